@@ -1,0 +1,65 @@
+# The front door. Everything a person needs is a target here; `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hipbmm
+# One environment per lock file, outside the tree: a fresh clone with the same locks starts at once.
+lock_hash = $(shell sha256sum requirements/$(1).txt | cut -c1-12)
+TEST_ENV := $(CACHE)/venv/test-$(call lock_hash,test)
+TORCH_ENV := $(CACHE)/venv/torch-$(call lock_hash,torch)
+export PYTHONPATH := operator:kernel:dev
+export HIPBMM_TEST_PYTHON := $(TEST_ENV)/bin/python
+export HIPBMM_TORCH_PYTHON := $(TORCH_ENV)/bin/python
+SUITE := $(TEST_ENV)/bin/python -m suite
+
+.PHONY: help demo test unit lint bench soak generate lock format cluster-up cluster-down clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(CACHE)/venv/%/.complete:
+	@name=$*; set -e; echo "environment $$name: installing from requirements/$${name%%-*}.txt"; \
+	rm -rf "$(@D)"; $(PYTHON) -m venv "$(@D)"; \
+	"$(@D)/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "requirements/$${name%%-*}.txt"; touch "$@"
+
+demo: $(TEST_ENV)/.complete ## cluster, images, operator, one CR: watch it become tuned, warm, serving replicas
+	@$(TEST_ENV)/bin/python -m demo
+
+test: $(TEST_ENV)/.complete ## everything CI runs: lint, unit, golden, kernel, chart, cluster, e2e
+	@$(SUITE) all
+
+unit: $(TEST_ENV)/.complete ## lint, unit and golden tests only (no cluster, no torch)
+	@$(SUITE) quick
+
+lint: $(TEST_ENV)/.complete ## ruff, mypy, import-linter
+	@$(SUITE) lint
+
+bench: $(TEST_ENV)/.complete $(TORCH_ENV)/.complete ## figures with a range file (bench/ranges.json)
+	@$(SUITE) bench
+
+soak: $(TEST_ENV)/.complete $(TORCH_ENV)/.complete ## long fault runs: kills, bit flips
+	@$(SUITE) soak
+
+torch-env: $(TORCH_ENV)/.complete
+
+generate: $(TEST_ENV)/.complete ## CRDs from the models, into crds/ and the chart
+	@$(SUITE) generate
+
+format: $(TEST_ENV)/.complete ## ruff format
+	@$(TEST_ENV)/bin/ruff format . && $(TEST_ENV)/bin/ruff check --fix-only .
+
+lock: ## rewrite requirements/*.txt from *.in (needs uv on PATH); no index address is written
+	@for f in operator test torch; do \
+	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
+	    requirements/$$f.in -o requirements/$$f.txt; done
+
+cluster-up: $(TEST_ENV)/.complete ## a real one-node Kubernetes on this machine (root)
+	@$(TEST_ENV)/bin/python -m localkube up --profile node --name demo
+
+cluster-down: $(TEST_ENV)/.complete ## remove it, with everything it made
+	@$(TEST_ENV)/bin/python -m localkube down --name demo
+
+clean: ## caches of the tools in this tree (binaries and environments stay in the cache directory)
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis out
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
