@@ -1,0 +1,121 @@
+"""`python -m demo`: the whole path, watched and checked.
+
+Exit 0 when every claim held, 1 with the reason and the logs.
+"""
+
+import os
+import sys
+import textwrap
+import time
+
+from demo import checks, install, view
+from demo.cluster import Cluster, choose
+from demo.failure import DemoError
+from demo.view import say
+
+WORKSPACE = "hipbmm-demo"
+WIDTH = 150
+
+
+def story(cluster: Cluster) -> None:
+    """The steps after the cluster is there."""
+    kubectl = cluster.kubectl.within(WORKSPACE)
+    if cluster.simulated:
+        step("Simulated GPUs: a device plugin and AMD's labels on this node (no AMD GPU is used in this demo)")
+        node = install.simulated_gpus(cluster)
+        say(f"  node {node['metadata']['name']}: amd.com/gpu {node['status']['allocatable']['amd.com/gpu']}")
+    step("helm install hipbmm-operator, into a namespace that enforces the restricted pod security standard")
+    install.operator(cluster)
+    install.namespace(cluster.kubectl, WORKSPACE)
+    step("kubectl apply -f examples/qwen3-32b.yaml   (2 replicas)")
+    name = install.example(cluster, kubectl)
+    resource = view.watch(kubectl, name, checks.settled, 900)
+    facts(resource)
+    step("A completion through the Service")
+    say("  " + checks.completion(kubectl, name)["choices"][0]["text"].strip())
+    step("The table on the volume, as AITER's CSV")
+    show_table(checks.table_csv(kubectl, name))
+    scale(cluster, name)
+    step(f"kubectl delete hbd {name}")
+    kubectl.run("delete", "hipbmmdeployment", name)
+    say(f"  left: {checks.only_the_claim_stays(kubectl, name)} (spec.cache.pvc.retain), and nothing else")
+
+
+def scale(cluster: Cluster, name: str) -> None:
+    """Scale to 4: the new replicas must find every row in the store."""
+    kubectl = cluster.kubectl.within(WORKSPACE)
+    tuners = checks.tuners(kubectl, name)
+    if len(tuners) != 1:
+        raise DemoError(f"expected one replica that tuned, found {tuners}", view.evidence(kubectl, name))
+    step(f"kubectl scale hbd {name} --replicas 4")
+    kubectl.run("scale", "hipbmmdeployment", name, "--replicas=4")
+    view.watch(kubectl, name, checks.settled, 300)
+    for pod, answer in sorted(checks.restored_fast(kubectl, name, tuners[0]).items()):
+        say(
+            f"  {pod}: {answer['rows']} rows from the store in {float(answer['seconds']):.2f} s, "
+            f"children {answer['children']}, torch imported: {answer['torchImported']}"
+        )
+    say(f"  {tuners[0]}: the one that tuned")
+
+
+def facts(resource: view.Json) -> None:
+    """What the status says of the tuning."""
+    tuning = resource["status"]["tuning"]
+    stack = tuning["stack"]
+    say(
+        f"  stack {tuning['key']}: {stack['product']} {stack['arch']}, "
+        f"hipBLASLt {stack['hipblaslt']}, AITER {stack['aiter']}"
+    )
+    say(
+        f"  tuned {tuning['tuned']} of {tuning['problems']} in {tuning['seconds']} s; "
+        f"geomean speedup {tuning['geomeanSpeedup']}"
+    )
+    if stack.get("simulated"):
+        say("  simulated: true   (times and speedup come from the simulator's cost model, not from a GPU)")
+
+
+def show_table(lines: list[str]) -> None:
+    """The header, the first rows and the count, cut to the width of a terminal."""
+    for line in lines[:4]:
+        say("  " + (textwrap.shorten(line, WIDTH, placeholder="...")))
+    say(f"  ... {len(lines) - 1} rows")
+
+
+def step(text: str) -> None:
+    """A heading with the time since the start."""
+    say(f"\n[{time.monotonic() - STARTED:5.0f} s] {text}")
+
+
+STARTED = time.monotonic()
+
+
+def main() -> int:
+    """Run it; say what to try next, or what went wrong with the evidence."""
+    try:
+        step("Cluster")
+        cluster = choose("demo")
+        story(cluster)
+    except DemoError as error:
+        say(f"\nDEMO FAILED: {error}")
+        if error.evidence:
+            say(error.evidence)
+        return 1
+    step("Done: every claim above was checked")
+    kubeconfig = cluster.kubectl.kubeconfig
+    binary = cluster.kubectl.binary
+    say(
+        f"""
+What to try next
+  export KUBECONFIG={kubeconfig}; alias kubectl={binary}
+  kubectl -n {WORKSPACE} apply -f examples/qwen3-32b.yaml     again: it starts warm from the claim that stayed
+  kubectl explain hbd.spec.tuning                             every field has a description
+  kubectl -n {WORKSPACE} get hbd -o wide -w                   the live status
+  docs/                                                       architecture, pod contract, troubleshooting
+  make cluster-down                                           removes the cluster and all that it made"""
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    os.chdir(install.ROOT)
+    sys.exit(main())

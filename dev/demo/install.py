@@ -1,0 +1,86 @@
+"""What the demo puts into the cluster: the simulated node's device plugin, the operator by Helm, and the example."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from demo import wait
+from demo.cluster import Cluster
+from demo.failure import DemoError
+from demo.kubectl import Kubectl, environment
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "hipbmm-operator"
+EXAMPLE = ROOT / "examples" / "qwen3-32b.yaml"
+SYSTEM = "hipbmm-system"
+SIMULATED_GPUS = 8
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+Json = dict[str, Any]
+
+
+def namespace(kubectl: Kubectl, name: str, labels: dict[str, str] | None = None) -> None:
+    """Create or label a namespace."""
+    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels or {}}})
+
+
+def simulated_gpus(cluster: Cluster) -> Json:
+    """Run the simulator's device plugin and labeller; the node once it has 8 allocatable GPUs and its labels."""
+    manifest = (ROOT / "dev" / "simulator" / "deploy" / "node.yaml").read_text()
+    text = manifest.replace("@DEVICE_PLUGIN_DIR@", str(cluster.device_plugin_dir)).replace(
+        "@IMAGE@", cluster.serving_image
+    )
+    cluster.kubectl.apply(text)
+
+    def ready() -> Json | None:
+        for node in cluster.kubectl.items("nodes"):
+            gpus = int(node["status"].get("allocatable", {}).get("amd.com/gpu", "0"))
+            if gpus == SIMULATED_GPUS and "amd.com/gpu.device-id" in node["metadata"]["labels"]:
+                return node
+        return None
+
+    return wait.until("a node with 8 allocatable amd.com/gpu and AMD's labels", ready, 120)
+
+
+def operator(cluster: Cluster) -> None:
+    """`helm upgrade --install` into a namespace that enforces the restricted pod security standard."""
+    kubectl = cluster.kubectl
+    namespace(kubectl, SYSTEM, RESTRICTED)
+    repository, _, tag = cluster.operator_image.rpartition(":")
+    command = [
+        cluster.helm, "upgrade", "--install", "hipbmm-operator", str(CHART),
+        "--kubeconfig", kubectl.kubeconfig, "--namespace", SYSTEM,
+        "--set", f"image.repository={repository}", "--set", f"image.tag={tag}",
+        "--wait", "--timeout", "180s",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    if done.returncode:
+        logs = kubectl.within(SYSTEM).attempt("describe", "pods").stdout
+        raise DemoError("helm could not install the operator", done.stderr + logs)
+
+
+def example(cluster: Cluster, kubectl: Kubectl) -> str:
+    """Apply examples/qwen3-32b.yaml with the cluster's serving image; the name of its HipbmmDeployment."""
+    documents = [d for d in yaml.safe_load_all(EXAMPLE.read_text()) if d]
+    name = ""
+    for document in documents:
+        if document["kind"] == "HipbmmDeployment":
+            document["spec"]["image"] = cluster.serving_image
+            name = str(document["metadata"]["name"])
+        document["metadata"].pop("namespace", None)
+    kubectl.apply(yaml.safe_dump_all(documents))
+    return name
+
+
+def remove_all(cluster: Cluster, workspace: str) -> None:
+    """Leave the cluster as it was before: our release, our namespaces, what the retained claim kept."""
+    kubectl = cluster.kubectl
+    subprocess.run(
+        [cluster.helm, "uninstall", "hipbmm-operator", "--kubeconfig", kubectl.kubeconfig, "-n", SYSTEM, "--wait"],
+        capture_output=True,
+        check=False,
+        env=environment(),
+    )
+    kubectl.attempt("delete", "namespace", workspace, SYSTEM, "--ignore-not-found", timeout=180)

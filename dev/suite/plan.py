@@ -1,0 +1,58 @@
+"""Which stages there are, in what order: cheap and telling ones first, so that a mistake shows early."""
+
+import os
+import sys
+
+from suite.stage import Stage
+
+_TEST = sys.executable
+
+
+def _torch_python() -> str:
+    """The interpreter of the torch environment; the Makefile names it."""
+    return os.environ.get("HIPBMM_TORCH_PYTHON", _TEST)
+
+
+def _pytest(python: str, *paths: str) -> tuple[str, ...]:
+    return (python, "-m", "pytest", "-q", "--durations=5", *paths)
+
+
+BUILDS: dict[str, tuple[str, ...]] = {
+    "torch": ("make", "--no-print-directory", "torch-env"),
+    "cluster": (_TEST, "-m", "localkube", "build", "kubernetes", "containerd", "helm", "kubeconform", "kube-score"),
+    "images": (_TEST, "-m", "localkube", "images", "build"),
+}
+"""Long builds that run beside the first stages. Each shows its progress in out/build-<name>.log."""
+
+LINT = (
+    Stage("ruff", (_TEST, "-m", "ruff", "check", ".")),
+    Stage("format", (_TEST, "-m", "ruff", "format", "--check", ".")),
+    Stage("mypy", (_TEST, "-m", "mypy", "operator/hipbmm_operator", "kernel/hipbmm_kernel", "dev", "tests", "bench")),
+    Stage("layers", (_TEST, "-c", "from importlinter.cli import lint_imports_command as c; c()")),
+)
+
+QUICK = (*LINT, Stage("unit", _pytest(_TEST, "tests/unit", "tests/golden")))
+
+GENERATE = (Stage("crds", (_TEST, "-m", "hipbmm_operator.crdgen", "--write")),)
+
+
+def full() -> tuple[Stage, ...]:
+    """All that CI runs."""
+    torch = _torch_python()
+    return (
+        *QUICK,
+        Stage("kernel", _pytest(torch, "tests/kernel"), ("torch",)),
+        Stage("chart", _pytest(_TEST, "tests/chart"), ("cluster",)),
+        Stage("cluster", _pytest(_TEST, "tests/cluster"), ("cluster",)),
+        Stage("e2e", _pytest(_TEST, "-s", "tests/e2e"), ("cluster", "images")),
+    )
+
+
+def bench() -> tuple[Stage, ...]:
+    """Figures with a range file."""
+    return (Stage("bench", (_TEST, "-m", "bench"), ("torch",)),)
+
+
+def soak() -> tuple[Stage, ...]:
+    """Long fault runs."""
+    return (Stage("soak", _pytest(_torch_python(), "tests/soak"), ("torch",)),)
