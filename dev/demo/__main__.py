@@ -5,7 +5,6 @@ Exit 0 when every claim held, 1 with the reason and the logs.
 
 import os
 import sys
-import textwrap
 import time
 
 from demo import checks, install, view
@@ -77,7 +76,7 @@ def facts(resource: view.Json) -> None:
 def show_table(lines: list[str]) -> None:
     """The header, the first rows and the count, cut to the width of a terminal."""
     for line in lines[:4]:
-        say("  " + (textwrap.shorten(line, WIDTH, placeholder="...")))
+        say("  " + (line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."))
     say(f"  ... {len(lines) - 1} rows")
 
 

@@ -1,0 +1,117 @@
+"""The demo's claims, one test each, in the order in which a user meets them (one rollout serves them all)."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.rollout import Rollout, workspace
+
+from demo import checks, install, wait
+from demo.cluster import Cluster
+
+pytestmark = pytest.mark.timeout(900)
+
+OPERATOR_USER = "system:serviceaccount:hipbmm-system:hipbmm-operator"
+RSS_LIMIT_KIB = 120 * 1024
+
+
+@pytest.fixture(scope="module")
+def rollout(cluster: Cluster) -> Iterator[Rollout]:
+    with workspace(cluster, "e2e-path") as kubectl:
+        name = install.example(cluster, kubectl)
+        made = Rollout(cluster, kubectl, name)
+        made.settle(600)
+        yield made
+
+
+def test_one_replica_tuned_and_the_other_restored(rollout: Rollout) -> None:
+    reports = checks.reports(rollout.kubectl, rollout.name)
+    assert len(reports) == 2
+    assert sorted(r["source"] for r in reports.values()) == ["Restored", "Tuned"]
+    assert all(r["tuned"] == r["problems"] == r["rows"] for r in reports.values())
+
+
+def test_the_status_tells_what_the_pods_report(rollout: Rollout) -> None:
+    status = rollout.resource()["status"]
+    report = next(iter(checks.reports(rollout.kubectl, rollout.name).values()))
+    assert status["tuning"]["key"] == report["key"]
+    assert status["tuning"]["problems"] == report["problems"]
+    assert status["tuning"]["stack"]["simulated"] is rollout.cluster.simulated
+    assert status["hardware"]["arch"] == report["stack"]["arch"]
+
+
+def test_a_completion_comes_back_through_the_service(rollout: Rollout) -> None:
+    assert checks.completion(rollout.kubectl, rollout.name)["object"] == "text_completion"
+
+
+def test_the_server_tuned_nothing_itself(rollout: Rollout) -> None:
+    if not rollout.cluster.simulated:
+        pytest.skip("counts the simulator's own look-ups")
+    for pod in checks.pods(rollout.kubectl, rollout.name):
+        program = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000/metrics').read().decode())"
+        text = rollout.kubectl.run("exec", pod["metadata"]["name"], "-c", "server", "--", "python3", "-c", program)
+        samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("hipbmm_sim_lookup"))
+        assert float(samples["hipbmm_sim_lookup_hits_total"]) > 0
+        assert float(samples["hipbmm_sim_lookup_misses_total"]) == 0
+
+
+def test_the_table_on_the_volume_is_aiters_csv(rollout: Rollout) -> None:
+    lines = checks.table_csv(rollout.kubectl, rollout.name)
+    assert len(lines) - 1 >= rollout.resource()["status"]["tuning"]["problems"]
+    assert all(line.count(",") == 19 for line in lines)
+
+
+def test_scaling_to_four_starts_warm_without_torch(rollout: Rollout) -> None:
+    tuners = checks.tuners(rollout.kubectl, rollout.name)
+    rollout.kubectl.run("scale", "hipbmmdeployment", rollout.name, "--replicas=4")
+    rollout.settle(300)
+    assert len(tuners) == 1
+    assert checks.tuners(rollout.kubectl, rollout.name) == tuners
+    assert len(checks.restored_fast(rollout.kubectl, rollout.name, tuners[0])) == 3
+
+
+def test_nothing_is_written_while_nothing_changes(rollout: Rollout, audit_log: str) -> None:
+    # The 60 s are the figure itself, not a wait for something to happen.
+    started = Path(audit_log).stat().st_size
+    time.sleep(60)
+    with Path(audit_log).open("rb") as log:
+        log.seek(started)
+        events = [json.loads(line) for line in log.read().splitlines() if line.endswith(b"}")]
+    writes = [
+        f"{e['verb']} {e['objectRef']['resource']}"
+        for e in events
+        if e["user"]["username"] == OPERATOR_USER
+        and e["verb"] in ("create", "update", "patch", "delete")
+        and e["objectRef"]["resource"] != "leases"
+    ]
+    assert writes == []
+
+
+def test_the_operator_stays_small(rollout: Rollout) -> None:
+    system = rollout.kubectl.within(install.SYSTEM)
+    text = system.run(
+        "exec", "deployment/hipbmm-operator", "--", "python", "-c", "print(open('/proc/1/status').read())"
+    )
+    rss = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS"))
+    assert rss <= RSS_LIMIT_KIB
+
+
+def test_deleting_with_the_operator_stopped_leaves_only_the_claim(rollout: Rollout) -> None:
+    system = rollout.kubectl.within(install.SYSTEM)
+    system.run("scale", "deployment/hipbmm-operator", "--replicas=0")
+    wait.until("the operator is gone", lambda: not system.items("pods") or None, 60)
+    try:
+        rollout.kubectl.run("delete", "hipbmmdeployment", rollout.name)
+        assert checks.only_the_claim_stays(rollout.kubectl, rollout.name).startswith("persistentvolumeclaim/")
+    finally:
+        system.run("scale", "deployment/hipbmm-operator", "--replicas=1")
+        system.run("rollout", "status", "deployment/hipbmm-operator", "--timeout=120s", timeout=130)
+
+
+def test_applying_again_restores_from_the_claim_that_stayed(rollout: Rollout) -> None:
+    install.example(rollout.cluster, rollout.kubectl)
+    rollout.settle(300)
+    reports = checks.reports(rollout.kubectl, rollout.name).values()
+    assert {r["source"] for r in reports} == {"Restored"}
