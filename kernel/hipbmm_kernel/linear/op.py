@@ -35,7 +35,7 @@ _extensions: dict[torch.device, ModuleType] = {}
 
 
 def ensure_extension(device: torch.device) -> ModuleType:
-    """Create AITER's hipBLASLt handle and 256 MiB workspace on `device`, once per device in this process. Returns `aiter`.
+    """Create AITER's handle and 256 MiB workspace on `device`, once per device in this process; returns `aiter`.
 
     A second creation on one device leaks the first workspace. AITER holds both in globals, so a process that uses two
     devices is served by the one created last: that is logged, since one process per GPU is what AITER supports.
@@ -64,12 +64,13 @@ def _layout_error(a: torch.Tensor, b: torch.Tensor, a_scale: torch.Tensor, b_sca
         return f"a must be contiguous, received strides {a.stride()}"
     if b.stride() != (1, b.shape[0]):
         return f"b must be the [K, N] view of a shuffled [N, K] weight, strides (1, K), received strides {b.stride()}"
-    m, n = a.shape[0], b.shape[1]
-    for name, scale, row in (("a_scale", a_scale, (m, 1)), ("b_scale", b_scale, (1, n))):
+    for name, scale in (("a_scale", a_scale), ("b_scale", b_scale)):
         if scale.dtype is not torch.float32 or not scale.is_contiguous():
             return f"{name} must be contiguous float32, received {scale.dtype} with strides {scale.stride()}"
-        if scale.numel() != 1 and tuple(scale.shape) != row:
-            return f"{name} must have shape {row} or one element, received {tuple(scale.shape)}"
+    row_wise = a_scale.shape == (a.shape[0], 1) and b_scale.shape == (1, b.shape[1])
+    if not row_wise and not a_scale.numel() == b_scale.numel() == 1:
+        shapes = f"{list(a_scale.shape)} and {list(b_scale.shape)}"
+        return f"scales must be (M, 1) and (1, N), or one element each, received {shapes}"
     return None
 
 
@@ -114,8 +115,8 @@ def _fake(
     return a.new_empty((a.shape[0], b.shape[1]), dtype=out_dtype)
 
 
-# Defined on torch.library's low level, as vLLM does: `torch.library.custom_op` adds an autograd wrapper that costs about
-# 25 us of host time per call, more than a decode GEMM takes on the device, and this op has no gradient.
+# Defined on torch.library's low level, as vLLM does: `torch.library.custom_op` adds an autograd wrapper that costs
+# about 25 us of host time per call, more than a decode GEMM takes on the device, and this op has no gradient.
 torch.library.define(NAME, SCHEMA, tags=torch.Tag.pt2_compliant_tag)
 torch.library.impl(NAME, "default", _real)
 torch.library.register_fake(NAME, _fake)
