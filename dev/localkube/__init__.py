@@ -1,0 +1,1 @@
+"""A real Kubernetes on one Linux machine, built from Go modules: `python -m localkube --help`."""
