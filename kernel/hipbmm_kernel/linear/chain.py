@@ -1,0 +1,96 @@
+"""The choice of a kernel for a linear: HIPBMM first, PyTorch's kernels after it, and why each refused."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.linear.fallback import DequantisedFp8Kernel, RowWiseTorchFp8Kernel
+from hipbmm_kernel.linear.gate import current_platform
+from hipbmm_kernel.linear.kernels import AiterHipbMMPerTokenFp8ScaledMMLinearKernel
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping, Sequence
+
+    import torch
+
+    from hipbmm_kernel.linear.gate import Platform
+    from hipbmm_kernel.linear.kernel import Fp8LinearKernel, LinearConfig
+
+CHAIN: tuple[type[Fp8LinearKernel], ...] = (
+    AiterHipbMMPerTokenFp8ScaledMMLinearKernel,
+    RowWiseTorchFp8Kernel,
+    DequantisedFp8Kernel,
+)
+
+DISABLED_KERNELS = "VLLM_DISABLED_KERNELS"
+"""Comma-separated names of kernel classes that are never chosen, as in vLLM."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A kernel that was not chosen, by class name, and why."""
+
+    kernel: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The chosen kernel class, and those before it that refused, in the order of the chain."""
+
+    kernel: type[Fp8LinearKernel]
+    refusals: tuple[Refusal, ...]
+
+
+def select_kernel(
+    config: LinearConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    platform: Platform | None = None,
+    environ: MutableMapping[str, str] | None = None,
+    candidates: Sequence[type[Fp8LinearKernel]] = CHAIN,
+) -> Selection:
+    """The first of `candidates` that takes the linear on `device` with FP8 type `dtype`.
+
+    platform and environ default to those of the device and the process. Choosing HIPBMM switches online tuning on in
+    `environ` (`gate.forward_online_tuning`). Raises ValueError with every reason when all refuse.
+    """
+    platform = current_platform(device) if platform is None else platform
+    environ = os.environ if environ is None else environ
+    refusals: list[Refusal] = []
+    for kernel in candidates:
+        reason = _refusal(kernel, config, device, dtype, platform, environ)
+        if reason is None:
+            logger.info("Selected %s for %s on %s", kernel.__name__, config.weight_shape, device)
+            return Selection(kernel, tuple(refusals))
+        refusals.append(Refusal(kernel.__name__, reason))
+    listed = "; ".join(f"{refusal.kernel} {refusal.reason}" for refusal in refusals)
+    raise ValueError(f"no kernel takes {config}: {listed}")
+
+
+def _refusal(
+    kernel: type[Fp8LinearKernel],
+    config: LinearConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    platform: Platform,
+    environ: MutableMapping[str, str],
+) -> str | None:
+    if kernel.__name__ in environ.get(DISABLED_KERNELS, "").split(","):
+        return "is disabled by environment variable."
+    for accepted, reason in (
+        kernel.is_supported(platform, environ),
+        kernel.can_implement(config),
+        kernel.can_load(config),
+    ):
+        if not accepted:
+            return reason
+    kernel.prepare(platform, environ)
+    accepted, reason = kernel.can_run(device, dtype)
+    return None if accepted else reason

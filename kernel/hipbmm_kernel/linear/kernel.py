@@ -1,0 +1,127 @@
+"""What a linear kernel must answer to be chosen, and what it does once it is: the interface of vLLM's FP8 kernels."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import torch
+
+from hipbmm_kernel.linear.quantise import per_token
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping, Sequence
+
+    from hipbmm_kernel.linear.gate import Platform
+
+Granularity = Literal["token", "channel", "tensor"]
+
+
+@dataclass(frozen=True)
+class LinearConfig:
+    """A linear as a kernel judges it.
+
+    weight_shape: (N, K), or None when unknown. out_dtype: type of the result. activation, weight: what shares a scale.
+    """
+
+    weight_shape: tuple[int, int] | None
+    out_dtype: torch.dtype
+    activation: Granularity = "token"
+    weight: Granularity = "channel"
+
+
+class Fp8LinearKernel(abc.ABC):
+    """One way to multiply FP8 activations by an FP8 weight.
+
+    It is asked in this order: `is_supported` (the machine), `can_implement` (the linear), `can_load` (the weight's
+    layout), `can_run` (a trial on the device); each answers True and None, or False and the reason. A layer holds its
+    weight as the [K, N] view of the checkpoint's [N, K] tensor, as vLLM's do, and its scale as (N, 1).
+    """
+
+    layer_param_names: ClassVar[tuple[str, str]] = ("weight", "weight_scale")
+
+    def __init__(self, config: LinearConfig) -> None:
+        self.config = config
+        self._loaded: torch.Tensor | None = None
+
+    @classmethod
+    @abc.abstractmethod
+    def is_supported(
+        cls, platform: Platform | None = None, environ: Mapping[str, str] | None = None
+    ) -> tuple[bool, str | None]:
+        """Whether this machine and process can use the kernel, and if not, why. None: the current ones."""
+
+    @classmethod
+    @abc.abstractmethod
+    def can_implement(cls, config: LinearConfig) -> tuple[bool, str | None]:
+        """Whether the kernel can compute this linear, and if not, why."""
+
+    @classmethod
+    def can_load(cls, config: LinearConfig) -> tuple[bool, str | None]:  # noqa: ARG003 - overridden where it matters
+        """Whether the weight can be brought into the kernel's layout, and if not, why."""
+        return True, None
+
+    @classmethod  # noqa: B027 - most kernels have no such setting
+    def prepare(cls, platform: Platform, environ: MutableMapping[str, str]) -> None:
+        """Settings that must stand before the library behind the kernel starts. Called once the linear is accepted."""
+
+    @classmethod
+    @abc.abstractmethod
+    def can_run(cls, device: torch.device, dtype: torch.dtype) -> tuple[bool, str | None]:
+        """Whether a trial on `device` with FP8 type `dtype` gives a right result, and if not, why."""
+
+    def process_weights_after_loading(self, layer: torch.nn.Module) -> None:
+        """Bring the layer's weight and scale into the kernel's layout, once.
+
+        A second call on the same weight would transpose and shuffle it again and make every result wrong, without an
+        error, since the shapes stay plausible; so it raises RuntimeError. New weights may be processed.
+        """
+        weight_name, scale_name = self.layer_param_names
+        weight = getattr(layer, weight_name)
+        if self._loaded is weight:
+            raise RuntimeError("the weights of this layer are in the kernel's layout already")
+        weight, scale = self._to_layout(weight, getattr(layer, scale_name))
+        replace_tensor(layer, weight_name, weight)
+        replace_tensor(layer, scale_name, scale)
+        self._loaded = getattr(layer, weight_name)
+
+    @abc.abstractmethod
+    def _to_layout(self, weight: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The kernel's form of a weight, given as [K, N] view, and of its scale (N, 1)."""
+
+    def apply_weights(self, layer: torch.nn.Module, x: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        """`x` [..., K] times the layer's weight, plus bias [N]: [..., N] of the config's out_dtype."""
+        weight, scale = (getattr(layer, name) for name in self.layer_param_names)
+        a, a_scale = per_token(x.reshape(-1, x.shape[-1]), weight.dtype)
+        return self.apply_scaled_mm(
+            A=a, B=weight, out_dtype=self.config.out_dtype, As=a_scale, Bs=scale, bias=bias, output_shape=x.shape
+        )
+
+    @abc.abstractmethod
+    def apply_scaled_mm(
+        self,
+        *,
+        A: torch.Tensor,  # noqa: N803 - vLLM's keyword
+        B: torch.Tensor,  # noqa: N803 - vLLM's keyword
+        out_dtype: torch.dtype,
+        As: torch.Tensor,  # noqa: N803 - vLLM's keyword
+        Bs: torch.Tensor,  # noqa: N803 - vLLM's keyword
+        bias: torch.Tensor | None,
+        output_shape: Sequence[int],
+    ) -> torch.Tensor:
+        """A [M, K] times B in the kernel's layout; `output_shape` with its last size replaced by N."""
+
+
+def replace_tensor(layer: torch.nn.Module, name: str, tensor: torch.Tensor) -> None:
+    """Put `tensor` in the place of the layer's parameter or buffer `name`, as what it was."""
+    if name in dict(layer.named_parameters(recurse=False)):
+        delattr(layer, name)
+        layer.register_parameter(name, torch.nn.Parameter(tensor, requires_grad=False))
+    else:
+        setattr(layer, name, tensor)
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """`bfloat16` for torch.bfloat16, as in a config.json."""
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,48 @@
+"""Does this stack have a swizzled FP8 solution at all? Asked by trying, because several gfx950 releases have none."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+from hipbmm_kernel.linear.op import hipb_mm_fp8
+from hipbmm_kernel.linear.quantise import per_channel, per_token, reference, relative_error
+from hipbmm_kernel.linear.weights import shuffle, transpose_scale
+
+TOKENS = 1024
+"""Above AITER's limit of 512 for lookup and tuning: there a missing solution is an error, not a garbage candidate."""
+
+WEIGHT_SHAPE = (512, 4096)
+"""(N, K) of the probe in vLLM's own test of this kernel."""
+
+TOLERANCE = 0.02
+"""Relative error above which a result is wrong; rounding to bf16 alone gives 0.002."""
+
+NO_SOLUTION = "found 0 valid solutions"
+"""What AITER's exception says when hipBLASLt has none (AITER #2252)."""
+
+
+@functools.cache
+def probe(
+    device: torch.device, dtype: torch.dtype, weight_shape: tuple[int, int] = WEIGHT_SHAPE, tokens: int = TOKENS
+) -> str | None:
+    """Why `hipb_mm_fp8` cannot be used on `device` with FP8 type `dtype`, or None when it answers and answers right.
+
+    AITER v0.1.10.post2 to v0.1.11 lack the check for zero solutions: there only the comparison of the result tells,
+    and the process may end. Run it in a child where that matters.
+    """
+    n, k = weight_shape
+    generator = torch.Generator(device).manual_seed(0)
+    x, w = (torch.randn(rows, k, generator=generator, device=device) for rows in (tokens, n))
+    a, a_scale = per_token(x, dtype)
+    weight, weight_scale = per_channel(w, dtype)
+    try:
+        result = hipb_mm_fp8(a, shuffle(weight), a_scale, transpose_scale(weight_scale))
+    except RuntimeError as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        return next((line for line in lines if NO_SOLUTION in line), lines[0])
+    error_size = relative_error(result, reference(a, a_scale, weight, weight_scale))
+    if not error_size <= TOLERANCE:
+        return f"wrong result: relative error {error_size:.3g} at M={tokens}, N={n}, K={k}"
+    return None
