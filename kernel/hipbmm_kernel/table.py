@@ -1,0 +1,135 @@
+"""The table: the merge of all shards of one key, a pure function of the set of shards.
+
+What is merged is not one row per key but, per (key, algo_index), the best row known, and the set of vetoes. Both are
+join semilattices (a minimum over a total order, and a set union), so merging is commutative, associative and
+idempotent, and a veto that arrives late uncovers the second-best index instead of leaving a hole. The served row of a
+key is a view of that state: a vetoed index never; then verified before unverified, then the faster measured one, then
+the smaller sha256 of the row's line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel import gemm, shard, shardlines
+from hipbmm_kernel.gemm import Problem, Row, Veto
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_UNMEASURED = gemm.MAX_US * 2
+
+
+class Table(NamedTuple):
+    """`rows` maps a key to its rows, one per algo_index; `vetoes` maps (key, algo_index) to the veto's reason."""
+
+    rows: Mapping[str, Mapping[int, Row]]
+    vetoes: Mapping[tuple[str, int], str]
+
+    def best(self, key: str) -> Row | None:
+        """The row to serve for `key`, or None when there is none that is not vetoed."""
+        found: Row | None = None
+        for index, row in self.rows.get(key, {}).items():
+            if (key, index) not in self.vetoes and (found is None or better(row, found)):
+                found = row
+        return found
+
+    def hopeless(self, key: str) -> bool:
+        """Whether the problem of `key` ended its workers itself, so that it is not tuned again."""
+        return (key, shardlines.WHOLE_PROBLEM) in self.vetoes
+
+    def keys(self) -> list[str]:
+        """Keys that have a row to serve, in the order of the served file (`file_order`)."""
+        return sorted((key for key in self.rows if self.best(key)), key=file_order)
+
+
+EMPTY = Table({}, {})
+
+
+def better(left: Row, right: Row) -> bool:
+    """Whether `left` comes before `right` in the total order of rows of one key."""
+    if left.verified != right.verified:
+        return left.verified
+    left_us = _UNMEASURED if left.tuned_us is None else left.tuned_us
+    right_us = _UNMEASURED if right.tuned_us is None else right.tuned_us
+    if left_us != right_us:
+        return left_us < right_us
+    return left != right and _sha(left) < _sha(right)
+
+
+def merge(shards: Iterable[shard.Shard], token: str = "") -> Table:
+    """The table of `shards`, which must all be of one key; with a retune `token` only of those published under it."""
+    wanted = shard.token_digest(token)
+    rows: dict[str, dict[int, Row]] = {}
+    vetoes: dict[tuple[str, int], str] = {}
+    for each in shards:
+        if wanted not in (shard.ANY_TOKEN, each.token):
+            continue
+        _join_rows(rows, each.rows)
+        _join_vetoes(vetoes, each.vetoes)
+    return Table(rows, vetoes)
+
+
+def union(tables: Iterable[Table]) -> Table:
+    """The join of tables of one key."""
+    rows: dict[str, dict[int, Row]] = {}
+    vetoes: dict[tuple[str, int], str] = {}
+    for each in tables:
+        for by_index in each.rows.values():
+            _join_rows(rows, by_index.values())
+        _join_vetoes(vetoes, (Veto(key, index, reason) for (key, index), reason in each.vetoes.items()))
+    return Table(rows, vetoes)
+
+
+def missing(table: Table, problems: Sequence[Problem], fp8: str) -> list[Problem]:
+    """Problems that have no row to serve, in the plan's order; `fp8` is AITER's name of the stack's FP8 type."""
+    return [problem for problem in problems if table.best(gemm.key_of(problem, fp8)) is None]
+
+
+def served(table: Table, problems: Iterable[Problem], fp8: str, eager: frozenset[int] = frozenset()) -> list[Row]:
+    """The rows of the served file: only those of the plan, unique, the hottest lines first, without kernel names.
+
+    AITER scans the file from the top at every eager call, so tokens in `eager` (never captured in a graph, hence looked
+    up while serving) come first, then small M.
+    """
+    found: dict[str, Row] = {}
+    for problem in problems:
+        key = gemm.key_of(problem, fp8)
+        row = table.best(key)
+        if row is not None:
+            found[key] = row._replace(kernel_name=gemm.NO_NAME)
+
+    def hot_first(key: str) -> tuple[bool, tuple[int, int, int, str]]:
+        order = file_order(key)
+        return (order[0] not in eager, order)
+
+    return [found[key] for key in sorted(found, key=hot_first)]
+
+
+def file_order(key: str) -> tuple[int, int, int, str]:
+    """Where a key's line belongs in a delivered file: by M, then AITER's m (N), then k, then its text."""
+    m, n, k = gemm.problem_of(key)
+    return (m, n, k, key)
+
+
+def _join_rows(rows: dict[str, dict[int, Row]], more: Iterable[Row]) -> None:
+    for row in more:
+        by_index = rows.get(row[0])
+        if by_index is None:
+            rows[row[0]] = {row[1]: row}
+            continue
+        held = by_index.get(row[1])
+        if held is None or better(row, held):
+            by_index[row[1]] = row
+
+
+def _join_vetoes(vetoes: dict[tuple[str, int], str], more: Iterable[Veto]) -> None:
+    for key, index, reason in more:
+        held = vetoes.get((key, index))
+        if held is None or reason < held:
+            vetoes[key, index] = reason
+
+
+def _sha(row: Row) -> str:
+    return hashlib.sha256(shardlines.unchecked_row_line(row).encode("ascii")).hexdigest()
