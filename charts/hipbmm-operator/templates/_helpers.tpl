@@ -1,0 +1,87 @@
+{{/* Name of the chart, at most 63 characters. */}}
+{{- define "hipbmm.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Name of namespaced objects: the release, and the chart unless the release already says it. */}}
+{{- define "hipbmm.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
+{{- default $full .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Namespace of the operator. */}}
+{{- define "hipbmm.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
+{{/* Name of cluster-scoped objects: the namespace is part of it, so that releases of the same name in two namespaces do not meet. */}}
+{{- define "hipbmm.clusterName" -}}
+{{- printf "%s.%s" (include "hipbmm.fullname" .) (include "hipbmm.namespace" .) }}
+{{- end }}
+
+{{- define "hipbmm.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "hipbmm.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name must be set when serviceAccount.create is false" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "hipbmm.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "hipbmm.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{/* Labels of the pod: without versions, so that a new chart with the same pod does not restart it. */}}
+{{- define "hipbmm.podLabels" -}}
+{{- toYaml (merge (fromYaml (include "hipbmm.selectorLabels" .)) .Values.podLabels .Values.commonLabels) }}
+{{- end }}
+
+{{/* Labels of every object. A user's label never replaces one of the chart's own. */}}
+{{- define "hipbmm.labels" -}}
+{{- $own := fromYaml (include "hipbmm.selectorLabels" .) }}
+{{- $_ := set $own "app.kubernetes.io/version" (.Chart.AppVersion | replace "+" "_" | trunc 63) }}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service }}
+{{- $_ := set $own "app.kubernetes.io/part-of" "hipbmm-operator" }}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
+{{- toYaml (merge $own .Values.commonLabels) }}
+{{- end }}
+
+{{/* Image of the operator: the registry may be replaced, a digest wins over a tag. */}}
+{{- define "hipbmm.image" -}}
+{{- $repository := .Values.image.repository }}
+{{- with default .Values.image.registry .Values.global.imageRegistry }}
+{{- /* As container runtimes read it: the first part names a registry when it has a dot or a port, or is localhost. */}}
+{{- $repository = printf "%s/%s" . (regexReplaceAll "^(localhost|[^/]*[.:][^/]*)/" $repository "") }}
+{{- end }}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" $repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" $repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* Settings of the operator. A user's variable replaces the chart's of the same name: the API refuses a name that is there twice. */}}
+{{- define "hipbmm.env" -}}
+{{- $env := list }}
+{{- $env = append $env (dict "name" "HIPBMM_OPERATOR_NAMESPACE" "valueFrom" (dict "fieldRef" (dict "fieldPath" "metadata.namespace"))) }}
+{{- $env = append $env (dict "name" "HIPBMM_IDENTITY" "valueFrom" (dict "fieldRef" (dict "fieldPath" "metadata.name"))) }}
+{{- $env = append $env (dict "name" "HIPBMM_LEASE_NAME" "value" (include "hipbmm.fullname" .)) }}
+{{- $env = append $env (dict "name" "HIPBMM_PAYLOAD_IMAGE" "value" (include "hipbmm.image" .)) }}
+{{- $env = append $env (dict "name" "HIPBMM_PAYLOAD_PULL_POLICY" "value" .Values.image.pullPolicy) }}
+{{- with .Values.watchNamespaces }}
+{{- $env = append $env (dict "name" "HIPBMM_NAMESPACES" "value" (join "," .)) }}
+{{- end }}
+{{- $env = append $env (dict "name" "HIPBMM_HTTP_PORT" "value" "8080") }}
+{{- $env = append $env (dict "name" "HIPBMM_WORKERS" "value" (toString .Values.workers)) }}
+{{- $env = append $env (dict "name" "HIPBMM_RESYNC_SECONDS" "value" (toString .Values.resyncSeconds)) }}
+{{- $env = append $env (dict "name" "HIPBMM_LOG_LEVEL" "value" .Values.log.level) }}
+{{- $env = append $env (dict "name" "HIPBMM_LOG_FORMAT" "value" .Values.log.format) }}
+{{- $given := dict }}
+{{- range .Values.extraEnv }}{{ $_ := set $given .name true }}{{ end }}
+{{- $own := list }}
+{{- range $env }}{{ if not (hasKey $given .name) }}{{ $own = append $own . }}{{ end }}{{ end }}
+{{- toYaml (concat $own .Values.extraEnv) }}
+{{- end }}
