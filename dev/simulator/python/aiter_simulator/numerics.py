@@ -1,0 +1,229 @@
+"""The numbers of a GEMM, exactly: FP8 operands widened to fp32 and multiplied there, as the matrix cores accumulate.
+
+Every result is computed in full. What keeps it affordable on a CPU is that nothing is computed twice: products are
+kept by operand identity (storage, version counter and a sample of the bytes, or all bytes where torch counts no
+versions), rows of one storage are multiplied together, and equal rows once.
+"""
+
+import ctypes
+import hashlib
+import zlib
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import torch
+
+from aiter_simulator import settings
+
+_SAMPLE = 1024
+_SHARED_ROWS = 1024
+_CHUNK = 4096
+_ROWS = 512  # of the result at once: a prefill's fp32 result would be gigabytes
+
+
+class ByteLru:
+    """A mapping that forgets its oldest entries beyond a budget in bytes; an entry keeps its key's storages alive."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._entries: OrderedDict[Hashable, tuple[torch.Tensor, tuple[object, ...], int]] = OrderedDict()
+        self._used = 0
+
+    def get(self, key: Hashable) -> torch.Tensor | None:
+        """The tensor under this key, now the youngest."""
+        if key not in self._entries:
+            return None
+        self._entries.move_to_end(key)
+        return self._entries[key][0]
+
+    def put(self, key: Hashable, value: torch.Tensor, held: tuple[object, ...], held_bytes: int) -> None:
+        """Keep ``value``, unless it is larger than half of the budget."""
+        size = value.numel() * value.element_size() + held_bytes
+        if size * 2 > self._budget:
+            return
+        self._entries[key] = (value, held, size)
+        self._used += size
+        while self._used > self._budget:
+            self._used -= self._entries.popitem(last=False)[1][2]
+
+
+_CACHE = ByteLru(int(settings.number("CACHE_MIB", 768)) << 20)
+_FINISHED = ByteLru(int(settings.number("CACHE_MIB", 768)) << 16)
+
+
+def swizzle(weight: torch.Tensor, pack: int) -> torch.Tensor:
+    """A weight [N, K] in the (16, 16) layout.
+
+    Tiles of 16 rows by two packs of 16 bytes, the rows of a tile interleaved pack by pack.
+    """
+    rows, columns = weight.shape[-2:]
+    tiles = weight.reshape(-1, rows // 16, 16, columns // (2 * pack), 2, pack)
+    return tiles.permute(0, 1, 3, 4, 2, 5).reshape(weight.shape)
+
+
+def unswizzle(weight: torch.Tensor, pack: int) -> torch.Tensor:
+    """The inverse of :func:`swizzle`: what the kernel's loads do with a [N, K] buffer."""
+    rows, columns = weight.shape[-2:]
+    tiles = weight.reshape(rows // 16, columns // (2 * pack), 2, 16, pack)
+    return tiles.permute(0, 3, 1, 2, 4).reshape(rows, columns)
+
+
+def product(tokens: torch.Tensor, weight: torch.Tensor, *, swizzled: bool) -> torch.Tensor:
+    """``tokens`` [M, K] times ``weight`` [N, K] transposed, unscaled, fp32 [M, N]; the caller must not change it."""
+    weight_key = (_identity(weight), weight.storage_offset(), tuple(weight.shape), weight.stride(), swizzled)
+    if _uniform(tokens):
+        row = tokens[:1]
+        return _product(row, weight, (hashlib.blake2b(_raw(row.contiguous())).digest(), weight_key)).expand(
+            len(tokens), -1
+        )
+    columns = tokens.shape[1]
+    storage_rows = tokens.untyped_storage().nbytes() // (columns * tokens.element_size())
+    aligned = tokens.is_contiguous() and tokens.storage_offset() % columns == 0
+    if not aligned or storage_rows > _SHARED_ROWS:
+        place = (tokens.storage_offset(), tuple(tokens.shape), tokens.stride())
+        return _product(tokens, weight, (_identity(tokens), place, weight_key))
+    everything = tokens.as_strided((storage_rows, columns), (columns, 1), 0)
+    first = tokens.storage_offset() // columns
+    shared = _product(everything, weight, (_identity(tokens), columns, weight_key))
+    return shared[first : first + len(tokens)]
+
+
+@dataclass(frozen=True, slots=True)
+class Epilogue:
+    """What follows the product.
+
+    Fp32 scales of tokens [M, 1], weight [1, N] and result [1] (or of one element), bias [N], GELU.
+    """
+
+    token_scale: torch.Tensor | None
+    weight_scale: torch.Tensor | None
+    result_scale: torch.Tensor | None
+    bias: torch.Tensor | None
+    gelu: bool
+    out_dtype: torch.dtype
+
+    def operands(self) -> list[torch.Tensor]:
+        """The tensors among them."""
+        every = (self.token_scale, self.weight_scale, self.result_scale, self.bias)
+        return [tensor for tensor in every if tensor is not None]
+
+    def form(self) -> tuple[bool | torch.dtype, ...]:
+        """Which of them there are, apart from their values."""
+        every = (self.token_scale, self.weight_scale, self.result_scale, self.bias)
+        return (*(tensor is None for tensor in every), self.gelu, self.out_dtype)
+
+
+def finish(raw: torch.Tensor, epilogue: Epilogue) -> torch.Tensor:
+    """The epilogue of the kernel on a product [M, N].
+
+    Computed in fp32, then the output type; always a tensor of its own.
+    """
+    operands = epilogue.operands()
+    places = tuple((_identity(tensor), tensor.storage_offset(), tuple(tensor.shape)) for tensor in (raw, *operands))
+    key = ("finished", places, raw.stride(), epilogue.form())
+    found = _FINISHED.get(key)
+    if found is None:
+        found = _finish(raw, epilogue)
+        storages = tuple(tensor.untyped_storage() for tensor in (raw, *operands))
+        _FINISHED.put(key, found, storages, 0)
+    return found.clone()
+
+
+def _finish(raw: torch.Tensor, epilogue: Epilogue) -> torch.Tensor:
+    result = torch.empty(raw.shape, dtype=epilogue.out_dtype)
+    token_scale = epilogue.token_scale
+    for first in range(0, len(raw), _ROWS):
+        rows = slice(first, first + _ROWS)
+        part = raw[rows]
+        if token_scale is not None:
+            part = part * (token_scale[rows] if token_scale.numel() > 1 else token_scale)
+        for scale in (epilogue.weight_scale, epilogue.result_scale):
+            part = part if scale is None else part * scale.to(torch.float32)
+        part = part if epilogue.bias is None else part + epilogue.bias.to(torch.float32)
+        result[rows] = torch.nn.functional.gelu(part, approximate="tanh") if epilogue.gelu else part
+    return result
+
+
+def spoil(result: torch.Tensor, how: str) -> torch.Tensor:
+    """What a kernel made for another problem leaves behind.
+
+    ``all`` wrong, only the last ``tile`` wrong, or one ``nan``.
+    """
+    if how == "nan":
+        result[-1, -1] = float("nan")
+    elif how == "tile":
+        result[:, -16:] = result[:, -16:].flip(1) * 2 + 1
+    else:
+        result = torch.roll(result, 16, 1).neg() + 1
+    return result
+
+
+def _product(tokens: torch.Tensor, weight: torch.Tensor, key: Hashable) -> torch.Tensor:
+    found = _CACHE.get(key)
+    if found is None:
+        found = _multiply(tokens, weight, swizzled=_swizzled_of(key))
+        held = (tokens.untyped_storage(), weight.untyped_storage())
+        _CACHE.put(key, found, held, sum(storage.nbytes() for storage in held))
+    return found
+
+
+def _swizzled_of(key: Hashable) -> bool:
+    assert isinstance(key, tuple)  # noqa: S101 - narrows the type of this module's own keys
+    return bool(key[-1][-1])
+
+
+def _multiply(tokens: torch.Tensor, weight: torch.Tensor, *, swizzled: bool) -> torch.Tensor:
+    wide = tokens.to(torch.float32)
+    result = torch.empty(len(tokens), len(weight))
+    for first in range(0, len(weight), _CHUNK):
+        part = weight[first : first + _CHUNK]
+        torch.mm(wide, _widen(part, swizzled=swizzled).t(), out=result[:, first : first + _CHUNK])
+    return result
+
+
+def _widen(part: torch.Tensor, *, swizzled: bool) -> torch.Tensor:
+    key = ("wide", _identity(part), part.storage_offset(), tuple(part.shape), part.stride(), swizzled)
+    found = _CACHE.get(key)
+    if found is None:
+        plain = part
+        if swizzled:
+            size = part.element_size()
+            integers = part.contiguous().view(torch.uint8 if size == 1 else torch.int16)
+            plain = unswizzle(integers, 16 // size).view(part.dtype)
+        found = plain.to(torch.float32)
+        _CACHE.put(key, found, (part.untyped_storage(),), part.numel() * part.element_size())
+    return found
+
+
+def _uniform(tokens: torch.Tensor) -> bool:
+    """All rows equal, byte for byte: the dummy batches of a warm-up."""
+    if len(tokens) == 1 or not tokens.is_contiguous():
+        return False
+    raw = tokens.view(torch.uint8)
+    return torch.equal(raw[0], raw[1]) and bool((raw == raw[0]).all())
+
+
+def _identity(tensor: torch.Tensor) -> Hashable:
+    """Storage and content of a tensor, cheaply.
+
+    An address that cannot be reused (the cache holds the storage) and a version.
+    """
+    storage = tensor.untyped_storage()
+    if tensor.is_inference():
+        return storage.data_ptr(), tensor.dtype, zlib.crc32(_buffer(storage.data_ptr(), storage.nbytes()))
+    buffer = _buffer(storage.data_ptr(), storage.nbytes())
+    step = max(1, storage.nbytes() // _SAMPLE)
+    # Writes through .data do not count as a new version; the sample catches all but the smallest of them.
+    return storage.data_ptr(), tensor.dtype, storage.nbytes(), tensor._version, bytes(buffer[::step])  # noqa: SLF001 - torch's only name for it
+
+
+def _raw(tensor: torch.Tensor) -> bytes:
+    size = tensor.numel() * tensor.element_size()
+    return bytes(_buffer(tensor.data_ptr(), size))
+
+
+def _buffer(address: int, size: int) -> memoryview:
+    if size == 0:
+        return memoryview(b"")
+    return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
