@@ -1,0 +1,58 @@
+"""`python -m bench [NAME ...]`: run the benchmarks, print each figure beside its range, fail outside of it.
+
+A benchmark is a module of this package with `measure() -> dict[str, float]`. Ranges are in ranges.json:
+`{"figure": {"max": 0.35, "unit": "s"}}`, with `min`, `max` or both. A figure without a range is printed and not judged, a range
+without a figure fails when its benchmark was asked for.
+"""
+
+import importlib
+import json
+import pkgutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import bench
+
+RANGES = Path(__file__).with_name("ranges.json")
+_LINE = "{:<44} {:>14} {:>24}  {}"
+
+
+def names() -> list[str]:
+    """All benchmarks: modules that do not start with an underscore."""
+    return sorted(m.name for m in pkgutil.iter_modules(bench.__path__) if not m.name.startswith("_"))
+
+
+def verdict(value: float, limits: dict[str, Any]) -> str:
+    """`ok`, `OUTSIDE` or `-` when there is no range."""
+    if not limits:
+        return "-"
+    inside = limits.get("min", float("-inf")) <= value <= limits.get("max", float("inf"))
+    return "ok" if inside else "OUTSIDE"
+
+
+def span(limits: dict[str, Any]) -> str:
+    """The range as text."""
+    parts = [f"{sign} {limits[key]:g}" for key, sign in (("min", ">="), ("max", "<=")) if key in limits]
+    return " ".join([*parts, str(limits.get("unit", ""))]).strip() or "-"
+
+
+def main(argv: list[str]) -> int:
+    """Run the asked benchmarks, or all; 1 when a figure is outside its range."""
+    ranges: dict[str, dict[str, Any]] = json.loads(RANGES.read_text())
+    print(_LINE.format("figure", "value", "range", "verdict"))
+    outside = 0
+    for name in argv or names():
+        started = time.monotonic()
+        figures: dict[str, float] = importlib.import_module(f"bench.{name}").measure()
+        for figure, value in sorted(figures.items()):
+            word = verdict(value, ranges.get(figure, {}))
+            outside += word == "OUTSIDE"
+            print(_LINE.format(figure, f"{value:.4g}", span(ranges.get(figure, {})), word), flush=True)
+        print(f"  ({name}: {time.monotonic() - started:.0f} s)", flush=True)
+    return 1 if outside else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
