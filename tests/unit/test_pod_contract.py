@@ -1,0 +1,76 @@
+"""docs/pod-contract.md, the operator's side and the program's side say the same."""
+
+import json
+import re
+from pathlib import Path
+
+from hipbmm_kernel import settings
+from hipbmm_operator import contract
+from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.resources import environment
+from hipbmm_operator.server_args import resolve
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "pod-contract.md").read_text()
+
+
+def documented_variables() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in PAGE.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        names = re.findall(r"`(HIPBMM_[A-Z_]+)`", cells[0])
+        if not line.startswith("| `HIPBMM_") or not names:
+            continue
+        defaults = re.findall(r"`([^`]*)`", cells[1]) or [""]
+        defaults = defaults * len(names) if len(defaults) == 1 else defaults
+        found |= dict(zip(names, defaults, strict=True))
+    return found
+
+
+def documented_values(field: str) -> set[str]:
+    line = next(line for line in PAGE.splitlines() if line.startswith(f"| `{field}` |"))
+    return set(re.findall(r"`([A-Z][A-Za-z]+)`", line))
+
+
+def test_every_variable_and_default_is_documented() -> None:
+    assert documented_variables() == settings.DEFAULTS
+
+
+def test_both_sides_inject_and_expect_the_same_flags() -> None:
+    line = next(line for line in PAGE.splitlines() if line.startswith("`VLLM_ROCM_USE_AITER=1"))
+    documented = dict(word.split("=") for word in line.strip("`.").split())
+    assert dict(contract.FLAGS) == settings.CONTRACT_ENV == documented
+
+
+def test_the_operator_sets_only_variables_that_the_program_knows() -> None:
+    spec = Spec.model_validate(
+        {
+            "image": "localhost/image:1",
+            "model": {"name": "Qwen/Qwen3-32B", "configMapRef": {"name": "config"}},
+            "tuning": {"linears": [{"n": 32, "k": 32}], "tokens": [1, 2], "retuneToken": "again"},
+            "server": {"args": ["--max-num-seqs", "64"]},
+        }
+    )
+    entries = environment.of_server(spec, resolve(spec))
+    set_here = {entry["name"]: entry.get("value", "x") for entry in entries if entry["name"].startswith("HIPBMM_")}
+    assert set(set_here) <= set(settings.DEFAULTS)
+    settings.parse_settings(set_here)
+
+
+def test_the_example_report_is_understood_in_full() -> None:
+    example = re.search(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    assert example
+    text = example[1].replace("sha256:…", "sha256:" + "0" * 64)
+    report = contract.parse_report(json.dumps(json.loads(text)))
+    assert report
+    assert report.complete
+    assert (report.problems, report.rows, report.geomean, report.stack["simulated"]) == (204, 204, "1.11", False)
+
+
+def test_states_and_sources_are_those_of_the_page() -> None:
+    assert documented_values("state") == contract.STATES
+    assert documented_values("source") == contract.SOURCES
+
+
+def test_the_example_progress_line_is_understood() -> None:
+    line = next(line for line in PAGE.splitlines() if line.startswith("hipbmm progress"))
+    assert contract.parse_progress(f"other\n{line}\n") == contract.Progress("Tuning", 38, 204, 0)
