@@ -1,8 +1,8 @@
 """`python -m bench [NAME ...]`: run the benchmarks, print each figure beside its range, fail outside of it.
 
 A benchmark is a module of this package with `measure() -> dict[str, float]`. Ranges are in ranges.json:
-`{"figure": {"max": 0.35, "unit": "s"}}`, with `min`, `max` or both. A figure without a range is printed and not judged, a range
-without a figure fails when its benchmark was asked for.
+`{"figure": {"max": 0.35, "unit": "s"}}`, with `min`, `max` or both. A figure without a range is printed and not judged; when all
+benchmarks run, a range that no benchmark gave a figure for is an error.
 """
 
 import importlib
@@ -43,15 +43,19 @@ def main(argv: list[str]) -> int:
     ranges: dict[str, dict[str, Any]] = json.loads(RANGES.read_text())
     print(_LINE.format("figure", "value", "range", "verdict"))
     outside = 0
+    unseen = set() if argv else set(ranges)
     for name in argv or names():
         started = time.monotonic()
         figures: dict[str, float] = importlib.import_module(f"bench.{name}").measure()
         for figure, value in sorted(figures.items()):
+            unseen.discard(figure)
             word = verdict(value, ranges.get(figure, {}))
             outside += word == "OUTSIDE"
             print(_LINE.format(figure, f"{value:.4g}", span(ranges.get(figure, {})), word), flush=True)
         print(f"  ({name}: {time.monotonic() - started:.0f} s)", flush=True)
-    return 1 if outside else 0
+    for figure in sorted(unseen):
+        print(_LINE.format(figure, "none", span(ranges[figure]), "MISSING"))
+    return 1 if outside or unseen else 0
 
 
 if __name__ == "__main__":
