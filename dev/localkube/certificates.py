@@ -8,6 +8,9 @@ from pathlib import Path
 
 from localkube.errors import LocalkubeError
 
+# The API server forwards requests for aggregated APIs under this name, the only one that may speak for other users.
+FRONT_PROXY = "front-proxy-client"
+
 _DAYS = "3650"
 _STAMP = "inputs.sha256"
 
@@ -56,6 +59,7 @@ def cluster_certificates(node_name: str, service_address: str, node_address: str
         Certificate("scheduler", "system:kube-scheduler"),
         Certificate("kube-proxy", "system:kube-proxy"),
         Certificate("kubelet", f"system:node:{node_name}", "system:nodes"),
+        Certificate("front-proxy", FRONT_PROXY),
         # A user of its own, so that its writes are told apart in the audit log.
         Certificate("provisioner", "localkube:provisioner", "system:masters"),
     ]

@@ -1,11 +1,12 @@
-"""The command line."""
+"""A real Kubernetes on this machine, from Go modules."""
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from localkube import builder, lifecycle, modules, record, status
+from localkube import builder, imagebuilder, images, imagestore, lifecycle, modules, prepare, record, status
 from localkube.console import Console
 from localkube.errors import LocalkubeError, UsageError
 from localkube.lifecycle import Wish
@@ -53,6 +54,27 @@ def _parser() -> argparse.ArgumentParser:
     config = commands.add_parser("kubeconfig", parents=[named], help="print the path of the kubeconfig")
     config.set_defaults(run=_kubeconfig)
 
+    load = commands.add_parser("load", parents=[named], help="import images into a node")
+    load.add_argument(
+        "images", nargs="+", metavar="IMAGE", help=f"an OCI archive, or one of {', '.join(images.IMAGES)}"
+    )
+    _builder_options(load)
+    load.set_defaults(run=_load)
+
+    make = commands.add_parser("images", help="build images and print the paths of their archives")
+    make.add_argument("images", nargs="*", metavar="IMAGE", help=f"of {', '.join(images.IMAGES)}; default: all")
+    _builder_options(make)
+    make.set_defaults(run=_images)
+
+    ahead = commands.add_parser("prepare", help="build all that a node and its images need, side by side")
+    ahead.add_argument("--kubernetes", choices=modules.kubernetes_minors(), help="default: the newest")
+    ahead.add_argument("images", nargs="*", metavar="IMAGE", help=f"of {', '.join(images.IMAGES)}; default: all")
+    _builder_options(ahead)
+    ahead.set_defaults(run=_prepare)
+
+    doctor = commands.add_parser("doctor", help="check, and as root install, what the node profile and images need")
+    doctor.set_defaults(run=_doctor)
+
     build = commands.add_parser("build", help="build binaries into the cache")
     build.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(modules.names())}")
     build.set_defaults(run=_build)
@@ -61,6 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     tool.add_argument("tool", metavar="TOOL", help="kubectl, helm, ctr, kwok, kubeconform, kube-score, ...")
     tool.set_defaults(run=_tool)
     return parser
+
+
+def _builder_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base-image", help="an image with Python 3, instead of one made by debootstrap")
+    parser.add_argument("--builder", choices=imagebuilder.TOOLS, help="default: the first that is there")
 
 
 def _write(text: str) -> None:
@@ -91,8 +118,43 @@ def _kubeconfig(options: argparse.Namespace, _console: Console) -> int:
     return 0
 
 
+def _load(options: argparse.Namespace, console: Console) -> int:
+    layout = Layout.of(options.name)
+    if not layout.containerd_socket.exists():
+        raise LocalkubeError(
+            f"instance {options.name} has no node: `localkube up --profile node --name {options.name}`"
+        )
+    for image in options.images:
+        archive = Path(image) if Path(image).is_file() else _archive(image, options, console)
+        imagestore.load(layout, archive, console)
+    return 0
+
+
+def _images(options: argparse.Namespace, console: Console) -> int:
+    for image in options.images or images.IMAGES:
+        _write(str(_archive(image, options, console)))
+    return 0
+
+
+def _archive(image: str, options: argparse.Namespace, console: Console) -> Path:
+    return images.archive(images.named(image), console, options.base_image, options.builder)
+
+
+def _prepare(options: argparse.Namespace, console: Console) -> int:
+    kubernetes = modules.kubernetes_module(options.kubernetes or modules.kubernetes_minors()[0])
+    wanted = [images.named(image) for image in options.images or images.IMAGES]
+    prepare.run(kubernetes, wanted, console, options.base_image, options.builder)
+    return 0
+
+
+def _doctor(_options: argparse.Namespace, console: Console) -> int:
+    prepare.machine_check(console)
+    console.line("this machine has what the node profile and the images need")
+    return 0
+
+
 def _build(options: argparse.Namespace, console: Console) -> int:
-    for name in options.modules or (f"kubernetes-{modules.kubernetes_minors()[0]}", "containerd", "helm"):
+    for name in options.modules or (*prepare.DEFAULT_MODULES, f"kubernetes-{modules.kubernetes_minors()[0]}"):
         _write(str(builder.binaries(modules.load(name), console)))
     return 0
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from localkube.certificates import FRONT_PROXY
 from localkube.component import Component
 from localkube.paths import Layout
 from localkube.record import Record
@@ -97,6 +98,15 @@ class ControlPlane:
             # The node's name does not resolve.
             "--kubelet-preferred-address-types=InternalIP",
         ]
+        aggregation = [
+            f"--requestheader-client-ca-file={self._pki('ca.crt')}",
+            f"--requestheader-allowed-names={FRONT_PROXY}",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--proxy-client-cert-file={self._pki('front-proxy.crt')}",
+            f"--proxy-client-key-file={self._pki('front-proxy.key')}",
+        ]
         tokens = [
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
             f"--service-account-key-file={self._pki('sa.pub')}",
@@ -123,6 +133,7 @@ class ControlPlane:
                 *etcd,
                 *audit,
                 *kubelet,
+                *aggregation,
                 *tokens,
             ),
         )
@@ -156,5 +167,7 @@ class ControlPlane:
             f"--cert-dir={self.layout.run / role}",
             # One of each kind: an election would only delay the start by the lease of the one that was killed.
             "--leader-elect=false",
+            # At the first start the roles that allow the lookup are not there yet.
+            "--authentication-tolerate-lookup-failure=true",
             *_CLIENT_RATE,
         ]

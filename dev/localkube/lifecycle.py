@@ -1,14 +1,27 @@
 """`up` and `down`."""
 
-import os
 import shutil
-import subprocess
 import sys
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from localkube import addresses, builder, files, machine, modules, processes, readiness
+from localkube import (
+    addresses,
+    builder,
+    files,
+    imagestore,
+    launcher,
+    machine,
+    modules,
+    namespaces,
+    node,
+    packages,
+    pauseimage,
+    processes,
+    readiness,
+)
 from localkube import record as records
 from localkube.api import Api
 from localkube.component import Component
@@ -16,9 +29,9 @@ from localkube.console import Console, elapsed
 from localkube.controlplane import ControlPlane
 from localkube.errors import LocalkubeError
 from localkube.locking import exclusive
-from localkube.paths import PACKAGE, Layout
+from localkube.paths import Layout
 from localkube.record import Record
-from localkube.supervisor import COMPONENT_VARIABLE, INSTANCE_VARIABLE, Spec
+from localkube.supervisor import Spec
 
 _READY_SECONDS = 120.0
 
@@ -36,7 +49,9 @@ def up(layout: Layout, wish: Wish, console: Console) -> Record:
     started = time.monotonic()
     with _locked(layout, console):
         found = records.load(layout.record)
-        record = agree(found, wish, layout.name) if found else _new_record(layout, wish)
+        if "node" in {wish.profile, found.profile if found else None}:
+            require_node(console)
+        record = agree(found, wish, layout.name) if found else _new_record(layout, wish, console)
         if processes.supervisor(layout.root) is None:
             record = _start(record, layout, console, known=found is not None)
         _wait(record, layout, console)
@@ -51,11 +66,24 @@ def down(layout: Layout, console: Console, keep: bool = False) -> None:
     """Stop everything; without `keep` the data goes too. An instance that never was is fine."""
     with _locked(layout, console):
         processes.stop(layout.root)
+        if machine.is_root():
+            namespaces.clean(layout)
         if not keep and layout.root.exists():
             shutil.rmtree(layout.root)
     if not keep:
         layout.lock.unlink(missing_ok=True)
     console.line(f"{layout.name} is down" + (", its data is kept" if keep else ""))
+
+
+def require_node(console: Console) -> None:
+    """Whether a node can run here; else an error that names the ways out."""
+    if not machine.is_root():
+        raise LocalkubeError(
+            "the node profile makes namespaces and mounts and so needs root. Ways out: run it as root (sudo -E); "
+            "set KUBECONFIG to a cluster that you have; or use --profile control-plane, which has an API server "
+            "but runs no pods"
+        )
+    packages.ensure(packages.NODE, console)
 
 
 def agree(found: Record, wish: Wish, name: str) -> Record:
@@ -76,12 +104,16 @@ def _locked(layout: Layout, console: Console) -> AbstractContextManager[None]:
     return exclusive(layout.lock, console, f"another process works on {layout.name}; waiting for it")
 
 
-def _new_record(layout: Layout, wish: Wish) -> Record:
+def _new_record(layout: Layout, wish: Wish, console: Console) -> Record:
     kubernetes = wish.kubernetes or modules.kubernetes_minors()[0]
     modules.kubernetes_module(kubernetes)
-    # One creation at a time could still take the same numbers as another that has not saved yet; names spread them.
-    block = addresses.choose_networks(layout.name, machine.taken_networks(layout)).block
-    return Record(layout.name, wish.profile or records.PROFILES[0], kubernetes, str(block), _free_ports(layout))
+    # Saved before the lock is given up, so that two instances never choose the same numbers.
+    with exclusive(layout.root.parent / ".allocate.lock", console, "another instance is being made; waiting for it"):
+        block = addresses.choose_networks(layout.name, machine.taken_networks(layout)).block
+        profile = wish.profile or records.PROFILES[0]
+        record = Record(layout.name, profile, kubernetes, str(block), _free_ports(layout))
+        record.save(layout.record)
+    return record
 
 
 def _free_ports(layout: Layout) -> dict[str, int]:
@@ -106,43 +138,38 @@ def _start(record: Record, layout: Layout, console: Console, known: bool) -> Rec
     binaries = builder.binaries(modules.kubernetes_module(record.kubernetes), console)
     # What survived a kill -9 of the supervisor alone.
     processes.stop(layout.root)
-    if known:
+    if known and record.profile != "node":
         record = _with_free_ports(record, layout, console)
-    record.save(layout.record)
+        record.save(layout.record)
     plane = ControlPlane(record, layout, binaries)
     files.write(record, layout, plane)
     components = [*plane.components(), _provisioner(record, layout)]
-    spec = Spec(str(layout.root), str(layout.logs), [], components)
-    _launch(layout, spec, [])
+    setup: list[list[str]] = []
+    if record.profile == "node":
+        setup, more = _node(record, layout, binaries, console)
+        components += more
+    launcher.launch(record, layout, Spec(str(layout.root), str(layout.logs), setup, components))
     return record
+
+
+def _node(
+    record: Record, layout: Layout, kubernetes: Path, console: Console
+) -> tuple[list[list[str]], list[Component]]:
+    """Setup commands and components of the node; its files are written, its mount points made."""
+    containerd = builder.binaries(modules.load("containerd"), console)
+    runc = packages.find("runc") or "runc"
+    rendered = node.Node(record, layout, kubernetes, containerd, runc, machine.may_lower_oom_score())
+    for path, text in rendered.files().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    namespaces.clean(layout)
+    kernel_settings = namespaces.prepare(layout)
+    return node.setup_commands(record.networks, layout, kernel_settings), rendered.components()
 
 
 def _provisioner(record: Record, layout: Layout) -> Component:
     argv = (sys.executable, "-m", "localkube.provisioner", record.server, str(layout.pki), str(layout.volumes))
     return Component("provisioner", argv)
-
-
-def _launch(layout: Layout, spec: Spec, prefix: list[str]) -> None:
-    path = layout.run / "spec.json"
-    spec.save(path)
-    env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent), INSTANCE_VARIABLE: str(layout.root)}
-    env[COMPONENT_VARIABLE] = processes.SUPERVISOR
-    with (layout.logs / "supervisor.log").open("ab") as log:
-        process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "localkube.supervisor", str(path)],
-            env=env,
-            cwd="/",
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    if process.stdin is None:
-        raise LocalkubeError("no pipe to the supervisor")
-    process.stdin.write(b"go\n")
-    process.stdin.close()
-    # It outlives us on purpose; without this the interpreter warns of a child that nobody waited for.
-    process.returncode = 0
 
 
 def _wait(record: Record, layout: Layout, console: Console) -> None:
@@ -155,5 +182,8 @@ def _wait(record: Record, layout: Layout, console: Console) -> None:
         readiness.wait(lambda: readiness.api_ready(api), _READY_SECONDS, alive, console)
         readiness.wait(lambda: readiness.accounts_ready(api), _READY_SECONDS, alive, console)
         readiness.ensure_storage_class(api)
+        if record.profile == "node":
+            imagestore.load(layout, pauseimage.archive(), console)
+            readiness.wait(lambda: readiness.node_ready(api, record.node_name), _READY_SECONDS, alive, console)
     except LocalkubeError as error:
         raise LocalkubeError(f"{error}\nlogs: {layout.logs}") from error

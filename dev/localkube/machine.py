@@ -8,10 +8,20 @@ from localkube import record
 from localkube.addresses import Network, parse_routes
 from localkube.paths import Layout, instances
 
+_CAP_SYS_RESOURCE = 24
+
 
 def is_root() -> bool:
     """Whether we may make namespaces and mounts."""
     return os.geteuid() == 0
+
+
+def may_lower_oom_score() -> bool:
+    """Whether we have CAP_SYS_RESOURCE; runc dies without it when it lowers a container's oom_score_adj."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("CapEff:"):
+            return bool(int(line.split()[1], 16) >> _CAP_SYS_RESOURCE & 1)
+    return False
 
 
 def ephemeral_start() -> int:

@@ -18,6 +18,8 @@ class Process:
     pid: int
     component: str
     rss_bytes: int
+    parent: int
+    command: str
 
 
 def of_instance(root: Path, proc: Path = Path("/proc")) -> list[Process]:
@@ -30,7 +32,7 @@ def of_instance(root: Path, proc: Path = Path("/proc")) -> list[Process]:
         try:
             environ = (entry / "environ").read_bytes().split(b"\0")
             if mark in environ:
-                found.append(Process(int(entry.name), _component(environ), _rss(entry)))
+                found.append(_process(entry, environ))
         except (PermissionError, ProcessLookupError, FileNotFoundError):
             continue
     return sorted(found, key=lambda process: process.pid)
@@ -38,9 +40,17 @@ def of_instance(root: Path, proc: Path = Path("/proc")) -> list[Process]:
 
 def supervisor(root: Path) -> int | None:
     """The pid of the supervisor (in the node profile the first of its pid namespace), None when it is not up."""
-    # `unshare` carries the same mark and is the older; the supervisor proper is its child.
-    pids = [process.pid for process in of_instance(root) if process.component == SUPERVISOR]
-    return pids[-1] if pids else None
+    return choose_supervisor([process for process in of_instance(root) if process.component == SUPERVISOR])
+
+
+def choose_supervisor(marked: list[Process]) -> int | None:
+    """The supervisor among those with its mark: `unshare`, its parent, and its children before their exec."""
+    pids = {process.pid for process in marked}
+    for top in (process for process in marked if process.parent not in pids):
+        if top.command != "unshare":
+            return top.pid
+        return next((process.pid for process in marked if process.parent == top.pid), None)
+    return None
 
 
 def stop(root: Path, seconds: float = 40.0) -> None:
@@ -68,11 +78,11 @@ def _signal(pid: int, number: int) -> None:
         return
 
 
-def _component(environ: list[bytes]) -> str:
+def _process(entry: Path, environ: list[bytes]) -> Process:
     prefix = f"{COMPONENT_VARIABLE}=".encode()
-    return next((item[len(prefix) :].decode() for item in environ if item.startswith(prefix)), "")
-
-
-def _rss(entry: Path) -> int:
+    component = next((item[len(prefix) :].decode() for item in environ if item.startswith(prefix)), "")
     pages = int((entry / "statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    # The command stands in parentheses and may hold any character, a parenthesis too.
+    before, _, after = (entry / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")
+    command, parent = before.partition("(")[2], int(after.split()[1])
+    return Process(int(entry.name), component, pages * os.sysconf("SC_PAGE_SIZE"), parent, command)
