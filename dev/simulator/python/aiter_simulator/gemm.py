@@ -6,7 +6,6 @@ In AITER's order and with its failures.
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -71,7 +70,7 @@ def multiply(
     gemm = describe(mat1, mat2, bias, out_dtype, scales[:2], preshuffle=preshuffle)
     solutions = library.load(runtime.current_gpu())
     choice = _choose(solutions, gemm, solution_index, gelu=gelu)
-    faults.strike(M=gemm.M, N=gemm.N, K=gemm.K, index=choice.index, on=choice.on, table=_table_state())
+    faults.strike(M=gemm.M, N=gemm.N, K=gemm.K, index=choice.index, on=choice.on, table=table.state())
     usable = _launch(solutions, gemm, choice)
     raw = numerics.product(mat1, mat2.t(), swizzled=preshuffle)
     result = numerics.finish(raw, numerics.Epilogue(*scales, bias, gelu, out_dtype or mat1.dtype))
@@ -122,7 +121,7 @@ def _choose(solutions: library.Library, gemm: Gemm, explicit: int, *, gelu: bool
 
 def _tune(solutions: library.Library, gemm: Gemm) -> _Choice:
     STDOUT.write(f"Tuning hip GEMM ({gemm.N}, {gemm.M}, {gemm.K})\n")
-    faults.strike(M=gemm.M, N=gemm.N, K=gemm.K, on="tuning", table=_table_state())
+    faults.strike(M=gemm.M, N=gemm.N, K=gemm.K, on="tuning", table=table.state())
     slowdown = _slowdown(gemm, "tune")
     index = tuning.tune(solutions, gemm, slowdown, capturing=runtime.capturing())
     solution = solutions.get(index)
@@ -178,11 +177,3 @@ def _slow_file(on: str, gemm: Gemm) -> None:
     rule = faults.find("slow-file", M=gemm.M, N=gemm.N, K=gemm.K, on=on)
     if rule is not None:
         time.sleep(rule.argument("ms", 100) / 1000)
-
-
-def _table_state() -> str:
-    """``with`` when the working directory has a table with more than a header."""
-    try:
-        return "with" if Path(table.PATH).stat().st_size > len(table.HEADER) else "without"
-    except OSError:
-        return "without"

@@ -139,16 +139,20 @@ class Library:
         index = 0 if number == 0 else _FIRST_INDEX + _STRIDE * number + stable.integer("index", *seed) % _STRIDE
         return Solution(
             index=index,
-            kind="HHS"
-            if number == 0
-            else _KINDS[0]
-            if stable.fraction("kind", *seed) < _SWIZZLED_SHARE
-            else _KINDS[1 + stable.integer("other", *seed) % 3],
+            kind=_draw_kind(number, seed),
             tile_n=_TILES[stable.integer("n", *seed) % len(_TILES)],
             tile_m=_TILES[stable.integer("m", *seed) % len(_TILES)],
             depth=_DEPTHS[stable.integer("k", *seed) % len(_DEPTHS)],
             whole_depth=stable.integer("tail", *seed) % 3 == 0,
         )
+
+
+def _draw_kind(number: int, seed: tuple[object, ...]) -> str:
+    if number == 0:  # index 0 is a real solution, and one for another kind of problem
+        return "HHS"
+    if stable.fraction("kind", *seed) < _SWIZZLED_SHARE:
+        return _KINDS[0]
+    return _KINDS[1 + stable.integer("other", *seed) % (len(_KINDS) - 1)]
 
 
 def _kernel_name(solution: Solution, build: str) -> str:

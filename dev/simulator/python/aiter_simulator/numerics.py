@@ -10,7 +10,7 @@ import hashlib
 import zlib
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -124,10 +124,21 @@ def finish(raw: torch.Tensor, epilogue: Epilogue) -> torch.Tensor:
     key = ("finished", places, raw.stride(), epilogue.form())
     found = _FINISHED.get(key)
     if found is None:
-        found = _finish(raw, epilogue)
+        found = _finish_equal_rows(raw, epilogue) if _equal_rows(raw, epilogue) else _finish(raw, epilogue)
         storages = tuple(tensor.untyped_storage() for tensor in (raw, *operands))
         _FINISHED.put(key, found, storages, 0)
-    return found.clone()
+    return found.clone(memory_format=torch.contiguous_format)
+
+
+def _equal_rows(raw: torch.Tensor, epilogue: Epilogue) -> bool:
+    scale = epilogue.token_scale
+    return raw.stride(0) == 0 and (scale is None or bool((scale == scale.flatten()[0]).all()))
+
+
+def _finish_equal_rows(raw: torch.Tensor, epilogue: Epilogue) -> torch.Tensor:
+    scale = epilogue.token_scale
+    row = replace(epilogue, token_scale=None if scale is None else scale.flatten()[:1])
+    return _finish(raw[:1], row).expand(len(raw), -1)
 
 
 def _finish(raw: torch.Tensor, epilogue: Epilogue) -> torch.Tensor:

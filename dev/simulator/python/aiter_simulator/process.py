@@ -32,6 +32,11 @@ def killed_for_memory() -> NoReturn:
     _die(signal.SIGKILL)
 
 
+def engine_died(message: str) -> NoReturn:
+    """The server's end when its engine is lost."""
+    _exit(f"ERROR {message}\n")
+
+
 def memory_fault() -> NoReturn:
     """The ROCm runtime's answer to a kernel that reads where nothing is mapped."""
     STDOUT.flush()

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 PATH = "./hip_online_tuning_res.csv"
 HEADER = (
@@ -42,6 +43,14 @@ def strtol(field: bytes) -> int | None:
     significant = digits.lstrip(b"0") or b"0"
     value = _LONG_MAX if len(significant) > _LONG_DIGITS else int(significant)
     return max(_LONG_MIN, min(_LONG_MAX, sign * value))
+
+
+def state() -> str:
+    """``with`` when the working directory has a table with more than a header, else ``without``."""
+    try:
+        return "with" if Path(PATH).stat().st_size > len(HEADER) else "without"
+    except OSError:
+        return "without"
 
 
 def lookup(key: tuple[str | int, ...], path: str = PATH) -> int:

@@ -12,38 +12,12 @@ import torch.utils._device
 
 from aiter_simulator import gpu
 
-_FACTORIES = [
-    "arange",
-    "as_tensor",
-    "asarray",
-    "empty",
-    "empty_like",
-    "empty_permuted",
-    "empty_strided",
-    "eye",
-    "frombuffer",
-    "full",
-    "full_like",
-    "hann_window",
-    "linspace",
-    "logspace",
-    "normal",
-    "ones",
-    "ones_like",
-    "rand",
-    "rand_like",
-    "randint",
-    "randint_like",
-    "randn",
-    "randn_like",
-    "randperm",
-    "scalar_tensor",
-    "tensor",
-    "tril_indices",
-    "triu_indices",
-    "zeros",
-    "zeros_like",
-]
+_FACTORY_NAMES = (
+    "arange as_tensor asarray empty empty_like empty_permuted empty_strided eye frombuffer full full_like hann_window "
+    "linspace logspace normal ones ones_like rand rand_like randint randint_like randn randn_like randperm "
+    "scalar_tensor tensor tril_indices triu_indices zeros zeros_like"
+)
+_FACTORIES = _FACTORY_NAMES.split()
 _METHODS = (
     "to",
     "new_empty",
