@@ -1,0 +1,42 @@
+"""What GPUs a Node has, and whether a serving pod can start on it: pure functions of plain Kubernetes objects.
+
+The way of a node through the modules:
+
+``facts``, ``labels``, ``pci``, ``slices`` read the Node, the labeller's labels, Node Feature Discovery and DRA, so that
+nothing in them can raise. ``evidence`` -> ``identity`` sorts what they say into tiers of trust (device ids, then names,
+then claims of the cloud) and resolves them to one product. ``resources``, ``shape``, ``availability`` choose the
+resource that pods ask for, find the size of one logical device, and what keeps pods away now. ``hysteresis`` ->
+``detector`` bridges labels that are gone for a while, and makes the Detection.
+
+``products`` and ``partitions`` hold the facts about the hardware, ``fingerprint`` spares the work when nothing relevant
+changed, ``affinity`` and ``summary`` serve a deployment, ``cli`` is the edge. docs/detection.md explains it to users.
+"""
+
+from hipbmm_operator.detect.affinity import affinity_terms
+from hipbmm_operator.detect.detection import Detection, State
+from hipbmm_operator.detect.detector import detect_node
+from hipbmm_operator.detect.fingerprint import fingerprint
+from hipbmm_operator.detect.hysteresis import Identity
+from hipbmm_operator.detect.pci import node_of_feature
+from hipbmm_operator.detect.products import PRODUCT_NAMES
+from hipbmm_operator.detect.requests import gpu_requests
+from hipbmm_operator.detect.slices import node_of_slice
+from hipbmm_operator.detect.summary import HardwareSummary, Want, summary
+from hipbmm_operator.detect.tolerations import default_tolerations
+
+__all__ = [
+    "PRODUCT_NAMES",
+    "Detection",
+    "HardwareSummary",
+    "Identity",
+    "State",
+    "Want",
+    "affinity_terms",
+    "default_tolerations",
+    "detect_node",
+    "fingerprint",
+    "gpu_requests",
+    "node_of_feature",
+    "node_of_slice",
+    "summary",
+]

@@ -1,0 +1,85 @@
+"""The result for one node."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from hipbmm_operator.detect.facts import Offer, Taint
+from hipbmm_operator.detect.hysteresis import Identity
+from hipbmm_operator.detect.partitions import SPX
+from hipbmm_operator.detect.products import FP8_TYPES, product_named
+from hipbmm_operator.detect.reasons import Reason
+
+
+class State(StrEnum):
+    """The state of a node; when several apply, the first of these."""
+
+    EXCLUDED = "Excluded"
+    CONFLICT = "Conflict"
+    MIXED = "Mixed"
+    NOT_MI3XX = "NotMI3xx"
+    UNKNOWN_AMD = "UnknownAMD"
+    NO_DRIVER = "NoDriver"
+    NOT_AVAILABLE = "NotAvailable"
+    AVAILABLE = "Available"
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a node is, and whether pods can start on it.
+
+    ``compute_units`` is per logical device; ``gpus`` counts the allocatable logical devices of ``resource`` (a CPX
+    MI300X is eight); ``free`` is what running pods leave of it. ``blockers`` hold whatever the tolerations, ``taints``
+    are those that need one. ``amd`` is false for a node without any AMD GPU. ``selectable`` says that the affinity
+    terms of the product choose this node. ``identity`` is to be given back as ``previous`` next time. An unknown value
+    is None.
+    """
+
+    node: str
+    state: State
+    product: str | None
+    arch: str | None
+    virtual: bool | None
+    compute_units: int | None
+    partition: str | None
+    confidence: str | None
+    resource: str | None
+    gpus: int
+    free: int
+    reasons: tuple[Reason, ...]
+    blockers: tuple[Reason, ...]
+    taints: tuple[Taint, ...]
+    offers: tuple[Offer, ...]
+    amd: bool
+    stale: bool
+    selectable: bool
+    identity: Identity | None
+
+    @property
+    def fp8(self) -> str | None:
+        """The FP8 type of the architecture: ``e4m3fnuz`` on gfx942, ``e4m3fn`` on gfx950."""
+        return FP8_TYPES.get(self.arch) if self.arch is not None else None
+
+    @property
+    def whole(self) -> bool:
+        """Whether one device of ``resource`` is known to be a whole GPU."""
+        product = product_named(self.product)
+        return product is not None and self.partition == SPX and self.compute_units == product.compute_units
+
+    def as_dict(self) -> Mapping[str, Any]:
+        """The object that ``detect -o json`` prints."""
+        return {
+            "node": self.node,
+            "state": self.state.value,
+            "product": self.product,
+            "arch": self.arch,
+            "virtual": self.virtual,
+            "computeUnits": self.compute_units,
+            "partition": self.partition,
+            "fp8": self.fp8,
+            "confidence": self.confidence,
+            "resource": self.resource,
+            "gpus": self.gpus,
+            "reasons": [str(reason) for reason in self.reasons],
+        }

@@ -1,0 +1,212 @@
+"""From one Node, and what DRA and NFD publish about it, to one Detection."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hipbmm_operator.detect.affinity import is_selectable
+from hipbmm_operator.detect.availability import node_blockers, resource_blockers, taint_blockers
+from hipbmm_operator.detect.detection import Detection, State
+from hipbmm_operator.detect.evidence import gather, is_amd, override_model
+from hipbmm_operator.detect.facts import NodeFacts, node_facts
+from hipbmm_operator.detect.hysteresis import HOLD_SECONDS, Identity, held
+from hipbmm_operator.detect.identity import Resolution, Verdict, resolve
+from hipbmm_operator.detect.keys import OVERRIDE_LABEL
+from hipbmm_operator.detect.labels import LabellerLabels, labeller_labels, passthrough_labels, unhealthy_gpus
+from hipbmm_operator.detect.pci import belongs_to, labelled_gpus, listed_gpus
+from hipbmm_operator.detect.products import GpuModel
+from hipbmm_operator.detect.reasons import Reason
+from hipbmm_operator.detect.resources import ResourceChoice, choose_resource
+from hipbmm_operator.detect.shape import Shape, shape_of, signs_of
+from hipbmm_operator.detect.slices import DraGpus, dra_gpus
+from hipbmm_operator.detect.tolerations import blocking_taints
+from hipbmm_operator.detect.values import shown
+
+_UNFIT: Final[Mapping[Verdict, State]] = {
+    Verdict.CONFLICT: State.CONFLICT,
+    Verdict.MIXED: State.MIXED,
+    Verdict.NOT_MI3XX: State.NOT_MI3XX,
+    Verdict.UNKNOWN_AMD: State.UNKNOWN_AMD,
+    Verdict.NO_GPU: State.NOT_MI3XX,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was read about a node, before any memory of it. ``passthrough`` are the labels that exclude it."""
+
+    facts: NodeFacts
+    labeller: LabellerLabels
+    dra: DraGpus
+    passthrough: tuple[str, ...]
+    resolution: Resolution
+    choice: ResourceChoice
+    listed: int
+    amd: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What the node is taken for: by ``kept``, the remembered identity, or else by what was seen now."""
+
+    kept: Identity | None
+    model: GpuModel | None
+    shape: Shape
+    confidence: str | None
+    identity: Identity | None
+
+
+def detect_node(
+    node: Mapping[str, Any],
+    slices: Iterable[Mapping[str, Any]],
+    features: Iterable[Mapping[str, Any]],
+    tolerations: Sequence[Mapping[str, Any]],
+    previous: Identity | None,
+    now: float,
+    *,
+    used: Mapping[str, int] | None = None,
+    request: int = 1,
+) -> Detection:
+    """Judge one node; never raises, whatever the objects hold.
+
+    ``slices`` and ``features`` may hold those of other nodes, which are passed over; give them by node when there are
+    many. ``previous`` is the ``identity`` of the node's last Detection and ``now`` the time in seconds of the same
+    clock. ``used`` is what pods hold of each resource (see ``gpu_requests``), ``request`` the devices that one pod
+    wants.
+    """
+    seen = _see(node, slices, features)
+    judged = _judge(seen, previous, now)
+    facts, choice, model = seen.facts, seen.choice, judged.model
+    taken = (used or {}).get(choice.name or "", 0)
+    blockers = node_blockers(facts) + resource_blockers(choice, used=taken, request=request)
+    tainted = taint_blockers(facts.taints, tolerations)
+    return Detection(
+        node=facts.name,
+        state=_state(seen, judged, blocked=bool(blockers or tainted)),
+        product=model.product if model else None,
+        arch=model.arch if model else seen.resolution.arch,
+        virtual=model.virtual if model else None,
+        compute_units=judged.shape.compute_units,
+        partition=judged.shape.partition,
+        confidence=judged.confidence,
+        resource=choice.name,
+        gpus=choice.gpus,
+        free=max(0, choice.gpus - taken),
+        reasons=(
+            *_identity_reasons(seen, judged),
+            *blockers,
+            *tainted,
+            *choice.reasons,
+            *judged.shape.reasons,
+            *_remarks(seen),
+        ),
+        blockers=blockers,
+        taints=blocking_taints(facts.taints),
+        offers=facts.offers,
+        amd=seen.amd or judged.kept is not None,
+        stale=judged.kept is not None,
+        selectable=bool(model and model.product and is_selectable(model.product, facts.labels)),
+        identity=judged.identity,
+    )
+
+
+def _see(node: Mapping[str, Any], slices: Iterable[Mapping[str, Any]], features: Iterable[Mapping[str, Any]]) -> _Seen:
+    facts = node_facts(node)
+    labeller = labeller_labels(facts.labels)
+    dra = dra_gpus(slices, facts.name)
+    listed = listed_gpus(feature for feature in features if belongs_to(feature, facts.name))
+    labelled = labelled_gpus(facts.labels)
+    evidence = gather(facts.labels, labeller, dra, listed, labelled)
+    shows_amd = bool(facts.offers or dra.devices or dra.vfio) or is_amd(
+        facts.labels, labeller, listed=listed, labelled=labelled
+    )
+    return _Seen(
+        facts=facts,
+        labeller=labeller,
+        dra=dra,
+        passthrough=passthrough_labels(facts.labels, labeller),
+        resolution=resolve(evidence, amd=shows_amd),
+        choice=choose_resource(facts.offers, dra),
+        listed=listed.count,
+        amd=shows_amd or bool(evidence),
+    )
+
+
+def _judge(seen: _Seen, previous: Identity | None, now: float) -> _Judged:
+    resolution = seen.resolution
+    kept = held(previous, resolution, now)
+    if kept is not None:
+        return _Judged(kept, kept.model, Shape(kept.partition, kept.compute_units), kept.tier.confidence, kept)
+    if resolution.model is None or resolution.tier is None:
+        known = resolution.tier is not None and resolution.verdict is not Verdict.CONFLICT
+        confidence = resolution.tier.confidence if known and resolution.tier is not None else None
+        return _Judged(None, None, Shape(None, None), confidence, None)
+    shape = shape_of(
+        signs_of(
+            resolution.model,
+            seen.choice,
+            seen.facts.labels,
+            seen.labeller,
+            seen.dra,
+            listed=seen.listed,
+            shared=seen.facts.shared,
+        )
+    )
+    identity = Identity(resolution.model, shape.compute_units, shape.partition, resolution.tier, now)
+    return _Judged(None, resolution.model, shape, resolution.tier.confidence, identity)
+
+
+def _state(seen: _Seen, judged: _Judged, *, blocked: bool) -> State:
+    if seen.passthrough:
+        return State.EXCLUDED
+    if judged.model is None:
+        return _UNFIT[seen.resolution.verdict]
+    if seen.choice.name is None:
+        return State.NO_DRIVER
+    return State.NOT_AVAILABLE if blocked else State.AVAILABLE
+
+
+def _identity_reasons(seen: _Seen, judged: _Judged) -> tuple[Reason, ...]:
+    """Why the node is what it is; no figure in here changes with time alone."""
+    reasons = [
+        Reason("Passthrough", f"{shown(label)}: the GPUs belong to virtual machines") for label in seen.passthrough[:4]
+    ]
+    if judged.kept is not None:
+        name = judged.kept.model.product or judged.kept.model.shown
+        detail = f"nothing confirms {name} now; the last identity is kept for {HOLD_SECONDS:.0f} s"
+        reasons.append(Reason("Stale", detail))
+    else:
+        reasons.extend(seen.resolution.reasons)
+    if judged.model is not None and seen.choice.name is None:
+        reasons.append(
+            Reason(
+                "GPUResourceMissing",
+                "no amd.com resource and no DRA device: the driver or the device plugin is missing",
+            )
+        )
+    return tuple(reasons)
+
+
+def _remarks(seen: _Seen) -> tuple[Reason, ...]:
+    """What is odd about the node without changing the result."""
+    facts, dra = seen.facts, seen.dra
+    reasons = []
+    rejected = [
+        *seen.labeller.rejected_ids(),
+        *sorted({device.rejected_id for device in dra.devices if device.rejected_id}),
+    ]
+    if rejected:
+        reasons.append(Reason("DeviceIdRejected", f"not a PCI device id: {', '.join(map(shown, rejected[:4]))}"))
+    override = facts.labels.get(OVERRIDE_LABEL)
+    if override is not None and override_model(override) is None:
+        reasons.append(Reason("OverrideInvalid", f"{OVERRIDE_LABEL}={shown(override)} names no known MI3xx product"))
+    if dra.vfio:
+        reasons.append(Reason("VfioIgnored", f"{dra.vfio} DRA devices belong to virtual machines"))
+    unhealthy = unhealthy_gpus(facts.labels)
+    if unhealthy:
+        reasons.append(Reason("GPUsUnhealthy", f"{unhealthy} marked unhealthy by the metrics exporter"))
+    if facts.shared:
+        reasons.append(Reason("GPUsShared", "a sharing scheduler is in use: amd.com/gpu does not count GPUs"))
+    if facts.ready is None and seen.amd:
+        reasons.append(Reason("ReadyNotReported", "the node has no conditions; its readiness is not judged"))
+    return tuple(reasons)

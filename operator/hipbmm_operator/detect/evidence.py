@@ -1,0 +1,172 @@
+"""Evidence of what GPUs a node has, in tiers of decreasing trust.
+
+Tiers E1 to E3 are PCI device ids, E4 and E5 names, E6 a claim of the cloud; whatever is merely "AMD" (the seventh)
+identifies nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from hipbmm_operator.detect.keys import (
+    AIM_PREFIX,
+    CLOUD_BRAND_LABELS,
+    CLOUD_MODEL_LABELS,
+    INSTANCE_TYPE_LABELS,
+    NFD_GPU_LABELS,
+    NFD_MI210_LABEL,
+    NFD_MI300X_LABEL,
+    OVERRIDE_LABEL,
+    UNHEALTHY_PREFIX,
+)
+from hipbmm_operator.detect.labels import LabellerLabels
+from hipbmm_operator.detect.marketing import Name, Naming, read_hint, read_name
+from hipbmm_operator.detect.pci import PciGpus
+from hipbmm_operator.detect.products import (
+    PRODUCT_NAMES,
+    GpuModel,
+    device_id,
+    model_of_id,
+    model_of_product,
+)
+from hipbmm_operator.detect.slices import DraGpus
+from hipbmm_operator.detect.values import count, truth
+
+_PRODUCT_BY_FOLDED: Final[Mapping[str, str]] = {name.lower(): name for name in PRODUCT_NAMES}
+
+
+class Tier(IntEnum):
+    """Where evidence comes from; a smaller number is trusted more."""
+
+    OVERRIDE = 0
+    DRA = 1
+    LABELLER = 2
+    PCI = 3
+    MODEL_LABEL = 4
+    PRODUCT_NAME = 5
+    CLOUD = 6
+
+    @property
+    def by_id(self) -> bool:
+        """Whether the tier reads PCI device ids from the running cluster."""
+        return self in {Tier.DRA, Tier.LABELLER, Tier.PCI}
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the tier may change an identity at once: device ids, or a person's word."""
+        return self.by_id or self is Tier.OVERRIDE
+
+    @property
+    def confidence(self) -> str:
+        """High for ids and a person's word, Medium for names, Low for a claim of the cloud."""
+        if self.trusted:
+            return "High"
+        return "Low" if self is Tier.CLOUD else "Medium"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one tier says: all kinds of GPU it names, and where. ``generic`` evidence yields to any hint."""
+
+    tier: Tier
+    models: frozenset[GpuModel]
+    source: str
+    generic: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The ids or names as read, for messages; at most four of them."""
+        names = sorted(model.shown for model in self.models)
+        return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")  # noqa: PLR2004 - as the docstring says
+
+
+def gather(
+    labels: Mapping[str, str], labeller: LabellerLabels, dra: DraGpus, listed: PciGpus, labelled: PciGpus
+) -> tuple[Evidence, ...]:
+    """All evidence of a node by tier, the most trusted first; tiers that say nothing are left out."""
+    pci = listed if listed.ids else labelled
+    found = (
+        _override(labels),
+        Evidence(Tier.DRA, _of_ids(d.device_id for d in dra.devices if d.device_id), "ResourceSlice deviceID"),
+        Evidence(Tier.LABELLER, _of_ids(labeller.values("device-id", device_id)), "label amd.com/gpu.device-id"),
+        Evidence(Tier.PCI, _of_ids(pci.ids), pci.source),
+        _model_labels(labels),
+        _product_names(labeller, dra),
+        _cloud(labels),
+    )
+    return tuple(evidence for evidence in found if evidence.models)
+
+
+def is_amd(labels: Mapping[str, str], labeller: LabellerLabels, *, listed: PciGpus, labelled: PciGpus) -> bool:
+    """Whether labels or PCI functions show some AMD GPU, of whatever kind.
+
+    The label ``amd.com/gpu`` is a user's and proves nothing.
+    """
+    return (
+        labeller.present
+        or listed.amd
+        or labelled.amd
+        or any(truth(labels.get(key)) for key in NFD_GPU_LABELS)
+        or any(labels.get(key, "").lower() == "amd" for key in CLOUD_BRAND_LABELS)
+        or any(key.startswith(UNHEALTHY_PREFIX) for key in labels)
+    )
+
+
+def _of_ids(ids: Iterable[str]) -> frozenset[GpuModel]:
+    return frozenset(model_of_id(found) for found in ids)
+
+
+def override_model(written: str) -> GpuModel | None:
+    """What the override label says.
+
+    A product's name in any case, or a device id of an MI3xx; None for anything else.
+    """
+    product = _PRODUCT_BY_FOLDED.get(written.strip().lower())
+    if product is not None:
+        return model_of_product(product, product)
+    found = device_id(written)
+    model = None if found is None else model_of_id(found)
+    return model if model is not None and model.arch is not None else None
+
+
+def _override(labels: Mapping[str, str]) -> Evidence:
+    model = override_model(labels.get(OVERRIDE_LABEL, ""))
+    return Evidence(Tier.OVERRIDE, frozenset(() if model is None else (model,)), f"label {OVERRIDE_LABEL}")
+
+
+def _model_labels(labels: Mapping[str, str]) -> Evidence:
+    names = [key.rpartition("-")[2] for key in (NFD_MI300X_LABEL, NFD_MI210_LABEL) if truth(labels.get(key))]
+    names += [key[len(AIM_PREFIX) :] for key, value in labels.items() if key.startswith(AIM_PREFIX) and count(value)]
+    read = [read_name(name) for name in names]
+    return Evidence(Tier.MODEL_LABEL, _telling(read), "model label")
+
+
+def _product_names(labeller: LabellerLabels, dra: DraGpus) -> Evidence:
+    published = sorted({device.product_name for device in dra.devices if device.product_name})
+    labelled = sorted(labeller.values("product-name", _non_empty))
+    generic: frozenset[GpuModel] = frozenset()
+    for source, written in (("ResourceSlice productName", published), ("label amd.com/gpu.product-name", labelled)):
+        names = [read_name(name) for name in written]
+        telling = _telling(names)
+        if telling:
+            return Evidence(Tier.PRODUCT_NAME, telling, source)
+        generic |= {name.model for name in names if name.naming is Naming.GENERIC and name.model is not None}
+    return Evidence(Tier.PRODUCT_NAME, generic, "product name", generic=True)
+
+
+def _telling(names: Iterable[Name]) -> frozenset[GpuModel]:
+    clear = (Naming.MI3XX, Naming.OTHER)
+    return frozenset(name.model for name in names if name.naming in clear and name.model is not None)
+
+
+def _non_empty(written: str) -> str | None:
+    return written.strip() or None
+
+
+def _cloud(labels: Mapping[str, str]) -> Evidence:
+    for key in (*CLOUD_MODEL_LABELS, *INSTANCE_TYPE_LABELS):
+        model = read_hint(labels.get(key, ""))
+        if model is not None:
+            return Evidence(Tier.CLOUD, frozenset((model,)), f"label {key}")
+    return Evidence(Tier.CLOUD, frozenset(), "")
