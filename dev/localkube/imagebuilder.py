@@ -33,6 +33,17 @@ class Builder:
 
     tool: str
 
+    def known_command(self, image: str) -> list[str]:
+        """Succeeds when the tool has `image` already."""
+        if self.tool == "docker":
+            return ["docker", "image", "inspect", image]
+        kind = ["inspect", "--type", "image"] if self.tool == "buildah" else ["image", "inspect"]
+        return [self.tool, *kind, image]
+
+    def knows(self, image: str) -> bool:
+        """Whether the tool has `image`."""
+        return subprocess.run(self.known_command(image), capture_output=True, check=False).returncode == 0
+
     def load_command(self, archive: Path) -> list[str]:
         """Make the image of an archive known to the tool."""
         if self.tool == "buildah":
@@ -54,9 +65,9 @@ class Builder:
         return [*command, "--tag", build.image, "--file", str(build.dockerfile), str(build.context)]
 
     def save_command(self, image: str, archive: Path) -> list[str]:
-        """Write the image as an archive that containerd reads."""
+        """Write the image as an archive that containerd reads; uncompressed, for it stays on this machine."""
         if self.tool == "buildah":
-            return ["buildah", "push", "--quiet", image, f"oci-archive:{archive}:{image}"]
+            return ["buildah", "push", "--quiet", "--disable-compression", image, f"oci-archive:{archive}:{image}"]
         form = ["--format", "oci-archive"] if self.tool == "podman" else []
         return [self.tool, "save", *form, "--output", str(archive), image]
 

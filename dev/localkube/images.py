@@ -98,7 +98,7 @@ def _build(
     console.line(f"building {image.reference} with {builder.tool}")
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{image.name}.", dir=target.parent)))
-        if base is not None:
+        if base is not None and not builder.knows(base_name):
             builder.run(builder.load_command(base))
         build = imagebuilder.Build(
             image=image.reference,

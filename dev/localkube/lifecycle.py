@@ -52,9 +52,12 @@ def up(layout: Layout, wish: Wish, console: Console) -> Record:
         if "node" in {wish.profile, found.profile if found else None}:
             require_node(console)
         record = agree(found, wish, layout.name) if found else _new_record(layout, wish, console)
+        since = 0.0
         if processes.supervisor(layout.root) is None:
+            # The API has whole seconds.
+            since = float(int(time.time()))
             record = _start(record, layout, console, known=found is not None)
-        _wait(record, layout, console)
+        _wait(record, layout, console, since)
     console.line(
         f"{record.name} is up ({record.profile}, Kubernetes {record.kubernetes}) after "
         f"{elapsed(time.monotonic() - started)}; export KUBECONFIG={layout.kubeconfig}"
@@ -172,7 +175,7 @@ def _provisioner(record: Record, layout: Layout) -> Component:
     return Component("provisioner", argv)
 
 
-def _wait(record: Record, layout: Layout, console: Console) -> None:
+def _wait(record: Record, layout: Layout, console: Console, since: float) -> None:
     api = Api(record.server, layout.pki, "admin")
 
     def alive() -> bool:
@@ -184,6 +187,6 @@ def _wait(record: Record, layout: Layout, console: Console) -> None:
         readiness.ensure_storage_class(api)
         if record.profile == "node":
             imagestore.load(layout, pauseimage.archive(), console)
-            readiness.wait(lambda: readiness.node_ready(api, record.node_name), _READY_SECONDS, alive, console)
+            readiness.wait(lambda: readiness.node_ready(api, record.node_name, since), _READY_SECONDS, alive, console)
     except LocalkubeError as error:
         raise LocalkubeError(f"{error}\nlogs: {layout.logs}") from error

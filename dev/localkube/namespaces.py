@@ -1,7 +1,7 @@
 """The node's namespaces seen from the host: mount points, cgroup, link; made before it starts, removed afterwards."""
 
 import contextlib
-import json
+import os
 import shutil
 import subprocess
 import time
@@ -9,10 +9,11 @@ from pathlib import Path
 
 from localkube import node
 from localkube.errors import LocalkubeError
-from localkube.paths import Layout, instances
+from localkube.paths import Layout
 from localkube.record import Record
 
-_MOUNT_POINTS = "mount-points.json"
+# On the mount points that we made. Of the namespace "trusted", which tmpfs has too; only root sees it.
+_MARK = "trusted.hipbmm-localkube"
 
 
 def prepare(layout: Layout) -> list[str]:
@@ -20,14 +21,8 @@ def prepare(layout: Layout) -> list[str]:
     for source in node.MOUNTS.values():
         if source is not None:
             (layout.root / source).mkdir(parents=True, exist_ok=True)
-    made = set(_made(layout))
     for target in map(Path, node.MOUNTS):
-        missing = [parent for parent in (target, *target.parents) if not parent.exists()]
-        made.update(map(str, missing))
-    # Written before they are made: what is listed in vain does no harm, what is forgotten stays for ever.
-    (layout.root / _MOUNT_POINTS).write_text(json.dumps(sorted(made)), encoding="utf-8")
-    for target in map(Path, node.MOUNTS):
-        target.mkdir(parents=True, exist_ok=True)
+        _make_mount_point(target)
     for parent in cgroup_roots(Path("/proc/mounts").read_text(encoding="utf-8")):
         (parent / node.cgroup_name(layout)).mkdir(exist_ok=True)
     return [name for name in node.KERNEL_SETTINGS if Path("/proc/sys", name).exists()]
@@ -56,20 +51,21 @@ def clean(layout: Layout) -> None:
         disconnect(layout)
     for parent in cgroup_roots(Path("/proc/mounts").read_text(encoding="utf-8")):
         _remove_cgroup(parent / node.cgroup_name(layout))
-    used = {path for other in instances() if other != layout for path in _made(other)}
-    for path in sorted(_made(layout), reverse=True):
-        if path not in used:
+    used = mount_points_in_use()
+    for target in map(Path, node.MOUNTS):
+        for path in (target, *target.parents):
+            # To remove a directory takes away what is mounted on it, in other mount namespaces too.
+            if str(path) in used or not _is_ours(path):
+                break
             # Not empty: another program has made it its own.
             with contextlib.suppress(OSError):
-                Path(path).rmdir()
+                path.rmdir()
 
 
 def cgroup_roots(mounts: str) -> list[Path]:
-    """Mount points of cgroup v1 hierarchies, or of v2 when there is none of v1; from /proc/mounts."""
+    """Mount points of all cgroup hierarchies, of both versions (runc uses both where both are); from /proc/mounts."""
     fields = [line.split() for line in mounts.splitlines()]
-    first = [Path(field[1]) for field in fields if field[2] == "cgroup"]
-    second = [Path(field[1]) for field in fields if field[2] == "cgroup2"]
-    return first or second[:1]
+    return [Path(field[1]) for field in fields if field[2] in {"cgroup", "cgroup2"}]
 
 
 def _remove_cgroup(path: Path) -> None:
@@ -94,8 +90,29 @@ def _remove_cgroup(path: Path) -> None:
             return
 
 
-def _made(layout: Layout) -> list[str]:
+def mount_points_in_use(proc: Path = Path("/proc")) -> set[str]:
+    """All mount points of all mount namespaces that this user may see."""
+    points: set[str] = set()
+    for entry in proc.iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                # The fifth field, with blanks written as \\040; ours have none.
+                points.update(line.split()[4] for line in (entry / "mountinfo").read_text("utf-8").splitlines())
+    return points
+
+
+def _make_mount_point(path: Path) -> None:
+    """A missing directory is made and marked, so that whichever instance is the last removes it."""
+    for missing in reversed([parent for parent in (path, *path.parents) if not parent.exists()]):
+        missing.mkdir(exist_ok=True)
+        # A file system without attributes: the directory stays, empty.
+        with contextlib.suppress(OSError):
+            os.setxattr(missing, _MARK, b"")
+
+
+def _is_ours(path: Path) -> bool:
     try:
-        return [str(path) for path in json.loads((layout.root / _MOUNT_POINTS).read_text(encoding="utf-8"))]
-    except FileNotFoundError:
-        return []
+        os.getxattr(path, _MARK)
+    except OSError:
+        return False
+    return True

@@ -75,6 +75,8 @@ def setup_commands(networks: Networks, layout: Layout, kernel_settings: list[str
     # Shared again, within the node: mounts of the kubelet must reach containers that ask for propagation.
     commands = [["mount", "--make-rshared", "/"]]
     for target, source in MOUNTS.items():
+        # Another instance may have removed its mount points between our check and now.
+        commands.append(["mkdir", "-p", target])
         if source is None:
             commands.append(["mount", "-t", "tmpfs", "-o", "mode=0755", "localkube", target])
         else:

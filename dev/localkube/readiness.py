@@ -1,9 +1,11 @@
 """Waiting until a cluster can be used."""
 
 import http.client
+import re
 import ssl
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 from localkube import provisioner
 from localkube.api import CONFLICT, Api, ApiError, Object
@@ -20,9 +22,19 @@ def api_ready(api: Api) -> str:
         api.request("GET", "/readyz", seconds=3)
     except ssl.SSLCertVerificationError as error:
         raise LocalkubeError(f"another server answers at the API server's address: {error}") from error
-    except (OSError, http.client.HTTPException, ApiError) as error:
+    except ApiError as error:
+        return f"API server: {unready_checks(str(error))}"
+    except (OSError, http.client.HTTPException) as error:
         return f"API server: {error}"
     return ""
+
+
+def unready_checks(text: str) -> str:
+    """The names of the failed checks in the answer of /readyz, the answer itself when it has no such lines."""
+    failed: list[str] = re.findall(r"^\[-\](\S+)", text, re.MULTILINE)
+    if not failed:
+        return text
+    return failed[0] + (f" and {len(failed) - 1} more" if failed[1:] else "")
 
 
 def accounts_ready(api: Api) -> str:
@@ -34,15 +46,18 @@ def accounts_ready(api: Api) -> str:
     return ""
 
 
-def node_ready(api: Api, name: str) -> str:
-    """Empty when the node is Ready, else the kubelet's own message."""
+def node_ready(api: Api, name: str, since: float = 0.0) -> str:
+    """Empty when the node is Ready, else the kubelet's own message.
+
+    What it said before `since` (seconds of the wall clock) does not count: after a kill -9 the object still says Ready.
+    """
     try:
         node = api.request("GET", f"/api/v1/nodes/{name}")
     except (OSError, http.client.HTTPException, ApiError) as error:
         return f"node {name}: {error}"
     condition = ready_condition(node)
     if condition.get("status") == "True":
-        return ""
+        return "" if _heartbeat(condition) >= since else f"node {name}: no word from its kubelet yet"
     return f"node {name}: {condition.get('message', 'no Ready condition yet')}"
 
 
@@ -50,6 +65,10 @@ def ready_condition(node: Object) -> Object:
     """The condition Ready of a Node object, empty when there is none."""
     conditions = node.get("status", {}).get("conditions", [])
     return next((condition for condition in conditions if condition["type"] == "Ready"), {})
+
+
+def _heartbeat(condition: Object) -> float:
+    return datetime.fromisoformat(condition["lastHeartbeatTime"]).timestamp()
 
 
 def wait(probe: Callable[[], str], seconds: float, alive: Callable[[], bool], console: Console) -> None:
