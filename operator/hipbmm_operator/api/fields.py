@@ -1,0 +1,89 @@
+"""Field types of the custom resource: bounds, patterns and the Kubernetes extensions of their schemas."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+MAX_INT32 = 2_147_483_647
+
+
+class Model(BaseModel):
+    """Base of all models: camelCase outside, unknown fields ignored, immutable."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+def rule(expression: str, message: str, **more: str) -> dict[str, str]:
+    """One CEL rule. `message` is static text, or use `messageExpression=` to name the value."""
+    return {"rule": expression, "message": message, **more}
+
+
+def rules(*entries: dict[str, str]) -> dict[str, Any]:
+    """Schema extension that holds CEL rules."""
+    return {"x-kubernetes-validations": list(entries)}
+
+
+LIST_SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
+LIST_ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
+
+
+def list_map(*keys: str) -> dict[str, Any]:
+    """A list of objects that are told apart by these keys; duplicates are refused by the API server."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
+
+
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")]
+"""Name of an object in the CR's namespace."""
+Key = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+"""Key of a ConfigMap or Secret."""
+RelativePath = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^/\x00][^\x00]*$")]
+"""Relative path without `..` (a CEL rule next to each use refuses that)."""
+AbsolutePath = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^/[^:\x00]*$")]
+"""Absolute path inside a container."""
+Image = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=1024,
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*(:[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$",
+    ),
+]
+"""Container image by tag or digest."""
+EnvName = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
+"""Name of an environment variable."""
+LabelKey = Annotated[
+    str, Field(min_length=1, max_length=317, pattern=r"^([a-z0-9.-]{1,253}/)?[A-Za-z0-9][-A-Za-z0-9_.]{0,62}$")
+]
+"""Key of a label, an annotation or a taint."""
+LabelValue = Annotated[str, Field(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
+"""Value of a label."""
+Port = Annotated[int, Field(ge=1, le=65535)]
+"""TCP port."""
+Quantity = Annotated[
+    str | int,
+    Field(
+        union_mode="left_to_right",
+        json_schema_extra={
+            "x-kubernetes-int-or-string": True,
+            "pattern": r"^(\+)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$",
+            "maxLength": 32,
+        },
+    ),
+]
+"""Kubernetes quantity such as `1Gi`."""
+
+LabelMap = Annotated[
+    dict[Annotated[str, Field(max_length=317)], LabelValue],
+    Field(max_length=64, json_schema_extra={"maxProperties": 64}),
+]
+"""Labels."""
+TextMap = Annotated[
+    dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=4096)]], Field(max_length=64)
+]
+"""Annotations."""
+
+NO_PARENT = "!self.split('/').exists(part, part == '..')"
+"""CEL: a path without `..`."""

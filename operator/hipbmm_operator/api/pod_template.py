@@ -1,0 +1,293 @@
+"""`spec.podTemplate`: what a user may add to the pods. An allow-list, so the resource is no way around pod security."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hipbmm_operator.api.common import NameRef
+from hipbmm_operator.api.fields import (
+    LIST_ATOMIC,
+    MAX_INT32,
+    NO_PARENT,
+    AbsolutePath,
+    Key,
+    LabelMap,
+    Model,
+    ObjectName,
+    Quantity,
+    RelativePath,
+    TextMap,
+    list_map,
+    rule,
+    rules,
+)
+from hipbmm_operator.api.scheduling import Affinity, Toleration, TopologySpread
+
+RESERVED_VOLUMES = ("hipbmm", "store", "models", "model-config", "mirror", "cache", "shm")
+"""Volumes of the pod contract; a user's volume must have another name."""
+
+Id = Annotated[int, Field(ge=0, le=MAX_INT32)]
+
+
+def _refused(field: str, expression: str = "false") -> dict[str, Any]:
+    return rules(rule(expression, f"podTemplate must not set {field}"))
+
+
+class SeccompProfile(Model):
+    """Seccomp profile."""
+
+    type: Literal["RuntimeDefault", "Localhost"] = Field(description="Profile; Unconfined is not accepted.")
+    localhost_profile: Annotated[str, Field(max_length=512)] | None = Field(None, description="File of the profile.")
+
+
+class PodSecurity(Model):
+    """Security context of the pods."""
+
+    run_as_user: Id | None = Field(None, description="User of all containers.")
+    run_as_group: Id | None = Field(None, description="Group of all containers.")
+    run_as_non_root: bool | None = Field(None, description="Refuse to run as root.")
+    fs_group: Id | None = Field(None, description="Group that owns the volumes.")
+    fs_group_change_policy: Literal["OnRootMismatch", "Always"] | None = Field(
+        None, description="When the group of a volume's files is changed."
+    )
+    supplemental_groups: list[Id] | None = Field(
+        None,
+        max_length=32,
+        description="Further groups, such as the node's render group that owns the GPU devices.",
+        json_schema_extra=LIST_ATOMIC,
+    )
+    seccomp_profile: SeccompProfile | None = Field(None, description="Seccomp profile of all containers.")
+
+
+class ContainerSecurity(Model):
+    """Security context of the server."""
+
+    run_as_user: Id | None = Field(None, description="User of the server.")
+    run_as_group: Id | None = Field(None, description="Group of the server.")
+    run_as_non_root: bool | None = Field(None, description="Refuse to run as root.")
+    read_only_root_filesystem: bool | None = Field(None, description="Mount the image read-only.")
+    privileged: bool | None = Field(
+        None, description="Not accepted.", json_schema_extra=_refused("privileged", "self == false")
+    )
+    allow_privilege_escalation: bool | None = Field(
+        None,
+        description="Not accepted.",
+        json_schema_extra=_refused("allowPrivilegeEscalation", "self == false"),
+    )
+
+
+class Resources(Model):
+    """Requests and limits. GPUs are set from spec.parallelism."""
+
+    limits: dict[Annotated[str, Field(max_length=253)], Quantity] | None = Field(
+        None,
+        max_length=16,
+        description="Limits by resource, such as cpu and memory.",
+        json_schema_extra=rules(
+            rule("!self.exists(key, key.startsWith('amd.com/'))", "GPUs are set by spec.parallelism, not in limits")
+        ),
+    )
+    requests: dict[Annotated[str, Field(max_length=253)], Quantity] | None = Field(
+        None,
+        max_length=16,
+        description="Requests by resource.",
+        json_schema_extra=rules(
+            rule("!self.exists(key, key.startsWith('amd.com/'))", "GPUs are set by spec.parallelism, not in requests")
+        ),
+    )
+
+
+class KeyPath(Model):
+    """One key as a file."""
+
+    key: Key = Field(description="Key of the ConfigMap or Secret.")
+    path: RelativePath = Field(
+        description="File of it, relative to the mount.",
+        json_schema_extra=rules(rule(NO_PARENT, "path must not contain '..'")),
+    )
+
+
+class ConfigMapVolume(NameRef):
+    """Files of a ConfigMap."""
+
+    items: list[KeyPath] | None = Field(
+        None, max_length=64, description="Which keys. Default: all.", json_schema_extra=LIST_ATOMIC
+    )
+    optional: bool | None = Field(None, description="Start even when it is missing.")
+
+
+class SecretVolume(Model):
+    """Files of a Secret."""
+
+    secret_name: ObjectName = Field(description="Name of the Secret.")
+    items: list[KeyPath] | None = Field(
+        None, max_length=64, description="Which keys. Default: all.", json_schema_extra=LIST_ATOMIC
+    )
+    optional: bool | None = Field(None, description="Start even when it is missing.")
+
+
+class ClaimVolume(Model):
+    """A PersistentVolumeClaim."""
+
+    claim_name: ObjectName = Field(description="Name of the claim.")
+    read_only: bool | None = Field(None, description="Mount it read-only.")
+
+
+class EmptyDirVolume(Model):
+    """An empty directory."""
+
+    medium: Literal["", "Memory"] | None = Field(None, description="Disk, or memory.")
+    size_limit: Quantity | None = Field(None, description="Largest size.")
+
+
+class Volume(Model):
+    """A volume: exactly one source."""
+
+    model_config = Model.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                "(has(self.configMap) ? 1 : 0) + (has(self.secret) ? 1 : 0) + (has(self.persistentVolumeClaim) ? 1 : 0)"
+                " + (has(self.emptyDir) ? 1 : 0) + (has(self.hostPath) ? 1 : 0) == 1",
+                "a volume must have exactly one of configMap, secret, persistentVolumeClaim, emptyDir",
+                messageExpression="'volume ' + self.name + ' must have exactly one of configMap, secret,"
+                " persistentVolumeClaim, emptyDir'",
+            )
+        )
+    }
+
+    name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
+        description="Name of the volume.",
+        json_schema_extra=rules(
+            rule(
+                f"!(self in {list(RESERVED_VOLUMES)})",
+                "volume name is one of the operator's own",
+                messageExpression="'volume name must not be one of the operator\\'s own: ' + self",
+            )
+        ),
+    )
+    config_map: ConfigMapVolume | None = Field(None, description="Files of a ConfigMap.")
+    secret: SecretVolume | None = Field(None, description="Files of a Secret.")
+    persistent_volume_claim: ClaimVolume | None = Field(None, description="A PersistentVolumeClaim.")
+    empty_dir: EmptyDirVolume | None = Field(None, description="An empty directory.")
+    host_path: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=1024)]] | None = Field(
+        None, max_length=2, description="Not accepted.", json_schema_extra=_refused("hostPath")
+    )
+
+
+class VolumeMount(Model):
+    """A volume in the server's file system."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Name of the volume.")
+    mount_path: AbsolutePath = Field(
+        description="Where it is mounted.",
+        json_schema_extra=rules(
+            rule(
+                "self != '/hipbmm' && !self.startsWith('/hipbmm/') && self != '/' && " + NO_PARENT,
+                "mountPath must not be / or inside /hipbmm",
+                messageExpression="'mountPath must not be /, inside /hipbmm, or contain \"..\": ' + self",
+            )
+        ),
+    )
+    sub_path: RelativePath | None = Field(
+        None,
+        description="Directory inside the volume.",
+        json_schema_extra=rules(rule(NO_PARENT, "subPath must not contain '..'")),
+    )
+    read_only: bool | None = Field(None, description="Mount it read-only.")
+
+
+class EnvFrom(Model):
+    """All keys of a ConfigMap or Secret as variables."""
+
+    model_config = Model.model_config | {
+        "json_schema_extra": rules(
+            rule("has(self.configMapRef) != has(self.secretRef)", "envFrom must have configMapRef or secretRef")
+        )
+    }
+
+    prefix: Annotated[str, Field(max_length=64)] | None = Field(None, description="Put in front of each key.")
+    config_map_ref: NameRef | None = Field(None, description="The ConfigMap.")
+    secret_ref: NameRef | None = Field(None, description="The Secret.")
+
+
+class ServerContainer(Model):
+    """Additions to the container `server`."""
+
+    name: Literal["server"] = Field(description="Always `server`, the only container that can be added to.")
+    resources: Resources | None = Field(None, description="CPU, memory and storage of the server.")
+    security_context: ContainerSecurity | None = Field(None, description="Security context of the server.")
+    volume_mounts: list[VolumeMount] | None = Field(
+        None,
+        max_length=32,
+        description="Further mounts, in the server and in the tuner.",
+        json_schema_extra=list_map("mountPath"),
+    )
+    env_from: list[EnvFrom] | None = Field(
+        None, max_length=16, description="Variables from ConfigMaps and Secrets.", json_schema_extra=LIST_ATOMIC
+    )
+
+
+class PodSpec(Model):
+    """Additions to the pods' spec."""
+
+    node_selector: LabelMap | None = Field(None, description="Labels that a node must have.")
+    affinity: Affinity | None = Field(None, description="Where pods want to be, in addition to a node with a GPU.")
+    tolerations: list[Toleration] | None = Field(
+        None, max_length=32, description="Further taints that are tolerated.", json_schema_extra=LIST_ATOMIC
+    )
+    topology_spread_constraints: list[TopologySpread] | None = Field(
+        None, max_length=8, description="How pods are spread.", json_schema_extra=LIST_ATOMIC
+    )
+    priority_class_name: ObjectName | None = Field(None, description="Priority class.")
+    runtime_class_name: ObjectName | None = Field(None, description="Runtime class.")
+    scheduler_name: ObjectName | None = Field(None, description="Scheduler.")
+    security_context: PodSecurity | None = Field(None, description="Security context of the pods.")
+    volumes: list[Volume] | None = Field(
+        None, max_length=32, description="Further volumes.", json_schema_extra=list_map("name")
+    )
+    containers: list[ServerContainer] | None = Field(
+        None, max_length=1, description="Additions to the server.", json_schema_extra=list_map("name")
+    )
+    host_network: bool | None = Field(
+        None, description="Not accepted.", json_schema_extra=_refused("hostNetwork", "self == false")
+    )
+    host_pid: bool | None = Field(
+        None, alias="hostPID", description="Not accepted.", json_schema_extra=_refused("hostPID", "self == false")
+    )
+    host_ipc: bool | None = Field(
+        None, alias="hostIPC", description="Not accepted.", json_schema_extra=_refused("hostIPC", "self == false")
+    )
+    service_account_name: Annotated[str, Field(max_length=253)] | None = Field(
+        None,
+        description="Not accepted: pods have no access to the API server.",
+        json_schema_extra=_refused("serviceAccountName", "self == ''"),
+    )
+
+
+class PodMetadata(Model):
+    """Labels and annotations of the pods."""
+
+    labels: LabelMap = Field(
+        {},
+        description="Labels of the pods. Those of hipbmm.io and app.kubernetes.io belong to the operator.",
+        json_schema_extra=rules(
+            rule(
+                "!self.exists(key, key.startsWith('hipbmm.io/') || key.startsWith('app.kubernetes.io/'))",
+                "labels of hipbmm.io/ and app.kubernetes.io/ must not be set",
+            )
+        ),
+    )
+    annotations: TextMap = Field(
+        {},
+        description="Annotations of the pods.",
+        json_schema_extra=rules(
+            rule("!self.exists(key, key.startsWith('hipbmm.io/'))", "annotations of hipbmm.io/ must not be set")
+        ),
+    )
+
+
+class PodTemplate(Model):
+    """Additions to the pods."""
+
+    metadata: PodMetadata = Field(PodMetadata(), description="Labels and annotations of the pods.")
+    spec: PodSpec = Field(PodSpec(), description="Additions to the pods' spec.")

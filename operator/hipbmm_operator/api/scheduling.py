@@ -1,0 +1,135 @@
+"""Where pods may run: node and pod affinity, tolerations, spread. Shapes of core/v1."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hipbmm_operator.api.fields import LIST_ATOMIC, MAX_INT32, LabelKey, LabelMap, LabelValue, Model, ObjectName
+
+Value = Annotated[str, Field(max_length=253)]
+Weight = Annotated[int, Field(ge=1, le=100)]
+TopologyKey = Annotated[str, Field(min_length=1, max_length=317)]
+
+
+class NodeRequirement(Model):
+    """A requirement on a node's labels or fields."""
+
+    key: Annotated[str, Field(min_length=1, max_length=317)] = Field(description="Label or field.")
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"] = Field(description="Comparison.")
+    values: list[Value] | None = Field(
+        None, max_length=128, description="Values to compare with.", json_schema_extra=LIST_ATOMIC
+    )
+
+
+class NodeTerm(Model):
+    """Requirements that must all hold."""
+
+    match_expressions: list[NodeRequirement] | None = Field(
+        None, max_length=32, description="Requirements on labels.", json_schema_extra=LIST_ATOMIC
+    )
+    match_fields: list[NodeRequirement] | None = Field(
+        None, max_length=32, description="Requirements on fields.", json_schema_extra=LIST_ATOMIC
+    )
+
+
+class NodeSelector(Model):
+    """Terms of which one must hold."""
+
+    node_selector_terms: list[NodeTerm] = Field(
+        min_length=1, max_length=32, description="Terms; one of them must hold.", json_schema_extra=LIST_ATOMIC
+    )
+
+
+class PreferredNode(Model):
+    """A preferred term."""
+
+    weight: Weight = Field(description="Weight of the term.")
+    preference: NodeTerm = Field(description="The term.")
+
+
+class NodeAffinity(Model):
+    """Affinity to nodes. Required terms are combined with those of the GPU products."""
+
+    required_during_scheduling_ignored_during_execution: NodeSelector | None = Field(
+        None, description="Terms that a node must fulfil, in addition to having an accepted GPU."
+    )
+    preferred_during_scheduling_ignored_during_execution: list[PreferredNode] | None = Field(
+        None, max_length=32, description="Terms that are preferred.", json_schema_extra=LIST_ATOMIC
+    )
+
+
+class LabelRequirement(Model):
+    """A requirement on labels."""
+
+    key: LabelKey = Field(description="Label.")
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(description="Comparison.")
+    values: list[LabelValue] | None = Field(
+        None, max_length=64, description="Values to compare with.", json_schema_extra=LIST_ATOMIC
+    )
+
+
+class LabelSelector(Model):
+    """A selector of labels."""
+
+    match_labels: LabelMap | None = Field(None, description="Labels that must be there.")
+    match_expressions: list[LabelRequirement] | None = Field(
+        None, max_length=32, description="Requirements.", json_schema_extra=LIST_ATOMIC
+    )
+
+
+class PodTerm(Model):
+    """Pods that are near to each other, or not."""
+
+    label_selector: LabelSelector | None = Field(None, description="Which pods.")
+    namespaces: list[ObjectName] | None = Field(
+        None, max_length=32, description="Namespaces of these pods.", json_schema_extra=LIST_ATOMIC
+    )
+    namespace_selector: LabelSelector | None = Field(None, description="Namespaces of these pods, by label.")
+    topology_key: TopologyKey = Field(description="Node label whose equal values mean near.")
+
+
+class PreferredPod(Model):
+    """A preferred term."""
+
+    weight: Weight = Field(description="Weight of the term.")
+    pod_affinity_term: PodTerm = Field(description="The term.")
+
+
+class PodAffinity(Model):
+    """Affinity to pods."""
+
+    required_during_scheduling_ignored_during_execution: list[PodTerm] | None = Field(
+        None, max_length=32, description="Terms that must hold.", json_schema_extra=LIST_ATOMIC
+    )
+    preferred_during_scheduling_ignored_during_execution: list[PreferredPod] | None = Field(
+        None, max_length=32, description="Terms that are preferred.", json_schema_extra=LIST_ATOMIC
+    )
+
+
+class Affinity(Model):
+    """Where pods want to be."""
+
+    node_affinity: NodeAffinity | None = Field(None, description="Affinity to nodes.")
+    pod_affinity: PodAffinity | None = Field(None, description="Near which pods.")
+    pod_anti_affinity: PodAffinity | None = Field(None, description="Away from which pods.")
+
+
+class Toleration(Model):
+    """A taint that is tolerated."""
+
+    key: Annotated[str, Field(max_length=317)] | None = Field(None, description="Taint; absent: all (with Exists).")
+    operator: Literal["Exists", "Equal"] | None = Field(None, description="Comparison.")
+    value: Annotated[str, Field(max_length=63)] | None = Field(None, description="Value of the taint.")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(None, description="Effect.")
+    toleration_seconds: Annotated[int, Field(ge=0, le=MAX_INT32)] | None = Field(
+        None, description="How long a NoExecute taint is tolerated."
+    )
+
+
+class TopologySpread(Model):
+    """How pods are spread."""
+
+    max_skew: Annotated[int, Field(ge=1, le=1000)] = Field(description="Largest difference between two domains.")
+    topology_key: TopologyKey = Field(description="Node label that makes the domains.")
+    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = Field(description="What when it cannot be met.")
+    label_selector: LabelSelector | None = Field(None, description="Pods that count. Default: those of this resource.")

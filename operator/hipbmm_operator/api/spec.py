@@ -1,0 +1,285 @@
+"""`spec` of a HipbmmDeployment (design §8).
+
+Defaults are applied here and not stored by the API server, so that a default that changes with a new operator is told
+apart from what the user wrote.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hipbmm_operator.api.common import ClaimRef, EnvVar, NameRef
+from hipbmm_operator.api.fields import (
+    LIST_ATOMIC,
+    LIST_SET,
+    NO_PARENT,
+    AbsolutePath,
+    Image,
+    Key,
+    Model,
+    ObjectName,
+    Port,
+    Quantity,
+    RelativePath,
+    TextMap,
+    list_map,
+    rule,
+    rules,
+)
+from hipbmm_operator.api.pod_template import PodTemplate
+
+Product = Literal["MI300A", "MI300X", "MI308X", "MI325X", "MI350P", "MI350X", "MI355X"]
+AccessMode = Literal["ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"]
+
+MAX_TOKENS = 512
+"""AITER tunes nothing above this M (facts of its source), so no larger number of tokens can be asked for."""
+MAX_GPUS = 64
+
+
+class ModelVolume(ClaimRef):
+    """A volume that holds the model, mounted read-only at /models."""
+
+    sub_path: RelativePath | None = Field(
+        None,
+        description="Directory inside the volume that is mounted. Must not contain `..`.",
+        json_schema_extra=rules(rule(NO_PARENT, "subPath must not contain '..'")),
+    )
+
+
+class TokenSecretRef(Model):
+    """A token for Hugging Face."""
+
+    name: ObjectName = Field(description="Name of the Secret.")
+    key: Key = Field("HF_TOKEN", description="Key in the Secret.")
+
+
+class ModelSpec(Model):
+    """What is served."""
+
+    name: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z0-9/][A-Za-z0-9._/-]*$")] = Field(
+        description="What `vllm serve` gets: a Hugging Face id such as `Qwen/Qwen3-32B-FP8-dynamic`, or a path such as"
+        " `/models/qwen3-32b` inside spec.model.volume.",
+        json_schema_extra=rules(
+            rule(
+                NO_PARENT,
+                "name must not contain '..'",
+                messageExpression="'model name must not contain \"..\": ' + self",
+            )
+        ),
+    )
+    served_name: (
+        Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]*$")] | None
+    ) = Field(
+        None,
+        description="Name under which clients ask for the model (`--served-model-name`). Default: spec.model.name.",
+    )
+    volume: ModelVolume | None = Field(None, description="A PersistentVolumeClaim with the model, mounted at /models.")
+    config_map_ref: NameRef | None = Field(
+        None,
+        description="A ConfigMap with the key `config.json` of the model, for planning when the model itself cannot be"
+        " read before the server starts.",
+    )
+    token_secret_ref: TokenSecretRef | None = Field(
+        None, description="Secret with a Hugging Face token; it reaches the containers as HF_TOKEN."
+    )
+
+
+class Parallelism(Model):
+    """How one replica is spread over GPUs."""
+
+    model_config = Model.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                "(has(self.tensor) ? self.tensor : 1) * (has(self.pipeline) ? self.pipeline : 1) <= 64",
+                "tensor * pipeline must not be more than 64 GPUs",
+            )
+        )
+    }
+
+    tensor: int = Field(1, ge=1, le=MAX_GPUS, description="Tensor-parallel size (`--tensor-parallel-size`).")
+    pipeline: int = Field(1, ge=1, le=16, description="Pipeline-parallel size (`--pipeline-parallel-size`).")
+
+
+class Gpu(Model):
+    """Which GPUs a pod may land on, and how it asks for them."""
+
+    products: list[Product] | None = Field(
+        None,
+        min_length=1,
+        max_length=7,
+        description="Products that are accepted. Default: every MI3xx. Pods are kept to nodes whose device ids are of"
+        " these products.",
+        json_schema_extra=LIST_SET,
+    )
+    resource_name: Annotated[str, Field(max_length=64, pattern=r"^amd\.com/(gpu|(spx|dpx|tpx|qpx|cpx)_nps[1248])$")] = (
+        Field("amd.com/gpu", description="The resource that the device plugin offers: whole GPUs, or a partition.")
+    )
+    tolerations: Literal["default", "none"] = Field(
+        "default",
+        description="`default` tolerates the taint amd.com/gpu:NoSchedule, which keeps other pods away from GPU nodes;"
+        " `none` tolerates nothing. Taints of driver upgrades and broken GPUs are never tolerated.",
+    )
+
+
+Argument = Annotated[str, Field(max_length=4096)]
+
+
+class Server(Model):
+    """The server process."""
+
+    command: list[Argument] = Field(
+        default=["vllm", "serve"],
+        min_length=1,
+        max_length=16,
+        description="Command in front of the model's name.",
+        json_schema_extra=LIST_ATOMIC,
+    )
+    args: list[Argument] = Field(
+        default=[],
+        max_length=256,
+        description="Arguments after the model's name, passed as they are, without a shell. --tensor-parallel-size,"
+        " --pipeline-parallel-size, --served-model-name and --port are added unless they are given here.",
+        json_schema_extra=LIST_ATOMIC,
+    )
+    env: list[EnvVar] = Field(
+        default=[],
+        max_length=128,
+        description="Environment of the server and of the tuner before it. A value given here wins over the operator's"
+        " own and, where it breaks the contract of the pod, is reported in ConfigValid (ConflictingEnv).",
+        json_schema_extra=list_map("name"),
+    )
+    port: Port = Field(8000, description="Port on which the server listens (`--port`).")
+    working_dir: AbsolutePath | None = Field(
+        None, description="Working directory of the server. Default: /hipbmm/work, where the served file is."
+    )
+    startup_seconds: int = Field(
+        1800, ge=10, le=86400, description="Time the server may take from its start until /health answers."
+    )
+    grace_period_seconds: int = Field(
+        60, ge=0, le=3600, description="Time a pod has for its requests in flight when it is stopped."
+    )
+
+
+class Linear(Model):
+    """One linear of the model on one rank."""
+
+    n: int = Field(ge=1, le=1 << 20, description="N: weight rows, the output features of one rank.")
+    k: int = Field(ge=1, le=1 << 20, description="K: weight columns, the input features of one rank.")
+    bias: bool = Field(False, description="Whether the linear has a bias.")
+
+
+class Tuning(Model):
+    """What is tuned before the first request."""
+
+    enabled: bool = Field(True, description="Tune missing rows. `false` still loads rows that others have tuned.")
+    policy: Literal["ServeUntuned", "Block"] = Field(
+        "ServeUntuned", description="What happens when the table is not complete: serve anyway, or do not start."
+    )
+    budget_seconds: int = Field(
+        1800, ge=1, le=86400, description="Time for tuning and verification in one pod; then the partial table is used."
+    )
+    linears: list[Linear] = Field(
+        default=[],
+        max_length=256,
+        description="Linears to tune in addition to those planned from the model's config.json.",
+        json_schema_extra=LIST_ATOMIC,
+    )
+    tokens: list[Annotated[int, Field(ge=1, le=MAX_TOKENS)]] | None = Field(
+        None,
+        min_length=1,
+        max_length=512,
+        description="Numbers of tokens (M) to tune, instead of those that vLLM will capture.",
+        json_schema_extra=LIST_SET,
+    )
+    verify: bool = Field(True, description="Check each tuned row against a reference and against the default choice.")
+    harvest: bool = Field(
+        True, description="Run a sidecar that publishes rows which the server tunes in production into the store."
+    )
+    retune_token: Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z0-9._-]*$")] = Field(
+        "", description="Any new value tunes everything again; rows tuned under another token are not used."
+    )
+
+
+class Claim(Model):
+    """The volume on which tuned rows are shared."""
+
+    claim_name: ObjectName | None = Field(
+        None,
+        description="Name of the PersistentVolumeClaim. Several HipbmmDeployments may share one."
+        " Default: `<name>-store`.",
+    )
+    create: bool = Field(
+        True,
+        description="Create the claim when it is not there. With `false` and no claimName no volume is used, and each"
+        " pod tunes for itself.",
+    )
+    storage_class_name: Annotated[str, Field(max_length=253)] | None = Field(
+        None, description='Storage class of a created claim. Default: the cluster\'s default class. `""`: no class.'
+    )
+    size: Quantity = Field("1Gi", description="Size of a created claim. It may grow, not shrink.")
+    access_modes: list[AccessMode] = Field(
+        default=["ReadWriteMany"],
+        min_length=1,
+        max_length=3,
+        description="Access modes of a created claim. ReadWriteMany lets replicas on several nodes share rows.",
+        json_schema_extra=LIST_SET,
+    )
+    retain: bool = Field(
+        True, description="Keep a created claim, and the rows on it, when the HipbmmDeployment is deleted."
+    )
+
+
+class Cache(Model):
+    """Where tuned rows live."""
+
+    pvc: Claim = Field(Claim(), description="The PersistentVolumeClaim that holds the store.")
+
+
+class Rollout(Model):
+    """How a change reaches the pods."""
+
+    strategy: Literal["Auto", "Surge", "InPlace", "Recreate"] = Field(
+        "Auto",
+        description="`Surge` starts a new pod before an old one stops and needs a spare GPU; `InPlace` stops an old one"
+        " first; `Recreate` stops all first; `Auto` surges, and changes to InPlace when the new pod finds no GPU.",
+    )
+
+
+class ServiceSpec(Model):
+    """The Service in front of the replicas."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field("ClusterIP", description="Type of the Service.")
+    port: Port = Field(80, description="Port of the Service.")
+    annotations: TextMap = Field({}, description="Annotations of the Service.")
+
+
+class Spec(Model):
+    """The desired state."""
+
+    replicas: int = Field(
+        1,
+        ge=0,
+        le=1000,
+        description="Number of serving pods. The first rollout starts with one, which tunes for all.",
+    )
+    image: Image = Field(
+        description="The serving image, by tag or digest, with vLLM, AITER and hipBLASLt; the tuner runs in it too."
+    )
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
+        None, description="Pull policy of the serving image. Default: Kubernetes decides by the tag."
+    )
+    image_pull_secrets: list[NameRef] = Field(
+        default=[], max_length=16, description="Secrets for pulling the images.", json_schema_extra=list_map("name")
+    )
+    model: ModelSpec = Field(description="What is served.")
+    parallelism: Parallelism = Field(Parallelism(), description="How one replica is spread over GPUs.")
+    gpu: Gpu = Field(Gpu(), description="Which GPUs, and how a pod asks for them.")
+    server: Server = Field(Server(), description="The server process.")
+    tuning: Tuning = Field(Tuning(), description="What is tuned before the first request.")
+    cache: Cache = Field(Cache(), description="Where tuned rows live.")
+    rollout: Rollout = Field(Rollout(), description="How a change reaches the pods.")
+    service: ServiceSpec = Field(ServiceSpec(), description="The Service in front of the replicas.")
+    suspend: bool = Field(False, description="Stop all pods and keep everything else, until it is false again.")
+    pod_template: PodTemplate = Field(
+        PodTemplate(), description="Additions to the pods: an allow-list that keeps them as harmless as without it."
+    )

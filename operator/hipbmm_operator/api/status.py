@@ -1,0 +1,150 @@
+"""`status` of a HipbmmDeployment (design §8): bounded counts and references, written by the operator alone."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hipbmm_operator.api.fields import LIST_ATOMIC, MAX_INT32, Model, list_map
+
+Phase = Literal["Pending", "Tuning", "Starting", "Running", "Updating", "Degraded", "Suspended", "Failed"]
+Text = Annotated[str, Field(max_length=256)]
+LongText = Annotated[str, Field(max_length=1024)]
+Count = Annotated[int, Field(ge=0, le=MAX_INT32)]
+Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+
+MAX_FAILURES = 5
+
+
+class Condition(Model):
+    """A metav1.Condition."""
+
+    type: Annotated[str, Field(max_length=64)] = Field(description="What the condition is about.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    observed_generation: Annotated[int, Field(ge=0)] = Field(description="Generation of the spec it is about.")
+    last_transition_time: Time = Field(description="When `status` last changed.")
+    reason: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z][A-Za-z0-9]*$")] = Field(
+        description="Why, in one CamelCase word."
+    )
+    message: Annotated[str, Field(max_length=2048)] = Field(description="Why, for people.")
+
+
+class NodeCount(Model):
+    """Nodes that share one reason."""
+
+    reason: Annotated[str, Field(max_length=64)] = Field(description="State of these nodes, or why they do not fit.")
+    nodes: Count = Field(description="How many.")
+
+
+class HardwareStatus(Model):
+    """The GPUs that pods run on, or could."""
+
+    product: Text | None = Field(None, description="Product, when all nodes that fit have the same.")
+    arch: Text | None = Field(None, description="Architecture, such as gfx942.")
+    compute_units: Count | None = Field(None, description="Compute units of one device.")
+    partition: Text | None = Field(None, description="Compute partition, such as SPX.")
+    nodes: Count = Field(0, description="Nodes that fit and can take pods now.")
+    reasons: list[NodeCount] = Field(
+        default=[],
+        max_length=16,
+        description="The other AMD nodes, counted by reason.",
+        json_schema_extra=list_map("reason"),
+    )
+
+
+class StackStatus(Model):
+    """What the rows in use are valid for, as the pods report it."""
+
+    arch: Text | None = Field(None, description="Architecture, such as gfx942.")
+    compute_units: Count | None = Field(None, description="Compute units of one device.")
+    product: Text | None = Field(None, description="Product.")
+    partition: Text | None = Field(None, description="Compute partition.")
+    memory_partition: Text | None = Field(None, description="Memory partition.")
+    hipblaslt: Text | None = Field(None, description="Version of hipBLASLt.")
+    aiter: Text | None = Field(None, description="Version of AITER.")
+    rocm: Text | None = Field(None, description="Version of ROCm.")
+    fp8: Text | None = Field(None, description="FP8 type.")
+    simulated: bool | None = Field(None, description="True when no real GPU was used: such rows match no real stack.")
+
+
+class TuningStatus(Model):
+    """Tuning of the stack that the pods run."""
+
+    key: Text | None = Field(None, description="Key of the stack.")
+    state: Literal["Pending", "Running", "Complete", "Partial", "Unsupported", "Disabled", "NoPlan", "Failed"] = Field(
+        description="How far tuning is."
+    )
+    problems: Count = Field(0, description="Problems of the plan.")
+    tuned: Count = Field(0, description="Problems with a row.")
+    progress: Annotated[str, Field(max_length=32)] = Field("", description="`tuned/problems`.")
+    failed: Count = Field(0, description="Problems that could not be tuned.")
+    source: Literal["Tuned", "Restored", "Mixed", "None"] | None = Field(
+        None, description="Where the rows came from when this stack was first warm."
+    )
+    seconds: Count | None = Field(None, description="Time that tuning took in the pod that tuned.")
+    geomean_speedup: Annotated[str, Field(max_length=16)] | None = Field(
+        None, description="Geometric mean of default time over tuned time, of the rows that were measured."
+    )
+    plan_source: Text | None = Field(None, description="Where the plan came from.")
+    stack: StackStatus | None = Field(None, description="What the rows are valid for.")
+    last_error: LongText | None = Field(None, description="The last error of the tuner.")
+
+
+class CacheStatus(Model):
+    """The store."""
+
+    claim_name: Text | None = Field(None, description="PersistentVolumeClaim of the store.")
+    access_modes: list[Text] = Field(
+        default=[], max_length=4, description="Its access modes.", json_schema_extra=LIST_ATOMIC
+    )
+    rows: Count | None = Field(None, description="Rows that are served.")
+    digest: Text | None = Field(None, description="Digest of the served table.")
+
+
+class RevisionStatus(Model):
+    """The pod template."""
+
+    current: Text | None = Field(None, description="ControllerRevision that the Deployment uses.")
+    outdated: bool = Field(
+        False,
+        description="The installed operator would render another template. The annotation hipbmm.io/roll-forward with"
+        " any new value does so.",
+    )
+
+
+class Failure(Model):
+    """One thing that is wrong with a pod."""
+
+    pod: Text = Field(description="Name of the pod.")
+    container: Text | None = Field(None, description="Name of the container.")
+    reason: Text = Field(description="Why, in one word.")
+    message: LongText = Field(description="Why, in the words of Kubernetes or of the container.")
+    exit_code: Annotated[int, Field(ge=-MAX_INT32, le=MAX_INT32)] | None = Field(None, description="Exit code.")
+    time: Time | None = Field(None, description="When it happened.")
+
+
+class Status(Model):
+    """The observed state."""
+
+    observed_generation: Annotated[int, Field(ge=0)] = Field(description="Generation of the spec that this is about.")
+    phase: Phase = Field(description="Summary for people; do not branch on it, use conditions.")
+    replicas: Count = Field(0, description="Pods that exist.")
+    ready_replicas: Count = Field(0, description="Pods that serve.")
+    warm_replicas: Count = Field(0, description="Pods that serve with a complete table.")
+    warm: Annotated[str, Field(max_length=16)] = Field("", description="`warmReplicas/replicas asked for`.")
+    selector: Annotated[str, Field(max_length=512)] = Field("", description="Label selector of the pods, for scaling.")
+    hardware: HardwareStatus | None = Field(None, description="The GPUs that pods run on, or could.")
+    tuning: TuningStatus | None = Field(None, description="Tuning of the stack that the pods run.")
+    cache: CacheStatus | None = Field(None, description="The store.")
+    revision: RevisionStatus | None = Field(None, description="The pod template.")
+    failures: list[Failure] = Field(
+        default=[],
+        max_length=MAX_FAILURES,
+        description="What is wrong with pods now; empty when nothing is.",
+        json_schema_extra=LIST_ATOMIC,
+    )
+    conditions: list[Condition] = Field(
+        default=[],
+        max_length=16,
+        description="The state in conditions. `Ready` sums them up.",
+        json_schema_extra=list_map("type"),
+    )

@@ -1,0 +1,133 @@
+"""Carry out a plan: the writes that are still needed, and nothing on an object that is not ours."""
+
+import logging
+from typing import Any
+
+from hipbmm_operator import errors, intent, metrics, trouble
+from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kube import Kube
+from hipbmm_operator.observed import made_by_us, owned_by
+from hipbmm_operator.plan import Deletion, Plan, Step
+from hipbmm_operator.resources.owner import Owner
+from hipbmm_operator.trouble import NameConflictError, Trouble
+
+Json = dict[str, Any]
+
+LOG = logging.getLogger(__name__)
+
+
+class Applier:
+    """Writes children. Keeps the intents that the API server stores in another form than they were sent."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._sent: dict[tuple[Kind, str], tuple[str, str]] = {}
+        self._foreign: set[tuple[Kind, str, str]] = set()
+
+    async def run(self, owner: Owner, plan: Plan, live: dict[Kind, Json | None]) -> list[Trouble]:
+        """Do all steps and deletions; one that fails does not keep the others back. The troubles, in order."""
+        troubles: list[Trouble] = []
+        for step in plan.steps:
+            try:
+                await self._step(owner, step, live.get(step.kind))
+            except errors.ApiError as error:
+                troubles.append(trouble.of(step.kind, step.body["metadata"]["name"], error))
+        for deletion in plan.deletions:
+            try:
+                await self._delete(owner, deletion)
+            except errors.ApiError as error:
+                troubles.append(trouble.of(deletion.kind, deletion.name, error))
+        return troubles
+
+    def forget(self, uid: str) -> None:
+        """The resource is gone."""
+        self._sent = {key: value for key, value in self._sent.items() if value[0] != uid}
+
+    async def _step(self, owner: Owner, step: Step, live: Json | None) -> None:
+        name = step.body["metadata"]["name"]
+        if step.mode == "merge":
+            await self._kube.merge(step.kind, owner.namespace, name, step.body)
+        elif step.mode == "create":
+            await self._create(owner, step.kind, step.body)
+        else:
+            await self._apply(owner, step.kind, intent.sealed(step.body), live)
+            return
+        metrics.WRITES.labels(step.kind.kind, step.mode).inc()
+        LOG.info("Wrote %s %s", step.kind.kind, name)
+
+    async def _create(self, owner: Owner, kind: Kind, body: Json) -> None:
+        """Create. An object of that name must be ours: one that we have not seen yet."""
+        name = body["metadata"]["name"]
+        try:
+            await self._kube.create(kind, body)
+        except errors.AlreadyExistsError:
+            found = await self._kube.get(kind, owner.namespace, name)
+            if not (owned_by(found, owner) or made_by_us(found, owner)):
+                raise NameConflictError(kind, name) from None
+
+    async def _apply(self, owner: Owner, kind: Kind, marked: Json, live: Json | None) -> None:
+        name = marked["metadata"]["name"]
+        if live is not None and not owned_by(live, owner):
+            # Of a former resource of the same name, which the garbage collector has still to take away.
+            raise NameConflictError(kind, name)
+        if live is None:
+            await self._first_apply(owner, kind, marked)
+        elif intent.fulfilled(marked, live) or self._as_sent(kind, marked, live):
+            metrics.SKIPPED.labels(kind.kind).inc()
+            return
+        else:
+            body = {**marked, "metadata": {**marked["metadata"], "uid": live["metadata"]["uid"]}}
+            self._remember(kind, marked, await self._kube.apply(kind, body, force=True))
+        metrics.WRITES.labels(kind.kind, "apply").inc()
+        LOG.info("Applied %s %s", kind.kind, name)
+
+    async def _first_apply(self, owner: Owner, kind: Kind, marked: Json) -> None:
+        """Make a child that was not seen: without force, so that a foreign object of the name stays as it is."""
+        name = marked["metadata"]["name"]
+        at = (kind, owner.namespace, name)
+        if at in self._foreign:
+            await self._look(owner, kind, name)
+            self._foreign.discard(at)
+        try:
+            answer = await self._kube.apply(kind, marked, force=False)
+        except errors.ConflictError:
+            self._foreign.add(at)
+            await self._look(owner, kind, name)
+            self._foreign.discard(at)
+            answer = await self._kube.apply(kind, marked, force=True)
+        self._remember(kind, marked, answer)
+
+    async def _look(self, owner: Owner, kind: Kind, name: str) -> None:
+        """Raises NameConflictError when a foreign object has the name."""
+        try:
+            found = await self._kube.get(kind, owner.namespace, name)
+        except errors.NotFoundError:
+            return
+        if not owned_by(found, owner):
+            raise NameConflictError(kind, name)
+
+    def _remember(self, kind: Kind, marked: Json, answer: Json) -> None:
+        self._sent[kind, answer["metadata"]["uid"]] = (_owner_uid(marked), _form(answer))
+
+    def _as_sent(self, kind: Kind, marked: Json, live: Json) -> bool:
+        """The API server wrote this intent in its own form, and that has not changed since."""
+        sent = self._sent.get((kind, live["metadata"]["uid"]))
+        return sent is not None and sent[1] == _form(live) and intent.same_mark(marked, live)
+
+    async def _delete(self, owner: Owner, deletion: Deletion) -> None:
+        await self._kube.delete(deletion.kind, owner.namespace, deletion.name, deletion.uid, deletion.resource_version)
+        metrics.WRITES.labels(deletion.kind.kind, "delete").inc()
+        LOG.info("Deleted %s %s", deletion.kind.kind, deletion.name)
+
+
+def _form(live: Json) -> str:
+    """Hash of what a person could have changed in a child."""
+    metadata = live.get("metadata") or {}
+    kept = {key: metadata.get(key) for key in ("labels", "annotations", "ownerReferences")}
+    kept["annotations"] = {k: v for k, v in (kept["annotations"] or {}).items() if "deployment.kubernetes.io" not in k}
+    return intent.digest([kept, live.get("spec")])
+
+
+def _owner_uid(marked: Json) -> str:
+    references = marked["metadata"].get("ownerReferences") or [{}]
+    return str(references[0].get("uid", ""))

@@ -1,0 +1,184 @@
+"""The operator's side of the pod contract (docs/pod-contract.md): names, paths, variables, and what `warm` answers.
+
+`kernel/hipbmm_kernel/settings.py` is the other side; they share no code, a test holds them together.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+PAYLOAD, WARM, HARVEST, SERVER = "payload", "warm", "harvest", "server"
+"""Containers of the pod."""
+
+HOME = "/hipbmm"
+PROGRAM = f"{HOME}/kernel"
+WORK = f"{HOME}/work"
+STORE = f"{HOME}/store"
+MIRROR = f"{HOME}/mirror"
+MODEL_CONFIG_DIR = f"{HOME}/model-config"
+MODEL_CONFIG = f"{MODEL_CONFIG_DIR}/config.json"
+MODELS = "/models"
+METRICS_PORT = 9410
+
+FLAGS: Mapping[str, str] = {
+    "VLLM_ROCM_USE_AITER": "1",
+    "VLLM_ROCM_USE_AITER_LINEAR": "1",
+    "VLLM_ROCM_USE_AITER_LINEAR_HIPBMM": "1",
+    "HIP_ONLINE_TUNING": "1",
+}
+"""The four variables that switch HIPBMM and its tuned rows on."""
+
+STATES = frozenset({"Complete", "Partial", "Unsupported", "Disabled", "NoPlan", "Failed"})
+SOURCES = frozenset({"Tuned", "Restored", "Mixed", "None"})
+_WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
+_KEY = re.compile(r"^(unknown|[0-9a-f]{16})$")
+_MAX_COUNT = 10_000_000
+_MAX_TEXT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The report of one `warm`, every field checked: pods are not trusted."""
+
+    state: str
+    reason: str
+    message: str = ""
+    key: str = ""
+    stack: Mapping[str, str | int | bool] = field(default_factory=dict)
+    plan_source: str = ""
+    problems: int = 0
+    tuned: int = 0
+    failed: int = 0
+    restored: int = 0
+    source: str = "None"
+    seconds: int = 0
+    geomean: str | None = None
+    rows: int = 0
+    digest: str = ""
+    hipbmm: bool = True
+    storage_writable: bool = True
+    storage_error: str = ""
+    errors: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """All problems of the plan have a row."""
+        return self.state == "Complete"
+
+
+_STACK = {
+    "arch": str,
+    "computeUnits": int,
+    "product": str,
+    "partition": str,
+    "memoryPartition": str,
+    "hipblaslt": str,
+    "aiter": str,
+    "rocm": str,
+    "fp8": str,
+    "simulated": bool,
+}
+
+
+def parse_report(text: str) -> Report | None:
+    """The report in a termination message; None when it is none (a crash leaves a log tail or nothing)."""
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(raw, dict) or raw.get("v") != 1 or raw.get("state") not in STATES:
+        return None
+    storage = _object(raw.get("storage"))
+    return Report(
+        state=raw["state"],
+        reason=_match(_WORD, raw.get("reason"), raw["state"]),
+        message=_text(raw.get("message"), 1024),
+        key=_match(_KEY, raw.get("key"), ""),
+        stack=_stack(_object(raw.get("stack"))),
+        plan_source=_text(_object(raw.get("plan")).get("source")),
+        problems=_count(raw.get("problems")),
+        tuned=_count(raw.get("tuned")),
+        failed=_count(raw.get("failed")),
+        restored=_count(raw.get("restored")),
+        source=raw["source"] if raw.get("source") in SOURCES else "None",
+        seconds=_count(raw.get("seconds")),
+        geomean=_match(re.compile(r"^[0-9]{1,6}(\.[0-9]{1,6})?$"), raw.get("geomean"), "") or None,
+        rows=_count(raw.get("rows")),
+        digest=_match(re.compile(r"^sha256:[0-9a-f]{64}$"), raw.get("digest"), ""),
+        hipbmm=raw.get("hipbmm") is not False,
+        storage_writable=storage.get("writable") is not False,
+        storage_error=_text(storage.get("error")),
+        errors=tuple(_text(entry) for entry in _list(raw.get("errors"))[:5]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One progress line of `warm`."""
+
+    phase: str
+    tuned: int
+    problems: int
+    failed: int = 0
+
+
+_PROGRESS = re.compile(r"hipbmm progress ((?:[a-z_]+=[^\s=]{1,32} ?)+)\s*$")
+
+
+def parse_progress(log: str) -> Progress | None:
+    """The last progress line of a log; None without one."""
+    for line in reversed(log.splitlines()):
+        found = _PROGRESS.search(line)
+        if found is None:
+            continue
+        words = dict(word.split("=", 1) for word in found[1].split())
+        if _WORD.match(words.get("phase", "")):
+            return Progress(
+                phase=words["phase"],
+                tuned=_number(words.get("tuned")),
+                problems=_number(words.get("problems")),
+                failed=_number(words.get("failed")),
+            )
+    return None
+
+
+def _number(text: str | None) -> int:
+    return min(int(text), _MAX_COUNT) if text and text.isascii() and text.isdigit() and len(text) <= 9 else 0  # noqa: PLR2004  # digits of _MAX_COUNT and two more
+
+
+def _stack(raw: Mapping[str, Any]) -> dict[str, str | int | bool]:
+    out: dict[str, str | int | bool] = {}
+    for name, kind in _STACK.items():
+        value = raw.get(name)
+        if kind is str and isinstance(value, str):
+            out[name] = _text(value)
+        elif kind is int and value is not None:
+            out[name] = _count(value)
+        elif kind is bool and isinstance(value, bool):
+            out[name] = value
+    return out
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124  # NaN
+        return 0
+    return int(max(0, min(value, _MAX_COUNT)))
+
+
+def _text(value: object, limit: int = _MAX_TEXT) -> str:
+    text = value if isinstance(value, str) else ""
+    return "".join(char if char.isprintable() else " " for char in text[:limit])
+
+
+def _match(pattern: re.Pattern[str], value: object, default: str) -> str:
+    return value if isinstance(value, str) and pattern.match(value) else default
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,164 @@
+"""What is wrong with a pod, in one word of ours and in the words of Kubernetes. Pure."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hipbmm_operator import contract
+from hipbmm_operator.pods import Container, Ended, Pod
+
+IMAGE_REASONS = frozenset({"ImageNotFound", "ImagePullUnauthorized", "ImagePullFailed", "InvalidImageName"})
+SCHEDULING_REASONS = frozenset(
+    {"InsufficientGPU", "NoMatchingNodes", "UntoleratedTaint", "NodesCordoned", "StorageNotReady", "Unschedulable"}
+)
+
+_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"})
+_BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: ErrImagePull: )?')
+_NOT_READY = timedelta(seconds=30)
+_STARTUP_SLACK_SECONDS = 15
+_STOPPED_BY_KUBELET = frozenset({137, 143})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One thing that is wrong now."""
+
+    pod: str
+    container: str | None
+    reason: str
+    message: str
+    exit_code: int | None = None
+    time: datetime | None = None
+
+
+def of_pods(pods: Sequence[Pod], startup_seconds: int, now: datetime) -> list[Failure]:
+    """All failures of pods that are not being deleted, most telling first."""
+    found = [failure for pod in pods if not pod.deleting for failure in of_pod(pod, startup_seconds, now)]
+    return sorted(found, key=lambda failure: (_rank(failure), failure.pod, failure.container or ""))
+
+
+def of_pod(pod: Pod, startup_seconds: int, now: datetime) -> Iterator[Failure]:
+    """Failures of one pod."""
+    if pod.phase == "Failed" and pod.reason:
+        yield Failure(pod.name, None, pod.reason, pod.message or f"pod failed: {pod.reason}")
+        return
+    if pod.unschedulable is not None:
+        reason = scheduling_reason(pod.unschedulable)
+        yield Failure(pod.name, None, reason, pod.unschedulable, time=pod.unschedulable_since)
+    for container in pod.containers.values():
+        failure = _of_container(pod, container, startup_seconds, now)
+        if failure is not None:
+            yield failure
+
+
+def scheduling_reason(message: str) -> str:
+    """The scheduler's message in one word: the cause that stands in the way of the nodes that come nearest."""
+    text = message.lower()
+    for needle, reason in (
+        ("persistentvolumeclaim", "StorageNotReady"),
+        ("volume node affinity", "StorageNotReady"),
+        ("insufficient amd.com/", "InsufficientGPU"),
+        ("insufficient ", "InsufficientResources"),
+        ("were unschedulable", "NodesCordoned"),
+        ("untolerated taint", "UntoleratedTaint"),
+        ("node affinity", "NoMatchingNodes"),
+        ("node(s) didn't match", "NoMatchingNodes"),
+        ("no nodes available", "NoMatchingNodes"),
+    ):
+        if needle in text:
+            return reason
+    return "Unschedulable"
+
+
+def image_reason(message: str) -> str | None:
+    """Why a pull failed; None when the message does not tell (a bare back-off)."""
+    text = message.lower()
+    if any(
+        needle in text
+        for needle in ("unauthorized", "401", "403", "forbidden", "denied", "authentication", "no basic auth")
+    ):
+        return "ImagePullUnauthorized"
+    if any(needle in text for needle in ("not found", "manifest unknown", "404", "not present with pull policy")):
+        return "ImageNotFound"
+    return "ImagePullFailed" if text else None
+
+
+def _of_container(pod: Pod, container: Container, startup_seconds: int, now: datetime) -> Failure | None:
+    if container.waiting in _PULL:
+        message = _BACK_OFF_CAUSE.sub("", container.waiting_message)
+        return Failure(pod.name, container.name, image_reason(message) or "ImagePullFailed", message)
+    if container.waiting == "InvalidImageName":
+        return Failure(pod.name, container.name, "InvalidImageName", container.waiting_message)
+    if container.waiting in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
+        return Failure(pod.name, container.name, _config_reason(container), container.waiting_message)
+    ended = _bad_end(container)
+    if ended is not None:
+        reason = _ended_reason(container.name, ended, startup_seconds)
+        message = _ended_message(container, ended)
+        return Failure(pod.name, container.name, reason, message, ended.exit_code, ended.finished)
+    return _not_ready(pod, container, now)
+
+
+def _config_reason(container: Container) -> str:
+    message = container.waiting_message.lower()
+    if "not found" in message or "couldn't find key" in message:
+        if "secret" in message:
+            return "SecretNotFound"
+        if "configmap" in message:
+            return "ConfigMapNotFound"
+    if "run as non-root" in message or "runasnonroot" in message:
+        return "RunAsNonRootRefused"
+    return container.waiting
+
+
+def _bad_end(container: Container) -> Ended | None:
+    """The end that keeps the container from working now: of this run, or of the last one while the new is not ready."""
+    if container.ended is not None:
+        return container.ended if container.ended.exit_code else None
+    if container.last is not None and container.last.exit_code and not container.ready:
+        return container.last
+    return None
+
+
+def _ended_reason(name: str, ended: Ended, startup_seconds: int) -> str:
+    if ended.reason == "OOMKilled":
+        return "OOMKilled"
+    if name == contract.WARM:
+        report = contract.parse_report(ended.message)
+        return report.reason if report else "TunerCrashed"
+    if name == contract.PAYLOAD:
+        return "PayloadFailed"
+    if name == contract.SERVER:
+        ran = ended.seconds
+        killed = ended.exit_code in _STOPPED_BY_KUBELET
+        if killed and ran is not None and ran >= startup_seconds - _STARTUP_SLACK_SECONDS:
+            return "StartupDeadlineExceeded"
+        return "ServerCrashed"
+    return "ContainerFailed"
+
+
+def _ended_message(container: Container, ended: Ended) -> str:
+    report = contract.parse_report(ended.message) if container.name == contract.WARM else None
+    text = report.message if report else ended.message.strip()
+    how = f"exit code {ended.exit_code}" + (f" ({ended.reason})" if ended.reason not in ("", "Error") else "")
+    return f"{how}: {text[-900:]}" if text else how
+
+
+def _not_ready(pod: Pod, container: Container, now: datetime) -> Failure | None:
+    """A server that has started and then fails its readiness probe for a while."""
+    since = pod.not_ready_since
+    if container.name != contract.SERVER or not container.started or container.ready or not container.running:
+        return None
+    if since is None or now - since < _NOT_READY:
+        return None
+    return Failure(
+        pod.name, container.name, "NotReady", "the server has started but /health does not answer", time=since
+    )
+
+
+_ORDER = (contract.PAYLOAD, contract.WARM, contract.SERVER, contract.HARVEST, None)
+
+
+def _rank(failure: Failure) -> int:
+    return _ORDER.index(failure.container) if failure.container in _ORDER else len(_ORDER)

@@ -1,0 +1,174 @@
+"""The API server, as dictionaries. The only importer of `kubernetes.aio`; its errors are those of `errors.py`."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import load_incluster_config, load_kube_config
+
+from hipbmm_operator import errors
+from hipbmm_operator.kinds import Kind
+from hipbmm_operator.names import FIELD_MANAGER
+
+Json = dict[str, Any]
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+JSON = "application/json"
+
+_MAX_CONNECTIONS = 32
+_LOG_BYTES = 65536
+_AUTH = ["BearerToken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list."""
+
+    items: list[Json]
+    resource_version: str
+
+
+class Kube:
+    """A connection to one API server. Use `connect`, and `close` it."""
+
+    def __init__(self, configuration: Configuration, request_seconds: float) -> None:
+        configuration.connection_pool_maxsize = _MAX_CONNECTIONS
+        self._client = ApiClient(configuration)
+        self._client.user_agent = FIELD_MANAGER
+        self._timeout = aiohttp.ClientTimeout(total=request_seconds)
+
+    @classmethod
+    async def connect(cls, kubeconfig: str, request_seconds: float) -> "Kube":
+        """Connect with a kubeconfig, or with the pod's service account when the path is empty."""
+        configuration = Configuration()
+        if kubeconfig:
+            await load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+        return cls(configuration, request_seconds)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json:
+        """One object; raises NotFoundError."""
+        return await self._json("GET", kind.path(namespace, name))
+
+    async def pages(self, kind: Kind, namespace: str = "", selector: str = "", size: int = 500) -> AsyncIterator[Page]:
+        """All objects in pages; raises GoneError when the list took too long and must start again."""
+        query = {"limit": str(size), **({"labelSelector": selector} if selector else {})}
+        token = ""
+        while True:
+            answer = await self._json("GET", kind.path(namespace), query | ({"continue": token} if token else {}))
+            metadata = answer.get("metadata", {})
+            yield Page(answer.get("items") or [], str(metadata.get("resourceVersion", "")))
+            token = metadata.get("continue") or ""
+            if not token:
+                return
+
+    async def apply(self, kind: Kind, body: Json, *, force: bool) -> Json:
+        """Server-side apply; without `force` a field of another manager raises ConflictError."""
+        metadata = body["metadata"]
+        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower(), "fieldValidation": "Strict"}
+        path = kind.path(metadata.get("namespace", ""), metadata["name"])
+        return await self._json("PATCH", path, query, body, APPLY)
+
+    async def create(self, kind: Kind, body: Json) -> Json:
+        """Create; raises AlreadyExistsError."""
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        return await self._json("POST", kind.path(body["metadata"].get("namespace", "")), query, body, JSON)
+
+    async def replace(self, kind: Kind, body: Json) -> Json:
+        """Replace the object of that resourceVersion; raises ConflictError when it has changed."""
+        metadata = body["metadata"]
+        path = kind.path(metadata.get("namespace", ""), metadata["name"])
+        return await self._json("PUT", path, {"fieldManager": FIELD_MANAGER}, body, JSON)
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Json, subresource: str = "") -> Json:
+        """JSON merge patch. A `metadata.uid` in it is a precondition."""
+        path = kind.path(namespace, name, subresource)
+        return await self._json("PATCH", path, {"fieldManager": FIELD_MANAGER}, patch, MERGE)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str = "") -> None:
+        """Delete exactly that object, in the background. One that is gone already is fine."""
+        preconditions = {"uid": uid, **({"resourceVersion": resource_version} if resource_version else {})}
+        body = {"propagationPolicy": "Background", "preconditions": preconditions}
+        try:
+            await self._json("DELETE", kind.path(namespace, name), None, body, JSON)
+        except errors.NotFoundError:
+            return
+
+    async def events(self, namespace: str, uid: str) -> list[Json]:
+        """The events about one object."""
+        query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": "50"}
+        answer = await self._json("GET", f"/api/v1/namespaces/{namespace}/events", query)
+        return list(answer.get("items") or [])
+
+    async def log(self, namespace: str, pod: str, container: str, lines: int) -> str:
+        """The last lines of a container's log, at most 64 KiB."""
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(_LOG_BYTES)}
+        return await self._text("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
+
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = JSON,
+    ) -> Json:
+        text = await self._text(method, path, query, body, content_type)
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            raise errors.UnavailableError(0, "BadAnswer", f"{method} {path} gave no JSON") from None
+        if not isinstance(answer, dict):
+            raise errors.UnavailableError(0, "BadAnswer", f"{method} {path} gave no object")
+        return answer
+
+    async def _text(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = JSON,
+    ) -> str:
+        try:
+            status, retry_after, text = await self._send(method, path, query, body, content_type)
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
+            raise errors.UnavailableError(0, type(error).__name__, f"{method} {path}: {error}") from error
+        if status >= errors.FIRST_ERROR:
+            raise errors.from_status(status, _status_object(text), retry_after)
+        return text
+
+    async def _send(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Json | None, content_type: str
+    ) -> tuple[int, str | None, str]:
+        """Status, Retry-After and text of the answer."""
+        # param_serialize adds the credentials and refreshes a rotated token; the body goes as it is.
+        _, url, headers, _, _ = await self._client.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": JSON, "Content-Type": content_type},
+            auth_settings=_AUTH,
+        )
+        answer = await self._client.call_api(method, url, headers, body, _request_timeout=self._timeout)
+        data: bytes = await answer.read()  # type: ignore[no-untyped-call]
+        return answer.status, answer.headers.get("Retry-After"), data.decode("utf-8", "replace")
+
+
+def _status_object(text: str) -> Json:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return {"message": text[:200]}
+    return answer if isinstance(answer, dict) else {}

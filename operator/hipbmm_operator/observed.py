@@ -1,0 +1,63 @@
+"""The state of the cluster around one resource, as one value that decisions are made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hipbmm_operator import names
+from hipbmm_operator.contract import Progress
+from hipbmm_operator.detect import HardwareSummary
+from hipbmm_operator.pods import Pod
+from hipbmm_operator.resources.owner import Owner
+from hipbmm_operator.revision import Revision
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What Kubernetes says in an Event about an object whose status does not tell."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What is there now. None is "not there"; what could not be read is not in here but an error of the reconcile."""
+
+    deployment: Json | None = None
+    service: Json | None = None
+    budget: Json | None = None
+    claim: Json | None = None
+    revisions: tuple[Revision, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    hardware: HardwareSummary | None = None
+    progress: Progress | None = None
+    notes: Mapping[str, Note] = field(default_factory=dict)
+    storage_class: bool | None = None
+    """Whether the claim's storage class exists; None when it was not looked for."""
+
+    @property
+    def live_pods(self) -> tuple[Pod, ...]:
+        """Pods that neither ended nor are being deleted."""
+        return tuple(pod for pod in self.pods if pod.live)
+
+
+def owned_by(body: Json | None, owner: Owner) -> bool:
+    """Whether an object is a child of exactly this resource."""
+    references = ((body or {}).get("metadata") or {}).get("ownerReferences") or []
+    return any(reference.get("uid") == owner.uid for reference in references)
+
+
+def made_by_us(body: Json | None, owner: Owner) -> bool:
+    """Whether an object was made for a resource of this name: a retained claim has no owner."""
+    metadata = (body or {}).get("metadata") or {}
+    managed = (metadata.get("labels") or {}).get(names.LABEL_MANAGED_BY) == names.FIELD_MANAGER
+    return managed and (metadata.get("annotations") or {}).get(names.ANNOTATION_DEPLOYMENT) == owner.name
+
+
+def annotation(body: Json | None, key: str) -> str | None:
+    """An annotation of an object."""
+    value = (((body or {}).get("metadata") or {}).get("annotations") or {}).get(key)
+    return str(value) if value is not None else None

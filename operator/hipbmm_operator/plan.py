@@ -1,0 +1,177 @@
+"""What to do next for one resource: a pure function of its spec, of what is there, and of the time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from hipbmm_operator import kinds, names, quantity, revision, rollout
+from hipbmm_operator.api.spec import Claim, Spec
+from hipbmm_operator.kinds import Kind
+from hipbmm_operator.observed import Observed, made_by_us, owned_by
+from hipbmm_operator.resource import Resource
+from hipbmm_operator.resources import budget, claim, deployment, pod, service
+from hipbmm_operator.resources.owner import Owner
+from hipbmm_operator.server_args import Command
+
+Json = dict[str, Any]
+
+CLAIM_SECONDS = 30.0
+"""A claim that is not bound by then is told as a problem."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One write. `apply`: server-side apply. `create`: only when absent. `merge`: patch the object of that uid."""
+
+    mode: Literal["apply", "create", "merge"]
+    kind: Kind
+    body: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """One object to delete, exactly that one in exactly that state."""
+
+    kind: Kind
+    name: str
+    uid: str
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The writes, in order, and the decisions behind them."""
+
+    steps: tuple[Step, ...]
+    deletions: tuple[Deletion, ...]
+    asked: int
+    replicas: int
+    released: bool
+    strategy: str
+    revision: revision.Revision
+    outdated: bool
+    claim_name: str | None
+    requeue_after: float | None
+
+
+def plan(
+    resource: Resource, spec: Spec, command: Command, observed: Observed, payload: pod.Payload, now: datetime
+) -> Plan:
+    """Everything that should be, compared with what is there only where Kubernetes does not allow a change."""
+    owner = resource.owner
+    claim_name = claim.name(owner.name, spec.cache.pvc)
+    rendered = pod.template(owner.name, spec, command, claim_name, payload)
+    choice = revision.choose(resource, rendered, observed.revisions, observed.deployment)
+    released, replicas = rollout.released(spec, observed), rollout.replicas(spec, observed)
+    strategy = rollout.strategy(spec, observed, now)
+    workload = deployment.build(
+        owner,
+        choice.current.template,
+        replicas=replicas,
+        strategy=strategy,
+        budget_seconds=spec.tuning.budget_seconds,
+        startup_seconds=spec.server.startup_seconds,
+        released=released,
+    )
+    workload["metadata"]["annotations"] |= {
+        names.ANNOTATION_REVISION: choice.current.name,
+        names.ANNOTATION_CONTENT: revision.content(resource),
+    }
+    claim_steps, claim_deletions = _claim(owner, spec.cache.pvc, claim_name, observed.claim)
+    steps = [*claim_steps]
+    if choice.store:
+        steps.append(_revision_step(owner, choice.current))
+    steps.append(Step("apply", kinds.SERVICE, service.build(owner, spec.service)))
+    if rollout.asked(spec) > 1:
+        steps.append(Step("apply", kinds.BUDGET, budget.build(owner)))
+    steps.append(Step("apply", kinds.DEPLOYMENT, workload))
+    return Plan(
+        steps=tuple(steps),
+        deletions=(*claim_deletions, *_obsolete(owner, spec, observed, choice)),
+        asked=rollout.asked(spec),
+        replicas=replicas,
+        released=released,
+        strategy=strategy,
+        revision=choice.current,
+        outdated=choice.outdated,
+        claim_name=claim_name,
+        requeue_after=_requeue(observed, now),
+    )
+
+
+def _revision_step(owner: Owner, current: revision.Revision) -> Step:
+    """A template never changes; that it also serves another content of the spec is noted on the stored one."""
+    body = revision.build(owner, current)
+    if not current.uid:
+        return Step("create", kinds.CONTROLLER_REVISION, body)
+    body["metadata"]["uid"] = current.uid
+    return Step("merge", kinds.CONTROLLER_REVISION, {"metadata": body["metadata"]})
+
+
+def _claim(owner: Owner, wanted: Claim, name: str | None, live: Json | None) -> tuple[list[Step], list[Deletion]]:
+    """Create the claim, repair it, or replace it while it is still unbound. A claim that is not ours is only used."""
+    if name is None or not wanted.create:
+        return [], []
+    body = claim.build(owner, wanted)
+    if live is None:
+        return [Step("create", kinds.CLAIM, body)], []
+    if not made_by_us(live, owner):
+        return [], []
+    if (live.get("status") or {}).get("phase") == "Pending" and _differs(body["spec"], live.get("spec") or {}):
+        # Nothing is on a claim that was never bound; its spec cannot be changed, so a corrected one takes its place.
+        metadata = live["metadata"]
+        return [], [Deletion(kinds.CLAIM, name, metadata["uid"], metadata["resourceVersion"])]
+    patch = _claim_patch(body, live)
+    return ([Step("merge", kinds.CLAIM, patch)] if patch else []), []
+
+
+def _differs(wanted: Json, live: Json) -> bool:
+    """Whether the immutable part of an unbound claim is not what is wanted. An unset class takes the default one."""
+    storage_class = wanted.get("storageClassName")
+    return sorted(live.get("accessModes") or []) != wanted["accessModes"] or (
+        storage_class is not None and storage_class != live.get("storageClassName")
+    )
+
+
+def _claim_patch(body: Json, live: Json) -> Json:
+    """The difference that may be repaired: labels, annotations, owner, and a larger size."""
+    metadata, current = body["metadata"], live.get("metadata") or {}
+    patch: Json = {}
+    for key in ("labels", "annotations"):
+        missing = {k: v for k, v in metadata[key].items() if (current.get(key) or {}).get(k) != v}
+        if missing:
+            patch[key] = missing
+    if (metadata.get("ownerReferences") or []) != (current.get("ownerReferences") or []):
+        patch["ownerReferences"] = metadata.get("ownerReferences")
+    size = body["spec"]["resources"]["requests"]["storage"]
+    grown = _larger(size, ((live.get("spec") or {}).get("resources") or {}).get("requests", {}).get("storage"))
+    if not patch and not grown:
+        return {}
+    patch |= {"name": metadata["name"], "namespace": metadata["namespace"], "uid": current["uid"]}
+    return {"metadata": patch} | ({"spec": {"resources": {"requests": {"storage": size}}}} if grown else {})
+
+
+def _larger(wanted: str, live: object) -> bool:
+    size, current = quantity.value(wanted), quantity.value(str(live))
+    return size is not None and current is not None and size > current
+
+
+def _obsolete(owner: Owner, spec: Spec, observed: Observed, choice: revision.Choice) -> list[Deletion]:
+    gone = [
+        Deletion(kinds.CONTROLLER_REVISION, old.name, old.uid, old.resource_version)
+        for old in choice.obsolete
+        if old.uid
+    ]
+    if observed.budget is not None and rollout.asked(spec) <= 1 and owned_by(observed.budget, owner):
+        metadata = observed.budget["metadata"]
+        gone.append(Deletion(kinds.BUDGET, metadata["name"], metadata["uid"], metadata["resourceVersion"]))
+    return gone
+
+
+def _requeue(observed: Observed, now: datetime) -> float | None:
+    """When time alone may change a decision."""
+    since = rollout.starving_since(observed)
+    if since is None:
+        return None
+    left = (since + rollout.NO_SPARE_GPU - now).total_seconds()
+    return max(1.0, left) if left > 0 else None

@@ -1,0 +1,135 @@
+"""The work queue: each key at most once, one worker per key, delays, and exponential backoff with full jitter."""
+
+import asyncio
+import heapq
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hipbmm_operator.store import Key
+
+
+@dataclass(slots=True)
+class _State:
+    """What is known of a key."""
+
+    active: bool = False
+    dirty: bool = False
+    failures: int = 0
+    due: float | None = None
+    since: float | None = None
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Full jitter: a uniform share of an exponentially growing ceiling, so that failing keys spread out."""
+
+    first: float
+    longest: float
+    jitter: Callable[[], float] = field(repr=False)
+
+    def delay(self, failures: int, retry_after: float | None) -> float:
+        """Seconds before the retry after `failures` failures in a row; at least what the server asked for."""
+        exponent = min(failures - 1, 16)
+        ceiling = min(self.longest, self.first * 2.0**exponent)
+        waiting = ceiling * self.jitter()
+        return waiting if retry_after is None else min(retry_after, self.longest) + waiting
+
+
+class Queue:
+    """Keys that want a reconcile. All methods but `get` are immediate; one event loop."""
+
+    def __init__(self, backoff: Backoff, clock: Callable[[], float]) -> None:
+        self._backoff = backoff
+        self._clock = clock
+        self._states: dict[Key, _State] = {}
+        self._ready: OrderedDict[Key, None] = OrderedDict()
+        self._delayed: list[tuple[float, Key]] = []
+        self._wake = asyncio.Event()
+
+    def add(self, key: Key, after: float = 0.0) -> None:
+        """Ask for a reconcile, now or after so many seconds; the earliest ask counts."""
+        if after > 0:
+            self._delay(key, after)
+            return
+        state = self._states.setdefault(key, _State())
+        if state.since is None:
+            state.since = self._clock()
+        if state.active:
+            state.dirty = True
+        elif key not in self._ready:
+            self._ready[key] = None
+        self._wake.set()
+
+    def retry(self, key: Key, retry_after: float | None = None) -> float:
+        """Ask again after a failure; the seconds until then."""
+        state = self._states.setdefault(key, _State())
+        state.failures += 1
+        waiting = self._backoff.delay(state.failures, retry_after)
+        self._delay(key, waiting)
+        return waiting
+
+    def forgive(self, key: Key) -> None:
+        """A reconcile succeeded: the next failure starts with a short delay again."""
+        if key in self._states:
+            self._states[key].failures = 0
+
+    async def get(self) -> Key:
+        """The next key; nobody else gets it until `done`."""
+        while True:
+            self._promote()
+            if self._ready:
+                key, _ = self._ready.popitem(last=False)
+                state = self._states[key]
+                state.active, state.dirty, state.since = True, False, None
+                return key
+            self._wake.clear()
+            timeout = max(0.0, self._delayed[0][0] - self._clock()) if self._delayed else None
+            try:
+                await asyncio.wait_for(self._wake.wait(), timeout)
+            except TimeoutError:
+                continue
+
+    def done(self, key: Key) -> None:
+        """The reconcile has ended; what was asked meanwhile comes next."""
+        state = self._states[key]
+        state.active = False
+        if state.dirty:
+            self._ready[key] = None
+            self._wake.set()
+        else:
+            self._forget(key)
+
+    def depth(self) -> int:
+        """Keys that wait for a worker."""
+        self._promote()
+        return len(self._ready)
+
+    def oldest(self) -> float:
+        """Seconds that the oldest waiting key has waited for a worker."""
+        self._promote()
+        now = self._clock()
+        return max((now - (self._states[key].since or now) for key in self._ready), default=0.0)
+
+    def _delay(self, key: Key, seconds: float) -> None:
+        due = self._clock() + seconds
+        state = self._states.setdefault(key, _State())
+        if state.due is not None and state.due <= due:
+            return
+        state.due = due
+        heapq.heappush(self._delayed, (due, key))
+        self._wake.set()
+
+    def _promote(self) -> None:
+        now = self._clock()
+        while self._delayed and self._delayed[0][0] <= now:
+            due, key = heapq.heappop(self._delayed)
+            state = self._states.get(key)
+            if state is not None and state.due == due:
+                state.due = None
+                self.add(key)
+
+    def _forget(self, key: Key) -> None:
+        state = self._states[key]
+        if not (state.failures or state.due is not None or key in self._ready):
+            del self._states[key]

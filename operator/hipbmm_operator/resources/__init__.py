@@ -1,0 +1,1 @@
+"""Builders of the children: pure functions from the resource to dictionaries, one kind per file."""

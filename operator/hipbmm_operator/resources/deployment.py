@@ -1,0 +1,46 @@
+"""The Deployment of the replicas."""
+
+from typing import Any
+
+from hipbmm_operator import names
+from hipbmm_operator.resources.owner import Owner
+
+Json = dict[str, Any]
+
+_SLACK_SECONDS = 600
+"""Pulling a 30 GB image and starting containers, on top of tuning and start-up."""
+
+STRATEGIES: dict[str, Json] = {
+    "Surge": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+    "InPlace": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+    "Recreate": {"type": "Recreate"},
+}
+
+
+def build(
+    owner: Owner,
+    template: Json,
+    *,
+    replicas: int,
+    strategy: str,
+    budget_seconds: int,
+    startup_seconds: int,
+    released: bool,
+) -> Json:
+    """The Deployment. `strategy` is a key of STRATEGIES; `released` marks that the first rollout is over."""
+    metadata = owner.metadata()
+    if released:
+        metadata["annotations"][names.ANNOTATION_RELEASED] = "true"
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 3,
+            "progressDeadlineSeconds": budget_seconds + startup_seconds + _SLACK_SECONDS,
+            "selector": {"matchLabels": names.selector_labels(owner.name)},
+            "strategy": STRATEGIES[strategy],
+            "template": template,
+        },
+    }

@@ -1,0 +1,144 @@
+"""Revisions: which pod template a resource has, now and before.
+
+A template is rendered once for each content of the spec and stored in a ControllerRevision; the Deployment always gets
+the stored one. So a new operator, a changed default or a new node changes no pod. Pure.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hipbmm_operator import names
+from hipbmm_operator.resource import Resource
+from hipbmm_operator.resources.owner import Owner
+
+Json = dict[str, Any]
+
+HISTORY = 5
+_MAX_CONTENTS = 16
+_OUTSIDE_OF_PODS = ("replicas", "suspend", "service", "rollout")
+_OUTSIDE_OF_PODS_CLAIM = ("storageClassName", "size", "accessModes", "retain")
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A stored template."""
+
+    name: str
+    number: int
+    contents: tuple[str, ...]
+    template: Json
+    uid: str = ""
+    resource_version: str = ""
+
+
+def canonical(value: object) -> str:
+    """JSON with one form for equal values."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def content(resource: Resource) -> str:
+    """Hash of what the user wrote that reaches pods: defaults are not in it, so changing one changes nothing here."""
+    spec = {key: value for key, value in resource.raw_spec.items() if key not in _OUTSIDE_OF_PODS}
+    cache = dict(spec.get("cache") or {})
+    if isinstance(cache.get("pvc"), dict):
+        cache["pvc"] = {key: value for key, value in cache["pvc"].items() if key not in _OUTSIDE_OF_PODS_CLAIM}
+    spec["cache"] = cache
+    return names.short_hash(canonical([_compact(spec), resource.roll_forward]), 16)
+
+
+def _compact(value: object) -> object:
+    """Without empty objects and lists, which say nothing."""
+    if isinstance(value, dict):
+        compacted = {key: _compact(entry) for key, entry in value.items()}
+        return {key: entry for key, entry in compacted.items() if entry not in ({}, [], None)}
+    if isinstance(value, list):
+        return [_compact(entry) for entry in value]
+    return value
+
+
+def parse(body: Json) -> Revision | None:
+    """A revision from a ControllerRevision; None when it is none of ours."""
+    metadata, data = body.get("metadata") or {}, body.get("data") or {}
+    template = data.get("template") if isinstance(data, dict) else None
+    if not isinstance(template, dict):
+        return None
+    contents = str((metadata.get("annotations") or {}).get(names.ANNOTATION_CONTENT, ""))
+    return Revision(
+        name=str(metadata.get("name", "")),
+        number=int(body.get("revision") or 0),
+        contents=tuple(part for part in contents.split(",") if part),
+        template=template,
+        uid=str(metadata.get("uid", "")),
+        resource_version=str(metadata.get("resourceVersion", "")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The revision that the Deployment gets, and what must be stored or may go."""
+
+    current: Revision
+    store: bool
+    outdated: bool
+    obsolete: tuple[Revision, ...] = ()
+
+
+def choose(resource: Resource, rendered: Json, revisions: Sequence[Revision], live: Json | None) -> Choice:
+    """Pick the revision for the content of the spec; `rendered` is what this operator would make of it.
+
+    `live` is the Deployment: when its revision was deleted, it is stored again from there instead of rolling pods.
+    """
+    wanted = content(resource)
+    candidate = _named(resource.owner, rendered, wanted, revisions)
+    known = max((r for r in revisions if wanted in r.contents), key=lambda r: r.number, default=None)
+    current = known or _recovered(live, wanted, revisions) or candidate
+    same = next((r for r in revisions if r.name == current.name), None)
+    if same is not None and wanted not in same.contents:
+        current = replace(same, contents=(*same.contents, wanted)[-_MAX_CONTENTS:])
+    others = sorted((r for r in revisions if r.name != current.name), key=lambda r: r.number, reverse=True)
+    return Choice(
+        current=current,
+        store=same is None or same.contents != current.contents,
+        outdated=current.name != candidate.name,
+        obsolete=tuple(others[HISTORY - 1 :]),
+    )
+
+
+def _named(owner: Owner, template: Json, wanted: str, revisions: Sequence[Revision]) -> Revision:
+    name = names.child(owner.name, names.short_hash(canonical(template), 10))
+    number = max((revision.number for revision in revisions), default=0) + 1
+    return Revision(name, number, (wanted,), _marked(template, name))
+
+
+def _marked(template: Json, name: str) -> Json:
+    """The template with the revision's name on its pods."""
+    metadata = template.get("metadata", {})
+    annotations = {**metadata.get("annotations", {}), names.ANNOTATION_REVISION: name}
+    return {**template, "metadata": {**metadata, "annotations": annotations}}
+
+
+def _recovered(live: Json | None, wanted: str, revisions: Sequence[Revision]) -> Revision | None:
+    annotations = ((live or {}).get("metadata") or {}).get("annotations") or {}
+    template = ((live or {}).get("spec") or {}).get("template")
+    name = annotations.get(names.ANNOTATION_REVISION)
+    if annotations.get(names.ANNOTATION_CONTENT) != wanted or not name or not template:
+        return None
+    number = max((revision.number for revision in revisions), default=0) + 1
+    metadata = {key: value for key, value in template.get("metadata", {}).items() if key in ("labels", "annotations")}
+    return Revision(str(name), number, (wanted,), {**template, "metadata": metadata})
+
+
+def build(owner: Owner, revision: Revision) -> Json:
+    """The ControllerRevision."""
+    metadata = owner.metadata()
+    metadata["name"] = revision.name
+    metadata["annotations"][names.ANNOTATION_CONTENT] = ",".join(revision.contents)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": metadata,
+        "revision": revision.number,
+        "data": {"template": revision.template},
+    }

@@ -1,0 +1,82 @@
+"""Settings of the operator: each timing, limit and image, from environment variables. Only this reads `os.environ`."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+def _env(variable: str, default: Any, text: str) -> Any:  # noqa: ANN401  # dataclasses.field is typed as the field's own type
+    return field(default=default, metadata={"env": variable, "text": text})
+
+
+class SettingsError(ValueError):
+    """An environment variable has a value that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the process runs with. All times in seconds."""
+
+    namespaces: tuple[str, ...] = _env("HIPBMM_NAMESPACES", (), "comma-separated namespaces to serve; empty: all")
+    namespace: str = _env("HIPBMM_OPERATOR_NAMESPACE", "default", "the operator's own namespace, where its Lease is")
+    identity: str = _env("HIPBMM_IDENTITY", "", "holder of the Lease; the pod's name, else host and process id")
+    lease_name: str = _env("HIPBMM_LEASE_NAME", "hipbmm-operator", "name of the Lease")
+    lease_seconds: float = _env("HIPBMM_LEASE_SECONDS", 30.0, "a holder silent for so long is dead")
+    lease_renew_seconds: float = _env("HIPBMM_LEASE_RENEW_SECONDS", 5.0, "interval of renewal")
+    lease_deadline_seconds: float = _env(
+        "HIPBMM_LEASE_DEADLINE_SECONDS", 15.0, "no write when the last renewal is older"
+    )
+    payload_image: str = _env("HIPBMM_PAYLOAD_IMAGE", "hipbmm-operator:latest", "image of the init container `payload`")
+    payload_pull_policy: str = _env("HIPBMM_PAYLOAD_PULL_POLICY", "IfNotPresent", "its pull policy")
+    workers: int = _env("HIPBMM_WORKERS", 8, "reconciles at the same time")
+    resync_seconds: float = _env("HIPBMM_RESYNC_SECONDS", 600.0, "everything is listed and looked at again so often")
+    request_seconds: float = _env("HIPBMM_REQUEST_SECONDS", 10.0, "deadline of one API request")
+    backoff_seconds: float = _env("HIPBMM_BACKOFF_SECONDS", 1.0, "first retry of a failed reconcile, at most")
+    backoff_max_seconds: float = _env("HIPBMM_BACKOFF_MAX_SECONDS", 60.0, "longest wait between retries")
+    progress_seconds: float = _env("HIPBMM_PROGRESS_SECONDS", 5.0, "interval of reading progress while a pod is warm")
+    watch_seconds: float = _env("HIPBMM_WATCH_SECONDS", 120.0, "life of one watch request")
+    page_size: int = _env("HIPBMM_PAGE_SIZE", 500, "objects per page of a list")
+    http_port: int = _env("HIPBMM_HTTP_PORT", 8080, "/metrics, /healthz and /readyz; 0: any free port")
+    log_level: str = _env("HIPBMM_LOG_LEVEL", "info", "debug, info, warning or error")
+    log_format: str = _env("HIPBMM_LOG_FORMAT", "json", "json or text")
+    kubeconfig: str = _env("KUBECONFIG", "", "path; empty: in-cluster service account")
+
+    def __post_init__(self) -> None:
+        if not self.request_seconds + self.lease_deadline_seconds < self.lease_seconds:
+            # A write that starts just before the deadline must end before somebody else may hold the Lease.
+            raise SettingsError("HIPBMM_LEASE_DEADLINE_SECONDS + HIPBMM_REQUEST_SECONDS must be < HIPBMM_LEASE_SECONDS")
+
+
+def parse(environ: Mapping[str, str]) -> Settings:
+    """Settings from a mapping; raises SettingsError with the variable's name and value."""
+    values: dict[str, Any] = {}
+    for entry in fields(Settings):
+        variable = entry.metadata["env"]
+        text = environ.get(variable, "")
+        if text:
+            values[entry.name] = _convert(variable, text, entry.default)
+    return Settings(**values)
+
+
+def _convert(variable: str, text: str, default: object) -> object:
+    if isinstance(default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if isinstance(default, str):
+        return text
+    try:
+        value = type(default)(text)  # type: ignore[call-arg]  # int or float by the field's default
+    except ValueError:
+        raise SettingsError(f"{variable} must be a number, not {text!r}") from None
+    if value < 0:  # type: ignore[operator]  # int or float
+        raise SettingsError(f"{variable} must not be negative, not {text!r}")
+    return value
+
+
+def load() -> Settings:
+    """Settings of this process."""
+    settings = parse(os.environ)
+    if settings.identity:
+        return settings
+    return parse({**os.environ, "HIPBMM_IDENTITY": f"{socket.gethostname()}-{os.getpid()}"})

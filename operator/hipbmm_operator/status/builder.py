@@ -1,0 +1,181 @@
+"""The whole status."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from hipbmm_operator import failures as pod_failures
+from hipbmm_operator import names
+from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.api.status import (
+    MAX_FAILURES,
+    CacheStatus,
+    HardwareStatus,
+    NodeCount,
+    RevisionStatus,
+    Status,
+)
+from hipbmm_operator.api.status import Failure as FailureStatus
+from hipbmm_operator.failures import IMAGE_REASONS, Failure
+from hipbmm_operator.observed import Observed
+from hipbmm_operator.plan import Plan
+from hipbmm_operator.resource import Resource
+from hipbmm_operator.status import conditions, storage, summary, tuning, workload
+from hipbmm_operator.status.conditions import Finding, false, true, unknown
+from hipbmm_operator.trouble import Trouble
+from hipbmm_operator.validate import Problem
+
+Json = dict[str, Any]
+
+_MAX_REASONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a status is made of. `spec` and `plan` are None when the spec could not be used."""
+
+    resource: Resource
+    spec: Spec | None
+    problems: tuple[Problem, ...]
+    observed: Observed
+    plan: Plan | None
+    troubles: tuple[Trouble, ...] = ()
+
+
+def build(situation: Situation, now: datetime) -> Json:
+    """The status as the API server stores it."""
+    resource, observed, plan = situation.resource, situation.observed, situation.plan
+    previous = resource.raw_status
+    failures = _failures(situation, now)
+    found = {finding.type: finding for finding in _findings(situation, failures, now)}
+    replicas, serving = workload.replicas(observed)
+    found["Ready"] = summary.ready(found, plan, serving)
+    suspended = situation.spec is not None and situation.spec.suspend
+    warm = sum(1 for pod in observed.live_pods if pod.warm)
+    revision = plan.revision.name if plan else ""
+    status = Status(
+        observed_generation=resource.generation,
+        phase=summary.phase(found, observed, plan, suspended=suspended),
+        replicas=replicas,
+        ready_replicas=serving,
+        warm_replicas=warm,
+        warm=f"{warm}/{plan.asked}" if plan else "",
+        selector=",".join(
+            f"{key}={value}" for key, value in sorted(names.selector_labels(resource.owner.name).items())
+        ),
+        hardware=_hardware(observed),
+        tuning=tuning.status(observed, revision, previous.get("tuning") or {}, failures),
+        cache=_cache(observed, plan, revision),
+        revision=RevisionStatus(current=revision, outdated=plan.outdated) if plan else None,
+        failures=[_failure_status(failure) for failure in failures[:MAX_FAILURES]],
+        conditions=conditions.merge(previous.get("conditions") or [], list(found.values()), resource.generation, now),
+    )
+    answer: Json = status.model_dump(by_alias=True, exclude_none=True)
+    return answer
+
+
+def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) -> list[Finding]:
+    observed, spec, plan = situation.observed, situation.spec, situation.plan
+    revision = plan.revision.name if plan else ""
+    asked = plan.asked if plan else 0
+    found = [
+        _config(situation),
+        _compatible(observed),
+        workload.progressing(observed, plan, failures, situation.troubles),
+    ]
+    if spec is None or plan is None:
+        pending = [unknown(kind, "Pending", "the spec cannot be used") for kind in ("StorageReady", "Tuned")]
+        return [*found, *pending, tuning.warm(observed, asked), workload.available(observed, asked or 1, failures)]
+    return [
+        *found,
+        storage.finding(situation.resource.owner.name, spec, observed, asked, now),
+        tuning.tuned(observed, revision, failures),
+        tuning.warm(observed, asked),
+        workload.available(observed, asked, failures),
+    ]
+
+
+def _config(situation: Situation) -> Finding:
+    """ConfigValid: the spec can be used as it is."""
+    problems = sorted(situation.problems, key=lambda problem: not problem.fatal)
+    rejected = [trouble for trouble in situation.troubles if trouble.reason == "Rejected"]
+    if problems:
+        return false("ConfigValid", problems[0].reason, "; ".join(problem.message for problem in problems))
+    if rejected:
+        return false("ConfigValid", "Rejected", "; ".join(trouble.message for trouble in rejected))
+    reports = [pod.report for pod in situation.observed.live_pods if pod.report is not None]
+    missing = next((report for report in reports if report.reason in ("ConfigMissing", "ConfigInvalid")), None)
+    if missing is not None:
+        return false("ConfigValid", missing.reason, missing.message)
+    return true("ConfigValid", "Valid")
+
+
+def _compatible(observed: Observed) -> Finding:
+    hardware = observed.hardware
+    if hardware is None:
+        return unknown("HardwareCompatible", "NodesNotReadable", "the operator may not read nodes")
+    make = true if hardware.compatible else false
+    return make("HardwareCompatible", hardware.reason, hardware.message)
+
+
+def _hardware(observed: Observed) -> HardwareStatus | None:
+    hardware = observed.hardware
+    if hardware is None:
+        return None
+    others = [(reason, nodes) for reason, nodes in hardware.counts.items() if reason != "NodesMatched"]
+    return HardwareStatus(
+        product=hardware.product,
+        arch=hardware.arch,
+        compute_units=hardware.compute_units,
+        partition=hardware.partition,
+        nodes=hardware.nodes,
+        reasons=[NodeCount(reason=reason, nodes=nodes) for reason, nodes in others[:_MAX_REASONS]],
+    )
+
+
+def _cache(observed: Observed, plan: Plan | None, revision: str) -> CacheStatus | None:
+    if plan is None:
+        return None
+    report = tuning.leading(tuning.reporting(observed, revision))
+    return CacheStatus(
+        claim_name=plan.claim_name,
+        access_modes=storage.access_modes(observed.claim) if observed.claim else [],
+        rows=report.rows if report else None,
+        digest=report.digest or None if report else None,
+    )
+
+
+def _failures(situation: Situation, now: datetime) -> list[Failure]:
+    startup = situation.spec.server.startup_seconds if situation.spec else 0
+    observed = situation.observed
+    found = pod_failures.of_pods(observed.pods, startup, now)
+    failing = {failure.pod for failure in found}
+    for pod in observed.live_pods:
+        note = observed.notes.get(pod.uid)
+        if note is not None and pod.name not in failing:
+            found.append(Failure(pod.name, None, note.reason, note.message))
+    before = situation.resource.raw_status.get("failures") or []
+    return [_steady(failure, before) for failure in found]
+
+
+def _steady(failure: Failure, before: Sequence[Json]) -> Failure:
+    """Keep what a former, more telling message said: while an image pull backs off, Kubernetes names no cause."""
+    if failure.reason not in IMAGE_REASONS or failure.message:
+        return failure
+    for entry in before:
+        same = entry.get("pod") == failure.pod and entry.get("container") == failure.container
+        if same and entry.get("reason") in IMAGE_REASONS:
+            return replace(failure, reason=str(entry["reason"]), message=str(entry.get("message", "")))
+    return replace(failure, message="the image cannot be pulled")
+
+
+def _failure_status(failure: Failure) -> FailureStatus:
+    return FailureStatus(
+        pod=failure.pod[:256],
+        container=failure.container,
+        reason=failure.reason[:256],
+        message=failure.message[:1024],
+        exit_code=failure.exit_code,
+        time=conditions.timestamp(failure.time) if failure.time else None,
+    )

@@ -1,0 +1,72 @@
+"""Conditions as metav1 wants them: every known type always there, transition times that move only with the status."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from hipbmm_operator.api.status import Condition
+
+Json = dict[str, Any]
+State = Literal["True", "False", "Unknown"]
+
+TYPES = (
+    "Ready",
+    "ConfigValid",
+    "HardwareCompatible",
+    "StorageReady",
+    "Tuned",
+    "Warm",
+    "Available",
+    "Progressing",
+)
+_MAX_MESSAGE = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The value of one condition."""
+
+    type: str
+    state: State
+    reason: str
+    message: str = ""
+
+
+def true(kind: str, reason: str, message: str = "") -> Finding:
+    """The condition holds."""
+    return Finding(kind, "True", reason, message)
+
+
+def false(kind: str, reason: str, message: str = "") -> Finding:
+    """The condition does not hold."""
+    return Finding(kind, "False", reason, message)
+
+
+def unknown(kind: str, reason: str, message: str = "") -> Finding:
+    """Nothing is known about the condition."""
+    return Finding(kind, "Unknown", reason, message)
+
+
+def merge(previous: Iterable[object], findings: Sequence[Finding], generation: int, now: datetime) -> list[Condition]:
+    """All conditions, in the order of TYPES."""
+    before: dict[object, Json] = {entry.get("type"): entry for entry in previous if isinstance(entry, dict)}
+    known = {finding.type: finding for finding in findings}
+    return [_condition(before.get(kind), known[kind], generation, now) for kind in TYPES]
+
+
+def _condition(before: Json | None, finding: Finding, generation: int, now: datetime) -> Condition:
+    same = before is not None and before.get("status") == finding.state and before.get("lastTransitionTime")
+    return Condition(
+        type=finding.type,
+        status=finding.state,
+        observed_generation=generation,
+        last_transition_time=str(before["lastTransitionTime"]) if same and before else timestamp(now),
+        reason=finding.reason,
+        message=finding.message[:_MAX_MESSAGE],
+    )
+
+
+def timestamp(moment: datetime) -> str:
+    """A Kubernetes time."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

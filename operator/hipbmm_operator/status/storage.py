@@ -1,0 +1,96 @@
+"""StorageReady: the volume on which rows are shared."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.observed import Note, Observed
+from hipbmm_operator.plan import CLAIM_SECONDS
+from hipbmm_operator.pods import moment
+from hipbmm_operator.resources import claim
+from hipbmm_operator.status.conditions import Finding, false, true, unknown
+
+Json = dict[str, Any]
+KIND = "StorageReady"
+
+_SHARED = "ReadWriteMany"
+
+
+def finding(name: str, spec: Spec, observed: Observed, asked: int, now: datetime) -> Finding:
+    """The condition."""
+    claim_name = claim.name(name, spec.cache.pvc)
+    if claim_name is None:
+        return true(KIND, "NotConfigured", "spec.cache.pvc.create is false: each pod tunes for itself")
+    live = observed.claim
+    if live is None:
+        return _missing(spec, claim_name)
+    phase = (live.get("status") or {}).get("phase")
+    if (live.get("metadata") or {}).get("deletionTimestamp"):
+        return false(KIND, "ClaimTerminating", f"claim {claim_name} is being deleted")
+    if phase == "Lost":
+        return false(KIND, "ClaimLost", f"the volume of claim {claim_name} is gone")
+    if phase != "Bound":
+        return _pending(claim_name, live, observed, now)
+    return _bound(claim_name, live, observed, asked)
+
+
+def _missing(spec: Spec, claim_name: str) -> Finding:
+    if spec.cache.pvc.create:
+        return unknown(KIND, "Creating", f"claim {claim_name} is being created")
+    return false(KIND, "ClaimNotFound", f"claim {claim_name} must exist, because spec.cache.pvc.create is false")
+
+
+def _pending(claim_name: str, live: Json, observed: Observed, now: datetime) -> Finding:
+    if observed.storage_class is False:
+        wanted = (live.get("spec") or {}).get("storageClassName")
+        if wanted:
+            return false(
+                KIND, "StorageClassNotFound", f"claim {claim_name} wants storage class {wanted!r}, which is not there"
+            )
+        return false(
+            KIND, "NoDefaultStorageClass", f"claim {claim_name} names no storage class and there is no default one"
+        )
+    note = observed.notes.get(str((live.get("metadata") or {}).get("uid", "")))
+    if note and note.reason == "WaitForFirstConsumer":
+        return unknown(KIND, "WaitForFirstConsumer", f"claim {claim_name} is bound when the first pod is scheduled")
+    since = moment((live.get("metadata") or {}).get("creationTimestamp"))
+    if since is not None and now - since < timedelta(seconds=CLAIM_SECONDS):
+        return unknown(KIND, "ClaimPending", f"claim {claim_name} is not bound yet")
+    return false(KIND, _reason(note), f"claim {claim_name} is not bound" + (f": {note.message}" if note else ""))
+
+
+def _reason(note: Note | None) -> str:
+    return "ProvisioningFailed" if note and note.reason == "ProvisioningFailed" else "ClaimPending"
+
+
+def _bound(claim_name: str, live: Json, observed: Observed, asked: int) -> Finding:
+    modes = access_modes(live)
+    problem = next(
+        (pod.report.storage_error for pod in observed.live_pods if pod.report and not pod.report.storage_writable), None
+    )
+    if problem is not None:
+        return false(
+            KIND, _write_reason(problem), f"claim {claim_name} cannot be written: {problem or 'no reason given'}"
+        )
+    if asked > 1 and _SHARED not in modes:
+        return false(
+            KIND,
+            "AccessModeUnsupported",
+            f"claim {claim_name} is {', '.join(modes)}: {asked} replicas on several nodes need {_SHARED}",
+        )
+    return true(KIND, "Bound", f"claim {claim_name} is bound")
+
+
+def _write_reason(problem: str) -> str:
+    text = problem.lower()
+    if "no space" in text or "enospc" in text or "quota" in text or "edquot" in text:
+        return "NoSpaceLeft"
+    if "read-only" in text or "erofs" in text:
+        return "StoreReadOnly"
+    return "StoreNotWritable"
+
+
+def access_modes(live: Json | None) -> list[str]:
+    """Access modes of the bound volume, else of the claim."""
+    status, spec = (live or {}).get("status") or {}, (live or {}).get("spec") or {}
+    return sorted(str(mode) for mode in status.get("accessModes") or spec.get("accessModes") or [])

@@ -1,0 +1,84 @@
+"""Ready and the phase: the sum of the other conditions."""
+
+from collections.abc import Mapping
+
+from hipbmm_operator.api.status import Phase
+from hipbmm_operator.observed import Observed
+from hipbmm_operator.plan import Plan
+from hipbmm_operator.status.conditions import Finding, false, true
+
+_FATAL = frozenset({"InvalidSpec", "ConflictingArgs", "Rejected"})
+_UPDATING = frozenset({"RollingOut", "UpdatingInPlace", "WaitingForSpareGPU"})
+_CAUSES = ("ConfigValid", "Progressing", "StorageReady", "HardwareCompatible", "Available")
+
+
+def ready(findings: Mapping[str, Finding], plan: Plan | None, serving: int) -> Finding:
+    """Ready: all replicas that are asked for serve, as the spec wants them."""
+    config = findings["ConfigValid"]
+    if _fatal(config):
+        return false("Ready", config.reason, config.message)
+    if plan is None:
+        return false("Ready", "Pending", "nothing has been planned yet")
+    if plan.asked == 0:
+        return false("Ready", "NoReplicasAsked", "no replica is asked for")
+    if serving < plan.asked or findings["Available"].state != "True":
+        return _not_enough(findings, serving, plan)
+    return _serving(findings)
+
+
+def _fatal(config: Finding) -> bool:
+    return config.state == "False" and config.reason in _FATAL
+
+
+def _serving(findings: Mapping[str, Finding]) -> Finding:
+    progress, tuned, warm = findings["Progressing"], findings["Tuned"], findings["Warm"]
+    if progress.state == "False":
+        return true("Ready", "ServingPreviousRevision", f"{progress.reason}: {progress.message}")
+    if warm.state == "True":
+        return true("Ready", "AllReplicasWarm", warm.message)
+    return true("Ready", "ServingUntuned", f"{tuned.reason}: {tuned.message}" if tuned.message else tuned.reason)
+
+
+def _not_enough(findings: Mapping[str, Finding], serving: int, plan: Plan) -> Finding:
+    """The first condition that fails says why; a resource that is just starting has no cause yet."""
+    for kind in _CAUSES:
+        finding = findings[kind]
+        if finding.state == "False" and finding.reason != "MinimumReplicasUnavailable" and not _harmless(finding):
+            return false("Ready", finding.reason, finding.message)
+    if findings["Tuned"].reason == "Tuning":
+        return false("Ready", "Tuning", findings["Tuned"].message)
+    return false("Ready", "NotEnoughReplicas", f"{serving} of {plan.asked} replicas serve")
+
+
+def _harmless(finding: Finding) -> bool:
+    """Told in its own condition, but no cause for pods that do not serve."""
+    return finding.reason in ("ConflictingEnv", "AccessModeUnsupported")
+
+
+def phase(findings: Mapping[str, Finding], observed: Observed, plan: Plan | None, *, suspended: bool) -> Phase:
+    """One word for people."""
+    if _fatal(findings["ConfigValid"]):
+        return "Failed"
+    if suspended:
+        return "Suspended"
+    if plan is None or observed.deployment is None:
+        return "Pending"
+    serving = any(pod.ready for pod in observed.live_pods)
+    if findings["Ready"].state == "True" or serving:
+        return _serving_phase(findings)
+    return _starting_phase(findings["Progressing"], observed)
+
+
+def _serving_phase(findings: Mapping[str, Finding]) -> Phase:
+    progress = findings["Progressing"]
+    if findings["Ready"].state == "True":
+        return "Updating" if progress.reason in _UPDATING else "Running"
+    return "Updating" if progress.state == "True" else "Degraded"
+
+
+def _starting_phase(progress: Finding, observed: Observed) -> Phase:
+    if progress.state == "False":
+        return "Failed"
+    if any(pod.warming for pod in observed.live_pods):
+        return "Tuning"
+    return "Starting" if any(pod.node for pod in observed.live_pods) else "Pending"
