@@ -43,7 +43,7 @@ _NUMBER_CAUSES: _Causes = (
     (lambda text: text[0] in "+-", "has a sign"),
     (lambda text: text[:2].lower() == "0x", "is hexadecimal"),
     (lambda text: _is_digits(text) and text[0] == "0", "has a leading zero"),
-    (lambda text: _is_digits(text), "is too large"),
+    (lambda text: len(text) > 0 and _is_digits(text), "is too large"),
     (lambda text: text[0].isdigit() and "e" in text.lower(), "is in scientific notation, as a spreadsheet writes it"),
     (lambda text: _is_digits(text.replace(".", "", 1)), "is a decimal fraction, as pandas writes it"),
 )

@@ -1,0 +1,204 @@
+"""A model's config.json, read as what it is: text from somebody else.
+
+The bytes are bounded in size and depth before they are parsed, and every field is checked where it is used, so that a
+hostile or broken file ends in `ConfigInvalid` with the name of the field instead of a crash, a hang or a wrong plan.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NoReturn
+
+MAX_BYTES = 4 * 2**20
+"""Largest config.json that is read; the largest published ones (long ignore lists) have about 300 kB."""
+
+MAX_DEPTH = 64
+MAX_SIZE = 2**20
+"""Largest size of a layer; the widest published models have below 2^18."""
+
+MAX_LAYERS = 1024
+MAX_ITEMS = 100_000
+MAX_DIGITS = 18
+"""Longer integers are not converted: the conversion of a hostile one takes quadratic time."""
+
+_SHOWN = 80
+_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_OPENING = b"[{"
+_TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
+
+
+class ConfigInvalid(ValueError):  # noqa: N818 - the report's reason has this very name
+    """A config.json (or a flag together with it) that no plan can be made of.
+
+    `field` is the dotted name of the field (or `config.json`), `value` what it holds, shortened, `remedy` what would
+    be right.
+    """
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        text = value if isinstance(value, str) else repr(value)
+        self.field = field
+        self.value = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+        self.remedy = remedy
+        super().__init__(f"{field}: {self.value!a}: {remedy}")
+
+
+def parse(data: bytes) -> Fields:
+    """The fields of a config.json. ConfigInvalid when it is too large, too deep, not JSON or not an object."""
+    if len(data) > MAX_BYTES:
+        raise ConfigInvalid("config.json", f"{len(data)} bytes", f"a config.json has at most {MAX_BYTES} bytes")
+    _check_depth(data)
+    try:
+        document = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object, parse_int=_integer)
+    except ConfigInvalid:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise ConfigInvalid("config.json", str(error), "must be one JSON object in UTF-8") from error
+    if not isinstance(document, dict):
+        raise ConfigInvalid("config.json", type(document).__name__, "must be a JSON object")
+    return Fields(document)
+
+
+class Fields:
+    """An object of a config.json whose fields are checked when they are read. `name` is its own dotted name."""
+
+    __slots__ = ("_defaults", "_values", "name")
+
+    def __init__(self, values: dict[str, object], name: str = "", defaults: dict[str, object] | None = None) -> None:
+        self._values = values
+        self._defaults = defaults or {}
+        self.name = name
+
+    def __contains__(self, field: str) -> bool:
+        """Whether the field is there and not null."""
+        return self.raw(field) is not None
+
+    def raw(self, field: str) -> object:
+        """The field's value as parsed, its default, or None."""
+        value = self._values.get(field)
+        return self._defaults.get(field) if value is None else value
+
+    def with_defaults(self, **defaults: object) -> Fields:
+        """The same fields where those of `defaults` stand for missing or null ones."""
+        return Fields(self._values, self.name, {**self._defaults, **defaults})
+
+    def size(self, field: str, most: int = MAX_SIZE) -> int:
+        """A positive integer that must be there."""
+        value = self.raw(field)
+        if value is None:
+            self.refuse(field, "missing" if field not in self._values else None, "a positive integer is needed")
+        return self._whole(field, value, 1, most)
+
+    def size_or(self, field: str, default: int, most: int = MAX_SIZE) -> int:
+        """A positive integer, or `default` when it is missing or null."""
+        value = self.raw(field)
+        return default if value is None else self._whole(field, value, 1, most)
+
+    def count(self, field: str, default: int = 0, most: int = MAX_SIZE) -> int:
+        """A natural number, or `default` when it is missing or null."""
+        value = self.raw(field)
+        return default if value is None else self._whole(field, value, 0, most)
+
+    def flag(self, field: str, default: bool) -> bool:
+        """A boolean, or `default` when it is missing or null."""
+        value = self.raw(field)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.refuse(field, value, "must be true or false")
+        return value
+
+    def text(self, field: str, default: str = "") -> str:
+        """A string, or `default` when it is missing or null."""
+        value = self.raw(field)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            self.refuse(field, value, "must be a string")
+        return value
+
+    def texts(self, field: str) -> tuple[str, ...]:
+        """A list of strings; empty when it is missing or null."""
+        found: list[str] = []
+        for value in self._items(field):
+            if not isinstance(value, str):
+                self.refuse(field, value, "must hold strings only")
+            found.append(value)
+        return tuple(found)
+
+    def counts(self, field: str) -> tuple[int, ...]:
+        """A list of natural numbers; empty when it is missing or null."""
+        return tuple(self._whole(field, value, 0, MAX_SIZE) for value in self._items(field))
+
+    def nested(self, field: str) -> Fields | None:
+        """The object in a field, or None when it is missing or null."""
+        value = self.raw(field)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            self.refuse(field, value, "must be an object")
+        return Fields(value, self._dotted(field))
+
+    def objects(self, field: str) -> dict[str, Fields]:
+        """The objects in an object by name; null ones are left out."""
+        holder = self.nested(field)
+        names = self.raw(field)
+        if holder is None or not isinstance(names, dict):
+            return {}
+        found = {str(name): holder.nested(name) for name in names}
+        return {name: fields for name, fields in found.items() if fields is not None}
+
+    def language(self) -> Fields:
+        """The text model's own object in a multimodal config, else these fields."""
+        for field in _TEXT_CONFIGS:
+            if isinstance(self.raw(field), dict):
+                nested = self.nested(field)
+                if nested is not None:
+                    return nested.language() if field == "thinker_config" else nested
+        return self
+
+    def refuse(self, field: str, value: object, remedy: str) -> NoReturn:
+        """Raise ConfigInvalid for a field."""
+        raise ConfigInvalid(self._dotted(field), "null" if value is None else value, remedy)
+
+    def _items(self, field: str) -> list[object]:
+        value = self.raw(field)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.refuse(field, value, "must be a list")
+        if len(value) > MAX_ITEMS:
+            self.refuse(field, f"{len(value)} items", f"at most {MAX_ITEMS} items are read")
+        return value
+
+    def _whole(self, field: str, value: object, least: int, most: int) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            self.refuse(field, value, f"must be an integer between {least} and {most}")
+        return value
+
+    def _dotted(self, field: str) -> str:
+        return f"{self.name}.{field}" if self.name else field
+
+
+def _check_depth(data: bytes) -> None:
+    """ConfigInvalid when brackets nest deeper than MAX_DEPTH, counted without recursion and outside strings."""
+    unescaped = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside_strings = b"".join(unescaped.split(b'"')[::2])
+    depth = 0
+    for bracket in outside_strings.translate(None, _NOT_BRACKETS):
+        depth += 1 if bracket in _OPENING else -1
+        if depth > MAX_DEPTH:
+            raise ConfigInvalid("config.json", f"more than {MAX_DEPTH} levels", "must nest less deeply")
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ConfigInvalid(name, value, "must not be there twice")
+        found[name] = value
+    return found
+
+
+def _integer(text: str) -> object:
+    """An int, or the text itself when it is too long for one: the field that uses it then refuses it by name."""
+    return int(text) if len(text) <= MAX_DIGITS else text

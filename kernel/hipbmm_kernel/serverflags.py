@@ -1,0 +1,281 @@
+"""The server's command line, as far as it decides which GEMMs run.
+
+It is the user's own line for `vllm serve`, so nothing here refuses it: what cannot be read is named in `unread`, and
+vLLM itself will say what is wrong with it. Spellings are those of vLLM's FlexibleArgumentParser: `--a-b v`, `--a_b=v`,
+dotted JSON keys (`--compilation-config.cudagraph_mode NONE`), `-O0`, `-cc '{...}'`; the last one wins.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_ARGUMENT = 65_536
+MAX_COUNT = 2**31 - 1
+
+
+class ServerFlags(NamedTuple):
+    """What a command line says; None means vLLM's own default.
+
+    `capture_sizes` are the user's graph sizes, `graph_sizes` the older `--cuda-graph-sizes`, `graphs` is false when
+    nothing is captured, `draft_model` when a second model drafts, `unread` the arguments that could not be read.
+    """
+
+    tensor_parallel: int | None = None
+    data_parallel: int | None = None
+    expert_parallel: bool = False
+    max_num_seqs: int | None = None
+    max_num_batched_tokens: int | None = None
+    max_capture_size: int | None = None
+    capture_sizes: tuple[int, ...] | None = None
+    graph_sizes: tuple[int, ...] = ()
+    compile_sizes: tuple[int, ...] = ()
+    speculative_tokens: int = 0
+    draft_model: bool = False
+    graphs: bool = True
+    sequence_parallel: bool = False
+    performance_mode: str = ""
+    quantization: str = ""
+    ignore: tuple[str, ...] = ()
+    dtype: str = "auto"
+    unread: tuple[str, ...] = ()
+
+    @classmethod
+    def from_argv(cls, argv: Sequence[str]) -> ServerFlags:
+        """Read the arguments of `vllm serve`, with or without the model's name among them."""
+        reader = _Reader()
+        reader.read(argv)
+        return reader.flags()
+
+
+_INTEGERS = {
+    "tensor-parallel-size": "tensor_parallel",
+    "tp": "tensor_parallel",
+    "data-parallel-size": "data_parallel",
+    "dp": "data_parallel",
+    "max-num-seqs": "max_num_seqs",
+    "max-num-batched-tokens": "max_num_batched_tokens",
+    "max-cudagraph-capture-size": "max_capture_size",
+    "spec-tokens": "spec_tokens",
+    "num-speculative-tokens": "spec_tokens",
+    "optimization-level": "optimization_level",
+    "O": "optimization_level",
+}
+_LISTS = {"cudagraph-capture-sizes": "capture_sizes", "cuda-graph-sizes": "graph_sizes"}
+_TEXTS = {
+    "performance-mode": "performance_mode",
+    "quantization": "quantization",
+    "q": "quantization",
+    "dtype": "dtype",
+    "spec-model": "spec_model",
+}
+_SWITCHES = {"enforce-eager": "enforce_eager", "enable-expert-parallel": "expert_parallel", "ep": "expert_parallel"}
+_JSON = {
+    "compilation-config": "compilation",
+    "cc": "compilation",
+    "speculative-config": "speculative",
+    "sc": "speculative",
+    "quantization-config": "quantization_config",
+}
+_SHORT = ("tp", "dp", "q", "O", "ep", "cc", "sc")
+_HUMAN = {"k": 1000, "m": 1000**2, "g": 1000**3, "K": 2**10, "M": 2**20, "G": 2**30}
+_NO_GRAPHS = ("NONE", 0, False)
+
+
+class _Reader:
+    """The values read so far, by the names on the right of the tables above."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, object] = {}
+        self._json: dict[str, dict[str, object]] = {name: {} for name in _JSON.values()}
+        self._unread: list[str] = []
+
+    def read(self, argv: Sequence[str]) -> None:
+        at = 0
+        while at < len(argv):
+            name, value = _split(argv[at])
+            at += 1
+            if name is None:
+                continue
+            following = argv[at:] if value is None else [value]
+            at += self._take(name, following, inline=value is not None)
+
+    def _take(self, name: str, following: Sequence[str], *, inline: bool) -> int:
+        """Take one flag; the number of further arguments that were used."""
+        base, _, path = name.partition(".")
+        values = [text for text in following[:1] if inline or not _is_flag(text)]
+        if base in _JSON:
+            self._take_json(_JSON[base], path, values)
+        elif name in _INTEGERS:
+            self._take_integer(name, values)
+        elif name in _TEXTS:
+            self._take_text(name, values)
+        elif name in _LISTS:
+            values = list(following) if inline else _until_flag(following)
+            self._take_list(name, values)
+        elif name == "config":
+            self._unread.append(f"--config {' '.join(values)[:80]}: the arguments in that file are not seen")
+        else:
+            return self._take_switch(name, values, inline=inline)
+        return 0 if inline else len(values)
+
+    def _take_integer(self, name: str, values: Sequence[str]) -> None:
+        number = _integer(values[0]) if values else None
+        if number is None:
+            if name == "O" and values:
+                self._take_json("compilation", "", values)
+                return
+            self._unread.append(f"-{'' if name in _SHORT else '-'}{name} {' '.join(values)[:80]}".rstrip())
+            return
+        self._values[_INTEGERS[name]] = number
+
+    def _take_text(self, name: str, values: Sequence[str]) -> None:
+        if values:
+            self._values[_TEXTS[name]] = values[0]
+
+    def _take_list(self, name: str, values: Sequence[str]) -> None:
+        numbers = [_integer(part) for text in values for part in text.replace(",", " ").split()]
+        if not numbers or None in numbers:
+            self._unread.append(f"--{name} {' '.join(values)[:80]}".rstrip())
+            return
+        self._values[_LISTS[name]] = tuple(number for number in numbers if number is not None)
+
+    def _take_switch(self, name: str, values: Sequence[str], *, inline: bool) -> int:
+        positive = name.removeprefix("no-")
+        field = _SWITCHES.get(positive)
+        if field is None:
+            return 0
+        explicit = values[0].lower() if values else ""
+        given = explicit in ("true", "false")
+        self._values[field] = (explicit != "false") == (positive == name)
+        return 1 if given and not inline else 0
+
+    def _take_json(self, field: str, path: str, values: Sequence[str]) -> None:
+        """Take a JSON argument, or one key of it: `-cc.pass_config.enable_sp true`."""
+        if not values:
+            self._unread.append(f"{field}: no value")
+            return
+        value = _json(values[0])
+        if not path and isinstance(value, dict):
+            self._json[field].update(value)
+        elif not path and isinstance(value, int) and field == "compilation":
+            self._json[field]["level"] = value
+        elif path:
+            holder = self._json[field]
+            *parents, last = path.removesuffix("+").split(".")
+            for parent in parents:
+                inner = holder.setdefault(parent, {})
+                if not isinstance(inner, dict):
+                    self._unread.append(f"{field}.{path}")
+                    return
+                holder = inner
+            holder[last] = value
+        else:
+            self._unread.append(f"{field}: {values[0][:80]}")
+
+    def flags(self) -> ServerFlags:
+        """The result of everything read."""
+        values = self._values
+        compilation = self._json["compilation"]
+        speculative = self._json["speculative"]
+        online = self._json["quantization_config"]
+        capture = values.get("capture_sizes")
+        passes = compilation.get("pass_config")
+        passes = passes if isinstance(passes, dict) else {}
+        return ServerFlags(
+            tensor_parallel=_count(values.get("tensor_parallel")),
+            data_parallel=_count(values.get("data_parallel")),
+            expert_parallel=values.get("expert_parallel") is True,
+            max_num_seqs=_count(values.get("max_num_seqs")),
+            max_num_batched_tokens=_count(values.get("max_num_batched_tokens")),
+            max_capture_size=_count(values.get("max_capture_size", compilation.get("max_cudagraph_capture_size"))),
+            capture_sizes=_counts(capture if capture is not None else compilation.get("cudagraph_capture_sizes")),
+            graph_sizes=_counts(values.get("graph_sizes")) or (),
+            compile_sizes=_counts(compilation.get("compile_sizes")) or (),
+            speculative_tokens=_count(values.get("spec_tokens", speculative.get("num_speculative_tokens"))) or 0,
+            draft_model=isinstance(values.get("spec_model", speculative.get("model")), str),
+            graphs=self._graphs(compilation),
+            sequence_parallel=any(passes.get(name) is True for name in ("enable_sp", "enable_sequence_parallelism")),
+            performance_mode=_text(values.get("performance_mode")),
+            quantization=_text(values.get("quantization")),
+            ignore=_texts(online.get("ignore")),
+            dtype=_text(values.get("dtype")) or "auto",
+            unread=tuple(self._unread),
+        )
+
+    def _graphs(self, compilation: dict[str, object]) -> bool:
+        if self._values.get("enforce_eager") is True or self._values.get("optimization_level") == 0:
+            return False
+        mode = compilation.get("cudagraph_mode")
+        mode = mode.upper() if isinstance(mode, str) else mode
+        return not (mode in _NO_GRAPHS and mode is not None) and compilation.get("use_cudagraph") is not False
+
+
+def _split(argument: str) -> tuple[str | None, str | None]:
+    """The flag's name without dashes and with '-' for '_', and the value after '='; None for what is no flag."""
+    if not _is_flag(argument):
+        return None, None
+    if argument.startswith("-O") and argument[2:3] not in ("", ".", "="):
+        return "O", argument[2:]
+    text = argument.lstrip("-")
+    head, equals, value = text.partition("=")
+    base, dot, path = head.partition(".")
+    name = f"{base.replace('_', '-')}{dot}{path}"
+    if name.startswith("O."):
+        name = f"cc.{path}"
+    return name, (value if equals else None)
+
+
+def _is_flag(argument: str) -> bool:
+    return len(argument) > 1 and argument[0] == "-" and not argument[1].isdigit()
+
+
+def _until_flag(arguments: Sequence[str]) -> list[str]:
+    found = []
+    for argument in arguments:
+        if _is_flag(argument):
+            break
+        found.append(argument)
+    return found
+
+
+def _integer(text: str) -> int | None:
+    """A number as vLLM reads it, with its suffixes (1k is 1000, 1K is 1024), or None."""
+    text = text.strip()
+    factor = _HUMAN.get(text[-1:], 1)
+    digits = text[:-1] if factor != 1 else text
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > len(str(MAX_COUNT)):
+        return None
+    return min(int(digits) * factor, MAX_COUNT)
+
+
+def _json(text: str) -> object:
+    """A JSON value, or the text itself when it is none (`NONE`)."""
+    if len(text) > MAX_ARGUMENT:
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _count(value: object) -> int | None:
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_COUNT
+    return value if good and isinstance(value, int) else None
+
+
+def _counts(value: object) -> tuple[int, ...] | None:
+    if not isinstance(value, (list, tuple)):
+        return None
+    return tuple(number for number in map(_count, value) if number is not None)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,43 @@
+"""vLLM's version, as far as plans depend on it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+MAX_PART = 9999
+
+
+class Version(NamedTuple):
+    """Major and minor number; the patch level never changed a token list or a linear."""
+
+    major: int
+    minor: int
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+NEWEST = Version(0, 33)
+"""The newest version whose sources were read; later ones are planned like it."""
+
+FIRST_WITH_KERNEL = Version(0, 23)
+"""vllm-project/vllm #40426; before it no Python file mentions `hipb_mm`, so a row could not be used."""
+
+FIRST_QUARK_PER_CHANNEL = Version(0, 24)
+"""0.23 builds Quark's per-channel weights with a per-token key, which `can_implement` declines."""
+
+FIRST_ONLINE_PER_CHANNEL = Version(0, 24)
+"""`--quantization fp8_per_channel`."""
+
+
+def parse(text: str) -> Version | None:
+    """The version in texts such as `0.23.0`, `v0.23.1rc2.dev3+g1a2b` or `0.33`; None when it is none."""
+    parts = text.strip().removeprefix("v").split(".")
+    numbers = []
+    for part in parts[:2]:
+        if not (part.isascii() and part.isdigit()) or int(part[:5]) > MAX_PART:
+            return None
+        numbers.append(int(part))
+    if len(numbers) < len(Version._fields):
+        return None
+    return Version(numbers[0], numbers[1])
