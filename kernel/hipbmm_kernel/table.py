@@ -39,9 +39,10 @@ class Table(NamedTuple):
         """Whether the problem of `key` ended its workers itself, so that it is not tuned again."""
         return (key, shardlines.WHOLE_PROBLEM) in self.vetoes
 
-    def keys(self) -> list[str]:
-        """Keys that have a row to serve, in the order of the served file (`file_order`)."""
-        return sorted((key for key in self.rows if self.best(key)), key=file_order)
+    def winners(self) -> list[Row]:
+        """The row to serve of every key that has one, in the order of a delivered file (`file_order`)."""
+        found = (self.best(key) for key in sorted(self.rows, key=file_order))
+        return [row for row in found if row is not None]
 
 
 EMPTY = Table({}, {})
