@@ -1,8 +1,8 @@
 """`python -m bench [NAME ...]`: run the benchmarks, print each figure beside its range, fail outside of it.
 
 A benchmark is a module of this package with `measure() -> dict[str, float]`. Ranges are in ranges.json:
-`{"figure": {"max": 0.35, "unit": "s"}}`, with `min`, `max` or both. A figure without a range is printed and not judged; when all
-benchmarks run, a range that no benchmark gave a figure for is an error.
+`{"figure": {"max": 0.35, "unit": "s"}}`, with `min`, `max` or both. A figure without a range is printed and not judged;
+when all benchmarks run, a range that no benchmark gave a figure for is an error.
 """
 
 import importlib
