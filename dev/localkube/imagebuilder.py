@@ -65,9 +65,9 @@ class Builder:
         return [*command, "--tag", build.image, "--file", str(build.dockerfile), str(build.context)]
 
     def save_command(self, image: str, archive: Path) -> list[str]:
-        """Write the image as an archive that containerd reads; uncompressed, for it stays on this machine."""
+        """Write the image as an archive that containerd reads."""
         if self.tool == "buildah":
-            return ["buildah", "push", "--quiet", "--disable-compression", image, f"oci-archive:{archive}:{image}"]
+            return ["buildah", "push", "--quiet", image, f"oci-archive:{archive}:{image}"]
         form = ["--format", "oci-archive"] if self.tool == "podman" else []
         return [self.tool, "save", *form, "--output", str(archive), image]
 
