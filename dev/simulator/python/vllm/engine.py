@@ -15,7 +15,7 @@ from vllm.metrics import Metrics
 
 _TEXT = (
     "the of and to in a is that for it as was with be by on not he his but at are this have from or had an they which "
-    "one you were her all their there been has when who will more no if out so said what up its about into than them can"
+    "one you were her all their there been has when who will more no if out so said what up its about into than them"
 )
 _WORDS = _TEXT.split()
 
