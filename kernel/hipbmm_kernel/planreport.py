@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def document(plan: Plan) -> dict[str, object]:
-    """The plan in JSON's types; `estimateSeconds` is the upper end, `reason` and `message` say why nothing is planned."""
+    """The plan in JSON's types. `estimateSeconds` is the upper end; `reason` says why nothing is planned."""
     least, most = plan.estimate
     return {
         "architecture": plan.architecture,
@@ -48,7 +48,7 @@ def text(plan: Plan) -> str:
     for planned in plan.linears:
         linear = planned.linear
         bias = " bias" if linear.bias else ""
-        verdict = "tuned" if planned.eligible else planned.reason
+        verdict = "eligible" if planned.eligible else planned.reason
         lines.append(f"  {linear.copies:4d} x {linear.name} {linear.n}x{linear.k}{bias}: {verdict}")
     lines += [f"  left out: {name}: {reason}" for name, reason in plan.left_out]
     lines += [f"  warning: {warning}" for warning in plan.warnings]

@@ -39,6 +39,10 @@ class Table(NamedTuple):
         """Whether the problem of `key` ended its workers itself, so that it is not tuned again."""
         return (key, shardlines.WHOLE_PROBLEM) in self.vetoes
 
+    def keys(self) -> list[str]:
+        """Keys that have a row to serve, in the order of a delivered file."""
+        return [row.key for row in self.winners()]
+
     def winners(self) -> list[Row]:
         """The row to serve of every key that has one, in the order of a delivered file (`file_order`)."""
         found = (self.best(key) for key in sorted(self.rows, key=file_order))
@@ -106,6 +110,24 @@ def served(table: Table, problems: Iterable[Problem], fp8: str, eager: frozenset
         return (order[0] not in eager, order)
 
     return [found[key] for key in sorted(found, key=hot_first)]
+
+
+def learned(
+    table: Table, problems: Iterable[Problem], fp8: str, shapes: frozenset[tuple[int, int]] | None
+) -> list[Row]:
+    """Rows that production taught and the plan does not name, to follow the planned ones in the served file.
+
+    Those whose (N, K) is in `shapes`, the plan's linears; all of the FP8 type when `shapes` is None, because the plan
+    knows no linear (unknown architecture).
+    """
+    planned = {gemm.key_of(problem, fp8) for problem in problems}
+    found = []
+    for row in table.winners():
+        problem = row.problem
+        wanted = shapes is None or (problem.n, problem.k) in shapes
+        if wanted and row.key not in planned and row.key == gemm.key_of(problem, fp8):
+            found.append(row._replace(kernel_name=gemm.NO_NAME))
+    return found
 
 
 def file_order(key: str) -> tuple[int, int, int, str]:
