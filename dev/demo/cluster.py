@@ -80,10 +80,9 @@ def _existing(kubeconfig: str) -> Cluster:
 
 def own(name: str) -> Cluster:
     """Our own instance: binaries and images built once and cached, the node started, the images loaded."""
+    localkube("prepare", show=False)
     localkube("up", "--profile", "node", "--name", name)
-    localkube("images", "build")
-    localkube("load", "--name", name, OPERATOR_IMAGE)
-    localkube("load", "--name", name, SIMULATOR_IMAGE)
+    localkube("load", "--name", name, "operator", "simulator")
     status = json.loads(localkube("status", "--name", name, "-o", "json", show=False))
     return Cluster(
         Kubectl(localkube("tool", "kubectl", show=False).strip(), status["kubeconfig"]),

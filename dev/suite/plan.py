@@ -19,8 +19,9 @@ def _pytest(python: str, *paths: str) -> tuple[str, ...]:
 
 BUILDS: dict[str, tuple[str, ...]] = {
     "torch": ("make", "--no-print-directory", "torch-env"),
-    "cluster": (_TEST, "-m", "localkube", "build", "kubernetes", "containerd", "helm", "kubeconform", "kube-score"),
-    "images": (_TEST, "-m", "localkube", "images", "build"),
+    "cluster": (_TEST, "-m", "localkube", "build"),
+    "node": (_TEST, "-m", "localkube", "prepare"),
+    "tools": (_TEST, "-m", "localkube", "build", "kubeconform", "kube-score"),
 }
 """Long builds that run beside the first stages. Each shows its progress in out/build-<name>.log."""
 
@@ -42,9 +43,9 @@ def full() -> tuple[Stage, ...]:
     return (
         *QUICK,
         Stage("kernel", _pytest(torch, "tests/kernel"), ("torch",)),
-        Stage("chart", _pytest(_TEST, "tests/chart"), ("cluster",)),
+        Stage("chart", _pytest(_TEST, "tests/chart"), ("cluster", "tools")),
         Stage("cluster", _pytest(_TEST, "tests/cluster"), ("cluster",)),
-        Stage("e2e", _pytest(_TEST, "-s", "tests/e2e"), ("cluster", "images")),
+        Stage("e2e", _pytest(_TEST, "-s", "tests/e2e"), ("node",)),
     )
 
 
