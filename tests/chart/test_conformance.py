@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,6 @@ HERE = Path(__file__).parent
 EXCEPTIONS: dict[str, str] = yaml.safe_load((HERE / "kube-score-exceptions.yaml").read_text())
 CRDS = ROOT / "crds"
 VARIANTS = pytest.mark.parametrize("file", [None, *variants()], ids=lambda path: path.stem if path else "defaults")
-
-
-@pytest.fixture(scope="session")
-def monitoring_crds() -> list[dict[str, Any]]:
-    """CRDs of the Prometheus operator, from its pinned Go module."""
-    module = "github.com/prometheus-operator/prometheus-operator"
-    command = ["go", "mod", "download", "-json", module]
-    done = subprocess.run(command, check=True, cwd=HERE / "monitoring", stdout=subprocess.PIPE, text=True)
-    folder = Path(json.loads(done.stdout)["Dir"]) / "example" / "prometheus-operator-crd"
-    names = ("servicemonitors", "podmonitors", "prometheusrules")
-    return [yaml.safe_load((folder / f"monitoring.coreos.com_{name}.yaml").read_text()) for name in names]
 
 
 @pytest.fixture(scope="session")

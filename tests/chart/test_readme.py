@@ -1,0 +1,50 @@
+"""The chart's README: its table of values is the schema's, and its commands set values that exist."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from tests.chart.golden import assert_same
+from tests.chart.test_values_schema import SCHEMA, VALUES, leaves
+from tests.chart.tools import CHART, ROOT
+
+README = CHART / "README.md"
+START, END = "<!-- values: generated from values.schema.json and values.yaml -->\n", "<!-- end of values -->\n"
+
+
+def table() -> str:
+    """One row per value that a user sets."""
+    rows = ["| value | default | meaning |", "|---|---|---|"]
+    for path, part, default in leaves(SCHEMA, VALUES):
+        if "description" not in part or ("properties" in part and path != "resources"):
+            continue
+        rows.append(f"| `{path}` | `{json.dumps(default)}` | {part.get('description', '')} |")
+    return "\n".join(rows) + "\n"
+
+
+def set_flags(text: str) -> list[str]:
+    return re.findall(r"--set(?:-string|-json)? '?([A-Za-z.]+)", text)
+
+
+def known(path: str) -> bool:
+    node: Any = SCHEMA
+    for part in path.split("."):
+        node = node.get("properties", {}).get(part)
+        if node is None:
+            return False
+    return True
+
+
+def test_table_of_values_is_the_schema_s() -> None:
+    text = README.read_text()
+    head, _, rest = text.partition(START)
+    _, _, tail = rest.partition(END)
+    assert_same(README, head + START + table() + END + tail)
+
+
+def test_commands_of_all_pages_set_values_that_exist() -> None:
+    for page in (README, ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for path in set_flags(page.read_text()):
+            assert known(path), f"{page.name}: --set {path}"
