@@ -1,0 +1,160 @@
+"""From the served file to the store: rows that AITER appended while the server ran.
+
+How far the file was harvested is remembered beside it and written only when the rows before are on the volume, so a
+restart of the sidecar loses nothing and publishes nothing twice.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel import gemm
+from hipbmm_kernel import stack as stacks
+from hipbmm_kernel import volume as volumes
+from hipbmm_kernel.harvest.tail import Cursor, Tail
+from hipbmm_kernel.origin import HARVEST, head
+from hipbmm_kernel.outbox import Outbox
+from hipbmm_kernel.publish import Publisher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hipbmm_kernel.clock import Clock
+    from hipbmm_kernel.gemm import Row
+    from hipbmm_kernel.settings import Settings
+    from hipbmm_kernel.stack import Stack
+    from hipbmm_kernel.volume import Volume
+
+MAX_JSON = 4 << 20
+CURSOR_NAME = "harvest.json"
+FOREIGN = "foreign"
+_CATEGORIES = (
+    ("algo_index", "index"),
+    ("kernel_name", "name"),
+    ("NUL", "hole"),
+    ("column", "columns"),
+    ("field", "columns"),
+    ("header", "header"),
+)
+
+
+class Harvester:
+    """Publishes what is new. Counters are totals since this process began."""
+
+    def __init__(self, settings: Settings, volume: Volume, clock: Clock, log: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._volume = volume
+        self._clock = clock
+        self._log = log
+        self._cursor_file = f"{settings.home}/{CURSOR_NAME}"
+        self._tail = Tail(volume, settings.served_file, self._remembered())
+        self._committed = self._tail.cursor
+        self._stack: Stack | None = None
+        self._outbox: Outbox | None = None
+        self._unstored: list[Row] = []
+        self.harvested = 0
+        self.rejected: dict[str, int] = {}
+
+    @property
+    def outbox(self) -> Outbox | None:
+        """Where rows wait for the volume; None before the stack is known."""
+        return self._outbox
+
+    def turn(self) -> bool:
+        """Read what was appended and hand it on; whether more is waiting."""
+        news = self._tail.read()
+        for reason in news.rejected:
+            self._reject(_category(reason))
+        self._unstored += [row for row in news.rows if self._is_news(row)]
+        self._hand_on()
+        self._commit()
+        return news.more
+
+    def finish(self, seconds: float) -> None:
+        """The last turn: everything that is complete in the file, published within `seconds`."""
+        while self.turn():
+            continue
+        if self._outbox is not None:
+            self._outbox.close(seconds)
+            self._commit()
+
+    def _is_news(self, row: Row) -> bool:
+        """Whether AITER found this row here: rows that were served have no kernel name."""
+        return row.kernel_name != gemm.NO_NAME
+
+    def _hand_on(self) -> None:
+        if not self._unstored or not self._ready():
+            return
+        stack, outbox = self._stack, self._outbox
+        if stack is None or outbox is None:
+            return
+        column = stack.fp8_column
+        own = [row for row in self._unstored if row.key == gemm.key_of(row.problem, column)]
+        for _ in range(len(self._unstored) - len(own)):
+            self._reject(FOREIGN)
+        self._unstored.clear()
+        self.harvested += len(own)
+        if own:
+            outbox.add(*own)
+
+    def _ready(self) -> bool:
+        """Whether the stack is known, by the report of `warm`; without it no row can be said to belong anywhere."""
+        if self._outbox is not None:
+            return True
+        self._stack = self._reported_stack()
+        if self._stack is None or self._stack.key == stacks.UNKNOWN:
+            return False
+        publisher = Publisher(self._volume, self._clock, self._settings.store, self._stack)
+        self._outbox = Outbox(publisher, self._clock, head(self._settings, self._stack, HARVEST), self._log, batch_rows=1)
+        return True
+
+    def _reported_stack(self) -> Stack | None:
+        document = read_json(self._volume, self._settings.report_file).get("stackDocument")
+        if not isinstance(document, dict):
+            return None
+        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+        try:
+            return stacks.parse(canonical)
+        except stacks.StackError as error:
+            self._log(f"the report's stack cannot be used: {error}")
+            return None
+
+    def _commit(self) -> None:
+        """Remember how far the file is harvested, once nothing before that place waits any more."""
+        if self._unstored or (self._outbox is not None and self._outbox.waiting()):
+            return
+        cursor = self._tail.cursor
+        if cursor == self._committed:
+            return
+        document = {"device": cursor.device, "inode": cursor.inode, "offset": cursor.offset}
+        try:
+            volumes.replace_file(self._volume, self._cursor_file, json.dumps(document).encode("ascii"))
+        except OSError as error:
+            self._log(f"the place in the served file could not be remembered: {volumes.describe(error)}")
+            return
+        self._committed = cursor
+
+    def _remembered(self) -> Cursor:
+        document = read_json(self._volume, self._cursor_file)
+        values = [document.get(name) for name in ("device", "inode", "offset")]
+        if all(isinstance(value, int) and value >= 0 for value in values):
+            return Cursor(*(int(str(value)) for value in values))
+        return Cursor()
+
+    def _reject(self, category: str) -> None:
+        self.rejected[category] = self.rejected.get(category, 0) + 1
+
+
+def read_json(volume: Volume, path: str) -> dict[str, object]:
+    """A JSON object of the pod's own disk; empty when there is none that can be used."""
+    try:
+        document = json.loads(volumes.read_file(volume, path, MAX_JSON))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _category(reason: str) -> str:
+    """A reason as the value of a label: few words, never content of the file."""
+    return next((category for mark, category in _CATEGORIES if mark in reason), "other")

@@ -1,0 +1,156 @@
+"""`harvest`: the sidecar's loop, its metrics and its answers to probes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel import fallback
+from hipbmm_kernel.clock import Clock
+from hipbmm_kernel.harvest import metrics
+from hipbmm_kernel.harvest.harvester import Harvester, read_json
+from hipbmm_kernel.harvest.http import HttpServer
+from hipbmm_kernel.harvest.metrics import COUNTER, GAUGE, Metric, labelled, plain
+from hipbmm_kernel.settings import Settings, SettingsError, parse_settings
+from hipbmm_kernel.stop import Stop
+from hipbmm_kernel.volume import Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TextIO
+
+    from hipbmm_kernel.harvest.http import Answer
+
+LAST_SECONDS = 10.0
+STALE_INTERVALS = 5.0
+MODES = (fallback.TUNED, fallback.NO_TABLE, fallback.NO_HIPBMM)
+_TEXT = "text/plain; charset=utf-8"
+
+
+def harvest_command(argv: list[str], env: Mapping[str, str], stderr: TextIO) -> int:
+    """`harvest`: runs until SIGTERM, then publishes what is left; 0, or 2 on wrong usage."""
+    if argv:
+        stderr.write("usage: hipbmm_kernel harvest\n")
+        return 2
+    try:
+        settings = parse_settings(env)
+    except SettingsError as error:
+        stderr.write(f"hipbmm harvest: {error}\n")
+        return 2
+    with Stop() as stop:
+        Sidecar(settings, Volume(), Clock(), stderr).run(stop)
+    return 0
+
+
+class Sidecar:
+    """One thread: turns of the harvester, and requests in between."""
+
+    def __init__(self, settings: Settings, volume: Volume, clock: Clock, stderr: TextIO) -> None:
+        self._settings = settings
+        self._volume = volume
+        self._clock = clock
+        self._stderr = stderr
+        self._harvester = Harvester(settings, volume, clock, self._say)
+        self._last_turn: float | None = None
+
+    def run(self, stop: Stop) -> None:
+        """Harvest until a stop is requested. A port that cannot be bound costs the metrics, not the harvest."""
+        try:
+            server = HttpServer(self._settings.metrics_port, self._clock, self.answer)
+        except OSError as error:
+            self._say(f"no metrics: port {self._settings.metrics_port}: {error.strerror}")
+            server = None
+        if server is None:
+            self._run_silently(stop)
+            return
+        self._say(f"watching {self._settings.served_file}, metrics on port {server.port}")
+        server.watch(stop.fileno())
+        try:
+            while not stop.requested:
+                more = self._turn()
+                server.serve(self._clock.monotonic() + (0.0 if more else self._settings.harvest_seconds))
+        finally:
+            server.close()
+        self._harvester.finish(LAST_SECONDS)
+
+    def _run_silently(self, stop: Stop) -> None:
+        while not stop.requested:
+            if not self._turn():
+                stop.wait(self._settings.harvest_seconds)
+        self._harvester.finish(LAST_SECONDS)
+
+    def _turn(self) -> bool:
+        more = self._harvester.turn()
+        self._last_turn = self._clock.monotonic()
+        return more
+
+    def answer(self, path: str) -> Answer:
+        """The answer to a GET: /metrics, /healthz, /readyz."""
+        if path == "/metrics":
+            return 200, metrics.CONTENT_TYPE, metrics.render(self._metrics())
+        if path == "/readyz":
+            ready = self._last_turn is not None
+            return (200, _TEXT, b"ok\n") if ready else (503, _TEXT, b"the served file was not read yet\n")
+        if path == "/healthz":
+            return self._health()
+        return 404, _TEXT, b"not found\n"
+
+    def _health(self) -> Answer:
+        age = self._clock.monotonic() - (self._last_turn or 0.0)
+        if self._last_turn is not None and age > STALE_INTERVALS * self._settings.harvest_seconds + LAST_SECONDS:
+            return 503, _TEXT, f"the served file was last read {age:.0f} s ago\n".encode("ascii")
+        return 200, _TEXT, b"ok\n"
+
+    def _metrics(self) -> list[Metric]:
+        report = read_json(self._volume, self._settings.report_file)
+        state = read_json(self._volume, self._settings.state_file)
+        return [*_report_metrics(report), *_state_metrics(state), *self._harvest_metrics()]
+
+    def _harvest_metrics(self) -> list[Metric]:
+        outbox = self._harvester.outbox
+        published, failures, last, waiting = (
+            (outbox.published, outbox.failures, outbox.last_published, outbox.waiting()) if outbox else (0, 0, 0.0, 0)
+        )
+        return [
+            plain("hipbmm_rows_harvested_total", COUNTER, "Rows the server learned.", self._harvester.harvested),
+            labelled(
+                "hipbmm_rows_rejected_total", COUNTER, "Lines that are no usable row.", "reason", self._harvester.rejected
+            ),
+            plain("hipbmm_rows_waiting", GAUGE, "Learned rows that are not in the store yet.", waiting),
+            plain("hipbmm_shards_published_total", COUNTER, "Shards written to the store.", published),
+            plain("hipbmm_shards_failed_total", COUNTER, "Shards that the store refused.", failures),
+            plain("hipbmm_last_publish_timestamp_seconds", GAUGE, "When a shard was last written; 0 for never.", last),
+        ]
+
+    def _say(self, text: str) -> None:
+        self._stderr.write(f"hipbmm harvest: {text}\n")
+        self._stderr.flush()
+
+
+def _report_metrics(report: Mapping[str, object]) -> list[Metric]:
+    """What `warm` found, as far as it is a number."""
+    found = [
+        plain("hipbmm_rows_served", GAUGE, "Rows of the table the server was started with.", _number(report, "rows")),
+        plain("hipbmm_plan_problems", GAUGE, "Problems of the plan.", _number(report, "problems")),
+        plain("hipbmm_plan_tuned", GAUGE, "Problems of the plan that have a row.", _number(report, "tuned")),
+    ]
+    speedup = report.get("geomean")
+    if isinstance(speedup, str) and speedup.replace(".", "", 1).isdigit():
+        text = "Geometric mean of default over tuned time."
+        found.append(plain("hipbmm_speedup_geomean", GAUGE, text, float(speedup)))
+    labels = {name: str(report.get(name) or "") for name in ("key", "state", "reason")}
+    return [*found, Metric("hipbmm_info", GAUGE, "What warm reported.", ((labels, 1.0),))]
+
+
+def _state_metrics(state: Mapping[str, object]) -> list[Metric]:
+    """What `exec` did."""
+    mode = str(state.get("mode") or "")
+    return [
+        plain("hipbmm_server_starts_total", COUNTER, "Starts of the server in this pod.", _number(state, "starts")),
+        plain("hipbmm_server_crashes_total", COUNTER, "Starts that ended while warming up.", _number(state, "crashes")),
+        labelled("hipbmm_server_mode", GAUGE, "How the server runs.", "mode", {each: float(each == mode) for each in MODES}),
+    ]
+
+
+def _number(document: Mapping[str, object], name: str) -> float:
+    value = document.get(name)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0

@@ -1,0 +1,69 @@
+"""The stack of this container, read in milliseconds: no torch, no HIP, no subprocess.
+
+The tuning child checks the same parts through torch before it tunes (`tune.attest`); here they only have to be exact
+enough that no row of another stack can ever be served.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel import identity_gpu, identity_library, identity_software
+from hipbmm_kernel.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hipbmm_kernel.identity_gpu import Gpu
+
+
+class Identity(NamedTuple):
+    """The stack, how many GPUs this container has, and what was odd while reading them (for people)."""
+
+    stack: Stack
+    gpus: int
+    vllm: str | None
+    notes: tuple[str, ...]
+
+
+def read_identity(sysfs: str, dev: str, env: Mapping[str, str], simulated: bool) -> Identity:
+    """What this container is. Never raises: what cannot be read is None in the stack, and its key `unknown`."""
+    hardware = identity_gpu.read_hardware(sysfs, dev, env)
+    notes = list(hardware.notes)
+    gpu = _common(hardware.gpus, notes)
+    arch = gpu.arch if gpu else None
+    libraries = identity_library.Libraries(None, (), ())
+    if arch is not None:
+        libraries = identity_library.read_libraries(arch, env, identity_software.library_directories())
+    stack = Stack(
+        arch=arch,
+        features=gpu.features if gpu else None,
+        compute_units=gpu.compute_units if gpu else None,
+        product=gpu.product if gpu else None,
+        partition=gpu.partition if gpu else None,
+        memory_partition=gpu.memory_partition if gpu else None,
+        hipblaslt=libraries.version,
+        databases=libraries.databases,
+        aiter=identity_software.aiter_version(),
+        fp8=identity_gpu.FP8_BY_ARCH.get(arch or ""),
+        rocm=identity_software.rocm_version(env),
+        environment=identity_software.selecting_environment(env),
+        simulated=simulated,
+    )
+    return Identity(stack, len(hardware.gpus), identity_software.vllm_version(), (*notes, *libraries.notes))
+
+
+def _common(gpus: tuple[Gpu, ...], notes: list[str]) -> Gpu | None:
+    """What all GPUs of the container have in common; a part that differs is unknown."""
+    if not gpus:
+        return None
+    first = gpus[0]
+    differing = [name for name in _parts(first) if any(getattr(gpu, name) != getattr(first, name) for gpu in gpus)]
+    if differing:
+        notes.append(f"the GPUs of this container differ in {', '.join(differing)}")
+    return first._replace(**dict.fromkeys(differing))
+
+
+def _parts(gpu: Gpu) -> list[str]:
+    """The parts of a GPU that must be equal."""
+    return [name for name in gpu._fields if name != "minor"]

@@ -1,0 +1,165 @@
+"""The GPUs of this container, from sysfs: what they are, and which of the node's GPUs are ours.
+
+A container sees every GPU of its node in /sys/class/kfd; the device plugin only limits /dev/dri. So a GPU is ours when
+its render node exists in /dev/dri. Files: kernel drivers/gpu/drm/amd (kfd_topology.c, amdgpu_gfx.c, amdgpu_gmc.c).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+AMD = 0x1002
+SRAM_ECC_CAPABILITY = 1 << 19
+"""HSA_CAP_SRAM_EDCSUPPORTED in the node's `capability`."""
+
+DEFAULT_SIMD_PER_CU = 4
+MAX_BYTES = 65_536
+
+
+class Product(NamedTuple):
+    """A product by PCI id: its name and the CU count of the whole GPU."""
+
+    name: str
+    compute_units: int
+
+
+PRODUCTS: Mapping[int, Product] = {
+    0x74A0: Product("MI300A", 228),
+    0x74B4: Product("MI300A", 228),
+    0x74A1: Product("MI300X", 304),
+    0x74B5: Product("MI300X", 304),
+    0x74A9: Product("MI300X-HF", 304),
+    0x74BD: Product("MI300X-HF", 304),
+    0x74A2: Product("MI308X", 80),
+    0x74B6: Product("MI308X", 80),
+    0x74A8: Product("MI308X-HF", 80),
+    0x74BC: Product("MI308X-HF", 80),
+    0x74A5: Product("MI325X", 304),
+    0x74B9: Product("MI325X", 304),
+    0x75A0: Product("MI350X", 256),
+    0x75B0: Product("MI350X", 256),
+    0x75A3: Product("MI355X", 256),
+    0x75B3: Product("MI355X", 256),
+    0x75A8: Product("MI350P", 128),
+    0x75B8: Product("MI350P", 128),
+}
+"""PF and VF ids of one product have one name: they run the same kernels."""
+
+FP8_BY_ARCH = {"gfx940": "e4m3fnuz", "gfx941": "e4m3fnuz", "gfx942": "e4m3fnuz", "gfx950": "e4m3fn"}
+"""aiter/utility/dtypes.py and vLLM's is_fp8_fnuz."""
+
+
+class Gpu(NamedTuple):
+    """One logical device. None: could not be read. `minor` is N of /dev/dri/renderDN."""
+
+    minor: int
+    arch: str | None
+    features: str | None
+    compute_units: int | None
+    product: str | None
+    partition: str | None
+    memory_partition: str | None
+
+
+class Hardware(NamedTuple):
+    """The GPUs of this container in the order HIP numbers them, and what was odd while reading them."""
+
+    gpus: tuple[Gpu, ...]
+    notes: tuple[str, ...]
+
+
+def read_hardware(sysfs: str, dev: str, env: Mapping[str, str]) -> Hardware:
+    """The visible AMD GPUs under `sysfs` (/sys) and `dev` (/dev). Never raises: what cannot be read is None."""
+    nodes = _nodes(f"{sysfs}/class/kfd/kfd/topology/nodes")
+    notes: list[str] = []
+    visible = [node for node in nodes if os.path.exists(f"{dev}/dri/renderD{node['drm_render_minor']}")]
+    if nodes and not visible:
+        notes.append(f"{len(nodes)} GPUs in sysfs, none of them in {dev}/dri")
+    xnack = env.get("HSA_XNACK", "0") == "1"
+    gpus = tuple(_gpu(sysfs, node, nodes, xnack, notes) for node in visible)
+    return Hardware(gpus, tuple(notes))
+
+
+def _nodes(directory: str) -> list[dict[str, int]]:
+    """The properties of every GPU node of the KFD topology, in node order."""
+    try:
+        names = [name for name in os.listdir(directory) if name.isdigit()]
+    except OSError:
+        return []
+    nodes = [_properties(f"{directory}/{name}/properties") for name in sorted(names, key=int)]
+    return [node for node in nodes if node.get("gfx_target_version") and node.get("drm_render_minor")]
+
+
+def _properties(path: str) -> dict[str, int]:
+    values = {}
+    for line in (read_text(path) or "").splitlines():
+        name, _, value = line.partition(" ")
+        if value.isascii() and value.isdigit():
+            values[name] = int(value)
+    return values
+
+
+def _gpu(sysfs: str, node: dict[str, int], nodes: list[dict[str, int]], xnack: bool, notes: list[str]) -> Gpu:
+    minor = node["drm_render_minor"]
+    arch = _arch(node["gfx_target_version"])
+    units = node.get("simd_count", 0) // (node.get("simd_per_cu") or DEFAULT_SIMD_PER_CU)
+    product = PRODUCTS.get(node.get("device_id", 0)) if node.get("vendor_id", AMD) == AMD else None
+    if product is None:
+        notes.append(f"renderD{minor}: PCI id {node.get('device_id', 0):04x} is no known product")
+    compute = _partition_file(sysfs, node, nodes, "current_compute_partition")
+    memory = _partition_file(sysfs, node, nodes, "current_memory_partition")
+    whole = product is not None and product.compute_units == units
+    if compute is None and whole:
+        # Virtual functions have no partition files; all CUs of the product in one device is what SPX means.
+        notes.append(f"renderD{minor}: no partition file, SPX and NPS1 by its {units} CUs")
+        compute, memory = "SPX", memory or "NPS1"
+    return Gpu(
+        minor=minor,
+        arch=arch,
+        features=_features(node, arch, xnack),
+        compute_units=units or None,
+        product=product.name if product else None,
+        partition=compute,
+        memory_partition=memory,
+    )
+
+
+def _arch(version: int) -> str:
+    """gfx_target_version 90402 -> gfx942: major, minor and a stepping in hex."""
+    return f"gfx{version // 10000}{version // 100 % 100}{version % 100:x}"
+
+
+def _features(node: dict[str, int], arch: str, xnack: bool) -> str:
+    """What follows the arch in gcnArchName. Old drivers show no capability; MI3xx always has SRAM ECC."""
+    capability = node.get("capability")
+    ecc = arch in FP8_BY_ARCH if capability is None else bool(capability & SRAM_ECC_CAPABILITY)
+    return f"sramecc{'+' if ecc else '-'}:xnack{'+' if xnack else '-'}"
+
+
+def _partition_file(sysfs: str, node: dict[str, int], nodes: list[dict[str, int]], name: str) -> str | None:
+    """A partition file of the PCI device behind a node: partitions after the first are platform devices without it."""
+    place = _place(node)
+    siblings = [node, *(other for other in nodes if other is not node and _place(other) == place)]
+    for sibling in siblings:
+        text = read_text(f"{sysfs}/class/drm/renderD{sibling['drm_render_minor']}/device/{name}")
+        if text and text.strip().isalnum():
+            return text.strip().upper()
+    return None
+
+
+def _place(node: dict[str, int]) -> tuple[int, int]:
+    """PCI domain, bus and device: equal for all partitions of one GPU, which differ in the function at most."""
+    return node.get("domain", 0), node.get("location_id", 0) >> 3
+
+
+def read_text(path: str) -> str | None:
+    """A small text file; None when it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return None

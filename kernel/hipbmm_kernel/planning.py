@@ -1,0 +1,58 @@
+"""The plan of this pod: its settings, the model's config.json and the image's vLLM, put into the pure planner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel import modellookup, plan, version
+from hipbmm_kernel.gemm import Linear
+from hipbmm_kernel.modelconfig import ConfigInvalid
+from hipbmm_kernel.plan import Options, Plan
+from hipbmm_kernel.serverflags import ServerFlags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hipbmm_kernel.identity import Identity
+    from hipbmm_kernel.settings import Settings
+    from hipbmm_kernel.volume import Volume
+
+CONFIG_INVALID = "ConfigInvalid"
+CONFIG_MISSING = "ConfigMissing"
+
+
+class Planned(NamedTuple):
+    """The plan, and why it tunes nothing: a report's reason ("" when it tunes) and a sentence."""
+
+    plan: Plan
+    reason: str
+    message: str
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+def make_plan(settings: Settings, env: Mapping[str, str], identity: Identity, volume: Volume) -> Planned:
+    """The plan of this pod. Never raises: what cannot be planned is a reason."""
+    found = modellookup.find_config(settings, env, volume)
+    unplanned = Plan("", plan.UNKNOWN)
+    if found.oversized:
+        return Planned(unplanned, CONFIG_INVALID, found.source, found.source)
+    named = settings.vllm_version or identity.vllm or ""
+    vllm = version.parse(named)
+    notes = () if vllm else (f"vLLM's version {named!r} is not known: planned like {version.NEWEST}",)
+    options = Options(
+        tensor_parallel=settings.tensor_parallel,
+        vllm=vllm or version.NEWEST,
+        flags=ServerFlags.from_argv(settings.server_args),
+        linears=tuple(Linear(linear.n, linear.k, linear.bias) for linear in settings.linears),
+        tokens=settings.tokens or (),
+        product=identity.stack.product or Options().product,
+    )
+    try:
+        made = plan.build(found.data, options)
+    except ConfigInvalid as error:
+        return Planned(unplanned, CONFIG_INVALID, str(error), found.source)
+    message = made.message
+    if made.reason == CONFIG_MISSING:
+        message = f"{message} ({found.source})"
+    return Planned(made, made.reason, message, found.source, notes + made.warnings)

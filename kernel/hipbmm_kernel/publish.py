@@ -1,0 +1,143 @@
+"""Publishing one shard on a volume that may fail at any call.
+
+A shard is written once, under a name nobody else uses, and read back before it counts. Every error ends that name for
+good: after a failed fsync dirty pages may be marked clean, so a second fsync on the same file would lie. The next
+attempt takes a new name. Readers trust only a shard's trailer, so a partial file that stays behind is harmless.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel import shard as shards
+from hipbmm_kernel import volume as volumes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hipbmm_kernel.clock import Clock
+    from hipbmm_kernel.shard import Shard
+    from hipbmm_kernel.stack import Stack
+    from hipbmm_kernel.volume import Volume
+
+FIRST_PAUSE = 0.05
+MAX_PAUSE = 5.0
+MAX_ERRORS = 8
+
+
+class Published(NamedTuple):
+    """A shard that is on the volume: its name, its place in the origin's numbering, and what went wrong before."""
+
+    name: str
+    seq: int
+    errors: tuple[str, ...]
+
+
+class PublishError(OSError):
+    """The shard could not be published before the deadline; `seq` is the last number that was tried."""
+
+    def __init__(self, message: str, seq: int) -> None:
+        super().__init__(message)
+        self.seq = seq
+
+
+class Publisher:
+    """Publishes shards of one key into one store. Numbers count up over its life and are never used twice."""
+
+    def __init__(self, volume: Volume, clock: Clock, root: str, stack: Stack) -> None:
+        self._volume = volume
+        self._clock = clock
+        self._stack = stack
+        self._directory = f"{root}/v1/{stack.key}"
+        self._seq = 0
+
+    def publish(self, build: Callable[[int], Shard], seconds: float) -> Published:
+        """Publish `build(seq)`, retrying under new names for `seconds`. PublishError when none of them held.
+
+        ShardError, a mistake of the caller, is not retried.
+        """
+        deadline = self._clock.monotonic() + seconds
+        pause = FIRST_PAUSE
+        errors: list[str] = []
+        while True:
+            self._seq += 1
+            data = shards.encode(build(self._seq))
+            try:
+                name = self._attempt(data)
+            except OSError as error:
+                errors.append(volumes.describe(error))
+            else:
+                return Published(name, self._seq, tuple(errors[-MAX_ERRORS:]))
+            if self._clock.monotonic() + pause > deadline:
+                raise PublishError(errors[-1], self._seq)
+            self._clock.sleep(pause)
+            pause = min(pause * 2, MAX_PAUSE)
+
+    def _attempt(self, data: bytes) -> str:
+        directory = f"{self._directory}/shards"
+        volumes.make_directories(self._volume, directory)
+        self._describe_stack()
+        name = shards.name_of(data)
+        path = f"{directory}/{name}"
+        try:
+            self._write(path, data)
+        except FileExistsError:
+            # The name holds the hash of the content: either this is the same shard, written before a restart, or it is
+            # what a retransmitted create left behind. The content decides.
+            if volumes.read_file(self._volume, path, len(data)) != data:
+                raise
+            return name
+        if volumes.read_file(self._volume, path, len(data)) != data:
+            raise OSError(5, "the volume returned other bytes than were written", path)
+        self._sync_directory(directory)
+        return name
+
+    def _write(self, path: str, data: bytes) -> None:
+        fd = self._volume.create(path)
+        try:
+            try:
+                volumes.write_all(self._volume, fd, data)
+                self._volume.sync(fd)
+            finally:
+                self._volume.close(fd)
+        except OSError:
+            self._discard(path)
+            raise
+
+    def _discard(self, path: str) -> None:
+        """Give a full volume its bytes back; what stays is no shard anyhow."""
+        try:
+            self._volume.remove(path)
+        except OSError:
+            return
+
+    def _sync_directory(self, directory: str) -> None:
+        """Make the name durable where the volume can; many network volumes cannot and need not."""
+        try:
+            fd = self._volume.open(directory)
+        except OSError:
+            return
+        try:
+            self._volume.sync(fd)
+        except OSError:
+            return
+        finally:
+            try:
+                self._volume.close(fd)
+            except OSError:
+                pass  # nothing was written through this descriptor
+
+    def _describe_stack(self) -> None:
+        """Leave stack.json beside the shards, for people and for `export`; nothing depends on it."""
+        data = self._stack.canonical() + b"\n"
+        path = f"{self._directory}/stack.json"
+        try:
+            if volumes.read_file(self._volume, path, 2 * len(data)) == data:
+                return
+            self._volume.remove(path)
+        except OSError:
+            pass  # missing, which is the normal first time, or unreadable, which the write below shows
+        try:
+            self._write(path, data)
+        except OSError:
+            return

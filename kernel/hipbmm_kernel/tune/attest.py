@@ -1,0 +1,34 @@
+"""Does the child see the stack that the parent read from files? Pure comparison; any difference stops the tuning."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel import identity_library
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hipbmm_kernel.stack import Stack
+
+
+def hardware_difference(stack: Stack, hello: Mapping[str, object]) -> str | None:
+    """How torch's view of the GPU differs from `stack`, or None. Builds of torch that name no features are believed."""
+    arch, _, features = str(hello.get("arch")).partition(":")
+    if arch != stack.arch:
+        return f"sysfs says {stack.arch}, torch says {arch or hello.get('name')}"
+    if features and features != stack.features:
+        return f"sysfs says {stack.arch}:{stack.features}, torch says {arch}:{features}"
+    if hello.get("computeUnits") != stack.compute_units:
+        return f"sysfs says {stack.compute_units} CUs, torch says {hello.get('computeUnits')}"
+    return None
+
+
+def library_difference(stack: Stack, libraries: list[str], env: Mapping[str, str]) -> str | None:
+    """Whether a libhipblaslt that was loaded has a solution database which is not part of `stack`, or None."""
+    for path in libraries:
+        digest = identity_library.database_of(path, stack.arch or "", env)
+        if digest is not None and digest not in stack.databases:
+            return f"{os.path.realpath(path)} was loaded, and its database is none of those in the stack"
+    return None

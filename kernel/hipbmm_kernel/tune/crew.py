@@ -1,0 +1,233 @@
+"""The children of one phase: each idle one gets the next task, dead and hung ones are replaced, nothing waits for ever.
+
+A task whose child died or hung twice is given up: AITER ends the process on errors, so a third try would too. A child
+that cannot even start twice in a row retires its GPU; when all have retired the phase ends with the reason.
+"""
+
+from __future__ import annotations
+
+import selectors
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel.tune import protocol, worker
+from hipbmm_kernel.tune.worker import Failure, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from hipbmm_kernel.clock import Clock
+    from hipbmm_kernel.stop import Stop
+
+START_SECONDS = 900.0
+"""A cold JIT build of AITER's module takes minutes; that is not tuning time."""
+MAX_STRIKES = 2
+TICK_SECONDS = 1.0
+
+DONE = "done"
+FAILED = "failed"
+SKIPPED = "skipped"
+KILLED = "killed"
+HUNG = "hung"
+UNFINISHED = "unfinished"
+
+
+class Task(NamedTuple):
+    """`command` for a child, and how many seconds it may take. `subject` is the caller's own value."""
+
+    subject: object
+    command: Mapping[str, object]
+    seconds: float
+
+
+class Outcome(NamedTuple):
+    """How a task ended: `kind` is one of this module's words, `message` the child's answer (empty when it gave none)."""
+
+    task: Task
+    kind: str
+    reason: str
+    message: Mapping[str, object]
+    worker: Worker
+    strikes: int
+
+
+class Abort(Exception):  # noqa: N818 - not an error of the program: the phase cannot go on, for the reason it carries
+    """Raised by a handler: end all children, the phase is over. `reason` is a report's reason."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Handlers(NamedTuple):
+    """What the phase wants to know. `outcome` returns True to have the task tried again; it may raise Abort."""
+
+    hello: Callable[[Mapping[str, object]], None]
+    ready: Callable[[Mapping[str, object]], None]
+    outcome: Callable[[Outcome], bool]
+    event: Callable[[Task, Mapping[str, object]], None]
+    tick: Callable[[], None]
+
+
+class Crew:
+    """Workers on `gpus` (values of HIP_VISIBLE_DEVICES). Use as a context: leaving it ends every child."""
+
+    def __init__(
+        self, gpus: Sequence[str], directory: str, env: Mapping[str, str], clock: Clock, stop: Stop, handlers: Handlers
+    ) -> None:
+        """Children start when the first task needs one, all of them: a first task alone must not delay the others."""
+        self._gpus = list(gpus)
+        self._directory = directory
+        self._env = env
+        self._clock = clock
+        self._stop = stop
+        self._handlers = handlers
+        self._workers: list[Worker] = []
+        self._failures = dict.fromkeys(gpus, 0)
+        self._strikes: dict[object, int] = {}
+        self._queue: deque[Task] = deque()
+        self._generation = 0
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(stop.fileno(), selectors.EVENT_READ)
+        self.started = 0
+        self.last_failure = Failure("", "no child could be started")
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in list(self._workers):
+            self._end(each)
+        self._selector.close()
+
+    def run(self, tasks: Iterable[Task], deadline: Callable[[], float]) -> list[Task]:
+        """Do `tasks` in this order; the ones that were not begun or not finished when time was up, or all have retired.
+
+        `deadline()` is asked each time: a budget may start to run only when the first child is ready.
+        """
+        self._queue = deque(tasks)
+        while self._queue or self._busy():
+            if self._stop.requested or self._clock.monotonic() >= deadline():
+                break
+            self._hire()
+            if not self._workers:
+                break
+            self._dispatch()
+            self._wait(deadline())
+            self._expire()
+            self._handlers.tick()
+        return self._abandon()
+
+    def _busy(self) -> list[Worker]:
+        return [each for each in self._workers if each.state == worker.BUSY]
+
+    def _hire(self) -> None:
+        """One child per GPU that has not failed twice in a row."""
+        occupied = {each.gpu for each in self._workers}
+        for gpu in self._gpus:
+            if gpu in occupied or self._failures[gpu] >= MAX_STRIKES:
+                continue
+            self._generation += 1
+            hired = Worker(gpu, f"{self._directory}/{gpu}.{self._generation}", self._env)
+            hired.deadline = self._clock.monotonic() + START_SECONDS
+            self.started += 1
+            self._workers.append(hired)
+            self._selector.register(hired.events, selectors.EVENT_READ, hired)
+
+    def _dispatch(self) -> None:
+        for each in list(self._workers):
+            if each.state != worker.IDLE or not self._queue:
+                continue
+            task = self._queue.popleft()
+            each.task, each.state = task, worker.BUSY
+            each.deadline = self._clock.monotonic() + task.seconds
+            if not each.send(task.command):
+                # It died while idle: that says nothing about this task.
+                each.task, each.state = None, worker.IDLE
+                self._queue.appendleft(task)
+                self._lost(each, "ended while idle")
+
+    def _wait(self, deadline: float) -> None:
+        now = self._clock.monotonic()
+        timed = [each.deadline for each in self._workers if each.state != worker.IDLE]
+        timeout = max(0.0, min([TICK_SECONDS, deadline - now, *(at - now for at in timed)]))
+        for key, _ in self._selector.select(timeout):
+            if isinstance(key.data, Worker):
+                self._read(key.data)
+
+    def _read(self, each: Worker) -> None:
+        try:
+            messages = each.receive()
+        except protocol.ProtocolError as error:
+            self._lost(each, str(error))
+            return
+        if messages is None:
+            self._lost(each, "")
+            return
+        for message in messages:
+            self._take(each, message)
+
+    def _take(self, each: Worker, message: Mapping[str, object]) -> None:
+        event = message.get("event")
+        if event == protocol.HELLO:
+            self._handlers.hello(message)
+        elif event == protocol.READY:
+            self._handlers.ready(message)
+            each.state = worker.IDLE
+        elif event == protocol.CANDIDATE and isinstance(each.task, Task):
+            each.deadline = self._clock.monotonic() + each.task.seconds
+            self._handlers.event(each.task, message)
+        elif message.get("id") is None:
+            each.failure = Failure(str(message.get("error")), str(message.get("reason")))
+        elif event in (DONE, FAILED, SKIPPED):
+            self._failures[each.gpu] = 0
+            self._finish(each, str(event), str(message.get("reason") or ""), message)
+
+    def _finish(self, each: Worker, kind: str, reason: str, message: Mapping[str, object]) -> None:
+        task = each.task
+        each.task, each.state = None, worker.IDLE
+        if isinstance(task, Task):
+            self._judge(Outcome(task, kind, reason, message, each, self._strikes.get(task.subject, 0)))
+
+    def _judge(self, outcome: Outcome) -> None:
+        if self._handlers.outcome(outcome):
+            self._queue.append(outcome.task)
+
+    def _expire(self) -> None:
+        now = self._clock.monotonic()
+        for each in list(self._workers):
+            if each.state != worker.IDLE and now >= each.deadline:
+                self._lost(each, "took too long", hung=True)
+
+    def _lost(self, each: Worker, reason: str, hung: bool = False) -> None:
+        """A child that ended, hangs, or talks nonsense: strike its task, or its GPU when it never became ready."""
+        task, state = each.task, each.state
+        ending = self._end(each)
+        words = each.last_words()
+        told = ": ".join(part for part in (reason or ending, words) if part)
+        if isinstance(task, Task):
+            self._strikes[task.subject] = strikes = self._strikes.get(task.subject, 0) + 1
+            self._judge(Outcome(task, HUNG if hung else KILLED, told, {}, each, strikes))
+        elif state == worker.STARTING:
+            self._failures[each.gpu] += 1
+            self.last_failure = each.failure or Failure("", told)
+        each.discard()
+
+    def _end(self, each: Worker) -> str:
+        self._selector.unregister(each.events)
+        self._workers.remove(each)
+        return each.kill()
+
+    def _abandon(self) -> list[Task]:
+        """Take back what was not finished. Children in a task are ended; idle ones stay for the next run."""
+        left = list(self._queue)
+        for each in self._busy():
+            task = each.task
+            self._end(each)
+            if isinstance(task, Task) and self._handlers.outcome(
+                Outcome(task, UNFINISHED, "time is up", {}, each, self._strikes.get(task.subject, 0))
+            ):
+                left.append(task)
+            each.discard()
+        self._queue.clear()
+        return left

@@ -1,0 +1,44 @@
+"""The CSV that one child's AITER appends to, read by the parent: each complete line once, strictly."""
+
+from __future__ import annotations
+
+import os
+
+from hipbmm_kernel import aitercsv
+from hipbmm_kernel.gemm import Row
+from hipbmm_kernel.settings import SERVED_NAME
+
+MAX_REASONS = 20
+
+
+class CsvTail:
+    """Follows the CSV of one working directory."""
+
+    def __init__(self, directory: str) -> None:
+        self._path = f"{directory}/{SERVED_NAME}"
+        self._offset = 0
+        self._rows: dict[str, Row] = {}
+        self.rejected: list[str] = []
+
+    def row(self, key: str) -> Row | None:
+        """The row of `key`, after reading what was appended; None when AITER wrote none that may be used."""
+        self._read()
+        return self._rows.get(key)
+
+    def _read(self) -> None:
+        try:
+            with open(self._path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(self._offset)
+                data = file.read(max(0, min(size - self._offset, aitercsv.MAX_BYTES)))
+        except OSError:
+            return
+        end = data.rfind(b"\n") + 1
+        self._offset += end
+        parsed = aitercsv.parse(data[:end])
+        for row in parsed.accepted:
+            self._rows.setdefault(row.key, row)
+        self.rejected += [finding.reason for finding in parsed.rejected]
+        if parsed.refused:
+            self.rejected.append(parsed.refused)
+        del self.rejected[:-MAX_REASONS]

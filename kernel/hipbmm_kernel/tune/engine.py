@@ -1,0 +1,98 @@
+"""Tuning from the missing problems to verified rows: the one entry from `warm` into this package."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel import cost, shard, table
+from hipbmm_kernel.origin import WARM, head
+from hipbmm_kernel.outbox import Outbox
+from hipbmm_kernel.publish import Publisher
+from hipbmm_kernel.surroundings import Outcome, Surroundings
+from hipbmm_kernel.tune.bench import Bench, Budget, Findings, Job
+from hipbmm_kernel.tune.crew import Abort
+from hipbmm_kernel.tune.gpus import visible_gpus
+from hipbmm_kernel.tune.tuning import TuningPhase
+from hipbmm_kernel.tune.verification import VerificationPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from hipbmm_kernel.gemm import Problem, Row
+    from hipbmm_kernel.plan import Plan
+    from hipbmm_kernel.table import Table
+
+STORE_SECONDS = 60.0
+STOPPED_STORE_SECONDS = 5.0
+
+
+def tune_missing(around: Surroundings, plan: Plan, loaded: Table, wanted: Sequence[Problem]) -> Outcome:
+    """Tune and verify the problems `wanted`, verify the plan's rows that nobody has verified yet, publish everything."""
+    stack, settings = around.identity.stack, around.settings
+    publisher = Publisher(around.volume, around.clock, settings.store, stack)
+    outbox = Outbox(publisher, around.clock, head(settings, stack, WARM), around.log)
+    bench = Bench(
+        settings,
+        stack,
+        visible_gpus(around.env, around.identity.gpus),
+        around.env,
+        around.clock,
+        around.stop,
+        outbox,
+        around.progress,
+        around.log,
+    )
+    missing = set(wanted)
+    unverified = _unverified(bench, [problem for problem in plan.problems if problem not in missing], loaded)
+    findings = Findings()
+    abort = _phases(bench, findings, _jobs(plan, wanted, stack.product), _jobs(plan, unverified, stack.product), unverified)
+    around.progress.phase("Publishing")
+    unpublished = outbox.close(STOPPED_STORE_SECONDS if around.stop.requested else STORE_SECONDS)
+    new = shard.Shard(stack.key, head(settings, stack, WARM).origin, 0, rows=tuple(findings.rows.values()))
+    vetoes = new._replace(kind=shard.VETOES, rows=(), vetoes=tuple(findings.vetoes))
+    errors = (f"{unpublished} rows are not in the store: {outbox.error}",) if unpublished else ()
+    return Outcome(
+        table=table.union([loaded, table.merge([new, vetoes])]),
+        reason=abort.reason if abort else "",
+        message=str(abort) if abort else "",
+        failed=findings.failed,
+        skipped=findings.skipped,
+        unfinished=findings.unfinished,
+        stopped=around.stop.requested,
+        children=findings.children,
+        spread=f"{statistics.median(findings.spread):.3f}" if findings.spread else None,
+        storage_error=outbox.error if unpublished else "",
+        errors=errors,
+    )
+
+
+def _phases(
+    bench: Bench, findings: Findings, jobs: Sequence[Job], others: Sequence[Job], restored: Mapping[Problem, Row]
+) -> Abort | None:
+    """Tune `jobs`, then verify their rows and the `restored` ones of `others`; what ended it early, if anything."""
+    budget = Budget(bench.clock, bench.settings.budget_seconds)
+    try:
+        TuningPhase(bench, budget, findings).run(jobs)
+        if bench.settings.verify and not bench.stop.requested:
+            rows = {**{row.key: row for row in restored.values()}, **findings.rows}
+            VerificationPhase(bench, budget, findings).run([*jobs, *others], rows)
+    except Abort as abort:
+        return abort
+    finally:
+        shutil.rmtree(f"{bench.settings.home}/tune", ignore_errors=True)
+    return None
+
+
+def _unverified(bench: Bench, problems: Iterable[Problem], loaded: Table) -> dict[Problem, Row]:
+    """Restored rows that a harvest brought: since children run anyway, they are verified as well."""
+    rows = {problem: loaded.best(bench.key(problem)) for problem in problems}
+    return {problem: row for problem, row in rows.items() if row is not None and not row.verified}
+
+
+def _jobs(plan: Plan, problems: Iterable[Problem], product: str | None) -> list[Job]:
+    return [
+        Job(problem, (problem.n, problem.k) in plan.biased, cost.tuning_seconds(problem, product or cost.DEFAULT_PRODUCT))
+        for problem in problems
+    ]

@@ -1,0 +1,62 @@
+"""What parent and child say to each other: one JSON object per line, on two pipes of their own.
+
+Not stdin and stdout: AITER prints from C++, block-buffered, and a dying library prints what it likes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_LINE = 1 << 20
+
+HELLO = "hello"
+READY = "ready"
+DONE = "done"
+FAILED = "failed"
+SKIPPED = "skipped"
+CANDIDATE = "candidate"
+
+PROBE = "probe"
+TUNE = "tune"
+VERIFY = "verify"
+SEARCH = "search"
+
+UNSUPPORTED_AITER = "aiter has no hipb_mm"
+
+
+class ProtocolError(ValueError):
+    """The other side said something that is no message."""
+
+
+def encode(message: Mapping[str, object]) -> bytes:
+    """One message as a line."""
+    return json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
+
+
+def decode(line: bytes) -> dict[str, object]:
+    """The message of a line. ProtocolError when it is none."""
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"not a message: {line[:80]!r}") from error
+    if not isinstance(message, dict):
+        raise ProtocolError(f"not a message: {line[:80]!r}")
+    return message
+
+
+class Lines:
+    """Cuts a stream of bytes into lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The complete lines after `data` has come. ProtocolError when a line never ends."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > MAX_LINE:
+            raise ProtocolError("a line longer than any message")
+        return [line for line in lines if line]

@@ -1,0 +1,111 @@
+"""The verification phase: children without online tuning compare each row's result with fp32 and time it against -1."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.gemm import Problem, Row, Veto, is_time
+from hipbmm_kernel.tune import crew, protocol
+from hipbmm_kernel.tune.bench import Bench, Budget, Findings, Job, told
+from hipbmm_kernel.tune.crew import Crew, Handlers, Outcome, Task
+from hipbmm_kernel.tune.tuning import command
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ROUNDS = 5
+
+
+class VerificationPhase:
+    """Verifies rows. A right one is handed to the store again with its times, a wrong one becomes a veto."""
+
+    def __init__(self, bench: Bench, budget: Budget, findings: Findings) -> None:
+        self._bench = bench
+        self._budget = budget
+        self._findings = findings
+        self.unverified = 0
+
+    def run(self, jobs: Sequence[Job], rows: Mapping[str, Row]) -> None:
+        """Verify the row of each job that has one, hot first, until the budget ends; rows that time does not reach stay unverified."""
+        bench = self._bench
+        jobs = [job for job in jobs if bench.key(job.problem) in rows]
+        if not jobs:
+            return
+        bench.progress.phase("Verifying")
+        most = max((job.problem.m for job in jobs), default=0)
+        tasks = []
+        for number, job in enumerate(jobs, 1):
+            row = rows[bench.key(job.problem)]
+            asked = {**command(protocol.VERIFY, number, job, most), "index": row.algo_index, "rounds": ROUNDS}
+            tasks.append(Task((job.problem, row), asked, bench.settings.problem_seconds))
+        handlers = Handlers(bench.attest_hardware, self._ready, self._outcome, _ignore, bench.progress.tick)
+        offline = Crew(
+            bench.gpus, f"{bench.settings.home}/tune", bench.child_env(online=False), bench.clock, bench.stop, handlers
+        )
+        with offline:
+            try:
+                self.unverified = len(offline.run(tasks, self._budget.deadline))
+            finally:
+                self._findings.children += offline.started
+
+    def _ready(self, message: Mapping[str, object]) -> None:
+        self._bench.attest_library(message)
+        self._budget.start()
+
+    def _outcome(self, outcome: Outcome) -> bool:
+        subject = outcome.task.subject
+        if not isinstance(subject, tuple):
+            raise TypeError(f"not a problem and its row: {subject!r}")
+        problem, row = subject
+        if outcome.kind == crew.UNFINISHED:
+            return True
+        if outcome.kind == crew.DONE:
+            self._judge(problem, row, outcome.message)
+            return False
+        if outcome.kind in (crew.KILLED, crew.HUNG) and outcome.strikes >= crew.MAX_STRIKES:
+            self._veto(problem, row, f"{outcome.kind}: {outcome.reason}")
+            return False
+        if outcome.kind in (crew.KILLED, crew.HUNG):
+            return True
+        self._bench.log(f"verifying {problem}: {outcome.kind}: {outcome.reason}")
+        if outcome.kind == crew.FAILED:
+            self._veto(problem, row, outcome.reason)
+        return False
+
+    def _judge(self, problem: Problem, row: Row, message: Mapping[str, object]) -> None:
+        if message.get("correct") is not True:
+            self._veto(problem, row, str(message.get("reason")))
+            return
+        tuned, default = _times(message.get("tuned")), _times(message.get("default"))
+        if len(tuned) > 1:
+            self._findings.spread.append((max(tuned) - min(tuned)) / statistics.median(tuned))
+        if message.get("defaultWrong"):
+            self._bench.log(f"{problem}: the heuristic's own choice is wrong: {message['defaultWrong']}")
+        verified = row._replace(tuned_us=_median(tuned), default_us=_median(default), verified=True)
+        self._findings.rows[row.key] = verified
+        self._bench.publish(verified)
+
+    def _veto(self, problem: Problem, row: Row, reason: str) -> None:
+        self._bench.log(f"{problem}: index {row.algo_index} is vetoed: {reason}")
+        veto = Veto(row.key, row.algo_index, told(reason))
+        self._findings.vetoes.append(veto)
+        self._findings.failed[problem] = f"vetoed: {reason}"
+        self._findings.rows.pop(row.key, None)
+        self._bench.publish(veto)
+
+
+def _times(value: object) -> list[float]:
+    return [float(us) for us in value if isinstance(us, float) and us > 0] if isinstance(value, list) else []
+
+
+def _median(times: list[float]) -> float | None:
+    """The median in microseconds, to a thousandth; None for no times, or one that no device can have."""
+    if not times:
+        return None
+    us = round(statistics.median(times), 3)
+    return us if is_time(us) else None
+
+
+def _ignore(_task: Task, _message: Mapping[str, object]) -> None:
+    """Verification has no events between a task and its outcome."""

@@ -1,0 +1,156 @@
+"""The system calls that a store and the served file need, one method each, and nothing else.
+
+A shared volume may be NFS, SMB, CephFS, Lustre or FUSE: every one of these calls can fail with errors that a local disk
+never gives. Keeping them behind one thin object lets tests put each error behind each call.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+TRANSIENT = frozenset({errno.EIO, errno.ESTALE, errno.EINTR, errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY, errno.ENOLCK})
+"""Errors that a network volume gives for a while and that then go away."""
+
+CHUNK = 1 << 20
+
+
+class Volume:
+    """System calls on paths and descriptors. Every method raises OSError as the call does."""
+
+    def create(self, path: str, mode: int = 0o664) -> int:
+        """A descriptor of a new file; FileExistsError when anything, a dangling link included, has that name."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+
+    def open(self, path: str, follow: bool = False) -> int:
+        """A descriptor for reading that never blocks on a FIFO; a link as last part is followed only if asked."""
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
+
+    def write(self, fd: int, data: memoryview) -> int:
+        """Write some bytes; how many."""
+        return os.write(fd, data)
+
+    def read(self, fd: int, count: int) -> bytes:
+        """Read at most `count` bytes; empty at the end."""
+        return os.read(fd, count)
+
+    def read_at(self, fd: int, count: int, offset: int) -> bytes:
+        """Read at most `count` bytes from `offset`."""
+        return os.pread(fd, count, offset)
+
+    def sync(self, fd: int) -> None:
+        """fsync."""
+        os.fsync(fd)
+
+    def close(self, fd: int) -> None:
+        """Close; a network volume reports lost writes here."""
+        os.close(fd)
+
+    def stat(self, fd: int) -> os.stat_result:
+        """fstat."""
+        return os.fstat(fd)
+
+    def names(self, path: str) -> list[str]:
+        """The names in a directory, in no order."""
+        return os.listdir(path)
+
+    def make_directory(self, path: str) -> None:
+        """One directory; FileExistsError when it is there."""
+        os.mkdir(path, 0o2775)
+
+    def remove(self, path: str) -> None:
+        """Unlink one file."""
+        os.unlink(path)
+
+    def rename(self, source: str, target: str) -> None:
+        """Rename over `target`. Local disks only: nothing on a shared volume is ever renamed."""
+        os.rename(source, target)
+
+
+def make_directories(volume: Volume, path: str) -> None:
+    """`path` and its parents, as far as they are missing. OSError when one cannot be made."""
+    missing = []
+    while path and path != "/":
+        try:
+            volume.make_directory(path)
+            break
+        except FileExistsError:
+            break
+        except FileNotFoundError:
+            missing.append(path)
+            path = os.path.dirname(path)
+    for directory in reversed(missing):
+        try:
+            volume.make_directory(directory)
+        except FileExistsError:
+            continue
+
+
+def write_all(volume: Volume, fd: int, data: bytes) -> None:
+    """Write all of `data`, through short writes and EINTR. OSError when the volume stops taking bytes."""
+    view = memoryview(data)
+    while view:
+        try:
+            count = volume.write(fd, view)
+        except InterruptedError:
+            continue
+        if count <= 0:
+            raise OSError(errno.EIO, "the volume takes no more bytes")
+        view = view[count:]
+
+
+def read_file(volume: Volume, path: str, limit: int, follow: bool = False) -> bytes:
+    """The bytes of a regular file of at most `limit` bytes. OSError otherwise; EFBIG names a larger one."""
+    fd = volume.open(path, follow)
+    try:
+        return read_all(volume, fd, path, limit)
+    finally:
+        volume.close(fd)
+
+
+def read_all(volume: Volume, fd: int, path: str, limit: int) -> bytes:
+    """Everything behind `fd`, at most `limit` bytes."""
+    if volume.stat(fd).st_mode & 0o170000 != 0o100000:
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    chunks = []
+    total = 0
+    while True:
+        try:
+            chunk = volume.read(fd, CHUNK)
+        except InterruptedError:
+            continue
+        if not chunk:
+            return b"".join(chunks)
+        chunks.append(chunk)
+        total += len(chunk)
+        if total > limit:
+            raise OSError(errno.EFBIG, f"larger than {limit} bytes", path)
+
+
+def replace_file(volume: Volume, path: str, data: bytes, mode: int = 0o644) -> None:
+    """Write a file of the pod's own disk so that a reader sees the old or the new one, and a crash leaves one of them.
+
+    For local files only (served file, report, state): a rename on a shared volume is not dependable.
+    """
+    temporary = f"{path}.{os.getpid()}.new"
+    try:
+        volume.remove(temporary)
+    except FileNotFoundError:
+        pass
+    fd = volume.create(temporary, mode)
+    try:
+        write_all(volume, fd, data)
+        volume.sync(fd)
+    except BaseException:
+        volume.close(fd)
+        volume.remove(temporary)
+        raise
+    volume.close(fd)
+    volume.rename(temporary, path)
+
+
+def describe(error: OSError) -> str:
+    """An error for people and reports: its name, its text, and the path if it has one."""
+    name = errno.errorcode.get(error.errno or 0, "OSError")
+    place = f" ({error.filename})" if error.filename else ""
+    return f"{name}: {error.strerror or error}{place}"

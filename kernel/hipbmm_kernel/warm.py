@@ -1,0 +1,260 @@
+"""`warm`: from what this container is to a table that its server can start with.
+
+Everything that is needed on a complete store happens here without a child and without torch; the tuner is imported
+only when rows are missing. Trouble with the store, the model's config or the tuner ends in a report, not in an error:
+the server starts anyway, unless policy Block says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel import conclusion, gemm, identity_gpu, planning, report, serve, shardlines, table
+from hipbmm_kernel import stack as stacks
+from hipbmm_kernel import volume as volumes
+from hipbmm_kernel.clock import Clock
+from hipbmm_kernel.conclusion import Facts, Verdict
+from hipbmm_kernel.identity import read_identity
+from hipbmm_kernel.progress import Progress
+from hipbmm_kernel.report import Report
+from hipbmm_kernel.settings import BLOCK, Settings, SettingsError, parse_settings
+from hipbmm_kernel.stop import Stop
+from hipbmm_kernel.store import Reader
+from hipbmm_kernel.surroundings import Outcome, Surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TextIO
+
+    from hipbmm_kernel.gemm import Problem
+    from hipbmm_kernel.identity import Identity
+    from hipbmm_kernel.planning import Planned
+    from hipbmm_kernel.store import Reading
+    from hipbmm_kernel.table import Table
+    from hipbmm_kernel.volume import Volume
+
+UNPLANNED_ROWS = 4096
+"""Rows served to a model whose plan is unknown: all that the stack has, up to what AITER scans in a millisecond."""
+
+
+def warm_command(argv: list[str], env: Mapping[str, str], stderr: TextIO) -> int:
+    """`warm`: 0, or 1 when policy Block is not satisfied, or 2 on wrong usage."""
+    if argv:
+        stderr.write("usage: hipbmm_kernel warm\n")
+        return 2
+    try:
+        settings = parse_settings(env)
+    except SettingsError as error:
+        stderr.write(f"hipbmm warm: {error}\n")
+        return 2
+    with Stop() as stop:
+        warm = Warm(settings, env, volumes.Volume(), Clock(), stop, stderr)
+        found = warm.run()
+        warm.hand_over(found)
+    return 1 if settings.policy == BLOCK and found.state != report.COMPLETE else 0
+
+
+class Warm:
+    """One run of `warm`."""
+
+    def __init__(
+        self, settings: Settings, env: Mapping[str, str], volume: Volume, clock: Clock, stop: Stop, stderr: TextIO
+    ) -> None:
+        self._settings = settings
+        self._env = env
+        self._volume = volume
+        self._clock = clock
+        self._stop = stop
+        self._stderr = stderr
+        self._began = clock.monotonic()
+        self._progress = Progress(stderr, clock)
+        self._errors: list[str] = []
+        self._notes: list[str] = []
+        self._storage_error = ""
+
+    def run(self) -> Report:
+        """Do everything but writing the report. OSError of the pod's own disk is reported like any other trouble."""
+        self._progress.start()
+        settings = self._settings
+        identity = read_identity(settings.sysfs, settings.dev, self._env, settings.simulated)
+        self._notes += identity.notes
+        verdict = self._unfit(identity)
+        if verdict is not None:
+            return self._finished(verdict, identity, ())
+        self._progress.phase("Planning")
+        planned = planning.make_plan(settings, self._env, identity, self._volume)
+        self._notes += [f"plan: {planned.source}", *planned.notes]
+        self._progress.phase("Loading")
+        loaded = self._load(identity)
+        if planned.reason:
+            rows = self._all_rows(loaded, identity) if planned.reason != "KernelIncompatible" else ()
+            verdict = conclusion.unplanned(planned.reason, planned.message)
+            return self._finished(verdict, identity, rows, planned)
+        return self._tuned(identity, planned, loaded)
+
+    def _unfit(self, identity: Identity) -> Verdict | None:
+        """Why this container needs no plan at all, or None."""
+        stack = identity.stack
+        if self._settings.conflicting_env:
+            names = ", ".join(self._settings.conflicting_env)
+            return Verdict(report.DISABLED, "ConflictingEnv", f"the user's environment turns off {names}", hipbmm=False)
+        if identity.gpus == 0:
+            return Verdict(report.FAILED, "NoGpu", f"no AMD GPU in {self._settings.dev}/dri: {_joined(identity.notes)}")
+        if stack.arch is not None and stack.arch not in identity_gpu.FP8_BY_ARCH:
+            return Verdict(report.UNSUPPORTED, "NoSolution", f"HIPBMM needs an MI3xx GPU, not {stack.arch}", hipbmm=False)
+        unknown = stack.unknown()
+        if unknown:
+            words = f"not readable: {', '.join(unknown)}; {_joined(identity.notes)}"
+            return Verdict(report.FAILED, "StackUnknown", words)
+        return None
+
+    def _load(self, identity: Identity) -> Table:
+        """The table of this stack in all stores. An unreadable store is an empty one, and an error in the report."""
+        settings = self._settings
+        if not os.path.isdir(settings.store):
+            self._storage_error = f"{settings.store} is no directory"
+        reader = Reader(self._volume, self._clock, identity.stack.key, settings.read_seconds)
+        merged = table.merge(reader.shards(settings.store, settings.mirrors), settings.retune_token)
+        self._tell_reading(reader.reading)
+        return merged
+
+    def _tell_reading(self, reading: Reading) -> None:
+        self._say(f"{reading.shards} shards read, {reading.refused_count} files refused")
+        self._notes += [f"refused {refused.name}: {refused.reason}" for refused in reading.refused]
+        self._errors += reading.errors
+        if reading.errors:
+            self._storage_error = reading.errors[0]
+
+    def _all_rows(self, loaded: Table, identity: Identity) -> tuple[gemm.Row, ...]:
+        """Every row that this stack has, for a model whose problems are not known."""
+        column = identity.stack.fp8_column
+        rows = []
+        for key in loaded.keys():
+            row = loaded.best(key)
+            if row is not None and key == gemm.key_of(row.problem, column):
+                rows.append(row._replace(kernel_name=gemm.NO_NAME))
+        return tuple(rows[:UNPLANNED_ROWS])
+
+    def _tuned(self, identity: Identity, planned: Planned, loaded: Table) -> Report:
+        """The report of a plan with problems, after what is missing has been tuned."""
+        problems, column = planned.plan.problems, identity.stack.fp8_column
+        missing = table.missing(loaded, problems, column)
+        self._progress.plan(len(problems), len(problems) - len(missing))
+        hopeless = {problem: _veto(loaded, gemm.key_of(problem, column)) for problem in missing}
+        failed = {problem: reason for problem, reason in hopeless.items() if reason}
+        wanted = [problem for problem in missing if problem not in failed]
+        outcome = Outcome(loaded)
+        if wanted and self._settings.tune:
+            outcome = self._tune(identity, planned, loaded, wanted)
+            failed.update(outcome.failed)
+        left = table.missing(outcome.table, problems, column)
+        failures = {problem: failed.get(problem) or outcome.skipped.get(problem) or "" for problem in left}
+        facts = Facts(
+            problems=len(problems),
+            restored=len(problems) - len(missing),
+            tuned=len(missing) - len(left),
+            failed=sum(problem in failed for problem in left),
+            skipped=sum(problem in outcome.skipped for problem in left),
+            unfinished=outcome.unfinished,
+            abort=outcome.reason,
+            abort_message=outcome.message,
+            tune=self._settings.tune,
+            stopped=outcome.stopped,
+            seconds=self._clock.monotonic() - self._began,
+            first_failure=next((reason for reason in failures.values() if reason), ""),
+        )
+        mismatch = facts.abort == "StackMismatch"
+        rows = () if mismatch else table.served(outcome.table, problems, column, planned.plan.tokens.eager)
+        named = tuple((f"M={m} N={n} K={k}", reason) for (m, n, k), reason in failures.items() if reason)
+        found = self._finished(conclusion.conclude(facts), identity, tuple(rows), planned)
+        return found._replace(
+            tuned=facts.restored + facts.tuned,
+            restored=facts.restored,
+            failed=facts.failed,
+            skipped=facts.skipped,
+            vetoed=len(outcome.table.vetoes),
+            source=conclusion.source(facts),
+            spread=outcome.spread,
+            children=outcome.children,
+            failures=named,
+        )
+
+    def _tune(self, identity: Identity, planned: Planned, loaded: Table, wanted: list[Problem]) -> Outcome:
+        """Tune what is missing; here, and only here, the tuner is imported."""
+        from hipbmm_kernel.tune.engine import tune_missing  # noqa: PLC0415 - nothing of it is needed on a complete store
+
+        made = Surroundings(
+            self._settings, identity, self._env, self._volume, self._clock, self._stop, self._progress, self._say
+        )
+        outcome = tune_missing(made, planned.plan, loaded, wanted)
+        self._errors += outcome.errors
+        self._storage_error = outcome.storage_error or self._storage_error
+        return outcome
+
+    def _finished(
+        self, verdict: Verdict, identity: Identity, rows: tuple[gemm.Row, ...], planned: Planned | None = None
+    ) -> Report:
+        """The report, after the served file was written. A pod's own disk that refuses it is an error of this pod only."""
+        self._progress.phase("Publishing")
+        plan = planned.plan if planned else None
+        served = serve.Served(0, "")
+        try:
+            served = serve.write(self._volume, self._settings.served_file, rows)
+        except OSError as error:
+            self._errors.append(f"the served file: {volumes.describe(error)}")
+        stack = identity.stack
+        return Report(
+            state=verdict.state,
+            reason=verdict.reason,
+            message=verdict.message,
+            key="" if stack.key == stacks.UNKNOWN else stack.key,
+            stack=stack,
+            plan_source=plan.source if plan else "None",
+            architecture=(plan.architecture or None) if plan else None,
+            linears=sum(each.eligible for each in plan.linears) if plan else 0,
+            problems=len(plan.problems) if plan else 0,
+            unverified=sum(not row.verified for row in rows),
+            seconds=self._clock.monotonic() - self._began,
+            geomean=report.geomean(rows),
+            rows=served.rows,
+            digest=served.digest,
+            torch_imported="torch" in sys.modules,
+            hipbmm=verdict.hipbmm,
+            storage_writable=not self._storage_error and os.access(self._settings.store, os.W_OK),
+            storage_error=self._storage_error,
+            errors=tuple(self._errors),
+            notes=tuple(self._notes),
+        )
+
+    def hand_over(self, found: Report) -> None:
+        """Write the report where `exec`, the sidecar and the operator look for it, and say the last words."""
+        settings = self._settings
+        try:
+            volumes.make_directories(self._volume, settings.home)
+            volumes.replace_file(self._volume, settings.report_file, report.whole(found))
+        except OSError as error:
+            self._say(f"{settings.report_file}: {volumes.describe(error)}")
+        try:
+            with open(settings.termination_log, "wb") as log:
+                log.write(report.termination_message(found))
+        except OSError as error:
+            self._say(f"{settings.termination_log}: {volumes.describe(error)}")
+        for text in (*found.notes, *found.errors):
+            self._say(text)
+        self._progress.done(found.tuned, found.failed)
+        self._say(f"{found.state}: {found.reason}: {found.message}")
+
+    def _say(self, text: str) -> None:
+        self._stderr.write(f"hipbmm warm: {text}\n")
+        self._stderr.flush()
+
+
+def _veto(loaded: Table, key: str) -> str:
+    """Why a problem is not tuned again, "" when it may be."""
+    return f"vetoed: {loaded.vetoes[key, shardlines.WHOLE_PROBLEM]}" if loaded.hopeless(key) else ""
+
+
+def _joined(notes: tuple[str, ...]) -> str:
+    return "; ".join(notes) or "nothing was odd"
