@@ -1,6 +1,7 @@
 """Carry out a plan: the writes that are still needed, and nothing on an object that is not ours."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from hipbmm_operator import errors, intent, metrics, trouble
@@ -19,8 +20,9 @@ LOG = logging.getLogger(__name__)
 class Applier:
     """Writes children. Keeps the intents that the API server stores in another form than they were sent."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, saw: Callable[[Kind, Json], None]) -> None:
         self._kube = kube
+        self._saw = saw
         self._sent: dict[tuple[Kind, str], tuple[str, str]] = {}
         self._foreign: set[tuple[Kind, str, str]] = set()
 
@@ -46,7 +48,7 @@ class Applier:
     async def _step(self, owner: Owner, step: Step, live: Json | None) -> None:
         name = step.body["metadata"]["name"]
         if step.mode == "merge":
-            await self._kube.merge(step.kind, owner.namespace, name, step.body)
+            self._saw(step.kind, await self._kube.merge(step.kind, owner.namespace, name, step.body))
         elif step.mode == "create":
             await self._create(owner, step.kind, step.body)
         else:
@@ -59,7 +61,7 @@ class Applier:
         """Create. An object of that name must be ours: one that we have not seen yet."""
         name = body["metadata"]["name"]
         try:
-            await self._kube.create(kind, body)
+            self._saw(kind, await self._kube.create(kind, body))
         except errors.AlreadyExistsError:
             found = await self._kube.get(kind, owner.namespace, name)
             if not (owned_by(found, owner) or made_by_us(found, owner)):
@@ -107,6 +109,7 @@ class Applier:
             raise NameConflictError(kind, name)
 
     def _remember(self, kind: Kind, marked: Json, answer: Json) -> None:
+        self._saw(kind, answer)
         self._sent[kind, answer["metadata"]["uid"]] = (_owner_uid(marked), _form(answer))
 
     def _as_sent(self, kind: Kind, marked: Json, live: Json) -> bool:

@@ -157,6 +157,15 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Quote what YAML 1.1 readers other than PyYAML, kubectl among them, take for a boolean."""
+    style = '"' if text.lower() in ("n", "y") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def plain() -> str:
     """The file in crds/."""
     return HEADER + yaml.dump(crd(), Dumper=_Dumper, sort_keys=False, width=118, allow_unicode=True)

@@ -2,17 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 from hipbmm_operator import errors
-from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kinds import LEASE, Kind
 from hipbmm_operator.names import FIELD_MANAGER
 
 Json = dict[str, Any]
@@ -42,16 +43,13 @@ class Kube:
         self._client = ApiClient(configuration)
         self._client.user_agent = FIELD_MANAGER
         self._timeout = aiohttp.ClientTimeout(total=request_seconds)
+        self.may_write: Callable[[], bool] = lambda: True
+        """Asked before each write but those of the Lease itself."""
 
     @classmethod
     async def connect(cls, kubeconfig: str, request_seconds: float) -> "Kube":
         """Connect with a kubeconfig, or with the pod's service account when the path is empty."""
-        configuration = Configuration()
-        if kubeconfig:
-            await load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
-        else:
-            load_incluster_config(configuration)  # type: ignore[no-untyped-call]
-        return cls(configuration, request_seconds)
+        return cls(await configure(kubeconfig), request_seconds)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -153,6 +151,8 @@ class Kube:
         self, method: str, path: str, query: Mapping[str, str] | None, body: Json | None, content_type: str
     ) -> tuple[int, str | None, str]:
         """Status, Retry-After and text of the answer."""
+        if method != "GET" and LEASE.plural not in path and not self.may_write():
+            raise errors.UnavailableError(0, "NotLeader", "another operator may hold the Lease")
         # param_serialize adds the credentials and refreshes a rotated token; the body goes as it is.
         _, url, headers, _, _ = await self._client.param_serialize(
             method,
@@ -172,3 +172,28 @@ def _status_object(text: str) -> Json:
     except ValueError:
         return {"message": text[:200]}
     return answer if isinstance(answer, dict) else {}
+
+
+async def configure(kubeconfig: str) -> Configuration:
+    """Server and credentials from a kubeconfig, or of the pod's service account when the path is empty."""
+    configuration = Configuration()
+    if kubeconfig:
+        await load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
+    else:
+        load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+    return configuration
+
+
+async def open_session(kubeconfig: str, traces: list[aiohttp.TraceConfig]) -> tuple[aiohttp.ClientSession, str]:
+    """A session for long watches, and the server's address. A new one has to be opened when its token has expired."""
+    configuration = await configure(kubeconfig)
+    settings = await configuration.auth_settings()
+    token = settings.get("BearerToken", {}).get("value")
+    connector = aiohttp.TCPConnector(limit=0, ssl=RESTClientObject(configuration).ssl_context)
+    session = aiohttp.ClientSession(
+        connector=connector,
+        headers={"User-Agent": FIELD_MANAGER} | ({"Authorization": token} if token else {}),
+        trace_configs=traces,
+        trust_env=True,
+    )
+    return session, str(configuration.host)

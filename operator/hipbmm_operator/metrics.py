@@ -28,7 +28,7 @@ WATCH_RESTARTS = Counter("hipbmm_watch_restarts", "Restarts of all watches after
 LEADER = Gauge("hipbmm_leader", "1 while this process may write.", registry=REGISTRY)
 OBJECTS = Gauge("hipbmm_objects", "Watched objects by kind.", ["kind"], registry=REGISTRY)
 INFO = Gauge("hipbmm_build_info", "Version of the operator.", ["version"], registry=REGISTRY)
-DEPLOYMENT = Gauge(
+CONDITION = Gauge(
     "hipbmm_deployment_condition",
     "Conditions of each HipbmmDeployment: 1 True, 0 False, -1 Unknown.",
     ["namespace", "name", "type"],

@@ -37,6 +37,8 @@ class Observed:
     notes: Mapping[str, Note] = field(default_factory=dict)
     storage_class: bool | None = None
     """Whether the claim's storage class exists; None when it was not looked for."""
+    again: float | None = None
+    """Seconds after which something that has no watch should be looked at again."""
 
     @property
     def live_pods(self) -> tuple[Pod, ...]:

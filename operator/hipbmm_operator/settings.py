@@ -80,3 +80,13 @@ def load() -> Settings:
     if settings.identity:
         return settings
     return parse({**os.environ, "HIPBMM_IDENTITY": f"{socket.gethostname()}-{os.getpid()}"})
+
+
+def described() -> str:
+    """Every setting, one per line: variable, default, meaning."""
+    rows = [(entry.metadata["env"], _shown(entry.default), entry.metadata["text"]) for entry in fields(Settings)]
+    return "".join(f"{variable:<32} {default:<24} {text}\n" for variable, default, text in rows)
+
+
+def _shown(default: object) -> str:
+    return "-" if default in ("", ()) else str(default)

@@ -42,6 +42,8 @@ class Store:
         """Keep an object. False when nothing that is kept has changed but its resourceVersion."""
         at = Key(packed.namespace, packed.name)
         before = self._objects[kind].get(at)
+        if before is not None and older(packed, before.packed):
+            return False
         self._set(kind, at, _Entry(packed, self._tick(), owner))
         return not packed.same(before.packed if before else None)
 
@@ -65,21 +67,25 @@ class Store:
         if not self._lists:
             self._gone.clear()
 
-    def replace(self, kind: Kind, objects: Iterable[tuple[Packed, Key | None]], began: int) -> list[Key | None]:
-        """Take over a complete list that was begun at `began`; owners of what it added, changed or dropped."""
+    def replace(
+        self, kind: Kind, objects: Iterable[tuple[Packed, Key | None]], began: int, namespace: str = ""
+    ) -> list[Key | None]:
+        """Take over a complete list (of one namespace, or all) begun at `began`; owners of what changed by it."""
         changed: list[Key | None] = []
         listed: set[Key] = set()
         for packed, owner in objects:
             at = Key(packed.namespace, packed.name)
             listed.add(at)
             before = self._objects[kind].get(at)
-            if self._gone.get((kind, at), 0) > began or (before is not None and before.touched > began):
+            if self._gone.get((kind, at), 0) > began:
+                continue
+            if before is not None and (before.touched > began or older(packed, before.packed)):
                 continue
             if not packed.same(before.packed if before else None):
                 changed.append(owner)
             self._set(kind, at, _Entry(packed, self._tick(), owner))
         for at, entry in list(self._objects[kind].items()):
-            if at not in listed and entry.touched <= began:
+            if namespace in ("", at.namespace) and at not in listed and entry.touched <= began:
                 self._drop(kind, at)
                 changed.append(entry.owner)
         return changed
@@ -97,10 +103,9 @@ class Store:
         """Number of objects of a kind."""
         return len(self._objects[kind])
 
-    def keys(self) -> list[Key]:
-        """All resources of ours, and those whose children are left."""
-        ours = set(self._objects[kinds.DEPLOYMENTS_OF_OURS])
-        return sorted(ours)
+    def resources(self) -> list[Key]:
+        """Keys of all resources of ours."""
+        return sorted(self._objects[kinds.DEPLOYMENTS_OF_OURS])
 
     def owned(self, owner: Key, kind: Kind) -> list[Packed]:
         """Objects of a kind that belong to a resource, by name."""
@@ -123,6 +128,13 @@ class Store:
     def _tick(self) -> int:
         self._clock += 1
         return self._clock
+
+
+def older(one: Packed, other: Packed) -> bool:
+    """Whether `one` is a former state of the same object (resourceVersions are ordered numbers)."""
+    if one.uid != other.uid or not (one.resource_version.isdigit() and other.resource_version.isdigit()):
+        return False
+    return int(one.resource_version) < int(other.resource_version)
 
 
 def owner_of(kind: Kind, body: Json) -> Key | None:

@@ -39,7 +39,7 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=rf"^{_LA
 """Name of an object in the CR's namespace."""
 Key = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 """Key of a ConfigMap or Secret."""
-RelativePath = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^/\x00][^\x00]*$")]
+RelativePath = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^/\x00][^\x00]*$")]
 """Relative path without `..` (a CEL rule next to each use refuses that)."""
 AbsolutePath = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^/[^:\x00]*$")]
 """Absolute path inside a container."""
@@ -85,5 +85,5 @@ TextMap = Annotated[
 ]
 """Annotations."""
 
-NO_PARENT = "!self.split('/').exists(part, part == '..')"
+NO_PARENT = "!self.matches('(^|/)[.][.](/|$)')"
 """CEL: a path without `..`."""

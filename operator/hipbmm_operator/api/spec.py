@@ -163,7 +163,11 @@ class Server(Model):
 class Linear(Model):
     """One linear of the model on one rank."""
 
-    n: int = Field(ge=1, le=1 << 20, description="N: weight rows, the output features of one rank.")
+    n: int = Field(
+        ge=1,
+        le=1 << 20,
+        description='N: weight rows, the outputs of one rank. Quote it, `"n": 10240`: YAML reads a bare n as false.',
+    )
     k: int = Field(ge=1, le=1 << 20, description="K: weight columns, the input features of one rank.")
     bias: bool = Field(False, description="Whether the linear has a bias.")
 

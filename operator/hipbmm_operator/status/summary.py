@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from hipbmm_operator.api.status import Phase
+from hipbmm_operator.failures import SCHEDULING_REASONS
 from hipbmm_operator.observed import Observed
 from hipbmm_operator.plan import Plan
 from hipbmm_operator.status.conditions import Finding, false, true
@@ -78,7 +79,7 @@ def _serving_phase(findings: Mapping[str, Finding]) -> Phase:
 
 def _starting_phase(progress: Finding, observed: Observed) -> Phase:
     if progress.state == "False":
-        return "Failed"
+        return "Pending" if progress.reason in SCHEDULING_REASONS else "Failed"
     if any(pod.warming for pod in observed.live_pods):
         return "Tuning"
     return "Starting" if any(pod.node for pod in observed.live_pods) else "Pending"

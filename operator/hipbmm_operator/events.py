@@ -1,0 +1,96 @@
+"""Kubernetes Events: which transitions of conditions deserve one (pure), and the sending of them."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hipbmm_operator import errors, kinds, metrics, names
+from hipbmm_operator.kube import Kube
+from hipbmm_operator.resources.owner import Owner
+
+Json = dict[str, Any]
+LOG = logging.getLogger(__name__)
+
+_MAX_MESSAGE = 1024
+_WARN = ("ConfigValid", "HardwareCompatible", "StorageReady", "Tuned", "Progressing")
+"""Conditions whose False is told; Available and Ready only repeat the cause of one of these."""
+_TELL = ("Tuned", "Ready")
+"""Conditions whose True is told."""
+_EXPECTED = frozenset({"Tuning", "Pending", "ApiUnavailable"})
+"""Reasons of False that are part of a healthy start, or of the operator's own connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One Event to send."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+    time: str
+
+
+def transitions(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[Transition]:
+    """Events for what changed between two lists of conditions, each cause once."""
+    old = {entry.get("type"): entry for entry in before}
+    found: dict[str, Transition] = {}
+    for entry in after:
+        was = old.get(entry["type"], {})
+        if was.get("status") == entry["status"] and was.get("reason") == entry["reason"]:
+            continue
+        transition = _transition(entry, was)
+        if transition is not None:
+            found.setdefault(transition.reason, transition)
+    return list(found.values())
+
+
+def _transition(entry: Mapping[str, Any], was: Mapping[str, Any]) -> Transition | None:
+    kind, status, reason = entry["type"], entry["status"], entry["reason"]
+    if status == "False" and kind in _WARN:
+        severity: Literal["Normal", "Warning"] = "Normal" if reason in _EXPECTED else "Warning"
+        return (
+            None if reason == "Pending" else Transition(severity, reason, entry["message"], entry["lastTransitionTime"])
+        )
+    recovered = was.get("status") == "False" and was.get("reason") not in _EXPECTED
+    news = kind in _TELL and was.get("status") != "True"
+    if status == "True" and (news or (recovered and kind in _WARN)):
+        return Transition("Normal", reason, entry["message"], entry["lastTransitionTime"])
+    return None
+
+
+def build(owner: Owner, transition: Transition) -> Json:
+    """The Event. Its name follows from what it says, so that the same transition is never told twice."""
+    digest = names.short_hash(f"{owner.uid}/{transition.reason}/{transition.time}", 16)
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{names.child(owner.name)}.{digest}", "namespace": owner.namespace},
+        "involvedObject": {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "name": owner.name,
+            "namespace": owner.namespace,
+            "uid": owner.uid,
+        },
+        "type": transition.type,
+        "reason": transition.reason,
+        "message": (transition.message or transition.reason)[:_MAX_MESSAGE],
+        "firstTimestamp": transition.time,
+        "lastTimestamp": transition.time,
+        "count": 1,
+        "source": {"component": names.FIELD_MANAGER},
+    }
+
+
+async def send(kube: Kube, owner: Owner, wanted: Iterable[Transition]) -> None:
+    """Send them. Events are a courtesy: one that cannot be sent is logged and forgotten."""
+    for transition in wanted:
+        try:
+            await kube.create(kinds.EVENT, build(owner, transition))
+        except errors.AlreadyExistsError:
+            continue
+        except errors.ApiError as error:
+            LOG.warning("Event %s was not sent: %s", transition.reason, error)
+        else:
+            metrics.EVENTS.labels(transition.type).inc()

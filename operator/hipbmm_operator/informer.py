@@ -1,0 +1,157 @@
+"""From watch events and lists to the store, the node book and the queue."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Iterable
+
+from hipbmm_operator import errors, kinds, metrics, names
+from hipbmm_operator.handlers import Json
+from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kube import Kube
+from hipbmm_operator.nodes import NodeBook
+from hipbmm_operator.prune import prune
+from hipbmm_operator.queue import Queue
+from hipbmm_operator.settings import Settings
+from hipbmm_operator.store import Key, Store, owner_of
+
+LOG = logging.getLogger(__name__)
+
+WATCHED = (
+    kinds.DEPLOYMENTS_OF_OURS,
+    kinds.DEPLOYMENT,
+    kinds.SERVICE,
+    kinds.CLAIM,
+    kinds.CONTROLLER_REVISION,
+    kinds.BUDGET,
+    kinds.POD,
+    kinds.NODE,
+)
+
+_NODE_SECONDS = 1.0
+"""Changes of nodes come in groups: resources are looked at once for all of them."""
+_SPREAD = 0.1
+
+
+class Informer:
+    """Keeps store and node book true, and asks for reconciles of what changed."""
+
+    def __init__(self, kube: Kube, store: Store, nodes: NodeBook, queue: Queue, settings: Settings) -> None:
+        self._kube = kube
+        self._store = store
+        self._nodes = nodes
+        self._queue = queue
+        self._settings = settings
+
+    def take(self, kind: Kind, event: str | None, body: Json) -> None:
+        """One watch event."""
+        metrics.WATCH_EVENTS.labels(kind.plural).inc()
+        if kind == kinds.NODE:
+            self._take_node(event, body)
+            return
+        metadata = body.get("metadata") or {}
+        owner = owner_of(kind, body)
+        if event == "DELETED":
+            namespace, name = str(metadata.get("namespace", "")), str(metadata.get("name", ""))
+            self._store.remove(kind, namespace, name, str(metadata.get("uid", "")))
+        elif not self._store.put(kind, prune(kind, body), owner):
+            return
+        if owner is not None:
+            self._queue.add(owner)
+
+    def saw(self, kind: Kind, body: Json) -> None:
+        """An object as the API server answered to a write of ours: known already when its event comes."""
+        self._store.put(kind, prune(kind, body), owner_of(kind, body))
+
+    async def resync(self) -> None:
+        """List everything, drop what is gone, and look at every resource again. Raises ApiError."""
+        changed: set[Key | None] = set()
+        for kind in WATCHED:
+            if kind == kinds.NODE:
+                await self._list_nodes()
+                continue
+            for namespace in self._settings.namespaces or ("",):
+                changed |= set(await self._list(kind, namespace))
+            metrics.OBJECTS.labels(kind.plural).set(self._store.count(kind))
+        metrics.OBJECTS.labels(kinds.NODE.plural).set(self._nodes.count())
+        for key in changed - {None}:
+            if key is not None:
+                self._queue.add(key)
+        self._look_at_all(self._settings.resync_seconds * _SPREAD)
+
+    async def resync_forever(self) -> None:
+        """Resync at the settings' interval, jittered; a failure is tried again soon."""
+        while True:
+            share = random.uniform(0.9, 1.1)  # noqa: S311  # spreads load, is no secret
+            await asyncio.sleep(self._settings.resync_seconds * share)
+            await self.resync_until_done()
+
+    async def resync_until_done(self) -> None:
+        """Resync; retried until it succeeds."""
+        pause = 1.0
+        while True:
+            try:
+                await self.resync()
+            except errors.ApiError as error:
+                LOG.warning("Resync failed: %s", error)
+                await asyncio.sleep((error.retry_after or 0) + random.uniform(0.1, pause))  # noqa: S311  # jitter
+                pause = min(30.0, pause * 2)
+            else:
+                return
+
+    def _look_at_all(self, within: float) -> None:
+        for key in self._store.resources():
+            self._queue.add(key, random.uniform(0.001, within))  # noqa: S311  # spreads load, is no secret
+
+    def _take_node(self, event: str | None, body: Json) -> None:
+        name = str((body.get("metadata") or {}).get("name", ""))
+        changed = self._nodes.remove(name) if event == "DELETED" else self._nodes.put(body, time.monotonic())
+        if changed:
+            self._ask_all()
+
+    def _ask_all(self) -> None:
+        for key in self._store.resources():
+            self._queue.add(key, _NODE_SECONDS)
+
+    async def _list(self, kind: Kind, namespace: str) -> Iterable[Key | None]:
+        selector = "" if kind == kinds.DEPLOYMENTS_OF_OURS else names.MANAGED_SELECTOR
+        began = self._store.begin()
+        try:
+            objects = []
+            async for page in self._kube.pages(kind, namespace, selector, self._settings.page_size):
+                objects += [(prune(kind, body), owner_of(kind, body)) for body in page.items]
+            return self._store.replace(kind, objects, began, namespace)
+        finally:
+            self._store.end()
+
+    async def nodes_readable(self) -> bool:
+        """Whether nodes may be read; retried until the API server answers."""
+        while True:
+            try:
+                async for _ in self._kube.pages(kinds.NODE, size=1):
+                    break
+            except errors.ForbiddenError:
+                self._nodes.readable = False
+                return False
+            except errors.ApiError as error:
+                LOG.warning("The API server does not answer: %s", error)
+                await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311  # jitter
+            else:
+                return True
+
+    async def _list_nodes(self) -> None:
+        """Nodes are optional: an operator of single namespaces may not be allowed to read them."""
+        began, found, changed = self._nodes.begin(), set(), False
+        try:
+            async for page in self._kube.pages(kinds.NODE, size=self._settings.page_size):
+                for body in page.items:
+                    found.add(str(body["metadata"]["name"]))
+                    changed |= self._nodes.put(body, time.monotonic())
+        except errors.ForbiddenError:
+            self._nodes.readable = False
+            return
+        self._nodes.readable = True
+        gone = self._nodes.keep_only(found, began)
+        if changed or gone or self._nodes.refresh(time.monotonic()):
+            self._ask_all()

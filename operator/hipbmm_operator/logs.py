@@ -1,0 +1,59 @@
+"""Logs: one JSON object per line, with the resource and the reconcile that a line is about. Never a secret."""
+
+import json
+import logging
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import TextIO
+
+from hipbmm_operator.store import Key
+
+OBJECT: ContextVar[tuple[Key, str] | None] = ContextVar("object", default=None)
+"""The resource that is being reconciled, and an id of this reconcile."""
+
+_QUIET = {
+    # Errors of kopf's watches reach us as exceptions and are told once, in one line.
+    "kopf": logging.CRITICAL,
+    "aiohttp.access": logging.ERROR,
+    "asyncio": logging.WARNING,
+}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as JSON; control characters in names cannot forge a line."""
+        entry: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        about = OBJECT.get()
+        if about is not None:
+            entry["object"] = {"namespace": about[0].namespace, "name": about[0].name}
+            entry["reconcile"] = about[1]
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry)
+
+
+class TextFormatter(logging.Formatter):
+    """One line for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record with the resource in front."""
+        about = OBJECT.get()
+        where = f"{about[0].namespace}/{about[0].name}: " if about else ""
+        text = f"{record.levelname:<7} {where}{record.getMessage()}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def configure(level: str, form: str, stream: TextIO) -> None:
+    """Send all logs to one stream."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    for name, quiet in _QUIET.items():
+        logging.getLogger(name).setLevel(quiet)

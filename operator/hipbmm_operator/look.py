@@ -1,0 +1,163 @@
+"""What has to be read besides the watched objects, only while something is on its way or wrong; nothing at rest."""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from hipbmm_operator import contract, errors, kinds
+from hipbmm_operator.kube import Kube
+from hipbmm_operator.observed import Note
+from hipbmm_operator.pods import Pod, moment
+
+Json = dict[str, Any]
+LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_LOG_LINES = 20
+_STUCK = timedelta(seconds=20)
+_NOTE_SECONDS = 10.0
+_TELLING = frozenset(
+    {
+        "FailedMount",
+        "FailedAttachVolume",
+        "FailedMapVolume",
+        "FailedCreatePodSandBox",
+        "FailedCreatePodContainer",
+        "ProvisioningFailed",
+        "WaitForFirstConsumer",
+        "FailedBinding",
+    }
+)
+_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was read for one resource, and when to look again."""
+
+    progress: contract.Progress | None = None
+    notes: dict[str, Note] = field(default_factory=dict)
+    storage_class: bool | None = None
+    again: float | None = None
+
+
+@dataclass(slots=True)
+class _Memory:
+    at: float
+    value: Any
+
+
+class Look:
+    """Reads logs and Events, no more often than it must."""
+
+    def __init__(self, kube: Kube, progress_seconds: float, clock: Callable[[], float]) -> None:
+        self._kube = kube
+        self._progress_seconds = progress_seconds
+        self._clock = clock
+        self._memory: dict[tuple[str, str], _Memory] = {}
+
+    async def at(self, namespace: str, pods: Iterable[Pod], claim: Json | None, now: datetime) -> Seen:
+        """Progress of the first pod that is warm, and Events about pods and a claim that are stuck."""
+        warming = sorted((pod for pod in pods if pod.warming), key=lambda pod: pod.name)
+        again: list[float] = []
+        progress = None
+        if warming:
+            progress = await self._progress(warming[0])
+            again.append(self._progress_seconds)
+        notes: dict[str, Note] = {}
+        for pod in pods:
+            if _waits(pod):
+                again.append(_NOTE_SECONDS)
+                await self._note(notes, namespace, pod.uid, _age(pod.created, now))
+        pending = claim is not None and (claim.get("status") or {}).get("phase") == "Pending"
+        storage_class = None
+        if claim is not None and pending:
+            again.append(_NOTE_SECONDS)
+            metadata = claim.get("metadata") or {}
+            storage_class = await self._storage_class(claim)
+            await self._note(
+                notes, namespace, str(metadata.get("uid")), _age(moment(metadata.get("creationTimestamp")), now)
+            )
+        return Seen(progress, notes, storage_class, min(again, default=None))
+
+    def forget(self, uids: Iterable[str]) -> None:
+        """Keep only what is known of these objects' contemporaries: drop these."""
+        gone = set(uids)
+        self._memory = {key: memory for key, memory in self._memory.items() if key[1] not in gone}
+
+    async def _progress(self, pod: Pod) -> contract.Progress | None:
+        async def read() -> contract.Progress | None:
+            text = await self._kube.log(pod.namespace, pod.name, contract.WARM, _LOG_LINES)
+            return contract.parse_progress(text)
+
+        return await self._remembered("progress", pod.uid, self._progress_seconds * 0.9, read)
+
+    async def _note(self, notes: dict[str, Note], namespace: str, uid: str, age: timedelta) -> None:
+        if age < _STUCK:
+            return
+
+        async def read() -> Note | None:
+            return telling(await self._kube.events(namespace, uid))
+
+        note = await self._remembered("note", uid, _NOTE_SECONDS * 0.9, read)
+        if note is not None:
+            notes[uid] = note
+
+    async def _storage_class(self, claim: Json) -> bool | None:
+        """Whether the claim's class exists, or a default one when it names none; None when that may not be read."""
+        name = (claim.get("spec") or {}).get("storageClassName")
+        if name == "":
+            return None
+
+        async def read() -> bool:
+            if not name:
+                pages = [page async for page in self._kube.pages(kinds.STORAGE_CLASS)]
+                return any(_is_default(body) for page in pages for body in page.items)
+            try:
+                await self._kube.get(kinds.STORAGE_CLASS, "", str(name))
+            except errors.NotFoundError:
+                return False
+            return True
+
+        return await self._remembered("class", str(claim["metadata"]["uid"]), _NOTE_SECONDS * 0.9, read)
+
+    async def _remembered(self, what: str, uid: str, seconds: float, read: Callable[[], Awaitable[T]]) -> T | None:
+        """The answer of `read`, at most so old. What cannot be read now is unknown, or as it was."""
+        memory = self._memory.get((what, uid))
+        if memory is not None and self._clock() - memory.at < seconds:
+            known: T | None = memory.value
+            return known
+        value: T | None = memory.value if memory else None
+        try:
+            value = await read()
+        except errors.ApiError as error:
+            LOG.debug("Could not read %s of %s: %s", what, uid, error)
+        self._memory[what, uid] = _Memory(self._clock(), value)
+        return value
+
+
+def telling(events: Iterable[Json]) -> Note | None:
+    """The newest Event that tells why something is stuck."""
+    found = [event for event in events if event.get("reason") in _TELLING]
+    newest = max(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), default=None)
+    return Note(str(newest["reason"]), str(newest.get("message", ""))[:1000]) if newest else None
+
+
+def _waits(pod: Pod) -> bool:
+    """Scheduled, but no container of it has ever run and none says why."""
+    if not pod.live or not pod.node or pod.ready:
+        return False
+    containers = pod.containers.values()
+    untouched = all(not (c.running or c.ended or c.last or c.restarts) for c in containers)
+    return untouched and all(c.waiting in ("", "PodInitializing", "ContainerCreating") for c in containers)
+
+
+def _age(since: datetime | None, now: datetime) -> timedelta:
+    return now - since if since is not None else timedelta(0)
+
+
+def _is_default(body: Json) -> bool:
+    annotations = (body.get("metadata") or {}).get("annotations") or {}
+    return bool(annotations.get(_DEFAULT_CLASS) == "true")

@@ -1,0 +1,196 @@
+"""One reconcile of one resource: observe, parse, validate, plan, apply, status. Nothing else happens here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from hipbmm_operator import errors, gpu, kinds, names, pods, revision, server_args
+from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.apply import Applier
+from hipbmm_operator.detect import HardwareSummary
+from hipbmm_operator.gauges import export, withdraw
+from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kube import Json, Kube
+from hipbmm_operator.look import Look
+from hipbmm_operator.nodes import NodeBook
+from hipbmm_operator.observed import Observed, owned_by
+from hipbmm_operator.plan import Plan, plan
+from hipbmm_operator.resource import Resource, parse, parse_spec
+from hipbmm_operator.resources import claim
+from hipbmm_operator.resources.pod import Payload
+from hipbmm_operator.scribe import Scribe
+from hipbmm_operator.status.builder import Situation, build
+from hipbmm_operator.store import Key, Store
+from hipbmm_operator.trouble import Trouble
+from hipbmm_operator.validate import Problem, check
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a reconcile went: look again after so long; retry with backoff when something was not done."""
+
+    again: float | None = None
+    retry: bool = False
+    retry_after: float | None = None
+
+
+class Reconciler:
+    """Brings one resource at a time to where its spec wants it."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        store: Store,
+        nodes: NodeBook,
+        payload: Payload,
+        look: Look,
+        scribe: Scribe,
+        applier: Applier,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._kube = kube
+        self._store = store
+        self._nodes = nodes
+        self._payload = payload
+        self._look = look
+        self._scribe = scribe
+        self._applier = applier
+        self._now = now
+        self._known: dict[Key, str] = {}
+
+    async def __call__(self, key: Key) -> Outcome:
+        """Reconcile; raises ApiError when it could not."""
+        packed = self._store.get(kinds.DEPLOYMENTS_OF_OURS, *key)
+        if packed is None:
+            self._forget(key)
+            return Outcome()
+        resource = parse(packed.body())
+        self._known[key] = resource.owner.uid
+        if resource.deleting:
+            return Outcome()
+        try:
+            return await self._bring(key, resource)
+        except errors.NotFoundError:
+            # The resource is gone, and the event that says so was lost or is late.
+            self._store.remove(kinds.DEPLOYMENTS_OF_OURS, *key, resource.owner.uid)
+            self._forget(key)
+            return Outcome()
+
+    async def _bring(self, key: Key, resource: Resource) -> Outcome:
+        spec = parse_spec(resource.raw_spec)
+        if isinstance(spec, str):
+            problems: tuple[Problem, ...] = (Problem("InvalidSpec", spec, fatal=True),)
+            return await self._refuse(
+                Situation(resource, None, problems, await self._observe(key, resource, None), None)
+            )
+        command = server_args.resolve(spec)
+        problems = tuple(check(spec, command))
+        observed = await self._observe(key, resource, spec)
+        if any(problem.fatal for problem in problems):
+            return await self._refuse(Situation(resource, spec, problems, observed, None))
+        planned = plan(resource, spec, command, observed, self._payload, self._now())
+        situation = Situation(resource, spec, problems, observed, planned)
+        if not resource.raw_status:
+            # Written before anything is made: it shows the resource as seen, and proves that it still exists.
+            await self._write(situation)
+        elif _makes_something(planned, observed):
+            await self._verify(resource)
+        troubles = await self._applier.run(resource.owner, planned, _live(observed))
+        await self._write(replace(situation, resource=self._latest(key, resource), troubles=tuple(troubles)))
+        return _outcome(planned, observed, troubles)
+
+    async def _refuse(self, situation: Situation) -> Outcome:
+        """A spec that cannot be used: the children stay as they are until its generation changes."""
+        await self._write(situation)
+        return Outcome(again=situation.observed.again)
+
+    async def _observe(self, key: Key, resource: Resource, spec: Spec | None) -> Observed:
+        parsed = tuple(pods.parse(packed.body()) for packed in self._store.owned(key, kinds.POD))
+        bodies = [packed.body() for packed in self._store.owned(key, kinds.CONTROLLER_REVISION)]
+        stored = [revision.parse(body) for body in bodies if owned_by(body, resource.owner)]
+        claim_body = await self._claim(resource, spec) if spec else None
+        seen = await self._look.at(key.namespace, parsed, claim_body, self._now())
+        return Observed(
+            deployment=self._child(key, kinds.DEPLOYMENT),
+            service=self._child(key, kinds.SERVICE),
+            budget=self._child(key, kinds.BUDGET),
+            claim=claim_body,
+            revisions=tuple(found for found in stored if found is not None),
+            pods=parsed,
+            hardware=self._hardware(spec) if spec else None,
+            progress=seen.progress,
+            notes=seen.notes,
+            storage_class=seen.storage_class,
+            again=seen.again,
+        )
+
+    def _child(self, key: Key, kind: Kind) -> Json | None:
+        packed = self._store.get(kind, key.namespace, names.child(key.name))
+        return packed.body() if packed else None
+
+    async def _claim(self, resource: Resource, spec: Spec) -> Json | None:
+        """The store's claim. One that somebody else made is not watched, so it is read."""
+        name = claim.name(resource.owner.name, spec.cache.pvc)
+        if name is None:
+            return None
+        packed = self._store.get(kinds.CLAIM, resource.owner.namespace, name)
+        if packed is not None:
+            return packed.body()
+        if spec.cache.pvc.claim_name is None:
+            return None
+        try:
+            return await self._kube.get(kinds.CLAIM, resource.owner.namespace, name)
+        except errors.NotFoundError:
+            return None
+
+    def _hardware(self, spec: Spec) -> HardwareSummary | None:
+        users = spec.pod_template.spec.tolerations or []
+        tolerations = [entry.model_dump(by_alias=True, exclude_none=True) for entry in users]
+        tolerations += gpu.tolerations(spec.gpu.tolerations)
+        return self._nodes.summary(spec, tolerations, server_args.resolve(spec).gpus)
+
+    async def _write(self, situation: Situation) -> None:
+        status = build(situation, self._now())
+        await self._scribe.write(situation.resource, status)
+        export(Key(situation.resource.owner.namespace, situation.resource.owner.name), status)
+
+    def _latest(self, key: Key, resource: Resource) -> Resource:
+        """The resource with the status that was just written."""
+        packed = self._store.get(kinds.DEPLOYMENTS_OF_OURS, *key)
+        if packed is None or packed.uid != resource.owner.uid:
+            return resource
+        return replace(resource, raw_status=parse(packed.body()).raw_status)
+
+    async def _verify(self, resource: Resource) -> None:
+        """Something is about to be made for a resource seen long ago: it must still exist. Raises NotFoundError."""
+        owner = resource.owner
+        live = await self._kube.get(kinds.DEPLOYMENTS_OF_OURS, owner.namespace, owner.name)
+        metadata = live.get("metadata") or {}
+        if metadata.get("uid") != owner.uid or metadata.get("deletionTimestamp"):
+            raise errors.NotFoundError(404, "NotFound", f"{names.KIND} {owner.name} has been deleted")
+
+    def _forget(self, key: Key) -> None:
+        uid = self._known.pop(key, None)
+        if uid is not None:
+            self._scribe.forget(uid)
+            self._applier.forget(uid)
+            withdraw(key)
+
+
+def _live(observed: Observed) -> dict[Kind, Json | None]:
+    return {kinds.DEPLOYMENT: observed.deployment, kinds.SERVICE: observed.service, kinds.BUDGET: observed.budget}
+
+
+def _makes_something(planned: Plan, observed: Observed) -> bool:
+    """Whether the plan makes an object that is not there."""
+    live = _live(observed)
+    return any(
+        step.mode == "create" or (step.mode == "apply" and live.get(step.kind) is None) for step in planned.steps
+    )
+
+
+def _outcome(planned: Plan, observed: Observed, troubles: list[Trouble]) -> Outcome:
+    waits = [seconds for seconds in (planned.requeue_after, observed.again) if seconds is not None]
+    retries = [trouble for trouble in troubles if trouble.retry]
+    afters = [trouble.retry_after for trouble in retries if trouble.retry_after is not None]
+    return Outcome(again=min(waits, default=None), retry=bool(retries), retry_after=max(afters, default=None))

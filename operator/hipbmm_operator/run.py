@@ -1,0 +1,162 @@
+"""The process: connects, watches, takes the Lease, works, and ends in good order."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from hipbmm_operator import __version__, metrics
+from hipbmm_operator.apply import Applier
+from hipbmm_operator.http import HttpServer
+from hipbmm_operator.informer import WATCHED, Informer
+from hipbmm_operator.kinds import NODE, Kind
+from hipbmm_operator.kube import Kube
+from hipbmm_operator.leader import Leader
+from hipbmm_operator.look import Look
+from hipbmm_operator.nodes import NodeBook
+from hipbmm_operator.queue import Backoff, Queue
+from hipbmm_operator.reconcile import Reconciler
+from hipbmm_operator.resources.pod import Payload
+from hipbmm_operator.scribe import Scribe
+from hipbmm_operator.settings import Settings
+from hipbmm_operator.store import Store
+from hipbmm_operator.watches import Watches
+from hipbmm_operator.workers import Workers
+
+LOG = logging.getLogger(__name__)
+Json = dict[str, Any]
+
+_STALE_SLACK_SECONDS = 60.0
+_API_SECONDS = 30.0
+_OLDEST_SECONDS = 600.0
+_STOP_SECONDS = 15.0
+
+
+class Operator:
+    """All parts, wired."""
+
+    def __init__(self, settings: Settings, kube: Kube) -> None:
+        self._settings = settings
+        self._kube = kube
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._primed = False
+        self._resync: asyncio.Task[None] | None = None
+        backoff = Backoff(settings.backoff_seconds, settings.backoff_max_seconds, random.random)
+        self._queue = Queue(backoff, time.monotonic)
+        self._nodes = NodeBook()
+        self._informer = Informer(kube, store := Store(), self._nodes, self._queue, settings)
+        self._leader = Leader(kube, settings)
+        kube.may_write = self._leader.may_write
+        reconcile = Reconciler(
+            kube=kube,
+            store=store,
+            nodes=self._nodes,
+            payload=Payload(settings.payload_image, settings.payload_pull_policy),
+            look=Look(kube, settings.progress_seconds, time.monotonic),
+            scribe=Scribe(kube, self._informer.saw),
+            applier=Applier(kube, self._informer.saw),
+            now=lambda: datetime.now(UTC),
+        )
+        self._workers = Workers(self._queue, reconcile, self._leader.wait)
+        self._watches: Watches | None = None
+        self._http = HttpServer(self._health, self._ready, self._measure)
+
+    async def run(self) -> int:
+        """Run until a signal; the exit code."""
+        for name in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(name, self._stop.set)
+        metrics.INFO.labels(__version__).set(1)
+        await self._http.start(self._settings.http_port)
+        work = asyncio.create_task(self._work())
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        failed = work.done()
+        if failed and not work.cancelled() and (error := work.exception()) is not None:
+            LOG.error("The operator ends with an error", exc_info=error)
+        await self._end([work, stop])
+        return int(failed)
+
+    async def _work(self) -> None:
+        """Watch first, then list: what is deleted while the list is read is seen by the watch."""
+        watching = asyncio.Event()
+        self._watches = Watches(
+            self._settings,
+            await self._kinds(),
+            self._deliver,
+            completed=lambda: self._soon(watching.set),
+            restarted=lambda: self._soon(self._restarted),
+        )
+        self._watches.start()
+        await watching.wait()
+        await self._informer.resync_until_done()
+        self._primed = True
+        LOG.info("Watches and lists are complete")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._leader.run())
+            group.create_task(self._informer.resync_forever())
+            for _ in range(max(1, self._settings.workers)):
+                group.create_task(self._workers.run())
+
+    async def _kinds(self) -> list[Kind]:
+        """Kinds to watch. Nodes only when they may be read: an operator of single namespaces can do without."""
+        readable = await self._informer.nodes_readable()
+        return [kind for kind in WATCHED if kind != NODE or readable]
+
+    async def _end(self, tasks: list[asyncio.Task[Any]]) -> None:
+        LOG.info("Stops")
+        await self._workers.stop(_STOP_SECONDS)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._leader.release()
+        if self._watches is not None:
+            await asyncio.to_thread(self._watches.stop, _STOP_SECONDS)
+        await self._http.close()
+        await self._kube.close()
+
+    def _deliver(self, kind: Kind, event: str | None, body: Json) -> None:
+        """From the watching thread to this one."""
+        self._soon(lambda: self._informer.take(kind, event, body))
+
+    def _soon(self, call: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: this process ends
+            self._loop.call_soon_threadsafe(call)
+
+    def _restarted(self) -> None:
+        """The watches start anew: what happened in between is found by a list."""
+        self._resync = asyncio.create_task(self._informer.resync_until_done())
+
+    def _health(self) -> str | None:
+        """Alive: the watches are answered while the API server is, and no resource waits for ever."""
+        watches = self._watches
+        if watches is None:
+            return None
+        if not watches.alive():
+            return "the watching thread has ended"
+        now = time.monotonic()
+        silent = watches.activity.silent(now)
+        reachable = self._primed and now - self._leader.answered < _API_SECONDS
+        if reachable and silent > self._settings.watch_seconds + _STALE_SLACK_SECONDS:
+            return f"a watch has not been answered for {silent:.0f} s"
+        if self._leader.may_write() and self._queue.oldest() > _OLDEST_SECONDS:
+            return f"a resource has waited for {self._queue.oldest():.0f} s"
+        return None
+
+    def _ready(self) -> str | None:
+        return None if self._primed else "the first list is not complete"
+
+    def _measure(self) -> None:
+        metrics.QUEUE_DEPTH.set(self._queue.depth())
+        metrics.QUEUE_AGE.set(self._queue.oldest())
+
+
+async def run(settings: Settings) -> int:
+    """Run the operator; the exit code."""
+    kube = await Kube.connect(settings.kubeconfig, settings.request_seconds)
+    return await Operator(settings, kube).run()

@@ -1,0 +1,187 @@
+"""kopf in a thread of its own: it cancels all tasks of its event loop when it ends, and it ends on an error of a watch.
+
+Here it is started again, with growing and jittered pauses, while queue and workers go on in the main thread's loop.
+"""
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import aiohttp
+import kopf
+
+from hipbmm_operator import handlers, metrics, names
+from hipbmm_operator.handlers import Deliver
+from hipbmm_operator.kinds import DEPLOYMENTS_OF_OURS, Kind
+from hipbmm_operator.kube import Kube, open_session
+from hipbmm_operator.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 30.0
+_CONNECT_SECONDS = 10.0
+_REQUEST_SECONDS = 30.0
+
+
+class Backoffs:
+    """Endless pauses with full jitter: a watch never gives up, whatever the API server does."""
+
+    def __iter__(self) -> Iterator[float]:
+        ceiling = _FIRST_PAUSE_SECONDS
+        while True:
+            yield random.uniform(0.1, ceiling)  # noqa: S311  # spreads load, is no secret
+            ceiling = min(_LONGEST_PAUSE_SECONDS, ceiling * 2)
+
+
+@dataclass(slots=True)
+class Activity:
+    """When the API server last answered the watch of each kind; written by the watching thread, read by others."""
+
+    kinds: tuple[Kind, ...]
+    completed: Callable[[], None]
+    """Called once, when each kind is being watched."""
+    since: float = field(default_factory=time.monotonic)
+    answered: dict[Kind, float] = field(default_factory=dict)
+
+    def answer(self, path: str) -> None:
+        """A watch request on this path was answered."""
+        for kind in self.kinds:
+            if path.endswith(f"/{kind.plural}") and f"/{kind.version}/" in path:
+                was_complete = self.complete()
+                self.answered[kind] = time.monotonic()
+                if self.complete() and not was_complete:
+                    self.completed()
+                metrics.WATCH_LAST.labels(kind.plural).set(time.time())
+
+    def silent(self, now: float) -> float:
+        """Seconds since the answer to the watch that was answered longest ago."""
+        return max(now - self.answered.get(kind, self.since) for kind in self.kinds)
+
+    def complete(self) -> bool:
+        """Whether each kind is being watched."""
+        return all(kind in self.answered for kind in self.kinds)
+
+
+class Watches:
+    """The watching thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        kinds: Iterable[Kind],
+        deliver: Deliver,
+        completed: Callable[[], None],
+        restarted: Callable[[], None],
+    ) -> None:
+        self.activity = Activity(tuple(kinds), completed)
+        self._settings = settings
+        self._deliver = deliver
+        self._restarted = restarted
+        self._thread = threading.Thread(target=self._run, name="watches", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+
+    def start(self) -> None:
+        """Start watching."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Stop watching; waits at most so long."""
+        if self._loop is not None and self._stop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(seconds)
+
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        asyncio.run(self._forever())
+
+    async def _forever(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        pauses = iter(Backoffs())
+        while not self._stop.is_set():
+            started = time.monotonic()
+            try:
+                await self._served()
+                await self._once(self._stop)
+            except Exception as error:  # kopf ends with whatever a watch met; none of it may end us
+                LOG.warning("Watches are started again after an error: %s: %.500s", type(error).__name__, error)
+                LOG.debug("The error of the watches", exc_info=error)
+            if self._stop.is_set():
+                return
+            metrics.WATCH_RESTARTS.inc()
+            if time.monotonic() - started > _LONGEST_PAUSE_SECONDS:
+                pauses = iter(Backoffs())
+            await self._pause(next(pauses))
+            self._restarted()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stop.wait() if self._stop else asyncio.sleep(seconds), seconds)
+        except TimeoutError:
+            return
+
+    async def _served(self) -> None:
+        """Wait until the API server knows our kind: kopf does not look again for one that was not there."""
+        kube = await Kube.connect(self._settings.kubeconfig, self._settings.request_seconds)
+        try:
+            async for _ in kube.pages(DEPLOYMENTS_OF_OURS, next(iter(self._settings.namespaces), ""), size=1):
+                return
+        finally:
+            await kube.close()
+
+    async def _once(self, stop: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+        handlers.register(registry, self.activity.kinds, self._login, self._deliver)
+        namespaces = self._settings.namespaces
+        await kopf.operator(
+            registry=registry,
+            settings=operator_settings(self._settings, self.activity.kinds),
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            standalone=True,
+            stop_flag=stop,
+        )
+
+    async def _login(self) -> kopf.AiohttpSession:
+        session, server = await open_session(self._settings.kubeconfig, [self._trace()])
+        return kopf.AiohttpSession(aiohttp_session=session, server=server, default_namespace=self._settings.namespace)
+
+    def _trace(self) -> aiohttp.TraceConfig:
+        trace = aiohttp.TraceConfig()
+
+        async def answered(_session: object, _context: object, params: aiohttp.TraceRequestEndParams) -> None:
+            if params.response.status == 200 and params.url.query.get("watch"):  # noqa: PLR2004  # HTTP OK
+                self.activity.answer(params.url.path)
+
+        trace.on_request_end.append(answered)
+        return trace
+
+
+def operator_settings(settings: Settings, kinds: Iterable[Kind]) -> kopf.OperatorSettings:
+    """kopf, told to watch and to leave everything else alone."""
+    out = kopf.OperatorSettings()
+    out.posting.enabled = False
+    out.scanning.disabled = True
+    out.peering.standalone = True
+    out.process.ultimate_exiting_timeout = None
+    # A name of our own even though none is used: kopf operators with the default name remove each other's.
+    out.persistence.finalizer = f"{names.GROUP}/finalizer"
+    # The API server parses whole seconds only.
+    out.watching.server_timeout = int(settings.watch_seconds)
+    out.watching.connect_timeout = _CONNECT_SECONDS
+    out.watching.chunk_size = settings.page_size
+    out.networking.request_timeout = _REQUEST_SECONDS
+    out.networking.connect_timeout = _CONNECT_SECONDS
+    out.networking.error_backoffs = Backoffs()
+    for kind in kinds:
+        if kind.group != names.GROUP and kind.namespaced:
+            out.watching.label_selectors[kind.group, kind.version, kind.plural] = names.MANAGED_SELECTOR
+    return out
