@@ -5,6 +5,7 @@ kind of label is only consulted where the stronger kinds are missing, as in dete
 cannot be used in an affinity: for nodes that nothing else identifies there is the label ``hipbmm.io/gpu-product``.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -16,6 +17,7 @@ from hipbmm_operator.detect.keys import (
     NFD_MI300X_LABEL,
     NFD_PREFIX,
     OVERRIDE_LABEL,
+    PARTITION_KEYS,
 )
 from hipbmm_operator.detect.partitions import GPU_RESOURCE, MODES, SPX
 from hipbmm_operator.detect.products import PRODUCT_NAMES, PRODUCTS, Product, product_named
@@ -26,10 +28,8 @@ _UNITS: Final = "amd.com/gpu.cu-count"
 _BETA_UNITS: Final = "beta.amd.com/gpu.cu-count"
 _NAME: Final = "amd.com/gpu.product-name"
 _MODE: Final = "amd.com/gpu.mode"
-_PARTITION_KEYS: Final = ("amd.com/gpu.compute-memory-partition", "amd.com/compute-memory-partition")
 # Class 1200, "processing accelerators", or the vendor,device recipe of the gpu-operator's OpenShift page.
 _NFD_FORMS: Final = ("pci-1200_1002_{}.present", "pci-1002_{}.present")
-_PROFILES: Final = [f"{mode.lower()}_nps{nps}" for mode in MODES if mode != SPX for nps in (1, 2, 4, 8)]
 
 # Marketing names and cloud names as far as they are known; facts with sources in docs/detection.md.
 _MARKETING: Final[Mapping[str, tuple[str, ...]]] = {
@@ -144,42 +144,49 @@ def _missing(*keys: str) -> list[Requirement]:
 
 
 def _term(*requirements: Requirement) -> Term:
-    return {"matchExpressions": list(requirements)}
+    """A term of its own copies: callers may change one without another one changing."""
+    return {"matchExpressions": [copy.deepcopy(requirement) for requirement in requirements]}
 
 
 def _terms(products: Sequence[Product], *, whole: bool) -> list[Term]:
     ids = [device_id for product in products for device_id in product.ids]
-    usable = [_not_in(_MODE, ["pf-passthrough", "vf-passthrough"])]
-    beta_usable = usable
-    if whole:
-        parts = [str(units) for units in sorted(set().union(*map(_parts, products)))]
-        profiles = [_not_in(key, _PROFILES) for key in _PARTITION_KEYS]
-        usable = [*usable, *profiles, _not_in(_UNITS, parts)]
-        beta_usable = [*beta_usable, *profiles, _not_in(_BETA_UNITS, parts)]
     names = [product.name for product in products]
-    unlabelled = _missing(_ID, _BETA_ID)
+    container = _not_in(_MODE, ["pf-passthrough", "vf-passthrough"])
+    # Where no labeller runs, nothing tells partitions apart, so only the terms on its labels exclude them.
+    plain, beta = _unpartitioned(products) if whole else ([], [])
+    unlabelled = [*_missing(_ID, _BETA_ID), container]
     return [
-        _term(_in(OVERRIDE_LABEL, names), *usable),
-        _term(_in(_ID, ids), *usable),
-        _term(_in(_BETA_ID, ids), *_missing(_ID), *beta_usable),
-        *(_term(_exists(f"{_BETA_ID}.{device_id}"), *unlabelled, *beta_usable) for device_id in ids),
+        _term(_in(OVERRIDE_LABEL, names), container, *plain),
+        _term(_in(_ID, ids), container, *plain),
+        _term(_in(_BETA_ID, ids), *_missing(_ID), container, *beta),
+        *(_term(_exists(f"{_BETA_ID}.{device_id}"), *unlabelled, *beta) for device_id in ids),
         *(_term(_in(NFD_PREFIX + form.format(found), ["true"]), *unlabelled) for form in _NFD_FORMS for found in ids),
-        *_named_terms(names, usable),
+        *_named_terms(names, unlabelled, plain),
     ]
 
 
-def _named_terms(names: Sequence[str], usable: Sequence[Requirement]) -> list[Term]:
+def _unpartitioned(products: Sequence[Product]) -> tuple[list[Requirement], list[Requirement]]:
+    """What keeps partitioned GPUs out, by the labeller's labels and by its beta labels, which have no partition key."""
+    parts = [str(units) for units in sorted(set().union(*map(_parts, products)))]
+    modes = [mode for mode in MODES if mode != SPX and any(mode in product.modes for product in products)]
+    profiles = [f"{mode.lower()}_nps{nps}" for mode in modes for nps in (1, 2, 4, 8)]
+    plain = [*(_not_in(key, profiles) for key in PARTITION_KEYS), _not_in(_UNITS, parts)]
+    return plain, [_not_in(_BETA_UNITS, parts)]
+
+
+def _named_terms(
+    names: Sequence[str], unlabelled: Sequence[Requirement], unpartitioned: Sequence[Requirement]
+) -> list[Term]:
     """Terms on names, for nodes that no device id is known of."""
-    unlabelled = _missing(_ID, _BETA_ID)
-    terms = [_term(_exists(AIM_PREFIX + name), *unlabelled, *usable) for name in names]
+    terms = [_term(_exists(AIM_PREFIX + name), *unlabelled) for name in names]
     if "MI300X" in names:
-        terms.append(_term(_in(NFD_MI300X_LABEL, ["true"]), *unlabelled, *usable))
+        terms.append(_term(_in(NFD_MI300X_LABEL, ["true"]), *unlabelled))
     marketing = [f"AMD_Instinct_{written}" for name in names for written in _MARKETING[name]]
-    terms.append(_term(_in(_NAME, marketing), *unlabelled, *usable))
+    terms.append(_term(_in(_NAME, marketing), *unlabelled, *unpartitioned))
     unnamed = [*unlabelled, *_missing(_NAME)]
     models = [name.lower() for name in names]
-    terms.append(_term(_in(CLOUD_MODEL_LABELS[0], models), *unnamed, *usable))
+    terms.append(_term(_in(CLOUD_MODEL_LABELS[0], models), *unnamed))
     types = [written for name in names for written in _INSTANCE_TYPES.get(name, ())]
     if types:
-        terms.append(_term(_in(INSTANCE_TYPE_LABELS[0], types), *unnamed, *usable))
+        terms.append(_term(_in(INSTANCE_TYPE_LABELS[0], types), *unnamed))
     return terms

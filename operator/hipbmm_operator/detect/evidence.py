@@ -20,7 +20,7 @@ from hipbmm_operator.detect.keys import (
     OVERRIDE_LABEL,
     UNHEALTHY_PREFIX,
 )
-from hipbmm_operator.detect.labels import LabellerLabels
+from hipbmm_operator.detect.labels import LabellerLabels, non_empty
 from hipbmm_operator.detect.marketing import Name, Naming, read_hint, read_name
 from hipbmm_operator.detect.pci import PciGpus
 from hipbmm_operator.detect.products import (
@@ -144,7 +144,7 @@ def _model_labels(labels: Mapping[str, str]) -> Evidence:
 
 def _product_names(labeller: LabellerLabels, dra: DraGpus) -> Evidence:
     published = sorted({device.product_name for device in dra.devices if device.product_name})
-    labelled = sorted(labeller.values("product-name", _non_empty))
+    labelled = sorted(labeller.values("product-name", non_empty))
     generic: frozenset[GpuModel] = frozenset()
     for source, written in (("ResourceSlice productName", published), ("label amd.com/gpu.product-name", labelled)):
         names = [read_name(name) for name in written]
@@ -158,10 +158,6 @@ def _product_names(labeller: LabellerLabels, dra: DraGpus) -> Evidence:
 def _telling(names: Iterable[Name]) -> frozenset[GpuModel]:
     clear = (Naming.MI3XX, Naming.OTHER)
     return frozenset(name.model for name in names if name.naming in clear and name.model is not None)
-
-
-def _non_empty(written: str) -> str | None:
-    return written.strip() or None
 
 
 def _cloud(labels: Mapping[str, str]) -> Evidence:

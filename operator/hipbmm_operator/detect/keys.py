@@ -8,6 +8,8 @@ from typing import Final
 
 PLAIN_PREFIX: Final = "amd.com/gpu."
 BETA_PREFIX: Final = "beta.amd.com/gpu."
+# The labeller's code writes "gpu.", the documentation and the gpu-operator's clean-up do not.
+PARTITION_KEYS: Final = ("amd.com/gpu.compute-memory-partition", "amd.com/compute-memory-partition")
 NFD_PREFIX: Final = "feature.node.kubernetes.io/"
 NFD_PCI_PREFIX: Final = NFD_PREFIX + "pci-"
 NFD_MI300X_LABEL: Final = NFD_PREFIX + "amd-gpu-mi300x"

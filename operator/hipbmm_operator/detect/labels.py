@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from hipbmm_operator.detect.keys import BETA_PREFIX, PASSTHROUGH_PREFIX, PLAIN_PREFIX, UNHEALTHY_PREFIX
+from hipbmm_operator.detect.keys import BETA_PREFIX, PARTITION_KEYS, PASSTHROUGH_PREFIX, PLAIN_PREFIX, UNHEALTHY_PREFIX
 from hipbmm_operator.detect.partitions import mode_of_profile
 from hipbmm_operator.detect.products import device_id
 from hipbmm_operator.detect.values import count
@@ -20,8 +20,6 @@ T = TypeVar("T")
 _PASSTHROUGH_SUFFIX: Final = ".driver"
 _PASSTHROUGH_VALUE: Final = "passthrough"
 _KINDS: Final = frozenset({"device-id", "product-name", "vram", "cu-count", "mode"})
-# The labeller's code writes "gpu.", the documentation and the gpu-operator's clean-up do not.
-_PARTITION_KEYS: Final = ("amd.com/gpu.compute-memory-partition", "amd.com/compute-memory-partition")
 _MODE_KEYS: Final = ("amd.com/mode", "beta.amd.com/mode")
 
 
@@ -106,6 +104,11 @@ def whole_gib(written: str) -> int | None:
     return number or None
 
 
+def non_empty(written: str) -> str | None:
+    """The text without blanks around it; None when nothing is left."""
+    return written.strip() or None
+
+
 def positive(written: str) -> int | None:
     """A count above 0, or None."""
     return count(written) or None
@@ -113,7 +116,7 @@ def positive(written: str) -> int | None:
 
 def partition_label(labels: Mapping[str, str]) -> tuple[str, str] | None:
     """The label that names the compute and memory partition, as (key, mode); None when there is none."""
-    for key in _PARTITION_KEYS:
+    for key in PARTITION_KEYS:
         mode = mode_of_profile(labels.get(key, ""))
         if mode is not None:
             return key, mode
@@ -122,7 +125,7 @@ def partition_label(labels: Mapping[str, str]) -> tuple[str, str] | None:
 
 def passthrough_labels(labels: Mapping[str, str], labeller: LabellerLabels) -> tuple[str, ...]:
     """What says that the GPUs are handed to virtual machines, as ``key=value`` texts, sorted."""
-    found = {f"gpu.mode={mode}" for mode in labeller.values("mode", _passthrough)}
+    found = {f"gpu.mode={mode}" for mode in labeller.values("mode", non_empty) if _passthrough(mode)}
     found |= {f"{key}={labels[key]}" for key in _MODE_KEYS if _passthrough(labels.get(key, ""))}
     found |= {
         f"{key}={value}"
@@ -132,9 +135,8 @@ def passthrough_labels(labels: Mapping[str, str], labeller: LabellerLabels) -> t
     return tuple(sorted(found))
 
 
-def _passthrough(written: str) -> str | None:
-    folded = written.strip().lower()
-    return folded if folded.endswith(_PASSTHROUGH_VALUE) else None
+def _passthrough(written: str) -> bool:
+    return written.strip().lower().endswith(_PASSTHROUGH_VALUE)
 
 
 def unhealthy_gpus(labels: Mapping[str, str]) -> int:

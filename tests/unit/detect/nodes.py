@@ -47,13 +47,11 @@ def taint(text: str) -> Json:
     return {"key": key, "effect": effect, **({"value": value} if equals else {})}
 
 
-def device(
-    index: int = 0, *, name: str | None = None, taints: list[Json] | None = None, **attributes: str | int
-) -> Json:
+def device(index: int = 0, name: str | None = None, /, **attributes: str | int) -> Json:
     """A DRA device in the flat shape; attribute names may have "__" for the domain resource.kubernetes.io/."""
     attributes = {"type": "amdgpu", "deviceID": "0x74a1", **attributes}
     capacity = {k: {"value": attributes.pop(k)} for k in ("memory", "computeUnits", "simdUnits") if k in attributes}
-    made: Json = {
+    return {
         "name": name or f"gpu-{index}-{128 + index}",
         "attributes": {
             k.replace("__", "resource.kubernetes.io/"): {"int" if isinstance(v, int) else "string": v}
@@ -61,9 +59,6 @@ def device(
         },
         "capacity": capacity,
     }
-    if taints is not None:
-        made["taints"] = taints
-    return made
 
 
 def resource_slice(
