@@ -1,0 +1,163 @@
+"""Checks of what ends or cripples a process: an index that does not exist, too little memory, a miss during capture.
+
+The program is built around these claims (children, guard, fallback), so a claim that no longer holds is a failure too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel import aitercsv, cost
+from hipbmm_kernel.acceptance.checks_table import ANNOUNCEMENT, copy_table
+from hipbmm_kernel.acceptance.pairing import while_watching
+from hipbmm_kernel.acceptance.verdict import failed, judged, skipped
+from hipbmm_kernel.gemm import Problem, Row
+
+if TYPE_CHECKING:
+    from hipbmm_kernel.acceptance.context import Context
+    from hipbmm_kernel.acceptance.supervision import Told
+    from hipbmm_kernel.acceptance.verdict import Verdict
+
+SECONDS = 300.0
+ABSENT_INDEX = 2_000_000_011
+"""A valid int for AITER's reader that no library reaches; they have some ten thousand solutions."""
+
+LOOKUP_FLOOR = 128 << 20
+"""AITER neither looks up nor tunes with no more than this free (hipbsolgemm.cu)."""
+
+STARVED = 100 << 20
+THIRSTY = Problem(m=1, n=512, k=16384)
+"""Needs 276 MB to be tuned, because AITER sizes one buffer K x K, and 25 MB of operands."""
+
+SHORT = 200 << 20
+"""More than the floor, less than that problem needs."""
+
+NO_SPACE = "No space left"
+
+
+def absent_index(context: Context) -> Verdict:
+    """A row whose index this hipBLASLt does not have ends the process, so rows must never cross stacks."""
+    problem = context.problems[0]
+    row = Row(context.key(problem), ABSENT_INDEX)
+    context.table("absent").write_bytes(aitercsv.format_rows([row]))
+    told = context.child("multiply", "absent", SECONDS, problems=[list(problem)], calls=1)
+    return judge_absent(told)
+
+
+def judge_absent(told: Told) -> Verdict:
+    """Pass when the process ended without a result. An exception, a hang and a result fail: that is not the claim."""
+    evidence = {"runs": told.answers.get("problem", []), "end": told.end.evidence()}
+    if told.last("problem") is not None:
+        verdict = told.last("problem")["verdict"]
+        return failed(f"the call returned ({verdict or 'a right product'}): an absent index is tolerated", evidence)
+    error = told.last("error")
+    if error is not None:
+        return failed(f"the call raised {error['type']}: {error['message']}", evidence)
+    ended = told.end.status is not None and not told.end.well
+    return judged(ended, told.end.words(), f"the process did not end: {told.end.words()}", evidence)
+
+
+def free_memory_rule(context: Context) -> Verdict:
+    """With 128 MiB of device memory free or less, AITER neither tunes a problem nor writes a row for it."""
+    problem = context.problems[0]
+    told = context.child("starve", "starved", SECONDS, problems=[list(problem)], free=STARVED, most=LOOKUP_FLOOR)
+    return judge_starved(told, context.table("starved").exists())
+
+
+def judge_starved(told: Told, table: bool) -> Verdict:
+    """Skip when memory could not be filled. Fail when the child died or wrote a row."""
+    free = told.last("free")
+    evidence = {"free": free, "table": table, "announced": told.end.stdout.count(ANNOUNCEMENT)}
+    evidence |= {"saidNoSpace": NO_SPACE in told.end.stdout, "end": told.end.evidence()}
+    if free is None:
+        return failed(f"the child {told.end.words()}", evidence)
+    if free["bytes"] > LOOKUP_FLOOR:
+        return skipped(f"{free['bytes'] >> 20} MiB stay free whatever is allocated", evidence)
+    if told.last("survived") is None:
+        return failed(f"the child {told.end.words()}", evidence)
+    skips = not table and not evidence["announced"]
+    return judged(skips, f"{free['bytes'] >> 20} MiB free: nothing tuned", "tuned all the same", evidence)
+
+
+def low_memory_exit(context: Context) -> Verdict:
+    """With more than 128 MiB free but less than a tuning needs, AITER ends the process: why the tuner guards memory."""
+    needed = cost.tuning_bytes(THIRSTY)
+    told = context.child("starve", "short", SECONDS, problems=[list(THIRSTY)], free=SHORT, most=needed)
+    return judge_short(told, needed)
+
+
+def judge_short(told: Told, needed: int) -> Verdict:
+    """Skip when memory could not be brought between the two bounds. Fail when the child lived on."""
+    free = told.last("free")
+    evidence = {"free": free, "needed": needed, "end": told.end.evidence()}
+    if free is None:
+        return failed(f"the child {told.end.words()}", evidence)
+    if not LOOKUP_FLOOR < free["bytes"] < needed:
+        return skipped(f"{free['bytes'] >> 20} MiB are free, wanted {SHORT >> 20}", evidence)
+    died = told.last("survived") is None and told.last("error") is None and told.end.status is not None
+    yes, no = told.end.words(), f"{needed >> 20} MiB were not needed: {told.end.words()}"
+    return judged(died, yes, no, evidence)
+
+
+def memory_guard(context: Context) -> Verdict:
+    """What a tuning takes from the device is what the guard computes, as another process sees it."""
+    stop = context.root / "memory-stop"
+    watched, told = while_watching(
+        lambda: context.child("watch", "watch", SECONDS, online=False, stop=str(stop), most=SECONDS),
+        lambda: context.child("allocate", "allocate", SECONDS, problems=[list(THIRSTY)]),
+        stop,
+    )
+    return judge_memory(watched, told, cost.tuning_bytes(THIRSTY))
+
+
+TOO_LITTLE = 0.9
+"""Of the computed size: allocation that a sampler at some 10 us does not miss by more."""
+
+TOO_MUCH = 192 << 20
+"""The guard's own reserve (`tune.tasks`): what allocations may be rounded up by."""
+
+
+def judge_memory(watched: Told, told: Told, needed: int) -> Verdict:
+    """Skip when free memory never moved. Fail when the tuning took more than the guard allows for, or far less."""
+    extremes, before = watched.last("watched"), told.last("before")
+    evidence = {"watched": extremes, "before": before, "needed": needed, "end": told.end.evidence()}
+    if not told.end.well or extremes is None or before is None:
+        return failed(f"the tuning child {told.end.words()}, the other {watched.end.words()}", evidence)
+    if extremes["least"] >= before["free"] - (1 << 20):
+        return skipped("one process does not see another's allocations here", evidence)
+    taken = before["free"] - extremes["least"]
+    evidence["taken"] = taken
+    words = f"{taken >> 20} MiB taken, {needed >> 20} MiB computed"
+    return judged(TOO_LITTLE * needed <= taken <= needed + TOO_MUCH, words, words, evidence)
+
+
+def capture_hit(context: Context) -> Verdict:
+    """A problem that is in the table can be captured in a graph, and the replay gives the right product."""
+    copy_table(context, "captured")
+    told = context.child("capture", "captured", SECONDS, problems=[list(context.problems[0])], warm=True)
+    return judge_capture(told)
+
+
+def judge_capture(told: Told) -> Verdict:
+    """Skip when this device cannot replay graphs. Fail when the child died or the product is wrong."""
+    replayed = told.last("replayed")
+    evidence = {"replayed": replayed, "end": told.end.evidence()}
+    if replayed is None:
+        return failed(f"the child {told.end.words()}", evidence)
+    if not replayed["possible"]:
+        return skipped(f"captured, not replayed: {replayed['why']}", evidence)
+    return judged(replayed["verdict"] is None, "replay is right", f"replay: {replayed['verdict']}", evidence)
+
+
+def capture_miss(context: Context) -> Verdict:
+    """A problem that is not in the table cannot be tuned during capture: the process ends, or the capture fails."""
+    told = context.child("capture", "missed", SECONDS, problems=[list(context.problems[0])], warm=False)
+    return judge_miss(told)
+
+
+def judge_miss(told: Told) -> Verdict:
+    """Pass when the capture did not succeed, whichever way; fail when it did or hung."""
+    evidence = {"captured": told.last("captured"), "error": told.last("error"), "end": told.end.evidence()}
+    if told.end.status is None:
+        return failed(told.end.words(), evidence)
+    return judged(told.last("captured") is None, told.end.words(), "the miss was captured", evidence)

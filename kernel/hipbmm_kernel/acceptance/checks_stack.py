@@ -1,0 +1,111 @@
+"""Checks of the container: is the GPU what sysfs says, is the gate open, is there a solution at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hipbmm_kernel.acceptance.verdict import failed, judged
+from hipbmm_kernel.tune import attest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hipbmm_kernel.acceptance.context import Context
+    from hipbmm_kernel.acceptance.supervision import Told
+    from hipbmm_kernel.acceptance.verdict import Verdict
+    from hipbmm_kernel.identity import Identity
+
+INSPECT_SECONDS = 900.0
+"""Enough for a cold build of AITER's module."""
+
+REGISTER_SECONDS = 300.0
+NO_SOLUTION = "found 0 valid solutions"
+
+
+def environment(context: Context) -> Verdict:
+    """PyTorch for ROCm sees a GPU, AITER imports and has the GEMM. Its child serves the next three checks as well."""
+    told = context.child("inspect", "inspect", INSPECT_SECONDS)
+    return judge_environment(told)
+
+
+def judge_environment(told: Told) -> Verdict:
+    """Fail when torch saw no GPU, or AITER could not start or lacks `hipb_mm`."""
+    sections = {name: told.last(name) for name in ("device", "gate", "library", "probe", "error")}
+    evidence = {**sections, "end": told.end.evidence()}
+    device, library = sections["device"], sections["library"]
+    if device is None:
+        return failed(f"PyTorch sees no GPU: {_why(told)}", evidence)
+    if library is None:
+        return failed(f"AITER did not start: {_why(told)}", evidence)
+    if not library["hipb_mm"]:
+        return failed("this AITER has no hipb_mm: vLLM's HIPBMM kernel cannot run here", evidence)
+    name = f"{device['name']} ({device['arch']}, {device['computeUnits']} CUs), PyTorch {device['torch']}"
+    return judged(bool(device["hip"]), f"{name}, HIP {device['hip']}", f"{name} is no ROCm build", evidence)
+
+
+def stack_identity(context: Context) -> Verdict:
+    """What was read from files without torch is what torch, HIP and AITER see."""
+    return judge_identity(context.identity, context.evidence("environment"), context.env)
+
+
+def judge_identity(identity: Identity, seen: Mapping[str, Any], env: Mapping[str, str]) -> Verdict:
+    """Fail on any part that differs or is unknown, and name it."""
+    stack, device, library = identity.stack, seen["device"], seen["library"]
+    differences = [f"unknown: {name}" for name in stack.unknown()]
+    hardware = attest.hardware_difference(stack, device)
+    loaded = attest.library_difference(stack, library["loaded"], env)
+    differences += [difference for difference in (hardware, loaded) if difference is not None]
+    if stack.fp8 != device["fp8"] or library["fp8"] not in ("", stack.fp8):
+        differences.append(f"FP8 type: {stack.fp8} expected, op {device['fp8']}, AITER {library['fp8']}")
+    if not library["loaded"] and not stack.simulated:
+        differences.append("no libhipblaslt is mapped in the process that uses it")
+    evidence = {"stack": stack.document(), "key": stack.key, "device": device, "library": library}
+    evidence |= {"gpus": identity.gpus, "notes": list(identity.notes), "differences": differences}
+    return judged(not differences, f"key {stack.key}", "; ".join(differences), evidence)
+
+
+def gate(context: Context) -> Verdict:
+    """With the three flags set, vLLM's HIPBMM kernel is supported here."""
+    seen = context.evidence("environment")["gate"]
+    return judged(seen["accepted"], "the gate is open", f"the gate is shut: {seen['reason']}", dict(seen))
+
+
+def probe(context: Context) -> Verdict:
+    """One GEMM at M = 1024 gives a right product, or AITER's words for having no solution."""
+    return judge_probe(context.evidence("environment"))
+
+
+def judge_probe(seen: Mapping[str, Any]) -> Verdict:
+    """Both clear answers pass; `supported` in the evidence tells them apart. Death and wrong numbers fail."""
+    answer = seen["probe"]
+    if answer is None:
+        return failed(f"the probe gave no answer: {seen['end']['ended']}", {"supported": False, "end": seen["end"]})
+    reason = answer["reason"]
+    evidence = {"supported": reason is None, "reason": reason}
+    clear = reason is None or NO_SOLUTION in reason
+    yes = "a right product" if reason is None else f"no swizzled solution on this stack: {reason}"
+    return judged(clear, yes, f"no clear answer: {reason}", evidence)
+
+
+def registration(context: Context) -> Verdict:
+    """The op over AITER passes `torch.library.opcheck` and compiles into one graph."""
+    problem = min(context.problems)
+    told = context.child("register", "register", REGISTER_SECONDS, online=False, problems=[list(problem)])
+    return judge_registration(told)
+
+
+def judge_registration(told: Told) -> Verdict:
+    """Fail on any part of opcheck that is not a success, on a wrong compiled result, and when the child died."""
+    outcomes, compiled = told.last("opcheck"), told.last("compiled")
+    evidence = {"opcheck": outcomes, "compiled": compiled, "end": told.end.evidence()}
+    if outcomes is None or compiled is None:
+        return failed(f"no answer: {_why(told)}", evidence)
+    wrong = [name for name, outcome in outcomes.items() if outcome != "SUCCESS"]
+    if compiled["verdict"] is not None:
+        wrong.append(f"compiled result: {compiled['verdict']}")
+    return judged(not wrong, f"{len(outcomes)} parts of opcheck, one graph", "; ".join(wrong), evidence)
+
+
+def _why(told: Told) -> str:
+    error = told.last("error")
+    return f"{error['type']}: {error['message']}" if error else told.end.words()

@@ -1,0 +1,194 @@
+"""Checks of the table: AITER writes rows that are read strictly, finds them again, and loses them as documented."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from hipbmm_kernel import aitercsv, serve
+from hipbmm_kernel.acceptance.verdict import FAIL, PASS, failed, judged
+from hipbmm_kernel.gemm import MAX_M, Problem
+from hipbmm_kernel.volume import Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from hipbmm_kernel.acceptance.context import Context
+    from hipbmm_kernel.acceptance.supervision import Told
+    from hipbmm_kernel.acceptance.verdict import Evidence, Verdict
+    from hipbmm_kernel.aitercsv import Parsed
+
+TUNE_SECONDS = 600.0
+TUNED = "tuned"
+"""The directory in which the problems of the run are tuned; later checks copy its table."""
+
+CALLS = 3
+ANNOUNCEMENT = "Tuning hip GEMM"
+"""What AITER prints to C++ standard output for each tuning; it comes out when the process ends."""
+
+
+def rows_parse(context: Context) -> Verdict:
+    """Online tuning of the problems writes rows that the strict reader accepts, under the keys that the plan uses."""
+    told = context.child("multiply", TUNED, TUNE_SECONDS, problems=_listed(context.problems), calls=CALLS)
+    evidence = _run_evidence(told)
+    if not told.end.well:
+        return failed(f"the tuning child {told.end.words()}", evidence)
+    path = context.table(TUNED)
+    if not path.exists():
+        return failed("no table was written", evidence)
+    parsed = aitercsv.parse(path.read_bytes())
+    return judge_rows(parsed, [context.key(problem) for problem in context.problems], evidence)
+
+
+def judge_rows(parsed: Parsed, keys: Sequence[str], run: Evidence) -> Verdict:
+    """Fail when a line was rejected, a key is missing, or a row has another key than was expected."""
+    found = [row.key for row in parsed.accepted]
+    evidence = {
+        **run,
+        "rows": [{"key": row.key, "index": row.algo_index, "kernel": row.kernel_name} for row in parsed.accepted],
+        "foreign": [row.key for row in parsed.foreign],
+        "rejected": [list(rejected) for rejected in parsed.rejected],
+        "refused": parsed.refused,
+        "missing": sorted(set(keys) - set(found)),
+        "unexpected": sorted(set(found) - set(keys)),
+    }
+    names = ("refused", "rejected", "missing", "unexpected", "foreign")
+    wrong = [f"{name}: {evidence[name]}" for name in names if evidence[name]]
+    if parsed.duplicates or parsed.conflicts:
+        wrong.append(f"{parsed.duplicates + len(parsed.conflicts)} rows repeat a key")
+    return judged(not wrong, f"{len(found)} rows, none rejected", "; ".join(wrong), evidence)
+
+
+def lookup_hits(context: Context) -> Verdict:
+    """In the process that tuned, the second and third call of each problem find its row: the table does not grow."""
+    return judge_hits(context.evidence("rows-parse")["runs"], 1)
+
+
+def second_start(context: Context) -> Verdict:
+    """A new process with the table of the first one tunes nothing, from its first call on."""
+    before = context.table(TUNED).read_bytes()
+    told = context.child("multiply", TUNED, TUNE_SECONDS, problems=_listed(context.problems), calls=2)
+    if not told.end.well:
+        return failed(f"the child {told.end.words()}", _run_evidence(told))
+    verdict = judge_hits(told.answers.get("problem", []), 0)
+    evidence = {**verdict.evidence, "announced": told.end.stdout.count(ANNOUNCEMENT)}
+    unchanged = context.table(TUNED).read_bytes() == before and not evidence["announced"]
+    return judged(
+        verdict.outcome == PASS and unchanged,
+        f"{len(context.problems)} problems found",
+        f"the table changed or a tuning was announced; {verdict.summary}",
+        evidence,
+    )
+
+
+def judge_hits(runs: Sequence[dict[str, Any]], first: int) -> Verdict:
+    """Fail when the table grew between call `first` and the last one of any problem, or nothing ran."""
+    grew = [run["problem"] for run in runs if len(set(run["bytes"][first:])) != 1]
+    if first == 0:
+        sizes = {size for run in runs for size in run["bytes"]}
+        grew = grew or ([] if len(sizes) == 1 else [run["problem"] for run in runs])
+    evidence = {"runs": list(runs), "grew": grew}
+    if not runs:
+        return failed("no problem was called", evidence)
+    return judged(not grew, f"{len(runs)} problems found", f"tuned again: {grew}", evidence)
+
+
+def accuracy(context: Context) -> Verdict:
+    """Every element of every tuned result agrees with the fp32 product of the same operands."""
+    return judge_accuracy(context.evidence("rows-parse")["runs"])
+
+
+def judge_accuracy(runs: Sequence[dict[str, Any]]) -> Verdict:
+    """Fail on any problem with a verdict against it."""
+    wrong = {str(run["problem"]): run["verdict"] for run in runs if run["verdict"] is not None}
+    evidence = {"problems": [run["problem"] for run in runs], "wrong": wrong}
+    if not runs:
+        return failed("no problem was called", evidence)
+    return judged(not wrong, f"{len(runs)} results right", f"wrong: {wrong}", evidence)
+
+
+def above_limit(context: Context) -> Verdict:
+    """One token above 512, nothing is looked up or tuned, whatever the environment says."""
+    problem = max(context.problems)._replace(m=MAX_M + 1)
+    told = context.child("multiply", "above", TUNE_SECONDS, problems=_listed([problem]), calls=2)
+    evidence = _run_evidence(told)
+    if not told.end.well:
+        return failed(f"the child {told.end.words()}", evidence)
+    rows = context.table("above").exists()
+    return judged(not rows, f"no row at M = {problem.m}", f"a row was written at M = {problem.m}", evidence)
+
+
+def torn_row(context: Context) -> Verdict:
+    """AITER glues the row after a torn line to it and both are lost; the repair before each start prevents it."""
+    first, second = _pair(context)
+    if not _copy_row(context, first, "torn"):
+        return failed("no tuned row to tear")
+    torn = context.table("torn").read_bytes()[:-20]
+    told = []
+    for name, repair in (("torn", False), ("repaired", True)):
+        path = context.table(name)
+        path.write_bytes(torn)
+        if repair:
+            serve.repair(Volume(), str(path))
+        told.append(context.child("multiply", name, TUNE_SECONDS, problems=_listed([second]), calls=2))
+    return judge_torn(told[0], told[1])
+
+
+def judge_torn(torn: Told, repaired: Told) -> Verdict:
+    """Fail when the second call found the row without a repair (the claim is wrong) or not with one (the repair is)."""
+    evidence = {name: _run_evidence(told) for name, told in (("torn", torn), ("repaired", repaired))}
+    if not (torn.end.well and repaired.end.well and torn.last("problem") and repaired.last("problem")):
+        return failed(f"a child did not end well: {torn.end.words()}; {repaired.end.words()}", evidence)
+    lost, lost_after_repair = (judge_hits([told.last("problem")], 0).outcome == FAIL for told in (torn, repaired))
+    if not lost:
+        return failed("the row after a torn line was found again: AITER's writer has changed", evidence)
+    return judged(not lost_after_repair, "lost when glued, kept after repair", "lost in spite of the repair", evidence)
+
+
+def unwritable(context: Context) -> Verdict:
+    """Where the table cannot grow, a miss is no error: the problem is tuned again on every call, without a word."""
+    first, second = _pair(context)
+    if not _copy_row(context, first, "unwritable"):
+        return failed("no tuned row to start from")
+    before = context.table("unwritable").read_bytes()
+    told = context.child("multiply", "unwritable", TUNE_SECONDS, problems=_listed([second]), calls=CALLS, limit=True)
+    return judge_unwritable(told, context.table("unwritable").read_bytes() == before)
+
+
+def judge_unwritable(told: Told, unchanged: bool) -> Verdict:
+    """Fail when the child died, the table grew, or fewer tunings were announced than calls were made."""
+    announced = told.end.stdout.count(ANNOUNCEMENT)
+    evidence = {**_run_evidence(told), "announced": announced, "calls": CALLS, "unchanged": unchanged}
+    if not told.end.well:
+        return failed(f"the child {told.end.words()}", evidence)
+    yes, no = f"{announced} tunings in {CALLS} calls", f"{announced} tunings in {CALLS} calls, unchanged: {unchanged}"
+    return judged(unchanged and announced == CALLS, yes, no, evidence)
+
+
+def _pair(context: Context) -> tuple[Problem, Problem]:
+    """A problem that was tuned, and one of the same linear that was not."""
+    problem = context.problems[0]
+    taken = {each.m for each in context.problems if each[1:] == problem[1:]}
+    return problem, problem._replace(m=next(m for m in range(1, MAX_M) if m not in taken))
+
+
+def _copy_row(context: Context, problem: Problem, name: str) -> bool:
+    """A table with one tuned row in the directory of that name; False when the problem has no row."""
+    rows = aitercsv.parse(context.table(TUNED).read_bytes()).accepted
+    chosen = [row for row in rows if row.key == context.key(problem)]
+    context.table(name).write_bytes(aitercsv.format_rows(chosen))
+    return bool(chosen)
+
+
+def copy_table(context: Context, name: str) -> Path:
+    """The whole tuned table in the directory of that name."""
+    return shutil.copyfile(context.table(TUNED), context.table(name))
+
+
+def _run_evidence(told: Told) -> Evidence:
+    return {"runs": told.answers.get("problem", []), "end": told.end.evidence()}
+
+
+def _listed(problems: Sequence[Problem]) -> list[list[int]]:
+    return [list(problem) for problem in problems]

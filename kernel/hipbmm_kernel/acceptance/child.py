@@ -1,0 +1,41 @@
+"""The child of a check does one program and tells what it sees line by line: its death leaves what came before."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from hipbmm_kernel.tune.lifeline import die_with_parent
+
+
+class Teller:
+    """Writes `[subject, value]` lines to a descriptor at once: the next call into AITER may be the last."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __call__(self, subject: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Tell one value about a subject."""
+        data = memoryview(json.dumps([subject, value]).encode("ascii") + b"\n")
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+
+def main(arguments: list[str]) -> int:
+    """`main([parent's pid or 0, descriptor, program, JSON of its arguments])`; 1 when the program raised."""
+    parent, descriptor, program, text = arguments
+    if int(parent):
+        die_with_parent(int(parent))
+    tell = Teller(int(descriptor))
+    try:
+        from hipbmm_kernel.acceptance.programs import PROGRAMS  # noqa: PLC0415 - imports torch
+
+        PROGRAMS[program](json.loads(text), tell)
+    except Exception as error:  # noqa: BLE001 - torch and AITER raise what they like: it is an answer for the parent
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        tell("error", {"type": type(error).__name__, "message": (lines or [""])[0][:400]})
+        sys.stderr.write(f"{type(error).__name__}: {(lines or [''])[0][:400]}\n")
+        return 1
+    return 0

@@ -1,0 +1,63 @@
+"""What the checks share: this container's identity, the problems, a scratch directory, what earlier checks saw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel.acceptance import supervision
+from hipbmm_kernel.gemm import Problem, key_of
+from hipbmm_kernel.settings import CONTRACT_ENV, SERVED_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from hipbmm_kernel.acceptance.supervision import Told
+    from hipbmm_kernel.acceptance.verdict import Evidence, Verdict
+    from hipbmm_kernel.identity import Identity
+
+ONLINE_TUNING = "HIP_ONLINE_TUNING"
+VISIBLE = ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
+
+
+class Context(NamedTuple):
+    """`root` is an empty directory on local disk. `seen` holds the verdicts of the checks that ran before, by name."""
+
+    root: Path
+    env: Mapping[str, str]
+    identity: Identity
+    problems: tuple[Problem, ...]
+    seen: dict[str, Verdict]
+
+    def directory(self, name: str) -> Path:
+        """A directory below `root`, made when it is not there."""
+        path = self.root / name
+        path.mkdir(exist_ok=True)
+        return path
+
+    def table(self, name: str) -> Path:
+        """AITER's table in the directory of that name."""
+        return self.directory(name) / SERVED_NAME
+
+    def child_env(self, *, online: bool) -> dict[str, str]:
+        """The contract's flags on, online tuning exactly on or off, one GPU visible."""
+        env = {**self.env, **CONTRACT_ENV}
+        visible = next((self.env[name] for name in VISIBLE if self.env.get(name)), "0")
+        env["HIP_VISIBLE_DEVICES"] = visible.split(",")[0]
+        env.pop("CUDA_VISIBLE_DEVICES", None)
+        if not online:
+            del env[ONLINE_TUNING]
+        return env
+
+    def child(self, program: str, directory: str, seconds: float, *, online: bool = True, **arguments: object) -> Told:
+        """Run a child program in the directory of that name."""
+        env = self.child_env(online=online)
+        return supervision.run_child(program, arguments, self.directory(directory), env, seconds)
+
+    def key(self, problem: Problem) -> str:
+        """The 18 columns of a problem on this stack. ValueError when the FP8 type is unknown."""
+        return key_of(problem, self.identity.stack.fp8_column)
+
+    def evidence(self, check: str) -> Evidence:
+        """What an earlier check saw."""
+        return self.seen[check].evidence

@@ -1,0 +1,231 @@
+"""What the children of the checks do on the device. Each program takes JSON arguments and tells what it sees.
+
+All of them call the op that serves (`linear.op`) on operands that the tuner uses (`tune.operands`).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hipbmm_kernel.gemm import Problem
+from hipbmm_kernel.linear import gate, probe
+from hipbmm_kernel.linear.kernels import AiterHipbMMPerTokenFp8ScaledMMLinearKernel
+from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension, hipb_mm_fp8
+from hipbmm_kernel.settings import SERVED_NAME
+from hipbmm_kernel.tune import protocol
+from hipbmm_kernel.tune.comparison import compare
+from hipbmm_kernel.tune.device import Device, loaded_libraries
+from hipbmm_kernel.tune.operands import Linear, Operands
+from hipbmm_kernel.tune.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import ModuleType
+
+    Tell = Callable[[str, Any], None]
+    Arguments = dict[str, Any]
+
+MIB = 1 << 20
+_FIRST_CHUNK = 64 * MIB
+_LARGEST_CHUNK = 8192 * MIB
+
+
+class Calls:
+    """The op on one device, with the operands of each linear made once."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.device = Device()
+        ensure_extension(self.device.torch_device)
+        self._operands: dict[tuple[int, int], Operands] = {}
+        rows: dict[tuple[int, int], int] = {}
+        for problem in problems:
+            shape = (problem.n, problem.k)
+            rows[shape] = max(rows.get(shape, 0), problem.m)
+        for (n, k), most in rows.items():
+            self._operands[n, k] = Operands(self.device, Linear(n, k, bias=False), most)
+
+    def __call__(self, problem: Problem) -> torch.Tensor:
+        """One call as the server makes it; returns when the device is done."""
+        result = self.launch(problem)
+        self.device.synchronize()
+        return result
+
+    def launch(self, problem: Problem) -> torch.Tensor:
+        """The same without waiting, for graph capture."""
+        operands = self._operands[problem.n, problem.k]
+        x, x_scale = operands.tokens(problem.m)
+        return hipb_mm_fp8(
+            x, operands.shuffled, x_scale, operands.weight_scale, None, torch.bfloat16, solution_index=HEURISTIC
+        )
+
+    def verdict(self, problem: Problem, result: torch.Tensor) -> str | None:
+        """Why a result differs from the fp32 product, or None."""
+        return compare(result, self._operands[problem.n, problem.k].expected(problem.m))
+
+
+def inspect(_arguments: Arguments, tell: Tell) -> None:
+    """The device, the libraries, the gate, the op's registration and the probe, in the order of rising risk."""
+    device = Device()
+    tell("device", {**device.description(), "count": torch.cuda.device_count(), "fp8": _name(device.fp8)})
+    accepted, reason = AiterHipbMMPerTokenFp8ScaledMMLinearKernel.is_supported(gate.current_platform(), os.environ)
+    tell("gate", {"accepted": accepted, "reason": reason})
+    library = ensure_extension(device.torch_device)
+    has_gemm = hasattr(library, "hipb_mm")
+    tell("library", {"loaded": loaded_libraries(), "hipb_mm": has_gemm, "fp8": _fp8_of(library)})
+    tell("probe", {"reason": probe.probe(device.torch_device, device.fp8)})
+
+
+def register(arguments: Arguments, tell: Tell) -> None:
+    """`torch.library.opcheck` and one compiled graph of the op over AITER itself."""
+    problem = _problems(arguments)[0]
+    calls = Calls([problem])
+    operands = calls._operands[problem.n, problem.k]  # noqa: SLF001 - the raw arguments are what opcheck wants
+    x, x_scale = operands.tokens(problem.m)
+    given = (x, operands.shuffled, x_scale, operands.weight_scale)
+    # test_schema compares inputs by torch.allclose, which PyTorch does not have for FP8.
+    tests = ("test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
+    tell("opcheck", torch.library.opcheck(hipb_mm_fp8, given, test_utils=tests))
+    compiled = torch.compile(hipb_mm_fp8, fullgraph=True, backend="aot_eager")
+    tell("compiled", {"verdict": calls.verdict(problem, compiled(*given))})
+
+
+def multiply(arguments: Arguments, tell: Tell) -> None:
+    """Call each problem `calls` times; tells seconds, size of the table after each call, and the last result's verdict.
+
+    With `limit` the process may not let any file grow: what a full or read-only disk does to the table.
+    """
+    problems = _problems(arguments)
+    calls = Calls(problems)
+    if arguments.get("limit"):
+        size = _table_bytes()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    for problem in problems:
+        seconds, sizes = [], []
+        result = None
+        for _ in range(arguments["calls"]):
+            began = time.perf_counter()
+            result = calls(problem)
+            seconds.append(time.perf_counter() - began)
+            sizes.append(_table_bytes())
+        verdict = None if result is None else calls.verdict(problem, result)
+        tell("problem", {"problem": list(problem), "seconds": seconds, "bytes": sizes, "verdict": verdict})
+
+
+def race(arguments: Arguments, tell: Tell) -> None:
+    """Each row's index against the heuristic's choice, by the tuner's own verification."""
+    tasks = Tasks(Device())
+    for number, (m, n, k, index) in enumerate(arguments["rows"]):
+        shape = {"m": m, "n": n, "k": k, "bias": False, "rows": arguments["most"]}
+        command = {"do": protocol.VERIFY, "id": number, **shape, "index": index, "rounds": arguments["rounds"]}
+        tell("row", {"problem": [m, n, k], "index": index, **tasks.run(command, lambda _message: None)})
+
+
+def starve(arguments: Arguments, tell: Tell) -> None:
+    """Fill the device's memory until `free` bytes are left, then call the problem twice."""
+    (problem,) = _problems(arguments)
+    calls = Calls([problem])
+    held = _fill(calls.device, arguments["free"])
+    tell("free", {"bytes": calls.device.free_bytes(), "blocks": len(held)})
+    if calls.device.free_bytes() > arguments["most"]:
+        return
+    calls(problem)
+    calls(problem)
+    tell("survived", {"bytes": _table_bytes()})
+
+
+def watch(arguments: Arguments, tell: Tell) -> None:
+    """Sample the device's free memory until the file `stop` appears; tells the extremes."""
+    device = Device()
+    free = device.free_bytes()
+    least = most = free
+    tell("watching", {"free": free})
+    stop, samples, until = Path(arguments["stop"]), 0, time.monotonic() + arguments["most"]
+    while not stop.exists() and time.monotonic() < until:
+        free = int(torch.cuda.mem_get_info(device.torch_device)[0])
+        least, most, samples = min(least, free), max(most, free), samples + 1
+    tell("watched", {"least": least, "most": most, "samples": samples})
+
+
+def allocate(arguments: Arguments, tell: Tell) -> None:
+    """Tune one problem between two pauses; tells the free memory just before."""
+    (problem,) = _problems(arguments)
+    calls = Calls([problem])
+    calls.device.synchronize()
+    tell("before", {"free": calls.device.free_bytes()})
+    calls(problem)
+    tell("after", {"free": calls.device.free_bytes()})
+
+
+def capture(arguments: Arguments, tell: Tell) -> None:
+    """Capture one call in a graph, after an eager one when `warm`, and replay it."""
+    (problem,) = _problems(arguments)
+    calls = Calls([problem])
+    if arguments["warm"]:
+        calls(problem)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        result = calls.launch(problem)
+    tell("captured", {"bytes": _table_bytes()})
+    try:
+        graph.replay()
+    except NotImplementedError as error:
+        tell("replayed", {"possible": False, "why": str(error)})
+        return
+    calls.device.synchronize()
+    tell("replayed", {"possible": True, "verdict": calls.verdict(problem, result)})
+
+
+PROGRAMS: dict[str, Callable[[Arguments, Tell], None]] = {
+    "inspect": inspect,
+    "register": register,
+    "multiply": multiply,
+    "race": race,
+    "starve": starve,
+    "watch": watch,
+    "allocate": allocate,
+    "capture": capture,
+}
+
+
+def _problems(arguments: Arguments) -> list[Problem]:
+    return [Problem(*sizes) for sizes in arguments["problems"]]
+
+
+def _table_bytes() -> int:
+    """Size of the table in the working directory; 0 when there is none."""
+    try:
+        return Path(SERVED_NAME).stat().st_size
+    except OSError:
+        return 0
+
+
+def _fill(device: Device, keep: int) -> list[torch.Tensor]:
+    """Blocks that leave about `keep` bytes free. Ends when an allocation does not lower what is free (a simulator)."""
+    held: list[torch.Tensor] = []
+    chunk = _FIRST_CHUNK
+    free = device.free_bytes()
+    while free - keep > MIB:
+        size = min(chunk, free - keep)
+        held.append(torch.empty(size, dtype=torch.uint8, device=device.torch_device))
+        before, free = free, device.free_bytes()
+        if before - free < size // 2:
+            break
+        chunk = _LARGEST_CHUNK
+    return held
+
+
+def _fp8_of(library: ModuleType) -> str:
+    """AITER's own choice of the FP8 type; "" when this version does not say."""
+    chosen = getattr(getattr(library, "dtypes", None), "fp8", None)
+    return "" if chosen is None else _name(chosen)
+
+
+def _name(dtype: torch.dtype) -> str:
+    """`e4m3fnuz` for torch.float8_e4m3fnuz: the stack's names."""
+    return str(dtype).removeprefix("torch.").removeprefix("float8_")

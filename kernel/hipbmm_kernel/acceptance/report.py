@@ -1,0 +1,119 @@
+"""What came out: one JSON document for machines, one page for people. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hipbmm_kernel.acceptance.verdict import FAIL, PASS, SKIP
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hipbmm_kernel.acceptance.verdict import Verdict
+
+VERSION = 1
+"""Of the JSON document. Fields are added without a new version, never renamed or removed."""
+
+
+class Result(NamedTuple):
+    """One check that was run or skipped, and how many seconds it took."""
+
+    name: str
+    claim: str
+    verdict: Verdict
+    seconds: float
+
+
+class About(NamedTuple):
+    """Where and when: program version, time in UTC, the identity as JSON, the problems as [M, N, K]."""
+
+    program: str
+    time: str
+    simulated: bool
+    key: str
+    stack: Mapping[str, Any]
+    problems: Sequence[Sequence[int]]
+
+
+def overall(results: Sequence[Result]) -> str:
+    """`fail` when one failed, `pass` when one passed and none failed, else `skip`."""
+    outcomes = {result.verdict.outcome for result in results}
+    return FAIL if FAIL in outcomes else PASS if PASS in outcomes else SKIP
+
+
+def document(about: About, results: Sequence[Result]) -> dict[str, Any]:
+    """The JSON document."""
+    counts = {outcome: sum(each.verdict.outcome == outcome for each in results) for outcome in (PASS, FAIL, SKIP)}
+    return {
+        "v": VERSION,
+        "kind": "hipbmm-acceptance",
+        "program": about.program,
+        "time": about.time,
+        "simulated": about.simulated,
+        "outcome": overall(results),
+        "counts": counts,
+        "key": about.key,
+        "stack": dict(about.stack),
+        "problems": [list(problem) for problem in about.problems],
+        "seconds": round(sum(result.seconds for result in results), 3),
+        "checks": [
+            {
+                "name": result.name,
+                "claim": result.claim,
+                "outcome": result.verdict.outcome,
+                "summary": result.verdict.summary,
+                "seconds": round(result.seconds, 3),
+                "evidence": result.verdict.evidence,
+            }
+            for result in results
+        ],
+    }
+
+
+def encoded(found: Mapping[str, Any]) -> bytes:
+    """The document's bytes: ASCII, NaN and infinity as null, since JSON has neither."""
+    return json.dumps(_finite(found), indent=1, ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"
+
+
+def page(found: Mapping[str, Any]) -> str:
+    """The page for people, in Markdown."""
+    counts, stack = found["counts"], found["stack"]
+    lines = [
+        "# Acceptance of the HIPBMM kernel program",
+        "",
+        f"**{found['outcome'].upper()}**: {_counted(counts)}, {found['seconds']:.0f} s",
+        "",
+        f"{found['time']}, program {found['program']}, stack {found['key']}: {_described(stack)}",
+        "",
+    ]
+    if found["simulated"]:
+        lines += ["SIMULATED GPU: this exercises the checks and says nothing about hardware.", ""]
+    lines += ["| check | outcome | s | what was seen |", "|---|---|---|---|"]
+    lines += [_row(check) for check in found["checks"]]
+    lines += ["", "## The claims", ""]
+    lines += [f"- **{check['name']}**: {check['claim']}" for check in found["checks"]]
+    return "\n".join(lines) + "\n"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return f"{counts[PASS]} passed, {counts[FAIL]} failed, {counts[SKIP]} skipped"
+
+
+def _row(check: Mapping[str, Any]) -> str:
+    summary = " ".join(check["summary"].replace("|", "\\|").split())[:300]
+    return f"| {check['name']} | {check['outcome']} | {check['seconds']:.1f} | {summary} |"
+
+
+def _described(stack: Mapping[str, Any]) -> str:
+    names = ("product", "arch", "computeUnits", "partition", "memoryPartition", "hipblaslt", "aiter", "rocm", "fp8")
+    return ", ".join(f"{name} {stack.get(name) or 'unknown'}" for name in names)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(name): _finite(each) for name, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value
