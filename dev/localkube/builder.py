@@ -78,7 +78,10 @@ def _build(module: GoModule, target: Path, console: Console) -> None:
 
 def _run(command: list[str], module: GoModule, total: int, started: float, console: Console) -> None:
     """Run go build; each line of `-v` is one package that was compiled."""
-    process = subprocess.Popen(
+    tail: list[str] = []
+    done = 0
+    current = "reading modules"
+    with subprocess.Popen(
         command,
         cwd=module.path,
         env=go_environment(),
@@ -86,19 +89,16 @@ def _run(command: list[str], module: GoModule, total: int, started: float, conso
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    lines = _lines_of(process.stderr)
-    tail: list[str] = []
-    done = 0
-    current = "reading modules"
-    while (line := _next(lines)) is not None:
-        if line:
-            tail = [*tail, line][-_TAIL_LINES:]
-            done += _is_package(line)
-            current = line if _is_package(line) else current
-        clock = elapsed(time.monotonic() - started)
-        console.moving(f"building {module.name} {module.version}: {done} of {total} packages, {clock}, {current}")
-    if process.wait() != 0:
+    ) as process:
+        lines = _lines_of(process.stderr)
+        while (line := _next(lines)) is not None:
+            if line:
+                tail = [*tail, line][-_TAIL_LINES:]
+                done += _is_package(line)
+                current = line if _is_package(line) else current
+            clock = elapsed(time.monotonic() - started)
+            console.moving(f"building {module.name} {module.version}: {done} of {total} packages, {clock}, {current}")
+    if process.returncode != 0:
         raise LocalkubeError(f"go build of {module.name} failed:\n" + "\n".join(tail))
 
 

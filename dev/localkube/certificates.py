@@ -73,7 +73,7 @@ def ensure(directory: Path, certificates: list[Certificate]) -> None:
     if not (directory / "ca.crt").exists():
         _authority(directory)
     if not (directory / "sa.key").exists():
-        _openssl(directory, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "sa.tmp")
+        _openssl(directory, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "sa.tmp")
         _openssl(directory, "pkey", "-in", "sa.tmp", "-pubout", "-out", "sa.pub")
         (directory / "sa.tmp").rename(directory / "sa.key")
     wanted = hashlib.sha256(repr(certificates).encode()).hexdigest()

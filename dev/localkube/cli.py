@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from localkube import builder, imagebuilder, images, imagestore, lifecycle, modules, prepare, record, status
+from localkube import builder, imagebuilder, images, imagestore, instance, lifecycle, modules, prepare, record, status
 from localkube.console import Console
 from localkube.errors import LocalkubeError, UsageError
 from localkube.lifecycle import Wish
@@ -105,16 +105,13 @@ def _down(options: argparse.Namespace, console: Console) -> int:
 
 
 def _status(options: argparse.Namespace, _console: Console) -> int:
-    state = status.of(Layout.of(options.name))
+    state = instance.describe(options.name)
     _write(json.dumps(state, indent=2) if options.output == "json" else status.text(state))
     return 0 if state["state"] == "Running" else 1
 
 
 def _kubeconfig(options: argparse.Namespace, _console: Console) -> int:
-    layout = Layout.of(options.name)
-    if not layout.kubeconfig.exists():
-        raise LocalkubeError(f"there is no instance {options.name}: `localkube up --name {options.name}` makes it")
-    _write(str(layout.kubeconfig))
+    _write(str(instance.kubeconfig(options.name)))
     return 0
 
 
