@@ -1,6 +1,6 @@
 """What `warm` concludes from what it met: state, reason and sentence of its report, as a pure function."""
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class Verdict(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """Counts of problems. `abort` is the reason why tuning could not go on ("" when it could), `first_failure` words."""
+    """Counts of problems, and why tuning could not go on: `abort` is a report's reason, "" when it could."""
 
     problems: int
     restored: int
@@ -43,7 +43,9 @@ def conclude(facts: Facts) -> Verdict:
     have = facts.restored + facts.tuned
     counted = f"{have} of {facts.problems} problems tuned"
     if facts.abort == "NoSolution":
-        return Verdict(report.UNSUPPORTED, "NoSolution", f"no solution on this stack: {facts.abort_message}", hipbmm=False)
+        return Verdict(
+            report.UNSUPPORTED, "NoSolution", f"no solution on this stack: {facts.abort_message}", hipbmm=False
+        )
     if facts.abort == "StackMismatch":
         return Verdict(report.FAILED, "StackMismatch", facts.abort_message)
     if have == facts.problems:
@@ -72,7 +74,9 @@ def _partial(facts: Facts, counted: str) -> Verdict:
         words = f"{counted}, {facts.failed} failed: {facts.first_failure}"
         return Verdict(report.PARTIAL, "ProblemsFailed", words)
     if facts.skipped:
-        return Verdict(report.PARTIAL, "LowMemory", f"{counted}, {facts.skipped} need more memory: {facts.first_failure}")
+        return Verdict(
+            report.PARTIAL, "LowMemory", f"{counted}, {facts.skipped} need more memory: {facts.first_failure}"
+        )
     return Verdict(report.PARTIAL, "BudgetExhausted", f"{counted} within the budget, {facts.unfinished} are left")
 
 

@@ -4,17 +4,14 @@ The tuning child checks the same parts through torch before it tunes (`tune.atte
 enough that no row of another stack can ever be served.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from hipbmm_kernel import identity_gpu, identity_library, identity_software
+from hipbmm_kernel.identity_gpu import Gpu
 from hipbmm_kernel.stack import Stack
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from hipbmm_kernel.identity_gpu import Gpu
 
 
 class Identity(NamedTuple):
@@ -58,12 +55,12 @@ def _common(gpus: tuple[Gpu, ...], notes: list[str]) -> Gpu | None:
     if not gpus:
         return None
     first = gpus[0]
-    differing = [name for name in _parts(first) if any(getattr(gpu, name) != getattr(first, name) for gpu in gpus)]
+    differing = [name for name in _PARTS if any(getattr(gpu, name) != getattr(first, name) for gpu in gpus)]
     if differing:
         notes.append(f"the GPUs of this container differ in {', '.join(differing)}")
-    return first._replace(**dict.fromkeys(differing))
+    same: dict[str, Any] = {name: getattr(first, name) for name in _PARTS if name not in differing}
+    return Gpu(**{**dict.fromkeys(_PARTS), "minor": first.minor, **same})
 
 
-def _parts(gpu: Gpu) -> list[str]:
-    """The parts of a GPU that must be equal."""
-    return [name for name in gpu._fields if name != "minor"]
+_PARTS = tuple(name for name in Gpu._fields if name != "minor")
+"""What must be equal in all GPUs of a container."""

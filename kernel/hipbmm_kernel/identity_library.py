@@ -5,21 +5,22 @@ these". The sha256 of `TensileLibrary_lazy_<arch>` is the most exact identity of
 have equal version numbers and rebuilt binaries. Nothing is cached: a cached hash could lie about a changed file.
 """
 
-from __future__ import annotations
+# ruff: noqa: PTH112, PTH119, PTH120, PTH123, PTH208
+# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
 
-import glob
+# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
+
 import hashlib
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from hipbmm_kernel.identity_gpu import read_text
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
 LIBRARY = "libhipblaslt.so"
 TENSILE_PATH = "HIPBLASLT_TENSILE_LIBPATH"
+LINKER_CONFIGURATION = "/etc/ld.so.conf.d"
 CHUNK = 1 << 20
 _VERSION_PARTS = ("MAJOR", "MINOR", "PATCH")
 
@@ -59,7 +60,7 @@ def read_libraries(arch: str, env: Mapping[str, str], packages: Iterable[str]) -
 def rocm_roots(env: Mapping[str, str]) -> list[str]:
     """Directories of ROCm installations, the one that the environment names first."""
     named = [env[name] for name in ("ROCM_PATH", "ROCM_HOME") if env.get(name)]
-    return _unique([*named, "/opt/rocm", *sorted(glob.glob("/opt/rocm-*"))])
+    return _unique([*named, "/opt/rocm", *(f"/opt/{name}" for name in listed("/opt", "rocm-"))])
 
 
 def database_of(library: str, arch: str, env: Mapping[str, str]) -> str | None:
@@ -82,9 +83,18 @@ def _directories(env: Mapping[str, str], packages: Iterable[str]) -> list[str]:
 def _linker_directories() -> list[str]:
     """What /etc/ld.so.conf.d adds, and the distributions' own directories."""
     lines = []
-    for path in sorted(glob.glob("/etc/ld.so.conf.d/*.conf")):
-        lines += (read_text(path) or "").splitlines()
+    for name in listed(LINKER_CONFIGURATION, ""):
+        if name.endswith(".conf"):
+            lines += (read_text(f"{LINKER_CONFIGURATION}/{name}") or "").splitlines()
     return [line.strip() for line in lines if line.startswith("/")] + ["/usr/lib", "/usr/lib64"]
+
+
+def listed(directory: str, prefix: str) -> list[str]:
+    """The names in a directory that begin with `prefix`, sorted; none when it cannot be read."""
+    try:
+        return sorted(name for name in os.listdir(directory) if name.startswith(prefix))
+    except OSError:
+        return []
 
 
 def _unique(paths: Iterable[str]) -> list[str]:
@@ -98,7 +108,7 @@ def _unique(paths: Iterable[str]) -> list[str]:
 
 
 def _has_library(directory: str) -> bool:
-    return bool(glob.glob(f"{glob.escape(directory)}/{LIBRARY}*"))
+    return bool(listed(directory, LIBRARY))
 
 
 def _databases(arch: str, env: Mapping[str, str], directories: list[str], notes: list[str]) -> list[str]:
@@ -143,8 +153,6 @@ def _version(directory: str) -> str | None:
     parts = [re.search(rf"HIPBLASLT_VERSION_{part}\s+(\d+)", header) for part in _VERSION_PARTS]
     if all(parts):
         return ".".join(part.group(1) for part in parts if part)
-    names = (
-        os.path.basename(os.path.realpath(path)) for path in sorted(glob.glob(f"{glob.escape(directory)}/{LIBRARY}.*"))
-    )
+    names = (os.path.basename(os.path.realpath(f"{directory}/{name}")) for name in listed(directory, f"{LIBRARY}."))
     versions = (re.fullmatch(rf"{re.escape(LIBRARY)}\.(\d+\.\d+[.\d]*)", name) for name in names)
     return next((match.group(1) for match in versions if match), None)

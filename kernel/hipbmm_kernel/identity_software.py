@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import glob
 import importlib.util
-import os
 import re
 import sys
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel.identity_gpu import read_text
-from hipbmm_kernel.identity_library import rocm_roots
+from hipbmm_kernel.identity_library import listed, rocm_roots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _ASSIGNED = re.compile(
-    r"^(?:__version__|version)\s*(?::\s*\w+\s*)?=\s*(?:version\s*=\s*)?['\"]([^'\"\s]{1,80})['\"]", re.M
+    r"^(?:__version__|version)\s*(?::\s*\w+\s*)?=\s*(?:version\s*=\s*)?['\"]([^'\"\s]{1,80})['\"]", re.MULTILINE
 )
-_HIP = re.compile(r"^hip\s*(?::[^=\n]+)?=\s*['\"]([^'\"\s]{1,40})['\"]", re.M)
+_HIP = re.compile(r"^hip\s*(?::[^=\n]+)?=\s*['\"]([^'\"\s]{1,40})['\"]", re.MULTILINE)
 
 SELECTING = ("TENSILE_SOLUTION_SELECTION_METHOD",)
 SELECTING_PREFIX = "HIPBLASLT_"
@@ -43,7 +41,7 @@ def library_directories() -> list[str]:
     torch = package_directory("torch")
     found = [f"{torch}/lib"] if torch else []
     for path in sys.path:
-        found += sorted(glob.glob(f"{glob.escape(path)}/_rocm_sdk_*/lib")) if path else []
+        found += [f"{path}/{name}/lib" for name in listed(path, "_rocm_sdk_")] if path else []
     return found
 
 
@@ -60,10 +58,13 @@ def package_version(package: str, *distributions: str) -> str | None:
 
 
 def _metadata_version(distributions: tuple[str, ...]) -> str | None:
+    """The version in the name of the first `<name>-<version>.dist-info` (or `.egg-info`) of sys.path."""
     for path in sys.path:
         for name in distributions:
-            for found in sorted(glob.glob(f"{glob.escape(path)}/{name}-*.*-info")) if path else []:
-                return os.path.basename(found)[len(name) + 1 :].rsplit(".", 1)[0].split("-py")[0]
+            for found in listed(path, f"{name}-") if path else []:
+                stem, dot, kind = found.rpartition(".")
+                if dot and kind in ("dist-info", "egg-info"):
+                    return stem[len(name) + 1 :].split("-py")[0]
     return None
 
 
@@ -73,7 +74,7 @@ def aiter_version() -> str | None:
 
 
 def vllm_version() -> str | None:
-    """vLLM's version; None when the image has none."""
+    """Version of vLLM; None when the image has none."""
     return package_version("vllm")
 
 

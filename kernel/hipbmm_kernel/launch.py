@@ -4,6 +4,9 @@ Init containers do not run again when the server's container restarts, so what c
 handled here: a torn table, a table that crashes the server, a working directory that is not ours.
 """
 
+# ruff: noqa: PTH109, PTH114, PTH115, PTH123, PTH211
+# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
+
 from __future__ import annotations
 
 import json
@@ -30,7 +33,7 @@ NOT_EXECUTABLE = 126
 
 
 def exec_command(argv: list[str], env: Mapping[str, str], stderr: TextIO) -> int:
-    """`exec -- COMMAND ...`: does not return when the server starts. 1 when policy Block forbids it, 2 on wrong usage."""
+    """`exec -- COMMAND ...`: does not return if the server starts; 1 when policy Block forbids it, 2 on wrong usage."""
     command = argv[1:] if argv[:1] == ["--"] else argv
     if not command:
         stderr.write(USAGE)
@@ -184,7 +187,7 @@ def _replace(command: list[str], env: dict[str, str], stderr: TextIO) -> int:
         signal.signal(number, signal.SIG_DFL)  # Python ignores both, and an ignored signal stays ignored over exec
     stderr.flush()
     try:
-        os.execvpe(command[0], command, env)
+        os.execvpe(command[0], command, env)  # noqa: S606 - becoming another program is what this command is for
     except FileNotFoundError:
         stderr.write(f"hipbmm exec: {command[0]}: not found\n")
         return NOT_FOUND

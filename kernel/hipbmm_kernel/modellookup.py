@@ -3,6 +3,9 @@
 The file is untrusted: it is bounded here and parsed elsewhere.
 """
 
+# ruff: noqa: PTH111, PTH112, PTH123
+# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
+
 from __future__ import annotations
 
 import errno
@@ -48,11 +51,11 @@ def find_config(settings: Settings, env: Mapping[str, str], volume: Volume) -> F
         return Found(None, f"no config.json for {settings.model[:200]!r}" if settings.model else "no model is named")
     from hipbmm_kernel.modeldownload import download_config  # noqa: PLC0415 - the last resort of a fast command
 
-    path, reason = download_config(settings.model, revision(settings.server_args), env)
-    if path is None:
+    downloaded, reason = download_config(settings.model, revision(settings.server_args), env)
+    if downloaded is None:
         return Found(None, f"{settings.model}: {reason}")
     try:
-        return Found(volumes.read_file(volume, path, MAX_BYTES, follow=True), "download")
+        return Found(volumes.read_file(volume, downloaded, MAX_BYTES, follow=True), "download")
     except OSError as error:
         return Found(None, f"{settings.model}: {volumes.describe(error)}")
 

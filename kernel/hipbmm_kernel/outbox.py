@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from hipbmm_kernel import shard as shards
 from hipbmm_kernel.gemm import Row, Veto
 from hipbmm_kernel.publish import PublishError
-from hipbmm_kernel.shard import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hipbmm_kernel.clock import Clock
     from hipbmm_kernel.publish import Publisher
+    from hipbmm_kernel.shard import Shard
 
 BATCH_ROWS = 16
 BATCH_SECONDS = 20.0

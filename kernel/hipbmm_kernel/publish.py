@@ -7,6 +7,7 @@ attempt takes a new name. Readers trust only a shard's trailer, so a partial fil
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel import shard as shards
@@ -122,10 +123,8 @@ class Publisher:
         except OSError:
             return
         finally:
-            try:
+            with contextlib.suppress(OSError):  # nothing was written through this descriptor
                 self._volume.close(fd)
-            except OSError:
-                pass  # nothing was written through this descriptor
 
     def _describe_stack(self) -> None:
         """Leave stack.json beside the shards, for people and for `export`; nothing depends on it."""

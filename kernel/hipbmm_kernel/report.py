@@ -4,17 +4,15 @@ Kubernetes cuts a termination message at 4096 bytes, which would leave no JSON a
 telling parts first.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
 
 import json
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from hipbmm_kernel.gemm import Row
-    from hipbmm_kernel.stack import Stack
+from hipbmm_kernel.gemm import Row
+from hipbmm_kernel.stack import Stack
 
 VERSION = 1
 MAX_MESSAGE_BYTES = 4096
@@ -138,6 +136,8 @@ def _line(document: dict[str, object]) -> bytes:
 def geomean(rows: Iterable[Row]) -> str | None:
     """Geometric mean of default time / tuned time over the measured rows, as text; None when none was measured."""
     logs = [
-        math.log(row.default_us / row.tuned_us) for row in rows if row.tuned_us is not None and row.default_us is not None
+        math.log(row.default_us / row.tuned_us)
+        for row in rows
+        if row.tuned_us is not None and row.default_us is not None
     ]
     return f"{math.exp(math.fsum(logs) / len(logs)):.2f}" if logs else None

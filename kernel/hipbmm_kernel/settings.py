@@ -4,13 +4,11 @@ Values are parsed once, strictly: a setting that cannot be understood ends the c
 names the variable, because guessing one would tune or serve something else than was asked.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
 
 SERVE_UNTUNED = "ServeUntuned"
 BLOCK = "Block"
@@ -62,7 +60,14 @@ DEFAULTS: dict[str, str] = {
 MAX_TEXT = 262_144
 """Bytes of one variable: what the kernel accepts as one environment string is twice that."""
 MAX_LIST = 4096
-MAX_DEPTH_ITEM = 4096
+MAX_WORD = 253
+"""As long as a Kubernetes name may be."""
+MAX_DIGITS = 18
+MAX_SECONDS = 10_000_000.0
+MAX_TOKENS = 1 << 20
+MAX_SIZE = 1 << 24
+
+T = TypeVar("T")
 
 
 class SettingsError(ValueError):
@@ -190,14 +195,14 @@ def _path(env: Mapping[str, str], name: str, home: str) -> str:
 def _word(env: Mapping[str, str], name: str) -> str:
     """A text that goes into a shard's header and file name, hence letters, digits, '.', '_' and '-' only."""
     value = _text(env, name, "")
-    if len(value) > 253 or not all(c.isascii() and (c.isalnum() or c in "._-") for c in value):
-        raise SettingsError(f"{name} may hold at most 253 letters, digits, '.', '_' and '-', not {value[:60]!r}")
+    if len(value) > MAX_WORD or not all(c.isascii() and (c.isalnum() or c in "._-") for c in value):
+        raise SettingsError(f"{name} may hold at most {MAX_WORD} letters, digits, '.', '_' and '-', not {value[:60]!r}")
     return value
 
 
 def _integer(env: Mapping[str, str], name: str, low: int, high: int) -> int:
     text = _text(env, name, "")
-    value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+    value = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else -1
     if not low <= value <= high:
         raise SettingsError(f"{name} must be an integer from {low} to {high}, not {text[:60]!r}")
     return value
@@ -209,8 +214,8 @@ def _seconds(env: Mapping[str, str], name: str, low: float) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not low <= value <= 1e7:
-        raise SettingsError(f"{name} must be a number of seconds from {low} to 10000000, not {text[:60]!r}")
+    if not low <= value <= MAX_SECONDS:
+        raise SettingsError(f"{name} must be a number of seconds from {low} to {MAX_SECONDS:.0f}, not {text[:60]!r}")
     return value
 
 
@@ -230,7 +235,9 @@ def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
     return text
 
 
-def _parsed_json(env: Mapping[str, str], name: str, parse: Callable[[str, list[object]], tuple]) -> tuple | None:
+def _parsed_json(
+    env: Mapping[str, str], name: str, parse: Callable[[str, list[object]], tuple[T, ...]]
+) -> tuple[T, ...] | None:
     text = _text(env, name, "")
     if not text:
         return None
@@ -253,8 +260,8 @@ def _arguments(name: str, value: list[object]) -> tuple[str, ...]:
 def _tokens(name: str, value: list[object]) -> tuple[int, ...]:
     tokens = []
     for item in value:
-        if not isinstance(item, int) or isinstance(item, bool) or not 1 <= item <= 1_048_576:
-            raise SettingsError(f"{name} must hold integers from 1 to 1048576, not {str(item)[:60]}")
+        if not isinstance(item, int) or isinstance(item, bool) or not 1 <= item <= MAX_TOKENS:
+            raise SettingsError(f"{name} must hold integers from 1 to {MAX_TOKENS}, not {str(item)[:60]}")
         tokens.append(item)
     return tuple(tokens)
 
@@ -269,8 +276,8 @@ def _linear(name: str, item: object) -> LinearSetting:
     sizes = []
     for key in ("n", "k"):
         size = item.get(key)
-        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= 1 << 24:
-            raise SettingsError(f"{name}: {key} must be an integer from 1 to {1 << 24}, not {str(size)[:60]}")
+        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MAX_SIZE:
+            raise SettingsError(f"{name}: {key} must be an integer from 1 to {MAX_SIZE}, not {str(size)[:60]}")
         sizes.append(size)
     bias = item.get("bias", False)
     if not isinstance(bias, bool):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType
+    from typing import Self  # Python 3.11, and only for the type checker
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -22,7 +23,7 @@ class Stop:
         self._before: dict[signal.Signals, object] = {}
         self.requested = False
 
-    def __enter__(self) -> Stop:
+    def __enter__(self) -> Self:
         for number in SIGNALS:
             self._before[number] = signal.signal(number, self._handle)
         return self

@@ -9,6 +9,7 @@ Nothing that is read is trusted: names, sizes, counts and every line are checked
 from __future__ import annotations
 
 import errno
+import functools
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel import shard as shards
@@ -80,7 +81,7 @@ class Reader:
         """The directory of `root` that holds this key's shards, with its names; None when it has none."""
         for directory in (f"{root}/v1/{self._key}/shards", root):
             try:
-                names = self._patiently(lambda path=directory: self._volume.names(path))
+                names = self._patiently(functools.partial(self._volume.names, directory))
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:

@@ -31,8 +31,10 @@ class Surroundings(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a tuning. `table` is the store's and the new rows together; `reason` says why tuning could not go on
-    ("" when it could), `failed` and `skipped` why a problem has no row, `spread` how far repeated timings lie apart.
+    """What came of a tuning.
+
+    `table` is the store's and the new rows together; `reason` says why tuning could not go on ("" when it could),
+    `failed` and `skipped` why a problem has no row, `spread` how far repeated timings lie apart.
     """
 
     table: Table

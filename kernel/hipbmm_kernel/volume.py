@@ -4,10 +4,15 @@ A shared volume may be NFS, SMB, CephFS, Lustre or FUSE: every one of these call
 never gives. Keeping them behind one thin object lets tests put each error behind each call.
 """
 
+# ruff: noqa: PTH102, PTH104, PTH108, PTH120, PTH208
+# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
+
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import stat
 
 TRANSIENT = frozenset({errno.EIO, errno.ESTALE, errno.EINTR, errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY, errno.ENOLCK})
 """Errors that a network volume gives for a while and that then go away."""
@@ -39,7 +44,7 @@ class Volume:
         return os.pread(fd, count, offset)
 
     def sync(self, fd: int) -> None:
-        """fsync."""
+        """Force the bytes to the device (fsync)."""
         os.fsync(fd)
 
     def close(self, fd: int) -> None:
@@ -47,7 +52,7 @@ class Volume:
         os.close(fd)
 
     def stat(self, fd: int) -> os.stat_result:
-        """fstat."""
+        """What fstat says."""
         return os.fstat(fd)
 
     def names(self, path: str) -> list[str]:
@@ -110,9 +115,9 @@ def read_file(volume: Volume, path: str, limit: int, follow: bool = False) -> by
 
 def read_all(volume: Volume, fd: int, path: str, limit: int) -> bytes:
     """Everything behind `fd`, at most `limit` bytes."""
-    if volume.stat(fd).st_mode & 0o170000 != 0o100000:
+    if not stat.S_ISREG(volume.stat(fd).st_mode):
         raise OSError(errno.EINVAL, "not a regular file", path)
-    chunks = []
+    chunks: list[bytes] = []
     total = 0
     while True:
         try:
@@ -133,10 +138,8 @@ def replace_file(volume: Volume, path: str, data: bytes, mode: int = 0o644) -> N
     For local files only (served file, report, state): a rename on a shared volume is not dependable.
     """
     temporary = f"{path}.{os.getpid()}.new"
-    try:
+    with contextlib.suppress(FileNotFoundError):
         volume.remove(temporary)
-    except FileNotFoundError:
-        pass
     fd = volume.create(temporary, mode)
     try:
         write_all(volume, fd, data)

@@ -5,6 +5,9 @@ only when rows are missing. Trouble with the store, the model's config or the tu
 the server starts anyway, unless policy Block says otherwise.
 """
 
+# ruff: noqa: PTH112, PTH123
+# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
+
 from __future__ import annotations
 
 import os
@@ -103,7 +106,9 @@ class Warm:
         if identity.gpus == 0:
             return Verdict(report.FAILED, "NoGpu", f"no AMD GPU in {self._settings.dev}/dri: {_joined(identity.notes)}")
         if stack.arch is not None and stack.arch not in identity_gpu.FP8_BY_ARCH:
-            return Verdict(report.UNSUPPORTED, "NoSolution", f"HIPBMM needs an MI3xx GPU, not {stack.arch}", hipbmm=False)
+            return Verdict(
+                report.UNSUPPORTED, "NoSolution", f"HIPBMM needs an MI3xx GPU, not {stack.arch}", hipbmm=False
+            )
         unknown = stack.unknown()
         if unknown:
             words = f"not readable: {', '.join(unknown)}; {_joined(identity.notes)}"
@@ -131,7 +136,7 @@ class Warm:
         """Every row that this stack has, for a model whose problems are not known."""
         column = identity.stack.fp8_column
         rows = []
-        for key in loaded.keys():
+        for key in tuple(loaded.keys()):
             row = loaded.best(key)
             if row is not None and key == gemm.key_of(row.problem, column):
                 rows.append(row._replace(kernel_name=gemm.NO_NAME))
@@ -196,7 +201,7 @@ class Warm:
     def _finished(
         self, verdict: Verdict, identity: Identity, rows: tuple[gemm.Row, ...], planned: Planned | None = None
     ) -> Report:
-        """The report, after the served file was written. A pod's own disk that refuses it is an error of this pod only."""
+        """The report, after the served file was written; a pod's own disk that refuses it is an error in it."""
         self._progress.phase("Publishing")
         plan = planned.plan if planned else None
         served = serve.Served(0, "")

@@ -106,7 +106,9 @@ class Harvester:
         if self._stack is None or self._stack.key == stacks.UNKNOWN:
             return False
         publisher = Publisher(self._volume, self._clock, self._settings.store, self._stack)
-        self._outbox = Outbox(publisher, self._clock, head(self._settings, self._stack, HARVEST), self._log, batch_rows=1)
+        self._outbox = Outbox(
+            publisher, self._clock, head(self._settings, self._stack, HARVEST), self._log, batch_rows=1
+        )
         return True
 
     def _reported_stack(self) -> Stack | None:

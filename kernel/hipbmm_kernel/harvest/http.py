@@ -137,11 +137,17 @@ def _listen(port: int) -> socket.socket:
 
 def _response(request: bytes, answer: Callable[[str], Answer]) -> bytes:
     parts = request.split(b"\n", 1)[0].split()
-    if len(parts) < 2:
+    if len(parts) < len(("GET", "/path")):
         status, kind, body = 400, "text/plain", b"bad request\n"
     elif parts[0] not in (b"GET", b"HEAD"):
         status, kind, body = 405, "text/plain", b"only GET\n"
     else:
         status, kind, body = answer(parts[1].decode("latin-1").split("?", 1)[0])
-    head = f"HTTP/1.0 {status} {_REASONS[status]}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    return head.encode("latin-1") + (b"" if parts[:1] == [b"HEAD"] else body)
+    lines = (
+        f"HTTP/1.0 {status} {_REASONS[status]}",
+        f"Content-Type: {kind}",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        "\r\n",
+    )
+    return "\r\n".join(lines).encode("latin-1") + (b"" if parts[:1] == [b"HEAD"] else body)

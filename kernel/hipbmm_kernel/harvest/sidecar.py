@@ -113,7 +113,11 @@ class Sidecar:
         return [
             plain("hipbmm_rows_harvested_total", COUNTER, "Rows the server learned.", self._harvester.harvested),
             labelled(
-                "hipbmm_rows_rejected_total", COUNTER, "Lines that are no usable row.", "reason", self._harvester.rejected
+                "hipbmm_rows_rejected_total",
+                COUNTER,
+                "Lines that are no usable row.",
+                "reason",
+                self._harvester.rejected,
             ),
             plain("hipbmm_rows_waiting", GAUGE, "Learned rows that are not in the store yet.", waiting),
             plain("hipbmm_shards_published_total", COUNTER, "Shards written to the store.", published),
@@ -147,7 +151,9 @@ def _state_metrics(state: Mapping[str, object]) -> list[Metric]:
     return [
         plain("hipbmm_server_starts_total", COUNTER, "Starts of the server in this pod.", _number(state, "starts")),
         plain("hipbmm_server_crashes_total", COUNTER, "Starts that ended while warming up.", _number(state, "crashes")),
-        labelled("hipbmm_server_mode", GAUGE, "How the server runs.", "mode", {each: float(each == mode) for each in MODES}),
+        labelled(
+            "hipbmm_server_mode", GAUGE, "How the server runs.", "mode", {each: float(each == mode) for each in MODES}
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ its beginning, and rows that are known already are not news.
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel import aitercsv
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 CHUNK = 4 << 20
 """Bytes that are looked at in one turn; more waits for the next one, so that memory stays small."""
 ROW_LIMIT = 65_536
-_MODE, _REGULAR = 0o170000, 0o100000
 
 
 class News(NamedTuple):
@@ -62,7 +62,7 @@ class Tail:
 
     def _read(self, fd: int) -> News:
         status = self._volume.stat(fd)
-        if status.st_mode & _MODE != _REGULAR:
+        if not stat.S_ISREG(status.st_mode):
             return NOTHING
         cursor = Cursor(status.st_dev, status.st_ino, self.cursor.offset)
         if cursor != self.cursor or status.st_size < cursor.offset:

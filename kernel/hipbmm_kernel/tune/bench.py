@@ -31,7 +31,7 @@ class Job(NamedTuple):
 
 
 class Bench(NamedTuple):
-    """The setting of a tuning. `gpus` are values of HIP_VISIBLE_DEVICES; `outbox` is None when nothing can be stored."""
+    """The setting of a tuning; `gpus` are values of HIP_VISIBLE_DEVICES."""
 
     settings: Settings
     stack: Stack
@@ -39,7 +39,7 @@ class Bench(NamedTuple):
     env: Mapping[str, str]
     clock: Clock
     stop: Stop
-    outbox: Outbox | None
+    outbox: Outbox
     progress: Progress
     log: Callable[[str], None]
 
@@ -49,9 +49,8 @@ class Bench(NamedTuple):
         return {**env, ONLINE_TUNING: "1"} if online else env
 
     def publish(self, *items: Row | Veto) -> None:
-        """Hand rows and vetoes to the store, if there is one."""
-        if self.outbox is not None:
-            self.outbox.add(*items)
+        """Hand rows and vetoes to the store."""
+        self.outbox.add(*items)
 
     def key(self, problem: Problem) -> str:
         """The 18 columns of a problem on this stack."""
@@ -73,8 +72,10 @@ class Bench(NamedTuple):
 
 
 class Budget:
-    """The time for tuning and verification together. It runs from the first child's being ready: a build of AITER's
-    module or a slow import is not tuning."""
+    """The time for tuning and verification together.
+
+    It runs from the first child's being ready: a build of AITER's module or a slow import is not tuning.
+    """
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock

@@ -15,6 +15,7 @@ from hipbmm_kernel.tune.worker import Failure, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Self  # Python 3.11, and only for the type checker
 
     from hipbmm_kernel.clock import Clock
     from hipbmm_kernel.stop import Stop
@@ -41,7 +42,7 @@ class Task(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a task ended: `kind` is one of this module's words, `message` the child's answer (empty when it gave none)."""
+    """How a task ended: `kind` is one of this module's words, `message` the child's answer, empty if there is none."""
 
     task: Task
     kind: str
@@ -92,7 +93,7 @@ class Crew:
         self.started = 0
         self.last_failure = Failure("", "no child could be started")
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

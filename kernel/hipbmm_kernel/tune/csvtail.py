@@ -1,12 +1,18 @@
 """The CSV that one child's AITER appends to, read by the parent: each complete line once, strictly."""
 
+# ruff: noqa: PTH123
+# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
+
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from hipbmm_kernel import aitercsv
-from hipbmm_kernel.gemm import Row
 from hipbmm_kernel.settings import SERVED_NAME
+
+if TYPE_CHECKING:
+    from hipbmm_kernel.gemm import Row
 
 MAX_REASONS = 20
 

@@ -1,5 +1,8 @@
 """The one GPU of a child, through torch: what it is, its memory, its clock."""
 
+# ruff: noqa: PTH123
+# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
+
 from __future__ import annotations
 
 import re
@@ -28,7 +31,7 @@ class Device:
 
     @property
     def arch(self) -> str:
-        """gcnArchName (`gfx942:sramecc+:xnack-`); "" on a GPU of another make."""
+        """The gcnArchName (`gfx942:sramecc+:xnack-`); "" on a GPU of another make."""
         return str(getattr(self._properties, "gcnArchName", ""))
 
     def description(self) -> dict[str, object]:

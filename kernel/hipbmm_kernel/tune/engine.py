@@ -29,7 +29,7 @@ STOPPED_STORE_SECONDS = 5.0
 
 
 def tune_missing(around: Surroundings, plan: Plan, loaded: Table, wanted: Sequence[Problem]) -> Outcome:
-    """Tune and verify the problems `wanted`, verify the plan's rows that nobody has verified yet, publish everything."""
+    """Tune and verify the problems `wanted`, verify the plan's rows that nobody has verified yet, and publish."""
     stack, settings = around.identity.stack, around.settings
     publisher = Publisher(around.volume, around.clock, settings.store, stack)
     outbox = Outbox(publisher, around.clock, head(settings, stack, WARM), around.log)
@@ -47,7 +47,9 @@ def tune_missing(around: Surroundings, plan: Plan, loaded: Table, wanted: Sequen
     missing = set(wanted)
     unverified = _unverified(bench, [problem for problem in plan.problems if problem not in missing], loaded)
     findings = Findings()
-    abort = _phases(bench, findings, _jobs(plan, wanted, stack.product), _jobs(plan, unverified, stack.product), unverified)
+    abort = _phases(
+        bench, findings, _jobs(plan, wanted, stack.product), _jobs(plan, unverified, stack.product), unverified
+    )
     around.progress.phase("Publishing")
     unpublished = outbox.close(STOPPED_STORE_SECONDS if around.stop.requested else STORE_SECONDS)
     new = shard.Shard(stack.key, head(settings, stack, WARM).origin, 0, rows=tuple(findings.rows.values()))
@@ -93,6 +95,10 @@ def _unverified(bench: Bench, problems: Iterable[Problem], loaded: Table) -> dic
 
 def _jobs(plan: Plan, problems: Iterable[Problem], product: str | None) -> list[Job]:
     return [
-        Job(problem, (problem.n, problem.k) in plan.biased, cost.tuning_seconds(problem, product or cost.DEFAULT_PRODUCT))
+        Job(
+            problem,
+            (problem.n, problem.k) in plan.biased,
+            cost.tuning_seconds(problem, product or cost.DEFAULT_PRODUCT),
+        )
         for problem in problems
     ]

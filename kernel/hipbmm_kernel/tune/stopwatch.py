@@ -47,7 +47,7 @@ class Stopwatch:
 
     @staticmethod
     def _calibrate() -> float:
-        """Cycles of the sleep kernel in one microsecond; 0 where torch has no such kernel, then the host's share counts."""
+        """Cycles of the sleep kernel in one microsecond; 0 where torch has none, and the host's share counts."""
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         try:
             torch.cuda._sleep(CALIBRATION_CYCLES)  # noqa: SLF001 - same; the first one loads the kernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,9 @@ class Tasks:
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        aiter = ensure_extension(device.torch_device)
-        if not hasattr(aiter, "hipb_mm"):
+        self._aiter = ensure_extension(device.torch_device)
+        if not hasattr(self._aiter, "hipb_mm"):
             raise RuntimeError(protocol.UNSUPPORTED_AITER)
-        self._aiter = aiter
         self._operands: dict[Linear, Operands] = {}
         self._stopwatch: Stopwatch | None = None
 
@@ -70,10 +70,10 @@ class Tasks:
         index = _integer(command, "index")
         operands = self._prepare(command, 0)
         expected = operands.expected(problem.m)
-        verdict = compare(self._call(operands, problem.m, index), expected)
+        verdict = self._check(operands, problem.m, index, expected)
         if verdict is not None:
             return {"correct": False, "reason": verdict}
-        default_verdict = self._try(lambda: compare(self._call(operands, problem.m, HEURISTIC), expected))
+        default_verdict = self._try(functools.partial(self._check, operands, problem.m, HEURISTIC, expected))
         rounds = _integer(command, "rounds")
         tuned, default = self._race(operands, problem.m, (index, HEURISTIC), rounds, default_verdict is None)
         return {"correct": True, "tuned": tuned, "default": default, "defaultWrong": default_verdict}
@@ -83,7 +83,7 @@ class Tasks:
     ) -> tuple[list[float], list[float]]:
         """Microseconds of both indices in each round; who goes first alternates, so that drift hits both alike."""
         watch = self._watch()
-        calls = [lambda index=index: self._call(operands, m, index) for index in indices[: 2 if both else 1]]
+        calls = [functools.partial(self._call, operands, m, index) for index in indices[: 2 if both else 1]]
         launches = watch.launches_for(max(watch.time(call, 3) for call in calls))
         times: list[list[float]] = [[], []]
         for turn in range(rounds):
@@ -93,7 +93,7 @@ class Tasks:
         return times[0], times[1]
 
     def _search(self, command: dict[str, object], report: Callable[[dict[str, object]], None]) -> dict[str, object]:
-        """Try every index that hipBLASLt lists, right results only; each is reported before it runs, since it may kill."""
+        """Try every index that hipBLASLt lists; each is reported before it runs, since it may end this process."""
         problem = _problem(command)
         operands = self._prepare(command, 0)
         expected = operands.expected(problem.m)
@@ -106,8 +106,8 @@ class Tasks:
             if time.monotonic() > deadline:
                 break
             report({"event": protocol.CANDIDATE, "id": command["id"], "index": index, "us": None})
-            call = lambda index=index: self._call(operands, problem.m, index)  # noqa: E731 - bound to this index
-            verdict = self._try(lambda call=call: compare(call(), expected))
+            verdict = self._try(functools.partial(self._check, operands, problem.m, index, expected))
+            call = functools.partial(self._call, operands, problem.m, index)
             us = watch.time(call, launches) if verdict is None else None
             if us is not None:
                 launches = watch.launches_for(us)
@@ -136,6 +136,9 @@ class Tasks:
             x, operands.shuffled, x_scale, operands.weight_scale, operands.bias, torch.bfloat16, solution_index=index
         )
 
+    def _check(self, operands: Operands, m: int, index: int, expected: torch.Tensor) -> str | None:
+        return compare(self._call(operands, m, index), expected)
+
     @staticmethod
     def _try(call: Callable[[], str | None]) -> str | None:
         try:
@@ -149,7 +152,7 @@ class Tasks:
         return self._stopwatch
 
     def _prepare(self, command: dict[str, object], extra: int) -> Operands:
-        """The operands of a command's linear, made or remembered. MemoryShortError when `extra` would not fit beside."""
+        """The operands of a command's linear, made or remembered; MemoryShortError when `extra` would not fit too."""
         linear = Linear(_integer(command, "n"), _integer(command, "k"), bool(command["bias"]))
         rows = _integer(command, "rows")
         held = self._operands.get(linear)
@@ -163,7 +166,7 @@ class Tasks:
         return held
 
     def _demand(self, needed: int, keep: Linear) -> None:
-        """MemoryShortError unless `needed` bytes are free, after the other linears' operands were dropped if need be."""
+        """MemoryShortError unless `needed` bytes are free, once other linears' operands are dropped if need be."""
         free = self._device.free_bytes()
         if free < needed + RESERVE and self._operands:
             self._operands = {linear: held for linear, held in self._operands.items() if linear == keep}

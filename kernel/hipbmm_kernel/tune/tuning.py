@@ -48,7 +48,9 @@ class TuningPhase:
         with online:
             try:
                 bench.progress.phase("Probing")
-                left = online.run([Task(protocol.PROBE, {"do": protocol.PROBE, "id": 0}, PROBE_SECONDS)], self._budget.deadline)
+                left = online.run(
+                    [Task(protocol.PROBE, {"do": protocol.PROBE, "id": 0}, PROBE_SECONDS)], self._budget.deadline
+                )
                 if self._refusal is not None:
                     raise Abort("NoSolution", self._refusal)
                 self._check_alive(online, bool(left))

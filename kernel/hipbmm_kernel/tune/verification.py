@@ -27,7 +27,7 @@ class VerificationPhase:
         self.unverified = 0
 
     def run(self, jobs: Sequence[Job], rows: Mapping[str, Row]) -> None:
-        """Verify the row of each job that has one, hot first, until the budget ends; rows that time does not reach stay unverified."""
+        """Verify the row of each job that has one, hot first; rows that the budget does not reach stay unverified."""
         bench = self._bench
         jobs = [job for job in jobs if bench.key(job.problem) in rows]
         if not jobs:

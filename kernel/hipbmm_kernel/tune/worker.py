@@ -1,7 +1,11 @@
 """One child process as the parent sees it: started in a directory and process group of its own, spoken to, ended."""
 
+# ruff: noqa: PTH100, PTH103, PTH120, PTH123
+# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
+
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,7 +18,10 @@ from hipbmm_kernel.tune import protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from hipbmm_kernel.tune.child import main; sys.exit(main(sys.argv[2:]))"
+PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from hipbmm_kernel.tune.child import main; sys.exit(main(sys.argv[2:]))"
+)
 LOG_NAME = "child.log"
 LOG_TAIL = 4096
 LOG_LINES = 3
@@ -54,7 +61,15 @@ class Worker:
         self._lines = protocol.Lines()
         with open(f"{directory}/{LOG_NAME}", "ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, program_root(), str(os.getpid()), str(commands_read), str(events_write)],
+                [
+                    sys.executable,
+                    "-c",
+                    PROGRAM,
+                    program_root(),
+                    str(os.getpid()),
+                    str(commands_read),
+                    str(events_write),
+                ],
                 cwd=directory,
                 env={**env, "HIP_VISIBLE_DEVICES": gpu},
                 stdin=subprocess.DEVNULL,
@@ -73,7 +88,7 @@ class Worker:
         return self._process.pid
 
     def send(self, command: Mapping[str, object]) -> bool:
-        """Give a command; False when the child is gone. Commands are smaller than a pipe's buffer, so this never waits."""
+        """Give a command; False when the child is gone. Never waits: commands are smaller than a pipe's buffer."""
         try:
             os.write(self._commands, protocol.encode(command))
         except BrokenPipeError:
@@ -82,7 +97,7 @@ class Worker:
 
     def receive(self) -> list[dict[str, object]] | None:
         """Messages that have come; None when the child has closed its end, that is, ended. ProtocolError on garbage."""
-        messages = []
+        messages: list[dict[str, object]] = []
         while True:
             try:
                 data = os.read(self.events, 65536)
@@ -99,10 +114,8 @@ class Worker:
                 os.close(end)
         self._commands = self.events = -1
         ended = self._process.poll()
-        try:
+        with contextlib.suppress(ProcessLookupError):  # every process of the group has ended and been reaped
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # every process of the group has ended and been reaped
         status = self._process.wait()
         return _ending(status if ended is None else ended)
 
