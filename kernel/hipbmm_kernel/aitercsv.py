@@ -25,7 +25,9 @@ MAX_BYTES = 256 * 2**20
 MAX_ROWS = 262_144
 """Most distinct keys that are kept of one file."""
 
-_BOM = b"\xef\xbb\xbf"
+_BOM = "\xef\xbb\xbf"
+"""UTF-8's byte order mark as latin-1; `cat` of two files puts one in the middle too."""
+
 _BLANKS = " \t\r\v\f"
 
 
@@ -58,7 +60,7 @@ def parse(data: bytes, max_rows: int = MAX_ROWS) -> Parsed:
     refused = f"larger than {MAX_BYTES} bytes" if len(data) > MAX_BYTES else rejection.file_reason(data)
     if refused is not None:
         return Parsed(refused=refused)
-    lines = data.removeprefix(_BOM).split(b"\n")
+    lines = data.split(b"\n")
     tail = lines.pop()
     reader = _Reader(lines, max_rows)
     for number, raw in enumerate(lines, 1):
@@ -120,6 +122,7 @@ class _Reader:
 
     def take(self, number: int, text: str, *, terminated: bool) -> None:
         """Take one line without its line end; `terminated` says whether it had one."""
+        text = text.removeprefix(_BOM)
         if not text.strip(_BLANKS) or text[0] == "#":
             return
         columns = text.split(",")

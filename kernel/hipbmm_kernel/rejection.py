@@ -30,13 +30,14 @@ _TYPE_COLUMNS = (7, 10, 13, 16)
 _STRIDE_COLUMNS = (9, 12, 15)
 _KEY_VOCABULARY.update(dict.fromkeys(_TYPE_COLUMNS, gemm.TYPES))
 _M_COLUMN = 5
+_BLANKS = " \t\v\f\r"
 _SEPARATORS = ((";", "semicolons"), ("\t", "tabs"))
 _Causes = tuple[tuple[Callable[[str], bool], str], ...]
 _TEXT_CAUSES: _Causes = (
-    (lambda text: not text, "is empty: the line was cut"),
+    (lambda text: not text, "is empty"),
     (lambda text: "\0" in text, "has a hole of NUL bytes"),
     (lambda text: '"' in text or "'" in text, "is quoted"),
-    (lambda text: " " in text or text != text.strip(), "has a blank in or around it"),
+    (lambda text: " " in text or text != text.strip(_BLANKS), "has a blank in or around it"),
 )
 _NUMBER_CAUSES: _Causes = (
     *_TEXT_CAUSES,

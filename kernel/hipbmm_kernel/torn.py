@@ -25,7 +25,11 @@ _WORK_GROUP = "_WG"
 
 
 def pieces(text: str) -> list[str]:
-    """The parts of a line, each but the first beginning where a row begins. One part when nothing is glued."""
+    """The parts of a line, each but the first beginning where a row begins. One part when nothing is glued.
+
+    What stands in front of the first whole row must itself be the beginning of a row: an extra column in front is no
+    torn row but a file that something else wrote.
+    """
     cuts = {0, len(text)}
     for start in STARTS:
         at = text.find(start)
@@ -33,7 +37,12 @@ def pieces(text: str) -> list[str]:
             cuts.add(at)
             at = text.find(start, at + 1)
     bounds = sorted(cuts)
-    return [text[begin:end] for begin, end in pairwise(bounds)]
+    found = [text[begin:end] for begin, end in pairwise(bounds)]
+    return found if found and _begins_a_row(found[0]) else [text]
+
+
+def _begins_a_row(piece: str) -> bool:
+    return any(piece.startswith(start) or start.startswith(piece) for start in STARTS)
 
 
 def complete_names(lines: Iterable[bytes]) -> frozenset[str]:
