@@ -74,7 +74,14 @@ class Crew:
     """Workers on `gpus` (values of HIP_VISIBLE_DEVICES). Use as a context: leaving it ends every child."""
 
     def __init__(
-        self, gpus: Sequence[str], directory: str, env: Mapping[str, str], clock: Clock, stop: Stop, handlers: Handlers
+        self,
+        gpus: Sequence[str],
+        directory: str,
+        env: Mapping[str, str],
+        clock: Clock,
+        stop: Stop,
+        handlers: Handlers,
+        program: str = worker.PROGRAM,
     ) -> None:
         """Children start when the first task needs one, all of them: a first task alone must not delay the others."""
         self._gpus = list(gpus)
@@ -83,6 +90,7 @@ class Crew:
         self._clock = clock
         self._stop = stop
         self._handlers = handlers
+        self._program = program
         self._workers: list[Worker] = []
         self._failures = dict.fromkeys(gpus, 0)
         self._strikes: dict[object, int] = {}
@@ -129,7 +137,7 @@ class Crew:
             if gpu in occupied or self._failures[gpu] >= MAX_STRIKES:
                 continue
             self._generation += 1
-            hired = Worker(gpu, f"{self._directory}/{gpu}.{self._generation}", self._env)
+            hired = Worker(gpu, f"{self._directory}/{gpu}.{self._generation}", self._env, self._program)
             hired.deadline = self._clock.monotonic() + START_SECONDS
             self.started += 1
             self._workers.append(hired)

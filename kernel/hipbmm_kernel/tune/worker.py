@@ -45,9 +45,9 @@ class Failure(NamedTuple):
 
 
 class Worker:
-    """A running child on one GPU. `directory` is its working directory, made empty here."""
+    """A running child on one GPU. `directory` is its working directory, made empty here; `program` what it runs."""
 
-    def __init__(self, gpu: str, directory: str, env: Mapping[str, str]) -> None:
+    def __init__(self, gpu: str, directory: str, env: Mapping[str, str], program: str = PROGRAM) -> None:
         self.gpu = gpu
         self.directory = directory
         self.state = STARTING
@@ -64,7 +64,7 @@ class Worker:
                 [
                     sys.executable,
                     "-c",
-                    PROGRAM,
+                    program,
                     program_root(),
                     str(os.getpid()),
                     str(commands_read),

@@ -1,0 +1,118 @@
+"""A volume whose calls fail on order, and a clock that nobody waits for."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+from hipbmm_kernel.volume import Volume
+
+WRITING = ("create", "write", "sync", "close", "make_directory", "remove", "rename")
+PUBLISHING = ("create", "write", "sync", "close", "make_directory", "open", "read", "stat")
+
+
+class FakeClock:
+    """Time passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return 1_700_000_000.0 + self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+class FaultyVolume(Volume):
+    """Each call is counted by name; `fault(name, number, arguments)` may raise before the call is made.
+
+    What happens to a call that fails is what a network volume does: a close that reports EIO has closed, a write that
+    reports ENOSPC may have written a part.
+    """
+
+    def __init__(self, fault: Callable[[str, int], None] = lambda _name, _number: None) -> None:
+        self._fault = fault
+        self.calls: list[str] = []
+        self.short_writes = False
+
+    def _strike(self, name: str) -> None:
+        self.calls.append(name)
+        self._fault(name, self.calls.count(name))
+
+    def create(self, path: str, mode: int = 0o664) -> int:
+        self._strike("create")
+        return super().create(path, mode)
+
+    def open(self, path: str, follow: bool = False) -> int:
+        self._strike("open")
+        return super().open(path, follow)
+
+    def write(self, fd: int, data: memoryview) -> int:
+        try:
+            self._strike("write")
+        except OSError as error:
+            if error.errno != errno.EINTR:
+                os.write(fd, data[: len(data) // 2])
+            raise
+        return super().write(fd, data[: 1 + len(data) // 3] if self.short_writes else data)
+
+    def read(self, fd: int, count: int) -> bytes:
+        self._strike("read")
+        return super().read(fd, min(count, 100) if self.short_writes else count)
+
+    def sync(self, fd: int) -> None:
+        self._strike("sync")
+        super().sync(fd)
+
+    def close(self, fd: int) -> None:
+        super().close(fd)
+        self._strike("close")
+
+    def stat(self, fd: int) -> os.stat_result:
+        self._strike("stat")
+        return super().stat(fd)
+
+    def names(self, path: str) -> list[str]:
+        self._strike("names")
+        return super().names(path)
+
+    def make_directory(self, path: str) -> None:
+        self._strike("make_directory")
+        super().make_directory(path)
+
+    def remove(self, path: str) -> None:
+        self._strike("remove")
+        super().remove(path)
+
+    def rename(self, source: str, target: str) -> None:
+        self._strike("rename")
+        super().rename(source, target)
+
+
+def failing(name: str, number: int, code: int) -> Callable[[str, int], None]:
+    """The `number`th call of `name` fails with errno `code`, once."""
+
+    def fault(called: str, count: int) -> None:
+        if called == name and count == number:
+            raise OSError(code, os.strerror(code))
+
+    return fault
+
+
+def failing_always(name: str, code: int) -> Callable[[str, int], None]:
+    """Every call of `name` fails."""
+
+    def fault(called: str, _count: int) -> None:
+        if called == name:
+            raise OSError(code, os.strerror(code))
+
+    return fault
+
+

@@ -1,0 +1,253 @@
+"""Supervision of children: they may die, hang, talk nonsense or fail to start; none of it loses a task or outlives us."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from hipbmm_kernel.clock import Clock
+from hipbmm_kernel.stop import Stop
+from hipbmm_kernel.tune import crew
+from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
+
+from .conftest import ROOT
+
+SCRIPT = """
+import json, os, signal, sys, time
+root, parent, commands, events = sys.argv[1:5]
+commands, events = int(commands), int(events)
+def say(**message):
+    os.write(events, json.dumps(message).encode() + b"\\n")
+def once(name):
+    path = os.path.join(os.environ["STATE"], name)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        return False
+    return True
+{start}
+say(event="hello", gpu=os.environ["HIP_VISIBLE_DEVICES"], online=os.environ.get("HIP_ONLINE_TUNING"))
+say(event="ready", libraries=[])
+while data := os.read(commands, 65536):
+    for line in data.splitlines():
+        command = json.loads(line)
+        do = command["do"]
+        {task}
+        say(event="done", id=command["id"], gpu=os.environ["HIP_VISIBLE_DEVICES"])
+"""
+
+
+CHILD = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from hipbmm_kernel.tune.lifeline import die_with_parent
+die_with_parent(int(sys.argv[2]))
+print("ready", flush=True)
+time.sleep(1000)
+"""
+PARENT = """
+import os, subprocess, sys, time
+command = [sys.executable, "-c", sys.argv[2], sys.argv[1], str(os.getpid())]
+print(subprocess.Popen(command, start_new_session=True).pid, flush=True)
+time.sleep(1000)
+"""
+
+
+class Scene:
+    """A crew of scripted children, and what its handlers were told."""
+
+    def __init__(self, root: Path, stop: Stop) -> None:
+        self.root = root
+        self.stop = stop
+        self.outcomes: list[Outcome] = []
+        self.hellos: list[Mapping[str, object]] = []
+        self.abort: Abort | None = None
+        self.last_failure = crew.Failure("", "")
+        self.started = 0
+
+    def run(
+        self,
+        tasks: list[str],
+        task: str = "pass",
+        start: str = "pass",
+        gpus: tuple[str, ...] = ("0",),
+        seconds: float = 30.0,
+        deadline: float = 40.0,
+        on_outcome: Callable[[Outcome], bool] | None = None,
+    ) -> list[Task]:
+        (self.root / "state").mkdir(exist_ok=True)
+        program = SCRIPT.format(task=textwrap.indent(textwrap.dedent(task), " " * 8).strip(), start=start)
+        handlers = Handlers(self.hellos.append, self._nothing, on_outcome or self._retry, self._event, lambda: None)
+        env = {"PATH": os.environ["PATH"], "STATE": str(self.root / "state")}
+        ends = time.monotonic() + deadline
+        with Crew(gpus, str(self.root / "tune"), env, Clock(), self.stop, handlers, program) as running:
+            try:
+                todo = [Task(name, {"do": name, "id": number}, seconds) for number, name in enumerate(tasks, 1)]
+                return running.run(todo, lambda: ends)
+            finally:
+                self.last_failure = running.last_failure
+                self.started = running.started
+
+    def kinds(self) -> dict[object, list[str]]:
+        found: dict[object, list[str]] = {}
+        for outcome in self.outcomes:
+            found.setdefault(outcome.task.subject, []).append(outcome.kind)
+        return found
+
+    def _retry(self, outcome: Outcome) -> bool:
+        self.outcomes.append(outcome)
+        return outcome.kind in (crew.KILLED, crew.HUNG) and outcome.strikes < crew.MAX_STRIKES
+
+    def _nothing(self, _message: Mapping[str, object]) -> None:
+        return None
+
+    def _event(self, _task: Task, _message: Mapping[str, object]) -> None:
+        return None
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with Stop() as stop:
+        yield Scene(tmp_path, stop)
+
+
+def test_every_task_is_done_once_and_by_all_gpus(scene: Scene) -> None:
+    names = [f"task {number}" for number in range(20)]
+    left = scene.run(names, task="time.sleep(0.02)", gpus=("0", "2"))
+    assert left == []
+    assert scene.kinds() == {name: [crew.DONE] for name in names}
+    assert {hello["gpu"] for hello in scene.hellos} == {"0", "2"}
+    assert scene.started == 2
+
+
+@pytest.mark.parametrize(
+    ("death", "words"),
+    [
+        ("os.write(2, b\"hipBLAS error: 'HIPBLAS_STATUS_INVALID_VALUE'(3) at x.cu:1069\\n\"); os._exit(1)", "hipBLAS error"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
+        ("os.write(events, b'garbage\\n'); time.sleep(30)", "not a message"),
+        ("os.write(events, b'[1]\\n'); time.sleep(30)", "not a message"),
+        ("os.close(events); time.sleep(30)", "SIGKILL"),
+    ],
+)
+def test_a_task_that_ends_its_child_twice_is_given_up_and_the_others_are_done(
+    scene: Scene, death: str, words: str
+) -> None:
+    left = scene.run(["a", "bad", "b"], task=f"if do == 'bad': {death}")
+    assert left == []
+    assert scene.kinds() == {"a": ["done"], "bad": ["killed", "killed"], "b": ["done"]}
+    assert words in next(outcome.reason for outcome in scene.outcomes if outcome.kind == "killed")
+    assert scene.started == 2
+
+
+def test_a_task_whose_child_died_once_is_tried_again(scene: Scene) -> None:
+    scene.run(["a", "bad", "b"], task="if do == 'bad' and once('bad'): os._exit(1)")
+    assert scene.kinds() == {"a": ["done"], "bad": ["killed", "done"], "b": ["done"]}
+
+
+def test_a_child_that_hangs_is_ended_at_the_deadline(scene: Scene) -> None:
+    began = time.monotonic()
+    left = scene.run(["bad", "b"], task="if do == 'bad': time.sleep(1000)", seconds=0.5)
+    assert left == []
+    assert scene.kinds() == {"bad": ["hung", "hung"], "b": ["done"]}
+    assert time.monotonic() - began < 30
+    assert not _children()
+
+
+def test_a_child_that_ignores_signals_and_its_grandchildren_are_ended_too(scene: Scene) -> None:
+    hang = """if do == 'bad':
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        pid = os.fork()
+        if pid:
+            open(os.path.join(os.environ['STATE'], 'grandchild'), 'w').write(str(pid))
+        time.sleep(1000)"""
+    scene.run(["bad"], task=hang, seconds=0.5)
+    grandchild = int((scene.root / "state/grandchild").read_text())
+    assert _ended(grandchild)
+
+
+def test_a_gpu_whose_children_never_start_is_retired_with_the_reason(scene: Scene) -> None:
+    left = scene.run(["a", "b"], start="say(event='failed', id=None, error='ImportError', reason='no torch'); sys.exit(1)")
+    assert [task.subject for task in left] == ["a", "b"]
+    assert scene.last_failure == crew.Failure("ImportError", "no torch")
+    assert scene.started == crew.MAX_STRIKES
+
+
+def test_one_gpu_that_never_starts_does_not_stop_the_others(scene: Scene) -> None:
+    bad = "if os.environ['HIP_VISIBLE_DEVICES'] == '1': os.write(2, b'Hip error: 100'); os._exit(1)"
+    names = [str(number) for number in range(10)]
+    left = scene.run(names, start=bad, task="time.sleep(0.1)", gpus=("0", "1"))
+    assert left == []
+    assert scene.kinds() == {name: ["done"] for name in names}
+    assert "Hip error" in scene.last_failure.reason
+
+
+def test_when_time_is_up_the_rest_is_handed_back_and_nobody_is_left(scene: Scene) -> None:
+    left = scene.run(["a", "slow", "b"], task="if do == 'slow': time.sleep(1000)", deadline=2.0)
+    assert [task.subject for task in left] == ["b"]
+    assert scene.kinds() == {"a": ["done"], "slow": ["unfinished"]}
+    assert not _children()
+
+
+def test_a_stop_is_obeyed_at_once(scene: Scene) -> None:
+    began = time.monotonic()
+
+    def stop_at_first(outcome: Outcome) -> bool:
+        scene.outcomes.append(outcome)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return True
+
+    left = scene.run(["a", "b"], task="if do == 'b': time.sleep(1000)", on_outcome=stop_at_first)
+    assert time.monotonic() - began < 30
+    assert "b" in [task.subject for task in left]
+    assert not _children()
+
+
+def test_an_abort_ends_all_children(scene: Scene) -> None:
+    def abort(_outcome: Outcome) -> bool:
+        raise Abort("StackMismatch", "other GPU")
+
+    with pytest.raises(Abort, match="other GPU"):
+        scene.run(["a", "b", "c"], gpus=("0", "1"), on_outcome=abort)
+    assert not _children()
+
+
+def test_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(ROOT / "kernel"), CHILD], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    with parent:
+        assert parent.stdout is not None
+        lines = {parent.stdout.readline().strip(), parent.stdout.readline().strip()}
+        parent.kill()
+    child = int(next(line for line in lines if line.isdigit()))
+    assert "ready" in lines
+    assert _ended(child)
+
+
+def _children() -> list[str]:
+    """Processes whose parent is this one, zombies included."""
+    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as children:
+        return children.read().split()
+
+
+def _ended(pid: int) -> bool:
+    """Whether a process ends within a few seconds: a signal that is sent is not yet delivered."""
+    for _ in range(200):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+                if stat.read().rpartition(")")[2].split()[0] == "Z":
+                    return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.02)
+    return False

@@ -1,0 +1,142 @@
+"""Publishing a shard: whatever one call of the volume does, readers have the old or the new table, and a retry heals."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from hipbmm_kernel import shard, store, table
+from hipbmm_kernel.publish import Publisher, PublishError
+from hipbmm_kernel.shard import Shard
+from hipbmm_kernel.stack import Stack
+from hipbmm_kernel.table import Table
+from hipbmm_kernel.volume import Volume
+
+from .conftest import row, rows
+from .faults import PUBLISHING, FakeClock, FaultyVolume, failing, failing_always
+
+CODES = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.ESTALE, errno.EACCES, errno.ENOLCK, errno.EINTR, errno.EROFS)
+CALLS_OF_ONE_ATTEMPT = 4
+OLD = (row(m=1, index=7), row(m=2, index=8))
+NEW = rows(40, first=1000)
+
+
+def read(root: Path, stack: Stack) -> Table:
+    reader = store.Reader(Volume(), FakeClock(), stack.key, 1.0)
+    return table.merge(reader.shards(str(root)))
+
+
+def publish(root: Path, stack: Stack, what: tuple[object, ...], volume: Volume | None = None, seconds: float = 30.0) -> str:
+    publisher = Publisher(volume or Volume(), FakeClock(), str(root), stack)
+    head = Shard(stack.key, "pod-a.warm", 0, rows=what)  # type: ignore[arg-type] # rows, by every caller
+    return publisher.publish(lambda seq: head._replace(seq=seq), seconds).name
+
+
+def expected(*parts: tuple[object, ...]) -> Table:
+    return table.merge(Shard("0" * 16, "x.y", 1, rows=part) for part in parts)  # type: ignore[arg-type] # same
+
+
+def test_a_published_shard_is_read_back(tmp_path: Path, a_stack: Stack) -> None:
+    name = publish(tmp_path, a_stack, OLD)
+    assert shard.parse_name(name) is not None
+    assert read(tmp_path, a_stack) == expected(OLD)
+    assert (tmp_path / "v1" / a_stack.key / "stack.json").read_bytes() == a_stack.canonical() + b"\n"
+
+
+@pytest.mark.parametrize("code", CODES, ids=lambda code: errno.errorcode[code])
+@pytest.mark.parametrize("call", PUBLISHING)
+def test_an_error_at_any_call_once_is_healed_by_a_new_name(tmp_path: Path, a_stack: Stack, call: str, code: int) -> None:
+    publish(tmp_path, a_stack, OLD)
+    for number in range(1, CALLS_OF_ONE_ATTEMPT + 1):
+        root = tmp_path / str(number)
+        publish(root, a_stack, OLD)
+        volume = FaultyVolume(failing(call, number, code))
+        publish(root, a_stack, NEW, volume)
+        assert read(root, a_stack) == expected(OLD, NEW), volume.calls
+
+
+@pytest.mark.parametrize("code", CODES, ids=lambda code: errno.errorcode[code])
+@pytest.mark.parametrize("call", ("create", "write", "sync", "close", "open", "read"))
+def test_a_volume_that_always_refuses_keeps_the_old_table_and_is_given_up_in_time(
+    tmp_path: Path, a_stack: Stack, call: str, code: int
+) -> None:
+    if (call, code) in (("write", errno.EINTR), ("read", errno.EINTR)):
+        pytest.skip("an interrupted call is repeated until it is not")
+    publish(tmp_path, a_stack, OLD)
+    clock = FakeClock()
+    publisher = Publisher(FaultyVolume(failing_always(call, code)), clock, str(tmp_path), a_stack)
+    with pytest.raises(PublishError):
+        publisher.publish(lambda seq: Shard(a_stack.key, "pod-b.warm", seq, rows=NEW), 20.0)
+    assert clock.now - 1000.0 <= 20.0
+    found = read(tmp_path, a_stack)
+    assert found in (expected(OLD), expected(OLD, NEW)), "neither the old nor the new table"
+    # A write that was refused published nothing; a failure to read back leaves a whole shard, which is no harm.
+    if call in ("create", "write"):
+        assert found == expected(OLD)
+
+
+def test_short_writes_and_interrupted_ones_are_continued(tmp_path: Path, a_stack: Stack) -> None:
+    volume = FaultyVolume(failing("write", 3, errno.EINTR))
+    volume.short_writes = True
+    publish(tmp_path, a_stack, NEW, volume)
+    assert volume.calls.count("create") <= len(("shard", "stack.json"))
+    assert read(tmp_path, a_stack) == expected(NEW)
+
+
+def test_a_descriptor_is_never_synced_twice_after_an_error(tmp_path: Path, a_stack: Stack) -> None:
+    volume = FaultyVolume(failing("sync", 2, errno.EIO))
+    publish(tmp_path, a_stack, NEW, volume)
+    at = [number for number, call in enumerate(volume.calls) if call == "sync"][1]
+    assert volume.calls[at + 1] == "close"
+
+
+def test_every_attempt_has_its_own_name(tmp_path: Path, a_stack: Stack) -> None:
+    names: list[str] = []
+
+    class Refusing(FaultyVolume):
+        def create(self, path: str, mode: int = 0o664) -> int:
+            if path.endswith(".csv"):
+                names.append(path)
+            return super().create(path, mode)
+
+    publish(tmp_path, a_stack, NEW, Refusing(failing("sync", 2, errno.ENOSPC)))
+    assert len(names) == len(set(names)) == 2
+
+
+def test_bytes_that_come_back_changed_are_not_published(tmp_path: Path, a_stack: Stack) -> None:
+    class Flipping(Volume):
+        def write(self, fd: int, data: memoryview) -> int:
+            changed = bytearray(data)
+            changed[len(changed) // 2] ^= 1
+            return os.write(fd, changed)
+
+    publisher = Publisher(Flipping(), FakeClock(), str(tmp_path), a_stack)
+    with pytest.raises(PublishError, match="other bytes"):
+        publisher.publish(lambda seq: Shard(a_stack.key, "pod-b.warm", seq, rows=NEW), 5.0)
+    assert read(tmp_path, a_stack) == expected()
+
+
+def test_a_shard_of_the_same_name_and_content_counts_as_published(tmp_path: Path, a_stack: Stack) -> None:
+    assert publish(tmp_path, a_stack, NEW) == publish(tmp_path, a_stack, NEW)
+    assert len(list((tmp_path / "v1" / a_stack.key / "shards").iterdir())) == 1
+
+
+def test_a_link_in_the_way_is_not_followed(tmp_path: Path, a_stack: Stack) -> None:
+    name = publish(tmp_path / "other", a_stack, NEW)
+    place = tmp_path / "store/v1" / a_stack.key / "shards"
+    place.mkdir(parents=True)
+    target = tmp_path / "target"
+    (place / name).symlink_to(target)
+    publish(tmp_path / "store", a_stack, NEW)
+    assert not target.exists()
+    assert read(tmp_path / "store", a_stack) == expected(NEW)
+
+
+def test_a_full_volume_gets_its_bytes_back(tmp_path: Path, a_stack: Stack) -> None:
+    publisher = Publisher(FaultyVolume(failing_always("write", errno.ENOSPC)), FakeClock(), str(tmp_path), a_stack)
+    with pytest.raises(PublishError):
+        publisher.publish(lambda seq: Shard(a_stack.key, "pod-b.warm", seq, rows=NEW), 20.0)
+    assert not list((tmp_path / "v1" / a_stack.key / "shards").iterdir())

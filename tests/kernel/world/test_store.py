@@ -1,0 +1,195 @@
+"""Reading stores: volumes that lag, fail for a while, or hold anything."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from hipbmm_kernel import shard, store, table
+from hipbmm_kernel.shard import Shard
+from hipbmm_kernel.stack import Stack
+from hipbmm_kernel.table import Table
+from hipbmm_kernel.volume import Volume
+
+from .conftest import row, rows
+from .faults import FakeClock, FaultyVolume, failing, failing_always
+
+SOME = rows(20)
+
+
+def put(root: Path, key: str, what: tuple[object, ...], origin: str = "pod-a.warm", token: str = "-") -> Path:
+    data = shard.encode(Shard(key, origin, 1, token=token, rows=what))  # type: ignore[arg-type] # rows, by every caller
+    place = root / "v1" / key / "shards"
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / shard.name_of(data)
+    path.write_bytes(data)
+    return path
+
+
+def read(
+    root: Path, stack: Stack, volume: Volume | None = None, mirrors: tuple[str, ...] = (), token: str = ""
+) -> tuple[Table, store.Reading, FakeClock]:
+    clock = FakeClock()
+    reader = store.Reader(volume or Volume(), clock, stack.key, 90.0)
+    return table.merge(reader.shards(str(root), mirrors), token), reader.reading, clock
+
+
+def expected(*parts: tuple[object, ...]) -> Table:
+    return table.merge(Shard("0" * 16, "x.y", 1, rows=part) for part in parts)  # type: ignore[arg-type] # same
+
+
+def test_a_store_that_does_not_exist_is_empty_and_not_waited_for(tmp_path: Path, a_stack: Stack) -> None:
+    found, reading, clock = read(tmp_path / "nothing", a_stack)
+    assert found == expected()
+    assert (clock.slept, reading.errors) == ([], [])
+
+
+@pytest.mark.parametrize("code", (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY))
+@pytest.mark.parametrize("call", ("names", "open", "read", "stat"))
+def test_an_error_that_goes_away_is_waited_for(tmp_path: Path, a_stack: Stack, call: str, code: int) -> None:
+    put(tmp_path, a_stack.key, SOME)
+    found, reading, clock = read(tmp_path, a_stack, FaultyVolume(failing(call, 1, code)))
+    assert found == expected(SOME)
+    assert clock.slept
+    assert reading.errors == []
+
+
+def test_an_error_that_stays_ends_at_the_deadline_and_is_told(tmp_path: Path, a_stack: Stack) -> None:
+    put(tmp_path, a_stack.key, SOME)
+    found, reading, clock = read(tmp_path, a_stack, FaultyVolume(failing_always("names", errno.EIO)))
+    assert found == expected()
+    assert 80 < clock.now - 1000.0 <= 90
+    assert reading.errors[0].startswith(f"{tmp_path}: EIO")
+
+
+def test_patience_is_for_all_files_together(tmp_path: Path, a_stack: Stack) -> None:
+    for number in range(5):
+        put(tmp_path, a_stack.key, SOME, origin=f"pod-{number}.warm")
+    _, reading, clock = read(tmp_path, a_stack, FaultyVolume(failing_always("open", errno.ESTALE)))
+    assert clock.now - 1000.0 <= 90
+    assert reading.refused_count == 5
+
+
+def test_a_listed_name_that_cannot_be_opened_yet_is_waited_for(tmp_path: Path, a_stack: Stack) -> None:
+    put(tmp_path, a_stack.key, SOME)
+    found, _, clock = read(tmp_path, a_stack, FaultyVolume(failing("open", 1, errno.ENOENT)))
+    assert found == expected(SOME)
+    assert clock.slept
+
+
+def test_a_name_that_a_compaction_removed_meanwhile_is_not_waited_for(tmp_path: Path, a_stack: Stack) -> None:
+    gone = put(tmp_path, a_stack.key, SOME)
+    kept = put(tmp_path, a_stack.key, SOME, origin="pod-b.warm")
+
+    class Compacted(Volume):
+        def open(self, path: str, follow: bool = False) -> int:
+            gone.unlink(missing_ok=True)
+            return super().open(path, follow)
+
+    found, reading, clock = read(tmp_path, a_stack, Compacted())
+    assert kept.exists()
+    assert found == expected(SOME)
+    assert (clock.slept, reading.refused_count) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda data: data[:-1], "incomplete"),
+        (lambda data: data[: len(data) // 2], "incomplete"),
+        (lambda _: b"", "incomplete"),
+        (lambda data: data[:100] + bytes(50) + data[150:], "incomplete"),
+        (lambda data: data + b"\n", "incomplete"),
+    ],
+)
+def test_a_damaged_shard_does_not_exist(tmp_path: Path, a_stack: Stack, damage: object, reason: str) -> None:
+    path = put(tmp_path, a_stack.key, SOME)
+    path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator] # one of the functions above
+    found, reading, _ = read(tmp_path, a_stack)
+    assert found == expected()
+    assert reason in reading.refused[0].reason
+
+
+def test_a_whole_shard_of_another_key_is_refused(tmp_path: Path, a_stack: Stack) -> None:
+    path = put(tmp_path, "0123456789abcdef", SOME)
+    place = tmp_path / "v1" / a_stack.key / "shards"
+    place.mkdir(parents=True)
+    path.rename(place / path.name)
+    found, reading, _ = read(tmp_path, a_stack)
+    assert found == expected()
+    assert reading.refused[0].reason == "its key is 0123456789abcdef"
+
+
+def test_what_is_no_regular_file_is_refused_without_blocking(tmp_path: Path, a_stack: Stack) -> None:
+    path = put(tmp_path, a_stack.key, SOME)
+    os.mkfifo(path.with_name("pod-b.warm.1.0123456789ab.csv"))
+    path.with_name("pod-c.warm.1.0123456789ab.csv").mkdir()
+    path.with_name("pod-d.warm.1.0123456789ab.csv").symlink_to(path)
+    found, reading, _ = read(tmp_path, a_stack)
+    assert found == expected(SOME)
+    assert {refused.name[:5] for refused in reading.refused} == {"pod-b", "pod-c", "pod-d"}
+
+
+def test_names_that_no_shard_has_are_not_opened(tmp_path: Path, a_stack: Stack) -> None:
+    path = put(tmp_path, a_stack.key, SOME)
+    for name in ("README", ".nfs0001", "x.csv", "pod.warm.1.0123456789ab.csv.tmp", "..1.0123456789ab.csv"):
+        path.with_name(name).write_bytes(b"x")
+    volume = FaultyVolume()
+    found, reading, _ = read(tmp_path, a_stack, volume)
+    assert found == expected(SOME)
+    assert (volume.calls.count("open"), reading.refused_count) == (1, 0)
+
+
+def test_a_shard_larger_than_any_is_not_read(tmp_path: Path, a_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, a_stack.key, SOME)
+    monkeypatch.setattr(shard, "MAX_BYTES", 100)
+    found, reading, _ = read(tmp_path, a_stack)
+    assert found == expected()
+    assert "EFBIG" in reading.refused[0].reason
+
+
+def test_too_many_files_are_bounded_and_counted(tmp_path: Path, a_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        put(tmp_path, a_stack.key, (row(m=number + 1),), origin=f"pod-{number}.warm")
+    monkeypatch.setattr(store, "MAX_NAMES", 4)
+    found, reading, _ = read(tmp_path, a_stack)
+    assert len(found.rows) == 4
+    assert reading.refused_count == 2
+
+
+def test_a_mirror_may_be_flat_linked_and_gzipped(tmp_path: Path, a_stack: Stack) -> None:
+    # What the kubelet makes of a ConfigMap: ..data -> a dated directory, each key a link into it.
+    whole = put(tmp_path / "made", a_stack.key, SOME)
+    other = put(tmp_path / "made", a_stack.key, (row(m=300, index=9),), origin="pod-b.warm")
+    dated = tmp_path / "mirror" / "..2026_11_23"
+    dated.mkdir(parents=True)
+    (dated / f"{whole.name}.gz").write_bytes(gzip.compress(whole.read_bytes()))
+    (dated / other.name).write_bytes(other.read_bytes())
+    (tmp_path / "mirror" / "..data").symlink_to(dated.name)
+    for name in (f"{whole.name}.gz", other.name):
+        (tmp_path / "mirror" / name).symlink_to(f"..data/{name}")
+    found, reading, _ = read(tmp_path / "store", a_stack, mirrors=(str(tmp_path / "mirror"),))
+    assert found == expected(SOME, (row(m=300, index=9),))
+    assert reading.refused_count == 0
+
+
+def test_a_gzip_bomb_in_a_mirror_is_refused(tmp_path: Path, a_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard, "MAX_BYTES", 100_000)
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    (mirror / "pod-a.warm.1.0123456789ab.csv.gz").write_bytes(gzip.compress(bytes(50_000_000)))
+    found, reading, _ = read(tmp_path / "store", a_stack, mirrors=(str(mirror),))
+    assert found == expected()
+    assert reading.refused_count == 1
+
+
+def test_rows_of_another_retune_token_are_not_used(tmp_path: Path, a_stack: Stack) -> None:
+    old, new = (row(m=1, index=5),), (row(m=2, index=6),)
+    put(tmp_path, a_stack.key, old, token=shard.token_digest("a"))
+    put(tmp_path, a_stack.key, new, token=shard.token_digest("b"), origin="pod-b.warm")
+    assert read(tmp_path, a_stack, token="b")[0] == expected(new)
+    assert read(tmp_path, a_stack)[0] == expected(old, new)
