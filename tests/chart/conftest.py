@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,14 +31,7 @@ def monitoring_crds() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """An API server of our own: the chart installs cluster-wide objects that other tests must not meet.
-
-    HIPBMM_CHART_KUBECONFIG names another cluster instead. The tests leave the CRD and their namespaces there.
-    """
-    given = os.environ.get("HIPBMM_CHART_KUBECONFIG")
-    if given:
-        yield Cluster(given)
-        return
+    """An API server of our own: the tests install and delete the CRD, which no other test and no user must meet."""
     localkube("up", "--profile", "control-plane", "--name", INSTANCE)
     try:
         yield Cluster(localkube("kubeconfig", "--name", INSTANCE))

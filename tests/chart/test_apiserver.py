@@ -55,7 +55,7 @@ def prepared(cluster: Cluster, monitoring_crds: list[dict[str, Any]]) -> str:
         cluster.kubectl("wait", "--for=condition=Established", f"crd/{crd['metadata']['name']}", "--timeout=30s")
     for name in ("team-a", "team-b"):
         cluster.namespace(name)
-    return cluster.namespace("hipbmm-system", RESTRICTED)
+    return cluster.namespace("dry-run", RESTRICTED)
 
 
 @pytest.mark.parametrize("file", [None, *variants()], ids=lambda path: path.stem if path else "defaults")

@@ -1,0 +1,86 @@
+"""The rendered rights are exactly those that the operator says it needs (operator/hipbmm_operator/rbac.yaml)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from tests.chart.rendering import render
+from tests.chart.tools import ROOT
+
+NEEDED: dict[str, list[dict[str, Any]]] = yaml.safe_load(
+    (ROOT / "operator" / "hipbmm_operator" / "rbac.yaml").read_text()
+)
+Right = tuple[str, str, str, str]
+
+
+def rights(rules: list[dict[str, Any]]) -> set[Right]:
+    """(group, resource, name or "", verb) of rules, however they are grouped."""
+    return {
+        (group, resource, name, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", [""])
+        for verb in rule["verbs"]
+    }
+
+
+def granted(kind: str, name: str, **values: Any) -> set[Right]:  # noqa: ANN401 (chart values)
+    roles = [role for role in render(values).of_kind(kind) if role["metadata"]["name"] == name]
+    return set().union(*(rights(role["rules"]) for role in roles))
+
+
+def test_cluster_wide_operator_has_one_cluster_role_with_all_rights() -> None:
+    found = granted("ClusterRole", "hipbmm-operator.hipbmm-system")
+    assert found == rights(NEEDED["cluster"] + NEEDED["namespaced"])
+    assert not granted("Role", "hipbmm-operator-manage")
+
+
+def test_namespaced_operator_has_a_role_in_each_namespace() -> None:
+    namespaces = ["team-a", "team-b"]
+    rendering = render({"watchNamespaces": namespaces})
+    assert granted("ClusterRole", "hipbmm-operator.hipbmm-system", watchNamespaces=namespaces) == rights(
+        NEEDED["cluster"]
+    )
+    roles = [role for role in rendering.of_kind("Role") if role["metadata"]["name"] == "hipbmm-operator-manage"]
+    assert [role["metadata"]["namespace"] for role in roles] == namespaces
+    for role in roles:
+        assert rights(role["rules"]) == rights(NEEDED["namespaced"])
+    bindings = [item for item in rendering.of_kind("RoleBinding") if item["metadata"]["namespace"] in namespaces]
+    assert len(bindings) == len(namespaces)
+
+
+def test_an_operator_that_serves_its_own_namespace_has_all_its_roles() -> None:
+    rendering = render({"watchNamespaces": ["hipbmm-system"]})
+    names = sorted(role["metadata"]["name"] for role in rendering.of_kind("Role"))
+    assert names == ["hipbmm-operator-lease", "hipbmm-operator-manage"]
+
+
+@pytest.mark.parametrize("release", ["hipbmm-operator", "tuner"])
+def test_lease_is_granted_by_the_name_that_the_operator_uses(release: str) -> None:
+    rendering = render(release=release)
+    (role,) = [item for item in rendering.of_kind("Role") if item["metadata"]["name"].endswith("-lease")]
+    environment = {item["name"]: item.get("value") for item in rendering.container["env"]}
+    lease = environment["HIPBMM_LEASE_NAME"]
+    assert rights(role["rules"]) == {
+        (group, resource, lease if name else "", verb) for group, resource, name, verb in rights(NEEDED["own"])
+    }
+
+
+def test_roles_can_be_left_to_somebody_else() -> None:
+    rendering = render({"rbac": {"create": False, "userRoles": False}})
+    kinds = {item["kind"] for item in rendering.objects}
+    assert not kinds & {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+
+
+def test_users_get_no_right_to_write_the_status() -> None:
+    rendering = render({"rbac": {"create": False}})
+    for role in rendering.of_kind("ClusterRole"):
+        assert not [
+            right
+            for right in rights(role["rules"])
+            if right[1].endswith("/status") and right[3] != "get" and right[3] not in {"list", "watch"}
+        ]
+        assert {right[0] for right in rights(role["rules"])} == {"hipbmm.io"}
