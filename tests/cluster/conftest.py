@@ -1,0 +1,122 @@
+"""A real API server, scheduler and controller manager; nodes are objects, and a stand-in plays their kubelets."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.cluster.api import Api, until
+from tests.cluster.kubelet import Kubelet
+from tests.cluster.operator_process import NAMESPACE, OperatorProcess, identity
+from tests.cluster.world import World
+
+Json = dict[str, Any]
+ROOT = Path(__file__).resolve().parents[2]
+CRD = ROOT / "crds" / "hipbmm.io_hipbmmdeployments.yaml"
+INSTANCE = "test"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The API server under test."""
+
+    kubeconfig: Path
+    audit_log: Path | None
+    pki: Path | None
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """The user's cluster when KUBECONFIG is set, else our own control plane (started, or reused)."""
+    if os.environ.get("KUBECONFIG"):
+        return Cluster(Path(os.environ["KUBECONFIG"]), None, None)
+    _localkube("up", "--profile", "control-plane", "--name", INSTANCE)
+    status = json.loads(_localkube("status", "--name", INSTANCE, "-o", "json"))
+    state = Path(status["stateDir"])
+    return Cluster(Path(status["kubeconfig"]), Path(status["auditLog"]), next(iter(state.rglob("ca.key"))).parent)
+
+
+def _localkube(*arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "dev")}
+    command = [sys.executable, "-m", "localkube", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def api(cluster: Cluster) -> Api:
+    """The API server, as its administrator, with our CRD."""
+    found = Api(cluster.kubeconfig)
+    crd = yaml.safe_load(CRD.read_text())
+    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}"
+    query = {"fieldManager": "test", "force": "true"}
+    found.request("PATCH", path, crd, query, "application/apply-patch+yaml")
+
+    def established() -> bool:
+        conditions = (found.request("GET", path).get("status") or {}).get("conditions") or []
+        return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+
+    until("the CRD to be established", established)
+    return found
+
+
+@pytest.fixture(scope="session")
+def kubelet(api: Api, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubelet]:
+    """Plays the kubelets; one node with 8 MI300X is there."""
+    found = Kubelet(api, cluster.pki, tmp_path_factory.mktemp("kubelet"))
+    found.node("mi300x-a")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def namespace(api: Api) -> Iterator[str]:
+    """A namespace of its own for the test."""
+    name = f"t-{uuid.uuid4().hex[:10]}"
+    api.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    api.delete(NAMESPACE, "", name)
+
+
+@pytest.fixture(scope="session")
+def operator_kubeconfig(api: Api, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Credentials of the operator's service account."""
+    name = "hipbmm-test-system"
+    api.apply(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return identity(api, cluster.kubeconfig, name, tmp_path_factory.mktemp("operator"))
+
+
+@pytest.fixture(scope="session")
+def operator(
+    api: Api, kubelet: Kubelet, operator_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
+    """One operator for all tests that do not kill it. At the end it must have met no defect."""
+    log = tmp_path_factory.mktemp("logs") / "operator.log"
+    process = OperatorProcess(operator_kubeconfig, "hipbmm-test-system", log)
+    yield process
+    defects = process.defects()
+    assert process.stop() == 0
+    assert defects == []
+
+
+@pytest.fixture
+def world(api: Api, kubelet: Kubelet, operator: OperatorProcess, namespace: str) -> Iterator[World]:
+    """A namespace that the running operator serves."""
+    found = World(api, kubelet, namespace)
+    yield found
+    found.clean()
+
+
+@pytest.fixture
+def everything() -> Json:
+    """A spec with every field set."""
+    path = ROOT / "tests" / "golden" / "operator" / "everything" / "resource.yaml"
+    return dict(yaml.safe_load(path.read_text())["spec"])

@@ -1,0 +1,141 @@
+"""The operator as a process, as a service account that has exactly the rules of rbac.yaml."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tests.cluster.api import Api, until
+
+from hipbmm_operator.kinds import Kind
+
+Json = dict[str, Any]
+ROOT = Path(__file__).resolve().parents[2]
+RULES = ROOT / "operator" / "hipbmm_operator" / "rbac.yaml"
+
+NAMESPACE = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
+_ACCOUNT = Kind("", "v1", "serviceaccounts", "ServiceAccount")
+_RBAC = "rbac.authorization.k8s.io"
+CLUSTER_ROLE = Kind(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False)
+_CLUSTER_BINDING = Kind(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
+_ROLE = Kind(_RBAC, "v1", "roles", "Role")
+_BINDING = Kind(_RBAC, "v1", "rolebindings", "RoleBinding")
+
+
+def identity(api: Api, admin_kubeconfig: Path, namespace: str, scratch: Path) -> Path:
+    """A kubeconfig of a service account in `namespace` that may do what rbac.yaml says, and nothing else."""
+    rules = yaml.safe_load(RULES.read_text())
+    subject = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
+    _apply(api, _ACCOUNT, namespace, "operator", {})
+    _apply(api, CLUSTER_ROLE, "", namespace, {"rules": rules["namespaced"] + rules["cluster"]})
+    _apply(api, _ROLE, namespace, "operator", {"rules": rules["own"]})
+    _apply(api, _CLUSTER_BINDING, "", namespace, _bound("ClusterRole", namespace, subject))
+    _apply(api, _BINDING, namespace, "operator", _bound("Role", "operator", subject))
+    token = api.request("POST", _ACCOUNT.path(namespace, "operator", "token"), {"spec": {"expirationSeconds": 7200}})[
+        "status"
+    ]["token"]
+    config = yaml.safe_load(admin_kubeconfig.read_text())
+    config["users"] = [{"name": "operator", "user": {"token": token}}]
+    config["contexts"] = [
+        {"name": "operator", "context": {"cluster": config["clusters"][0]["name"], "user": "operator"}}
+    ]
+    config["current-context"] = "operator"
+    path = scratch / "operator.kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def _apply(api: Api, kind: Kind, namespace: str, name: str, more: Json) -> None:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    api.apply(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, **more})
+
+
+def _bound(kind: str, name: str, subject: Json) -> Json:
+    return {"roleRef": {"apiGroup": _RBAC, "kind": kind, "name": name}, "subjects": [subject]}
+
+
+class OperatorProcess:
+    """`python -m hipbmm_operator run`."""
+
+    def __init__(self, kubeconfig: Path, namespace: str, log: Path, **settings: str) -> None:
+        self._log = log
+        self._environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("HIPBMM_")},
+            "KUBECONFIG": str(kubeconfig),
+            "PYTHONPATH": str(ROOT / "operator"),
+            "HIPBMM_OPERATOR_NAMESPACE": namespace,
+            "HIPBMM_IDENTITY": "test",
+            "HIPBMM_PAYLOAD_IMAGE": "registry.example/hipbmm-operator:1",
+            "HIPBMM_HTTP_PORT": "0",
+            "HIPBMM_PROGRESS_SECONDS": "1",
+            "HIPBMM_BACKOFF_MAX_SECONDS": "4",
+            **settings,
+        }
+        self.process = self.start()
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start it, or start it again, and wait until it is ready."""
+        self._written = self._log.stat().st_size if self._log.exists() else 0
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "hipbmm_operator", "run"], env=self._environment, stderr=log, stdout=log
+            )
+        until("the operator to be ready", self._ready, 60)
+        return self.process
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(40)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def http(self, path: str) -> tuple[int, str]:
+        """Status and text of /healthz, /readyz or /metrics."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port()}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metric(self, sample: str) -> float:
+        """One sample of /metrics by its name and labels as printed; 0 when it is not there."""
+        for line in self.http("/metrics")[1].splitlines():
+            if line.startswith(sample + " "):
+                return float(line.rsplit(" ", 1)[1])
+        return 0.0
+
+    def rss_mib(self) -> float:
+        """Resident memory."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS")) / 1024
+
+    def logs(self) -> list[Json]:
+        """What this run has logged."""
+        with self._log.open("rb") as log:
+            log.seek(self._written)
+            return [json.loads(line) for line in log.read().splitlines() if line.startswith(b"{")]
+
+    def defects(self) -> list[Json]:
+        """Logged exceptions: there must be none."""
+        return [entry for entry in self.logs() if "exception" in entry]
+
+    def _port(self) -> int:
+        found = [entry["message"] for entry in self.logs() if entry["message"].startswith("Serves metrics")]
+        return int(found[-1].rsplit(" ", 1)[1].strip(")]").split(",")[-1]) if found else 0
+
+    def _ready(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(f"the operator ended: {self._log.read_text()[-2000:]}")
+        if not any(entry["message"].startswith("Serves metrics") for entry in self.logs()):
+            return False
+        return self.http("/readyz")[0] == 200

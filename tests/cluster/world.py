@@ -1,0 +1,104 @@
+"""One HipbmmDeployment in a namespace of its own, and what a test looks at."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.cluster.api import Api, until
+from tests.cluster.kubelet import Kubelet, pods
+
+from hipbmm_operator import kinds
+
+Json = dict[str, Any]
+
+
+def resource(namespace: str, name: str = "qwen", **spec: object) -> Json:
+    """A small resource."""
+    full = {"model": {"name": "Qwen/Qwen3-32B-FP8-dynamic"}, "image": "registry.example/vllm:1", **spec}
+    return {
+        "apiVersion": "hipbmm.io/v1alpha1",
+        "kind": "HipbmmDeployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": full,
+    }
+
+
+class World:
+    """What is in one namespace."""
+
+    def __init__(self, api: Api, kubelet: Kubelet, namespace: str, name: str = "qwen") -> None:
+        self.api = api
+        self.kubelet = kubelet
+        self.namespace = namespace
+        self.name = name
+
+    def create(self, **spec: object) -> Json:
+        """Create the resource."""
+        return self.api.create(kinds.DEPLOYMENTS_OF_OURS, resource(self.namespace, self.name, **spec))
+
+    def change(self, spec: Json) -> Json:
+        """Merge into its spec."""
+        return self.api.merge(kinds.DEPLOYMENTS_OF_OURS, self.namespace, self.name, {"spec": spec})
+
+    def resource(self) -> Json:
+        return self.api.get(kinds.DEPLOYMENTS_OF_OURS, self.namespace, self.name)
+
+    def status(self) -> Json:
+        return dict(self.resource().get("status") or {})
+
+    def condition(self, kind: str) -> Json:
+        found = self.status().get("conditions", [])
+        return next((entry for entry in found if entry["type"] == kind), {})
+
+    def becomes(self, kind: str, status: str, reason: str | None = None, seconds: float = 30) -> Json:
+        """Wait for a condition of the current generation."""
+
+        def ask() -> Json | None:
+            body = self.resource()
+            found = [c for c in body.get("status", {}).get("conditions", []) if c["type"] == kind]
+            holds = found and found[0]["status"] == status and reason in (None, found[0]["reason"])
+            return found[0] if holds and found[0]["observedGeneration"] == body["metadata"]["generation"] else None
+
+        try:
+            return until(f"{kind}={status} {reason or ''}", ask, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; conditions: {self.status().get('conditions')}") from None
+
+    def until(self, what: str, ask: Callable[[Json], bool], seconds: float = 30) -> Json:
+        """Wait until the status is so."""
+
+        def holds() -> Json | None:
+            status = self.status()
+            return status if status and ask(status) else None
+
+        return until(what, holds, seconds)
+
+    def deployment(self) -> Json:
+        return until("the Deployment", lambda: self.api.find(kinds.DEPLOYMENT, self.namespace, self.name))
+
+    def pods(self, count: int) -> list[Json]:
+        """Wait for so many pods; oldest first."""
+
+        def ask() -> list[Json] | None:
+            found = sorted(pods(self.api, self.namespace), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+            return found if len(found) == count else None
+
+        return until(f"{count} pods", ask)
+
+    def scheduled(self, count: int) -> list[Json]:
+        """Wait for so many pods that have a node."""
+
+        def ask() -> list[Json] | None:
+            found = [pod for pod in pods(self.api, self.namespace) if pod["spec"].get("nodeName")]
+            return sorted(found, key=lambda pod: str(pod["metadata"]["name"])) if len(found) == count else None
+
+        return until(f"{count} pods on nodes", ask)
+
+    def serve(self, count: int, answer: Json | None = None) -> None:
+        """All pods serve."""
+        for pod in self.scheduled(count):
+            self.kubelet.serving(pod, answer)
+
+    def clean(self) -> None:
+        """Delete the resource, so that its GPUs are free for the next test."""
+        self.api.delete(kinds.DEPLOYMENTS_OF_OURS, self.namespace, self.name)
+        until("the pods to go", lambda: not self.api.items(kinds.POD, self.namespace) or None)
