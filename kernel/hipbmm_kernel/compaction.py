@@ -59,12 +59,12 @@ def removable(named: Mapping[str, Shard]) -> list[str]:
     return sorted(gone)
 
 
-def _fitting(named: Mapping[str, Shard], names: list[str]) -> list[str]:
-    """As many of `names` as stay below MAX_LINES together."""
+def _fitting(named: Mapping[str, Shard], names: list[str], most: int = MAX_LINES) -> list[str]:
+    """As many of `names` as have at most that many lines together."""
     chosen, lines = [], 0
     for name in names:
         size = len(named[name].rows) + len(named[name].vetoes)
-        if lines + size <= MAX_LINES:
+        if lines + size <= most:
             chosen.append(name)
             lines += size
     return chosen

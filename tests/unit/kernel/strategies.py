@@ -66,7 +66,8 @@ def _row(rng: random.Random) -> Row:
     )
 
 
-shards = st.sampled_from(_pool(random.Random(1)))
+POOL_SHARDS = _pool(random.Random(1))
+shards = st.sampled_from(POOL_SHARDS)
 drawn_shards = st.one_of(
     st.builds(
         lambda origin, found: shard.Shard(KEY, origin, 7, rows=tuple(found)), origins, st.lists(rows, max_size=4)

@@ -1,0 +1,89 @@
+"""The pure rooms import nothing that touches the world, and planning starts without what it does not need."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.unit.kernel.configs import encoded
+
+ROOT = Path(__file__).parents[3] / "kernel"
+PACKAGE = ROOT / "hipbmm_kernel"
+PURE = [
+    "aitercsv",
+    "archive",
+    "compaction",
+    "compressedtensors",
+    "cost",
+    "eligibility",
+    "gemm",
+    "ignorelist",
+    "modelconfig",
+    "plan",
+    "planreport",
+    "quantisation",
+    "quark",
+    "rejection",
+    "serverflags",
+    "shard",
+    "shardlines",
+    "stack",
+    "table",
+    "tokens",
+    "torn",
+    "version",
+]
+FORBIDDEN = {"os", "time", "random", "subprocess", "socket", "asyncio", "pathlib", "threading", "torch", "io", "sys"}
+SLOW = {"argparse", "dataclasses", "inspect", "asyncio", "subprocess", "torch", "numpy", "logging", "tempfile", "ssl"}
+
+
+def sources() -> list[Path]:
+    return [PACKAGE / f"{name}.py" for name in PURE] + sorted((PACKAGE / "shapes").glob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.stem)
+def test_no_pure_module_touches_the_world(path: Path) -> None:
+    modules = imported(path)
+
+    assert modules & FORBIDDEN == set()
+    assert {name for name in modules if name not in sys.stdlib_module_names} <= {"hipbmm_kernel"}
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.stem)
+def test_the_syntax_is_that_of_python_3_10(path: Path) -> None:
+    ast.parse(path.read_text(), feature_version=(3, 10))
+
+
+def test_planning_and_merging_import_nothing_slow(tmp_path: Path) -> None:
+    program = (
+        "import sys, hipbmm_kernel.plan as p, hipbmm_kernel.table, hipbmm_kernel.aitercsv, hipbmm_kernel.stack;"
+        "c = open(sys.argv[1], 'rb').read(); f = p.build(c, p.Options(4)); assert len(f.problems) == 204;"
+        "print(*sorted(set(sys.modules)))"
+    )
+    config = tmp_path / "config.json"
+    config.write_bytes(encoded("qwen3-32b"))
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program, str(config)],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = set(done.stdout.split())
+
+    assert modules & SLOW == set()
+    families = {name for name in modules if name.startswith("hipbmm_kernel.shapes.")}
+    assert families == {f"hipbmm_kernel.shapes.{name}" for name in ("registry", "module", "blocks", "qwen3")}
