@@ -1,6 +1,6 @@
 # The operator's image, which also carries the kernel program as payload for the serving pods.
 #
-# BASE_IMAGE: any image with Python >= 3.11 at /usr/bin/python3 and its venv module. `python -m localkube images operator`
+# BASE_IMAGE: any image with Python >= 3.11 as python3 and its venv module. `python -m localkube images operator`
 # makes one from Debian packages; with a registry at hand, name one of your own.
 # Optional build secrets: pip-conf (an index of your own), ca (a certificate bundle for it).
 ARG BASE_IMAGE

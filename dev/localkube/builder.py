@@ -24,14 +24,15 @@ _TAIL_LINES = 30
 def binaries(module: GoModule, console: Console, cache: Path | None = None) -> Path:
     """The directory with the module's binaries; builds them when they are not there.
 
-    Two processes never build at once: the second waits and finds the result. The directory appears by a rename,
+    Two processes never build the same: the second waits and finds the result. The directory appears by a rename,
     so that one that exists is complete.
     """
     root = (cache or cache_root()) / "bin"
     target = root / module.directory
     if target.is_dir():
         return target
-    with exclusive(root / ".lock", console, f"another process builds in {root}; waiting for it"):
+    lock = root / f".{module.name}.lock"
+    with exclusive(lock, console, f"another process builds {module.name}; waiting for it"):
         if not target.is_dir():
             _build(module, target, console)
     return target

@@ -60,6 +60,7 @@ def cluster_certificates(node_name: str, service_address: str, node_address: str
         Certificate("kube-proxy", "system:kube-proxy"),
         Certificate("kubelet", f"system:node:{node_name}", "system:nodes"),
         Certificate("front-proxy", FRONT_PROXY),
+        Certificate("dns", "localkube:dns", "system:masters"),
         # A user of its own, so that its writes are told apart in the audit log.
         Certificate("provisioner", "localkube:provisioner", "system:masters"),
     ]

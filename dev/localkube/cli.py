@@ -87,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _builder_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base-image", help="an image with Python 3, instead of one made by debootstrap")
+    parser.add_argument("--tag", default="dev", help="of the images built (default: %(default)s)")
+    parser.add_argument("--build-arg", action="append", default=[], metavar="KEY=VALUE", help="for the Dockerfile")
     parser.add_argument("--builder", choices=imagebuilder.TOOLS, help="default: the first that is there")
 
 
@@ -134,12 +136,14 @@ def _images(options: argparse.Namespace, console: Console) -> int:
 
 
 def _archive(image: str, options: argparse.Namespace, console: Console) -> Path:
-    return images.archive(images.named(image), console, options.base_image, options.builder)
+    return images.archive(
+        images.named(image, options.tag, options.build_arg), console, options.base_image, options.builder
+    )
 
 
 def _prepare(options: argparse.Namespace, console: Console) -> int:
     kubernetes = modules.kubernetes_module(options.kubernetes or modules.kubernetes_minors()[0])
-    wanted = [images.named(image) for image in options.images or images.IMAGES]
+    wanted = [images.named(image, options.tag, options.build_arg) for image in options.images or images.IMAGES]
     prepare.run(kubernetes, wanted, console, options.base_image, options.builder)
     return 0
 

@@ -10,7 +10,7 @@ from localkube.record import Record
 _LOG_LIMIT = 64 * 1024 * 1024
 
 # User by the kubeconfig's file name; each is a certificate of `certificates.cluster_certificates`.
-CLIENTS = ("controller-manager", "scheduler", "kube-proxy", "kubelet")
+CLIENTS = ("controller-manager", "scheduler", "kube-proxy", "kubelet", "dns")
 
 
 def write(record: Record, layout: Layout, plane: ControlPlane) -> None:

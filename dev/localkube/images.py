@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localkube import imagebuilder, ociarchive, pipconfig, rootfs
@@ -17,7 +18,8 @@ from localkube.paths import REPOSITORY, cache_root
 from localkube.rootfs import Base
 
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-_KEPT = 3
+_KEY = re.compile(r"[0-9a-f]{12}")
+_KEPT = 2
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,13 @@ class Image:
     base: Base
     dockerfile: str
     inputs: tuple[str, ...]
+    tag: str = "dev"
+    arguments: tuple[tuple[str, str], ...] = ()
 
     @property
     def reference(self) -> str:
         """Name and tag, as pods write it."""
-        return f"localhost/hipbmm/{self.name}:dev"
+        return f"localhost/hipbmm/{self.name}:{self.tag}"
 
 
 _OPERATOR_INPUTS = ("LICENSE", "requirements/operator.txt", "operator/hipbmm_operator", "kernel/hipbmm_kernel")
@@ -43,11 +47,16 @@ IMAGES = {
 }
 
 
-def named(name: str) -> Image:
-    """The image `name`."""
+def named(name: str, tag: str = "dev", arguments: Iterable[str] = ()) -> Image:
+    """The image `name`, as a variant when a tag and build arguments (`KEY=VALUE`) are given."""
     if name not in IMAGES:
         raise UsageError(f"no image {name!r}; there are {', '.join(IMAGES)}")
-    return IMAGES[name]
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,62}", tag):
+        raise UsageError(f"{tag!r} is no tag: use a-z, 0-9, '.', '_' and '-'")
+    pairs = [argument.partition("=") for argument in arguments]
+    if any(not (key and equals) for key, equals, _ in pairs):
+        raise UsageError("a build argument is KEY=VALUE")
+    return replace(IMAGES[name], tag=tag, arguments=tuple((key, value) for key, _, value in pairs))
 
 
 def archive(image: Image, console: Console, base_image: str | None = None, tool: str | None = None) -> Path:
@@ -56,9 +65,9 @@ def archive(image: Image, console: Console, base_image: str | None = None, tool:
     `base_image` replaces the base made by debootstrap; `tool` is buildah, podman or docker.
     """
     base_name = base_image or image.base.image
-    key = inputs_key(base_name, _input_files(image))
+    key = inputs_key(f"{base_name} {image.reference} {image.arguments}", _input_files(image))
     directory = cache_root() / "images"
-    target = directory / f"{image.name}-{key}.tar"
+    target = directory / f"{image.name}-{image.tag}-{key}.tar"
     if target.exists():
         target.touch()
         return target
@@ -66,13 +75,13 @@ def archive(image: Image, console: Console, base_image: str | None = None, tool:
     with exclusive(directory / f".{image.name}.lock", console, f"another process builds {image.name}; waiting for it"):
         if not target.exists():
             _build(image, base, base_name, imagebuilder.find(console, tool), target, console)
-    _prune(directory, image.name)
+    _prune(directory, f"{image.name}-{image.tag}")
     return target
 
 
-def inputs_key(base_name: str, files: Iterable[tuple[str, bytes]]) -> str:
-    """Twelve hex over the base's name and the paths and contents of all inputs."""
-    digest = hashlib.sha256(base_name.encode())
+def inputs_key(variant: str, files: Iterable[tuple[str, bytes]]) -> str:
+    """Twelve hex over what is built from what (base, name, arguments), and paths and contents of all inputs."""
+    digest = hashlib.sha256(variant.encode())
     for name, content in files:
         digest.update(f"\0{name}\0{len(content)}\0".encode())
         digest.update(content)
@@ -105,7 +114,7 @@ def _build(
             dockerfile=REPOSITORY / image.dockerfile,
             context=REPOSITORY,
             base_image=base_name,
-            arguments={},
+            arguments=dict(image.arguments),
             secrets=_secrets(scratch),
         )
         builder.run(builder.build_command(build))
@@ -125,7 +134,8 @@ def _secrets(scratch: Path) -> dict[str, Path]:
     return {"pip-conf": pip} | ({"ca": bundle} if bundle else {})
 
 
-def _prune(directory: Path, name: str) -> None:
+def _prune(directory: Path, prefix: str) -> None:
     """Keep the archives used last."""
-    for path in sorted(directory.glob(f"{name}-*.tar"), key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT:]:
+    found = [path for path in directory.glob(f"{prefix}-*.tar") if _KEY.fullmatch(path.stem.removeprefix(f"{prefix}-"))]
+    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT:]:
         path.unlink(missing_ok=True)

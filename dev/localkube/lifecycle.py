@@ -160,8 +160,9 @@ def _node(
 ) -> tuple[list[list[str]], list[Component]]:
     """Setup commands and components of the node; its files are written, its mount points made."""
     containerd = builder.binaries(modules.load("containerd"), console)
+    coredns = builder.binaries(modules.load("coredns"), console)
     runc = packages.find("runc") or "runc"
-    rendered = node.Node(record, layout, kubernetes, containerd, runc, machine.may_lower_oom_score())
+    rendered = node.Node(record, layout, kubernetes, containerd, coredns, runc, machine.may_lower_oom_score())
     for path, text in rendered.files().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -21,6 +21,7 @@ _KUBERNETES = re.compile(r"kubernetes-(\d+)\.(\d+)")
 # Module path of the version, and where its linker stamp goes, for each module that is not Kubernetes.
 _STAMPS = {
     "containerd": ("github.com/containerd/containerd/v2", "github.com/containerd/containerd/v2/version.Version"),
+    "coredns": ("github.com/coredns/coredns", "github.com/coredns/coredns/coremain.GitCommit"),
     "helm": ("helm.sh/helm/v4", "helm.sh/helm/v4/internal/version.version"),
     "kwok": ("sigs.k8s.io/kwok", "sigs.k8s.io/kwok/pkg/consts.Version"),
     "kubeconform": ("github.com/yannh/kubeconform", "main.version"),

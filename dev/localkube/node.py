@@ -16,6 +16,7 @@ from localkube.paths import Layout
 from localkube.record import Record
 
 PAUSE_IMAGE = "localhost/hipbmm/pause:1"
+_DOMAIN = "cluster.local"
 CNI_PLUGINS = "/usr/lib/cni"
 
 # Standard path in the node -> directory of the instance that is mounted there; None is a tmpfs, new at each start.
@@ -106,6 +107,7 @@ class Node:
     layout: Layout
     kubernetes: Path
     containerd: Path
+    coredns: Path
     runc: str
     may_lower_oom_score: bool
 
@@ -115,10 +117,11 @@ class Node:
         kernel = {kernel_setting_file(self.layout, name): f"{value}\n" for name, value in KERNEL_SETTINGS.items()}
         return {
             config / "containerd.toml": self._containerd_config(),
+            config / "Corefile": self._corefile(),
             config / "cni" / "10-localkube.conflist": _json(self._cni()),
             config / "kubelet.json": _json(self._kubelet_config()),
             config / "kube-proxy.json": _json(self._kube_proxy_config()),
-            # The node reaches no name server; without one the resolver fails at once instead of waiting.
+            # The name servers of the machine are out of reach.
             config / "resolv.conf": "",
             **kernel,
         }
@@ -142,6 +145,7 @@ class Node:
             Component("containerd", containerd, environment),
             Component("kubelet", kubelet, environment),
             Component("kube-proxy", proxy, environment),
+            Component("coredns", (str(self.coredns / "coredns"), "-conf", str(config / "Corefile"))),
         ]
 
     def _containerd_config(self) -> str:
@@ -174,6 +178,18 @@ SystemdCgroup = false
 sandbox = {quoted(PAUSE_IMAGE)}
 """
 
+    def _corefile(self) -> str:
+        """Names of the cluster only: there is nobody to ask for others, and a refusal is quick."""
+        kubeconfig = json.dumps(str(self.layout.config / "dns.kubeconfig"))
+        return f""".:53 {{
+    errors
+    cache 5
+    kubernetes {_DOMAIN} in-addr.arpa {{
+        kubeconfig {kubeconfig}
+    }}
+}}
+"""
+
     def _cni(self) -> dict[str, object]:
         """Point to point instead of a bridge: all traffic is routed, so that br_netfilter is not needed."""
         ipam = {
@@ -202,6 +218,8 @@ sandbox = {quoted(PAUSE_IMAGE)}
             "authorization": {"mode": "Webhook"},
             "tlsCertFile": str(pki / "kubelet-server.crt"),
             "tlsPrivateKeyFile": str(pki / "kubelet-server.key"),
+            "clusterDNS": [self.record.networks.node_address],
+            "clusterDomain": _DOMAIN,
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": f"/{cgroup_name(self.layout)}",
             "failCgroupV1": False,

@@ -11,7 +11,7 @@ from localkube.machine import is_root
 from localkube.modules import GoModule
 
 # Beside Kubernetes itself; what else there is in modules/ is built when a command asks for it.
-DEFAULT_MODULES = ("containerd", "helm")
+DEFAULT_MODULES = ("containerd", "coredns", "helm")
 
 
 def machine_check(console: Console) -> None:

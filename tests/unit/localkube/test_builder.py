@@ -58,7 +58,7 @@ def test_a_failed_build_leaves_nothing_and_shows_the_compilers_words(
     monkeypatch.setenv("FAKE_ERROR", "x.go:1: undefined: y")
     with pytest.raises(LocalkubeError, match="undefined: y"):
         builder.binaries(module, Console(io.StringIO()), tmp_path / "cache")
-    assert [path.name for path in (tmp_path / "cache" / "bin").iterdir()] == [".lock"]
+    assert [path.name for path in (tmp_path / "cache" / "bin").iterdir()] == [".kubernetes-1.37.lock"]
 
 
 def test_a_build_without_one_of_its_binaries_fails(

@@ -79,6 +79,18 @@ def test_unknown_images_are_refused_with_those_there_are() -> None:
         images.named("vllm")
 
 
+def test_a_variant_has_its_own_name_and_key() -> None:
+    variant = images.named("simulator", "updated", ["HIPBLASLT_BUILD=2", "EMPTY=", "URL=a=b"])
+    assert variant.reference == "localhost/hipbmm/simulator:updated"
+    assert dict(variant.arguments) == {"HIPBLASLT_BUILD": "2", "EMPTY": "", "URL": "a=b"}
+
+
+@pytest.mark.parametrize(("tag", "arguments"), [("A", []), ("", []), ("a/b", []), ("a", ["X"]), ("a", ["=1"])])
+def test_broken_variants_are_usage_errors(tag: str, arguments: list[str]) -> None:
+    with pytest.raises(UsageError):
+        images.named("simulator", tag, arguments)
+
+
 def build_of() -> Build:
     return Build(
         image="localhost/x:dev",

@@ -15,7 +15,7 @@ NETWORKS = Networks(Network("10.140.0.0/16"))
 
 def rendered(*, may_lower: bool = False) -> node.Node:
     record = Record("x", "node", "1.37", str(NETWORKS.block), {})
-    return node.Node(record, LAYOUT, Path("/k8s"), Path("/containerd"), "/usr/sbin/runc", may_lower)
+    return node.Node(record, LAYOUT, Path("/k8s"), Path("/containerd"), Path("/dns"), "/usr/sbin/runc", may_lower)
 
 
 def config(name: str) -> dict[str, object]:
@@ -82,6 +82,12 @@ def test_kernel_settings_are_covered_only_where_the_kernel_has_them() -> None:
     covers = [command for command in commands if command[-1].startswith("/proc/sys/")]
     assert covers == [["mount", "--bind", "/state/x/config/kernel/kernel.panic", "/proc/sys/kernel/panic"]]
     assert rendered().files()[Path("/state/x/config/kernel/kernel.panic")] == "10\n"
+
+
+def test_pods_ask_the_node_for_names() -> None:
+    assert config("kubelet.json")["clusterDNS"] == [NETWORKS.node_address]
+    assert config("kubelet.json")["clusterDomain"] == "cluster.local"
+    assert 'kubeconfig "/state/x/config/dns.kubeconfig"' in rendered().files()[LAYOUT.config / "Corefile"]
 
 
 def test_pods_get_addresses_of_the_pod_network() -> None:
