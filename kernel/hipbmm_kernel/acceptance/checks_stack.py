@@ -88,22 +88,33 @@ def judge_probe(seen: Mapping[str, Any]) -> Verdict:
 
 
 def registration(context: Context) -> Verdict:
-    """The op over AITER passes `torch.library.opcheck` and compiles into one graph."""
+    """The op over AITER passes `torch.library.opcheck`."""
     problem = min(context.problems)
     told = context.child("register", "register", REGISTER_SECONDS, online=False, problems=[list(problem)])
     return judge_registration(told)
 
 
 def judge_registration(told: Told) -> Verdict:
-    """Fail on any part of opcheck that is not a success, on a wrong compiled result, and when the child died."""
-    outcomes, compiled = told.last("opcheck"), told.last("compiled")
-    evidence = {"opcheck": outcomes, "compiled": compiled, "end": told.end.evidence()}
-    if outcomes is None or compiled is None:
+    """Fail on any part of opcheck that is not a success, and when there was no answer."""
+    outcomes = told.last("opcheck")
+    evidence = {"opcheck": outcomes, "compiled": told.last("compiled"), "why": _why(told), "end": told.end.evidence()}
+    if outcomes is None:
         return failed(f"no answer: {_why(told)}", evidence)
     wrong = [name for name, outcome in outcomes.items() if outcome != "SUCCESS"]
-    if compiled["verdict"] is not None:
-        wrong.append(f"compiled result: {compiled['verdict']}")
-    return judged(not wrong, f"{len(outcomes)} parts of opcheck, one graph", "; ".join(wrong), evidence)
+    return judged(not wrong, f"{len(outcomes)} parts", f"not a success: {', '.join(wrong)}", evidence)
+
+
+def compilation(context: Context) -> Verdict:
+    """`torch.compile` makes one graph of the op over AITER, with the right product."""
+    return judge_compilation(context.evidence("op-registration"))
+
+
+def judge_compilation(seen: Mapping[str, Any]) -> Verdict:
+    """Fail on a wrong product, and when nothing was compiled."""
+    compiled = seen["compiled"]
+    if compiled is None:
+        return failed(f"not compiled: {seen['why']}", {"end": seen["end"]})
+    return judged(compiled["verdict"] is None, "one graph", f"wrong product: {compiled['verdict']}", compiled)
 
 
 def _why(told: Told) -> str:

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from hipbmm_kernel import aitercsv, serve
-from hipbmm_kernel.acceptance.verdict import FAIL, PASS, failed, judged
+from hipbmm_kernel.acceptance.verdict import PASS, failed, judged
 from hipbmm_kernel.gemm import MAX_M, Problem
 from hipbmm_kernel.volume import Volume
 
@@ -30,7 +30,8 @@ ANNOUNCEMENT = "Tuning hip GEMM"
 
 def rows_parse(context: Context) -> Verdict:
     """Online tuning of the problems writes rows that the strict reader accepts, under the keys that the plan uses."""
-    told = context.child("multiply", TUNED, TUNE_SECONDS, problems=_listed(context.problems), calls=CALLS)
+    asked = [*context.problems, _above(context)]
+    told = context.child("multiply", TUNED, TUNE_SECONDS, problems=_listed(asked), calls=CALLS)
     evidence = _run_evidence(told)
     if not told.end.well:
         return failed(f"the tuning child {told.end.words()}", evidence)
@@ -62,7 +63,7 @@ def judge_rows(parsed: Parsed, keys: Sequence[str], run: Evidence) -> Verdict:
 
 def lookup_hits(context: Context) -> Verdict:
     """In the process that tuned, the second and third call of each problem find its row: the table does not grow."""
-    return judge_hits(context.evidence("rows-parse")["runs"], 1)
+    return judge_hits(_below(context), tuned_before=False)
 
 
 def second_start(context: Context) -> Verdict:
@@ -71,7 +72,7 @@ def second_start(context: Context) -> Verdict:
     told = context.child("multiply", TUNED, TUNE_SECONDS, problems=_listed(context.problems), calls=2)
     if not told.end.well:
         return failed(f"the child {told.end.words()}", _run_evidence(told))
-    verdict = judge_hits(told.answers.get("problem", []), 0)
+    verdict = judge_hits(told.answers.get("problem", []), tuned_before=True)
     evidence = {**verdict.evidence, "announced": told.end.stdout.count(ANNOUNCEMENT)}
     unchanged = context.table(TUNED).read_bytes() == before and not evidence["announced"]
     return judged(
@@ -82,12 +83,11 @@ def second_start(context: Context) -> Verdict:
     )
 
 
-def judge_hits(runs: Sequence[dict[str, Any]], first: int) -> Verdict:
-    """Fail when the table grew between call `first` and the last one of any problem, or nothing ran."""
-    grew = [run["problem"] for run in runs if len(set(run["bytes"][first:])) != 1]
-    if first == 0:
-        sizes = {size for run in runs for size in run["bytes"]}
-        grew = grew or ([] if len(sizes) == 1 else [run["problem"] for run in runs])
+def judge_hits(runs: Sequence[dict[str, Any]], *, tuned_before: bool) -> Verdict:
+    """Fail when the table grew after the first call of a problem, or at all when it was `tuned_before`."""
+    grew = [run["problem"] for run in runs if len(set(run["bytes"])) != 1]
+    if tuned_before and len({size for run in runs for size in run["bytes"]}) > 1:
+        grew = grew or [run["problem"] for run in runs]
     evidence = {"runs": list(runs), "grew": grew}
     if not runs:
         return failed("no problem was called", evidence)
@@ -96,7 +96,7 @@ def judge_hits(runs: Sequence[dict[str, Any]], first: int) -> Verdict:
 
 def accuracy(context: Context) -> Verdict:
     """Every element of every tuned result agrees with the fp32 product of the same operands."""
-    return judge_accuracy(context.evidence("rows-parse")["runs"])
+    return judge_accuracy(_below(context))
 
 
 def judge_accuracy(runs: Sequence[dict[str, Any]]) -> Verdict:
@@ -110,13 +110,18 @@ def judge_accuracy(runs: Sequence[dict[str, Any]]) -> Verdict:
 
 def above_limit(context: Context) -> Verdict:
     """One token above 512, nothing is looked up or tuned, whatever the environment says."""
-    problem = max(context.problems)._replace(m=MAX_M + 1)
-    told = context.child("multiply", "above", TUNE_SECONDS, problems=_listed([problem]), calls=2)
-    evidence = _run_evidence(told)
-    if not told.end.well:
-        return failed(f"the child {told.end.words()}", evidence)
-    rows = context.table("above").exists()
-    return judged(not rows, f"no row at M = {problem.m}", f"a row was written at M = {problem.m}", evidence)
+    return judge_above(context.evidence("rows-parse")["runs"])
+
+
+def judge_above(runs: Sequence[dict[str, Any]]) -> Verdict:
+    """Fail when the table grew in the calls above the limit, or there were none."""
+    sizes = [run["bytes"][-1] for run in runs if run["problem"][0] <= MAX_M]
+    above = [run for run in runs if run["problem"][0] > MAX_M]
+    evidence = {"before": sizes, "above": above}
+    if not sizes or not above:
+        return failed("no problem above the limit was called after the others", evidence)
+    grew = any(size != sizes[-1] for run in above for size in run["bytes"])
+    return judged(not grew, f"no row at M = {MAX_M + 1}", f"a row was written at M = {MAX_M + 1}", evidence)
 
 
 def torn_row(context: Context) -> Verdict:
@@ -140,7 +145,7 @@ def judge_torn(torn: Told, repaired: Told) -> Verdict:
     evidence = {name: _run_evidence(told) for name, told in (("torn", torn), ("repaired", repaired))}
     if not (torn.end.well and repaired.end.well and torn.last("problem") and repaired.last("problem")):
         return failed(f"a child did not end well: {torn.end.words()}; {repaired.end.words()}", evidence)
-    lost, lost_after_repair = (judge_hits([told.last("problem")], 0).outcome == FAIL for told in (torn, repaired))
+    lost, lost_after_repair = (len(set(told.last("problem")["bytes"])) != 1 for told in (torn, repaired))
     if not lost:
         return failed("the row after a torn line was found again: AITER's writer has changed", evidence)
     return judged(not lost_after_repair, "lost when glued, kept after repair", "lost in spite of the repair", evidence)
@@ -164,6 +169,17 @@ def judge_unwritable(told: Told, unchanged: bool) -> Verdict:
         return failed(f"the child {told.end.words()}", evidence)
     yes, no = f"{announced} tunings in {CALLS} calls", f"{announced} tunings in {CALLS} calls, unchanged: {unchanged}"
     return judged(unchanged and announced == CALLS, yes, no, evidence)
+
+
+def _above(context: Context) -> Problem:
+    """The first problem's linear with one token more than AITER tunes."""
+    return context.problems[0]._replace(m=MAX_M + 1)
+
+
+def _below(context: Context) -> list[dict[str, Any]]:
+    """What the tuning child told about the problems that AITER tunes."""
+    runs: list[dict[str, Any]] = context.evidence("rows-parse")["runs"]
+    return [run for run in runs if run["problem"][0] <= MAX_M]
 
 
 def _pair(context: Context) -> tuple[Problem, Problem]:

@@ -95,12 +95,17 @@ def run_child(
 
 def run_program(arguments: Sequence[str], directory: Path, env: Mapping[str, str], seconds: float) -> Ended:
     """Run a command of this program (`warm`, `exec` ...) as a process of its own."""
-    return _wait(start_program(arguments, directory, env), seconds)
+    return run_command([*_program(), *arguments], directory, env, seconds)
+
+
+def run_command(command: Sequence[str], directory: Path, env: Mapping[str, str], seconds: float) -> Ended:
+    """Run any command. Its whole session is killed at the deadline, and what it left behind when it ends."""
+    return _wait(_start(command, directory, env, ()), seconds)
 
 
 def start_program(arguments: Sequence[str], directory: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start a command of this program and leave it running; `stop` ends it."""
-    return _start([sys.executable, "-c", _PROGRAM, program_root(), *arguments], directory, env, ())
+    return _start([*_program(), *arguments], directory, env, ())
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float) -> Ended:
@@ -125,6 +130,10 @@ def parse_answers(data: bytes) -> dict[str, list[Any]]:
         if isinstance(message, list) and len(message) == 2 and isinstance(message[0], str):  # noqa: PLR2004 - a pair
             answers.setdefault(message[0], []).append(message[1])
     return answers
+
+
+def _program() -> list[str]:
+    return [sys.executable, "-c", _PROGRAM, program_root()]
 
 
 class _Reader:

@@ -1,0 +1,342 @@
+"""Every judge must be able to pass, to fail, and to say why: nothing here needs a GPU, torch or a simulator."""
+
+import pytest
+from tests.kernel.acceptance.told import EXITED, LATE, SEGFAULT, WELL, run, told
+
+from hipbmm_kernel import aitercsv, gemm
+from hipbmm_kernel.acceptance import checks_faults, checks_gain, checks_program, checks_stack, checks_table
+from hipbmm_kernel.acceptance.checks_program import Warmed
+from hipbmm_kernel.acceptance.supervision import Ended, Told
+from hipbmm_kernel.acceptance.verdict import FAIL, PASS, SKIP
+from hipbmm_kernel.gemm import Problem, Row
+from hipbmm_kernel.identity import Identity
+from hipbmm_kernel.stack import Stack
+
+MIB = 1 << 20
+KEY = gemm.key_of(Problem(1, 64, 256))
+DEVICE = {
+    "arch": "gfx942:sramecc+:xnack-",
+    "computeUnits": 304,
+    "name": "AMD Instinct MI300X",
+    "torch": "2.9.0",
+    "hip": "7.2.1",
+    "fp8": "e4m3fnuz",
+}
+STACK = Stack(
+    arch="gfx942",
+    features="sramecc+:xnack-",
+    compute_units=304,
+    product="MI300X",
+    partition="SPX",
+    memory_partition="NPS1",
+    hipblaslt="1.2.2",
+    databases=("ab" * 32,),
+    aiter="0.1.20",
+    fp8="e4m3fnuz",
+    rocm="7.2.1",
+)
+LIBRARY = {"loaded": ["/opt/rocm/lib/libhipblaslt.so.1"], "hipb_mm": True, "fp8": "e4m3fnuz"}
+
+
+@pytest.mark.parametrize(
+    ("child", "outcome", "summary"),
+    [
+        (told(device=DEVICE, library=LIBRARY), PASS, "HIP 7.2.1"),
+        (told(device={**DEVICE, "hip": ""}, library=LIBRARY), FAIL, "no ROCm build"),
+        (told(device=DEVICE, library={**LIBRARY, "hipb_mm": False}), FAIL, "no hipb_mm"),
+        (told(EXITED, device=DEVICE), FAIL, "AITER did not start: exit status 1: hipBLAS error"),
+        (told(EXITED, error={"type": "NoGpuError", "message": "no GPU"}), FAIL, "no GPU: NoGpuError"),
+        (told(LATE), FAIL, "no answer within 300 s"),
+    ],
+)
+def test_environment(child: Told, outcome: str, summary: str) -> None:
+    verdict = checks_stack.judge_environment(child)
+    assert verdict.outcome == outcome
+    assert summary in verdict.summary
+
+
+@pytest.mark.parametrize(
+    ("stack", "device", "library", "difference"),
+    [
+        (STACK, DEVICE, LIBRARY, None),
+        (STACK, {**DEVICE, "arch": "gfx950:sramecc+:xnack-"}, LIBRARY, "torch says gfx950"),
+        (STACK, {**DEVICE, "arch": "gfx942:sramecc+:xnack+"}, LIBRARY, "xnack+"),
+        (STACK, {**DEVICE, "computeUnits": 228}, LIBRARY, "torch says 228"),
+        (STACK, {**DEVICE, "fp8": "e4m3fn"}, LIBRARY, "FP8 type"),
+        (STACK, DEVICE, {**LIBRARY, "fp8": "e4m3fn"}, "FP8 type"),
+        (STACK, DEVICE, {**LIBRARY, "fp8": ""}, None),
+        (STACK, DEVICE, {**LIBRARY, "loaded": []}, "no libhipblaslt is mapped"),
+        (STACK._replace(hipblaslt=None, databases=()), DEVICE, LIBRARY, "unknown: hipblaslt; unknown: databases"),
+    ],
+)
+def test_identity(stack: Stack, device: dict[str, object], library: dict[str, object], difference: str | None) -> None:
+    seen = {"device": device, "library": library}
+    verdict = checks_stack.judge_identity(Identity(stack, 1, "0.33.0", ()), seen, {})
+    assert verdict.outcome == (PASS if difference is None else FAIL)
+    assert (difference or "key ") in verdict.summary
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "supported"),
+    [
+        ({"reason": None}, PASS, True),
+        ({"reason": "hipblasLtMatmulAlgoGetHeuristic found 0 valid solutions for TN"}, PASS, False),
+        ({"reason": "wrong result: relative error 1.41"}, FAIL, False),
+        ({"reason": "HIP error: out of memory"}, FAIL, False),
+        (None, FAIL, False),
+    ],
+)
+def test_probe(answer: dict[str, object] | None, outcome: str, supported: bool) -> None:
+    verdict = checks_stack.judge_probe({"probe": answer, "end": EXITED.evidence()})
+    assert (verdict.outcome, verdict.evidence["supported"]) == (outcome, supported)
+
+
+def test_registration_and_compilation() -> None:
+    good = checks_stack.judge_registration(told(opcheck={"a": "SUCCESS"}, compiled={"verdict": None}))
+    assert good.outcome == PASS
+    assert checks_stack.judge_compilation(good.evidence).outcome == PASS
+    wrong = checks_stack.judge_registration(told(opcheck={"a": "SUCCESS", "b": "FAILED"}, compiled={"verdict": "NaN"}))
+    assert (wrong.outcome, wrong.summary) == (FAIL, "not a success: b")
+    assert checks_stack.judge_compilation(wrong.evidence).outcome == FAIL
+    dead = checks_stack.judge_registration(told(SEGFAULT))
+    assert (dead.outcome, dead.summary) == (FAIL, "no answer: ended by SIGSEGV")
+    assert checks_stack.judge_compilation(dead.evidence).outcome == FAIL
+
+
+def _table(*lines: str) -> bytes:
+    return "\n".join([gemm.HEADER, *lines, ""]).encode()
+
+
+@pytest.mark.parametrize(
+    ("table", "wrong"),
+    [
+        (_table(f"{KEY},812,KERN"), ""),
+        (_table(), "missing"),
+        (_table(f"{KEY},0,KERN"), "rejected"),
+        (_table(f"{KEY},812,KERN", f"{KEY},812,KERN"), "repeat a key"),
+        (_table(f"{KEY},812,KERN", f"{gemm.key_of(Problem(2, 64, 256))},5,KERN"), "unexpected"),
+        (_table(f"{gemm.key_of(Problem(1, 64, 256), gemm.OTHER)},5,KERN"), "missing"),
+        (b"<<<<<<< HEAD\n", "refused"),
+    ],
+)
+def test_rows(table: bytes, wrong: str) -> None:
+    verdict = checks_table.judge_rows(aitercsv.parse(table), [KEY], {"runs": []})
+    assert verdict.outcome == (FAIL if wrong else PASS)
+    assert (wrong or "1 rows, none rejected") in verdict.summary
+
+
+def test_hits_after_tuning() -> None:
+    assert checks_table.judge_hits([run([1, 64, 256], [600, 600, 600])], tuned_before=False).outcome == PASS
+    assert checks_table.judge_hits([run([1, 64, 256], [300, 600, 900])], tuned_before=False).outcome == FAIL
+    assert checks_table.judge_hits([run([1, 64, 256], [300, 600, 600])], tuned_before=False).outcome == FAIL
+    assert checks_table.judge_hits([], tuned_before=False).outcome == FAIL
+
+
+def test_hits_from_the_first_call_on() -> None:
+    same = [run([1, 64, 256], [600, 600]), run([2, 64, 256], [600, 600])]
+    assert checks_table.judge_hits(same, tuned_before=True).outcome == PASS
+    assert checks_table.judge_hits([run([1, 64, 256], [600, 900])], tuned_before=True).outcome == FAIL
+    grown = [run([1, 64, 256], [600, 600]), run([2, 64, 256], [900, 900])]
+    assert checks_table.judge_hits(grown, tuned_before=True).outcome == FAIL
+
+
+def test_accuracy() -> None:
+    assert checks_table.judge_accuracy([run([1, 64, 256], [600])]).outcome == PASS
+    verdict = checks_table.judge_accuracy([run([1, 64, 256], [600]), run([2, 64, 256], [900], "64 of 64 are wrong")])
+    assert verdict.outcome == FAIL
+    assert verdict.evidence["wrong"] == {"[2, 64, 256]": "64 of 64 are wrong"}
+    assert checks_table.judge_accuracy([]).outcome == FAIL
+
+
+def test_above_the_limit() -> None:
+    below = run([16, 64, 256], [600, 600])
+    assert checks_table.judge_above([below, run([513, 64, 256], [600, 600])]).outcome == PASS
+    assert checks_table.judge_above([below, run([513, 64, 256], [600, 900])]).outcome == FAIL
+    assert checks_table.judge_above([below]).outcome == FAIL
+
+
+def test_torn_row() -> None:
+    lost, kept = told(problem=run([2, 64, 256], [900, 1200])), told(problem=run([2, 64, 256], [900, 900]))
+    assert checks_table.judge_torn(lost, kept).outcome == PASS
+    assert "writer has changed" in checks_table.judge_torn(kept, kept).summary
+    assert checks_table.judge_torn(lost, lost).summary == "lost in spite of the repair"
+    assert checks_table.judge_torn(lost, told(EXITED)).outcome == FAIL
+
+
+@pytest.mark.parametrize(
+    ("child", "unchanged", "outcome"),
+    [
+        (told(stdout="Tuning hip GEMM (64, 2, 256)\n" * 3), True, PASS),
+        (told(stdout="Tuning hip GEMM (64, 2, 256)\n"), True, FAIL),
+        (told(stdout="Tuning hip GEMM (64, 2, 256)\n" * 3), False, FAIL),
+        (told(EXITED, stdout="Tuning hip GEMM (64, 2, 256)\n" * 3), True, FAIL),
+    ],
+)
+def test_unwritable(child: Told, unchanged: bool, outcome: str) -> None:
+    assert checks_table.judge_unwritable(child, unchanged).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("child", "outcome", "summary"),
+    [
+        (told(EXITED), PASS, "exit status 1: hipBLAS error"),
+        (told(SEGFAULT), PASS, "ended by SIGSEGV"),
+        (told(LATE), FAIL, "did not end"),
+        (told(problem=run([1, 64, 256], [600])), FAIL, "an absent index is tolerated"),
+        (told(problem=run([1, 64, 256], [600], "all wrong")), FAIL, "the call returned (all wrong)"),
+        (told(EXITED, error={"type": "RuntimeError", "message": "invalid"}), FAIL, "raised RuntimeError: invalid"),
+    ],
+)
+def test_absent_index(child: Told, outcome: str, summary: str) -> None:
+    verdict = checks_faults.judge_absent(child)
+    assert verdict.outcome == outcome
+    assert summary in verdict.summary
+
+
+@pytest.mark.parametrize(
+    ("child", "table", "outcome"),
+    [
+        (told(free={"bytes": 100 * MIB}, survived={"bytes": 0}), False, PASS),
+        (told(free={"bytes": 100 * MIB}, survived={"bytes": 600}), True, FAIL),
+        (told(free={"bytes": 100 * MIB}, survived={"bytes": 0}, stdout="Tuning hip GEMM (1, 2, 3)"), False, FAIL),
+        (told(free={"bytes": 500 * MIB}), False, SKIP),
+        (told(EXITED, free={"bytes": 100 * MIB}), False, FAIL),
+        (told(EXITED), False, FAIL),
+    ],
+)
+def test_free_memory_rule(child: Told, table: bool, outcome: str) -> None:
+    assert checks_faults.judge_starved(child, table).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("child", "outcome"),
+    [
+        (told(EXITED, free={"bytes": 200 * MIB}), PASS),
+        (told(SEGFAULT, free={"bytes": 200 * MIB}), PASS),
+        (told(free={"bytes": 200 * MIB}, survived={"bytes": 600}), FAIL),
+        (told(EXITED, free={"bytes": 200 * MIB}, error={"type": "RuntimeError", "message": "?"}), FAIL),
+        (told(LATE, free={"bytes": 200 * MIB}), FAIL),
+        (told(free={"bytes": 264 * MIB}), SKIP),
+        (told(free={"bytes": 128 * MIB}), SKIP),
+        (told(EXITED), FAIL),
+    ],
+)
+def test_low_memory_exit(child: Told, outcome: str) -> None:
+    assert checks_faults.judge_short(child, 263 * MIB).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("taken", "outcome"), [(263, PASS), (240, PASS), (450, PASS), (200, FAIL), (460, FAIL), (0, SKIP)]
+)
+def test_memory_guard(taken: int, outcome: str) -> None:
+    free = 100_000 * MIB
+    watched = told(watched={"least": free - taken * MIB, "most": free, "samples": 9})
+    verdict = checks_faults.judge_memory(watched, told(before={"free": free}), 263 * MIB)
+    assert verdict.outcome == outcome
+
+
+def test_memory_guard_needs_both_children() -> None:
+    watched = told(watched={"least": 1, "most": 2, "samples": 9})
+    assert checks_faults.judge_memory(watched, told(EXITED), 263 * MIB).outcome == FAIL
+    assert checks_faults.judge_memory(told(EXITED), told(before={"free": 5}), 263 * MIB).outcome == FAIL
+
+
+@pytest.mark.parametrize(
+    ("child", "outcome"),
+    [
+        (told(replayed={"possible": True, "verdict": None}), PASS),
+        (told(replayed={"possible": True, "verdict": "all wrong"}), FAIL),
+        (told(replayed={"possible": False, "why": "simulated"}), SKIP),
+        (told(EXITED, captured={"bytes": 0}), FAIL),
+    ],
+)
+def test_capture_of_a_hit(child: Told, outcome: str) -> None:
+    assert checks_faults.judge_capture(child).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("child", "outcome"),
+    [
+        (told(EXITED), PASS),
+        (told(EXITED, error={"type": "RuntimeError", "message": "capture"}), PASS),
+        (told(captured={"bytes": 600}), FAIL),
+        (told(LATE), FAIL),
+    ],
+)
+def test_capture_of_a_miss(child: Told, outcome: str) -> None:
+    assert checks_faults.judge_miss(child).outcome == outcome
+
+
+def _raced(tuned: list[float], default: list[float], *, correct: bool = True) -> dict[str, object]:
+    return {"problem": [1, 64, 256], "index": 5, "correct": correct, "tuned": tuned, "default": default}
+
+
+def test_gain() -> None:
+    verdict = checks_gain.judge_gain(told(row=[_raced([8.0, 9.0, 100.0], [18.0]), _raced([10.0], [10.0])]), 2)
+    assert verdict.outcome == PASS
+    assert verdict.evidence["geomean"] == pytest.approx(2**0.5)
+    assert [row["speedup"] for row in verdict.evidence["rows"]] == [2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "end", "summary"),
+    [
+        ([_raced([10.0], [9.0]), _raced([10.0], [9.9])], WELL, "geometric mean 0.94"),
+        ([_raced([10.0], [20.0])], WELL, "1 of 2 rows were raced"),
+        ([_raced([10.0], [20.0])] * 2, EXITED, "2 of 2 rows were raced: exit status 1"),
+        ([_raced([10.0], [20.0]), _raced([], [], correct=False)], WELL, "wrong results: [[1, 64, 256]]"),
+        ([_raced([10.0], []), _raced([10.0], [])], WELL, "nothing to compare with"),
+    ],
+)
+def test_no_gain(rows: list[dict[str, object]], end: Ended, summary: str) -> None:
+    verdict = checks_gain.judge_gain(told(end, row=rows), 2)
+    assert verdict.outcome == FAIL
+    assert summary in verdict.summary
+
+
+FIRST = {"state": "Complete", "problems": 4, "rows": 4, "source": "Tuned", "children": 1, "torchImported": False}
+SECOND = {**FIRST, "source": "Restored", "children": 0}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "summary"),
+    [
+        (FIRST, SECOND, ""),
+        ({**FIRST, "state": "Partial"}, SECOND, "state is 'Partial', not 'Complete'"),
+        ({**FIRST, "rows": 3}, SECOND, "rows is 3, not 4"),
+        (FIRST, FIRST, "source is 'Tuned', not 'Restored'; children is 1, not 0"),
+        (FIRST, {**SECOND, "torchImported": True}, "torchImported is True, not False"),
+        (FIRST, None, "no report"),
+        (None, SECOND, "no report"),
+    ],
+)
+def test_warm(first: dict[str, object] | None, second: dict[str, object] | None, summary: str) -> None:
+    verdict = checks_program.judge_warm(Warmed(WELL, first), Warmed(WELL, second), 4)
+    assert verdict.outcome == (FAIL if summary else PASS)
+    assert summary in verdict.summary
+
+
+SERVED = '["problem", {}]\n' * 5 + "Tuning hip GEMM (64, 3, 256)\n"
+
+
+@pytest.mark.parametrize(
+    ("served", "harvested", "found", "summary"),
+    [
+        (WELL._replace(stdout=SERVED), WELL, True, "1 row learned and stored"),
+        (WELL._replace(stdout=SERVED), WELL, False, "did not come to the store"),
+        (WELL._replace(stdout=SERVED * 2), WELL, True, "the server exit status 0"),
+        (WELL._replace(stdout=SERVED + "Tuning hip GEMM (64, 4, 256)\n"), WELL, True, "tuned 2 problems"),
+        (WELL._replace(stdout=SERVED), SEGFAULT, True, "harvest ended by SIGSEGV"),
+        (EXITED._replace(stdout=SERVED), WELL, True, "the server exit status 1"),
+    ],
+)
+def test_round_trip(served: Ended, harvested: Ended, found: bool, summary: str) -> None:
+    verdict = checks_program.judge_round_trip(served, harvested, found, 5)
+    assert verdict.outcome == (PASS if summary == "1 row learned and stored" else FAIL)
+    assert summary in verdict.summary
+
+
+def test_rows_raced_are_the_rows_written() -> None:
+    parsed = aitercsv.parse(aitercsv.format_rows([Row(KEY, 812)]))
+    rows = checks_table.judge_rows(parsed, [KEY], {"runs": []}).evidence["rows"]
+    assert [(gemm.problem_of(row["key"]), row["index"]) for row in rows] == [(Problem(1, 64, 256), 812)]
