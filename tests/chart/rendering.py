@@ -65,21 +65,32 @@ def render(
     namespace: str = NAMESPACE,
     api_versions: tuple[str, ...] = MONITORING,
     kube_version: str = KUBE_VERSION,
+    tests: bool = True,
 ) -> Rendering:
-    """Render the chart with values files and then `values`; raises RenderError with helm's message."""
+    """Render the chart with values files and then `values`; raises RenderError with helm's message.
+
+    `tests`: with the pod of `helm test`, which is in no installation but makes one more object here.
+    """
     key = json.dumps(values or {}, sort_keys=True)
-    return _render(key, files, release, namespace, api_versions, kube_version)
+    return _render(key, files, release, namespace, api_versions, kube_version, tests)
 
 
 @functools.cache
 def _render(
-    values: str, files: tuple[Path, ...], release: str, namespace: str, api_versions: tuple[str, ...], kube_version: str
+    values: str,
+    files: tuple[Path, ...],
+    release: str,
+    namespace: str,
+    api_versions: tuple[str, ...],
+    kube_version: str,
+    tests: bool,
 ) -> Rendering:
     arguments = ["template", release, str(CHART), "--namespace", namespace, "--kube-version", kube_version]
     for file in files:
         arguments += ["--values", str(file)]
     for api_version in api_versions:
         arguments += ["--api-versions", api_version]
+    arguments += [] if tests else ["--skip-tests"]
     # JSON is YAML: helm reads the values from standard input.
     done = run(tool("helm"), *arguments, "--values", "-", stdin=values)
     if done.returncode != 0:

@@ -14,6 +14,16 @@ def test_defaults_have_a_service_and_no_custom_kinds() -> None:
     )
 
 
+def test_helm_test_asks_the_service_unless_it_cannot_reach_it() -> None:
+    rendering = render({"metrics": {"service": {"port": 9090}}})
+    (container,) = rendering.only("Pod")["spec"]["containers"]
+    assert container["command"][-1] == f"http://{rendering.only('Service')['metadata']['name']}:9090"
+    assert not render({"metrics": {"service": {"enabled": False}}}).of_kind("Pod")
+    peers = {"networkPolicy": {"enabled": True, "metricsFrom": [{"podSelector": {}}]}}
+    assert not render(peers).of_kind("Pod")
+    assert render({"networkPolicy": {"enabled": True}}).of_kind("Pod")
+
+
 def test_service_monitor_finds_the_service() -> None:
     rendering = render({"metrics": {"serviceMonitor": {"enabled": True, "interval": "15s"}}})
     monitor, service = rendering.only("ServiceMonitor"), rendering.only("Service")

@@ -79,6 +79,18 @@ def test_only_harmless_volumes_and_a_writable_tmp(rendering: Rendering) -> None:
     assert volumes[writable[0]["name"]] == {"emptyDir"}
 
 
+def test_the_pod_of_helm_test_is_restricted_too_and_is_no_operator(rendering: Rendering) -> None:
+    for pod in rendering.of_kind("Pod"):
+        assert pod["spec"]["securityContext"] == rendering.pod["spec"]["securityContext"]
+        (container,) = pod["spec"]["containers"]
+        assert container["securityContext"] == rendering.container["securityContext"]
+        assert container["image"] == rendering.container["image"]
+        assert pod["spec"]["automountServiceAccountToken"] is False
+        assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+        # Neither Service, NetworkPolicy nor Deployment may take it for the operator.
+        assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == "test"
+
+
 def test_requests_and_limits_are_set(rendering: Rendering) -> None:
     for part in ("requests", "limits"):
         assert set(rendering.container["resources"][part]) == {"cpu", "memory", "ephemeral-storage"}
