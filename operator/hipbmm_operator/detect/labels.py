@@ -8,6 +8,7 @@ value in them, so next to a singular key they prove nothing.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from hipbmm_operator.detect.keys import BETA_PREFIX, PARTITION_KEYS, PASSTHROUGH_PREFIX, PLAIN_PREFIX, UNHEALTHY_PREFIX
@@ -75,27 +76,41 @@ def labeller_labels(labels: Mapping[str, str]) -> LabellerLabels:
     """Sort the labels of a node by kind."""
     kinds: dict[str, _Counted] = {}
     present = False
-    for key, value in labels.items():
-        if key.startswith(PLAIN_PREFIX):
-            beta, rest = False, key[len(PLAIN_PREFIX) :]
-        elif key.startswith(BETA_PREFIX):
-            beta, rest = True, key[len(BETA_PREFIX) :]
-        else:
+    for label, value in labels.items():
+        key = _labeller_key(label)
+        if key is None:
             continue
         present = True
-        kind, dot, suffix = rest.partition(".")
-        if kind in _KINDS:
-            _enter(kinds.setdefault(kind, _Counted()), value, beta=beta, suffix=suffix if dot else None)
+        if key.kind not in _KINDS:
+            continue
+        counted = kinds.get(key.kind)
+        if counted is None:
+            counted = kinds[key.kind] = _Counted()
+        if key.suffix is not None:
+            counted.suffixed[key.suffix] = max(counted.suffixed.get(key.suffix, 0), count(value))
+        elif key.beta:
+            counted.beta = value
+        else:
+            counted.plain = value
     return LabellerLabels(present, kinds)
 
 
-def _enter(counted: _Counted, value: str, *, beta: bool, suffix: str | None) -> None:
-    if suffix is not None:
-        counted.suffixed[suffix] = max(counted.suffixed.get(suffix, 0), count(value))
-    elif beta:
-        counted.beta = value
-    else:
-        counted.plain = value
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A label's key taken apart; ``suffix`` is the value in it, None for a singular key."""
+
+    beta: bool
+    kind: str
+    suffix: str | None
+
+
+@lru_cache(maxsize=8192)
+def _labeller_key(label: str) -> _Key | None:
+    for beta, prefix in ((False, PLAIN_PREFIX), (True, BETA_PREFIX)):
+        if label.startswith(prefix):
+            kind, dot, suffix = label[len(prefix) :].partition(".")
+            return _Key(beta, kind, suffix if dot else None)
+    return None
 
 
 def whole_gib(written: str) -> int | None:

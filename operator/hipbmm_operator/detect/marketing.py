@@ -7,6 +7,7 @@ only count where no device id is known.
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from hipbmm_operator.detect.products import GpuModel, model_of_product
@@ -49,6 +50,7 @@ def _product(written: str) -> str | None:
     return f"MI{suffix}" if suffix[-1] in "AXP" else f"MI{suffix}X"
 
 
+@lru_cache(maxsize=1024)
 def read_name(written: str) -> Name:
     """Read a marketing name such as ``AMD_Instinct_MI300X_OAM``."""
     product = _product(written)
@@ -65,6 +67,7 @@ def read_name(written: str) -> Name:
     return Name(Naming.NOTHING)
 
 
+@lru_cache(maxsize=1024)
 def read_hint(written: str) -> GpuModel | None:
     """The MI3xx product that a cloud's model label or instance type names, or None."""
     product = _product(written)

@@ -15,6 +15,7 @@ from hipbmm_operator.detect.products import dra_device_id
 from hipbmm_operator.detect.values import mapping, quantity, sequence, text
 
 DRIVER: Final = "gpu.amd.com"
+_DOMAIN: Final = DRIVER + "/"
 _PCI_BUS_ID: Final = "resource.kubernetes.io/pciBusID"
 _PCIE_ROOT: Final = "resource.kubernetes.io/pcieRoot"
 _AUTO_NAME: Final = re.compile(r"(gpu-[0-9]+)-(?:spx|dpx|tpx|qpx|cpx)-nps[1248]", re.IGNORECASE)
@@ -104,10 +105,11 @@ def dra_gpus(slices: Iterable[Mapping[str, Any]], node: str) -> DraGpus:
             # The same slice may be given in two API versions: a device counts once.
             identity = (pool, name or f"#{number}.{index}")
             body = mapping(device.get("basic")) or device
-            if _attribute(mapping(body.get("attributes")), "type").lower() == "vfio":
+            attributes = _texts(body.get("attributes"))
+            if attributes.get("type", "").lower() == "vfio":
                 vfio.add(identity)
             else:
-                devices.setdefault(identity, _device(name, body))
+                devices.setdefault(identity, _device(name, body, attributes))
     return DraGpus(tuple(devices.values()), len(vfio), incomplete)
 
 
@@ -132,9 +134,16 @@ def _current(specs: list[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], b
     return current, any(number > 0 for number in missing.values())
 
 
-def _attribute(attributes: Mapping[str, Any], name: str) -> str:
-    """The text of an attribute, with or without the driver's domain, "" when absent."""
-    value = attributes.get(name, attributes.get(f"{DRIVER}/{name}"))
+def _texts(attributes: object) -> dict[str, str]:
+    """Attributes as texts by unqualified name; the driver's own domain may be written or not."""
+    return {
+        name.removeprefix(_DOMAIN): _scalar(value)
+        for name, value in mapping(attributes).items()
+        if isinstance(name, str)
+    }
+
+
+def _scalar(value: object) -> str:
     wrapped = mapping(value)
     if wrapped:
         value = next((wrapped[kind] for kind in _SCALARS if kind in wrapped), None)
@@ -142,44 +151,34 @@ def _attribute(attributes: Mapping[str, Any], name: str) -> str:
 
 
 def _capacity(capacity: Mapping[str, Any], name: str) -> int | None:
-    value = capacity.get(name, capacity.get(f"{DRIVER}/{name}"))
+    value = capacity.get(name, capacity.get(_DOMAIN + name))
     return quantity(mapping(value).get("value") if isinstance(value, Mapping) else value)
 
 
-def _device(name: str, body: Mapping[str, Any]) -> DraDevice:
-    attributes = mapping(body.get("attributes"))
+def _device(name: str, body: Mapping[str, Any], attributes: Mapping[str, str]) -> DraDevice:
     capacity = mapping(body.get("capacity"))
-    written = _attribute(attributes, "deviceID") or _attribute(attributes, "parentDeviceID")
-    parsed = dra_device_id(_attribute(attributes, "deviceID")) or dra_device_id(
-        _attribute(attributes, "parentDeviceID")
-    )
-    profile = _attribute(attributes, "partitionProfile") or _attribute(attributes, "computePartition")
+    ids = [attributes.get(key, "") for key in ("deviceID", "parentDeviceID")]
+    parsed = next((found for found in map(dra_device_id, ids) if found), None)
     auto_name = _AUTO_NAME.fullmatch(name)
-    auto = bool(auto_name or _attribute(attributes, "computePartition") or _attribute(attributes, "gpuIndex"))
     memory = _capacity(capacity, "memory")
     gib = None if memory is None else round(memory / _GIB)
     return DraDevice(
         device_id=parsed,
-        rejected_id="" if parsed else written,
-        product_name=_attribute(attributes, "productName"),
-        mode=mode_of_profile(profile),
+        rejected_id="" if parsed else ids[0] or ids[1],
+        product_name=attributes.get("productName", ""),
+        mode=mode_of_profile(attributes.get("partitionProfile") or attributes.get("computePartition") or ""),
         compute_units=_capacity(capacity, "computeUnits") or None,
         memory_gib=None if gib in _FAKE_MEMORY_GIB else gib,
         gpu=_physical_gpu(attributes, auto_name[1] if auto_name else ""),
-        auto=auto,
+        auto=bool(auto_name or attributes.get("computePartition") or attributes.get("gpuIndex")),
         tainted=any(text(mapping(taint).get("effect")) in _BLOCKING for taint in sequence(body.get("taints"))),
     )
 
 
-def _physical_gpu(attributes: Mapping[str, Any], auto_name: str) -> str | None:
+def _physical_gpu(attributes: Mapping[str, str], auto_name: str) -> str | None:
     """What tells physical GPUs apart: the PCI address, else the PCIe root and the GPU's index on the node."""
-    bus = (
-        _attribute(attributes, _PCI_BUS_ID)
-        or _attribute(attributes, "pciAddr")
-        or _attribute(attributes, "parentPciAddr")
-    )
-    if bus:
-        return bus.lower()
-    index = _attribute(attributes, "gpuIndex") or auto_name
-    root = _attribute(attributes, _PCIE_ROOT)
-    return f"{root}/{index}" if index else None
+    for key in (_PCI_BUS_ID, "pciAddr", "parentPciAddr"):
+        if attributes.get(key):
+            return attributes[key].lower()
+    index = attributes.get("gpuIndex") or auto_name
+    return f"{attributes.get(_PCIE_ROOT, '')}/{index}" if index else None

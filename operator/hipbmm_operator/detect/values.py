@@ -7,11 +7,13 @@ booleans of them (``7551``, ``true``); those are read as the text they were writ
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
 _EMPTY_MAPPING: Final[Mapping[Any, Any]] = MappingProxyType({})
 _LARGEST: Final = 2**63 - 1
+_LONGEST_QUANTITY: Final = 64  # longer ones match nothing and would fill the cache
 _PRINTED: Final = 63  # the longest value a label may have
 _COUNT: Final = re.compile(r"[0-9]{1,9}")
 _QUANTITY: Final = re.compile(
@@ -29,8 +31,11 @@ _SUFFIXES: Final[Mapping[str, Decimal]] = {
 
 def mapping(value: object) -> Mapping[Any, Any]:
     """The value when it is a mapping, else an empty one."""
+    # The usual cases first: this runs for each field of each object, and the general check is slow.
     if type(value) is dict:
         return value
+    if value is None:
+        return _EMPTY_MAPPING
     return value if isinstance(value, Mapping) else _EMPTY_MAPPING
 
 
@@ -65,11 +70,17 @@ def count(value: object) -> int:
 
 
 def quantity(value: object) -> int | None:
-    """A Kubernetes quantity (``8``, ``"8k"``, ``"196592Mi"``, ``"1e3"``) rounded down to a whole number >= 0.
+    """A Kubernetes quantity as a whole number.
 
-    None when it is not one.
+    ``8``, ``"8k"``, ``"196592Mi"``, ``"1e3"``; rounded down, never below 0; None when it is not one.
     """
-    found = _QUANTITY.fullmatch(text(value).strip())
+    written = text(value)
+    return _quantity(written) if len(written) <= _LONGEST_QUANTITY else None
+
+
+@lru_cache(maxsize=4096)
+def _quantity(written: str) -> int | None:
+    found = _QUANTITY.fullmatch(written.strip())
     if found is None:
         return None
     number = Decimal(found["number"] + (found["exponent"] or ""))

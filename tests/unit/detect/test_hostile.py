@@ -293,7 +293,8 @@ def soup(rng: random.Random) -> tuple[Json, list[Json], list[Json]]:
         return rng.choice(PLACES).format(rng.choice(IDS)) if rng.random() < 0.5 else rng.choice(FIXED_KEYS)
 
     subject = node(
-        {key(): rng.choice(VALUES) for _ in range(rng.randrange(7))} | ({"A:mode": "vf-passthrough"} if rng.random() < 0.05 else {}),
+        {key(): rng.choice(VALUES) for _ in range(rng.randrange(7))}
+        | ({"A:mode": "vf-passthrough"} if rng.random() < 0.05 else {}),
         {
             rng.choice(["amd.com/gpu", "amd.com/cpx_nps4", "amd.com/gpumem"]): bad(rng.choice(["0", "8", "64", 8]))
             for _ in range(rng.randrange(3))
