@@ -41,6 +41,8 @@ class Outbox:
         self._rows: list[Row] = []
         self._vetoes: list[Veto] = []
         self._oldest: float | None = None
+        self._not_before = 0.0
+        self._hopeless = False
         self._closing_at: float | None = None
         self._thread: threading.Thread | None = None
         self.published = 0
@@ -101,19 +103,22 @@ class Outbox:
 
     def _await_batch(self) -> None:
         """Wait until a batch is due. Holds the lock."""
-        while self._closing_at is None and len(self._rows) + len(self._vetoes) < self._batch_rows:
-            left = None
-            if self._oldest is not None:
-                left = self._oldest + BATCH_SECONDS - self._clock.monotonic()
-                if left <= 0:
-                    return
-            self._changed.wait(left)
+        while self._closing_at is None:
+            now = self._clock.monotonic()
+            due = float("inf") if self._oldest is None else self._oldest + BATCH_SECONDS
+            if len(self._rows) + len(self._vetoes) >= self._batch_rows:
+                due = now
+            due = max(due, self._not_before)
+            if due <= now:
+                return
+            self._changed.wait(None if due == float("inf") else due - now)
 
     def _finished(self) -> bool:
-        """Whether nothing is left to do, or no time. Holds the lock."""
+        """Whether nothing is left to do, no time, or no hope. Holds the lock."""
         if self._closing_at is None:
             return False
-        return not (self._rows or self._vetoes) or self._clock.monotonic() >= self._closing_at
+        done = not (self._rows or self._vetoes)
+        return done or self._hopeless or self._clock.monotonic() >= self._closing_at
 
     def _patience(self) -> float:
         if self._closing_at is None:
@@ -127,7 +132,9 @@ class Outbox:
             published = self._publisher.publish(lambda seq: shard._replace(seq=seq), seconds)
         except PublishError as error:
             self.failures += 1
+            self._not_before = self._clock.monotonic() + BATCH_SECONDS
             self.error = str(error)
+            self._hopeless = error.hopeless
             self._log(f"store: a shard of {len(shard.rows) + len(shard.vetoes)} rows could not be published: {error}")
             return False
         self.published += 1

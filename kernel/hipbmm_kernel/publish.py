@@ -8,6 +8,7 @@ attempt takes a new name. Readers trust only a shard's trailer, so a partial fil
 from __future__ import annotations
 
 import contextlib
+import errno
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel import shard as shards
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 FIRST_PAUSE = 0.05
 MAX_PAUSE = 5.0
 MAX_ERRORS = 8
+HOPELESS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EPERM})
+"""Errors that waiting does not heal. One of them may still be a stale cache of a network volume; the same one twice in
+a row is not."""
 
 
 class Published(NamedTuple):
@@ -35,11 +39,11 @@ class Published(NamedTuple):
 
 
 class PublishError(OSError):
-    """The shard could not be published before the deadline; `seq` is the last number that was tried."""
+    """The shard could not be published; `hopeless` when waiting longer would not have helped."""
 
-    def __init__(self, message: str, seq: int) -> None:
+    def __init__(self, message: str, hopeless: bool) -> None:
         super().__init__(message)
-        self.seq = seq
+        self.hopeless = hopeless
 
 
 class Publisher:
@@ -49,6 +53,7 @@ class Publisher:
         self._volume = volume
         self._clock = clock
         self._stack = stack
+        self._root = root
         self._directory = f"{root}/v1/{stack.key}"
         self._seq = 0
 
@@ -60,6 +65,7 @@ class Publisher:
         deadline = self._clock.monotonic() + seconds
         pause = FIRST_PAUSE
         errors: list[str] = []
+        hopeless = 0
         while True:
             self._seq += 1
             data = shards.encode(build(self._seq))
@@ -67,16 +73,17 @@ class Publisher:
                 name = self._attempt(data)
             except OSError as error:
                 errors.append(volumes.describe(error))
+                hopeless = hopeless + 1 if error.errno in HOPELESS else 0
             else:
                 return Published(name, self._seq, tuple(errors[-MAX_ERRORS:]))
-            if self._clock.monotonic() + pause > deadline:
-                raise PublishError(errors[-1], self._seq)
+            if hopeless > 1 or self._clock.monotonic() + pause > deadline:
+                raise PublishError(errors[-1], hopeless > 1)
             self._clock.sleep(pause)
             pause = min(pause * 2, MAX_PAUSE)
 
     def _attempt(self, data: bytes) -> str:
         directory = f"{self._directory}/shards"
-        volumes.make_directories(self._volume, directory)
+        self._make_directories()
         self._describe_stack()
         name = shards.name_of(data)
         path = f"{directory}/{name}"
@@ -89,9 +96,15 @@ class Publisher:
                 raise
             return name
         if volumes.read_file(self._volume, path, len(data)) != data:
-            raise OSError(5, "the volume returned other bytes than were written", path)
+            raise OSError(errno.EIO, "the volume returned other bytes than were written", path)
         self._sync_directory(directory)
         return name
+
+    def _make_directories(self) -> None:
+        """Make what is missing inside the store. The store itself is a mount: if it is missing, so is the volume."""
+        for path in (f"{self._root}/v1", self._directory, f"{self._directory}/shards"):
+            with contextlib.suppress(FileExistsError):
+                self._volume.make_directory(path)
 
     def _write(self, path: str, data: bytes) -> None:
         fd = self._volume.create(path)

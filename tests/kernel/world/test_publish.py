@@ -30,6 +30,7 @@ def read(root: Path, stack: Stack) -> Table:
 
 
 def publish(root: Path, stack: Stack, what: tuple[object, ...], volume: Volume | None = None, seconds: float = 30.0) -> str:
+    root.mkdir(exist_ok=True)
     publisher = Publisher(volume or Volume(), FakeClock(), str(root), stack)
     head = Shard(stack.key, "pod-a.warm", 0, rows=what)  # type: ignore[arg-type] # rows, by every caller
     return publisher.publish(lambda seq: head._replace(seq=seq), seconds).name

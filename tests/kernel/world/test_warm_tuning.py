@@ -1,0 +1,177 @@
+"""`warm` with rows missing: the real children on the simulated GPU, with AITER's failures switched on."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from hipbmm_kernel import aitercsv
+
+from .conftest import Pod, PodMaker, write_rocm
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="children need torch"),
+]
+PROBLEMS = 12
+
+
+def served(pod: Pod) -> dict[tuple[int, int, int], int]:
+    parsed = aitercsv.parse(pod.served_file.read_bytes())
+    assert not parsed.rejected
+    assert parsed.refused is None
+    return {row.problem: row.algo_index for row in parsed.accepted}
+
+
+def shards(pod: Pod) -> list[Path]:
+    return sorted(pod.store.glob("v1/*/shards/*.csv"))
+
+
+def test_a_pod_tunes_once_and_the_next_one_restores_without_torch(make_pod: PodMaker) -> None:
+    first, second = make_pod("pod-a"), make_pod("pod-b")
+    done = first.run("warm")
+    assert done.returncode == 0, done.stderr
+    message = first.message
+    assert (message["state"], message["reason"], message["source"]) == ("Complete", "Tuned", "Tuned")
+    assert message["problems"] == message["tuned"] == message["rows"] == PROBLEMS
+    assert (message["restored"], message["failed"], message["unverified"]) == (0, 0, 0)
+    assert message["stack"]["simulated"] is True
+    assert float(message["geomean"]) > 1.0
+    assert message["torchImported"] is False
+    assert message["children"] == 2
+    assert not (first.home / "tune").exists()
+    lines = [line for line in done.stderr.splitlines() if line.startswith("hipbmm progress ")]
+    assert lines[0].startswith("hipbmm progress phase=Identity tuned=0 problems=0 failed=0 elapsed_s=0 eta_s=0")
+    assert lines[-1].startswith(f"hipbmm progress phase=Done tuned={PROBLEMS} problems={PROBLEMS} failed=0 ")
+
+    done = second.run("warm")
+    assert done.returncode == 0, done.stderr
+    message = second.message
+    assert (message["state"], message["reason"], message["source"]) == ("Complete", "Restored", "Restored")
+    assert (message["restored"], message["children"], message["torchImported"]) == (PROBLEMS, 0, False)
+    assert served(second) == served(first)
+    assert second.served_file.read_bytes() == first.served_file.read_bytes()
+
+
+def test_a_problem_that_kills_its_child_is_vetoed_for_all_pods(make_pod: PodMaker) -> None:
+    first, second = make_pod("pod-a"), make_pod("pod-b")
+    first.run("warm", HIPBMM_SIM_FAULTS="exit:M=2,N=256,K=512,on=tuning", HIPBMM_VERIFY="0")
+    message = first.message
+    assert (message["state"], message["reason"]) == ("Partial", "ProblemsFailed")
+    assert (message["tuned"], message["failed"], message["vetoed"]) == (PROBLEMS - 1, 1, 1)
+    assert "hipBLAS error" in message["message"]
+    assert (2, 256, 512) not in served(first)
+    assert first.report["failures"][0]["problem"] == "M=2 N=256 K=512"
+
+    second.run("warm", HIPBMM_SIM_FAULTS="exit:M=2,N=256,K=512,on=tuning", HIPBMM_VERIFY="0")
+    assert (second.message["state"], second.message["reason"]) == ("Partial", "ProblemsFailed")
+    assert second.message["children"] == 0
+
+
+def test_a_child_that_dies_once_costs_nothing_but_a_new_child(pod: Pod) -> None:
+    pod.run("warm", HIPBMM_SIM_FAULTS="segv:M=16,on=tuning,times=1", HIPBMM_VERIFY="0")
+    assert (pod.message["state"], pod.message["tuned"], pod.message["children"]) == ("Complete", PROBLEMS, 2)
+
+
+def test_a_problem_that_hangs_is_ended_by_its_deadline(pod: Pod) -> None:
+    pod.run("warm", HIPBMM_SIM_FAULTS="hang:M=1,N=256,K=256", HIPBMM_VERIFY="0", HIPBMM_PROBLEM_SECONDS="3")
+    assert (pod.message["state"], pod.message["tuned"], pod.message["failed"]) == ("Partial", PROBLEMS - 1, 1)
+    assert "hung" in pod.message["message"]
+
+
+def test_a_wrong_result_is_vetoed_and_never_served(pod: Pod) -> None:
+    pod.run("warm", HIPBMM_SIM_FAULTS="wrong:M=16,N=256,K=512,how=nan,on=explicit")
+    assert (pod.message["state"], pod.message["vetoed"] >= 1) == ("Partial", True)
+    assert (16, 256, 512) not in served(pod)
+    assert any("vetoes" in path.read_text().splitlines()[0] for path in shards(pod))
+
+
+@pytest.mark.parametrize("generation", ("0.1.20", "0.1.11"))
+def test_a_stack_without_solutions_is_unsupported_and_nothing_is_tuned(pod: Pod, generation: str) -> None:
+    pod.run("warm", HIPBMM_SIM_FAULTS="no-solution", HIPBMM_SIM_AITER=generation)
+    message = pod.message
+    assert (message["state"], message["reason"], message["hipbmm"]) == ("Unsupported", "NoSolution", False)
+    assert (message["tuned"], message["rows"]) == (0, 0)
+    assert shards(pod) == []
+
+
+def test_rows_that_aiter_silently_does_not_write_are_failures_not_vetoes(pod: Pod) -> None:
+    pod.run("warm", HIPBMM_SIM_FAULTS="lost-append:M=2", HIPBMM_VERIFY="0")
+    assert (pod.message["state"], pod.message["failed"], pod.message["vetoed"]) == ("Partial", 4, 0)
+    assert pod.message["tuned"] == PROBLEMS - 4
+
+
+def test_problems_that_do_not_fit_are_skipped_because_aiter_would_exit(pod: Pod) -> None:
+    pod.run("warm", HIPBMM_SIM_FREE_MIB="300", HIPBMM_VERIFY="0", HIPBMM_LINEARS='[{"n": 4096, "k": 4096}]')
+    message = pod.message
+    assert (message["state"], message["reason"], message["skipped"]) == ("Partial", "LowMemory", 3)
+    assert (message["tuned"], message["failed"], message["children"]) == (PROBLEMS, 0, 1)
+    assert "MiB" in message["message"]
+
+
+@pytest.mark.parametrize("lie", ({"HIPBMM_SIM_CU": "80"}, {"HIPBMM_SIM_ARCH": "gfx950"}))
+def test_another_gpu_than_sysfs_says_stops_the_tuning(pod: Pod, lie: dict[str, str]) -> None:
+    pod.run("warm", **lie)
+    assert (pod.message["state"], pod.message["reason"], pod.message["rows"]) == ("Failed", "StackMismatch", 0)
+    assert shards(pod) == []
+
+
+def test_a_pod_that_is_asked_to_stop_publishes_what_it_has(make_pod: PodMaker) -> None:
+    pod = make_pod("pod-a")
+    running = pod.start("warm", HIPBMM_SIM_FAULTS="hang:M=16,N=1024", HIPBMM_VERIFY="0")
+    with running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if " phase=Tuning " in line and " tuned=0 " not in line:
+                break
+        running.send_signal(signal.SIGTERM)
+        asked = time.monotonic()
+        assert running.wait(60) == 0
+        assert time.monotonic() - asked < 20
+    message = pod.message
+    assert (message["state"], message["source"]) == ("Partial", "Tuned")
+    assert 0 < message["tuned"] == message["rows"] < PROBLEMS
+    assert shards(pod)
+
+
+def test_a_budget_that_is_used_up_gives_a_partial_table(pod: Pod) -> None:
+    pod.run("warm", HIPBMM_SIM_FAULTS="hang:M=16,N=1024", HIPBMM_BUDGET_SECONDS="6")
+    assert (pod.message["state"], pod.message["reason"]) == ("Partial", "BudgetExhausted")
+    assert 0 < pod.message["tuned"] < PROBLEMS
+
+
+def test_policy_block_fails_unless_the_table_is_complete(pod: Pod) -> None:
+    done = pod.run("warm", HIPBMM_SIM_FAULTS="no-solution", HIPBMM_POLICY="Block")
+    assert done.returncode == 1
+
+
+def test_two_gpus_share_the_work(make_pod: PodMaker) -> None:
+    pod = make_pod("pod-a", gpus=2)
+    pod.run("warm", HIPBMM_VERIFY="0")
+    assert (pod.message["state"], pod.message["children"]) == ("Complete", 2)
+
+
+@pytest.mark.parametrize("missing", (True, False))
+def test_a_store_that_is_no_directory_stops_neither_tuning_nor_serving(pod: Pod, missing: bool) -> None:
+    pod.store.rmdir()
+    if not missing:
+        pod.store.write_text("not a directory")
+    pod.run("warm", HIPBMM_VERIFY="0")
+    message = pod.message
+    assert (message["state"], message["rows"]) == ("Complete", PROBLEMS)
+    assert message["storage"]["writable"] is False
+    assert message["storage"]["error"]
+    assert pod.store.exists() is not missing
+
+
+def test_rows_of_another_library_build_are_not_used(make_pod: PodMaker, node: Path) -> None:
+    first, second = make_pod("pod-a"), make_pod("pod-b")
+    first.run("warm", HIPBMM_VERIFY="0")
+    write_rocm(node / "rocm", database=b"another build")
+    second.run("warm", HIPBMM_VERIFY="0")
+    assert second.message["source"] == "Tuned"
+    assert first.message["key"] != second.message["key"]
