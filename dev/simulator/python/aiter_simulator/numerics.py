@@ -9,10 +9,11 @@ import ctypes
 import hashlib
 import zlib
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from aiter_simulator import settings
 
@@ -23,33 +24,48 @@ _ROWS = 512  # of the result at once: a prefill's fp32 result would be gigabytes
 
 
 class ByteLru:
-    """A mapping that forgets its oldest entries beyond a budget in bytes; an entry keeps its key's storages alive."""
+    """A mapping that forgets its oldest entries beyond a budget in bytes, and those whose operands are gone.
+
+    Operands are held weakly: an address in a key means the same memory only as long as its storage lives.
+    """
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
-        self._entries: OrderedDict[Hashable, tuple[torch.Tensor, tuple[object, ...], int]] = OrderedDict()
+        self._entries: OrderedDict[Hashable, tuple[torch.Tensor, tuple[StorageWeakRef, ...]]] = OrderedDict()
         self._used = 0
 
     def get(self, key: Hashable) -> torch.Tensor | None:
         """The tensor under this key, now the youngest."""
-        if key not in self._entries:
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if any(operand.expired() for operand in entry[1]):
+            self._remove(key)
             return None
         self._entries.move_to_end(key)
-        return self._entries[key][0]
+        return entry[0]
 
-    def put(self, key: Hashable, value: torch.Tensor, held: tuple[object, ...], held_bytes: int) -> None:
+    def put(self, key: Hashable, value: torch.Tensor, operands: Iterable[torch.Tensor]) -> None:
         """Keep ``value``, unless it is larger than half of the budget."""
-        size = value.numel() * value.element_size() + held_bytes
-        if size * 2 > self._budget:
+        if _size(value) * 2 > self._budget:
             return
-        self._entries[key] = (value, held, size)
-        self._used += size
+        self._entries[key] = (value, tuple(StorageWeakRef(operand.untyped_storage()) for operand in operands))
+        self._used += _size(value)
         while self._used > self._budget:
-            self._used -= self._entries.popitem(last=False)[1][2]
+            self._remove(next(iter(self._entries)))
+
+    def _remove(self, key: Hashable) -> None:
+        self._used -= _size(self._entries.pop(key)[0])
 
 
-_CACHE = ByteLru(int(settings.number("CACHE_MIB", 768)) << 20)
-_FINISHED = ByteLru(int(settings.number("CACHE_MIB", 768)) << 16)
+def _size(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+_BUDGET = int(settings.number("CACHE_MIB", 1024)) << 20
+_PRODUCTS = ByteLru(_BUDGET // 2)
+_WIDENED = ByteLru(_BUDGET // 2)
+_FINISHED = ByteLru(_BUDGET // 16)
 
 
 def swizzle(weight: torch.Tensor, pack: int) -> torch.Tensor:
@@ -73,19 +89,18 @@ def product(tokens: torch.Tensor, weight: torch.Tensor, *, swizzled: bool) -> to
     """``tokens`` [M, K] times ``weight`` [N, K] transposed, unscaled, fp32 [M, N]; the caller must not change it."""
     weight_key = (_identity(weight), weight.storage_offset(), tuple(weight.shape), weight.stride(), swizzled)
     if _uniform(tokens):
-        row = tokens[:1]
-        return _product(row, weight, (hashlib.blake2b(_raw(row.contiguous())).digest(), weight_key)).expand(
-            len(tokens), -1
-        )
+        row = tokens[:1]  # kept by its content, so that only the weight must stay what it was
+        key = (hashlib.blake2b(_raw(row.contiguous())).digest(), weight_key)
+        return _product(row, weight, key, (weight,), swizzled).expand(len(tokens), -1)
     columns = tokens.shape[1]
     storage_rows = tokens.untyped_storage().nbytes() // (columns * tokens.element_size())
     aligned = tokens.is_contiguous() and tokens.storage_offset() % columns == 0
     if not aligned or storage_rows > _SHARED_ROWS:
         place = (tokens.storage_offset(), tuple(tokens.shape), tokens.stride())
-        return _product(tokens, weight, (_identity(tokens), place, weight_key))
+        return _product(tokens, weight, (_identity(tokens), place, weight_key), (tokens, weight), swizzled)
     everything = tokens.as_strided((storage_rows, columns), (columns, 1), 0)
     first = tokens.storage_offset() // columns
-    shared = _product(everything, weight, (_identity(tokens), columns, weight_key))
+    shared = _product(everything, weight, (_identity(tokens), columns, weight_key), (tokens, weight), swizzled)
     return shared[first : first + len(tokens)]
 
 
@@ -125,8 +140,7 @@ def finish(raw: torch.Tensor, epilogue: Epilogue) -> torch.Tensor:
     found = _FINISHED.get(key)
     if found is None:
         found = _finish_equal_rows(raw, epilogue) if _equal_rows(raw, epilogue) else _finish(raw, epilogue)
-        storages = tuple(tensor.untyped_storage() for tensor in (raw, *operands))
-        _FINISHED.put(key, found, storages, 0)
+        _FINISHED.put(key, found, (raw, *operands))
     return found.clone(memory_format=torch.contiguous_format)
 
 
@@ -170,18 +184,14 @@ def spoil(result: torch.Tensor, how: str) -> torch.Tensor:
     return result
 
 
-def _product(tokens: torch.Tensor, weight: torch.Tensor, key: Hashable) -> torch.Tensor:
-    found = _CACHE.get(key)
+def _product(
+    tokens: torch.Tensor, weight: torch.Tensor, key: Hashable, operands: tuple[torch.Tensor, ...], swizzled: bool
+) -> torch.Tensor:
+    found = _PRODUCTS.get(key)
     if found is None:
-        found = _multiply(tokens, weight, swizzled=_swizzled_of(key))
-        held = (tokens.untyped_storage(), weight.untyped_storage())
-        _CACHE.put(key, found, held, sum(storage.nbytes() for storage in held))
+        found = _multiply(tokens, weight, swizzled=swizzled)
+        _PRODUCTS.put(key, found, operands)
     return found
-
-
-def _swizzled_of(key: Hashable) -> bool:
-    assert isinstance(key, tuple)  # noqa: S101 - narrows the type of this module's own keys
-    return bool(key[-1][-1])
 
 
 def _multiply(tokens: torch.Tensor, weight: torch.Tensor, *, swizzled: bool) -> torch.Tensor:
@@ -194,8 +204,8 @@ def _multiply(tokens: torch.Tensor, weight: torch.Tensor, *, swizzled: bool) -> 
 
 
 def _widen(part: torch.Tensor, *, swizzled: bool) -> torch.Tensor:
-    key = ("wide", _identity(part), part.storage_offset(), tuple(part.shape), part.stride(), swizzled)
-    found = _CACHE.get(key)
+    key = (_identity(part), part.storage_offset(), tuple(part.shape), part.stride(), swizzled)
+    found = _WIDENED.get(key)
     if found is None:
         plain = part
         if swizzled:
@@ -203,7 +213,7 @@ def _widen(part: torch.Tensor, *, swizzled: bool) -> torch.Tensor:
             integers = part.contiguous().view(torch.uint8 if size == 1 else torch.int16)
             plain = unswizzle(integers, 16 // size).view(part.dtype)
         found = plain.to(torch.float32)
-        _CACHE.put(key, found, (part.untyped_storage(),), part.numel() * part.element_size())
+        _WIDENED.put(key, found, (part,))
     return found
 
 
