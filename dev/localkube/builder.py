@@ -4,7 +4,6 @@ import os
 import queue
 import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import IO
 from localkube import modules
 from localkube.console import Console, elapsed
 from localkube.errors import LocalkubeError
-from localkube.locking import exclusive
+from localkube.locking import exclusive, scratch_directory
 from localkube.modules import GoModule
 from localkube.paths import cache_root
 
@@ -61,8 +60,8 @@ def _build(module: GoModule, target: Path, console: Console) -> None:
     started = time.monotonic()
     total = _package_count(go, module)
     console.line(f"building {module.name} {module.version} ({', '.join(module.tools)}): {total} packages, once")
-    with tempfile.TemporaryDirectory(prefix=f".{module.directory}.", dir=target.parent) as scratch:
-        out = Path(scratch) / "bin"
+    with scratch_directory(target.parent / f".{module.directory}.work") as scratch:
+        out = scratch / "bin"
         out.mkdir()
         command = [go, "build", "-v", "-trimpath", "-mod=readonly", "-ldflags", module.ldflags]
         command += ["-tags", modules.BUILD_TAGS, "-o", f"{out}/", "tool"]

@@ -3,17 +3,15 @@
 import hashlib
 import os
 import re
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localkube import imagebuilder, ociarchive, pipconfig, rootfs
 from localkube.console import Console, elapsed
 from localkube.errors import LocalkubeError, UsageError
-from localkube.locking import exclusive
+from localkube.locking import exclusive, scratch_directory
 from localkube.paths import REPOSITORY, cache_root
 from localkube.rootfs import Base
 
@@ -105,8 +103,7 @@ def _build(
 ) -> None:
     started = time.monotonic()
     console.line(f"building {image.reference} with {builder.tool}")
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{image.name}.", dir=target.parent)))
+    with scratch_directory(target.parent / f".{image.name}.work") as scratch:
         if base is not None and not builder.knows(base_name):
             builder.run(builder.load_command(base))
         build = imagebuilder.Build(

@@ -68,7 +68,8 @@ def up(layout: Layout, wish: Wish, console: Console) -> Record:
 def down(layout: Layout, console: Console, keep: bool = False) -> None:
     """Stop everything; without `keep` the data goes too. An instance that never was is fine."""
     with _locked(layout, console):
-        processes.stop(layout.root)
+        # Where the data goes, nobody needs to save anything.
+        processes.stop(layout.root, politely=keep)
         if machine.is_root():
             namespaces.clean(layout)
         if not keep and layout.root.exists():
@@ -140,7 +141,7 @@ def _with_free_ports(record: Record, layout: Layout, console: Console) -> Record
 def _start(record: Record, layout: Layout, console: Console, known: bool) -> Record:
     binaries = builder.binaries(modules.kubernetes_module(record.kubernetes), console)
     # What survived a kill -9 of the supervisor alone.
-    processes.stop(layout.root)
+    processes.stop(layout.root, politely=False)
     if known and record.profile != "node":
         record = _with_free_ports(record, layout, console)
         record.save(layout.record)
@@ -187,7 +188,7 @@ def _wait(record: Record, layout: Layout, console: Console, since: float) -> Non
         readiness.wait(lambda: readiness.accounts_ready(api), _READY_SECONDS, alive, console)
         readiness.ensure_storage_class(api)
         if record.profile == "node":
-            imagestore.load(layout, pauseimage.archive(), console)
+            imagestore.load(layout, pauseimage.archive(console), console)
             readiness.wait(lambda: readiness.node_ready(api, record.node_name, since), _READY_SECONDS, alive, console)
     except LocalkubeError as error:
         raise LocalkubeError(f"{error}\nlogs: {layout.logs}") from error

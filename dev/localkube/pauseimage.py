@@ -3,12 +3,13 @@
 import hashlib
 import platform
 import subprocess
-import tempfile
 from pathlib import Path
 
 from localkube import ociarchive
 from localkube.builder import go_environment, require_go
+from localkube.console import Console
 from localkube.errors import LocalkubeError
+from localkube.locking import exclusive, scratch_directory
 from localkube.node import PAUSE_IMAGE
 from localkube.paths import PACKAGE, cache_root
 
@@ -16,14 +17,17 @@ _SOURCE = PACKAGE / "pause" / "pause.go"
 _USER = "65535:65535"
 
 
-def archive() -> Path:
+def archive(console: Console) -> Path:
     """The image archive; built when missing."""
     key = hashlib.sha256(_SOURCE.read_bytes() + PAUSE_IMAGE.encode() + _USER.encode()).hexdigest()[:12]
     target = cache_root() / "images" / f"pause-{key}.tar"
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".pause.", dir=target.parent) as scratch:
-            _build(Path(scratch), target)
+        lock = target.parent / ".pause.lock"
+        with (
+            exclusive(lock, console, "another process builds the pause image; waiting for it"),
+            scratch_directory(target.parent / ".pause.work") as scratch,
+        ):
+            _build(scratch, target)
     return target
 
 

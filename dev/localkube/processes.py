@@ -53,9 +53,9 @@ def choose_supervisor(marked: list[Process]) -> int | None:
     return None
 
 
-def stop(root: Path, seconds: float = 40.0) -> None:
-    """Ask the supervisor to stop everything, then kill what is left."""
-    pid = supervisor(root)
+def stop(root: Path, *, politely: bool, seconds: float = 40.0) -> None:
+    """Kill everything; `politely` asks the supervisor to stop it first."""
+    pid = supervisor(root) if politely else None
     if pid is not None:
         _signal(pid, signal.SIGTERM)
         _wait_gone(root, seconds)

@@ -4,7 +4,6 @@ import hashlib
 import platform
 import shutil
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from localkube import aptsources, ociarchive, packages
 from localkube.console import Console, elapsed
 from localkube.errors import LocalkubeError
-from localkube.locking import exclusive
+from localkube.locking import exclusive, scratch_directory
 from localkube.machine import is_root
 from localkube.paths import cache_root
 
@@ -93,19 +92,17 @@ def strips(name: str) -> bool:
 def _make(base: Base, parent: Path | None, target: Path, console: Console) -> None:
     started = time.monotonic()
     mirror = aptsources.mirror(RELEASE)
-    debs = cache_root() / "debs"
-    debs.mkdir(parents=True, exist_ok=True)
     console.line(f"making the base image {base.name}: Debian {RELEASE} with {', '.join(base.include)}")
-    with tempfile.TemporaryDirectory(prefix=f".{base.name}.", dir=target.parent) as scratch:
-        root = Path(scratch) / "root"
+    with scratch_directory(target.parent / f".base-{base.name}.work") as scratch:
+        root = scratch / "root"
         if parent is None:
-            command = debootstrap_command(base, root, debs, mirror)
+            command = debootstrap_command(base, root, mirror)
         else:
             ociarchive.extract_layer(parent, root)
             _furnish(root, mirror)
-            command = extend_command(base, root, debs)
-        _run(command, f"making the base image {base.name}", Path(scratch) / "output.log", console)
-        layer = Path(scratch) / "layer.tar"
+            command = extend_command(base, root)
+        _run(command, f"making the base image {base.name}", scratch / "output.log", console)
+        layer = scratch / "layer.tar"
         ociarchive.write_layer(layer, root, strips)
         # The tree is no longer needed, and the archive is as large again.
         shutil.rmtree(root)
@@ -120,30 +117,28 @@ def _make(base: Base, parent: Path | None, target: Path, console: Console) -> No
 _APART = ("unshare", "--mount", "--propagation=slave", "--pid", "--fork", "--kill-child=SIGKILL")
 
 
-def debootstrap_command(base: Base, root: Path, debs: Path, mirror: str) -> list[str]:
-    """A root file system from nothing; `debs` keeps the packages for the next time."""
+def debootstrap_command(base: Base, root: Path, mirror: str) -> list[str]:
+    """A root file system from nothing."""
     program = packages.find("debootstrap") or "debootstrap"
     include = f"--include={','.join(base.include)}"
-    return [*_APART, program, f"--variant={_VARIANT}", f"--cache-dir={debs}", include, RELEASE, str(root), mirror]
+    return [*_APART, program, f"--variant={_VARIANT}", include, RELEASE, str(root), mirror]
 
 
 # apt inside the tree: debootstrap's own resolver fails on versioned and virtual dependencies of larger packages.
 _EXTEND = """set -e
-root=$1; debs=$2; shift 2
+root=$1; shift
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mkdir -p "$root/var/cache/apt/archives/partial" "$root/var/lib/apt/lists/partial" "$root/var/log/apt"
-mount --bind "$debs" "$root/var/cache/apt/archives"
-mkdir -p "$debs/partial"
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 chroot "$root" apt-get --quiet update
 exec chroot "$root" apt-get --quiet --yes --no-install-recommends install "$@"
 """
 
 
-def extend_command(base: Base, root: Path, debs: Path) -> list[str]:
+def extend_command(base: Base, root: Path) -> list[str]:
     """Add packages to the tree of the parent."""
-    return [*_APART, "sh", "-c", _EXTEND, "sh", str(root), str(debs), *base.include]
+    return [*_APART, "sh", "-c", _EXTEND, "sh", str(root), *base.include]
 
 
 def _furnish(root: Path, mirror: str) -> None:

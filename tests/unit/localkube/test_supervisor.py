@@ -87,9 +87,17 @@ def test_stop_ends_everything_and_waits(start: Start, tmp_path: Path) -> None:
     supervisor = start(spec(tmp_path, SLEEP, Component("second", ("sleep", "1001"))))
     until(lambda: True if len(sleepers(tmp_path)) == 2 else None)
     # Collected here as init would: a zombie has no environment, so that it does not count as running.
-    processes.stop(tmp_path)
+    processes.stop(tmp_path, politely=True)
     assert sleepers(tmp_path) == []
     assert supervisor.wait(10) == 0
+
+
+def test_a_stop_without_asking_leaves_nothing_either(start: Start, tmp_path: Path) -> None:
+    supervisor = start(spec(tmp_path, SLEEP))
+    until(lambda: one_sleeper(tmp_path))
+    processes.stop(tmp_path, politely=False)
+    assert processes.of_instance(tmp_path) == []
+    assert supervisor.wait(10) == -signal.SIGKILL
 
 
 def test_setup_runs_first_and_in_order(start: Start, tmp_path: Path) -> None:
