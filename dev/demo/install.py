@@ -32,7 +32,7 @@ def simulated_gpus(cluster: Cluster) -> Json:
     text = manifest.replace("@DEVICE_PLUGIN_DIR@", str(cluster.device_plugin_dir)).replace(
         "@IMAGE@", cluster.serving_image
     )
-    cluster.kubectl.apply(text)
+    cluster.kubectl.within("hipbmm-simulator").apply(text)
 
     def ready() -> Json | None:
         for node in cluster.kubectl.items("nodes"):

@@ -148,6 +148,8 @@ class Watches:
             namespaces=namespaces,
             standalone=True,
             stop_flag=stop,
+            # Without one kopf asks for the name of the user, which a container's user id does not have.
+            identity=self._settings.identity,  # type: ignore[arg-type]  # kopf does not export its NewType of str
         )
 
     async def _login(self) -> kopf.AiohttpSession:
