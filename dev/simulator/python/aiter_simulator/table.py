@@ -41,7 +41,7 @@ def strtol(field: bytes) -> int | None:
         return None
     # Python refuses to parse more than 4300 digits; the clamp makes all values beyond 19 significant digits alike.
     significant = digits.lstrip(b"0") or b"0"
-    value = _LONG_MAX if len(significant) > _LONG_DIGITS else int(significant)
+    value = -2 * _LONG_MIN if len(significant) > _LONG_DIGITS else int(significant)
     return max(_LONG_MIN, min(_LONG_MAX, sign * value))
 
 
@@ -115,15 +115,19 @@ def _lines(path: str) -> Iterator[bytes]:
     except OSError:
         return
     rest = b""
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        while True:
-            try:
-                chunk = file.read(_CHUNK)
-            except OSError:  # a directory opens and fails to read; C++ sees the end of the file
-                chunk = b""
-            if not chunk:
-                break
+    try:
+        while chunk := _read(descriptor):
             *whole, rest = (rest + chunk).split(b"\n")
             yield from whole
+    finally:
+        os.close(descriptor)
     if rest:
         yield rest
+
+
+def _read(descriptor: int) -> bytes:
+    """The next bytes; none for what opens and cannot be read, such as a directory: C++ sees the end of the file."""
+    try:
+        return os.read(descriptor, _CHUNK)
+    except OSError:
+        return b""

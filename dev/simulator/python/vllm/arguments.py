@@ -32,6 +32,7 @@ class ServeArguments:
     quantization: str | None
     dtype: str
     num_speculative_tokens: int
+    performance_mode: str
 
 
 def parse(arguments: Sequence[str]) -> ServeArguments:
@@ -57,6 +58,7 @@ def parse(arguments: Sequence[str]) -> ServeArguments:
         quantization=known.quantization,
         dtype=known.dtype,
         num_speculative_tokens=int(speculation.get("num_speculative_tokens", 0)),
+        performance_mode=known.performance_mode,
     )
 
 
@@ -78,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--enforce-eager", action="store_true")
     parser.add_argument("--quantization", "-q")
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--performance-mode", default="balanced")
     return parser
 
 

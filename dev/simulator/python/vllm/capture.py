@@ -1,38 +1,49 @@
-"""The batch sizes that vLLM 0.33 captures graphs for (config/vllm.py, _set_cudagraph_sizes).
-
-Written from its description.
-"""
-
-from collections.abc import Iterable
+"""The batch sizes that vLLM 0.33 captures graphs for (config/vllm.py, _set_cudagraph_sizes)."""
 
 from vllm.arguments import ServeArguments
 
 _STEP_SMALL, _STEP_LARGE, _LARGE = 8, 16, 256
 _CEILING = 512
+_FINE = 32
 
 
 def capture_sizes(arguments: ServeArguments) -> list[int]:
-    """Ascending sizes; empty for eager mode."""
+    """Ascending sizes; empty for eager mode. ValueError when two flags contradict each other."""
     if arguments.enforce_eager:
         return []
     limit = arguments.max_num_batched_tokens
-    if arguments.capture_sizes is not None:
-        return sorted({size for size in arguments.capture_sizes if 0 < size <= limit})
-    per_sequence = 1 + arguments.num_speculative_tokens
-    by_default = min(arguments.max_num_seqs * per_sequence * 2, _CEILING)
-    cap = min(arguments.max_capture_size or by_default, limit)
-    sizes = set(_grid(cap))
-    if limit <= cap:
-        sizes.add(limit)
-    if per_sequence > 1:
-        sequences = {*_grid(arguments.max_num_seqs), arguments.max_num_seqs}
-        sizes |= {count * per_sequence for count in sequences if count * per_sequence <= cap}
-    elif arguments.max_capture_size is None and arguments.max_num_seqs <= cap:
-        sizes.add(arguments.max_num_seqs)
-    return sorted(sizes)
+    asked, largest = arguments.capture_sizes, arguments.max_capture_size
+    if asked is not None:
+        sizes = sorted({size for size in asked if size <= limit})
+        if largest is not None and largest != max(sizes, default=0):
+            raise ValueError(
+                f"customized max_cudagraph_capture_size(={largest}) should be consistent with the max value of "
+                f"cudagraph_capture_sizes(={max(sizes, default=0)})"
+            )
+        return sizes
+    query = 1 + arguments.num_speculative_tokens
+    decode: set[int] = set()
+    if largest is None:
+        largest = min(arguments.max_num_seqs * query * 2, _CEILING)
+        decode = {size for size in _decode_sizes(arguments.max_num_seqs, query) if size <= min(largest, limit)}
+    largest = min(largest, limit)
+    fine = set(range(1, min(largest, _FINE) + 1)) if arguments.performance_mode == "interactivity" else _ones(largest)
+    whole = {limit} if limit <= largest else set()
+    return sorted(fine | _grid(largest) | whole | decode)
 
 
-def _grid(cap: int) -> Iterable[int]:
-    yield from (size for size in (1, 2, 4) if size <= cap)
-    yield from range(_STEP_SMALL, min(cap + 1, _LARGE), _STEP_SMALL)
-    yield from range(_LARGE, cap + 1, _STEP_LARGE)
+def _decode_sizes(sequences: int, query: int) -> set[int]:
+    """Tokens of decode batches in which each sequence has ``query`` of them."""
+    if query == 1:
+        return {sequences}
+    most = min(sequences, _CEILING)
+    return {count * query for count in _ones(most) | _grid(most) | {most}}
+
+
+def _ones(largest: int) -> set[int]:
+    return {size for size in (1, 2, 4) if size <= largest}
+
+
+def _grid(largest: int) -> set[int]:
+    """Steps of 8 below 256, of 16 from there on."""
+    return {*range(_STEP_SMALL, min(largest + 1, _LARGE), _STEP_SMALL), *range(_LARGE, largest + 1, _STEP_LARGE)}
