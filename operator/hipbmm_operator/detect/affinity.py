@@ -152,15 +152,17 @@ def _terms(products: Sequence[Product], *, whole: bool) -> list[Term]:
     ids = [device_id for product in products for device_id in product.ids]
     names = [product.name for product in products]
     container = _not_in(_MODE, ["pf-passthrough", "vf-passthrough"])
-    # Where no labeller runs, nothing tells partitions apart, so only the terms on its labels exclude them.
+    # The terms are in every pod, so each says no more than it must: where no labeller writes a device id, none writes
+    # partitions or passthrough either.
     plain, beta = _unpartitioned(products) if whole else ([], [])
-    unlabelled = [*_missing(_ID, _BETA_ID), container]
+    unlabelled = _missing(_ID, _BETA_ID)
+    nfd_labels = [NFD_PREFIX + form.format(device_id) for form in _NFD_FORMS for device_id in ids]
     return [
         _term(_in(OVERRIDE_LABEL, names), container, *plain),
         _term(_in(_ID, ids), container, *plain),
-        _term(_in(_BETA_ID, ids), *_missing(_ID), container, *beta),
+        _term(_in(_BETA_ID, ids), *_missing(_ID), *beta),
         *(_term(_exists(f"{_BETA_ID}.{device_id}"), *unlabelled, *beta) for device_id in ids),
-        *(_term(_in(NFD_PREFIX + form.format(found), ["true"]), *unlabelled) for form in _NFD_FORMS for found in ids),
+        *(_term(_exists(label), *unlabelled) for label in nfd_labels),
         *_named_terms(names, unlabelled, plain),
     ]
 

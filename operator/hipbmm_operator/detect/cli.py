@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -97,7 +98,11 @@ def detect_command(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
         stderr.write(f"{parser.format_usage()}error: {error}\n")
         return WRONG_USAGE
     detections = detect_inventory(inventory, [*default_tolerations(), *options.tolerate], options.request)
-    _print(detections, options.output, stdout)
+    try:
+        _print(detections, options.output, stdout)
+        stdout.flush()
+    except BrokenPipeError:
+        _discard(stdout)
     return _report(inventory, stderr)
 
 
@@ -141,6 +146,12 @@ def _read(filename: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _UnreadableError(f"{filename}: not UTF-8 at byte {error.start}") from error
+
+
+def _discard(stdout: TextIO) -> None:
+    """The reader is gone (``| head``): let the interpreter's last flush go nowhere instead of ending in a traceback."""
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), stdout.fileno())
 
 
 def _print(detections: Sequence[Detection], output: str, stdout: TextIO) -> None:

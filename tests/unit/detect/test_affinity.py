@@ -101,8 +101,8 @@ def test_the_terms_are_static_and_valid() -> None:
             assert bool(values) == (requirement["operator"] in {"In", "NotIn"})
             assert all(isinstance(value, str) and len(value) <= 63 for value in values or ())
             assert len(requirement["key"].rpartition("/")[2]) <= 63
-    assert len(json.dumps(affinity_terms(["MI300X"]))) < 10_000
-    assert len(json.dumps(affinity_terms())) < 35_000
+    assert len(json.dumps(affinity_terms(["MI300X"]))) < 7_500
+    assert len(json.dumps(affinity_terms())) < 25_000
 
 
 def test_callers_cannot_spoil_the_terms() -> None:

@@ -4,6 +4,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -277,6 +280,24 @@ def test_wrong_usage(argv: list[str]) -> None:
     assert (code, out) == (2, "")
     assert err.startswith("usage: ")
     assert "error: " in err
+
+
+def test_a_reader_that_leaves_early(tmp_path: Path) -> None:
+    path = tmp_path / "nodes.json"
+    path.write_text(json.dumps([node({"A:device-id": "74a1"}, EIGHT, name=f"n{number}") for number in range(2000)]))
+    program = "import sys; from hipbmm_operator.detect.cli import detect_command; sys.exit(detect_command(sys.argv[1:], sys.stdout, sys.stderr))"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "-f", str(path), "-o", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": "operator"},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(1) == b"["
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 0
 
 
 def test_help() -> None:

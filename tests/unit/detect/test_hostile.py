@@ -384,13 +384,10 @@ def test_junk(one: Any, two: Any, three: Any) -> None:  # noqa: ANN401
 
 @QUICK
 @given(LABELS)
-def test_the_terms_never_choose_what_ids_speak_against(labels: Json) -> None:
-    subject = node(labels, {"amd.com/gpu": "8"})
-    found = detect_node(subject, [], [], default_tolerations(), None, 0.0)
-    read = relevant_labels(subject)
-    if selects(affinity_terms(), read) and found.state is State.NOT_MI3XX:
-        # Only a person's word, or a name of another kind than the one that detection trusts more, may differ.
-        assert found.confidence != "High"
+def test_a_device_id_of_another_gpu_is_the_last_word(labels: Json) -> None:
+    """Whatever weaker labels say; a person's own label alone is stronger."""
+    read = relevant_labels(node(labels | {"A:device-id": "740f", "hipbmm.io/gpu-product": ""}, {"amd.com/gpu": "8"}))
+    assert not selects(affinity_terms(), read)
 
 
 @QUICK
