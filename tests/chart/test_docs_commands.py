@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 
 PAGES = ("install", "operations", "troubleshooting", "uninstall")
 # Verbs that wait for a pod, and words that stand for something of the user's.
-NOT_RUN = re.compile(r" (logs|wait|exec|cp|port-forward|rollout) |POD| -w\b|scale deployment/")
+NOT_RUN = re.compile(r" (logs|wait|exec|cp|port-forward|rollout) |POD| -w\b")
 INLINE = re.compile(r"`((?:kubectl|helm) [^`]* [^`]+)`")
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

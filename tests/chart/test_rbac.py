@@ -6,13 +6,44 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.chart.golden import assert_same
 from tests.chart.rendering import render
-from tests.chart.tools import ROOT
+from tests.chart.tools import CHART, ROOT
 
+RULES = CHART / "templates" / "_rules.tpl"
+HEAD = """{{/* Rights of the operator, generated from operator/hipbmm_operator/rbac.yaml, which says what each is for. */}}
+"""
+TITLES = {
+    "namespaced": "In the namespaces it manages.",
+    "cluster": "Of the cluster, to read only.",
+    "own": "In its own namespace.",
+}
 NEEDED: dict[str, list[dict[str, Any]]] = yaml.safe_load(
     (ROOT / "operator" / "hipbmm_operator" / "rbac.yaml").read_text()
 )
 Right = tuple[str, str, str, str]
+
+
+def template() -> str:
+    """The named templates of the three parts; the Lease has the release's name."""
+    parts = [HEAD]
+    for part, title in TITLES.items():
+        lines = [line for rule in NEEDED[part] for line in rule_lines(rule)]
+        body = "\n".join(lines)
+        parts.append(f'{{{{/* {title} */}}}}\n{{{{- define "hipbmm.rules.{part}" -}}}}\n{body}\n{{{{- end }}}}\n')
+    return "\n".join(parts)
+
+
+def rule_lines(rule: dict[str, Any]) -> list[str]:
+    names = {"resourceNames": ['{{ include "hipbmm.fullname" . }}']} if "resourceNames" in rule else {}
+    fields = {key: rule[key] for key in ("apiGroups", "resources")} | names | {"verbs": rule["verbs"]}
+    core = '""'
+    shown = [f"{key}: [{', '.join(value or core for value in values)}]" for key, values in fields.items()]
+    return [f"- {shown[0]}", *(f"  {line}" for line in shown[1:])]
+
+
+def test_rules_of_the_chart_are_generated_from_those_of_the_operator() -> None:
+    assert_same(RULES, template())
 
 
 def rights(rules: list[dict[str, Any]]) -> set[Right]:

@@ -1,4 +1,4 @@
-{{/* Rights of the operator. They are those of operator/hipbmm_operator/rbac.yaml, which says what each is for; a test compares them. */}}
+{{/* Rights of the operator, generated from operator/hipbmm_operator/rbac.yaml, which says what each is for. */}}
 
 {{/* In the namespaces it manages. */}}
 {{- define "hipbmm.rules.namespaced" -}}
@@ -12,11 +12,11 @@
   resources: [hipbmmdeployments/finalizers]
   verbs: [update]
 - apiGroups: [apps]
-  resources: [controllerrevisions]
-  verbs: [get, list, watch, create, patch, delete]
-- apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch]
+- apiGroups: [apps]
+  resources: [controllerrevisions]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch]
