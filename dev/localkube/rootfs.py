@@ -62,7 +62,8 @@ class Base:
 
 
 PYTHON = Base("python", ("python3", "python3-venv", "ca-certificates"))
-TORCH = Base("torch", ("python3-torch", "python3-grpcio", "python3-protobuf"), PYTHON)
+# Without OpenBLAS, torch multiplies with the reference BLAS: a hundred times slower.
+TORCH = Base("torch", ("python3-torch", "libopenblas0-pthread", "python3-grpcio", "python3-protobuf"), PYTHON)
 
 
 def archive(base: Base, console: Console) -> Path:
