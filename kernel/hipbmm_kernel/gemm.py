@@ -163,7 +163,8 @@ def is_index(text: str) -> bool:
 
 def is_name(text: str) -> bool:
     """Whether `text` can be a kernel name: printable ASCII without blanks, commas and quotes, not empty."""
-    return bool(text) and text.isascii() and text.isprintable() and not any(mark in text for mark in " ,\"'")
+    marked = " " in text or "," in text or '"' in text or "'" in text
+    return bool(text) and text.isascii() and text.isprintable() and not marked
 
 
 def is_time(us: float | None) -> bool:
