@@ -1,7 +1,5 @@
 """A simulated pod: a node's sysfs and ROCm, a home, a store, and commands of the program run as processes."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -19,7 +17,9 @@ from simulator import sysfs
 
 ROOT = Path(__file__).resolve().parents[3]
 SIMULATOR = ROOT / "dev/simulator/python"
-HEADER = "".join(f"#define HIPBLASLT_VERSION_{name} {value}\n" for name, value in (("MAJOR", 1), ("MINOR", 2), ("PATCH", 2)))
+HEADER = "".join(
+    f"#define HIPBLASLT_VERSION_{name} {value}\n" for name, value in (("MAJOR", 1), ("MINOR", 2), ("PATCH", 2))
+)
 PTPC = {
     "quant_method": "compressed-tensors",
     "format": "float-quantized",
@@ -130,7 +130,9 @@ class Pod:
     def stack(self) -> Stack:
         """The stack as a process of this pod reads it."""
         program = "import json, os; from hipbmm_kernel import identity; "
-        program += "i = identity.read_identity(os.environ['HIPBMM_SYSFS'], os.environ['HIPBMM_DEV'], os.environ, True); "
+        program += (
+            "i = identity.read_identity(os.environ['HIPBMM_SYSFS'], os.environ['HIPBMM_DEV'], os.environ, True); "
+        )
         program += "print(i.stack.canonical().decode())"
         done = subprocess.run(
             [sys.executable, "-c", program], env=self.env, cwd=self.root, capture_output=True, text=True, check=True
@@ -197,7 +199,7 @@ def a_stack() -> Stack:
     )
 
 
-def row(m: int = 1, n: int = 256, k: int = 512, index: int = 77, **more: Any) -> Row:
+def row(m: int = 1, n: int = 256, k: int = 512, index: int = 77, **more: Any) -> Row:  # noqa: ANN401 - fields of a Row
     return Row(gemm.key_of(Problem(m, n, k)), index, "Cijk_Alik_Bljk", **more)
 
 
@@ -205,12 +207,12 @@ def rows(count: int, first: int = 1) -> tuple[Row, ...]:
     return tuple(row(m=1 + at % 512, n=16 * (1 + at // 512), index=first + at) for at in range(count))
 
 
-def fill(store: Path, stack: Stack, problems: list[Problem], **more: Any) -> None:
+def fill(store: Path, stack: Stack, problems: list[Problem], **more: Any) -> None:  # noqa: ANN401 - fields of a Shard
     """Put a whole table into a store, as one shard."""
-    made = [Row(gemm.key_of(problem), 100 + at, "Cijk", 9.0, 10.0, verified=True) for at, problem in enumerate(problems)]
+    made = [
+        Row(gemm.key_of(problem), 100 + at, "Cijk", 9.0, 10.0, verified=True) for at, problem in enumerate(problems)
+    ]
     data = shard.encode(shard.Shard(stack.key, "someone.warm", 1, rows=tuple(made), **more))
     place = store / "v1" / stack.key / "shards"
     place.mkdir(parents=True, exist_ok=True)
     (place / shard.name_of(data)).write_bytes(data)
-
-

@@ -1,18 +1,17 @@
 """A volume whose calls fail on order, and a clock that nobody waits for."""
 
-from __future__ import annotations
-
 import errno
 import os
 from collections.abc import Callable
 
+from hipbmm_kernel.clock import Clock
 from hipbmm_kernel.volume import Volume
 
 WRITING = ("create", "write", "sync", "close", "make_directory", "remove", "rename")
 PUBLISHING = ("create", "write", "sync", "close", "make_directory", "open", "read", "stat")
 
 
-class FakeClock:
+class FakeClock(Clock):
     """Time passes only when somebody sleeps."""
 
     def __init__(self) -> None:
@@ -114,5 +113,3 @@ def failing_always(name: str, code: int) -> Callable[[str, int], None]:
             raise OSError(code, os.strerror(code))
 
     return fault
-
-

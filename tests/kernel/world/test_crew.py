@@ -1,6 +1,4 @@
-"""Supervision of children: they may die, hang, talk nonsense or fail to start; none of it loses a task or outlives us."""
-
-from __future__ import annotations
+"""Supervision of children: they may die, hang, talk nonsense or not start; none of it loses a task or outlives us."""
 
 import os
 import signal
@@ -17,6 +15,7 @@ from hipbmm_kernel.clock import Clock
 from hipbmm_kernel.stop import Stop
 from hipbmm_kernel.tune import crew
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
+from hipbmm_kernel.tune.worker import Failure
 
 from .conftest import ROOT
 
@@ -70,7 +69,7 @@ class Scene:
         self.outcomes: list[Outcome] = []
         self.hellos: list[Mapping[str, object]] = []
         self.abort: Abort | None = None
-        self.last_failure = crew.Failure("", "")
+        self.last_failure = Failure("", "")
         self.started = 0
 
     def run(
@@ -131,7 +130,10 @@ def test_every_task_is_done_once_and_by_all_gpus(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("death", "words"),
     [
-        ("os.write(2, b\"hipBLAS error: 'HIPBLAS_STATUS_INVALID_VALUE'(3) at x.cu:1069\\n\"); os._exit(1)", "hipBLAS error"),
+        (
+            "os.write(2, b\"hipBLAS error: 'HIPBLAS_STATUS_INVALID_VALUE'(3) at x.cu:1069\\n\"); os._exit(1)",
+            "hipBLAS error",
+        ),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
         ("os.write(events, b'garbage\\n'); time.sleep(30)", "not a message"),
@@ -176,9 +178,11 @@ def test_a_child_that_ignores_signals_and_its_grandchildren_are_ended_too(scene:
 
 
 def test_a_gpu_whose_children_never_start_is_retired_with_the_reason(scene: Scene) -> None:
-    left = scene.run(["a", "b"], start="say(event='failed', id=None, error='ImportError', reason='no torch'); sys.exit(1)")
+    left = scene.run(
+        ["a", "b"], start="say(event='failed', id=None, error='ImportError', reason='no torch'); sys.exit(1)"
+    )
     assert [task.subject for task in left] == ["a", "b"]
-    assert scene.last_failure == crew.Failure("ImportError", "no torch")
+    assert scene.last_failure == Failure("ImportError", "no torch")
     assert scene.started == crew.MAX_STRIKES
 
 
@@ -236,17 +240,15 @@ def test_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 def _children() -> list[str]:
     """Processes whose parent is this one, zombies included."""
-    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as children:
-        return children.read().split()
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
 
 
 def _ended(pid: int) -> bool:
     """Whether a process ends within a few seconds: a signal that is sent is not yet delivered."""
     for _ in range(200):
         try:
-            with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-                if stat.read().rpartition(")")[2].split()[0] == "Z":
-                    return True
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
         except FileNotFoundError:
             return True
         time.sleep(0.02)

@@ -1,6 +1,4 @@
-"""Publishing a shard: whatever one call of the volume does, readers have the old or the new table, and a retry heals."""
-
-from __future__ import annotations
+"""Publishing a shard: whatever one call of the volume does, readers have the old or new table, and a retry heals."""
 
 import errno
 import os
@@ -29,7 +27,9 @@ def read(root: Path, stack: Stack) -> Table:
     return table.merge(reader.shards(str(root)))
 
 
-def publish(root: Path, stack: Stack, what: tuple[object, ...], volume: Volume | None = None, seconds: float = 30.0) -> str:
+def publish(
+    root: Path, stack: Stack, what: tuple[object, ...], volume: Volume | None = None, seconds: float = 30.0
+) -> str:
     root.mkdir(exist_ok=True)
     publisher = Publisher(volume or Volume(), FakeClock(), str(root), stack)
     head = Shard(stack.key, "pod-a.warm", 0, rows=what)  # type: ignore[arg-type] # rows, by every caller
@@ -49,7 +49,9 @@ def test_a_published_shard_is_read_back(tmp_path: Path, a_stack: Stack) -> None:
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: errno.errorcode[code])
 @pytest.mark.parametrize("call", PUBLISHING)
-def test_an_error_at_any_call_once_is_healed_by_a_new_name(tmp_path: Path, a_stack: Stack, call: str, code: int) -> None:
+def test_an_error_at_any_call_once_is_healed_by_a_new_name(
+    tmp_path: Path, a_stack: Stack, call: str, code: int
+) -> None:
     publish(tmp_path, a_stack, OLD)
     for number in range(1, CALLS_OF_ONE_ATTEMPT + 1):
         root = tmp_path / str(number)
@@ -60,7 +62,7 @@ def test_an_error_at_any_call_once_is_healed_by_a_new_name(tmp_path: Path, a_sta
 
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: errno.errorcode[code])
-@pytest.mark.parametrize("call", ("create", "write", "sync", "close", "open", "read"))
+@pytest.mark.parametrize("call", ["create", "write", "sync", "close", "open", "read"])
 def test_a_volume_that_always_refuses_keeps_the_old_table_and_is_given_up_in_time(
     tmp_path: Path, a_stack: Stack, call: str, code: int
 ) -> None:

@@ -1,7 +1,5 @@
 """Reading stores: volumes that lag, fail for a while, or hold anything."""
 
-from __future__ import annotations
-
 import errno
 import gzip
 import os
@@ -21,8 +19,8 @@ from .faults import FakeClock, FaultyVolume, failing, failing_always
 SOME = rows(20)
 
 
-def put(root: Path, key: str, what: tuple[object, ...], origin: str = "pod-a.warm", token: str = "-") -> Path:
-    data = shard.encode(Shard(key, origin, 1, token=token, rows=what))  # type: ignore[arg-type] # rows, by every caller
+def put(root: Path, key: str, what: tuple[object, ...], origin: str = "pod-a.warm", digest: str = "-") -> Path:
+    data = shard.encode(Shard(key, origin, 1, token=digest, rows=what))  # type: ignore[arg-type] # rows, by every caller
     place = root / "v1" / key / "shards"
     place.mkdir(parents=True, exist_ok=True)
     path = place / shard.name_of(data)
@@ -31,11 +29,11 @@ def put(root: Path, key: str, what: tuple[object, ...], origin: str = "pod-a.war
 
 
 def read(
-    root: Path, stack: Stack, volume: Volume | None = None, mirrors: tuple[str, ...] = (), token: str = ""
+    root: Path, stack: Stack, volume: Volume | None = None, mirrors: tuple[str, ...] = (), retune: str = ""
 ) -> tuple[Table, store.Reading, FakeClock]:
     clock = FakeClock()
     reader = store.Reader(volume or Volume(), clock, stack.key, 90.0)
-    return table.merge(reader.shards(str(root), mirrors), token), reader.reading, clock
+    return table.merge(reader.shards(str(root), mirrors), retune), reader.reading, clock
 
 
 def expected(*parts: tuple[object, ...]) -> Table:
@@ -48,8 +46,8 @@ def test_a_store_that_does_not_exist_is_empty_and_not_waited_for(tmp_path: Path,
     assert (clock.slept, reading.errors) == ([], [])
 
 
-@pytest.mark.parametrize("code", (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY))
-@pytest.mark.parametrize("call", ("names", "open", "read", "stat"))
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY])
+@pytest.mark.parametrize("call", ["names", "open", "read", "stat"])
 def test_an_error_that_goes_away_is_waited_for(tmp_path: Path, a_stack: Stack, call: str, code: int) -> None:
     put(tmp_path, a_stack.key, SOME)
     found, reading, clock = read(tmp_path, a_stack, FaultyVolume(failing(call, 1, code)))
@@ -152,7 +150,9 @@ def test_a_shard_larger_than_any_is_not_read(tmp_path: Path, a_stack: Stack, mon
     assert "EFBIG" in reading.refused[0].reason
 
 
-def test_too_many_files_are_bounded_and_counted(tmp_path: Path, a_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_files_are_bounded_and_counted(
+    tmp_path: Path, a_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(6):
         put(tmp_path, a_stack.key, (row(m=number + 1),), origin=f"pod-{number}.warm")
     monkeypatch.setattr(store, "MAX_NAMES", 4)
@@ -189,7 +189,7 @@ def test_a_gzip_bomb_in_a_mirror_is_refused(tmp_path: Path, a_stack: Stack, monk
 
 def test_rows_of_another_retune_token_are_not_used(tmp_path: Path, a_stack: Stack) -> None:
     old, new = (row(m=1, index=5),), (row(m=2, index=6),)
-    put(tmp_path, a_stack.key, old, token=shard.token_digest("a"))
-    put(tmp_path, a_stack.key, new, token=shard.token_digest("b"), origin="pod-b.warm")
-    assert read(tmp_path, a_stack, token="b")[0] == expected(new)
+    put(tmp_path, a_stack.key, old, digest=shard.token_digest("a"))
+    put(tmp_path, a_stack.key, new, digest=shard.token_digest("b"), origin="pod-b.warm")
+    assert read(tmp_path, a_stack, retune="b")[0] == expected(new)
     assert read(tmp_path, a_stack)[0] == expected(old, new)

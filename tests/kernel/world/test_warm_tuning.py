@@ -1,7 +1,5 @@
 """`warm` with rows missing: the real children on the simulated GPU, with AITER's failures switched on."""
 
-from __future__ import annotations
-
 import importlib.util
 import signal
 import time
@@ -90,7 +88,7 @@ def test_a_wrong_result_is_vetoed_and_never_served(pod: Pod) -> None:
     assert any("vetoes" in path.read_text().splitlines()[0] for path in shards(pod))
 
 
-@pytest.mark.parametrize("generation", ("0.1.20", "0.1.11"))
+@pytest.mark.parametrize("generation", ["0.1.20", "0.1.11"])
 def test_a_stack_without_solutions_is_unsupported_and_nothing_is_tuned(pod: Pod, generation: str) -> None:
     pod.run("warm", HIPBMM_SIM_FAULTS="no-solution", HIPBMM_SIM_AITER=generation)
     message = pod.message
@@ -113,7 +111,7 @@ def test_problems_that_do_not_fit_are_skipped_because_aiter_would_exit(pod: Pod)
     assert "MiB" in message["message"]
 
 
-@pytest.mark.parametrize("lie", ({"HIPBMM_SIM_CU": "80"}, {"HIPBMM_SIM_ARCH": "gfx950"}))
+@pytest.mark.parametrize("lie", [{"HIPBMM_SIM_CU": "80"}, {"HIPBMM_SIM_ARCH": "gfx950"}])
 def test_another_gpu_than_sysfs_says_stops_the_tuning(pod: Pod, lie: dict[str, str]) -> None:
     pod.run("warm", **lie)
     assert (pod.message["state"], pod.message["reason"], pod.message["rows"]) == ("Failed", "StackMismatch", 0)
@@ -155,7 +153,7 @@ def test_two_gpus_share_the_work(make_pod: PodMaker) -> None:
     assert (pod.message["state"], pod.message["children"]) == ("Complete", 2)
 
 
-@pytest.mark.parametrize("missing", (True, False))
+@pytest.mark.parametrize("missing", [True, False])
 def test_a_store_that_is_no_directory_stops_neither_tuning_nor_serving(pod: Pod, missing: bool) -> None:
     pod.store.rmdir()
     if not missing:

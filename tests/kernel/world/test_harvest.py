@@ -1,0 +1,268 @@
+"""The sidecar: what the server learns reaches the store once, whole, and the metrics say so."""
+
+import errno
+import json
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hipbmm_kernel import aitercsv, gemm, shard, store, table
+from hipbmm_kernel.clock import Clock
+from hipbmm_kernel.gemm import Row
+from hipbmm_kernel.harvest.harvester import Harvester
+from hipbmm_kernel.stack import Stack
+from hipbmm_kernel.volume import Volume
+
+from .conftest import Pod, row, rows
+from .faults import FakeClock, FaultyVolume, failing_always
+
+SERVED = tuple(each._replace(kernel_name="-") for each in rows(10))
+LEARNED = tuple(row(m=1 + at, n=4096, index=900 + at) for at in range(6))
+
+
+def line(learned: Row) -> str:
+    return f"{learned.key},{learned.algo_index},{learned.kernel_name}\n"
+
+
+@pytest.fixture
+def served(pod: Pod, a_stack: Stack) -> Pod:
+    """A pod whose server has started with ten rows."""
+    pod.served_file.parent.mkdir(parents=True)
+    pod.served_file.write_bytes(aitercsv.format_rows(SERVED))
+    report = {"v": 1, "state": "Complete", "rows": 10, "geomean": "1.11", "stackDocument": a_stack.document()}
+    (pod.home / "report.json").write_text(json.dumps({**report, "key": a_stack.key, "reason": "Restored"}))
+    return pod
+
+
+def append(pod: Pod, text: str) -> None:
+    with pod.served_file.open("a") as file:
+        file.write(text)
+
+
+def harvester(pod: Pod, volume: Volume | None = None, lines: list[str] | None = None) -> Harvester:
+    told: list[str] = [] if lines is None else lines
+    return Harvester(pod.settings(), volume or Volume(), Clock(), told.append)
+
+
+def stored(pod: Pod, stack: Stack) -> set[tuple[str, int]]:
+    reader = store.Reader(Volume(), FakeClock(), stack.key, 1.0)
+    merged = table.merge(reader.shards(str(pod.store)))
+    assert reader.reading.refused_count == 0
+    return {(key, index) for key, by_index in merged.rows.items() for index in by_index}
+
+
+def pairs(*learned: Row) -> set[tuple[str, int]]:
+    return {(each.key, each.algo_index) for each in learned}
+
+
+def names(pod: Pod) -> list[str]:
+    return sorted(path.name for path in pod.store.glob("v1/*/shards/*"))
+
+
+def test_rows_that_were_served_are_no_news(served: Pod, a_stack: Stack) -> None:
+    harvest = harvester(served)
+    harvest.turn()
+    harvest.finish(5.0)
+    assert stored(served, a_stack) == set()
+    assert harvest.harvested == 0
+
+
+def test_learned_rows_reach_the_store_unverified_and_once(served: Pod, a_stack: Stack) -> None:
+    append(served, line(LEARNED[0]))
+    harvest = harvester(served)
+    harvest.turn()
+    append(served, line(LEARNED[1]))
+    harvest.turn()
+    harvest.turn()
+    harvest.finish(5.0)
+    assert stored(served, a_stack) == pairs(*LEARNED[:2])
+    found = [shard.decode(path.read_bytes()) for path in served.store.glob("v1/*/shards/*")]
+    assert sorted(each.algo_index for each in sum((one.rows for one in found), ())) == [900, 901]
+    assert not any(each.verified for one in found for each in one.rows)
+    assert all(one.origin == "pod-a.harvest" for one in found)
+
+
+@pytest.mark.parametrize("cut", range(1, len(line(LEARNED[0])), 7))
+def test_a_torn_line_waits_until_it_is_whole(served: Pod, a_stack: Stack, cut: int) -> None:
+    text = line(LEARNED[0])
+    append(served, text[:cut])
+    harvest = harvester(served)
+    harvest.turn()
+    assert harvest.harvested == 0
+    append(served, text[cut:])
+    harvest.finish(5.0)
+    assert stored(served, a_stack) == pairs(LEARNED[0])
+    assert harvest.rejected == {}
+
+
+def test_a_restarted_sidecar_publishes_nothing_twice_and_loses_nothing(served: Pod, a_stack: Stack) -> None:
+    append(served, line(LEARNED[0]))
+    harvester(served).finish(5.0)
+    before = names(served)
+    append(served, line(LEARNED[1]))
+    harvester(served).finish(5.0)
+    assert stored(served, a_stack) == pairs(*LEARNED[:2])
+    assert len(names(served)) == len(before) + 1
+    harvester(served).finish(5.0)
+    assert len(names(served)) == len(before) + 1
+
+
+def test_rows_that_the_volume_refused_are_published_after_a_restart(served: Pod, a_stack: Stack) -> None:
+    append(served, line(LEARNED[0]))
+    told: list[str] = []
+    refused = harvester(served, OnlyTheStoreFails(failing_always("create", errno.ENOSPC), served.store), told)
+    refused.finish(0.3)
+    assert stored(served, a_stack) == set()
+    assert any("ENOSPC" in text for text in told)
+    harvester(served).finish(5.0)
+    assert stored(served, a_stack) == pairs(LEARNED[0])
+
+
+class OnlyTheStoreFails(FaultyVolume):
+    """The pod's own disk works."""
+
+    def __init__(self, fault: object, place: Path) -> None:
+        super().__init__(fault)  # type: ignore[arg-type] # one of faults' functions
+        self._place = str(place)
+
+    def create(self, path: str, mode: int = 0o664) -> int:
+        return super().create(path, mode) if path.startswith(self._place) else Volume.create(self, path, mode)
+
+
+def test_a_replaced_file_is_read_again(served: Pod, a_stack: Stack) -> None:
+    append(served, line(LEARNED[0]))
+    harvest = harvester(served)
+    harvest.turn()
+    fresh = served.served_file.with_name("fresh")
+    fresh.write_bytes(aitercsv.format_rows([LEARNED[1]]))
+    fresh.rename(served.served_file)
+    harvest.finish(5.0)
+    assert stored(served, a_stack) == pairs(*LEARNED[:2])
+
+
+def test_hostile_and_foreign_lines_are_counted_and_never_published(served: Pod, a_stack: Stack) -> None:
+    ocp = row(m=3)._replace(key=gemm.key_of(gemm.Problem(3, 256, 512), gemm.OTHER))
+    append(served, f"{row().key},-1,KERN\n" + "garbage\n" + line(ocp) + "a,b\n" + line(LEARNED[0]))
+    harvest = harvester(served)
+    harvest.finish(5.0)
+    assert stored(served, a_stack) == pairs(LEARNED[0])
+    assert sum(harvest.rejected.values()) == 4
+    assert harvest.rejected["foreign"] == 1
+    assert set(harvest.rejected) <= {"foreign", "index", "columns", "name", "hole", "header", "other"}
+
+
+def test_without_a_known_stack_nothing_is_published(served: Pod) -> None:
+    (served.home / "report.json").write_text('{"stackDocument": null}')
+    append(served, line(LEARNED[0]))
+    harvester(served).finish(1.0)
+    assert names(served) == []
+
+
+def test_a_report_that_comes_late_is_found(served: Pod, a_stack: Stack) -> None:
+    report = (served.home / "report.json").read_text()
+    (served.home / "report.json").unlink()
+    append(served, line(LEARNED[0]))
+    harvest = harvester(served)
+    harvest.turn()
+    (served.home / "report.json").write_text(report)
+    harvest.finish(5.0)
+    assert stored(served, a_stack) == pairs(LEARNED[0])
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@pytest.fixture
+def sidecar(served: Pod, port: int) -> Iterator[tuple[Pod, int]]:
+    """A running sidecar; it is asked to stop at the end."""
+    running = served.start("harvest", HIPBMM_METRICS_PORT=str(port), HIPBMM_HARVEST_SECONDS="0.1")
+    with running:
+        assert running.stderr is not None
+        assert "watching" in running.stderr.readline()
+        served.env["SIDECAR"] = str(running.pid)
+        yield served, port
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(30) == 0
+
+
+def until(condition: object, seconds: float = 20.0) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator] # a function without arguments
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+def test_the_sidecar_serves_metrics_and_probes(sidecar: tuple[Pod, int], a_stack: Stack) -> None:
+    pod, port = sidecar
+    append(pod, line(LEARNED[0]) + "garbage\n")
+    until(lambda: stored(pod, a_stack) == pairs(LEARNED[0]))
+    (pod.home / "state.json").write_text(json.dumps({"starts": 3, "crashes": 2, "mode": "NoTable"}))
+    until(lambda: "hipbmm_shards_published_total 1\n" in get(port, "/metrics")[1])
+    status, text = get(port, "/metrics")
+    assert status == 200
+    for expected in (
+        "hipbmm_rows_served 10\n",
+        "hipbmm_rows_harvested_total 1\n",
+        'hipbmm_rows_rejected_total{reason="columns"} 1\n',
+        "hipbmm_shards_failed_total 0\n",
+        "hipbmm_server_starts_total 3\n",
+        "hipbmm_server_crashes_total 2\n",
+        'hipbmm_server_mode{mode="NoTable"} 1\n',
+        'hipbmm_server_mode{mode="Tuned"} 0\n',
+        "hipbmm_speedup_geomean 1.11\n",
+    ):
+        assert expected in text
+    assert get(port, "/healthz") == (200, "ok\n")
+    assert get(port, "/readyz") == (200, "ok\n")
+    assert get(port, "/nothing")[0] == 404
+
+
+def test_the_sidecar_is_small(sidecar: tuple[Pod, int]) -> None:
+    pod, port = sidecar
+    get(port, "/metrics")
+    status = Path(f"/proc/{pod.env['SIDECAR']}/status").read_text()
+    resident = int(next(text for text in status.splitlines() if text.startswith("VmRSS")).split()[1])
+    assert resident < 20 * 1024
+
+
+def test_slow_and_broken_clients_do_not_delay_the_harvest(sidecar: tuple[Pod, int], a_stack: Stack) -> None:
+    pod, port = sidecar
+    clients = []
+    for text in (b"", b"GET /met", b"\0\xff\r\n\r\n", b"POST /metrics HTTP/1.1\r\n\r\n", b"A" * 20_000) * 10:
+        client = socket.create_connection(("127.0.0.1", port), timeout=10)
+        client.sendall(text)
+        clients.append(client)
+    append(pod, line(LEARNED[0]))
+    until(lambda: stored(pod, a_stack) == pairs(LEARNED[0]))
+    for client in clients:
+        client.close()
+    until(lambda: get(port, "/healthz")[0] == 200)
+
+
+def test_a_taken_port_costs_the_metrics_only(served: Pod, port: int, a_stack: Stack) -> None:
+    with socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True):
+        running = served.start("harvest", HIPBMM_METRICS_PORT=str(port), HIPBMM_HARVEST_SECONDS="0.1")
+        with running:
+            append(served, line(LEARNED[0]))
+            until(lambda: stored(served, a_stack) == pairs(LEARNED[0]))
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(30) == 0

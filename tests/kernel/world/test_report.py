@@ -1,0 +1,109 @@
+"""The report: one JSON object that always fits, and progress lines that a machine reads."""
+
+import io
+import itertools
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hipbmm_kernel import conclusion, report
+from hipbmm_kernel.conclusion import Facts, conclude
+from hipbmm_kernel.progress import Progress
+from hipbmm_kernel.report import Report
+from hipbmm_kernel.stack import Stack
+
+from .conftest import row
+from .faults import FakeClock
+
+REASONS = {
+    *("Tuned", "Restored", "BudgetExhausted", "LowMemory", "ProblemsFailed", "NoSolution", "StackUnknown"),
+    *("StackMismatch", "ConfigMissing", "ConfigInvalid", "UnknownArchitecture", "NoEligibleLinears"),
+    *("KernelIncompatible", "NoGpu", "TunerFailed", "TuningDisabled", "ConflictingEnv"),
+}
+STATES = ["Complete", "Partial", "Unsupported", "Disabled", "NoPlan", "Failed"]
+
+
+@given(
+    st.text(max_size=5000),
+    st.lists(st.text(max_size=3000), max_size=50).map(tuple),
+    st.text(max_size=5000),
+    st.text(max_size=300),
+)
+def test_a_termination_message_is_json_of_at_most_4096_bytes(
+    message: str, errors: tuple[str, ...], storage: str, product: str
+) -> None:
+    stack = Stack(arch="gfx942", product=product, databases=("ab" * 32,) * 9)
+    made = Report("Partial", "ProblemsFailed", message, stack=stack, errors=errors, storage_error=storage, notes=errors)
+    encoded = report.termination_message(made)
+    assert len(encoded) <= 4096
+    document = json.loads(encoded)
+    assert (document["v"], document["state"], document["reason"]) == (1, "Partial", "ProblemsFailed")
+    assert set(json.loads(report.whole(made))) > set(document)
+
+
+def test_errors_are_kept_when_there_is_room() -> None:
+    made = Report("Complete", "Tuned", "fine", errors=("one", "two"))
+    assert json.loads(report.termination_message(made))["errors"] == ["one", "two"]
+
+
+def test_the_geometric_mean_is_over_measured_rows() -> None:
+    measured = [row(tuned_us=1.0, default_us=2.0), row(tuned_us=2.0, default_us=1.0), row(tuned_us=1.0, default_us=8.0)]
+    assert report.geomean([*measured, row()]) == "2.00"
+    assert report.geomean([row()]) is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "reason", "source"),
+    [
+        (Facts(9, 9, 0), "Complete", "Restored", "Restored"),
+        (Facts(9, 0, 9), "Complete", "Tuned", "Tuned"),
+        (Facts(9, 4, 5), "Complete", "Tuned", "Mixed"),
+        (Facts(9, 4, 5, abort="TunerFailed"), "Complete", "Tuned", "Mixed"),
+        (Facts(9, 0, 0, abort="NoSolution"), "Unsupported", "NoSolution", "None"),
+        (Facts(9, 9, 0, abort="StackMismatch"), "Failed", "StackMismatch", "Restored"),
+        (Facts(9, 0, 0, abort="TunerFailed"), "Failed", "TunerFailed", "None"),
+        (Facts(9, 3, 0, abort="TunerFailed"), "Partial", "TunerFailed", "Restored"),
+        (Facts(9, 3, 0, tune=False), "Disabled", "TuningDisabled", "Restored"),
+        (Facts(9, 3, 4, failed=1, skipped=1), "Partial", "ProblemsFailed", "Mixed"),
+        (Facts(9, 3, 4, skipped=2), "Partial", "LowMemory", "Mixed"),
+        (Facts(9, 3, 4, unfinished=2), "Partial", "BudgetExhausted", "Mixed"),
+        (Facts(9, 3, 4, stopped=True), "Partial", "BudgetExhausted", "Mixed"),
+    ],
+)
+def test_conclusions(facts: Facts, state: str, reason: str, source: str) -> None:
+    verdict = conclude(facts)
+    assert (verdict.state, verdict.reason, conclusion.source(facts)) == (state, reason, source)
+    assert verdict.hipbmm is (reason != "NoSolution")
+    assert state in STATES
+    assert reason in REASONS
+
+
+def test_progress_says_changes_at_most_every_two_seconds_and_the_ends() -> None:
+    stream, clock = io.StringIO(), FakeClock()
+    progress = Progress(stream, clock)
+    progress.start()
+    progress.phase("Planning")
+    progress.phase("Loading")
+    clock.now += 2.5
+    progress.plan(204, 4)
+    progress.phase("Tuning")
+    for _ in range(40):
+        clock.now += 0.25
+        progress.tuned()
+    progress.failed()
+    for _ in range(30):
+        clock.now += 1
+        progress.tick()
+    progress.done(44, 1)
+    lines = stream.getvalue().splitlines()
+    pattern = r"hipbmm progress phase=\w+ tuned=\d+ problems=\d+ failed=\d+ elapsed_s=\d+ eta_s=\d+"
+    assert all(re.fullmatch(pattern, line) for line in lines)
+    assert lines[0] == "hipbmm progress phase=Identity tuned=0 problems=0 failed=0 elapsed_s=0 eta_s=0"
+    assert lines[-1].startswith("hipbmm progress phase=Done tuned=44 problems=204 failed=1 ")
+    elapsed = [int(line.split("elapsed_s=")[1].split()[0]) for line in lines[:-1]]
+    assert all(later - earlier >= 2 for earlier, later in itertools.pairwise(elapsed[1:]))
+    assert len(lines) == len({line.split("elapsed")[0] for line in lines})
+    assert "tuned=12 problems=204 failed=0 elapsed_s=4 eta_s=48" in stream.getvalue()
