@@ -115,8 +115,8 @@ def _fake(
     return a.new_empty((a.shape[0], b.shape[1]), dtype=out_dtype)
 
 
-# Defined on torch.library's low level, as vLLM does: `torch.library.custom_op` adds an autograd wrapper that doubles the
-# host time of dispatch (measured: 6.4 instead of 3.0 us beside a plain call), and this op has no gradient.
+# Defined on torch.library's low level, as vLLM does: `torch.library.custom_op` adds an autograd wrapper that doubles
+# the host time of dispatch (measured: 6.4 instead of 3.0 us beside a plain call), and this op has no gradient.
 torch.library.define(NAME, SCHEMA, tags=torch.Tag.pt2_compliant_tag)
 torch.library.impl(NAME, "default", _real)
 torch.library.register_fake(NAME, _fake)
