@@ -106,18 +106,30 @@ def single_file_layer(layer: Path, name: str, content: bytes) -> None:
 
 
 def names_and_digest(archive: Path) -> tuple[list[str], str]:
-    """The names in an image archive and the digest of its (first) manifest; raises ValueError when it is none."""
+    """The names in an image archive and the digest of its (first) manifest; raises ValueError when it is none.
+
+    `docker save` before version 25 writes no OCI index: the digest, which only the import decides, is empty then.
+    """
     try:
         with tarfile.open(archive) as tar:
-            index: dict[str, Any] = json.load(_member(tar, "index.json"))
-    except (KeyError, tarfile.TarError) as error:
-        raise ValueError(f"{archive} is not an OCI archive: {error}") from error
-    manifests = index.get("manifests") or []
-    if not manifests:
-        raise ValueError(f"{archive} holds no image")
-    keys = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
-    found = [entry.get("annotations", {}).get(key) for entry in manifests for key in keys]
-    return sorted({name for name in found if name}), str(manifests[0]["digest"])
+            members = tar.getnames()
+            if "index.json" in members:
+                return _of_index(json.load(_member(tar, "index.json")))
+            docker = json.load(_member(tar, "manifest.json"))
+    except (KeyError, IndexError, tarfile.TarError, ValueError) as error:
+        raise ValueError(f"{archive} is not an image archive: {error}") from error
+    return sorted(name for entry in docker for name in entry.get("RepoTags") or ()), ""
+
+
+def _of_index(index: dict[str, Any]) -> tuple[list[str], str]:
+    names = []
+    for entry in index["manifests"]:
+        annotations = entry.get("annotations", {})
+        # docker writes the whole name under containerd's key and the mere tag under OCI's; others only the latter.
+        names.append(
+            annotations.get("io.containerd.image.name") or annotations.get("org.opencontainers.image.ref.name")
+        )
+    return sorted(filter(None, names)), str(index["manifests"][0]["digest"])
 
 
 def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:

@@ -1,4 +1,5 @@
 import hashlib
+import io
 import json
 import os
 import tarfile
@@ -86,9 +87,36 @@ def test_a_layer_comes_back_as_it_was_without_what_was_skipped(tmp_path: Path, t
 def test_what_is_no_image_is_refused_by_name(tmp_path: Path) -> None:
     text = tmp_path / "x.tar"
     text.write_text("no tar")
-    with pytest.raises(ValueError, match=r"x\.tar is not an OCI archive"):
+    with pytest.raises(ValueError, match=r"x\.tar is not an image archive"):
         ociarchive.names_and_digest(text)
     with tarfile.open(tmp_path / "y.tar", "w") as tar:
         tar.add(text, "file")
-    with pytest.raises(ValueError, match="not an OCI archive"):
+    with pytest.raises(ValueError, match="not an image archive"):
         ociarchive.names_and_digest(tmp_path / "y.tar")
+
+
+def archive_of(path: Path, **members: object) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name, value in members.items():
+            content = json.dumps(value).encode()
+            info = tarfile.TarInfo(f"{name}.json")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def test_names_are_read_as_each_tool_writes_them(tmp_path: Path) -> None:
+    containerd, oci = "io.containerd.image.name", "org.opencontainers.image.ref.name"
+    both = {"digest": "sha256:1", "annotations": {containerd: NAME, oci: "1"}}
+    found = ociarchive.names_and_digest(archive_of(tmp_path / "new.tar", index={"manifests": [both]}))
+    assert found == ([NAME], "sha256:1")
+    other = {"digest": "sha256:2", "annotations": {oci: NAME}}
+    found = ociarchive.names_and_digest(archive_of(tmp_path / "buildah.tar", index={"manifests": [other]}))
+    assert found == ([NAME], "sha256:2")
+    old = archive_of(tmp_path / "old.tar", manifest=[{"RepoTags": [NAME]}, {"RepoTags": None}])
+    assert ociarchive.names_and_digest(old) == ([NAME], "")
+
+
+def test_an_archive_without_images_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not an image archive"):
+        ociarchive.names_and_digest(archive_of(tmp_path / "empty.tar", index={"manifests": []}))
