@@ -7,7 +7,7 @@ from typing import Any
 from hipbmm_operator import errors, intent, metrics, trouble
 from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Kube
-from hipbmm_operator.observed import made_by_us, owned_by
+from hipbmm_operator.observed import made_by_us, ours, owned_by
 from hipbmm_operator.plan import Deletion, Plan, Step
 from hipbmm_operator.resources.owner import Owner
 from hipbmm_operator.trouble import NameConflictError, Trouble
@@ -69,7 +69,7 @@ class Applier:
 
     async def _apply(self, owner: Owner, kind: Kind, marked: Json, live: Json | None) -> None:
         name = marked["metadata"]["name"]
-        if live is not None and not owned_by(live, owner):
+        if live is not None and not ours(live, owner):
             # Of a former resource of the same name, which the garbage collector has still to take away.
             raise NameConflictError(kind, name)
         if live is None:
@@ -105,7 +105,7 @@ class Applier:
             found = await self._kube.get(kind, owner.namespace, name)
         except errors.NotFoundError:
             return
-        if not owned_by(found, owner):
+        if not ours(found, owner):
             raise NameConflictError(kind, name)
 
     def _remember(self, kind: Kind, marked: Json, answer: Json) -> None:

@@ -88,12 +88,15 @@ def parse_report(text: str) -> Report | None:
         raw = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(raw, dict) or raw.get("v") != 1 or raw.get("state") not in STATES:
+    if not isinstance(raw, dict) or raw.get("v") != 1:
+        return None
+    state = _word(STATES, raw.get("state"), "")
+    if not state:
         return None
     storage = _object(raw.get("storage"))
     return Report(
-        state=raw["state"],
-        reason=_match(_WORD, raw.get("reason"), raw["state"]),
+        state=state,
+        reason=_match(_WORD, raw.get("reason"), state),
         message=_text(raw.get("message"), 1024),
         key=_match(_KEY, raw.get("key"), ""),
         stack=_stack(_object(raw.get("stack"))),
@@ -102,7 +105,7 @@ def parse_report(text: str) -> Report | None:
         tuned=_count(raw.get("tuned")),
         failed=_count(raw.get("failed")),
         restored=_count(raw.get("restored")),
-        source=raw["source"] if raw.get("source") in SOURCES else "None",
+        source=_word(SOURCES, raw.get("source"), "None"),
         seconds=_count(raw.get("seconds")),
         geomean=_match(re.compile(r"^[0-9]{1,6}(\.[0-9]{1,6})?$"), raw.get("geomean"), "") or None,
         rows=_count(raw.get("rows")),
@@ -170,6 +173,10 @@ def _count(value: object) -> int:
 def _text(value: object, limit: int = _MAX_TEXT) -> str:
     text = value if isinstance(value, str) else ""
     return "".join(char if char.isprintable() else " " for char in text[:limit])
+
+
+def _word(words: frozenset[str], value: object, default: str) -> str:
+    return value if isinstance(value, str) and value in words else default
 
 
 def _match(pattern: re.Pattern[str], value: object, default: str) -> str:

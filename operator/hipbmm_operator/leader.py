@@ -59,6 +59,7 @@ class Leader:
         self._sighting: Sighting | None = None
         self._renewed: float | None = None
         self._leads = asyncio.Event()
+        self._attempt: asyncio.Task[None] | None = None
         self.answered: float = clock()
         """When the API server last answered; tells a dead API server from a dead watch."""
 
@@ -76,15 +77,17 @@ class Leader:
     async def run(self) -> None:
         """Take the Lease when it is free, renew it, for ever."""
         while True:
-            await self._try()
+            # Shielded: a request that is cut off may still be carried out, and `release` must know of it.
+            self._attempt = asyncio.create_task(self._try())
+            await asyncio.shield(self._attempt)
             metrics.LEADER.set(int(self.may_write()))
             share = random.uniform(0.9, 1.1)  # noqa: S311  # spreads load, is no secret
             await asyncio.sleep(self._settings.lease_renew_seconds * share)
 
     async def release(self) -> None:
-        """Give the Lease back, so that a successor need not wait."""
-        if not self.may_write():
-            return
+        """Give the Lease back, so that a successor need not wait, when `run` has been cancelled."""
+        if self._attempt is not None:
+            await asyncio.wait({self._attempt})
         self._renewed = None
         with contextlib.suppress(errors.ApiError):
             lease = await self._get()

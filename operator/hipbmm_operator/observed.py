@@ -52,6 +52,12 @@ def owned_by(body: Json | None, owner: Owner) -> bool:
     return any(reference.get("uid") == owner.uid for reference in references)
 
 
+def ours(body: Json | None, owner: Owner) -> bool:
+    """Whether a child may be written: it is of this resource, or was and has lost its owner (an orphaned one)."""
+    references = ((body or {}).get("metadata") or {}).get("ownerReferences") or []
+    return owned_by(body, owner) or (not references and made_by_us(body, owner))
+
+
 def made_by_us(body: Json | None, owner: Owner) -> bool:
     """Whether an object was made for a resource of this name: a retained claim has no owner."""
     metadata = (body or {}).get("metadata") or {}

@@ -21,7 +21,7 @@ _SUFFIX = {
     "Pi": Decimal(1024**5),
     "Ei": Decimal(1024**6),
 }
-_FORM = re.compile(r"^([+-]?[0-9.]+)(?:([eE][+-]?[0-9]{1,3})|([numkMGTPE]i?))?$")
+_FORM = re.compile(r"^([+-]?[0-9.]+)(?:([eE][+-]?[0-9]{1,3})|([numkKMGTPE]i?))?$")
 
 
 def value(text: str | int) -> Decimal | None:

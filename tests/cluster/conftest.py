@@ -17,10 +17,14 @@ from tests.cluster.kubelet import Kubelet
 from tests.cluster.operator_process import NAMESPACE, OperatorProcess, identity
 from tests.cluster.world import World
 
+from hipbmm_operator.kinds import NODE
+
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 CRD = ROOT / "crds" / "hipbmm.io_hipbmmdeployments.yaml"
 INSTANCE = "test"
+SYSTEM = "hipbmm-test-system"
+OPERATOR_USER = f"system:serviceaccount:{SYSTEM}:operator"
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ def kubelet(api: Api, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
     """Plays the kubelets; one node with 8 MI300X is there."""
     found = Kubelet(api, cluster.pki, tmp_path_factory.mktemp("kubelet"))
     found.node("mi300x-a")
+    until("the node to take pods", lambda: not api.get(NODE, "", "mi300x-a")["spec"].get("taints"), 60)
     yield found
     found.close()
 
@@ -89,22 +94,28 @@ def namespace(api: Api) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def operator_kubeconfig(api: Api, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Credentials of the operator's service account."""
-    name = "hipbmm-test-system"
-    api.apply(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    return identity(api, cluster.kubeconfig, name, tmp_path_factory.mktemp("operator"))
+    api.apply(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})
+    return identity(api, cluster.kubeconfig, SYSTEM, tmp_path_factory.mktemp("operator"))
 
 
 @pytest.fixture(scope="session")
 def operator(
     api: Api, kubelet: Kubelet, operator_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:
-    """One operator for all tests that do not kill it. At the end it must have met no defect."""
+    """One operator for all tests that do not kill it. It must never meet a defect."""
     log = tmp_path_factory.mktemp("logs") / "operator.log"
-    process = OperatorProcess(operator_kubeconfig, "hipbmm-test-system", log)
+    process = OperatorProcess(operator_kubeconfig, SYSTEM, log)
     yield process
-    defects = process.defects()
+    assert process.defects() == []
     assert process.stop() == 0
-    assert defects == []
+
+
+@pytest.fixture(scope="module")
+def no_operator(operator: OperatorProcess) -> Iterator[None]:
+    """The operator of the session stands aside for tests that start their own."""
+    assert operator.stop() == 0
+    yield
+    operator.start()
 
 
 @pytest.fixture

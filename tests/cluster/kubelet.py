@@ -75,6 +75,7 @@ class Kubelet:
         self.api = api
         self.logs: dict[str, str] = {}
         self._nodes: dict[str, None] = {}
+        self._beats = 0
         self._stop = threading.Event()
         self._port = self._serve_logs(pki, scratch) if pki else 0
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -100,8 +101,11 @@ class Kubelet:
 
     def heartbeat(self, name: str, gpus: int | None = None, resource: str = "amd.com/gpu") -> None:
         """What a kubelet writes every few minutes; with `gpus`, also what it has."""
+        self._beats += 1
         condition = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
-        status: Json = {"conditions": [condition | {"lastHeartbeatTime": now(), "lastTransitionTime": now()}]}
+        # Each beat has a time of its own, so that none is the same as the one before.
+        time = (datetime.now(UTC) + timedelta(seconds=self._beats)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        status: Json = {"conditions": [condition | {"lastHeartbeatTime": time, "lastTransitionTime": time}]}
         if gpus is not None:
             room = {"cpu": "256", "memory": "2Ti", "pods": "500", "ephemeral-storage": "10Ti"}
             room |= {resource: str(gpus)} if gpus else {}

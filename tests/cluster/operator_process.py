@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -86,7 +87,11 @@ class OperatorProcess:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "hipbmm_operator", "run"], env=self._environment, stderr=log, stdout=log
             )
-        until("the operator to be ready", self._ready, 60)
+        try:
+            until("the operator to be ready", self._ready, 60)
+        except BaseException:
+            self.kill()
+            raise
         return self.process
 
     def stop(self) -> int:
@@ -130,12 +135,11 @@ class OperatorProcess:
         return [entry for entry in self.logs() if "exception" in entry]
 
     def _port(self) -> int:
-        found = [entry["message"] for entry in self.logs() if entry["message"].startswith("Serves metrics")]
-        return int(found[-1].rsplit(" ", 1)[1].strip(")]").split(",")[-1]) if found else 0
+        found = [re.search(r"'0\.0\.0\.0', (\d+)", entry["message"]) for entry in self.logs()]
+        ports = [int(match[1]) for match in found if match]
+        return ports[-1] if ports else 0
 
     def _ready(self) -> bool:
         if self.process.poll() is not None:
             raise AssertionError(f"the operator ended: {self._log.read_text()[-2000:]}")
-        if not any(entry["message"].startswith("Serves metrics") for entry in self.logs()):
-            return False
-        return self.http("/readyz")[0] == 200
+        return bool(self._port()) and self.http("/readyz")[0] == 200

@@ -126,7 +126,7 @@ def test_a_volume_that_cannot_be_written(world: World, error: str, reason: str) 
     (pod,) = world.scheduled(1)
     world.kubelet.serving(pod, report(storage={"writable": False, "error": error}))
     assert error in world.becomes("StorageReady", "False", reason)["message"]
-    assert world.condition("Ready")["status"] == "True"
+    world.becomes("Ready", "True")
     world.kubelet.serving(pod)
     world.becomes("StorageReady", "True", "Bound")
 

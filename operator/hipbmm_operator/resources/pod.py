@@ -15,6 +15,8 @@ Json = dict[str, Any]
 NOBODY = 65532
 PROBE_SECONDS = 10
 _SHM_SIZE = "16Gi"
+_LEAST_REQUESTS = {"cpu": "100m", "memory": "512Mi"}
+"""So that a pod is never BestEffort, the first to be killed; what a model needs, only its user knows."""
 _PRE_STOP_SECONDS = 15
 _PRE_STOP_SHARE = 4
 
@@ -186,8 +188,10 @@ def _env_from(extra: ServerContainer) -> Json:
 def _resources(spec: Spec, command: Command, extra: ServerContainer) -> Json:
     """The same for `warm` and `server`: Kubernetes counts the larger of the two, so tuning costs no further GPU."""
     asked = _dump(extra.resources)
+    limits, requests = asked.get("limits", {}), asked.get("requests", {})
+    least = {key: value for key, value in _LEAST_REQUESTS.items() if key not in {**limits, **requests}}
     gpus = {spec.gpu.resource_name: str(command.gpus)}
-    return {**asked, "limits": {**asked.get("limits", {}), **gpus}, "requests": {**asked.get("requests", {}), **gpus}}
+    return {"limits": {**limits, **gpus}, "requests": {**least, **requests, **gpus}}
 
 
 def _no_privileges() -> Json:

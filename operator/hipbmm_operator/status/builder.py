@@ -50,8 +50,8 @@ def build(situation: Situation, now: datetime) -> Json:
     failures = _failures(situation, now)
     found = {finding.type: finding for finding in _findings(situation, failures, now)}
     replicas, serving = workload.replicas(observed)
-    found["Ready"] = summary.ready(found, plan, serving)
     suspended = situation.spec is not None and situation.spec.suspend
+    found["Ready"] = summary.ready(found, plan, serving, suspended=suspended)
     warm = sum(1 for pod in observed.live_pods if pod.warm)
     revision = plan.revision.name if plan else ""
     status = Status(

@@ -13,7 +13,7 @@ _UPDATING = frozenset({"RollingOut", "UpdatingInPlace", "WaitingForSpareGPU"})
 _CAUSES = ("ConfigValid", "Progressing", "StorageReady", "HardwareCompatible", "Available")
 
 
-def ready(findings: Mapping[str, Finding], plan: Plan | None, serving: int) -> Finding:
+def ready(findings: Mapping[str, Finding], plan: Plan | None, serving: int, *, suspended: bool) -> Finding:
     """Ready: all replicas that are asked for serve, as the spec wants them."""
     config = findings["ConfigValid"]
     if _fatal(config):
@@ -21,10 +21,16 @@ def ready(findings: Mapping[str, Finding], plan: Plan | None, serving: int) -> F
     if plan is None:
         return false("Ready", "Pending", "nothing has been planned yet")
     if plan.asked == 0:
-        return false("Ready", "NoReplicasAsked", "no replica is asked for")
+        return _idle(suspended)
     if serving < plan.asked or findings["Available"].state != "True":
         return _not_enough(findings, serving, plan)
     return _serving(findings)
+
+
+def _idle(suspended: bool) -> Finding:
+    if suspended:
+        return false("Ready", "Suspended", "spec.suspend is true")
+    return false("Ready", "NoReplicasAsked", "no replica is asked for")
 
 
 def _fatal(config: Finding) -> bool:

@@ -1,0 +1,126 @@
+"""The operator dies, stops, comes back, or meets a second one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from tests.cluster.api import Api, until
+from tests.cluster.conftest import SYSTEM
+from tests.cluster.kubelet import Kubelet
+from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.world import World
+
+from hipbmm_operator import kinds
+
+Json = dict[str, Any]
+
+
+class Start(Protocol):
+    """Starts an operator."""
+
+    def __call__(self, namespace: str, identity: str = "one", **settings: str) -> OperatorProcess: ...
+
+
+@pytest.fixture
+def start(no_operator: None, operator_kubeconfig: Path, tmp_path: Path) -> Iterator[Start]:
+    """Starts operators for one namespace, with a Lease of their own; kills what is left."""
+    started: list[OperatorProcess] = []
+
+    def make(namespace: str, identity: str = "one", **settings: str) -> OperatorProcess:
+        defaults = {"HIPBMM_NAMESPACES": namespace, "HIPBMM_IDENTITY": identity}
+        log = tmp_path / f"operator-{len(started)}.log"
+        process = OperatorProcess(operator_kubeconfig, SYSTEM, log, **(defaults | settings))
+        started.append(process)
+        return process
+
+    yield make
+    for process in started:
+        if process.process.poll() is None:
+            process.kill()
+
+
+@pytest.fixture
+def alone(api: Api, kubelet: Kubelet, namespace: str) -> World:
+    """A namespace that no operator serves yet."""
+    return World(api, kubelet, namespace)
+
+
+@pytest.mark.timeout(180)
+def test_kill_and_restart_repeats_nothing_and_forgets_nothing(alone: World, start: Start) -> None:
+    operator = start(alone.namespace)
+    alone.create(replicas=2)
+    alone.serve(1)
+    operator.kill()
+    operator.start()
+    alone.serve(2)
+    alone.becomes("Ready", "True", "AllReplicasWarm")
+    before = {kind: alone.api.items(kind, alone.namespace) for kind in (kinds.DEPLOYMENT, kinds.SERVICE, kinds.CLAIM)}
+    operator.kill()
+    operator.start()
+    until("a look at it", lambda: operator.metric('hipbmm_reconcile_total{result="ok"}') >= 1)
+    for kind, bodies in before.items():
+        after = alone.api.items(kind, alone.namespace)
+        assert [b["metadata"]["resourceVersion"] for b in after] == [b["metadata"]["resourceVersion"] for b in bodies]
+    assert operator.defects() == []
+    assert operator.stop() == 0
+
+
+@pytest.mark.timeout(120)
+def test_deletion_while_the_operator_is_stopped(alone: World, start: Start) -> None:
+    operator = start(alone.namespace)
+    alone.create()
+    alone.serve(1)
+    alone.becomes("Ready", "True")
+    assert operator.stop() == 0
+    assert "finalizers" not in alone.resource()["metadata"]
+    alone.api.delete(kinds.DEPLOYMENTS_OF_OURS, alone.namespace, "qwen")
+    until("the Deployment to go", lambda: not alone.api.items(kinds.DEPLOYMENT, alone.namespace))
+    until("the pods to go", lambda: not alone.api.items(kinds.POD, alone.namespace))
+    assert [claim["metadata"]["name"] for claim in alone.api.items(kinds.CLAIM, alone.namespace)] == ["qwen-store"]
+
+
+@pytest.mark.timeout(150)
+def test_the_second_operator_waits_for_the_first(alone: World, start: Start) -> None:
+    quick = {
+        "HIPBMM_LEASE_SECONDS": "6",
+        "HIPBMM_LEASE_DEADLINE_SECONDS": "3",
+        "HIPBMM_LEASE_RENEW_SECONDS": "1",
+        "HIPBMM_REQUEST_SECONDS": "2",
+    }
+    first = start(alone.namespace, "first", **quick)
+    until("the first to lead", lambda: first.metric("hipbmm_leader") == 1)
+    second = start(alone.namespace, "second", **quick)
+    alone.create()
+    alone.deployment()
+    assert second.metric("hipbmm_leader") == 0
+    assert second.metric('hipbmm_reconcile_total{result="ok"}') == 0
+    first.kill()
+    until("the second to lead", lambda: second.metric("hipbmm_leader") == 1, 30)
+    alone.change({"service": {"port": 81}})
+    until(
+        "the second to work",
+        lambda: alone.api.get(kinds.SERVICE, alone.namespace, "qwen")["spec"]["ports"][0]["port"] == 81,
+    )
+    assert second.stop() == 0
+
+
+@pytest.mark.timeout(120)
+def test_an_upgrade_changes_no_pod_until_it_is_asked_for(alone: World, start: Start) -> None:
+    old = start(alone.namespace, HIPBMM_PAYLOAD_IMAGE="registry.example/operator:1")
+    alone.create()
+    alone.serve(1)
+    alone.becomes("Ready", "True")
+    template = alone.deployment()["spec"]["template"]
+    assert alone.status()["revision"]["outdated"] is False
+    assert old.stop() == 0
+    start(alone.namespace, HIPBMM_PAYLOAD_IMAGE="registry.example/operator:2")
+    alone.until("outdated", lambda status: status["revision"]["outdated"])
+    alone.change({"replicas": 2, "service": {"port": 8081}})
+    alone.serve(2)
+    assert alone.deployment()["spec"]["template"] == template
+    annotation = {"metadata": {"annotations": {"hipbmm.io/roll-forward": "1"}}}
+    alone.api.merge(kinds.DEPLOYMENTS_OF_OURS, alone.namespace, "qwen", annotation)
+    alone.until("the new revision", lambda status: not status["revision"]["outdated"])
+    images = [c["image"] for c in alone.deployment()["spec"]["template"]["spec"]["initContainers"]]
+    assert "registry.example/operator:2" in images

@@ -1,0 +1,152 @@
+"""Values for tests of the pure core."""
+
+import copy
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hipbmm_operator import names, server_args
+from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.detect import HardwareSummary
+from hipbmm_operator.observed import Observed
+from hipbmm_operator.plan import Plan, plan
+from hipbmm_operator.resource import Resource, parse
+from hipbmm_operator.resources.pod import Payload
+
+Json = dict[str, Any]
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+PAYLOAD = Payload("registry.example/hipbmm-operator:1", "IfNotPresent")
+MINIMAL: Json = {"image": "vllm:1", "model": {"name": "org/model"}, "replicas": 1}
+
+
+def resource(spec: Json | None = None, *, status: Json | None = None, **metadata: object) -> Resource:
+    """A resource of this spec (merged into a minimal one)."""
+    body = {
+        "metadata": {"namespace": "ns", "name": "qwen", "uid": "uid-1", "generation": 1, **metadata},
+        "spec": {**copy.deepcopy(MINIMAL), **(spec or {})},
+        "status": status or {},
+    }
+    return parse(body)
+
+
+def typed(of: Resource) -> Spec:
+    return Spec.model_validate(of.raw_spec)
+
+
+def planned(of: Resource, observed: Observed | None = None, now: datetime = NOW, payload: Payload = PAYLOAD) -> Plan:
+    """The plan of a resource in a situation."""
+    spec = typed(of)
+    return plan(of, spec, server_args.resolve(spec), observed or Observed(), payload, now)
+
+
+def time(ago: float = 0) -> str:
+    """A Kubernetes time so many seconds ago."""
+    return (NOW - timedelta(seconds=ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def hardware(**changes: object) -> HardwareSummary:
+    values: Json = {
+        "nodes": 1,
+        "product": "MI300X",
+        "arch": "gfx942",
+        "compute_units": 304,
+        "partition": "SPX",
+        "reason": "NodesMatched",
+        "message": "1 node has it",
+        "counts": {"NodesMatched": 1},
+    }
+    return HardwareSummary(**(values | changes))
+
+
+def report(**changes: object) -> Json:
+    values: Json = {
+        "v": 1,
+        "state": "Complete",
+        "reason": "Tuned",
+        "message": "done",
+        "key": "9f2c0a1b2c3d4e5f",
+        "problems": 204,
+        "tuned": 204,
+        "source": "Tuned",
+        "seconds": 48.1,
+        "geomean": "1.11",
+        "rows": 204,
+        "stack": {"arch": "gfx942", "simulated": False},
+        "storage": {"writable": True, "error": ""},
+    }
+    return values | changes
+
+
+def ended(code: int = 0, message: str = "", reason: str = "", seconds: float = 1) -> Json:
+    times = {"startedAt": time(seconds), "finishedAt": time(0)}
+    return {"exitCode": code, "reason": reason or ("Error" if code else "Completed"), "message": message, **times}
+
+
+def pod(
+    name: str = "qwen-1",
+    *,
+    revision: str = "",
+    ready: bool = False,
+    answer: Json | None = None,
+    warming: bool = False,
+    unschedulable: str | None = None,
+    since: float = 0,
+    **states: Json,
+) -> Json:
+    """A pod; `states` are container statuses by name (underscores for nothing)."""
+    statuses: dict[str, Json] = {"payload": {"state": {"terminated": ended()}}}
+    statuses["warm"] = {"state": {"waiting": {"reason": "PodInitializing"}}}
+    statuses["server"] = {"state": {"waiting": {"reason": "PodInitializing"}}}
+    if warming:
+        statuses["warm"] = {"state": {"running": {}}}
+    if answer is not None:
+        statuses["warm"] = {"state": {"terminated": ended(message=json.dumps(answer))}}
+        statuses["server"] = {"state": {"running": {}}, "ready": ready, "started": ready}
+    statuses |= states
+    conditions: list[Json] = [{"type": "Ready", "status": str(ready), "lastTransitionTime": time(since)}]
+    if unschedulable is not None:
+        conditions.append(
+            {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": unschedulable,
+                "lastTransitionTime": time(since),
+            }
+        )
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "ns",
+            "uid": f"uid-{name}",
+            "creationTimestamp": time(60),
+            "annotations": {names.ANNOTATION_DEPLOYMENT: "qwen", names.ANNOTATION_REVISION: revision},
+        },
+        "spec": {} if unschedulable is not None else {"nodeName": "node-1"},
+        "status": {
+            "phase": "Running" if answer else "Pending",
+            "conditions": conditions,
+            "initContainerStatuses": [{"name": key, **statuses[key]} for key in ("payload", "warm")],
+            "containerStatuses": [
+                {"name": key, **value} for key, value in statuses.items() if key not in ("payload", "warm")
+            ],
+        },
+    }
+
+
+def deployment(of: Plan, *, ready: int = 0, updated: int | None = None, **annotations: str) -> Json:
+    """The Deployment of a plan as the API server has it, with so many ready replicas."""
+    body = copy.deepcopy(next(step.body for step in of.steps if step.body["kind"] == "Deployment"))
+    body["metadata"] |= {"uid": "uid-d", "resourceVersion": "5", "generation": 1}
+    body["metadata"]["annotations"] |= annotations
+    wanted = body["spec"]["replicas"]
+    body["status"] = {
+        "observedGeneration": 1,
+        "replicas": wanted,
+        "updatedReplicas": wanted if updated is None else updated,
+        "readyReplicas": ready,
+        "availableReplicas": ready,
+        "conditions": [{"type": "Available", "status": str(ready >= wanted and ready > 0)}],
+    }
+    return body

@@ -1,0 +1,134 @@
+"""The work queue, on a clock that only the test moves."""
+
+import asyncio
+
+import pytest
+
+from hipbmm_operator.queue import Backoff, Queue
+from hipbmm_operator.store import Key
+
+A, B, C = Key("ns", "a"), Key("ns", "b"), Key("ns", "c")
+
+
+class Clock:
+    """Time that stands still."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def queue(clock: Clock) -> Queue:
+    return Queue(Backoff(1.0, 60.0, lambda: 1.0), clock)
+
+
+async def taken(queue: Queue) -> Key | None:
+    """The next key if there is one now."""
+    task = asyncio.create_task(queue.get())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    if not task.done():
+        task.cancel()
+        return None
+    return task.result()
+
+
+async def test_a_key_is_there_once_however_often_it_was_asked_for(queue: Queue) -> None:
+    for key in (A, B, A, A):
+        queue.add(key)
+    assert [await taken(queue), await taken(queue), await taken(queue)] == [A, B, None]
+
+
+async def test_no_two_workers_have_the_same_key(queue: Queue) -> None:
+    queue.add(A)
+    assert await taken(queue) == A
+    queue.add(A)
+    assert await taken(queue) is None
+    queue.done(A)
+    assert await taken(queue) == A
+
+
+async def test_what_was_not_asked_again_does_not_come_again(queue: Queue) -> None:
+    queue.add(A)
+    assert await taken(queue) == A
+    queue.done(A)
+    assert await taken(queue) is None
+
+
+async def test_a_delayed_key_comes_when_it_is_due(queue: Queue, clock: Clock) -> None:
+    queue.add(A, 5.0)
+    assert await taken(queue) is None
+    clock.now += 4.9
+    assert await taken(queue) is None
+    clock.now += 0.2
+    assert await taken(queue) == A
+
+
+async def test_the_earliest_of_several_delays_counts(queue: Queue, clock: Clock) -> None:
+    queue.add(A, 50.0)
+    queue.add(A, 5.0)
+    queue.add(A, 20.0)
+    clock.now += 5.1
+    assert await taken(queue) == A
+    queue.done(A)
+    clock.now += 100
+    assert await taken(queue) is None
+
+
+async def test_an_immediate_ask_does_not_wait_for_a_delay(queue: Queue) -> None:
+    queue.add(A, 50.0)
+    queue.add(A)
+    assert await taken(queue) == A
+
+
+async def test_failures_back_off_exponentially_up_to_the_longest(queue: Queue) -> None:
+    assert [queue.retry(A) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    queue.forgive(A)
+    assert queue.retry(A) == 1
+
+
+async def test_retry_after_is_a_minimum(queue: Queue) -> None:
+    assert queue.retry(A, 7.0) == 8.0
+    assert Backoff(1.0, 60.0, lambda: 0.0).delay(3, 7.0) == 7.0
+    assert Backoff(1.0, 60.0, lambda: 0.0).delay(3, 1e9) == 60.0
+
+
+async def test_full_jitter_spreads_from_zero_to_the_ceiling() -> None:
+    assert Backoff(1.0, 60.0, lambda: 0.0).delay(4, None) == 0.0
+    assert Backoff(1.0, 60.0, lambda: 0.5).delay(4, None) == 4.0
+
+
+async def test_a_failing_key_does_not_hold_back_the_others(queue: Queue, clock: Clock) -> None:
+    queue.add(A)
+    assert await taken(queue) == A
+    queue.retry(A)
+    queue.done(A)
+    queue.add(B)
+    assert await taken(queue) == B
+    clock.now += 1.1
+    assert await taken(queue) == A
+
+
+async def test_depth_and_age_tell_what_waits(queue: Queue, clock: Clock) -> None:
+    queue.add(A)
+    clock.now += 3
+    queue.add(B)
+    assert (queue.depth(), queue.oldest()) == (2, 3.0)
+    await taken(queue)
+    await taken(queue)
+    assert (queue.depth(), queue.oldest()) == (0, 0.0)
+
+
+async def test_a_waiting_worker_is_woken(queue: Queue) -> None:
+    worker = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    queue.add(C)
+    assert await asyncio.wait_for(worker, 1) == C
