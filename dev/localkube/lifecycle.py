@@ -33,7 +33,7 @@ from localkube.paths import Layout
 from localkube.record import Record
 from localkube.supervisor import Spec
 
-_READY_SECONDS = 120.0
+_READY_SECONDS = 180.0
 
 
 @dataclass(frozen=True)

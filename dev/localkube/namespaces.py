@@ -15,16 +15,26 @@ from localkube.record import Record
 # On the mount points that we made. Of the namespace "trusted", which tmpfs has too; only root sees it.
 _MARK = "trusted.hipbmm-localkube"
 
+# sun_path of sockaddr_un, without the final NUL.
+_LONGEST_SOCKET = 107
+
 
 def prepare(layout: Layout) -> list[str]:
     """Directories and cgroup that must exist before the start. Returns the kernel settings that this kernel has."""
+    longest = f"{layout.containerd_socket}.ttrpc"
+    if len(longest) > _LONGEST_SOCKET:
+        raise LocalkubeError(f"{longest} is too long for a socket; set HIPBMM_LOCALKUBE_DIR to a shorter directory")
     for source in node.MOUNTS.values():
         if source is not None:
             (layout.root / source).mkdir(parents=True, exist_ok=True)
     for target in map(Path, node.MOUNTS):
         _make_mount_point(target)
-    for parent in cgroup_roots(Path("/proc/mounts").read_text(encoding="utf-8")):
-        (parent / node.cgroup_name(layout)).mkdir(exist_ok=True)
+    try:
+        for parent in cgroup_roots(Path("/proc/mounts").read_text(encoding="utf-8")):
+            enable_controllers(parent)
+            (parent / node.cgroup_name(layout)).mkdir(exist_ok=True)
+    except OSError as error:
+        raise LocalkubeError(f"cgroups cannot be made here, and without them no pod runs: {error}") from error
     return [name for name in node.KERNEL_SETTINGS if Path("/proc/sys", name).exists()]
 
 
@@ -66,6 +76,20 @@ def cgroup_roots(mounts: str) -> list[Path]:
     """Mount points of all cgroup hierarchies, of both versions (runc uses both where both are); from /proc/mounts."""
     fields = [line.split() for line in mounts.splitlines()]
     return [Path(field[1]) for field in fields if field[2] in {"cgroup", "cgroup2"}]
+
+
+def enable_controllers(root: Path) -> None:
+    """Hand the controllers of a cgroup v2 hierarchy down to its children: the kubelet refuses a cgroup without them.
+
+    systemd does so on demand only. In v1, and where v1 has the controllers, there is nothing to hand down.
+    """
+    offered = root / "cgroup.controllers"
+    if not offered.exists():
+        return
+    for controller in offered.read_text(encoding="ascii").split():
+        # One at a time: one that is in use elsewhere (cpu with real-time processes) must not keep out the others.
+        with contextlib.suppress(OSError):
+            (root / "cgroup.subtree_control").write_text(f"+{controller}", encoding="ascii")
 
 
 def _remove_cgroup(path: Path) -> None:

@@ -1,6 +1,11 @@
+import os
 from pathlib import Path
 
+import pytest
+
 from localkube import namespaces
+from localkube.errors import LocalkubeError
+from localkube.paths import Layout
 
 MOUNTS = """\
 /dev/vda / ext4 rw 0 0
@@ -23,3 +28,26 @@ def test_mount_points_of_every_mount_namespace_count(tmp_path: Path) -> None:
     (tmp_path / "3").mkdir()
     (tmp_path / "self").mkdir()
     assert namespaces.mount_points_in_use(tmp_path) == {"/a", "/var/lib/kubelet"}
+
+
+def test_each_controller_is_handed_down_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.controllers").write_text("cpuset cpu memory\n")
+    # A pipe keeps what is written apart, as the kernel's file does.
+    control = tmp_path / "cgroup.subtree_control"
+    os.mkfifo(control)
+    reader = os.open(control, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        namespaces.enable_controllers(tmp_path)
+        assert os.read(reader, 100) == b"+cpuset+cpu+memory"
+    finally:
+        os.close(reader)
+
+
+def test_a_first_version_hierarchy_is_left_alone(tmp_path: Path) -> None:
+    namespaces.enable_controllers(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_too_deep_for_a_socket_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(LocalkubeError, match="HIPBMM_LOCALKUBE_DIR"):
+        namespaces.prepare(Layout(tmp_path / ("d" * 100) / "x"))
