@@ -73,15 +73,12 @@ def parse(data: bytes, max_rows: int = MAX_ROWS) -> Parsed:
 
 def format_rows(rows: Iterable[Row]) -> bytes:
     """The file AITER would have written for `rows`, in the order given. ValueError when a key comes twice."""
-    lines = [gemm.HEADER]
-    seen = set()
-    for row in rows:
-        if row.key in seen:
-            raise ValueError(f"two rows for the key {row.key}")
-        seen.add(row.key)
-        lines.append(f"{row.key},{row.algo_index},{row.kernel_name}")
-    lines.append("")
-    return "\n".join(lines).encode("ascii")
+    rows = list(rows)
+    if len({row.key for row in rows}) != len(rows):
+        keys = [row.key for row in rows]
+        raise ValueError(f"two rows for the key {next(key for key in keys if keys.count(key) > 1)}")
+    lines = [f"{row[0]},{row[1]},{row[2]}" for row in rows]
+    return "\n".join((gemm.HEADER, *lines, "")).encode("ascii")
 
 
 def repaired(parsed: Parsed) -> bytes:
@@ -170,15 +167,16 @@ class _Reader:
         """Take one row, or say why the columns are none."""
         if len(columns) != len(gemm.COLUMNS):
             return rejection.count_reason(columns)
-        reason = rejection.row_reason(columns)
-        if reason is not None:
-            return reason
-        name = columns[-1]
+        key = ",".join(columns[: gemm.KEY_COLUMNS])
+        index, name = columns[-2:]
+        own = gemm.is_own(key)
+        if not (own and gemm.is_index(index) and gemm.is_name(name)):
+            reason = rejection.row_reason(columns)
+            if reason is not None:
+                return reason
         if not terminated and torn.is_cut(name, self._complete_names()):
             return f"no line end, and kernel_name {name[-24:]!r} is cut"
-        key = ",".join(columns[: gemm.KEY_COLUMNS])
-        rows = self._accepted if gemm.is_own(key) else self._foreign
-        self._keep(number, rows, Row(key, int(columns[-2]), name))
+        self._keep(number, self._accepted if own else self._foreign, Row(key, int(index), name))
         return None
 
     def _keep(self, number: int, rows: dict[str, Row], row: Row) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from typing import TYPE_CHECKING
 
@@ -36,12 +37,17 @@ def merge_command(argv: Sequence[str], stdout: IO[str], stderr: IO[str]) -> int:
     except commandline.UsageError as error:
         stderr.write(f"{error}\n")
         return commandline.USAGE
+    collecting = gc.isenabled()
+    gc.disable()  # a table is only built, never dropped: looking for cycles in it takes a fifth of the time
     try:
         answer = _merge(arguments)
     except OSError as error:
         return _failed(arguments, stdout, stderr, describe(error))
     except ValueError as error:
         return _failed(arguments, stdout, stderr, str(error))
+    finally:
+        if collecting:
+            gc.enable()
     if arguments.output == "json":
         commandline.write_json(stdout, answer)
     else:

@@ -72,7 +72,7 @@ def _fitting(named: Mapping[str, Shard], names: list[str], most: int = MAX_LINES
 
 def _filled(empty: Shard, table: tables.Table) -> Shard:
     if empty.kind == shards.ROWS:
-        rows = [row for key in sorted(table.rows, key=tables.file_order) for _, row in sorted(table.rows[key].items())]
+        rows = [row for key in sorted(table.rows, key=tables.file_order) for row in table.rows[key]]
         return empty._replace(rows=tuple(rows))
     vetoes = [Veto(key, index, reason) for (key, index), reason in sorted(table.vetoes.items())]
     return empty._replace(vetoes=tuple(vetoes))

@@ -10,6 +10,7 @@ the smaller sha256 of the row's line.
 from __future__ import annotations
 
 import hashlib
+from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel import gemm, shard, shardlines
@@ -22,16 +23,16 @@ _UNMEASURED = gemm.MAX_US * 2
 
 
 class Table(NamedTuple):
-    """`rows` maps a key to its rows, one per algo_index; `vetoes` maps (key, algo_index) to the veto's reason."""
+    """`rows` maps a key to its rows, one per algo_index in rising order; `vetoes` (key, algo_index) to a reason."""
 
-    rows: Mapping[str, Mapping[int, Row]]
+    rows: Mapping[str, tuple[Row, ...]]
     vetoes: Mapping[tuple[str, int], str]
 
     def best(self, key: str) -> Row | None:
         """The row to serve for `key`, or None when there is none that is not vetoed."""
         found: Row | None = None
-        for index, row in self.rows.get(key, {}).items():
-            if (key, index) not in self.vetoes and (found is None or better(row, found)):
+        for row in self.rows.get(key, ()):
+            if (found is None or better(row, found)) and (key, row.algo_index) not in self.vetoes:
                 found = row
         return found
 
@@ -45,8 +46,12 @@ class Table(NamedTuple):
 
     def winners(self) -> list[Row]:
         """The row to serve of every key that has one, in the order of a delivered file (`file_order`)."""
-        found = (self.best(key) for key in sorted(self.rows, key=file_order))
-        return [row for row in found if row is not None]
+        if self.vetoes:
+            found = [row for row in map(self.best, self.rows) if row is not None]
+        else:
+            found = [of_key[0] if len(of_key) == 1 else _first(of_key) for of_key in self.rows.values()]
+        found.sort(key=_row_order)
+        return found
 
 
 EMPTY = Table({}, {})
@@ -66,7 +71,7 @@ def better(left: Row, right: Row) -> bool:
 def merge(shards: Iterable[shard.Shard], token: str = "") -> Table:
     """The table of `shards`, which must all be of one key; with a retune `token` only of those published under it."""
     wanted = shard.token_digest(token)
-    rows: dict[str, dict[int, Row]] = {}
+    rows: dict[str, tuple[Row, ...]] = {}
     vetoes: dict[tuple[str, int], str] = {}
     for each in shards:
         if wanted not in (shard.ANY_TOKEN, each.token):
@@ -78,11 +83,11 @@ def merge(shards: Iterable[shard.Shard], token: str = "") -> Table:
 
 def union(tables: Iterable[Table]) -> Table:
     """The join of tables of one key."""
-    rows: dict[str, dict[int, Row]] = {}
+    rows: dict[str, tuple[Row, ...]] = {}
     vetoes: dict[tuple[str, int], str] = {}
     for each in tables:
-        for by_index in each.rows.values():
-            _join_rows(rows, by_index.values())
+        for of_key in each.rows.values():
+            _join_rows(rows, of_key)
         _join_vetoes(vetoes, (Veto(key, index, reason) for (key, index), reason in each.vetoes.items()))
     return Table(rows, vetoes)
 
@@ -132,19 +137,33 @@ def learned(
 
 def file_order(key: str) -> tuple[int, int, int, str]:
     """Where a key's line belongs in a delivered file: by M, then AITER's m (N), then k, then its text."""
-    m, n, k = gemm.problem_of(key)
-    return (m, n, k, key)
+    columns = key.split(",", 7)
+    return (int(columns[5]), int(columns[4]), int(columns[6]), key)
 
 
-def _join_rows(rows: dict[str, dict[int, Row]], more: Iterable[Row]) -> None:
+def _row_order(row: Row) -> tuple[int, int, int, str]:
+    return file_order(row.key)
+
+
+def _first(rows: Iterable[Row]) -> Row:
+    """The row that comes before all others."""
+    return reduce(lambda found, row: row if better(row, found) else found, rows)
+
+
+def _join_rows(rows: dict[str, tuple[Row, ...]], more: Iterable[Row]) -> None:
     for row in more:
-        by_index = rows.get(row[0])
-        if by_index is None:
-            rows[row[0]] = {row[1]: row}
-            continue
-        held = by_index.get(row[1])
-        if held is None or better(row, held):
-            by_index[row[1]] = row
+        alone = (row,)
+        held = rows.setdefault(row[0], alone)
+        if held is not alone and held != alone:
+            rows[row[0]] = _joined(held, row)
+
+
+def _joined(held: tuple[Row, ...], row: Row) -> tuple[Row, ...]:
+    """The rows of one key with one more: the better one of an index, in the order of indices."""
+    for at, other in enumerate(held):
+        if other.algo_index == row.algo_index:
+            return (*held[:at], row, *held[at + 1 :]) if better(row, other) else held
+    return tuple(sorted((*held, row), key=lambda each: each.algo_index))
 
 
 def _join_vetoes(vetoes: dict[tuple[str, int], str], more: Iterable[Veto]) -> None:

@@ -23,11 +23,11 @@ def text(row: Row) -> bytes:
 
 
 def damaged(rng: random.Random) -> bytes:
-    """A row in which some bytes were replaced, removed or inserted."""
+    """A row in which some bytes were replaced, removed or inserted; no "t" is put in front, which is how a torn row begins."""
     line = bytearray(text(rng.choice(strategies.PLAIN_ROWS)))
     for _ in range(rng.randrange(1, 4)):
         at = rng.randrange(len(line))
-        byte = rng.choice(b"0159,-+ \t\v\x00\"'Tet.\xff\xa0#")
+        byte = rng.choice(b"0159,-+ \t\v\x00\"'TeN.\xff\xa0#")
         action = rng.randrange(3)
         if action == 0:
             line.insert(at, byte)

@@ -46,22 +46,44 @@ def test_decoding_what_was_encoded_gives_the_same_shard(value: shard.Shard) -> N
     assert shard.decode(shard.encode(value)) == value
 
 
-def test_every_truncation_is_refused() -> None:
-    for length in range(len(DATA)):
-        with pytest.raises(shard.ShardError):
-            shard.decode(DATA[:length])
+LARGER = shard.encode(
+    SHARD._replace(
+        inputs=(shard.name_of(DATA), "pod.3.0.0123456789ab.csv"),
+        rows=tuple(row._replace(algo_index=at, tuned_us=at / 3) for at in range(1, 4) for row in ROWS),
+    )
+)
+FORBIDDING = shard.encode(SHARD._replace(kind=shard.VETOES, token=shard.token_digest("again"), rows=(), vetoes=VETOES))
+ALL = (DATA, LARGER, FORBIDDING)
 
 
-def test_every_single_bit_flip_is_refused() -> None:
-    flips = 0
-    for at in range(len(DATA)):
+def accepted(data: bytes) -> bool:
+    try:
+        shard.decode(data)
+    except shard.ShardError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("data", ALL, ids=["rows", "compaction", "vetoes"])
+def test_every_truncation_is_refused(data: bytes) -> None:
+    assert accepted(data)
+    assert [length for length in range(len(data)) if accepted(data[:length])] == []
+
+
+@pytest.mark.parametrize("data", ALL, ids=["rows", "compaction", "vetoes"])
+def test_every_single_bit_flip_is_refused(data: bytes) -> None:
+    survived = []
+    for at in range(len(data)):
         for bit in range(8):
-            flipped = bytearray(DATA)
+            flipped = bytearray(data)
             flipped[at] ^= 1 << bit
-            flips += 1
-            with pytest.raises(shard.ShardError):
-                shard.decode(bytes(flipped))
-    assert flips == len(DATA) * 8
+            if accepted(bytes(flipped)):
+                survived.append((at, bit))
+    assert survived == []
+
+
+def test_the_flips_above_are_at_least_20_000() -> None:
+    assert sum(len(data) * 8 for data in ALL) >= 20_000
 
 
 def test_zero_holes_are_refused() -> None:
