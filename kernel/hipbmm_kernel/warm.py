@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from hipbmm_kernel.table import Table
     from hipbmm_kernel.volume import Volume
 
-UNPLANNED_ROWS = 4096
-"""Rows served to a model whose plan is unknown: all that the stack has, up to what AITER scans in a millisecond."""
+LEARNED_ROWS = 2048
+"""Most rows served beyond the plan: AITER scans the file on every eager call, 0.4 ms for so many."""
 
 
 def warm_command(argv: list[str], env: Mapping[str, str], stderr: TextIO) -> int:
@@ -92,9 +92,10 @@ class Warm:
         self._progress.phase("Loading")
         loaded = self._load(identity)
         if planned.reason:
-            rows = self._all_rows(loaded, identity) if planned.reason != "KernelIncompatible" else ()
             verdict = conclusion.unplanned(planned.reason, planned.message)
-            return self._finished(verdict, identity, rows, planned)
+            # Without a plan every row of the stack may be of use; without the kernel none is.
+            rows = table.learned(loaded, (), identity.stack.fp8_column, None) if verdict.hipbmm else []
+            return self._finished(verdict, identity, tuple(rows[:LEARNED_ROWS]), planned)
         return self._tuned(identity, planned, loaded)
 
     def _unfit(self, identity: Identity) -> Verdict | None:
@@ -132,16 +133,6 @@ class Warm:
         if reading.errors:
             self._storage_error = reading.errors[0]
 
-    def _all_rows(self, loaded: Table, identity: Identity) -> tuple[gemm.Row, ...]:
-        """Every row that this stack has, for a model whose problems are not known."""
-        column = identity.stack.fp8_column
-        rows = []
-        for key in tuple(loaded.keys()):
-            row = loaded.best(key)
-            if row is not None and key == gemm.key_of(row.problem, column):
-                rows.append(row._replace(kernel_name=gemm.NO_NAME))
-        return tuple(rows[:UNPLANNED_ROWS])
-
     def _tuned(self, identity: Identity, planned: Planned, loaded: Table) -> Report:
         """The report of a plan with problems, after what is missing has been tuned."""
         problems, column = planned.plan.problems, identity.stack.fp8_column
@@ -170,8 +161,7 @@ class Warm:
             seconds=self._clock.monotonic() - self._began,
             first_failure=next((reason for reason in failures.values() if reason), ""),
         )
-        mismatch = facts.abort == "StackMismatch"
-        rows = () if mismatch else table.served(outcome.table, problems, column, planned.plan.tokens.eager)
+        rows = [] if facts.abort == "StackMismatch" else self._rows(planned, outcome.table, column)
         named = tuple((f"M={m} N={n} K={k}", reason) for (m, n, k), reason in failures.items() if reason)
         found = self._finished(conclusion.conclude(facts), identity, tuple(rows), planned)
         return found._replace(
@@ -185,6 +175,14 @@ class Warm:
             children=outcome.children,
             failures=named,
         )
+
+    @staticmethod
+    def _rows(planned: Planned, final: Table, column: str) -> list[gemm.Row]:
+        """The plan's rows, then what production taught about the plan's linears."""
+        plan = planned.plan
+        shapes = frozenset((each.linear.n, each.linear.k) for each in plan.linears if each.eligible)
+        rows = table.served(final, plan.problems, column, plan.tokens.eager)
+        return rows + table.learned(final, plan.problems, column, shapes)[:LEARNED_ROWS]
 
     def _tune(self, identity: Identity, planned: Planned, loaded: Table, wanted: list[Problem]) -> Outcome:
         """Tune what is missing; here, and only here, the tuner is imported."""

@@ -1,0 +1,78 @@
+"""One crash and what must hold after it: nothing that was acknowledged is lost, nothing that is there is wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from hipbmm_kernel import store, table
+from hipbmm_kernel.gemm import KEY_COLUMNS, Row
+from hipbmm_kernel.volume import Volume
+
+from . import killing
+from .faults import FakeClock
+
+ROOT = Path(__file__).resolve().parents[3]
+KILLED = -9
+WHENS = ("before", "half", "after")
+
+
+def run(root: Path, at: int, when: str) -> tuple[int, list[str]]:
+    """The tuner and harvester in `root`, killed at one call: exit status and what it said."""
+    done = subprocess.run(
+        [sys.executable, str(Path(killing.__file__)), str(root), str(at), when],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "kernel")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode in (0, KILLED), done.stderr
+    return done.returncode, done.stdout.splitlines()
+
+
+def calls(root: Path) -> int:
+    """How many write-type calls an undisturbed run makes."""
+    status, said = run(root, 0, "before")
+    assert status == 0
+    return int(said[-1].split()[1])
+
+
+def truth(*rows: Row) -> dict[str, int]:
+    return {row.key: row.algo_index for row in rows}
+
+
+def stored(root: Path) -> dict[str, int]:
+    """What the store says, read with a sound volume."""
+    reader = store.Reader(Volume(), FakeClock(), killing.STACK.key, 1.0)
+    merged = table.merge(reader.shards(str(root / "store")))
+    return {row.key: row.algo_index for row in merged.winners()}
+
+
+def served(root: Path) -> dict[str, int]:
+    """The served file as AITER reads it: 20 fields, the first line of a key wins; nothing else is checked."""
+    path = Path(killing.pod_settings(root).served_file)
+    found: dict[str, int] = {}
+    for line in path.read_text().split("\n") if path.exists() else []:
+        fields = line.split(",")
+        if len(fields) == KEY_COLUMNS + 2 and fields[0] == "true":
+            found.setdefault(",".join(fields[:KEY_COLUMNS]), int(fields[KEY_COLUMNS]))
+    return found
+
+
+def check(root: Path, at: int, when: str) -> None:
+    """Crash once, look, then run again undisturbed: the same table as without the crash."""
+    status, said = run(root, at, when)
+    everything = truth(*killing.TUNED, *killing.LEARNED)
+    found = stored(root)
+    assert found.items() <= everything.items(), "a wrong row is in the store"
+    assert served(root).items() <= everything.items(), "a wrong row is served"
+    acked = max((int(line.split()[1]) for line in said if line.startswith("acked")), default=0)
+    assert truth(*killing.TUNED[:acked]).items() <= found.items(), "an acknowledged row is lost"
+    if "harvested" in said:
+        assert found == everything
+    assert status == KILLED or at > 0
+    again, _ = run(root, 0, "before")
+    assert again == 0
+    assert stored(root) == everything, "the run after the crash did not complete the table"
+    assert served(root) == everything

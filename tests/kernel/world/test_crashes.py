@@ -1,0 +1,17 @@
+"""A sample of the crashes that tests/soak runs in full."""
+
+from pathlib import Path
+
+import pytest
+
+from . import crashes
+
+SAMPLES = 18
+
+
+@pytest.mark.timeout(180)
+def test_a_sample_of_crashes_loses_nothing(tmp_path: Path) -> None:
+    count = crashes.calls(tmp_path / "undisturbed")
+    step = max(1, count // SAMPLES)
+    for number, at in enumerate(range(1, count + 1, step)):
+        crashes.check(tmp_path / str(at), at, crashes.WHENS[number % len(crashes.WHENS)])
