@@ -3,3 +3,7 @@
 A check asks one question, in a child process of its own where the answer may end the process, and comes to a verdict
 by a pure function of what was seen. `catalogue` lists them, `command` runs them, `report` writes what came out.
 """
+
+from hipbmm_kernel.acceptance.command import acceptance_command
+
+__all__ = ["acceptance_command"]

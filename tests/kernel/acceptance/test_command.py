@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hipbmm_kernel.acceptance import catalogue
+from hipbmm_kernel.acceptance import catalogue, supervision
 from hipbmm_kernel.acceptance.catalogue import CHECKS, Check, chosen
 from hipbmm_kernel.acceptance.command import UsageError, acceptance_command, parse_problems, run_checks
 from hipbmm_kernel.acceptance.context import Context
@@ -158,3 +158,9 @@ def test_a_report_that_cannot_be_written_is_a_failure(tmp_path: Path, monkeypatc
     assert status == 1
     assert "| a | pass |" in stdout
     assert "the report cannot be written" in stderr
+
+
+def test_the_program_knows_the_command(tmp_path: Path) -> None:
+    end = supervision.run_program(["acceptance", "--list"], tmp_path, {}, 30.0)
+    assert end.well, end
+    assert [line.partition(":")[0] for line in end.stdout.splitlines()] == NAMES
