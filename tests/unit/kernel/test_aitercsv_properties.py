@@ -23,7 +23,7 @@ def text(row: Row) -> bytes:
 
 
 def damaged(rng: random.Random) -> bytes:
-    """A row in which some bytes were replaced, removed or inserted; no "t" is put in front, which is how a torn row begins."""
+    """A row with some bytes replaced, removed or inserted; never a "t" in front, since so begins a torn row."""
     line = bytearray(text(rng.choice(strategies.PLAIN_ROWS)))
     for _ in range(rng.randrange(1, 4)):
         at = rng.randrange(len(line))
