@@ -26,15 +26,17 @@ _NESTED_REPEAT = re.compile(r"[*+}]\??\)[*+{]")
 class NameList:
     """Names and patterns of one list of a checkpoint, ready to be asked many times."""
 
-    __slots__ = ("_names", "_patterns")
+    __slots__ = ("_globs", "_names", "_patterns")
 
-    def __init__(self, field: str, entries: Iterable[str]) -> None:
+    def __init__(self, field: str, entries: Iterable[str], *, globs: bool = False) -> None:
+        """`globs` says that `*` in an entry means any text, as in vLLM's lists for online quantisation."""
         texts = list(dict.fromkeys(entries))
+        self._globs = [text for text in texts if globs and "*" in text and not text.startswith(REGEX)]
         self._names = frozenset(text for text in texts if not text.startswith(REGEX))
         self._patterns = [_compile(field, text[len(REGEX) :]) for text in texts if text.startswith(REGEX)]
 
     def __bool__(self) -> bool:
-        return bool(self._names or self._patterns)
+        return bool(self._names or self._patterns or self._globs)
 
     def spells(self, spellings: Sequence[str]) -> bool:
         """Whether one of the spellings is in the list literally."""
@@ -43,9 +45,25 @@ class NameList:
     def names(self, spellings: Sequence[str]) -> bool:
         """Whether a module with these spellings of its full name is in the list."""
         return any(
-            spelling in self._names or any(pattern.match(spelling) for pattern in self._patterns)
+            spelling in self._names
+            or any(pattern.match(spelling) for pattern in self._patterns)
+            or any(glob(spelling, text) for text in self._globs)
             for spelling in spellings
         )
+
+
+def glob(name: str, pattern: str) -> bool:
+    """Whether a shell pattern whose only sign is `*` means the whole name, in linear time."""
+    first, *middle, last = pattern.split("*")
+    if not name.startswith(first) or not name.endswith(last) or len(name) < len(first) + len(last):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for text in middle:
+        found = name.find(text, at, end)
+        if found < 0:
+            return False
+        at = found + len(text)
+    return True
 
 
 def _compile(field: str, text: str) -> re.Pattern[str]:

@@ -28,7 +28,6 @@ MAX_TENSOR_PARALLEL = 1024
 _PREFIXES = ("model.",)
 _NESTED_PREFIXES = ("language_model.model.", "model.language_model.", "language_model.", "model.")
 _TOWER_PREFIXES = ("", "model.")
-_NO_KERNEL = f"has no HIPBMM kernel, which came with {version.FIRST_WITH_KERNEL}"
 
 
 class Options(NamedTuple):
@@ -129,7 +128,7 @@ def _of_model(whole: Fields, options: Options) -> Plan:
     dtype = _dtype(whole, text, flags.dtype)
     grouped: dict[PlannedLinear, int] = {}
     for module in family.modules(model):
-        planned = _planned(module, found, dtype, nested=text is not whole, vllm=options.vllm)
+        planned = _planned(module, found, dtype, _no_kernel(options), nested=text is not whole)
         grouped[planned] = grouped.get(planned, 0) + 1
     linears = tuple(each._replace(linear=each.linear._replace(copies=count)) for each, count in grouped.items())
     left_out = (*family.left_out, ("lm_head and embeddings", "not linear layers of vLLM"))
@@ -137,7 +136,15 @@ def _of_model(whole: Fields, options: Options) -> Plan:
     return Plan(name, CONFIG, linears, left_out=left_out, warnings=warnings, quantisation=found.label)
 
 
-def _planned(module: Module, found: Quantisation, dtype: str, *, nested: bool, vllm: Version) -> PlannedLinear:
+def _no_kernel(options: Options) -> str:
+    """Why this server has no HIPBMM kernel to choose at all; "" when it has."""
+    if options.vllm < version.FIRST_WITH_KERNEL:
+        return f"vLLM {options.vllm} has no HIPBMM kernel, which came with {version.FIRST_WITH_KERNEL}"
+    backend = options.flags.linear_backend
+    return "" if backend == "auto" else f"--linear-backend {backend} leaves the HIPBMM kernel out: use auto"
+
+
+def _planned(module: Module, found: Quantisation, dtype: str, no_kernel: str, *, nested: bool) -> PlannedLinear:
     """One module with its eligibility, in the words of vLLM's `can_implement` where that decides."""
     n, k = module.n, module.k
     linear = Linear(n, k, module.bias, module.name)
@@ -146,8 +153,7 @@ def _planned(module: Module, found: Quantisation, dtype: str, *, nested: bool, v
     prefixes = _NESTED_PREFIXES if nested else _PREFIXES
     scheme = found.scheme(module, _TOWER_PREFIXES if module.path.startswith(TOWER) else prefixes)
     reason = scheme.reason or eligibility.can_implement(n, k, dtype, scheme.per_token, scheme.per_channel) or ""
-    if vllm < version.FIRST_WITH_KERNEL:
-        reason = reason or f"vLLM {vllm} {_NO_KERNEL}"
+    reason = reason or no_kernel
     if reason:
         return PlannedLinear(linear, reason)
     fatal = eligibility.shuffle_reason(n, k) or ""

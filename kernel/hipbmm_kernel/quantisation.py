@@ -111,7 +111,7 @@ _OTHER_METHODS = {
 
 def _online(flags: ServerFlags, version: Version) -> Quantisation:
     method = flags.quantization.lower().replace("_", "-")
-    ignored = NameList("--quantization-config.ignore", flags.ignore)
+    ignored = NameList("--quantization-config.ignore", flags.ignore, globs=True)
     if not method:
         return Uniform("none", Scheme(reason=_PLAIN))
     if method != "fp8-per-channel":

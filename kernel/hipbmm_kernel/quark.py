@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel import version as versions
-from hipbmm_kernel.ignorelist import NameList
+from hipbmm_kernel.ignorelist import NameList, glob
 from hipbmm_kernel.quantisation import Quantisation, Scheme, listed, part_names
 
 if TYPE_CHECKING:
@@ -69,15 +69,4 @@ def _scheme(config: Fields, version: Version) -> Scheme:
 
 def _matches(name: str, pattern: str) -> bool:
     """A shell pattern with `*`; without one vLLM asks whether the name is part of the pattern."""
-    if "*" not in pattern:
-        return name in pattern
-    first, *middle, last = pattern.split("*")
-    if not name.startswith(first) or not name.endswith(last) or len(name) < len(first) + len(last):
-        return False
-    at, end = len(first), len(name) - len(last)
-    for text in middle:
-        found = name.find(text, at, end)
-        if found < 0:
-            return False
-        at = found + len(text)
-    return True
+    return glob(name, pattern) if "*" in pattern else name in pattern

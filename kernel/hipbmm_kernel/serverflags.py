@@ -41,6 +41,7 @@ class ServerFlags(NamedTuple):
     quantization: str = ""
     ignore: tuple[str, ...] = ()
     dtype: str = "auto"
+    linear_backend: str = "auto"
     unread: tuple[str, ...] = ()
 
     @classmethod
@@ -70,6 +71,7 @@ _TEXTS = {
     "quantization": "quantization",
     "q": "quantization",
     "dtype": "dtype",
+    "linear-backend": "linear_backend",
     "spec-model": "spec_model",
 }
 _SWITCHES = {"enforce-eager": "enforce_eager", "enable-expert-parallel": "expert_parallel", "ep": "expert_parallel"}
@@ -203,6 +205,7 @@ class _Reader:
             quantization=_text(values.get("quantization")),
             ignore=_texts(online.get("ignore")),
             dtype=_text(values.get("dtype")) or "auto",
+            linear_backend=_text(values.get("linear_backend")) or "auto",
             unread=tuple(self._unread),
         )
 

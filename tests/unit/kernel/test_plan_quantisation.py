@@ -117,6 +117,30 @@ def test_a_vllm_without_the_kernel_plans_nothing_and_says_so() -> None:
     assert len(found.tokens.planned) == 51
 
 
+def test_a_linear_backend_without_the_kernel_is_named() -> None:
+    found = build("qwen3-32b", flags=ServerFlags(linear_backend="aiter"))
+
+    assert "--linear-backend aiter leaves the HIPBMM kernel out" in found.message
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left_out"),
+    [
+        ("*o_proj", {"o_proj"}),
+        ("model.layers.*.mlp.*", {"gate_up_proj", "down_proj"}),
+        ("model.layers.*.self_attn", set()),
+        ("*self_attn*qkv*", set()),
+        ("model.layers.0*", set()),
+        ("re:.*o_proj", {"o_proj"}),
+    ],
+)
+def test_online_ignore_lists_take_shell_patterns(pattern: str, left_out: set[str]) -> None:
+    found = build("qwen3-32b", None, flags=ONLINE._replace(ignore=(pattern,)))
+    everywhere = {each.linear.name for each in found.linears} - {e.linear.name for e in found.linears if e.eligible}
+
+    assert everywhere == left_out
+
+
 @pytest.mark.parametrize(
     ("fields", "flag", "eligible"),
     [

@@ -57,6 +57,7 @@ CASES: dict[str, ServerFlags] = {
     "--spec-tokens 4 --spec-model x": NONE._replace(speculative_tokens=4, draft_model=True),
     "--performance-mode interactivity": NONE._replace(performance_mode="interactivity"),
     "--quantization fp8_per_channel --dtype half": NONE._replace(quantization="fp8_per_channel", dtype="half"),
+    "--linear-backend aiter": NONE._replace(linear_backend="aiter"),
     "-q fp8_per_channel": NONE._replace(quantization="fp8_per_channel"),
     '--quantization-config {"ignore":["re:.*o_proj"]}': NONE._replace(ignore=("re:.*o_proj",)),
     "--max-num-seqs": NONE._replace(unread=("--max-num-seqs",)),
