@@ -44,7 +44,10 @@ def connect(record: Record, layout: Layout, pid: int) -> None:
     for command in node.host_commands(record.networks, node.host_interface(layout), pid):
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode != 0:
-            raise LocalkubeError(f"{' '.join(command)}: {result.stderr.strip()}")
+            raise LocalkubeError(
+                f"{' '.join(command)}: {result.stderr.strip()}. If another network has come to use "
+                f"{record.block}: `localkube down --name {record.name}` and `up` choose a free one"
+            )
 
 
 def disconnect(layout: Layout) -> None:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from localkube.errors import LocalkubeError
 from localkube.supervisor import COMPONENT_VARIABLE, INSTANCE_VARIABLE
 
 SUPERVISOR = "supervisor"
@@ -54,12 +55,18 @@ def choose_supervisor(marked: list[Process]) -> int | None:
 
 
 def stop(root: Path, *, politely: bool, seconds: float = 40.0) -> None:
-    """Kill everything; `politely` asks the supervisor to stop it first."""
-    pid = supervisor(root) if politely else None
+    """Kill everything; `politely` asks the supervisor to stop it first.
+
+    The supervisor alone is killed at first: all else dies with it, and its parent `unshare` stays to collect it.
+    """
+    pid = supervisor(root)
     if pid is not None:
-        _signal(pid, signal.SIGTERM)
-        _wait_gone(root, seconds)
+        _signal(pid, signal.SIGTERM if politely else signal.SIGKILL)
+        _wait_gone(root, seconds if politely else 10.0)
+    deadline = time.monotonic() + seconds
     while left := of_instance(root):
+        if time.monotonic() > deadline:
+            raise LocalkubeError(f"processes {[process.pid for process in left]} of {root.name} do not die")
         for process in left:
             _signal(process.pid, signal.SIGKILL)
         _wait_gone(root, 5.0)

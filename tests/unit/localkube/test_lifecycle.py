@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localkube import cli, lifecycle, machine, packages, readiness, record
+from localkube import cli, launcher, lifecycle, machine, packages, readiness, record
 from localkube.api import Api, ApiError, Object
 from localkube.console import Console
 from localkube.errors import LocalkubeError
@@ -95,6 +95,17 @@ def test_missing_packages_are_named_where_they_cannot_be_installed(monkeypatch: 
     monkeypatch.setattr(packages, "is_root", lambda: False)
     with pytest.raises(LocalkubeError, match="pkg-a pkg-b"):
         packages.ensure(needed, quiet())
+
+
+def test_components_get_no_proxy_and_no_secret_of_the_shell(layout: Layout) -> None:
+    env = {"PATH": "/bin", "HOME": "/h", "HTTPS_PROXY": "http://proxy.invalid", "TOKEN": "x", "KUBECONFIG": "/k"}
+    assert set(launcher.environment(layout, env)) == {
+        "PATH",
+        "HOME",
+        "PYTHONPATH",
+        "HIPBMM_LOCALKUBE_INSTANCE",
+        "HIPBMM_LOCALKUBE_COMPONENT",
+    }
 
 
 class FakeApi(Api):
