@@ -3,9 +3,9 @@
 import random
 
 import pytest
+from tests.kernel.world import killing
 
 from hipbmm_kernel import shard
-from tests.kernel.world import killing
 
 HOLES = 20_000
 LEAST_FLIPS = 20_000

@@ -9,6 +9,7 @@ is what a crash in the middle of a write leaves. Lines on stdout: `acked N`: the
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from hipbmm_kernel import aitercsv, serve, settings
@@ -18,6 +19,7 @@ from hipbmm_kernel.gemm import FNUZ, Problem, Row, key_of
 from hipbmm_kernel.harvest.harvester import Harvester
 from hipbmm_kernel.origin import WARM, head
 from hipbmm_kernel.publish import Publisher
+from hipbmm_kernel.shard import Shard
 from hipbmm_kernel.stack import Stack
 from hipbmm_kernel.volume import Volume
 
@@ -34,8 +36,8 @@ STACK = Stack(
     fp8="e4m3fnuz",
     rocm="7.2.1",
 )
-TUNED = tuple(Row(key_of(Problem(m, 256, 512), FNUZ), 4711 + m, f"Cijk_{m}_{'x' * 300}") for m in range(1, 25))
-LEARNED = tuple(Row(key_of(Problem(m, 512, 256), FNUZ), 9000 + m, f"Cijk_{m}_{'y' * 300}") for m in range(1, 9))
+TUNED = tuple(Row(key_of(Problem(m, 256, 512), FNUZ), 4711 + m, f"Cijk_{m}_{'x' * 300}") for m in range(1, 33))
+LEARNED = tuple(Row(key_of(Problem(m, 512, 256), FNUZ), 9000 + m, f"Cijk_{m}_{'y' * 300}") for m in range(1, 15))
 BATCH = 8
 
 
@@ -120,13 +122,18 @@ def tune(volume: Volume, made: settings.Settings) -> None:
     publisher = Publisher(volume, Clock(), made.store, STACK)
     for first in range(0, len(TUNED), BATCH):
         shard = head(made, STACK, WARM)._replace(rows=TUNED[first : first + BATCH])
-        publisher.publish(lambda seq, shard=shard: shard._replace(seq=seq), 5.0)
+        publisher.publish(numbered(shard), 5.0)
         tell(f"acked {first + BATCH}")
     if not {row.key for row in TUNED} <= in_table(made):
         # Only once: what a server has learned since is in this file alone, and init containers do not run again.
         serve.write(volume, made.served_file, [row._replace(kernel_name="-") for row in TUNED])
     document = '{"stackDocument": ' + STACK.canonical().decode() + "}"
     volumes.replace_file(volume, made.report_file, document.encode())
+
+
+def numbered(shard: Shard) -> Callable[[int], Shard]:
+    """What a publisher builds of `shard`."""
+    return lambda seq: shard._replace(seq=seq)
 
 
 def serve_and_harvest(volume: Volume, made: settings.Settings) -> None:

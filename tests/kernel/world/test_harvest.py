@@ -54,7 +54,7 @@ def stored(pod: Pod, stack: Stack) -> set[tuple[str, int]]:
     reader = store.Reader(Volume(), FakeClock(), stack.key, 1.0)
     merged = table.merge(reader.shards(str(pod.store)))
     assert reader.reading.refused_count == 0
-    return {(key, index) for key, by_index in merged.rows.items() for index in by_index}
+    return {(row.key, row.algo_index) for row in merged.winners()}
 
 
 def pairs(*learned: Row) -> set[tuple[str, int]]:
