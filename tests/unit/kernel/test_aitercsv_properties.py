@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.kernel import aiter_reader, strategies
@@ -14,6 +15,9 @@ from hipbmm_kernel import aitercsv
 
 if TYPE_CHECKING:
     from hipbmm_kernel.gemm import Row
+
+pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+
 
 MANY = settings(max_examples=1000, deadline=None)
 

@@ -12,6 +12,9 @@ from tests.unit.kernel.strategies import KEY
 from hipbmm_kernel import archive, shard
 from hipbmm_kernel.archive import Entry, Member
 
+pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+
+
 SHARD = Member(KEY, "pod.0.1.0123456789ab.csv")
 STACK = Member(KEY, "")
 WHOLE = {SHARD: Entry(100, "a" * 64), STACK: Entry(300, "b" * 64)}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.kernel import strategies
 from tests.unit.kernel.strategies import KEY
 
 from hipbmm_kernel import compaction, shard, table
+
+pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+
 
 named_shards = st.lists(strategies.shards, max_size=5).map(
     lambda found: {shard.name_of(shard.encode(each)): each for each in found}

@@ -13,6 +13,8 @@ from hipbmm_kernel import modelconfig, plan
 from hipbmm_kernel.modelconfig import ConfigInvalid
 from hipbmm_kernel.plan import Options
 
+pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+
 
 def refused(data: bytes) -> ConfigInvalid:
     with pytest.raises(ConfigInvalid) as caught:

@@ -12,6 +12,9 @@ from tests.unit.kernel.configs import encoded
 from hipbmm_kernel import plan, tokens
 from hipbmm_kernel.serverflags import ServerFlags
 
+pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+
+
 NONE = ServerFlags()
 CASES: dict[str, ServerFlags] = {
     "Qwen/Qwen3-32B --port 8000": NONE,

@@ -13,6 +13,9 @@ from tests.unit.kernel.strategies import KEY
 from hipbmm_kernel import gemm, shard, shardlines
 from hipbmm_kernel.gemm import Problem, Row, Veto
 
+pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+
+
 ROWS = tuple(
     Row(gemm.key_of(Problem(m, 10240, 5120)), 4000 + m, f"Cijk_Alik_WG16_4_{m}", 12.5 + m, None, verified=m > 1)
     for m in (1, 2, 4)

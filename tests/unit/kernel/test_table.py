@@ -11,6 +11,9 @@ from tests.unit.kernel.strategies import KEY
 from hipbmm_kernel import aitercsv, gemm, shard, table
 from hipbmm_kernel.gemm import Problem, Row, Veto
 
+pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+
+
 MANY = settings(max_examples=1000, deadline=None)
 PROBLEM = Problem(1, 10240, 5120)
 ROW_KEY = gemm.key_of(PROBLEM)
