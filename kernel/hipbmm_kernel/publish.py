@@ -49,12 +49,13 @@ class PublishError(OSError):
 class Publisher:
     """Publishes shards of one key into one store. Numbers count up over its life and are never used twice."""
 
-    def __init__(self, volume: Volume, clock: Clock, root: str, stack: Stack) -> None:
+    def __init__(self, volume: Volume, clock: Clock, root: str, stack: Stack | str) -> None:
+        """`stack` may be a key alone where the stack itself is not known; then no stack.json is written."""
         self._volume = volume
         self._clock = clock
-        self._stack = stack
+        self._description = None if isinstance(stack, str) else stack.canonical() + b"\n"
         self._root = root
-        self._directory = f"{root}/v1/{stack.key}"
+        self._directory = f"{root}/v1/{stack if isinstance(stack, str) else stack.key}"
         self._seq = 0
 
     def publish(self, build: Callable[[int], Shard], seconds: float) -> Published:
@@ -82,10 +83,16 @@ class Publisher:
             pause = min(pause * 2, MAX_PAUSE)
 
     def _attempt(self, data: bytes) -> str:
+        self.prepare()
+        self.describe()
+        return self.put(shards.name_of(data), data)
+
+    def put(self, name: str, data: bytes) -> str:
+        """Write one shard under its own name, once, and read it back; the name. OSError when any call failed.
+
+        The directories must be there (`prepare`).
+        """
         directory = f"{self._directory}/shards"
-        self._make_directories()
-        self._describe_stack()
-        name = shards.name_of(data)
         path = f"{directory}/{name}"
         try:
             self._write(path, data)
@@ -100,7 +107,7 @@ class Publisher:
         self._sync_directory(directory)
         return name
 
-    def _make_directories(self) -> None:
+    def prepare(self) -> None:
         """Make what is missing inside the store. The store itself is a mount: if it is missing, so is the volume."""
         for path in (f"{self._root}/v1", self._directory, f"{self._directory}/shards"):
             with contextlib.suppress(FileExistsError):
@@ -139,9 +146,11 @@ class Publisher:
             with contextlib.suppress(OSError):  # nothing was written through this descriptor
                 self._volume.close(fd)
 
-    def _describe_stack(self) -> None:
-        """Leave stack.json beside the shards, for people and for `export`; nothing depends on it."""
-        data = self._stack.canonical() + b"\n"
+    def describe(self) -> None:
+        """Leave stack.json beside the shards, for people and `export`; nothing depends on it, so nothing is raised."""
+        data = self._description
+        if data is None:
+            return
         path = f"{self._directory}/stack.json"
         try:
             if volumes.read_file(self._volume, path, 2 * len(data)) == data:

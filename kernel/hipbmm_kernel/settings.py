@@ -60,8 +60,8 @@ DEFAULTS: dict[str, str] = {
 MAX_TEXT = 262_144
 """Bytes of one variable: what the kernel accepts as one environment string is twice that."""
 MAX_LIST = 4096
-MAX_WORD = 253
-"""As long as a Kubernetes name may be."""
+MAX_WORD = 100
+"""Of a pod's uid, which goes into the names of shards."""
 MAX_DIGITS = 18
 MAX_SECONDS = 10_000_000.0
 MAX_TOKENS = 1 << 20
@@ -160,7 +160,7 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         problem_seconds=_seconds(env, "HIPBMM_PROBLEM_SECONDS", 0.05),
         verify=_flag(env, "HIPBMM_VERIFY"),
         search=_choice(env, "HIPBMM_SEARCH", (ONLINE, EXHAUSTIVE)),
-        retune_token=_word(env, "HIPBMM_RETUNE_TOKEN"),
+        retune_token=_text(env, "HIPBMM_RETUNE_TOKEN", home),
         pod_uid=_word(env, "HIPBMM_POD_UID"),
         pod_name=_text(env, "HIPBMM_POD_NAME", home),
         node_name=_text(env, "HIPBMM_NODE_NAME", home),
@@ -193,9 +193,10 @@ def _path(env: Mapping[str, str], name: str, home: str) -> str:
 
 
 def _word(env: Mapping[str, str], name: str) -> str:
-    """A text that goes into a shard's header and file name, hence letters, digits, '.', '_' and '-' only."""
+    """A text that goes into a shard, hence letters, digits, '.', '_' and '-' only, the first a letter or digit."""
     value = _text(env, name, "")
-    if len(value) > MAX_WORD or not all(c.isascii() and (c.isalnum() or c in "._-") for c in value):
+    plain = all(c.isascii() and (c.isalnum() or c in "._-") for c in value)
+    if not plain or value[:1] in (".", "_", "-") or len(value) > MAX_WORD:
         raise SettingsError(f"{name} may hold at most {MAX_WORD} letters, digits, '.', '_' and '-', not {value[:60]!r}")
     return value
 

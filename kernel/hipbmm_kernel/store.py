@@ -73,9 +73,17 @@ class Reader:
     def shards(self, store: str, mirrors: Iterable[str] = ()) -> Iterator[Shard]:
         """Every valid shard of the key, one at a time, so that a large store is merged without holding it."""
         for root in (store, *mirrors):
-            found = self._find(root)
-            if found is not None:
-                yield from self._directory(*found, mirror=root != store)
+            for _, shard in self._of(root, mirror=root != store):
+                yield shard
+
+    def named(self, store: str) -> Iterator[tuple[str, Shard]]:
+        """Every valid shard of a writable store with its file name."""
+        return self._of(store, mirror=False)
+
+    def _of(self, root: str, mirror: bool) -> Iterator[tuple[str, Shard]]:
+        found = self._find(root)
+        if found is not None:
+            yield from self._directory(*found, mirror=mirror)
 
     def _find(self, root: str) -> tuple[str, list[str]] | None:
         """The directory of `root` that holds this key's shards, with its names; None when it has none."""
@@ -90,7 +98,7 @@ class Reader:
             return directory, names
         return None
 
-    def _directory(self, directory: str, names: list[str], mirror: bool) -> Iterator[Shard]:
+    def _directory(self, directory: str, names: list[str], mirror: bool) -> Iterator[tuple[str, Shard]]:
         candidates = sorted(name for name in names if shards.parse_name(name.removesuffix(GZIP) if mirror else name))
         for name in candidates[MAX_NAMES:]:
             self.reading.refuse(name, f"more than {MAX_NAMES} files")
@@ -104,7 +112,7 @@ class Reader:
             shard = self._decoded(name, _unzipped(data, limit) if name.endswith(GZIP) else data)
             if shard is not None:
                 self.reading.shards += 1
-                yield shard
+                yield name, shard
 
     def _decoded(self, name: str, data: bytes) -> Shard | None:
         try:
