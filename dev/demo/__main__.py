@@ -25,7 +25,7 @@ def story(cluster: Cluster) -> None:
         say(f"  node {node['metadata']['name']}: amd.com/gpu {node['status']['allocatable']['amd.com/gpu']}")
     step("helm install hipbmm-operator, into a namespace that enforces the restricted pod security standard")
     install.operator(cluster)
-    install.namespace(cluster.kubectl, WORKSPACE)
+    install.fresh_namespace(cluster.kubectl, WORKSPACE)
     step("kubectl apply -f examples/qwen3-32b.yaml   (2 replicas)")
     name = install.example(cluster, kubectl)
     resource = view.watch(kubectl, name, checks.settled, 900)

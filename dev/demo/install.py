@@ -26,6 +26,12 @@ def namespace(kubectl: Kubectl, name: str, labels: dict[str, str] | None = None)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels or {}}})
 
 
+def fresh_namespace(kubectl: Kubectl, name: str) -> None:
+    """An empty namespace: what an earlier run left in it, its claim too, goes first."""
+    kubectl.run("delete", "namespace", name, "--ignore-not-found", "--wait=true", timeout=300)
+    namespace(kubectl, name)
+
+
 def simulated_gpus(cluster: Cluster) -> Json:
     """Run the simulator's device plugin and labeller; the node once it has 8 allocatable GPUs and its labels."""
     manifest = (ROOT / "dev" / "simulator" / "deploy" / "node.yaml").read_text()
@@ -68,19 +74,15 @@ def example(cluster: Cluster, kubectl: Kubectl) -> str:
     for document in documents:
         if document["kind"] == "HipbmmDeployment":
             document["spec"]["image"] = cluster.serving_image
+            if cluster.simulated:
+                _allow_a_slow_gpu(document["spec"])
             name = str(document["metadata"]["name"])
         document["metadata"].pop("namespace", None)
     kubectl.apply(yaml.safe_dump_all(documents))
     return name
 
 
-def remove_all(cluster: Cluster, workspace: str) -> None:
-    """Leave the cluster as it was before: our release, our namespaces, what the retained claim kept."""
-    kubectl = cluster.kubectl
-    subprocess.run(
-        [cluster.helm, "uninstall", "hipbmm-operator", "--kubeconfig", kubectl.kubeconfig, "-n", SYSTEM, "--wait"],
-        capture_output=True,
-        check=False,
-        env=environment(),
-    )
-    kubectl.attempt("delete", "namespace", workspace, SYSTEM, "--ignore-not-found", timeout=180)
+def _allow_a_slow_gpu(spec: Json) -> None:
+    """A simulated GPU multiplies on the CPU: seconds, not microseconds, and minutes on a busy machine."""
+    environment_of_server = spec.setdefault("server", {}).setdefault("env", [])
+    environment_of_server.append({"name": "HIPBMM_PROBLEM_SECONDS", "value": "600"})
