@@ -22,12 +22,14 @@ def library(stand_in: Callable[[str], ModuleType]) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def device(stand_in: Callable[[str], ModuleType]) -> Make:
-    return stand_in("aiter_simulator.gpu").SimulatedGpu
+    made: Make = stand_in("aiter_simulator.gpu").SimulatedGpu
+    return made
 
 
 @pytest.fixture(scope="module")
 def gemm(stand_in: Callable[[str], ModuleType]) -> Make:
-    return stand_in("aiter_simulator.problem").Gemm
+    made: Make = stand_in("aiter_simulator.problem").Gemm
+    return made
 
 
 @pytest.fixture(scope="module")

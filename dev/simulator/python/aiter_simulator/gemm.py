@@ -33,7 +33,7 @@ _EXTENSION = _Extension()
 
 def create_extension() -> None:
     """Create the handle and a workspace of 256 MiB; a second call leaks another."""
-    MEMORY.allocate(runtime.current_gpu(), _WORKSPACE, 1382)
+    MEMORY.reserve(runtime.current_gpu(), _WORKSPACE, 1382)
     _EXTENSION.handles += 1
 
 

@@ -24,6 +24,11 @@ class DeviceMemory:
         fixed = settings.text("FREE_MIB")
         return int(settings.number("FREE_MIB", 0) * MIB) if fixed else max(0, device.vram - self._held)
 
+    def reserve(self, device: SimulatedGpu, size: int, line: int) -> None:
+        """Like :meth:`allocate` for what lasts; ``HIPBMM_SIM_FREE_MIB`` says what is free after it."""
+        if not settings.text("FREE_MIB"):
+            self.allocate(device, size, line)
+
     def allocate(self, device: SimulatedGpu, size: int, line: int) -> None:
         """Call hipMalloc under CHECK_HIP_ERROR: exit(1) when it does not fit."""
         if size > self.free(device):

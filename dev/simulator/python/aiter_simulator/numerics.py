@@ -59,7 +59,7 @@ class ByteLru:
 
 
 def _size(tensor: torch.Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
+    return int(tensor.numel() * tensor.element_size())
 
 
 _BUDGET = int(settings.number("CACHE_MIB", 1024)) << 20
