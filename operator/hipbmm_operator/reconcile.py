@@ -70,8 +70,10 @@ class Reconciler:
             return Outcome()
         try:
             return await self._bring(key, resource)
-        except errors.NotFoundError:
-            # The resource is gone, and the event that says so was lost or is late.
+        except (errors.NotFoundError, errors.ConflictError):
+            # Either something else, to be tried again, or the resource is gone and the event was lost or is late.
+            if await self._exists(resource):
+                raise
             self._store.remove(kinds.DEPLOYMENTS_OF_OURS, *key, resource.owner.uid)
             self._forget(key)
             return Outcome()
@@ -163,11 +165,17 @@ class Reconciler:
 
     async def _verify(self, resource: Resource) -> None:
         """Something is about to be made for a resource seen long ago: it must still exist. Raises NotFoundError."""
+        if not await self._exists(resource):
+            raise errors.NotFoundError(404, "NotFound", f"{names.KIND} {resource.owner.name} has been deleted")
+
+    async def _exists(self, resource: Resource) -> bool:
         owner = resource.owner
-        live = await self._kube.get(kinds.DEPLOYMENTS_OF_OURS, owner.namespace, owner.name)
+        try:
+            live = await self._kube.get(kinds.DEPLOYMENTS_OF_OURS, owner.namespace, owner.name)
+        except errors.NotFoundError:
+            return False
         metadata = live.get("metadata") or {}
-        if metadata.get("uid") != owner.uid or metadata.get("deletionTimestamp"):
-            raise errors.NotFoundError(404, "NotFound", f"{names.KIND} {owner.name} has been deleted")
+        return bool(metadata.get("uid") == owner.uid and not metadata.get("deletionTimestamp"))
 
     def _forget(self, key: Key) -> None:
         uid = self._known.pop(key, None)

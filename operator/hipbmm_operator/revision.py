@@ -93,7 +93,7 @@ def choose(resource: Resource, rendered: Json, revisions: Sequence[Revision], li
     wanted = content(resource)
     candidate = _named(resource.owner, rendered, wanted, revisions)
     known = max((r for r in revisions if wanted in r.contents), key=lambda r: r.number, default=None)
-    current = known or _recovered(live, wanted, revisions) or candidate
+    current = known or _recovered(live, wanted, candidate, revisions) or candidate
     same = next((r for r in revisions if r.name == current.name), None)
     if same is not None and wanted not in same.contents:
         current = replace(same, contents=(*same.contents, wanted)[-_MAX_CONTENTS:])
@@ -119,11 +119,12 @@ def _marked(template: Json, name: str) -> Json:
     return {**template, "metadata": {**metadata, "annotations": annotations}}
 
 
-def _recovered(live: Json | None, wanted: str, revisions: Sequence[Revision]) -> Revision | None:
+def _recovered(live: Json | None, wanted: str, candidate: Revision, revisions: Sequence[Revision]) -> Revision | None:
+    """The lost revision of the Deployment, unless this operator renders the very same."""
     annotations = ((live or {}).get("metadata") or {}).get("annotations") or {}
     template = ((live or {}).get("spec") or {}).get("template")
     name = annotations.get(names.ANNOTATION_REVISION)
-    if annotations.get(names.ANNOTATION_CONTENT) != wanted or not name or not template:
+    if annotations.get(names.ANNOTATION_CONTENT) != wanted or not template or name in (None, candidate.name):
         return None
     number = max((revision.number for revision in revisions), default=0) + 1
     metadata = {key: value for key, value in template.get("metadata", {}).items() if key in ("labels", "annotations")}

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from hipbmm_operator import errors, events, kinds, metrics
+from hipbmm_operator import events, kinds, metrics
 from hipbmm_operator.intent import digest
 from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Kube
@@ -37,7 +37,7 @@ class Scribe:
         self._stored: dict[str, tuple[str, str]] = {}
 
     async def write(self, resource: Resource, status: Json) -> bool:
-        """Write the status if it differs; whether it did. Raises ApiError; NotFoundError when the resource is gone."""
+        """Write the status if it differs; whether it did. Raises ApiError, ConflictError when the uid is another."""
         before = resource.raw_status
         patch = merge_patch(before, status)
         owner = resource.owner
@@ -46,10 +46,7 @@ class Scribe:
             return False
         # The uid is a precondition: a new resource of the same name never gets the status of an old one.
         body = {"metadata": {"uid": owner.uid}, "status": patch}
-        try:
-            answer = await self._kube.merge(kinds.DEPLOYMENTS_OF_OURS, owner.namespace, owner.name, body, "status")
-        except errors.ConflictError as error:
-            raise errors.NotFoundError(404, "NotFound", error.message) from error
+        answer = await self._kube.merge(kinds.DEPLOYMENTS_OF_OURS, owner.namespace, owner.name, body, "status")
         stored = answer.get("status") or {}
         self._stored[owner.uid] = (digest(status), digest(stored))
         self._saw(kinds.DEPLOYMENTS_OF_OURS, answer)

@@ -105,6 +105,8 @@ class Watches:
 
     async def _forever(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        # kopf leaves tasks behind whose errors nobody asks for; the one that ended it is raised and told.
+        self._loop.set_exception_handler(lambda _, context: LOG.debug("Left behind by kopf: %s", context))
         pauses = iter(Backoffs())
         while not self._stop.is_set():
             started = time.monotonic()

@@ -1,0 +1,58 @@
+"""The final state of a namespace without what differs between two equal runs: the oracle of fault tests."""
+
+import copy
+from typing import Any
+
+from tests.cluster.api import Api
+
+from hipbmm_operator import kinds
+
+Json = dict[str, Any]
+
+KINDS = (
+    kinds.DEPLOYMENTS_OF_OURS,
+    kinds.DEPLOYMENT,
+    kinds.SERVICE,
+    kinds.CLAIM,
+    kinds.CONTROLLER_REVISION,
+    kinds.BUDGET,
+)
+_METADATA = ("labels", "annotations")
+_NODES = {"hardware"}
+
+
+def of(api: Api, namespace: str) -> Json:
+    """Kind and name -> what is the same in every run."""
+    found: Json = {}
+    for kind in KINDS:
+        for body in api.items(kind, namespace):
+            found[f"{kind.kind}/{body['metadata']['name']}"] = _essence(kind, body)
+    return found
+
+
+def _essence(kind: kinds.Kind, body: Json) -> Json:
+    metadata = body["metadata"]
+    kept: Json = {key: metadata.get(key) for key in _METADATA}
+    kept["owners"] = [reference["name"] for reference in metadata.get("ownerReferences", [])]
+    spec = copy.deepcopy(body.get("spec") or body.get("data") or {})
+    for assigned in ("clusterIP", "clusterIPs", "volumeName"):
+        spec.pop(assigned, None)
+    for port in spec.get("ports", []):
+        port.pop("nodePort", None)
+    # The hash of an intent covers the owner's uid, and a kube-controller's number of a rollout counts its detours.
+    noisy = ("hipbmm.io/intent", "deployment.kubernetes.io/revision", "pv.kubernetes.io", "volume.")
+    annotations = kept["annotations"] or {}
+    kept["annotations"] = {key: text for key, text in annotations.items() if not key.startswith(noisy)}
+    kept["spec"] = spec
+    if kind == kinds.DEPLOYMENTS_OF_OURS:
+        kept["status"] = _status(body.get("status") or {})
+    return kept
+
+
+def _status(status: Json) -> Json:
+    kept = {key: value for key, value in status.items() if key not in _NODES}
+    kept["conditions"] = [
+        {key: entry[key] for key in ("type", "status", "reason", "observedGeneration")}
+        for entry in status.get("conditions", [])
+    ]
+    return kept
