@@ -8,14 +8,14 @@ versions), rows of one storage are multiplied together, and equal rows once.
 import ctypes
 import hashlib
 import zlib
-from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 import torch
-from torch.multiprocessing.reductions import StorageWeakRef
 
 from aiter_simulator import settings
+from aiter_simulator.lru import ByteLru, size_of
+from aiter_simulator.results import Original
 
 _SAMPLE = 1024
 _SHARED_ROWS = 1024
@@ -23,49 +23,10 @@ _CHUNK = 4096
 _ROWS = 512  # of the result at once: a prefill's fp32 result would be gigabytes
 
 
-class ByteLru:
-    """A mapping that forgets its oldest entries beyond a budget in bytes, and those whose operands are gone.
-
-    Operands are held weakly: an address in a key means the same memory only as long as its storage lives.
-    """
-
-    def __init__(self, budget: int) -> None:
-        self._budget = budget
-        self._entries: OrderedDict[Hashable, tuple[torch.Tensor, tuple[StorageWeakRef, ...]]] = OrderedDict()
-        self._used = 0
-
-    def get(self, key: Hashable) -> torch.Tensor | None:
-        """The tensor under this key, now the youngest."""
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        if any(operand.expired() for operand in entry[1]):
-            self._remove(key)
-            return None
-        self._entries.move_to_end(key)
-        return entry[0]
-
-    def put(self, key: Hashable, value: torch.Tensor, operands: Iterable[torch.Tensor]) -> None:
-        """Keep ``value``, unless it is larger than half of the budget."""
-        if _size(value) * 2 > self._budget:
-            return
-        self._entries[key] = (value, tuple(StorageWeakRef(operand.untyped_storage()) for operand in operands))
-        self._used += _size(value)
-        while self._used > self._budget:
-            self._remove(next(iter(self._entries)))
-
-    def _remove(self, key: Hashable) -> None:
-        self._used -= _size(self._entries.pop(key)[0])
-
-
-def _size(tensor: torch.Tensor) -> int:
-    return int(tensor.numel() * tensor.element_size())
-
-
 _BUDGET = int(settings.number("CACHE_MIB", 1024)) << 20
-_PRODUCTS = ByteLru(_BUDGET // 2)
-_WIDENED = ByteLru(_BUDGET // 2)
-_FINISHED = ByteLru(_BUDGET // 16)
+_PRODUCTS: ByteLru[torch.Tensor] = ByteLru(_BUDGET // 2)
+_WIDENED: ByteLru[torch.Tensor] = ByteLru(_BUDGET // 4)
+_FINISHED: ByteLru[Original] = ByteLru(_BUDGET // 4)
 
 
 def swizzle(weight: torch.Tensor, pack: int) -> torch.Tensor:
@@ -136,12 +97,14 @@ def finish(raw: torch.Tensor, epilogue: Epilogue) -> torch.Tensor:
     """
     operands = epilogue.operands()
     places = tuple((_identity(tensor), tensor.storage_offset(), tuple(tensor.shape)) for tensor in (raw, *operands))
-    key = ("finished", places, raw.stride(), epilogue.form())
+    key = (places, raw.stride(), epilogue.form())
     found = _FINISHED.get(key)
     if found is None:
-        found = _finish_equal_rows(raw, epilogue) if _equal_rows(raw, epilogue) else _finish(raw, epilogue)
-        _FINISHED.put(key, found, (raw, *operands))
-    return found.clone(memory_format=torch.contiguous_format)
+        with torch.inference_mode(mode=False), torch.no_grad():
+            finished = _finish_equal_rows(raw, epilogue) if _equal_rows(raw, epilogue) else _finish(raw, epilogue)
+        found = Original(finished)
+        _FINISHED.put(key, found, found.size, (raw, *operands))
+    return found.copy()
 
 
 def _equal_rows(raw: torch.Tensor, epilogue: Epilogue) -> bool:
@@ -189,8 +152,10 @@ def _product(
 ) -> torch.Tensor:
     found = _PRODUCTS.get(key)
     if found is None:
-        found = _multiply(tokens, weight, swizzled=swizzled)
-        _PRODUCTS.put(key, found, operands)
+        # A tensor made in inference mode would have no version to know it by.
+        with torch.inference_mode(mode=False), torch.no_grad():
+            found = _multiply(tokens, weight, swizzled=swizzled)
+        _PRODUCTS.put(key, found, size_of(found), operands)
     return found
 
 
@@ -213,7 +178,7 @@ def _widen(part: torch.Tensor, *, swizzled: bool) -> torch.Tensor:
             integers = part.contiguous().view(torch.uint8 if size == 1 else torch.int16)
             plain = unswizzle(integers, 16 // size).view(part.dtype)
         found = plain.to(torch.float32)
-        _WIDENED.put(key, found, (part,))
+        _WIDENED.put(key, found, size_of(found), (part,))
     return found
 
 
