@@ -38,7 +38,16 @@ LINT = (
 
 QUICK = (*LINT, Stage("unit", _pytest(_TEST, "tests/unit", "tests/golden")))
 
-GENERATE = (Stage("crds", (_TEST, "-m", "hipbmm_operator.crdgen", "--write")),)
+_CHART_COPIES = ("test_crds.py", "test_rbac.py", "test_readme.py", "test_golden.py")
+GENERATE = (
+    Stage("crds", (_TEST, "-m", "hipbmm_operator.crdgen", "--write")),
+    Stage(
+        "chart",
+        _pytest(_TEST, *(f"tests/chart/{name}" for name in _CHART_COPIES)),
+        ("tools",),
+        (("HIPBMM_UPDATE_GOLDEN", "1"),),
+    ),
+)
 
 
 def full() -> tuple[Stage, ...]:
