@@ -61,11 +61,11 @@ class Abort(Exception):  # noqa: N818 - not an error of the program: the phase c
 
 
 class Handlers(NamedTuple):
-    """What the phase wants to know. `outcome` returns True to have the task tried again; it may raise Abort."""
+    """What the phase wants to know. `outcome` returns a task to be done after the others; it may raise Abort."""
 
     hello: Callable[[Mapping[str, object]], None]
     ready: Callable[[Mapping[str, object]], None]
-    outcome: Callable[[Outcome], bool]
+    outcome: Callable[[Outcome], Task | None]
     event: Callable[[Task, Mapping[str, object]], None]
     tick: Callable[[], None]
 
@@ -126,6 +126,11 @@ class Crew:
             self._expire()
             self._handlers.tick()
         return self._abandon()
+
+    @property
+    def retired(self) -> bool:
+        """Whether every GPU has given up."""
+        return all(failures >= MAX_STRIKES for failures in self._failures.values())
 
     def _busy(self) -> list[Worker]:
         return [each for each in self._workers if each.state == worker.BUSY]
@@ -199,8 +204,9 @@ class Crew:
             self._judge(Outcome(task, kind, reason, message, each, self._strikes.get(task.subject, 0)))
 
     def _judge(self, outcome: Outcome) -> None:
-        if self._handlers.outcome(outcome):
-            self._queue.append(outcome.task)
+        again = self._handlers.outcome(outcome)
+        if again is not None:
+            self._queue.append(again)
 
     def _expire(self) -> None:
         now = self._clock.monotonic()
@@ -233,10 +239,10 @@ class Crew:
         for each in self._busy():
             task = each.task
             self._end(each)
-            if isinstance(task, Task) and self._handlers.outcome(
-                Outcome(task, UNFINISHED, "time is up", {}, each, self._strikes.get(task.subject, 0))
-            ):
-                left.append(task)
+            if isinstance(task, Task):
+                strikes = self._strikes.get(task.subject, 0)
+                again = self._handlers.outcome(Outcome(task, UNFINISHED, "time is up", {}, each, strikes))
+                left += [] if again is None else [again]
             each.discard()
         self._queue.clear()
         return left

@@ -10,10 +10,13 @@ from hipbmm_kernel import cost, shard, table
 from hipbmm_kernel.origin import WARM, head
 from hipbmm_kernel.outbox import Outbox
 from hipbmm_kernel.publish import Publisher
+from hipbmm_kernel.settings import EXHAUSTIVE
 from hipbmm_kernel.surroundings import Outcome, Surroundings
+from hipbmm_kernel.tune import neighbours
 from hipbmm_kernel.tune.bench import Bench, Budget, Findings, Job
 from hipbmm_kernel.tune.crew import Abort
 from hipbmm_kernel.tune.gpus import visible_gpus
+from hipbmm_kernel.tune.search import SearchPhase
 from hipbmm_kernel.tune.tuning import TuningPhase
 from hipbmm_kernel.tune.verification import VerificationPhase
 
@@ -44,11 +47,11 @@ def tune_missing(around: Surroundings, plan: Plan, loaded: Table, wanted: Sequen
         around.progress,
         around.log,
     )
-    missing = set(wanted)
-    unverified = _unverified(bench, [problem for problem in plan.problems if problem not in missing], loaded)
+    restored = _restored(bench, plan.problems, loaded)
+    unverified = [problem for problem, row in restored.items() if not row.verified]
     findings = Findings()
     abort = _phases(
-        bench, findings, _jobs(plan, wanted, stack.product), _jobs(plan, unverified, stack.product), unverified
+        bench, findings, _jobs(plan, wanted, stack.product), _jobs(plan, unverified, stack.product), restored
     )
     around.progress.phase("Publishing")
     unpublished = outbox.close(STOPPED_STORE_SECONDS if around.stop.requested else STORE_SECONDS)
@@ -73,13 +76,19 @@ def tune_missing(around: Surroundings, plan: Plan, loaded: Table, wanted: Sequen
 def _phases(
     bench: Bench, findings: Findings, jobs: Sequence[Job], others: Sequence[Job], restored: Mapping[Problem, Row]
 ) -> Abort | None:
-    """Tune `jobs`, then verify their rows and the `restored` ones of `others`; what ended it early, if anything."""
+    """Tune `jobs`, then verify their rows and the restored ones of `others`; what ended it early, if anything."""
     budget = Budget(bench.clock, bench.settings.budget_seconds)
     try:
         TuningPhase(bench, budget, findings).run(jobs)
-        if bench.settings.verify and not bench.stop.requested:
+        if bench.settings.search == EXHAUSTIVE and _may_go_on(bench, budget):
+            bench.progress.phase("Tuning")
+            faster = SearchPhase(bench, budget, findings).run(jobs)
+            findings.rows.update(faster)
+            bench.publish(*faster.values())
+        if bench.settings.verify and _may_go_on(bench, budget):
             rows = {**{row.key: row for row in restored.values()}, **findings.rows}
             VerificationPhase(bench, budget, findings).run([*jobs, *others], rows)
+            _substitute(bench, budget, findings, jobs, restored)
     except Abort as abort:
         return abort
     finally:
@@ -87,10 +96,33 @@ def _phases(
     return None
 
 
-def _unverified(bench: Bench, problems: Iterable[Problem], loaded: Table) -> dict[Problem, Row]:
-    """Restored rows that a harvest brought: since children run anyway, they are verified as well."""
+def _may_go_on(bench: Bench, budget: Budget) -> bool:
+    return not bench.stop.requested and budget.left() > 0
+
+
+def _substitute(
+    bench: Bench, budget: Budget, findings: Findings, jobs: Sequence[Job], restored: Mapping[Problem, Row]
+) -> None:
+    """Find rows for problems that cannot be tuned among the kernels of their neighbours."""
+    known = [*findings.rows.values(), *restored.values()]
+    vetoed = {(veto.key, veto.algo_index): veto for veto in findings.vetoes}
+    wanted = [job for job in jobs if job.problem in findings.failed or job.problem in findings.skipped]
+    offered = {job: neighbours.candidates(job.problem, bench.key(job.problem), known, vetoed) for job in wanted}
+    for turn in range(neighbours.MOST):
+        left = [job for job in wanted if bench.key(job.problem) not in findings.rows and len(offered[job]) > turn]
+        if not left or not _may_go_on(bench, budget):
+            return
+        rows = {bench.key(job.problem): offered[job][turn] for job in left}
+        VerificationPhase(bench, budget, findings).run(left, rows)
+        for job in left:
+            if bench.key(job.problem) in findings.rows:
+                bench.log(f"{job.problem} is served by index {rows[bench.key(job.problem)].algo_index} of a neighbour")
+
+
+def _restored(bench: Bench, problems: Iterable[Problem], loaded: Table) -> dict[Problem, Row]:
+    """The plan's rows that the store had. Those that a harvest brought are verified too, since children run anyway."""
     rows = {problem: loaded.best(bench.key(problem)) for problem in problems}
-    return {problem: row for problem, row in rows.items() if row is not None and not row.verified}
+    return {problem: row for problem, row in rows.items() if row is not None}
 
 
 def _jobs(plan: Plan, problems: Iterable[Problem], product: str | None) -> list[Job]:

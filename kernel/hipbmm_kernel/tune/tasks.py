@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 RESERVE = 192 << 20
 """Bytes left free beside AITER's buffers: at 128 MiB it skips tuning and lookup, and allocations are rounded up."""
 CACHED_LINEARS = 8
+FIRST_LAUNCHES = 3
+WORTH_A_SECOND_LOOK = 1.15
 
 
 class Tasks:
@@ -99,21 +101,27 @@ class Tasks:
         expected = operands.expected(problem.m)
         skip = set(_list(command, "skip"))
         deadline = time.monotonic() + float(str(command["seconds"]))
-        watch = self._watch()
+        best = float("inf")
         found = [index for index in self._candidates(operands, problem.m) if index > 0 and index not in skip]
-        launches, tried = 3, 0
+        tried = 0
         for index in found:
             if time.monotonic() > deadline:
                 break
             report({"event": protocol.CANDIDATE, "id": command["id"], "index": index, "us": None})
             verdict = self._try(functools.partial(self._check, operands, problem.m, index, expected))
-            call = functools.partial(self._call, operands, problem.m, index)
-            us = watch.time(call, launches) if verdict is None else None
-            if us is not None:
-                launches = watch.launches_for(us)
+            us = None
+            if verdict is None:
+                us = self._quick_time(functools.partial(self._call, operands, problem.m, index), best)
+                best = min(best, us)
             tried += 1
             report({"event": protocol.CANDIDATE, "id": command["id"], "index": index, "us": us, "reason": verdict})
         return {"listed": len(found), "tried": tried}
+
+    def _quick_time(self, call: Callable[[], object], best: float) -> float:
+        """Microseconds of a call; exactly only when a first look says that it may become the best."""
+        watch = self._watch()
+        us = watch.time(call, FIRST_LAUNCHES)
+        return us if us > best * WORTH_A_SECOND_LOOK else watch.time(call, watch.launches_for(us))
 
     def _candidates(self, operands: Operands, m: int) -> list[int]:
         """hipb_findallsols: it does not ask for the swizzle order, so its list may hold indices with wrong results."""

@@ -53,18 +53,17 @@ class TuningPhase:
                 )
                 if self._refusal is not None:
                     raise Abort("NoSolution", self._refusal)
-                self._check_alive(online, bool(left))
+                self._check_alive(online, left)
                 bench.progress.phase("Tuning")
                 left = online.run(self._tasks(jobs), lambda: self._budget.deadline(share))
                 self._findings.unfinished = len(left)
-                if not self._findings.rows:
-                    self._check_alive(online, bool(left) and self._budget.left() > 0)
+                self._check_alive(online, left)
             finally:
                 self._findings.children += online.started
 
-    def _check_alive(self, online: Crew, unfinished: bool) -> None:
-        """Abort when work is left although neither time was up nor a stop was asked for: every GPU has given up."""
-        if unfinished and not self._bench.stop.requested and self._budget.left() > 0:
+    def _check_alive(self, online: Crew, left: list[Task]) -> None:
+        """Abort when work is left because every GPU has given up."""
+        if left and online.retired and not self._bench.stop.requested:
             failure = online.last_failure
             raise Abort("NoGpu" if failure.error == "NoGpuError" else "TunerFailed", failure.reason)
 
@@ -80,7 +79,7 @@ class TuningPhase:
         self._bench.attest_library(message)
         self._budget.start()
 
-    def _outcome(self, outcome: Outcome) -> bool:
+    def _outcome(self, outcome: Outcome) -> Task | None:
         if outcome.task.subject == protocol.PROBE:
             return self._probed(outcome)
         job = outcome.task.subject
@@ -91,7 +90,7 @@ class TuningPhase:
         if row is not None:
             # Also when the child died right after AITER wrote it: the row is whole, and it is verified later.
             self._take(row)
-            return False
+            return None
         return self._without_row(job, outcome, tail)
 
     def _take(self, row: Row) -> None:
@@ -99,39 +98,39 @@ class TuningPhase:
         self._bench.publish(row)
         self._bench.progress.tuned()
 
-    def _without_row(self, job: Job, outcome: Outcome, tail: CsvTail) -> bool:
+    def _without_row(self, job: Job, outcome: Outcome, tail: CsvTail) -> Task | None:
         """What a problem without a row means: skipped, once more, or given up."""
         if outcome.kind == crew.UNFINISHED:
-            return True
+            return outcome.task
         if outcome.kind == crew.SKIPPED:
             self._findings.skipped[job.problem] = outcome.reason
             self._bench.progress.failed()
-            return False
+            return None
         reason = outcome.reason or (tail.rejected[-1] if tail.rejected else "AITER recorded no row")
         self._tries[job] = tries = self._tries.get(job, 0) + 1
         self._bench.log(f"tuning {_name(job)}: {outcome.kind}: {reason} (try {tries} of {MAX_TRIES})")
         if tries < MAX_TRIES:
-            return True
+            return outcome.task
         self._findings.failed[job.problem] = f"{outcome.kind}: {reason}"
         self._bench.progress.failed()
         if outcome.kind in (crew.KILLED, crew.HUNG):
             veto = Veto(self._bench.key(job.problem), WHOLE_PROBLEM, told(f"{outcome.kind}: {reason}"))
             self._findings.vetoes.append(veto)
             self._bench.publish(veto)
-        return False
+        return None
 
-    def _probed(self, outcome: Outcome) -> bool:
+    def _probed(self, outcome: Outcome) -> Task | None:
         """A probe that ends its child twice is as good as an answer: old AITER has no check for missing solutions."""
         if outcome.kind == crew.UNFINISHED:
-            return True
+            return outcome.task
         if outcome.kind == crew.DONE:
             reason = outcome.message.get("reason")
             self._refusal = None if reason is None else str(reason)
-            return False
+            return None
         if outcome.strikes < crew.MAX_STRIKES and outcome.kind in (crew.KILLED, crew.HUNG):
-            return True
+            return outcome.task
         self._refusal = f"the probe {outcome.kind}: {outcome.reason}"
-        return False
+        return None
 
 
 def command(kind: str, number: int, job: Job, rows: int) -> dict[str, object]:

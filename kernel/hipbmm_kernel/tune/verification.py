@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
+from hipbmm_kernel import table
 from hipbmm_kernel.gemm import Problem, Row, Veto, is_time
 from hipbmm_kernel.tune import crew, protocol
 from hipbmm_kernel.tune.bench import Bench, Budget, Findings, Job, told
@@ -53,25 +54,25 @@ class VerificationPhase:
         self._bench.attest_library(message)
         self._budget.start()
 
-    def _outcome(self, outcome: Outcome) -> bool:
+    def _outcome(self, outcome: Outcome) -> Task | None:
         subject = outcome.task.subject
         if not isinstance(subject, tuple):
             raise TypeError(f"not a problem and its row: {subject!r}")
         problem, row = subject
         if outcome.kind == crew.UNFINISHED:
-            return True
+            return outcome.task
         if outcome.kind == crew.DONE:
             self._judge(problem, row, outcome.message)
-            return False
+            return None
         if outcome.kind in (crew.KILLED, crew.HUNG) and outcome.strikes >= crew.MAX_STRIKES:
             self._veto(problem, row, f"{outcome.kind}: {outcome.reason}")
-            return False
+            return None
         if outcome.kind in (crew.KILLED, crew.HUNG):
-            return True
+            return outcome.task
         self._bench.log(f"verifying {problem}: {outcome.kind}: {outcome.reason}")
         if outcome.kind == crew.FAILED:
             self._veto(problem, row, outcome.reason)
-        return False
+        return None
 
     def _judge(self, problem: Problem, row: Row, message: Mapping[str, object]) -> None:
         if message.get("correct") is not True:
@@ -82,17 +83,25 @@ class VerificationPhase:
             self._findings.spread.append((max(tuned) - min(tuned)) / statistics.median(tuned))
         if message.get("defaultWrong"):
             self._bench.log(f"{problem}: the heuristic's own choice is wrong: {message['defaultWrong']}")
-        verified = row._replace(tuned_us=_median(tuned), default_us=_median(default), verified=True)
-        self._findings.rows[row.key] = verified
+        self._keep(row._replace(tuned_us=_median(tuned), default_us=_median(default), verified=True))
+
+    def _keep(self, verified: Row) -> None:
+        """A right row is news for the store in any case, and the row of its problem unless a better one is known."""
         self._bench.publish(verified)
+        held = self._findings.rows.get(verified.key)
+        if held is None or held.algo_index == verified.algo_index or table.better(verified, held):
+            self._findings.rows[verified.key] = verified
 
     def _veto(self, problem: Problem, row: Row, reason: str) -> None:
         self._bench.log(f"{problem}: index {row.algo_index} is vetoed: {reason}")
         veto = Veto(row.key, row.algo_index, told(reason))
         self._findings.vetoes.append(veto)
-        self._findings.failed[problem] = f"vetoed: {reason}"
-        self._findings.rows.pop(row.key, None)
         self._bench.publish(veto)
+        held = self._findings.rows.get(row.key)
+        if held is not None and held.algo_index == row.algo_index:
+            del self._findings.rows[row.key]
+        if row.key not in self._findings.rows:
+            self._findings.failed[problem] = f"vetoed: {reason}"
 
 
 def _times(value: object) -> list[float]:

@@ -37,7 +37,7 @@ STACK = Stack(
     rocm="7.2.1",
 )
 TUNED = tuple(Row(key_of(Problem(m, 256, 512), FNUZ), 4711 + m, f"Cijk_{m}_{'x' * 300}") for m in range(1, 33))
-LEARNED = tuple(Row(key_of(Problem(m, 512, 256), FNUZ), 9000 + m, f"Cijk_{m}_{'y' * 300}") for m in range(1, 15))
+LEARNED = tuple(Row(key_of(Problem(m, 512, 256), FNUZ), 9000 + m, f"Cijk_{m}_{'y' * 300}") for m in range(1, 25))
 BATCH = 8
 
 

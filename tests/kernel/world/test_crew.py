@@ -80,7 +80,7 @@ class Scene:
         gpus: tuple[str, ...] = ("0",),
         seconds: float = 30.0,
         deadline: float = 40.0,
-        on_outcome: Callable[[Outcome], bool] | None = None,
+        on_outcome: Callable[[Outcome], Task | None] | None = None,
     ) -> list[Task]:
         (self.root / "state").mkdir(exist_ok=True)
         program = SCRIPT.format(task=textwrap.indent(textwrap.dedent(task), " " * 8).strip(), start=start)
@@ -101,9 +101,10 @@ class Scene:
             found.setdefault(outcome.task.subject, []).append(outcome.kind)
         return found
 
-    def _retry(self, outcome: Outcome) -> bool:
+    def _retry(self, outcome: Outcome) -> Task | None:
         self.outcomes.append(outcome)
-        return outcome.kind in (crew.KILLED, crew.HUNG) and outcome.strikes < crew.MAX_STRIKES
+        died = outcome.kind in (crew.KILLED, crew.HUNG)
+        return outcome.task if died and outcome.strikes < crew.MAX_STRIKES else None
 
     def _nothing(self, _message: Mapping[str, object]) -> None:
         return None
@@ -205,10 +206,10 @@ def test_when_time_is_up_the_rest_is_handed_back_and_nobody_is_left(scene: Scene
 def test_a_stop_is_obeyed_at_once(scene: Scene) -> None:
     began = time.monotonic()
 
-    def stop_at_first(outcome: Outcome) -> bool:
+    def stop_at_first(outcome: Outcome) -> Task:
         scene.outcomes.append(outcome)
         os.kill(os.getpid(), signal.SIGTERM)
-        return True
+        return outcome.task
 
     left = scene.run(["a", "b"], task="if do == 'b': time.sleep(1000)", on_outcome=stop_at_first)
     assert time.monotonic() - began < 30
@@ -217,7 +218,7 @@ def test_a_stop_is_obeyed_at_once(scene: Scene) -> None:
 
 
 def test_an_abort_ends_all_children(scene: Scene) -> None:
-    def abort(_outcome: Outcome) -> bool:
+    def abort(_outcome: Outcome) -> Task:
         raise Abort("StackMismatch", "other GPU")
 
     with pytest.raises(Abort, match="other GPU"):
