@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from demo.failure import DemoError
 from demo.kubectl import Kubectl
+from localkube.paths import Layout
 
 NO_CLUSTER = """\
 The demo needs a Kubernetes cluster and found none that it may use:
@@ -54,7 +55,8 @@ def localkube(*args: str, show: bool = True) -> str:
 def choose(name: str) -> Cluster:
     """The user's cluster when KUBECONFIG is set, else our own instance `name`, brought up with its images loaded."""
     kubeconfig = os.environ.get("KUBECONFIG")
-    if kubeconfig:
+    # A shell in which an earlier demo's last words were followed points to our own instance.
+    if kubeconfig and kubeconfig != str(Layout.of(name).kubeconfig):
         return _existing(kubeconfig)
     if os.geteuid() != 0:
         raise DemoError(NO_CLUSTER)
