@@ -10,6 +10,7 @@ the server starts anyway, unless policy Block says otherwise.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from hipbmm_kernel import volume as volumes
 from hipbmm_kernel.clock import Clock
 from hipbmm_kernel.conclusion import Facts, Verdict
 from hipbmm_kernel.identity import read_identity
+from hipbmm_kernel.patience import TooLate, within
 from hipbmm_kernel.progress import Progress
 from hipbmm_kernel.report import Report
 from hipbmm_kernel.settings import BLOCK, Settings, SettingsError, parse_settings
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from hipbmm_kernel.table import Table
     from hipbmm_kernel.volume import Volume
 
+HANG_SECONDS = 10.0
+"""Beyond the reader's own patience: after it, a call that has not returned never will."""
 LEARNED_ROWS = 2048
 """Most rows served beyond the plan: AITER scans the file on every eager call, 0.4 ms for so many."""
 
@@ -119,12 +123,20 @@ class Warm:
     def _load(self, identity: Identity) -> Table:
         """The table of this stack in all stores. An unreadable store is an empty one, and an error in the report."""
         settings = self._settings
-        if not os.path.isdir(settings.store):
-            self._storage_error = f"{settings.store} is no directory"
         reader = Reader(self._volume, self._clock, identity.stack.key, settings.read_seconds)
-        merged = table.merge(reader.shards(settings.store, settings.mirrors), settings.retune_token)
+        try:
+            merged = within(settings.read_seconds + HANG_SECONDS, functools.partial(self._merge, reader))
+        except TooLate as late:
+            reader.reading.errors.append(f"{settings.store}: {late}: the volume hangs")
+            merged = table.EMPTY
         self._tell_reading(reader.reading)
         return merged
+
+    def _merge(self, reader: Reader) -> Table:
+        settings = self._settings
+        if not os.path.isdir(settings.store):
+            self._storage_error = f"{settings.store} is no directory"
+        return table.merge(reader.shards(settings.store, settings.mirrors), settings.retune_token)
 
     def _tell_reading(self, reading: Reading) -> None:
         self._say(f"{reading.shards} shards read, {reading.refused_count} files refused")
@@ -225,11 +237,18 @@ class Warm:
             digest=served.digest,
             torch_imported="torch" in sys.modules,
             hipbmm=verdict.hipbmm,
-            storage_writable=not self._storage_error and os.access(self._settings.store, os.W_OK),
+            storage_writable=not self._storage_error and self._is_writable(),
             storage_error=self._storage_error,
             errors=tuple(self._errors),
             notes=tuple(self._notes),
         )
+
+    def _is_writable(self) -> bool:
+        """Whether the store may be written, as far as permissions say."""
+        try:
+            return within(HANG_SECONDS, functools.partial(os.access, self._settings.store, os.W_OK))
+        except TooLate:
+            return False
 
     def hand_over(self, found: Report) -> None:
         """Write the report where `exec`, the sidecar and the operator look for it, and say the last words."""

@@ -1,0 +1,90 @@
+"""Volumes whose calls never return, and rows on their way to such a one."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from hipbmm_kernel import shard, store, table
+from hipbmm_kernel.clock import Clock
+from hipbmm_kernel.gemm import Veto
+from hipbmm_kernel.outbox import Outbox
+from hipbmm_kernel.patience import TooLate, within
+from hipbmm_kernel.publish import Publisher
+from hipbmm_kernel.shard import Shard
+from hipbmm_kernel.stack import Stack
+from hipbmm_kernel.volume import Volume
+
+from .conftest import row, rows
+
+
+def test_a_call_that_returns_is_waited_for() -> None:
+    assert within(5.0, lambda: 42) == 42
+    with pytest.raises(KeyError):
+        within(5.0, lambda: dict[str, int]()["missing"])
+
+
+def test_a_call_that_hangs_is_left_behind() -> None:
+    never = threading.Event()
+    began = time.monotonic()
+    with pytest.raises(TooLate):
+        within(0.1, never.wait)
+    assert time.monotonic() - began < 5
+    never.set()
+
+
+class HangingVolume(Volume):
+    """create() does not return until it is let go."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+
+    def create(self, path: str, mode: int = 0o664) -> int:
+        self.let_go.wait()
+        return super().create(path, mode)
+
+
+def outbox(root: Path, stack: Stack, volume: Volume, lines: list[str], batch: int = 16) -> Outbox:
+    publisher = Publisher(volume, Clock(), str(root), stack)
+    return Outbox(publisher, Clock(), Shard(stack.key, "pod-a.warm", 0), lines.append, batch)
+
+
+def stored(root: Path, stack: Stack) -> int:
+    reader = store.Reader(Volume(), Clock(), stack.key, 0.1)
+    return len(table.merge(reader.shards(str(root))).winners())
+
+
+def test_rows_are_published_in_batches_and_the_rest_at_the_end(tmp_path: Path, a_stack: Stack) -> None:
+    lines: list[str] = []
+    box = outbox(tmp_path, a_stack, Volume(), lines)
+    box.add(*rows(16))
+    deadline = time.monotonic() + 20
+    while stored(tmp_path, a_stack) < 16:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    box.add(*rows(3, first=100), Veto(row(m=9).key, 5, "slow"))
+    assert box.close(20.0) == 0
+    kinds = [shard.decode(path.read_bytes()).kind for path in tmp_path.glob("v1/*/shards/*")]
+    assert sorted(kinds) == ["rows", "rows", "vetoes"]
+    assert (box.published, box.failures, box.error) == (3, 0, "")
+
+
+def test_a_volume_that_hangs_neither_blocks_the_tuner_nor_the_end(tmp_path: Path, a_stack: Stack) -> None:
+    volume = HangingVolume()
+    box = outbox(tmp_path, a_stack, volume, [], batch=1)
+    box.add(*rows(5))
+    began = time.monotonic()
+    box.add(*rows(5, first=50))
+    assert time.monotonic() - began < 1
+    assert box.close(0.2) == 10
+    assert time.monotonic() - began < 10
+    assert box.error == "the volume did not answer in time"
+    volume.let_go.set()
+
+
+def test_an_outbox_without_rows_starts_no_thread(tmp_path: Path, a_stack: Stack) -> None:
+    before = threading.active_count()
+    box = outbox(tmp_path, a_stack, Volume(), [])
+    assert threading.active_count() == before
+    assert box.close(1.0) == 0

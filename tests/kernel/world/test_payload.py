@@ -1,0 +1,90 @@
+"""The program as it gets into a pod: a copy that any Python runs, from a directory or a zip."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hipbmm_kernel import payload
+
+from .conftest import ROOT, Pod
+
+
+def run(*command: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    clean = {"PATH": os.environ["PATH"], "HOME": str(cwd)}
+    return subprocess.run(
+        [str(part) for part in command],
+        env={**clean, **env},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    root = tmp_path / "home"
+    root.mkdir()
+    done = run(sys.executable, "-m", "hipbmm_kernel", "payload", root, cwd=tmp_path, PYTHONPATH=str(ROOT / "kernel"))
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+def test_the_copy_is_the_program_without_compiled_files(home: Path) -> None:
+    source = ROOT / "kernel/hipbmm_kernel"
+    wanted = {
+        path.relative_to(source) for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    }
+    found = {path.relative_to(home / "kernel/hipbmm_kernel") for path in (home / "kernel/hipbmm_kernel").rglob("*.*")}
+    assert found == wanted
+    assert (home / "kernel/__main__.py").exists()
+    assert (home / "work").is_dir()
+    assert not list(home.rglob("__pycache__"))
+    assert [path.name for path in home.iterdir() if ".new" in path.name] == []
+
+
+def test_it_runs_as_a_directory_and_as_a_zip(home: Path, tmp_path: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "program"), "zip", home / "kernel")
+    for program in (home / "kernel", Path(archive)):
+        done = run(sys.executable, program, "--version", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, "hipbmm_kernel 0.1.0\n"), done.stderr
+        assert run(sys.executable, program, cwd=tmp_path).returncode == 2
+        assert run(sys.executable, program, "no-such-command", cwd=tmp_path).returncode == 2
+        assert "usage" in run(sys.executable, program, "--help", cwd=tmp_path).stdout
+
+
+def test_a_second_copy_replaces_the_first(home: Path, tmp_path: Path) -> None:
+    stale = home / "kernel/hipbmm_kernel/stale.py"
+    stale.write_text("")
+    (home / "kernel/hipbmm_kernel/__pycache__").mkdir()
+    assert payload.copy_program(str(home)) > 20
+    assert not stale.exists()
+    assert not list(home.rglob("__pycache__"))
+
+
+def test_a_pod_restores_its_table_with_the_copy(pod: Pod) -> None:
+    payload.copy_program(str(pod.home))
+    env = {**pod.env, "PYTHONPATH": pod.env["PYTHONPATH"].split(":")[0], "HIPBMM_TUNE": "0"}
+    done = subprocess.run(
+        [sys.executable, pod.home / "kernel", "warm"],
+        env=env,
+        cwd=pod.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert pod.message["reason"] == "TuningDisabled"
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    env = {"PYTHONPATH": str(ROOT / "kernel")}
+    done = run(sys.executable, "-m", "hipbmm_kernel", "payload", tmp_path / "file", cwd=tmp_path, **env)
+    assert done.returncode == 1
+    assert run(sys.executable, "-m", "hipbmm_kernel", "payload", cwd=tmp_path, **env).returncode == 2
