@@ -13,10 +13,10 @@ export HIPBMM_TEST_PYTHON := $(TEST_ENV)/bin/python
 export HIPBMM_TORCH_PYTHON := $(TORCH_ENV)/bin/python
 SUITE := $(TEST_ENV)/bin/python -m suite
 
-.PHONY: help demo test unit lint bench soak generate lock format cluster-up cluster-down clean
+.PHONY: help demo test unit lint e2e bench soak generate lock format cluster-up cluster-down clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(CACHE)/venv/%/.complete:
 	@name=$*; set -e; echo "environment $$name: installing from requirements/$${name%%-*}.txt"; \
@@ -26,7 +26,7 @@ $(CACHE)/venv/%/.complete:
 demo: $(TEST_ENV)/.complete ## cluster, images, operator, one CR: watch it become tuned, warm, serving replicas
 	@$(TEST_ENV)/bin/python -m demo
 
-test: $(TEST_ENV)/.complete ## everything CI runs: lint, unit, golden, kernel, chart, cluster, e2e
+test: $(TEST_ENV)/.complete ## everything CI runs: lint, unit, golden, kernel, chart, cluster, node
 	@$(SUITE) all
 
 unit: $(TEST_ENV)/.complete ## lint, unit and golden tests only (no cluster, no torch)
@@ -34,6 +34,9 @@ unit: $(TEST_ENV)/.complete ## lint, unit and golden tests only (no cluster, no 
 
 lint: $(TEST_ENV)/.complete ## ruff, mypy, import-linter
 	@$(SUITE) lint
+
+e2e: $(TEST_ENV)/.complete ## the demo's claims and the bad days as tests, on a real node (not in `make test` yet)
+	@$(SUITE) e2e
 
 bench: $(TEST_ENV)/.complete $(TORCH_ENV)/.complete ## figures with a range file (bench/ranges.json)
 	@$(SUITE) bench

@@ -1,4 +1,4 @@
-"""`python -m suite all|quick|lint|bench|soak|generate`: run stages, go on after a failure, end with one table."""
+"""`python -m suite all|quick|lint|e2e|bench|soak|generate`: run stages, go on after a failure, end with one table."""
 
 import os
 import subprocess
@@ -15,6 +15,7 @@ _SETS = {
     "quick": lambda: plan.QUICK,
     "lint": lambda: plan.LINT,
     "generate": lambda: plan.GENERATE,
+    "e2e": plan.e2e,
     "bench": plan.bench,
     "soak": plan.soak,
 }
