@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from aiter_simulator import counters, faults, library, numerics, process, runtime, settings, stable, table, tuning
+from aiter_simulator.call import Call, Memory
 from aiter_simulator.cstdio import STDOUT
 from aiter_simulator.memory import MEMORY, MIB
 from aiter_simulator.operands import check, describe
@@ -29,6 +30,7 @@ class _Extension:
 
 
 _EXTENSION = _Extension()
+_MEMORY = Memory()
 
 
 def create_extension() -> None:
@@ -53,31 +55,20 @@ class _Choice:
     on: str
 
 
-def multiply(
-    mat1: torch.Tensor,
-    mat2: torch.Tensor,
-    solution_index: int,
-    bias: torch.Tensor | None,
-    out_dtype: torch.dtype | None,
-    scales: tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None],
-    *,
-    preshuffle: bool,
-    gelu: bool = False,
-) -> torch.Tensor:
+def multiply(call: Call, solution_index: int) -> torch.Tensor:
     """One call of hipb_mm. Raises RuntimeError where AITER has a TORCH_CHECK; ends the process where AITER does."""
     if _EXTENSION.handles == 0:
         process.exit_hipblas("HIPBLAS_STATUS_NOT_INITIALIZED", 1, 1011)
-    gemm = describe(mat1, mat2, bias, out_dtype, scales[:2], preshuffle=preshuffle)
+    prepared = _MEMORY.prepare(call)
+    gemm = prepared.gemm
     solutions = library.load(runtime.current_gpu())
-    choice = _choose(solutions, gemm, solution_index, gelu=gelu)
-    faults.strike(M=gemm.M, N=gemm.N, K=gemm.K, index=choice.index, on=choice.on, table=table.state())
+    choice = _choose(solutions, gemm, solution_index, gelu=call.gelu)
+    faults.strike(M=gemm.M, N=gemm.N, K=gemm.K, index=choice.index, on=choice.on)
     usable = _launch(solutions, gemm, choice)
-    raw = numerics.product(mat1, mat2.t(), swizzled=preshuffle)
-    result = numerics.finish(raw, numerics.Epilogue(*scales, bias, gelu, out_dtype or mat1.dtype))
     rule = faults.find("wrong", M=gemm.M, N=gemm.N, K=gemm.K, index=choice.index, on=choice.on)
     if rule is not None:
-        return numerics.spoil(result, rule.arguments.get("how", "all"))
-    return result if usable else numerics.spoil(result, "all")
+        return numerics.spoil(prepared.result(), rule.arguments.get("how", "all"))
+    return prepared.result() if usable else numerics.spoil(prepared.result(), "all")
 
 
 def find_all(
@@ -121,7 +112,7 @@ def _choose(solutions: library.Library, gemm: Gemm, explicit: int, *, gelu: bool
 
 def _tune(solutions: library.Library, gemm: Gemm) -> _Choice:
     STDOUT.write(f"Tuning hip GEMM ({gemm.N}, {gemm.M}, {gemm.K})\n")
-    faults.strike(M=gemm.M, N=gemm.N, K=gemm.K, on="tuning", table=table.state())
+    faults.strike(M=gemm.M, N=gemm.N, K=gemm.K, on="tuning")
     slowdown = _slowdown(gemm, "tune")
     index = tuning.tune(solutions, gemm, slowdown, capturing=runtime.capturing())
     solution = solutions.get(index)

@@ -17,7 +17,7 @@ from aiter_simulator import settings
 from aiter_simulator.lru import ByteLru, size_of
 from aiter_simulator.results import Original
 
-_SAMPLE = 1024
+_SAMPLE = 64
 _SHARED_ROWS = 1024
 _CHUNK = 4096
 _ROWS = 512  # of the result at once: a prefill's fp32 result would be gigabytes
@@ -48,7 +48,7 @@ def unswizzle(weight: torch.Tensor, pack: int) -> torch.Tensor:
 
 def product(tokens: torch.Tensor, weight: torch.Tensor, *, swizzled: bool) -> torch.Tensor:
     """``tokens`` [M, K] times ``weight`` [N, K] transposed, unscaled, fp32 [M, N]; the caller must not change it."""
-    weight_key = (_identity(weight), weight.storage_offset(), tuple(weight.shape), weight.stride(), swizzled)
+    weight_key = (identity(weight), weight.storage_offset(), tuple(weight.shape), weight.stride(), swizzled)
     if _uniform(tokens):
         row = tokens[:1]  # kept by its content, so that only the weight must stay what it was
         key = (hashlib.blake2b(_raw(row.contiguous())).digest(), weight_key)
@@ -58,10 +58,10 @@ def product(tokens: torch.Tensor, weight: torch.Tensor, *, swizzled: bool) -> to
     aligned = tokens.is_contiguous() and tokens.storage_offset() % columns == 0
     if not aligned or storage_rows > _SHARED_ROWS:
         place = (tokens.storage_offset(), tuple(tokens.shape), tokens.stride())
-        return _product(tokens, weight, (_identity(tokens), place, weight_key), (tokens, weight), swizzled)
+        return _product(tokens, weight, (identity(tokens), place, weight_key), (tokens, weight), swizzled)
     everything = tokens.as_strided((storage_rows, columns), (columns, 1), 0)
     first = tokens.storage_offset() // columns
-    shared = _product(everything, weight, (_identity(tokens), columns, weight_key), (tokens, weight), swizzled)
+    shared = _product(everything, weight, (identity(tokens), columns, weight_key), (tokens, weight), swizzled)
     return shared[first : first + len(tokens)]
 
 
@@ -90,13 +90,10 @@ class Epilogue:
         return (*(tensor is None for tensor in every), self.gelu, self.out_dtype)
 
 
-def finish(raw: torch.Tensor, epilogue: Epilogue) -> torch.Tensor:
-    """The epilogue of the kernel on a product [M, N].
-
-    Computed in fp32, then the output type; always a tensor of its own.
-    """
+def finish(raw: torch.Tensor, epilogue: Epilogue) -> Original:
+    """The epilogue of the kernel on a product [M, N]: in fp32, then the output type."""
     operands = epilogue.operands()
-    places = tuple((_identity(tensor), tensor.storage_offset(), tuple(tensor.shape)) for tensor in (raw, *operands))
+    places = tuple((identity(tensor), tensor.storage_offset(), tuple(tensor.shape)) for tensor in (raw, *operands))
     key = (places, raw.stride(), epilogue.form())
     found = _FINISHED.get(key)
     if found is None:
@@ -104,7 +101,7 @@ def finish(raw: torch.Tensor, epilogue: Epilogue) -> torch.Tensor:
             finished = _finish_equal_rows(raw, epilogue) if _equal_rows(raw, epilogue) else _finish(raw, epilogue)
         found = Original(finished)
         _FINISHED.put(key, found, found.size, (raw, *operands))
-    return found.copy()
+    return found
 
 
 def _equal_rows(raw: torch.Tensor, epilogue: Epilogue) -> bool:
@@ -169,7 +166,7 @@ def _multiply(tokens: torch.Tensor, weight: torch.Tensor, *, swizzled: bool) -> 
 
 
 def _widen(part: torch.Tensor, *, swizzled: bool) -> torch.Tensor:
-    key = (_identity(part), part.storage_offset(), tuple(part.shape), part.stride(), swizzled)
+    key = (identity(part), part.storage_offset(), tuple(part.shape), part.stride(), swizzled)
     found = _WIDENED.get(key)
     if found is None:
         plain = part
@@ -190,18 +187,15 @@ def _uniform(tokens: torch.Tensor) -> bool:
     return torch.equal(raw[0], raw[1]) and bool((raw == raw[0]).all())
 
 
-def _identity(tensor: torch.Tensor) -> Hashable:
-    """Storage and content of a tensor, cheaply.
-
-    An address that cannot be reused (the cache holds the storage) and a version.
-    """
+def identity(tensor: torch.Tensor) -> Hashable:
+    """Storage and content of a tensor, cheaply: address, version and a sample; equal only while the storage lives."""
     storage = tensor.untyped_storage()
-    if tensor.is_inference():
-        return storage.data_ptr(), tensor.dtype, zlib.crc32(_buffer(storage.data_ptr(), storage.nbytes()))
-    buffer = _buffer(storage.data_ptr(), storage.nbytes())
-    step = max(1, storage.nbytes() // _SAMPLE)
-    # Writes through .data do not count as a new version; the sample catches all but the smallest of them.
-    return storage.data_ptr(), tensor.dtype, storage.nbytes(), tensor._version, bytes(buffer[::step])  # noqa: SLF001 - torch's only name for it
+    address, size = storage.data_ptr(), storage.nbytes()
+    if tensor.is_inference():  # it counts no versions
+        return address, size, tensor.dtype, zlib.crc32(_buffer(address, size))
+    # Writes through .data do not count as a new version either; the sample catches all but the smallest of them.
+    sample = bytes(_buffer(address, size)[:: max(1, size // _SAMPLE)])
+    return address, size, tensor.dtype, tensor._version, sample  # noqa: SLF001 - torch has no other name for it
 
 
 def _raw(tensor: torch.Tensor) -> bytes:

@@ -173,6 +173,11 @@ def _ordinal(chosen: _Device) -> int:
     return runtime.current_device() if found is None else found
 
 
+def _sleep(cycles: int) -> None:
+    """A kernel that spins for so many cycles of 2.1 GHz."""
+    clock.DEVICE.advance(cycles / 2100)
+
+
 def _zero(*_arguments: object, **_options: object) -> int:
     """CPU tensors do not use device memory."""
     return 0
@@ -210,5 +215,6 @@ def replacements() -> dict[str, Any]:
         "graph": graph,
         "is_current_stream_capturing": runtime.capturing,
         "device": device,
+        "_sleep": _sleep,
         "memory": SimpleNamespace(**{**vars(torch.cuda.memory), "mem_get_info": mem_get_info}),
     }

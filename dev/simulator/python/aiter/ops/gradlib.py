@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 import torch
 from aiter_simulator import gemm
+from aiter_simulator.call import Call
 
 _Optional: TypeAlias = torch.Tensor | None
 
@@ -32,9 +33,8 @@ def _mm_with_gelu(
 ) -> torch.Tensor:
     """mat1 [M, K] times mat2 [K, N]: from AITER v0.1.12 on."""
     scales = (scaleA, scaleB, scaleOut)
-    return gemm.multiply(
-        mat1, mat2, solution_index, bias, out_dtype, scales, preshuffle=bool(bpreshuffle), gelu=bool(use_gelu)
-    )
+    call = Call(mat1, mat2, bias, out_dtype, scales, bool(bpreshuffle), bool(use_gelu))
+    return gemm.multiply(call, solution_index)
 
 
 def _mm_without_gelu(
@@ -50,7 +50,7 @@ def _mm_without_gelu(
 ) -> torch.Tensor:
     """mat1 [M, K] times mat2 [K, N]: v0.1.10.post2 to v0.1.11."""
     scales = (scaleA, scaleB, scaleOut)
-    return gemm.multiply(mat1, mat2, solution_index, bias, out_dtype, scales, preshuffle=bool(bpreshuffle))
+    return gemm.multiply(Call(mat1, mat2, bias, out_dtype, scales, bool(bpreshuffle)), solution_index)
 
 
 hipb_mm = _mm_without_gelu if gemm.OLD_GENERATION else _mm_with_gelu
