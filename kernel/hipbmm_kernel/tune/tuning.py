@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PROBE_SECONDS = 120.0
 """The probe loads the library's first kernels."""
 MAX_TRIES = 2
+MAX_BARREN = 6
+"""Children that may end before the first row: then it is the machine that fails, not the problems."""
 TUNING_SHARE = 0.8
 """Of the budget, when rows are verified afterwards."""
 
@@ -31,6 +33,8 @@ class TuningPhase:
         self._tails: dict[str, CsvTail] = {}
         self._tries: dict[object, int] = {}
         self._refusal: str | None = None
+        self._held_back: list[Veto] = []
+        self._barren = 0
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Tune `jobs`. Abort with NoSolution when the stack has no solution at all, or with why no child could work."""
@@ -95,7 +99,8 @@ class TuningPhase:
 
     def _take(self, row: Row) -> None:
         self._findings.rows[row.key] = row
-        self._bench.publish(row)
+        self._bench.publish(row, *self._held_back)
+        self._held_back.clear()
         self._bench.progress.tuned()
 
     def _without_row(self, job: Job, outcome: Outcome, tail: CsvTail) -> Task | None:
@@ -109,15 +114,31 @@ class TuningPhase:
         reason = outcome.reason or (tail.rejected[-1] if tail.rejected else "AITER recorded no row")
         self._tries[job] = tries = self._tries.get(job, 0) + 1
         self._bench.log(f"tuning {_name(job)}: {outcome.kind}: {reason} (try {tries} of {MAX_TRIES})")
+        if outcome.kind in (crew.KILLED, crew.HUNG):
+            self._count_death(reason)
         if tries < MAX_TRIES:
             return outcome.task
         self._findings.failed[job.problem] = f"{outcome.kind}: {reason}"
         self._bench.progress.failed()
         if outcome.kind in (crew.KILLED, crew.HUNG):
             veto = Veto(self._bench.key(job.problem), WHOLE_PROBLEM, told(f"{outcome.kind}: {reason}"))
-            self._findings.vetoes.append(veto)
-            self._bench.publish(veto)
+            self._forbid(veto)
         return None
+
+    def _forbid(self, veto: Veto) -> None:
+        """A veto binds every pod of this stack: none leaves before this machine has proved that it can tune at all."""
+        self._findings.vetoes.append(veto)
+        if self._findings.rows:
+            self._bench.publish(veto)
+        else:
+            self._held_back.append(veto)
+
+    def _count_death(self, reason: str) -> None:
+        """Abort when children die and no row ever comes."""
+        self._barren += 1
+        if not self._findings.rows and self._barren >= MAX_BARREN:
+            self._findings.vetoes.clear()
+            raise Abort("TunerFailed", f"{MAX_BARREN} children ended before the first row: {reason}")
 
     def _probed(self, outcome: Outcome) -> Task | None:
         """A probe that ends its child twice is as good as an answer: old AITER has no check for missing solutions."""

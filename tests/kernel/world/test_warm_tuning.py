@@ -143,6 +143,22 @@ def test_rows_that_aiter_silently_does_not_write_are_failures_not_vetoes(pod: Po
     assert pod.message["tuned"] == PROBLEMS - 4
 
 
+def test_an_index_of_an_unset_candidate_is_no_row(pod: Pod) -> None:
+    # Without a solution AITER times an unset candidate, whose index is 0, and records it.
+    pod.run("warm", HIPBMM_SIM_FAULTS="no-solution:M=2", HIPBMM_VERIFY="0")
+    assert (pod.message["state"], pod.message["failed"], pod.message["tuned"]) == ("Partial", 4, PROBLEMS - 4)
+    assert "algo_index" in pod.message["message"]
+    assert not any(m == 2 for m, _, _ in served(pod))
+
+
+def test_a_machine_that_fails_everything_vetoes_nothing(pod: Pod) -> None:
+    pod.run("warm", HIPBMM_SIM_FAULTS="exit:on=tuning")
+    message = pod.message
+    assert (message["state"], message["reason"], message["tuned"], message["vetoed"]) == ("Failed", "TunerFailed", 0, 0)
+    assert "hipBLAS error" in message["message"]
+    assert shards(pod) == []
+
+
 def test_problems_that_do_not_fit_are_skipped_because_aiter_would_exit(pod: Pod) -> None:
     pod.run("warm", HIPBMM_SIM_FREE_MIB="300", HIPBMM_VERIFY="0", HIPBMM_LINEARS='[{"n": 4096, "k": 4096}]')
     message = pod.message
