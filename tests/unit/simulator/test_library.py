@@ -134,6 +134,21 @@ def test_kernel_names_are_as_long_as_real_ones_and_fit_a_csv(
             assert not set(name) & set(', \n"')
 
 
+@pytest.mark.parametrize(
+    ("version", "old"),
+    [
+        ("0.1.10.post2", True),
+        ("v0.1.10.post3", True),
+        ("0.1.11+simulator", True),
+        ("0.1.12", False),
+        ("0.1.20+simulator", False),
+        ("0.2.0", False),
+    ],
+)
+def test_generations_of_aiter(stand_in: Callable[[str], ModuleType], version: str, old: bool) -> None:
+    assert stand_in("aiter_simulator.generation").is_old(version) is old
+
+
 def test_times_grow_with_the_work_and_stay_near_real_ones(
     stand_in: Callable[[str], ModuleType], mi300x: object, gemm: Make
 ) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from aiter_simulator import counters, faults, library, numerics, process, runtime, settings, stable, table, tuning
+from aiter_simulator import counters, faults, generation, library, numerics, process, runtime, stable, table, tuning
 from aiter_simulator.call import Call, Memory
 from aiter_simulator.cstdio import STDOUT
 from aiter_simulator.memory import MEMORY, MIB
@@ -18,8 +18,6 @@ from aiter_simulator.problem import Gemm
 
 _DECODE_MAX_M = 512
 _WORKSPACE = 256 * MIB
-# v0.1.10.post2 to v0.1.11 lack the check for zero solutions and the parameter use_gelu.
-OLD_GENERATION = tuple(int(part) for part in settings.text("AITER", "0.1.20").split(".")[:3]) <= (0, 1, 11)
 
 
 @dataclass(slots=True)
@@ -134,7 +132,7 @@ def _heuristic(solutions: library.Library, gemm: Gemm) -> _Choice:
     shape = f"{gemm.trans_a}{gemm.trans_b} ({gemm.N}, {gemm.M}, {gemm.K})"
     flags = f"use_rowwise: {int(gemm.rowwise)}, bpreshuffle: {int(gemm.preshuffle)}, request_solutions: 1"
     check(
-        OLD_GENERATION,
+        generation.OLD,
         f"hipblasLtMatmulAlgoGetHeuristic found 0 valid solutions for {shape}, "
         f"intype: {_hip_type(gemm.in_type)}, outtype: {_hip_type(gemm.out_type)}, {flags}",
     )

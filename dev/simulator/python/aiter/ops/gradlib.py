@@ -3,7 +3,7 @@
 from typing import TypeAlias
 
 import torch
-from aiter_simulator import gemm
+from aiter_simulator import gemm, generation
 from aiter_simulator.call import Call
 
 _Optional: TypeAlias = torch.Tensor | None
@@ -53,7 +53,7 @@ def _mm_without_gelu(
     return gemm.multiply(Call(mat1, mat2, bias, out_dtype, scales, bool(bpreshuffle)), solution_index)
 
 
-hipb_mm = _mm_without_gelu if gemm.OLD_GENERATION else _mm_with_gelu
+hipb_mm = _mm_without_gelu if generation.OLD else _mm_with_gelu
 
 
 def hipb_findallsols(
@@ -80,4 +80,4 @@ def _kernel_name_without_argument() -> str:
     raise TypeError("getHipblasltKernelName(): incompatible function arguments. (solution_index: int) -> str")
 
 
-getHipblasltKernelName = _kernel_name if gemm.OLD_GENERATION else _kernel_name_without_argument  # noqa: N816
+getHipblasltKernelName = _kernel_name if generation.OLD else _kernel_name_without_argument  # noqa: N816
