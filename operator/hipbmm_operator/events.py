@@ -42,6 +42,9 @@ def transitions(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str
         transition = _transition(entry, was)
         if transition is not None:
             found.setdefault(transition.reason, transition)
+    if any(entry["type"] == "Tuned" and entry["status"] == "True" and entry["reason"] in found for entry in after):
+        # That a resource serves warm as soon as it is tuned is no second piece of news.
+        found.pop("AllReplicasWarm", None)
     return list(found.values())
 
 

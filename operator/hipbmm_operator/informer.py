@@ -55,14 +55,19 @@ class Informer:
         if event == "DELETED":
             namespace, name = str(metadata.get("namespace", "")), str(metadata.get("name", ""))
             self._store.remove(kind, namespace, name, str(metadata.get("uid", "")))
-        elif not self._store.put(kind, prune(kind, body), owner):
+        elif not self._put(kind, body, owner):
             return
         if owner is not None:
             self._queue.add(owner)
 
     def saw(self, kind: Kind, body: Json) -> None:
         """An object as the API server answered to a write of ours: known already when its event comes."""
-        self._store.put(kind, prune(kind, body), owner_of(kind, body))
+        self._put(kind, body, owner_of(kind, body))
+
+    def _put(self, kind: Kind, body: Json, owner: Key | None) -> bool:
+        metadata = body.get("metadata") or {}
+        before = self._store.get(kind, str(metadata.get("namespace", "")), str(metadata.get("name", "")))
+        return self._store.put(kind, prune(kind, body, before), owner)
 
     async def resync(self) -> None:
         """List everything, drop what is gone, and look at every resource again. Raises ApiError."""

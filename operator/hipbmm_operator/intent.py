@@ -1,6 +1,5 @@
 """Whether a live child is what was meant, without asking the API server. Pure."""
 
-import copy
 from typing import Any
 
 from hipbmm_operator import names, quantity
@@ -11,9 +10,9 @@ Json = dict[str, Any]
 
 def sealed(body: Json) -> Json:
     """The intent with its own hash as an annotation: what was removed from an intent is seen after a restart, too."""
-    marked = copy.deepcopy(body)
-    marked["metadata"].setdefault("annotations", {})[names.ANNOTATION_INTENT] = digest(body)
-    return marked
+    metadata = body["metadata"]
+    annotations = {**metadata.get("annotations", {}), names.ANNOTATION_INTENT: digest(body)}
+    return {**body, "metadata": {**metadata, "annotations": annotations}}
 
 
 def fulfilled(marked: Json, live: Json) -> bool:

@@ -47,9 +47,9 @@ class Kube:
         """Asked before each write but those of the Lease itself."""
 
     @classmethod
-    async def connect(cls, kubeconfig: str, request_seconds: float) -> "Kube":
+    async def connect(cls, kubeconfig: str, request_seconds: float, *, proxied: bool) -> "Kube":
         """Connect with a kubeconfig, or with the pod's service account when the path is empty."""
-        return cls(await configure(kubeconfig), request_seconds)
+        return cls(await configure(kubeconfig, proxied=proxied), request_seconds)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -174,9 +174,11 @@ def _status_object(text: str) -> Json:
     return answer if isinstance(answer, dict) else {}
 
 
-async def configure(kubeconfig: str) -> Configuration:
+async def configure(kubeconfig: str, *, proxied: bool) -> Configuration:
     """Server and credentials from a kubeconfig, or of the pod's service account when the path is empty."""
     configuration = Configuration()
+    # Otherwise each request looks for a proxy in the environment, and for a .netrc in the file system.
+    configuration.client_session_kwargs = {"trust_env": proxied}
     if kubeconfig:
         await load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
     else:
@@ -184,9 +186,11 @@ async def configure(kubeconfig: str) -> Configuration:
     return configuration
 
 
-async def open_session(kubeconfig: str, traces: list[aiohttp.TraceConfig]) -> tuple[aiohttp.ClientSession, str]:
+async def open_session(
+    kubeconfig: str, traces: list[aiohttp.TraceConfig], *, proxied: bool
+) -> tuple[aiohttp.ClientSession, str]:
     """A session for long watches, and the server's address. A new one has to be opened when its token has expired."""
-    configuration = await configure(kubeconfig)
+    configuration = await configure(kubeconfig, proxied=proxied)
     settings = await configuration.auth_settings()
     token = settings.get("BearerToken", {}).get("value")
     connector = aiohttp.TCPConnector(limit=0, ssl=RESTClientObject(configuration).ssl_context)
@@ -194,6 +198,6 @@ async def open_session(kubeconfig: str, traces: list[aiohttp.TraceConfig]) -> tu
         connector=connector,
         headers={"User-Agent": FIELD_MANAGER} | ({"Authorization": token} if token else {}),
         trace_configs=traces,
-        trust_env=True,
+        trust_env=proxied,
     )
     return session, str(configuration.host)

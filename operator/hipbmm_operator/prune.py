@@ -11,36 +11,56 @@ from hipbmm_operator.kinds import Kind
 Json = dict[str, Any]
 
 _LEVEL = 1
+_WORTH = 2048
+"""Bytes from which compressing saves more than it costs."""
 
 
 class Packed:
-    """One pruned object, compressed: a pod template shrinks to a tenth. `metadata` stays at hand."""
+    """One pruned object, compressed: a pod template shrinks to a tenth.
 
-    __slots__ = ("_data", "name", "namespace", "resource_version", "uid")
+    The spec is kept apart from the rest: while its generation is the same, a new status does not pack it again.
+    The resourceVersion is kept aside, so that two states that differ in nothing else are equal byte by byte.
+    """
 
-    def __init__(self, body: Mapping[str, Any]) -> None:
+    __slots__ = ("generation", "name", "namespace", "resource_version", "rest", "spec", "uid")
+
+    def __init__(self, body: Mapping[str, Any], before: "Packed | None" = None) -> None:
         metadata = body.get("metadata", {})
         self.namespace = str(metadata.get("namespace", ""))
         self.name = str(metadata.get("name", ""))
         self.uid = str(metadata.get("uid", ""))
         self.resource_version = str(metadata.get("resourceVersion", ""))
-        self._data = zlib.compress(json.dumps(body, separators=(",", ":")).encode(), _LEVEL)
+        self.generation = metadata.get("generation")
+        rest = {key: value for key, value in body.items() if key not in ("spec", "data")}
+        rest["metadata"] = {key: value for key, value in metadata.items() if key != "resourceVersion"}
+        self.rest = _pack(rest)
+        self.spec: bytes
+        if before is not None and before.uid == self.uid and self.generation and before.generation == self.generation:
+            self.spec = before.spec
+        else:
+            self.spec = _pack({key: body[key] for key in ("spec", "data") if key in body})
 
     def body(self) -> Json:
         """The object as a dictionary of its own."""
-        answer: Json = json.loads(zlib.decompress(self._data))
+        answer = {**_unpack(self.rest), **_unpack(self.spec)}
+        answer["metadata"]["resourceVersion"] = self.resource_version
         return answer
 
     def same(self, other: "Packed | None") -> bool:
         """Whether nothing that is kept differs, except the resourceVersion."""
-        if other is None or self.uid != other.uid:
+        if other is None:
             return False
-        return _unversioned(self.body()) == _unversioned(other.body())
+        return (self.uid, self.rest, self.spec) == (other.uid, other.rest, other.spec)
 
 
-def _unversioned(body: Json) -> Json:
-    body.get("metadata", {}).pop("resourceVersion", None)
-    return body
+def _pack(value: object) -> bytes:
+    text = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+    return text if len(text) < _WORTH else zlib.compress(text, _LEVEL)
+
+
+def _unpack(data: bytes) -> Json:
+    answer: Json = json.loads(data if data[:1] == b"{" else zlib.decompress(data))
+    return answer
 
 
 _METADATA = (
@@ -161,6 +181,10 @@ _PRUNERS: dict[Kind, Callable[[Json], Json]] = {
 }
 
 
-def prune(kind: Kind, body: Json) -> Packed:
-    """The kept parts of a watched object."""
-    return Packed(_PRUNERS[kind](body))
+_GENERATED = frozenset({kinds.DEPLOYMENTS_OF_OURS, kinds.DEPLOYMENT, kinds.BUDGET})
+"""Kinds whose generation counts every change of the spec (that of a pod does not count its binding)."""
+
+
+def prune(kind: Kind, body: Json, before: Packed | None = None) -> Packed:
+    """The kept parts of a watched object; `before` is its last state, if there is one."""
+    return Packed(_PRUNERS[kind](body), before if kind in _GENERATED else None)

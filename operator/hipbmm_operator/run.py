@@ -5,6 +5,8 @@ import contextlib
 import logging
 import random
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -35,6 +37,7 @@ _STALE_SLACK_SECONDS = 60.0
 _API_SECONDS = 30.0
 _OLDEST_SECONDS = 600.0
 _STOP_SECONDS = 15.0
+_SWITCH_SECONDS = 0.0005
 
 
 class Operator:
@@ -46,6 +49,8 @@ class Operator:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._primed = False
+        self._events: list[tuple[Kind, str | None, Json]] = []
+        self._events_lock = threading.Lock()
         self._resync: asyncio.Task[None] | None = None
         backoff = Backoff(settings.backoff_seconds, settings.backoff_max_seconds, random.random)
         self._queue = Queue(backoff, time.monotonic)
@@ -121,8 +126,18 @@ class Operator:
         await self._kube.close()
 
     def _deliver(self, kind: Kind, event: str | None, body: Json) -> None:
-        """From the watching thread to this one."""
-        self._soon(lambda: self._informer.take(kind, event, body))
+        """From the watching thread to this one, which is woken once for all events that have come meanwhile."""
+        with self._events_lock:
+            self._events.append((kind, event, body))
+            wake = len(self._events) == 1
+        if wake:
+            self._soon(self._take)
+
+    def _take(self) -> None:
+        with self._events_lock:
+            events, self._events = self._events, []
+        for event in events:
+            self._informer.take(*event)
 
     def _soon(self, call: Callable[[], object]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: this process ends
@@ -158,5 +173,7 @@ class Operator:
 
 async def run(settings: Settings) -> int:
     """Run the operator; the exit code."""
-    kube = await Kube.connect(settings.kubeconfig, settings.request_seconds)
+    # Two threads share the interpreter: at the default of 5 ms each waits for the other too long.
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    kube = await Kube.connect(settings.kubeconfig, settings.request_seconds, proxied=bool(settings.proxy))
     return await Operator(settings, kube).run()

@@ -41,6 +41,7 @@ class Settings:
     http_port: int = _env("HIPBMM_HTTP_PORT", 8080, "/metrics, /healthz and /readyz; 0: any free port")
     log_level: str = _env("HIPBMM_LOG_LEVEL", "info", "debug, info, warning or error")
     log_format: str = _env("HIPBMM_LOG_FORMAT", "json", "json or text")
+    proxy: str = _env("HTTPS_PROXY", "", "proxy to the API server; NO_PROXY is honoured")
     kubeconfig: str = _env("KUBECONFIG", "", "path; empty: in-cluster service account")
 
     def __post_init__(self) -> None:
@@ -54,7 +55,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {}
     for entry in fields(Settings):
         variable = entry.metadata["env"]
-        text = environ.get(variable, "")
+        text = environ.get(variable, "") or environ.get(variable.lower(), "")
         if text:
             values[entry.name] = _convert(variable, text, entry.default)
     return Settings(**values)

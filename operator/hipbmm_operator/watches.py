@@ -19,6 +19,7 @@ from hipbmm_operator.handlers import Deliver
 from hipbmm_operator.kinds import DEPLOYMENTS_OF_OURS, Kind
 from hipbmm_operator.kube import Kube, open_session
 from hipbmm_operator.settings import Settings
+from hipbmm_operator.stateless import NoDiffs, NoProgress
 
 LOG = logging.getLogger(__name__)
 
@@ -132,7 +133,8 @@ class Watches:
 
     async def _served(self) -> None:
         """Wait until the API server knows our kind: kopf does not look again for one that was not there."""
-        kube = await Kube.connect(self._settings.kubeconfig, self._settings.request_seconds)
+        settings = self._settings
+        kube = await Kube.connect(settings.kubeconfig, settings.request_seconds, proxied=bool(settings.proxy))
         try:
             async for _ in kube.pages(DEPLOYMENTS_OF_OURS, next(iter(self._settings.namespaces), ""), size=1):
                 return
@@ -155,7 +157,8 @@ class Watches:
         )
 
     async def _login(self) -> kopf.AiohttpSession:
-        session, server = await open_session(self._settings.kubeconfig, [self._trace()])
+        proxied = bool(self._settings.proxy)
+        session, server = await open_session(self._settings.kubeconfig, [self._trace()], proxied=proxied)
         return kopf.AiohttpSession(aiohttp_session=session, server=server, default_namespace=self._settings.namespace)
 
     def _trace(self) -> aiohttp.TraceConfig:
@@ -180,6 +183,8 @@ def operator_settings(settings: Settings, kinds: Iterable[Kind]) -> kopf.Operato
     out.persistence.finalizer = f"{names.GROUP}/finalizer"
     # The API server parses whole seconds only.
     out.watching.server_timeout = int(settings.watch_seconds)
+    out.persistence.diffbase_storage = NoDiffs()
+    out.persistence.progress_storage = NoProgress()
     out.watching.connect_timeout = _CONNECT_SECONDS
     out.watching.chunk_size = settings.page_size
     out.networking.request_timeout = _REQUEST_SECONDS

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 
 from hipbmm_operator import errors, metrics
@@ -25,6 +25,7 @@ class Workers:
         self._queue = queue
         self._reconcile = reconcile
         self._may_start = may_start
+        self._ids = itertools.count(1)
         self._stopping = False
         self._busy = 0
         self._idle = asyncio.Event()
@@ -54,7 +55,7 @@ class Workers:
             await asyncio.wait_for(self._idle.wait(), seconds)
 
     async def _one(self, key: Key) -> None:
-        token = OBJECT.set((key, uuid.uuid4().hex[:8]))
+        token = OBJECT.set((key, f"{next(self._ids):x}"))
         started = time.monotonic()
         try:
             outcome = await self._reconcile(key)

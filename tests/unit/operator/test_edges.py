@@ -192,7 +192,10 @@ def test_events_tell_transitions_only() -> None:
     done = conditions(Tuned=("True", "Tuned"), Ready=("True", "AllReplicasWarm"))
     assert told([], tuning) == [("Normal", "Tuning")]
     assert told(tuning, tuning) == []
-    assert told(tuning, done) == [("Normal", "Tuned"), ("Normal", "AllReplicasWarm")]
+    assert told(tuning, done) == [("Normal", "Tuned")]
+    assert told(conditions(Tuned=("True", "Tuned"), Ready=("False", "NotEnoughReplicas")), done) == [
+        ("Normal", "AllReplicasWarm")
+    ]
     assert told(done, done) == []
 
 
