@@ -4,9 +4,11 @@ import asyncio
 import logging
 import random
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 
 from hipbmm_operator import errors, kinds, metrics, names
+from hipbmm_operator.detect import node_of_feature, node_of_slice
 from hipbmm_operator.handlers import Json
 from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Kube
@@ -74,6 +76,7 @@ class Informer:
         changed: set[Key | None] = set()
         for kind in WATCHED:
             if kind == kinds.NODE:
+                await self._list_extras()
                 await self._list_nodes()
                 continue
             for namespace in self._settings.namespaces or ("",):
@@ -144,6 +147,28 @@ class Informer:
                 await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311  # jitter
             else:
                 return True
+
+    async def _list_extras(self) -> None:
+        """What DRA and NFD publish about nodes. An API that is absent, or may not be read, says nothing."""
+        slices: dict[str, list[Json]] = defaultdict(list)
+        for body in await self._first_served(kinds.RESOURCE_SLICES):
+            slices[node_of_slice(body)].append(body)
+        features: dict[str, list[Json]] = defaultdict(list)
+        for body in await self._first_served((kinds.NODE_FEATURE,)):
+            features[node_of_feature(body)].append(body)
+        self._nodes.attach(slices, features)
+
+    async def _first_served(self, versions: Iterable[Kind]) -> list[Json]:
+        """All objects of the first of these versions that the API server has."""
+        for kind in versions:
+            found: list[Json] = []
+            try:
+                async for page in self._kube.pages(kind, size=self._settings.page_size):
+                    found += page.items
+            except (errors.NotFoundError, errors.ForbiddenError):
+                continue
+            return found
+        return []
 
     async def _list_nodes(self) -> None:
         """Nodes are optional: an operator of single namespaces may not be allowed to read them."""

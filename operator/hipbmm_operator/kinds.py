@@ -41,7 +41,8 @@ EVENT = Kind("", "v1", "events", "Event")
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 STORAGE_CLASS = Kind("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced=False)
 
-CHILDREN = (DEPLOYMENT, SERVICE, CLAIM, CONTROLLER_REVISION, BUDGET)
-"""Kinds of children that the plan makes, in the order in which they are applied the other way round."""
-
-BY_KIND = {kind.kind: kind for kind in (*CHILDREN, CONFIG_MAP, POD, NODE, DEPLOYMENTS_OF_OURS)}
+RESOURCE_SLICES = tuple(
+    Kind("resource.k8s.io", version, "resourceslices", "ResourceSlice", namespaced=False)
+    for version in ("v1", "v1beta2", "v1beta1")
+)
+NODE_FEATURE = Kind("nfd.k8s-sigs.io", "v1alpha1", "nodefeatures", "NodeFeature")

@@ -101,4 +101,4 @@ class World:
     def clean(self) -> None:
         """Delete the resource, so that its GPUs are free for the next test."""
         self.api.delete(kinds.DEPLOYMENTS_OF_OURS, self.namespace, self.name)
-        until("the pods to go", lambda: not self.api.items(kinds.POD, self.namespace) or None)
+        until("the pods to go", lambda: not self.api.items(kinds.POD, self.namespace), 90)

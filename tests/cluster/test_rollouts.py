@@ -1,0 +1,118 @@
+"""Updates: a bad one, one without a spare GPU; and what else people and administrators do meanwhile."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.cluster.api import Api, until
+from tests.cluster.conftest import SYSTEM
+from tests.cluster.kubelet import ended, report, waiting
+from tests.cluster.operator_process import CLUSTER_ROLE
+from tests.cluster.world import World
+
+from hipbmm_operator import kinds
+
+Json = dict[str, Any]
+
+
+def new_pods(world: World, old: list[Json]) -> list[Json]:
+    """Pods on nodes that were not there before."""
+    known = {pod["metadata"]["uid"] for pod in old}
+    found = [pod for pod in world.api.items(kinds.POD, world.namespace) if pod["metadata"]["uid"] not in known]
+    return [pod for pod in found if pod["spec"].get("nodeName") and "deletionTimestamp" not in pod["metadata"]]
+
+
+def settle(world: World, **spec: object) -> None:
+    world.create(**spec)
+    world.serve(1)
+    world.becomes("Ready", "True")
+
+
+def test_a_bad_revision_leaves_the_old_one_serving_and_says_what_is_wrong(world: World) -> None:
+    settle(world)
+    (old,) = world.scheduled(1)
+    world.change({"image": "registry.example/vllm:broken"})
+    (new,) = until("the new pod", lambda: new_pods(world, [old]))
+    world.kubelet.containers(
+        new, {"payload": ended(0), "warm": waiting("ErrImagePull", "manifest unknown")}, phase="Pending"
+    )
+    world.becomes("Progressing", "False", "ImageNotFound")
+    assert world.becomes("Ready", "True")["reason"] == "ServingPreviousRevision"
+    (failure,) = world.status()["failures"]
+    assert (failure["pod"], failure["container"]) == (new["metadata"]["name"], "warm")
+    assert world.api.get(kinds.POD, world.namespace, old["metadata"]["name"])
+    world.change({"image": "registry.example/vllm:1"})
+    world.becomes("Progressing", "True", "RolloutComplete")
+    assert world.becomes("Ready", "True")["reason"] == "AllReplicasWarm"
+    assert world.status()["failures"] == []
+
+
+def test_an_update_tunes_on_the_first_new_pod_while_the_old_ones_serve(world: World) -> None:
+    world.create(replicas=2)
+    world.serve(1)
+    world.serve(2)
+    world.becomes("Ready", "True")
+    old = world.scheduled(2)
+    world.change({"image": "registry.example/vllm:2"})
+    (new,) = until("the new pod", lambda: new_pods(world, old))
+    world.kubelet.warming(new, "hipbmm progress phase=Tuning tuned=7 problems=204 failed=0 elapsed_s=1 eta_s=2\n")
+    assert world.becomes("Tuned", "False")["reason"] == "Tuning"
+    assert world.condition("Ready")["status"] == "True"
+    assert world.deployment()["spec"]["replicas"] == 2
+    assert world.status()["phase"] == "Updating"
+
+
+@pytest.mark.timeout(120)
+def test_an_update_without_a_spare_gpu_goes_on_in_place(world: World) -> None:
+    settle(world, parallelism={"tensor": 8})
+    (old,) = world.scheduled(1)
+    world.change({"image": "registry.example/vllm:2"})
+    world.becomes("Progressing", "True", "WaitingForSpareGPU")
+    strategy = {"maxSurge": 0, "maxUnavailable": 1}
+
+    def in_place() -> bool:
+        return bool(world.deployment()["spec"]["strategy"]["rollingUpdate"] == strategy)
+
+    until("the strategy to change", in_place, 60)
+    world.becomes("Progressing", "True", "UpdatingInPlace")
+    (new,) = until("the new pod on the GPUs", lambda: new_pods(world, [old]), 60)
+    world.kubelet.serving(new, report())
+    world.becomes("Progressing", "True", "RolloutComplete", 60)
+    until("surging again for the next update", lambda: not in_place())
+
+
+@pytest.fixture
+def role(api: Api) -> Iterator[Json]:
+    """The operator's role; put back afterwards."""
+    before = api.get(CLUSTER_ROLE, "", SYSTEM)
+    yield before
+    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": before["rules"]})
+
+
+def test_a_right_that_is_taken_away_is_told_and_missed_only_until_it_is_back(
+    world: World, api: Api, role: Json
+) -> None:
+    settle(world)
+    without = [rule for rule in role["rules"] if rule.get("resources") != ["services"]]
+    reading = {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list", "watch"]}
+    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": [*without, reading]})
+    world.change({"service": {"port": 8080}})
+    found = world.becomes("Progressing", "False", "Forbidden")
+    assert "patch" in found["message"]
+    assert "services" in found["message"]
+    assert world.condition("Ready")["status"] == "True"
+    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": role["rules"]})
+    world.becomes("Progressing", "True", "RolloutComplete")
+    assert api.get(kinds.SERVICE, world.namespace, "qwen")["spec"]["ports"][0]["port"] == 8080
+
+
+def test_every_field_that_can_be_set_reaches_objects_that_the_api_server_accepts(
+    world: World, everything: Json
+) -> None:
+    world.create(**everything)
+    template = world.deployment()["spec"]["template"]
+    assert template["metadata"]["labels"]["team"] == "inference"
+    assert world.condition("Progressing")["reason"] not in ("Rejected", "Forbidden")
+    assert world.becomes("ConfigValid", "True")["reason"] == "Valid"
+    claim = world.api.get(kinds.CLAIM, world.namespace, "shared-store")
+    assert claim["metadata"]["ownerReferences"][0]["name"] == "qwen"
