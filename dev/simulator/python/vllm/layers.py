@@ -14,6 +14,7 @@ from vllm.log import LOGGER
 
 _OTHER_KERNEL = "RowWiseTorchFP8ScaledMMLinearKernel"
 _MODULE = "CompressedTensorsW8A8Fp8"
+_DUMMY_CODE = 0x38  # 0.5 or 1.0 in the FP8 types: any finite value serves
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Rank:
     def step(self, tokens: int) -> None:
         """One forward pass of ``tokens`` dummy tokens through each distinct linear; raises what hipb_mm raises."""
         for item in self.loaded:
-            x = torch.full((tokens, item.linear.K), 0.5).to(item.weight.dtype)
+            x = torch.full((tokens, item.linear.K), _DUMMY_CODE, dtype=torch.uint8).view(item.weight.dtype)
             item.forward(x, torch.ones(tokens, 1))
 
 
