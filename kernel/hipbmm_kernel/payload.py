@@ -27,8 +27,6 @@ if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 '''
 USAGE = "usage: hipbmm_kernel payload DIR\n"
-DIRECTORIES = ("work",)
-"""Made beside the program, for containers whose user could not."""
 
 
 def payload_command(argv: list[str], stderr: TextIO) -> int:
@@ -46,7 +44,11 @@ def payload_command(argv: list[str], stderr: TextIO) -> int:
 
 
 def copy_program(home: str) -> int:
-    """Put the program into `home`/kernel and make `home`'s other directories; how many files. OSError when it fails."""
+    """Put the program into `home`/kernel; how many files. OSError when it fails.
+
+    Nothing else is made here: this container's user is not the serving image's, and root without capabilities (the
+    usual user of a serving image) cannot write into another user's directory.
+    """
     target = f"{home}/kernel"
     fresh = f"{home}/kernel.{os.getpid()}.new"
     shutil.rmtree(fresh, ignore_errors=True)
@@ -56,8 +58,6 @@ def copy_program(home: str) -> int:
         main.write(MAIN)
     shutil.rmtree(target, ignore_errors=True)
     os.rename(fresh, target)
-    for name in DIRECTORIES:
-        os.makedirs(f"{home}/{name}", exist_ok=True)
     return files + 1
 
 

@@ -211,14 +211,21 @@ class Warm:
     def _finished(
         self, verdict: Verdict, identity: Identity, rows: tuple[gemm.Row, ...], planned: Planned | None = None
     ) -> Report:
-        """The report, after the served file was written; a pod's own disk that refuses it is an error in it."""
+        """The report, after the served file was written.
+
+        A pod's own disk that refuses it would refuse AITER's appends too: each call would tune again, and a graph
+        capture would end the server. So HIPBMM is off then.
+        """
         self._progress.phase("Publishing")
         plan = planned.plan if planned else None
+        settings = self._settings
         served = serve.Served(0, "")
         try:
-            served = serve.write(self._volume, self._settings.served_file, rows)
+            served = serve.write(self._volume, settings.served_file, rows)
         except OSError as error:
-            self._errors.append(f"the served file: {volumes.describe(error)}")
+            words = f"{settings.served_file}: {volumes.describe(error)}"
+            self._errors.append(words)
+            verdict = Verdict(report.FAILED, "ServedFileUnwritable", words, hipbmm=False)
         stack = identity.stack
         return Report(
             state=verdict.state,

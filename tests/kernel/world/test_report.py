@@ -22,6 +22,7 @@ REASONS = {
     *("Tuned", "Restored", "BudgetExhausted", "LowMemory", "ProblemsFailed", "NoSolution", "StackUnknown"),
     *("StackMismatch", "ConfigMissing", "ConfigInvalid", "UnknownArchitecture", "NoEligibleLinears"),
     *("KernelIncompatible", "NoGpu", "TunerFailed", "TuningDisabled", "ConflictingEnv"),
+    "ServedFileUnwritable",
 }
 STATES = ["Complete", "Partial", "Unsupported", "Disabled", "NoPlan", "Failed"]
 

@@ -62,6 +62,15 @@ def test_a_read_only_store_is_restored_from(full: Pod) -> None:
     assert full.message["storage"]["writable"] is False
 
 
+def test_a_served_file_that_cannot_be_written_turns_hipbmm_off(full: Pod) -> None:
+    full.served_file.parent.write_text("a file where the directory should be")
+    full.run("warm")
+    message = full.message
+    assert (message["state"], message["reason"], message["hipbmm"]) == ("Failed", "ServedFileUnwritable", False)
+    assert (message["rows"], message["digest"]) == (0, "")
+    assert str(full.served_file) in message["message"]
+
+
 def test_a_mirror_alone_is_enough(pod: Pod) -> None:
     fill(pod.root / "mirror", pod.stack(), problems())
     pod.store.rmdir()
