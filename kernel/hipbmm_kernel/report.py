@@ -60,6 +60,8 @@ class Report(NamedTuple):
     storage_writable: bool = False
     storage_error: str = ""
     errors: tuple[str, ...] = ()
+    mirror_shards: tuple[str, ...] = ()
+    mirror_lines: int = 0
     failures: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -90,6 +92,7 @@ class Report(NamedTuple):
             "torchImported": self.torch_imported,
             "hipbmm": self.hipbmm,
             "storage": {"writable": self.storage_writable, "error": self.storage_error},
+            "mirror": {"shards": list(self.mirror_shards), "lines": self.mirror_lines},
             "errors": list(self.errors),
             "failures": [{"problem": problem, "reason": reason} for problem, reason in self.failures],
             "notes": list(self.notes),

@@ -30,6 +30,7 @@ DEFAULTS: dict[str, str] = {
     "HIPBMM_HOME": "/hipbmm",
     "HIPBMM_STORE": "$HIPBMM_HOME/store",
     "HIPBMM_MIRRORS": "$HIPBMM_HOME/mirror",
+    "HIPBMM_MIRROR_LOG": "0",
     "HIPBMM_MODEL": "",
     "HIPBMM_MODEL_CONFIG": "",
     "HIPBMM_TENSOR_PARALLEL": "1",
@@ -88,6 +89,7 @@ class Settings(NamedTuple):
     home: str
     store: str
     mirrors: tuple[str, ...]
+    mirror_log: bool
     model: str
     model_config: str
     tensor_parallel: int
@@ -147,6 +149,7 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         home=home,
         store=_path(env, "HIPBMM_STORE", home),
         mirrors=tuple(part for part in _text(env, "HIPBMM_MIRRORS", home).split(":") if part),
+        mirror_log=_flag(env, "HIPBMM_MIRROR_LOG"),
         model=_text(env, "HIPBMM_MODEL", home),
         model_config=_text(env, "HIPBMM_MODEL_CONFIG", home),
         tensor_parallel=_integer(env, "HIPBMM_TENSOR_PARALLEL", 1, 1024),

@@ -76,6 +76,12 @@ class Reader:
             for _, shard in self._of(root, mirror=root != store):
                 yield shard
 
+    def mirrored(self, mirrors: Iterable[str]) -> Iterator[tuple[str, Shard]]:
+        """Every valid shard of the mirrors with its name as a shard (a gzipped one has another file name)."""
+        for root in mirrors:
+            for name, shard in self._of(root, mirror=True):
+                yield name.removesuffix(GZIP), shard
+
     def named(self, store: str) -> Iterator[tuple[str, Shard]]:
         """Every valid shard of a writable store with its file name."""
         return self._of(store, mirror=False)

@@ -11,11 +11,13 @@ the server starts anyway, unless policy Block says otherwise.
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import sys
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel import conclusion, gemm, identity_gpu, planning, report, serve, shardlines, table
+from hipbmm_kernel import shard as shards
 from hipbmm_kernel import stack as stacks
 from hipbmm_kernel import volume as volumes
 from hipbmm_kernel.clock import Clock
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from hipbmm_kernel.gemm import Problem
     from hipbmm_kernel.identity import Identity
     from hipbmm_kernel.planning import Planned
+    from hipbmm_kernel.shard import Shard
     from hipbmm_kernel.store import Reading
     from hipbmm_kernel.table import Table
     from hipbmm_kernel.volume import Volume
@@ -80,6 +83,8 @@ class Warm:
         self._errors: list[str] = []
         self._notes: list[str] = []
         self._storage_error = ""
+        self._mirrored: list[tuple[str, Shard]] = []
+        self._log_lines: list[str] = []
 
     def run(self) -> Report:
         """Do everything but writing the report. OSError of the pod's own disk is reported like any other trouble."""
@@ -136,7 +141,11 @@ class Warm:
         settings = self._settings
         if not os.path.isdir(settings.store):
             self._storage_error = f"{settings.store} is no directory"
-        return table.merge(reader.shards(settings.store, settings.mirrors), settings.retune_token)
+        if not settings.mirror_log:
+            return table.merge(reader.shards(settings.store, settings.mirrors), settings.retune_token)
+        self._mirrored = list(reader.mirrored(settings.mirrors))
+        mirrored = (shard for _, shard in self._mirrored)
+        return table.merge(itertools.chain(reader.shards(settings.store), mirrored), settings.retune_token)
 
     def _tell_reading(self, reading: Reading) -> None:
         self._say(f"{reading.shards} shards read, {reading.refused_count} files refused")
@@ -173,10 +182,14 @@ class Warm:
             seconds=self._clock.monotonic() - self._began,
             first_failure=next((reason for reason in failures.values() if reason), ""),
         )
-        rows = [] if facts.abort == "StackMismatch" else self._rows(planned, outcome.table, column)
+        trusted = facts.abort != "StackMismatch"
+        rows = self._rows(planned, outcome.table, column) if trusted else []
         named = tuple((f"M={m} N={n} K={k}", reason) for (m, n, k), reason in failures.items() if reason)
         found = self._finished(conclusion.conclude(facts), identity, tuple(rows), planned)
+        news = self._news(outcome.table, identity, [gemm.key_of(each, column) for each in problems]) if trusted else []
         return found._replace(
+            mirror_shards=tuple(shards.name_of(data) for data in news),
+            mirror_lines=len(self._log_lines),
             tuned=facts.restored + facts.tuned,
             restored=facts.restored,
             failed=facts.failed,
@@ -187,6 +200,17 @@ class Warm:
             children=outcome.children,
             failures=named,
         )
+
+    def _news(self, final: Table, identity: Identity, planned: list[str]) -> list[bytes]:
+        """Shards for the mirror, when there is one and it lacks rows; their lines are written at the end."""
+        settings = self._settings
+        if not settings.mirror_log:
+            return []
+        from hipbmm_kernel import snapshot  # noqa: PLC0415 - most pods have a shared volume
+
+        news = snapshot.news(final, self._mirrored, planned, identity.stack.key, settings.retune_token)
+        self._log_lines = [line for data in news for line in snapshot.log_lines(data)]
+        return news
 
     @staticmethod
     def _rows(planned: Planned, final: Table, column: str) -> list[gemm.Row]:
@@ -272,6 +296,8 @@ class Warm:
             self._say(f"{settings.termination_log}: {volumes.describe(error)}")
         for text in (*found.notes, *found.errors):
             self._say(text)
+        for line in self._log_lines:
+            self._stderr.write(f"{line}\n")
         self._progress.done(found.tuned, found.failed)
         self._say(f"{found.state}: {found.reason}: {found.message}")
 

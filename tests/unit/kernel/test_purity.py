@@ -30,6 +30,7 @@ PURE = [
     "serverflags",
     "shard",
     "shardlines",
+    "snapshot",
     "stack",
     "table",
     "tokens",
