@@ -147,6 +147,27 @@ def parse_progress(log: str) -> Progress | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How `exec` started the server: `mode` is a value of MODES, `reason` says why it is not "Tuned"."""
+
+    mode: str
+    reason: str = ""
+
+
+TUNED, NO_TABLE, NO_HIPBMM = "Tuned", "NoTable", "NoHipbmm"
+MODES = frozenset({TUNED, NO_TABLE, NO_HIPBMM})
+_START = re.compile(r"^hipbmm exec: start [0-9]{1,9} of the server, mode ([A-Za-z]+)(?:: (.*))?$", re.MULTILINE)
+
+
+def parse_start(log: str) -> Start | None:
+    """What the beginning of the server's log says about its start; None when it does not."""
+    found = _START.search(log)
+    if found is None or found[1] not in MODES:
+        return None
+    return Start(found[1], _text(found[2]))
+
+
 def _number(text: str | None) -> int:
     return min(int(text), _MAX_COUNT) if text and text.isascii() and text.isdigit() and len(text) <= 9 else 0  # noqa: PLR2004  # digits of _MAX_COUNT and two more
 

@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 from hipbmm_operator import contract
 from hipbmm_operator.pods import Container, Ended, Pod
 
-IMAGE_REASONS = frozenset({"ImageNotFound", "ImagePullUnauthorized", "ImagePullFailed", "InvalidImageName"})
+IMAGE_REASONS = frozenset(
+    {"ImageNotFound", "ImagePullUnauthorized", "PullSecretNotFound", "ImagePullFailed", "InvalidImageName"}
+)
 SCHEDULING_REASONS = frozenset(
     {"InsufficientGPU", "NoMatchingNodes", "UntoleratedTaint", "NodesCordoned", "StorageNotReady", "Unschedulable"}
 )
 
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"})
 _BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: ErrImagePull: )?')
+_WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
 _NOT_READY = timedelta(seconds=30)
 _STARTUP_SLACK_SECONDS = 15
 _STOPPED_BY_KUBELET = frozenset({137, 143})
@@ -41,7 +44,7 @@ def of_pods(pods: Sequence[Pod], startup_seconds: int, now: datetime) -> list[Fa
 def of_pod(pod: Pod, startup_seconds: int, now: datetime) -> Iterator[Failure]:
     """Failures of one pod."""
     if pod.phase == "Failed" and pod.reason:
-        yield Failure(pod.name, None, pod.reason, pod.message or f"pod failed: {pod.reason}")
+        yield Failure(pod.name, None, _failed_reason(pod.reason), pod.message or f"pod failed: {pod.reason}")
         return
     if pod.unschedulable is not None:
         reason = scheduling_reason(pod.unschedulable)
@@ -50,6 +53,15 @@ def of_pod(pod: Pod, startup_seconds: int, now: datetime) -> Iterator[Failure]:
         failure = _of_container(pod, container, startup_seconds, now)
         if failure is not None:
             yield failure
+
+
+def pull_is_refused(pod: Pod) -> bool:
+    """Whether an image of the pod cannot be pulled for lack of credentials, as far as its status tells."""
+    if not pod.live:
+        return False
+    waiting = [container for container in pod.containers.values() if container.waiting in _PULL]
+    # While a pull backs off, the status may not repeat why it failed.
+    return any(image_reason(_pull_message(each)) in ("ImagePullUnauthorized", None) for each in waiting)
 
 
 def scheduling_reason(message: str) -> str:
@@ -86,7 +98,7 @@ def image_reason(message: str) -> str | None:
 
 def _of_container(pod: Pod, container: Container, startup_seconds: int, now: datetime) -> Failure | None:
     if container.waiting in _PULL:
-        message = _BACK_OFF_CAUSE.sub("", container.waiting_message)
+        message = _pull_message(container)
         return Failure(pod.name, container.name, image_reason(message) or "ImagePullFailed", message)
     if container.waiting == "InvalidImageName":
         return Failure(pod.name, container.name, "InvalidImageName", container.waiting_message)
@@ -98,6 +110,17 @@ def _of_container(pod: Pod, container: Container, startup_seconds: int, now: dat
         message = _ended_message(container, ended)
         return Failure(pod.name, container.name, reason, message, ended.exit_code, ended.finished)
     return _not_ready(pod, container, now)
+
+
+def _failed_reason(reason: str) -> str:
+    """The reason of a failed pod as a condition takes it: the kubelet also says `OutOfamd.com/gpu`."""
+    if reason.startswith("OutOf"):
+        return "OutOfGPU" if "amd.com/" in reason else "OutOfResources"
+    return reason if _WORD.match(reason) else "PodFailed"
+
+
+def _pull_message(container: Container) -> str:
+    return _BACK_OFF_CAUSE.sub("", container.waiting_message)
 
 
 def _config_reason(container: Container) -> str:

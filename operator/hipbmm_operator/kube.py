@@ -114,6 +114,11 @@ class Kube:
         query = {"container": container, "tailLines": str(lines), "limitBytes": str(_LOG_BYTES)}
         return await self._text("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
 
+    async def log_head(self, namespace: str, pod: str, container: str, size: int) -> str:
+        """The first bytes of a container's log."""
+        query = {"container": container, "limitBytes": str(size)}
+        return await self._text("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
+
     async def _json(
         self,
         method: str,

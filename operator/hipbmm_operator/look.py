@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from hipbmm_operator import contract, errors, kinds
+from hipbmm_operator import contract, errors, failures, kinds, pace
 from hipbmm_operator.kube import Kube
-from hipbmm_operator.observed import Note
+from hipbmm_operator.observed import NO_PULL_SECRET, Note
 from hipbmm_operator.pods import Pod, moment
 
 Json = dict[str, Any]
@@ -18,6 +18,9 @@ T = TypeVar("T")
 _LOG_LINES = 20
 _STUCK = timedelta(seconds=20)
 _NOTE_SECONDS = 10.0
+_SECRET_SECONDS = 60.0
+_HEAD_BYTES = 4096
+_MOST_REMEMBERED = 4096
 _TELLING = frozenset(
     {
         "FailedMount",
@@ -28,6 +31,7 @@ _TELLING = frozenset(
         "ProvisioningFailed",
         "WaitForFirstConsumer",
         "FailedBinding",
+        "ExternalProvisioning",
     }
 )
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -38,6 +42,8 @@ class Seen:
     """What was read for one resource, and when to look again."""
 
     progress: contract.Progress | None = None
+    stalled: bool = False
+    starts: dict[str, contract.Start] = field(default_factory=dict)
     notes: dict[str, Note] = field(default_factory=dict)
     storage_class: bool | None = None
     again: float | None = None
@@ -57,20 +63,27 @@ class Look:
         self._progress_seconds = progress_seconds
         self._clock = clock
         self._memory: dict[tuple[str, str], _Memory] = {}
+        self._paces: dict[str, pace.Pace] = {}
 
     async def at(self, namespace: str, pods: Iterable[Pod], claim: Json | None, now: datetime) -> Seen:
-        """Progress of the first pod that is warm, and Events about pods and a claim that are stuck."""
+        """Progress of the first pod that tunes, how crashed servers started again, Events about what is stuck."""
         warming = sorted((pod for pod in pods if pod.warming), key=lambda pod: pod.name)
         again: list[float] = []
-        progress = None
+        progress, stalled = None, False
         if warming:
             progress = await self._progress(warming[0])
+            stalled = self._stalled(warming[0], progress)
             again.append(self._progress_seconds)
+        starts: dict[str, contract.Start] = {}
         notes: dict[str, Note] = {}
         for pod in pods:
+            if _started_again(pod) and not await self._start(starts, pod):
+                again.append(_NOTE_SECONDS)
             if _waits(pod):
                 again.append(_NOTE_SECONDS)
                 await self._note(notes, namespace, pod.uid, _age(pod.created, now))
+            elif failures.pull_is_refused(pod):
+                await self._secret(notes, namespace, pod.uid)
         pending = claim is not None and (claim.get("status") or {}).get("phase") == "Pending"
         storage_class = None
         if claim is not None and pending:
@@ -80,12 +93,43 @@ class Look:
             await self._note(
                 notes, namespace, str(metadata.get("uid")), _age(moment(metadata.get("creationTimestamp")), now)
             )
-        return Seen(progress, notes, storage_class, min(again, default=None))
+        return Seen(progress, stalled, starts, notes, storage_class, min(again, default=None))
 
-    def forget(self, uids: Iterable[str]) -> None:
-        """Keep only what is known of these objects' contemporaries: drop these."""
-        gone = set(uids)
-        self._memory = {key: memory for key, memory in self._memory.items() if key[1] not in gone}
+    def _stalled(self, pod: Pod, progress: contract.Progress | None) -> bool:
+        if progress is None:
+            return False
+        now = self._clock()
+        self._paces[pod.uid] = pace.step(self._paces.get(pod.uid), progress, now)
+        while len(self._paces) > _MOST_REMEMBERED:
+            del self._paces[next(iter(self._paces))]
+        return pace.stalled(self._paces[pod.uid], now)
+
+    async def _start(self, starts: dict[str, contract.Start], pod: Pod) -> bool:
+        """How the server was started this time: the beginning of its log says it, and is read until it does."""
+        server = pod.containers[contract.SERVER]
+
+        async def read() -> contract.Start | None:
+            return contract.parse_start(
+                await self._kube.log_head(pod.namespace, pod.name, contract.SERVER, _HEAD_BYTES)
+            )
+
+        run = f"{pod.uid}/{server.restarts}"
+        known = self._memory.get(("start", run))
+        wait = float("inf") if known is not None and known.value is not None else _NOTE_SECONDS * 0.9
+        start = await self._remembered("start", run, wait, read)
+        if start is not None:
+            starts[pod.uid] = start
+        return start is not None
+
+    async def _secret(self, notes: dict[str, Note], namespace: str, uid: str) -> None:
+        """Whether an image cannot be pulled because a pull secret is missing: the kubelet tells it in an Event only."""
+
+        async def read() -> Note | None:
+            return telling(await self._kube.events(namespace, uid), frozenset({NO_PULL_SECRET}))
+
+        note = await self._remembered("secret", uid, _SECRET_SECONDS, read)
+        if note is not None:
+            notes[uid] = note
 
     async def _progress(self, pod: Pod) -> contract.Progress | None:
         async def read() -> contract.Progress | None:
@@ -134,13 +178,17 @@ class Look:
             value = await read()
         except errors.ApiError as error:
             LOG.debug("Could not read %s of %s: %s", what, uid, error)
+        self._memory.pop((what, uid), None)
         self._memory[what, uid] = _Memory(self._clock(), value)
+        while len(self._memory) > _MOST_REMEMBERED:
+            # The one that was read longest ago: most likely of an object that is gone.
+            del self._memory[next(iter(self._memory))]
         return value
 
 
-def telling(events: Iterable[Json]) -> Note | None:
+def telling(events: Iterable[Json], reasons: frozenset[str] = _TELLING) -> Note | None:
     """The newest Event that tells why something is stuck."""
-    found = [event for event in events if event.get("reason") in _TELLING]
+    found = [event for event in events if event.get("reason") in reasons]
     newest = max(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), default=None)
     return Note(str(newest["reason"]), str(newest.get("message", ""))[:1000]) if newest else None
 
@@ -152,6 +200,12 @@ def _waits(pod: Pod) -> bool:
     containers = pod.containers.values()
     untouched = all(not (c.running or c.ended or c.last or c.restarts) for c in containers)
     return untouched and all(c.waiting in ("", "PodInitializing", "ContainerCreating") for c in containers)
+
+
+def _started_again(pod: Pod) -> bool:
+    """Its server runs, and did not run for the first time."""
+    server = pod.containers.get(contract.SERVER)
+    return pod.live and server is not None and server.running and server.restarts > 0
 
 
 def _age(since: datetime | None, now: datetime) -> timedelta:

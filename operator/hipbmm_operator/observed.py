@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hipbmm_operator import names
-from hipbmm_operator.contract import Progress
+from hipbmm_operator.contract import TUNED, Progress, Start
 from hipbmm_operator.detect import HardwareSummary
 from hipbmm_operator.pods import Pod
 from hipbmm_operator.resources.owner import Owner
 from hipbmm_operator.revision import Revision
 
 Json = dict[str, Any]
+
+NO_PULL_SECRET = "FailedToRetrieveImagePullSecret"
+"""The kubelet's Event about a pull secret that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,10 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     hardware: HardwareSummary | None = None
     progress: Progress | None = None
+    stalled: bool = False
+    """Whether that progress has not moved for longer than can be expected."""
+    starts: Mapping[str, Start] = field(default_factory=dict)
+    """How a server that has crashed was started again, by uid of its pod."""
     notes: Mapping[str, Note] = field(default_factory=dict)
     storage_class: bool | None = None
     """Whether the claim's storage class exists; None when it was not looked for."""
@@ -44,6 +51,15 @@ class Observed:
     def live_pods(self) -> tuple[Pod, ...]:
         """Pods that neither ended nor are being deleted."""
         return tuple(pod for pod in self.pods if pod.live)
+
+    def without_table(self, pod: Pod) -> Start | None:
+        """How the server of a pod was started after it had crashed with its table; None when it runs with it."""
+        start = self.starts.get(pod.uid)
+        return start if start is not None and start.mode != TUNED else None
+
+    def warm(self, pod: Pod) -> bool:
+        """Whether a pod serves with a complete table."""
+        return pod.warm and self.without_table(pod) is None
 
 
 def owned_by(body: Json | None, owner: Owner) -> bool:

@@ -18,11 +18,11 @@ from hipbmm_operator.plan import Plan, plan
 from hipbmm_operator.resource import Resource, parse, parse_spec
 from hipbmm_operator.resources import claim
 from hipbmm_operator.resources.pod import Payload
-from hipbmm_operator.scribe import Scribe
+from hipbmm_operator.scribe import RETRY_SECONDS, Scribe
 from hipbmm_operator.status.builder import Situation, build
 from hipbmm_operator.store import Key, Store
 from hipbmm_operator.trouble import Trouble
-from hipbmm_operator.validate import Problem, check
+from hipbmm_operator.validate import Problem, check, unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,8 @@ class Reconciler:
         if resource.deleting:
             return Outcome()
         try:
-            return await self._bring(key, resource)
+            outcome = await self._bring(key, resource)
+            return _sooner(outcome, RETRY_SECONDS) if self._scribe.dropped else outcome
         except (errors.NotFoundError, errors.ConflictError):
             # Either something else, to be tried again, or the resource is gone and the event was lost or is late.
             if await self._exists(resource):
@@ -86,7 +87,7 @@ class Reconciler:
                 Situation(resource, None, problems, await self._observe(key, resource, None), None)
             )
         command = server_args.resolve(spec)
-        problems = tuple(check(spec, command))
+        problems = (*check(spec, command), *unread(resource.raw_spec, spec))
         observed = await self._observe(key, resource, spec)
         if any(problem.fatal for problem in problems):
             return await self._refuse(Situation(resource, spec, problems, observed, None))
@@ -121,6 +122,8 @@ class Reconciler:
             pods=parsed,
             hardware=self._hardware(spec) if spec else None,
             progress=seen.progress,
+            stalled=seen.stalled,
+            starts=seen.starts,
             notes=seen.notes,
             storage_class=seen.storage_class,
             again=seen.again,
@@ -152,9 +155,16 @@ class Reconciler:
         return self._nodes.summary(spec, tolerations, server_args.resolve(spec).gpus)
 
     async def _write(self, situation: Situation) -> None:
-        status = build(situation, self._now())
-        await self._scribe.write(situation.resource, status)
-        export(Key(situation.resource.owner.namespace, situation.resource.owner.name), status)
+        owner = situation.resource.owner
+        key, known = Key(owner.namespace, owner.name), self._scribe.dropped
+        status = build(replace(situation, dropped=known), self._now())
+        written = await self._scribe.write(situation.resource, status)
+        if written and self._scribe.dropped != known:
+            # This write has shown that the CRD is older than the operator, or no longer is: that is told as well.
+            again = replace(situation, resource=self._latest(key, situation.resource), dropped=self._scribe.dropped)
+            status = build(again, self._now())
+            await self._scribe.write(again.resource, status)
+        export(key, status)
 
     def _latest(self, key: Key, resource: Resource) -> Resource:
         """The resource with the status that was just written."""
@@ -195,6 +205,11 @@ def _makes_something(planned: Plan, observed: Observed) -> bool:
     return any(
         step.mode == "create" or (step.mode == "apply" and live.get(step.kind) is None) for step in planned.steps
     )
+
+
+def _sooner(outcome: Outcome, seconds: float) -> Outcome:
+    """The outcome, looked at again after so many seconds at the latest."""
+    return replace(outcome, again=min(seconds, outcome.again or seconds))
 
 
 def _outcome(planned: Plan, observed: Observed, troubles: list[Trouble]) -> Outcome:

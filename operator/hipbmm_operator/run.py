@@ -64,7 +64,7 @@ class Operator:
             nodes=self._nodes,
             payload=Payload(settings.payload_image, settings.payload_pull_policy),
             look=Look(kube, settings.progress_seconds, time.monotonic),
-            scribe=Scribe(kube, self._informer.saw),
+            scribe=Scribe(kube, self._informer.saw, time.monotonic),
             applier=Applier(kube, self._informer.saw),
             now=lambda: datetime.now(UTC),
         )

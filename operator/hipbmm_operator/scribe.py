@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from hipbmm_operator import events, kinds, metrics
+from hipbmm_operator import errors, events, kinds, metrics
 from hipbmm_operator.intent import digest
 from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Kube
@@ -12,6 +12,9 @@ from hipbmm_operator.resource import Resource
 
 Json = dict[str, Any]
 LOG = logging.getLogger(__name__)
+
+RETRY_SECONDS = 60.0
+_MAX_TOLD = 512
 
 
 def merge_patch(before: Json, after: Json) -> Json:
@@ -28,31 +31,75 @@ def merge_patch(before: Json, after: Json) -> Json:
     return patch
 
 
-class Scribe:
-    """Keeps the status of resources."""
+def lost(status: Json, stored: Json, path: str = "status") -> str:
+    """The first field of a status that is not in what the API server stored; "" when all of them are."""
+    for key, value in status.items():
+        if key not in stored:
+            return f"{path}.{key}"
+        if isinstance(value, dict) and isinstance(stored[key], dict):
+            found = lost(value, stored[key], f"{path}.{key}")
+            if found:
+                return found
+    return ""
 
-    def __init__(self, kube: Kube, saw: Callable[[Kind, Json], None]) -> None:
+
+class Scribe:
+    """Keeps the status of resources.
+
+    A CRD that is older than the operator drops fields that it does not know, or refuses values. What was lost is in
+    `dropped`; whether it still is, is tried now and then.
+    """
+
+    def __init__(self, kube: Kube, saw: Callable[[Kind, Json], None], clock: Callable[[], float]) -> None:
+        self.dropped = ""
         self._kube = kube
         self._saw = saw
+        self._clock = clock
         self._stored: dict[str, tuple[str, str]] = {}
+        self._tried = clock()
 
     async def write(self, resource: Resource, status: Json) -> bool:
         """Write the status if it differs; whether it did. Raises ApiError, ConflictError when the uid is another."""
         before = resource.raw_status
-        patch = merge_patch(before, status)
         owner = resource.owner
-        # An older CRD drops fields that it does not know: then what is stored never equals what was written.
-        if not patch or self._stored.get(owner.uid) == (digest(status), digest(before)):
+        patch = merge_patch(before, status)
+        if not patch:
             return False
-        # The uid is a precondition: a new resource of the same name never gets the status of an old one.
-        body = {"metadata": {"uid": owner.uid}, "status": patch}
-        answer = await self._kube.merge(kinds.DEPLOYMENTS_OF_OURS, owner.namespace, owner.name, body, "status")
+        # An older CRD drops fields that it does not know: then what is stored never equals what was written.
+        if self._stored.get(owner.uid) == (digest(status), digest(before)) and not self._try_again():
+            return False
+        answer, refused = await self._patch(resource, status, patch)
         stored = answer.get("status") or {}
+        self.dropped = refused or lost(status, stored)
         self._stored[owner.uid] = (digest(status), digest(stored))
         self._saw(kinds.DEPLOYMENTS_OF_OURS, answer)
         metrics.STATUS_WRITES.inc()
         before_conditions = before.get("conditions") or []
         await events.send(self._kube, owner, events.transitions(before_conditions, status["conditions"]))
+        return True
+
+    async def _patch(self, resource: Resource, status: Json, patch: Json) -> tuple[Json, str]:
+        """Write; when the CRD refuses a value, the conditions alone, and the refusal."""
+        try:
+            return await self._merge(resource, patch), ""
+        except errors.InvalidError as error:
+            LOG.warning("The status is refused: %s", error)
+            least = {key: status[key] for key in ("observedGeneration", "conditions")}
+            return await self._merge(resource, merge_patch(resource.raw_status, resource.raw_status | least)), (
+                f"the status ({error.message[:_MAX_TOLD]})"
+            )
+
+    async def _merge(self, resource: Resource, patch: Json) -> Json:
+        # The uid is a precondition: a new resource of the same name never gets the status of an old one.
+        owner = resource.owner
+        body = {"metadata": {"uid": owner.uid}, "status": patch}
+        return await self._kube.merge(kinds.DEPLOYMENTS_OF_OURS, owner.namespace, owner.name, body, "status")
+
+    def _try_again(self) -> bool:
+        """Whether it is time to see if the CRD has been upgraded; one resource tries for all."""
+        if not self.dropped or self._clock() - self._tried < RETRY_SECONDS:
+            return False
+        self._tried = self._clock()
         return True
 
     def forget(self, uid: str) -> None:

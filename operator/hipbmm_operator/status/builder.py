@@ -18,8 +18,9 @@ from hipbmm_operator.api.status import (
 )
 from hipbmm_operator.api.status import Failure as FailureStatus
 from hipbmm_operator.failures import IMAGE_REASONS, Failure
-from hipbmm_operator.observed import Observed
+from hipbmm_operator.observed import NO_PULL_SECRET, Note, Observed
 from hipbmm_operator.plan import Plan
+from hipbmm_operator.pods import Pod
 from hipbmm_operator.resource import Resource
 from hipbmm_operator.status import conditions, storage, summary, tuning, workload
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
@@ -41,6 +42,8 @@ class Situation:
     observed: Observed
     plan: Plan | None
     troubles: tuple[Trouble, ...] = ()
+    dropped: str = ""
+    """A field of the status that the API server did not keep, or its own words about the status."""
 
 
 def build(situation: Situation, now: datetime) -> Json:
@@ -52,7 +55,7 @@ def build(situation: Situation, now: datetime) -> Json:
     replicas, serving = workload.replicas(observed)
     suspended = situation.spec is not None and situation.spec.suspend
     found["Ready"] = summary.ready(found, plan, serving, suspended=suspended)
-    warm = sum(1 for pod in observed.live_pods if pod.warm)
+    warm = sum(1 for pod in observed.live_pods if observed.warm(pod))
     revision = plan.revision.name if plan else ""
     status = Status(
         observed_generation=resource.generation,
@@ -108,6 +111,9 @@ def _config(situation: Situation) -> Finding:
     missing = next((report for report in reports if report.reason in ("ConfigMissing", "ConfigInvalid")), None)
     if missing is not None:
         return false("ConfigValid", missing.reason, missing.message)
+    if situation.dropped:
+        told = f"the CRD is older than the operator and drops {situation.dropped}: upgrade it with the chart"
+        return false("ConfigValid", "OutdatedCRD", told)
     return true("ConfigValid", "Valid")
 
 
@@ -115,8 +121,12 @@ def _compatible(observed: Observed) -> Finding:
     hardware = observed.hardware
     if hardware is None:
         return unknown("HardwareCompatible", "NodesNotReadable", "the operator may not read nodes")
-    make = true if hardware.compatible else false
-    return make("HardwareCompatible", hardware.reason, hardware.message)
+    if not hardware.compatible:
+        return false("HardwareCompatible", hardware.reason, hardware.message)
+    if "," in (hardware.arch or ""):
+        told = f"{hardware.message}; they are of several architectures ({hardware.arch}), each tuned for by itself"
+        return true("HardwareCompatible", "MixedArchitectures", f"{told}: spec.gpu.products chooses")
+    return true("HardwareCompatible", hardware.reason, hardware.message)
 
 
 def _hardware(observed: Observed) -> HardwareStatus | None:
@@ -149,14 +159,27 @@ def _cache(observed: Observed, plan: Plan | None, revision: str) -> CacheStatus 
 def _failures(situation: Situation, now: datetime) -> list[Failure]:
     startup = situation.spec.server.startup_seconds if situation.spec else 0
     observed = situation.observed
-    found = pod_failures.of_pods(observed.pods, startup, now)
+    found = pod_failures.of_pods(_told(observed.pods), startup, now)
     failing = {failure.pod for failure in found}
-    for pod in observed.live_pods:
-        note = observed.notes.get(pod.uid)
-        if note is not None and pod.name not in failing:
-            found.append(Failure(pod.name, None, note.reason, note.message))
+    notes = {pod.name: observed.notes[pod.uid] for pod in observed.live_pods if pod.uid in observed.notes}
+    found += [Failure(name, None, note.reason, note.message) for name, note in notes.items() if name not in failing]
     before = situation.resource.raw_status.get("failures") or []
-    return [_steady(failure, before) for failure in found]
+    return [_without_secret(_steady(failure, before), notes.get(failure.pod)) for failure in found]
+
+
+def _told(pods: Sequence[Pod]) -> list[Pod]:
+    """Pods whose troubles are of today: Kubernetes keeps pods that failed for long after others took their place."""
+    ready = [pod.created for pod in pods if pod.live and pod.ready and pod.created is not None]
+    newest = max(ready, default=None)
+    return [pod for pod in pods if pod.live or newest is None or pod.created is None or pod.created > newest]
+
+
+def _without_secret(failure: Failure, note: Note | None) -> Failure:
+    """A pull that is refused because its secret is missing."""
+    told = failure.reason not in IMAGE_REASONS or failure.reason == "PullSecretNotFound"
+    if told or note is None or note.reason != NO_PULL_SECRET:
+        return failure
+    return replace(failure, reason="PullSecretNotFound", message=f"{note.message}; {failure.message}")
 
 
 def _steady(failure: Failure, before: Sequence[Json]) -> Failure:

@@ -23,20 +23,23 @@ def finding(name: str, spec: Spec, observed: Observed, asked: int, now: datetime
         return true(KIND, "NotConfigured", "spec.cache.pvc.create is false: each pod tunes for itself")
     live = observed.claim
     if live is None:
-        return _missing(spec, claim_name)
+        return _missing(spec, claim_name, asked)
     phase = (live.get("status") or {}).get("phase")
     if (live.get("metadata") or {}).get("deletionTimestamp"):
         return false(KIND, "ClaimTerminating", f"claim {claim_name} is being deleted")
     if phase == "Lost":
         return false(KIND, "ClaimLost", f"the volume of claim {claim_name} is gone")
     if phase != "Bound":
-        return _pending(claim_name, live, observed, now)
+        pending = _pending(claim_name, live, observed, now)
+        # Told at once, before a volume and pods are waited for: it will not get better.
+        return pending if pending.state == "False" else _for_one_node(claim_name, access_modes(live), asked) or pending
     return _bound(claim_name, live, observed, asked)
 
 
-def _missing(spec: Spec, claim_name: str) -> Finding:
+def _missing(spec: Spec, claim_name: str, asked: int) -> Finding:
     if spec.cache.pvc.create:
-        return unknown(KIND, "Creating", f"claim {claim_name} is being created")
+        narrow = _for_one_node(claim_name, sorted(spec.cache.pvc.access_modes), asked)
+        return narrow or unknown(KIND, "Creating", f"claim {claim_name} is being created")
     return false(KIND, "ClaimNotFound", f"claim {claim_name} must exist, because spec.cache.pvc.create is false")
 
 
@@ -72,13 +75,18 @@ def _bound(claim_name: str, live: Json, observed: Observed, asked: int) -> Findi
         return false(
             KIND, _write_reason(problem), f"claim {claim_name} cannot be written: {problem or 'no reason given'}"
         )
-    if asked > 1 and _SHARED not in modes:
-        return false(
-            KIND,
-            "AccessModeUnsupported",
-            f"claim {claim_name} is {', '.join(modes)}: {asked} replicas on several nodes need {_SHARED}",
-        )
-    return true(KIND, "Bound", f"claim {claim_name} is bound")
+    return _for_one_node(claim_name, modes, asked) or true(KIND, "Bound", f"claim {claim_name} is bound")
+
+
+def _for_one_node(claim_name: str, modes: list[str], asked: int) -> Finding | None:
+    """Several replicas on a volume that only one node can use."""
+    if asked <= 1 or _SHARED in modes:
+        return None
+    return false(
+        KIND,
+        "AccessModeUnsupported",
+        f"claim {claim_name} is {', '.join(modes)}: {asked} replicas on several nodes need {_SHARED}",
+    )
 
 
 def _write_reason(problem: str) -> str:

@@ -6,10 +6,12 @@ from hipbmm_operator.api.status import Phase
 from hipbmm_operator.failures import SCHEDULING_REASONS
 from hipbmm_operator.observed import Observed
 from hipbmm_operator.plan import Plan
-from hipbmm_operator.status.conditions import Finding, false, true
+from hipbmm_operator.status.conditions import Finding, false, true, unknown
+from hipbmm_operator.status.tuning import WITHOUT_TABLE
 
 _FATAL = frozenset({"InvalidSpec", "ConflictingArgs", "Rejected"})
 _UPDATING = frozenset({"RollingOut", "UpdatingInPlace", "WaitingForSpareGPU"})
+_TUNING = frozenset({"Tuning", "TunerStalled"})
 _CAUSES = ("ConfigValid", "Progressing", "StorageReady", "HardwareCompatible", "Available")
 
 
@@ -19,7 +21,7 @@ def ready(findings: Mapping[str, Finding], plan: Plan | None, serving: int, *, s
     if _fatal(config):
         return false("Ready", config.reason, config.message)
     if plan is None:
-        return false("Ready", "Pending", "nothing has been planned yet")
+        return unknown("Ready", "Pending", "nothing has been planned yet")
     if plan.asked == 0:
         return _idle(suspended)
     if serving < plan.asked or findings["Available"].state != "True":
@@ -43,7 +45,8 @@ def _serving(findings: Mapping[str, Finding]) -> Finding:
         return true("Ready", "ServingPreviousRevision", f"{progress.reason}: {progress.message}")
     if warm.state == "True":
         return true("Ready", "AllReplicasWarm", warm.message)
-    return true("Ready", "ServingUntuned", f"{tuned.reason}: {tuned.message}" if tuned.message else tuned.reason)
+    cause = warm if warm.reason in WITHOUT_TABLE else tuned
+    return true("Ready", "ServingUntuned", f"{cause.reason}: {cause.message}" if cause.message else cause.reason)
 
 
 def _not_enough(findings: Mapping[str, Finding], serving: int, plan: Plan) -> Finding:
@@ -52,14 +55,17 @@ def _not_enough(findings: Mapping[str, Finding], serving: int, plan: Plan) -> Fi
         finding = findings[kind]
         if finding.state == "False" and finding.reason != "MinimumReplicasUnavailable" and not _harmless(finding):
             return false("Ready", finding.reason, finding.message)
-    if findings["Tuned"].reason == "Tuning":
-        return false("Ready", "Tuning", findings["Tuned"].message)
+    tuned = findings["Tuned"]
+    if tuned.reason in _TUNING:
+        return false("Ready", tuned.reason, tuned.message)
+    if findings["Available"].state == "Unknown":
+        return unknown("Ready", "Pending", findings["Available"].message)
     return false("Ready", "NotEnoughReplicas", f"{serving} of {plan.asked} replicas serve")
 
 
 def _harmless(finding: Finding) -> bool:
     """Told in its own condition, but no cause for pods that do not serve."""
-    return finding.reason in ("ConflictingEnv", "AccessModeUnsupported")
+    return finding.reason in ("ConflictingEnv", "AccessModeUnsupported", "UnknownField", "OutdatedCRD")
 
 
 def phase(findings: Mapping[str, Finding], observed: Observed, plan: Plan | None, *, suspended: bool) -> Phase:

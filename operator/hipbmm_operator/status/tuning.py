@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from hipbmm_operator.api.status import StackStatus, TuningStatus
-from hipbmm_operator.contract import Progress, Report
+from hipbmm_operator.contract import NO_HIPBMM, Progress, Report
 from hipbmm_operator.failures import Failure
 from hipbmm_operator.observed import Observed
 from hipbmm_operator.pods import Pod
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
 Json = dict[str, Any]
+
+WITHOUT_TABLE = frozenset({"ServingWithoutTable", "ServingWithoutHipbmm"})
+"""Reasons of Warm: the server crashed with its table, perhaps also without it, and runs as far without as it must."""
 
 
 def reporting(observed: Observed, revision: str) -> list[Pod]:
@@ -37,7 +40,8 @@ def tuned(observed: Observed, revision: str, failures: Sequence[Failure]) -> Fin
     if updating and crashed is not None:
         return false("Tuned", crashed.reason, f"{crashed.pod}: {crashed.message}")
     if any(pod.warming for pod in updating):
-        return false("Tuned", "Tuning", _progress_text(observed.progress))
+        reason = "TunerStalled" if observed.stalled else "Tuning"
+        return false("Tuned", reason, _progress_text(observed.progress, stalled=observed.stalled))
     if report is None:
         return unknown("Tuned", "Pending", "no pod has reported yet")
     keys = {report.key for report in reports if report.key}
@@ -48,18 +52,25 @@ def tuned(observed: Observed, revision: str, failures: Sequence[Failure]) -> Fin
     return false("Tuned", report.reason, report.message or f"the table is {report.state}")
 
 
-def _progress_text(progress: Progress | None) -> str:
+def _progress_text(progress: Progress | None, *, stalled: bool) -> str:
     if progress is None or not progress.problems:
         return "the tuner is starting"
-    return f"{progress.tuned} of {progress.problems} problems tuned ({progress.phase})"
+    text = f"{progress.tuned} of {progress.problems} problems tuned ({progress.phase})"
+    return f"{text}; no news for much longer than a problem took so far" if stalled else text
 
 
 def warm(observed: Observed, asked: int) -> Finding:
     """Warm: every pod that serves does so with a complete table."""
     ready = [pod for pod in observed.live_pods if pod.ready]
-    cold = [pod for pod in ready if not pod.warm]
+    cold = [pod for pod in ready if not observed.warm(pod)]
+    crashed = [(pod, start) for pod in ready if (start := observed.without_table(pod)) is not None]
     if not ready:
         return unknown("Warm", "NoReplicas", "no pod serves yet" if asked else "no pod is asked for")
+    if crashed:
+        pod, start = next(((pod, start) for pod, start in crashed if start.mode == NO_HIPBMM), crashed[0])
+        if start.mode == NO_HIPBMM:
+            return false("Warm", "ServingWithoutHipbmm", f"{pod.name} serves without HIPBMM: {start.reason}")
+        return false("Warm", "ServingWithoutTable", f"{pod.name} serves without its table: {start.reason}")
     if cold:
         names = ", ".join(sorted(pod.name for pod in cold)[:3])
         return false(

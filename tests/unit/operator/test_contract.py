@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.operator.make import report
 
 from hipbmm_operator.api.status import StackStatus, TuningStatus
-from hipbmm_operator.contract import parse_progress, parse_report
+from hipbmm_operator.contract import Start, parse_progress, parse_report, parse_start
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -74,3 +74,26 @@ def test_numbers_of_progress_are_bounded() -> None:
     found = parse_progress("hipbmm progress phase=Tuning tuned=99999999999999 problems=-3 failed=x")
     assert found is not None
     assert (found.tuned, found.problems, found.failed) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("log", "start"),
+    [
+        ("hipbmm exec: start 1 of the server, mode Tuned\nINFO vLLM\n", Start("Tuned")),
+        (
+            "hipbmm exec: served file kept, 8 rows\nhipbmm exec: start 3 of the server, mode NoTable: it crashed\n",
+            Start("NoTable", "it crashed"),
+        ),
+        ("hipbmm exec: start 3 of the server, mode Other\n", None),
+        ("INFO hipbmm exec: start 3 of the server, mode NoTable\n", None),
+        ("", None),
+    ],
+)
+def test_how_exec_started_the_server(log: str, start: Start | None) -> None:
+    assert parse_start(log) == start
+
+
+@given(st.text(max_size=200))
+def test_no_log_breaks_the_start(log: str) -> None:
+    parse_start("hipbmm exec: start 3 of the server, mode NoTable: " + log)
+    parse_start(log)

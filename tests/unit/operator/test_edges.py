@@ -12,8 +12,8 @@ from hipbmm_operator import errors, events, names, server_args, settings, troubl
 from hipbmm_operator.kinds import SERVICE
 from hipbmm_operator.leader import Sighting, may_take, record
 from hipbmm_operator.resource import parse_spec
-from hipbmm_operator.scribe import merge_patch
-from hipbmm_operator.validate import check
+from hipbmm_operator.scribe import lost, merge_patch
+from hipbmm_operator.validate import check, unread
 
 Json = dict[str, Any]
 
@@ -281,3 +281,31 @@ def test_the_selector_of_pods_never_changes_with_the_spec() -> None:
         "hipbmm.io/deployment": "qwen",
         "app.kubernetes.io/component": "server",
     }
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields"),
+    [
+        ({}, []),
+        ({"quantum": {"gates": 3}}, ["spec.quantum"]),
+        ({"model": {"name": "m", "adapter": "x"}}, ["spec.model.adapter"]),
+        (
+            {"server": {"env": [{"name": "A", "value": "1"}, {"name": "B", "secret": True}]}},
+            ["spec.server.env[1].secret"],
+        ),
+        ({"service": {"annotations": {"anything": "goes"}}}, []),
+    ],
+)
+def test_fields_of_a_newer_crd_are_named(spec: Json, fields: list[str]) -> None:
+    of = resource(spec)
+    found = unread(of.raw_spec, typed(of))
+    assert [problem.reason for problem in found] == (["UnknownField"] if fields else [])
+    assert all(field in found[0].message for field in fields)
+    assert not any(problem.fatal for problem in found)
+
+
+def test_what_an_older_crd_dropped_is_named() -> None:
+    status = {"a": 1, "b": {"c": 2, "d": {}}, "e": [{"f": 1}]}
+    assert lost(status, status) == ""
+    assert lost(status, {"a": 1, "b": {"d": {}}, "e": []}) == "status.b.c"
+    assert lost(status, {}) == "status.a"

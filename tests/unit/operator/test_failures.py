@@ -6,7 +6,7 @@ import pytest
 from tests.unit.operator.make import NOW, Json, ended, pod, report, time
 
 from hipbmm_operator import pods
-from hipbmm_operator.failures import Failure, of_pods, scheduling_reason
+from hipbmm_operator.failures import Failure, of_pods, pull_is_refused, scheduling_reason
 
 
 def only(body: Json) -> Failure:
@@ -111,6 +111,26 @@ def test_pods_that_kubernetes_failed() -> None:
     body = pod()
     body["status"] |= {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "Allocate failed"}
     assert only(body).reason == "UnexpectedAdmissionError"
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [("OutOfamd.com/gpu", "OutOfGPU"), ("OutOfcpu", "OutOfResources"), ("Evicted", "Evicted"), ("a/b", "PodFailed")],
+)
+def test_a_reason_of_the_kubelet_that_no_condition_takes(reason: str, told: str) -> None:
+    body = pod()
+    body["status"] |= {"phase": "Failed", "reason": reason}
+    assert only(body).reason == told
+
+
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [("401 Unauthorized", True), ("", True), ("manifest unknown", False), ("no such host", False)],
+)
+def test_whether_a_pull_secret_may_be_the_cause(message: str, refused: bool) -> None:
+    state = {"state": {"waiting": {"reason": "ErrImagePull", "message": message}}}
+    assert pull_is_refused(pods.parse(pod(warm=state))) is refused
+    assert not pull_is_refused(pods.parse(pod()))
 
 
 def test_a_pod_that_is_being_deleted_is_no_trouble() -> None:

@@ -29,20 +29,22 @@ def status(
     progress: Progress | None = None,
     notes: dict[str, Note] | None = None,
     storage_class: bool | None = None,
+    dropped: str = "",
+    **seen: object,
 ) -> Json:
     of = resource(spec, status=before)
     parsed = tuple(pods.parse(body) for body in bodies)
     observed = Observed(
         deployment=live,
         pods=parsed,
-        hardware=hardware(),
         claim=claim,
         progress=progress,
         notes=notes or {},
         storage_class=storage_class,
+        **({"hardware": hardware()} | seen),  # type: ignore[arg-type]  # fields of it, by name
     )
     planned_now = plan or planned(of, observed)
-    found = build(Situation(of, typed(of), problems, observed, planned_now, troubles), NOW)
+    found = build(Situation(of, typed(of), problems, observed, planned_now, troubles, dropped), NOW)
     Status.model_validate(found)
     return found
 
@@ -69,7 +71,8 @@ def test_all_conditions_are_always_there_in_the_same_order() -> None:
 
 def test_a_new_resource_knows_nothing_yet() -> None:
     found = status()
-    assert condition(found, "Ready") == ("False", "NotEnoughReplicas")
+    assert condition(found, "Ready") == ("Unknown", "Pending")
+    assert condition(found, "Progressing") == ("Unknown", "Pending")
     assert condition(found, "Tuned") == ("Unknown", "Pending")
     assert condition(found, "Available") == ("Unknown", "Pending")
     assert condition(found, "StorageReady") == ("Unknown", "Creating")
@@ -217,6 +220,8 @@ def test_storage() -> None:
     assert condition(waits, "StorageReady") == ("Unknown", "WaitForFirstConsumer")
     failed = status(claim=bound("Pending"), notes={"uid-c": Note("ProvisioningFailed", "no server")})
     assert condition(failed, "StorageReady") == ("False", "ProvisioningFailed")
+    external = status(claim=bound("Pending"), notes={"uid-c": Note("ExternalProvisioning", "Waiting for x")})
+    assert condition(external, "StorageReady") == ("False", "ClaimPending")
     unused = status({"cache": {"pvc": {"create": False}}})
     assert condition(unused, "StorageReady") == ("True", "NotConfigured")
 

@@ -1,0 +1,94 @@
+"""What goes wrong, as the status tells it."""
+
+import pytest
+from tests.unit.operator.make import Json, deployment, hardware, planned, pod, report, resource, time
+from tests.unit.operator.test_status import bound, condition, serving, status
+
+from hipbmm_operator.contract import Progress, Start
+from hipbmm_operator.observed import Note
+
+
+def message(of: Json, kind: str) -> str:
+    return str(next(entry["message"] for entry in of["conditions"] if entry["type"] == kind))
+
+
+def test_a_tuner_that_hangs_is_told() -> None:
+    name = planned(resource()).revision.name
+    seen = Progress("Tuning", 38, 204)
+    found = status(
+        None, pod(revision=name, warming=True), live=deployment(planned(resource())), progress=seen, stalled=True
+    )
+    assert condition(found, "Tuned") == ("False", "TunerStalled")
+    assert condition(found, "Ready") == ("False", "TunerStalled")
+    assert found["tuning"]["state"] == "Running"
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"), [("NoTable", "ServingWithoutTable"), ("NoHipbmm", "ServingWithoutHipbmm"), ("Tuned", None)]
+)
+def test_a_server_that_crashed_with_its_table_serves_without_and_is_not_warm(mode: str, reason: str | None) -> None:
+    start = Start(mode, "the server crashed 2 times while it warmed up" if reason else "")
+    found = serving({"replicas": 2}, count=2, starts={"uid-qwen-1": start})
+    assert condition(found, "Tuned") == ("True", "Tuned")
+    if reason is None:
+        assert condition(found, "Warm") == ("True", "AllReplicasWarm")
+        return
+    assert condition(found, "Warm") == ("False", reason)
+    assert condition(found, "Ready") == ("True", "ServingUntuned")
+    assert "qwen-1" in message(found, "Ready")
+    assert "crashed 2 times" in message(found, "Ready")
+    assert (found["warmReplicas"], found["warm"]) == (1, "1/2")
+
+
+def test_a_pool_of_several_architectures_is_compatible_and_told() -> None:
+    mixed = hardware(product="MI300X,MI355X", arch="gfx942,gfx950", nodes=2)
+    found = status(hardware=mixed)
+    assert condition(found, "HardwareCompatible") == ("True", "MixedArchitectures")
+    assert "gfx942,gfx950" in message(found, "HardwareCompatible")
+    assert condition(status(hardware=None), "HardwareCompatible") == ("Unknown", "NodesNotReadable")
+
+
+@pytest.mark.parametrize("phase", [None, "Pending", "Bound"])
+def test_a_volume_of_one_node_is_told_before_anything_waits_for_it(phase: str | None) -> None:
+    spec = {"replicas": 4, "cache": {"pvc": {"accessModes": ["ReadWriteOnce"]}}}
+    claim = bound(phase, ago=5, accessModes=["ReadWriteOnce"]) if phase else None
+    assert condition(status(spec, claim=claim), "StorageReady") == ("False", "AccessModeUnsupported")
+    assert condition(status({**spec, "replicas": 1}, claim=claim), "StorageReady")[0] != "False"
+
+
+def test_what_keeps_a_claim_from_being_bound_comes_first() -> None:
+    spec = {"replicas": 4, "cache": {"pvc": {"accessModes": ["ReadWriteOnce"]}}}
+    claim = bound("Pending", storageClassName="x", accessModes=["ReadWriteOnce"])
+    found = status(spec, claim=claim, storage_class=False)
+    assert condition(found, "StorageReady") == ("False", "StorageClassNotFound")
+
+
+def test_a_pull_secret_that_is_missing() -> None:
+    name = planned(resource()).revision.name
+    event = Note("FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull secrets (regcred)")
+    refused = {"state": {"waiting": {"reason": "ErrImagePull", "message": "401 Unauthorized"}}}
+    live, notes = deployment(planned(resource())), {"uid-qwen-1": event}
+    first = status(None, pod(revision=name, warm=refused), live=live, notes=notes)
+    assert condition(first, "Progressing") == ("False", "PullSecretNotFound")
+    assert "regcred" in first["failures"][0]["message"]
+    assert "401" in first["failures"][0]["message"]
+    silent = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": ""}}}
+    second = status(None, pod(revision=name, warm=silent), live=live, notes=notes, before=first)
+    assert second == first
+
+
+def test_a_pod_that_failed_is_told_until_another_serves_in_its_place() -> None:
+    name = planned(resource()).revision.name
+    gone = pod("gone", revision=name)
+    gone["status"] |= {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory"}
+    alone = status(None, gone, live=deployment(planned(resource())))
+    assert [failure["reason"] for failure in alone["failures"]] == ["Evicted"]
+    after = pod("after", revision=name, ready=True, answer=report())
+    after["metadata"]["creationTimestamp"] = time(30)
+    assert status(None, gone, after, live=deployment(planned(resource()), ready=1))["failures"] == []
+
+
+def test_a_crd_that_is_older_than_the_operator() -> None:
+    found = serving(dropped="status.cache.mirror")
+    assert condition(found, "ConfigValid") == ("False", "OutdatedCRD")
+    assert condition(found, "Ready") == ("True", "AllReplicasWarm")
