@@ -83,7 +83,7 @@ class Report(NamedTuple):
             "skipped": self.skipped,
             "unverified": self.unverified,
             "source": self.source,
-            "seconds": round(self.seconds, 1),
+            "seconds": round(self.seconds, 3),
             "geomean": self.geomean,
             "spread": self.spread,
             "rows": self.rows,

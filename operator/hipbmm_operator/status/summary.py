@@ -79,7 +79,7 @@ def phase(findings: Mapping[str, Finding], observed: Observed, plan: Plan | None
     serving = any(pod.ready for pod in observed.live_pods)
     if findings["Ready"].state == "True" or serving:
         return _serving_phase(findings)
-    return _starting_phase(findings["Progressing"], observed)
+    return _starting_phase(findings, observed)
 
 
 def _serving_phase(findings: Mapping[str, Finding]) -> Phase:
@@ -89,9 +89,10 @@ def _serving_phase(findings: Mapping[str, Finding]) -> Phase:
     return "Updating" if progress.state == "True" else "Degraded"
 
 
-def _starting_phase(progress: Finding, observed: Observed) -> Phase:
+def _starting_phase(findings: Mapping[str, Finding], observed: Observed) -> Phase:
+    progress = findings["Progressing"]
     if progress.state == "False":
         return "Pending" if progress.reason in SCHEDULING_REASONS else "Failed"
-    if any(pod.warming for pod in observed.live_pods):
+    if findings["Tuned"].reason in _TUNING:
         return "Tuning"
     return "Starting" if any(pod.node for pod in observed.live_pods) else "Pending"

@@ -12,6 +12,8 @@ from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
 Json = dict[str, Any]
 
+_AT_WORK = frozenset({"Probing", "Tuning", "Verifying"})
+"""Phases of a `warm` that found rows missing."""
 WITHOUT_TABLE = frozenset({"ServingWithoutTable", "ServingWithoutHipbmm"})
 """Reasons of Warm: the server crashed with its table, perhaps also without it, and runs as far without as it must."""
 
@@ -39,7 +41,7 @@ def tuned(observed: Observed, revision: str, failures: Sequence[Failure]) -> Fin
     report = leading(pods)
     if updating and crashed is not None:
         return false("Tuned", crashed.reason, f"{crashed.pod}: {crashed.message}")
-    if any(pod.warming for pod in updating):
+    if any(pod.warming for pod in updating) and not _only_restores(observed, revision):
         reason = "TunerStalled" if observed.stalled else "Tuning"
         return false("Tuned", reason, _progress_text(observed.progress, stalled=observed.stalled))
     if report is None:
@@ -50,6 +52,14 @@ def tuned(observed: Observed, revision: str, failures: Sequence[Failure]) -> Fin
     if report.complete:
         return true("Tuned", report.reason, report.message)
     return false("Tuned", report.reason, report.message or f"the table is {report.state}")
+
+
+def _only_restores(observed: Observed, revision: str) -> bool:
+    """Whether the pod in `warm` finds its rows, as far as its log says: another pod has tuned them before."""
+    before = any(
+        pod.report is not None and pod.report.complete for pod in observed.live_pods if pod.revision == revision
+    )
+    return before and (observed.progress is None or observed.progress.phase not in _AT_WORK)
 
 
 def _progress_text(progress: Progress | None, *, stalled: bool) -> str:

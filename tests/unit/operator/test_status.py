@@ -115,6 +115,24 @@ def test_tuning_shows_progress() -> None:
     assert (found["phase"], condition(found, "Ready")) == ("Tuning", ("False", "Tuning"))
 
 
+@pytest.mark.parametrize(
+    ("progress", "tuned", "phase"),
+    [
+        (None, ("True", "Tuned"), "Starting"),
+        (Progress("Loading", 0, 0), ("True", "Tuned"), "Starting"),
+        (Progress("Tuning", 38, 204), ("False", "Tuning"), "Tuning"),
+    ],
+)
+def test_a_pod_that_restores_what_another_tuned_is_not_tuning(
+    progress: Progress | None, tuned: tuple[str, str], phase: str
+) -> None:
+    of = resource({"replicas": 2})
+    name = planned(of).revision.name
+    done, starting = pod("a", revision=name, answer=report()), pod("b", revision=name, warming=True)
+    found = status({"replicas": 2}, done, starting, live=deployment(planned(of)), progress=progress)
+    assert (condition(found, "Tuned"), found["phase"]) == (tuned, phase)
+
+
 def test_who_tuned_is_not_forgotten_when_the_tuner_is_gone() -> None:
     before = serving()
     restored = report(source="Restored", reason="Restored", seconds=0.4, geomean=None)
