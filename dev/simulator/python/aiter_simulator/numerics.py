@@ -23,6 +23,9 @@ _CHUNK = 4096
 _ROWS = 512  # of the result at once: a prefill's fp32 result would be gigabytes
 
 
+_memcmp = ctypes.CDLL(None).memcmp
+_memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
 _BUDGET = int(settings.number("CACHE_MIB", 1024)) << 20
 _PRODUCTS: ByteLru[torch.Tensor] = ByteLru(_BUDGET // 2)
 _WIDENED: ByteLru[torch.Tensor] = ByteLru(_BUDGET // 4)
@@ -180,11 +183,12 @@ def _widen(part: torch.Tensor, *, swizzled: bool) -> torch.Tensor:
 
 
 def _uniform(tokens: torch.Tensor) -> bool:
-    """All rows equal, byte for byte: the dummy batches of a warm-up."""
-    if len(tokens) == 1 or not tokens.is_contiguous():
+    """All rows equal, byte for byte: the dummy batches of a warm-up. One row of a larger block is a part of the block."""
+    row = tokens.shape[1] * tokens.element_size()
+    if not tokens.is_contiguous() or (len(tokens) == 1 and tokens.untyped_storage().nbytes() > row):
         return False
-    raw = tokens.view(torch.uint8)
-    return torch.equal(raw[0], raw[1]) and bool((raw == raw[0]).all())
+    # Each row is the one before it: one pass over the memory, where torch would write a result of the same size first.
+    return _memcmp(tokens.data_ptr(), tokens.data_ptr() + row, (len(tokens) - 1) * row) == 0
 
 
 def identity(tensor: torch.Tensor) -> Hashable:
