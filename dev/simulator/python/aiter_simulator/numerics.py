@@ -183,7 +183,7 @@ def _widen(part: torch.Tensor, *, swizzled: bool) -> torch.Tensor:
 
 
 def _uniform(tokens: torch.Tensor) -> bool:
-    """All rows equal, byte for byte: the dummy batches of a warm-up. One row of a larger block is a part of the block."""
+    """All rows equal, byte for byte: the dummy batches of a warm-up. One row of a larger block is part of that."""
     row = tokens.shape[1] * tokens.element_size()
     if not tokens.is_contiguous() or (len(tokens) == 1 and tokens.untyped_storage().nbytes() > row):
         return False
