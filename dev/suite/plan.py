@@ -50,21 +50,26 @@ GENERATE = (
 )
 
 
+_WAIT = "wait"
+"""The lane of stages that mostly wait for a cluster."""
+
+_E2E = Stage("e2e", _pytest(_TEST, "tests/e2e"), ("node",), lane=_WAIT)
+
+
 def full() -> tuple[Stage, ...]:
     """All that CI runs."""
-    torch = _torch_python()
     return (
         *QUICK,
-        Stage("kernel", _pytest(torch, "tests/kernel"), ("torch",)),
-        Stage("chart", _pytest(_TEST, "tests/chart"), ("cluster", "tools")),
-        Stage("cluster", _pytest(_TEST, "tests/cluster"), ("cluster",)),
-        Stage("node", _pytest(_TEST, "tests/e2e/test_localkube_node.py"), ("node",)),
+        Stage("kernel", _pytest(_torch_python(), "tests/kernel"), ("torch",)),
+        Stage("cluster", _pytest(_TEST, "tests/cluster"), ("cluster",), lane=_WAIT),
+        Stage("chart", _pytest(_TEST, "tests/chart"), ("cluster", "tools"), lane=_WAIT),
+        _E2E,
     )
 
 
 def e2e() -> tuple[Stage, ...]:
     """The demo's claims and the bad days, on a real node."""
-    return (Stage("e2e", _pytest(_TEST, "-s", "tests/e2e/test_path.py", "tests/e2e/test_bad_days.py"), ("node",)),)
+    return (_E2E,)
 
 
 def bench() -> tuple[Stage, ...]:
