@@ -13,7 +13,7 @@ export HIPBMM_TEST_PYTHON := $(TEST_ENV)/bin/python
 export HIPBMM_TORCH_PYTHON := $(TORCH_ENV)/bin/python
 SUITE := $(TEST_ENV)/bin/python -m suite
 
-.PHONY: help demo test unit lint e2e bench soak generate lock format cluster-up cluster-down clean
+.PHONY: help demo demo-possible test unit lint e2e bench soak generate lock format cluster-up cluster-down clean torch-env
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,10 +23,13 @@ $(CACHE)/venv/%/.complete:
 	rm -rf "$(@D)"; $(PYTHON) -m venv "$(@D)"; \
 	"$(@D)/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "requirements/$${name%%-*}.txt"; touch "$@"
 
-demo: $(TEST_ENV)/.complete ## cluster, images, operator, one CR: watch it become tuned, warm, serving replicas
+demo: demo-possible $(TEST_ENV)/.complete ## cluster, images, operator, one CR: watch it become tuned, warm, serving replicas
 	@$(TEST_ENV)/bin/python -m demo
 
-test: $(TEST_ENV)/.complete ## everything CI runs: lint, unit, golden, kernel, chart, cluster, node
+demo-possible:
+	@$(PYTHON) -m demo.possible
+
+test: $(TEST_ENV)/.complete ## everything CI runs: lint, unit, golden, kernel, chart, cluster, e2e
 	@$(SUITE) all
 
 unit: $(TEST_ENV)/.complete ## lint, unit and golden tests only (no cluster, no torch)
@@ -35,7 +38,7 @@ unit: $(TEST_ENV)/.complete ## lint, unit and golden tests only (no cluster, no 
 lint: $(TEST_ENV)/.complete ## ruff, mypy, import-linter
 	@$(SUITE) lint
 
-e2e: $(TEST_ENV)/.complete ## the demo's claims and the bad days as tests, on a real node (not in `make test` yet)
+e2e: $(TEST_ENV)/.complete ## the demo's claims and the bad days as tests, on a real node
 	@$(SUITE) e2e
 
 bench: $(TEST_ENV)/.complete $(TORCH_ENV)/.complete ## figures with a range file (bench/ranges.json)

@@ -7,20 +7,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from demo import possible
 from demo.failure import DemoError
 from demo.kubectl import Kubectl
 from localkube.paths import Layout
-
-NO_CLUSTER = """\
-The demo needs a Kubernetes cluster and found none that it may use:
-  * KUBECONFIG is not set, and
-  * this user is not root, so a one-node cluster (kubelet, containerd) cannot be made here.
-Ways out:
-  1. sudo make demo                              makes a private one-node cluster; `make cluster-down` removes it
-  2. KUBECONFIG=~/.kube/config make demo         uses your cluster; name images that it can pull:
-       HIPBMM_OPERATOR_IMAGE=registry/hipbmm-operator:tag HIPBMM_SERVING_IMAGE=vllm/vllm-openai-rocm:v0.23.0
-  3. make unit                                   needs neither root nor a cluster
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +44,13 @@ def localkube(*args: str, show: bool = True) -> str:
 
 def choose(name: str) -> Cluster:
     """The user's cluster when KUBECONFIG is set, else our own instance `name`, brought up with its images loaded."""
+    obstacle = possible.obstacle(os.environ, os.geteuid())
+    if obstacle is not None:
+        raise DemoError(obstacle)
     kubeconfig = os.environ.get("KUBECONFIG")
     # A shell in which an earlier demo's last words were followed points to our own instance.
     if kubeconfig and kubeconfig != str(Layout.of(name).kubeconfig):
         return _existing(kubeconfig)
-    if os.geteuid() != 0:
-        raise DemoError(NO_CLUSTER)
     return own(name)
 
 
