@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from hipbmm_kernel.clock import Clock
 
 INTERVAL = 2.0
-PHASES = ("Identity", "Planning", "Loading", "Probing", "Tuning", "Verifying", "Publishing", "Done")
+TUNING, VERIFYING = "Tuning", "Verifying"
+PHASES = ("Identity", "Planning", "Loading", "Probing", TUNING, VERIFYING, "Publishing", "Done")
 
 
 class Progress:
-    """Counts what is tuned and failed, and says so."""
+    """Counts what is tuned, verified and failed, and says so."""
 
     def __init__(self, stream: TextIO, clock: Clock) -> None:
         self._stream = stream
@@ -26,9 +27,9 @@ class Progress:
         self._last: float | None = None
         self._said = ""
         self._phase = PHASES[0]
-        self._tuned = self._problems = self._failed = 0
-        self._tuning_began: float | None = None
-        self._tuned_before = 0
+        self._tuned = self._problems = self._failed = self._verified = 0
+        self._phase_began = self._began
+        self._phase_start = 0
 
     def start(self) -> None:
         """The first line."""
@@ -36,14 +37,14 @@ class Progress:
 
     def phase(self, name: str) -> None:
         """Another phase begins."""
-        self._phase = name
-        if name == "Tuning":
-            self._tuning_began, self._tuned_before = self._clock.monotonic(), self._tuned
+        if name != self._phase:
+            self._phase, self._phase_began = name, self._clock.monotonic()
+            self._phase_start = self._done()
         self.tick()
 
-    def plan(self, problems: int, restored: int) -> None:
-        """How many problems there are, and how many have a row already."""
-        self._problems, self._tuned = problems, restored
+    def plan(self, problems: int, restored: int, verified: int = 0) -> None:
+        """How many problems there are, how many have a row already, and how many of those rows are verified."""
+        self._problems, self._tuned, self._verified = problems, restored, verified
         self.tick()
 
     def tuned(self) -> None:
@@ -55,6 +56,21 @@ class Progress:
         """One more problem that gets no row."""
         self._failed += 1
         self.tick()
+
+    def verified(self) -> None:
+        """One more row was found right."""
+        self._verified += 1
+        self.tick()
+
+    def refuted(self) -> None:
+        """A row was found wrong, and its problem has no other."""
+        self._tuned -= 1
+        self.failed()
+
+    def recovered(self) -> None:
+        """A problem that had failed has a row after all."""
+        self._failed -= 1
+        self.tuned()
 
     def tick(self) -> None:
         """Say what has changed, if the last line is old enough."""
@@ -70,7 +86,10 @@ class Progress:
         self._say()
 
     def _counts(self) -> str:
-        return f"phase={self._phase} tuned={self._tuned} problems={self._problems} failed={self._failed}"
+        return (
+            f"phase={self._phase} tuned={self._tuned} problems={self._problems} failed={self._failed} "
+            f"verified={self._verified}"
+        )
 
     def _say(self) -> None:
         now = self._clock.monotonic()
@@ -79,10 +98,15 @@ class Progress:
         self._stream.write(line)
         self._stream.flush()
 
+    def _done(self) -> int:
+        """What the phase has behind it."""
+        return self._verified if self._phase == VERIFYING else self._tuned + self._failed
+
     def _eta(self, now: float) -> float:
-        """Seconds to go by the speed so far; 0 when nothing is known or nothing is left."""
-        done = self._tuned - self._tuned_before
-        left = self._problems - self._tuned - self._failed
-        if self._phase != "Tuning" or self._tuning_began is None or done <= 0:
+        """Seconds that this phase still takes at its speed so far; 0 when nothing is known or nothing is left."""
+        if self._phase not in (TUNING, VERIFYING):
             return 0.0
-        return max(0.0, (now - self._tuning_began) / done * left)
+        done = self._done() - self._phase_start
+        whole = self._tuned if self._phase == VERIFYING else self._problems
+        left = whole - self._done()
+        return max(0.0, (now - self._phase_began) / done * left) if done > 0 else 0.0

@@ -97,6 +97,12 @@ def missing(table: Table, problems: Sequence[Problem], fp8: str) -> list[Problem
     return [problem for problem in problems if table.best(gemm.key_of(problem, fp8)) is None]
 
 
+def verified(table: Table, problems: Iterable[Problem], fp8: str) -> int:
+    """How many of the problems have a row to serve that somebody has verified."""
+    best = (table.best(gemm.key_of(problem, fp8)) for problem in problems)
+    return sum(row is not None and row.verified for row in best)
+
+
 def served(table: Table, problems: Iterable[Problem], fp8: str, eager: frozenset[int] = frozenset()) -> list[Row]:
     """The rows of the served file: only those of the plan, unique, the hottest lines first, without kernel names.
 

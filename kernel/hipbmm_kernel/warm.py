@@ -158,7 +158,7 @@ class Warm:
         """The report of a plan with problems, after what is missing has been tuned."""
         problems, column = planned.plan.problems, identity.stack.fp8_column
         missing = table.missing(loaded, problems, column)
-        self._progress.plan(len(problems), len(problems) - len(missing))
+        self._progress.plan(len(problems), len(problems) - len(missing), table.verified(loaded, problems, column))
         hopeless = {problem: _veto(loaded, gemm.key_of(problem, column)) for problem in missing}
         failed = {problem: reason for problem, reason in hopeless.items() if reason}
         wanted = [problem for problem in missing if problem not in failed]

@@ -125,6 +125,7 @@ class Progress:
     tuned: int
     problems: int
     failed: int = 0
+    verified: int = 0
 
 
 _PROGRESS = re.compile(r"hipbmm progress ((?:[a-z_]+=[^\s=]{1,32} ?)+)\s*$")
@@ -143,6 +144,7 @@ def parse_progress(log: str) -> Progress | None:
                 tuned=_number(words.get("tuned")),
                 problems=_number(words.get("problems")),
                 failed=_number(words.get("failed")),
+                verified=_number(words.get("verified")),
             )
     return None
 

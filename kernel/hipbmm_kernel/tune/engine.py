@@ -116,6 +116,7 @@ def _substitute(
         VerificationPhase(bench, budget, findings).run(left, rows)
         for job in left:
             if bench.key(job.problem) in findings.rows:
+                bench.progress.recovered()
                 bench.log(f"{job.problem} is served by index {rows[bench.key(job.problem)].algo_index} of a neighbour")
 
 

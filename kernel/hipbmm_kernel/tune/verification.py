@@ -88,6 +88,7 @@ class VerificationPhase:
     def _keep(self, verified: Row) -> None:
         """A right row is news for the store in any case, and the row of its problem unless a better one is known."""
         self._bench.publish(verified)
+        self._bench.progress.verified()
         held = self._findings.rows.get(verified.key)
         if held is None or held.algo_index == verified.algo_index or table.better(verified, held):
             self._findings.rows[verified.key] = verified
@@ -100,8 +101,9 @@ class VerificationPhase:
         held = self._findings.rows.get(row.key)
         if held is not None and held.algo_index == row.algo_index:
             del self._findings.rows[row.key]
-        if row.key not in self._findings.rows:
+        if row.key not in self._findings.rows and problem not in self._findings.failed:
             self._findings.failed[problem] = f"vetoed: {reason}"
+            self._bench.progress.refuted()
 
 
 def _times(value: object) -> list[float]:

@@ -75,7 +75,9 @@ class TuningStatus(Model):
     )
     problems: Count = Field(0, description="Problems of the plan.")
     tuned: Count = Field(0, description="Problems with a row.")
-    progress: Annotated[str, Field(max_length=32)] = Field("", description="`tuned/problems`.")
+    progress: Annotated[str, Field(max_length=32)] = Field(
+        "", description="`tuned/problems`; `verified n/problems` while rows are verified."
+    )
     failed: Count = Field(0, description="Problems that could not be tuned.")
     source: Literal["Tuned", "Restored", "Mixed", "None"] | None = Field(
         None, description="Where the rows came from when this stack was first warm."

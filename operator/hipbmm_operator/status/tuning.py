@@ -12,7 +12,8 @@ from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
 Json = dict[str, Any]
 
-_AT_WORK = frozenset({"Probing", "Tuning", "Verifying"})
+_VERIFYING = "Verifying"
+_AT_WORK = frozenset({"Probing", "Tuning", _VERIFYING})
 """Phases of a `warm` that found rows missing."""
 WITHOUT_TABLE = frozenset({"ServingWithoutTable", "ServingWithoutHipbmm"})
 """Reasons of Warm: the server crashed with its table, perhaps also without it, and runs as far without as it must."""
@@ -66,6 +67,8 @@ def _progress_text(progress: Progress | None, *, stalled: bool) -> str:
     if progress is None or not progress.problems:
         return "the tuner is starting"
     text = f"{progress.tuned} of {progress.problems} problems tuned ({progress.phase})"
+    if progress.phase == _VERIFYING:
+        text = f"{progress.verified} of {progress.problems} problems verified"
     return f"{text}; no news for much longer than a problem took so far" if stalled else text
 
 
@@ -121,10 +124,17 @@ def _running(progress: Progress, error: str | None) -> TuningStatus:
         state="Running",
         problems=progress.problems,
         tuned=progress.tuned,
-        progress=f"{progress.tuned}/{progress.problems}",
+        progress=_column(progress),
         failed=progress.failed,
         last_error=error,
     )
+
+
+def _column(progress: Progress) -> str:
+    """The column TUNED while a pod is at work: `204/204` for the minutes that verification takes would look stuck."""
+    if progress.phase == _VERIFYING:
+        return f"verified {progress.verified}/{progress.problems}"
+    return f"{progress.tuned}/{progress.problems}"
 
 
 def _unreported(previous: Json, error: str | None, *, warming: bool, pods: bool) -> TuningStatus:
