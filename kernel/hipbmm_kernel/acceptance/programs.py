@@ -19,7 +19,6 @@ from hipbmm_kernel.linear.kernels import AiterHipbMMPerTokenFp8ScaledMMLinearKer
 from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension, hipb_mm_fp8
 from hipbmm_kernel.settings import SERVED_NAME
 from hipbmm_kernel.tune import protocol
-from hipbmm_kernel.tune.comparison import compare
 from hipbmm_kernel.tune.device import Device, loaded_libraries
 from hipbmm_kernel.tune.operands import Linear, Operands
 from hipbmm_kernel.tune.tasks import Tasks
@@ -66,7 +65,7 @@ class Calls:
 
     def verdict(self, problem: Problem, result: torch.Tensor) -> str | None:
         """Why a result differs from the fp32 product, or None."""
-        return compare(result, self._operands[problem.n, problem.k].expected(problem.m))
+        return self._operands[problem.n, problem.k].expected().compare(result)
 
 
 def inspect(_arguments: Arguments, tell: Tell) -> None:

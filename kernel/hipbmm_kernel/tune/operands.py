@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from hipbmm_kernel.linear import quantise, weights
+from hipbmm_kernel.tune.comparison import Reference
 
 if TYPE_CHECKING:
     from hipbmm_kernel.tune.device import Device
 
 SEED = 20_260_605
 BASE_ROWS = 512
-"""Rows of a weight that are drawn; the others repeat their codes with scales of their own, which is as telling for a
-GEMM and saves minutes where random numbers are slow."""
-REFERENCE_ROWS = 4096
-"""Weight rows that are dequantised at once for the reference."""
+"""Rows of a weight that are drawn; the others repeat their codes, shifted, with scales of their own, which is as
+telling for a GEMM and saves minutes where random numbers are slow."""
+SHIFT = 32
+"""Columns by which each further block of rows is shifted: a tile read from another place is another tile."""
+WIDE_BYTES = 8 << 20
+"""Of a weight that are widened at once for the reference; allocators of the host reuse blocks of such a size."""
 
 
 class Linear(NamedTuple):
@@ -48,36 +51,42 @@ class Operands:
         if linear.bias:
             bias = torch.randn(linear.n, generator=generator, device=device.torch_device)
             self.bias = bias.to(torch.bfloat16)
-        self._expected: torch.Tensor | None = None
+        self._expected: Reference | None = None
 
     def tokens(self, m: int) -> tuple[torch.Tensor, torch.Tensor]:
         """FP8 activations [m, K] and their scales (m, 1): the first rows of the block."""
         return self._x[:m], self._x_scale[:m]
 
-    def expected(self, m: int) -> torch.Tensor:
-        """The fp32 result [m, N] of the dequantised operands."""
+    def expected(self) -> Reference:
+        """The fp32 result of the dequantised operands, for all rows of the block."""
         if self._expected is None:
-            self._expected = self._reference()
-        return self._expected[:m]
+            self._expected = Reference(self._reference())
+        return self._expected
 
     def _reference(self) -> torch.Tensor:
-        parts = []
-        for first in range(0, self.linear.n, REFERENCE_ROWS):
-            rows = slice(first, first + REFERENCE_ROWS)
-            bias = None if self.bias is None else self.bias[rows]
-            part = quantise.reference(self._x, self._x_scale, self._weight[rows], self._weight_scale[rows], bias)
-            parts.append(part)
-        return torch.cat(parts, dim=1)
+        n, k = self.linear.n, self.linear.k
+        result = torch.empty(self.rows, n, device=self._x.device)
+        x = self._x.to(torch.float32) * self._x_scale
+        step = max(1, WIDE_BYTES // (4 * k))
+        for first in range(0, n, step):
+            rows = slice(first, first + step)
+            # A weight's scale is its result column's, too: applied there it is a pass over M values instead of K.
+            part = torch.mm(x, self._weight[rows].to(torch.float32).t()).mul_(self._weight_scale[rows].t())
+            result[:, rows] = part if self.bias is None else part.add_(self.bias[rows].to(torch.float32))
+        return result
 
 
 def _weight(device: Device, linear: Linear, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     base_rows = min(BASE_ROWS, linear.n)
     drawn = torch.randn(base_rows, linear.k, generator=generator, device=device.torch_device)
     base, _ = quantise.per_channel(drawn, device.fp8)
-    codes = base.view(torch.uint8)
+    codes = base.view(torch.uint8).repeat(1, 2)  # twice side by side: each shift is a window of it
     weight = torch.empty(linear.n, linear.k, dtype=torch.uint8, device=device.torch_device)
     for number, first in enumerate(range(0, linear.n, base_rows)):
-        block = codes if number == 0 else torch.roll(codes, shifts=(7 * number, 32 * number), dims=(0, 1))
+        turn, start = divmod(number * SHIFT, linear.k)
+        block = codes[:, start : start + linear.k]
+        # Where N is so much larger than K that the shifts are used up, other rows stand beside each other.
+        block = block if turn == 0 else torch.roll(block, 7 * turn, 0)
         weight[first : first + base_rows] = block[: linear.n - first]
     scale = torch.rand(linear.n, 1, generator=generator, device=device.torch_device) * 0.02 + 0.005
     return weight.view(device.fp8), scale
@@ -85,4 +94,4 @@ def _weight(device: Device, linear: Linear, generator: torch.Generator) -> tuple
 
 def operand_bytes(linear: Linear, rows: int) -> int:
     """Device bytes that making these operands takes at its peak: weight, its shuffled copy, activations, reference."""
-    return 3 * linear.n * linear.k + rows * linear.k * 8 + rows * linear.n * 8 + REFERENCE_ROWS * linear.k * 8
+    return 3 * linear.n * linear.k + rows * linear.k * 8 + rows * linear.n * 8 + 3 * WIDE_BYTES

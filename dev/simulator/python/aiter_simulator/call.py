@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from aiter_simulator import numerics
+from aiter_simulator import epilogue, numerics
+from aiter_simulator.identity import identity
 from aiter_simulator.operands import describe
 
 if TYPE_CHECKING:
-    from aiter_simulator.results import Original
+    from aiter_simulator.epilogue import Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Call:
     def key(self) -> Hashable:
         """Equal for calls with the same operands in the same state."""
         places = tuple(
-            (numerics.identity(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
+            (identity(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
             for tensor in self.tensors()
         )
         present = tuple(tensor is None for tensor in (self.bias, *self.scales))
@@ -49,7 +50,7 @@ class Prepared:
         self.gemm = describe(
             call.mat1, call.mat2, call.bias, call.out_dtype, call.scales[:2], preshuffle=call.preshuffle
         )
-        self._original: Original | None = None
+        self._finished: Finished | None = None
 
     def result(self) -> torch.Tensor:
         """The right result [M, N], in memory of its own. Needs the call's operands the first time only."""
@@ -57,12 +58,12 @@ class Prepared:
         if call is not None:
             raw = numerics.product(call.mat1, call.mat2.t(), swizzled=call.preshuffle)
             dtype = call.out_dtype or call.mat1.dtype
-            epilogue = numerics.Epilogue(*call.scales, call.bias, call.gelu, dtype)
-            self._original = numerics.finish(raw, epilogue)
+            after = epilogue.Epilogue(*call.scales, call.bias, call.gelu, dtype)
+            self._finished = epilogue.finish(raw, after)
             self._call = None  # the operands belong to the caller
-        if self._original is None:
+        if self._finished is None:
             raise AssertionError("a result is either still to be computed or there")
-        return self._original.copy()
+        return self._finished.copy()
 
 
 class Memory:

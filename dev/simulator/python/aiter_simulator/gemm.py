@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from aiter_simulator import counters, faults, generation, library, numerics, process, runtime, stable, table, tuning
+from aiter_simulator import counters, epilogue, faults, generation, library, process, runtime, stable, table, tuning
 from aiter_simulator.call import Call, Memory
 from aiter_simulator.cstdio import STDOUT
 from aiter_simulator.memory import MEMORY, MIB
@@ -65,8 +65,8 @@ def multiply(call: Call, solution_index: int) -> torch.Tensor:
     usable = _launch(solutions, gemm, choice)
     rule = faults.find("wrong", M=gemm.M, N=gemm.N, K=gemm.K, index=choice.index, on=choice.on)
     if rule is not None:
-        return numerics.spoil(prepared.result(), rule.arguments.get("how", "all"))
-    return prepared.result() if usable else numerics.spoil(prepared.result(), "all")
+        return epilogue.spoil(prepared.result(), rule.arguments.get("how", "all"))
+    return prepared.result() if usable else epilogue.spoil(prepared.result(), "all")
 
 
 def find_all(

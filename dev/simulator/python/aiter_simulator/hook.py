@@ -3,9 +3,11 @@
 And costs nothing in a process that never imports torch.
 
 It is reached by sitecustomize (PYTHONPATH) or by the image's .pth file, so that no program needs to know about the
-simulator. Every Python process of the image runs this file, hence no import beyond sys.
+simulator. Every Python process of the image runs this file, hence no import beyond sys and os,
+which every interpreter has.
 """
 
+import os
 import sys
 
 TYPE_CHECKING = False  # typing itself would be the slowest import here
@@ -30,6 +32,8 @@ class _TorchLoader:
 
     def exec_module(self, module: "ModuleType") -> None:
         module.__loader__ = self._inner
+        # Threads that wait by spinning take the time of those that work, on machines with fewer cores than processes.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         self._inner.exec_module(module)
         from aiter_simulator import torch_shim  # noqa: PLC0415 - needs torch, which is there only now
 

@@ -4,37 +4,52 @@ A timing loop asks for the same result again and again and looks at none of them
 own: a private mapping of one shared file in memory, whose pages are copied when they are written to.
 """
 
+import ctypes
 import mmap
 import os
 
 import torch
 
-_SMALL = 1 << 18  # below it a plain copy is cheaper than a mapping
+_SMALL = 1 << 16
+"""Bytes below which a copy is cheaper than a mapping. It is made by memmove, which shares it among no
+threads."""
 
 
 class Original:
-    """A finished result of which copies are handed out."""
+    """A result [M, N] of which copies are handed out, once ``rows`` has been filled in."""
 
-    def __init__(self, result: torch.Tensor) -> None:
-        self._shape = result.shape
-        self._dtype = result.dtype
-        self.size = int(result.numel() * result.element_size())
-        self._plain: torch.Tensor | None = None
+    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        self._row_bytes = shape[1] * dtype.itemsize
+        self._dtype = dtype
+        self._columns = shape[1]
+        self.size = shape[0] * self._row_bytes
         self._file = -1
         if self.size < _SMALL:
-            self._plain = result.contiguous()
+            self.rows = torch.empty(shape, dtype=dtype)
             return
         self._file = os.memfd_create("hipbmm-simulator-result")
         os.ftruncate(self._file, self.size)
-        self._map(mmap.MAP_SHARED).copy_(result)
+        whole = mmap.mmap(self._file, self.size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        self.rows = torch.frombuffer(whole, dtype=dtype).view(shape)
 
-    def copy(self) -> torch.Tensor:
-        """A tensor [M, N] with the result's values and memory of its own."""
-        return self._map(mmap.MAP_PRIVATE) if self._plain is None else self._plain.clone()
-
-    def _map(self, flags: int) -> torch.Tensor:
-        mapping = mmap.mmap(self._file, self.size, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-        return torch.frombuffer(mapping, dtype=self._dtype).view(self._shape)
+    def copy(self, first: int, count: int) -> torch.Tensor:
+        """A tensor [count, N] with the values of rows from ``first`` on, and memory of its own."""
+        size = count * self._row_bytes
+        if size < _SMALL:
+            made = torch.empty((count, self._columns), dtype=self._dtype)
+            ctypes.memmove(made.data_ptr(), self.rows.data_ptr() + first * self._row_bytes, size)
+            return made
+        # A mapping begins at a page.
+        before = first * self._row_bytes % mmap.ALLOCATIONGRANULARITY
+        mapping = mmap.mmap(
+            self._file,
+            before + size,
+            flags=mmap.MAP_PRIVATE,
+            prot=mmap.PROT_READ | mmap.PROT_WRITE,
+            offset=first * self._row_bytes - before,
+        )
+        values = torch.frombuffer(mapping, dtype=self._dtype, offset=before, count=count * self._columns)
+        return values.view(count, self._columns)
 
     def __del__(self) -> None:
         if self._file >= 0:
