@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from hipbmm_kernel import commandline, cost, modelconfig, planreport, version
+from hipbmm_kernel import commandline, cost, modelconfig, planning, planreport, version
 from hipbmm_kernel import plan as plans
 from hipbmm_kernel.gemm import MAX_M, MAX_SIZE, Linear
 from hipbmm_kernel.modelconfig import ConfigInvalid
@@ -34,7 +34,7 @@ def plan_command(argv: Sequence[str], stdout: IO[str], stderr: IO[str]) -> int:
         return commandline.USAGE
     try:
         config = _config(arguments.config)
-        plan = plans.build(config, options)
+        plan = planning.build_in_time(config, options)
     except ConfigInvalid as error:
         stderr.write(f"ConfigInvalid: {error}\n")
         if arguments.output == "json":

@@ -150,10 +150,9 @@ class Fields:
     def language(self) -> Fields:
         """The text model's own object in a multimodal config, else these fields."""
         for field in _TEXT_CONFIGS:
-            if isinstance(self.raw(field), dict):
-                nested = self.nested(field)
-                if nested is not None:
-                    return nested.language() if field == "thinker_config" else nested
+            nested = self.nested(field)
+            if nested is not None:
+                return nested.language() if field == "thinker_config" else nested
         return self
 
     def refuse(self, field: str, value: object, remedy: str) -> NoReturn:

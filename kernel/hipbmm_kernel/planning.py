@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel import modellookup, plan, version
@@ -9,6 +10,7 @@ from hipbmm_kernel.gemm import Linear
 from hipbmm_kernel.modelconfig import ConfigInvalid
 from hipbmm_kernel.plan import Options, Plan
 from hipbmm_kernel.serverflags import ServerFlags
+from hipbmm_kernel.timelimit import Overtime, within_processor_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +23,10 @@ CONFIG_INVALID = "ConfigInvalid"
 CONFIG_MISSING = "ConfigMissing"
 
 
+PLAN_SECONDS = 5.0
+"""Of processor time; the largest real models take 0.2."""
+
+
 class Planned(NamedTuple):
     """The plan, and why it tunes nothing: a report's reason ("" when it tunes) and a sentence."""
 
@@ -29,6 +35,15 @@ class Planned(NamedTuple):
     message: str
     source: str
     notes: tuple[str, ...] = ()
+
+
+def build_in_time(config: bytes | None, options: Options) -> Plan:
+    """`plan.build`, with a plan that takes for ever as one more kind of ConfigInvalid."""
+    try:
+        return within_processor_seconds(PLAN_SECONDS, functools.partial(plan.build, config, options))
+    except Overtime as over:
+        remedy = "names, patterns or layers are too many to plan, or a pattern of an ignore list backtracks for ever"
+        raise ConfigInvalid("config.json", over, remedy) from over
 
 
 def make_plan(settings: Settings, env: Mapping[str, str], identity: Identity, volume: Volume) -> Planned:
@@ -49,7 +64,7 @@ def make_plan(settings: Settings, env: Mapping[str, str], identity: Identity, vo
         product=identity.stack.product or Options().product,
     )
     try:
-        made = plan.build(found.data, options)
+        made = build_in_time(found.data, options)
     except ConfigInvalid as error:
         return Planned(unplanned, CONFIG_INVALID, str(error), found.source)
     message = made.message

@@ -53,6 +53,18 @@ SMALL_MODEL = {
 }
 
 
+WITHOUT_OVERRIDE = """
+import ctypes, os, sys
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
+if os.geteuid() == 0:
+    for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+        if ctypes.CDLL(None, use_errno=True).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl(PR_CAPBSET_DROP)")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Becomes another program, for which root's right to pass over permissions is gone."""
+
+
 class Pod:
     """One pod on a simulated node; `env` is what its containers see."""
 
@@ -103,9 +115,11 @@ class Pod:
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "hipbmm_kernel", *arguments]
 
-    def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, bound_by_permissions: bool = False, **env: str) -> subprocess.CompletedProcess[str]:
+        """A command of the program; `bound_by_permissions` holds root to the permissions of files, too."""
+        before = [sys.executable, "-c", WITHOUT_OVERRIDE] if bound_by_permissions else []
         return subprocess.run(
-            self.command(*arguments),
+            [*before, *self.command(*arguments)],
             env={**self.env, **env},
             cwd=self.root,
             capture_output=True,

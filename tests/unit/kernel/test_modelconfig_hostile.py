@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.kernel.configs import MODELS, PTPC, encoded
 
-from hipbmm_kernel import modelconfig, plan
+from hipbmm_kernel import modelconfig, plan, planning
 from hipbmm_kernel.modelconfig import ConfigInvalid
 from hipbmm_kernel.plan import Options
 
@@ -125,6 +126,21 @@ def test_numbers_nobody_asks_for_do_no_harm() -> None:
 
 def test_a_byte_order_mark_is_no_reason() -> None:
     assert len(plan.build(b"\xef\xbb\xbf" + encoded("qwen3-32b"), Options()).problems) == 204
+
+
+@pytest.mark.parametrize("value", ["x", [], 1, True])
+def test_a_text_model_that_is_no_object_is_refused(value: object) -> None:
+    config = {"architectures": ["LlamaForCausalLM"], "text_config": value}
+    assert refused(json.dumps(config).encode()).field == "text_config"
+
+
+@pytest.mark.parametrize("pattern", ["(.|.)*!", ".?" * 60 + "!"])
+def test_a_pattern_that_backtracks_for_ever_ends_in_a_refusal(monkeypatch: pytest.MonkeyPatch, pattern: str) -> None:
+    monkeypatch.setattr(planning, "PLAN_SECONDS", 0.2)
+    with pytest.raises(ConfigInvalid, match="backtracks") as caught:
+        planning.build_in_time(encoded("qwen3-32b", {**PTPC, "ignore": [f"re:{pattern}"]}), Options())
+    assert caught.value.field == "config.json"
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
 
 
 values = st.recursive(
