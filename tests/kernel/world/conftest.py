@@ -115,11 +115,16 @@ class Pod:
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "hipbmm_kernel", *arguments]
 
-    def run(self, *arguments: str, bound_by_permissions: bool = False, **env: str) -> subprocess.CompletedProcess[str]:
-        """A command of the program; `bound_by_permissions` holds root to the permissions of files, too."""
-        before = [sys.executable, "-c", WITHOUT_OVERRIDE] if bound_by_permissions else []
+    def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return self._done(self.command(*arguments), env)
+
+    def run_bound_by_permissions(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """The same, with root held to the permissions of files, too."""
+        return self._done([sys.executable, "-c", WITHOUT_OVERRIDE, *self.command(*arguments)], env)
+
+    def _done(self, command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*before, *self.command(*arguments)],
+            command,
             env={**self.env, **env},
             cwd=self.root,
             capture_output=True,

@@ -55,7 +55,7 @@ def test_the_whole_report_is_on_the_pods_disk(full: Pod) -> None:
 
 def test_a_read_only_store_is_restored_from(full: Pod) -> None:
     full.store.chmod(0o555)
-    full.run("warm", bound_by_permissions=True)
+    full.run_bound_by_permissions("warm")
     assert full.message["state"] == "Complete"
     assert full.message["storage"]["writable"] is False
 

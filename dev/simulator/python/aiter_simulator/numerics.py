@@ -116,9 +116,9 @@ def _widen(part: torch.Tensor, *, swizzled: bool, keep: bool) -> torch.Tensor:
 
 
 def _uniform(tokens: torch.Tensor) -> bool:
-    """All rows equal, byte for byte: the dummy batches of a warm-up. One row of a larger block is a part of the block."""
+    """All rows equal, byte for byte, as in the dummy batches of a warm-up. One row of a larger block is a part of it."""
     row = tokens.shape[1] * tokens.element_size()
     if not tokens.is_contiguous() or (len(tokens) == 1 and tokens.untyped_storage().nbytes() > row):
         return False
     # Each row is the one before it: one pass over the memory, where torch would write a result of the same size first.
-    return _memcmp(tokens.data_ptr(), tokens.data_ptr() + row, (len(tokens) - 1) * row) == 0
+    return int(_memcmp(tokens.data_ptr(), tokens.data_ptr() + row, (len(tokens) - 1) * row)) == 0
