@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from hipbmm_operator import errors, intent, metrics, trouble
+from hipbmm_operator.action import Deletion, Step
 from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Kube
 from hipbmm_operator.observed import made_by_us, ours, owned_by
-from hipbmm_operator.plan import Deletion, Plan, Step
+from hipbmm_operator.plan import Plan
 from hipbmm_operator.resources.owner import Owner
 from hipbmm_operator.trouble import NameConflictError, Trouble
 

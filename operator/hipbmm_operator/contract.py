@@ -36,6 +36,10 @@ _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
 _KEY = re.compile(r"^(unknown|[0-9a-f]{16})$")
 _MAX_COUNT = 10_000_000
 _MAX_TEXT = 256
+_MAX_MIRROR_SHARDS = 4
+_MAX_MIRROR_LINES = 1000
+SHARD_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\.(?:0|[1-9][0-9]{0,9})\.[0-9a-f]{12}\.csv$")
+"""A shard's file name: origin, number there, and the start of the sha256 that its last line carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Report:
     hipbmm: bool = True
     storage_writable: bool = True
     storage_error: str = ""
+    mirror_shards: tuple[str, ...] = ()
+    mirror_lines: int = 0
     errors: tuple[str, ...] = ()
 
     @property
@@ -93,7 +99,7 @@ def parse_report(text: str) -> Report | None:
     state = _word(STATES, raw.get("state"), "")
     if not state:
         return None
-    storage = _object(raw.get("storage"))
+    storage, mirror = _object(raw.get("storage")), _object(raw.get("mirror"))
     return Report(
         state=state,
         reason=_match(_WORD, raw.get("reason"), state),
@@ -113,6 +119,8 @@ def parse_report(text: str) -> Report | None:
         hipbmm=raw.get("hipbmm") is not False,
         storage_writable=storage.get("writable") is not False,
         storage_error=_text(storage.get("error")),
+        mirror_shards=_shards(mirror.get("shards")),
+        mirror_lines=min(_count(mirror.get("lines")), _MAX_MIRROR_LINES),
         errors=tuple(_text(entry) for entry in _list(raw.get("errors"))[:5]),
     )
 
@@ -185,6 +193,11 @@ def _stack(raw: Mapping[str, Any]) -> dict[str, str | int | bool]:
         elif kind is bool and isinstance(value, bool):
             out[name] = value
     return out
+
+
+def _shards(value: object) -> tuple[str, ...]:
+    names = [_match(SHARD_NAME, entry, "") for entry in _list(value)[:_MAX_MIRROR_SHARDS]]
+    return tuple(name for name in names if name)
 
 
 def _count(value: object) -> int:

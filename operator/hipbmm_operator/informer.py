@@ -27,6 +27,7 @@ WATCHED = (
     kinds.CLAIM,
     kinds.CONTROLLER_REVISION,
     kinds.BUDGET,
+    kinds.CONFIG_MAP,
     kinds.POD,
     kinds.NODE,
 )

@@ -109,9 +109,9 @@ class Kube:
         answer = await self._json("GET", f"/api/v1/namespaces/{namespace}/events", query)
         return list(answer.get("items") or [])
 
-    async def log(self, namespace: str, pod: str, container: str, lines: int) -> str:
-        """The last lines of a container's log, at most 64 KiB."""
-        query = {"container": container, "tailLines": str(lines), "limitBytes": str(_LOG_BYTES)}
+    async def log(self, namespace: str, pod: str, container: str, lines: int, limit: int = _LOG_BYTES) -> str:
+        """The last lines of a container's log, at most `limit` bytes, by default 64 KiB."""
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(limit)}
         return await self._text("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
 
     async def log_head(self, namespace: str, pod: str, container: str, size: int) -> str:

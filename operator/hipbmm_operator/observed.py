@@ -7,6 +7,7 @@ from typing import Any
 from hipbmm_operator import names
 from hipbmm_operator.contract import TUNED, Progress, Start
 from hipbmm_operator.detect import HardwareSummary
+from hipbmm_operator.mirror.seen import Seen
 from hipbmm_operator.pods import Pod
 from hipbmm_operator.resources.owner import Owner
 from hipbmm_operator.revision import Revision
@@ -35,6 +36,7 @@ class Observed:
     claim: Json | None = None
     revisions: tuple[Revision, ...] = ()
     pods: tuple[Pod, ...] = ()
+    mirror: Seen = field(default_factory=Seen)
     hardware: HardwareSummary | None = None
     progress: Progress | None = None
     stalled: bool = False

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from hipbmm_operator import kinds, names, quantity, revision, rollout
+from hipbmm_operator import kinds, names, placement, quantity, revision, rollout
+from hipbmm_operator.action import Deletion, Step
 from hipbmm_operator.api.spec import Claim, Spec
-from hipbmm_operator.kinds import Kind
+from hipbmm_operator.mirror import steps as mirror_steps
 from hipbmm_operator.observed import Observed, made_by_us, owned_by
 from hipbmm_operator.resource import Resource
 from hipbmm_operator.resources import budget, claim, deployment, pod, service
@@ -17,25 +18,6 @@ Json = dict[str, Any]
 
 CLAIM_SECONDS = 30.0
 """A claim that is not bound by then is told as a problem."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One write. `apply`: server-side apply. `create`: only when absent. `merge`: patch the object of that uid."""
-
-    mode: Literal["apply", "create", "merge"]
-    kind: Kind
-    body: Json
-
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """One object to delete, exactly that one in exactly that state."""
-
-    kind: Kind
-    name: str
-    uid: str
-    resource_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +32,7 @@ class Plan:
     strategy: str
     revision: revision.Revision
     outdated: bool
-    claim_name: str | None
+    placement: placement.Placement
     requeue_after: float | None
 
 
@@ -59,8 +41,8 @@ def plan(
 ) -> Plan:
     """Everything that should be, compared with what is there only where Kubernetes does not allow a change."""
     owner = resource.owner
-    claim_name = claim.name(owner.name, spec.cache.pvc)
-    rendered = pod.template(owner.name, spec, command, claim_name, payload)
+    place = placement.choose(owner.name, spec.cache, observed.claim)
+    rendered = pod.template(owner.name, spec, command, place, payload)
     choice = revision.choose(resource, rendered, observed.revisions, observed.deployment)
     released, replicas = rollout.released(spec, observed), rollout.replicas(spec, observed)
     strategy = rollout.strategy(spec, observed, now)
@@ -77,8 +59,9 @@ def plan(
         names.ANNOTATION_REVISION: choice.current.name,
         names.ANNOTATION_CONTENT: revision.content(resource),
     }
-    claim_steps, claim_deletions = _claim(owner, spec.cache.pvc, claim_name, observed.claim)
-    steps = [*claim_steps]
+    claim_steps, claim_deletions = _claim(owner, spec.cache.pvc, place, observed.claim)
+    copies, obsolete_copies = mirror_steps.steps(owner, observed.mirror, wanted=place.mirror)
+    steps = [*claim_steps, *copies]
     if choice.store:
         steps.append(_revision_step(owner, choice.current))
     steps.append(Step("apply", kinds.SERVICE, service.build(owner, spec.service)))
@@ -87,14 +70,14 @@ def plan(
     steps.append(Step("apply", kinds.DEPLOYMENT, workload))
     return Plan(
         steps=tuple(steps),
-        deletions=(*claim_deletions, *_obsolete(owner, spec, observed, choice)),
+        deletions=(*claim_deletions, *obsolete_copies, *_obsolete(owner, spec, observed, choice)),
         asked=rollout.asked(spec),
         replicas=replicas,
         released=released,
         strategy=strategy,
         revision=choice.current,
         outdated=choice.outdated,
-        claim_name=claim_name,
+        placement=place,
         requeue_after=_requeue(observed, now),
     )
 
@@ -108,21 +91,32 @@ def _revision_step(owner: Owner, current: revision.Revision) -> Step:
     return Step("merge", kinds.CONTROLLER_REVISION, {"metadata": body["metadata"]})
 
 
-def _claim(owner: Owner, wanted: Claim, name: str | None, live: Json | None) -> tuple[list[Step], list[Deletion]]:
+def _claim(
+    owner: Owner, wanted: Claim, place: placement.Placement, live: Json | None
+) -> tuple[list[Step], list[Deletion]]:
     """Create the claim, repair it, or replace it while it is still unbound. A claim that is not ours is only used."""
-    if name is None or not wanted.create:
+    if not wanted.create:
         return [], []
+    if place.claim is None:
+        return [], _never_bound(owner, live)
     body = claim.build(owner, wanted)
     if live is None:
         return [Step("create", kinds.CLAIM, body)], []
     if not made_by_us(live, owner):
         return [], []
-    if (live.get("status") or {}).get("phase") == "Pending" and _differs(body["spec"], live.get("spec") or {}):
-        # Nothing is on a claim that was never bound; its spec cannot be changed, so a corrected one takes its place.
-        metadata = live["metadata"]
-        return [], [Deletion(kinds.CLAIM, name, metadata["uid"], metadata["resourceVersion"])]
+    if _differs(body["spec"], live.get("spec") or {}) and (replaced := _never_bound(owner, live)):
+        # Its spec cannot be changed, so a corrected one takes its place.
+        return [], replaced
     patch = _claim_patch(body, live)
     return ([Step("merge", kinds.CLAIM, patch)] if patch else []), []
+
+
+def _never_bound(owner: Owner, live: Json | None) -> list[Deletion]:
+    """A claim of ours that is not used and was never bound, so that nothing is on it."""
+    if live is None or not made_by_us(live, owner) or (live.get("status") or {}).get("phase") != "Pending":
+        return []
+    metadata = live["metadata"]
+    return [Deletion(kinds.CLAIM, metadata["name"], metadata["uid"], metadata["resourceVersion"])]
 
 
 def _differs(wanted: Json, live: Json) -> bool:

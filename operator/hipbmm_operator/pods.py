@@ -80,6 +80,12 @@ class Pod:
         return warm is not None and warm.ended is not None and warm.ended.exit_code == 0
 
     @property
+    def warm_finished(self) -> datetime | None:
+        """When its `warm` ended; None when it has not, or Kubernetes does not say."""
+        warm = self.containers.get(contract.WARM)
+        return warm.ended.finished if warm is not None and warm.ended is not None else None
+
+    @property
     def warm(self) -> bool:
         """It serves with a complete table."""
         return self.ready and self.live and self.report is not None and self.report.complete

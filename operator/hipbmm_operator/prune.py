@@ -7,6 +7,7 @@ from typing import Any
 
 from hipbmm_operator import kinds, names
 from hipbmm_operator.kinds import Kind
+from hipbmm_operator.mirror import content
 
 Json = dict[str, Any]
 
@@ -109,6 +110,11 @@ def _claim(body: Json) -> Json:
     return {"metadata": _metadata(body), "spec": body.get("spec"), "status": status}
 
 
+def _config_map(body: Json) -> Json:
+    """Of a mirror only what it holds, not the rows themselves."""
+    return {"metadata": _metadata(body), "content": content.summary(body)}
+
+
 def _pod(body: Json) -> Json:
     metadata = _metadata(body)
     metadata["labels"] = _pick(metadata.get("labels"), (names.LABEL_DEPLOYMENT, "pod-template-hash"))
@@ -176,6 +182,7 @@ _PRUNERS: dict[Kind, Callable[[Json], Json]] = {
     kinds.CLAIM: _claim,
     kinds.CONTROLLER_REVISION: _revision,
     kinds.BUDGET: _whole,
+    kinds.CONFIG_MAP: _config_map,
     kinds.POD: _pod,
     kinds.NODE: _node,
 }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from hipbmm_operator import errors, gpu, kinds, names, pods, revision, server_args
+from hipbmm_operator import errors, gpu, kinds, names, placement, pods, revision, server_args
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.apply import Applier
 from hipbmm_operator.detect import HardwareSummary
@@ -12,6 +12,8 @@ from hipbmm_operator.gauges import export, withdraw
 from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Json, Kube
 from hipbmm_operator.look import Look
+from hipbmm_operator.mirror.collector import Collector
+from hipbmm_operator.mirror.seen import Seen
 from hipbmm_operator.nodes import NodeBook
 from hipbmm_operator.observed import Observed, owned_by
 from hipbmm_operator.plan import Plan, plan
@@ -43,6 +45,7 @@ class Reconciler:
         store: Store,
         nodes: NodeBook,
         payload: Payload,
+        collector: Collector,
         look: Look,
         scribe: Scribe,
         applier: Applier,
@@ -52,6 +55,7 @@ class Reconciler:
         self._store = store
         self._nodes = nodes
         self._payload = payload
+        self._collector = collector
         self._look = look
         self._scribe = scribe
         self._applier = applier
@@ -112,6 +116,7 @@ class Reconciler:
         bodies = [packed.body() for packed in self._store.owned(key, kinds.CONTROLLER_REVISION)]
         stored = [revision.parse(body) for body in bodies if owned_by(body, resource.owner)]
         claim_body = await self._claim(resource, spec) if spec else None
+        mirror = await self._mirror(key, resource, spec, claim_body, parsed)
         seen = await self._look.at(key.namespace, parsed, claim_body, self._now())
         return Observed(
             deployment=self._child(key, kinds.DEPLOYMENT),
@@ -120,13 +125,14 @@ class Reconciler:
             claim=claim_body,
             revisions=tuple(found for found in stored if found is not None),
             pods=parsed,
+            mirror=mirror,
             hardware=self._hardware(spec) if spec else None,
             progress=seen.progress,
             stalled=seen.stalled,
             starts=seen.starts,
             notes=seen.notes,
             storage_class=seen.storage_class,
-            again=seen.again,
+            again=min((wait for wait in (seen.again, mirror.again) if wait is not None), default=None),
         )
 
     def _child(self, key: Key, kind: Kind) -> Json | None:
@@ -147,6 +153,16 @@ class Reconciler:
             return await self._kube.get(kinds.CLAIM, resource.owner.namespace, name)
         except errors.NotFoundError:
             return None
+
+    async def _mirror(
+        self, key: Key, resource: Resource, spec: Spec | None, claim_body: Json | None, parsed: tuple[pods.Pod, ...]
+    ) -> Seen:
+        """The mirror, when there is one or should be."""
+        bodies = [packed.body() for packed in self._store.owned(key, kinds.CONFIG_MAP)]
+        wanted = spec is not None and placement.choose(resource.owner.name, spec.cache, claim_body).mirror
+        if not wanted and not bodies:
+            return Seen()
+        return await self._collector.at(resource.owner, bodies, parsed if wanted else (), self._now())
 
     def _hardware(self, spec: Spec) -> HardwareSummary | None:
         users = spec.pod_template.spec.tolerations or []
@@ -192,6 +208,7 @@ class Reconciler:
         if uid is not None:
             self._scribe.forget(uid)
             self._applier.forget(uid)
+            self._collector.forget(uid)
             withdraw(key)
 
 

@@ -18,7 +18,8 @@ Json = dict[str, Any]
 HISTORY = 5
 _MAX_CONTENTS = 16
 _OUTSIDE_OF_PODS = ("replicas", "suspend", "service", "rollout")
-_OUTSIDE_OF_PODS_CLAIM = ("storageClassName", "size", "accessModes", "retain")
+_OUTSIDE_OF_PODS_CLAIM = ("storageClassName", "size", "retain")
+_SHARED = "ReadWriteMany"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,9 @@ def content(resource: Resource) -> str:
     cache = dict(spec.get("cache") or {})
     if isinstance(cache.get("pvc"), dict):
         cache["pvc"] = {key: value for key, value in cache["pvc"].items() if key not in _OUTSIDE_OF_PODS_CLAIM}
+        if _SHARED in (cache["pvc"].get("accessModes") or [_SHARED]):
+            # Only a volume that pods cannot share changes them: they get a mirror instead of it.
+            cache["pvc"].pop("accessModes", None)
     spec["cache"] = cache
     return names.short_hash(canonical([_compact(spec), resource.roll_forward]), 16)
 

@@ -22,11 +22,13 @@ def asked(spec: Spec) -> int:
 def released(spec: Spec, observed: Observed) -> bool:
     """Whether the first rollout is over: a pod has reported its table, or that it serves without one.
 
+    Where there is a mirror, the rows of that pod are in it by then, so that the others find them.
+
     Once released is for ever: it is kept on the Deployment, so a later update or a scale to 0 never holds back again.
     """
     if annotation(observed.deployment, names.ANNOTATION_RELEASED) == "true":
         return True
-    return any(_lets_go(spec, pod) for pod in observed.pods)
+    return any(_lets_go(spec, pod) and pod.uid not in observed.mirror.on_their_way for pod in observed.pods)
 
 
 def _lets_go(spec: Spec, pod: Pod) -> bool:

@@ -20,6 +20,7 @@ from hipbmm_operator.kinds import NODE, Kind
 from hipbmm_operator.kube import Kube
 from hipbmm_operator.leader import Leader
 from hipbmm_operator.look import Look
+from hipbmm_operator.mirror.collector import Collector
 from hipbmm_operator.nodes import NodeBook
 from hipbmm_operator.queue import Backoff, Queue
 from hipbmm_operator.reconcile import Reconciler
@@ -63,6 +64,7 @@ class Operator:
             store=store,
             nodes=self._nodes,
             payload=Payload(settings.payload_image, settings.payload_pull_policy),
+            collector=Collector(kube, time.monotonic),
             look=Look(kube, settings.progress_seconds, time.monotonic),
             scribe=Scribe(kube, self._informer.saw, time.monotonic),
             applier=Applier(kube, self._informer.saw),

@@ -214,8 +214,8 @@ class Claim(Model):
     )
     create: bool = Field(
         True,
-        description="Create the claim when it is not there. With `false` and no claimName no volume is used, and each"
-        " pod tunes for itself.",
+        description="Create the claim when it is not there. With `false` and no claimName no volume is used; see"
+        " spec.cache.mirror.",
     )
     storage_class_name: Annotated[str, Field(max_length=253)] | None = Field(
         None, description='Storage class of a created claim. Default: the cluster\'s default class. `""`: no class.'
@@ -225,7 +225,8 @@ class Claim(Model):
         default=["ReadWriteMany"],
         min_length=1,
         max_length=3,
-        description="Access modes of a created claim. ReadWriteMany lets replicas on several nodes share rows.",
+        description="Access modes of a created claim. Replicas share a volume only when it is ReadWriteMany; see"
+        " spec.cache.mirror for the others.",
         json_schema_extra=LIST_SET,
     )
     retain: bool = Field(
@@ -237,6 +238,11 @@ class Cache(Model):
     """Where tuned rows live."""
 
     pvc: Claim = Field(Claim(), description="The PersistentVolumeClaim that holds the store.")
+    mirror: Literal["Auto", "Always", "Never"] = Field(
+        "Auto",
+        description="Keep the tuned rows in a ConfigMap that every pod reads: `Auto` instead of a volume that is not"
+        " ReadWriteMany, or when there is none; `Always` in addition to the volume; `Never` not at all.",
+    )
 
 
 class Rollout(Model):

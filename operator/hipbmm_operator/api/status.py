@@ -98,6 +98,7 @@ class CacheStatus(Model):
     access_modes: list[Text] = Field(
         default=[], max_length=4, description="Its access modes.", json_schema_extra=LIST_ATOMIC
     )
+    mirror: Text | None = Field(None, description="ConfigMap that mirrors the tuned rows.")
     rows: Count | None = Field(None, description="Rows that are served.")
     digest: Text | None = Field(None, description="Digest of the served table.")
 

@@ -30,7 +30,7 @@ _DOWNWARD = {
 }
 
 
-def program(spec: Spec, command: Command) -> dict[str, str]:
+def program(spec: Spec, command: Command, *, mirror: bool = False) -> dict[str, str]:
     """The settings of the kernel program that the operator decides; its own defaults stay unset."""
     tuning = spec.tuning
     values = {
@@ -43,6 +43,8 @@ def program(spec: Spec, command: Command) -> dict[str, str]:
         "HIPBMM_VERIFY": "1" if tuning.verify else "0",
         "HIPBMM_WARMUP_SECONDS": str(spec.server.startup_seconds),
     }
+    if mirror:
+        values["HIPBMM_MIRROR_LOG"] = "1"
     if spec.model.config_map_ref:
         values["HIPBMM_MODEL_CONFIG"] = contract.MODEL_CONFIG
     if tuning.linears:
@@ -54,15 +56,15 @@ def program(spec: Spec, command: Command) -> dict[str, str]:
     return values
 
 
-def of_server(spec: Spec, command: Command) -> list[Json]:
+def of_server(spec: Spec, command: Command, *, mirror: bool = False) -> list[Json]:
     """Environment of `warm` and `server`: the same, so that the stack and the plan are those of the server."""
-    plain = {**WRITABLE, **_jit(spec), **contract.FLAGS, **program(spec, command)}
+    plain = {**WRITABLE, **_jit(spec), **contract.FLAGS, **program(spec, command, mirror=mirror)}
     return _with_users(spec, [*_values(plain), *_downward(), *_token(spec)])
 
 
-def of_harvest(spec: Spec, command: Command) -> list[Json]:
+def of_harvest(spec: Spec, command: Command, *, mirror: bool = False) -> list[Json]:
     """Environment of `harvest`: the program's settings only."""
-    plain = {"HOME": CACHE, "USER": "vllm", **program(spec, command)}
+    plain = {"HOME": CACHE, "USER": "vllm", **program(spec, command, mirror=mirror)}
     users = [entry for entry in _users(spec) if entry["name"].startswith("HIPBMM_")]
     return _merge([*_values(plain), *_downward()], users)
 

@@ -7,7 +7,8 @@ from hipbmm_operator import contract, gpu, names
 from hipbmm_operator.api.fields import Model
 from hipbmm_operator.api.pod_template import ContainerSecurity, PodSpec, ServerContainer
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.resources import environment
+from hipbmm_operator.placement import Placement
+from hipbmm_operator.resources import environment, mirror
 from hipbmm_operator.server_args import Command
 
 Json = dict[str, Any]
@@ -29,8 +30,8 @@ class Payload:
     pull_policy: str
 
 
-def template(name: str, spec: Spec, command: Command, claim: str | None, payload: Payload) -> Json:
-    """The pod template of a resource. `claim` is the store's claim, None without a volume."""
+def template(name: str, spec: Spec, command: Command, place: Placement, payload: Payload) -> Json:
+    """The pod template of a resource. `place` says where its rows are."""
     pod = spec.pod_template.spec
     extra = pod.containers[0] if pod.containers else ServerContainer(name="server")
     body: Json = {
@@ -40,11 +41,11 @@ def template(name: str, spec: Spec, command: Command, claim: str | None, payload
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}} | _dump(pod.security_context),
         "initContainers": [
             _payload(payload),
-            _warm(spec, command, claim, extra),
-            *_harvest(spec, command, claim, extra),
+            _warm(spec, command, place, extra),
+            *_harvest(spec, command, place, extra),
         ],
-        "containers": [_server(spec, command, claim, extra)],
-        "volumes": [*_volumes(spec, claim), *(_dump(volume) for volume in pod.volumes or [])],
+        "containers": [_server(spec, command, place, extra)],
+        "volumes": [*_volumes(name, spec, place), *(_dump(volume) for volume in pod.volumes or [])],
         "affinity": _affinity(spec),
         "tolerations": [*gpu.tolerations(spec.gpu.tolerations), *(_dump(entry) for entry in pod.tolerations or [])],
     }
@@ -112,20 +113,20 @@ def _payload(payload: Payload) -> Json:
     }
 
 
-def _warm(spec: Spec, command: Command, claim: str | None, extra: ServerContainer) -> Json:
+def _warm(spec: Spec, command: Command, place: Placement, extra: ServerContainer) -> Json:
     return {
         "name": contract.WARM,
         **_image(spec),
         "command": ["python3", contract.PROGRAM, "warm"],
-        "env": environment.of_server(spec, command),
+        "env": environment.of_server(spec, command, mirror=place.mirror),
         **_env_from(extra),
         "resources": _resources(spec, command, extra),
         "securityContext": _security(extra.security_context),
-        "volumeMounts": _mounts(spec, claim, extra),
+        "volumeMounts": [*_mirror_mount(place), *_mounts(spec, extra)],
     }
 
 
-def _harvest(spec: Spec, command: Command, claim: str | None, extra: ServerContainer) -> list[Json]:
+def _harvest(spec: Spec, command: Command, place: Placement, extra: ServerContainer) -> list[Json]:
     if not spec.tuning.harvest:
         return []
     mounts = [{"name": "hipbmm", "mountPath": contract.HOME}, {"name": "cache", "mountPath": environment.CACHE}]
@@ -135,16 +136,16 @@ def _harvest(spec: Spec, command: Command, claim: str | None, extra: ServerConta
             **_image(spec),
             "restartPolicy": "Always",
             "command": ["python3", contract.PROGRAM, "harvest"],
-            "env": environment.of_harvest(spec, command),
+            "env": environment.of_harvest(spec, command, mirror=place.mirror),
             "ports": [{"name": "hipbmm", "containerPort": contract.METRICS_PORT}],
             "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
             "securityContext": _security(extra.security_context),
-            "volumeMounts": [*mounts, *_store_mount(claim)],
+            "volumeMounts": [*mounts, _store_mount()],
         }
     ]
 
 
-def _server(spec: Spec, command: Command, claim: str | None, extra: ServerContainer) -> Json:
+def _server(spec: Spec, command: Command, place: Placement, extra: ServerContainer) -> Json:
     server = spec.server
     health = {"httpGet": {"path": "/health", "port": "http"}}
     container = {
@@ -152,12 +153,12 @@ def _server(spec: Spec, command: Command, claim: str | None, extra: ServerContai
         **_image(spec),
         "command": ["python3", contract.PROGRAM, "exec", "--", *command.argv],
         "workingDir": server.working_dir,
-        "env": environment.of_server(spec, command),
+        "env": environment.of_server(spec, command, mirror=place.mirror),
         **_env_from(extra),
         "ports": [{"name": "http", "containerPort": command.port}],
         "resources": _resources(spec, command, extra),
         "securityContext": _security(extra.security_context),
-        "volumeMounts": _mounts(spec, claim, extra, read_only=True),
+        "volumeMounts": _mounts(spec, extra, read_only=True),
         "startupProbe": {
             **health,
             "periodSeconds": PROBE_SECONDS,
@@ -202,18 +203,17 @@ def _security(context: ContainerSecurity | None) -> Json:
     return {**_dump(context), **_no_privileges()}
 
 
-def _store_mount(claim: str | None, *, read_only: bool = False) -> list[Json]:
-    mount: Json = {"name": "store", "mountPath": contract.STORE}
-    return [mount | ({"readOnly": True} if read_only else {})] if claim else []
+def _store_mount(*, read_only: bool = False) -> Json:
+    return {"name": "store", "mountPath": contract.STORE} | ({"readOnly": True} if read_only else {})
 
 
-def _mounts(spec: Spec, claim: str | None, extra: ServerContainer, *, read_only: bool = False) -> list[Json]:
+def _mounts(spec: Spec, extra: ServerContainer, *, read_only: bool = False) -> list[Json]:
     """Mounts of `warm` and `server`; only `warm` and `harvest` may write to the store."""
     mounts: list[Json] = [
         {"name": "hipbmm", "mountPath": contract.HOME},
         {"name": "cache", "mountPath": environment.CACHE},
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  # shared memory of the tensor-parallel workers
-        *_store_mount(claim, read_only=read_only),
+        _store_mount(read_only=read_only),
     ]
     if spec.model.config_map_ref:
         mounts.append({"name": "model-config", "mountPath": contract.MODEL_CONFIG_DIR, "readOnly": True})
@@ -223,14 +223,23 @@ def _mounts(spec: Spec, claim: str | None, extra: ServerContainer, *, read_only:
     return [*mounts, *(_dump(mount) for mount in extra.volume_mounts or [])]
 
 
-def _volumes(spec: Spec, claim: str | None) -> list[Json]:
+def _mirror_mount(place: Placement) -> list[Json]:
+    return [{"name": "mirror", "mountPath": contract.MIRROR, "readOnly": True}] if place.mirror else []
+
+
+def _volumes(name: str, spec: Spec, place: Placement) -> list[Json]:
     volumes: list[Json] = [
         {"name": "hipbmm", "emptyDir": {}},
         {"name": "cache", "emptyDir": {}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": _SHM_SIZE}},
     ]
-    if claim:
-        volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": claim}})
+    if place.claim:
+        volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": place.claim}})
+    else:
+        volumes.append({"name": "store", "emptyDir": {}})
+    if place.mirror:
+        # Optional: before the first row is tuned there is none. Its name never changes, so its content restarts no pod.
+        volumes.append({"name": "mirror", "configMap": {"name": mirror.name(name), "optional": True}})
     if spec.model.config_map_ref:
         volumes.append({"name": "model-config", "configMap": {"name": spec.model.config_map_ref.name}})
     if spec.model.volume:

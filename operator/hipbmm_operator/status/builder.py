@@ -19,6 +19,7 @@ from hipbmm_operator.api.status import (
 from hipbmm_operator.api.status import Failure as FailureStatus
 from hipbmm_operator.failures import IMAGE_REASONS, Failure
 from hipbmm_operator.observed import NO_PULL_SECRET, Note, Observed
+from hipbmm_operator.placement import access_modes
 from hipbmm_operator.plan import Plan
 from hipbmm_operator.pods import Pod
 from hipbmm_operator.resource import Resource
@@ -92,7 +93,7 @@ def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) 
         return [*found, *pending, tuning.warm(observed, asked), workload.available(observed, asked or 1, failures)]
     return [
         *found,
-        storage.finding(situation.resource.owner.name, spec, observed, asked, now),
+        storage.finding(plan.placement, spec, observed, asked, now),
         tuning.tuned(observed, revision, failures),
         tuning.warm(observed, asked),
         workload.available(observed, asked, failures),
@@ -148,9 +149,11 @@ def _cache(observed: Observed, plan: Plan | None, revision: str) -> CacheStatus 
     if plan is None:
         return None
     report = tuning.leading(tuning.reporting(observed, revision))
+    mirror = observed.mirror.mounted
     return CacheStatus(
-        claim_name=plan.claim_name,
-        access_modes=storage.access_modes(observed.claim) if observed.claim else [],
+        claim_name=plan.placement.claim,
+        access_modes=access_modes(observed.claim) if observed.claim and plan.placement.claim else [],
+        mirror=str(mirror["metadata"]["name"]) if mirror is not None and plan.placement.mirror else None,
         rows=report.rows if report else None,
         digest=report.digest or None if report else None,
     )

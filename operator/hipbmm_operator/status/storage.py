@@ -5,23 +5,27 @@ from typing import Any
 
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.observed import Note, Observed
+from hipbmm_operator.placement import SHARED, Placement, access_modes
 from hipbmm_operator.plan import CLAIM_SECONDS
 from hipbmm_operator.pods import moment
-from hipbmm_operator.resources import claim
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
 Json = dict[str, Any]
 KIND = "StorageReady"
 
-_SHARED = "ReadWriteMany"
+
+def finding(place: Placement, spec: Spec, observed: Observed, asked: int, now: datetime) -> Finding:
+    """The condition. What keeps the volume from working comes before what keeps the mirror from it."""
+    found = _volume(place, spec, observed, asked, now)
+    if found.state == "True" and place.mirror and observed.mirror.reason:
+        return false(KIND, observed.mirror.reason, observed.mirror.message)
+    return found
 
 
-def finding(name: str, spec: Spec, observed: Observed, asked: int, now: datetime) -> Finding:
-    """The condition."""
-    claim_name = claim.name(name, spec.cache.pvc)
+def _volume(place: Placement, spec: Spec, observed: Observed, asked: int, now: datetime) -> Finding:
+    claim_name, live = place.claim, observed.claim
     if claim_name is None:
-        return true(KIND, "NotConfigured", "spec.cache.pvc.create is false: each pod tunes for itself")
-    live = observed.claim
+        return _without(place)
     if live is None:
         return _missing(spec, claim_name, asked)
     phase = (live.get("status") or {}).get("phase")
@@ -34,6 +38,19 @@ def finding(name: str, spec: Spec, observed: Observed, asked: int, now: datetime
         # Told at once, before a volume and pods are waited for: it will not get better.
         return pending if pending.state == "False" else _for_one_node(claim_name, access_modes(live), asked) or pending
     return _bound(claim_name, live, observed, asked)
+
+
+def _without(place: Placement) -> Finding:
+    """No volume is used."""
+    if place.aside is not None:
+        modes = ", ".join(place.modes)
+        message = (
+            f"claim {place.aside} is {modes}, which pods on several nodes cannot share: a ConfigMap is used instead"
+        )
+        return true(KIND, "Mirrored", message)
+    if place.mirror:
+        return true(KIND, "Mirrored", "there is no volume: rows are kept in a ConfigMap")
+    return true(KIND, "NotConfigured", "no volume and no mirror are asked for: each pod tunes for itself")
 
 
 def _missing(spec: Spec, claim_name: str, asked: int) -> Finding:
@@ -80,12 +97,13 @@ def _bound(claim_name: str, live: Json, observed: Observed, asked: int) -> Findi
 
 def _for_one_node(claim_name: str, modes: list[str], asked: int) -> Finding | None:
     """Several replicas on a volume that only one node can use."""
-    if asked <= 1 or _SHARED in modes:
+    if asked <= 1 or SHARED in modes:
         return None
     return false(
         KIND,
         "AccessModeUnsupported",
-        f"claim {claim_name} is {', '.join(modes)}: {asked} replicas on several nodes need {_SHARED}",
+        f"claim {claim_name} is {', '.join(modes)}: {asked} replicas on several nodes need {SHARED}, or"
+        " spec.cache.mirror: Auto",
     )
 
 
@@ -96,9 +114,3 @@ def _write_reason(problem: str) -> str:
     if "read-only" in text or "erofs" in text:
         return "StoreReadOnly"
     return "StoreNotWritable"
-
-
-def access_modes(live: Json | None) -> list[str]:
-    """Access modes of the bound volume, else of the claim."""
-    status, spec = (live or {}).get("status") or {}, (live or {}).get("spec") or {}
-    return sorted(str(mode) for mode in status.get("accessModes") or spec.get("accessModes") or [])

@@ -12,6 +12,17 @@ from hipbmm_operator.status.tuning import WITHOUT_TABLE
 _FATAL = frozenset({"InvalidSpec", "ConflictingArgs", "Rejected"})
 _UPDATING = frozenset({"RollingOut", "UpdatingInPlace", "WaitingForSpareGPU"})
 _TUNING = frozenset({"Tuning", "TunerStalled"})
+_HARMLESS = frozenset(
+    {
+        "ConflictingEnv",
+        "AccessModeUnsupported",
+        "UnknownField",
+        "OutdatedCRD",
+        "MirrorTooLarge",
+        "MirrorRejected",
+        "MirrorUnreadable",
+    }
+)
 _CAUSES = ("ConfigValid", "Progressing", "StorageReady", "HardwareCompatible", "Available")
 
 
@@ -65,7 +76,7 @@ def _not_enough(findings: Mapping[str, Finding], serving: int, plan: Plan) -> Fi
 
 def _harmless(finding: Finding) -> bool:
     """Told in its own condition, but no cause for pods that do not serve."""
-    return finding.reason in ("ConflictingEnv", "AccessModeUnsupported", "UnknownField", "OutdatedCRD")
+    return finding.reason in _HARMLESS
 
 
 def phase(findings: Mapping[str, Finding], observed: Observed, plan: Plan | None, *, suspended: bool) -> Phase:

@@ -130,13 +130,15 @@ def test_somebody_elses_claim_is_used_and_never_touched() -> None:
     plan = planned(named, Observed(claim=claim("Pending", ours=False)))
     assert steps(plan, kinds.CLAIM) == []
     assert plan.deletions == ()
-    assert plan.claim_name == "qwen-store"
+    assert plan.placement.claim == "qwen-store"
 
 
-def test_without_a_volume_nothing_is_mounted() -> None:
-    plan = planned(resource({"cache": {"pvc": {"create": False}}}))
-    assert plan.claim_name is None
-    assert "/hipbmm/store" not in str(plan.revision.template)
+def test_without_a_volume_each_pod_has_a_store_of_its_own() -> None:
+    plan = planned(resource({"cache": {"pvc": {"create": False}, "mirror": "Never"}}))
+    assert plan.placement.claim is None
+    volumes = {volume["name"]: volume for volume in plan.revision.template["spec"]["volumes"]}
+    assert volumes["store"] == {"name": "store", "emptyDir": {}}
+    assert "mirror" not in volumes
 
 
 def test_a_claim_that_is_not_retained_goes_with_its_owner() -> None:

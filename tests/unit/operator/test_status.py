@@ -9,6 +9,7 @@ from tests.unit.operator.make import NOW, Json, deployment, hardware, planned, p
 from hipbmm_operator import kinds, pods
 from hipbmm_operator.api.status import Status
 from hipbmm_operator.contract import Progress
+from hipbmm_operator.mirror.seen import Seen
 from hipbmm_operator.observed import Note, Observed
 from hipbmm_operator.plan import Plan
 from hipbmm_operator.status.builder import Situation, build
@@ -245,8 +246,22 @@ def test_storage() -> None:
     assert condition(failed, "StorageReady") == ("False", "ProvisioningFailed")
     external = status(claim=bound("Pending"), notes={"uid-c": Note("ExternalProvisioning", "Waiting for x")})
     assert condition(external, "StorageReady") == ("False", "ClaimPending")
-    unused = status({"cache": {"pvc": {"create": False}}})
+    unused = status({"cache": {"pvc": {"create": False}, "mirror": "Never"}})
     assert condition(unused, "StorageReady") == ("True", "NotConfigured")
+
+
+def test_storage_of_a_mirror() -> None:
+    mirrored = status({"cache": {"pvc": {"create": False}}})
+    assert condition(mirrored, "StorageReady") == ("True", "Mirrored")
+    aside = status({"cache": {"pvc": {"accessModes": ["ReadWriteOnce"]}}, "replicas": 4})
+    assert condition(aside, "StorageReady") == ("True", "Mirrored")
+    assert "claim qwen-store is ReadWriteOnce" in str(aside["conditions"])
+    full = status({"cache": {"pvc": {"create": False}}}, mirror=Seen(reason="MirrorTooLarge", message="so large"))
+    assert condition(full, "StorageReady") == ("False", "MirrorTooLarge")
+    both = status({"cache": {"mirror": "Always"}}, claim=bound("Lost"), mirror=Seen(reason="MirrorRejected"))
+    assert condition(both, "StorageReady") == ("False", "ClaimLost")
+    lone = status({"cache": {"mirror": "Never", "pvc": {"accessModes": ["ReadWriteOnce"]}}}, claim=bound())
+    assert condition(lone, "StorageReady") == ("True", "Bound")
 
 
 def test_a_pod_whose_volume_cannot_be_mounted() -> None:

@@ -50,14 +50,14 @@ def test_a_pool_of_several_architectures_is_compatible_and_told() -> None:
 
 @pytest.mark.parametrize("phase", [None, "Pending", "Bound"])
 def test_a_volume_of_one_node_is_told_before_anything_waits_for_it(phase: str | None) -> None:
-    spec = {"replicas": 4, "cache": {"pvc": {"accessModes": ["ReadWriteOnce"]}}}
+    spec = {"replicas": 4, "cache": {"mirror": "Never", "pvc": {"accessModes": ["ReadWriteOnce"]}}}
     claim = bound(phase, ago=5, accessModes=["ReadWriteOnce"]) if phase else None
     assert condition(status(spec, claim=claim), "StorageReady") == ("False", "AccessModeUnsupported")
     assert condition(status({**spec, "replicas": 1}, claim=claim), "StorageReady")[0] != "False"
 
 
 def test_what_keeps_a_claim_from_being_bound_comes_first() -> None:
-    spec = {"replicas": 4, "cache": {"pvc": {"accessModes": ["ReadWriteOnce"]}}}
+    spec = {"replicas": 4, "cache": {"mirror": "Never", "pvc": {"accessModes": ["ReadWriteOnce"]}}}
     claim = bound("Pending", storageClassName="x", accessModes=["ReadWriteOnce"])
     found = status(spec, claim=claim, storage_class=False)
     assert condition(found, "StorageReady") == ("False", "StorageClassNotFound")

@@ -1,0 +1,125 @@
+"""Shards as the operator takes them from logs and ConfigMaps, which anybody may have written. Pure.
+
+The format is docs/pod-contract.md's. What is not exactly a whole shard of that name does not exist; the rows in it are
+checked once more, column by column, by the program that reads them in the pod.
+"""
+
+import base64
+import binascii
+import gzip
+import hashlib
+import re
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hipbmm_operator.contract import SHARD_NAME
+
+MAX_TEXT_BYTES = 8 * 2**20
+"""Of one shard, unpacked: 8192 rows with their kernel names have 4 MB."""
+MAX_PACKED_BYTES = 900_000
+"""Of all shards of a mirror: a ConfigMap holds 1 MiB, its metadata and base64 aside."""
+MAX_PIECES = 400
+MAX_NAMES = 64
+"""Shards of one log that are looked at."""
+MAX_INPUTS = 1024
+MAX_LINE = 1024
+
+_PIECE = re.compile(r"^hipbmm-shard (\S{1,200}) ([1-9][0-9]{0,3})/([1-9][0-9]{0,3}) ([A-Za-z0-9+/]{1,4096}={0,2})$")
+_HEAD = re.compile(
+    r"^#hipbmm-shard v1 key=(?P<key>[0-9a-f]{16}) origin=(?P<origin>[A-Za-z0-9_.-]{1,128})"
+    r" seq=(?P<seq>[0-9]{1,10}) kind=(?P<kind>rows|vetoes) token=(?:[0-9a-f]{12}|-)$"
+)
+_INPUT = "#input "
+_LINE = re.compile(r"^[\x20-\x7e]+$")
+_COLUMNS = {"rows": 23, "vetoes": 21}
+"""AITER's 20 columns and three measurements; its 18 of the key, the index, a name and a reason."""
+
+
+class ShardError(ValueError):
+    """The bytes are not the whole shard of that name; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A checked shard. `packed` is its gzip, the same bytes for the same text."""
+
+    name: str
+    key: str
+    lines: int
+    inputs: tuple[str, ...]
+    packed: bytes
+
+
+def in_log(log: str, wanted: Iterable[str]) -> tuple[list[Shard], list[str]]:
+    """The shards of these names in a log, and what is wrong with those that are not there as they should be."""
+    names = set(list(wanted)[:MAX_NAMES])
+    pieces: dict[str, dict[int, str]] = {name: {} for name in names}
+    counts: dict[str, int] = {}
+    for line in log.splitlines():
+        found = _PIECE.match(line)
+        if found is None or found[1] not in names:
+            continue
+        number, count = int(found[2]), int(found[3])
+        if counts.setdefault(found[1], count) == count and number <= count <= MAX_PIECES:
+            pieces[found[1]][number] = found[4]
+    shards, problems = [], []
+    for name in sorted(names):
+        try:
+            shards.append(_assembled(name, pieces[name], counts.get(name, 0)))
+        except ShardError as error:
+            problems.append(f"{name}: {error}")
+    return shards, problems
+
+
+def _assembled(name: str, pieces: dict[int, str], count: int) -> Shard:
+    if not count or len(pieces) != count:
+        raise ShardError(f"{len(pieces)} of {count or '?'} pieces are in the log")
+    try:
+        packed = b"".join(base64.b64decode(pieces[number], validate=True) for number in range(1, count + 1))
+    except (binascii.Error, KeyError) as error:
+        raise ShardError("a piece is not base64") from error
+    return check(name, packed)
+
+
+def check(name: str, packed: bytes) -> Shard:
+    """The shard of that name in a gzip. Raises ShardError."""
+    text = _unpacked(packed)
+    body, trailer = text[: text.rfind("\n", 0, -1) + 1], text[text.rfind("\n", 0, -1) + 1 :]
+    lines = body.split("\n")[:-1]
+    head = _HEAD.match(lines[0]) if lines else None
+    if head is None:
+        raise ShardError("its first line is not that of a shard")
+    inputs = [line.removeprefix(_INPUT) for line in lines[1 : MAX_INPUTS + 2] if line.startswith(_INPUT)]
+    rows = lines[len(inputs) + 2 :]
+    digest = hashlib.sha256(body.encode("ascii")).hexdigest()
+    if trailer != f"#end rows={len(rows)} bytes={len(body)} sha256={digest}\n":
+        raise ShardError("its last line does not fit what is before it")
+    if len(inputs) > MAX_INPUTS or not all(map(SHARD_NAME.match, inputs)):
+        raise ShardError("an input is not the name of a shard")
+    if not all(_is_data(line, _COLUMNS[head["kind"]]) for line in rows):
+        raise ShardError(f"a line is not one of kind {head['kind']}")
+    if name != f"{head['origin']}.{head['seq']}.{digest[:12]}.csv":
+        raise ShardError("its content has another name")
+    return Shard(name, head["key"], len(rows), tuple(inputs), gzip.compress(body.encode() + trailer.encode(), mtime=0))
+
+
+def _is_data(line: str, columns: int) -> bool:
+    return len(line) <= MAX_LINE and line.count(",") == columns - 1 and _LINE.match(line) is not None
+
+
+def _unpacked(packed: bytes) -> str:
+    if len(packed) > MAX_PACKED_BYTES:
+        raise ShardError(f"more than {MAX_PACKED_BYTES} bytes")
+    stream = zlib.decompressobj(wbits=31)
+    try:
+        data = stream.decompress(packed, MAX_TEXT_BYTES + 1)
+    except zlib.error as error:
+        raise ShardError("not a gzip") from error
+    if len(data) > MAX_TEXT_BYTES:
+        raise ShardError(f"more than {MAX_TEXT_BYTES} bytes when unpacked")
+    if not stream.eof or stream.unused_data:
+        raise ShardError("a gzip that is cut, or has something after it")
+    if not data.isascii():
+        raise ShardError("not ASCII")
+    return data.decode("ascii")
