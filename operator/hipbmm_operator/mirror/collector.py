@@ -64,7 +64,7 @@ class Collector:
         fresh = {shard.name: shard for read in reads for shard in read.found}
         reason, message = _trouble(reads)
         content = None
-        if fresh or seen.drifted(mounted, archive):
+        if fresh or seen.drifted(owner.name, mounted, archive):
             before = await self._stored(owner, mounted, archive)
             content = before.joined(fresh.values())
             if not content.fits:
@@ -73,7 +73,7 @@ class Collector:
                     f"the rows have {content.size} bytes, more than a ConfigMap can hold",
                 )
                 content, fresh = before, {}
-            if content == before and not seen.drifted(mounted, archive):
+            if content == before and not seen.drifted(owner.name, mounted, archive):
                 # What was read had been replaced by a shard that is there.
                 held, content = held | set(fresh), None
         late = [] if _hopeless(reads, reason) else [pod for pod in telling if seen.missing(pod, held)]

@@ -73,10 +73,15 @@ def current(mounted: Json | None, archives: Iterable[Json]) -> Json | None:
     return next(iter(fitting or found[::-1]), None)
 
 
-def drifted(mounted: Json | None, archive: Json | None) -> bool:
+def drifted(owner_name: str, mounted: Json | None, archive: Json | None) -> bool:
     """Whether one of the two is gone, or was changed by somebody."""
     if mounted is None or archive is None:
         return mounted is not None or archive is not None
+    labels = (mounted.get("metadata") or {}).get("labels") or {}
+    if not names.labels(owner_name).items() <= labels.items():
+        return True
+    if _annotation(mounted, names.ANNOTATION_DEPLOYMENT) != owner_name:
+        return True
     content = mounted.get("content") or {}
     return bool(content.get("extra")) or digest(mounted) != meant(mounted) or meant(mounted) != digest(archive)
 

@@ -126,7 +126,7 @@ def test_new_rows_replace_the_mounted_content_and_the_former_copy_goes_after_it(
 def test_what_somebody_put_into_the_mounted_one_is_taken_out_again() -> None:
     of = content(ONE)
     changed = mounted(of, keys=[f"{ONE.name}.gz", "theirs"], extra=["plain"], digest="0" * 64)
-    assert seen.drifted(changed, archive(of))
+    assert seen.drifted("qwen", changed, archive(of))
     (step,), _ = steps.steps(OWNER, Seen(mounted=changed, archives=(archive(of),), content=of), wanted=True)
     assert (step.mode, step.body["metadata"]["uid"]) == ("merge", "uid-mounted")
     assert step.body["binaryData"] == {"theirs": None, **of.binary()}
@@ -149,11 +149,11 @@ def test_a_mirror_that_is_not_wanted_any_more_goes() -> None:
 
 def test_what_has_drifted() -> None:
     of, other = content(ONE), content(TWO)
-    assert not seen.drifted(None, None)
-    assert not seen.drifted(mounted(of), archive(of))
-    assert seen.drifted(None, archive(of))
-    assert seen.drifted(mounted(of), None)
-    assert seen.drifted(mounted(of), archive(other))
+    assert not seen.drifted("qwen", None, None)
+    assert not seen.drifted("qwen", mounted(of), archive(of))
+    assert seen.drifted("qwen", None, archive(of))
+    assert seen.drifted("qwen", mounted(of), None)
+    assert seen.drifted("qwen", mounted(of), archive(other))
     assert seen.current(mounted(of), [archive(other), archive(of)]) == archive(of)
     assert seen.current(None, [archive(other)]) == archive(other)
 
