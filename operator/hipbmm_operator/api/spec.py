@@ -195,6 +195,11 @@ class Tuning(Model):
         description="Numbers of tokens (M) to tune, instead of those that vLLM will capture.",
         json_schema_extra=LIST_SET,
     )
+    search: Literal["Online", "Exhaustive"] = Field(
+        "Online",
+        description="Which kernels are tried for a problem: `Online` the candidates that AITER itself would try in"
+        " production, `Exhaustive` all that hipBLASLt has, which takes many times longer.",
+    )
     verify: bool = Field(True, description="Check each tuned row against a reference and against the default choice.")
     harvest: bool = Field(
         True, description="Run a sidecar that publishes rows which the server tunes in production into the store."

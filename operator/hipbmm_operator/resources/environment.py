@@ -47,6 +47,8 @@ def program(spec: Spec, command: Command, *, mirror: bool = False) -> dict[str, 
         values["HIPBMM_MIRROR_LOG"] = "1"
     if spec.model.config_map_ref:
         values["HIPBMM_MODEL_CONFIG"] = contract.MODEL_CONFIG
+    if tuning.search != "Online":
+        values["HIPBMM_SEARCH"] = tuning.search
     if tuning.linears:
         values["HIPBMM_LINEARS"] = json.dumps([linear.model_dump() for linear in tuning.linears])
     if tuning.tokens:

@@ -51,10 +51,10 @@ def log(*shards: str, size: int = 100) -> str:
     return "\n".join([*lines, "hipbmm progress phase=Done tuned=3 problems=3 failed=0 elapsed_s=1 eta_s=0", ""])
 
 
-def kept(body: Json, uid: str = "uid-m", owner: str = "uid-1", **changes: object) -> Json:
+def kept(body: Json, uid: str = "uid-m", changes: Json | None = None) -> Json:
     """A ConfigMap as the operator keeps it in memory after the API server has stored it."""
-    metadata = {**body["metadata"], "uid": uid, "resourceVersion": "9", "ownerReferences": [{"uid": owner}]}
-    return {"metadata": metadata, "content": summary(body) | changes}
+    metadata = {**body["metadata"], "uid": uid, "resourceVersion": "9", "ownerReferences": [{"uid": "uid-1"}]}
+    return {"metadata": metadata, "content": summary(body) | (changes or {})}
 
 
 def content(*shards: Shard) -> Content:

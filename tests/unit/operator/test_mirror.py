@@ -89,7 +89,7 @@ def test_access_modes_change_pods_only_when_they_stop_being_shared() -> None:
 
 
 def mounted(of: Content, **changes: object) -> Json:
-    return kept(mirror.build(OWNER, of, ["a"]), "uid-mounted", **changes)
+    return kept(mirror.build(OWNER, of, ["a"]), "uid-mounted", changes)
 
 
 def archive(of: Content) -> Json:
