@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 WARM = "warm"
 HARVEST = "harvest"
 COMPACT = "compact"
+MIRROR = "mirror"
 
 
 def head(settings: Settings, stack: Stack, rank: str) -> Shard:

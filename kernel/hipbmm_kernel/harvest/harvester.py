@@ -13,7 +13,7 @@ from hipbmm_kernel import gemm
 from hipbmm_kernel import stack as stacks
 from hipbmm_kernel import volume as volumes
 from hipbmm_kernel.harvest.tail import Cursor, Tail
-from hipbmm_kernel.origin import HARVEST, head
+from hipbmm_kernel.origin import HARVEST, MIRROR, head
 from hipbmm_kernel.outbox import Outbox
 from hipbmm_kernel.publish import Publisher
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from hipbmm_kernel.clock import Clock
     from hipbmm_kernel.gemm import Row
+    from hipbmm_kernel.harvest.announcer import Announcer
     from hipbmm_kernel.settings import Settings
     from hipbmm_kernel.stack import Stack
     from hipbmm_kernel.volume import Volume
@@ -42,7 +43,17 @@ _CATEGORIES = (
 class Harvester:
     """Publishes what is new. Counters are totals since this process began."""
 
-    def __init__(self, settings: Settings, volume: Volume, clock: Clock, log: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        volume: Volume,
+        clock: Clock,
+        log: Callable[[str], None],
+        announce: Callable[[str], None] | None = None,
+    ) -> None:
+        """`log` takes lines for people, `announce` the lines of shards for the mirror (None: there is no mirror)."""
+        self._announce = announce
+        self._announcer: Announcer | None = None
         self._settings = settings
         self._volume = volume
         self._clock = clock
@@ -68,6 +79,8 @@ class Harvester:
             self._reject(_category(reason))
         self._unstored += [row for row in news.rows if self._is_news(row)]
         self._hand_on()
+        if self._announcer is not None:
+            self._announcer.turn()
         self._commit()
         return news.more
 
@@ -97,6 +110,8 @@ class Harvester:
         self.harvested += len(own)
         if own:
             outbox.add(*own)
+        if self._announcer is not None:
+            self._announcer.add(own)
 
     def _ready(self) -> bool:
         """Whether the stack is known, by the report of `warm`; without it no row can be said to belong anywhere."""
@@ -109,6 +124,10 @@ class Harvester:
         self._outbox = Outbox(
             publisher, self._clock, head(self._settings, self._stack, HARVEST), self._log, batch_rows=1
         )
+        if self._announce is not None:
+            from hipbmm_kernel.harvest.announcer import Announcer  # noqa: PLC0415 - most pods have a shared volume
+
+            self._announcer = Announcer(head(self._settings, self._stack, MIRROR), self._clock, self._announce)
         return True
 
     def _reported_stack(self) -> Stack | None:

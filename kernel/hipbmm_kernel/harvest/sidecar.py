@@ -49,7 +49,8 @@ class Sidecar:
         self._volume = volume
         self._clock = clock
         self._stderr = stderr
-        self._harvester = Harvester(settings, volume, clock, self._say)
+        announce = self._write if settings.mirror_log else None
+        self._harvester = Harvester(settings, volume, clock, self._say, announce)
         self._last_turn: float | None = None
 
     def run(self, stop: Stop) -> None:
@@ -126,7 +127,10 @@ class Sidecar:
         ]
 
     def _say(self, text: str) -> None:
-        self._stderr.write(f"hipbmm harvest: {text}\n")
+        self._write(f"hipbmm harvest: {text}")
+
+    def _write(self, line: str) -> None:
+        self._stderr.write(f"{line}\n")
         self._stderr.flush()
 
 

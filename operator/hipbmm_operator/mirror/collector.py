@@ -12,6 +12,7 @@ from hipbmm_operator.kube import Kube
 from hipbmm_operator.mirror import content as contents
 from hipbmm_operator.mirror import seen, shards
 from hipbmm_operator.mirror.content import Content
+from hipbmm_operator.mirror.harvest import HarvestLogs
 from hipbmm_operator.mirror.seen import Seen
 from hipbmm_operator.mirror.shards import Shard
 from hipbmm_operator.observed import owned_by
@@ -48,6 +49,7 @@ class Collector:
         self._kube = kube
         self._clock = clock
         self._reads: dict[str, dict[str, _Read]] = {}
+        self._harvest = HarvestLogs(kube, clock)
 
     async def at(self, owner: Owner, bodies: Iterable[Json], pods: Iterable[Pod], now: datetime) -> Seen:
         """The mirror of a resource: `bodies` are its ConfigMaps as they are kept in memory."""
@@ -61,7 +63,8 @@ class Collector:
         live = [pod for pod in pods if not pod.deleting]
         telling = [pod for pod in live if seen.missing(pod, held)]
         reads = await self._read(owner, telling)
-        fresh = {shard.name: shard for read in reads for shard in read.found}
+        learned = await self._harvest.news(owner.uid, live, held)
+        fresh = {shard.name: shard for shard in (*learned, *(shard for read in reads for shard in read.found))}
         reason, message = _trouble(reads)
         content = None
         if fresh or seen.drifted(owner.name, mounted, archive):
@@ -91,6 +94,7 @@ class Collector:
     def forget(self, uid: str) -> None:
         """The resource is gone."""
         self._reads.pop(uid, None)
+        self._harvest.forget(uid)
 
     async def _read(self, owner: Owner, telling: list[Pod]) -> list[_Read]:
         """Read each log once; a log that cannot be read now is tried again later."""
@@ -151,9 +155,17 @@ def _is_archive(owner: Owner, body: Json) -> bool:
 
 
 def _still_told(taken: frozenset[str], pods: Iterable[Pod]) -> frozenset[str]:
-    """Of the shards that were read, those that a pod still tells of: so the note of them does not grow for ever."""
-    told = {name for pod in pods if pod.report for name in pod.report.mirror_shards}
-    return frozenset(taken & told)
+    """Of the shards that were read, those that a log may still have: so the note of them does not grow for ever."""
+    listed = list(pods)
+    told = {name for pod in listed if pod.report for name in pod.report.mirror_shards}
+    sidecars = {f"{pod.uid}.mirror" for pod in listed}
+    newest = shards.newest(taken)
+    harvested = {
+        name
+        for name in taken
+        if shards.origin(name) in sidecars and shards.number(name) == newest.get(shards.origin(name))
+    }
+    return frozenset(taken & told) | harvested
 
 
 def _trouble(reads: Iterable[_Read]) -> tuple[str, str]:

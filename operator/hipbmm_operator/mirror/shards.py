@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hipbmm_operator.contract import SHARD_NAME
@@ -53,23 +53,58 @@ class Shard:
 
 def in_log(log: str, wanted: Iterable[str]) -> tuple[list[Shard], list[str]]:
     """The shards of these names in a log, and what is wrong with those that are not there as they should be."""
-    names = set(list(wanted)[:MAX_NAMES])
-    pieces: dict[str, dict[int, str]] = {name: {} for name in names}
-    counts: dict[str, int] = {}
-    for line in log.splitlines():
-        found = _PIECE.match(line)
-        if found is None or found[1] not in names:
-            continue
-        number, count = int(found[2]), int(found[3])
-        if counts.setdefault(found[1], count) == count and number <= count <= MAX_PIECES:
-            pieces[found[1]][number] = found[4]
+    names = frozenset(list(wanted)[:MAX_NAMES])
+    pieces = _pieces(log, lambda name: name in names)
     shards, problems = [], []
     for name in sorted(names):
         try:
-            shards.append(_assembled(name, pieces[name], counts.get(name, 0)))
+            shards.append(_assembled(name, *pieces.get(name, ({}, 0))))
         except ShardError as error:
             problems.append(f"{name}: {error}")
     return shards, problems
+
+
+def last_in_log(log: str, of: str) -> Shard | None:
+    """The newest whole shard of one origin in a log; None without one."""
+    pieces = _pieces(log, lambda name: origin(name) == of)
+    for name in sorted(pieces, key=number, reverse=True)[:MAX_NAMES]:
+        try:
+            return _assembled(name, *pieces[name])
+        except ShardError:
+            continue
+    return None
+
+
+def origin(name: str) -> str:
+    """Who made the shard of that name."""
+    return name.rsplit(".", 3)[0]
+
+
+def number(name: str) -> int:
+    """Its number there."""
+    return int(name.rsplit(".", 3)[1])
+
+
+def newest(names: Iterable[str]) -> dict[str, int]:
+    """The highest number of each origin."""
+    found: dict[str, int] = {}
+    for name in filter(SHARD_NAME.match, names):
+        found[origin(name)] = max(number(name), found.get(origin(name), -1))
+    return found
+
+
+def _pieces(log: str, wanted: Callable[[str], bool]) -> dict[str, tuple[dict[int, str], int]]:
+    """By shard: its pieces by number, and how many there should be."""
+    pieces: dict[str, tuple[dict[int, str], int]] = {}
+    for line in log.splitlines():
+        found = _PIECE.match(line)
+        if found is None or SHARD_NAME.match(found[1]) is None or not wanted(found[1]):
+            continue
+        at, count = int(found[2]), int(found[3])
+        kept, total = pieces.setdefault(found[1], ({}, count))
+        if count == total and at <= count <= MAX_PIECES:
+            kept[at] = found[4]
+    return pieces
 
 
 def _assembled(name: str, pieces: dict[int, str], count: int) -> Shard:

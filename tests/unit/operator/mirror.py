@@ -19,17 +19,19 @@ def line(m: int, index: int = 7) -> str:
     return f"true,true,T,N,512,{m},256,f8,f8,bf16,f32,s,s,n,n,n,304,gfx942,{index},Cijk_Alik,9.0,10.0,1"
 
 
-def text(*rows: str, inputs: tuple[str, ...] = (), origin: str = "mirror.table", kind: str = "rows") -> str:
+def text(
+    *rows: str, inputs: tuple[str, ...] = (), origin: str = "mirror.table", kind: str = "rows", number: int = 0
+) -> str:
     """A shard."""
-    head = f"#hipbmm-shard v1 key={KEY} origin={origin} seq=0 kind={kind} token=-"
+    head = f"#hipbmm-shard v1 key={KEY} origin={origin} seq={number} kind={kind} token=-"
     body = "".join(f"{entry}\n" for entry in (head, *(f"#input {name}" for name in inputs), HEADER, *rows))
     digest = hashlib.sha256(body.encode()).hexdigest()
     return f"{body}#end rows={len(rows)} bytes={len(body)} sha256={digest}\n"
 
 
-def name_of(shard: str, origin: str = "mirror.table") -> str:
+def name_of(shard: str, origin: str = "mirror.table", number: int = 0) -> str:
     """Its file name."""
-    return f"{origin}.0.{shard.rsplit('sha256=', 1)[1][:12]}.csv"
+    return f"{origin}.{number}.{shard.rsplit('sha256=', 1)[1][:12]}.csv"
 
 
 def shard(*rows: str, inputs: tuple[str, ...] = (), origin: str = "mirror.table") -> Shard:
@@ -38,14 +40,14 @@ def shard(*rows: str, inputs: tuple[str, ...] = (), origin: str = "mirror.table"
     return check(name_of(made, origin), gzip.compress(made.encode()))
 
 
-def log(*shards: str, size: int = 100) -> str:
+def log(*shards: str, size: int = 100, names: list[str] | None = None) -> str:
     """What `warm` writes, in pieces of `size` bytes."""
     lines = ["hipbmm warm: 3 shards read, 0 files refused"]
-    for each in shards:
+    for name, each in zip(names or map(name_of, shards), shards, strict=True):
         packed = gzip.compress(each.encode(), mtime=0)
         pieces = [packed[at : at + size] for at in range(0, len(packed), size)]
         lines += [
-            f"hipbmm-shard {name_of(each)} {number}/{len(pieces)} {base64.b64encode(piece).decode()}"
+            f"hipbmm-shard {name} {number}/{len(pieces)} {base64.b64encode(piece).decode()}"
             for number, piece in enumerate(pieces, 1)
         ]
     return "\n".join([*lines, "hipbmm progress phase=Done tuned=3 problems=3 failed=0 elapsed_s=1 eta_s=0", ""])

@@ -137,6 +137,21 @@ def test_a_report_cannot_name_anything_but_shards(name: object) -> None:
     assert (report.mirror_shards, report.mirror_lines) == ((), 0)
 
 
+def test_of_a_sidecars_log_the_newest_whole_shard_counts() -> None:
+    made = [text(line(m), origin="uid.mirror", number=m) for m in (1, 2, 10)]
+    names = [name_of(each, "uid.mirror", m) for each, m in zip(made, (1, 2, 10), strict=True)]
+    full = log(*made, names=names)
+    found = shards.last_in_log(full, "uid.mirror")
+    assert found
+    assert found.name == names[2]
+    cut = [each for each in full.splitlines() if not each.startswith(f"hipbmm-shard {names[2]} 2/")]
+    found = shards.last_in_log("\n".join(cut), "uid.mirror")
+    assert found
+    assert found.name == names[1]
+    assert shards.last_in_log(full, "other.mirror") is None
+    assert shards.newest([*names, "junk"]) == {"uid.mirror": 10}
+
+
 def test_joining_does_not_depend_on_order_and_drops_what_is_replaced() -> None:
     one, two = shard(line(1)), shard(line(2))
     both = shard(line(1), line(2), inputs=(one.name, two.name))

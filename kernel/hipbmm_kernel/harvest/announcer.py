@@ -1,0 +1,52 @@
+"""What the server has learned, written into the sidecar's log for the mirror: now and then, and all of it each time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel import shard as shards
+from hipbmm_kernel import snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hipbmm_kernel.clock import Clock
+    from hipbmm_kernel.gemm import Row
+    from hipbmm_kernel.shard import Shard
+
+INTERVAL = 300.0
+"""The operator reads a serving pod's log every few minutes only, and rows learned one by one fill no log that way."""
+
+
+class Announcer:
+    """Collects rows of one stack. `head` gives key, origin and token; `write` takes a line without its end."""
+
+    def __init__(self, head: Shard, clock: Clock, write: Callable[[str], None]) -> None:
+        self._head = head
+        self._clock = clock
+        self._write = write
+        self._rows: dict[tuple[str, int], Row] = {}
+        self._new = False
+        self._last_name = ""
+        self._due = 0.0
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take rows; what is beyond the size of a snapshot is left to the next start of a pod."""
+        for row in rows:
+            if len(self._rows) < snapshot.MAX_LINES and (row.key, row.algo_index) not in self._rows:
+                self._rows[row.key, row.algo_index] = row
+                self._new = True
+
+    def turn(self) -> None:
+        """Write a shard of all rows so far, which takes the place of the former one, when there is news."""
+        if not self._new or self._clock.monotonic() < self._due:
+            return
+        rows = tuple(self._rows[at] for at in sorted(self._rows))
+        inputs = (self._last_name,) if self._last_name else ()
+        data = shards.encode(self._head._replace(seq=self._head.seq + 1, inputs=inputs, rows=rows))
+        for line in snapshot.log_lines(data):
+            self._write(line)
+        self._head = self._head._replace(seq=self._head.seq + 1)
+        self._last_name = shards.name_of(data)
+        self._new = False
+        self._due = self._clock.monotonic() + INTERVAL

@@ -1,0 +1,76 @@
+"""The sidecar and the mirror: all that was learned, as lines of its log, seldom, each shard replacing the last."""
+
+import base64
+import gzip
+
+import pytest
+
+from hipbmm_kernel import shard, snapshot
+from hipbmm_kernel.harvest.announcer import INTERVAL, Announcer
+from hipbmm_kernel.harvest.harvester import Harvester
+from hipbmm_kernel.stack import Stack
+from hipbmm_kernel.volume import Volume
+
+from .conftest import Pod
+from .faults import FakeClock
+from .test_harvest import LEARNED, append, line, served
+
+__all__ = ["served"]
+
+
+def announced(lines: list[str]) -> list[shard.Shard]:
+    """The shards in a log, in order."""
+    found: dict[str, bytes] = {}
+    for text in lines:
+        mark, name, _, piece = text.split(" ")
+        assert mark == snapshot.MARK
+        found[name] = found.get(name, b"") + base64.b64decode(piece)
+    return [shard.decode(gzip.decompress(data)) for data in found.values()]
+
+
+def test_what_the_server_learns_is_announced_whole_and_seldom(served: Pod, a_stack: Stack) -> None:
+    lines: list[str] = []
+    clock = FakeClock()
+    harvest = Harvester(served.settings(), Volume(), clock, lambda _: None, lines.append)
+    harvest.turn()
+    assert lines == []
+    append(served, line(LEARNED[0]) + line(LEARNED[1]))
+    harvest.turn()
+    (first,) = announced(lines)
+    assert (first.key, first.origin, first.inputs) == (a_stack.key, f"{served.root.name}.mirror", ())
+    assert set(first.rows) == set(LEARNED[:2])
+
+    append(served, line(LEARNED[2]))
+    harvest.turn()
+    clock.sleep(INTERVAL - 1)
+    harvest.turn()
+    assert len(announced(lines)) == 1
+    clock.sleep(2)
+    harvest.turn()
+    _, second = announced(lines)
+    assert set(second.rows) == set(LEARNED[:3])
+    assert second.inputs == (shard.name_of(shard.encode(first)),)
+
+    count = len(lines)
+    clock.sleep(INTERVAL * 2)
+    harvest.turn()
+    assert len(lines) == count
+
+
+def test_no_more_than_a_snapshot_is_announced(a_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "MAX_LINES", 3)
+    lines: list[str] = []
+    announcer = Announcer(shard.Shard(a_stack.key, "pod.mirror", 0), FakeClock(), lines.append)
+    announcer.add(LEARNED)
+    announcer.turn()
+    (found,) = announced(lines)
+    assert len(found.rows) == 3
+
+
+def test_without_a_mirror_nothing_is_announced(served: Pod) -> None:
+    told: list[str] = []
+    harvest = Harvester(served.settings(), Volume(), FakeClock(), told.append)
+    append(served, line(LEARNED[0]))
+    harvest.turn()
+    harvest.finish(5.0)
+    assert not [text for text in told if snapshot.MARK in text]
