@@ -36,7 +36,7 @@ class NodeSelector(Model):
     """Terms of which one must hold."""
 
     node_selector_terms: list[NodeTerm] = Field(
-        min_length=1, max_length=32, description="Terms; one of them must hold.", json_schema_extra=LIST_ATOMIC
+        min_length=1, max_length=8, description="Terms; one of them must hold.", json_schema_extra=LIST_ATOMIC
     )
 
 
