@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hipbmm_operator import names
+from hipbmm_operator.placement import SHARED
 from hipbmm_operator.resource import Resource
 from hipbmm_operator.resources.owner import Owner
 
@@ -19,7 +20,6 @@ HISTORY = 5
 _MAX_CONTENTS = 16
 _OUTSIDE_OF_PODS = ("replicas", "suspend", "service", "rollout")
 _OUTSIDE_OF_PODS_CLAIM = ("storageClassName", "size", "retain")
-_SHARED = "ReadWriteMany"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def content(resource: Resource) -> str:
     cache = dict(spec.get("cache") or {})
     if isinstance(cache.get("pvc"), dict):
         cache["pvc"] = {key: value for key, value in cache["pvc"].items() if key not in _OUTSIDE_OF_PODS_CLAIM}
-        if _SHARED in (cache["pvc"].get("accessModes") or [_SHARED]):
+        if SHARED in (cache["pvc"].get("accessModes") or [SHARED]):
             # Only a volume that pods cannot share changes them: they get a mirror instead of it.
             cache["pvc"].pop("accessModes", None)
     spec["cache"] = cache
