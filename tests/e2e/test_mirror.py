@@ -26,12 +26,9 @@ def kubectl(cluster: Cluster) -> Iterator[Kubectl]:
         yield found
 
 
-@pytest.mark.parametrize(
-    "pvc", [{"create": False}, {"accessModes": ["ReadWriteOnce"], "retain": False}], ids=["no-volume", "one-node"]
-)
-def test_the_second_replica_restores_what_the_first_has_tuned(cluster: Cluster, kubectl: Kubectl, pvc: Json) -> None:
+def test_the_second_replica_restores_what_the_first_has_tuned(cluster: Cluster, kubectl: Kubectl) -> None:
     resource = healthy(cluster, "mirrored")
-    resource["spec"] |= {"replicas": 2, "cache": {"pvc": pvc}}
+    resource["spec"] |= {"replicas": 2, "cache": {"pvc": {"accessModes": ["ReadWriteOnce"], "retain": False}}}
     kubectl.apply(resource)
     try:
         settled = view.watch(kubectl, "mirrored", checks.settled, SETTLED_WITHIN)
