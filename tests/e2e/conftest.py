@@ -2,25 +2,32 @@
 
 import json
 import os
+from collections.abc import Iterator
 
 import pytest
 
 from demo import install
 from demo.cluster import Cluster, choose, localkube
+from localkube.paths import Layout
 
 INSTANCE = "demo"
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Cluster:
-    """The demo's own cluster (reused when it is up), with simulated GPUs and the operator installed."""
+def cluster() -> Iterator[Cluster]:
+    """The demo's own cluster, with simulated GPUs and the operator. One that was up is used and left up."""
     if os.geteuid() != 0 and "KUBECONFIG" not in os.environ:
         pytest.skip("needs root for a node, or KUBECONFIG for a cluster")
+    was_up = Layout.of(INSTANCE).containerd_socket.exists()
     found = choose(INSTANCE)
-    if found.simulated:
-        install.simulated_gpus(found)
-    install.operator(found)
-    return found
+    try:
+        if found.simulated:
+            install.simulated_gpus(found)
+        install.operator(found)
+        yield found
+    finally:
+        if found.simulated and not was_up:
+            localkube("down", "--name", INSTANCE)
 
 
 @pytest.fixture(scope="session")
