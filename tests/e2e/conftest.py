@@ -8,7 +8,7 @@ import pytest
 
 from demo import install
 from demo.cluster import Cluster, choose, localkube
-from localkube.paths import Layout
+from localkube import instance
 
 INSTANCE = "demo"
 
@@ -18,7 +18,7 @@ def cluster() -> Iterator[Cluster]:
     """The demo's own cluster, with simulated GPUs and the operator. One that was up is used and left up."""
     if os.geteuid() != 0 and "KUBECONFIG" not in os.environ:
         pytest.skip("needs root for a node, or KUBECONFIG for a cluster")
-    was_up = Layout.of(INSTANCE).containerd_socket.exists()
+    was_up = instance.describe(INSTANCE)["state"] == "Running"
     found = choose(INSTANCE)
     try:
         if found.simulated:
