@@ -18,6 +18,7 @@ from tests.cluster.operator_process import NAMESPACE, OperatorProcess, identity
 from tests.cluster.world import World
 
 from hipbmm_operator.kinds import NODE
+from localkube import instance
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,14 +38,20 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Cluster:
-    """The user's cluster when KUBECONFIG is set, else our own control plane (started, or reused)."""
+def cluster() -> Iterator[Cluster]:
+    """The user's cluster when KUBECONFIG is set, else our own control plane: reused when it runs, else fresh."""
     if os.environ.get("KUBECONFIG"):
-        return Cluster(Path(os.environ["KUBECONFIG"]), None, None)
+        yield Cluster(Path(os.environ["KUBECONFIG"]), None, None)
+        return
+    was_up = instance.describe(INSTANCE)["state"] == "Running"
+    if not was_up:
+        _localkube("down", "--name", INSTANCE)  # what a killed run left behind would be reconciled, too
     _localkube("up", "--profile", "control-plane", "--name", INSTANCE)
     status = json.loads(_localkube("status", "--name", INSTANCE, "-o", "json"))
     state = Path(status["stateDir"])
-    return Cluster(Path(status["kubeconfig"]), Path(status["auditLog"]), next(iter(state.rglob("ca.key"))).parent)
+    yield Cluster(Path(status["kubeconfig"]), Path(status["auditLog"]), next(iter(state.rglob("ca.key"))).parent)
+    if not was_up:
+        _localkube("down", "--name", INSTANCE)
 
 
 def _localkube(*arguments: str) -> str:

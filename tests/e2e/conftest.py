@@ -19,6 +19,8 @@ def cluster() -> Iterator[Cluster]:
     if os.geteuid() != 0 and "KUBECONFIG" not in os.environ:
         pytest.skip("needs root for a node, or KUBECONFIG for a cluster")
     was_up = instance.describe(INSTANCE)["state"] == "Running"
+    if not was_up and "KUBECONFIG" not in os.environ:
+        localkube("down", "--name", INSTANCE)  # what a killed run left behind would be reconciled, too
     found = choose(INSTANCE)
     try:
         if found.simulated:
