@@ -65,7 +65,8 @@ class Informer:
 
     def saw(self, kind: Kind, body: Json) -> None:
         """An object as the API server answered to a write of ours: known already when its event comes."""
-        self._put(kind, body, owner_of(kind, body))
+        if kind in WATCHED:
+            self._put(kind, body, owner_of(kind, body))
 
     def _put(self, kind: Kind, body: Json, owner: Key | None) -> bool:
         metadata = body.get("metadata") or {}

@@ -30,6 +30,8 @@ ANNOTATION_ROLL_FORWARD = f"{GROUP}/roll-forward"
 """On the CR, by a person: any new value renders a new revision with the operator's current template."""
 ANNOTATION_DIGEST = f"{GROUP}/digest"
 """On a ConfigMap of a mirror: digest of the content that was written into it."""
+ANNOTATION_MONITORED = f"{GROUP}/monitored"
+"""On the Service: there is a ServiceMonitor. It is not watched, and so found when it is not wanted any more."""
 ANNOTATION_TAKEN = f"{GROUP}/taken"
 """On a ConfigMap of a mirror: shards of running pods that were taken over, so that their logs are not read again."""
 

@@ -36,6 +36,9 @@ class Observed:
     claim: Json | None = None
     revisions: tuple[Revision, ...] = ()
     pods: tuple[Pod, ...] = ()
+    monitor: Json | None = None
+    monitors_served: bool = True
+    """Whether the cluster knows ServiceMonitors, as far as it was looked."""
     mirror: Seen = field(default_factory=Seen)
     hardware: HardwareSummary | None = None
     progress: Progress | None = None

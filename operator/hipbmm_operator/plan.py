@@ -7,10 +7,11 @@ from typing import Any
 from hipbmm_operator import kinds, names, placement, quantity, revision, rollout
 from hipbmm_operator.action import Deletion, Step
 from hipbmm_operator.api.spec import Claim, Spec
+from hipbmm_operator.kinds import Kind
 from hipbmm_operator.mirror import steps as mirror_steps
 from hipbmm_operator.observed import Observed, made_by_us, owned_by
 from hipbmm_operator.resource import Resource
-from hipbmm_operator.resources import budget, claim, deployment, pod, service
+from hipbmm_operator.resources import budget, claim, deployment, monitor, pod, service
 from hipbmm_operator.resources.owner import Owner
 from hipbmm_operator.server_args import Command
 
@@ -64,7 +65,10 @@ def plan(
     steps = [*claim_steps, *copies]
     if choice.store:
         steps.append(_revision_step(owner, choice.current))
-    steps.append(Step("apply", kinds.SERVICE, service.build(owner, spec.service)))
+    monitored = spec.service.monitor.enabled or observed.monitor is not None
+    steps.append(Step("apply", kinds.SERVICE, service.build(owner, spec, monitored=monitored)))
+    if spec.service.monitor.enabled and observed.monitors_served:
+        steps.append(Step("apply", kinds.SERVICE_MONITOR, monitor.build(owner, spec)))
     if rollout.asked(spec) > 1:
         steps.append(Step("apply", kinds.BUDGET, budget.build(owner)))
     steps.append(Step("apply", kinds.DEPLOYMENT, workload))
@@ -156,10 +160,18 @@ def _obsolete(owner: Owner, spec: Spec, observed: Observed, choice: revision.Cho
         for old in choice.obsolete
         if old.uid
     ]
-    if observed.budget is not None and rollout.asked(spec) <= 1 and owned_by(observed.budget, owner):
-        metadata = observed.budget["metadata"]
-        gone.append(Deletion(kinds.BUDGET, metadata["name"], metadata["uid"], metadata["resourceVersion"]))
+    if rollout.asked(spec) <= 1:
+        gone += _ours(owner, kinds.BUDGET, observed.budget)
+    if not spec.service.monitor.enabled:
+        gone += _ours(owner, kinds.SERVICE_MONITOR, observed.monitor)
     return gone
+
+
+def _ours(owner: Owner, kind: Kind, live: Json | None) -> list[Deletion]:
+    if live is None or not owned_by(live, owner):
+        return []
+    metadata = live["metadata"]
+    return [Deletion(kind, metadata["name"], metadata["uid"], metadata["resourceVersion"])]
 
 
 def _requeue(observed: Observed, now: datetime) -> float | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from hipbmm_operator import errors, gpu, kinds, names, placement, pods, revision, server_args
+from hipbmm_operator import errors, gpu, kinds, monitors, names, placement, pods, revision, server_args
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.apply import Applier
 from hipbmm_operator.detect import HardwareSummary
@@ -117,10 +117,14 @@ class Reconciler:
         stored = [revision.parse(body) for body in bodies if owned_by(body, resource.owner)]
         claim_body = await self._claim(resource, spec) if spec else None
         mirror = await self._mirror(key, resource, spec, claim_body, parsed)
+        service = self._child(key, kinds.SERVICE)
+        monitor = await monitors.look(self._kube, resource.owner, spec, service)
         seen = await self._look.at(key.namespace, parsed, claim_body, self._now())
         return Observed(
             deployment=self._child(key, kinds.DEPLOYMENT),
-            service=self._child(key, kinds.SERVICE),
+            service=service,
+            monitor=monitor.live,
+            monitors_served=monitor.served,
             budget=self._child(key, kinds.BUDGET),
             claim=claim_body,
             revisions=tuple(found for found in stored if found is not None),
@@ -132,7 +136,7 @@ class Reconciler:
             starts=seen.starts,
             notes=seen.notes,
             storage_class=seen.storage_class,
-            again=min((wait for wait in (seen.again, mirror.again) if wait is not None), default=None),
+            again=min((wait for wait in (seen.again, mirror.again, monitor.again) if wait is not None), default=None),
         )
 
     def _child(self, key: Key, kind: Kind) -> Json | None:
@@ -213,7 +217,12 @@ class Reconciler:
 
 
 def _live(observed: Observed) -> dict[Kind, Json | None]:
-    return {kinds.DEPLOYMENT: observed.deployment, kinds.SERVICE: observed.service, kinds.BUDGET: observed.budget}
+    return {
+        kinds.DEPLOYMENT: observed.deployment,
+        kinds.SERVICE: observed.service,
+        kinds.BUDGET: observed.budget,
+        kinds.SERVICE_MONITOR: observed.monitor,
+    }
 
 
 def _makes_something(planned: Plan, observed: Observed) -> bool:

@@ -190,3 +190,21 @@ def test_a_mirror_that_is_switched_off_goes(mirrored: World) -> None:
         "no mirror",
         lambda: not mirrored.api.items(kinds.CONFIG_MAP, mirrored.namespace, names.MANAGED_SELECTOR),
     )
+
+
+def test_what_a_server_learns_flows_back_into_the_mirror(world: World) -> None:
+    world.create(cache=WITHOUT_VOLUME)
+    (pod,) = world.scheduled(1)
+    tuned(world, pod, ONE)
+    mirror(world, ONE)
+    origin = f"{pod['metadata']['uid']}.mirror"
+    learned = text(line(9), origin=origin, number=1)
+    name = name_of(learned, origin, 1)
+    world.kubelet.logs[pod["metadata"]["name"]] = log(learned, names=[name])
+    world.kubelet.serving(pod, told(ONE))
+
+    def learned_too() -> bool:
+        found = world.api.get(kinds.CONFIG_MAP, world.namespace, MOUNTED)["binaryData"]
+        return set(found) == {f"{name_of(ONE)}.gz", f"{name}.gz"}
+
+    until("the learned row in the mirror", learned_too, 60)

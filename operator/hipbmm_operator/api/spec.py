@@ -16,6 +16,7 @@ from hipbmm_operator.api.fields import (
     AbsolutePath,
     Image,
     Key,
+    LabelMap,
     Model,
     ObjectName,
     Port,
@@ -260,12 +261,25 @@ class Rollout(Model):
     )
 
 
+class Monitor(Model):
+    """The ServiceMonitor of the replicas, for the Prometheus operator."""
+
+    enabled: bool = Field(
+        False, description="Make a ServiceMonitor of the metrics of the server and of the sidecar. Its CRD must exist."
+    )
+    interval: Annotated[str, Field(max_length=16, pattern=r"^([0-9]+(ms|s|m|h))*$")] = Field(
+        "", description="Time between two scrapes, such as 30s. Empty: Prometheus' own."
+    )
+    labels: LabelMap = Field({}, description="Labels that your Prometheus selects monitors by.")
+
+
 class ServiceSpec(Model):
     """The Service in front of the replicas."""
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field("ClusterIP", description="Type of the Service.")
     port: Port = Field(80, description="Port of the Service.")
     annotations: TextMap = Field({}, description="Annotations of the Service.")
+    monitor: Monitor = Field(Monitor(), description="The ServiceMonitor, for the Prometheus operator.")
 
 
 class Spec(Model):

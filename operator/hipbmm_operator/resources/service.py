@@ -2,24 +2,25 @@
 
 from typing import Any
 
-from hipbmm_operator import names
-from hipbmm_operator.api.spec import ServiceSpec
+from hipbmm_operator import contract, names
+from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.resources.owner import Owner
 
 Json = dict[str, Any]
 
 
-def build(owner: Owner, service: ServiceSpec) -> Json:
-    """The Service, with the name of the resource."""
+def build(owner: Owner, spec: Spec, *, monitored: bool) -> Json:
+    """The Service, with the name of the resource. `monitored`: there is, or was, a ServiceMonitor of it."""
     metadata = owner.metadata()
-    metadata["annotations"] = {**service.annotations, **metadata["annotations"]}
+    own = {**metadata["annotations"]} | ({names.ANNOTATION_MONITORED: "true"} if monitored else {})
+    metadata["annotations"] = {**spec.service.annotations, **own}
+    ports = [{"name": "http", "port": spec.service.port, "protocol": "TCP", "targetPort": "http"}]
+    if spec.service.monitor.enabled and spec.tuning.harvest:
+        port = contract.METRICS_PORT
+        ports.append({"name": "hipbmm", "port": port, "protocol": "TCP", "targetPort": "hipbmm"})
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": metadata,
-        "spec": {
-            "type": service.type,
-            "selector": names.selector_labels(owner.name),
-            "ports": [{"name": "http", "port": service.port, "protocol": "TCP", "targetPort": "http"}],
-        },
+        "spec": {"type": spec.service.type, "selector": names.selector_labels(owner.name), "ports": ports},
     }

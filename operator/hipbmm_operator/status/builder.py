@@ -108,6 +108,9 @@ def _config(situation: Situation) -> Finding:
         return false("ConfigValid", problems[0].reason, "; ".join(problem.message for problem in problems))
     if rejected:
         return false("ConfigValid", "Rejected", "; ".join(trouble.message for trouble in rejected))
+    if situation.spec and situation.spec.service.monitor.enabled and not situation.observed.monitors_served:
+        told = "spec.service.monitor.enabled: the cluster has no ServiceMonitors; install the Prometheus operator"
+        return false("ConfigValid", "MonitorNotInstalled", told)
     reports = [pod.report for pod in situation.observed.live_pods if pod.report is not None]
     missing = next((report for report in reports if report.reason in ("ConfigMissing", "ConfigInvalid")), None)
     if missing is not None:

@@ -18,6 +18,7 @@ _HARMLESS = frozenset(
         "AccessModeUnsupported",
         "UnknownField",
         "OutdatedCRD",
+        "MonitorNotInstalled",
         "MirrorTooLarge",
         "MirrorRejected",
         "MirrorUnreadable",

@@ -153,3 +153,29 @@ def test_a_budget_only_for_several_replicas() -> None:
     assert [deletion.kind for deletion in plan.deletions] == [kinds.BUDGET]
     foreign = {"metadata": live["metadata"] | {"ownerReferences": [{"uid": "other"}]}}
     assert planned(resource({"replicas": 1}), Observed(budget=foreign)).deletions == ()
+
+
+def test_a_service_monitor_only_when_asked_and_known_to_the_cluster() -> None:
+    asked = resource({"service": {"monitor": {"enabled": True}}})
+    assert steps(planned(asked), kinds.SERVICE_MONITOR) == ["apply"]
+    assert steps(planned(asked, Observed(monitors_served=False)), kinds.SERVICE_MONITOR) == []
+    assert steps(planned(resource()), kinds.SERVICE_MONITOR) == []
+    live = {"metadata": {"name": "qwen", "uid": "m", "resourceVersion": "1", "ownerReferences": [{"uid": "uid-1"}]}}
+    left = planned(resource(), Observed(monitor=live))
+    assert [(deletion.kind, deletion.uid) for deletion in left.deletions] == [(kinds.SERVICE_MONITOR, "m")]
+    foreign = {"metadata": live["metadata"] | {"ownerReferences": [{"uid": "other"}]}}
+    assert planned(resource(), Observed(monitor=foreign)).deletions == ()
+
+
+def test_a_monitored_service_remembers_its_monitor_and_shows_the_sidecar() -> None:
+    def service(spec: Json, observed: Observed | None = None) -> Json:
+        (step,) = [step for step in planned(resource(spec), observed).steps if step.kind == kinds.SERVICE]
+        return step.body
+
+    asked = {"service": {"monitor": {"enabled": True}}}
+    assert [port["port"] for port in service(asked)["spec"]["ports"]] == [80, 9410]
+    assert [port["port"] for port in service({**asked, "tuning": {"harvest": False}})["spec"]["ports"]] == [80]
+    assert service(asked)["metadata"]["annotations"][names.ANNOTATION_MONITORED] == "true"
+    assert names.ANNOTATION_MONITORED not in service({})["metadata"]["annotations"]
+    live = {"metadata": {"name": "qwen", "uid": "m", "resourceVersion": "1"}}
+    assert names.ANNOTATION_MONITORED in service({}, Observed(monitor=live))["metadata"]["annotations"]
