@@ -5,6 +5,7 @@ and on nothing in the cluster, so nodes that come and go never change a pod temp
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from hipbmm_operator.detect import affinity_terms, default_tolerations
@@ -14,13 +15,19 @@ Json = dict[str, Any]
 
 def node_terms(products: Sequence[str] | None, resource: str, required: Sequence[Json] = ()) -> list[Json]:
     """Node selector terms (ORed): a node with one of the products (every MI3xx without any), and one of `required`."""
-    terms: list[Json] = [*affinity_terms(products or (), resource)]
+    terms = [*_terms(tuple(products or ()), resource)]
     return [_both(other, term) for other in required for term in terms] if required else terms
 
 
 def tolerations(choice: str) -> list[Json]:
     """`default`: the taint that keeps other pods off GPU nodes. Taints of maintenance are never tolerated."""
     return [*default_tolerations()] if choice == "default" else []
+
+
+@lru_cache(maxsize=128)
+def _terms(products: tuple[str, ...], resource: str) -> tuple[Json, ...]:
+    """Every reconcile of every resource asks for them; nobody changes what is in them."""
+    return tuple(affinity_terms(products, resource))
 
 
 def _both(one: Json, other: Json) -> Json:
