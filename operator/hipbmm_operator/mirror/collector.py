@@ -28,6 +28,8 @@ _LOG_BYTES = 2 * 2**20
 _LINES_AFTER = 16
 """Lines that `warm` may write after its shards."""
 _AGAIN_SECONDS = 5.0
+_LATER_SECONDS = 60.0
+"""Between two tries when nothing waits for them any more."""
 _NOTHING = Content()
 
 
@@ -80,15 +82,16 @@ class Collector:
                 # What was read had been replaced by a shard that is there.
                 held, content = held | set(fresh), None
         late = [] if _hopeless(reads, reason) else [pod for pod in telling if seen.missing(pod, held)]
+        waiting = frozenset(pod.uid for pod in late if seen.in_time(pod, now))
         return Seen(
             mounted=mounted,
             archives=archives,
             content=content,
             taken=_still_told(seen.taken([mounted, archive]), live) | frozenset(fresh),
-            on_their_way=frozenset(pod.uid for pod in late if seen.in_time(pod, now)),
+            on_their_way=waiting,
             reason=reason,
             message=message,
-            again=_AGAIN_SECONDS if late else None,
+            again=_AGAIN_SECONDS if waiting else _LATER_SECONDS if late else None,
         )
 
     def forget(self, uid: str) -> None:
