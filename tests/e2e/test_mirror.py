@@ -29,6 +29,8 @@ def kubectl(cluster: Cluster) -> Iterator[Kubectl]:
 def test_the_second_replica_restores_what_the_first_has_tuned(cluster: Cluster, kubectl: Kubectl) -> None:
     resource = healthy(cluster, "mirrored")
     resource["spec"] |= {"replicas": 2, "cache": {"pvc": {"accessModes": ["ReadWriteOnce"], "retain": False}}}
+    # The simulated server reads the config, too: it is where the operator mounts the ConfigMap.
+    resource["spec"]["model"]["name"] = "/hipbmm/model-config"
     kubectl.apply(resource)
     try:
         settled = view.watch(kubectl, "mirrored", checks.settled, SETTLED_WITHIN)
