@@ -116,7 +116,7 @@ def _widen(part: torch.Tensor, *, swizzled: bool, keep: bool) -> torch.Tensor:
 
 
 def _uniform(tokens: torch.Tensor) -> bool:
-    """All rows equal, byte for byte, as in the dummy batches of a warm-up. One row of a larger block is a part of it."""
+    """All rows equal, byte for byte, as in the dummy batches of a warm-up; one row of a larger block is part of it."""
     row = tokens.shape[1] * tokens.element_size()
     if not tokens.is_contiguous() or (len(tokens) == 1 and tokens.untyped_storage().nbytes() > row):
         return False
