@@ -18,6 +18,8 @@ from simulator import sysfs
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 15
+PYTHON = os.environ.get("HIPBMM_TORCH_PYTHON", sys.executable)
+"""One interpreter for both, the one that has torch."""
 DATABASE_BYTES = 8 << 20
 WARM = "from hipbmm_kernel.__main__ import main; code = main(['warm']); assert code == 0"
 # Not getrusage: its maximum counts the memory of the process that forked this one.
@@ -55,7 +57,7 @@ CONFIG = {
 
 def measure() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as directory:
-        env = _pod(Path(directory))
+        env = pod(Path(directory))
         walls: dict[str, list[float]] = {"warm": [], "torch": []}
         peak = 0
         for number in range(ROUNDS):
@@ -76,11 +78,11 @@ def measure() -> dict[str, float]:
 
 def _timed(program: str, env: dict[str, str]) -> tuple[float, int]:
     began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run([PYTHON, "-c", program], env=env, capture_output=True, text=True, check=True)
     return time.perf_counter() - began, int(done.stdout)
 
 
-def _pod(root: Path) -> dict[str, str]:
+def pod(root: Path) -> dict[str, str]:
     """A pod on a simulated MI300X whose store has every row of Qwen3-32B at TP 1."""
     sysfs.write_dev(root / "dev", sysfs.write_tree(root / "sys", count=8)[:1])
     rocm = root / "rocm"

@@ -10,6 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from hipbmm_kernel import collector
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -38,6 +40,7 @@ HELP_FLAGS = ("-h", "--help", "help")
 
 def main(argv: list[str]) -> int:
     """Run one command: 0 fine, 1 found something wrong, 2 wrong usage."""
+    collector.relax()
     command = COMMANDS.get(argv[0]) if argv else None
     if command is not None:
         return command(argv[1:])
