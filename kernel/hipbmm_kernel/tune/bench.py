@@ -97,11 +97,16 @@ class Budget:
 
 
 class Findings:
-    """What the phases found out: the best rows so far by key, vetoes, and why problems have no row."""
+    """What the phases found out: the best rows so far by key, vetoes, and why problems have no row.
+
+    `proved` says that this machine has computed a right result; vetoes of verification are `held_back` until then.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         self.vetoes: list[Veto] = []
+        self.held_back: list[Veto] = []
+        self.proved = False
         self.failed: dict[Problem, str] = {}
         self.skipped: dict[Problem, str] = {}
         self.unfinished = 0

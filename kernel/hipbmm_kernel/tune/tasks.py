@@ -42,6 +42,13 @@ class Tasks:
 
     def run(self, command: dict[str, object], report: Callable[[dict[str, object]], None]) -> dict[str, object]:
         """The answer to one command. MemoryShortError when the device has not enough memory for it."""
+        try:
+            return self._do(command, report)
+        except torch.cuda.OutOfMemoryError as error:
+            # A neighbour on the device took what was free a moment ago: that says nothing about the problem.
+            raise MemoryShortError(str(error).splitlines()[0]) from error
+
+    def _do(self, command: dict[str, object], report: Callable[[dict[str, object]], None]) -> dict[str, object]:
         kind = command["do"]
         if kind == protocol.PROBE:
             return {"reason": linear_probe.probe(self._device.torch_device, self._device.fp8)}

@@ -9,8 +9,8 @@ from hipbmm_kernel import table
 from hipbmm_kernel.gemm import Problem, Row, Veto, is_time
 from hipbmm_kernel.tune import crew, protocol
 from hipbmm_kernel.tune.bench import Bench, Budget, Findings, Job, told
-from hipbmm_kernel.tune.crew import Crew, Handlers, Outcome, Task
-from hipbmm_kernel.tune.tuning import command
+from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
+from hipbmm_kernel.tune.tuning import MAX_BARREN, command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,13 +19,17 @@ ROUNDS = 5
 
 
 class VerificationPhase:
-    """Verifies rows. A right one is handed to the store again with its times, a wrong one becomes a veto."""
+    """Verifies rows. A right one is handed to the store again with its times, a wrong one becomes a veto.
+
+    A veto binds every pod of this stack: none leaves before this machine has proved that it computes anything right.
+    """
 
     def __init__(self, bench: Bench, budget: Budget, findings: Findings) -> None:
         self._bench = bench
         self._budget = budget
         self._findings = findings
         self.unverified = 0
+        self._deaths = 0
 
     def run(self, jobs: Sequence[Job], rows: Mapping[str, Row]) -> None:
         """Verify the row of each job that has one, hot first; rows that the budget does not reach stay unverified."""
@@ -64,6 +68,8 @@ class VerificationPhase:
         if outcome.kind == crew.DONE:
             self._judge(problem, row, outcome.message)
             return None
+        if outcome.kind in (crew.KILLED, crew.HUNG):
+            self._count_death(outcome.reason)
         if outcome.kind in (crew.KILLED, crew.HUNG) and outcome.strikes >= crew.MAX_STRIKES:
             self._veto(problem, row, f"{outcome.kind}: {outcome.reason}")
             return None
@@ -73,6 +79,12 @@ class VerificationPhase:
         if outcome.kind == crew.FAILED:
             self._veto(problem, row, outcome.reason)
         return None
+
+    def _count_death(self, reason: str) -> None:
+        """Abort when children die and none ever found a row right."""
+        self._deaths += 1
+        if not self._findings.proved and self._deaths >= MAX_BARREN:
+            raise Abort("TunerFailed", f"{MAX_BARREN} children ended before a row was found right: {reason}")
 
     def _judge(self, problem: Problem, row: Row, message: Mapping[str, object]) -> None:
         if message.get("correct") is not True:
@@ -87,7 +99,9 @@ class VerificationPhase:
 
     def _keep(self, verified: Row) -> None:
         """A right row is news for the store in any case, and the row of its problem unless a better one is known."""
-        self._bench.publish(verified)
+        self._findings.proved = True
+        self._bench.publish(verified, *self._findings.held_back)
+        self._findings.held_back.clear()
         self._bench.progress.verified()
         held = self._findings.rows.get(verified.key)
         if held is None or held.algo_index == verified.algo_index or table.better(verified, held):
@@ -97,7 +111,10 @@ class VerificationPhase:
         self._bench.log(f"{problem}: index {row.algo_index} is vetoed: {reason}")
         veto = Veto(row.key, row.algo_index, told(reason))
         self._findings.vetoes.append(veto)
-        self._bench.publish(veto)
+        if self._findings.proved:
+            self._bench.publish(veto)
+        else:
+            self._findings.held_back.append(veto)
         held = self._findings.rows.get(row.key)
         if held is not None and held.algo_index == row.algo_index:
             del self._findings.rows[row.key]
