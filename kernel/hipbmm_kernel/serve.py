@@ -9,12 +9,12 @@ halves throughput. Only this replica's process ever opens it, so it may be repla
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel import aitercsv, gemm
 from hipbmm_kernel import volume as volumes
+from hipbmm_kernel.digest import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +44,7 @@ def write(volume: Volume, path: str, rows: Iterable[Row]) -> Served:
 
 def digest(data: bytes) -> str:
     """`sha256:<hex>` of a file's bytes."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+    return f"sha256:{sha256(data)}"
 
 
 def repair(volume: Volume, path: str) -> tuple[str, int]:

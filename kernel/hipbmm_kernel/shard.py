@@ -13,10 +13,9 @@ writer, so each line is validated as strictly as a line of AITER's CSV (`shardli
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from hipbmm_kernel import gemm, shardlines
+from hipbmm_kernel import digest, gemm, shardlines
 from hipbmm_kernel.shardlines import Known, LineError
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def name_of(data: bytes) -> str:
         raise ShardError("not ASCII")
     head = _head(first.decode("ascii"))
     _check_head(head)
-    return f"{head.origin}.{head.seq}.{hashlib.sha256(data[:end]).hexdigest()[:SHA_DIGITS]}.csv"
+    return f"{head.origin}.{head.seq}.{digest.sha256(data[:end])[:SHA_DIGITS]}.csv"
 
 
 def parse_name(name: str) -> Name | None:
@@ -139,7 +138,7 @@ def parse_name(name: str) -> Name | None:
 
 def token_digest(token: str) -> str:
     """What a shard's head says for a retune token: any text of a user becomes 12 hex digits, "" becomes `-`."""
-    return hashlib.sha256(token.encode()).hexdigest()[:SHA_DIGITS] if token else ANY_TOKEN
+    return digest.sha256(token.encode())[:SHA_DIGITS] if token else ANY_TOKEN
 
 
 def is_key(text: str) -> bool:
@@ -149,7 +148,7 @@ def is_key(text: str) -> bool:
 
 def _trailer(body: bytes, data_lines: int) -> bytes:
     """The only last line that is right for `body`."""
-    return f"#end rows={data_lines} bytes={len(body)} sha256={hashlib.sha256(body).hexdigest()}\n".encode("ascii")
+    return f"#end rows={data_lines} bytes={len(body)} sha256={digest.sha256(body)}\n".encode("ascii")
 
 
 def _head(line: str) -> Shard:

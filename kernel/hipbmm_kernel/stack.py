@@ -6,11 +6,10 @@ offline-tuning guide), and AITER's CSV names neither; an index of another build 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import NamedTuple
 
-from hipbmm_kernel import gemm
+from hipbmm_kernel import digest, gemm
 
 VERSION = 1
 UNKNOWN = "unknown"
@@ -74,7 +73,7 @@ class Stack(NamedTuple):
     @property
     def key(self) -> str:
         """First 16 hex digits of the sha256 of the canonical JSON; `unknown` when a mandatory part is unknown."""
-        return UNKNOWN if self.unknown() else hashlib.sha256(self.canonical()).hexdigest()[:16]
+        return UNKNOWN if self.unknown() else digest.sha256(self.canonical())[:16]
 
     @property
     def fp8_column(self) -> str:

@@ -9,11 +9,10 @@ the smaller sha256 of the row's line.
 
 from __future__ import annotations
 
-import hashlib
 from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
-from hipbmm_kernel import gemm, shard, shardlines
+from hipbmm_kernel import digest, gemm, shard, shardlines
 from hipbmm_kernel.gemm import Problem, Row, Veto
 
 if TYPE_CHECKING:
@@ -180,4 +179,4 @@ def _join_vetoes(vetoes: dict[tuple[str, int], str], more: Iterable[Veto]) -> No
 
 
 def _sha(row: Row) -> str:
-    return hashlib.sha256(shardlines.unchecked_row_line(row).encode("ascii")).hexdigest()
+    return digest.sha256(shardlines.unchecked_row_line(row).encode("ascii"))
