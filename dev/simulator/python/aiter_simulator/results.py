@@ -10,6 +10,8 @@ import os
 
 import torch
 
+_FILE = 4 << 20
+"""Bytes from which on a result is a file: each takes a descriptor, of which a process has few."""
 _SMALL = 1 << 16
 """Bytes below which a copy is cheaper than a mapping. It is made by memmove, which shares it among no
 threads."""
@@ -24,7 +26,7 @@ class Original:
         self._columns = shape[1]
         self.size = shape[0] * self._row_bytes
         self._file = -1
-        if self.size < _SMALL:
+        if self.size < _FILE:
             self.rows = torch.empty(shape, dtype=dtype)
             return
         self._file = os.memfd_create("hipbmm-simulator-result")
@@ -35,7 +37,7 @@ class Original:
     def copy(self, first: int, count: int) -> torch.Tensor:
         """A tensor [count, N] with the values of rows from ``first`` on, and memory of its own."""
         size = count * self._row_bytes
-        if size < _SMALL:
+        if size < _SMALL or self._file < 0:
             made = torch.empty((count, self._columns), dtype=self._dtype)
             ctypes.memmove(made.data_ptr(), self.rows.data_ptr() + first * self._row_bytes, size)
             return made
