@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ Acceptance = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
-def acceptance(tmp_path_factory: pytest.TempPathFactory) -> Acceptance:
+def acceptance(tmp_path_factory: pytest.TempPathFactory, zygote: Mapping[str, str]) -> Acceptance:
     """Runs the command on one simulated MI300X; keyword arguments are HIPBMM_SIM_* variables."""
     root = tmp_path_factory.mktemp("machine")
     write_dev(root / "dev", write_tree(root / "sys", count=8)[:1])
@@ -50,7 +50,8 @@ def acceptance(tmp_path_factory: pytest.TempPathFactory) -> Acceptance:
         scratch = tmp_path_factory.mktemp("scratch")
         environ = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": f"{REPOSITORY}/dev/simulator/python:{REPOSITORY}/kernel",
+            **zygote,
+            "PYTHONPATH": f"{zygote['PYTHONPATH']}:{REPOSITORY}/dev/simulator/python:{REPOSITORY}/kernel",
             "ROCM_PATH": str(root / "rocm"),
             "HIPBMM_SYSFS": str(root / "sys"),
             "HIPBMM_DEV": str(root / "dev"),

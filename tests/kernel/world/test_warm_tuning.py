@@ -2,6 +2,7 @@
 
 import importlib.util
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,18 @@ pytestmark = [
 PROBLEMS = 12
 
 
+@pytest.fixture
+def make_pod(make_pod: PodMaker, zygote: Mapping[str, str]) -> PodMaker:
+    """Pods whose children need not import torch themselves: that would be most of the time of these tests."""
+
+    def make(name: str = "pod-a", gpus: int = 1) -> Pod:
+        pod = make_pod(name, gpus)
+        pod.env |= {**zygote, "PYTHONPATH": f"{zygote['PYTHONPATH']}:{pod.env['PYTHONPATH']}"}
+        return pod
+
+    return make
+
+
 def served(pod: Pod) -> dict[tuple[int, int, int], int]:
     parsed = aitercsv.parse(pod.served_file.read_bytes())
     assert not parsed.rejected
@@ -30,7 +43,8 @@ def shards(pod: Pod) -> list[Path]:
 
 def test_a_pod_tunes_once_and_the_next_one_restores_without_torch(make_pod: PodMaker) -> None:
     first, second = make_pod("pod-a"), make_pod("pod-b")
-    done = first.run("warm")
+    with_children_of_its_own = {"PYTHONPATH": first.env["PYTHONPATH"].partition(":")[2]}
+    done = first.run("warm", **with_children_of_its_own)
     assert done.returncode == 0, done.stderr
     message = first.message
     assert (message["state"], message["reason"], message["source"]) == ("Complete", "Tuned", "Tuned")
@@ -86,6 +100,28 @@ def test_a_wrong_result_is_vetoed_and_never_served(pod: Pod) -> None:
     assert (pod.message["state"], pod.message["reason"]) == ("Partial", "ProblemsFailed")
     assert (16, 256, 512) not in served(pod)
     assert any("vetoes" in path.read_text().splitlines()[0] for path in shards(pod))
+
+
+def test_a_machine_that_computes_nothing_right_vetoes_nothing_for_others(make_pod: PodMaker) -> None:
+    broken, other = make_pod("pod-a"), make_pod("pod-b")
+    broken.run("warm", HIPBMM_SIM_FAULTS="wrong:on=explicit")
+    assert (broken.message["state"], broken.message["reason"], broken.message["rows"]) == (
+        "Partial",
+        "ProblemsFailed",
+        0,
+    )
+    assert broken.message["failed"] == PROBLEMS
+    assert all("kind=rows" in path.read_text().splitlines()[0] for path in shards(broken))
+    # The other one verifies what the first has tuned and could not.
+    other.run("warm", HIPBMM_TOKENS="[1, 2, 16, 32]")
+    assert (other.message["state"], other.message["unverified"], other.message["vetoed"]) == ("Complete", 0, 0)
+
+
+def test_a_machine_whose_children_die_while_verifying_vetoes_nothing(pod: Pod) -> None:
+    pod.run("warm", HIPBMM_SIM_FAULTS="segv:on=explicit")
+    assert (pod.message["state"], pod.message["reason"]) == ("Partial", "TunerFailed")
+    assert "found right" in pod.message["message"]
+    assert all("kind=rows" in path.read_text().splitlines()[0] for path in shards(pod))
 
 
 def test_a_problem_that_cannot_be_tuned_is_served_by_its_neighbours_kernel(pod: Pod) -> None:
