@@ -100,6 +100,7 @@ class Findings:
     """What the phases found out: the best rows so far by key, vetoes, and why problems have no row.
 
     `proved` says that this machine has computed a right result; vetoes of verification are `held_back` until then.
+    `unverifiable` says why verification was given up, "" when it was not.
     """
 
     def __init__(self) -> None:
@@ -107,6 +108,7 @@ class Findings:
         self.vetoes: list[Veto] = []
         self.held_back: list[Veto] = []
         self.proved = False
+        self.unverifiable = ""
         self.failed: dict[Problem, str] = {}
         self.skipped: dict[Problem, str] = {}
         self.unfinished = 0

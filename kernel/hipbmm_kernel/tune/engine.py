@@ -57,7 +57,8 @@ def tune_missing(around: Surroundings, plan: Plan, loaded: Table, wanted: Sequen
     unpublished = outbox.close(STOPPED_STORE_SECONDS if around.stop.requested else STORE_SECONDS)
     new = shard.Shard(stack.key, head(settings, stack, WARM).origin, 0, rows=tuple(findings.rows.values()))
     vetoes = new._replace(kind=shard.VETOES, rows=(), vetoes=tuple(findings.vetoes))
-    errors = (f"{unpublished} rows are not in the store: {outbox.error}",) if unpublished else ()
+    errors = [f"{unpublished} rows are not in the store: {outbox.error}"] if unpublished else []
+    errors += [f"rows are not verified: {findings.unverifiable}"] if findings.unverifiable else []
     return Outcome(
         table=table.union([loaded, table.merge([new, vetoes])]),
         reason=abort.reason if abort else "",
@@ -69,7 +70,7 @@ def tune_missing(around: Surroundings, plan: Plan, loaded: Table, wanted: Sequen
         children=findings.children,
         spread=f"{statistics.median(findings.spread):.3f}" if findings.spread else None,
         storage_error=outbox.error if unpublished else "",
-        errors=errors,
+        errors=tuple(errors),
     )
 
 

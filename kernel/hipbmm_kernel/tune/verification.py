@@ -84,7 +84,8 @@ class VerificationPhase:
         """Abort when children die and none ever found a row right."""
         self._deaths += 1
         if not self._findings.proved and self._deaths >= MAX_BARREN:
-            raise Abort("TunerFailed", f"{MAX_BARREN} children ended before a row was found right: {reason}")
+            self._findings.unverifiable = f"{MAX_BARREN} children ended before a row was found right: {reason}"
+            raise Abort("TunerFailed", self._findings.unverifiable)
 
     def _judge(self, problem: Problem, row: Row, message: Mapping[str, object]) -> None:
         if message.get("correct") is not True:
