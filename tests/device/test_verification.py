@@ -25,7 +25,7 @@ def test_a_right_result_is_found_right_and_timed(aiter_stand_in: StandIn) -> Non
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e4])
-def test_one_wrong_element_is_found(value: float) -> None:
+def test_one_wrong_element_is_found(aiter_stand_in: StandIn, value: float) -> None:
     device = Device()
     expected = Operands(device, LINEAR, 512).expected()
     for m in (1, 64, 512):
