@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,5 +97,13 @@ def _export(arguments: Namespace) -> Moved:
 
 
 def _import(arguments: Namespace) -> Moved:
-    with Path(arguments.file).open("rb") as source:
+    directory = Path(arguments.directory)
+    if not directory.is_dir():
+        # Never made here: where a volume should be mounted and is not, rows would go to a disk that nobody keeps.
+        raise ArchiveError(f"{directory} is no directory: make it, or mount the store there")
+    descriptor = Volume().open(arguments.file, follow=True)  # which a FIFO does not block
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ArchiveError(f"{arguments.file} is not a regular file")
+    with os.fdopen(descriptor, "rb") as source:
         return import_store(Volume(), Clock(), source, arguments.directory)

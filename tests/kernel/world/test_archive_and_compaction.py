@@ -208,6 +208,23 @@ def test_what_is_no_archive(tmp_path: Path, content: bytes) -> None:
     assert not (tmp_path / "b.tar").exists()
 
 
+@pytest.mark.parametrize("special", ["fifo", "directory", "device"])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, special: str) -> None:
+    path = {"fifo": tmp_path / "fifo", "directory": tmp_path, "device": Path("/dev/zero")}[special]
+    if special == "fifo":
+        os.mkfifo(path)
+    code, text = load(path, tmp_path)
+    assert code == 1
+    assert "regular file" in json.loads(text)["error"]
+
+
+def test_an_import_makes_no_directory_that_a_volume_should_be(full: Path, tmp_path: Path) -> None:
+    export(full, tmp_path / "a.tar")
+    code, text = load(tmp_path / "a.tar", tmp_path / "unmounted")
+    assert (code, (tmp_path / "unmounted").exists()) == (1, False)
+    assert "mount the store" in json.loads(text)["error"]
+
+
 def compact(root: Path, stack: Stack, grace: float = DAY) -> compactor.Compacted:
     return compactor.compact_key(Volume(), Clock(), str(root), stack.key, 1.0, grace)
 
