@@ -125,7 +125,12 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 def test_every_task_is_done_once_and_by_all_gpus(scene: Scene) -> None:
     names = [f"task {number}" for number in range(20)]
-    left = scene.run(names, task="time.sleep(0.02)", gpus=("0", "2"))
+    # No child is done with its first task before the other has one, too.
+    wait_for_the_other = """
+        once("at-work-on-" + os.environ["HIP_VISIBLE_DEVICES"])
+        while len([name for name in os.listdir(os.environ["STATE"]) if name.startswith("at-work-on-")]) < 2:
+            time.sleep(0.01)"""
+    left = scene.run(names, task=wait_for_the_other, gpus=("0", "2"))
     assert left == []
     assert scene.kinds() == {name: [crew.DONE] for name in names}
     assert {hello["gpu"] for hello in scene.hellos} == {"0", "2"}
@@ -190,9 +195,14 @@ def test_a_gpu_whose_children_never_start_is_retired_with_the_reason(scene: Scen
 
 
 def test_one_gpu_that_never_starts_does_not_stop_the_others(scene: Scene) -> None:
-    bad = "if os.environ['HIP_VISIBLE_DEVICES'] == '1': os.write(2, b'Hip error: 100'); os._exit(1)"
+    die = "os.write(2, b'Hip error: 100'); once('one') or once('two'); os._exit(1)"
+    bad = f"if os.environ['HIP_VISIBLE_DEVICES'] == '1': {die}"
+    wait_for_both_failures = """
+        while not os.path.exists(os.path.join(os.environ["STATE"], "two")):
+            time.sleep(0.01)
+        time.sleep(0.1)"""
     names = [str(number) for number in range(10)]
-    left = scene.run(names, start=bad, task="time.sleep(0.1)", gpus=("0", "1"))
+    left = scene.run(names, start=bad, task=wait_for_both_failures, gpus=("0", "1"))
     assert left == []
     assert scene.kinds() == {name: ["done"] for name in names}
     assert "Hip error" in scene.last_failure.reason
