@@ -237,9 +237,10 @@ def test_policy_block_fails_unless_the_table_is_complete(pod: Pod) -> None:
     assert done.returncode == 1
 
 
-def test_two_gpus_share_the_work(make_pod: PodMaker) -> None:
+@pytest.mark.parametrize("generation", ["0.1.20", "0.1.11"])
+def test_two_gpus_share_the_work_in_both_generations_of_aiter(make_pod: PodMaker, generation: str) -> None:
     pod = make_pod("pod-a", gpus=2)
-    pod.run("warm", HIPBMM_VERIFY="0")
+    pod.run("warm", HIPBMM_VERIFY="0", HIPBMM_SIM_AITER=generation)
     assert (pod.message["state"], pod.message["children"]) == ("Complete", 2)
 
 
