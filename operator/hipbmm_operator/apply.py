@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from hipbmm_operator import errors, intent, metrics, trouble
@@ -18,6 +19,14 @@ Json = dict[str, Any]
 LOG = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How many writes were made, and those that were not, in order."""
+
+    written: int
+    troubles: tuple[Trouble, ...]
+
+
 class Applier:
     """Writes children. Keeps the intents that the API server stores in another form than they were sent."""
 
@@ -25,38 +34,43 @@ class Applier:
         self._kube = kube
         self._saw = saw
         self._sent: dict[tuple[Kind, str], tuple[str, str]] = {}
+        self._held: dict[tuple[Kind, str], tuple[str, str, str]] = {}
         self._foreign: set[tuple[Kind, str, str]] = set()
 
-    async def run(self, owner: Owner, plan: Plan, live: dict[Kind, Json | None]) -> list[Trouble]:
-        """Do all steps and deletions; one that fails does not keep the others back. The troubles, in order."""
+    async def run(self, owner: Owner, plan: Plan, live: dict[Kind, Json | None]) -> Applied:
+        """Do all steps and deletions; one that fails does not keep the others back."""
         troubles: list[Trouble] = []
+        written = 0
         for step in plan.steps:
             try:
-                await self._step(owner, step, live.get(step.kind))
+                written += await self._step(owner, step, live.get(step.kind))
             except errors.ApiError as error:
                 troubles.append(trouble.of(step.kind, step.body["metadata"]["name"], error))
         for deletion in plan.deletions:
             try:
                 await self._delete(owner, deletion)
+                written += 1
             except errors.ApiError as error:
                 troubles.append(trouble.of(deletion.kind, deletion.name, error))
-        return troubles
+        return Applied(written, tuple(troubles))
 
     def forget(self, uid: str) -> None:
         """The resource is gone."""
         self._sent = {key: value for key, value in self._sent.items() if value[0] != uid}
+        self._held = {key: value for key, value in self._held.items() if value[0] != uid}
 
-    async def _step(self, owner: Owner, step: Step, live: Json | None) -> None:
+    async def _step(self, owner: Owner, step: Step, live: Json | None) -> bool:
+        """Whether it was written."""
         name = step.body["metadata"]["name"]
         if step.mode == "merge":
             self._saw(step.kind, await self._kube.merge(step.kind, owner.namespace, name, step.body))
         elif step.mode == "create":
             await self._create(owner, step.kind, step.body)
         else:
-            await self._apply(owner, step.kind, intent.sealed(step.body), live)
-            return
+            return await self._apply(owner, step.kind, intent.sealed(step.body), live)
         metrics.WRITES.labels(step.kind.kind, step.mode).inc()
         LOG.info("Wrote %s %s", step.kind.kind, name)
+        return True
 
     async def _create(self, owner: Owner, kind: Kind, body: Json) -> None:
         """Create. An object of that name must be ours: one that we have not seen yet."""
@@ -68,21 +82,22 @@ class Applier:
             if not (owned_by(found, owner) or made_by_us(found, owner)):
                 raise NameConflictError(kind, name) from None
 
-    async def _apply(self, owner: Owner, kind: Kind, marked: Json, live: Json | None) -> None:
+    async def _apply(self, owner: Owner, kind: Kind, marked: Json, live: Json | None) -> bool:
         name = marked["metadata"]["name"]
         if live is not None and not ours(live, owner):
             # Of a former resource of the same name, which the garbage collector has still to take away.
             raise NameConflictError(kind, name)
         if live is None:
             await self._first_apply(owner, kind, marked)
-        elif intent.fulfilled(marked, live) or self._as_sent(kind, marked, live):
+        elif self._holds(kind, marked, live):
             metrics.SKIPPED.labels(kind.kind).inc()
-            return
+            return False
         else:
             body = {**marked, "metadata": {**marked["metadata"], "uid": live["metadata"]["uid"]}}
             self._remember(kind, marked, await self._kube.apply(kind, body, force=True))
         metrics.WRITES.labels(kind.kind, "apply").inc()
         LOG.info("Applied %s %s", kind.kind, name)
+        return True
 
     async def _first_apply(self, owner: Owner, kind: Kind, marked: Json) -> None:
         """Make a child that was not seen: without force, so that a foreign object of the name stays as it is."""
@@ -113,6 +128,17 @@ class Applier:
         self._saw(kind, answer)
         self._sent[kind, answer["metadata"]["uid"]] = (_owner_uid(marked), _form(answer))
 
+    def _holds(self, kind: Kind, marked: Json, live: Json) -> bool:
+        """Whether a child is as it is meant. One that was, and has not changed, is not compared field by field."""
+        at = (kind, live["metadata"]["uid"])
+        known = (_owner_uid(marked), intent.mark(marked), _form(live))
+        if self._held.get(at) == known:
+            return True
+        holds = intent.fulfilled(marked, live) or self._as_sent(kind, marked, live)
+        if holds:
+            self._held[at] = known
+        return holds
+
     def _as_sent(self, kind: Kind, marked: Json, live: Json) -> bool:
         """The API server wrote this intent in its own form, and that has not changed since."""
         sent = self._sent.get((kind, live["metadata"]["uid"]))
@@ -129,7 +155,8 @@ def _form(live: Json) -> str:
     metadata = live.get("metadata") or {}
     kept = {key: metadata.get(key) for key in ("labels", "annotations", "ownerReferences")}
     kept["annotations"] = {k: v for k, v in (kept["annotations"] or {}).items() if "deployment.kubernetes.io" not in k}
-    return intent.digest([kept, live.get("spec")])
+    # The generation of a Deployment counts every change of its spec, which is large; a Service has none.
+    return intent.digest([kept, metadata.get("generation") or live.get("spec")])
 
 
 def _owner_uid(marked: Json) -> str:

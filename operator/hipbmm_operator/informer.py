@@ -35,6 +35,9 @@ WATCHED = (
 _NODE_SECONDS = 1.0
 """Changes of nodes come in groups: resources are looked at once for all of them."""
 _SPREAD = 0.1
+"""Share of the interval of resyncs over which the looks at all resources are spread."""
+_SOON_SECONDS = 10.0
+"""The same after an interruption: what failed meanwhile waits for its next retry no longer than this."""
 
 
 class Informer:
@@ -46,10 +49,12 @@ class Informer:
         self._nodes = nodes
         self._queue = queue
         self._settings = settings
+        self._asked = asyncio.Event()
 
     def take(self, kind: Kind, event: str | None, body: Json) -> None:
         """One watch event."""
         metrics.WATCH_EVENTS.labels(kind.plural).inc()
+        metrics.WATCH_EVENT_LAST.labels(kind.plural).set_to_current_time()
         if kind == kinds.NODE:
             self._take_node(event, body)
             return
@@ -61,7 +66,7 @@ class Informer:
         elif not self._put(kind, body, owner):
             return
         if owner is not None:
-            self._queue.add(owner)
+            self._queue.add(owner, urgent=kind == kinds.DEPLOYMENTS_OF_OURS)
 
     def saw(self, kind: Kind, body: Json) -> None:
         """An object as the API server answered to a write of ours: known already when its event comes."""
@@ -73,8 +78,8 @@ class Informer:
         before = self._store.get(kind, str(metadata.get("namespace", "")), str(metadata.get("name", "")))
         return self._store.put(kind, prune(kind, body, before), owner)
 
-    async def resync(self) -> None:
-        """List everything, drop what is gone, and look at every resource again. Raises ApiError."""
+    async def resync(self, within: float) -> None:
+        """List everything, drop what is gone, and look at all resources again in so many seconds. Raises ApiError."""
         changed: set[Key | None] = set()
         for kind in WATCHED:
             if kind == kinds.NODE:
@@ -88,25 +93,34 @@ class Informer:
         for key in changed - {None}:
             if key is not None:
                 self._queue.add(key)
-        self._look_at_all(self._settings.resync_seconds * _SPREAD)
+        self._look_at_all(within)
+
+    def ask_for_resync(self) -> None:
+        """Resync now: the watches were interrupted, or the API server was away."""
+        self._asked.set()
 
     async def resync_forever(self) -> None:
-        """Resync at the settings' interval, jittered; a failure is tried again soon."""
+        """Resync at the settings' interval, jittered, and when it is asked for; a failure is tried again soon."""
         while True:
             share = random.uniform(0.9, 1.1)  # noqa: S311  # spreads load, is no secret
-            await asyncio.sleep(self._settings.resync_seconds * share)
-            await self.resync_until_done()
+            within = _SOON_SECONDS
+            try:
+                await asyncio.wait_for(self._asked.wait(), self._settings.resync_seconds * share)
+            except TimeoutError:
+                within = self._settings.resync_seconds * _SPREAD
+            self._asked.clear()
+            await self.resync_until_done(within)
 
-    async def resync_until_done(self) -> None:
+    async def resync_until_done(self, within: float = _SOON_SECONDS) -> None:
         """Resync; retried until it succeeds."""
         pause = 1.0
         while True:
             try:
-                await self.resync()
+                await self.resync(within)
             except errors.ApiError as error:
                 LOG.warning("Resync failed: %s", error)
                 await asyncio.sleep((error.retry_after or 0) + random.uniform(0.1, pause))  # noqa: S311  # jitter
-                pause = min(30.0, pause * 2)
+                pause = min(_SOON_SECONDS, pause * 2)
             else:
                 return
 
@@ -128,10 +142,11 @@ class Informer:
         selector = "" if kind == kinds.DEPLOYMENTS_OF_OURS else names.MANAGED_SELECTOR
         began = self._store.begin()
         try:
-            objects = []
+            objects, version = [], ""
             async for page in self._kube.pages(kind, namespace, selector, self._settings.page_size):
                 objects += [(prune(kind, body), owner_of(kind, body)) for body in page.items]
-            return self._store.replace(kind, objects, began, namespace)
+                version = page.resource_version
+            return self._store.replace(kind, objects, began, namespace, version)
         finally:
             self._store.end()
 

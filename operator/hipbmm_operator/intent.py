@@ -26,7 +26,12 @@ def fulfilled(marked: Json, live: Json) -> bool:
 def same_mark(marked: Json, live: Json) -> bool:
     """Whether a live object was last applied with this very intent."""
     current = (live.get("metadata") or {}).get("annotations") or {}
-    return bool(current.get(names.ANNOTATION_INTENT) == marked["metadata"]["annotations"][names.ANNOTATION_INTENT])
+    return bool(current.get(names.ANNOTATION_INTENT) == mark(marked))
+
+
+def mark(marked: Json) -> str:
+    """The hash of a sealed intent."""
+    return str(marked["metadata"]["annotations"][names.ANNOTATION_INTENT])
 
 
 def digest(value: object) -> str:

@@ -25,6 +25,7 @@ JSON = "application/json"
 _MAX_CONNECTIONS = 32
 _LOG_BYTES = 65536
 _AUTH = ["BearerToken"]
+_LEASES = f"/apis/{LEASE.group}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ class Kube:
         self, method: str, path: str, query: Mapping[str, str] | None, body: Json | None, content_type: str
     ) -> tuple[int, str | None, str]:
         """Status, Retry-After and text of the answer."""
-        if method != "GET" and LEASE.plural not in path and not self.may_write():
+        if method != "GET" and not path.startswith(_LEASES) and not self.may_write():
             raise errors.UnavailableError(0, "NotLeader", "another operator may hold the Lease")
         # param_serialize adds the credentials and refreshes a rotated token; the body goes as it is.
         _, url, headers, _, _ = await self._client.param_serialize(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from hipbmm_operator import errors, kinds, metrics
+from hipbmm_operator import errors, kinds
 from hipbmm_operator.kube import Kube
 from hipbmm_operator.settings import Settings
 
@@ -52,8 +52,15 @@ def record(spec: Json) -> tuple[str, str, str]:
 class Leader:
     """Takes and keeps the Lease."""
 
-    def __init__(self, kube: Kube, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+        answers_again: Callable[[], None] = lambda: None,
+    ) -> None:
         self._kube = kube
+        self._answers_again = answers_again
         self._settings = settings
         self._clock = clock
         self._sighting: Sighting | None = None
@@ -76,11 +83,11 @@ class Leader:
 
     async def run(self) -> None:
         """Take the Lease when it is free, renew it, for ever."""
+        self.answered = self._clock()
         while True:
             # Shielded: a request that is cut off may still be carried out, and `release` must know of it.
             self._attempt = asyncio.create_task(self._try())
             await asyncio.shield(self._attempt)
-            metrics.LEADER.set(int(self.may_write()))
             share = random.uniform(0.9, 1.1)  # noqa: S311  # spreads load, is no secret
             await asyncio.sleep(self._settings.lease_renew_seconds * share)
 
@@ -100,11 +107,16 @@ class Leader:
         try:
             renewed = await self._renew()
         except errors.ConflictError:
+            self._heard()
             return
-        except errors.ApiError as error:
+        except errors.UnavailableError as error:
             LOG.warning("The Lease could not be renewed: %s", error)
             return
-        self.answered = self._clock()
+        except errors.ApiError as error:
+            self._heard()
+            LOG.warning("The Lease is refused: %s", error)
+            return
+        self._heard()
         if not renewed:
             self._lost()
             return
@@ -113,6 +125,13 @@ class Leader:
         # The start of the request counts: the server may have stored it then, and others count from there.
         self._renewed = started
         self._leads.set()
+
+    def _heard(self) -> None:
+        """The API server has answered; when it had not for long, whoever waits for it need not wait longer."""
+        silent, self.answered = self._clock() - self.answered, self._clock()
+        if silent > self._settings.lease_deadline_seconds:
+            LOG.info("The API server answers again after %.0f s", silent)
+            self._answers_again()
 
     def _lost(self) -> None:
         if self._renewed is not None:

@@ -1,8 +1,10 @@
-"""Metrics of the operator. Labels are bounded: namespace and name by the resources that exist."""
+"""Metrics of the operator. Labels are bounded: namespace and name by the resources that exist (`gauges`)."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+
+from hipbmm_operator.gauges import Resources
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -24,25 +26,12 @@ WATCH_EVENTS = Counter("hipbmm_watch_events", "Watch events by kind.", ["kind"],
 WATCH_LAST = Gauge(
     "hipbmm_watch_last_response_timestamp_seconds", "When the API server last answered.", ["kind"], registry=REGISTRY
 )
+WATCH_EVENT_LAST = Gauge(
+    "hipbmm_watch_last_event_timestamp_seconds", "When the last event of a watch came.", ["kind"], registry=REGISTRY
+)
 WATCH_RESTARTS = Counter("hipbmm_watch_restarts", "Restarts of all watches after an error.", registry=REGISTRY)
 LEADER = Gauge("hipbmm_leader", "1 while this process may write.", registry=REGISTRY)
 OBJECTS = Gauge("hipbmm_objects", "Watched objects by kind.", ["kind"], registry=REGISTRY)
 INFO = Gauge("hipbmm_build_info", "Version of the operator.", ["version"], registry=REGISTRY)
-CONDITION = Gauge(
-    "hipbmm_deployment_condition",
-    "Conditions of each HipbmmDeployment: 1 True, 0 False, -1 Unknown.",
-    ["namespace", "name", "type"],
-    registry=REGISTRY,
-)
-PROBLEMS = Gauge(
-    "hipbmm_tuning_problems",
-    "Problems of each HipbmmDeployment by state.",
-    ["namespace", "name", "state"],
-    registry=REGISTRY,
-)
-TUNING_SECONDS = Gauge(
-    "hipbmm_tuning_duration_seconds",
-    "How long tuning took in the pod that tuned.",
-    ["namespace", "name"],
-    registry=REGISTRY,
-)
+RESOURCES = Resources()
+REGISTRY.register(RESOURCES)

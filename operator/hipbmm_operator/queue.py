@@ -1,4 +1,7 @@
-"""The work queue: each key at most once, one worker per key, delays, and exponential backoff with full jitter."""
+"""The work queue: each key at most once, one worker per key, delays, and exponential backoff with full jitter.
+
+What a person has asked for is urgent: it overtakes what only follows from it, such as news of 1,000 starting pods.
+"""
 
 import asyncio
 import heapq
@@ -15,9 +18,14 @@ class _State:
 
     active: bool = False
     dirty: bool = False
+    urgent: bool = False
     failures: int = 0
     due: float | None = None
     since: float | None = None
+
+
+_IN_A_ROW = 8
+"""So many urgent keys are taken before one that is not: nothing waits for ever."""
 
 
 @dataclass(slots=True)
@@ -44,21 +52,24 @@ class Queue:
         self._clock = clock
         self._states: dict[Key, _State] = {}
         self._ready: OrderedDict[Key, None] = OrderedDict()
+        self._urgent: OrderedDict[Key, None] = OrderedDict()
+        self._in_a_row = 0
         self._delayed: list[tuple[float, Key]] = []
         self._wake = asyncio.Event()
 
-    def add(self, key: Key, after: float = 0.0) -> None:
-        """Ask for a reconcile, now or after so many seconds; the earliest ask counts."""
+    def add(self, key: Key, after: float = 0.0, *, urgent: bool = False) -> None:
+        """Ask for a reconcile, now or after so many seconds; the earliest ask counts. `urgent`: before the others."""
         if after > 0:
             self._delay(key, after)
             return
         state = self._states.setdefault(key, _State())
         if state.since is None:
             state.since = self._clock()
+        state.urgent |= urgent
         if state.active:
             state.dirty = True
-        elif key not in self._ready:
-            self._ready[key] = None
+        else:
+            self._line_up(key, state)
         self._wake.set()
 
     def retry(self, key: Key, retry_after: float | None = None) -> float:
@@ -78,10 +89,10 @@ class Queue:
         """The next key; nobody else gets it until `done`."""
         while True:
             self._promote()
-            if self._ready:
-                key, _ = self._ready.popitem(last=False)
+            if self._ready or self._urgent:
+                key = self._next()
                 state = self._states[key]
-                state.active, state.dirty, state.since = True, False, None
+                state.active, state.dirty, state.urgent, state.since = True, False, False, None
                 return key
             self._wake.clear()
             timeout = max(0.0, self._delayed[0][0] - self._clock()) if self._delayed else None
@@ -95,7 +106,7 @@ class Queue:
         state = self._states[key]
         state.active = False
         if state.dirty:
-            self._ready[key] = None
+            self._line_up(key, state)
             self._wake.set()
         else:
             self._forget(key)
@@ -103,13 +114,27 @@ class Queue:
     def depth(self) -> int:
         """Keys that wait for a worker."""
         self._promote()
-        return len(self._ready)
+        return len(self._ready) + len(self._urgent)
 
     def oldest(self) -> float:
         """Seconds that the oldest waiting key has waited for a worker."""
         self._promote()
         now = self._clock()
-        return max((now - (self._states[key].since or now) for key in self._ready), default=0.0)
+        waiting = (*self._ready, *self._urgent)
+        return max((now - (self._states[key].since or now) for key in waiting), default=0.0)
+
+    def _line_up(self, key: Key, state: _State) -> None:
+        if state.urgent:
+            self._ready.pop(key, None)
+            self._urgent.setdefault(key)
+        else:
+            self._ready.setdefault(key)
+
+    def _next(self) -> Key:
+        urgent = bool(self._urgent) and (self._in_a_row < _IN_A_ROW or not self._ready)
+        self._in_a_row = self._in_a_row + 1 if urgent else 0
+        key, _ = (self._urgent if urgent else self._ready).popitem(last=False)
+        return key
 
     def _delay(self, key: Key, seconds: float) -> None:
         due = self._clock() + seconds
@@ -131,5 +156,5 @@ class Queue:
 
     def _forget(self, key: Key) -> None:
         state = self._states[key]
-        if not (state.failures or state.due is not None or key in self._ready):
+        if not (state.failures or state.due is not None or key in self._ready or key in self._urgent):
             del self._states[key]

@@ -1,14 +1,14 @@
 """One reconcile of one resource: observe, parse, validate, plan, apply, status. Nothing else happens here."""
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from hipbmm_operator import errors, gpu, kinds, monitors, names, placement, pods, revision, server_args
+from hipbmm_operator import errors, gpu, kinds, logs, metrics, monitors, names, placement, pods, revision, server_args
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.apply import Applier
+from hipbmm_operator.apply import Applied, Applier
 from hipbmm_operator.detect import HardwareSummary
-from hipbmm_operator.gauges import export, withdraw
 from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Json, Kube
 from hipbmm_operator.look import Look
@@ -36,6 +36,11 @@ class Outcome:
     retry_after: float | None = None
 
 
+_SPECS = 256
+_NEWS_SECONDS = 1.0
+"""A status that waits for news of written children waits no longer than this."""
+
+
 class Reconciler:
     """Brings one resource at a time to where its spec wants it."""
 
@@ -61,6 +66,8 @@ class Reconciler:
         self._applier = applier
         self._now = now
         self._known: dict[Key, str] = {}
+        self._waiting: set[Key] = set()
+        self._specs: OrderedDict[tuple[str, int], Spec | str] = OrderedDict()
 
     async def __call__(self, key: Key) -> Outcome:
         """Reconcile; raises ApiError when it could not."""
@@ -70,6 +77,7 @@ class Reconciler:
             return Outcome()
         resource = parse(packed.body())
         self._known[key] = resource.owner.uid
+        logs.identify(resource.owner.uid, resource.generation)
         if resource.deleting:
             return Outcome()
         try:
@@ -84,7 +92,7 @@ class Reconciler:
             return Outcome()
 
     async def _bring(self, key: Key, resource: Resource) -> Outcome:
-        spec = parse_spec(resource.raw_spec)
+        spec = self._spec(resource)
         if isinstance(spec, str):
             problems: tuple[Problem, ...] = (Problem("InvalidSpec", spec, fatal=True),)
             return await self._refuse(
@@ -102,9 +110,39 @@ class Reconciler:
             await self._write(situation)
         elif _makes_something(planned, observed):
             await self._verify(resource)
-        troubles = await self._applier.run(resource.owner, planned, _live(observed))
-        await self._write(replace(situation, resource=self._latest(key, resource), troubles=tuple(troubles)))
-        return _outcome(planned, observed, troubles)
+        applied = await self._applier.run(resource.owner, planned, _live(observed))
+        if self._waits(key, applied):
+            return _outcome(planned, replace(observed, again=_NEWS_SECONDS), applied.troubles)
+        now = self._after(key, observed)
+        after = replace(situation, resource=self._latest(key, resource), observed=now, troubles=applied.troubles)
+        await self._write(after)
+        return _outcome(planned, observed, applied.troubles)
+
+    def _waits(self, key: Key, applied: Applied) -> bool:
+        """Whether the status can wait a moment: children that were just written make news of their own. Once only."""
+        if applied.written and not applied.troubles and key not in self._waiting:
+            self._waiting.add(key)
+            return True
+        self._waiting.discard(key)
+        return False
+
+    def _spec(self, resource: Resource) -> Spec | str:
+        """The typed spec of this generation; the last ones used are kept, because events come in bursts."""
+        at = (resource.owner.uid, resource.generation)
+        if at not in self._specs:
+            self._specs[at] = parse_spec(resource.raw_spec)
+            if len(self._specs) > _SPECS:
+                self._specs.popitem(last=False)
+        self._specs.move_to_end(at)
+        return self._specs[at]
+
+    def _after(self, key: Key, observed: Observed) -> Observed:
+        """With the Deployment as it is after a write: the former one would say that what has just begun is over."""
+        packed = self._store.get(kinds.DEPLOYMENT, key.namespace, names.child(key.name))
+        before = ((observed.deployment or {}).get("metadata") or {}).get("resourceVersion")
+        if packed is None or packed.resource_version == before:
+            return observed
+        return replace(observed, deployment=packed.body())
 
     async def _refuse(self, situation: Situation) -> Outcome:
         """A spec that cannot be used: the children stay as they are until its generation changes."""
@@ -184,7 +222,7 @@ class Reconciler:
             again = replace(situation, resource=self._latest(key, situation.resource), dropped=self._scribe.dropped)
             status = build(again, self._now())
             await self._scribe.write(again.resource, status)
-        export(key, status)
+        metrics.RESOURCES.show(key, situation.resource.raw_spec, status)
 
     def _latest(self, key: Key, resource: Resource) -> Resource:
         """The resource with the status that was just written."""
@@ -208,12 +246,13 @@ class Reconciler:
         return bool(metadata.get("uid") == owner.uid and not metadata.get("deletionTimestamp"))
 
     def _forget(self, key: Key) -> None:
+        self._waiting.discard(key)
         uid = self._known.pop(key, None)
         if uid is not None:
             self._scribe.forget(uid)
             self._applier.forget(uid)
             self._collector.forget(uid)
-            withdraw(key)
+            metrics.RESOURCES.withdraw(key)
 
 
 def _live(observed: Observed) -> dict[Kind, Json | None]:
@@ -238,7 +277,7 @@ def _sooner(outcome: Outcome, seconds: float) -> Outcome:
     return replace(outcome, again=min(seconds, outcome.again or seconds))
 
 
-def _outcome(planned: Plan, observed: Observed, troubles: list[Trouble]) -> Outcome:
+def _outcome(planned: Plan, observed: Observed, troubles: Sequence[Trouble]) -> Outcome:
     waits = [seconds for seconds in (planned.requeue_after, observed.again) if seconds is not None]
     retries = [trouble for trouble in troubles if trouble.retry]
     afters = [trouble.retry_after for trouble in retries if trouble.retry_after is not None]

@@ -34,10 +34,10 @@ from hipbmm_operator.workers import Workers
 LOG = logging.getLogger(__name__)
 Json = dict[str, Any]
 
-_STALE_SLACK_SECONDS = 60.0
-_API_SECONDS = 30.0
 _OLDEST_SECONDS = 600.0
-_STOP_SECONDS = 15.0
+_STOP_SECONDS = 10.0
+_RELEASE_SECONDS = 5.0
+"""All of the end fits into the 30 s that Kubernetes gives a pod, also when the API server does not answer."""
 _SWITCH_SECONDS = 0.0005
 
 
@@ -52,12 +52,11 @@ class Operator:
         self._primed = False
         self._events: list[tuple[Kind, str | None, Json]] = []
         self._events_lock = threading.Lock()
-        self._resync: asyncio.Task[None] | None = None
         backoff = Backoff(settings.backoff_seconds, settings.backoff_max_seconds, random.random)
         self._queue = Queue(backoff, time.monotonic)
         self._nodes = NodeBook()
         self._informer = Informer(kube, store := Store(), self._nodes, self._queue, settings)
-        self._leader = Leader(kube, settings)
+        self._leader = Leader(kube, settings, answers_again=self._informer.ask_for_resync)
         kube.may_write = self._leader.may_write
         reconcile = Reconciler(
             kube=kube,
@@ -97,7 +96,7 @@ class Operator:
             await self._kinds(),
             self._deliver,
             completed=lambda: self._soon(watching.set),
-            restarted=lambda: self._soon(self._restarted),
+            restarted=lambda: self._soon(self._informer.ask_for_resync),
         )
         self._watches.start()
         await watching.wait()
@@ -121,7 +120,8 @@ class Operator:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._leader.release()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._leader.release(), _RELEASE_SECONDS)
         if self._watches is not None:
             await asyncio.to_thread(self._watches.stop, _STOP_SECONDS)
         await self._http.close()
@@ -145,30 +145,40 @@ class Operator:
         with contextlib.suppress(RuntimeError):  # the loop is closed: this process ends
             self._loop.call_soon_threadsafe(call)
 
-    def _restarted(self) -> None:
-        """The watches start anew: what happened in between is found by a list."""
-        self._resync = asyncio.create_task(self._informer.resync_until_done())
-
     def _health(self) -> str | None:
-        """Alive: the watches are answered while the API server is, and no resource waits for ever."""
+        """Alive: the watches are answered while the API server answers, and no resource waits for ever.
+
+        A start of the container would not help against an API server that is away, only delay the recovery.
+        """
         watches = self._watches
         if watches is None:
             return None
         if not watches.alive():
             return "the watching thread has ended"
-        now = time.monotonic()
-        silent = watches.activity.silent(now)
-        reachable = self._primed and now - self._leader.answered < _API_SECONDS
-        if reachable and silent > self._settings.watch_seconds + _STALE_SLACK_SECONDS:
-            return f"a watch has not been answered for {silent:.0f} s"
+        if self._primed and self._unanswered() < self._settings.lease_seconds and (stale := self._stale()) is not None:
+            return stale
         if self._leader.may_write() and self._queue.oldest() > _OLDEST_SECONDS:
             return f"a resource has waited for {self._queue.oldest():.0f} s"
         return None
 
     def _ready(self) -> str | None:
-        return None if self._primed else "the first list is not complete"
+        """Working: it knows the cluster, and what it knows is fresh."""
+        if not self._primed:
+            return "the first list is not complete"
+        if self._unanswered() > self._settings.lease_seconds:
+            return f"the API server has not answered for {self._unanswered():.0f} s"
+        return self._stale()
+
+    def _stale(self) -> str | None:
+        silent = self._watches.activity.silent(time.monotonic()) if self._watches else 0.0
+        limit = self._settings.watch_stale_seconds
+        return f"a watch has not been answered for {silent:.0f} s" if silent > limit else None
+
+    def _unanswered(self) -> float:
+        return time.monotonic() - self._leader.answered
 
     def _measure(self) -> None:
+        metrics.LEADER.set(int(self._leader.may_write()))
         metrics.QUEUE_DEPTH.set(self._queue.depth())
         metrics.QUEUE_AGE.set(self._queue.oldest())
 

@@ -37,6 +37,9 @@ class Settings:
     backoff_max_seconds: float = _env("HIPBMM_BACKOFF_MAX_SECONDS", 60.0, "longest wait between retries")
     progress_seconds: float = _env("HIPBMM_PROGRESS_SECONDS", 5.0, "interval of reading progress while a pod is warm")
     watch_seconds: float = _env("HIPBMM_WATCH_SECONDS", 120.0, "life of one watch request")
+    watch_stale_seconds: float = _env(
+        "HIPBMM_WATCH_STALE_SECONDS", 180.0, "a watch not answered for so long is dead: /healthz fails"
+    )
     page_size: int = _env("HIPBMM_PAGE_SIZE", 500, "objects per page of a list")
     http_port: int = _env("HIPBMM_HTTP_PORT", 8080, "/metrics, /healthz and /readyz; 0: any free port")
     log_level: str = _env("HIPBMM_LOG_LEVEL", "info", "debug, info, warning or error")
@@ -48,6 +51,8 @@ class Settings:
         if not self.request_seconds + self.lease_deadline_seconds < self.lease_seconds:
             # A write that starts just before the deadline must end before somebody else may hold the Lease.
             raise SettingsError("HIPBMM_LEASE_DEADLINE_SECONDS + HIPBMM_REQUEST_SECONDS must be < HIPBMM_LEASE_SECONDS")
+        if not self.watch_seconds < self.watch_stale_seconds:
+            raise SettingsError("HIPBMM_WATCH_SECONDS must be < HIPBMM_WATCH_STALE_SECONDS")
 
 
 def parse(environ: Mapping[str, str]) -> Settings:

@@ -68,9 +68,17 @@ class Store:
             self._gone.clear()
 
     def replace(
-        self, kind: Kind, objects: Iterable[tuple[Packed, Key | None]], began: int, namespace: str = ""
+        self,
+        kind: Kind,
+        objects: Iterable[tuple[Packed, Key | None]],
+        began: int,
+        namespace: str = "",
+        resource_version: str = "",
     ) -> list[Key | None]:
-        """Take over a complete list (of one namespace, or all) begun at `began`; owners of what changed by it."""
+        """Take over a complete list (of one namespace, or all) begun at `began`; owners of what changed by it.
+
+        `resource_version` is the list's own: an object that is newer is not gone, the list is stale.
+        """
         changed: list[Key | None] = []
         listed: set[Key] = set()
         for packed, owner in objects:
@@ -85,7 +93,8 @@ class Store:
                 changed.append(owner)
             self._set(kind, at, _Entry(packed, self._tick(), owner))
         for at, entry in list(self._objects[kind].items()):
-            if namespace in ("", at.namespace) and at not in listed and entry.touched <= began:
+            unseen = namespace in ("", at.namespace) and at not in listed and entry.touched <= began
+            if unseen and not _newer(entry.packed.resource_version, resource_version):
                 self._drop(kind, at)
                 changed.append(entry.owner)
         return changed
@@ -132,9 +141,11 @@ class Store:
 
 def older(one: Packed, other: Packed) -> bool:
     """Whether `one` is a former state of the same object (resourceVersions are ordered numbers)."""
-    if one.uid != other.uid or not (one.resource_version.isdigit() and other.resource_version.isdigit()):
-        return False
-    return int(one.resource_version) < int(other.resource_version)
+    return one.uid == other.uid and _newer(other.resource_version, one.resource_version)
+
+
+def _newer(one: str, other: str) -> bool:
+    return one.isdigit() and other.isdigit() and int(one) > int(other)
 
 
 def owner_of(kind: Kind, body: Json) -> Key | None:

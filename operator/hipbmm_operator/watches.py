@@ -8,13 +8,13 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
 import kopf
 
-from hipbmm_operator import handlers, metrics, names
+from hipbmm_operator import handlers, insist, metrics, names
 from hipbmm_operator.handlers import Deliver
 from hipbmm_operator.kinds import DEPLOYMENTS_OF_OURS, Kind
 from hipbmm_operator.kube import Kube, open_session
@@ -24,7 +24,10 @@ from hipbmm_operator.stateless import NoDiffs, NoProgress
 LOG = logging.getLogger(__name__)
 
 _FIRST_PAUSE_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 30.0
+_LONGEST_PAUSE_SECONDS = 10.0
+"""Eight watches that ask so often cost an API server nothing, and after an outage they are back at once."""
+_CALM_SECONDS = 30.0
+"""Watches that ran for so long have recovered: the next pause is short again."""
 _CONNECT_SECONDS = 10.0
 _REQUEST_SECONDS = 30.0
 
@@ -41,31 +44,41 @@ class Backoffs:
 
 @dataclass(slots=True)
 class Activity:
-    """When the API server last answered the watch of each kind; written by the watching thread, read by others."""
+    """When the API server last answered each watch; written by the watching thread, read by others."""
 
-    kinds: tuple[Kind, ...]
+    watches: dict[str, Kind]
+    """What is watched, by path: each kind in each namespace that is served, or in all."""
     completed: Callable[[], None]
-    """Called once, when each kind is being watched."""
+    """Called once, when everything is being watched."""
     since: float = field(default_factory=time.monotonic)
-    answered: dict[Kind, float] = field(default_factory=dict)
+    answered: dict[str, float] = field(default_factory=dict)
 
     def answer(self, path: str) -> None:
-        """A watch request on this path was answered."""
-        for kind in self.kinds:
-            if path.endswith(f"/{kind.plural}") and f"/{kind.version}/" in path:
+        """A watch request on this path was answered. The server's own address may have a path of its own in front."""
+        for watched, kind in self.watches.items():
+            if path.endswith(watched):
                 was_complete = self.complete()
-                self.answered[kind] = time.monotonic()
+                self.answered[watched] = time.monotonic()
                 if self.complete() and not was_complete:
                     self.completed()
-                metrics.WATCH_LAST.labels(kind.plural).set(time.time())
+                metrics.WATCH_LAST.labels(kind.plural).set_to_current_time()
 
     def silent(self, now: float) -> float:
         """Seconds since the answer to the watch that was answered longest ago."""
-        return max(now - self.answered.get(kind, self.since) for kind in self.kinds)
+        return max(now - self.answered.get(path, self.since) for path in self.watches)
 
     def complete(self) -> bool:
-        """Whether each kind is being watched."""
-        return all(kind in self.answered for kind in self.kinds)
+        """Whether everything is being watched."""
+        return len(self.answered) == len(self.watches)
+
+
+def paths(kinds: Iterable[Kind], namespaces: Sequence[str]) -> dict[str, Kind]:
+    """What to watch for these kinds in these namespaces (in all when there are none)."""
+    return {
+        kind.path(namespace): kind
+        for kind in kinds
+        for namespace in ((namespaces or ("",)) if kind.namespaced else ("",))
+    }
 
 
 class Watches:
@@ -79,7 +92,8 @@ class Watches:
         completed: Callable[[], None],
         restarted: Callable[[], None],
     ) -> None:
-        self.activity = Activity(tuple(kinds), completed)
+        self._kinds = tuple(kinds)
+        self.activity = Activity(paths(self._kinds, settings.namespaces), completed)
         self._settings = settings
         self._deliver = deliver
         self._restarted = restarted
@@ -120,7 +134,7 @@ class Watches:
             if self._stop.is_set():
                 return
             metrics.WATCH_RESTARTS.inc()
-            if time.monotonic() - started > _LONGEST_PAUSE_SECONDS:
+            if time.monotonic() - started > _CALM_SECONDS:
                 pauses = iter(Backoffs())
             await self._pause(next(pauses))
             self._restarted()
@@ -143,17 +157,19 @@ class Watches:
 
     async def _once(self, stop: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()
-        handlers.register(registry, self.activity.kinds, self._login, self._deliver)
+        handlers.register(registry, self._kinds, self._login, self._deliver)
         namespaces = self._settings.namespaces
-        await kopf.operator(
-            registry=registry,
-            settings=operator_settings(self._settings, self.activity.kinds),
-            clusterwide=not namespaces,
-            namespaces=namespaces,
-            standalone=True,
-            stop_flag=stop,
-            # Without one kopf asks for the name of the user, which a container's user id does not have.
-            identity=self._settings.identity,  # type: ignore[arg-type]  # kopf does not export its NewType of str
+        await insist.run(
+            lambda: kopf.spawn_tasks(
+                registry=registry,
+                settings=operator_settings(self._settings, self._kinds),
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                standalone=True,
+                stop_flag=stop,
+                # Without one kopf asks for the name of the user, which a container's user id does not have.
+                identity=self._settings.identity,  # type: ignore[arg-type]  # kopf does not export its NewType of str
+            )
         )
 
     async def _login(self) -> kopf.AiohttpSession:

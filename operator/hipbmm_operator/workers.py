@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from hipbmm_operator import errors, metrics
-from hipbmm_operator.logs import OBJECT
+from hipbmm_operator.logs import OBJECT, About
 from hipbmm_operator.queue import Queue
 from hipbmm_operator.reconcile import Outcome
 from hipbmm_operator.store import Key
@@ -55,7 +55,7 @@ class Workers:
             await asyncio.wait_for(self._idle.wait(), seconds)
 
     async def _one(self, key: Key) -> None:
-        token = OBJECT.set((key, f"{next(self._ids):x}"))
+        token = OBJECT.set(About(key, f"{next(self._ids):x}"))
         started = time.monotonic()
         try:
             outcome = await self._reconcile(key)

@@ -132,3 +132,35 @@ async def test_a_waiting_worker_is_woken(queue: Queue) -> None:
     await asyncio.sleep(0)
     queue.add(C)
     assert await asyncio.wait_for(worker, 1) == C
+
+
+async def test_what_is_urgent_comes_first_and_keeps_nothing_back_for_ever(queue: Queue) -> None:
+    queue.add(A)
+    urgent = [Key("ns", f"u{number}") for number in range(20)]
+    for key in urgent:
+        queue.add(key, urgent=True)
+    order = [await taken(queue) for _ in range(21)]
+    assert order[0] == urgent[0]
+    assert 1 < order.index(A) < 20
+    assert await taken(queue) is None
+
+
+async def test_a_waiting_key_that_becomes_urgent_is_there_once(queue: Queue) -> None:
+    for key in (A, B, C):
+        queue.add(key)
+    queue.add(C, urgent=True)
+    queue.add(C)
+    assert [await taken(queue) for _ in range(4)] == [C, A, B, None]
+
+
+async def test_what_became_urgent_while_it_was_worked_on_comes_first_afterwards(queue: Queue) -> None:
+    queue.add(A)
+    assert await taken(queue) == A
+    queue.add(B)
+    queue.add(A, urgent=True)
+    queue.done(A)
+    assert [await taken(queue), await taken(queue)] == [A, B]
+    queue.done(A)
+    queue.done(B)
+    assert queue.depth() == 0
+    assert queue._states == {}

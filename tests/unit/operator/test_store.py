@@ -65,6 +65,17 @@ def test_what_came_while_the_list_was_read_stays() -> None:
     assert [packed.name for packed in store.owned(OWNER, kinds.SERVICE)] == ["born"]
 
 
+def test_a_stale_list_takes_nothing_away() -> None:
+    store = Store()
+    store.put(kinds.SERVICE, service("newer", version=12), OWNER)
+    store.put(kinds.SERVICE, service("older", version=3), OWNER)
+    began = store.begin()
+    changed = store.replace(kinds.SERVICE, [], began, resource_version="9")
+    store.end()
+    assert changed == [OWNER]
+    assert [packed.name for packed in store.owned(OWNER, kinds.SERVICE)] == ["newer"]
+
+
 def test_a_list_of_one_namespace_leaves_the_others() -> None:
     store = Store()
     store.put(kinds.SERVICE, service(), OWNER)

@@ -1,0 +1,112 @@
+"""An API server in memory that accepts everything: the part of `Kube` that reconciles use."""
+
+import copy
+import itertools
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+from hipbmm_operator import errors
+from hipbmm_operator.apply import Applier
+from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kube import Page
+from hipbmm_operator.look import Look
+from hipbmm_operator.mirror.collector import Collector
+from hipbmm_operator.nodes import NodeBook
+from hipbmm_operator.prune import prune
+from hipbmm_operator.reconcile import Reconciler
+from hipbmm_operator.resources.pod import Payload
+from hipbmm_operator.scribe import Scribe
+from hipbmm_operator.store import Store, owner_of
+
+Json = dict[str, Any]
+
+
+class FakeKube:
+    """Objects by kind, namespace and name; `writes` counts."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[Kind, str, str], Json] = {}
+        self.writes: list[tuple[str, str, str]] = []
+        self._versions = itertools.count(1)
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json:
+        if (kind, namespace, name) not in self.objects:
+            raise errors.NotFoundError(404, "NotFound", name)
+        return copy.deepcopy(self.objects[kind, namespace, name])
+
+    async def pages(self, *_: object, **__: object) -> AsyncIterator[Page]:
+        yield Page([], "0")
+
+    async def apply(self, kind: Kind, body: Json, *, force: bool) -> Json:
+        del force
+        return self._put("apply", kind, body)
+
+    async def create(self, kind: Kind, body: Json) -> Json:
+        if (kind, body["metadata"].get("namespace", ""), body["metadata"]["name"]) in self.objects:
+            raise errors.AlreadyExistsError(409, "AlreadyExists", "")
+        return self._put("create", kind, body)
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Json, subresource: str = "") -> Json:
+        del subresource
+        return self._put("merge", kind, _merged(self.objects[kind, namespace, name], patch))
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str = "") -> None:
+        del uid, resource_version
+        self.writes.append(("delete", kind.kind, name))
+        self.objects.pop((kind, namespace, name), None)
+
+    async def events(self, _namespace: str, _uid: str) -> list[Json]:
+        return []
+
+    async def log(self, *_: object) -> str:
+        return ""
+
+    def version(self) -> str:
+        """The next resourceVersion."""
+        return str(next(self._versions))
+
+    def _put(self, verb: str, kind: Kind, body: Json) -> Json:
+        stored = copy.deepcopy(body)
+        metadata = stored["metadata"]
+        at = (kind, metadata.get("namespace", ""), metadata["name"])
+        before = self.objects.get(at, {"metadata": {"generation": 0}})
+        metadata["resourceVersion"] = self.version()
+        metadata.setdefault("uid", f"uid-{metadata['resourceVersion']}")
+        metadata["generation"] = before["metadata"].get("generation", 0) + (before.get("spec") != stored.get("spec"))
+        if verb == "apply" and "status" in before:
+            stored["status"] = before["status"]
+        self.objects[at] = stored
+        self.writes.append((verb, kind.kind, metadata["name"]))
+        return copy.deepcopy(stored)
+
+
+def _merged(before: Json, patch: Json) -> Json:
+    after = copy.deepcopy(before)
+    for key, value in patch.items():
+        if value is None:
+            after.pop(key, None)
+        elif isinstance(value, dict) and isinstance(after.get(key), dict):
+            after[key] = _merged(after[key], value)
+        else:
+            after[key] = copy.deepcopy(value)
+    return after
+
+
+def reconciler(kube: FakeKube, store: Store) -> Reconciler:
+    """A reconciler of this API server; what it writes comes back to the store at once."""
+
+    def saw(kind: Kind, body: Json) -> None:
+        store.put(kind, prune(kind, body), owner_of(kind, body))
+
+    return Reconciler(
+        kube=kube,  # type: ignore[arg-type]  # the part that is used
+        store=store,
+        nodes=NodeBook(),
+        payload=Payload("registry.example/operator:1", "IfNotPresent"),
+        collector=Collector(kube, lambda: 0.0),  # type: ignore[arg-type]
+        look=Look(kube, 5.0, lambda: 0.0),  # type: ignore[arg-type]
+        scribe=Scribe(kube, saw, lambda: 0.0),  # type: ignore[arg-type]
+        applier=Applier(kube, saw),  # type: ignore[arg-type]
+        now=lambda: datetime(2026, 11, 23, 12, 0, tzinfo=UTC),
+    )

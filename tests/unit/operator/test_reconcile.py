@@ -1,0 +1,71 @@
+"""A reconcile as a whole, on an API server in memory."""
+
+import copy
+from typing import Any
+
+from tests.unit.operator.fakekube import FakeKube, reconciler
+
+from hipbmm_operator.kinds import DEPLOYMENT, DEPLOYMENTS_OF_OURS, Kind
+from hipbmm_operator.prune import prune
+from hipbmm_operator.store import Key, Store, owner_of
+
+Json = dict[str, Any]
+KEY = Key("ns", "qwen")
+SPEC: Json = {"image": "registry.example/vllm:1", "model": {"name": "org/model"}}
+
+
+class Desk:
+    """One resource, its reconciler, and the watch that tells what the test does."""
+
+    def __init__(self) -> None:
+        self.kube, self.store = FakeKube(), Store()
+        self.reconcile = reconciler(self.kube, self.store)
+        metadata = {"namespace": "ns", "name": "qwen", "uid": "uid-0", "generation": 1, "resourceVersion": "0"}
+        body = {"apiVersion": "hipbmm.io/v1alpha1", "kind": "HipbmmDeployment", "metadata": metadata, "spec": SPEC}
+        self.tell(DEPLOYMENTS_OF_OURS, body)
+
+    def tell(self, kind: Kind, body: Json) -> None:
+        self.kube.objects[kind, *KEY] = body
+        self.store.put(kind, prune(kind, body), owner_of(kind, body))
+
+    def condition(self, kind: str) -> Json:
+        conditions = self.kube.objects[DEPLOYMENTS_OF_OURS, *KEY]["status"]["conditions"]
+        return next(entry for entry in conditions if entry["type"] == kind)
+
+    def changed(self, kind: Kind, **parts: object) -> None:
+        """An object changes, as somebody else's write."""
+        body = copy.deepcopy(self.kube.objects[kind, *KEY]) | parts
+        body["metadata"]["resourceVersion"] = self.kube.version()
+        body["metadata"]["generation"] += "spec" in parts
+        self.tell(kind, body)
+
+
+async def test_a_rollout_that_has_just_begun_is_never_called_over() -> None:
+    desk = Desk()
+    await desk.reconcile(KEY)
+    generation = desk.kube.objects[DEPLOYMENT, *KEY]["metadata"]["generation"]
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
+    desk.changed(DEPLOYMENT, status={"observedGeneration": generation, **counts})
+    await desk.reconcile(KEY)
+    assert desk.condition("Progressing")["reason"] == "RolloutComplete"
+    desk.changed(DEPLOYMENTS_OF_OURS, spec={**SPEC, "image": "registry.example/vllm:2"})
+    told = []
+    for _ in range(2):
+        await desk.reconcile(KEY)
+        condition = desk.condition("Progressing")
+        told.append((condition["observedGeneration"], condition["reason"]))
+    assert (2, "RolloutComplete") not in told
+    assert told[-1] == (2, "RollingOut")
+
+
+async def test_a_status_waits_for_the_news_of_written_children_once_and_not_for_troubles() -> None:
+    desk = Desk()
+    outcome = await desk.reconcile(KEY)
+    statuses = [write for write in desk.kube.writes if write[1] == "HipbmmDeployment"]
+    assert (len(statuses), outcome.again) == (1, 1.0)
+    assert desk.condition("Progressing")["reason"] == "Pending"
+    desk.kube.objects.pop((DEPLOYMENT, *KEY))
+    desk.store.remove(DEPLOYMENT, *KEY, "")
+    outcome = await desk.reconcile(KEY)
+    assert outcome.again is None
+    assert desk.condition("Progressing")["reason"] == "RollingOut"
