@@ -44,7 +44,7 @@ e2e: $(TEST_ENV)/.complete ## the demo's claims and the bad days as tests, on a 
 bench: $(TEST_ENV)/.complete $(TORCH_ENV)/.complete ## figures with a range file (bench/ranges.json)
 	@$(SUITE) bench
 
-soak: $(TEST_ENV)/.complete $(TORCH_ENV)/.complete ## long fault runs: kills, bit flips
+soak: $(TEST_ENV)/.complete $(TORCH_ENV)/.complete ## long fault runs: kills, bit flips, outages, random specs
 	@$(SUITE) soak
 
 torch-env: $(TORCH_ENV)/.complete

@@ -74,9 +74,13 @@ def e2e() -> tuple[Stage, ...]:
 
 def bench() -> tuple[Stage, ...]:
     """Figures with a range file."""
-    return (Stage("bench", (_TEST, "-m", "bench"), ("torch",)),)
+    return (Stage("bench", (_TEST, "-m", "bench"), ("torch", "cluster")),)
 
 
 def soak() -> tuple[Stage, ...]:
     """Long fault runs."""
-    return (Stage("soak", _pytest(_torch_python(), "tests/soak"), ("torch",)),)
+    operator = "tests/soak/operator_faults"
+    return (
+        Stage("soak", _pytest(_torch_python(), "tests/soak", f"--ignore={operator}"), ("torch",)),
+        Stage("soak-operator", _pytest(_TEST, operator), ("cluster",)),
+    )

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,17 @@ class Audit:
         self._user = user
         self._from = log.stat().st_size
 
-    def requests(self) -> list[Json]:
-        """Completed requests of the user since then."""
+    def everything(self) -> Iterator[Json]:
+        """Completed requests of all users since then."""
         with self._log.open("rb") as log:
             log.seek(self._from)
-            lines = [line for line in log.read().splitlines() if line.endswith(b"}")]
-        events = [json.loads(line) for line in lines]
-        return [event for event in events if event["user"]["username"] == self._user]
+            for line in log:
+                if line.endswith(b"}\n"):
+                    yield json.loads(line)
+
+    def requests(self) -> list[Json]:
+        """Completed requests of the user since then."""
+        return [event for event in self.everything() if event["user"]["username"] == self._user]
 
     def writes(self) -> list[str]:
         """`verb resource/name` of each write but those of Leases."""

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +20,34 @@ from hipbmm_operator.kinds import Kind
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "operator"
 RULES = ROOT / "operator" / "hipbmm_operator" / "rbac.yaml"
 
 NAMESPACE = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 _ACCOUNT = Kind("", "v1", "serviceaccounts", "ServiceAccount")
 _RBAC = "rbac.authorization.k8s.io"
 CLUSTER_ROLE = Kind(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False)
-_CLUSTER_BINDING = Kind(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
+CLUSTER_BINDING = Kind(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
 _ROLE = Kind(_RBAC, "v1", "roles", "Role")
 _BINDING = Kind(_RBAC, "v1", "rolebindings", "RoleBinding")
 
 
-def identity(api: Api, admin_kubeconfig: Path, namespace: str, scratch: Path) -> Path:
-    """A kubeconfig of a service account in `namespace` that may do what rbac.yaml says, and nothing else."""
+def identity(api: Api, admin_kubeconfig: Path, namespace: str, scratch: Path, serves: Sequence[str] = ()) -> Path:
+    """A kubeconfig of a service account in `namespace` that may do what rbac.yaml says, and nothing else.
+
+    With `serves` it may do so in these namespaces only, and reads nothing that is cluster-wide.
+    """
     rules = yaml.safe_load(RULES.read_text())
     subject = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
     _apply(api, _ACCOUNT, namespace, "operator", {})
-    _apply(api, CLUSTER_ROLE, "", namespace, {"rules": rules["namespaced"] + rules["cluster"]})
-    _apply(api, _ROLE, namespace, "operator", {"rules": rules["own"]})
-    _apply(api, _CLUSTER_BINDING, "", namespace, _bound("ClusterRole", namespace, subject))
-    _apply(api, _BINDING, namespace, "operator", _bound("Role", "operator", subject))
+    if not serves:
+        _apply(api, CLUSTER_ROLE, "", namespace, {"rules": rules["namespaced"] + rules["cluster"]})
+        _apply(api, CLUSTER_BINDING, "", namespace, _bound("ClusterRole", namespace, subject))
+    for served in serves:
+        _apply(api, _ROLE, served, "operator", {"rules": rules["namespaced"]})
+        _apply(api, _BINDING, served, "operator", _bound("Role", "operator", subject))
+    _apply(api, _ROLE, namespace, "operator-itself", {"rules": rules["own"]})
+    _apply(api, _BINDING, namespace, "operator-itself", _bound("Role", "operator-itself", subject))
     token = api.request("POST", _ACCOUNT.path(namespace, "operator", "token"), {"spec": {"expirationSeconds": 7200}})[
         "status"
     ]["token"]
@@ -61,15 +71,35 @@ def _bound(kind: str, name: str, subject: Json) -> Json:
     return {"roleRef": {"apiGroup": _RBAC, "kind": kind, "name": name}, "subjects": [subject]}
 
 
+@dataclass(frozen=True)
+class Program:
+    """Which operator runs, and by what."""
+
+    source: Path = SOURCE
+    python: tuple[str, ...] = (sys.executable,)
+
+
+THIS = Program()
+
+
 class OperatorProcess:
     """`python -m hipbmm_operator run`."""
 
-    def __init__(self, kubeconfig: Path, namespace: str, log: Path, **settings: str) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        namespace: str,
+        log: Path,
+        program: Program = THIS,
+        /,
+        **settings: str,
+    ) -> None:
         self._log = log
+        self._python = program.python
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("HIPBMM_")},
             "KUBECONFIG": str(kubeconfig),
-            "PYTHONPATH": str(ROOT / "operator"),
+            "PYTHONPATH": str(program.source),
             "HIPBMM_OPERATOR_NAMESPACE": namespace,
             "HIPBMM_IDENTITY": "test",
             "HIPBMM_PAYLOAD_IMAGE": "registry.example/hipbmm-operator:1",
@@ -85,7 +115,7 @@ class OperatorProcess:
         self._written = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "hipbmm_operator", "run"], env=self._environment, stderr=log, stdout=log
+                [*self._python, "-m", "hipbmm_operator", "run"], env=self._environment, stderr=log, stdout=log
             )
         try:
             until("the operator to be ready", self._ready, 60)
@@ -119,10 +149,10 @@ class OperatorProcess:
                 return float(line.rsplit(" ", 1)[1])
         return 0.0
 
-    def rss_mib(self) -> float:
-        """Resident memory."""
+    def rss_mib(self, field: str = "VmRSS") -> float:
+        """Resident memory; with `VmHWM` the most that it ever was."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
-        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS")) / 1024
+        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(field)) / 1024
 
     def logs(self) -> list[Json]:
         """What this run has logged."""

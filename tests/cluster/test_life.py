@@ -80,31 +80,6 @@ def test_deletion_while_the_operator_is_stopped(alone: World, start: Start) -> N
     assert [claim["metadata"]["name"] for claim in alone.api.items(kinds.CLAIM, alone.namespace)] == ["qwen-store"]
 
 
-@pytest.mark.timeout(150)
-def test_the_second_operator_waits_for_the_first(alone: World, start: Start) -> None:
-    quick = {
-        "HIPBMM_LEASE_SECONDS": "6",
-        "HIPBMM_LEASE_DEADLINE_SECONDS": "3",
-        "HIPBMM_LEASE_RENEW_SECONDS": "1",
-        "HIPBMM_REQUEST_SECONDS": "2",
-    }
-    first = start(alone.namespace, "first", **quick)
-    until("the first to lead", lambda: first.metric("hipbmm_leader") == 1)
-    second = start(alone.namespace, "second", **quick)
-    alone.create()
-    alone.deployment()
-    assert second.metric("hipbmm_leader") == 0
-    assert second.metric('hipbmm_reconcile_total{result="ok"}') == 0
-    first.kill()
-    until("the second to lead", lambda: second.metric("hipbmm_leader") == 1, 30)
-    alone.change({"service": {"port": 81}})
-    until(
-        "the second to work",
-        lambda: alone.api.get(kinds.SERVICE, alone.namespace, "qwen")["spec"]["ports"][0]["port"] == 81,
-    )
-    assert second.stop() == 0
-
-
 @pytest.mark.timeout(120)
 def test_an_upgrade_changes_no_pod_until_it_is_asked_for(alone: World, start: Start) -> None:
     old = start(alone.namespace, HIPBMM_PAYLOAD_IMAGE="registry.example/operator:1")

@@ -20,6 +20,7 @@ from aiohttp import web
 Json = dict[str, Any]
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_HOLD_SECONDS = 0.05
 _HOP = {"transfer-encoding", "content-length", "connection", "content-encoding", "host"}
 
 
@@ -30,6 +31,11 @@ class Call:
     method: str
     path: str
     watch: bool
+
+    @property
+    def list(self) -> bool:
+        """A list, or one object."""
+        return self.method == "GET" and not self.watch
 
     @property
     def write(self) -> bool:
@@ -56,6 +62,10 @@ class Rule:
     """Of a watch, close the stream after so many events."""
     insert: Json | None = None
     """Of a watch, send this event first, and end."""
+    hold: threading.Event | None = None
+    """Do not answer until this is set; a request that was given up meanwhile is not passed on."""
+    stale: dict[str, bytes] | None = None
+    """Of a list, answer what it said the first time: by path, filled by the first answers."""
     hits: int = 0
 
     def takes(self, call: Call) -> bool:
@@ -72,6 +82,14 @@ def writes(call: Call) -> bool:
 
 def watches(call: Call) -> bool:
     return call.watch
+
+
+def lists(call: Call) -> bool:
+    return call.list and "/leases" not in call.path
+
+
+def everything(_call: Call) -> bool:
+    return True
 
 
 def anything(call: Call) -> bool:
@@ -134,7 +152,9 @@ class Proxy:
         rule = next((rule for rule in self.rules if rule.takes(call)), None) or Rule(anything)
         if rule.delay:
             await asyncio.sleep(rule.delay)
-        if self.refuse or rule.drop_before:
+        while rule.hold is not None and not rule.hold.is_set() and not _given_up(request):  # noqa: ASYNC110  # a thread's
+            await asyncio.sleep(_HOLD_SECONDS)
+        if self.refuse or rule.drop_before or _given_up(request):
             return _hang_up(request)
         if rule.status:
             body = {"kind": "Status", "code": rule.status, "reason": "Injected", "message": "injected by the test"}
@@ -151,6 +171,8 @@ class Proxy:
             if call.watch and answer.status == 200:
                 return await self._stream(request, answer, kept, rule)
             body = await answer.read()
+        if rule.stale is not None and call.list and answer.status == 200:
+            body = rule.stale.setdefault(request.path_qs, body)
         if call.write:
             self.writes += 1
             self.after_write(self.writes, call)
@@ -183,6 +205,10 @@ async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         for line in lines:
             if line:
                 yield line
+
+
+def _given_up(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def _hang_up(request: web.Request) -> web.StreamResponse:

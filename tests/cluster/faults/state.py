@@ -56,3 +56,14 @@ def _status(status: Json) -> Json:
         for entry in status.get("conditions", [])
     ]
     return kept
+
+
+def differences(found: object, expected: object, at: str = "") -> list[str]:
+    """Where two states differ, one line each."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        keys = sorted({*found, *expected})
+        return [line for key in keys for line in differences(found.get(key), expected.get(key), f"{at}.{key}")]
+    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        pairs = enumerate(zip(found, expected, strict=True))
+        return [line for index, pair in pairs for line in differences(*pair, f"{at}[{index}]")]
+    return [] if found == expected else [f"{at}: {found!r}, not {expected!r}"]
