@@ -1,149 +1,126 @@
 """The operator with 1,000 resources on the real API server; KWOK plays nodes and pods.
 
-API requests per resource, time from the last resource to its last child, memory, writes at rest, and how fast one change
-among all reaches its Deployment. `HIPBMM_BENCH_RESOURCES` makes it smaller.
+API requests per resource, time to the last child, memory, writes and processor time at rest, how fast one change among
+all reaches its Deployment, and whether failing resources delay healthy ones. API server, controllers and KWOK share the
+machine; what they used of it is told beside the figures.
+
+`HIPBMM_BENCH_RESOURCES` (1000) and `HIPBMM_BENCH_REST_SECONDS` (300) make it shorter; `HIPBMM_BENCH_PROFILE` names a
+file for a profile of the operator.
 """
 
-import contextlib
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.cluster.api import Api, until
 from tests.cluster.audit import Audit
-from tests.cluster.operator_process import NAMESPACE, OperatorProcess, identity
+from tests.cluster.operator_process import NAMESPACE, OperatorProcess, Program, identity
 from tests.cluster.world import resource
 
+from bench import _samples, _scale_audit
+from bench._scale_cluster import GPUS_PER_NODE, Cluster, Load, add_nodes, cpu_seconds, running, together
 from hipbmm_operator import kinds
+from hipbmm_operator.kinds import Kind
 
 Json = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[1]
 INSTANCE = "scale"
 SYSTEM = "hipbmm-scale-system"
 USER = f"system:serviceaccount:{SYSTEM}:operator"
+WORK = "scale"
+FULL = "scale-full"
+"""A namespace whose quota allows no Service."""
 RESOURCES = int(os.environ.get("HIPBMM_BENCH_RESOURCES", "1000"))
 FAILING = RESOURCES * 3 // 10
-WORK = "scale"
-QUIET_SECONDS = 60
-CHANGES = 30
-HEARTBEATS = 500
+REST_SECONDS = float(os.environ.get("HIPBMM_BENCH_REST_SECONDS", "300"))
+CHANGES = min(100, RESOURCES // 2)
+HEARTBEATS_PER_MINUTE = 500
+_QUOTA = Kind("", "v1", "resourcequotas", "ResourceQuota")
+_STILL_SECONDS = 5.0
+_POLL_SECONDS = 0.02
 
 
-def localkube(*arguments: str) -> str:
-    """One localkube command; its output."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "dev")}
-    command = [sys.executable, "-m", "localkube", *arguments]
-    return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the phases work on."""
 
+    cluster: Cluster
+    operator: OperatorProcess
 
-@contextlib.contextmanager
-def cluster() -> Iterator[Json]:
-    """A control plane of its own with KWOK and enough GPU nodes."""
-    localkube("build", "kwok")
-    localkube("up", "--profile", "control-plane", "--name", INSTANCE)
-    status: Json = json.loads(localkube("status", "--name", INSTANCE, "-o", "json"))
-    binary = max(Path.home().glob(".cache/hipbmm/bin/kwok-*/kwok"), key=lambda path: path.stat().st_mtime)
-    command = [
-        str(binary),
-        "--kubeconfig",
-        status["kubeconfig"],
-        "--config",
-        str(ROOT / "bench" / "kwok" / "stages.yaml"),
-    ]
-    command += ["--manage-nodes-with-label-selector", "kwok=yes", "--node-lease-duration-seconds", "40"]
-    with tempfile.TemporaryFile() as log:
-        kwok = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            yield status
-        finally:
-            kwok.terminate()
-            kwok.wait(20)
-            localkube("down", "--name", INSTANCE)
+    @property
+    def api(self) -> Api:
+        """The API server, as its administrator."""
+        return self.cluster.api
 
-
-def nodes(api: Api, count: int) -> None:
-    """GPU nodes with 8 MI300X."""
-    room = {"cpu": "256", "memory": "2Ti", "pods": "500", "amd.com/gpu": "8"}
-    labels = {"kwok": "yes", "amd.com/gpu.device-id": "74a1", "amd.com/gpu.cu-count": "304"}
-    for number in range(count):
-        name = f"gpu-{number}"
-        metadata = {"name": name, "labels": labels | {"kubernetes.io/hostname": name}}
-        body = {
-            "apiVersion": "v1",
-            "kind": "Node",
-            "metadata": metadata,
-            "status": {"capacity": room, "allocatable": room},
-        }
-        api.create(kinds.NODE, body)
-        api.merge(kinds.NODE, "", name, {"status": {"capacity": room, "allocatable": room}}, "status")
-
-
-def together(call: Callable[[int], object], items: Iterable[int], workers: int = 8) -> None:
-    """Call for each item, several at a time."""
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(call, items))
+    def audit(self, user: str = USER) -> Audit:
+        """The audit log from now on."""
+        return Audit(self.cluster.audit_log, user)
 
 
 def measure() -> dict[str, float]:
     """All figures."""
-    with cluster() as status, tempfile.TemporaryDirectory() as scratch:
-        kubeconfig, audit_log = Path(status["kubeconfig"]), Path(status["auditLog"])
-        api = Api(kubeconfig)
-        crd = ROOT / "crds" / "hipbmm.io_hipbmmdeployments.yaml"
-        kubectl = next(Path.home().glob(".cache/hipbmm/bin/kubernetes-1.37-*/kubectl"))
-        subprocess.run(
-            [kubectl, "--kubeconfig", kubeconfig, "apply", "--server-side", "-f", crd], check=True, stdout=-3
+    with running(INSTANCE) as cluster, tempfile.TemporaryDirectory() as scratch:
+        for name in (SYSTEM, WORK, FULL):
+            cluster.api.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        add_nodes(cluster.api, (RESOURCES + FAILING + 2 * CHANGES) // GPUS_PER_NODE + 2)
+        credentials = identity(cluster.api, cluster.kubeconfig, SYSTEM, Path(scratch))
+        operator = OperatorProcess(
+            credentials, SYSTEM, Path(scratch) / "operator.log", _program(), HIPBMM_BACKOFF_MAX_SECONDS="60"
         )
-        for name in (SYSTEM, WORK):
-            api.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        nodes(api, RESOURCES // 7 + 2)
-        credentials = identity(api, kubeconfig, SYSTEM, Path(scratch))
-        operator = OperatorProcess(credentials, SYSTEM, Path(scratch) / "operator.log", HIPBMM_BACKOFF_MAX_SECONDS="60")
         try:
-            figures = _run(api, operator, audit_log)
+            figures = _phases(Bench(cluster, operator))
             if defects := operator.defects():
                 raise RuntimeError(f"the operator met a defect: {defects[0]}")
         finally:
             operator.stop()
-        return figures
+        return {f"operator: {name}": value for name, value in figures.items()}
 
 
-def _run(api: Api, operator: OperatorProcess, audit_log: Path) -> dict[str, float]:
-    audit = Audit(audit_log, USER)
-    started = time.monotonic()
-    together(lambda n: api.create(kinds.DEPLOYMENTS_OF_OURS, resource(WORK, f"r-{n:04}")), range(RESOURCES))
-    created = time.monotonic()
-    until("all Deployments", lambda: len(api.items(kinds.DEPLOYMENT, WORK)) == RESOURCES, 300)
-    children = time.monotonic()
-    until("all to be ready", lambda: _ready(api) == RESOURCES, 900)
-    settled = time.monotonic()
-    time.sleep(5)
-    requests = [e for e in audit.requests() if (e.get("objectRef") or {}).get("namespace") == WORK]
-    figures = {
-        "operator: seconds to create the resources": created - started,
-        "operator: last child after the last resource": children - created,
-        "operator: settled after the last resource": settled - created,
-        "operator: API requests per resource": len(requests) / RESOURCES,
-        "operator: RSS with all resources": operator.rss_mib(),
-    }
-    figures |= _rest(api, operator, audit_log)
-    calm = _changes(api, range(CHANGES))
-    figures["operator: change to Deployment, mean"] = statistics.mean(calm)
-    figures["operator: change to Deployment, sigma"] = statistics.stdev(calm)
-    figures["operator: change to Deployment, p99"] = _p99(calm)
-    together(lambda n: api.create(kinds.DEPLOYMENTS_OF_OURS, _failing(n)), range(FAILING))
-    time.sleep(30)
-    busy = _changes(api, range(CHANGES, 2 * CHANGES))
-    figures["operator: change beside failing ones / undisturbed"] = statistics.mean(busy) / statistics.mean(calm)
+def _program() -> Program:
+    path = os.environ.get("HIPBMM_BENCH_PROFILE")
+    return Program(python=(sys.executable, "-m", "cProfile", "-o", path)) if path else Program()
+
+
+def _phases(bench: Bench) -> dict[str, float]:
+    figures = _wave(bench)
+    figures["RSS, peak MiB"] = bench.operator.rss_mib("VmHWM")
+    figures["RSS, MiB"] = bench.operator.rss_mib()
+    figures |= _rest(bench, "at rest", 0.0)
+    figures |= _rest(bench, "with heartbeats", HEARTBEATS_PER_MINUTE / 60)
+    calm = list(_changes(bench.api, range(CHANGES)))
+    figures |= _samples.described("change to Deployment", calm, 50, 99)
+    _fail(bench)
+    busy = list(_changes(bench.api, range(CHANGES, 2 * CHANGES)))
+    figures |= _samples.described("change beside failing ones", busy, 50, 99)
+    figures["change beside failing ones / undisturbed"] = statistics.mean(busy) / statistics.mean(calm)
     return figures
+
+
+def _wave(bench: Bench) -> dict[str, float]:
+    """All resources at once."""
+    names = [f"r-{number:04}" for number in range(RESOURCES)]
+    audit, load, cpu = bench.audit(), Load(INSTANCE), cpu_seconds(bench.operator.process.pid)
+    started = time.monotonic()
+    together(lambda n: bench.api.create(kinds.DEPLOYMENTS_OF_OURS, resource(WORK, names[n])), range(RESOURCES))
+    until("all to be ready", lambda: _ready(bench.api) == RESOURCES, 900)
+    settled = time.monotonic() - started
+    _still(bench)
+    found = _scale_audit.wave(audit.everything(), USER, WORK, frozenset(names))
+    print("  requests:", ", ".join(f"{kind} {count}" for kind, count in found.kinds.most_common()), flush=True)
+    return {
+        "s to create the resources": found.creating,
+        "s to have all serve": settled,
+        "s from the last resource to the last child": found.last_child,
+        "CPU s to have all serve": cpu_seconds(bench.operator.process.pid) - cpu,
+        **_samples.described("API requests per resource", list(found.requests.values()), 99),
+        **_samples.described("s from a resource to its last child", found.delays, 50, 99),
+        **load.figures("while all start"),
+    }
 
 
 def _ready(api: Api) -> int:
@@ -154,68 +131,86 @@ def _ready(api: Api) -> int:
     return ready
 
 
-def _rest(api: Api, operator: OperatorProcess, audit_log: Path) -> dict[str, float]:
-    """Writes and CPU while nothing changes but heartbeats of nodes."""
-    audit = Audit(audit_log, USER)
-    before, started = _cpu_seconds(operator), time.monotonic()
-    pause = QUIET_SECONDS / HEARTBEATS
-    count = len(api.items(kinds.NODE))
-    for number in range(HEARTBEATS):
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + number))
-        condition = {
-            "type": "MemoryPressure",
-            "status": "False",
-            "lastHeartbeatTime": stamp,
-            "reason": "x",
-            "message": "",
-        }
-        api.merge(
-            kinds.NODE,
-            "",
-            f"gpu-{number % count}",
-            {"status": {"conditions": [condition | _ready_condition(stamp)]}},
-            "status",
-        )
-        time.sleep(max(0.0, started + (number + 1) * pause - time.monotonic()))
-    share = (_cpu_seconds(operator) - before) / (time.monotonic() - started)
-    return {"operator: writes at rest in 60 s": float(len(audit.writes())), "operator: CPU at rest": share}
+def _still(bench: Bench) -> None:
+    """Wait until the operator has not written for a while."""
+
+    def still() -> bool:
+        audit = bench.audit()
+        time.sleep(_STILL_SECONDS)
+        return not audit.writes()
+
+    until("the last write", still, 300)
 
 
-def _ready_condition(stamp: str) -> Json:
+def _rest(bench: Bench, name: str, heartbeats_per_second: float) -> dict[str, float]:
+    """Writes and processor time while nothing happens, or nothing but heartbeats of nodes."""
+    audit, pid, load = bench.audit(), bench.operator.process.pid, Load(INSTANCE)
+    before, started = cpu_seconds(pid), time.monotonic()
+    nodes = [node["metadata"]["name"] for node in bench.api.items(kinds.NODE)]
+    beats = 0
+    while (elapsed := time.monotonic() - started) < REST_SECONDS:
+        if beats < elapsed * heartbeats_per_second:
+            _heartbeat(bench.api, nodes[beats % len(nodes)], beats)
+            beats += 1
+        else:
+            time.sleep(_POLL_SECONDS)
+    writes = audit.writes()
+    if writes:
+        print(f"  written {name}:", writes[:10], flush=True)
     return {
-        "type": "Ready",
-        "status": "True",
-        "lastHeartbeatTime": stamp,
-        "lastTransitionTime": stamp,
-        "reason": "KubeletReady",
+        f"writes {name}": float(len(writes)),
+        f"CPU share {name}": (cpu_seconds(pid) - before) / (time.monotonic() - started),
+        f"heartbeats {name}, n": float(beats),
+        **load.figures(name),
     }
 
 
-def _cpu_seconds(operator: OperatorProcess) -> float:
-    fields = Path(f"/proc/{operator.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _heartbeat(api: Api, node: str, number: int) -> None:
+    """What a kubelet writes every few minutes: each beat has a time of its own."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + number))
+    live = api.get(kinds.NODE, "", node)
+    conditions = [entry | {"lastHeartbeatTime": stamp} for entry in live["status"]["conditions"]]
+    api.merge(kinds.NODE, "", node, {"status": {"conditions": conditions}}, "status")
 
 
-def _changes(api: Api, numbers: Iterable[int]) -> list[float]:
+def _changes(api: Api, numbers: Iterable[int]) -> Iterator[float]:
     """Seconds from a change of a resource to that of its Deployment, one resource after the other."""
-    seconds = []
     for number in numbers:
         name = f"r-{number:04}"
         generation = api.get(kinds.DEPLOYMENT, WORK, name)["metadata"]["generation"]
         began = time.monotonic()
         api.merge(kinds.DEPLOYMENTS_OF_OURS, WORK, name, {"spec": {"replicas": 2}})
         while api.get(kinds.DEPLOYMENT, WORK, name)["metadata"]["generation"] == generation:
-            time.sleep(0.005)
-        seconds.append(time.monotonic() - began)
-    return seconds
+            time.sleep(_POLL_SECONDS)
+        yield time.monotonic() - began
 
 
-def _failing(number: int) -> Json:
-    """A resource whose Service is refused for ever: its port name is taken by a foreign object of the same name."""
-    body = resource(WORK, f"f-{number:04}")
-    body["spec"]["service"] = {"annotations": {"not a valid key!": "x"}}
-    return body
+def _fail(bench: Bench) -> None:
+    """Resources that can never be brought where they want to be, for three reasons in equal parts."""
+    quota = {"metadata": {"name": "none", "namespace": FULL}, "spec": {"hard": {"services": "0"}}}
+    bench.api.create(_QUOTA, quota)
+    together(lambda number: _failing(bench.api, number), range(FAILING))
+
+    def told() -> bool:
+        return all(
+            any(c["type"] == "Ready" for c in (body.get("status") or {}).get("conditions", []))
+            for body in bench.api.items(kinds.DEPLOYMENTS_OF_OURS)
+        )
+
+    until("all failing ones to have been seen", told, 300)
+    time.sleep(_STILL_SECONDS)
 
 
-def _p99(values: list[float]) -> float:
-    return sorted(values)[min(len(values) - 1, round(0.99 * len(values)))]
+def _failing(api: Api, number: int) -> None:
+    name = f"f-{number:04}"
+    if number % 3 == 0:
+        # A foreign Service has its name.
+        ports = {"ports": [{"port": 80}]}
+        api.create(kinds.SERVICE, {"metadata": {"name": name, "namespace": WORK}, "spec": ports})
+        api.create(kinds.DEPLOYMENTS_OF_OURS, resource(WORK, name))
+    elif number % 3 == 1:
+        # The API server refuses the Service itself.
+        service = {"annotations": {"not a valid key!": "x"}}
+        api.create(kinds.DEPLOYMENTS_OF_OURS, resource(WORK, name, service=service))
+    else:
+        api.create(kinds.DEPLOYMENTS_OF_OURS, resource(FULL, name))
