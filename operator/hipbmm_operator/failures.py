@@ -180,6 +180,16 @@ def _not_ready(pod: Pod, container: Container, now: datetime) -> Failure | None:
     )
 
 
+def next_change(pod: Pod, now: datetime) -> float | None:
+    """Seconds after which time alone turns a pod into a failing one; None when it does not."""
+    server = pod.containers.get(contract.SERVER)
+    waits = server is not None and server.started and server.running and not server.ready
+    if not pod.live or not waits or pod.not_ready_since is None:
+        return None
+    left = (pod.not_ready_since + _NOT_READY - now).total_seconds()
+    return left if left > 0 else None
+
+
 _ORDER = (contract.PAYLOAD, contract.WARM, contract.SERVER, contract.HARVEST, None)
 
 

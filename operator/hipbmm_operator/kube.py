@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 from hipbmm_operator import errors
-from hipbmm_operator.kinds import LEASE, Kind
+from hipbmm_operator.kinds import CONTROLLER_REVISION, LEASE, Kind
 from hipbmm_operator.names import FIELD_MANAGER
 
 Json = dict[str, Any]
@@ -21,7 +22,12 @@ Json = dict[str, Any]
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON = "application/json"
+YAML = "application/yaml"
 
+_KEPT_AS_SENT = frozenset({CONTROLLER_REVISION})
+"""Kinds with a part that is stored byte by byte and must never change: the API server writes JSON in another way than
+we do, and then refuses any later patch. From YAML it makes JSON of its own."""
+_NOT_PRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _MAX_CONNECTIONS = 32
 _LOG_BYTES = 65536
 _AUTH = ["BearerToken"]
@@ -82,7 +88,8 @@ class Kube:
     async def create(self, kind: Kind, body: Json) -> Json:
         """Create; raises AlreadyExistsError."""
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
-        return await self._json("POST", kind.path(body["metadata"].get("namespace", "")), query, body, JSON)
+        path = kind.path(body["metadata"].get("namespace", ""))
+        return await self._json("POST", path, query, body, YAML if kind in _KEPT_AS_SENT else JSON)
 
     async def replace(self, kind: Kind, body: Json) -> Json:
         """Replace the object of that resourceVersion; raises ConflictError when it has changed."""
@@ -167,9 +174,16 @@ class Kube:
             header_params={"Accept": JSON, "Content-Type": content_type},
             auth_settings=_AUTH,
         )
-        answer = await self._client.call_api(method, url, headers, body, _request_timeout=self._timeout)
+        sent = as_yaml(body) if content_type == YAML else body
+        answer = await self._client.call_api(method, url, headers, sent, _request_timeout=self._timeout)
         data: bytes = await answer.read()  # type: ignore[no-untyped-call]
         return answer.status, answer.headers.get("Retry-After"), data.decode("utf-8", "replace")
+
+
+def as_yaml(body: Json | None) -> str:
+    """JSON that is YAML as well: characters that YAML does not print are escaped."""
+    text = json.dumps(body, ensure_ascii=False)
+    return _NOT_PRINTED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _status_object(text: str) -> Json:

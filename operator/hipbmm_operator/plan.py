@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hipbmm_operator import kinds, names, placement, quantity, revision, rollout
+from hipbmm_operator import failures, kinds, names, placement, quantity, revision, rollout
 from hipbmm_operator.action import Deletion, Step
 from hipbmm_operator.api.spec import Claim, Spec
 from hipbmm_operator.kinds import Kind
@@ -176,8 +176,9 @@ def _ours(owner: Owner, kind: Kind, live: Json | None) -> list[Deletion]:
 
 def _requeue(observed: Observed, now: datetime) -> float | None:
     """When time alone may change a decision."""
+    waits = [failures.next_change(pod, now) for pod in observed.pods]
     since = rollout.starving_since(observed)
-    if since is None:
-        return None
-    left = (since + rollout.NO_SPARE_GPU - now).total_seconds()
-    return max(1.0, left) if left > 0 else None
+    if since is not None:
+        waits.append((since + rollout.NO_SPARE_GPU - now).total_seconds())
+    left = [seconds for seconds in waits if seconds is not None and seconds > 0]
+    return max(1.0, min(left)) if left else None

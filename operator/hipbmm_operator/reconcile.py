@@ -20,7 +20,7 @@ from hipbmm_operator.plan import Plan, plan
 from hipbmm_operator.resource import Resource, parse, parse_spec
 from hipbmm_operator.resources import claim
 from hipbmm_operator.resources.pod import Payload
-from hipbmm_operator.scribe import RETRY_SECONDS, Scribe
+from hipbmm_operator.scribe import Scribe
 from hipbmm_operator.status.builder import Situation, build
 from hipbmm_operator.store import Key, Store
 from hipbmm_operator.trouble import Trouble
@@ -82,7 +82,7 @@ class Reconciler:
             return Outcome()
         try:
             outcome = await self._bring(key, resource)
-            return _sooner(outcome, RETRY_SECONDS) if self._scribe.dropped else outcome
+            return _sooner(outcome, self._scribe.retry_seconds) if self._scribe.dropped else outcome
         except (errors.NotFoundError, errors.ConflictError):
             # Either something else, to be tried again, or the resource is gone and the event was lost or is late.
             if await self._exists(resource):

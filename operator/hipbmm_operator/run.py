@@ -65,7 +65,7 @@ class Operator:
             payload=Payload(settings.payload_image, settings.payload_pull_policy),
             collector=Collector(kube, time.monotonic),
             look=Look(kube, settings.progress_seconds, time.monotonic),
-            scribe=Scribe(kube, self._informer.saw, time.monotonic),
+            scribe=Scribe(kube, self._informer.saw, time.monotonic, settings.crd_seconds),
             applier=Applier(kube, self._informer.saw),
             now=lambda: datetime.now(UTC),
         )

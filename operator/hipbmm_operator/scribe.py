@@ -1,6 +1,7 @@
 """Writes the status when it differs from what is stored, then tells the transitions as Events."""
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,9 @@ from hipbmm_operator.resource import Resource
 Json = dict[str, Any]
 LOG = logging.getLogger(__name__)
 
-RETRY_SECONDS = 60.0
 _MAX_TOLD = 512
+_FIRST_PHASE = "Pending"
+"""Every CRD has it, and needs one."""
 
 
 def merge_patch(before: Json, after: Json) -> Json:
@@ -43,6 +45,14 @@ def lost(status: Json, stored: Json, path: str = "status") -> str:
     return ""
 
 
+def without(status: Json, before: Json, refusal: str) -> Json:
+    """A status whose fields that a refusal names are as they were before, or left out."""
+    named = set(re.findall(r"\bstatus\.([A-Za-z]+)", refusal)) - {"conditions"}
+    kept = {key: value for key, value in status.items() if key not in named}
+    back = {key: before[key] for key in named if key in before}
+    return ({"phase": _FIRST_PHASE} if "phase" in named else {}) | back | kept
+
+
 class Scribe:
     """Keeps the status of resources.
 
@@ -50,8 +60,11 @@ class Scribe:
     `dropped`; whether it still is, is tried now and then.
     """
 
-    def __init__(self, kube: Kube, saw: Callable[[Kind, Json], None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, kube: Kube, saw: Callable[[Kind, Json], None], clock: Callable[[], float], retry_seconds: float
+    ) -> None:
         self.dropped = ""
+        self.retry_seconds = retry_seconds
         self._kube = kube
         self._saw = saw
         self._clock = clock
@@ -79,15 +92,16 @@ class Scribe:
         return True
 
     async def _patch(self, resource: Resource, status: Json, patch: Json) -> tuple[Json, str]:
-        """Write; when the CRD refuses a value, the conditions alone, and the refusal."""
+        """Write; when the CRD refuses values, without the fields that have them, and what it said."""
         try:
             return await self._merge(resource, patch), ""
         except errors.InvalidError as error:
             LOG.warning("The status is refused: %s", error)
-            least = {key: status[key] for key in ("observedGeneration", "conditions")}
-            return await self._merge(resource, merge_patch(resource.raw_status, resource.raw_status | least)), (
-                f"the status ({error.message[:_MAX_TOLD]})"
-            )
+            kept = without(status, resource.raw_status, error.message)
+            if kept == status:
+                raise
+            answer = await self._merge(resource, merge_patch(resource.raw_status, kept))
+            return answer, f"a value: {error.message[:_MAX_TOLD]}"
 
     async def _merge(self, resource: Resource, patch: Json) -> Json:
         # The uid is a precondition: a new resource of the same name never gets the status of an old one.
@@ -97,7 +111,7 @@ class Scribe:
 
     def _try_again(self) -> bool:
         """Whether it is time to see if the CRD has been upgraded; one resource tries for all."""
-        if not self.dropped or self._clock() - self._tried < RETRY_SECONDS:
+        if not self.dropped or self._clock() - self._tried < self.retry_seconds:
             return False
         self._tried = self._clock()
         return True

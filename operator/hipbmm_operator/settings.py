@@ -36,6 +36,7 @@ class Settings:
     backoff_seconds: float = _env("HIPBMM_BACKOFF_SECONDS", 1.0, "first retry of a failed reconcile, at most")
     backoff_max_seconds: float = _env("HIPBMM_BACKOFF_MAX_SECONDS", 60.0, "longest wait between retries")
     progress_seconds: float = _env("HIPBMM_PROGRESS_SECONDS", 5.0, "interval of reading progress while a pod is warm")
+    crd_seconds: float = _env("HIPBMM_CRD_SECONDS", 60.0, "how often a status is tried again that an older CRD cuts")
     watch_seconds: float = _env("HIPBMM_WATCH_SECONDS", 120.0, "life of one watch request")
     watch_stale_seconds: float = _env(
         "HIPBMM_WATCH_STALE_SECONDS", 180.0, "a watch not answered for so long is dead: /healthz fails"

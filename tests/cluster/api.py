@@ -45,6 +45,18 @@ class Api:
         content: str = "application/json",
     ) -> Json:
         """One request; raises ApiStatusError."""
+        status, text = self._text(method, path, body, query, content)
+        parsed: Json = json.loads(text)
+        if status >= 400:
+            raise ApiStatusError(status, parsed)
+        return parsed
+
+    def _lines(self, method: str, path: str, query: Json) -> list[Json]:
+        return [json.loads(line) for line in self._text(method, path, None, query)[1].splitlines()]
+
+    def _text(
+        self, method: str, path: str, body: Json | None, query: Json | None, content: str = "application/json"
+    ) -> tuple[int, str]:
         _, url, headers, _, _ = self._client.param_serialize(
             method,
             path,
@@ -54,10 +66,7 @@ class Api:
         )
         answer = self._client.call_api(method, url, headers, body, _request_timeout=30)
         answer.read()  # type: ignore[no-untyped-call]
-        parsed: Json = json.loads(str(answer.data, "utf-8"))  # type: ignore[call-overload]  # typed as None before it is read
-        if answer.status >= 400:
-            raise ApiStatusError(answer.status, parsed)
-        return parsed
+        return answer.status, str(answer.data, "utf-8")  # type: ignore[call-overload]  # typed as None before it is read
 
     def get(self, kind: Kind, namespace: str, name: str) -> Json:
         return self.request("GET", kind.path(namespace, name))
@@ -73,6 +82,11 @@ class Api:
     def items(self, kind: Kind, namespace: str = "", selector: str = "") -> list[Json]:
         answer = self.request("GET", kind.path(namespace), query={"labelSelector": selector} if selector else None)
         return list(answer["items"])
+
+    def watch(self, path: str, version: str, seconds: int = 2) -> list[Json]:
+        """The states of objects after this version, as far as they are known now."""
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
+        return [event["object"] for event in self._lines("GET", path, query)]
 
     def create(self, kind: Kind, body: Json) -> Json:
         return self.request("POST", kind.path(body["metadata"].get("namespace", "")), body)

@@ -29,6 +29,17 @@ SYSTEM = "hipbmm-test-system"
 OPERATOR_USER = f"system:serviceaccount:{SYSTEM}:operator"
 
 
+TEST_SECONDS = 240
+"""One test waits for several states in turn, each for up to a minute on a busy machine."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests of this directory time, unless they say themselves how much they need."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+
+
 @dataclass(frozen=True)
 class Cluster:
     """The API server under test."""

@@ -10,6 +10,7 @@ import json
 import ssl
 import subprocess
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 from tests.cluster.api import Api, ApiStatusError
 
-from hipbmm_operator.kinds import NODE, POD, Kind
+from hipbmm_operator.kinds import EVENT, NODE, POD, Kind
 
 Json = dict[str, Any]
 
@@ -74,6 +75,7 @@ class Kubelet:
     def __init__(self, api: Api, pki: Path | None, scratch: Path) -> None:
         self.api = api
         self.logs: dict[str, str] = {}
+        """By pod, or by `pod/container`."""
         self._nodes: dict[str, None] = {}
         self._beats = 0
         self._stop = threading.Event()
@@ -121,21 +123,50 @@ class Kubelet:
         self.api.delete(_LEASE, "kube-node-lease", name)
 
     def containers(self, pod: Json, states: dict[str, Json], *, ready: bool = False, phase: str = "Running") -> None:
-        """Set the state of a pod's containers by name; those not named wait."""
-        spec = pod["spec"]
+        """Set the state of a pod's containers by name; those not named wait. Restarts are never taken back."""
+        metadata, spec = pod["metadata"], pod["spec"]
+        before = self.api.get(POD, metadata["namespace"], metadata["name"])["status"]
+        inner = _restarts(before, "initContainerStatuses")
+        outer = _restarts(before, "containerStatuses")
+        conditions = [
+            _condition("PodScheduled", True, before),
+            _condition("Initialized", phase == "Running", before),
+            _condition("ContainersReady", ready, before),
+            _condition("Ready", ready, before),
+        ]
         status: Json = {
             "phase": phase,
-            "startTime": now(),
-            "initContainerStatuses": [self._status(c, states) for c in spec.get("initContainers", [])],
-            "containerStatuses": [self._status(c, states) for c in spec["containers"]],
-            "conditions": [
-                {"type": kind, "status": str(ready), "lastTransitionTime": now()}
-                for kind in ("Ready", "ContainersReady")
-            ],
+            "startTime": before.get("startTime") or now(),
+            "initContainerStatuses": [self._status(c, states, inner) for c in spec.get("initContainers", [])],
+            "containerStatuses": [self._status(c, states, outer) for c in spec["containers"]],
+            "conditions": conditions,
         }
-        status["conditions"].append({"type": "PodScheduled", "status": "True", "lastTransitionTime": now()})
-        metadata = pod["metadata"]
         self.api.merge(POD, metadata["namespace"], metadata["name"], {"status": status}, "status")
+
+    def refuse(self, pod: Json, reason: str, message: str) -> None:
+        """The kubelet does not admit the pod, or throws it out."""
+        metadata = pod["metadata"]
+        status = {"phase": "Failed", "reason": reason, "message": message}
+        self.api.merge(POD, metadata["namespace"], metadata["name"], {"status": status}, "status")
+
+    def event(self, pod: Json, reason: str, message: str) -> None:
+        """A Warning about a pod."""
+        metadata = pod["metadata"]
+        about = {"apiVersion": "v1", "kind": "Pod", **{k: metadata[k] for k in ("name", "namespace", "uid")}}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": metadata["name"] + ".", "namespace": metadata["namespace"]},
+            "involvedObject": about,
+            "type": "Warning",
+            "reason": reason,
+            "message": message,
+            "firstTimestamp": now(),
+            "lastTimestamp": now(),
+            "count": 1,
+            "source": {"component": "kubelet"},
+        }
+        self.api.create(EVENT, body)
 
     def warming(self, pod: Json, log: str = "") -> None:
         """`warm` runs and has written this log."""
@@ -147,23 +178,27 @@ class Kubelet:
         states = {"payload": ended(0), "warm": ended(0, json.dumps(answer or report())), "harvest": running()}
         self.containers(pod, states | {"server": running()})
 
-    def serving(self, pod: Json, answer: Json | None = None) -> None:
-        """The server answers."""
+    def serving(self, pod: Json, answer: Json | None = None, mode: str = "Tuned") -> None:
+        """The server answers. `mode` is what `exec` says of its start."""
+        self.logs[f"{pod['metadata']['name']}/server"] = f"hipbmm exec: start 1 of the server, mode {mode}\nINFO vLLM\n"
         done = {"payload": ended(0), "warm": ended(0, json.dumps(answer or report()))}
         up = {"harvest": running(ready=True), "server": running(ready=True)}
         self.containers(pod, {**done, **up}, ready=True)
 
     @staticmethod
-    def _status(container: Json, states: dict[str, Json]) -> Json:
+    def _status(container: Json, states: dict[str, Json], restarts: dict[str, int]) -> Json:
+        name = container["name"]
         base = {
-            "name": container["name"],
+            "name": name,
             "image": container["image"],
             "imageID": "",
             "ready": False,
+            "started": False,
             "restartCount": 0,
             "state": {"waiting": {"reason": "PodInitializing"}},
         }
-        return base | states.get(container["name"], {})
+        found = base | states.get(name, {})
+        return found | {"restartCount": max(found["restartCount"], restarts.get(name, 0))}
 
     def _beat(self) -> None:
         """Node leases, and the end of pods that are being deleted."""
@@ -198,8 +233,12 @@ class Kubelet:
             """/containerLogs/NAMESPACE/POD/CONTAINER."""
 
             def do_GET(self) -> None:
-                pod = self.path.split("?")[0].split("/")[3]
-                body = logs.get(pod, "").encode()
+                path, _, query = self.path.partition("?")
+                pod, container = path.split("/")[3:5]
+                asked = urllib.parse.parse_qs(query)
+                lines = logs.get(f"{pod}/{container}", logs.get(pod, "")).splitlines(keepends=True)
+                body = "".join(lines[-int(asked.get("tailLines", ["1000000"])[0]) :]).encode()
+                body = body[: int(asked.get("limitBytes", ["1000000"])[0])]
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -214,6 +253,21 @@ class Kubelet:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return int(server.server_address[1])
+
+
+def _restarts(status: Json, key: str) -> dict[str, int]:
+    return {entry["name"]: entry["restartCount"] for entry in status.get(key) or []}
+
+
+def _condition(kind: str, holds: bool, before: Json) -> Json:
+    """A condition of a pod; its time moves with its status only."""
+    was: Json = next((entry for entry in before.get("conditions") or [] if entry["type"] == kind), {})
+    moved = was.get("status") != str(holds)
+    return {
+        "type": kind,
+        "status": str(holds),
+        "lastTransitionTime": now() if moved else was.get("lastTransitionTime") or now(),
+    }
 
 
 def running(*, ready: bool = False) -> Json:

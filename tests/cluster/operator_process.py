@@ -105,6 +105,7 @@ class OperatorProcess:
             "HIPBMM_PAYLOAD_IMAGE": "registry.example/hipbmm-operator:1",
             "HIPBMM_HTTP_PORT": "0",
             "HIPBMM_PROGRESS_SECONDS": "1",
+            "HIPBMM_CRD_SECONDS": "5",
             "HIPBMM_BACKOFF_MAX_SECONDS": "4",
             **settings,
         }

@@ -10,6 +10,9 @@ from hipbmm_operator import kinds
 
 Json = dict[str, Any]
 
+WAIT = 60.0
+"""Seconds in which a trouble must show; what comes of itself takes a few, and more on a busy machine."""
+
 
 def resource(namespace: str, name: str = "qwen", **spec: object) -> Json:
     """A small resource."""
@@ -49,7 +52,7 @@ class World:
         found = self.status().get("conditions", [])
         return next((entry for entry in found if entry["type"] == kind), {})
 
-    def becomes(self, kind: str, status: str, reason: str | None = None, seconds: float = 30) -> Json:
+    def becomes(self, kind: str, status: str, reason: str | None = None, seconds: float = WAIT) -> Json:
         """Wait for a condition of the current generation."""
 
         def ask() -> Json | None:
@@ -63,7 +66,7 @@ class World:
         except AssertionError as error:
             raise AssertionError(f"{error}; conditions: {self.status().get('conditions')}") from None
 
-    def until(self, what: str, ask: Callable[[Json], bool], seconds: float = 30) -> Json:
+    def until(self, what: str, ask: Callable[[Json], bool], seconds: float = WAIT) -> Json:
         """Wait until the status is so."""
 
         def holds() -> Json | None:
@@ -73,7 +76,7 @@ class World:
         return until(what, holds, seconds)
 
     def deployment(self) -> Json:
-        return until("the Deployment", lambda: self.api.find(kinds.DEPLOYMENT, self.namespace, self.name))
+        return until("the Deployment", lambda: self.api.find(kinds.DEPLOYMENT, self.namespace, self.name), WAIT)
 
     def pods(self, count: int) -> list[Json]:
         """Wait for so many pods; oldest first."""
@@ -82,7 +85,7 @@ class World:
             found = sorted(pods(self.api, self.namespace), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
             return found if len(found) == count else None
 
-        return until(f"{count} pods", ask)
+        return until(f"{count} pods", ask, WAIT)
 
     def scheduled(self, count: int) -> list[Json]:
         """Wait for so many pods that have a node."""
@@ -91,7 +94,33 @@ class World:
             found = [pod for pod in pods(self.api, self.namespace) if pod["spec"].get("nodeName")]
             return sorted(found, key=lambda pod: str(pod["metadata"]["name"])) if len(found) == count else None
 
-        return until(f"{count} pods on nodes", ask)
+        return until(f"{count} pods on nodes", ask, WAIT)
+
+    def recover(self, count: int, answer: Json | None = None, seconds: float = 120) -> None:
+        """Whatever pods there are work from now on, until the resource is Ready with so many."""
+        worked: set[str] = set()
+
+        def ready() -> bool:
+            for pod in pods(self.api, self.namespace):
+                if pod["spec"].get("nodeName") and pod["metadata"]["uid"] not in worked and not _over(pod):
+                    self.kubelet.serving(pod, answer)
+                    worked.add(pod["metadata"]["uid"])
+            body = self.resource()
+            status = body.get("status") or {}
+            conditions = {entry["type"]: entry for entry in status.get("conditions", [])}
+            done = (("Ready", "True", None), ("Progressing", "True", "RolloutComplete"))
+            return all(
+                kind in conditions
+                and conditions[kind]["observedGeneration"] == body["metadata"]["generation"]
+                and conditions[kind]["status"] == state
+                and reason in (None, conditions[kind]["reason"])
+                for kind, state, reason in done
+            ) and bool(status.get("replicas") == status.get("readyReplicas") == count)
+
+        try:
+            until(f"{count} pods to serve", ready, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; status: {self.resource().get('status')}") from None
 
     def serve(self, count: int, answer: Json | None = None) -> None:
         """All pods serve."""
@@ -102,3 +131,7 @@ class World:
         """Delete the resource, so that its GPUs are free for the next test."""
         self.api.delete(kinds.DEPLOYMENTS_OF_OURS, self.namespace, self.name)
         until("the pods to go", lambda: not self.api.items(kinds.POD, self.namespace), 90)
+
+
+def _over(pod: Json) -> bool:
+    return pod["status"].get("phase") in ("Failed", "Succeeded")

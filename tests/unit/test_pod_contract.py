@@ -1,10 +1,16 @@
 """docs/pod-contract.md, the operator's side and the program's side say the same."""
 
+import io
 import json
+import os
 import re
 from pathlib import Path
 
-from hipbmm_kernel import settings
+import pytest
+
+from hipbmm_kernel import launch, settings
+from hipbmm_kernel.clock import Clock
+from hipbmm_kernel.volume import Volume
 from hipbmm_operator import contract
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.resources import environment
@@ -74,3 +80,23 @@ def test_states_and_sources_are_those_of_the_page() -> None:
 def test_the_example_progress_line_is_understood() -> None:
     line = next(line for line in PAGE.splitlines() if line.startswith("hipbmm progress"))
     assert contract.parse_progress(f"other\n{line}\n") == contract.Progress("Tuning", 38, 204, 0)
+
+
+def test_the_example_of_a_start_is_understood() -> None:
+    line = next(line for line in PAGE.splitlines() if line.startswith("hipbmm exec: start"))
+    assert contract.parse_start(f"{line}\n") == contract.Start(
+        "NoTable", "the server crashed 2 times while it warmed up"
+    )
+
+
+def test_what_exec_says_of_its_starts_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    parsed = settings.parse_settings({"HIPBMM_HOME": str(tmp_path)})
+    modes = []
+    for _ in range(4):
+        log = io.StringIO()
+        launch.Launcher(parsed, Volume(), Clock(), log).prepare(dict(os.environ))
+        start = contract.parse_start(log.getvalue())
+        assert start
+        modes.append((start.mode, bool(start.reason)))
+    assert modes == [("Tuned", False), ("Tuned", False), ("NoTable", True), ("NoHipbmm", True)]

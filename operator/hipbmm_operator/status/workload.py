@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from hipbmm_operator import names
 from hipbmm_operator.failures import SCHEDULING_REASONS, Failure
-from hipbmm_operator.observed import Observed
+from hipbmm_operator.observed import Observed, annotation
 from hipbmm_operator.plan import Plan
 from hipbmm_operator.rollout import complete
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
@@ -66,7 +67,7 @@ def _overdue(observed: Observed) -> Finding | None:
 
 
 def _moving(observed: Observed, plan: Plan) -> Finding:
-    if not complete(observed.deployment):
+    if not (complete(observed.deployment) and _as_planned(observed, plan)):
         if plan.strategy == "InPlace":
             return true("Progressing", "UpdatingInPlace", _IN_PLACE)
         return true("Progressing", "RollingOut", "replicas are being updated or started")
@@ -74,6 +75,14 @@ def _moving(observed: Observed, plan: Plan) -> Finding:
         waiting = plan.asked - plan.replicas
         return true("Progressing", "HeldAtOne", f"one replica tunes before the other {waiting} start")
     return true("Progressing", "RolloutComplete", "all replicas have the current revision")
+
+
+def _as_planned(observed: Observed, plan: Plan) -> bool:
+    """Whether the Deployment that was seen is the planned one: a change that was just written is not rolled out yet."""
+    replicas = ((observed.deployment or {}).get("spec") or {}).get("replicas")
+    return (
+        annotation(observed.deployment, names.ANNOTATION_REVISION) == plan.revision.name and replicas == plan.replicas
+    )
 
 
 def _stuck(observed: Observed, plan: Plan, failures: Sequence[Failure]) -> Finding | None:
@@ -102,8 +111,10 @@ def _refusal(message: str) -> str:
         ("failed quota", "QuotaExceeded"),
         ("violates podsecurity", "PodSecurityRejected"),
         ("limitrange", "LimitRangeRejected"),
-        ("maximum memory usage", "LimitRangeRejected"),
-        ("maximum cpu usage", "LimitRangeRejected"),
+        (" usage per container", "LimitRangeRejected"),
+        (" usage per pod", "LimitRangeRejected"),
+        # A request of ours above a limit that is not ours: a LimitRange put it there.
+        ("must be less than or equal to", "LimitRangeRejected"),
         ("being terminated", "NamespaceTerminating"),
     ):
         if needle in text:

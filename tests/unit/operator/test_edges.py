@@ -1,18 +1,21 @@
 """Small pure parts: arguments, settings, errors, events, patches, the Lease."""
 
 import copy
+import json
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator.make import resource, typed
 
 from hipbmm_operator import errors, events, names, server_args, settings, trouble
 from hipbmm_operator.kinds import SERVICE
+from hipbmm_operator.kube import as_yaml
 from hipbmm_operator.leader import Sighting, may_take, record
 from hipbmm_operator.resource import parse_spec
-from hipbmm_operator.scribe import lost, merge_patch
+from hipbmm_operator.scribe import lost, merge_patch, without
 from hipbmm_operator.validate import check, unread
 
 Json = dict[str, Any]
@@ -309,3 +312,22 @@ def test_what_an_older_crd_dropped_is_named() -> None:
     assert lost(status, status) == ""
     assert lost(status, {"a": 1, "b": {"d": {}}, "e": []}) == "status.b.c"
     assert lost(status, {}) == "status.a"
+
+
+def test_a_refused_field_of_the_status_stays_as_it_was() -> None:
+    refusal = '"qwen" is invalid: [status.phase: Unsupported value: "X", status.tuning.state: Unsupported value: "Y"]'
+    status = {"phase": "X", "replicas": 2, "tuning": {"state": "Y"}, "conditions": []}
+    before = {"phase": "Starting", "replicas": 1}
+    assert without(status, before, refusal) == {"phase": "Starting", "replicas": 2, "conditions": []}
+    assert without(status, {}, refusal) == {"phase": "Pending", "replicas": 2, "conditions": []}
+    assert without(status, before, "something else") == status
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3), max_leaves=5
+    )
+)
+def test_what_is_sent_as_yaml_reads_as_it_was(value: object) -> None:
+    text = as_yaml({"data": value})
+    assert yaml.safe_load(text) == json.loads(text) == {"data": value}

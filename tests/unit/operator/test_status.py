@@ -195,6 +195,17 @@ def test_the_status_does_not_depend_on_the_time_at_rest() -> None:
     assert build(Situation(later, typed(later), (), observed, plan), NOW + timedelta(days=1)) == first
 
 
+def test_a_change_is_not_rolled_out_when_it_was_only_just_written() -> None:
+    """The Deployment that was seen is complete, with the template and the replicas of before."""
+    was = planned(resource(), Observed(pods=(pods.parse(pod(answer=report())),)))
+    live = deployment(was, ready=1)
+    old = pod("old", revision=was.revision.name, ready=True, answer=report())
+    for change in ({"image": "vllm:2"}, {"replicas": 2}):
+        found = status(change, old, live=live)
+        assert condition(found, "Progressing") == ("True", "RollingOut")
+        assert found["phase"] in ("Updating", "Running")
+
+
 def test_a_problem_of_the_spec_is_fatal_or_only_told() -> None:
     told = serving(problems=(Problem("ConflictingEnv", "HIP_ONLINE_TUNING=0"),))
     assert condition(told, "ConfigValid") == ("False", "ConflictingEnv")

@@ -1,7 +1,7 @@
 """What goes wrong, as the status tells it."""
 
 import pytest
-from tests.unit.operator.make import Json, deployment, hardware, planned, pod, report, resource, time
+from tests.unit.operator.make import Json, deployment, ended, hardware, planned, pod, report, resource, time
 from tests.unit.operator.test_status import bound, condition, serving, status
 
 from hipbmm_operator.contract import Progress, Start
@@ -92,3 +92,45 @@ def test_a_crd_that_is_older_than_the_operator() -> None:
     found = serving(dropped="status.cache.mirror")
     assert condition(found, "ConfigValid") == ("False", "OutdatedCRD")
     assert condition(found, "Ready") == ("True", "AllReplicasWarm")
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "FailedCreatePodContainer"],
+)
+def test_what_only_an_event_tells(reason: str) -> None:
+    name = planned(resource()).revision.name
+    live = deployment(planned(resource()))
+    found = status(None, pod(revision=name), live=live, notes={"uid-qwen-1": Note(reason, "because")})
+    assert condition(found, "Progressing") == ("False", reason)
+    assert message(found, "Progressing") == "qwen-1: because"
+
+
+def test_a_container_that_ends_and_one_that_cannot_run() -> None:
+    name = planned(resource()).revision.name
+    live = deployment(planned(resource()))
+    side = {"state": {"terminated": ended(3, "port in use")}}
+    found = status(None, pod(revision=name, answer=report(), harvest=side), live=live)
+    assert condition(found, "Progressing") == ("False", "ContainerFailed")
+    broken = {"state": {"waiting": {"reason": "RunContainerError", "message": "exec format error"}}}
+    found = status(None, pod(revision=name, warm=broken), live=live)
+    assert condition(found, "Progressing") == ("False", "RunContainerError")
+
+
+def test_pods_that_are_refused_for_a_reason_that_is_not_known() -> None:
+    live = deployment(planned(resource()))
+    told = 'admission webhook "policy.example" denied the request: no'
+    live["status"]["conditions"].append({"type": "ReplicaFailure", "status": "True", "message": told})
+    assert condition(status(live=live), "Progressing") == ("False", "PodCreationRefused")
+
+
+def test_a_claim_that_is_being_deleted() -> None:
+    claim = bound()
+    claim["metadata"]["deletionTimestamp"] = time()
+    assert condition(status(claim=claim), "StorageReady") == ("False", "ClaimTerminating")
+
+
+def test_available() -> None:
+    assert condition(serving(), "Available") == ("True", "MinimumReplicasAvailable")
+    live = deployment(planned(resource()))
+    assert condition(status(live=live), "Available") == ("False", "MinimumReplicasUnavailable")

@@ -1,0 +1,30 @@
+"""What the tests of bad days share."""
+
+from typing import Any
+
+from tests.cluster.world import World
+
+from hipbmm_operator.kinds import Kind
+
+Json = dict[str, Any]
+
+CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
+LIMIT_RANGE = Kind("", "v1", "limitranges", "LimitRange")
+QUOTA = Kind("", "v1", "resourcequotas", "ResourceQuota")
+SECRET = Kind("", "v1", "secrets", "Secret")
+
+
+def failure(world: World) -> Json:
+    """The first failure in the status."""
+    return dict(world.until("a failure", lambda status: bool(status.get("failures")))["failures"][0])
+
+
+def heals(world: World, count: int = 1) -> None:
+    """The pods work after all, and nothing of the trouble is left in the status."""
+    world.recover(count)
+    world.becomes("Ready", "True", "AllReplicasWarm")
+    world.becomes("Progressing", "True", "RolloutComplete")
+    world.until("no failures", lambda status: not status["failures"])
+    for kind in ("ConfigValid", "HardwareCompatible", "StorageReady", "Tuned", "Warm", "Available"):
+        world.becomes(kind, "True")
+    assert "lastError" not in world.status()["tuning"]

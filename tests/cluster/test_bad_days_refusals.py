@@ -1,0 +1,166 @@
+"""What the API server refuses to the operator or to Kubernetes itself shows its own reason, and heals."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.cluster.api import Api, ApiStatusError, until
+from tests.cluster.badday import LIMIT_RANGE, QUOTA, heals
+from tests.cluster.conftest import SYSTEM
+from tests.cluster.operator_process import CLUSTER_ROLE, NAMESPACE, OperatorProcess
+from tests.cluster.world import World
+
+from hipbmm_operator import kinds
+from hipbmm_operator.kinds import Kind
+
+Json = dict[str, Any]
+POLICY = Kind(
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", namespaced=False
+)
+BINDING = Kind(
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicyBinding",
+    namespaced=False,
+)
+
+
+def quota(world: World, hard: Json) -> None:
+    """A quota that is in force."""
+    metadata = {"name": "none", "namespace": world.namespace}
+    body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}
+    world.api.create(QUOTA, body)
+    until("the quota", lambda: "hard" in world.api.get(QUOTA, world.namespace, "none").get("status", {}), 60)
+
+
+@pytest.mark.parametrize("hard", [{"pods": "0"}, {"services": "0"}], ids=["pods", "services"])
+def test_a_quota_that_is_exceeded(world: World, hard: Json) -> None:
+    quota(world, hard)
+    world.create()
+    assert "none" in world.becomes("Progressing", "False", "QuotaExceeded")["message"]
+    assert world.becomes("Ready", "False")["reason"] == "QuotaExceeded"
+    world.api.delete(QUOTA, world.namespace, "none")
+    heals(world)
+
+
+def test_a_namespace_that_refuses_the_pods(world: World) -> None:
+    label = "pod-security.kubernetes.io/enforce"
+    world.api.merge(NAMESPACE, "", world.namespace, {"metadata": {"labels": {label: "restricted"}}})
+    world.create()
+    assert "restricted" in world.becomes("Progressing", "False", "PodSecurityRejected")["message"]
+    assert world.becomes("Ready", "False")["reason"] == "PodSecurityRejected"
+    world.api.merge(NAMESPACE, "", world.namespace, {"metadata": {"labels": {label: None}}})
+    heals(world)
+
+
+def test_a_limit_that_the_pods_exceed(world: World) -> None:
+    limit = {"type": "Container", "max": {"memory": "16Mi"}}
+    metadata = {"name": "tiny", "namespace": world.namespace}
+    body = {"apiVersion": "v1", "kind": "LimitRange", "metadata": metadata, "spec": {"limits": [limit]}}
+    world.api.create(LIMIT_RANGE, body)
+    world.create()
+    assert "memory" in world.becomes("Progressing", "False", "LimitRangeRejected")["message"]
+    world.api.delete(LIMIT_RANGE, world.namespace, "tiny")
+    heals(world)
+
+
+def test_a_foreign_object_of_the_same_name(world: World) -> None:
+    metadata = {"name": "qwen", "namespace": world.namespace, "labels": {"app": "other"}}
+    foreign = {"selector": {"app": "other"}, "ports": [{"name": "x", "port": 1234}]}
+    body = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": foreign}
+    before = world.api.create(kinds.SERVICE, body)["metadata"]["resourceVersion"]
+    world.create()
+    assert "Service qwen" in world.becomes("Progressing", "False", "NameConflict")["message"]
+    assert world.api.get(kinds.SERVICE, world.namespace, "qwen")["metadata"]["resourceVersion"] == before
+    world.api.delete(kinds.SERVICE, world.namespace, "qwen")
+    heals(world)
+    assert world.api.get(kinds.SERVICE, world.namespace, "qwen")["spec"]["ports"][0]["port"] == 80
+
+
+@pytest.fixture
+def role(api: Api) -> Iterator[Json]:
+    """The operator's role; put back afterwards."""
+    before = api.get(CLUSTER_ROLE, "", SYSTEM)
+    yield before
+    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": before["rules"]})
+
+
+@pytest.mark.parametrize("resource", ["deployments", "persistentvolumeclaims", "controllerrevisions"])
+def test_a_right_that_is_taken_away(world: World, api: Api, role: Json, resource: str) -> None:
+    """The message names verb and resource; what was refused is done when the right is back."""
+    rules = [
+        rule | ({"verbs": ["get", "list", "watch"]} if resource in rule["resources"] else {}) for rule in role["rules"]
+    ]
+    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": rules})
+    world.create()
+    found = world.becomes("Progressing", "False", "Forbidden")
+    assert resource in found["message"]
+    assert "cannot" in found["message"]
+    assert world.becomes("Ready", "False")["reason"] == "Forbidden"
+    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": role["rules"]})
+    heals(world)
+
+
+def test_rights_that_only_tell_more_are_not_missed(
+    world: World, api: Api, role: Json, operator: OperatorProcess
+) -> None:
+    telling = {"pods/log", "events", "storageclasses"}
+    rules = [rule for rule in role["rules"] if not telling & set(rule["resources"])]
+    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": rules})
+    world.create()
+    (pod,) = world.scheduled(1)
+    world.kubelet.warming(pod, "hipbmm progress phase=Tuning tuned=1 problems=204 failed=0 elapsed_s=1 eta_s=2\n")
+    world.becomes("Tuned", "False", "Tuning")
+    heals(world)
+    assert operator.defects() == []
+
+
+def deletable(world: World) -> bool:
+    """Try to delete the resource; whether that was allowed."""
+    try:
+        world.api.delete(kinds.DEPLOYMENTS_OF_OURS, world.namespace, "qwen")
+    except ApiStatusError as error:
+        if "kept on purpose" not in error.message:
+            raise
+        return False
+    return True
+
+
+@pytest.fixture
+def undeletable(world: World, api: Api) -> Iterator[None]:
+    """A policy that refuses the deletion of resources of ours in this namespace, as policy engines do."""
+    name = f"keep-{world.namespace}"
+    resources = {"apiGroups": ["hipbmm.io"], "apiVersions": ["*"], "operations": ["DELETE"], "resources": ["*"]}
+    policy = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [resources]},
+        "validations": [{"expression": "false", "message": "kept on purpose"}],
+    }
+    here = {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}}
+    binding = {
+        "policyName": name,
+        "validationActions": ["Deny"],
+        "matchResources": {"namespaceSelector": here},
+    }
+    for kind, spec in ((POLICY, policy), (BINDING, binding)):
+        api.create(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": name}, "spec": spec})
+    yield
+    for kind in (BINDING, POLICY):
+        api.delete(kind, "", name)
+    until("the policy to end", lambda: deletable(world), 60)
+
+
+def test_a_namespace_that_is_being_deleted(world: World, undeletable: None) -> None:
+    def kept() -> bool:
+        """The policy is in force: until then, what it is tried on is deleted."""
+        if world.api.find(kinds.DEPLOYMENTS_OF_OURS, world.namespace, "qwen") is None:
+            world.create()
+        return not deletable(world)
+
+    until("the policy", kept, 60)
+    world.recover(1)
+    world.api.delete(NAMESPACE, "", world.namespace)
+    found = world.becomes("Progressing", "False", "NamespaceTerminating", 120)
+    assert "being terminated" in found["message"]
+    assert world.becomes("Ready", "False")["reason"] == "NamespaceTerminating"

@@ -1,0 +1,94 @@
+"""Volumes: each trouble shows its own reason, and heals when its cause goes."""
+
+from typing import Any
+
+import pytest
+from tests.cluster.api import until
+from tests.cluster.badday import heals
+from tests.cluster.kubelet import report
+from tests.cluster.world import World
+
+from hipbmm_operator import kinds
+
+Json = dict[str, Any]
+
+
+def on_class(name: str) -> Json:
+    return {"pvc": {"storageClassName": name}}
+
+
+def test_a_claim_without_its_storage_class(world: World) -> None:
+    world.create(cache=on_class("missing"))
+    storage = world.becomes("StorageReady", "False", "StorageClassNotFound")
+    assert "missing" in storage["message"]
+    world.becomes("Ready", "False")
+    world.change({"cache": on_class("localkube")})
+    world.becomes("StorageReady", "True", "Bound")
+    claim = world.api.get(kinds.CLAIM, world.namespace, "qwen-store")
+    assert claim["spec"]["storageClassName"] == "localkube"
+    heals(world)
+
+
+def test_a_claim_that_nobody_provides_a_volume_for(world: World) -> None:
+    name = f"class-{world.namespace}"
+    body = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}}
+    world.api.create(kinds.STORAGE_CLASS, body | {"provisioner": "nobody.example/volumes"})
+    try:
+        world.create(cache=on_class(name))
+        world.becomes("StorageReady", "Unknown", "ClaimPending")
+        world.becomes("StorageReady", "False", "ClaimPending")
+        world.becomes("Progressing", "False", "StorageNotReady")
+        told = world.until("who should", lambda _: "nobody.example" in world.condition("StorageReady")["message"])
+        assert told["phase"] == "Pending"
+        world.change({"cache": on_class("localkube")})
+        world.becomes("StorageReady", "True", "Bound")
+        heals(world)
+    finally:
+        world.api.delete(kinds.STORAGE_CLASS, "", name)
+
+
+def test_a_named_claim_that_is_not_there(world: World) -> None:
+    world.create(cache={"pvc": {"claimName": "shared", "create": False}})
+    world.becomes("StorageReady", "False", "ClaimNotFound")
+    world.becomes("Progressing", "False", "StorageNotReady")
+    spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": "shared", "namespace": world.namespace}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+    before = world.api.create(kinds.CLAIM, claim)["metadata"]
+    world.becomes("StorageReady", "True", "Bound")
+    after = world.api.get(kinds.CLAIM, world.namespace, "shared")["metadata"]
+    assert after.get("labels") == before.get("labels")
+    assert "ownerReferences" not in after
+    heals(world)
+
+
+def test_replicas_on_a_volume_for_one_node(world: World) -> None:
+    world.create(replicas=4, cache={"pvc": {"accessModes": ["ReadWriteOnce"]}})
+    storage = world.becomes("StorageReady", "False", "AccessModeUnsupported")
+    assert "4 replicas" in storage["message"]
+    assert "ReadWriteOnce" in storage["message"]
+    world.change({"replicas": 1})
+    world.becomes("StorageReady", "True", "Bound")
+    heals(world)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("OSError: [Errno 28] No space left on device", "NoSpaceLeft"),
+        ("[Errno 122] Disk quota exceeded", "NoSpaceLeft"),
+        ("[Errno 30] Read-only file system", "StoreReadOnly"),
+        ("[Errno 13] Permission denied", "StoreNotWritable"),
+    ],
+)
+def test_a_volume_that_cannot_be_written(world: World, error: str, reason: str) -> None:
+    world.create()
+    (pod,) = world.scheduled(1)
+    world.kubelet.serving(pod, report(storage={"writable": False, "error": error}))
+    assert error in world.becomes("StorageReady", "False", reason)["message"]
+    assert world.becomes("Ready", "True")["reason"] == "AllReplicasWarm"
+    name = pod["metadata"]["name"]
+    world.api.delete(kinds.POD, world.namespace, name)
+    until("the pod to go", lambda: world.api.find(kinds.POD, world.namespace, name) is None, 60)
+    heals(world)
+    world.becomes("StorageReady", "True", "Bound")

@@ -1,0 +1,110 @@
+"""The tuner and the table: each trouble shows its own reason, and heals when its cause goes."""
+
+from typing import Any
+
+import pytest
+from tests.cluster.badday import failure, heals
+from tests.cluster.kubelet import crashed, ended, report
+from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.world import World
+
+Json = dict[str, Any]
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (crashed(1, "Segmentation fault in hipBLASLt"), "TunerCrashed"),
+        (crashed(137, reason="OOMKilled"), "OOMKilled"),
+    ],
+)
+def test_a_tuner_that_dies(world: World, state: Json, reason: str) -> None:
+    world.create()
+    (pod,) = world.scheduled(1)
+    world.kubelet.containers(pod, {"payload": ended(0), "warm": state}, phase="Pending")
+    world.becomes("Tuned", "False", reason)
+    assert failure(world)["container"] == "warm"
+    assert failure(world)["exitCode"] == state["lastState"]["terminated"]["exitCode"]
+    assert reason in world.status()["tuning"]["lastError"]
+    assert world.becomes("Ready", "False")["reason"] == reason
+    heals(world)
+
+
+def test_the_program_cannot_be_delivered(world: World) -> None:
+    world.create()
+    (pod,) = world.scheduled(1)
+    world.kubelet.containers(pod, {"payload": crashed(1, "No space left on device")}, phase="Pending")
+    assert "No space left" in world.becomes("Progressing", "False", "PayloadFailed")["message"]
+    heals(world)
+
+
+def test_a_tuner_that_hangs(world: World, operator: OperatorProcess) -> None:
+    world.create()
+    (pod,) = world.scheduled(1)
+    line = "hipbmm progress phase=Tuning tuned={} problems=204 failed=0 elapsed_s=12 eta_s=40\n"
+    world.kubelet.warming(pod, line.format(38))
+    world.becomes("Tuned", "False", "Tuning")
+    assert "38 of 204" in world.becomes("Tuned", "False", "TunerStalled", 90)["message"]
+    assert world.condition("Ready")["reason"] == "TunerStalled"
+    world.kubelet.warming(pod, line.format(39))
+    assert "39 of 204" in world.becomes("Tuned", "False", "Tuning")["message"]
+    heals(world)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("Partial", "BudgetExhausted"),
+        ("Partial", "LowMemory"),
+        ("Partial", "ProblemsFailed"),
+        ("Unsupported", "NoSolution"),
+        ("Failed", "StackMismatch"),
+        ("Failed", "StackUnknown"),
+        ("Failed", "NoGpu"),
+        ("Failed", "TunerFailed"),
+        ("NoPlan", "UnknownArchitecture"),
+    ],
+)
+def test_a_table_that_is_not_complete_is_served_and_shown(world: World, state: str, reason: str) -> None:
+    world.create(replicas=2)
+    answer = report(state=state, reason=reason, message=f"because of {reason}", tuned=100)
+    world.serve(1, answer)
+    world.serve(2, answer)
+    ready = world.becomes("Ready", "True", "ServingUntuned")
+    assert ready["message"] == f"{reason}: because of {reason}"
+    tuned = world.condition("Tuned")
+    assert (tuned["status"], tuned["reason"], tuned["message"]) == ("False", reason, f"because of {reason}")
+    assert world.condition("Warm")["status"] == "False"
+    assert (world.status()["warmReplicas"], world.status()["tuning"]["state"]) == (0, state)
+    world.change({"tuning": {"budgetSeconds": 3600}})
+    heals(world, 2)
+
+
+def test_policy_block_keeps_an_incomplete_table_from_serving(world: World) -> None:
+    world.create(replicas=2, tuning={"policy": "Block"})
+    (pod,) = world.scheduled(1)
+    answer = '{"v": 1, "state": "Partial", "reason": "BudgetExhausted", "problems": 204, "tuned": 100}'
+    world.kubelet.containers(pod, {"payload": ended(0), "warm": crashed(1, answer)}, phase="Pending")
+    world.becomes("Tuned", "False", "BudgetExhausted")
+    world.becomes("Ready", "False", "BudgetExhausted")
+    assert len(world.pods(1)) == 1
+    world.kubelet.warmed(pod)
+    heals(world, 2)
+
+
+def test_tuned_is_about_the_stack_that_the_running_pods_report(world: World) -> None:
+    world.create()
+    world.serve(1)
+    assert world.becomes("Tuned", "True", "Tuned")
+    assert world.status()["tuning"]["key"] == "9f2c0a1b2c3d4e5f"
+    world.change({"image": "registry.example/vllm:2"})
+    old = {pod["metadata"]["uid"] for pod in world.scheduled(1)}
+    new = next(pod for pod in world.pods(2) if pod["metadata"]["uid"] not in old)
+    world.kubelet.warming(new, "hipbmm progress phase=Tuning tuned=7 problems=204 failed=0 elapsed_s=1 eta_s=2\n")
+    world.becomes("Tuned", "False", "Tuning")
+    world.kubelet.warmed(new, report(key="bbbbbbbbbbbbbbbb", state="Partial", reason="BudgetExhausted", tuned=9))
+    world.becomes("Tuned", "False", "BudgetExhausted")
+    assert world.status()["tuning"]["key"] == "bbbbbbbbbbbbbbbb"
+    world.kubelet.serving(new, report(key="bbbbbbbbbbbbbbbb", state="Partial", reason="BudgetExhausted", tuned=9))
+    world.becomes("Progressing", "True", "RolloutComplete")
+    assert world.condition("Tuned")["reason"] == "BudgetExhausted"

@@ -1,0 +1,119 @@
+"""What the status says, when it says it, and how often: conditions, failures, Events."""
+
+from typing import Any
+
+from tests.cluster.api import until
+from tests.cluster.badday import heals
+from tests.cluster.kubelet import crashed, ended, running, waiting
+from tests.cluster.world import World
+
+from hipbmm_operator import kinds
+
+Json = dict[str, Any]
+
+
+def told(world: World) -> list[tuple[str, str]]:
+    """Events about the resource, by time."""
+    mine = [
+        event
+        for event in world.api.items(kinds.EVENT, world.namespace)
+        if event["involvedObject"]["kind"] == "HipbmmDeployment"
+    ]
+    mine.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
+    assert all(event["count"] == 1 for event in mine)
+    return [(event["type"], event["reason"]) for event in mine]
+
+
+def test_events_tell_transitions_once(world: World) -> None:
+    world.create()
+    (pod,) = world.scheduled(1)
+    image = 'Back-off pulling image "registry.example/vllm:1"'
+    for _ in range(3):
+        # The kubelet goes back and forth between these two for as long as an image cannot be pulled.
+        for state in (waiting("ErrImagePull", "manifest unknown"), waiting("ImagePullBackOff", image)):
+            world.kubelet.containers(pod, {"payload": ended(0), "warm": state}, phase="Pending")
+            world.becomes("Progressing", "False", "ImageNotFound")
+    heals(world)
+    until("the last Event", lambda: told(world)[-1:] == [("Normal", "RolloutComplete")] or told(world))
+    events = told(world)
+    assert events.count(("Warning", "ImageNotFound")) == 1
+    assert len(events) == len(set(events)), events
+    assert [reason for kind, reason in events if kind == "Warning"] == ["ImageNotFound"]
+
+
+def test_a_crash_loop_is_told_once(world: World) -> None:
+    world.create()
+    (pod,) = world.scheduled(1)
+    warm = {"payload": ended(0), "warm": ended(0, '{"v": 1, "state": "Complete", "reason": "Restored"}')}
+    for restarts in range(1, 4):
+        dead = crashed(1, "boom", restarts=restarts)
+        again = running() | {"lastState": dead["lastState"], "restartCount": restarts}
+        for state in (dead, again):
+            world.kubelet.containers(pod, {**warm, "harvest": running(ready=True), "server": state})
+            world.becomes("Available", "False", "ServerCrashed")
+    assert len(world.status()["failures"]) == 1
+    heals(world)
+    assert [reason for kind, reason in told(world) if kind == "Warning"] == ["ServerCrashed"]
+
+
+def test_at_most_five_failures_and_none_after_recovery(world: World) -> None:
+    world.create(replicas=7)
+    world.serve(1)
+    pods = world.scheduled(7)
+    for pod in pods:
+        stuck = waiting("ErrImagePull", "manifest unknown")
+        world.kubelet.containers(pod, {"payload": ended(0), "warm": stuck}, phase="Pending")
+    world.until("five failures", lambda status: len(status["failures"]) == 5)
+    found = world.status()["failures"]
+    assert [failure["pod"] for failure in found] == sorted(pod["metadata"]["name"] for pod in pods)[:5]
+    assert {failure["reason"] for failure in found} == {"ImageNotFound"}
+    heals(world, 7)
+
+
+def test_nothing_is_claimed_before_it_is_known(world: World) -> None:
+    """The first status that is written has each condition, of this generation, and none that is not known yet."""
+    path = kinds.DEPLOYMENTS_OF_OURS.path(world.namespace)
+    version = world.api.request("GET", path)["metadata"]["resourceVersion"]
+    world.create()
+    world.until("a status", lambda status: bool(status.get("conditions")))
+    first = next(body for body in world.api.watch(path, version) if (body.get("status") or {}).get("conditions"))
+    conditions = {entry["type"]: (entry["status"], entry["reason"]) for entry in first["status"]["conditions"]}
+    assert conditions == {
+        "Ready": ("Unknown", "Pending"),
+        "ConfigValid": ("True", "Valid"),
+        "HardwareCompatible": ("True", "NodesMatched"),
+        "StorageReady": ("Unknown", "Creating"),
+        "Tuned": ("Unknown", "Pending"),
+        "Warm": ("Unknown", "NoReplicas"),
+        "Available": ("Unknown", "Pending"),
+        "Progressing": ("Unknown", "Pending"),
+    }
+    assert {entry["observedGeneration"] for entry in first["status"]["conditions"]} == {1}
+
+
+def test_each_condition_says_which_generation_it_is_about(world: World) -> None:
+    world.create()
+    heals(world)
+    world.change({"service": {"port": 8080}})
+    generation = world.resource()["metadata"]["generation"]
+    assert generation == 2
+    status = world.until("the change to be seen", lambda status: status["observedGeneration"] == generation)
+    assert {entry["observedGeneration"] for entry in status["conditions"]} == {generation}
+    assert world.condition("Ready")["status"] == "True"
+
+
+def test_a_default_that_is_spelled_out_changes_nothing(world: World) -> None:
+    """The spec has other words for the same pods: they are noted on the stored template, which stays as it is."""
+    world.create()
+    heals(world)
+    template = world.deployment()["spec"]["template"]
+    name = world.status()["revision"]["current"]
+    world.change({"server": {"port": 8000}})
+    heals(world)
+    assert world.deployment()["spec"]["template"] == template
+
+    def noted() -> bool:
+        revision = world.api.get(kinds.CONTROLLER_REVISION, world.namespace, name)
+        return "," in revision["metadata"]["annotations"]["hipbmm.io/content"]
+
+    until("the content to be noted", noted)
