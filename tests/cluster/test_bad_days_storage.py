@@ -63,7 +63,7 @@ def test_a_named_claim_that_is_not_there(world: World) -> None:
 
 
 def test_replicas_on_a_volume_for_one_node(world: World) -> None:
-    world.create(replicas=4, cache={"pvc": {"accessModes": ["ReadWriteOnce"]}})
+    world.create(replicas=4, cache={"mirror": "Never", "pvc": {"accessModes": ["ReadWriteOnce"]}})
     storage = world.becomes("StorageReady", "False", "AccessModeUnsupported")
     assert "4 replicas" in storage["message"]
     assert "ReadWriteOnce" in storage["message"]
