@@ -92,6 +92,7 @@ class Outbox:
                     return
                 rows, vetoes = self._rows[:MAX_ROWS], self._vetoes[:MAX_ROWS]
                 seconds = self._patience()
+                closing = self._closing_at is not None
             done = self._publish(self._head._replace(kind=shards.ROWS, rows=tuple(rows)), bool(rows), seconds)
             done_vetoes = self._publish(
                 self._head._replace(kind=shards.VETOES, vetoes=tuple(vetoes)), bool(vetoes), seconds
@@ -100,6 +101,8 @@ class Outbox:
                 del self._rows[: len(rows) if done else 0]
                 del self._vetoes[: len(vetoes) if done_vetoes else 0]
                 self._oldest = self._clock.monotonic() if self._rows or self._vetoes else None
+                # The publisher has tried for as long as it could: asking it again would only spin.
+                self._hopeless = self._hopeless or (closing and not (done and done_vetoes))
 
     def _await_batch(self) -> None:
         """Wait until a batch is due. Holds the lock."""

@@ -28,6 +28,9 @@ MAX_ERRORS = 8
 HOPELESS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EPERM})
 """Errors that waiting does not heal. One of them may still be a stale cache of a network volume; the same one twice in
 a row is not."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL_SECONDS = 10.0
+"""How long a full volume is asked again: a compaction elsewhere frees some of it at once, or nobody does for long."""
 
 
 class Published(NamedTuple):
@@ -67,6 +70,7 @@ class Publisher:
         pause = FIRST_PAUSE
         errors: list[str] = []
         hopeless = 0
+        until_full = deadline
         while True:
             self._seq += 1
             data = shards.encode(build(self._seq))
@@ -75,9 +79,11 @@ class Publisher:
             except OSError as error:
                 errors.append(volumes.describe(error))
                 hopeless = hopeless + 1 if error.errno in HOPELESS else 0
+                full = error.errno in FULL
+                until_full = min(until_full, self._clock.monotonic() + FULL_SECONDS) if full else deadline
             else:
                 return Published(name, self._seq, tuple(errors[-MAX_ERRORS:]))
-            if hopeless > 1 or self._clock.monotonic() + pause > deadline:
+            if hopeless > 1 or self._clock.monotonic() + pause > until_full:
                 raise PublishError(errors[-1], hopeless > 1)
             self._clock.sleep(pause)
             pause = min(pause * 2, MAX_PAUSE)

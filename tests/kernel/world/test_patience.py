@@ -1,5 +1,6 @@
 """Volumes whose calls never return, and rows on their way to such a one."""
 
+import errno
 import threading
 import time
 from pathlib import Path
@@ -11,12 +12,13 @@ from hipbmm_kernel.clock import Clock
 from hipbmm_kernel.gemm import Veto
 from hipbmm_kernel.outbox import Outbox
 from hipbmm_kernel.patience import TooLate, within
-from hipbmm_kernel.publish import Publisher
+from hipbmm_kernel.publish import FULL_SECONDS, Publisher
 from hipbmm_kernel.shard import Shard
 from hipbmm_kernel.stack import Stack
 from hipbmm_kernel.volume import Volume
 
 from .conftest import row, rows
+from .faults import FakeClock, FaultyVolume, failing_always
 
 
 def test_a_call_that_returns_is_waited_for() -> None:
@@ -76,6 +78,17 @@ def test_a_volume_that_hangs_neither_blocks_the_tuner_nor_the_end(tmp_path: Path
     assert box.close(0.2) == 10
     assert box.error == "the volume did not answer in time"
     volume.let_go.set()
+
+
+def test_a_full_volume_is_asked_for_a_while_and_no_longer(tmp_path: Path, a_stack: Stack) -> None:
+    clock, lines = FakeClock(), list[str]()
+    publisher = Publisher(FaultyVolume(failing_always("write", errno.ENOSPC)), clock, str(tmp_path), a_stack)
+    box = Outbox(publisher, clock, Shard(a_stack.key, "pod-a.warm", 0), lines.append)
+    box.add(*rows(3), Veto(row(m=9).key, 5, "slow"))
+    assert box.close(60.0) == 4
+    assert "ENOSPC" in box.error
+    assert (box.failures, len(lines)) == (2, 2), "one try for the rows and one for the veto"
+    assert clock.now - 1000.0 <= 2 * FULL_SECONDS
 
 
 def test_an_outbox_without_rows_starts_no_thread(tmp_path: Path, a_stack: Stack) -> None:
