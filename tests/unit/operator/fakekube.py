@@ -106,7 +106,7 @@ def reconciler(kube: FakeKube, store: Store) -> Reconciler:
         payload=Payload("registry.example/operator:1", "IfNotPresent"),
         collector=Collector(kube, lambda: 0.0),  # type: ignore[arg-type]
         look=Look(kube, 5.0, lambda: 0.0),  # type: ignore[arg-type]
-        scribe=Scribe(kube, saw, lambda: 0.0),  # type: ignore[arg-type]
+        scribe=Scribe(kube, saw, lambda: 0.0, 60.0),  # type: ignore[arg-type]
         applier=Applier(kube, saw),  # type: ignore[arg-type]
         now=lambda: datetime(2026, 11, 23, 12, 0, tzinfo=UTC),
     )
