@@ -36,7 +36,9 @@ def _volume(place: Placement, spec: Spec, observed: Observed, asked: int, now: d
     if phase != "Bound":
         pending = _pending(claim_name, live, observed, now)
         # Told at once, before a volume and pods are waited for: it will not get better.
-        return pending if pending.state == "False" else _for_one_node(claim_name, access_modes(live), asked) or pending
+        if pending.state != "Unknown":
+            return pending
+        return _for_one_node(claim_name, access_modes(live), asked) or pending
     return _bound(claim_name, live, observed, asked)
 
 
