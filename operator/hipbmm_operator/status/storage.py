@@ -36,9 +36,8 @@ def _volume(place: Placement, spec: Spec, observed: Observed, asked: int, now: d
     if phase != "Bound":
         pending = _pending(claim_name, live, observed, now)
         # Told at once, before a volume and pods are waited for: it will not get better.
-        if pending.state != "Unknown":
-            return pending
-        return _for_one_node(claim_name, access_modes(live), asked) or pending
+        narrow = _for_one_node(claim_name, access_modes(live), asked) if pending.state == "Unknown" else None
+        return narrow or pending
     return _bound(claim_name, live, observed, asked)
 
 
