@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.rollout import workspace
-from tests.e2e.test_bad_days import SMALL_CONFIG, healthy
+from tests.kernel.world.conftest import SMALL_MODEL
 
 from demo import checks, view
 from demo.cluster import Cluster
@@ -21,17 +21,33 @@ SETTLED_WITHIN = 300
 @pytest.fixture(scope="module")
 def kubectl(cluster: Cluster) -> Iterator[Kubectl]:
     with workspace(cluster, "e2e-mirror") as found:
-        config = {"config.json": json.dumps(SMALL_CONFIG)}
+        config = {"config.json": json.dumps(SMALL_MODEL)}
         found.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "small-config"}, "data": config})
         yield found
 
 
+def mirrored(cluster: Cluster) -> Json:
+    """Two replicas of a small model on a volume that they cannot share."""
+    return {
+        "apiVersion": "hipbmm.io/v1alpha1",
+        "kind": "HipbmmDeployment",
+        "metadata": {"name": "mirrored"},
+        "spec": {
+            "replicas": 2,
+            "image": cluster.serving_image,
+            "imagePullPolicy": "IfNotPresent",
+            # Where the operator mounts the ConfigMap: the simulated server reads the config, too.
+            "model": {"name": "/hipbmm/model-config", "configMapRef": {"name": "small-config"}},
+            "server": {"args": ["--max-num-seqs", "4"], "startupSeconds": 300, "gracePeriodSeconds": 2},
+            "tuning": {"tokens": [1, 2, 4], "budgetSeconds": 600},
+            "gpu": {"products": ["MI300X"]},
+            "cache": {"pvc": {"accessModes": ["ReadWriteOnce"], "retain": False}},
+        },
+    }
+
+
 def test_the_second_replica_restores_what_the_first_has_tuned(cluster: Cluster, kubectl: Kubectl) -> None:
-    resource = healthy(cluster, "mirrored")
-    resource["spec"] |= {"replicas": 2, "cache": {"pvc": {"accessModes": ["ReadWriteOnce"], "retain": False}}}
-    # The simulated server reads the config, too: it is where the operator mounts the ConfigMap.
-    resource["spec"]["model"]["name"] = "/hipbmm/model-config"
-    kubectl.apply(resource)
+    kubectl.apply(mirrored(cluster))
     try:
         settled = view.watch(kubectl, "mirrored", checks.settled, SETTLED_WITHIN)
         assert view.condition(settled, "StorageReady")["reason"] == "Mirrored"
@@ -39,7 +55,8 @@ def test_the_second_replica_restores_what_the_first_has_tuned(cluster: Cluster, 
         (tuner,) = checks.tuners(kubectl, "mirrored")
         before = checks.reports(kubectl, "mirrored")
         assert before[tuner]["mirror"]["shards"]
-        (restored,) = checks.restored_fast(kubectl, "mirrored", tuner).values()
+        (restored,) = [answer for name, answer in before.items() if name != tuner]
+        assert (restored["source"], restored["children"], restored["torchImported"]) == ("Restored", 0, False)
         assert restored["rows"] == before[tuner]["rows"] > 0
         assert restored["mirror"]["shards"] == []
         mounted = kubectl.get("configmap", settled["status"]["cache"]["mirror"])
