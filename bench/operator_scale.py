@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ def _wave(bench: Bench) -> dict[str, float]:
     audit, load, cpu = bench.audit(), Load(INSTANCE), cpu_seconds(bench.operator.process.pid)
     started = time.monotonic()
     together(lambda n: bench.api.create(kinds.DEPLOYMENTS_OF_OURS, resource(WORK, names[n])), range(RESOURCES))
-    until("all to be ready", lambda: _ready(bench.api) == RESOURCES, 900)
+    _seldom("all to be ready", lambda: _ready(bench.api) == RESOURCES, 900)
     settled = time.monotonic() - started
     _still(bench)
     found = _scale_audit.wave(audit.everything(), USER, WORK, frozenset(names))
@@ -140,6 +140,16 @@ def _still(bench: Bench) -> None:
         return not audit.writes()
 
     until("the last write", still, 300)
+
+
+def _seldom(what: str, holds: Callable[[], bool], seconds: float) -> None:
+    """Wait for something that a list of everything tells: asked often, the lists would be the load that is measured."""
+
+    def asked() -> bool:
+        time.sleep(_STILL_SECONDS)
+        return holds()
+
+    until(what, asked, seconds)
 
 
 def _rest(bench: Bench, name: str, heartbeats_per_second: float) -> dict[str, float]:
@@ -197,7 +207,7 @@ def _fail(bench: Bench) -> None:
             for body in bench.api.items(kinds.DEPLOYMENTS_OF_OURS)
         )
 
-    until("all failing ones to have been seen", told, 300)
+    _seldom("all failing ones to have been seen", told, 300)
     time.sleep(_STILL_SECONDS)
 
 
