@@ -22,8 +22,8 @@ BASE_ROWS = 512
 telling for a GEMM and saves minutes where random numbers are slow."""
 SHIFT = 32
 """Columns by which each further block of rows is shifted: a tile read from another place is another tile."""
-WIDE_BYTES = 8 << 20
-"""Of a weight that are widened at once for the reference; allocators of the host reuse blocks of such a size."""
+WIDE_BYTES = 64 << 20
+"""Of a weight that are widened at once for the reference, in a buffer that is used again."""
 
 
 class Linear(NamedTuple):
@@ -67,11 +67,13 @@ class Operands:
         n, k = self.linear.n, self.linear.k
         result = torch.empty(self.rows, n, device=self._x.device)
         x = self._x.to(torch.float32) * self._x_scale
-        step = max(1, WIDE_BYTES // (4 * k))
+        step = min(n, max(1, WIDE_BYTES // (4 * k)))
+        wide = torch.empty(step, k, device=self._x.device)
         for first in range(0, n, step):
             rows = slice(first, first + step)
             # A weight's scale is its result column's, too: applied there it is a pass over M values instead of K.
-            part = torch.mm(x, self._weight[rows].to(torch.float32).t()).mul_(self._weight_scale[rows].t())
+            part = torch.mm(x, wide[: min(step, n - first)].copy_(self._weight[rows]).t())
+            part.mul_(self._weight_scale[rows].t())
             result[:, rows] = part if self.bias is None else part.add_(self.bias[rows].to(torch.float32))
         return result
 

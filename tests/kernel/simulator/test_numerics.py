@@ -198,3 +198,16 @@ def test_events_measure_the_device_clock(run: Run) -> None:
         assert all(abs(again[index] / times[index] - 1) < 0.02 for index in times)
         """,
     )
+
+
+def test_a_weight_too_large_to_be_kept_is_widened_in_parts(run: Run) -> None:
+    check(
+        run,
+        """
+        from aiter_simulator import numerics
+        numerics._WHOLE_BYTES, numerics._PART_BYTES = 0, 4 * 512 * 48
+        for M in (1, 17):
+            given = operands(M, 272)
+            assert right(mm(*given), *given) and right(mm(*given, swizzled=False), *given)
+        """,
+    )

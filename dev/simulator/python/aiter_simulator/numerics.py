@@ -17,9 +17,8 @@ from aiter_simulator.identity import content, identity
 from aiter_simulator.lru import ByteLru, size_of
 
 _SHARED_ROWS = 1024
-_PART_BYTES = 16 << 20
-"""Of a weight that are widened to fp32 at once: larger blocks are fresh pages for each part, which cost more than the
-product."""
+_PART_BYTES = 64 << 20
+"""Of a weight that are widened to fp32 at once: threads meet after each part, which takes long where cores are few."""
 
 _memcmp = ctypes.CDLL(None).memcmp
 _memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
@@ -94,25 +93,35 @@ def _multiply(tokens: torch.Tensor, weight: torch.Tensor, *, swizzled: bool) -> 
     result = torch.empty(len(tokens), len(weight))
     keep = weight.numel() * 4 <= _WHOLE_BYTES
     step = max(16, _PART_BYTES // (4 * weight.shape[1]) // 16 * 16)  # whole tiles of the swizzled layout
+    # One buffer for all parts: fresh pages for each would cost more than the product.
+    room = None if keep else torch.empty(min(step, len(weight)), weight.shape[1])
     for first in range(0, len(weight), step):
         part = weight[first : first + step]
-        torch.mm(wide, _widen(part, swizzled=swizzled, keep=keep).t(), out=result[:, first : first + step])
+        if room is None:
+            values = _widened(part, swizzled=swizzled)
+        else:
+            values = room[: len(part)].copy_(_plain(part, swizzled=swizzled))
+        torch.mm(wide, values.t(), out=result[:, first : first + step])
     return result
 
 
-def _widen(part: torch.Tensor, *, swizzled: bool, keep: bool) -> torch.Tensor:
+def _widened(part: torch.Tensor, *, swizzled: bool) -> torch.Tensor:
+    """A part of a weight in fp32, remembered."""
     key = (identity(part), part.storage_offset(), tuple(part.shape), part.stride(), swizzled)
     found = _WIDENED.get(key)
     if found is None:
-        plain = part
-        if swizzled:
-            size = part.element_size()
-            integers = part.contiguous().view(torch.uint8 if size == 1 else torch.int16)
-            plain = unswizzle(integers, 16 // size).view(part.dtype)
-        found = plain.to(torch.float32)
-        if keep:
-            _WIDENED.put(key, found, size_of(found), (part,))
+        found = _plain(part, swizzled=swizzled).to(torch.float32)
+        _WIDENED.put(key, found, size_of(found), (part,))
     return found
+
+
+def _plain(part: torch.Tensor, *, swizzled: bool) -> torch.Tensor:
+    """A part of a weight in the order of its rows and columns."""
+    if not swizzled:
+        return part
+    size = part.element_size()
+    integers = part.contiguous().view(torch.uint8 if size == 1 else torch.int16)
+    return unswizzle(integers, 16 // size).view(part.dtype)
 
 
 def _uniform(tokens: torch.Tensor) -> bool:
