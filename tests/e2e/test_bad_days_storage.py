@@ -1,0 +1,139 @@
+"""Volumes that are full, or that the pod may not write, and a claim without its class, on a real node."""
+
+from collections.abc import Iterator
+
+import pytest
+from tests.e2e.badday import Case, Wave, furnish
+from tests.e2e.rollout import workspace
+
+from demo import wait
+from demo.cluster import Cluster
+from demo.kubectl import Kubectl
+
+pytestmark = pytest.mark.timeout(900)
+
+FILLER = """
+import signal
+with open("/small/fill", "wb", buffering=0) as file:
+    try:
+        while True:
+            file.write(bytes(4096))
+    except OSError:
+        pass
+print("full", flush=True)
+signal.pause()
+"""
+"""Fills a volume of 128 KiB to the last byte."""
+NOBODY = {"podTemplate": {"spec": {"securityContext": {"runAsUser": 2000}}}}
+HELPERS = "hipbmm-simulator"
+
+
+def empty_small_volume(kubectl: Kubectl) -> None:
+    """Make room, and let a new pod look."""
+    kubectl.within(HELPERS).run("exec", "filler", "--", "python3", "-c", "import os; os.unlink('/small/fill')")
+    kubectl.run("delete", "pod", "-l", "hipbmm.io/deployment=full", "--wait=true")
+
+
+def make_class(kubectl: Kubectl) -> None:
+    """The storage class that a claim waits for, served by the cluster's own provisioner."""
+    own = next(c for c in kubectl.items("storageclasses") if c["metadata"]["name"] != "late-class")
+    late = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "late-class"}}
+    kubectl.apply(late | {key: own[key] for key in ("provisioner", "volumeBindingMode", "reclaimPolicy")})
+
+
+CASES = [
+    Case(
+        "full",
+        "StorageReady",
+        "NoSpaceLeft",
+        "No space left",
+        {"cache": {"pvc": {"claimName": "full", "create": False}}},
+        mend=empty_small_volume,
+        reapply=False,
+        serves=True,
+    ),
+    Case(
+        "not-ours",
+        "StorageReady",
+        "StoreNotWritable",
+        "ermission denied",
+        {"cache": {"pvc": {"claimName": "not-ours", "create": False}}} | NOBODY,
+        serves=True,
+    ),
+    Case(
+        "no-class",
+        "StorageReady",
+        "StorageClassNotFound",
+        "late-class",
+        {"cache": {"pvc": {"claimName": "late", "storageClassName": "late-class"}}},
+        mend=make_class,
+        reapply=False,
+    ),
+    Case(
+        "no-claim",
+        "StorageReady",
+        "ClaimNotFound",
+        "someday",
+        {"cache": {"pvc": {"claimName": "someday", "create": False}}},
+    ),
+]
+
+
+def volume(kubectl: Kubectl, name: str, path: str) -> None:
+    """A directory of the node as a bound claim."""
+    shared = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+    owner = {"name": name, "namespace": kubectl.namespace}
+    spec = shared | {"capacity": {"storage": "1Mi"}, "claimRef": owner}
+    where = {"hostPath": {"path": path, "type": "DirectoryOrCreate"}, "persistentVolumeReclaimPolicy": "Retain"}
+    metadata = {"name": f"{kubectl.namespace}-{name}"}
+    kubectl.apply(
+        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec | where},
+    )
+    asked = shared | {"volumeName": metadata["name"], "resources": {"requests": {"storage": "1Mi"}}}
+    kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": asked})
+
+
+@pytest.fixture(scope="module")
+def small_volume(cluster: Cluster) -> Iterator[str]:
+    """Path on the node of a memory-backed volume of another pod, which is full."""
+    if not cluster.simulated:
+        pytest.skip("breaks things on purpose: only on our own cluster")
+    kubectl = cluster.kubectl.within(HELPERS)
+    container = {
+        "name": "filler",
+        "image": cluster.serving_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-c", FILLER],
+        "volumeMounts": [{"name": "small", "mountPath": "/small"}],
+    }
+    small = {"name": "small", "emptyDir": {"medium": "Memory", "sizeLimit": "128Ki"}}
+    spec = {"terminationGracePeriodSeconds": 1, "containers": [container], "volumes": [small]}
+    kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "filler"}, "spec": spec})
+    wait.until("a full volume", lambda: "full" in kubectl.attempt("logs", "filler").stdout or None, 120)
+    uid = kubectl.get("pod", "filler")["metadata"]["uid"]
+    yield f"/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/small"
+    kubectl.run("delete", "pod", "filler", "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def wave(cluster: Cluster, small_volume: str) -> Iterator[Wave]:
+    with workspace(cluster, "e2e-storage") as kubectl:
+        furnish(kubectl)
+        volume(kubectl, "full", small_volume)
+        volume(kubectl, "not-ours", "/var/lib/hipbmm-e2e-not-ours")
+        found = Wave(cluster, kubectl, CASES)
+        found.start()
+        yield found
+        kubectl.run("delete", "hipbmmdeployments", "--all", "--wait=true")
+        kubectl.run("delete", "persistentvolumes", "e2e-storage-full", "e2e-storage-not-ours", "--wait=false")
+        kubectl.run("delete", "storageclass", "late-class", "--ignore-not-found")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_shows(wave: Wave, case: Case) -> None:
+    wave.shows(case)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_heals(wave: Wave, case: Case) -> None:
+    wave.heals(case)
