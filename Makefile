@@ -29,7 +29,7 @@ demo: demo-possible $(TEST_ENV)/.complete ## cluster, images, operator, one CR: 
 demo-possible:
 	@$(PYTHON) -m demo.possible
 
-test: $(TEST_ENV)/.complete ## everything CI runs: lint, unit, golden, kernel, chart, cluster, e2e
+test: $(TEST_ENV)/.complete ## everything CI runs: lint, unit, golden, kernel, chart, cluster, node
 	@$(SUITE) all
 
 unit: $(TEST_ENV)/.complete ## lint, unit and golden tests only (no cluster, no torch)
@@ -38,7 +38,7 @@ unit: $(TEST_ENV)/.complete ## lint, unit and golden tests only (no cluster, no 
 lint: $(TEST_ENV)/.complete ## ruff, mypy, import-linter
 	@$(SUITE) lint
 
-e2e: $(TEST_ENV)/.complete ## the demo's claims and the bad days as tests, on a real node
+e2e: $(TEST_ENV)/.complete ## all tests on a real node: also the bad days that take too long for `make test`
 	@$(SUITE) e2e
 
 bench: $(TEST_ENV)/.complete $(TORCH_ENV)/.complete ## figures with a range file (bench/ranges.json)

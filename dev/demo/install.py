@@ -10,6 +10,7 @@ from demo import wait
 from demo.cluster import Cluster
 from demo.failure import DemoError
 from demo.kubectl import Kubectl, environment
+from localkube import images
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "hipbmm-operator"
@@ -61,6 +62,9 @@ def operator(cluster: Cluster) -> None:
         "--set", f"image.repository={repository}", "--set", f"image.tag={tag}",
         "--wait", "--timeout", "180s",
     ]  # fmt: skip
+    if cluster.simulated:
+        # Its tag is always the same: without this an operator of older sources would go on in a cluster that was up.
+        command += ["--set-string", f"podAnnotations.content={images.content(images.named('operator'))}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
     if done.returncode:
         logs = kubectl.within(SYSTEM).attempt("describe", "pods").stdout

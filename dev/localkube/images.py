@@ -77,6 +77,11 @@ def archive(image: Image, console: Console, base_image: str | None = None, tool:
     return target
 
 
+def content(image: Image) -> str:
+    """Twelve hex that change with what goes into the image: its tag stays the same."""
+    return inputs_key(image.reference, _input_files(image))
+
+
 def inputs_key(variant: str, files: Iterable[tuple[str, bytes]]) -> str:
     """Twelve hex over what is built from what (base, name, arguments), and paths and contents of all inputs."""
     digest = hashlib.sha256(variant.encode())

@@ -115,19 +115,21 @@ class Reader:
             if data is None:
                 continue
             budget -= len(data)
-            shard = self._decoded(name, _unzipped(data, limit) if name.endswith(GZIP) else data)
+            shard = self._decoded(name, _unzipped(data, limit) if name.endswith(GZIP) else data, mirror)
             if shard is not None:
                 self.reading.shards += 1
                 yield name, shard
 
-    def _decoded(self, name: str, data: bytes) -> Shard | None:
+    def _decoded(self, name: str, data: bytes, mirror: bool) -> Shard | None:
         try:
             shard = shards.decode(data, self._known)
         except shards.ShardError as error:
             self.reading.refuse(name, str(error))
             return None
         if shard.key != self._key:
-            self.reading.refuse(name, f"its key is {shard.key}")
+            # A flat mirror holds the shards of all stacks of its deployment, a store only those of its directory's key.
+            if not mirror:
+                self.reading.refuse(name, f"its key is {shard.key}")
             return None
         return shard
 

@@ -7,8 +7,8 @@ from hipbmm_operator.contract import Progress
 PATIENCE_SECONDS = 45.0
 """No tuner is said to hang before: a problem takes seconds, and whoever looks must see a hang within a minute."""
 _TIMES_SLOWER = 5.0
-_PHASE = "Tuning"
-"""Only here each step shows: reading a store or verifying rows says nothing for a while."""
+_STEPWISE = frozenset({"Tuning", "Verifying"})
+"""Only here each step shows: reading or writing a store says nothing for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +32,4 @@ def step(before: Pace | None, progress: Progress, now: float) -> Pace:
 def stalled(pace: Pace, now: float) -> bool:
     """Whether nothing has come for much longer than anything took before."""
     idle = now - pace.since
-    return pace.progress.phase == _PHASE and idle > max(PATIENCE_SECONDS, _TIMES_SLOWER * pace.longest)
+    return pace.progress.phase in _STEPWISE and idle > max(PATIENCE_SECONDS, _TIMES_SLOWER * pace.longest)

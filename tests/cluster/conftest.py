@@ -18,7 +18,7 @@ from tests.cluster.kubelet import Kubelet
 from tests.cluster.operator_process import NAMESPACE, OperatorProcess, identity
 from tests.cluster.world import World
 
-from hipbmm_operator.kinds import NODE
+from hipbmm_operator.kinds import NODE, SERVICE_MONITOR
 from localkube import instance
 
 Json = dict[str, Any]
@@ -38,6 +38,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+
+
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+MONITOR_CRD: Json = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": f"{SERVICE_MONITOR.plural}.{SERVICE_MONITOR.group}"},
+    "spec": {
+        "group": SERVICE_MONITOR.group,
+        "scope": "Namespaced",
+        "names": {"kind": SERVICE_MONITOR.kind, "plural": SERVICE_MONITOR.plural, "singular": "servicemonitor"},
+        "versions": [
+            {
+                "name": SERVICE_MONITOR.version,
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -135,6 +156,8 @@ def no_operator(operator: OperatorProcess) -> Iterator[None]:
     assert operator.stop() == 0
     yield
     operator.start()
+    # One that was killed still holds the Lease.
+    until("the operator to lead", lambda: operator.metric("hipbmm_leader") == 1, 60)
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +190,26 @@ def everything() -> Json:
     """A spec with every field set."""
     path = ROOT / "tests" / "golden" / "operator" / "everything" / "resource.yaml"
     return dict(yaml.safe_load(path.read_text())["spec"])
+
+
+def knows_monitors(api: Api) -> bool:
+    """Whether the cluster has ServiceMonitors."""
+    return any(crd["metadata"]["name"] == MONITOR_CRD["metadata"]["name"] for crd in api.request("GET", CRDS)["items"])
+
+
+@pytest.fixture
+def prometheus_operator(api: Api) -> Iterator[None]:
+    """Of the Prometheus operator only the CRD of its ServiceMonitors; one that is there is used and stays."""
+    if knows_monitors(api):
+        yield
+        return
+    name = MONITOR_CRD["metadata"]["name"]
+    api.request("POST", CRDS, MONITOR_CRD)
+
+    def served() -> bool:
+        conditions = (api.request("GET", f"{CRDS}/{name}").get("status") or {}).get("conditions") or []
+        return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+
+    until("the CRD", served)
+    yield
+    api.request("DELETE", f"{CRDS}/{name}")

@@ -106,6 +106,7 @@ def test_a_right_that_is_taken_away_is_told_and_missed_only_until_it_is_back(
     assert api.get(kinds.SERVICE, world.namespace, "qwen")["spec"]["ports"][0]["port"] == 8080
 
 
+@pytest.mark.usefixtures("prometheus_operator")
 def test_every_field_that_can_be_set_reaches_objects_that_the_api_server_accepts(
     world: World, everything: Json
 ) -> None:

@@ -122,6 +122,17 @@ def test_a_whole_shard_of_another_key_is_refused(tmp_path: Path, a_stack: Stack)
     assert reading.refused[0].reason == "its key is 0123456789abcdef"
 
 
+def test_a_mirror_holds_the_shards_of_several_stacks(tmp_path: Path, a_stack: Stack) -> None:
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    for key in ("0123456789abcdef", a_stack.key):
+        path = put(tmp_path, key, SOME)
+        path.rename(mirror / path.name)
+    found, reading, _ = read(tmp_path / "nothing", a_stack, mirrors=(str(mirror),))
+    assert found == expected(SOME)
+    assert (reading.shards, reading.refused_count) == (1, 0)
+
+
 def test_what_is_no_regular_file_is_refused_without_blocking(tmp_path: Path, a_stack: Stack) -> None:
     path = put(tmp_path, a_stack.key, SOME)
     os.mkfifo(path.with_name("pod-b.warm.1.0123456789ab.csv"))

@@ -1,6 +1,7 @@
 """What decides an image's content, and what the Dockerfile may do."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -141,3 +142,17 @@ def test_bases_change_their_key_with_their_parents() -> None:
 )
 def test_images_hold_neither_documentation_nor_anything_of_this_machine(name: str, left_out: bool) -> None:
     assert rootfs.strips(name) is left_out
+
+
+def test_the_content_changes_with_what_goes_in_and_not_with_the_tag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "REPOSITORY", tmp_path)
+    for name in ("Dockerfile", ".dockerignore", "program.py", "other.py"):
+        (tmp_path / name).write_text(name)
+    image = images.Image("operator", rootfs.PYTHON, "Dockerfile", ("program.py",))
+    before = images.content(image)
+    (tmp_path / "other.py").write_text("is not in it")
+    assert images.content(image) == before
+    (tmp_path / "program.py").write_text("changed")
+    assert images.content(image) != before

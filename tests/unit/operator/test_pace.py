@@ -34,7 +34,14 @@ def test_news_end_the_stall() -> None:
 
 
 def test_other_phases_are_silent_for_long() -> None:
-    assert not stalled(paced(0, 2, phase="Verifying"), 10_000)
+    assert not stalled(paced(0, 2, phase="Loading"), 10_000)
+
+
+def test_a_verification_that_hangs_is_told_like_a_tuning() -> None:
+    pace = step(None, Progress("Verifying", 204, 204, verified=1), 0)
+    pace = step(pace, Progress("Verifying", 204, 204, verified=2), 1)
+    assert stalled(pace, 2 + PATIENCE_SECONDS)
+    assert not stalled(step(pace, Progress("Verifying", 204, 204, verified=3), 2 + PATIENCE_SECONDS), 50)
 
 
 def test_a_new_phase_starts_anew() -> None:
