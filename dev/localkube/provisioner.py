@@ -1,4 +1,4 @@
-"""The storage class `localkube`: a hostPath directory for each claim, of any size and access mode.
+"""Volumes of the storage class `localkube`, and of any other that names this provisioner: a hostPath directory each.
 
 `python -m localkube.provisioner SERVER PKI VOLUMES` runs as a component of the supervisor. One node, so ReadWriteMany
 is true. Directories have mode 0777: hostPath volumes ignore fsGroup, and the pods' users are not root.
@@ -22,6 +22,8 @@ STORAGE_CLASS = "localkube"
 _LOG = logging.getLogger("provisioner")
 _CLAIMS = "/api/v1/persistentvolumeclaims"
 _VOLUMES = "/api/v1/persistentvolumes"
+_ASKED = "volume.kubernetes.io/storage-provisioner"
+"""Kubernetes writes here who is to provide a claim's volume, once the claim's class exists."""
 _VOLUME_NAME = re.compile(r"pvc-[0-9a-f-]{36}")
 _WATCH_SECONDS = 300
 
@@ -42,11 +44,12 @@ def storage_class() -> Object:
 
 
 def wants_volume(claim: Object) -> bool:
-    """Whether `claim` is pending and asks for our class, for any volume of it, and for a file system."""
+    """Whether `claim` is pending and asks us, by a class of ours, for any volume that has a file system."""
     spec = claim["spec"]
+    annotations = claim["metadata"].get("annotations") or {}
     return (
         claim.get("status", {}).get("phase", "Pending") == "Pending"
-        and spec.get("storageClassName") == STORAGE_CLASS
+        and annotations.get(_ASKED) == PROVISIONER
         and not spec.get("volumeName")
         and not spec.get("selector")
         and spec.get("volumeMode", "Filesystem") == "Filesystem"
@@ -66,7 +69,7 @@ def volume_for(claim: Object, root: Path) -> Object:
             "capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]},
             "accessModes": claim["spec"]["accessModes"],
             "persistentVolumeReclaimPolicy": "Delete",
-            "storageClassName": STORAGE_CLASS,
+            "storageClassName": claim["spec"]["storageClassName"],
             "volumeMode": "Filesystem",
             "hostPath": {"path": str(root / name), "type": "Directory"},
             "claimRef": {

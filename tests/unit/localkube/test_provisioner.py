@@ -11,7 +11,12 @@ from localkube.provisioner import Provisioner
 
 UID = "11111111-2222-3333-4444-555555555555"
 CLAIM: Object = {
-    "metadata": {"name": "store", "namespace": "team", "uid": UID},
+    "metadata": {
+        "name": "store",
+        "namespace": "team",
+        "uid": UID,
+        "annotations": {"volume.kubernetes.io/storage-provisioner": "hipbmm.io/localkube"},
+    },
     "spec": {
         "storageClassName": "localkube",
         "accessModes": ["ReadWriteMany"],
@@ -39,12 +44,18 @@ def test_a_pending_claim_of_our_class_gets_a_volume_of_its_size_and_modes() -> N
     assert volume == provisioner.volume_for(CLAIM, Path("/volumes"))
 
 
+def test_another_class_that_names_the_provisioner_is_served_under_its_own_name() -> None:
+    other = changed(CLAIM, lambda claim: claim["spec"].update(storageClassName="other"))
+    assert provisioner.wants_volume(other)
+    assert provisioner.volume_for(other, Path("/volumes"))["spec"]["storageClassName"] == "other"
+
+
 @pytest.mark.parametrize(
     "change",
     [
         lambda claim: claim["status"].update(phase="Bound"),
-        lambda claim: claim["spec"].update(storageClassName="other"),
-        lambda claim: claim["spec"].pop("storageClassName"),
+        lambda claim: claim["metadata"].pop("annotations"),
+        lambda claim: claim["metadata"]["annotations"].update({"volume.kubernetes.io/storage-provisioner": "other"}),
         lambda claim: claim["spec"].update(volumeName="mine"),
         lambda claim: claim["spec"].update(selector={"matchLabels": {"a": "b"}}),
         lambda claim: claim["spec"].update(volumeMode="Block"),
