@@ -72,6 +72,7 @@ class Case:
     broken: Json | None = None
     arrange: Callable[[Kubectl], None] = nothing
     mend: Callable[[Kubectl], None] = nothing
+    mended: Json | None = None
     reapply: bool = True
     serves: bool | None = False
 
@@ -194,7 +195,7 @@ class Wave:
         change = case.broken or {}
         token = change.get("tuning", {}).get("retuneToken", "")
         kept = merged(good["spec"], {"tuning": {"retuneToken": token}})
-        return {**good, "spec": merged(kept, change) if broken else kept}
+        return {**good, "spec": merged(kept, change if broken else case.mended or {})}
 
 
 def furnish(kubectl: Kubectl) -> None:
