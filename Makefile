@@ -29,7 +29,7 @@ demo: demo-possible $(TEST_ENV)/.complete ## cluster, images, operator, one CR: 
 demo-possible:
 	@$(PYTHON) -m demo.possible
 
-test: $(TEST_ENV)/.complete ## everything CI runs: lint, unit, golden, kernel, chart, cluster, node
+test: $(TEST_ENV)/.complete ## everything CI runs: lint, unit, golden, kernel, chart, cluster, node, path
 	@$(SUITE) all
 
 unit: $(TEST_ENV)/.complete ## lint, unit and golden tests only (no cluster, no torch)

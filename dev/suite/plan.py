@@ -53,8 +53,8 @@ GENERATE = (
 _WAIT = "wait"
 """The lane of stages that mostly wait for a cluster."""
 
-_NODE = tuple(f"tests/e2e/test_{name}.py" for name in ("path", "mirror", "localkube_node"))
-"""Of the tests on a real node those that CI runs: the bad days there take as long again, and have `make e2e`."""
+_PATH = ("tests/e2e/test_path.py", "tests/e2e/test_mirror.py")
+"""Of the tests with pods those that CI runs: the bad days there take as long again, and have `make e2e`."""
 
 
 def full() -> tuple[Stage, ...]:
@@ -62,9 +62,10 @@ def full() -> tuple[Stage, ...]:
     return (
         *QUICK,
         Stage("kernel", _pytest(_torch_python(), "tests/kernel"), ("torch",)),
+        Stage("chart", _pytest(_TEST, "tests/chart"), ("cluster", "tools")),
+        Stage("node", _pytest(_TEST, "tests/e2e/test_localkube_node.py"), ("node",)),
         Stage("cluster", _pytest(_TEST, "tests/cluster"), ("cluster",), lane=_WAIT),
-        Stage("chart", _pytest(_TEST, "tests/chart"), ("cluster", "tools"), lane=_WAIT),
-        Stage("node", _pytest(_TEST, *_NODE), ("node",), lane=_WAIT),
+        Stage("path", _pytest(_TEST, *_PATH), ("node",), lane=_WAIT),
     )
 
 
