@@ -96,4 +96,5 @@ def _weight(device: Device, linear: Linear, generator: torch.Generator) -> tuple
 
 def operand_bytes(linear: Linear, rows: int) -> int:
     """Device bytes that making these operands takes at its peak: weight, its shuffled copy, activations, reference."""
-    return 3 * linear.n * linear.k + rows * linear.k * 8 + rows * linear.n * 8 + 3 * WIDE_BYTES
+    weight = linear.n * linear.k
+    return 3 * weight + rows * linear.k * 8 + rows * linear.n * 8 + min(4 * weight, WIDE_BYTES)
