@@ -105,7 +105,8 @@ class Informer:
             share = random.uniform(0.9, 1.1)  # noqa: S311  # spreads load, is no secret
             within = _SOON_SECONDS
             try:
-                await asyncio.wait_for(self._asked.wait(), self._settings.resync_seconds * share)
+                async with asyncio.timeout(self._settings.resync_seconds * share):
+                    await self._asked.wait()
             except TimeoutError:
                 within = self._settings.resync_seconds * _SPREAD
             self._asked.clear()

@@ -79,7 +79,8 @@ class Leader:
         while not self.may_write():
             self._leads.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leads.wait(), self._settings.lease_renew_seconds)
+                async with asyncio.timeout(self._settings.lease_renew_seconds):
+                    await self._leads.wait()
 
     async def run(self) -> None:
         """Take the Lease when it is free, renew it, for ever."""

@@ -97,7 +97,9 @@ class Queue:
             self._wake.clear()
             timeout = max(0.0, self._delayed[0][0] - self._clock()) if self._delayed else None
             try:
-                await asyncio.wait_for(self._wake.wait(), timeout)
+                # Not wait_for: before Python 3.12 it forgets a cancellation that comes together with the event.
+                async with asyncio.timeout(timeout):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

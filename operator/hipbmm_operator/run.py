@@ -121,7 +121,8 @@ class Operator:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._leader.release(), _RELEASE_SECONDS)
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                await self._leader.release()
         if self._watches is not None:
             await asyncio.to_thread(self._watches.stop, _STOP_SECONDS)
         await self._http.close()

@@ -141,7 +141,8 @@ class Watches:
 
     async def _pause(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._stop.wait() if self._stop else asyncio.sleep(seconds), seconds)
+            async with asyncio.timeout(seconds):
+                await (self._stop.wait() if self._stop else asyncio.sleep(seconds))
         except TimeoutError:
             return
 

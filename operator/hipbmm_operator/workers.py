@@ -52,7 +52,8 @@ class Workers:
         """Start nothing new and wait for what runs, at most so long."""
         self._stopping = True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
 
     async def _one(self, key: Key) -> None:
         token = OBJECT.set(About(key, f"{next(self._ids):x}"))

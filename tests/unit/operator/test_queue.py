@@ -164,3 +164,18 @@ async def test_what_became_urgent_while_it_was_worked_on_comes_first_afterwards(
     queue.done(B)
     assert queue.depth() == 0
     assert queue._states == {}
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_cancellation_that_comes_with_news_is_obeyed(queue: Queue, turns: int) -> None:
+    # An operator that was asked to stop just when an event came never ended.
+    queue.add(A, after=60.0)
+    waiting = asyncio.create_task(queue.get())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    queue._wake.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait({waiting}, timeout=5)
+    assert waiting.cancelled()
