@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.ptpc import PTPC
+
 from hipbmm_kernel import gemm, plan, shard, stack
 from hipbmm_kernel.gemm import Row
 from simulator import sysfs
@@ -28,7 +30,6 @@ IDENTITY = (
     "import os; from hipbmm_kernel.identity import read_identity; e = os.environ; "
     "print(read_identity(e['HIPBMM_SYSFS'], e['HIPBMM_DEV'], e, True).stack.canonical().decode())"
 )
-SCALE = {"num_bits": 8, "type": "float", "symmetric": True}
 CONFIG = {
     "architectures": ["Qwen3ForCausalLM"],
     "model_type": "qwen3",
@@ -40,18 +41,7 @@ CONFIG = {
     "num_hidden_layers": 64,
     "vocab_size": 151936,
     "torch_dtype": "bfloat16",
-    "quantization_config": {
-        "quant_method": "compressed-tensors",
-        "format": "float-quantized",
-        "ignore": ["lm_head"],
-        "config_groups": {
-            "group_0": {
-                "targets": ["Linear"],
-                "weights": {**SCALE, "strategy": "channel", "dynamic": False},
-                "input_activations": {**SCALE, "strategy": "token", "dynamic": True},
-            }
-        },
-    },
+    "quantization_config": PTPC,
 }
 
 

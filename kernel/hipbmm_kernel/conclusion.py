@@ -24,6 +24,7 @@ class Facts(NamedTuple):
     tuned: int
     failed: int = 0
     skipped: int = 0
+    starved: int = 0
     unfinished: int = 0
     abort: str = ""
     abort_message: str = ""
@@ -72,7 +73,7 @@ def _partial(facts: Facts, counted: str) -> Verdict:
         return Verdict(report.PARTIAL, "BudgetExhausted", f"{counted} when the pod was asked to stop")
     if facts.failed:
         words = f"{counted}, {facts.failed} failed: {facts.first_failure}"
-        return Verdict(report.PARTIAL, "ProblemsFailed", words)
+        return Verdict(report.PARTIAL, "TunerOutOfMemory" if facts.starved else "ProblemsFailed", words)
     if facts.skipped:
         return Verdict(
             report.PARTIAL, "LowMemory", f"{counted}, {facts.skipped} need more memory: {facts.first_failure}"

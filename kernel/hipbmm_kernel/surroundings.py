@@ -34,7 +34,8 @@ class Outcome(NamedTuple):
     """What came of a tuning.
 
     `table` is the store's and the new rows together; `reason` says why tuning could not go on ("" when it could),
-    `failed` and `skipped` why a problem has no row, `spread` how far repeated timings lie apart.
+    `failed` and `skipped` why a problem has no row, `starved` how many failed for lack of memory, `spread` how far
+    repeated timings lie apart.
     """
 
     table: Table
@@ -42,6 +43,7 @@ class Outcome(NamedTuple):
     message: str = ""
     failed: Mapping[Problem, str] = {}
     skipped: Mapping[Problem, str] = {}
+    starved: int = 0
     unfinished: int = 0
     stopped: bool = False
     children: int = 0

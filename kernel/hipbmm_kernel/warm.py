@@ -174,6 +174,7 @@ class Warm:
             tuned=len(missing) - len(left),
             failed=sum(problem in failed for problem in left),
             skipped=sum(problem in outcome.skipped for problem in left),
+            starved=outcome.starved,
             unfinished=outcome.unfinished,
             abort=outcome.reason,
             abort_message=outcome.message,

@@ -62,6 +62,7 @@ def test_a_tuner_that_hangs(world: World, operator: OperatorProcess) -> None:
         ("Failed", "StackUnknown"),
         ("Failed", "NoGpu"),
         ("Failed", "TunerFailed"),
+        ("Failed", "TunerOutOfMemory"),
         ("NoPlan", "UnknownArchitecture"),
     ],
 )

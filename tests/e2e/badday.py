@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.ptpc import PTPC
+
 from demo import checks, view, wait
 from demo.cluster import Cluster
 from demo.failure import DemoError
@@ -31,24 +33,7 @@ SMALL_CONFIG = {
     "num_hidden_layers": 2,
     "vocab_size": 1000,
     "torch_dtype": "bfloat16",
-    "quantization_config": {
-        "quant_method": "compressed-tensors",
-        "format": "float-quantized",
-        "ignore": ["lm_head"],
-        "config_groups": {
-            "group_0": {
-                "targets": ["Linear"],
-                "weights": {"num_bits": 8, "type": "float", "strategy": "channel", "dynamic": False, "symmetric": True},
-                "input_activations": {
-                    "num_bits": 8,
-                    "type": "float",
-                    "strategy": "token",
-                    "dynamic": True,
-                    "symmetric": True,
-                },
-            }
-        },
-    },
+    "quantization_config": PTPC,
 }
 
 

@@ -48,7 +48,7 @@ CASES = [
         serves=None,
     ),
     # On cgroup v1 the kernel kills the largest process only, which is the tuner's child; on v2 all of the container.
-    Case("killed", "Tuned", "TunerFailed", "SIGKILL", tuned_alone("killed", LITTLE_MEMORY), serves=None),
+    Case("killed", "Tuned", "TunerOutOfMemory", "memory limit", tuned_alone("killed", LITTLE_MEMORY), serves=None),
     Case(
         "no-time",
         "Tuned",

@@ -100,7 +100,8 @@ class Findings:
     """What the phases found out: the best rows so far by key, vetoes, and why problems have no row.
 
     `proved` says that this machine has computed a right result; vetoes of verification are `held_back` until then.
-    `unverifiable` says why verification was given up, "" when it was not.
+    `starved` of the failed problems had too little memory in this container. `unverifiable` says why verification was
+    given up, "" when it was not.
     """
 
     def __init__(self) -> None:
@@ -111,6 +112,7 @@ class Findings:
         self.unverifiable = ""
         self.failed: dict[Problem, str] = {}
         self.skipped: dict[Problem, str] = {}
+        self.starved = 0
         self.unfinished = 0
         self.children = 0
         self.spread: list[float] = []

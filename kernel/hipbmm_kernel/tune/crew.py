@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.tune import protocol, worker
+from hipbmm_kernel.tune.oomkills import OomKills
 from hipbmm_kernel.tune.worker import Failure, Worker
 
 if TYPE_CHECKING:
@@ -30,7 +31,12 @@ FAILED = "failed"
 SKIPPED = "skipped"
 KILLED = "killed"
 HUNG = "hung"
+OUT_OF_MEMORY = "out of memory"
 UNFINISHED = "unfinished"
+DEATHS = frozenset({KILLED, HUNG, OUT_OF_MEMORY})
+"""Endings of the child. That the container has too little memory says nothing about the problem."""
+OUT_OF_MEMORY_ERROR = "OutOfMemory"
+"""The error of a child that was killed for lack of memory before it was ready."""
 
 
 class Task(NamedTuple):
@@ -82,6 +88,7 @@ class Crew:
         stop: Stop,
         handlers: Handlers,
         program: str = worker.PROGRAM,
+        oom_kills: OomKills | None = None,
     ) -> None:
         """Children start when the first task needs one, all of them: a first task alone must not delay the others."""
         self._gpus = list(gpus)
@@ -91,6 +98,7 @@ class Crew:
         self._stop = stop
         self._handlers = handlers
         self._program = program
+        self._oom_kills = oom_kills or OomKills()
         self._workers: list[Worker] = []
         self._failures = dict.fromkeys(gpus, 0)
         self._strikes: dict[object, int] = {}
@@ -219,13 +227,17 @@ class Crew:
         task, state = each.task, each.state
         ending = self._end(each)
         words = each.last_words()
+        starved = ending == "SIGKILL" and not hung and self._oom_kills.new()
+        if starved:
+            reason = "the container's memory limit is too small"
         told = ": ".join(part for part in (reason or ending, words) if part)
         if isinstance(task, Task):
             self._strikes[task.subject] = strikes = self._strikes.get(task.subject, 0) + 1
-            self._judge(Outcome(task, HUNG if hung else KILLED, told, {}, each, strikes))
+            kind = OUT_OF_MEMORY if starved else HUNG if hung else KILLED
+            self._judge(Outcome(task, kind, told, {}, each, strikes))
         elif state == worker.STARTING:
             self._failures[each.gpu] += 1
-            self.last_failure = each.failure or Failure("", told)
+            self.last_failure = each.failure or Failure(OUT_OF_MEMORY_ERROR if starved else "", told)
         each.discard()
 
     def _end(self, each: Worker) -> str:

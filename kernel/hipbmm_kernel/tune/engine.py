@@ -65,6 +65,7 @@ def tune_missing(around: Surroundings, plan: Plan, loaded: Table, wanted: Sequen
         message=str(abort) if abort else "",
         failed=findings.failed,
         skipped=findings.skipped,
+        starved=findings.starved,
         unfinished=findings.unfinished,
         stopped=around.stop.requested,
         children=findings.children,

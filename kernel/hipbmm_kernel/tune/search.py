@@ -95,14 +95,15 @@ class SearchPhase:
     def _outcome(self, outcome: Outcome) -> Task | None:
         job = _job(outcome.task)
         hunt = self._hunts[job]
-        if outcome.kind not in (crew.KILLED, crew.HUNG):
+        if outcome.kind not in crew.DEATHS:
             return outcome.task if outcome.kind == crew.UNFINISHED else None
         hunt.deaths += 1
         if hunt.trying is not None:
-            key = self._bench.key(job.problem)
-            veto = Veto(key, hunt.trying, told(f"{outcome.kind}: {outcome.reason}"))
-            self._findings.vetoes.append(veto)
-            self._bench.publish(veto)
+            if outcome.kind != crew.OUT_OF_MEMORY:
+                key = self._bench.key(job.problem)
+                veto = Veto(key, hunt.trying, told(f"{outcome.kind}: {outcome.reason}"))
+                self._findings.vetoes.append(veto)
+                self._bench.publish(veto)
             hunt.tried.append(hunt.trying)
             hunt.trying = None
         if hunt.deaths >= MAX_DEATHS:

@@ -19,6 +19,7 @@ PROBE_SECONDS = 120.0
 MAX_TRIES = 2
 MAX_BARREN = 6
 """Children that may end before the first row: then it is the machine that fails, not the problems."""
+_START_REASONS = {"NoGpuError": "NoGpu", crew.OUT_OF_MEMORY_ERROR: "TunerOutOfMemory"}
 TUNING_SHARE = 0.8
 """Of the budget, when rows are verified afterwards."""
 
@@ -69,7 +70,7 @@ class TuningPhase:
         """Abort when work is left because every GPU has given up."""
         if left and online.retired and not self._bench.stop.requested:
             failure = online.last_failure
-            raise Abort("NoGpu" if failure.error == "NoGpuError" else "TunerFailed", failure.reason)
+            raise Abort(_START_REASONS.get(failure.error, "TunerFailed"), failure.reason)
 
     def _tasks(self, jobs: Sequence[Job]) -> list[Task]:
         drawn = schedule.order([job.seconds for job in jobs], len(self._bench.gpus))
@@ -114,10 +115,11 @@ class TuningPhase:
         reason = outcome.reason or (tail.rejected[-1] if tail.rejected else "AITER recorded no row")
         self._tries[job] = tries = self._tries.get(job, 0) + 1
         self._bench.log(f"tuning {_name(job)}: {outcome.kind}: {reason} (try {tries} of {MAX_TRIES})")
-        if outcome.kind in (crew.KILLED, crew.HUNG):
-            self._count_death(reason)
+        if outcome.kind in crew.DEATHS:
+            self._count_death(outcome.kind, reason)
         if tries < MAX_TRIES:
             return outcome.task
+        self._findings.starved += outcome.kind == crew.OUT_OF_MEMORY
         self._findings.failed[job.problem] = f"{outcome.kind}: {reason}"
         self._bench.progress.failed()
         if outcome.kind in (crew.KILLED, crew.HUNG):
@@ -133,12 +135,12 @@ class TuningPhase:
         else:
             self._held_back.append(veto)
 
-    def _count_death(self, reason: str) -> None:
+    def _count_death(self, kind: str, reason: str) -> None:
         """Abort when children die and no row ever comes."""
         self._barren += 1
         if not self._findings.rows and self._barren >= MAX_BARREN:
             self._findings.vetoes.clear()
-            raise Abort("TunerFailed", f"{MAX_BARREN} children ended before the first row: {reason}")
+            raise Abort(death_reason(kind), f"{MAX_BARREN} children ended before the first row: {kind}: {reason}")
 
     def _probed(self, outcome: Outcome) -> Task | None:
         """A probe that ends its child twice is as good as an answer: old AITER has no check for missing solutions."""
@@ -148,8 +150,10 @@ class TuningPhase:
             reason = outcome.message.get("reason")
             self._refusal = None if reason is None else str(reason)
             return None
-        if outcome.strikes < crew.MAX_STRIKES and outcome.kind in (crew.KILLED, crew.HUNG):
+        if outcome.strikes < crew.MAX_STRIKES and outcome.kind in crew.DEATHS:
             return outcome.task
+        if outcome.kind == crew.OUT_OF_MEMORY:
+            raise Abort("TunerOutOfMemory", f"the probe, twice: {outcome.reason}")
         self._refusal = f"the probe {outcome.kind}: {outcome.reason}"
         return None
 
@@ -158,6 +162,11 @@ def command(kind: str, number: int, job: Job, rows: int) -> dict[str, object]:
     """The common part of a command: which problem, and for how many tokens at most its linear is used."""
     m, n, k = job.problem
     return {"do": kind, "id": number, "m": m, "n": n, "k": k, "bias": job.bias, "rows": max(rows, m)}
+
+
+def death_reason(kind: str) -> str:
+    """The report's reason when it is children's ends of this kind that stop a phase."""
+    return "TunerOutOfMemory" if kind == crew.OUT_OF_MEMORY else "TunerFailed"
 
 
 def _name(job: Job) -> str:

@@ -10,7 +10,7 @@ from hipbmm_kernel.gemm import Problem, Row, Veto, is_time
 from hipbmm_kernel.tune import crew, protocol
 from hipbmm_kernel.tune.bench import Bench, Budget, Findings, Job, told
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
-from hipbmm_kernel.tune.tuning import MAX_BARREN, command
+from hipbmm_kernel.tune.tuning import MAX_BARREN, command, death_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,24 +68,23 @@ class VerificationPhase:
         if outcome.kind == crew.DONE:
             self._judge(problem, row, outcome.message)
             return None
-        if outcome.kind in (crew.KILLED, crew.HUNG):
-            self._count_death(outcome.reason)
-        if outcome.kind in (crew.KILLED, crew.HUNG) and outcome.strikes >= crew.MAX_STRIKES:
-            self._veto(problem, row, f"{outcome.kind}: {outcome.reason}")
-            return None
-        if outcome.kind in (crew.KILLED, crew.HUNG):
-            return outcome.task
+        if outcome.kind in crew.DEATHS:
+            self._count_death(outcome.kind, outcome.reason)
+            if outcome.strikes < crew.MAX_STRIKES:
+                return outcome.task
         self._bench.log(f"verifying {problem}: {outcome.kind}: {outcome.reason}")
-        if outcome.kind == crew.FAILED:
+        if outcome.kind in (crew.KILLED, crew.HUNG):
+            self._veto(problem, row, f"{outcome.kind}: {outcome.reason}")
+        elif outcome.kind == crew.FAILED:
             self._veto(problem, row, outcome.reason)
         return None
 
-    def _count_death(self, reason: str) -> None:
+    def _count_death(self, kind: str, reason: str) -> None:
         """Abort when children die and none ever found a row right."""
         self._deaths += 1
         if not self._findings.proved and self._deaths >= MAX_BARREN:
-            self._findings.unverifiable = f"{MAX_BARREN} children ended before a row was found right: {reason}"
-            raise Abort("TunerFailed", self._findings.unverifiable)
+            self._findings.unverifiable = f"{MAX_BARREN} children ended before a row was found right: {kind}: {reason}"
+            raise Abort(death_reason(kind), self._findings.unverifiable)
 
     def _judge(self, problem: Problem, row: Row, message: Mapping[str, object]) -> None:
         if message.get("correct") is not True:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ptpc import PTPC
 
 from hipbmm_kernel import gemm, settings, shard
 from hipbmm_kernel.gemm import Problem, Row
@@ -20,24 +21,6 @@ SIMULATOR = ROOT / "dev/simulator/python"
 HEADER = "".join(
     f"#define HIPBLASLT_VERSION_{name} {value}\n" for name, value in (("MAJOR", 1), ("MINOR", 2), ("PATCH", 2))
 )
-PTPC = {
-    "quant_method": "compressed-tensors",
-    "format": "float-quantized",
-    "ignore": ["lm_head"],
-    "config_groups": {
-        "group_0": {
-            "targets": ["Linear"],
-            "weights": {"num_bits": 8, "type": "float", "strategy": "channel", "dynamic": False, "symmetric": True},
-            "input_activations": {
-                "num_bits": 8,
-                "type": "float",
-                "strategy": "token",
-                "dynamic": True,
-                "symmetric": True,
-            },
-        }
-    },
-}
 SMALL_MODEL = {
     "architectures": ["Qwen3ForCausalLM"],
     "model_type": "qwen3",

@@ -15,6 +15,7 @@ from hipbmm_kernel.clock import Clock
 from hipbmm_kernel.stop import Stop
 from hipbmm_kernel.tune import crew
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
+from hipbmm_kernel.tune.oomkills import OomKills
 from hipbmm_kernel.tune.worker import Failure
 
 from .conftest import ROOT
@@ -87,7 +88,8 @@ class Scene:
         program = SCRIPT.format(task=textwrap.indent(textwrap.dedent(task), " " * 8).strip(), start=start)
         handlers = Handlers(self.hellos.append, self._nothing, on_outcome or self._retry, self._event, lambda: None)
         env = {"PATH": os.environ["PATH"], "STATE": str(self.root / "state")}
-        with Crew(gpus, str(self.root / "tune"), env, Clock(), self.stop, handlers, program) as running:
+        kills = OomKills(str(self.root / "state"))
+        with Crew(gpus, str(self.root / "tune"), env, Clock(), self.stop, handlers, program, kills) as running:
             try:
                 todo = [Task(name, {"do": name, "id": number}, seconds) for number, name in enumerate(tasks, 1)]
                 return running.run(todo, deadline)
@@ -107,7 +109,7 @@ class Scene:
 
     def _retry(self, outcome: Outcome) -> Task | None:
         self.outcomes.append(outcome)
-        died = outcome.kind in (crew.KILLED, crew.HUNG)
+        died = outcome.kind in crew.DEATHS
         return outcome.task if died and outcome.strikes < crew.MAX_STRIKES else None
 
     def _nothing(self, _message: Mapping[str, object]) -> None:
@@ -159,6 +161,57 @@ def test_a_task_that_ends_its_child_twice_is_given_up_and_the_others_are_done(
     assert scene.kinds() == {"a": ["done"], "bad": ["killed", "killed"], "b": ["done"]}
     assert words in next(outcome.reason for outcome in scene.outcomes if outcome.kind == "killed")
     assert scene.started == 2
+
+
+OOM = """if do == 'bad':
+    kills = 1 if once('bad') else 2
+    open(os.environ['STATE'] + '/memory.events', 'w').write(f'oom {kills}\\noom_kill {kills}\\n')
+    os.kill(os.getpid(), signal.SIGKILL)
+elif do == 'other':
+    os.kill(os.getpid(), signal.SIGKILL)"""
+
+
+def test_a_child_that_the_kernel_kills_for_memory_is_told_from_any_other_that_is_killed(scene: Scene) -> None:
+    left = scene.run(["a", "bad", "other"], task=OOM)
+    assert left == []
+    assert scene.kinds() == {"a": ["done"], "bad": [crew.OUT_OF_MEMORY] * 2, "other": [crew.KILLED] * 2}
+    assert "memory limit" in next(each.reason for each in scene.outcomes if each.kind == crew.OUT_OF_MEMORY)
+
+
+def test_children_that_are_killed_for_memory_before_they_are_ready_retire_their_gpu_with_that_reason(
+    scene: Scene,
+) -> None:
+    start = (
+        "open(os.environ['STATE'] + '/memory.events', 'w').write('oom_kill ' + ('1' if once('one') else '2'));"
+        " os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert [task.subject for task in scene.run(["a"], start=start)] == ["a"]
+    assert scene.last_failure.error == crew.OUT_OF_MEMORY_ERROR
+    assert "memory limit" in scene.last_failure.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("memory.events", "low 0\nhigh 0\nmax 9\noom {}\noom_kill {}\noom_group_kill 0\n"),
+        ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill {1}\n"),
+    ],
+    ids=["cgroup v2", "cgroup v1"],
+)
+def test_kills_for_memory_are_counted_by_both_versions_of_cgroups(tmp_path: Path, name: str, form: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(form.format(7, 3))
+    kills = OomKills(str(tmp_path))
+    assert not kills.new()
+    (tmp_path / name).write_text(form.format(8, 4))
+    assert kills.new()
+    assert not kills.new()
+
+
+def test_without_cgroups_no_kill_is_for_memory(tmp_path: Path) -> None:
+    assert not OomKills(str(tmp_path)).new()
+    (tmp_path / "memory.events").write_text("oom_kill many\n")
+    assert not OomKills(str(tmp_path)).new()
 
 
 def test_a_task_whose_child_died_once_is_tried_again(scene: Scene) -> None:

@@ -20,6 +20,7 @@ from .faults import FakeClock
 
 REASONS = {
     *("Tuned", "Restored", "BudgetExhausted", "LowMemory", "ProblemsFailed", "NoSolution", "StackUnknown"),
+    "TunerOutOfMemory",
     *("StackMismatch", "ConfigMissing", "ConfigInvalid", "UnknownArchitecture", "NoEligibleLinears"),
     *("KernelIncompatible", "NoGpu", "TunerFailed", "TuningDisabled", "ConflictingEnv"),
     "ServedFileUnwritable",
@@ -69,6 +70,8 @@ def test_the_geometric_mean_is_over_measured_rows() -> None:
         (Facts(9, 3, 0, abort="TunerFailed"), "Partial", "TunerFailed", "Restored"),
         (Facts(9, 3, 0, tune=False), "Disabled", "TuningDisabled", "Restored"),
         (Facts(9, 3, 4, failed=1, skipped=1), "Partial", "ProblemsFailed", "Mixed"),
+        (Facts(9, 3, 4, failed=1, starved=1), "Partial", "TunerOutOfMemory", "Mixed"),
+        (Facts(9, 0, 0, abort="TunerOutOfMemory"), "Failed", "TunerOutOfMemory", "None"),
         (Facts(9, 3, 4, skipped=2), "Partial", "LowMemory", "Mixed"),
         (Facts(9, 3, 4, unfinished=2), "Partial", "BudgetExhausted", "Mixed"),
         (Facts(9, 3, 4, stopped=True), "Partial", "BudgetExhausted", "Mixed"),

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import json
 
-PTPC: dict[str, object] = {
-    "quant_method": "compressed-tensors",
-    "format": "float-quantized",
-    "ignore": ["lm_head"],
-    "config_groups": {
-        "group_0": {
-            "targets": ["Linear"],
-            "weights": {"num_bits": 8, "type": "float", "strategy": "channel", "dynamic": False, "symmetric": True},
-            "input_activations": {"num_bits": 8, "type": "float", "strategy": "token", "dynamic": True},
-        }
-    },
-}
+from tests.ptpc import PTPC
+
 QUARK: dict[str, object] = {
     "quant_method": "quark",
     "exclude": ["lm_head"],

@@ -1,0 +1,44 @@
+"""How often the kernel killed a process of this container for lack of memory.
+
+With cgroup v2 the kubelet lets the kernel end the whole container (memory.oom.group), which Kubernetes shows as
+`OOMKilled`. With cgroup v1, and where a container opted out, only the largest process ends, which is a child of ours:
+then this counter is the only place that tells it from any other SIGKILL.
+"""
+
+# ruff: noqa: PTH123
+# Paths are text here, as everywhere in this package.
+
+from __future__ import annotations
+
+ROOT = "/sys/fs/cgroup"
+_FILES = ("memory.events", "memory/memory.oom_control")
+"""Of cgroup v2 and v1; both have a line `oom_kill N`. The kernel counts before it sends the signal."""
+_MAX_BYTES = 4096
+
+
+class OomKills:
+    """The counter, and how much of it has been told."""
+
+    def __init__(self, root: str = ROOT) -> None:
+        self._root = root
+        self._told = self._count()
+
+    def new(self) -> bool:
+        """Whether there was a kill since the last time this was asked."""
+        count = self._count()
+        before, self._told = self._told, count
+        return count > before
+
+    def _count(self) -> int:
+        """Kills so far; 0 where nothing says so."""
+        for name in _FILES:
+            try:
+                with open(f"{self._root}/{name}", encoding="ascii", errors="replace") as file:
+                    text = file.read(_MAX_BYTES)
+            except OSError:
+                continue
+            for line in text.splitlines():
+                word, _, number = line.partition(" ")
+                if word == "oom_kill" and number.strip().isdecimal():
+                    return int(number)
+        return 0
