@@ -5,20 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from hipbmm_operator import errors, gpu, kinds, logs, metrics, monitors, names, placement, pods, revision, server_args
+from hipbmm_operator import errors, kinds, logs, metrics, names, server_args
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.apply import Applied, Applier
-from hipbmm_operator.detect import HardwareSummary
 from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Json, Kube
-from hipbmm_operator.look import Look
-from hipbmm_operator.mirror.collector import Collector
-from hipbmm_operator.mirror.seen import Seen
-from hipbmm_operator.nodes import NodeBook
-from hipbmm_operator.observed import Observed, owned_by
+from hipbmm_operator.observe import Observer
+from hipbmm_operator.observed import Observed
 from hipbmm_operator.plan import Plan, plan
 from hipbmm_operator.resource import Resource, parse, parse_spec
-from hipbmm_operator.resources import claim
 from hipbmm_operator.resources.pod import Payload
 from hipbmm_operator.scribe import Scribe
 from hipbmm_operator.status.builder import Situation, build
@@ -48,20 +43,16 @@ class Reconciler:
         self,
         kube: Kube,
         store: Store,
-        nodes: NodeBook,
+        observer: Observer,
         payload: Payload,
-        collector: Collector,
-        look: Look,
         scribe: Scribe,
         applier: Applier,
         now: Callable[[], datetime],
     ) -> None:
         self._kube = kube
         self._store = store
-        self._nodes = nodes
+        self._observer = observer
         self._payload = payload
-        self._collector = collector
-        self._look = look
         self._scribe = scribe
         self._applier = applier
         self._now = now
@@ -96,11 +87,11 @@ class Reconciler:
         if isinstance(spec, str):
             problems: tuple[Problem, ...] = (Problem("InvalidSpec", spec, fatal=True),)
             return await self._refuse(
-                Situation(resource, None, problems, await self._observe(key, resource, None), None)
+                Situation(resource, None, problems, await self._observer.at(key, resource, None), None)
             )
         command = server_args.resolve(spec)
         problems = (*check(spec, command), *unread(resource.raw_spec, spec))
-        observed = await self._observe(key, resource, spec)
+        observed = await self._observer.at(key, resource, spec)
         if any(problem.fatal for problem in problems):
             return await self._refuse(Situation(resource, spec, problems, observed, None))
         planned = plan(resource, spec, command, observed, self._payload, self._now())
@@ -149,69 +140,6 @@ class Reconciler:
         await self._write(situation)
         return Outcome(again=situation.observed.again)
 
-    async def _observe(self, key: Key, resource: Resource, spec: Spec | None) -> Observed:
-        parsed = tuple(pods.parse(packed.body()) for packed in self._store.owned(key, kinds.POD))
-        bodies = [packed.body() for packed in self._store.owned(key, kinds.CONTROLLER_REVISION)]
-        stored = [revision.parse(body) for body in bodies if owned_by(body, resource.owner)]
-        claim_body = await self._claim(resource, spec) if spec else None
-        mirror = await self._mirror(key, resource, spec, claim_body, parsed)
-        service = self._child(key, kinds.SERVICE)
-        monitor = await monitors.look(self._kube, resource.owner, spec, service)
-        seen = await self._look.at(key.namespace, parsed, claim_body, self._now())
-        return Observed(
-            deployment=self._child(key, kinds.DEPLOYMENT),
-            service=service,
-            monitor=monitor.live,
-            monitors_served=monitor.served,
-            budget=self._child(key, kinds.BUDGET),
-            claim=claim_body,
-            revisions=tuple(found for found in stored if found is not None),
-            pods=parsed,
-            mirror=mirror,
-            hardware=self._hardware(spec) if spec else None,
-            progress=seen.progress,
-            stalled=seen.stalled,
-            starts=seen.starts,
-            notes=seen.notes,
-            storage_class=seen.storage_class,
-            again=min((wait for wait in (seen.again, mirror.again, monitor.again) if wait is not None), default=None),
-        )
-
-    def _child(self, key: Key, kind: Kind) -> Json | None:
-        packed = self._store.get(kind, key.namespace, names.child(key.name))
-        return packed.body() if packed else None
-
-    async def _claim(self, resource: Resource, spec: Spec) -> Json | None:
-        """The store's claim. One that somebody else made is not watched, so it is read."""
-        name = claim.name(resource.owner.name, spec.cache.pvc)
-        if name is None:
-            return None
-        packed = self._store.get(kinds.CLAIM, resource.owner.namespace, name)
-        if packed is not None:
-            return packed.body()
-        if spec.cache.pvc.claim_name is None:
-            return None
-        try:
-            return await self._kube.get(kinds.CLAIM, resource.owner.namespace, name)
-        except errors.NotFoundError:
-            return None
-
-    async def _mirror(
-        self, key: Key, resource: Resource, spec: Spec | None, claim_body: Json | None, parsed: tuple[pods.Pod, ...]
-    ) -> Seen:
-        """The mirror, when there is one or should be."""
-        bodies = [packed.body() for packed in self._store.owned(key, kinds.CONFIG_MAP)]
-        wanted = spec is not None and placement.choose(resource.owner.name, spec.cache, claim_body).mirror
-        if not wanted and not bodies:
-            return Seen()
-        return await self._collector.at(resource.owner, bodies, parsed if wanted else (), self._now())
-
-    def _hardware(self, spec: Spec) -> HardwareSummary | None:
-        users = spec.pod_template.spec.tolerations or []
-        tolerations = [entry.model_dump(by_alias=True, exclude_none=True) for entry in users]
-        tolerations += gpu.tolerations(spec.gpu.tolerations)
-        return self._nodes.summary(spec, tolerations, server_args.resolve(spec).gpus)
-
     async def _write(self, situation: Situation) -> None:
         owner = situation.resource.owner
         key, known = Key(owner.namespace, owner.name), self._scribe.dropped
@@ -251,7 +179,7 @@ class Reconciler:
         if uid is not None:
             self._scribe.forget(uid)
             self._applier.forget(uid)
-            self._collector.forget(uid)
+            self._observer.forget(uid)
             metrics.RESOURCES.withdraw(key)
 
 

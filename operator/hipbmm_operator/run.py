@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from hipbmm_operator import __version__, metrics
@@ -22,6 +23,7 @@ from hipbmm_operator.leader import Leader
 from hipbmm_operator.look import Look
 from hipbmm_operator.mirror.collector import Collector
 from hipbmm_operator.nodes import NodeBook
+from hipbmm_operator.observe import Observer
 from hipbmm_operator.queue import Backoff, Queue
 from hipbmm_operator.reconcile import Reconciler
 from hipbmm_operator.resources.pod import Payload
@@ -58,16 +60,22 @@ class Operator:
         self._informer = Informer(kube, store := Store(), self._nodes, self._queue, settings)
         self._leader = Leader(kube, settings, answers_again=self._informer.ask_for_resync)
         kube.may_write = self._leader.may_write
+        now = partial(datetime.now, UTC)
         reconcile = Reconciler(
             kube=kube,
             store=store,
-            nodes=self._nodes,
+            observer=Observer(
+                kube,
+                store,
+                self._nodes,
+                collector=Collector(kube, time.monotonic),
+                look=Look(kube, settings.progress_seconds, time.monotonic),
+                now=now,
+            ),
             payload=Payload(settings.payload_image, settings.payload_pull_policy),
-            collector=Collector(kube, time.monotonic),
-            look=Look(kube, settings.progress_seconds, time.monotonic),
             scribe=Scribe(kube, self._informer.saw, time.monotonic, settings.crd_seconds),
             applier=Applier(kube, self._informer.saw),
-            now=lambda: datetime.now(UTC),
+            now=now,
         )
         self._workers = Workers(self._queue, reconcile, self._leader.wait)
         self._watches: Watches | None = None

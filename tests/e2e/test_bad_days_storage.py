@@ -1,6 +1,8 @@
-"""Volumes that are full, or that the pod may not write, and a claim without its class, on a real node."""
+"""Volumes that are full, read-only, or that the pod may not write, and a claim without its class, on a real node."""
 
+import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.e2e.badday import Case, Wave, furnish
@@ -11,6 +13,8 @@ from demo.cluster import Cluster
 from demo.kubectl import Kubectl
 
 pytestmark = pytest.mark.timeout(900)
+
+Json = dict[str, Any]
 
 FILLER = """
 import signal
@@ -24,8 +28,34 @@ print("full", flush=True)
 signal.pause()
 """
 """Fills a volume of 128 KiB to the last byte."""
+FROZEN = "/var/lib/kubelet/hipbmm-e2e-frozen"
+FREEZER = """
+import ctypes, signal, sys
+libc, path = ctypes.CDLL(None, use_errno=True), b"/frozen"
+READ_ONLY, REMOUNT, DETACH = 1, 32, 2
+def mount(flags):
+    if libc.mount(b"frozen", path, b"tmpfs", flags, b"size=1m,mode=1777"):
+        sys.exit(f"mount: errno {ctypes.get_errno()}")
+mount(READ_ONLY)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1])
+print("frozen", flush=True)
+while signal.sigwait([signal.SIGTERM, signal.SIGUSR1]) == signal.SIGUSR1:
+    mount(REMOUNT)
+    print("thawed", flush=True)
+libc.umount2(path, DETACH)
+"""
+"""A file system of the node that is read-only until it gets a signal, and away afterwards."""
 NOBODY = {"podTemplate": {"spec": {"securityContext": {"runAsUser": 2000}}}}
 HELPERS = "hipbmm-simulator"
+IN_NODE = {"hostPath": {"path": FROZEN, "type": "DirectoryOrCreate"}}
+
+
+def thaw(kubectl: Kubectl) -> None:
+    """Make the volume writable, and let a new pod look."""
+    helpers = kubectl.within(HELPERS)
+    helpers.run("exec", "freezer", "--", "python3", "-c", "import os; os.kill(1, 10)")
+    wait.until("a writable volume", lambda: "thawed" in helpers.attempt("logs", "freezer").stdout or None, 60)
+    kubectl.run("delete", "pod", "-l", "hipbmm.io/deployment=read-only", "--wait=true")
 
 
 def empty_small_volume(kubectl: Kubectl) -> None:
@@ -49,6 +79,16 @@ CASES = [
         "No space left",
         {"cache": {"pvc": {"claimName": "full", "create": False}}},
         mend=empty_small_volume,
+        reapply=False,
+        serves=True,
+    ),
+    Case(
+        "read-only",
+        "StorageReady",
+        "StoreReadOnly",
+        "Read-only file system",
+        {"cache": {"pvc": {"claimName": "read-only", "create": False}}},
+        mend=thaw,
         reapply=False,
         serves=True,
     ),
@@ -93,39 +133,64 @@ def volume(kubectl: Kubectl, name: str, path: str) -> None:
     kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": asked})
 
 
+@contextlib.contextmanager
+def helper(cluster: Cluster, name: str, program: str, said: str, mount: Json, source: Json) -> Iterator[Json]:
+    """A pod that does something to a volume and has said so. It is taken away again."""
+    kubectl = cluster.kubectl.within(HELPERS)
+    container = {
+        "name": name,
+        "image": cluster.serving_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-c", program],
+        "securityContext": {"privileged": "mountPropagation" in mount},
+        "volumeMounts": [{"name": "volume", **mount}],
+    }
+    spec = {
+        "terminationGracePeriodSeconds": 5,
+        "containers": [container],
+        "volumes": [{"name": "volume", **source}],
+    }
+    kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+    try:
+        wait.until(f"{name} to be done", lambda: said in kubectl.attempt("logs", name).stdout or None, 120)
+        yield kubectl.get("pod", name)
+    finally:
+        kubectl.run("delete", "pod", name, "--wait=false")
+
+
 @pytest.fixture(scope="module")
 def small_volume(cluster: Cluster) -> Iterator[str]:
     """Path on the node of a memory-backed volume of another pod, which is full."""
     if not cluster.simulated:
         pytest.skip("breaks things on purpose: only on our own cluster")
-    kubectl = cluster.kubectl.within(HELPERS)
-    container = {
-        "name": "filler",
-        "image": cluster.serving_image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-c", FILLER],
-        "volumeMounts": [{"name": "small", "mountPath": "/small"}],
-    }
-    small = {"name": "small", "emptyDir": {"medium": "Memory", "sizeLimit": "128Ki"}}
-    spec = {"terminationGracePeriodSeconds": 1, "containers": [container], "volumes": [small]}
-    kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "filler"}, "spec": spec})
-    wait.until("a full volume", lambda: "full" in kubectl.attempt("logs", "filler").stdout or None, 120)
-    uid = kubectl.get("pod", "filler")["metadata"]["uid"]
-    yield f"/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/small"
-    kubectl.run("delete", "pod", "filler", "--wait=false")
+    small = {"emptyDir": {"medium": "Memory", "sizeLimit": "128Ki"}}
+    with helper(cluster, "filler", FILLER, "full", {"mountPath": "/small"}, small) as pod:
+        yield f"/var/lib/kubelet/pods/{pod['metadata']['uid']}/volumes/kubernetes.io~empty-dir/volume"
 
 
 @pytest.fixture(scope="module")
-def wave(cluster: Cluster, small_volume: str) -> Iterator[Wave]:
+def frozen_volume(cluster: Cluster) -> Iterator[str]:
+    """Path on the node of a file system that is read-only."""
+    if not cluster.simulated:
+        pytest.skip("breaks things on purpose: only on our own cluster")
+    mount = {"mountPath": "/frozen", "mountPropagation": "Bidirectional"}
+    with helper(cluster, "freezer", FREEZER, "frozen", mount, IN_NODE):
+        yield FROZEN
+
+
+@pytest.fixture(scope="module")
+def wave(cluster: Cluster, small_volume: str, frozen_volume: str) -> Iterator[Wave]:
     with workspace(cluster, "e2e-storage") as kubectl:
         furnish(kubectl)
         volume(kubectl, "full", small_volume)
-        volume(kubectl, "not-ours", "/var/lib/hipbmm-e2e-not-ours")
+        volume(kubectl, "read-only", frozen_volume)
+        volume(kubectl, "not-ours", "/var/lib/kubelet/hipbmm-e2e-not-ours")
         found = Wave(cluster, kubectl, CASES)
         found.start()
         yield found
         kubectl.run("delete", "hipbmmdeployments", "--all", "--wait=true")
-        kubectl.run("delete", "persistentvolumes", "e2e-storage-full", "e2e-storage-not-ours", "--wait=false")
+        volumes = [f"e2e-storage-{name}" for name in ("full", "read-only", "not-ours")]
+        kubectl.run("delete", "persistentvolumes", *volumes, "--wait=false")
         kubectl.run("delete", "storageclass", "late-class", "--ignore-not-found")
 
 

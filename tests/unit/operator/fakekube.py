@@ -13,6 +13,7 @@ from hipbmm_operator.kube import Page
 from hipbmm_operator.look import Look
 from hipbmm_operator.mirror.collector import Collector
 from hipbmm_operator.nodes import NodeBook
+from hipbmm_operator.observe import Observer
 from hipbmm_operator.prune import prune
 from hipbmm_operator.reconcile import Reconciler
 from hipbmm_operator.resources.pod import Payload
@@ -99,14 +100,24 @@ def reconciler(kube: FakeKube, store: Store) -> Reconciler:
     def saw(kind: Kind, body: Json) -> None:
         store.put(kind, prune(kind, body), owner_of(kind, body))
 
-    return Reconciler(
+    observer = Observer(
         kube=kube,  # type: ignore[arg-type]  # the part that is used
         store=store,
         nodes=NodeBook(),
-        payload=Payload("registry.example/operator:1", "IfNotPresent"),
         collector=Collector(kube, lambda: 0.0),  # type: ignore[arg-type]
         look=Look(kube, 5.0, lambda: 0.0),  # type: ignore[arg-type]
+        now=_now,
+    )
+    return Reconciler(
+        kube=kube,  # type: ignore[arg-type]
+        store=store,
+        observer=observer,
+        payload=Payload("registry.example/operator:1", "IfNotPresent"),
         scribe=Scribe(kube, saw, lambda: 0.0, 60.0),  # type: ignore[arg-type]
         applier=Applier(kube, saw),  # type: ignore[arg-type]
-        now=lambda: datetime(2026, 11, 23, 12, 0, tzinfo=UTC),
+        now=_now,
     )
+
+
+def _now() -> datetime:
+    return datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

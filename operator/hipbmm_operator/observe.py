@@ -1,0 +1,106 @@
+"""Look at the cluster around one resource: what the watches know, and what is read because nothing watches it."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from hipbmm_operator import errors, gpu, kinds, monitors, names, placement, pods, revision, server_args
+from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.detect import HardwareSummary
+from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kube import Json, Kube
+from hipbmm_operator.look import Look
+from hipbmm_operator.mirror.collector import Collector
+from hipbmm_operator.mirror.seen import Seen
+from hipbmm_operator.nodes import NodeBook
+from hipbmm_operator.observed import Observed, owned_by
+from hipbmm_operator.resource import Resource
+from hipbmm_operator.resources import claim
+from hipbmm_operator.store import Key, Store
+
+
+class Observer:
+    """Makes one value of everything that decisions about a resource depend on."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        store: Store,
+        nodes: NodeBook,
+        collector: Collector,
+        look: Look,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._kube = kube
+        self._store = store
+        self._nodes = nodes
+        self._collector = collector
+        self._look = look
+        self._now = now
+
+    async def at(self, key: Key, resource: Resource, spec: Spec | None) -> Observed:
+        """The cluster around a resource; of one without a usable spec only what is there. Raises ApiError."""
+        parsed = tuple(pods.parse(packed.body()) for packed in self._store.owned(key, kinds.POD))
+        bodies = [packed.body() for packed in self._store.owned(key, kinds.CONTROLLER_REVISION)]
+        stored = [revision.parse(body) for body in bodies if owned_by(body, resource.owner)]
+        claim_body = await self._claim(resource, spec) if spec else None
+        mirror = await self._mirror(key, resource, spec, claim_body, parsed)
+        service = self._child(key, kinds.SERVICE)
+        monitor = await monitors.look(self._kube, resource.owner, spec, service)
+        seen = await self._look.at(key.namespace, parsed, claim_body, self._now())
+        return Observed(
+            deployment=self._child(key, kinds.DEPLOYMENT),
+            service=service,
+            monitor=monitor.live,
+            monitors_served=monitor.served,
+            budget=self._child(key, kinds.BUDGET),
+            claim=claim_body,
+            revisions=tuple(found for found in stored if found is not None),
+            pods=parsed,
+            mirror=mirror,
+            hardware=self._hardware(spec) if spec else None,
+            progress=seen.progress,
+            stalled=seen.stalled,
+            starts=seen.starts,
+            notes=seen.notes,
+            storage_class=seen.storage_class,
+            again=min((wait for wait in (seen.again, mirror.again, monitor.again) if wait is not None), default=None),
+        )
+
+    def _child(self, key: Key, kind: Kind) -> Json | None:
+        packed = self._store.get(kind, key.namespace, names.child(key.name))
+        return packed.body() if packed else None
+
+    async def _claim(self, resource: Resource, spec: Spec) -> Json | None:
+        """The store's claim. One that somebody else made is not watched, so it is read."""
+        name = claim.name(resource.owner.name, spec.cache.pvc)
+        if name is None:
+            return None
+        packed = self._store.get(kinds.CLAIM, resource.owner.namespace, name)
+        if packed is not None:
+            return packed.body()
+        if spec.cache.pvc.claim_name is None:
+            return None
+        try:
+            return await self._kube.get(kinds.CLAIM, resource.owner.namespace, name)
+        except errors.NotFoundError:
+            return None
+
+    async def _mirror(
+        self, key: Key, resource: Resource, spec: Spec | None, claim_body: Json | None, parsed: tuple[pods.Pod, ...]
+    ) -> Seen:
+        """The mirror, when there is one or should be."""
+        bodies = [packed.body() for packed in self._store.owned(key, kinds.CONFIG_MAP)]
+        wanted = spec is not None and placement.choose(resource.owner.name, spec.cache, claim_body).mirror
+        if not wanted and not bodies:
+            return Seen()
+        return await self._collector.at(resource.owner, bodies, parsed if wanted else (), self._now())
+
+    def _hardware(self, spec: Spec) -> HardwareSummary | None:
+        users = spec.pod_template.spec.tolerations or []
+        tolerations = [entry.model_dump(by_alias=True, exclude_none=True) for entry in users]
+        tolerations += gpu.tolerations(spec.gpu.tolerations)
+        return self._nodes.summary(spec, tolerations, server_args.resolve(spec).gpus)
+
+    def forget(self, uid: str) -> None:
+        """The resource is gone."""
+        self._collector.forget(uid)
