@@ -15,6 +15,7 @@ from hipbmm_operator.kube import Kube
 from hipbmm_operator.nodes import NodeBook
 from hipbmm_operator.prune import prune
 from hipbmm_operator.queue import Queue
+from hipbmm_operator.rights import Rights
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.store import Key, Store, owner_of
 
@@ -43,12 +44,15 @@ _SOON_SECONDS = 10.0
 class Informer:
     """Keeps store and node book true, and asks for reconciles of what changed."""
 
-    def __init__(self, kube: Kube, store: Store, nodes: NodeBook, queue: Queue, settings: Settings) -> None:
+    def __init__(
+        self, kube: Kube, store: Store, nodes: NodeBook, queue: Queue, settings: Settings, rights: Rights
+    ) -> None:
         self._kube = kube
         self._store = store
         self._nodes = nodes
         self._queue = queue
         self._settings = settings
+        self._rights = rights
         self._asked = asyncio.Event()
 
     def take(self, kind: Kind, event: str | None, body: Json) -> None:
@@ -79,7 +83,10 @@ class Informer:
         return self._store.put(kind, prune(kind, body, before), owner)
 
     async def resync(self, within: float) -> None:
-        """List everything, drop what is gone, and look at all resources again in so many seconds. Raises ApiError."""
+        """List everything, drop what is gone, and look at all resources again in so many seconds. Raises ApiError.
+
+        What may not be listed is kept as it was.
+        """
         changed: set[Key | None] = set()
         for kind in WATCHED:
             if kind == kinds.NODE:
@@ -87,7 +94,8 @@ class Informer:
                 await self._list_nodes()
                 continue
             for namespace in self._settings.namespaces or ("",):
-                changed |= set(await self._list(kind, namespace))
+                if self._rights.may(kind, namespace):
+                    changed |= set(await self._list(kind, namespace))
             metrics.OBJECTS.labels(kind.plural).set(self._store.count(kind))
         metrics.OBJECTS.labels(kinds.NODE.plural).set(self._nodes.count())
         for key in changed - {None}:
@@ -150,21 +158,6 @@ class Informer:
             return self._store.replace(kind, objects, began, namespace, version)
         finally:
             self._store.end()
-
-    async def nodes_readable(self) -> bool:
-        """Whether nodes may be read; retried until the API server answers."""
-        while True:
-            try:
-                async for _ in self._kube.pages(kinds.NODE, size=1):
-                    break
-            except errors.ForbiddenError:
-                self._nodes.readable = False
-                return False
-            except errors.ApiError as error:
-                LOG.warning("The API server does not answer: %s", error)
-                await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311  # jitter
-            else:
-                return True
 
     async def _list_extras(self) -> None:
         """What DRA and NFD publish about nodes. An API that is absent, or may not be read, says nothing."""

@@ -78,6 +78,18 @@ class Kube:
             if not token:
                 return
 
+    async def refusal(self, kind: Kind, namespace: str = "") -> str:
+        """Why a kind may not be listed or watched, in the API server's words; "" when it may. Changes nothing."""
+        nothing = {"fieldSelector": "metadata.name=none", "resourceVersion": "0", "timeoutSeconds": "1"}
+        try:
+            await self._json("GET", kind.path(namespace), {"limit": "1"})
+            await self._text("GET", kind.path(namespace), {"watch": "true", **nothing})
+        except errors.ForbiddenError as error:
+            return error.message
+        except errors.NotFoundError:
+            return ""  # the kind is not there yet: no question of rights
+        return ""
+
     async def apply(self, kind: Kind, body: Json, *, force: bool) -> Json:
         """Server-side apply; without `force` a field of another manager raises ConflictError."""
         metadata = body["metadata"]

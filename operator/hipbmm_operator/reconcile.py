@@ -15,7 +15,9 @@ from hipbmm_operator.observed import Observed
 from hipbmm_operator.plan import Plan, plan
 from hipbmm_operator.resource import Resource, parse, parse_spec
 from hipbmm_operator.resources.pod import Payload
+from hipbmm_operator.rights import Rights
 from hipbmm_operator.scribe import Scribe
+from hipbmm_operator.status import blind
 from hipbmm_operator.status.builder import Situation, build
 from hipbmm_operator.store import Key, Store
 from hipbmm_operator.trouble import Trouble
@@ -44,6 +46,7 @@ class Reconciler:
         kube: Kube,
         store: Store,
         observer: Observer,
+        rights: Rights,
         payload: Payload,
         scribe: Scribe,
         applier: Applier,
@@ -52,6 +55,7 @@ class Reconciler:
         self._kube = kube
         self._store = store
         self._observer = observer
+        self._rights = rights
         self._payload = payload
         self._scribe = scribe
         self._applier = applier
@@ -72,7 +76,8 @@ class Reconciler:
         if resource.deleting:
             return Outcome()
         try:
-            outcome = await self._bring(key, resource)
+            refusal = self._rights.blind(key.namespace)
+            outcome = await self._hold_still(resource, refusal) if refusal else await self._bring(key, resource)
             return _sooner(outcome, self._scribe.retry_seconds) if self._scribe.dropped else outcome
         except (errors.NotFoundError, errors.ConflictError):
             # Either something else, to be tried again, or the resource is gone and the event was lost or is late.
@@ -81,6 +86,13 @@ class Reconciler:
             self._store.remove(kinds.DEPLOYMENTS_OF_OURS, *key, resource.owner.uid)
             self._forget(key)
             return Outcome()
+
+    async def _hold_still(self, resource: Resource, refusal: str) -> Outcome:
+        """Not everything around the resource may be seen: nothing is changed but what the status says."""
+        status = blind.build(resource, refusal, self._now())
+        await self._scribe.write(resource, status)
+        metrics.RESOURCES.show(Key(resource.owner.namespace, resource.owner.name), resource.raw_spec, status)
+        return Outcome()
 
     async def _bring(self, key: Key, resource: Resource) -> Outcome:
         spec = self._spec(resource)

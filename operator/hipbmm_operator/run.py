@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from hipbmm_operator import __version__, metrics
+from hipbmm_operator import __version__, errors, metrics
 from hipbmm_operator.apply import Applier
 from hipbmm_operator.http import HttpServer
 from hipbmm_operator.informer import WATCHED, Informer
-from hipbmm_operator.kinds import NODE, Kind
+from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Kube
 from hipbmm_operator.leader import Leader
 from hipbmm_operator.look import Look
@@ -27,6 +27,7 @@ from hipbmm_operator.observe import Observer
 from hipbmm_operator.queue import Backoff, Queue
 from hipbmm_operator.reconcile import Reconciler
 from hipbmm_operator.resources.pod import Payload
+from hipbmm_operator.rights import Rights
 from hipbmm_operator.scribe import Scribe
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.store import Store
@@ -57,7 +58,8 @@ class Operator:
         backoff = Backoff(settings.backoff_seconds, settings.backoff_max_seconds, random.random)
         self._queue = Queue(backoff, time.monotonic)
         self._nodes = NodeBook()
-        self._informer = Informer(kube, store := Store(), self._nodes, self._queue, settings)
+        self._rights = Rights(kube, WATCHED, settings.namespaces)
+        self._informer = Informer(kube, store := Store(), self._nodes, self._queue, settings, self._rights)
         self._leader = Leader(kube, settings, answers_again=self._informer.ask_for_resync)
         kube.may_write = self._leader.may_write
         now = partial(datetime.now, UTC)
@@ -72,6 +74,7 @@ class Operator:
                 look=Look(kube, settings.progress_seconds, time.monotonic),
                 now=now,
             ),
+            rights=self._rights,
             payload=Payload(settings.payload_image, settings.payload_pull_policy),
             scribe=Scribe(kube, self._informer.saw, time.monotonic, settings.crd_seconds),
             applier=Applier(kube, self._informer.saw),
@@ -99,9 +102,10 @@ class Operator:
     async def _work(self) -> None:
         """Watch first, then list: what is deleted while the list is read is seen by the watch."""
         watching = asyncio.Event()
+        await self._first_look()
         self._watches = Watches(
             self._settings,
-            await self._kinds(),
+            self._rights.scope,
             self._deliver,
             completed=lambda: self._soon(watching.set),
             restarted=lambda: self._soon(self._informer.ask_for_resync),
@@ -114,13 +118,38 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._leader.run())
             group.create_task(self._informer.resync_forever())
+            group.create_task(self._look_forever(self._watches))
             for _ in range(max(1, self._settings.workers)):
                 group.create_task(self._workers.run())
 
-    async def _kinds(self) -> list[Kind]:
-        """Kinds to watch. Nodes only when they may be read: an operator of single namespaces can do without."""
-        readable = await self._informer.nodes_readable()
-        return [kind for kind in WATCHED if kind != NODE or readable]
+    async def _first_look(self) -> None:
+        """Learn what may be seen; retried until the API server answers."""
+        while True:
+            try:
+                await self._rights.look()
+            except errors.ApiError as error:
+                LOG.warning("The API server does not answer: %s", error)
+                await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311  # jitter
+            else:
+                self._tell_blindness()
+                return
+
+    async def _look_forever(self, watches: Watches) -> None:
+        """Try the rights at their interval; when they have changed, watch what may be seen now, and list it."""
+        while True:
+            await asyncio.sleep(self._settings.rights_seconds * random.uniform(0.9, 1.1))  # noqa: S311  # jitter
+            try:
+                changed = await self._rights.look()
+            except errors.ApiError:
+                continue  # the next look is not far
+            if changed:
+                self._tell_blindness()
+                watches.again()
+                self._informer.ask_for_resync()
+
+    def _tell_blindness(self) -> None:
+        for refusal in self._rights.refusals():
+            LOG.warning("The operator may not look: %s", refusal)
 
     async def _end(self, tasks: list[asyncio.Task[Any]]) -> None:
         LOG.info("Stops")

@@ -18,6 +18,7 @@ from hipbmm_operator import handlers, insist, metrics, names
 from hipbmm_operator.handlers import Deliver
 from hipbmm_operator.kinds import DEPLOYMENTS_OF_OURS, Kind
 from hipbmm_operator.kube import Kube, open_session
+from hipbmm_operator.rights import Scope
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.stateless import NoDiffs, NoProgress
 
@@ -65,7 +66,7 @@ class Activity:
 
     def silent(self, now: float) -> float:
         """Seconds since the answer to the watch that was answered longest ago."""
-        return max(now - self.answered.get(path, self.since) for path in self.watches)
+        return max((now - self.answered.get(path, self.since) for path in self.watches), default=0.0)
 
     def complete(self) -> bool:
         """Whether everything is being watched."""
@@ -87,19 +88,21 @@ class Watches:
     def __init__(
         self,
         settings: Settings,
-        kinds: Iterable[Kind],
+        scope: Callable[[], Scope],
         deliver: Deliver,
         completed: Callable[[], None],
         restarted: Callable[[], None],
     ) -> None:
-        self._kinds = tuple(kinds)
-        self.activity = Activity(paths(self._kinds, settings.namespaces), completed)
+        self._scope = scope
+        self._completed = completed
+        self.activity = self._activity(scope())
         self._settings = settings
         self._deliver = deliver
         self._restarted = restarted
         self._thread = threading.Thread(target=self._run, name="watches", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._round = asyncio.Event()
 
     def start(self) -> None:
         """Start watching."""
@@ -109,7 +112,16 @@ class Watches:
         """Stop watching; waits at most so long."""
         if self._loop is not None and self._stop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop.set)
+        self.again()
         self._thread.join(seconds)
+
+    def again(self) -> None:
+        """End the watches that run: what may be watched has changed. They begin again by themselves."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end_round)
+
+    def _end_round(self) -> None:
+        self._round.set()
 
     def alive(self) -> bool:
         """Whether the thread runs."""
@@ -124,10 +136,9 @@ class Watches:
         self._loop.set_exception_handler(lambda _, context: LOG.debug("Left behind by kopf: %s", context))
         pauses = iter(Backoffs())
         while not self._stop.is_set():
-            started = time.monotonic()
+            started, self._round = time.monotonic(), asyncio.Event()
             try:
-                await self._served()
-                await self._once(self._stop)
+                await self._once(self._scope(), self._round)
             except Exception as error:  # kopf ends with whatever a watch met; none of it may end us
                 LOG.warning("Watches are started again after an error: %s: %.500s", type(error).__name__, error)
                 LOG.debug("The error of the watches", exc_info=error)
@@ -146,28 +157,38 @@ class Watches:
         except TimeoutError:
             return
 
-    async def _served(self) -> None:
-        """Wait until the API server knows our kind: kopf does not look again for one that was not there."""
+    def _activity(self, scope: Scope) -> Activity:
+        return Activity(paths(scope.kinds, scope.namespaces), self._completed)
+
+    async def _served(self, scope: Scope) -> None:
+        """Whether the API server knows our kind: kopf does not look again for one that was not there."""
         settings = self._settings
         kube = await Kube.connect(settings.kubeconfig, settings.request_seconds, proxied=bool(settings.proxy))
         try:
-            async for _ in kube.pages(DEPLOYMENTS_OF_OURS, next(iter(self._settings.namespaces), ""), size=1):
+            async for _ in kube.pages(DEPLOYMENTS_OF_OURS, next(iter(scope.namespaces), ""), size=1):
                 return
         finally:
             await kube.close()
 
-    async def _once(self, stop: asyncio.Event) -> None:
+    async def _once(self, scope: Scope, end: asyncio.Event) -> None:
+        """Watch until `end`. Raises what ended it."""
+        if self.activity.watches != (activity := self._activity(scope)).watches:
+            self.activity = activity
+        if scope.nothing:
+            self._completed()
+            await end.wait()
+            return
+        await self._served(scope)
         registry = kopf.OperatorRegistry()
-        handlers.register(registry, self._kinds, self._login, self._deliver)
-        namespaces = self._settings.namespaces
+        handlers.register(registry, scope.kinds, self._login, self._deliver)
         await insist.run(
             lambda: kopf.spawn_tasks(
                 registry=registry,
-                settings=operator_settings(self._settings, self._kinds),
-                clusterwide=not namespaces,
-                namespaces=namespaces,
+                settings=operator_settings(self._settings, scope.kinds),
+                clusterwide=not scope.namespaces,
+                namespaces=scope.namespaces,
                 standalone=True,
-                stop_flag=stop,
+                stop_flag=end,
                 # Without one kopf asks for the name of the user, which a container's user id does not have.
                 identity=self._settings.identity,  # type: ignore[arg-type]  # kopf does not export its NewType of str
             )

@@ -28,7 +28,7 @@ _ACCOUNT = Kind("", "v1", "serviceaccounts", "ServiceAccount")
 _RBAC = "rbac.authorization.k8s.io"
 CLUSTER_ROLE = Kind(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False)
 CLUSTER_BINDING = Kind(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
-_ROLE = Kind(_RBAC, "v1", "roles", "Role")
+ROLE = Kind(_RBAC, "v1", "roles", "Role")
 _BINDING = Kind(_RBAC, "v1", "rolebindings", "RoleBinding")
 
 
@@ -44,9 +44,9 @@ def identity(api: Api, admin_kubeconfig: Path, namespace: str, scratch: Path, se
         _apply(api, CLUSTER_ROLE, "", namespace, {"rules": rules["namespaced"] + rules["cluster"]})
         _apply(api, CLUSTER_BINDING, "", namespace, _bound("ClusterRole", namespace, subject))
     for served in serves:
-        _apply(api, _ROLE, served, "operator", {"rules": rules["namespaced"]})
+        _apply(api, ROLE, served, "operator", {"rules": rules["namespaced"]})
         _apply(api, _BINDING, served, "operator", _bound("Role", "operator", subject))
-    _apply(api, _ROLE, namespace, "operator-itself", {"rules": rules["own"]})
+    _apply(api, ROLE, namespace, "operator-itself", {"rules": rules["own"]})
     _apply(api, _BINDING, namespace, "operator-itself", _bound("Role", "operator-itself", subject))
     token = api.request("POST", _ACCOUNT.path(namespace, "operator", "token"), {"spec": {"expirationSeconds": 7200}})[
         "status"
@@ -106,6 +106,7 @@ class OperatorProcess:
             "HIPBMM_HTTP_PORT": "0",
             "HIPBMM_PROGRESS_SECONDS": "1",
             "HIPBMM_CRD_SECONDS": "5",
+            "HIPBMM_RIGHTS_SECONDS": "3",
             "HIPBMM_BACKOFF_MAX_SECONDS": "4",
             **settings,
         }

@@ -102,6 +102,32 @@ def test_a_right_that_is_taken_away(world: World, api: Api, role: Json, resource
     heals(world)
 
 
+@pytest.mark.parametrize(("resource", "verb"), [("pods", "list"), ("deployments", "watch")])
+def test_what_may_not_be_seen_any_more_is_left_as_it_is(
+    world: World, api: Api, role: Json, operator: OperatorProcess, resource: str, verb: str
+) -> None:
+    world.create()
+    heals(world)
+    rules = [
+        rule | ({"verbs": [v for v in rule["verbs"] if v != verb]} if resource in rule["resources"] else {})
+        for rule in role["rules"]
+    ]
+    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": rules})
+    found = world.becomes("Progressing", "False", "Forbidden")
+    assert resource in found["message"]
+    assert f"cannot {verb}" in found["message"]
+    assert world.becomes("Ready", "Unknown")["reason"] == "Forbidden"
+    generation = world.deployment()["metadata"]["generation"]
+    changed = world.change({"image": "registry.example/vllm:changed"})["metadata"]["generation"]
+    world.until("the change to be seen", lambda status: status.get("observedGeneration") == changed)
+    assert world.deployment()["metadata"]["generation"] == generation
+    assert operator.http("/healthz")[0] == 200
+    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": role["rules"]})
+    until("the change to be made", lambda: world.deployment()["metadata"]["generation"] > generation, 60)
+    heals(world)
+    assert operator.defects() == []
+
+
 def test_rights_that_only_tell_more_are_not_missed(
     world: World, api: Api, role: Json, operator: OperatorProcess
 ) -> None:

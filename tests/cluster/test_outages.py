@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.api import until
 from tests.cluster.faults.proxy import Proxy, Rule, everything, watches
 from tests.cluster.faults.rig import Place, Rig
-from tests.cluster.operator_process import NAMESPACE, THIS, OperatorProcess, identity
+from tests.cluster.operator_process import NAMESPACE, ROLE, THIS, OperatorProcess, identity
 from tests.cluster.world import World
 
 from hipbmm_operator import kinds
@@ -173,8 +173,21 @@ def test_an_operator_of_single_namespaces_needs_nothing_outside_of_them(place: P
             assert world.condition("HardwareCompatible")["reason"] == "NodesNotReadable"
         assert one.world.status() == {}
         assert operator.defects() == []
+        # The rights in one of them go: the others are served all the same, also by an operator that starts then.
+        gone, other = worlds
+        place.api.delete(ROLE, gone.namespace, "operator")
+        until("it to notice", lambda: any("may not look" in entry["message"] for entry in operator.logs()))
+        for replicas in (2, 3):
+            generation = other.change({"replicas": replicas})["metadata"]["generation"]
+            other.until("the other to be served", lambda status, of=generation: status["observedGeneration"] == of)
+            assert operator.stop() == 0
+            operator.start()
+        identity(place.api, place.kubeconfig, system, one.scratch, serves=served)
+        generation = gone.change({"replicas": 2})["metadata"]["generation"]
+        gone.until("it to be served again", lambda status: status["observedGeneration"] == generation)
         for world in worlds:
             world.clean()
+        assert operator.defects() == []
         assert operator.stop() == 0
     finally:
         for name in (*served, system):

@@ -17,6 +17,7 @@ from hipbmm_operator.observe import Observer
 from hipbmm_operator.prune import prune
 from hipbmm_operator.reconcile import Reconciler
 from hipbmm_operator.resources.pod import Payload
+from hipbmm_operator.rights import Rights
 from hipbmm_operator.scribe import Scribe
 from hipbmm_operator.store import Store, owner_of
 
@@ -112,6 +113,7 @@ def reconciler(kube: FakeKube, store: Store) -> Reconciler:
         kube=kube,  # type: ignore[arg-type]
         store=store,
         observer=observer,
+        rights=Rights(kube, (), ()),  # type: ignore[arg-type]
         payload=Payload("registry.example/operator:1", "IfNotPresent"),
         scribe=Scribe(kube, saw, lambda: 0.0, 60.0),  # type: ignore[arg-type]
         applier=Applier(kube, saw),  # type: ignore[arg-type]

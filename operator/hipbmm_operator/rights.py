@@ -1,0 +1,69 @@
+"""What the operator may see: the rights to list and to watch, tried now and then in each namespace that it serves.
+
+A right that is taken away does not end a watch that is open, and later the operator would act on what it remembers. So
+it asks; what it may not see it leaves as it is, and says so in the status.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hipbmm_operator.kinds import NODE, Kind
+from hipbmm_operator.kube import Kube
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Kinds to watch, in which namespaces; without a namespace in all of them. `nothing`: none may be seen."""
+
+    kinds: tuple[Kind, ...]
+    namespaces: tuple[str, ...]
+    nothing: bool = False
+
+
+class Rights:
+    """What was refused when it was last tried."""
+
+    def __init__(self, kube: Kube, kinds: Iterable[Kind], namespaces: Sequence[str]) -> None:
+        self._kube = kube
+        self._kinds = tuple(kinds)
+        self._namespaces = tuple(namespaces)
+        self._refused: dict[tuple[Kind, str], str] = {}
+
+    async def look(self) -> bool:
+        """Try everything; whether anything is other than before. Raises ApiError when the API server does not tell."""
+        places = [
+            (kind, namespace) for kind in self._kinds for namespace in (self._places() if kind.namespaced else ("",))
+        ]
+        answers = await asyncio.gather(*(self._kube.refusal(kind, namespace) for kind, namespace in places))
+        before = self._refused
+        self._refused = {place: answer for place, answer in zip(places, answers, strict=True) if answer}
+        return self._refused.keys() != before.keys()
+
+    def may(self, kind: Kind, namespace: str = "") -> bool:
+        """Whether a kind may be listed and watched in a namespace (all of them for "" )."""
+        return (kind, namespace) not in self._refused
+
+    def blind(self, namespace: str) -> str:
+        """Why resources of a namespace are left as they are, "" when they are not. Nodes are optional."""
+        for kind, place in itertools.product(self._kinds, {"", namespace}):
+            if kind != NODE and (refusal := self._refused.get((kind, place))):
+                return refusal
+        return ""
+
+    def refusals(self) -> list[str]:
+        """All that was refused, in the API server's words."""
+        return sorted(set(self._refused.values()))
+
+    def scope(self) -> Scope:
+        """What can be watched. A namespace is seen whole or not at all."""
+        if not self._namespaces:
+            kinds = tuple(kind for kind in self._kinds if self.may(kind))
+            return Scope(kinds, (), nothing=not kinds)
+        seen = tuple(namespace for namespace in self._namespaces if not self.blind(namespace))
+        kinds = tuple(kind for kind in self._kinds if kind.namespaced or self.may(kind))
+        return Scope(kinds, seen, nothing=not seen)
+
+    def _places(self) -> tuple[str, ...]:
+        return self._namespaces or ("",)
