@@ -3,7 +3,9 @@
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cluster.api import until
@@ -15,6 +17,8 @@ from tests.cluster.world import World
 from hipbmm_operator import kinds
 
 pytestmark = pytest.mark.timeout(240)
+
+Json = dict[str, Any]
 
 QUICK_LEASE = {
     "HIPBMM_LEASE_SECONDS": "6",
@@ -157,6 +161,10 @@ def test_a_stop_ends_also_when_the_api_server_does_not_answer(one: Rig) -> None:
     assert operator.process.wait(60) == 0
 
 
+def _has_seen(generation: int, status: Json) -> bool:
+    return bool(status.get("observedGeneration") == generation)
+
+
 def test_an_operator_of_single_namespaces_needs_nothing_outside_of_them(place: Place, one: Rig) -> None:
     served = [f"{one.name}-{letter}" for letter in "abc"]
     for name in served:
@@ -179,12 +187,12 @@ def test_an_operator_of_single_namespaces_needs_nothing_outside_of_them(place: P
         until("it to notice", lambda: any("may not look" in entry["message"] for entry in operator.logs()))
         for replicas in (2, 3):
             generation = other.change({"replicas": replicas})["metadata"]["generation"]
-            other.until("the other to be served", lambda status, of=generation: status["observedGeneration"] == of)
+            other.until("the other to be served", partial(_has_seen, generation))
             assert operator.stop() == 0
             operator.start()
         identity(place.api, place.kubeconfig, system, one.scratch, serves=served)
         generation = gone.change({"replicas": 2})["metadata"]["generation"]
-        gone.until("it to be served again", lambda status: status["observedGeneration"] == generation)
+        gone.until("it to be served again", partial(_has_seen, generation))
         for world in worlds:
             world.clean()
         assert operator.defects() == []

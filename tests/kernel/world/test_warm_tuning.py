@@ -120,7 +120,7 @@ def test_a_machine_that_computes_nothing_right_vetoes_nothing_for_others(make_po
 def test_a_machine_whose_children_die_while_verifying_vetoes_nothing(pod: Pod) -> None:
     pod.run("warm", HIPBMM_SIM_FAULTS="segv:on=explicit")
     assert (pod.message["state"], pod.message["unverified"], pod.message["vetoed"]) == ("Complete", PROBLEMS, 0)
-    assert "6 children ended before a row was found right: SIGSEGV" in pod.message["errors"][0]
+    assert "6 children ended before a row was found right: killed: SIGSEGV" in pod.message["errors"][0]
     assert all("kind=rows" in path.read_text().splitlines()[0] for path in shards(pod))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.unit.kernel.configs import BLOCK, MODELS, MXFP4, PTPC, QUARK, Config, encoded
+from tests.ptpc import PTPC
+from tests.unit.kernel.configs import BLOCK, MODELS, MXFP4, QUARK, Config, encoded
 
 from hipbmm_kernel import plan, planreport, version
 from hipbmm_kernel.plan import Options

@@ -8,7 +8,8 @@ import signal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.kernel.configs import MODELS, PTPC, encoded
+from tests.ptpc import PTPC
+from tests.unit.kernel.configs import MODELS, encoded
 
 from hipbmm_kernel import modelconfig, plan, planning
 from hipbmm_kernel.modelconfig import ConfigInvalid

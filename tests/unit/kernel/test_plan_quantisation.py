@@ -6,7 +6,8 @@ import copy
 import json
 
 import pytest
-from tests.unit.kernel.configs import BLOCK, MODELS, MXFP4, PTPC, QUARK, Config, encoded
+from tests.ptpc import PTPC
+from tests.unit.kernel.configs import BLOCK, MODELS, MXFP4, QUARK, Config, encoded
 
 from hipbmm_kernel import eligibility, plan, version
 from hipbmm_kernel.gemm import Linear
