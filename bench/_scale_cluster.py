@@ -49,7 +49,8 @@ def localkube(*arguments: str) -> str:
 def running(instance: str) -> Iterator[Cluster]:
     """A control plane of its own, with KWOK and the CRD; removed at the end."""
     kwok = localkube("tool", "kwok")
-    localkube("up", "--profile", "control-plane", "--name", instance)
+    # Controllers and scheduler as any cluster has them: let loose, they would take the machine from the API server.
+    localkube("up", "--profile", "control-plane", "--rates", "kubernetes", "--name", instance)
     try:
         status: Json = json.loads(localkube("status", "--name", instance, "-o", "json"))
         kubeconfig = Path(status["kubeconfig"])

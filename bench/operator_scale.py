@@ -40,6 +40,13 @@ FAILING = RESOURCES * 3 // 10
 REST_SECONDS = float(os.environ.get("HIPBMM_BENCH_REST_SECONDS", "300"))
 CHANGES = min(100, RESOURCES // 2)
 HEARTBEATS_PER_MINUTE = 500
+_AS_INSTALLED = {
+    "HIPBMM_BACKOFF_MAX_SECONDS": "60",
+    "HIPBMM_CRD_SECONDS": "60",
+    "HIPBMM_PROGRESS_SECONDS": "5",
+    "HIPBMM_RIGHTS_SECONDS": "30",
+}
+"""The defaults, where tests are more impatient."""
 _QUOTA = Kind("", "v1", "resourcequotas", "ResourceQuota")
 _STILL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
@@ -69,9 +76,7 @@ def measure() -> dict[str, float]:
             cluster.api.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         add_nodes(cluster.api, (RESOURCES + FAILING + 2 * CHANGES) // GPUS_PER_NODE + 2)
         credentials = identity(cluster.api, cluster.kubeconfig, SYSTEM, Path(scratch))
-        operator = OperatorProcess(
-            credentials, SYSTEM, Path(scratch) / "operator.log", _program(), HIPBMM_BACKOFF_MAX_SECONDS="60"
-        )
+        operator = OperatorProcess(credentials, SYSTEM, Path(scratch) / "operator.log", _program(), **_AS_INSTALLED)
         try:
             figures = _phases(Bench(cluster, operator))
             if defects := operator.defects():

@@ -41,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", parents=[named], help="make an instance run")
     up.add_argument("--profile", choices=record.PROFILES, help="node needs root; default: control-plane")
     up.add_argument("--kubernetes", choices=modules.kubernetes_minors(), help="default: the newest")
+    up.add_argument(
+        "--rates", choices=record.RATES, help="of requests by controllers and scheduler; default: fast, as tests want"
+    )
     up.set_defaults(run=_up)
 
     down = commands.add_parser("down", parents=[named], help="stop an instance and remove it")
@@ -97,7 +100,7 @@ def _write(text: str) -> None:
 
 
 def _up(options: argparse.Namespace, console: Console) -> int:
-    lifecycle.up(Layout.of(options.name), Wish(options.profile, options.kubernetes), console)
+    lifecycle.up(Layout.of(options.name), Wish(options.profile, options.kubernetes, options.rates), console)
     return 0
 
 

@@ -13,7 +13,7 @@ from localkube.record import Record
 NODE_PORTS = {"apiserver": 6443, "etcd": 2379, "etcd-peer": 2380, "controller-manager": 10257, "scheduler": 10259}
 
 # Many objects at once are the normal case of tests; the defaults (20 and 30) would make them wait for the client.
-_CLIENT_RATE = ("--kube-api-qps=300", "--kube-api-burst=600")
+_CLIENT_RATES = {"fast": ("--kube-api-qps=300", "--kube-api-burst=600"), "kubernetes": ()}
 
 
 @dataclass(frozen=True)
@@ -169,5 +169,5 @@ class ControlPlane:
             "--leader-elect=false",
             # At the first start the roles that allow the lookup are not there yet.
             "--authentication-tolerate-lookup-failure=true",
-            *_CLIENT_RATE,
+            *_CLIENT_RATES[self.record.rates],
         ]

@@ -42,6 +42,7 @@ class Wish:
 
     profile: str | None = None
     kubernetes: str | None = None
+    rates: str | None = None
 
 
 def up(layout: Layout, wish: Wish, console: Console) -> Record:
@@ -95,6 +96,7 @@ def agree(found: Record, wish: Wish, name: str) -> Record:
     for asked, has, what in (
         (wish.profile, found.profile, "profile"),
         (wish.kubernetes, found.kubernetes, "Kubernetes version"),
+        (wish.rates, found.rates, "rates"),
     ):
         if asked is not None and asked != has:
             raise LocalkubeError(
@@ -115,7 +117,8 @@ def _new_record(layout: Layout, wish: Wish, console: Console) -> Record:
     with exclusive(layout.root.parent / ".allocate.lock", console, "another instance is being made; waiting for it"):
         block = addresses.choose_networks(layout.name, machine.taken_networks(layout)).block
         profile = wish.profile or records.PROFILES[0]
-        record = Record(layout.name, profile, kubernetes, str(block), _free_ports(layout))
+        rates = wish.rates or records.RATES[0]
+        record = Record(layout.name, profile, kubernetes, str(block), _free_ports(layout), rates)
         record.save(layout.record)
     return record
 

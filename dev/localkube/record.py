@@ -9,6 +9,8 @@ from localkube.addresses import Network, Networks
 from localkube.errors import LocalkubeError
 
 PROFILES = ("control-plane", "node")
+RATES = ("fast", "kubernetes")
+"""Requests per second of the controllers and the scheduler: as many as tests want, or the defaults of Kubernetes."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Record:
     kubernetes: str
     block: str
     ports: dict[str, int]
+    rates: str = RATES[0]
 
     @property
     def networks(self) -> Networks:

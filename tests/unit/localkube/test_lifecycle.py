@@ -32,7 +32,10 @@ def test_an_existing_instance_is_what_it_is(wish: Wish) -> None:
     assert lifecycle.agree(RECORD, wish, "x") == RECORD
 
 
-@pytest.mark.parametrize(("wish", "word"), [(Wish("node"), "profile"), (Wish(None, "1.36"), "Kubernetes version")])
+@pytest.mark.parametrize(
+    ("wish", "word"),
+    [(Wish("node"), "profile"), (Wish(None, "1.36"), "Kubernetes version"), (Wish(None, None, "kubernetes"), "rates")],
+)
 def test_a_contradicting_wish_is_refused_with_the_way_out(wish: Wish, word: str) -> None:
     with pytest.raises(LocalkubeError, match=f"{word}.*localkube down --name x"):
         lifecycle.agree(RECORD, wish, "x")
