@@ -107,11 +107,12 @@ def _phases(bench: Bench) -> dict[str, float]:
 
 
 def _wave(bench: Bench) -> dict[str, float]:
-    """All resources at once."""
+    """All resources, one after the other, as fast as one client can."""
     names = [f"r-{number:04}" for number in range(RESOURCES)]
     audit, load, cpu = bench.audit(), Load(INSTANCE), cpu_seconds(bench.operator.process.pid)
     started = time.monotonic()
-    together(lambda n: bench.api.create(kinds.DEPLOYMENTS_OF_OURS, resource(WORK, names[n])), range(RESOURCES))
+    for name in names:
+        bench.api.create(kinds.DEPLOYMENTS_OF_OURS, resource(WORK, name))
     _seldom("all to be ready", lambda: _ready(bench.api) == RESOURCES, 900)
     settled = time.monotonic() - started
     _still(bench)

@@ -1,5 +1,6 @@
 """Carry out a plan: the writes that are still needed, and nothing on an object that is not ours."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from typing import Any
 
 from hipbmm_operator import errors, intent, metrics, trouble
 from hipbmm_operator.action import Deletion, Step
-from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kinds import DEPLOYMENT, Kind
 from hipbmm_operator.kube import Kube
 from hipbmm_operator.observed import made_by_us, ours, owned_by
 from hipbmm_operator.plan import Plan
@@ -39,20 +40,26 @@ class Applier:
 
     async def run(self, owner: Owner, plan: Plan, live: dict[Kind, Json | None]) -> Applied:
         """Do all steps and deletions; one that fails does not keep the others back."""
-        troubles: list[Trouble] = []
-        written = 0
-        for step in plan.steps:
-            try:
-                written += await self._step(owner, step, live.get(step.kind))
-            except errors.ApiError as error:
-                troubles.append(trouble.of(step.kind, step.body["metadata"]["name"], error))
+        first = [step for step in plan.steps if step.kind != DEPLOYMENT]
+        done = list(await asyncio.gather(*(self._try(owner, step, live.get(step.kind)) for step in first)))
+        # The pods' template comes last: what its pods use is there by then, and its revision is stored.
+        last = [step for step in plan.steps if step.kind == DEPLOYMENT]
+        done += [await self._try(owner, step, live.get(step.kind)) for step in last]
         for deletion in plan.deletions:
             try:
                 await self._delete(owner, deletion)
-                written += 1
+                done.append(True)
             except errors.ApiError as error:
-                troubles.append(trouble.of(deletion.kind, deletion.name, error))
-        return Applied(written, tuple(troubles))
+                done.append(trouble.of(deletion.kind, deletion.name, error))
+        troubles = tuple(result for result in done if isinstance(result, Trouble))
+        return Applied(sum(result is True for result in done), troubles)
+
+    async def _try(self, owner: Owner, step: Step, live: Json | None) -> bool | Trouble:
+        """Whether it was written, or why it was not."""
+        try:
+            return await self._step(owner, step, live)
+        except errors.ApiError as error:
+            return trouble.of(step.kind, step.body["metadata"]["name"], error)
 
     def forget(self, uid: str) -> None:
         """The resource is gone."""

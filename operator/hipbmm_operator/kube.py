@@ -28,7 +28,7 @@ _KEPT_AS_SENT = frozenset({CONTROLLER_REVISION})
 """Kinds with a part that is stored byte by byte and must never change: the API server writes JSON in another way than
 we do, and then refuses any later patch. From YAML it makes JSON of its own."""
 _NOT_PRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
-_MAX_CONNECTIONS = 32
+_MAX_CONNECTIONS = 64
 _LOG_BYTES = 65536
 _AUTH = ["BearerToken"]
 _LEASES = f"/apis/{LEASE.group}/"
@@ -66,9 +66,12 @@ class Kube:
         """One object; raises NotFoundError."""
         return await self._json("GET", kind.path(namespace, name))
 
-    async def pages(self, kind: Kind, namespace: str = "", selector: str = "", size: int = 500) -> AsyncIterator[Page]:
-        """All objects in pages; raises GoneError when the list took too long and must start again."""
-        query = {"limit": str(size), **({"labelSelector": selector} if selector else {})}
+    async def pages(
+        self, kind: Kind, namespace: str = "", selector: str = "", size: int = 500, fields: str = ""
+    ) -> AsyncIterator[Page]:
+        """All objects in pages, by labels and fields; raises GoneError when the list took too long: start again."""
+        chosen = {"labelSelector": selector, "fieldSelector": fields}
+        query = {"limit": str(size)} | {key: value for key, value in chosen.items() if value}
         token = ""
         while True:
             answer = await self._json("GET", kind.path(namespace), query | ({"continue": token} if token else {}))
@@ -122,12 +125,6 @@ class Kube:
             await self._json("DELETE", kind.path(namespace, name), None, body, JSON)
         except errors.NotFoundError:
             return
-
-    async def events(self, namespace: str, uid: str) -> list[Json]:
-        """The events about one object."""
-        query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": "50"}
-        answer = await self._json("GET", f"/api/v1/namespaces/{namespace}/events", query)
-        return list(answer.get("items") or [])
 
     async def log(self, namespace: str, pod: str, container: str, lines: int, limit: int = _LOG_BYTES) -> str:
         """The last lines of a container's log, at most `limit` bytes, by default 64 KiB."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from hipbmm_operator import contract, errors, failures, kinds, pace
+from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Kube
 from hipbmm_operator.observed import NO_PULL_SECRET, Note
 from hipbmm_operator.pods import Pod, moment
@@ -81,7 +82,7 @@ class Look:
                 again.append(_NOTE_SECONDS)
             if _waits(pod):
                 again.append(_NOTE_SECONDS)
-                await self._note(notes, namespace, pod.uid, _age(pod.created, now))
+                await self._note(notes, namespace, kinds.POD, pod.uid, _age(pod.created, now))
             elif failures.pull_is_refused(pod):
                 await self._secret(notes, namespace, pod.uid)
         pending = claim is not None and (claim.get("status") or {}).get("phase") == "Pending"
@@ -90,9 +91,8 @@ class Look:
             again.append(_NOTE_SECONDS)
             metadata = claim.get("metadata") or {}
             storage_class = await self._storage_class(claim)
-            await self._note(
-                notes, namespace, str(metadata.get("uid")), _age(moment(metadata.get("creationTimestamp")), now)
-            )
+            age = _age(moment(metadata.get("creationTimestamp")), now)
+            await self._note(notes, namespace, kinds.CLAIM, str(metadata.get("uid")), age)
         return Seen(progress, stalled, starts, notes, storage_class, min(again, default=None))
 
     def _stalled(self, pod: Pod, progress: contract.Progress | None) -> bool:
@@ -123,13 +123,9 @@ class Look:
 
     async def _secret(self, notes: dict[str, Note], namespace: str, uid: str) -> None:
         """Whether an image cannot be pulled because a pull secret is missing: the kubelet tells it in an Event only."""
-
-        async def read() -> Note | None:
-            return telling(await self._kube.events(namespace, uid), frozenset({NO_PULL_SECRET}))
-
-        note = await self._remembered("secret", uid, _SECRET_SECONDS, read)
-        if note is not None:
-            notes[uid] = note
+        told = await self._told(namespace, kinds.POD, frozenset({NO_PULL_SECRET}), _SECRET_SECONDS)
+        if uid in told:
+            notes[uid] = told[uid]
 
     async def _progress(self, pod: Pod) -> contract.Progress | None:
         async def read() -> contract.Progress | None:
@@ -138,16 +134,25 @@ class Look:
 
         return await self._remembered("progress", pod.uid, self._progress_seconds * 0.9, read)
 
-    async def _note(self, notes: dict[str, Note], namespace: str, uid: str, age: timedelta) -> None:
+    async def _note(self, notes: dict[str, Note], namespace: str, kind: Kind, uid: str, age: timedelta) -> None:
         if age < _STUCK:
             return
+        told = await self._told(namespace, kind, _TELLING, _NOTE_SECONDS * 0.9)
+        if uid in told:
+            notes[uid] = told[uid]
 
-        async def read() -> Note | None:
-            return telling(await self._kube.events(namespace, uid))
+    async def _told(self, namespace: str, kind: Kind, reasons: frozenset[str], seconds: float) -> dict[str, Note]:
+        """What Events tell about objects of a kind, by uid.
 
-        note = await self._remembered("note", uid, _NOTE_SECONDS * 0.9, read)
-        if note is not None:
-            notes[uid] = note
+        One list for all that is stuck in a namespace: the API server reads every Event of it for each list.
+        """
+
+        async def read() -> dict[str, Note]:
+            pages = self._kube.pages(kinds.EVENT, namespace, fields=f"involvedObject.kind={kind.kind}")
+            return telling([event async for page in pages for event in page.items if event.get("reason") in reasons])
+
+        what = f"notes of {kind.plural}" if reasons is _TELLING else "secrets"
+        return await self._remembered(what, namespace, seconds, read) or {}
 
     async def _storage_class(self, claim: Json) -> bool | None:
         """Whether the claim's class exists, or a default one when it names none; None when that may not be read."""
@@ -165,7 +170,7 @@ class Look:
                 return False
             return True
 
-        return await self._remembered("class", str(claim["metadata"]["uid"]), _NOTE_SECONDS * 0.9, read)
+        return await self._remembered("class", str(name or ""), _NOTE_SECONDS * 0.9, read)
 
     async def _remembered(self, what: str, uid: str, seconds: float, read: Callable[[], Awaitable[T]]) -> T | None:
         """The answer of `read`, at most so old. What cannot be read now is unknown, or as it was."""
@@ -186,11 +191,13 @@ class Look:
         return value
 
 
-def telling(events: Iterable[Json], reasons: frozenset[str] = _TELLING) -> Note | None:
-    """The newest Event that tells why something is stuck."""
-    found = [event for event in events if event.get("reason") in reasons]
-    newest = max(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), default=None)
-    return Note(str(newest["reason"]), str(newest.get("message", ""))[:1000]) if newest else None
+def telling(events: Iterable[Json]) -> dict[str, Note]:
+    """The newest of these Events about each object, by its uid."""
+    found: dict[str, Note] = {}
+    for event in sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or "")):
+        uid = str((event.get("involvedObject") or {}).get("uid", ""))
+        found[uid] = Note(str(event["reason"]), str(event.get("message", ""))[:1000])
+    return found
 
 
 def _waits(pod: Pod) -> bool:

@@ -54,7 +54,7 @@ def plan(
         strategy=strategy,
         budget_seconds=spec.tuning.budget_seconds,
         startup_seconds=spec.server.startup_seconds,
-        released=released,
+        released=rollout.marks(spec, observed, choice.current.name),
     )
     workload["metadata"]["annotations"] |= {
         names.ANNOTATION_REVISION: choice.current.name,

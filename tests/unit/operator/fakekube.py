@@ -58,9 +58,6 @@ class FakeKube:
         self.writes.append(("delete", kind.kind, name))
         self.objects.pop((kind, namespace, name), None)
 
-    async def events(self, _namespace: str, _uid: str) -> list[Json]:
-        return []
-
     async def log(self, *_: object) -> str:
         return ""
 
