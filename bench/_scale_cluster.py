@@ -19,6 +19,7 @@ import yaml
 from tests.cluster.api import Api, until
 
 from hipbmm_operator import kinds
+from hipbmm_operator.kinds import Kind
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,6 +27,7 @@ CRD = ROOT / "crds" / "hipbmm.io_hipbmmdeployments.yaml"
 STAGES = ROOT / "bench" / "kwok" / "stages.yaml"
 GPUS_PER_NODE = 8
 _WORKERS = 8
+_VOLUME = Kind("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
 _COMPONENTS = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kwok")
 
 
@@ -108,6 +110,28 @@ def add_nodes(api: Api, count: int) -> None:
         return not any(node["spec"].get("taints") for node in api.items(kinds.NODE))
 
     until("the nodes to take pods", schedulable, 120)
+
+
+def add_volumes(api: Api, count: int) -> None:
+    """Volumes of a class that is the default from now on: to provision them is not what is measured."""
+    name = "bench"
+    metadata = {"name": name, "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}
+    made = {"provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "Immediate"}
+    body = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": metadata, **made}
+    api.create(kinds.STORAGE_CLASS, body)
+    spec = {
+        "accessModes": ["ReadWriteMany", "ReadWriteOnce"],
+        "capacity": {"storage": "10Gi"},
+        "storageClassName": name,
+        "persistentVolumeReclaimPolicy": "Retain",
+        "nfs": {"server": "192.0.2.1", "path": "/"},
+    }
+
+    def add(number: int) -> None:
+        body = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": f"bench-{number}"}, "spec": spec}
+        api.create(_VOLUME, body)
+
+    together(add, range(count))
 
 
 def together(call: Callable[[int], object], items: Iterable[int]) -> None:

@@ -24,7 +24,7 @@ from tests.cluster.operator_process import NAMESPACE, OperatorProcess, Program, 
 from tests.cluster.world import resource
 
 from bench import _samples, _scale_audit
-from bench._scale_cluster import GPUS_PER_NODE, Cluster, Load, add_nodes, cpu_seconds, running, together
+from bench._scale_cluster import GPUS_PER_NODE, Cluster, Load, add_nodes, add_volumes, cpu_seconds, running, together
 from hipbmm_operator import kinds
 from hipbmm_operator.kinds import Kind
 
@@ -75,6 +75,7 @@ def measure() -> dict[str, float]:
         for name in (SYSTEM, WORK, FULL):
             cluster.api.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         add_nodes(cluster.api, (RESOURCES + FAILING + 2 * CHANGES) // GPUS_PER_NODE + 2)
+        add_volumes(cluster.api, RESOURCES + FAILING)
         credentials = identity(cluster.api, cluster.kubeconfig, SYSTEM, Path(scratch))
         operator = OperatorProcess(credentials, SYSTEM, Path(scratch) / "operator.log", _program(), **_AS_INSTALLED)
         try:

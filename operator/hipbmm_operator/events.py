@@ -1,7 +1,7 @@
 """Kubernetes Events: which transitions of conditions deserve one (pure), and the sending of them."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,15 +31,19 @@ class Transition:
     time: str
 
 
-def transitions(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[Transition]:
-    """Events for what changed between two lists of conditions, each cause once."""
+def transitions(before: Iterable[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[Transition]:
+    """Events for what changed between two lists of conditions, each cause once.
+
+    That a cause is gone is told where the resource served all the time; otherwise its becoming ready says so.
+    """
     old = {entry.get("type"): entry for entry in before}
     found: dict[str, Transition] = {}
+    served = all(_is_ready(conditions) for conditions in (old.values(), after))
     for entry in after:
         was = old.get(entry["type"], {})
         if was.get("status") == entry["status"] and was.get("reason") == entry["reason"]:
             continue
-        transition = _transition(entry, was)
+        transition = _transition(entry, was, served=served)
         if transition is not None:
             found.setdefault(transition.reason, transition)
     if any(entry["type"] == "Tuned" and entry["status"] == "True" and entry["reason"] in found for entry in after):
@@ -48,14 +52,18 @@ def transitions(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str
     return list(found.values())
 
 
-def _transition(entry: Mapping[str, Any], was: Mapping[str, Any]) -> Transition | None:
+def _is_ready(conditions: Iterable[Mapping[str, Any]]) -> bool:
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+
+
+def _transition(entry: Mapping[str, Any], was: Mapping[str, Any], *, served: bool) -> Transition | None:
     kind, status, reason = entry["type"], entry["status"], entry["reason"]
     if status == "False" and kind in _WARN:
         severity: Literal["Normal", "Warning"] = "Normal" if reason in _EXPECTED else "Warning"
         return (
             None if reason == "Pending" else Transition(severity, reason, entry["message"], entry["lastTransitionTime"])
         )
-    recovered = was.get("status") == "False" and was.get("reason") not in _EXPECTED
+    recovered = served and was.get("status") == "False" and was.get("reason") not in _EXPECTED
     news = kind in _TELL and was.get("status") != "True"
     if status == "True" and (news or (recovered and kind in _WARN)):
         return Transition("Normal", reason, entry["message"], entry["lastTransitionTime"])

@@ -80,6 +80,11 @@ class Informer:
     def _put(self, kind: Kind, body: Json, owner: Key | None) -> bool:
         metadata = body.get("metadata") or {}
         before = self._store.get(kind, str(metadata.get("namespace", "")), str(metadata.get("name", "")))
+        if before is not None and (before.uid, before.resource_version) == (
+            metadata.get("uid"),
+            metadata.get("resourceVersion"),
+        ):
+            return False  # the event of a write of ours, whose answer is known already
         return self._store.put(kind, prune(kind, body, before), owner)
 
     async def resync(self, within: float) -> None:

@@ -1,5 +1,6 @@
 """What has to be read besides the watched objects, only while something is on its way or wrong; nothing at rest."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -64,6 +65,7 @@ class Look:
         self._progress_seconds = progress_seconds
         self._clock = clock
         self._memory: dict[tuple[str, str], _Memory] = {}
+        self._reading: dict[tuple[str, str], asyncio.Task[Any]] = {}
         self._paces: dict[str, pace.Pace] = {}
 
     async def at(self, namespace: str, pods: Iterable[Pod], claim: Json | None, now: datetime) -> Seen:
@@ -174,17 +176,27 @@ class Look:
 
     async def _remembered(self, what: str, uid: str, seconds: float, read: Callable[[], Awaitable[T]]) -> T | None:
         """The answer of `read`, at most so old. What cannot be read now is unknown, or as it was."""
-        memory = self._memory.get((what, uid))
+        at = (what, uid)
+        memory = self._memory.get(at)
         if memory is not None and self._clock() - memory.at < seconds:
             known: T | None = memory.value
             return known
-        value: T | None = memory.value if memory else None
+        if at not in self._reading:
+            # Many reconciles may want the same at once: it is read once for all of them.
+            self._reading[at] = asyncio.create_task(self._read(at, read, memory.value if memory else None))
+        value: T | None = await asyncio.shield(self._reading[at])
+        return value
+
+    async def _read(self, at: tuple[str, str], read: Callable[[], Awaitable[T]], before: T | None) -> T | None:
+        value = before
         try:
             value = await read()
         except errors.ApiError as error:
-            LOG.debug("Could not read %s of %s: %s", what, uid, error)
-        self._memory.pop((what, uid), None)
-        self._memory[what, uid] = _Memory(self._clock(), value)
+            LOG.debug("Could not read %s of %s: %s", *at, error)
+        finally:
+            del self._reading[at]
+        self._memory.pop(at, None)
+        self._memory[at] = _Memory(self._clock(), value)
         while len(self._memory) > _MOST_REMEMBERED:
             # The one that was read longest ago: most likely of an object that is gone.
             del self._memory[next(iter(self._memory))]

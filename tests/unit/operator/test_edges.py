@@ -209,9 +209,12 @@ def test_one_cause_is_told_once() -> None:
 
 
 def test_recovery_is_told() -> None:
-    assert told(conditions(StorageReady=("False", "ClaimPending")), conditions(StorageReady=("True", "Bound"))) == [
-        ("Normal", "Bound")
-    ]
+    """Where nothing else says so: a resource that becomes ready tells that."""
+    starting, serving = ("False", "NotEnoughReplicas"), ("True", "ServingUntuned")
+    failed, well = ("False", "ClaimPending"), ("True", "Bound")
+    for ready, expected in ((starting, []), (serving, [("Normal", "Bound")])):
+        before, after = (conditions(StorageReady=state, Ready=ready) for state in (failed, well))
+        assert told(before, after) == expected
 
 
 def test_the_same_transition_has_the_same_event() -> None:
