@@ -8,7 +8,7 @@ from typing import Any
 
 from hipbmm_operator import errors, intent, metrics, trouble
 from hipbmm_operator.action import Deletion, Step
-from hipbmm_operator.kinds import DEPLOYMENT, Kind
+from hipbmm_operator.kinds import CLAIM, CONFIG_MAP, CONTROLLER_REVISION, Kind
 from hipbmm_operator.kube import Kube
 from hipbmm_operator.observed import made_by_us, ours, owned_by
 from hipbmm_operator.plan import Plan
@@ -18,6 +18,9 @@ from hipbmm_operator.trouble import NameConflictError, Trouble
 Json = dict[str, Any]
 
 LOG = logging.getLogger(__name__)
+
+_EARLY = frozenset({CLAIM, CONFIG_MAP, CONTROLLER_REVISION})
+"""What pods use, and where their template is stored: there before the Deployment, which is written with the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,10 @@ class Applier:
 
     async def run(self, owner: Owner, plan: Plan, live: dict[Kind, Json | None]) -> Applied:
         """Do all steps and deletions; one that fails does not keep the others back."""
-        first = [step for step in plan.steps if step.kind != DEPLOYMENT]
-        done = list(await asyncio.gather(*(self._try(owner, step, live.get(step.kind)) for step in first)))
-        # The pods' template comes last: what its pods use is there by then, and its revision is stored.
-        last = [step for step in plan.steps if step.kind == DEPLOYMENT]
-        done += [await self._try(owner, step, live.get(step.kind)) for step in last]
+        done: list[bool | Trouble] = []
+        for early in (True, False):
+            steps = [step for step in plan.steps if (step.kind in _EARLY) is early]
+            done += await asyncio.gather(*(self._try(owner, step, live.get(step.kind)) for step in steps))
         for deletion in plan.deletions:
             try:
                 await self._delete(owner, deletion)

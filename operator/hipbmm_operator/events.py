@@ -49,6 +49,9 @@ def transitions(before: Iterable[Mapping[str, Any]], after: Sequence[Mapping[str
     if any(entry["type"] == "Tuned" and entry["status"] == "True" and entry["reason"] in found for entry in after):
         # That a resource serves warm as soon as it is tuned is no second piece of news.
         found.pop("AllReplicasWarm", None)
+    if any(entry["type"] == "StorageReady" and entry["status"] == "False" for entry in after):
+        # StorageReady tells why the pods' volumes cannot be used.
+        found.pop("StorageNotReady", None)
     return list(found.values())
 
 

@@ -208,6 +208,11 @@ def test_one_cause_is_told_once() -> None:
     assert told([], failing) == [("Warning", "ImageNotFound")]
 
 
+def test_pods_that_wait_for_storage_are_no_second_cause() -> None:
+    failing = conditions(StorageReady=("False", "ClaimPending"), Progressing=("False", "StorageNotReady"))
+    assert told([], failing) == [("Warning", "ClaimPending")]
+
+
 def test_recovery_is_told() -> None:
     """Where nothing else says so: a resource that becomes ready tells that."""
     starting, serving = ("False", "NotEnoughReplicas"), ("True", "ServingUntuned")
