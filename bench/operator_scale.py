@@ -4,6 +4,10 @@ API requests per resource, time to the last child, memory, writes and processor 
 all reaches its Deployment, and whether failing resources delay healthy ones. API server, controllers and KWOK share the
 machine; what they used of it is told beside the figures.
 
+One client makes the resources, a few per second: what controllers, scheduler and API server keep up with on two cores.
+All at once (`HIPBMM_BENCH_PER_SECOND=0`) it is them that are measured: the API server gives out addresses of Services
+one by one, claims wait for minutes, and each resource has more to tell on its way.
+
 `HIPBMM_BENCH_RESOURCES` (1000) and `HIPBMM_BENCH_REST_SECONDS` (300) make it shorter; `HIPBMM_BENCH_PROFILE` names a
 file for a profile of the operator.
 """
@@ -37,6 +41,7 @@ FULL = "scale-full"
 """A namespace whose quota allows no Service."""
 RESOURCES = int(os.environ.get("HIPBMM_BENCH_RESOURCES", "1000"))
 FAILING = RESOURCES * 3 // 10
+PER_SECOND = float(os.environ.get("HIPBMM_BENCH_PER_SECOND", "4"))
 REST_SECONDS = float(os.environ.get("HIPBMM_BENCH_REST_SECONDS", "300"))
 CHANGES = min(100, RESOURCES // 2)
 HEARTBEATS_PER_MINUTE = 500
@@ -108,11 +113,13 @@ def _phases(bench: Bench) -> dict[str, float]:
 
 
 def _wave(bench: Bench) -> dict[str, float]:
-    """All resources, one after the other, as fast as one client can."""
+    """All resources, one after the other."""
     names = [f"r-{number:04}" for number in range(RESOURCES)]
     audit, load, cpu = bench.audit(), Load(INSTANCE), cpu_seconds(bench.operator.process.pid)
     started = time.monotonic()
-    for name in names:
+    for number, name in enumerate(names):
+        if PER_SECOND:
+            time.sleep(max(0.0, started + number / PER_SECOND - time.monotonic()))
         bench.api.create(kinds.DEPLOYMENTS_OF_OURS, resource(WORK, name))
     _seldom("all to be ready", lambda: _ready(bench.api) == RESOURCES, 900)
     settled = time.monotonic() - started
