@@ -1,7 +1,7 @@
 """What the audit log says about a wave of resources: requests of each, and when its children were made."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -59,6 +59,25 @@ def wave(events: Iterable[Json], operator: str, namespace: str, names: frozenset
         last_child=max(children.values()) - max(born.values()),
         creating=max(born.values()) - min(born.values()),
     )
+
+
+def changes(events: Iterable[Json], operator: str, namespace: str, names: Sequence[str]) -> list[float]:
+    """For each resource the seconds from its change by somebody else to that of its Deployment by the operator."""
+    asked: dict[str, float] = {}
+    done: dict[str, float] = {}
+    for event in events:
+        about = event.get("objectRef") or {}
+        name = about.get("name", "")
+        if event["verb"] != "patch" or about.get("namespace") != namespace or about.get("subresource"):
+            continue
+        by_operator = event["user"]["username"] == operator
+        if about["resource"] == RESOURCE and not by_operator:
+            asked.setdefault(name, _time(event))
+        elif about["resource"] == "deployments" and by_operator and name in asked:
+            done.setdefault(name, _time(event))
+    if missing := set(names) - done.keys():
+        raise RuntimeError(f"the audit log tells of no change of {sorted(missing)[:5]}")
+    return [done[name] - asked[name] for name in names]
 
 
 def _kind(event: Json) -> str:

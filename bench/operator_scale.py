@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ _AS_INSTALLED = {
 _QUOTA = Kind("", "v1", "resourcequotas", "ResourceQuota")
 _STILL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
+_APART_SECONDS = 1.0
+_LASTING_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,10 @@ def _phases(bench: Bench) -> dict[str, float]:
     figures["RSS, MiB"] = bench.operator.rss_mib()
     figures |= _rest(bench, "at rest", 0.0)
     figures |= _rest(bench, "with heartbeats", HEARTBEATS_PER_MINUTE / 60)
-    calm = list(_changes(bench.api, range(CHANGES)))
+    calm = _changes(bench, range(CHANGES))
     figures |= _samples.described("change to Deployment", calm, 50, 99)
     _fail(bench)
-    busy = list(_changes(bench.api, range(CHANGES, 2 * CHANGES)))
+    busy = _changes(bench, range(CHANGES, 2 * CHANGES))
     figures |= _samples.described("change beside failing ones", busy, 50, 99)
     figures["change beside failing ones / undisturbed"] = statistics.mean(busy) / statistics.mean(calm)
     return figures
@@ -197,16 +199,18 @@ def _heartbeat(api: Api, node: str, number: int) -> None:
     api.merge(kinds.NODE, "", node, {"status": {"conditions": conditions}}, "status")
 
 
-def _changes(api: Api, numbers: Iterable[int]) -> Iterator[float]:
-    """Seconds from a change of a resource to that of its Deployment, one resource after the other."""
-    for number in numbers:
-        name = f"r-{number:04}"
-        generation = api.get(kinds.DEPLOYMENT, WORK, name)["metadata"]["generation"]
-        began = time.monotonic()
-        api.merge(kinds.DEPLOYMENTS_OF_OURS, WORK, name, {"spec": {"replicas": 2}})
-        while api.get(kinds.DEPLOYMENT, WORK, name)["metadata"]["generation"] == generation:
-            time.sleep(_POLL_SECONDS)
-        yield time.monotonic() - began
+def _changes(bench: Bench, numbers: Sequence[int]) -> list[float]:
+    """Seconds from a change of a resource to that of its Deployment, by the audit log, one resource after the other."""
+    audit = bench.audit()
+    names = [f"r-{number:04}" for number in numbers]
+    for name in names:
+        before = bench.api.get(kinds.DEPLOYMENT, WORK, name)["metadata"]["generation"]
+        bench.api.merge(kinds.DEPLOYMENTS_OF_OURS, WORK, name, {"spec": {"replicas": 2}})
+        while bench.api.get(kinds.DEPLOYMENT, WORK, name)["metadata"]["generation"] == before:
+            time.sleep(_APART_SECONDS / 2)
+        # What follows from it, such as a new pod, is not to be in the way of the next one.
+        time.sleep(_APART_SECONDS)
+    return _scale_audit.changes(audit.everything(), USER, WORK, names)
 
 
 def _fail(bench: Bench) -> None:
@@ -222,7 +226,8 @@ def _fail(bench: Bench) -> None:
         )
 
     _seldom("all failing ones to have been seen", told, 300)
-    time.sleep(_STILL_SECONDS)
+    # They fail for good: their retries are as far apart as they get.
+    time.sleep(_LASTING_SECONDS)
 
 
 def _failing(api: Api, number: int) -> None:
