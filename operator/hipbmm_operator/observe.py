@@ -1,9 +1,10 @@
 """Look at the cluster around one resource: what the watches know, and what is read because nothing watches it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
-from hipbmm_operator import errors, gpu, kinds, monitors, names, placement, pods, revision, server_args
+from hipbmm_operator import contract, errors, gpu, kinds, monitors, names, placement, pods, revision, server_args
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.detect import HardwareSummary
 from hipbmm_operator.kinds import Kind
@@ -16,6 +17,8 @@ from hipbmm_operator.observed import Observed, owned_by
 from hipbmm_operator.resource import Resource
 from hipbmm_operator.resources import claim
 from hipbmm_operator.store import Key, Store
+
+_MOST_REMEMBERED = 4096
 
 
 class Observer:
@@ -36,17 +39,19 @@ class Observer:
         self._collector = collector
         self._look = look
         self._now = now
+        self._started: dict[str, datetime] = {}
 
     async def at(self, key: Key, resource: Resource, spec: Spec | None) -> Observed:
         """The cluster around a resource; of one without a usable spec only what is there. Raises ApiError."""
-        parsed = tuple(pods.parse(packed.body()) for packed in self._store.owned(key, kinds.POD))
+        now = self._now()
+        parsed = tuple(self._unready(pods.parse(packed.body()), now) for packed in self._store.owned(key, kinds.POD))
         bodies = [packed.body() for packed in self._store.owned(key, kinds.CONTROLLER_REVISION)]
         stored = [revision.parse(body) for body in bodies if owned_by(body, resource.owner)]
         claim_body = await self._claim(resource, spec) if spec else None
         mirror = await self._mirror(key, resource, spec, claim_body, parsed)
         service = self._child(key, kinds.SERVICE)
         monitor = await monitors.look(self._kube, resource.owner, spec, service)
-        seen = await self._look.at(key.namespace, parsed, claim_body, self._now())
+        seen = await self._look.at(key.namespace, parsed, claim_body, now)
         return Observed(
             deployment=self._child(key, kinds.DEPLOYMENT),
             service=service,
@@ -65,6 +70,17 @@ class Observer:
             storage_class=seen.storage_class,
             again=min((wait for wait in (seen.again, mirror.again, monitor.again) if wait is not None), default=None),
         )
+
+    def _unready(self, pod: pods.Pod, now: datetime) -> pods.Pod:
+        """With the time from which its started server is not ready: Kubernetes counts from the pod's beginning."""
+        server = pod.containers.get(contract.SERVER)
+        if server is None or not server.started or server.ready or pod.not_ready_since is None:
+            self._started.pop(pod.uid, None)
+            return pod
+        since = self._started.setdefault(pod.uid, now)
+        while len(self._started) > _MOST_REMEMBERED:
+            del self._started[next(iter(self._started))]
+        return replace(pod, not_ready_since=max(since, pod.not_ready_since))
 
     def _child(self, key: Key, kind: Kind) -> Json | None:
         packed = self._store.get(kind, key.namespace, names.child(key.name))

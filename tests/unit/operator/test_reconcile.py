@@ -4,8 +4,9 @@ import copy
 from typing import Any
 
 from tests.unit.operator.fakekube import FakeKube, reconciler
+from tests.unit.operator.make import pod, report
 
-from hipbmm_operator.kinds import DEPLOYMENT, DEPLOYMENTS_OF_OURS, Kind
+from hipbmm_operator.kinds import DEPLOYMENT, DEPLOYMENTS_OF_OURS, POD, Kind
 from hipbmm_operator.prune import prune
 from hipbmm_operator.store import Key, Store, owner_of
 
@@ -69,3 +70,15 @@ async def test_a_status_waits_for_the_news_of_written_children_once_and_not_for_
     outcome = await desk.reconcile(KEY)
     assert outcome.again is None
     assert desk.condition("Progressing")["reason"] == "RollingOut"
+
+
+async def test_a_server_that_has_just_started_is_not_called_unready_for_the_time_that_its_pod_tuned() -> None:
+    desk = Desk()
+    await desk.reconcile(KEY)
+    started = {"state": {"running": {}}, "ready": False, "started": True}
+    body = pod(answer=report(), since=600, server=started)
+    desk.store.put(POD, prune(POD, body), owner_of(POD, body))
+    for _ in range(2):
+        await desk.reconcile(KEY)
+    assert desk.condition("Available")["reason"] != "NotReady"
+    assert desk.condition("Progressing")["reason"] != "NotReady"
