@@ -81,12 +81,13 @@ class Kube:
             if not token:
                 return
 
-    async def refusal(self, kind: Kind, namespace: str = "") -> str:
-        """Why a kind may not be listed or watched, in the API server's words; "" when it may. Changes nothing."""
+    async def refusal(self, kind: Kind, namespace: str = "", *, watch: bool = True) -> str:
+        """Why a kind may not be listed (or watched), in the API server's words; "" when it may. Changes nothing."""
         nothing = {"fieldSelector": "metadata.name=none", "resourceVersion": "0", "timeoutSeconds": "1"}
         try:
             await self._json("GET", kind.path(namespace), {"limit": "1"})
-            await self._text("GET", kind.path(namespace), {"watch": "true", **nothing})
+            if watch:
+                await self._text("GET", kind.path(namespace), {"watch": "true", **nothing})
         except errors.ForbiddenError as error:
             return error.message
         except errors.NotFoundError:

@@ -31,15 +31,19 @@ class Rights:
         self._namespaces = tuple(namespaces)
         self._refused: dict[tuple[Kind, str], str] = {}
 
-    async def look(self) -> bool:
-        """Try everything; whether anything is other than before. Raises ApiError when the API server does not tell."""
-        places = [
-            (kind, namespace) for kind in self._kinds for namespace in (self._places() if kind.namespaced else ("",))
-        ]
-        answers = await asyncio.gather(*(self._kube.refusal(kind, namespace) for kind, namespace in places))
-        before = self._refused
-        self._refused = {place: answer for place, answer in zip(places, answers, strict=True) if answer}
-        return self._refused.keys() != before.keys()
+    async def look(self, *, thoroughly: bool = True) -> bool:
+        """Try everything; whether anything is other than before. Raises ApiError when the API server does not tell.
+
+        One namespace after the other; without `thoroughly` only lists, each watch takes a second.
+        """
+        refused: dict[tuple[Kind, str], str] = {}
+        for namespace in ("", *self._namespaces):
+            places = [(kind, namespace) for kind in self._kinds if self._is_place(kind, namespace)]
+            tries = (self._kube.refusal(kind, namespace, watch=thoroughly) for kind, namespace in places)
+            answers = await asyncio.gather(*tries)
+            refused |= {place: answer for place, answer in zip(places, answers, strict=True) if answer}
+        before, self._refused = self._refused, refused
+        return refused.keys() != before.keys()
 
     def may(self, kind: Kind, namespace: str = "") -> bool:
         """Whether a kind may be listed and watched in a namespace (all of them for "" )."""
@@ -65,5 +69,6 @@ class Rights:
         kinds = tuple(kind for kind in self._kinds if kind.namespaced or self.may(kind))
         return Scope(kinds, seen, nothing=not seen)
 
-    def _places(self) -> tuple[str, ...]:
-        return self._namespaces or ("",)
+    def _is_place(self, kind: Kind, namespace: str) -> bool:
+        """Whether a kind is watched there; "" is everywhere, as for what belongs to no namespace."""
+        return bool(namespace) if kind.namespaced and self._namespaces else not namespace

@@ -111,14 +111,14 @@ class Operator:
             restarted=lambda: self._soon(self._informer.ask_for_resync),
         )
         self._watches.start()
-        await watching.wait()
-        await self._informer.resync_until_done()
-        self._primed = True
-        LOG.info("Watches and lists are complete")
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_forever(self._watches))
+            await watching.wait()
+            await self._informer.resync_until_done()
+            self._primed = True
+            LOG.info("Watches and lists are complete")
             group.create_task(self._leader.run())
             group.create_task(self._informer.resync_forever())
-            group.create_task(self._look_forever(self._watches))
             for _ in range(max(1, self._settings.workers)):
                 group.create_task(self._workers.run())
 
@@ -126,7 +126,7 @@ class Operator:
         """Learn what may be seen; retried until the API server answers."""
         while True:
             try:
-                await self._rights.look()
+                await self._rights.look(thoroughly=False)
             except errors.ApiError as error:
                 LOG.warning("The API server does not answer: %s", error)
                 await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311  # jitter

@@ -19,7 +19,8 @@ class Refusing(FakeKube):
         super().__init__()
         self.refused = set(refused)
 
-    async def refusal(self, kind: Kind, namespace: str = "") -> str:
+    async def refusal(self, kind: Kind, namespace: str = "", *, watch: bool = True) -> str:
+        assert watch
         return f"cannot list {kind.plural} in {namespace!r}" if (kind, namespace) in self.refused else ""
 
 
