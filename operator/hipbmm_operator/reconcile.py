@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from hipbmm_operator import errors, kinds, logs, metrics, names, server_args
 from hipbmm_operator.api.spec import Spec
@@ -36,7 +36,6 @@ class Outcome:
 _SPECS = 256
 _NEWS_SECONDS = 1.0
 """A status that waits for news of written children waits no longer than this."""
-_NEW = timedelta(seconds=5)
 
 
 class Reconciler:
@@ -109,10 +108,10 @@ class Reconciler:
             return await self._refuse(Situation(resource, spec, problems, observed, None))
         planned = plan(resource, spec, command, observed, self._payload, self._now())
         situation = Situation(resource, spec, problems, observed, planned)
-        if not resource.raw_status and not self._is_new(resource):
+        if not resource.raw_status:
             # Written before anything is made: it shows the resource as seen, and proves that it still exists.
             await self._write(situation)
-        elif resource.raw_status and _makes_something(planned, observed):
+        elif _makes_something(planned, observed):
             await self._verify(resource)
         applied = await self._applier.run(resource.owner, planned, _live(observed))
         if self._waits(key, applied):
@@ -121,10 +120,6 @@ class Reconciler:
         after = replace(situation, resource=self._latest(key, resource), observed=now, troubles=applied.troubles)
         await self._write(after)
         return _outcome(planned, observed, applied.troubles)
-
-    def _is_new(self, resource: Resource) -> bool:
-        """Made a moment ago: that needs no proof, and its first status can tell of its children as well."""
-        return resource.created is not None and abs(self._now() - resource.created) < _NEW
 
     def _waits(self, key: Key, applied: Applied) -> bool:
         """Whether the status can wait a moment: children that were just written make news of their own. Once only."""

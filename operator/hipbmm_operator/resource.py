@@ -1,14 +1,12 @@
 """One HipbmmDeployment as parsed from the API server. Raw bodies end here."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from hipbmm_operator import names
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.pods import moment
 from hipbmm_operator.resources.owner import Owner
 
 Json = dict[str, Any]
@@ -26,7 +24,6 @@ class Resource:
     roll_forward: str
     raw_spec: Json
     raw_status: Json
-    created: datetime | None = None
 
 
 def parse(body: Json) -> Resource:
@@ -41,7 +38,6 @@ def parse(body: Json) -> Resource:
         roll_forward=str(annotations.get(names.ANNOTATION_ROLL_FORWARD, "")),
         raw_spec=spec if isinstance(spec, dict) else {},
         raw_status=status if isinstance(status, dict) else {},
-        created=moment(metadata.get("creationTimestamp")),
     )
 
 
