@@ -131,8 +131,10 @@ class Harvester:
         return True
 
     def _reported_stack(self) -> Stack | None:
-        document = read_json(self._volume, self._settings.report_file).get("stackDocument")
-        if not isinstance(document, dict):
+        report = read_json(self._volume, self._settings.report_file)
+        document = report.get("stackDocument")
+        if not isinstance(document, dict) or report.get("reason") == "StackMismatch":
+            # Another GPU or library computes here than the stack says: its rows would crash whoever takes them for ours.
             return None
         canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
         try:

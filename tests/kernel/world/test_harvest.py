@@ -164,6 +164,14 @@ def test_without_a_known_stack_nothing_is_published(served: Pod) -> None:
     assert names(served) == []
 
 
+def test_rows_of_another_gpu_than_the_stack_says_are_not_published(served: Pod) -> None:
+    report = json.loads((served.home / "report.json").read_text())
+    (served.home / "report.json").write_text(json.dumps({**report, "state": "Failed", "reason": "StackMismatch"}))
+    append(served, line(LEARNED[0]))
+    harvester(served).finish(1.0)
+    assert names(served) == []
+
+
 def test_a_report_that_comes_late_is_found(served: Pod, a_stack: Stack) -> None:
     report = (served.home / "report.json").read_text()
     (served.home / "report.json").unlink()
