@@ -134,7 +134,7 @@ class Harvester:
         report = read_json(self._volume, self._settings.report_file)
         document = report.get("stackDocument")
         if not isinstance(document, dict) or report.get("reason") == "StackMismatch":
-            # Another GPU or library computes here than the stack says: its rows would crash whoever takes them for ours.
+            # Another GPU or library computes here than the stack says: its rows would crash whoever takes them.
             return None
         canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
         try:
