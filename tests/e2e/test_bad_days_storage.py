@@ -36,8 +36,7 @@ READ_ONLY, REMOUNT, DETACH = 1, 32, 2
 def mount(flags):
     if libc.mount(b"frozen", path, b"tmpfs", flags, b"size=1m,mode=1777"):
         sys.exit(f"mount: errno {ctypes.get_errno()}")
-mount(0)
-mount(REMOUNT | READ_ONLY)
+mount(READ_ONLY)
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1])
 print("frozen", flush=True)
 while signal.sigwait([signal.SIGTERM, signal.SIGUSR1]) == signal.SIGUSR1:
@@ -45,10 +44,7 @@ while signal.sigwait([signal.SIGTERM, signal.SIGUSR1]) == signal.SIGUSR1:
     print("thawed", flush=True)
 libc.umount2(path, DETACH)
 """
-"""A file system of the node that is read-only until it gets a signal, and away afterwards.
-
-Itself, not one of its mounts: what the kubelet mounts from it keeps the flags of the mount that it was made from.
-"""
+"""A file system of the node that is read-only until it gets a signal, and away afterwards."""
 NOBODY = {"podTemplate": {"spec": {"securityContext": {"runAsUser": 2000}}}}
 HELPERS = "hipbmm-simulator"
 IN_NODE = {"hostPath": {"path": FROZEN, "type": "DirectoryOrCreate"}}
