@@ -32,30 +32,18 @@ FROZEN = "/var/lib/kubelet/hipbmm-e2e-frozen"
 FREEZER = """
 import ctypes, signal, sys
 libc, path = ctypes.CDLL(None, use_errno=True), b"/frozen"
-READ_ONLY, REMOUNT, DETACH = 1, 32, 2
-def mount(flags):
-    if libc.mount(b"frozen", path, b"tmpfs", flags, b"size=1m,mode=1777"):
-        sys.exit(f"mount: errno {ctypes.get_errno()}")
-mount(READ_ONLY)
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1])
+READ_ONLY, DETACH = 1, 2
+if libc.mount(b"frozen", path, b"tmpfs", READ_ONLY, b"size=1m,mode=1777"):
+    sys.exit(f"mount: errno {ctypes.get_errno()}")
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("frozen", flush=True)
-while signal.sigwait([signal.SIGTERM, signal.SIGUSR1]) == signal.SIGUSR1:
-    mount(REMOUNT)
-    print("thawed", flush=True)
+signal.sigwait([signal.SIGTERM])
 libc.umount2(path, DETACH)
 """
-"""A file system of the node that is read-only until it gets a signal, and away afterwards."""
+"""A read-only file system of the node, away afterwards."""
 NOBODY = {"podTemplate": {"spec": {"securityContext": {"runAsUser": 2000}}}}
 HELPERS = "hipbmm-simulator"
 IN_NODE = {"hostPath": {"path": FROZEN, "type": "DirectoryOrCreate"}}
-
-
-def thaw(kubectl: Kubectl) -> None:
-    """Make the volume writable, and let a new pod look."""
-    helpers = kubectl.within(HELPERS)
-    helpers.run("exec", "freezer", "--", "python3", "-c", "import os; os.kill(1, 10)")
-    wait.until("a writable volume", lambda: "thawed" in helpers.attempt("logs", "freezer").stdout or None, 60)
-    kubectl.run("delete", "pod", "-l", "hipbmm.io/deployment=read-only", "--wait=true")
 
 
 def empty_small_volume(kubectl: Kubectl) -> None:
@@ -88,8 +76,6 @@ CASES = [
         "StoreReadOnly",
         "Read-only file system",
         {"cache": {"pvc": {"claimName": "read-only", "create": False}}},
-        mend=thaw,
-        reapply=False,
         serves=True,
     ),
     Case(
