@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,13 +205,20 @@ def _changes(bench: Bench, numbers: Sequence[int]) -> list[float]:
     audit = bench.audit()
     names = [f"r-{number:04}" for number in numbers]
     for name in names:
-        before = bench.api.get(kinds.DEPLOYMENT, WORK, name)["metadata"]["generation"]
+        before = _generation(bench.api, name)
         bench.api.merge(kinds.DEPLOYMENTS_OF_OURS, WORK, name, {"spec": {"replicas": 2}})
-        while bench.api.get(kinds.DEPLOYMENT, WORK, name)["metadata"]["generation"] == before:
-            time.sleep(_APART_SECONDS / 2)
+        until(f"the change of {name}", partial(_has_changed, bench.api, name, before), 120)
         # What follows from it, such as a new pod, is not to be in the way of the next one.
         time.sleep(_APART_SECONDS)
     return _scale_audit.changes(audit.everything(), USER, WORK, names)
+
+
+def _generation(api: Api, name: str) -> int:
+    return int(api.get(kinds.DEPLOYMENT, WORK, name)["metadata"]["generation"])
+
+
+def _has_changed(api: Api, name: str, before: int) -> bool:
+    return _generation(api, name) != before
 
 
 def _fail(bench: Bench) -> None:

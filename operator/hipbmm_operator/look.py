@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from hipbmm_operator import contract, errors, failures, kinds, pace
+from hipbmm_operator.bounded import trim
 from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Kube
 from hipbmm_operator.observed import NO_PULL_SECRET, Note
@@ -22,7 +23,6 @@ _STUCK = timedelta(seconds=20)
 _NOTE_SECONDS = 10.0
 _SECRET_SECONDS = 60.0
 _HEAD_BYTES = 4096
-_MOST_REMEMBERED = 4096
 _TELLING = frozenset(
     {
         "FailedMount",
@@ -102,8 +102,7 @@ class Look:
             return False
         now = self._clock()
         self._paces[pod.uid] = pace.step(self._paces.get(pod.uid), progress, now)
-        while len(self._paces) > _MOST_REMEMBERED:
-            del self._paces[next(iter(self._paces))]
+        trim(self._paces)
         return pace.stalled(self._paces[pod.uid], now)
 
     async def _start(self, starts: dict[str, contract.Start], pod: Pod) -> bool:
@@ -197,9 +196,7 @@ class Look:
             del self._reading[at]
         self._memory.pop(at, None)
         self._memory[at] = _Memory(self._clock(), value)
-        while len(self._memory) > _MOST_REMEMBERED:
-            # The one that was read longest ago: most likely of an object that is gone.
-            del self._memory[next(iter(self._memory))]
+        trim(self._memory)
         return value
 
 

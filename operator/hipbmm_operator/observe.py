@@ -6,6 +6,7 @@ from datetime import datetime
 
 from hipbmm_operator import contract, errors, gpu, kinds, monitors, names, placement, pods, revision, server_args
 from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.bounded import trim
 from hipbmm_operator.detect import HardwareSummary
 from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Json, Kube
@@ -17,8 +18,6 @@ from hipbmm_operator.observed import Observed, owned_by
 from hipbmm_operator.resource import Resource
 from hipbmm_operator.resources import claim
 from hipbmm_operator.store import Key, Store
-
-_MOST_REMEMBERED = 4096
 
 
 class Observer:
@@ -78,8 +77,7 @@ class Observer:
             self._started.pop(pod.uid, None)
             return pod
         since = self._started.setdefault(pod.uid, now)
-        while len(self._started) > _MOST_REMEMBERED:
-            del self._started[next(iter(self._started))]
+        trim(self._started)
         return replace(pod, not_ready_since=max(since, pod.not_ready_since))
 
     def _child(self, key: Key, kind: Kind) -> Json | None:

@@ -122,6 +122,8 @@ def volume(kubectl: Kubectl, name: str, path: str) -> None:
 @contextlib.contextmanager
 def helper(cluster: Cluster, name: str, program: str, said: str, mount: Json, source: Json) -> Iterator[Json]:
     """A pod that does something to a volume and has said so. It is taken away again."""
+    if not cluster.simulated:
+        pytest.skip("breaks things on purpose: only on our own cluster")
     kubectl = cluster.kubectl.within(HELPERS)
     container = {
         "name": name,
@@ -147,8 +149,6 @@ def helper(cluster: Cluster, name: str, program: str, said: str, mount: Json, so
 @pytest.fixture(scope="module")
 def small_volume(cluster: Cluster) -> Iterator[str]:
     """Path on the node of a memory-backed volume of another pod, which is full."""
-    if not cluster.simulated:
-        pytest.skip("breaks things on purpose: only on our own cluster")
     small = {"emptyDir": {"medium": "Memory", "sizeLimit": "128Ki"}}
     with helper(cluster, "filler", FILLER, "full", {"mountPath": "/small"}, small) as pod:
         yield f"/var/lib/kubelet/pods/{pod['metadata']['uid']}/volumes/kubernetes.io~empty-dir/volume"
@@ -157,8 +157,6 @@ def small_volume(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def frozen_volume(cluster: Cluster) -> Iterator[str]:
     """Path on the node of a file system that is read-only."""
-    if not cluster.simulated:
-        pytest.skip("breaks things on purpose: only on our own cluster")
     mount = {"mountPath": "/frozen", "mountPropagation": "Bidirectional"}
     with helper(cluster, "freezer", FREEZER, "frozen", mount, IN_NODE):
         yield FROZEN

@@ -153,7 +153,7 @@ class TuningPhase:
         if outcome.strikes < crew.MAX_STRIKES and outcome.kind in crew.DEATHS:
             return outcome.task
         if outcome.kind == crew.OUT_OF_MEMORY:
-            raise Abort("TunerOutOfMemory", f"the probe, twice: {outcome.reason}")
+            raise Abort(death_reason(outcome.kind), f"the probe, twice: {outcome.reason}")
         self._refusal = f"the probe {outcome.kind}: {outcome.reason}"
         return None
 
