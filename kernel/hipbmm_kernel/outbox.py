@@ -124,6 +124,7 @@ class Outbox:
         return done or self._hopeless or self._clock.monotonic() >= self._closing_at
 
     def _patience(self) -> float:
+        """Seconds that a shard may take now. `close` shortens it, also for the one that is being tried."""
         if self._closing_at is None:
             return PUBLISH_SECONDS
         return max(0.0, self._closing_at - self._clock.monotonic())
@@ -132,7 +133,7 @@ class Outbox:
         if not anything:
             return True
         try:
-            published = self._publisher.publish(lambda seq: shard._replace(seq=seq), seconds)
+            published = self._publisher.publish(lambda seq: shard._replace(seq=seq), seconds, self._patience)
         except PublishError as error:
             self.failures += 1
             self._not_before = self._clock.monotonic() + BATCH_SECONDS

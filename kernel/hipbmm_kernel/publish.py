@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel import shard as shards
@@ -61,9 +62,12 @@ class Publisher:
         self._directory = f"{root}/v1/{stack if isinstance(stack, str) else stack.key}"
         self._seq = 0
 
-    def publish(self, build: Callable[[int], Shard], seconds: float) -> Published:
+    def publish(
+        self, build: Callable[[int], Shard], seconds: float, left: Callable[[], float] = lambda: math.inf
+    ) -> Published:
         """Publish `build(seq)`, retrying under new names for `seconds`. PublishError when none of them held.
 
+        `left` is asked before each retry and may end them sooner: the seconds that the caller still has.
         ShardError, a mistake of the caller, is not retried.
         """
         deadline = self._clock.monotonic() + seconds
@@ -83,7 +87,7 @@ class Publisher:
                 until_full = min(until_full, self._clock.monotonic() + FULL_SECONDS) if full else deadline
             else:
                 return Published(name, self._seq, tuple(errors[-MAX_ERRORS:]))
-            if hopeless > 1 or self._clock.monotonic() + pause > until_full:
+            if hopeless > 1 or self._clock.monotonic() + pause > until_full or pause > left():
                 raise PublishError(errors[-1], hopeless > 1)
             self._clock.sleep(pause)
             pause = min(pause * 2, MAX_PAUSE)

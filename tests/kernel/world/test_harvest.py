@@ -117,7 +117,7 @@ def test_rows_that_the_volume_refused_are_published_after_a_restart(served: Pod,
     append(served, line(LEARNED[0]))
     told: list[str] = []
     refused = harvester(served, OnlyTheStoreFails(failing_always("create", errno.ENOSPC), served.store), told)
-    refused.finish(0.3)
+    refused.finish(2.0)
     assert stored(served, a_stack) == set()
     assert any("ENOSPC" in text for text in told)
     harvester(served).finish(5.0)

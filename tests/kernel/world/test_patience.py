@@ -1,6 +1,7 @@
 """Volumes whose calls never return, and rows on their way to such a one."""
 
 import errno
+import os
 import threading
 import time
 from pathlib import Path
@@ -89,6 +90,23 @@ def test_a_full_volume_is_asked_for_a_while_and_no_longer(tmp_path: Path, a_stac
     assert "ENOSPC" in box.error
     assert (box.failures, len(lines)) == (2, 2), "one try for the rows and one for the veto"
     assert clock.now - 1000.0 <= 2 * FULL_SECONDS
+
+
+def test_closing_shortens_the_patience_with_a_shard_that_is_being_tried(tmp_path: Path, a_stack: Stack) -> None:
+    lines: list[str] = []
+    asked = threading.Event()
+
+    def refused(called: str, _count: int) -> None:
+        if called == "create":
+            asked.set()
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    box = outbox(tmp_path, a_stack, FaultyVolume(refused), lines, batch=1)
+    box.add(*rows(2))
+    assert asked.wait(20)
+    assert box.close(1.0) == 2
+    assert "EIO" in box.error
+    assert any("EIO" in line for line in lines), "why the rows are not in the store is said before the process ends"
 
 
 def test_an_outbox_without_rows_starts_no_thread(tmp_path: Path, a_stack: Stack) -> None:
