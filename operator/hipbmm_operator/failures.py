@@ -19,6 +19,8 @@ _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "Ima
 _BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: ErrImagePull: )?')
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
 _NOT_READY = timedelta(seconds=30)
+_UNBOUND = timedelta(seconds=30)
+"""A new claim is bound within seconds; that its pod waits so long is no failure."""
 _STARTUP_SLACK_SECONDS = 15
 _STOPPED_BY_KUBELET = frozenset({137, 143})
 
@@ -46,7 +48,7 @@ def of_pod(pod: Pod, startup_seconds: int, now: datetime) -> Iterator[Failure]:
     if pod.phase == "Failed" and pod.reason:
         yield Failure(pod.name, None, _failed_reason(pod.reason), pod.message or f"pod failed: {pod.reason}")
         return
-    if pod.unschedulable is not None:
+    if pod.unschedulable is not None and not _left_to_bind(pod, now):
         reason = scheduling_reason(pod.unschedulable)
         yield Failure(pod.name, None, reason, pod.unschedulable, time=pod.unschedulable_since)
     for container in pod.containers.values():
@@ -180,8 +182,18 @@ def _not_ready(pod: Pod, container: Container, now: datetime) -> Failure | None:
     )
 
 
+def _left_to_bind(pod: Pod, now: datetime) -> float:
+    """Seconds that a pod may still wait for its claim; 0 for one that does not."""
+    since = pod.unschedulable_since
+    if since is None or "unbound immediate persistentvolumeclaims" not in (pod.unschedulable or "").lower():
+        return 0.0
+    return max(0.0, (since + _UNBOUND - now).total_seconds())
+
+
 def next_change(pod: Pod, now: datetime) -> float | None:
     """Seconds after which time alone turns a pod into a failing one; None when it does not."""
+    if pod.live and (left := _left_to_bind(pod, now)):
+        return left
     server = pod.containers.get(contract.SERVER)
     waits = server is not None and server.started and server.running and not server.ready
     if not pod.live or not waits or pod.not_ready_since is None:

@@ -69,8 +69,12 @@ class Informer:
             self._store.remove(kind, namespace, name, str(metadata.get("uid", "")))
         elif not self._put(kind, body, owner):
             return
-        if owner is not None:
-            self._queue.add(owner, urgent=kind == kinds.DEPLOYMENTS_OF_OURS)
+        if owner is None:
+            return
+        if kind == kinds.DEPLOYMENTS_OF_OURS:
+            self._queue.add(owner, urgent=True)
+        else:
+            self._queue.add(owner, self._settings.news_seconds)
 
     def saw(self, kind: Kind, body: Json) -> None:
         """An object as the API server answered to a write of ours: known already when its event comes."""

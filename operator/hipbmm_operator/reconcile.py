@@ -34,8 +34,6 @@ class Outcome:
 
 
 _SPECS = 256
-_NEWS_SECONDS = 1.0
-"""A status that waits for news of written children waits no longer than this."""
 
 
 class Reconciler:
@@ -51,7 +49,9 @@ class Reconciler:
         scribe: Scribe,
         applier: Applier,
         now: Callable[[], datetime],
+        news_seconds: float,
     ) -> None:
+        """A status waits for news of children that were just written, but no longer than `news_seconds`."""
         self._kube = kube
         self._store = store
         self._observer = observer
@@ -60,6 +60,7 @@ class Reconciler:
         self._scribe = scribe
         self._applier = applier
         self._now = now
+        self._news_seconds = news_seconds
         self._known: dict[Key, str] = {}
         self._waiting: set[Key] = set()
         self._specs: OrderedDict[tuple[str, int], Spec | str] = OrderedDict()
@@ -108,14 +109,13 @@ class Reconciler:
             return await self._refuse(Situation(resource, spec, problems, observed, None))
         planned = plan(resource, spec, command, observed, self._payload, self._now())
         situation = Situation(resource, spec, problems, observed, planned)
-        if not resource.raw_status:
-            # Written before anything is made: it shows the resource as seen, and proves that it still exists.
-            await self._write(situation)
-        elif _makes_something(planned, observed):
+        if resource.raw_status and _makes_something(planned, observed):
+            # One without a status is new. Is it gone already, its status cannot be written, and its children are
+            # collected as any whose owner is gone.
             await self._verify(resource)
         applied = await self._applier.run(resource.owner, planned, _live(observed))
         if self._waits(key, applied):
-            return _outcome(planned, replace(observed, again=_NEWS_SECONDS), applied.troubles)
+            return _outcome(planned, replace(observed, again=self._news_seconds), applied.troubles)
         now = self._after(key, observed)
         after = replace(situation, resource=self._latest(key, resource), observed=now, troubles=applied.troubles)
         await self._write(after)

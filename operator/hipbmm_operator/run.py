@@ -79,6 +79,7 @@ class Operator:
             scribe=Scribe(kube, self._informer.saw, time.monotonic, settings.crd_seconds),
             applier=Applier(kube, self._informer.saw),
             now=now,
+            news_seconds=settings.news_seconds,
         )
         self._workers = Workers(self._queue, reconcile, self._leader.wait)
         self._watches: Watches | None = None

@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 LIFE_SECONDS = 120.0
 _SIDE_BY_SIDE = 5
+_STILL = 25
+"""Looks in a row, some three seconds, that find the same: the operator gathers news of children for one."""
 _QUICK = {"HIPBMM_BACKOFF_SECONDS": "0.2", "HIPBMM_BACKOFF_MAX_SECONDS": "2"}
 
 
@@ -136,7 +138,7 @@ def settled(world: World) -> state.Json:
 
     def still() -> bool:
         found.append(state.of(world.api, world.namespace))
-        return len(found) > 4 and all(entry == found[-1] for entry in found[-4:])
+        return len(found) > _STILL and all(entry == found[-1] for entry in found[-_STILL:])
 
     until("the state to rest", still, 30)
     return found[-1]

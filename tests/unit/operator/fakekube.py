@@ -115,6 +115,7 @@ def reconciler(kube: FakeKube, store: Store) -> Reconciler:
         scribe=Scribe(kube, saw, lambda: 0.0, 60.0),  # type: ignore[arg-type]
         applier=Applier(kube, saw),  # type: ignore[arg-type]
         now=_now,
+        news_seconds=1.0,
     )
 
 
