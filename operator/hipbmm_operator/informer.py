@@ -13,7 +13,7 @@ from hipbmm_operator.handlers import Json
 from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Kube
 from hipbmm_operator.nodes import NodeBook
-from hipbmm_operator.prune import prune
+from hipbmm_operator.prune import Packed, prune
 from hipbmm_operator.queue import Queue
 from hipbmm_operator.rights import Rights
 from hipbmm_operator.settings import Settings
@@ -82,14 +82,20 @@ class Informer:
             self._put(kind, body, owner_of(kind, body))
 
     def _put(self, kind: Kind, body: Json, owner: Key | None) -> bool:
+        """Keep an object; False for the event of a write of ours, whose answer is known already."""
+        packed, known = self._packed(kind, body)
+        return not known and self._store.put(kind, packed, owner)
+
+    def _packed(self, kind: Kind, body: Json) -> tuple[Packed, bool]:
+        """What is kept of an object, and whether it is kept already."""
         metadata = body.get("metadata") or {}
         before = self._store.get(kind, str(metadata.get("namespace", "")), str(metadata.get("name", "")))
         if before is not None and (before.uid, before.resource_version) == (
             metadata.get("uid"),
             metadata.get("resourceVersion"),
         ):
-            return False  # the event of a write of ours, whose answer is known already
-        return self._store.put(kind, prune(kind, body, before), owner)
+            return before, True
+        return prune(kind, body, before), False
 
     async def resync(self, within: float) -> None:
         """List everything, drop what is gone, and look at all resources again in so many seconds. Raises ApiError.
@@ -162,7 +168,7 @@ class Informer:
         try:
             objects, version = [], ""
             async for page in self._kube.pages(kind, namespace, selector, self._settings.page_size):
-                objects += [(prune(kind, body), owner_of(kind, body)) for body in page.items]
+                objects += [(self._packed(kind, body)[0], owner_of(kind, body)) for body in page.items]
                 version = page.resource_version
             return self._store.replace(kind, objects, began, namespace, version)
         finally:
