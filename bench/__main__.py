@@ -5,6 +5,7 @@ A benchmark is a module of this package with `measure() -> dict[str, float]`. Ra
 when all benchmarks run, a range that no benchmark gave a figure for is an error.
 """
 
+import argparse
 import importlib
 import json
 import pkgutil
@@ -40,11 +41,16 @@ def span(limits: dict[str, Any]) -> str:
 
 def main(argv: list[str]) -> int:
     """Run the asked benchmarks, or all; 1 when a figure is outside its range."""
+    parser = argparse.ArgumentParser("python -m bench", description="Figures beside the ranges of bench/ranges.json.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(names())}; default: all of them")
+    asked: list[str] = parser.parse_args(argv).names
+    if unknown := sorted(set(asked) - set(names())):
+        parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(names())}")
     ranges: dict[str, dict[str, Any]] = json.loads(RANGES.read_text())
     print(_LINE.format("figure", "value", "range", "verdict"))
     outside = 0
-    unseen = set() if argv else set(ranges)
-    for name in argv or names():
+    unseen = set() if asked else set(ranges)
+    for name in asked or names():
         started = time.monotonic()
         figures: dict[str, float] = importlib.import_module(f"bench.{name}").measure()
         for figure, value in sorted(figures.items()):
