@@ -109,9 +109,11 @@ class Reconciler:
             return await self._refuse(Situation(resource, spec, problems, observed, None))
         planned = plan(resource, spec, command, observed, self._payload, self._now())
         situation = Situation(resource, spec, problems, observed, planned)
-        if resource.raw_status and _makes_something(planned, observed):
-            # One without a status is new. Is it gone already, its status cannot be written, and its children are
-            # collected as any whose owner is gone.
+        if not resource.raw_status:
+            # Written before anything is made: it shows the resource as seen, proves that it still exists, and leaves no
+            # children without a status when the operator stops just then.
+            await self._write(situation)
+        elif _makes_something(planned, observed):
             await self._verify(resource)
         applied = await self._applier.run(resource.owner, planned, _live(observed))
         if self._waits(key, applied):

@@ -147,10 +147,9 @@ def test_a_stop_ends_what_was_begun_and_gives_the_lease_back(one: Rig) -> None:
     api = one.place.api
     assert api.find(kinds.SERVICE, one.name, "qwen")
     assert api.find(kinds.DEPLOYMENT, one.name, "qwen")
+    assert one.world.condition("Progressing")
     assert holder(one) == ""
     assert operator.defects() == []
-    one.start()
-    one.world.becomes("Progressing", "True", "RollingOut")
 
 
 def test_a_stop_ends_also_when_the_api_server_does_not_answer(one: Rig) -> None:

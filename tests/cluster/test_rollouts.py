@@ -113,7 +113,7 @@ def test_every_field_that_can_be_set_reaches_objects_that_the_api_server_accepts
     world.create(**everything)
     template = world.deployment()["spec"]["template"]
     assert template["metadata"]["labels"]["team"] == "inference"
-    assert world.becomes("ConfigValid", "True")["reason"] == "Valid"
     assert world.condition("Progressing")["reason"] not in ("Rejected", "Forbidden")
+    assert world.becomes("ConfigValid", "True")["reason"] == "Valid"
     claim = world.api.get(kinds.CLAIM, world.namespace, "shared-store")
     assert claim["metadata"]["ownerReferences"][0]["name"] == "qwen"
