@@ -6,6 +6,7 @@ the oldest is 20 s old, and stay here when the volume refuses them, until it tak
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING
 
@@ -91,12 +92,9 @@ class Outbox:
                 if self._finished():
                     return
                 rows, vetoes = self._rows[:MAX_ROWS], self._vetoes[:MAX_ROWS]
-                seconds = self._patience()
                 closing = self._closing_at is not None
-            done = self._publish(self._head._replace(kind=shards.ROWS, rows=tuple(rows)), bool(rows), seconds)
-            done_vetoes = self._publish(
-                self._head._replace(kind=shards.VETOES, vetoes=tuple(vetoes)), bool(vetoes), seconds
-            )
+            done = self._publish(self._head._replace(kind=shards.ROWS, rows=tuple(rows)), bool(rows))
+            done_vetoes = self._publish(self._head._replace(kind=shards.VETOES, vetoes=tuple(vetoes)), bool(vetoes))
             with self._changed:
                 del self._rows[: len(rows) if done else 0]
                 del self._vetoes[: len(vetoes) if done_vetoes else 0]
@@ -123,17 +121,17 @@ class Outbox:
         done = not (self._rows or self._vetoes)
         return done or self._hopeless or self._clock.monotonic() >= self._closing_at
 
-    def _patience(self) -> float:
-        """Seconds that a shard may take now. `close` shortens it, also for the one that is being tried."""
+    def _left(self) -> float:
+        """Seconds until the end that `close` has set, also for a shard that is being tried."""
         if self._closing_at is None:
-            return PUBLISH_SECONDS
+            return math.inf
         return max(0.0, self._closing_at - self._clock.monotonic())
 
-    def _publish(self, shard: Shard, anything: bool, seconds: float) -> bool:
+    def _publish(self, shard: Shard, anything: bool) -> bool:
         if not anything:
             return True
         try:
-            published = self._publisher.publish(lambda seq: shard._replace(seq=seq), seconds, self._patience)
+            published = self._publisher.publish(lambda seq: shard._replace(seq=seq), PUBLISH_SECONDS, self._left)
         except PublishError as error:
             self.failures += 1
             self._not_before = self._clock.monotonic() + BATCH_SECONDS

@@ -18,9 +18,9 @@ SCHEDULING_REASONS = frozenset(
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"})
 _BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: ErrImagePull: )?')
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
+UNBOUND = timedelta(seconds=30)
+"""A new claim is bound within seconds; one that is not bound by then is told as a problem, and its pod as a failure."""
 _NOT_READY = timedelta(seconds=30)
-_UNBOUND = timedelta(seconds=30)
-"""A new claim is bound within seconds; that its pod waits so long is no failure."""
 _STARTUP_SLACK_SECONDS = 15
 _STOPPED_BY_KUBELET = frozenset({137, 143})
 
@@ -187,7 +187,7 @@ def _left_to_bind(pod: Pod, now: datetime) -> float:
     since = pod.unschedulable_since
     if since is None or "unbound immediate persistentvolumeclaims" not in (pod.unschedulable or "").lower():
         return 0.0
-    return max(0.0, (since + _UNBOUND - now).total_seconds())
+    return max(0.0, (since + UNBOUND - now).total_seconds())
 
 
 def next_change(pod: Pod, now: datetime) -> float | None:

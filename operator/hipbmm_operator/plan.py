@@ -17,9 +17,6 @@ from hipbmm_operator.server_args import Command
 
 Json = dict[str, Any]
 
-CLAIM_SECONDS = 30.0
-"""A claim that is not bound by then is told as a problem."""
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -1,12 +1,12 @@
 """StorageReady: the volume on which rows are shared."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.failures import UNBOUND
 from hipbmm_operator.observed import Note, Observed
 from hipbmm_operator.placement import SHARED, Placement, access_modes
-from hipbmm_operator.plan import CLAIM_SECONDS
 from hipbmm_operator.pods import moment
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
@@ -75,7 +75,7 @@ def _pending(claim_name: str, live: Json, observed: Observed, now: datetime) -> 
     if note and note.reason == "WaitForFirstConsumer":
         return unknown(KIND, "WaitForFirstConsumer", f"claim {claim_name} is bound when the first pod is scheduled")
     since = moment((live.get("metadata") or {}).get("creationTimestamp"))
-    if since is not None and now - since < timedelta(seconds=CLAIM_SECONDS):
+    if since is not None and now - since < UNBOUND:
         return unknown(KIND, "ClaimPending", f"claim {claim_name} is not bound yet")
     return false(KIND, _reason(note), f"claim {claim_name} is not bound" + (f": {note.message}" if note else ""))
 
