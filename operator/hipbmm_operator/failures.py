@@ -18,8 +18,8 @@ SCHEDULING_REASONS = frozenset(
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"})
 _BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: ErrImagePull: )?')
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
-UNBOUND = timedelta(seconds=30)
-"""A new claim is bound within seconds; one that is not bound by then is told as a problem, and its pod as a failure."""
+UNBOUND = timedelta(seconds=45)
+"""Provisioners need up to so long for a new claim, more when many ask; one that is not bound by then is a problem."""
 _NOT_READY = timedelta(seconds=30)
 _STARTUP_SLACK_SECONDS = 15
 _STOPPED_BY_KUBELET = frozenset({137, 143})
@@ -182,10 +182,15 @@ def _not_ready(pod: Pod, container: Container, now: datetime) -> Failure | None:
     )
 
 
+def waits_for_claim(pod: Pod) -> bool:
+    """Whether the scheduler leaves the pod aside until a claim of it is bound."""
+    return "unbound immediate persistentvolumeclaims" in (pod.unschedulable or "").lower()
+
+
 def _left_to_bind(pod: Pod, now: datetime) -> float:
     """Seconds that a pod may still wait for its claim; 0 for one that does not."""
     since = pod.unschedulable_since
-    if since is None or "unbound immediate persistentvolumeclaims" not in (pod.unschedulable or "").lower():
+    if since is None or not waits_for_claim(pod):
         return 0.0
     return max(0.0, (since + UNBOUND - now).total_seconds())
 

@@ -12,6 +12,7 @@ from hipbmm_operator.detect import node_of_feature, node_of_slice
 from hipbmm_operator.handlers import Json
 from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Kube
+from hipbmm_operator.news import News
 from hipbmm_operator.nodes import NodeBook
 from hipbmm_operator.prune import Packed, prune
 from hipbmm_operator.queue import Queue
@@ -45,12 +46,13 @@ class Informer:
     """Keeps store and node book true, and asks for reconciles of what changed."""
 
     def __init__(
-        self, kube: Kube, store: Store, nodes: NodeBook, queue: Queue, settings: Settings, rights: Rights
+        self, kube: Kube, store: Store, nodes: NodeBook, queue: Queue, news: News, settings: Settings, rights: Rights
     ) -> None:
         self._kube = kube
         self._store = store
         self._nodes = nodes
         self._queue = queue
+        self._news = news
         self._settings = settings
         self._rights = rights
         self._asked = asyncio.Event()
@@ -74,7 +76,7 @@ class Informer:
         if kind == kinds.DEPLOYMENTS_OF_OURS:
             self._queue.add(owner, urgent=True)
         else:
-            self._queue.add(owner, self._settings.news_seconds)
+            self._queue.add(owner, self._news.gather(owner))
 
     def saw(self, kind: Kind, body: Json) -> None:
         """An object as the API server answered to a write of ours: known already when its event comes."""

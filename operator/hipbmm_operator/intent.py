@@ -3,7 +3,7 @@
 from typing import Any
 
 from hipbmm_operator import names, quantity
-from hipbmm_operator.revision import canonical
+from hipbmm_operator.fastjson import canonical
 
 Json = dict[str, Any]
 

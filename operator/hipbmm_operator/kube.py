@@ -13,7 +13,7 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 
-from hipbmm_operator import errors
+from hipbmm_operator import errors, fastjson
 from hipbmm_operator.kinds import CONTROLLER_REVISION, LEASE, Kind
 from hipbmm_operator.names import FIELD_MANAGER
 
@@ -87,7 +87,7 @@ class Kube:
         try:
             await self._json("GET", kind.path(namespace), {"limit": "1"})
             if watch:
-                await self._text("GET", kind.path(namespace), {"watch": "true", **nothing})
+                await self._text(kind.path(namespace), {"watch": "true", **nothing})
         except errors.ForbiddenError as error:
             return error.message
         except errors.NotFoundError:
@@ -130,12 +130,12 @@ class Kube:
     async def log(self, namespace: str, pod: str, container: str, lines: int, limit: int = _LOG_BYTES) -> str:
         """The last lines of a container's log, at most `limit` bytes, by default 64 KiB."""
         query = {"container": container, "tailLines": str(lines), "limitBytes": str(limit)}
-        return await self._text("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
+        return await self._text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
 
     async def log_head(self, namespace: str, pod: str, container: str, size: int) -> str:
         """The first bytes of a container's log."""
         query = {"container": container, "limitBytes": str(size)}
-        return await self._text("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
+        return await self._text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
 
     async def _json(
         self,
@@ -145,35 +145,38 @@ class Kube:
         body: Json | None = None,
         content_type: str = JSON,
     ) -> Json:
-        text = await self._text(method, path, query, body, content_type)
+        data = await self._data(method, path, query, body, content_type)
         try:
-            answer = json.loads(text)
+            answer = fastjson.loads(data)
         except ValueError:
             raise errors.UnavailableError(0, "BadAnswer", f"{method} {path} gave no JSON") from None
         if not isinstance(answer, dict):
             raise errors.UnavailableError(0, "BadAnswer", f"{method} {path} gave no object")
         return answer
 
-    async def _text(
+    async def _text(self, path: str, query: Mapping[str, str]) -> str:
+        return (await self._data("GET", path, query)).decode("utf-8", "replace")
+
+    async def _data(
         self,
         method: str,
         path: str,
         query: Mapping[str, str] | None = None,
         body: Json | None = None,
         content_type: str = JSON,
-    ) -> str:
+    ) -> bytes:
         try:
-            status, retry_after, text = await self._send(method, path, query, body, content_type)
+            status, retry_after, data = await self._send(method, path, query, body, content_type)
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
             raise errors.UnavailableError(0, type(error).__name__, f"{method} {path}: {error}") from error
         if status >= errors.FIRST_ERROR:
-            raise errors.from_status(status, _status_object(text), retry_after)
-        return text
+            raise errors.from_status(status, _status_object(data), retry_after)
+        return data
 
     async def _send(
         self, method: str, path: str, query: Mapping[str, str] | None, body: Json | None, content_type: str
-    ) -> tuple[int, str | None, str]:
-        """Status, Retry-After and text of the answer."""
+    ) -> tuple[int, str | None, bytes]:
+        """Status, Retry-After and body of the answer."""
         if method != "GET" and not path.startswith(_LEASES) and not self.may_write():
             raise errors.UnavailableError(0, "NotLeader", "another operator may hold the Lease")
         # param_serialize adds the credentials and refreshes a rotated token; the body goes as it is.
@@ -187,7 +190,7 @@ class Kube:
         sent = as_yaml(body) if content_type == YAML else body
         answer = await self._client.call_api(method, url, headers, sent, _request_timeout=self._timeout)
         data: bytes = await answer.read()  # type: ignore[no-untyped-call]
-        return answer.status, answer.headers.get("Retry-After"), data.decode("utf-8", "replace")
+        return answer.status, answer.headers.get("Retry-After"), data
 
 
 def as_yaml(body: Json | None) -> str:
@@ -196,11 +199,11 @@ def as_yaml(body: Json | None) -> str:
     return _NOT_PRINTED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _status_object(text: str) -> Json:
+def _status_object(data: bytes) -> Json:
     try:
-        answer = json.loads(text)
+        answer = fastjson.loads(data)
     except ValueError:
-        return {"message": text[:200]}
+        return {"message": data.decode("utf-8", "replace")[:200]}
     return answer if isinstance(answer, dict) else {}
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hipbmm_operator import failures, kinds, names, placement, quantity, revision, rollout
+from hipbmm_operator import failures, kinds, names, placement, pods, quantity, revision, rollout
 from hipbmm_operator.action import Deletion, Step
 from hipbmm_operator.api.spec import Claim, Spec
 from hipbmm_operator.kinds import Kind
@@ -177,5 +177,8 @@ def _requeue(observed: Observed, now: datetime) -> float | None:
     since = rollout.starving_since(observed)
     if since is not None:
         waits.append((since + rollout.NO_SPARE_GPU - now).total_seconds())
+    made = pods.moment(((observed.claim or {}).get("metadata") or {}).get("creationTimestamp"))
+    if made is not None and ((observed.claim or {}).get("status") or {}).get("phase") == "Pending":
+        waits.append((made + failures.UNBOUND - now).total_seconds())
     left = [seconds for seconds in waits if seconds is not None and seconds > 0]
     return max(1.0, min(left)) if left else None

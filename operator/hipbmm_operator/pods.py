@@ -49,6 +49,7 @@ class Pod:
     uid: str
     namespace: str
     revision: str
+    template_hash: str
     node: str
     phase: str
     reason: str
@@ -94,7 +95,7 @@ class Pod:
 def parse(body: Json) -> Pod:
     """A pod from its (pruned) object."""
     metadata, status = _object(body.get("metadata")), _object(body.get("status"))
-    annotations = _object(metadata.get("annotations"))
+    annotations, labels = _object(metadata.get("annotations")), _object(metadata.get("labels"))
     conditions = {str(entry.get("type")): entry for entry in _objects(status.get("conditions"))}
     scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
     unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
@@ -108,6 +109,7 @@ def parse(body: Json) -> Pod:
         uid=str(metadata.get("uid", "")),
         namespace=str(metadata.get("namespace", "")),
         revision=str(annotations.get(names.ANNOTATION_REVISION, "")),
+        template_hash=str(labels.get("pod-template-hash", "")),
         node=str(_object(body.get("spec")).get("nodeName") or ""),
         phase=str(status.get("phase", "")),
         reason=str(status.get("reason") or ""),

@@ -1,11 +1,10 @@
 """What is kept of a watched object: only the parts that decisions read, so that 10,000 pods fit into memory. Pure."""
 
-import json
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hipbmm_operator import kinds, names
+from hipbmm_operator import fastjson, kinds, names
 from hipbmm_operator.kinds import Kind
 from hipbmm_operator.mirror import content
 
@@ -55,12 +54,12 @@ class Packed:
 
 
 def _pack(value: object) -> bytes:
-    text = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+    text = fastjson.dumps(value)
     return text if len(text) < _WORTH else zlib.compress(text, _LEVEL)
 
 
 def _unpack(data: bytes) -> Json:
-    answer: Json = json.loads(data if data[:1] == b"{" else zlib.decompress(data))
+    answer: Json = fastjson.loads(data if data[:1] == b"{" else zlib.decompress(data))
     return answer
 
 

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from hipbmm_operator import errors, kinds, logs, metrics, names, server_args
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.apply import Applied, Applier
+from hipbmm_operator.apply import Applier
 from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Json, Kube
+from hipbmm_operator.news import News
 from hipbmm_operator.observe import Observer
 from hipbmm_operator.observed import Observed
 from hipbmm_operator.plan import Plan, plan
@@ -49,9 +50,8 @@ class Reconciler:
         scribe: Scribe,
         applier: Applier,
         now: Callable[[], datetime],
-        news_seconds: float,
+        news: News,
     ) -> None:
-        """A status waits for news of children that were just written, but no longer than `news_seconds`."""
         self._kube = kube
         self._store = store
         self._observer = observer
@@ -60,13 +60,13 @@ class Reconciler:
         self._scribe = scribe
         self._applier = applier
         self._now = now
-        self._news_seconds = news_seconds
+        self._news = news
         self._known: dict[Key, str] = {}
-        self._waiting: set[Key] = set()
         self._specs: OrderedDict[tuple[str, int], Spec | str] = OrderedDict()
 
     async def __call__(self, key: Key) -> Outcome:
         """Reconcile; raises ApiError when it could not."""
+        self._news.taken(key)
         packed = self._store.get(kinds.DEPLOYMENTS_OF_OURS, *key)
         if packed is None:
             self._forget(key)
@@ -116,20 +116,13 @@ class Reconciler:
         elif _makes_something(planned, observed):
             await self._verify(resource)
         applied = await self._applier.run(resource.owner, planned, _live(observed))
-        if self._waits(key, applied):
-            return _outcome(planned, replace(observed, again=self._news_seconds), applied.troubles)
+        wait = self._news.wait(key, applied, first=observed.deployment is None)
+        if wait is not None:
+            return _outcome(planned, replace(observed, again=wait), applied.troubles)
         now = self._after(key, observed)
         after = replace(situation, resource=self._latest(key, resource), observed=now, troubles=applied.troubles)
         await self._write(after)
         return _outcome(planned, observed, applied.troubles)
-
-    def _waits(self, key: Key, applied: Applied) -> bool:
-        """Whether the status can wait a moment: children that were just written make news of their own. Once only."""
-        if applied.written and not applied.troubles and key not in self._waiting:
-            self._waiting.add(key)
-            return True
-        self._waiting.discard(key)
-        return False
 
     def _spec(self, resource: Resource) -> Spec | str:
         """The typed spec of this generation; the last ones used are kept, because events come in bursts."""
@@ -188,7 +181,7 @@ class Reconciler:
         return bool(metadata.get("uid") == owner.uid and not metadata.get("deletionTimestamp"))
 
     def _forget(self, key: Key) -> None:
-        self._waiting.discard(key)
+        self._news.forget(key)
         uid = self._known.pop(key, None)
         if uid is not None:
             self._scribe.forget(uid)

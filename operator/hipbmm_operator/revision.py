@@ -4,12 +4,12 @@ A template is rendered once for each content of the spec and stored in a Control
 the stored one. So a new operator, a changed default or a new node changes no pod. Pure.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hipbmm_operator import names
+from hipbmm_operator.fastjson import canonical
 from hipbmm_operator.placement import SHARED
 from hipbmm_operator.resource import Resource
 from hipbmm_operator.resources.owner import Owner
@@ -32,11 +32,6 @@ class Revision:
     template: Json
     uid: str = ""
     resource_version: str = ""
-
-
-def canonical(value: object) -> str:
-    """JSON with one form for equal values."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def content(resource: Resource) -> str:

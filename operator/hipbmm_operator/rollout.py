@@ -54,17 +54,25 @@ def replicas(spec: Spec, observed: Observed) -> int:
     return wanted if released(spec, observed) else min(wanted, 1)
 
 
-def complete(deployment: Json | None) -> bool:
-    """Whether every pod has the Deployment's current template and is available."""
-    spec, status = _object(deployment, "spec"), _object(deployment, "status")
-    wanted = spec.get("replicas", 1)
-    metadata = _object(deployment, "metadata")
-    return bool(
-        status.get("observedGeneration", 0) >= metadata.get("generation", 1)
-        and status.get("updatedReplicas", 0) == wanted
-        and status.get("replicas", 0) == wanted
-        and status.get("availableReplicas", 0) == wanted
-    )
+def complete(observed: Observed) -> bool:
+    """Whether the pods are what the Deployment asks for: so many, all of its template, and all ready.
+
+    By the pods themselves: the Deployment's own counts come later, among many Deployments by a minute.
+    """
+    wanted = int(_object(observed.deployment, "spec").get("replicas", 1))
+    pods = observed.live_pods
+    revision = annotation(observed.deployment, names.ANNOTATION_REVISION)
+    one_template = len({pod.template_hash for pod in pods}) <= 1
+    return len(pods) == wanted and one_template and all(pod.ready and pod.revision == revision for pod in pods)
+
+
+def available(observed: Observed) -> bool:
+    """Whether at most as many replicas are missing as the Deployment's strategy allows."""
+    spec = _object(observed.deployment, "spec")
+    wanted, strategy = int(spec.get("replicas", 1)), _object(spec, "strategy")
+    ready = sum(pod.ready for pod in observed.live_pods)
+    spared = 1 if strategy.get("type") == "RollingUpdate" and _in_place(observed.deployment) else 0
+    return ready > 0 and ready >= wanted - spared
 
 
 def strategy(spec: Spec, observed: Observed, now: datetime) -> str:
@@ -72,7 +80,7 @@ def strategy(spec: Spec, observed: Observed, now: datetime) -> str:
     wanted = spec.rollout.strategy
     if wanted != "Auto":
         return wanted
-    if complete(observed.deployment):
+    if complete(observed):
         return "Surge"
     return "InPlace" if _in_place(observed.deployment) or surge_is_stuck(observed, now) else "Surge"
 

@@ -22,6 +22,7 @@ from hipbmm_operator.kube import Kube
 from hipbmm_operator.leader import Leader
 from hipbmm_operator.look import Look
 from hipbmm_operator.mirror.collector import Collector
+from hipbmm_operator.news import News
 from hipbmm_operator.nodes import NodeBook
 from hipbmm_operator.observe import Observer
 from hipbmm_operator.queue import Backoff, Queue
@@ -59,7 +60,8 @@ class Operator:
         self._queue = Queue(backoff, time.monotonic)
         self._nodes = NodeBook()
         self._rights = Rights(kube, WATCHED, settings.namespaces)
-        self._informer = Informer(kube, store := Store(), self._nodes, self._queue, settings, self._rights)
+        news = News(settings.news_seconds, time.monotonic)
+        self._informer = Informer(kube, store := Store(), self._nodes, self._queue, news, settings, self._rights)
         self._leader = Leader(kube, settings, answers_again=self._informer.ask_for_resync)
         kube.may_write = self._leader.may_write
         now = partial(datetime.now, UTC)
@@ -79,7 +81,7 @@ class Operator:
             scribe=Scribe(kube, self._informer.saw, time.monotonic, settings.crd_seconds),
             applier=Applier(kube, self._informer.saw),
             now=now,
-            news_seconds=settings.news_seconds,
+            news=news,
         )
         self._workers = Workers(self._queue, reconcile, self._leader.wait)
         self._watches: Watches | None = None

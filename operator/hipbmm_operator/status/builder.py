@@ -80,23 +80,25 @@ def build(situation: Situation, now: datetime) -> Json:
 
 
 def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) -> list[Finding]:
-    observed, spec, plan = situation.observed, situation.spec, situation.plan
-    revision = plan.revision.name if plan else ""
-    asked = plan.asked if plan else 0
-    found = [
-        _config(situation),
-        _compatible(observed),
-        workload.progressing(observed, plan, failures, situation.troubles),
-    ]
+    observed, spec, plan, troubles = situation.observed, situation.spec, situation.plan, situation.troubles
+    found = [_config(situation), _compatible(observed)]
     if spec is None or plan is None:
         pending = [unknown(kind, "Pending", "the spec cannot be used") for kind in ("StorageReady", "Tuned")]
-        return [*found, *pending, tuning.warm(observed, asked), workload.available(observed, asked or 1, failures)]
+        return [
+            *found,
+            *pending,
+            workload.progressing(observed, plan, failures, troubles, None),
+            tuning.warm(observed, 0),
+            workload.available(observed, 1, failures),
+        ]
+    stored = storage.finding(plan.placement, spec, observed, plan.asked, now)
     return [
         *found,
-        storage.finding(plan.placement, spec, observed, asked, now),
-        tuning.tuned(observed, revision, failures),
-        tuning.warm(observed, asked),
-        workload.available(observed, asked, failures),
+        stored,
+        workload.progressing(observed, plan, failures, troubles, storage.unbound(stored)),
+        tuning.tuned(observed, plan.revision.name, failures),
+        tuning.warm(observed, plan.asked),
+        workload.available(observed, plan.asked, failures),
     ]
 
 
@@ -165,7 +167,7 @@ def _cache(observed: Observed, plan: Plan | None, revision: str) -> CacheStatus 
 def _failures(situation: Situation, now: datetime) -> list[Failure]:
     startup = situation.spec.server.startup_seconds if situation.spec else 0
     observed = situation.observed
-    found = pod_failures.of_pods(_told(observed.pods), startup, now)
+    found = pod_failures.of_pods(_told(observed), startup, now)
     failing = {failure.pod for failure in found}
     notes = {pod.name: observed.notes[pod.uid] for pod in observed.live_pods if pod.uid in observed.notes}
     found += [Failure(name, None, note.reason, note.message) for name, note in notes.items() if name not in failing]
@@ -173,11 +175,18 @@ def _failures(situation: Situation, now: datetime) -> list[Failure]:
     return [_without_secret(_steady(failure, before), notes.get(failure.pod)) for failure in found]
 
 
-def _told(pods: Sequence[Pod]) -> list[Pod]:
-    """Pods whose troubles are of today: Kubernetes keeps pods that failed for long after others took their place."""
+def _told(observed: Observed) -> list[Pod]:
+    """Pods whose troubles are of today and their own.
+
+    Kubernetes keeps pods that failed for long after others took their place. That the resource's claim is not bound is
+    told once, by StorageReady, and not again by each pod that waits for it.
+    """
+    pods = observed.pods
     ready = [pod.created for pod in pods if pod.live and pod.ready and pod.created is not None]
     newest = max(ready, default=None)
-    return [pod for pod in pods if pod.live or newest is None or pod.created is None or pod.created > newest]
+    today = [pod for pod in pods if pod.live or newest is None or pod.created is None or pod.created > newest]
+    pending = observed.claim is not None and (observed.claim.get("status") or {}).get("phase") == "Pending"
+    return [pod for pod in today if not (pending and pod_failures.waits_for_claim(pod))]
 
 
 def _without_secret(failure: Failure, note: Note | None) -> Failure:

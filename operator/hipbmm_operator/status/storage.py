@@ -12,6 +12,7 @@ from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
 Json = dict[str, Any]
 KIND = "StorageReady"
+_UNBOUND = frozenset({"ClaimPending", "ProvisioningFailed", "StorageClassNotFound", "NoDefaultStorageClass"})
 
 
 def finding(place: Placement, spec: Spec, observed: Observed, asked: int, now: datetime) -> Finding:
@@ -20,6 +21,11 @@ def finding(place: Placement, spec: Spec, observed: Observed, asked: int, now: d
     if found.state == "True" and place.mirror and observed.mirror.reason:
         return false(KIND, observed.mirror.reason, observed.mirror.message)
     return found
+
+
+def unbound(finding: Finding) -> Finding | None:
+    """The condition when it says that a claim stays unbound: no pod that uses it can be scheduled."""
+    return finding if finding.state == "False" and finding.reason in _UNBOUND else None
 
 
 def _volume(place: Placement, spec: Spec, observed: Observed, asked: int, now: datetime) -> Finding:

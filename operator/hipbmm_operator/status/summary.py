@@ -63,8 +63,7 @@ def _serving(findings: Mapping[str, Finding]) -> Finding:
 
 def _not_enough(findings: Mapping[str, Finding], serving: int, plan: Plan) -> Finding:
     """The first condition that fails says why; a resource that is just starting has no cause yet."""
-    for kind in _CAUSES:
-        finding = findings[kind]
+    for finding in _causes(findings):
         if finding.state == "False" and finding.reason != "MinimumReplicasUnavailable" and not _harmless(finding):
             return false("Ready", finding.reason, finding.message)
     tuned = findings["Tuned"]
@@ -73,6 +72,12 @@ def _not_enough(findings: Mapping[str, Finding], serving: int, plan: Plan) -> Fi
     if findings["Available"].state == "Unknown":
         return unknown("Ready", "Pending", findings["Available"].message)
     return false("Ready", "NotEnoughReplicas", f"{serving} of {plan.asked} replicas serve")
+
+
+def _causes(findings: Mapping[str, Finding]) -> list[Finding]:
+    """The most telling first: of storage StorageReady says more than that pods wait for it."""
+    found = [findings[kind] for kind in _CAUSES]
+    return sorted(found, key=lambda finding: finding.reason == "StorageNotReady")
 
 
 def _harmless(finding: Finding) -> bool:

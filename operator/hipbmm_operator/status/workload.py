@@ -1,13 +1,12 @@
-"""Available and Progressing: what the Deployment says, with the cause that its pods and the API server give."""
+"""Available and Progressing: what the pods show, with the cause that they, the Deployment and the API server give."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from hipbmm_operator import names
+from hipbmm_operator import names, rollout
 from hipbmm_operator.failures import SCHEDULING_REASONS, Failure
 from hipbmm_operator.observed import Observed, annotation
 from hipbmm_operator.plan import Plan
-from hipbmm_operator.rollout import complete
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
 from hipbmm_operator.trouble import Trouble
 
@@ -18,8 +17,8 @@ _IN_PLACE = "one replica is stopped before its successor starts, which needs no 
 
 def replicas(observed: Observed) -> tuple[int, int]:
     """Pods that exist, and pods that serve."""
-    status = (observed.deployment or {}).get("status") or {}
-    return int(status.get("replicas") or 0), int(status.get("readyReplicas") or 0)
+    pods = observed.live_pods
+    return len(pods), sum(pod.ready for pod in pods)
 
 
 def available(observed: Observed, asked: int, failures: Sequence[Failure]) -> Finding:
@@ -29,8 +28,7 @@ def available(observed: Observed, asked: int, failures: Sequence[Failure]) -> Fi
     _, ready = replicas(observed)
     if asked == 0:
         return false("Available", "NoReplicasAsked", "no replica is asked for")
-    condition = _condition(observed, "Available")
-    if ready and condition.get("status") == "True":
+    if rollout.available(observed):
         return true("Available", "MinimumReplicasAvailable", f"{ready} of {asked} replicas serve")
     cause = next(iter(failures), None)
     if cause is not None:
@@ -39,16 +37,25 @@ def available(observed: Observed, asked: int, failures: Sequence[Failure]) -> Fi
 
 
 def progressing(
-    observed: Observed, plan: Plan | None, failures: Sequence[Failure], troubles: Sequence[Trouble]
+    observed: Observed,
+    plan: Plan | None,
+    failures: Sequence[Failure],
+    troubles: Sequence[Trouble],
+    unbound: Finding | None,
 ) -> Finding:
-    """Progressing: the children are as planned, or on their way there; False with the cause when nothing moves."""
+    """Progressing: the children are as planned, or on their way there; False with the cause when nothing moves.
+
+    `unbound` is what StorageReady says about a claim that keeps pods from being scheduled.
+    """
     if troubles:
         first = troubles[0]
         return false("Progressing", first.reason, "; ".join(trouble.message for trouble in troubles[:3]))
     if observed.deployment is None or plan is None:
         return unknown("Progressing", "Pending", "the Deployment is being created")
-    halted = _refused(observed) or _stuck(observed, plan, failures) or _overdue(observed)
-    return halted or _moving(observed, plan)
+    halted = _refused(observed) or _stuck(observed, plan, failures)
+    if unbound is not None and not halted and not _over(observed, plan):
+        halted = false("Progressing", "StorageNotReady", unbound.message + _if_served(observed, plan))
+    return halted or _overdue(observed) or _moving(observed, plan)
 
 
 def _refused(observed: Observed) -> Finding | None:
@@ -67,7 +74,7 @@ def _overdue(observed: Observed) -> Finding | None:
 
 
 def _moving(observed: Observed, plan: Plan) -> Finding:
-    if not (complete(observed.deployment) and _as_planned(observed, plan)):
+    if not _over(observed, plan):
         if plan.strategy == "InPlace":
             return true("Progressing", "UpdatingInPlace", _IN_PLACE)
         return true("Progressing", "RollingOut", "replicas are being updated or started")
@@ -75,6 +82,10 @@ def _moving(observed: Observed, plan: Plan) -> Finding:
         waiting = plan.asked - plan.replicas
         return true("Progressing", "HeldAtOne", f"one replica tunes before the other {waiting} start")
     return true("Progressing", "RolloutComplete", "all replicas have the current revision")
+
+
+def _over(observed: Observed, plan: Plan) -> bool:
+    return rollout.complete(observed) and _as_planned(observed, plan)
 
 
 def _as_planned(observed: Observed, plan: Plan) -> bool:
@@ -91,16 +102,22 @@ def _stuck(observed: Observed, plan: Plan, failures: Sequence[Failure]) -> Findi
     cause = next((failure for failure in failures if failure.pod in current), None) or next(iter(failures), None)
     if cause is None:
         return None
-    old_serve = any(pod.ready for pod in observed.live_pods if pod.revision != plan.revision.name)
+    old_serve = _old_serve(observed, plan)
     if cause.reason == "InsufficientGPU" and old_serve and plan.strategy == "Surge":
         return true("Progressing", "WaitingForSpareGPU", f"the new replica finds no GPU: {cause.message}")
     if cause.reason in SCHEDULING_REASONS and plan.strategy == "InPlace" and old_serve:
         return true(
             "Progressing", "UpdatingInPlace", "no spare GPU: one replica is stopped before its successor starts"
         )
-    return false(
-        "Progressing", cause.reason, _told(cause) + ("; the previous revision still serves" if old_serve else "")
-    )
+    return false("Progressing", cause.reason, _told(cause) + _if_served(observed, plan))
+
+
+def _old_serve(observed: Observed, plan: Plan) -> bool:
+    return any(pod.ready for pod in observed.live_pods if pod.revision != plan.revision.name)
+
+
+def _if_served(observed: Observed, plan: Plan) -> str:
+    return "; the previous revision still serves" if _old_serve(observed, plan) else ""
 
 
 def _refusal(message: str) -> str:

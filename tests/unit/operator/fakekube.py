@@ -12,6 +12,7 @@ from hipbmm_operator.kinds import Kind
 from hipbmm_operator.kube import Page
 from hipbmm_operator.look import Look
 from hipbmm_operator.mirror.collector import Collector
+from hipbmm_operator.news import News
 from hipbmm_operator.nodes import NodeBook
 from hipbmm_operator.observe import Observer
 from hipbmm_operator.prune import prune
@@ -72,6 +73,7 @@ class FakeKube:
         before = self.objects.get(at, {"metadata": {"generation": 0}})
         metadata["resourceVersion"] = self.version()
         metadata.setdefault("uid", f"uid-{metadata['resourceVersion']}")
+        metadata.setdefault("creationTimestamp", _now().isoformat())
         metadata["generation"] = before["metadata"].get("generation", 0) + (before.get("spec") != stored.get("spec"))
         if verb == "apply" and "status" in before:
             stored["status"] = before["status"]
@@ -115,7 +117,8 @@ def reconciler(kube: FakeKube, store: Store) -> Reconciler:
         scribe=Scribe(kube, saw, lambda: 0.0, 60.0),  # type: ignore[arg-type]
         applier=Applier(kube, saw),  # type: ignore[arg-type]
         now=_now,
-        news_seconds=1.0,
+        # Each look at the clock comes long after the one before.
+        news=News(1.0, itertools.count(0.0, 60.0).__next__),
     )
 
 

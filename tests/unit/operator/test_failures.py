@@ -39,15 +39,15 @@ def none(body: Json) -> bool:
 )
 def test_why_a_pod_is_not_scheduled(message: str, reason: str) -> None:
     assert scheduling_reason(message) == reason
-    assert only(pod(unschedulable=message, since=40)).reason == reason
+    assert only(pod(unschedulable=message, since=46)).reason == reason
 
 
 def test_a_pod_may_wait_for_a_new_claim_for_a_while() -> None:
     message = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
     waiting = pod(unschedulable=message, since=20)
     assert none(waiting)
-    assert next_change(pods.parse(waiting), NOW) == 10
-    assert next_change(pods.parse(pod(unschedulable=message, since=40)), NOW) is None
+    assert next_change(pods.parse(waiting), NOW) == 25
+    assert next_change(pods.parse(pod(unschedulable=message, since=46)), NOW) is None
     assert next_change(pods.parse(pod(unschedulable="2 Insufficient memory", since=20)), NOW) is None
 
 

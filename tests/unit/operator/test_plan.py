@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.unit.operator.make import Json, deployment, planned, pod, report, resource
+from tests.unit.operator.make import Json, deployment, planned, pod, report, resource, time
 
 from hipbmm_operator import kinds, names, pods
 from hipbmm_operator.observed import Observed
@@ -77,7 +77,17 @@ def test_in_place_is_kept_to_the_end_of_the_rollout_and_then_given_up() -> None:
     half = deployment(plan, ready=0, updated=0)
     assert planned(new, seen(live=half)).strategy == "InPlace"
     done = deployment(plan, ready=1)
-    assert planned(new, seen(live=done)).strategy == "Surge"
+    old = pod("old", revision="before", answer=report(), ready=True)
+    assert planned(new, seen(old, live=done)).strategy == "InPlace"
+    updated = pod("new", revision=plan.revision.name, answer=report(), ready=True)
+    assert planned(new, seen(updated, live=done)).strategy == "Surge"
+
+
+def test_a_claim_is_looked_at_when_it_should_be_bound() -> None:
+    metadata = {"name": "qwen-store", "uid": "uid-c", "creationTimestamp": time(20)}
+    for phase, expected in (("Pending", 25), ("Bound", None)):
+        claim = {"metadata": metadata, "spec": {}, "status": {"phase": phase}}
+        assert planned(resource(), Observed(claim=claim)).requeue_after == expected
 
 
 @pytest.mark.parametrize("strategy", ["Surge", "InPlace", "Recreate"])

@@ -6,6 +6,7 @@ from typing import Any
 from tests.unit.operator.fakekube import FakeKube, reconciler
 from tests.unit.operator.make import pod, report
 
+from hipbmm_operator import names
 from hipbmm_operator.kinds import DEPLOYMENT, DEPLOYMENTS_OF_OURS, POD, Kind
 from hipbmm_operator.prune import prune
 from hipbmm_operator.store import Key, Store, owner_of
@@ -44,9 +45,9 @@ class Desk:
 async def test_a_rollout_that_has_just_begun_is_never_called_over() -> None:
     desk = Desk()
     await desk.reconcile(KEY)
-    generation = desk.kube.objects[DEPLOYMENT, *KEY]["metadata"]["generation"]
-    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
-    desk.changed(DEPLOYMENT, status={"observedGeneration": generation, **counts})
+    revision = desk.kube.objects[DEPLOYMENT, *KEY]["metadata"]["annotations"][names.ANNOTATION_REVISION]
+    body = pod(answer=report(), ready=True, revision=revision)
+    desk.store.put(POD, prune(POD, body), owner_of(POD, body))
     await desk.reconcile(KEY)
     assert desk.condition("Progressing")["reason"] == "RolloutComplete"
     desk.changed(DEPLOYMENTS_OF_OURS, spec={**SPEC, "image": "registry.example/vllm:2"})
@@ -63,7 +64,7 @@ async def test_a_status_waits_for_the_news_of_written_children_once_and_not_for_
     desk = Desk()
     outcome = await desk.reconcile(KEY)
     statuses = [write for write in desk.kube.writes if write[1] == "HipbmmDeployment"]
-    assert (len(statuses), outcome.again) == (1, 1.0)
+    assert (len(statuses), outcome.again) == (1, 3.0)
     assert desk.condition("Progressing")["reason"] == "Pending"
     desk.kube.objects.pop((DEPLOYMENT, *KEY))
     desk.store.remove(DEPLOYMENT, *KEY, "")

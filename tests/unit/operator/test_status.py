@@ -244,8 +244,8 @@ def bound(phase: str = "Bound", ago: float = 60, **more: object) -> Json:
 
 def test_storage() -> None:
     assert condition(status(claim=bound()), "StorageReady") == ("True", "Bound")
-    assert condition(status(claim=bound("Pending", ago=5)), "StorageReady") == ("Unknown", "ClaimPending")
-    assert condition(status(claim=bound("Pending", ago=31)), "StorageReady") == ("False", "ClaimPending")
+    assert condition(status(claim=bound("Pending", ago=44)), "StorageReady") == ("Unknown", "ClaimPending")
+    assert condition(status(claim=bound("Pending", ago=46)), "StorageReady") == ("False", "ClaimPending")
     assert condition(status(claim=bound("Lost")), "StorageReady") == ("False", "ClaimLost")
     missing = status(claim=bound("Pending", storageClassName="x"), storage_class=False)
     assert condition(missing, "StorageReady") == ("False", "StorageClassNotFound")
@@ -289,3 +289,32 @@ def test_at_most_five_failures_are_told() -> None:
     bad = {"state": {"waiting": {"reason": "ErrImagePull", "message": "manifest unknown"}}}
     found = status(None, *(pod(f"qwen-{n}", warm=bad) for n in range(9)), live=deployment(planned(resource())))
     assert len(found["failures"]) == 5
+
+
+UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+
+
+def test_pods_that_wait_for_the_claim_are_not_told_again() -> None:
+    plan = planned(resource())
+    live = deployment(plan)
+    waits = pod(revision=plan.revision.name, unschedulable=UNBOUND, since=300)
+    for bodies in ((), (waits,)):
+        found = status(None, *bodies, live=live, claim=bound("Pending", ago=46))
+        assert condition(found, "StorageReady") == condition(found, "Ready") == ("False", "ClaimPending")
+        assert condition(found, "Progressing") == ("False", "StorageNotReady")
+        assert (found["phase"], found["failures"]) == ("Pending", [])
+    early = status(None, waits, live=live, claim=bound("Pending", ago=44))
+    assert condition(early, "Progressing") == ("True", "RollingOut")
+    other = status(None, waits, live=live, claim=bound())
+    assert condition(other, "Progressing") == ("False", "StorageNotReady")
+    assert [failure["reason"] for failure in other["failures"]] == ["StorageNotReady"]
+
+
+def test_a_revision_that_waits_for_its_claim_leaves_the_old_one_serving_and_says_so() -> None:
+    was = planned(resource())
+    of = resource({"image": "vllm:2"})
+    live = deployment(planned(of))
+    old = pod("old", revision=was.revision.name, ready=True, answer=report())
+    found = status({"image": "vllm:2"}, old, live=live, claim=bound("Pending", ago=46))
+    assert condition(found, "Progressing") == ("False", "StorageNotReady")
+    assert "still serves" in next(c["message"] for c in found["conditions"] if c["type"] == "Progressing")

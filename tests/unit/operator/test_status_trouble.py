@@ -4,8 +4,9 @@ import pytest
 from tests.unit.operator.make import Json, deployment, ended, hardware, planned, pod, report, resource, time
 from tests.unit.operator.test_status import bound, condition, serving, status
 
+from hipbmm_operator import pods
 from hipbmm_operator.contract import Progress, Start
-from hipbmm_operator.observed import Note
+from hipbmm_operator.observed import Note, Observed
 
 
 def message(of: Json, kind: str) -> str:
@@ -134,3 +135,38 @@ def test_available() -> None:
     assert condition(serving(), "Available") == ("True", "MinimumReplicasAvailable")
     live = deployment(planned(resource()))
     assert condition(status(live=live), "Available") == ("False", "MinimumReplicasUnavailable")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "ready", "expected"),
+    [("Surge", 2, True), ("Surge", 1, False), ("InPlace", 1, True), ("InPlace", 0, False), ("Recreate", 1, False)],
+)
+def test_as_many_replicas_may_be_missing_as_the_strategy_takes_away(
+    strategy: str, ready: int, *, expected: bool
+) -> None:
+    """By the pods: the Deployment's own count comes later, and here never."""
+    spec = {"replicas": 2, "rollout": {"strategy": strategy}}
+    plan = planned(resource(spec), Observed(pods=(pods.parse(pod(answer=report())),)))
+    bodies = [
+        pod(f"qwen-{n}", revision=plan.revision.name, ready=n < ready, answer=report(), since=5) for n in range(2)
+    ]
+    live = deployment(plan)
+    live["status"] = {}
+    found = status(spec, *bodies, live=live)
+    assert condition(found, "Available")[0] == str(expected)
+    assert (found["replicas"], found["readyReplicas"]) == (2, ready)
+    over = condition(found, "Progressing") == ("True", "RolloutComplete")
+    assert over is (ready == 2)
+
+
+def test_pods_of_two_templates_are_a_rollout() -> None:
+    """Somebody changed the Deployment's template by hand, and it was put back: the annotation is the same on both."""
+    spec = {"replicas": 2}
+    plan = planned(resource(spec), Observed(pods=(pods.parse(pod(answer=report())),)))
+    told = []
+    for hashes in (("a", "a"), ("a", "b")):
+        bodies = [pod(f"qwen-{n}", revision=plan.revision.name, ready=True, answer=report()) for n in range(2)]
+        for body, template_hash in zip(bodies, hashes, strict=True):
+            body["metadata"]["labels"] = {"pod-template-hash": template_hash}
+        told.append(condition(status(spec, *bodies, live=deployment(plan, ready=2)), "Progressing")[1])
+    assert told == ["RolloutComplete", "RollingOut"]

@@ -1,0 +1,54 @@
+"""How long news of children are gathered before they are looked at, so that what belongs together is one status."""
+
+from collections.abc import Callable
+
+from hipbmm_operator.apply import Applied
+from hipbmm_operator.store import Key
+
+_FIRST = 3
+"""So many times longer the first status after its children waits for what becomes of them."""
+_MANY = 20
+"""With so many resources that have news at the same time, news are gathered for twice as long, and so on."""
+_LONGEST = 10
+"""So many times longer at most: a status is late by that, where 1,000 resources start at once."""
+
+
+class News:
+    """Which resources have news, and children that were just written."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._until: dict[Key, float] = {}
+        self._gathering: set[Key] = set()
+
+    def gather(self, key: Key) -> float:
+        """There is news of a child: seconds after which to look."""
+        self._gathering.add(key)
+        return self._window(1)
+
+    def taken(self, key: Key) -> None:
+        """What was gathered is being looked at."""
+        self._gathering.discard(key)
+
+    def wait(self, key: Key, applied: Applied, *, first: bool) -> float | None:
+        """Seconds that the status can wait; `first`: the Deployment is new, and all that follows is still to come.
+
+        The wait does not grow with what is written meanwhile, and ends with a trouble.
+        """
+        now = self._clock()
+        if applied.written:
+            self._until.setdefault(key, now + self._window(_FIRST if first else 1))
+        left = self._until.get(key, now) - now
+        if left > 0 and not applied.troubles:
+            return left
+        self._until.pop(key, None)
+        return None
+
+    def forget(self, key: Key) -> None:
+        """The resource is gone."""
+        self._until.pop(key, None)
+        self._gathering.discard(key)
+
+    def _window(self, times: int) -> float:
+        return self._seconds * min(_LONGEST, times * (1 + len(self._gathering) // _MANY))
