@@ -25,7 +25,8 @@ def finding(place: Placement, spec: Spec, observed: Observed, asked: int, now: d
 
 def unbound(finding: Finding) -> Finding | None:
     """The condition when it says that a claim stays unbound: no pod that uses it can be scheduled."""
-    return finding if finding.state == "False" and finding.reason in _UNBOUND else None
+    stays = finding.state == "False" and finding.reason in _UNBOUND
+    return finding if stays else None
 
 
 def _volume(place: Placement, spec: Spec, observed: Observed, asked: int, now: datetime) -> Finding:
