@@ -34,6 +34,9 @@ WATCHED = (
     kinds.NODE,
 )
 
+Listed = tuple[list[tuple[Packed, Key | None]], str]
+"""What is kept of the objects of a list, whose they are, and the list's resourceVersion."""
+
 _NODE_SECONDS = 1.0
 """Changes of nodes come in groups: resources are looked at once for all of them."""
 _SPREAD = 0.1
@@ -90,14 +93,18 @@ class Informer:
 
     def _packed(self, kind: Kind, body: Json) -> tuple[Packed, bool]:
         """What is kept of an object, and whether it is kept already."""
+        known = self._known(kind, body)
+        return (known, True) if known is not None else (prune(kind, body, self._before(kind, body)), False)
+
+    def _before(self, kind: Kind, body: Json) -> Packed | None:
         metadata = body.get("metadata") or {}
-        before = self._store.get(kind, str(metadata.get("namespace", "")), str(metadata.get("name", "")))
-        if before is not None and (before.uid, before.resource_version) == (
-            metadata.get("uid"),
-            metadata.get("resourceVersion"),
-        ):
-            return before, True
-        return prune(kind, body, before), False
+        return self._store.get(kind, str(metadata.get("namespace", "")), str(metadata.get("name", "")))
+
+    def _known(self, kind: Kind, body: Json) -> Packed | None:
+        """What is kept of an object, when that is of this very version of it."""
+        before, metadata = self._before(kind, body), body.get("metadata") or {}
+        versions = (metadata.get("uid"), metadata.get("resourceVersion"))
+        return before if before is not None and (before.uid, before.resource_version) == versions else None
 
     async def resync(self, within: float) -> None:
         """List everything, drop what is gone, and look at all resources again in so many seconds. Raises ApiError.
@@ -168,13 +175,33 @@ class Informer:
         selector = "" if kind == kinds.DEPLOYMENTS_OF_OURS else names.MANAGED_SELECTOR
         began = self._store.begin()
         try:
-            objects, version = [], ""
-            async for page in self._kube.pages(kind, namespace, selector, self._settings.page_size):
-                objects += [(self._packed(kind, body)[0], owner_of(kind, body)) for body in page.items]
-                version = page.resource_version
+            # Nearly always nothing has changed, and metadata are a tenth of whole objects.
+            listed = await self._unchanged(kind, namespace, selector) if self._store.count(kind) else None
+            objects, version = listed or await self._whole(kind, namespace, selector)
             return self._store.replace(kind, objects, began, namespace, version)
         finally:
             self._store.end()
+
+    async def _unchanged(self, kind: Kind, namespace: str, selector: str) -> Listed | None:
+        """The list, when every object of it is kept in this very version; else None."""
+        known: list[tuple[Packed, Key | None]] = []
+        version = ""
+        async for page in self._kube.pages(kind, namespace, selector, self._settings.page_size, metadata_only=True):
+            for body in page.items:
+                packed = self._known(kind, body)
+                if packed is None:
+                    return None
+                known.append((packed, owner_of(kind, body)))
+            version = page.resource_version
+        return known, version
+
+    async def _whole(self, kind: Kind, namespace: str, selector: str) -> Listed:
+        found: list[tuple[Packed, Key | None]] = []
+        version = ""
+        async for page in self._kube.pages(kind, namespace, selector, self._settings.page_size):
+            found += [(self._packed(kind, body)[0], owner_of(kind, body)) for body in page.items]
+            version = page.resource_version
+        return found, version
 
     async def _list_extras(self) -> None:
         """What DRA and NFD publish about nodes. An API that is absent, or may not be read, says nothing."""

@@ -22,6 +22,7 @@ Json = dict[str, Any]
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON = "application/json"
+METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 YAML = "application/yaml"
 
 _KEPT_AS_SENT = frozenset({CONTROLLER_REVISION})
@@ -67,14 +68,26 @@ class Kube:
         return await self._json("GET", kind.path(namespace, name))
 
     async def pages(
-        self, kind: Kind, namespace: str = "", selector: str = "", size: int = 500, fields: str = ""
+        self,
+        kind: Kind,
+        namespace: str = "",
+        selector: str = "",
+        size: int = 500,
+        fields: str = "",
+        *,
+        metadata_only: bool = False,
     ) -> AsyncIterator[Page]:
-        """All objects in pages, by labels and fields; raises GoneError when the list took too long: start again."""
+        """All objects in pages, by labels and fields; raises GoneError when the list took too long: start again.
+
+        With `metadata_only` the API server leaves out all but the metadata of each (a PartialObjectMetadata).
+        """
+        accept = METADATA if metadata_only else JSON
         chosen = {"labelSelector": selector, "fieldSelector": fields}
         query = {"limit": str(size)} | {key: value for key, value in chosen.items() if value}
         token = ""
         while True:
-            answer = await self._json("GET", kind.path(namespace), query | ({"continue": token} if token else {}))
+            wanted = query | ({"continue": token} if token else {})
+            answer = await self._json("GET", kind.path(namespace), wanted, accept=accept)
             metadata = answer.get("metadata", {})
             yield Page(answer.get("items") or [], str(metadata.get("resourceVersion", "")))
             token = metadata.get("continue") or ""
@@ -144,8 +157,9 @@ class Kube:
         query: Mapping[str, str] | None = None,
         body: Json | None = None,
         content_type: str = JSON,
+        accept: str = JSON,
     ) -> Json:
-        data = await self._data(method, path, query, body, content_type)
+        data = await self._data(method, path, query, body, content_type, accept)
         try:
             answer = fastjson.loads(data)
         except ValueError:
@@ -164,9 +178,10 @@ class Kube:
         query: Mapping[str, str] | None = None,
         body: Json | None = None,
         content_type: str = JSON,
+        accept: str = JSON,
     ) -> bytes:
         try:
-            status, retry_after, data = await self._send(method, path, query, body, content_type)
+            status, retry_after, data = await self._send(method, path, query, body, content_type, accept)
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
             raise errors.UnavailableError(0, type(error).__name__, f"{method} {path}: {error}") from error
         if status >= errors.FIRST_ERROR:
@@ -174,7 +189,7 @@ class Kube:
         return data
 
     async def _send(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: Json | None, content_type: str
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Json | None, content_type: str, accept: str
     ) -> tuple[int, str | None, bytes]:
         """Status, Retry-After and body of the answer."""
         if method != "GET" and not path.startswith(_LEASES) and not self.may_write():
@@ -184,7 +199,7 @@ class Kube:
             method,
             path,
             query_params=list((query or {}).items()),
-            header_params={"Accept": JSON, "Content-Type": content_type},
+            header_params={"Accept": accept, "Content-Type": content_type},
             auth_settings=_AUTH,
         )
         sent = as_yaml(body) if content_type == YAML else body

@@ -57,6 +57,11 @@ class Observed:
         """Pods that neither ended nor are being deleted."""
         return tuple(pod for pod in self.pods if pod.live)
 
+    @property
+    def claim_pending(self) -> bool:
+        """Whether the claim is there and no volume is bound to it."""
+        return ((self.claim or {}).get("status") or {}).get("phase") == "Pending"
+
     def without_table(self, pod: Pod) -> Start | None:
         """How the server of a pod was started after it had crashed with its table; None when it runs with it."""
         start = self.starts.get(pod.uid)

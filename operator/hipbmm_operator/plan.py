@@ -178,7 +178,7 @@ def _requeue(observed: Observed, now: datetime) -> float | None:
     if since is not None:
         waits.append((since + rollout.NO_SPARE_GPU - now).total_seconds())
     made = pods.moment(((observed.claim or {}).get("metadata") or {}).get("creationTimestamp"))
-    if made is not None and ((observed.claim or {}).get("status") or {}).get("phase") == "Pending":
+    if made is not None and observed.claim_pending:
         waits.append((made + failures.UNBOUND - now).total_seconds())
     left = [seconds for seconds in waits if seconds is not None and seconds > 0]
     return max(1.0, min(left)) if left else None

@@ -185,8 +185,7 @@ def _told(observed: Observed) -> list[Pod]:
     ready = [pod.created for pod in pods if pod.live and pod.ready and pod.created is not None]
     newest = max(ready, default=None)
     today = [pod for pod in pods if pod.live or newest is None or pod.created is None or pod.created > newest]
-    pending = observed.claim is not None and (observed.claim.get("status") or {}).get("phase") == "Pending"
-    return [pod for pod in today if not (pending and pod_failures.waits_for_claim(pod))]
+    return [pod for pod in today if not (observed.claim_pending and pod_failures.waits_for_claim(pod))]
 
 
 def _without_secret(failure: Failure, note: Note | None) -> Failure:

@@ -1,0 +1,102 @@
+"""Lists: what has not changed is not read again, and what has is."""
+
+from collections.abc import AsyncIterator
+
+from tests.unit.operator.make import Json, pod
+
+from hipbmm_operator import kinds, names
+from hipbmm_operator.informer import Informer
+from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kube import Page
+from hipbmm_operator.news import News
+from hipbmm_operator.nodes import NodeBook
+from hipbmm_operator.queue import Backoff, Queue
+from hipbmm_operator.rights import Rights
+from hipbmm_operator.settings import Settings
+from hipbmm_operator.store import Store
+
+
+class Lister:
+    """An API server with pods, which keeps book of what is listed."""
+
+    def __init__(self) -> None:
+        self.pods: dict[str, Json] = {}
+        self.whole: list[str] = []
+
+    def put(self, name: str, version: int, *, ready: bool = False) -> None:
+        body = pod(name, ready=ready)
+        body["metadata"]["resourceVersion"] = str(version)
+        body["metadata"]["labels"] = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}
+        self.pods[name] = body
+
+    async def pages(self, kind: Kind, *_: object, metadata_only: bool = False, **__: object) -> AsyncIterator[Page]:
+        if not metadata_only:
+            self.whole.append(kind.plural)
+        bodies = list(self.pods.values()) if kind == kinds.POD else []
+        yield Page([{"metadata": body["metadata"]} if metadata_only else body for body in bodies], "100")
+
+
+class Desk:
+    """An informer on that API server."""
+
+    def __init__(self) -> None:
+        self.api, self.store = Lister(), Store()
+        queue = Queue(Backoff(1.0, 1.0, lambda: 0.0), lambda: 0.0)
+        news = News(1.0, lambda: 0.0)
+        rights = Rights(self.api, (), ())  # type: ignore[arg-type]  # the part that is used
+        self.informer = Informer(self.api, self.store, NodeBook(), queue, news, Settings(), rights)  # type: ignore[arg-type]
+
+    async def resync(self) -> int:
+        """Look at everything; how often pods were listed as a whole."""
+        self.api.whole.clear()
+        await self.informer.resync(1.0)
+        return self.api.whole.count("pods")
+
+    def kept(self) -> dict[str, tuple[str, bool]]:
+        bodies = [packed.body() for packed in self.store.all(kinds.POD)]
+        return {
+            body["metadata"]["name"]: (
+                body["metadata"]["resourceVersion"],
+                body["status"]["conditions"][0]["status"] == "True",
+            )
+            for body in bodies
+        }
+
+
+async def test_what_has_not_changed_is_not_read_again() -> None:
+    desk = Desk()
+    desk.api.put("a", 1)
+    desk.api.put("b", 2)
+    assert await desk.resync() == 1
+    assert await desk.resync() == 0
+    assert desk.kept() == {"a": ("1", False), "b": ("2", False)}
+
+
+async def test_what_has_changed_is_read_whole() -> None:
+    desk = Desk()
+    desk.api.put("a", 1)
+    await desk.resync()
+    desk.api.put("a", 3, ready=True)
+    desk.api.put("b", 4)
+    assert await desk.resync() == 1
+    assert desk.kept() == {"a": ("3", True), "b": ("4", False)}
+
+
+async def test_what_is_gone_is_forgotten_without_reading_the_rest() -> None:
+    desk = Desk()
+    desk.api.put("a", 1)
+    desk.api.put("b", 2)
+    await desk.resync()
+    del desk.api.pods["a"]
+    assert await desk.resync() == 0
+    assert desk.kept() == {"b": ("2", False)}
+
+
+async def test_another_object_of_the_same_name_is_read() -> None:
+    desk = Desk()
+    desk.api.put("a", 1)
+    await desk.resync()
+    desk.api.pods["a"]["metadata"] |= {"uid": "another"}
+    assert await desk.resync() == 1
+    (packed,) = desk.store.all(kinds.POD)
+    assert packed.uid == "another"
