@@ -93,18 +93,14 @@ class Informer:
 
     def _packed(self, kind: Kind, body: Json) -> tuple[Packed, bool]:
         """What is kept of an object, and whether it is kept already."""
-        known = self._known(kind, body)
-        return (known, True) if known is not None else (prune(kind, body, self._before(kind, body)), False)
+        before = self._before(kind, body)
+        if before is not None and _same_version(before, body):
+            return before, True
+        return prune(kind, body, before), False
 
     def _before(self, kind: Kind, body: Json) -> Packed | None:
         metadata = body.get("metadata") or {}
         return self._store.get(kind, str(metadata.get("namespace", "")), str(metadata.get("name", "")))
-
-    def _known(self, kind: Kind, body: Json) -> Packed | None:
-        """What is kept of an object, when that is of this very version of it."""
-        before, metadata = self._before(kind, body), body.get("metadata") or {}
-        versions = (metadata.get("uid"), metadata.get("resourceVersion"))
-        return before if before is not None and (before.uid, before.resource_version) == versions else None
 
     async def resync(self, within: float) -> None:
         """List everything, drop what is gone, and look at all resources again in so many seconds. Raises ApiError.
@@ -188,8 +184,8 @@ class Informer:
         version = ""
         async for page in self._kube.pages(kind, namespace, selector, self._settings.page_size, metadata_only=True):
             for body in page.items:
-                packed = self._known(kind, body)
-                if packed is None:
+                packed = self._before(kind, body)
+                if packed is None or not _same_version(packed, body):
                     return None
                 known.append((packed, owner_of(kind, body)))
             version = page.resource_version
@@ -240,3 +236,9 @@ class Informer:
         gone = self._nodes.keep_only(found, began)
         if changed or gone or self._nodes.refresh(time.monotonic()):
             self._ask_all()
+
+
+def _same_version(packed: Packed, body: Json) -> bool:
+    """Whether what is kept is of this very version of the object."""
+    metadata = body.get("metadata") or {}
+    return (packed.uid, packed.resource_version) == (metadata.get("uid"), metadata.get("resourceVersion"))

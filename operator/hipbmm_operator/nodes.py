@@ -1,10 +1,10 @@
 """What is known of the nodes: a detection each, made anew only when something that detection reads has changed."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from hipbmm_operator import fastjson
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.detect import (
     Detection,
@@ -30,7 +30,7 @@ class NodeBook:
         self._marks: dict[str, tuple[str, int]] = {}
         self._detections: dict[str, Detection] = {}
         self._stale: dict[str, Json] = {}
-        self._summaries: dict[str, HardwareSummary] = {}
+        self._summaries: dict[bytes, HardwareSummary] = {}
         self._extra: dict[str, tuple[Sequence[Json], Sequence[Json]]] = {}
         self._clock = 0
 
@@ -81,7 +81,7 @@ class NodeBook:
         if not self.readable:
             return None
         want = Want(tuple(spec.gpu.products or ()), spec.gpu.resource_name, gpus, tuple(tolerations))
-        key = json.dumps([want.products, want.resource, gpus, list(tolerations)], sort_keys=True)
+        key = fastjson.dumps([want.products, want.resource, gpus, list(tolerations)])
         if key not in self._summaries:
             if len(self._summaries) >= _CACHED_SUMMARIES:
                 self._summaries.clear()

@@ -100,6 +100,13 @@ def _whole(body: Json) -> Json:
     return {"metadata": _metadata(body), "spec": body.get("spec"), "status": body.get("status")}
 
 
+def _deployment(body: Json) -> Json:
+    """A Deployment without its counts: pods are counted themselves, and each count would be news."""
+    conditions = _list((body.get("status") or {}).get("conditions"))
+    kept = [_pick(entry, _CONDITION) for entry in conditions]
+    return {"metadata": _metadata(body), "spec": body.get("spec"), "status": {"conditions": kept}}
+
+
 def _revision(body: Json) -> Json:
     return {"metadata": _metadata(body), "revision": body.get("revision"), "data": body.get("data")}
 
@@ -176,7 +183,7 @@ def _amd(resources: object) -> Json:
 
 _PRUNERS: dict[Kind, Callable[[Json], Json]] = {
     kinds.DEPLOYMENTS_OF_OURS: _whole,
-    kinds.DEPLOYMENT: _whole,
+    kinds.DEPLOYMENT: _deployment,
     kinds.SERVICE: _whole,
     kinds.CLAIM: _claim,
     kinds.CONTROLLER_REVISION: _revision,

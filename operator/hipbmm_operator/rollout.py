@@ -68,11 +68,9 @@ def complete(observed: Observed) -> bool:
 
 def available(observed: Observed) -> bool:
     """Whether at most as many replicas are missing as the Deployment's strategy allows."""
-    spec = _object(observed.deployment, "spec")
-    wanted, strategy = int(spec.get("replicas", 1)), _object(spec, "strategy")
+    wanted = int(_object(observed.deployment, "spec").get("replicas", 1))
     ready = sum(pod.ready for pod in observed.live_pods)
-    spared = 1 if strategy.get("type") == "RollingUpdate" and _in_place(observed.deployment) else 0
-    return ready > 0 and ready >= wanted - spared
+    return ready > 0 and ready >= wanted - _in_place(observed.deployment)
 
 
 def strategy(spec: Spec, observed: Observed, now: datetime) -> str:

@@ -135,18 +135,10 @@ def pod(
     }
 
 
-def deployment(of: Plan, *, ready: int = 0, updated: int | None = None, **annotations: str) -> Json:
-    """The Deployment of a plan as the API server has it, with so many ready replicas."""
+def deployment(of: Plan, **annotations: str) -> Json:
+    """The Deployment of a plan as the API server has it. How many replicas are ready is what its pods say."""
     body = copy.deepcopy(next(step.body for step in of.steps if step.body["kind"] == "Deployment"))
     body["metadata"] |= {"uid": "uid-d", "resourceVersion": "5", "generation": 1}
     body["metadata"]["annotations"] |= annotations
-    wanted = body["spec"]["replicas"]
-    body["status"] = {
-        "observedGeneration": 1,
-        "replicas": wanted,
-        "updatedReplicas": wanted if updated is None else updated,
-        "readyReplicas": ready,
-        "availableReplicas": ready,
-        "conditions": [{"type": "Available", "status": str(ready >= wanted and ready > 0)}],
-    }
+    body["status"] = {"conditions": []}
     return body

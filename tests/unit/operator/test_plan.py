@@ -53,7 +53,7 @@ def test_zero_replicas_and_suspension() -> None:
 def rolling(*, since: float, strategy: str = "Auto", old_ready: bool = True) -> tuple[Plan, Observed, Any]:
     """An update whose new pod finds no GPU."""
     was = planned(resource(), seen(pod(answer=report())))
-    live = deployment(was, ready=1, updated=0)
+    live = deployment(was)
     new = resource({"image": "vllm:2", "rollout": {"strategy": strategy}})
     name = planned(new, seen(live=live)).revision.name
     live["metadata"]["annotations"][names.ANNOTATION_REVISION] = name
@@ -74,13 +74,12 @@ def test_a_surge_that_finds_no_gpu_goes_on_in_place_after_30_seconds() -> None:
 def test_in_place_is_kept_to_the_end_of_the_rollout_and_then_given_up() -> None:
     _, _, new = rolling(since=30)
     plan = planned(new, rolling(since=30)[1])
-    half = deployment(plan, ready=0, updated=0)
-    assert planned(new, seen(live=half)).strategy == "InPlace"
-    done = deployment(plan, ready=1)
+    live = deployment(plan)
+    assert planned(new, seen(live=live)).strategy == "InPlace"
     old = pod("old", revision="before", answer=report(), ready=True)
-    assert planned(new, seen(old, live=done)).strategy == "InPlace"
+    assert planned(new, seen(old, live=live)).strategy == "InPlace"
     updated = pod("new", revision=plan.revision.name, answer=report(), ready=True)
-    assert planned(new, seen(updated, live=done)).strategy == "Surge"
+    assert planned(new, seen(updated, live=live)).strategy == "Surge"
 
 
 def test_a_claim_is_looked_at_when_it_should_be_bound() -> None:

@@ -62,7 +62,7 @@ def serving(spec: Json | None = None, *, answer: Json | None = None, count: int 
     bodies = [
         pod(f"qwen-{n}", revision=plan.revision.name, ready=True, answer=answer or report()) for n in range(count)
     ]
-    return status(spec, *bodies, live=deployment(plan, ready=count), **more)  # type: ignore[arg-type]  # passed on
+    return status(spec, *bodies, live=deployment(plan), **more)  # type: ignore[arg-type]  # passed on
 
 
 def test_all_conditions_are_always_there_in_the_same_order() -> None:
@@ -102,7 +102,7 @@ def test_pods_of_different_stacks_are_not_tuned_as_one() -> None:
     plan = planned(of, Observed(pods=(pods.parse(pod(answer=report())),)))
     one = pod("a", revision=plan.revision.name, ready=True, answer=report())
     other = pod("b", revision=plan.revision.name, ready=True, answer=report(key="aaaaaaaaaaaaaaaa"))
-    found = status({"replicas": 2}, one, other, live=deployment(plan, ready=2))
+    found = status({"replicas": 2}, one, other, live=deployment(plan))
     assert condition(found, "Tuned") == ("False", "MixedStacks")
 
 
@@ -153,7 +153,7 @@ def test_an_update_that_fails_leaves_the_old_revision_serving_and_says_which_pod
     was = planned(resource(), Observed(pods=(pods.parse(pod(answer=report())),)))
     new = {"image": "vllm:2"}
     plan = planned(resource(new), Observed(deployment=deployment(was)))
-    live = deployment(plan, ready=1, updated=1)
+    live = deployment(plan)
     live["status"]["replicas"] = 2
     live["status"]["conditions"] = [{"type": "Available", "status": "True"}]
     old = pod("old", revision=was.revision.name, ready=True, answer=report())
@@ -198,7 +198,7 @@ def test_the_status_does_not_depend_on_the_time_at_rest() -> None:
 def test_a_change_is_not_rolled_out_when_it_was_only_just_written() -> None:
     """The Deployment that was seen is complete, with the template and the replicas of before."""
     was = planned(resource(), Observed(pods=(pods.parse(pod(answer=report())),)))
-    live = deployment(was, ready=1)
+    live = deployment(was)
     old = pod("old", revision=was.revision.name, ready=True, answer=report())
     for change in ({"image": "vllm:2"}, {"replicas": 2}):
         found = status(change, old, live=live)

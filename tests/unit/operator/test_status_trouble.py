@@ -86,7 +86,7 @@ def test_a_pod_that_failed_is_told_until_another_serves_in_its_place() -> None:
     assert [failure["reason"] for failure in alone["failures"]] == ["Evicted"]
     after = pod("after", revision=name, ready=True, answer=report())
     after["metadata"]["creationTimestamp"] = time(30)
-    assert status(None, gone, after, live=deployment(planned(resource()), ready=1))["failures"] == []
+    assert status(None, gone, after, live=deployment(planned(resource())))["failures"] == []
 
 
 def test_a_crd_that_is_older_than_the_operator() -> None:
@@ -144,15 +144,13 @@ def test_available() -> None:
 def test_as_many_replicas_may_be_missing_as_the_strategy_takes_away(
     strategy: str, ready: int, *, expected: bool
 ) -> None:
-    """By the pods: the Deployment's own count comes later, and here never."""
+    """By the pods: the Deployment's own count comes later."""
     spec = {"replicas": 2, "rollout": {"strategy": strategy}}
     plan = planned(resource(spec), Observed(pods=(pods.parse(pod(answer=report())),)))
     bodies = [
         pod(f"qwen-{n}", revision=plan.revision.name, ready=n < ready, answer=report(), since=5) for n in range(2)
     ]
-    live = deployment(plan)
-    live["status"] = {}
-    found = status(spec, *bodies, live=live)
+    found = status(spec, *bodies, live=deployment(plan))
     assert condition(found, "Available")[0] == str(expected)
     assert (found["replicas"], found["readyReplicas"]) == (2, ready)
     over = condition(found, "Progressing") == ("True", "RolloutComplete")
@@ -168,5 +166,5 @@ def test_pods_of_two_templates_are_a_rollout() -> None:
         bodies = [pod(f"qwen-{n}", revision=plan.revision.name, ready=True, answer=report()) for n in range(2)]
         for body, template_hash in zip(bodies, hashes, strict=True):
             body["metadata"]["labels"] = {"pod-template-hash": template_hash}
-        told.append(condition(status(spec, *bodies, live=deployment(plan, ready=2)), "Progressing")[1])
+        told.append(condition(status(spec, *bodies, live=deployment(plan)), "Progressing")[1])
     assert told == ["RolloutComplete", "RollingOut"]

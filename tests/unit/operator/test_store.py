@@ -25,6 +25,25 @@ def test_an_unchanged_object_is_no_news() -> None:
     assert store.put(kinds.SERVICE, service(version=3, port=81), OWNER)
 
 
+def test_the_counts_of_a_deployment_are_no_news_and_its_conditions_are() -> None:
+    store = Store()
+
+    def put(version: int, ready: int, reason: str) -> bool:
+        metadata = {"namespace": "ns", "name": "qwen", "uid": "u", "generation": 1, "resourceVersion": str(version)}
+        condition = {"type": "Progressing", "status": "False", "reason": reason}
+        status = {"replicas": 2, "readyReplicas": ready, "conditions": [condition]}
+        body = {"metadata": metadata, "spec": {"replicas": 2}, "status": status}
+        before = store.get(kinds.DEPLOYMENT, "ns", "qwen")
+        return store.put(kinds.DEPLOYMENT, prune(kinds.DEPLOYMENT, body, before), None)
+
+    assert put(1, 0, "ReplicaSetUpdated")
+    assert not put(2, 2, "ReplicaSetUpdated")
+    assert put(3, 2, "ProgressDeadlineExceeded")
+    kept = store.get(kinds.DEPLOYMENT, "ns", "qwen")
+    assert kept is not None
+    assert kept.body()["status"]["conditions"][0]["reason"] == "ProgressDeadlineExceeded"
+
+
 def test_an_older_state_never_replaces_a_newer_one() -> None:
     store = Store()
     store.put(kinds.SERVICE, service(version=9, port=9), OWNER)
