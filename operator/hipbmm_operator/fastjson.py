@@ -10,8 +10,10 @@ from typing import Any
 
 import orjson
 
-_NUMBER_WITH_EXPONENT = re.compile(rb"\de[-+\d]")
-"""The standard library writes 1e-05 and 1e+16, orjson 1e-5 and 1e16. Hexadecimal text looks alike: no harm."""
+_EXPONENT = re.compile(rb"e(?<=\de)[-+\d]")
+"""Quick: what looks like the exponent of a number, such as a part of a hash, which most texts of ours have."""
+_NUMBER_WITH_EXPONENT = re.compile(rb"(?:^|[\[:,])-?\d[\d.]*e")
+"""Slow: a number where a value may stand. The standard library writes 1e-05 and 1e+16, orjson 1e-5 and 1e16."""
 
 
 def loads(data: bytes | str) -> Any:  # noqa: ANN401  # any JSON
@@ -31,7 +33,9 @@ def canonical(value: object) -> str:
     except TypeError:
         # Integers of more than 64 bits, and text that is no Unicode.
         return _standard(value)
-    return data.decode() if data.isascii() and not _NUMBER_WITH_EXPONENT.search(data) else _standard(value)
+    if not data.isascii() or (_EXPONENT.search(data) and _NUMBER_WITH_EXPONENT.search(data)):
+        return _standard(value)
+    return data.decode()
 
 
 def _standard(value: object) -> str:

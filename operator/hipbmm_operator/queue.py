@@ -56,6 +56,7 @@ class Queue:
         self._in_a_row = 0
         self._delayed: list[tuple[float, Key]] = []
         self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
 
     def add(self, key: Key, after: float = 0.0, *, urgent: bool = False) -> None:
         """Ask for a reconcile, now or after so many seconds; the earliest ask counts. `urgent`: before the others."""
@@ -87,13 +88,20 @@ class Queue:
 
     async def get(self) -> Key:
         """The next key; nobody else gets it until `done`."""
+        # One waits for keys and the others for their turn: woken all at once, 20 workers cost more than a reconcile.
+        async with self._turn:
+            await self._any()
+            key = self._next()
+            state = self._states[key]
+            state.active, state.dirty, state.urgent, state.since = True, False, False, None
+            return key
+
+    async def _any(self) -> None:
+        """Wait until a key is there."""
         while True:
             self._promote()
             if self._ready or self._urgent:
-                key = self._next()
-                state = self._states[key]
-                state.active, state.dirty, state.urgent, state.since = True, False, False, None
-                return key
+                return
             self._wake.clear()
             timeout = max(0.0, self._delayed[0][0] - self._clock()) if self._delayed else None
             try:

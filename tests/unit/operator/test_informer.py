@@ -1,8 +1,9 @@
 """Lists: what has not changed is not read again, and what has is."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 
-from tests.unit.operator.make import Json, pod
+from tests.unit.operator.make import MINIMAL, Json, pod
 
 from hipbmm_operator import kinds, names
 from hipbmm_operator.informer import Informer
@@ -13,7 +14,7 @@ from hipbmm_operator.nodes import NodeBook
 from hipbmm_operator.queue import Backoff, Queue
 from hipbmm_operator.rights import Rights
 from hipbmm_operator.settings import Settings
-from hipbmm_operator.store import Store
+from hipbmm_operator.store import Key, Store
 
 
 class Lister:
@@ -21,6 +22,7 @@ class Lister:
 
     def __init__(self) -> None:
         self.pods: dict[str, Json] = {}
+        self.resources: list[Json] = []
         self.whole: list[str] = []
 
     def put(self, name: str, version: int, *, ready: bool = False) -> None:
@@ -32,7 +34,7 @@ class Lister:
     async def pages(self, kind: Kind, *_: object, metadata_only: bool = False, **__: object) -> AsyncIterator[Page]:
         if not metadata_only:
             self.whole.append(kind.plural)
-        bodies = list(self.pods.values()) if kind == kinds.POD else []
+        bodies = {kinds.POD: list(self.pods.values()), kinds.DEPLOYMENTS_OF_OURS: self.resources}.get(kind, [])
         yield Page([{"metadata": body["metadata"]} if metadata_only else body for body in bodies], "100")
 
 
@@ -40,17 +42,28 @@ class Desk:
     """An informer on that API server."""
 
     def __init__(self) -> None:
-        self.api, self.store = Lister(), Store()
-        queue = Queue(Backoff(1.0, 1.0, lambda: 0.0), lambda: 0.0)
+        self.api, self.store, self.now = Lister(), Store(), 0.0
+        self.queue = Queue(Backoff(1.0, 1.0, lambda: 0.0), lambda: self.now)
         news = News(1.0, lambda: 0.0)
         rights = Rights(self.api, (), ())  # type: ignore[arg-type]  # the part that is used
-        self.informer = Informer(self.api, self.store, NodeBook(), queue, news, Settings(), rights)  # type: ignore[arg-type]
+        self.informer = Informer(self.api, self.store, NodeBook(), self.queue, news, Settings(), rights)  # type: ignore[arg-type]
 
     async def resync(self) -> int:
         """Look at everything; how often pods were listed as a whole."""
         self.api.whole.clear()
         await self.informer.resync(1.0)
         return self.api.whole.count("pods")
+
+    async def looks(self, seconds: int) -> list[tuple[int, Key]]:
+        """In which of the next seconds which resource is looked at."""
+        found: list[tuple[int, Key]] = []
+        for second in range(seconds):
+            self.now += 1
+            for _ in range(self.queue.depth()):
+                key = await self.queue.get()
+                self.queue.done(key)
+                found.append((second, key))
+        return found
 
     def kept(self) -> dict[str, tuple[str, bool]]:
         bodies = [packed.body() for packed in self.store.all(kinds.POD)]
@@ -61,6 +74,11 @@ class Desk:
             )
             for body in bodies
         }
+
+
+def resource(number: int) -> Json:
+    metadata = {"namespace": "ns", "name": f"r-{number:03}", "uid": f"uid-{number}", "resourceVersion": "1"}
+    return {"metadata": metadata, "spec": MINIMAL}
 
 
 async def test_what_has_not_changed_is_not_read_again() -> None:
@@ -100,3 +118,16 @@ async def test_another_object_of_the_same_name_is_read() -> None:
     assert await desk.resync() == 1
     (packed,) = desk.store.all(kinds.POD)
     assert packed.uid == "another"
+
+
+async def test_looks_at_all_resources_are_spread_and_each_comes_at_its_own_moment() -> None:
+    desk = Desk()
+    desk.api.resources = [resource(number) for number in range(200)]
+    await desk.informer.resync(100.0)
+    await desk.looks(101)  # also what the first list brought
+    await desk.informer.resync(100.0)
+    moments = await desk.looks(101)
+    assert len({key for _, key in moments}) == len(moments) == 200
+    assert max(Counter(second // 10 for second, _ in moments).values()) < 40
+    await desk.informer.resync(100.0)
+    assert await desk.looks(101) == moments

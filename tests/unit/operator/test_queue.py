@@ -11,12 +11,14 @@ A, B, C = Key("ns", "a"), Key("ns", "b"), Key("ns", "c")
 
 
 class Clock:
-    """Time that stands still."""
+    """Time that stands still, and how often it was asked for."""
 
     def __init__(self) -> None:
         self.now = 100.0
+        self.asked = 0
 
     def __call__(self) -> float:
+        self.asked += 1
         return self.now
 
 
@@ -132,6 +134,28 @@ async def test_a_waiting_worker_is_woken(queue: Queue) -> None:
     await asyncio.sleep(0)
     queue.add(C)
     assert await asyncio.wait_for(worker, 1) == C
+
+
+async def test_of_many_waiting_workers_few_are_woken(queue: Queue, clock: Clock) -> None:
+    workers = [asyncio.create_task(queue.get()) for _ in range(50)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    clock.asked = 0
+    queue.add(A)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert sum(worker.done() for worker in workers) == 1
+    assert clock.asked < 10
+    for worker in workers:
+        worker.cancel()
+
+
+async def test_a_worker_that_is_ended_while_it_waits_leaves_its_turn_to_another(queue: Queue) -> None:
+    first, second = asyncio.create_task(queue.get()), asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    first.cancel()
+    queue.add(A)
+    assert await asyncio.wait_for(second, 1) == A
 
 
 async def test_what_is_urgent_comes_first_and_keeps_nothing_back_for_ever(queue: Queue) -> None:
