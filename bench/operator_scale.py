@@ -60,6 +60,7 @@ _STILL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _APART_SECONDS = 1.0
 _LASTING_SECONDS = 120.0
+_LOOKS_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ def _phases(bench: Bench) -> dict[str, float]:
     figures["RSS, MiB"] = bench.operator.rss_mib()
     figures |= _rest(bench, "at rest", 0.0)
     figures |= _rest(bench, "with heartbeats", HEARTBEATS_PER_MINUTE / 60)
+    figures |= _again(bench)
     calm = _changes(bench, range(CHANGES))
     figures |= _samples.described("change to Deployment", calm, 50, 99)
     _fail(bench)
@@ -191,6 +193,21 @@ def _rest(bench: Bench, name: str, heartbeats_per_second: float) -> dict[str, fl
         f"CPU share {name}": (cpu_seconds(pid) - before) / (time.monotonic() - started),
         f"heartbeats {name}, n": float(beats),
         **load.figures(name),
+    }
+
+
+def _again(bench: Bench) -> dict[str, float]:
+    """A new start of the operator, which has to get to know everything at once."""
+    bench.operator.stop()
+    audit, started = bench.audit(), time.monotonic()
+    bench.operator.start()
+    ready = time.monotonic() - started
+    # Looks at all resources are spread over the first seconds.
+    time.sleep(_LOOKS_SECONDS)
+    return {
+        "s to be ready after a restart": ready,
+        "RSS after a restart, peak MiB": bench.operator.rss_mib("VmHWM"),
+        "writes after a restart": float(len(audit.writes())),
     }
 
 

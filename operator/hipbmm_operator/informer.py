@@ -42,6 +42,8 @@ _NODE_SECONDS = 1.0
 """Changes of nodes come in groups: resources are looked at once for all of them."""
 _SPREAD = 0.85
 """Share of the interval of resyncs over which the looks at all resources are spread: over before the next begins."""
+_WHOLE_OBJECTS = 100
+"""At most so many on a page of whole objects: one has 30 kB of text, and ten times that when it is read."""
 _SOON_SECONDS = 10.0
 """The same after an interruption: what failed meanwhile waits for its next retry no longer than this."""
 
@@ -59,6 +61,7 @@ class Informer:
         self._news = news
         self._settings = settings
         self._rights = rights
+        self._whole_objects = min(settings.page_size, _WHOLE_OBJECTS)
         self._asked = asyncio.Event()
 
     def take(self, kind: Kind, event: str | None, body: Json) -> None:
@@ -108,6 +111,7 @@ class Informer:
 
         What may not be listed is kept as it was.
         """
+        self._asked.clear()
         changed: set[Key | None] = set()
         for kind in WATCHED:
             if kind == kinds.NODE:
@@ -125,7 +129,7 @@ class Informer:
         self._look_at_all(within)
 
     def ask_for_resync(self) -> None:
-        """Resync now: the watches were interrupted, or the API server was away."""
+        """Resync now: the watches began anew, or the API server was away. One that runs already comes too early."""
         self._asked.set()
 
     async def resync_forever(self) -> None:
@@ -138,7 +142,6 @@ class Informer:
                     await self._asked.wait()
             except TimeoutError:
                 within = self._settings.resync_seconds * _SPREAD
-            self._asked.clear()
             await self.resync_until_done(within)
 
     async def resync_until_done(self, within: float = _SOON_SECONDS) -> None:
@@ -197,7 +200,7 @@ class Informer:
     async def _whole(self, kind: Kind, namespace: str, selector: str) -> Listed:
         found: list[tuple[Packed, Key | None]] = []
         version = ""
-        async for page in self._kube.pages(kind, namespace, selector, self._settings.page_size):
+        async for page in self._kube.pages(kind, namespace, selector, self._whole_objects):
             found += [(self._packed(kind, body)[0], owner_of(kind, body)) for body in page.items]
             version = page.resource_version
         return found, version
@@ -217,7 +220,7 @@ class Informer:
         for kind in versions:
             found: list[Json] = []
             try:
-                async for page in self._kube.pages(kind, size=self._settings.page_size):
+                async for page in self._kube.pages(kind, size=self._whole_objects):
                     found += page.items
             except (errors.NotFoundError, errors.ForbiddenError):
                 continue
@@ -228,7 +231,7 @@ class Informer:
         """Nodes are optional: an operator of single namespaces may not be allowed to read them."""
         began, found, changed = self._nodes.begin(), set(), False
         try:
-            async for page in self._kube.pages(kinds.NODE, size=self._settings.page_size):
+            async for page in self._kube.pages(kinds.NODE, size=self._whole_objects):
                 for body in page.items:
                     found.add(str(body["metadata"]["name"]))
                     changed |= self._nodes.put(body, time.monotonic())

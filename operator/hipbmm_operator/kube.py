@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ MERGE = "application/merge-patch+json"
 JSON = "application/json"
 METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 YAML = "application/yaml"
+NOTHING = "metadata.name=none"
+"""A field selector for lists and watches that are asked for without wanting an object."""
 
 _KEPT_AS_SENT = frozenset({CONTROLLER_REVISION})
 """Kinds with a part that is stored byte by byte and must never change: the API server writes JSON in another way than
@@ -96,7 +98,7 @@ class Kube:
 
     async def refusal(self, kind: Kind, namespace: str = "", *, watch: bool = True) -> str:
         """Why a kind may not be listed (or watched), in the API server's words; "" when it may. Changes nothing."""
-        nothing = {"fieldSelector": "metadata.name=none", "resourceVersion": "0", "timeoutSeconds": "1"}
+        nothing = {"fieldSelector": NOTHING, "resourceVersion": "0", "timeoutSeconds": "1"}
         try:
             await self._json("GET", kind.path(namespace), {"limit": "1"})
             if watch:
@@ -235,7 +237,11 @@ async def configure(kubeconfig: str, *, proxied: bool) -> Configuration:
 
 
 async def open_session(
-    kubeconfig: str, traces: list[aiohttp.TraceConfig], *, proxied: bool
+    kubeconfig: str,
+    traces: list[aiohttp.TraceConfig],
+    middlewares: Sequence[aiohttp.ClientMiddlewareType],
+    *,
+    proxied: bool,
 ) -> tuple[aiohttp.ClientSession, str]:
     """A session for long watches, and the server's address. A new one has to be opened when its token has expired."""
     configuration = await configure(kubeconfig, proxied=proxied)
@@ -246,6 +252,7 @@ async def open_session(
         connector=connector,
         headers={"User-Agent": FIELD_MANAGER} | ({"Authorization": token} if token else {}),
         trace_configs=traces,
+        middlewares=middlewares,
         trust_env=proxied,
     )
     return session, str(configuration.host)

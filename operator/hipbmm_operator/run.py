@@ -114,7 +114,7 @@ class Operator:
             self._rights.scope,
             self._deliver,
             completed=lambda: self._soon(watching.set),
-            restarted=lambda: self._soon(self._informer.ask_for_resync),
+            began=lambda: self._soon(self._informer.ask_for_resync),
         )
         self._watches.start()
         async with asyncio.TaskGroup() as group:

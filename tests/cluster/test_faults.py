@@ -7,7 +7,7 @@ from tests.cluster.api import until
 from tests.cluster.faults import rig, state
 from tests.cluster.faults.proxy import Call, Rule, watches
 from tests.cluster.faults.rig import Place, Rig
-from tests.cluster.faults.trouble import FAULTS, SETTINGS
+from tests.cluster.faults.trouble import FAULTS, GONE, SETTINGS
 
 from hipbmm_operator import kinds
 
@@ -64,6 +64,29 @@ def test_a_deletion_that_no_watch_tells_is_found_by_the_next_list(one: Rig) -> N
         return found is not None and found["metadata"]["uid"] != first["metadata"]["uid"]
 
     until("the Service to be made again", again)
+
+
+def test_what_happened_before_a_watch_began_anew_is_found_at_once(one: Rig) -> None:
+    def of_services(call: Call) -> bool:
+        return call.watch and call.path.endswith("/services")
+
+    one.proxy.rules = [Rule(of_services, keep=lambda event: event["type"] != "DELETED")]
+    one.start(HIPBMM_WATCH_SECONDS="3")
+    one.world.create()
+    api, name = one.place.api, one.name
+    first = until("the Service", lambda: api.find(kinds.SERVICE, name, "qwen"))
+    one.world.becomes("Progressing", "True")
+    expired = Rule(of_services, insert=GONE, times=1)
+    api.delete(kinds.SERVICE, name, "qwen")
+    one.proxy.rules = [expired]
+
+    def again() -> bool:
+        found = api.find(kinds.SERVICE, name, "qwen")
+        return found is not None and found["metadata"]["uid"] != first["metadata"]["uid"]
+
+    # No watch has told it, and the next comparison of everything is minutes away.
+    until("the Service to be made again", again)
+    assert expired.hits == 1
 
 
 def test_a_resource_whose_deletion_was_not_told_is_not_brought_back(one: Rig) -> None:

@@ -3,11 +3,16 @@
 import asyncio
 import time
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from hipbmm_operator import insist
 from hipbmm_operator.kinds import DEPLOYMENT, NODE, POD
-from hipbmm_operator.watches import Activity, paths
+from hipbmm_operator.rights import Scope
+from hipbmm_operator.settings import Settings
+from hipbmm_operator.watches import Activity, Watches, paths
 
 
 def test_each_kind_is_watched_in_each_namespace() -> None:
@@ -31,6 +36,31 @@ def test_watches_are_complete_when_each_was_answered_and_silent_as_the_oldest() 
     assert (activity.complete(), told) == (True, [True])
     activity.answered["/api/v1/namespaces/a/pods"] -= 100
     assert 99 < activity.silent(time.monotonic()) < 120
+
+
+async def test_kopf_lists_nothing_of_what_is_watched() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path_qs)
+        return web.json_response({"items": []})
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", answer)
+    everything = Scope((POD,), ())
+    watching = Watches(Settings(), lambda: everything, lambda *_: None, lambda: None, lambda: None)
+    async with (
+        TestServer(application) as server,
+        aiohttp.ClientSession(server.make_url(""), middlewares=[watching._list_nothing]) as session,
+    ):
+        for path in ("/api/v1/pods?limit=500", "/api/v1/pods?watch=true", "/apis/apps/v1"):
+            async with session.get(path) as response:
+                assert response.status == 200
+    assert asked == [
+        "/api/v1/pods?limit=500&fieldSelector=metadata.name%3Dnone",
+        "/api/v1/pods?watch=true",
+        "/apis/apps/v1",
+    ]
 
 
 async def test_kopf_ends_though_a_watch_takes_its_cancellation_for_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
