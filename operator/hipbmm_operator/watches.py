@@ -248,7 +248,7 @@ def operator_settings(settings: Settings, kinds: Iterable[Kind]) -> kopf.Operato
     out.persistence.diffbase_storage = NoDiffs()
     out.persistence.progress_storage = NoProgress()
     out.watching.connect_timeout = _CONNECT_SECONDS
-    # Each object's worker keeps its last event until then, of 5 s a hundred pods with their templates.
+    # The last event of each object is kept for so long: kopf's 5 s were hundreds of pods while many start.
     out.queueing.idle_timeout = _IDLE_SECONDS
     out.networking.request_timeout = _REQUEST_SECONDS
     out.networking.connect_timeout = _CONNECT_SECONDS
