@@ -88,7 +88,7 @@ class Queue:
 
     async def get(self) -> Key:
         """The next key; nobody else gets it until `done`."""
-        # One waits for keys and the others for their turn: woken all at once, 20 workers cost more than a reconcile.
+        # One waits for keys and the others for their turn: all woken for each key cost nearly as much as a reconcile.
         async with self._turn:
             await self._any()
             key = self._next()
