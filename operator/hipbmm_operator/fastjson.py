@@ -14,6 +14,8 @@ _EXPONENT = re.compile(rb"e(?<=\de)[-+\d]")
 """Quick: what looks like the exponent of a number, such as a part of a hash, which most texts of ours have."""
 _NUMBER_WITH_EXPONENT = re.compile(rb"(?:^|[\[:,])-?\d[\d.]*e")
 """Slow: a number where a value may stand. The standard library writes 1e-05 and 1e+16, orjson 1e-5 and 1e16."""
+_DELETE = b"\x7f"
+"""The one character of ASCII that the standard library escapes and orjson does not."""
 
 
 def loads(data: bytes | str) -> Any:  # noqa: ANN401  # any JSON
@@ -33,7 +35,7 @@ def canonical(value: object) -> str:
     except TypeError:
         # Integers of more than 64 bits, and text that is no Unicode.
         return _standard(value)
-    if not data.isascii() or (_EXPONENT.search(data) and _NUMBER_WITH_EXPONENT.search(data)):
+    if not data.isascii() or _DELETE in data or (_EXPONENT.search(data) and _NUMBER_WITH_EXPONENT.search(data)):
         return _standard(value)
     return data.decode()
 

@@ -19,6 +19,7 @@ _VALUES = st.recursive(
 @given(_VALUES)
 @example({"cpu": 1e-5, "memory": 1e16})
 @example({"a": 10**30, "b": "\x7f\x00\n", "é": "ü", "z": "\u2028"})
+@example({"\x7f": None})
 @example(["1e5", 1.5, -0.0, 1e22, 123456789.125])
 def test_the_canonical_text_is_that_of_the_standard_library(value: object) -> None:
     assert fastjson.canonical(value) == json.dumps(value, sort_keys=True, separators=(",", ":"))
