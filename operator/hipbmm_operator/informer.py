@@ -86,9 +86,20 @@ class Informer:
             self._queue.add(owner, self._news.gather(owner))
 
     def saw(self, kind: Kind, body: Json) -> None:
-        """An object as the API server answered to a write of ours: known already when its event comes."""
-        if kind in WATCHED:
-            self._put(kind, body, owner_of(kind, body))
+        """An object as the API server answered to a write of ours: known already when its event comes.
+
+        What somebody else has changed just before is in the answer as well, and then no event is news of it.
+        """
+        if kind not in WATCHED:
+            return
+        owner, before = owner_of(kind, body), self._before(kind, body)
+        self._put(kind, body, owner)
+        if owner is None or before is None:
+            return
+        if kind != kinds.DEPLOYMENTS_OF_OURS:
+            self._queue.add(owner, self._news.gather(owner))
+        elif (after := self._before(kind, body)) is not None and not after.same_but_status(before):
+            self._queue.add(owner, urgent=True)
 
     def _put(self, kind: Kind, body: Json, owner: Key | None) -> bool:
         """Keep an object; False for the event of a write of ours, whose answer is known already."""

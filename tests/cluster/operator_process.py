@@ -80,6 +80,8 @@ class Program:
 
 
 THIS = Program()
+_TAIL = 4000
+"""So much of a log, in characters, belongs into a message."""
 
 
 class OperatorProcess:
@@ -100,6 +102,7 @@ class OperatorProcess:
             **{key: value for key, value in os.environ.items() if not key.startswith("HIPBMM_")},
             "KUBECONFIG": str(kubeconfig),
             "PYTHONPATH": str(program.source),
+            "PYTHONFAULTHANDLER": "1",
             "HIPBMM_OPERATOR_NAMESPACE": namespace,
             "HIPBMM_IDENTITY": "test",
             "HIPBMM_PAYLOAD_IMAGE": "registry.example/hipbmm-operator:1",
@@ -136,6 +139,23 @@ class OperatorProcess:
         """SIGKILL."""
         self.process.kill()
         self.process.wait(10)
+
+    def retire(self) -> None:
+        """Kill it if it still runs. That it has crashed, or no longer answers, is a defect whatever the test looked at.
+
+        One that no longer answers tells first, in the log, what each of its threads was about.
+        """
+        code = self.process.poll()
+        if code is None:
+            try:
+                self.http("/healthz")
+            except OSError as error:
+                self.process.send_signal(signal.SIGABRT)
+                code = self.process.wait(10)
+                raise AssertionError(f"the operator did not answer ({error}): {self._tail()}") from error
+            self.kill()
+        elif code not in {0, -signal.SIGKILL}:
+            raise AssertionError(f"the operator ended with {code}: {self._tail()}")
 
     def http(self, path: str) -> tuple[int, str]:
         """Status and text of /healthz, /readyz or /metrics."""
@@ -174,5 +194,8 @@ class OperatorProcess:
 
     def _ready(self) -> bool:
         if self.process.poll() is not None:
-            raise AssertionError(f"the operator ended: {self._log.read_text()[-2000:]}")
+            raise AssertionError(f"the operator ended: {self._tail()}")
         return bool(self._port()) and self.http("/readyz")[0] == 200
+
+    def _tail(self) -> str:
+        return self._log.read_text()[-_TAIL:]

@@ -1,6 +1,8 @@
 """The API server misbehaves, the network fails, the operator dies after any write: the end is always the same."""
 
+import threading
 from functools import partial
+from typing import Any
 
 import pytest
 from tests.cluster.api import until
@@ -10,6 +12,8 @@ from tests.cluster.faults.rig import Place, Rig
 from tests.cluster.faults.trouble import FAULTS, GONE, SETTINGS
 
 from hipbmm_operator import kinds
+
+Json = dict[str, Any]
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -87,6 +91,30 @@ def test_what_happened_before_a_watch_began_anew_is_found_at_once(one: Rig) -> N
     # No watch has told it, and the next comparison of everything is minutes away.
     until("the Service to be made again", again)
     assert expired.hits == 1
+
+
+def test_a_change_that_the_answer_to_a_status_write_tells_first_is_dealt_with(one: Rig) -> None:
+    def late(event: Json) -> bool:
+        """Of the change alone: when its event comes, the operator knows a newer state from the answer."""
+        body = event["object"]
+        return bool((body.get("status") or {}).get("phase") == "Failed" and body["metadata"]["generation"] > 1)
+
+    ours, written = f"/{kinds.DEPLOYMENTS_OF_OURS.plural}", threading.Event()
+    told = Rule(lambda call: call.watch and call.path.endswith(ours), keep=lambda event: not late(event))
+    one.proxy.rules = [told]
+    operator = one.start()
+    one.world.create(replicas=0)
+    one.world.becomes("Progressing", "True")
+    rig.settled(one.world)
+    held = Rule(lambda call: call.write and call.path.endswith("/status"), hold=written, times=1)
+    one.proxy.rules = [told, held]
+    api, name = one.place.api, one.name
+    api.merge(kinds.DEPLOYMENTS_OF_OURS, name, "qwen", {"status": {"phase": "Failed"}}, "status")
+    until("the operator to write the phase back", lambda: held.hits)
+    one.world.change({"service": {"port": 8080}})
+    written.set()
+    until("the new port", lambda: api.get(kinds.SERVICE, name, "qwen")["spec"]["ports"][0]["port"] == 8080)
+    assert operator.defects() == []
 
 
 def test_a_resource_whose_deletion_was_not_told_is_not_brought_back(one: Rig) -> None:

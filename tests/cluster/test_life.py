@@ -36,8 +36,7 @@ def start(no_operator: None, operator_kubeconfig: Path, tmp_path: Path) -> Itera
 
     yield make
     for process in started:
-        if process.process.poll() is None:
-            process.kill()
+        process.retire()
 
 
 @pytest.fixture

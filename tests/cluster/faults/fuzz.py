@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from tests.cluster.api import Api, ApiStatusError, until
@@ -27,7 +27,6 @@ class Tally:
 
     accepted: int = 0
     refused: int = 0
-    unseen: list[Json] = field(default_factory=list)
 
 
 def run(one: Rig, specs: Iterable[Json]) -> Tally:
@@ -38,9 +37,9 @@ def run(one: Rig, specs: Iterable[Json]) -> Tally:
         names = [f"fuzz-{number}-{entry}" for entry in range(len(batch))]
         with ThreadPoolExecutor(4) as pool:
             first = list(pool.map(lambda at: _create(one, *at), zip(names, (a for a, _ in batch), strict=True)))
-            _settle(one, tally, [name for name, ok in zip(names, first, strict=True) if ok])
+            _settle(one, [name for name, ok in zip(names, first, strict=True) if ok])
             second = list(pool.map(lambda at: _change(one, *at), zip(names, (b for _, b in batch), strict=True)))
-            _settle(one, tally, [name for name, ok in zip(names, second, strict=True) if ok])
+            _settle(one, [name for name, ok in zip(names, second, strict=True) if ok])
             list(pool.map(lambda name: one.place.api.delete(kinds.DEPLOYMENTS_OF_OURS, one.name, name), names))
         tally.accepted += sum(first) + sum(second)
         tally.refused += 2 * len(batch) - sum(first) - sum(second)
@@ -81,15 +80,17 @@ def _accepted(api: Api, method: str, path: str, body: Json) -> bool:
     return True
 
 
-def _settle(one: Rig, tally: Tally, names: list[str]) -> None:
+def _settle(one: Rig, names: list[str]) -> None:
     """Wait until the operator has seen each generation."""
 
-    def seen() -> bool:
+    def unseen() -> dict[str, Json]:
         bodies = {body["metadata"]["name"]: body for body in one.place.api.items(kinds.DEPLOYMENTS_OF_OURS, one.name)}
-        tally.unseen = [bodies[name]["spec"] for name in names if not _seen(bodies[name])]
-        return not tally.unseen
+        return {name: bodies[name] for name in names if not _seen(bodies[name])}
 
-    until("every resource to be seen", seen, _SECONDS)
+    try:
+        until("every resource to be seen", lambda: not unseen(), _SECONDS)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {unseen()}") from None
 
 
 def _seen(body: Json) -> bool:

@@ -1,5 +1,6 @@
 """An operator of its own behind a proxy: its own account, Lease and namespace, so that many run side by side."""
 
+import contextlib
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -64,9 +65,12 @@ class Rig:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for operator in self.operators:
-            if operator.process.poll() is None:
-                operator.kill()
+        with contextlib.ExitStack() as end:
+            end.callback(self._clean)
+            for operator in self.operators:
+                end.callback(operator.retire)
+
+    def _clean(self) -> None:
         self.proxy.close()
         self.world.clean()
         for name in (self.name, self.system):

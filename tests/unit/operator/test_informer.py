@@ -131,3 +131,53 @@ async def test_looks_at_all_resources_are_spread_and_each_comes_at_its_own_momen
     assert max(Counter(second // 10 for second, _ in moments).values()) < 40
     await desk.informer.resync(100.0)
     assert await desk.looks(101) == moments
+
+
+async def taken(desk: Desk) -> list[Key]:
+    """What there is to look at in the next seconds."""
+    return [key for _, key in await desk.looks(3)]
+
+
+def state(version: int, **metadata: object) -> Json:
+    """The resource number 1 in one version."""
+    body = resource(1)
+    body["metadata"] |= {"generation": 1, "resourceVersion": str(version)} | metadata
+    return body
+
+
+async def after_answer(body: Json) -> list[Key]:
+    """What there is to look at when a status write was answered by this, and the events come later."""
+    desk = Desk()
+    desk.informer.take(kinds.DEPLOYMENTS_OF_OURS, "ADDED", state(1))
+    assert await taken(desk) == [Key("ns", "r-001")]
+    desk.informer.saw(kinds.DEPLOYMENTS_OF_OURS, body)
+    unwritten = {**body, "metadata": body["metadata"] | {"resourceVersion": "2"}, "status": {}}
+    desk.informer.take(kinds.DEPLOYMENTS_OF_OURS, "MODIFIED", unwritten)
+    desk.informer.take(kinds.DEPLOYMENTS_OF_OURS, "MODIFIED", body)
+    return await taken(desk)
+
+
+async def test_the_answer_to_a_status_write_is_no_news() -> None:
+    assert await after_answer(state(3) | {"status": {"phase": "Pending"}}) == []
+
+
+async def test_a_spec_changed_just_before_a_status_write_is_news() -> None:
+    changed = state(3, generation=2) | {"spec": MINIMAL | {"replicas": 2}, "status": {"phase": "Pending"}}
+    assert await after_answer(changed) == [Key("ns", "r-001")]
+
+
+async def test_an_annotation_set_just_before_a_status_write_is_news() -> None:
+    asked = state(3, annotations={names.ANNOTATION_ROLL_FORWARD: "now"}) | {"status": {"phase": "Pending"}}
+    assert await after_answer(asked) == [Key("ns", "r-001")]
+
+
+async def test_a_claim_that_was_bound_just_before_a_write_is_news_and_one_just_made_is_not() -> None:
+    desk = Desk()
+    metadata = {"namespace": "ns", "name": "c", "uid": "u", "annotations": {names.ANNOTATION_DEPLOYMENT: "r-001"}}
+    claim = {"metadata": metadata | {"resourceVersion": "1"}, "spec": {}, "status": {"phase": "Pending"}}
+    desk.informer.saw(kinds.CLAIM, claim)
+    assert await taken(desk) == []
+    bound = claim | {"metadata": metadata | {"resourceVersion": "3"}, "status": {"phase": "Bound"}}
+    desk.informer.saw(kinds.CLAIM, bound)
+    desk.informer.take(kinds.CLAIM, "MODIFIED", bound)
+    assert await taken(desk) == [Key("ns", "r-001")]
