@@ -83,7 +83,7 @@ class Informer:
         if kind == kinds.DEPLOYMENTS_OF_OURS:
             self._queue.add(owner, urgent=True)
         else:
-            self._queue.add(owner, self._news.gather(owner))
+            self._queue.add(owner, self._news.gather(owner, first=kind == kinds.CLAIM))
 
     def saw(self, kind: Kind, body: Json) -> None:
         """An object as the API server answered to a write of ours: known already when its event comes.

@@ -6,9 +6,10 @@ from hipbmm_operator.apply import Applied
 from hipbmm_operator.store import Key
 
 _FIRST = 3
-"""So many times longer the first status after its children waits for what becomes of them."""
+"""So many times longer a status waits for what becomes of children that are new, and of pods after news of a claim."""
 _MANY = 20
-"""With so many resources that have news at the same time, news are gathered for twice as long, and so on."""
+"""With so many resources that have news at the same time, news are gathered for twice as long, and so on; and a new
+resource gets no status before its children."""
 _LONGEST = 10
 """So many times longer at most: a status is late by that, where 1,000 resources start at once."""
 
@@ -22,14 +23,18 @@ class News:
         self._until: dict[Key, float] = {}
         self._gathering: set[Key] = set()
 
-    def gather(self, key: Key) -> float:
-        """There is news of a child: seconds after which to look."""
+    def gather(self, key: Key, *, first: bool = False) -> float:
+        """There is news of a child: seconds after which to look. `first`: all that follows from it is still to come."""
         self._gathering.add(key)
-        return self._window(1)
+        return self._window(_FIRST if first else 1)
 
     def taken(self, key: Key) -> None:
         """What was gathered is being looked at."""
         self._gathering.discard(key)
+
+    def many(self) -> bool:
+        """Whether so many resources have news at the same time that each status counts."""
+        return len(self._gathering) >= _MANY
 
     def wait(self, key: Key, applied: Applied, *, first: bool) -> float | None:
         """Seconds that the status can wait; `first`: the Deployment is new, and all that follows is still to come.

@@ -110,9 +110,10 @@ class Reconciler:
         planned = plan(resource, spec, command, observed, self._payload, self._now())
         situation = Situation(resource, spec, problems, observed, planned)
         if not resource.raw_status:
-            # Written before anything is made: it shows the resource as seen, proves that it still exists, and leaves no
-            # children without a status when the operator stops just then.
-            await self._write(situation)
+            # Written before anything is made: it shows the resource as seen, and proves that it still exists. One that
+            # is new has just been seen to exist; where many are, its first status comes with those of its children.
+            if not self._news.many():
+                await self._write(situation)
         elif _makes_something(planned, observed):
             await self._verify(resource)
         applied = await self._applier.run(resource.owner, planned, _live(observed))

@@ -94,7 +94,7 @@ def _merged(before: Json, patch: Json) -> Json:
     return after
 
 
-def reconciler(kube: FakeKube, store: Store) -> Reconciler:
+def reconciler(kube: FakeKube, store: Store, news: News | None = None) -> Reconciler:
     """A reconciler of this API server; what it writes comes back to the store at once."""
 
     def saw(kind: Kind, body: Json) -> None:
@@ -118,7 +118,7 @@ def reconciler(kube: FakeKube, store: Store) -> Reconciler:
         applier=Applier(kube, saw),  # type: ignore[arg-type]
         now=_now,
         # Each look at the clock comes long after the one before.
-        news=News(1.0, itertools.count(0.0, 60.0).__next__),
+        news=news or News(1.0, itertools.count(0.0, 60.0).__next__),
     )
 
 

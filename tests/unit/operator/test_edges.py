@@ -209,14 +209,23 @@ def test_one_cause_is_told_once() -> None:
 
 
 def test_pods_that_wait_for_storage_are_no_second_cause() -> None:
-    failing = conditions(StorageReady=("False", "ClaimPending"), Progressing=("False", "StorageNotReady"))
-    assert told([], failing) == [("Warning", "ClaimPending")]
+    failing = conditions(StorageReady=("False", "ProvisioningFailed"), Progressing=("False", "StorageNotReady"))
+    assert told([], failing) == [("Warning", "ProvisioningFailed")]
+
+
+def test_a_claim_that_waits_for_its_volume_is_no_event_nor_is_that_it_got_it() -> None:
+    serving = ("True", "ServingUntuned")
+    waiting = conditions(
+        StorageReady=("False", "ClaimPending"), Progressing=("False", "StorageNotReady"), Ready=serving
+    )
+    bound = conditions(StorageReady=("True", "Bound"), Progressing=("True", "RollingOut"), Ready=serving)
+    assert told(conditions(Ready=serving), waiting) == told(waiting, bound) == []
 
 
 def test_recovery_is_told() -> None:
     """Where nothing else says so: a resource that becomes ready tells that."""
     starting, serving = ("False", "NotEnoughReplicas"), ("True", "ServingUntuned")
-    failed, well = ("False", "ClaimPending"), ("True", "Bound")
+    failed, well = ("False", "ProvisioningFailed"), ("True", "Bound")
     for ready, expected in ((starting, []), (serving, [("Normal", "Bound")])):
         before, after = (conditions(StorageReady=state, Ready=ready) for state in (failed, well))
         assert told(before, after) == expected

@@ -29,6 +29,11 @@ def test_a_new_deployment_has_more_to_tell() -> None:
     assert waits((10.0, WROTE), (12.0, NOTHING), (13.0, NOTHING), first=True) == [3.0, 1.0, None]
 
 
+def test_what_follows_from_a_claim_is_still_to_come() -> None:
+    news = News(1.0, lambda: 0.0)
+    assert (news.gather(KEY), news.gather(KEY, first=True)) == (1.0, 3.0)
+
+
 def test_a_write_after_the_wait_begins_another_one() -> None:
     assert waits((10.0, WROTE), (11.0, NOTHING), (12.0, WROTE)) == [1.0, None, 1.0]
 
@@ -43,11 +48,13 @@ def test_many_resources_with_news_at_once_wait_for_longer_each_up_to_ten_times()
     news = News(1.0, lambda: 0.0)
     keys = [Key("ns", f"r-{number}") for number in range(400)]
     delays = [news.gather(key) for key in keys]
+    assert news.many()
     assert (delays[0], delays[18], delays[19], delays[39], delays[-1]) == (1.0, 1.0, 2.0, 3.0, 10.0)
     assert news.wait(KEY, WROTE, first=True) == 10.0
     for key in keys[:390]:
         news.taken(key)
     assert news.gather(keys[0]) == 1.0
+    assert not news.many()
     for key in keys:
         news.forget(key)
     assert news.wait(Key("ns", "other"), WROTE, first=True) == 3.0

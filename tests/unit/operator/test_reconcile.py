@@ -8,6 +8,7 @@ from tests.unit.operator.make import pod, report
 
 from hipbmm_operator import names
 from hipbmm_operator.kinds import DEPLOYMENT, DEPLOYMENTS_OF_OURS, POD, Kind
+from hipbmm_operator.news import News
 from hipbmm_operator.prune import prune
 from hipbmm_operator.store import Key, Store, owner_of
 
@@ -19,9 +20,9 @@ SPEC: Json = {"image": "registry.example/vllm:1", "model": {"name": "org/model"}
 class Desk:
     """One resource, its reconciler, and the watch that tells what the test does."""
 
-    def __init__(self) -> None:
+    def __init__(self, news: News | None = None) -> None:
         self.kube, self.store = FakeKube(), Store()
-        self.reconcile = reconciler(self.kube, self.store)
+        self.reconcile = reconciler(self.kube, self.store, news)
         metadata = {"namespace": "ns", "name": "qwen", "uid": "uid-0", "generation": 1, "resourceVersion": "0"}
         body = {"apiVersion": "hipbmm.io/v1alpha1", "kind": "HipbmmDeployment", "metadata": metadata, "spec": SPEC}
         self.tell(DEPLOYMENTS_OF_OURS, body)
@@ -71,6 +72,22 @@ async def test_a_status_waits_for_the_news_of_written_children_once_and_not_for_
     outcome = await desk.reconcile(KEY)
     assert outcome.again is None
     assert desk.condition("Progressing")["reason"] == "RollingOut"
+
+
+async def test_where_many_start_the_first_status_comes_with_those_of_the_children() -> None:
+    now = [0.0]
+    news = News(1.0, lambda: now[0])
+    for number in range(100):
+        news.gather(Key("ns", f"r-{number}"))
+    desk = Desk(news)
+    outcome = await desk.reconcile(KEY)
+    assert ("apply", "Deployment", "qwen") in desk.kube.writes
+    assert [write for write in desk.kube.writes if write[1] == "HipbmmDeployment"] == []
+    assert outcome.again is not None
+    now[0] += outcome.again
+    await desk.reconcile(KEY)
+    assert desk.condition("Progressing")["observedGeneration"] == 1
+    assert len([write for write in desk.kube.writes if write[1] == "HipbmmDeployment"]) == 1
 
 
 async def test_a_server_that_has_just_started_is_not_called_unready_for_the_time_that_its_pod_tuned() -> None:
