@@ -10,6 +10,8 @@ _FIRST = 3
 _MANY = 20
 """With so many resources that have news at the same time, news are gathered for twice as long, and so on; and a new
 resource gets no status before its children."""
+_TRIFLE = 30
+"""So many times longer a status waits that says next to nothing new, for one that does."""
 _LONGEST = 10
 """So many times longer at most: a status is late by that, where 1,000 resources start at once."""
 
@@ -21,6 +23,7 @@ class News:
         self._seconds = seconds
         self._clock = clock
         self._until: dict[Key, float] = {}
+        self._trifles: dict[Key, float] = {}
         self._gathering: set[Key] = set()
 
     def gather(self, key: Key, *, first: bool = False) -> float:
@@ -50,9 +53,20 @@ class News:
         self._until.pop(key, None)
         return None
 
+    def linger(self, key: Key, *, trifle: bool) -> float | None:
+        """Seconds that a status can still wait; `trifle`: it says next to nothing new."""
+        now = self._clock()
+        if trifle:
+            left = self._trifles.setdefault(key, now + self._seconds * _TRIFLE) - now
+            if left > 0:
+                return left
+        self._trifles.pop(key, None)
+        return None
+
     def forget(self, key: Key) -> None:
         """The resource is gone."""
         self._until.pop(key, None)
+        self._trifles.pop(key, None)
         self._gathering.discard(key)
 
     def _window(self, times: int) -> float:

@@ -17,7 +17,7 @@ from hipbmm_operator.plan import Plan, plan
 from hipbmm_operator.resource import Resource, parse, parse_spec
 from hipbmm_operator.resources.pod import Payload
 from hipbmm_operator.rights import Rights
-from hipbmm_operator.scribe import Scribe
+from hipbmm_operator.scribe import Scribe, trifling
 from hipbmm_operator.status import blind
 from hipbmm_operator.status.builder import Situation, build
 from hipbmm_operator.store import Key, Store
@@ -122,8 +122,9 @@ class Reconciler:
             return _outcome(planned, replace(observed, again=wait), applied.troubles)
         now = self._after(key, observed)
         after = replace(situation, resource=self._latest(key, resource), observed=now, troubles=applied.troubles)
-        await self._write(after)
-        return _outcome(planned, observed, applied.troubles)
+        wait = await self._write(after)
+        outcome = _outcome(planned, observed, applied.troubles)
+        return outcome if wait is None else _sooner(outcome, wait)
 
     def _spec(self, resource: Resource) -> Spec | str:
         """The typed spec of this generation; the last ones used are kept, because events come in bursts."""
@@ -148,10 +149,14 @@ class Reconciler:
         await self._write(situation)
         return Outcome(again=situation.observed.again)
 
-    async def _write(self, situation: Situation) -> None:
+    async def _write(self, situation: Situation) -> float | None:
+        """Write the status, or leave it for so many seconds, because it says next to nothing new."""
         owner = situation.resource.owner
         key, known = Key(owner.namespace, owner.name), self._scribe.dropped
         status = build(replace(situation, dropped=known), self._now())
+        wait = self._news.linger(key, trifle=trifling(situation.resource.raw_status, status))
+        if wait is not None:
+            return wait
         written = await self._scribe.write(situation.resource, status)
         if written and self._scribe.dropped != known:
             # This write has shown that the CRD is older than the operator, or no longer is: that is told as well.
@@ -159,6 +164,7 @@ class Reconciler:
             status = build(again, self._now())
             await self._scribe.write(again.resource, status)
         metrics.RESOURCES.show(key, situation.resource.raw_spec, status)
+        return None
 
     def _latest(self, key: Key, resource: Resource) -> Resource:
         """The resource with the status that was just written."""

@@ -33,6 +33,12 @@ def merge_patch(before: Json, after: Json) -> Json:
     return patch
 
 
+def trifling(before: Json, after: Json) -> bool:
+    """Whether a status says nothing new but that there are more pods, which do not serve yet."""
+    patch = merge_patch(before, after)
+    return set(patch) == {"replicas"} and patch["replicas"] > before.get("replicas", 0)
+
+
 def lost(status: Json, stored: Json, path: str = "status") -> str:
     """The first field of a status that is not in what the API server stored; "" when all of them are."""
     for key, value in status.items():

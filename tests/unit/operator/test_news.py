@@ -44,6 +44,18 @@ def test_a_trouble_is_told_at_once() -> None:
     assert waits((10.0, WROTE), (10.5, Applied(0, (trouble,)))) == [1.0, None]
 
 
+def test_a_status_that_says_next_to_nothing_new_waits_for_one_that_does() -> None:
+    now = [10.0]
+    news = News(1.0, lambda: now[0])
+    assert news.linger(KEY, trifle=True) == 30.0
+    now[0] = 25.0
+    assert news.linger(KEY, trifle=True) == 15.0
+    assert news.linger(KEY, trifle=False) is None
+    assert news.linger(KEY, trifle=True) == 30.0
+    now[0] = 55.0
+    assert news.linger(KEY, trifle=True) is None
+
+
 def test_many_resources_with_news_at_once_wait_for_longer_each_up_to_ten_times() -> None:
     news = News(1.0, lambda: 0.0)
     keys = [Key("ns", f"r-{number}") for number in range(400)]

@@ -90,6 +90,22 @@ async def test_where_many_start_the_first_status_comes_with_those_of_the_childre
     assert len([write for write in desk.kube.writes if write[1] == "HipbmmDeployment"]) == 1
 
 
+async def test_that_a_pod_was_made_is_told_with_what_becomes_of_it() -> None:
+    now = [0.0]
+    desk = Desk(News(1.0, lambda: now[0]))
+    for _ in range(2):
+        await desk.reconcile(KEY)
+        now[0] += 3.0
+    body = pod() | {"spec": {}}
+    desk.store.put(POD, prune(POD, body), owner_of(POD, body))
+    outcome = await desk.reconcile(KEY)
+    stored = desk.kube.objects[DEPLOYMENTS_OF_OURS, *KEY]
+    assert (stored["status"]["replicas"], outcome.again) == (0, 30.0)
+    now[0] += 30.0
+    await desk.reconcile(KEY)
+    assert desk.kube.objects[DEPLOYMENTS_OF_OURS, *KEY]["status"]["replicas"] == 1
+
+
 async def test_a_server_that_has_just_started_is_not_called_unready_for_the_time_that_its_pod_tuned() -> None:
     desk = Desk()
     await desk.reconcile(KEY)
