@@ -67,6 +67,15 @@ class Cluster:
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels or {}}})
         return name
 
+    def established(self, crd: str) -> None:
+        """Wait until a CRD is served. `kubectl wait` ends with an error where it has no conditions yet."""
+
+        def served() -> bool:
+            conditions = (self.get("crd", crd).get("status") or {}).get("conditions") or []
+            return any((entry["type"], entry["status"]) == ("Established", "True") for entry in conditions)
+
+        eventually(f"{crd} to be served", served)
+
     def can(self, user: str, verb: str, resource: str, namespace: str | None = None, subresource: str = "") -> bool:
         """Whether a user may; the API server's own answer."""
         place = ["--namespace", namespace] if namespace else ["--all-namespaces"]

@@ -44,7 +44,7 @@ def pods(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
 
 
 def established(cluster: Cluster) -> None:
-    cluster.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
+    cluster.established("hipbmmdeployments.hipbmm.io")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def prepared(cluster: Cluster, monitoring_crds: list[dict[str, Any]]) -> str:
     """Everything that a variant refers to."""
     for crd in monitoring_crds:
         cluster.apply(crd)
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/{crd['metadata']['name']}", "--timeout=30s")
+        cluster.established(crd["metadata"]["name"])
     for name in ("team-a", "team-b"):
         cluster.namespace(name)
     return cluster.namespace("dry-run", RESTRICTED)

@@ -28,7 +28,7 @@ def documents(path: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def namespace(cluster: Cluster) -> Iterator[str]:
     cluster.apply(CRD_FILE.read_text())
-    cluster.kubectl("wait", "--for=condition=Established", "crd/hipbmmdeployments.hipbmm.io", "--timeout=30s")
+    cluster.established("hipbmmdeployments.hipbmm.io")
     yield cluster.namespace("examples")
     cluster.kubectl("delete", "crd", "hipbmmdeployments.hipbmm.io")
     cluster.kubectl("delete", "namespace", "examples", "--wait=false")

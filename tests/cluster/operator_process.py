@@ -151,7 +151,7 @@ class OperatorProcess:
                 self.http("/healthz")
             except OSError as error:
                 self.process.send_signal(signal.SIGABRT)
-                code = self.process.wait(10)
+                self.process.wait(10)
                 raise AssertionError(f"the operator did not answer ({error}): {self._tail()}") from error
             self.kill()
         elif code not in {0, -signal.SIGKILL}:
