@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.cluster.api import Api, until
+from tests.cluster.api import Api, is_established, until
 
 from hipbmm_operator import kinds
 from hipbmm_operator.kinds import Kind
@@ -85,12 +85,7 @@ def _define(api: Api) -> None:
     crd = yaml.safe_load(CRD.read_text())
     path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}"
     api.request("PATCH", path, crd, {"fieldManager": "bench", "force": "true"}, "application/apply-patch+yaml")
-
-    def established() -> bool:
-        conditions = (api.request("GET", path).get("status") or {}).get("conditions") or []
-        return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
-
-    until("the CRD to be established", established)
+    until("the CRD to be established", lambda: is_established(api.request("GET", path)))
 
 
 def add_nodes(api: Api, count: int) -> None:

@@ -17,7 +17,7 @@ _WARN = ("ConfigValid", "HardwareCompatible", "StorageReady", "Tuned", "Progress
 """Conditions whose False is told; Available and Ready only repeat the cause of one of these."""
 _TELL = ("Tuned", "Ready")
 """Conditions whose True is told."""
-_EXPECTED = frozenset({"Tuning", "Pending", "ApiUnavailable"})
+_EXPECTED = frozenset({"Tuning", "ApiUnavailable"})
 """Reasons of False that are part of a healthy start, or of the operator's own connection."""
 _UNTOLD = frozenset({"Pending", "ClaimPending"})
 """Reasons of False that need time and nobody: many classes take minutes for a volume, and the claim has Events of its

@@ -79,7 +79,7 @@ class Reconciler:
         try:
             refusal = self._rights.blind(key.namespace)
             outcome = await self._hold_still(resource, refusal) if refusal else await self._bring(key, resource)
-            return _sooner(outcome, self._scribe.retry_seconds) if self._scribe.dropped else outcome
+            return _sooner(outcome, self._scribe.retry_seconds if self._scribe.dropped else None)
         except (errors.NotFoundError, errors.ConflictError):
             # Either something else, to be tried again, or the resource is gone and the event was lost or is late.
             if await self._exists(resource):
@@ -122,9 +122,7 @@ class Reconciler:
             return _outcome(planned, replace(observed, again=wait), applied.troubles)
         now = self._after(key, observed)
         after = replace(situation, resource=self._latest(key, resource), observed=now, troubles=applied.troubles)
-        wait = await self._write(after)
-        outcome = _outcome(planned, observed, applied.troubles)
-        return outcome if wait is None else _sooner(outcome, wait)
+        return _sooner(_outcome(planned, observed, applied.troubles), await self._write(after))
 
     def _spec(self, resource: Resource) -> Spec | str:
         """The typed spec of this generation; the last ones used are kept, because events come in bursts."""
@@ -146,8 +144,7 @@ class Reconciler:
 
     async def _refuse(self, situation: Situation) -> Outcome:
         """A spec that cannot be used: the children stay as they are until its generation changes."""
-        await self._write(situation)
-        return Outcome(again=situation.observed.again)
+        return _sooner(Outcome(again=situation.observed.again), await self._write(situation))
 
     async def _write(self, situation: Situation) -> float | None:
         """Write the status, or leave it for so many seconds, because it says next to nothing new."""
@@ -214,9 +211,9 @@ def _makes_something(planned: Plan, observed: Observed) -> bool:
     )
 
 
-def _sooner(outcome: Outcome, seconds: float) -> Outcome:
-    """The outcome, looked at again after so many seconds at the latest."""
-    return replace(outcome, again=min(seconds, outcome.again or seconds))
+def _sooner(outcome: Outcome, seconds: float | None) -> Outcome:
+    """The outcome, looked at again after so many seconds at the latest, if there is such a time."""
+    return outcome if seconds is None else replace(outcome, again=min(seconds, outcome.again or seconds))
 
 
 def _outcome(planned: Plan, observed: Observed, troubles: Sequence[Trouble]) -> Outcome:

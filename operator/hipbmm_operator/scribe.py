@@ -35,8 +35,8 @@ def merge_patch(before: Json, after: Json) -> Json:
 
 def trifling(before: Json, after: Json) -> bool:
     """Whether a status says nothing new but that there are more pods, which do not serve yet."""
-    patch = merge_patch(before, after)
-    return set(patch) == {"replicas"} and patch["replicas"] > before.get("replicas", 0)
+    replicas = after.get("replicas", 0)
+    return replicas > before.get("replicas", 0) and {**before, "replicas": replicas} == after
 
 
 def lost(status: Json, stored: Json, path: str = "status") -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.chart.tools import CHART, run, tool
+from tests.cluster.api import is_established
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,12 +70,7 @@ class Cluster:
 
     def established(self, crd: str) -> None:
         """Wait until a CRD is served. `kubectl wait` ends with an error where it has no conditions yet."""
-
-        def served() -> bool:
-            conditions = (self.get("crd", crd).get("status") or {}).get("conditions") or []
-            return any((entry["type"], entry["status"]) == ("Established", "True") for entry in conditions)
-
-        eventually(f"{crd} to be served", served)
+        eventually(f"{crd} to be served", lambda: is_established(self.get("crd", crd)))
 
     def can(self, user: str, verb: str, resource: str, namespace: str | None = None, subresource: str = "") -> bool:
         """Whether a user may; the API server's own answer."""

@@ -108,6 +108,12 @@ class Api:
                 raise
 
 
+def is_established(crd: Json) -> bool:
+    """Whether a CRD is served. It has no conditions at first."""
+    conditions = (crd.get("status") or {}).get("conditions") or []
+    return any((entry["type"], entry["status"]) == ("Established", "True") for entry in conditions)
+
+
 def until(what: str, ask: Callable[[], T | None], seconds: float = 30.0) -> T:
     """The first answer that is not None (or False); fails after so long, naming what it waited for."""
     deadline = time.monotonic() + seconds

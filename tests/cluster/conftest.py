@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.cluster.api import Api, until
+from tests.cluster.api import Api, is_established, until
 from tests.cluster.faults.rig import Place, Rig
 from tests.cluster.kubelet import Kubelet
 from tests.cluster.operator_process import NAMESPACE, OperatorProcess, identity
@@ -104,11 +104,7 @@ def api(cluster: Cluster) -> Api:
     query = {"fieldManager": "test", "force": "true"}
     found.request("PATCH", path, crd, query, "application/apply-patch+yaml")
 
-    def established() -> bool:
-        conditions = (found.request("GET", path).get("status") or {}).get("conditions") or []
-        return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
-
-    until("the CRD to be established", established)
+    until("the CRD to be established", lambda: is_established(found.request("GET", path)))
     return found
 
 
@@ -205,11 +201,6 @@ def prometheus_operator(api: Api) -> Iterator[None]:
         return
     name = MONITOR_CRD["metadata"]["name"]
     api.request("POST", CRDS, MONITOR_CRD)
-
-    def served() -> bool:
-        conditions = (api.request("GET", f"{CRDS}/{name}").get("status") or {}).get("conditions") or []
-        return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
-
-    until("the CRD", served)
+    until("the CRD", lambda: is_established(api.request("GET", f"{CRDS}/{name}")))
     yield
     api.request("DELETE", f"{CRDS}/{name}")

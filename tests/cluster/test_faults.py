@@ -1,6 +1,7 @@
 """The API server misbehaves, the network fails, the operator dies after any write: the end is always the same."""
 
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.cluster.faults.rig import Place, Rig
 from tests.cluster.faults.trouble import FAULTS, GONE, SETTINGS
 
 from hipbmm_operator import kinds
+from hipbmm_operator.kinds import Kind
 
 Json = dict[str, Any]
 
@@ -55,6 +57,11 @@ def test_nothing_but_the_retained_claim_is_left_of_a_life(undisturbed: rig.Ends)
     assert undisturbed.writes > len(KILLED_AT)
 
 
+def watch_of(kind: Kind) -> Callable[[Call], bool]:
+    """The watches of one kind."""
+    return lambda call: call.watch and call.path.endswith(f"/{kind.plural}")
+
+
 def test_a_deletion_that_no_watch_tells_is_found_by_the_next_list(one: Rig) -> None:
     one.proxy.rules = [Rule(watches, keep=lambda event: event["type"] != "DELETED")]
     one.start(HIPBMM_RESYNC_SECONDS="4")
@@ -71,9 +78,7 @@ def test_a_deletion_that_no_watch_tells_is_found_by_the_next_list(one: Rig) -> N
 
 
 def test_what_happened_before_a_watch_began_anew_is_found_at_once(one: Rig) -> None:
-    def of_services(call: Call) -> bool:
-        return call.watch and call.path.endswith("/services")
-
+    of_services = watch_of(kinds.SERVICE)
     one.proxy.rules = [Rule(of_services, keep=lambda event: event["type"] != "DELETED")]
     one.start(HIPBMM_WATCH_SECONDS="3")
     one.world.create()
@@ -99,8 +104,8 @@ def test_a_change_that_the_answer_to_a_status_write_tells_first_is_dealt_with(on
         body = event["object"]
         return bool((body.get("status") or {}).get("phase") == "Failed" and body["metadata"]["generation"] > 1)
 
-    ours, written = f"/{kinds.DEPLOYMENTS_OF_OURS.plural}", threading.Event()
-    told = Rule(lambda call: call.watch and call.path.endswith(ours), keep=lambda event: not late(event))
+    written = threading.Event()
+    told = Rule(watch_of(kinds.DEPLOYMENTS_OF_OURS), keep=lambda event: not late(event))
     one.proxy.rules = [told]
     operator = one.start()
     one.world.create(replicas=0)
@@ -118,8 +123,7 @@ def test_a_change_that_the_answer_to_a_status_write_tells_first_is_dealt_with(on
 
 
 def test_a_resource_whose_deletion_was_not_told_is_not_brought_back(one: Rig) -> None:
-    ours = f"/{kinds.DEPLOYMENTS_OF_OURS.plural}"
-    hide = Rule(lambda call: call.watch and call.path.endswith(ours), keep=lambda event: event["type"] != "DELETED")
+    hide = Rule(watch_of(kinds.DEPLOYMENTS_OF_OURS), keep=lambda event: event["type"] != "DELETED")
     one.proxy.rules = [hide]
     one.start()
     one.world.create()

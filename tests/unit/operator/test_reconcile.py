@@ -31,6 +31,10 @@ class Desk:
         self.kube.objects[kind, *KEY] = body
         self.store.put(kind, prune(kind, body), owner_of(kind, body))
 
+    def statuses(self) -> list[tuple[str, str, str]]:
+        """The writes of the status."""
+        return [write for write in self.kube.writes if write[1] == "HipbmmDeployment"]
+
     def condition(self, kind: str) -> Json:
         conditions = self.kube.objects[DEPLOYMENTS_OF_OURS, *KEY]["status"]["conditions"]
         return next(entry for entry in conditions if entry["type"] == kind)
@@ -64,7 +68,7 @@ async def test_a_rollout_that_has_just_begun_is_never_called_over() -> None:
 async def test_a_status_waits_for_the_news_of_written_children_once_and_not_for_troubles() -> None:
     desk = Desk()
     outcome = await desk.reconcile(KEY)
-    statuses = [write for write in desk.kube.writes if write[1] == "HipbmmDeployment"]
+    statuses = desk.statuses()
     assert (len(statuses), outcome.again) == (1, 3.0)
     assert desk.condition("Progressing")["reason"] == "Pending"
     desk.kube.objects.pop((DEPLOYMENT, *KEY))
@@ -82,12 +86,12 @@ async def test_where_many_start_the_first_status_comes_with_those_of_the_childre
     desk = Desk(news)
     outcome = await desk.reconcile(KEY)
     assert ("apply", "Deployment", "qwen") in desk.kube.writes
-    assert [write for write in desk.kube.writes if write[1] == "HipbmmDeployment"] == []
+    assert desk.statuses() == []
     assert outcome.again is not None
     now[0] += outcome.again
     await desk.reconcile(KEY)
     assert desk.condition("Progressing")["observedGeneration"] == 1
-    assert len([write for write in desk.kube.writes if write[1] == "HipbmmDeployment"]) == 1
+    assert len(desk.statuses()) == 1
 
 
 async def test_that_a_pod_was_made_is_told_with_what_becomes_of_it() -> None:
@@ -104,6 +108,20 @@ async def test_that_a_pod_was_made_is_told_with_what_becomes_of_it() -> None:
     now[0] += 30.0
     await desk.reconcile(KEY)
     assert desk.kube.objects[DEPLOYMENTS_OF_OURS, *KEY]["status"]["replicas"] == 1
+
+
+async def test_a_pod_of_a_spec_that_cannot_be_used_is_told_in_the_end() -> None:
+    now = [0.0]
+    desk = Desk(News(1.0, lambda: now[0]))
+    for _ in range(2):
+        await desk.reconcile(KEY)
+        now[0] += 3.0
+    desk.changed(DEPLOYMENTS_OF_OURS, spec={**SPEC, "replicas": "two"})
+    await desk.reconcile(KEY)
+    assert desk.condition("ConfigValid")["reason"] == "InvalidSpec"
+    body = pod() | {"spec": {}}
+    desk.store.put(POD, prune(POD, body), owner_of(POD, body))
+    assert (await desk.reconcile(KEY)).again == 30.0
 
 
 async def test_a_server_that_has_just_started_is_not_called_unready_for_the_time_that_its_pod_tuned() -> None:
