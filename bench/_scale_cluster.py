@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 from tests.cluster.api import Api, is_established, until
 
-from hipbmm_operator import kinds
-from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kube import kinds
+from hipbmm_operator.kube.kinds import Kind
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]

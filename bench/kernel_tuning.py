@@ -11,9 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from unittest import mock
 
-from hipbmm_kernel import cost
-from hipbmm_kernel.gemm import Linear, Problem
-from hipbmm_kernel.plan import Options, build
+from hipbmm_kernel.planner import cost
+from hipbmm_kernel.planner.plan import Options, build
+from hipbmm_kernel.rows.gemm import Linear, Problem
 from hipbmm_kernel.tune import schedule
 from simulator import sysfs
 

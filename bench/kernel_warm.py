@@ -14,8 +14,11 @@ from pathlib import Path
 
 from tests.ptpc import PTPC
 
-from hipbmm_kernel import gemm, plan, shard, stack
-from hipbmm_kernel.gemm import Row
+from hipbmm_kernel.identity import stack
+from hipbmm_kernel.planner import plan
+from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.rows.gemm import Row
+from hipbmm_kernel.store import shard
 from simulator import sysfs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +30,7 @@ WARM = "from hipbmm_kernel.__main__ import main; code = main(['warm']); assert c
 # Not getrusage: its maximum counts the memory of the process that forked this one.
 MEMORY = "; print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
 IDENTITY = (
-    "import os; from hipbmm_kernel.identity import read_identity; e = os.environ; "
+    "import os; from hipbmm_kernel.identity.container import read_identity; e = os.environ; "
     "print(read_identity(e['HIPBMM_SYSFS'], e['HIPBMM_DEV'], e, True).stack.canonical().decode())"
 )
 CONFIG = {

@@ -30,8 +30,8 @@ from tests.cluster.world import resource
 
 from bench import _samples, _scale_audit
 from bench._scale_cluster import GPUS_PER_NODE, Cluster, Load, add_nodes, add_volumes, cpu_seconds, running, together
-from hipbmm_operator import kinds
-from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kube import kinds
+from hipbmm_operator.kube.kinds import Kind
 
 Json = dict[str, Any]
 INSTANCE = "scale"

@@ -40,7 +40,7 @@ QUICK = (*LINT, Stage("unit", _pytest(_TEST, "tests/unit", "tests/golden")))
 
 _CHART_COPIES = ("test_crds.py", "test_rbac.py", "test_readme.py", "test_golden.py")
 GENERATE = (
-    Stage("crds", (_TEST, "-m", "hipbmm_operator.crdgen", "--write")),
+    Stage("crds", (_TEST, "-m", "hipbmm_operator.api.crd", "--write")),
     Stage(
         "chart",
         _pytest(_TEST, *(f"tests/chart/{name}" for name in _CHART_COPIES)),

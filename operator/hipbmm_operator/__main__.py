@@ -18,7 +18,7 @@ def main(arguments: Sequence[str]) -> int:
     if command == "run" and rest in ([""], ["--settings", ""]):
         return _settings() if rest[0] else _run()
     if command == "detect":
-        from hipbmm_operator.detect.cli import detect_command  # noqa: PLC0415  # each command loads only what it needs
+        from hipbmm_operator.cli.detect import detect_command  # noqa: PLC0415  # each command loads only what it needs
 
         return detect_command(list(arguments[1:]), sys.stdout, sys.stderr)
     sys.stderr.write(_USAGE)
@@ -26,7 +26,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run() -> int:
-    from hipbmm_operator import logs, run, settings  # noqa: PLC0415  # each command loads only what it needs
+    from hipbmm_operator import manager, settings  # noqa: PLC0415  # each command loads only what it needs
+    from hipbmm_operator.telemetry import logs  # noqa: PLC0415  # each command loads only what it needs
 
     try:
         loaded = settings.load()
@@ -34,7 +35,7 @@ def _run() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     logs.configure(loaded.log_level, loaded.log_format, sys.stderr)
-    return asyncio.run(run.run(loaded))
+    return asyncio.run(manager.run(loaded))
 
 
 def _settings() -> int:

@@ -16,7 +16,7 @@ TEMPLATE = CHART / "templates" / "crds" / "hipbmm.io_hipbmmdeployments.yaml"
 
 @functools.cache
 def generated(*arguments: str) -> str:
-    done = run(sys.executable, "-m", "hipbmm_operator.crdgen", *arguments, env={"PYTHONPATH": str(ROOT / "operator")})
+    done = run(sys.executable, "-m", "hipbmm_operator.api.crd", *arguments, env={"PYTHONPATH": str(ROOT / "operator")})
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -62,12 +62,16 @@ def reasons_in_code() -> set[str]:
     """Reasons that the operator itself puts into conditions, from the calls that make them."""
     makers = {"true", "false", "unknown", "Failure", "Problem"}
     found: set[str] = set()
-    for path in [*(OPERATOR / "status").glob("*.py"), OPERATOR / "failures.py", OPERATOR / "validate.py"]:
+    for path in [
+        *(OPERATOR / "status").glob("*.py"),
+        OPERATOR / "pods" / "failures.py",
+        OPERATOR / "plan" / "validation.py",
+    ]:
         found |= literals(path, makers)
-    found |= returned(OPERATOR / "failures.py") | returned(OPERATOR / "status" / "storage.py")
-    found |= tables(OPERATOR / "status" / "workload.py") | tables(OPERATOR / "failures.py")
-    found |= tables(OPERATOR / "trouble.py") | returned(OPERATOR / "trouble.py")
-    found |= tables(OPERATOR / "detect" / "summary.py")
+    found |= returned(OPERATOR / "pods" / "failures.py") | returned(OPERATOR / "status" / "storage.py")
+    found |= tables(OPERATOR / "status" / "rollout.py") | tables(OPERATOR / "pods" / "failures.py")
+    found |= tables(OPERATOR / "plan" / "write_failure.py") | returned(OPERATOR / "plan" / "write_failure.py")
+    found |= tables(OPERATOR / "detect" / "node_fit.py")
     return found - CONDITIONS - {"Error"}  # a word of Kubernetes that is compared with, not given
 
 
@@ -112,6 +116,6 @@ def test_no_reason_is_invented() -> None:
 
 def test_metrics_are_documented() -> None:
     text = (DOCS / "operations.md").read_text()
-    source = (OPERATOR / "metrics.py").read_text()
+    source = (OPERATOR / "telemetry" / "metrics.py").read_text()
     for name in re.findall(r'"(hipbmm_\w+)"', source):
         assert re.search(rf"\b{name}(_total)?\b", text), name

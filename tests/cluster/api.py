@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from kubernetes import client
 from kubernetes.config import load_kube_config
 
-from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kube.kinds import Kind
 
 Json = dict[str, Any]
 T = TypeVar("T")

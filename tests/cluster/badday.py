@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.cluster.world import World
 
-from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kube.kinds import Kind
 
 Json = dict[str, Any]
 

@@ -18,7 +18,7 @@ from tests.cluster.kubelet import Kubelet
 from tests.cluster.operator_process import NAMESPACE, OperatorProcess, identity
 from tests.cluster.world import World
 
-from hipbmm_operator.kinds import NODE, SERVICE_MONITOR
+from hipbmm_operator.kube.kinds import NODE, SERVICE_MONITOR
 from localkube import instance
 
 Json = dict[str, Any]

@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.cluster.api import Api, ApiStatusError
 
-from hipbmm_operator.kinds import EVENT, NODE, POD, Kind
+from hipbmm_operator.kube.kinds import EVENT, NODE, POD, Kind
 
 Json = dict[str, Any]
 

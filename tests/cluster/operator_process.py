@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from tests.cluster.api import Api, until
 
-from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kube.kinds import Kind
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]

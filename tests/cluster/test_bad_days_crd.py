@@ -11,7 +11,7 @@ from tests.cluster.badday import heals
 from tests.cluster.conftest import CRD
 from tests.cluster.world import World
 
-from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kube.kinds import Kind
 
 Json = dict[str, Any]
 KIND = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)

@@ -9,7 +9,7 @@ from tests.cluster.badday import failure, heals
 from tests.cluster.kubelet import report
 from tests.cluster.world import World
 
-from hipbmm_operator import kinds
+from hipbmm_operator.kube import kinds
 
 Json = dict[str, Any]
 

@@ -10,8 +10,8 @@ from tests.cluster.conftest import SYSTEM
 from tests.cluster.operator_process import CLUSTER_ROLE, NAMESPACE, OperatorProcess
 from tests.cluster.world import World
 
-from hipbmm_operator import kinds
-from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kube import kinds
+from hipbmm_operator.kube.kinds import Kind
 
 Json = dict[str, Any]
 POLICY = Kind(

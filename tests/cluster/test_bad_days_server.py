@@ -9,7 +9,7 @@ from tests.cluster.badday import failure, heals
 from tests.cluster.kubelet import crashed, ended, running
 from tests.cluster.world import World
 
-from hipbmm_operator.kinds import POD
+from hipbmm_operator.kube.kinds import POD
 
 Json = dict[str, Any]
 

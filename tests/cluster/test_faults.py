@@ -12,8 +12,8 @@ from tests.cluster.faults.proxy import Call, Rule, watches
 from tests.cluster.faults.rig import Place, Rig
 from tests.cluster.faults.trouble import FAULTS, GONE, SETTINGS
 
-from hipbmm_operator import kinds
-from hipbmm_operator.kinds import Kind
+from hipbmm_operator.kube import kinds
+from hipbmm_operator.kube.kinds import Kind
 
 Json = dict[str, Any]
 

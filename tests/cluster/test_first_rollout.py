@@ -5,7 +5,7 @@ from tests.cluster.kubelet import report
 from tests.cluster.operator_process import OperatorProcess
 from tests.cluster.world import World
 
-from hipbmm_operator import kinds
+from hipbmm_operator.kube import kinds
 
 
 def test_children_are_made_and_the_rollout_is_held_at_one(world: World) -> None:

@@ -8,7 +8,7 @@ from tests.cluster.faults import fuzz
 from tests.cluster.faults.rig import Rig
 from tests.schemafuzz import specs
 
-from hipbmm_operator import kinds
+from hipbmm_operator.kube import kinds
 
 COUNT = 60
 

@@ -6,9 +6,9 @@ import pytest
 from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.kubelet import report
 from tests.cluster.world import World
-from tests.unit.operator.mirror import line, log, name_of, text
+from tests.unit.operator.mirror_objects import line, log, name_of, text
 
-from hipbmm_operator import kinds, names
+from hipbmm_operator.kube import kinds, names
 
 Json = dict[str, Any]
 

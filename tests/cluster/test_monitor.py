@@ -7,7 +7,7 @@ from tests.cluster.api import until
 from tests.cluster.conftest import knows_monitors
 from tests.cluster.world import World
 
-from hipbmm_operator import kinds
+from hipbmm_operator.kube import kinds
 
 Json = dict[str, Any]
 

@@ -14,7 +14,7 @@ from tests.cluster.faults.rig import Place, Rig
 from tests.cluster.operator_process import NAMESPACE, ROLE, THIS, OperatorProcess, identity
 from tests.cluster.world import World
 
-from hipbmm_operator import kinds
+from hipbmm_operator.kube import kinds
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -7,7 +7,7 @@ import pytest
 from tests.cluster.api import Api, ApiStatusError
 from tests.cluster.world import resource
 
-from hipbmm_operator import kinds
+from hipbmm_operator.kube import kinds
 
 Json = dict[str, Any]
 

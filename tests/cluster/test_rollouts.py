@@ -10,7 +10,7 @@ from tests.cluster.kubelet import ended, report, waiting
 from tests.cluster.operator_process import CLUSTER_ROLE
 from tests.cluster.world import World
 
-from hipbmm_operator import kinds
+from hipbmm_operator.kube import kinds
 
 Json = dict[str, Any]
 

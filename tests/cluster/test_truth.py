@@ -7,7 +7,7 @@ from tests.cluster.badday import heals
 from tests.cluster.kubelet import crashed, ended, running, waiting
 from tests.cluster.world import World
 
-from hipbmm_operator import kinds
+from hipbmm_operator.kube import kinds
 
 Json = dict[str, Any]
 

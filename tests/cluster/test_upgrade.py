@@ -12,7 +12,7 @@ from tests.cluster.faults.rig import Rig
 from tests.cluster.operator_process import ROOT, SOURCE, Program
 from tests.cluster.world import World
 
-from hipbmm_operator import kinds
+from hipbmm_operator.kube import kinds
 
 pytestmark = pytest.mark.timeout(240)
 

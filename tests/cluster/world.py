@@ -6,7 +6,7 @@ from typing import Any
 from tests.cluster.api import Api, until
 from tests.cluster.kubelet import Kubelet, pods
 
-from hipbmm_operator import kinds
+from hipbmm_operator.kube import kinds
 
 Json = dict[str, Any]
 

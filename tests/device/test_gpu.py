@@ -7,11 +7,11 @@ import pytest
 import torch
 from tests.device.conftest import StandIn
 
-from hipbmm_kernel.linear.fallback import DequantisedFp8Kernel, RowWiseTorchFp8Kernel
-from hipbmm_kernel.linear.kernels import AiterHipbMMPerTokenFp8ScaledMMLinearKernel as HipbMM
+from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKernel as HipbMM
 from hipbmm_kernel.linear.module import HipbMMLinear
 from hipbmm_kernel.linear.op import hipb_mm_fp8
 from hipbmm_kernel.linear.quantise import OCP, per_channel, per_token, reference, relative_error
+from hipbmm_kernel.linear.torch_kernels import DequantisedFp8Kernel, RowWiseTorchFp8Kernel
 from hipbmm_kernel.linear.weights import shuffle, transpose_scale
 
 KERNELS = [HipbMM, RowWiseTorchFp8Kernel, DequantisedFp8Kernel]

@@ -4,9 +4,9 @@ import pytest
 import torch
 from tests.device.conftest import StandIn
 
-from hipbmm_kernel.tune.device import Device
-from hipbmm_kernel.tune.operands import Linear, Operands
-from hipbmm_kernel.tune.tasks import Tasks
+from hipbmm_kernel.tune.child.device import Device
+from hipbmm_kernel.tune.child.operands import Linear, Operands
+from hipbmm_kernel.tune.child.tasks import Tasks
 
 LINEAR = Linear(5120, 8192, bias=False)
 HEURISTIC = -1

@@ -5,7 +5,7 @@ import random
 import pytest
 from tests.kernel.world import killing
 
-from hipbmm_kernel import shard
+from hipbmm_kernel.store import shard
 
 HOLES = 20_000
 LEAST_FLIPS = 20_000

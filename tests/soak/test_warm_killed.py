@@ -10,8 +10,9 @@ import pytest
 from tests.kernel.world.conftest import Pod, PodMaker
 from tests.kernel.world.faults import FakeClock
 
-from hipbmm_kernel import store, table
-from hipbmm_kernel.volume import Volume
+from hipbmm_kernel.store import reader as store
+from hipbmm_kernel.store import table
+from hipbmm_kernel.system.volume import Volume
 
 KILLS = 20
 SEED = 20_260_605

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from hipbmm_kernel import launch, settings
-from hipbmm_kernel.clock import Clock
-from hipbmm_kernel.volume import Volume
-from hipbmm_operator import contract
+from hipbmm_kernel.contract import settings
+from hipbmm_kernel.pod import exec as launch
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.volume import Volume
 from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.pods import contract, report
 from hipbmm_operator.resources import environment
-from hipbmm_operator.server_args import resolve
+from hipbmm_operator.resources.server_args import resolve
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "pod-contract.md").read_text()
 
@@ -66,27 +67,25 @@ def test_the_example_report_is_understood_in_full() -> None:
     example = re.search(r"```json\n(.*?)```", PAGE, re.DOTALL)
     assert example
     text = example[1].replace("sha256:…", "sha256:" + "0" * 64)
-    report = contract.parse_report(json.dumps(json.loads(text)))
-    assert report
-    assert report.complete
-    assert (report.problems, report.rows, report.geomean, report.stack["simulated"]) == (204, 204, "1.11", False)
+    parsed = report.parse_report(json.dumps(json.loads(text)))
+    assert parsed
+    assert parsed.complete
+    assert (parsed.problems, parsed.rows, parsed.geomean, parsed.stack["simulated"]) == (204, 204, "1.11", False)
 
 
 def test_states_and_sources_are_those_of_the_page() -> None:
-    assert documented_values("state") == contract.STATES
-    assert documented_values("source") == contract.SOURCES
+    assert documented_values("state") == report.STATES
+    assert documented_values("source") == report.SOURCES
 
 
 def test_the_example_progress_line_is_understood() -> None:
     line = next(line for line in PAGE.splitlines() if line.startswith("hipbmm progress"))
-    assert contract.parse_progress(f"other\n{line}\n") == contract.Progress("Tuning", 38, 204, 0)
+    assert report.parse_progress(f"other\n{line}\n") == report.Progress("Tuning", 38, 204, 0)
 
 
 def test_the_example_of_a_start_is_understood() -> None:
     line = next(line for line in PAGE.splitlines() if line.startswith("hipbmm exec: start"))
-    assert contract.parse_start(f"{line}\n") == contract.Start(
-        "NoTable", "the server crashed 2 times while it warmed up"
-    )
+    assert report.parse_start(f"{line}\n") == report.Start("NoTable", "the server crashed 2 times while it warmed up")
 
 
 def test_what_exec_says_of_its_starts_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +95,7 @@ def test_what_exec_says_of_its_starts_is_understood(tmp_path: Path, monkeypatch:
     for _ in range(4):
         log = io.StringIO()
         launch.Launcher(parsed, Volume(), Clock(), log).prepare(dict(os.environ))
-        start = contract.parse_start(log.getvalue())
+        start = report.parse_start(log.getvalue())
         assert start
         modes.append((start.mode, bool(start.reason)))
     assert modes == [("Tuned", False), ("Tuned", False), ("NoTable", True), ("NoHipbmm", True)]

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hipbmm_kernel import aitercsv, cost
 from hipbmm_kernel.acceptance.checks_table import ANNOUNCEMENT, copy_table
-from hipbmm_kernel.acceptance.pairing import while_watching
+from hipbmm_kernel.acceptance.supervision import while_watching
 from hipbmm_kernel.acceptance.verdict import failed, judged, skipped
-from hipbmm_kernel.gemm import Problem, Row
+from hipbmm_kernel.planner import cost
+from hipbmm_kernel.rows import aiter_csv
+from hipbmm_kernel.rows.gemm import Problem, Row
 
 if TYPE_CHECKING:
     from hipbmm_kernel.acceptance.context import Context
@@ -39,7 +40,7 @@ def absent_index(context: Context) -> Verdict:
     """A row whose index this hipBLASLt does not have ends the process, so rows must never cross stacks."""
     problem = context.problems[0]
     row = Row(context.key(problem), ABSENT_INDEX)
-    context.table("absent").write_bytes(aitercsv.format_rows([row]))
+    context.table("absent").write_bytes(aiter_csv.format_rows([row]))
     told = context.child("multiply", "absent", SECONDS, problems=[list(problem)], calls=1)
     return judge_absent(told)
 

@@ -6,8 +6,8 @@ import math
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from hipbmm_kernel import gemm
 from hipbmm_kernel.acceptance.verdict import failed, judged
+from hipbmm_kernel.rows import gemm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,14 +6,14 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hipbmm_kernel import table
 from hipbmm_kernel.acceptance import supervision
 from hipbmm_kernel.acceptance.checks_table import ANNOUNCEMENT
 from hipbmm_kernel.acceptance.verdict import failed, judged
-from hipbmm_kernel.clock import Clock
-from hipbmm_kernel.gemm import MAX_M, Problem
-from hipbmm_kernel.store import Reader
-from hipbmm_kernel.volume import Volume
+from hipbmm_kernel.rows.gemm import MAX_M, Problem
+from hipbmm_kernel.store import table
+from hipbmm_kernel.store.reader import Reader
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.volume import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hipbmm_kernel.acceptance.context import Context
     from hipbmm_kernel.acceptance.supervision import Told
     from hipbmm_kernel.acceptance.verdict import Verdict
-    from hipbmm_kernel.identity import Identity
+    from hipbmm_kernel.identity.container import Identity
 
 INSPECT_SECONDS = 900.0
 """Enough for a cold build of AITER's module."""

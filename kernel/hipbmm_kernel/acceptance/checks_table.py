@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from hipbmm_kernel import aitercsv, serve
 from hipbmm_kernel.acceptance.verdict import PASS, failed, judged
-from hipbmm_kernel.gemm import MAX_M, Problem
-from hipbmm_kernel.volume import Volume
+from hipbmm_kernel.pod import served_file
+from hipbmm_kernel.rows import aiter_csv
+from hipbmm_kernel.rows.gemm import MAX_M, Problem
+from hipbmm_kernel.system.volume import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from hipbmm_kernel.acceptance.context import Context
     from hipbmm_kernel.acceptance.supervision import Told
     from hipbmm_kernel.acceptance.verdict import Evidence, Verdict
-    from hipbmm_kernel.aitercsv import Parsed
+    from hipbmm_kernel.rows.aiter_csv import Parsed
 
 TUNE_SECONDS = 600.0
 TUNED = "tuned"
@@ -38,7 +39,7 @@ def rows_parse(context: Context) -> Verdict:
     path = context.table(TUNED)
     if not path.exists():
         return failed("no table was written", evidence)
-    parsed = aitercsv.parse(path.read_bytes())
+    parsed = aiter_csv.parse(path.read_bytes())
     return judge_rows(parsed, [context.key(problem) for problem in context.problems], evidence)
 
 
@@ -135,7 +136,7 @@ def torn_row(context: Context) -> Verdict:
         path = context.table(name)
         path.write_bytes(torn)
         if repair:
-            serve.repair(Volume(), str(path))
+            served_file.repair(Volume(), str(path))
         told.append(context.child("multiply", name, TUNE_SECONDS, problems=_listed([second]), calls=2))
     return judge_torn(told[0], told[1])
 
@@ -191,9 +192,9 @@ def _pair(context: Context) -> tuple[Problem, Problem]:
 
 def _copy_row(context: Context, problem: Problem, name: str) -> bool:
     """A table with one tuned row in the directory of that name; False when the problem has no row."""
-    rows = aitercsv.parse(context.table(TUNED).read_bytes()).accepted
+    rows = aiter_csv.parse(context.table(TUNED).read_bytes()).accepted
     chosen = [row for row in rows if row.key == context.key(problem)]
-    context.table(name).write_bytes(aitercsv.format_rows(chosen))
+    context.table(name).write_bytes(aiter_csv.format_rows(chosen))
     return bool(chosen)
 
 

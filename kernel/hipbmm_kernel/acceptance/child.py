@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from hipbmm_kernel.tune.lifeline import die_with_parent
+from hipbmm_kernel.tune.child.lifeline import die_with_parent
 
 
 class Teller:

@@ -15,11 +15,11 @@ from hipbmm_kernel.acceptance import catalogue, report
 from hipbmm_kernel.acceptance.context import Context
 from hipbmm_kernel.acceptance.report import About, Result
 from hipbmm_kernel.acceptance.verdict import PASS, failed
-from hipbmm_kernel.clock import timestamp
-from hipbmm_kernel.eligibility import BFLOAT16, can_implement, shuffle_reason
-from hipbmm_kernel.gemm import MAX_M, Problem
-from hipbmm_kernel.identity import read_identity
-from hipbmm_kernel.settings import SettingsError, parse_settings
+from hipbmm_kernel.contract.settings import SettingsError, parse_settings
+from hipbmm_kernel.identity.container import read_identity
+from hipbmm_kernel.linear.eligibility import BFLOAT16, can_implement, shuffle_reason
+from hipbmm_kernel.rows.gemm import MAX_M, Problem
+from hipbmm_kernel.system.clock import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.acceptance import supervision
-from hipbmm_kernel.gemm import Problem, key_of
-from hipbmm_kernel.settings import CONTRACT_ENV, SERVED_NAME
+from hipbmm_kernel.contract.settings import CONTRACT_ENV, SERVED_NAME
+from hipbmm_kernel.rows.gemm import Problem, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from hipbmm_kernel.acceptance.supervision import Told
     from hipbmm_kernel.acceptance.verdict import Evidence, Verdict
-    from hipbmm_kernel.identity import Identity
+    from hipbmm_kernel.identity.container import Identity
 
 ONLINE_TUNING = "HIP_ONLINE_TUNING"
 VISIBLE = ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")

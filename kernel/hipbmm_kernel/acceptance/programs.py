@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hipbmm_kernel.gemm import Problem
+from hipbmm_kernel.contract.settings import SERVED_NAME
 from hipbmm_kernel.linear import gate, probe
-from hipbmm_kernel.linear.kernels import AiterHipbMMPerTokenFp8ScaledMMLinearKernel
+from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKernel
 from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension, hipb_mm_fp8
-from hipbmm_kernel.settings import SERVED_NAME
+from hipbmm_kernel.rows.gemm import Problem
 from hipbmm_kernel.tune import protocol
-from hipbmm_kernel.tune.device import Device, loaded_libraries
-from hipbmm_kernel.tune.operands import Linear, Operands
-from hipbmm_kernel.tune.tasks import Tasks
+from hipbmm_kernel.tune.child.device import Device, loaded_libraries
+from hipbmm_kernel.tune.child.operands import Linear, Operands
+from hipbmm_kernel.tune.child.tasks import Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

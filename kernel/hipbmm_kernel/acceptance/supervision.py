@@ -21,6 +21,12 @@ from hipbmm_kernel.tune.worker import program_root
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
 
 _CHILD = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
@@ -198,3 +204,16 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def while_watching(watch: Callable[[], Told], act: Callable[[], Told], stop: Path) -> tuple[Told, Told]:
+    """Run `act` while `watch` runs; the file `stop` then tells the watcher to end. What each came to."""
+    watched: list[Told] = []
+    thread = threading.Thread(target=lambda: watched.append(watch()))
+    thread.start()
+    try:
+        acted = act()
+    finally:
+        stop.touch()
+        thread.join()
+    return watched[0], acted

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hipbmm_kernel import shard as shards
-from hipbmm_kernel import snapshot
+from hipbmm_kernel.store import mirror_log
+from hipbmm_kernel.store import shard as shards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from hipbmm_kernel.clock import Clock
-    from hipbmm_kernel.gemm import Row
-    from hipbmm_kernel.shard import Shard
+    from hipbmm_kernel.rows.gemm import Row
+    from hipbmm_kernel.store.shard import Shard
+    from hipbmm_kernel.system.clock import Clock
 
 INTERVAL = 300.0
 """The operator reads a serving pod's log every few minutes only, and rows learned one by one fill no log that way."""
@@ -33,7 +33,7 @@ class Announcer:
     def add(self, rows: Iterable[Row]) -> None:
         """Take rows; what is beyond the size of a snapshot is left to the next start of a pod."""
         for row in rows:
-            if len(self._rows) < snapshot.MAX_LINES and (row.key, row.algo_index) not in self._rows:
+            if len(self._rows) < mirror_log.MAX_LINES and (row.key, row.algo_index) not in self._rows:
                 self._rows[row.key, row.algo_index] = row
                 self._new = True
 
@@ -44,7 +44,7 @@ class Announcer:
         rows = tuple(self._rows[at] for at in sorted(self._rows))
         inputs = (self._last_name,) if self._last_name else ()
         data = shards.encode(self._head._replace(seq=self._head.seq + 1, inputs=inputs, rows=rows))
-        for line in snapshot.log_lines(data):
+        for line in mirror_log.log_lines(data):
             self._write(line)
         self._head = self._head._replace(seq=self._head.seq + 1)
         self._last_name = shards.name_of(data)

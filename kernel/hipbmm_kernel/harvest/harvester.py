@@ -9,23 +9,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from hipbmm_kernel import gemm
-from hipbmm_kernel import stack as stacks
-from hipbmm_kernel import volume as volumes
 from hipbmm_kernel.harvest.tail import Cursor, Tail
-from hipbmm_kernel.origin import HARVEST, MIRROR, head
-from hipbmm_kernel.outbox import Outbox
-from hipbmm_kernel.publish import Publisher
+from hipbmm_kernel.identity import stack as stacks
+from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.store.publish_queue import Outbox
+from hipbmm_kernel.store.publisher import Publisher
+from hipbmm_kernel.store.shard_origin import HARVEST, MIRROR, head
+from hipbmm_kernel.system import volume as volumes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hipbmm_kernel.clock import Clock
-    from hipbmm_kernel.gemm import Row
+    from hipbmm_kernel.contract.settings import Settings
     from hipbmm_kernel.harvest.announcer import Announcer
-    from hipbmm_kernel.settings import Settings
-    from hipbmm_kernel.stack import Stack
-    from hipbmm_kernel.volume import Volume
+    from hipbmm_kernel.identity.stack import Stack
+    from hipbmm_kernel.rows.gemm import Row
+    from hipbmm_kernel.system.clock import Clock
+    from hipbmm_kernel.system.volume import Volume
 
 MAX_JSON = 4 << 20
 CURSOR_NAME = "harvest.json"

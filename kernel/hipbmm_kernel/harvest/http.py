@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hipbmm_kernel.clock import Clock
+    from hipbmm_kernel.system.clock import Clock
 
 MAX_REQUEST = 8192
 MAX_CONNECTIONS = 32

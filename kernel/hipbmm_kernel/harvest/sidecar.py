@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hipbmm_kernel import fallback
-from hipbmm_kernel.clock import Clock
+from hipbmm_kernel.contract.settings import Settings, SettingsError, parse_settings
 from hipbmm_kernel.harvest import metrics
 from hipbmm_kernel.harvest.harvester import Harvester, read_json
 from hipbmm_kernel.harvest.http import HttpServer
 from hipbmm_kernel.harvest.metrics import COUNTER, GAUGE, Metric, labelled, plain
-from hipbmm_kernel.settings import Settings, SettingsError, parse_settings
-from hipbmm_kernel.stop import Stop
-from hipbmm_kernel.volume import Volume
+from hipbmm_kernel.pod import start_mode
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.stop import Stop
+from hipbmm_kernel.system.volume import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LAST_SECONDS = 10.0
 STALE_INTERVALS = 5.0
-MODES = (fallback.TUNED, fallback.NO_TABLE, fallback.NO_HIPBMM)
+MODES = (start_mode.TUNED, start_mode.NO_TABLE, start_mode.NO_HIPBMM)
 _TEXT = "text/plain; charset=utf-8"
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from hipbmm_kernel import aitercsv
+from hipbmm_kernel.rows import aiter_csv
 
 if TYPE_CHECKING:
-    from hipbmm_kernel.gemm import Row
-    from hipbmm_kernel.volume import Volume
+    from hipbmm_kernel.rows.gemm import Row
+    from hipbmm_kernel.system.volume import Volume
 
 CHUNK = 4 << 20
 """Bytes that are looked at in one turn; more waits for the next one, so that memory stays small."""
@@ -77,7 +77,7 @@ class Tail:
                 return NOTHING
             end = len(data)  # a line longer than any row: step over it
         self.cursor = cursor._replace(offset=cursor.offset + end)
-        parsed = aitercsv.parse(data[:end], ROW_LIMIT)
+        parsed = aiter_csv.parse(data[:end], ROW_LIMIT)
         rejected = [finding.reason for finding in parsed.rejected]
         if parsed.refused is not None:
             rejected.append(parsed.refused)

@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hipbmm_kernel.linear.fallback import DequantisedFp8Kernel, RowWiseTorchFp8Kernel
 from hipbmm_kernel.linear.gate import current_platform
-from hipbmm_kernel.linear.kernels import AiterHipbMMPerTokenFp8ScaledMMLinearKernel
+from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKernel
+from hipbmm_kernel.linear.torch_kernels import DequantisedFp8Kernel, RowWiseTorchFp8Kernel
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from hipbmm_kernel.linear.gate import Platform
-    from hipbmm_kernel.linear.kernel import Fp8LinearKernel, LinearConfig
+    from hipbmm_kernel.linear.interface import Fp8LinearKernel, LinearConfig
 
 CHAIN: tuple[type[Fp8LinearKernel], ...] = (
     AiterHipbMMPerTokenFp8ScaledMMLinearKernel,

@@ -8,14 +8,14 @@ import torch
 
 from hipbmm_kernel.linear.chain import CHAIN, select_kernel
 from hipbmm_kernel.linear.gate import current_platform
-from hipbmm_kernel.linear.kernel import LinearConfig
+from hipbmm_kernel.linear.interface import LinearConfig
 from hipbmm_kernel.linear.quantise import FNUZ, OCP, fp8_dtype, per_channel, to_fnuz
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
 
     from hipbmm_kernel.linear.gate import Platform
-    from hipbmm_kernel.linear.kernel import Fp8LinearKernel
+    from hipbmm_kernel.linear.interface import Fp8LinearKernel
 
 
 class HipbMMLinear(torch.nn.Module):  # type: ignore[misc] # torch is not installed where types are checked

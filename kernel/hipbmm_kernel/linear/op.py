@@ -14,10 +14,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hipbmm_kernel.linear.library import load_aiter
+if TYPE_CHECKING:
+    from types import ModuleType
+import importlib
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+
+def load_aiter() -> ModuleType:
+    """The `aiter` module. Raises whatever its import raises: it loads compiled code, so not only ImportError."""
+    return importlib.import_module("aiter")
+
 
 NAME = "hipbmm::hipb_mm_fp8"
 

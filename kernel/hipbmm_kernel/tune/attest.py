@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hipbmm_kernel import identity_library
+from hipbmm_kernel.identity import hipblaslt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hipbmm_kernel.stack import Stack
+    from hipbmm_kernel.identity.stack import Stack
 
 
 def hardware_difference(stack: Stack, hello: Mapping[str, object]) -> str | None:
@@ -28,7 +28,7 @@ def hardware_difference(stack: Stack, hello: Mapping[str, object]) -> str | None
 def library_difference(stack: Stack, libraries: list[str], env: Mapping[str, str]) -> str | None:
     """Whether a libhipblaslt that was loaded has a solution database which is not part of `stack`, or None."""
     for path in libraries:
-        digest = identity_library.database_of(path, stack.arch or "", env)
+        digest = hipblaslt.database_of(path, stack.arch or "", env)
         if digest is not None and digest not in stack.databases:
             return f"{os.path.realpath(path)} was loaded, and its database is none of those in the stack"
     return None

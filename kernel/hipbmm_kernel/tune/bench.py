@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hipbmm_kernel.gemm import Problem, Row, Veto, key_of
+from hipbmm_kernel.rows.gemm import Problem, Row, Veto, key_of
 from hipbmm_kernel.tune import attest
 from hipbmm_kernel.tune.crew import Abort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from hipbmm_kernel.clock import Clock
-    from hipbmm_kernel.outbox import Outbox
-    from hipbmm_kernel.progress import Progress
-    from hipbmm_kernel.settings import Settings
-    from hipbmm_kernel.stack import Stack
-    from hipbmm_kernel.stop import Stop
+    from hipbmm_kernel.contract.progress import Progress
+    from hipbmm_kernel.contract.settings import Settings
+    from hipbmm_kernel.identity.stack import Stack
+    from hipbmm_kernel.store.publish_queue import Outbox
+    from hipbmm_kernel.system.clock import Clock
+    from hipbmm_kernel.system.stop import Stop
 
 MAX_REASON = 160
 ONLINE_TUNING = "HIP_ONLINE_TUNING"

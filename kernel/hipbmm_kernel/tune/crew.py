@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Self  # Python 3.11, and only for the type checker
 
-    from hipbmm_kernel.clock import Clock
-    from hipbmm_kernel.stop import Stop
+    from hipbmm_kernel.system.clock import Clock
+    from hipbmm_kernel.system.stop import Stop
 
 START_SECONDS = 900.0
 """A cold JIT build of AITER's module takes minutes; that is not tuning time."""

@@ -6,26 +6,46 @@ import shutil
 import statistics
 from typing import TYPE_CHECKING
 
-from hipbmm_kernel import cost, shard, table
-from hipbmm_kernel.origin import WARM, head
-from hipbmm_kernel.outbox import Outbox
-from hipbmm_kernel.publish import Publisher
-from hipbmm_kernel.settings import EXHAUSTIVE
-from hipbmm_kernel.surroundings import Outcome, Surroundings
+from hipbmm_kernel.contract.settings import EXHAUSTIVE
+from hipbmm_kernel.planner import cost
+from hipbmm_kernel.store import shard, table
+from hipbmm_kernel.store.publish_queue import Outbox
+from hipbmm_kernel.store.publisher import Publisher
+from hipbmm_kernel.store.shard_origin import WARM, head
 from hipbmm_kernel.tune import neighbours
 from hipbmm_kernel.tune.bench import Bench, Budget, Findings, Job
 from hipbmm_kernel.tune.crew import Abort
-from hipbmm_kernel.tune.gpus import visible_gpus
-from hipbmm_kernel.tune.search import SearchPhase
-from hipbmm_kernel.tune.tuning import TuningPhase
-from hipbmm_kernel.tune.verification import VerificationPhase
+from hipbmm_kernel.tune.handover import Outcome, Surroundings
+from hipbmm_kernel.tune.phase_search import SearchPhase
+from hipbmm_kernel.tune.phase_tuning import TuningPhase
+from hipbmm_kernel.tune.phase_verification import VerificationPhase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from hipbmm_kernel.gemm import Problem, Row
-    from hipbmm_kernel.plan import Plan
-    from hipbmm_kernel.table import Table
+    from hipbmm_kernel.planner.plan import Plan
+    from hipbmm_kernel.rows.gemm import Problem, Row
+    from hipbmm_kernel.store.table import Table
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+SELECTORS = ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
+"""In the order in which HIP reads them; the first that is set wins."""
+
+
+def visible_gpus(env: Mapping[str, str], count: int) -> tuple[str, ...]:
+    """One value per GPU that HIP would show: the user's own selection if there is one, else all `count` of them."""
+    for name in SELECTORS:
+        if name in env:
+            chosen = [part.strip() for part in env[name].split(",")]
+            # HIP ignores everything from the first entry that is no device on.
+            valid = [part for part in chosen if part and part != "-1"]
+            return tuple(dict.fromkeys(valid))
+    return tuple(str(number) for number in range(count))
+
 
 STORE_SECONDS = 60.0
 STOPPED_STORE_SECONDS = 5.0

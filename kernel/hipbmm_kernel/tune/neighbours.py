@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hipbmm_kernel.gemm import Row
+from hipbmm_kernel.rows.gemm import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from hipbmm_kernel.gemm import Problem
+    from hipbmm_kernel.rows.gemm import Problem
 
 MOST = 3
 

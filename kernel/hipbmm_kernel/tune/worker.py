@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PROGRAM = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from hipbmm_kernel.tune.child import main; sys.exit(main(sys.argv[2:]))"
+    "from hipbmm_kernel.tune.child.main import main; sys.exit(main(sys.argv[2:]))"
 )
 LOG_NAME = "child.log"
 LOG_TAIL = 4096

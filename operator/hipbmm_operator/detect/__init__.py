@@ -13,16 +13,15 @@ changed, ``affinity`` and ``summary`` serve a deployment, ``cli`` is the edge. d
 """
 
 from hipbmm_operator.detect.affinity import affinity_terms
+from hipbmm_operator.detect.availability import default_tolerations
+from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES
 from hipbmm_operator.detect.detection import Detection, State
 from hipbmm_operator.detect.detector import detect_node
 from hipbmm_operator.detect.fingerprint import fingerprint
-from hipbmm_operator.detect.hysteresis import Identity
-from hipbmm_operator.detect.pci import node_of_feature
-from hipbmm_operator.detect.products import PRODUCT_NAMES
-from hipbmm_operator.detect.requests import gpu_requests
-from hipbmm_operator.detect.slices import node_of_slice
-from hipbmm_operator.detect.summary import HardwareSummary, Want, summary
-from hipbmm_operator.detect.tolerations import default_tolerations
+from hipbmm_operator.detect.identity import Identity
+from hipbmm_operator.detect.node_fit import HardwareSummary, Want, summary
+from hipbmm_operator.detect.sources.dra import node_of_slice
+from hipbmm_operator.detect.sources.pci import node_of_feature
 
 __all__ = [
     "PRODUCT_NAMES",
@@ -35,7 +34,6 @@ __all__ = [
     "default_tolerations",
     "detect_node",
     "fingerprint",
-    "gpu_requests",
     "node_of_feature",
     "node_of_slice",
     "summary",

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from hipbmm_operator.detect.keys import (
+from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, MODES, SPX
+from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES, PRODUCTS, Product, product_named
+from hipbmm_operator.detect.sources.keys import (
     AIM_PREFIX,
     CLOUD_MODEL_LABELS,
     INSTANCE_TYPE_LABELS,
@@ -19,8 +21,6 @@ from hipbmm_operator.detect.keys import (
     OVERRIDE_LABEL,
     PARTITION_KEYS,
 )
-from hipbmm_operator.detect.partitions import GPU_RESOURCE, MODES, SPX
-from hipbmm_operator.detect.products import PRODUCT_NAMES, PRODUCTS, Product, product_named
 
 _ID: Final = "amd.com/gpu.device-id"
 _BETA_ID: Final = "beta.amd.com/gpu.device-id"

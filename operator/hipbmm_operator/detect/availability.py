@@ -1,13 +1,61 @@
 """Whether pods can start on a node now. Kept apart from what the node is: a cordon does not change its GPUs."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from hipbmm_operator.detect.facts import NodeFacts, Taint
 from hipbmm_operator.detect.reasons import Reason
-from hipbmm_operator.detect.resources import ResourceChoice
-from hipbmm_operator.detect.tolerations import untolerated
-from hipbmm_operator.detect.values import shown
+from hipbmm_operator.detect.resource_choice import ResourceChoice
+from hipbmm_operator.detect.sources.facts import NodeFacts, Taint
+from hipbmm_operator.detect.sources.values import shown, text
+
+# PreferNoSchedule never keeps a pod away.
+BLOCKING_EFFECTS: Final = frozenset({"NoSchedule", "NoExecute"})
+# Repartitioning, a failed health check, a driver upgrade: the node works for nobody now, whatever a pod tolerates.
+NEVER_TOLERATED: Final = frozenset({"amd-dcm", "amd-gpu-unhealthy", "amd-gpu-driver-upgrade"})
+_INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
+
+
+def default_tolerations() -> list[dict[str, str]]:
+    """What a serving pod tolerates unless the user says otherwise: the taint of GPU pools on OKE and DOKS."""
+    return [{"key": "amd.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+
+
+def tolerates(toleration: Mapping[str, Any], taint: Taint) -> bool:
+    """Whether one toleration covers one taint (Kubernetes ``ToleratesTaint``; an unknown operator covers nothing)."""
+    effect = text(toleration.get("effect"))
+    if effect and effect != taint.effect:
+        return False
+    operator = text(toleration.get("operator")) or "Equal"
+    key = text(toleration.get("key"))
+    if not key:
+        return operator == "Exists"
+    if key != taint.key:
+        return False
+    value = text(toleration.get("value"))
+    if operator in {"Lt", "Gt"}:
+        return _compares(operator, taint.value, value)
+    return operator == "Exists" or (operator == "Equal" and value == taint.value)
+
+
+def _compares(operator: str, tainted: str, tolerated: str) -> bool:
+    if not (_INTEGER.fullmatch(tainted) and _INTEGER.fullmatch(tolerated)):
+        return False
+    return int(tainted) < int(tolerated) if operator == "Lt" else int(tainted) > int(tolerated)
+
+
+def blocking_taints(taints: Sequence[Taint]) -> tuple[Taint, ...]:
+    """The taints that keep pods without a toleration away."""
+    return tuple(taint for taint in taints if taint.effect in BLOCKING_EFFECTS)
+
+
+def untolerated(taints: Sequence[Taint], tolerations: Sequence[Mapping[str, Any]]) -> tuple[Taint, ...]:
+    """The blocking taints that remain with these tolerations."""
+    return tuple(
+        taint
+        for taint in blocking_taints(taints)
+        if taint.key in NEVER_TOLERATED or not any(tolerates(toleration, taint) for toleration in tolerations)
+    )
 
 
 def node_blockers(facts: NodeFacts) -> tuple[Reason, ...]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from hipbmm_operator.detect.facts import Offer, Taint
-from hipbmm_operator.detect.hysteresis import Identity
-from hipbmm_operator.detect.partitions import SPX
-from hipbmm_operator.detect.products import FP8_TYPES, product_named
+from hipbmm_operator.detect.catalogue.partitions import SPX
+from hipbmm_operator.detect.catalogue.products import FP8_TYPES, product_named
+from hipbmm_operator.detect.identity import Identity
 from hipbmm_operator.detect.reasons import Reason
+from hipbmm_operator.detect.sources.facts import Offer, Taint
 
 
 class State(StrEnum):

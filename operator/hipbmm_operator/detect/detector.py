@@ -5,22 +5,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hipbmm_operator.detect.affinity import is_selectable
-from hipbmm_operator.detect.availability import node_blockers, resource_blockers, taint_blockers
+from hipbmm_operator.detect.availability import blocking_taints, node_blockers, resource_blockers, taint_blockers
+from hipbmm_operator.detect.catalogue.products import GpuModel
 from hipbmm_operator.detect.detection import Detection, State
 from hipbmm_operator.detect.evidence import gather, is_amd, override_model
-from hipbmm_operator.detect.facts import NodeFacts, node_facts
-from hipbmm_operator.detect.hysteresis import HOLD_SECONDS, Identity, held
-from hipbmm_operator.detect.identity import Resolution, Verdict, resolve
-from hipbmm_operator.detect.keys import OVERRIDE_LABEL
-from hipbmm_operator.detect.labels import LabellerLabels, labeller_labels, passthrough_labels, unhealthy_gpus
-from hipbmm_operator.detect.pci import belongs_to, labelled_gpus, listed_gpus
-from hipbmm_operator.detect.products import GpuModel
+from hipbmm_operator.detect.identity import HOLD_SECONDS, Identity, Resolution, Verdict, held, resolve
+from hipbmm_operator.detect.partition_shape import Shape, shape_of, signs_of
 from hipbmm_operator.detect.reasons import Reason
-from hipbmm_operator.detect.resources import ResourceChoice, choose_resource
-from hipbmm_operator.detect.shape import Shape, shape_of, signs_of
-from hipbmm_operator.detect.slices import DraGpus, dra_gpus
-from hipbmm_operator.detect.tolerations import blocking_taints
-from hipbmm_operator.detect.values import shown
+from hipbmm_operator.detect.resource_choice import ResourceChoice, choose_resource
+from hipbmm_operator.detect.sources.dra import DraGpus, dra_gpus
+from hipbmm_operator.detect.sources.facts import NodeFacts, node_facts
+from hipbmm_operator.detect.sources.keys import OVERRIDE_LABEL
+from hipbmm_operator.detect.sources.labels import LabellerLabels, labeller_labels, passthrough_labels, unhealthy_gpus
+from hipbmm_operator.detect.sources.pci import belongs_to, labelled_gpus, listed_gpus
+from hipbmm_operator.detect.sources.values import shown
 
 _UNFIT: Final[Mapping[Verdict, State]] = {
     Verdict.CONFLICT: State.CONFLICT,

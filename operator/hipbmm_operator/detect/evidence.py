@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from hipbmm_operator.detect.keys import (
+from hipbmm_operator.detect.catalogue.marketing import Name, Naming, read_hint, read_name
+from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES, GpuModel, device_id, model_of_id, model_of_product
+from hipbmm_operator.detect.sources.dra import DraGpus
+from hipbmm_operator.detect.sources.keys import (
     AIM_PREFIX,
     CLOUD_BRAND_LABELS,
     CLOUD_MODEL_LABELS,
@@ -20,18 +23,9 @@ from hipbmm_operator.detect.keys import (
     OVERRIDE_LABEL,
     UNHEALTHY_PREFIX,
 )
-from hipbmm_operator.detect.labels import LabellerLabels, non_empty
-from hipbmm_operator.detect.marketing import Name, Naming, read_hint, read_name
-from hipbmm_operator.detect.pci import PciGpus
-from hipbmm_operator.detect.products import (
-    PRODUCT_NAMES,
-    GpuModel,
-    device_id,
-    model_of_id,
-    model_of_product,
-)
-from hipbmm_operator.detect.slices import DraGpus
-from hipbmm_operator.detect.values import count, truth
+from hipbmm_operator.detect.sources.labels import LabellerLabels, non_empty
+from hipbmm_operator.detect.sources.pci import PciGpus
+from hipbmm_operator.detect.sources.values import count, truth
 
 _PRODUCT_BY_FOLDED: Final[Mapping[str, str]] = {name.lower(): name for name in PRODUCT_NAMES}
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from hipbmm_operator.detect.facts import is_ready, relevant_labels
-from hipbmm_operator.detect.keys import RESOURCE_PREFIX
-from hipbmm_operator.detect.values import mapping, sequence, text, truth
+from hipbmm_operator.detect.sources.facts import is_ready, relevant_labels
+from hipbmm_operator.detect.sources.keys import RESOURCE_PREFIX
+from hipbmm_operator.detect.sources.values import mapping, sequence, text, truth
 
 
 def fingerprint(node: Mapping[str, Any]) -> str:

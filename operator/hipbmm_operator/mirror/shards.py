@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from hipbmm_operator.contract import SHARD_NAME
+from hipbmm_operator.pods.report import SHARD_NAME
 
 MAX_TEXT_BYTES = 8 * 2**20
 """Of one shard, unpacked: 8192 rows with their kernel names have 4 MB."""

@@ -1,16 +1,13 @@
 """The writes that a mirror needs. Pure."""
 
-from typing import Any
-
-from hipbmm_operator import kinds
-from hipbmm_operator.action import Deletion, Step
-from hipbmm_operator.mirror import seen
+from hipbmm_operator.kube import kinds
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.writes import Deletion, Step
+from hipbmm_operator.mirror import configmap
+from hipbmm_operator.mirror import state as seen
 from hipbmm_operator.mirror.content import Content
-from hipbmm_operator.mirror.seen import Seen
-from hipbmm_operator.resources import mirror
-from hipbmm_operator.resources.owner import Owner
-
-Json = dict[str, Any]
+from hipbmm_operator.mirror.state import Seen
 
 _METADATA = ("labels", "annotations", "ownerReferences")
 
@@ -25,7 +22,7 @@ def steps(owner: Owner, state: Seen, *, wanted: bool) -> tuple[list[Step], list[
         return [], [_deletion(body) for body in state.archives if seen.digest(body) != meant]
     made = []
     if state.content.digest not in map(seen.digest, state.archives):
-        made.append(Step("create", kinds.CONFIG_MAP, mirror.build_archive(owner, state.content, state.taken)))
+        made.append(Step("create", kinds.CONFIG_MAP, configmap.build_archive(owner, state.content, state.taken)))
     if state.mounted is not None and (state.mounted.get("content") or {}).get("immutable"):
         # Somebody sealed it, so it cannot be repaired but only replaced.
         return made, [_deletion(state.mounted)]
@@ -33,7 +30,7 @@ def steps(owner: Owner, state: Seen, *, wanted: bool) -> tuple[list[Step], list[
 
 
 def _mounted(owner: Owner, content: Content, state: Seen) -> Step:
-    body = mirror.build(owner, content, state.taken)
+    body = configmap.build(owner, content, state.taken)
     live = state.mounted
     if live is None:
         return Step("create", kinds.CONFIG_MAP, body)

@@ -1,11 +1,8 @@
 """The Deployment of the replicas."""
 
-from typing import Any
-
-from hipbmm_operator import names
-from hipbmm_operator.resources.owner import Owner
-
-Json = dict[str, Any]
+from hipbmm_operator.kube import names
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.owner import Owner
 
 _SLACK_SECONDS = 600
 """Pulling a 30 GB image and starting containers, on top of tuning and start-up."""

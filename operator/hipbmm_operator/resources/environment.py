@@ -2,13 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
-from hipbmm_operator import contract
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.server_args import Command
-
-Json = dict[str, Any]
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.pods import contract
+from hipbmm_operator.resources.server_args import Command
 
 CACHE = f"{contract.HOME}/cache"
 

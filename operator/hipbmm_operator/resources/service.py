@@ -1,12 +1,10 @@
 """The Service in front of the replicas."""
 
-from typing import Any
-
-from hipbmm_operator import contract, names
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.resources.owner import Owner
-
-Json = dict[str, Any]
+from hipbmm_operator.kube import names
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.pods import contract
 
 
 def build(owner: Owner, spec: Spec, *, monitored: bool) -> Json:

@@ -3,32 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from hipbmm_operator import failures as pod_failures
-from hipbmm_operator import names
+from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.api.status import (
-    MAX_FAILURES,
-    CacheStatus,
-    HardwareStatus,
-    NodeCount,
-    RevisionStatus,
-    Status,
-)
+from hipbmm_operator.api.status import MAX_FAILURES, CacheStatus, HardwareStatus, NodeCount, RevisionStatus, Status
 from hipbmm_operator.api.status import Failure as FailureStatus
-from hipbmm_operator.failures import IMAGE_REASONS, Failure
-from hipbmm_operator.observed import NO_PULL_SECRET, Note, Observed
-from hipbmm_operator.placement import access_modes
-from hipbmm_operator.plan import Plan
-from hipbmm_operator.pods import Pod
-from hipbmm_operator.resource import Resource
-from hipbmm_operator.status import conditions, storage, summary, tuning, workload
+from hipbmm_operator.kube import names, times
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.observe.observed import NO_PULL_SECRET, Note, Observed
+from hipbmm_operator.plan.plan import Plan
+from hipbmm_operator.plan.validation import Problem
+from hipbmm_operator.plan.write_failure import Trouble
+from hipbmm_operator.pods import failures as pod_failures
+from hipbmm_operator.pods.failures import IMAGE_REASONS, Failure
+from hipbmm_operator.pods.pod import Pod
+from hipbmm_operator.resources.placement import access_modes
+from hipbmm_operator.status import conditions, rollout, storage, tuning
+from hipbmm_operator.status import ready as summary
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
-from hipbmm_operator.trouble import Trouble
-from hipbmm_operator.validate import Problem
-
-Json = dict[str, Any]
 
 _MAX_REASONS = 16
 
@@ -53,7 +45,7 @@ def build(situation: Situation, now: datetime) -> Json:
     previous = resource.raw_status
     failures = _failures(situation, now)
     found = {finding.type: finding for finding in _findings(situation, failures, now)}
-    replicas, serving = workload.replicas(observed)
+    replicas, serving = rollout.replicas(observed)
     suspended = situation.spec is not None and situation.spec.suspend
     found["Ready"] = summary.ready(found, plan, serving, suspended=suspended)
     warm = sum(1 for pod in observed.live_pods if observed.warm(pod))
@@ -87,18 +79,18 @@ def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) 
         return [
             *found,
             *pending,
-            workload.progressing(observed, plan, failures, troubles, None),
+            rollout.progressing(observed, plan, failures, troubles, None),
             tuning.warm(observed, 0),
-            workload.available(observed, 1, failures),
+            rollout.available(observed, 1, failures),
         ]
     stored = storage.finding(plan.placement, spec, observed, plan.asked, now)
     return [
         *found,
         stored,
-        workload.progressing(observed, plan, failures, troubles, storage.unbound(stored)),
+        rollout.progressing(observed, plan, failures, troubles, storage.unbound(stored)),
         tuning.tuned(observed, plan.revision.name, failures),
         tuning.warm(observed, plan.asked),
-        workload.available(observed, plan.asked, failures),
+        rollout.available(observed, plan.asked, failures),
     ]
 
 
@@ -214,5 +206,5 @@ def _failure_status(failure: Failure) -> FailureStatus:
         reason=failure.reason[:256],
         message=failure.message[:1024],
         exit_code=failure.exit_code,
-        time=conditions.timestamp(failure.time) if failure.time else None,
+        time=times.timestamp(failure.time) if failure.time else None,
     )

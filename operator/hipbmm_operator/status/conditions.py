@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import datetime
+from typing import Literal
 
 from hipbmm_operator.api.status import Condition
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.times import timestamp
 
-Json = dict[str, Any]
 State = Literal["True", "False", "Unknown"]
 
 TYPES = (
@@ -65,8 +66,3 @@ def _condition(before: Json | None, finding: Finding, generation: int, now: date
         reason=finding.reason,
         message=finding.message[:_MAX_MESSAGE],
     )
-
-
-def timestamp(moment: datetime) -> str:
-    """A Kubernetes time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

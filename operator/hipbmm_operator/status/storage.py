@@ -1,16 +1,15 @@
 """StorageReady: the volume on which rows are shared."""
 
 from datetime import datetime
-from typing import Any
 
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.failures import UNBOUND
-from hipbmm_operator.observed import Note, Observed
-from hipbmm_operator.placement import SHARED, Placement, access_modes
-from hipbmm_operator.pods import moment
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.times import moment
+from hipbmm_operator.observe.observed import Note, Observed
+from hipbmm_operator.pods.failures import UNBOUND
+from hipbmm_operator.resources.placement import SHARED, Placement, access_modes
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
-Json = dict[str, Any]
 KIND = "StorageReady"
 _UNBOUND = frozenset({"ClaimPending", "ProvisioningFailed", "StorageClassNotFound", "NoDefaultStorageClass"})
 

@@ -1,16 +1,14 @@
 """Tuned and Warm, and `status.tuning`: what the pods of the current revision report."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from hipbmm_operator.api.status import StackStatus, TuningStatus
-from hipbmm_operator.contract import NO_HIPBMM, Progress, Report
-from hipbmm_operator.failures import Failure
-from hipbmm_operator.observed import Observed
-from hipbmm_operator.pods import Pod
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.pods.failures import Failure
+from hipbmm_operator.pods.pod import Pod
+from hipbmm_operator.pods.report import NO_HIPBMM, Progress, Report
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
-
-Json = dict[str, Any]
 
 _VERIFYING = "Verifying"
 _AT_WORK = frozenset({"Probing", "Tuning", _VERIFYING})

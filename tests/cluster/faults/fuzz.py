@@ -10,7 +10,7 @@ from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.faults.rig import Rig
 from tests.cluster.world import resource
 
-from hipbmm_operator import kinds
+from hipbmm_operator.kube import kinds
 
 Json = dict[str, Any]
 

@@ -24,7 +24,7 @@ from tests.cluster.operator_process import (
 )
 from tests.cluster.world import World
 
-from hipbmm_operator import kinds
+from hipbmm_operator.kube import kinds
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.cluster.api import Api
 
-from hipbmm_operator import kinds
+from hipbmm_operator.kube import kinds
 
 Json = dict[str, Any]
 

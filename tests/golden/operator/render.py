@@ -5,12 +5,12 @@ from pathlib import Path
 
 import yaml
 
-from hipbmm_operator import server_args
+from hipbmm_operator.api.resource import parse
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.observed import Observed
-from hipbmm_operator.plan import plan
-from hipbmm_operator.resource import parse
-from hipbmm_operator.resources.pod import Payload
+from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.plan.plan import plan
+from hipbmm_operator.resources import server_args
+from hipbmm_operator.resources.pod_template import Payload
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/resource.yaml"))

@@ -11,9 +11,9 @@ from hipbmm_kernel.acceptance.catalogue import CHECKS, Check, chosen
 from hipbmm_kernel.acceptance.command import UsageError, acceptance_command, parse_problems, run_checks
 from hipbmm_kernel.acceptance.context import Context
 from hipbmm_kernel.acceptance.verdict import FAIL, PASS, SKIP, Verdict
-from hipbmm_kernel.gemm import Problem
-from hipbmm_kernel.identity import Identity
-from hipbmm_kernel.stack import Stack
+from hipbmm_kernel.identity.container import Identity
+from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.rows.gemm import Problem
 
 NAMES = [check.name for check in CHECKS]
 

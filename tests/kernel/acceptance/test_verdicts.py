@@ -3,14 +3,14 @@
 import pytest
 from tests.kernel.acceptance.told import EXITED, LATE, SEGFAULT, WELL, run, told
 
-from hipbmm_kernel import aitercsv, gemm
 from hipbmm_kernel.acceptance import checks_faults, checks_gain, checks_program, checks_stack, checks_table
 from hipbmm_kernel.acceptance.checks_program import Warmed
 from hipbmm_kernel.acceptance.supervision import Ended, Told
 from hipbmm_kernel.acceptance.verdict import FAIL, PASS, SKIP
-from hipbmm_kernel.gemm import Problem, Row
-from hipbmm_kernel.identity import Identity
-from hipbmm_kernel.stack import Stack
+from hipbmm_kernel.identity.container import Identity
+from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.rows import aiter_csv, gemm
+from hipbmm_kernel.rows.gemm import Problem, Row
 
 MIB = 1 << 20
 KEY = gemm.key_of(Problem(1, 64, 256))
@@ -120,7 +120,7 @@ def _table(*lines: str) -> bytes:
     ],
 )
 def test_rows(table: bytes, wrong: str) -> None:
-    verdict = checks_table.judge_rows(aitercsv.parse(table), [KEY], {"runs": []})
+    verdict = checks_table.judge_rows(aiter_csv.parse(table), [KEY], {"runs": []})
     assert verdict.outcome == (FAIL if wrong else PASS)
     assert (wrong or "1 rows, none rejected") in verdict.summary
 
@@ -337,6 +337,6 @@ def test_round_trip(served: Ended, harvested: Ended, found: bool, summary: str) 
 
 
 def test_rows_raced_are_the_rows_written() -> None:
-    parsed = aitercsv.parse(aitercsv.format_rows([Row(KEY, 812)]))
+    parsed = aiter_csv.parse(aiter_csv.format_rows([Row(KEY, 812)]))
     rows = checks_table.judge_rows(parsed, [KEY], {"runs": []}).evidence["rows"]
     assert [(gemm.problem_of(row["key"]), row["index"]) for row in rows] == [(Problem(1, 64, 256), 812)]

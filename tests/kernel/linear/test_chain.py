@@ -7,11 +7,11 @@ import torch
 from tests.kernel.linear.conftest import OrderFault
 
 from hipbmm_kernel.linear.chain import CHAIN, Refusal, select_kernel
-from hipbmm_kernel.linear.fallback import DequantisedFp8Kernel, RowWiseTorchFp8Kernel
 from hipbmm_kernel.linear.gate import Platform
-from hipbmm_kernel.linear.kernel import LinearConfig
-from hipbmm_kernel.linear.kernels import AiterHipbMMPerTokenFp8ScaledMMLinearKernel as HipbMM
+from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKernel as HipbMM
+from hipbmm_kernel.linear.interface import LinearConfig
 from hipbmm_kernel.linear.quantise import FNUZ, OCP
+from hipbmm_kernel.linear.torch_kernels import DequantisedFp8Kernel, RowWiseTorchFp8Kernel
 
 pytestmark = pytest.mark.torch
 CPU = torch.device("cpu")

@@ -7,13 +7,13 @@ import torch
 from tests.kernel.linear.conftest import OrderFault
 from tests.kernel.linear.operands import make
 
-from hipbmm_kernel.linear import fallback, kernels
-from hipbmm_kernel.linear.fallback import DequantisedFp8Kernel, RowWiseTorchFp8Kernel
+from hipbmm_kernel.linear import hipbmm, torch_kernels
 from hipbmm_kernel.linear.gate import Platform
-from hipbmm_kernel.linear.kernel import Fp8LinearKernel, Granularity, LinearConfig
-from hipbmm_kernel.linear.kernels import AiterHipbMMPerTokenFp8ScaledMMLinearKernel as HipbMM
+from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKernel as HipbMM
+from hipbmm_kernel.linear.interface import Fp8LinearKernel, Granularity, LinearConfig
 from hipbmm_kernel.linear.probe import probe
 from hipbmm_kernel.linear.quantise import FNUZ, relative_error
+from hipbmm_kernel.linear.torch_kernels import DequantisedFp8Kernel, RowWiseTorchFp8Kernel
 from hipbmm_kernel.linear.weights import shuffle
 
 pytestmark = pytest.mark.torch
@@ -29,7 +29,7 @@ def test_the_gate_comes_first(mi300x: Platform, monkeypatch: pytest.MonkeyPatch)
     def forbidden() -> ModuleType:
         raise AssertionError("aiter was imported behind a closed gate")
 
-    monkeypatch.setattr(kernels, "load_aiter", forbidden)
+    monkeypatch.setattr(hipbmm, "load_aiter", forbidden)
     assert HipbMM.is_supported(Platform(rocm=False, arch=None), {}) == (False, "requires ROCm.")
     accepted, reason = HipbMM.is_supported(mi300x, {"VLLM_ROCM_USE_AITER": "1"})
     assert not accepted
@@ -44,12 +44,12 @@ def test_aiter_that_cannot_be_imported(
     def broken() -> ModuleType:
         raise error
 
-    monkeypatch.setattr(kernels, "load_aiter", broken)
+    monkeypatch.setattr(hipbmm, "load_aiter", broken)
     assert HipbMM.is_supported(mi300x, flags_on) == (False, "requires aiter library to be installed.")
 
 
 def test_aiter_without_the_gemm(mi300x: Platform, flags_on: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "load_aiter", SimpleNamespace)
+    monkeypatch.setattr(hipbmm, "load_aiter", SimpleNamespace)
     assert HipbMM.is_supported(mi300x, flags_on) == (False, "requires aiter hipb_mm support.")
 
 
@@ -202,7 +202,7 @@ def test_rejections_of_pytorchs_gemm(config: LinearConfig, reason: str) -> None:
 
 
 def test_pytorchs_gemm_is_tried_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    fallback._scaled_mm_reason.cache_clear()
+    torch_kernels._scaled_mm_reason.cache_clear()
 
     def refuse(*_: object, **__: object) -> torch.Tensor:
         raise RuntimeError("Only multiplication of row-major and column-major matrices\nmore")
@@ -214,7 +214,7 @@ def test_pytorchs_gemm_is_tried_on_the_device(monkeypatch: pytest.MonkeyPatch) -
             "Only multiplication of row-major and column-major matrices",
         )
     finally:
-        fallback._scaled_mm_reason.cache_clear()
+        torch_kernels._scaled_mm_reason.cache_clear()
 
 
 @pytest.mark.parametrize("activation", ["token", "tensor"])

@@ -9,14 +9,14 @@ import pytest
 import torch
 from tests.kernel.linear.operands import make
 
-from hipbmm_kernel import aitercsv, gemm
 from hipbmm_kernel.linear.chain import CHAIN
-from hipbmm_kernel.linear.fallback import DequantisedFp8Kernel, RowWiseTorchFp8Kernel
 from hipbmm_kernel.linear.gate import Platform
-from hipbmm_kernel.linear.kernel import Fp8LinearKernel
-from hipbmm_kernel.linear.kernels import AiterHipbMMPerTokenFp8ScaledMMLinearKernel as HipbMM
+from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKernel as HipbMM
+from hipbmm_kernel.linear.interface import Fp8LinearKernel
 from hipbmm_kernel.linear.module import HipbMMLinear
 from hipbmm_kernel.linear.quantise import FNUZ, OCP, per_channel, relative_error
+from hipbmm_kernel.linear.torch_kernels import DequantisedFp8Kernel, RowWiseTorchFp8Kernel
+from hipbmm_kernel.rows import aiter_csv, gemm
 
 pytestmark = pytest.mark.torch
 KERNELS = [HipbMM, RowWiseTorchFp8Kernel, DequantisedFp8Kernel]
@@ -144,7 +144,7 @@ def test_tuning_through_the_module_fills_the_table(
     module = HipbMMLinear.from_linear(_linear(), platform=mi300x, environ=flags_on)
     for m in (1, 16, 512, 1024):
         module(_input(m, 64))
-    rows = aitercsv.parse(Path("hip_online_tuning_res.csv").read_bytes()).accepted
+    rows = aiter_csv.parse(Path("hip_online_tuning_res.csv").read_bytes()).accepted
     assert [row.key for row in rows] == [gemm.key_of(gemm.Problem(m, 48, 64)) for m in (1, 16, 512)]
 
 

@@ -14,10 +14,10 @@ import torch
 from tests.kernel.linear.operands import Operands, make
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from hipbmm_kernel import aitercsv, gemm
 from hipbmm_kernel.linear import op
 from hipbmm_kernel.linear.op import ensure_extension, hipb_mm_fp8
 from hipbmm_kernel.linear.quantise import relative_error
+from hipbmm_kernel.rows import aiter_csv, gemm
 
 pytestmark = pytest.mark.torch
 TABLE = Path("hip_online_tuning_res.csv")
@@ -160,7 +160,7 @@ def test_a_tuned_problem_is_found_in_the_table(simulated: ModuleType, monkeypatc
     monkeypatch.setenv("HIP_ONLINE_TUNING", "1")
     operands = make(16, 256, 512)
     first = hipb_mm_fp8(*operands.call())
-    parsed = aitercsv.parse(TABLE.read_bytes())
+    parsed = aiter_csv.parse(TABLE.read_bytes())
     assert [row.key for row in parsed.accepted] == [gemm.key_of(gemm.Problem(m=16, n=256, k=512))]
     assert parsed.accepted[0].algo_index > 0
     assert not parsed.rejected

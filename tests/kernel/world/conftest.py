@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from tests.ptpc import PTPC
 
-from hipbmm_kernel import gemm, settings, shard
-from hipbmm_kernel.gemm import Problem, Row
-from hipbmm_kernel.stack import Stack
+from hipbmm_kernel.contract import settings
+from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.rows.gemm import Problem, Row
+from hipbmm_kernel.store import shard
 from simulator import sysfs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -131,15 +133,15 @@ class Pod:
 
     def stack(self) -> Stack:
         """The stack as a process of this pod reads it."""
-        program = "import json, os; from hipbmm_kernel import identity; "
+        program = "import json, os; from hipbmm_kernel.identity import container; "
         program += (
-            "i = identity.read_identity(os.environ['HIPBMM_SYSFS'], os.environ['HIPBMM_DEV'], os.environ, True); "
+            "i = container.read_identity(os.environ['HIPBMM_SYSFS'], os.environ['HIPBMM_DEV'], os.environ, True); "
         )
         program += "print(i.stack.canonical().decode())"
         done = subprocess.run(
             [sys.executable, "-c", program], env=self.env, cwd=self.root, capture_output=True, text=True, check=True
         )
-        from hipbmm_kernel import stack as stacks  # noqa: PLC0415 - the fixture's only use
+        from hipbmm_kernel.identity import stack as stacks  # noqa: PLC0415 - the fixture's only use
 
         return stacks.parse(done.stdout.encode())
 

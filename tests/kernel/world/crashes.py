@@ -5,9 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hipbmm_kernel import store, table
-from hipbmm_kernel.gemm import KEY_COLUMNS, Row
-from hipbmm_kernel.volume import Volume
+from hipbmm_kernel.rows.gemm import KEY_COLUMNS, Row
+from hipbmm_kernel.store import reader as store
+from hipbmm_kernel.store import table
+from hipbmm_kernel.system.volume import Volume
 
 from . import killing
 from .faults import FakeClock

@@ -4,8 +4,8 @@ import errno
 import os
 from collections.abc import Callable
 
-from hipbmm_kernel.clock import Clock
-from hipbmm_kernel.volume import Volume
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.volume import Volume
 
 WRITING = ("create", "write", "sync", "close", "make_directory", "remove", "rename")
 PUBLISHING = ("create", "write", "sync", "close", "make_directory", "open", "read", "stat")

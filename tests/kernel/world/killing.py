@@ -12,16 +12,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hipbmm_kernel import aitercsv, serve, settings
-from hipbmm_kernel import volume as volumes
-from hipbmm_kernel.clock import Clock
-from hipbmm_kernel.gemm import FNUZ, Problem, Row, key_of
+from hipbmm_kernel.contract import settings
 from hipbmm_kernel.harvest.harvester import Harvester
-from hipbmm_kernel.origin import WARM, head
-from hipbmm_kernel.publish import Publisher
-from hipbmm_kernel.shard import Shard
-from hipbmm_kernel.stack import Stack
-from hipbmm_kernel.volume import Volume
+from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.pod import served_file
+from hipbmm_kernel.rows import aiter_csv
+from hipbmm_kernel.rows.gemm import FNUZ, Problem, Row, key_of
+from hipbmm_kernel.store.publisher import Publisher
+from hipbmm_kernel.store.shard import Shard
+from hipbmm_kernel.store.shard_origin import WARM, head
+from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.volume import Volume
 
 STACK = Stack(
     arch="gfx942",
@@ -126,7 +128,7 @@ def tune(volume: Volume, made: settings.Settings) -> None:
         tell(f"acked {first + BATCH}")
     if not {row.key for row in TUNED} <= in_table(made):
         # Only once: what a server has learned since is in this file alone, and init containers do not run again.
-        serve.write(volume, made.served_file, [row._replace(kernel_name="-") for row in TUNED])
+        served_file.write(volume, made.served_file, [row._replace(kernel_name="-") for row in TUNED])
     document = '{"stackDocument": ' + STACK.canonical().decode() + "}"
     volumes.replace_file(volume, made.report_file, document.encode())
 
@@ -138,7 +140,7 @@ def numbered(shard: Shard) -> Callable[[int], Shard]:
 
 def serve_and_harvest(volume: Volume, made: settings.Settings) -> None:
     """A server that repairs its table, learns rows line by line, and a sidecar beside it."""
-    serve.repair(volume, made.served_file)
+    served_file.repair(volume, made.served_file)
     known = in_table(made)
     harvester = Harvester(made, volume, Clock(), lambda _text: None)
     for row in LEARNED:
@@ -152,7 +154,7 @@ def serve_and_harvest(volume: Volume, made: settings.Settings) -> None:
 def in_table(made: settings.Settings) -> set[str]:
     """Keys of the served file."""
     path = Path(made.served_file)
-    return {row.key for row in aitercsv.parse(path.read_bytes()).accepted} if path.exists() else set()
+    return {row.key for row in aiter_csv.parse(path.read_bytes()).accepted} if path.exists() else set()
 
 
 def append(volume: Volume, path: str, line: str) -> None:

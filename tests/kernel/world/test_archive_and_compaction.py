@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from hipbmm_kernel import archive, cli_archive, cli_compact, compactor, shard, store, table
-from hipbmm_kernel.clock import Clock
-from hipbmm_kernel.gemm import Row, Veto
-from hipbmm_kernel.shard import Shard
-from hipbmm_kernel.stack import Stack
-from hipbmm_kernel.table import Table
-from hipbmm_kernel.volume import Volume
+from hipbmm_kernel.cli import archive as cli_archive
+from hipbmm_kernel.cli import compact as cli_compact
+from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.rows.gemm import Row, Veto
+from hipbmm_kernel.store import archive, compaction, shard, table
+from hipbmm_kernel.store import reader as store
+from hipbmm_kernel.store.shard import Shard
+from hipbmm_kernel.store.table import Table
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.volume import Volume
 
 from .conftest import row, rows
 from .faults import FakeClock
@@ -225,8 +228,8 @@ def test_an_import_makes_no_directory_that_a_volume_should_be(full: Path, tmp_pa
     assert "mount the store" in json.loads(text)["error"]
 
 
-def compact(root: Path, stack: Stack, grace: float = DAY) -> compactor.Compacted:
-    return compactor.compact_key(Volume(), Clock(), str(root), stack.key, 1.0, grace)
+def compact(root: Path, stack: Stack, grace: float = DAY) -> compaction.Compacted:
+    return compaction.compact_key(Volume(), Clock(), str(root), stack.key, 1.0, grace)
 
 
 def test_a_compaction_changes_nothing_and_removes_old_inputs_only(tmp_path: Path, a_stack: Stack) -> None:

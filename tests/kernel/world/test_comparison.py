@@ -9,8 +9,8 @@ if importlib.util.find_spec("torch") is None:
 
 import torch
 
-from hipbmm_kernel.tune import comparison
-from hipbmm_kernel.tune.comparison import Reference
+from hipbmm_kernel.tune.child import comparison
+from hipbmm_kernel.tune.child.comparison import Reference
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hipbmm_kernel.clock import Clock
-from hipbmm_kernel.stop import Stop
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.tune import crew
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.oomkills import OomKills
@@ -48,7 +48,7 @@ while data := os.read(commands, 65536):
 CHILD = """
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
-from hipbmm_kernel.tune.lifeline import die_with_parent
+from hipbmm_kernel.tune.child.lifeline import die_with_parent
 die_with_parent(int(sys.argv[2]))
 print("ready", flush=True)
 time.sleep(1000)

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from hipbmm_kernel import aitercsv, gemm, shard, store, table
-from hipbmm_kernel.clock import Clock
-from hipbmm_kernel.gemm import Row
 from hipbmm_kernel.harvest.harvester import Harvester
-from hipbmm_kernel.stack import Stack
-from hipbmm_kernel.volume import Volume
+from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.rows import aiter_csv, gemm
+from hipbmm_kernel.rows.gemm import Row
+from hipbmm_kernel.store import reader as store
+from hipbmm_kernel.store import shard, table
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.volume import Volume
 
 from .conftest import Pod, row, rows
 from .faults import FakeClock, FaultyVolume, failing_always
@@ -34,7 +36,7 @@ def line(learned: Row) -> str:
 def served(pod: Pod, a_stack: Stack) -> Pod:
     """A pod whose server has started with ten rows."""
     pod.served_file.parent.mkdir(parents=True)
-    pod.served_file.write_bytes(aitercsv.format_rows(SERVED))
+    pod.served_file.write_bytes(aiter_csv.format_rows(SERVED))
     report = {"v": 1, "state": "Complete", "rows": 10, "geomean": "1.11", "stackDocument": a_stack.document()}
     (pod.home / "report.json").write_text(json.dumps({**report, "key": a_stack.key, "reason": "Restored"}))
     return pod
@@ -140,7 +142,7 @@ def test_a_replaced_file_is_read_again(served: Pod, a_stack: Stack) -> None:
     harvest = harvester(served)
     harvest.turn()
     fresh = served.served_file.with_name("fresh")
-    fresh.write_bytes(aitercsv.format_rows([LEARNED[1]]))
+    fresh.write_bytes(aiter_csv.format_rows([LEARNED[1]]))
     fresh.rename(served.served_file)
     harvest.finish(5.0)
     assert stored(served, a_stack) == pairs(*LEARNED[:2])

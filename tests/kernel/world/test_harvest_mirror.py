@@ -5,11 +5,11 @@ import gzip
 
 import pytest
 
-from hipbmm_kernel import shard, snapshot
 from hipbmm_kernel.harvest.announcer import INTERVAL, Announcer
 from hipbmm_kernel.harvest.harvester import Harvester
-from hipbmm_kernel.stack import Stack
-from hipbmm_kernel.volume import Volume
+from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.store import mirror_log, shard
+from hipbmm_kernel.system.volume import Volume
 
 from .conftest import Pod
 from .faults import FakeClock
@@ -23,7 +23,7 @@ def announced(lines: list[str]) -> list[shard.Shard]:
     found: dict[str, bytes] = {}
     for text in lines:
         mark, name, _, piece = text.split(" ")
-        assert mark == snapshot.MARK
+        assert mark == mirror_log.MARK
         found[name] = found.get(name, b"") + base64.b64decode(piece)
     return [shard.decode(gzip.decompress(data)) for data in found.values()]
 
@@ -58,7 +58,7 @@ def test_what_the_server_learns_is_announced_whole_and_seldom(served: Pod, a_sta
 
 
 def test_no_more_than_a_snapshot_is_announced(a_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "MAX_LINES", 3)
+    monkeypatch.setattr(mirror_log, "MAX_LINES", 3)
     lines: list[str] = []
     announcer = Announcer(shard.Shard(a_stack.key, "pod.mirror", 0), FakeClock(), lines.append)
     announcer.add(LEARNED)
@@ -73,4 +73,4 @@ def test_without_a_mirror_nothing_is_announced(served: Pod) -> None:
     append(served, line(LEARNED[0]))
     harvest.turn()
     harvest.finish(5.0)
-    assert not [text for text in told if snapshot.MARK in text]
+    assert not [text for text in told if mirror_log.MARK in text]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hipbmm_kernel import identity, identity_gpu, identity_library, identity_software
-from hipbmm_kernel.identity_gpu import Gpu
+from hipbmm_kernel.identity import container, hipblaslt, software
+from hipbmm_kernel.identity import gpu as identity_gpu
+from hipbmm_kernel.identity.gpu import Gpu
 from hipbmm_kernel.tune import attest
 from simulator import sysfs
 
@@ -73,7 +74,7 @@ def test_xnack_is_the_processs_own_choice(write_node: Node) -> None:
 def test_gpus_that_differ_make_the_stack_unknown(write_node: Node) -> None:
     kinds = (sysfs.Gpu("MI300X"), sysfs.Gpu("MI325X"))
     sys, dev = write_node(mine=(0, 1), gpus=kinds)
-    found = identity.read_identity(sys, dev, {}, simulated=True)
+    found = container.read_identity(sys, dev, {}, simulated=True)
     assert found.stack.product is None
     assert "product" in found.stack.unknown()
     assert any("differ in product" in note for note in found.notes)
@@ -81,13 +82,13 @@ def test_gpus_that_differ_make_the_stack_unknown(write_node: Node) -> None:
 
 def test_a_container_without_gpus(write_node: Node, tmp_path: Path) -> None:
     sys, _ = write_node()
-    found = identity.read_identity(sys, str(tmp_path / "nothing"), {}, simulated=True)
+    found = container.read_identity(sys, str(tmp_path / "nothing"), {}, simulated=True)
     assert found.gpus == 0
     assert identity_gpu.read_hardware(str(tmp_path / "nothing"), str(tmp_path), {}).gpus == ()
 
 
-def libraries(arch: str = "gfx942", *packages: str, **env: str) -> identity_library.Libraries:
-    return identity_library.read_libraries(arch, env, packages)
+def libraries(arch: str = "gfx942", *packages: str, **env: str) -> hipblaslt.Libraries:
+    return hipblaslt.read_libraries(arch, env, packages)
 
 
 def test_every_library_that_could_be_loaded_is_in_the_key(tmp_path: Path) -> None:
@@ -156,7 +157,7 @@ def test_only_what_selects_a_solution_is_in_the_key() -> None:
         "TENSILE_SOLUTION_SELECTION_METHOD": "2",
         "PATH": "/bin",
     }
-    assert identity_software.selecting_environment(env) == (
+    assert software.selecting_environment(env) == (
         ("HIPBLASLT_TUNING_OVERRIDE_FILE", "/x"),
         ("TENSILE_SOLUTION_SELECTION_METHOD", "2"),
     )
@@ -178,7 +179,7 @@ def test_a_packages_version_is_read_without_importing_it(
     (package / "__init__.py").write_text("raise SystemExit('imported')\n")
     (package / file).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert identity_software.package_version("somepackage") == version
+    assert software.package_version("somepackage") == version
 
 
 def test_a_packages_version_in_its_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,14 +187,14 @@ def test_a_packages_version_in_its_metadata(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "otherpackage/__init__.py").write_text("")
     (tmp_path / "amd_other-0.1.20+rocm7.dist-info").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert identity_software.package_version("otherpackage", "amd_other", "other") == "0.1.20+rocm7"
-    assert identity_software.package_version("nosuchpackage") is None
+    assert software.package_version("otherpackage", "amd_other", "other") == "0.1.20+rocm7"
+    assert software.package_version("nosuchpackage") is None
 
 
 def test_what_torch_says_must_be_what_sysfs_says(write_node: Node, tmp_path: Path) -> None:
     write_rocm(tmp_path / "rocm")
     sys, dev = write_node()
-    stack = identity.read_identity(sys, dev, {"ROCM_PATH": str(tmp_path / "rocm")}, simulated=True).stack
+    stack = container.read_identity(sys, dev, {"ROCM_PATH": str(tmp_path / "rocm")}, simulated=True).stack
     good = {"arch": "gfx942:sramecc+:xnack-", "computeUnits": 304}
     assert attest.hardware_difference(stack, good) is None
     assert attest.hardware_difference(stack, {**good, "arch": "gfx942"}) is None

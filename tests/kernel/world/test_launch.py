@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from hipbmm_kernel import fallback, gemm
-from hipbmm_kernel.fallback import NO_HIPBMM, NO_TABLE, TUNED, State, next_start
+from hipbmm_kernel.pod import start_mode
+from hipbmm_kernel.pod.start_mode import NO_HIPBMM, NO_TABLE, TUNED, State, next_start
+from hipbmm_kernel.rows import gemm
 
 from .conftest import Pod, row
 
@@ -220,4 +221,4 @@ def test_the_modes_follow_the_crashes() -> None:
         state_ = next_start(state_, {"hipbmm": True}, 100.0 + number, "b", 50.0)
         modes.append(state_.mode)
     assert modes == [TUNED, TUNED, NO_TABLE, NO_HIPBMM, NO_HIPBMM]
-    assert fallback.blocked(state_, {"state": "Complete"}) is not None
+    assert start_mode.blocked(state_, {"state": "Complete"}) is not None

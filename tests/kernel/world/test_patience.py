@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from hipbmm_kernel import shard, store, table
-from hipbmm_kernel.clock import Clock
-from hipbmm_kernel.gemm import Veto
-from hipbmm_kernel.outbox import Outbox
-from hipbmm_kernel.patience import TooLate, within
-from hipbmm_kernel.publish import FULL_SECONDS, Publisher
-from hipbmm_kernel.shard import Shard
-from hipbmm_kernel.stack import Stack
-from hipbmm_kernel.volume import Volume
+from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.rows.gemm import Veto
+from hipbmm_kernel.store import reader as store
+from hipbmm_kernel.store import shard, table
+from hipbmm_kernel.store.publish_queue import Outbox
+from hipbmm_kernel.store.publisher import FULL_SECONDS, Publisher
+from hipbmm_kernel.store.shard import Shard
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.time_limits import TooLate, within
+from hipbmm_kernel.system.volume import Volume
 
 from .conftest import row, rows
 from .faults import FakeClock, FaultyVolume, failing_always

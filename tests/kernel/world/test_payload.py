@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hipbmm_kernel import payload
+from hipbmm_kernel.pod import payload
 
 from .conftest import ROOT, Pod
 

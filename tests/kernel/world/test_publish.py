@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from hipbmm_kernel import shard, store, table
-from hipbmm_kernel.publish import Publisher, PublishError
-from hipbmm_kernel.shard import Shard
-from hipbmm_kernel.stack import Stack
-from hipbmm_kernel.table import Table
-from hipbmm_kernel.volume import Volume
+from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.store import reader as store
+from hipbmm_kernel.store import shard, table
+from hipbmm_kernel.store.publisher import Publisher, PublishError
+from hipbmm_kernel.store.shard import Shard
+from hipbmm_kernel.store.table import Table
+from hipbmm_kernel.system.volume import Volume
 
 from .conftest import row, rows
 from .faults import PUBLISHING, FakeClock, FaultyVolume, failing, failing_always

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipbmm_kernel import conclusion, report
-from hipbmm_kernel.conclusion import Facts, conclude
-from hipbmm_kernel.progress import Progress
-from hipbmm_kernel.report import Report
-from hipbmm_kernel.stack import Stack
+from hipbmm_kernel.contract import report
+from hipbmm_kernel.contract.progress import Progress
+from hipbmm_kernel.contract.report import Report
+from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.pod import verdict as conclusion
+from hipbmm_kernel.pod.verdict import Facts, conclude
 
 from .conftest import row
 from .faults import FakeClock

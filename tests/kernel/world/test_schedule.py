@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipbmm_kernel import cost
-from hipbmm_kernel.gemm import Linear
-from hipbmm_kernel.plan import Options, build
+from hipbmm_kernel.planner import cost
+from hipbmm_kernel.planner.plan import Options, build
+from hipbmm_kernel.rows.gemm import Linear
 from hipbmm_kernel.tune import schedule
 
 QWEN3_32B = ((10240, 5120), (5120, 8192), (51200, 5120), (5120, 25600))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hipbmm_kernel import plan, shard, snapshot
+from hipbmm_kernel.planner import plan
+from hipbmm_kernel.store import mirror_log, shard
 
 from .conftest import SMALL_MODEL, Pod, PodMaker, fill
 
@@ -18,7 +19,7 @@ def logged(stderr: str) -> dict[str, bytes]:
     """The shards in a log, by name."""
     found: dict[str, bytes] = {}
     for line in stderr.splitlines():
-        if line.startswith(f"{snapshot.MARK} "):
+        if line.startswith(f"{mirror_log.MARK} "):
             _, name, _, piece = line.split(" ")
             found[name] = found.get(name, b"") + base64.b64decode(piece)
     return {name: gzip.decompress(data) for name, data in found.items()}
@@ -51,7 +52,7 @@ def test_the_next_pod_finds_every_row_in_the_mirror_and_adds_nothing(first: Pod,
     done = first.run("warm", HIPBMM_MIRROR_LOG="1")
     shards = logged(done.stderr)
     assert {name: shard.name_of(data) for name, data in shards.items()} == {name: name for name in shards}
-    lines = [line for line in done.stderr.splitlines() if line.startswith(snapshot.MARK)]
+    lines = [line for line in done.stderr.splitlines() if line.startswith(mirror_log.MARK)]
     assert first.message["mirror"] == {"shards": sorted(shards), "lines": len(lines)}
     assert done.stderr.splitlines()[-1].startswith("hipbmm warm: Complete")
 

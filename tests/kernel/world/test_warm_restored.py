@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from hipbmm_kernel import aitercsv, plan
-from hipbmm_kernel.gemm import Problem
+from hipbmm_kernel.planner import plan
+from hipbmm_kernel.rows import aiter_csv
+from hipbmm_kernel.rows.gemm import Problem
 
 from .conftest import SMALL_MODEL, Pod, PodMaker, fill, write_rocm
 
@@ -41,7 +42,7 @@ def test_a_complete_store_needs_no_child_and_no_torch(full: Pod) -> None:
     assert message["geomean"] == "1.11"
     assert message["key"] == full.stack().key
     assert message["plan"] == {"source": "Config", "architecture": "Qwen3ForCausalLM", "linears": 4}
-    served = aitercsv.parse(full.served_file.read_bytes())
+    served = aiter_csv.parse(full.served_file.read_bytes())
     assert {row.problem for row in served.accepted} == set(problems())
     assert full.served_file.stat().st_mode & 0o777 == 0o644
 

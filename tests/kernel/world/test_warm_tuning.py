@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hipbmm_kernel import aitercsv
+from hipbmm_kernel.rows import aiter_csv
 
 from .conftest import Pod, PodMaker, write_rocm
 
@@ -31,7 +31,7 @@ def make_pod(make_pod: PodMaker, zygote: Mapping[str, str]) -> PodMaker:
 
 
 def served(pod: Pod) -> dict[tuple[int, int, int], int]:
-    parsed = aitercsv.parse(pod.served_file.read_bytes())
+    parsed = aiter_csv.parse(pod.served_file.read_bytes())
     assert not parsed.rejected
     assert parsed.refused is None
     return {row.problem: row.algo_index for row in parsed.accepted}

@@ -11,7 +11,7 @@ from tests.cluster.faults import fuzz, rig, state
 from tests.cluster.faults.rig import Place, Rig
 from tests.schemafuzz import specs
 
-from hipbmm_operator import kinds
+from hipbmm_operator.kube import kinds
 
 OUTAGE_SECONDS = float(os.environ.get("HIPBMM_SOAK_OUTAGE_SECONDS", "300"))
 SPECS = int(os.environ.get("HIPBMM_SOAK_SPECS", "2000"))

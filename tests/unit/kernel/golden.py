@@ -7,9 +7,9 @@ from pathlib import Path
 from tests.ptpc import PTPC
 from tests.unit.kernel.configs import BLOCK, MODELS, MXFP4, QUARK, Config, encoded
 
-from hipbmm_kernel import plan, planreport, version
-from hipbmm_kernel.plan import Options
-from hipbmm_kernel.serverflags import ServerFlags
+from hipbmm_kernel.planner import plan, plan_text, vllm_version
+from hipbmm_kernel.planner.plan import Options
+from hipbmm_kernel.planner.server_flags import ServerFlags
 
 FOLDER = Path(__file__).parents[2] / "golden" / "plan"
 ONLINE = ServerFlags(quantization="fp8_per_channel")
@@ -20,7 +20,7 @@ CASES: dict[str, tuple[str, Config | None, Options]] = {
     "qwen3-32b.tp8.seqs64": ("qwen3-32b", PTPC, Options(8, flags=ServerFlags(max_num_seqs=64))),
     "qwen3-32b.tp16": ("qwen3-32b", PTPC, Options(16)),
     "qwen3-32b.plain": ("qwen3-32b", None, Options()),
-    "qwen3-32b.quark.0.23": ("qwen3-32b", QUARK, Options(vllm=version.Version(0, 23))),
+    "qwen3-32b.quark.0.23": ("qwen3-32b", QUARK, Options(vllm=vllm_version.Version(0, 23))),
     "llama-3.1-70b.tp8": ("llama-3.1-70b", PTPC, Options(8)),
     "llama-3.1-70b.tp8.eager": ("llama-3.1-70b", PTPC, Options(8, flags=ServerFlags(graphs=False))),
     "qwen2.5-72b.tp8": ("qwen2.5-72b", PTPC, Options(8)),
@@ -41,7 +41,7 @@ def rendered(name: str) -> str:
     model, quantisation, options = CASES[name]
     found = plan.build(encoded(model, quantisation), options)
     tokens = " ".join(str(size) for size in found.tokens.planned[:60])
-    return f"{planreport.text(found)}tokens: {tokens}\n"
+    return f"{plan_text.text(found)}tokens: {tokens}\n"
 
 
 if __name__ == "__main__":

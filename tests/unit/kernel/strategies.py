@@ -10,8 +10,9 @@ import random
 
 from hypothesis import strategies as st
 
-from hipbmm_kernel import gemm, shard
-from hipbmm_kernel.gemm import Problem, Row, Veto
+from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.rows.gemm import Problem, Row, Veto
+from hipbmm_kernel.store import shard
 
 KEY = "9f2c0a1b2c3d4e5f"
 POOL = 400

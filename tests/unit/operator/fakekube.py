@@ -6,21 +6,21 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
-from hipbmm_operator import errors
-from hipbmm_operator.apply import Applier
-from hipbmm_operator.kinds import Kind
-from hipbmm_operator.kube import Page
-from hipbmm_operator.look import Look
-from hipbmm_operator.mirror.collector import Collector
-from hipbmm_operator.news import News
-from hipbmm_operator.nodes import NodeBook
-from hipbmm_operator.observe import Observer
-from hipbmm_operator.prune import prune
-from hipbmm_operator.reconcile import Reconciler
-from hipbmm_operator.resources.pod import Payload
-from hipbmm_operator.rights import Rights
-from hipbmm_operator.scribe import Scribe
-from hipbmm_operator.store import Store, owner_of
+from hipbmm_operator.apply.applier import Applier
+from hipbmm_operator.apply.status_writer import Scribe
+from hipbmm_operator.controller.reconciler import Reconciler
+from hipbmm_operator.kube import errors
+from hipbmm_operator.kube.client import Page
+from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.observe.mirror_logs import Collector
+from hipbmm_operator.observe.observer import Observer
+from hipbmm_operator.observe.on_demand import Look
+from hipbmm_operator.resources.pod_template import Payload
+from hipbmm_operator.watch.access import Rights
+from hipbmm_operator.watch.cache import Store, owner_of
+from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.pruning import prune
+from hipbmm_operator.workqueue.batching import News
 
 Json = dict[str, Any]
 

@@ -5,13 +5,14 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hipbmm_operator import names, server_args
+from hipbmm_operator.api.resource import Resource, parse
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.detect import HardwareSummary
-from hipbmm_operator.observed import Observed
-from hipbmm_operator.plan import Plan, plan
-from hipbmm_operator.resource import Resource, parse
-from hipbmm_operator.resources.pod import Payload
+from hipbmm_operator.kube import names
+from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.plan.plan import Plan, plan
+from hipbmm_operator.resources import server_args
+from hipbmm_operator.resources.pod_template import Payload
 
 Json = dict[str, Any]
 

@@ -10,13 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator.make import resource, typed
 
-from hipbmm_operator import errors, events, names, server_args, settings, trouble
-from hipbmm_operator.kinds import SERVICE
-from hipbmm_operator.kube import as_yaml
-from hipbmm_operator.leader import Sighting, may_take, record
-from hipbmm_operator.resource import parse_spec
-from hipbmm_operator.scribe import lost, merge_patch, trifling, without
-from hipbmm_operator.validate import check, unread
+from hipbmm_operator import settings
+from hipbmm_operator.api.resource import parse_spec
+from hipbmm_operator.apply import events
+from hipbmm_operator.apply.status_patch import lost, merge_patch, trifling, without
+from hipbmm_operator.controller.leader_election import Sighting, may_take, record
+from hipbmm_operator.kube import errors, names
+from hipbmm_operator.kube.client import as_yaml
+from hipbmm_operator.kube.kinds import SERVICE
+from hipbmm_operator.plan import write_failure
+from hipbmm_operator.plan.validation import check, unread
+from hipbmm_operator.resources import server_args
+from hipbmm_operator.status import transitions
 
 Json = dict[str, Any]
 
@@ -170,13 +175,13 @@ def test_a_retry_after_that_is_no_time_is_ignored(text: str | None) -> None:
         ),
         (errors.ForbiddenError(403, "Forbidden", 'User "x" cannot patch resource'), "Forbidden"),
         (errors.InvalidError(422, "Invalid", "bad"), "Rejected"),
-        (trouble.NameConflictError(SERVICE, "qwen"), "NameConflict"),
+        (write_failure.NameConflictError(SERVICE, "qwen"), "NameConflict"),
         (errors.ConflictError(409, "Conflict", "x"), "Conflict"),
         (errors.UnavailableError(0, "TimeoutError", "x"), "ApiUnavailable"),
     ],
 )
 def test_every_error_has_a_reason(error: errors.ApiError, reason: str) -> None:
-    assert trouble.reason_of(error) == reason
+    assert write_failure.reason_of(error) == reason
 
 
 def conditions(**states: tuple[str, str]) -> list[Json]:
@@ -187,7 +192,7 @@ def conditions(**states: tuple[str, str]) -> list[Json]:
 
 
 def told(before: list[Json], after: list[Json]) -> list[tuple[str, str]]:
-    return [(found.type, found.reason) for found in events.transitions(before, after)]
+    return [(found.type, found.reason) for found in transitions.transitions(before, after)]
 
 
 def test_events_tell_transitions_only() -> None:
@@ -233,7 +238,7 @@ def test_recovery_is_told() -> None:
 
 def test_the_same_transition_has_the_same_event() -> None:
     owner = resource().owner
-    (one,) = events.transitions([], conditions(Tuned=("False", "NoSolution")))
+    (one,) = transitions.transitions([], conditions(Tuned=("False", "NoSolution")))
     assert events.build(owner, one) == events.build(owner, one)
     assert len(events.build(owner, one)["metadata"]["name"]) <= 253
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hipbmm_kernel import tokens
-from hipbmm_kernel.serverflags import ServerFlags
-from hipbmm_kernel.version import Version
+from hipbmm_kernel.planner import tokens
+from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.planner.vllm_version import Version
 
 QWEN3_32B = {
     "architectures": ["Qwen3ForCausalLM"],

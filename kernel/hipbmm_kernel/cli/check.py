@@ -1,0 +1,79 @@
+"""`check`: read one of AITER's CSV files strictly, and write what is left of it, normalised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.cli import command_line
+from hipbmm_kernel.rows import aiter_csv
+from hipbmm_kernel.system.volume import Volume, describe, read_file, replace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import IO
+
+    from hipbmm_kernel.rows.aiter_csv import Parsed
+
+
+def check_command(argv: Sequence[str], stdout: IO[str], stderr: IO[str]) -> int:
+    """Print what the file holds. 0 when every line of data is a row, 1 otherwise, 2 for wrong usage."""
+    parser = command_line.Parser("check", "Read an online-tuning CSV of AITER as strictly as a server should have.")
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--repair", metavar="OUT", help="write the accepted and foreign rows here, normalised")
+    try:
+        arguments = parser.read(argv)
+    except command_line.HelpWanted as wanted:
+        stdout.write(str(wanted))
+        return command_line.FINE
+    except command_line.UsageError as error:
+        stderr.write(f"{error}\n")
+        return command_line.USAGE
+    parsed = _read(arguments.file)
+    if arguments.output == "json":
+        command_line.write_json(stdout, _document(parsed))
+    else:
+        stdout.write(_text(parsed))
+    wrong = parsed.refused is not None or bool(parsed.rejected) or bool(parsed.conflicts)
+    if arguments.repair is not None and parsed.refused is None:
+        try:
+            replace_file(Volume(), arguments.repair, aiter_csv.repaired(parsed))
+        except (OSError, ValueError) as error:
+            reason = describe(error) if isinstance(error, OSError) else str(error)
+            stderr.write(f"check: {arguments.repair} cannot be written: {reason}\n")
+            return command_line.FOUND
+    return command_line.FOUND if wrong else command_line.FINE
+
+
+def _read(path: str) -> Parsed:
+    try:
+        data = read_file(Volume(), path, aiter_csv.MAX_BYTES, follow=True)
+    except OSError as error:
+        return aiter_csv.Parsed(refused=f"cannot be read: {describe(error)}")
+    except ValueError as error:
+        return aiter_csv.Parsed(refused=f"cannot be read: {error}")
+    return aiter_csv.parse(data)
+
+
+def _document(parsed: Parsed) -> dict[str, object]:
+    return {
+        "accepted": len(parsed.accepted),
+        "foreign": len(parsed.foreign),
+        "duplicates": parsed.duplicates,
+        "conflicts": len(parsed.conflicts),
+        "rejected": [finding._asdict() for finding in parsed.rejected],
+        "refused": parsed.refused,
+        "conflictLines": [finding._asdict() for finding in parsed.conflicts],
+    }
+
+
+def _text(parsed: Parsed) -> str:
+    if parsed.refused is not None:
+        return f"refused: {parsed.refused}\n"
+    counts = (
+        f"{len(parsed.accepted)} accepted, {len(parsed.foreign)} foreign, {parsed.duplicates} duplicates, "
+        f"{len(parsed.conflicts)} conflicts, {len(parsed.rejected)} rejected"
+    )
+    lines = [counts]
+    lines += [f"line {line}: rejected: {reason}" for line, reason in parsed.rejected]
+    lines += [f"line {line}: conflict: {reason}" for line, reason in parsed.conflicts]
+    return "\n".join(lines) + "\n"

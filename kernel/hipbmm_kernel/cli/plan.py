@@ -1,0 +1,165 @@
+"""`plan`: which problems a model has, from its config.json, the parallelism and the server's flags."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.cli import command_line
+from hipbmm_kernel.planner import cost, model_config, plan_text, vllm_version
+from hipbmm_kernel.planner import plan as plans
+from hipbmm_kernel.planner.model_config import ConfigInvalid
+from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.pod import pod_plan
+from hipbmm_kernel.rows.gemm import MAX_M, MAX_SIZE, Linear
+from hipbmm_kernel.system.volume import Volume, describe, read_file
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+    from typing import IO
+
+MOST_LINEARS = 1024
+_MOST = 2**31 - 1
+
+
+def plan_command(argv: Sequence[str], stdout: IO[str], stderr: IO[str]) -> int:
+    """Print the plan. 0 with a plan, 1 when the config cannot be planned, 2 for wrong usage."""
+    try:
+        arguments = _parser().read(argv)
+        options = _options(arguments)
+    except command_line.HelpWanted as wanted:
+        stdout.write(str(wanted))
+        return command_line.FINE
+    except command_line.UsageError as error:
+        stderr.write(f"{error}\n")
+        return command_line.USAGE
+    try:
+        config = _config(arguments.config)
+        plan = pod_plan.build_in_time(config, options)
+    except ConfigInvalid as error:
+        stderr.write(f"ConfigInvalid: {error}\n")
+        if arguments.output == "json":
+            command_line.write_json(stdout, plan_text.refusal(error))
+        return command_line.FOUND
+    if arguments.output == "json":
+        command_line.write_json(stdout, plan_text.document(plan))
+    else:
+        stdout.write(plan_text.text(plan))
+    return command_line.FINE
+
+
+def _parser() -> command_line.Parser:
+    number = command_line.whole(1, _MOST)
+    parser = command_line.Parser("plan", "Print the problems of a model; no GPU is needed.")
+    add = parser.add_argument
+    add("--config", metavar="FILE", help="the model's config.json")
+    add("--tensor-parallel-size", "-tp", type=command_line.whole(1, plans.MAX_TENSOR_PARALLEL), metavar="T")
+    add("--data-parallel-size", "-dp", type=number, metavar="D")
+    add("--enable-expert-parallel", action="store_true")
+    add("--vllm-version", default=str(vllm_version.NEWEST), metavar="V", help=f"default {vllm_version.NEWEST}")
+    add("--max-num-seqs", type=number, metavar="S")
+    add("--max-num-batched-tokens", type=number, metavar="B")
+    add("--max-cudagraph-capture-size", type=number, metavar="C")
+    add("--cudagraph-capture-sizes", type=number, nargs="+", metavar="M")
+    add("--num-speculative-tokens", type=command_line.whole(0, _MOST), metavar="Q")
+    add("--performance-mode", metavar="MODE")
+    add("--enforce-eager", action="store_true")
+    add("--quantization", "-q", metavar="METHOD", help="online quantisation, such as fp8_per_channel")
+    add("--dtype", metavar="TYPE")
+    add("--server-args", metavar="JSON", help="arguments of `vllm serve` as a JSON list; the flags above win")
+    add("--linears", metavar="JSON", help='explicit linears: [{"n": 10240, "k": 8192, "bias": false}]')
+    add("--tokens", metavar="JSON", help="a JSON list of M instead of vLLM's capture sizes")
+    add("--product", choices=sorted(cost.PEAKS), default=cost.DEFAULT_PRODUCT, help="the GPU of the estimate")
+    return parser
+
+
+def _options(arguments: Namespace) -> plans.Options:
+    vllm = vllm_version.parse(arguments.vllm_version)
+    if vllm is None:
+        raise command_line.UsageError(f"plan: --vllm-version {arguments.vllm_version[:40]!r} is not a version")
+    linears = _linears(arguments.linears)
+    if arguments.config is None and not linears:
+        raise command_line.UsageError("plan: --config FILE or --linears JSON is needed")
+    flags = _flags(arguments)
+    return plans.Options(
+        tensor_parallel=flags.tensor_parallel or 1,
+        vllm=vllm,
+        flags=flags,
+        linears=linears,
+        tokens=_tokens(arguments.tokens),
+        product=arguments.product,
+    )
+
+
+def _flags(arguments: Namespace) -> ServerFlags:
+    given = _list("--server-args", arguments.server_args)
+    if not all(isinstance(argument, str) for argument in given):
+        raise command_line.UsageError("plan: --server-args must hold strings only")
+    flags = ServerFlags.from_argv([str(argument) for argument in given])
+    sizes = arguments.cudagraph_capture_sizes
+    overrides: dict[str, object] = {
+        "tensor_parallel": arguments.tensor_parallel_size,
+        "data_parallel": arguments.data_parallel_size,
+        "expert_parallel": arguments.enable_expert_parallel or None,
+        "max_num_seqs": arguments.max_num_seqs,
+        "max_num_batched_tokens": arguments.max_num_batched_tokens,
+        "max_capture_size": arguments.max_cudagraph_capture_size,
+        "capture_sizes": tuple(sizes) if sizes else None,
+        "speculative_tokens": arguments.num_speculative_tokens,
+        "performance_mode": arguments.performance_mode,
+        "graphs": False if arguments.enforce_eager else None,
+        "quantization": arguments.quantization,
+        "dtype": arguments.dtype,
+    }
+    return flags._replace(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type] # argparse has no types
+
+
+def _linears(text: str | None) -> tuple[Linear, ...]:
+    found = []
+    for entry in _list("--linears", text):
+        if not isinstance(entry, dict) or not {"n", "k"} <= entry.keys() <= {"n", "k", "bias", "name"}:
+            raise command_line.UsageError(
+                'plan: --linears needs objects such as {"n": 10240, "k": 8192, "bias": false}'
+            )
+        n, k, bias, name = entry["n"], entry["k"], entry.get("bias", False), entry.get("name", "")
+        if not (_is_whole(n, MAX_SIZE) and _is_whole(k, MAX_SIZE) and isinstance(bias, bool) and isinstance(name, str)):
+            raise command_line.UsageError(f"plan: --linears: n, k, bias or name is wrong in {json.dumps(entry)[:120]}")
+        found.append(Linear(n, k, bias, name))
+    if len(found) > MOST_LINEARS:
+        raise command_line.UsageError(f"plan: --linears has more than {MOST_LINEARS} entries")
+    return tuple(found)
+
+
+def _tokens(text: str | None) -> tuple[int, ...]:
+    found = []
+    for size in _list("--tokens", text):
+        if not isinstance(size, int) or not _is_whole(size, MAX_M):
+            raise command_line.UsageError(f"plan: --tokens must hold whole numbers between 1 and {MAX_M}")
+        found.append(size)
+    return tuple(found)
+
+
+def _list(flag: str, text: str | None) -> list[object]:
+    try:
+        value = json.loads(text) if text else []
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, list):
+        raise command_line.UsageError(f"plan: {flag} must be a JSON list")
+    return value
+
+
+def _is_whole(value: object, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def _config(path: str | None) -> bytes | None:
+    """The bytes of config.json. ConfigInvalid when it is not a readable file of a sane size."""
+    if path is None:
+        return None
+    try:
+        return read_file(Volume(), path, model_config.MAX_BYTES, follow=True)
+    except (OSError, ValueError) as error:
+        reason = describe(error) if isinstance(error, OSError) else str(error)
+        raise ConfigInvalid("config.json", path, f"cannot be read: {reason}") from error

@@ -1,0 +1,112 @@
+"""Progress lines of `warm` on standard error, as docs/pod-contract.md gives them: the operator reads them.
+
+One line per change but at most one per 2 s, one at the start and one at the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from hipbmm_kernel.system.clock import Clock
+
+INTERVAL = 2.0
+TUNING, VERIFYING = "Tuning", "Verifying"
+PHASES = ("Identity", "Planning", "Loading", "Probing", TUNING, VERIFYING, "Publishing", "Done")
+
+
+class Progress:
+    """Counts what is tuned, verified and failed, and says so."""
+
+    def __init__(self, stream: TextIO, clock: Clock) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._began = clock.monotonic()
+        self._last: float | None = None
+        self._said = ""
+        self._phase = PHASES[0]
+        self._tuned = self._problems = self._failed = self._verified = 0
+        self._phase_began = self._began
+        self._phase_start = 0
+
+    def start(self) -> None:
+        """The first line."""
+        self._say()
+
+    def phase(self, name: str) -> None:
+        """Another phase begins."""
+        if name != self._phase:
+            self._phase, self._phase_began = name, self._clock.monotonic()
+            self._phase_start = self._done()
+        self.tick()
+
+    def plan(self, problems: int, restored: int, verified: int = 0) -> None:
+        """How many problems there are, how many have a row already, and how many of those rows are verified."""
+        self._problems, self._tuned, self._verified = problems, restored, verified
+        self.tick()
+
+    def tuned(self) -> None:
+        """One more row."""
+        self._tuned += 1
+        self.tick()
+
+    def failed(self) -> None:
+        """One more problem that gets no row."""
+        self._failed += 1
+        self.tick()
+
+    def verified(self) -> None:
+        """One more row was found right."""
+        self._verified += 1
+        self.tick()
+
+    def refuted(self) -> None:
+        """A row was found wrong, and its problem has no other."""
+        self._tuned -= 1
+        self.failed()
+
+    def recovered(self) -> None:
+        """A problem that had failed has a row after all."""
+        self._failed -= 1
+        self.tuned()
+
+    def tick(self) -> None:
+        """Say what has changed, if the last line is old enough."""
+        now = self._clock.monotonic()
+        if self._last is not None and now - self._last < INTERVAL:
+            return
+        if self._counts() != self._said:
+            self._say()
+
+    def done(self, tuned: int, failed: int) -> None:
+        """The last line, with the final counts."""
+        self._phase, self._tuned, self._failed = PHASES[-1], tuned, failed
+        self._say()
+
+    def _counts(self) -> str:
+        return (
+            f"phase={self._phase} tuned={self._tuned} problems={self._problems} failed={self._failed} "
+            f"verified={self._verified}"
+        )
+
+    def _say(self) -> None:
+        now = self._clock.monotonic()
+        self._last, self._said = now, self._counts()
+        line = f"hipbmm progress {self._said} elapsed_s={now - self._began:.0f} eta_s={self._eta(now):.0f}\n"
+        self._stream.write(line)
+        self._stream.flush()
+
+    def _done(self) -> int:
+        """What the phase has behind it."""
+        return self._verified if self._phase == VERIFYING else self._tuned + self._failed
+
+    def _eta(self, now: float) -> float:
+        """Seconds that this phase still takes at its speed so far; 0 when nothing is known or nothing is left."""
+        if self._phase not in (TUNING, VERIFYING):
+            return 0.0
+        done = self._done() - self._phase_start
+        whole = self._tuned if self._phase == VERIFYING else self._problems
+        left = whole - self._done()
+        return max(0.0, (now - self._phase_began) / done * left) if done > 0 else 0.0

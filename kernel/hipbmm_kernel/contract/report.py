@@ -1,0 +1,146 @@
+"""The report of `warm`: the whole of it in a file, and what fits in 4096 bytes as the container's termination message.
+
+Kubernetes cuts a termination message at 4096 bytes, which would leave no JSON at all; so it is trimmed here, the least
+telling parts first.
+"""
+
+# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
+
+import json
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.rows.gemm import Row
+
+VERSION = 1
+MAX_MESSAGE_BYTES = 4096
+
+COMPLETE = "Complete"
+PARTIAL = "Partial"
+UNSUPPORTED = "Unsupported"
+DISABLED = "Disabled"
+NO_PLAN = "NoPlan"
+FAILED = "Failed"
+
+MAX_ERRORS = 8
+MAX_ERROR = 240
+MAX_TEXT = 400
+MAX_SHORT = 60
+
+
+class Report(NamedTuple):
+    """What `warm` did; the fields are those of docs/pod-contract.md."""
+
+    state: str
+    reason: str
+    message: str
+    key: str = ""
+    stack: Stack | None = None
+    plan_source: str = "None"
+    architecture: str | None = None
+    linears: int = 0
+    problems: int = 0
+    tuned: int = 0
+    failed: int = 0
+    restored: int = 0
+    vetoed: int = 0
+    skipped: int = 0
+    unverified: int = 0
+    source: str = "None"
+    seconds: float = 0.0
+    geomean: str | None = None
+    spread: str | None = None
+    rows: int = 0
+    digest: str = ""
+    children: int = 0
+    torch_imported: bool = False
+    hipbmm: bool = True
+    storage_writable: bool = False
+    storage_error: str = ""
+    errors: tuple[str, ...] = ()
+    mirror_shards: tuple[str, ...] = ()
+    mirror_lines: int = 0
+    failures: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, object]:
+        """The report as JSON, everything in it."""
+        return {
+            "v": VERSION,
+            "state": self.state,
+            "reason": self.reason,
+            "message": self.message,
+            "key": self.key,
+            "stack": self.stack.summary() if self.stack else {},
+            "plan": {"source": self.plan_source, "architecture": self.architecture, "linears": self.linears},
+            "problems": self.problems,
+            "tuned": self.tuned,
+            "failed": self.failed,
+            "restored": self.restored,
+            "vetoed": self.vetoed,
+            "skipped": self.skipped,
+            "unverified": self.unverified,
+            "source": self.source,
+            "seconds": round(self.seconds, 3),
+            "geomean": self.geomean,
+            "spread": self.spread,
+            "rows": self.rows,
+            "digest": self.digest,
+            "children": self.children,
+            "torchImported": self.torch_imported,
+            "hipbmm": self.hipbmm,
+            "storage": {"writable": self.storage_writable, "error": self.storage_error},
+            "mirror": {"shards": list(self.mirror_shards), "lines": self.mirror_lines},
+            "errors": list(self.errors),
+            "failures": [{"problem": problem, "reason": reason} for problem, reason in self.failures],
+            "notes": list(self.notes),
+            "stackDocument": self.stack.document() if self.stack else None,
+        }
+
+
+def whole(report: Report) -> bytes:
+    """The report for report.json."""
+    return json.dumps(report.document(), indent=1, ensure_ascii=True).encode("ascii") + b"\n"
+
+
+def termination_message(report: Report) -> bytes:
+    """The report as one line of at most 4096 bytes: detail goes first, then errors, then long texts are cut."""
+    for texts, errors in ((MAX_TEXT, MAX_ERRORS), (MAX_ERROR, MAX_ERRORS // 2), (MAX_ERROR // 2, 1)):
+        encoded = _line(_trimmed(report, texts, errors))
+        if len(encoded) <= MAX_MESSAGE_BYTES:
+            return encoded
+    return _line(_trimmed(report, MAX_SHORT, 0))
+
+
+def _trimmed(report: Report, texts: int, errors: int) -> dict[str, object]:
+    """The document without its detail, with at most `errors` errors and every text cut to `texts` characters."""
+    document = report.document()
+    for name in ("stackDocument", "failures", "notes"):
+        del document[name]
+    document["errors"] = list(report.errors[:errors])
+    cut = _cut(document, texts)
+    return cut if isinstance(cut, dict) else {}
+
+
+def _cut(value: object, length: int) -> object:
+    if isinstance(value, str):
+        return value[:length]
+    if isinstance(value, dict):
+        return {name: _cut(item, length) for name, item in value.items()}
+    return [_cut(item, length) for item in value] if isinstance(value, list) else value
+
+
+def _line(document: dict[str, object]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+
+
+def geomean(rows: Iterable[Row]) -> str | None:
+    """Geometric mean of default time / tuned time over the measured rows, as text; None when none was measured."""
+    logs = [
+        math.log(row.default_us / row.tuned_us)
+        for row in rows
+        if row.tuned_us is not None and row.default_us is not None
+    ]
+    return f"{math.exp(math.fsum(logs) / len(logs)):.2f}" if logs else None

@@ -1,0 +1,67 @@
+"""The stack of this container, read in milliseconds: no torch, no HIP, no subprocess.
+
+The tuning child checks the same parts through torch before it tunes (`tune.attest`); here they only have to be exact
+enough that no row of another stack can ever be served.
+"""
+
+# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from hipbmm_kernel.identity import gpu as identity_gpu
+from hipbmm_kernel.identity import hipblaslt, software
+from hipbmm_kernel.identity.gpu import Gpu
+from hipbmm_kernel.identity.stack import Stack
+
+
+class Identity(NamedTuple):
+    """The stack, how many GPUs this container has, and what was odd while reading them (for people)."""
+
+    stack: Stack
+    gpus: int
+    vllm: str | None
+    notes: tuple[str, ...]
+
+
+def read_identity(sysfs: str, dev: str, env: Mapping[str, str], simulated: bool) -> Identity:
+    """What this container is. Never raises: what cannot be read is None in the stack, and its key `unknown`."""
+    hardware = identity_gpu.read_hardware(sysfs, dev, env)
+    notes = list(hardware.notes)
+    gpu = _common(hardware.gpus, notes)
+    arch = gpu.arch if gpu else None
+    libraries = hipblaslt.Libraries(None, (), ())
+    if arch is not None:
+        libraries = hipblaslt.read_libraries(arch, env, software.library_directories())
+    stack = Stack(
+        arch=arch,
+        features=gpu.features if gpu else None,
+        compute_units=gpu.compute_units if gpu else None,
+        product=gpu.product if gpu else None,
+        partition=gpu.partition if gpu else None,
+        memory_partition=gpu.memory_partition if gpu else None,
+        hipblaslt=libraries.version,
+        databases=libraries.databases,
+        aiter=software.aiter_version(),
+        fp8=identity_gpu.FP8_BY_ARCH.get(arch or ""),
+        rocm=software.rocm_version(env),
+        environment=software.selecting_environment(env),
+        simulated=simulated,
+    )
+    return Identity(stack, len(hardware.gpus), software.vllm_version(), (*notes, *libraries.notes))
+
+
+def _common(gpus: tuple[Gpu, ...], notes: list[str]) -> Gpu | None:
+    """What all GPUs of the container have in common; a part that differs is unknown."""
+    if not gpus:
+        return None
+    first = gpus[0]
+    differing = [name for name in _PARTS if any(getattr(gpu, name) != getattr(first, name) for gpu in gpus)]
+    if differing:
+        notes.append(f"the GPUs of this container differ in {', '.join(differing)}")
+    same: dict[str, Any] = {name: getattr(first, name) for name in _PARTS if name not in differing}
+    return Gpu(**{**dict.fromkeys(_PARTS), "minor": first.minor, **same})
+
+
+_PARTS = tuple(name for name in Gpu._fields if name != "minor")
+"""What must be equal in all GPUs of a container."""

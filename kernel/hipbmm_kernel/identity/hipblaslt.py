@@ -1,0 +1,158 @@
+"""The hipBLASLt libraries that the serving process could load, and the solution databases they would open.
+
+Which one is loaded is decided by the dynamic linker, late. So all of them count: the key then says "one of exactly
+these". The sha256 of `TensileLibrary_lazy_<arch>` is the most exact identity of a solution index: ROCm 7.2.3 and 7.2.4
+have equal version numbers and rebuilt binaries. Nothing is cached: a cached hash could lie about a changed file.
+"""
+
+# ruff: noqa: PTH112, PTH119, PTH120, PTH123, PTH208
+# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
+
+# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from hipbmm_kernel.identity.gpu import read_text
+
+LIBRARY = "libhipblaslt.so"
+TENSILE_PATH = "HIPBLASLT_TENSILE_LIBPATH"
+LINKER_CONFIGURATION = "/etc/ld.so.conf.d"
+CHUNK = 1 << 20
+_VERSION_PARTS = ("MAJOR", "MINOR", "PATCH")
+
+
+class Libraries(NamedTuple):
+    """`version` of the first library found (None: no library), the databases' sha256, and what was odd."""
+
+    version: str | None
+    databases: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def read_libraries(arch: str, env: Mapping[str, str], packages: Iterable[str]) -> Libraries:
+    """The hipBLASLt libraries for `arch` (gfx942). `packages` are directories that hold Python packages' libraries.
+
+    Never raises. An unreadable database makes `databases` empty, which makes the stack unknown.
+    """
+    notes: list[str] = []
+    directories = [path for path in _directories(env, packages) if _has_library(path)]
+    files = _databases(arch, env, directories, notes)
+    digests = []
+    for path in files:
+        try:
+            digests.append(_digest(path))
+        except OSError as error:
+            notes.append(f"{path}: {error.strerror}")
+            return Libraries(None, (), tuple(notes))
+    version = next((found for found in map(_version, directories) if found), None)
+    if version is None and digests:
+        # Libraries inside a Python package carry no header; the database says more than a number anyhow.
+        version = f"db-{digests[0][:8]}"
+    if not digests:
+        notes.append(f"no {LIBRARY} with a TensileLibrary_lazy_{arch} found")
+    return Libraries(version if digests else None, tuple(sorted(set(digests))), tuple(notes))
+
+
+def rocm_roots(env: Mapping[str, str]) -> list[str]:
+    """Directories of ROCm installations, the one that the environment names first."""
+    named = [env[name] for name in ("ROCM_PATH", "ROCM_HOME") if env.get(name)]
+    return _unique([*named, "/opt/rocm", *(f"/opt/{name}" for name in listed("/opt", "rocm-"))])
+
+
+def database_of(library: str, arch: str, env: Mapping[str, str]) -> str | None:
+    """The sha256 of the database that the loaded `library` uses; None when it has none or it cannot be read."""
+    for path in _databases(arch, env, [os.path.dirname(os.path.realpath(library))], []):
+        try:
+            return _digest(path)
+        except OSError:
+            return None
+    return None
+
+
+def _directories(env: Mapping[str, str], packages: Iterable[str]) -> list[str]:
+    """Where the dynamic linker may find the library, in its usual order: package, LD_LIBRARY_PATH, system."""
+    listed = [path for path in env.get("LD_LIBRARY_PATH", "").split(":") if path]
+    system = [f"{root}/lib" for root in rocm_roots(env)]
+    return _unique([*packages, *listed, *system, *_linker_directories()])
+
+
+def _linker_directories() -> list[str]:
+    """What /etc/ld.so.conf.d adds, and the distributions' own directories."""
+    lines = []
+    for name in listed(LINKER_CONFIGURATION, ""):
+        if name.endswith(".conf"):
+            lines += (read_text(f"{LINKER_CONFIGURATION}/{name}") or "").splitlines()
+    return [line.strip() for line in lines if line.startswith("/")] + ["/usr/lib", "/usr/lib64"]
+
+
+def listed(directory: str, prefix: str) -> list[str]:
+    """The names in a directory that begin with `prefix`, sorted; none when it cannot be read."""
+    try:
+        return sorted(name for name in os.listdir(directory) if name.startswith(prefix))
+    except OSError:
+        return []
+
+
+def _unique(paths: Iterable[str]) -> list[str]:
+    """The real paths of existing directories, each once, in order."""
+    found: dict[str, None] = {}
+    for path in paths:
+        real = os.path.realpath(path)
+        if real not in found and os.path.isdir(real):
+            found[real] = None
+    return list(found)
+
+
+def _has_library(directory: str) -> bool:
+    return bool(listed(directory, LIBRARY))
+
+
+def _databases(arch: str, env: Mapping[str, str], directories: list[str], notes: list[str]) -> list[str]:
+    override = env.get(TENSILE_PATH, "")
+    roots = [override] if override else [f"{directory}/hipblaslt/library" for directory in directories]
+    found = []
+    for root in roots:
+        names = [f"{place}/TensileLibrary_lazy_{arch}{end}" for place in (root, f"{root}/{arch}") for end in _ENDS]
+        path = next((name for name in names if os.path.lexists(name)), None)
+        if path is None:
+            notes.append(f"{root} has no database for {arch}")
+        else:
+            found.append(path)
+    return _unique_files(found)
+
+
+_ENDS = (".dat", ".dat.zlib", ".yaml")
+
+
+def _unique_files(paths: list[str]) -> list[str]:
+    found: dict[str, None] = {}
+    for path in paths:
+        found[os.path.realpath(path)] = None
+    return list(found)
+
+
+def _digest(path: str) -> str:
+    digest = hashlib.sha256()
+    buffer = bytearray(CHUNK)
+    view = memoryview(buffer)
+    with open(path, "rb", buffering=0) as file:
+        while True:
+            count = file.readinto(buffer)
+            if not count:
+                return digest.hexdigest()
+            digest.update(view[:count])
+
+
+def _version(directory: str) -> str | None:
+    """Of the header beside a library; else what follows the soname in the file's own name."""
+    header = read_text(f"{os.path.dirname(directory)}/include/hipblaslt/hipblaslt-version.h") or ""
+    parts = [re.search(rf"HIPBLASLT_VERSION_{part}\s+(\d+)", header) for part in _VERSION_PARTS]
+    if all(parts):
+        return ".".join(part.group(1) for part in parts if part)
+    names = (os.path.basename(os.path.realpath(f"{directory}/{name}")) for name in listed(directory, f"{LIBRARY}."))
+    versions = (re.fullmatch(rf"{re.escape(LIBRARY)}\.(\d+\.\d+[.\d]*)", name) for name in names)
+    return next((match.group(1) for match in versions if match), None)

@@ -1,0 +1,86 @@
+"""vLLM's HIPBMM kernel: AITER's hipBLASLt GEMM on pre-shuffled FP8 weights, with online tuning."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.linear import eligibility, gate
+from hipbmm_kernel.linear.interface import Fp8LinearKernel, LinearConfig, dtype_name
+from hipbmm_kernel.linear.op import hipb_mm_fp8, load_aiter
+from hipbmm_kernel.linear.probe import probe
+from hipbmm_kernel.linear.weights import shuffle, transpose_scale
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping, Sequence
+
+    import torch
+
+    from hipbmm_kernel.linear.gate import Platform
+
+
+class AiterHipbMMPerTokenFp8ScaledMMLinearKernel(Fp8LinearKernel):
+    """`hipb_mm` with the weight shuffled and transposed when it is loaded; reasons and order are vLLM 0.23.0's."""
+
+    @classmethod
+    def is_supported(
+        cls, platform: Platform | None = None, environ: Mapping[str, str] | None = None
+    ) -> tuple[bool, str | None]:
+        """ROCm, the three flags on an MI3xx, and an AITER that has `hipb_mm`."""
+        platform = gate.current_platform() if platform is None else platform
+        reason = gate.refusal(platform, os.environ if environ is None else environ)
+        if reason is not None:
+            return False, reason
+        try:
+            module = load_aiter()
+        except Exception:  # noqa: BLE001 - AITER loads and may build compiled code: any error means "not here"
+            return False, gate.NO_AITER
+        if not hasattr(module, "hipb_mm"):
+            return False, gate.NO_HIPB_MM
+        return True, None
+
+    @classmethod
+    def can_implement(cls, config: LinearConfig) -> tuple[bool, str | None]:
+        """The planner's own predicate (`eligibility.can_implement`), so that plan and layer agree."""
+        n, k = config.weight_shape or (None, None)
+        reason = eligibility.can_implement(
+            n, k, dtype_name(config.out_dtype), config.activation == "token", config.weight == "channel"
+        )
+        return reason is None, reason
+
+    @classmethod
+    def can_load(cls, config: LinearConfig) -> tuple[bool, str | None]:
+        """`shuffle_weight` wants K % 32 == 0, vLLM's gate only K % 16 == 0: vLLM dies at load, this chain moves on."""
+        if config.weight_shape is None:
+            return False, eligibility.NO_SHAPE
+        reason = eligibility.shuffle_reason(*config.weight_shape)
+        return reason is None, reason
+
+    @classmethod
+    def prepare(cls, platform: Platform, environ: MutableMapping[str, str]) -> None:
+        """Online tuning must be switched on before hipBLASLt starts."""
+        gate.forward_online_tuning(platform, environ)
+
+    @classmethod
+    def can_run(cls, device: torch.device, dtype: torch.dtype) -> tuple[bool, str | None]:
+        """One GEMM above the tuning limit, compared with fp32: some stacks have no swizzled solution."""
+        reason = probe(device, dtype)
+        return reason is None, reason
+
+    def _to_layout(self, weight: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return shuffle(weight.t()), transpose_scale(scale)
+
+    def apply_scaled_mm(
+        self,
+        *,
+        A: torch.Tensor,  # noqa: N803 - vLLM's keyword
+        B: torch.Tensor,  # noqa: N803 - vLLM's keyword
+        out_dtype: torch.dtype,
+        As: torch.Tensor,  # noqa: N803 - vLLM's keyword
+        Bs: torch.Tensor,  # noqa: N803 - vLLM's keyword
+        bias: torch.Tensor | None,
+        output_shape: Sequence[int],
+    ) -> torch.Tensor:
+        """One call of the op; B is passed on as it was loaded, nothing is transposed here."""
+        result = hipb_mm_fp8(A, B, As, Bs, bias, out_dtype)
+        return result.view(*output_shape[:-1], B.shape[1])

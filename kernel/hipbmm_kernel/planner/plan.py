@@ -1,0 +1,248 @@
+"""The plan: every problem of one model, parallelism and command line, with what was left out and why.
+
+A pure function of the config.json's bytes and of options; no GPU, no torch, no vLLM.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel.linear import eligibility
+from hipbmm_kernel.planner import cost, model_config, tokens, vllm_version
+from hipbmm_kernel.planner.quantisation import detect
+from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.planner.shapes import registry
+from hipbmm_kernel.planner.shapes.module import TOWER, Model, Module, Parallel
+from hipbmm_kernel.rows.gemm import Linear, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hipbmm_kernel.planner.model_config import Fields
+    from hipbmm_kernel.planner.quantisation.scheme import Quantisation
+    from hipbmm_kernel.planner.vllm_version import Version
+
+CONFIG = "Config"
+EXPLICIT = "Explicit"
+UNKNOWN = "Unknown"
+
+MAX_TENSOR_PARALLEL = 1024
+_PREFIXES = ("model.",)
+_NESTED_PREFIXES = ("language_model.model.", "model.language_model.", "language_model.", "model.")
+_TOWER_PREFIXES = ("", "model.")
+
+
+class Options(NamedTuple):
+    """What a plan depends on beside the config.json.
+
+    `linears` are the explicit ones of `spec.tuning.linears`, `tokens` replaces vLLM's list, `product` is only for the
+    estimate.
+    """
+
+    tensor_parallel: int = 1
+    vllm: Version = vllm_version.NEWEST
+    flags: ServerFlags = ServerFlags()
+    linears: tuple[Linear, ...] = ()
+    tokens: tuple[int, ...] = ()
+    product: str = cost.DEFAULT_PRODUCT
+
+
+class PlannedLinear(NamedTuple):
+    """A linear of the plan. `reason` says why it is not eligible ("" when it is), `fatal` why vLLM dies loading it."""
+
+    linear: Linear
+    reason: str = ""
+    fatal: str = ""
+    load_tokens: int = 0
+
+    @property
+    def eligible(self) -> bool:
+        """Whether calls of this linear can find a row."""
+        return not self.reason
+
+
+class Plan(NamedTuple):
+    """All problems, hot first: small M, then the most used linear.
+
+    `source` is Config, Explicit (only the options' linears) or Unknown; `reason` is "" or the reason of the report
+    that a plan without problems, or one that the kernel cannot serve, leads to, and `message` says it in a sentence.
+    `incompatible` names the linears that end vLLM while it loads weights with HIPBMM on.
+    """
+
+    architecture: str
+    source: str
+    linears: tuple[PlannedLinear, ...] = ()
+    tokens: tokens.Tokens = tokens.Tokens((), (), frozenset())
+    problems: tuple[Problem, ...] = ()
+    estimate: tuple[float, float] = (0.0, 0.0)
+    left_out: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+    quantisation: str = "none"
+    reason: str = ""
+    message: str = ""
+
+    @property
+    def incompatible(self) -> tuple[PlannedLinear, ...]:
+        """Linears that pass vLLM's gate and then fail AITER's assertion at load."""
+        return tuple(planned for planned in self.linears if planned.fatal)
+
+    @property
+    def biased(self) -> frozenset[tuple[int, int]]:
+        """(N, K) whose most used linear has a bias: AITER's row key does not say it, the call that tunes does."""
+        shapes = _shapes(self.linears)
+        return frozenset(shape for shape, (copies, biased) in shapes.items() if biased * 2 > copies)
+
+
+def build(config: bytes | None, options: Options) -> Plan:
+    """The plan of a model. ConfigInvalid when the config, or the parallelism on it, cannot be planned.
+
+    `config` None means that there is no config.json: only the options' own linears are planned.
+    """
+    size = options.tensor_parallel
+    if not 1 <= size <= MAX_TENSOR_PARALLEL:
+        raise model_config.ConfigInvalid("--tensor-parallel-size", size, f"must be between 1 and {MAX_TENSOR_PARALLEL}")
+    flags = options.flags._replace(tensor_parallel=size)
+    options = options._replace(flags=flags)
+    plan = Plan("", EXPLICIT if options.linears else UNKNOWN)
+    if config is not None:
+        plan = _of_model(model_config.parse(config), options)
+    explicit = tuple(_explicit(linear) for linear in options.linears)
+    plan = plan._replace(
+        linears=plan.linears + explicit,
+        tokens=tokens.plan(flags, options.vllm, options.tokens),
+        warnings=plan.warnings + tuple(f"not read: {argument}" for argument in flags.unread),
+        source=EXPLICIT if plan.source == UNKNOWN and explicit else plan.source,
+    )
+    return _finished(plan, options, missing_config=config is None)
+
+
+def _of_model(whole: Fields, options: Options) -> Plan:
+    """Architecture, linears and what is left out, without tokens and problems."""
+    name = registry.architecture(whole)
+    family = registry.find(whole)
+    if family is None:
+        return Plan(name, UNKNOWN)
+    text = whole.language()
+    flags = options.flags
+    replicated = flags.expert_parallel and options.tensor_parallel > 1 and (flags.data_parallel or 1) > 1
+    model = Model(text, whole, Parallel(options.tensor_parallel, replicated))
+    found = detect.of(whole, text, flags, options.vllm)
+    dtype = _dtype(whole, text, flags.dtype)
+    grouped: dict[PlannedLinear, int] = {}
+    for module in family.modules(model):
+        planned = _planned(module, found, dtype, _no_kernel(options), nested=text is not whole)
+        grouped[planned] = grouped.get(planned, 0) + 1
+    linears = tuple(each._replace(linear=each.linear._replace(copies=count)) for each, count in grouped.items())
+    left_out = (*family.left_out, ("lm_head and embeddings", "not linear layers of vLLM"))
+    warnings = ("the draft model's own linears are not in the plan",) if flags.draft_model else ()
+    return Plan(name, CONFIG, linears, left_out=left_out, warnings=warnings, quantisation=found.label)
+
+
+def _no_kernel(options: Options) -> str:
+    """Why this server has no HIPBMM kernel to choose at all; "" when it has."""
+    if options.vllm < vllm_version.FIRST_WITH_KERNEL:
+        return f"vLLM {options.vllm} has no HIPBMM kernel, which came with {vllm_version.FIRST_WITH_KERNEL}"
+    backend = options.flags.linear_backend
+    return "" if backend == "auto" else f"--linear-backend {backend} leaves the HIPBMM kernel out: use auto"
+
+
+def _planned(module: Module, found: Quantisation, dtype: str, no_kernel: str, *, nested: bool) -> PlannedLinear:
+    """One module with its eligibility, in the words of vLLM's `can_implement` where that decides."""
+    n, k = module.n, module.k
+    linear = Linear(n, k, module.bias, module.name)
+    if module.unquantised:
+        return PlannedLinear(linear, module.unquantised)
+    prefixes = _NESTED_PREFIXES if nested else _PREFIXES
+    scheme = found.scheme(module, _TOWER_PREFIXES if module.path.startswith(TOWER) else prefixes)
+    reason = scheme.reason or eligibility.can_implement(n, k, dtype, scheme.per_token, scheme.per_channel) or ""
+    reason = reason or no_kernel
+    if reason:
+        return PlannedLinear(linear, reason)
+    fatal = eligibility.shuffle_reason(n, k) or ""
+    return PlannedLinear(linear, fatal or module.untuned, fatal, module.load_tokens)
+
+
+def _explicit(linear: Linear) -> PlannedLinear:
+    """A linear that the user names: a PTPC FP8 one by assumption."""
+    n, k = linear.n, linear.k
+    reason = eligibility.can_implement(n, k, eligibility.BFLOAT16, per_token=True, per_channel=True)
+    reason = reason or eligibility.shuffle_reason(n, k) or ""
+    return PlannedLinear(linear._replace(name=linear.name or f"{n}x{k}"), reason)
+
+
+def _dtype(whole: Fields, text: Fields, flag: str) -> str:
+    """The type activations have in vLLM: a config's float32, or no word about it, becomes bfloat16 on ROCm."""
+    name = flag.lower()
+    if name in ("half", "float16"):
+        return "float16"
+    if name in ("bfloat16", "float32", "float"):
+        return "float32" if name == "float" else name
+    for fields in (text, whole):
+        for field in ("torch_dtype", "dtype"):
+            given = fields.raw(field)
+            if isinstance(given, str):
+                given = given.removeprefix("torch.")
+                return eligibility.BFLOAT16 if given == "float32" else given
+    return eligibility.BFLOAT16
+
+
+def _finished(plan: Plan, options: Options, *, missing_config: bool) -> Plan:
+    """The plan with its problems, estimate, warnings and verdict."""
+    problems = _problems(plan.linears, plan.tokens.planned)
+    reason, message = _verdict(plan, problems, missing_config=missing_config)
+    if reason:
+        problems = ()
+    return plan._replace(
+        problems=problems,
+        estimate=cost.estimate(problems, options.product),
+        warnings=plan.warnings + _bias_warnings(plan.linears),
+        reason=reason,
+        message=message,
+    )
+
+
+def _problems(linears: Iterable[PlannedLinear], planned: tuple[int, ...]) -> tuple[Problem, ...]:
+    """The product of eligible shapes and tokens, hot first, and what only loading the weights asks for."""
+    linears = tuple(linears)
+    shapes = {shape: copies for shape, (copies, _) in _shapes(linears).items()}
+    wanted = {Problem(m, n, k) for n, k in shapes for m in planned}
+    wanted |= {
+        Problem(each.load_tokens, each.linear.n, each.linear.k)
+        for each in linears
+        if each.load_tokens and each.eligible and planned
+    }
+    return tuple(sorted(wanted, key=lambda problem: (problem.m, -shapes[problem.n, problem.k], problem.n, problem.k)))
+
+
+def _shapes(linears: Iterable[PlannedLinear]) -> dict[tuple[int, int], tuple[int, int]]:
+    """Eligible (N, K) -> how many modules have it, and how many of them with a bias."""
+    found: dict[tuple[int, int], tuple[int, int]] = {}
+    for planned in linears:
+        if planned.eligible:
+            linear = planned.linear
+            copies, biased = found.get((linear.n, linear.k), (0, 0))
+            found[linear.n, linear.k] = (copies + linear.copies, biased + linear.copies * linear.bias)
+    return found
+
+
+def _bias_warnings(linears: Iterable[PlannedLinear]) -> tuple[str, ...]:
+    mixed = [shape for shape, (copies, biased) in _shapes(linears).items() if 0 < biased < copies]
+    return tuple(f"linears of {n}x{k} with and without bias share one row: AITER's key has no bias" for n, k in mixed)
+
+
+def _verdict(plan: Plan, problems: tuple[Problem, ...], *, missing_config: bool) -> tuple[str, str]:
+    """Reason and message of a plan that tunes nothing; two empty texts for one that does."""
+    if plan.incompatible:
+        first = plan.incompatible[0]
+        return "KernelIncompatible", f"vLLM would die loading {first.linear.name} with HIPBMM on: {first.fatal}"
+    if problems:
+        return "", ""
+    if missing_config and not plan.linears:
+        return "ConfigMissing", "there is no config.json and no explicit linear: nothing is planned"
+    if plan.source == UNKNOWN:
+        named = f"architecture {plan.architecture}" if plan.architecture else "a config.json without architectures"
+        return "UnknownArchitecture", f"{named} is not one whose linears are known: online tuning fills the table"
+    if not plan.tokens.planned:
+        return "NoEligibleLinears", "no token count up to 512 is left to plan"
+    reasons = list(dict.fromkeys(planned.reason for planned in plan.linears))
+    return "NoEligibleLinears", f"no linear reaches the HIPBMM kernel: {'; '.join(reasons[:3])}"

@@ -1,0 +1,73 @@
+"""How each module of a checkpoint is quantised, as far as the HIPBMM kernel asks: one scale per token and per channel.
+
+Sources: vLLM's compressed-tensors, Quark, FBGEMM, ModelOpt, fp8 and online quantisation configs, 0.23.0 to 0.33.0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.planner import vllm_version as versions
+from hipbmm_kernel.planner.quantisation.ignore_list import NameList
+
+if TYPE_CHECKING:
+    from hipbmm_kernel.planner.model_config import Fields
+    from hipbmm_kernel.planner.server_flags import ServerFlags
+    from hipbmm_kernel.planner.vllm_version import Version
+from hipbmm_kernel.planner.quantisation.scheme import Quantisation, Scheme, Uniform
+
+
+def of(whole: Fields, text: Fields, flags: ServerFlags, version: Version) -> Quantisation:
+    """The quantisation of a checkpoint, or the online one that a flag asks for."""
+    for fields in (whole, text):
+        for field in ("quantization_config", "compression_config"):
+            found = fields.nested(field)
+            if found is not None:
+                return _of_checkpoint(found, version)
+    return _online(flags, version)
+
+
+_PLAIN = "not quantised to FP8: runs as a plain 16-bit GEMM"
+
+
+def _of_checkpoint(found: Fields, version: Version) -> Quantisation:
+    method = found.text("quant_method").lower().replace("_", "-") or "compressed-tensors"
+    if method == "compressed-tensors":
+        from hipbmm_kernel.planner.quantisation.compressed_tensors import CompressedTensors  # noqa: PLC0415 - start-up time: one method only
+
+        return CompressedTensors(found)
+    if method == "quark":
+        from hipbmm_kernel.planner.quantisation.quark import Quark  # noqa: PLC0415 - start-up time: one method only
+
+        return Quark(found, version)
+    ignored = NameList(f"{found.name}.modules_to_not_convert", found.texts("modules_to_not_convert"))
+    return Uniform(
+        method, Scheme(reason=_OTHER_METHODS.get(method, f"quantised by {method}: runs other kernels")), ignored
+    )
+
+
+_OTHER_METHODS = {
+    "fp8": "FP8 with block or per-tensor scales: runs other kernels",
+    "fbgemm-fp8": "vLLM gives FBGEMM weights per-token scales: requires per channel weight scales.",
+    "modelopt": "ModelOpt FP8: vLLM builds no per channel weight scales for it",
+    "mxfp4": "not quantised: MXFP4 covers the experts only",
+    "gpt-oss-mxfp4": "not quantised: MXFP4 covers the experts only",
+}
+
+
+def _online(flags: ServerFlags, version: Version) -> Quantisation:
+    method = flags.quantization.lower().replace("_", "-")
+    ignored = NameList("--quantization-config.ignore", flags.ignore, globs=True)
+    if not method:
+        return Uniform("none", Scheme(reason=_PLAIN))
+    if method != "fp8-per-channel":
+        reason = (
+            "ptpc_fp8 is gone since vLLM 0.22; use fp8_per_channel"
+            if method == "ptpc-fp8"
+            else (f"--quantization {method} has no per channel weight scales")
+        )
+        return Uniform(method, Scheme(reason=reason), ignored)
+    if version < versions.FIRST_ONLINE_PER_CHANNEL:
+        reason = f"--quantization fp8_per_channel needs vLLM {versions.FIRST_ONLINE_PER_CHANNEL}, this is {version}"
+        return Uniform(method, Scheme(reason=reason), ignored)
+    return Uniform(method, Scheme(per_token=True, per_channel=True), ignored)

@@ -1,0 +1,79 @@
+"""Whether a checkpoint's list of module names means a module: equal names, or `re:` and a regular expression.
+
+The rule is compressed-tensors' and Quark's in vLLM (`should_ignore_layer`): a fused module such as qkv_proj is meant
+when all of its parts are, and vLLM refuses to load when only some are. Patterns come with the model, so those that
+could backtrack for ever are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.planner.model_config import ConfigInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MAX_PATTERN = 4096
+MAX_REPEATS = 6
+"""Unbounded repetitions in one pattern; real ones have up to four."""
+
+REGEX = "re:"
+_NESTED_REPEAT = re.compile(r"[*+}]\??\)[*+{]")
+
+
+class NameList:
+    """Names and patterns of one list of a checkpoint, ready to be asked many times."""
+
+    __slots__ = ("_globs", "_names", "_patterns")
+
+    def __init__(self, field: str, entries: Iterable[str], *, globs: bool = False) -> None:
+        """`globs` says that `*` in an entry means any text, as in vLLM's lists for online quantisation."""
+        texts = list(dict.fromkeys(entries))
+        self._globs = [text for text in texts if globs and "*" in text and not text.startswith(REGEX)]
+        self._names = frozenset(text for text in texts if not text.startswith(REGEX))
+        self._patterns = [_compile(field, text[len(REGEX) :]) for text in texts if text.startswith(REGEX)]
+
+    def __bool__(self) -> bool:
+        return bool(self._names or self._patterns or self._globs)
+
+    def spells(self, spellings: Sequence[str]) -> bool:
+        """Whether one of the spellings is in the list literally."""
+        return any(spelling in self._names for spelling in spellings)
+
+    def names(self, spellings: Sequence[str]) -> bool:
+        """Whether a module with these spellings of its full name is in the list."""
+        return any(
+            spelling in self._names
+            or any(pattern.match(spelling) for pattern in self._patterns)
+            or any(glob(spelling, text) for text in self._globs)
+            for spelling in spellings
+        )
+
+
+def glob(name: str, pattern: str) -> bool:
+    """Whether a shell pattern whose only sign is `*` means the whole name, in linear time."""
+    first, *middle, last = pattern.split("*")
+    if not name.startswith(first) or not name.endswith(last) or len(name) < len(first) + len(last):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for text in middle:
+        found = name.find(text, at, end)
+        if found < 0:
+            return False
+        at = found + len(text)
+    return True
+
+
+def _compile(field: str, text: str) -> re.Pattern[str]:
+    """A pattern of a config. ConfigInvalid when it is none, too long, or could take for ever."""
+    if len(text) > MAX_PATTERN:
+        raise ConfigInvalid(field, text, f"a pattern has at most {MAX_PATTERN} characters")
+    plain = text.replace("\\\\", "").replace("\\*", "").replace("\\+", "").replace("\\)", "")
+    if _NESTED_REPEAT.search(plain) or plain.count("*") + plain.count("+") > MAX_REPEATS:
+        raise ConfigInvalid(field, text, "a pattern whose repetitions are nested or many is not searched for")
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ConfigInvalid(field, text, f"not a regular expression: {error}") from error

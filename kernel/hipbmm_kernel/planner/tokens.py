@@ -1,0 +1,124 @@
+"""Which numbers of tokens (M) a server's GEMMs see, by vLLM's version and flags.
+
+vLLM captures graphs for a list of sizes and pads every decode batch to the next one; before each capture it runs the
+same M eagerly, and there AITER looks its row up. Above the largest captured size every M runs as it comes. AITER looks
+nothing up above 512. Source: `_set_cudagraph_sizes` of config/vllm.py in 0.11.0 to 0.33.0, `CudaGraphManager` of the
+V2 runner and `adjust_cudagraph_sizes_for_spec_decode` of the V1 runner.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel.planner.vllm_version import NEWEST, Version
+from hipbmm_kernel.rows import gemm
+
+if TYPE_CHECKING:
+    from hipbmm_kernel.planner.server_flags import ServerFlags
+
+DEFAULT_MAX_NUM_SEQS = 1024
+"""On GPUs of at least 70 GiB, which every MI3xx has."""
+
+DEFAULT_MAX_NUM_BATCHED_TOKENS = 8192
+"""The API server's; 16384 from 0.33 on 160 GiB. Both are above every size that matters here."""
+
+GRAPH_LIMIT = 512
+"""Largest size that vLLM captures by default."""
+
+_FINE_LIMIT = 32
+_STEP_8_END = 256
+
+_STEP_8_ONLY = Version(0, 12)
+"""Before it: steps of 8 all the way, and `--cuda-graph-sizes`."""
+
+_APPENDS_BATCHED = Version(0, 22)
+"""From it on `max_num_batched_tokens` is captured when it is small enough, and `--performance-mode` exists."""
+
+_COVERS_SEQUENCES = Version(0, 28)
+"""From it on `max_num_seqs` and the sizes of speculative batches join the list (read in 0.33, absent in 0.27)."""
+
+
+class Tokens(NamedTuple):
+    """The tokens of a server.
+
+    `captured` is vLLM's own list (all sizes), `planned` every M to tune in rising order, `eager` those of `planned`
+    that no captured graph covers: they are looked up while serving.
+    """
+
+    captured: tuple[int, ...]
+    planned: tuple[int, ...]
+    eager: frozenset[int]
+
+
+def plan(flags: ServerFlags, version: Version = NEWEST, override: tuple[int, ...] = ()) -> Tokens:
+    """The tokens of a server with `flags`; `override` replaces them all, as `spec.tuning.tokens` does."""
+    captured = captured_sizes(flags, version) if flags.graphs else ()
+    if override:
+        planned = tuple(sorted({size for size in override if 0 < size <= gemm.MAX_M}))
+        return Tokens(captured, planned, frozenset(planned) - set(captured))
+    batched = flags.max_num_batched_tokens or DEFAULT_MAX_NUM_BATCHED_TOKENS
+    sequences = flags.max_num_seqs or DEFAULT_MAX_NUM_SEQS
+    graphs = set(captured) | _uniform_sizes(flags, captured, sequences)
+    eager = {*range(max(graphs, default=0) + 1, gemm.MAX_M + 1), min(sequences, batched), *flags.compile_sizes}
+    most = min(gemm.MAX_M, max(batched, max(graphs, default=0)))
+    planned = tuple(size for size in sorted(graphs | eager) if 0 < size <= most)
+    return Tokens(captured, planned, frozenset(planned) - graphs)
+
+
+def captured_sizes(flags: ServerFlags, version: Version) -> tuple[int, ...]:
+    """The list of sizes that vLLM itself computes, in rising order."""
+    if version < _STEP_8_ONLY:
+        return _captured_before_0_12(flags)
+    sequences = flags.max_num_seqs or DEFAULT_MAX_NUM_SEQS
+    batched = flags.max_num_batched_tokens or DEFAULT_MAX_NUM_BATCHED_TOKENS
+    if flags.capture_sizes:
+        sizes = {size for size in flags.capture_sizes if size <= batched}
+    else:
+        query = 1 + flags.speculative_tokens
+        largest = min(flags.max_capture_size or min(sequences * query * 2, GRAPH_LIMIT), batched)
+        sizes = _grid(largest, fine=flags.performance_mode == "interactivity" and version >= _APPENDS_BATCHED)
+        if version >= _APPENDS_BATCHED and batched <= largest:
+            sizes.add(batched)
+        if version >= _COVERS_SEQUENCES and flags.max_capture_size is None:
+            sizes |= {size for size in _decode_sizes(sequences, query) if size <= largest}
+    tensor = flags.tensor_parallel or 1
+    if flags.sequence_parallel and tensor > 1 and version < _COVERS_SEQUENCES:
+        sizes = {size for size in sizes if size % tensor == 0}
+    return tuple(sorted(sizes))
+
+
+def _grid(largest: int, *, fine: bool) -> set[int]:
+    """1, 2, 4 (or all up to 32), then steps of 8 up to 256, then steps of 16, up to `largest`."""
+    first = range(1, min(largest, _FINE_LIMIT) + 1) if fine else (size for size in (1, 2, 4) if size <= largest)
+    return {*first, *range(8, min(largest + 1, _STEP_8_END), 8), *range(_STEP_8_END, largest + 1, 16)}
+
+
+def _decode_sizes(sequences: int, query: int) -> set[int]:
+    """Sizes of decode batches in which every sequence has `query` tokens."""
+    if query == 1:
+        return {sequences}
+    most = min(sequences, GRAPH_LIMIT)
+    return {requests * query for requests in _grid(most, fine=False) | {most}}
+
+
+def _uniform_sizes(flags: ServerFlags, captured: tuple[int, ...], sequences: int) -> set[int]:
+    """With speculation both runners round a size up to whole decode queries and capture that as well."""
+    query = 1 + flags.speculative_tokens
+    if query == 1 or not captured:
+        return set()
+    rounded = {-(-size // query) * query for size in captured}
+    return {size for size in rounded if size <= min(captured[-1], sequences * query)}
+
+
+def _captured_before_0_12(flags: ServerFlags) -> tuple[int, ...]:
+    sequences = flags.max_num_seqs or DEFAULT_MAX_NUM_SEQS
+    batched = flags.max_num_batched_tokens or DEFAULT_MAX_NUM_BATCHED_TOKENS
+    sizes: set[int]
+    if flags.capture_sizes:
+        sizes = set(flags.capture_sizes)
+    elif len(flags.graph_sizes) > 1:
+        sizes = set(flags.graph_sizes)
+    else:
+        largest = flags.graph_sizes[0] if flags.graph_sizes else min(sequences * 2, GRAPH_LIMIT)
+        sizes = {1, 2, 4, *range(8, largest + 1, 8)}
+    return tuple(sorted(size for size in sizes if size <= batched))

@@ -1,0 +1,74 @@
+"""The plan of this pod: its settings, the model's config.json and the image's vLLM, put into the pure planner."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel.planner import plan, vllm_version
+from hipbmm_kernel.planner.model_config import ConfigInvalid
+from hipbmm_kernel.planner.plan import Options, Plan
+from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.pod import model_lookup
+from hipbmm_kernel.rows.gemm import Linear
+from hipbmm_kernel.system.time_limits import Overtime, within_processor_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hipbmm_kernel.contract.settings import Settings
+    from hipbmm_kernel.identity.container import Identity
+    from hipbmm_kernel.system.volume import Volume
+
+CONFIG_INVALID = "ConfigInvalid"
+CONFIG_MISSING = "ConfigMissing"
+
+
+PLAN_SECONDS = 5.0
+"""Of processor time; the largest real models take 0.2."""
+
+
+class Planned(NamedTuple):
+    """The plan, and why it tunes nothing: a report's reason ("" when it tunes) and a sentence."""
+
+    plan: Plan
+    reason: str
+    message: str
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+def build_in_time(config: bytes | None, options: Options) -> Plan:
+    """`plan.build`, with a plan that takes for ever as one more kind of ConfigInvalid."""
+    try:
+        return within_processor_seconds(PLAN_SECONDS, functools.partial(plan.build, config, options))
+    except Overtime as over:
+        remedy = "names, patterns or layers are too many to plan, or a pattern of an ignore list backtracks for ever"
+        raise ConfigInvalid("config.json", over, remedy) from over
+
+
+def make_plan(settings: Settings, env: Mapping[str, str], identity: Identity, volume: Volume) -> Planned:
+    """The plan of this pod. Never raises: what cannot be planned is a reason."""
+    found = model_lookup.find_config(settings, env, volume)
+    unplanned = Plan("", plan.UNKNOWN)
+    if found.oversized:
+        return Planned(unplanned, CONFIG_INVALID, found.source, found.source)
+    named = settings.vllm_version or identity.vllm or ""
+    vllm = vllm_version.parse(named)
+    notes = () if vllm else (f"vLLM's version {named!r} is not known: planned like {vllm_version.NEWEST}",)
+    options = Options(
+        tensor_parallel=settings.tensor_parallel,
+        vllm=vllm or vllm_version.NEWEST,
+        flags=ServerFlags.from_argv(settings.server_args),
+        linears=tuple(Linear(linear.n, linear.k, linear.bias) for linear in settings.linears),
+        tokens=settings.tokens or (),
+        product=identity.stack.product or Options().product,
+    )
+    try:
+        made = build_in_time(found.data, options)
+    except ConfigInvalid as error:
+        return Planned(unplanned, CONFIG_INVALID, str(error), found.source)
+    message = made.message
+    if made.reason == CONFIG_MISSING:
+        message = f"{message} ({found.source})"
+    return Planned(made, made.reason, message, found.source, notes + made.warnings)

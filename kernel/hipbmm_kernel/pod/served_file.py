@@ -1,0 +1,81 @@
+"""The served file: the private table that AITER reads on every eager call and appends to.
+
+It is on the pod's own disk and writable: AITER tunes again on every call when it cannot append, and a network file
+halves throughput. Only this replica's process ever opens it, so it may be replaced by a rename.
+"""
+
+# ruff: noqa: PTH120
+# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel.rows import aiter_csv, gemm
+from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.digest import sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hipbmm_kernel.rows.gemm import Row
+    from hipbmm_kernel.system.volume import Volume
+
+ASIDE = ".without"
+"""What is put behind the name of a table that is suspected of crashing the server."""
+
+
+class Served(NamedTuple):
+    """How many rows a served file has, and the digest of its bytes."""
+
+    rows: int
+    digest: str
+
+
+def write(volume: Volume, path: str, rows: Iterable[Row]) -> Served:
+    """Write the served file, or the header alone. OSError when the pod's own disk refuses it."""
+    listed = list(rows)
+    data = aiter_csv.format_rows(listed)
+    volumes.make_directories(volume, os.path.dirname(path))
+    volumes.replace_file(volume, path, data)
+    return Served(len(listed), digest(data))
+
+
+def digest(data: bytes) -> str:
+    """`sha256:<hex>` of a file's bytes."""
+    return f"sha256:{sha256(data)}"
+
+
+def repair(volume: Volume, path: str) -> tuple[str, int]:
+    """Make the served file exactly what AITER may read again, after a crash may have torn it: what was done, rows.
+
+    Rewritten only when needed: no final line end would glue the next row to the last one and lose both, and a row with
+    a negative index would hide every later row of its key. A file that is no table at all is put aside.
+    """
+    try:
+        data = volumes.read_file(volume, path, aiter_csv.MAX_BYTES)
+    except FileNotFoundError:
+        return "missing", 0
+    except OSError as error:
+        # A directory, a link, or something larger than any table: AITER must not open it.
+        put_aside(volume, path)
+        return f"put aside: {volumes.describe(error)}", 0
+    parsed = aiter_csv.parse(data)
+    if parsed.refused is not None:
+        put_aside(volume, path)
+        return f"put aside: {parsed.refused}", 0
+    rows = [*parsed.accepted, *parsed.foreign]
+    if data.endswith(b"\n") and data.startswith(gemm.HEADER.encode("ascii")) and not parsed.rejected:
+        return "whole", len(rows)
+    volumes.replace_file(volume, path, aiter_csv.format_rows(rows))
+    return f"repaired: {len(parsed.rejected)} lines removed", len(rows)
+
+
+def put_aside(volume: Volume, path: str) -> bool:
+    """Move the served file out of AITER's sight; False when there is none."""
+    try:
+        volume.rename(path, path + ASIDE)
+    except FileNotFoundError:
+        return False
+    return True

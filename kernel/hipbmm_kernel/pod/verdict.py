@@ -1,0 +1,90 @@
+"""What `warm` concludes from what it met: state, reason and sentence of its report, as a pure function."""
+
+# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
+
+from typing import NamedTuple
+
+from hipbmm_kernel.contract import report
+
+
+class Verdict(NamedTuple):
+    """State and reason as docs/pod-contract.md has them; `hipbmm` false turns the kernel off in the server."""
+
+    state: str
+    reason: str
+    message: str
+    hipbmm: bool = True
+
+
+class Facts(NamedTuple):
+    """Counts of problems, and why tuning could not go on: `abort` is a report's reason, "" when it could."""
+
+    problems: int
+    restored: int
+    tuned: int
+    failed: int = 0
+    skipped: int = 0
+    starved: int = 0
+    unfinished: int = 0
+    abort: str = ""
+    abort_message: str = ""
+    tune: bool = True
+    stopped: bool = False
+    seconds: float = 0.0
+    first_failure: str = ""
+
+
+def unplanned(reason: str, message: str) -> Verdict:
+    """A plan that tunes nothing. A model that vLLM cannot load with HIPBMM is served without it."""
+    return Verdict(report.NO_PLAN, reason, message, hipbmm=reason != "KernelIncompatible")
+
+
+def conclude(facts: Facts) -> Verdict:
+    """The verdict on a plan that has problems."""
+    have = facts.restored + facts.tuned
+    counted = f"{have} of {facts.problems} problems tuned"
+    if facts.abort == "NoSolution":
+        return Verdict(
+            report.UNSUPPORTED, "NoSolution", f"no solution on this stack: {facts.abort_message}", hipbmm=False
+        )
+    if facts.abort == "StackMismatch":
+        return Verdict(report.FAILED, "StackMismatch", facts.abort_message)
+    if have == facts.problems:
+        return _complete(facts)
+    if facts.abort:
+        state = report.PARTIAL if have else report.FAILED
+        return Verdict(state, facts.abort, f"{counted}: {facts.abort_message}")
+    if not facts.tune:
+        return Verdict(report.DISABLED, "TuningDisabled", f"{counted}; tuning is disabled")
+    return _partial(facts, counted)
+
+
+def _complete(facts: Facts) -> Verdict:
+    if facts.tuned == 0:
+        return Verdict(report.COMPLETE, "Restored", f"{facts.problems} problems restored from the store")
+    return Verdict(
+        report.COMPLETE, "Tuned", f"{facts.tuned} of {facts.problems} problems tuned in {facts.seconds:.0f} s"
+    )
+
+
+def _partial(facts: Facts, counted: str) -> Verdict:
+    """Which cause is named when several left problems without a row: the one that a user can do something about."""
+    if facts.stopped:
+        return Verdict(report.PARTIAL, "BudgetExhausted", f"{counted} when the pod was asked to stop")
+    if facts.failed:
+        words = f"{counted}, {facts.failed} failed: {facts.first_failure}"
+        return Verdict(report.PARTIAL, "TunerOutOfMemory" if facts.starved else "ProblemsFailed", words)
+    if facts.skipped:
+        return Verdict(
+            report.PARTIAL, "LowMemory", f"{counted}, {facts.skipped} need more memory: {facts.first_failure}"
+        )
+    return Verdict(report.PARTIAL, "BudgetExhausted", f"{counted} within the budget, {facts.unfinished} are left")
+
+
+def source(facts: Facts) -> str:
+    """Where the rows are from: Tuned, Restored, Mixed or None."""
+    if facts.tuned and facts.restored:
+        return "Mixed"
+    if facts.tuned:
+        return "Tuned"
+    return "Restored" if facts.restored else "None"

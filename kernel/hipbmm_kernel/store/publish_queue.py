@@ -1,0 +1,146 @@
+"""Rows on their way to the store, written by a thread of its own.
+
+A shared volume may hang for minutes. The tuner goes on meanwhile: rows wait here, are published when 16 are ready or
+the oldest is 20 s old, and stay here when the volume refuses them, until it takes them or time is up.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.rows.gemm import Row, Veto
+from hipbmm_kernel.store import shard as shards
+from hipbmm_kernel.store.publisher import PublishError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hipbmm_kernel.store.publisher import Publisher
+    from hipbmm_kernel.store.shard import Shard
+    from hipbmm_kernel.system.clock import Clock
+
+BATCH_ROWS = 16
+BATCH_SECONDS = 20.0
+PUBLISH_SECONDS = 60.0
+MAX_ROWS = 4096
+
+
+class Outbox:
+    """Takes rows and vetoes of one stack. `log` gets a line for people about each shard and each failure."""
+
+    def __init__(
+        self, publisher: Publisher, clock: Clock, head: Shard, log: Callable[[str], None], batch_rows: int = BATCH_ROWS
+    ) -> None:
+        self._publisher = publisher
+        self._clock = clock
+        self._head = head
+        self._log = log
+        self._batch_rows = batch_rows
+        self._changed = threading.Condition()
+        self._rows: list[Row] = []
+        self._vetoes: list[Veto] = []
+        self._oldest: float | None = None
+        self._not_before = 0.0
+        self._hopeless = False
+        self._closing_at: float | None = None
+        self._thread: threading.Thread | None = None
+        self.published = 0
+        self.failures = 0
+        self.last_published = 0.0
+        self.error = ""
+
+    def add(self, *items: Row | Veto) -> None:
+        """Take rows and vetoes; the thread starts with the first."""
+        with self._changed:
+            for item in items:
+                if isinstance(item, Row):
+                    self._rows.append(item)
+                else:
+                    self._vetoes.append(item)
+            if self._oldest is None:
+                self._oldest = self._clock.monotonic()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def waiting(self) -> int:
+        """Rows and vetoes that are not on the volume yet."""
+        with self._changed:
+            return len(self._rows) + len(self._vetoes)
+
+    def close(self, seconds: float) -> int:
+        """Publish what waits, for at most `seconds`; how many rows and vetoes could not be published."""
+        with self._changed:
+            self._closing_at = self._clock.monotonic() + seconds
+            self._changed.notify()
+        if self._thread is not None:
+            # A volume that hangs in a system call is left behind: the thread is a daemon.
+            self._thread.join(seconds + 1.0)
+        with self._changed:
+            waiting = len(self._rows) + len(self._vetoes)
+            if self._thread is not None and self._thread.is_alive():
+                self.error = self.error or "the volume did not answer in time"
+            return waiting
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._await_batch()
+                if self._finished():
+                    return
+                rows, vetoes = self._rows[:MAX_ROWS], self._vetoes[:MAX_ROWS]
+                closing = self._closing_at is not None
+            done = self._publish(self._head._replace(kind=shards.ROWS, rows=tuple(rows)), bool(rows))
+            done_vetoes = self._publish(self._head._replace(kind=shards.VETOES, vetoes=tuple(vetoes)), bool(vetoes))
+            with self._changed:
+                del self._rows[: len(rows) if done else 0]
+                del self._vetoes[: len(vetoes) if done_vetoes else 0]
+                self._oldest = self._clock.monotonic() if self._rows or self._vetoes else None
+                # The publisher has tried for as long as it could: asking it again would only spin.
+                self._hopeless = self._hopeless or (closing and not (done and done_vetoes))
+
+    def _await_batch(self) -> None:
+        """Wait until a batch is due. Holds the lock."""
+        while self._closing_at is None:
+            now = self._clock.monotonic()
+            due = float("inf") if self._oldest is None else self._oldest + BATCH_SECONDS
+            if len(self._rows) + len(self._vetoes) >= self._batch_rows:
+                due = now
+            due = max(due, self._not_before)
+            if due <= now:
+                return
+            self._changed.wait(None if due == float("inf") else due - now)
+
+    def _finished(self) -> bool:
+        """Whether nothing is left to do, no time, or no hope. Holds the lock."""
+        if self._closing_at is None:
+            return False
+        done = not (self._rows or self._vetoes)
+        return done or self._hopeless or self._clock.monotonic() >= self._closing_at
+
+    def _left(self) -> float:
+        """Seconds until the end that `close` has set, also for a shard that is being tried."""
+        if self._closing_at is None:
+            return math.inf
+        return max(0.0, self._closing_at - self._clock.monotonic())
+
+    def _publish(self, shard: Shard, anything: bool) -> bool:
+        if not anything:
+            return True
+        try:
+            published = self._publisher.publish(lambda seq: shard._replace(seq=seq), PUBLISH_SECONDS, self._left)
+        except PublishError as error:
+            self.failures += 1
+            self._not_before = self._clock.monotonic() + BATCH_SECONDS
+            self.error = str(error)
+            self._hopeless = error.hopeless
+            self._log(f"store: a shard of {len(shard.rows) + len(shard.vetoes)} rows could not be published: {error}")
+            return False
+        self.published += 1
+        self.last_published = self._clock.wall()
+        self.error = ""
+        self._log(f"store: published {published.name} with {len(shard.rows) + len(shard.vetoes)} rows")
+        return True

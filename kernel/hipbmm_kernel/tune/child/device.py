@@ -1,0 +1,66 @@
+"""The one GPU of a child, through torch: what it is, its memory, its clock."""
+
+# ruff: noqa: PTH123
+# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from hipbmm_kernel.linear import quantise
+
+
+class MemoryShortError(RuntimeError):
+    """The device has not enough free memory for the task; AITER would end the process."""
+
+
+MAPS = "/proc/self/maps"
+
+
+class NoGpuError(RuntimeError):
+    """torch sees no GPU: the container has none, or may not open it."""
+
+
+class Device:
+    """The current GPU. NoGpuError when there is none."""
+
+    def __init__(self) -> None:
+        if not torch.cuda.is_available() or torch.cuda.device_count() < 1:
+            raise NoGpuError("torch sees no GPU (is the user a member of the group that owns /dev/dri/render*?)")
+        self.torch_device = torch.device("cuda", 0)
+        torch.cuda.set_device(self.torch_device)
+        self._properties = torch.cuda.get_device_properties(self.torch_device)
+        self.fp8 = quantise.fp8_dtype(self.arch)
+
+    @property
+    def arch(self) -> str:
+        """The gcnArchName (`gfx942:sramecc+:xnack-`); "" on a GPU of another make."""
+        return str(getattr(self._properties, "gcnArchName", ""))
+
+    def description(self) -> dict[str, object]:
+        """What the parent compares with what it read from sysfs."""
+        return {
+            "arch": self.arch,
+            "computeUnits": int(self._properties.multi_processor_count),
+            "name": str(self._properties.name),
+            "torch": str(torch.__version__),
+            "hip": str(torch.version.hip or ""),
+        }
+
+    def free_bytes(self) -> int:
+        """What hipMemGetInfo says is free, after torch gave back what it holds in reserve."""
+        torch.cuda.empty_cache()
+        return int(torch.cuda.mem_get_info(self.torch_device)[0])
+
+    def synchronize(self) -> None:
+        """Wait for the device."""
+        torch.cuda.synchronize()
+
+
+def loaded_libraries() -> list[str]:
+    """The files of every libhipblaslt that this process has mapped: after the extension is made, the one in use."""
+    with open(MAPS, encoding="utf-8", errors="replace") as maps:
+        found = {match.group(0) for match in (re.search(r"/\S*libhipblaslt\.so\S*", line) for line in maps) if match}
+    return sorted(found)

@@ -1,0 +1,90 @@
+"""The child of the tuner: one process, one GPU, torch and AITER. It may be ended by the library at any call.
+
+It says hello (what torch sees), ready (the extension exists: any JIT build is over), then answers one task at a time.
+What it measured is in its answers; what AITER chose is in the CSV of its working directory, which the parent reads.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.tune import protocol
+from hipbmm_kernel.tune.child.device import MemoryShortError
+from hipbmm_kernel.tune.child.lifeline import die_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hipbmm_kernel.tune.child.tasks import Tasks
+
+
+class Channel:
+    """The two pipes to the parent."""
+
+    def __init__(self, commands: int, events: int) -> None:
+        self._commands = commands
+        self._events = events
+
+    def send(self, message: dict[str, object]) -> None:
+        """Tell the parent; OSError when it is gone."""
+        data = memoryview(protocol.encode(message))
+        while data:
+            data = data[os.write(self._events, data) :]
+
+    def receive(self) -> Iterator[dict[str, object]]:
+        """The parent's commands until it closes the pipe."""
+        lines = protocol.Lines()
+        while data := os.read(self._commands, 65536):
+            for line in lines.feed(data):
+                yield protocol.decode(line)
+
+
+def main(arguments: list[str]) -> int:
+    """Run as `main([parent's pid, descriptor of commands, descriptor of events])`; the exit status is for people."""
+    parent, commands, events = (int(argument) for argument in arguments)
+    die_with_parent(parent)
+    channel = Channel(commands, events)
+    tasks = _start(channel)
+    if tasks is None:
+        return 1
+    for command in channel.receive():
+        channel.send(_answer(tasks, command, channel))
+    return 0
+
+
+def _start(channel: Channel) -> Tasks | None:
+    """Import torch and AITER and make the extension. None when that failed, which the parent has then been told."""
+    try:
+        from hipbmm_kernel.tune.child.device import Device, loaded_libraries  # noqa: PLC0415 - imports torch
+
+        device = Device()
+        channel.send({"event": protocol.HELLO, **device.description()})
+        from hipbmm_kernel.tune.child.tasks import Tasks  # noqa: PLC0415 - imports torch
+
+        tasks = Tasks(device)
+    except Exception as error:  # noqa: BLE001 - imports run foreign code: whatever it raises is the reason to report
+        channel.send({"event": protocol.FAILED, "id": None, "error": type(error).__name__, "reason": _text(error)})
+        return None
+    channel.send({"event": protocol.READY, "libraries": loaded_libraries(), "free": device.free_bytes()})
+    return tasks
+
+
+def _answer(tasks: Tasks, command: dict[str, object], channel: Channel) -> dict[str, object]:
+    """Do one task. An exception of torch or AITER is an answer; the process goes on."""
+    try:
+        return {"event": protocol.DONE, "id": command["id"], **tasks.run(command, channel.send)}
+    except MemoryShortError as error:
+        return {"event": protocol.SKIPPED, "id": command["id"], "reason": _text(error)}
+    except Exception as error:  # noqa: BLE001 - torch and AITER raise what they like; the parent decides what it means
+        return {"event": protocol.FAILED, "id": command["id"], "error": type(error).__name__, "reason": _text(error)}
+
+
+def _text(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:400]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,50 @@
+"""The CSV that one child's AITER appends to, read by the parent: each complete line once, strictly."""
+
+# ruff: noqa: PTH123
+# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.contract.settings import SERVED_NAME
+from hipbmm_kernel.rows import aiter_csv
+
+if TYPE_CHECKING:
+    from hipbmm_kernel.rows.gemm import Row
+
+MAX_REASONS = 20
+
+
+class CsvTail:
+    """Follows the CSV of one working directory."""
+
+    def __init__(self, directory: str) -> None:
+        self._path = f"{directory}/{SERVED_NAME}"
+        self._offset = 0
+        self._rows: dict[str, Row] = {}
+        self.rejected: list[str] = []
+
+    def row(self, key: str) -> Row | None:
+        """The row of `key`, after reading what was appended; None when AITER wrote none that may be used."""
+        self._read()
+        return self._rows.get(key)
+
+    def _read(self) -> None:
+        try:
+            with open(self._path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(self._offset)
+                data = file.read(max(0, min(size - self._offset, aiter_csv.MAX_BYTES)))
+        except OSError:
+            return
+        end = data.rfind(b"\n") + 1
+        self._offset += end
+        parsed = aiter_csv.parse(data[:end])
+        for row in parsed.accepted:
+            self._rows.setdefault(row.key, row)
+        self.rejected += [finding.reason for finding in parsed.rejected]
+        if parsed.refused:
+            self.rejected.append(parsed.refused)
+        del self.rejected[:-MAX_REASONS]

@@ -1,0 +1,52 @@
+"""What passes between `warm` and the tuner: where it works, and what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from hipbmm_kernel.contract.progress import Progress
+    from hipbmm_kernel.contract.settings import Settings
+    from hipbmm_kernel.identity.container import Identity
+    from hipbmm_kernel.rows.gemm import Problem
+    from hipbmm_kernel.store.table import Table
+    from hipbmm_kernel.system.clock import Clock
+    from hipbmm_kernel.system.stop import Stop
+    from hipbmm_kernel.system.volume import Volume
+
+
+class Surroundings(NamedTuple):
+    """Where a tuning happens: this pod, this stack, this process. `log` takes lines for people."""
+
+    settings: Settings
+    identity: Identity
+    env: Mapping[str, str]
+    volume: Volume
+    clock: Clock
+    stop: Stop
+    progress: Progress
+    log: Callable[[str], None]
+
+
+class Outcome(NamedTuple):
+    """What came of a tuning.
+
+    `table` is the store's and the new rows together; `reason` says why tuning could not go on ("" when it could),
+    `failed` and `skipped` why a problem has no row, `starved` how many failed for lack of memory, `spread` how far
+    repeated timings lie apart.
+    """
+
+    table: Table
+    reason: str = ""
+    message: str = ""
+    failed: Mapping[Problem, str] = {}
+    skipped: Mapping[Problem, str] = {}
+    starved: int = 0
+    unfinished: int = 0
+    stopped: bool = False
+    children: int = 0
+    spread: str | None = None
+    storage_error: str = ""
+    errors: tuple[str, ...] = ()

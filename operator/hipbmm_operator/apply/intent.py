@@ -1,0 +1,53 @@
+"""Whether a live child is what was meant, without asking the API server. Pure."""
+
+from typing import Any
+
+from hipbmm_operator.kube import names, quantity
+from hipbmm_operator.kube.json_text import Json, canonical
+
+
+def sealed(body: Json) -> Json:
+    """The intent with its own hash as an annotation: what was removed from an intent is seen after a restart, too."""
+    metadata = body["metadata"]
+    annotations = {**metadata.get("annotations", {}), names.ANNOTATION_INTENT: digest(body)}
+    return {**body, "metadata": {**metadata, "annotations": annotations}}
+
+
+def fulfilled(marked: Json, live: Json) -> bool:
+    """Whether a live object carries this very intent and every field of it still holds."""
+    if not same_mark(marked, live):
+        return False
+    skipped = ("apiVersion", "kind")
+    return all(covers(value, live.get(key)) for key, value in marked.items() if key not in skipped)
+
+
+def same_mark(marked: Json, live: Json) -> bool:
+    """Whether a live object was last applied with this very intent."""
+    current = (live.get("metadata") or {}).get("annotations") or {}
+    return bool(current.get(names.ANNOTATION_INTENT) == mark(marked))
+
+
+def mark(marked: Json) -> str:
+    """The hash of a sealed intent."""
+    return str(marked["metadata"]["annotations"][names.ANNOTATION_INTENT])
+
+
+def digest(value: object) -> str:
+    """Short hash of a value."""
+    return names.short_hash(canonical(value), 16)
+
+
+def covers(wanted: object, live: object) -> bool:
+    """Whether `live` has all that `wanted` says; what the API server added does not matter."""
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(covers(value, live.get(key)) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(live, list) and _covers_list(wanted, live)
+    if wanted in ("", None, False, 0) and live is None:
+        return True
+    return wanted == live or quantity.equal(wanted, live)
+
+
+def _covers_list(wanted: list[Any], live: list[Any]) -> bool:
+    """Lists of the same length, in order. A longer live list has something that we did not ask for: apply, and see."""
+    return len(wanted) == len(live) and all(covers(one, other) for one, other in zip(wanted, live, strict=True))

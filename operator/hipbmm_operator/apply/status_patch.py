@@ -1,0 +1,48 @@
+"""TODO: what hipbmm_operator.apply.status_patch is."""
+
+import re
+
+from hipbmm_operator.kube.json_text import Json
+
+_FIRST_PHASE = "Pending"
+"""Every CRD has it, and needs one."""
+
+
+def merge_patch(before: Json, after: Json) -> Json:
+    """The JSON merge patch (RFC 7386) that turns `before` into `after`."""
+    patch: Json = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        old = before.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            inner = merge_patch(old, value)
+            if inner:
+                patch[key] = inner
+        elif value != old or key not in before:
+            patch[key] = value
+    return patch
+
+
+def trifling(before: Json, after: Json) -> bool:
+    """Whether a status says nothing new but that there are more pods, which do not serve yet."""
+    replicas = after.get("replicas", 0)
+    return replicas > before.get("replicas", 0) and {**before, "replicas": replicas} == after
+
+
+def lost(status: Json, stored: Json, path: str = "status") -> str:
+    """The first field of a status that is not in what the API server stored; "" when all of them are."""
+    for key, value in status.items():
+        if key not in stored:
+            return f"{path}.{key}"
+        if isinstance(value, dict) and isinstance(stored[key], dict):
+            found = lost(value, stored[key], f"{path}.{key}")
+            if found:
+                return found
+    return ""
+
+
+def without(status: Json, before: Json, refusal: str) -> Json:
+    """A status whose fields that a refusal names are as they were before, or left out."""
+    named = set(re.findall(r"\bstatus\.([A-Za-z]+)", refusal)) - {"conditions"}
+    kept = {key: value for key, value in status.items() if key not in named}
+    back = {key: before[key] for key in named if key in before}
+    return ({"phase": _FIRST_PHASE} if "phase" in named else {}) | back | kept

@@ -1,0 +1,87 @@
+"""Writes the status when it differs from what is stored, then tells the transitions as Events."""
+
+import logging
+from collections.abc import Callable
+
+from hipbmm_operator.api.resource import Resource
+from hipbmm_operator.apply import events
+from hipbmm_operator.apply.intent import digest
+from hipbmm_operator.apply.status_patch import lost, merge_patch, without
+from hipbmm_operator.kube import errors, kinds
+from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.status import transitions
+from hipbmm_operator.telemetry import metrics
+
+LOG = logging.getLogger(__name__)
+
+_MAX_TOLD = 512
+
+
+class Scribe:
+    """Keeps the status of resources.
+
+    A CRD that is older than the operator drops fields that it does not know, or refuses values. What was lost is in
+    `dropped`; whether it still is, is tried now and then.
+    """
+
+    def __init__(
+        self, kube: Kube, saw: Callable[[Kind, Json], None], clock: Callable[[], float], retry_seconds: float
+    ) -> None:
+        self.dropped = ""
+        self.retry_seconds = retry_seconds
+        self._kube = kube
+        self._saw = saw
+        self._clock = clock
+        self._stored: dict[str, tuple[str, str]] = {}
+        self._tried = clock()
+
+    async def write(self, resource: Resource, status: Json) -> bool:
+        """Write the status if it differs; whether it did. Raises ApiError, ConflictError when the uid is another."""
+        before = resource.raw_status
+        owner = resource.owner
+        patch = merge_patch(before, status)
+        if not patch:
+            return False
+        # An older CRD drops fields that it does not know: then what is stored never equals what was written.
+        if self._stored.get(owner.uid) == (digest(status), digest(before)) and not self._try_again():
+            return False
+        answer, refused = await self._patch(resource, status, patch)
+        stored = answer.get("status") or {}
+        self.dropped = refused or lost(status, stored)
+        self._stored[owner.uid] = (digest(status), digest(stored))
+        self._saw(kinds.DEPLOYMENTS_OF_OURS, answer)
+        metrics.STATUS_WRITES.inc()
+        before_conditions = before.get("conditions") or []
+        await events.send(self._kube, owner, transitions.transitions(before_conditions, status["conditions"]))
+        return True
+
+    async def _patch(self, resource: Resource, status: Json, patch: Json) -> tuple[Json, str]:
+        """Write; when the CRD refuses values, without the fields that have them, and what it said."""
+        try:
+            return await self._merge(resource, patch), ""
+        except errors.InvalidError as error:
+            LOG.warning("The status is refused: %s", error)
+            kept = without(status, resource.raw_status, error.message)
+            if kept == status:
+                raise
+            answer = await self._merge(resource, merge_patch(resource.raw_status, kept))
+            return answer, f"a value: {error.message[:_MAX_TOLD]}"
+
+    async def _merge(self, resource: Resource, patch: Json) -> Json:
+        # The uid is a precondition: a new resource of the same name never gets the status of an old one.
+        owner = resource.owner
+        body = {"metadata": {"uid": owner.uid}, "status": patch}
+        return await self._kube.merge(kinds.DEPLOYMENTS_OF_OURS, owner.namespace, owner.name, body, "status")
+
+    def _try_again(self) -> bool:
+        """Whether it is time to see if the CRD has been upgraded; one resource tries for all."""
+        if not self.dropped or self._clock() - self._tried < self.retry_seconds:
+            return False
+        self._tried = self._clock()
+        return True
+
+    def forget(self, uid: str) -> None:
+        """The resource is gone."""
+        self._stored.pop(uid, None)

@@ -1,0 +1,171 @@
+"""``python -m hipbmm_operator detect``: what the operator would make of nodes in a file, without a cluster."""
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn, TextIO
+
+from hipbmm_operator.cli.inventory import Inventory, read_inventory
+from hipbmm_operator.cli.pod_requests import gpu_requests
+from hipbmm_operator.cli.table import table
+from hipbmm_operator.detect.availability import default_tolerations
+from hipbmm_operator.detect.detection import Detection
+from hipbmm_operator.detect.detector import detect_node
+
+FINE: Final = 0
+FOUND_WRONG: Final = 1
+WRONG_USAGE: Final = 2
+LARGEST_BYTES: Final = 128 * 2**20
+_STDIN: Final = "-"
+_TOLERATION: Final = re.compile(
+    r"(?P<key>[A-Za-z0-9][-A-Za-z0-9_./]*)(?:=(?P<value>[-A-Za-z0-9_.]*))?(?::(?P<effect>NoSchedule|NoExecute|PreferNoSchedule))?"
+)
+
+
+class _UsageError(Exception):
+    """The arguments cannot be understood, or the file cannot be opened."""
+
+
+class _UnreadableError(Exception):
+    """The file is too large or no text."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse without exits and without writing to the process's own streams."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _UsageError(message)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="hipbmm_operator detect", description=__doc__, add_help=False, allow_abbrev=False)
+    parser.add_argument("-h", "--help", action="store_true", help="show this text")
+    parser.add_argument(
+        "-f",
+        "--filename",
+        metavar="FILE",
+        help="YAML or JSON with Node, ResourceSlice, NodeFeature and Pod; - is stdin",
+    )
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    parser.add_argument(
+        "--request", type=_positive, default=1, metavar="N", help="devices that one pod wants (default 1)"
+    )
+    parser.add_argument(
+        "--tolerate",
+        action="append",
+        default=[],
+        type=_toleration,
+        metavar="KEY[=VALUE][:EFFECT]",
+        help="a taint that pods tolerate beside amd.com/gpu:NoSchedule; may be repeated",
+    )
+    return parser
+
+
+def _positive(written: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", written):
+        raise argparse.ArgumentTypeError(f"{written!r} is no number from 1 to 999999")
+    return int(written)
+
+
+def _toleration(written: str) -> Mapping[str, str]:
+    found = _TOLERATION.fullmatch(written)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{written!r} is not KEY[=VALUE][:EFFECT]")
+    toleration = {"key": found["key"], "operator": "Exists" if found["value"] is None else "Equal"}
+    return toleration | {key: found[key] for key in ("value", "effect") if found[key] is not None}
+
+
+def detect_command(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
+    """Run the command; the result goes to ``stdout``, everything else to ``stderr``.
+
+    0: all objects were read, whatever the states of the nodes. 1: an object or the file is malformed (the nodes that
+    could be read are still printed). 2: wrong usage, or a file that cannot be opened.
+    """
+    parser = _parser()
+    try:
+        options = parser.parse_args(argv)
+        if options.help:
+            stdout.write(parser.format_help())
+            return FINE
+        if options.filename is None:
+            parser.error("-f FILE is needed (- for standard input)")
+        inventory = _inventory(options.filename)
+    except _UsageError as error:
+        stderr.write(f"{parser.format_usage()}error: {error}\n")
+        return WRONG_USAGE
+    detections = detect_inventory(inventory, [*default_tolerations(), *options.tolerate], options.request)
+    try:
+        _print(detections, options.output, stdout)
+        stdout.flush()
+    except BrokenPipeError:
+        _discard(stdout)
+    return _report(inventory, stderr)
+
+
+def detect_inventory(inventory: Inventory, tolerations: Sequence[Mapping[str, Any]], request: int) -> list[Detection]:
+    """The detections of all nodes of an inventory, by name, without memory of earlier ones."""
+    used = gpu_requests(inventory.pods)
+    return [
+        detect_node(
+            node,
+            inventory.slices.get(name, ()),
+            inventory.features.get(name, ()),
+            tolerations,
+            None,
+            0.0,
+            used=used.get(name),
+            request=request,
+        )
+        for name, node in sorted(inventory.nodes.items())
+    ]
+
+
+def _inventory(filename: str) -> Inventory:
+    try:
+        return read_inventory(_read(filename))
+    except _UnreadableError as error:
+        return Inventory(problems=[str(error)])
+
+
+def _read(filename: str) -> str:
+    try:
+        if filename == _STDIN:
+            content = sys.stdin.buffer.read(LARGEST_BYTES + 1)
+        else:
+            with Path(filename).open("rb") as stream:
+                content = stream.read(LARGEST_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise _UsageError(f"cannot read {filename}: {error}") from error
+    if len(content) > LARGEST_BYTES:
+        raise _UnreadableError(f"{filename}: larger than {LARGEST_BYTES >> 20} MiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _UnreadableError(f"{filename}: not UTF-8 at byte {error.start}") from error
+
+
+def _discard(stdout: TextIO) -> None:
+    """The reader is gone (``| head``): let the interpreter's last flush go nowhere instead of ending in a traceback."""
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), stdout.fileno())
+
+
+def _print(detections: Sequence[Detection], output: str, stdout: TextIO) -> None:
+    if output == "json":
+        json.dump([detection.as_dict() for detection in detections], stdout, indent=2)
+        stdout.write("\n")
+    else:
+        stdout.write(table(detections))
+
+
+def _report(inventory: Inventory, stderr: TextIO) -> int:
+    if inventory.passed_over:
+        stderr.write(f"passed over {inventory.passed_over} objects of other kinds\n")
+    if not inventory.nodes and not inventory.problems:
+        stderr.write("no Node in the file\n")
+    stderr.writelines(f"error: {problem}\n" for problem in inventory.problems)
+    return FOUND_WRONG if inventory.problems else FINE

@@ -1,0 +1,182 @@
+"""The Lease: two operators never write at once.
+
+Expiry is measured by this process's own steady clock since the record was last seen to change; clocks of different
+machines are never compared. Writes stop (see `may_write`) well before somebody else may take the Lease.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hipbmm_operator.kube import errors, kinds
+from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The record of the Lease as it was last seen to change, and when (steady clock)."""
+
+    record: tuple[str, str, str]
+    at: float
+
+
+def may_take(spec: Json, sighting: Sighting | None, identity: str, now: float) -> bool:
+    """Whether this process may take the Lease: it is ours, free, or its holder has been silent too long."""
+    holder = spec.get("holderIdentity")
+    if not holder or holder == identity:
+        return True
+    seconds = spec.get("leaseDurationSeconds")
+    duration = float(seconds) if isinstance(seconds, int) and seconds > 0 else 0.0
+    return sighting is not None and sighting.record == record(spec) and now - sighting.at > duration
+
+
+def record(spec: Json) -> tuple[str, str, str]:
+    """What changes with every renewal."""
+    return (
+        str(spec.get("holderIdentity")),
+        str(spec.get("renewTime")),
+        str(spec.get("leaseTransitions")),
+    )
+
+
+class Leader:
+    """Takes and keeps the Lease."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+        answers_again: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._kube = kube
+        self._answers_again = answers_again
+        self._settings = settings
+        self._clock = clock
+        self._sighting: Sighting | None = None
+        self._renewed: float | None = None
+        self._leads = asyncio.Event()
+        self._attempt: asyncio.Task[None] | None = None
+        self.answered: float = clock()
+        """When the API server last answered; tells a dead API server from a dead watch."""
+
+    def may_write(self) -> bool:
+        """Whether the last renewal is young enough for a write to end before the Lease can pass on."""
+        return self._renewed is not None and self._clock() - self._renewed < self._settings.lease_deadline_seconds
+
+    async def wait(self) -> None:
+        """Until this process may write."""
+        while not self.may_write():
+            self._leads.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.lease_renew_seconds):
+                    await self._leads.wait()
+
+    async def run(self) -> None:
+        """Take the Lease when it is free, renew it, for ever."""
+        self.answered = self._clock()
+        while True:
+            # Shielded: a request that is cut off may still be carried out, and `release` must know of it.
+            self._attempt = asyncio.create_task(self._try())
+            await asyncio.shield(self._attempt)
+            share = random.uniform(0.9, 1.1)  # noqa: S311  # spreads load, is no secret
+            await asyncio.sleep(self._settings.lease_renew_seconds * share)
+
+    async def release(self) -> None:
+        """Give the Lease back, so that a successor need not wait, when `run` has been cancelled."""
+        if self._attempt is not None:
+            await asyncio.wait({self._attempt})
+        self._renewed = None
+        with contextlib.suppress(errors.ApiError):
+            lease = await self._get()
+            if lease is not None and lease["spec"].get("holderIdentity") == self._settings.identity:
+                lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
+                await self._kube.replace(kinds.LEASE, lease)
+
+    async def _try(self) -> None:
+        started = self._clock()
+        try:
+            renewed = await self._renew()
+        except errors.ConflictError:
+            self._heard()
+            return
+        except errors.UnavailableError as error:
+            LOG.warning("The Lease could not be renewed: %s", error)
+            return
+        except errors.ApiError as error:
+            self._heard()
+            LOG.warning("The Lease is refused: %s", error)
+            return
+        self._heard()
+        if not renewed:
+            self._lost()
+            return
+        if self._renewed is None:
+            LOG.info("Holds the Lease as %s", self._settings.identity)
+        # The start of the request counts: the server may have stored it then, and others count from there.
+        self._renewed = started
+        self._leads.set()
+
+    def _heard(self) -> None:
+        """The API server has answered; when it had not for long, whoever waits for it need not wait longer."""
+        silent, self.answered = self._clock() - self.answered, self._clock()
+        if silent > self._settings.lease_deadline_seconds:
+            LOG.info("The API server answers again after %.0f s", silent)
+            self._answers_again()
+
+    def _lost(self) -> None:
+        if self._renewed is not None:
+            LOG.warning("The Lease has passed on; no more writes")
+        self._renewed = None
+
+    async def _renew(self) -> bool:
+        """One attempt; whether the Lease is ours now. Raises ApiError."""
+        lease = await self._get()
+        if lease is None:
+            await self._kube.create(kinds.LEASE, self._lease({}, {}))
+            return True
+        spec = lease.get("spec") or {}
+        if self._sighting is None or self._sighting.record != record(spec):
+            self._sighting = Sighting(record(spec), self._clock())
+        if not may_take(spec, self._sighting, self._settings.identity, self._clock()):
+            return False
+        await self._kube.replace(kinds.LEASE, self._lease(lease, spec))
+        return True
+
+    async def _get(self) -> Json | None:
+        try:
+            return await self._kube.get(kinds.LEASE, self._settings.namespace, self._settings.lease_name)
+        except errors.NotFoundError:
+            return None
+
+    def _lease(self, lease: Json, spec: Json) -> Json:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        mine = spec.get("holderIdentity") == self._settings.identity
+        transitions = spec.get("leaseTransitions")
+        count = transitions if isinstance(transitions, int) else 0
+        metadata = lease.get("metadata") or {}
+        return {
+            "apiVersion": kinds.LEASE.api_version,
+            "kind": kinds.LEASE.kind,
+            "metadata": {
+                "name": self._settings.lease_name,
+                "namespace": self._settings.namespace,
+                **({"resourceVersion": metadata["resourceVersion"]} if "resourceVersion" in metadata else {}),
+            },
+            "spec": {
+                "holderIdentity": self._settings.identity,
+                "leaseDurationSeconds": max(1, round(self._settings.lease_seconds)),
+                "acquireTime": spec.get("acquireTime", now) if mine else now,
+                "renewTime": now,
+                "leaseTransitions": count if mine or not spec else count + 1,
+            },
+        }

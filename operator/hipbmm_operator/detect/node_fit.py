@@ -1,0 +1,208 @@
+"""How many nodes fit one deployment, and why the others do not.
+
+For ``status.hardware`` and the condition HardwareCompatible.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hipbmm_operator.detect.availability import taint_blockers
+from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, compute_units_of, mode_of_resource
+from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES, product_named
+from hipbmm_operator.detect.detection import Detection, State
+from hipbmm_operator.detect.reasons import Reason
+from hipbmm_operator.detect.sources.values import shown
+
+MATCHED: Final = "NodesMatched"
+NO_MATCH: Final = "NoMatchingNodes"
+_NAMED_NODES: Final = 3
+_LONGEST_MESSAGE: Final = 1024
+
+# Why a node with AMD GPUs is not counted, the closest to fitting first: the first that occurs is the reason of the
+# condition.
+_NEAREST_FIRST: Final[tuple[str, ...]] = (
+    "GPUsTaken",
+    "NodeCordoned",
+    "NodeNotReady",
+    "NodeTainted",
+    "NodeTerminating",
+    "NoAllocatable",
+    "NotEnoughGPUs",
+    "LabelsMissing",
+    "PartitionMismatch",
+    "ResourceMismatch",
+    "NoDriver",
+    "Conflict",
+    "Mixed",
+    "Excluded",
+    "UnknownAMD",
+    "ProductMismatch",
+    "NotMI3xx",
+)
+_NOT_AVAILABLE: Final[frozenset[str]] = frozenset(_NEAREST_FIRST[:6])
+# No node has the right GPU: the condition says so plainly, and the message gives the counts.
+_NO_SUCH_GPU: Final[frozenset[str]] = frozenset({"ProductMismatch", "NotMI3xx"})
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What one pod of a deployment asks of a node; no products means any known MI3xx.
+
+    ``tolerations`` are the pod's own; None takes each Detection's state as it is.
+    """
+
+    products: tuple[str, ...] = ()
+    resource: str = GPU_RESOURCE
+    request: int = 1
+    tolerations: Sequence[Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareSummary:
+    """Nodes that fit: values that differ between them are joined by commas, a differing number is None.
+
+    ``counts`` has the nodes with AMD GPUs by reason; nodes without any are in none, so that they come and go unnoticed.
+    """
+
+    nodes: int
+    product: str | None
+    arch: str | None
+    compute_units: int | None
+    partition: str | None
+    reason: str
+    message: str
+    counts: Mapping[str, int]
+
+    @property
+    def compatible(self) -> bool:
+        """Whether a pod could run somewhere."""
+        return self.nodes > 0
+
+    def as_status(self) -> dict[str, Any]:
+        """``status.hardware``; unknown values are left out."""
+        found = {
+            "product": self.product,
+            "arch": self.arch,
+            "computeUnits": self.compute_units,
+            "partition": self.partition,
+            "nodes": self.nodes,
+        }
+        return {key: value for key, value in found.items() if value is not None}
+
+
+def summary(detections: Iterable[Detection], want: Want) -> HardwareSummary:
+    """Sort all nodes by why they do not fit. The same detections in any order give the same summary."""
+    matched: list[Detection] = []
+    refused: dict[str, list[str]] = {}
+    for detection in detections:
+        reason = mismatch(detection, want)
+        if reason is None:
+            matched.append(detection)
+        elif detection.amd:
+            refused.setdefault(reason.code, []).append(detection.node)
+    counts = {code: len(refused[code]) for code in _NEAREST_FIRST if code in refused}
+    if matched:
+        counts = {MATCHED: len(matched), **counts}
+    shapes = [_shape(detection, want) for detection in matched]
+    return HardwareSummary(
+        nodes=len(matched),
+        product=_joined(detection.product for detection in matched),
+        arch=_joined(detection.arch for detection in matched),
+        compute_units=_unanimous([units for _, units in shapes]),
+        partition=_joined(mode for mode, _ in shapes),
+        reason=MATCHED if matched else _reason(refused),
+        message=_message(len(matched), refused, want)[:_LONGEST_MESSAGE],
+        counts=counts,
+    )
+
+
+def mismatch(detection: Detection, want: Want) -> Reason | None:
+    """Why a pod of this deployment does not fit on a node, or None when it does."""
+    if detection.state not in {State.AVAILABLE, State.NOT_AVAILABLE, State.NO_DRIVER}:
+        return Reason(detection.state.value, "; ".join(map(str, detection.reasons[:1])))
+    if detection.product not in (want.products or PRODUCT_NAMES):
+        return Reason("ProductMismatch", detection.product or f"{detection.arch}, product not known")
+    if detection.state is State.NO_DRIVER:
+        return Reason("NoDriver", "no GPU resource")
+    return _resource_mismatch(detection, want) or _unavailable(detection, want)
+
+
+def _resource_mismatch(detection: Detection, want: Want) -> Reason | None:
+    if want.resource == detection.resource == GPU_RESOURCE and not detection.whole:
+        return Reason(
+            "PartitionMismatch", f"{detection.compute_units} compute units, {detection.partition or 'not known'}"
+        )
+    offered = {
+        offer.resource for offer in detection.offers if offer.allocatable > 0 or offer.resource == detection.resource
+    }
+    if detection.resource != want.resource and (want.resource == GPU_RESOURCE or want.resource not in offered):
+        return Reason("ResourceMismatch", f"{detection.resource} instead of {want.resource}")
+    if not detection.selectable:
+        return Reason("LabelsMissing", "no label that a node affinity could choose the product by")
+    return None
+
+
+def _unavailable(detection: Detection, want: Want) -> Reason | None:
+    gpus = ("GPUsTaken", "NotEnoughGPUs", "NoAllocatable")
+    blockers = [blocker for blocker in detection.blockers if blocker.code not in gpus]
+    if want.tolerations is not None:
+        blockers += taint_blockers(detection.taints, want.tolerations)
+    else:
+        blockers += [reason for reason in detection.reasons if reason.code == "NodeTainted"]
+    if blockers:
+        return blockers[0]
+    allocatable = next(
+        (offer.allocatable for offer in detection.offers if offer.resource == want.resource), detection.gpus
+    )
+    if allocatable == 0:
+        return Reason("NoAllocatable", f"0 {want.resource} allocatable")
+    if allocatable < want.request:
+        return Reason("NotEnoughGPUs", f"{want.request} wanted, {allocatable} allocatable")
+    if detection.resource == want.resource and detection.free < want.request:
+        return Reason("GPUsTaken", f"{want.request} wanted, {detection.free} free")
+    return None
+
+
+def _shape(detection: Detection, want: Want) -> tuple[str | None, int | None]:
+    """Mode and compute units of what the pod gets; it may ask for another partition than the node's first resource."""
+    mode = mode_of_resource(want.resource)
+    product = product_named(detection.product)
+    if mode is None or product is None or detection.resource == want.resource:
+        return detection.partition, detection.compute_units
+    return mode, compute_units_of(product, mode)
+
+
+def _joined(values: Iterable[str | None]) -> str | None:
+    return ",".join(sorted({value for value in values if value is not None})) or None
+
+
+def _unanimous(values: Sequence[int | None]) -> int | None:
+    return values[0] if values and all(value == values[0] for value in values) else None
+
+
+def _reason(refused: Mapping[str, Sequence[str]]) -> str:
+    present = [code for code in _NEAREST_FIRST if code in refused]
+    if not present or present[0] in _NO_SUCH_GPU:
+        return NO_MATCH
+    return "NotAvailable" if len(_NOT_AVAILABLE.intersection(present)) > 1 else present[0]
+
+
+def _message(matched: int, refused: Mapping[str, Sequence[str]], want: Want) -> str:
+    asked = f"{' or '.join(want.products) or 'any MI3xx'} with {want.request} {want.resource}"
+    parts = [
+        f"{len(refused[code])} {code}" + _named(refused[code], matched) for code in _NEAREST_FIRST if code in refused
+    ]
+    if matched:
+        return f"{matched} {'node has' if matched == 1 else 'nodes have'} {asked}" + (
+            f"; not used: {', '.join(parts)}" if parts else ""
+        )
+    return f"no node has {asked}: " + (", ".join(parts) or "no node has an AMD GPU")
+
+
+def _named(nodes: Sequence[str], matched: int) -> str:
+    """The first few names, where nothing matched and somebody has to look."""
+    if matched:
+        return ""
+    first = ", ".join(shown(name) for name in sorted(nodes)[:_NAMED_NODES])
+    return f" ({first}{', ...' if len(nodes) > _NAMED_NODES else ''})"

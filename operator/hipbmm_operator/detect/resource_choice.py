@@ -1,0 +1,84 @@
+"""Which resource a pod asks this node for: ``amd.com/gpu``, a partition's name, or a DRA claim."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, MODES, mode_of_resource
+from hipbmm_operator.detect.reasons import Reason
+from hipbmm_operator.detect.sources.dra import DraGpus
+from hipbmm_operator.detect.sources.facts import Offer
+
+DRA_RESOURCE: Final = "dra"
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceChoice:
+    """The resource (None when the node offers none), its allocatable logical devices, and its capacity."""
+
+    name: str | None
+    gpus: int
+    capacity: int
+    reasons: tuple[Reason, ...] = ()
+
+
+def choose_resource(offers: Sequence[Offer], dra: DraGpus) -> ResourceChoice:
+    """DRA when nothing of ``amd.com`` is allocatable, else a partition-named resource, else ``amd.com/gpu``.
+
+    Of several partitions the one with the largest devices is taken; during a migration the side that is allocatable
+    wins.
+    """
+    live = [offer for offer in offers if offer.allocatable > 0]
+    if dra.devices and not live:
+        reasons = _dra_reasons(dra)
+        leftover = [offer.resource for offer in offers if offer.capacity > 0]
+        if leftover:
+            reasons += (
+                Reason(
+                    "ResourcesInTransition",
+                    f"{', '.join(leftover)} has nothing allocatable, the DRA driver has devices",
+                ),
+            )
+        return ResourceChoice(
+            DRA_RESOURCE, dra.allocatable, len(dra.devices) if not dra.auto else dra.allocatable, reasons
+        )
+    best = _best(live or offers)
+    if best is None:
+        return ResourceChoice(None, 0, 0)
+    reasons = _plugin_reasons(best, live, dra)
+    return ResourceChoice(best.resource, best.allocatable, best.capacity, reasons)
+
+
+def _best(offers: Sequence[Offer]) -> Offer | None:
+    return min(offers, key=_preference, default=None)
+
+
+def _preference(offer: Offer) -> tuple[int, int, str]:
+    """Partition-named before ``amd.com/gpu``, larger devices first, then the resource with more of them."""
+    mode = mode_of_resource(offer.resource)
+    rank = len(MODES) if mode is None else MODES.index(mode)
+    return rank, -offer.allocatable, offer.resource
+
+
+def _dra_reasons(dra: DraGpus) -> tuple[Reason, ...]:
+    reasons = []
+    if dra.incomplete:
+        reasons.append(Reason("SlicesIncomplete", "a pool announces more ResourceSlices than there are"))
+    tainted = sum(device.tainted for device in dra.devices)
+    if tainted:
+        reasons.append(Reason("DevicesTainted", f"{tainted} of {len(dra.devices)} published devices are tainted"))
+    return tuple(reasons)
+
+
+def _plugin_reasons(best: Offer, live: Sequence[Offer], dra: DraGpus) -> tuple[Reason, ...]:
+    reasons = []
+    if dra.devices:
+        reasons.append(
+            Reason("ResourcesInTransition", f"the DRA driver publishes devices too; {best.resource} is allocatable")
+        )
+    others = [offer.resource for offer in live if offer is not best]
+    if others and any(name == GPU_RESOURCE for name in (*others, best.resource)):
+        reasons.append(Reason("ResourcesInTransition", f"{', '.join(others)} is allocatable beside {best.resource}"))
+    elif others:
+        reasons.append(Reason("SeveralPartitions", f"{', '.join(others)} is offered beside {best.resource}"))
+    return tuple(reasons)

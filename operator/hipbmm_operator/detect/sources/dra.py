@@ -1,0 +1,184 @@
+"""GPUs published through dynamic resource allocation by the driver ``gpu.amd.com`` (ROCm/k8s-gpu-dra-driver).
+
+ResourceSlices of resource.k8s.io v1beta1 keep a device's attributes under ``basic``, v1beta2 and v1 flat; both are read
+by their shape. Only the highest generation of a pool counts, and devices handed to virtual machines (``type: vfio``) do
+not.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hipbmm_operator.detect.catalogue.partitions import mode_of_profile
+from hipbmm_operator.detect.catalogue.products import dra_device_id
+from hipbmm_operator.detect.sources.values import mapping, quantity, sequence, text
+
+DRIVER: Final = "gpu.amd.com"
+_DOMAIN: Final = DRIVER + "/"
+_PCI_BUS_ID: Final = "resource.kubernetes.io/pciBusID"
+_PCIE_ROOT: Final = "resource.kubernetes.io/pcieRoot"
+_AUTO_NAME: Final = re.compile(r"(gpu-[0-9]+)-(?:spx|dpx|tpx|qpx|cpx)-nps[1248]", re.IGNORECASE)
+_NOT_NODE_LOCAL: Final = ("nodeSelector", "allNodes", "perDeviceNodeSelection")
+_BLOCKING: Final = ("NoSchedule", "NoExecute")
+_GIB: Final = 2**30
+# What the driver writes when it cannot read the memory: 0 in newer versions, these in older ones.
+_FAKE_MEMORY_GIB: Final = frozenset({0, 20, 80})
+_SCALARS: Final = ("string", "version", "int", "bool")
+
+
+@dataclass(frozen=True, slots=True)
+class DraDevice:
+    """One published device that is not for virtual machines.
+
+    ``gpu`` is equal for devices of one physical GPU; None when unknown.
+    """
+
+    device_id: str | None
+    rejected_id: str
+    product_name: str
+    mode: str | None
+    compute_units: int | None
+    memory_gib: int | None
+    gpu: str | None
+    auto: bool
+    tainted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DraGpus:
+    """The devices of one node.
+
+    ``vfio`` counts those left out, ``incomplete`` is true while slices of a pool are missing.
+    """
+
+    devices: tuple[DraDevice, ...] = ()
+    vfio: int = 0
+    incomplete: bool = False
+
+    @property
+    def auto(self) -> bool:
+        """AutoPartition: each physical GPU is published once per mode that it could be put in."""
+        return any(device.auto for device in self.devices)
+
+    @property
+    def allocatable(self) -> int:
+        """Devices that can be handed out together.
+
+        With AutoPartition the modes of one GPU exclude each other, so GPUs are counted.
+        """
+        usable = [device for device in self.devices if not device.tainted]
+        return self._gpus(usable) if self.auto else len(usable)
+
+    @property
+    def physical(self) -> int:
+        """Physical GPUs; 0 when the devices do not tell."""
+        return self._gpus(self.devices) if all(device.gpu for device in self.devices) else 0
+
+    @staticmethod
+    def _gpus(devices: Iterable[DraDevice]) -> int:
+        return len({device.gpu or f"#{index}" for index, device in enumerate(devices)})
+
+
+def node_of_slice(resource_slice: Mapping[str, Any]) -> str:
+    """The node of a slice of our driver; "" for other drivers and for slices that are not node-local."""
+    spec = mapping(resource_slice.get("spec"))
+    if text(spec.get("driver")) != DRIVER:
+        return ""
+    node = text(spec.get("nodeName"))
+    if not node and not any(spec.get(key) for key in _NOT_NODE_LOCAL):
+        # The driver names the pool after the node.
+        node = text(mapping(spec.get("pool")).get("name"))
+    return node
+
+
+def dra_gpus(slices: Iterable[Mapping[str, Any]], node: str) -> DraGpus:
+    """Read the slices of one node; those of other nodes and drivers are passed over."""
+    specs = [mapping(found.get("spec")) for found in slices if node and node_of_slice(found) == node]
+    current, incomplete = _current(specs)
+    devices: dict[tuple[str, str], DraDevice] = {}
+    vfio: set[tuple[str, str]] = set()
+    for number, spec in enumerate(current):
+        pool = text(mapping(spec.get("pool")).get("name"))
+        for index, device in enumerate(map(mapping, sequence(spec.get("devices")))):
+            name = text(device.get("name"))
+            # The same slice may be given in two API versions: a device counts once.
+            identity = (pool, name or f"#{number}.{index}")
+            body = mapping(device.get("basic")) or device
+            attributes = _texts(body.get("attributes"))
+            if attributes.get("type", "").lower() == "vfio":
+                vfio.add(identity)
+            else:
+                devices.setdefault(identity, _device(name, body, attributes))
+    return DraGpus(tuple(devices.values()), len(vfio), incomplete)
+
+
+def _current(specs: list[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], bool]:
+    """The slices of the highest generation of each pool, and whether any pool lacks slices that it announces."""
+    newest: dict[str, int] = {}
+    for spec in specs:
+        pool = mapping(spec.get("pool"))
+        name = text(pool.get("name"))
+        newest[name] = max(newest.get(name, 0), quantity(pool.get("generation")) or 0)
+    current = []
+    missing = dict.fromkeys(newest, 0)
+    for spec in specs:
+        pool = mapping(spec.get("pool"))
+        name = text(pool.get("name"))
+        if (quantity(pool.get("generation")) or 0) == newest[name]:
+            current.append(spec)
+            announced = quantity(pool.get("resourceSliceCount")) or 0
+            missing[name] = max(missing[name], announced)
+    for spec in current:
+        missing[text(mapping(spec.get("pool")).get("name"))] -= 1
+    return current, any(number > 0 for number in missing.values())
+
+
+def _texts(attributes: object) -> dict[str, str]:
+    """Attributes as texts by unqualified name; the driver's own domain may be written or not."""
+    return {
+        name.removeprefix(_DOMAIN): _scalar(value)
+        for name, value in mapping(attributes).items()
+        if isinstance(name, str)
+    }
+
+
+def _scalar(value: object) -> str:
+    wrapped = mapping(value)
+    if wrapped:
+        value = next((wrapped[kind] for kind in _SCALARS if kind in wrapped), None)
+    return text(value)
+
+
+def _capacity(capacity: Mapping[str, Any], name: str) -> int | None:
+    value = capacity.get(name, capacity.get(_DOMAIN + name))
+    return quantity(mapping(value).get("value") if isinstance(value, Mapping) else value)
+
+
+def _device(name: str, body: Mapping[str, Any], attributes: Mapping[str, str]) -> DraDevice:
+    capacity = mapping(body.get("capacity"))
+    ids = [attributes.get(key, "") for key in ("deviceID", "parentDeviceID")]
+    parsed = next((found for found in map(dra_device_id, ids) if found), None)
+    auto_name = _AUTO_NAME.fullmatch(name)
+    memory = _capacity(capacity, "memory")
+    gib = None if memory is None else round(memory / _GIB)
+    return DraDevice(
+        device_id=parsed,
+        rejected_id="" if parsed else ids[0] or ids[1],
+        product_name=attributes.get("productName", ""),
+        mode=mode_of_profile(attributes.get("partitionProfile") or attributes.get("computePartition") or ""),
+        compute_units=_capacity(capacity, "computeUnits") or None,
+        memory_gib=None if gib in _FAKE_MEMORY_GIB else gib,
+        gpu=_physical_gpu(attributes, auto_name[1] if auto_name else ""),
+        auto=bool(auto_name or attributes.get("computePartition") or attributes.get("gpuIndex")),
+        tainted=any(text(mapping(taint).get("effect")) in _BLOCKING for taint in sequence(body.get("taints"))),
+    )
+
+
+def _physical_gpu(attributes: Mapping[str, str], auto_name: str) -> str | None:
+    """What tells physical GPUs apart: the PCI address, else the PCIe root and the GPU's index on the node."""
+    for key in (_PCI_BUS_ID, "pciAddr", "parentPciAddr"):
+        if attributes.get(key):
+            return attributes[key].lower()
+    index = attributes.get("gpuIndex") or auto_name
+    return f"{attributes.get(_PCIE_ROOT, '')}/{index}" if index else None

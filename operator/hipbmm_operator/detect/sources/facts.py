@@ -1,0 +1,109 @@
+"""A Node object as the few facts that detection needs, read so that nothing in the object can raise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, mode_of_resource
+from hipbmm_operator.detect.sources.keys import is_relevant
+from hipbmm_operator.detect.sources.values import mapping, quantity, sequence, text, truth
+
+_SHARING_RESOURCES: Final = frozenset({"amd.com/gpumem", "amd.com/gpucores"})
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """A taint of a node."""
+
+    key: str
+    value: str
+    effect: str
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}:{self.effect}" if self.value else f"{self.key}:{self.effect}"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One ``amd.com/...`` resource in a node's status. What is in capacity but not in allocatable has 0 allocatable."""
+
+    resource: str
+    capacity: int
+    allocatable: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """``ready`` is None when the node has no conditions at all.
+
+    ``shared`` is true when a sharing scheduler inflates ``amd.com/gpu``.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    taints: tuple[Taint, ...]
+    unschedulable: bool
+    terminating: bool
+    ready: bool | None
+    offers: tuple[Offer, ...]
+    shared: bool
+
+
+def node_name(node: Mapping[str, Any]) -> str:
+    """``metadata.name``, "" when missing."""
+    return text(mapping(node.get("metadata")).get("name"))
+
+
+def relevant_labels(node: Mapping[str, Any]) -> dict[str, str]:
+    """The labels that detection reads, with every value as text."""
+    labels = mapping(mapping(node.get("metadata")).get("labels"))
+    return {
+        key: value if type(value) is str else text(value)
+        for key, value in labels.items()
+        if type(key) is str and is_relevant(key)
+    }
+
+
+def is_ready(status: Mapping[str, Any]) -> bool | None:
+    """The Ready condition.
+
+    True, False (also when other conditions are there and this one is not), None with no conditions at all.
+    """
+    conditions = sequence(status.get("conditions"))
+    for condition in map(mapping, conditions):
+        if condition.get("type") == "Ready":
+            return truth(condition.get("status"))
+    return False if conditions else None
+
+
+def is_gpu_resource(name: object) -> bool:
+    """Whether a resource name is ``amd.com/gpu`` or a partition's, such as ``amd.com/cpx_nps4``."""
+    return isinstance(name, str) and (name == GPU_RESOURCE or mode_of_resource(name) is not None)
+
+
+def node_facts(node: Mapping[str, Any]) -> NodeFacts:
+    """Read a Node; a node with no status offers nothing and is not known to be ready."""
+    spec = mapping(node.get("spec"))
+    status = mapping(node.get("status"))
+    capacity = mapping(status.get("capacity"))
+    allocatable = mapping(status.get("allocatable"))
+    names = sorted({name for name in (*capacity, *allocatable) if is_gpu_resource(name)})
+    return NodeFacts(
+        name=node_name(node),
+        labels=relevant_labels(node),
+        taints=tuple(_taint(mapping(taint)) for taint in sequence(spec.get("taints"))),
+        unschedulable=truth(spec.get("unschedulable")),
+        terminating=bool(mapping(node.get("metadata")).get("deletionTimestamp")),
+        ready=is_ready(status),
+        offers=tuple(_offer(name, capacity, allocatable) for name in names),
+        shared=not _SHARING_RESOURCES.isdisjoint((*capacity, *allocatable)),
+    )
+
+
+def _taint(taint: Mapping[str, Any]) -> Taint:
+    return Taint(text(taint.get("key")), text(taint.get("value")), text(taint.get("effect")))
+
+
+def _offer(name: str, capacity: Mapping[str, Any], allocatable: Mapping[str, Any]) -> Offer:
+    usable = quantity(allocatable.get(name)) or 0
+    return Offer(name, max(quantity(capacity.get(name)) or 0, usable), usable)

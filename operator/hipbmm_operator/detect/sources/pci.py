@@ -1,0 +1,96 @@
+"""AMD GPUs on the PCI bus as Node Feature Discovery sees them: ``NodeFeature`` objects and ``pci-...present`` labels.
+
+This is hardware, not software: true with no driver and no device plugin. A NodeFeature lists every PCI function
+whatever the label configuration; the label fields are a configured subset of class, vendor, device, subsystem_vendor,
+subsystem_device, in this order.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hipbmm_operator.detect.catalogue.products import device_id
+from hipbmm_operator.detect.sources.keys import NFD_PCI_PREFIX, NFD_PREFIX
+from hipbmm_operator.detect.sources.values import mapping, sequence, text, truth
+
+NODE_NAME_LABEL: Final = "nfd.node.kubernetes.io/node-name"
+_AMD: Final = "1002"
+_GPU_CLASSES: Final = ("03", "0b40", "12")
+_PCI_LABEL: Final = re.compile(r"pci-(?:([0-9a-f]{4})_)?1002(?:_([0-9a-f]{4}))?(?:_.*)?\.present")
+# With the fields vendor,subsystem_vendor a label reads like vendor,device. Board makers' ids begin with 0, 1 or 8,
+# AMD's sound functions with a; AMD's GPUs begin with 6 or 7, apart from integrated ones, which are display controllers
+# (class 03xx).
+_GPU_ID: Final = re.compile(r"[67][0-9a-f]{3}")
+
+
+@dataclass(frozen=True, slots=True)
+class PciGpus:
+    """``ids`` are the device ids found, ``count`` the GPUs counted (0.
+
+    Not counted); ``amd`` is true when some AMD GPU is there, named or not.
+    """
+
+    amd: bool = False
+    ids: frozenset[str] = frozenset()
+    count: int = 0
+    source: str = ""
+
+
+def _is_gpu_class(written: str) -> bool:
+    return written.startswith(_GPU_CLASSES)
+
+
+def labelled_gpus(labels: Mapping[str, str]) -> PciGpus:
+    """Read the ``feature.node.kubernetes.io/pci-...present`` labels of a node."""
+    ids: set[str] = set()
+    amd = False
+    for key, value in labels.items():
+        if not key.startswith(NFD_PCI_PREFIX):
+            continue
+        found = _PCI_LABEL.fullmatch(key[len(NFD_PREFIX) :].lower())
+        if found is None or not truth(value) or not _is_gpu_class(found[1] or "03"):
+            continue
+        amd = True
+        device = found[2]
+        if device and (_GPU_ID.fullmatch(device) or (found[1] or "").startswith("03")) and device != _AMD:
+            ids.add(device)
+    return PciGpus(amd=amd, ids=frozenset(ids), source="NFD label pci-*.present" if ids else "")
+
+
+def belongs_to(feature: Mapping[str, Any], node: str) -> bool:
+    """Whether a NodeFeature describes the node: by its label, or, where that is missing, by its own name."""
+    return node_of_feature(feature) == node
+
+
+def node_of_feature(feature: Mapping[str, Any]) -> str:
+    """The name of the node that a NodeFeature describes; "" when it says none."""
+    metadata = mapping(feature.get("metadata"))
+    return text(mapping(metadata.get("labels")).get(NODE_NAME_LABEL)) or text(metadata.get("name"))
+
+
+def listed_gpus(features: Iterable[Mapping[str, Any]]) -> PciGpus:
+    """Read the PCI functions of the NodeFeature objects of one node.
+
+    Two objects list the same hardware, so counts are not added.
+    """
+    ids: set[str] = set()
+    most = 0
+    for feature in features:
+        found = _gpus_of_feature(feature)
+        ids.update(found)
+        most = max(most, len(found))
+    return PciGpus(amd=most > 0, ids=frozenset(ids), count=most, source="NodeFeature pci.device" if ids else "")
+
+
+def _gpus_of_feature(feature: Mapping[str, Any]) -> list[str]:
+    instances = mapping(mapping(mapping(feature.get("spec")).get("features")).get("instances"))
+    found = []
+    for element in sequence(mapping(instances.get("pci.device")).get("elements")):
+        attributes = mapping(mapping(element).get("attributes"))
+        vendor = text(attributes.get("vendor")).lower().removeprefix("0x")
+        gpu_class = text(attributes.get("class")).lower().removeprefix("0x")
+        device = device_id(text(attributes.get("device")))
+        if vendor == _AMD and device is not None and _is_gpu_class(gpu_class):
+            found.append(device)
+    return found

@@ -1,0 +1,257 @@
+"""The API server, as dictionaries. The only importer of `kubernetes.aio`; its errors are those of `errors.py`."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+from kubernetes.aio.config import load_incluster_config, load_kube_config
+
+from hipbmm_operator.kube import errors, json_text
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.kinds import CONTROLLER_REVISION, LEASE, Kind
+from hipbmm_operator.kube.names import FIELD_MANAGER
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+JSON = "application/json"
+METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+YAML = "application/yaml"
+NOTHING = "metadata.name=none"
+"""A field selector for lists and watches that are asked for without wanting an object."""
+
+_KEPT_AS_SENT = frozenset({CONTROLLER_REVISION})
+"""Kinds with a part that is stored byte by byte and must never change: the API server writes JSON in another way than
+we do, and then refuses any later patch. From YAML it makes JSON of its own."""
+_NOT_PRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_MAX_CONNECTIONS = 64
+_LOG_BYTES = 65536
+_AUTH = ["BearerToken"]
+_LEASES = f"/apis/{LEASE.group}/"
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request below the server's address."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Json | None = None
+    content_type: str = JSON
+    accept: str = JSON
+
+    @property
+    def writes(self) -> bool:
+        """Whether it writes anything but the Lease."""
+        return self.method != "GET" and not self.path.startswith(_LEASES)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list."""
+
+    items: list[Json]
+    resource_version: str
+
+
+class Kube:
+    """A connection to one API server. Use `connect`, and `close` it."""
+
+    def __init__(self, configuration: Configuration, request_seconds: float) -> None:
+        configuration.connection_pool_maxsize = _MAX_CONNECTIONS
+        self._client = ApiClient(configuration)
+        self._client.user_agent = FIELD_MANAGER
+        self._timeout = aiohttp.ClientTimeout(total=request_seconds)
+        self.may_write: Callable[[], bool] = lambda: True
+        """Asked before each write but those of the Lease itself."""
+
+    @classmethod
+    async def connect(cls, kubeconfig: str, request_seconds: float, *, proxied: bool) -> "Kube":
+        """Connect with a kubeconfig, or with the pod's service account when the path is empty."""
+        return cls(await configure(kubeconfig, proxied=proxied), request_seconds)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json:
+        """One object; raises NotFoundError."""
+        return await self._json(_Request("GET", kind.path(namespace, name)))
+
+    async def pages(
+        self,
+        kind: Kind,
+        namespace: str = "",
+        selector: str = "",
+        size: int = 500,
+        fields: str = "",
+        *,
+        metadata_only: bool = False,
+    ) -> AsyncIterator[Page]:
+        """All objects in pages, by labels and fields; raises GoneError when the list took too long: start again.
+
+        With `metadata_only` the API server leaves out all but the metadata of each (a PartialObjectMetadata).
+        """
+        accept = METADATA if metadata_only else JSON
+        chosen = {"labelSelector": selector, "fieldSelector": fields}
+        query = {"limit": str(size)} | {key: value for key, value in chosen.items() if value}
+        token = ""
+        while True:
+            wanted = query | ({"continue": token} if token else {})
+            answer = await self._json(_Request("GET", kind.path(namespace), wanted, accept=accept))
+            metadata = answer.get("metadata", {})
+            yield Page(answer.get("items") or [], str(metadata.get("resourceVersion", "")))
+            token = metadata.get("continue") or ""
+            if not token:
+                return
+
+    async def refusal(self, kind: Kind, namespace: str = "", *, watch: bool = True) -> str:
+        """Why a kind may not be listed (or watched), in the API server's words; "" when it may. Changes nothing."""
+        nothing = {"fieldSelector": NOTHING, "resourceVersion": "0", "timeoutSeconds": "1"}
+        try:
+            await self._json(_Request("GET", kind.path(namespace), {"limit": "1"}))
+            if watch:
+                await self._text(kind.path(namespace), {"watch": "true", **nothing})
+        except errors.ForbiddenError as error:
+            return error.message
+        except errors.NotFoundError:
+            return ""  # the kind is not there yet: no question of rights
+        return ""
+
+    async def apply(self, kind: Kind, body: Json, *, force: bool) -> Json:
+        """Server-side apply; without `force` a field of another manager raises ConflictError."""
+        metadata = body["metadata"]
+        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower(), "fieldValidation": "Strict"}
+        path = kind.path(metadata.get("namespace", ""), metadata["name"])
+        return await self._json(_Request("PATCH", path, query, body, APPLY))
+
+    async def create(self, kind: Kind, body: Json) -> Json:
+        """Create; raises AlreadyExistsError."""
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        path = kind.path(body["metadata"].get("namespace", ""))
+        return await self._json(_Request("POST", path, query, body, YAML if kind in _KEPT_AS_SENT else JSON))
+
+    async def replace(self, kind: Kind, body: Json) -> Json:
+        """Replace the object of that resourceVersion; raises ConflictError when it has changed."""
+        metadata = body["metadata"]
+        path = kind.path(metadata.get("namespace", ""), metadata["name"])
+        return await self._json(_Request("PUT", path, {"fieldManager": FIELD_MANAGER}, body, JSON))
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Json, subresource: str = "") -> Json:
+        """JSON merge patch. A `metadata.uid` in it is a precondition."""
+        path = kind.path(namespace, name, subresource)
+        return await self._json(_Request("PATCH", path, {"fieldManager": FIELD_MANAGER}, patch, MERGE))
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str = "") -> None:
+        """Delete exactly that object, in the background. One that is gone already is fine."""
+        preconditions = {"uid": uid, **({"resourceVersion": resource_version} if resource_version else {})}
+        body = {"propagationPolicy": "Background", "preconditions": preconditions}
+        try:
+            await self._json(_Request("DELETE", kind.path(namespace, name), body=body))
+        except errors.NotFoundError:
+            return
+
+    async def log(self, namespace: str, pod: str, container: str, lines: int, limit: int = _LOG_BYTES) -> str:
+        """The last lines of a container's log, at most `limit` bytes, by default 64 KiB."""
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(limit)}
+        return await self._text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
+
+    async def log_head(self, namespace: str, pod: str, container: str, size: int) -> str:
+        """The first bytes of a container's log."""
+        query = {"container": container, "limitBytes": str(size)}
+        return await self._text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
+
+    async def _json(self, request: _Request) -> Json:
+        try:
+            answer = json_text.loads(await self._data(request))
+        except ValueError:
+            raise errors.UnavailableError(0, "BadAnswer", f"{request} gave no JSON") from None
+        if not isinstance(answer, dict):
+            raise errors.UnavailableError(0, "BadAnswer", f"{request} gave no object")
+        return answer
+
+    async def _text(self, path: str, query: Mapping[str, str]) -> str:
+        return (await self._data(_Request("GET", path, query))).decode("utf-8", "replace")
+
+    async def _data(self, request: _Request) -> bytes:
+        try:
+            status, retry_after, data = await self._send(request)
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
+            raise errors.UnavailableError(0, type(error).__name__, f"{request}: {error}") from error
+        if status >= errors.FIRST_ERROR:
+            raise errors.from_status(status, _status_object(data), retry_after)
+        return data
+
+    async def _send(self, request: _Request) -> tuple[int, str | None, bytes]:
+        """Status, Retry-After and body of the answer."""
+        if request.writes and not self.may_write():
+            raise errors.UnavailableError(0, "NotLeader", "another operator may hold the Lease")
+        # param_serialize adds the credentials and refreshes a rotated token; the body goes as it is.
+        _, url, headers, _, _ = await self._client.param_serialize(
+            request.method,
+            request.path,
+            query_params=list(request.query.items()),
+            header_params={"Accept": request.accept, "Content-Type": request.content_type},
+            auth_settings=_AUTH,
+        )
+        sent = as_yaml(request.body) if request.content_type == YAML else request.body
+        answer = await self._client.call_api(request.method, url, headers, sent, _request_timeout=self._timeout)
+        data: bytes = await answer.read()  # type: ignore[no-untyped-call]
+        return answer.status, answer.headers.get("Retry-After"), data
+
+
+def as_yaml(body: Json | None) -> str:
+    """JSON that is YAML as well: characters that YAML does not print are escaped."""
+    text = json.dumps(body, ensure_ascii=False)
+    return _NOT_PRINTED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _status_object(data: bytes) -> Json:
+    try:
+        answer = json_text.loads(data)
+    except ValueError:
+        return {"message": data.decode("utf-8", "replace")[:200]}
+    return answer if isinstance(answer, dict) else {}
+
+
+async def configure(kubeconfig: str, *, proxied: bool) -> Configuration:
+    """Server and credentials from a kubeconfig, or of the pod's service account when the path is empty."""
+    configuration = Configuration()
+    # Otherwise each request looks for a proxy in the environment, and for a .netrc in the file system.
+    configuration.client_session_kwargs = {"trust_env": proxied}
+    if kubeconfig:
+        await load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
+    else:
+        load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+    return configuration
+
+
+async def open_session(
+    kubeconfig: str,
+    traces: list[aiohttp.TraceConfig],
+    middlewares: Sequence[aiohttp.ClientMiddlewareType],
+    *,
+    proxied: bool,
+) -> tuple[aiohttp.ClientSession, str]:
+    """A session for long watches, and the server's address. A new one has to be opened when its token has expired."""
+    configuration = await configure(kubeconfig, proxied=proxied)
+    settings = await configuration.auth_settings()
+    token = settings.get("BearerToken", {}).get("value")
+    connector = aiohttp.TCPConnector(limit=0, ssl=RESTClientObject(configuration).ssl_context)
+    session = aiohttp.ClientSession(
+        connector=connector,
+        headers={"User-Agent": FIELD_MANAGER} | ({"Authorization": token} if token else {}),
+        trace_configs=traces,
+        middlewares=middlewares,
+        trust_env=proxied,
+    )
+    return session, str(configuration.host)

@@ -1,0 +1,10 @@
+"""TODO: what hipbmm_operator.kube.key is."""
+
+from typing import NamedTuple
+
+
+class Key(NamedTuple):
+    """Namespace and name of a resource of ours: the unit of work."""
+
+    namespace: str
+    name: str

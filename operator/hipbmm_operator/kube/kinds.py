@@ -1,0 +1,62 @@
+"""The API kinds that the operator reads or writes."""
+
+from dataclasses import dataclass
+
+from hipbmm_operator.kube import names
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Kind:
+    """One API kind: how its URL and its objects are written."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """As in an object's `apiVersion`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """Path of a collection, an object or a subresource."""
+        parts = [f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        return "/".join([*parts, self.plural, *filter(None, (name, subresource))])
+
+
+DEPLOYMENTS_OF_OURS = Kind(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
+DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
+CONTROLLER_REVISION = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
+SERVICE = Kind("", "v1", "services", "Service")
+CLAIM = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
+BUDGET = Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+SERVICE_MONITOR = Kind("monitoring.coreos.com", "v1", "servicemonitors", "ServiceMonitor")
+POD = Kind("", "v1", "pods", "Pod")
+NODE = Kind("", "v1", "nodes", "Node", namespaced=False)
+EVENT = Kind("", "v1", "events", "Event")
+LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
+STORAGE_CLASS = Kind("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced=False)
+
+RESOURCE_SLICES = tuple(
+    Kind("resource.k8s.io", version, "resourceslices", "ResourceSlice", namespaced=False)
+    for version in ("v1", "v1beta2", "v1beta1")
+)
+NODE_FEATURE = Kind("nfd.k8s-sigs.io", "v1alpha1", "nodefeatures", "NodeFeature")
+
+
+WATCHED = (
+    DEPLOYMENTS_OF_OURS,
+    DEPLOYMENT,
+    SERVICE,
+    CLAIM,
+    CONTROLLER_REVISION,
+    BUDGET,
+    CONFIG_MAP,
+    POD,
+    NODE,
+)

@@ -1,0 +1,38 @@
+"""Who a child belongs to."""
+
+from dataclasses import dataclass
+
+from hipbmm_operator.kube import names
+from hipbmm_operator.kube.json_text import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The resource that children belong to."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    def reference(self) -> Json:
+        """The ownerReference by which Kubernetes deletes a child with its owner."""
+        return {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+
+    def metadata(self, role: str = "", *, owned: bool = True) -> Json:
+        """Metadata of a child."""
+        metadata: Json = {
+            "name": names.child(self.name, role),
+            "namespace": self.namespace,
+            "labels": names.labels(self.name),
+            "annotations": {names.ANNOTATION_DEPLOYMENT: self.name},
+        }
+        if owned:
+            metadata["ownerReferences"] = [self.reference()]
+        return metadata

@@ -1,0 +1,26 @@
+"""What a plan is made of: single writes. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.kinds import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One write. `apply`: server-side apply. `create`: only when absent. `merge`: patch the object of that uid."""
+
+    mode: Literal["apply", "create", "merge"]
+    kind: Kind
+    body: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """One object to delete, exactly that one in exactly that state."""
+
+    kind: Kind
+    name: str
+    uid: str
+    resource_version: str

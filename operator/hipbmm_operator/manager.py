@@ -1,0 +1,240 @@
+"""The process: connects, watches, takes the Lease, works, and ends in good order."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from hipbmm_operator import __version__
+from hipbmm_operator.apply.applier import Applier
+from hipbmm_operator.apply.status_writer import Scribe
+from hipbmm_operator.controller.leader_election import Leader
+from hipbmm_operator.controller.reconciler import Reconciler
+from hipbmm_operator.kube import errors
+from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.kinds import WATCHED, Kind
+from hipbmm_operator.observe.mirror_logs import Collector
+from hipbmm_operator.observe.observer import Observer
+from hipbmm_operator.observe.on_demand import Look
+from hipbmm_operator.resources.pod_template import Payload
+from hipbmm_operator.settings import Settings
+from hipbmm_operator.telemetry import metrics
+from hipbmm_operator.telemetry.http_server import HttpServer
+from hipbmm_operator.watch.access import Rights
+from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.watch.informer import Informer
+from hipbmm_operator.watch.kopf_thread import Watches
+from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.workqueue.batching import News
+from hipbmm_operator.workqueue.queue import Backoff, Queue
+from hipbmm_operator.workqueue.workers import Workers
+
+LOG = logging.getLogger(__name__)
+
+_OLDEST_SECONDS = 600.0
+_STOP_SECONDS = 10.0
+_RELEASE_SECONDS = 5.0
+"""All of the end fits into the 30 s that Kubernetes gives a pod, also when the API server does not answer."""
+_SWITCH_SECONDS = 0.0005
+_GARBAGE = 10_000
+"""New objects until the next look for garbage: one JSON object of Kubernetes alone has hundreds."""
+
+
+class Operator:
+    """All parts, wired."""
+
+    def __init__(self, settings: Settings, kube: Kube) -> None:
+        self._settings = settings
+        self._kube = kube
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._primed = False
+        self._events: list[tuple[Kind, str | None, Json]] = []
+        self._events_lock = threading.Lock()
+        backoff = Backoff(settings.backoff_seconds, settings.backoff_max_seconds, random.random)
+        self._queue = Queue(backoff, time.monotonic)
+        self._nodes = NodeBook()
+        self._rights = Rights(kube, WATCHED, settings.namespaces)
+        news = News(settings.news_seconds, time.monotonic)
+        self._informer = Informer(kube, store := Store(), self._nodes, self._queue, news, settings, self._rights)
+        self._leader = Leader(kube, settings, answers_again=self._informer.ask_for_resync)
+        kube.may_write = self._leader.may_write
+        now = partial(datetime.now, UTC)
+        reconcile = Reconciler(
+            kube=kube,
+            store=store,
+            observer=Observer(
+                kube,
+                store,
+                self._nodes,
+                collector=Collector(kube, time.monotonic),
+                look=Look(kube, settings.progress_seconds, time.monotonic),
+                now=now,
+            ),
+            rights=self._rights,
+            payload=Payload(settings.payload_image, settings.payload_pull_policy),
+            scribe=Scribe(kube, self._informer.saw, time.monotonic, settings.crd_seconds),
+            applier=Applier(kube, self._informer.saw),
+            now=now,
+            news=news,
+        )
+        self._workers = Workers(self._queue, reconcile, self._leader.wait)
+        self._watches: Watches | None = None
+        self._http = HttpServer(self._health, self._ready, self._measure)
+
+    async def run(self) -> int:
+        """Run until a signal; the exit code."""
+        for name in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(name, self._stop.set)
+        metrics.INFO.labels(__version__).set(1)
+        await self._http.start(self._settings.http_port)
+        work = asyncio.create_task(self._work())
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        failed = work.done()
+        if failed and not work.cancelled() and (error := work.exception()) is not None:
+            LOG.error("The operator ends with an error", exc_info=error)
+        await self._end([work, stop])
+        return int(failed)
+
+    async def _work(self) -> None:
+        """Watch first, then list: what is deleted while the list is read is seen by the watch."""
+        watching = asyncio.Event()
+        await self._first_look()
+        self._watches = Watches(
+            self._settings,
+            self._rights.scope,
+            self._deliver,
+            completed=lambda: self._soon(watching.set),
+            began=lambda: self._soon(self._informer.ask_for_resync),
+        )
+        self._watches.start()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_forever(self._watches))
+            await watching.wait()
+            await self._informer.resync_until_done()
+            self._primed = True
+            LOG.info("Watches and lists are complete")
+            group.create_task(self._leader.run())
+            group.create_task(self._informer.resync_forever())
+            for _ in range(max(1, self._settings.workers)):
+                group.create_task(self._workers.run())
+
+    async def _first_look(self) -> None:
+        """Learn what may be seen; retried until the API server answers."""
+        while True:
+            try:
+                await self._rights.look(thoroughly=False)
+            except errors.ApiError as error:
+                LOG.warning("The API server does not answer: %s", error)
+                await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311  # jitter
+            else:
+                self._tell_blindness()
+                return
+
+    async def _look_forever(self, watches: Watches) -> None:
+        """Try the rights at their interval; when they have changed, watch what may be seen now, and list it."""
+        while True:
+            await asyncio.sleep(self._settings.rights_seconds * random.uniform(0.9, 1.1))  # noqa: S311  # jitter
+            try:
+                changed = await self._rights.look()
+            except errors.ApiError:
+                continue  # the next look is not far
+            if changed:
+                self._tell_blindness()
+                watches.again()
+                self._informer.ask_for_resync()
+
+    def _tell_blindness(self) -> None:
+        for refusal in self._rights.refusals():
+            LOG.warning("The operator may not look: %s", refusal)
+
+    async def _end(self, tasks: list[asyncio.Task[Any]]) -> None:
+        LOG.info("Stops")
+        await self._workers.stop(_STOP_SECONDS)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                await self._leader.release()
+        if self._watches is not None:
+            await asyncio.to_thread(self._watches.stop, _STOP_SECONDS)
+        await self._http.close()
+        await self._kube.close()
+
+    def _deliver(self, kind: Kind, event: str | None, body: Json) -> None:
+        """From the watching thread to this one, which is woken once for all events that have come meanwhile."""
+        with self._events_lock:
+            self._events.append((kind, event, body))
+            wake = len(self._events) == 1
+        if wake:
+            self._soon(self._take)
+
+    def _take(self) -> None:
+        with self._events_lock:
+            events, self._events = self._events, []
+        for event in events:
+            self._informer.take(*event)
+
+    def _soon(self, call: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: this process ends
+            self._loop.call_soon_threadsafe(call)
+
+    def _health(self) -> str | None:
+        """Alive: the watches are answered while the API server answers, and no resource waits for ever.
+
+        A start of the container would not help against an API server that is away, only delay the recovery.
+        """
+        watches = self._watches
+        if watches is None:
+            return None
+        if not watches.alive():
+            return "the watching thread has ended"
+        if self._primed and self._unanswered() < self._settings.lease_seconds and (stale := self._stale()) is not None:
+            return stale
+        if self._leader.may_write() and self._queue.oldest() > _OLDEST_SECONDS:
+            return f"a resource has waited for {self._queue.oldest():.0f} s"
+        return None
+
+    def _ready(self) -> str | None:
+        """Working: it knows the cluster, and what it knows is fresh."""
+        if not self._primed:
+            return "the first list is not complete"
+        if self._unanswered() > self._settings.lease_seconds:
+            return f"the API server has not answered for {self._unanswered():.0f} s"
+        return self._stale()
+
+    def _stale(self) -> str | None:
+        silent = self._watches.activity.silent(time.monotonic()) if self._watches else 0.0
+        limit = self._settings.watch_stale_seconds
+        return f"a watch has not been answered for {silent:.0f} s" if silent > limit else None
+
+    def _unanswered(self) -> float:
+        return time.monotonic() - self._leader.answered
+
+    def _measure(self) -> None:
+        metrics.LEADER.set(int(self._leader.may_write()))
+        metrics.QUEUE_DEPTH.set(self._queue.depth())
+        metrics.QUEUE_AGE.set(self._queue.oldest())
+
+
+async def run(settings: Settings) -> int:
+    """Run the operator; the exit code."""
+    # Two threads share the interpreter: at the default of 5 ms each waits for the other too long.
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    # Modules live as long as the process: looked through again and again, they were a fifth of all processor time.
+    gc.freeze()
+    gc.set_threshold(_GARBAGE)
+    kube = await Kube.connect(settings.kubeconfig, settings.request_seconds, proxied=bool(settings.proxy))
+    return await Operator(settings, kube).run()

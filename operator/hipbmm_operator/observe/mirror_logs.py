@@ -1,0 +1,183 @@
+"""From the logs of pods to the content of a mirror. Reads only when a pod tells of rows that the mirror lacks."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from hipbmm_operator.kube import errors, kinds, names
+from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.ownership import owned_by
+from hipbmm_operator.mirror import configmap, shards, state
+from hipbmm_operator.mirror import content as contents
+from hipbmm_operator.mirror.content import Content
+from hipbmm_operator.mirror.shards import Shard
+from hipbmm_operator.mirror.state import Seen
+from hipbmm_operator.observe.harvest_logs import HarvestLogs
+from hipbmm_operator.pods import contract
+from hipbmm_operator.pods.pod import Pod
+from hipbmm_operator.watch.pruning import prune
+
+LOG = logging.getLogger(__name__)
+
+_LOG_BYTES = 2 * 2**20
+_LINES_AFTER = 16
+"""Lines that `warm` may write after its shards."""
+_AGAIN_SECONDS = 5.0
+_LATER_SECONDS = 60.0
+"""Between two tries when nothing waits for them any more."""
+_NOTHING = Content()
+
+
+@dataclass(slots=True)
+class _Read:
+    """What the log of one pod gave. `failed` and `at` tell of the last try that could not be made."""
+
+    found: list[Shard] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    done: bool = False
+    failed: str = ""
+    at: float = 0.0
+
+
+class Collector:
+    """Finds out what the mirror of a resource should hold."""
+
+    def __init__(self, kube: Kube, clock: Callable[[], float]) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._reads: dict[str, dict[str, _Read]] = {}
+        self._harvest = HarvestLogs(kube, clock)
+
+    async def at(self, owner: Owner, bodies: Iterable[Json], pods: Iterable[Pod], now: datetime) -> Seen:
+        """The mirror of a resource: `bodies` are its ConfigMaps as they are kept in memory."""
+        own = [body for body in bodies if owned_by(body, owner)]
+        mounted = next((body for body in own if body["metadata"]["name"] == names.mirror(owner.name)), None)
+        archives = tuple(body for body in own if _is_archive(owner, body))
+        if mounted is None and archives:
+            mounted = await self._unlabelled(owner)
+        archive = state.current(mounted, archives)
+        held = state.taken([mounted, archive]) | set(state.keys(mounted))
+        live = [pod for pod in pods if not pod.deleting]
+        telling = [pod for pod in live if state.missing(pod, held)]
+        reads = await self._read(owner, telling)
+        learned = await self._harvest.news(owner.uid, live, held)
+        fresh = {shard.name: shard for shard in (*learned, *(shard for read in reads for shard in read.found))}
+        reason, message = _trouble(reads)
+        content = None
+        if fresh or state.drifted(owner.name, mounted, archive):
+            before = await self._stored(owner, mounted, archive)
+            content = before.joined(fresh.values())
+            if not content.fits:
+                reason, message = (
+                    "MirrorTooLarge",
+                    f"the rows have {content.size} bytes, more than a ConfigMap can hold",
+                )
+                content, fresh = before, {}
+            if content == before and not state.drifted(owner.name, mounted, archive):
+                # What was read had been replaced by a shard that is there.
+                held, content = held | set(fresh), None
+        late = [] if _hopeless(reads, reason) else [pod for pod in telling if state.missing(pod, held)]
+        waiting = frozenset(pod.uid for pod in late if state.in_time(pod, now))
+        return Seen(
+            mounted=mounted,
+            archives=archives,
+            content=content,
+            taken=_still_told(state.taken([mounted, archive]), live) | frozenset(fresh),
+            on_their_way=waiting,
+            reason=reason,
+            message=message,
+            again=_AGAIN_SECONDS if waiting else _LATER_SECONDS if late else None,
+        )
+
+    def forget(self, uid: str) -> None:
+        """The resource is gone."""
+        self._reads.pop(uid, None)
+        self._harvest.forget(uid)
+
+    async def _read(self, owner: Owner, telling: list[Pod]) -> list[_Read]:
+        """Read each log once; a log that cannot be read now is tried again later."""
+        before = self._reads.get(owner.uid, {})
+        reads = {pod.uid: before.get(pod.uid) or _Read() for pod in telling}
+        if reads or before:
+            self._reads[owner.uid] = reads
+        read: set[frozenset[str]] = set()
+        for pod in telling:
+            wanted = frozenset(pod.report.mirror_shards if pod.report else ())
+            known = reads[pod.uid]
+            if known.done:
+                read.add(wanted)
+            elif wanted not in read and (not known.failed or self._clock() - known.at >= _AGAIN_SECONDS * 0.9):
+                await self._read_one(pod, wanted, known)
+                read.add(wanted)
+        return [known for known in reads.values() if known.done or known.failed]
+
+    async def _read_one(self, pod: Pod, wanted: frozenset[str], into: _Read) -> None:
+        lines = (pod.report.mirror_lines if pod.report else 0) + _LINES_AFTER
+        into.at = self._clock()
+        try:
+            text = await self._kube.log(pod.namespace, pod.name, contract.WARM, lines, _LOG_BYTES)
+        except errors.ApiError as error:
+            LOG.warning("Could not read the rows in the log of %s: %s", pod.name, error)
+            into.failed = f"the log of {pod.name} cannot be read: {error.message or error}"
+            return
+        # In a thread: unpacking and hashing megabytes would keep everything else waiting.
+        into.found, into.problems = await asyncio.to_thread(shards.in_log, text, wanted)
+        into.done, into.failed = True, ""
+
+    async def _stored(self, owner: Owner, mounted: Json | None, archive: Json | None) -> Content:
+        """What the mirror holds: from the immutable copy, or without one from what is valid of the mounted one."""
+        for body in (archive, mounted):
+            if body is None:
+                continue
+            try:
+                full = await self._kube.get(kinds.CONFIG_MAP, owner.namespace, body["metadata"]["name"])
+            except errors.NotFoundError:
+                continue
+            found = await asyncio.to_thread(contents.parse, full.get("binaryData"))
+            if found.shards:
+                return found
+        return _NOTHING
+
+    async def _unlabelled(self, owner: Owner) -> Json | None:
+        """The mounted ConfigMap when somebody took its labels away, so that it is not watched any more."""
+        try:
+            body = await self._kube.get(kinds.CONFIG_MAP, owner.namespace, names.mirror(owner.name))
+        except errors.NotFoundError:
+            return None
+        return prune(kinds.CONFIG_MAP, body).body() if owned_by(body, owner) else None
+
+
+def _is_archive(owner: Owner, body: Json) -> bool:
+    """Whether this is an immutable copy: its name is that of what it holds."""
+    return bool(body["metadata"]["name"] == configmap.archive_name(owner.name, state.digest(body)))
+
+
+def _still_told(taken: frozenset[str], pods: Iterable[Pod]) -> frozenset[str]:
+    """Of the shards that were read, those that a log may still have: so the note of them does not grow for ever."""
+    listed = list(pods)
+    told = {name for pod in listed if pod.report for name in pod.report.mirror_shards}
+    sidecars = {f"{pod.uid}.mirror" for pod in listed}
+    newest = shards.newest(taken)
+    harvested = {
+        name
+        for name in taken
+        if shards.origin(name) in sidecars and shards.number(name) == newest.get(shards.origin(name))
+    }
+    return frozenset(taken & told) | harvested
+
+
+def _trouble(reads: Iterable[_Read]) -> tuple[str, str]:
+    rejected = [problem for read in reads for problem in read.problems]
+    if rejected:
+        return "MirrorRejected", f"rows in a log are not as they should be: {'; '.join(rejected)[:500]}"
+    failed = next((read.failed for read in reads if read.failed), "")
+    return ("MirrorUnreadable", failed) if failed else ("", "")
+
+
+def _hopeless(reads: Iterable[_Read], reason: str) -> bool:
+    """Whether waiting does not help: all that could be read was read, and some of it cannot be used."""
+    return reason in ("MirrorRejected", "MirrorTooLarge") and all(read.done for read in reads)

@@ -1,0 +1,135 @@
+"""What to do next for one resource: a pure function of its spec, of what is there, and of the time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from hipbmm_operator.api.resource import Resource
+from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.kube import kinds, names, times
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.ownership import owned_by
+from hipbmm_operator.kube.writes import Deletion, Step
+from hipbmm_operator.mirror import steps as mirror_steps
+from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.plan import revision, rollout
+from hipbmm_operator.plan.volume_claim import _claim
+from hipbmm_operator.pods import failures
+from hipbmm_operator.resources import (
+    controller_revision,
+    deployment,
+    disruption_budget,
+    placement,
+    pod_template,
+    service,
+    service_monitor,
+)
+from hipbmm_operator.resources.server_args import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The writes, in order, and the decisions behind them."""
+
+    steps: tuple[Step, ...]
+    deletions: tuple[Deletion, ...]
+    asked: int
+    replicas: int
+    released: bool
+    strategy: str
+    revision: controller_revision.Revision
+    outdated: bool
+    placement: placement.Placement
+    requeue_after: float | None
+
+
+def plan(
+    resource: Resource, spec: Spec, command: Command, observed: Observed, payload: pod_template.Payload, now: datetime
+) -> Plan:
+    """Everything that should be, compared with what is there only where Kubernetes does not allow a change."""
+    owner = resource.owner
+    place = placement.choose(owner.name, spec.cache, observed.claim)
+    rendered = pod_template.template(owner.name, spec, command, place, payload)
+    choice = revision.choose(resource, rendered, observed.revisions, observed.deployment)
+    released, replicas = rollout.released(spec, observed), rollout.replicas(spec, observed)
+    strategy = rollout.strategy(spec, observed, now)
+    workload = deployment.build(
+        owner,
+        choice.current.template,
+        replicas=replicas,
+        strategy=strategy,
+        budget_seconds=spec.tuning.budget_seconds,
+        startup_seconds=spec.server.startup_seconds,
+        released=rollout.marks(spec, observed, choice.current.name),
+    )
+    workload["metadata"]["annotations"] |= {
+        names.ANNOTATION_REVISION: choice.current.name,
+        names.ANNOTATION_CONTENT: revision.content(resource),
+    }
+    claim_steps, claim_deletions = _claim(owner, spec.cache.pvc, place, observed.claim)
+    copies, obsolete_copies = mirror_steps.steps(owner, observed.mirror, wanted=place.mirror)
+    steps = [*claim_steps, *copies]
+    if choice.store:
+        steps.append(_revision_step(owner, choice.current))
+    monitored = spec.service.monitor.enabled or observed.monitor is not None
+    steps.append(Step("apply", kinds.SERVICE, service.build(owner, spec, monitored=monitored)))
+    if spec.service.monitor.enabled and observed.monitors_served:
+        steps.append(Step("apply", kinds.SERVICE_MONITOR, service_monitor.build(owner, spec)))
+    if rollout.asked(spec) > 1:
+        steps.append(Step("apply", kinds.BUDGET, disruption_budget.build(owner)))
+    steps.append(Step("apply", kinds.DEPLOYMENT, workload))
+    return Plan(
+        steps=tuple(steps),
+        deletions=(*claim_deletions, *obsolete_copies, *_obsolete(owner, spec, observed, choice)),
+        asked=rollout.asked(spec),
+        replicas=replicas,
+        released=released,
+        strategy=strategy,
+        revision=choice.current,
+        outdated=choice.outdated,
+        placement=place,
+        requeue_after=_requeue(observed, now),
+    )
+
+
+def _revision_step(owner: Owner, current: controller_revision.Revision) -> Step:
+    """A template never changes; that it also serves another content of the spec is noted on the stored one."""
+    body = controller_revision.build(owner, current)
+    if not current.uid:
+        return Step("create", kinds.CONTROLLER_REVISION, body)
+    body["metadata"]["uid"] = current.uid
+    return Step("merge", kinds.CONTROLLER_REVISION, {"metadata": body["metadata"]})
+
+
+def _obsolete(owner: Owner, spec: Spec, observed: Observed, choice: revision.Choice) -> list[Deletion]:
+    gone = [
+        Deletion(kinds.CONTROLLER_REVISION, old.name, old.uid, old.resource_version)
+        for old in choice.obsolete
+        if old.uid
+    ]
+    if rollout.asked(spec) <= 1:
+        gone += _ours(owner, kinds.BUDGET, observed.budget)
+    if not spec.service.monitor.enabled:
+        gone += _ours(owner, kinds.SERVICE_MONITOR, observed.monitor)
+    return gone
+
+
+def _ours(owner: Owner, kind: Kind, live: Json | None) -> list[Deletion]:
+    if live is None or not owned_by(live, owner):
+        return []
+    metadata = live["metadata"]
+    return [Deletion(kind, metadata["name"], metadata["uid"], metadata["resourceVersion"])]
+
+
+def _requeue(observed: Observed, now: datetime) -> float | None:
+    """When time alone may change a decision."""
+    waits = [failures.next_change(pod_template, now) for pod_template in observed.pods]
+    since = rollout.starving_since(observed)
+    if since is not None:
+        waits.append((since + rollout.NO_SPARE_GPU - now).total_seconds())
+    made = times.moment(((observed.claim or {}).get("metadata") or {}).get("creationTimestamp"))
+    if made is not None and observed.claim_pending:
+        waits.append((made + failures.UNBOUND - now).total_seconds())
+    left = [seconds for seconds in waits if seconds is not None and seconds > 0]
+    return max(1.0, min(left)) if left else None

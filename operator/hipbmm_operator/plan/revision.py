@@ -1,0 +1,99 @@
+"""Revisions: which pod template a resource has, now and before.
+
+A template is rendered once for each content of the spec and stored in a ControllerRevision; the Deployment always gets
+the stored one. So a new operator, a changed default or a new node changes no pod. Pure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hipbmm_operator.api.resource import Resource
+from hipbmm_operator.kube import names
+from hipbmm_operator.kube.json_text import Json, canonical
+from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.resources.controller_revision import Revision
+from hipbmm_operator.resources.placement import SHARED
+
+HISTORY = 5
+_MAX_CONTENTS = 16
+_OUTSIDE_OF_PODS = ("replicas", "suspend", "service", "rollout")
+_OUTSIDE_OF_PODS_CLAIM = ("storageClassName", "size", "retain")
+
+
+def content(resource: Resource) -> str:
+    """Hash of what the user wrote that reaches pods: defaults are not in it, so changing one changes nothing here."""
+    spec = {key: value for key, value in resource.raw_spec.items() if key not in _OUTSIDE_OF_PODS}
+    cache = dict(spec.get("cache") or {})
+    if isinstance(cache.get("pvc"), dict):
+        cache["pvc"] = {key: value for key, value in cache["pvc"].items() if key not in _OUTSIDE_OF_PODS_CLAIM}
+        if SHARED in (cache["pvc"].get("accessModes") or [SHARED]):
+            # Only a volume that pods cannot share changes them: they get a mirror instead of it.
+            cache["pvc"].pop("accessModes", None)
+    spec["cache"] = cache
+    return names.short_hash(canonical([_compact(spec), resource.roll_forward]), 16)
+
+
+def _compact(value: object) -> object:
+    """Without empty objects and lists, which say nothing."""
+    if isinstance(value, dict):
+        compacted = {key: _compact(entry) for key, entry in value.items()}
+        return {key: entry for key, entry in compacted.items() if entry not in ({}, [], None)}
+    if isinstance(value, list):
+        return [_compact(entry) for entry in value]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The revision that the Deployment gets, and what must be stored or may go."""
+
+    current: Revision
+    store: bool
+    outdated: bool
+    obsolete: tuple[Revision, ...] = ()
+
+
+def choose(resource: Resource, rendered: Json, revisions: Sequence[Revision], live: Json | None) -> Choice:
+    """Pick the revision for the content of the spec; `rendered` is what this operator would make of it.
+
+    `live` is the Deployment: when its revision was deleted, it is stored again from there instead of rolling pods.
+    """
+    wanted = content(resource)
+    candidate = _named(resource.owner, rendered, wanted, revisions)
+    known = max((r for r in revisions if wanted in r.contents), key=lambda r: r.number, default=None)
+    current = known or _recovered(live, wanted, candidate, revisions) or candidate
+    same = next((r for r in revisions if r.name == current.name), None)
+    if same is not None and wanted not in same.contents:
+        current = replace(same, contents=(*same.contents, wanted)[-_MAX_CONTENTS:])
+    others = sorted((r for r in revisions if r.name != current.name), key=lambda r: r.number, reverse=True)
+    return Choice(
+        current=current,
+        store=same is None or same.contents != current.contents,
+        outdated=current.name != candidate.name,
+        obsolete=tuple(others[HISTORY - 1 :]),
+    )
+
+
+def _named(owner: Owner, template: Json, wanted: str, revisions: Sequence[Revision]) -> Revision:
+    name = names.child(owner.name, names.short_hash(canonical(template), 10))
+    number = max((revision.number for revision in revisions), default=0) + 1
+    return Revision(name, number, (wanted,), _marked(template, name))
+
+
+def _marked(template: Json, name: str) -> Json:
+    """The template with the revision's name on its pods."""
+    metadata = template.get("metadata", {})
+    annotations = {**metadata.get("annotations", {}), names.ANNOTATION_REVISION: name}
+    return {**template, "metadata": {**metadata, "annotations": annotations}}
+
+
+def _recovered(live: Json | None, wanted: str, candidate: Revision, revisions: Sequence[Revision]) -> Revision | None:
+    """The lost revision of the Deployment, unless this operator renders the very same."""
+    annotations = ((live or {}).get("metadata") or {}).get("annotations") or {}
+    template = ((live or {}).get("spec") or {}).get("template")
+    name = annotations.get(names.ANNOTATION_REVISION)
+    if annotations.get(names.ANNOTATION_CONTENT) != wanted or not template or name in (None, candidate.name):
+        return None
+    number = max((revision.number for revision in revisions), default=0) + 1
+    metadata = {key: value for key, value in template.get("metadata", {}).items() if key in ("labels", "annotations")}
+    return Revision(str(name), number, (wanted,), {**template, "metadata": metadata})

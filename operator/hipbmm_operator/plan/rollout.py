@@ -1,0 +1,115 @@
+"""How many replicas, and how a change reaches them. Pure."""
+
+from datetime import datetime, timedelta
+
+from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.kube import names
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.ownership import annotation
+from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.pods import failures
+from hipbmm_operator.pods.pod import Pod
+
+NO_SPARE_GPU = timedelta(seconds=30)
+"""How long a new pod may find no GPU before its rollout goes on in place."""
+
+
+def asked(spec: Spec) -> int:
+    """Replicas that the user wants now."""
+    return 0 if spec.suspend else spec.replicas
+
+
+def released(spec: Spec, observed: Observed) -> bool:
+    """Whether the first rollout is over: a pod has reported its table, or that it serves without one.
+
+    Where there is a mirror, the rows of that pod are in it by then, so that the others find them.
+
+    Once released is for ever: it is kept on the Deployment, so a later update or a scale to 0 never holds back again.
+    """
+    if annotation(observed.deployment, names.ANNOTATION_RELEASED) == "true":
+        return True
+    return any(_lets_go(spec, pod) and pod.uid not in observed.mirror.on_their_way for pod in observed.pods)
+
+
+def marks(spec: Spec, observed: Observed, revision: str) -> bool:
+    """Whether the Deployment says that it is released.
+
+    For a single replica that makes no difference: it is told with the next change, which spares a write of its own.
+    """
+    live = observed.deployment
+    told = annotation(live, names.ANNOTATION_RELEASED) == "true"
+    changes = asked(spec) != 1 or annotation(live, names.ANNOTATION_REVISION) != revision
+    return told or (changes and released(spec, observed))
+
+
+def _lets_go(spec: Spec, pod: Pod) -> bool:
+    if pod.report is None or not pod.warmed:
+        return False
+    return pod.report.complete or spec.tuning.policy == "ServeUntuned"
+
+
+def replicas(spec: Spec, observed: Observed) -> int:
+    """Replicas of the Deployment: one until the first rollout is released."""
+    wanted = asked(spec)
+    return wanted if released(spec, observed) else min(wanted, 1)
+
+
+def complete(observed: Observed) -> bool:
+    """Whether the pods are what the Deployment asks for: so many, all of its template, and all ready.
+
+    By the pods themselves: the Deployment's own counts come later, among many Deployments by a minute.
+    """
+    wanted = int(_object(observed.deployment, "spec").get("replicas", 1))
+    pods = observed.live_pods
+    revision = annotation(observed.deployment, names.ANNOTATION_REVISION)
+    one_template = len({pod.template_hash for pod in pods}) <= 1
+    return len(pods) == wanted and one_template and all(pod.ready and pod.revision == revision for pod in pods)
+
+
+def available(observed: Observed) -> bool:
+    """Whether at most as many replicas are missing as the Deployment's strategy allows."""
+    wanted = int(_object(observed.deployment, "spec").get("replicas", 1))
+    ready = sum(pod.ready for pod in observed.live_pods)
+    return ready > 0 and ready >= wanted - _in_place(observed.deployment)
+
+
+def strategy(spec: Spec, observed: Observed, now: datetime) -> str:
+    """Key of the strategy. `Auto` surges until a new pod is seen to find no GPU, then goes on in place to the end."""
+    wanted = spec.rollout.strategy
+    if wanted != "Auto":
+        return wanted
+    if complete(observed):
+        return "Surge"
+    return "InPlace" if _in_place(observed.deployment) or surge_is_stuck(observed, now) else "Surge"
+
+
+def surge_is_stuck(observed: Observed, now: datetime) -> bool:
+    """Evidence of a surge deadlock: old pods hold the GPUs that a new pod waits for."""
+    revision = annotation(observed.deployment, names.ANNOTATION_REVISION)
+    old = [pod for pod in observed.live_pods if pod.revision != revision and pod.node]
+    return bool(old) and any(_starved(pod, now) for pod in observed.live_pods if pod.revision == revision)
+
+
+def starving_since(observed: Observed) -> datetime | None:
+    """When the first pod that finds no GPU began to wait; the strategy has to be looked at again after NO_SPARE_GPU."""
+    times = [pod.unschedulable_since for pod in observed.live_pods if _no_gpu(pod) and pod.unschedulable_since]
+    return min(times, default=None)
+
+
+def _starved(pod: Pod, now: datetime) -> bool:
+    since = pod.unschedulable_since
+    return _no_gpu(pod) and since is not None and now - since >= NO_SPARE_GPU
+
+
+def _no_gpu(pod: Pod) -> bool:
+    return pod.unschedulable is not None and failures.scheduling_reason(pod.unschedulable) == "InsufficientGPU"
+
+
+def _in_place(deployment: Json | None) -> bool:
+    rolling = _object(deployment, "spec").get("strategy", {}).get("rollingUpdate") or {}
+    return bool(rolling.get("maxSurge") == 0 and rolling.get("maxUnavailable") == 1)
+
+
+def _object(body: Json | None, key: str) -> Json:
+    value = (body or {}).get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,85 @@
+"""Checks that the schema cannot make: across fields, and against the pod contract. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.pods import contract
+from hipbmm_operator.resources import environment
+from hipbmm_operator.resources.server_args import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in the spec that is wrong. A fatal one keeps the children as they are."""
+
+    reason: str
+    message: str
+    fatal: bool = False
+
+
+def check(spec: Spec, command: Command) -> list[Problem]:
+    """Problems of a spec that the schema accepted."""
+    problems = [Problem("ConflictingArgs", message, fatal=True) for message in command.problems]
+    problems += _environment(spec, command)
+    problems += _mounts(spec)
+    return problems
+
+
+_MOST_FIELDS = 5
+
+
+def unread(raw: dict[str, Any], spec: Spec) -> list[Problem]:
+    """Fields that a newer CRD let through and this operator does not know: they have no effect, and that is told."""
+    known = spec.model_dump(by_alias=True, exclude_unset=True)
+    fields = list(_unread(raw, known, "spec"))
+    if not fields:
+        return []
+    rest = len(fields) - _MOST_FIELDS
+    shown = ", ".join(fields[:_MOST_FIELDS]) + (f" and {rest} more" if rest > 0 else "")
+    return [Problem("UnknownField", f"{shown}: not known to this operator, which is older than the CRD; upgrade it")]
+
+
+def _unread(raw: object, known: object, path: str) -> Iterator[str]:
+    if isinstance(raw, dict) and isinstance(known, dict):
+        for key, value in raw.items():
+            if key in known:
+                yield from _unread(value, known[key], f"{path}.{key}")
+            else:
+                yield f"{path}.{key}"
+    elif isinstance(raw, list) and isinstance(known, list):
+        for number, (one, other) in enumerate(zip(raw, known, strict=False)):
+            yield from _unread(one, other, f"{path}[{number}]")
+
+
+def _environment(spec: Spec, command: Command) -> list[Problem]:
+    """Variables of the contract that the user has set otherwise; theirs win, and the status tells."""
+    own = {**contract.FLAGS, **environment.program(spec, command)}
+    found = []
+    for entry in spec.server.env:
+        expected = own.get(entry.name)
+        if expected is None or entry.value == expected:
+            continue
+        shown = f"{entry.name}={entry.value}" if entry.value is not None else f"{entry.name} (from a reference)"
+        found.append(
+            Problem("ConflictingEnv", f"spec.server.env sets {shown}, which wins over the operator's {expected!r}")
+        )
+    return found
+
+
+def _mounts(spec: Spec) -> list[Problem]:
+    """Mounts of volumes that are not there would only fail when pods are made."""
+    pod = spec.pod_template.spec
+    known = {volume.name for volume in pod.volumes or []}
+    mounts = [mount for container in pod.containers or [] for mount in container.volume_mounts or []]
+    return [
+        Problem(
+            "InvalidSpec",
+            f"spec.podTemplate.spec.containers[server].volumeMounts: volume {mount.name!r} must be one of"
+            f" spec.podTemplate.spec.volumes",
+            fatal=True,
+        )
+        for mount in mounts
+        if mount.name not in known
+    ]

@@ -1,0 +1,215 @@
+"""What is wrong with a pod, in one word of ours and in the words of Kubernetes. Pure."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hipbmm_operator.pods import contract
+from hipbmm_operator.pods.pod import Container, Ended, Pod
+from hipbmm_operator.pods.report import parse_report
+
+IMAGE_REASONS = frozenset(
+    {"ImageNotFound", "ImagePullUnauthorized", "PullSecretNotFound", "ImagePullFailed", "InvalidImageName"}
+)
+SCHEDULING_REASONS = frozenset(
+    {"InsufficientGPU", "NoMatchingNodes", "UntoleratedTaint", "NodesCordoned", "StorageNotReady", "Unschedulable"}
+)
+
+_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"})
+_BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: ErrImagePull: )?')
+_WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
+UNBOUND = timedelta(seconds=45)
+"""Provisioners need up to so long for a new claim, more when many ask; one that is not bound by then is a problem."""
+_NOT_READY = timedelta(seconds=30)
+_STARTUP_SLACK_SECONDS = 15
+_STOPPED_BY_KUBELET = frozenset({137, 143})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One thing that is wrong now."""
+
+    pod: str
+    container: str | None
+    reason: str
+    message: str
+    exit_code: int | None = None
+    time: datetime | None = None
+
+
+def of_pods(pods: Sequence[Pod], startup_seconds: int, now: datetime) -> list[Failure]:
+    """All failures of pods that are not being deleted, most telling first."""
+    found = [failure for pod in pods if not pod.deleting for failure in of_pod(pod, startup_seconds, now)]
+    return sorted(found, key=lambda failure: (_rank(failure), failure.pod, failure.container or ""))
+
+
+def of_pod(pod: Pod, startup_seconds: int, now: datetime) -> Iterator[Failure]:
+    """Failures of one pod."""
+    if pod.phase == "Failed" and pod.reason:
+        yield Failure(pod.name, None, _failed_reason(pod.reason), pod.message or f"pod failed: {pod.reason}")
+        return
+    if pod.unschedulable is not None and not _left_to_bind(pod, now):
+        reason = scheduling_reason(pod.unschedulable)
+        yield Failure(pod.name, None, reason, pod.unschedulable, time=pod.unschedulable_since)
+    for container in pod.containers.values():
+        failure = _of_container(pod, container, startup_seconds, now)
+        if failure is not None:
+            yield failure
+
+
+def pull_is_refused(pod: Pod) -> bool:
+    """Whether an image of the pod cannot be pulled for lack of credentials, as far as its status tells."""
+    if not pod.live:
+        return False
+    waiting = [container for container in pod.containers.values() if container.waiting in _PULL]
+    # While a pull backs off, the status may not repeat why it failed.
+    return any(image_reason(_pull_message(each)) in ("ImagePullUnauthorized", None) for each in waiting)
+
+
+def scheduling_reason(message: str) -> str:
+    """The scheduler's message in one word: the cause that stands in the way of the nodes that come nearest."""
+    text = message.lower()
+    for needle, reason in (
+        ("persistentvolumeclaim", "StorageNotReady"),
+        ("volume node affinity", "StorageNotReady"),
+        ("insufficient amd.com/", "InsufficientGPU"),
+        ("insufficient ", "InsufficientResources"),
+        ("were unschedulable", "NodesCordoned"),
+        ("untolerated taint", "UntoleratedTaint"),
+        ("node affinity", "NoMatchingNodes"),
+        ("node(s) didn't match", "NoMatchingNodes"),
+        ("no nodes available", "NoMatchingNodes"),
+    ):
+        if needle in text:
+            return reason
+    return "Unschedulable"
+
+
+def image_reason(message: str) -> str | None:
+    """Why a pull failed; None when the message does not tell (a bare back-off)."""
+    text = message.lower()
+    if any(
+        needle in text
+        for needle in ("unauthorized", "401", "403", "forbidden", "denied", "authentication", "no basic auth")
+    ):
+        return "ImagePullUnauthorized"
+    if any(needle in text for needle in ("not found", "manifest unknown", "404", "not present with pull policy")):
+        return "ImageNotFound"
+    return "ImagePullFailed" if text else None
+
+
+def _of_container(pod: Pod, container: Container, startup_seconds: int, now: datetime) -> Failure | None:
+    if container.waiting in _PULL:
+        message = _pull_message(container)
+        return Failure(pod.name, container.name, image_reason(message) or "ImagePullFailed", message)
+    if container.waiting == "InvalidImageName":
+        return Failure(pod.name, container.name, "InvalidImageName", container.waiting_message)
+    if container.waiting in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
+        return Failure(pod.name, container.name, _config_reason(container), container.waiting_message)
+    ended = _bad_end(container)
+    if ended is not None:
+        reason = _ended_reason(container.name, ended, startup_seconds)
+        message = _ended_message(container, ended)
+        return Failure(pod.name, container.name, reason, message, ended.exit_code, ended.finished)
+    return _not_ready(pod, container, now)
+
+
+def _failed_reason(reason: str) -> str:
+    """The reason of a failed pod as a condition takes it: the kubelet also says `OutOfamd.com/gpu`."""
+    if reason.startswith("OutOf"):
+        return "OutOfGPU" if "amd.com/" in reason else "OutOfResources"
+    return reason if _WORD.match(reason) else "PodFailed"
+
+
+def _pull_message(container: Container) -> str:
+    return _BACK_OFF_CAUSE.sub("", container.waiting_message)
+
+
+def _config_reason(container: Container) -> str:
+    message = container.waiting_message.lower()
+    if "not found" in message or "couldn't find key" in message:
+        if "secret" in message:
+            return "SecretNotFound"
+        if "configmap" in message:
+            return "ConfigMapNotFound"
+    if "run as non-root" in message or "runasnonroot" in message:
+        return "RunAsNonRootRefused"
+    return container.waiting
+
+
+def _bad_end(container: Container) -> Ended | None:
+    """The end that keeps the container from working now: of this run, or of the last one while the new is not ready."""
+    if container.ended is not None:
+        return container.ended if container.ended.exit_code else None
+    if container.last is not None and container.last.exit_code and not container.ready:
+        return container.last
+    return None
+
+
+def _ended_reason(name: str, ended: Ended, startup_seconds: int) -> str:
+    if ended.reason == "OOMKilled":
+        return "OOMKilled"
+    if name == contract.WARM:
+        report = parse_report(ended.message)
+        return report.reason if report else "TunerCrashed"
+    if name == contract.PAYLOAD:
+        return "PayloadFailed"
+    if name == contract.SERVER:
+        ran = ended.seconds
+        killed = ended.exit_code in _STOPPED_BY_KUBELET
+        if killed and ran is not None and ran >= startup_seconds - _STARTUP_SLACK_SECONDS:
+            return "StartupDeadlineExceeded"
+        return "ServerCrashed"
+    return "ContainerFailed"
+
+
+def _ended_message(container: Container, ended: Ended) -> str:
+    report = parse_report(ended.message) if container.name == contract.WARM else None
+    text = report.message if report else ended.message.strip()
+    how = f"exit code {ended.exit_code}" + (f" ({ended.reason})" if ended.reason not in ("", "Error") else "")
+    return f"{how}: {text[-900:]}" if text else how
+
+
+def _not_ready(pod: Pod, container: Container, now: datetime) -> Failure | None:
+    """A server that has started and then fails its readiness probe for a while."""
+    since = pod.not_ready_since
+    if container.name != contract.SERVER or not container.started or container.ready or not container.running:
+        return None
+    if since is None or now - since < _NOT_READY:
+        return None
+    return Failure(
+        pod.name, container.name, "NotReady", "the server has started but /health does not answer", time=since
+    )
+
+
+def waits_for_claim(pod: Pod) -> bool:
+    """Whether the scheduler leaves the pod aside until a claim of it is bound."""
+    return "unbound immediate persistentvolumeclaims" in (pod.unschedulable or "").lower()
+
+
+def _left_to_bind(pod: Pod, now: datetime) -> float:
+    """Seconds that a pod may still wait for its claim; 0 for one that does not."""
+    since = pod.unschedulable_since
+    if since is None or not waits_for_claim(pod):
+        return 0.0
+    return max(0.0, (since + UNBOUND - now).total_seconds())
+
+
+def next_change(pod: Pod, now: datetime) -> float | None:
+    """Seconds after which time alone turns a pod into a failing one; None when it does not."""
+    if pod.live and (left := _left_to_bind(pod, now)):
+        return left
+    server = pod.containers.get(contract.SERVER)
+    waits = server is not None and server.started and server.running and not server.ready
+    if not pod.live or not waits or pod.not_ready_since is None:
+        return None
+    left = (pod.not_ready_since + _NOT_READY - now).total_seconds()
+    return left if left > 0 else None
+
+
+_ORDER = (contract.PAYLOAD, contract.WARM, contract.SERVER, contract.HARVEST, None)
+
+
+def _rank(failure: Failure) -> int:
+    return _ORDER.index(failure.container) if failure.container in _ORDER else len(_ORDER)

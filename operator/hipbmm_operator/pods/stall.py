@@ -1,0 +1,35 @@
+"""How fast a tuner goes, to tell one that hangs from one that is slow. Pure."""
+
+from dataclasses import dataclass
+
+from hipbmm_operator.pods.report import Progress
+
+PATIENCE_SECONDS = 45.0
+"""No tuner is said to hang before: a problem takes seconds, and whoever looks must see a hang within a minute."""
+_TIMES_SLOWER = 5.0
+_STEPWISE = frozenset({"Tuning", "Verifying"})
+"""Only here each step shows: reading or writing a store says nothing for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The last progress, when it was first seen (seconds of a steady clock), and the longest wait for one so far."""
+
+    progress: Progress
+    since: float
+    longest: float = 0.0
+
+
+def step(before: Pace | None, progress: Progress, now: float) -> Pace:
+    """The pace with one more look at the progress."""
+    if before is None or before.progress.phase != progress.phase:
+        return Pace(progress, now)
+    if before.progress == progress:
+        return before
+    return Pace(progress, now, max(before.longest, now - before.since))
+
+
+def stalled(pace: Pace, now: float) -> bool:
+    """Whether nothing has come for much longer than anything took before."""
+    idle = now - pace.since
+    return pace.progress.phase in _STEPWISE and idle > max(PATIENCE_SECONDS, _TIMES_SLOWER * pace.longest)

@@ -1,0 +1,115 @@
+"""Ready and the phase: the sum of the other conditions."""
+
+from collections.abc import Mapping
+
+from hipbmm_operator.api.status import Phase
+from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.plan.plan import Plan
+from hipbmm_operator.pods.failures import SCHEDULING_REASONS
+from hipbmm_operator.status.conditions import Finding, false, true, unknown
+from hipbmm_operator.status.tuning import WITHOUT_TABLE
+
+_FATAL = frozenset({"InvalidSpec", "ConflictingArgs", "Rejected"})
+_UPDATING = frozenset({"RollingOut", "UpdatingInPlace", "WaitingForSpareGPU"})
+_TUNING = frozenset({"Tuning", "TunerStalled"})
+_HARMLESS = frozenset(
+    {
+        "ConflictingEnv",
+        "AccessModeUnsupported",
+        "UnknownField",
+        "OutdatedCRD",
+        "MonitorNotInstalled",
+        "MirrorTooLarge",
+        "MirrorRejected",
+        "MirrorUnreadable",
+    }
+)
+_CAUSES = ("ConfigValid", "Progressing", "StorageReady", "HardwareCompatible", "Available")
+
+
+def ready(findings: Mapping[str, Finding], plan: Plan | None, serving: int, *, suspended: bool) -> Finding:
+    """Ready: all replicas that are asked for serve, as the spec wants them."""
+    config = findings["ConfigValid"]
+    if _fatal(config):
+        return false("Ready", config.reason, config.message)
+    if plan is None:
+        return unknown("Ready", "Pending", "nothing has been planned yet")
+    if plan.asked == 0:
+        return _idle(suspended)
+    if serving < plan.asked or findings["Available"].state != "True":
+        return _not_enough(findings, serving, plan)
+    return _serving(findings)
+
+
+def _idle(suspended: bool) -> Finding:
+    if suspended:
+        return false("Ready", "Suspended", "spec.suspend is true")
+    return false("Ready", "NoReplicasAsked", "no replica is asked for")
+
+
+def _fatal(config: Finding) -> bool:
+    return config.state == "False" and config.reason in _FATAL
+
+
+def _serving(findings: Mapping[str, Finding]) -> Finding:
+    progress, tuned, warm = findings["Progressing"], findings["Tuned"], findings["Warm"]
+    if progress.state == "False":
+        return true("Ready", "ServingPreviousRevision", f"{progress.reason}: {progress.message}")
+    if warm.state == "True":
+        return true("Ready", "AllReplicasWarm", warm.message)
+    cause = warm if warm.reason in WITHOUT_TABLE else tuned
+    return true("Ready", "ServingUntuned", f"{cause.reason}: {cause.message}" if cause.message else cause.reason)
+
+
+def _not_enough(findings: Mapping[str, Finding], serving: int, plan: Plan) -> Finding:
+    """The first condition that fails says why; a resource that is just starting has no cause yet."""
+    for finding in _causes(findings):
+        if finding.state == "False" and finding.reason != "MinimumReplicasUnavailable" and not _harmless(finding):
+            return false("Ready", finding.reason, finding.message)
+    tuned = findings["Tuned"]
+    if tuned.reason in _TUNING:
+        return false("Ready", tuned.reason, tuned.message)
+    if findings["Available"].state == "Unknown":
+        return unknown("Ready", "Pending", findings["Available"].message)
+    return false("Ready", "NotEnoughReplicas", f"{serving} of {plan.asked} replicas serve")
+
+
+def _causes(findings: Mapping[str, Finding]) -> list[Finding]:
+    """The most telling first: of storage StorageReady says more than that pods wait for it."""
+    found = [findings[kind] for kind in _CAUSES]
+    return sorted(found, key=lambda finding: finding.reason == "StorageNotReady")
+
+
+def _harmless(finding: Finding) -> bool:
+    """Told in its own condition, but no cause for pods that do not serve."""
+    return finding.reason in _HARMLESS
+
+
+def phase(findings: Mapping[str, Finding], observed: Observed, plan: Plan | None, *, suspended: bool) -> Phase:
+    """One word for people."""
+    if _fatal(findings["ConfigValid"]):
+        return "Failed"
+    if suspended:
+        return "Suspended"
+    if plan is None or observed.deployment is None:
+        return "Pending"
+    serving = any(pod.ready for pod in observed.live_pods)
+    if findings["Ready"].state == "True" or serving:
+        return _serving_phase(findings)
+    return _starting_phase(findings, observed)
+
+
+def _serving_phase(findings: Mapping[str, Finding]) -> Phase:
+    progress = findings["Progressing"]
+    if findings["Ready"].state == "True":
+        return "Updating" if progress.reason in _UPDATING else "Running"
+    return "Updating" if progress.state == "True" else "Degraded"
+
+
+def _starting_phase(findings: Mapping[str, Finding], observed: Observed) -> Phase:
+    progress = findings["Progressing"]
+    if progress.state == "False":
+        return "Pending" if progress.reason in SCHEDULING_REASONS else "Failed"
+    if findings["Tuned"].reason in _TUNING:
+        return "Tuning"
+    return "Starting" if any(pod.node for pod in observed.live_pods) else "Pending"

@@ -1,0 +1,149 @@
+"""Available and Progressing: what the pods show, with the cause that they, the Deployment and the API server give."""
+
+from collections.abc import Sequence
+
+from hipbmm_operator.kube import names
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.ownership import annotation
+from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.plan import rollout
+from hipbmm_operator.plan.plan import Plan
+from hipbmm_operator.plan.write_failure import Trouble
+from hipbmm_operator.pods.failures import SCHEDULING_REASONS, Failure
+from hipbmm_operator.status.conditions import Finding, false, true, unknown
+
+_IN_PLACE = "one replica is stopped before its successor starts, which needs no spare GPU"
+
+
+def replicas(observed: Observed) -> tuple[int, int]:
+    """Pods that exist, and pods that serve."""
+    pods = observed.live_pods
+    return len(pods), sum(pod.ready for pod in pods)
+
+
+def available(observed: Observed, asked: int, failures: Sequence[Failure]) -> Finding:
+    """Available: enough pods serve."""
+    if observed.deployment is None:
+        return unknown("Available", "Pending", "the Deployment is being created")
+    _, ready = replicas(observed)
+    if asked == 0:
+        return false("Available", "NoReplicasAsked", "no replica is asked for")
+    if rollout.available(observed):
+        return true("Available", "MinimumReplicasAvailable", f"{ready} of {asked} replicas serve")
+    cause = next(iter(failures), None)
+    if cause is not None:
+        return false("Available", cause.reason, _told(cause))
+    return false("Available", "MinimumReplicasUnavailable", f"{ready} of {asked} replicas serve")
+
+
+def progressing(
+    observed: Observed,
+    plan: Plan | None,
+    failures: Sequence[Failure],
+    troubles: Sequence[Trouble],
+    unbound: Finding | None,
+) -> Finding:
+    """Progressing: the children are as planned, or on their way there; False with the cause when nothing moves.
+
+    `unbound` is what StorageReady says about a claim that keeps pods from being scheduled.
+    """
+    if troubles:
+        first = troubles[0]
+        return false("Progressing", first.reason, "; ".join(trouble.message for trouble in troubles[:3]))
+    if observed.deployment is None or plan is None:
+        return unknown("Progressing", "Pending", "the Deployment is being created")
+    halted = _refused(observed) or _stuck(observed, plan, failures)
+    if unbound is not None and not halted and not _over(observed, plan):
+        halted = false("Progressing", "StorageNotReady", unbound.message + _if_served(observed, plan))
+    return halted or _overdue(observed) or _moving(observed, plan)
+
+
+def _refused(observed: Observed) -> Finding | None:
+    """The API server does not let the Deployment create pods."""
+    condition = _condition(observed, "ReplicaFailure")
+    if condition.get("status") != "True":
+        return None
+    message = str(condition.get("message", ""))
+    return false("Progressing", _refusal(message), message)
+
+
+def _overdue(observed: Observed) -> Finding | None:
+    if _condition(observed, "Progressing").get("reason") != "ProgressDeadlineExceeded":
+        return None
+    return false("Progressing", "ProgressDeadlineExceeded", "the rollout has not moved within its deadline")
+
+
+def _moving(observed: Observed, plan: Plan) -> Finding:
+    if not _over(observed, plan):
+        if plan.strategy == "InPlace":
+            return true("Progressing", "UpdatingInPlace", _IN_PLACE)
+        return true("Progressing", "RollingOut", "replicas are being updated or started")
+    if plan.replicas < plan.asked:
+        waiting = plan.asked - plan.replicas
+        return true("Progressing", "HeldAtOne", f"one replica tunes before the other {waiting} start")
+    return true("Progressing", "RolloutComplete", "all replicas have the current revision")
+
+
+def _over(observed: Observed, plan: Plan) -> bool:
+    return rollout.complete(observed) and _as_planned(observed, plan)
+
+
+def _as_planned(observed: Observed, plan: Plan) -> bool:
+    """Whether the Deployment that was seen is the planned one: a change that was just written is not rolled out yet."""
+    replicas = ((observed.deployment or {}).get("spec") or {}).get("replicas")
+    return (
+        annotation(observed.deployment, names.ANNOTATION_REVISION) == plan.revision.name and replicas == plan.replicas
+    )
+
+
+def _stuck(observed: Observed, plan: Plan, failures: Sequence[Failure]) -> Finding | None:
+    """A failure of a pod of the current revision keeps its rollout from ending."""
+    current = {pod.name for pod in observed.live_pods if pod.revision == plan.revision.name}
+    cause = next((failure for failure in failures if failure.pod in current), None) or next(iter(failures), None)
+    if cause is None:
+        return None
+    old_serve = _old_serve(observed, plan)
+    if cause.reason == "InsufficientGPU" and old_serve and plan.strategy == "Surge":
+        return true("Progressing", "WaitingForSpareGPU", f"the new replica finds no GPU: {cause.message}")
+    if cause.reason in SCHEDULING_REASONS and plan.strategy == "InPlace" and old_serve:
+        return true(
+            "Progressing", "UpdatingInPlace", "no spare GPU: one replica is stopped before its successor starts"
+        )
+    return false("Progressing", cause.reason, _told(cause) + _if_served(observed, plan))
+
+
+def _old_serve(observed: Observed, plan: Plan) -> bool:
+    return any(pod.ready for pod in observed.live_pods if pod.revision != plan.revision.name)
+
+
+def _if_served(observed: Observed, plan: Plan) -> str:
+    return "; the previous revision still serves" if _old_serve(observed, plan) else ""
+
+
+def _refusal(message: str) -> str:
+    """Why Kubernetes refuses to create pods."""
+    text = message.lower()
+    for needle, reason in (
+        ("exceeded quota", "QuotaExceeded"),
+        ("failed quota", "QuotaExceeded"),
+        ("violates podsecurity", "PodSecurityRejected"),
+        ("limitrange", "LimitRangeRejected"),
+        (" usage per container", "LimitRangeRejected"),
+        (" usage per pod", "LimitRangeRejected"),
+        # A request of ours above a limit that is not ours: a LimitRange put it there.
+        ("must be less than or equal to", "LimitRangeRejected"),
+        ("being terminated", "NamespaceTerminating"),
+    ):
+        if needle in text:
+            return reason
+    return "PodCreationRefused"
+
+
+def _told(failure: Failure) -> str:
+    where = f"{failure.pod}/{failure.container}" if failure.container else failure.pod
+    return f"{where}: {failure.message}"
+
+
+def _condition(observed: Observed, kind: str) -> Json:
+    conditions = ((observed.deployment or {}).get("status") or {}).get("conditions") or []
+    return next((entry for entry in conditions if entry.get("type") == kind), {})

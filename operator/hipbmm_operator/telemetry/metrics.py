@@ -1,0 +1,37 @@
+"""Metrics of the operator. Labels are bounded: namespace and name by the resources that exist (`gauges`)."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from hipbmm_operator.telemetry.resource_metrics import Resources
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+
+_RECONCILE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+RECONCILES = Counter("hipbmm_reconcile", "Reconciles by result.", ["result"], registry=REGISTRY)
+RECONCILE_SECONDS = Histogram(
+    "hipbmm_reconcile_duration_seconds", "Duration of a reconcile.", buckets=_RECONCILE_BUCKETS, registry=REGISTRY
+)
+QUEUE_DEPTH = Gauge("hipbmm_workqueue_depth", "Resources that wait for a worker.", registry=REGISTRY)
+QUEUE_AGE = Gauge("hipbmm_workqueue_oldest_seconds", "How long the first of them has waited.", registry=REGISTRY)
+WRITES = Counter("hipbmm_api_writes", "Writes of children.", ["kind", "mode"], registry=REGISTRY)
+SKIPPED = Counter("hipbmm_api_writes_skipped", "Applies that were not needed.", ["kind"], registry=REGISTRY)
+STATUS_WRITES = Counter("hipbmm_status_writes", "Writes of the status.", registry=REGISTRY)
+EVENTS = Counter("hipbmm_events", "Kubernetes Events by type.", ["type"], registry=REGISTRY)
+WATCH_EVENTS = Counter("hipbmm_watch_events", "Watch events by kind.", ["kind"], registry=REGISTRY)
+WATCH_LAST = Gauge(
+    "hipbmm_watch_last_response_timestamp_seconds", "When the API server last answered.", ["kind"], registry=REGISTRY
+)
+WATCH_EVENT_LAST = Gauge(
+    "hipbmm_watch_last_event_timestamp_seconds", "When the last event of a watch came.", ["kind"], registry=REGISTRY
+)
+WATCH_RESTARTS = Counter("hipbmm_watch_restarts", "Restarts of all watches after an error.", registry=REGISTRY)
+LEADER = Gauge("hipbmm_leader", "1 while this process may write.", registry=REGISTRY)
+OBJECTS = Gauge("hipbmm_objects", "Watched objects by kind.", ["kind"], registry=REGISTRY)
+INFO = Gauge("hipbmm_build_info", "Version of the operator.", ["version"], registry=REGISTRY)
+RESOURCES = Resources()
+REGISTRY.register(RESOURCES)

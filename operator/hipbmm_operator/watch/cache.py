@@ -1,0 +1,151 @@
+"""The watched objects in memory, fed by watch events and corrected by lists.
+
+A list replaces: what it does not hold is gone, even when its DELETED event was lost. What was put after the list began
+is newer than the list and stays.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from hipbmm_operator.kube import kinds, names
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.key import Key
+from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.watch.packed import Packed
+
+
+class _Entry(NamedTuple):
+    packed: Packed
+    touched: int
+    owner: Key | None
+
+
+class Store:
+    """All watched objects, by kind, and by the resource that they belong to."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Kind, dict[Key, _Entry]] = defaultdict(dict)
+        self._owned: dict[Key, set[tuple[Kind, Key]]] = defaultdict(set)
+        self._clock = 0
+        self._gone: dict[tuple[Kind, Key], int] = {}
+        self._lists = 0
+
+    def put(self, kind: Kind, packed: Packed, owner: Key | None) -> bool:
+        """Keep an object. False when nothing that is kept has changed but its resourceVersion."""
+        at = Key(packed.namespace, packed.name)
+        before = self._objects[kind].get(at)
+        if before is not None and older(packed, before.packed):
+            return False
+        self._set(kind, at, _Entry(packed, self._tick(), owner))
+        return not packed.same(before.packed if before else None)
+
+    def remove(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Forget an object, unless another of the same name has taken its place."""
+        at = Key(namespace, name)
+        entry = self._objects[kind].get(at)
+        if entry is not None and entry.packed.uid in (uid, ""):
+            self._drop(kind, at)
+        if self._lists:
+            self._gone[kind, at] = self._tick()
+
+    def begin(self) -> int:
+        """Start of a list; give the answer to `replace`."""
+        self._lists += 1
+        return self._tick()
+
+    def end(self) -> None:
+        """End of a list that `replace` did or did not follow."""
+        self._lists -= 1
+        if not self._lists:
+            self._gone.clear()
+
+    def replace(
+        self,
+        kind: Kind,
+        objects: Iterable[tuple[Packed, Key | None]],
+        began: int,
+        namespace: str = "",
+        resource_version: str = "",
+    ) -> list[Key | None]:
+        """Take over a complete list (of one namespace, or all) begun at `began`; owners of what changed by it.
+
+        `resource_version` is the list's own: an object that is newer is not gone, the list is stale.
+        """
+        changed: list[Key | None] = []
+        listed: set[Key] = set()
+        for packed, owner in objects:
+            at = Key(packed.namespace, packed.name)
+            listed.add(at)
+            before = self._objects[kind].get(at)
+            if self._gone.get((kind, at), 0) > began:
+                continue
+            if before is not None and (before.touched > began or older(packed, before.packed)):
+                continue
+            if not packed.same(before.packed if before else None):
+                changed.append(owner)
+            self._set(kind, at, _Entry(packed, self._tick(), owner))
+        for at, entry in list(self._objects[kind].items()):
+            unseen = namespace in ("", at.namespace) and at not in listed and entry.touched <= began
+            if unseen and not _newer(entry.packed.resource_version, resource_version):
+                self._drop(kind, at)
+                changed.append(entry.owner)
+        return changed
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Packed | None:
+        """One object."""
+        entry = self._objects[kind].get(Key(namespace, name))
+        return entry.packed if entry else None
+
+    def all(self, kind: Kind) -> Iterator[Packed]:
+        """All objects of a kind."""
+        return (entry.packed for entry in self._objects[kind].values())
+
+    def count(self, kind: Kind) -> int:
+        """Number of objects of a kind."""
+        return len(self._objects[kind])
+
+    def resources(self) -> list[Key]:
+        """Keys of all resources of ours."""
+        return sorted(self._objects[kinds.DEPLOYMENTS_OF_OURS])
+
+    def owned(self, owner: Key, kind: Kind) -> list[Packed]:
+        """Objects of a kind that belong to a resource, by name."""
+        found = [self._objects[kind][at].packed for of, at in self._owned.get(owner, ()) if of == kind]
+        return sorted(found, key=lambda packed: packed.name)
+
+    def _set(self, kind: Kind, at: Key, entry: _Entry) -> None:
+        self._drop(kind, at)
+        self._objects[kind][at] = entry
+        if entry.owner is not None:
+            self._owned[entry.owner].add((kind, at))
+
+    def _drop(self, kind: Kind, at: Key) -> None:
+        entry = self._objects[kind].pop(at, None)
+        if entry is not None and entry.owner is not None:
+            self._owned[entry.owner].discard((kind, at))
+            if not self._owned[entry.owner]:
+                del self._owned[entry.owner]
+
+    def _tick(self) -> int:
+        self._clock += 1
+        return self._clock
+
+
+def older(one: Packed, other: Packed) -> bool:
+    """Whether `one` is a former state of the same object (resourceVersions are ordered numbers)."""
+    return one.uid == other.uid and _newer(other.resource_version, one.resource_version)
+
+
+def _newer(one: str, other: str) -> bool:
+    return one.isdigit() and other.isdigit() and int(one) > int(other)
+
+
+def owner_of(kind: Kind, body: Json) -> Key | None:
+    """The resource that a watched object belongs to, from its annotation; a resource of ours belongs to itself."""
+    metadata = body.get("metadata") or {}
+    namespace = str(metadata.get("namespace", ""))
+    if kind == kinds.DEPLOYMENTS_OF_OURS:
+        return Key(namespace, str(metadata.get("name", "")))
+    name = (metadata.get("annotations") or {}).get(names.ANNOTATION_DEPLOYMENT)
+    return Key(namespace, str(name)) if name and namespace else None

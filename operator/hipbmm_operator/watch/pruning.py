@@ -1,0 +1,149 @@
+"""What is kept of a watched object: only the parts that decisions read, so that 10,000 pods fit into memory. Pure."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hipbmm_operator.kube import kinds, names
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.mirror import content
+from hipbmm_operator.watch.packed import Packed
+
+_METADATA = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "labels",
+    "annotations",
+    "ownerReferences",
+)
+_NOISY_ANNOTATIONS = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
+_CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
+_CONTAINER = ("name", "ready", "started", "restartCount", "state", "lastState")
+
+
+def _pick(source: object, keys: tuple[str, ...]) -> Json:
+    return {key: source[key] for key in keys if key in source} if isinstance(source, Mapping) else {}
+
+
+def _metadata(body: Json) -> Json:
+    metadata = _pick(body.get("metadata"), _METADATA)
+    annotations = metadata.get("annotations")
+    if isinstance(annotations, dict):
+        metadata["annotations"] = {key: text for key, text in annotations.items() if key not in _NOISY_ANNOTATIONS}
+    return metadata
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _whole(body: Json) -> Json:
+    return {"metadata": _metadata(body), "spec": body.get("spec"), "status": body.get("status")}
+
+
+def _deployment(body: Json) -> Json:
+    """A Deployment without its counts: pods are counted themselves, and each count would be news."""
+    conditions = _list((body.get("status") or {}).get("conditions"))
+    kept = [_pick(entry, _CONDITION) for entry in conditions]
+    return {"metadata": _metadata(body), "spec": body.get("spec"), "status": {"conditions": kept}}
+
+
+def _revision(body: Json) -> Json:
+    return {"metadata": _metadata(body), "revision": body.get("revision"), "data": body.get("data")}
+
+
+def _claim(body: Json) -> Json:
+    status = _pick(body.get("status"), ("phase", "accessModes", "capacity", "conditions"))
+    return {"metadata": _metadata(body), "spec": body.get("spec"), "status": status}
+
+
+def _config_map(body: Json) -> Json:
+    """Of a mirror only what it holds, not the rows themselves."""
+    return {"metadata": _metadata(body), "content": content.summary(body)}
+
+
+def _pod(body: Json) -> Json:
+    metadata = _metadata(body)
+    metadata["labels"] = _pick(metadata.get("labels"), (names.LABEL_DEPLOYMENT, "pod-template-hash"))
+    metadata["annotations"] = _pick(
+        metadata.get("annotations"), (names.ANNOTATION_DEPLOYMENT, names.ANNOTATION_REVISION)
+    )
+    status = body.get("status") or {}
+    kept = _pick(status, ("phase", "reason", "message", "startTime"))
+    kept["conditions"] = [_pick(entry, _CONDITION) for entry in _list(status.get("conditions"))]
+    for key in ("initContainerStatuses", "containerStatuses"):
+        kept[key] = [_pick(entry, _CONTAINER) for entry in _list(status.get(key))]
+    return {"metadata": metadata, "spec": _pick(body.get("spec"), ("nodeName",)), "status": kept}
+
+
+_NODE_LABELS = (
+    "amd.com/",
+    "beta.amd.com/",
+    "feature.node.kubernetes.io/",
+    "gpu.operator.amd.com/",
+    "doks.digitalocean.com/",
+    "node.kubernetes.io/instance-type",
+    "beta.kubernetes.io/instance-type",
+    "kubernetes.io/hostname",
+    "cloud.google.com/",
+    "kubernetes.azure.com/",
+    "skypilot.co/",
+    names.GROUP + "/",
+)
+
+
+def _node(body: Json) -> Json:
+    """A node without its heartbeats: what detection reads, and nothing that changes every minute."""
+    metadata = _metadata(body)
+    for key in ("labels", "annotations"):
+        mine = metadata.get(key)
+        kept = {k: v for k, v in mine.items() if k.startswith(_NODE_LABELS)} if isinstance(mine, dict) else {}
+        metadata[key] = {k: v for k, v in kept.items() if not k.startswith("feature.node.kubernetes.io/cpu-")}
+    spec = _pick(body.get("spec"), ("taints", "unschedulable"))
+    status = body.get("status") or {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": metadata,
+        "spec": spec,
+        "status": {
+            "capacity": _amd(status.get("capacity")),
+            "allocatable": _amd(status.get("allocatable")),
+            "conditions": [
+                _pick(entry, ("type", "status"))
+                for entry in _list(status.get("conditions"))
+                if isinstance(entry, Mapping) and entry.get("type") == "Ready"
+            ],
+        },
+    }
+
+
+def _amd(resources: object) -> Json:
+    return {k: v for k, v in resources.items() if k.startswith("amd.com/")} if isinstance(resources, dict) else {}
+
+
+_PRUNERS: dict[Kind, Callable[[Json], Json]] = {
+    kinds.DEPLOYMENTS_OF_OURS: _whole,
+    kinds.DEPLOYMENT: _deployment,
+    kinds.SERVICE: _whole,
+    kinds.CLAIM: _claim,
+    kinds.CONTROLLER_REVISION: _revision,
+    kinds.BUDGET: _whole,
+    kinds.CONFIG_MAP: _config_map,
+    kinds.POD: _pod,
+    kinds.NODE: _node,
+}
+
+
+_GENERATED = frozenset({kinds.DEPLOYMENTS_OF_OURS, kinds.DEPLOYMENT, kinds.BUDGET})
+"""Kinds whose generation counts every change of the spec (that of a pod does not count its binding)."""
+
+
+def prune(kind: Kind, body: Json, before: Packed | None = None) -> Packed:
+    """The kept parts of a watched object; `before` is its last state, if there is one."""
+    return Packed(_PRUNERS[kind](body), before if kind in _GENERATED else None)

@@ -1,0 +1,89 @@
+"""Workers: take a key, reconcile it, decide when it is looked at again."""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from hipbmm_operator.kube import errors
+from hipbmm_operator.kube.key import Key
+from hipbmm_operator.telemetry import metrics
+from hipbmm_operator.telemetry.logs import OBJECT, About
+from hipbmm_operator.workqueue.outcome import Outcome
+from hipbmm_operator.workqueue.queue import Queue
+
+LOG = logging.getLogger(__name__)
+
+
+class Workers:
+    """A fixed number of tasks on one queue. They work only while this process may write."""
+
+    def __init__(
+        self, queue: Queue, reconcile: Callable[[Key], Awaitable[Outcome]], may_start: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._queue = queue
+        self._reconcile = reconcile
+        self._may_start = may_start
+        self._ids = itertools.count(1)
+        self._stopping = False
+        self._busy = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def run(self) -> None:
+        """One worker, until it is cancelled."""
+        while True:
+            await self._may_start()
+            key = await self._queue.get()
+            if self._stopping:
+                return
+            self._busy += 1
+            self._idle.clear()
+            try:
+                await self._one(key)
+            finally:
+                self._busy -= 1
+                if not self._busy:
+                    self._idle.set()
+                self._queue.done(key)
+
+    async def stop(self, seconds: float) -> None:
+        """Start nothing new and wait for what runs, at most so long."""
+        self._stopping = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+
+    async def _one(self, key: Key) -> None:
+        token = OBJECT.set(About(key, f"{next(self._ids):x}"))
+        started = time.monotonic()
+        try:
+            outcome = await self._reconcile(key)
+        except errors.ApiError as error:
+            LOG.warning("Reconcile failed: %s", error)
+            self._failed(key, error.retry_after, "error")
+        except Exception:
+            # A defect met by one resource must not stop the others; it is logged in full, counted, and tried again.
+            LOG.exception("Reconcile failed with a defect")
+            self._failed(key, None, "defect")
+        else:
+            self._succeeded(key, outcome)
+        finally:
+            metrics.RECONCILE_SECONDS.observe(time.monotonic() - started)
+            OBJECT.reset(token)
+
+    def _failed(self, key: Key, retry_after: float | None, result: str) -> None:
+        metrics.RECONCILES.labels(result).inc()
+        self._queue.retry(key, retry_after)
+
+    def _succeeded(self, key: Key, outcome: Outcome) -> None:
+        if outcome.retry:
+            metrics.RECONCILES.labels("trouble").inc()
+            self._queue.retry(key, outcome.retry_after)
+        else:
+            metrics.RECONCILES.labels("ok").inc()
+            self._queue.forgive(key)
+        if outcome.again is not None:
+            self._queue.add(key, outcome.again)

@@ -1,0 +1,359 @@
+"""Which linears are eligible, by the checkpoint's scheme, its ignore list, vLLM's version and the flags."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from tests.ptpc import PTPC
+from tests.unit.kernel.configs import BLOCK, MODELS, MXFP4, QUARK, Config, encoded
+
+from hipbmm_kernel.linear import eligibility
+from hipbmm_kernel.planner import plan, vllm_version
+from hipbmm_kernel.planner.model_config import ConfigInvalid
+from hipbmm_kernel.planner.plan import Options, Plan
+from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.rows.gemm import Linear
+
+ONLINE = ServerFlags(quantization="fp8_per_channel")
+
+
+def build(model: str, quantisation: Config | None = PTPC, tensor: int = 1, **options: object) -> Plan:
+    return plan.build(encoded(model, quantisation), Options(tensor)._replace(**options))  # type: ignore[arg-type]
+
+
+def reasons(found: Plan) -> dict[str, str]:
+    return {each.linear.name: each.reason for each in found.linears}
+
+
+def ptpc(**changes: dict[str, object]) -> Config:
+    """The PTPC scheme with fields of its weights, inputs or itself replaced."""
+    config = copy.deepcopy(PTPC)
+    group = config["config_groups"]["group_0"]  # type: ignore[index] # a literal
+    group["weights"].update(changes.get("weights", {}))
+    group["input_activations"].update(changes.get("inputs", {}))
+    config.update(changes.get("top", {}))
+    return config
+
+
+@pytest.mark.parametrize(
+    ("quantisation", "words"),
+    [
+        (None, "not quantised to FP8"),
+        (BLOCK, "FP8 with block or per-tensor scales"),
+        ({"quant_method": "fbgemm_fp8", "modules_to_not_convert": []}, "requires per channel weight scales"),
+        ({"quant_method": "gptq", "bits": 4}, "quantised by gptq"),
+        ({"quant_method": "modelopt"}, "ModelOpt"),
+        (ptpc(weights={"strategy": "tensor"}), eligibility.WRONG_SCALES),
+        (ptpc(weights={"strategy": "block"}), "block scales"),
+        (ptpc(weights={"type": "int"}), "int8, not float8"),
+        (ptpc(weights={"num_bits": 4}), "float4, not float8"),
+        (ptpc(inputs={"dynamic": False}), eligibility.WRONG_SCALES),
+        (ptpc(inputs={"strategy": "tensor"}), eligibility.WRONG_SCALES),
+        (ptpc(inputs={"type": "int"}), "activations are not float8"),
+    ],
+)
+def test_schemes_that_never_reach_the_kernel(quantisation: Config | None, words: str) -> None:
+    found = build("qwen3-32b", quantisation)
+
+    assert all(words in each.reason for each in found.linears)
+    assert (found.problems, found.reason) == ((), "NoEligibleLinears")
+    assert words in found.message
+
+
+def test_weights_alone_are_not_enough() -> None:
+    config = copy.deepcopy(PTPC)
+    config["config_groups"]["group_0"]["input_activations"] = None  # type: ignore[index] # a literal
+
+    assert set(reasons(build("qwen3-32b", config)).values()) == {
+        "activations are not quantised (W8A16): runs other kernels"
+    }
+
+
+def test_quark_per_channel_from_the_version_on_that_says_so_to_the_kernel() -> None:
+    old = build("qwen3-32b", QUARK, vllm=vllm_version.Version(0, 23))
+    new = build("qwen3-32b", QUARK, vllm=vllm_version.Version(0, 24))
+
+    assert old.reason == "NoEligibleLinears"
+    assert "per channel weight scales for per token ones" in old.message
+    assert len(new.problems) == 204
+
+
+def test_quark_schemes_by_name_pattern() -> None:
+    config = copy.deepcopy(QUARK)
+    plain = copy.deepcopy(config["global_quant_config"])
+    plain["weight"]["qscheme"] = "per_tensor"  # type: ignore[index] # a literal
+    config["layer_quant_config"] = {"*down_proj": plain}
+
+    found = reasons(build("qwen3-32b", config))
+
+    assert found.pop("down_proj") == eligibility.WRONG_SCALES
+    assert set(found.values()) == {""}
+
+
+def test_quark_parts_with_different_schemes_are_named() -> None:
+    config = copy.deepcopy(QUARK)
+    config["layer_quant_config"] = {"*k_proj": {"weight": {"dtype": "int4"}, "input_tensors": None}}
+
+    assert "q_proj, k_proj, v_proj have different schemes" in reasons(build("qwen3-32b", config))["qkv_proj"]
+
+
+def test_online_quantisation_by_version() -> None:
+    new = build("qwen3-32b", None, flags=ONLINE)
+    old = build("qwen3-32b", None, flags=ONLINE, vllm=vllm_version.Version(0, 23))
+    gone = build("qwen3-32b", None, flags=ServerFlags(quantization="ptpc_fp8"))
+    other = build("qwen3-32b", None, flags=ServerFlags(quantization="fp8"))
+
+    assert len(new.problems) == 204
+    assert "needs vLLM 0.24, this is 0.23" in old.message
+    assert "gone since vLLM 0.22" in gone.message
+    assert "no per channel weight scales" in other.message
+
+
+def test_a_vllm_without_the_kernel_plans_nothing_and_says_so() -> None:
+    found = build("qwen3-32b", vllm=vllm_version.Version(0, 22))
+
+    assert found.reason == "NoEligibleLinears"
+    assert "has no HIPBMM kernel, which came with 0.23" in found.message
+    assert len(found.tokens.planned) == 51
+
+
+def test_a_linear_backend_without_the_kernel_is_named() -> None:
+    found = build("qwen3-32b", flags=ServerFlags(linear_backend="aiter"))
+
+    assert "--linear-backend aiter leaves the HIPBMM kernel out" in found.message
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left_out"),
+    [
+        ("*o_proj", {"o_proj"}),
+        ("model.layers.*.mlp.*", {"gate_up_proj", "down_proj"}),
+        ("model.layers.*.self_attn", set()),
+        ("*self_attn*qkv*", set()),
+        ("model.layers.0*", set()),
+        ("re:.*o_proj", {"o_proj"}),
+    ],
+)
+def test_online_ignore_lists_take_shell_patterns(pattern: str, left_out: set[str]) -> None:
+    found = build("qwen3-32b", None, flags=ONLINE._replace(ignore=(pattern,)))
+    everywhere = {each.linear.name for each in found.linears} - {e.linear.name for e in found.linears if e.eligible}
+
+    assert everywhere == left_out
+
+
+@pytest.mark.parametrize(
+    ("fields", "flag", "eligible"),
+    [
+        ({"torch_dtype": "float16"}, "auto", False),
+        ({"torch_dtype": "float16"}, "bfloat16", True),
+        ({"torch_dtype": "float32"}, "auto", True),
+        ({"torch_dtype": None}, "auto", True),
+        ({"torch_dtype": None, "dtype": "float16"}, "auto", False),
+        ({"torch_dtype": "bfloat16"}, "half", False),
+    ],
+)
+def test_the_output_type(fields: Config, flag: str, eligible: bool) -> None:
+    found = plan.build(encoded("qwen3-32b", **fields), Options(flags=ServerFlags(dtype=flag)))
+
+    assert {each.reason for each in found.linears} == {"" if eligible else eligibility.WRONG_DTYPE}
+
+
+IGNORED = "not quantised: in the checkpoint's ignore list"
+
+
+@pytest.mark.parametrize(
+    ("ignore", "left_out"),
+    [
+        (["lm_head"], set()),
+        (["re:.*down_proj"], {"down_proj"}),
+        (["re:.*self_attn.*"], {"qkv_proj", "o_proj"}),
+        (["re:.*gate_proj", "re:.*up_proj"], {"gate_up_proj"}),
+        ([f"model.layers.{at}.mlp.down_proj" for at in range(64)], {"down_proj"}),
+        ([f"model.layers.{at}.self_attn.{p}_proj" for at in range(64) for p in "qkv"], {"qkv_proj"}),
+        ([f"model.layers.{at}.self_attn.qkv_proj" for at in range(64)], {"qkv_proj"}),
+        (["down_proj", "re:down_proj"], set()),
+        (["re:.*qkv_proj"], set()),
+    ],
+)
+def test_ignore_lists(ignore: list[str], left_out: set[str]) -> None:
+    found = build("qwen3-32b", ptpc(top={"ignore": ignore}))
+
+    assert {name for name, reason in reasons(found).items() if reason} == left_out
+    assert {reason for reason in reasons(found).values() if reason} <= {IGNORED}
+    quark = build("qwen3-32b", {**QUARK, "exclude": ignore})
+    assert reasons(quark) == reasons(found)
+
+
+def test_a_list_of_some_layers_splits_the_count() -> None:
+    found = build("qwen3-32b", ptpc(top={"ignore": ["model.layers.0.mlp.down_proj", "model.layers.63.mlp.down_proj"]}))
+
+    down = {each.linear.copies: each.eligible for each in found.linears if each.linear.name == "down_proj"}
+    assert down == {2: False, 62: True}
+    assert len(found.problems) == 204
+
+
+def test_only_some_parts_of_a_fused_linear_ignored() -> None:
+    found = build("qwen3-32b", ptpc(top={"ignore": ["re:.*k_proj"]}))
+
+    assert reasons(found)["qkv_proj"] == (
+        "vLLM refuses to load it: the checkpoint ignores only some of q_proj, k_proj, v_proj"
+    )
+
+
+@pytest.mark.parametrize("prefix", ["language_model.model.", "model.language_model.", "language_model.", "model."])
+def test_names_of_multimodal_checkpoints(prefix: str) -> None:
+    ignore = [f"{prefix}layers.{at}.self_attn.o_proj" for at in range(40)]
+    found = build("mistral-small-24b", ptpc(top={"ignore": ignore}))
+
+    assert {name for name, reason in reasons(found).items() if reason} == {"o_proj"}
+
+
+def test_a_tower_of_the_same_layer_names_is_not_meant() -> None:
+    ignore = [f"vision_tower.vision_model.encoder.layers.{at}.self_attn.q_proj" for at in range(40)]
+
+    assert len(build("mistral-small-24b", ptpc(top={"ignore": ignore})).problems) == 204
+
+
+def test_groups_by_name_before_groups_by_class() -> None:
+    config = copy.deepcopy(PTPC)
+    groups = config["config_groups"]
+    other = copy.deepcopy(groups["group_0"])  # type: ignore[index] # a literal
+    other["targets"] = ["re:.*down_proj"]
+    other["weights"]["strategy"] = "tensor"
+    groups["group_1"] = other  # type: ignore[index] # a literal
+
+    found = reasons(build("qwen3-32b", config))
+
+    assert {name for name, reason in found.items() if reason} == {"down_proj"}
+
+
+def test_groups_by_the_parts_of_a_fused_linear() -> None:
+    config = copy.deepcopy(PTPC)
+    config["config_groups"]["group_0"]["targets"] = ["re:.*[qkv]_proj$"]  # type: ignore[index] # a literal
+
+    found = reasons(build("qwen3-32b", config))
+
+    assert found.pop("qkv_proj") == ""
+    assert set(found.values()) == {"not quantised: no group of the checkpoint targets it"}
+
+
+def test_the_quantisation_of_nested_and_older_configs_is_found() -> None:
+    older = {**MODELS["qwen3-32b"], "compression_config": {**PTPC}}
+    text = {**MODELS["mistral-small-24b"]["text_config"], "quantization_config": PTPC}  # type: ignore[dict-item]
+    inner = {**MODELS["mistral-small-24b"], "text_config": text}
+
+    assert len(plan.build(json.dumps(older).encode(), Options()).problems) == 204
+    assert len(plan.build(json.dumps(inner).encode(), Options()).problems) == 204
+
+
+@pytest.mark.parametrize(
+    ("model", "tensor", "name", "k"),
+    [("qwen2.5-72b", 8, "down_proj", 3696), ("deepseek-v2-lite", 4, "down_proj", 2736)],
+)
+def test_what_vllm_would_die_of_turns_the_kernel_off(model: str, tensor: int, name: str, k: int) -> None:
+    found = build(model, tensor=tensor)
+
+    fatal = [each for each in found.incompatible if each.linear.k == k]
+    assert [each.linear.name for each in fatal] == [name]
+    assert (found.reason, found.problems) == ("KernelIncompatible", ())
+    assert name in found.message
+    assert str(k) in found.message
+
+
+def test_the_same_shape_in_a_model_that_is_not_quantised_is_harmless() -> None:
+    found = build("qwen2.5-72b", None, tensor=8)
+
+    assert found.incompatible == ()
+    assert found.reason == "NoEligibleLinears"
+
+
+def test_shapes_below_the_gate_write_no_row_but_harm_nothing() -> None:
+    found = build("qwen3-next-80b", tensor=8)
+    gate = reasons(found)["in_proj_ba"]
+
+    assert gate == "requires N >= 16 and both N and K divisible by 16, received N=8 and K=2048."
+    assert (found.reason, found.incompatible) == ("", ())
+    lite = build("deepseek-v2-lite", tensor=8)
+    dense = [each for each in lite.linears if each.linear[:2] == (2048, 1368)]
+    assert ["received N=2048 and K=1368" in each.reason for each in dense] == [True]
+
+
+def test_gpt_oss_quantises_its_experts_only() -> None:
+    found = build("gpt-oss-120b", MXFP4)
+
+    assert [(each.linear.name, each.linear.bias, each.eligible) for each in found.linears] == [
+        ("qkv_proj", True, False),
+        ("o_proj", True, False),
+    ]
+    assert "MXFP4 covers the experts only" in found.message
+
+
+def test_router_gates_of_qwen3_moe_follow_the_ignore_list() -> None:
+    assert reasons(build("qwen3-30b-a3b"))["gate"] == ""
+    listed = ptpc(top={"ignore": ["lm_head", "re:.*mlp.gate$"]})
+    assert reasons(build("qwen3-30b-a3b", listed))["gate"] == IGNORED
+
+
+def test_gemma_3_tower_is_quantised_online_and_may_be_fatal() -> None:
+    online = build("gemma-3-27b", None, flags=ONLINE)
+    tower = {each.linear.name: each for each in online.linears if each.linear.n in (1152, 3456)}
+    assert tower["qkv_proj"].linear == Linear(3456, 1152, bias=True, name="qkv_proj", copies=27)
+    assert "image patches" in tower["out_proj"].reason
+    assert len(online.problems) == 204
+
+    eight = build("gemma-3-27b", None, tensor=8, flags=ONLINE)
+    assert [each.linear.name for each in eight.incompatible] == ["out_proj"]
+    assert eight.incompatible[0].linear[:2] == (1152, 144)
+    listed = ptpc(top={"ignore": ["re:vision_tower.*"]})
+    assert build("gemma-3-27b", listed, tensor=8).reason == ""
+
+
+def test_explicit_linears_stand_beside_or_instead_of_the_config() -> None:
+    extra = Linear(4096, 4096, bias=True)
+    beside = build("qwen3-32b", linears=(extra,))
+    instead = plan.build(None, Options(linears=(extra, Linear(24, 4096), Linear(64, 16 * 3))))
+    unknown = plan.build(b'{"architectures": ["Mamba2ForCausalLM"]}', Options(linears=(extra,)))
+
+    assert (beside.source, len(beside.problems)) == ("Config", 5 * 51)
+    assert (instead.source, len(instead.problems)) == ("Explicit", 51)
+    assert [each.eligible for each in instead.linears] == [True, False, False]
+    assert (unknown.source, unknown.reason) == ("Explicit", "")
+
+
+def test_plans_without_problems_say_why() -> None:
+    missing = plan.build(None, Options())
+    unknown = plan.build(b'{"architectures": ["Mamba2ForCausalLM"]}', Options())
+    nameless = plan.build(b"{}", Options())
+
+    assert (missing.reason, missing.source) == ("ConfigMissing", "Unknown")
+    assert (unknown.reason, unknown.source) == ("UnknownArchitecture", "Unknown")
+    assert "Mamba2ForCausalLM" in unknown.message
+    assert nameless.reason == "UnknownArchitecture"
+    for found in (missing, unknown, nameless):
+        assert found.problems == ()
+        assert found.message
+
+
+@pytest.mark.parametrize("pattern", ["re:(a+)+$", "re:(.*)*", "re:" + ".*a" * 7, "re:(", "re:" + "a" * 5000])
+def test_patterns_that_could_take_for_ever_are_refused(pattern: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        build("qwen3-32b", ptpc(top={"ignore": [pattern]}))
+
+    assert caught.value.field == "quantization_config.ignore"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "re:.*lm_head",
+        r"re:model\.layers\.(1|2|3)\..*",
+        r"re:.*\.layers\.[0-9]+\.mlp\.experts\.[0-9]+\..*",
+        "re:.*mlp.gate$",
+        "re:visual.*",
+        r"re:.*(self_attn|mlp)\.\w+_proj",
+    ],
+)
+def test_patterns_of_published_checkpoints_are_taken(pattern: str) -> None:
+    assert build("qwen3-32b", ptpc(top={"ignore": [pattern]})).source == "Config"

@@ -1,0 +1,105 @@
+"""The server's command line in all its spellings."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.kernel.configs import encoded
+
+from hipbmm_kernel.planner import plan, tokens
+from hipbmm_kernel.planner.server_flags import ServerFlags
+
+pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+
+
+NONE = ServerFlags()
+CASES: dict[str, ServerFlags] = {
+    "Qwen/Qwen3-32B --port 8000": NONE,
+    "--max-num-seqs 256": NONE._replace(max_num_seqs=256),
+    "--max_num_seqs=256": NONE._replace(max_num_seqs=256),
+    "--max-num-seqs 256 --max-num-seqs 64": NONE._replace(max_num_seqs=64),
+    "--max-num-batched-tokens 8k": NONE._replace(max_num_batched_tokens=8000),
+    "--max-num-batched-tokens 8K": NONE._replace(max_num_batched_tokens=8192),
+    "-tp 4 -dp 2": NONE._replace(tensor_parallel=4, data_parallel=2),
+    "-tp=4": NONE._replace(tensor_parallel=4),
+    "--tensor-parallel-size 8 --enable-expert-parallel": NONE._replace(tensor_parallel=8, expert_parallel=True),
+    "--enable-expert-parallel --no-enable-expert-parallel": NONE,
+    "--enforce-eager": NONE._replace(graphs=False),
+    "--enforce_eager": NONE._replace(graphs=False),
+    "--enforce-eager --no-enforce-eager": NONE,
+    "--enforce-eager=false": NONE,
+    "-O0": NONE._replace(graphs=False),
+    "-O 0": NONE._replace(graphs=False),
+    "-O=0": NONE._replace(graphs=False),
+    "--optimization-level 0": NONE._replace(graphs=False),
+    "-O3": NONE,
+    "-O.cudagraph_mode=NONE": NONE._replace(graphs=False),
+    "-cc.cudagraph_mode NONE": NONE._replace(graphs=False),
+    "--compilation-config.cudagraph_mode=none": NONE._replace(graphs=False),
+    "--compilation-config.pass_config.enable_sp true": NONE._replace(sequence_parallel=True),
+    '-cc {"cudagraph_mode":"NONE"}': NONE._replace(graphs=False),
+    '-cc {"cudagraph_mode":0}': NONE._replace(graphs=False),
+    '-cc {"cudagraph_mode":"FULL_AND_PIECEWISE"}': NONE,
+    '-cc {"use_cudagraph":false}': NONE._replace(graphs=False),
+    '--compilation-config={"cudagraph_capture_sizes":[1,2,64]}': NONE._replace(capture_sizes=(1, 2, 64)),
+    '--compilation_config {"max_cudagraph_capture_size":64}': NONE._replace(max_capture_size=64),
+    '-cc {"compile_sizes":[33,"cudagraph_capture_sizes"]}': NONE._replace(compile_sizes=(33,)),
+    "--compilation-config 3": NONE,
+    "--cudagraph-capture-sizes 1 2 4 --port 1": NONE._replace(capture_sizes=(1, 2, 4)),
+    "--max-cudagraph-capture-size 512": NONE._replace(max_capture_size=512),
+    "--cuda-graph-sizes 64": NONE._replace(graph_sizes=(64,)),
+    "--cuda-graph-sizes 1 2 3": NONE._replace(graph_sizes=(1, 2, 3)),
+    '--speculative-config {"num_speculative_tokens":3}': NONE._replace(speculative_tokens=3),
+    '-sc {"method":"eagle","model":"x/y","num_speculative_tokens":3}': NONE._replace(
+        speculative_tokens=3, draft_model=True
+    ),
+    "--speculative-config.num_speculative_tokens 2": NONE._replace(speculative_tokens=2),
+    "--spec-tokens 4 --spec-model x": NONE._replace(speculative_tokens=4, draft_model=True),
+    "--performance-mode interactivity": NONE._replace(performance_mode="interactivity"),
+    "--quantization fp8_per_channel --dtype half": NONE._replace(quantization="fp8_per_channel", dtype="half"),
+    "--linear-backend aiter": NONE._replace(linear_backend="aiter"),
+    "-q fp8_per_channel": NONE._replace(quantization="fp8_per_channel"),
+    '--quantization-config {"ignore":["re:.*o_proj"]}': NONE._replace(ignore=("re:.*o_proj",)),
+    "--max-num-seqs": NONE._replace(unread=("--max-num-seqs",)),
+    "--max-num-seqs lots": NONE._replace(unread=("--max-num-seqs lots",)),
+    "--max-num-seqs -5": NONE._replace(unread=("--max-num-seqs -5",)),
+    "--cudagraph-capture-sizes 1 x": NONE._replace(unread=("--cudagraph-capture-sizes 1 x",)),
+    "--compilation-config nonsense": NONE._replace(unread=("compilation: nonsense",)),
+    "--config server.yaml": NONE._replace(unread=("--config server.yaml: the arguments in that file are not seen",)),
+}
+
+
+@pytest.mark.parametrize("line", CASES)
+def test_spellings(line: str) -> None:
+    assert ServerFlags.from_argv(line.split(" ")) == CASES[line]
+
+
+def test_flags_reach_the_plan() -> None:
+    flags = ServerFlags.from_argv(["--max-num-seqs", "64", "--tensor-parallel-size", "4", "--weird", "--config", "x"])
+    found = plan.build(encoded("qwen3-32b"), plan.Options(4, flags=flags))
+
+    assert found.tokens == tokens.plan(flags)
+    assert found.warnings == ("not read: --config x: the arguments in that file are not seen",)
+
+
+words = st.one_of(
+    st.sampled_from(sorted({word for line in CASES for word in line.split(" ")})), st.text(max_size=6), st.just("-")
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(words, max_size=6))
+def test_no_command_line_raises(argv: list[str]) -> None:
+    flags = ServerFlags.from_argv(argv)
+
+    assert tokens.plan(flags).planned or flags.capture_sizes == ()
+
+
+def test_deep_json_is_text() -> None:
+    flags = ServerFlags.from_argv(["-cc", "[" * 50_000, "-cc", json.dumps({"cudagraph_capture_sizes": [8]})])
+
+    assert flags.capture_sizes == (8,)
+    assert len(flags.unread) == 1

@@ -1,0 +1,166 @@
+"""Token lists by vLLM's version and flags."""
+
+from __future__ import annotations
+
+import pytest
+
+from hipbmm_kernel.planner import tokens, vllm_version
+from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.planner.vllm_version import Version
+
+DEFAULT = (1, 2, 4, *range(8, 256, 8), *range(256, 513, 16))
+V11, V16, V22, V27, V33 = (Version(0, minor) for minor in (11, 16, 22, 27, 33))
+
+
+def captured(vllm: Version, flags: ServerFlags | None = None) -> tuple[int, ...]:
+    return tokens.captured_sizes(flags or ServerFlags(), vllm)
+
+
+@pytest.mark.parametrize("vllm", [V16, V22, V27, V33])
+def test_the_default_list_has_51_sizes(vllm: Version) -> None:
+    assert captured(vllm) == DEFAULT
+    assert len(DEFAULT) == 51
+
+
+def test_before_0_12_the_step_is_8_throughout() -> None:
+    assert captured(V11) == (1, 2, 4, *range(8, 513, 8))
+    assert len(captured(V11)) == 67
+    assert captured(V11, ServerFlags(graph_sizes=(64,)))[-1] == 64
+    assert captured(V11, ServerFlags(graph_sizes=(64, 3, 7))) == (3, 7, 64)
+    assert captured(V11, ServerFlags(max_num_seqs=32))[-1] == 64
+
+
+def test_fewer_sequences_give_fewer_sizes() -> None:
+    assert len(captured(V33, ServerFlags(max_num_seqs=128))) == 35
+    assert captured(V33, ServerFlags(max_num_seqs=128))[-1] == 256
+    assert len(captured(V33, ServerFlags(max_num_seqs=64))) == 19
+
+
+def test_0_33_captures_the_number_of_sequences() -> None:
+    assert 100 in captured(V33, ServerFlags(max_num_seqs=100))
+    assert captured(V33, ServerFlags(max_num_seqs=100))[-1] == 200
+    assert 100 not in captured(V27, ServerFlags(max_num_seqs=100))
+    assert 100 not in captured(V33, ServerFlags(max_num_seqs=100, max_capture_size=512))
+    assert 100 not in captured(V33, ServerFlags(max_num_seqs=100, speculative_tokens=3))
+
+
+def test_from_0_22_the_batch_limit_is_captured_when_it_is_small() -> None:
+    flags = ServerFlags(max_num_batched_tokens=300)
+
+    assert captured(V22, flags)[-3:] == (272, 288, 300)
+    assert captured(V16, flags)[-2:] == (272, 288)
+
+
+def test_interactivity_is_fine_grained_below_32() -> None:
+    flags = ServerFlags(performance_mode="interactivity")
+
+    assert captured(V22, flags)[:34] == (*range(1, 33), 40, 48)
+    assert captured(V16, flags) == DEFAULT
+
+
+def test_sequence_parallelism_keeps_multiples_of_the_ranks_up_to_0_27() -> None:
+    flags = ServerFlags(sequence_parallel=True, tensor_parallel=4)
+
+    assert captured(V27, flags)[:3] == (4, 8, 16)
+    assert captured(V27, flags._replace(tensor_parallel=1)) == DEFAULT
+    assert captured(V33, flags) == DEFAULT
+
+
+def test_a_users_own_list_is_taken_as_it_is() -> None:
+    flags = ServerFlags(capture_sizes=(300, 7, 7, 9000))
+
+    assert captured(V33, flags) == (7, 300)
+    assert captured(V11, flags._replace(max_num_batched_tokens=100)) == (7,)
+
+
+def test_speculation_of_two_tokens() -> None:
+    flags = ServerFlags(max_num_seqs=256, speculative_tokens=2)
+    more = set(captured(V33, flags)) - set(DEFAULT)
+
+    assert {264, 312, 360, 408, 456, 504} <= more
+    assert more == {3, 6, 12, 264, 312, 360, 408, 456, 504}
+    assert captured(V27, flags) == DEFAULT
+
+
+def test_speculation_of_three_tokens_adds_nothing() -> None:
+    flags = ServerFlags(max_num_seqs=256, speculative_tokens=3)
+
+    assert tokens.plan(flags, V33).planned == DEFAULT
+
+
+def test_uniform_decode_batches_are_rounded_up_to_whole_queries() -> None:
+    """Both runners capture multiples of the query length besides (or instead of) the list itself."""
+    planned = tokens.plan(ServerFlags(max_num_seqs=256, speculative_tokens=2), V27)
+
+    assert {3, 6, 9, 18, 24, 33} <= set(planned.planned)
+    assert set(DEFAULT) <= set(planned.planned)
+    assert max(planned.planned) == 512
+    assert planned.eager == frozenset()
+
+
+def test_more_speculation_captures_more_for_few_sequences() -> None:
+    assert captured(V33, ServerFlags(max_num_seqs=32, speculative_tokens=3))[-1] == 256
+    assert captured(V27, ServerFlags(max_num_seqs=32, speculative_tokens=3))[-1] == 256
+
+
+def test_below_512_every_further_m_is_eager() -> None:
+    planned = tokens.plan(ServerFlags(max_num_seqs=64), V33)
+
+    assert len(planned.captured) == 19
+    assert planned.eager == set(range(129, 513))
+    assert planned.planned == (*planned.captured, *range(129, 513))
+
+
+def test_without_graphs_every_m_is_eager() -> None:
+    planned = tokens.plan(ServerFlags(graphs=False), V33)
+
+    assert planned.captured == ()
+    assert planned.planned == tuple(range(1, 513))
+    assert planned.eager == set(range(1, 513))
+
+
+def test_the_number_of_sequences_runs_eagerly_once() -> None:
+    planned = tokens.plan(ServerFlags(max_num_seqs=100, max_capture_size=512), V33)
+
+    assert planned.eager == {100}
+    assert 100 in planned.planned
+
+
+def test_nothing_above_the_batch_limit_or_512() -> None:
+    small = tokens.plan(ServerFlags(max_num_batched_tokens=100, max_num_seqs=300), V33)
+    large = tokens.plan(ServerFlags(max_capture_size=2048), V33)
+
+    assert max(small.planned) == 100
+    assert max(large.captured) == 2048
+    assert large.planned == DEFAULT
+
+
+def test_compile_sizes_run_eagerly_too() -> None:
+    assert tokens.plan(ServerFlags(compile_sizes=(33, 1000)), V33).eager == {33}
+
+
+def test_explicit_tokens_replace_everything() -> None:
+    planned = tokens.plan(ServerFlags(), V33, override=(7, 4, 4, 600))
+
+    assert planned.planned == (4, 7)
+    assert planned.eager == {7}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.23.0", Version(0, 23)),
+        ("v0.33.0", Version(0, 33)),
+        ("0.23.1rc2.dev3+g1a2b3c.rocm", Version(0, 23)),
+        ("0.33", Version(0, 33)),
+        ("1.0", Version(1, 0)),
+        ("0", None),
+        ("", None),
+        ("dev", None),
+        ("0.x", None),
+        ("0.٢", None),
+        ("99999999999.1", None),
+    ],
+)
+def test_versions(text: str, expected: Version | None) -> None:
+    assert vllm_version.parse(text) == expected

@@ -1,0 +1,174 @@
+"""The table is a join of shards: order, grouping and repetition of the inputs never matter."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.kernel import aiter_reader, strategies
+from tests.unit.kernel.strategies import KEY
+
+from hipbmm_kernel.rows import aiter_csv, gemm
+from hipbmm_kernel.rows.gemm import Problem, Row, Veto
+from hipbmm_kernel.store import shard, table
+
+pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+
+
+MANY = settings(max_examples=1000, deadline=None)
+PROBLEM = Problem(1, 10240, 5120)
+ROW_KEY = gemm.key_of(PROBLEM)
+some_shards = st.lists(strategies.shards, max_size=4)
+
+
+def rows_shard(*rows: Row, retuned: str = "") -> shard.Shard:
+    return shard.Shard(KEY, "pod.0", 0, shard.ROWS, shard.token_digest(retuned), rows=rows)
+
+
+def veto_shard(*vetoes: Veto, retuned: str = "") -> shard.Shard:
+    return shard.Shard(KEY, "pod.0", 0, shard.VETOES, shard.token_digest(retuned), vetoes=vetoes)
+
+
+def row(index: int, tuned: float | None = None, *, verified: bool = False, name: str = "-") -> Row:
+    return Row(ROW_KEY, index, name, tuned, None, verified)
+
+
+def best(*shards: shard.Shard) -> int | None:
+    found = table.merge(shards).best(ROW_KEY)
+    return None if found is None else found.algo_index
+
+
+@MANY
+@given(some_shards.flatmap(lambda found: st.tuples(st.just(found), st.permutations(found))))
+def test_merging_is_commutative(pair: tuple[list[shard.Shard], list[shard.Shard]]) -> None:
+    shards, shuffled = pair
+
+    assert table.merge(shuffled) == table.merge(shards)
+
+
+@MANY
+@given(some_shards, some_shards, some_shards)
+def test_merging_is_associative(a: list[shard.Shard], b: list[shard.Shard], c: list[shard.Shard]) -> None:
+    left = table.union([table.union([table.merge(a), table.merge(b)]), table.merge(c)])
+    right = table.union([table.merge(a), table.union([table.merge(b), table.merge(c)])])
+
+    assert left == right == table.merge([*a, *b, *c])
+
+
+@MANY
+@given(some_shards)
+def test_merging_is_idempotent(shards: list[shard.Shard]) -> None:
+    once = table.merge(shards)
+
+    assert table.merge([*shards, *shards]) == once
+    assert table.union([once, once, table.EMPTY]) == once
+
+
+@MANY
+@given(some_shards, some_shards)
+def test_more_shards_never_lose_a_row_but_to_a_veto(old: list[shard.Shard], new: list[shard.Shard]) -> None:
+    before, after = table.merge(old), table.merge([*old, *new])
+
+    for row_key, of_key in before.rows.items():
+        assert {each.algo_index for each in of_key} <= {each.algo_index for each in after.rows[row_key]}
+    assert before.vetoes.keys() <= after.vetoes.keys()
+
+
+@MANY
+@given(some_shards)
+def test_a_vetoed_index_is_never_served(shards: list[shard.Shard]) -> None:
+    merged = table.merge(shards)
+
+    for winner in merged.winners():
+        assert (winner.key, winner.algo_index) not in merged.vetoes
+
+
+def test_verified_before_faster_before_unmeasured() -> None:
+    assert best(rows_shard(row(1, 5.0), row(2, 9.0, verified=True))) == 2
+    assert best(rows_shard(row(1, 5.0, verified=True), row(2, 9.0, verified=True))) == 1
+    assert best(rows_shard(row(1), row(2, 9.0))) == 2
+    assert best(rows_shard(row(1), row(2, verified=True))) == 2
+
+
+def test_equal_measurements_are_decided_by_the_line_alone() -> None:
+    winners = {best(rows_shard(*pair)) for pair in ((row(1, 5.0), row(2, 5.0)), (row(2, 5.0), row(1, 5.0)))}
+
+    assert len(winners) == 1
+
+
+def test_a_late_veto_uncovers_the_second_best() -> None:
+    good = rows_shard(row(1, 5.0, verified=True), row(2, 9.0))
+    veto = veto_shard(Veto(ROW_KEY, 1, "wrong result"))
+
+    assert best(good) == 1
+    assert best(good, veto) == best(veto, good) == 2
+    assert best(veto, rows_shard(row(1, 1.0, verified=True))) is None
+
+
+def test_a_veto_of_the_problem_stops_tuning_but_not_a_row_that_somebody_found() -> None:
+    merged = table.merge([veto_shard(Veto(ROW_KEY, 0, "hung twice"))])
+
+    assert merged.hopeless(ROW_KEY)
+    assert best(veto_shard(Veto(ROW_KEY, 0, "hung twice")), rows_shard(row(7, 5.0, verified=True))) == 7
+
+
+def test_a_retune_token_leaves_older_rows_and_vetoes_aside() -> None:
+    old = [rows_shard(row(1, 5.0)), veto_shard(Veto(ROW_KEY, 2, "wrong result"), retuned="first")]
+    new = rows_shard(row(2, 9.0), retuned="again")
+    merged = table.merge([*old, new], "again")
+
+    assert [each.algo_index for each in merged.rows[ROW_KEY]] == [2]
+    assert merged.vetoes == {}
+    assert [each.algo_index for each in table.merge([*old, new]).rows[ROW_KEY]] == [1, 2]
+
+
+def test_missing_keeps_the_order_of_the_plan() -> None:
+    problems = [Problem(m, 10240, 5120) for m in (4, 1, 2)]
+    merged = table.merge([rows_shard(row(1))])
+
+    assert table.missing(merged, problems, gemm.FNUZ) == [problems[0], problems[2]]
+    assert table.missing(merged, problems, gemm.OTHER) == problems
+
+
+def test_the_served_file_answers_every_planned_problem_and_nothing_else() -> None:
+    planned = [Problem(m, n, 5120) for m in (1, 8, 200, 300) for n in (1280, 10240)]
+    other = Problem(1, 4096, 4096)
+    found = [Row(gemm.key_of(p), 100 + at, "Cijk_x") for at, p in enumerate([*planned, other])]
+    merged = table.merge([rows_shard(*found, *(r._replace(algo_index=r.algo_index + 500) for r in found))])
+
+    rows = table.served(merged, planned, gemm.FNUZ, eager=frozenset({200, 300}))
+    data = aiter_csv.format_rows(rows)
+
+    assert [r.problem.m for r in rows] == [200, 200, 300, 300, 1, 1, 8, 8]
+    assert data.startswith(gemm.HEADER.encode() + b"\n")
+    assert data.count(b"preshuffle,") == 1
+    assert data.endswith(b",-\n")
+    assert b"\r" not in data
+    assert b"Cijk" not in data
+    answers = aiter_reader.table(data)
+    assert len(answers) == len(planned)
+    for problem in planned:
+        asked = gemm.key_of(problem).split(",")
+        numbers = {4, 5, 6, 8, 9, 11, 12, 14, 15, 17}
+        as_aiter = tuple(int(text) if at in numbers else text.encode() for at, text in enumerate(asked))
+        winner = merged.best(gemm.key_of(problem))
+        assert winner is not None
+        assert answers[as_aiter] == winner.algo_index
+
+
+def test_rows_that_production_learned_follow_the_planned_ones() -> None:
+    planned, learned, other = Problem(1, 16, 32), Problem(77, 16, 32), Problem(1, 64, 64)
+    found = [Row(gemm.key_of(p), 9, "Cijk_x") for p in (planned, learned, other)]
+    merged = table.merge([rows_shard(*found, Row(gemm.key_of(learned, gemm.OTHER), 5))])
+
+    of_plan = table.learned(merged, [planned], gemm.FNUZ, frozenset({(16, 32)}))
+    of_all = table.learned(merged, [], gemm.FNUZ, None)
+
+    assert [r.problem for r in of_plan] == [learned]
+    assert {r.problem for r in of_all} == {planned, learned, other}
+    assert {r.kernel_name for r in of_all} == {"-"}
+
+
+def test_two_rows_of_one_key_are_not_formatted() -> None:
+    with pytest.raises(ValueError, match="two rows"):
+        aiter_csv.format_rows([row(1), row(2)])

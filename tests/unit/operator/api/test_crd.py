@@ -1,0 +1,106 @@
+"""The generated CRD: up to date, bounded everywhere, and explained everywhere."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hipbmm_operator.api import crd
+from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.kube import names
+
+Json = dict[str, Any]
+SCHEMA = crd.schema()["properties"]
+
+
+def fields(node: Json, path: str) -> Iterator[tuple[str, Json]]:
+    """Every field, item and value of a schema."""
+    yield path, node
+    for name, child in node.get("properties", {}).items():
+        yield from fields(child, f"{path}.{name}")
+    if "items" in node:
+        yield from fields(node["items"], f"{path}[]")
+    if isinstance(node.get("additionalProperties"), dict):
+        yield from fields(node["additionalProperties"], f"{path}{{}}")
+
+
+ALL = [found for part in ("spec", "status") for found in fields(SCHEMA[part], part)]
+
+
+def test_the_file_is_what_the_models_say() -> None:
+    assert crd.CRD_FILE.read_text() == crd.plain(), "python -m hipbmm_operator.api.crd --write"
+
+
+@pytest.mark.parametrize(("path", "node"), ALL, ids=[path for path, _ in ALL])
+def test_every_field_is_explained_and_bounded(path: str, node: Json) -> None:
+    named = not path.endswith(("[]", "{}"))
+    if named:
+        assert node.get("description", "").endswith((".", ")")), path
+    kind = node.get("type")
+    if kind == "string":
+        assert "maxLength" in node or "enum" in node
+    elif kind == "integer":
+        assert "minimum" in node
+    elif kind == "array":
+        assert "maxItems" in node
+        assert node["x-kubernetes-list-type"] in ("set", "map", "atomic")
+    elif kind == "object" and "properties" not in node:
+        assert "maxProperties" in node
+    else:
+        assert kind in ("object", "boolean") or node.get("x-kubernetes-int-or-string")
+
+
+def test_no_default_but_that_of_the_scale_subresource_is_stored() -> None:
+    assert [path for path, node in ALL if "default" in node] == ["spec.replicas"]
+
+
+def test_defaults_are_told_in_words() -> None:
+    told = {path: node["description"] for path, node in ALL if "description" in node}
+    assert told["spec.server.startupSeconds"].endswith("Default: 1800.")
+    assert told["spec.tuning.policy"].endswith("Default: ServeUntuned.")
+    assert told["spec.cache.pvc.accessModes"].endswith('Default: ["ReadWriteMany"].')
+
+
+def test_columns_lead_to_fields() -> None:
+    known = {path for path, _ in ALL}
+    for column in crd.COLUMNS:
+        path = column["jsonPath"].lstrip(".")
+        if path.startswith(("spec", "status")) and "[?" not in path:
+            assert path in known
+
+
+def test_the_chart_template_is_the_same_behind_its_switches() -> None:
+    text = crd.helm()
+    assert text.startswith("{{- if .Values.crds.enabled }}")
+    assert "helm.sh/resource-policy: keep" in text
+    plain = "\n".join(line for line in text.splitlines() if "{{" not in line and "resource-policy" not in line)
+    body = yaml.safe_load(plain.replace("  annotations:\n", "", 1).replace("  labels:\n", "", 1))
+    assert body == crd.crd()
+
+
+def test_the_command_checks_and_prints() -> None:
+    command = [sys.executable, "-m", "hipbmm_operator.api.crd"]
+    environment = {"PYTHONPATH": str(crd.ROOT / "operator")}
+    assert subprocess.run([*command, "--check"], env=environment, check=False).returncode == 0
+    printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    assert yaml.safe_load(printed)["metadata"]["name"] == f"{names.PLURAL}.{names.GROUP}"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(SCHEMA["spec"]["properties"])), JSON))
+def test_no_spec_breaks_the_parser(spec: Json) -> None:
+    try:
+        Spec.model_validate(spec)
+    except ValueError:
+        return

@@ -1,0 +1,137 @@
+"""A reconcile as a whole, on an API server in memory."""
+
+import copy
+from typing import Any
+
+from tests.unit.operator.fakekube import FakeKube, reconciler
+from tests.unit.operator.make import pod, report
+
+from hipbmm_operator.kube import names
+from hipbmm_operator.kube.key import Key
+from hipbmm_operator.kube.kinds import DEPLOYMENT, DEPLOYMENTS_OF_OURS, POD, Kind
+from hipbmm_operator.watch.cache import Store, owner_of
+from hipbmm_operator.watch.pruning import prune
+from hipbmm_operator.workqueue.batching import News
+
+Json = dict[str, Any]
+KEY = Key("ns", "qwen")
+SPEC: Json = {"image": "registry.example/vllm:1", "model": {"name": "org/model"}}
+
+
+class Desk:
+    """One resource, its reconciler, and the watch that tells what the test does."""
+
+    def __init__(self, news: News | None = None) -> None:
+        self.kube, self.store = FakeKube(), Store()
+        self.reconcile = reconciler(self.kube, self.store, news)
+        metadata = {"namespace": "ns", "name": "qwen", "uid": "uid-0", "generation": 1, "resourceVersion": "0"}
+        body = {"apiVersion": "hipbmm.io/v1alpha1", "kind": "HipbmmDeployment", "metadata": metadata, "spec": SPEC}
+        self.tell(DEPLOYMENTS_OF_OURS, body)
+
+    def tell(self, kind: Kind, body: Json) -> None:
+        self.kube.objects[kind, *KEY] = body
+        self.store.put(kind, prune(kind, body), owner_of(kind, body))
+
+    def statuses(self) -> list[tuple[str, str, str]]:
+        """The writes of the status."""
+        return [write for write in self.kube.writes if write[1] == "HipbmmDeployment"]
+
+    def condition(self, kind: str) -> Json:
+        conditions = self.kube.objects[DEPLOYMENTS_OF_OURS, *KEY]["status"]["conditions"]
+        return next(entry for entry in conditions if entry["type"] == kind)
+
+    def changed(self, kind: Kind, **parts: object) -> None:
+        """An object changes, as somebody else's write."""
+        body = copy.deepcopy(self.kube.objects[kind, *KEY]) | parts
+        body["metadata"]["resourceVersion"] = self.kube.version()
+        body["metadata"]["generation"] += "spec" in parts
+        self.tell(kind, body)
+
+
+async def test_a_rollout_that_has_just_begun_is_never_called_over() -> None:
+    desk = Desk()
+    await desk.reconcile(KEY)
+    revision = desk.kube.objects[DEPLOYMENT, *KEY]["metadata"]["annotations"][names.ANNOTATION_REVISION]
+    body = pod(answer=report(), ready=True, revision=revision)
+    desk.store.put(POD, prune(POD, body), owner_of(POD, body))
+    await desk.reconcile(KEY)
+    assert desk.condition("Progressing")["reason"] == "RolloutComplete"
+    desk.changed(DEPLOYMENTS_OF_OURS, spec={**SPEC, "image": "registry.example/vllm:2"})
+    told = []
+    for _ in range(2):
+        await desk.reconcile(KEY)
+        condition = desk.condition("Progressing")
+        told.append((condition["observedGeneration"], condition["reason"]))
+    assert (2, "RolloutComplete") not in told
+    assert told[-1] == (2, "RollingOut")
+
+
+async def test_a_status_waits_for_the_news_of_written_children_once_and_not_for_troubles() -> None:
+    desk = Desk()
+    outcome = await desk.reconcile(KEY)
+    statuses = desk.statuses()
+    assert (len(statuses), outcome.again) == (1, 3.0)
+    assert desk.condition("Progressing")["reason"] == "Pending"
+    desk.kube.objects.pop((DEPLOYMENT, *KEY))
+    desk.store.remove(DEPLOYMENT, *KEY, "")
+    outcome = await desk.reconcile(KEY)
+    assert outcome.again is None
+    assert desk.condition("Progressing")["reason"] == "RollingOut"
+
+
+async def test_where_many_start_the_first_status_comes_with_those_of_the_children() -> None:
+    now = [0.0]
+    news = News(1.0, lambda: now[0])
+    for number in range(100):
+        news.gather(Key("ns", f"r-{number}"))
+    desk = Desk(news)
+    outcome = await desk.reconcile(KEY)
+    assert ("apply", "Deployment", "qwen") in desk.kube.writes
+    assert desk.statuses() == []
+    assert outcome.again is not None
+    now[0] += outcome.again
+    await desk.reconcile(KEY)
+    assert desk.condition("Progressing")["observedGeneration"] == 1
+    assert len(desk.statuses()) == 1
+
+
+async def test_that_a_pod_was_made_is_told_with_what_becomes_of_it() -> None:
+    now = [0.0]
+    desk = Desk(News(1.0, lambda: now[0]))
+    for _ in range(2):
+        await desk.reconcile(KEY)
+        now[0] += 3.0
+    body = pod() | {"spec": {}}
+    desk.store.put(POD, prune(POD, body), owner_of(POD, body))
+    outcome = await desk.reconcile(KEY)
+    stored = desk.kube.objects[DEPLOYMENTS_OF_OURS, *KEY]
+    assert (stored["status"]["replicas"], outcome.again) == (0, 30.0)
+    now[0] += 30.0
+    await desk.reconcile(KEY)
+    assert desk.kube.objects[DEPLOYMENTS_OF_OURS, *KEY]["status"]["replicas"] == 1
+
+
+async def test_a_pod_of_a_spec_that_cannot_be_used_is_told_in_the_end() -> None:
+    now = [0.0]
+    desk = Desk(News(1.0, lambda: now[0]))
+    for _ in range(2):
+        await desk.reconcile(KEY)
+        now[0] += 3.0
+    desk.changed(DEPLOYMENTS_OF_OURS, spec={**SPEC, "replicas": "two"})
+    await desk.reconcile(KEY)
+    assert desk.condition("ConfigValid")["reason"] == "InvalidSpec"
+    body = pod() | {"spec": {}}
+    desk.store.put(POD, prune(POD, body), owner_of(POD, body))
+    assert (await desk.reconcile(KEY)).again == 30.0
+
+
+async def test_a_server_that_has_just_started_is_not_called_unready_for_the_time_that_its_pod_tuned() -> None:
+    desk = Desk()
+    await desk.reconcile(KEY)
+    started = {"state": {"running": {}}, "ready": False, "started": True}
+    body = pod(answer=report(), since=600, server=started)
+    desk.store.put(POD, prune(POD, body), owner_of(POD, body))
+    for _ in range(2):
+        await desk.reconcile(KEY)
+    assert desk.condition("Available")["reason"] != "NotReady"
+    assert desk.condition("Progressing")["reason"] != "NotReady"

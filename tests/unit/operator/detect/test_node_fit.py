@@ -1,0 +1,152 @@
+"""HardwareCompatible: which nodes fit a deployment, and the reason when none does."""
+
+import itertools
+from typing import Any
+
+import pytest
+from tests.unit.operator.detect.nodes import detect, device, node, resource_slice
+
+from hipbmm_operator.detect import Detection, State, Want, summary
+from hipbmm_operator.detect.node_fit import mismatch
+
+Json = dict[str, Any]
+WHOLE = {"A:device-id": "74a1", "A:cu-count": "304"}
+EIGHT = {"amd.com/gpu": "8"}
+
+
+def good(name: str = "good", **labels: str) -> Detection:
+    return detect(node({**WHOLE, **labels}, EIGHT, name=name))
+
+
+def dra() -> Detection:
+    return detect(node(WHOLE, name="dra"), slices=[resource_slice([device(0)], node="dra")])
+
+
+BAD: dict[str, tuple[Detection, str]] = {
+    "GPUsTaken": (detect(node(WHOLE, EIGHT), used={"amd.com/gpu": 8}), "GPUsTaken"),
+    "NodeCordoned": (detect(node(WHOLE, EIGHT, unschedulable=True)), "NodeCordoned"),
+    "NodeNotReady": (detect(node(WHOLE, EIGHT, ready="False")), "NodeNotReady"),
+    "NodeTainted": (detect(node(WHOLE, EIGHT, taints=["sku=gpu:NoSchedule"])), "NodeTainted"),
+    "NoAllocatable": (detect(node(WHOLE, {"amd.com/gpu": "0"}, cap=EIGHT)), "NoAllocatable"),
+    "NotEnoughGPUs": (detect(node(WHOLE, {"amd.com/gpu": "2"})), "NotEnoughGPUs"),
+    "LabelsMissing": (detect(node({"node.kubernetes.io/instance-type": "my-mi300x-box"}, EIGHT)), "LabelsMissing"),
+    "PartitionMismatch": (
+        detect(node({"A:device-id": "74a1", "A:cu-count": "38"}, {"amd.com/gpu": "64"})),
+        "PartitionMismatch",
+    ),
+    "fraction": (detect(node({"A:device-id": "74b5", "A:cu-count": "38"}, {"amd.com/gpu": "1"})), "PartitionMismatch"),
+    "partition-named": (detect(node(WHOLE, {"amd.com/spx_nps1": "8"})), "ResourceMismatch"),
+    "dra": (dra(), "ResourceMismatch"),
+    "NoDriver": (detect(node(WHOLE)), "NoDriver"),
+    "Conflict": (detect(node({**WHOLE, "F:pci-1002_75a3.present": "true"}, EIGHT)), "Conflict"),
+    "Mixed": (detect(node({"A:device-id.74a1": "4", "A:device-id.740f": "4"}, EIGHT)), "Mixed"),
+    "Excluded": (detect(node({**WHOLE, "A:mode": "vf-passthrough"}, EIGHT)), "Excluded"),
+    "UnknownAMD": (detect(node({"A:family": "AI"}, EIGHT)), "UnknownAMD"),
+    "other product": (detect(node({"A:device-id": "75a3"}, EIGHT)), "NoMatchingNodes"),
+    "unknown product": (detect(node({"A:device-id": "75a2"}, EIGHT)), "NoMatchingNodes"),
+    "NotMI3xx": (detect(node({"A:device-id": "740f"}, EIGHT)), "NoMatchingNodes"),
+    "no GPU": (detect(node()), "NoMatchingNodes"),
+}
+WANT = Want(products=("MI300X",), request=4)
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_each_obstacle_has_its_reason(case: str) -> None:
+    found, reason = BAD[case]
+    result = summary([found], WANT)
+    assert (result.compatible, result.nodes, result.reason) == (False, 0, reason)
+    assert result.as_status() == {"nodes": 0}
+    if found.amd:
+        assert list(result.counts.values()) == [1]
+        assert next(iter(result.counts)) in result.message
+        assert "(n)" in result.message or "(dra)" in result.message
+    else:
+        assert result.message.endswith("no node has an AMD GPU")
+
+
+def test_one_good_node_is_enough() -> None:
+    result = summary([good(), *(found for found, _ in BAD.values())], WANT)
+    assert (result.compatible, result.reason) == (True, "NodesMatched")
+    assert result.as_status() == {
+        "product": "MI300X",
+        "arch": "gfx942",
+        "computeUnits": 304,
+        "partition": "SPX",
+        "nodes": 1,
+    }
+    assert sum(result.counts.values()) == len(BAD), "every node but the one without GPUs, and the good one"
+    assert result.message.startswith("1 node has MI300X with 4 amd.com/gpu; not used: 1 GPUsTaken, 1 NodeCordoned")
+
+
+def test_the_order_of_nodes_does_not_matter() -> None:
+    nodes = [good("a"), good("b"), BAD["Mixed"][0], BAD["NoDriver"][0]]
+    assert len({repr(summary(order, WANT)) for order in itertools.permutations(nodes)}) == 1
+
+
+def test_the_nearest_obstacle_is_named_first() -> None:
+    result = summary([BAD["NotMI3xx"][0], BAD["NoDriver"][0], BAD["PartitionMismatch"][0]], WANT)
+    assert result.reason == "PartitionMismatch"
+    assert list(result.counts) == ["PartitionMismatch", "NoDriver", "NotMI3xx"]
+
+
+def test_several_temporary_obstacles_are_not_available() -> None:
+    assert summary([BAD["NodeCordoned"][0], BAD["NodeTainted"][0]], WANT).reason == "NotAvailable"
+    assert summary([BAD["NodeCordoned"][0], BAD["NodeCordoned"][0]], WANT).reason == "NodeCordoned"
+
+
+def test_different_matched_nodes_are_shown_together() -> None:
+    nodes = [good(), detect(node({"A:device-id": "75a3", "A:cu-count": "256"}, EIGHT, name="b"))]
+    result = summary(nodes, Want())
+    assert (result.nodes, result.product, result.arch) == (2, "MI300X,MI355X", "gfx942,gfx950")
+    assert (result.compute_units, result.partition) == (None, "SPX")
+
+
+def test_nodes_without_gpus_come_and_go_unnoticed() -> None:
+    plain = [detect(node(name=f"cpu-{number}")) for number in range(50)]
+    assert summary([good(), *plain], WANT) == summary([good()], WANT)
+    assert summary(plain, WANT) == summary([], WANT)
+
+
+def test_the_message_is_bounded() -> None:
+    nodes = [detect(node({"A:device-id": "740f"}, EIGHT, name=f"{'x' * 500}{number:04}")) for number in range(500)]
+    message = summary(nodes, Want(products=("MI300X", "MI325X"), request=8)).message
+    assert len(message) <= 1024
+    assert "500 NotMI3xx" in message
+
+
+def test_a_deployment_that_names_a_partition() -> None:
+    hetero = detect(node({"A:device-id": "74a1"}, {"amd.com/spx_nps1": "4", "amd.com/cpx_nps1": "32"}))
+    result = summary([hetero], Want(resource="amd.com/cpx_nps1", request=8))
+    assert (result.nodes, result.partition, result.compute_units) == (1, "CPX", 38)
+    assert summary([hetero], Want(resource="amd.com/cpx_nps1", request=33)).reason == "NotEnoughGPUs"
+    assert summary([hetero], Want(resource="amd.com/cpx_nps4")).reason == "ResourceMismatch"
+    assert summary([hetero], Want(resource="amd.com/spx_nps1")).partition == "SPX"
+    assert summary([good()], Want(resource="amd.com/cpx_nps1")).reason == "ResourceMismatch"
+
+
+def test_the_tolerations_of_a_deployment() -> None:
+    tainted = BAD["NodeTainted"][0]
+    tolerant = [{"key": "sku", "operator": "Exists"}]
+    assert summary([tainted], Want(tolerations=tolerant)).compatible
+    assert summary([tainted], Want(tolerations=[])).reason == "NodeTainted"
+    pool = detect(node(WHOLE, EIGHT, taints=["amd.com/gpu:NoSchedule"]))
+    assert summary([pool], Want()).compatible
+    assert summary([pool], Want(tolerations=[])).reason == "NodeTainted"
+    cordoned = detect(node(WHOLE, EIGHT, unschedulable=True, taints=["sku=gpu:NoSchedule"]))
+    assert summary([cordoned], Want(tolerations=tolerant)).reason == "NodeCordoned"
+
+
+def test_every_state_has_a_place() -> None:
+    seen = {found.state for found, _ in BAD.values()} | {good().state}
+    assert seen == set(State)
+    for found, _ in BAD.values():
+        reason = mismatch(found, WANT)
+        assert reason is not None
+        assert summary([found], WANT).counts.get(reason.code, 0) == int(found.amd)
+
+
+def test_a_stale_node_without_labels_cannot_be_chosen() -> None:
+    before = good()
+    lost = detect(node({}, EIGHT), previous=before.identity, now=1060.0)
+    assert (lost.state, lost.product) == ("Available", "MI300X")
+    assert summary([lost], WANT).reason == "LabelsMissing"

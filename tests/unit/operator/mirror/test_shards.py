@@ -1,0 +1,194 @@
+"""Logs are written by pods, and pods may write anything: only whole, unchanged, small shards are taken from them."""
+
+import base64
+import gzip
+import json
+import random
+import re
+import zlib
+
+import pytest
+from tests.unit.operator.mirror_objects import content, line, log, name_of, shard, text
+
+from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.store import mirror_log, table
+from hipbmm_kernel.store import shard as kernel_shards
+from hipbmm_operator.mirror import content as contents
+from hipbmm_operator.mirror import shards
+from hipbmm_operator.mirror.shards import ShardError
+from hipbmm_operator.pods.report import parse_report
+
+ONE = text(line(1), line(2))
+
+
+def taken(log_text: str, *wanted: str) -> list[str]:
+    found, _ = shards.in_log(log_text, wanted or [name_of(ONE)])
+    return [each.name for each in found]
+
+
+def test_a_shard_comes_out_of_the_log_as_it_went_in() -> None:
+    (found,), problems = shards.in_log(log(ONE), [name_of(ONE)])
+    assert problems == []
+    assert gzip.decompress(found.packed).decode() == ONE
+    assert (found.lines, found.inputs) == (2, ())
+
+
+def test_what_the_program_writes_is_taken() -> None:
+    rows = tuple(
+        gemm.Row(gemm.key_of(gemm.Problem(m, 512, 256)), m * 7919, "Cijk_Alik", m * 1.37, 20.0, verified=True)
+        for m in range(1, 500)
+    )
+    vetoes = {(rows[0].key, 5): "wrong result", (rows[0].key, 0): "ended its worker"}
+    final = table.Table({row.key: (row,) for row in rows}, vetoes)
+    written = mirror_log.news(final, [], (), "9f2c0a1b2c3d4e5f")
+    names = [kernel_shards.name_of(data) for data in written]
+    lines = [each for data in written for each in mirror_log.log_lines(data)]
+    found, problems = shards.in_log("\n".join(lines), names)
+    assert problems == []
+    assert {each.name: gzip.decompress(each.packed) for each in found} == dict(zip(names, written, strict=True))
+    report = json.dumps({"v": 1, "state": "Complete", "mirror": {"shards": names, "lines": len(lines)}})
+    parsed = parse_report(report)
+    assert parsed
+    assert (parsed.mirror_shards, parsed.mirror_lines) == (tuple(names), len(lines))
+
+
+def test_equal_texts_give_equal_bytes_however_a_pod_packs_them() -> None:
+    fast, best = (zlib.compressobj(level, wbits=31) for level in (1, 9))
+    packed = [each.compress(ONE.encode()) + each.flush() for each in (fast, best)]
+    assert packed[0] != packed[1]
+    assert len({shards.check(name_of(ONE), data).packed for data in packed}) == 1
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda lines: lines[:2] + lines[3:],
+        lambda lines: [lines[0], *lines[2:]],
+        lambda lines: [*lines[:1], lines[1].replace(" 1/", " 2/"), *lines[2:]],
+        lambda lines: [*lines[:1], re.sub(r"/\d+ ", "/900 ", lines[1]), *lines[2:]],
+        lambda lines: [*lines[:1], lines[1][:-9], *lines[2:]],
+        lambda lines: [*lines[:1], lines[1] + "=", *lines[2:]],
+        lambda lines: [each.replace("hipbmm-shard ", "hipbmm-shard  ") for each in lines],
+        lambda _: [],
+        lambda _: ["\0" * 1000, "hipbmm-shard", "hipbmm-shard a b c d"],
+    ],
+)
+def test_a_log_that_is_cut_or_mixed_gives_nothing(spoil: object) -> None:
+    lines = log(ONE).splitlines()
+    assert callable(spoil)
+    found, problems = shards.in_log("\n".join(spoil(lines)), [name_of(ONE)])
+    assert found == []
+    assert name_of(ONE) in problems[0]
+
+
+def test_any_changed_bit_is_seen() -> None:
+    packed = bytearray(gzip.compress(ONE.encode(), mtime=0))
+    rng = random.Random(5)
+    for _ in range(300):
+        at, bit = rng.randrange(10, len(packed)), 1 << rng.randrange(8)
+        packed[at] ^= bit
+        with pytest.raises(ShardError):
+            shards.check(name_of(ONE), bytes(packed))
+        packed[at] ^= bit
+    assert shards.check(name_of(ONE), bytes(packed)).name == name_of(ONE)
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (text("a,b"), "line"),
+        (text(line(1) + ","), "line"),
+        (text(line(1).replace("Cijk", "Ci\tjk")), "line"),
+        (text(line(1).replace("Cijk", "C" * 2000)), "line"),
+        (text(line(1), kind="vetoes"), "line"),
+        (text(line(1), kind="code"), "first line"),
+        (text(line(1), inputs=("../../etc/passwd",)), "input"),
+        (text(line(1), inputs=("a.0.0a1b2c3d4e5f.csv.gz",)), "input"),
+        (text(line(1), origin="../x"), "first line"),
+        (text(line(1)).replace("key=9f2c", "key=9F2C"), "first line"),
+        (text(line(1)) + "more\n", "last line"),
+        (text(line(1)).replace("rows=1", "rows=2"), "last line"),
+        ("", "first line"),
+        ("#end", "first line"),
+    ],
+)
+def test_a_text_that_is_no_shard_is_refused(made: str, why: str) -> None:
+    with pytest.raises(ShardError, match=why):
+        shards.check("mirror.table.0.0a1b2c3d4e5f.csv", gzip.compress(made.encode()))
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    bomb = gzip.compress(b"0" * 600_000_000, compresslevel=1)[: shards.MAX_PACKED_BYTES]
+    with pytest.raises(ShardError, match="more than"):
+        shards.check(name_of(ONE), bomb)
+    with pytest.raises(ShardError, match="more than"):
+        shards.check(name_of(ONE), b"\0" * (shards.MAX_PACKED_BYTES + 1))
+
+
+def test_only_shards_that_the_report_names_are_taken() -> None:
+    other = text(line(3))
+    assert taken(log(ONE, other)) == [name_of(ONE)]
+    assert sorted(taken(log(ONE, other), name_of(ONE), name_of(other))) == sorted([name_of(ONE), name_of(other)])
+
+
+@pytest.mark.parametrize("name", ["../a.0.0a1b2c3d4e5f.csv", "a.csv", "a.01.0a1b2c3d4e5f.csv", 7, None, "x" * 300])
+def test_a_report_cannot_name_anything_but_shards(name: object) -> None:
+    report = parse_report(json.dumps({"v": 1, "state": "Complete", "mirror": {"shards": [name], "lines": -4}}))
+    assert report
+    assert (report.mirror_shards, report.mirror_lines) == ((), 0)
+
+
+def test_of_a_sidecars_log_the_newest_whole_shard_counts() -> None:
+    made = [text(line(m), origin="uid.mirror", number=m) for m in (1, 2, 10)]
+    names = [name_of(each, "uid.mirror", m) for each, m in zip(made, (1, 2, 10), strict=True)]
+    full = log(*made, names=names)
+    found = shards.last_in_log(full, "uid.mirror")
+    assert found
+    assert found.name == names[2]
+    cut = [each for each in full.splitlines() if not each.startswith(f"hipbmm-shard {names[2]} 2/")]
+    found = shards.last_in_log("\n".join(cut), "uid.mirror")
+    assert found
+    assert found.name == names[1]
+    assert shards.last_in_log(full, "other.mirror") is None
+    assert shards.newest([*names, "junk"]) == {"uid.mirror": 10}
+
+
+def test_joining_does_not_depend_on_order_and_drops_what_is_replaced() -> None:
+    one, two = shard(line(1)), shard(line(2))
+    both = shard(line(1), line(2), inputs=(one.name, two.name))
+    late = shard(line(4), origin="pod.harvest")
+    assert contents.Content().joined([one, two]).shards.keys() == {one.name, two.name}
+    assert content(one, two).joined([both]).shards.keys() == {both.name}
+    assert content(both).joined([one]).shards.keys() == {both.name}
+    assert content(late).joined([both]).joined([one]) == content(one, both).joined([late])
+
+
+def test_the_same_content_has_the_same_digest() -> None:
+    one, two = shard(line(1)), shard(line(2))
+    assert content(one, two).digest == content(two, one).digest != content(one).digest
+    body = {"binaryData": content(one, two).binary()}
+    assert contents.summary(body)["digest"] == content(one, two).digest
+    assert contents.parse(body["binaryData"]) == content(two, one)
+
+
+def test_of_a_changed_config_map_only_valid_shards_are_left() -> None:
+    one = shard(line(1))
+    data = content(one).binary()
+    spoiled = data | {"x.gz": "!", "y": "AAAA", f"{name_of(ONE)}.gz": base64.b64encode(b"nothing").decode()}
+    assert contents.parse(spoiled) == content(one)
+    assert contents.parse(None) == contents.parse([1]) == contents.Content()
+    assert contents.summary({"binaryData": data, "data": {"a": "b"}, "immutable": True})["extra"] == ["a"]
+
+
+def test_what_is_too_large_for_a_config_map_is_told() -> None:
+    rng = random.Random(1)
+    rows = [line(m).replace("Cijk_Alik", rng.randbytes(200).hex()) for m in range(1, 4000)]
+    assert not content(shard(*rows[:2000]), shard(*rows[2000:])).fits
+    assert content(shard(*rows[:1000])).fits
+
+
+def test_204_rows_are_small() -> None:
+    rng = random.Random(1)
+    name = "Cijk_Alik_Bljk_F8BS_BH_Bias_HA_S_SAB_SCD_SAV_UserArgs_MT{}x{}x128_MI16x16x1_SN_LDSB1_AFC1_AG0_AFEM1"
+    rows = [line(m).replace("Cijk_Alik", name.format(rng.randrange(256), m)) for m in range(1, 205)]
+    assert content(shard(*rows)).size < 20_000

@@ -1,0 +1,104 @@
+"""A template is rendered once per content of the spec; operators, defaults and nodes change no pod."""
+
+from tests.unit.operator.make import NOW, PAYLOAD, Json, deployment, planned, resource
+
+from hipbmm_operator.kube import kinds, names
+from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.plan.plan import Plan
+from hipbmm_operator.resources import controller_revision
+from hipbmm_operator.resources.pod_template import Payload
+
+NEWER = Payload("registry.example/hipbmm-operator:2", "IfNotPresent")
+
+
+def stored(plan: Plan, uid: str = "uid-r", **changes: object) -> controller_revision.Revision:
+    body = controller_revision.build(resource().owner, plan.revision)
+    body["metadata"] |= {"uid": uid, "resourceVersion": "1"}
+    found = controller_revision.parse(body | changes)
+    assert found is not None
+    return found
+
+
+def test_a_new_operator_keeps_the_template_and_says_that_it_is_outdated() -> None:
+    first = planned(resource())
+    seen = Observed(revisions=(stored(first),))
+    again = planned(resource(), seen, payload=NEWER)
+    assert again.revision.template == first.revision.template
+    assert again.outdated
+    assert not planned(resource(), seen).outdated
+    assert all(step.kind != kinds.CONTROLLER_REVISION for step in again.steps)
+
+
+def test_only_content_that_reaches_pods_makes_a_revision() -> None:
+    first = planned(resource())
+    seen = Observed(revisions=(stored(first),))
+    same: list[Json] = [
+        {"replicas": 5},
+        {"suspend": True},
+        {"service": {"port": 81}},
+        {"rollout": {"strategy": "InPlace"}},
+        {"cache": {"pvc": {"size": "9Gi", "retain": False}}},
+        {"gpu": {}, "server": {"args": []}},
+    ]
+    for change in same:
+        assert planned(resource(change), seen, payload=NEWER).revision.name == first.revision.name, change
+    other: list[Json] = [
+        {"image": "vllm:2"},
+        {"server": {"port": 9000}},
+        {"tuning": {"retuneToken": "2"}},
+        {"cache": {"pvc": {"create": False}}},
+        {"podTemplate": {"metadata": {"labels": {"a": "b"}}}},
+    ]
+    for change in other:
+        assert planned(resource(change), seen).revision.name != first.revision.name, change
+
+
+def test_rolling_forward_is_asked_for_by_annotation() -> None:
+    first = planned(resource())
+    seen = Observed(revisions=(stored(first),))
+    forward = resource(annotations={names.ANNOTATION_ROLL_FORWARD: "1"})
+    assert planned(forward, seen, payload=NEWER).revision.template != first.revision.template
+    same = planned(forward, seen)
+    assert same.revision.template == first.revision.template
+    (step,) = [step for step in same.steps if step.kind == kinds.CONTROLLER_REVISION]
+    assert step.mode == "merge"
+
+
+def test_going_back_uses_the_stored_template_of_then() -> None:
+    first, second = planned(resource()), planned(resource({"image": "vllm:2"}))
+    one, two = stored(first), stored(second, "uid-2", revision=2)
+    back = planned(resource(), Observed(revisions=(one, two)), payload=NEWER)
+    assert back.revision.template == first.revision.template
+
+
+def test_a_lost_revision_is_taken_from_the_deployment() -> None:
+    first = planned(resource())
+    live = deployment(first)
+    again = planned(resource(), Observed(deployment=live), payload=NEWER)
+    assert again.revision.template == first.revision.template
+    assert again.revision.name == first.revision.name
+    assert [step.mode for step in again.steps if step.kind == kinds.CONTROLLER_REVISION] == ["create"]
+
+
+def test_five_revisions_are_kept() -> None:
+    revisions = []
+    for number in range(1, 9):
+        plan = planned(resource({"image": f"vllm:{number}"}))
+        revisions.append(stored(plan, f"uid-{number}", revision=number))
+    plan = planned(resource({"image": "vllm:8"}), Observed(revisions=tuple(revisions)))
+    assert sorted(deletion.uid for deletion in plan.deletions) == ["uid-1", "uid-2", "uid-3"]
+
+
+def test_numbers_grow() -> None:
+    one = stored(planned(resource()), revision=7)
+    assert planned(resource({"image": "vllm:2"}), Observed(revisions=(one,))).revision.number == 8
+
+
+def test_the_pods_of_a_revision_carry_its_name() -> None:
+    plan = planned(resource())
+    annotations = plan.revision.template["metadata"]["annotations"]
+    assert annotations[names.ANNOTATION_REVISION] == plan.revision.name
+
+
+def test_planning_is_a_function() -> None:
+    assert planned(resource(), now=NOW, payload=PAYLOAD) == planned(resource(), now=NOW, payload=PAYLOAD)

@@ -1,0 +1,154 @@
+"""Troubles of pods, in one word each."""
+
+import json
+
+import pytest
+from tests.unit.operator.make import NOW, Json, ended, pod, report, time
+
+from hipbmm_operator.pods import pod as pods
+from hipbmm_operator.pods.failures import Failure, next_change, of_pods, pull_is_refused, scheduling_reason
+
+
+def only(body: Json) -> Failure:
+    (found,) = of_pods([pods.parse(body)], 1800, NOW)
+    return found
+
+
+def none(body: Json) -> bool:
+    return of_pods([pods.parse(body)], 1800, NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("0/8 nodes are available: 8 Insufficient amd.com/gpu. preemption: ...", "InsufficientGPU"),
+        (
+            "0/8 nodes are available: 3 Insufficient amd.com/gpu, 5 node(s) didn't match Pod's node affinity/selector.",
+            "InsufficientGPU",
+        ),
+        ("0/2 nodes are available: 2 Insufficient memory.", "InsufficientResources"),
+        ("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.", "NoMatchingNodes"),
+        ("no nodes available to schedule pods", "NoMatchingNodes"),
+        ("0/1 nodes are available: 1 node(s) had untolerated taint(s).", "UntoleratedTaint"),
+        ("0/1 nodes are available: 1 node(s) were unschedulable.", "NodesCordoned"),
+        ('0/1 nodes are available: persistentvolumeclaim "qwen-store" not found.', "StorageNotReady"),
+        ("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.", "StorageNotReady"),
+        ("0/1 nodes are available: 1 node(s) had volume node affinity conflict.", "StorageNotReady"),
+        ("something new", "Unschedulable"),
+    ],
+)
+def test_why_a_pod_is_not_scheduled(message: str, reason: str) -> None:
+    assert scheduling_reason(message) == reason
+    assert only(pod(unschedulable=message, since=46)).reason == reason
+
+
+def test_a_pod_may_wait_for_a_new_claim_for_a_while() -> None:
+    message = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+    waiting = pod(unschedulable=message, since=20)
+    assert none(waiting)
+    assert next_change(pods.parse(waiting), NOW) == 25
+    assert next_change(pods.parse(pod(unschedulable=message, since=46)), NOW) is None
+    assert next_change(pods.parse(pod(unschedulable="2 Insufficient memory", since=20)), NOW) is None
+
+
+@pytest.mark.parametrize("waiting", ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"])
+def test_images(waiting: str) -> None:
+    state = {"state": {"waiting": {"reason": waiting, "message": "manifest unknown"}}}
+    found = only(pod(warm=state))
+    assert (found.container, found.reason, found.message) == ("warm", "ImageNotFound", "manifest unknown")
+
+
+def test_a_back_off_that_repeats_the_cause_is_cut_to_the_cause() -> None:
+    text = 'Back-off pulling image "x:1": ErrImagePull: 401 Unauthorized'
+    found = only(pod(warm={"state": {"waiting": {"reason": "ImagePullBackOff", "message": text}}}))
+    assert (found.reason, found.message) == ("ImagePullUnauthorized", "401 Unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ('secret "hf" not found', "SecretNotFound"),
+        ("couldn't find key token in Secret ns/hf", "SecretNotFound"),
+        ('configmap "c" not found', "ConfigMapNotFound"),
+        ("container has runAsNonRoot and image will run as root", "RunAsNonRootRefused"),
+        ("something new", "CreateContainerConfigError"),
+    ],
+)
+def test_configuration(message: str, reason: str) -> None:
+    state = {"state": {"waiting": {"reason": "CreateContainerConfigError", "message": message}}}
+    assert only(pod(warm=state)).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        (ended(1), "ServerCrashed"),
+        (ended(137, reason="OOMKilled"), "OOMKilled"),
+        (ended(137, seconds=1790), "StartupDeadlineExceeded"),
+        (ended(143, seconds=1800), "StartupDeadlineExceeded"),
+        (ended(137, seconds=30), "ServerCrashed"),
+    ],
+)
+def test_a_server_that_ended(last: Json, reason: str) -> None:
+    crashing = {
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": last},
+        "restartCount": 2,
+    }
+    assert only(pod(answer=report(), server=crashing)).reason == reason
+    again = {"state": {"running": {}}, "lastState": {"terminated": last}, "restartCount": 2, "ready": False}
+    assert only(pod(answer=report(), server=again)).reason == reason
+    recovered = again | {"ready": True, "started": True}
+    assert none(pod(answer=report(), ready=True, server=recovered))
+
+
+def test_a_tuner_that_ended_says_why_itself_or_the_operator_does() -> None:
+    told = ended(1, json.dumps(report(state="Partial", reason="BudgetExhausted", message="100 of 204")))
+    found = only(pod(warm={"state": {"terminated": told}}))
+    assert (found.reason, found.exit_code) == ("BudgetExhausted", 1)
+    assert "100 of 204" in found.message
+    assert only(pod(warm={"state": {"terminated": ended(139, "Segmentation fault")}})).reason == "TunerCrashed"
+
+
+def test_a_server_that_never_answers_after_it_started() -> None:
+    hung = {"state": {"running": {}}, "started": True, "ready": False}
+    assert only(pod(answer=report(), server=hung, since=31)).reason == "NotReady"
+    assert none(pod(answer=report(), server=hung, since=29))
+
+
+def test_pods_that_kubernetes_failed() -> None:
+    body = pod()
+    body["status"] |= {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "Allocate failed"}
+    assert only(body).reason == "UnexpectedAdmissionError"
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [("OutOfamd.com/gpu", "OutOfGPU"), ("OutOfcpu", "OutOfResources"), ("Evicted", "Evicted"), ("a/b", "PodFailed")],
+)
+def test_a_reason_of_the_kubelet_that_no_condition_takes(reason: str, told: str) -> None:
+    body = pod()
+    body["status"] |= {"phase": "Failed", "reason": reason}
+    assert only(body).reason == told
+
+
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [("401 Unauthorized", True), ("", True), ("manifest unknown", False), ("no such host", False)],
+)
+def test_whether_a_pull_secret_may_be_the_cause(message: str, refused: bool) -> None:
+    state = {"state": {"waiting": {"reason": "ErrImagePull", "message": message}}}
+    assert pull_is_refused(pods.parse(pod(warm=state))) is refused
+    assert not pull_is_refused(pods.parse(pod()))
+
+
+def test_a_pod_that_is_being_deleted_is_no_trouble() -> None:
+    body = pod(unschedulable="0/1 nodes")
+    body["metadata"]["deletionTimestamp"] = time()
+    assert none(body)
+
+
+def test_a_pod_that_just_starts_is_no_trouble() -> None:
+    assert none(pod())
+    assert none(pod(warming=True))
+    assert none(pod(answer=report(), ready=True))

@@ -1,0 +1,54 @@
+"""When a tuner is said to hang: after what is long for it, not after what is long for another."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hipbmm_operator.pods.report import Progress
+from hipbmm_operator.pods.stall import PATIENCE_SECONDS, Pace, stalled, step
+
+
+def paced(*times: float, phase: str = "Tuning") -> Pace:
+    """A row at each of these times."""
+    pace = None
+    for tuned, now in enumerate(times):
+        pace = step(pace, Progress(phase, tuned, 204), now)
+    assert pace is not None
+    return pace
+
+
+def test_no_news_for_longer_than_patience() -> None:
+    pace = paced(0, 2, 4)
+    assert not stalled(pace, 4 + PATIENCE_SECONDS)
+    assert stalled(pace, 4.1 + PATIENCE_SECONDS)
+
+
+def test_a_slow_tuner_is_given_more_time() -> None:
+    pace = paced(0, 40, 80)
+    assert not stalled(pace, 80 + 200)
+    assert stalled(pace, 80 + 201)
+
+
+def test_news_end_the_stall() -> None:
+    pace = step(paced(0, 2), Progress("Tuning", 2, 204, failed=1), 90)
+    assert not stalled(pace, 91)
+
+
+def test_other_phases_are_silent_for_long() -> None:
+    assert not stalled(paced(0, 2, phase="Loading"), 10_000)
+
+
+def test_a_verification_that_hangs_is_told_like_a_tuning() -> None:
+    pace = step(None, Progress("Verifying", 204, 204, verified=1), 0)
+    pace = step(pace, Progress("Verifying", 204, 204, verified=2), 1)
+    assert stalled(pace, 2 + PATIENCE_SECONDS)
+    assert not stalled(step(pace, Progress("Verifying", 204, 204, verified=3), 2 + PATIENCE_SECONDS), 50)
+
+
+def test_a_new_phase_starts_anew() -> None:
+    assert step(paced(0, 500, phase="Probing"), Progress("Tuning", 2, 204), 501).longest == 0
+
+
+@given(st.lists(st.floats(0, 1000), min_size=1, max_size=20).map(sorted))
+def test_looking_again_changes_nothing(times: list[float]) -> None:
+    pace = paced(*times)
+    assert step(pace, pace.progress, times[-1] + 7) == pace

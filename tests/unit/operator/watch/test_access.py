@@ -1,0 +1,85 @@
+"""Rights to see: what is watched, and what is told and left alone when something may not be seen."""
+
+from typing import Any
+
+from tests.unit.operator.fakekube import FakeKube
+from tests.unit.operator.make import NOW, resource
+
+from hipbmm_operator.kube.kinds import DEPLOYMENT, NODE, POD, Kind
+from hipbmm_operator.status import no_access
+from hipbmm_operator.watch.access import Rights, Scope
+
+KINDS = (DEPLOYMENT, POD, NODE)
+
+
+class Refusing(FakeKube):
+    """Refuses what a test names."""
+
+    def __init__(self, *refused: tuple[Kind, str]) -> None:
+        super().__init__()
+        self.refused = set(refused)
+
+    async def refusal(self, kind: Kind, namespace: str = "", *, watch: bool = True) -> str:
+        assert watch
+        return f"cannot list {kind.plural} in {namespace!r}" if (kind, namespace) in self.refused else ""
+
+
+def rights(kube: Refusing, *namespaces: str) -> Rights:
+    return Rights(kube, KINDS, namespaces)  # type: ignore[arg-type]  # the part that is used
+
+
+async def test_with_all_rights_everything_is_watched() -> None:
+    found = rights(Refusing())
+    assert not await found.look()
+    assert (found.scope(), found.blind("a"), found.refusals()) == (Scope(KINDS, ()), "", [])
+
+
+async def test_a_right_that_is_missing_everywhere_blinds_all_namespaces_until_it_is_back() -> None:
+    kube = Refusing((POD, ""))
+    found = rights(kube)
+    assert await found.look()
+    assert not await found.look()
+    assert found.scope() == Scope((DEPLOYMENT, NODE), ())
+    assert "pods" in found.blind("a")
+    assert not found.may(POD)
+    kube.refused.clear()
+    assert await found.look()
+    assert (found.scope(), found.blind("a")) == (Scope(KINDS, ()), "")
+
+
+async def test_nodes_are_optional() -> None:
+    found = rights(Refusing((NODE, "")), "a")
+    await found.look()
+    assert (found.scope(), found.blind("a")) == (Scope((DEPLOYMENT, POD), ("a",)), "")
+
+
+async def test_a_namespace_without_rights_does_not_keep_the_others_from_being_served() -> None:
+    kube = Refusing((POD, "a"))
+    found = rights(kube, "a", "b")
+    await found.look()
+    assert found.scope() == Scope(KINDS, ("b",))
+    assert "'a'" in found.blind("a")
+    assert found.blind("b") == ""
+    kube.refused.add((DEPLOYMENT, "b"))
+    await found.look()
+    assert found.scope().nothing
+
+
+def test_the_status_of_what_may_not_be_seen_keeps_what_was_known() -> None:
+    condition: dict[str, Any] = {"type": "Tuned", "status": "True", "reason": "Tuned", "message": "204"}
+    condition |= {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
+    before = resource(status={"phase": "Running", "readyReplicas": 2, "conditions": [condition]}, generation=2)
+    status = no_access.build(before, "cannot list pods", NOW)
+    assert (status["phase"], status["readyReplicas"], status["observedGeneration"]) == ("Running", 2, 2)
+    found = {entry["type"]: entry for entry in status["conditions"]}
+    assert found["Tuned"] == condition | {"observedGeneration": 2}
+    assert (found["Ready"]["status"], found["Ready"]["reason"]) == ("Unknown", "Forbidden")
+    assert (found["Progressing"]["status"], found["Progressing"]["reason"]) == ("False", "Forbidden")
+    assert "cannot list pods" in found["Ready"]["message"]
+    assert found["Available"]["status"] == "Unknown"
+
+
+def test_a_resource_that_was_never_looked_after_has_a_whole_status_too() -> None:
+    status = no_access.build(resource(), "cannot list pods", NOW)
+    assert status["phase"] == "Pending"
+    assert {entry["status"] for entry in status["conditions"]} == {"Unknown", "False"}
