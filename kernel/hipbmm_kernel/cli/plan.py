@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel.cli import command_line
+from hipbmm_kernel.contract import settings
 from hipbmm_kernel.planner import cost, model_config, plan_text, vllm_version
 from hipbmm_kernel.planner import plan as plans
 from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.pod import pod_plan
-from hipbmm_kernel.rows.gemm import MAX_M, MAX_SIZE, Linear
+from hipbmm_kernel.rows.gemm import MAX_M
 from hipbmm_kernel.system.volume import Volume, describe, read_file
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import IO
 
-MOST_LINEARS = 1024
 _MOST = 2**31 - 1
 
 
@@ -28,6 +27,9 @@ def plan_command(argv: Sequence[str], stdout: IO[str], stderr: IO[str]) -> int:
     try:
         arguments = _parser().read(argv)
         options = _options(arguments)
+    except settings.SettingsError as error:
+        stderr.write(f"plan: {error}\n")
+        return command_line.USAGE
     except command_line.HelpWanted as wanted:
         stdout.write(str(wanted))
         return command_line.FINE
@@ -67,9 +69,14 @@ def _parser() -> command_line.Parser:
     add("--enforce-eager", action="store_true")
     add("--quantization", "-q", metavar="METHOD", help="online quantisation, such as fp8_per_channel")
     add("--dtype", metavar="TYPE")
-    add("--server-args", metavar="JSON", help="arguments of `vllm serve` as a JSON list; the flags above win")
-    add("--linears", metavar="JSON", help='explicit linears: [{"n": 10240, "k": 8192, "bias": false}]')
-    add("--tokens", metavar="JSON", help="a JSON list of M instead of vLLM's capture sizes")
+    add(
+        "--server-args",
+        metavar="JSON",
+        default="",
+        help="arguments of `vllm serve`; the flags above win",
+    )
+    add("--linears", metavar="JSON", default="", help='explicit linears: [{"n": 10240, "k": 8192, "bias": false}]')
+    add("--tokens", metavar="JSON", default="", help="a JSON list of M instead of vLLM's capture sizes")
     add("--product", choices=sorted(cost.PEAKS), default=cost.DEFAULT_PRODUCT, help="the GPU of the estimate")
     return parser
 
@@ -78,7 +85,7 @@ def _options(arguments: Namespace) -> plans.Options:
     vllm = vllm_version.parse(arguments.vllm_version)
     if vllm is None:
         raise command_line.UsageError(f"plan: --vllm-version {arguments.vllm_version[:40]!r} is not a version")
-    linears = _linears(arguments.linears)
+    linears = settings.parse_linears("--linears", arguments.linears)
     if arguments.config is None and not linears:
         raise command_line.UsageError("plan: --config FILE or --linears JSON is needed")
     flags = _flags(arguments)
@@ -87,16 +94,13 @@ def _options(arguments: Namespace) -> plans.Options:
         vllm=vllm,
         flags=flags,
         linears=linears,
-        tokens=_tokens(arguments.tokens),
+        tokens=settings.parse_tokens("--tokens", arguments.tokens, MAX_M),
         product=arguments.product,
     )
 
 
 def _flags(arguments: Namespace) -> ServerFlags:
-    given = _list("--server-args", arguments.server_args)
-    if not all(isinstance(argument, str) for argument in given):
-        raise command_line.UsageError("plan: --server-args must hold strings only")
-    flags = ServerFlags.from_argv([str(argument) for argument in given])
+    flags = ServerFlags.from_argv(settings.parse_arguments("--server-args", arguments.server_args))
     sizes = arguments.cudagraph_capture_sizes
     overrides: dict[str, object] = {
         "tensor_parallel": arguments.tensor_parallel_size,
@@ -113,45 +117,6 @@ def _flags(arguments: Namespace) -> ServerFlags:
         "dtype": arguments.dtype,
     }
     return flags._replace(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type] # argparse has no types
-
-
-def _linears(text: str | None) -> tuple[Linear, ...]:
-    found = []
-    for entry in _list("--linears", text):
-        if not isinstance(entry, dict) or not {"n", "k"} <= entry.keys() <= {"n", "k", "bias", "name"}:
-            raise command_line.UsageError(
-                'plan: --linears needs objects such as {"n": 10240, "k": 8192, "bias": false}'
-            )
-        n, k, bias, name = entry["n"], entry["k"], entry.get("bias", False), entry.get("name", "")
-        if not (_is_whole(n, MAX_SIZE) and _is_whole(k, MAX_SIZE) and isinstance(bias, bool) and isinstance(name, str)):
-            raise command_line.UsageError(f"plan: --linears: n, k, bias or name is wrong in {json.dumps(entry)[:120]}")
-        found.append(Linear(n, k, bias, name))
-    if len(found) > MOST_LINEARS:
-        raise command_line.UsageError(f"plan: --linears has more than {MOST_LINEARS} entries")
-    return tuple(found)
-
-
-def _tokens(text: str | None) -> tuple[int, ...]:
-    found = []
-    for size in _list("--tokens", text):
-        if not isinstance(size, int) or not _is_whole(size, MAX_M):
-            raise command_line.UsageError(f"plan: --tokens must hold whole numbers between 1 and {MAX_M}")
-        found.append(size)
-    return tuple(found)
-
-
-def _list(flag: str, text: str | None) -> list[object]:
-    try:
-        value = json.loads(text) if text else []
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, list):
-        raise command_line.UsageError(f"plan: {flag} must be a JSON list")
-    return value
-
-
-def _is_whole(value: object, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
 
 
 def _config(path: str | None) -> bytes | None:

@@ -7,8 +7,10 @@ names the variable, because guessing one would tune or serve something else than
 # No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
 
 import json
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from hipbmm_kernel.rows.gemm import Linear
 
 SERVE_UNTUNED = "ServeUntuned"
 BLOCK = "Block"
@@ -68,19 +70,9 @@ MAX_SECONDS = 10_000_000.0
 MAX_TOKENS = 1 << 20
 MAX_SIZE = 1 << 24
 
-T = TypeVar("T")
-
 
 class SettingsError(ValueError):
     """A variable cannot be understood; the message names it."""
-
-
-class LinearSetting(NamedTuple):
-    """One entry of HIPBMM_LINEARS: weight rows, weight columns, bias."""
-
-    n: int
-    k: int
-    bias: bool
 
 
 class Settings(NamedTuple):
@@ -95,8 +87,8 @@ class Settings(NamedTuple):
     tensor_parallel: int
     server_args: tuple[str, ...]
     vllm_version: str
-    linears: tuple[LinearSetting, ...]
-    tokens: tuple[int, ...] | None
+    linears: tuple[Linear, ...]
+    tokens: tuple[int, ...]
     tune: bool
     policy: str
     budget_seconds: float
@@ -153,10 +145,10 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         model=_text(env, "HIPBMM_MODEL", home),
         model_config=_text(env, "HIPBMM_MODEL_CONFIG", home),
         tensor_parallel=_integer(env, "HIPBMM_TENSOR_PARALLEL", 1, 1024),
-        server_args=_parsed_json(env, "HIPBMM_SERVER_ARGS", _arguments) or (),
+        server_args=parse_arguments("HIPBMM_SERVER_ARGS", _text(env, "HIPBMM_SERVER_ARGS", home)),
         vllm_version=_text(env, "HIPBMM_VLLM_VERSION", home),
-        linears=_parsed_json(env, "HIPBMM_LINEARS", _linears) or (),
-        tokens=_parsed_json(env, "HIPBMM_TOKENS", _tokens),
+        linears=parse_linears("HIPBMM_LINEARS", _text(env, "HIPBMM_LINEARS", home)),
+        tokens=parse_tokens("HIPBMM_TOKENS", _text(env, "HIPBMM_TOKENS", home)),
         tune=_flag(env, "HIPBMM_TUNE"),
         policy=_choice(env, "HIPBMM_POLICY", (SERVE_UNTUNED, BLOCK)),
         budget_seconds=_seconds(env, "HIPBMM_BUDGET_SECONDS", 0.0),
@@ -239,51 +231,46 @@ def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
     return text
 
 
-def _parsed_json(
-    env: Mapping[str, str], name: str, parse: Callable[[str, list[object]], tuple[T, ...]]
-) -> tuple[T, ...] | None:
-    text = _text(env, name, "")
-    if not text:
-        return None
+def parse_arguments(name: str, text: str) -> tuple[str, ...]:
+    """The strings of a JSON array; none when `text` is empty. SettingsError, as from the next two, names `name`."""
+    found = []
+    for item in _array(name, text):
+        if not isinstance(item, str):
+            raise SettingsError(f"{name} must hold strings only, not {str(item)[:60]}")
+        found.append(item)
+    return tuple(found)
+
+
+def parse_tokens(name: str, text: str, most: int = MAX_TOKENS) -> tuple[int, ...]:
+    """The M of a JSON array; none when `text` is empty."""
+    return tuple(_size(f"{name}: a number of tokens", item, most) for item in _array(name, text))
+
+
+def parse_linears(name: str, text: str) -> tuple[Linear, ...]:
+    """The linears of a JSON array of `{"n", "k", "bias", "name"}`, the last two optional; none when `text` is empty."""
+    found = []
+    for item in _array(name, text):
+        if not isinstance(item, dict) or not {"n", "k"} <= item.keys() <= {"n", "k", "bias", "name"}:
+            raise SettingsError(f'{name} must hold objects such as {{"n": 10240, "k": 8192, "bias": false}}')
+        bias, label = item.get("bias", False), item.get("name", "")
+        if not isinstance(bias, bool) or not isinstance(label, str):
+            raise SettingsError(f"{name}: bias must be true or false and name a string, not {str(item)[:60]}")
+        n, k = (_size(f"{name}: {key}", item[key], MAX_SIZE) for key in ("n", "k"))
+        found.append(Linear(n, k, bias, label))
+    return tuple(found)
+
+
+def _array(name: str, text: str) -> list[object]:
     try:
-        value = json.loads(text)
+        value = json.loads(text) if text else []
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{name} is not JSON: {str(error)[:120]}") from error
     if not isinstance(value, list) or len(value) > MAX_LIST:
         raise SettingsError(f"{name} must be a JSON array of at most {MAX_LIST} entries")
-    return parse(name, value)
+    return value
 
 
-def _arguments(name: str, value: list[object]) -> tuple[str, ...]:
-    for item in value:
-        if not isinstance(item, str):
-            raise SettingsError(f"{name} must hold strings only, not {str(item)[:60]}")
-    return tuple(str(item) for item in value)
-
-
-def _tokens(name: str, value: list[object]) -> tuple[int, ...]:
-    tokens = []
-    for item in value:
-        if not isinstance(item, int) or isinstance(item, bool) or not 1 <= item <= MAX_TOKENS:
-            raise SettingsError(f"{name} must hold integers from 1 to {MAX_TOKENS}, not {str(item)[:60]}")
-        tokens.append(item)
-    return tuple(tokens)
-
-
-def _linears(name: str, value: list[object]) -> tuple[LinearSetting, ...]:
-    return tuple(_linear(name, item) for item in value)
-
-
-def _linear(name: str, item: object) -> LinearSetting:
-    if not isinstance(item, dict) or not set(item) <= {"n", "k", "bias"}:
-        raise SettingsError(f'{name} must hold objects {{"n", "k", "bias"}}, not {str(item)[:60]}')
-    sizes = []
-    for key in ("n", "k"):
-        size = item.get(key)
-        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MAX_SIZE:
-            raise SettingsError(f"{name}: {key} must be an integer from 1 to {MAX_SIZE}, not {str(size)[:60]}")
-        sizes.append(size)
-    bias = item.get("bias", False)
-    if not isinstance(bias, bool):
-        raise SettingsError(f"{name}: bias must be true or false, not {str(bias)[:60]}")
-    return LinearSetting(sizes[0], sizes[1], bias)
+def _size(name: str, value: object, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise SettingsError(f"{name} must be an integer from 1 to {most}, not {str(value)[:60]}")
+    return value

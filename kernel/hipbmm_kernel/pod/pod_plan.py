@@ -10,7 +10,6 @@ from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options, Plan
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.pod import model_lookup
-from hipbmm_kernel.rows.gemm import Linear
 from hipbmm_kernel.system.time_limits import Overtime, within_processor_seconds
 
 if TYPE_CHECKING:
@@ -60,8 +59,8 @@ def make_plan(settings: Settings, env: Mapping[str, str], identity: Identity, vo
         tensor_parallel=settings.tensor_parallel,
         vllm=vllm or vllm_version.NEWEST,
         flags=ServerFlags.from_argv(settings.server_args),
-        linears=tuple(Linear(linear.n, linear.k, linear.bias) for linear in settings.linears),
-        tokens=settings.tokens or (),
+        linears=settings.linears,
+        tokens=settings.tokens,
         product=identity.stack.product or Options().product,
     )
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel.planner.shapes import blocks
-from hipbmm_kernel.planner.shapes.module import EXPERTS, ROUTER, Module
+from hipbmm_kernel.planner.shapes.module import Module
 from hipbmm_kernel.rows import gemm
 
 if TYPE_CHECKING:
@@ -13,10 +13,8 @@ if TYPE_CHECKING:
 
     from hipbmm_kernel.planner.shapes.module import Model
 
-LEFT_OUT = (EXPERTS, ROUTER)
 
-
-def modules(model: Model) -> Iterator[Module]:
+def deepseek(model: Model) -> Iterator[Module]:
     """The first layers have a dense MLP, the others experts with shared experts beside them."""
     fields = model.fields
     experts = fields.count("n_routed_experts")

@@ -1,18 +1,16 @@
-"""Gemma 1 to 3: shapes of Llama with a head_dim of its own, and for Gemma 3 a SigLIP tower that may be quantised."""
+"""The Gemma families: shapes of Llama with a head_dim of its own; from Gemma 4 on layers differ."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel.planner.shapes import blocks
-from hipbmm_kernel.planner.shapes.module import TOWER
+from hipbmm_kernel.planner.shapes.module import TOWER, Module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hipbmm_kernel.planner.shapes.module import Model, Module
-
-LEFT_OUT = (("vision tower fc1 and fc2", "built without the quantisation config"),)
+    from hipbmm_kernel.planner.shapes.module import Model
 
 _DEFAULTS = {
     "gemma": {"num_attention_heads": 16, "num_key_value_heads": 16, "head_dim": 256},
@@ -24,9 +22,12 @@ _DEFAULTS = {
 _VISION = {"hidden_size": 1152, "num_hidden_layers": 27, "num_attention_heads": 16}
 _PATCHES = "its M is the number of image patches, which is above 512"
 
+_FULL = "full_attention"
+_SLIDING_PATTERN = 6
 
-def modules(model: Model) -> Iterator[Module]:
-    """The decoder's layers, then the tower's attention."""
+
+def gemma(model: Model) -> Iterator[Module]:
+    """Gemma 1 to 3: the decoder's layers, then for Gemma 3 the attention of a SigLIP tower that may be quantised."""
     kind = model.fields.text("model_type").removesuffix("_text")
     fields = model.fields.with_defaults(**_DEFAULTS.get(kind, _DEFAULTS["gemma3"]))
     text = model._replace(fields=fields)
@@ -48,3 +49,59 @@ def _tower(model: Model) -> Iterator[Module]:
         qkv, out = blocks.attention(tower, path, qkv_bias=True, o_bias=True)
         yield qkv._replace(untuned=_PATCHES)
         yield out._replace(path=f"{path}.out_proj", parts=("out_proj",), untuned=_PATCHES)
+
+
+def gemma4(model: Model) -> Iterator[Module]:
+    """Gemma 4: sliding and full layers differ in head_dim and key-value heads.
+
+    Late layers share the keys and values of earlier ones: they have q_proj only, perhaps with a wider MLP.
+    """
+    fields = model.fields
+    layers = len(model.layers)
+    types = fields.texts("layer_types") or _default_types(layers)
+    if len(types) < layers:
+        fields.refuse("layer_types", len(types), f"must name all {layers} layers")
+    shared = fields.count("num_kv_shared_layers")
+    first_shared = layers - shared if shared else layers
+    embedded = fields.count("hidden_size_per_layer_input") * layers
+    if embedded:
+        share = model.split("hidden_size_per_layer_input", embedded)
+        yield Module("per_layer_model_projection", share, model.hidden, parts=("per_layer_model_projection",))
+    for layer in model.layers:
+        path = f"layers.{layer}"
+        yield from _attention(model, f"{path}.self_attn", full=types[layer] == _FULL, shares=layer >= first_shared)
+        wide = fields.flag("use_double_wide_mlp", False) and layer >= first_shared > 0
+        size = fields.size("intermediate_size") * (2 if wide else 1)
+        yield from blocks.gated_mlp(model, f"{path}.mlp", "intermediate_size", size)
+        yield from _per_layer_input(model, path)
+
+
+def _attention(model: Model, path: str, *, full: bool, shares: bool) -> Iterator[Module]:
+    fields = model.fields
+    width = fields.size_or("head_dim", 256)
+    kv_total = fields.size_or("num_key_value_heads", fields.size("num_attention_heads"))
+    if full:
+        width = fields.size_or("global_head_dim", width)
+        if fields.flag("attention_k_eq_v", False):
+            kv_total = fields.size_or("num_global_key_value_heads", kv_total)
+    bias = fields.flag("attention_bias", False)
+    qkv, output = blocks.attention(model, path, qkv_bias=bias, o_bias=bias, width=width, kv_total=kv_total)
+    if shares:
+        qkv = Module(f"{path}.q_proj", output.k, model.hidden, bias, ("q_proj",))
+    elif full and fields.flag("attention_k_eq_v", False):
+        qkv = qkv._replace(parts=("q_proj", "k_proj"))
+    yield qkv
+    yield output
+
+
+def _per_layer_input(model: Model, path: str) -> Iterator[Module]:
+    """The replicated gate and projection of the per-layer embeddings, where the model has them."""
+    width = model.fields.count("hidden_size_per_layer_input")
+    if width:
+        yield Module(f"{path}.per_layer_input_gate", width, model.hidden, parts=("per_layer_input_gate",))
+        yield Module(f"{path}.per_layer_projection", model.hidden, width, parts=("per_layer_projection",))
+
+
+def _default_types(layers: int) -> tuple[str, ...]:
+    """Every sixth layer is a full one, as transformers fills the list in."""
+    return tuple(_FULL if (layer + 1) % _SLIDING_PATTERN == 0 else "sliding_attention" for layer in range(layers))

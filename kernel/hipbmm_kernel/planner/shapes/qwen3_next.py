@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel.planner.shapes import blocks
-from hipbmm_kernel.planner.shapes.module import EXPERTS, ROUTER, Module
+from hipbmm_kernel.planner.shapes.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hipbmm_kernel.planner.shapes.module import Model
 
-LEFT_OUT = (EXPERTS, ROUTER)
 _FULL = "full_attention"
 _INTERVAL = 4
 
 
-def modules(model: Model) -> Iterator[Module]:
+def qwen3_next(model: Model) -> Iterator[Module]:
     """Each layer by its own type."""
     fields = model.fields
     layers = len(model.layers)

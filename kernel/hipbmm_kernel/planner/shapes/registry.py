@@ -1,9 +1,11 @@
-"""Which family plans which architecture. Adding one is a row here and, for a new family, a small file beside it."""
+"""Which family plans which architecture. Adding one is a row here and perhaps a function in a file beside it."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel.planner.shapes.module import EXPERTS, ROUTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -11,71 +13,72 @@ if TYPE_CHECKING:
     from hipbmm_kernel.planner.model_config import Fields
     from hipbmm_kernel.planner.shapes.module import Model, Module
 
-_ARCHITECTURES = {
-    "DeepseekV2ForCausalLM": "deepseek",
-    "DeepseekV3ForCausalLM": "deepseek",
-    "DeepseekV32ForCausalLM": "deepseek",
-    "Gemma2ForCausalLM": "gemma",
-    "Gemma3ForCausalLM": "gemma",
-    "Gemma4ForCausalLM": "gemma4",
-    "GemmaForCausalLM": "gemma",
-    "GptOssForCausalLM": "gpt_oss",
-    "LLaMAForCausalLM": "llama",
-    "Llama4ForCausalLM": "llama4",
-    "LlamaForCausalLM": "llama",
-    "Ministral3ForCausalLM": "llama",
-    "MistralForCausalLM": "llama",
-    "MistralLarge3ForCausalLM": "deepseek",
-    "MixtralForCausalLM": "mixtral",
-    "Phi3ForCausalLM": "phi3",
-    "Qwen2ForCausalLM": "qwen2",
-    "Qwen2MoeForCausalLM": "qwen2_moe",
-    "Qwen2VLForConditionalGeneration": "qwen2",
-    "Qwen2_5_VLForConditionalGeneration": "qwen2",
-    "Qwen3ForCausalLM": "qwen3",
-    "Qwen3MoeForCausalLM": "qwen3_moe",
-    "Qwen3NextForCausalLM": "qwen3_next",
-    "Qwen3_5ForCausalLM": "qwen3_next",
-    "Qwen3_5MoeForCausalLM": "qwen3_next",
-}
+    LeftOut = tuple[tuple[str, str], ...]
 
-_TEXT_MODELS = {
-    "deepseek_v2": "deepseek",
-    "deepseek_v3": "deepseek",
-    "deepseek_v32": "deepseek",
-    "gemma": "gemma",
-    "gemma2": "gemma",
-    "gemma3_text": "gemma",
-    "gemma4_text": "gemma4",
-    "gpt_oss": "gpt_oss",
-    "kimi_k2": "deepseek",
-    "llama": "llama",
-    "llama4_text": "llama4",
-    "ministral3": "llama",
-    "mistral": "llama",
-    "mixtral": "mixtral",
-    "phi3": "phi3",
-    "qwen2": "qwen2",
-    "qwen2_5_vl_text": "qwen2",
-    "qwen2_moe": "qwen2_moe",
-    "qwen2_vl_text": "qwen2",
-    "qwen3": "qwen3",
-    "qwen3_5_moe_text": "qwen3_next",
-    "qwen3_5_text": "qwen3_next",
-    "qwen3_moe": "qwen3_moe",
-    "qwen3_next": "qwen3_next",
-    "qwen3_vl_moe_text": "qwen3_moe",
-    "qwen3_vl_text": "qwen3",
-}
-"""By `model_type`, for the text models nested in multimodal configs, which often name no architecture."""
+_SPARSE = (EXPERTS, ROUTER)
+_UNQUANTISED = "built without the quantisation config"
+_LLAMA4 = (*_SPARSE, ("vision tower", _UNQUANTISED))
+_GEMMA = (("vision tower fc1 and fc2", _UNQUANTISED),)
 
 
 class Family(NamedTuple):
-    """A family's file: its function, and the parts of such a model that are never planned, with the reason."""
+    """The file and function of a family, whom it plans, and the parts that are never planned, with the reason.
 
-    name: str
-    modules: Callable[[Model], Iterator[Module]]
-    left_out: tuple[tuple[str, str], ...]
+    `text_models` are values of `model_type`: text models nested in multimodal configs often name no architecture.
+    """
+
+    place: str
+    architectures: tuple[str, ...]
+    text_models: tuple[str, ...]
+    left_out: LeftOut = ()
+
+    def modules(self, model: Model) -> Iterator[Module]:
+        """The linears of `model`. Imports one file only: the others cost start-up time of a complete store."""
+        file, _, name = self.place.partition(".")
+        modules: Callable[[Model], Iterator[Module]] = getattr(
+            import_module(f"hipbmm_kernel.planner.shapes.{file}"), name
+        )
+        return modules(model)
+
+
+_FAMILIES = (
+    Family(
+        "dense.llama",
+        ("LLaMAForCausalLM", "LlamaForCausalLM", "Ministral3ForCausalLM", "MistralForCausalLM"),
+        ("llama", "ministral3", "mistral"),
+    ),
+    Family("dense.phi3", ("Phi3ForCausalLM",), ("phi3",)),
+    Family(
+        "dense.qwen2",
+        ("Qwen2ForCausalLM", "Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration"),
+        ("qwen2", "qwen2_5_vl_text", "qwen2_vl_text"),
+    ),
+    Family("dense.qwen3", ("Qwen3ForCausalLM",), ("qwen3", "qwen3_vl_text")),
+    Family("experts.mixtral", ("MixtralForCausalLM",), ("mixtral",), _SPARSE),
+    Family("experts.gpt_oss", ("GptOssForCausalLM",), ("gpt_oss",), _SPARSE),
+    Family("experts.llama4", ("Llama4ForCausalLM",), ("llama4_text",), _LLAMA4),
+    Family("experts.qwen2_moe", ("Qwen2MoeForCausalLM",), ("qwen2_moe",), _SPARSE),
+    Family("experts.qwen3_moe", ("Qwen3MoeForCausalLM",), ("qwen3_moe", "qwen3_vl_moe_text"), (EXPERTS,)),
+    Family(
+        "gemma.gemma",
+        ("Gemma2ForCausalLM", "Gemma3ForCausalLM", "GemmaForCausalLM"),
+        ("gemma", "gemma2", "gemma3_text"),
+        _GEMMA,
+    ),
+    Family("gemma.gemma4", ("Gemma4ForCausalLM",), ("gemma4_text",), _SPARSE),
+    Family(
+        "deepseek.deepseek",
+        ("DeepseekV2ForCausalLM", "DeepseekV32ForCausalLM", "DeepseekV3ForCausalLM", "MistralLarge3ForCausalLM"),
+        ("deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2"),
+        _SPARSE,
+    ),
+    Family(
+        "qwen3_next.qwen3_next",
+        ("Qwen3NextForCausalLM", "Qwen3_5ForCausalLM", "Qwen3_5MoeForCausalLM"),
+        ("qwen3_5_moe_text", "qwen3_5_text", "qwen3_next"),
+        _SPARSE,
+    ),
+)
 
 
 def architecture(whole: Fields) -> str:
@@ -86,17 +89,11 @@ def architecture(whole: Fields) -> str:
 
 def find(whole: Fields) -> Family | None:
     """The family of a config, by its own architecture or that of its nested text model; None when it is unknown."""
-    text = whole.language()
-    for fields in (text, whole):
-        names = fields.texts("architectures")
-        family = _ARCHITECTURES.get(names[0]) if names else None
-        family = family or _TEXT_MODELS.get(fields.text("model_type"))
+    for fields in (whole.language(), whole):
+        names, kind = fields.texts("architectures")[:1], fields.text("model_type")
+        named = (family for family in _FAMILIES if set(names) & set(family.architectures))
+        typed = (family for family in _FAMILIES if kind in family.text_models)
+        family = next(named, None) or next(typed, None)
         if family is not None:
-            return _load(family)
+            return family
     return None
-
-
-def _load(family: str) -> Family:
-    """Import one family only: the others cost start-up time that a complete store has no use for."""
-    module = import_module(f"hipbmm_kernel.planner.shapes.{family}")
-    return Family(family, module.modules, module.LEFT_OUT)
