@@ -35,7 +35,7 @@ from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.informer import Informer
 from hipbmm_operator.watch.kopf_thread import Watches
 from hipbmm_operator.watch.node_cache import NodeBook
-from hipbmm_operator.workqueue.batching import News
+from hipbmm_operator.workqueue.debounce import Debounce
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 from hipbmm_operator.workqueue.workers import Workers
 
@@ -65,8 +65,8 @@ class Operator:
         self._queue = Queue(backoff, time.monotonic)
         self._nodes = NodeBook()
         self._rights = Rights(kube, WATCHED, settings.namespaces)
-        news = News(settings.news_seconds, time.monotonic)
-        self._informer = Informer(kube, store := Store(), self._nodes, self._queue, news, settings, self._rights)
+        debounce = Debounce(settings.debounce_seconds, time.monotonic)
+        self._informer = Informer(kube, store := Store(), self._nodes, self._queue, settings, self._rights)
         self._leader = Leader(kube, settings, answers_again=self._informer.ask_for_resync)
         kube.may_write = self._leader.may_write
         now = partial(datetime.now, UTC)
@@ -86,7 +86,7 @@ class Operator:
             scribe=Scribe(kube, self._informer.saw, time.monotonic, settings.crd_seconds),
             applier=Applier(kube, self._informer.saw),
             now=now,
-            news=news,
+            debounce=debounce,
         )
         self._workers = Workers(self._queue, reconcile, self._leader.wait)
         self._watches: Watches | None = None

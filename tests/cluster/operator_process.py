@@ -109,7 +109,7 @@ class OperatorProcess:
             "HIPBMM_HTTP_PORT": "0",
             "HIPBMM_PROGRESS_SECONDS": "1",
             "HIPBMM_CRD_SECONDS": "5",
-            "HIPBMM_NEWS_SECONDS": "0.1",
+            "HIPBMM_DEBOUNCE_SECONDS": "0.1",
             "HIPBMM_RIGHTS_SECONDS": "3",
             "HIPBMM_BACKOFF_MAX_SECONDS": "4",
             **settings,

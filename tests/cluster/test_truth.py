@@ -1,15 +1,18 @@
 """What the status says, when it says it, and how often: conditions, failures, Events."""
 
+from functools import partial
 from typing import Any
 
 from tests.cluster.api import until
 from tests.cluster.badday import heals
 from tests.cluster.kubelet import crashed, ended, running, waiting
-from tests.cluster.world import World
+from tests.cluster.world import WAIT, World
 
 from hipbmm_operator.kube import kinds
 
 Json = dict[str, Any]
+_COUNTED_SECONDS = 10.0
+"""A debounce window, a reconcile and a write on a busy machine."""
 
 
 def told(world: World) -> list[tuple[str, str]]:
@@ -89,6 +92,27 @@ def test_nothing_is_claimed_before_it_is_known(world: World) -> None:
         "Progressing": ("Unknown", "Pending"),
     }
     assert {entry["observedGeneration"] for entry in first["status"]["conditions"]} == {1}
+
+
+def test_the_scale_subresource_counts_the_pods_that_exist(world: World) -> None:
+    """Before they serve, after a scale, and when they are gone."""
+    path = kinds.DEPLOYMENTS_OF_OURS.path(world.namespace, world.name, "scale")
+
+    def counts(replicas: int) -> bool:
+        return bool(world.api.request("GET", path)["status"]["replicas"] == replicas)
+
+    def exist(replicas: int) -> bool:
+        return len(world.api.items(kinds.POD, world.namespace)) == replicas
+
+    world.create()
+    for replicas in (1, 3, 0):
+        if replicas != 1:
+            change = {"spec": {"replicas": replicas}}
+            world.api.merge(kinds.DEPLOYMENTS_OF_OURS, world.namespace, world.name, change, "scale")
+        until(f"{replicas} pods", partial(exist, replicas), WAIT)
+        until(f"{replicas} pods to be counted", partial(counts, replicas), _COUNTED_SECONDS)
+        if replicas == 1:
+            heals(world)
 
 
 def test_each_condition_says_which_generation_it_is_about(world: World) -> None:

@@ -22,12 +22,6 @@ def merge_patch(before: Json, after: Json) -> Json:
     return patch
 
 
-def trifling(before: Json, after: Json) -> bool:
-    """Whether a status says nothing new but that there are more pods, which do not serve yet."""
-    replicas = after.get("replicas", 0)
-    return replicas > before.get("replicas", 0) and {**before, "replicas": replicas} == after
-
-
 def lost(status: Json, stored: Json, path: str = "status") -> str:
     """The first field of a status that is not in what the API server stored; "" when all of them are."""
     for key, value in status.items():

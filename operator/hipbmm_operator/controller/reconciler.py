@@ -8,7 +8,6 @@ from datetime import datetime
 from hipbmm_operator.api.resource import Resource, parse, parse_spec
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.apply.applier import Applier
-from hipbmm_operator.apply.status_patch import trifling
 from hipbmm_operator.apply.status_writer import Scribe
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
@@ -27,7 +26,7 @@ from hipbmm_operator.status.builder import Situation, build
 from hipbmm_operator.telemetry import logs, metrics
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store
-from hipbmm_operator.workqueue.batching import News
+from hipbmm_operator.workqueue.debounce import Debounce
 from hipbmm_operator.workqueue.outcome import Outcome
 
 _SPECS = 256
@@ -46,7 +45,7 @@ class Reconciler:
         scribe: Scribe,
         applier: Applier,
         now: Callable[[], datetime],
-        news: News,
+        debounce: Debounce,
     ) -> None:
         self._kube = kube
         self._store = store
@@ -56,13 +55,12 @@ class Reconciler:
         self._scribe = scribe
         self._applier = applier
         self._now = now
-        self._news = news
+        self._debounce = debounce
         self._known: dict[Key, str] = {}
         self._specs: OrderedDict[tuple[str, int], Spec | str] = OrderedDict()
 
     async def __call__(self, key: Key) -> Outcome:
         """Reconcile; raises ApiError when it could not."""
-        self._news.taken(key)
         packed = self._store.get(kinds.DEPLOYMENTS_OF_OURS, *key)
         if packed is None:
             self._forget(key)
@@ -106,21 +104,18 @@ class Reconciler:
         planned = plan(resource, spec, command, observed, self._payload, self._now())
         situation = Situation(resource, spec, problems, observed, planned)
         if not resource.raw_status:
-            # Written before anything is made: it shows the resource as seen, and proves that it still exists. One that
-            # is new has just been seen to exist; where many are, its first status comes with those of its children.
-            if not self._news.many():
-                await self._write(situation)
+            # Written before anything is made: it shows the resource as seen, and proves that it still exists.
+            await self._write(situation)
         elif _makes_something(planned, observed):
             await self._verify(resource)
         applied = await self._applier.run(resource.owner, planned, _live(observed))
-        wait = self._news.wait(
-            key, written=bool(applied.written), failed=bool(applied.troubles), first=observed.deployment is None
-        )
+        wait = self._debounce.status_wait(key, written=bool(applied.written), failed=bool(applied.troubles))
         if wait is not None:
             return _outcome(planned, replace(observed, again=wait), applied.troubles)
         now = self._after(key, observed)
         after = replace(situation, resource=self._latest(key, resource), observed=now, troubles=applied.troubles)
-        return _sooner(_outcome(planned, observed, applied.troubles), await self._write(after))
+        await self._write(after)
+        return _outcome(planned, observed, applied.troubles)
 
     def _spec(self, resource: Resource) -> Spec | str:
         """The typed spec of this generation; the last ones used are kept, because events come in bursts."""
@@ -142,16 +137,13 @@ class Reconciler:
 
     async def _refuse(self, situation: Situation) -> Outcome:
         """A spec that cannot be used: the children stay as they are until its generation changes."""
-        return _sooner(Outcome(again=situation.observed.again), await self._write(situation))
+        await self._write(situation)
+        return Outcome(again=situation.observed.again)
 
-    async def _write(self, situation: Situation) -> float | None:
-        """Write the status, or leave it for so many seconds, because it says next to nothing new."""
+    async def _write(self, situation: Situation) -> None:
         owner = situation.resource.owner
         key, known = Key(owner.namespace, owner.name), self._scribe.dropped
         status = build(replace(situation, dropped=known), self._now())
-        wait = self._news.linger(key, trifle=trifling(situation.resource.raw_status, status))
-        if wait is not None:
-            return wait
         written = await self._scribe.write(situation.resource, status)
         if written and self._scribe.dropped != known:
             # This write has shown that the CRD is older than the operator, or no longer is: that is told as well.
@@ -159,7 +151,6 @@ class Reconciler:
             status = build(again, self._now())
             await self._scribe.write(again.resource, status)
         metrics.RESOURCES.show(key, situation.resource.raw_spec, status)
-        return None
 
     def _latest(self, key: Key, resource: Resource) -> Resource:
         """The resource with the status that was just written."""
@@ -183,7 +174,7 @@ class Reconciler:
         return bool(metadata.get("uid") == owner.uid and not metadata.get("deletionTimestamp"))
 
     def _forget(self, key: Key) -> None:
-        self._news.forget(key)
+        self._debounce.forget(key)
         uid = self._known.pop(key, None)
         if uid is not None:
             self._scribe.forget(uid)

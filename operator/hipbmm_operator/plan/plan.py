@@ -61,7 +61,7 @@ def plan(
         strategy=strategy,
         budget_seconds=spec.tuning.budget_seconds,
         startup_seconds=spec.server.startup_seconds,
-        released=rollout.marks(spec, observed, choice.current.name),
+        released=released,
     )
     workload["metadata"]["annotations"] |= {
         names.ANNOTATION_REVISION: choice.current.name,

@@ -31,17 +31,6 @@ def released(spec: Spec, observed: Observed) -> bool:
     return any(_lets_go(spec, pod) and pod.uid not in observed.mirror.on_their_way for pod in observed.pods)
 
 
-def marks(spec: Spec, observed: Observed, revision: str) -> bool:
-    """Whether the Deployment says that it is released.
-
-    For a single replica that makes no difference: it is told with the next change, which spares a write of its own.
-    """
-    live = observed.deployment
-    told = annotation(live, names.ANNOTATION_RELEASED) == "true"
-    changes = asked(spec) != 1 or annotation(live, names.ANNOTATION_REVISION) != revision
-    return told or (changes and released(spec, observed))
-
-
 def _lets_go(spec: Spec, pod: Pod) -> bool:
     if pod.report is None or not pod.warmed:
         return False

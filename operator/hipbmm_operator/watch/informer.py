@@ -21,7 +21,6 @@ from hipbmm_operator.watch.cache import Store, owner_of
 from hipbmm_operator.watch.node_cache import NodeBook
 from hipbmm_operator.watch.packed import Packed
 from hipbmm_operator.watch.pruning import prune
-from hipbmm_operator.workqueue.batching import News
 from hipbmm_operator.workqueue.queue import Queue
 
 LOG = logging.getLogger(__name__)
@@ -44,13 +43,12 @@ class Informer:
     """Keeps store and node book true, and asks for reconciles of what changed."""
 
     def __init__(
-        self, kube: Kube, store: Store, nodes: NodeBook, queue: Queue, news: News, settings: Settings, rights: Rights
+        self, kube: Kube, store: Store, nodes: NodeBook, queue: Queue, settings: Settings, rights: Rights
     ) -> None:
         self._kube = kube
         self._store = store
         self._nodes = nodes
         self._queue = queue
-        self._news = news
         self._settings = settings
         self._rights = rights
         self._whole_objects = min(settings.page_size, _WHOLE_OBJECTS)
@@ -75,7 +73,7 @@ class Informer:
         if kind == kinds.DEPLOYMENTS_OF_OURS:
             self._queue.add(owner, urgent=True)
         else:
-            self._queue.add(owner, self._news.gather(owner, first=kind == kinds.CLAIM))
+            self._queue.add(owner, self._settings.debounce_seconds)
 
     def saw(self, kind: Kind, body: Json) -> None:
         """An object as the API server answered to a write of ours: known already when its event comes.
@@ -89,7 +87,7 @@ class Informer:
         if owner is None or before is None:
             return
         if kind != kinds.DEPLOYMENTS_OF_OURS:
-            self._queue.add(owner, self._news.gather(owner))
+            self._queue.add(owner, self._settings.debounce_seconds)
         elif (after := self._before(kind, body)) is not None and not after.same_but_status(before):
             self._queue.add(owner, urgent=True)
 

@@ -20,7 +20,7 @@ from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store, owner_of
 from hipbmm_operator.watch.node_cache import NodeBook
 from hipbmm_operator.watch.pruning import prune
-from hipbmm_operator.workqueue.batching import News
+from hipbmm_operator.workqueue.debounce import Debounce
 
 Json = dict[str, Any]
 
@@ -94,7 +94,7 @@ def _merged(before: Json, patch: Json) -> Json:
     return after
 
 
-def reconciler(kube: FakeKube, store: Store, news: News | None = None) -> Reconciler:
+def reconciler(kube: FakeKube, store: Store, debounce: Debounce | None = None) -> Reconciler:
     """A reconciler of this API server; what it writes comes back to the store at once."""
 
     def saw(kind: Kind, body: Json) -> None:
@@ -118,7 +118,7 @@ def reconciler(kube: FakeKube, store: Store, news: News | None = None) -> Reconc
         applier=Applier(kube, saw),  # type: ignore[arg-type]
         now=_now,
         # Each look at the clock comes long after the one before.
-        news=news or News(1.0, itertools.count(0.0, 60.0).__next__),
+        debounce=debounce or Debounce(1.0, itertools.count(0.0, 60.0).__next__),
     )
 
 

@@ -13,7 +13,7 @@ from tests.unit.operator.make import resource, typed
 from hipbmm_operator import settings
 from hipbmm_operator.api.resource import parse_spec
 from hipbmm_operator.apply import events
-from hipbmm_operator.apply.status_patch import lost, merge_patch, trifling, without
+from hipbmm_operator.apply.status_patch import lost, merge_patch, without
 from hipbmm_operator.controller.leader_election import Sighting, may_take, record
 from hipbmm_operator.kube import errors, names
 from hipbmm_operator.kube.client import as_yaml
@@ -268,22 +268,6 @@ def patched(target: Json, patch: Json) -> Json:
 @given(OBJECT, OBJECT)
 def test_a_merge_patch_turns_one_into_the_other(before: Json, after: Json) -> None:
     assert patched(before, merge_patch(before, after)) == after
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "expected"),
-    [
-        ({"phase": "Pending", "replicas": 0}, {"phase": "Pending", "replicas": 1}, True),
-        ({"phase": "Pending"}, {"phase": "Pending", "replicas": 1}, True),
-        ({"phase": "Pending", "replicas": 0}, {"phase": "Starting", "replicas": 1}, False),
-        ({"phase": "Pending", "replicas": 1}, {"phase": "Pending", "replicas": 0}, False),
-        ({"phase": "Pending", "replicas": 1}, {"phase": "Pending"}, False),
-        ({"phase": "Pending", "replicas": 0, "failures": []}, {"phase": "Pending", "replicas": 1}, False),
-        ({}, {}, False),
-    ],
-)
-def test_only_more_pods_are_next_to_nothing_new(before: Json, after: Json, *, expected: bool) -> None:
-    assert trifling(before, after) is expected
 
 
 @given(OBJECT)

@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import pytest
 from tests.unit.operator.fakekube import FakeKube, reconciler
 from tests.unit.operator.make import pod, report
 
@@ -11,7 +12,7 @@ from hipbmm_operator.kube.key import Key
 from hipbmm_operator.kube.kinds import DEPLOYMENT, DEPLOYMENTS_OF_OURS, POD, Kind
 from hipbmm_operator.watch.cache import Store, owner_of
 from hipbmm_operator.watch.pruning import prune
-from hipbmm_operator.workqueue.batching import News
+from hipbmm_operator.workqueue.debounce import Debounce
 
 Json = dict[str, Any]
 KEY = Key("ns", "qwen")
@@ -21,9 +22,9 @@ SPEC: Json = {"image": "registry.example/vllm:1", "model": {"name": "org/model"}
 class Desk:
     """One resource, its reconciler, and the watch that tells what the test does."""
 
-    def __init__(self, news: News | None = None) -> None:
+    def __init__(self, debounce: Debounce | None = None) -> None:
         self.kube, self.store = FakeKube(), Store()
-        self.reconcile = reconciler(self.kube, self.store, news)
+        self.reconcile = reconciler(self.kube, self.store, debounce)
         metadata = {"namespace": "ns", "name": "qwen", "uid": "uid-0", "generation": 1, "resourceVersion": "0"}
         body = {"apiVersion": "hipbmm.io/v1alpha1", "kind": "HipbmmDeployment", "metadata": metadata, "spec": SPEC}
         self.tell(DEPLOYMENTS_OF_OURS, body)
@@ -66,11 +67,11 @@ async def test_a_rollout_that_has_just_begun_is_never_called_over() -> None:
     assert told[-1] == (2, "RollingOut")
 
 
-async def test_a_status_waits_for_the_news_of_written_children_once_and_not_for_troubles() -> None:
+async def test_a_status_waits_once_for_what_follows_from_written_children_and_not_for_failures() -> None:
     desk = Desk()
     outcome = await desk.reconcile(KEY)
     statuses = desk.statuses()
-    assert (len(statuses), outcome.again) == (1, 3.0)
+    assert (len(statuses), outcome.again) == (1, 1.0)
     assert desk.condition("Progressing")["reason"] == "Pending"
     desk.kube.objects.pop((DEPLOYMENT, *KEY))
     desk.store.remove(DEPLOYMENT, *KEY, "")
@@ -79,50 +80,28 @@ async def test_a_status_waits_for_the_news_of_written_children_once_and_not_for_
     assert desk.condition("Progressing")["reason"] == "RollingOut"
 
 
-async def test_where_many_start_the_first_status_comes_with_those_of_the_children() -> None:
-    now = [0.0]
-    news = News(1.0, lambda: now[0])
-    for number in range(100):
-        news.gather(Key("ns", f"r-{number}"))
-    desk = Desk(news)
-    outcome = await desk.reconcile(KEY)
-    assert ("apply", "Deployment", "qwen") in desk.kube.writes
-    assert desk.statuses() == []
-    assert outcome.again is not None
-    now[0] += outcome.again
+async def test_the_first_status_comes_before_the_children_however_many_resources_are_new() -> None:
+    desk = Desk()
     await desk.reconcile(KEY)
-    assert desk.condition("Progressing")["observedGeneration"] == 1
-    assert len(desk.statuses()) == 1
+    assert desk.kube.writes[0] == ("merge", "HipbmmDeployment", "qwen")
+    assert ("apply", "Deployment", "qwen") in desk.kube.writes
 
 
-async def test_that_a_pod_was_made_is_told_with_what_becomes_of_it() -> None:
+@pytest.mark.parametrize("spec", [SPEC, {**SPEC, "replicas": "two"}])
+async def test_the_scale_subresource_counts_a_pod_as_soon_as_it_is_seen(spec: Json) -> None:
     now = [0.0]
-    desk = Desk(News(1.0, lambda: now[0]))
+    desk = Desk(Debounce(1.0, lambda: now[0]))
     for _ in range(2):
         await desk.reconcile(KEY)
-        now[0] += 3.0
+        now[0] += 1.0
+    desk.changed(DEPLOYMENTS_OF_OURS, spec=spec)
     body = pod() | {"spec": {}}
     desk.store.put(POD, prune(POD, body), owner_of(POD, body))
-    outcome = await desk.reconcile(KEY)
-    stored = desk.kube.objects[DEPLOYMENTS_OF_OURS, *KEY]
-    assert (stored["status"]["replicas"], outcome.again) == (0, 30.0)
-    now[0] += 30.0
     await desk.reconcile(KEY)
     assert desk.kube.objects[DEPLOYMENTS_OF_OURS, *KEY]["status"]["replicas"] == 1
-
-
-async def test_a_pod_of_a_spec_that_cannot_be_used_is_told_in_the_end() -> None:
-    now = [0.0]
-    desk = Desk(News(1.0, lambda: now[0]))
-    for _ in range(2):
-        await desk.reconcile(KEY)
-        now[0] += 3.0
-    desk.changed(DEPLOYMENTS_OF_OURS, spec={**SPEC, "replicas": "two"})
+    desk.store.remove(POD, "ns", body["metadata"]["name"], body["metadata"]["uid"])
     await desk.reconcile(KEY)
-    assert desk.condition("ConfigValid")["reason"] == "InvalidSpec"
-    body = pod() | {"spec": {}}
-    desk.store.put(POD, prune(POD, body), owner_of(POD, body))
-    assert (await desk.reconcile(KEY)).again == 30.0
+    assert desk.kube.objects[DEPLOYMENTS_OF_OURS, *KEY]["status"]["replicas"] == 0
 
 
 async def test_a_server_that_has_just_started_is_not_called_unready_for_the_time_that_its_pod_tuned() -> None:

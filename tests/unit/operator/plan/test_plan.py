@@ -46,6 +46,11 @@ def test_once_released_it_is_never_held_again() -> None:
     assert planned(resource({"replicas": 3, "image": "vllm:2"}), seen(pod(warming=True), live=live)).replicas == 3
 
 
+def test_a_single_replica_that_reported_is_remembered_for_a_later_scale() -> None:
+    live = deployment(planned(resource({"replicas": 1}), seen(pod(answer=report()))))
+    assert planned(resource({"replicas": 3}), seen(live=live)).replicas == 3
+
+
 def test_zero_replicas_and_suspension() -> None:
     assert planned(resource({"replicas": 0})).replicas == 0
     assert planned(resource({"replicas": 3, "suspend": True}), seen(pod(answer=report()))).replicas == 0

@@ -14,7 +14,6 @@ from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.informer import Informer
 from hipbmm_operator.watch.node_cache import NodeBook
-from hipbmm_operator.workqueue.batching import News
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 
 
@@ -45,9 +44,8 @@ class Desk:
     def __init__(self) -> None:
         self.api, self.store, self.now = Lister(), Store(), 0.0
         self.queue = Queue(Backoff(1.0, 1.0, lambda: 0.0), lambda: self.now)
-        news = News(1.0, lambda: 0.0)
         rights = Rights(self.api, (), ())  # type: ignore[arg-type]  # the part that is used
-        self.informer = Informer(self.api, self.store, NodeBook(), self.queue, news, Settings(), rights)  # type: ignore[arg-type]
+        self.informer = Informer(self.api, self.store, NodeBook(), self.queue, Settings(), rights)  # type: ignore[arg-type]
 
     async def resync(self) -> int:
         """Look at everything; how often pods were listed as a whole."""
