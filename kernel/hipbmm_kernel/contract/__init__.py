@@ -1,1 +1,10 @@
-"""TODO: the room contract."""
+"""What the operator and the program say to each other; docs/pod-contract.md is the page of it.
+
+In: the environment that the operator wrote (`settings`).
+Out: progress lines on standard error (`progress`), report.json and the termination message (`report`).
+
+The operator shares no code with this: `tests/unit/test_pod_contract.py` compares the page and both sides.
+Never: a setting that is guessed (what cannot be understood ends the command with status 2 and its name), a termination
+message above 4096 bytes, a field that changes its meaning. Imports `rows` and `identity` for types; any room above may
+import it.
+"""

@@ -4,9 +4,6 @@ A container sees every GPU of its node in /sys/class/kfd; the device plugin only
 its render node exists in /dev/dri. Files: kernel drivers/gpu/drm/amd (kfd_topology.c, amdgpu_gfx.c, amdgpu_gmc.c).
 """
 
-# ruff: noqa: PTH110, PTH123, PTH208
-# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
-
 # No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
 
 import os

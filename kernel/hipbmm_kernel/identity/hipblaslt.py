@@ -5,9 +5,6 @@ these". The sha256 of `TensileLibrary_lazy_<arch>` is the most exact identity of
 have equal version numbers and rebuilt binaries. Nothing is cached: a cached hash could lie about a changed file.
 """
 
-# ruff: noqa: PTH112, PTH119, PTH120, PTH123, PTH208
-# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
-
 # No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
 
 import hashlib

@@ -4,9 +4,6 @@ Init containers do not run again when the server's container restarts, so what c
 handled here: a torn table, a table that crashes the server, a working directory that is not ours.
 """
 
-# ruff: noqa: PTH109, PTH114, PTH115, PTH123, PTH211
-# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
-
 from __future__ import annotations
 
 import json

@@ -3,14 +3,12 @@
 The file is untrusted: it is bounded here and parsed elsewhere.
 """
 
-# ruff: noqa: PTH111, PTH112, PTH123
-# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
-
 from __future__ import annotations
 
 import errno
 import os
 import re
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.planner.model_config import MAX_BYTES
@@ -21,40 +19,16 @@ if TYPE_CHECKING:
 
     from hipbmm_kernel.contract.settings import Settings
     from hipbmm_kernel.system.volume import Volume
-import subprocess
-import sys
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
+FILE_NAME = "config.json"
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 SECONDS = 60.0
 MAX_REASON = 200
 PROGRAM = (
     "import sys; from huggingface_hub import hf_hub_download; "
     "sys.stdout.write(hf_hub_download(sys.argv[1], 'config.json', revision=sys.argv[2]))"
 )
-
-
-def download_config(repository: str, revision: str, env: Mapping[str, str]) -> tuple[str | None, str]:
-    """The path of the downloaded file, or None and why there is none. Takes at most a minute."""
-    if env.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
-        return None, "not in the cache, and HF_HUB_OFFLINE is set"
-    command = [sys.executable, "-c", PROGRAM, repository, revision]
-    try:
-        done = subprocess.run(command, env=dict(env), capture_output=True, timeout=SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return None, f"the download of config.json failed: {type(error).__name__}"
-    words = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    if done.returncode != 0:
-        return None, f"the download of config.json failed: {words[-1][:MAX_REASON] if words else done.returncode}"
-    return done.stdout.decode("utf-8", "surrogateescape").strip(), ""
-
-
-FILE_NAME = "config.json"
-_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
-_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class Found(NamedTuple):
@@ -135,3 +109,20 @@ def revision(arguments: tuple[str, ...]) -> str:
         if name == "--revision":
             found = value or (arguments[at + 1] if at + 1 < len(arguments) else "")
     return found if _REVISION.fullmatch(found) else "main"
+
+
+def download_config(repository: str, revision: str, env: Mapping[str, str]) -> tuple[str | None, str]:
+    """The path of the downloaded file, or None and why there is none. Takes at most a minute."""
+    import subprocess  # noqa: PLC0415 - 10 ms of start-up that a config.json on a disk does not need
+
+    if env.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+        return None, "not in the cache, and HF_HUB_OFFLINE is set"
+    command = [sys.executable, "-c", PROGRAM, repository, revision]
+    try:
+        done = subprocess.run(command, env=dict(env), capture_output=True, timeout=SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return None, f"the download of config.json failed: {type(error).__name__}"
+    words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    if done.returncode != 0:
+        return None, f"the download of config.json failed: {words[-1][:MAX_REASON] if words else done.returncode}"
+    return done.stdout.decode("utf-8", "surrogateescape").strip(), ""

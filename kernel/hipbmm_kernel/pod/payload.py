@@ -4,13 +4,11 @@ The copy is what the OpenTelemetry operator calls injection: an init container o
 Python into a volume that the big serving image shares. Compiled files are left out, they belong to another Python.
 """
 
-# ruff: noqa: PTH100, PTH103, PTH104, PTH118, PTH120, PTH123
-# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
-
 from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ def payload_command(argv: list[str], stderr: TextIO) -> int:
         stderr.write(USAGE)
         return 2
     try:
-        files = copy_program(argv[0])
+        files = copy_program(Path(argv[0]))
     except OSError as error:
         stderr.write(f"hipbmm payload: {error}\n")
         return 1
@@ -43,34 +41,21 @@ def payload_command(argv: list[str], stderr: TextIO) -> int:
     return 0
 
 
-def copy_program(home: str) -> int:
+def copy_program(home: Path) -> int:
     """Put the program into `home`/kernel; how many files. OSError when it fails.
 
     Nothing else is made here: this container's user is not the serving image's, and root without capabilities (the
     usual user of a serving image) cannot write into another user's directory.
     """
-    target = f"{home}/kernel"
-    fresh = f"{home}/kernel.{os.getpid()}.new"
+    target, fresh = home / "kernel", home / f"kernel.{os.getpid()}.new"
     shutil.rmtree(fresh, ignore_errors=True)
-    os.makedirs(fresh)
-    files = _copy_package(f"{fresh}/{PACKAGE}")
-    with open(f"{fresh}/__main__.py", "w", encoding="ascii") as main:
-        main.write(MAIN)
+    package = Path(__file__).resolve().parents[1]
+    sources = [path for path in package.rglob("*") if path.is_file() and path.suffix not in (".pyc", ".pyo")]
+    for source in sources:
+        copy = fresh / PACKAGE / source.relative_to(package)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, copy)  # not the permissions: any user may have to read it
+    (fresh / "__main__.py").write_text(MAIN, encoding="ascii")
     shutil.rmtree(target, ignore_errors=True)
-    os.rename(fresh, target)
-    return files + 1
-
-
-def _copy_package(target: str) -> int:
-    """Copy the package's sources as a reader of any user, from wherever it was imported; how many files."""
-    source = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    files = 0
-    for directory, names, found in os.walk(source):
-        names[:] = [name for name in names if name != "__pycache__"]
-        place = os.path.normpath(os.path.join(target, os.path.relpath(directory, source)))
-        os.makedirs(place, exist_ok=True)
-        for name in found:
-            if not name.endswith((".pyc", ".pyo")):
-                shutil.copyfile(f"{directory}/{name}", f"{place}/{name}")
-                files += 1
-    return files
+    fresh.rename(target)
+    return len(sources) + 1

@@ -4,9 +4,6 @@ It is on the pod's own disk and writable: AITER tunes again on every call when i
 halves throughput. Only this replica's process ever opens it, so it may be replaced by a rename.
 """
 
-# ruff: noqa: PTH120
-# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
-
 from __future__ import annotations
 
 import os

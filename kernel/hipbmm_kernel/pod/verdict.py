@@ -1,10 +1,16 @@
-"""What `warm` concludes from what it met: state, reason and sentence of its report, as a pure function."""
+"""The verdict of `warm`: state, reason and sentence of its report, as a pure function of what it met."""
 
 # No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from hipbmm_kernel.contract import report
+from hipbmm_kernel.contract.settings import Settings
+from hipbmm_kernel.identity import gpu
+from hipbmm_kernel.identity.container import Identity
+from hipbmm_kernel.rows.gemm import Problem
+from hipbmm_kernel.tune.handover import Outcome
 
 
 class Verdict(NamedTuple):
@@ -34,9 +40,51 @@ class Facts(NamedTuple):
     first_failure: str = ""
 
 
+def unfit(settings: Settings, identity: Identity) -> Verdict | None:
+    """Why this container needs no plan at all, or None."""
+    stack = identity.stack
+    odd = "; ".join(identity.notes) or "nothing was odd"
+    if settings.conflicting_env:
+        names = ", ".join(settings.conflicting_env)
+        return Verdict(report.DISABLED, "ConflictingEnv", f"the user's environment turns off {names}", hipbmm=False)
+    if identity.gpus == 0:
+        return Verdict(report.FAILED, "NoGpu", f"no AMD GPU in {settings.dev}/dri: {odd}")
+    if stack.arch is not None and stack.arch not in gpu.FP8_BY_ARCH:
+        return Verdict(report.UNSUPPORTED, "NoSolution", f"HIPBMM needs an MI3xx GPU, not {stack.arch}", hipbmm=False)
+    unknown = stack.unknown()
+    if unknown:
+        return Verdict(report.FAILED, "StackUnknown", f"not readable: {', '.join(unknown)}; {odd}")
+    return None
+
+
 def unplanned(reason: str, message: str) -> Verdict:
     """A plan that tunes nothing. A model that vLLM cannot load with HIPBMM is served without it."""
     return Verdict(report.NO_PLAN, reason, message, hipbmm=reason != "KernelIncompatible")
+
+
+def facts_of(
+    problems: int, missing: int, failures: Mapping[Problem, str], outcome: Outcome, *, tune: bool, seconds: float
+) -> Facts:
+    """What is known of a plan of so many `problems`, `missing` before the tuning; `failures` has those without a row.
+
+    The value of a failure is why it has none, "" when time was up.
+    """
+    skipped = sum(problem in outcome.skipped for problem in failures)
+    return Facts(
+        problems=problems,
+        restored=problems - missing,
+        tuned=missing - len(failures),
+        failed=sum(reason != "" for reason in failures.values()) - skipped,
+        skipped=skipped,
+        starved=outcome.starved,
+        unfinished=outcome.unfinished,
+        abort=outcome.reason,
+        abort_message=outcome.message,
+        tune=tune,
+        stopped=outcome.stopped,
+        seconds=seconds,
+        first_failure=next((reason for reason in failures.values() if reason), ""),
+    )
 
 
 def conclude(facts: Facts) -> Verdict:

@@ -4,9 +4,6 @@ A shared volume may be NFS, SMB, CephFS, Lustre or FUSE: every one of these call
 never gives. Keeping them behind one thin object lets tests put each error behind each call.
 """
 
-# ruff: noqa: PTH102, PTH104, PTH108, PTH120, PTH208
-# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
-
 from __future__ import annotations
 
 import contextlib

@@ -1,8 +1,5 @@
 """The CSV that one child's AITER appends to, read by the parent: each complete line once, strictly."""
 
-# ruff: noqa: PTH123
-# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
-
 from __future__ import annotations
 
 import os

@@ -5,9 +5,6 @@ With cgroup v2 the kubelet lets the kernel end the whole container (memory.oom.g
 then this counter is the only place that tells it from any other SIGKILL.
 """
 
-# ruff: noqa: PTH123
-# Paths are text here, as everywhere in this package.
-
 from __future__ import annotations
 
 ROOT = "/sys/fs/cgroup"

@@ -1,8 +1,5 @@
 """One child process as the parent sees it: started in a directory and process group of its own, spoken to, ended."""
 
-# ruff: noqa: PTH100, PTH103, PTH120, PTH123
-# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
-
 from __future__ import annotations
 
 import contextlib

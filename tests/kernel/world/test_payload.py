@@ -62,13 +62,13 @@ def test_a_second_copy_replaces_the_first(home: Path, tmp_path: Path) -> None:
     stale = home / "kernel/hipbmm_kernel/stale.py"
     stale.write_text("")
     (home / "kernel/hipbmm_kernel/__pycache__").mkdir()
-    assert payload.copy_program(str(home)) > 20
+    assert payload.copy_program(home) > 20
     assert not stale.exists()
     assert not list(home.rglob("__pycache__"))
 
 
 def test_a_pod_restores_its_table_with_the_copy(pod: Pod) -> None:
-    payload.copy_program(str(pod.home))
+    payload.copy_program(pod.home)
     env = {**pod.env, "PYTHONPATH": pod.env["PYTHONPATH"].split(":")[0], "HIPBMM_TUNE": "0"}
     done = subprocess.run(
         [sys.executable, pod.home / "kernel", "warm"],

@@ -1,4 +1,4 @@
-"""How each module of a checkpoint is quantised, as far as the HIPBMM kernel asks: one scale per token and per channel.
+"""Which format a checkpoint has, or which online quantisation a flag asks for.
 
 Sources: vLLM's compressed-tensors, Quark, FBGEMM, ModelOpt, fp8 and online quantisation configs, 0.23.0 to 0.33.0.
 """
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from hipbmm_kernel.planner import vllm_version as versions
 from hipbmm_kernel.planner.quantisation.ignore_list import NameList
+from hipbmm_kernel.planner.quantisation.scheme import Quantisation, Scheme, Uniform
 
 if TYPE_CHECKING:
     from hipbmm_kernel.planner.model_config import Fields
     from hipbmm_kernel.planner.server_flags import ServerFlags
     from hipbmm_kernel.planner.vllm_version import Version
-from hipbmm_kernel.planner.quantisation.scheme import Quantisation, Scheme, Uniform
 
 
 def of(whole: Fields, text: Fields, flags: ServerFlags, version: Version) -> Quantisation:

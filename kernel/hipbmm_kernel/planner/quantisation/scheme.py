@@ -1,4 +1,4 @@
-"""TODO: what hipbmm_kernel.planner.quantisation.scheme is."""
+"""What is asked of every checkpoint format: the scheme of one module, and whether a list leaves it unquantised."""
 
 from __future__ import annotations
 

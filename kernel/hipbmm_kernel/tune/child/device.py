@@ -1,8 +1,5 @@
 """The one GPU of a child, through torch: what it is, its memory, its clock."""
 
-# ruff: noqa: PTH123
-# Paths are text here: pathlib would cost `warm` 5 ms at every start, and system calls take text.
-
 from __future__ import annotations
 
 import re

@@ -1,0 +1,90 @@
+"""The stores of a pod as `warm` uses them: the table of this stack from all of them, and what the mirror lacks.
+
+A store that cannot be read is an empty one and an error in the report; a volume that hangs is left behind.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.store import shard as shards
+from hipbmm_kernel.store import table
+from hipbmm_kernel.store.reader import Reader
+from hipbmm_kernel.system.time_limits import TooLate, within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hipbmm_kernel.contract.settings import Settings
+    from hipbmm_kernel.store.shard import Shard
+    from hipbmm_kernel.store.table import Table
+    from hipbmm_kernel.system.clock import Clock
+    from hipbmm_kernel.system.volume import Volume
+
+HANG_SECONDS = 10.0
+"""Beyond the reader's own time limit: after it, a call that has not returned never will."""
+
+
+class Stores:
+    """The writable store and the mirrors; `error` says why the store cannot be used ("" when it can)."""
+
+    def __init__(self, settings: Settings, volume: Volume, clock: Clock) -> None:
+        self._settings = settings
+        self._volume = volume
+        self._clock = clock
+        self._mirrored: list[tuple[str, Shard]] = []
+        self.error = ""
+        self.errors: list[str] = []
+        self.notes: list[str] = []
+        self.counted = ""
+        self.mirror_shards: tuple[str, ...] = ()
+        self.mirror_lines: list[str] = []
+
+    def load(self, key: str) -> Table:
+        """The table of the stack with this key."""
+        settings = self._settings
+        reader = Reader(self._volume, self._clock, key, settings.read_seconds)
+        try:
+            merged = within(settings.read_seconds + HANG_SECONDS, functools.partial(self._merge, reader))
+        except TooLate as late:
+            reader.reading.errors.append(f"{settings.store}: {late}: the volume hangs")
+            merged = table.EMPTY
+        reading = reader.reading
+        self.counted = f"{reading.shards} shards read, {reading.refused_count} files refused"
+        self.notes = [f"refused {refused.name}: {refused.reason}" for refused in reading.refused]
+        self.errors = reading.errors
+        if reading.errors:
+            self.error = reading.errors[0]
+        return merged
+
+    def _merge(self, reader: Reader) -> Table:
+        settings = self._settings
+        if not os.path.isdir(settings.store):
+            self.error = f"{settings.store} is no directory"
+        if not settings.mirror_log:
+            return table.merge(reader.shards(settings.store, settings.mirrors), settings.retune_token)
+        self._mirrored = list(reader.mirrored(settings.mirrors))
+        mirrored = (shard for _, shard in self._mirrored)
+        return table.merge(itertools.chain(reader.shards(settings.store), mirrored), settings.retune_token)
+
+    def compare_with_mirror(self, final: Table, planned: Iterable[str], key: str) -> None:
+        """Prepare `mirror_shards` and their `mirror_lines`, when there is a mirror and it lacks rows of `final`."""
+        if not self._settings.mirror_log:
+            return
+        from hipbmm_kernel.store import mirror_log  # noqa: PLC0415 - most pods have a shared volume
+
+        news = mirror_log.news(final, self._mirrored, list(planned), key, self._settings.retune_token)
+        self.mirror_shards = tuple(shards.name_of(data) for data in news)
+        self.mirror_lines = [line for data in news for line in mirror_log.log_lines(data)]
+
+    def is_writable(self) -> bool:
+        """Whether the store may be written, as far as errors and permissions say."""
+        if self.error:
+            return False
+        try:
+            return within(HANG_SECONDS, functools.partial(os.access, self._settings.store, os.W_OK))
+        except TooLate:
+            return False
