@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.rollout import workspace
-from tests.kernel.world.conftest import SMALL_MODEL
+from tests.kernel.pods import SMALL_MODEL
 
 from demo import checks, view
 from demo.cluster import Cluster

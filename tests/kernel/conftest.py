@@ -1,4 +1,4 @@
-"""A zygote for children that import torch."""
+"""The simulated pod (see pods.py), and a zygote for children that import torch."""
 
 import os
 import subprocess
@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from tests.kernel.pods import a_stack, make_pod, node, pod
+
+__all__ = ["a_stack", "make_pod", "node", "pod"]
 
 HERE = Path(__file__).parent / "zygote"
 SIMULATOR = Path(__file__).resolve().parents[2] / "dev/simulator/python"

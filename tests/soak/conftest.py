@@ -1,5 +1,5 @@
 """The simulated pod of the kernel's tests."""
 
-from tests.kernel.world.conftest import a_stack, make_pod, node, pod
+from tests.kernel.pods import a_stack, make_pod, node, pod
 
 __all__ = ["a_stack", "make_pod", "node", "pod"]

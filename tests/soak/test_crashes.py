@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.kernel.world import crashes
+from tests.kernel.store import crashes
 
 LEAST = 300
 

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from tests.kernel.world import killing
+from tests.kernel.store import killing
 
 from hipbmm_kernel.store import shard
 

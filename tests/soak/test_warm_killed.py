@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.kernel.world.conftest import Pod, PodMaker
-from tests.kernel.world.faults import FakeClock
+from tests.kernel.faults import FakeClock
+from tests.kernel.pods import Pod, PodMaker
 
 from hipbmm_kernel.store import reader as store
 from hipbmm_kernel.store import table

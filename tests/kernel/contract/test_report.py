@@ -8,6 +8,8 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.kernel.faults import FakeClock
+from tests.kernel.pods import row
 
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.progress import Progress
@@ -15,9 +17,6 @@ from hipbmm_kernel.contract.report import Report
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.pod import verdict as conclusion
 from hipbmm_kernel.pod.verdict import Facts, conclude
-
-from .conftest import row
-from .faults import FakeClock
 
 REASONS = {
     *("Tuned", "Restored", "BudgetExhausted", "LowMemory", "ProblemsFailed", "NoSolution", "StackUnknown"),

@@ -4,16 +4,15 @@ import base64
 import gzip
 
 import pytest
+from tests.kernel.faults import FakeClock
+from tests.kernel.harvest.test_sidecar import LEARNED, append, line, served
+from tests.kernel.pods import Pod
 
 from hipbmm_kernel.harvest.announcer import INTERVAL, Announcer
 from hipbmm_kernel.harvest.harvester import Harvester
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.store import mirror_log, shard
 from hipbmm_kernel.system.volume import Volume
-
-from .conftest import Pod
-from .faults import FakeClock
-from .test_harvest import LEARNED, append, line, served
 
 __all__ = ["served"]
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kernel.pods import SMALL_MODEL, Pod, PodMaker, fill, write_rocm
 
 from hipbmm_kernel.planner import plan
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.gemm import Problem
-
-from .conftest import SMALL_MODEL, Pod, PodMaker, fill, write_rocm
 
 CONFIG = json.dumps(SMALL_MODEL).encode()
 

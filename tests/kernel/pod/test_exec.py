@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kernel.pods import Pod, row
 
 from hipbmm_kernel.pod import start_mode
 from hipbmm_kernel.pod.start_mode import NO_HIPBMM, NO_TABLE, TUNED, State, next_start
 from hipbmm_kernel.rows import gemm
-
-from .conftest import Pod, row
 
 SHOW = "import json, os, sys; print(json.dumps({'cwd': os.getcwd(), 'pid': os.getpid(), 'argv': sys.argv[1:], "
 SHOW += "'env': {k: v for k, v in os.environ.items() if k.startswith(('VLLM', 'HIP_'))}, "

@@ -18,7 +18,7 @@ from hipbmm_kernel.rows.gemm import Problem, Row
 from hipbmm_kernel.store import shard
 from simulator import sysfs
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 SIMULATOR = ROOT / "dev/simulator/python"
 HEADER = "".join(
     f"#define HIPBLASLT_VERSION_{name} {value}\n" for name, value in (("MAJOR", 1), ("MINOR", 2), ("PATCH", 2))

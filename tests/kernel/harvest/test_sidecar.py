@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.kernel.faults import FakeClock, FaultyVolume, failing_always
+from tests.kernel.pods import Pod, row, rows
 
 from hipbmm_kernel.harvest.harvester import Harvester
 from hipbmm_kernel.identity.stack import Stack
@@ -20,9 +22,6 @@ from hipbmm_kernel.store import reader as store
 from hipbmm_kernel.store import shard, table
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
-
-from .conftest import Pod, row, rows
-from .faults import FakeClock, FaultyVolume, failing_always
 
 SERVED = tuple(each._replace(kernel_name="-") for each in rows(10))
 LEARNED = tuple(row(m=1 + at, n=4096, index=900 + at) for at in range(6))

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.kernel.pods import write_rocm
 
 from hipbmm_kernel.identity import container, hipblaslt, software
 from hipbmm_kernel.identity import gpu as identity_gpu
 from hipbmm_kernel.identity.gpu import Gpu
 from hipbmm_kernel.tune import attest
 from simulator import sysfs
-
-from .conftest import write_rocm
 
 Node = Callable[..., tuple[str, str]]
 

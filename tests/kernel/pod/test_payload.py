@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.kernel.pods import ROOT, Pod
 
 from hipbmm_kernel.pod import payload
-
-from .conftest import ROOT, Pod
 
 
 def run(*command: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from tests.kernel.pods import ROOT
 
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.stop import Stop
@@ -17,8 +18,6 @@ from hipbmm_kernel.tune import crew
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.oomkills import OomKills
 from hipbmm_kernel.tune.worker import Failure
-
-from .conftest import ROOT
 
 SCRIPT = """
 import json, os, signal, sys, time

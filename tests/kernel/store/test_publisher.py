@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.kernel.faults import PUBLISHING, FakeClock, FaultyVolume, failing, failing_always
+from tests.kernel.pods import row, rows
 
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.store import reader as store
@@ -13,9 +15,6 @@ from hipbmm_kernel.store.publisher import Publisher, PublishError
 from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system.volume import Volume
-
-from .conftest import row, rows
-from .faults import PUBLISHING, FakeClock, FaultyVolume, failing, failing_always
 
 CODES = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.ESTALE, errno.EACCES, errno.ENOLCK, errno.EINTR, errno.EROFS)
 CALLS_OF_ONE_ATTEMPT = 4

@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.kernel.pods import SMALL_MODEL, Pod, PodMaker, fill
 
 from hipbmm_kernel.planner import plan
 from hipbmm_kernel.store import mirror_log, shard
-
-from .conftest import SMALL_MODEL, Pod, PodMaker, fill
 
 PROBLEMS = list(plan.build(json.dumps(SMALL_MODEL).encode(), plan.Options(tokens=(1, 2, 16))).problems)
 

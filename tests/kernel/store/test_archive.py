@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.kernel.faults import FakeClock
+from tests.kernel.pods import row, rows
 
 from hipbmm_kernel.cli import archive as cli_archive
 from hipbmm_kernel.cli import compact as cli_compact
@@ -19,9 +21,6 @@ from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
-
-from .conftest import row, rows
-from .faults import FakeClock
 
 DAY = 24 * 3600
 

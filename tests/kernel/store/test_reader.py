@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.kernel.faults import FakeClock, FaultyVolume, failing, failing_always
+from tests.kernel.pods import row, rows
 
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.store import reader as store
@@ -13,9 +15,6 @@ from hipbmm_kernel.store import shard, table
 from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system.volume import Volume
-
-from .conftest import row, rows
-from .faults import FakeClock, FaultyVolume, failing, failing_always
 
 SOME = rows(20)
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-
-from . import crashes
+from tests.kernel.store import crashes
 
 SAMPLES = 18
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests.kernel.pods import Pod, PodMaker, write_rocm
 
 from hipbmm_kernel.rows import aiter_csv
-
-from .conftest import Pod, PodMaker, write_rocm
 
 pytestmark = [
     pytest.mark.timeout(300),

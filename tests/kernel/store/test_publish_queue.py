@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.kernel.faults import FakeClock, FaultyVolume, failing_always
+from tests.kernel.pods import row, rows
 
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.rows.gemm import Veto
@@ -18,9 +20,6 @@ from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.system.volume import Volume
-
-from .conftest import row, rows
-from .faults import FakeClock, FaultyVolume, failing_always
 
 
 def test_a_call_that_returns_is_waited_for() -> None:

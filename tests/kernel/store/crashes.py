@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.kernel.faults import FakeClock
+from tests.kernel.store import killing
+
 from hipbmm_kernel.rows.gemm import KEY_COLUMNS, Row
 from hipbmm_kernel.store import reader as store
 from hipbmm_kernel.store import table
 from hipbmm_kernel.system.volume import Volume
-
-from . import killing
-from .faults import FakeClock
 
 ROOT = Path(__file__).resolve().parents[3]
 KILLED = -9
