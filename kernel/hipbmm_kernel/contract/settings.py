@@ -7,8 +7,8 @@ names the variable, because guessing one would tune or serve something else than
 # No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
 
 import json
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from hipbmm_kernel.rows.gemm import Linear
 
@@ -27,38 +27,6 @@ CONTRACT_ENV = {
     "HIP_ONLINE_TUNING": "1",
 }
 """What must be set for vLLM to use the HIPBMM kernel with its table; a user's other value wins and is reported."""
-
-DEFAULTS: dict[str, str] = {
-    "HIPBMM_HOME": "/hipbmm",
-    "HIPBMM_STORE": "$HIPBMM_HOME/store",
-    "HIPBMM_MIRRORS": "$HIPBMM_HOME/mirror",
-    "HIPBMM_MIRROR_LOG": "0",
-    "HIPBMM_MODEL": "",
-    "HIPBMM_MODEL_CONFIG": "",
-    "HIPBMM_TENSOR_PARALLEL": "1",
-    "HIPBMM_SERVER_ARGS": "[]",
-    "HIPBMM_VLLM_VERSION": "",
-    "HIPBMM_LINEARS": "",
-    "HIPBMM_TOKENS": "",
-    "HIPBMM_TUNE": "1",
-    "HIPBMM_POLICY": SERVE_UNTUNED,
-    "HIPBMM_BUDGET_SECONDS": "1800",
-    "HIPBMM_PROBLEM_SECONDS": "60",
-    "HIPBMM_VERIFY": "1",
-    "HIPBMM_SEARCH": ONLINE,
-    "HIPBMM_RETUNE_TOKEN": "",
-    "HIPBMM_POD_UID": "",
-    "HIPBMM_POD_NAME": "",
-    "HIPBMM_NODE_NAME": "",
-    "HIPBMM_TERMINATION_LOG": "/dev/termination-log",
-    "HIPBMM_SYSFS": "/sys",
-    "HIPBMM_DEV": "/dev",
-    "HIPBMM_METRICS_PORT": "9410",
-    "HIPBMM_HARVEST_SECONDS": "20",
-    "HIPBMM_READ_SECONDS": "90",
-    "HIPBMM_WARMUP_SECONDS": "1800",
-}
-"""Every variable with its default, `$HIPBMM_HOME` standing for the value of that variable. Empty means not set."""
 
 MAX_TEXT = 262_144
 """Bytes of one variable: what the kernel accepts as one environment string is twice that."""
@@ -136,38 +104,15 @@ class Settings(NamedTuple):
 
 def parse_settings(env: Mapping[str, str]) -> Settings:
     """The settings in `env`. Raises SettingsError that names the first variable that cannot be understood."""
-    home = _path(env, "HIPBMM_HOME", "")
-    return Settings(
-        home=home,
-        store=_path(env, "HIPBMM_STORE", home),
-        mirrors=tuple(part for part in _text(env, "HIPBMM_MIRRORS", home).split(":") if part),
-        mirror_log=_flag(env, "HIPBMM_MIRROR_LOG"),
-        model=_text(env, "HIPBMM_MODEL", home),
-        model_config=_text(env, "HIPBMM_MODEL_CONFIG", home),
-        tensor_parallel=_integer(env, "HIPBMM_TENSOR_PARALLEL", 1, 1024),
-        server_args=parse_arguments("HIPBMM_SERVER_ARGS", _text(env, "HIPBMM_SERVER_ARGS", home)),
-        vllm_version=_text(env, "HIPBMM_VLLM_VERSION", home),
-        linears=parse_linears("HIPBMM_LINEARS", _text(env, "HIPBMM_LINEARS", home)),
-        tokens=parse_tokens("HIPBMM_TOKENS", _text(env, "HIPBMM_TOKENS", home)),
-        tune=_flag(env, "HIPBMM_TUNE"),
-        policy=_choice(env, "HIPBMM_POLICY", (SERVE_UNTUNED, BLOCK)),
-        budget_seconds=_seconds(env, "HIPBMM_BUDGET_SECONDS", 0.0),
-        problem_seconds=_seconds(env, "HIPBMM_PROBLEM_SECONDS", 0.05),
-        verify=_flag(env, "HIPBMM_VERIFY"),
-        search=_choice(env, "HIPBMM_SEARCH", (ONLINE, EXHAUSTIVE)),
-        retune_token=_text(env, "HIPBMM_RETUNE_TOKEN", home),
-        pod_uid=_word(env, "HIPBMM_POD_UID"),
-        pod_name=_text(env, "HIPBMM_POD_NAME", home),
-        node_name=_text(env, "HIPBMM_NODE_NAME", home),
-        termination_log=_path(env, "HIPBMM_TERMINATION_LOG", home),
-        sysfs=_path(env, "HIPBMM_SYSFS", home),
-        dev=_path(env, "HIPBMM_DEV", home),
-        metrics_port=_integer(env, "HIPBMM_METRICS_PORT", 0, 65535),
-        harvest_seconds=_seconds(env, "HIPBMM_HARVEST_SECONDS", 0.05),
-        read_seconds=_seconds(env, "HIPBMM_READ_SECONDS", 0.0),
-        warmup_seconds=_seconds(env, "HIPBMM_WARMUP_SECONDS", 0.0),
-        conflicting_env=_conflicts(env),
-    )
+    home = env.get("HIPBMM_HOME") or DEFAULTS["HIPBMM_HOME"]
+    values = {}
+    for field, (default, read) in _FIELDS.items():
+        name = f"HIPBMM_{field.upper()}"
+        text = env.get(name) or default.replace("$HIPBMM_HOME", home.rstrip("/"))
+        if len(text) > MAX_TEXT or "\0" in text:
+            raise SettingsError(f"{name} is longer than {MAX_TEXT} characters")
+        values[field] = read(name, text)
+    return Settings(**values, conflicting_env=_conflicts(env))
 
 
 def _conflicts(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -175,60 +120,63 @@ def _conflicts(env: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name in CONTRACT_ENV if env.get(name, "1").strip().lower() not in ("1", "true", ""))
 
 
-def _text(env: Mapping[str, str], name: str, home: str) -> str:
-    value = env.get(name) or DEFAULTS[name].replace("$HIPBMM_HOME", home)
-    if len(value) > MAX_TEXT or "\0" in value:
-        raise SettingsError(f"{name} is longer than {MAX_TEXT} characters")
-    return value
-
-
-def _path(env: Mapping[str, str], name: str, home: str) -> str:
-    value = _text(env, name, home)
-    return value.rstrip("/") or "/"
-
-
-def _word(env: Mapping[str, str], name: str) -> str:
-    """A text that goes into a shard, hence letters, digits, '.', '_' and '-' only, the first a letter or digit."""
-    value = _text(env, name, "")
-    plain = all(c.isascii() and (c.isalnum() or c in "._-") for c in value)
-    if not plain or value[:1] in (".", "_", "-") or len(value) > MAX_WORD:
-        raise SettingsError(f"{name} may hold at most {MAX_WORD} letters, digits, '.', '_' and '-', not {value[:60]!r}")
-    return value
-
-
-def _integer(env: Mapping[str, str], name: str, low: int, high: int) -> int:
-    text = _text(env, name, "")
-    value = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else -1
-    if not low <= value <= high:
-        raise SettingsError(f"{name} must be an integer from {low} to {high}, not {text[:60]!r}")
-    return value
-
-
-def _seconds(env: Mapping[str, str], name: str, low: float) -> float:
-    text = _text(env, name, "")
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not low <= value <= MAX_SECONDS:
-        raise SettingsError(f"{name} must be a number of seconds from {low} to {MAX_SECONDS:.0f}, not {text[:60]!r}")
-    return value
-
-
-def _flag(env: Mapping[str, str], name: str) -> bool:
-    text = _text(env, name, "").lower()
-    if text in ("1", "true"):
-        return True
-    if text in ("0", "false"):
-        return False
-    raise SettingsError(f"{name} must be 0 or 1, not {text[:60]!r}")
-
-
-def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
-    text = _text(env, name, "")
-    if text not in choices:
-        raise SettingsError(f"{name} must be {' or '.join(choices)}, not {text[:60]!r}")
+def _text(_name: str, text: str) -> str:
     return text
+
+
+def _path(_name: str, text: str) -> str:
+    return text.rstrip("/") or "/"
+
+
+def _paths(_name: str, text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(":") if part)
+
+
+def _word(name: str, text: str) -> str:
+    """A text that goes into a shard, hence letters, digits, '.', '_' and '-' only, the first a letter or digit."""
+    plain = all(c.isascii() and (c.isalnum() or c in "._-") for c in text)
+    if not plain or text[:1] in (".", "_", "-") or len(text) > MAX_WORD:
+        raise SettingsError(f"{name} may hold at most {MAX_WORD} letters, digits, '.', '_' and '-', not {text[:60]!r}")
+    return text
+
+
+def _integer(low: int, high: int) -> Callable[[str, str], int]:
+    def read(name: str, text: str) -> int:
+        value = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else -1
+        if not low <= value <= high:
+            raise SettingsError(f"{name} must be an integer from {low} to {high}, not {text[:60]!r}")
+        return value
+
+    return read
+
+
+def _seconds(low: float) -> Callable[[str, str], float]:
+    def read(name: str, text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not low <= value <= MAX_SECONDS:
+            words = f"must be a number of seconds from {low} to {MAX_SECONDS:.0f}"
+            raise SettingsError(f"{name} {words}, not {text[:60]!r}")
+        return value
+
+    return read
+
+
+def _choice(*choices: str) -> Callable[[str, str], str]:
+    def read(name: str, text: str) -> str:
+        if text not in choices:
+            raise SettingsError(f"{name} must be {' or '.join(choices)}, not {text[:60]!r}")
+        return text
+
+    return read
+
+
+def _flag(name: str, text: str) -> bool:
+    if text.lower() not in ("0", "1", "false", "true"):
+        raise SettingsError(f"{name} must be 0 or 1, not {text[:60]!r}")
+    return text.lower() in ("1", "true")
 
 
 def parse_arguments(name: str, text: str) -> tuple[str, ...]:
@@ -274,3 +222,41 @@ def _size(name: str, value: object, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise SettingsError(f"{name} must be an integer from 1 to {most}, not {str(value)[:60]}")
     return value
+
+
+_FIELDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+    "home": ("/hipbmm", _path),
+    "store": ("$HIPBMM_HOME/store", _path),
+    "mirrors": ("$HIPBMM_HOME/mirror", _paths),
+    "mirror_log": ("0", _flag),
+    "model": ("", _text),
+    "model_config": ("", _text),
+    "tensor_parallel": ("1", _integer(1, 1024)),
+    "server_args": ("[]", parse_arguments),
+    "vllm_version": ("", _text),
+    "linears": ("", parse_linears),
+    "tokens": ("", parse_tokens),
+    "tune": ("1", _flag),
+    "policy": (SERVE_UNTUNED, _choice(SERVE_UNTUNED, BLOCK)),
+    "budget_seconds": ("1800", _seconds(0.0)),
+    "problem_seconds": ("60", _seconds(0.05)),
+    "verify": ("1", _flag),
+    "search": (ONLINE, _choice(ONLINE, EXHAUSTIVE)),
+    "retune_token": ("", _text),
+    "pod_uid": ("", _word),
+    "pod_name": ("", _text),
+    "node_name": ("", _text),
+    "termination_log": ("/dev/termination-log", _path),
+    "sysfs": ("/sys", _path),
+    "dev": ("/dev", _path),
+    "metrics_port": ("9410", _integer(0, 65535)),
+    "harvest_seconds": ("20", _seconds(0.05)),
+    "read_seconds": ("90", _seconds(0.0)),
+    "warmup_seconds": ("1800", _seconds(0.0)),
+}
+"""Fields of Settings: the default ($HIPBMM_HOME stands for that variable's value, empty is not set) and the reader.
+
+The variable is HIPBMM_ and the field's name in capitals.
+"""
+
+DEFAULTS = {f"HIPBMM_{field.upper()}": default for field, (default, _) in _FIELDS.items()}

@@ -7,7 +7,7 @@ offline-tuning guide), and AITER's CSV names neither; an index of another build 
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.system import digest
@@ -50,22 +50,9 @@ class Stack(NamedTuple):
 
     def document(self) -> dict[str, object]:
         """The stack as it is hashed and written to stack.json."""
-        return {
-            "v": VERSION,
-            "arch": self.arch,
-            "features": self.features,
-            "computeUnits": self.compute_units,
-            "product": self.product,
-            "partition": self.partition,
-            "memoryPartition": self.memory_partition,
-            "hipblaslt": self.hipblaslt,
-            "databases": sorted(set(self.databases)),
-            "aiter": self.aiter,
-            "fp8": self.fp8,
-            "rocm": self.rocm,
-            "environment": dict(sorted(self.environment)),
-            "simulated": self.simulated,
-        }
+        parts = {name: getattr(self, field) for name, field in _PARTS.items()}
+        databases, environment = sorted(set(self.databases)), dict(sorted(self.environment))
+        return {"v": VERSION, **parts, "databases": databases, "environment": environment}
 
     def canonical(self) -> bytes:
         """The canonical JSON: sorted keys, no blanks, ASCII."""
@@ -104,46 +91,24 @@ def parse(data: bytes) -> Stack:
     return stack
 
 
-def _from(document: dict[str, object]) -> Stack:
+def _from(document: dict[str, Any]) -> Stack:
     """A stack from its document; types are proved afterwards by comparing the canonical text."""
+    parts = {field: document[name] for name, field in _PARTS.items()}
+    for field, value in parts.items():
+        kind = {"compute_units": int, "simulated": bool}.get(field, str)
+        if type(value) is not kind and not (value is None and kind is not bool):
+            raise TypeError(field)
     databases, environment = document["databases"], document["environment"]
-    if not isinstance(databases, list) or not isinstance(environment, dict):
-        raise TypeError("databases or environment")
-    texts = {}
-    for name, field in _TEXTS.items():
-        value = document[name]
-        if value is not None and not isinstance(value, str):
-            raise TypeError(name)
-        texts[field] = value
-    units = document["computeUnits"]
-    if units is not None and (isinstance(units, bool) or not isinstance(units, int)):
-        raise TypeError("computeUnits")
+    if not isinstance(databases, list):
+        raise TypeError("databases")
     pairs = tuple(sorted((str(name), str(value)) for name, value in environment.items()))
-    simulated = document["simulated"] is True
-    return Stack(
-        compute_units=units,
-        databases=tuple(str(digest) for digest in databases),
-        environment=pairs,
-        simulated=simulated,
-        **texts,
-    )
+    return Stack(databases=tuple(str(digest) for digest in databases), environment=pairs, **parts)
 
 
-_SUMMARY = (
-    "arch",
-    "computeUnits",
-    "product",
-    "partition",
-    "memoryPartition",
-    "hipblaslt",
-    "aiter",
-    "rocm",
-    "fp8",
-    "simulated",
-)
-_TEXTS = {
+_PARTS = {
     "arch": "arch",
     "features": "features",
+    "computeUnits": "compute_units",
     "product": "product",
     "partition": "partition",
     "memoryPartition": "memory_partition",
@@ -151,4 +116,8 @@ _TEXTS = {
     "aiter": "aiter",
     "fp8": "fp8",
     "rocm": "rocm",
+    "simulated": "simulated",
 }
+"""Name in stack.json -> field, of the parts that are one value."""
+
+_SUMMARY = tuple(name for name in _PARTS if name != "features")
