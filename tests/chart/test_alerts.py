@@ -20,7 +20,7 @@ EXPRESSIONS = [alert["expr"] for alert in ALERTS] + [
 ]
 LIST_METRICS = """
 import json
-from hipbmm_operator import metrics
+from hipbmm_operator.telemetry import metrics
 found = {}
 for family in metrics.REGISTRY.collect():
     suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
