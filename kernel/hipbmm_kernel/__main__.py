@@ -103,7 +103,7 @@ COMMANDS: dict[str, Command] = {
     "export": _for_people("cli.archive", "export_command"),
     "import": _for_people("cli.archive", "import_command"),
     "compact": _for_people("cli.compact", "compact_command"),
-    "acceptance": _for_people("acceptance", "acceptance_command"),
+    "acceptance": _for_people("cli.acceptance", "acceptance_command"),
 }
 
 if __name__ == "__main__":

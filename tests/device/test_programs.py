@@ -11,39 +11,39 @@ import torch
 from tests.device.conftest import StandIn
 
 from hipbmm_kernel.acceptance import checks_faults, checks_stack, programs, supervision
-from hipbmm_kernel.acceptance.supervision import Ended, Told
+from hipbmm_kernel.acceptance.supervision import ChildRun, Ended
 from hipbmm_kernel.acceptance.verdict import PASS
 
 MIB = 1 << 20
 PROBLEM = [16, 2560, 5120]
 
 
-def _told(program: str, **arguments: Any) -> Told:  # noqa: ANN401 - any JSON value
+def _child_run(program: str, **arguments: Any) -> ChildRun:  # noqa: ANN401 - any JSON value
     """Run a child program in this process, where the stand-in of AITER is."""
     answers: dict[str, list[Any]] = {}
 
-    def tell(subject: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+    def report(subject: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
         answers.setdefault(subject, []).append(json.loads(json.dumps(value)))
 
-    programs.PROGRAMS[program](arguments, tell)
-    return Told(Ended(0, "", "", 0.0), answers)
+    programs.PROGRAMS[program](arguments, report)
+    return ChildRun(Ended(0, "", "", 0.0), answers)
 
 
 def test_the_op_is_registered_and_compiles(aiter_stand_in: StandIn) -> None:
-    verdict = checks_stack.judge_registration(_told("register", problems=[PROBLEM]))
+    verdict = checks_stack.judge_registration(_child_run("register", problems=[PROBLEM]))
     assert verdict.outcome == PASS, verdict
     assert checks_stack.judge_compilation(verdict.evidence).outcome == PASS
 
 
 @pytest.mark.parametrize("warm", [True, False])
 def test_a_call_is_captured_and_replayed(aiter_stand_in: StandIn, warm: bool) -> None:
-    verdict = checks_faults.judge_capture(_told("capture", problems=[PROBLEM], warm=warm))
+    verdict = checks_faults.judge_capture(_child_run("capture", problems=[PROBLEM], warm=warm))
     assert verdict.outcome == PASS, verdict
 
 
 def test_results_are_compared(aiter_stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (answer,) = _told("multiply", problems=[PROBLEM], calls=2).answers["problem"]
+    (answer,) = _child_run("multiply", problems=[PROBLEM], calls=2).answers["problem"]
     assert (answer["problem"], answer["bytes"], answer["verdict"]) == (PROBLEM, [0, 0], None)
 
 
@@ -52,16 +52,18 @@ def test_memory_is_filled_down_to_what_was_asked(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     try:
-        told = _told("starve", problems=[[1, 64, 256]], free=checks_faults.STARVED, most=checks_faults.LOOKUP_FLOOR)
+        child = _child_run(
+            "fill_memory", problems=[[1, 64, 256]], free=checks_faults.FILLED, most=checks_faults.LOOKUP_FLOOR
+        )
     finally:
         torch.cuda.empty_cache()
-    assert checks_faults.STARVED - 32 * MIB < told.last("free")["bytes"] <= checks_faults.LOOKUP_FLOOR
-    assert checks_faults.judge_starved(told, table=False).outcome == PASS
+    assert checks_faults.FILLED - 32 * MIB < child.last("free")["bytes"] <= checks_faults.LOOKUP_FLOOR
+    assert checks_faults.judge_full(child, table=False).outcome == PASS
 
 
 def test_another_process_sees_what_this_one_allocates(tmp_path: Path, device: torch.device) -> None:
     torch.cuda.empty_cache()
-    watched: list[Told] = []
+    watched: list[ChildRun] = []
     arguments = {"stop": str(tmp_path / "stop"), "most": 60.0}
 
     def watch() -> None:

@@ -1,11 +1,13 @@
-"""The checks in their order: cheap and harmless ones first, those that later ones build on before these."""
+"""The checks in their order, cheap and harmless ones first, and how they run one after the other."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import time
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from hipbmm_kernel.acceptance import checks_faults, checks_gain, checks_program, checks_stack, checks_table
-from hipbmm_kernel.acceptance.verdict import PASS, Verdict, skipped
+from hipbmm_kernel.acceptance.report import Result
+from hipbmm_kernel.acceptance.verdict import PASS, Verdict, failed, skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,3 +79,26 @@ def obstacle(check: Check, seen: Mapping[str, Verdict]) -> Verdict | None:
     if check.solution and not seen["probe-1024"].evidence["supported"]:
         return skipped("this stack has no swizzled solution, so there is nothing to tune")
     return None
+
+
+def run(checks: Sequence[Check], context: Context, stderr: TextIO) -> list[Result]:
+    """Run each check or skip it for what came before; an error inside a check is its failure."""
+    results = []
+    for check in checks:
+        began = time.monotonic()
+        verdict = obstacle(check, context.seen) or _answered(check, context)
+        context.seen[check.name] = verdict
+        result = Result(check.name, check.claim, verdict, time.monotonic() - began)
+        results.append(result)
+        stderr.write(
+            f"hipbmm acceptance: {check.name}: {verdict.outcome} ({result.seconds:.1f} s): {verdict.summary}\n"
+        )
+        stderr.flush()
+    return results
+
+
+def _answered(check: Check, context: Context) -> Verdict:
+    try:
+        return check.run(context)
+    except Exception as error:  # noqa: BLE001 - one check's error must not hide what the others show
+        return failed(f"the check itself failed: {type(error).__name__}: {error}"[:400])

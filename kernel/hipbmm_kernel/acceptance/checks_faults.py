@@ -16,7 +16,7 @@ from hipbmm_kernel.rows.gemm import Problem, Row
 
 if TYPE_CHECKING:
     from hipbmm_kernel.acceptance.context import Context
-    from hipbmm_kernel.acceptance.supervision import Told
+    from hipbmm_kernel.acceptance.supervision import ChildRun
     from hipbmm_kernel.acceptance.verdict import Verdict
 
 SECONDS = 300.0
@@ -26,8 +26,8 @@ ABSENT_INDEX = 2_000_000_011
 LOOKUP_FLOOR = 128 << 20
 """AITER neither looks up nor tunes with no more than this free (hipbsolgemm.cu)."""
 
-STARVED = 100 << 20
-THIRSTY = Problem(m=1, n=512, k=16384)
+FILLED = 100 << 20
+LARGE = Problem(m=1, n=512, k=16384)
 """Needs 276 MB to be tuned, because AITER sizes one buffer K x K, and 25 MB of operands."""
 
 SHORT = 200 << 20
@@ -41,74 +41,76 @@ def absent_index(context: Context) -> Verdict:
     problem = context.problems[0]
     row = Row(context.key(problem), ABSENT_INDEX)
     context.table("absent").write_bytes(aiter_csv.format_rows([row]))
-    told = context.child("multiply", "absent", SECONDS, problems=[list(problem)], calls=1)
-    return judge_absent(told)
+    child = context.child("multiply", "absent", SECONDS, problems=[list(problem)], calls=1)
+    return judge_absent(child)
 
 
-def judge_absent(told: Told) -> Verdict:
+def judge_absent(child: ChildRun) -> Verdict:
     """Pass when the process ended without a result. An exception, a hang and a result fail: that is not the claim."""
-    evidence = {"runs": told.answers.get("problem", []), "end": told.end.evidence()}
-    if told.last("problem") is not None:
-        verdict = told.last("problem")["verdict"]
+    evidence = {"runs": child.answers.get("problem", []), "end": child.end.evidence()}
+    if child.last("problem") is not None:
+        verdict = child.last("problem")["verdict"]
         return failed(f"the call returned ({verdict or 'a right product'}): an absent index is tolerated", evidence)
-    error = told.last("error")
+    error = child.last("error")
     if error is not None:
         return failed(f"the call raised {error['type']}: {error['message']}", evidence)
-    ended = told.end.status is not None and not told.end.well
-    return judged(ended, told.end.words(), f"the process did not end: {told.end.words()}", evidence)
+    ended = child.end.status is not None and not child.end.well
+    return judged(ended, child.end.words(), f"the process did not end: {child.end.words()}", evidence)
 
 
 def free_memory_rule(context: Context) -> Verdict:
     """With 128 MiB of device memory free or less, AITER neither tunes a problem nor writes a row for it."""
     problem = context.problems[0]
-    told = context.child("starve", "starved", SECONDS, problems=[list(problem)], free=STARVED, most=LOOKUP_FLOOR)
-    return judge_starved(told, context.table("starved").exists())
+    child = context.child(
+        "fill_memory", "full-memory", SECONDS, problems=[list(problem)], free=FILLED, most=LOOKUP_FLOOR
+    )
+    return judge_full(child, context.table("full-memory").exists())
 
 
-def judge_starved(told: Told, table: bool) -> Verdict:
+def judge_full(child: ChildRun, table: bool) -> Verdict:
     """Skip when memory could not be filled. Fail when the child died or wrote a row."""
-    free = told.last("free")
-    evidence = {"free": free, "table": table, "announced": told.end.stdout.count(ANNOUNCEMENT)}
-    evidence |= {"saidNoSpace": NO_SPACE in told.end.stdout, "end": told.end.evidence()}
+    free = child.last("free")
+    evidence = {"free": free, "table": table, "announced": child.end.stderr.count(ANNOUNCEMENT)}
+    evidence |= {"saidNoSpace": NO_SPACE in child.end.stderr, "end": child.end.evidence()}
     if free is None:
-        return failed(f"the child {told.end.words()}", evidence)
+        return failed(f"the child {child.end.words()}", evidence)
     if free["bytes"] > LOOKUP_FLOOR:
         return skipped(f"{free['bytes'] >> 20} MiB stay free whatever is allocated", evidence)
-    if told.last("survived") is None:
-        return failed(f"the child {told.end.words()}", evidence)
+    if child.last("survived") is None:
+        return failed(f"the child {child.end.words()}", evidence)
     skips = not table and not evidence["announced"]
     return judged(skips, f"{free['bytes'] >> 20} MiB free: nothing tuned", "tuned all the same", evidence)
 
 
 def low_memory_exit(context: Context) -> Verdict:
     """With more than 128 MiB free but less than a tuning needs, AITER ends the process: why the tuner guards memory."""
-    needed = cost.tuning_bytes(THIRSTY)
-    told = context.child("starve", "short", SECONDS, problems=[list(THIRSTY)], free=SHORT, most=needed)
-    return judge_short(told, needed)
+    needed = cost.tuning_bytes(LARGE)
+    child = context.child("fill_memory", "short", SECONDS, problems=[list(LARGE)], free=SHORT, most=needed)
+    return judge_short(child, needed)
 
 
-def judge_short(told: Told, needed: int) -> Verdict:
+def judge_short(child: ChildRun, needed: int) -> Verdict:
     """Skip when memory could not be brought between the two bounds. Fail when the child lived on."""
-    free = told.last("free")
-    evidence = {"free": free, "needed": needed, "end": told.end.evidence()}
+    free = child.last("free")
+    evidence = {"free": free, "needed": needed, "end": child.end.evidence()}
     if free is None:
-        return failed(f"the child {told.end.words()}", evidence)
+        return failed(f"the child {child.end.words()}", evidence)
     if not LOOKUP_FLOOR < free["bytes"] < needed:
         return skipped(f"{free['bytes'] >> 20} MiB are free, wanted {SHORT >> 20}", evidence)
-    died = told.last("survived") is None and told.last("error") is None and told.end.status is not None
-    yes, no = told.end.words(), f"{needed >> 20} MiB were not needed: {told.end.words()}"
+    died = child.last("survived") is None and child.last("error") is None and child.end.status is not None
+    yes, no = child.end.words(), f"{needed >> 20} MiB were not needed: {child.end.words()}"
     return judged(died, yes, no, evidence)
 
 
 def memory_guard(context: Context) -> Verdict:
     """What a tuning takes from the device is what the guard computes, as another process sees it."""
     stop = context.root / "memory-stop"
-    watched, told = while_watching(
+    watched, child = while_watching(
         lambda: context.child("watch", "watch", SECONDS, online=False, stop=str(stop), most=SECONDS),
-        lambda: context.child("allocate", "allocate", SECONDS, problems=[list(THIRSTY)]),
+        lambda: context.child("allocate", "allocate", SECONDS, problems=[list(LARGE)]),
         stop,
     )
-    return judge_memory(watched, told, cost.tuning_bytes(THIRSTY))
+    return judge_memory(watched, child, cost.tuning_bytes(LARGE))
 
 
 TOO_LITTLE = 0.9
@@ -118,12 +120,12 @@ TOO_MUCH = 192 << 20
 """The guard's own reserve (`tune.tasks`): what allocations may be rounded up by."""
 
 
-def judge_memory(watched: Told, told: Told, needed: int) -> Verdict:
+def judge_memory(watched: ChildRun, child: ChildRun, needed: int) -> Verdict:
     """Skip when free memory never moved. Fail when the tuning took more than the guard allows for, or far less."""
-    extremes, before = watched.last("watched"), told.last("before")
-    evidence = {"watched": extremes, "before": before, "needed": needed, "end": told.end.evidence()}
-    if not told.end.well or extremes is None or before is None:
-        return failed(f"the tuning child {told.end.words()}, the other {watched.end.words()}", evidence)
+    extremes, before = watched.last("watched"), child.last("before")
+    evidence = {"watched": extremes, "before": before, "needed": needed, "end": child.end.evidence()}
+    if not child.end.well or extremes is None or before is None:
+        return failed(f"the tuning child {child.end.words()}, the other {watched.end.words()}", evidence)
     if extremes["least"] >= before["free"] - (1 << 20):
         return skipped("one process does not see another's allocations here", evidence)
     taken = before["free"] - extremes["least"]
@@ -135,16 +137,16 @@ def judge_memory(watched: Told, told: Told, needed: int) -> Verdict:
 def capture_hit(context: Context) -> Verdict:
     """A problem that is in the table can be captured in a graph, and the replay gives the right product."""
     copy_table(context, "captured")
-    told = context.child("capture", "captured", SECONDS, problems=[list(context.problems[0])], warm=True)
-    return judge_capture(told)
+    child = context.child("capture", "captured", SECONDS, problems=[list(context.problems[0])], warm=True)
+    return judge_capture(child)
 
 
-def judge_capture(told: Told) -> Verdict:
+def judge_capture(child: ChildRun) -> Verdict:
     """Skip when this device cannot replay graphs. Fail when the child died or the product is wrong."""
-    replayed = told.last("replayed")
-    evidence = {"replayed": replayed, "end": told.end.evidence()}
+    replayed = child.last("replayed")
+    evidence = {"replayed": replayed, "end": child.end.evidence()}
     if replayed is None:
-        return failed(f"the child {told.end.words()}", evidence)
+        return failed(f"the child {child.end.words()}", evidence)
     if not replayed["possible"]:
         return skipped(f"captured, not replayed: {replayed['why']}", evidence)
     return judged(replayed["verdict"] is None, "replay is right", f"replay: {replayed['verdict']}", evidence)
@@ -152,13 +154,13 @@ def judge_capture(told: Told) -> Verdict:
 
 def capture_miss(context: Context) -> Verdict:
     """A problem that is not in the table cannot be tuned during capture: the process ends, or the capture fails."""
-    told = context.child("capture", "missed", SECONDS, problems=[list(context.problems[0])], warm=False)
-    return judge_miss(told)
+    child = context.child("capture", "missed", SECONDS, problems=[list(context.problems[0])], warm=False)
+    return judge_miss(child)
 
 
-def judge_miss(told: Told) -> Verdict:
+def judge_miss(child: ChildRun) -> Verdict:
     """Pass when the capture did not succeed, whichever way; fail when it did or hung."""
-    evidence = {"captured": told.last("captured"), "error": told.last("error"), "end": told.end.evidence()}
-    if told.end.status is None:
-        return failed(told.end.words(), evidence)
-    return judged(told.last("captured") is None, told.end.words(), "the miss was captured", evidence)
+    evidence = {"captured": child.last("captured"), "error": child.last("error"), "end": child.end.evidence()}
+    if child.end.status is None:
+        return failed(child.end.words(), evidence)
+    return judged(child.last("captured") is None, child.end.words(), "the miss was captured", evidence)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hipbmm_kernel.acceptance.context import Context
-    from hipbmm_kernel.acceptance.supervision import Told
+    from hipbmm_kernel.acceptance.supervision import ChildRun
     from hipbmm_kernel.acceptance.verdict import Verdict
 
 SECONDS = 600.0
@@ -29,17 +29,17 @@ def timing_gain(context: Context) -> Verdict:
         problem = gemm.problem_of(row["key"])
         listed.append([*problem, row["index"]])
     most = max(problem.m for problem in context.problems)
-    told = context.child("race", "race", SECONDS, online=False, rows=listed, most=most, rounds=ROUNDS)
-    return judge_gain(told, len(listed))
+    child = context.child("race", "race", SECONDS, online=False, rows=listed, most=most, rounds=ROUNDS)
+    return judge_gain(child, len(listed))
 
 
-def judge_gain(told: Told, expected: int) -> Verdict:
+def judge_gain(child: ChildRun, expected: int) -> Verdict:
     """Fail when a row is wrong or was not raced, or the geometric mean is below `FLOOR`."""
-    rows = told.answers.get("row", [])
+    rows = child.answers.get("row", [])
     raced = [_raced(row) for row in rows]
-    evidence: dict[str, Any] = {"rows": raced, "rounds": ROUNDS, "end": told.end.evidence()}
-    if len(rows) != expected or not told.end.well:
-        return failed(f"{len(rows)} of {expected} rows were raced: {told.end.words()}", evidence)
+    evidence: dict[str, Any] = {"rows": raced, "rounds": ROUNDS, "end": child.end.evidence()}
+    if len(rows) != expected or not child.end.well:
+        return failed(f"{len(rows)} of {expected} rows were raced: {child.end.words()}", evidence)
     wrong = [row["problem"] for row in rows if not row["correct"]]
     speedups = [row["speedup"] for row in raced if row["speedup"] is not None]
     if wrong or not speedups:

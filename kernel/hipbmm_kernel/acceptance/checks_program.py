@@ -81,8 +81,8 @@ def exec_harvest(context: Context) -> Verdict:
 
 def judge_round_trip(served: Ended, harvested: Ended, found: bool, calls: int) -> Verdict:
     """Fail when the server tuned other than the one new problem, or its row did not come to the store."""
-    answers = supervision.parse_answers(served.stdout.encode())
-    announced = served.stdout.count(ANNOUNCEMENT)
+    answers = supervision.parse_answers(served.stdout)
+    announced = served.stderr.count(ANNOUNCEMENT)
     evidence = {"server": served.evidence(), "harvest": harvested.evidence(), "answers": answers}
     evidence |= {"announced": announced, "inStore": found}
     if not served.well or len(answers.get("problem", [])) != calls:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hipbmm_kernel.acceptance.context import Context
-    from hipbmm_kernel.acceptance.supervision import Told
+    from hipbmm_kernel.acceptance.supervision import ChildRun
     from hipbmm_kernel.acceptance.verdict import Verdict
     from hipbmm_kernel.identity.container import Identity
 
@@ -24,19 +24,19 @@ NO_SOLUTION = "found 0 valid solutions"
 
 def environment(context: Context) -> Verdict:
     """PyTorch for ROCm sees a GPU, AITER imports and has the GEMM. Its child serves the next three checks as well."""
-    told = context.child("inspect", "inspect", INSPECT_SECONDS)
-    return judge_environment(told)
+    child = context.child("inspect", "inspect", INSPECT_SECONDS)
+    return judge_environment(child)
 
 
-def judge_environment(told: Told) -> Verdict:
+def judge_environment(child: ChildRun) -> Verdict:
     """Fail when torch saw no GPU, or AITER could not start or lacks `hipb_mm`."""
-    sections = {name: told.last(name) for name in ("device", "gate", "library", "probe", "error")}
-    evidence = {**sections, "end": told.end.evidence()}
+    sections = {name: child.last(name) for name in ("device", "gate", "library", "probe", "error")}
+    evidence = {**sections, "end": child.end.evidence()}
     device, library = sections["device"], sections["library"]
     if device is None:
-        return failed(f"PyTorch sees no GPU: {_why(told)}", evidence)
+        return failed(f"PyTorch sees no GPU: {_why(child)}", evidence)
     if library is None:
-        return failed(f"AITER did not start: {_why(told)}", evidence)
+        return failed(f"AITER did not start: {_why(child)}", evidence)
     if not library["hipb_mm"]:
         return failed("this AITER has no hipb_mm: vLLM's HIPBMM kernel cannot run here", evidence)
     name = f"{device['name']} ({device['arch']}, {device['computeUnits']} CUs), PyTorch {device['torch']}"
@@ -92,16 +92,21 @@ def registration(context: Context) -> Verdict:
     if context.identity.stack.simulated:
         return skipped("PyTorch's tracers ask the CUDA or HIP runtime itself, which a simulated GPU does not have")
     problem = min(context.problems)
-    told = context.child("register", "register", REGISTER_SECONDS, online=False, problems=[list(problem)])
-    return judge_registration(told)
+    child = context.child("register", "register", REGISTER_SECONDS, online=False, problems=[list(problem)])
+    return judge_registration(child)
 
 
-def judge_registration(told: Told) -> Verdict:
+def judge_registration(child: ChildRun) -> Verdict:
     """Fail on any part of opcheck that is not a success, and when there was no answer."""
-    outcomes = told.last("opcheck")
-    evidence = {"opcheck": outcomes, "compiled": told.last("compiled"), "why": _why(told), "end": told.end.evidence()}
+    outcomes = child.last("opcheck")
+    evidence = {
+        "opcheck": outcomes,
+        "compiled": child.last("compiled"),
+        "why": _why(child),
+        "end": child.end.evidence(),
+    }
     if outcomes is None:
-        return failed(f"no answer: {_why(told)}", evidence)
+        return failed(f"no answer: {_why(child)}", evidence)
     wrong = [name for name, outcome in outcomes.items() if outcome != "SUCCESS"]
     return judged(not wrong, f"{len(outcomes)} parts", f"not a success: {', '.join(wrong)}", evidence)
 
@@ -119,6 +124,6 @@ def judge_compilation(seen: Mapping[str, Any]) -> Verdict:
     return judged(compiled["verdict"] is None, "one graph", f"wrong product: {compiled['verdict']}", compiled)
 
 
-def _why(told: Told) -> str:
-    error = told.last("error")
-    return f"{error['type']}: {error['message']}" if error else told.end.words()
+def _why(child: ChildRun) -> str:
+    error = child.last("error")
+    return f"{error['type']}: {error['message']}" if error else child.end.words()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hipbmm_kernel.acceptance.context import Context
-    from hipbmm_kernel.acceptance.supervision import Told
+    from hipbmm_kernel.acceptance.supervision import ChildRun
     from hipbmm_kernel.acceptance.verdict import Evidence, Verdict
     from hipbmm_kernel.rows.aiter_csv import Parsed
 
@@ -32,10 +32,10 @@ ANNOUNCEMENT = "Tuning hip GEMM"
 def rows_parse(context: Context) -> Verdict:
     """Online tuning of the problems writes rows that the strict reader accepts, under the keys that the plan uses."""
     asked = [*context.problems, _above(context)]
-    told = context.child("multiply", TUNED, TUNE_SECONDS, problems=_listed(asked), calls=CALLS)
-    evidence = _run_evidence(told)
-    if not told.end.well:
-        return failed(f"the tuning child {told.end.words()}", evidence)
+    child = context.child("multiply", TUNED, TUNE_SECONDS, problems=_listed(asked), calls=CALLS)
+    evidence = _run_evidence(child)
+    if not child.end.well:
+        return failed(f"the tuning child {child.end.words()}", evidence)
     path = context.table(TUNED)
     if not path.exists():
         return failed("no table was written", evidence)
@@ -70,11 +70,11 @@ def lookup_hits(context: Context) -> Verdict:
 def second_start(context: Context) -> Verdict:
     """A new process with the table of the first one tunes nothing, from its first call on."""
     before = context.table(TUNED).read_bytes()
-    told = context.child("multiply", TUNED, TUNE_SECONDS, problems=_listed(context.problems), calls=2)
-    if not told.end.well:
-        return failed(f"the child {told.end.words()}", _run_evidence(told))
-    verdict = judge_hits(told.answers.get("problem", []), tuned_before=True)
-    evidence = {**verdict.evidence, "announced": told.end.stdout.count(ANNOUNCEMENT)}
+    child = context.child("multiply", TUNED, TUNE_SECONDS, problems=_listed(context.problems), calls=2)
+    if not child.end.well:
+        return failed(f"the child {child.end.words()}", _run_evidence(child))
+    verdict = judge_hits(child.answers.get("problem", []), tuned_before=True)
+    evidence = {**verdict.evidence, "announced": child.end.stderr.count(ANNOUNCEMENT)}
     unchanged = context.table(TUNED).read_bytes() == before and not evidence["announced"]
     return judged(
         verdict.outcome == PASS and unchanged,
@@ -131,22 +131,22 @@ def torn_row(context: Context) -> Verdict:
     if not _copy_row(context, first, "torn"):
         return failed("no tuned row to tear")
     torn = context.table("torn").read_bytes()[:-20]
-    told = []
+    child = []
     for name, repair in (("torn", False), ("repaired", True)):
         path = context.table(name)
         path.write_bytes(torn)
         if repair:
             served_file.repair(Volume(), str(path))
-        told.append(context.child("multiply", name, TUNE_SECONDS, problems=_listed([second]), calls=2))
-    return judge_torn(told[0], told[1])
+        child.append(context.child("multiply", name, TUNE_SECONDS, problems=_listed([second]), calls=2))
+    return judge_torn(child[0], child[1])
 
 
-def judge_torn(torn: Told, repaired: Told) -> Verdict:
+def judge_torn(torn: ChildRun, repaired: ChildRun) -> Verdict:
     """Fail when the second call found the row without a repair (the claim is wrong) or not with one (the repair is)."""
-    evidence = {name: _run_evidence(told) for name, told in (("torn", torn), ("repaired", repaired))}
+    evidence = {name: _run_evidence(child) for name, child in (("torn", torn), ("repaired", repaired))}
     if not (torn.end.well and repaired.end.well and torn.last("problem") and repaired.last("problem")):
         return failed(f"a child did not end well: {torn.end.words()}; {repaired.end.words()}", evidence)
-    lost, lost_after_repair = (len(set(told.last("problem")["bytes"])) != 1 for told in (torn, repaired))
+    lost, lost_after_repair = (len(set(child.last("problem")["bytes"])) != 1 for child in (torn, repaired))
     if not lost:
         return failed("the row after a torn line was found again: AITER's writer has changed", evidence)
     return judged(not lost_after_repair, "lost when glued, kept after repair", "lost in spite of the repair", evidence)
@@ -158,16 +158,16 @@ def unwritable(context: Context) -> Verdict:
     if not _copy_row(context, first, "unwritable"):
         return failed("no tuned row to start from")
     before = context.table("unwritable").read_bytes()
-    told = context.child("multiply", "unwritable", TUNE_SECONDS, problems=_listed([second]), calls=CALLS, limit=True)
-    return judge_unwritable(told, context.table("unwritable").read_bytes() == before)
+    child = context.child("multiply", "unwritable", TUNE_SECONDS, problems=_listed([second]), calls=CALLS, limit=True)
+    return judge_unwritable(child, context.table("unwritable").read_bytes() == before)
 
 
-def judge_unwritable(told: Told, unchanged: bool) -> Verdict:
+def judge_unwritable(child: ChildRun, unchanged: bool) -> Verdict:
     """Fail when the child died, the table grew, or fewer tunings were announced than calls were made."""
-    announced = told.end.stdout.count(ANNOUNCEMENT)
-    evidence = {**_run_evidence(told), "announced": announced, "calls": CALLS, "unchanged": unchanged}
-    if not told.end.well:
-        return failed(f"the child {told.end.words()}", evidence)
+    announced = child.end.stderr.count(ANNOUNCEMENT)
+    evidence = {**_run_evidence(child), "announced": announced, "calls": CALLS, "unchanged": unchanged}
+    if not child.end.well:
+        return failed(f"the child {child.end.words()}", evidence)
     yes, no = f"{announced} tunings in {CALLS} calls", f"{announced} tunings in {CALLS} calls, unchanged: {unchanged}"
     return judged(unchanged and announced == CALLS, yes, no, evidence)
 
@@ -178,7 +178,7 @@ def _above(context: Context) -> Problem:
 
 
 def _below(context: Context) -> list[dict[str, Any]]:
-    """What the tuning child told about the problems that AITER tunes."""
+    """What the tuning child child about the problems that AITER tunes."""
     runs: list[dict[str, Any]] = context.evidence("rows-parse")["runs"]
     return [run for run in runs if run["problem"][0] <= MAX_M]
 
@@ -203,8 +203,8 @@ def copy_table(context: Context, name: str) -> Path:
     return shutil.copyfile(context.table(TUNED), context.table(name))
 
 
-def _run_evidence(told: Told) -> Evidence:
-    return {"runs": told.answers.get("problem", []), "end": told.end.evidence()}
+def _run_evidence(child: ChildRun) -> Evidence:
+    return {"runs": child.answers.get("problem", []), "end": child.end.evidence()}
 
 
 def _listed(problems: Sequence[Problem]) -> list[list[int]]:

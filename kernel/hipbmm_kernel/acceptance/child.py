@@ -1,4 +1,7 @@
-"""The child of a check does one program and tells what it sees line by line: its death leaves what came before."""
+"""The child of a check does one program and reports what it sees line by line: its death leaves what came before.
+
+Reports go to standard output. Whatever AITER prints there goes to standard error instead, so that no line is torn.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +13,33 @@ from typing import Any
 from hipbmm_kernel.tune.child.lifeline import die_with_parent
 
 
-class Teller:
+class Reporter:
     """Writes `[subject, value]` lines to a descriptor at once: the next call into AITER may be the last."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     def __call__(self, subject: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
-        """Tell one value about a subject."""
+        """Report one value about a subject."""
         data = memoryview(json.dumps([subject, value]).encode("ascii") + b"\n")
         while data:
             data = data[os.write(self._descriptor, data) :]
 
 
 def main(arguments: list[str]) -> int:
-    """`main([parent's pid or 0, descriptor, program, JSON of its arguments])`; 1 when the program raised."""
-    parent, descriptor, program, text = arguments
+    """`main([parent's pid or 0, program, JSON of its arguments])`; 1 when the program raised."""
+    parent, program, text = arguments
     if int(parent):
         die_with_parent(int(parent))
-    tell = Teller(int(descriptor))
+    report = Reporter(os.dup(sys.stdout.fileno()))
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
         from hipbmm_kernel.acceptance.programs import PROGRAMS  # noqa: PLC0415 - imports torch
 
-        PROGRAMS[program](json.loads(text), tell)
+        PROGRAMS[program](json.loads(text), report)
     except Exception as error:  # noqa: BLE001 - torch and AITER raise what they like: it is an answer for the parent
         lines = [line for line in str(error).splitlines() if line.strip()]
-        tell("error", {"type": type(error).__name__, "message": (lines or [""])[0][:400]})
+        report("error", {"type": type(error).__name__, "message": (lines or [""])[0][:400]})
         sys.stderr.write(f"{type(error).__name__}: {(lines or [''])[0][:400]}\n")
         return 1
     return 0

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from hipbmm_kernel.acceptance.supervision import Told
+    from hipbmm_kernel.acceptance.supervision import ChildRun
     from hipbmm_kernel.acceptance.verdict import Evidence, Verdict
     from hipbmm_kernel.identity.container import Identity
 
@@ -49,7 +49,9 @@ class Context(NamedTuple):
             del env[ONLINE_TUNING]
         return env
 
-    def child(self, program: str, directory: str, seconds: float, *, online: bool = True, **arguments: object) -> Told:
+    def child(
+        self, program: str, directory: str, seconds: float, *, online: bool = True, **arguments: object
+    ) -> ChildRun:
         """Run a child program in the directory of that name."""
         env = self.child_env(online=online)
         return supervision.run_child(program, arguments, self.directory(directory), env, seconds)

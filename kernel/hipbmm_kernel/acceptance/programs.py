@@ -1,4 +1,4 @@
-"""What the children of the checks do on the device. Each program takes JSON arguments and tells what it sees.
+"""What the children of the checks do on the device. Each program takes JSON arguments and reports what it sees.
 
 All of them call the op that serves (`linear.op`) on operands that the tuner uses (`tune.operands`).
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import ModuleType
 
-    Tell = Callable[[str, Any], None]
+    Report = Callable[[str, Any], None]
     Arguments = dict[str, Any]
 
 MIB = 1 << 20
@@ -68,19 +68,19 @@ class Calls:
         return self._operands[problem.n, problem.k].expected().compare(result)
 
 
-def inspect(_arguments: Arguments, tell: Tell) -> None:
+def inspect(_arguments: Arguments, report: Report) -> None:
     """The device, the libraries, the gate, the op's registration and the probe, in the order of rising risk."""
     device = Device()
-    tell("device", {**device.description(), "count": torch.cuda.device_count(), "fp8": _name(device.fp8)})
+    report("device", {**device.description(), "count": torch.cuda.device_count(), "fp8": _name(device.fp8)})
     accepted, reason = AiterHipbMMPerTokenFp8ScaledMMLinearKernel.is_supported(gate.current_platform(), os.environ)
-    tell("gate", {"accepted": accepted, "reason": reason})
+    report("gate", {"accepted": accepted, "reason": reason})
     library = ensure_extension(device.torch_device)
     has_gemm = hasattr(library, "hipb_mm")
-    tell("library", {"loaded": loaded_libraries(), "hipb_mm": has_gemm, "fp8": _fp8_of(library)})
-    tell("probe", {"reason": probe.probe(device.torch_device, device.fp8)})
+    report("library", {"loaded": loaded_libraries(), "hipb_mm": has_gemm, "fp8": _fp8_of(library)})
+    report("probe", {"reason": probe.probe(device.torch_device, device.fp8)})
 
 
-def register(arguments: Arguments, tell: Tell) -> None:
+def register(arguments: Arguments, report: Report) -> None:
     """`torch.library.opcheck` and one compiled graph of the op over AITER itself."""
     problem = _problems(arguments)[0]
     calls = Calls([problem])
@@ -89,13 +89,13 @@ def register(arguments: Arguments, tell: Tell) -> None:
     given = (x, operands.shuffled, x_scale, operands.weight_scale)
     # test_schema compares inputs by torch.allclose, which PyTorch does not have for FP8.
     tests = ("test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
-    tell("opcheck", torch.library.opcheck(hipb_mm_fp8, given, test_utils=tests))
+    report("opcheck", torch.library.opcheck(hipb_mm_fp8, given, test_utils=tests))
     compiled = torch.compile(hipb_mm_fp8, fullgraph=True, backend="aot_eager")
-    tell("compiled", {"verdict": calls.verdict(problem, compiled(*given))})
+    report("compiled", {"verdict": calls.verdict(problem, compiled(*given))})
 
 
-def multiply(arguments: Arguments, tell: Tell) -> None:
-    """Call each problem `calls` times; tells seconds, size of the table after each call, and the last result's verdict.
+def multiply(arguments: Arguments, report: Report) -> None:
+    """Call each problem `calls` times; reports seconds, the table's size after each call, the last result's verdict.
 
     With `limit` the process may not let any file grow: what a full or read-only disk does to the table.
     """
@@ -113,55 +113,55 @@ def multiply(arguments: Arguments, tell: Tell) -> None:
             seconds.append(time.perf_counter() - began)
             sizes.append(_table_bytes())
         verdict = None if result is None else calls.verdict(problem, result)
-        tell("problem", {"problem": list(problem), "seconds": seconds, "bytes": sizes, "verdict": verdict})
+        report("problem", {"problem": list(problem), "seconds": seconds, "bytes": sizes, "verdict": verdict})
 
 
-def race(arguments: Arguments, tell: Tell) -> None:
+def race(arguments: Arguments, report: Report) -> None:
     """Each row's index against the heuristic's choice, by the tuner's own verification."""
     tasks = Tasks(Device())
     for number, (m, n, k, index) in enumerate(arguments["rows"]):
         shape = {"m": m, "n": n, "k": k, "bias": False, "rows": arguments["most"]}
         command = {"do": protocol.VERIFY, "id": number, **shape, "index": index, "rounds": arguments["rounds"]}
-        tell("row", {"problem": [m, n, k], "index": index, **tasks.run(command, lambda _message: None)})
+        report("row", {"problem": [m, n, k], "index": index, **tasks.run(command, lambda _message: None)})
 
 
-def starve(arguments: Arguments, tell: Tell) -> None:
+def fill_memory(arguments: Arguments, report: Report) -> None:
     """Fill the device's memory until `free` bytes are left, then call the problem twice."""
     (problem,) = _problems(arguments)
     calls = Calls([problem])
     held = _fill(calls.device, arguments["free"])
-    tell("free", {"bytes": calls.device.free_bytes(), "blocks": len(held)})
+    report("free", {"bytes": calls.device.free_bytes(), "blocks": len(held)})
     if calls.device.free_bytes() > arguments["most"]:
         return
     calls(problem)
     calls(problem)
-    tell("survived", {"bytes": _table_bytes()})
+    report("survived", {"bytes": _table_bytes()})
 
 
-def watch(arguments: Arguments, tell: Tell) -> None:
-    """Sample the device's free memory until the file `stop` appears; tells the extremes."""
+def watch(arguments: Arguments, report: Report) -> None:
+    """Sample the device's free memory until the file `stop` appears; reports the extremes."""
     device = Device()
     free = device.free_bytes()
     least = most = free
-    tell("watching", {"free": free})
+    report("watching", {"free": free})
     stop, samples, until = Path(arguments["stop"]), 0, time.monotonic() + arguments["most"]
     while not stop.exists() and time.monotonic() < until:
         free = int(torch.cuda.mem_get_info(device.torch_device)[0])
         least, most, samples = min(least, free), max(most, free), samples + 1
-    tell("watched", {"least": least, "most": most, "samples": samples})
+    report("watched", {"least": least, "most": most, "samples": samples})
 
 
-def allocate(arguments: Arguments, tell: Tell) -> None:
-    """Tune one problem between two pauses; tells the free memory just before."""
+def allocate(arguments: Arguments, report: Report) -> None:
+    """Tune one problem between two pauses; reports the free memory just before."""
     (problem,) = _problems(arguments)
     calls = Calls([problem])
     calls.device.synchronize()
-    tell("before", {"free": calls.device.free_bytes()})
+    report("before", {"free": calls.device.free_bytes()})
     calls(problem)
-    tell("after", {"free": calls.device.free_bytes()})
+    report("after", {"free": calls.device.free_bytes()})
 
 
-def capture(arguments: Arguments, tell: Tell) -> None:
+def capture(arguments: Arguments, report: Report) -> None:
     """Capture one call in a graph, after an eager one when `warm`, and replay it."""
     (problem,) = _problems(arguments)
     calls = Calls([problem])
@@ -170,22 +170,22 @@ def capture(arguments: Arguments, tell: Tell) -> None:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         result = calls.launch(problem)
-    tell("captured", {"bytes": _table_bytes()})
+    report("captured", {"bytes": _table_bytes()})
     try:
         graph.replay()
     except NotImplementedError as error:
-        tell("replayed", {"possible": False, "why": str(error)})
+        report("replayed", {"possible": False, "why": str(error)})
         return
     calls.device.synchronize()
-    tell("replayed", {"possible": True, "verdict": calls.verdict(problem, result)})
+    report("replayed", {"possible": True, "verdict": calls.verdict(problem, result)})
 
 
-PROGRAMS: dict[str, Callable[[Arguments, Tell], None]] = {
+PROGRAMS: dict[str, Callable[[Arguments, Report], None]] = {
     "inspect": inspect,
     "register": register,
     "multiply": multiply,
     "race": race,
-    "starve": starve,
+    "fill_memory": fill_memory,
     "watch": watch,
     "allocate": allocate,
     "capture": capture,

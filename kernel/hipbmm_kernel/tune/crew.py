@@ -10,7 +10,7 @@ import selectors
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from hipbmm_kernel.tune import protocol, worker
+from hipbmm_kernel.tune import process, protocol, worker
 from hipbmm_kernel.tune.oomkills import OomKills
 from hipbmm_kernel.tune.worker import Failure, Worker
 
@@ -87,7 +87,7 @@ class Crew:
         clock: Clock,
         stop: Stop,
         handlers: Handlers,
-        program: str = worker.PROGRAM,
+        command: Sequence[str] = (),
         oom_kills: OomKills | None = None,
     ) -> None:
         """Children start when the first task needs one, all of them: a first task alone must not delay the others."""
@@ -97,7 +97,7 @@ class Crew:
         self._clock = clock
         self._stop = stop
         self._handlers = handlers
-        self._program = program
+        self._command = command or process.program("tune.child.main")
         self._oom_kills = oom_kills or OomKills()
         self._workers: list[Worker] = []
         self._failures = dict.fromkeys(gpus, 0)
@@ -150,7 +150,7 @@ class Crew:
             if gpu in occupied or self._failures[gpu] >= MAX_STRIKES:
                 continue
             self._generation += 1
-            hired = Worker(gpu, f"{self._directory}/{gpu}.{self._generation}", self._env, self._program)
+            hired = Worker(gpu, f"{self._directory}/{gpu}.{self._generation}", self._env, self._command)
             hired.deadline = self._clock.monotonic() + START_SECONDS
             self.started += 1
             self._workers.append(hired)

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from hipbmm_kernel.tune import protocol
+from hipbmm_kernel.tune import process, protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from hipbmm_kernel.tune.child.main import main; sys.exit(main(sys.argv[2:]))"
-)
 LOG_NAME = "child.log"
 LOG_TAIL = 4096
-LOG_LINES = 3
-FATAL_MARKS = ("hipBLAS error:", "Hip error:", "Memory access fault", "HSA_STATUS_ERROR", "out of memory")
-"""What AITER and the ROCm runtime print before they end the process."""
 STARTING = "starting"
 IDLE = "idle"
 BUSY = "busy"
-
-
-def program_root() -> str:
-    """What must be on sys.path for the package to be importable: a directory, or the zip it runs from."""
-    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 class Failure(NamedTuple):
@@ -42,9 +26,9 @@ class Failure(NamedTuple):
 
 
 class Worker:
-    """A running child on one GPU. `directory` is its working directory, made empty here; `program` what it runs."""
+    """A running child on one GPU. `directory` is its working directory, made empty here; `command` what it runs."""
 
-    def __init__(self, gpu: str, directory: str, env: Mapping[str, str], program: str = PROGRAM) -> None:
+    def __init__(self, gpu: str, directory: str, env: Mapping[str, str], command: Sequence[str]) -> None:
         self.gpu = gpu
         self.directory = directory
         self.state = STARTING
@@ -57,32 +41,13 @@ class Worker:
         self.events, events_write = os.pipe()
         self._lines = protocol.Lines()
         with open(f"{directory}/{LOG_NAME}", "ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    program,
-                    program_root(),
-                    str(os.getpid()),
-                    str(commands_read),
-                    str(events_write),
-                ],
-                cwd=directory,
-                env={**env, "HIP_VISIBLE_DEVICES": gpu},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=(commands_read, events_write),
-                start_new_session=True,
-            )
+            descriptors = (commands_read, events_write)
+            arguments = [str(number) for number in (os.getpid(), *descriptors)]
+            child_env = {**env, "HIP_VISIBLE_DEVICES": gpu}
+            self._process = process.start([*command, *arguments], directory, child_env, log, log, descriptors)
         os.close(commands_read)
         os.close(events_write)
         os.set_blocking(self.events, False)
-
-    @property
-    def pid(self) -> int:
-        """The child's process id, which is also its process group's."""
-        return self._process.pid
 
     def send(self, command: Mapping[str, object]) -> bool:
         """Give a command; False when the child is gone. Never waits: commands are smaller than a pipe's buffer."""
@@ -111,34 +76,20 @@ class Worker:
                 os.close(end)
         self._commands = self.events = -1
         ended = self._process.poll()
-        with contextlib.suppress(ProcessLookupError):  # every process of the group has ended and been reaped
-            os.killpg(self._process.pid, signal.SIGKILL)
+        process.kill_session(self._process.pid)
         status = self._process.wait()
-        return _ending(status if ended is None else ended)
+        return process.ending(status if ended is None else ended)
 
     def last_words(self) -> str:
-        """What the library printed before it ended the child: its own error line, else the last lines of the log."""
+        """What the library printed before it ended the child."""
         try:
             with open(f"{self.directory}/{LOG_NAME}", "rb") as log:
                 log.seek(0, os.SEEK_END)
                 log.seek(max(0, log.tell() - LOG_TAIL))
-                text = log.read().decode("utf-8", "replace")
+                return process.last_words(log.read().decode("utf-8", "replace"))
         except OSError:
             return ""
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        fatal = [line for line in lines if any(mark in line for mark in FATAL_MARKS)]
-        return (fatal[-1] if fatal else " | ".join(lines[-LOG_LINES:]))[:400]
 
     def discard(self) -> None:
         """Remove the working directory."""
         shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def _ending(status: int) -> str:
-    """An exit status in words."""
-    if status >= 0:
-        return f"exit({status})"
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"signal {-status}"

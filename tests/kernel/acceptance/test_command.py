@@ -8,9 +8,10 @@ import pytest
 
 from hipbmm_kernel.acceptance import catalogue, supervision
 from hipbmm_kernel.acceptance.catalogue import CHECKS, Check, chosen
-from hipbmm_kernel.acceptance.command import UsageError, acceptance_command, parse_problems, run_checks
 from hipbmm_kernel.acceptance.context import Context
 from hipbmm_kernel.acceptance.verdict import FAIL, PASS, SKIP, Verdict
+from hipbmm_kernel.cli import command_line
+from hipbmm_kernel.cli.acceptance import acceptance_command, parse_problems
 from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.rows.gemm import Problem
@@ -84,7 +85,7 @@ def test_problems_are_all_tokens_of_each_linear() -> None:
         Problem(16, 128, 64),
         Problem(1, 128, 64),
     )
-    with pytest.raises(UsageError):
+    with pytest.raises(command_line.UsageError):
         parse_problems(["64x256"], "1;2")
 
 
@@ -115,7 +116,7 @@ def test_trouble_inside_a_check_is_its_failure_and_skips_what_needs_it(tmp_path:
         Check("d", _passing, ("a",)),
     ]
     stderr = io.StringIO()
-    results = run_checks(checks, _context(tmp_path), stderr)
+    results = catalogue.run(checks, _context(tmp_path), stderr)
     assert [(result.name, result.verdict.outcome) for result in results] == [
         ("a", PASS),
         ("b", FAIL),

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.timeout(900)]
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 COMMAND = (
-    "import sys; from hipbmm_kernel.acceptance.command import acceptance_command; "
+    "import sys; from hipbmm_kernel.cli.acceptance import acceptance_command; "
     "sys.exit(acceptance_command(sys.argv[1:], sys.stdout, sys.stderr))"
 )
 SMALL = ("--linear", "64x256", "--linear", "128x64", "--tokens", "1,16")
@@ -166,7 +166,7 @@ def test_wrong_results_and_slow_rows(acceptance: Acceptance) -> None:
 def test_a_child_that_aiter_ends(acceptance: Acceptance) -> None:
     checks = _by_name(acceptance(*SMALL, "--only", "lookup-hits", FAULTS="exit:on=lookup")[1])
     assert checks["rows-parse"]["outcome"] == "fail"
-    assert "exit status 1: hipBLAS error" in checks["rows-parse"]["summary"]
+    assert "ended with exit(1): hipBLAS error" in checks["rows-parse"]["summary"]
     assert checks["lookup-hits"]["outcome"] == "skip"
 
 

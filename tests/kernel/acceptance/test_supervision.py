@@ -18,10 +18,10 @@ def _python(program: str, directory: Path, seconds: float = 30.0) -> Ended:
 @pytest.mark.parametrize(
     ("program", "status", "words"),
     [
-        ("print('out')", 0, "exit status 0"),
-        ("import os; os.write(2, b'first\\nHip error: x\\n\\n'); os._exit(1)", 1, "exit status 1: Hip error: x"),
-        ("import os; os.kill(os.getpid(), 11)", -11, "ended by SIGSEGV"),
-        ("import os; os.kill(os.getpid(), 9)", -9, "ended by SIGKILL"),
+        ("print('out')", 0, "ended with exit(0)"),
+        ("import os; os.write(2, b'first\\nHip error: x\\n\\n'); os._exit(1)", 1, "ended with exit(1): Hip error: x"),
+        ("import os; os.kill(os.getpid(), 11)", -11, "ended with SIGSEGV"),
+        ("import os; os.kill(os.getpid(), 9)", -9, "ended with SIGKILL"),
     ],
 )
 def test_endings(tmp_path: Path, program: str, status: int, words: str) -> None:
@@ -87,12 +87,12 @@ def test_a_program_of_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "answers"),
     [
-        (b"", {}),
-        (b'["a", 1]\n["b", {"c": null}]\n["a", 2]\n', {"a": [1, 2], "b": [{"c": None}]}),
-        (b'["a", 1]\n["a", 2', {"a": [1]}),
-        (b'Tuning hip GEMM (1, 2, 3)\n["a", 1]\n{"a": 1}\n["a"]\n[1, 2]\n\xff\n7\n', {"a": [1]}),
-        (b"[" * 100_000 + b'\n["a", 1]\n', {"a": [1]}),
+        ("", {}),
+        ('["a", 1]\n["b", {"c": null}]\n["a", 2]\n', {"a": [1, 2], "b": [{"c": None}]}),
+        ('["a", 1]\n["a", 2', {"a": [1]}),
+        ('Tuning hip GEMM (1, 2, 3)\n["a", 1]\n{"a": 1}\n["a"]\n[1, 2]\n\xff\n7\n', {"a": [1]}),
+        ("[" * 100_000 + '\n["a", 1]\n', {"a": [1]}),
     ],
 )
-def test_answers(data: bytes, answers: dict[str, object]) -> None:
+def test_answers(data: str, answers: dict[str, object]) -> None:
     assert supervision.parse_answers(data) == answers

@@ -1,11 +1,11 @@
 """Every judge must be able to pass, to fail, and to say why: nothing here needs a GPU, torch or a simulator."""
 
 import pytest
-from tests.kernel.acceptance.told import EXITED, LATE, SEGFAULT, WELL, run, told
+from tests.kernel.acceptance.child_runs import EXITED, LATE, SEGFAULT, WELL, child_run, run
 
 from hipbmm_kernel.acceptance import checks_faults, checks_gain, checks_program, checks_stack, checks_table
 from hipbmm_kernel.acceptance.checks_program import Warmed
-from hipbmm_kernel.acceptance.supervision import Ended, Told
+from hipbmm_kernel.acceptance.supervision import ChildRun, Ended
 from hipbmm_kernel.acceptance.verdict import FAIL, PASS, SKIP
 from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.identity.stack import Stack
@@ -41,15 +41,15 @@ LIBRARY = {"loaded": ["/opt/rocm/lib/libhipblaslt.so.1"], "hipb_mm": True, "fp8"
 @pytest.mark.parametrize(
     ("child", "outcome", "summary"),
     [
-        (told(device=DEVICE, library=LIBRARY), PASS, "HIP 7.2.1"),
-        (told(device={**DEVICE, "hip": ""}, library=LIBRARY), FAIL, "no ROCm build"),
-        (told(device=DEVICE, library={**LIBRARY, "hipb_mm": False}), FAIL, "no hipb_mm"),
-        (told(EXITED, device=DEVICE), FAIL, "AITER did not start: exit status 1: hipBLAS error"),
-        (told(EXITED, error={"type": "NoGpuError", "message": "no GPU"}), FAIL, "no GPU: NoGpuError"),
-        (told(LATE), FAIL, "no answer within 300 s"),
+        (child_run(device=DEVICE, library=LIBRARY), PASS, "HIP 7.2.1"),
+        (child_run(device={**DEVICE, "hip": ""}, library=LIBRARY), FAIL, "no ROCm build"),
+        (child_run(device=DEVICE, library={**LIBRARY, "hipb_mm": False}), FAIL, "no hipb_mm"),
+        (child_run(EXITED, device=DEVICE), FAIL, "AITER did not start: ended with exit(1): hipBLAS error"),
+        (child_run(EXITED, error={"type": "NoGpuError", "message": "no GPU"}), FAIL, "no GPU: NoGpuError"),
+        (child_run(LATE), FAIL, "no answer within 300 s"),
     ],
 )
-def test_environment(child: Told, outcome: str, summary: str) -> None:
+def test_environment(child: ChildRun, outcome: str, summary: str) -> None:
     verdict = checks_stack.judge_environment(child)
     assert verdict.outcome == outcome
     assert summary in verdict.summary
@@ -92,14 +92,16 @@ def test_probe(answer: dict[str, object] | None, outcome: str, supported: bool) 
 
 
 def test_registration_and_compilation() -> None:
-    good = checks_stack.judge_registration(told(opcheck={"a": "SUCCESS"}, compiled={"verdict": None}))
+    good = checks_stack.judge_registration(child_run(opcheck={"a": "SUCCESS"}, compiled={"verdict": None}))
     assert good.outcome == PASS
     assert checks_stack.judge_compilation(good.evidence).outcome == PASS
-    wrong = checks_stack.judge_registration(told(opcheck={"a": "SUCCESS", "b": "FAILED"}, compiled={"verdict": "NaN"}))
+    wrong = checks_stack.judge_registration(
+        child_run(opcheck={"a": "SUCCESS", "b": "FAILED"}, compiled={"verdict": "NaN"})
+    )
     assert (wrong.outcome, wrong.summary) == (FAIL, "not a success: b")
     assert checks_stack.judge_compilation(wrong.evidence).outcome == FAIL
-    dead = checks_stack.judge_registration(told(SEGFAULT))
-    assert (dead.outcome, dead.summary) == (FAIL, "no answer: ended by SIGSEGV")
+    dead = checks_stack.judge_registration(child_run(SEGFAULT))
+    assert (dead.outcome, dead.summary) == (FAIL, "no answer: ended with SIGSEGV")
     assert checks_stack.judge_compilation(dead.evidence).outcome == FAIL
 
 
@@ -156,38 +158,38 @@ def test_above_the_limit() -> None:
 
 
 def test_torn_row() -> None:
-    lost, kept = told(problem=run([2, 64, 256], [900, 1200])), told(problem=run([2, 64, 256], [900, 900]))
+    lost, kept = child_run(problem=run([2, 64, 256], [900, 1200])), child_run(problem=run([2, 64, 256], [900, 900]))
     assert checks_table.judge_torn(lost, kept).outcome == PASS
     assert "writer has changed" in checks_table.judge_torn(kept, kept).summary
     assert checks_table.judge_torn(lost, lost).summary == "lost in spite of the repair"
-    assert checks_table.judge_torn(lost, told(EXITED)).outcome == FAIL
+    assert checks_table.judge_torn(lost, child_run(EXITED)).outcome == FAIL
 
 
 @pytest.mark.parametrize(
     ("child", "unchanged", "outcome"),
     [
-        (told(stdout="Tuning hip GEMM (64, 2, 256)\n" * 3), True, PASS),
-        (told(stdout="Tuning hip GEMM (64, 2, 256)\n"), True, FAIL),
-        (told(stdout="Tuning hip GEMM (64, 2, 256)\n" * 3), False, FAIL),
-        (told(EXITED, stdout="Tuning hip GEMM (64, 2, 256)\n" * 3), True, FAIL),
+        (child_run(output="Tuning hip GEMM (64, 2, 256)\n" * 3), True, PASS),
+        (child_run(output="Tuning hip GEMM (64, 2, 256)\n"), True, FAIL),
+        (child_run(output="Tuning hip GEMM (64, 2, 256)\n" * 3), False, FAIL),
+        (child_run(EXITED, output="Tuning hip GEMM (64, 2, 256)\n" * 3), True, FAIL),
     ],
 )
-def test_unwritable(child: Told, unchanged: bool, outcome: str) -> None:
+def test_unwritable(child: ChildRun, unchanged: bool, outcome: str) -> None:
     assert checks_table.judge_unwritable(child, unchanged).outcome == outcome
 
 
 @pytest.mark.parametrize(
     ("child", "outcome", "summary"),
     [
-        (told(EXITED), PASS, "exit status 1: hipBLAS error"),
-        (told(SEGFAULT), PASS, "ended by SIGSEGV"),
-        (told(LATE), FAIL, "did not end"),
-        (told(problem=run([1, 64, 256], [600])), FAIL, "an absent index is tolerated"),
-        (told(problem=run([1, 64, 256], [600], "all wrong")), FAIL, "the call returned (all wrong)"),
-        (told(EXITED, error={"type": "RuntimeError", "message": "invalid"}), FAIL, "raised RuntimeError: invalid"),
+        (child_run(EXITED), PASS, "ended with exit(1): hipBLAS error"),
+        (child_run(SEGFAULT), PASS, "ended with SIGSEGV"),
+        (child_run(LATE), FAIL, "did not end"),
+        (child_run(problem=run([1, 64, 256], [600])), FAIL, "an absent index is tolerated"),
+        (child_run(problem=run([1, 64, 256], [600], "all wrong")), FAIL, "the call returned (all wrong)"),
+        (child_run(EXITED, error={"type": "RuntimeError", "message": "invalid"}), FAIL, "raised RuntimeError: invalid"),
     ],
 )
-def test_absent_index(child: Told, outcome: str, summary: str) -> None:
+def test_absent_index(child: ChildRun, outcome: str, summary: str) -> None:
     verdict = checks_faults.judge_absent(child)
     assert verdict.outcome == outcome
     assert summary in verdict.summary
@@ -196,32 +198,32 @@ def test_absent_index(child: Told, outcome: str, summary: str) -> None:
 @pytest.mark.parametrize(
     ("child", "table", "outcome"),
     [
-        (told(free={"bytes": 100 * MIB}, survived={"bytes": 0}), False, PASS),
-        (told(free={"bytes": 100 * MIB}, survived={"bytes": 600}), True, FAIL),
-        (told(free={"bytes": 100 * MIB}, survived={"bytes": 0}, stdout="Tuning hip GEMM (1, 2, 3)"), False, FAIL),
-        (told(free={"bytes": 500 * MIB}), False, SKIP),
-        (told(EXITED, free={"bytes": 100 * MIB}), False, FAIL),
-        (told(EXITED), False, FAIL),
+        (child_run(free={"bytes": 100 * MIB}, survived={"bytes": 0}), False, PASS),
+        (child_run(free={"bytes": 100 * MIB}, survived={"bytes": 600}), True, FAIL),
+        (child_run(free={"bytes": 100 * MIB}, survived={"bytes": 0}, output="Tuning hip GEMM (1, 2, 3)"), False, FAIL),
+        (child_run(free={"bytes": 500 * MIB}), False, SKIP),
+        (child_run(EXITED, free={"bytes": 100 * MIB}), False, FAIL),
+        (child_run(EXITED), False, FAIL),
     ],
 )
-def test_free_memory_rule(child: Told, table: bool, outcome: str) -> None:
-    assert checks_faults.judge_starved(child, table).outcome == outcome
+def test_free_memory_rule(child: ChildRun, table: bool, outcome: str) -> None:
+    assert checks_faults.judge_full(child, table).outcome == outcome
 
 
 @pytest.mark.parametrize(
     ("child", "outcome"),
     [
-        (told(EXITED, free={"bytes": 200 * MIB}), PASS),
-        (told(SEGFAULT, free={"bytes": 200 * MIB}), PASS),
-        (told(free={"bytes": 200 * MIB}, survived={"bytes": 600}), FAIL),
-        (told(EXITED, free={"bytes": 200 * MIB}, error={"type": "RuntimeError", "message": "?"}), FAIL),
-        (told(LATE, free={"bytes": 200 * MIB}), FAIL),
-        (told(free={"bytes": 264 * MIB}), SKIP),
-        (told(free={"bytes": 128 * MIB}), SKIP),
-        (told(EXITED), FAIL),
+        (child_run(EXITED, free={"bytes": 200 * MIB}), PASS),
+        (child_run(SEGFAULT, free={"bytes": 200 * MIB}), PASS),
+        (child_run(free={"bytes": 200 * MIB}, survived={"bytes": 600}), FAIL),
+        (child_run(EXITED, free={"bytes": 200 * MIB}, error={"type": "RuntimeError", "message": "?"}), FAIL),
+        (child_run(LATE, free={"bytes": 200 * MIB}), FAIL),
+        (child_run(free={"bytes": 264 * MIB}), SKIP),
+        (child_run(free={"bytes": 128 * MIB}), SKIP),
+        (child_run(EXITED), FAIL),
     ],
 )
-def test_low_memory_exit(child: Told, outcome: str) -> None:
+def test_low_memory_exit(child: ChildRun, outcome: str) -> None:
     assert checks_faults.judge_short(child, 263 * MIB).outcome == outcome
 
 
@@ -230,40 +232,40 @@ def test_low_memory_exit(child: Told, outcome: str) -> None:
 )
 def test_memory_guard(taken: int, outcome: str) -> None:
     free = 100_000 * MIB
-    watched = told(watched={"least": free - taken * MIB, "most": free, "samples": 9})
-    verdict = checks_faults.judge_memory(watched, told(before={"free": free}), 263 * MIB)
+    watched = child_run(watched={"least": free - taken * MIB, "most": free, "samples": 9})
+    verdict = checks_faults.judge_memory(watched, child_run(before={"free": free}), 263 * MIB)
     assert verdict.outcome == outcome
 
 
 def test_memory_guard_needs_both_children() -> None:
-    watched = told(watched={"least": 1, "most": 2, "samples": 9})
-    assert checks_faults.judge_memory(watched, told(EXITED), 263 * MIB).outcome == FAIL
-    assert checks_faults.judge_memory(told(EXITED), told(before={"free": 5}), 263 * MIB).outcome == FAIL
+    watched = child_run(watched={"least": 1, "most": 2, "samples": 9})
+    assert checks_faults.judge_memory(watched, child_run(EXITED), 263 * MIB).outcome == FAIL
+    assert checks_faults.judge_memory(child_run(EXITED), child_run(before={"free": 5}), 263 * MIB).outcome == FAIL
 
 
 @pytest.mark.parametrize(
     ("child", "outcome"),
     [
-        (told(replayed={"possible": True, "verdict": None}), PASS),
-        (told(replayed={"possible": True, "verdict": "all wrong"}), FAIL),
-        (told(replayed={"possible": False, "why": "simulated"}), SKIP),
-        (told(EXITED, captured={"bytes": 0}), FAIL),
+        (child_run(replayed={"possible": True, "verdict": None}), PASS),
+        (child_run(replayed={"possible": True, "verdict": "all wrong"}), FAIL),
+        (child_run(replayed={"possible": False, "why": "simulated"}), SKIP),
+        (child_run(EXITED, captured={"bytes": 0}), FAIL),
     ],
 )
-def test_capture_of_a_hit(child: Told, outcome: str) -> None:
+def test_capture_of_a_hit(child: ChildRun, outcome: str) -> None:
     assert checks_faults.judge_capture(child).outcome == outcome
 
 
 @pytest.mark.parametrize(
     ("child", "outcome"),
     [
-        (told(EXITED), PASS),
-        (told(EXITED, error={"type": "RuntimeError", "message": "capture"}), PASS),
-        (told(captured={"bytes": 600}), FAIL),
-        (told(LATE), FAIL),
+        (child_run(EXITED), PASS),
+        (child_run(EXITED, error={"type": "RuntimeError", "message": "capture"}), PASS),
+        (child_run(captured={"bytes": 600}), FAIL),
+        (child_run(LATE), FAIL),
     ],
 )
-def test_capture_of_a_miss(child: Told, outcome: str) -> None:
+def test_capture_of_a_miss(child: ChildRun, outcome: str) -> None:
     assert checks_faults.judge_miss(child).outcome == outcome
 
 
@@ -272,7 +274,7 @@ def _raced(tuned: list[float], default: list[float], *, correct: bool = True) ->
 
 
 def test_gain() -> None:
-    verdict = checks_gain.judge_gain(told(row=[_raced([8.0, 9.0, 100.0], [18.0]), _raced([10.0], [10.0])]), 2)
+    verdict = checks_gain.judge_gain(child_run(row=[_raced([8.0, 9.0, 100.0], [18.0]), _raced([10.0], [10.0])]), 2)
     assert verdict.outcome == PASS
     assert verdict.evidence["geomean"] == pytest.approx(2**0.5)
     assert [row["speedup"] for row in verdict.evidence["rows"]] == [2.0, 1.0]
@@ -283,13 +285,13 @@ def test_gain() -> None:
     [
         ([_raced([10.0], [9.0]), _raced([10.0], [9.9])], WELL, "geometric mean 0.94"),
         ([_raced([10.0], [20.0])], WELL, "1 of 2 rows were raced"),
-        ([_raced([10.0], [20.0])] * 2, EXITED, "2 of 2 rows were raced: exit status 1"),
+        ([_raced([10.0], [20.0])] * 2, EXITED, "2 of 2 rows were raced: ended with exit(1)"),
         ([_raced([10.0], [20.0]), _raced([], [], correct=False)], WELL, "wrong results: [[1, 64, 256]]"),
         ([_raced([10.0], []), _raced([10.0], [])], WELL, "nothing to compare with"),
     ],
 )
 def test_no_gain(rows: list[dict[str, object]], end: Ended, summary: str) -> None:
-    verdict = checks_gain.judge_gain(told(end, row=rows), 2)
+    verdict = checks_gain.judge_gain(child_run(end, row=rows), 2)
     assert verdict.outcome == FAIL
     assert summary in verdict.summary
 
@@ -316,18 +318,19 @@ def test_warm(first: dict[str, object] | None, second: dict[str, object] | None,
     assert summary in verdict.summary
 
 
-SERVED = '["problem", {}]\n' * 5 + "Tuning hip GEMM (64, 3, 256)\n"
+ANSWERS = '["problem", {}]\n' * 5
+TUNED = "Tuning hip GEMM (64, 3, 256)\n"
 
 
 @pytest.mark.parametrize(
     ("served", "harvested", "found", "summary"),
     [
-        (WELL._replace(stdout=SERVED), WELL, True, "1 row learned and stored"),
-        (WELL._replace(stdout=SERVED), WELL, False, "did not come to the store"),
-        (WELL._replace(stdout=SERVED * 2), WELL, True, "the server exit status 0"),
-        (WELL._replace(stdout=SERVED + "Tuning hip GEMM (64, 4, 256)\n"), WELL, True, "tuned 2 problems"),
-        (WELL._replace(stdout=SERVED), SEGFAULT, True, "harvest ended by SIGSEGV"),
-        (EXITED._replace(stdout=SERVED), WELL, True, "the server exit status 1"),
+        (WELL._replace(stdout=ANSWERS, stderr=TUNED), WELL, True, "1 row learned and stored"),
+        (WELL._replace(stdout=ANSWERS, stderr=TUNED), WELL, False, "did not come to the store"),
+        (WELL._replace(stdout=ANSWERS * 2, stderr=TUNED), WELL, True, "the server ended with exit(0)"),
+        (WELL._replace(stdout=ANSWERS, stderr=TUNED * 2), WELL, True, "tuned 2 problems"),
+        (WELL._replace(stdout=ANSWERS, stderr=TUNED), SEGFAULT, True, "harvest ended with SIGSEGV"),
+        (EXITED._replace(stdout=ANSWERS, stderr=TUNED), WELL, True, "the server ended with exit(1)"),
     ],
 )
 def test_round_trip(served: Ended, harvested: Ended, found: bool, summary: str) -> None:

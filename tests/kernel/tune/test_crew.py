@@ -88,7 +88,8 @@ class Scene:
         handlers = Handlers(self.hellos.append, self._nothing, on_outcome or self._retry, self._event, lambda: None)
         env = {"PATH": os.environ["PATH"], "STATE": str(self.root / "state")}
         kills = OomKills(str(self.root / "state"))
-        with Crew(gpus, str(self.root / "tune"), env, Clock(), self.stop, handlers, program, kills) as running:
+        command = [sys.executable, "-c", program, str(ROOT / "kernel")]
+        with Crew(gpus, str(self.root / "tune"), env, Clock(), self.stop, handlers, command, kills) as running:
             try:
                 todo = [Task(name, {"do": name, "id": number}, seconds) for number, name in enumerate(tasks, 1)]
                 return running.run(todo, deadline)

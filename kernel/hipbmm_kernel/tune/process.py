@@ -1,0 +1,77 @@
+"""Child processes of this program, for tuning and for acceptance: how they start, how they end, what they left to say.
+
+A child has a directory and a session of its own. It may be ended by AITER (`exit(1)`), by the ROCm runtime (SIGABRT),
+by a null dereference or by its deadline; whatever it started ends with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import IO
+
+FATAL_MARKS = ("hipBLAS error:", "Hip error:", "Memory access fault", "HSA_STATUS_ERROR", "out of memory")
+"""What AITER and the ROCm runtime print before they end the process."""
+LAST_LINES = 3
+
+
+def program(module: str) -> list[str]:
+    """The command that runs `main(arguments)` of a module of this package, from where this program runs: a zip, too."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    text = (
+        "import sys; sys.path.insert(0, sys.argv[1]); "
+        f"from hipbmm_kernel.{module} import main; sys.exit(main(sys.argv[2:]))"
+    )
+    return [sys.executable, "-c", text, root]
+
+
+def start(
+    command: Sequence[str],
+    directory: str | Path,
+    env: Mapping[str, str],
+    out: int | IO[bytes] = subprocess.PIPE,
+    err: int | IO[bytes] = subprocess.PIPE,
+    descriptors: tuple[int, ...] = (),
+) -> subprocess.Popen[bytes]:
+    """Start a child in `directory` with nothing on standard input; it inherits `descriptors`."""
+    return subprocess.Popen(
+        command,
+        cwd=directory,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        pass_fds=descriptors,
+        start_new_session=True,
+    )
+
+
+def kill_session(leader: int) -> None:
+    """Kill a child and everything that it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # all of them have ended and been reaped
+        os.killpg(leader, signal.SIGKILL)
+
+
+def ending(status: int) -> str:
+    """An exit status in words: `exit(1)`, `SIGSEGV`."""
+    if status >= 0:
+        return f"exit({status})"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
+
+
+def last_words(log: str) -> str:
+    """What a library printed before it ended the child: its own error line, else the last lines; "" for none."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    fatal = [line for line in lines if any(mark in line for mark in FATAL_MARKS)]
+    return (fatal[-1] if fatal else " | ".join(lines[-LAST_LINES:]))[:400]
