@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from hipbmm_kernel.linear.gate import current_platform
 from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKernel
@@ -13,6 +13,7 @@ from hipbmm_kernel.linear.torch_kernels import DequantisedFp8Kernel, RowWiseTorc
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
+    from typing import Unpack  # Python 3.11, and only for the type checker
 
     import torch
 
@@ -47,24 +48,26 @@ class Selection:
     refusals: tuple[Refusal, ...]
 
 
-def select_kernel(
-    config: LinearConfig,
-    device: torch.device,
-    dtype: torch.dtype,
-    *,
-    platform: Platform | None = None,
-    environ: MutableMapping[str, str] | None = None,
-    candidates: Sequence[type[Fp8LinearKernel]] = CHAIN,
-) -> Selection:
-    """The first of `candidates` that takes the linear on `device` with FP8 type `dtype`.
+class Options(TypedDict, total=False):
+    """What a choice depends on beside the linear; left out, platform and environ are those of device and process."""
 
-    platform and environ default to those of the device and the process. Choosing HIPBMM switches online tuning on in
-    `environ` (`gate.forward_online_tuning`). Raises ValueError with every reason when all refuse.
+    platform: Platform
+    environ: MutableMapping[str, str]
+    candidates: Sequence[type[Fp8LinearKernel]]
+
+
+def select_kernel(
+    config: LinearConfig, device: torch.device, dtype: torch.dtype, **options: Unpack[Options]
+) -> Selection:
+    """The first of the candidates (`CHAIN`) that takes the linear on `device` with FP8 type `dtype`.
+
+    Choosing HIPBMM switches online tuning on in `environ` (`gate.forward_online_tuning`). Raises ValueError with every
+    reason when all refuse.
     """
-    platform = current_platform(device) if platform is None else platform
-    environ = os.environ if environ is None else environ
+    platform = options.get("platform") or current_platform(device)
+    environ = options.get("environ", os.environ)
     refusals: list[Refusal] = []
-    for kernel in candidates:
+    for kernel in options.get("candidates", CHAIN):
         reason = _refusal(kernel, config, device, dtype, platform, environ)
         if reason is None:
             logger.info("Selected %s for %s on %s", kernel.__name__, config.weight_shape, device)

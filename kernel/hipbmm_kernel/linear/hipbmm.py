@@ -12,7 +12,7 @@ from hipbmm_kernel.linear.probe import probe
 from hipbmm_kernel.linear.weights import shuffle, transpose_scale
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping, Sequence
+    from collections.abc import Mapping, MutableMapping
 
     import torch
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 class AiterHipbMMPerTokenFp8ScaledMMLinearKernel(Fp8LinearKernel):
     """`hipb_mm` with the weight shuffled and transposed when it is loaded; reasons and order are vLLM 0.23.0's."""
+
+    multiply = staticmethod(hipb_mm_fp8)
 
     @classmethod
     def is_supported(
@@ -69,18 +71,3 @@ class AiterHipbMMPerTokenFp8ScaledMMLinearKernel(Fp8LinearKernel):
 
     def _to_layout(self, weight: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return shuffle(weight.t()), transpose_scale(scale)
-
-    def apply_scaled_mm(
-        self,
-        *,
-        A: torch.Tensor,  # noqa: N803 - vLLM's keyword
-        B: torch.Tensor,  # noqa: N803 - vLLM's keyword
-        out_dtype: torch.dtype,
-        As: torch.Tensor,  # noqa: N803 - vLLM's keyword
-        Bs: torch.Tensor,  # noqa: N803 - vLLM's keyword
-        bias: torch.Tensor | None,
-        output_shape: Sequence[int],
-    ) -> torch.Tensor:
-        """One call of the op; B is passed on as it was loaded, nothing is transposed here."""
-        result = hipb_mm_fp8(A, B, As, Bs, bias, out_dtype)
-        return result.view(*output_shape[:-1], B.shape[1])

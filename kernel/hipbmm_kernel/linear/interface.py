@@ -11,7 +11,7 @@ import torch
 from hipbmm_kernel.linear.quantise import per_token
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
     from hipbmm_kernel.linear.gate import Platform
 
@@ -40,6 +40,9 @@ class Fp8LinearKernel(abc.ABC):
     """
 
     layer_param_names: ClassVar[tuple[str, str]] = ("weight", "weight_scale")
+
+    multiply: ClassVar[Callable[..., torch.Tensor]]
+    """The product [M, N] of `(a, b, a_scale, b_scale, bias, out_dtype)`, b and its scale in the kernel's layout."""
 
     def __init__(self, config: LinearConfig) -> None:
         self.config = config
@@ -98,7 +101,6 @@ class Fp8LinearKernel(abc.ABC):
             A=a, B=weight, out_dtype=self.config.out_dtype, As=a_scale, Bs=scale, bias=bias, output_shape=x.shape
         )
 
-    @abc.abstractmethod
     def apply_scaled_mm(
         self,
         *,
@@ -111,6 +113,7 @@ class Fp8LinearKernel(abc.ABC):
         output_shape: Sequence[int],
     ) -> torch.Tensor:
         """A [M, K] times B in the kernel's layout; `output_shape` with its last size replaced by N."""
+        return self.multiply(A, B, As, Bs, bias, out_dtype).view(*output_shape[:-1], B.shape[1])
 
 
 def replace_tensor(layer: torch.nn.Module, name: str, tensor: torch.Tensor) -> None:

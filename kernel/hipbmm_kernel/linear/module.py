@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hipbmm_kernel.linear.chain import CHAIN, select_kernel
+from hipbmm_kernel.linear.chain import select_kernel
 from hipbmm_kernel.linear.gate import current_platform
 from hipbmm_kernel.linear.interface import LinearConfig
 from hipbmm_kernel.linear.quantise import FNUZ, OCP, fp8_dtype, per_channel, to_fnuz
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping, Sequence
+    from collections.abc import Callable
+    from typing import Unpack  # Python 3.11, and only for the type checker
 
-    from hipbmm_kernel.linear.gate import Platform
-    from hipbmm_kernel.linear.interface import Fp8LinearKernel
+    from hipbmm_kernel.linear.chain import Options
 
 
 class HipbMMLinear(torch.nn.Module):  # type: ignore[misc] # torch is not installed where types are checked
@@ -37,18 +37,13 @@ class HipbMMLinear(torch.nn.Module):  # type: ignore[misc] # torch is not instal
         weight: torch.Tensor,
         weight_scale: torch.Tensor,
         bias: torch.Tensor | None = None,
-        *,
-        platform: Platform | None = None,
-        environ: MutableMapping[str, str] | None = None,
-        candidates: Sequence[type[Fp8LinearKernel]] = CHAIN,
+        **options: Unpack[Options],
     ) -> None:
         """weight: FP8 [N, K] of the device's own FP8 type, weight_scale: float (N, 1), bias: [N] or None."""
         super().__init__()
         self.out_features, self.in_features = weight.shape
         config = LinearConfig((self.out_features, self.in_features), torch.bfloat16)
-        self.selection = select_kernel(
-            config, weight.device, weight.dtype, platform=platform, environ=environ, candidates=candidates
-        )
+        self.selection = select_kernel(config, weight.device, weight.dtype, **options)
         self.kernel = self.selection.kernel(config)
         self.register_buffer("weight", weight.detach().t(), persistent=False)
         self.register_buffer("weight_scale", weight_scale.detach().to(torch.float32), persistent=False)
@@ -57,18 +52,11 @@ class HipbMMLinear(torch.nn.Module):  # type: ignore[misc] # torch is not instal
         self.kernel.process_weights_after_loading(self)
 
     @classmethod
-    def from_linear(
-        cls,
-        linear: torch.nn.Linear,
-        *,
-        platform: Platform | None = None,
-        environ: MutableMapping[str, str] | None = None,
-        candidates: Sequence[type[Fp8LinearKernel]] = CHAIN,
-    ) -> HipbMMLinear:
+    def from_linear(cls, linear: torch.nn.Linear, **options: Unpack[Options]) -> HipbMMLinear:
         """Quantise a float linear per output feature; the linear itself is left as it is."""
-        platform = current_platform(linear.weight.device) if platform is None else platform
-        weight, scale = per_channel(linear.weight.detach(), fp8_dtype(platform.arch))
-        return cls(weight, scale, linear.bias, platform=platform, environ=environ, candidates=candidates)
+        options.setdefault("platform", current_platform(linear.weight.device))
+        weight, scale = per_channel(linear.weight.detach(), fp8_dtype(options["platform"].arch))
+        return cls(weight, scale, linear.bias, **options)
 
     @classmethod
     def from_checkpoint(
@@ -76,17 +64,14 @@ class HipbMMLinear(torch.nn.Module):  # type: ignore[misc] # torch is not instal
         weight: torch.Tensor,
         weight_scale: torch.Tensor,
         bias: torch.Tensor | None = None,
-        *,
-        platform: Platform | None = None,
-        environ: MutableMapping[str, str] | None = None,
-        candidates: Sequence[type[Fp8LinearKernel]] = CHAIN,
+        **options: Unpack[Options],
     ) -> HipbMMLinear:
         """Take the tensors of an FP8 checkpoint: weight FP8 [N, K], weight_scale (N, 1) or (N,), bias [N] or None.
 
         Checkpoints hold e4m3fn; on gfx94x the weight is converted to e4m3fnuz. Raises ValueError for other types and
         shapes (a scale per tensor or per block is not this kernel's).
         """
-        platform = current_platform(weight.device) if platform is None else platform
+        options.setdefault("platform", current_platform(weight.device))
         if weight.ndim != 2 or weight.dtype not in {OCP, FNUZ}:  # noqa: PLR2004 - a matrix
             raise ValueError(f"weight must be an FP8 matrix [N, K], received {weight.dtype} {list(weight.shape)}")
         n = weight.shape[0]
@@ -95,12 +80,12 @@ class HipbMMLinear(torch.nn.Module):  # type: ignore[misc] # torch is not instal
         if bias is not None and bias.shape != (n,):
             raise ValueError(f"bias must be ({n},), received {list(bias.shape)}")
         scale = weight_scale.reshape(n, 1).to(torch.float32)
-        native = fp8_dtype(platform.arch)
+        native = fp8_dtype(options["platform"].arch)
         if weight.dtype is not native:
             if native is not FNUZ:
-                raise ValueError(f"weight must be {native} on {platform.arch}, received {weight.dtype}")
+                raise ValueError(f"weight must be {native} on {options['platform'].arch}, received {weight.dtype}")
             weight, scale = to_fnuz(weight, scale)
-        return cls(weight, scale, bias, platform=platform, environ=environ, candidates=candidates)
+        return cls(weight, scale, bias, **options)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., K] to [..., N]. Raises RuntimeError when a gradient is asked for."""

@@ -8,6 +8,7 @@ keywords and never passes `use_gelu`, which AITER v0.1.10.post2 to v0.1.11 do no
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import threading
 from typing import TYPE_CHECKING
@@ -16,17 +17,6 @@ import torch
 
 if TYPE_CHECKING:
     from types import ModuleType
-import importlib
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import ModuleType
-
-
-def load_aiter() -> ModuleType:
-    """The `aiter` module. Raises whatever its import raises: it loads compiled code, so not only ImportError."""
-    return importlib.import_module("aiter")
-
 
 NAME = "hipbmm::hipb_mm_fp8"
 
@@ -41,6 +31,11 @@ SCHEMA = (
 logger = logging.getLogger(__name__)
 _lock = threading.Lock()
 _extensions: dict[torch.device, ModuleType] = {}
+
+
+def load_aiter() -> ModuleType:
+    """The `aiter` module. Raises whatever its import raises: it loads compiled code, so not only ImportError."""
+    return importlib.import_module("aiter")
 
 
 def ensure_extension(device: torch.device) -> ModuleType:

@@ -13,7 +13,7 @@ from hipbmm_kernel.linear.quantise import per_channel, per_token, reference, rel
 from hipbmm_kernel.linear.weights import transpose_scale
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from hipbmm_kernel.linear.gate import Platform
 
@@ -21,8 +21,36 @@ TILE = 16
 """torch._scaled_mm wants N and K to be multiples of it."""
 
 
+def _scaled_mm(
+    a: torch.Tensor,
+    b: torch.Tensor,
+    a_scale: torch.Tensor,
+    b_scale: torch.Tensor,
+    bias: torch.Tensor | None,
+    out_dtype: torch.dtype,
+) -> torch.Tensor:
+    if a.shape[0] == 0:
+        return a.new_empty((0, b.shape[1]), dtype=out_dtype)
+    return torch._scaled_mm(a, b, scale_a=a_scale, scale_b=b_scale, bias=bias, out_dtype=out_dtype)  # noqa: SLF001 - public in fact
+
+
+def _product(
+    a: torch.Tensor,
+    b: torch.Tensor,
+    a_scale: torch.Tensor,
+    b_scale: torch.Tensor,
+    bias: torch.Tensor | None,
+    out_dtype: torch.dtype,
+) -> torch.Tensor:
+    """Scales are applied to the product, which equals applying them to the rows and saves two passes."""
+    product = (a.to(torch.float32) @ b.to(torch.float32)) * a_scale * b_scale
+    return (product if bias is None else product + bias.to(torch.float32)).to(out_dtype)
+
+
 class RowWiseTorchFp8Kernel(Fp8LinearKernel):
     """`torch._scaled_mm` with one scale per token and one per channel, where the device has it."""
+
+    multiply = staticmethod(_scaled_mm)
 
     @classmethod
     def is_supported(
@@ -56,24 +84,11 @@ class RowWiseTorchFp8Kernel(Fp8LinearKernel):
     def _to_layout(self, weight: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return weight.t().contiguous().t(), transpose_scale(scale)
 
-    def apply_scaled_mm(
-        self,
-        *,
-        A: torch.Tensor,  # noqa: N803 - vLLM's keyword
-        B: torch.Tensor,  # noqa: N803 - vLLM's keyword
-        out_dtype: torch.dtype,
-        As: torch.Tensor,  # noqa: N803 - vLLM's keyword
-        Bs: torch.Tensor,  # noqa: N803 - vLLM's keyword
-        bias: torch.Tensor | None,
-        output_shape: Sequence[int],
-    ) -> torch.Tensor:
-        """One call of `torch._scaled_mm`."""
-        result = _scaled_mm(A, B, As, Bs, bias, out_dtype)
-        return result.view(*output_shape[:-1], B.shape[1])
-
 
 class DequantisedFp8Kernel(Fp8LinearKernel):
     """A float32 product of the dequantised operands: slow, on every device, for every shape and output type."""
+
+    multiply = staticmethod(_product)
 
     @classmethod
     def is_supported(
@@ -96,36 +111,6 @@ class DequantisedFp8Kernel(Fp8LinearKernel):
 
     def _to_layout(self, weight: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return weight, transpose_scale(scale)
-
-    def apply_scaled_mm(
-        self,
-        *,
-        A: torch.Tensor,  # noqa: N803 - vLLM's keyword
-        B: torch.Tensor,  # noqa: N803 - vLLM's keyword
-        out_dtype: torch.dtype,
-        As: torch.Tensor,  # noqa: N803 - vLLM's keyword
-        Bs: torch.Tensor,  # noqa: N803 - vLLM's keyword
-        bias: torch.Tensor | None,
-        output_shape: Sequence[int],
-    ) -> torch.Tensor:
-        """Scales are applied to the product, which equals applying them to the rows and saves two passes."""
-        product = (A.to(torch.float32) @ B.to(torch.float32)) * As * Bs
-        if bias is not None:
-            product = product + bias.to(torch.float32)
-        return product.to(out_dtype).view(*output_shape[:-1], B.shape[1])
-
-
-def _scaled_mm(
-    a: torch.Tensor,
-    b: torch.Tensor,
-    a_scale: torch.Tensor,
-    b_scale: torch.Tensor,
-    bias: torch.Tensor | None,
-    out_dtype: torch.dtype,
-) -> torch.Tensor:
-    if a.shape[0] == 0:
-        return a.new_empty((0, b.shape[1]), dtype=out_dtype)
-    return torch._scaled_mm(a, b, scale_a=a_scale, scale_b=b_scale, bias=bias, out_dtype=out_dtype)  # noqa: SLF001 - public in fact
 
 
 @functools.cache
