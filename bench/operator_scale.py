@@ -126,7 +126,7 @@ def _wave(bench: Bench) -> dict[str, float]:
     for number, name in enumerate(names):
         if PER_SECOND:
             time.sleep(max(0.0, started + number / PER_SECOND - time.monotonic()))
-        bench.api.create(kinds.DEPLOYMENTS_OF_OURS, resource(WORK, name))
+        bench.api.create(kinds.HIPBMM_DEPLOYMENT, resource(WORK, name))
     _seldom("all to be ready", lambda: _ready(bench.api) == RESOURCES, 900)
     settled = time.monotonic() - started
     _still(bench)
@@ -145,7 +145,7 @@ def _wave(bench: Bench) -> dict[str, float]:
 
 def _ready(api: Api) -> int:
     ready = 0
-    for body in api.items(kinds.DEPLOYMENTS_OF_OURS, WORK):
+    for body in api.items(kinds.HIPBMM_DEPLOYMENT, WORK):
         found = (body.get("status") or {}).get("conditions", [])
         ready += any(c["type"] == "Ready" and c["status"] == "True" for c in found)
     return ready
@@ -224,7 +224,7 @@ def _changes(bench: Bench, numbers: Sequence[int]) -> list[float]:
     names = [f"r-{number:04}" for number in numbers]
     for name in names:
         before = _generation(bench.api, name)
-        bench.api.merge(kinds.DEPLOYMENTS_OF_OURS, WORK, name, {"spec": {"replicas": 2}})
+        bench.api.merge(kinds.HIPBMM_DEPLOYMENT, WORK, name, {"spec": {"replicas": 2}})
         until(f"the change of {name}", partial(_has_changed, bench.api, name, before), 120)
         # What follows from it, such as a new pod, is not to be in the way of the next one.
         time.sleep(_APART_SECONDS)
@@ -248,7 +248,7 @@ def _fail(bench: Bench) -> None:
     def told() -> bool:
         return all(
             any(c["type"] == "Ready" for c in (body.get("status") or {}).get("conditions", []))
-            for body in bench.api.items(kinds.DEPLOYMENTS_OF_OURS)
+            for body in bench.api.items(kinds.HIPBMM_DEPLOYMENT)
         )
 
     _seldom("all failing ones to have been seen", told, 300)
@@ -262,10 +262,10 @@ def _failing(api: Api, number: int) -> None:
         # A foreign Service has its name.
         ports = {"ports": [{"port": 80}]}
         api.create(kinds.SERVICE, {"metadata": {"name": name, "namespace": WORK}, "spec": ports})
-        api.create(kinds.DEPLOYMENTS_OF_OURS, resource(WORK, name))
+        api.create(kinds.HIPBMM_DEPLOYMENT, resource(WORK, name))
     elif number % 3 == 1:
         # The API server refuses the Service itself.
         service = {"annotations": {"not a valid key!": "x"}}
-        api.create(kinds.DEPLOYMENTS_OF_OURS, resource(WORK, name, service=service))
+        api.create(kinds.HIPBMM_DEPLOYMENT, resource(WORK, name, service=service))
     else:
-        api.create(kinds.DEPLOYMENTS_OF_OURS, resource(FULL, name))
+        api.create(kinds.HIPBMM_DEPLOYMENT, resource(FULL, name))

@@ -127,7 +127,7 @@ def test_all_gpus_are_taken(world: World, nodes: Nodes) -> None:
     assert "amd.com/gpu" in found["message"]
     assert "container" not in failure(world)
     assert world.condition("Ready")["reason"] == "InsufficientGPU"
-    world.api.delete(kinds.DEPLOYMENTS_OF_OURS, world.namespace, "first")
+    world.api.delete(kinds.HIPBMM_DEPLOYMENT, world.namespace, "first")
     until("the holder to go", lambda: world.api.find(kinds.POD, world.namespace, holder["metadata"]["name"]) is None)
     heals(world)
 

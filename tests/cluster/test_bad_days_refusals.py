@@ -145,7 +145,7 @@ def test_rights_that_only_tell_more_are_not_missed(
 def deletable(world: World) -> bool:
     """Try to delete the resource; whether that was allowed."""
     try:
-        world.api.delete(kinds.DEPLOYMENTS_OF_OURS, world.namespace, "qwen")
+        world.api.delete(kinds.HIPBMM_DEPLOYMENT, world.namespace, "qwen")
     except ApiStatusError as error:
         if "kept on purpose" not in error.message:
             raise
@@ -180,7 +180,7 @@ def undeletable(world: World, api: Api) -> Iterator[None]:
 def test_a_namespace_that_is_being_deleted(world: World, undeletable: None) -> None:
     def kept() -> bool:
         """The policy is in force: until then, what it is tried on is deleted."""
-        if world.api.find(kinds.DEPLOYMENTS_OF_OURS, world.namespace, "qwen") is None:
+        if world.api.find(kinds.HIPBMM_DEPLOYMENT, world.namespace, "qwen") is None:
             world.create()
         return not deletable(world)
 

@@ -105,7 +105,7 @@ def test_a_change_that_the_answer_to_a_status_write_tells_first_is_dealt_with(on
         return bool((body.get("status") or {}).get("phase") == "Failed" and body["metadata"]["generation"] > 1)
 
     written = threading.Event()
-    told = Rule(watch_of(kinds.DEPLOYMENTS_OF_OURS), keep=lambda event: not late(event))
+    told = Rule(watch_of(kinds.HIPBMM_DEPLOYMENT), keep=lambda event: not late(event))
     one.proxy.rules = [told]
     operator = one.start()
     one.world.create(replicas=0)
@@ -114,7 +114,7 @@ def test_a_change_that_the_answer_to_a_status_write_tells_first_is_dealt_with(on
     held = Rule(lambda call: call.write and call.path.endswith("/status"), hold=written, times=1)
     one.proxy.rules = [told, held]
     api, name = one.place.api, one.name
-    api.merge(kinds.DEPLOYMENTS_OF_OURS, name, "qwen", {"status": {"phase": "Failed"}}, "status")
+    api.merge(kinds.HIPBMM_DEPLOYMENT, name, "qwen", {"status": {"phase": "Failed"}}, "status")
     until("the operator to write the phase back", lambda: held.hits)
     one.world.change({"service": {"port": 8080}})
     written.set()
@@ -123,7 +123,7 @@ def test_a_change_that_the_answer_to_a_status_write_tells_first_is_dealt_with(on
 
 
 def test_a_resource_whose_deletion_was_not_told_is_not_brought_back(one: Rig) -> None:
-    hide = Rule(watch_of(kinds.DEPLOYMENTS_OF_OURS), keep=lambda event: event["type"] != "DELETED")
+    hide = Rule(watch_of(kinds.HIPBMM_DEPLOYMENT), keep=lambda event: event["type"] != "DELETED")
     one.proxy.rules = [hide]
     one.start()
     one.world.create()

@@ -63,7 +63,7 @@ def test_scaling_goes_straight_to_the_asked_number(world: World) -> None:
     world.create()
     world.serve(1)
     world.becomes("Ready", "True")
-    path = kinds.DEPLOYMENTS_OF_OURS.path(world.namespace, "qwen", "scale")
+    path = kinds.HIPBMM_DEPLOYMENT.path(world.namespace, "qwen", "scale")
     world.api.request("PATCH", path, {"spec": {"replicas": 4}}, content="application/merge-patch+json")
     world.serve(4)
     world.becomes("Ready", "True")

@@ -73,7 +73,7 @@ def test_deletion_while_the_operator_is_stopped(alone: World, start: Start) -> N
     alone.becomes("Ready", "True")
     assert operator.stop() == 0
     assert "finalizers" not in alone.resource()["metadata"]
-    alone.api.delete(kinds.DEPLOYMENTS_OF_OURS, alone.namespace, "qwen")
+    alone.api.delete(kinds.HIPBMM_DEPLOYMENT, alone.namespace, "qwen")
     until("the Deployment to go", lambda: not alone.api.items(kinds.DEPLOYMENT, alone.namespace))
     until("the pods to go", lambda: not alone.api.items(kinds.POD, alone.namespace))
     assert [claim["metadata"]["name"] for claim in alone.api.items(kinds.CLAIM, alone.namespace)] == ["qwen-store"]
@@ -94,7 +94,7 @@ def test_an_upgrade_changes_no_pod_until_it_is_asked_for(alone: World, start: St
     alone.serve(2)
     assert alone.deployment()["spec"]["template"] == template
     annotation = {"metadata": {"annotations": {"hipbmm.io/roll-forward": "1"}}}
-    alone.api.merge(kinds.DEPLOYMENTS_OF_OURS, alone.namespace, "qwen", annotation)
+    alone.api.merge(kinds.HIPBMM_DEPLOYMENT, alone.namespace, "qwen", annotation)
     alone.until("the new revision", lambda status: not status["revision"]["outdated"])
     images = [c["image"] for c in alone.deployment()["spec"]["template"]["spec"]["initContainers"]]
     assert "registry.example/operator:2" in images

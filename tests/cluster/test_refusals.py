@@ -71,24 +71,24 @@ def test_the_message_names_field_and_value(api: Api, namespace: str, change: Jso
     body = resource(namespace)
     body["spec"] = {**body["spec"], **copy.deepcopy(change)}
     with pytest.raises(ApiStatusError) as caught:
-        api.create(kinds.DEPLOYMENTS_OF_OURS, body)
+        api.create(kinds.HIPBMM_DEPLOYMENT, body)
     assert caught.value.status == 422
     assert field in caught.value.message
     assert value in caught.value.message
 
 
 def test_image_and_model_are_all_that_is_needed(api: Api, namespace: str) -> None:
-    created = api.create(kinds.DEPLOYMENTS_OF_OURS, resource(namespace))
+    created = api.create(kinds.HIPBMM_DEPLOYMENT, resource(namespace))
     assert created["spec"]["replicas"] == 1
     assert set(created["spec"]) == {"image", "model", "replicas"}
 
 
 def test_everything_at_once_is_accepted(api: Api, namespace: str, everything: Json) -> None:
     body = resource(namespace, **everything)
-    api.request("POST", kinds.DEPLOYMENTS_OF_OURS.path(namespace), body, {"fieldValidation": "Strict"})
+    api.request("POST", kinds.HIPBMM_DEPLOYMENT.path(namespace), body, {"fieldValidation": "Strict"})
 
 
 def test_unknown_fields_are_refused_by_name(api: Api, namespace: str) -> None:
     body = resource(namespace, tunning={})
     with pytest.raises(ApiStatusError, match=r"spec\.tunning"):
-        api.request("POST", kinds.DEPLOYMENTS_OF_OURS.path(namespace), body, {"fieldValidation": "Strict"})
+        api.request("POST", kinds.HIPBMM_DEPLOYMENT.path(namespace), body, {"fieldValidation": "Strict"})

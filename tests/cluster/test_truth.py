@@ -75,7 +75,7 @@ def test_at_most_five_failures_and_none_after_recovery(world: World) -> None:
 
 def test_nothing_is_claimed_before_it_is_known(world: World) -> None:
     """The first status that is written has each condition, of this generation, and none that is not known yet."""
-    path = kinds.DEPLOYMENTS_OF_OURS.path(world.namespace)
+    path = kinds.HIPBMM_DEPLOYMENT.path(world.namespace)
     version = world.api.request("GET", path)["metadata"]["resourceVersion"]
     world.create()
     world.until("a status", lambda status: bool(status.get("conditions")))
@@ -96,7 +96,7 @@ def test_nothing_is_claimed_before_it_is_known(world: World) -> None:
 
 def test_the_scale_subresource_counts_the_pods_that_exist(world: World) -> None:
     """Before they serve, after a scale, and when they are gone."""
-    path = kinds.DEPLOYMENTS_OF_OURS.path(world.namespace, world.name, "scale")
+    path = kinds.HIPBMM_DEPLOYMENT.path(world.namespace, world.name, "scale")
 
     def counts(replicas: int) -> bool:
         return bool(world.api.request("GET", path)["status"]["replicas"] == replicas)
@@ -108,7 +108,7 @@ def test_the_scale_subresource_counts_the_pods_that_exist(world: World) -> None:
     for replicas in (1, 3, 0):
         if replicas != 1:
             change = {"spec": {"replicas": replicas}}
-            world.api.merge(kinds.DEPLOYMENTS_OF_OURS, world.namespace, world.name, change, "scale")
+            world.api.merge(kinds.HIPBMM_DEPLOYMENT, world.namespace, world.name, change, "scale")
         until(f"{replicas} pods", partial(exist, replicas), WAIT)
         until(f"{replicas} pods to be counted", partial(counts, replicas), _COUNTED_SECONDS)
         if replicas == 1:

@@ -97,7 +97,7 @@ def test_a_default_that_changed_is_shown_as_outdated_and_rolls_nothing(one: Rig,
     until("the new one to work", lambda: _port(one.world) == 8081)
     assert living(one.world) == before
     annotation = {"metadata": {"annotations": {"hipbmm.io/roll-forward": "1"}}}
-    one.world.api.merge(kinds.DEPLOYMENTS_OF_OURS, one.name, "qwen", annotation)
+    one.world.api.merge(kinds.HIPBMM_DEPLOYMENT, one.name, "qwen", annotation)
     one.world.until("the new revision", lambda status: not status["revision"]["outdated"])
     assert one.world.deployment()["spec"]["template"] != before[0]
     assert new.defects() == []

@@ -36,14 +36,14 @@ class World:
 
     def create(self, **spec: object) -> Json:
         """Create the resource."""
-        return self.api.create(kinds.DEPLOYMENTS_OF_OURS, resource(self.namespace, self.name, **spec))
+        return self.api.create(kinds.HIPBMM_DEPLOYMENT, resource(self.namespace, self.name, **spec))
 
     def change(self, spec: Json) -> Json:
         """Merge into its spec."""
-        return self.api.merge(kinds.DEPLOYMENTS_OF_OURS, self.namespace, self.name, {"spec": spec})
+        return self.api.merge(kinds.HIPBMM_DEPLOYMENT, self.namespace, self.name, {"spec": spec})
 
     def resource(self) -> Json:
-        return self.api.get(kinds.DEPLOYMENTS_OF_OURS, self.namespace, self.name)
+        return self.api.get(kinds.HIPBMM_DEPLOYMENT, self.namespace, self.name)
 
     def status(self) -> Json:
         return dict(self.resource().get("status") or {})
@@ -129,7 +129,7 @@ class World:
 
     def clean(self) -> None:
         """Delete the resource, so that its GPUs are free for the next test."""
-        self.api.delete(kinds.DEPLOYMENTS_OF_OURS, self.namespace, self.name)
+        self.api.delete(kinds.HIPBMM_DEPLOYMENT, self.namespace, self.name)
         until("the pods to go", lambda: not self.api.items(kinds.POD, self.namespace), 90)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hipbmm_operator.api.fields import EnvName, Key, Model, ObjectName, Quantity, rule, rules
+from hipbmm_operator.api.fields import ConfigMapKey, EnvName, Model, ObjectName, Quantity, rule, rules
 
 
 class NameRef(Model):
@@ -17,7 +17,7 @@ class KeySelector(Model):
     """One key of a ConfigMap or Secret in the same namespace."""
 
     name: ObjectName = Field(description="Name of the ConfigMap or Secret.")
-    key: Key = Field(description="Key in it.")
+    key: ConfigMapKey = Field(description="Key in it.")
     optional: bool | None = Field(None, description="Start the container even when the key is missing.")
 
 

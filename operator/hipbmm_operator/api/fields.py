@@ -37,7 +37,7 @@ _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")]
 """Name of an object in the CR's namespace."""
-Key = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+ConfigMapKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 """Key of a ConfigMap or Secret."""
 RelativePath = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^/\x00][^\x00]*$")]
 """Relative path without `..` (a CEL rule next to each use refuses that)."""

@@ -10,7 +10,7 @@ from hipbmm_operator.api.fields import (
     MAX_INT32,
     NO_PARENT,
     AbsolutePath,
-    Key,
+    ConfigMapKey,
     LabelMap,
     Model,
     ObjectName,
@@ -100,7 +100,7 @@ class Resources(Model):
 class KeyPath(Model):
     """One key as a file."""
 
-    key: Key = Field(description="Key of the ConfigMap or Secret.")
+    key: ConfigMapKey = Field(description="Key of the ConfigMap or Secret.")
     path: RelativePath = Field(
         description="File of it, relative to the mount.",
         json_schema_extra=rules(rule(NO_PARENT, "path must not contain '..'")),

@@ -14,8 +14,8 @@ from hipbmm_operator.api.fields import (
     LIST_SET,
     NO_PARENT,
     AbsolutePath,
+    ConfigMapKey,
     Image,
-    Key,
     LabelMap,
     Model,
     ObjectName,
@@ -51,7 +51,7 @@ class TokenSecretRef(Model):
     """A token for Hugging Face."""
 
     name: ObjectName = Field(description="Name of the Secret.")
-    key: Key = Field("HF_TOKEN", description="Key in the Secret.")
+    key: ConfigMapKey = Field("HF_TOKEN", description="Key in the Secret.")
 
 
 class ModelSpec(Model):

@@ -51,7 +51,7 @@ class Scribe:
         stored = answer.get("status") or {}
         self.dropped = refused or lost(status, stored)
         self._stored[owner.uid] = (digest(status), digest(stored))
-        self._saw(kinds.DEPLOYMENTS_OF_OURS, answer)
+        self._saw(kinds.HIPBMM_DEPLOYMENT, answer)
         metrics.STATUS_WRITES.inc()
         before_conditions = before.get("conditions") or []
         await events.send(self._kube, owner, transitions.transitions(before_conditions, status["conditions"]))
@@ -73,7 +73,7 @@ class Scribe:
         # The uid is a precondition: a new resource of the same name never gets the status of an old one.
         owner = resource.owner
         body = {"metadata": {"uid": owner.uid}, "status": patch}
-        return await self._kube.merge(kinds.DEPLOYMENTS_OF_OURS, owner.namespace, owner.name, body, "status")
+        return await self._kube.merge(kinds.HIPBMM_DEPLOYMENT, owner.namespace, owner.name, body, "status")
 
     def _try_again(self) -> bool:
         """Whether it is time to see if the CRD has been upgraded; one resource tries for all."""

@@ -12,8 +12,8 @@ from hipbmm_operator.apply.status_writer import Scribe
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.key import Key
 from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.observe.observer import Observer
 from hipbmm_operator.plan.plan import Plan, plan
@@ -56,12 +56,12 @@ class Reconciler:
         self._applier = applier
         self._now = now
         self._debounce = debounce
-        self._known: dict[Key, str] = {}
+        self._known: dict[NamespacedName, str] = {}
         self._specs: OrderedDict[tuple[str, int], Spec | str] = OrderedDict()
 
-    async def __call__(self, key: Key) -> Outcome:
+    async def __call__(self, key: NamespacedName) -> Outcome:
         """Reconcile; raises ApiError when it could not."""
-        packed = self._store.get(kinds.DEPLOYMENTS_OF_OURS, *key)
+        packed = self._store.get(kinds.HIPBMM_DEPLOYMENT, *key)
         if packed is None:
             self._forget(key)
             return Outcome()
@@ -78,7 +78,7 @@ class Reconciler:
             # Either something else, to be tried again, or the resource is gone and the event was lost or is late.
             if await self._exists(resource):
                 raise
-            self._store.remove(kinds.DEPLOYMENTS_OF_OURS, *key, resource.owner.uid)
+            self._store.remove(kinds.HIPBMM_DEPLOYMENT, *key, resource.owner.uid)
             self._forget(key)
             return Outcome()
 
@@ -86,10 +86,10 @@ class Reconciler:
         """Not everything around the resource may be seen: nothing is changed but what the status says."""
         status = no_access.build(resource, refusal, self._now())
         await self._scribe.write(resource, status)
-        metrics.RESOURCES.show(Key(resource.owner.namespace, resource.owner.name), resource.raw_spec, status)
+        metrics.RESOURCES.show(NamespacedName(resource.owner.namespace, resource.owner.name), resource.raw_spec, status)
         return Outcome()
 
-    async def _bring(self, key: Key, resource: Resource) -> Outcome:
+    async def _bring(self, key: NamespacedName, resource: Resource) -> Outcome:
         spec = self._spec(resource)
         if isinstance(spec, str):
             problems: tuple[Problem, ...] = (Problem("InvalidSpec", spec, fatal=True),)
@@ -127,7 +127,7 @@ class Reconciler:
         self._specs.move_to_end(at)
         return self._specs[at]
 
-    def _after(self, key: Key, observed: Observed) -> Observed:
+    def _after(self, key: NamespacedName, observed: Observed) -> Observed:
         """With the Deployment as it is after a write: the former one would say that what has just begun is over."""
         packed = self._store.get(kinds.DEPLOYMENT, key.namespace, names.child(key.name))
         before = ((observed.deployment or {}).get("metadata") or {}).get("resourceVersion")
@@ -142,7 +142,7 @@ class Reconciler:
 
     async def _write(self, situation: Situation) -> None:
         owner = situation.resource.owner
-        key, known = Key(owner.namespace, owner.name), self._scribe.dropped
+        key, known = NamespacedName(owner.namespace, owner.name), self._scribe.dropped
         status = build(replace(situation, dropped=known), self._now())
         written = await self._scribe.write(situation.resource, status)
         if written and self._scribe.dropped != known:
@@ -152,9 +152,9 @@ class Reconciler:
             await self._scribe.write(again.resource, status)
         metrics.RESOURCES.show(key, situation.resource.raw_spec, status)
 
-    def _latest(self, key: Key, resource: Resource) -> Resource:
+    def _latest(self, key: NamespacedName, resource: Resource) -> Resource:
         """The resource with the status that was just written."""
-        packed = self._store.get(kinds.DEPLOYMENTS_OF_OURS, *key)
+        packed = self._store.get(kinds.HIPBMM_DEPLOYMENT, *key)
         if packed is None or packed.uid != resource.owner.uid:
             return resource
         return replace(resource, raw_status=parse(packed.body()).raw_status)
@@ -167,13 +167,13 @@ class Reconciler:
     async def _exists(self, resource: Resource) -> bool:
         owner = resource.owner
         try:
-            live = await self._kube.get(kinds.DEPLOYMENTS_OF_OURS, owner.namespace, owner.name)
+            live = await self._kube.get(kinds.HIPBMM_DEPLOYMENT, owner.namespace, owner.name)
         except errors.NotFoundError:
             return False
         metadata = live.get("metadata") or {}
         return bool(metadata.get("uid") == owner.uid and not metadata.get("deletionTimestamp"))
 
-    def _forget(self, key: Key) -> None:
+    def _forget(self, key: NamespacedName) -> None:
         self._debounce.forget(key)
         uid = self._known.pop(key, None)
         if uid is not None:

@@ -28,7 +28,7 @@ class Kind:
         return "/".join([*parts, self.plural, *filter(None, (name, subresource))])
 
 
-DEPLOYMENTS_OF_OURS = Kind(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
+HIPBMM_DEPLOYMENT = Kind(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
 DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
 CONTROLLER_REVISION = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
 SERVICE = Kind("", "v1", "services", "Service")
@@ -50,7 +50,7 @@ NODE_FEATURE = Kind("nfd.k8s-sigs.io", "v1alpha1", "nodefeatures", "NodeFeature"
 
 
 WATCHED = (
-    DEPLOYMENTS_OF_OURS,
+    HIPBMM_DEPLOYMENT,
     DEPLOYMENT,
     SERVICE,
     CLAIM,

@@ -10,8 +10,8 @@ from hipbmm_operator.detect import HardwareSummary
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.key import Key
 from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.kube.ownership import owned_by
 from hipbmm_operator.mirror.state import Seen
 from hipbmm_operator.observe import service_monitor
@@ -45,7 +45,7 @@ class Observer:
         self._now = now
         self._started: dict[str, datetime] = {}
 
-    async def at(self, key: Key, resource: Resource, spec: Spec | None) -> Observed:
+    async def at(self, key: NamespacedName, resource: Resource, spec: Spec | None) -> Observed:
         """The cluster around a resource; of one without a usable spec only what is there. Raises ApiError."""
         now = self._now()
         parsed = tuple(self._unready(pods.parse(packed.body()), now) for packed in self._store.owned(key, kinds.POD))
@@ -85,7 +85,7 @@ class Observer:
         trim(self._started)
         return replace(pod, not_ready_since=max(since, pod.not_ready_since))
 
-    def _child(self, key: Key, kind: Kind) -> Json | None:
+    def _child(self, key: NamespacedName, kind: Kind) -> Json | None:
         packed = self._store.get(kind, key.namespace, names.child(key.name))
         return packed.body() if packed else None
 
@@ -105,7 +105,12 @@ class Observer:
             return None
 
     async def _mirror(
-        self, key: Key, resource: Resource, spec: Spec | None, claim_body: Json | None, parsed: tuple[pods.Pod, ...]
+        self,
+        key: NamespacedName,
+        resource: Resource,
+        spec: Spec | None,
+        claim_body: Json | None,
+        parsed: tuple[pods.Pod, ...],
     ) -> Seen:
         """The mirror, when there is one or should be."""
         bodies = [packed.body() for packed in self._store.owned(key, kinds.CONFIG_MAP)]

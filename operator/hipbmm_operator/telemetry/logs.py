@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from hipbmm_operator.kube.key import Key
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 
 
 @dataclass(frozen=True, slots=True)
 class About:
     """The resource that is being reconciled, and an id of this reconcile."""
 
-    key: Key
+    key: NamespacedName
     reconcile: str
     uid: str = ""
     generation: int = 0

@@ -11,7 +11,7 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from hipbmm_operator.kube.key import Key
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 
 _VALUE = {"True": 1, "False": 0, "Unknown": -1}
 _STATES = ("problems", "tuned", "failed")
@@ -33,10 +33,10 @@ class Resources(Collector):
     """What each resource's status says. Written by one thread, collected by any."""
 
     def __init__(self) -> None:
-        self._samples: dict[Key, _Sample] = {}
+        self._samples: dict[NamespacedName, _Sample] = {}
         self._lock = threading.Lock()
 
-    def show(self, key: Key, spec: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+    def show(self, key: NamespacedName, spec: Mapping[str, Any], status: Mapping[str, Any]) -> None:
         """Show a resource as its status says, until it is withdrawn."""
         tuning = status.get("tuning") or {}
         sample = _Sample(
@@ -48,7 +48,7 @@ class Resources(Collector):
         with self._lock:
             self._samples[key] = sample
 
-    def withdraw(self, key: Key) -> None:
+    def withdraw(self, key: NamespacedName) -> None:
         """The resource is gone: so are its metrics."""
         with self._lock:
             self._samples.pop(key, None)

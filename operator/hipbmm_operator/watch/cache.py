@@ -10,30 +10,30 @@ from typing import NamedTuple
 
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.key import Key
 from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.watch.packed import Packed
 
 
 class _Entry(NamedTuple):
     packed: Packed
     touched: int
-    owner: Key | None
+    owner: NamespacedName | None
 
 
 class Store:
     """All watched objects, by kind, and by the resource that they belong to."""
 
     def __init__(self) -> None:
-        self._objects: dict[Kind, dict[Key, _Entry]] = defaultdict(dict)
-        self._owned: dict[Key, set[tuple[Kind, Key]]] = defaultdict(set)
+        self._objects: dict[Kind, dict[NamespacedName, _Entry]] = defaultdict(dict)
+        self._owned: dict[NamespacedName, set[tuple[Kind, NamespacedName]]] = defaultdict(set)
         self._clock = 0
-        self._gone: dict[tuple[Kind, Key], int] = {}
+        self._gone: dict[tuple[Kind, NamespacedName], int] = {}
         self._lists = 0
 
-    def put(self, kind: Kind, packed: Packed, owner: Key | None) -> bool:
+    def put(self, kind: Kind, packed: Packed, owner: NamespacedName | None) -> bool:
         """Keep an object. False when nothing that is kept has changed but its resourceVersion."""
-        at = Key(packed.namespace, packed.name)
+        at = NamespacedName(packed.namespace, packed.name)
         before = self._objects[kind].get(at)
         if before is not None and older(packed, before.packed):
             return False
@@ -42,7 +42,7 @@ class Store:
 
     def remove(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Forget an object, unless another of the same name has taken its place."""
-        at = Key(namespace, name)
+        at = NamespacedName(namespace, name)
         entry = self._objects[kind].get(at)
         if entry is not None and entry.packed.uid in (uid, ""):
             self._drop(kind, at)
@@ -63,19 +63,19 @@ class Store:
     def replace(
         self,
         kind: Kind,
-        objects: Iterable[tuple[Packed, Key | None]],
+        objects: Iterable[tuple[Packed, NamespacedName | None]],
         began: int,
         namespace: str = "",
         resource_version: str = "",
-    ) -> list[Key | None]:
+    ) -> list[NamespacedName | None]:
         """Take over a complete list (of one namespace, or all) begun at `began`; owners of what changed by it.
 
         `resource_version` is the list's own: an object that is newer is not gone, the list is stale.
         """
-        changed: list[Key | None] = []
-        listed: set[Key] = set()
+        changed: list[NamespacedName | None] = []
+        listed: set[NamespacedName] = set()
         for packed, owner in objects:
-            at = Key(packed.namespace, packed.name)
+            at = NamespacedName(packed.namespace, packed.name)
             listed.add(at)
             before = self._objects[kind].get(at)
             if self._gone.get((kind, at), 0) > began:
@@ -94,7 +94,7 @@ class Store:
 
     def get(self, kind: Kind, namespace: str, name: str) -> Packed | None:
         """One object."""
-        entry = self._objects[kind].get(Key(namespace, name))
+        entry = self._objects[kind].get(NamespacedName(namespace, name))
         return entry.packed if entry else None
 
     def all(self, kind: Kind) -> Iterator[Packed]:
@@ -105,22 +105,22 @@ class Store:
         """Number of objects of a kind."""
         return len(self._objects[kind])
 
-    def resources(self) -> list[Key]:
+    def resources(self) -> list[NamespacedName]:
         """Keys of all resources of ours."""
-        return sorted(self._objects[kinds.DEPLOYMENTS_OF_OURS])
+        return sorted(self._objects[kinds.HIPBMM_DEPLOYMENT])
 
-    def owned(self, owner: Key, kind: Kind) -> list[Packed]:
+    def owned(self, owner: NamespacedName, kind: Kind) -> list[Packed]:
         """Objects of a kind that belong to a resource, by name."""
         found = [self._objects[kind][at].packed for of, at in self._owned.get(owner, ()) if of == kind]
         return sorted(found, key=lambda packed: packed.name)
 
-    def _set(self, kind: Kind, at: Key, entry: _Entry) -> None:
+    def _set(self, kind: Kind, at: NamespacedName, entry: _Entry) -> None:
         self._drop(kind, at)
         self._objects[kind][at] = entry
         if entry.owner is not None:
             self._owned[entry.owner].add((kind, at))
 
-    def _drop(self, kind: Kind, at: Key) -> None:
+    def _drop(self, kind: Kind, at: NamespacedName) -> None:
         entry = self._objects[kind].pop(at, None)
         if entry is not None and entry.owner is not None:
             self._owned[entry.owner].discard((kind, at))
@@ -141,11 +141,11 @@ def _newer(one: str, other: str) -> bool:
     return one.isdigit() and other.isdigit() and int(one) > int(other)
 
 
-def owner_of(kind: Kind, body: Json) -> Key | None:
+def owner_of(kind: Kind, body: Json) -> NamespacedName | None:
     """The resource that a watched object belongs to, from its annotation; a resource of ours belongs to itself."""
     metadata = body.get("metadata") or {}
     namespace = str(metadata.get("namespace", ""))
-    if kind == kinds.DEPLOYMENTS_OF_OURS:
-        return Key(namespace, str(metadata.get("name", "")))
+    if kind == kinds.HIPBMM_DEPLOYMENT:
+        return NamespacedName(namespace, str(metadata.get("name", "")))
     name = (metadata.get("annotations") or {}).get(names.ANNOTATION_DEPLOYMENT)
-    return Key(namespace, str(name)) if name and namespace else None
+    return NamespacedName(namespace, str(name)) if name and namespace else None

@@ -12,8 +12,8 @@ from hipbmm_operator.detect import node_of_feature, node_of_slice
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.key import Key
 from hipbmm_operator.kube.kinds import WATCHED, Kind
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.watch.access import Rights
@@ -26,7 +26,7 @@ from hipbmm_operator.workqueue.queue import Queue
 LOG = logging.getLogger(__name__)
 
 
-Listed = tuple[list[tuple[Packed, Key | None]], str]
+Listed = tuple[list[tuple[Packed, NamespacedName | None]], str]
 """What is kept of the objects of a list, whose they are, and the list's resourceVersion."""
 
 _NODE_SECONDS = 1.0
@@ -70,7 +70,7 @@ class Informer:
             return
         if owner is None:
             return
-        if kind == kinds.DEPLOYMENTS_OF_OURS:
+        if kind == kinds.HIPBMM_DEPLOYMENT:
             self._queue.add(owner, urgent=True)
         else:
             self._queue.add(owner, self._settings.debounce_seconds)
@@ -86,12 +86,12 @@ class Informer:
         self._put(kind, body, owner)
         if owner is None or before is None:
             return
-        if kind != kinds.DEPLOYMENTS_OF_OURS:
+        if kind != kinds.HIPBMM_DEPLOYMENT:
             self._queue.add(owner, self._settings.debounce_seconds)
         elif (after := self._before(kind, body)) is not None and not after.same_but_status(before):
             self._queue.add(owner, urgent=True)
 
-    def _put(self, kind: Kind, body: Json, owner: Key | None) -> bool:
+    def _put(self, kind: Kind, body: Json, owner: NamespacedName | None) -> bool:
         """Keep an object; False for the event of a write of ours, whose answer is known already."""
         packed, known = self._packed(kind, body)
         return not known and self._store.put(kind, packed, owner)
@@ -113,7 +113,7 @@ class Informer:
         What may not be listed is kept as it was.
         """
         self._asked.clear()
-        changed: set[Key | None] = set()
+        changed: set[NamespacedName | None] = set()
         for kind in WATCHED:
             if kind == kinds.NODE:
                 await self._list_extras()
@@ -174,8 +174,8 @@ class Informer:
         for key in self._store.resources():
             self._queue.add(key, _NODE_SECONDS)
 
-    async def _list(self, kind: Kind, namespace: str) -> Iterable[Key | None]:
-        selector = "" if kind == kinds.DEPLOYMENTS_OF_OURS else names.MANAGED_SELECTOR
+    async def _list(self, kind: Kind, namespace: str) -> Iterable[NamespacedName | None]:
+        selector = "" if kind == kinds.HIPBMM_DEPLOYMENT else names.MANAGED_SELECTOR
         began = self._store.begin()
         try:
             # Nearly always nothing has changed, and metadata are a tenth of whole objects.
@@ -187,7 +187,7 @@ class Informer:
 
     async def _unchanged(self, kind: Kind, namespace: str, selector: str) -> Listed | None:
         """The list, when every object of it is kept in this very version; else None."""
-        known: list[tuple[Packed, Key | None]] = []
+        known: list[tuple[Packed, NamespacedName | None]] = []
         version = ""
         async for page in self._kube.pages(kind, namespace, selector, self._settings.page_size, metadata_only=True):
             for body in page.items:
@@ -199,7 +199,7 @@ class Informer:
         return known, version
 
     async def _whole(self, kind: Kind, namespace: str, selector: str) -> Listed:
-        found: list[tuple[Packed, Key | None]] = []
+        found: list[tuple[Packed, NamespacedName | None]] = []
         version = ""
         async for page in self._kube.pages(kind, namespace, selector, self._whole_objects):
             found += [(self._packed(kind, body)[0], owner_of(kind, body)) for body in page.items]

@@ -15,7 +15,7 @@ import kopf
 
 from hipbmm_operator.kube.client import NOTHING, Kube, open_session
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.kinds import DEPLOYMENTS_OF_OURS, Kind
+from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT, Kind
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.watch import kopf_shutdown
@@ -139,7 +139,7 @@ class Watches:
         settings = self._settings
         kube = await Kube.connect(settings.kubeconfig, settings.request_seconds, proxied=bool(settings.proxy))
         try:
-            async for _ in kube.pages(DEPLOYMENTS_OF_OURS, next(iter(scope.namespaces), ""), size=1):
+            async for _ in kube.pages(HIPBMM_DEPLOYMENT, next(iter(scope.namespaces), ""), size=1):
                 return
         finally:
             await kube.close()

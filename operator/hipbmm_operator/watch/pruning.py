@@ -128,7 +128,7 @@ def _amd(resources: object) -> Json:
 
 
 _PRUNERS: dict[Kind, Callable[[Json], Json]] = {
-    kinds.DEPLOYMENTS_OF_OURS: _whole,
+    kinds.HIPBMM_DEPLOYMENT: _whole,
     kinds.DEPLOYMENT: _deployment,
     kinds.SERVICE: _whole,
     kinds.CLAIM: _claim,
@@ -140,7 +140,7 @@ _PRUNERS: dict[Kind, Callable[[Json], Json]] = {
 }
 
 
-_GENERATED = frozenset({kinds.DEPLOYMENTS_OF_OURS, kinds.DEPLOYMENT, kinds.BUDGET})
+_GENERATED = frozenset({kinds.HIPBMM_DEPLOYMENT, kinds.DEPLOYMENT, kinds.BUDGET})
 """Kinds whose generation counts every change of the spec (that of a pod does not count its binding)."""
 
 

@@ -6,7 +6,7 @@ a status with a write failure are written at once.
 
 from collections.abc import Callable
 
-from hipbmm_operator.kube.key import Key
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 
 
 class Debounce:
@@ -15,9 +15,9 @@ class Debounce:
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
         self.seconds = seconds
         self._clock = clock
-        self._ends: dict[Key, float] = {}
+        self._ends: dict[NamespacedName, float] = {}
 
-    def status_wait(self, key: Key, *, written: bool, failed: bool) -> float | None:
+    def status_wait(self, key: NamespacedName, *, written: bool, failed: bool) -> float | None:
         """Seconds until the status is due, None when it is due now.
 
         `written`: children were written just now. Further writes do not extend the window; a failure ends it.
@@ -31,6 +31,6 @@ class Debounce:
         self._ends.pop(key, None)
         return None
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: NamespacedName) -> None:
         """The resource is gone."""
         self._ends.pop(key, None)

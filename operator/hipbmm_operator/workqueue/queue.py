@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hipbmm_operator.kube.key import Key
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 
 
 @dataclass(slots=True)
@@ -50,15 +50,15 @@ class Queue:
     def __init__(self, backoff: Backoff, clock: Callable[[], float]) -> None:
         self._backoff = backoff
         self._clock = clock
-        self._states: dict[Key, _State] = {}
-        self._ready: OrderedDict[Key, None] = OrderedDict()
-        self._urgent: OrderedDict[Key, None] = OrderedDict()
+        self._states: dict[NamespacedName, _State] = {}
+        self._ready: OrderedDict[NamespacedName, None] = OrderedDict()
+        self._urgent: OrderedDict[NamespacedName, None] = OrderedDict()
         self._in_a_row = 0
-        self._delayed: list[tuple[float, Key]] = []
+        self._delayed: list[tuple[float, NamespacedName]] = []
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
 
-    def add(self, key: Key, after: float = 0.0, *, urgent: bool = False) -> None:
+    def add(self, key: NamespacedName, after: float = 0.0, *, urgent: bool = False) -> None:
         """Ask for a reconcile, now or after so many seconds; the earliest ask counts. `urgent`: before the others."""
         if after > 0:
             self._delay(key, after)
@@ -73,7 +73,7 @@ class Queue:
             self._line_up(key, state)
         self._wake.set()
 
-    def retry(self, key: Key, retry_after: float | None = None) -> float:
+    def retry(self, key: NamespacedName, retry_after: float | None = None) -> float:
         """Ask again after a failure; the seconds until then."""
         state = self._states.setdefault(key, _State())
         state.failures += 1
@@ -81,12 +81,12 @@ class Queue:
         self._delay(key, waiting)
         return waiting
 
-    def forgive(self, key: Key) -> None:
+    def forgive(self, key: NamespacedName) -> None:
         """A reconcile succeeded: the next failure starts with a short delay again."""
         if key in self._states:
             self._states[key].failures = 0
 
-    async def get(self) -> Key:
+    async def get(self) -> NamespacedName:
         """The next key; nobody else gets it until `done`."""
         # One waits for keys and the others for their turn: all woken for each key cost nearly as much as a reconcile.
         async with self._turn:
@@ -111,7 +111,7 @@ class Queue:
             except TimeoutError:
                 continue
 
-    def done(self, key: Key) -> None:
+    def done(self, key: NamespacedName) -> None:
         """The reconcile has ended; what was asked meanwhile comes next."""
         state = self._states[key]
         state.active = False
@@ -133,20 +133,20 @@ class Queue:
         waiting = (*self._ready, *self._urgent)
         return max((now - (self._states[key].since or now) for key in waiting), default=0.0)
 
-    def _line_up(self, key: Key, state: _State) -> None:
+    def _line_up(self, key: NamespacedName, state: _State) -> None:
         if state.urgent:
             self._ready.pop(key, None)
             self._urgent.setdefault(key)
         else:
             self._ready.setdefault(key)
 
-    def _next(self) -> Key:
+    def _next(self) -> NamespacedName:
         urgent = bool(self._urgent) and (self._in_a_row < _IN_A_ROW or not self._ready)
         self._in_a_row = self._in_a_row + 1 if urgent else 0
         key, _ = (self._urgent if urgent else self._ready).popitem(last=False)
         return key
 
-    def _delay(self, key: Key, seconds: float) -> None:
+    def _delay(self, key: NamespacedName, seconds: float) -> None:
         due = self._clock() + seconds
         state = self._states.setdefault(key, _State())
         if state.due is not None and state.due <= due:
@@ -164,7 +164,7 @@ class Queue:
                 state.due = None
                 self.add(key)
 
-    def _forget(self, key: Key) -> None:
+    def _forget(self, key: NamespacedName) -> None:
         state = self._states[key]
         if not (state.failures or state.due is not None or key in self._ready or key in self._urgent):
             del self._states[key]

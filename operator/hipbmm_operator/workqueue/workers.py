@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from hipbmm_operator.kube import errors
-from hipbmm_operator.kube.key import Key
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.telemetry.logs import OBJECT, About
 from hipbmm_operator.workqueue.outcome import Outcome
@@ -21,7 +21,10 @@ class Workers:
     """A fixed number of tasks on one queue. They work only while this process may write."""
 
     def __init__(
-        self, queue: Queue, reconcile: Callable[[Key], Awaitable[Outcome]], may_start: Callable[[], Awaitable[None]]
+        self,
+        queue: Queue,
+        reconcile: Callable[[NamespacedName], Awaitable[Outcome]],
+        may_start: Callable[[], Awaitable[None]],
     ) -> None:
         self._queue = queue
         self._reconcile = reconcile
@@ -56,7 +59,7 @@ class Workers:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
 
-    async def _one(self, key: Key) -> None:
+    async def _one(self, key: NamespacedName) -> None:
         token = OBJECT.set(About(key, f"{next(self._ids):x}"))
         started = time.monotonic()
         try:
@@ -74,11 +77,11 @@ class Workers:
             metrics.RECONCILE_SECONDS.observe(time.monotonic() - started)
             OBJECT.reset(token)
 
-    def _failed(self, key: Key, retry_after: float | None, result: str) -> None:
+    def _failed(self, key: NamespacedName, retry_after: float | None, result: str) -> None:
         metrics.RECONCILES.labels(result).inc()
         self._queue.retry(key, retry_after)
 
-    def _succeeded(self, key: Key, outcome: Outcome) -> None:
+    def _succeeded(self, key: NamespacedName, outcome: Outcome) -> None:
         if outcome.retry:
             metrics.RECONCILES.labels("trouble").inc()
             self._queue.retry(key, outcome.retry_after)

@@ -40,7 +40,7 @@ def run(one: Rig, specs: Iterable[Json]) -> Tally:
             _settle(one, [name for name, ok in zip(names, first, strict=True) if ok])
             second = list(pool.map(lambda at: _change(one, *at), zip(names, (b for _, b in batch), strict=True)))
             _settle(one, [name for name, ok in zip(names, second, strict=True) if ok])
-            list(pool.map(lambda name: one.place.api.delete(kinds.DEPLOYMENTS_OF_OURS, one.name, name), names))
+            list(pool.map(lambda name: one.place.api.delete(kinds.HIPBMM_DEPLOYMENT, one.name, name), names))
         tally.accepted += sum(first) + sum(second)
         tally.refused += 2 * len(batch) - sum(first) - sum(second)
     return tally
@@ -56,18 +56,18 @@ def _body(one: Rig, name: str, spec: Json) -> Json:
 
 
 def _create(one: Rig, name: str, spec: Json) -> bool:
-    return _accepted(one.place.api, "POST", kinds.DEPLOYMENTS_OF_OURS.path(one.name), _body(one, name, spec))
+    return _accepted(one.place.api, "POST", kinds.HIPBMM_DEPLOYMENT.path(one.name), _body(one, name, spec))
 
 
 def _change(one: Rig, name: str, spec: Json) -> bool:
     """Take another spec, or be created with it when the first one was refused."""
-    live = one.place.api.find(kinds.DEPLOYMENTS_OF_OURS, one.name, name)
+    live = one.place.api.find(kinds.HIPBMM_DEPLOYMENT, one.name, name)
     if live is None:
         return _create(one, name, spec)
     body = _body(one, name, spec)
     body["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
     # Somebody writes the status at the same time: then the change was not refused, but comes too late.
-    return _accepted(one.place.api, "PUT", kinds.DEPLOYMENTS_OF_OURS.path(one.name, name), body)
+    return _accepted(one.place.api, "PUT", kinds.HIPBMM_DEPLOYMENT.path(one.name, name), body)
 
 
 def _accepted(api: Api, method: str, path: str, body: Json) -> bool:
@@ -84,7 +84,7 @@ def _settle(one: Rig, names: list[str]) -> None:
     """Wait until the operator has seen each generation."""
 
     def unseen() -> dict[str, Json]:
-        bodies = {body["metadata"]["name"]: body for body in one.place.api.items(kinds.DEPLOYMENTS_OF_OURS, one.name)}
+        bodies = {body["metadata"]["name"]: body for body in one.place.api.items(kinds.HIPBMM_DEPLOYMENT, one.name)}
         return {name: bodies[name] for name in names if not _seen(bodies[name])}
 
     try:

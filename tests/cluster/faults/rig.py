@@ -213,7 +213,7 @@ def ends_as(world: World, expected: state.Json) -> state.Json:
 
 def deleted(world: World) -> state.Json:
     """Delete the resource; what is left when all its children and pods have gone."""
-    world.api.delete(kinds.DEPLOYMENTS_OF_OURS, world.namespace, world.name)
+    world.api.delete(kinds.HIPBMM_DEPLOYMENT, world.namespace, world.name)
     for kind in (kinds.DEPLOYMENT, kinds.SERVICE, kinds.BUDGET, kinds.CONTROLLER_REVISION, kinds.POD):
         until(f"no {kind.plural}", lambda kind=kind: not world.api.items(kind, world.namespace), 90)  # type: ignore[misc]
     return state.of(world.api, world.namespace)

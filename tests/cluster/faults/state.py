@@ -10,7 +10,7 @@ from hipbmm_operator.kube import kinds
 Json = dict[str, Any]
 
 KINDS = (
-    kinds.DEPLOYMENTS_OF_OURS,
+    kinds.HIPBMM_DEPLOYMENT,
     kinds.DEPLOYMENT,
     kinds.SERVICE,
     kinds.CLAIM,
@@ -44,7 +44,7 @@ def _essence(kind: kinds.Kind, body: Json) -> Json:
     annotations = kept["annotations"] or {}
     kept["annotations"] = {key: text for key, text in annotations.items() if not key.startswith(noisy)}
     kept["spec"] = spec
-    if kind == kinds.DEPLOYMENTS_OF_OURS:
+    if kind == kinds.HIPBMM_DEPLOYMENT:
         kept["status"] = _status(body.get("status") or {})
     return kept
 

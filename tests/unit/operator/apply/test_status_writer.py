@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from hipbmm_operator.kube.key import Key
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.telemetry import logs
 from hipbmm_operator.telemetry.resource_metrics import Resources
 
@@ -40,7 +40,7 @@ def text(resources: Resources) -> str:
 
 def test_a_resource_is_shown_as_its_status_says() -> None:
     resources = Resources()
-    resources.show(Key("models", "qwen"), SPEC, STATUS)
+    resources.show(NamespacedName("models", "qwen"), SPEC, STATUS)
     told = text(resources)
     of = 'name="qwen",namespace="models"'
     for sample in (
@@ -57,18 +57,18 @@ def test_a_resource_is_shown_as_its_status_says() -> None:
 
 def test_a_resource_that_changes_has_one_info_and_one_that_goes_has_none() -> None:
     resources = Resources()
-    resources.show(Key("models", "qwen"), SPEC, STATUS)
-    resources.show(Key("models", "qwen"), SPEC | {"image": "registry.example/vllm:2"}, STATUS)
+    resources.show(NamespacedName("models", "qwen"), SPEC, STATUS)
+    resources.show(NamespacedName("models", "qwen"), SPEC | {"image": "registry.example/vllm:2"}, STATUS)
     assert text(resources).count("hipbmm_deployment_info{") == 1
-    resources.withdraw(Key("models", "qwen"))
-    resources.withdraw(Key("models", "never seen"))
+    resources.withdraw(NamespacedName("models", "qwen"))
+    resources.withdraw(NamespacedName("models", "never seen"))
     assert "qwen" not in text(resources)
 
 
 @pytest.mark.parametrize("spec", [{}, {"model": None, "image": None}, {"model": "x"}])
 def test_a_spec_that_cannot_be_used_is_shown_too(spec: Json) -> None:
     resources = Resources()
-    resources.show(Key("models", "qwen"), spec, {"conditions": []})
+    resources.show(NamespacedName("models", "qwen"), spec, {"conditions": []})
     assert "hipbmm_deployment_info{" in text(resources)
 
 
@@ -84,7 +84,7 @@ def lines() -> Iterator[io.StringIO]:
 
 
 def test_a_line_about_a_resource_carries_its_keys(lines: io.StringIO) -> None:
-    token = logs.OBJECT.set(logs.About(Key("models", 'forged"}\n{"level":"error'), "1f"))
+    token = logs.OBJECT.set(logs.About(NamespacedName("models", 'forged"}\n{"level":"error'), "1f"))
     logging.getLogger("x").info("before it was read")
     logs.identify("6c1e", 7)
     logging.getLogger("x").info("applied\n%s", "it")

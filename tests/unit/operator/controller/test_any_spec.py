@@ -7,13 +7,13 @@ import pytest
 from tests.schemafuzz import spec_schema, specs
 from tests.unit.operator.fakekube import FakeKube, reconciler
 
-from hipbmm_operator.kube.key import Key
-from hipbmm_operator.kube.kinds import DEPLOYMENTS_OF_OURS
+from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.pruning import prune
 
 Json = dict[str, Any]
-KEY = Key("ns", "qwen")
+KEY = NamespacedName("ns", "qwen")
 COUNT = 300
 
 
@@ -22,8 +22,8 @@ async def reconciled(spec: object) -> tuple[FakeKube, Json]:
     kube, store = FakeKube(), Store()
     metadata = {"namespace": "ns", "name": "qwen", "uid": "uid-0", "generation": 1, "resourceVersion": "0"}
     body = {"apiVersion": "hipbmm.io/v1alpha1", "kind": "HipbmmDeployment", "metadata": metadata, "spec": spec}
-    kube.objects[DEPLOYMENTS_OF_OURS, *KEY] = body
-    store.put(DEPLOYMENTS_OF_OURS, prune(DEPLOYMENTS_OF_OURS, body), KEY)
+    kube.objects[HIPBMM_DEPLOYMENT, *KEY] = body
+    store.put(HIPBMM_DEPLOYMENT, prune(HIPBMM_DEPLOYMENT, body), KEY)
     reconcile = reconciler(kube, store)
     for _ in range(5):
         before = len(kube.writes)
@@ -32,7 +32,7 @@ async def reconciled(spec: object) -> tuple[FakeKube, Json]:
             break
     else:
         raise AssertionError(f"it does not come to rest: {kube.writes[-10:]}")
-    return kube, kube.objects[DEPLOYMENTS_OF_OURS, *KEY]["status"]
+    return kube, kube.objects[HIPBMM_DEPLOYMENT, *KEY]["status"]
 
 
 @pytest.mark.parametrize("seed", range(3))

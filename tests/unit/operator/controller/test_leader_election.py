@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hipbmm_operator.controller.leader_election import Leader
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Kube
-from hipbmm_operator.kube.kinds import DEPLOYMENTS_OF_OURS, LEASE, SERVICE, Kind
+from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT, LEASE, SERVICE, Kind
 from hipbmm_operator.settings import Settings
 
 Json = dict[str, Any]
@@ -178,7 +178,7 @@ async def test_only_the_lease_itself_is_written_without_the_lease(tmp_path: Path
     kube.may_write = lambda: False
     try:
         with pytest.raises(errors.UnavailableError, match="NotLeader"):
-            await kube.merge(DEPLOYMENTS_OF_OURS, "a", "leases", {}, "status")
+            await kube.merge(HIPBMM_DEPLOYMENT, "a", "leases", {}, "status")
         with pytest.raises(errors.UnavailableError, match="NotLeader"):
             await kube.create(SERVICE, {"metadata": {"namespace": "leases"}})
         with pytest.raises(errors.UnavailableError, match="ClientConnectorError"):

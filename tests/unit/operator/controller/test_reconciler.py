@@ -8,14 +8,14 @@ from tests.unit.operator.fakekube import FakeKube, reconciler
 from tests.unit.operator.make import pod, report
 
 from hipbmm_operator.kube import names
-from hipbmm_operator.kube.key import Key
-from hipbmm_operator.kube.kinds import DEPLOYMENT, DEPLOYMENTS_OF_OURS, POD, Kind
+from hipbmm_operator.kube.kinds import DEPLOYMENT, HIPBMM_DEPLOYMENT, POD, Kind
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.watch.cache import Store, owner_of
 from hipbmm_operator.watch.pruning import prune
 from hipbmm_operator.workqueue.debounce import Debounce
 
 Json = dict[str, Any]
-KEY = Key("ns", "qwen")
+KEY = NamespacedName("ns", "qwen")
 SPEC: Json = {"image": "registry.example/vllm:1", "model": {"name": "org/model"}}
 
 
@@ -27,7 +27,7 @@ class Desk:
         self.reconcile = reconciler(self.kube, self.store, debounce)
         metadata = {"namespace": "ns", "name": "qwen", "uid": "uid-0", "generation": 1, "resourceVersion": "0"}
         body = {"apiVersion": "hipbmm.io/v1alpha1", "kind": "HipbmmDeployment", "metadata": metadata, "spec": SPEC}
-        self.tell(DEPLOYMENTS_OF_OURS, body)
+        self.tell(HIPBMM_DEPLOYMENT, body)
 
     def tell(self, kind: Kind, body: Json) -> None:
         self.kube.objects[kind, *KEY] = body
@@ -38,7 +38,7 @@ class Desk:
         return [write for write in self.kube.writes if write[1] == "HipbmmDeployment"]
 
     def condition(self, kind: str) -> Json:
-        conditions = self.kube.objects[DEPLOYMENTS_OF_OURS, *KEY]["status"]["conditions"]
+        conditions = self.kube.objects[HIPBMM_DEPLOYMENT, *KEY]["status"]["conditions"]
         return next(entry for entry in conditions if entry["type"] == kind)
 
     def changed(self, kind: Kind, **parts: object) -> None:
@@ -57,7 +57,7 @@ async def test_a_rollout_that_has_just_begun_is_never_called_over() -> None:
     desk.store.put(POD, prune(POD, body), owner_of(POD, body))
     await desk.reconcile(KEY)
     assert desk.condition("Progressing")["reason"] == "RolloutComplete"
-    desk.changed(DEPLOYMENTS_OF_OURS, spec={**SPEC, "image": "registry.example/vllm:2"})
+    desk.changed(HIPBMM_DEPLOYMENT, spec={**SPEC, "image": "registry.example/vllm:2"})
     told = []
     for _ in range(2):
         await desk.reconcile(KEY)
@@ -94,14 +94,14 @@ async def test_the_scale_subresource_counts_a_pod_as_soon_as_it_is_seen(spec: Js
     for _ in range(2):
         await desk.reconcile(KEY)
         now[0] += 1.0
-    desk.changed(DEPLOYMENTS_OF_OURS, spec=spec)
+    desk.changed(HIPBMM_DEPLOYMENT, spec=spec)
     body = pod() | {"spec": {}}
     desk.store.put(POD, prune(POD, body), owner_of(POD, body))
     await desk.reconcile(KEY)
-    assert desk.kube.objects[DEPLOYMENTS_OF_OURS, *KEY]["status"]["replicas"] == 1
+    assert desk.kube.objects[HIPBMM_DEPLOYMENT, *KEY]["status"]["replicas"] == 1
     desk.store.remove(POD, "ns", body["metadata"]["name"], body["metadata"]["uid"])
     await desk.reconcile(KEY)
-    assert desk.kube.objects[DEPLOYMENTS_OF_OURS, *KEY]["status"]["replicas"] == 0
+    assert desk.kube.objects[HIPBMM_DEPLOYMENT, *KEY]["status"]["replicas"] == 0
 
 
 async def test_a_server_that_has_just_started_is_not_called_unready_for_the_time_that_its_pod_tuned() -> None:

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hipbmm_operator.kube import kinds, names
-from hipbmm_operator.kube.key import Key
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.watch.cache import Store, owner_of
 from hipbmm_operator.watch.packed import Packed
 from hipbmm_operator.watch.pruning import prune
 
 Json = dict[str, Any]
-OWNER = Key("ns", "qwen")
+OWNER = NamespacedName("ns", "qwen")
 
 
 def service(name: str = "s", version: int = 1, uid: str = "u", port: int = 80) -> Packed:
@@ -144,7 +144,7 @@ def test_owners_are_found_by_annotation() -> None:
     body: Json = {"metadata": {"namespace": "ns", "name": "x", "annotations": {names.ANNOTATION_DEPLOYMENT: "qwen"}}}
     assert owner_of(kinds.POD, body) == OWNER
     assert owner_of(kinds.POD, {"metadata": {"namespace": "ns", "name": "x"}}) is None
-    assert owner_of(kinds.DEPLOYMENTS_OF_OURS, {"metadata": {"namespace": "ns", "name": "qwen"}}) == OWNER
+    assert owner_of(kinds.HIPBMM_DEPLOYMENT, {"metadata": {"namespace": "ns", "name": "qwen"}}) == OWNER
 
 
 def test_a_pod_is_pruned_to_what_decisions_read() -> None:

@@ -7,8 +7,8 @@ from tests.unit.operator.make import MINIMAL, Json, pod
 
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.client import Page
-from hipbmm_operator.kube.key import Key
 from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store
@@ -34,7 +34,7 @@ class Lister:
     async def pages(self, kind: Kind, *_: object, metadata_only: bool = False, **__: object) -> AsyncIterator[Page]:
         if not metadata_only:
             self.whole.append(kind.plural)
-        bodies = {kinds.POD: list(self.pods.values()), kinds.DEPLOYMENTS_OF_OURS: self.resources}.get(kind, [])
+        bodies = {kinds.POD: list(self.pods.values()), kinds.HIPBMM_DEPLOYMENT: self.resources}.get(kind, [])
         yield Page([{"metadata": body["metadata"]} if metadata_only else body for body in bodies], "100")
 
 
@@ -53,9 +53,9 @@ class Desk:
         await self.informer.resync(1.0)
         return self.api.whole.count("pods")
 
-    async def looks(self, seconds: int) -> list[tuple[int, Key]]:
+    async def looks(self, seconds: int) -> list[tuple[int, NamespacedName]]:
         """In which of the next seconds which resource is looked at."""
-        found: list[tuple[int, Key]] = []
+        found: list[tuple[int, NamespacedName]] = []
         for second in range(seconds):
             self.now += 1
             for _ in range(self.queue.depth()):
@@ -132,7 +132,7 @@ async def test_looks_at_all_resources_are_spread_and_each_comes_at_its_own_momen
     assert await desk.looks(101) == moments
 
 
-async def taken(desk: Desk) -> list[Key]:
+async def taken(desk: Desk) -> list[NamespacedName]:
     """What there is to look at in the next seconds."""
     return [key for _, key in await desk.looks(3)]
 
@@ -144,15 +144,15 @@ def state(version: int, **metadata: object) -> Json:
     return body
 
 
-async def after_answer(body: Json) -> list[Key]:
+async def after_answer(body: Json) -> list[NamespacedName]:
     """What there is to look at when a status write was answered by this, and the events come later."""
     desk = Desk()
-    desk.informer.take(kinds.DEPLOYMENTS_OF_OURS, "ADDED", state(1))
-    assert await taken(desk) == [Key("ns", "r-001")]
-    desk.informer.saw(kinds.DEPLOYMENTS_OF_OURS, body)
+    desk.informer.take(kinds.HIPBMM_DEPLOYMENT, "ADDED", state(1))
+    assert await taken(desk) == [NamespacedName("ns", "r-001")]
+    desk.informer.saw(kinds.HIPBMM_DEPLOYMENT, body)
     unwritten = {**body, "metadata": body["metadata"] | {"resourceVersion": "2"}, "status": {}}
-    desk.informer.take(kinds.DEPLOYMENTS_OF_OURS, "MODIFIED", unwritten)
-    desk.informer.take(kinds.DEPLOYMENTS_OF_OURS, "MODIFIED", body)
+    desk.informer.take(kinds.HIPBMM_DEPLOYMENT, "MODIFIED", unwritten)
+    desk.informer.take(kinds.HIPBMM_DEPLOYMENT, "MODIFIED", body)
     return await taken(desk)
 
 
@@ -162,12 +162,12 @@ async def test_the_answer_to_a_status_write_is_no_news() -> None:
 
 async def test_a_spec_changed_just_before_a_status_write_is_news() -> None:
     changed = state(3, generation=2) | {"spec": MINIMAL | {"replicas": 2}, "status": {"phase": "Pending"}}
-    assert await after_answer(changed) == [Key("ns", "r-001")]
+    assert await after_answer(changed) == [NamespacedName("ns", "r-001")]
 
 
 async def test_an_annotation_set_just_before_a_status_write_is_news() -> None:
     asked = state(3, annotations={names.ANNOTATION_ROLL_FORWARD: "now"}) | {"status": {"phase": "Pending"}}
-    assert await after_answer(asked) == [Key("ns", "r-001")]
+    assert await after_answer(asked) == [NamespacedName("ns", "r-001")]
 
 
 async def test_a_claim_that_was_bound_just_before_a_write_is_news_and_one_just_made_is_not() -> None:
@@ -179,4 +179,4 @@ async def test_a_claim_that_was_bound_just_before_a_write_is_news_and_one_just_m
     bound = claim | {"metadata": metadata | {"resourceVersion": "3"}, "status": {"phase": "Bound"}}
     desk.informer.saw(kinds.CLAIM, bound)
     desk.informer.take(kinds.CLAIM, "MODIFIED", bound)
-    assert await taken(desk) == [Key("ns", "r-001")]
+    assert await taken(desk) == [NamespacedName("ns", "r-001")]

@@ -1,9 +1,9 @@
 """How long a status waits for the events that follow from a write of a child."""
 
-from hipbmm_operator.kube.key import Key
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.workqueue.debounce import Debounce
 
-KEY = Key("ns", "qwen")
+KEY = NamespacedName("ns", "qwen")
 Applied = tuple[bool, bool]
 WROTE, NOTHING = (True, False), (False, False)
 FAILED, WROTE_AND_FAILED = (False, True), (True, True)

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from hipbmm_operator.kube.key import Key
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 
-A, B, C = Key("ns", "a"), Key("ns", "b"), Key("ns", "c")
+A, B, C = NamespacedName("ns", "a"), NamespacedName("ns", "b"), NamespacedName("ns", "c")
 
 
 class Clock:
@@ -32,7 +32,7 @@ def queue(clock: Clock) -> Queue:
     return Queue(Backoff(1.0, 60.0, lambda: 1.0), clock)
 
 
-async def taken(queue: Queue) -> Key | None:
+async def taken(queue: Queue) -> NamespacedName | None:
     """The next key if there is one now."""
     task = asyncio.create_task(queue.get())
     for _ in range(5):
@@ -160,7 +160,7 @@ async def test_a_worker_that_is_ended_while_it_waits_leaves_its_turn_to_another(
 
 async def test_what_is_urgent_comes_first_and_keeps_nothing_back_for_ever(queue: Queue) -> None:
     queue.add(A)
-    urgent = [Key("ns", f"u{number}") for number in range(20)]
+    urgent = [NamespacedName("ns", f"u{number}") for number in range(20)]
     for key in urgent:
         queue.add(key, urgent=True)
     order = [await taken(queue) for _ in range(21)]

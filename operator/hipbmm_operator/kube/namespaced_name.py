@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Key(NamedTuple):
+class NamespacedName(NamedTuple):
     """Namespace and name of a resource of ours: the unit of work."""
 
     namespace: str
