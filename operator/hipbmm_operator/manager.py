@@ -16,16 +16,16 @@ from typing import Any
 
 from hipbmm_operator import __version__
 from hipbmm_operator.apply.applier import Applier
-from hipbmm_operator.apply.status_writer import Scribe
+from hipbmm_operator.apply.status_writer import StatusWriter
 from hipbmm_operator.controller.leader_election import Leader
 from hipbmm_operator.controller.reconciler import Reconciler
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import WATCHED, Kind
-from hipbmm_operator.observe.mirror_logs import Collector
+from hipbmm_operator.observe.mirror_logs import MirrorLogs
 from hipbmm_operator.observe.observer import Observer
-from hipbmm_operator.observe.on_demand import Look
+from hipbmm_operator.observe.on_demand import OnDemandReads
 from hipbmm_operator.resources.pod_template import Payload
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.telemetry import metrics
@@ -77,13 +77,12 @@ class Operator:
                 kube,
                 store,
                 self._nodes,
-                collector=Collector(kube, time.monotonic),
-                look=Look(kube, settings.progress_seconds, time.monotonic),
-                now=now,
+                mirror=MirrorLogs(kube, time.monotonic),
+                on_demand=OnDemandReads(kube, settings.progress_seconds, time.monotonic),
             ),
             rights=self._rights,
             payload=Payload(settings.payload_image, settings.payload_pull_policy),
-            scribe=Scribe(kube, self._informer.saw, time.monotonic, settings.crd_seconds),
+            status_writer=StatusWriter(kube, self._informer.saw, time.monotonic, settings.crd_seconds),
             applier=Applier(kube, self._informer.saw),
             now=now,
             debounce=debounce,

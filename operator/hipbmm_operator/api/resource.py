@@ -1,20 +1,33 @@
 """One HipbmmDeployment as parsed from the API server. Raw bodies end here."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydantic import ValidationError
 
+from hipbmm_operator.api.fields import Model
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.kube import names
+from hipbmm_operator.api.status import Condition, Failure, TuningStatus
+from hipbmm_operator.kube import metadata, names
 from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import as_object, as_objects
 from hipbmm_operator.kube.owner import Owner
 
 _MAX_ERRORS = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Previous:
+    """What the last status said. An entry that this operator cannot read counts as absent."""
+
+    conditions: tuple[Condition, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    tuning: TuningStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
-    """A HipbmmDeployment."""
+    """A HipbmmDeployment. `raw_status` is opaque: the status writer compares the next status with it."""
 
     owner: Owner
     generation: int
@@ -22,21 +35,42 @@ class Resource:
     roll_forward: str
     raw_spec: Json
     raw_status: Json
+    previous: Previous
 
 
 def parse(body: Json) -> Resource:
     """A resource from its object; its spec is parsed by `parse_spec`."""
-    metadata = body.get("metadata") or {}
-    annotations = metadata.get("annotations") or {}
-    spec, status = body.get("spec"), body.get("status")
+    meta, status = metadata.parse(body), as_object(body.get("status"))
     return Resource(
-        owner=Owner(str(metadata["namespace"]), str(metadata["name"]), str(metadata["uid"])),
-        generation=int(metadata.get("generation", 0)),
-        deleting=bool(metadata.get("deletionTimestamp")),
-        roll_forward=str(annotations.get(names.ANNOTATION_ROLL_FORWARD, "")),
-        raw_spec=spec if isinstance(spec, dict) else {},
-        raw_status=status if isinstance(status, dict) else {},
+        owner=Owner(meta.namespace, meta.name, meta.uid),
+        generation=meta.generation,
+        deleting=meta.deleting,
+        roll_forward=str(meta.annotations.get(names.ANNOTATION_ROLL_FORWARD, "")),
+        raw_spec=as_object(body.get("spec")),
+        raw_status=status,
+        previous=parse_status(status),
     )
+
+
+def parse_status(status: Json) -> Previous:
+    """The parts of a stored status that the next one depends on."""
+    conditions = (_read(Condition, entry) for entry in as_objects(status.get("conditions")))
+    failures = (_read(Failure, entry) for entry in as_objects(status.get("failures")))
+    return Previous(
+        tuple(condition for condition in conditions if condition is not None),
+        tuple(failure for failure in failures if failure is not None),
+        _read(TuningStatus, status.get("tuning")),
+    )
+
+
+M = TypeVar("M", bound=Model)
+
+
+def _read(model: type[M], raw: object) -> M | None:
+    try:
+        return model.model_validate(raw)
+    except ValidationError:
+        return None
 
 
 def parse_spec(raw: Json) -> Spec | str:

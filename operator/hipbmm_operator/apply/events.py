@@ -1,4 +1,4 @@
-"""Kubernetes Events: which transitions of conditions deserve one (pure), and the sending of them."""
+"""Sends transitions of conditions as Kubernetes Events."""
 
 import logging
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ _MAX_MESSAGE = 1024
 
 
 def build(owner: Owner, transition: Transition) -> Json:
-    """The Event. Its name follows from what it says, so that the same transition is never told twice."""
+    """The Event. Its name follows from its content: the same transition is never sent twice."""
     digest = names.short_hash(f"{owner.uid}/{transition.reason}/{transition.time}", 16)
     return {
         "apiVersion": "v1",

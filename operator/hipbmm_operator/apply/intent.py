@@ -4,6 +4,7 @@ from typing import Any
 
 from hipbmm_operator.kube import names, quantity
 from hipbmm_operator.kube.json_text import Json, canonical
+from hipbmm_operator.observe.observed import Child
 
 
 def sealed(body: Json) -> Json:
@@ -13,18 +14,20 @@ def sealed(body: Json) -> Json:
     return {**body, "metadata": {**metadata, "annotations": annotations}}
 
 
-def fulfilled(marked: Json, live: Json) -> bool:
+def fulfilled(marked: Json, live: Child) -> bool:
     """Whether a live object carries this very intent and every field of it still holds."""
-    if not same_mark(marked, live):
+    if live.meta.annotations.get(names.ANNOTATION_INTENT) != mark(marked):
         return False
-    skipped = ("apiVersion", "kind")
-    return all(covers(value, live.get(key)) for key, value in marked.items() if key not in skipped)
+    wanted, meta = marked["metadata"], live.meta
+    noted = covers(wanted["labels"], meta.labels) and covers(wanted["annotations"], meta.annotations)
+    return noted and covers(wanted.get("ownerReferences", []), list(meta.owners)) and covers(marked["spec"], live.spec)
 
 
-def same_mark(marked: Json, live: Json) -> bool:
-    """Whether a live object was last applied with this very intent."""
-    current = (live.get("metadata") or {}).get("annotations") or {}
-    return bool(current.get(names.ANNOTATION_INTENT) == mark(marked))
+def form(live: Child) -> str:
+    """Hash of what a person could have changed in a child."""
+    noted = {key: text for key, text in live.meta.annotations.items() if "deployment.kubernetes.io" not in key}
+    # The generation of a Deployment counts every change of its spec, which is large; a Service has none.
+    return digest([live.meta.labels, noted, live.meta.owners, live.meta.generation or live.spec])
 
 
 def mark(marked: Json) -> str:

@@ -1,4 +1,4 @@
-"""TODO: what hipbmm_operator.apply.status_patch is."""
+"""How a status differs from what is stored, and what an older CRD does not keep of it. Pure."""
 
 import re
 

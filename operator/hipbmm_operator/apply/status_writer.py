@@ -1,9 +1,9 @@
-"""Writes the status when it differs from what is stored, then tells the transitions as Events."""
+"""Writes the status when it differs from what is stored, then sends its transitions as Events."""
 
 import logging
 from collections.abc import Callable
 
-from hipbmm_operator.api.resource import Resource
+from hipbmm_operator.api.resource import Resource, parse_status
 from hipbmm_operator.apply import events
 from hipbmm_operator.apply.intent import digest
 from hipbmm_operator.apply.status_patch import lost, merge_patch, without
@@ -11,15 +11,16 @@ from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.status import transitions
 from hipbmm_operator.telemetry import metrics
 
 LOG = logging.getLogger(__name__)
 
-_MAX_TOLD = 512
+_MAX_REFUSAL = 512
 
 
-class Scribe:
+class StatusWriter:
     """Keeps the status of resources.
 
     A CRD that is older than the operator drops fields that it does not know, or refuses values. What was lost is in
@@ -48,13 +49,13 @@ class Scribe:
         if self._stored.get(owner.uid) == (digest(status), digest(before)) and not self._try_again():
             return False
         answer, refused = await self._patch(resource, status, patch)
-        stored = answer.get("status") or {}
+        stored = as_object(answer.get("status"))
         self.dropped = refused or lost(status, stored)
         self._stored[owner.uid] = (digest(status), digest(stored))
         self._saw(kinds.HIPBMM_DEPLOYMENT, answer)
         metrics.STATUS_WRITES.inc()
-        before_conditions = before.get("conditions") or []
-        await events.send(self._kube, owner, transitions.transitions(before_conditions, status["conditions"]))
+        changes = transitions.transitions(resource.previous.conditions, parse_status(status).conditions)
+        await events.send(self._kube, owner, changes)
         return True
 
     async def _patch(self, resource: Resource, status: Json, patch: Json) -> tuple[Json, str]:
@@ -67,7 +68,7 @@ class Scribe:
             if kept == status:
                 raise
             answer = await self._merge(resource, merge_patch(resource.raw_status, kept))
-            return answer, f"a value: {error.message[:_MAX_TOLD]}"
+            return answer, f"a value: {error.message[:_MAX_REFUSAL]}"
 
     async def _merge(self, resource: Resource, patch: Json) -> Json:
         # The uid is a precondition: a new resource of the same name never gets the status of an old one.

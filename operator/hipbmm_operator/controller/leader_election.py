@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.settings import Settings
 
 LOG = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ class Leader:
         if lease is None:
             await self._kube.create(kinds.LEASE, self._lease({}, {}))
             return True
-        spec = lease.get("spec") or {}
+        spec = as_object(lease.get("spec"))
         if self._sighting is None or self._sighting.record != record(spec):
             self._sighting = Sighting(record(spec), self._clock())
         if not may_take(spec, self._sighting, self._settings.identity, self._clock()):
@@ -163,7 +164,7 @@ class Leader:
         mine = spec.get("holderIdentity") == self._settings.identity
         transitions = spec.get("leaseTransitions")
         count = transitions if isinstance(transitions, int) else 0
-        metadata = lease.get("metadata") or {}
+        metadata = as_object(lease.get("metadata"))
         return {
             "apiVersion": kinds.LEASE.api_version,
             "kind": kinds.LEASE.kind,

@@ -1,10 +1,11 @@
 """What a plan is made of: single writes. Pure."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.metadata import Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,8 @@ class Deletion:
     name: str
     uid: str
     resource_version: str
+
+    @classmethod
+    def of(cls, kind: Kind, meta: Metadata) -> Self:
+        """The deletion of an object that was seen."""
+        return cls(kind, meta.name, meta.uid, meta.resource_version)

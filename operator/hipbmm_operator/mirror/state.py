@@ -2,55 +2,61 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from hipbmm_operator.kube import names
-from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.mirror.content import GZIP, Content
 from hipbmm_operator.pods.pod import Pod
 
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 GRACE = timedelta(seconds=120)
 """How long the first rollout waits for rows to reach the mirror; then the others tune for themselves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """`mounted` and `archives` are ConfigMaps as they are kept in memory (their content as digest and keys).
+class MirrorMap:
+    """A ConfigMap of a mirror as it is kept in memory: keys and digest of what it holds, and not the rows."""
+
+    meta: Metadata
+    digest: str = ""
+    keys: tuple[str, ...] = ()
+    extra: bool = False
+    immutable: bool = False
+
+    @property
+    def shards(self) -> frozenset[str]:
+        """Names of the shards in it."""
+        return frozenset(key.removesuffix(GZIP) for key in self.keys)
+
+    @property
+    def meant(self) -> str:
+        """Digest of what was written into it."""
+        return self.meta.annotations.get(names.ANNOTATION_DIGEST, "")
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """The shards that are noted on it as read from logs."""
+        return frozenset(filter(None, self.meta.annotations.get(names.ANNOTATION_TAKEN, "").split(",")))
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorState:
+    """`mounted` is the ConfigMap that pods mount, `archives` are its immutable copies.
 
     `content` is what they should hold; None when nothing has to be written. `taken` are the shards of pods that need
     not be read again. `on_their_way` are uids of pods whose rows are not in the mirror yet. `reason` and `message` say
     why rows could not be taken over.
     """
 
-    mounted: Json | None = None
-    archives: tuple[Json, ...] = ()
+    mounted: MirrorMap | None = None
+    archives: tuple[MirrorMap, ...] = ()
     content: Content | None = None
     taken: frozenset[str] = frozenset()
     on_their_way: frozenset[str] = frozenset()
     reason: str = ""
     message: str = ""
     again: float | None = None
-
-
-def keys(body: Json | None) -> list[str]:
-    """Names of the shards in a kept ConfigMap."""
-    return [key.removesuffix(GZIP) for key in ((body or {}).get("content") or {}).get("keys", [])]
-
-
-def digest(body: Json | None) -> str:
-    """Digest of what a kept ConfigMap holds now."""
-    return str(((body or {}).get("content") or {}).get("digest", ""))
-
-
-def meant(body: Json | None) -> str:
-    """Digest of what was written into it."""
-    return _annotation(body, names.ANNOTATION_DIGEST)
-
-
-def taken(bodies: Iterable[Json | None]) -> frozenset[str]:
-    """The shards that are noted as read on these ConfigMaps."""
-    noted = ",".join(_annotation(body, names.ANNOTATION_TAKEN) for body in bodies)
-    return frozenset(name for name in noted.split(",") if name)
 
 
 def missing(pod: Pod, held: frozenset[str]) -> frozenset[str]:
@@ -64,25 +70,19 @@ def in_time(pod: Pod, now: datetime) -> bool:
     return finished is None or now - finished < GRACE
 
 
-def current(mounted: Json | None, archives: Iterable[Json]) -> Json | None:
+def current(mounted: MirrorMap | None, archives: Iterable[MirrorMap]) -> MirrorMap | None:
     """The archive that the mounted ConfigMap is a copy of; without that one the newest."""
-    found = sorted(archives, key=lambda body: str(body["metadata"].get("creationTimestamp", "")))
-    fitting = [body for body in found if digest(body) == meant(mounted)]
+    found = sorted(archives, key=lambda archive: archive.meta.created or _BEFORE_ALL)
+    fitting = [archive for archive in found if mounted is not None and archive.digest == mounted.meant]
     return next(iter(fitting or found[::-1]), None)
 
 
-def drifted(owner_name: str, mounted: Json | None, archive: Json | None) -> bool:
+def drifted(owner_name: str, mounted: MirrorMap | None, archive: MirrorMap | None) -> bool:
     """Whether one of the two is gone, or was changed by somebody."""
     if mounted is None or archive is None:
         return mounted is not None or archive is not None
-    labels = (mounted.get("metadata") or {}).get("labels") or {}
-    if not names.labels(owner_name).items() <= labels.items():
+    if not names.labels(owner_name).items() <= mounted.meta.labels.items():
         return True
-    if _annotation(mounted, names.ANNOTATION_DEPLOYMENT) != owner_name:
+    if mounted.meta.annotations.get(names.ANNOTATION_DEPLOYMENT) != owner_name:
         return True
-    content = mounted.get("content") or {}
-    return bool(content.get("extra")) or digest(mounted) != meant(mounted) or meant(mounted) != digest(archive)
-
-
-def _annotation(body: Json | None, key: str) -> str:
-    return str((((body or {}).get("metadata") or {}).get("annotations") or {}).get(key, ""))
+    return mounted.extra or mounted.digest != mounted.meant or mounted.meant != archive.digest

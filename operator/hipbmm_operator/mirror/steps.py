@@ -1,45 +1,42 @@
 """The writes that a mirror needs. Pure."""
 
 from hipbmm_operator.kube import kinds
-from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.kube.writes import Deletion, Step
 from hipbmm_operator.mirror import configmap
-from hipbmm_operator.mirror import state as seen
 from hipbmm_operator.mirror.content import Content
-from hipbmm_operator.mirror.state import Seen
+from hipbmm_operator.mirror.state import MirrorMap, MirrorState
 
 _METADATA = ("labels", "annotations", "ownerReferences")
 
 
-def steps(owner: Owner, state: Seen, *, wanted: bool) -> tuple[list[Step], list[Deletion]]:
+def steps(owner: Owner, state: MirrorState, *, wanted: bool) -> tuple[list[Step], list[Deletion]]:
     """First the immutable copy, then what pods mount; a former copy goes when the new one is mounted."""
     if not wanted:
         own = [*state.archives, *([state.mounted] if state.mounted else [])]
-        return [], [_deletion(body) for body in own]
+        return [], [_deletion(each) for each in own]
     if state.content is None:
-        meant = seen.meant(state.mounted)
-        return [], [_deletion(body) for body in state.archives if seen.digest(body) != meant]
+        meant = state.mounted.meant if state.mounted else ""
+        return [], [_deletion(archive) for archive in state.archives if archive.digest != meant]
     made = []
-    if state.content.digest not in map(seen.digest, state.archives):
+    if state.content.digest not in {archive.digest for archive in state.archives}:
         made.append(Step("create", kinds.CONFIG_MAP, configmap.build_archive(owner, state.content, state.taken)))
-    if state.mounted is not None and (state.mounted.get("content") or {}).get("immutable"):
+    if state.mounted is not None and state.mounted.immutable:
         # Somebody sealed it, so it cannot be repaired but only replaced.
         return made, [_deletion(state.mounted)]
     return [*made, _mounted(owner, state.content, state)], []
 
 
-def _mounted(owner: Owner, content: Content, state: Seen) -> Step:
+def _mounted(owner: Owner, content: Content, state: MirrorState) -> Step:
     body = configmap.build(owner, content, state.taken)
     live = state.mounted
     if live is None:
         return Step("create", kinds.CONFIG_MAP, body)
     metadata = {key: body["metadata"][key] for key in _METADATA}
-    metadata |= {"name": body["metadata"]["name"], "namespace": owner.namespace, "uid": live["metadata"]["uid"]}
-    data: Json = dict.fromkeys((live.get("content") or {}).get("keys", [])) | body["binaryData"]
+    metadata |= {"name": body["metadata"]["name"], "namespace": owner.namespace, "uid": live.meta.uid}
+    data: dict[str, str | None] = dict.fromkeys(live.keys) | body["binaryData"]
     return Step("merge", kinds.CONFIG_MAP, {"metadata": metadata, "binaryData": data, "data": None})
 
 
-def _deletion(body: Json) -> Deletion:
-    metadata = body["metadata"]
-    return Deletion(kinds.CONFIG_MAP, metadata["name"], metadata["uid"], metadata["resourceVersion"])
+def _deletion(live: MirrorMap) -> Deletion:
+    return Deletion.of(kinds.CONFIG_MAP, live.meta)

@@ -1,4 +1,4 @@
-"""What serving pods have learned, from the logs of their sidecars: looked at seldom, for it is no hurry."""
+"""What serving pods have learned, from the logs of their sidecars: read seldom, for no start waits for it."""
 
 import asyncio
 import logging
@@ -15,13 +15,13 @@ from hipbmm_operator.pods.pod import Pod
 LOG = logging.getLogger(__name__)
 
 INTERVAL = 540.0
-"""Seconds between two looks at one pod: every resource is reconciled every 10 minutes anyway."""
+"""Seconds between two reads of one pod: every resource is reconciled every 10 minutes anyway."""
 _LINES = shards.MAX_PIECES * 2
 _LOG_BYTES = 2 * 2**20
 
 
 @dataclass(slots=True)
-class _Look:
+class _Read:
     at: float
     found: Shard | None
 
@@ -32,29 +32,29 @@ class HarvestLogs:
     def __init__(self, kube: Kube, clock: Callable[[], float]) -> None:
         self._kube = kube
         self._clock = clock
-        self._looks: dict[str, dict[str, _Look]] = {}
+        self._reads: dict[str, dict[str, _Read]] = {}
 
-    async def news(self, owner_uid: str, pods: Iterable[Pod], held: frozenset[str]) -> list[Shard]:
+    async def newest(self, owner_uid: str, pods: Iterable[Pod], held: frozenset[str]) -> list[Shard]:
         """The newest shard of each serving pod, unless the mirror holds it, or a later one of that pod, already."""
-        before = self._looks.pop(owner_uid, {})
-        looks: dict[str, _Look] = {}
+        before = self._reads.pop(owner_uid, {})
+        reads: dict[str, _Read] = {}
         for pod in pods:
             sidecar = pod.containers.get(contract.HARVEST)
             if not pod.ready or sidecar is None or not sidecar.running:
                 continue
-            look = before.get(pod.uid)
-            if look is None or self._clock() - look.at >= INTERVAL:
-                look = _Look(self._clock(), await self._read(pod))
-            looks[pod.uid] = look
-        if looks:
-            self._looks[owner_uid] = looks
-        newest = shards.newest(held)
-        found = [look.found for look in looks.values() if look.found is not None]
-        return [shard for shard in found if shards.number(shard.name) > newest.get(shards.origin(shard.name), -1)]
+            known = before.get(pod.uid)
+            if known is None or self._clock() - known.at >= INTERVAL:
+                known = _Read(self._clock(), await self._read(pod))
+            reads[pod.uid] = known
+        if reads:
+            self._reads[owner_uid] = reads
+        latest = shards.newest(held)
+        found = [read.found for read in reads.values() if read.found is not None]
+        return [shard for shard in found if shards.number(shard.name) > latest.get(shards.origin(shard.name), -1)]
 
     def forget(self, owner_uid: str) -> None:
         """The resource is gone."""
-        self._looks.pop(owner_uid, None)
+        self._reads.pop(owner_uid, None)
 
     async def _read(self, pod: Pod) -> Shard | None:
         try:

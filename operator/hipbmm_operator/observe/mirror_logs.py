@@ -1,4 +1,4 @@
-"""From the logs of pods to the content of a mirror. Reads only when a pod tells of rows that the mirror lacks."""
+"""From the logs of pods to the content of a mirror. Reads only when a pod reports rows that the mirror lacks."""
 
 import asyncio
 import logging
@@ -8,14 +8,13 @@ from datetime import datetime
 
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
-from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.owner import Owner
-from hipbmm_operator.kube.ownership import owned_by
 from hipbmm_operator.mirror import configmap, shards, state
 from hipbmm_operator.mirror import content as contents
 from hipbmm_operator.mirror.content import Content
 from hipbmm_operator.mirror.shards import Shard
-from hipbmm_operator.mirror.state import Seen
+from hipbmm_operator.mirror.state import MirrorMap, MirrorState
+from hipbmm_operator.observe import parse
 from hipbmm_operator.observe.harvest_logs import HarvestLogs
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
@@ -29,12 +28,11 @@ _LINES_AFTER = 16
 _AGAIN_SECONDS = 5.0
 _LATER_SECONDS = 60.0
 """Between two tries when nothing waits for them any more."""
-_NOTHING = Content()
 
 
 @dataclass(slots=True)
 class _Read:
-    """What the log of one pod gave. `failed` and `at` tell of the last try that could not be made."""
+    """What the log of one pod gave. `failed` says why it could not be read, `at` when that was tried."""
 
     found: list[Shard] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -43,7 +41,7 @@ class _Read:
     at: float = 0.0
 
 
-class Collector:
+class MirrorLogs:
     """Finds out what the mirror of a resource should hold."""
 
     def __init__(self, kube: Kube, clock: Callable[[], float]) -> None:
@@ -52,41 +50,40 @@ class Collector:
         self._reads: dict[str, dict[str, _Read]] = {}
         self._harvest = HarvestLogs(kube, clock)
 
-    async def at(self, owner: Owner, bodies: Iterable[Json], pods: Iterable[Pod], now: datetime) -> Seen:
-        """The mirror of a resource: `bodies` are its ConfigMaps as they are kept in memory."""
-        own = [body for body in bodies if owned_by(body, owner)]
-        mounted = next((body for body in own if body["metadata"]["name"] == names.mirror(owner.name)), None)
-        archives = tuple(body for body in own if _is_archive(owner, body))
+    async def at(self, owner: Owner, maps: Iterable[MirrorMap], pods: Iterable[Pod], now: datetime) -> MirrorState:
+        """The mirror of a resource; `maps` are the ConfigMaps that are watched."""
+        own = [each for each in maps if each.meta.owned_by(owner)]
+        mounted = next((each for each in own if each.meta.name == names.mirror(owner.name)), None)
+        archives = tuple(each for each in own if each.meta.name == configmap.archive_name(owner.name, each.digest))
         if mounted is None and archives:
             mounted = await self._unlabelled(owner)
         archive = state.current(mounted, archives)
-        held = state.taken([mounted, archive]) | set(state.keys(mounted))
+        taken = frozenset[str]().union(*(each.taken for each in (mounted, archive) if each is not None))
+        held = taken | (mounted.shards if mounted is not None else frozenset())
         live = [pod for pod in pods if not pod.deleting]
-        telling = [pod for pod in live if state.missing(pod, held)]
-        reads = await self._read(owner, telling)
-        learned = await self._harvest.news(owner.uid, live, held)
+        reporting = [pod for pod in live if state.missing(pod, held)]
+        reads = await self._read(owner, reporting)
+        learned = await self._harvest.newest(owner.uid, live, held)
         fresh = {shard.name: shard for shard in (*learned, *(shard for read in reads for shard in read.found))}
-        reason, message = _trouble(reads)
+        reason, message = _problem(reads)
         content = None
         if fresh or state.drifted(owner.name, mounted, archive):
-            before = await self._stored(owner, mounted, archive)
+            before = await self._stored(owner, archive, mounted)
             content = before.joined(fresh.values())
             if not content.fits:
-                reason, message = (
-                    "MirrorTooLarge",
-                    f"the rows have {content.size} bytes, more than a ConfigMap can hold",
-                )
+                reason = "MirrorTooLarge"
+                message = f"the rows have {content.size} bytes, more than a ConfigMap can hold"
                 content, fresh = before, {}
             if content == before and not state.drifted(owner.name, mounted, archive):
                 # What was read had been replaced by a shard that is there.
                 held, content = held | set(fresh), None
-        late = [] if _hopeless(reads, reason) else [pod for pod in telling if state.missing(pod, held)]
+        late = [] if _hopeless(reads, reason) else [pod for pod in reporting if state.missing(pod, held)]
         waiting = frozenset(pod.uid for pod in late if state.in_time(pod, now))
-        return Seen(
+        return MirrorState(
             mounted=mounted,
             archives=archives,
             content=content,
-            taken=_still_told(state.taken([mounted, archive]), live) | frozenset(fresh),
+            taken=_still_in_logs(taken, live) | frozenset(fresh),
             on_their_way=waiting,
             reason=reason,
             message=message,
@@ -98,14 +95,14 @@ class Collector:
         self._reads.pop(uid, None)
         self._harvest.forget(uid)
 
-    async def _read(self, owner: Owner, telling: list[Pod]) -> list[_Read]:
+    async def _read(self, owner: Owner, reporting: list[Pod]) -> list[_Read]:
         """Read each log once; a log that cannot be read now is tried again later."""
         before = self._reads.get(owner.uid, {})
-        reads = {pod.uid: before.get(pod.uid) or _Read() for pod in telling}
+        reads = {pod.uid: before.get(pod.uid) or _Read() for pod in reporting}
         if reads or before:
             self._reads[owner.uid] = reads
         read: set[frozenset[str]] = set()
-        for pod in telling:
+        for pod in reporting:
             wanted = frozenset(pod.report.mirror_shards if pod.report else ())
             known = reads[pod.uid]
             if known.done:
@@ -128,38 +125,34 @@ class Collector:
         into.found, into.problems = await asyncio.to_thread(shards.in_log, text, wanted)
         into.done, into.failed = True, ""
 
-    async def _stored(self, owner: Owner, mounted: Json | None, archive: Json | None) -> Content:
-        """What the mirror holds: from the immutable copy, or without one from what is valid of the mounted one."""
-        for body in (archive, mounted):
-            if body is None:
+    async def _stored(self, owner: Owner, *maps: MirrorMap | None) -> Content:
+        """What the mirror holds: from the first of these ConfigMaps that has valid shards."""
+        for found in maps:
+            if found is None:
                 continue
             try:
-                full = await self._kube.get(kinds.CONFIG_MAP, owner.namespace, body["metadata"]["name"])
+                full = await self._kube.get(kinds.CONFIG_MAP, owner.namespace, found.meta.name)
             except errors.NotFoundError:
                 continue
-            found = await asyncio.to_thread(contents.parse, full.get("binaryData"))
-            if found.shards:
-                return found
-        return _NOTHING
+            content = await asyncio.to_thread(contents.parse, full.get("binaryData"))
+            if content.shards:
+                return content
+        return Content()
 
-    async def _unlabelled(self, owner: Owner) -> Json | None:
+    async def _unlabelled(self, owner: Owner) -> MirrorMap | None:
         """The mounted ConfigMap when somebody took its labels away, so that it is not watched any more."""
         try:
             body = await self._kube.get(kinds.CONFIG_MAP, owner.namespace, names.mirror(owner.name))
         except errors.NotFoundError:
             return None
-        return prune(kinds.CONFIG_MAP, body).body() if owned_by(body, owner) else None
+        found = parse.mirror_map(prune(kinds.CONFIG_MAP, body).body())
+        return found if found.meta.owned_by(owner) else None
 
 
-def _is_archive(owner: Owner, body: Json) -> bool:
-    """Whether this is an immutable copy: its name is that of what it holds."""
-    return bool(body["metadata"]["name"] == configmap.archive_name(owner.name, state.digest(body)))
-
-
-def _still_told(taken: frozenset[str], pods: Iterable[Pod]) -> frozenset[str]:
-    """Of the shards that were read, those that a log may still have: so the note of them does not grow for ever."""
+def _still_in_logs(taken: frozenset[str], pods: Iterable[Pod]) -> frozenset[str]:
+    """Of the shards that were read, those that a log may still have: the note of them stays small."""
     listed = list(pods)
-    told = {name for pod in listed if pod.report for name in pod.report.mirror_shards}
+    reported = {name for pod in listed if pod.report for name in pod.report.mirror_shards}
     sidecars = {f"{pod.uid}.mirror" for pod in listed}
     newest = shards.newest(taken)
     harvested = {
@@ -167,10 +160,10 @@ def _still_told(taken: frozenset[str], pods: Iterable[Pod]) -> frozenset[str]:
         for name in taken
         if shards.origin(name) in sidecars and shards.number(name) == newest.get(shards.origin(name))
     }
-    return frozenset(taken & told) | harvested
+    return frozenset(taken & reported) | harvested
 
 
-def _trouble(reads: Iterable[_Read]) -> tuple[str, str]:
+def _problem(reads: Iterable[_Read]) -> tuple[str, str]:
     rejected = [problem for read in reads for problem in read.problems]
     if rejected:
         return "MirrorRejected", f"rows in a log are not as they should be: {'; '.join(rejected)[:500]}"

@@ -4,14 +4,53 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hipbmm_operator.detect import HardwareSummary
+from hipbmm_operator.kube import kinds
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.mirror.state import Seen
+from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.metadata import Metadata
+from hipbmm_operator.mirror.state import MirrorState
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.pods.report import TUNED, Progress, Start
 from hipbmm_operator.resources.controller_revision import Revision
+from hipbmm_operator.resources.volume_claim import StoredClaim
 
 NO_PULL_SECRET = "FailedToRetrieveImagePullSecret"
 """The kubelet's Event about a pull secret that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child that is written by server-side apply. `spec` is opaque: only apply/ compares an intent with it."""
+
+    meta: Metadata
+    spec: object
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment(Child):
+    """The Deployment. `revision` and `content` are what the operator noted on it, "" when it did not.
+
+    `in_place`: its strategy stops a pod before it starts another. `refusal`: why Kubernetes does not let it create
+    pods. `overdue`: its rollout has exceeded the progress deadline.
+    """
+
+    replicas: int
+    in_place: bool
+    released: bool
+    revision: str
+    content: str
+    template: Json
+    refusal: str | None
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceMonitorState:
+    """`live` is the ServiceMonitor, `served` whether the cluster knows the kind, as far as it was asked."""
+
+    live: Child | None = None
+    served: bool = True
+    again: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,30 +62,52 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class OnDemandFacts:
+    """What was read besides the watched objects, and the seconds after which to read again.
+
+    `stalled`: the progress has not moved for longer than can be expected. `starts` says by uid of the pod how a
+    crashed server was started again, `notes` has Events by uid of their object. `storage_class`: whether the class of
+    an unbound claim exists, None when it was not asked.
+    """
+
+    progress: Progress | None = None
+    stalled: bool = False
+    starts: Mapping[str, Start] = field(default_factory=dict)
+    notes: Mapping[str, Note] = field(default_factory=dict)
+    storage_class: bool | None = None
+    again: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """What is there now. None is "not there"; what could not be read is not in here but an error of the reconcile."""
 
-    deployment: Json | None = None
-    service: Json | None = None
-    budget: Json | None = None
-    claim: Json | None = None
+    deployment: Deployment | None = None
+    service: Child | None = None
+    budget: Child | None = None
+    claim: StoredClaim | None = None
     revisions: tuple[Revision, ...] = ()
     pods: tuple[Pod, ...] = ()
-    monitor: Json | None = None
-    monitors_served: bool = True
-    """Whether the cluster knows ServiceMonitors, as far as it was looked."""
-    mirror: Seen = field(default_factory=Seen)
+    monitor: ServiceMonitorState = ServiceMonitorState()
+    mirror: MirrorState = field(default_factory=MirrorState)
     hardware: HardwareSummary | None = None
-    progress: Progress | None = None
-    stalled: bool = False
-    """Whether that progress has not moved for longer than can be expected."""
-    starts: Mapping[str, Start] = field(default_factory=dict)
-    """How a server that has crashed was started again, by uid of its pod."""
-    notes: Mapping[str, Note] = field(default_factory=dict)
-    storage_class: bool | None = None
-    """Whether the claim's storage class exists; None when it was not looked for."""
-    again: float | None = None
-    """Seconds after which something that has no watch should be looked at again."""
+    facts: OnDemandFacts = field(default_factory=OnDemandFacts)
+
+    @property
+    def children(self) -> Mapping[Kind, Child | None]:
+        """The children that are written by server-side apply."""
+        return {
+            kinds.DEPLOYMENT: self.deployment,
+            kinds.SERVICE: self.service,
+            kinds.BUDGET: self.budget,
+            kinds.SERVICE_MONITOR: self.monitor.live,
+        }
+
+    @property
+    def again(self) -> float | None:
+        """Seconds after which something that has no watch should be read again."""
+        waits = (self.facts.again, self.mirror.again, self.monitor.again)
+        return min((seconds for seconds in waits if seconds is not None), default=None)
 
     @property
     def live_pods(self) -> tuple[Pod, ...]:
@@ -56,11 +117,11 @@ class Observed:
     @property
     def claim_pending(self) -> bool:
         """Whether the claim is there and no volume is bound to it."""
-        return ((self.claim or {}).get("status") or {}).get("phase") == "Pending"
+        return self.claim is not None and self.claim.phase == "Pending"
 
     def without_table(self, pod: Pod) -> Start | None:
         """How the server of a pod was started after it had crashed with its table; None when it runs with it."""
-        start = self.starts.get(pod.uid)
+        start = self.facts.starts.get(pod.uid)
         return start if start is not None and start.mode != TUNED else None
 
     def warm(self, pod: Pod) -> bool:

@@ -1,6 +1,5 @@
-"""Look at the cluster around one resource: what the watches know, and what is read because nothing watches it."""
+"""Observe the cluster around one resource: what the watches know, and what is read because nothing watches it."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,15 +11,15 @@ from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
-from hipbmm_operator.kube.ownership import owned_by
-from hipbmm_operator.mirror.state import Seen
-from hipbmm_operator.observe import service_monitor
-from hipbmm_operator.observe.mirror_logs import Collector
-from hipbmm_operator.observe.observed import Observed
-from hipbmm_operator.observe.on_demand import Look, trim
+from hipbmm_operator.mirror.state import MirrorState
+from hipbmm_operator.observe import parse, service_monitor
+from hipbmm_operator.observe.mirror_logs import MirrorLogs
+from hipbmm_operator.observe.observed import Deployment, Observed
+from hipbmm_operator.observe.on_demand import OnDemandReads, trim
 from hipbmm_operator.pods import contract
-from hipbmm_operator.pods import pod as pods
-from hipbmm_operator.resources import controller_revision, node_affinity, placement, server_args, volume_claim
+from hipbmm_operator.pods.pod import Pod
+from hipbmm_operator.resources import node_affinity, placement, server_args, volume_claim
+from hipbmm_operator.resources.volume_claim import StoredClaim
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.node_cache import NodeBook
 
@@ -28,54 +27,45 @@ from hipbmm_operator.watch.node_cache import NodeBook
 class Observer:
     """Makes one value of everything that decisions about a resource depend on."""
 
-    def __init__(
-        self,
-        kube: Kube,
-        store: Store,
-        nodes: NodeBook,
-        collector: Collector,
-        look: Look,
-        now: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, kube: Kube, store: Store, nodes: NodeBook, mirror: MirrorLogs, on_demand: OnDemandReads) -> None:
         self._kube = kube
         self._store = store
         self._nodes = nodes
-        self._collector = collector
-        self._look = look
-        self._now = now
+        self._mirror = mirror
+        self._on_demand = on_demand
         self._started: dict[str, datetime] = {}
 
-    async def at(self, key: NamespacedName, resource: Resource, spec: Spec | None) -> Observed:
+    async def at(self, key: NamespacedName, resource: Resource, spec: Spec | None, now: datetime) -> Observed:
         """The cluster around a resource; of one without a usable spec only what is there. Raises ApiError."""
-        now = self._now()
-        parsed = tuple(self._unready(pods.parse(packed.body()), now) for packed in self._store.owned(key, kinds.POD))
-        bodies = [packed.body() for packed in self._store.owned(key, kinds.CONTROLLER_REVISION)]
-        stored = [controller_revision.parse(body) for body in bodies if owned_by(body, resource.owner)]
-        claim_body = await self._claim(resource, spec) if spec else None
-        mirror = await self._mirror(key, resource, spec, claim_body, parsed)
-        service = self._child(key, kinds.SERVICE)
-        monitor = await service_monitor.look(self._kube, resource.owner, spec, service)
-        seen = await self._look.at(key.namespace, parsed, claim_body, now)
+        pods = tuple(self._unready(parse.pod(body), now) for body in self._owned(key, kinds.POD))
+        revisions = (parse.revision(body, resource.owner) for body in self._owned(key, kinds.CONTROLLER_REVISION))
+        claim = await self._claim(resource, spec) if spec else None
+        mirror = await self._mirror_state(key, resource, spec, claim, pods, now)
+        service, budget = (self._live(key, kind) for kind in (kinds.SERVICE, kinds.BUDGET))
+        seen = parse.child(service) if service else None
         return Observed(
-            deployment=self._child(key, kinds.DEPLOYMENT),
-            service=service,
-            monitor=monitor.live,
-            monitors_served=monitor.served,
-            budget=self._child(key, kinds.BUDGET),
-            claim=claim_body,
-            revisions=tuple(found for found in stored if found is not None),
-            pods=parsed,
+            deployment=self.deployment(key),
+            service=seen,
+            monitor=await service_monitor.read(self._kube, resource.owner, spec, seen),
+            budget=parse.child(budget) if budget else None,
+            claim=claim,
+            revisions=tuple(revision for revision in revisions if revision is not None),
+            pods=pods,
             mirror=mirror,
             hardware=self._hardware(spec) if spec else None,
-            progress=seen.progress,
-            stalled=seen.stalled,
-            starts=seen.starts,
-            notes=seen.notes,
-            storage_class=seen.storage_class,
-            again=min((wait for wait in (seen.again, mirror.again, monitor.again) if wait is not None), default=None),
+            facts=await self._on_demand.at(key.namespace, pods, claim, now),
         )
 
-    def _unready(self, pod: pods.Pod, now: datetime) -> pods.Pod:
+    def deployment(self, key: NamespacedName) -> Deployment | None:
+        """The Deployment as it is known now: after a write, too."""
+        body = self._live(key, kinds.DEPLOYMENT)
+        return parse.deployment(body) if body else None
+
+    def forget(self, uid: str) -> None:
+        """The resource is gone."""
+        self._mirror.forget(uid)
+
+    def _unready(self, pod: Pod, now: datetime) -> Pod:
         """With the time from which its started server is not ready: Kubernetes counts from the pod's beginning."""
         server = pod.containers.get(contract.SERVER)
         if server is None or not server.started or server.ready or pod.not_ready_since is None:
@@ -85,46 +75,46 @@ class Observer:
         trim(self._started)
         return replace(pod, not_ready_since=max(since, pod.not_ready_since))
 
-    def _child(self, key: NamespacedName, kind: Kind) -> Json | None:
+    def _owned(self, key: NamespacedName, kind: Kind) -> list[Json]:
+        return [packed.body() for packed in self._store.owned(key, kind)]
+
+    def _live(self, key: NamespacedName, kind: Kind) -> Json | None:
         packed = self._store.get(kind, key.namespace, names.child(key.name))
         return packed.body() if packed else None
 
-    async def _claim(self, resource: Resource, spec: Spec) -> Json | None:
+    async def _claim(self, resource: Resource, spec: Spec) -> StoredClaim | None:
         """The store's claim. One that somebody else made is not watched, so it is read."""
         name = volume_claim.name(resource.owner.name, spec.cache.pvc)
         if name is None:
             return None
         packed = self._store.get(kinds.CLAIM, resource.owner.namespace, name)
         if packed is not None:
-            return packed.body()
+            return parse.claim(packed.body())
         if spec.cache.pvc.claim_name is None:
             return None
         try:
-            return await self._kube.get(kinds.CLAIM, resource.owner.namespace, name)
+            return parse.claim(await self._kube.get(kinds.CLAIM, resource.owner.namespace, name))
         except errors.NotFoundError:
             return None
 
-    async def _mirror(
+    async def _mirror_state(
         self,
         key: NamespacedName,
         resource: Resource,
         spec: Spec | None,
-        claim_body: Json | None,
-        parsed: tuple[pods.Pod, ...],
-    ) -> Seen:
+        claim: StoredClaim | None,
+        pods: tuple[Pod, ...],
+        now: datetime,
+    ) -> MirrorState:
         """The mirror, when there is one or should be."""
-        bodies = [packed.body() for packed in self._store.owned(key, kinds.CONFIG_MAP)]
-        wanted = spec is not None and placement.choose(resource.owner.name, spec.cache, claim_body).mirror
-        if not wanted and not bodies:
-            return Seen()
-        return await self._collector.at(resource.owner, bodies, parsed if wanted else (), self._now())
+        maps = [parse.mirror_map(body) for body in self._owned(key, kinds.CONFIG_MAP)]
+        wanted = spec is not None and placement.choose(resource.owner.name, spec.cache, claim).mirror
+        if not wanted and not maps:
+            return MirrorState()
+        return await self._mirror.at(resource.owner, maps, pods if wanted else (), now)
 
     def _hardware(self, spec: Spec) -> HardwareSummary | None:
         users = spec.pod_template.spec.tolerations or []
         tolerations = [entry.model_dump(by_alias=True, exclude_none=True) for entry in users]
         tolerations += node_affinity.tolerations(spec.gpu.tolerations)
         return self._nodes.summary(spec, tolerations, server_args.resolve(spec).gpus)
-
-    def forget(self, uid: str) -> None:
-        """The resource is gone."""
-        self._collector.forget(uid)

@@ -1,65 +1,51 @@
-"""What has to be read besides the watched objects, only while something is on its way or wrong; nothing at rest."""
+"""What is read besides the watched objects, only while something is on its way or wrong; nothing at rest."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from hipbmm_operator.kube import errors, kinds
+from hipbmm_operator.kube import errors, kinds, metadata
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.times import moment
-from hipbmm_operator.observe.observed import NO_PULL_SECRET, Note
+from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.observe.observed import NO_PULL_SECRET, Note, OnDemandFacts
 from hipbmm_operator.pods import contract, failures, report, stall
 from hipbmm_operator.pods.pod import Pod
-
-MOST = 4096
-"""Entries of one memory: some for each pod of a large cluster."""
-
-
-def trim(memory: dict[Any, Any]) -> None:
-    """Forget the entries that were put in first: most likely of objects that are gone."""
-    while len(memory) > MOST:
-        del memory[next(iter(memory))]
-
+from hipbmm_operator.resources.volume_claim import StoredClaim
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
+_MAX_ENTRIES = 4096
+"""Entries of one memory: some for each pod of a large cluster."""
 _LOG_LINES = 20
 _STUCK = timedelta(seconds=20)
-_NOTE_SECONDS = 10.0
+_EVENT_SECONDS = 10.0
 _SECRET_SECONDS = 60.0
 _HEAD_BYTES = 4096
-_TELLING = frozenset(
-    {
-        "FailedMount",
-        "FailedAttachVolume",
-        "FailedMapVolume",
-        "FailedCreatePodSandBox",
-        "FailedCreatePodContainer",
-        "ProvisioningFailed",
-        "WaitForFirstConsumer",
-        "FailedBinding",
-        "ExternalProvisioning",
-    }
+EVENT_REASONS = (
+    "FailedMount",
+    "FailedAttachVolume",
+    "FailedMapVolume",
+    "FailedCreatePodSandBox",
+    "FailedCreatePodContainer",
+    "ProvisioningFailed",
+    "WaitForFirstConsumer",
+    "FailedBinding",
+    "ExternalProvisioning",
 )
+"""Reasons of Events that say why a pod or a claim is stuck."""
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What was read for one resource, and when to look again."""
-
-    progress: report.Progress | None = None
-    stalled: bool = False
-    starts: dict[str, report.Start] = field(default_factory=dict)
-    notes: dict[str, Note] = field(default_factory=dict)
-    storage_class: bool | None = None
-    again: float | None = None
+def trim(memory: dict[Any, Any]) -> None:
+    """Forget the entries that were put in first: most likely of objects that are gone."""
+    while len(memory) > _MAX_ENTRIES:
+        del memory[next(iter(memory))]
 
 
 @dataclass(slots=True)
@@ -68,7 +54,7 @@ class _Memory:
     value: Any
 
 
-class Look:
+class OnDemandReads:
     """Reads logs and Events, no more often than it must."""
 
     def __init__(self, kube: Kube, progress_seconds: float, clock: Callable[[], float]) -> None:
@@ -79,38 +65,35 @@ class Look:
         self._reading: dict[tuple[str, str], asyncio.Task[Any]] = {}
         self._paces: dict[str, stall.Pace] = {}
 
-    async def at(self, namespace: str, pods: Iterable[Pod], claim: Json | None, now: datetime) -> Seen:
+    async def at(self, namespace: str, pods: Iterable[Pod], claim: StoredClaim | None, now: datetime) -> OnDemandFacts:
         """Progress of the first pod that tunes, how crashed servers started again, Events about what is stuck."""
-        warming = sorted((pod for pod in pods if pod.warming), key=lambda pod: pod.name)
+        warming = min((pod for pod in pods if pod.warming), key=lambda pod: pod.name, default=None)
         again: list[float] = []
-        progress, stalled = None, False
+        progress = await self._progress(warming) if warming else None
         if warming:
-            progress = await self._progress(warming[0])
-            stalled = self._stalled(warming[0], progress)
             again.append(self._progress_seconds)
         starts: dict[str, report.Start] = {}
         notes: dict[str, Note] = {}
         for pod in pods:
             if _started_again(pod) and not await self._start(starts, pod):
-                again.append(_NOTE_SECONDS)
+                again.append(_EVENT_SECONDS)
             if _waits(pod):
-                again.append(_NOTE_SECONDS)
-                await self._note(notes, namespace, kinds.POD, pod.uid, _age(pod.created, now))
+                again.append(_EVENT_SECONDS)
+                if _is_stuck(pod.created, now):
+                    await self._note(notes, namespace, kinds.POD, pod.uid, _EVENT_SECONDS, *EVENT_REASONS)
             elif failures.pull_is_refused(pod):
-                await self._secret(notes, namespace, pod.uid)
-        pending = claim is not None and (claim.get("status") or {}).get("phase") == "Pending"
+                # That a pull secret is missing the kubelet says in an Event only.
+                await self._note(notes, namespace, kinds.POD, pod.uid, _SECRET_SECONDS, NO_PULL_SECRET)
         storage_class = None
-        if claim is not None and pending:
-            again.append(_NOTE_SECONDS)
-            metadata = claim.get("metadata") or {}
-            storage_class = await self._storage_class(claim)
-            age = _age(moment(metadata.get("creationTimestamp")), now)
-            await self._note(notes, namespace, kinds.CLAIM, str(metadata.get("uid")), age)
-        return Seen(progress, stalled, starts, notes, storage_class, min(again, default=None))
+        if claim is not None and claim.phase == "Pending":
+            again.append(_EVENT_SECONDS)
+            storage_class = await self._storage_class(claim.storage_class)
+            if _is_stuck(claim.meta.created, now):
+                await self._note(notes, namespace, kinds.CLAIM, claim.meta.uid, _EVENT_SECONDS, *EVENT_REASONS)
+        stalled = warming is not None and progress is not None and self._stalled(warming, progress)
+        return OnDemandFacts(progress, stalled, starts, notes, storage_class, min(again, default=None))
 
-    def _stalled(self, pod: Pod, progress: report.Progress | None) -> bool:
-        if progress is None:
-            return False
+    def _stalled(self, pod: Pod, progress: report.Progress) -> bool:
         now = self._clock()
         self._paces[pod.uid] = stall.step(self._paces.get(pod.uid), progress, now)
         trim(self._paces)
@@ -125,17 +108,11 @@ class Look:
 
         run = f"{pod.uid}/{server.restarts}"
         known = self._memory.get(("start", run))
-        wait = float("inf") if known is not None and known.value is not None else _NOTE_SECONDS * 0.9
+        wait = float("inf") if known is not None and known.value is not None else _EVENT_SECONDS * 0.9
         start = await self._remembered("start", run, wait, read)
         if start is not None:
             starts[pod.uid] = start
         return start is not None
-
-    async def _secret(self, notes: dict[str, Note], namespace: str, uid: str) -> None:
-        """Whether an image cannot be pulled because a pull secret is missing: the kubelet tells it in an Event only."""
-        told = await self._told(namespace, kinds.POD, frozenset({NO_PULL_SECRET}), _SECRET_SECONDS)
-        if uid in told:
-            notes[uid] = told[uid]
 
     async def _progress(self, pod: Pod) -> report.Progress | None:
         async def read() -> report.Progress | None:
@@ -144,29 +121,24 @@ class Look:
 
         return await self._remembered("progress", pod.uid, self._progress_seconds * 0.9, read)
 
-    async def _note(self, notes: dict[str, Note], namespace: str, kind: Kind, uid: str, age: timedelta) -> None:
-        if age < _STUCK:
-            return
-        told = await self._told(namespace, kind, _TELLING, _NOTE_SECONDS * 0.9)
-        if uid in told:
-            notes[uid] = told[uid]
-
-    async def _told(self, namespace: str, kind: Kind, reasons: frozenset[str], seconds: float) -> dict[str, Note]:
-        """What Events tell about objects of a kind, by uid.
+    async def _note(
+        self, notes: dict[str, Note], namespace: str, kind: Kind, uid: str, seconds: float, *reasons: str
+    ) -> None:
+        """What an Event of these reasons says about an object, not older than so many seconds.
 
         One list for all that is stuck in a namespace: the API server reads every Event of it for each list.
         """
 
         async def read() -> dict[str, Note]:
             pages = self._kube.pages(kinds.EVENT, namespace, fields=f"involvedObject.kind={kind.kind}")
-            return telling([event async for page in pages for event in page.items if event.get("reason") in reasons])
+            return latest([event async for page in pages for event in page.items if event.get("reason") in reasons])
 
-        what = f"notes of {kind.plural}" if reasons is _TELLING else "secrets"
-        return await self._remembered(what, namespace, seconds, read) or {}
+        events = await self._remembered(f"{kind.plural} {reasons[0]}", namespace, seconds * 0.9, read) or {}
+        if uid in events:
+            notes[uid] = events[uid]
 
-    async def _storage_class(self, claim: Json) -> bool | None:
-        """Whether the claim's class exists, or a default one when it names none; None when that may not be read."""
-        name = (claim.get("spec") or {}).get("storageClassName")
+    async def _storage_class(self, name: str | None) -> bool | None:
+        """Whether the class exists, or a default one for None; None when there is none, or it may not be read."""
         if name == "":
             return None
 
@@ -175,12 +147,12 @@ class Look:
                 pages = [page async for page in self._kube.pages(kinds.STORAGE_CLASS)]
                 return any(_is_default(body) for page in pages for body in page.items)
             try:
-                await self._kube.get(kinds.STORAGE_CLASS, "", str(name))
+                await self._kube.get(kinds.STORAGE_CLASS, "", name)
             except errors.NotFoundError:
                 return False
             return True
 
-        return await self._remembered("class", str(name or ""), _NOTE_SECONDS * 0.9, read)
+        return await self._remembered("class", name or "", _EVENT_SECONDS * 0.9, read)
 
     async def _remembered(self, what: str, uid: str, seconds: float, read: Callable[[], Awaitable[T]]) -> T | None:
         """The answer of `read`, at most so old. What cannot be read now is unknown, or as it was."""
@@ -209,11 +181,11 @@ class Look:
         return value
 
 
-def telling(events: Iterable[Json]) -> dict[str, Note]:
+def latest(events: Iterable[Json]) -> dict[str, Note]:
     """The newest of these Events about each object, by its uid."""
     found: dict[str, Note] = {}
     for event in sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or "")):
-        uid = str((event.get("involvedObject") or {}).get("uid", ""))
+        uid = str(as_object(event.get("involvedObject")).get("uid", ""))
         found[uid] = Note(str(event["reason"]), str(event.get("message", ""))[:1000])
     return found
 
@@ -233,10 +205,9 @@ def _started_again(pod: Pod) -> bool:
     return pod.live and server is not None and server.running and server.restarts > 0
 
 
-def _age(since: datetime | None, now: datetime) -> timedelta:
-    return now - since if since is not None else timedelta(0)
+def _is_stuck(since: datetime | None, now: datetime) -> bool:
+    return since is not None and now - since >= _STUCK
 
 
 def _is_default(body: Json) -> bool:
-    annotations = (body.get("metadata") or {}).get("annotations") or {}
-    return bool(annotations.get(_DEFAULT_CLASS) == "true")
+    return metadata.parse(body).annotations.get(_DEFAULT_CLASS) == "true"

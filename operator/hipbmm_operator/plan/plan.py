@@ -1,20 +1,19 @@
 """What to do next for one resource: a pure function of its spec, of what is there, and of the time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.kube import kinds, names, times
-from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.owner import Owner
-from hipbmm_operator.kube.ownership import owned_by
 from hipbmm_operator.kube.writes import Deletion, Step
 from hipbmm_operator.mirror import steps as mirror_steps
-from hipbmm_operator.observe.observed import Observed
-from hipbmm_operator.plan import revision, rollout
-from hipbmm_operator.plan.volume_claim import _claim
+from hipbmm_operator.observe.observed import Child, Observed
+from hipbmm_operator.plan import revision, rollout, volume_claim
+from hipbmm_operator.plan.validation import Checked
 from hipbmm_operator.pods import failures
 from hipbmm_operator.resources import (
     controller_revision,
@@ -43,6 +42,21 @@ class Plan:
     placement: placement.Placement
     requeue_after: float | None
 
+    def makes_something(self, children: Mapping[Kind, Child | None]) -> bool:
+        """Whether it makes an object that is not there."""
+        return any(
+            step.mode == "create" or (step.mode == "apply" and children.get(step.kind) is None) for step in self.steps
+        )
+
+
+def decide(
+    resource: Resource, checked: Checked, observed: Observed, payload: pod_template.Payload, now: datetime
+) -> Plan | None:
+    """The plan; None for a spec that cannot be used: the children stay as they are until its generation changes."""
+    if checked.spec is None or checked.command is None or any(problem.fatal for problem in checked.problems):
+        return None
+    return plan(resource, checked.spec, checked.command, observed, payload, now)
+
 
 def plan(
     resource: Resource, spec: Spec, command: Command, observed: Observed, payload: pod_template.Payload, now: datetime
@@ -67,14 +81,14 @@ def plan(
         names.ANNOTATION_REVISION: choice.current.name,
         names.ANNOTATION_CONTENT: revision.content(resource),
     }
-    claim_steps, claim_deletions = _claim(owner, spec.cache.pvc, place, observed.claim)
+    claim_steps, claim_deletions = volume_claim.steps(owner, spec.cache.pvc, place, observed.claim)
     copies, obsolete_copies = mirror_steps.steps(owner, observed.mirror, wanted=place.mirror)
     steps = [*claim_steps, *copies]
     if choice.store:
         steps.append(_revision_step(owner, choice.current))
-    monitored = spec.service.monitor.enabled or observed.monitor is not None
+    monitored = spec.service.monitor.enabled or observed.monitor.live is not None
     steps.append(Step("apply", kinds.SERVICE, service.build(owner, spec, monitored=monitored)))
-    if spec.service.monitor.enabled and observed.monitors_served:
+    if spec.service.monitor.enabled and observed.monitor.served:
         steps.append(Step("apply", kinds.SERVICE_MONITOR, service_monitor.build(owner, spec)))
     if rollout.asked(spec) > 1:
         steps.append(Step("apply", kinds.BUDGET, disruption_budget.build(owner)))
@@ -111,25 +125,21 @@ def _obsolete(owner: Owner, spec: Spec, observed: Observed, choice: revision.Cho
     if rollout.asked(spec) <= 1:
         gone += _ours(owner, kinds.BUDGET, observed.budget)
     if not spec.service.monitor.enabled:
-        gone += _ours(owner, kinds.SERVICE_MONITOR, observed.monitor)
+        gone += _ours(owner, kinds.SERVICE_MONITOR, observed.monitor.live)
     return gone
 
 
-def _ours(owner: Owner, kind: Kind, live: Json | None) -> list[Deletion]:
-    if live is None or not owned_by(live, owner):
-        return []
-    metadata = live["metadata"]
-    return [Deletion(kind, metadata["name"], metadata["uid"], metadata["resourceVersion"])]
+def _ours(owner: Owner, kind: Kind, live: Child | None) -> list[Deletion]:
+    return [Deletion.of(kind, live.meta)] if live is not None and live.meta.owned_by(owner) else []
 
 
 def _requeue(observed: Observed, now: datetime) -> float | None:
     """When time alone may change a decision."""
-    waits = [failures.next_change(pod_template, now) for pod_template in observed.pods]
+    waits = [failures.next_change(pod, now) for pod in observed.pods]
     since = rollout.starving_since(observed)
     if since is not None:
         waits.append((since + rollout.NO_SPARE_GPU - now).total_seconds())
-    made = times.moment(((observed.claim or {}).get("metadata") or {}).get("creationTimestamp"))
-    if made is not None and observed.claim_pending:
-        waits.append((made + failures.UNBOUND - now).total_seconds())
+    if observed.claim is not None and observed.claim_pending and observed.claim.meta.created is not None:
+        waits.append((observed.claim.meta.created + failures.UNBOUND - now).total_seconds())
     left = [seconds for seconds in waits if seconds is not None and seconds > 0]
     return max(1.0, min(left)) if left else None

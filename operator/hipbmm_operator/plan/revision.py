@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json, canonical
+from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.observe.observed import Deployment
 from hipbmm_operator.resources.controller_revision import Revision
 from hipbmm_operator.resources.placement import SHARED
 
@@ -23,7 +25,7 @@ _OUTSIDE_OF_PODS_CLAIM = ("storageClassName", "size", "retain")
 def content(resource: Resource) -> str:
     """Hash of what the user wrote that reaches pods: defaults are not in it, so changing one changes nothing here."""
     spec = {key: value for key, value in resource.raw_spec.items() if key not in _OUTSIDE_OF_PODS}
-    cache = dict(spec.get("cache") or {})
+    cache = dict(as_object(spec.get("cache")))
     if isinstance(cache.get("pvc"), dict):
         cache["pvc"] = {key: value for key, value in cache["pvc"].items() if key not in _OUTSIDE_OF_PODS_CLAIM}
         if SHARED in (cache["pvc"].get("accessModes") or [SHARED]):
@@ -53,7 +55,7 @@ class Choice:
     obsolete: tuple[Revision, ...] = ()
 
 
-def choose(resource: Resource, rendered: Json, revisions: Sequence[Revision], live: Json | None) -> Choice:
+def choose(resource: Resource, rendered: Json, revisions: Sequence[Revision], live: Deployment | None) -> Choice:
     """Pick the revision for the content of the spec; `rendered` is what this operator would make of it.
 
     `live` is the Deployment: when its revision was deleted, it is stored again from there instead of rolling pods.
@@ -76,8 +78,7 @@ def choose(resource: Resource, rendered: Json, revisions: Sequence[Revision], li
 
 def _named(owner: Owner, template: Json, wanted: str, revisions: Sequence[Revision]) -> Revision:
     name = names.child(owner.name, names.short_hash(canonical(template), 10))
-    number = max((revision.number for revision in revisions), default=0) + 1
-    return Revision(name, number, (wanted,), _marked(template, name))
+    return Revision(name, _next_number(revisions), (wanted,), _marked(template, name))
 
 
 def _marked(template: Json, name: str) -> Json:
@@ -87,13 +88,14 @@ def _marked(template: Json, name: str) -> Json:
     return {**template, "metadata": {**metadata, "annotations": annotations}}
 
 
-def _recovered(live: Json | None, wanted: str, candidate: Revision, revisions: Sequence[Revision]) -> Revision | None:
+def _recovered(
+    live: Deployment | None, wanted: str, candidate: Revision, revisions: Sequence[Revision]
+) -> Revision | None:
     """The lost revision of the Deployment, unless this operator renders the very same."""
-    annotations = ((live or {}).get("metadata") or {}).get("annotations") or {}
-    template = ((live or {}).get("spec") or {}).get("template")
-    name = annotations.get(names.ANNOTATION_REVISION)
-    if annotations.get(names.ANNOTATION_CONTENT) != wanted or not template or name in (None, candidate.name):
+    if live is None or live.content != wanted or not live.template or live.revision in ("", candidate.name):
         return None
-    number = max((revision.number for revision in revisions), default=0) + 1
-    metadata = {key: value for key, value in template.get("metadata", {}).items() if key in ("labels", "annotations")}
-    return Revision(str(name), number, (wanted,), {**template, "metadata": metadata})
+    return Revision(live.revision, _next_number(revisions), (wanted,), live.template)
+
+
+def _next_number(revisions: Sequence[Revision]) -> int:
+    return max((revision.number for revision in revisions), default=0) + 1

@@ -3,9 +3,6 @@
 from datetime import datetime, timedelta
 
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.kube import names
-from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.ownership import annotation
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.pods import failures
 from hipbmm_operator.pods.pod import Pod
@@ -26,7 +23,7 @@ def released(spec: Spec, observed: Observed) -> bool:
 
     Once released is for ever: it is kept on the Deployment, so a later update or a scale to 0 never holds back again.
     """
-    if annotation(observed.deployment, names.ANNOTATION_RELEASED) == "true":
+    if observed.deployment is not None and observed.deployment.released:
         return True
     return any(_lets_go(spec, pod) and pod.uid not in observed.mirror.on_their_way for pod in observed.pods)
 
@@ -48,18 +45,18 @@ def complete(observed: Observed) -> bool:
 
     By the pods themselves: the Deployment's own counts come later, among many Deployments by a minute.
     """
-    wanted = int(_object(observed.deployment, "spec").get("replicas", 1))
-    pods = observed.live_pods
-    revision = annotation(observed.deployment, names.ANNOTATION_REVISION)
+    live, pods = observed.deployment, observed.live_pods
+    if live is None:
+        return False
     one_template = len({pod.template_hash for pod in pods}) <= 1
-    return len(pods) == wanted and one_template and all(pod.ready and pod.revision == revision for pod in pods)
+    current = all(pod.ready and pod.revision == live.revision for pod in pods)
+    return len(pods) == live.replicas and one_template and current
 
 
 def available(observed: Observed) -> bool:
     """Whether at most as many replicas are missing as the Deployment's strategy allows."""
-    wanted = int(_object(observed.deployment, "spec").get("replicas", 1))
-    ready = sum(pod.ready for pod in observed.live_pods)
-    return ready > 0 and ready >= wanted - _in_place(observed.deployment)
+    live, ready = observed.deployment, sum(pod.ready for pod in observed.live_pods)
+    return live is not None and ready > 0 and ready >= live.replicas - live.in_place
 
 
 def strategy(spec: Spec, observed: Observed, now: datetime) -> str:
@@ -69,12 +66,13 @@ def strategy(spec: Spec, observed: Observed, now: datetime) -> str:
         return wanted
     if complete(observed):
         return "Surge"
-    return "InPlace" if _in_place(observed.deployment) or surge_is_stuck(observed, now) else "Surge"
+    in_place = observed.deployment is not None and observed.deployment.in_place
+    return "InPlace" if in_place or surge_is_stuck(observed, now) else "Surge"
 
 
 def surge_is_stuck(observed: Observed, now: datetime) -> bool:
     """Evidence of a surge deadlock: old pods hold the GPUs that a new pod waits for."""
-    revision = annotation(observed.deployment, names.ANNOTATION_REVISION)
+    revision = observed.deployment.revision if observed.deployment else ""
     old = [pod for pod in observed.live_pods if pod.revision != revision and pod.node]
     return bool(old) and any(_starved(pod, now) for pod in observed.live_pods if pod.revision == revision)
 
@@ -92,13 +90,3 @@ def _starved(pod: Pod, now: datetime) -> bool:
 
 def _no_gpu(pod: Pod) -> bool:
     return pod.unschedulable is not None and failures.scheduling_reason(pod.unschedulable) == "InsufficientGPU"
-
-
-def _in_place(deployment: Json | None) -> bool:
-    rolling = _object(deployment, "spec").get("strategy", {}).get("rollingUpdate") or {}
-    return bool(rolling.get("maxSurge") == 0 and rolling.get("maxUnavailable") == 1)
-
-
-def _object(body: Json | None, key: str) -> Json:
-    value = (body or {}).get(key)
-    return value if isinstance(value, dict) else {}

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from hipbmm_operator.api.resource import Resource, parse_spec
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.pods import contract
-from hipbmm_operator.resources import environment
+from hipbmm_operator.resources import environment, server_args
 from hipbmm_operator.resources.server_args import Command
 
 
@@ -17,6 +18,24 @@ class Problem:
     reason: str
     message: str
     fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A spec that was read: `spec` and `command` are None when it could not be."""
+
+    spec: Spec | None
+    command: Command | None
+    problems: tuple[Problem, ...]
+
+
+def read(resource: Resource) -> Checked:
+    """The typed spec of a resource, and all that is wrong with it."""
+    spec = parse_spec(resource.raw_spec)
+    if isinstance(spec, str):
+        return Checked(None, None, (Problem("InvalidSpec", spec, fatal=True),))
+    command = server_args.resolve(spec)
+    return Checked(spec, command, (*check(spec, command), *unread(resource.raw_spec, spec)))
 
 
 def check(spec: Spec, command: Command) -> list[Problem]:
@@ -31,7 +50,7 @@ _MOST_FIELDS = 5
 
 
 def unread(raw: dict[str, Any], spec: Spec) -> list[Problem]:
-    """Fields that a newer CRD let through and this operator does not know: they have no effect, and that is told."""
+    """Fields that a newer CRD let through and this operator does not know: they have no effect."""
     known = spec.model_dump(by_alias=True, exclude_unset=True)
     fields = list(_unread(raw, known, "spec"))
     if not fields:
@@ -54,7 +73,7 @@ def _unread(raw: object, known: object, path: str) -> Iterator[str]:
 
 
 def _environment(spec: Spec, command: Command) -> list[Problem]:
-    """Variables of the contract that the user has set otherwise; theirs win, and the status tells."""
+    """Variables of the contract that the user has set otherwise; theirs win, and the status says so."""
     own = {**contract.FLAGS, **environment.program(spec, command)}
     found = []
     for entry in spec.server.env:

@@ -1,4 +1,4 @@
-"""Writes that were not done, and their reason in one word for a condition. Pure."""
+"""Writes that were refused, by us or by Kubernetes on our behalf, and their reason in one word. Pure."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from hipbmm_operator.kube.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class WriteFailure:
     """One write that was not done."""
 
     kind: Kind
@@ -25,17 +25,23 @@ class NameConflictError(errors.ApiError):
         super().__init__(409, "NameConflict", f"{kind.kind} {name} exists and was not made for this resource")
 
 
-def of(kind: Kind, name: str, error: errors.ApiError) -> Trouble:
-    """The trouble that an error means."""
+def of(kind: Kind, name: str, error: errors.ApiError) -> WriteFailure:
+    """The failure that an error of the API means."""
     reason = reason_of(error)
     message = f"{kind.kind} {name}: {error.message or error}"
-    return Trouble(kind, name, reason, message, retry=reason != "NamespaceTerminating", retry_after=error.retry_after)
+    retry = reason != "NamespaceTerminating"
+    return WriteFailure(kind, name, reason, message, retry=retry, retry_after=error.retry_after)
 
 
-_REASON_BY_TEXT = (
-    ("being terminated", "NamespaceTerminating"),
+_REFUSALS = (
     ("exceeded quota", "QuotaExceeded"),
     ("failed quota", "QuotaExceeded"),
+    ("violates podsecurity", "PodSecurityRejected"),
+    ("limitrange", "LimitRangeRejected"),
+    (" usage per container", "LimitRangeRejected"),
+    (" usage per pod", "LimitRangeRejected"),
+    (" usage per persistentvolumeclaim", "LimitRangeRejected"),
+    ("being terminated", "NamespaceTerminating"),
 )
 _REASON_BY_CLASS: tuple[tuple[type[errors.ApiError], str], ...] = (
     (NameConflictError, "NameConflict"),
@@ -47,8 +53,19 @@ _REASON_BY_CLASS: tuple[tuple[type[errors.ApiError], str], ...] = (
 
 
 def reason_of(error: errors.ApiError) -> str:
-    """The error in one word for a condition."""
-    message = error.message.lower()
-    by_text = (reason for needle, reason in _REASON_BY_TEXT if needle in message)
-    by_class = (reason for kind, reason in _REASON_BY_CLASS if isinstance(error, kind))
-    return next(by_text, None) or next(by_class, "ApiUnavailable")
+    """The error in one word for a condition. Only a refusal (403) is read for its cause."""
+    by_class = next((reason for kind, reason in _REASON_BY_CLASS if isinstance(error, kind)), "ApiUnavailable")
+    return (refusal(error.message) or by_class) if by_class == "Forbidden" else by_class
+
+
+def refusal(message: str) -> str | None:
+    """Why an admission plugin of Kubernetes refuses an object, from its message; None when it does not tell."""
+    text = message.lower()
+    return next((reason for needle, reason in _REFUSALS if needle in text), None)
+
+
+def pod_refusal(message: str) -> str:
+    """Why Kubernetes does not let the Deployment create pods."""
+    # A request of ours above a limit that is not ours: a LimitRange put it there.
+    limited = "must be less than or equal to" in message.lower()
+    return refusal(message) or ("LimitRangeRejected" if limited else "PodCreationRefused")

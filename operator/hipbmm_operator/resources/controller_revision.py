@@ -1,4 +1,4 @@
-"""TODO: what hipbmm_operator.resources.controller_revision is."""
+"""The ControllerRevision that stores one rendered pod template."""
 
 from dataclasses import dataclass
 
@@ -17,23 +17,6 @@ class Revision:
     template: Json
     uid: str = ""
     resource_version: str = ""
-
-
-def parse(body: Json) -> Revision | None:
-    """A revision from a ControllerRevision; None when it is none of ours."""
-    metadata, data = body.get("metadata") or {}, body.get("data") or {}
-    template = data.get("template") if isinstance(data, dict) else None
-    if not isinstance(template, dict):
-        return None
-    contents = str((metadata.get("annotations") or {}).get(names.ANNOTATION_CONTENT, ""))
-    return Revision(
-        name=str(metadata.get("name", "")),
-        number=int(body.get("revision") or 0),
-        contents=tuple(part for part in contents.split(",") if part),
-        template=template,
-        uid=str(metadata.get("uid", "")),
-        resource_version=str(metadata.get("resourceVersion", "")),
-    )
 
 
 def build(owner: Owner, revision: Revision) -> Json:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from hipbmm_operator.api.spec import Cache, Claim
-from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.resources import volume_claim
+from hipbmm_operator.resources.volume_claim import StoredClaim
 
 SHARED = "ReadWriteMany"
 
@@ -22,7 +22,7 @@ class Placement:
     modes: tuple[str, ...] = ()
 
 
-def choose(owner_name: str, cache: Cache, live: Json | None) -> Placement:
+def choose(owner_name: str, cache: Cache, live: StoredClaim | None) -> Placement:
     """Decide from the spec, and from the access modes of a claim that is bound or is not ours to create.
 
     A volume of one node is never mounted while there is a mirror instead of it: a second pod on another node, be it a
@@ -38,15 +38,8 @@ def choose(owner_name: str, cache: Cache, live: Json | None) -> Placement:
     return Placement(name, cache.mirror == "Always", modes=modes)
 
 
-def _modes(wanted: Claim, live: Json | None) -> tuple[str, ...]:
+def _modes(wanted: Claim, live: StoredClaim | None) -> tuple[str, ...]:
     """Access modes of the claim. One that somebody else has still to make is taken for a shared one."""
-    bound = ((live or {}).get("status") or {}).get("phase") == "Bound"
-    if live is not None and (bound or not wanted.create):
-        return tuple(access_modes(live))
+    if live is not None and (live.phase == "Bound" or not wanted.create):
+        return live.usable_modes
     return tuple(sorted(wanted.access_modes)) if wanted.create else (SHARED,)
-
-
-def access_modes(live: Json | None) -> list[str]:
-    """Access modes of the bound volume, else of the claim."""
-    status, spec = (live or {}).get("status") or {}, (live or {}).get("spec") or {}
-    return sorted(str(mode) for mode in status.get("accessModes") or spec.get("accessModes") or [])

@@ -1,9 +1,29 @@
-"""The PersistentVolumeClaim of the store."""
+"""The PersistentVolumeClaim of the store: as it is meant, and as it is stored."""
+
+from dataclasses import dataclass, field
 
 from hipbmm_operator.api.spec import Claim
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.kube.owner import Owner
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClaim:
+    """A claim as the API server has it. `modes` are those of the bound volume, `asked_modes` those of the claim."""
+
+    meta: Metadata = field(default_factory=Metadata)
+    phase: str = ""
+    modes: tuple[str, ...] = ()
+    asked_modes: tuple[str, ...] = ()
+    storage_class: str | None = None
+    size: str = ""
+
+    @property
+    def usable_modes(self) -> tuple[str, ...]:
+        """Access modes of the bound volume, else of the claim."""
+        return self.modes or self.asked_modes
 
 
 def name(owner_name: str, claim: Claim) -> str | None:

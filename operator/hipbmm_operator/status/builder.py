@@ -13,11 +13,10 @@ from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.observe.observed import NO_PULL_SECRET, Note, Observed
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.plan.validation import Problem
-from hipbmm_operator.plan.write_failure import Trouble
+from hipbmm_operator.plan.write_failure import WriteFailure
 from hipbmm_operator.pods import failures as pod_failures
 from hipbmm_operator.pods.failures import IMAGE_REASONS, Failure
 from hipbmm_operator.pods.pod import Pod
-from hipbmm_operator.resources.placement import access_modes
 from hipbmm_operator.status import conditions, rollout, storage, tuning
 from hipbmm_operator.status import ready as summary
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
@@ -34,7 +33,7 @@ class Situation:
     problems: tuple[Problem, ...]
     observed: Observed
     plan: Plan | None
-    troubles: tuple[Trouble, ...] = ()
+    refused: tuple[WriteFailure, ...] = ()
     dropped: str = ""
     """A field of the status that the API server did not keep, or its own words about the status."""
 
@@ -42,7 +41,6 @@ class Situation:
 def build(situation: Situation, now: datetime) -> Json:
     """The status as the API server stores it."""
     resource, observed, plan = situation.resource, situation.observed, situation.plan
-    previous = resource.raw_status
     failures = _failures(situation, now)
     found = {finding.type: finding for finding in _findings(situation, failures, now)}
     replicas, serving = rollout.replicas(observed)
@@ -61,25 +59,25 @@ def build(situation: Situation, now: datetime) -> Json:
             f"{key}={value}" for key, value in sorted(names.selector_labels(resource.owner.name).items())
         ),
         hardware=_hardware(observed),
-        tuning=tuning.status(observed, revision, previous.get("tuning") or {}, failures),
+        tuning=tuning.status(observed, revision, resource.previous.tuning, failures),
         cache=_cache(observed, plan, revision),
         revision=RevisionStatus(current=revision, outdated=plan.outdated) if plan else None,
         failures=[_failure_status(failure) for failure in failures[:MAX_FAILURES]],
-        conditions=conditions.merge(previous.get("conditions") or [], list(found.values()), resource.generation, now),
+        conditions=conditions.merge(resource.previous.conditions, list(found.values()), resource.generation, now),
     )
     answer: Json = status.model_dump(by_alias=True, exclude_none=True)
     return answer
 
 
 def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) -> list[Finding]:
-    observed, spec, plan, troubles = situation.observed, situation.spec, situation.plan, situation.troubles
+    observed, spec, plan, refused = situation.observed, situation.spec, situation.plan, situation.refused
     found = [_config(situation), _compatible(observed)]
     if spec is None or plan is None:
         pending = [unknown(kind, "Pending", "the spec cannot be used") for kind in ("StorageReady", "Tuned")]
         return [
             *found,
             *pending,
-            rollout.progressing(observed, plan, failures, troubles, None),
+            rollout.progressing(observed, plan, failures, refused, None),
             tuning.warm(observed, 0),
             rollout.available(observed, 1, failures),
         ]
@@ -87,7 +85,7 @@ def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) 
     return [
         *found,
         stored,
-        rollout.progressing(observed, plan, failures, troubles, storage.unbound(stored)),
+        rollout.progressing(observed, plan, failures, refused, storage.unbound(stored)),
         tuning.tuned(observed, plan.revision.name, failures),
         tuning.warm(observed, plan.asked),
         rollout.available(observed, plan.asked, failures),
@@ -97,12 +95,12 @@ def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) 
 def _config(situation: Situation) -> Finding:
     """ConfigValid: the spec can be used as it is."""
     problems = sorted(situation.problems, key=lambda problem: not problem.fatal)
-    rejected = [trouble for trouble in situation.troubles if trouble.reason == "Rejected"]
+    rejected = [write for write in situation.refused if write.reason == "Rejected"]
     if problems:
         return false("ConfigValid", problems[0].reason, "; ".join(problem.message for problem in problems))
     if rejected:
-        return false("ConfigValid", "Rejected", "; ".join(trouble.message for trouble in rejected))
-    if situation.spec and situation.spec.service.monitor.enabled and not situation.observed.monitors_served:
+        return false("ConfigValid", "Rejected", "; ".join(write.message for write in rejected))
+    if situation.spec and situation.spec.service.monitor.enabled and not situation.observed.monitor.served:
         told = "spec.service.monitor.enabled: the cluster has no ServiceMonitors; install the Prometheus operator"
         return false("ConfigValid", "MonitorNotInstalled", told)
     reports = [pod.report for pod in situation.observed.live_pods if pod.report is not None]
@@ -149,8 +147,8 @@ def _cache(observed: Observed, plan: Plan | None, revision: str) -> CacheStatus 
     mirror = observed.mirror.mounted
     return CacheStatus(
         claim_name=plan.placement.claim,
-        access_modes=access_modes(observed.claim) if observed.claim and plan.placement.claim else [],
-        mirror=str(mirror["metadata"]["name"]) if mirror is not None and plan.placement.mirror else None,
+        access_modes=list(observed.claim.usable_modes) if observed.claim and plan.placement.claim else [],
+        mirror=mirror.meta.name if mirror is not None and plan.placement.mirror else None,
         rows=report.rows if report else None,
         digest=report.digest or None if report else None,
     )
@@ -159,19 +157,19 @@ def _cache(observed: Observed, plan: Plan | None, revision: str) -> CacheStatus 
 def _failures(situation: Situation, now: datetime) -> list[Failure]:
     startup = situation.spec.server.startup_seconds if situation.spec else 0
     observed = situation.observed
-    found = pod_failures.of_pods(_told(observed), startup, now)
+    found = pod_failures.of_pods(_current(observed), startup, now)
     failing = {failure.pod for failure in found}
-    notes = {pod.name: observed.notes[pod.uid] for pod in observed.live_pods if pod.uid in observed.notes}
+    notes = {pod.name: observed.facts.notes[pod.uid] for pod in observed.live_pods if pod.uid in observed.facts.notes}
     found += [Failure(name, None, note.reason, note.message) for name, note in notes.items() if name not in failing]
-    before = situation.resource.raw_status.get("failures") or []
+    before = situation.resource.previous.failures
     return [_without_secret(_steady(failure, before), notes.get(failure.pod)) for failure in found]
 
 
-def _told(observed: Observed) -> list[Pod]:
-    """Pods whose troubles are of today and their own.
+def _current(observed: Observed) -> list[Pod]:
+    """Pods whose failures are of today and their own.
 
     Kubernetes keeps pods that failed for long after others took their place. That the resource's claim is not bound is
-    told once, by StorageReady, and not again by each pod that waits for it.
+    said once, by StorageReady, and not again by each pod that waits for it.
     """
     pods = observed.pods
     ready = [pod.created for pod in pods if pod.live and pod.ready and pod.created is not None]
@@ -188,14 +186,14 @@ def _without_secret(failure: Failure, note: Note | None) -> Failure:
     return replace(failure, reason="PullSecretNotFound", message=f"{note.message}; {failure.message}")
 
 
-def _steady(failure: Failure, before: Sequence[Json]) -> Failure:
+def _steady(failure: Failure, before: Sequence[FailureStatus]) -> Failure:
     """Keep what a former, more telling message said: while an image pull backs off, Kubernetes names no cause."""
     if failure.reason not in IMAGE_REASONS or failure.message:
         return failure
     for entry in before:
-        same = entry.get("pod") == failure.pod and entry.get("container") == failure.container
-        if same and entry.get("reason") in IMAGE_REASONS:
-            return replace(failure, reason=str(entry["reason"]), message=str(entry.get("message", "")))
+        same = (entry.pod, entry.container) == (failure.pod, failure.container)
+        if same and entry.reason in IMAGE_REASONS:
+            return replace(failure, reason=entry.reason, message=entry.message)
     return replace(failure, message="the image cannot be pulled")
 
 

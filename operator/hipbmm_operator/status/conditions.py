@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Literal
 
 from hipbmm_operator.api.status import Condition
-from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.times import timestamp
 
 State = Literal["True", "False", "Unknown"]
@@ -49,20 +48,22 @@ def unknown(kind: str, reason: str, message: str = "") -> Finding:
     return Finding(kind, "Unknown", reason, message)
 
 
-def merge(previous: Iterable[object], findings: Sequence[Finding], generation: int, now: datetime) -> list[Condition]:
+def merge(
+    previous: Iterable[Condition], findings: Sequence[Finding], generation: int, now: datetime
+) -> list[Condition]:
     """All conditions, in the order of TYPES."""
-    before: dict[object, Json] = {entry.get("type"): entry for entry in previous if isinstance(entry, dict)}
+    before = {condition.type: condition for condition in previous}
     known = {finding.type: finding for finding in findings}
     return [_condition(before.get(kind), known[kind], generation, now) for kind in TYPES]
 
 
-def _condition(before: Json | None, finding: Finding, generation: int, now: datetime) -> Condition:
-    same = before is not None and before.get("status") == finding.state and before.get("lastTransitionTime")
+def _condition(before: Condition | None, finding: Finding, generation: int, now: datetime) -> Condition:
+    same = before is not None and before.status == finding.state
     return Condition(
         type=finding.type,
         status=finding.state,
         observed_generation=generation,
-        last_transition_time=str(before["lastTransitionTime"]) if same and before else timestamp(now),
+        last_transition_time=before.last_transition_time if before is not None and same else timestamp(now),
         reason=finding.reason,
         message=finding.message[:_MAX_MESSAGE],
     )

@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 
-from hipbmm_operator.kube import names
-from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.ownership import annotation
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.plan import rollout
 from hipbmm_operator.plan.plan import Plan
-from hipbmm_operator.plan.write_failure import Trouble
+from hipbmm_operator.plan.write_failure import WriteFailure, pod_refusal
 from hipbmm_operator.pods.failures import SCHEDULING_REASONS, Failure
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
@@ -32,7 +29,7 @@ def available(observed: Observed, asked: int, failures: Sequence[Failure]) -> Fi
         return true("Available", "MinimumReplicasAvailable", f"{ready} of {asked} replicas serve")
     cause = next(iter(failures), None)
     if cause is not None:
-        return false("Available", cause.reason, _told(cause))
+        return false("Available", cause.reason, _where(cause))
     return false("Available", "MinimumReplicasUnavailable", f"{ready} of {asked} replicas serve")
 
 
@@ -40,16 +37,16 @@ def progressing(
     observed: Observed,
     plan: Plan | None,
     failures: Sequence[Failure],
-    troubles: Sequence[Trouble],
+    refused: Sequence[WriteFailure],
     unbound: Finding | None,
 ) -> Finding:
     """Progressing: the children are as planned, or on their way there; False with the cause when nothing moves.
 
     `unbound` is what StorageReady says about a claim that keeps pods from being scheduled.
     """
-    if troubles:
-        first = troubles[0]
-        return false("Progressing", first.reason, "; ".join(trouble.message for trouble in troubles[:3]))
+    if refused:
+        first = refused[0]
+        return false("Progressing", first.reason, "; ".join(write.message for write in refused[:3]))
     if observed.deployment is None or plan is None:
         return unknown("Progressing", "Pending", "the Deployment is being created")
     halted = _refused(observed) or _stuck(observed, plan, failures)
@@ -60,15 +57,12 @@ def progressing(
 
 def _refused(observed: Observed) -> Finding | None:
     """The API server does not let the Deployment create pods."""
-    condition = _condition(observed, "ReplicaFailure")
-    if condition.get("status") != "True":
-        return None
-    message = str(condition.get("message", ""))
-    return false("Progressing", _refusal(message), message)
+    message = observed.deployment.refusal if observed.deployment else None
+    return None if message is None else false("Progressing", pod_refusal(message), message)
 
 
 def _overdue(observed: Observed) -> Finding | None:
-    if _condition(observed, "Progressing").get("reason") != "ProgressDeadlineExceeded":
+    if observed.deployment is None or not observed.deployment.overdue:
         return None
     return false("Progressing", "ProgressDeadlineExceeded", "the rollout has not moved within its deadline")
 
@@ -90,10 +84,8 @@ def _over(observed: Observed, plan: Plan) -> bool:
 
 def _as_planned(observed: Observed, plan: Plan) -> bool:
     """Whether the Deployment that was seen is the planned one: a change that was just written is not rolled out yet."""
-    replicas = ((observed.deployment or {}).get("spec") or {}).get("replicas")
-    return (
-        annotation(observed.deployment, names.ANNOTATION_REVISION) == plan.revision.name and replicas == plan.replicas
-    )
+    live = observed.deployment
+    return live is not None and (live.revision, live.replicas) == (plan.revision.name, plan.replicas)
 
 
 def _stuck(observed: Observed, plan: Plan, failures: Sequence[Failure]) -> Finding | None:
@@ -109,7 +101,7 @@ def _stuck(observed: Observed, plan: Plan, failures: Sequence[Failure]) -> Findi
         return true(
             "Progressing", "UpdatingInPlace", "no spare GPU: one replica is stopped before its successor starts"
         )
-    return false("Progressing", cause.reason, _told(cause) + _if_served(observed, plan))
+    return false("Progressing", cause.reason, _where(cause) + _if_served(observed, plan))
 
 
 def _old_serve(observed: Observed, plan: Plan) -> bool:
@@ -120,30 +112,6 @@ def _if_served(observed: Observed, plan: Plan) -> str:
     return "; the previous revision still serves" if _old_serve(observed, plan) else ""
 
 
-def _refusal(message: str) -> str:
-    """Why Kubernetes refuses to create pods."""
-    text = message.lower()
-    for needle, reason in (
-        ("exceeded quota", "QuotaExceeded"),
-        ("failed quota", "QuotaExceeded"),
-        ("violates podsecurity", "PodSecurityRejected"),
-        ("limitrange", "LimitRangeRejected"),
-        (" usage per container", "LimitRangeRejected"),
-        (" usage per pod", "LimitRangeRejected"),
-        # A request of ours above a limit that is not ours: a LimitRange put it there.
-        ("must be less than or equal to", "LimitRangeRejected"),
-        ("being terminated", "NamespaceTerminating"),
-    ):
-        if needle in text:
-            return reason
-    return "PodCreationRefused"
-
-
-def _told(failure: Failure) -> str:
-    where = f"{failure.pod}/{failure.container}" if failure.container else failure.pod
-    return f"{where}: {failure.message}"
-
-
-def _condition(observed: Observed, kind: str) -> Json:
-    conditions = ((observed.deployment or {}).get("status") or {}).get("conditions") or []
-    return next((entry for entry in conditions if entry.get("type") == kind), {})
+def _where(failure: Failure) -> str:
+    pod = f"{failure.pod}/{failure.container}" if failure.container else failure.pod
+    return f"{pod}: {failure.message}"

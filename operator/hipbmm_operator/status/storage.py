@@ -3,11 +3,10 @@
 from datetime import datetime
 
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.times import moment
 from hipbmm_operator.observe.observed import Note, Observed
 from hipbmm_operator.pods.failures import UNBOUND
-from hipbmm_operator.resources.placement import SHARED, Placement, access_modes
+from hipbmm_operator.resources.placement import SHARED, Placement
+from hipbmm_operator.resources.volume_claim import StoredClaim
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
 KIND = "StorageReady"
@@ -34,15 +33,14 @@ def _volume(place: Placement, spec: Spec, observed: Observed, asked: int, now: d
         return _without(place)
     if live is None:
         return _missing(spec, claim_name, asked)
-    phase = (live.get("status") or {}).get("phase")
-    if (live.get("metadata") or {}).get("deletionTimestamp"):
+    if live.meta.deleting:
         return false(KIND, "ClaimTerminating", f"claim {claim_name} is being deleted")
-    if phase == "Lost":
+    if live.phase == "Lost":
         return false(KIND, "ClaimLost", f"the volume of claim {claim_name} is gone")
-    if phase != "Bound":
+    if live.phase != "Bound":
         pending = _pending(claim_name, live, observed, now)
-        # Told at once, before a volume and pods are waited for: it will not get better.
-        narrow = _for_one_node(claim_name, access_modes(live), asked) if pending.state == "Unknown" else None
+        # Reported at once, before a volume and pods are waited for: it will not get better.
+        narrow = _for_one_node(claim_name, live.usable_modes, asked) if pending.state == "Unknown" else None
         return narrow or pending
     return _bound(claim_name, live, observed, asked)
 
@@ -62,26 +60,23 @@ def _without(place: Placement) -> Finding:
 
 def _missing(spec: Spec, claim_name: str, asked: int) -> Finding:
     if spec.cache.pvc.create:
-        narrow = _for_one_node(claim_name, sorted(spec.cache.pvc.access_modes), asked)
+        narrow = _for_one_node(claim_name, tuple(sorted(spec.cache.pvc.access_modes)), asked)
         return narrow or unknown(KIND, "Creating", f"claim {claim_name} is being created")
     return false(KIND, "ClaimNotFound", f"claim {claim_name} must exist, because spec.cache.pvc.create is false")
 
 
-def _pending(claim_name: str, live: Json, observed: Observed, now: datetime) -> Finding:
-    if observed.storage_class is False:
-        wanted = (live.get("spec") or {}).get("storageClassName")
-        if wanted:
-            return false(
-                KIND, "StorageClassNotFound", f"claim {claim_name} wants storage class {wanted!r}, which is not there"
-            )
+def _pending(claim_name: str, live: StoredClaim, observed: Observed, now: datetime) -> Finding:
+    if observed.facts.storage_class is False:
+        if live.storage_class:
+            message = f"claim {claim_name} wants storage class {live.storage_class!r}, which is not there"
+            return false(KIND, "StorageClassNotFound", message)
         return false(
             KIND, "NoDefaultStorageClass", f"claim {claim_name} names no storage class and there is no default one"
         )
-    note = observed.notes.get(str((live.get("metadata") or {}).get("uid", "")))
+    note = observed.facts.notes.get(live.meta.uid)
     if note and note.reason == "WaitForFirstConsumer":
         return unknown(KIND, "WaitForFirstConsumer", f"claim {claim_name} is bound when the first pod is scheduled")
-    since = moment((live.get("metadata") or {}).get("creationTimestamp"))
-    if since is not None and now - since < UNBOUND:
+    if live.meta.created is not None and now - live.meta.created < UNBOUND:
         return unknown(KIND, "ClaimPending", f"claim {claim_name} is not bound yet")
     return false(KIND, _reason(note), f"claim {claim_name} is not bound" + (f": {note.message}" if note else ""))
 
@@ -90,8 +85,7 @@ def _reason(note: Note | None) -> str:
     return "ProvisioningFailed" if note and note.reason == "ProvisioningFailed" else "ClaimPending"
 
 
-def _bound(claim_name: str, live: Json, observed: Observed, asked: int) -> Finding:
-    modes = access_modes(live)
+def _bound(claim_name: str, live: StoredClaim, observed: Observed, asked: int) -> Finding:
     problem = next(
         (pod.report.storage_error for pod in observed.live_pods if pod.report and not pod.report.storage_writable), None
     )
@@ -99,10 +93,10 @@ def _bound(claim_name: str, live: Json, observed: Observed, asked: int) -> Findi
         return false(
             KIND, _write_reason(problem), f"claim {claim_name} cannot be written: {problem or 'no reason given'}"
         )
-    return _for_one_node(claim_name, modes, asked) or true(KIND, "Bound", f"claim {claim_name} is bound")
+    return _for_one_node(claim_name, live.usable_modes, asked) or true(KIND, "Bound", f"claim {claim_name} is bound")
 
 
-def _for_one_node(claim_name: str, modes: list[str], asked: int) -> Finding | None:
+def _for_one_node(claim_name: str, modes: tuple[str, ...], asked: int) -> Finding | None:
     """Several replicas on a volume that only one node can use."""
     if asked <= 1 or SHARED in modes:
         return None

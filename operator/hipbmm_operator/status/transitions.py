@@ -1,24 +1,19 @@
-"""TODO: what hipbmm_operator.status.transitions is."""
+"""Which changes of conditions are Events, each cause once. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from hipbmm_operator.api.status import Condition
 
 _WARN = ("ConfigValid", "HardwareCompatible", "StorageReady", "Tuned", "Progressing")
-"""Conditions whose False is told; Available and Ready only repeat the cause of one of these."""
-
-
-_TELL = ("Tuned", "Ready")
-"""Conditions whose True is told."""
-
-
+"""Conditions whose False is an Event; Available and Ready only repeat the cause of one of these."""
+_GOOD = ("Tuned", "Ready")
+"""Conditions whose True is an Event."""
 _EXPECTED = frozenset({"Tuning", "ApiUnavailable"})
 """Reasons of False that are part of a healthy start, or of the operator's own connection."""
-
-
-_UNTOLD = frozenset({"Pending", "ClaimPending"})
-"""Reasons of False that need time and nobody: many classes take minutes for a volume, and the claim has Events of its
-own. What is wrong with a claim has a reason of its own as well."""
+_SILENT = frozenset({"Pending", "ClaimPending"})
+"""Reasons of False that are no Event: many classes take minutes for a volume, and the claim has Events of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,48 +26,46 @@ class Transition:
     time: str
 
 
-def transitions(before: Iterable[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[Transition]:
-    """Events for what changed between two lists of conditions, each cause once.
+def transitions(before: Sequence[Condition], after: Sequence[Condition]) -> list[Transition]:
+    """Events for what changed between two lists of conditions.
 
-    That a cause is gone is told where the resource served all the time; otherwise its becoming ready says so.
+    The end of a failure is an Event where the resource served all the time; otherwise its becoming ready says so.
     """
-    old = {entry.get("type"): entry for entry in before}
+    old = {condition.type: condition for condition in before}
     found: dict[str, Transition] = {}
-    served = all(_is_ready(conditions) for conditions in (old.values(), after))
-    for entry in after:
-        was = old.get(entry["type"], {})
-        if was.get("status") == entry["status"] and was.get("reason") == entry["reason"]:
+    served = _is_ready(before) and _is_ready(after)
+    for now in after:
+        was = old.get(now.type)
+        if was is not None and (was.status, was.reason) == (now.status, now.reason):
             continue
-        if entry["type"] == "Progressing" and (_waits(after) or (_waits(old.values()) and entry["status"] == "True")):
-            continue  # StorageReady tells why pods cannot be scheduled, and that they can
-        transition = _transition(entry, was, served=served)
+        if now.type == "Progressing" and (_waits(after) or (_waits(before) and now.status == "True")):
+            continue  # StorageReady says why pods cannot be scheduled, and that they can
+        transition = _transition(now, was, served=served)
         if transition is not None:
             found.setdefault(transition.reason, transition)
-    if any(entry["type"] == "Tuned" and entry["status"] == "True" and entry["reason"] in found for entry in after):
-        # That a resource serves warm as soon as it is tuned is no second piece of news.
+    if any(now.type == "Tuned" and now.status == "True" and now.reason in found for now in after):
+        # A resource that serves warm as soon as it is tuned needs one Event.
         found.pop("AllReplicasWarm", None)
     return list(found.values())
 
 
-def _waits(conditions: Iterable[Mapping[str, Any]]) -> bool:
+def _waits(conditions: Iterable[Condition]) -> bool:
     """Whether a rollout waits for a claim."""
-    found = {entry.get("type"): (entry.get("status"), entry.get("reason")) for entry in conditions}
+    found = {condition.type: (condition.status, condition.reason) for condition in conditions}
     return found.get("StorageReady", ("",))[0] == "False" and found.get("Progressing") == ("False", "StorageNotReady")
 
 
-def _is_ready(conditions: Iterable[Mapping[str, Any]]) -> bool:
-    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+def _is_ready(conditions: Iterable[Condition]) -> bool:
+    return any(condition.type == "Ready" and condition.status == "True" for condition in conditions)
 
 
-def _transition(entry: Mapping[str, Any], was: Mapping[str, Any], *, served: bool) -> Transition | None:
-    kind, status, reason = entry["type"], entry["status"], entry["reason"]
-    if status == "False" and kind in _WARN:
-        severity: Literal["Normal", "Warning"] = "Normal" if reason in _EXPECTED else "Warning"
-        return (
-            None if reason in _UNTOLD else Transition(severity, reason, entry["message"], entry["lastTransitionTime"])
-        )
-    recovered = served and was.get("status") == "False" and was.get("reason") not in _EXPECTED | _UNTOLD
-    news = kind in _TELL and was.get("status") != "True"
-    if status == "True" and (news or (recovered and kind in _WARN)):
-        return Transition("Normal", reason, entry["message"], entry["lastTransitionTime"])
+def _transition(now: Condition, was: Condition | None, *, served: bool) -> Transition | None:
+    if now.status == "False" and now.type in _WARN:
+        severity: Literal["Normal", "Warning"] = "Normal" if now.reason in _EXPECTED else "Warning"
+        silent = now.reason in _SILENT
+        return None if silent else Transition(severity, now.reason, now.message, now.last_transition_time)
+    failed = was is not None and was.status == "False" and was.reason not in _EXPECTED | _SILENT
+    good = now.type in _GOOD and (was is None or was.status != "True")
+    if now.status == "True" and (good or (served and failed and now.type in _WARN)):
+        return Transition("Normal", now.reason, now.message, now.last_transition_time)
     return None

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from hipbmm_operator.api.status import StackStatus, TuningStatus
-from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.pods.failures import Failure
 from hipbmm_operator.pods.pod import Pod
@@ -25,7 +24,7 @@ def reporting(observed: Observed, revision: str) -> list[Pod]:
 
 
 def leading(pods: Sequence[Pod]) -> Report | None:
-    """The report that the status tells: the least complete one of the pods that serve, so that nothing is hidden."""
+    """The report that the status shows: the least complete one of the pods that serve, so that nothing is hidden."""
     reports = [pod.report for pod in pods if pod.report is not None]
     incomplete = [report for report in reports if not report.complete]
     return next(iter(incomplete or reports), None)
@@ -41,8 +40,8 @@ def tuned(observed: Observed, revision: str, failures: Sequence[Failure]) -> Fin
     if updating and crashed is not None:
         return false("Tuned", crashed.reason, f"{crashed.pod}: {crashed.message}")
     if any(pod.warming for pod in updating) and not _only_restores(observed, revision):
-        reason = "TunerStalled" if observed.stalled else "Tuning"
-        return false("Tuned", reason, _progress_text(observed.progress, stalled=observed.stalled))
+        reason = "TunerStalled" if observed.facts.stalled else "Tuning"
+        return false("Tuned", reason, _progress_text(observed.facts.progress, stalled=observed.facts.stalled))
     if report is None:
         return unknown("Tuned", "Pending", "no pod has reported yet")
     keys = {report.key for report in reports if report.key}
@@ -58,7 +57,7 @@ def _only_restores(observed: Observed, revision: str) -> bool:
     before = any(
         pod.report is not None and pod.report.complete for pod in observed.live_pods if pod.revision == revision
     )
-    return before and (observed.progress is None or observed.progress.phase not in _AT_WORK)
+    return before and (observed.facts.progress is None or observed.facts.progress.phase not in _AT_WORK)
 
 
 def _progress_text(progress: Progress | None, *, stalled: bool) -> str:
@@ -90,17 +89,20 @@ def warm(observed: Observed, asked: int) -> Finding:
     return true("Warm", "AllReplicasWarm", f"{len(ready)} of {len(ready)} pods serve with a complete table")
 
 
-def status(observed: Observed, revision: str, previous: Json, failures: Sequence[Failure]) -> TuningStatus | None:
+def status(
+    observed: Observed, revision: str, previous: TuningStatus | None, failures: Sequence[Failure]
+) -> TuningStatus:
     """`status.tuning`. Source, seconds and speedup are those of the pod that tuned this stack, when it is gone, too."""
     report = leading(reporting(observed, revision))
     warming = any(pod.warming for pod in observed.live_pods if pod.revision == revision)
     crashed = next((failure for failure in failures if failure.container == "warm"), None)
     error = f"{crashed.reason}: {crashed.message}"[:1024] if crashed else None
-    if warming and (report is None or not report.complete) and observed.progress is not None:
-        return _running(observed.progress, error)
+    if warming and (report is None or not report.complete) and observed.facts.progress is not None:
+        return _running(observed.facts.progress, error)
     if report is None:
         return _unreported(previous, error, warming=warming, pods=bool(observed.live_pods))
-    kept = previous if previous.get("key") == report.key and report.source == "Restored" else {}
+    restored = previous is not None and previous.key == report.key and report.source == "Restored"
+    kept = previous if restored else None
     return TuningStatus(
         key=report.key or None,
         state=report.state,
@@ -108,9 +110,9 @@ def status(observed: Observed, revision: str, previous: Json, failures: Sequence
         tuned=report.tuned,
         progress=f"{report.tuned}/{report.problems}",
         failed=report.failed,
-        source=kept.get("source") or report.source,
-        seconds=kept.get("seconds", report.seconds),
-        geomean_speedup=kept.get("geomeanSpeedup") or report.geomean,
+        source=(kept and kept.source) or report.source,
+        seconds=report.seconds if kept is None or kept.seconds is None else kept.seconds,
+        geomean_speedup=(kept and kept.geomean_speedup) or report.geomean,
         plan_source=report.plan_source or None,
         stack=StackStatus.model_validate(report.stack),
         last_error=error or "; ".join(report.errors)[:1024] or None,
@@ -135,8 +137,8 @@ def _column(progress: Progress) -> str:
     return f"{progress.tuned}/{progress.problems}"
 
 
-def _unreported(previous: Json, error: str | None, *, warming: bool, pods: bool) -> TuningStatus:
+def _unreported(previous: TuningStatus | None, error: str | None, *, warming: bool, pods: bool) -> TuningStatus:
     """Without any report: what was known stays while there is no pod; else tuning has not begun or has just begun."""
-    if not pods and previous.get("state"):
-        return TuningStatus.model_validate({**previous, "lastError": error})
+    if not pods and previous is not None:
+        return previous.model_copy(update={"last_error": error})
     return TuningStatus(state="Running" if warming else "Pending", last_error=error)

@@ -1,6 +1,7 @@
-"""TODO: what hipbmm_operator.workqueue.outcome is."""
+"""What a reconcile answers to the queue."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,3 +11,8 @@ class Outcome:
     again: float | None = None
     retry: bool = False
     retry_after: float | None = None
+
+    def at_latest(self, seconds: float | None) -> Self:
+        """The outcome, looked at again after so many seconds at the latest, if there is such a time."""
+        waits = [wait for wait in (self.again, seconds) if wait is not None]
+        return replace(self, again=min(waits, default=None))

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hipbmm_operator.apply.applier import Applier
-from hipbmm_operator.apply.status_writer import Scribe
+from hipbmm_operator.apply.status_writer import StatusWriter
 from hipbmm_operator.controller.reconciler import Reconciler
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Page
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.observe.mirror_logs import Collector
+from hipbmm_operator.observe.mirror_logs import MirrorLogs
 from hipbmm_operator.observe.observer import Observer
-from hipbmm_operator.observe.on_demand import Look
+from hipbmm_operator.observe.on_demand import OnDemandReads
 from hipbmm_operator.resources.pod_template import Payload
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store, owner_of
@@ -104,9 +104,8 @@ def reconciler(kube: FakeKube, store: Store, debounce: Debounce | None = None) -
         kube=kube,  # type: ignore[arg-type]  # the part that is used
         store=store,
         nodes=NodeBook(),
-        collector=Collector(kube, lambda: 0.0),  # type: ignore[arg-type]
-        look=Look(kube, 5.0, lambda: 0.0),  # type: ignore[arg-type]
-        now=_now,
+        mirror=MirrorLogs(kube, lambda: 0.0),  # type: ignore[arg-type]
+        on_demand=OnDemandReads(kube, 5.0, lambda: 0.0),  # type: ignore[arg-type]
     )
     return Reconciler(
         kube=kube,  # type: ignore[arg-type]
@@ -114,7 +113,7 @@ def reconciler(kube: FakeKube, store: Store, debounce: Debounce | None = None) -
         observer=observer,
         rights=Rights(kube, (), ()),  # type: ignore[arg-type]
         payload=Payload("registry.example/operator:1", "IfNotPresent"),
-        scribe=Scribe(kube, saw, lambda: 0.0, 60.0),  # type: ignore[arg-type]
+        status_writer=StatusWriter(kube, saw, lambda: 0.0, 60.0),  # type: ignore[arg-type]
         applier=Applier(kube, saw),  # type: ignore[arg-type]
         now=_now,
         # Each look at the clock comes long after the one before.

@@ -9,9 +9,12 @@ from hipbmm_operator.api.resource import Resource, parse
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.detect import HardwareSummary
 from hipbmm_operator.kube import names
-from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.mirror.state import MirrorState
+from hipbmm_operator.observe import parse as parsed
+from hipbmm_operator.observe.observed import Observed, OnDemandFacts, ServiceMonitorState
 from hipbmm_operator.plan.plan import Plan, plan
 from hipbmm_operator.resources import server_args
+from hipbmm_operator.resources.controller_revision import Revision
 from hipbmm_operator.resources.pod_template import Payload
 
 Json = dict[str, Any]
@@ -35,10 +38,35 @@ def typed(of: Resource) -> Spec:
     return Spec.model_validate(of.raw_spec)
 
 
-def planned(of: Resource, observed: Observed | None = None, now: datetime = NOW, payload: Payload = PAYLOAD) -> Plan:
+def planned(of: Resource, seen: Observed | None = None, now: datetime = NOW, payload: Payload = PAYLOAD) -> Plan:
     """The plan of a resource in a situation."""
     spec = typed(of)
-    return plan(of, spec, server_args.resolve(spec), observed or Observed(), payload, now)
+    return plan(of, spec, server_args.resolve(spec), seen or Observed(), payload, now)
+
+
+def observed(
+    *pods: Json,
+    live: Json | None = None,
+    claim: Json | None = None,
+    budget: Json | None = None,
+    monitor: ServiceMonitorState | None = None,
+    mirror: MirrorState | None = None,
+    revisions: tuple[Revision, ...] = (),
+    hardware: HardwareSummary | None = None,
+    **facts: Any,  # noqa: ANN401  # fields of OnDemandFacts
+) -> Observed:
+    """The cluster with these bodies: `live` is the Deployment."""
+    return Observed(
+        deployment=parsed.deployment(live) if live else None,
+        claim=parsed.claim(claim) if claim else None,
+        budget=parsed.child(budget) if budget else None,
+        monitor=monitor or ServiceMonitorState(),
+        mirror=mirror or MirrorState(),
+        revisions=revisions,
+        pods=tuple(parsed.pod(body) for body in pods),
+        hardware=hardware,
+        facts=OnDemandFacts(**facts),
+    )
 
 
 def time(ago: float = 0) -> str:

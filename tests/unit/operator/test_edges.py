@@ -12,6 +12,7 @@ from tests.unit.operator.make import resource, typed
 
 from hipbmm_operator import settings
 from hipbmm_operator.api.resource import parse_spec
+from hipbmm_operator.api.status import Condition
 from hipbmm_operator.apply import events
 from hipbmm_operator.apply.status_patch import lost, merge_patch, without
 from hipbmm_operator.controller.leader_election import Sighting, may_take, record
@@ -184,14 +185,15 @@ def test_every_error_has_a_reason(error: errors.ApiError, reason: str) -> None:
     assert write_failure.reason_of(error) == reason
 
 
-def conditions(**states: tuple[str, str]) -> list[Json]:
+def conditions(**states: tuple[str, str]) -> list[Condition]:
+    more = {"message": "m", "lastTransitionTime": "2026-11-23T12:00:00Z", "observedGeneration": 1}
     return [
-        {"type": kind, "status": status, "reason": reason, "message": "m", "lastTransitionTime": "2026-11-23T12:00:00Z"}
+        Condition.model_validate({"type": kind, "status": status, "reason": reason, **more})
         for kind, (status, reason) in states.items()
     ]
 
 
-def told(before: list[Json], after: list[Json]) -> list[tuple[str, str]]:
+def told(before: list[Condition], after: list[Condition]) -> list[tuple[str, str]]:
     return [(found.type, found.reason) for found in transitions.transitions(before, after)]
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.unit.operator.make import NOW, planned, pod, report, resource, typed
+from tests.unit.operator.make import NOW, observed, planned, pod, report, resource, typed
 from tests.unit.operator.mirror_objects import Json, content, kept, line, shard
 
 from hipbmm_operator.api.spec import Cache
@@ -13,10 +13,10 @@ from hipbmm_operator.kube.writes import Deletion
 from hipbmm_operator.mirror import configmap, steps
 from hipbmm_operator.mirror import state as seen
 from hipbmm_operator.mirror.content import Content
-from hipbmm_operator.mirror.state import Seen
+from hipbmm_operator.mirror.state import MirrorMap, MirrorState
+from hipbmm_operator.observe import parse
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.plan import rollout
-from hipbmm_operator.pods import pod as pods
 from hipbmm_operator.resources.placement import choose
 
 ONE, TWO = shard(line(1)), shard(line(2))
@@ -56,13 +56,13 @@ def claim(phase: str = "Bound", *modes: str, ours: bool = True) -> Json:
     ],
 )
 def test_where_rows_live(cache: Json, live: Json | None, mounted: str | None, mirrored: bool) -> None:
-    place = choose("qwen", Cache.model_validate(cache), live)
+    place = choose("qwen", Cache.model_validate(cache), parse.claim(live) if live else None)
     assert (place.claim, place.mirror) == (mounted, mirrored)
 
 
 def test_the_pods_of_a_mirror_read_it_by_a_name_that_never_changes() -> None:
     spec = resource({"cache": {"pvc": RWO}})
-    empty, full = planned(spec), planned(spec, Observed(mirror=Seen(content=content(ONE))))
+    empty, full = planned(spec), planned(spec, observed(mirror=MirrorState(content=content(ONE))))
     assert empty.revision.template == full.revision.template
     volumes = {volume["name"]: volume for volume in full.revision.template["spec"]["volumes"]}
     assert volumes["mirror"]["configMap"] == {"name": "qwen-mirror", "optional": True}
@@ -76,10 +76,10 @@ def test_the_pods_of_a_mirror_read_it_by_a_name_that_never_changes() -> None:
 def test_a_volume_that_pods_cannot_share_is_neither_made_nor_kept_waiting() -> None:
     spec = resource({"cache": {"pvc": RWO}})
     assert not [step for step in planned(spec).steps if step.kind == kinds.CLAIM]
-    (gone,) = planned(spec, Observed(claim=claim("Pending", "ReadWriteMany"))).deletions
+    (gone,) = planned(spec, observed(claim=claim("Pending", "ReadWriteMany"))).deletions
     assert (gone.kind, gone.name, gone.uid) == (kinds.CLAIM, "qwen-store", "uid-c")
-    assert planned(spec, Observed(claim=claim("Bound", "ReadWriteOnce"))).deletions == ()
-    assert planned(spec, Observed(claim=claim("Pending", "ReadWriteMany", ours=False))).deletions == ()
+    assert planned(spec, observed(claim=claim("Bound", "ReadWriteOnce"))).deletions == ()
+    assert planned(spec, observed(claim=claim("Pending", "ReadWriteMany", ours=False))).deletions == ()
 
 
 def test_access_modes_change_pods_only_when_they_stop_being_shared() -> None:
@@ -90,15 +90,15 @@ def test_access_modes_change_pods_only_when_they_stop_being_shared() -> None:
     assert revision("ReadWriteMany", "ReadWriteOnce") == revision("ReadWriteMany") != revision("ReadWriteOnce")
 
 
-def mounted(of: Content, **changes: object) -> Json:
-    return kept(configmap.build(OWNER, of, ["a"]), "uid-mounted", changes)
+def mounted(of: Content, **changes: object) -> MirrorMap:
+    return parse.mirror_map(kept(configmap.build(OWNER, of, ["a"]), "uid-mounted", changes))
 
 
-def archive(of: Content) -> Json:
-    return kept(configmap.build_archive(OWNER, of, ["a"]), f"uid-{of.digest[:4]}")
+def archive(of: Content) -> MirrorMap:
+    return parse.mirror_map(kept(configmap.build_archive(OWNER, of, ["a"]), f"uid-{of.digest[:4]}"))
 
 
-def writes(state: Seen, *, wanted: bool = True) -> tuple[list[tuple[str, str]], list[str]]:
+def writes(state: MirrorState, *, wanted: bool = True) -> tuple[list[tuple[str, str]], list[str]]:
     made, gone = steps.steps(OWNER, state, wanted=wanted)
     return [(step.mode, step.body["metadata"]["name"]) for step in made], [deletion.name for deletion in gone]
 
@@ -106,9 +106,9 @@ def writes(state: Seen, *, wanted: bool = True) -> tuple[list[tuple[str, str]], 
 def test_the_first_rows_make_both_config_maps_and_then_nothing_is_written() -> None:
     of = content(ONE)
     copy = f"qwen-mirror-{of.digest[:10]}"
-    assert writes(Seen(content=of)) == ([("create", copy), ("create", "qwen-mirror")], [])
-    assert writes(Seen(mounted=mounted(of), archives=(archive(of),))) == ([], [])
-    made, _ = steps.steps(OWNER, Seen(content=of, taken=frozenset({"b", "a"})), wanted=True)
+    assert writes(MirrorState(content=of)) == ([("create", copy), ("create", "qwen-mirror")], [])
+    assert writes(MirrorState(mounted=mounted(of), archives=(archive(of),))) == ([], [])
+    made, _ = steps.steps(OWNER, MirrorState(content=of, taken=frozenset({"b", "a"})), wanted=True)
     assert made[0].body["immutable"] is True
     assert "immutable" not in made[1].body
     for step in made:
@@ -119,9 +119,9 @@ def test_the_first_rows_make_both_config_maps_and_then_nothing_is_written() -> N
 def test_new_rows_replace_the_mounted_content_and_the_former_copy_goes_after_it() -> None:
     old, new = content(ONE), content(ONE, TWO)
     copy = f"qwen-mirror-{new.digest[:10]}"
-    state = Seen(mounted=mounted(old), archives=(archive(old),), content=new)
+    state = MirrorState(mounted=mounted(old), archives=(archive(old),), content=new)
     assert writes(state) == ([("create", copy), ("merge", "qwen-mirror")], [])
-    after = Seen(mounted=mounted(new), archives=(archive(old), archive(new)))
+    after = MirrorState(mounted=mounted(new), archives=(archive(old), archive(new)))
     assert writes(after) == ([], [f"qwen-mirror-{old.digest[:10]}"])
 
 
@@ -129,7 +129,7 @@ def test_what_somebody_put_into_the_mounted_one_is_taken_out_again() -> None:
     of = content(ONE)
     changed = mounted(of, keys=[f"{ONE.name}.gz", "theirs"], extra=["plain"], digest="0" * 64)
     assert seen.drifted("qwen", changed, archive(of))
-    (step,), _ = steps.steps(OWNER, Seen(mounted=changed, archives=(archive(of),), content=of), wanted=True)
+    (step,), _ = steps.steps(OWNER, MirrorState(mounted=changed, archives=(archive(of),), content=of), wanted=True)
     assert (step.mode, step.body["metadata"]["uid"]) == ("merge", "uid-mounted")
     assert step.body["binaryData"] == {"theirs": None, **of.binary()}
     assert step.body["data"] is None
@@ -138,14 +138,16 @@ def test_what_somebody_put_into_the_mounted_one_is_taken_out_again() -> None:
 def test_a_sealed_mirror_is_replaced() -> None:
     of = content(ONE)
     sealed = mounted(of, immutable=True)
-    made, gone = steps.steps(OWNER, Seen(mounted=sealed, archives=(archive(of),), content=content(TWO)), wanted=True)
+    made, gone = steps.steps(
+        OWNER, MirrorState(mounted=sealed, archives=(archive(of),), content=content(TWO)), wanted=True
+    )
     assert [step.mode for step in made] == ["create"]
     assert gone == [Deletion(kinds.CONFIG_MAP, "qwen-mirror", "uid-mounted", "9")]
 
 
 def test_a_mirror_that_is_not_wanted_any_more_goes() -> None:
     of = content(ONE)
-    state = Seen(mounted=mounted(of), archives=(archive(of),), content=of)
+    state = MirrorState(mounted=mounted(of), archives=(archive(of),), content=of)
     assert writes(state, wanted=False) == ([], [f"qwen-mirror-{of.digest[:10]}", "qwen-mirror"])
 
 
@@ -162,17 +164,17 @@ def test_what_has_drifted() -> None:
 
 def test_the_first_rollout_waits_for_the_rows_to_be_in_the_mirror() -> None:
     spec = typed(resource({"replicas": 3}))
-    warmed = pods.parse(pod(answer=report(mirror={"shards": [ONE.name], "lines": 1})))
-    waiting = Observed(pods=(warmed,), mirror=Seen(on_their_way=frozenset({warmed.uid})))
+    warmed = parse.pod(pod(answer=report(mirror={"shards": [ONE.name], "lines": 1})))
+    waiting = Observed(pods=(warmed,), mirror=MirrorState(on_their_way=frozenset({warmed.uid})))
     assert rollout.replicas(spec, waiting) == 1
-    assert rollout.replicas(spec, replace(waiting, mirror=Seen())) == 3
+    assert rollout.replicas(spec, replace(waiting, mirror=MirrorState())) == 3
 
 
 def test_it_waits_for_a_limited_time() -> None:
     told = report(mirror={"shards": [ONE.name], "lines": 1})
-    warmed = pods.parse(pod(answer=told))
+    warmed = parse.pod(pod(answer=told))
     assert seen.missing(warmed, frozenset()) == {ONE.name}
     assert seen.missing(warmed, frozenset({ONE.name})) == frozenset()
     assert seen.in_time(warmed, NOW + seen.GRACE - timedelta(seconds=1))
     assert not seen.in_time(warmed, NOW + seen.GRACE)
-    assert seen.in_time(pods.parse(pod(warm={"state": {"running": {}}})), NOW)
+    assert seen.in_time(parse.pod(pod(warm={"state": {"running": {}}})), NOW)

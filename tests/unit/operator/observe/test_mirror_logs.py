@@ -13,9 +13,9 @@ from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.mirror import configmap
 from hipbmm_operator.mirror.content import Content
-from hipbmm_operator.mirror.state import GRACE, Seen
-from hipbmm_operator.observe.mirror_logs import Collector
-from hipbmm_operator.pods import pod as pods
+from hipbmm_operator.mirror.state import GRACE, MirrorState
+from hipbmm_operator.observe import parse
+from hipbmm_operator.observe.mirror_logs import MirrorLogs
 
 OWNER = resource().owner
 ONE, TWO = text(line(1)), text(line(2))
@@ -47,11 +47,11 @@ class Case:
 
     def __init__(self, api: FailingApi) -> None:
         self.api, self.clock = api, 1000.0
-        self.collector = Collector(api, lambda: self.clock)  # type: ignore[arg-type]  # the two calls that it makes
+        self.logs = MirrorLogs(api, lambda: self.clock)  # type: ignore[arg-type]  # the two calls that it makes
 
-    def look(self, bodies: list[Json], *found: Json, now: datetime = NOW) -> Seen:
-        parsed = [pods.parse(body) for body in found]
-        return asyncio.run(self.collector.at(OWNER, bodies, parsed, now))
+    def observe(self, bodies: list[Json], *found: Json, now: datetime = NOW) -> MirrorState:
+        parsed = [parse.pod(body) for body in found]
+        return asyncio.run(self.logs.at(OWNER, map(parse.mirror_map, bodies), parsed, now))
 
 
 def warmed(name: str, *shards: str, **more: Any) -> Json:  # noqa: ANN401 - arguments of a pod
@@ -69,25 +69,25 @@ def in_memory(bodies: list[Json]) -> list[Json]:
 
 def test_a_log_that_cannot_be_read_is_told_and_read_later() -> None:
     case = Case(FailingApi({"qwen-1": errors.ForbiddenError(403, "Forbidden", "may not read pods/log")}))
-    found = case.look([], warmed("qwen-1", ONE))
+    found = case.observe([], warmed("qwen-1", ONE))
     assert (found.reason, found.content, found.again) == ("MirrorUnreadable", None, 5.0)
     assert "may not read pods/log" in found.message
     assert found.on_their_way == {"uid-qwen-1"}
-    case.look([], warmed("qwen-1", ONE))
+    case.observe([], warmed("qwen-1", ONE))
     assert len(case.api.read) == 1
-    late = case.look([], warmed("qwen-1", ONE), now=NOW + GRACE + timedelta(seconds=1))
+    late = case.observe([], warmed("qwen-1", ONE), now=NOW + GRACE + timedelta(seconds=1))
     assert (late.on_their_way, late.again) == (frozenset(), 60.0)
     case.clock += 60
     case.api.logs["qwen-1"] = log(ONE)
-    healed = case.look([], warmed("qwen-1", ONE))
+    healed = case.observe([], warmed("qwen-1", ONE))
     assert healed.content is not None
     assert (set(healed.content.shards), healed.reason) == ({name_of(ONE)}, "")
 
 
 def test_pods_with_the_same_rows_are_read_once() -> None:
     case = Case(FailingApi({"qwen-1": log(ONE), "qwen-2": log(ONE)}))
-    first = case.look([], warmed("qwen-1", ONE), warmed("qwen-2", ONE))
-    again = case.look([], warmed("qwen-1", ONE), warmed("qwen-2", ONE))
+    first = case.observe([], warmed("qwen-1", ONE), warmed("qwen-2", ONE))
+    again = case.observe([], warmed("qwen-1", ONE), warmed("qwen-2", ONE))
     assert first.content == again.content == content(shard(line(1)))
     assert len(case.api.read) == 1
     assert again.on_their_way == {"uid-qwen-1", "uid-qwen-2"}
@@ -96,7 +96,7 @@ def test_pods_with_the_same_rows_are_read_once() -> None:
 def test_nothing_is_read_when_nothing_is_new() -> None:
     bodies = stored(content(shard(line(1))), name_of(ONE))
     case = Case(FailingApi({}, bodies))
-    found = case.look(in_memory(bodies), warmed("qwen-1", ONE))
+    found = case.observe(in_memory(bodies), warmed("qwen-1", ONE))
     assert (found.content, found.again, found.reason, case.api.read) == (None, None, "", [])
 
 
@@ -104,16 +104,16 @@ def test_a_shard_that_was_replaced_is_not_taken_again_and_again() -> None:
     both = shard(line(1), line(2), inputs=(name_of(ONE),))
     bodies = stored(content(both))
     case = Case(FailingApi({"qwen-1": log(ONE)}, bodies))
-    found = case.look(in_memory(bodies), warmed("qwen-1", ONE))
+    found = case.observe(in_memory(bodies), warmed("qwen-1", ONE))
     assert (found.content, found.again, found.on_their_way) == (None, None, frozenset())
 
 
 def test_a_log_that_lies_is_told_and_not_waited_for() -> None:
     case = Case(FailingApi({"qwen-1": log(TWO)}))
-    found = case.look([], warmed("qwen-1", ONE))
+    found = case.observe([], warmed("qwen-1", ONE))
     assert (found.reason, found.content, found.on_their_way, found.again) == ("MirrorRejected", None, frozenset(), None)
     case.clock += 3600
-    case.look([], warmed("qwen-1", ONE))
+    case.observe([], warmed("qwen-1", ONE))
     assert len(case.api.read) == 1
 
 
@@ -123,7 +123,7 @@ def test_rows_that_do_not_fit_leave_the_mirror_as_it_is() -> None:
     bodies = stored(content(large[0]))
     more = text(*(line(m).replace("Cijk", rng.randbytes(200).hex()) for m in range(1, 2500)))
     case = Case(FailingApi({"qwen-1": log(more, size=3072)}, bodies))
-    found = case.look(in_memory(bodies), warmed("qwen-1", more))
+    found = case.observe(in_memory(bodies), warmed("qwen-1", more))
     assert (found.reason, found.content, found.on_their_way) == ("MirrorTooLarge", None, frozenset())
 
 
@@ -133,7 +133,7 @@ def test_either_config_map_restores_the_other(lost: str) -> None:
     bodies = stored(of)
     left = bodies[:1] if lost == "archive" else bodies[1:]
     case = Case(FailingApi({}, left))
-    assert case.look(in_memory(left)).content == of
+    assert case.observe(in_memory(left)).content == of
 
 
 def test_what_a_pod_has_learned_is_looked_at_seldom_and_only_news() -> None:
@@ -144,16 +144,16 @@ def test_what_a_pod_has_learned_is_looked_at_seldom_and_only_news() -> None:
     up = {"state": {"running": {}}, "ready": True}
     serving = pod("qwen-1", answer=report(), ready=True, harvest=up)
     case = Case(FailingApi({"qwen-1": log(first, names=names[:1])}))
-    found = case.look([], serving)
+    found = case.observe([], serving)
     assert found.content is not None
     assert set(found.content.shards) == {names[0]}
     bodies = stored(found.content, *found.taken)
     case.api.bodies = {body["metadata"]["name"]: body for body in bodies}
     case.api.logs["qwen-1"] = log(first, second, names=names)
-    assert case.look(in_memory(bodies), serving).content is None
+    assert case.observe(in_memory(bodies), serving).content is None
     assert len(case.api.read) == 1
     case.clock += 600
-    newer = case.look(in_memory(bodies), serving)
+    newer = case.observe(in_memory(bodies), serving)
     assert newer.content is not None
     assert set(newer.content.shards) == {names[1]}
     assert newer.taken >= {names[1]}

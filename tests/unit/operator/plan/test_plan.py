@@ -3,18 +3,18 @@
 from typing import Any
 
 import pytest
-from tests.unit.operator.make import Json, deployment, planned, pod, report, resource, time
+from tests.unit.operator.make import Json, deployment, observed, planned, pod, report, resource, time
 
 from hipbmm_operator.kube import kinds, names
-from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.observe import parse
+from hipbmm_operator.observe.observed import Observed, ServiceMonitorState
 from hipbmm_operator.plan.plan import Plan
-from hipbmm_operator.pods import pod as pods
 
 NO_GPU = "0/1 nodes are available: 1 Insufficient amd.com/gpu."
 
 
 def seen(*bodies: Json, live: Json | None = None) -> Observed:
-    return Observed(deployment=live, pods=tuple(pods.parse(body) for body in bodies))
+    return observed(*bodies, live=live)
 
 
 def steps(plan: Plan, kind: kinds.Kind) -> list[str]:
@@ -92,13 +92,13 @@ def test_a_claim_is_looked_at_when_it_should_be_bound() -> None:
     metadata = {"name": "qwen-store", "uid": "uid-c", "creationTimestamp": time(20)}
     for phase, expected in (("Pending", 25), ("Bound", None)):
         claim = {"metadata": metadata, "spec": {}, "status": {"phase": phase}}
-        assert planned(resource(), Observed(claim=claim)).requeue_after == expected
+        assert planned(resource(), observed(claim=claim)).requeue_after == expected
 
 
 @pytest.mark.parametrize("strategy", ["Surge", "InPlace", "Recreate"])
 def test_an_explicit_strategy_is_kept(strategy: str) -> None:
-    _, observed, new = rolling(since=300, strategy=strategy)
-    assert planned(new, observed).strategy == strategy
+    _, stuck, new = rolling(since=300, strategy=strategy)
+    assert planned(new, stuck).strategy == strategy
 
 
 def test_a_first_pod_without_gpu_is_no_surge_deadlock() -> None:
@@ -120,29 +120,29 @@ def claim(phase: str = "Bound", *, ours: bool = True, **spec: object) -> Json:
 
 def test_a_claim_is_created_once() -> None:
     assert steps(planned(resource()), kinds.CLAIM) == ["create"]
-    assert steps(planned(resource(), Observed(claim=claim())), kinds.CLAIM) == []
+    assert steps(planned(resource(), observed(claim=claim())), kinds.CLAIM) == []
 
 
 def test_a_claim_that_grows_is_patched_and_one_that_shrinks_is_not() -> None:
     bigger = resource({"cache": {"pvc": {"size": "2Gi"}}})
-    (step,) = [step for step in planned(bigger, Observed(claim=claim())).steps if step.kind == kinds.CLAIM]
+    (step,) = [step for step in planned(bigger, observed(claim=claim())).steps if step.kind == kinds.CLAIM]
     assert step.body["spec"] == {"resources": {"requests": {"storage": "2Gi"}}}
     assert step.body["metadata"]["uid"] == "uid-c"
     smaller = resource({"cache": {"pvc": {"size": "512Mi"}}})
-    assert steps(planned(smaller, Observed(claim=claim())), kinds.CLAIM) == []
+    assert steps(planned(smaller, observed(claim=claim())), kinds.CLAIM) == []
 
 
 def test_a_bound_claim_is_never_replaced_and_an_unbound_one_is() -> None:
     other = resource({"cache": {"pvc": {"storageClassName": "fast"}}})
-    assert planned(other, Observed(claim=claim("Bound"))).deletions == ()
-    (deletion,) = planned(other, Observed(claim=claim("Pending"))).deletions
+    assert planned(other, observed(claim=claim("Bound"))).deletions == ()
+    (deletion,) = planned(other, observed(claim=claim("Pending"))).deletions
     assert (deletion.kind, deletion.uid, deletion.resource_version) == (kinds.CLAIM, "uid-c", "3")
-    assert steps(planned(other, Observed(claim=claim("Pending"))), kinds.CLAIM) == []
+    assert steps(planned(other, observed(claim=claim("Pending"))), kinds.CLAIM) == []
 
 
 def test_somebody_elses_claim_is_used_and_never_touched() -> None:
     named = resource({"cache": {"pvc": {"claimName": "qwen-store", "storageClassName": "fast", "size": "9Gi"}}})
-    plan = planned(named, Observed(claim=claim("Pending", ours=False)))
+    plan = planned(named, observed(claim=claim("Pending", ours=False)))
     assert steps(plan, kinds.CLAIM) == []
     assert plan.deletions == ()
     assert plan.placement.claim == "qwen-store"
@@ -164,27 +164,27 @@ def test_a_claim_that_is_not_retained_goes_with_its_owner() -> None:
 def test_a_budget_only_for_several_replicas() -> None:
     assert steps(planned(resource({"replicas": 2})), kinds.BUDGET) == ["apply"]
     live = {"metadata": {"name": "qwen", "uid": "b", "resourceVersion": "1", "ownerReferences": [{"uid": "uid-1"}]}}
-    plan = planned(resource({"replicas": 1}), Observed(budget=live))
+    plan = planned(resource({"replicas": 1}), observed(budget=live))
     assert [deletion.kind for deletion in plan.deletions] == [kinds.BUDGET]
     foreign = {"metadata": live["metadata"] | {"ownerReferences": [{"uid": "other"}]}}
-    assert planned(resource({"replicas": 1}), Observed(budget=foreign)).deletions == ()
+    assert planned(resource({"replicas": 1}), observed(budget=foreign)).deletions == ()
 
 
 def test_a_service_monitor_only_when_asked_and_known_to_the_cluster() -> None:
     asked = resource({"service": {"monitor": {"enabled": True}}})
     assert steps(planned(asked), kinds.SERVICE_MONITOR) == ["apply"]
-    assert steps(planned(asked, Observed(monitors_served=False)), kinds.SERVICE_MONITOR) == []
+    assert steps(planned(asked, observed(monitor=ServiceMonitorState(served=False))), kinds.SERVICE_MONITOR) == []
     assert steps(planned(resource()), kinds.SERVICE_MONITOR) == []
     live = {"metadata": {"name": "qwen", "uid": "m", "resourceVersion": "1", "ownerReferences": [{"uid": "uid-1"}]}}
-    left = planned(resource(), Observed(monitor=live))
+    left = planned(resource(), observed(monitor=ServiceMonitorState(parse.child(live))))
     assert [(deletion.kind, deletion.uid) for deletion in left.deletions] == [(kinds.SERVICE_MONITOR, "m")]
     foreign = {"metadata": live["metadata"] | {"ownerReferences": [{"uid": "other"}]}}
-    assert planned(resource(), Observed(monitor=foreign)).deletions == ()
+    assert planned(resource(), observed(monitor=ServiceMonitorState(parse.child(foreign)))).deletions == ()
 
 
 def test_a_monitored_service_remembers_its_monitor_and_shows_the_sidecar() -> None:
-    def service(spec: Json, observed: Observed | None = None) -> Json:
-        (step,) = [step for step in planned(resource(spec), observed).steps if step.kind == kinds.SERVICE]
+    def service(spec: Json, seen: Observed | None = None) -> Json:
+        (step,) = [step for step in planned(resource(spec), seen).steps if step.kind == kinds.SERVICE]
         return step.body
 
     asked = {"service": {"monitor": {"enabled": True}}}
@@ -193,4 +193,7 @@ def test_a_monitored_service_remembers_its_monitor_and_shows_the_sidecar() -> No
     assert service(asked)["metadata"]["annotations"][names.ANNOTATION_MONITORED] == "true"
     assert names.ANNOTATION_MONITORED not in service({})["metadata"]["annotations"]
     live = {"metadata": {"name": "qwen", "uid": "m", "resourceVersion": "1"}}
-    assert names.ANNOTATION_MONITORED in service({}, Observed(monitor=live))["metadata"]["annotations"]
+    assert (
+        names.ANNOTATION_MONITORED
+        in service({}, observed(monitor=ServiceMonitorState(parse.child(live))))["metadata"]["annotations"]
+    )

@@ -1,9 +1,9 @@
 """A template is rendered once per content of the spec; operators, defaults and nodes change no pod."""
 
-from tests.unit.operator.make import NOW, PAYLOAD, Json, deployment, planned, resource
+from tests.unit.operator.make import NOW, PAYLOAD, Json, deployment, observed, planned, resource
 
 from hipbmm_operator.kube import kinds, names
-from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.observe import parse
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.resources import controller_revision
 from hipbmm_operator.resources.pod_template import Payload
@@ -14,14 +14,14 @@ NEWER = Payload("registry.example/hipbmm-operator:2", "IfNotPresent")
 def stored(plan: Plan, uid: str = "uid-r", **changes: object) -> controller_revision.Revision:
     body = controller_revision.build(resource().owner, plan.revision)
     body["metadata"] |= {"uid": uid, "resourceVersion": "1"}
-    found = controller_revision.parse(body | changes)
+    found = parse.revision(body | changes, resource().owner)
     assert found is not None
     return found
 
 
 def test_a_new_operator_keeps_the_template_and_says_that_it_is_outdated() -> None:
     first = planned(resource())
-    seen = Observed(revisions=(stored(first),))
+    seen = observed(revisions=(stored(first),))
     again = planned(resource(), seen, payload=NEWER)
     assert again.revision.template == first.revision.template
     assert again.outdated
@@ -31,7 +31,7 @@ def test_a_new_operator_keeps_the_template_and_says_that_it_is_outdated() -> Non
 
 def test_only_content_that_reaches_pods_makes_a_revision() -> None:
     first = planned(resource())
-    seen = Observed(revisions=(stored(first),))
+    seen = observed(revisions=(stored(first),))
     same: list[Json] = [
         {"replicas": 5},
         {"suspend": True},
@@ -55,7 +55,7 @@ def test_only_content_that_reaches_pods_makes_a_revision() -> None:
 
 def test_rolling_forward_is_asked_for_by_annotation() -> None:
     first = planned(resource())
-    seen = Observed(revisions=(stored(first),))
+    seen = observed(revisions=(stored(first),))
     forward = resource(annotations={names.ANNOTATION_ROLL_FORWARD: "1"})
     assert planned(forward, seen, payload=NEWER).revision.template != first.revision.template
     same = planned(forward, seen)
@@ -67,14 +67,14 @@ def test_rolling_forward_is_asked_for_by_annotation() -> None:
 def test_going_back_uses_the_stored_template_of_then() -> None:
     first, second = planned(resource()), planned(resource({"image": "vllm:2"}))
     one, two = stored(first), stored(second, "uid-2", revision=2)
-    back = planned(resource(), Observed(revisions=(one, two)), payload=NEWER)
+    back = planned(resource(), observed(revisions=(one, two)), payload=NEWER)
     assert back.revision.template == first.revision.template
 
 
 def test_a_lost_revision_is_taken_from_the_deployment() -> None:
     first = planned(resource())
     live = deployment(first)
-    again = planned(resource(), Observed(deployment=live), payload=NEWER)
+    again = planned(resource(), observed(live=live), payload=NEWER)
     assert again.revision.template == first.revision.template
     assert again.revision.name == first.revision.name
     assert [step.mode for step in again.steps if step.kind == kinds.CONTROLLER_REVISION] == ["create"]
@@ -85,13 +85,13 @@ def test_five_revisions_are_kept() -> None:
     for number in range(1, 9):
         plan = planned(resource({"image": f"vllm:{number}"}))
         revisions.append(stored(plan, f"uid-{number}", revision=number))
-    plan = planned(resource({"image": "vllm:8"}), Observed(revisions=tuple(revisions)))
+    plan = planned(resource({"image": "vllm:8"}), observed(revisions=tuple(revisions)))
     assert sorted(deletion.uid for deletion in plan.deletions) == ["uid-1", "uid-2", "uid-3"]
 
 
 def test_numbers_grow() -> None:
     one = stored(planned(resource()), revision=7)
-    assert planned(resource({"image": "vllm:2"}), Observed(revisions=(one,))).revision.number == 8
+    assert planned(resource({"image": "vllm:2"}), observed(revisions=(one,))).revision.number == 8
 
 
 def test_the_pods_of_a_revision_carry_its_name() -> None:

@@ -5,17 +5,17 @@ import json
 import pytest
 from tests.unit.operator.make import NOW, Json, ended, pod, report, time
 
-from hipbmm_operator.pods import pod as pods
+from hipbmm_operator.observe import parse
 from hipbmm_operator.pods.failures import Failure, next_change, of_pods, pull_is_refused, scheduling_reason
 
 
 def only(body: Json) -> Failure:
-    (found,) = of_pods([pods.parse(body)], 1800, NOW)
+    (found,) = of_pods([parse.pod(body)], 1800, NOW)
     return found
 
 
 def none(body: Json) -> bool:
-    return of_pods([pods.parse(body)], 1800, NOW) == []
+    return of_pods([parse.pod(body)], 1800, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_a_pod_may_wait_for_a_new_claim_for_a_while() -> None:
     message = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
     waiting = pod(unschedulable=message, since=20)
     assert none(waiting)
-    assert next_change(pods.parse(waiting), NOW) == 25
-    assert next_change(pods.parse(pod(unschedulable=message, since=46)), NOW) is None
-    assert next_change(pods.parse(pod(unschedulable="2 Insufficient memory", since=20)), NOW) is None
+    assert next_change(parse.pod(waiting), NOW) == 25
+    assert next_change(parse.pod(pod(unschedulable=message, since=46)), NOW) is None
+    assert next_change(parse.pod(pod(unschedulable="2 Insufficient memory", since=20)), NOW) is None
 
 
 @pytest.mark.parametrize("waiting", ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"])
@@ -138,8 +138,8 @@ def test_a_reason_of_the_kubelet_that_no_condition_takes(reason: str, told: str)
 )
 def test_whether_a_pull_secret_may_be_the_cause(message: str, refused: bool) -> None:
     state = {"state": {"waiting": {"reason": "ErrImagePull", "message": message}}}
-    assert pull_is_refused(pods.parse(pod(warm=state))) is refused
-    assert not pull_is_refused(pods.parse(pod()))
+    assert pull_is_refused(parse.pod(pod(warm=state))) is refused
+    assert not pull_is_refused(parse.pod(pod()))
 
 
 def test_a_pod_that_is_being_deleted_is_no_trouble() -> None:

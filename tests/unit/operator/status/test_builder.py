@@ -4,16 +4,27 @@ import copy
 from datetime import timedelta
 
 import pytest
-from tests.unit.operator.make import NOW, Json, deployment, hardware, planned, pod, report, resource, time, typed
+from tests.unit.operator.make import (
+    NOW,
+    Json,
+    deployment,
+    hardware,
+    observed,
+    planned,
+    pod,
+    report,
+    resource,
+    time,
+    typed,
+)
 
 from hipbmm_operator.api.status import Status
 from hipbmm_operator.kube import kinds
-from hipbmm_operator.mirror.state import Seen
-from hipbmm_operator.observe.observed import Note, Observed
+from hipbmm_operator.mirror.state import MirrorState
+from hipbmm_operator.observe.observed import Note
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.plan.validation import Problem
-from hipbmm_operator.plan.write_failure import Trouble
-from hipbmm_operator.pods import pod as pods
+from hipbmm_operator.plan.write_failure import WriteFailure
 from hipbmm_operator.pods.report import Progress
 from hipbmm_operator.status.builder import Situation, build
 from hipbmm_operator.status.conditions import TYPES
@@ -25,28 +36,15 @@ def status(
     before: Json | None = None,
     live: Json | None = None,
     problems: tuple[Problem, ...] = (),
-    troubles: tuple[Trouble, ...] = (),
+    refused: tuple[WriteFailure, ...] = (),
     plan: Plan | None = None,
     claim: Json | None = None,
-    progress: Progress | None = None,
-    notes: dict[str, Note] | None = None,
-    storage_class: bool | None = None,
     dropped: str = "",
     **seen: object,
 ) -> Json:
     of = resource(spec, status=before)
-    parsed = tuple(pods.parse(body) for body in bodies)
-    observed = Observed(
-        deployment=live,
-        pods=parsed,
-        claim=claim,
-        progress=progress,
-        notes=notes or {},
-        storage_class=storage_class,
-        **({"hardware": hardware()} | seen),  # type: ignore[arg-type]  # fields of it, by name
-    )
-    planned_now = plan or planned(of, observed)
-    found = build(Situation(of, typed(of), problems, observed, planned_now, troubles, dropped), NOW)
+    now = observed(*bodies, live=live, claim=claim, **({"hardware": hardware()} | seen))  # type: ignore[arg-type]
+    found = build(Situation(of, typed(of), problems, now, plan or planned(of, now), refused, dropped), NOW)
     Status.model_validate(found)
     return found
 
@@ -59,7 +57,7 @@ def condition(of: Json, kind: str) -> tuple[str, str]:
 def serving(spec: Json | None = None, *, answer: Json | None = None, count: int = 1, **more: object) -> Json:
     """All replicas of the current revision serve."""
     of = resource(spec)
-    plan = planned(of, Observed(pods=(pods.parse(pod(answer=report())),)))
+    plan = planned(of, observed(pod(answer=report())))
     bodies = [
         pod(f"qwen-{n}", revision=plan.revision.name, ready=True, answer=answer or report()) for n in range(count)
     ]
@@ -100,7 +98,7 @@ def test_serving_untuned_is_ready_and_says_so() -> None:
 
 def test_pods_of_different_stacks_are_not_tuned_as_one() -> None:
     of = resource({"replicas": 2})
-    plan = planned(of, Observed(pods=(pods.parse(pod(answer=report())),)))
+    plan = planned(of, observed(pod(answer=report())))
     one = pod("a", revision=plan.revision.name, ready=True, answer=report())
     other = pod("b", revision=plan.revision.name, ready=True, answer=report(key="aaaaaaaaaaaaaaaa"))
     found = status({"replicas": 2}, one, other, live=deployment(plan))
@@ -151,9 +149,9 @@ def test_who_tuned_is_not_forgotten_when_the_tuner_is_gone() -> None:
 
 
 def test_an_update_that_fails_leaves_the_old_revision_serving_and_says_which_pod() -> None:
-    was = planned(resource(), Observed(pods=(pods.parse(pod(answer=report())),)))
+    was = planned(resource(), observed(pod(answer=report())))
     new = {"image": "vllm:2"}
-    plan = planned(resource(new), Observed(deployment=deployment(was)))
+    plan = planned(resource(new), observed(live=deployment(was)))
     live = deployment(plan)
     live["status"]["replicas"] = 2
     live["status"]["conditions"] = [{"type": "Available", "status": "True"}]
@@ -189,16 +187,16 @@ def test_times_move_only_with_the_status_of_a_condition() -> None:
 
 def test_the_status_does_not_depend_on_the_time_at_rest() -> None:
     of = resource()
-    observed = Observed(hardware=hardware())
-    plan = planned(of, observed)
-    first = build(Situation(of, typed(of), (), observed, plan), NOW)
+    now = observed(hardware=hardware())
+    plan = planned(of, now)
+    first = build(Situation(of, typed(of), (), now, plan), NOW)
     later = resource(status=copy.deepcopy(first))
-    assert build(Situation(later, typed(later), (), observed, plan), NOW + timedelta(days=1)) == first
+    assert build(Situation(later, typed(later), (), now, plan), NOW + timedelta(days=1)) == first
 
 
 def test_a_change_is_not_rolled_out_when_it_was_only_just_written() -> None:
     """The Deployment that was seen is complete, with the template and the replicas of before."""
-    was = planned(resource(), Observed(pods=(pods.parse(pod(answer=report())),)))
+    was = planned(resource(), observed(pod(answer=report())))
     live = deployment(was)
     old = pod("old", revision=was.revision.name, ready=True, answer=report())
     for change in ({"image": "vllm:2"}, {"replicas": 2}):
@@ -218,7 +216,7 @@ def test_a_problem_of_the_spec_is_fatal_or_only_told() -> None:
 
 @pytest.mark.parametrize("reason", ["Forbidden", "QuotaExceeded", "NameConflict", "NamespaceTerminating", "Rejected"])
 def test_a_write_that_was_refused(reason: str) -> None:
-    found = status(troubles=(Trouble(kinds.SERVICE, "qwen", reason, "Service qwen: no", retry=True),))
+    found = status(refused=(WriteFailure(kinds.SERVICE, "qwen", reason, "Service qwen: no", retry=True),))
     assert condition(found, "Progressing") == ("False", reason)
     assert condition(found, "Ready") == ("False", reason)
 
@@ -268,9 +266,11 @@ def test_storage_of_a_mirror() -> None:
     aside = status({"cache": {"pvc": {"accessModes": ["ReadWriteOnce"]}}, "replicas": 4})
     assert condition(aside, "StorageReady") == ("True", "Mirrored")
     assert "claim qwen-store is ReadWriteOnce" in str(aside["conditions"])
-    full = status({"cache": {"pvc": {"create": False}}}, mirror=Seen(reason="MirrorTooLarge", message="so large"))
+    full = status(
+        {"cache": {"pvc": {"create": False}}}, mirror=MirrorState(reason="MirrorTooLarge", message="so large")
+    )
     assert condition(full, "StorageReady") == ("False", "MirrorTooLarge")
-    both = status({"cache": {"mirror": "Always"}}, claim=bound("Lost"), mirror=Seen(reason="MirrorRejected"))
+    both = status({"cache": {"mirror": "Always"}}, claim=bound("Lost"), mirror=MirrorState(reason="MirrorRejected"))
     assert condition(both, "StorageReady") == ("False", "ClaimLost")
     lone = status({"cache": {"mirror": "Never", "pvc": {"accessModes": ["ReadWriteOnce"]}}}, claim=bound())
     assert condition(lone, "StorageReady") == ("True", "Bound")

@@ -1,11 +1,10 @@
 """What goes wrong, as the status tells it."""
 
 import pytest
-from tests.unit.operator.make import Json, deployment, ended, hardware, planned, pod, report, resource, time
+from tests.unit.operator.make import Json, deployment, ended, hardware, observed, planned, pod, report, resource, time
 from tests.unit.operator.status.test_builder import bound, condition, serving, status
 
-from hipbmm_operator.observe.observed import Note, Observed
-from hipbmm_operator.pods import pod as pods
+from hipbmm_operator.observe.observed import Note
 from hipbmm_operator.pods.report import Progress, Start
 
 
@@ -146,7 +145,7 @@ def test_as_many_replicas_may_be_missing_as_the_strategy_takes_away(
 ) -> None:
     """By the pods: the Deployment's own count comes later."""
     spec = {"replicas": 2, "rollout": {"strategy": strategy}}
-    plan = planned(resource(spec), Observed(pods=(pods.parse(pod(answer=report())),)))
+    plan = planned(resource(spec), observed(pod(answer=report())))
     bodies = [
         pod(f"qwen-{n}", revision=plan.revision.name, ready=n < ready, answer=report(), since=5) for n in range(2)
     ]
@@ -160,7 +159,7 @@ def test_as_many_replicas_may_be_missing_as_the_strategy_takes_away(
 def test_pods_of_two_templates_are_a_rollout() -> None:
     """Somebody changed the Deployment's template by hand, and it was put back: the annotation is the same on both."""
     spec = {"replicas": 2}
-    plan = planned(resource(spec), Observed(pods=(pods.parse(pod(answer=report())),)))
+    plan = planned(resource(spec), observed(pod(answer=report())))
     told = []
     for hashes in (("a", "a"), ("a", "b")):
         bodies = [pod(f"qwen-{n}", revision=plan.revision.name, ready=True, answer=report()) for n in range(2)]

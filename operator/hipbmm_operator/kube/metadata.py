@@ -1,0 +1,68 @@
+"""The metadata of an object of the API, parsed once, and the questions of ownership that it answers. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from hipbmm_operator.kube import names
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.times import moment
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Absent fields are empty; `owners` are the ownerReferences as they are stored."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    created: datetime | None = None
+    deleting: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    owners: tuple[Json, ...] = ()
+
+    def owned_by(self, owner: Owner) -> bool:
+        """Whether the object is a child of exactly this resource."""
+        return any(reference.get("uid") == owner.uid for reference in self.owners)
+
+    def made_for(self, owner: Owner) -> bool:
+        """Whether the operator made the object for a resource of this name: a retained claim has no owner."""
+        managed = self.labels.get(names.LABEL_MANAGED_BY) == names.FIELD_MANAGER
+        return managed and self.annotations.get(names.ANNOTATION_DEPLOYMENT) == owner.name
+
+    def writable_for(self, owner: Owner) -> bool:
+        """Whether a child may be written: it is of this resource, or was and has lost its owner (an orphaned one)."""
+        return self.owned_by(owner) or (not self.owners and self.made_for(owner))
+
+
+def parse(body: Mapping[str, Any]) -> Metadata:
+    """The metadata of an object as the API server sent it; a field of the wrong type counts as absent."""
+    metadata = as_object(body.get("metadata"))
+    generation = metadata.get("generation")
+    return Metadata(
+        name=str(metadata.get("name", "")),
+        namespace=str(metadata.get("namespace", "")),
+        uid=str(metadata.get("uid", "")),
+        resource_version=str(metadata.get("resourceVersion", "")),
+        generation=generation if isinstance(generation, int) else 0,
+        created=moment(metadata.get("creationTimestamp")),
+        deleting=bool(metadata.get("deletionTimestamp")),
+        labels=as_object(metadata.get("labels")),
+        annotations=as_object(metadata.get("annotations")),
+        owners=tuple(as_objects(metadata.get("ownerReferences"))),
+    )
+
+
+def as_object(value: object) -> Json:
+    """The value when it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_objects(value: object) -> list[Json]:
+    """The JSON objects of a list; of anything else none."""
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []

@@ -1,0 +1,166 @@
+"""Bodies of the API become values here, once. What is absent is None or empty and never a zero that was not said."""
+
+from hipbmm_operator.kube import metadata, names
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import as_object, as_objects
+from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.times import moment
+from hipbmm_operator.mirror.state import MirrorMap
+from hipbmm_operator.observe.observed import Child, Deployment
+from hipbmm_operator.pods import contract
+from hipbmm_operator.pods.pod import Container, Ended, Pod
+from hipbmm_operator.pods.report import Report, parse_report
+from hipbmm_operator.resources.controller_revision import Revision
+from hipbmm_operator.resources.volume_claim import StoredClaim
+
+
+def child(body: Json) -> Child:
+    """A Service, a PodDisruptionBudget or a ServiceMonitor."""
+    return Child(metadata.parse(body), body.get("spec"))
+
+
+def deployment(body: Json) -> Deployment:
+    """The Deployment of the replicas."""
+    seen, spec = child(body), as_object(body.get("spec"))
+    conditions = {
+        str(entry.get("type")): entry for entry in as_objects(as_object(body.get("status")).get("conditions"))
+    }
+    refused, progress = conditions.get("ReplicaFailure", {}), conditions.get("Progressing", {})
+    rolling = as_object(as_object(spec.get("strategy")).get("rollingUpdate"))
+    annotations = seen.meta.annotations
+    replicas = spec.get("replicas", 1)
+    return Deployment(
+        meta=seen.meta,
+        spec=seen.spec,
+        replicas=replicas if isinstance(replicas, int) else 1,
+        in_place=rolling.get("maxSurge") == 0 and rolling.get("maxUnavailable") == 1,
+        released=annotations.get(names.ANNOTATION_RELEASED) == "true",
+        revision=annotations.get(names.ANNOTATION_REVISION, ""),
+        content=annotations.get(names.ANNOTATION_CONTENT, ""),
+        template=_template(as_object(spec.get("template"))),
+        refusal=str(refused.get("message", "")) if refused.get("status") == "True" else None,
+        overdue=progress.get("reason") == "ProgressDeadlineExceeded",
+    )
+
+
+def _template(raw: Json) -> Json:
+    """A pod template as it was rendered: the API server adds more metadata to it."""
+    kept = {key: value for key, value in as_object(raw.get("metadata")).items() if key in ("labels", "annotations")}
+    return {**raw, "metadata": kept} if raw else {}
+
+
+def claim(body: Json) -> StoredClaim:
+    """The PersistentVolumeClaim of the store."""
+    spec, status = as_object(body.get("spec")), as_object(body.get("status"))
+    storage_class = spec.get("storageClassName")
+    return StoredClaim(
+        meta=metadata.parse(body),
+        phase=str(status.get("phase", "")),
+        modes=_modes(status.get("accessModes")),
+        asked_modes=_modes(spec.get("accessModes")),
+        storage_class=None if storage_class is None else str(storage_class),
+        size=str(as_object(as_object(spec.get("resources")).get("requests")).get("storage", "")),
+    )
+
+
+def _modes(value: object) -> tuple[str, ...]:
+    return tuple(sorted(str(mode) for mode in value)) if isinstance(value, list) else ()
+
+
+def revision(body: Json, owner: Owner) -> Revision | None:
+    """A stored template of a resource; None for a ControllerRevision that holds none, or is of another resource."""
+    meta, template = metadata.parse(body), as_object(body.get("data")).get("template")
+    if not isinstance(template, dict) or not meta.owned_by(owner):
+        return None
+    return Revision(
+        name=meta.name,
+        number=int(body.get("revision") or 0),
+        contents=tuple(part for part in meta.annotations.get(names.ANNOTATION_CONTENT, "").split(",") if part),
+        template=template,
+        uid=meta.uid,
+        resource_version=meta.resource_version,
+    )
+
+
+def mirror_map(body: Json) -> MirrorMap:
+    """A ConfigMap of a mirror, from the summary of it that is kept in memory."""
+    content = as_object(body.get("content"))
+    return MirrorMap(
+        meta=metadata.parse(body),
+        digest=str(content.get("digest", "")),
+        keys=tuple(map(str, content.get("keys") or ())),
+        extra=bool(content.get("extra")),
+        immutable=content.get("immutable") is True,
+    )
+
+
+def pod(body: Json) -> Pod:
+    """A pod, from the part of it that is kept in memory."""
+    meta, status = metadata.parse(body), as_object(body.get("status"))
+    conditions = {str(entry.get("type")): entry for entry in as_objects(status.get("conditions"))}
+    scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
+    unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    found = (_container(raw) for key in _STATUSES for raw in as_objects(status.get(key)))
+    containers = {container.name: container for container in found}
+    return Pod(
+        name=meta.name,
+        uid=meta.uid,
+        namespace=meta.namespace,
+        revision=str(meta.annotations.get(names.ANNOTATION_REVISION, "")),
+        template_hash=str(meta.labels.get("pod-template-hash", "")),
+        node=_text(as_object(body.get("spec")).get("nodeName")),
+        phase=_text(status.get("phase")),
+        reason=_text(status.get("reason")),
+        message=_text(status.get("message")),
+        deleting=meta.deleting,
+        ready=ready.get("status") == "True",
+        created=meta.created,
+        unschedulable=_text(scheduled.get("message")) if unschedulable else None,
+        unschedulable_since=moment(scheduled.get("lastTransitionTime")) if unschedulable else None,
+        containers=containers,
+        report=_report(containers.get(contract.WARM)),
+        not_ready_since=moment(ready.get("lastTransitionTime")) if ready.get("status") == "False" else None,
+    )
+
+
+_STATUSES = ("initContainerStatuses", "containerStatuses")
+
+
+def _report(warm: Container | None) -> Report | None:
+    """The report of the last `warm` that ended. A restarted pod sandbox runs it again: then the new one counts."""
+    ended = (warm.ended or warm.last) if warm is not None else None
+    return parse_report(ended.message) if ended else None
+
+
+def _container(status: Json) -> Container:
+    state = as_object(status.get("state"))
+    waiting = as_object(state.get("waiting"))
+    restarts = status.get("restartCount")
+    return Container(
+        name=_text(status.get("name")),
+        ready=status.get("ready") is True,
+        started=status.get("started") is True,
+        running="running" in state,
+        restarts=restarts if isinstance(restarts, int) else 0,
+        waiting=_text(waiting.get("reason")),
+        waiting_message=_text(waiting.get("message")),
+        ended=_ended(state.get("terminated")),
+        last=_ended(as_object(status.get("lastState")).get("terminated")),
+    )
+
+
+def _ended(raw: object) -> Ended | None:
+    if not isinstance(raw, dict):
+        return None
+    code = raw.get("exitCode")
+    return Ended(
+        exit_code=code if isinstance(code, int) else -1,
+        reason=_text(raw.get("reason")),
+        message=_text(raw.get("message")),
+        started=moment(raw.get("startedAt")),
+        finished=moment(raw.get("finishedAt")),
+    )
+
+
+def _text(value: object) -> str:
+    return str(value or "")
