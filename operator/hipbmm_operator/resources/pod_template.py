@@ -7,6 +7,7 @@ from hipbmm_operator.api.pod_template import ContainerSecurity, PodSpec, ServerC
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.pods import contract
 from hipbmm_operator.resources import environment, node_affinity
 from hipbmm_operator.resources.placement import Placement
@@ -92,7 +93,7 @@ def _passed_through(name: str, pod: PodSpec) -> Json:
 def _affinity(spec: Spec) -> Json:
     users = _dump(spec.pod_template.spec.affinity)
     node = users.get("nodeAffinity", {})
-    required = node.get("requiredDuringSchedulingIgnoredDuringExecution", {}).get("nodeSelectorTerms", [])
+    required = as_object(node.get("requiredDuringSchedulingIgnoredDuringExecution")).get("nodeSelectorTerms", [])
     terms = node_affinity.node_terms(spec.gpu.products, spec.gpu.resource_name, required)
     node = {**node, "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
     return {**users, "nodeAffinity": node}

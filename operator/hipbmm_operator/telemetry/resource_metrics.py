@@ -11,6 +11,7 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 
 _VALUE = {"True": 1, "False": 0, "Unknown": -1}
@@ -38,7 +39,7 @@ class Resources(Collector):
 
     def show(self, key: NamespacedName, spec: Mapping[str, Any], status: Mapping[str, Any]) -> None:
         """Show a resource as its status says, until it is withdrawn."""
-        tuning = status.get("tuning") or {}
+        tuning = as_object(status.get("tuning"))
         sample = _Sample(
             info=_info(spec, status),
             conditions=tuple((entry["type"], _VALUE[entry["status"]]) for entry in status["conditions"]),
@@ -96,7 +97,7 @@ class Resources(Collector):
 def _info(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[str, ...]:
     """Label values in the order of _INFO; what is not known is empty. The spec may be one that cannot be used."""
     model = spec.get("model")
-    hardware, tuning = status.get("hardware") or {}, status.get("tuning") or {}
+    hardware, tuning = as_object(status.get("hardware")), as_object(status.get("tuning"))
     values = (
         model.get("name") if isinstance(model, dict) else None,
         spec.get("image"),

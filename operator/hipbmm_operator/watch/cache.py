@@ -11,6 +11,7 @@ from typing import NamedTuple
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.watch.packed import Packed
 
@@ -143,9 +144,9 @@ def _newer(one: str, other: str) -> bool:
 
 def owner_of(kind: Kind, body: Json) -> NamespacedName | None:
     """The resource that a watched object belongs to, from its annotation; a resource of ours belongs to itself."""
-    metadata = body.get("metadata") or {}
+    metadata = as_object(body.get("metadata"))
     namespace = str(metadata.get("namespace", ""))
     if kind == kinds.HIPBMM_DEPLOYMENT:
         return NamespacedName(namespace, str(metadata.get("name", "")))
-    name = (metadata.get("annotations") or {}).get(names.ANNOTATION_DEPLOYMENT)
+    name = as_object(metadata.get("annotations")).get(names.ANNOTATION_DEPLOYMENT)
     return NamespacedName(namespace, str(name)) if name and namespace else None

@@ -13,6 +13,7 @@ from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import WATCHED, Kind
+from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.telemetry import metrics
@@ -61,7 +62,7 @@ class Informer:
         if kind == kinds.NODE:
             self._take_node(event, body)
             return
-        metadata = body.get("metadata") or {}
+        metadata = as_object(body.get("metadata"))
         owner = owner_of(kind, body)
         if event == "DELETED":
             namespace, name = str(metadata.get("namespace", "")), str(metadata.get("name", ""))
@@ -104,7 +105,7 @@ class Informer:
         return prune(kind, body, before), False
 
     def _before(self, kind: Kind, body: Json) -> Packed | None:
-        metadata = body.get("metadata") or {}
+        metadata = as_object(body.get("metadata"))
         return self._store.get(kind, str(metadata.get("namespace", "")), str(metadata.get("name", "")))
 
     async def resync(self, within: float) -> None:
@@ -165,7 +166,7 @@ class Informer:
             self._queue.add(key, within * moment)
 
     def _take_node(self, event: str | None, body: Json) -> None:
-        name = str((body.get("metadata") or {}).get("name", ""))
+        name = str(as_object(body.get("metadata")).get("name", ""))
         changed = self._nodes.remove(name) if event == "DELETED" else self._nodes.put(body, time.monotonic())
         if changed:
             self._ask_all()
@@ -247,5 +248,5 @@ class Informer:
 
 def _same_version(packed: Packed, body: Json) -> bool:
     """Whether what is kept is of this very version of the object."""
-    metadata = body.get("metadata") or {}
+    metadata = as_object(body.get("metadata"))
     return (packed.uid, packed.resource_version) == (metadata.get("uid"), metadata.get("resourceVersion"))

@@ -15,6 +15,7 @@ from hipbmm_operator.detect import (
 )
 from hipbmm_operator.kube import json_text
 from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import as_object
 
 HOLD_SECONDS = 600.0
 _CACHED_SUMMARIES = 256
@@ -34,7 +35,7 @@ class NodeBook:
 
     def put(self, node: Json, now: float) -> bool:
         """Take over a node as it is now; whether anything about it has changed. `now`: seconds of a steady clock."""
-        name = str((node.get("metadata") or {}).get("name", ""))
+        name = str(as_object(node.get("metadata")).get("name", ""))
         mark = fingerprint(node)
         self._clock += 1
         if self._marks.get(name, ("", 0))[0] == mark:

@@ -6,6 +6,7 @@ from typing import Any
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.mirror import content
 from hipbmm_operator.watch.packed import Packed
 
@@ -48,7 +49,7 @@ def _whole(body: Json) -> Json:
 
 def _deployment(body: Json) -> Json:
     """A Deployment without its counts: pods are counted themselves, and each count would be news."""
-    conditions = _list((body.get("status") or {}).get("conditions"))
+    conditions = _list(as_object(body.get("status")).get("conditions"))
     kept = [_pick(entry, _CONDITION) for entry in conditions]
     return {"metadata": _metadata(body), "spec": body.get("spec"), "status": {"conditions": kept}}
 
@@ -73,7 +74,7 @@ def _pod(body: Json) -> Json:
     metadata["annotations"] = _pick(
         metadata.get("annotations"), (names.ANNOTATION_DEPLOYMENT, names.ANNOTATION_REVISION)
     )
-    status = body.get("status") or {}
+    status = as_object(body.get("status"))
     kept = _pick(status, ("phase", "reason", "message", "startTime"))
     kept["conditions"] = [_pick(entry, _CONDITION) for entry in _list(status.get("conditions"))]
     for key in ("initContainerStatuses", "containerStatuses"):
@@ -105,7 +106,7 @@ def _node(body: Json) -> Json:
         kept = {k: v for k, v in mine.items() if k.startswith(_NODE_LABELS)} if isinstance(mine, dict) else {}
         metadata[key] = {k: v for k, v in kept.items() if not k.startswith("feature.node.kubernetes.io/cpu-")}
     spec = _pick(body.get("spec"), ("taints", "unschedulable"))
-    status = body.get("status") or {}
+    status = as_object(body.get("status"))
     return {
         "apiVersion": "v1",
         "kind": "Node",
