@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from hipbmm_operator.api.reasons import Storage
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.mirror.content import GZIP, Content
@@ -54,7 +55,7 @@ class MirrorState:
     content: Content | None = None
     taken: frozenset[str] = frozenset()
     on_their_way: frozenset[str] = frozenset()
-    reason: str = ""
+    reason: Storage | None = None
     message: str = ""
     again: float | None = None
 

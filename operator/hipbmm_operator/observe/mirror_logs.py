@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from hipbmm_operator.api.reasons import Storage
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.owner import Owner
@@ -163,14 +164,14 @@ def _still_in_logs(taken: frozenset[str], pods: Iterable[Pod]) -> frozenset[str]
     return frozenset(taken & reported) | harvested
 
 
-def _problem(reads: Iterable[_Read]) -> tuple[str, str]:
+def _problem(reads: Iterable[_Read]) -> tuple[Storage | None, str]:
     rejected = [problem for read in reads for problem in read.problems]
     if rejected:
         return "MirrorRejected", f"rows in a log are not as they should be: {'; '.join(rejected)[:500]}"
     failed = next((read.failed for read in reads if read.failed), "")
-    return ("MirrorUnreadable", failed) if failed else ("", "")
+    return ("MirrorUnreadable", failed) if failed else (None, "")
 
 
-def _hopeless(reads: Iterable[_Read], reason: str) -> bool:
+def _hopeless(reads: Iterable[_Read], reason: Storage | None) -> bool:
     """Whether waiting does not help: all that could be read was read, and some of it cannot be used."""
     return reason in ("MirrorRejected", "MirrorTooLarge") and all(read.done for read in reads)

@@ -5,8 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
+from hipbmm_operator.api.reasons import Event, Foreign
 from hipbmm_operator.kube import errors, kinds, metadata
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
@@ -27,18 +28,8 @@ _STUCK = timedelta(seconds=20)
 _EVENT_SECONDS = 10.0
 _SECRET_SECONDS = 60.0
 _HEAD_BYTES = 4096
-EVENT_REASONS = (
-    "FailedMount",
-    "FailedAttachVolume",
-    "FailedMapVolume",
-    "FailedCreatePodSandBox",
-    "FailedCreatePodContainer",
-    "ProvisioningFailed",
-    "WaitForFirstConsumer",
-    "FailedBinding",
-    "ExternalProvisioning",
-)
-"""Reasons of Events that say why a pod or a claim is stuck."""
+EVENT_REASONS: tuple[str, ...] = (*get_args(Event), "FailedBinding", "ExternalProvisioning")
+"""Of Events about what is stuck. The newest counts: that a provisioner is at work, too."""
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -186,7 +177,7 @@ def latest(events: Iterable[Json]) -> dict[str, Note]:
     found: dict[str, Note] = {}
     for event in sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or "")):
         uid = str(as_object(event.get("involvedObject")).get("uid", ""))
-        found[uid] = Note(str(event["reason"]), str(event.get("message", ""))[:1000])
+        found[uid] = Note(Foreign(str(event["reason"])), str(event.get("message", ""))[:1000])
     return found
 
 

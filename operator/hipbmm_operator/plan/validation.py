@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from hipbmm_operator.api.reasons import Config
 from hipbmm_operator.api.resource import Resource, parse_spec
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.pods import contract
@@ -15,7 +16,7 @@ from hipbmm_operator.resources.server_args import Command
 class Problem:
     """Something in the spec that is wrong. A fatal one keeps the children as they are."""
 
-    reason: str
+    reason: Config
     message: str
     fatal: bool = False
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hipbmm_operator.api.reasons import Reason, Refusal, Write
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.kinds import Kind
 
@@ -12,7 +13,7 @@ class WriteFailure:
 
     kind: Kind
     name: str
-    reason: str
+    reason: Reason
     message: str
     retry: bool
     retry_after: float | None = None
@@ -33,7 +34,7 @@ def of(kind: Kind, name: str, error: errors.ApiError) -> WriteFailure:
     return WriteFailure(kind, name, reason, message, retry=retry, retry_after=error.retry_after)
 
 
-_REFUSALS = (
+_REFUSALS: tuple[tuple[str, Refusal], ...] = (
     ("exceeded quota", "QuotaExceeded"),
     ("failed quota", "QuotaExceeded"),
     ("violates podsecurity", "PodSecurityRejected"),
@@ -43,28 +44,28 @@ _REFUSALS = (
     (" usage per persistentvolumeclaim", "LimitRangeRejected"),
     ("being terminated", "NamespaceTerminating"),
 )
-_REASON_BY_CLASS: tuple[tuple[type[errors.ApiError], str], ...] = (
+_REASON_BY_CLASS: tuple[tuple[type[errors.ApiError], Write], ...] = (
     (NameConflictError, "NameConflict"),
-    (errors.ForbiddenError, "Forbidden"),
     (errors.InvalidError, "Rejected"),
     (errors.ConflictError, "Conflict"),
     (errors.AlreadyExistsError, "Conflict"),
 )
 
 
-def reason_of(error: errors.ApiError) -> str:
+def reason_of(error: errors.ApiError) -> Reason:
     """The error in one word for a condition. Only a refusal (403) is read for its cause."""
-    by_class = next((reason for kind, reason in _REASON_BY_CLASS if isinstance(error, kind)), "ApiUnavailable")
-    return (refusal(error.message) or by_class) if by_class == "Forbidden" else by_class
+    if isinstance(error, errors.ForbiddenError):
+        return refusal(error.message) or "Forbidden"
+    return next((reason for kind, reason in _REASON_BY_CLASS if isinstance(error, kind)), "ApiUnavailable")
 
 
-def refusal(message: str) -> str | None:
+def refusal(message: str) -> Refusal | None:
     """Why an admission plugin of Kubernetes refuses an object, from its message; None when it does not tell."""
     text = message.lower()
     return next((reason for needle, reason in _REFUSALS if needle in text), None)
 
 
-def pod_refusal(message: str) -> str:
+def pod_refusal(message: str) -> Refusal:
     """Why Kubernetes does not let the Deployment create pods."""
     # A request of ours above a limit that is not ours: a LimitRange put it there.
     limited = "must be less than or equal to" in message.lower()

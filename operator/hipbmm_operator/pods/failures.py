@@ -4,18 +4,27 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import get_args
 
+from hipbmm_operator.api.reasons import Foreign, Image, Reason, Scheduling
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Container, Ended, Pod
 from hipbmm_operator.pods.report import parse_report
 
-IMAGE_REASONS = frozenset(
-    {"ImageNotFound", "ImagePullUnauthorized", "PullSecretNotFound", "ImagePullFailed", "InvalidImageName"}
-)
-SCHEDULING_REASONS = frozenset(
-    {"InsufficientGPU", "NoMatchingNodes", "UntoleratedTaint", "NodesCordoned", "StorageNotReady", "Unschedulable"}
-)
+IMAGE_REASONS: frozenset[str] = frozenset(get_args(Image))
+SCHEDULING_REASONS: frozenset[str] = frozenset(get_args(Scheduling))
 
+_SCHEDULING: tuple[tuple[str, Scheduling], ...] = (
+    ("persistentvolumeclaim", "StorageNotReady"),
+    ("volume node affinity", "StorageNotReady"),
+    ("insufficient amd.com/", "InsufficientGPU"),
+    ("insufficient ", "InsufficientResources"),
+    ("were unschedulable", "NodesCordoned"),
+    ("untolerated taint", "UntoleratedTaint"),
+    ("node affinity", "NoMatchingNodes"),
+    ("node(s) didn't match", "NoMatchingNodes"),
+    ("no nodes available", "NoMatchingNodes"),
+)
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"})
 _BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: ErrImagePull: )?')
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
@@ -32,7 +41,7 @@ class Failure:
 
     pod: str
     container: str | None
-    reason: str
+    reason: Reason | Foreign
     message: str
     exit_code: int | None = None
     time: datetime | None = None
@@ -67,26 +76,13 @@ def pull_is_refused(pod: Pod) -> bool:
     return any(image_reason(_pull_message(each)) in ("ImagePullUnauthorized", None) for each in waiting)
 
 
-def scheduling_reason(message: str) -> str:
+def scheduling_reason(message: str) -> Scheduling:
     """The scheduler's message in one word: the cause that stands in the way of the nodes that come nearest."""
     text = message.lower()
-    for needle, reason in (
-        ("persistentvolumeclaim", "StorageNotReady"),
-        ("volume node affinity", "StorageNotReady"),
-        ("insufficient amd.com/", "InsufficientGPU"),
-        ("insufficient ", "InsufficientResources"),
-        ("were unschedulable", "NodesCordoned"),
-        ("untolerated taint", "UntoleratedTaint"),
-        ("node affinity", "NoMatchingNodes"),
-        ("node(s) didn't match", "NoMatchingNodes"),
-        ("no nodes available", "NoMatchingNodes"),
-    ):
-        if needle in text:
-            return reason
-    return "Unschedulable"
+    return next((reason for needle, reason in _SCHEDULING if needle in text), "Unschedulable")
 
 
-def image_reason(message: str) -> str | None:
+def image_reason(message: str) -> Image | None:
     """Why a pull failed; None when the message does not tell (a bare back-off)."""
     text = message.lower()
     if any(
@@ -115,18 +111,18 @@ def _of_container(pod: Pod, container: Container, startup_seconds: int, now: dat
     return _not_ready(pod, container, now)
 
 
-def _failed_reason(reason: str) -> str:
+def _failed_reason(reason: str) -> Reason | Foreign:
     """The reason of a failed pod as a condition takes it: the kubelet also says `OutOfamd.com/gpu`."""
     if reason.startswith("OutOf"):
         return "OutOfGPU" if "amd.com/" in reason else "OutOfResources"
-    return reason if _WORD.match(reason) else "PodFailed"
+    return Foreign(reason) if _WORD.match(reason) else "PodFailed"
 
 
 def _pull_message(container: Container) -> str:
     return _BACK_OFF_CAUSE.sub("", container.waiting_message)
 
 
-def _config_reason(container: Container) -> str:
+def _config_reason(container: Container) -> Reason | Foreign:
     message = container.waiting_message.lower()
     if "not found" in message or "couldn't find key" in message:
         if "secret" in message:
@@ -135,7 +131,7 @@ def _config_reason(container: Container) -> str:
             return "ConfigMapNotFound"
     if "run as non-root" in message or "runasnonroot" in message:
         return "RunAsNonRootRefused"
-    return container.waiting
+    return Foreign(container.waiting)
 
 
 def _bad_end(container: Container) -> Ended | None:
@@ -147,7 +143,7 @@ def _bad_end(container: Container) -> Ended | None:
     return None
 
 
-def _ended_reason(name: str, ended: Ended, startup_seconds: int) -> str:
+def _ended_reason(name: str, ended: Ended, startup_seconds: int) -> Reason | Foreign:
     if ended.reason == "OOMKilled":
         return "OOMKilled"
     if name == contract.WARM:

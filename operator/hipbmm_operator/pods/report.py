@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hipbmm_operator.api.reasons import Foreign
+
 STATES = frozenset({"Complete", "Partial", "Unsupported", "Disabled", "NoPlan", "Failed"})
 SOURCES = frozenset({"Tuned", "Restored", "Mixed", "None"})
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
@@ -69,7 +71,7 @@ class Report:
     """The report of one `warm`, every field checked: pods are not trusted."""
 
     state: str
-    reason: str
+    reason: Foreign
     message: str = ""
     key: str = ""
     stack: Mapping[str, str | int | bool] = field(default_factory=dict)
@@ -110,7 +112,7 @@ def parse_report(text: str) -> Report | None:
     storage, mirror = _object(raw.get("storage")), _object(raw.get("mirror"))
     return Report(
         state=state,
-        reason=_match(_WORD, raw.get("reason"), state),
+        reason=Foreign(_match(_WORD, raw.get("reason"), state)),
         message=_text(raw.get("message"), 1024),
         key=_match(_KEY, raw.get("key"), ""),
         stack=_stack(_object(raw.get("stack"))),

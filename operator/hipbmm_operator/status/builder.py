@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from hipbmm_operator.api.reasons import Foreign
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.api.status import MAX_FAILURES, CacheStatus, HardwareStatus, NodeCount, RevisionStatus, Status
@@ -118,11 +119,11 @@ def _compatible(observed: Observed) -> Finding:
     if hardware is None:
         return unknown("HardwareCompatible", "NodesNotReadable", "the operator may not read nodes")
     if not hardware.compatible:
-        return false("HardwareCompatible", hardware.reason, hardware.message)
+        return false("HardwareCompatible", Foreign(hardware.reason), hardware.message)
     if "," in (hardware.arch or ""):
         told = f"{hardware.message}; they are of several architectures ({hardware.arch}), each tuned for by itself"
         return true("HardwareCompatible", "MixedArchitectures", f"{told}: spec.gpu.products chooses")
-    return true("HardwareCompatible", hardware.reason, hardware.message)
+    return true("HardwareCompatible", Foreign(hardware.reason), hardware.message)
 
 
 def _hardware(observed: Observed) -> HardwareStatus | None:
@@ -193,7 +194,7 @@ def _steady(failure: Failure, before: Sequence[FailureStatus]) -> Failure:
     for entry in before:
         same = (entry.pod, entry.container) == (failure.pod, failure.container)
         if same and entry.reason in IMAGE_REASONS:
-            return replace(failure, reason=entry.reason, message=entry.message)
+            return replace(failure, reason=Foreign(entry.reason), message=entry.message)
     return replace(failure, message="the image cannot be pulled")
 
 

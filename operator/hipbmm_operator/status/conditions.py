@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from hipbmm_operator.api.reasons import Foreign, Reason
 from hipbmm_operator.api.status import Condition
 from hipbmm_operator.kube.times import timestamp
 
@@ -29,21 +30,21 @@ class Finding:
 
     type: str
     state: State
-    reason: str
+    reason: Reason | Foreign
     message: str = ""
 
 
-def true(kind: str, reason: str, message: str = "") -> Finding:
+def true(kind: str, reason: Reason | Foreign, message: str = "") -> Finding:
     """The condition holds."""
     return Finding(kind, "True", reason, message)
 
 
-def false(kind: str, reason: str, message: str = "") -> Finding:
+def false(kind: str, reason: Reason | Foreign, message: str = "") -> Finding:
     """The condition does not hold."""
     return Finding(kind, "False", reason, message)
 
 
-def unknown(kind: str, reason: str, message: str = "") -> Finding:
+def unknown(kind: str, reason: Reason | Foreign, message: str = "") -> Finding:
     """Nothing is known about the condition."""
     return Finding(kind, "Unknown", reason, message)
 

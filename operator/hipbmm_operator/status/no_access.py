@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from hipbmm_operator.api.reasons import Foreign
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.status import conditions
@@ -13,7 +14,7 @@ def build(resource: Resource, refusal: str, now: datetime) -> Json:
     message = f"the operator has no access: {refusal}"
     before = {entry.type: entry for entry in resource.previous.conditions}
     found = {kind: unknown(kind, "Pending", message) for kind in conditions.TYPES}
-    found |= {kind: Finding(kind, old.status, old.reason, old.message) for kind, old in before.items()}
+    found |= {kind: Finding(kind, old.status, Foreign(old.reason), old.message) for kind, old in before.items()}
     found["Ready"] = unknown("Ready", "Forbidden", message)
     found["Progressing"] = false("Progressing", "Forbidden", message)
     merged = conditions.merge(before.values(), list(found.values()), resource.generation, now)

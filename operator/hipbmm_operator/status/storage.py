@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from hipbmm_operator.api.reasons import Storage
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.observe.observed import Note, Observed
 from hipbmm_operator.pods.failures import UNBOUND
@@ -81,7 +82,7 @@ def _pending(claim_name: str, live: StoredClaim, observed: Observed, now: dateti
     return false(KIND, _reason(note), f"claim {claim_name} is not bound" + (f": {note.message}" if note else ""))
 
 
-def _reason(note: Note | None) -> str:
+def _reason(note: Note | None) -> Storage:
     return "ProvisioningFailed" if note and note.reason == "ProvisioningFailed" else "ClaimPending"
 
 
@@ -108,7 +109,7 @@ def _for_one_node(claim_name: str, modes: tuple[str, ...], asked: int) -> Findin
     )
 
 
-def _write_reason(problem: str) -> str:
+def _write_reason(problem: str) -> Storage:
     text = problem.lower()
     if "no space" in text or "enospc" in text or "quota" in text or "edquot" in text:
         return "NoSpaceLeft"

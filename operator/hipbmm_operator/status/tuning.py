@@ -40,8 +40,8 @@ def tuned(observed: Observed, revision: str, failures: Sequence[Failure]) -> Fin
     if updating and crashed is not None:
         return false("Tuned", crashed.reason, f"{crashed.pod}: {crashed.message}")
     if any(pod.warming for pod in updating) and not _only_restores(observed, revision):
-        reason = "TunerStalled" if observed.facts.stalled else "Tuning"
-        return false("Tuned", reason, _progress_text(observed.facts.progress, stalled=observed.facts.stalled))
+        text = _progress_text(observed.facts.progress, stalled=observed.facts.stalled)
+        return false("Tuned", "TunerStalled" if observed.facts.stalled else "Tuning", text)
     if report is None:
         return unknown("Tuned", "Pending", "no pod has reported yet")
     keys = {report.key for report in reports if report.key}

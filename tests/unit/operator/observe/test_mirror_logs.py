@@ -81,7 +81,7 @@ def test_a_log_that_cannot_be_read_is_told_and_read_later() -> None:
     case.api.logs["qwen-1"] = log(ONE)
     healed = case.observe([], warmed("qwen-1", ONE))
     assert healed.content is not None
-    assert (set(healed.content.shards), healed.reason) == ({name_of(ONE)}, "")
+    assert (set(healed.content.shards), healed.reason) == ({name_of(ONE)}, None)
 
 
 def test_pods_with_the_same_rows_are_read_once() -> None:
@@ -97,7 +97,7 @@ def test_nothing_is_read_when_nothing_is_new() -> None:
     bodies = stored(content(shard(line(1))), name_of(ONE))
     case = Case(FailingApi({}, bodies))
     found = case.observe(in_memory(bodies), warmed("qwen-1", ONE))
-    assert (found.content, found.again, found.reason, case.api.read) == (None, None, "", [])
+    assert (found.content, found.again, found.reason, case.api.read) == (None, None, None, [])
 
 
 def test_a_shard_that_was_replaced_is_not_taken_again_and_again() -> None:

@@ -1,4 +1,4 @@
-"""No reason is forgotten: each that the code can give is in docs/troubleshooting.md, and in a test."""
+"""No reason is forgotten: each of the registry is given, explained in docs/troubleshooting.md, and in a test."""
 
 import ast
 import re
@@ -6,73 +6,49 @@ from pathlib import Path
 
 from tests.unit.test_pod_contract import documented_values
 
-from hipbmm_operator.observe.on_demand import EVENT_REASONS
+from hipbmm_operator.api import reasons
+from hipbmm_operator.detect import node_fit
 
 ROOT = Path(__file__).resolve().parents[4]
 OPERATOR = ROOT / "operator" / "hipbmm_operator"
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
-
-DECIDES = [
-    *sorted((OPERATOR / "status").glob("*.py")),
-    *(OPERATOR / f"{name}.py" for name in ("pods/failures", "plan/write_failure", "plan/validation")),
-]
-"""Where reasons are made."""
-
-WORD = re.compile(r"^[A-Z][a-z]+[A-Za-z]*$")
-READ = frozenset(
-    {
-        # Types of Events.
-        "Normal", "Warning",
-        # What Kubernetes or a container says: read, and told in another word.
-        "CrashLoopBackOff", "Error", "ErrImageNeverPull", "ErrImagePull", "ExternalProvisioning", "FailedBinding",
-        "ImageInspectError", "ImagePullBackOff", "Lost", "OutOf", "RegistryUnavailable", "ReplicaFailure",
-        # Values of the spec, and other columns of the status: types of conditions and their states, phases.
-        "InPlace", "ReadWriteMany", "Surge", "Recreate", "Probing", "Verifying",
-        "Available", "ConfigValid", "HardwareCompatible", "Progressing", "Ready", "StorageReady", "Warm",
-        "False", "True", "Unknown", "Degraded", "Failed", "Running", "Starting", "Updating", "Succeeded",
-    }
-)  # fmt: skip
-
-
-def made() -> set[str]:
-    """Every word in the deciding modules that could be a reason."""
-    found = set()
-    for path in DECIDES:
-        tree = ast.parse(path.read_text())
-        words = {
-            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        }
-        found |= {word for word in words if WORD.match(word)}
-    return found
-
-
-def of_nodes() -> set[str]:
-    """Reasons of HardwareCompatible."""
-    tree = ast.parse((OPERATOR / "detect" / "node_fit.py").read_text())
-    words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return {word for word in words if WORD.match(word)} | {"NoMatchingNodes", "NodesMatched"}
-
-
-REASONS = sorted((made() | of_nodes() | set(EVENT_REASONS) | documented_values("reason")) - READ)
+REASONS = reasons.ALL | documented_values("reason")
+"""The operator's own, and those that the contract gives to `warm`."""
+WORD = re.compile(r"^[A-Z][a-z]+[A-Za-z0-9]*$")
 TESTED = "".join(
     path.read_text() for path in sorted((ROOT / "tests").rglob("test_*.py")) if path.name != Path(__file__).name
 )
 
 
-def test_the_reasons_are_found() -> None:
-    known = {"AllReplicasWarm", "ServerCrashed", "QuotaExceeded", "NoDriver", "StackMismatch", "FailedMount"}
-    assert known <= set(REASONS)
+def words(path: Path) -> set[str]:
+    """Every constant text of a module."""
+    return {
+        node.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def test_reasons_of_nodes_are_in_the_registry() -> None:
+    of_nodes = {*node_fit._NEAREST_FIRST, node_fit.MATCHED, node_fit.NO_MATCH, "NotAvailable"}
+    assert of_nodes <= reasons.ALL
+
+
+def test_each_reason_is_given_somewhere() -> None:
+    given = set().union(*(words(path) for path in OPERATOR.rglob("*.py") if path.name != "reasons.py"))
+    from_kubernetes = set(reasons.get_args(reasons.Event)) | {"CreateContainerConfigError", "CreateContainerError"}
+    assert sorted(reasons.ALL - given - from_kubernetes) == []
 
 
 def test_each_reason_is_explained() -> None:
-    assert [reason for reason in REASONS if f"`{reason}`" not in PAGE] == []
+    assert sorted(reason for reason in REASONS if f"`{reason}`" not in PAGE) == []
 
 
 def test_each_reason_is_in_a_test() -> None:
-    assert [reason for reason in REASONS if f'"{reason}"' not in TESTED] == []
+    assert sorted(reason for reason in REASONS if f'"{reason}"' not in TESTED) == []
 
 
 def test_no_reason_is_explained_that_is_never_given() -> None:
     rows = [line.split("|")[1] for line in PAGE.splitlines() if line.startswith("| `")]
-    explained = {word for row in rows for word in re.findall(r"`([A-Za-z]+)`", row) if WORD.match(word)}
-    assert sorted(explained - set(REASONS)) == []
+    explained = {word for row in rows for word in re.findall(r"`([A-Za-z0-9]+)`", row) if WORD.match(word)}
+    assert sorted(explained - REASONS) == []

@@ -1,0 +1,63 @@
+"""All reasons of the operator's own: of conditions, of `status.failures` and of Events.
+
+docs/troubleshooting.md explains each. The type checker holds the code to these lists; a reason in the words of somebody
+else (a pod's report, the kubelet) is marked by `Foreign`.
+"""
+
+from typing import Literal, NewType, get_args
+
+Foreign = NewType("Foreign", str)
+"""A reason that a pod or Kubernetes gave: docs/pod-contract.md has those of `warm`."""
+
+# fmt: off
+Config = Literal[
+    "Valid", "InvalidSpec", "ConflictingArgs", "ConflictingEnv", "UnknownField", "Rejected", "MonitorNotInstalled",
+    "ConfigMissing", "ConfigInvalid", "OutdatedCRD",
+]
+Storage = Literal[
+    "Bound", "Mirrored", "NotConfigured", "Creating", "ClaimNotFound", "ClaimPending", "ClaimTerminating", "ClaimLost",
+    "WaitForFirstConsumer", "StorageClassNotFound", "NoDefaultStorageClass", "ProvisioningFailed",
+    "AccessModeUnsupported", "NoSpaceLeft", "StoreReadOnly", "StoreNotWritable",
+    "MirrorTooLarge", "MirrorRejected", "MirrorUnreadable",
+]
+Hardware = Literal[
+    "NodesMatched", "MixedArchitectures", "NodesNotReadable", "NoMatchingNodes", "NotAvailable", "GPUsTaken",
+    "NodeCordoned", "NodeNotReady", "NodeTainted", "NodeTerminating", "NoAllocatable", "NotEnoughGPUs",
+    "LabelsMissing", "PartitionMismatch", "ResourceMismatch", "NoDriver", "Conflict", "Mixed", "Excluded",
+    "UnknownAMD", "ProductMismatch", "NotMI3xx",
+]
+Tuning = Literal["Tuning", "TunerStalled", "MixedStacks"]
+Serving = Literal[
+    "AllReplicasWarm", "ServingUntuned", "ServingWithoutTable", "ServingWithoutHipbmm", "ServingPreviousRevision",
+    "NoReplicas", "NoReplicasAsked", "NotEnoughReplicas", "MinimumReplicasAvailable", "MinimumReplicasUnavailable",
+    "Suspended",
+]
+Rollout = Literal[
+    "Pending", "RolloutComplete", "RollingOut", "UpdatingInPlace", "HeldAtOne", "WaitingForSpareGPU",
+    "ProgressDeadlineExceeded",
+]
+Write = Literal["NameConflict", "Forbidden", "Rejected", "Conflict", "ApiUnavailable"]
+Refusal = Literal[
+    "QuotaExceeded", "PodSecurityRejected", "LimitRangeRejected", "NamespaceTerminating", "PodCreationRefused",
+]
+Image = Literal["ImageNotFound", "ImagePullUnauthorized", "PullSecretNotFound", "ImagePullFailed", "InvalidImageName"]
+Scheduling = Literal[
+    "InsufficientGPU", "InsufficientResources", "NoMatchingNodes", "UntoleratedTaint", "NodesCordoned",
+    "StorageNotReady", "Unschedulable",
+]
+Container = Literal[
+    "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "SecretNotFound", "ConfigMapNotFound",
+    "RunAsNonRootRefused", "OOMKilled", "TunerCrashed", "PayloadFailed", "ServerCrashed", "StartupDeadlineExceeded",
+    "ContainerFailed", "NotReady", "OutOfGPU", "OutOfResources", "PodFailed",
+]
+Event = Literal[
+    "FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "FailedCreatePodContainer",
+    "ProvisioningFailed", "WaitForFirstConsumer",
+]
+"""Of Kubernetes' Events, which say why a pod or a claim is stuck."""
+# fmt: on
+
+Reason = (
+    Config | Storage | Hardware | Tuning | Serving | Rollout | Write | Refusal | Image | Scheduling | Container | Event
+)
+ALL = frozenset(str(reason) for group in get_args(Reason) for reason in get_args(group))
