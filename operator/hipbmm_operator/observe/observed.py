@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hipbmm_operator.api.reasons import Foreign
 from hipbmm_operator.detect import HardwareSummary
 from hipbmm_operator.kube import kinds
 from hipbmm_operator.kube.json_text import Json
@@ -58,7 +57,7 @@ class ServiceMonitorState:
 class Note:
     """What Kubernetes says in an Event about an object whose status does not tell."""
 
-    reason: Foreign
+    reason: str
     message: str
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, get_args
 
-from hipbmm_operator.api.reasons import Event, Foreign
+from hipbmm_operator.api.reasons import Event
 from hipbmm_operator.kube import errors, kinds, metadata
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
@@ -177,7 +177,7 @@ def latest(events: Iterable[Json]) -> dict[str, Note]:
     found: dict[str, Note] = {}
     for event in sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or "")):
         uid = str(as_object(event.get("involvedObject")).get("uid", ""))
-        found[uid] = Note(Foreign(str(event["reason"])), str(event.get("message", ""))[:1000])
+        found[uid] = Note(str(event["reason"]), str(event.get("message", ""))[:1000])
     return found
 
 

@@ -161,7 +161,9 @@ def _failures(situation: Situation, now: datetime) -> list[Failure]:
     found = pod_failures.of_pods(_current(observed), startup, now)
     failing = {failure.pod for failure in found}
     notes = {pod.name: observed.facts.notes[pod.uid] for pod in observed.live_pods if pod.uid in observed.facts.notes}
-    found += [Failure(name, None, note.reason, note.message) for name, note in notes.items() if name not in failing]
+    found += [
+        Failure(name, None, Foreign(note.reason), note.message) for name, note in notes.items() if name not in failing
+    ]
     before = situation.resource.previous.failures
     return [_without_secret(_steady(failure, before), notes.get(failure.pod)) for failure in found]
 

@@ -18,6 +18,7 @@ from tests.unit.operator.make import (
     typed,
 )
 
+from hipbmm_operator.api import reasons
 from hipbmm_operator.api.status import Status
 from hipbmm_operator.kube import kinds
 from hipbmm_operator.mirror.state import MirrorState
@@ -215,7 +216,7 @@ def test_a_problem_of_the_spec_is_fatal_or_only_told() -> None:
 
 
 @pytest.mark.parametrize("reason", ["Forbidden", "QuotaExceeded", "NameConflict", "NamespaceTerminating", "Rejected"])
-def test_a_write_that_was_refused(reason: str) -> None:
+def test_a_write_that_was_refused(reason: reasons.Reason) -> None:
     found = status(refused=(WriteFailure(kinds.SERVICE, "qwen", reason, "Service qwen: no", retry=True),))
     assert condition(found, "Progressing") == ("False", reason)
     assert condition(found, "Ready") == ("False", reason)

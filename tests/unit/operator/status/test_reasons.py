@@ -3,6 +3,7 @@
 import ast
 import re
 from pathlib import Path
+from typing import get_args
 
 from tests.unit.test_pod_contract import documented_values
 
@@ -36,7 +37,7 @@ def test_reasons_of_nodes_are_in_the_registry() -> None:
 
 def test_each_reason_is_given_somewhere() -> None:
     given = set().union(*(words(path) for path in OPERATOR.rglob("*.py") if path.name != "reasons.py"))
-    from_kubernetes = set(reasons.get_args(reasons.Event)) | {"CreateContainerConfigError", "CreateContainerError"}
+    from_kubernetes = set(get_args(reasons.Event)) | {"CreateContainerConfigError", "CreateContainerError"}
     assert sorted(reasons.ALL - given - from_kubernetes) == []
 
 
