@@ -57,10 +57,20 @@ def test_the_operator_sets_only_variables_that_the_program_knows() -> None:
             "server": {"args": ["--max-num-seqs", "64"]},
         }
     )
-    entries = environment.of_server(spec, resolve(spec))
+    entries = [*environment.of_warm(spec, resolve(spec)), *environment.of_harvest(spec)]
     set_here = {entry["name"]: entry.get("value", "x") for entry in entries if entry["name"].startswith("HIPBMM_")}
     assert set(set_here) <= set(settings.DEFAULTS)
     settings.parse_settings(set_here)
+
+
+def test_a_setting_that_is_left_out_is_the_programs_own_default() -> None:
+    assert contract.DEFAULTS.items() <= settings.DEFAULTS.items()
+    spec = Spec.model_validate({"image": "localhost/image:1", "model": {"name": "org/model"}})
+    decided = environment.program(spec, resolve(spec))
+    entries = environment.of_warm(spec, resolve(spec))
+    given = {entry["name"]: entry["value"] for entry in entries if "value" in entry}
+    parsed = settings.parse_settings({name: value for name, value in given.items() if name.startswith("HIPBMM_")})
+    assert parsed == settings.parse_settings(decided)
 
 
 def test_the_example_report_is_understood_in_full() -> None:

@@ -12,7 +12,7 @@ resource that pods ask for, find the size of one logical device, and what keeps 
 changed, ``affinity`` and ``summary`` serve a deployment, ``cli`` is the edge. docs/detection.md explains it to users.
 """
 
-from hipbmm_operator.detect.affinity import affinity_terms
+from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind, affinity_terms, kinds_to_read
 from hipbmm_operator.detect.availability import default_tolerations
 from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES
 from hipbmm_operator.detect.detection import Detection, State
@@ -24,16 +24,19 @@ from hipbmm_operator.detect.sources.dra import node_of_slice
 from hipbmm_operator.detect.sources.pci import node_of_feature
 
 __all__ = [
+    "EVERY_KIND",
     "PRODUCT_NAMES",
     "Detection",
     "HardwareSummary",
     "Identity",
+    "LabelKind",
     "State",
     "Want",
     "affinity_terms",
     "default_tolerations",
     "detect_node",
     "fingerprint",
+    "kinds_to_read",
     "node_of_feature",
     "node_of_slice",
     "summary",

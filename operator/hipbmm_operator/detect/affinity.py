@@ -1,12 +1,14 @@
-"""Node affinity for a choice of products: static terms on labels that exist without us.
+"""Node affinity for a choice of products: terms on labels that exist without us.
 
-The terms depend on the products alone, so nodes that come and go never change a pod template. Terms are ORed. A weaker
-kind of label is only consulted where the stronger kinds are missing, as in detection. DRA attributes and NodeFeatures
-cannot be used in an affinity: for nodes that nothing else identifies there is the label ``hipbmm.io/gpu-product``.
+Terms are ORed. Each belongs to one *kind of label*; a weaker kind is only consulted where the stronger kinds are
+missing, as in detection. Which kinds pods read is decided when their template is rendered, from the kinds that the
+cluster's nodes show, and is kept with it: nodes that come and go never change a pod template. DRA attributes and
+NodeFeatures cannot be used in an affinity: for nodes that nothing else identifies there is the label
+``hipbmm.io/gpu-product``.
 """
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
 
@@ -28,8 +30,6 @@ _UNITS: Final = "amd.com/gpu.cu-count"
 _BETA_UNITS: Final = "beta.amd.com/gpu.cu-count"
 _NAME: Final = "amd.com/gpu.product-name"
 _MODE: Final = "amd.com/gpu.mode"
-# Class 1200, "processing accelerators", or the vendor,device recipe of the gpu-operator's OpenShift page.
-_NFD_FORMS: Final = ("pci-1200_1002_{}.present", "pci-1002_{}.present")
 
 # Marketing names and cloud names as far as they are known; facts with sources in docs/detection.md.
 _MARKETING: Final[Mapping[str, tuple[str, ...]]] = {
@@ -59,40 +59,110 @@ _INSTANCE_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "MI355X": ("BM.GPU.MI355X-v0.8", "BM.GPU.MI355X-v1.8", "BM.GPU.MI355X.8", "gpu-mi355x1-288gb"),
 }
 
+
+class LabelKind(StrEnum):
+    """A kind of label that tells products or partitions, the most trusted first; the values are stored with pods."""
+
+    OVERRIDE = "override"
+    LABELLER = "labeller"
+    BETA = "labeller-beta"
+    BETA_COUNTED = "labeller-beta-counted"
+    PCI_CLASS = "nfd-pci-class"
+    """``pci-1200_1002_<id>``: class 1200 is "processing accelerators"."""
+    PCI_VENDOR = "nfd-pci-vendor"
+    """``pci-1002_<id>``: the vendor,device recipe of the gpu-operator's OpenShift page."""
+    MODEL = "model-label"
+    PRODUCT_NAME = "product-name"
+    CLOUD_MODEL = "cloud-model"
+    INSTANCE_TYPE = "instance-type"
+    PARTITION = "partition"
+    PARTITION_DOCUMENTED = "partition-documented"
+
+
+EVERY_KIND: Final[frozenset[LabelKind]] = frozenset(LabelKind)
+# A person's word, and the labeller's standard label: a node that has just joined shows less than it will.
+_ALWAYS: Final = frozenset({LabelKind.OVERRIDE, LabelKind.LABELLER})
+_PARTITION_LABELS: Final = dict(zip((LabelKind.PARTITION, LabelKind.PARTITION_DOCUMENTED), PARTITION_KEYS, strict=True))
+_BY_PLAIN_UNITS: Final = (LabelKind.OVERRIDE, LabelKind.LABELLER, LabelKind.PRODUCT_NAME)
+_BY_BETA_UNITS: Final = (LabelKind.BETA, LabelKind.BETA_COUNTED)
+
+_Written = Callable[[Product], Iterable[str]]
+_VALUES: Final[Mapping[LabelKind, tuple[str, _Written]]] = {
+    LabelKind.OVERRIDE: (OVERRIDE_LABEL, lambda product: (product.name,)),
+    LabelKind.LABELLER: (_ID, lambda product: product.ids),
+    LabelKind.BETA: (_BETA_ID, lambda product: product.ids),
+    LabelKind.PRODUCT_NAME: (_NAME, lambda product: (f"AMD_Instinct_{name}" for name in _MARKETING[product.name])),
+    LabelKind.CLOUD_MODEL: (CLOUD_MODEL_LABELS[0], lambda product: (product.name.lower(),)),
+    LabelKind.INSTANCE_TYPE: (INSTANCE_TYPE_LABELS[0], lambda product: _INSTANCE_TYPES.get(product.name, ())),
+}
+"""Kinds whose value tells the product: the key, and the values of a product."""
+_KEYS: Final[Mapping[LabelKind, tuple[str, _Written]]] = {
+    LabelKind.BETA_COUNTED: (_BETA_ID + ".{}", lambda product: product.ids),
+    LabelKind.PCI_CLASS: (NFD_PREFIX + "pci-1200_1002_{}.present", lambda product: product.ids),
+    LabelKind.PCI_VENDOR: (NFD_PREFIX + "pci-1002_{}.present", lambda product: product.ids),
+    LabelKind.MODEL: (AIM_PREFIX + "{}", lambda product: (product.name,)),
+}
+"""Kinds whose key tells the product."""
+
 Requirement = dict[str, Any]
 Term = dict[str, list[Requirement]]
 
 
-def affinity_terms(products: Sequence[str] = (), resource: str = GPU_RESOURCE) -> list[Term]:
+def kinds_to_read(shown: Iterable[LabelKind]) -> frozenset[LabelKind]:
+    """The kinds that a new template reads, in a cluster whose nodes show these: every kind when they show none."""
+    found = frozenset(shown)
+    return found | _ALWAYS if found else EVERY_KIND
+
+
+def affinity_terms(
+    products: Sequence[str] = (), resource: str = GPU_RESOURCE, kinds: Iterable[LabelKind] = EVERY_KIND
+) -> list[Term]:
     """``nodeSelectorTerms`` that choose nodes with one of the products; no products means every known MI3xx.
 
-    With ``amd.com/gpu`` whole GPUs are meant, so nodes labelled as partitioned are left out; a resource that names a
-    partition chooses its nodes by itself. ValueError for a product that is not in PRODUCT_NAMES.
+    ``kinds`` are the kinds of label to read. With ``amd.com/gpu`` whole GPUs are meant, so nodes labelled as
+    partitioned are left out; a resource that names a partition chooses its nodes by itself. ValueError for a product
+    that is not in PRODUCT_NAMES. Nothing is shared between the terms, or between two calls.
     """
     unknown = sorted(set(products) - set(PRODUCT_NAMES))
     if unknown:
         raise ValueError(f"unknown products {', '.join(unknown)}; known are {', '.join(PRODUCT_NAMES)}")
     wanted = [product for product in PRODUCTS if not products or product.name in products]
-    terms: list[Term] = []
-    for group in _groups(wanted) if resource == GPU_RESOURCE else [wanted]:
-        terms.extend(_terms(group, whole=resource == GPU_RESOURCE))
-    return terms
+    read = frozenset(kinds)
+    whole = resource == GPU_RESOURCE
+    return [term for kind in LabelKind if kind in read for term in _terms(kind, wanted, read, whole=whole)]
 
 
-def selects(terms: Sequence[Term], labels: Mapping[str, str]) -> bool:
+def selects(terms: Iterable[Term], labels: Mapping[str, str]) -> bool:
     """Whether a node with these labels is chosen, by the scheduler's rules for the operators used here."""
     return any(all(_fulfils(requirement, labels) for requirement in term["matchExpressions"]) for term in terms)
 
 
-def is_selectable(product: str, labels: Mapping[str, str]) -> bool:
-    """Whether the terms of one product choose a node by what it is, partitions aside."""
-    return selects(_terms_of_product(product), labels)
+def chosen_by(product: str | None, labels: Mapping[str, str]) -> tuple[LabelKind, ...]:
+    """The kinds of label by which the terms of a product choose a node, partitions aside; the most trusted first."""
+    found = product_named(product)
+    if found is None:
+        return ()
+    return tuple(kind for kind, terms in _terms_by_kind(found.name).items() if selects(terms, labels))
+
+
+def kinds_shown(chosen: Sequence[LabelKind], labels: Mapping[str, str]) -> frozenset[LabelKind]:
+    """The kinds that templates should read because of a node with these labels, chosen by these kinds.
+
+    The most trusted one that chooses it; its instance type, which is all that a cluster autoscaler knows of a node
+    that it could add; and the labels of partitions, which keep pods away.
+    """
+    partitions = {kind for kind, key in _PARTITION_LABELS.items() if key in labels}
+    known = labels.get(INSTANCE_TYPE_LABELS[0]) in _KNOWN_TYPES
+    return frozenset({*chosen[:1], *({LabelKind.INSTANCE_TYPE} if chosen and known else ()), *partitions})
+
+
+_KNOWN_TYPES: Final = frozenset(written for types in _INSTANCE_TYPES.values() for written in types)
 
 
 @lru_cache(maxsize=len(PRODUCT_NAMES))
-def _terms_of_product(product: str) -> tuple[Term, ...]:
-    found = product_named(product)
-    return tuple(_terms([found], whole=False)) if found is not None else ()
+def _terms_by_kind(product: str) -> Mapping[LabelKind, Sequence[Term]]:
+    wanted = [found for found in PRODUCTS if found.name == product]
+    return {kind: list(_terms(kind, wanted, EVERY_KIND, whole=False)) for kind in LabelKind}
 
 
 def _fulfils(requirement: Requirement, labels: Mapping[str, str]) -> bool:
@@ -104,6 +174,58 @@ def _fulfils(requirement: Requirement, labels: Mapping[str, str]) -> bool:
     if operator == "NotIn":
         return value is None or value not in values
     return (value is not None) is (operator == "Exists")
+
+
+def _terms(kind: LabelKind, products: Sequence[Product], read: frozenset[LabelKind], *, whole: bool) -> Iterator[Term]:
+    """The terms of one kind.
+
+    They are in every pod, so each says no more than it must: where no labeller writes a device id, none writes
+    partitions or passthrough either.
+    """
+    cut = whole and kind in (*_BY_PLAIN_UNITS, *_BY_BETA_UNITS)
+    for group in _groups(products) if cut else [products]:
+        for requirement in _choosing(kind, group):
+            guards = [*_stronger_missing(kind), *(_whole(kind, group, read) if cut else ())]
+            yield {"matchExpressions": [requirement, *guards]}
+
+
+def _choosing(kind: LabelKind, products: Sequence[Product]) -> list[Requirement]:
+    """What chooses the products by one kind of label, one requirement for each term."""
+    if kind in _VALUES:
+        key, written = _VALUES[kind]
+        values = [value for product in products for value in written(product)]
+        return [_in(key, values)] if values else []
+    if kind not in _KEYS:
+        return []
+    pattern, written = _KEYS[kind]
+    found = [_exists(pattern.format(part)) for product in products for part in written(product)]
+    if kind is LabelKind.MODEL and any(product.name == "MI300X" for product in products):
+        found.append(_in(NFD_MI300X_LABEL, ["true"]))
+    return found
+
+
+def _stronger_missing(kind: LabelKind) -> list[Requirement]:
+    """What keeps a kind of label from speaking where a more trusted one does, or where GPUs are passed through."""
+    match kind:
+        case LabelKind.OVERRIDE | LabelKind.LABELLER:
+            return [_not_in(_MODE, ["pf-passthrough", "vf-passthrough"])]
+        case LabelKind.BETA:
+            return _missing(_ID)
+        case LabelKind.CLOUD_MODEL | LabelKind.INSTANCE_TYPE:
+            return _missing(_ID, _BETA_ID, _NAME)
+        case _:
+            return _missing(_ID, _BETA_ID)
+
+
+def _whole(kind: LabelKind, products: Sequence[Product], read: frozenset[LabelKind]) -> list[Requirement]:
+    """What keeps partitioned GPUs out, by the labeller's labels or by its beta labels, which have no partition key."""
+    parts = [str(units) for units in sorted(set().union(*map(_parts, products)))]
+    if kind in _BY_BETA_UNITS:
+        return [_not_in(_BETA_UNITS, parts)]
+    modes = [mode for mode in MODES if mode != SPX and any(mode in product.modes for product in products)]
+    profiles = [f"{mode.lower()}_nps{nps}" for mode in modes for nps in (1, 2, 4, 8)]
+    keys = [key for partition, key in _PARTITION_LABELS.items() if partition in read]
+    return [*(_not_in(key, profiles) for key in keys), _not_in(_UNITS, parts)]
 
 
 def _parts(product: Product) -> set[int]:
@@ -141,54 +263,3 @@ def _exists(key: str) -> Requirement:
 
 def _missing(*keys: str) -> list[Requirement]:
     return [{"key": key, "operator": "DoesNotExist"} for key in keys]
-
-
-def _term(*requirements: Requirement) -> Term:
-    """A term of its own copies: callers may change one without another one changing."""
-    return {"matchExpressions": [copy.deepcopy(requirement) for requirement in requirements]}
-
-
-def _terms(products: Sequence[Product], *, whole: bool) -> list[Term]:
-    ids = [device_id for product in products for device_id in product.ids]
-    names = [product.name for product in products]
-    container = _not_in(_MODE, ["pf-passthrough", "vf-passthrough"])
-    # The terms are in every pod, so each says no more than it must: where no labeller writes a device id, none writes
-    # partitions or passthrough either.
-    plain, beta = _unpartitioned(products) if whole else ([], [])
-    unlabelled = _missing(_ID, _BETA_ID)
-    nfd_labels = [NFD_PREFIX + form.format(device_id) for form in _NFD_FORMS for device_id in ids]
-    return [
-        _term(_in(OVERRIDE_LABEL, names), container, *plain),
-        _term(_in(_ID, ids), container, *plain),
-        _term(_in(_BETA_ID, ids), *_missing(_ID), *beta),
-        *(_term(_exists(f"{_BETA_ID}.{device_id}"), *unlabelled, *beta) for device_id in ids),
-        *(_term(_exists(label), *unlabelled) for label in nfd_labels),
-        *_named_terms(names, unlabelled, plain),
-    ]
-
-
-def _unpartitioned(products: Sequence[Product]) -> tuple[list[Requirement], list[Requirement]]:
-    """What keeps partitioned GPUs out, by the labeller's labels and by its beta labels, which have no partition key."""
-    parts = [str(units) for units in sorted(set().union(*map(_parts, products)))]
-    modes = [mode for mode in MODES if mode != SPX and any(mode in product.modes for product in products)]
-    profiles = [f"{mode.lower()}_nps{nps}" for mode in modes for nps in (1, 2, 4, 8)]
-    plain = [*(_not_in(key, profiles) for key in PARTITION_KEYS), _not_in(_UNITS, parts)]
-    return plain, [_not_in(_BETA_UNITS, parts)]
-
-
-def _named_terms(
-    names: Sequence[str], unlabelled: Sequence[Requirement], unpartitioned: Sequence[Requirement]
-) -> list[Term]:
-    """Terms on names, for nodes that no device id is known of."""
-    terms = [_term(_exists(AIM_PREFIX + name), *unlabelled) for name in names]
-    if "MI300X" in names:
-        terms.append(_term(_in(NFD_MI300X_LABEL, ["true"]), *unlabelled))
-    marketing = [f"AMD_Instinct_{written}" for name in names for written in _MARKETING[name]]
-    terms.append(_term(_in(_NAME, marketing), *unlabelled, *unpartitioned))
-    unnamed = [*unlabelled, *_missing(_NAME)]
-    models = [name.lower() for name in names]
-    terms.append(_term(_in(CLOUD_MODEL_LABELS[0], models), *unnamed))
-    types = [written for name in names for written in _INSTANCE_TYPES.get(name, ())]
-    if types:
-        terms.append(_term(_in(INSTANCE_TYPE_LABELS[0], types), *unnamed))
-    return terms

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from hipbmm_operator.detect.affinity import LabelKind
 from hipbmm_operator.detect.catalogue.partitions import SPX
 from hipbmm_operator.detect.catalogue.products import FP8_TYPES, product_named
 from hipbmm_operator.detect.identity import Identity
@@ -31,9 +32,9 @@ class Detection:
 
     ``compute_units`` is per logical device; ``gpus`` counts the allocatable logical devices of ``resource`` (a CPX
     MI300X is eight); ``free`` is what running pods leave of it. ``blockers`` hold whatever the tolerations, ``taints``
-    are those that need one. ``amd`` is false for a node without any AMD GPU. ``selectable`` says that the affinity
-    terms of the product choose this node. ``identity`` is to be given back as ``previous`` next time. An unknown value
-    is None.
+    are those that need one. ``amd`` is false for a node without any AMD GPU. ``chosen_by`` are the kinds of label by
+    which an affinity can choose this node, ``shows`` those that templates should read because of it. ``identity`` is
+    to be given back as ``previous`` next time. An unknown value is None.
     """
 
     node: str
@@ -53,8 +54,14 @@ class Detection:
     offers: tuple[Offer, ...]
     amd: bool
     stale: bool
-    selectable: bool
+    chosen_by: tuple[LabelKind, ...]
+    shows: frozenset[LabelKind]
     identity: Identity | None
+
+    @property
+    def selectable(self) -> bool:
+        """Whether an affinity can choose this node at all."""
+        return bool(self.chosen_by)
 
     @property
     def fp8(self) -> str | None:

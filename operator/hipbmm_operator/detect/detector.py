@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hipbmm_operator.detect.affinity import is_selectable
+from hipbmm_operator.detect.affinity import chosen_by, kinds_shown
 from hipbmm_operator.detect.availability import blocking_taints, node_blockers, resource_blockers, taint_blockers
 from hipbmm_operator.detect.catalogue.products import GpuModel
 from hipbmm_operator.detect.detection import Detection, State
@@ -75,6 +75,7 @@ def detect_node(
     seen = _see(node, slices, features)
     judged = _judge(seen, previous, now)
     facts, choice, model = seen.facts, seen.choice, judged.model
+    chosen = chosen_by(model.product if model else None, facts.labels)
     taken = (used or {}).get(choice.name or "", 0)
     blockers = node_blockers(facts) + resource_blockers(choice, used=taken, request=request)
     tainted = taint_blockers(facts.taints, tolerations)
@@ -103,7 +104,8 @@ def detect_node(
         offers=facts.offers,
         amd=seen.amd or judged.kept is not None,
         stale=judged.kept is not None,
-        selectable=bool(model and model.product and is_selectable(model.product, facts.labels)),
+        chosen_by=chosen,
+        shows=kinds_shown(chosen, facts.labels),
         identity=judged.identity,
     )
 

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind
 from hipbmm_operator.detect.availability import taint_blockers
 from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, compute_units_of, mode_of_resource
 from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES, product_named
 from hipbmm_operator.detect.detection import Detection, State
 from hipbmm_operator.detect.reasons import Reason
+from hipbmm_operator.detect.sources.keys import OVERRIDE_LABEL
 from hipbmm_operator.detect.sources.values import shown
 
 MATCHED: Final = "NodesMatched"
@@ -40,6 +42,7 @@ _NEAREST_FIRST: Final[tuple[str, ...]] = (
     "ProductMismatch",
     "NotMI3xx",
 )
+_REMEDIES: Final = {"LabelsMissing": f" (label them {OVERRIDE_LABEL}, or roll the pods forward)"}
 _NOT_AVAILABLE: Final[frozenset[str]] = frozenset(_NEAREST_FIRST[:6])
 # No node has the right GPU: the condition says so plainly, and the message gives the counts.
 _NO_SUCH_GPU: Final[frozenset[str]] = frozenset({"ProductMismatch", "NotMI3xx"})
@@ -49,13 +52,15 @@ _NO_SUCH_GPU: Final[frozenset[str]] = frozenset({"ProductMismatch", "NotMI3xx"})
 class Want:
     """What one pod of a deployment asks of a node; no products means any known MI3xx.
 
-    ``tolerations`` are the pod's own; None takes each Detection's state as it is.
+    ``tolerations`` are the pod's own; None takes each Detection's state as it is. ``kinds`` are the kinds of label that
+    its affinity reads.
     """
 
     products: tuple[str, ...] = ()
     resource: str = GPU_RESOURCE
     request: int = 1
     tolerations: Sequence[Mapping[str, Any]] | None = None
+    kinds: frozenset[LabelKind] = EVERY_KIND
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +143,9 @@ def _resource_mismatch(detection: Detection, want: Want) -> Reason | None:
     }
     if detection.resource != want.resource and (want.resource == GPU_RESOURCE or want.resource not in offered):
         return Reason("ResourceMismatch", f"{detection.resource} instead of {want.resource}")
-    if not detection.selectable:
-        return Reason("LabelsMissing", "no label that a node affinity could choose the product by")
+    if want.kinds.isdisjoint(detection.chosen_by):
+        read = "that the affinity of these pods reads" if detection.chosen_by else "that an affinity could read"
+        return Reason("LabelsMissing", f"no label {read} tells the product")
     return None
 
 
@@ -191,7 +197,9 @@ def _reason(refused: Mapping[str, Sequence[str]]) -> str:
 def _message(matched: int, refused: Mapping[str, Sequence[str]], want: Want) -> str:
     asked = f"{' or '.join(want.products) or 'any MI3xx'} with {want.request} {want.resource}"
     parts = [
-        f"{len(refused[code])} {code}" + _named(refused[code], matched) for code in _NEAREST_FIRST if code in refused
+        f"{len(refused[code])} {code}" + _named(refused[code], matched) + _REMEDIES.get(code, "")
+        for code in _NEAREST_FIRST
+        if code in refused
     ]
     if matched:
         return f"{matched} {'node has' if matched == 1 else 'nodes have'} {asked}" + (

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hipbmm_operator.detect import HardwareSummary
+from hipbmm_operator.detect import HardwareSummary, LabelKind
 from hipbmm_operator.kube import kinds
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
@@ -91,6 +91,8 @@ class Observed:
     monitor: ServiceMonitorState = ServiceMonitorState()
     mirror: MirrorState = field(default_factory=MirrorState)
     hardware: HardwareSummary | None = None
+    label_kinds: frozenset[LabelKind] = frozenset()
+    """The kinds of label that the cluster's nodes show."""
     facts: OnDemandFacts = field(default_factory=OnDemandFacts)
 
     @property

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.detect import HardwareSummary
+from hipbmm_operator.detect import HardwareSummary, kinds_to_read
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
@@ -43,8 +43,9 @@ class Observer:
         mirror = await self._mirror_state(key, resource, spec, claim, pods, now)
         service, budget = (self._live(key, kind) for kind in (kinds.SERVICE, kinds.BUDGET))
         seen = parse.child(service) if service else None
+        deployment = self.deployment(key)
         return Observed(
-            deployment=self.deployment(key),
+            deployment=deployment,
             service=seen,
             monitor=await service_monitor.read(self._kube, resource.owner, spec, seen),
             budget=parse.child(budget) if budget else None,
@@ -52,7 +53,8 @@ class Observer:
             revisions=tuple(revision for revision in revisions if revision is not None),
             pods=pods,
             mirror=mirror,
-            hardware=self._hardware(spec) if spec else None,
+            hardware=self._hardware(spec, deployment) if spec else None,
+            label_kinds=self._nodes.shown(),
             facts=await self._on_demand.at(key.namespace, pods, claim, now),
         )
 
@@ -113,8 +115,10 @@ class Observer:
             return MirrorState()
         return await self._mirror.at(resource.owner, maps, pods if wanted else (), now)
 
-    def _hardware(self, spec: Spec) -> HardwareSummary | None:
+    def _hardware(self, spec: Spec, live: Deployment | None) -> HardwareSummary | None:
+        """How the nodes fit the pods as they are, or as they are about to be."""
         users = spec.pod_template.spec.tolerations or []
         tolerations = [entry.model_dump(by_alias=True, exclude_none=True) for entry in users]
         tolerations += node_affinity.tolerations(spec.gpu.tolerations)
-        return self._nodes.summary(spec, tolerations, server_args.resolve(spec).gpus)
+        read = node_affinity.kinds_of(live.template) if live else kinds_to_read(self._nodes.shown())
+        return self._nodes.summary(spec, tolerations, server_args.resolve(spec).gpus, read)

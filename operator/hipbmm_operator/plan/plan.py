@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
@@ -64,8 +65,8 @@ def plan(
     """Everything that should be, compared with what is there only where Kubernetes does not allow a change."""
     owner = resource.owner
     place = placement.choose(owner.name, spec.cache, observed.claim)
-    rendered = pod_template.template(owner.name, spec, command, place, payload)
-    choice = revision.choose(resource, rendered, observed.revisions, observed.deployment)
+    render = partial(pod_template.template, owner.name, spec, command, place, payload)
+    choice = revision.choose(resource, render, observed.label_kinds, observed.revisions, observed.deployment)
     released, replicas = rollout.released(spec, observed), rollout.replicas(spec, observed)
     strategy = rollout.strategy(spec, observed, now)
     workload = deployment.build(

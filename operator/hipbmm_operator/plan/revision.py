@@ -4,17 +4,22 @@ A template is rendered once for each content of the spec and stored in a Control
 the stored one. So a new operator, a changed default or a new node changes no pod. Pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from hipbmm_operator.api.resource import Resource
+from hipbmm_operator.detect import LabelKind, kinds_to_read
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.observe.observed import Deployment
+from hipbmm_operator.resources import node_affinity
 from hipbmm_operator.resources.controller_revision import Revision
 from hipbmm_operator.resources.placement import SHARED
+
+Render = Callable[[frozenset[LabelKind]], Json]
+"""Renders the template that this operator makes of a spec, for the kinds of label that its affinity is to read."""
 
 HISTORY = 5
 _MAX_CONTENTS = 16
@@ -55,15 +60,29 @@ class Choice:
     obsolete: tuple[Revision, ...] = ()
 
 
-def choose(resource: Resource, rendered: Json, revisions: Sequence[Revision], live: Deployment | None) -> Choice:
-    """Pick the revision for the content of the spec; `rendered` is what this operator would make of it.
+def choose(
+    resource: Resource,
+    render: Render,
+    shown: frozenset[LabelKind],
+    revisions: Sequence[Revision],
+    live: Deployment | None,
+) -> Choice:
+    """Pick the revision for the content of the spec, or render it for the kinds of label that nodes show now.
 
-    `live` is the Deployment: when its revision was deleted, it is stored again from there instead of rolling pods.
+    A stored one is outdated when this operator renders another one for the kinds that it was rendered for. `live` is
+    the Deployment: when its revision was deleted, it is stored again from there instead of rolling pods.
     """
     wanted = content(resource)
-    candidate = _named(resource.owner, rendered, wanted, revisions)
+
+    def rendered(kinds: frozenset[LabelKind]) -> Revision:
+        return _named(resource.owner, render(kinds), wanted, revisions)
+
     known = max((r for r in revisions if wanted in r.contents), key=lambda r: r.number, default=None)
-    current = known or _recovered(live, wanted, candidate, revisions) or candidate
+    kept = known or _recovered(live, wanted, revisions)
+    newest = rendered(node_affinity.kinds_of(kept.template) if kept else kinds_to_read(shown))
+    outdated = kept is not None and kept.name != newest.name
+    # Of a lost revision that is rendered just so now, the rendered template: the live one has the server's defaults.
+    current = known or (kept if kept and outdated else newest)
     same = next((r for r in revisions if r.name == current.name), None)
     if same is not None and wanted not in same.contents:
         current = replace(same, contents=(*same.contents, wanted)[-_MAX_CONTENTS:])
@@ -71,7 +90,7 @@ def choose(resource: Resource, rendered: Json, revisions: Sequence[Revision], li
     return Choice(
         current=current,
         store=same is None or same.contents != current.contents,
-        outdated=current.name != candidate.name,
+        outdated=outdated,
         obsolete=tuple(others[HISTORY - 1 :]),
     )
 
@@ -88,11 +107,9 @@ def _marked(template: Json, name: str) -> Json:
     return {**template, "metadata": {**metadata, "annotations": annotations}}
 
 
-def _recovered(
-    live: Deployment | None, wanted: str, candidate: Revision, revisions: Sequence[Revision]
-) -> Revision | None:
-    """The lost revision of the Deployment, unless this operator renders the very same."""
-    if live is None or live.content != wanted or not live.template or live.revision in ("", candidate.name):
+def _recovered(live: Deployment | None, wanted: str, revisions: Sequence[Revision]) -> Revision | None:
+    """The lost revision of the Deployment."""
+    if live is None or live.content != wanted or not live.template or not live.revision:
         return None
     return Revision(live.revision, _next_number(revisions), (wanted,), live.template)
 

@@ -10,7 +10,6 @@ PAYLOAD, WARM, HARVEST, SERVER = "payload", "warm", "harvest", "server"
 
 HOME = "/hipbmm"
 PROGRAM = f"{HOME}/kernel"
-WORK = f"{HOME}/work"
 STORE = f"{HOME}/store"
 MIRROR = f"{HOME}/mirror"
 MODEL_CONFIG_DIR = f"{HOME}/model-config"
@@ -25,3 +24,14 @@ FLAGS: Mapping[str, str] = {
     "HIP_ONLINE_TUNING": "1",
 }
 """The four variables that switch HIPBMM and its tuned rows on."""
+
+DEFAULTS: Mapping[str, str] = {
+    "HIPBMM_TENSOR_PARALLEL": "1",
+    "HIPBMM_POLICY": "ServeUntuned",
+    "HIPBMM_BUDGET_SECONDS": "1800",
+    "HIPBMM_TUNE": "1",
+    "HIPBMM_VERIFY": "1",
+    "HIPBMM_SEARCH": "Online",
+    "HIPBMM_WARMUP_SECONDS": "1800",
+}
+"""The program's own defaults of the settings that the operator decides."""

@@ -21,15 +21,11 @@ WRITABLE: Mapping[str, str] = {
 }
 """Caches go to an emptyDir, so that any user and a read-only root file system work (vllm#44548: torch needs USER)."""
 
-_DOWNWARD = {
-    "HIPBMM_POD_UID": "metadata.uid",
-    "HIPBMM_POD_NAME": "metadata.name",
-    "HIPBMM_NODE_NAME": "spec.nodeName",
-}
+_POD_UID: Json = {"name": "HIPBMM_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}
 
 
 def program(spec: Spec, command: Command, *, mirror: bool = False) -> dict[str, str]:
-    """The settings of the kernel program that the operator decides; its own defaults stay unset."""
+    """The settings of the kernel program that the operator decides."""
     tuning = spec.tuning
     values = {
         "HIPBMM_MODEL": spec.model.name,
@@ -39,14 +35,13 @@ def program(spec: Spec, command: Command, *, mirror: bool = False) -> dict[str, 
         "HIPBMM_BUDGET_SECONDS": str(tuning.budget_seconds),
         "HIPBMM_TUNE": "1" if tuning.enabled else "0",
         "HIPBMM_VERIFY": "1" if tuning.verify else "0",
+        "HIPBMM_SEARCH": tuning.search,
         "HIPBMM_WARMUP_SECONDS": str(spec.server.startup_seconds),
     }
     if mirror:
         values["HIPBMM_MIRROR_LOG"] = "1"
     if spec.model.config_map_ref:
         values["HIPBMM_MODEL_CONFIG"] = contract.MODEL_CONFIG
-    if tuning.search != "Online":
-        values["HIPBMM_SEARCH"] = tuning.search
     if tuning.linears:
         values["HIPBMM_LINEARS"] = json.dumps([linear.model_dump() for linear in tuning.linears])
     if tuning.tokens:
@@ -56,21 +51,35 @@ def program(spec: Spec, command: Command, *, mirror: bool = False) -> dict[str, 
     return values
 
 
+def of_warm(spec: Spec, command: Command, *, mirror: bool = False) -> list[Json]:
+    """Environment of `warm`: that of the server, so that the stack and the plan are the server's, and its pod."""
+    return _merge([*_of_serving(spec, command, mirror=mirror), _POD_UID], _users(spec))
+
+
 def of_server(spec: Spec, command: Command, *, mirror: bool = False) -> list[Json]:
-    """Environment of `warm` and `server`: the same, so that the stack and the plan are those of the server."""
-    plain = {**WRITABLE, **_jit(spec), **contract.FLAGS, **program(spec, command, mirror=mirror)}
-    return _with_users(spec, [*_values(plain), *_downward(), *_token(spec)])
+    """Environment of `server`."""
+    return _merge(_of_serving(spec, command, mirror=mirror), _users(spec))
 
 
-def of_harvest(spec: Spec, command: Command, *, mirror: bool = False) -> list[Json]:
-    """Environment of `harvest`: the program's settings only."""
-    plain = {"HOME": CACHE, "USER": "vllm", **program(spec, command, mirror=mirror)}
+def _of_serving(spec: Spec, command: Command, *, mirror: bool) -> list[Json]:
+    settings = _unlike_defaults(program(spec, command, mirror=mirror))
+    return [*_values({**WRITABLE, **_jit(spec), **contract.FLAGS, **settings}), *_token(spec)]
+
+
+def of_harvest(spec: Spec, *, mirror: bool = False) -> list[Json]:
+    """Environment of `harvest`: what the program needs to publish rows; `warm` leaves it the rest in files."""
+    plain = {"HOME": CACHE, "USER": "vllm"}
+    if mirror:
+        plain["HIPBMM_MIRROR_LOG"] = "1"
+    if spec.tuning.retune_token:
+        plain["HIPBMM_RETUNE_TOKEN"] = spec.tuning.retune_token
     users = [entry for entry in _users(spec) if entry["name"].startswith("HIPBMM_")]
-    return _merge([*_values(plain), *_downward()], users)
+    return _merge([*_values(plain), _POD_UID], users)
 
 
-def _with_users(spec: Spec, own: list[Json]) -> list[Json]:
-    return _merge(own, _users(spec))
+def _unlike_defaults(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings that differ from the program's own defaults: the template is in each ReplicaSet, revision and pod."""
+    return {name: value for name, value in settings.items() if contract.DEFAULTS.get(name) != value}
 
 
 def _users(spec: Spec) -> list[Json]:
@@ -85,10 +94,6 @@ def _merge(own: list[Json], users: list[Json]) -> list[Json]:
 
 def _values(plain: Mapping[str, str]) -> list[Json]:
     return [{"name": name, "value": value} for name, value in plain.items()]
-
-
-def _downward() -> list[Json]:
-    return [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in _DOWNWARD.items()]
 
 
 def _token(spec: Spec) -> list[Json]:

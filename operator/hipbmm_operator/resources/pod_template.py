@@ -1,10 +1,12 @@
 """The pod template: the four containers of docs/pod-contract.md and their volumes."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from hipbmm_operator.api.fields import Model
 from hipbmm_operator.api.pod_template import ContainerSecurity, PodSpec, ServerContainer
 from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.detect import LabelKind
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object
@@ -30,8 +32,10 @@ class Payload:
     pull_policy: str
 
 
-def template(name: str, spec: Spec, command: Command, place: Placement, payload: Payload) -> Json:
-    """The pod template of a resource. `place` says where its rows are."""
+def template(
+    name: str, spec: Spec, command: Command, place: Placement, payload: Payload, kinds: Collection[LabelKind]
+) -> Json:
+    """The pod template of a resource. `place` says where its rows are, `kinds` which node labels its affinity reads."""
     pod = spec.pod_template.spec
     extra = pod.containers[0] if pod.containers else ServerContainer(name="server")
     body: Json = {
@@ -42,11 +46,11 @@ def template(name: str, spec: Spec, command: Command, place: Placement, payload:
         "initContainers": [
             _payload(payload),
             _warm(spec, command, place, extra),
-            *_harvest(spec, command, place, extra),
+            *_harvest(spec, place, extra),
         ],
         "containers": [_server(spec, command, place, extra)],
         "volumes": [*_volumes(name, spec, place), *(_dump(volume) for volume in pod.volumes or [])],
-        "affinity": _affinity(spec),
+        "affinity": _affinity(spec, kinds),
         "tolerations": [
             *node_affinity.tolerations(spec.gpu.tolerations),
             *(_dump(entry) for entry in pod.tolerations or []),
@@ -62,6 +66,7 @@ def template(name: str, spec: Spec, command: Command, place: Placement, payload:
             "annotations": {
                 "kubectl.kubernetes.io/default-container": contract.SERVER,
                 **metadata.annotations,
+                **node_affinity.annotations(kinds),
                 names.ANNOTATION_DEPLOYMENT: name,
             },
         },
@@ -90,11 +95,11 @@ def _passed_through(name: str, pod: PodSpec) -> Json:
     return out
 
 
-def _affinity(spec: Spec) -> Json:
+def _affinity(spec: Spec, kinds: Collection[LabelKind]) -> Json:
     users = _dump(spec.pod_template.spec.affinity)
     node = users.get("nodeAffinity", {})
     required = as_object(node.get("requiredDuringSchedulingIgnoredDuringExecution")).get("nodeSelectorTerms", [])
-    terms = node_affinity.node_terms(spec.gpu.products, spec.gpu.resource_name, required)
+    terms = node_affinity.node_terms(spec, kinds, required)
     node = {**node, "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
     return {**users, "nodeAffinity": node}
 
@@ -121,7 +126,7 @@ def _warm(spec: Spec, command: Command, place: Placement, extra: ServerContainer
         "name": contract.WARM,
         **_image(spec),
         "command": ["python3", contract.PROGRAM, "warm"],
-        "env": environment.of_server(spec, command, mirror=place.mirror),
+        "env": environment.of_warm(spec, command, mirror=place.mirror),
         **_env_from(extra),
         "resources": _resources(spec, command, extra),
         "securityContext": _security(extra.security_context),
@@ -129,7 +134,7 @@ def _warm(spec: Spec, command: Command, place: Placement, extra: ServerContainer
     }
 
 
-def _harvest(spec: Spec, command: Command, place: Placement, extra: ServerContainer) -> list[Json]:
+def _harvest(spec: Spec, place: Placement, extra: ServerContainer) -> list[Json]:
     if not spec.tuning.harvest:
         return []
     mounts = [{"name": "hipbmm", "mountPath": contract.HOME}, {"name": "cache", "mountPath": environment.CACHE}]
@@ -139,7 +144,7 @@ def _harvest(spec: Spec, command: Command, place: Placement, extra: ServerContai
             **_image(spec),
             "restartPolicy": "Always",
             "command": ["python3", contract.PROGRAM, "harvest"],
-            "env": environment.of_harvest(spec, command, mirror=place.mirror),
+            "env": environment.of_harvest(spec, mirror=place.mirror),
             "ports": [{"name": "hipbmm", "containerPort": contract.METRICS_PORT}],
             "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
             "securityContext": _security(extra.security_context),

@@ -7,6 +7,7 @@ from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.detect import (
     Detection,
     HardwareSummary,
+    LabelKind,
     Want,
     default_tolerations,
     detect_node,
@@ -17,7 +18,6 @@ from hipbmm_operator.kube import json_text
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object
 
-HOLD_SECONDS = 600.0
 _CACHED_SUMMARIES = 256
 
 
@@ -31,6 +31,7 @@ class NodeBook:
         self._stale: dict[str, Json] = {}
         self._summaries: dict[bytes, HardwareSummary] = {}
         self._extra: dict[str, tuple[Sequence[Json], Sequence[Json]]] = {}
+        self._shown: frozenset[LabelKind] | None = None
         self._clock = 0
 
     def put(self, node: Json, now: float) -> bool:
@@ -75,17 +76,25 @@ class NodeBook:
         changed = [self._detect(name, node, now) for name, node in list(self._stale.items())]
         return any(changed)
 
-    def summary(self, spec: Spec, tolerations: Sequence[Json], gpus: int) -> HardwareSummary | None:
-        """How the nodes fit a resource; None when they cannot be read."""
+    def summary(
+        self, spec: Spec, tolerations: Sequence[Json], gpus: int, kinds: frozenset[LabelKind]
+    ) -> HardwareSummary | None:
+        """How the nodes fit pods whose affinity reads these kinds of label; None when they cannot be read."""
         if not self.readable:
             return None
-        want = Want(tuple(spec.gpu.products or ()), spec.gpu.resource_name, gpus, tuple(tolerations))
-        key = json_text.dumps([want.products, want.resource, gpus, list(tolerations)])
+        want = Want(tuple(spec.gpu.products or ()), spec.gpu.resource_name, gpus, tuple(tolerations), kinds)
+        key = json_text.dumps([want.products, want.resource, gpus, list(tolerations), sorted(kinds)])
         if key not in self._summaries:
             if len(self._summaries) >= _CACHED_SUMMARIES:
                 self._summaries.clear()
             self._summaries[key] = summary(self._detections.values(), want)
         return self._summaries[key]
+
+    def shown(self) -> frozenset[LabelKind]:
+        """The kinds of label that the nodes show."""
+        if self._shown is None:
+            self._shown = frozenset().union(*(found.shows for found in self._detections.values()))
+        return self._shown
 
     def count(self) -> int:
         """Number of nodes."""
@@ -108,6 +117,7 @@ class NodeBook:
 
     def _changed(self) -> bool:
         self._summaries.clear()
+        self._shown = None
         return True
 
 

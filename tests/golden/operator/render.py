@@ -7,6 +7,7 @@ import yaml
 
 from hipbmm_operator.api.resource import parse
 from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.detect import LabelKind
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.plan.plan import plan
 from hipbmm_operator.resources import server_args
@@ -21,7 +22,8 @@ def children(case: Path) -> str:
     resource = parse(yaml.safe_load((case / "resource.yaml").read_text()))
     spec = Spec.model_validate(resource.raw_spec)
     payload = Payload("registry.example/hipbmm-operator:1", "IfNotPresent")
-    made = plan(resource, spec, server_args.resolve(spec), Observed(), payload, datetime(2026, 11, 23, tzinfo=UTC))
+    observed = Observed(label_kinds=frozenset({LabelKind.LABELLER}))
+    made = plan(resource, spec, server_args.resolve(spec), observed, payload, datetime(2026, 11, 23, tzinfo=UTC))
     bodies = [step.body for step in made.steps]
     return yaml.dump_all(bodies, Dumper=_Dumper, sort_keys=False, width=118)
 

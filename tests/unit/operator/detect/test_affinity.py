@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from tests.unit.operator.detect.nodes import detect, expand, node
 
-from hipbmm_operator.detect import PRODUCT_NAMES, affinity_terms
+from hipbmm_operator.detect import EVERY_KIND, PRODUCT_NAMES, LabelKind, Want, affinity_terms, kinds_to_read
 from hipbmm_operator.detect.affinity import selects
 from hipbmm_operator.detect.catalogue.products import PRODUCTS, Product
+from hipbmm_operator.detect.node_fit import mismatch
 
 Json = dict[str, Any]
 IDS = [(product.name, device_id) for product in PRODUCTS for device_id in product.ids]
@@ -90,6 +91,57 @@ def test_detection_knows_whether_the_terms_choose_a_node() -> None:
     assert not detect(node({"F:pci-1200_1002_74a1_1002_74a1.present": "true"}, eight)).selectable
 
 
+EIGHT = {"amd.com/gpu": "8"}
+SHOWING: list[tuple[Json, set[str]]] = [
+    ({"hipbmm.io/gpu-product": "MI300X"}, {"override"}),
+    ({"A:device-id": "74a1", "B:device-id": "74a1", "B:device-id.74a1": "8", "F:amd-gpu-mi300x": "true"}, {"labeller"}),
+    ({"B:device-id": "74a1", "B:device-id.74a1": "8"}, {"labeller-beta"}),
+    ({"B:device-id.74a1": "4", "B:device-id.74a9": "4"}, {"labeller-beta-counted"}),
+    ({"F:pci-1200_1002_74a1.present": "true"}, {"nfd-pci-class"}),
+    ({"F:pci-1002_74a1.present": "true"}, {"nfd-pci-vendor"}),
+    ({"F:amd-gpu-mi300x": "true", "A:product-name": "AMD_Instinct_MI300X"}, {"model-label"}),
+    ({"A:product-name": "AMD_Instinct_MI300X_OAM"}, {"product-name"}),
+    ({"doks.digitalocean.com/gpu-model": "mi300x"}, {"cloud-model"}),
+    ({"node.kubernetes.io/instance-type": "BM.GPU.MI300X.8"}, {"instance-type"}),
+    ({"A:device-id": "74a1", "node.kubernetes.io/instance-type": "BM.GPU.MI300X.8"}, {"labeller", "instance-type"}),
+    ({"A:device-id": "74a1", "A:compute-memory-partition": "spx_nps1"}, {"labeller", "partition"}),
+    ({"A:device-id": "74a1", "amd.com/compute-memory-partition": "spx_nps1"}, {"labeller", "partition-documented"}),
+    ({"A:device-id": "740f"}, set()),
+    ({"node.kubernetes.io/instance-type": "my-mi300x-box"}, set()),
+    ({}, set()),
+]
+
+
+@pytest.mark.parametrize(("labels", "shown"), SHOWING)
+def test_a_node_shows_the_kinds_of_label_that_its_pods_must_read(labels: Json, shown: set[str]) -> None:
+    found = detect(node(labels, EIGHT))
+    assert found.shows == shown
+    if found.selectable:
+        assert selects(affinity_terms(["MI300X"], kinds=kinds_to_read(found.shows)), expand(labels))
+
+
+@pytest.mark.parametrize("kind", list(LabelKind))
+@pytest.mark.parametrize(("labels", "_shown"), SHOWING)
+def test_detection_and_affinity_agree_for_each_kind(labels: Json, _shown: set[str], kind: LabelKind) -> None:
+    kinds = kinds_to_read({kind})
+    judged = mismatch(detect(node(labels, EIGHT)), Want(kinds=kinds))
+    assert (judged is None) == selects(affinity_terms(kinds=kinds), expand(labels))
+
+
+def test_a_labelled_node_is_chosen_whatever_else_its_cluster_shows() -> None:
+    """A node that has just joined shows an instance type alone; the labeller comes later."""
+    joining = expand({"node.kubernetes.io/instance-type": "BM.GPU.MI300X.8"})
+    terms = affinity_terms(kinds=kinds_to_read(detect(node(joining, EIGHT)).shows))
+    assert selects(terms, joining)
+    assert selects(terms, joining | expand({"A:device-id": "74a1", "B:device-id": "74a1"}))
+    assert selects(terms, expand({"hipbmm.io/gpu-product": "MI355X"}))
+
+
+def test_a_cluster_that_shows_nothing_is_read_by_every_kind() -> None:
+    assert kinds_to_read(()) == EVERY_KIND
+    assert affinity_terms(kinds=kinds_to_read(())) == affinity_terms()
+
+
 def test_the_terms_are_static_and_valid() -> None:
     assert affinity_terms() == affinity_terms(PRODUCT_NAMES)
     assert affinity_terms(["MI300X", "MI325X"]) == affinity_terms(["MI325X", "MI300X"])
@@ -101,8 +153,8 @@ def test_the_terms_are_static_and_valid() -> None:
             assert bool(values) == (requirement["operator"] in {"In", "NotIn"})
             assert all(isinstance(value, str) and len(value) <= 63 for value in values or ())
             assert len(requirement["key"].rpartition("/")[2]) <= 63
-    assert len(json.dumps(affinity_terms(["MI300X"]))) < 7_500
     assert len(json.dumps(affinity_terms())) < 25_000
+    assert len(json.dumps(affinity_terms(kinds=kinds_to_read({LabelKind.LABELLER})))) < 1_500
 
 
 def test_callers_cannot_spoil_the_terms() -> None:
