@@ -9,12 +9,6 @@ import gc
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Command = Callable[[list[str]], int]
 
 USAGE = """usage: hipbmm_kernel COMMAND ...
 
@@ -39,17 +33,38 @@ with the default a merge of 200,000 rows spends a quarter of its time in the col
 VERSION_FLAGS = ("-V", "--version")
 HELP_FLAGS = ("-h", "--help", "help")
 
+IN_A_POD = {
+    "warm": ("pod.warm", "warm_command"),
+    "exec": ("pod.exec", "exec_command"),
+    "harvest": ("harvest.sidecar", "harvest_command"),
+}
+"""Commands of (arguments, environment, standard error)."""
+
+ANYWHERE = {
+    "payload": ("pod.payload", "payload_command"),
+    "plan": ("cli.plan", "plan_command"),
+    "check": ("cli.check", "check_command"),
+    "merge": ("cli.merge", "merge_command"),
+    "export": ("cli.archive", "export_command"),
+    "import": ("cli.archive", "import_command"),
+    "compact": ("cli.compact", "compact_command"),
+    "acceptance": ("acceptance", "acceptance_command"),
+}
+"""Commands of (arguments, standard output, standard error)."""
+
 
 def main(argv: list[str]) -> int:
     """Run one command: 0 fine, 1 found something wrong, 2 wrong usage."""
     gc.set_threshold(YOUNG_CONTAINERS, *gc.get_threshold()[1:])
-    command = COMMANDS.get(argv[0]) if argv else None
-    if command is not None:
-        return command(argv[1:])
-    if argv and argv[0] in HELP_FLAGS:
+    name = argv[0] if argv else ""
+    module, function = IN_A_POD.get(name) or ANYWHERE.get(name) or ("", "")
+    if module:
+        command = getattr(importlib.import_module(f"hipbmm_kernel.{module}"), function)
+        return int(command(argv[1:], os.environ if name in IN_A_POD else sys.stdout, sys.stderr))
+    if name in HELP_FLAGS:
         sys.stdout.write(USAGE)
         return 0
-    if argv and argv[0] in VERSION_FLAGS:
+    if name in VERSION_FLAGS:
         from hipbmm_kernel import __version__  # noqa: PLC0415 - see the module's docstring
 
         sys.stdout.write(f"hipbmm_kernel {__version__}\n")
@@ -57,54 +72,6 @@ def main(argv: list[str]) -> int:
     sys.stderr.write(USAGE)
     return 2
 
-
-def _payload(argv: list[str]) -> int:
-    from hipbmm_kernel.pod.payload import payload_command  # noqa: PLC0415 - see the module's docstring
-
-    return payload_command(argv, sys.stderr)
-
-
-def _warm(argv: list[str]) -> int:
-    from hipbmm_kernel.pod.warm import warm_command  # noqa: PLC0415 - see the module's docstring
-
-    return warm_command(argv, os.environ, sys.stderr)
-
-
-def _exec(argv: list[str]) -> int:
-    from hipbmm_kernel.pod.exec import exec_command  # noqa: PLC0415 - see the module's docstring
-
-    return exec_command(argv, os.environ, sys.stderr)
-
-
-def _harvest(argv: list[str]) -> int:
-    from hipbmm_kernel.harvest.sidecar import harvest_command  # noqa: PLC0415 - see the module's docstring
-
-    return harvest_command(argv, os.environ, sys.stderr)
-
-
-def _for_people(module: str, function: str) -> Command:
-    """A command that answers on standard output, imported when it runs."""
-
-    def run(argv: list[str]) -> int:
-        command = getattr(importlib.import_module(f"hipbmm_kernel.{module}"), function)
-        return int(command(argv, sys.stdout, sys.stderr))
-
-    return run
-
-
-COMMANDS: dict[str, Command] = {
-    "payload": _payload,
-    "warm": _warm,
-    "exec": _exec,
-    "harvest": _harvest,
-    "plan": _for_people("cli.plan", "plan_command"),
-    "check": _for_people("cli.check", "check_command"),
-    "merge": _for_people("cli.merge", "merge_command"),
-    "export": _for_people("cli.archive", "export_command"),
-    "import": _for_people("cli.archive", "import_command"),
-    "compact": _for_people("cli.compact", "compact_command"),
-    "acceptance": _for_people("cli.acceptance", "acceptance_command"),
-}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -32,7 +32,7 @@ CASES = [
     Case(
         "exits",
         "Tuned",
-        "ProblemsFailed",
+        "ProblemsUnproven",
         "1 failed",
         tuned_alone("exits", faults("exit:M=2,N=1024,K=512,on=tuning"), verify=False),
         mended=tuned_again("exits"),
@@ -41,7 +41,7 @@ CASES = [
     Case(
         "hangs",
         "Tuned",
-        "ProblemsFailed",
+        "ProblemsUnproven",
         "1 failed",
         tuned_alone("hangs", faults("hang:M=2,N=1024,K=512,on=tuning", ("HIPBMM_PROBLEM_SECONDS", "20")), verify=False),
         mended=tuned_again("hangs"),

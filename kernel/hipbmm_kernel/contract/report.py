@@ -57,6 +57,8 @@ class Report(NamedTuple):
     children: int = 0
     torch_imported: bool = False
     hipbmm: bool = True
+    unproven: tuple[str, ...] = ()
+    unplanned: int = 0
     storage_writable: bool = False
     storage_error: str = ""
     errors: tuple[str, ...] = ()
@@ -91,6 +93,8 @@ class Report(NamedTuple):
             "children": self.children,
             "torchImported": self.torch_imported,
             "hipbmm": self.hipbmm,
+            "unproven": list(self.unproven),
+            "unplanned": self.unplanned,
             "storage": {"writable": self.storage_writable, "error": self.storage_error},
             "mirror": {"shards": list(self.mirror_shards), "lines": self.mirror_lines},
             "errors": list(self.errors),
@@ -120,6 +124,7 @@ def _trimmed(report: Report, texts: int, errors: int) -> dict[str, object]:
     for name in ("stackDocument", "failures", "notes"):
         del document[name]
     document["errors"] = list(report.errors[:errors])
+    document["unproven"] = list(report.unproven[:errors])
     cut = _cut(document, texts)
     return cut if isinstance(cut, dict) else {}
 

@@ -74,6 +74,7 @@ class Settings(NamedTuple):
     harvest_seconds: float
     read_seconds: float
     warmup_seconds: float
+    user_flags: tuple[str, ...]
     conflicting_env: tuple[str, ...]
 
     @property
@@ -126,6 +127,10 @@ def _text(_name: str, text: str) -> str:
 
 def _path(_name: str, text: str) -> str:
     return text.rstrip("/") or "/"
+
+
+def _names(_name: str, text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
 
 
 def _paths(_name: str, text: str) -> tuple[str, ...]:
@@ -253,6 +258,7 @@ _FIELDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "harvest_seconds": ("20", _seconds(0.05)),
     "read_seconds": ("90", _seconds(0.0)),
     "warmup_seconds": ("1800", _seconds(0.0)),
+    "user_flags": ("", _names),
 }
 """Fields of Settings: the default ($HIPBMM_HOME stands for that variable's value, empty is not set) and the reader.
 

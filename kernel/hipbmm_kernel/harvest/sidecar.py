@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 LAST_SECONDS = 10.0
 STALE_INTERVALS = 5.0
-MODES = (start_mode.TUNED, start_mode.NO_TABLE, start_mode.NO_HIPBMM)
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -151,13 +150,11 @@ def _report_metrics(report: Mapping[str, object]) -> list[Metric]:
 
 def _state_metrics(state: Mapping[str, object]) -> list[Metric]:
     """What `exec` did."""
-    mode = str(state.get("mode") or "")
+    modes = {mode: float(mode == state.get("mode")) for mode in start_mode.MODES}
     return [
         plain("hipbmm_server_starts_total", COUNTER, "Starts of the server in this pod.", _number(state, "starts")),
         plain("hipbmm_server_crashes_total", COUNTER, "Starts that ended while warming up.", _number(state, "crashes")),
-        labelled(
-            "hipbmm_server_mode", GAUGE, "How the server runs.", "mode", {each: float(each == mode) for each in MODES}
-        ),
+        labelled("hipbmm_server_mode", GAUGE, "How the server runs.", "mode", modes),
     ]
 
 

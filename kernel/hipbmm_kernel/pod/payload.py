@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 PACKAGE = "hipbmm_kernel"
 MAIN = f'''"""Runs the program from a directory or zip: python3 DIR COMMAND."""
 
+import _signal
+import os
+
+# The kernel drops a signal that the first process of a container neither handles nor blocks. Commands that end in an
+# orderly way put their own handler in this one's place.
+_signal.signal(_signal.SIGTERM, lambda *_: os._exit(128 + _signal.SIGTERM))
+
 import sys
 
 from {PACKAGE}.__main__ import main
@@ -27,7 +34,7 @@ if __name__ == "__main__":
 USAGE = "usage: hipbmm_kernel payload DIR\n"
 
 
-def payload_command(argv: list[str], stderr: TextIO) -> int:
+def payload_command(argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
     """`payload DIR`: 0 when DIR/kernel holds the program, 1 when it could not be written, 2 on wrong usage."""
     if len(argv) != 1 or argv[0].startswith("-"):
         stderr.write(USAGE)
@@ -37,7 +44,7 @@ def payload_command(argv: list[str], stderr: TextIO) -> int:
     except OSError as error:
         stderr.write(f"hipbmm payload: {error}\n")
         return 1
-    stderr.write(f"hipbmm payload: {files} files in {argv[0]}/kernel\n")
+    stdout.write(f"hipbmm payload: {files} files in {argv[0]}/kernel\n")
     return 0
 
 

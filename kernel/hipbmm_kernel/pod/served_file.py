@@ -6,6 +6,7 @@ halves throughput. Only this replica's process ever opens it, so it may be repla
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from hipbmm_kernel.rows.gemm import Row
     from hipbmm_kernel.system.volume import Volume
+
+ROOM = 64 * 1024
+"""Bytes that rows learned in production need at least: some 400 of them."""
 
 ASIDE = ".without"
 """What is put behind the name of a table that is suspected of crashing the server."""
@@ -76,3 +80,23 @@ def put_aside(volume: Volume, path: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def check_appendable(path: str) -> None:
+    """OSError when AITER could not append to the served file at `path`: it would tune at every call then.
+
+    Where there is none, AITER creates it.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags)
+    except FileNotFoundError:
+        probe = f"{path}.{os.getpid()}.probe"
+        fd = os.open(probe, flags | os.O_CREAT | os.O_EXCL, 0o644)
+        os.unlink(probe)
+    try:
+        room = os.fstatvfs(fd)
+    finally:
+        os.close(fd)
+    if room.f_bavail * room.f_frsize < ROOM:
+        raise OSError(errno.ENOSPC, f"less than {ROOM} bytes are free", path)

@@ -1,7 +1,8 @@
-"""How a server is started after it crashed: a pure decision, so that a crash loop is never ours.
+"""How a server is started after it ended: a pure decision, so that a crash loop is never ours.
 
 A container restart does not run init containers again, so a table that crashes the server would crash it for ever. Two
-crashes within the warm-up window take the table away, three take HIPBMM away.
+early ends take the table away, three take HIPBMM away, four give the server its own environment back, in which AITER
+is what the user made it.
 """
 
 from __future__ import annotations
@@ -14,13 +15,26 @@ if TYPE_CHECKING:
 TUNED = "Tuned"
 NO_TABLE = "NoTable"
 NO_HIPBMM = "NoHipbmm"
+NO_AITER = "NoAiter"
+MODES = (TUNED, NO_TABLE, NO_HIPBMM, NO_AITER)
+"""From the most of ours to the least."""
 
-CRASHES_WITHOUT_TABLE = 2
-CRASHES_WITHOUT_HIPBMM = 3
+ENDS = {TUNED: 0, NO_TABLE: 2, NO_HIPBMM: 3, NO_AITER: 4}
+"""How many early ends lead to each mode."""
+
+ENDS_WITHOUT_HIPBMM = 2
+"""Early ends that lead to NoAiter when the report of `warm` already says NoHipbmm."""
+
+PROVEN_WINDOWS = 48.0
+"""A run of so many warm-up windows (a day by default) proves its mode: some rows are first used after hours."""
 
 
 class State(NamedTuple):
-    """What is remembered from one start of the server to the next. `started` is monotonic seconds of boot `boot`."""
+    """What is remembered from one start of the server to the next.
+
+    `started` is monotonic seconds of boot `boot`, which is "" as long as no server was started.
+    `crashes` counts early ends, `attempts` runs of `warm` that have not come to their end.
+    """
 
     starts: int = 0
     crashes: int = 0
@@ -28,28 +42,49 @@ class State(NamedTuple):
     reason: str = ""
     started: float = 0.0
     boot: str = ""
+    attempts: int = 0
 
 
 def next_start(before: State, report: Mapping[str, object] | None, now: float, boot: str, window: float) -> State:
-    """The state of the start that happens now, at monotonic second `now` of boot `boot`.
+    """The state of the start that happens now, at monotonic second `now` of boot `boot`; `report` None: there is none.
 
-    A container starts again only because the last one ended. It counts against the table when that was within `window`
-    seconds of its start; a server that ran longer had proved its table, and another boot ends all servers.
+    A container starts again only because the last one ended; how it ended cannot be seen. An end counts unless the
+    server had proved its mode by a long run (then only what led to that mode stays counted), or the node had booted.
     """
-    crashed = before.starts > 0 and before.boot == boot and 0 <= now - before.started < window
-    crashes = before.crashes + crashed
+    crashes = before.crashes
+    if before.boot == boot and now >= before.started:
+        if now - before.started < PROVEN_WINDOWS * window:
+            crashes += 1
+        else:
+            crashes = min(crashes, ENDS.get(before.mode, 0))
     mode, reason = _mode(crashes, report)
-    return State(before.starts + 1, crashes, mode, reason, now, boot)
+    return before._replace(starts=before.starts + 1, crashes=crashes, mode=mode, reason=reason, started=now, boot=boot)
 
 
 def _mode(crashes: int, report: Mapping[str, object] | None) -> tuple[str, str]:
-    if report is not None and report.get("hipbmm") is False:
-        return NO_HIPBMM, str(report.get("reason") or "")
-    if crashes >= CRASHES_WITHOUT_HIPBMM:
-        return NO_HIPBMM, f"the server crashed {crashes} times while it warmed up, also without the table"
-    if crashes >= CRASHES_WITHOUT_TABLE:
-        return NO_TABLE, f"the server crashed {crashes} times while it warmed up"
-    return TUNED, ""
+    ended = f"the server ended {crashes} times soon after its start"
+    off = _off(report)
+    if crashes >= (ENDS_WITHOUT_HIPBMM if off else ENDS[NO_AITER]):
+        return NO_AITER, f"{ended}, also without HIPBMM"
+    if off:
+        return NO_HIPBMM, off
+    if crashes >= ENDS[NO_HIPBMM]:
+        return NO_HIPBMM, f"{ended}, also without the table"
+    return (NO_TABLE, ended) if crashes >= ENDS[NO_TABLE] else (TUNED, "")
+
+
+def _off(report: Mapping[str, object] | None) -> str:
+    """Why `warm` turns HIPBMM off; "" when it does not."""
+    if report is None:
+        return "there is no report of `warm`"
+    return str(report.get("reason") or "the report says so") if report.get("hipbmm") is False else ""
+
+
+def without_hipbmm(state: State, reason: str) -> State:
+    """The same start where something of ours that a start needs is broken: HIPBMM is off in it."""
+    if MODES.index(state.mode) >= MODES.index(NO_HIPBMM):
+        return state
+    return state._replace(mode=NO_HIPBMM, reason=reason)
 
 
 def blocked(state: State, report: Mapping[str, object] | None) -> str | None:

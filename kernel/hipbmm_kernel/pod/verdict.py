@@ -23,7 +23,11 @@ class Verdict(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """Counts of problems, and why tuning could not go on: `abort` is a report's reason, "" when it could."""
+    """Counts of problems, and why tuning could not go on: `abort` is a report's reason, "" when it could.
+
+    `unproven` names problems without a row whose tuning has chosen something wrong or deadly before: AITER knows no
+    veto, so a server that met them would choose it again.
+    """
 
     problems: int
     restored: int
@@ -38,6 +42,7 @@ class Facts(NamedTuple):
     stopped: bool = False
     seconds: float = 0.0
     first_failure: str = ""
+    unproven: tuple[str, ...] = ()
 
 
 def unfit(settings: Settings, identity: Identity) -> Verdict | None:
@@ -97,13 +102,14 @@ def conclude(facts: Facts) -> Verdict:
         )
     if facts.abort == "StackMismatch":
         return Verdict(report.FAILED, "StackMismatch", facts.abort_message)
+    if facts.unproven:
+        words = f"HIPBMM is off: no solution is proven for {len(facts.unproven)} problems, {facts.unproven[0]} first"
+        return Verdict(report.PARTIAL, "ProblemsUnproven", f"{counted}; {words}: {facts.first_failure}", hipbmm=False)
     if have == facts.problems:
         return _complete(facts)
     if facts.abort:
         state = report.PARTIAL if have else report.FAILED
         return Verdict(state, facts.abort, f"{counted}: {facts.abort_message}")
-    if not facts.tune:
-        return Verdict(report.DISABLED, "TuningDisabled", f"{counted}; tuning is disabled")
     return _partial(facts, counted)
 
 
@@ -117,6 +123,8 @@ def _complete(facts: Facts) -> Verdict:
 
 def _partial(facts: Facts, counted: str) -> Verdict:
     """Which cause is named when several left problems without a row: the one that a user can do something about."""
+    if not facts.tune:
+        return Verdict(report.DISABLED, "TuningDisabled", f"{counted}; tuning is disabled")
     if facts.stopped:
         return Verdict(report.PARTIAL, "BudgetExhausted", f"{counted} when the pod was asked to stop")
     if facts.failed:

@@ -15,8 +15,9 @@ from hipbmm_kernel.contract.progress import Progress
 from hipbmm_kernel.contract.report import Report
 from hipbmm_kernel.contract.settings import BLOCK, Settings, SettingsError, parse_settings
 from hipbmm_kernel.identity import stack as stacks
-from hipbmm_kernel.identity.container import read_identity
-from hipbmm_kernel.pod import pod_plan, served_file, verdict
+from hipbmm_kernel.identity.container import Identity, read_identity
+from hipbmm_kernel.identity.software import package_directory
+from hipbmm_kernel.pod import aiter_jit, pod_plan, served_file, state_file, verdict
 from hipbmm_kernel.pod.stores import Stores
 from hipbmm_kernel.pod.verdict import Verdict
 from hipbmm_kernel.rows import gemm
@@ -30,12 +31,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
-    from hipbmm_kernel.identity.container import Identity
     from hipbmm_kernel.pod.pod_plan import Planned
     from hipbmm_kernel.rows.gemm import Problem, Row
     from hipbmm_kernel.store.table import Table
     from hipbmm_kernel.system.volume import Volume
 
+UNFINISHED_TUNING, UNFINISHED_WARM = 3, 5
+"""Runs of `warm` in this pod that were killed before their end, after which the next does not tune, or does nothing.
+
+The kernel kills a container that needs too much memory, and an init container that was killed starts again for ever.
+"""
 LEARNED_ROWS = 2048
 """Most rows served beyond the plan: AITER scans the file on every eager call, 0.4 ms for so many."""
 
@@ -51,9 +56,7 @@ def warm_command(argv: list[str], env: Mapping[str, str], stderr: TextIO) -> int
         stderr.write(f"hipbmm warm: {error}\n")
         return 2
     with Stop() as stop:
-        warm = Warm(settings, env, volumes.Volume(), Clock(), stop, stderr)
-        found = warm.run()
-        warm.write_report(found)
+        found = Warm(settings, env, volumes.Volume(), Clock(), stop, stderr).run()
     return 1 if settings.policy == BLOCK and found.state != report.COMPLETE else 0
 
 
@@ -74,10 +77,44 @@ class Warm:
         self._stores = Stores(settings, volume, clock)
         self._errors: list[str] = []
         self._notes: list[str] = []
+        self._no_tuning = ""
 
     def run(self) -> Report:
-        """Do everything but writing the report. OSError of the pod's own disk is reported like any other trouble."""
+        """Do everything and write the report. OSError of the pod's own disk is reported like any other trouble."""
         self._progress.start()
+        unfinished = self._begin()
+        if unfinished >= UNFINISHED_WARM:
+            words = f"{unfinished} runs of warm in this pod were ended before they were done"
+            nothing = Identity(stacks.Stack(), 0, None, ())
+            found = self._served(Verdict(report.FAILED, "TunerFailed", words, hipbmm=False), nothing, ())
+        else:
+            found = self._warmed()
+        self._write_report(found)
+        self._end()
+        return found
+
+    def _begin(self) -> int:
+        """Count this run; how many before it have not come to their end."""
+        path = self._settings.state_file
+        try:
+            volumes.make_directories(self._volume, self._settings.home)
+            unfinished = state_file.begin_attempt(self._volume, path, self._clock.wall())
+        except OSError as error:
+            self._no_tuning = f"this run could not be counted: {volumes.describe(error)}"
+            self._errors.append(self._no_tuning)
+            return 0
+        if unfinished >= UNFINISHED_TUNING:
+            self._no_tuning = f"{unfinished} runs of warm in this pod were ended before they were done"
+        return unfinished
+
+    def _end(self) -> None:
+        try:
+            state_file.end_attempt(self._volume, self._settings.state_file, self._clock.wall())
+        except OSError as error:
+            self._say(f"{self._settings.state_file}: {volumes.describe(error)}")
+
+    def _warmed(self) -> Report:
+        """The steps from identity to the served file."""
         settings = self._settings
         identity = read_identity(settings.sysfs, settings.dev, self._env, settings.simulated)
         self._notes += identity.notes
@@ -114,18 +151,23 @@ class Warm:
         failed = _vetoed(loaded, missing, column)
         wanted = [problem for problem in missing if problem not in failed]
         outcome = Outcome(loaded)
-        if wanted and self._settings.tune:
+        if wanted and self._settings.tune and self._no_tuning:
+            outcome = outcome._replace(reason="TunerFailed", message=self._no_tuning)
+        elif wanted and self._settings.tune:
             outcome = self._tune(identity, planned, loaded, wanted)
             failed.update(outcome.failed)
         left = table.missing(outcome.table, problems, column)
         failures = {problem: failed.get(problem) or outcome.skipped.get(problem) or "" for problem in left}
         seconds = self._clock.monotonic() - self._began
+        vetoed = {key for key, _ in outcome.table.vetoes}
+        unproven = tuple(_name(problem) for problem in left if gemm.key_of(problem, column) in vetoed)
         facts = verdict.facts_of(
             len(problems), len(missing), failures, outcome, tune=self._settings.tune, seconds=seconds
-        )
+        )._replace(unproven=unproven)
         rows: list[Row] = []
+        learned = 0
         if facts.abort != "StackMismatch":
-            rows = _rows(planned, outcome.table, column)
+            rows, learned = _rows(planned, outcome.table, column)
             keys = (gemm.key_of(problem, column) for problem in problems)
             self._stores.compare_with_mirror(outcome.table, keys, identity.stack.key)
         return self._served(verdict.conclude(facts), identity, rows, planned)._replace(
@@ -137,20 +179,31 @@ class Warm:
             source=verdict.source(facts),
             spread=outcome.spread,
             children=outcome.children,
-            failures=tuple((f"M={m} N={n} K={k}", reason) for (m, n, k), reason in failures.items() if reason),
+            failures=tuple((_name(problem), reason) for problem, reason in failures.items() if reason),
+            unproven=unproven,
+            unplanned=learned,
         )
 
     def _tune(self, identity: Identity, planned: Planned, loaded: Table, wanted: list[Problem]) -> Outcome:
         """Tune what is missing; here, and only here, the tuner is imported."""
         from hipbmm_kernel.tune.engine import tune_missing  # noqa: PLC0415 - nothing of it is needed on a complete store
 
+        env = {**self._env, **self._directories()}
         made = Surroundings(
-            self._settings, identity, self._env, self._volume, self._clock, self._stop, self._progress, self._say
+            self._settings, identity, env, self._volume, self._clock, self._stop, self._progress, self._say
         )
         outcome = tune_missing(made, planned.plan, loaded, wanted)
         self._errors += outcome.errors
         self._stores.error = outcome.storage_error or self._stores.error
         return outcome
+
+    def _directories(self) -> dict[str, str]:
+        """Variables of directories that can be written: the server gets the same, and what is compiled here, too."""
+        try:
+            return aiter_jit.variables(self._env, f"{self._settings.home}/cache", package_directory("aiter"))
+        except OSError as error:
+            self._errors.append(f"no directory for compiled modules: {volumes.describe(error)}")
+            return {}
 
     def _served(
         self, found: Verdict, identity: Identity, rows: Sequence[Row], planned: Planned | None = None
@@ -194,7 +247,7 @@ class Warm:
             notes=tuple(self._notes),
         )
 
-    def write_report(self, found: Report) -> None:
+    def _write_report(self, found: Report) -> None:
         """Write the report where `exec`, the sidecar and the operator look for it, and the last lines of the log."""
         settings = self._settings
         try:
@@ -219,12 +272,17 @@ class Warm:
         self._stderr.flush()
 
 
-def _rows(planned: Planned, final: Table, column: str) -> list[Row]:
-    """The plan's rows, then what production taught about the plan's linears."""
+def _name(problem: Problem) -> str:
+    return "M={} N={} K={}".format(*problem)
+
+
+def _rows(planned: Planned, final: Table, column: str) -> tuple[list[Row], int]:
+    """The plan's rows, then what production taught about the plan's linears; how many the latter are."""
     plan = planned.plan
     shapes = frozenset((each.linear.n, each.linear.k) for each in plan.linears if each.eligible)
     rows = table.served(final, plan.problems, column, plan.tokens.eager)
-    return rows + table.learned(final, plan.problems, column, shapes)[:LEARNED_ROWS]
+    learned = table.learned(final, plan.problems, column, shapes)[:LEARNED_ROWS]
+    return rows + learned, len(learned)
 
 
 def _vetoed(loaded: Table, problems: list[Problem], column: str) -> dict[Problem, str]:

@@ -40,8 +40,9 @@ _STACK = {
 _PROGRESS = re.compile(r"hipbmm progress ((?:[a-z_]+=[^\s=]{1,32} ?)+)\s*$")
 
 
-TUNED, NO_TABLE, NO_HIPBMM = "Tuned", "NoTable", "NoHipbmm"
-MODES = frozenset({TUNED, NO_TABLE, NO_HIPBMM})
+TUNED, NO_TABLE, NO_HIPBMM, NO_AITER = "Tuned", "NoTable", "NoHipbmm", "NoAiter"
+MODES = (TUNED, NO_TABLE, NO_HIPBMM, NO_AITER)
+"""How `exec` starts a server, from the most of ours to the least."""
 _START = re.compile(r"^hipbmm exec: start [0-9]{1,9} of the server, mode ([A-Za-z]+)(?:: (.*))?$", re.MULTILINE)
 
 
@@ -86,6 +87,8 @@ class Report:
     rows: int = 0
     digest: str = ""
     hipbmm: bool = True
+    unproven: tuple[str, ...] = ()
+    unplanned: int = 0
     storage_writable: bool = True
     storage_error: str = ""
     mirror_shards: tuple[str, ...] = ()
@@ -127,6 +130,8 @@ def parse_report(text: str) -> Report | None:
         rows=_count(raw.get("rows")),
         digest=_match(re.compile(r"^sha256:[0-9a-f]{64}$"), raw.get("digest"), ""),
         hipbmm=raw.get("hipbmm") is not False,
+        unproven=tuple(_text(entry) for entry in _list(raw.get("unproven"))[:8]),
+        unplanned=_count(raw.get("unplanned")),
         storage_writable=storage.get("writable") is not False,
         storage_error=_text(storage.get("error")),
         mirror_shards=_shards(mirror.get("shards")),

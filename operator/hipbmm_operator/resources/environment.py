@@ -63,7 +63,10 @@ def of_server(spec: Spec, command: Command, *, mirror: bool = False) -> list[Jso
 
 def _of_serving(spec: Spec, command: Command, *, mirror: bool) -> list[Json]:
     settings = _unlike_defaults(program(spec, command, mirror=mirror))
-    return [*_values({**WRITABLE, **_jit(spec), **contract.FLAGS, **settings}), *_token(spec)]
+    flags = sorted(contract.FLAGS.keys() & {entry.name for entry in spec.server.env})
+    if flags:
+        settings["HIPBMM_USER_FLAGS"] = ",".join(flags)
+    return [*_values({**WRITABLE, **contract.FLAGS, **settings}), *_token(spec)]
 
 
 def of_harvest(spec: Spec, *, mirror: bool = False) -> list[Json]:
@@ -101,15 +104,3 @@ def _token(spec: Spec) -> list[Json]:
     if reference is None:
         return []
     return [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": reference.name, "key": reference.key}}}]
-
-
-def _jit(spec: Spec) -> dict[str, str]:
-    """AITER's build directory, where the image's own cannot be written; elsewhere its prebuilt modules are used."""
-    pod = spec.pod_template.spec
-    server = pod.containers[0].security_context if pod.containers else None
-    restricted = (
-        (pod.security_context and (pod.security_context.run_as_user or pod.security_context.run_as_non_root))
-        or (server and (server.run_as_user or server.run_as_non_root))
-        or (server and server.read_only_root_filesystem)
-    )
-    return {"AITER_JIT_DIR": f"{CACHE}/aiter"} if restricted else {}

@@ -6,13 +6,19 @@ from hipbmm_operator.api.status import StackStatus, TuningStatus
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.pods.failures import Failure
 from hipbmm_operator.pods.pod import Pod
-from hipbmm_operator.pods.report import NO_HIPBMM, Progress, Report
+from hipbmm_operator.pods.report import MODES, NO_AITER, NO_HIPBMM, NO_TABLE, Progress, Report
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
 _VERIFYING = "Verifying"
 _AT_WORK = frozenset({"Probing", "Tuning", _VERIFYING})
 """Phases of a `warm` that found rows missing."""
-WITHOUT_TABLE = frozenset({"ServingWithoutTable", "ServingWithoutHipbmm"})
+_WITHOUT = {
+    NO_TABLE: ("ServingWithoutTable", "without its table"),
+    NO_HIPBMM: ("ServingWithoutHipbmm", "without HIPBMM"),
+    NO_AITER: ("ServingWithoutAiter", "in its own environment, without AITER's linear kernels"),
+}
+"""Reason of Warm and words, by the mode of the server."""
+WITHOUT_TABLE = frozenset(reason for reason, _ in _WITHOUT.values())
 """Reasons of Warm: the server crashed with its table, perhaps also without it, and runs as far without as it must."""
 
 
@@ -77,10 +83,9 @@ def warm(observed: Observed, asked: int) -> Finding:
     if not ready:
         return unknown("Warm", "NoReplicas", "no pod serves yet" if asked else "no pod is asked for")
     if crashed:
-        pod, start = next(((pod, start) for pod, start in crashed if start.mode == NO_HIPBMM), crashed[0])
-        if start.mode == NO_HIPBMM:
-            return false("Warm", "ServingWithoutHipbmm", f"{pod.name} serves without HIPBMM: {start.reason}")
-        return false("Warm", "ServingWithoutTable", f"{pod.name} serves without its table: {start.reason}")
+        pod, start = max(crashed, key=lambda each: MODES.index(each[1].mode))
+        reason, words = _WITHOUT[start.mode]
+        return false("Warm", reason, f"{pod.name} serves {words}: {start.reason}")
     if cold:
         names = ", ".join(sorted(pod.name for pod in cold)[:3])
         return false(

@@ -5,7 +5,6 @@ import itertools
 import json
 import re
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.kernel.faults import FakeClock
@@ -15,17 +14,6 @@ from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.progress import Progress
 from hipbmm_kernel.contract.report import Report
 from hipbmm_kernel.identity.stack import Stack
-from hipbmm_kernel.pod import verdict as conclusion
-from hipbmm_kernel.pod.verdict import Facts, conclude
-
-REASONS = {
-    *("Tuned", "Restored", "BudgetExhausted", "LowMemory", "ProblemsFailed", "NoSolution", "StackUnknown"),
-    "TunerOutOfMemory",
-    *("StackMismatch", "ConfigMissing", "ConfigInvalid", "UnknownArchitecture", "NoEligibleLinears"),
-    *("KernelIncompatible", "NoGpu", "TunerFailed", "TuningDisabled", "ConflictingEnv"),
-    "ServedFileUnwritable",
-}
-STATES = ["Complete", "Partial", "Unsupported", "Disabled", "NoPlan", "Failed"]
 
 
 @given(
@@ -55,34 +43,6 @@ def test_the_geometric_mean_is_over_measured_rows() -> None:
     measured = [row(tuned_us=1.0, default_us=2.0), row(tuned_us=2.0, default_us=1.0), row(tuned_us=1.0, default_us=8.0)]
     assert report.geomean([*measured, row()]) == "2.00"
     assert report.geomean([row()]) is None
-
-
-@pytest.mark.parametrize(
-    ("facts", "state", "reason", "source"),
-    [
-        (Facts(9, 9, 0), "Complete", "Restored", "Restored"),
-        (Facts(9, 0, 9), "Complete", "Tuned", "Tuned"),
-        (Facts(9, 4, 5), "Complete", "Tuned", "Mixed"),
-        (Facts(9, 4, 5, abort="TunerFailed"), "Complete", "Tuned", "Mixed"),
-        (Facts(9, 0, 0, abort="NoSolution"), "Unsupported", "NoSolution", "None"),
-        (Facts(9, 9, 0, abort="StackMismatch"), "Failed", "StackMismatch", "Restored"),
-        (Facts(9, 0, 0, abort="TunerFailed"), "Failed", "TunerFailed", "None"),
-        (Facts(9, 3, 0, abort="TunerFailed"), "Partial", "TunerFailed", "Restored"),
-        (Facts(9, 3, 0, tune=False), "Disabled", "TuningDisabled", "Restored"),
-        (Facts(9, 3, 4, failed=1, skipped=1), "Partial", "ProblemsFailed", "Mixed"),
-        (Facts(9, 3, 4, failed=1, starved=1), "Partial", "TunerOutOfMemory", "Mixed"),
-        (Facts(9, 0, 0, abort="TunerOutOfMemory"), "Failed", "TunerOutOfMemory", "None"),
-        (Facts(9, 3, 4, skipped=2), "Partial", "LowMemory", "Mixed"),
-        (Facts(9, 3, 4, unfinished=2), "Partial", "BudgetExhausted", "Mixed"),
-        (Facts(9, 3, 4, stopped=True), "Partial", "BudgetExhausted", "Mixed"),
-    ],
-)
-def test_conclusions(facts: Facts, state: str, reason: str, source: str) -> None:
-    verdict = conclude(facts)
-    assert (verdict.state, verdict.reason, conclusion.source(facts)) == (state, reason, source)
-    assert verdict.hipbmm is (reason != "NoSolution")
-    assert state in STATES
-    assert reason in REASONS
 
 
 def test_progress_says_changes_at_most_every_two_seconds_and_the_ends() -> None:

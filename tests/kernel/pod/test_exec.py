@@ -3,14 +3,15 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.kernel.pods import Pod, row
 
-from hipbmm_kernel.pod import start_mode
-from hipbmm_kernel.pod.start_mode import NO_HIPBMM, NO_TABLE, TUNED, State, next_start
+from hipbmm_kernel.pod import payload
 from hipbmm_kernel.rows import gemm
 
 SHOW = "import json, os, sys; print(json.dumps({'cwd': os.getcwd(), 'pid': os.getpid(), 'argv': sys.argv[1:], "
@@ -112,16 +113,20 @@ def test_what_would_block_or_mislead_aiter_is_put_aside(pod: Pod, kind: str) -> 
     assert not os.path.lexists(pod.served_file)
 
 
-def test_a_server_that_crashes_while_warming_up_loses_the_table_then_hipbmm(pod: Pod) -> None:
+def test_a_server_that_crashes_loses_the_table_then_hipbmm_then_aiter(pod: Pod) -> None:
     serve(pod, f"{gemm.HEADER}\n{LINE}")
     seen: dict[str, Any] = {}
     for number, (mode, table) in enumerate([("Tuned", True), ("Tuned", True), ("NoTable", False), ("NoHipbmm", False)]):
-        seen = start(pod)
+        seen = start(pod, **ON)
         assert (state(pod)["mode"], seen["table"] is not None, state(pod)["crashes"]) == (mode, table, number)
-    assert seen["env"] == {"VLLM_ROCM_USE_AITER_LINEAR_HIPBMM": "0", "HIP_ONLINE_TUNING": "0"}
+    assert seen["env"] == {**ON, "VLLM_ROCM_USE_AITER_LINEAR_HIPBMM": "0", "HIP_ONLINE_TUNING": "0"}
+    assert start(pod, **ON)["env"] == {}
+    assert state(pod)["mode"] == "NoAiter"
+    users = start(pod, **ON, HIPBMM_USER_FLAGS="VLLM_ROCM_USE_AITER,HIP_ONLINE_TUNING")["env"]
+    assert users == {"VLLM_ROCM_USE_AITER": "1", "HIP_ONLINE_TUNING": "1"}
 
 
-def test_a_table_that_the_server_made_itself_stays_after_a_late_restart(pod: Pod) -> None:
+def test_a_table_that_the_server_made_itself_stays_after_a_day(pod: Pod) -> None:
     serve(pod, f"{gemm.HEADER}\n{LINE}")
     for _ in range(3):
         start(pod)
@@ -189,35 +194,63 @@ def test_policy_block_starts_with_a_complete_table_until_it_crashes(pod: Pod) ->
         assert pod.run("exec", "--", "true", HIPBMM_POLICY="Block").returncode == code
 
 
-@pytest.mark.parametrize(("command", "code"), [(("no-such-program",), 127), (("/",), 126), ((), 2)])
-def test_a_command_that_cannot_be_started_is_told(pod: Pod, command: tuple[str, ...], code: int) -> None:
-    serve(pod, "")
-    assert pod.run("exec", "--", *command).returncode == code
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"starts": "x"}', "\0"])
-def test_damaged_files_of_the_pod_do_not_stop_the_server(pod: Pod, content: str) -> None:
+@pytest.mark.parametrize(("command", "code"), [(("no-such-program",), 127), (("/",), 126), ((), 2), (("",), 2)])
+def test_a_command_that_cannot_be_started_is_told_and_is_no_crash(
+    pod: Pod, command: tuple[str, ...], code: int
+) -> None:
     serve(pod, f"{gemm.HEADER}\n{LINE}")
-    (pod.home / "report.json").write_text(content)
-    (pod.home / "state.json").write_text(content)
-    assert LINE in start(pod)["table"]
-    assert state(pod)["starts"] == 1
+    for _ in range(3):
+        assert pod.run("exec", "--", *command).returncode == code
+    start(pod)
+    assert (state(pod)["mode"], state(pod)["crashes"]) == ("Tuned", 0)
 
 
-def test_only_an_end_within_the_window_of_the_same_boot_is_a_crash() -> None:
-    first = next_start(State(), None, 100.0, "boot-1", 50.0)
-    assert (first.starts, first.crashes, first.mode) == (1, 0, TUNED)
-    assert next_start(first, None, 149.9, "boot-1", 50.0).crashes == 1
-    assert next_start(first, None, 150.0, "boot-1", 50.0).crashes == 0
-    assert next_start(first, None, 120.0, "boot-2", 50.0).crashes == 0
-    assert next_start(first, None, 99.0, "boot-1", 50.0).crashes == 0
+def test_help_prints_the_usage_and_does_nothing(pod: Pod) -> None:
+    for flag in ("--help", "-h"):
+        done = pod.run("exec", flag)
+        assert (done.returncode, done.stdout.startswith("usage: ")) == (0, True)
+    assert list(pod.home.iterdir()) == []
 
 
-def test_the_modes_follow_the_crashes() -> None:
-    state_ = State()
-    modes = []
-    for number in range(5):
-        state_ = next_start(state_, {"hipbmm": True}, 100.0 + number, "b", 50.0)
-        modes.append(state_.mode)
-    assert modes == [TUNED, TUNED, NO_TABLE, NO_HIPBMM, NO_HIPBMM]
-    assert start_mode.blocked(state_, {"state": "Complete"}) is not None
+HUGE = '{"starts": 1, "crashes": 0, "mode": "Tuned", "boot": "x", "started": %s}' % ("9" * 400)
+
+
+@pytest.mark.parametrize("name", ["state.json", "report.json"])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"starts": "x"}', "\0", HUGE, None])
+def test_what_is_damaged_of_ours_costs_hipbmm_and_not_the_server(pod: Pod, name: str, content: str | None) -> None:
+    serve(pod, f"{gemm.HEADER}\n{LINE}")
+    (pod.home / name).unlink(missing_ok=True)
+    if content is None:
+        (pod.home / name).mkdir()
+    else:
+        (pod.home / name).write_text(content)
+    usable = name == "report.json" and content in ('{"starts": "x"}', HUGE)
+    assert start(pod, **ON)["env"]["VLLM_ROCM_USE_AITER_LINEAR_HIPBMM"] == ("1" if usable else "0")
+    if name == "report.json" or content is not None:
+        assert (state(pod)["starts"], state(pod)["mode"]) == (1, "Tuned" if usable else "NoHipbmm")
+
+
+def test_the_server_starts_with_standard_error_closed_and_from_a_directory_that_is_gone(pod: Pod) -> None:
+    serve(pod, f"{gemm.HEADER}\n{LINE}")
+    program = "import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); os.close(2); "
+    program += "os.execv(sys.executable, [sys.executable, '-m', 'hipbmm_kernel', 'exec', '--', 'python3', '-c', %r])"
+    done = subprocess.run(
+        [sys.executable, "-c", program % SHOW], env=pod.env, cwd=pod.root, capture_output=True, text=True, check=False
+    )
+    assert json.loads(done.stdout)["cwd"] == str(pod.home / "work")
+    assert LINE in json.loads(done.stdout)["table"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a namespace of processes")
+def test_the_first_process_of_a_container_obeys_sigterm_before_it_has_become_the_server(pod: Pod) -> None:
+    serve(pod, f"{gemm.HEADER}\n{LINE}")
+    payload.copy_program(pod.home)
+    held = "import time; print('ready', flush=True); time.sleep(60)"  # where the program would work on its own files
+    (pod.home / "kernel/hipbmm_kernel/pod/exec.py").write_text(held)
+    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, str(pod.home / "kernel"), "exec", "--"]
+    with subprocess.Popen([*command, "true"], env=pod.env, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "ready\n"
+        first = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()[0]
+        os.kill(int(first), signal.SIGTERM)
+        assert running.wait(20) == 143

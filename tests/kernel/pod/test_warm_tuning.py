@@ -72,14 +72,15 @@ def test_a_problem_that_kills_its_child_is_vetoed_for_all_pods(make_pod: PodMake
     first, second = make_pod("pod-a"), make_pod("pod-b")
     first.run("warm", HIPBMM_SIM_FAULTS="exit:M=2,N=256,K=512,on=tuning", HIPBMM_VERIFY="0")
     message = first.message
-    assert (message["state"], message["reason"]) == ("Partial", "ProblemsFailed")
+    assert (message["state"], message["reason"]) == ("Partial", "ProblemsUnproven")
     assert (message["tuned"], message["failed"], message["vetoed"]) == (PROBLEMS - 1, 1, 1)
     assert "hipBLAS error" in message["message"]
     assert (2, 256, 512) not in served(first)
     assert first.report["failures"][0]["problem"] == "M=2 N=256 K=512"
+    assert (message["hipbmm"], message["unproven"]) == (False, ["M=2 N=256 K=512"])
 
     second.run("warm", HIPBMM_SIM_FAULTS="exit:M=2,N=256,K=512,on=tuning", HIPBMM_VERIFY="0")
-    assert (second.message["state"], second.message["reason"]) == ("Partial", "ProblemsFailed")
+    assert (second.message["state"], second.message["reason"]) == ("Partial", "ProblemsUnproven")
     assert second.message["children"] == 0
 
 
@@ -96,8 +97,11 @@ def test_a_problem_that_hangs_is_ended_by_its_deadline(pod: Pod) -> None:
 
 def test_a_wrong_result_is_vetoed_and_never_served(pod: Pod) -> None:
     pod.run("warm", HIPBMM_SIM_FAULTS="wrong:M=16,N=256,K=512,how=nan,on=explicit")
-    assert (pod.message["state"], pod.message["reason"]) == ("Partial", "ProblemsFailed")
+    assert (pod.message["state"], pod.message["reason"]) == ("Partial", "ProblemsUnproven")
     assert (16, 256, 512) not in served(pod)
+    # AITER would choose the same index again while it serves: the server runs without it.
+    started = pod.run("exec", "--", "sh", "-c", "echo $VLLM_ROCM_USE_AITER_LINEAR_HIPBMM")
+    assert (started.stdout, pod.message["unproven"]) == ("0\n", ["M=16 N=256 K=512"])
     assert any("vetoes" in path.read_text().splitlines()[0] for path in shards(pod))
 
 
@@ -106,7 +110,7 @@ def test_a_machine_that_computes_nothing_right_vetoes_nothing_for_others(make_po
     broken.run("warm", HIPBMM_SIM_FAULTS="wrong:on=explicit")
     assert (broken.message["state"], broken.message["reason"], broken.message["rows"]) == (
         "Partial",
-        "ProblemsFailed",
+        "ProblemsUnproven",
         0,
     )
     assert broken.message["failed"] == PROBLEMS

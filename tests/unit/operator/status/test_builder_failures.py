@@ -24,7 +24,13 @@ def test_a_tuner_that_hangs_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "reason"), [("NoTable", "ServingWithoutTable"), ("NoHipbmm", "ServingWithoutHipbmm"), ("Tuned", None)]
+    ("mode", "reason"),
+    [
+        ("NoTable", "ServingWithoutTable"),
+        ("NoHipbmm", "ServingWithoutHipbmm"),
+        ("NoAiter", "ServingWithoutAiter"),
+        ("Tuned", None),
+    ],
 )
 def test_a_server_that_crashed_with_its_table_serves_without_and_is_not_warm(mode: str, reason: str | None) -> None:
     start = Start(mode, "the server crashed 2 times while it warmed up" if reason else "")

@@ -1,0 +1,40 @@
+"""Where AITER keeps its compiled modules, when the image's own directory cannot be written by this process.
+
+AITER (aiter/jit/core.py) imports from AITER_JIT_DIR only, once it is set, and compiles what it does not find there: 23
+modules took 944 s in a public report. So the directory begins with links to the modules that the image has compiled.
+Who this process is decides, not the pod's spec: OpenShift assigns the user at admission.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.identity.hipblaslt import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+JIT_DIR = "AITER_JIT_DIR"
+TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - where Python and compilers look
+
+
+def variables(env: Mapping[str, str], cache: str, package: str | None) -> dict[str, str]:
+    """What to add to `env` so that AITER and compilers find directories that can be written, below `cache`.
+
+    `package` is AITER's own directory. A user's own values stay. OSError when a directory cannot be made.
+    """
+    found = {}
+    modules = f"{package}/jit"
+    if package and not env.get(JIT_DIR) and os.path.isdir(modules) and not os.access(modules, os.W_OK):
+        found[JIT_DIR] = f"{cache}/aiter"
+        os.makedirs(found[JIT_DIR], exist_ok=True)
+        for name in listed(modules, ""):
+            if name.endswith(".so"):
+                with contextlib.suppress(FileExistsError):  # linked by an earlier start, or compiled here
+                    os.symlink(f"{modules}/{name}", f"{found[JIT_DIR]}/{name}")
+    if not env.get("TMPDIR") and not any(os.access(directory, os.W_OK) for directory in TEMPORARY):
+        found["TMPDIR"] = f"{cache}/tmp"  # noqa: S108 - the pod's own volume
+        os.makedirs(found["TMPDIR"], exist_ok=True)
+    return found
