@@ -28,9 +28,9 @@ Hardware = Literal[
 ]
 Tuning = Literal["Tuning", "TunerStalled", "MixedStacks"]
 Serving = Literal[
-    "AllReplicasWarm", "ServingUntuned", "ServingWithoutTable", "ServingWithoutHipbmm", "ServingPreviousRevision",
-    "NoReplicas", "NoReplicasAsked", "NotEnoughReplicas", "MinimumReplicasAvailable", "MinimumReplicasUnavailable",
-    "Suspended",
+    "AllReplicasWarm", "ServingUntuned", "ServingWithoutTable", "ServingWithoutHipbmm", "ServingWithoutAiter",
+    "ServingPreviousRevision", "NoReplicas", "NoReplicasAsked", "NotEnoughReplicas", "MinimumReplicasAvailable",
+    "MinimumReplicasUnavailable", "Suspended",
 ]
 Rollout = Literal[
     "Pending", "RolloutComplete", "RollingOut", "UpdatingInPlace", "HeldAtOne", "WaitingForSpareGPU",

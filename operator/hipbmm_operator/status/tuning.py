@@ -1,7 +1,8 @@
 """Tuned and Warm, and `status.tuning`: what the pods of the current revision report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from hipbmm_operator.api import reasons
 from hipbmm_operator.api.status import StackStatus, TuningStatus
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.pods.failures import Failure
@@ -12,7 +13,7 @@ from hipbmm_operator.status.conditions import Finding, false, true, unknown
 _VERIFYING = "Verifying"
 _AT_WORK = frozenset({"Probing", "Tuning", _VERIFYING})
 """Phases of a `warm` that found rows missing."""
-_WITHOUT = {
+_WITHOUT: Mapping[str, tuple[reasons.Serving, str]] = {
     NO_TABLE: ("ServingWithoutTable", "without its table"),
     NO_HIPBMM: ("ServingWithoutHipbmm", "without HIPBMM"),
     NO_AITER: ("ServingWithoutAiter", "in its own environment, without AITER's linear kernels"),
