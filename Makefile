@@ -8,12 +8,14 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hipbmm
 lock_hash = $(shell sha256sum requirements/$(1).txt | cut -c1-12)
 TEST_ENV := $(CACHE)/venv/test-$(call lock_hash,test)
 TORCH_ENV := $(CACHE)/venv/torch-$(call lock_hash,torch)
+COMPAT_ENV := $(CACHE)/venv/compat-$(call lock_hash,compat)
 export PYTHONPATH := operator:kernel:dev
 export HIPBMM_TEST_PYTHON := $(TEST_ENV)/bin/python
 export HIPBMM_TORCH_PYTHON := $(TORCH_ENV)/bin/python
+export HIPBMM_COMPAT_PYTHON := $(COMPAT_ENV)/bin/python
 SUITE := $(TEST_ENV)/bin/python -m suite
 
-.PHONY: help demo demo-possible test unit lint e2e bench soak generate lock format cluster-up cluster-down clean torch-env
+.PHONY: help demo demo-possible test unit lint e2e bench soak compat goldens compat-env generate lock format cluster-up cluster-down clean torch-env
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +49,15 @@ bench: $(TEST_ENV)/.complete $(TORCH_ENV)/.complete ## figures with a range file
 soak: $(TEST_ENV)/.complete $(TORCH_ENV)/.complete ## long fault runs: kills, bit flips, outages, random specs
 	@$(SUITE) soak
 
+compat: $(TEST_ENV)/.complete compat-env ## against real vLLM, without a GPU: flags, sizes, layers, rows (7 GB once)
+	@$(SUITE) compat
+
+goldens: compat-env ## the oracle's answers on real vLLM, for the unit tests (tests/golden/image)
+	@$(COMPAT_ENV)/bin/python -m compat.goldens
+
+compat-env: $(COMPAT_ENV)/.complete
+	@$(COMPAT_ENV)/bin/python -m compat.environment
+
 torch-env: $(TORCH_ENV)/.complete
 
 generate: $(TEST_ENV)/.complete ## CRDs from the models, into crds/ and the chart
@@ -56,7 +67,7 @@ format: $(TEST_ENV)/.complete ## ruff format
 	@$(TEST_ENV)/bin/ruff format . && $(TEST_ENV)/bin/ruff check --fix-only .
 
 lock: ## rewrite requirements/*.txt from *.in (needs uv on PATH); no index address is written
-	@for f in operator test torch; do \
+	@for f in operator test torch compat; do \
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
 	    requirements/$$f.in -o requirements/$$f.txt; done
 

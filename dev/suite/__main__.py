@@ -1,4 +1,4 @@
-"""`python -m suite all|quick|lint|e2e|bench|soak|generate`: run stages, go on after a failure, end with one table."""
+"""`python -m suite all|quick|lint|e2e|bench|soak|compat|generate`: run stages, all of them, end with one table."""
 
 import os
 import subprocess
@@ -21,6 +21,7 @@ _SETS = {
     "e2e": plan.e2e,
     "bench": plan.bench,
     "soak": plan.soak,
+    "compat": plan.compat,
 }
 
 

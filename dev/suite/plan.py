@@ -86,3 +86,9 @@ def soak() -> tuple[Stage, ...]:
         Stage("soak", _pytest(_torch_python(), "tests/soak", f"--ignore={operator}"), ("torch",)),
         Stage("soak-operator", _pytest(_TEST, operator), ("cluster",)),
     )
+
+
+def compat() -> tuple[Stage, ...]:
+    """What the product says against what real vLLM does; its environment is the Makefile's."""
+    python = os.environ.get("HIPBMM_COMPAT_PYTHON", _TEST)
+    return (Stage("compat", _pytest(python, "tests/compat")),)

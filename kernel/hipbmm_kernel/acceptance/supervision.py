@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hipbmm_kernel.tune import process
+from hipbmm_kernel.system import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

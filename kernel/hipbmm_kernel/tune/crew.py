@@ -10,7 +10,8 @@ import selectors
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from hipbmm_kernel.tune import process, protocol, worker
+from hipbmm_kernel.system import process
+from hipbmm_kernel.tune import protocol, worker
 from hipbmm_kernel.tune.oomkills import OomKills
 from hipbmm_kernel.tune.worker import Failure, Worker
 

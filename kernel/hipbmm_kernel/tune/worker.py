@@ -6,7 +6,8 @@ import os
 import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
-from hipbmm_kernel.tune import process, protocol
+from hipbmm_kernel.system import process
+from hipbmm_kernel.tune import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """torch.cuda as a ROCm build offers it, answered by the simulated devices."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -11,6 +11,11 @@ import torch
 from aiter_simulator import clock, gpu, runtime
 from aiter_simulator.memory import MEMORY
 
+_WITHOUT_EFFECT = (
+    *("synchronize", "empty_cache", "init", "_lazy_init", "ipc_collect"),
+    *("reset_peak_memory_stats", "manual_seed", "manual_seed_all"),
+)
+_ALWAYS_ZERO = ("memory_allocated", "max_memory_allocated", "memory_reserved", "max_memory_reserved")
 _Device: TypeAlias = torch.device | str | int | None
 
 
@@ -178,23 +183,22 @@ def _sleep(cycles: int) -> None:
     clock.DEVICE.advance(cycles / 2100)
 
 
-def _zero(*_arguments: object, **_options: object) -> int:
-    """CPU tensors do not use device memory."""
-    return 0
+def _zero() -> Callable[..., int]:
+    """A function that answers 0, since CPU tensors do not use device memory."""
+    return lambda *_arguments, **_options: 0
 
 
-def _nothing(*_arguments: object, **_options: object) -> None:
-    """All work is done when a call returns."""
+def _nothing() -> Callable[..., None]:
+    """A function that does nothing, since all work is done when a call returns: torch's tracer wants distinct ones."""
+    return lambda *_arguments, **_options: None
 
 
 def replacements() -> dict[str, Any]:
     """Everything of torch.cuda that is replaced, by name."""
     count = len(gpu.visible())
     default = Stream(0) if count else None
-    names: dict[str, Any] = dict.fromkeys(("synchronize", "empty_cache", "init", "_lazy_init", "ipc_collect"), _nothing)
-    names |= dict.fromkeys(("reset_peak_memory_stats", "manual_seed", "manual_seed_all"), _nothing)
-    names |= dict.fromkeys(("memory_allocated", "max_memory_allocated"), _zero)
-    names |= dict.fromkeys(("memory_reserved", "max_memory_reserved"), _zero)
+    names: dict[str, Any] = {name: _nothing() for name in _WITHOUT_EFFECT}
+    names |= {name: _zero() for name in _ALWAYS_ZERO}
     return names | {
         "is_available": lambda: count > 0,
         "is_initialized": lambda: count > 0,

@@ -1,4 +1,4 @@
-"""Child processes of this program, for tuning and for acceptance: how they start, how they end, what they left to say.
+"""Child processes of this program, for plans, tuning and acceptance: their start, their end, their last words.
 
 A child has a directory and a session of its own. It may be ended by AITER (`exit(1)`), by the ROCm runtime (SIGABRT),
 by a null dereference or by its deadline; whatever it started ends with it.

@@ -1,0 +1,87 @@
+"""What a worker can be asked to do, in a process that has vLLM: each function takes and returns JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+from typing import Any
+
+from compat import recorder
+from hipbmm_kernel.image import child, engine, single_process, sizes
+from hipbmm_kernel.planner import answer
+
+_HEAVY = (
+    "vllm.entrypoints.common.cli_args",
+    "vllm.entrypoints.openai.cli_args",
+    "vllm.engine.arg_utils",
+    "vllm.model_executor.model_loader.utils",
+    "vllm.model_executor.layers.linear",
+    "vllm.model_executor.models.registry",
+    "vllm.v1.cudagraph_dispatcher",
+    "vllm.v1.worker.gpu.cudagraph_utils",
+)
+
+
+def preload() -> None:
+    """Import what every job needs."""
+    for name in _HEAVY:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def ask(*arguments: str) -> Any:  # noqa: ANN401 - JSON
+    """The oracle's answer for a server with these arguments."""
+    try:
+        return json.loads(answer.encode(child.ask(arguments)))
+    except engine.Refused as refused:
+        return {"refused": str(refused)}
+
+
+def flags(*arguments: str) -> Any:  # noqa: ANN401 - JSON
+    """What vLLM's own parser and configuration make of a command line, as far as plans depend on it."""
+    notes: list[str] = []
+    try:
+        config = engine.config(arguments, notes)
+    except engine.Refused as refused:
+        return {"refused": str(refused)}
+    compilation, scheduler = config.compilation_config, config.scheduler_config
+    speculative = config.speculative_config
+    ran = sizes.of(config, notes)
+    return {
+        "tensor_parallel": config.parallel_config.tensor_parallel_size,
+        "data_parallel": config.parallel_config.data_parallel_size,
+        "expert_parallel": config.parallel_config.enable_expert_parallel,
+        "max_num_seqs": scheduler.max_num_seqs,
+        "max_num_batched_tokens": scheduler.max_num_batched_tokens,
+        "capture_sizes": sorted(compilation.cudagraph_capture_sizes or []),
+        "mode": compilation.cudagraph_mode.name,
+        "speculative_tokens": speculative.num_speculative_tokens if speculative else 0,
+        "quantization": config.model_config.quantization,
+        "dtype": str(config.model_config.dtype).removeprefix("torch."),
+        "linear_backend": str(getattr(getattr(config, "kernel_config", None), "linear_backend", "auto")),
+        "planned": list(ran.planned),
+        "eager": list(ran.eager),
+        "runner": ran.runner,
+        "notes": notes,
+    }
+
+
+def record(*arguments: str) -> Any:  # noqa: ANN401 - JSON
+    """How often vLLM makes its HIPBMM kernel for which (N, K), recorded where it is made, with vLLM's own groups.
+
+    Nothing of the oracle's is used but the parsing of the command line: the process groups are vLLM's own
+    GroupCoordinators over torch's fake backend, and what is counted are calls of the kernel's constructor.
+    """
+    torch = importlib.import_module("torch")
+    config = engine.config(arguments, [])
+    made = recorder.constructions()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(importlib.import_module("vllm.config").set_current_vllm_config(config))
+        recorder.groups(config.parallel_config.tensor_parallel_size)
+        config.device_config.device = torch.device("meta")
+        importlib.import_module("vllm.v1.worker.workspace").init_workspace_manager(torch.device("meta"))
+        stack.enter_context(single_process.meta_values())
+        stack.enter_context(single_process.device_literals())
+        recorder.build(config)
+    return sorted([n, k, count] for (n, k), count in made.items())

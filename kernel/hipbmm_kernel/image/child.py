@@ -1,0 +1,75 @@
+"""The child: asks the image's own vLLM for the plan of one server and leaves the answer in a file.
+
+Run as a program of its own: `child REQUEST ANSWER`. REQUEST is a JSON object with the server's `arguments`; ANSWER gets
+the answer, or an object with `refused` or `error` and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from hipbmm_kernel.image import engine, layers, single_process, sizes
+from hipbmm_kernel.planner import answer
+
+
+def main(argv: list[str]) -> int:
+    """Ask, and write what came of it. 0 when ANSWER holds an object."""
+    request_file, answer_file = argv
+    request = json.loads(Path(request_file).read_bytes())
+    try:
+        data = answer.encode(ask(tuple(request["arguments"])))
+    except engine.Refused as refused:
+        data = json.dumps({"refused": str(refused)[:1000]}).encode()
+    except Exception as error:  # noqa: BLE001 - whatever somebody else's code raises is an answer to the parent
+        data = json.dumps({"error": f"{type(error).__name__}: {str(error)[:1000]}"}).encode()
+        traceback.print_exc()
+    _write(answer_file, data)
+    # Threads of torch, Triton and vLLM may not want to end: there is nothing left that needs them.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def ask(arguments: tuple[str, ...]) -> answer.Answer:
+    """The plan of a server with these arguments, by the vLLM of this interpreter. Raises what vLLM raises."""
+    notes: list[str] = []
+    importlib.import_module("torch").set_num_threads(1)
+    with contextlib.suppress(ImportError, AttributeError):
+        single_process.inspection()
+    config = engine.config(arguments, notes)
+    model = layers.build(config)
+    found = layers.linears(model, notes)
+    ran = sizes.of(config, notes)
+    return answer.Answer(
+        vllm=str(importlib.import_module("vllm").__version__)[:100],
+        architecture=_architecture(config),
+        quantisation=str(config.model_config.quantization or "none")[:100],
+        tensor_parallel=int(config.parallel_config.tensor_parallel_size),
+        graph_mode=ran.mode,
+        runner=ran.runner,
+        linears=found,
+        captured=ran.captured,
+        planned=ran.planned,
+        eager=ran.eager,
+        kernel_known=layers.kernel_exists(),
+        notes=tuple(note[: answer.MAX_TEXT] for note in notes[: answer.MAX_NOTES]),
+    )
+
+
+def _architecture(config: Any) -> str:
+    names = getattr(config.model_config, "architecture", None) or (config.model_config.architectures or [""])[0]
+    return str(names)[: answer.MAX_TEXT]
+
+
+def _write(path: str, data: bytes) -> None:
+    """Whole or not at all: the parent may look at any moment."""
+    temporary = Path(f"{path}.new")
+    temporary.write_bytes(data)
+    temporary.rename(path)

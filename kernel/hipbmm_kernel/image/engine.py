@@ -1,0 +1,59 @@
+"""The server's command line, read by the image's own parser, and the engine's configuration that vLLM makes of it.
+
+In the child only. `create_engine_config` has had the same signature from 0.23.0 to 0.33.0.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PARSERS = ("vllm.entrypoints.common.cli_args", "vllm.entrypoints.openai.cli_args")
+"""Where `make_arg_parser` is: from 0.33 (read there), and up to 0.28."""
+
+
+class Refused(Exception):  # noqa: N818 - what the image did
+    """vLLM does not take this command line or this model; the message is its own."""
+
+
+def config(arguments: Sequence[str], notes: list[str]) -> Any:
+    """The configuration of the engine that `vllm serve` with these arguments would start. Refused when it would not."""
+    engine = importlib.import_module("vllm.engine.arg_utils")
+    context = importlib.import_module("vllm.usage.usage_lib").UsageContext.OPENAI_API_SERVER
+    try:
+        parsed = _parsed(list(arguments), notes)
+        if getattr(parsed, "model_tag", None) is not None:
+            parsed.model = parsed.model_tag
+        return engine.AsyncEngineArgs.from_cli_args(parsed).create_engine_config(usage_context=context)
+    except SystemExit as error:
+        raise Refused("vLLM's parser refuses the command line") from error
+    except (ValueError, TypeError, AssertionError, NotImplementedError, OSError, RuntimeError) as error:
+        # What the server itself would say and end with; pydantic's ValidationError is a ValueError.
+        raise Refused(f"{type(error).__name__}: {_first_line(error)}") from error
+
+
+def _parsed(arguments: list[str], notes: list[str]) -> Any:
+    """The arguments read by the parser of `vllm serve`, whose abbreviations depend on all of its flags."""
+    flexible = importlib.import_module("vllm.utils.argparse_utils").FlexibleArgumentParser
+    for name in _PARSERS:
+        try:
+            make = importlib.import_module(name).make_arg_parser
+        except ImportError:
+            continue
+        return make(flexible()).parse_args(_as_vllm_does(arguments))
+    notes.append("vllm serve's own parser was not found: its engine's parser read the command line")
+    engine = importlib.import_module("vllm.engine.arg_utils").AsyncEngineArgs
+    return engine.add_cli_args(flexible()).parse_known_args(arguments)[0]
+
+
+def _as_vllm_does(arguments: list[str]) -> list[str]:
+    """`vllm serve X` reads X as a positional argument; `--model X` is moved to the front by vLLM itself."""
+    return arguments
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else "no message")[:300]

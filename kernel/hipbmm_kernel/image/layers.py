@@ -1,0 +1,155 @@
+"""Every linear of the model on rank 0, built by vLLM's own classes on the meta device, with the kernel vLLM chose.
+
+In the child only. Nothing has data, so the largest model needs as much memory as the smallest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import re
+from typing import TYPE_CHECKING, Any
+
+from hipbmm_kernel.image import single_process
+from hipbmm_kernel.planner.answer import HIPBMM, MAX_TEXT, ImageLinear
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_M = 512
+_LAYER = re.compile(r"\.\d+(?=\.|$)")
+_KERNELS = ("fp8_linear", "kernel")
+"""Where quantisation methods keep the kernel they chose."""
+
+
+def build(config: Any) -> Any:
+    """The model of a configuration, without any data. Raises what vLLM raises."""
+    torch = importlib.import_module("torch")
+    loader = importlib.import_module("vllm.model_executor.model_loader.utils")
+    current = importlib.import_module("vllm.config").set_current_vllm_config
+    default_dtype = _default_dtype()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(current(config))
+        single_process.groups(config.parallel_config)
+        single_process.device(config)
+        single_process.workspace()
+        stack.enter_context(default_dtype(config.model_config.dtype))
+        stack.enter_context(torch.device(single_process.META))
+        stack.enter_context(single_process.meta_values())
+        stack.enter_context(single_process.device_literals())
+        return loader.initialize_model(vllm_config=config)
+
+
+def _default_dtype() -> Any:
+    for name in ("vllm.utils.torch_utils", "vllm.model_executor.model_loader.utils"):
+        with contextlib.suppress(ImportError, AttributeError):
+            return importlib.import_module(name).set_default_torch_dtype
+    raise ImportError("set_default_torch_dtype is not where 0.23 to 0.33 have it")
+
+
+def kernel_exists() -> bool:
+    """Whether this image's vLLM has the HIPBMM kernel at all."""
+    try:
+        linear = importlib.import_module("vllm.model_executor.kernels.linear")
+    except ImportError:
+        return False
+    return hasattr(linear, HIPBMM)
+
+
+def linears(model: Any, notes: list[str]) -> tuple[ImageLinear, ...]:
+    """The model's linears, alike ones together, in the model's order."""
+    base = importlib.import_module("vllm.model_executor.layers.linear").LinearBase
+    language = _language_modules(model, notes)
+    loading = _called_while_loading(model)
+    found: dict[tuple[object, ...], ImageLinear] = {}
+    chosen = 0
+    for path, module in model.named_modules():
+        kernel = _kernel(module)
+        hipbmm = kernel is not None and type(kernel).__name__ == HIPBMM
+        chosen += hipbmm
+        if not hipbmm and not isinstance(module, base):
+            continue
+        linear = _linear(path, module, kernel, language, loading)
+        alike = (_LAYER.sub("", path), *linear[1:])
+        known = found.get(alike)
+        found[alike] = known._replace(copies=known.copies + 1) if known else linear
+    if chosen == 0 and any(linear.hipbmm for linear in found.values()):
+        notes.append("linears and kernels do not add up")
+    return tuple(found.values())
+
+
+def _linear(path: str, module: Any, kernel: Any, language: set[int] | None, loading: set[int]) -> ImageLinear:
+    n, k = _shape(module, kernel)
+    name = type(kernel).__name__ if kernel is not None else ""
+    return ImageLinear(
+        path=path[:MAX_TEXT],
+        n=n,
+        k=k,
+        bias=getattr(module, "bias", None) is not None and not getattr(module, "skip_bias_add", False),
+        copies=1,
+        kernel=name[:MAX_TEXT],
+        reason="" if name == HIPBMM else _reason(module, kernel)[:MAX_TEXT],
+        tower=language is not None and id(module) not in language,
+        load_tokens=k if id(module) in loading and name == HIPBMM and k <= MAX_M else 0,
+    )
+
+
+def _kernel(module: Any) -> Any:
+    """The kernel object that the module's quantisation method chose as it was made."""
+    method = getattr(module, "quant_method", None)
+    for holder in (getattr(module, "scheme", None), method, getattr(method, "scheme", None)):
+        for name in _KERNELS:
+            kernel = getattr(holder, name, None)
+            if kernel is not None and not callable(kernel):
+                return kernel
+            if kernel is not None and hasattr(kernel, "can_implement"):
+                return kernel
+    return None
+
+
+def _shape(module: Any, kernel: Any) -> tuple[int, int]:
+    """Weight rows and columns of this rank: what the kernel was chosen for, else the weight's, else the layer's."""
+    shape = getattr(getattr(kernel, "config", None), "weight_shape", None)
+    if shape is None:
+        rows = getattr(module, "output_size_per_partition", getattr(module, "output_size", 1))
+        columns = getattr(module, "input_size_per_partition", getattr(module, "input_size", 1))
+        shape = (rows, columns)
+    return int(shape[0]), int(shape[1])
+
+
+def _reason(module: Any, kernel: Any) -> str:
+    """Why HIPBMM was not chosen, in the words of its own `can_implement` where it was asked."""
+    method = getattr(module, "quant_method", None)
+    config = getattr(kernel, "config", None)
+    if kernel is None or config is None:
+        return f"{type(method).__name__}: no FP8 kernel with scales is asked for"
+    answers: tuple[Any, ...] = ()
+    with contextlib.suppress(ImportError, AttributeError, TypeError):
+        wanted = getattr(importlib.import_module("vllm.model_executor.kernels.linear"), HIPBMM)
+        answers = (wanted.is_supported(), wanted.can_implement(config))
+    words = [str(text) for good, text in answers if not good]
+    return words[0] if words else f"vLLM chose {type(kernel).__name__}"
+
+
+def _language_modules(model: Any, notes: list[str]) -> set[int] | None:
+    """The ids of the modules of the language model; None when the whole model is one."""
+    ask = getattr(model, "get_language_model", None)
+    if ask is None:
+        return None
+    try:
+        inner = ask()
+    except (NotImplementedError, AttributeError, TypeError) as error:
+        notes.append(f"which part of the model is the language model is not known: {type(error).__name__}")
+        return None
+    return {id(module) for module in inner.modules()}
+
+
+def _called_while_loading(model: Any) -> set[int]:
+    """Modules that are called with an identity of their own K while weights load: `kv_b_proj` of latent attention."""
+    return {id(part) for holder in model.modules() for part in _split_at_load(holder)}
+
+
+def _split_at_load(holder: Any) -> Iterator[Any]:
+    part = getattr(holder, "kv_b_proj", None)
+    if part is not None and hasattr(holder, "process_weights_after_loading"):
+        yield part

@@ -1,0 +1,163 @@
+"""The parent of the child that asks the image's vLLM: deadline, memory bound, one retry, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel.identity.software import package_directory
+from hipbmm_kernel.planner import answer
+from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
+from hipbmm_kernel.system import process
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Mapping, Sequence
+
+    from hipbmm_kernel.system.clock import Clock
+    from hipbmm_kernel.system.stop import Stop
+
+ATTEMPTS = 2
+MEMORY_BYTES = 6 << 30
+"""Of one child; the largest models need 1.1 GiB. Beyond it the child is ended, before the kernel ends the pod."""
+GLANCE_SECONDS = 0.2
+LOG_NAME = "child.log"
+LOG_TAIL = 8192
+_NEEDED = ("engine/arg_utils.py", "model_executor/model_loader/utils.py")
+"""Files of a vLLM that can be asked; an image without them is not asked at all."""
+_KERNEL_FILE = "model_executor/kernels/linear/scaled_mm/aiter.py"
+"""Where 0.23.0 to 0.33.0 have the HIPBMM kernel."""
+
+
+class Asked(NamedTuple):
+    """What came of asking: the answer, or None and why there is none. `refused`: vLLM itself takes no such server."""
+
+    answer: Answer | None
+    reason: str = ""
+    refused: bool = False
+    attempts: int = 0
+
+
+def can_be_asked() -> str:
+    """Why this image has no vLLM that can be asked, "" when it has. Nothing is imported for it."""
+    directory = package_directory("vllm")
+    if directory is None:
+        return "the image has no vLLM"
+    missing = [name for name in _NEEDED if not os.path.isfile(f"{directory}/{name}")]
+    return f"the image's vLLM has no {missing[0]}" if missing else ""
+
+
+def has_kernel() -> bool | None:
+    """Whether the image's vLLM has the HIPBMM kernel, by its class in its files; None when there is no whole vLLM."""
+    if can_be_asked():
+        return None
+    try:
+        with open(f"{package_directory('vllm')}/{_KERNEL_FILE}", encoding="utf-8", errors="replace") as file:
+            return f"class {answer.HIPBMM}" in file.read()
+    except OSError:
+        return False
+
+
+def ask(
+    arguments: Sequence[str], env: Mapping[str, str], directory: str, seconds: float, clock: Clock, stop: Stop
+) -> Asked:
+    """Ask the image's vLLM about a server with these arguments and this environment, for at most `seconds` in all.
+
+    `directory` is made, used by the children and removed. Never raises: a directory that cannot be made, a child that
+    dies, hangs, takes too much memory or answers nonsense is a reason.
+    """
+    deadline = clock.monotonic() + seconds
+    asked = Asked(None, "no time to ask the image")
+    for attempt in range(1, ATTEMPTS + 1):
+        if clock.monotonic() >= deadline or stop.requested:
+            break
+        try:
+            asked = _attempt(arguments, env, directory, deadline, clock, stop)
+        except OSError as error:
+            asked = Asked(None, f"the image could not be asked: {type(error).__name__}: {error}"[:400])
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+        asked = asked._replace(attempts=attempt)
+        if asked.answer is not None or asked.refused:
+            break
+    return asked
+
+
+def _attempt(
+    arguments: Sequence[str], env: Mapping[str, str], directory: str, deadline: float, clock: Clock, stop: Stop
+) -> Asked:
+    os.makedirs(directory)
+    request, reply = f"{directory}/request.json", f"{directory}/answer.json"
+    with open(request, "w", encoding="utf-8") as file:
+        json.dump({"arguments": list(arguments)}, file)
+    with open(f"{directory}/{LOG_NAME}", "wb") as log:
+        child = process.start([*process.program("image.child"), request, reply], directory, env, log, log)
+    try:
+        ended = _wait(child, deadline, clock, stop)
+    finally:
+        process.kill_session(child.pid)
+        status = child.wait()
+    if ended:
+        return Asked(None, ended)
+    return _reply(reply, status, _tail(f"{directory}/{LOG_NAME}"))
+
+
+def _wait(child: subprocess.Popen[bytes], deadline: float, clock: Clock, stop: Stop) -> str:
+    """Wait for the end of a child; why it must be ended, "" when it ended by itself."""
+    while child.poll() is None:
+        if clock.monotonic() >= deadline:
+            return "the image's vLLM did not answer in time"
+        if stop.requested:
+            return "the pod was asked to stop"
+        if _resident(child.pid) > MEMORY_BYTES:
+            return f"the image's vLLM took more than {MEMORY_BYTES >> 30} GiB to answer"
+        stop.wait(GLANCE_SECONDS)
+    return ""
+
+
+def _reply(path: str, status: int, words: str) -> Asked:
+    """What a child that has ended left behind."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(answer.MAX_BYTES + 1)
+    except FileNotFoundError:
+        return Asked(None, f"the image's vLLM died of {process.ending(status)}: {words}")
+    try:
+        return Asked(answer.decode(data))
+    except AnswerInvalid as invalid:
+        return _without_answer(data) or Asked(None, f"the image's vLLM gave no answer: {invalid}")
+
+
+def _without_answer(data: bytes) -> Asked | None:
+    """A child's own word that it has no answer, or None."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    if isinstance(document.get("refused"), str):
+        return Asked(None, f"the image's vLLM refuses this server: {document['refused']}"[:400], refused=True)
+    if isinstance(document.get("error"), str):
+        return Asked(None, f"the image's vLLM could not be asked: {document['error']}"[:400])
+    return None
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory of a process; 0 when it has ended."""
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _tail(path: str) -> str:
+    try:
+        with open(path, "rb") as log:
+            log.seek(max(0, os.path.getsize(path) - LOG_TAIL))
+            return process.last_words(log.read().decode("utf-8", "replace"))
+    except OSError:
+        return ""

@@ -1,0 +1,160 @@
+"""Which numbers of tokens this server's GEMMs see, asked of the graph dispatcher of the image's own runner.
+
+In the child only. A batch of M tokens either replays a graph of a captured size, or runs eagerly with its own M; both
+are found by asking the dispatcher for every M that AITER looks up, once as a batch with a prefill and once, where M
+is a whole number of decode steps, as a uniform one. What is captured runs eagerly once before its capture.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hipbmm_kernel.image import single_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_M = 512
+
+
+class Sizes(NamedTuple):
+    """What runs. `captured` are vLLM's own sizes, `planned` every M up to 512, `eager` those without a graph."""
+
+    mode: str
+    runner: str
+    captured: tuple[int, ...]
+    planned: tuple[int, ...]
+    eager: tuple[int, ...]
+
+
+class _Dispatcher:
+    """A runner's dispatcher, and the sizes that it captures at start-up."""
+
+    def __init__(self, ask: Callable[..., tuple[int, bool]], captures: tuple[int, ...]) -> None:
+        self._ask = ask
+        self.captures = captures
+
+    def __call__(self, tokens: int, requests: int, *, uniform: bool) -> tuple[int, bool]:
+        """The number of tokens that run for a batch of `tokens` in `requests`, and whether a graph is replayed."""
+        return self._ask(tokens, requests, uniform=uniform)
+
+
+def of(config: Any, notes: list[str]) -> Sizes:
+    """The sizes of a configuration whose model has been built (its attention layers decide on the graph mode)."""
+    newest = bool(config.use_v2_model_runner)
+    query = 1 + _speculative(config)
+    mode = _resolved_mode(config, query, newest, notes)
+    dispatch = _second_runner(config, mode, query) if newest else _first_runner(config, mode, query)
+    batched = int(config.scheduler_config.max_num_batched_tokens)
+    sequences = int(config.scheduler_config.max_num_seqs)
+    graphs: set[int] = set()
+    eager: set[int] = set()
+    for tokens in range(1, min(MAX_M, batched) + 1):
+        answers = [dispatch(tokens, min(tokens, sequences), uniform=False)]
+        if tokens % query == 0 and tokens // query <= sequences:
+            answers.append(dispatch(tokens, tokens // query, uniform=True))
+        for size, graphed in answers:
+            (graphs if graphed else eager).add(size)
+    graphs |= set(dispatch.captures)
+    eager |= _run_eagerly(config, sequences, batched) - graphs
+    found = graphs | eager
+    planned = tuple(sorted(size for size in found if 0 < size <= MAX_M))
+    return Sizes(
+        mode=str(getattr(mode, "name", mode)),
+        runner="V2" if newest else "V1",
+        captured=tuple(sorted(int(size) for size in config.compilation_config.cudagraph_capture_sizes or [])),
+        planned=planned,
+        eager=tuple(size for size in planned if size in eager),
+    )
+
+
+def _run_eagerly(config: Any, sequences: int, batched: int) -> set[int]:
+    """Sizes that start-up itself runs without a graph: the sampler's dummy run, and what is compiled for one size."""
+    sizes = {min(sequences, batched)}
+    for size in config.compilation_config.compile_sizes or []:
+        if isinstance(size, int):
+            sizes.add(size)
+    return sizes
+
+
+def _speculative(config: Any) -> int:
+    speculative = config.speculative_config
+    return int(speculative.num_speculative_tokens or 0) if speculative is not None else 0
+
+
+def _resolved_mode(config: Any, query: int, newest: bool, notes: list[str]) -> Any:
+    """The graph mode after the attention backends had their say, as the runners resolve it."""
+    compilation = config.compilation_config
+    support, backend = _attention_support(config, notes)
+    resolve = getattr(compilation, "resolve_cudagraph_mode_and_sizes", None)
+    if support is None or resolve is None:
+        return compilation.cudagraph_mode
+    options = {
+        "uniform_decode_query_len": query,
+        "use_v2_model_runner": newest,
+        "tensor_parallel_size": config.parallel_config.tensor_parallel_size,
+    }
+    known = inspect.signature(resolve).parameters
+    return resolve(support, backend, **{name: value for name, value in options.items() if name in known})
+
+
+def _attention_support(config: Any, notes: list[str]) -> tuple[Any, str | None]:
+    """The least support for graphs among the attention layers' backends, and that backend's name."""
+    attention = importlib.import_module("vllm.v1.attention.backend")
+    least, name = attention.AttentionCGSupport.ALWAYS, None
+    for layer in (config.compilation_config.static_forward_context or {}).values():
+        ask = getattr(layer, "get_attn_backend", None)
+        if ask is None:
+            continue
+        try:
+            backend = ask()
+            found = _support_of(backend, layer, config)
+        except Exception as error:  # noqa: BLE001 - any backend's own code, whose answer is a refinement only
+            notes.append(f"attention backend not asked about graphs: {type(error).__name__}: {str(error)[:120]}")
+            return None, None
+        if found.value < least.value:
+            least, name = found, backend.__name__
+    return least, name
+
+
+def _support_of(backend: Any, layer: Any, config: Any) -> Any:
+    builder = backend.get_builder_cls()
+    spec = layer.get_kv_cache_spec(config)
+    return builder.get_cudagraph_support(config, spec)
+
+
+def _first_runner(config: Any, mode: Any, query: int) -> _Dispatcher:
+    """The V1 runner's CudagraphDispatcher (0.23.0 to 0.33.0)."""
+    module = importlib.import_module("vllm.v1.cudagraph_dispatcher")
+    none = importlib.import_module("vllm.config").CUDAGraphMode.NONE
+    dispatcher = module.CudagraphDispatcher(config)
+    dispatcher.initialize_cudagraph_keys(mode, query)
+
+    def dispatch(tokens: int, _: int, *, uniform: bool) -> tuple[int, bool]:
+        found, batch = dispatcher.dispatch(num_tokens=tokens, uniform_decode=uniform)
+        return int(batch.num_tokens), found != none
+
+    keys = [key for keys in dispatcher.cudagraph_keys.values() for key in keys]
+    return _Dispatcher(dispatch, tuple(int(key.num_tokens) for key in keys))
+
+
+def _second_runner(config: Any, mode: Any, query: int) -> _Dispatcher:
+    """The V2 runner's CudaGraphManager (0.23.0 to 0.33.0), told that its graphs are captured."""
+    module = importlib.import_module("vllm.v1.worker.gpu.cudagraph_utils")
+    torch = importlib.import_module("torch")
+    none = importlib.import_module("vllm.config").CUDAGraphMode.NONE
+    with single_process.graph_pool():
+        manager = module.CudaGraphManager(config, torch.device(single_process.META), mode, query)
+    manager._graphs_captured = True
+    options = {"num_active_loras": 0, "max_query_len": None}
+    known = inspect.signature(manager.dispatch).parameters
+    options = {name: value for name, value in options.items() if name in known}
+
+    def dispatch(tokens: int, requests: int, *, uniform: bool) -> tuple[int, bool]:
+        found = manager.dispatch(requests, tokens, query if uniform else None, **options)
+        return int(found.num_tokens), found.cg_mode != none
+
+    captured = [item for items in manager._capture_descs.values() for item in items]
+    return _Dispatcher(dispatch, tuple(int(item.num_tokens) for item in captured))

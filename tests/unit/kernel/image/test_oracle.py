@@ -1,0 +1,130 @@
+"""The parent against real children in images that are broken in each way: a reason in words, never an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hipbmm_kernel.image import oracle
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.stop import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+ENGINE = """
+class AsyncEngineArgs:
+    @classmethod
+    def from_cli_args(cls, parsed): return cls()
+    @classmethod
+    def add_cli_args(cls, parser): return parser
+    def create_engine_config(self, usage_context=None): {what}
+"""
+PARSER = "import argparse\nclass FlexibleArgumentParser(argparse.ArgumentParser): pass\n"
+
+Image = dict[str, str]
+
+
+def image(torch: str = "def set_num_threads(n): pass\n", what: str = "raise RuntimeError('no')") -> Image:
+    """The files of an image whose vLLM gets as far as `what`."""
+    return {
+        "torch/__init__.py": torch,
+        "vllm/__init__.py": "__version__ = '0.33.0'\n",
+        "vllm/engine/__init__.py": "",
+        "vllm/engine/arg_utils.py": ENGINE.format(what=what),
+        "vllm/utils/__init__.py": "",
+        "vllm/utils/argparse_utils.py": PARSER,
+        "vllm/usage/__init__.py": "",
+        "vllm/usage/usage_lib.py": "class UsageContext: OPENAI_API_SERVER = 1\n",
+        "vllm/model_executor/__init__.py": "",
+        "vllm/model_executor/model_loader/__init__.py": "",
+        "vllm/model_executor/model_loader/utils.py": "",
+    }
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Callable[[Image, float], oracle.Asked]:
+    def run(files: Image, seconds: float = 30.0) -> oracle.Asked:
+        for name, text in files.items():
+            path = tmp_path / "site" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "site"), "PYTHONDONTWRITEBYTECODE": "1"}
+        with Stop() as stop:
+            asked = oracle.ask(["model"], env, str(tmp_path / "work"), seconds, Clock(), stop)
+        assert not (tmp_path / "work").exists()
+        return asked
+
+    return run
+
+
+def test_a_server_that_vllm_refuses_is_not_tried_twice(ask: Callable[[Image], oracle.Asked]) -> None:
+    asked = ask(image(what="raise ValueError('max_num_seqs is wrong')"))
+    assert asked.refused
+    assert asked.attempts == 1
+    assert "max_num_seqs is wrong" in asked.reason
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (image(torch="raise ImportError('libamdhip64.so: cannot open shared object file')"), "libamdhip64.so"),
+        (image(torch="import os; os.kill(os.getpid(), 11)"), "SIGSEGV"),
+        (image(torch="import os, sys; print('out of memory', file=sys.stderr); os._exit(1)"), "out of memory"),
+        (image(what="exec('raise Exception(42)')"), "42"),
+        (image(what="return object()"), "vllm.config"),
+    ],
+    ids=["torch cannot be imported", "torch crashes", "exits", "remote code raises", "another vLLM"],
+)
+def test_what_fails_is_tried_once_more_and_has_a_reason(
+    ask: Callable[[Image], oracle.Asked], files: Image, words: str
+) -> None:
+    asked = ask(files)
+    assert (asked.answer, asked.refused, asked.attempts) == (None, False, 2)
+    assert words in asked.reason
+
+
+def test_a_vllm_that_hangs_is_left_at_the_deadline(ask: Callable[[Image, float], oracle.Asked]) -> None:
+    asked = ask(image(torch="import threading; threading.Event().wait()"), 1.0)
+    assert (asked.answer, asked.attempts) == (None, 1)
+    assert "in time" in asked.reason
+
+
+def test_a_vllm_that_takes_all_memory_is_ended(
+    ask: Callable[[Image], oracle.Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oracle, "MEMORY_BYTES", 64 << 20)
+    asked = ask(image(torch="import threading; held = bytearray(200 << 20); threading.Event().wait()"))
+    assert "GiB" in asked.reason
+
+
+def test_a_directory_that_cannot_be_made_is_a_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with Stop() as stop:
+        asked = oracle.ask(["model"], {}, str(tmp_path / "file" / "work"), 5.0, Clock(), stop)
+    assert "NotADirectoryError" in asked.reason
+
+
+def test_an_image_without_vllm_is_not_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert oracle.can_be_asked() == "the image has no vLLM"
+    assert oracle.has_kernel() is None
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_whether_the_kernel_exists_is_read_in_the_images_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has: bool
+) -> None:
+    kernel = "vllm/model_executor/kernels/linear/scaled_mm/aiter.py"
+    text = "class AiterHipbMMPerTokenFp8ScaledMMLinearKernel: pass\n" if has else ""
+    for name, content in (image() | {kernel: text}).items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert oracle.can_be_asked() == ""
+    assert oracle.has_kernel() is has
