@@ -7,9 +7,10 @@ import os
 import sys
 import time
 
-from demo import checks, install, view
+from demo import checks, install, next_steps, view
 from demo.cluster import Cluster, choose
 from demo.failure import DemoError
+from demo.kubectl import Kubectl
 from demo.view import say
 
 WORKSPACE = "hipbmm-demo"
@@ -17,7 +18,7 @@ WIDTH = 150
 
 
 def story(cluster: Cluster) -> None:
-    """The steps after the cluster is there."""
+    """The steps after the cluster runs."""
     kubectl = cluster.kubectl.within(WORKSPACE)
     if cluster.simulated:
         step("Simulated GPUs: a device plugin and AMD's labels on this node (no AMD GPU is used in this demo)")
@@ -26,8 +27,7 @@ def story(cluster: Cluster) -> None:
     step("helm install hipbmm-operator, into a namespace that enforces the restricted pod security standard")
     install.operator(cluster)
     install.fresh_namespace(cluster.kubectl, WORKSPACE)
-    step("kubectl apply -f examples/qwen3-32b.yaml   (2 replicas)")
-    name = install.example(cluster, kubectl)
+    name = apply_example(cluster, kubectl)
     resource = view.watch(kubectl, name, checks.settled, 900)
     facts(resource)
     step("A completion through the Service")
@@ -38,6 +38,17 @@ def story(cluster: Cluster) -> None:
     step(f"kubectl delete hbd {name}")
     kubectl.run("delete", "hipbmmdeployment", name)
     say(f"  left: {checks.only_the_claim_stays(kubectl, name)} (spec.cache.pvc.retain), and nothing else")
+
+
+def apply_example(cluster: Cluster, kubectl: Kubectl) -> str:
+    """Write the manifest for this cluster where the user finds it, and apply it; its HipbmmDeployment's name."""
+    name, text = install.manifest(cluster)
+    next_steps.MANIFEST.parent.mkdir(parents=True, exist_ok=True)
+    next_steps.MANIFEST.write_text(text)
+    step(f"kubectl apply -f {next_steps.MANIFEST}   (2 replicas)")
+    say(f"  this is examples/qwen3-32b.yaml with the image {cluster.serving_image}")
+    kubectl.run("apply", "-f", str(next_steps.MANIFEST))
+    return name
 
 
 def scale(cluster: Cluster, name: str) -> None:
@@ -100,18 +111,7 @@ def main() -> int:
             say(error.evidence)
         return 1
     step("Done: every claim above was checked")
-    kubeconfig = cluster.kubectl.kubeconfig
-    binary = cluster.kubectl.binary
-    say(
-        f"""
-What to try next
-  export KUBECONFIG={kubeconfig}; alias kubectl={binary}
-  kubectl -n {WORKSPACE} apply -f examples/qwen3-32b.yaml     again: it starts warm from the claim that stayed
-  kubectl explain hbd.spec.tuning                             every field has a description
-  kubectl -n {WORKSPACE} get hbd -o wide -w                   the live status
-  docs/                                                       architecture, pod contract, troubleshooting
-  make cluster-down                                           removes the cluster and all that it made"""
-    )
+    say("\n" + next_steps.text(cluster, WORKSPACE))
     return 0
 
 

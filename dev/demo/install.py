@@ -71,8 +71,18 @@ def operator(cluster: Cluster) -> None:
         raise DemoError("helm could not install the operator", done.stderr + logs)
 
 
-def example(cluster: Cluster, kubectl: Kubectl) -> str:
-    """Apply examples/qwen3-32b.yaml with the cluster's serving image; the name of its HipbmmDeployment."""
+class _Readable(yaml.SafeDumper):
+    """Files in a ConfigMap as blocks of lines."""
+
+
+_Readable.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
+
+
+def manifest(cluster: Cluster) -> tuple[str, str]:
+    """The name of the HipbmmDeployment of examples/qwen3-32b.yaml, and that file as this cluster can run it."""
     documents = [d for d in yaml.safe_load_all(EXAMPLE.read_text()) if d]
     name = ""
     for document in documents:
@@ -82,7 +92,13 @@ def example(cluster: Cluster, kubectl: Kubectl) -> str:
                 _allow_a_slow_gpu(document["spec"])
             name = str(document["metadata"]["name"])
         document["metadata"].pop("namespace", None)
-    kubectl.apply(yaml.safe_dump_all(documents))
+    return name, yaml.dump_all(documents, Dumper=_Readable, sort_keys=False)
+
+
+def example(cluster: Cluster, kubectl: Kubectl) -> str:
+    """Apply the example as this cluster can run it; the name of its HipbmmDeployment."""
+    name, text = manifest(cluster)
+    kubectl.apply(text)
     return name
 
 

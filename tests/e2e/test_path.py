@@ -1,6 +1,8 @@
 """The demo's claims, one test each, in the order in which a user meets them (one rollout serves them all)."""
 
 import json
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.rollout import Rollout, workspace
 
-from demo import checks, install, wait
+from demo import checks, install, next_steps, wait
 from demo.cluster import Cluster
 
 pytestmark = pytest.mark.timeout(1200)
@@ -111,8 +113,15 @@ def test_deleting_with_the_operator_stopped_leaves_only_the_claim(rollout: Rollo
         system.run("rollout", "status", "deployment/hipbmm-operator", "--timeout=120s", timeout=130)
 
 
-def test_applying_again_restores_from_the_claim_that_stayed(rollout: Rollout) -> None:
-    install.example(rollout.cluster, rollout.kubectl)
+def test_the_commands_that_the_demo_prints_work_and_restore_from_the_claim_that_stayed(rollout: Rollout) -> None:
+    bash = shutil.which("bash")
+    assert bash
+    next_steps.MANIFEST.parent.mkdir(parents=True, exist_ok=True)
+    next_steps.MANIFEST.write_text(install.manifest(rollout.cluster)[1])
+    printed = next_steps.commands(rollout.cluster, rollout.kubectl.namespace)
+    script = "\n".join(command.line for command in printed if not command.removes)
+    done = subprocess.run([bash, "-euxc", script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     rollout.settle(SETTLED_WITHIN)
     reports = checks.reports(rollout.kubectl, rollout.name).values()
     assert {r["source"] for r in reports} == {"Restored"}
