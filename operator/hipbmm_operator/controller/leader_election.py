@@ -68,7 +68,7 @@ class Leader:
         self._leads = asyncio.Event()
         self._attempt: asyncio.Task[None] | None = None
         self.answered: float = clock()
-        """When the API server last answered; tells a dead API server from a dead watch."""
+        """When the API server last answered; distinguishes a dead API server from a dead watch."""
 
     def may_write(self) -> bool:
         """Whether the last renewal is young enough for a write to end before the Lease can pass on."""

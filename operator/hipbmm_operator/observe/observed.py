@@ -55,7 +55,7 @@ class ServiceMonitorState:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What Kubernetes says in an Event about an object whose status does not tell."""
+    """What Kubernetes says in an Event about an object, where the status of the object does not."""
 
     reason: str
     message: str

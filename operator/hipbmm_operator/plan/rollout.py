@@ -21,7 +21,7 @@ def released(spec: Spec, observed: Observed) -> bool:
 
     Where there is a mirror, the rows of that pod are in it by then, so that the others find them.
 
-    Once released is for ever: it is kept on the Deployment, so a later update or a scale to 0 never holds back again.
+    It is noted on the Deployment: a later update, or a scale to 0, never holds replicas back again.
     """
     if observed.deployment is not None and observed.deployment.released:
         return True

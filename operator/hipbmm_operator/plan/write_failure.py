@@ -60,7 +60,7 @@ def reason_of(error: errors.ApiError) -> Reason:
 
 
 def refusal(message: str) -> Refusal | None:
-    """Why an admission plugin of Kubernetes refuses an object, from its message; None when it does not tell."""
+    """Why an admission plugin of Kubernetes refuses an object, from its message; None for another one."""
     text = message.lower()
     return next((reason for needle, reason in _REFUSALS if needle in text), None)
 

@@ -102,15 +102,15 @@ def _config(situation: Situation) -> Finding:
     if rejected:
         return false("ConfigValid", "Rejected", "; ".join(write.message for write in rejected))
     if situation.spec and situation.spec.service.monitor.enabled and not situation.observed.monitor.served:
-        told = "spec.service.monitor.enabled: the cluster has no ServiceMonitors; install the Prometheus operator"
-        return false("ConfigValid", "MonitorNotInstalled", told)
+        message = "spec.service.monitor.enabled: the cluster has no ServiceMonitors; install the Prometheus operator"
+        return false("ConfigValid", "MonitorNotInstalled", message)
     reports = [pod.report for pod in situation.observed.live_pods if pod.report is not None]
     missing = next((report for report in reports if report.reason in ("ConfigMissing", "ConfigInvalid")), None)
     if missing is not None:
         return false("ConfigValid", missing.reason, missing.message)
     if situation.dropped:
-        told = f"the CRD is older than the operator and drops {situation.dropped}: upgrade it with the chart"
-        return false("ConfigValid", "OutdatedCRD", told)
+        message = f"the CRD is older than the operator and drops {situation.dropped}: upgrade it with the chart"
+        return false("ConfigValid", "OutdatedCRD", message)
     return true("ConfigValid", "Valid")
 
 
@@ -121,8 +121,9 @@ def _compatible(observed: Observed) -> Finding:
     if not hardware.compatible:
         return false("HardwareCompatible", Foreign(hardware.reason), hardware.message)
     if "," in (hardware.arch or ""):
-        told = f"{hardware.message}; they are of several architectures ({hardware.arch}), each tuned for by itself"
-        return true("HardwareCompatible", "MixedArchitectures", f"{told}: spec.gpu.products chooses")
+        mixed = f"they are of several architectures ({hardware.arch}), each tuned for by itself"
+        message = f"{hardware.message}; {mixed}: spec.gpu.products chooses"
+        return true("HardwareCompatible", "MixedArchitectures", message)
     return true("HardwareCompatible", Foreign(hardware.reason), hardware.message)
 
 
@@ -169,10 +170,10 @@ def _failures(situation: Situation, now: datetime) -> list[Failure]:
 
 
 def _current(observed: Observed) -> list[Pod]:
-    """Pods whose failures are of today and their own.
+    """Pods whose failures count.
 
-    Kubernetes keeps pods that failed for long after others took their place. That the resource's claim is not bound is
-    said once, by StorageReady, and not again by each pod that waits for it.
+    Kubernetes keeps failed pods long after others took their place: those do not count. An unbound claim is reported
+    by StorageReady, and not again for each pod that waits for it.
     """
     pods = observed.pods
     ready = [pod.created for pod in pods if pod.live and pod.ready and pod.created is not None]
@@ -183,14 +184,14 @@ def _current(observed: Observed) -> list[Pod]:
 
 def _without_secret(failure: Failure, note: Note | None) -> Failure:
     """A pull that is refused because its secret is missing."""
-    told = failure.reason not in IMAGE_REASONS or failure.reason == "PullSecretNotFound"
-    if told or note is None or note.reason != NO_PULL_SECRET:
+    pulls = failure.reason in IMAGE_REASONS and failure.reason != "PullSecretNotFound"
+    if not pulls or note is None or note.reason != NO_PULL_SECRET:
         return failure
     return replace(failure, reason="PullSecretNotFound", message=f"{note.message}; {failure.message}")
 
 
 def _steady(failure: Failure, before: Sequence[FailureStatus]) -> Failure:
-    """Keep what a former, more telling message said: while an image pull backs off, Kubernetes names no cause."""
+    """Keep what a former message said: while an image pull backs off, Kubernetes names no cause."""
     if failure.reason not in IMAGE_REASONS or failure.message:
         return failure
     for entry in before:

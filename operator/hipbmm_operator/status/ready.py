@@ -75,13 +75,13 @@ def _not_enough(findings: Mapping[str, Finding], serving: int, plan: Plan) -> Fi
 
 
 def _causes(findings: Mapping[str, Finding]) -> list[Finding]:
-    """The most telling first: of storage StorageReady says more than that pods wait for it."""
+    """The conditions in which to look for the cause: StorageReady says more than that pods wait for storage."""
     found = [findings[kind] for kind in _CAUSES]
     return sorted(found, key=lambda finding: finding.reason == "StorageNotReady")
 
 
 def _harmless(finding: Finding) -> bool:
-    """Told in its own condition, but no cause for pods that do not serve."""
+    """Reported in its own condition, but no cause for pods that do not serve."""
     return finding.reason in _HARMLESS
 
 

@@ -20,7 +20,7 @@ _WITHOUT: Mapping[str, tuple[reasons.Serving, str]] = {
 }
 """Reason of Warm and words, by the mode of the server."""
 WITHOUT_TABLE = frozenset(reason for reason, _ in _WITHOUT.values())
-"""Reasons of Warm: the server crashed with its table, perhaps also without it, and runs as far without as it must."""
+"""Reasons of Warm: the server crashed, and was started again without what may have crashed it."""
 
 
 def reporting(observed: Observed, revision: str) -> list[Pod]:
@@ -73,7 +73,7 @@ def _progress_text(progress: Progress | None, *, stalled: bool) -> str:
     text = f"{progress.tuned} of {progress.problems} problems tuned ({progress.phase})"
     if progress.phase == _VERIFYING:
         text = f"{progress.verified} of {progress.problems} problems verified"
-    return f"{text}; no news for much longer than a problem took so far" if stalled else text
+    return f"{text}; no progress for much longer than a problem took so far" if stalled else text
 
 
 def warm(observed: Observed, asked: int) -> Finding:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipbmm_operator.controller.leader_election import Leader
+from hipbmm_operator.controller.leader_election import Leader, Sighting, may_take, record
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT, LEASE, SERVICE, Kind
@@ -185,3 +185,36 @@ async def test_only_the_lease_itself_is_written_without_the_lease(tmp_path: Path
             await kube.create(LEASE, {"metadata": {"namespace": "a"}})
     finally:
         await kube.close()
+
+
+JSON = st.recursive(
+    st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def lease(holder: str = "other", renewed: str = "t1", seconds: int = 30) -> Json:
+    return {"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": seconds, "leaseTransitions": 1}
+
+
+def test_a_lease_is_taken_when_it_is_ours_or_free() -> None:
+    assert may_take(lease("me"), None, "me", 0.0)
+    assert may_take(lease(""), None, "me", 0.0)
+    assert may_take({}, None, "me", 0.0)
+
+
+def test_a_silent_holder_is_waited_for_by_our_own_clock() -> None:
+    spec = lease()
+    seen = Sighting(record(spec), 100.0)
+    assert not may_take(spec, seen, "me", 130.0)
+    assert may_take(spec, seen, "me", 130.1)
+    assert not may_take(lease(renewed="t2"), seen, "me", 1000.0)
+    assert not may_take(spec, None, "me", 1000.0)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["holderIdentity", "renewTime", "leaseDurationSeconds", "leaseTransitions"]), JSON)
+)
+def test_a_malformed_lease_is_no_crash(spec: Json) -> None:
+    may_take(spec, Sighting(record(spec), 0.0), "me", 1e9)

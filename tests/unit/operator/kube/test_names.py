@@ -34,3 +34,10 @@ def test_names_that_are_equal_after_truncation_differ() -> None:
 def test_short_names_stay_as_they_are() -> None:
     assert names.child("qwen3-32b") == "qwen3-32b"
     assert names.child("qwen3-32b", "store") == "qwen3-32b-store"
+
+
+def test_the_selector_of_pods_never_changes_with_the_spec() -> None:
+    assert names.selector_labels("qwen") == {
+        "hipbmm.io/deployment": "qwen",
+        "app.kubernetes.io/component": "server",
+    }

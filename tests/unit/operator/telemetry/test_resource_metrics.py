@@ -1,21 +1,18 @@
-"""What the operator says of itself: metrics of resources, and log lines."""
+"""Metrics of resources."""
 
-import io
-import json
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from hipbmm_operator.kube.namespaced_name import NamespacedName
-from hipbmm_operator.telemetry import logs
 from hipbmm_operator.telemetry.resource_metrics import Resources
 
 Json = dict[str, Any]
 
 SPEC: Json = {"model": {"name": "Qwen/Qwen3-32B"}, "image": "registry.example/vllm:1"}
+
+
 STATUS: Json = {
     "phase": "Running",
     "conditions": [
@@ -26,6 +23,8 @@ STATUS: Json = {
     "hardware": {"product": "MI300X", "arch": "gfx942"},
     "tuning": {"key": "9f2c", "source": "Tuned", "problems": 204, "tuned": 200, "failed": 4, "seconds": 48},
 }
+
+
 INFO = (
     'arch="gfx942",image="registry.example/vllm:1",model="Qwen/Qwen3-32B",name="qwen",namespace="models",'
     'phase="Running",product="MI300X",source="Tuned",stack="9f2c"'
@@ -70,28 +69,3 @@ def test_a_spec_that_cannot_be_used_is_shown_too(spec: Json) -> None:
     resources = Resources()
     resources.show(NamespacedName("models", "qwen"), spec, {"conditions": []})
     assert "hipbmm_deployment_info{" in text(resources)
-
-
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    logs.configure("info", "json", stream)
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-def test_a_line_about_a_resource_carries_its_keys(lines: io.StringIO) -> None:
-    token = logs.OBJECT.set(logs.About(NamespacedName("models", 'forged"}\n{"level":"error'), "1f"))
-    logging.getLogger("x").info("before it was read")
-    logs.identify("6c1e", 7)
-    logging.getLogger("x").info("applied\n%s", "it")
-    logs.OBJECT.reset(token)
-    logging.getLogger("x").info("about nothing")
-    first, second, third = (json.loads(line) for line in lines.getvalue().splitlines())
-    about = {"namespace": "models", "name": 'forged"}\n{"level":"error'}
-    assert (first["object"], first["reconcile"]) == (about, "1f")
-    assert second["object"] == about | {"uid": "6c1e", "generation": 7}
-    assert "object" not in third

@@ -1,0 +1,94 @@
+"""Replicas and strategy."""
+
+from typing import Any
+
+import pytest
+from tests.unit.operator.make import Json, deployment, observed, planned, pod, report, resource
+
+from hipbmm_operator.kube import names
+from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.plan.plan import Plan
+
+NO_GPU = "0/1 nodes are available: 1 Insufficient amd.com/gpu."
+
+
+def seen(*bodies: Json, live: Json | None = None) -> Observed:
+    return observed(*bodies, live=live)
+
+
+def test_the_first_rollout_is_held_at_one_until_a_report() -> None:
+    three = resource({"replicas": 3})
+    assert planned(three).replicas == 1
+    assert planned(three, seen(pod(warming=True))).replicas == 1
+    assert planned(three, seen(pod(answer=report()))).replicas == 3
+
+
+@pytest.mark.parametrize("state", ["Partial", "Unsupported", "NoPlan", "Failed", "Disabled"])
+def test_an_incomplete_table_lets_go_only_when_it_may_be_served(state: str) -> None:
+    answer = report(state=state, reason="Because")
+    assert planned(resource({"replicas": 3}), seen(pod(answer=answer))).replicas == 3
+    block = resource({"replicas": 3, "tuning": {"policy": "Block"}})
+    assert planned(block, seen(pod(answer=answer))).replicas == 1
+    assert planned(block, seen(pod(answer=report()))).replicas == 3
+
+
+def test_once_released_it_is_never_held_again() -> None:
+    three = resource({"replicas": 3})
+    plan = planned(three, seen(pod(answer=report())))
+    live = deployment(plan)
+    assert live["metadata"]["annotations"][names.ANNOTATION_RELEASED] == "true"
+    assert planned(three, seen(live=live)).replicas == 3
+    assert planned(resource({"replicas": 3, "image": "vllm:2"}), seen(pod(warming=True), live=live)).replicas == 3
+
+
+def test_a_single_replica_that_reported_is_remembered_for_a_later_scale() -> None:
+    live = deployment(planned(resource({"replicas": 1}), seen(pod(answer=report()))))
+    assert planned(resource({"replicas": 3}), seen(live=live)).replicas == 3
+
+
+def test_zero_replicas_and_suspension() -> None:
+    assert planned(resource({"replicas": 0})).replicas == 0
+    assert planned(resource({"replicas": 3, "suspend": True}), seen(pod(answer=report()))).replicas == 0
+
+
+def rolling(*, since: float, strategy: str = "Auto", old_ready: bool = True) -> tuple[Plan, Observed, Any]:
+    """An update whose new pod finds no GPU."""
+    was = planned(resource(), seen(pod(answer=report())))
+    live = deployment(was)
+    new = resource({"image": "vllm:2", "rollout": {"strategy": strategy}})
+    name = planned(new, seen(live=live)).revision.name
+    live["metadata"]["annotations"][names.ANNOTATION_REVISION] = name
+    old = pod("old", revision=was.revision.name, answer=report(), ready=old_ready)
+    starved = pod("new", revision=name, unschedulable=NO_GPU, since=since)
+    return was, seen(old, starved, live=live), new
+
+
+def test_a_surge_that_finds_no_gpu_goes_on_in_place_after_30_seconds() -> None:
+    _, before, new = rolling(since=20)
+    early = planned(new, before)
+    assert early.strategy == "Surge"
+    assert early.requeue_after == 10
+    _, after, new = rolling(since=30)
+    assert planned(new, after).strategy == "InPlace"
+
+
+def test_in_place_is_kept_to_the_end_of_the_rollout_and_then_given_up() -> None:
+    _, _, new = rolling(since=30)
+    plan = planned(new, rolling(since=30)[1])
+    live = deployment(plan)
+    assert planned(new, seen(live=live)).strategy == "InPlace"
+    old = pod("old", revision="before", answer=report(), ready=True)
+    assert planned(new, seen(old, live=live)).strategy == "InPlace"
+    updated = pod("new", revision=plan.revision.name, answer=report(), ready=True)
+    assert planned(new, seen(updated, live=live)).strategy == "Surge"
+
+
+@pytest.mark.parametrize("strategy", ["Surge", "InPlace", "Recreate"])
+def test_an_explicit_strategy_is_kept(strategy: str) -> None:
+    _, stuck, new = rolling(since=300, strategy=strategy)
+    assert planned(new, stuck).strategy == strategy
+
+
+def test_a_first_pod_without_gpu_is_no_surge_deadlock() -> None:
+    plan = planned(resource(), seen(pod(unschedulable=NO_GPU, since=300)))
+    assert plan.strategy == "Surge"

@@ -1,0 +1,62 @@
+"""Problems of a spec that the schema accepts."""
+
+from typing import Any
+
+import pytest
+from tests.unit.operator.make import resource, typed
+
+from hipbmm_operator.plan.validation import check, unread
+from hipbmm_operator.resources import server_args
+
+Json = dict[str, Any]
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"name": "HIP_ONLINE_TUNING", "value": "0"}, ["ConflictingEnv"]),
+        ({"name": "HIP_ONLINE_TUNING", "value": "1"}, []),
+        ({"name": "VLLM_ROCM_USE_AITER", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}, ["ConflictingEnv"]),
+        ({"name": "HIPBMM_TENSOR_PARALLEL", "value": "9"}, ["ConflictingEnv"]),
+        ({"name": "HF_HOME", "value": "/x"}, []),
+    ],
+)
+def test_contract_variables_of_the_user_are_told(entry: Json, told: list[str]) -> None:
+    spec = typed(resource({"server": {"env": [entry]}}))
+    assert [problem.reason for problem in check(spec, server_args.resolve(spec))] == told
+
+
+def test_a_secret_value_is_never_in_a_problem() -> None:
+    entry = {"name": "HIP_ONLINE_TUNING", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+    spec = typed(resource({"server": {"env": [entry]}}))
+    (problem,) = check(spec, server_args.resolve(spec))
+    assert "(from a reference)" in problem.message
+
+
+def test_a_mount_without_a_volume() -> None:
+    mounts = [{"name": "nope", "mountPath": "/x"}]
+    spec = typed(resource({"podTemplate": {"spec": {"containers": [{"name": "server", "volumeMounts": mounts}]}}}))
+    (problem,) = check(spec, server_args.resolve(spec))
+    assert (problem.reason, problem.fatal) == ("InvalidSpec", True)
+    assert "'nope'" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields"),
+    [
+        ({}, []),
+        ({"quantum": {"gates": 3}}, ["spec.quantum"]),
+        ({"model": {"name": "m", "adapter": "x"}}, ["spec.model.adapter"]),
+        (
+            {"server": {"env": [{"name": "A", "value": "1"}, {"name": "B", "secret": True}]}},
+            ["spec.server.env[1].secret"],
+        ),
+        ({"service": {"annotations": {"anything": "goes"}}}, []),
+    ],
+)
+def test_fields_of_a_newer_crd_are_named(spec: Json, fields: list[str]) -> None:
+    of = resource(spec)
+    found = unread(of.raw_spec, typed(of))
+    assert [problem.reason for problem in found] == (["UnknownField"] if fields else [])
+    assert all(field in found[0].message for field in fields)
+    assert not any(problem.fatal for problem in found)

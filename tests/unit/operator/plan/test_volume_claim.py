@@ -1,0 +1,68 @@
+"""The claim: created, repaired, replaced, or left alone."""
+
+from tests.unit.operator.make import Json, observed, planned, resource, time
+from tests.unit.operator.plan.test_plan import steps
+
+from hipbmm_operator.kube import kinds, names
+
+
+def test_a_claim_is_looked_at_when_it_should_be_bound() -> None:
+    metadata = {"name": "qwen-store", "uid": "uid-c", "creationTimestamp": time(20)}
+    for phase, expected in (("Pending", 25), ("Bound", None)):
+        claim = {"metadata": metadata, "spec": {}, "status": {"phase": phase}}
+        assert planned(resource(), observed(claim=claim)).requeue_after == expected
+
+
+def claim(phase: str = "Bound", *, ours: bool = True, **spec: object) -> Json:
+    labels = {**names.labels("qwen")} if ours else {}
+    annotations = {names.ANNOTATION_DEPLOYMENT: "qwen"} if ours else {}
+    metadata = {"name": "qwen-store", "namespace": "ns", "uid": "uid-c", "resourceVersion": "3"}
+    full = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "std"}
+    return {
+        "metadata": {**metadata, "labels": labels, "annotations": annotations},
+        "spec": full | spec,
+        "status": {"phase": phase},
+    }
+
+
+def test_a_claim_is_created_once() -> None:
+    assert steps(planned(resource()), kinds.CLAIM) == ["create"]
+    assert steps(planned(resource(), observed(claim=claim())), kinds.CLAIM) == []
+
+
+def test_a_claim_that_grows_is_patched_and_one_that_shrinks_is_not() -> None:
+    bigger = resource({"cache": {"pvc": {"size": "2Gi"}}})
+    (step,) = [step for step in planned(bigger, observed(claim=claim())).steps if step.kind == kinds.CLAIM]
+    assert step.body["spec"] == {"resources": {"requests": {"storage": "2Gi"}}}
+    assert step.body["metadata"]["uid"] == "uid-c"
+    smaller = resource({"cache": {"pvc": {"size": "512Mi"}}})
+    assert steps(planned(smaller, observed(claim=claim())), kinds.CLAIM) == []
+
+
+def test_a_bound_claim_is_never_replaced_and_an_unbound_one_is() -> None:
+    other = resource({"cache": {"pvc": {"storageClassName": "fast"}}})
+    assert planned(other, observed(claim=claim("Bound"))).deletions == ()
+    (deletion,) = planned(other, observed(claim=claim("Pending"))).deletions
+    assert (deletion.kind, deletion.uid, deletion.resource_version) == (kinds.CLAIM, "uid-c", "3")
+    assert steps(planned(other, observed(claim=claim("Pending"))), kinds.CLAIM) == []
+
+
+def test_somebody_elses_claim_is_used_and_never_touched() -> None:
+    named = resource({"cache": {"pvc": {"claimName": "qwen-store", "storageClassName": "fast", "size": "9Gi"}}})
+    plan = planned(named, observed(claim=claim("Pending", ours=False)))
+    assert steps(plan, kinds.CLAIM) == []
+    assert plan.deletions == ()
+    assert plan.placement.claim == "qwen-store"
+
+
+def test_without_a_volume_each_pod_has_a_store_of_its_own() -> None:
+    plan = planned(resource({"cache": {"pvc": {"create": False}, "mirror": "Never"}}))
+    assert plan.placement.claim is None
+    volumes = {volume["name"]: volume for volume in plan.revision.template["spec"]["volumes"]}
+    assert volumes["store"] == {"name": "store", "emptyDir": {}}
+    assert "mirror" not in volumes
+
+
+def test_a_claim_that_is_not_retained_goes_with_its_owner() -> None:
+    (step,) = [s for s in planned(resource({"cache": {"pvc": {"retain": False}}})).steps if s.kind == kinds.CLAIM]
+    assert step.body["metadata"]["ownerReferences"][0]["uid"] == "uid-1"

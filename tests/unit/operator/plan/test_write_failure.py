@@ -1,0 +1,26 @@
+"""The reason of a write that was refused."""
+
+import pytest
+
+from hipbmm_operator.kube import errors
+from hipbmm_operator.kube.kinds import SERVICE
+from hipbmm_operator.plan import write_failure
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (errors.ForbiddenError(403, "Forbidden", 'pods "x" is forbidden: exceeded quota: q'), "QuotaExceeded"),
+        (
+            errors.ForbiddenError(403, "Forbidden", "unable to create: namespace is being terminated"),
+            "NamespaceTerminating",
+        ),
+        (errors.ForbiddenError(403, "Forbidden", 'User "x" cannot patch resource'), "Forbidden"),
+        (errors.InvalidError(422, "Invalid", "bad"), "Rejected"),
+        (write_failure.NameConflictError(SERVICE, "qwen"), "NameConflict"),
+        (errors.ConflictError(409, "Conflict", "x"), "Conflict"),
+        (errors.UnavailableError(0, "TimeoutError", "x"), "ApiUnavailable"),
+    ],
+)
+def test_every_error_has_a_reason(error: errors.ApiError, reason: str) -> None:
+    assert write_failure.reason_of(error) == reason

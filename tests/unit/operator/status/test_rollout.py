@@ -1,0 +1,124 @@
+"""Available and Progressing."""
+
+import pytest
+from tests.unit.operator.make import (
+    deployment,
+    ended,
+    observed,
+    planned,
+    pod,
+    report,
+    resource,
+)
+from tests.unit.operator.status.situations import condition, serving, status
+
+from hipbmm_operator.api import reasons
+from hipbmm_operator.kube import kinds
+from hipbmm_operator.plan.write_failure import WriteFailure
+
+
+def test_an_update_that_fails_leaves_the_old_revision_serving_and_says_which_pod() -> None:
+    was = planned(resource(), observed(pod(answer=report())))
+    new = {"image": "vllm:2"}
+    plan = planned(resource(new), observed(live=deployment(was)))
+    live = deployment(plan)
+    live["status"]["replicas"] = 2
+    live["status"]["conditions"] = [{"type": "Available", "status": "True"}]
+    old = pod("old", revision=was.revision.name, ready=True, answer=report())
+    bad = {"state": {"waiting": {"reason": "ErrImagePull", "message": "manifest unknown"}}}
+    broken = pod("new", revision=plan.revision.name, warm=bad)
+    found = status(new, old, broken, live=live, plan=plan)
+    assert condition(found, "Ready") == ("True", "ServingPreviousRevision")
+    assert condition(found, "Progressing") == ("False", "ImageNotFound")
+    assert [(f["pod"], f["container"]) for f in found["failures"]] == [("new", "warm")]
+    assert found["phase"] == "Running"
+
+
+def test_a_change_is_not_rolled_out_when_it_was_only_just_written() -> None:
+    """The Deployment that was seen is complete, with the template and the replicas of before."""
+    was = planned(resource(), observed(pod(answer=report())))
+    live = deployment(was)
+    old = pod("old", revision=was.revision.name, ready=True, answer=report())
+    for change in ({"image": "vllm:2"}, {"replicas": 2}):
+        found = status(change, old, live=live)
+        assert condition(found, "Progressing") == ("True", "RollingOut")
+        assert found["phase"] in ("Updating", "Running")
+
+
+@pytest.mark.parametrize("reason", ["Forbidden", "QuotaExceeded", "NameConflict", "NamespaceTerminating", "Rejected"])
+def test_a_write_that_was_refused(reason: reasons.Reason) -> None:
+    found = status(refused=(WriteFailure(kinds.SERVICE, "qwen", reason, "Service qwen: no", retry=True),))
+    assert condition(found, "Progressing") == ("False", reason)
+    assert condition(found, "Ready") == ("False", reason)
+
+
+def test_pods_that_kubernetes_refuses_to_create() -> None:
+    live = deployment(planned(resource()))
+    message = 'pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot'
+    live["status"]["conditions"].append({"type": "ReplicaFailure", "status": "True", "message": message})
+    assert condition(status(live=live), "Progressing") == ("False", "PodSecurityRejected")
+
+
+def test_pods_that_are_refused_for_a_reason_that_is_not_known() -> None:
+    live = deployment(planned(resource()))
+    told = 'admission webhook "policy.example" denied the request: no'
+    live["status"]["conditions"].append({"type": "ReplicaFailure", "status": "True", "message": told})
+    assert condition(status(live=live), "Progressing") == ("False", "PodCreationRefused")
+
+
+def test_the_progress_deadline() -> None:
+    live = deployment(planned(resource()))
+    live["status"]["conditions"].append(
+        {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    )
+    assert condition(status(live=live), "Progressing") == ("False", "ProgressDeadlineExceeded")
+
+
+def test_a_container_that_ends_and_one_that_cannot_run() -> None:
+    name = planned(resource()).revision.name
+    live = deployment(planned(resource()))
+    side = {"state": {"terminated": ended(3, "port in use")}}
+    found = status(None, pod(revision=name, answer=report(), harvest=side), live=live)
+    assert condition(found, "Progressing") == ("False", "ContainerFailed")
+    broken = {"state": {"waiting": {"reason": "RunContainerError", "message": "exec format error"}}}
+    found = status(None, pod(revision=name, warm=broken), live=live)
+    assert condition(found, "Progressing") == ("False", "RunContainerError")
+
+
+def test_available() -> None:
+    assert condition(serving(), "Available") == ("True", "MinimumReplicasAvailable")
+    live = deployment(planned(resource()))
+    assert condition(status(live=live), "Available") == ("False", "MinimumReplicasUnavailable")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "ready", "expected"),
+    [("Surge", 2, True), ("Surge", 1, False), ("InPlace", 1, True), ("InPlace", 0, False), ("Recreate", 1, False)],
+)
+def test_as_many_replicas_may_be_missing_as_the_strategy_takes_away(
+    strategy: str, ready: int, *, expected: bool
+) -> None:
+    """By the pods: the Deployment's own count comes later."""
+    spec = {"replicas": 2, "rollout": {"strategy": strategy}}
+    plan = planned(resource(spec), observed(pod(answer=report())))
+    bodies = [
+        pod(f"qwen-{n}", revision=plan.revision.name, ready=n < ready, answer=report(), since=5) for n in range(2)
+    ]
+    found = status(spec, *bodies, live=deployment(plan))
+    assert condition(found, "Available")[0] == str(expected)
+    assert (found["replicas"], found["readyReplicas"]) == (2, ready)
+    over = condition(found, "Progressing") == ("True", "RolloutComplete")
+    assert over is (ready == 2)
+
+
+def test_pods_of_two_templates_are_a_rollout() -> None:
+    """Somebody changed the Deployment's template by hand, and it was put back: the annotation is the same on both."""
+    spec = {"replicas": 2}
+    plan = planned(resource(spec), observed(pod(answer=report())))
+    told = []
+    for hashes in (("a", "a"), ("a", "b")):
+        bodies = [pod(f"qwen-{n}", revision=plan.revision.name, ready=True, answer=report()) for n in range(2)]
+        for body, template_hash in zip(bodies, hashes, strict=True):
+            body["metadata"]["labels"] = {"pod-template-hash": template_hash}
+        told.append(condition(status(spec, *bodies, live=deployment(plan)), "Progressing")[1])
+    assert told == ["RolloutComplete", "RollingOut"]

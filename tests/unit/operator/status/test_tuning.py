@@ -1,0 +1,117 @@
+"""Tuned, Warm, and status.tuning."""
+
+import pytest
+from tests.unit.operator.make import (
+    deployment,
+    observed,
+    planned,
+    pod,
+    report,
+    resource,
+)
+from tests.unit.operator.status.situations import condition, message, serving, status
+
+from hipbmm_operator.pods.report import Progress, Start
+
+
+def test_serving_warm() -> None:
+    found = serving({"replicas": 2}, count=2)
+    assert condition(found, "Ready") == ("True", "AllReplicasWarm")
+    assert condition(found, "Progressing") == ("True", "RolloutComplete")
+    assert (found["phase"], found["warm"], found["warmReplicas"]) == ("Running", "2/2", 2)
+    assert found["tuning"]["progress"] == "204/204"
+    assert found["cache"]["rows"] == 204
+
+
+def test_serving_untuned_is_ready_and_says_so() -> None:
+    found = serving(answer=report(state="Unsupported", reason="NoSolution", message="no solution", tuned=0))
+    assert condition(found, "Ready") == ("True", "ServingUntuned")
+    assert condition(found, "Tuned") == ("False", "NoSolution")
+    assert condition(found, "Warm") == ("False", "ServingUntuned")
+    assert found["warmReplicas"] == 0
+
+
+def test_pods_of_different_stacks_are_not_tuned_as_one() -> None:
+    of = resource({"replicas": 2})
+    plan = planned(of, observed(pod(answer=report())))
+    one = pod("a", revision=plan.revision.name, ready=True, answer=report())
+    other = pod("b", revision=plan.revision.name, ready=True, answer=report(key="aaaaaaaaaaaaaaaa"))
+    found = status({"replicas": 2}, one, other, live=deployment(plan))
+    assert condition(found, "Tuned") == ("False", "MixedStacks")
+
+
+def test_tuning_shows_progress() -> None:
+    of = resource()
+    name = planned(of).revision.name
+    live = deployment(planned(of))
+    found = status(None, pod(revision=name, warming=True), live=live, progress=Progress("Tuning", 38, 204))
+    assert condition(found, "Tuned") == ("False", "Tuning")
+    assert (found["tuning"]["state"], found["tuning"]["progress"]) == ("Running", "38/204")
+    assert (found["phase"], condition(found, "Ready")) == ("Tuning", ("False", "Tuning"))
+    found = status(
+        None, pod(revision=name, warming=True), live=live, progress=Progress("Verifying", 204, 204, verified=38)
+    )
+    assert found["tuning"]["progress"] == "verified 38/204"
+    assert (found["tuning"]["tuned"], condition(found, "Tuned")) == (204, ("False", "Tuning"))
+
+
+@pytest.mark.parametrize(
+    ("progress", "tuned", "phase"),
+    [
+        (None, ("True", "Tuned"), "Starting"),
+        (Progress("Loading", 0, 0), ("True", "Tuned"), "Starting"),
+        (Progress("Tuning", 38, 204), ("False", "Tuning"), "Tuning"),
+    ],
+)
+def test_a_pod_that_restores_what_another_tuned_is_not_tuning(
+    progress: Progress | None, tuned: tuple[str, str], phase: str
+) -> None:
+    of = resource({"replicas": 2})
+    name = planned(of).revision.name
+    done, starting = pod("a", revision=name, answer=report()), pod("b", revision=name, warming=True)
+    found = status({"replicas": 2}, done, starting, live=deployment(planned(of)), progress=progress)
+    assert (condition(found, "Tuned"), found["phase"]) == (tuned, phase)
+
+
+def test_who_tuned_is_not_forgotten_when_the_tuner_is_gone() -> None:
+    before = serving()
+    restored = report(source="Restored", reason="Restored", seconds=0.4, geomean=None)
+    after = serving(answer=restored, before=before)
+    assert (after["tuning"]["source"], after["tuning"]["seconds"]) == ("Tuned", 48)
+    assert after["tuning"]["geomeanSpeedup"] == "1.11"
+    other = serving(answer=restored | {"key": "aaaaaaaaaaaaaaaa"}, before=before)
+    assert other["tuning"]["source"] == "Restored"
+
+
+def test_a_tuner_that_hangs_is_told() -> None:
+    name = planned(resource()).revision.name
+    seen = Progress("Tuning", 38, 204)
+    found = status(
+        None, pod(revision=name, warming=True), live=deployment(planned(resource())), progress=seen, stalled=True
+    )
+    assert condition(found, "Tuned") == ("False", "TunerStalled")
+    assert condition(found, "Ready") == ("False", "TunerStalled")
+    assert found["tuning"]["state"] == "Running"
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        ("NoTable", "ServingWithoutTable"),
+        ("NoHipbmm", "ServingWithoutHipbmm"),
+        ("NoAiter", "ServingWithoutAiter"),
+        ("Tuned", None),
+    ],
+)
+def test_a_server_that_crashed_with_its_table_serves_without_and_is_not_warm(mode: str, reason: str | None) -> None:
+    start = Start(mode, "the server crashed 2 times while it warmed up" if reason else "")
+    found = serving({"replicas": 2}, count=2, starts={"uid-qwen-1": start})
+    assert condition(found, "Tuned") == ("True", "Tuned")
+    if reason is None:
+        assert condition(found, "Warm") == ("True", "AllReplicasWarm")
+        return
+    assert condition(found, "Warm") == ("False", reason)
+    assert condition(found, "Ready") == ("True", "ServingUntuned")
+    assert "qwen-1" in message(found, "Ready")
+    assert "crashed 2 times" in message(found, "Ready")
+    assert (found["warmReplicas"], found["warm"]) == (1, "1/2")
