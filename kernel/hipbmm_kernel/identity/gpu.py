@@ -15,6 +15,10 @@ SRAM_ECC_CAPABILITY = 1 << 19
 """HSA_CAP_SRAM_EDCSUPPORTED in the node's `capability`."""
 
 DEFAULT_SIMD_PER_CU = 4
+ROCR_SELECTOR = "ROCR_VISIBLE_DEVICES"
+UNREPORTED = "unreported"
+"""A partition of which there is no file. With the GPU's CUs beside it in the stack, rows stay among their like."""
+
 MAX_BYTES = 65_536
 
 
@@ -52,7 +56,10 @@ FP8_BY_ARCH = {"gfx940": "e4m3fnuz", "gfx941": "e4m3fnuz", "gfx942": "e4m3fnuz",
 
 
 class Gpu(NamedTuple):
-    """One logical device. None: could not be read. `minor` is N of /dev/dri/renderDN."""
+    """One logical device. None: could not be read. `minor` is N of /dev/dri/renderDN.
+
+    `product` is pci-<id> where the id is in no list of products, and a partition may be UNREPORTED.
+    """
 
     minor: int
     arch: str | None
@@ -77,9 +84,26 @@ def read_hardware(sysfs: str, dev: str, env: Mapping[str, str]) -> Hardware:
     visible = [node for node in nodes if os.path.exists(f"{dev}/dri/renderD{node['drm_render_minor']}")]
     if nodes and not visible:
         notes.append(f"{len(nodes)} GPUs in sysfs, none of them in {dev}/dri")
+    if ROCR_SELECTOR in env:
+        visible = _selected(visible, env[ROCR_SELECTOR])
+        notes.append(f"{ROCR_SELECTOR}={env[ROCR_SELECTOR][:80]} leaves {len(visible)} GPUs")
     xnack = env.get("HSA_XNACK", "0") == "1"
     gpus = tuple(_gpu(sysfs, node, nodes, xnack, notes) for node in visible)
     return Hardware(gpus, tuple(notes))
+
+
+def _selected(nodes: list[dict[str, int]], selector: str) -> list[dict[str, int]]:
+    """What ROCR_VISIBLE_DEVICES leaves: numbers or GPU-<unique id>, up to the first that is none of these GPUs."""
+    chosen: list[dict[str, int]] = []
+    for word in (part.strip() for part in selector.split(",")):
+        if word.isascii() and word.isdigit():
+            found = nodes[int(word[:9]) :][:1]
+        else:
+            found = [node for node in nodes if word.lower() == f"gpu-{node.get('unique_id', 0):016x}"][:1]
+        if not found:
+            break
+        chosen += [node for node in found if node not in chosen]
+    return chosen
 
 
 def _nodes(directory: str) -> list[dict[str, int]]:
@@ -105,9 +129,10 @@ def _gpu(sysfs: str, node: dict[str, int], nodes: list[dict[str, int]], xnack: b
     minor = node["drm_render_minor"]
     arch = _arch(node["gfx_target_version"])
     units = node.get("simd_count", 0) // (node.get("simd_per_cu") or DEFAULT_SIMD_PER_CU)
+    pci_id = f"{node.get('device_id', 0):04x}"
     product = PRODUCTS.get(node.get("device_id", 0)) if node.get("vendor_id", AMD) == AMD else None
     if product is None:
-        notes.append(f"renderD{minor}: PCI id {node.get('device_id', 0):04x} is no known product")
+        notes.append(f"renderD{minor}: PCI id {pci_id} is no known product")
     compute = _partition_file(sysfs, node, nodes, "current_compute_partition")
     memory = _partition_file(sysfs, node, nodes, "current_memory_partition")
     whole = product is not None and product.compute_units == units
@@ -115,12 +140,17 @@ def _gpu(sysfs: str, node: dict[str, int], nodes: list[dict[str, int]], xnack: b
         # Virtual functions have no partition files; all CUs of the product in one device is what SPX means.
         notes.append(f"renderD{minor}: no partition file, SPX and NPS1 by its {units} CUs")
         compute, memory = "SPX", memory or "NPS1"
+    if product is None:
+        compute = compute or UNREPORTED
+    if compute and not memory:
+        notes.append(f"renderD{minor}: no memory partition file")
+        memory = UNREPORTED
     return Gpu(
         minor=minor,
         arch=arch,
         features=_features(node, arch, xnack),
         compute_units=units or None,
-        product=product.name if product else None,
+        product=product.name if product else f"pci-{pci_id}",
         partition=compute,
         memory_partition=memory,
     )

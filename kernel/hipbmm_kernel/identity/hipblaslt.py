@@ -56,18 +56,15 @@ def read_libraries(arch: str, env: Mapping[str, str], packages: Iterable[str]) -
 
 def rocm_roots(env: Mapping[str, str]) -> list[str]:
     """Directories of ROCm installations, the one that the environment names first."""
-    named = [env[name] for name in ("ROCM_PATH", "ROCM_HOME") if env.get(name)]
-    return _unique([*named, "/opt/rocm", *(f"/opt/{name}" for name in listed("/opt", "rocm-"))])
+    prefixes = [*(env[name] for name in ("ROCM_PATH", "ROCM_HOME") if env.get(name)), "/opt/rocm"]
+    # ROCm 7.12 and later install below /opt/rocm/core and /opt/rocm/core-<version>.
+    nested = [f"{prefix}/{name}" for prefix in prefixes for name in listed(prefix, "core") if name[4:5] in ("", "-")]
+    return _unique([*prefixes, *nested, *(f"/opt/{name}" for name in listed("/opt", "rocm-"))])
 
 
-def database_of(library: str, arch: str, env: Mapping[str, str]) -> str | None:
-    """The sha256 of the database that the loaded `library` uses; None when it has none or it cannot be read."""
-    for path in _databases(arch, env, [os.path.dirname(os.path.realpath(library))], []):
-        try:
-            return _digest(path)
-        except OSError:
-            return None
-    return None
+def databases_of(library: str, arch: str, env: Mapping[str, str]) -> list[str]:
+    """The sha256 of each database that the loaded `library` may use; none when it has none. OSError: unreadable."""
+    return [_digest(path) for path in _databases(arch, env, [os.path.dirname(os.path.realpath(library))], [])]
 
 
 def _directories(env: Mapping[str, str], packages: Iterable[str]) -> list[str]:
@@ -113,12 +110,12 @@ def _databases(arch: str, env: Mapping[str, str], directories: list[str], notes:
     roots = [override] if override else [f"{directory}/hipblaslt/library" for directory in directories]
     found = []
     for root in roots:
-        names = [f"{place}/TensileLibrary_lazy_{arch}{end}" for place in (root, f"{root}/{arch}") for end in _ENDS]
-        path = next((name for name in names if os.path.lexists(name)), None)
-        if path is None:
+        # hipBLASLt 1.4 and later look into the directory of the architecture first (ROCm/rocm-libraries#7717).
+        names = [[f"{place}/TensileLibrary_lazy_{arch}{end}" for end in _ENDS] for place in (f"{root}/{arch}", root)]
+        paths = [next(filter(os.path.lexists, of_place), None) for of_place in names]
+        if not any(paths):
             notes.append(f"{root} has no database for {arch}")
-        else:
-            found.append(path)
+        found += [path for path in paths if path is not None]
     return _unique_files(found)
 
 

@@ -20,7 +20,9 @@ JIT_DIR = "AITER_JIT_DIR"
 TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - where Python and compilers look
 
 
-def variables(env: Mapping[str, str], cache: str, package: str | None) -> dict[str, str]:
+def variables(
+    env: Mapping[str, str], cache: str, package: str | None, temporary: tuple[str, ...] = TEMPORARY
+) -> dict[str, str]:
     """What to add to `env` so that AITER and compilers find directories that can be written, below `cache`.
 
     `package` is AITER's own directory. A user's own values stay. OSError when a directory cannot be made.
@@ -34,7 +36,7 @@ def variables(env: Mapping[str, str], cache: str, package: str | None) -> dict[s
             if name.endswith(".so"):
                 with contextlib.suppress(FileExistsError):  # linked by an earlier start, or compiled here
                     os.symlink(f"{modules}/{name}", f"{found[JIT_DIR]}/{name}")
-    if not env.get("TMPDIR") and not any(os.access(directory, os.W_OK) for directory in TEMPORARY):
+    if not env.get("TMPDIR") and not any(os.access(directory, os.W_OK) for directory in temporary):
         found["TMPDIR"] = f"{cache}/tmp"  # noqa: S108 - the pod's own volume
         os.makedirs(found["TMPDIR"], exist_ok=True)
     return found

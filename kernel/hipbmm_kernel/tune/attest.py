@@ -26,9 +26,18 @@ def hardware_difference(stack: Stack, hello: Mapping[str, object]) -> str | None
 
 
 def library_difference(stack: Stack, libraries: list[str], env: Mapping[str, str]) -> str | None:
-    """Whether a libhipblaslt that was loaded has a solution database which is not part of `stack`, or None."""
+    """Whether a libhipblaslt that was loaded has a solution database which is not part of `stack`, or None.
+
+    A database that is not found or cannot be read is no part of the stack: its rows could be another build's.
+    """
     for path in libraries:
-        digest = hipblaslt.database_of(path, stack.arch or "", env)
-        if digest is not None and digest not in stack.databases:
-            return f"{os.path.realpath(path)} was loaded, and its database is none of those in the stack"
+        place = os.path.realpath(path)
+        try:
+            digests = hipblaslt.databases_of(path, stack.arch or "", env)
+        except OSError as error:
+            return f"{place} was loaded, and its database cannot be read: {error.strerror}"
+        if not digests:
+            return f"{place} was loaded, and it has no database for {stack.arch}"
+        if not set(digests) <= set(stack.databases):
+            return f"{place} was loaded, and its database is none of those in the stack"
     return None

@@ -66,6 +66,59 @@ def test_a_partition_without_its_file_is_unknown(write_node: Node, tmp_path: Pat
     assert identity_gpu.read_hardware(*paths, {}).gpus[0].partition is None
 
 
+def test_a_virtual_function_with_one_partition_file_has_a_key_of_its_own(write_node: Node, tmp_path: Path) -> None:
+    write_rocm(tmp_path / "rocm")
+    sys, dev = write_node(virtual=True)
+    env = {"ROCM_PATH": str(tmp_path / "rocm")}
+    whole = container.read_identity(sys, dev, env, simulated=True).stack
+    for file in (tmp_path / "sys").rglob("current_memory_partition"):
+        file.unlink()
+    found = container.read_identity(sys, dev, env, simulated=True)
+    assert (found.stack.partition, found.stack.memory_partition) == ("SPX", "unreported")
+    assert not {"partition", "memoryPartition"} & set(found.stack.unknown())
+    assert found.stack.canonical() != whole.canonical()
+    assert any("no memory partition file" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("files", [True, False])
+def test_a_product_that_is_in_no_list_has_a_key_of_its_own(write_node: Node, tmp_path: Path, files: bool) -> None:
+    sys, dev = write_node(count=1)
+    for path in (tmp_path / "sys").rglob("properties"):
+        path.write_text(path.read_text().replace("device_id 29857", "device_id 29951"))
+    for file in [] if files else list((tmp_path / "sys").rglob("current_*_partition")):
+        file.unlink()
+    found = container.read_identity(sys, dev, {}, simulated=True)
+    assert (found.gpus, found.stack.arch, found.stack.product) == (1, "gfx942", "pci-74ff")
+    assert found.stack.partition == ("SPX" if files else "unreported")
+    assert not {"product", "partition", "memoryPartition", "computeUnits"} & set(found.stack.unknown())
+    assert any("74ff is no known product" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("selector", "minors"),
+    [
+        ("1", [136]),
+        ("2,0", [144, 128]),
+        ("0,0,1", [128, 136]),
+        ("0,9,1", [128]),
+        ("", []),
+        ("-1", []),
+    ],
+)
+def test_the_gpus_that_the_runtime_is_told_to_show(write_node: Node, selector: str, minors: list[int]) -> None:
+    found = identity_gpu.read_hardware(*write_node(mine=(0, 1, 2), count=3), {"ROCR_VISIBLE_DEVICES": selector})
+    assert [gpu.minor for gpu in found.gpus] == minors
+    assert "ROCR_VISIBLE_DEVICES" in found.notes[-1]
+
+
+def test_a_gpu_is_named_by_its_unique_id_too(write_node: Node, tmp_path: Path) -> None:
+    paths = write_node(mine=(0, 1), count=2)
+    second = next(path for path in (tmp_path / "sys").rglob("properties") if "drm_render_minor 136" in path.read_text())
+    unique = next(line.split()[1] for line in second.read_text().splitlines() if line.startswith("unique_id"))
+    found = identity_gpu.read_hardware(*paths, {"ROCR_VISIBLE_DEVICES": f"GPU-{int(unique):016x}"})
+    assert [gpu.minor for gpu in found.gpus] == [136]
+
+
 def test_xnack_is_the_processs_own_choice(write_node: Node) -> None:
     assert identity_gpu.read_hardware(*write_node(), {"HSA_XNACK": "1"}).gpus[0].features == "sramecc+:xnack+"
 
@@ -114,6 +167,38 @@ def test_one_changed_byte_of_the_database_is_another_stack(tmp_path: Path) -> No
         file.seek(2_999_999)
         file.write(b"\1")
     assert libraries(ROCM_PATH=str(tmp_path)).databases != before.databases
+
+
+@pytest.mark.parametrize("core", ["core", "core-10.0"])
+def test_the_layout_of_newer_rocm(tmp_path: Path, core: str) -> None:
+    """ROCm 7.14: below core-<version>, a directory for each architecture, compressed databases, kernels in a kpack."""
+    write_rocm(tmp_path / core)
+    library = tmp_path / core / "lib/hipblaslt/library"
+    (library / "TensileLibrary_lazy_gfx942.dat").unlink()
+    for arch in ("gfx942", "gfx950"):
+        (library / arch).mkdir()
+        (library / arch / f"TensileLibrary_lazy_{arch}.dat.zlib").write_bytes(f"solutions of {arch}".encode())
+    (tmp_path / core / "lib/.kpack").mkdir()
+    found = libraries(ROCM_PATH=str(tmp_path))
+    assert (found.version, len(found.databases)) == ("1.2.2", 1)
+    assert libraries("gfx950", ROCM_PATH=str(tmp_path)).databases != found.databases
+    assert software.rocm_version({"ROCM_PATH": str(tmp_path)}) == "7.2.1"
+
+
+def test_rocm_as_python_packages_without_an_architecture_in_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rocm(tmp_path / "_rocm_sdk_libraries")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert str(tmp_path / "_rocm_sdk_libraries/lib") in software.library_directories()
+    assert len(libraries("gfx942", *software.library_directories()).databases) >= 1
+
+
+def test_both_databases_of_a_library_count(tmp_path: Path) -> None:
+    write_rocm(tmp_path, database=b"one")
+    (tmp_path / "lib/hipblaslt/library/gfx942").mkdir()
+    (tmp_path / "lib/hipblaslt/library/gfx942/TensileLibrary_lazy_gfx942.dat").write_bytes(b"two")
+    assert len(libraries(ROCM_PATH=str(tmp_path)).databases) == 2
 
 
 def test_an_overridden_database_is_the_one_that_counts(tmp_path: Path) -> None:
@@ -209,3 +294,8 @@ def test_what_torch_says_must_be_what_sysfs_says(write_node: Node, tmp_path: Pat
     write_rocm(tmp_path / "torch", database=b"bundled with torch")
     other = str(tmp_path / "torch/lib/libhipblaslt.so.1")
     assert attest.library_difference(stack, [library, other], {}) is not None
+    # What is not found cannot be compared, and is no part of the stack.
+    (tmp_path / "torch/lib/hipblaslt/library/TensileLibrary_lazy_gfx942.dat").unlink()
+    assert "has no database for gfx942" in str(attest.library_difference(stack, [other], {}))
+    (tmp_path / "torch/lib/hipblaslt/library/TensileLibrary_lazy_gfx942.dat").mkdir()
+    assert "cannot be read" in str(attest.library_difference(stack, [other], {}))

@@ -1,0 +1,83 @@
+"""AITER's build directory: the image's own where it can be written, else one that begins with the image's modules."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from tests.kernel.pods import Pod
+
+from hipbmm_kernel.pod import aiter_jit
+
+MODULES = ("module_hipbsolgemm.so", "module_rmsnorm.so")
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """An installed AITER with compiled modules."""
+    jit = tmp_path / "image/aiter/jit"
+    jit.mkdir(parents=True)
+    (jit.parent / "__init__.py").write_text('__version__ = "0.1.20"\n')
+    for name in (*MODULES, "core.py"):
+        (jit / name).write_text(name)
+    return jit.parent
+
+
+def found(pod: Pod, package: Path, **env: str) -> list[str]:
+    """The directories that a server of this pod is started with, as root without the right to pass over permissions."""
+    script = 'echo "${AITER_JIT_DIR-unset} ${TMPDIR-unset}"'
+    (pod.home / "report.json").write_text('{"hipbmm": true}')
+    path = f"{package.parent}:{pod.env['PYTHONPATH']}"
+    done = pod.run_bound_by_permissions("exec", "--", "sh", "-c", script, PYTHONPATH=path, **env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_a_directory_that_can_be_written_is_used_as_it_is(pod: Pod, package: Path) -> None:
+    assert found(pod, package) == ["unset", "unset"]
+
+
+def test_one_that_cannot_be_written_is_replaced_by_links_to_its_modules(pod: Pod, package: Path) -> None:
+    (package / "jit").chmod(0o555)
+    own = pod.home / "cache/aiter"
+    for _ in range(2):
+        assert found(pod, package)[0] == str(own)
+        assert sorted(path.name for path in own.iterdir()) == sorted(MODULES)
+        assert (own / MODULES[0]).read_text() == MODULES[0]
+    (own / MODULES[0]).unlink()
+    (own / MODULES[0]).write_text("compiled here")
+    found(pod, package)
+    assert (own / MODULES[0]).read_text() == "compiled here"
+
+
+def test_a_users_own_directory_stays(pod: Pod, package: Path) -> None:
+    (package / "jit").chmod(0o555)
+    assert found(pod, package, AITER_JIT_DIR="/users/own", TMPDIR="/users/temporary") == [
+        "/users/own",
+        "/users/temporary",
+    ]
+    assert not (pod.home / "cache").exists()
+
+
+def test_a_server_in_its_own_environment_gets_nothing_of_ours(pod: Pod, package: Path) -> None:
+    (package / "jit").chmod(0o555)
+    modes = [found(pod, package)[0] for _ in range(5)]
+    assert modes == [*[str(pod.home / "cache/aiter")] * 4, "unset"]
+
+
+def test_a_cache_that_cannot_be_written_does_not_stop_the_server(pod: Pod, package: Path) -> None:
+    (package / "jit").chmod(0o555)
+    (pod.home / "cache").write_text("not a directory")
+    assert found(pod, package) == ["unset", "unset"]
+
+
+def test_temporary_files_go_to_the_cache_where_the_root_file_system_is_read_only(tmp_path: Path) -> None:
+    nowhere = (str(tmp_path / "nothing"),)
+    place = tmp_path / "cache" / "tmp"
+    assert aiter_jit.variables({}, str(place.parent), None, nowhere) == {"TMPDIR": str(place)}
+    assert place.is_dir()
+    assert aiter_jit.variables({"TMPDIR": "/users"}, str(place.parent), None, nowhere) == {}
+
+
+def test_an_image_without_aiter_gets_nothing(tmp_path: Path) -> None:
+    assert aiter_jit.variables({}, str(tmp_path), None) == {}
+    assert aiter_jit.variables({}, str(tmp_path), sys.prefix) == {}
