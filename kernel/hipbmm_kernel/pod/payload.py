@@ -11,6 +11,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hipbmm_kernel import __version__
+
 if TYPE_CHECKING:
     from typing import TextIO
 
@@ -31,6 +33,12 @@ from {PACKAGE}.__main__ import main
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 '''
+PLUGIN = {
+    "METADATA": f"Metadata-Version: 2.1\nName: hipbmm_dispatch\nVersion: {__version__}\n",
+    "entry_points.txt": f"[vllm.general_plugins]\nhipbmm_dispatch = {PACKAGE}.dispatch.plugin:register\n",
+}
+"""What makes the table in memory a plugin of vLLM: a directory beside the package, found when DIR/kernel is on
+PYTHONPATH (docs of vLLM, plugin system). It does nothing where no table is named."""
 USAGE = "usage: hipbmm_kernel payload DIR\n"
 
 
@@ -63,6 +71,10 @@ def copy_program(home: Path) -> int:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, copy)  # not the permissions: any user may have to read it
     (fresh / "__main__.py").write_text(MAIN, encoding="ascii")
+    plugin = fresh / f"hipbmm_dispatch-{__version__}.dist-info"
+    plugin.mkdir()
+    for name, text in PLUGIN.items():
+        (plugin / name).write_text(text, encoding="ascii")
     shutil.rmtree(target, ignore_errors=True)
     fresh.rename(target)
-    return len(sources) + 1
+    return len(sources) + 1 + len(PLUGIN)

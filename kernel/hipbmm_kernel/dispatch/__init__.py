@@ -1,0 +1,14 @@
+"""The table in memory: inside the server, each `aiter.hipb_mm` call gets its verified index without a file.
+
+In: the pod's table (`table`), written by `warm` and named by HIPBMM_DISPATCH_TABLE. vLLM loads `plugin` as a general
+plugin in the API server, the engine and each worker. It waits for `aiter` to be imported and puts `wrapper.first_call`
+around the public function `aiter.hipb_mm`. The first call checks that the process has the stack of the table, unsets
+HIP_ONLINE_TUNING and installs `wrapper.hipb_mm`: a planned problem runs its verified index, a size between planned ones
+is padded where `warm` has measured that this pays, all else is hipBLASLt's own choice. `recorder` keeps two small files
+per process: calls by result, and the problems that had no row (the demand, which the next `warm` tunes).
+
+Never: an exception into vLLM, a file that is opened during a call, a lock on the way of a call, an index on another
+stack. Whatever is unexpected leaves AITER as it was, and one line in the log says why.
+
+torch is imported in `wrapper` only, at the first call. `pod/` and `harvest/` import `table` and `recorder`.
+"""

@@ -1,0 +1,154 @@
+"""The entry point of vLLM's group `vllm.general_plugins`, and the first call that decides.
+
+vLLM loads plugins before it imports AITER, in processes that must not touch a GPU yet (the API server; a parent that
+forks). So nothing is imported here: a hook waits for `aiter`, and what needs the GPU waits for the first GEMM.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.util
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from hipbmm_kernel.dispatch import table as tables
+from hipbmm_kernel.dispatch.recorder import Recorder
+from hipbmm_kernel.tune import attest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+    from hipbmm_kernel.dispatch.table import Table
+
+NAME = "hipbmm_dispatch"
+"""Of the plugin, as VLLM_PLUGINS names it."""
+TABLE = "HIPBMM_DISPATCH_TABLE"
+"""The variable with the path of the table. `exec` sets it; without it the plugin does nothing."""
+ONLINE_TUNING = "HIP_ONLINE_TUNING"
+_AITER = "aiter"
+
+logger = logging.getLogger(NAME)
+
+
+def register() -> None:
+    """Serve the table that HIPBMM_DISPATCH_TABLE names from memory, once AITER is there. Never raises."""
+    path = os.environ.get(TABLE)
+    if not path:
+        return
+    try:
+        with open(path, "rb") as file:
+            table = tables.decode(file.read(tables.MAX_BYTES + 1))
+        when_imported(_AITER, lambda module: _install(module, table, os.path.dirname(path)))
+    except Exception as error:  # noqa: BLE001 - a plugin of ours must not keep a server from starting
+        _as_it_was(str(error))
+
+
+def _install(module: ModuleType, table: Table, directory: str) -> None:
+    """Put the first call around `aiter.hipb_mm`; it replaces itself by what it decides."""
+    from hipbmm_kernel.dispatch import wrapper  # noqa: PLC0415 - AITER has imported torch by now
+
+    inner = getattr(module, "hipb_mm", None)
+    if inner is None or not wrapper.fits(inner):
+        _as_it_was("aiter.hipb_mm is not there, or has other parameters")
+        return
+
+    def first_call(mat1: Any, *arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401 - AITER's own parameters
+        """Decide once, by the device of the first operand. Two first calls at once decide alike."""
+        if module.hipb_mm is first_call:
+            module.hipb_mm = _decide(inner, table, mat1, directory)  # type: ignore[attr-defined]
+        return module.hipb_mm(mat1, *arguments, **keywords)
+
+    module.hipb_mm = first_call  # type: ignore[attr-defined]
+
+
+def _decide(inner: Callable[..., Any], table: Table, operand: Any, directory: str) -> Callable[..., Any]:  # noqa: ANN401
+    """The function that serves from now on: with the table, or AITER's own and the reason in the log."""
+    try:
+        import torch  # noqa: PLC0415 - it has long been imported
+
+        from hipbmm_kernel.dispatch import wrapper  # noqa: PLC0415 - same
+        from hipbmm_kernel.linear.quantise import fp8_dtype  # noqa: PLC0415 - same
+        from hipbmm_kernel.tune.child.device import loaded_libraries  # noqa: PLC0415 - same
+
+        properties = torch.cuda.get_device_properties(operand.device)
+        arch = str(getattr(properties, "gcnArchName", ""))
+        hello = {"arch": arch, "computeUnits": int(properties.multi_processor_count), "name": str(properties.name)}
+        difference = attest.hardware_difference(table.stack, hello) or attest.library_difference(
+            table.stack, loaded_libraries(), os.environ
+        )
+        if difference is not None:
+            _as_it_was(f"another stack: {difference}")
+            return inner
+        rank = operand.get_device()
+        recorder = Recorder(directory, max(rank, 0))
+        dtypes = (fp8_dtype(arch), torch.bfloat16)
+        function = wrapper.make(inner, table.entries, rank, dtypes, recorder)
+        recorder.start()
+        # AITER asks getenv on each call. From here on it neither reads the file nor tunes.
+        os.environ.pop(ONLINE_TUNING, None)
+    except Exception as error:  # noqa: BLE001 - the server goes on as if we were not there
+        _as_it_was(f"{type(error).__name__}: {error}")
+        return inner
+    logger.info("hipbmm dispatch: %d problems from memory on device %d", len(table.entries), rank)
+    return function
+
+
+def _as_it_was(reason: str) -> None:
+    logger.warning("hipbmm dispatch: AITER stays as it is: %s", reason)
+
+
+def when_imported(name: str, act: Callable[[ModuleType], None]) -> None:
+    """Call `act` with the module `name`: now when it is imported already, else right after its import."""
+    if name in sys.modules:
+        act(sys.modules[name])
+    else:
+        sys.meta_path.insert(0, _Hook(name, act))
+
+
+class _Hook(importlib.abc.MetaPathFinder):
+    """Finds one module as all other finders do, and has `act` called when it has been executed."""
+
+    def __init__(self, name: str, act: Callable[[ModuleType], None]) -> None:
+        self._name = name
+        self._act = act
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The module's own spec with our loader around its loader; None for all other modules."""
+        del path, target
+        if fullname != self._name:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader, self._act)
+        return spec
+
+
+class _Loader(importlib.abc.Loader):
+    """A module's own loader, and `act` after it."""
+
+    def __init__(self, loader: Any, act: Callable[[ModuleType], None]) -> None:  # noqa: ANN401 - any loader
+        self._loader = loader
+        self._act = act
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """As the module's own loader does."""
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute it, then act. What `act` raises stays here: the import has gone well."""
+        self._loader.exec_module(module)
+        try:
+            self._act(module)
+        except Exception as error:  # noqa: BLE001 - see `register`
+            _as_it_was(f"{type(error).__name__}: {error}")
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else the own loader has (get_source, ...)
+        return getattr(self._loader, name)

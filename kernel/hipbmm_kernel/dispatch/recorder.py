@@ -1,0 +1,141 @@
+"""What a serving process did with its calls: two files in the pod's emptyDir, written by a thread beside the calls.
+
+`calls-<rank>-<pid>.bin`: three little-endian 64-bit counters (verified, padded, heuristic) in a mapped file, so that a
+killed process leaves its last numbers. `demand-<rank>-<pid>.csv`: m,n,k,bias,calls of problems without an entry, most
+called first. The sidecar reads both.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import mmap
+import os
+import struct
+import threading
+from array import array
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RESULTS = ("verified", "padded", "heuristic")
+COUNTERS = struct.Struct("<3Q")
+CALLS_SECONDS = 5.0
+DEMAND_EVERY = 12
+"""The demand is written once a minute: every twelfth time that the counters are."""
+MAX_DEMAND = 4096
+DEMAND_HEADER = "m,n,k,bias,calls\n"
+
+Problem = tuple[int, int, int, bool]
+
+
+class Demand(NamedTuple):
+    """A problem that the table has no entry for, and how many calls asked for it."""
+
+    m: int
+    n: int
+    k: int
+    bias: bool
+    calls: int
+
+
+class Recorder:
+    """Counters of one process. Counting is exact from any number of threads, without a lock."""
+
+    def __init__(self, directory: str, rank: int) -> None:
+        self._directory = directory
+        self._rank = rank
+        # `next` of a count is one step of the interpreter, so no call is lost between threads. Reading moves it, too.
+        self.ticks = tuple(itertools.count() for _ in RESULTS)
+        self._reads = 0
+        self._reading = threading.Lock()
+        self._slots: dict[Problem, int] = {}
+        self._calls = array("Q", bytes(8 * MAX_DEMAND))
+        self._stop = threading.Event()
+        self._file: mmap.mmap | None = None
+
+    def start(self) -> None:
+        """Write from now on, until the process ends. OSError when the directory cannot be written."""
+        name = f"{self._directory}/calls-{self._rank}-{os.getpid()}.bin"
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(descriptor, bytes(COUNTERS.size))
+            self._file = mmap.mmap(descriptor, COUNTERS.size)
+        finally:
+            os.close(descriptor)
+        threading.Thread(target=self._write_often, name="hipbmm-dispatch", daemon=True).start()
+        atexit.register(self.write)
+
+    def missed(self, problem: Problem) -> None:
+        """One more call of a problem without an entry. After MAX_DEMAND problems only known ones are counted.
+
+        Two threads that miss the same problem at one moment may count one call: demand is a ranking, not an account.
+        """
+        slot = self._slots.get(problem)
+        if slot is None:
+            slot = len(self._slots)
+            if slot >= MAX_DEMAND:
+                return
+            slot = self._slots.setdefault(problem, slot)
+        self._calls[slot] += 1
+
+    def totals(self) -> tuple[int, ...]:
+        """Calls by result, in the order of RESULTS."""
+        with self._reading:
+            self._reads += 1
+            return tuple(next(tick) - self._reads + 1 for tick in self.ticks)
+
+    def demand(self) -> list[Demand]:
+        """The problems without an entry, most called first."""
+        found = [Demand(*problem, self._calls[slot]) for problem, slot in list(self._slots.items())]
+        return sorted(found, key=lambda item: (-item.calls, item))
+
+    def write(self) -> None:
+        """Write both files now. A volume that is full costs the numbers, never the server."""
+        if self._file is not None:
+            COUNTERS.pack_into(self._file, 0, *self.totals())
+        with suppress(OSError):
+            path = f"{self._directory}/demand-{self._rank}-{os.getpid()}.csv"
+            with open(f"{path}.new", "w", encoding="ascii") as file:
+                file.write(DEMAND_HEADER)
+                file.writelines(_line(item) for item in self.demand())
+            os.replace(f"{path}.new", path)
+
+    def _write_often(self) -> None:
+        for turn in itertools.count(1):
+            if self._stop.wait(CALLS_SECONDS):
+                return
+            if self._file is not None:
+                COUNTERS.pack_into(self._file, 0, *self.totals())
+            if turn % DEMAND_EVERY == 0:
+                self.write()
+
+
+def read_calls(data: bytes) -> dict[str, int] | None:
+    """The counters in a file's bytes by result; None for another file."""
+    return dict(zip(RESULTS, COUNTERS.unpack(data), strict=True)) if len(data) == COUNTERS.size else None
+
+
+def read_demand(text: str) -> list[Demand]:
+    """The problems in a demand file. Lines that are none are left out: the file may be of another version."""
+    found = []
+    for line in text.splitlines()[1 : MAX_DEMAND + 1]:
+        with suppress(ValueError):
+            m, n, k, bias, calls = (int(value) for value in line.split(","))
+            if min(m, n, k, calls) > 0 and bias in {0, 1}:
+                found.append(Demand(m, n, k, bool(bias), calls))
+    return found
+
+
+def merged(demands: Iterable[Iterable[Demand]]) -> list[Demand]:
+    """The demand of several processes, most called first. Ranks repeat each other: the greatest count stays."""
+    most: dict[Problem, int] = {}
+    for item in itertools.chain.from_iterable(demands):
+        most[item[:4]] = max(item.calls, most.get(item[:4], 0))
+    return sorted((Demand(*problem, calls) for problem, calls in most.items()), key=lambda item: (-item.calls, item))
+
+
+def _line(item: Demand) -> str:
+    return f"{item.m},{item.n},{item.k},{int(item.bias)},{item.calls}\n"

@@ -1,0 +1,127 @@
+"""The function in the place of `aiter.hipb_mm`.
+
+vLLM calls it from one place, by keyword, with solution_index=-1, bpreshuffle=True and row-wise scales, and imports it
+at each call (`_aiter_ops.py`, 0.23.0 to 0.33.0). With HIP_ONLINE_TUNING unset and an index given, AITER takes the path
+of a row that it found in its file: getAlgosFromIndex, then the GEMM (`gradlib/csrc/hipbsolgemm.cu`, e404860).
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.rows.gemm import MAX_M
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import torch
+
+    from hipbmm_kernel.dispatch.recorder import Recorder
+    from hipbmm_kernel.dispatch.table import Entry
+
+    HipbMm = Callable[..., torch.Tensor]
+
+HEURISTIC = -1
+PARAMETERS = ("mat1", "mat2", "solution_index", "bias", "out_dtype", "scaleA", "scaleB", "scaleOut", "bpreshuffle")
+"""Of `aiter.hipb_mm` in every release that has it (v0.1.10.post2 on); newer ones add `use_gelu` behind them."""
+
+
+def fits(function: HipbMm) -> bool:
+    """Whether `function` takes the parameters that the wrapper hands on, in this order."""
+    try:
+        names = tuple(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return False
+    return names[: len(PARAMETERS)] == PARAMETERS
+
+
+def make(
+    inner: HipbMm, entries: Iterable[Entry], device: int, dtypes: tuple[torch.dtype, torch.dtype], recorder: Recorder
+) -> HipbMm:
+    """`inner` (aiter.hipb_mm) with the index of each entry. `dtypes`: of the operands (FP8) and of the result (bf16).
+
+    On other devices, and for calls of another kind, it is `inner`. One look-up per call: the key is made of the shapes
+    as torch gives them, so that nothing is computed. Exact sizes return what `inner` returns; a padded call returns the
+    first M rows of it, a view with the strides of an [M, N] tensor.
+    """
+    operand, result = dtypes
+    known = _by_shape(entries, operand, result).get
+    verified, padded, heuristic = (tick.__next__ for tick in recorder.ticks)
+    missed = recorder.missed
+
+    def hipb_mm(
+        mat1: torch.Tensor,
+        mat2: torch.Tensor,
+        solution_index: int,
+        bias: torch.Tensor | None = None,
+        out_dtype: torch.dtype | None = None,
+        scaleA: torch.Tensor | None = None,  # noqa: N803 - AITER's name
+        scaleB: torch.Tensor | None = None,  # noqa: N803 - same
+        scaleOut: torch.Tensor | None = None,  # noqa: N803 - same
+        bpreshuffle: bool | None = None,
+        **rest: object,
+    ) -> torch.Tensor:
+        if (
+            solution_index != HEURISTIC
+            or not bpreshuffle
+            or scaleA is None
+            or scaleB is None
+            or scaleOut is not None
+            or rest
+            or mat1.get_device() != device
+        ):
+            return inner(
+                mat1,
+                mat2,
+                solution_index,
+                bias=bias,
+                out_dtype=out_dtype,
+                scaleA=scaleA,
+                scaleB=scaleB,
+                scaleOut=scaleOut,
+                bpreshuffle=bpreshuffle,
+                **rest,
+            )
+        key = (mat1.shape, mat2.shape, scaleA.shape, scaleB.shape, mat1.dtype, out_dtype, bias is None)
+        entry = known(key)
+        if entry is None:
+            heuristic()
+            row_wise = scaleB.numel() == mat2.shape[1]
+            if row_wise and mat1.dtype is operand and out_dtype is result and mat1.shape[0] <= MAX_M:
+                missed((mat1.shape[0], mat2.shape[1], mat1.shape[1], bias is not None))
+            return inner(
+                mat1, mat2, HEURISTIC, bias=bias, out_dtype=out_dtype, scaleA=scaleA, scaleB=scaleB, bpreshuffle=True
+            )
+        index, rows = entry
+        if rows:
+            padded()
+            m = mat1.shape[0]
+            # The rows behind M are never read by anybody: a row of the result depends on its own row alone.
+            wide, scale = mat1.new_empty((rows, mat1.shape[1])), scaleA.new_empty((rows, 1))
+            wide[:m] = mat1
+            scale[:m] = scaleA
+            return inner(
+                wide, mat2, index, bias=bias, out_dtype=out_dtype, scaleA=scale, scaleB=scaleB, bpreshuffle=True
+            )[:m]
+        verified()
+        return inner(mat1, mat2, index, bias=bias, out_dtype=out_dtype, scaleA=scaleA, scaleB=scaleB, bpreshuffle=True)
+
+    return hipb_mm
+
+
+def _by_shape(
+    entries: Iterable[Entry], operand: torch.dtype, result: torch.dtype
+) -> dict[tuple[object, ...], tuple[int, int]]:
+    """Key of a call -> (index, tokens to pad to, 0 for none). Equal tuples are shared: 2,000 entries take 1 MB."""
+    shared: dict[tuple[int, int], tuple[int, int]] = {}
+
+    def one(a: int, b: int) -> tuple[int, int]:
+        return shared.setdefault((a, b), (a, b))
+
+    return {
+        (one(e.m, e.k), one(e.k, e.n), one(e.m, 1), one(1, e.n), operand, result, not e.bias): one(
+            e.solution, e.padded_m if e.padded_m != e.m else 0
+        )
+        for e in entries
+    }
