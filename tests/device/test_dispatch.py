@@ -108,7 +108,7 @@ def test_the_cost_of_a_call(
             entries,
             device.index,
             (FP8, torch.bfloat16),
-            Recorder(str(tmp_path), 0),  # type: ignore[arg-type]
+            Recorder(str(tmp_path), 0),
         )
         differences = []
         for _ in range(9):
@@ -117,7 +117,7 @@ def test_the_cost_of_a_call(
                 call(function, parts)
             middle = time.perf_counter()
             for _ in range(CALLS):
-                call(nothing, parts, 7)  # type: ignore[arg-type]
+                call(nothing, parts, 7)
             differences.append((2 * middle - began - time.perf_counter()) / CALLS * 1e6)
         figures[count] = statistics.median(differences)
         record_property(f"overhead_us_{count}", figures[count])
