@@ -7,15 +7,17 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.chart.tools import CHART, EXAMPLES, ROOT
+from tests.chart.tools import EXAMPLES, ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 DOCS = ROOT / "docs"
-PAGES = [DOCS / f"{name}.md" for name in ("install", "operations", "troubleshooting", "uninstall")] + [
-    CHART / "README.md"
-]
+PAGES = sorted(
+    page
+    for page in ROOT.rglob("*.md")
+    if not any(part.startswith(".") or part in ("out", "shared") for part in page.relative_to(ROOT).parts)
+)
 OPERATOR = ROOT / "operator" / "hipbmm_operator"
 REASON = re.compile(r"[A-Z][a-z]+(?:[A-Z][A-Za-z0-9]*)*|[A-Z]+[A-Za-z]*[a-z][A-Za-z]*")
 
@@ -25,7 +27,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         path, _, anchor = target.partition("#")

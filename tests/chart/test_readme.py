@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.chart.golden import assert_same
 from tests.chart.test_values_schema import SCHEMA, VALUES, leaves
 from tests.chart.tools import CHART, ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 README = CHART / "README.md"
 START, END = "<!-- values: generated from values.schema.json and values.yaml -->\n", "<!-- end of values -->\n"
@@ -48,3 +51,17 @@ def test_commands_of_all_pages_set_values_that_exist() -> None:
     for page in (README, ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         for path in set_flags(page.read_text()):
             assert known(path), f"{page.name}: --set {path}"
+
+
+def installed_with(page: Path) -> set[str]:
+    """What the page's commands for installing the chart set."""
+    text = page.read_text().replace("\\\n", " ")
+    lines = re.findall(r"helm (?:upgrade --install|install) hipbmm-operator .*", text)
+    return {" ".join(sorted(re.findall(r"image\.\w+=\S+", line))) for line in lines if "--set" in line}
+
+
+def test_all_pages_install_the_same_image() -> None:
+    pages = (README, ROOT / "README.md", ROOT / "docs" / "install.md", ROOT / "docs" / "operations.md")
+    found = {page.name: installed_with(page) for page in pages}
+    assert set().union(*found.values()) == {"image.registry=registry.example image.tag=0.1.0"}, found
+    assert all(found.values()), found
