@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from tests.kernel.nodes import write_node
 from tests.kernel.pods import a_stack, make_pod, node, pod
 
-__all__ = ["a_stack", "make_pod", "node", "pod"]
+__all__ = ["a_stack", "make_pod", "node", "pod", "write_node"]
 
 HERE = Path(__file__).parent / "zygote"
 SIMULATOR = Path(__file__).resolve().parents[2] / "dev/simulator/python"

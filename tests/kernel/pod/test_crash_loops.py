@@ -17,14 +17,12 @@ from tests.kernel.pods import ROOT, row
 
 from hipbmm_kernel.contract.settings import CONTRACT_ENV, SERVED_NAME, parse_settings
 from hipbmm_kernel.pod import exec as execs
-from hipbmm_kernel.pod import start_mode, state_file
-from hipbmm_kernel.pod.start_mode import NO_AITER, NO_HIPBMM, NO_TABLE, TUNED, State, next_start
+from hipbmm_kernel.pod import state_file
+from hipbmm_kernel.pod.start_mode import NO_AITER, NO_HIPBMM
 from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
 
-DAY = 86_400.0
-WINDOW = 1800.0
 TABLE = f"{gemm.HEADER}\n{row().key},77,-\n"
 Server = Callable[[dict[str, str], bool], bool]
 """Whether a server with this environment, and with or without a table, serves."""
@@ -198,34 +196,3 @@ def test_warm_that_the_kernel_kills_again_and_again_gives_up(disk: Disk) -> None
     assert (report["state"], report["reason"], report["hipbmm"]) == ("Failed", "TunerFailed", False)
     assert "5 runs of warm" in report["message"]
     assert json.loads((disk.home / "state.json").read_text())["attempts"] == 0
-
-
-def modes(*ran: float, report: dict[str, object] | None = None) -> list[str]:
-    """The modes of the starts of a server that ran so many seconds each time."""
-    state, now, found = State(), 1000.0, []
-    for seconds in (0.0, *ran):
-        now += seconds
-        state = next_start(state, {"hipbmm": True} if report is None else report, now, "boot", WINDOW)
-        found.append(state.mode)
-    return found
-
-
-def test_the_modes_follow_the_ends() -> None:
-    assert modes(*[5.0] * 5) == [TUNED, TUNED, NO_TABLE, NO_HIPBMM, NO_AITER, NO_AITER]
-    assert modes(5.0, 5.0, report={"hipbmm": False, "reason": "NoSolution"}) == [NO_HIPBMM, NO_HIPBMM, NO_AITER]
-
-
-def test_ends_after_good_days_are_none_of_the_table() -> None:
-    assert modes(*[10 * DAY] * 6) == [TUNED] * 7
-    assert modes(5.0, 10 * DAY, 5.0, 10 * DAY) == [TUNED] * 5
-
-
-def test_a_mode_in_which_a_server_ran_for_a_day_stays() -> None:
-    assert modes(5.0, 5.0, 5.0, DAY, DAY, DAY) == [TUNED, TUNED, NO_TABLE, *[NO_HIPBMM] * 4]
-
-
-def test_ends_of_another_boot_are_not_counted() -> None:
-    first = next_start(State(), {}, 100.0, "boot-1", WINDOW)
-    assert next_start(first, {}, 120.0, "boot-2", WINDOW).crashes == 0
-    assert next_start(first, {}, 99.0, "boot-1", WINDOW).crashes == 0
-    assert start_mode.blocked(first._replace(mode=NO_TABLE, reason="it ended"), {"state": "Complete"}) == "it ended"
