@@ -1,10 +1,12 @@
 """Another version of the operator takes over live resources: no pod template changes, no pod restarts."""
 
+import json
 import shutil
 import subprocess
 import tarfile
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cluster.api import until
@@ -12,25 +14,34 @@ from tests.cluster.faults.rig import Rig
 from tests.cluster.operator_process import ROOT, SOURCE, Program
 from tests.cluster.world import World
 
-from hipbmm_operator.kube import kinds
+from hipbmm_operator.kube import kinds, names
 
-pytestmark = pytest.mark.timeout(240)
+Json = dict[str, Any]
+pytestmark = pytest.mark.timeout(300)
+
+EVERY_LABEL = "2c27fac"
+"""The last operator whose templates had the affinity terms of every kind of node label: 24 kB of them."""
+STORED = Path(__file__).parent / "former" / f"{EVERY_LABEL}.json"
+"""A revision that it made, as the API server stored it: for a copy of the project without its history."""
 
 
-def git(*arguments: str) -> bytes:
-    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, check=False)
+def unpacked(version: str, into: Path) -> Path:
+    """The operator of a version, from the history."""
+    done = subprocess.run(["git", "-C", str(ROOT), "archive", version, "operator"], capture_output=True, check=False)
     if done.returncode:
-        pytest.skip(f"there is no former version here: {done.stderr.decode().strip()}")
-    return done.stdout
+        pytest.skip(f"the history has no {version}: {done.stderr.decode().strip()}")
+    with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
+        archive.extractall(into, filter="data")
+    return into / "operator"
 
 
 @pytest.fixture
-def former(tmp_path: Path) -> Path:
+def released(tmp_path: Path) -> Path:
     """The operator of the last release, or of the previous commit when there is none."""
-    tags = git("tag", "--list", "v*", "--sort=-creatordate").decode().split()
-    with tarfile.open(fileobj=BytesIO(git("archive", tags[0] if tags else "HEAD~1", "operator"))) as archive:
-        archive.extractall(tmp_path, filter="data")
-    return tmp_path / "operator"
+    told = subprocess.run(
+        ["git", "-C", str(ROOT), "tag", "--list", "v*", "--sort=-creatordate"], capture_output=True, check=False
+    )
+    return unpacked(next(iter(told.stdout.decode().split()), "HEAD~1"), tmp_path)
 
 
 @pytest.fixture
@@ -46,13 +57,15 @@ def later(tmp_path: Path) -> Path:
     return tmp_path / "later"
 
 
-def living(world: World) -> tuple[object, object]:
-    """What a restart of a pod would change."""
-    pods = world.api.items(kinds.POD, world.namespace)
-    restarts = [status["restartCount"] for pod in pods for status in pod["status"]["containerStatuses"]]
-    return world.deployment()["spec"]["template"], sorted(
-        [(pod["metadata"]["uid"]) for pod in pods] + restarts, key=str
-    )
+def living(world: World) -> Json:
+    """What a restart of a pod would change: the template, its hash on the pods, the pods, their restarts."""
+    pods = sorted(world.api.items(kinds.POD, world.namespace), key=lambda pod: str(pod["metadata"]["uid"]))
+    return {
+        "template": world.deployment()["spec"]["template"],
+        "hashes": [pod["metadata"]["labels"]["pod-template-hash"] for pod in pods],
+        "uids": [pod["metadata"]["uid"] for pod in pods],
+        "restarts": [status["restartCount"] for pod in pods for status in pod["status"]["containerStatuses"]],
+    }
 
 
 def serving(world: World) -> None:
@@ -62,27 +75,78 @@ def serving(world: World) -> None:
     world.becomes("Ready", "True", "AllReplicasWarm")
 
 
-def test_an_upgrade_from_the_former_version_touches_no_pod(one: Rig, former: Path) -> None:
-    old = one.start(Program(source=former))
+def works(world: World, port: int) -> None:
+    """An operator that has taken over does what it is asked."""
+    world.change({"service": {"port": port}})
+    service = kinds.SERVICE, world.namespace, world.name
+    until("the change", lambda: world.api.get(*service)["spec"]["ports"][0]["port"] == port)
+    world.becomes("Ready", "True", "AllReplicasWarm")
+
+
+def roll_forward(world: World) -> Json:
+    """Ask for this operator's template; the Deployment's new one."""
+    annotation = {"metadata": {"annotations": {names.ANNOTATION_ROLL_FORWARD: "1"}}}
+    world.api.merge(kinds.HIPBMM_DEPLOYMENT, world.namespace, world.name, annotation)
+    world.until("the new revision", lambda status: not status["revision"]["outdated"])
+    return dict(world.deployment()["spec"]["template"])
+
+
+def terms(template: Json) -> list[Json]:
+    node = template["spec"]["affinity"]["nodeAffinity"]
+    return list(node["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"])
+
+
+def taken_over(one: Rig, before: Json) -> None:
+    """This operator keeps a template with the terms of every kind of label, and says so, until it is told otherwise."""
+    assert len(terms(before["template"])) > 70
+    new = one.start()
+    one.world.until("outdated", lambda status: status["revision"]["outdated"])
+    works(one.world, 8081)
+    assert living(one.world) == before
+    assert one.world.status()["hardware"]["nodes"] > 0
+    one.world.change({"replicas": 3})
+    one.world.serve(3)
+    one.world.becomes("Ready", "True", "AllReplicasWarm")
+    assert living(one.world)["template"] == before["template"]
+    assert set(living(one.world)["hashes"]) == set(before["hashes"])
+    assert len(terms(roll_forward(one.world))) < 10
+    assert new.defects() == []
+    assert new.stop() == 0
+
+
+def test_an_upgrade_from_the_former_version_touches_no_pod(one: Rig, released: Path) -> None:
+    old = one.start(Program(source=released))
     serving(one.world)
     before = living(one.world)
     assert old.stop() == 0
     new = one.start()
-    one.world.change({"service": {"port": 8081}})
-    until("the new one to work", lambda: _port(one.world) == 8081)
-    one.world.becomes("Ready", "True", "AllReplicasWarm")
+    works(one.world, 8081)
     assert living(one.world) == before
     assert new.defects() == []
     assert new.stop() == 0
     # And back, as after a rollback of the release.
     old.start()
-    one.world.change({"service": {"port": 8082}})
-    until("the old one to work", lambda: _port(one.world) == 8082)
+    works(one.world, 8082)
     assert living(one.world) == before
 
 
-def _port(world: World) -> int:
-    return int(world.api.get(kinds.SERVICE, world.namespace, "qwen")["spec"]["ports"][0]["port"])
+def test_an_upgrade_from_the_operator_with_terms_of_every_label(one: Rig, tmp_path: Path) -> None:
+    old = one.start(Program(source=unpacked(EVERY_LABEL, tmp_path)))
+    serving(one.world)
+    before = living(one.world)
+    assert old.stop() == 0
+    taken_over(one, before)
+
+
+def test_a_stored_revision_with_terms_of_every_label_is_used_as_it_is(one: Rig) -> None:
+    owner = one.world.create(replicas=2)["metadata"]
+    for body in json.loads(STORED.read_text()):
+        body["metadata"] |= {"namespace": one.name}
+        body["metadata"]["ownerReferences"][0] |= {"uid": owner["uid"]}
+        kind = kinds.DEPLOYMENT if body["kind"] == "Deployment" else kinds.CONTROLLER_REVISION
+        one.world.api.create(kind, body)
+    one.world.serve(2)
+    taken_over(one, living(one.world))
 
 
 def test_a_default_that_changed_is_shown_as_outdated_and_rolls_nothing(one: Rig, later: Path) -> None:
@@ -93,11 +157,7 @@ def test_a_default_that_changed_is_shown_as_outdated_and_rolls_nothing(one: Rig,
     assert old.stop() == 0
     new = one.start(Program(source=later))
     one.world.until("outdated", lambda status: status["revision"]["outdated"])
-    one.world.change({"service": {"port": 8081}})
-    until("the new one to work", lambda: _port(one.world) == 8081)
+    works(one.world, 8081)
     assert living(one.world) == before
-    annotation = {"metadata": {"annotations": {"hipbmm.io/roll-forward": "1"}}}
-    one.world.api.merge(kinds.HIPBMM_DEPLOYMENT, one.name, "qwen", annotation)
-    one.world.until("the new revision", lambda status: not status["revision"]["outdated"])
-    assert one.world.deployment()["spec"]["template"] != before[0]
+    assert roll_forward(one.world) != before["template"]
     assert new.defects() == []
