@@ -22,7 +22,8 @@ pytestmark = pytest.mark.timeout(300)
 EVERY_LABEL = "2c27fac"
 """The last operator whose templates had the affinity terms of every kind of node label: 24 kB of them."""
 STORED = Path(__file__).parent / "former" / f"{EVERY_LABEL}.json"
-"""A revision that it made, as the API server stored it: for a copy of the project without its history."""
+"""What it made of the small resource, as the API server stored it: for a copy of the project without its history."""
+CHILDREN = (kinds.CLAIM, kinds.CONTROLLER_REVISION, kinds.DEPLOYMENT)
 
 
 def unpacked(version: str, into: Path) -> Path:
@@ -142,9 +143,9 @@ def test_a_stored_revision_with_terms_of_every_label_is_used_as_it_is(one: Rig) 
     owner = one.world.create(replicas=2)["metadata"]
     for body in json.loads(STORED.read_text()):
         body["metadata"] |= {"namespace": one.name}
-        body["metadata"]["ownerReferences"][0] |= {"uid": owner["uid"]}
-        kind = kinds.DEPLOYMENT if body["kind"] == "Deployment" else kinds.CONTROLLER_REVISION
-        one.world.api.create(kind, body)
+        for reference in body["metadata"].get("ownerReferences", ()):
+            reference["uid"] = owner["uid"]
+        one.world.api.create(next(kind for kind in CHILDREN if kind.kind == body["kind"]), body)
     one.world.serve(2)
     taken_over(one, living(one.world))
 

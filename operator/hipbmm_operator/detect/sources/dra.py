@@ -6,13 +6,14 @@ not.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from hipbmm_operator.detect.catalogue.partitions import mode_of_profile
 from hipbmm_operator.detect.catalogue.products import dra_device_id
 from hipbmm_operator.detect.sources.values import mapping, quantity, sequence, text
+from hipbmm_operator.kube.json_text import Json
 
 DRIVER: Final = "gpu.amd.com"
 _DOMAIN: Final = DRIVER + "/"
@@ -113,7 +114,7 @@ def dra_gpus(slices: Iterable[Mapping[str, Any]], node: str) -> DraGpus:
     return DraGpus(tuple(devices.values()), len(vfio), incomplete)
 
 
-def _current(specs: list[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], bool]:
+def _current(specs: Sequence[Json]) -> tuple[list[Json], bool]:
     """The slices of the highest generation of each pool, and whether any pool lacks slices that it announces."""
     newest: dict[str, int] = {}
     for spec in specs:
@@ -136,11 +137,7 @@ def _current(specs: list[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], b
 
 def _texts(attributes: object) -> dict[str, str]:
     """Attributes as texts by unqualified name; the driver's own domain may be written or not."""
-    return {
-        name.removeprefix(_DOMAIN): _scalar(value)
-        for name, value in mapping(attributes).items()
-        if isinstance(name, str)
-    }
+    return {name.removeprefix(_DOMAIN): _scalar(value) for name, value in mapping(attributes).items()}
 
 
 def _scalar(value: object) -> str:

@@ -5,38 +5,17 @@ booleans of them (``7551``, ``true``); those are read as the text they were writ
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from functools import lru_cache
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any, Final
 
-_EMPTY_MAPPING: Final[Mapping[Any, Any]] = MappingProxyType({})
+from hipbmm_operator.kube import quantity as quantities
+from hipbmm_operator.kube.metadata import as_object as mapping
+
+__all__ = ["count", "mapping", "quantity", "sequence", "shown", "text", "truth"]
+
 _LARGEST: Final = 2**63 - 1
-_LONGEST_QUANTITY: Final = 64  # longer ones match nothing and would fill the cache
 _PRINTED: Final = 63  # the longest value a label may have
 _COUNT: Final = re.compile(r"[0-9]{1,9}")
-_QUANTITY: Final = re.compile(
-    r"(?P<number>[+-]?(?:[0-9]{1,24}(?:\.[0-9]{0,12})?|\.[0-9]{1,12}))"
-    r"(?:(?P<exponent>[eE][+-]?[0-9]{1,2})|(?P<suffix>[numkMGTPE]|[KMGTPE]i))?"
-)
-_SUFFIXES: Final[Mapping[str, Decimal]] = {
-    "n": Decimal("1e-9"),
-    "u": Decimal("1e-6"),
-    "m": Decimal("1e-3"),
-    **{letter: Decimal(1000) ** power for power, letter in enumerate("kMGTPE", start=1)},
-    **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", start=1)},
-}
-
-
-def mapping(value: object) -> Mapping[Any, Any]:
-    """The value when it is a mapping, else an empty one."""
-    # The usual cases first: this runs for each field of each object, and the general check is slow.
-    if type(value) is dict:
-        return value
-    if value is None:
-        return _EMPTY_MAPPING
-    return value if isinstance(value, Mapping) else _EMPTY_MAPPING
 
 
 def sequence(value: object) -> Sequence[Any]:
@@ -74,18 +53,8 @@ def quantity(value: object) -> int | None:
 
     ``8``, ``"8k"``, ``"196592Mi"``, ``"1e3"``; rounded down, never below 0; None when it is not one.
     """
-    written = text(value)
-    return _quantity(written) if len(written) <= _LONGEST_QUANTITY else None
-
-
-@lru_cache(maxsize=4096)
-def _quantity(written: str) -> int | None:
-    found = _QUANTITY.fullmatch(written.strip())
-    if found is None:
-        return None
-    number = Decimal(found["number"] + (found["exponent"] or ""))
-    number *= _SUFFIXES.get(found["suffix"] or "", Decimal(1))
-    return max(0, min(int(number), _LARGEST))
+    found = quantities.value(text(value))
+    return None if found is None else max(0, min(int(found), _LARGEST))
 
 
 def shown(value: str) -> str:

@@ -3,12 +3,9 @@
 import copy
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.unit.operator.make import Json, planned, resource
 
 from hipbmm_operator.apply.intent import covers, fulfilled, sealed
-from hipbmm_operator.kube import quantity
 from hipbmm_operator.observe import parse
 
 
@@ -55,15 +52,3 @@ def test_quantities_are_compared_by_amount() -> None:
 
 def test_what_the_api_server_drops_because_it_is_empty_does_not_matter() -> None:
     assert covers({"readOnly": False, "medium": "", "optional": None}, {})
-
-
-@given(st.integers(0, 10**6), st.sampled_from(["", "k", "M", "G", "T", "m", "u", "Ki", "Mi", "Gi"]))
-def test_equal_quantities_in_other_words(number: int, suffix: str) -> None:
-    assert quantity.equal(f"{number}{suffix}", f"{number}.0{suffix}")
-    assert quantity.equal(f"{number * 1024}Ki", f"{number}Mi")
-    assert not quantity.equal(f"{number + 1}{suffix}", f"{number}{suffix}")
-
-
-@pytest.mark.parametrize("text", ["", "1Xi", "1.2.3", "Gi", "1 Gi", "٣"])
-def test_nonsense_is_no_quantity(text: str) -> None:
-    assert quantity.value(text) is None
