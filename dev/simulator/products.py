@@ -1,7 +1,4 @@
-"""AMD Instinct products and their partition geometry (sources.
-
-Docs of ROCm's GPU specifications, amdgpu's XCP code).
-"""
+"""AMD Instinct products and their partition geometry, from ROCm's GPU specifications and amdgpu's XCP code."""
 
 from dataclasses import dataclass
 
@@ -10,10 +7,7 @@ GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One whole GPU. ``vram_gib`` is the marketed HBM size, ``cu`` the sum over all XCDs.
-
-    ``target`` KFD's gfx_target_version.
-    """
+    """One whole GPU: ``vram_gib`` is the marketed HBM size, ``target`` KFD's gfx_target_version."""
 
     name: str
     device_id: int
@@ -39,6 +33,7 @@ PRODUCTS: dict[str, Product] = {
         Product("MI300X", 0x74A1, 0x74B5, _GFX942, 8, 38, 192, "AMD Instinct MI300X OAM"),
         Product("MI308X", 0x74A2, 0x74B6, _GFX942, 4, 20, 192, "AMD Instinct MI308X"),
         Product("MI325X", 0x74A5, 0x74B9, _GFX942, 8, 38, 256, "AMD Instinct MI325 OAM"),
+        Product("MI350P", 0x75A8, 0x75B8, GFX950, 4, 32, 144, "AMD Instinct MI350P"),
         Product("MI350X", 0x75A0, 0x75B0, GFX950, 8, 32, 288, "AMD Instinct MI350 OAM"),
         Product("MI355X", 0x75A3, 0x75B3, GFX950, 8, 32, 288, "AMD Instinct MI355 OAM"),
     )

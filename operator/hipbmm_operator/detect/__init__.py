@@ -1,15 +1,16 @@
-"""What GPUs a Node has, and whether a serving pod can start on it: pure functions of plain Kubernetes objects.
+"""What GPUs a Node has, whether a serving pod can start on it, and which node affinity chooses it.
 
-The way of a node through the modules:
+In: plain Node, ResourceSlice and NodeFeature objects. Out: a `Detection` for each node, a `HardwareSummary` for each
+deployment, affinity terms.
 
-``facts``, ``labels``, ``pci``, ``slices`` read the Node, the labeller's labels, Node Feature Discovery and DRA, so that
-nothing in them can raise. ``evidence`` -> ``identity`` sorts what they say into tiers of trust (device ids, then names,
-then claims of the cloud) and resolves them to one product. ``resources``, ``shape``, ``availability`` choose the
-resource that pods ask for, find the size of one logical device, and what keeps pods away now. ``hysteresis`` ->
-``detector`` bridges labels that are gone for a while, and makes the Detection.
+The way of a node: `sources/` read labels, NFD and DRA so that nothing in them can raise; `evidence` -> `identity` sort
+what they say into tiers of trust, resolve them to one product, and bridge labels that are gone for a while;
+`resource_choice`, `partition_shape`, `availability` choose the resource, the size of one device and what keeps pods
+away; `detector` makes the Detection, `node_fit` compares it with a deployment, `affinity` says by which labels pods can
+be sent to it, `fingerprint` spares the work when nothing relevant changed. `catalogue/` holds the facts about hardware.
 
-``products`` and ``partitions`` hold the facts about the hardware, ``fingerprint`` spares the work when nothing relevant
-changed, ``affinity`` and ``summary`` serve a deployment, ``cli`` is the edge. docs/detection.md explains it to users.
+Invariants: pure, the time is an argument; never raises, whatever the objects hold; what pods cannot be sent to is not
+counted as fitting. Imports `kube/` only. Other rooms import from this file. docs/detection.md explains it to users.
 """
 
 from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind, affinity_terms, kinds_to_read

@@ -61,7 +61,7 @@ _INSTANCE_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class LabelKind(StrEnum):
-    """A kind of label that tells products or partitions, the most trusted first; the values are stored with pods."""
+    """A kind of label that names products or partitions, the most trusted first; the values are stored with pods."""
 
     OVERRIDE = "override"
     LABELLER = "labeller"
@@ -95,14 +95,14 @@ _VALUES: Final[Mapping[LabelKind, tuple[str, _Written]]] = {
     LabelKind.CLOUD_MODEL: (CLOUD_MODEL_LABELS[0], lambda product: (product.name.lower(),)),
     LabelKind.INSTANCE_TYPE: (INSTANCE_TYPE_LABELS[0], lambda product: _INSTANCE_TYPES.get(product.name, ())),
 }
-"""Kinds whose value tells the product: the key, and the values of a product."""
+"""Kinds whose value names the product: the key, and the values of a product."""
 _KEYS: Final[Mapping[LabelKind, tuple[str, _Written]]] = {
     LabelKind.BETA_COUNTED: (_BETA_ID + ".{}", lambda product: product.ids),
     LabelKind.PCI_CLASS: (NFD_PREFIX + "pci-1200_1002_{}.present", lambda product: product.ids),
     LabelKind.PCI_VENDOR: (NFD_PREFIX + "pci-1002_{}.present", lambda product: product.ids),
     LabelKind.MODEL: (AIM_PREFIX + "{}", lambda product: (product.name,)),
 }
-"""Kinds whose key tells the product."""
+"""Kinds whose key names the product."""
 
 Requirement = dict[str, Any]
 Term = dict[str, list[Requirement]]

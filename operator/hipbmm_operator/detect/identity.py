@@ -116,7 +116,7 @@ def _fold(winner: Evidence) -> tuple[GpuModel, tuple[Reason, ...]]:
 
 
 def _doubts(winner: Evidence, model: GpuModel, others: Sequence[Evidence]) -> tuple[Reason, ...]:
-    """What less trusted evidence says otherwise; it changes nothing but is worth a look."""
+    """What less trusted evidence says otherwise; it changes nothing."""
     reasons = []
     for other in others:
         if model.key in {found.key for found in other.models}:

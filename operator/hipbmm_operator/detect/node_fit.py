@@ -84,17 +84,6 @@ class HardwareSummary:
         """Whether a pod could run somewhere."""
         return self.nodes > 0
 
-    def as_status(self) -> dict[str, Any]:
-        """``status.hardware``; unknown values are left out."""
-        found = {
-            "product": self.product,
-            "arch": self.arch,
-            "computeUnits": self.compute_units,
-            "partition": self.partition,
-            "nodes": self.nodes,
-        }
-        return {key: value for key, value in found.items() if value is not None}
-
 
 def summary(detections: Iterable[Detection], want: Want) -> HardwareSummary:
     """Sort all nodes by why they do not fit. The same detections in any order give the same summary."""
@@ -145,7 +134,7 @@ def _resource_mismatch(detection: Detection, want: Want) -> Reason | None:
         return Reason("ResourceMismatch", f"{detection.resource} instead of {want.resource}")
     if want.kinds.isdisjoint(detection.chosen_by):
         read = "that the affinity of these pods reads" if detection.chosen_by else "that an affinity could read"
-        return Reason("LabelsMissing", f"no label {read} tells the product")
+        return Reason("LabelsMissing", f"no label {read} names the product")
     return None
 
 
@@ -209,7 +198,7 @@ def _message(matched: int, refused: Mapping[str, Sequence[str]], want: Want) -> 
 
 
 def _named(nodes: Sequence[str], matched: int) -> str:
-    """The first few names, where nothing matched and somebody has to look."""
+    """The first few names, where nothing matched."""
     if matched:
         return ""
     first = ", ".join(shown(name) for name in sorted(nodes)[:_NAMED_NODES])

@@ -1,4 +1,4 @@
-"""TODO: what hipbmm_operator.kube.key is."""
+"""Namespace and name, as controller-runtime calls the key of a resource."""
 
 from typing import NamedTuple
 

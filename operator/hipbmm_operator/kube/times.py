@@ -1,4 +1,4 @@
-"""TODO: what hipbmm_operator.kube.times is."""
+"""Times as Kubernetes writes them."""
 
 from datetime import UTC, datetime
 

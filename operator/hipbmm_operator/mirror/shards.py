@@ -21,7 +21,7 @@ MAX_PACKED_BYTES = 900_000
 """Of all shards of a mirror: a ConfigMap holds 1 MiB, its metadata and base64 aside."""
 MAX_PIECES = 400
 MAX_NAMES = 64
-"""Shards of one log that are looked at."""
+"""Shards of one log that are read."""
 MAX_INPUTS = 1024
 MAX_LINE = 1024
 

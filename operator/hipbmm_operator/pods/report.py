@@ -80,13 +80,11 @@ class Report:
     problems: int = 0
     tuned: int = 0
     failed: int = 0
-    restored: int = 0
     source: str = "None"
     seconds: int = 0
     geomean: str | None = None
     rows: int = 0
     digest: str = ""
-    hipbmm: bool = True
     unproven: tuple[str, ...] = ()
     unplanned: int = 0
     storage_writable: bool = True
@@ -123,13 +121,11 @@ def parse_report(text: str) -> Report | None:
         problems=_count(raw.get("problems")),
         tuned=_count(raw.get("tuned")),
         failed=_count(raw.get("failed")),
-        restored=_count(raw.get("restored")),
         source=_word(SOURCES, raw.get("source"), "None"),
         seconds=_count(raw.get("seconds")),
         geomean=_match(re.compile(r"^[0-9]{1,6}(\.[0-9]{1,6})?$"), raw.get("geomean"), "") or None,
         rows=_count(raw.get("rows")),
         digest=_match(re.compile(r"^sha256:[0-9a-f]{64}$"), raw.get("digest"), ""),
-        hipbmm=raw.get("hipbmm") is not False,
         unproven=tuple(_text(entry) for entry in _list(raw.get("unproven"))[:8]),
         unplanned=_count(raw.get("unplanned")),
         storage_writable=storage.get("writable") is not False,

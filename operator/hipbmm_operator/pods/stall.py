@@ -1,11 +1,11 @@
-"""How fast a tuner goes, to tell one that hangs from one that is slow. Pure."""
+"""How fast a tuner goes: one that hangs and one that is slow look alike for a while. Pure."""
 
 from dataclasses import dataclass
 
 from hipbmm_operator.pods.report import Progress
 
-PATIENCE_SECONDS = 45.0
-"""No tuner is said to hang before: a problem takes seconds, and whoever looks must see a hang within a minute."""
+LEAST_SECONDS = 45.0
+"""No tuner is reported as stalled before: a problem takes seconds, and a hang must show within a minute."""
 _TIMES_SLOWER = 5.0
 _STEPWISE = frozenset({"Tuning", "Verifying"})
 """Only here each step shows: reading or writing a store says nothing for a while."""
@@ -21,7 +21,7 @@ class Pace:
 
 
 def step(before: Pace | None, progress: Progress, now: float) -> Pace:
-    """The pace with one more look at the progress."""
+    """The pace after the progress was read once more."""
     if before is None or before.progress.phase != progress.phase:
         return Pace(progress, now)
     if before.progress == progress:
@@ -32,4 +32,4 @@ def step(before: Pace | None, progress: Progress, now: float) -> Pace:
 def stalled(pace: Pace, now: float) -> bool:
     """Whether nothing has come for much longer than anything took before."""
     idle = now - pace.since
-    return pace.progress.phase in _STEPWISE and idle > max(PATIENCE_SECONDS, _TIMES_SLOWER * pace.longest)
+    return pace.progress.phase in _STEPWISE and idle > max(LEAST_SECONDS, _TIMES_SLOWER * pace.longest)

@@ -1,1 +1,12 @@
-"""Builders of the children: pure functions from the resource to dictionaries, one kind per file."""
+"""Builders of the children: from a resource to the objects that Kubernetes gets, one kind per file.
+
+In: the typed spec, the owner, the resolved command line of the server (`server_args`), where the rows are kept
+(`placement`), the kinds of node label that the affinity reads. Out: bodies of the API as dictionaries, complete and
+without defaults of the server. `pod_template` renders the four containers of docs/pod-contract.md with `environment`
+and `node_affinity`.
+
+Invariants: pure, the same input gives the same bytes; nothing in a template depends on a node, a pod or the time, only
+on the spec, the operator's version, the access modes of the claim and the label kinds; what the user wrote wins.
+Read by `plan/`, which decides what is written, and for parsed values (`Revision`, `Placement`) by `observe/` and
+`status/`.
+"""

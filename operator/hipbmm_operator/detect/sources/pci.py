@@ -26,10 +26,7 @@ _GPU_ID: Final = re.compile(r"[67][0-9a-f]{3}")
 
 @dataclass(frozen=True, slots=True)
 class PciGpus:
-    """``ids`` are the device ids found, ``count`` the GPUs counted (0.
-
-    Not counted); ``amd`` is true when some AMD GPU is there, named or not.
-    """
+    """``ids`` are the device ids found, ``count`` the GPUs (0: not counted), ``amd`` whether any AMD GPU is there."""
 
     amd: bool = False
     ids: frozenset[str] = frozenset()

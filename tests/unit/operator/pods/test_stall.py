@@ -1,10 +1,10 @@
-"""When a tuner is said to hang: after what is long for it, not after what is long for another."""
+"""When a tuner is reported as stalled: after what is long for it, not after what is long for another."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hipbmm_operator.pods.report import Progress
-from hipbmm_operator.pods.stall import PATIENCE_SECONDS, Pace, stalled, step
+from hipbmm_operator.pods.stall import LEAST_SECONDS, Pace, stalled, step
 
 
 def paced(*times: float, phase: str = "Tuning") -> Pace:
@@ -16,10 +16,10 @@ def paced(*times: float, phase: str = "Tuning") -> Pace:
     return pace
 
 
-def test_no_news_for_longer_than_patience() -> None:
+def test_no_progress_for_too_long() -> None:
     pace = paced(0, 2, 4)
-    assert not stalled(pace, 4 + PATIENCE_SECONDS)
-    assert stalled(pace, 4.1 + PATIENCE_SECONDS)
+    assert not stalled(pace, 4 + LEAST_SECONDS)
+    assert stalled(pace, 4.1 + LEAST_SECONDS)
 
 
 def test_a_slow_tuner_is_given_more_time() -> None:
@@ -28,7 +28,7 @@ def test_a_slow_tuner_is_given_more_time() -> None:
     assert stalled(pace, 80 + 201)
 
 
-def test_news_end_the_stall() -> None:
+def test_progress_ends_the_stall() -> None:
     pace = step(paced(0, 2), Progress("Tuning", 2, 204, failed=1), 90)
     assert not stalled(pace, 91)
 
@@ -37,11 +37,11 @@ def test_other_phases_are_silent_for_long() -> None:
     assert not stalled(paced(0, 2, phase="Loading"), 10_000)
 
 
-def test_a_verification_that_hangs_is_told_like_a_tuning() -> None:
+def test_a_verification_that_hangs_is_reported_like_a_tuning() -> None:
     pace = step(None, Progress("Verifying", 204, 204, verified=1), 0)
     pace = step(pace, Progress("Verifying", 204, 204, verified=2), 1)
-    assert stalled(pace, 2 + PATIENCE_SECONDS)
-    assert not stalled(step(pace, Progress("Verifying", 204, 204, verified=3), 2 + PATIENCE_SECONDS), 50)
+    assert stalled(pace, 2 + LEAST_SECONDS)
+    assert not stalled(step(pace, Progress("Verifying", 204, 204, verified=3), 2 + LEAST_SECONDS), 50)
 
 
 def test_a_new_phase_starts_anew() -> None:
