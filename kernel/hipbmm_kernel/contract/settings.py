@@ -74,6 +74,7 @@ class Settings(NamedTuple):
     harvest_seconds: float
     read_seconds: float
     warmup_seconds: float
+    image_seconds: float
     user_flags: tuple[str, ...]
     conflicting_env: tuple[str, ...]
 
@@ -258,6 +259,7 @@ _FIELDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "harvest_seconds": ("20", _seconds(0.05)),
     "read_seconds": ("90", _seconds(0.0)),
     "warmup_seconds": ("1800", _seconds(0.0)),
+    "image_seconds": ("180", _seconds(0.0)),
     "user_flags": ("", _names),
 }
 """Fields of Settings: the default ($HIPBMM_HOME stands for that variable's value, empty is not set) and the reader.

@@ -58,7 +58,6 @@ def ask(arguments: tuple[str, ...]) -> answer.Answer:
         captured=ran.captured,
         planned=ran.planned,
         eager=ran.eager,
-        kernel_known=layers.kernel_exists(),
         notes=tuple(note[: answer.MAX_TEXT] for note in notes[: answer.MAX_NOTES]),
     )
 

@@ -47,15 +47,6 @@ def _default_dtype() -> Any:
     raise ImportError("set_default_torch_dtype is not where 0.23 to 0.33 have it")
 
 
-def kernel_exists() -> bool:
-    """Whether this image's vLLM has the HIPBMM kernel at all."""
-    try:
-        linear = importlib.import_module("vllm.model_executor.kernels.linear")
-    except ImportError:
-        return False
-    return hasattr(linear, HIPBMM)
-
-
 def linears(model: Any, notes: list[str]) -> tuple[ImageLinear, ...]:
     """The model's linears, alike ones together, in the model's order."""
     base = importlib.import_module("vllm.model_executor.layers.linear").LinearBase

@@ -7,7 +7,6 @@ import os
 import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
-from hipbmm_kernel.identity.software import package_directory
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
 from hipbmm_kernel.system import process
@@ -25,10 +24,6 @@ MEMORY_BYTES = 6 << 30
 GLANCE_SECONDS = 0.2
 LOG_NAME = "child.log"
 LOG_TAIL = 8192
-_NEEDED = ("engine/arg_utils.py", "model_executor/model_loader/utils.py")
-"""Files of a vLLM that can be asked; an image without them is not asked at all."""
-_KERNEL_FILE = "model_executor/kernels/linear/scaled_mm/aiter.py"
-"""Where 0.23.0 to 0.33.0 have the HIPBMM kernel."""
 
 
 class Asked(NamedTuple):
@@ -38,26 +33,6 @@ class Asked(NamedTuple):
     reason: str = ""
     refused: bool = False
     attempts: int = 0
-
-
-def can_be_asked() -> str:
-    """Why this image has no vLLM that can be asked, "" when it has. Nothing is imported for it."""
-    directory = package_directory("vllm")
-    if directory is None:
-        return "the image has no vLLM"
-    missing = [name for name in _NEEDED if not os.path.isfile(f"{directory}/{name}")]
-    return f"the image's vLLM has no {missing[0]}" if missing else ""
-
-
-def has_kernel() -> bool | None:
-    """Whether the image's vLLM has the HIPBMM kernel, by its class in its files; None when there is no whole vLLM."""
-    if can_be_asked():
-        return None
-    try:
-        with open(f"{package_directory('vllm')}/{_KERNEL_FILE}", encoding="utf-8", errors="replace") as file:
-            return f"class {answer.HIPBMM}" in file.read()
-    except OSError:
-        return False
 
 
 def ask(

@@ -56,7 +56,6 @@ class Answer(NamedTuple):
     captured: tuple[int, ...]
     planned: tuple[int, ...]
     eager: tuple[int, ...]
-    kernel_known: bool
     notes: tuple[str, ...] = ()
 
 
@@ -92,7 +91,6 @@ def decode(data: bytes) -> Answer:
         captured=_tokens(document, "captured"),
         planned=_tokens(document, "planned"),
         eager=_tokens(document, "eager"),
-        kernel_known=_flag(document["kernel_known"]),
         notes=tuple(_text(note) for note in _list(document, "notes")[:MAX_NOTES]),
     )
 

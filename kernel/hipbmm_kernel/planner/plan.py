@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hipbmm_kernel.planner.vllm_version import Version
 
 CONFIG = "Config"
+IMAGE = "Image"
 EXPLICIT = "Explicit"
 UNKNOWN = "Unknown"
 
@@ -35,12 +36,13 @@ _TOWER_PREFIXES = ("", "model.")
 class Options(NamedTuple):
     """What a plan depends on beside the config.json.
 
-    `linears` are the explicit ones of `spec.tuning.linears`, `tokens` replaces vLLM's list, `product` is only for the
-    estimate.
+    `has_kernel` says whether the image's vLLM has the HIPBMM kernel; None: its version decides. `linears` are the
+    explicit ones of `spec.tuning.linears`, `tokens` replaces vLLM's list, `product` is only for the estimate.
     """
 
     tensor_parallel: int = 1
     vllm: Version = vllm_version.NEWEST
+    has_kernel: bool | None = None
     flags: ServerFlags = ServerFlags()
     linears: tuple[Linear, ...] = ()
     tokens: tuple[int, ...] = ()
@@ -64,9 +66,9 @@ class PlannedLinear(NamedTuple):
 class Plan(NamedTuple):
     """All problems, hot first: small M, then the most used linear.
 
-    `source` is Config, Explicit (only the options' linears) or Unknown; `reason` is "" or the reason of the report
-    that a plan without problems, or one that the kernel cannot serve, leads to, and `message` says it in a sentence.
-    `incompatible` names the linears that end vLLM while it loads weights with HIPBMM on.
+    `source` is Image, Config, Explicit (only the options' linears) or Unknown; `reason` is "" or the reason of the
+    report that a plan without problems, or one that the kernel cannot serve, leads to, and `message` says it in a
+    sentence. `incompatible` names the linears that end vLLM while it loads weights with HIPBMM on.
     """
 
     architecture: str
@@ -106,14 +108,14 @@ def build(config: bytes | None, options: Options) -> Plan:
     plan = Plan("", EXPLICIT if options.linears else UNKNOWN)
     if config is not None:
         plan = _of_model(model_config.parse(config), options)
-    explicit = tuple(_explicit(linear) for linear in options.linears)
+    named = tuple(map(explicit, options.linears))
     plan = plan._replace(
-        linears=plan.linears + explicit,
+        linears=plan.linears + named,
         tokens=tokens.plan(flags, options.vllm, options.tokens),
         warnings=plan.warnings + tuple(f"not read: {argument}" for argument in flags.unread),
-        source=EXPLICIT if plan.source == UNKNOWN and explicit else plan.source,
+        source=EXPLICIT if plan.source == UNKNOWN and named else plan.source,
     )
-    return _finished(plan, options, missing_config=config is None)
+    return finished(plan, options, missing_config=config is None)
 
 
 def _of_model(whole: Fields, options: Options) -> Plan:
@@ -140,7 +142,9 @@ def _of_model(whole: Fields, options: Options) -> Plan:
 
 def _no_kernel(options: Options) -> str:
     """Why this server has no HIPBMM kernel to choose at all; "" when it has."""
-    if options.vllm < vllm_version.FIRST_WITH_KERNEL:
+    if options.has_kernel is False:
+        return "the image's vLLM has no HIPBMM kernel"
+    if options.has_kernel is None and options.vllm < vllm_version.FIRST_WITH_KERNEL:
         return f"vLLM {options.vllm} has no HIPBMM kernel, which came with {vllm_version.FIRST_WITH_KERNEL}"
     backend = options.flags.linear_backend
     return "" if backend == "auto" else f"--linear-backend {backend} leaves the HIPBMM kernel out: use auto"
@@ -162,7 +166,7 @@ def _planned(module: Module, found: Quantisation, dtype: str, no_kernel: str, *,
     return PlannedLinear(linear, fatal or module.untuned, fatal, module.load_tokens)
 
 
-def _explicit(linear: Linear) -> PlannedLinear:
+def explicit(linear: Linear) -> PlannedLinear:
     """A linear that the user names: a PTPC FP8 one by assumption."""
     n, k = linear.n, linear.k
     reason = eligibility.can_implement(n, k, eligibility.BFLOAT16, per_token=True, per_channel=True)
@@ -186,7 +190,7 @@ def _dtype(whole: Fields, text: Fields, flag: str) -> str:
     return eligibility.BFLOAT16
 
 
-def _finished(plan: Plan, options: Options, *, missing_config: bool) -> Plan:
+def finished(plan: Plan, options: Options, *, missing_config: bool) -> Plan:
     """The plan with its problems, estimate, warnings and verdict."""
     problems = _problems(plan.linears, plan.tokens.planned)
     reason, message = _verdict(plan, problems, missing_config=missing_config)

@@ -54,8 +54,7 @@ def plan(flags: ServerFlags, version: Version = NEWEST, override: tuple[int, ...
     """The tokens of a server with `flags`; `override` replaces them all, as `spec.tuning.tokens` does."""
     captured = captured_sizes(flags, version) if flags.graphs else ()
     if override:
-        planned = tuple(sorted({size for size in override if 0 < size <= gemm.MAX_M}))
-        return Tokens(captured, planned, frozenset(planned) - set(captured))
+        return overridden(Tokens(captured, (), frozenset()), override)
     batched = flags.max_num_batched_tokens or DEFAULT_MAX_NUM_BATCHED_TOKENS
     sequences = flags.max_num_seqs or DEFAULT_MAX_NUM_SEQS
     graphs = set(captured) | _uniform_sizes(flags, captured, sequences)
@@ -63,6 +62,12 @@ def plan(flags: ServerFlags, version: Version = NEWEST, override: tuple[int, ...
     most = min(gemm.MAX_M, max(batched, max(graphs, default=0)))
     planned = tuple(size for size in sorted(graphs | eager) if 0 < size <= most)
     return Tokens(captured, planned, frozenset(planned) - graphs)
+
+
+def overridden(tokens: Tokens, override: tuple[int, ...]) -> Tokens:
+    """Tokens with those of a user in place of the server's own."""
+    planned = tuple(sorted({size for size in override if 0 < size <= gemm.MAX_M}))
+    return Tokens(tokens.captured, planned, frozenset(planned) - set(tokens.captured))
 
 
 def captured_sizes(flags: ServerFlags, version: Version) -> tuple[int, ...]:

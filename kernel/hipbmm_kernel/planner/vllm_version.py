@@ -31,7 +31,10 @@ FIRST_ONLINE_PER_CHANNEL = Version(0, 24)
 
 
 def parse(text: str) -> Version | None:
-    """The version in texts such as `0.23.0`, `v0.23.1rc2.dev3+g1a2b` or `0.33`; None when it is none."""
+    """The version in texts such as `0.23.0`, `v0.23.1rc2.dev3+g1a2b` or `0.33`; None when it is none.
+
+    A clone without tags builds `0.1.dev0` (setuptools_scm's word for "unknown"), which says nothing about its age.
+    """
     parts = text.strip().removeprefix("v").split(".")
     numbers = []
     for part in parts[:2]:
@@ -39,5 +42,7 @@ def parse(text: str) -> Version | None:
             return None
         numbers.append(int(part))
     if len(numbers) < len(Version._fields):
+        return None
+    if numbers < [0, 2] and "dev" in text:
         return None
     return Version(numbers[0], numbers[1])

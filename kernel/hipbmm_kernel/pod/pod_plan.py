@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, NamedTuple
 
-from hipbmm_kernel.planner import plan, vllm_version
+from hipbmm_kernel.image import installed
+from hipbmm_kernel.planner import from_image, plan, vllm_version
 from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options, Plan
 from hipbmm_kernel.planner.server_flags import ServerFlags
-from hipbmm_kernel.pod import model_lookup
+from hipbmm_kernel.pod import image_plan, model_lookup
 from hipbmm_kernel.system.time_limits import Overtime, within_processor_seconds
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from hipbmm_kernel.contract.settings import Settings
     from hipbmm_kernel.identity.container import Identity
+    from hipbmm_kernel.image.installed import Installed
+    from hipbmm_kernel.system.clock import Clock
+    from hipbmm_kernel.system.stop import Stop
     from hipbmm_kernel.system.volume import Volume
 
 CONFIG_INVALID = "ConfigInvalid"
@@ -46,28 +50,46 @@ def build_in_time(config: bytes | None, options: Options) -> Plan:
         raise ConfigInvalid("config.json", over, remedy) from over
 
 
-def make_plan(settings: Settings, env: Mapping[str, str], identity: Identity, volume: Volume) -> Planned:
-    """The plan of this pod. Never raises: what cannot be planned is a reason."""
+def make_plan(
+    settings: Settings, env: Mapping[str, str], identity: Identity, volume: Volume, clock: Clock, stop: Stop
+) -> Planned:
+    """The plan of this pod: the image's own vLLM's where it can be asked, else the built-in one.
+
+    Never raises: what cannot be planned is a reason.
+    """
     found = model_lookup.find_config(settings, env, volume)
     unplanned = Plan("", plan.UNKNOWN)
     if found.oversized:
         return Planned(unplanned, CONFIG_INVALID, found.source, found.source)
+    image = installed.read()
+    options, notes = _options(settings, identity, image)
+    asked = image_plan.find(settings, env, identity, image, found, volume, clock, stop)
+    notes += asked.notes
+    if asked.answer is not None:
+        made = from_image.build(asked.answer, options)
+        return Planned(made, made.reason, made.message, asked.source, (*asked.notes, *made.warnings))
+    try:
+        made = build_in_time(found.data, options)
+    except ConfigInvalid as error:
+        return Planned(unplanned, CONFIG_INVALID, str(error), found.source, notes)
+    message = made.message
+    if made.reason == CONFIG_MISSING:
+        message = f"{message} ({found.source})"
+    return Planned(made, made.reason, message, found.source, notes + made.warnings)
+
+
+def _options(settings: Settings, identity: Identity, image: Installed) -> tuple[Options, tuple[str, ...]]:
+    """What the built-in plan depends on beside config.json, and what is not certain about it."""
     named = settings.vllm_version or identity.vllm or ""
     vllm = vllm_version.parse(named)
     notes = () if vllm else (f"vLLM's version {named!r} is not known: planned like {vllm_version.NEWEST}",)
     options = Options(
         tensor_parallel=settings.tensor_parallel,
         vllm=vllm or vllm_version.NEWEST,
+        has_kernel=image.has_kernel,
         flags=ServerFlags.from_argv(settings.server_args),
         linears=settings.linears,
         tokens=settings.tokens,
         product=identity.stack.product or Options().product,
     )
-    try:
-        made = build_in_time(found.data, options)
-    except ConfigInvalid as error:
-        return Planned(unplanned, CONFIG_INVALID, str(error), found.source)
-    message = made.message
-    if made.reason == CONFIG_MISSING:
-        message = f"{message} ({found.source})"
-    return Planned(made, made.reason, message, found.source, notes + made.warnings)
+    return options, notes

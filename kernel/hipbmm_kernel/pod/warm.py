@@ -122,7 +122,7 @@ class Warm:
         if unfit is not None:
             return self._served(unfit, identity, ())
         self._progress.phase("Planning")
-        planned = pod_plan.make_plan(settings, self._env, identity, self._volume)
+        planned = pod_plan.make_plan(settings, self._env, identity, self._volume, self._clock, self._stop)
         self._notes += [f"plan: {planned.source}", *planned.notes]
         self._progress.phase("Loading")
         loaded = self._load(identity)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -107,24 +106,3 @@ def test_a_directory_that_cannot_be_made_is_a_reason(tmp_path: Path) -> None:
     with Stop() as stop:
         asked = oracle.ask(["model"], {}, str(tmp_path / "file" / "work"), 5.0, Clock(), stop)
     assert "NotADirectoryError" in asked.reason
-
-
-def test_an_image_without_vllm_is_not_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    assert oracle.can_be_asked() == "the image has no vLLM"
-    assert oracle.has_kernel() is None
-
-
-@pytest.mark.parametrize("has", [True, False])
-def test_whether_the_kernel_exists_is_read_in_the_images_files(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has: bool
-) -> None:
-    kernel = "vllm/model_executor/kernels/linear/scaled_mm/aiter.py"
-    text = "class AiterHipbMMPerTokenFp8ScaledMMLinearKernel: pass\n" if has else ""
-    for name, content in (image() | {kernel: text}).items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    assert oracle.can_be_asked() == ""
-    assert oracle.has_kernel() is has

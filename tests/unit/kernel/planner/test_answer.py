@@ -21,7 +21,6 @@ ANSWER = Answer(
     captured=(1, 2, 4),
     planned=(1, 2, 4, 5),
     eager=(5,),
-    kernel_known=True,
     notes=("a note",),
 )
 
@@ -44,7 +43,6 @@ def test_what_is_encoded_is_decoded() -> None:
         {"linears": {}},
         {"vllm": None},
         {"tensor_parallel": 0},
-        {"kernel_known": 1},
         {"more": 1},
     ],
 )

@@ -1,0 +1,60 @@
+"""What the image's vLLM is, from its files: importing it costs seconds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NamedTuple
+
+from hipbmm_kernel.identity.hipblaslt import listed
+from hipbmm_kernel.identity.software import package_directory
+from hipbmm_kernel.planner.answer import HIPBMM
+from hipbmm_kernel.system.digest import sha256
+
+_NEEDED = ("engine/arg_utils.py", "model_executor/model_loader/utils.py")
+"""Files of a vLLM that can be asked; an image without them is not asked at all."""
+_KERNEL_FILE = "model_executor/kernels/linear/scaled_mm/aiter.py"
+"""Where 0.23.0 to 0.33.0 have the HIPBMM kernel."""
+MAX_BYTES = 8 << 20
+
+
+class Installed(NamedTuple):
+    """The vLLM that `import vllm` would give.
+
+    `missing` says why it cannot be asked ("" when it can), `has_kernel` whether its files have the class of the HIPBMM
+    kernel (None when there is no whole vLLM), `record` is the digest of its list of installed files, "" without one.
+    """
+
+    missing: str
+    has_kernel: bool | None = None
+    record: str = ""
+
+
+def read() -> Installed:
+    """The vLLM of this image. Never raises."""
+    directory = package_directory("vllm")
+    if directory is None:
+        return Installed("the image has no vLLM")
+    for name in _NEEDED:
+        if not os.path.isfile(f"{directory}/{name}"):
+            return Installed(f"the image's vLLM has no {name}")
+    kernel = _bytes(f"{directory}/{_KERNEL_FILE}") or b""
+    return Installed("", f"class {HIPBMM}".encode() in kernel, _record())
+
+
+def _record() -> str:
+    """The digest of the RECORD that pip left, which names each installed file with its hash."""
+    for path in sys.path:
+        for name in listed(path, "vllm-") if path else []:
+            data = _bytes(f"{path}/{name}/RECORD") if name.endswith(".dist-info") else None
+            if data is not None:
+                return sha256(data)
+    return ""
+
+
+def _bytes(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_BYTES)
+    except OSError:
+        return None

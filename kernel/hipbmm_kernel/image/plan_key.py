@@ -1,0 +1,86 @@
+"""The key of a plan: everything that the image's answer depends on, and nothing that differs from pod to pod.
+
+Two servers with the same key get the same answer. Files that a command line names count by their content.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.planner import answer
+from hipbmm_kernel.system.digest import sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+LENGTH = 16
+MAX_FILE = 4 << 20
+MAX_FILES = 256
+_PREFIXES = ("VLLM_", "AITER_", "TRANSFORMERS_")
+_OF_A_POD = ("VLLM_API_KEY", "VLLM_HOST_IP", "VLLM_PORT", "VLLM_RPC_BASE_PATH", "VLLM_INSTANCE_ID")
+"""Secrets, and what differs between pods of one Deployment."""
+_OF_A_MODEL = (".json", ".py")
+_NOT_OF_A_PLAN = ("tokenizer", "vocab", "merges", "special_tokens", "added_tokens", "model.safetensors.index")
+
+
+def key_of(
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    config: bytes | None,
+    config_path: str,
+    image: Mapping[str, object],
+) -> str:
+    """16 hex digits for a server with these arguments in an image.
+
+    `config` are the bytes of config.json, found at `config_path`, beside which a model's other files lie; `image` is
+    what the image and its GPU are, as JSON.
+    """
+    document = {
+        "answer": answer.FORMAT,
+        "arguments": list(arguments),
+        "config": sha256(config) if config is not None else None,
+        "env": {name: value for name, value in sorted(env.items()) if _is_read(name)},
+        "files": dict([*_named(arguments), *_beside(config_path)][:MAX_FILES]),
+        "image": dict(image),
+    }
+    return sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())[:LENGTH]
+
+
+def _is_read(name: str) -> bool:
+    return name.startswith(_PREFIXES) and name not in _OF_A_POD
+
+
+def _named(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Files and model directories that arguments name, such as those of `--config` and `--hf-config-path`."""
+    for argument in arguments:
+        for text in (argument, argument.partition("=")[2]):
+            if os.path.isfile(text):
+                yield text, _digest(text)
+            elif text and os.path.isdir(text):
+                yield from _beside(f"{text}/config.json")
+
+
+def _beside(config_path: str) -> Iterator[tuple[str, str]]:
+    """What a model directory has beside its config.json that decides about layers: other configurations and code."""
+    if not config_path.endswith("/config.json"):
+        return
+    folder = os.path.dirname(config_path)
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return
+    for name in names:
+        if name.endswith(_OF_A_MODEL) and not name.startswith(_NOT_OF_A_PLAN):
+            yield name, _digest(f"{folder}/{name}")
+
+
+def _digest(path: str) -> str:
+    """The digest of a file's content; its size when it is too large to be a configuration, "" when it is unreadable."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError:
+        return ""
+    return sha256(data) if len(data) <= MAX_FILE else f"{os.path.getsize(path)} bytes"

@@ -1,0 +1,98 @@
+"""The plan of this pod by its image's own vLLM: from the stores when one pod has asked already, else by asking."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel.contract.settings import CONTRACT_ENV
+from hipbmm_kernel.image import plan_file, plan_key
+from hipbmm_kernel.system.time_limits import TooLate, within
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hipbmm_kernel.contract.settings import Settings
+    from hipbmm_kernel.identity.container import Identity
+    from hipbmm_kernel.image.installed import Installed
+    from hipbmm_kernel.planner.answer import Answer
+    from hipbmm_kernel.pod.model_lookup import Found
+    from hipbmm_kernel.system.clock import Clock
+    from hipbmm_kernel.system.stop import Stop
+    from hipbmm_kernel.system.volume import Volume
+
+VOLUME_SECONDS = 10.0
+"""For a plan file on a shared volume; beyond it the image is asked instead, which takes as long."""
+
+
+class ImagePlan(NamedTuple):
+    """The answer, or None; `source` says where it is from, `notes` why there is none and what was odd."""
+
+    answer: Answer | None
+    source: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def find(
+    settings: Settings,
+    env: Mapping[str, str],
+    identity: Identity,
+    image: Installed,
+    found: Found,
+    volume: Volume,
+    clock: Clock,
+    stop: Stop,
+) -> ImagePlan:
+    """The image's answer for this pod's server. Never raises."""
+    if image.missing or not settings.image_seconds:
+        return ImagePlan(None, notes=(f"planned from config.json: {image.missing or 'the image is not to be asked'}",))
+    if not settings.model:
+        return ImagePlan(None, notes=("planned from config.json: no model is named that the image could be asked for",))
+    arguments = (settings.model, *settings.server_args)
+    key = plan_key.key_of(arguments, env, found.data, found.source, _image(settings, identity, image))
+    problems: list[str] = []
+    roots = (settings.store, *settings.mirrors)
+    try:
+        kept = within(VOLUME_SECONDS, functools.partial(plan_file.read, volume, roots, key, problems))
+    except TooLate as late:
+        kept, problems = None, [f"plan file: {late}"]
+    if kept is not None:
+        return ImagePlan(kept, f"plan {key}", tuple(problems))
+    made = _asked(settings, env, arguments, key, volume, clock, stop)
+    return made._replace(notes=(*problems, *made.notes))
+
+
+def _asked(
+    settings: Settings,
+    env: Mapping[str, str],
+    arguments: tuple[str, ...],
+    key: str,
+    volume: Volume,
+    clock: Clock,
+    stop: Stop,
+) -> ImagePlan:
+    """Ask, and keep what was answered."""
+    from hipbmm_kernel.image import oracle  # noqa: PLC0415 - child processes are not needed where a plan is known
+
+    server = {**env, **{name: value for name, value in CONTRACT_ENV.items() if not env.get(name)}}
+    asked = oracle.ask(arguments, server, f"{settings.home}/image", settings.image_seconds, clock, stop)
+    if asked.answer is None:
+        return ImagePlan(None, notes=(f"planned from config.json: {asked.reason}",))
+    try:
+        error = within(VOLUME_SECONDS, functools.partial(plan_file.publish, volume, settings.store, key, asked.answer))
+    except TooLate as late:
+        error = str(late)
+    notes = (f"plan {key} could not be kept: {error}",) if error else ()
+    return ImagePlan(asked.answer, f"plan {key}, asked of the image's vLLM {asked.answer.vllm}", notes)
+
+
+def _image(settings: Settings, identity: Identity, image: Installed) -> dict[str, object]:
+    """What the answer depends on in the image and its GPU."""
+    stack = identity.stack
+    return {
+        "vllm": settings.vllm_version or identity.vllm,
+        "record": image.record,
+        "aiter": stack.aiter,
+        "arch": stack.arch,
+        "tensor_parallel": settings.tensor_parallel,
+    }

@@ -1,0 +1,53 @@
+"""What an image's vLLM is, from its files."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hipbmm_kernel.image import installed
+from hipbmm_kernel.image.installed import Installed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WHOLE = ("engine/arg_utils.py", "model_executor/model_loader/utils.py")
+KERNEL = "model_executor/kernels/linear/scaled_mm/aiter.py"
+CLASS = "class AiterHipbMMPerTokenFp8ScaledMMLinearKernel(FP8ScaledMMLinearKernel):\n"
+
+
+def read(root: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], record: str = "") -> Installed:
+    for name, text in files.items():
+        path = root / "vllm" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    if record:
+        (root / "vllm-0.33.0.dist-info").mkdir()
+        (root / "vllm-0.33.0.dist-info" / "RECORD").write_text(record)
+    monkeypatch.setattr(sys, "path", [str(root)])
+    return installed.read()
+
+
+def test_an_image_without_vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(tmp_path, monkeypatch, {}) == Installed("the image has no vLLM")
+
+
+def test_a_vllm_that_is_not_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read(tmp_path, monkeypatch, {"__init__.py": "", WHOLE[0]: ""})
+    assert (found.missing, found.has_kernel) == (f"the image's vLLM has no {WHOLE[1]}", None)
+
+
+@pytest.mark.parametrize(("text", "has"), [(CLASS, True), ("", False)])
+def test_the_kernel_is_looked_for_by_its_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, has: bool
+) -> None:
+    files = {"__init__.py": "", KERNEL: text, **dict.fromkeys(WHOLE, "")}
+    found = read(tmp_path, monkeypatch, files, "vllm/__init__.py,sha256=x,0\n")
+    assert (found.missing, found.has_kernel, len(found.record)) == ("", has, 64)
+
+
+def test_a_vllm_without_the_kernels_file_has_no_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read(tmp_path, monkeypatch, {"__init__.py": "", **dict.fromkeys(WHOLE, "")})
+    assert (found.has_kernel, found.record) == (False, "")

@@ -1,0 +1,77 @@
+"""A plan in a store: written once, found by its key in any store, and damage is seen and worked around."""
+
+from __future__ import annotations
+
+import errno
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.unit.kernel.planner.test_answer import ANSWER
+
+from hipbmm_kernel.image import plan_file
+from hipbmm_kernel.planner.answer import AnswerInvalid
+from hipbmm_kernel.system.volume import Volume
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = "0123456789abcdef"
+
+
+def test_what_one_pod_keeps_the_next_one_finds(tmp_path: Path) -> None:
+    problems: list[str] = []
+    assert plan_file.read(Volume(), [str(tmp_path)], KEY, problems) is None
+    assert plan_file.publish(Volume(), str(tmp_path), KEY, ANSWER) == ""
+    assert plan_file.read(Volume(), [str(tmp_path / "none"), str(tmp_path)], KEY, problems) == ANSWER
+    assert problems == []
+    assert [path.name for path in (tmp_path / "v1" / "plans").iterdir()] == [f"{KEY}.json"]
+
+
+def test_two_pods_with_one_answer_keep_one_file(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert plan_file.publish(Volume(), str(tmp_path), KEY, ANSWER) == ""
+    assert len(list((tmp_path / "v1" / "plans").iterdir())) == 1
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, -1])
+def test_a_damaged_file_is_named_and_the_next_name_is_taken(tmp_path: Path, cut: int) -> None:
+    data = plan_file.encode(KEY, ANSWER)
+    plans = tmp_path / "v1" / "plans"
+    plans.mkdir(parents=True)
+    (plans / f"{KEY}.json").write_bytes(data[:cut] if cut >= 0 else data.replace(b"5120", b"5121"))
+    problems: list[str] = []
+    assert plan_file.read(Volume(), [str(tmp_path)], KEY, problems) is None
+    assert len(problems) == 1
+    assert plan_file.publish(Volume(), str(tmp_path), KEY, ANSWER) == ""
+    assert plan_file.read(Volume(), [str(tmp_path)], KEY, problems) == ANSWER
+
+
+def test_another_keys_plan_is_refused() -> None:
+    with pytest.raises(AnswerInvalid, match="its key is"):
+        plan_file.decode("f" * 16, plan_file.encode(KEY, ANSWER))
+
+
+def test_a_flat_mirror_has_plans_too(tmp_path: Path) -> None:
+    (tmp_path / f"plan.{KEY}.json").write_bytes(plan_file.encode(KEY, ANSWER))
+    assert plan_file.read(Volume(), [str(tmp_path)], KEY, []) == ANSWER
+
+
+def test_a_plan_file_is_json_for_people(tmp_path: Path) -> None:
+    plan_file.publish(Volume(), str(tmp_path), KEY, ANSWER)
+    document = json.loads((tmp_path / "v1" / "plans" / f"{KEY}.json").read_text())
+    assert document["plan"]["architecture"] == "Qwen3ForCausalLM"
+
+
+class Full(Volume):
+    def write(self, fd: int, data: memoryview) -> int:  # noqa: ARG002 - the call's own parameters
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_volume_that_is_full_is_a_reason_and_nothing_else(tmp_path: Path) -> None:
+    assert "ENOSPC" in plan_file.publish(Full(), str(tmp_path), KEY, ANSWER)
+    assert plan_file.publish(Volume(), str(tmp_path), KEY, ANSWER) == ""
+
+
+def test_a_store_that_is_not_there_is_a_reason(tmp_path: Path) -> None:
+    assert "ENOENT" in plan_file.publish(Volume(), str(tmp_path / "none"), KEY, ANSWER)
