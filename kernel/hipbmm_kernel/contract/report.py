@@ -25,7 +25,7 @@ NO_PLAN = "NoPlan"
 FAILED = "Failed"
 
 MAX_ERRORS = 8
-MAX_ERROR = 240
+MAX_NOTES = 8
 MAX_TEXT = 400
 MAX_SHORT = 60
 
@@ -111,18 +111,19 @@ def whole(report: Report) -> bytes:
 
 def termination_message(report: Report) -> bytes:
     """The report as one line of at most 4096 bytes: detail goes first, then errors, then long texts are cut."""
-    for texts, errors in ((MAX_TEXT, MAX_ERRORS), (MAX_ERROR, MAX_ERRORS // 2), (MAX_ERROR // 2, 1)):
-        encoded = _line(_trimmed(report, texts, errors))
+    for part in (1, 2, 4):
+        encoded = _line(_trimmed(report, MAX_TEXT // part, MAX_ERRORS // part, MAX_NOTES // part))
         if len(encoded) <= MAX_MESSAGE_BYTES:
             return encoded
-    return _line(_trimmed(report, MAX_SHORT, 0))
+    return _line(_trimmed(report, MAX_SHORT, 0, 0))
 
 
-def _trimmed(report: Report, texts: int, errors: int) -> dict[str, object]:
-    """The document without its detail, with at most `errors` errors and every text cut to `texts` characters."""
+def _trimmed(report: Report, texts: int, errors: int, notes: int) -> dict[str, object]:
+    """The document without its detail, with so many errors and notes and every text cut to `texts` characters."""
     document = report.document()
-    for name in ("stackDocument", "failures", "notes"):
+    for name in ("stackDocument", "failures"):
         del document[name]
+    document["notes"] = list(report.notes[:notes])
     document["errors"] = list(report.errors[:errors])
     document["unproven"] = list(report.unproven[:errors])
     cut = _cut(document, texts)

@@ -86,7 +86,16 @@ class TuningStatus(Model):
     geomean_speedup: Annotated[str, Field(max_length=16)] | None = Field(
         None, description="Geometric mean of default time over tuned time, of the rows that were measured."
     )
-    plan_source: Text | None = Field(None, description="Where the plan came from.")
+    plan_source: Text | None = Field(
+        None,
+        description="`Image` (its own vLLM answered), `Config` (planned from config.json), `Explicit` or `Unknown`.",
+    )
+    notes: list[Text] = Field(
+        default=[],
+        max_length=8,
+        description="What the pod could not read, and what else is odd about its plan.",
+        json_schema_extra=LIST_ATOMIC,
+    )
     stack: StackStatus | None = Field(None, description="What the rows are valid for.")
     last_error: LongText | None = Field(None, description="The last error of the tuner.")
 

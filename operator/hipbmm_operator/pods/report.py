@@ -92,6 +92,7 @@ class Report:
     mirror_shards: tuple[str, ...] = ()
     mirror_lines: int = 0
     errors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -133,6 +134,7 @@ def parse_report(text: str) -> Report | None:
         mirror_shards=_shards(mirror.get("shards")),
         mirror_lines=min(_count(mirror.get("lines")), _MAX_MIRROR_LINES),
         errors=tuple(_text(entry) for entry in _list(raw.get("errors"))[:5]),
+        notes=tuple(_text(entry) for entry in _list(raw.get("notes"))[:8]),
     )
 
 

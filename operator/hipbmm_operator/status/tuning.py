@@ -120,6 +120,7 @@ def status(
         seconds=report.seconds if kept is None or kept.seconds is None else kept.seconds,
         geomean_speedup=(kept and kept.geomean_speedup) or report.geomean,
         plan_source=report.plan_source or None,
+        notes=list(report.notes),
         stack=StackStatus.model_validate(report.stack),
         last_error=error or "; ".join(report.errors)[:1024] or None,
     )

@@ -29,9 +29,10 @@ def test_a_termination_message_is_json_of_at_most_4096_bytes(
     assert set(json.loads(report.whole(made))) > set(document)
 
 
-def test_errors_are_kept_when_there_is_room() -> None:
-    made = Report("Complete", "Tuned", "fine", errors=("one", "two"))
-    assert json.loads(report.termination_message(made))["errors"] == ["one", "two"]
+def test_errors_and_notes_are_kept_when_there_is_room() -> None:
+    made = Report("Complete", "Tuned", "fine", errors=("one", "two"), notes=("three",))
+    document = json.loads(report.termination_message(made))
+    assert (document["errors"], document["notes"]) == (["one", "two"], ["three"])
 
 
 def test_the_geometric_mean_is_over_measured_rows() -> None:
