@@ -91,7 +91,6 @@ def test_a_captured_call_is_replayed_with_new_operands(
 def test_the_cost_of_a_call(
     device: torch.device,
     tmp_path: Path,
-    record_property: Callable[[str, object], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Host time of a call over a bare one with an index, at 204 and 20,000 entries (interleaved, medians)."""
@@ -120,7 +119,6 @@ def test_the_cost_of_a_call(
                 call(nothing, parts, 7)
             differences.append((2 * middle - began - time.perf_counter()) / CALLS * 1e6)
         figures[count] = statistics.median(differences)
-        record_property(f"overhead_us_{count}", figures[count])
     with capsys.disabled():
-        sys_line = ", ".join(f"{count} entries {value:.2f} us" for count, value in figures.items())
-        print(f"\ndispatch, host time over a bare call: {sys_line}")  # noqa: T201 - a figure for the reader
+        line = ", ".join(f"{count} entries {value:.2f} us" for count, value in figures.items())
+        print(f"\ndispatch, host time over a bare call: {line}")  # noqa: T201 - a figure for the reader
