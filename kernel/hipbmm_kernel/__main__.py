@@ -44,11 +44,11 @@ ANYWHERE = {
     "payload": ("pod.payload", "payload_command"),
     "plan": ("cli.plan", "plan_command"),
     "check": ("cli.check", "check_command"),
-    "merge": ("cli.merge", "merge_command"),
-    "export": ("cli.archive", "export_command"),
-    "import": ("cli.archive", "import_command"),
-    "compact": ("cli.compact", "compact_command"),
-    "acceptance": ("acceptance", "acceptance_command"),
+    "merge": ("cli.stores", "merge_command"),
+    "export": ("cli.stores", "export_command"),
+    "import": ("cli.stores", "import_command"),
+    "compact": ("cli.stores", "compact_command"),
+    "acceptance": ("cli.acceptance", "acceptance_command"),
 }
 """Commands of (arguments, standard output, standard error)."""
 

@@ -8,7 +8,7 @@ from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
 
 WRITING = ("create", "write", "sync", "close", "make_directory", "remove", "rename")
-PUBLISHING = ("create", "write", "sync", "close", "make_directory", "open", "read", "stat")
+PUBLISHING = ("create", "write", "sync", "close", "make_directory", "open_directory", "open", "read", "stat")
 
 
 class FakeClock(Clock):
@@ -45,13 +45,17 @@ class FaultyVolume(Volume):
         self.calls.append(name)
         self._fault(name, self.calls.count(name))
 
-    def create(self, path: str, mode: int = 0o664) -> int:
+    def create(self, path: str, mode: int = 0o664, at: int | None = None) -> int:
         self._strike("create")
-        return super().create(path, mode)
+        return super().create(path, mode, at)
 
-    def open(self, path: str, follow: bool = False) -> int:
+    def open(self, path: str, follow: bool = False, at: int | None = None) -> int:
         self._strike("open")
-        return super().open(path, follow)
+        return super().open(path, follow, at)
+
+    def open_directory(self, path: str, follow: bool = False, at: int | None = None) -> int:
+        self._strike("open_directory")
+        return super().open_directory(path, follow, at)
 
     def write(self, fd: int, data: memoryview) -> int:
         try:
@@ -78,17 +82,21 @@ class FaultyVolume(Volume):
         self._strike("stat")
         return super().stat(fd)
 
-    def names(self, path: str) -> list[str]:
+    def stat_name(self, name: str, at: int, follow: bool = False) -> os.stat_result:
+        self._strike("stat_name")
+        return super().stat_name(name, at, follow)
+
+    def names(self, directory: int) -> list[str]:
         self._strike("names")
-        return super().names(path)
+        return super().names(directory)
 
-    def make_directory(self, path: str) -> None:
+    def make_directory(self, path: str, at: int | None = None) -> None:
         self._strike("make_directory")
-        super().make_directory(path)
+        super().make_directory(path, at)
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str, at: int | None = None) -> None:
         self._strike("remove")
-        super().remove(path)
+        super().remove(path, at)
 
     def rename(self, source: str, target: str) -> None:
         self._strike("rename")

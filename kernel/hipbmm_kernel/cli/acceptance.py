@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -15,7 +16,8 @@ from hipbmm_kernel.acceptance.context import Context
 from hipbmm_kernel.acceptance.report import About
 from hipbmm_kernel.acceptance.verdict import PASS
 from hipbmm_kernel.cli import command_line
-from hipbmm_kernel.contract.settings import SettingsError, parse_settings
+from hipbmm_kernel.cli.command_line import Answer
+from hipbmm_kernel.contract.settings import parse_settings
 from hipbmm_kernel.identity.container import read_identity
 from hipbmm_kernel.linear.eligibility import BFLOAT16, can_implement, shuffle_reason
 from hipbmm_kernel.rows.gemm import MAX_M, Problem
@@ -39,20 +41,19 @@ def acceptance_command(argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
 
     Standard output gets the page, or with `-o json` the document; standard error a line per check while it runs.
     """
+    return command_line.run(_parser(), argv, stdout, stderr, lambda options: _checked(options, stderr))
+
+
+def _checked(options: argparse.Namespace, stderr: TextIO) -> Answer:
     try:
-        options = _parser().read(argv)
         checks = catalogue.chosen(options.only)
         problems = parse_problems(options.linear or LINEARS, options.tokens)
         settings = parse_settings(os.environ)
-    except command_line.HelpWanted as wanted:
-        stdout.write(str(wanted))
-        return command_line.FINE
-    except (command_line.UsageError, SettingsError, ValueError) as error:
-        stderr.write(f"hipbmm acceptance: {error}\n")
-        return command_line.USAGE
+    except ValueError as error:
+        raise command_line.UsageError(f"hipbmm acceptance: {error}") from error
     if options.list:
-        stdout.write("".join(f"{check.name}: {check.claim}\n" for check in checks))
-        return command_line.FINE
+        claims = {check.name: check.claim for check in checks}
+        return Answer(claims, "".join(f"{name}: {claim}\n" for name, claim in claims.items()))
     identity = read_identity(settings.sysfs, settings.dev, os.environ, settings.simulated)
     stack = identity.stack
     about = About(__version__, timestamp(time.time()), stack.simulated, stack.key, stack.document(), problems)
@@ -61,7 +62,7 @@ def acceptance_command(argv: list[str], stdout: TextIO, stderr: TextIO) -> int:
         results = catalogue.run(checks, Context(root, dict(os.environ), identity, problems, {}), stderr)
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    return _deliver(report.document(about, results), options, stdout, stderr)
+    return _answer(report.document(about, results), Path(options.out))
 
 
 def parse_problems(linears: Sequence[str], tokens: str) -> tuple[Problem, ...]:
@@ -87,19 +88,16 @@ def _sizes(text: str, separator: str, option: str, count: int = 0) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _deliver(found: Mapping[str, object], options: argparse.Namespace, stdout: TextIO, stderr: TextIO) -> int:
+def _answer(found: Mapping[str, object], directory: Path) -> Answer:
     encoded, page = report.encoded(found), report.page(found)
-    stdout.write(encoded.decode("ascii") if options.output == "json" else page)
+    document, wrong = json.loads(encoded), found["outcome"] != PASS
     try:
-        directory = Path(options.out)
         directory.mkdir(parents=True, exist_ok=True)
         (directory / JSON_NAME).write_bytes(encoded)
         (directory / PAGE_NAME).write_text(page, encoding="utf-8")
     except OSError as error:
-        stderr.write(f"hipbmm acceptance: the report cannot be written: {error}\n")
-        return 1
-    stderr.write(f"hipbmm acceptance: {directory / JSON_NAME} and {directory / PAGE_NAME} written\n")
-    return 0 if found["outcome"] == PASS else 1
+        return Answer(document, page, (f"the report cannot be written: {error}",), wrong=True)
+    return Answer(document, page, (f"{directory / JSON_NAME} and {directory / PAGE_NAME} written",), wrong)
 
 
 def _parser() -> command_line.Parser:

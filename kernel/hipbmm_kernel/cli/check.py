@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel.cli import command_line
+from hipbmm_kernel.cli.command_line import Answer
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.system.volume import Volume, describe, read_file, replace_file
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Sequence
     from typing import IO
 
@@ -20,28 +22,20 @@ def check_command(argv: Sequence[str], stdout: IO[str], stderr: IO[str]) -> int:
     parser = command_line.Parser("check", "Read an online-tuning CSV of AITER as strictly as a server should have.")
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--repair", metavar="OUT", help="write the accepted and foreign rows here, normalised")
-    try:
-        arguments = parser.read(argv)
-    except command_line.HelpWanted as wanted:
-        stdout.write(str(wanted))
-        return command_line.FINE
-    except command_line.UsageError as error:
-        stderr.write(f"{error}\n")
-        return command_line.USAGE
+    return command_line.run(parser, argv, stdout, stderr, _check)
+
+
+def _check(arguments: Namespace) -> Answer:
     parsed = _read(arguments.file)
-    if arguments.output == "json":
-        command_line.write_json(stdout, _document(parsed))
-    else:
-        stdout.write(_text(parsed))
     wrong = parsed.refused is not None or bool(parsed.rejected) or bool(parsed.conflicts)
+    complaints = []
     if arguments.repair is not None and parsed.refused is None:
         try:
             replace_file(Volume(), arguments.repair, aiter_csv.repaired(parsed))
         except (OSError, ValueError) as error:
             reason = describe(error) if isinstance(error, OSError) else str(error)
-            stderr.write(f"check: {arguments.repair} cannot be written: {reason}\n")
-            return command_line.FOUND
-    return command_line.FOUND if wrong else command_line.FINE
+            complaints.append(f"{arguments.repair} cannot be written: {reason}")
+    return Answer(_document(parsed), _text(parsed), complaints, wrong or bool(complaints))
 
 
 def _read(path: str) -> Parsed:

@@ -1,10 +1,16 @@
-"""What the commands for people share: arguments that never exit by themselves, and one JSON value or text on stdout."""
+"""The frame of the commands for people: arguments, one answer as text or as JSON, and the exit status.
+
+A command is a parser and a function from its arguments to an Answer. Everything else is the same for all of them:
+wrong usage ends with 2, what was found wrong with 1, and `-o json` prints one JSON value in every case but usage.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from hipbmm_kernel.system.volume import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,11 +31,21 @@ class HelpWanted(Exception):  # noqa: N818 - it is no error
     """`-h` was given; the message is the help."""
 
 
+class Answer(NamedTuple):
+    """What a command prints: `document` with `-o json`, else `text`; `complaints` are lines for standard error."""
+
+    document: object
+    text: str = ""
+    complaints: Sequence[str] = ()
+    wrong: bool = False
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises instead of exiting. `-o json` is common to all commands."""
 
     def __init__(self, command: str, description: str) -> None:
         super().__init__(prog=f"hipbmm_kernel {command}", description=description, allow_abbrev=False, add_help=False)
+        self.command = command
         self.add_argument("-h", "--help", action="store_true", help="show this and stop")
         self.add_argument("-o", "--output", choices=("text", "json"), default="text", help="form of the answer")
 
@@ -44,6 +60,38 @@ class Parser(argparse.ArgumentParser):
         return self.parse_args(list(argv))
 
 
+def run(
+    parser: Parser,
+    argv: Sequence[str],
+    stdout: IO[str],
+    stderr: IO[str],
+    work: Callable[[argparse.Namespace], Answer],
+    refusal: Callable[[argparse.Namespace, str], object] = lambda _arguments, reason: {"error": reason},
+) -> int:
+    """Run one command; its exit status.
+
+    `work` may raise UsageError, and OSError or ValueError for what cannot be used; `refusal` makes the JSON value of
+    the latter from the arguments and the reason.
+    """
+    try:
+        arguments = parser.read(argv)
+        try:
+            answer = work(arguments)
+        except (OSError, ValueError) as error:
+            reason = describe(error) if isinstance(error, OSError) else str(error)
+            answer = Answer(refusal(arguments, reason), "", (reason,), wrong=True)
+    except HelpWanted as wanted:
+        stdout.write(str(wanted))
+        return FINE
+    except UsageError as error:
+        stderr.write(f"{error}\n")
+        return USAGE
+    for complaint in answer.complaints:
+        stderr.write(f"{parser.command}: {complaint}\n")
+    stdout.write(json.dumps(answer.document) + "\n" if arguments.output == "json" else answer.text)
+    return FOUND if answer.wrong else FINE
+
+
 def whole(least: int, most: int) -> Callable[[str], int]:
     """An argument type: a whole number in plain digits between two bounds."""
 
@@ -53,8 +101,3 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return number
-
-
-def write_json(stdout: IO[str], value: object) -> None:
-    """One JSON value and a line end."""
-    stdout.write(json.dumps(value) + "\n")

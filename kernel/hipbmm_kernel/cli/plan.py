@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel.cli import command_line
+from hipbmm_kernel.cli.command_line import Answer
 from hipbmm_kernel.contract import settings
 from hipbmm_kernel.planner import cost, model_config, plan_text, vllm_version
 from hipbmm_kernel.planner import plan as plans
@@ -24,31 +25,19 @@ _MOST = 2**31 - 1
 
 def plan_command(argv: Sequence[str], stdout: IO[str], stderr: IO[str]) -> int:
     """Print the plan. 0 with a plan, 1 when the config cannot be planned, 2 for wrong usage."""
+    return command_line.run(_parser(), argv, stdout, stderr, _plan)
+
+
+def _plan(arguments: Namespace) -> Answer:
     try:
-        arguments = _parser().read(argv)
         options = _options(arguments)
     except settings.SettingsError as error:
-        stderr.write(f"plan: {error}\n")
-        return command_line.USAGE
-    except command_line.HelpWanted as wanted:
-        stdout.write(str(wanted))
-        return command_line.FINE
-    except command_line.UsageError as error:
-        stderr.write(f"{error}\n")
-        return command_line.USAGE
+        raise command_line.UsageError(f"plan: {error}") from error
     try:
-        config = _config(arguments.config)
-        plan = pod_plan.build_in_time(config, options)
+        plan = pod_plan.build_in_time(_config(arguments.config), options)
     except ConfigInvalid as error:
-        stderr.write(f"ConfigInvalid: {error}\n")
-        if arguments.output == "json":
-            command_line.write_json(stdout, plan_text.refusal(error))
-        return command_line.FOUND
-    if arguments.output == "json":
-        command_line.write_json(stdout, plan_text.document(plan))
-    else:
-        stdout.write(plan_text.text(plan))
-    return command_line.FINE
+        return Answer(plan_text.refusal(error), "", (f"ConfigInvalid: {error}",), wrong=True)
+    return Answer(plan_text.document(plan), plan_text.text(plan))
 
 
 def _parser() -> command_line.Parser:

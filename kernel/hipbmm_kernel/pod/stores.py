@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import table
 from hipbmm_kernel.store.reader import Reader
+from hipbmm_kernel.store.shard_origin import node_of
 from hipbmm_kernel.system.time_limits import TooLate, within
 
 if TYPE_CHECKING:
@@ -64,11 +65,12 @@ class Stores:
         settings = self._settings
         if not os.path.isdir(settings.store):
             self.error = f"{settings.store} is no directory"
+        token, node = settings.retune_token, node_of(settings)
         if not settings.mirror_log:
-            return table.merge(reader.shards(settings.store, settings.mirrors), settings.retune_token)
+            return table.merge(reader.shards(settings.store, settings.mirrors), token, node)
         self._mirrored = list(reader.mirrored(settings.mirrors))
         mirrored = (shard for _, shard in self._mirrored)
-        return table.merge(itertools.chain(reader.shards(settings.store), mirrored), settings.retune_token)
+        return table.merge(itertools.chain(reader.shards(settings.store), mirrored), token, node)
 
     def compare_with_mirror(self, final: Table, planned: Iterable[str], key: str) -> None:
         """Prepare `mirror_shards` and their `mirror_lines`, when there is a mirror and it lacks rows of `final`."""

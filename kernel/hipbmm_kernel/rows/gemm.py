@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from hipbmm_kernel.system.shown import shown
+
 COLUMNS = (
     "preshuffle",
     "use_rowwise",
@@ -62,6 +64,10 @@ MAX_DIGITS = 10
 NO_NAME = "-"
 """The kernel name of a served row: AITER never reads that column, and a shorter file is scanned faster."""
 
+NO_NODE = "-"
+"""The node of a veto that does not say where it comes from."""
+NODE_DIGITS = 12
+
 MIN_US = 0.001
 MAX_US = 1e9
 """Bounds of a measured time in microseconds; inside them `repr` never uses an exponent."""
@@ -107,14 +113,17 @@ class Row(NamedTuple):
 
 
 class Veto(NamedTuple):
-    """An index that must never be served for a key, and why: it gave wrong numbers or ended a worker.
+    """What a node says against an index of a key, and why: it gave wrong numbers or ended a worker.
 
     `algo_index` 0 means that no index is known because the problem itself ended its workers: it is not tuned again.
+    `node` is 12 hex digits that stand for the machine. One sick machine must not veto for all, so a veto binds the
+    others only when a second node says the same (`table`).
     """
 
     key: str
     algo_index: int
     reason: str
+    node: str = NO_NODE
 
 
 def key_of(problem: Problem, fp8: str = FNUZ) -> str:
@@ -167,6 +176,11 @@ def is_name(text: str) -> bool:
     return bool(text) and text.isascii() and text.isprintable() and not marked
 
 
+def is_node(text: str) -> bool:
+    """Whether `text` stands for a machine, or for none."""
+    return text == NO_NODE or (len(text) == NODE_DIGITS and not text.strip("0123456789abcdef"))
+
+
 def is_time(us: float | None) -> bool:
     """Whether `us` is a time in microseconds that a shard can carry, or None."""
     return us is None or MIN_US <= us <= MAX_US
@@ -175,7 +189,7 @@ def is_time(us: float | None) -> bool:
 def check_row(row: Row) -> str | None:
     """Why `row` may not be stored or served, or None: the same rules as the strict reader's, for rows made here."""
     if not is_own(row.key):
-        return f"not a key of vLLM's FP8 call: {row.key[:120]}"
+        return f"not a key of vLLM's FP8 call: {shown(row.key)}"
     if not 1 <= row.algo_index <= MAX_INDEX:
         return f"algo_index {row.algo_index} is not between 1 and {MAX_INDEX}"
     if not is_name(row.kernel_name):

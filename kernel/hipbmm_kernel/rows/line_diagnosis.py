@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.system.shown import shown
 
 _FOREIGN_FORMATS = (
     (b"\x1f\x8b", "gzip data, not text"),
@@ -126,11 +127,11 @@ def index_reason(text: str) -> str | None:
     sign, digits = (text[0], text[1:]) if text[0] in "+-" else ("", text)
     if _is_digits(digits):
         if not digits.strip("0"):
-            return f"{_show(text)} is what an unset candidate leaves behind"
+            return f"{shown(text, _SHOWN)} is what an unset candidate leaves behind"
         if sign == "-":
-            return f"{_show(text)} is negative: it hides every later row of its key"
+            return f"{shown(text, _SHOWN)} is negative: it hides every later row of its key"
         if sign == "" and digits[0] != "0":
-            return f"{_show(text)} is above {gemm.MAX_INDEX}: AITER wraps it to another solution"
+            return f"{shown(text, _SHOWN)} is above {gemm.MAX_INDEX}: AITER wraps it to another solution"
     return number_reason(text)
 
 
@@ -138,8 +139,8 @@ def number_reason(text: str) -> str:
     """Why a text is not a plain decimal number, for one that is not."""
     for applies, reason in _NUMBER_CAUSES:
         if applies(text):
-            return f"{_show(text)} {reason}"
-    return f"{_show(text)} is not a number"
+            return f"{shown(text, _SHOWN)} {reason}"
+    return f"{shown(text, _SHOWN)} is not a number"
 
 
 def _key_column_reason(number: int, text: str) -> str | None:
@@ -157,17 +158,17 @@ def _key_column_reason(number: int, text: str) -> str | None:
 def _word_reason(text: str, allowed: Sequence[str]) -> str:
     for applies, reason in _TEXT_CAUSES:
         if applies(text):
-            return f"{_show(text)} {reason}"
+            return f"{shown(text, _SHOWN)} {reason}"
     if text.lower() in allowed:
-        return f"{_show(text)} is capitalised, as a spreadsheet or pandas writes it"
-    return f"{_show(text)} is not one of {' '.join(allowed)}"
+        return f"{shown(text, _SHOWN)} is capitalised, as a spreadsheet or pandas writes it"
+    return f"{shown(text, _SHOWN)} is not one of {' '.join(allowed)}"
 
 
 def _name_reason(text: str) -> str:
     for applies, reason in _TEXT_CAUSES:
         if applies(text):
-            return f"{_show(text)} {reason}"
-    return f"{_show(text)} holds a control character or one outside ASCII"
+            return f"{shown(text, _SHOWN)} {reason}"
+    return f"{shown(text, _SHOWN)} holds a control character or one outside ASCII"
 
 
 def _looks_wide(sample: bytes) -> bool:
@@ -190,8 +191,3 @@ def _conflict_reason(data: bytes) -> str | None:
 def _is_digits(text: str) -> bool:
     """Whether `text` is ASCII digits only; `int` takes Unicode digits and underscores too, which AITER does not."""
     return text.isascii() and text.isdigit()
-
-
-def _show(text: str) -> str:
-    """A text as it can stand in a reason: quoted, escaped, short."""
-    return ascii(text[:_SHOWN])

@@ -1,148 +1,184 @@
-"""Making few shards of many without changing the table: a compaction shard names the shards it contains.
+"""Making few shards of many without changing the table: a compaction names the shards that it contains.
 
-Nothing coordinates who compacts. A compaction is just one more shard, merging it changes nothing, and a shard that one
-contains may be deleted at any time after, by anyone: the table stays the same at every step.
+Nothing coordinates who compacts. A compaction is just one more shard, and merging it changes nothing. A shard that old
+compactions contain may be removed by anyone: the table stays the same at every step. Two compactors of the same shards
+write the same file.
+
+What names a shard proves nothing, since anybody can write it. So a shard is removed only when every line of it is in
+compactions that stay, and those that name each other in a circle justify nothing.
 """
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from hipbmm_kernel.rows.gemm import Veto
+from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import table as tables
-from hipbmm_kernel.store.shard import Shard
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-import os
-from typing import TYPE_CHECKING, NamedTuple
-
-from hipbmm_kernel.store.publisher import Publisher, PublishError
-from hipbmm_kernel.store.reader import Reader
+from hipbmm_kernel.store.shard_lines import unchecked_row_line
 from hipbmm_kernel.store.shard_origin import COMPACT
-from hipbmm_kernel.system import volume as volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Container, Iterable, Mapping
 
-    from hipbmm_kernel.system.clock import Clock
-    from hipbmm_kernel.system.volume import Volume
+    from hipbmm_kernel.rows.gemm import Row
+    from hipbmm_kernel.store.shard import Shard
+    from hipbmm_kernel.store.table import Table
 
-
-GRACE_SECONDS = 24 * 3600.0
-PUBLISH_SECONDS = 30.0
-
-
-class Compacted(NamedTuple):
-    """What was done: shards before, names of the new ones, how many were removed, and what went wrong."""
-
-    before: int
-    published: tuple[str, ...]
-    removed: int
-    errors: tuple[str, ...]
-
-
-def compact_key(
-    volume: Volume, clock: Clock, store: str, key: str, read_seconds: float, grace: float = GRACE_SECONDS
-) -> Compacted:
-    """Compact the shards of `key`, then remove those older than `grace` that another contains. Never raises OSError."""
-    named = dict(Reader(volume, clock, key, read_seconds).named(store))
-    publisher = Publisher(volume, clock, store, key)
-    contained = {name for shard in named.values() for name in shard.inputs}
-    fresh = {name: shard for name, shard in named.items() if name not in contained}
-    published, errors = [], []
-    for made in compact(key, fresh, f"{COMPACT}-{os.urandom(6).hex()}.{COMPACT}", 0):
-        try:
-            name = publisher.publish(_numbered(made), PUBLISH_SECONDS).name
-        except PublishError as error:
-            errors.append(str(error))
-            continue
-        published.append(name)
-        named[name] = made
-    removed = 0
-    for name in removable(named):
-        try:
-            removed += _remove_old(volume, clock, f"{store}/v1/{key}/shards/{name}", grace)
-        except OSError as error:
-            errors.append(volumes.describe(error))
-    return Compacted(len(named) - len(published), tuple(published), removed, tuple(errors))
-
-
-def _numbered(shard: Shard) -> Callable[[int], Shard]:
-    return lambda seq: shard._replace(seq=seq)
-
-
-def _remove_old(volume: Volume, clock: Clock, path: str, grace: float) -> bool:
-    """Remove a contained shard if it is old by the volume's own clock; whether it was."""
-    fd = volume.open(path)
-    try:
-        age = clock.wall() - volume.stat(fd).st_mtime
-    finally:
-        volume.close(fd)
-    if age < grace:
-        return False
-    volume.remove(path)
-    return True
-
-
+ORIGIN = f"{COMPACT}.{COMPACT}"
 MAX_LINES = 50_000
-"""Lines of one compaction: well below the largest shard that is read, even with the longest kernel names."""
+MAX_LINE_BYTES = 56 << 20
+"""Lines of one compaction and their bytes: less than the largest shard that is read, with room for its inputs."""
 
 
-def compact(key: str, named: Mapping[str, Shard], origin: str, seq: int) -> list[Shard]:
-    """Compaction shards of `named` (file name -> shard, all of `key`): one per kind and retune token, from `seq` on.
+class Compaction:
+    """One pass over the shards of a key: compactions first (`add_container`), then `end_containers`, then the others.
 
-    Rows and vetoes never share a shard, nor do tokens. A group of one shard is left alone; what would become too
-    large is left for the next compaction.
+    `aside` are names to leave alone, because compactions contain them that are not part of this pass.
     """
-    groups: dict[tuple[str, str], list[str]] = {}
-    for name in sorted(named):
-        groups.setdefault((named[name].kind, named[name].token), []).append(name)
-    made: list[Shard] = []
-    for (kind, token), names in sorted(groups.items()):
-        chosen = _fitting(named, names)
-        if len(chosen) < len(("this one", "another")):
-            continue
-        table = tables.merge(named[name] for name in chosen)
-        empty = Shard(key, origin, seq + len(made), kind, token, inputs=tuple(chosen))
-        made.append(_filled(empty, table))
-    return made
 
+    def __init__(self, aside: Container[str] = ()) -> None:
+        self._aside = aside
+        self._groups: dict[tuple[str, str], _Group] = {}
 
-def contains(outer: Shard, inner: Shard) -> bool:
-    """Whether merging `inner` to `outer` changes nothing, so that `inner` may be deleted while `outer` exists."""
-    if (outer.key, outer.kind, outer.token) != (inner.key, inner.kind, inner.token):
+    def add_container(self, name: str, shard: Shard, old: bool) -> None:
+        """Take a compaction; an `old` one may justify that its inputs are removed."""
+        group = self._group(shard)
+        group.containers[name] = shard
+        if old:
+            group.old.add(name)
+
+    def end_containers(self) -> list[str]:
+        """Compactions that may be removed, once all of them were added."""
+        return [name for group in self._groups.values() for name in group.end_containers()]
+
+    def add(self, name: str, shard: Shard) -> bool:
+        """Take another shard; whether it may be removed."""
+        group = self._group(shard)
+        if group.is_contained(name, shard):
+            return True
+        if name not in group.covered and name not in self._aside:
+            group.add(name, shard)
         return False
-    alone = tables.merge([outer])
-    return tables.merge([outer, inner]) == alone
+
+    def made(self, least: int, everything: bool) -> list[Shard]:
+        """What to publish; nothing of a group that it makes less than `least` shards fewer."""
+        return list(chain.from_iterable(group.made(least, everything) for group in self._groups.values()))
+
+    def _group(self, shard: Shard) -> _Group:
+        return self._groups.setdefault((shard.kind, shard.token), _Group(shard))
 
 
-def removable(named: Mapping[str, Shard]) -> list[str]:
-    """Names of shards that another shard of `named` lists as an input and really contains."""
-    gone = set()
-    for name in sorted(named):
-        outer = named[name]
-        for inner in outer.inputs:
-            if inner != name and inner in named and inner not in gone and contains(outer, named[inner]):
-                gone.add(inner)
-    return sorted(gone)
+class _Group:
+    """The shards of one kind and one retune token; only such share a shard."""
+
+    def __init__(self, head: Shard) -> None:
+        self._head = head._replace(origin=ORIGIN, seq=0, rows=(), vetoes=(), inputs=(), node=gemm.NO_NODE)
+        self._fresh: list[str] = []
+        self._lines = 0
+        self._joined = tables.Joined()
+        self._staying: Table = tables.EMPTY
+        self._removable: set[str] = set()
+        self.containers: dict[str, Shard] = {}
+        self.old: set[str] = set()
+        self.covered: set[str] = set()
+
+    def end_containers(self) -> list[str]:
+        old = {name: self.containers[name] for name in self.old}
+        staying = roots(old)
+        self._staying = tables.merge(old[name] for name in sorted(staying))
+        self._removable = {inner for shard in old.values() for inner in shard.inputs} - staying
+        self.covered = covered(self.containers)
+        gone = [name for name, shard in self.containers.items() if self.is_contained(name, shard)]
+        for name in gone:
+            del self.containers[name]
+        return gone
+
+    def is_contained(self, name: str, shard: Shard) -> bool:
+        """Whether an old compaction names the shard, and those that stay hold all of it."""
+        return name in self._removable and contains(self._staying, shard)
+
+    def add(self, name: str, shard: Shard) -> None:
+        self._fresh.append(name)
+        self._lines += len(shard.rows) + len(shard.vetoes)
+        self._joined.add(shard)
+
+    def made(self, least: int, everything: bool) -> list[Shard]:
+        outer = {name: self.containers[name] for name in roots(self.containers)}
+        joining = sorted(outer) if everything else _joining(outer, self._lines)
+        names = [*self._fresh, *joining]
+        if len(names) <= least:
+            return []
+        for name in joining:
+            self._joined.add(outer[name])
+        made = _parts(self._head._replace(inputs=tuple(sorted(names))), self._joined.table())
+        return made if len(names) - len(made) >= least else []
 
 
-def _fitting(named: Mapping[str, Shard], names: list[str], most: int = MAX_LINES) -> list[str]:
-    """As many of `names` as have at most that many lines together."""
-    chosen, lines = [], 0
-    for name in names:
-        size = len(named[name].rows) + len(named[name].vetoes)
-        if lines + size <= most:
-            chosen.append(name)
-            lines += size
+def roots(named: Mapping[str, Shard]) -> set[str]:
+    """Those of some compactions that no other one names as an input."""
+    inner = {name for outer, shard in named.items() for name in shard.inputs if name != outer}
+    return named.keys() - inner
+
+
+def covered(named: Mapping[str, Shard]) -> set[str]:
+    """What the roots of some compactions name, directly or through another one."""
+    found: set[str] = set()
+    left = list(roots(named))
+    while left:
+        shard = named.get(left.pop())
+        new = set(shard.inputs) - found if shard else ()
+        found.update(new)
+        left += new
+    return found
+
+
+def contains(table: Table, inner: Shard) -> bool:
+    """Whether merging `inner` to `table` changes nothing."""
+    rows = [row for row in inner.rows if row not in table.rows.get(row.key, ())]
+    vetoes = [veto for veto in shards.claims(inner) if veto not in table.claims.get((veto.key, veto.algo_index), ())]
+    if not (rows or vetoes):
+        return True
+    part = table._replace(
+        rows={row.key: table.rows.get(row.key, ()) for row in rows},
+        vetoes={},
+        claims={(v.key, v.algo_index): table.claims.get((v.key, v.algo_index), ()) for v in vetoes},
+    )
+    more = tables.merge([inner._replace(rows=tuple(rows), vetoes=tuple(vetoes))])._replace(vetoes={})
+    return tables.union([part, more]) == part
+
+
+def _joining(named: Mapping[str, Shard], fresh: int) -> list[str]:
+    """Which of some compactions are made into one with `fresh` lines: none that is far larger, to be written again."""
+    chosen, total = [], fresh
+    for size, name in sorted((len(shard.rows) + len(shard.vetoes), name) for name, shard in named.items()):
+        if size > 2 * total:
+            break
+        chosen.append(name)
+        total += size
     return chosen
 
 
-def _filled(empty: Shard, table: tables.Table) -> Shard:
-    if empty.kind == shards.ROWS:
-        rows = [row for key in sorted(table.rows, key=tables.file_order) for row in table.rows[key]]
-        return empty._replace(rows=tuple(rows))
-    vetoes = [Veto(key, index, reason) for (key, index), reason in sorted(table.vetoes.items())]
-    return empty._replace(vetoes=tuple(vetoes))
+def _parts(head: Shard, table: Table) -> list[Shard]:
+    """As few shards as hold the rows or the vetoes of `table`."""
+    if head.kind == shards.ROWS:
+        keys = sorted(table.rows, key=tables.file_order)
+        return [head._replace(rows=part) for part in _row_parts(row for key in keys for row in table.rows[key])]
+    claims = [veto for at in sorted(table.claims) for veto in table.claims[at]]
+    starts = range(0, len(claims) or 1, MAX_LINES)
+    return [head._replace(vetoes=tuple(claims[at : at + MAX_LINES])) for at in starts]
+
+
+def _row_parts(rows: Iterable[Row]) -> list[tuple[Row, ...]]:
+    """Rows in parts that one shard holds; one without a row when there are none."""
+    parts: list[list[Row]] = [[]]
+    size = 0
+    for row in rows:
+        length = len(unchecked_row_line(row)) + 1
+        if len(parts[-1]) == MAX_LINES or size + length > MAX_LINE_BYTES:
+            parts.append([])
+            size = 0
+        parts[-1].append(row)
+        size += length
+    return [tuple(part) for part in parts]

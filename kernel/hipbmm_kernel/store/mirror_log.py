@@ -2,7 +2,7 @@
 
 A pod has no access to the API, and without a shared volume its log is all that the operator can read. So the program
 writes what it found as shards into its log, and the operator keeps them in a ConfigMap that every later pod mounts.
-The same table gives the same bytes in every pod: its origin is `mirror.table`, not the pod. A snapshot names all that
+The same table gives the same bytes in every pod: its origin is `mirror.table`, not the pod. A summary names all that
 the mirror held for its key as inputs, so that it takes their place.
 """
 
@@ -12,7 +12,6 @@ import base64
 import gzip
 from typing import TYPE_CHECKING
 
-from hipbmm_kernel.rows.gemm import Veto
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import table as tables
 from hipbmm_kernel.store.shard import Shard
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 ORIGIN = "mirror.table"
 MAX_LINES = 8192
-"""Rows, or vetoes, of one snapshot: 0.6 MB when compressed, of the 1 MiB that a ConfigMap may hold."""
+"""Rows, or vetoes, of one summary: 0.6 MB when compressed, of the 1 MiB that a ConfigMap may hold."""
 MARK = "hipbmm-shard"
 PIECE_BYTES = 3072
 """Bytes of compressed shard in one line of a log, which becomes 4 KiB: container runtimes split lines of 16 KiB."""
@@ -42,17 +41,17 @@ def news(
     head = Shard(key, ORIGIN, 0, token=shards.token_digest(retune_token))
     known = tables.merge((each for _, each in held), retune_token)
     rows = _rows(final, first)
-    vetoes = [Veto(key, index, reason) for (key, index), reason in sorted(final.vetoes.items())][:MAX_LINES]
+    vetoes = [veto for at in sorted(final.claims) for veto in final.claims[at]][:MAX_LINES]
     return [
-        *_snapshot(
+        *_summary(
             head._replace(kind=shards.ROWS, rows=tuple(rows)),
             held,
             new=any(known.best(row.key) != row for row in rows),
         ),
-        *_snapshot(
+        *_summary(
             head._replace(kind=shards.VETOES, vetoes=tuple(vetoes)),
             held,
-            new=any((veto.key, veto.algo_index) not in known.vetoes for veto in vetoes),
+            new=any(veto not in known.claims.get((veto.key, veto.algo_index), ()) for veto in vetoes),
         ),
     ]
 
@@ -78,7 +77,7 @@ def _rows(final: Table, first: Iterable[str]) -> list[Row]:
     return sorted(ranked, key=lambda row: tables.file_order(row.key))
 
 
-def _snapshot(full: Shard, held: Sequence[tuple[str, Shard]], *, new: bool) -> list[bytes]:
+def _summary(full: Shard, held: Sequence[tuple[str, Shard]], *, new: bool) -> list[bytes]:
     """`full` as a shard that replaces those of its kind, unless one shard alone holds all of it already."""
     same_kind = [name for name, each in held if each.kind == full.kind]
     if not new and len(same_kind) <= 1:

@@ -34,6 +34,13 @@ FULL_SECONDS = 10.0
 """How long a full volume is asked again: a compaction elsewhere frees some of it at once, or nobody does for long."""
 
 
+NOT_FOR_DIRECTORIES = frozenset(
+    {errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM, errno.EROFS}
+)
+"""What fsync of a directory says on volumes that know no such thing. Anything else is a name that may be lost."""
+STACK_NAME = "stack.json"
+
+
 class Published(NamedTuple):
     """A shard that is on the volume: its name, its place in the origin's numbering, and what went wrong before."""
 
@@ -59,7 +66,7 @@ class Publisher:
         self._clock = clock
         self._description = None if isinstance(stack, str) else stack.canonical() + b"\n"
         self._root = root
-        self._directory = f"{root}/v1/{stack if isinstance(stack, str) else stack.key}"
+        self._key = stack if isinstance(stack, str) else stack.key
         self._seq = 0
 
     def publish(
@@ -93,38 +100,38 @@ class Publisher:
             pause = min(pause * 2, MAX_PAUSE)
 
     def _attempt(self, data: bytes) -> str:
-        self.prepare()
         self.describe()
         return self.put(shards.name_of(data), data)
 
     def put(self, name: str, data: bytes) -> str:
         """Write one shard under its own name, once, and read it back; the name. OSError when any call failed.
 
-        The directories must be there (`prepare`).
+        The store itself is a mount: if it is missing, so is the volume. What is missing inside is made, and a link
+        inside is not followed: it could lead anywhere.
         """
-        directory = f"{self._directory}/shards"
-        path = f"{directory}/{name}"
+        directory = volumes.open_below(self._volume, self._root, "v1", self._key, "shards", make=True)
         try:
-            self._write(path, data)
-        except FileExistsError:
-            # The name holds the hash of the content: either this is the same shard, written before a restart, or it is
-            # what a retransmitted create left behind. The content decides.
-            if volumes.read_file(self._volume, path, len(data)) != data:
-                raise
-            return name
-        if volumes.read_file(self._volume, path, len(data)) != data:
-            raise OSError(errno.EIO, "the volume returned other bytes than were written", path)
-        self._sync_directory(directory)
+            self._put(name, data, directory)
+        finally:
+            self._volume.close(directory)
         return name
 
-    def prepare(self) -> None:
-        """Make what is missing inside the store. The store itself is a mount: if it is missing, so is the volume."""
-        for path in (f"{self._root}/v1", self._directory, f"{self._directory}/shards"):
-            with contextlib.suppress(FileExistsError):
-                self._volume.make_directory(path)
+    def _put(self, name: str, data: bytes, directory: int) -> None:
+        try:
+            self._write(name, data, directory)
+        except FileExistsError:
+            # The name holds the hash of the content: either this is the same shard, written before a restart, or it is
+            # what a retransmitted create left behind. The content decides, once it is on the device.
+            if volumes.read_file(self._volume, name, len(data), at=directory) != data:
+                raise
+            self._sync(self._volume.open(name, at=directory))
+        else:
+            if volumes.read_file(self._volume, name, len(data), at=directory) != data:
+                raise OSError(errno.EIO, "the volume returned other bytes than were written", name)
+        self._sync_directory(directory)
 
-    def _write(self, path: str, data: bytes) -> None:
-        fd = self._volume.create(path)
+    def _write(self, name: str, data: bytes, directory: int) -> None:
+        fd = self._volume.create(name, at=directory)
         try:
             try:
                 volumes.write_all(self._volume, fd, data)
@@ -132,43 +139,39 @@ class Publisher:
             finally:
                 self._volume.close(fd)
         except OSError:
-            self._discard(path)
+            with contextlib.suppress(OSError):  # gives a full volume its bytes back; what stays is no shard anyhow
+                self._volume.remove(name, at=directory)
             raise
 
-    def _discard(self, path: str) -> None:
-        """Give a full volume its bytes back; what stays is no shard anyhow."""
-        try:
-            self._volume.remove(path)
-        except OSError:
-            return
-
-    def _sync_directory(self, directory: str) -> None:
-        """Make the name durable where the volume can; many network volumes cannot and need not."""
-        try:
-            fd = self._volume.open(directory)
-        except OSError:
-            return
+    def _sync(self, fd: int) -> None:
         try:
             self._volume.sync(fd)
-        except OSError:
-            return
         finally:
-            with contextlib.suppress(OSError):  # nothing was written through this descriptor
-                self._volume.close(fd)
+            self._volume.close(fd)
+
+    def _sync_directory(self, directory: int) -> None:
+        """Make the name durable where the volume can; many network volumes cannot and need not."""
+        try:
+            self._volume.sync(directory)
+        except OSError as error:
+            if error.errno not in NOT_FOR_DIRECTORIES:
+                raise
 
     def describe(self) -> None:
         """Leave stack.json beside the shards, for people and `export`; nothing depends on it, so nothing is raised."""
         data = self._description
         if data is None:
             return
-        path = f"{self._directory}/stack.json"
-        try:
-            if volumes.read_file(self._volume, path, 2 * len(data)) == data:
+        with contextlib.suppress(OSError):  # whatever is wrong with the volume, the shard that follows shows it
+            directory = volumes.open_below(self._volume, self._root, "v1", self._key, make=True)
+            try:
+                self._describe(data, directory)
+            finally:
+                self._volume.close(directory)
+
+    def _describe(self, data: bytes, directory: int) -> None:
+        with contextlib.suppress(OSError):  # missing, which is the normal first time, or another one
+            if volumes.read_file(self._volume, STACK_NAME, 2 * len(data), at=directory) == data:
                 return
-            self._volume.remove(path)
-        except OSError:
-            pass  # missing, which is the normal first time, or unreadable, which the write below shows
-        try:
-            self._write(path, data)
-        except OSError:
-            return
+            self._volume.remove(STACK_NAME, at=directory)
+        self._write(STACK_NAME, data, directory)

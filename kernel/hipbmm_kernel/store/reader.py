@@ -3,17 +3,22 @@
 A store is the writable volume, a mounted ConfigMap, an image volume or an unpacked export: all have the same layout,
 `<root>/v1/<key>/shards/<name>`. A ConfigMap is small, flat, and shows its keys as links: a mirror may therefore also be
 flat, its shards may be gzipped, and links are followed there, which is never done on the writable volume.
-Nothing that is read is trusted: names, sizes, counts and every line are checked, and what is refused is counted.
+
+Nothing that is read is trusted: names, sizes, counts and every line are checked, and what is refused is counted. What
+one reading may cost is bounded, and origins take turns (`turns`), so that no writer hides the shards of the others.
+
+A name that cannot be opened was removed by a compaction since the directory was listed, or is not visible yet. In both
+cases the directory is listed again: what took the name's place is in the new listing.
 """
 
 from __future__ import annotations
 
 import errno
-import functools
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.store import shard as shards
-from hipbmm_kernel.store import shard_lines
+from hipbmm_kernel.store import shard_lines, turns
 from hipbmm_kernel.system import volume as volumes
 
 if TYPE_CHECKING:
@@ -21,26 +26,50 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from hipbmm_kernel.store.shard import Shard
+    from hipbmm_kernel.store.turns import File
     from hipbmm_kernel.system.clock import Clock
     from hipbmm_kernel.system.volume import Volume
 
     T = TypeVar("T")
 
-MAX_NAMES = 100_000
+MAX_NAMES = 200_000
 """Names of one directory that are looked at; more than that is an attack or a broken writer."""
-MAX_TOTAL_BYTES = 1 << 30
-"""Bytes of one key's shards that are read."""
 MAX_REFUSED = 20
+FILE_LINES = 5
+"""What opening a file costs, in lines."""
 GZIP = ".gz"
 FIRST_PAUSE = 0.1
 MAX_PAUSE = 2.0
+TOO_MUCH = "the store is larger than what is read at once: `compact` makes it small"
+_WAITED_FOR = volumes.TRANSIENT | {errno.ENOENT}
+
+
+class Limits(NamedTuple):
+    """What one reading may cost: lines, of which an opened file counts as FILE_LINES more, and bytes."""
+
+    lines: int
+    bytes: int
+
+
+START = Limits(180_000, 96 << 20)
+"""For a pod that starts: 1.5 s of processor time and 150 MB. What is beyond it waits for a compaction."""
+WHOLE = Limits(40_000_000, 8 << 30)
+"""For those that must see everything."""
 
 
 class Refused(NamedTuple):
-    """A file that is no shard of this key, and why."""
+    """A file that is not used, and why."""
 
     name: str
     reason: str
+
+
+class Found(NamedTuple):
+    """A valid shard: the name it has in a store, its content, and the very bytes."""
+
+    name: str
+    shard: Shard
+    data: bytes
 
 
 class Reading:
@@ -48,6 +77,10 @@ class Reading:
 
     def __init__(self) -> None:
         self.shards = 0
+        self.covered: set[str] = set()
+        """Names of the writable store that a compaction gives as its inputs."""
+        self.uncovered = 0
+        """Files of the writable store that none does."""
         self.refused_count = 0
         self.refused: list[Refused] = []
         self.errors: list[str] = []
@@ -59,121 +92,200 @@ class Reading:
             self.refused.append(Refused(name, reason))
 
 
-class Reader:
-    """Reads the shards of one key from any number of stores, within one budget of patience for all of them."""
+def keys_of(volume: Volume, store: str) -> list[str]:
+    """The keys of a store, sorted. OSError when it is none."""
+    directory = volumes.open_below(volume, store, "v1")
+    try:
+        return sorted(name for name in volume.names(directory) if shards.is_key(name))
+    finally:
+        volume.close(directory)
 
-    def __init__(self, volume: Volume, clock: Clock, key: str, seconds: float) -> None:
+
+class Reader:
+    """Reads the shards of one key from any number of stores, within one time limit and one cost for all of them."""
+
+    def __init__(self, volume: Volume, clock: Clock, key: str, seconds: float, limits: Limits = START) -> None:
         self._volume = volume
         self._clock = clock
         self._key = key
         self._deadline = clock.monotonic() + seconds
+        self._pause = FIRST_PAUSE
+        self._lines, self._bytes = limits
         self._known = shard_lines.Known()
         self.reading = Reading()
 
     def shards(self, store: str, mirrors: Iterable[str] = ()) -> Iterator[Shard]:
         """Every valid shard of the key, one at a time, so that a large store is merged without holding it."""
         for root in (store, *mirrors):
-            for _, shard in self._of(root, mirror=root != store):
-                yield shard
+            for found in self._of(root, mirror=root != store):
+                yield found.shard
 
     def mirrored(self, mirrors: Iterable[str]) -> Iterator[tuple[str, Shard]]:
         """Every valid shard of the mirrors with its name as a shard (a gzipped one has another file name)."""
         for root in mirrors:
-            for name, shard in self._of(root, mirror=True):
-                yield name.removesuffix(GZIP), shard
-
-    def named(self, store: str) -> Iterator[tuple[str, Shard]]:
-        """Every valid shard of a writable store with its file name."""
-        return self._of(store, mirror=False)
-
-    def _of(self, root: str, mirror: bool) -> Iterator[tuple[str, Shard]]:
-        found = self._find(root)
-        if found is not None:
-            yield from self._directory(*found, mirror=mirror)
-
-    def _find(self, root: str) -> tuple[str, list[str]] | None:
-        """The directory of `root` that holds this key's shards, with its names; None when it has none."""
-        for directory in (f"{root}/v1/{self._key}/shards", root):
-            try:
-                names = self._patiently(functools.partial(self._volume.names, directory))
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            except OSError as error:
-                self.reading.errors.append(f"{root}: {volumes.describe(error)}")
-                return None
-            return directory, names
-        return None
-
-    def _directory(self, directory: str, names: list[str], mirror: bool) -> Iterator[tuple[str, Shard]]:
-        candidates = sorted(name for name in names if shards.parse_name(name.removesuffix(GZIP) if mirror else name))
-        for name in candidates[MAX_NAMES:]:
-            self.reading.refuse(name, f"more than {MAX_NAMES} files")
-        budget = MAX_TOTAL_BYTES
-        for name in candidates[:MAX_NAMES]:
-            limit = min(budget, shards.MAX_BYTES)
-            data = self._bytes(directory, name, limit, mirror)
-            if data is None:
-                continue
-            budget -= len(data)
-            shard = self._decoded(name, _unzipped(data, limit) if name.endswith(GZIP) else data, mirror)
-            if shard is not None:
-                self.reading.shards += 1
+            for name, shard, _ in self._of(root, mirror=True):
                 yield name, shard
 
-    def _decoded(self, name: str, data: bytes, mirror: bool) -> Shard | None:
+    def named(self, store: str) -> Iterator[Found]:
+        """Every valid shard of a writable store."""
+        return self._of(store, mirror=False)
+
+    def _of(self, root: str, mirror: bool) -> Iterator[Found]:
+        """The shards of one store, from as many listings of its directory as it takes to have read every name."""
+        done: set[str] = set()
+        missed: dict[str, OSError] = {}
+        while True:
+            try:
+                directory, names = self._patiently(lambda: self._listing(root, mirror))
+            except OSError as error:
+                if not isinstance(error, FileNotFoundError) or missed:
+                    self.reading.errors.append(f"{root}: {volumes.describe(error)}")
+                return
+            try:
+                names = [name for name in names if name not in done]
+                if missed.keys() & set(names) and not self._wait():
+                    self._give_up({name: missed[name] for name in names if name in missed})
+                    return
+                missed.clear()
+                yield from self._pass(directory, names, mirror, missed)
+                done.update(name for name in names if name not in missed)
+            finally:
+                self._volume.close(directory)
+            if not missed:
+                return
+
+    def _listing(self, root: str, mirror: bool) -> tuple[int, list[str]]:
+        """The open directory that holds this key's shards, and the names in it that a shard can have."""
+        directory = self._open(root, mirror)
         try:
-            shard = shards.decode(data, self._known)
+            listed = self._volume.names(directory)
+        except OSError:
+            self._volume.close(directory)
+            raise
+        return directory, [name for name in listed if shards.parse_name(name.removesuffix(GZIP) if mirror else name)]
+
+    def _open(self, root: str, mirror: bool) -> int:
+        if not mirror:
+            return volumes.open_below(self._volume, root, "v1", self._key, "shards")
+        try:
+            return self._volume.open_directory(f"{root}/v1/{self._key}/shards", follow=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return self._volume.open_directory(root, follow=True)
+
+    def _pass(self, directory: int, names: list[str], mirror: bool, missed: dict[str, OSError]) -> Iterator[Found]:
+        """The shards of a listing. Compactions come first, what they contain comes last: it is worth the least."""
+        files = turns.in_turns(self._sized(directory, names, mirror, missed))
+        covered = set[str]() if mirror else self.reading.covered
+        later = []
+        floor = self._lines // 4
+        for file in files:
+            data = self._read(directory, file, mirror, missed) if file.compaction else None
+            if data is None:
+                later += [] if file.compaction else [file]
+            elif self._lines - _cost(data) < floor:
+                covered.update(shards.inputs_of(data))
+                later.append(file)
+            else:
+                found = self._decoded(file.name, data, mirror)
+                covered.update(found.shard.inputs if found else ())
+                yield from [found] if found else []
+        later.sort(key=lambda file: (file.name in covered, file.compaction))
+        self.reading.uncovered += sum(file.name not in covered for file in files) if not mirror else 0
+        for file in later:
+            data = self._read(directory, file, mirror, missed)
+            found = self._decoded(file.name, data, mirror) if data is not None else None
+            yield from [found] if found else []
+
+    def _sized(self, directory: int, names: list[str], mirror: bool, missed: dict[str, OSError]) -> Iterator[File]:
+        """The listed files whose size a shard can have; nothing is opened for it."""
+        for name in names[MAX_NAMES:]:
+            self.reading.refuse(name, f"more than {MAX_NAMES} files")
+        for name in names[:MAX_NAMES]:
+            try:
+                status = self._volume.stat_name(name, directory, follow=mirror)
+            except OSError as error:
+                self._miss(name, error, missed)
+                continue
+            if not stat.S_ISREG(status.st_mode):
+                self.reading.refuse(name, "not a regular file")
+            elif status.st_size > shards.MAX_BYTES:
+                self.reading.refuse(name, f"larger than {shards.MAX_BYTES} bytes")
+            elif status.st_size < shards.MIN_BYTES and not name.endswith(GZIP):
+                self.reading.refuse(name, f"incomplete: {status.st_size} bytes")
+            else:
+                yield turns.file(name, status.st_size)
+
+    def _read(self, directory: int, file: File, mirror: bool, missed: dict[str, OSError]) -> bytes | None:
+        """The bytes of a file, unpacked; None when they cannot be read, or cost more than is left."""
+        if file.size > self._bytes or self._lines < FILE_LINES:
+            self.reading.refuse(file.name, TOO_MUCH)
+            return None
+        limit = min(self._bytes, shards.MAX_BYTES)
+        try:
+            data = volumes.read_file(self._volume, file.name, limit, mirror, directory)
+        except OSError as error:
+            self._miss(file.name, error, missed)
+            return None
+        if file.name.endswith(GZIP):
+            data = _unzipped(data, limit)
+        self._bytes -= len(data)
+        return data
+
+    def _decoded(self, listed: str, data: bytes, mirror: bool) -> Found | None:
+        name = listed.removesuffix(GZIP) if mirror else listed
+        if _cost(data) > self._lines:
+            self.reading.refuse(listed, TOO_MUCH)
+            return None
+        self._lines -= _cost(data)
+        try:
+            shard = shards.decode(data, self._known, name)
         except shards.ShardError as error:
-            self.reading.refuse(name, str(error))
+            self.reading.refuse(listed, str(error))
             return None
         if shard.key != self._key:
             # A flat mirror holds the shards of all stacks of its deployment, a store only those of its directory's key.
             if not mirror:
-                self.reading.refuse(name, f"its key is {shard.key}")
+                self.reading.refuse(listed, f"its key is {shard.key}")
             return None
-        return shard
+        self.reading.shards += 1
+        return Found(name, shard, data)
 
-    def _bytes(self, directory: str, name: str, limit: int, follow: bool) -> bytes | None:
-        """The bytes of a listed file. None when it is gone (compacted), or could not be read in time."""
-        path = f"{directory}/{name}"
-        try:
-            return self._patiently(
-                lambda: volumes.read_file(self._volume, path, limit, follow),
-                still_there=lambda: name in self._volume.names(directory),
-            )
-        except FileNotFoundError:
-            return None
-        except OSError as error:
+    def _miss(self, name: str, error: OSError, missed: dict[str, OSError]) -> None:
+        """Note a file that could not be read: to be tried again, or refused when waiting does not help."""
+        if error.errno in _WAITED_FOR:
+            missed[name] = error
+        else:
             self.reading.refuse(name, volumes.describe(error))
-            if error.errno in volumes.TRANSIENT:
-                self.reading.errors.append(volumes.describe(error))
-            return None
 
-    def _patiently(self, call: Callable[[], T], still_there: Callable[[], bool] | None = None) -> T:
+    def _give_up(self, missed: dict[str, OSError]) -> None:
+        for name, error in missed.items():
+            self.reading.refuse(name, volumes.describe(error))
+        first = next(iter(missed.values()))
+        self.reading.errors.append(f"{len(missed)} shards could not be read in time: {volumes.describe(first)}")
+
+    def _patiently(self, call: Callable[[], T]) -> T:
         """`call()`, again while the volume gives errors that go away, until the deadline of this reader.
 
-        A name that was listed and cannot be opened is waited for as long as it is listed (a stale directory cache);
-        a missing directory is not waited for, since that is how every new store looks.
+        A missing directory is not waited for, since that is how every new store looks.
         """
-        pause = FIRST_PAUSE
         while True:
             try:
                 return call()
             except OSError as error:
-                waits = error.errno in volumes.TRANSIENT
-                if error.errno == errno.ENOENT and still_there is not None:
-                    waits = self._listed(still_there)
-                if not waits or self._clock.monotonic() + pause > self._deadline:
+                if error.errno not in volumes.TRANSIENT or not self._wait():
                     raise
-            self._clock.sleep(pause)
-            pause = min(pause * 2, MAX_PAUSE)
 
-    @staticmethod
-    def _listed(still_there: Callable[[], bool]) -> bool:
-        try:
-            return still_there()
-        except OSError:
-            return True
+    def _wait(self) -> bool:
+        """Wait before something is tried again; whether there was time to."""
+        if self._clock.monotonic() + self._pause > self._deadline:
+            return False
+        self._clock.sleep(self._pause)
+        self._pause = min(self._pause * 2, MAX_PAUSE)
+        return True
+
+
+def _cost(data: bytes) -> int:
+    return data.count(b"\n") + FILE_LINES
 
 
 def _unzipped(data: bytes, limit: int) -> bytes:

@@ -8,7 +8,8 @@
 
 Every byte but the last line is covered by the hash, and the last line must be exactly the one that the bytes before it
 call for: any truncation, flipped bit or hole makes the shard nonexistent. A valid checksum proves nothing about the
-writer, so each line is validated as strictly as a line of AITER's CSV (`shardlines`).
+writer, so each line is validated as strictly as a line of AITER's CSV (`shard_lines`). A veto has the node that says
+so in the column of the kernel's name.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from hipbmm_kernel.store.shard_lines import Known, LineError
 from hipbmm_kernel.system import digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hipbmm_kernel.rows.gemm import Row, Veto
 
 MAGIC = "#hipbmm-shard v1"
@@ -28,10 +31,16 @@ INPUT = "#input "
 MAX_BYTES = 64 * 2**20
 """Largest shard that is read or written: about 100,000 rows with their kernel names."""
 
+BLOCK = 1 << 20
+"""Bytes whose lines are taken apart at a time."""
+
 ROWS = "rows"
 VETOES = "vetoes"
 ANY_TOKEN = "-"
 """The token of shards that were published without one."""
+
+MIN_BYTES = 256
+"""Less than any shard has: its column header alone is longer."""
 
 KEY_DIGITS = 16
 SHA_DIGITS = 12
@@ -51,7 +60,10 @@ class ShardError(ValueError):
 
 
 class Shard(NamedTuple):
-    """A shard's content. `origin` is `<pod uid>.<rank>`, `token` the digest of the retune token (`token_digest`)."""
+    """A shard's content. `origin` is `<pod uid>.<rank>`, `token` the digest of the retune token (`token_digest`).
+
+    `node` is where vetoes come from that do not say so themselves; it is written with each of them.
+    """
 
     key: str
     origin: str
@@ -61,6 +73,13 @@ class Shard(NamedTuple):
     inputs: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
     vetoes: tuple[Veto, ...] = ()
+    node: str = gemm.NO_NODE
+
+
+def claims(shard: Shard) -> Iterator[Veto]:
+    """The shard's vetoes, each with the node that says so: its own, or the shard's for those that were made here."""
+    for veto in shard.vetoes:
+        yield veto if veto.node != gemm.NO_NODE else veto._replace(node=shard.node)
 
 
 class Name(NamedTuple):
@@ -76,55 +95,96 @@ def encode(shard: Shard) -> bytes:
     _check_head(shard)
     head = f"{MAGIC} key={shard.key} origin={shard.origin} seq={shard.seq} kind={shard.kind} token={shard.token}"
     try:
-        data = [shard_lines.row_line(row) for row in shard.rows] or [shard_lines.veto_line(v) for v in shard.vetoes]
+        data = [shard_lines.row_line(row) for row in shard.rows]
+        data += [shard_lines.veto_line(veto) for veto in claims(shard)]
     except LineError as error:
         raise ShardError(str(error)) from error
     lines = [head, *(INPUT + name for name in shard.inputs), _HEADERS[shard.kind], *data, ""]
     body = "\n".join(lines).encode("ascii")
     if len(body) > MAX_BYTES:
         raise ShardError(f"{len(body)} bytes are more than {MAX_BYTES}")
-    return body + _trailer(body, len(data))
+    return body + _trailer(len(body), len(data), digest.sha256(body))
 
 
-def decode(data: bytes, known: Known | None = None) -> Shard:
+def decode(data: bytes, known: Known | None = None, name: str | None = None) -> Shard:
     """The shard in `data`. ShardError when it is incomplete, changed, or holds a line that may not be stored.
 
     `known` remembers keys and kernel names that were found valid: pass the same one while reading many shards of one
-    store, where the same ones come again and again.
+    store, where the same ones come again and again. With `name`, the file's name must be the one that this content has.
     """
-    body = data[: data.rfind(b"\n", 0, -1) + 1]
-    if not body.isascii() or len(data) > MAX_BYTES:
+    if len(data) > MAX_BYTES or not data.isascii():
         raise ShardError("not ASCII" if len(data) <= MAX_BYTES else f"more than {MAX_BYTES} bytes")
-    lines = body.decode("ascii").split("\n")
-    lines.pop()
-    inputs_end = 1
-    while inputs_end < len(lines) and lines[inputs_end].startswith(INPUT):
-        inputs_end += 1
-    texts = lines[inputs_end + 1 :]
-    if not body or data[len(body) :] != _trailer(body, len(texts)):
+    end = data.rfind(b"\n", 0, -1) + 1
+    lines = _Lines(data, end)
+    first = lines.next()
+    inputs = []
+    header = lines.next()
+    while header.startswith(INPUT):
+        inputs.append(header[len(INPUT) :])
+        header = lines.next()
+    sha256 = digest.sha256(memoryview(data)[:end])
+    if not end or data[end:] != _trailer(end, data.count(b"\n", lines.at, end), sha256):
         raise ShardError("incomplete or changed: the last line is not the trailer of the bytes before it")
-    shard = _head(lines[0])._replace(inputs=tuple(line[len(INPUT) :] for line in lines[1:inputs_end]))
+    shard = _head(first)._replace(inputs=tuple(inputs))
     _check_head(shard)
-    if inputs_end >= len(lines) or lines[inputs_end] != _HEADERS[shard.kind]:
-        raise ShardError(f"line {inputs_end + 1} is not the column header of kind {shard.kind}")
+    if name is not None and name != _file_name(shard, sha256):
+        raise ShardError("its name is not the one that its content has")
+    if header != _HEADERS.get(shard.kind):
+        raise ShardError(f"line {len(inputs) + 2} is not the column header of kind {shard.kind}")
     known = Known() if known is None else known
     try:
         if shard.kind == ROWS:
-            return shard._replace(rows=shard_lines.rows(texts, known))
-        return shard._replace(vetoes=shard_lines.vetoes(texts, known))
+            return shard._replace(rows=tuple(row for texts in lines.blocks() for row in shard_lines.rows(texts, known)))
+        return shard._replace(vetoes=tuple(v for texts in lines.blocks() for v in shard_lines.vetoes(texts, known)))
     except LineError as error:
         raise ShardError(str(error)) from error
 
 
+def inputs_of(data: bytes) -> list[str]:
+    """The inputs that a shard names, unproven: for a reader that cannot afford its rows."""
+    lines = _Lines(data, len(data))
+    lines.next()
+    inputs = []
+    while (line := lines.next()).startswith(INPUT):
+        inputs.append(line[len(INPUT) :])
+    return inputs
+
+
+class _Lines:
+    """The lines of `data` up to `end`: single ones first, then the rest in blocks, so that no second copy is made."""
+
+    def __init__(self, data: bytes, end: int) -> None:
+        self._data = data
+        self._end = end
+        self.at = 0
+
+    def next(self) -> str:
+        """The next line without its end; "" when there is none."""
+        start, stop = self.at, self._data.find(b"\n", self.at, self._end)
+        if stop < 0:
+            return ""
+        self.at = stop + 1
+        return self._data[start:stop].decode("ascii")
+
+    def blocks(self) -> Iterator[list[str]]:
+        """All further lines."""
+        while self.at < self._end:
+            stop = self._data.rfind(b"\n", self.at, min(self.at + BLOCK, self._end)) + 1
+            stop = stop or self._data.find(b"\n", self.at) + 1
+            texts = self._data[self.at : stop].decode("ascii").split("\n")
+            texts.pop()
+            self.at = stop
+            yield texts
+
+
 def name_of(data: bytes) -> str:
     """The file name that the encoded shard `data` has in a store. ShardError when it is not a shard."""
-    end = data.rfind(b"\n", 0, -1) + 1
     first = data[: data.find(b"\n")]
     if not first.isascii():
         raise ShardError("not ASCII")
     head = _head(first.decode("ascii"))
     _check_head(head)
-    return f"{head.origin}.{head.seq}.{digest.sha256(data[:end])[:SHA_DIGITS]}.csv"
+    return _file_name(head, digest.sha256(memoryview(data)[: data.rfind(b"\n", 0, -1) + 1]))
 
 
 def parse_name(name: str) -> Name | None:
@@ -148,9 +208,13 @@ def is_key(text: str) -> bool:
     return len(text) == KEY_DIGITS and _HEX.issuperset(text)
 
 
-def _trailer(body: bytes, data_lines: int) -> bytes:
-    """The only last line that is right for `body`."""
-    return f"#end rows={data_lines} bytes={len(body)} sha256={digest.sha256(body)}\n".encode("ascii")
+def _trailer(size: int, data_lines: int, sha256: str) -> bytes:
+    """The only last line that is right for `size` bytes with that hash."""
+    return f"#end rows={data_lines} bytes={size} sha256={sha256}\n".encode("ascii")
+
+
+def _file_name(head: Shard, sha256: str) -> str:
+    return f"{head.origin}.{head.seq}.{sha256[:SHA_DIGITS]}.csv"
 
 
 def _head(line: str) -> Shard:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.rows.gemm import Row, Veto
+from hipbmm_kernel.system.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,7 @@ class Known:
         shape = (*start, rest)
         if shape not in self.shapes or m not in _TOKENS:
             if not gemm.is_own(text):
-                raise LineError(f"not a key of vLLM's FP8 call: {text[:120]}")
+                raise LineError(f"not a key of vLLM's FP8 call: {shown(text)}")
             self.shapes.add(shape)
         self.keys[text] = text
         return text
@@ -67,7 +68,7 @@ class Known:
     def index(self, text: str) -> int:
         """The solution index. LineError when AITER would not use it as written."""
         if not gemm.is_index(text):
-            raise LineError(f"algo_index {text[:20]!r} is not an index")
+            raise LineError(f"algo_index {shown(text)} is not an index")
         found = self.indices[text] = int(text)
         return found
 
@@ -89,12 +90,12 @@ def unchecked_row_line(row: Row) -> str:
 def veto_line(veto: Veto) -> str:
     """The text of `veto`. LineError when it may not be stored."""
     if not gemm.is_own(veto.key):
-        raise LineError(f"veto cannot be stored: not a key of vLLM's FP8 call: {veto.key[:120]}")
+        raise LineError(f"veto cannot be stored: not a key of vLLM's FP8 call: {shown(veto.key)}")
     if not WHOLE_PROBLEM <= veto.algo_index <= gemm.MAX_INDEX:
         raise LineError(f"veto cannot be stored: algo_index {veto.algo_index} is out of range")
-    if not _is_reason(veto.reason):
+    if not (_is_reason(veto.reason) and gemm.is_node(veto.node)):
         raise LineError("veto cannot be stored: its reason is empty, too long, or holds a comma or control character")
-    return f"{veto.key},{veto.algo_index},{gemm.NO_NAME},{veto.reason}"
+    return f"{veto.key},{veto.algo_index},{veto.node},{veto.reason}"
 
 
 def rows(texts: Sequence[str], known: Known) -> tuple[Row, ...]:
@@ -129,13 +130,13 @@ def vetoes(texts: Sequence[str], known: Known) -> tuple[Veto, ...]:
     found = []
     for text in texts:
         columns = text.rsplit(",", _AFTER_KEY_OF_VETO)
-        if len(columns) != _AFTER_KEY_OF_VETO + 1 or columns[2] != gemm.NO_NAME or not _is_reason(columns[3]):
-            raise LineError(f"not a veto: {text[:120]}")
+        if len(columns) != _AFTER_KEY_OF_VETO + 1 or not (gemm.is_node(columns[2]) and _is_reason(columns[3])):
+            raise LineError(f"not a veto: {shown(text)}")
         key = known.key(columns[0])
         index = columns[1]
         if index != str(WHOLE_PROBLEM) and not gemm.is_index(index):
-            raise LineError(f"algo_index {index[:20]!r} is not an index")
-        found.append(Veto(key, int(index), columns[3]))
+            raise LineError(f"algo_index {shown(index)} is not an index")
+        found.append(Veto(key, int(index), columns[3], columns[2]))
     return tuple(found)
 
 

@@ -1,33 +1,51 @@
 """The table: the merge of all shards of one key, a pure function of the set of shards.
 
-What is merged is not one row per key but, per (key, algo_index), the best row known, and the set of vetoes. Both are
-join semilattices (a minimum over a total order, and a set union), so merging is commutative, associative and
-idempotent, and a veto that arrives late uncovers the second-best index instead of leaving a hole. The served row of a
-key is a view of that state: a vetoed index never; then verified before unverified, then the faster measured one, then
-the smaller sha256 of the row's line.
+What is merged is not one row per key but, per (key, algo_index), the best row known, and per (key, algo_index) what
+nodes say against it. Both are join semilattices (the best few of a total order, and a set union), so merging is
+commutative, associative and idempotent, and a veto that arrives late uncovers the second-best index instead of leaving
+a hole. The served row of a key is a view of that state: a vetoed index never; then verified before unverified, then the
+faster measured one, then the smaller sha256 of the row's line.
+
+A veto binds the node that says so, and the others once a second node says the same: a sick machine ends its own use of
+a row, not everybody's.
 """
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import cmp_to_key, reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.rows import gemm
-from hipbmm_kernel.rows.gemm import Problem, Row, Veto
 from hipbmm_kernel.store import shard, shard_lines
 from hipbmm_kernel.system import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from hipbmm_kernel.rows.gemm import Problem, Row, Veto
+
+    Claims = Mapping[tuple[str, int], tuple[Veto, ...]]
+
 _UNMEASURED = gemm.MAX_US * 2
+MAX_INDICES = 64
+"""Rows of one key that are kept, the best ones: AITER looks at 32 candidates, an exhaustive search finds a few."""
+FEW = 8
+"""Rows of one key that one more is compared with at once."""
+MAX_CLAIMS = 4
+"""Vetoes of one index that are kept: two nodes decide."""
+CONFIRMING_NODES = 2
 
 
 class Table(NamedTuple):
-    """`rows` maps a key to its rows, one per algo_index in rising order; `vetoes` (key, algo_index) to a reason."""
+    """The state of one key's shards as one node sees it.
+
+    `rows` maps a key to its rows, one per algo_index in rising order; `vetoes` (key, algo_index) to the reason, for
+    those that bind; `claims` to every node's veto, bound by it or not, in the order of nodes.
+    """
 
     rows: Mapping[str, tuple[Row, ...]]
     vetoes: Mapping[tuple[str, int], str]
+    claims: Claims
 
     def best(self, key: str) -> Row | None:
         """The row to serve for `key`, or None when there is none that is not vetoed."""
@@ -55,7 +73,7 @@ class Table(NamedTuple):
         return found
 
 
-EMPTY = Table({}, {})
+EMPTY = Table({}, {}, {})
 
 
 def better(left: Row, right: Row) -> bool:
@@ -69,28 +87,114 @@ def better(left: Row, right: Row) -> bool:
     return left != right and _sha(left) < _sha(right)
 
 
-def merge(shards: Iterable[shard.Shard], token: str = "") -> Table:
-    """The table of `shards`, which must all be of one key; with a retune `token` only of those published under it."""
+def merge(shards: Iterable[shard.Shard], token: str = "", node: str | None = None) -> Table:
+    """The table of `shards`, which must all be of one key; with a retune `token` only of those published under it.
+
+    Vetoes bind as `node` sees them; "" is a reader that is no node, and None takes every veto as one of its own.
+    """
     wanted = shard.token_digest(token)
-    rows: dict[str, tuple[Row, ...]] = {}
-    vetoes: dict[tuple[str, int], str] = {}
+    joined = Joined()
     for each in shards:
-        if wanted not in (shard.ANY_TOKEN, each.token):
-            continue
-        _join_rows(rows, each.rows)
-        _join_vetoes(vetoes, each.vetoes)
-    return Table(rows, vetoes)
+        if wanted in (shard.ANY_TOKEN, each.token):
+            joined.add(each)
+    return joined.table(node)
 
 
 def union(tables: Iterable[Table]) -> Table:
-    """The join of tables of one key."""
-    rows: dict[str, tuple[Row, ...]] = {}
+    """The join of tables of one key; a veto that binds in one of them binds in it."""
+    joined = Joined()
     vetoes: dict[tuple[str, int], str] = {}
     for each in tables:
         for of_key in each.rows.values():
-            _join_rows(rows, of_key)
-        _join_vetoes(vetoes, (Veto(key, index, reason) for (key, index), reason in each.vetoes.items()))
-    return Table(rows, vetoes)
+            joined.add_rows(of_key)
+        for of_index in each.claims.values():
+            joined.add_claims(of_index)
+        for at, reason in each.vetoes.items():
+            vetoes[at] = min(reason, vetoes.get(at, reason))
+    return joined.table()._replace(vetoes=vetoes)
+
+
+def _binding(claims: Sequence[Veto], node: str | None) -> str | None:
+    """The reason of a veto that binds as `node` sees it, or None."""
+    nodes = {claim.node for claim in claims} - {gemm.NO_NODE}
+    if node is not None and node not in nodes and len(nodes) < CONFIRMING_NODES:
+        return None
+    return min(claim.reason for claim in claims)
+
+
+class Joined:
+    """A table in the making. Rows of a key that has many already wait, and are joined in batches."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[Row, ...]] = {}
+        self._waiting: dict[str, list[Row]] = {}
+        self._claims: dict[tuple[str, int], dict[str, Veto]] = {}
+
+    def add(self, one: shard.Shard) -> None:
+        """Join everything of a shard."""
+        self.add_rows(one.rows)
+        self.add_claims(shard.claims(one))
+
+    def table(self, node: str | None = None) -> Table:
+        """The table so far, with the vetoes that bind as `node` sees them (see `merge`)."""
+        for key, waiting in self._waiting.items():
+            self._rows[key] = _best_of_each_index([*self._rows[key], *waiting])
+        self._waiting.clear()
+        claims = {at: tuple(of_index[each] for each in sorted(of_index)) for at, of_index in self._claims.items()}
+        found = ((at, _binding(of_index, node)) for at, of_index in claims.items())
+        return Table(self._rows, {at: reason for at, reason in found if reason is not None}, claims)
+
+    def add_rows(self, more: Iterable[Row]) -> None:
+        """Join rows."""
+        rows = self._rows
+        for row in more:
+            alone = (row,)
+            held = rows.setdefault(row[0], alone)
+            if held is alone or held == alone:
+                continue
+            if len(held) < FEW:
+                rows[row[0]] = _with(held, row)
+            else:
+                waiting = self._waiting.setdefault(row[0], [])
+                waiting.append(row)
+                if len(waiting) > MAX_INDICES:
+                    rows[row[0]] = _best_of_each_index([*held, *waiting])
+                    waiting.clear()
+
+    def add_claims(self, more: Iterable[Veto]) -> None:
+        """Join vetoes that have their node."""
+        for veto in more:
+            of_index = self._claims.setdefault((veto.key, veto.algo_index), {})
+            held = of_index.get(veto.node)
+            if held is None or veto.reason < held.reason:
+                of_index[veto.node] = veto
+            if len(of_index) > MAX_CLAIMS:
+                del of_index[max(of_index)]
+
+
+def _with(held: tuple[Row, ...], row: Row) -> tuple[Row, ...]:
+    """The few rows of one key with one more: the better one of an index, in the order of indices."""
+    for at, other in enumerate(held):
+        if other.algo_index == row.algo_index:
+            return (*held[:at], row, *held[at + 1 :]) if better(row, other) else held
+    return tuple(sorted((*held, row), key=lambda each: each.algo_index))
+
+
+def _compared(left: Row, right: Row) -> int:
+    return 1 if better(right, left) else -1
+
+
+def _best_of_each_index(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """The best row of each index, of at most MAX_INDICES indices, in the order of indices."""
+    found: dict[int, Row] = {}
+    for row in rows:
+        held = found.get(row.algo_index)
+        if held is None or better(row, held):
+            found[row.algo_index] = row
+    best: Iterable[Row] = found.values()
+    if len(found) > MAX_INDICES:
+        best = sorted(best, key=cmp_to_key(_compared))[:MAX_INDICES]
+    return tuple(sorted(best, key=lambda row: row.algo_index))
 
 
 def missing(table: Table, problems: Sequence[Problem], fp8: str) -> list[Problem]:
@@ -155,29 +259,6 @@ def _row_order(row: Row) -> tuple[int, int, int, str]:
 def _first(rows: Iterable[Row]) -> Row:
     """The row that comes before all others."""
     return reduce(lambda found, row: row if better(row, found) else found, rows)
-
-
-def _join_rows(rows: dict[str, tuple[Row, ...]], more: Iterable[Row]) -> None:
-    for row in more:
-        alone = (row,)
-        held = rows.setdefault(row[0], alone)
-        if held is not alone and held != alone:
-            rows[row[0]] = _joined(held, row)
-
-
-def _joined(held: tuple[Row, ...], row: Row) -> tuple[Row, ...]:
-    """The rows of one key with one more: the better one of an index, in the order of indices."""
-    for at, other in enumerate(held):
-        if other.algo_index == row.algo_index:
-            return (*held[:at], row, *held[at + 1 :]) if better(row, other) else held
-    return tuple(sorted((*held, row), key=lambda each: each.algo_index))
-
-
-def _join_vetoes(vetoes: dict[tuple[str, int], str], more: Iterable[Veto]) -> None:
-    for key, index, reason in more:
-        held = vetoes.get((key, index))
-        if held is None or reason < held:
-            vetoes[key, index] = reason
 
 
 def _sha(row: Row) -> str:

@@ -17,7 +17,7 @@ except ImportError:
 LARGE = 64 * 1024
 
 
-def sha256(data: bytes) -> str:
+def sha256(data: bytes | memoryview) -> str:
     """The digest as 64 hex digits."""
     if len(data) < LARGE:
         return str(_small(data).hexdigest())

@@ -18,15 +18,25 @@ CHUNK = 1 << 20
 
 
 class Volume:
-    """System calls on paths and descriptors. Every method raises OSError as the call does."""
+    """System calls on paths and descriptors. Every method raises OSError as the call does.
 
-    def create(self, path: str, mode: int = 0o664) -> int:
+    `at` is the descriptor of an open directory that a path starts from. A name below such a directory cannot be led
+    elsewhere by a link in front of it, which a path of several parts can.
+    """
+
+    def create(self, path: str, mode: int = 0o664, at: int | None = None) -> int:
         """A descriptor of a new file; FileExistsError when anything, a dangling link included, has that name."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=at)
 
-    def open(self, path: str, follow: bool = False) -> int:
+    def open(self, path: str, follow: bool = False, at: int | None = None) -> int:
         """A descriptor for reading that never blocks on a FIFO; a link as last part is followed only if asked."""
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+        return os.open(path, flags, dir_fd=at)
+
+    def open_directory(self, path: str, follow: bool = False, at: int | None = None) -> int:
+        """A descriptor of a directory."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+        return os.open(path, flags, dir_fd=at)
 
     def write(self, fd: int, data: memoryview) -> int:
         """Write some bytes; how many."""
@@ -52,21 +62,43 @@ class Volume:
         """What fstat says."""
         return os.fstat(fd)
 
-    def names(self, path: str) -> list[str]:
-        """The names in a directory, in no order."""
-        return os.listdir(path)
+    def stat_name(self, name: str, at: int, follow: bool = False) -> os.stat_result:
+        """What is known of a name in an open directory without opening it."""
+        return os.stat(name, dir_fd=at, follow_symlinks=follow)
 
-    def make_directory(self, path: str) -> None:
+    def names(self, directory: int) -> list[str]:
+        """The names in an open directory, in no order."""
+        return os.listdir(directory)
+
+    def make_directory(self, path: str, at: int | None = None) -> None:
         """One directory; FileExistsError when it is there."""
-        os.mkdir(path, 0o2775)
+        os.mkdir(path, 0o2775, dir_fd=at)
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str, at: int | None = None) -> None:
         """Unlink one file."""
-        os.unlink(path)
+        os.unlink(path, dir_fd=at)
 
     def rename(self, source: str, target: str) -> None:
         """Rename over `target`. Local disks only: nothing on a shared volume is ever renamed."""
         os.rename(source, target)
+
+
+def open_below(volume: Volume, root: str, *parts: str, make: bool = False) -> int:
+    """A descriptor of the directory `root`/`parts`; below `root` no link is followed, and `make` makes what is missing.
+
+    OSError as the calls give it: NotADirectoryError for a link.
+    """
+    fd = volume.open_directory(root, follow=True)
+    for part in parts:
+        outer = fd
+        try:
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    volume.make_directory(part, at=outer)
+            fd = volume.open_directory(part, at=outer)
+        finally:
+            volume.close(outer)
+    return fd
 
 
 def make_directories(volume: Volume, path: str) -> None:
@@ -101,9 +133,9 @@ def write_all(volume: Volume, fd: int, data: bytes) -> None:
         view = view[count:]
 
 
-def read_file(volume: Volume, path: str, limit: int, follow: bool = False) -> bytes:
+def read_file(volume: Volume, path: str, limit: int, follow: bool = False, at: int | None = None) -> bytes:
     """The bytes of a regular file of at most `limit` bytes. OSError otherwise; EFBIG names a larger one."""
-    fd = volume.open(path, follow)
+    fd = volume.open(path, follow, at)
     try:
         return read_all(volume, fd, path, limit)
     finally:
@@ -112,8 +144,11 @@ def read_file(volume: Volume, path: str, limit: int, follow: bool = False) -> by
 
 def read_all(volume: Volume, fd: int, path: str, limit: int) -> bytes:
     """Everything behind `fd`, at most `limit` bytes."""
-    if not stat.S_ISREG(volume.stat(fd).st_mode):
+    status = volume.stat(fd)
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", path)
+    if status.st_size > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit} bytes", path)
     chunks: list[bytes] = []
     total = 0
     while True:

@@ -75,7 +75,7 @@ def tune_missing(around: Surroundings, plan: Plan, loaded: Table, wanted: Sequen
     )
     around.progress.phase("Publishing")
     unpublished = outbox.close(STOPPED_STORE_SECONDS if around.stop.requested else STORE_SECONDS)
-    new = shard.Shard(stack.key, head(settings, stack, WARM).origin, 0, rows=tuple(findings.rows.values()))
+    new = head(settings, stack, WARM)._replace(rows=tuple(findings.rows.values()))
     vetoes = new._replace(kind=shard.VETOES, rows=(), vetoes=tuple(findings.vetoes))
     errors = [f"{unpublished} rows are not in the store: {outbox.error}"] if unpublished else []
     errors += [f"rows are not verified: {findings.unverifiable}"] if findings.unverifiable else []

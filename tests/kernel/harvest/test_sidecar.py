@@ -117,7 +117,7 @@ def test_a_restarted_sidecar_publishes_nothing_twice_and_loses_nothing(served: P
 def test_rows_that_the_volume_refused_are_published_after_a_restart(served: Pod, a_stack: Stack) -> None:
     append(served, line(LEARNED[0]))
     told: list[str] = []
-    refused = harvester(served, OnlyTheStoreFails(failing_always("create", errno.ENOSPC), served.store), told)
+    refused = harvester(served, OnlyTheStoreFails(failing_always("create", errno.ENOSPC)), told)
     refused.finish(2.0)
     assert stored(served, a_stack) == set()
     assert any("ENOSPC" in text for text in told)
@@ -128,12 +128,8 @@ def test_rows_that_the_volume_refused_are_published_after_a_restart(served: Pod,
 class OnlyTheStoreFails(FaultyVolume):
     """The pod's own disk works."""
 
-    def __init__(self, fault: object, place: Path) -> None:
-        super().__init__(fault)  # type: ignore[arg-type] # one of faults' functions
-        self._place = str(place)
-
-    def create(self, path: str, mode: int = 0o664) -> int:
-        return super().create(path, mode) if path.startswith(self._place) else Volume.create(self, path, mode)
+    def create(self, path: str, mode: int = 0o664, at: int | None = None) -> int:
+        return Volume.create(self, path, mode) if at is None else super().create(path, mode, at)
 
 
 def test_a_replaced_file_is_read_again(served: Pod, a_stack: Stack) -> None:

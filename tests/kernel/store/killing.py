@@ -59,10 +59,10 @@ class KillingVolume(Volume):
         if due and self._when == when:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def create(self, path: str, mode: int = 0o664) -> int:
+    def create(self, path: str, mode: int = 0o664, at: int | None = None) -> int:
         due = self._due()
         self._around(due, "before")
-        fd = super().create(path, mode)
+        fd = super().create(path, mode, at)
         self._around(due, "half")
         self._around(due, "after")
         return fd
@@ -89,16 +89,16 @@ class KillingVolume(Volume):
         super().close(fd)
         self._around(due, "after")
 
-    def make_directory(self, path: str) -> None:
+    def make_directory(self, path: str, at: int | None = None) -> None:
         due = self._due()
         self._around(due, "before")
-        super().make_directory(path)
+        super().make_directory(path, at)
         self._around(due, "after")
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str, at: int | None = None) -> None:
         due = self._due()
         self._around(due, "before")
-        super().remove(path)
+        super().remove(path, at)
         self._around(due, "after")
 
     def rename(self, source: str, target: str) -> None:

@@ -1,4 +1,4 @@
-"""A store as one file and back, and few shards in place of many: the table never changes."""
+"""A store as one file and back; no archive writes anything but a whole store."""
 
 import io
 import json
@@ -8,58 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.kernel.faults import FakeClock
 from tests.kernel.pods import row, rows
+from tests.kernel.store.stores import names, put, read
 
-from hipbmm_kernel.cli import archive as cli_archive
-from hipbmm_kernel.cli import compact as cli_compact
+from hipbmm_kernel.cli import stores as cli_stores
 from hipbmm_kernel.identity.stack import Stack
-from hipbmm_kernel.rows.gemm import Row, Veto
-from hipbmm_kernel.store import archive, compaction, shard, table
-from hipbmm_kernel.store import reader as store
-from hipbmm_kernel.store.shard import Shard
-from hipbmm_kernel.store.table import Table
-from hipbmm_kernel.system.clock import Clock
-from hipbmm_kernel.system.volume import Volume
-
-DAY = 24 * 3600
-
-
-def put(root: Path, stack: Stack, *what: Row | Veto, origin: str = "pod-a.warm", old: bool = False) -> Path:
-    head = Shard(stack.key, origin, 1)
-    vetoes = tuple(one for one in what if isinstance(one, Veto))
-    plain = tuple(one for one in what if isinstance(one, Row))
-    made = head._replace(kind="vetoes", vetoes=vetoes) if vetoes else head._replace(rows=plain)
-    data = shard.encode(made)
-    place = root / "v1" / stack.key / "shards"
-    place.mkdir(parents=True, exist_ok=True)
-    (place.parent / "stack.json").write_bytes(stack.canonical() + b"\n")
-    path = place / shard.name_of(data)
-    path.write_bytes(data)
-    if old:
-        os.utime(path, (path.stat().st_mtime - 2 * DAY,) * 2)
-    return path
-
-
-def read(root: Path, stack: Stack) -> Table:
-    reader = store.Reader(Volume(), FakeClock(), stack.key, 1.0)
-    merged = table.merge(reader.shards(str(root)))
-    assert reader.reading.refused_count == 0
-    return merged
-
-
-def names(root: Path) -> set[str]:
-    return {path.name for path in root.glob("v1/*/shards/*")}
+from hipbmm_kernel.rows.gemm import Veto
+from hipbmm_kernel.store import archive
 
 
 def export(root: Path, file: Path, *more: str) -> tuple[int, str]:
     stdout, stderr = io.StringIO(), io.StringIO()
-    return cli_archive.export_command([str(root), str(file), "-o", "json", *more], stdout, stderr), stdout.getvalue()
+    return cli_stores.export_command([str(root), str(file), "-o", "json", *more], stdout, stderr), stdout.getvalue()
 
 
 def load(file: Path, root: Path) -> tuple[int, str]:
     stdout, stderr = io.StringIO(), io.StringIO()
-    return cli_archive.import_command([str(file), str(root), "-o", "json"], stdout, stderr), stdout.getvalue()
+    return cli_stores.import_command([str(file), str(root), "-o", "json"], stdout, stderr), stdout.getvalue()
 
 
 @pytest.fixture
@@ -225,45 +190,3 @@ def test_an_import_makes_no_directory_that_a_volume_should_be(full: Path, tmp_pa
     code, text = load(tmp_path / "a.tar", tmp_path / "unmounted")
     assert (code, (tmp_path / "unmounted").exists()) == (1, False)
     assert "mount the store" in json.loads(text)["error"]
-
-
-def compact(root: Path, stack: Stack, grace: float = DAY) -> compaction.Compacted:
-    return compaction.compact_key(Volume(), Clock(), str(root), stack.key, 1.0, grace)
-
-
-def test_a_compaction_changes_nothing_and_removes_old_inputs_only(tmp_path: Path, a_stack: Stack) -> None:
-    old = [put(tmp_path, a_stack, *rows(5, first=at), origin=f"pod-{at}.warm", old=True) for at in (1, 50)]
-    new = put(tmp_path, a_stack, *rows(5, first=90), origin="pod-90.warm")
-    before = read(tmp_path, a_stack)
-    done = compact(tmp_path, a_stack)
-    assert (done.before, len(done.published), done.removed, done.errors) == (3, 1, 2, ())
-    assert names(tmp_path) == {new.name, *done.published}
-    assert not any(path.exists() for path in old)
-    assert read(tmp_path, a_stack) == before
-
-
-def test_compacting_twice_and_by_two_at_once_changes_nothing(tmp_path: Path, a_stack: Stack) -> None:
-    for at in (1, 50, 90):
-        put(tmp_path, a_stack, *rows(5, first=at), origin=f"pod-{at}.warm", old=True)
-    before = read(tmp_path, a_stack)
-    for _ in range(3):
-        compact(tmp_path, a_stack, grace=0)
-        assert read(tmp_path, a_stack) == before
-    assert len(names(tmp_path)) == 1
-
-
-def test_vetoes_survive(full: Path, a_stack: Stack) -> None:
-    put(full, a_stack, Veto(row(m=5).key, 9, "slow"), origin="pod-d.warm")
-    before = read(full, a_stack)
-    compact(full, a_stack, grace=0)
-    assert read(full, a_stack) == before
-    assert len(names(full)) == 2
-
-
-def test_the_command_says_what_it_did(full: Path, a_stack: Stack) -> None:
-    stdout, stderr = io.StringIO(), io.StringIO()
-    assert cli_compact.compact_command([str(full), "--keep-hours", "0", "-o", "json"], stdout, stderr) == 0
-    answer = json.loads(stdout.getvalue())[a_stack.key]
-    assert (answer["before"], answer["removed"]) == (3, 2)
-    assert cli_compact.compact_command(["--no-such"], stdout, stderr) == 2
-    assert cli_compact.compact_command([str(full / "nothing")], stdout, stderr) == 1

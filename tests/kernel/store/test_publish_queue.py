@@ -41,9 +41,9 @@ class HangingVolume(Volume):
     def __init__(self) -> None:
         self.let_go = threading.Event()
 
-    def create(self, path: str, mode: int = 0o664) -> int:
+    def create(self, path: str, mode: int = 0o664, at: int | None = None) -> int:
         self.let_go.wait()
-        return super().create(path, mode)
+        return super().create(path, mode, at)
 
 
 def outbox(root: Path, stack: Stack, volume: Volume, lines: list[str], batch: int = 16) -> Outbox:

@@ -117,10 +117,10 @@ def test_every_attempt_has_its_own_name(tmp_path: Path, a_stack: Stack) -> None:
     names: list[str] = []
 
     class Refusing(FaultyVolume):
-        def create(self, path: str, mode: int = 0o664) -> int:
+        def create(self, path: str, mode: int = 0o664, at: int | None = None) -> int:
             if path.endswith(".csv"):
                 names.append(path)
-            return super().create(path, mode)
+            return super().create(path, mode, at)
 
     publish(tmp_path, a_stack, NEW, Refusing(failing("sync", 2, errno.ENOSPC)))
     assert len(names) == len(set(names)) == 2

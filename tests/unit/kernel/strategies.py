@@ -36,7 +36,14 @@ def _drawn_rows(rng: random.Random) -> list[Row]:
 
 
 _ROWS = _drawn_rows(random.Random(2))
-_VETOES = [Veto(key, index, reason) for key in _KEYS for index in (0, *_INDICES) for reason in _REASONS]
+_NODES = ("-", "0123456789ab", "ba9876543210", "aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc")
+_VETOES = [
+    Veto(key, index, reason, node)
+    for key in _KEYS
+    for index in (0, *_INDICES)
+    for reason in _REASONS
+    for node in _NODES[:3]
+]
 rows = st.sampled_from(_ROWS)
 PLAIN_ROWS = [row._replace(tuned_us=None, default_us=None, verified=False) for row in _ROWS]
 plain_rows = st.sampled_from(PLAIN_ROWS)
@@ -54,7 +61,10 @@ def _pool(rng: random.Random) -> list[shard.Shard]:
             found.append(shard.Shard(KEY, "pod.0", seq, shard.ROWS, token, rows=chosen))
         else:
             reasons = ("wrong result", "crashed", "hung")
-            vetoed = tuple(Veto(rng.choice(_KEYS[:3]), rng.randrange(4), rng.choice(reasons)) for _ in range(size))
+            vetoed = tuple(
+                Veto(rng.choice(_KEYS[:3]), rng.randrange(4), rng.choice(reasons), rng.choice(_NODES))
+                for _ in range(size)
+            )
             found.append(shard.Shard(KEY, "pod.0", seq, shard.VETOES, token, vetoes=vetoed))
     return found
 

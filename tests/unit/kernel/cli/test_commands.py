@@ -14,8 +14,8 @@ from tests.unit.kernel.configs import encoded
 from tests.unit.kernel.csvtext import file, row
 
 from hipbmm_kernel.cli.check import check_command
-from hipbmm_kernel.cli.merge import merge_command
 from hipbmm_kernel.cli.plan import plan_command
+from hipbmm_kernel.cli.stores import merge_command
 from hipbmm_kernel.rows import aiter_csv, gemm
 from hipbmm_kernel.rows.gemm import Problem, Row, Veto
 from hipbmm_kernel.store import shard
@@ -249,7 +249,10 @@ def store(tmp_path: Path) -> Path:
     contents = [
         shard.Shard(KEY, "pod.0", 0, rows=tuple(rows)),
         shard.Shard(KEY, "pod.1", 0, rows=(better, bad)),
-        shard.Shard(KEY, "pod.1", 1, shard.VETOES, vetoes=(Veto(bad.key, 8, "wrong result"),)),
+        *(
+            shard.Shard(KEY, "pod.1", at, shard.VETOES, vetoes=(Veto(bad.key, 8, "wrong result", f"{at:012x}"),))
+            for at in (1, 2)
+        ),
         shard.Shard(OTHER_KEY, "pod.0", 0, rows=(better,)),
     ]
     for each in contents:
@@ -270,7 +273,7 @@ def test_merge_writes_the_table_of_one_key(store: Path, tmp_path: Path) -> None:
     assert code == 0
     assert {key: found[key] for key in ("key", "shards", "rows", "vetoes", "refusedCount", "error")} == {
         "key": KEY,
-        "shards": 3,
+        "shards": 4,
         "rows": 2,
         "vetoes": 1,
         "refusedCount": 1,

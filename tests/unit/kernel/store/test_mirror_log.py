@@ -78,8 +78,8 @@ def test_another_retune_token_replaces_the_rows_of_the_former_one() -> None:
 
 
 def test_vetoes_are_a_shard_of_their_own() -> None:
-    veto = Veto(row(1).key, 7, "wrong result")
-    final = table.Table(table.merge([rows_shard(row(2))]).rows, {(veto.key, veto.algo_index): veto.reason})
+    veto = Veto(row(1).key, 7, "wrong result", "0123456789ab")
+    final = table.merge([rows_shard(row(2)), shard.Shard(KEY, "pod.warm", 1, shard.VETOES, vetoes=(veto,))])
     rows, vetoes = news(final=final)
     assert (rows.kind, vetoes.kind, vetoes.vetoes) == (shard.ROWS, shard.VETOES, (veto,))
     assert news(rows, vetoes, final=final) == []

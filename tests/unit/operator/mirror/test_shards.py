@@ -38,8 +38,12 @@ def test_what_the_program_writes_is_taken() -> None:
         gemm.Row(gemm.key_of(gemm.Problem(m, 512, 256)), m * 7919, "Cijk_Alik", m * 1.37, 20.0, verified=True)
         for m in range(1, 500)
     )
-    vetoes = {(rows[0].key, 5): "wrong result", (rows[0].key, 0): "ended its worker"}
-    final = table.Table({row.key: (row,) for row in rows}, vetoes)
+    vetoes = tuple(
+        gemm.Veto(rows[0].key, index, reason, "0123456789ab")
+        for index, reason in ((5, "wrong result"), (0, "ended its worker"))
+    )
+    head = kernel_shards.Shard("9f2c0a1b2c3d4e5f", "pod.warm", 1)
+    final = table.merge([head._replace(rows=rows), head._replace(kind=kernel_shards.VETOES, vetoes=vetoes)])
     written = mirror_log.news(final, [], (), "9f2c0a1b2c3d4e5f")
     names = [kernel_shards.name_of(data) for data in written]
     lines = [each for data in written for each in mirror_log.log_lines(data)]

@@ -1,0 +1,128 @@
+"""Compacting the shards of one key on a volume, in one pass over them: by hand all of it, by itself a bounded part.
+
+A compaction's inputs are removed once it is older than the grace: whoever listed the directory before it was there has
+read it by then. Until then both are there, and the table is the same with either.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel.store import turns
+from hipbmm_kernel.store.compaction import Compaction
+from hipbmm_kernel.store.publisher import Publisher, PublishError
+from hipbmm_kernel.store.reader import WHOLE, Limits, Reader
+from hipbmm_kernel.system import volume as volumes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hipbmm_kernel.store.reader import Found
+    from hipbmm_kernel.store.shard import Shard
+    from hipbmm_kernel.system.clock import Clock
+    from hipbmm_kernel.system.volume import Volume
+
+GRACE_SECONDS = 24 * 3600.0
+PUBLISH_SECONDS = 30.0
+BOUNDED = Limits(30_000, 24 << 20)
+"""What a compaction that nobody asked for may cost: half a second of processor time, and less than the memory that the
+sidecar may have."""
+MANY = 64
+"""Shards that are worth a compaction that nobody asked for."""
+
+
+class Compacted(NamedTuple):
+    """What was done: shards before, names of the new ones, how many were removed, and what went wrong."""
+
+    before: int
+    published: tuple[str, ...]
+    removed: int
+    errors: tuple[str, ...]
+
+
+def compact_key(
+    volume: Volume,
+    clock: Clock,
+    store: str,
+    key: str,
+    read_seconds: float,
+    grace: float = GRACE_SECONDS,
+    limits: Limits = WHOLE,
+    least: int = 1,
+) -> Compacted:
+    """Compact the shards of `key` that `limits` let be read, and remove those that old compactions contain.
+
+    Nothing is published unless it makes `least` shards fewer. Never raises OSError.
+    """
+    try:
+        directory = volumes.open_below(volume, store, "v1", key, "shards")
+    except FileNotFoundError:
+        return Compacted(0, (), 0, ())
+    except OSError as error:
+        return Compacted(0, (), 0, (volumes.describe(error),))
+    try:
+        reader = Reader(volume, clock, key, read_seconds, limits)
+        compaction = Compaction(reader.reading.covered)
+        removed, errors = _read(volume, clock, directory, grace, reader.named(store), compaction)
+    finally:
+        volume.close(directory)
+    errors += reader.reading.errors
+    published = []
+    publisher = Publisher(volume, clock, store, key)
+    for shard in compaction.made(least, limits is WHOLE):
+        try:
+            published.append(publisher.publish(_numbered(shard), PUBLISH_SECONDS).name)
+        except PublishError as error:
+            errors.append(str(error))
+    return Compacted(reader.reading.shards, tuple(published), removed, tuple(errors))
+
+
+def compact_bounded(
+    volume: Volume, clock: Clock, store: str, key: str, read_seconds: float, grace: float = GRACE_SECONDS
+) -> Compacted:
+    """The same, as far as a pod does it by itself: only what is worth it, and a part of a large store at a time."""
+    return compact_key(volume, clock, store, key, read_seconds, grace, BOUNDED, MANY // 2)
+
+
+def _read(
+    volume: Volume, clock: Clock, directory: int, grace: float, found: Iterator[Found], compaction: Compaction
+) -> tuple[int, list[str]]:
+    """Take every shard, and remove those that old compactions contain: how many, and errors."""
+    errors: list[str] = []
+    removed = 0
+    containers = True
+    for name, shard, _ in found:
+        if containers and not turns.is_compaction(name):
+            containers = False
+            removed += sum(_removed(volume, directory, each, errors) for each in compaction.end_containers())
+        if containers:
+            compaction.add_container(name, shard, _age(volume, clock, directory, name) >= grace)
+        elif compaction.add(name, shard):
+            removed += _removed(volume, directory, name, errors)
+    if containers:
+        removed += sum(_removed(volume, directory, each, errors) for each in compaction.end_containers())
+    return removed, errors
+
+
+def _age(volume: Volume, clock: Clock, directory: int, name: str) -> float:
+    """Seconds since a shard was written, by the clocks of volume and node; less than any grace when not known."""
+    try:
+        return clock.wall() - volume.stat_name(name, directory).st_mtime
+    except OSError:
+        return -1.0
+
+
+def _removed(volume: Volume, directory: int, name: str, errors: list[str]) -> bool:
+    """Remove a shard; whether it was there."""
+    try:
+        volume.remove(name, at=directory)
+    except FileNotFoundError:
+        return False  # another compactor was faster
+    except OSError as error:
+        errors.append(volumes.describe(error))
+        return False
+    return True
+
+
+def _numbered(shard: Shard) -> Callable[[int], Shard]:
+    return lambda seq: shard._replace(seq=seq)

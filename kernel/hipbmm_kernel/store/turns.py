@@ -1,0 +1,47 @@
+"""The order in which the files of a store are read: publishers take turns by bytes, small files first.
+
+Whoever reads only as much as it can afford reads something of every publisher this way. A writer of thousands of files,
+or of huge ones, delays its own shards and not those of the others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel.store.shard_origin import COMPACT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+OPENING_BYTES = 2048
+"""What opening a file costs, in bytes."""
+
+
+class File(NamedTuple):
+    """A listed file; `publisher` is the pod of its name, and a compaction says so in its name."""
+
+    name: str
+    size: int
+    publisher: str
+    compaction: bool
+
+
+def file(name: str, size: int) -> File:
+    """The file with the name of a shard, `<pod uid>.<rank>.<seq>.<sha12>.csv`."""
+    return File(name, size, name.partition(".")[0], is_compaction(name))
+
+
+def is_compaction(name: str) -> bool:
+    """Whether a shard says by its name that it contains others."""
+    return f".{COMPACT}." in name
+
+
+def in_turns(files: Iterable[File]) -> list[File]:
+    """The files by what their publisher has cost up to and including each."""
+    spent: dict[str, int] = {}
+    order = []
+    for each in sorted(files, key=lambda each: (each.size, each.name)):
+        cost = spent[each.publisher] = spent.get(each.publisher, 0) + each.size + OPENING_BYTES
+        order.append((cost, each))
+    order.sort()
+    return [each for _, each in order]

@@ -1,0 +1,19 @@
+"""Foreign text in our own lines: quoted, escaped and short.
+
+A log is read line by line, by people in a terminal and by the operator. What somebody else wrote must neither begin a
+line of its own there nor move the cursor.
+"""
+
+from __future__ import annotations
+
+SHOWN = 120
+
+
+def shown(text: str, most: int = SHOWN) -> str:
+    """A text as it can stand in a reason: in quotes, ASCII, at most `most` characters of it."""
+    return ascii(text[:most])
+
+
+def one_line(text: str) -> str:
+    """A text as one line of a log: everything that a terminal or a reader of lines acts on is escaped."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
