@@ -62,9 +62,7 @@ class Applier:
         try:
             if step.mode == "merge":
                 self._saw(step.kind, await self._kube.merge(step.kind, owner.namespace, name, step.body))
-            elif step.mode == "create":
-                await self._create(owner, step.kind, step.body)
-            elif not await self._apply(owner, step.kind, intent.sealed(step.body), live):
+            elif not await self._create_or_apply(owner, step, live):
                 metrics.SKIPPED.labels(step.kind.kind).inc()
                 return False
         except errors.ApiError as error:
@@ -73,7 +71,13 @@ class Applier:
         LOG.info("Wrote %s %s (%s)", step.kind.kind, name, step.mode)
         return True
 
-    async def _create(self, owner: Owner, kind: Kind, body: Json) -> None:
+    async def _create_or_apply(self, owner: Owner, step: Step, live: Child | None) -> bool:
+        """Whether the object had to be written."""
+        if step.mode == "create":
+            return await self._create(owner, step.kind, step.body)
+        return await self._apply(owner, step.kind, intent.sealed(step.body), live)
+
+    async def _create(self, owner: Owner, kind: Kind, body: Json) -> bool:
         """Create. An object of that name must be ours: one that we have not seen yet."""
         name = body["metadata"]["name"]
         try:
@@ -82,9 +86,10 @@ class Applier:
             found = metadata.parse(await self._kube.get(kind, owner.namespace, name))
             if not (found.owned_by(owner) or found.made_for(owner)):
                 raise NameConflictError(kind, name) from None
+            return False
+        return True
 
     async def _apply(self, owner: Owner, kind: Kind, marked: Json, live: Child | None) -> bool:
-        """Whether the child had to be written."""
         if live is None:
             answer = await self._first_apply(owner, kind, marked)
         elif not live.meta.writable_for(owner):

@@ -26,20 +26,25 @@ Json = dict[str, Any]
 
 
 class FakeKube:
-    """Objects by kind, namespace and name; `writes` counts."""
+    """Objects by kind, namespace and name, logs by pod and container. `writes` and `reads` say what was asked for."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[Kind, str, str], Json] = {}
+        self.logs: dict[tuple[str, str], str | errors.ApiError] = {}
         self.writes: list[tuple[str, str, str]] = []
+        self.reads: list[tuple[str, str]] = []
         self._versions = itertools.count(1)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Json:
+        self.reads.append(("get", f"{kind.kind} {name}"))
         if (kind, namespace, name) not in self.objects:
             raise errors.NotFoundError(404, "NotFound", name)
         return copy.deepcopy(self.objects[kind, namespace, name])
 
-    async def pages(self, *_: object, **__: object) -> AsyncIterator[Page]:
-        yield Page([], "0")
+    async def pages(self, kind: Kind, namespace: str = "", **_: object) -> AsyncIterator[Page]:
+        self.reads.append(("list", kind.kind))
+        found = [body for (of, at, _), body in self.objects.items() if of == kind and namespace in ("", at)]
+        yield Page(copy.deepcopy(found), "0")
 
     async def apply(self, kind: Kind, body: Json, *, force: bool) -> Json:
         del force
@@ -59,8 +64,14 @@ class FakeKube:
         self.writes.append(("delete", kind.kind, name))
         self.objects.pop((kind, namespace, name), None)
 
-    async def log(self, *_: object) -> str:
-        return ""
+    async def log(self, _namespace: str, name: str, container: str, *_: object) -> str:
+        self.reads.append(("log", f"{name}/{container}"))
+        found = self.logs.get((name, container), "")
+        if isinstance(found, errors.ApiError):
+            raise found
+        return found
+
+    log_head = log
 
     def version(self) -> str:
         """The next resourceVersion."""

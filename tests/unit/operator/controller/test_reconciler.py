@@ -13,13 +13,14 @@ from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.watch.cache import Store, owner_of
 from hipbmm_operator.watch.pruning import prune
 from hipbmm_operator.workqueue.debounce import Debounce
+from hipbmm_operator.workqueue.outcome import Outcome
 
 Json = dict[str, Any]
 KEY = NamespacedName("ns", "qwen")
 SPEC: Json = {"image": "registry.example/vllm:1", "model": {"name": "org/model"}}
 
 
-class Desk:
+class Harness:
     """One resource, its reconciler, and the watch that tells what the test does."""
 
     def __init__(self, debounce: Debounce | None = None) -> None:
@@ -50,67 +51,98 @@ class Desk:
 
 
 async def test_a_rollout_that_has_just_begun_is_never_called_over() -> None:
-    desk = Desk()
-    await desk.reconcile(KEY)
-    revision = desk.kube.objects[DEPLOYMENT, *KEY]["metadata"]["annotations"][names.ANNOTATION_REVISION]
+    harness = Harness()
+    await harness.reconcile(KEY)
+    revision = harness.kube.objects[DEPLOYMENT, *KEY]["metadata"]["annotations"][names.ANNOTATION_REVISION]
     body = pod(answer=report(), ready=True, revision=revision)
-    desk.store.put(POD, prune(POD, body), owner_of(POD, body))
-    await desk.reconcile(KEY)
-    assert desk.condition("Progressing")["reason"] == "RolloutComplete"
-    desk.changed(HIPBMM_DEPLOYMENT, spec={**SPEC, "image": "registry.example/vllm:2"})
+    harness.store.put(POD, prune(POD, body), owner_of(POD, body))
+    await harness.reconcile(KEY)
+    assert harness.condition("Progressing")["reason"] == "RolloutComplete"
+    harness.changed(HIPBMM_DEPLOYMENT, spec={**SPEC, "image": "registry.example/vllm:2"})
     told = []
     for _ in range(2):
-        await desk.reconcile(KEY)
-        condition = desk.condition("Progressing")
+        await harness.reconcile(KEY)
+        condition = harness.condition("Progressing")
         told.append((condition["observedGeneration"], condition["reason"]))
     assert (2, "RolloutComplete") not in told
     assert told[-1] == (2, "RollingOut")
 
 
 async def test_a_status_waits_once_for_what_follows_from_written_children_and_not_for_failures() -> None:
-    desk = Desk()
-    outcome = await desk.reconcile(KEY)
-    statuses = desk.statuses()
+    harness = Harness()
+    outcome = await harness.reconcile(KEY)
+    statuses = harness.statuses()
     assert (len(statuses), outcome.again) == (1, 1.0)
-    assert desk.condition("Progressing")["reason"] == "Pending"
-    desk.kube.objects.pop((DEPLOYMENT, *KEY))
-    desk.store.remove(DEPLOYMENT, *KEY, "")
-    outcome = await desk.reconcile(KEY)
+    assert harness.condition("Progressing")["reason"] == "Pending"
+    harness.kube.objects.pop((DEPLOYMENT, *KEY))
+    harness.store.remove(DEPLOYMENT, *KEY, "")
+    outcome = await harness.reconcile(KEY)
     assert outcome.again is None
-    assert desk.condition("Progressing")["reason"] == "RollingOut"
+    assert harness.condition("Progressing")["reason"] == "RollingOut"
 
 
 async def test_the_first_status_comes_before_the_children_however_many_resources_are_new() -> None:
-    desk = Desk()
-    await desk.reconcile(KEY)
-    assert desk.kube.writes[0] == ("merge", "HipbmmDeployment", "qwen")
-    assert ("apply", "Deployment", "qwen") in desk.kube.writes
+    harness = Harness()
+    await harness.reconcile(KEY)
+    assert harness.kube.writes[0] == ("merge", "HipbmmDeployment", "qwen")
+    assert ("apply", "Deployment", "qwen") in harness.kube.writes
 
 
 @pytest.mark.parametrize("spec", [SPEC, {**SPEC, "replicas": "two"}])
 async def test_the_scale_subresource_counts_a_pod_as_soon_as_it_is_seen(spec: Json) -> None:
     now = [0.0]
-    desk = Desk(Debounce(1.0, lambda: now[0]))
+    harness = Harness(Debounce(1.0, lambda: now[0]))
     for _ in range(2):
-        await desk.reconcile(KEY)
+        await harness.reconcile(KEY)
         now[0] += 1.0
-    desk.changed(HIPBMM_DEPLOYMENT, spec=spec)
+    harness.changed(HIPBMM_DEPLOYMENT, spec=spec)
     body = pod() | {"spec": {}}
-    desk.store.put(POD, prune(POD, body), owner_of(POD, body))
-    await desk.reconcile(KEY)
-    assert desk.kube.objects[HIPBMM_DEPLOYMENT, *KEY]["status"]["replicas"] == 1
-    desk.store.remove(POD, "ns", body["metadata"]["name"], body["metadata"]["uid"])
-    await desk.reconcile(KEY)
-    assert desk.kube.objects[HIPBMM_DEPLOYMENT, *KEY]["status"]["replicas"] == 0
+    harness.store.put(POD, prune(POD, body), owner_of(POD, body))
+    await harness.reconcile(KEY)
+    assert harness.kube.objects[HIPBMM_DEPLOYMENT, *KEY]["status"]["replicas"] == 1
+    harness.store.remove(POD, "ns", body["metadata"]["name"], body["metadata"]["uid"])
+    await harness.reconcile(KEY)
+    assert harness.kube.objects[HIPBMM_DEPLOYMENT, *KEY]["status"]["replicas"] == 0
 
 
 async def test_a_server_that_has_just_started_is_not_called_unready_for_the_time_that_its_pod_tuned() -> None:
-    desk = Desk()
-    await desk.reconcile(KEY)
+    harness = Harness()
+    await harness.reconcile(KEY)
     started = {"state": {"running": {}}, "ready": False, "started": True}
     body = pod(answer=report(), since=600, server=started)
-    desk.store.put(POD, prune(POD, body), owner_of(POD, body))
+    harness.store.put(POD, prune(POD, body), owner_of(POD, body))
     for _ in range(2):
-        await desk.reconcile(KEY)
-    assert desk.condition("Available")["reason"] != "NotReady"
-    assert desk.condition("Progressing")["reason"] != "NotReady"
+        await harness.reconcile(KEY)
+    assert harness.condition("Available")["reason"] != "NotReady"
+    assert harness.condition("Progressing")["reason"] != "NotReady"
+
+
+async def test_nothing_is_made_for_a_resource_that_is_gone() -> None:
+    """The event of its end was lost: a read shows it before something is made."""
+    harness = Harness()
+    for _ in range(2):
+        await harness.reconcile(KEY)
+    gone = harness.kube.objects.pop((DEPLOYMENT, *KEY))
+    harness.store.remove(DEPLOYMENT, *KEY, gone["metadata"]["uid"])
+    harness.kube.objects.pop((HIPBMM_DEPLOYMENT, *KEY))
+    harness.kube.writes.clear()
+    assert await harness.reconcile(KEY) == Outcome()
+    assert harness.kube.writes == []
+    assert harness.store.get(HIPBMM_DEPLOYMENT, *KEY) is None
+
+
+async def test_a_resource_that_is_being_deleted_is_left_alone() -> None:
+    harness = Harness()
+    body = copy.deepcopy(harness.kube.objects[HIPBMM_DEPLOYMENT, *KEY])
+    body["metadata"] |= {"deletionTimestamp": "2026-11-23T12:00:00Z", "resourceVersion": "1"}
+    harness.tell(HIPBMM_DEPLOYMENT, body)
+    assert await harness.reconcile(KEY) == Outcome()
+    assert harness.kube.writes == []
+
+
+async def test_a_resource_that_is_not_known_needs_nothing() -> None:
+    harness = Harness()
+    assert await harness.reconcile(NamespacedName("ns", "never")) == Outcome()
+    harness.store.remove(HIPBMM_DEPLOYMENT, *KEY, "uid-0")
+    assert await harness.reconcile(KEY) == Outcome()
+    assert harness.kube.writes == []

@@ -1,0 +1,128 @@
+"""One value of the watched objects and of what is read besides."""
+
+from datetime import timedelta
+
+from tests.unit.operator.fakekube import FakeKube
+from tests.unit.operator.make import NOW, Json, pod, report, resource, time, typed
+from tests.unit.operator.mirror_objects import content, line, shard
+
+from hipbmm_operator.kube import kinds, names
+from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.mirror import configmap
+from hipbmm_operator.observe.mirror_logs import MirrorLogs
+from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.observe.observer import Observer
+from hipbmm_operator.observe.on_demand import OnDemandReads
+from hipbmm_operator.watch.cache import Store, owner_of
+from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.pruning import prune
+
+KEY = NamespacedName("ns", "qwen")
+OWNED = {"ownerReferences": [{"uid": "uid-1"}], "annotations": {names.ANNOTATION_DEPLOYMENT: "qwen"}}
+
+
+class Case:
+    """An observer with a cache that the test fills."""
+
+    def __init__(self) -> None:
+        self.kube, self.store = FakeKube(), Store()
+        kube: object = self.kube
+        self.observer = Observer(
+            kube,  # type: ignore[arg-type]  # the part that is used
+            self.store,
+            NodeBook(),
+            MirrorLogs(kube, lambda: 0.0),  # type: ignore[arg-type]
+            OnDemandReads(kube, 5.0, lambda: 0.0),  # type: ignore[arg-type]
+        )
+
+    def put(self, kind: Kind, body: Json) -> None:
+        self.store.put(kind, prune(kind, body), owner_of(kind, body))
+
+    def child(self, kind: Kind, name: str = "qwen", **parts: object) -> None:
+        metadata = {"name": name, "namespace": "ns", "uid": f"uid-{name}", "resourceVersion": "1", **OWNED}
+        self.put(kind, {"metadata": metadata, **parts})
+
+    async def observe(self, spec: Json | None = None, *, after: float = 0) -> Observed:
+        of = resource(spec)
+        return await self.observer.at(KEY, of, typed(of), NOW + timedelta(seconds=after))
+
+
+async def test_of_an_empty_cluster_nothing_is_observed() -> None:
+    found = await Case().observe()
+    assert (found.deployment, found.service, found.budget, found.claim, found.pods) == (None, None, None, None, ())
+    assert (found.revisions, found.again) == ((), None)
+
+
+async def test_the_children_are_found_by_name() -> None:
+    case = Case()
+    case.child(kinds.DEPLOYMENT, spec={"replicas": 2})
+    case.child(kinds.SERVICE)
+    case.child(kinds.BUDGET)
+    case.child(kinds.CLAIM, "qwen-store", status={"phase": "Bound"})
+    case.child(kinds.CONTROLLER_REVISION, "qwen-1", revision=1, data={"template": {"spec": {}}})
+    found = await case.observe()
+    assert found.deployment is not None
+    assert found.claim is not None
+    assert (found.deployment.replicas, found.claim.phase) == (2, "Bound")
+    assert found.service is not None
+    assert found.budget is not None
+    assert [revision.name for revision in found.revisions] == ["qwen-1"]
+
+
+async def test_the_deployment_is_known_as_it_is_after_a_write() -> None:
+    case = Case()
+    case.child(kinds.DEPLOYMENT, spec={"replicas": 1})
+    found = await case.observe()
+    case.child(kinds.DEPLOYMENT, spec={"replicas": 5})
+    after = case.observer.deployment(KEY)
+    assert found.deployment is not None
+    assert after is not None
+    assert (found.deployment.replicas, after.replicas) == (1, 5)
+
+
+async def test_a_claim_of_somebody_else_is_read_and_one_of_ours_is_watched() -> None:
+    case = Case()
+    named: Json = {"cache": {"pvc": {"claimName": "theirs"}}}
+    assert (await case.observe(named)).claim is None
+    case.kube.objects[kinds.CLAIM, "ns", "theirs"] = {"metadata": {"name": "theirs"}, "status": {"phase": "Bound"}}
+    found = (await case.observe(named)).claim
+    assert found is not None
+    assert found.phase == "Bound"
+    assert case.kube.reads == [("get", "PersistentVolumeClaim theirs")] * 2
+    await case.observe()
+    assert (await case.observe({"cache": {"pvc": {"create": False}}})).claim is None
+    assert len(case.kube.reads) == 2
+
+
+async def test_without_a_usable_spec_only_what_is_there_is_observed() -> None:
+    case = Case()
+    case.child(kinds.SERVICE)
+    body = pod()
+    case.put(kinds.POD, body)
+    found = await case.observer.at(KEY, resource(), None, NOW)
+    assert found.service is not None
+    assert (len(found.pods), found.hardware, found.claim) == (1, None, None)
+
+
+async def test_a_mirror_is_observed_when_it_is_there_or_wanted() -> None:
+    case = Case()
+    of = content(shard(line(1)))
+    body = configmap.build(resource().owner, of, ())
+    body["metadata"] |= {"uid": "uid-m", "resourceVersion": "1"}
+    case.put(kinds.CONFIG_MAP, body)
+    found = (await case.observe()).mirror
+    assert found.mounted is not None
+    assert (found.mounted.digest, found.mounted.shards) == (of.digest, frozenset(of.shards))
+
+
+async def test_a_server_is_unready_from_when_it_started_and_not_from_when_its_pod_did() -> None:
+    case = Case()
+    started: Json = {"state": {"running": {}}, "ready": False, "started": True}
+    case.put(kinds.POD, pod(answer=report(), since=600, server=started))
+    for after in (0, 20):
+        (found,) = (await case.observe(after=after)).pods
+        assert found.not_ready_since == NOW
+    case.put(kinds.POD, pod(answer=report(), ready=True) | {"x": time()})
+    (found,) = (await case.observe(after=40)).pods
+    assert found.ready

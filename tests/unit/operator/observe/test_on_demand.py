@@ -1,0 +1,172 @@
+"""What is read besides the watched objects: only what is on its way or wrong, and no more often than it must."""
+
+import asyncio
+import itertools
+from typing import Any
+
+import pytest
+from tests.unit.operator.fakekube import FakeKube
+from tests.unit.operator.make import NOW, Json, ended, pod, report, time
+
+from hipbmm_operator.kube import errors
+from hipbmm_operator.kube.kinds import EVENT, STORAGE_CLASS
+from hipbmm_operator.observe import on_demand, parse
+from hipbmm_operator.observe.observed import OnDemandFacts
+from hipbmm_operator.observe.on_demand import OnDemandReads
+from hipbmm_operator.pods.report import Start
+
+PROGRESS = "hipbmm progress phase=Tuning tuned={} problems=204 failed=0 elapsed_s=1 eta_s=9\n"
+START = "hipbmm exec: start 2 of the server, mode NoTable: the server crashed 2 times while it warmed up\n"
+AGAIN: Json = {"state": {"running": {}}, "restartCount": 2, "lastState": {"terminated": ended(1)}}
+
+
+class Case:
+    """On-demand reads of one namespace, with a clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.kube, self.clock = FakeKube(), 0.0
+        self.reads = OnDemandReads(self.kube, 5.0, lambda: self.clock)  # type: ignore[arg-type]  # the part that is used
+        self._numbers = itertools.count()
+
+    async def read(self, *pods: Json, claim: Json | None = None) -> OnDemandFacts:
+        parsed = [parse.pod(body) for body in pods]
+        return await self.reads.at("ns", parsed, parse.claim(claim) if claim else None, NOW)
+
+    def event(self, uid: str, reason: str, message: str, kind: str = "Pod", **more: Any) -> None:  # noqa: ANN401
+        name = f"e-{next(self._numbers)}"
+        about = {"kind": kind, "uid": uid}
+        body = {"involvedObject": about, "reason": reason, "message": message, "lastTimestamp": time(5)} | more
+        self.kube.objects[EVENT, "ns", name] = body
+
+
+async def test_nothing_is_read_at_rest() -> None:
+    case = Case()
+    found = await case.read(pod(ready=True, answer=report()))
+    assert (found, case.kube.reads) == (OnDemandFacts(), [])
+
+
+async def test_the_progress_of_the_first_pod_that_tunes_is_read_every_few_seconds() -> None:
+    case = Case()
+    case.kube.logs["a", "warm"] = PROGRESS.format(38)
+    pods = (pod("b", warming=True), pod("a", warming=True))
+    first = await case.read(*pods)
+    assert first.progress is not None
+    assert (first.progress.tuned, first.again, first.stalled) == (38, 5.0, False)
+    case.kube.logs["a", "warm"] = PROGRESS.format(39)
+    assert await case.read(*pods) == first
+    case.clock += 4.6
+    second = await case.read(*pods)
+    assert second.progress is not None
+    assert (second.progress.tuned, case.kube.reads) == (39, [("log", "a/warm")] * 2)
+
+
+async def test_a_tuner_without_progress_is_stalled_after_a_while() -> None:
+    case = Case()
+    case.kube.logs["a", "warm"] = PROGRESS.format(38)
+    assert not (await case.read(pod("a", warming=True))).stalled
+    case.clock += 46
+    assert (await case.read(pod("a", warming=True))).stalled
+
+
+async def test_what_cannot_be_read_now_is_as_it_was() -> None:
+    case = Case()
+    case.kube.logs["a", "warm"] = PROGRESS.format(38)
+    first = await case.read(pod("a", warming=True))
+    case.clock += 5
+    case.kube.logs["a", "warm"] = errors.UnavailableError(0, "TimeoutError", "no kubelet")
+    assert (await case.read(pod("a", warming=True))).progress == first.progress
+
+
+async def test_many_reconciles_read_once() -> None:
+    case = Case()
+    await asyncio.gather(*(case.read(pod("a", warming=True)) for _ in range(5)))
+    assert case.kube.reads == [("log", "a/warm")]
+
+
+async def test_how_a_server_that_crashed_was_started_is_read_until_it_is_known() -> None:
+    case = Case()
+    body = pod("a", answer=report(), server=AGAIN)
+    unknown = await case.read(body)
+    assert (unknown.starts, unknown.again) == ({}, 10.0)
+    case.kube.logs["a", "server"] = START
+    case.clock += 10
+    known = await case.read(body)
+    assert known.starts == {"uid-a": Start("NoTable", "the server crashed 2 times while it warmed up")}
+    case.clock += 1000
+    assert await case.read(body) == known
+    assert (known.again, len(case.kube.reads)) == (None, 2)
+
+
+WAITING: Json = {"state": {"waiting": {"reason": "ContainerCreating"}}}
+
+
+async def test_why_a_pod_is_stuck_is_in_its_newest_event() -> None:
+    case = Case()
+    case.event("uid-a", "FailedMount", "old", lastTimestamp=time(50))
+    case.event("uid-a", "FailedMount", "new", lastTimestamp=time(5))
+    case.event("uid-a", "Scheduled", "assigned", lastTimestamp=time(1))
+    case.event("uid-other", "FailedMount", "not ours", lastTimestamp=None, eventTime=time(1))
+    stuck = pod("a", payload=WAITING)
+    found = await case.read(stuck)
+    assert [(uid, note.reason, note.message) for uid, note in found.notes.items()] == [("uid-a", "FailedMount", "new")]
+    assert found.again == 10.0
+
+
+async def test_events_are_listed_once_for_all_that_is_stuck() -> None:
+    case = Case()
+    await case.read(*(pod(name, payload=WAITING) for name in "abc"))
+    assert case.kube.reads == [("list", "Event")]
+
+
+async def test_a_pod_is_not_stuck_from_the_beginning() -> None:
+    case = Case()
+    young = pod("a", payload=WAITING)
+    young["metadata"]["creationTimestamp"] = time(19)
+    assert ((await case.read(young)).again, case.kube.reads) == (10.0, [])
+
+
+async def test_a_missing_pull_secret_is_read_only_for_a_pull_that_is_refused() -> None:
+    case = Case()
+    case.event("uid-a", "FailedToRetrieveImagePullSecret", "regcred")
+    waiting = {"reason": "ErrImagePull", "message": "401 Unauthorized"}
+    found = await case.read(pod("a", warm={"state": {"waiting": waiting}}))
+    assert found.notes["uid-a"].message == "regcred"
+    assert found.again is None
+
+
+def unbound(storage_class: str | None = None, ago: float = 60) -> Json:
+    spec = {} if storage_class is None else {"storageClassName": storage_class}
+    return {"metadata": {"uid": "uid-c", "creationTimestamp": time(ago)}, "spec": spec, "status": {"phase": "Pending"}}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "classes", "expected"),
+    [
+        ("fast", {"fast": {}}, True),
+        ("fast", {"slow": {}}, False),
+        (None, {"slow": {"storageclass.kubernetes.io/is-default-class": "true"}}, True),
+        (None, {"slow": {}}, False),
+        ("", {}, None),
+    ],
+)
+async def test_whether_the_class_of_an_unbound_claim_exists(
+    wanted: str | None, classes: dict[str, Json], *, expected: bool | None
+) -> None:
+    case = Case()
+    for name, annotations in classes.items():
+        case.kube.objects[STORAGE_CLASS, "", name] = {"metadata": {"name": name, "annotations": annotations}}
+    case.event("uid-c", "ProvisioningFailed", "no server", "PersistentVolumeClaim")
+    found = await case.read(claim=unbound(wanted))
+    assert (found.storage_class, found.notes["uid-c"].reason, found.again) == (expected, "ProvisioningFailed", 10.0)
+
+
+async def test_a_bound_claim_is_not_asked_for() -> None:
+    case = Case()
+    await case.read(claim=unbound() | {"status": {"phase": "Bound"}})
+    assert case.kube.reads == []
+
+
+def test_a_memory_is_bounded() -> None:
+    memory = {number: number for number in range(5000)}
+    on_demand.trim(memory)
+    assert (len(memory), min(memory)) == (4096, 904)
