@@ -52,7 +52,7 @@ def test_safe_choices_have_no_warning() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"image": {}}, "exists only on nodes into which somebody loaded it"),
+        ({"image": {}}, "exists only on nodes into which it was loaded"),
         ({**PUSHED, "admissionPolicy": {"enabled": False}}, "can run any image"),
         ({**PUSHED, "admissionPolicy": {"actions": ["Audit"]}}, "has no Deny"),
         ({**PUSHED, "rbac": {"create": False}}, "can do nothing until"),

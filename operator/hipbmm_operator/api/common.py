@@ -1,4 +1,4 @@
-"""Small objects that several parts of the resource use."""
+"""Objects that several parts of the resource use."""
 
 from typing import Annotated
 
@@ -17,14 +17,14 @@ class KeySelector(Model):
     """One key of a ConfigMap or Secret in the same namespace."""
 
     name: ObjectName = Field(description="Name of the ConfigMap or Secret.")
-    key: ConfigMapKey = Field(description="Key in it.")
+    key: ConfigMapKey = Field(description="Key in the ConfigMap or Secret.")
     optional: bool | None = Field(None, description="Start the container even when the key is missing.")
 
 
 class FieldRef(Model):
     """A field of the pod."""
 
-    api_version: Annotated[str, Field(max_length=16)] | None = Field(None, description="Version of the path's schema.")
+    api_version: Annotated[str, Field(max_length=16)] | None = Field(None, description="API version of the path.")
     field_path: Annotated[str, Field(min_length=1, max_length=512)] = Field(
         description="Path of the pod's field, such as `status.podIP`."
     )
@@ -73,8 +73,8 @@ class EnvVar(Model):
     }
 
     name: EnvName = Field(description="Name of the variable.")
-    value: Annotated[str, Field(max_length=32768)] | None = Field(None, description="Its value, as it is.")
-    value_from: EnvSource | None = Field(None, description="Source of its value.")
+    value: Annotated[str, Field(max_length=32768)] | None = Field(None, description="Value of the variable.")
+    value_from: EnvSource | None = Field(None, description="Where the value comes from, instead of `value`.")
 
 
 class ClaimRef(Model):

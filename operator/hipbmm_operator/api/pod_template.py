@@ -1,4 +1,4 @@
-"""`spec.podTemplate`: what a user may add to the pods. An allow-list, so the resource is no way around pod security."""
+"""`spec.podTemplate`: what a user may add to the pods. A list of allowed fields, so pod security stays in force."""
 
 from typing import Annotated, Any, Literal
 
@@ -102,7 +102,7 @@ class KeyPath(Model):
 
     key: ConfigMapKey = Field(description="Key of the ConfigMap or Secret.")
     path: RelativePath = Field(
-        description="File of it, relative to the mount.",
+        description="Name of the file, relative to the mount.",
         json_schema_extra=rules(rule(NO_PARENT, "path must not contain '..'")),
     )
 
@@ -231,7 +231,7 @@ class PodSpec(Model):
     """Additions to the pods' spec."""
 
     node_selector: LabelMap | None = Field(None, description="Labels that a node must have.")
-    affinity: Affinity | None = Field(None, description="Where pods want to be, in addition to a node with a GPU.")
+    affinity: Affinity | None = Field(None, description="Affinity, in addition to that for nodes with an accepted GPU.")
     tolerations: list[Toleration] | None = Field(
         None, max_length=32, description="Further taints that are tolerated.", json_schema_extra=LIST_ATOMIC
     )

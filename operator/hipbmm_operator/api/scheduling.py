@@ -78,14 +78,14 @@ class LabelSelector(Model):
 
 
 class PodTerm(Model):
-    """Pods that are near to each other, or not."""
+    """Pods, and how near counts as near."""
 
     label_selector: LabelSelector | None = Field(None, description="Which pods.")
     namespaces: list[ObjectName] | None = Field(
         None, max_length=32, description="Namespaces of these pods.", json_schema_extra=LIST_ATOMIC
     )
     namespace_selector: LabelSelector | None = Field(None, description="Namespaces of these pods, by label.")
-    topology_key: TopologyKey = Field(description="Node label whose equal values mean near.")
+    topology_key: TopologyKey = Field(description="Node label: nodes with the same value are near to each other.")
 
 
 class PreferredPod(Model):
@@ -107,17 +107,19 @@ class PodAffinity(Model):
 
 
 class Affinity(Model):
-    """Where pods want to be."""
+    """Node and pod affinity."""
 
     node_affinity: NodeAffinity | None = Field(None, description="Affinity to nodes.")
-    pod_affinity: PodAffinity | None = Field(None, description="Near which pods.")
-    pod_anti_affinity: PodAffinity | None = Field(None, description="Away from which pods.")
+    pod_affinity: PodAffinity | None = Field(None, description="Pods to be near to.")
+    pod_anti_affinity: PodAffinity | None = Field(None, description="Pods to be away from.")
 
 
 class Toleration(Model):
     """A taint that is tolerated."""
 
-    key: Annotated[str, Field(max_length=317)] | None = Field(None, description="Taint; absent: all (with Exists).")
+    key: Annotated[str, Field(max_length=317)] | None = Field(
+        None, description="Key; absent, with Exists: every taint."
+    )
     operator: Literal["Exists", "Equal"] | None = Field(None, description="Comparison.")
     value: Annotated[str, Field(max_length=63)] | None = Field(None, description="Value of the taint.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(None, description="Effect.")
@@ -129,7 +131,7 @@ class Toleration(Model):
 class TopologySpread(Model):
     """How pods are spread."""
 
-    max_skew: Annotated[int, Field(ge=1, le=1000)] = Field(description="Largest difference between two domains.")
+    max_skew: Annotated[int, Field(ge=1, le=1000)] = Field(description="Largest difference of pods between domains.")
     topology_key: TopologyKey = Field(description="Node label that makes the domains.")
-    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = Field(description="What when it cannot be met.")
+    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = Field(description="What to do beyond maxSkew.")
     label_selector: LabelSelector | None = Field(None, description="Pods that count. Default: those of this resource.")

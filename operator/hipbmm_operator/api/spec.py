@@ -1,7 +1,7 @@
-"""`spec` of a HipbmmDeployment (design §8).
+"""`spec` of a HipbmmDeployment.
 
-Defaults are applied here and not stored by the API server, so that a default that changes with a new operator is told
-apart from what the user wrote.
+Defaults are applied here and not stored by the API server: what the user wrote stays distinct from a default, which a
+new operator may change.
 """
 
 from typing import Annotated, Literal
@@ -33,7 +33,7 @@ Product = Literal["MI300A", "MI300X", "MI308X", "MI325X", "MI350P", "MI350X", "M
 AccessMode = Literal["ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"]
 
 MAX_TOKENS = 512
-"""AITER tunes nothing above this M (facts of its source), so no larger number of tokens can be asked for."""
+"""AITER looks up and tunes nothing above this M (`decode_max_n` of its hipbsolgemm.cu)."""
 MAX_GPUS = 64
 
 
@@ -77,11 +77,11 @@ class ModelSpec(Model):
     volume: ModelVolume | None = Field(None, description="A PersistentVolumeClaim with the model, mounted at /models.")
     config_map_ref: NameRef | None = Field(
         None,
-        description="A ConfigMap with the key `config.json` of the model, for planning when the model itself cannot be"
-        " read before the server starts.",
+        description="A ConfigMap with the key `config.json` of the model, if the model itself cannot be read before the"
+        " server starts. A change of its content restarts nothing; pods that start later read it.",
     )
     token_secret_ref: TokenSecretRef | None = Field(
-        None, description="Secret with a Hugging Face token; it reaches the containers as HF_TOKEN."
+        None, description="Secret with a Hugging Face token. The containers get it as HF_TOKEN."
     )
 
 
@@ -108,8 +108,8 @@ class Gpu(Model):
         None,
         min_length=1,
         max_length=7,
-        description="Products that are accepted. Default: every MI3xx. Pods are kept to nodes whose device ids are of"
-        " these products.",
+        description="Products that are accepted. Default: every MI3xx. Pods run only on nodes whose labels identify one"
+        " of them.",
         json_schema_extra=LIST_SET,
     )
     resource_name: Annotated[str, Field(max_length=64, pattern=r"^amd\.com/(gpu|(spx|dpx|tpx|qpx|cpx)_nps[1248])$")] = (
@@ -146,23 +146,23 @@ class Server(Model):
         default=[],
         max_length=128,
         description="Environment of the server and of the tuner before it. A value given here wins over the operator's"
-        " own and, where it breaks the contract of the pod, is reported in ConfigValid (ConflictingEnv).",
+        " own; if it contradicts the pod contract, ConfigValid reports it (ConflictingEnv).",
         json_schema_extra=list_map("name"),
     )
     port: Port = Field(8000, description="Port on which the server listens (`--port`).")
     working_dir: AbsolutePath | None = Field(
-        None, description="Working directory of the server. Default: /hipbmm/work, where the served file is."
+        None, description="Working directory of the server. Default: /hipbmm/work, where AITER's table is."
     )
     startup_seconds: int = Field(
         1800, ge=10, le=86400, description="Time the server may take from its start until /health answers."
     )
     grace_period_seconds: int = Field(
-        60, ge=0, le=3600, description="Time a pod has for its requests in flight when it is stopped."
+        60, ge=0, le=3600, description="Time that a pod has to finish its requests when it is stopped."
     )
 
 
 class Linear(Model):
-    """One linear of the model on one rank."""
+    """One linear layer of the model, as one GPU (rank) computes it."""
 
     n: int = Field(
         ge=1,
@@ -176,12 +176,12 @@ class Linear(Model):
 class Tuning(Model):
     """What is tuned before the first request."""
 
-    enabled: bool = Field(True, description="Tune missing rows. `false` still loads rows that others have tuned.")
+    enabled: bool = Field(True, description="Tune shapes without a row. With `false` pods still use rows of the store.")
     policy: Literal["ServeUntuned", "Block"] = Field(
-        "ServeUntuned", description="What happens when the table is not complete: serve anyway, or do not start."
+        "ServeUntuned", description="If the table is not complete: serve anyway, or do not start the server."
     )
     budget_seconds: int = Field(
-        1800, ge=1, le=86400, description="Time for tuning and verification in one pod; then the partial table is used."
+        1800, ge=1, le=86400, description="Time for tuning and verification in one pod; then the rows so far are used."
     )
     linears: list[Linear] = Field(
         default=[],
@@ -193,17 +193,17 @@ class Tuning(Model):
         None,
         min_length=1,
         max_length=512,
-        description="Numbers of tokens (M) to tune, instead of those that vLLM will capture.",
+        description="Numbers of tokens (M) to tune, instead of those for which vLLM captures graphs.",
         json_schema_extra=LIST_SET,
     )
     search: Literal["Online", "Exhaustive"] = Field(
         "Online",
-        description="Which kernels are tried for a problem: `Online` the candidates that AITER itself would try in"
+        description="Which kernels are tried for a matrix shape: `Online` the candidates that AITER itself tries in"
         " production, `Exhaustive` all that hipBLASLt has, which takes many times longer.",
     )
-    verify: bool = Field(True, description="Check each tuned row against a reference and against the default choice.")
+    verify: bool = Field(True, description="Compare each row with a reference, and with hipBLASLt's own choice.")
     harvest: bool = Field(
-        True, description="Run a sidecar that publishes rows which the server tunes in production into the store."
+        True, description="Run a sidecar that publishes the rows that the server tunes in production."
     )
     retune_token: Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z0-9._-]*$")] = Field(
         "", description="Any new value tunes everything again; rows tuned under another token are not used."
@@ -220,7 +220,7 @@ class Claim(Model):
     )
     create: bool = Field(
         True,
-        description="Create the claim when it is not there. With `false` and no claimName no volume is used; see"
+        description="Create the claim if it does not exist. With `false` and no claimName no volume is used; see"
         " spec.cache.mirror.",
     )
     storage_class_name: Annotated[str, Field(max_length=253)] | None = Field(
@@ -231,13 +231,11 @@ class Claim(Model):
         default=["ReadWriteMany"],
         min_length=1,
         max_length=3,
-        description="Access modes of a created claim. Replicas share a volume only when it is ReadWriteMany; see"
-        " spec.cache.mirror for the others.",
+        description="Access modes of a created claim; they cannot change later. Replicas share a volume only if it is"
+        " ReadWriteMany; see spec.cache.mirror for the others.",
         json_schema_extra=LIST_SET,
     )
-    retain: bool = Field(
-        True, description="Keep a created claim, and the rows on it, when the HipbmmDeployment is deleted."
-    )
+    retain: bool = Field(True, description="Keep a created claim with its rows when the HipbmmDeployment is deleted.")
 
 
 class Cache(Model):
@@ -247,7 +245,7 @@ class Cache(Model):
     mirror: Literal["Auto", "Always", "Never"] = Field(
         "Auto",
         description="Keep the tuned rows in a ConfigMap that every pod reads: `Auto` instead of a volume that is not"
-        " ReadWriteMany, or when there is none; `Always` in addition to the volume; `Never` not at all.",
+        " ReadWriteMany, and if there is no volume; `Always` in addition to the volume; `Never` not at all.",
     )
 
 
@@ -257,7 +255,7 @@ class Rollout(Model):
     strategy: Literal["Auto", "Surge", "InPlace", "Recreate"] = Field(
         "Auto",
         description="`Surge` starts a new pod before an old one stops and needs a spare GPU; `InPlace` stops an old one"
-        " first; `Recreate` stops all first; `Auto` surges, and changes to InPlace when the new pod finds no GPU.",
+        " first; `Recreate` stops all first; `Auto` surges, and continues in place if the new pod finds no GPU.",
     )
 
 
@@ -265,7 +263,7 @@ class Monitor(Model):
     """The ServiceMonitor of the replicas, for the Prometheus operator."""
 
     enabled: bool = Field(
-        False, description="Make a ServiceMonitor of the metrics of the server and of the sidecar. Its CRD must exist."
+        False, description="Create a ServiceMonitor for the metrics of server and sidecar. Its CRD must exist."
     )
     interval: Annotated[str, Field(max_length=16, pattern=r"^([0-9]+(ms|s|m|h))*$")] = Field(
         "", description="Time between two scrapes, such as 30s. Empty: Prometheus' own."
@@ -298,7 +296,7 @@ class Spec(Model):
         None, description="Pull policy of the serving image. Default: Kubernetes decides by the tag."
     )
     image_pull_secrets: list[NameRef] = Field(
-        default=[], max_length=16, description="Secrets for pulling the images.", json_schema_extra=list_map("name")
+        default=[], max_length=16, description="Secrets for pulling both images.", json_schema_extra=list_map("name")
     )
     model: ModelSpec = Field(description="What is served.")
     parallelism: Parallelism = Field(Parallelism(), description="How one replica is spread over GPUs.")
@@ -308,7 +306,7 @@ class Spec(Model):
     cache: Cache = Field(Cache(), description="Where tuned rows live.")
     rollout: Rollout = Field(Rollout(), description="How a change reaches the pods.")
     service: ServiceSpec = Field(ServiceSpec(), description="The Service in front of the replicas.")
-    suspend: bool = Field(False, description="Stop all pods and keep everything else, until it is false again.")
+    suspend: bool = Field(False, description="Stop all pods and keep everything else.")
     pod_template: PodTemplate = Field(
-        PodTemplate(), description="Additions to the pods: an allow-list that keeps them as harmless as without it."
+        PodTemplate(), description="Additions to the pods: fields that give a pod no further rights on its node."
     )

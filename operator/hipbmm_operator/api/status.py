@@ -1,4 +1,4 @@
-"""`status` of a HipbmmDeployment (design §8): bounded counts and references, written by the operator alone."""
+"""`status` of a HipbmmDeployment: bounded counts and references, written by the operator alone."""
 
 from typing import Annotated, Literal
 
@@ -18,8 +18,8 @@ MAX_FAILURES = 5
 class Condition(Model):
     """A metav1.Condition."""
 
-    type: Annotated[str, Field(max_length=64)] = Field(description="What the condition is about.")
-    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    type: Annotated[str, Field(max_length=64)] = Field(description="Name of the condition.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
     observed_generation: Annotated[int, Field(ge=0)] = Field(description="Generation of the spec it is about.")
     last_transition_time: Time = Field(description="When `status` last changed.")
     reason: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z][A-Za-z0-9]*$")] = Field(
@@ -71,20 +71,20 @@ class TuningStatus(Model):
 
     key: Text | None = Field(None, description="Key of the stack.")
     state: Literal["Pending", "Running", "Complete", "Partial", "Unsupported", "Disabled", "NoPlan", "Failed"] = Field(
-        description="How far tuning is."
+        description="Result of tuning, or how far it is."
     )
-    problems: Count = Field(0, description="Problems of the plan.")
-    tuned: Count = Field(0, description="Problems with a row.")
+    problems: Count = Field(0, description="Matrix shapes (problems) that this model needs.")
+    tuned: Count = Field(0, description="Matrix shapes that have a row in the table.")
     progress: Annotated[str, Field(max_length=32)] = Field(
-        "", description="`tuned/problems`; `verified n/problems` while rows are verified."
+        "", description="`tuned/problems`; `verified n/problems` while the rows are checked."
     )
-    failed: Count = Field(0, description="Problems that could not be tuned.")
+    failed: Count = Field(0, description="Matrix shapes that could not be tuned.")
     source: Literal["Tuned", "Restored", "Mixed", "None"] | None = Field(
         None, description="Where the rows came from when this stack was first warm."
     )
     seconds: Count | None = Field(None, description="Time that tuning took in the pod that tuned.")
     geomean_speedup: Annotated[str, Field(max_length=16)] | None = Field(
-        None, description="Geometric mean of default time over tuned time, of the rows that were measured."
+        None, description="Time of hipBLASLt's own choice over tuned time, geometric mean of the measured rows."
     )
     plan_source: Text | None = Field(
         None,
@@ -93,7 +93,7 @@ class TuningStatus(Model):
     notes: list[Text] = Field(
         default=[],
         max_length=8,
-        description="What the pod could not read, and what else is odd about its plan.",
+        description="What the pod could not read, and what is unusual about its plan.",
         json_schema_extra=LIST_ATOMIC,
     )
     stack: StackStatus | None = Field(None, description="What the rows are valid for.")
@@ -124,7 +124,7 @@ class RevisionStatus(Model):
 
 
 class Failure(Model):
-    """One thing that is wrong with a pod."""
+    """One failure of a pod."""
 
     pod: Text = Field(description="Name of the pod.")
     container: Text | None = Field(None, description="Name of the container.")
@@ -151,12 +151,12 @@ class Status(Model):
     failures: list[Failure] = Field(
         default=[],
         max_length=MAX_FAILURES,
-        description="What is wrong with pods now; empty when nothing is.",
+        description="Failures of pods now; empty if there are none.",
         json_schema_extra=LIST_ATOMIC,
     )
     conditions: list[Condition] = Field(
         default=[],
         max_length=16,
-        description="The state in conditions. `Ready` sums them up.",
+        description="The conditions. `Ready` sums the others up.",
         json_schema_extra=list_map("type"),
     )
