@@ -43,12 +43,19 @@ def test_a_server_that_dies(world: World, state: Json, reason: str) -> None:
     heals(world)
 
 
-@pytest.mark.parametrize(("mode", "reason"), [("NoTable", "ServingWithoutTable"), ("NoHipbmm", "ServingWithoutHipbmm")])
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        ("NoTable", "ServingWithoutTable"),
+        ("NoHipbmm", "ServingWithoutHipbmm"),
+        ("NoAiter", "ServingWithoutAiter"),
+    ],
+)
 def test_a_server_that_only_runs_without_its_table(world: World, mode: str, reason: str) -> None:
     world.create()
     pod = server(world, crashed(1, "boom", restarts=1))
     world.becomes("Available", "False", "ServerCrashed")
-    why = "the server crashed 3 times while it warmed up"
+    why = "the server ended 3 times soon after its start, also without the table"
     server(world, crashed(1, "boom", restarts=3))
     world.kubelet.serving(pod, mode=f"{mode}: {why}")
     found = world.becomes("Warm", "False", reason)

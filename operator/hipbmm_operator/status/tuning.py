@@ -56,7 +56,8 @@ def tuned(observed: Observed, revision: str, failures: Sequence[Failure]) -> Fin
         return false("Tuned", "MixedStacks", f"pods report different stacks: {', '.join(sorted(keys))}")
     if report.complete:
         return true("Tuned", report.reason, report.message)
-    return false("Tuned", report.reason, report.message or f"the table is {report.state}")
+    named = f" ({', '.join(report.unproven)})" if report.unproven else ""
+    return false("Tuned", report.reason, (report.message or f"the table is {report.state}") + named)
 
 
 def _only_restores(observed: Observed, revision: str) -> bool:

@@ -10,8 +10,10 @@ import pytest
 from tests.kernel.pods import SMALL_MODEL, Pod, PodMaker, fill, write_rocm
 
 from hipbmm_kernel.planner import plan
+from hipbmm_kernel.pod import state_file
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.gemm import Problem
+from hipbmm_kernel.system.volume import Volume
 
 CONFIG = json.dumps(SMALL_MODEL).encode()
 
@@ -67,6 +69,18 @@ def test_a_served_file_that_cannot_be_written_turns_hipbmm_off(full: Pod) -> Non
     assert (message["state"], message["reason"], message["hipbmm"]) == ("Failed", "ServedFileUnwritable", False)
     assert (message["rows"], message["digest"]) == (0, "")
     assert str(full.served_file) in message["message"]
+
+
+def test_runs_that_were_killed_end_in_one_that_serves_what_there_is_and_tunes_nothing(pod: Pod) -> None:
+    fill(pod.store, pod.stack(), problems()[:5])
+    for _ in range(3):
+        state_file.begin_attempt(Volume(), str(pod.home / "state.json"), 0.0)
+    assert pod.run("warm").returncode == 0
+    message = pod.message
+    assert (message["state"], message["reason"], message["hipbmm"]) == ("Partial", "TunerFailed", True)
+    assert (message["rows"], message["children"]) == (5, 0)
+    assert "3 runs of warm in this pod were ended" in message["message"]
+    assert json.loads((pod.home / "state.json").read_text())["attempts"] == 0
 
 
 def test_a_mirror_alone_is_enough(pod: Pod) -> None:

@@ -102,6 +102,7 @@ def report(**changes: object) -> Json:
         "geomean": "1.11",
         "rows": 204,
         "stack": {"arch": "gfx942", "simulated": False},
+        "unproven": [],
         "storage": {"writable": True, "error": ""},
     }
     return values | changes

@@ -31,6 +31,16 @@ def test_serving_untuned_is_ready_and_says_so() -> None:
     assert found["warmReplicas"] == 0
 
 
+def test_problems_that_turn_hipbmm_off_are_named() -> None:
+    off = {"hipbmm": False, "unproven": ["M=1 N=256 K=512", "M=2 N=256 K=512\x1b[2J"]}
+    found = serving(
+        answer=report(state="Partial", reason="ProblemsUnproven", message="HIPBMM is off", tuned=202, **off)
+    )
+    assert condition(found, "Tuned") == ("False", "ProblemsUnproven")
+    assert message(found, "Tuned") == "HIPBMM is off (M=1 N=256 K=512, M=2 N=256 K=512 [2J)"
+    assert condition(found, "Ready") == ("True", "ServingUntuned")
+
+
 def test_pods_of_different_stacks_are_not_tuned_as_one() -> None:
     of = resource({"replicas": 2})
     plan = planned(of, observed(pod(answer=report())))
