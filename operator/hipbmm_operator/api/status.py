@@ -96,6 +96,13 @@ class TuningStatus(Model):
         description="What the pod could not read, and what is unusual about its plan.",
         json_schema_extra=LIST_ATOMIC,
     )
+    unproven: list[Text] = Field(
+        default=[],
+        max_length=8,
+        description="Problems for which no solution is proven: HIPBMM is off for the server because of them.",
+        json_schema_extra=LIST_ATOMIC,
+    )
+    unplanned: Count = Field(0, description="Rows in use that the plan does not name: learned in production.")
     stack: StackStatus | None = Field(None, description="What the rows are valid for.")
     last_error: LongText | None = Field(None, description="The last error of the tuner.")
 

@@ -86,6 +86,7 @@ class Report:
     rows: int = 0
     digest: str = ""
     unproven: tuple[str, ...] = ()
+    unplanned: int = 0
     storage_writable: bool = True
     storage_error: str = ""
     mirror_shards: tuple[str, ...] = ()
@@ -127,6 +128,7 @@ def parse_report(text: str) -> Report | None:
         rows=_count(raw.get("rows")),
         digest=_match(re.compile(r"^sha256:[0-9a-f]{64}$"), raw.get("digest"), ""),
         unproven=tuple(_text(entry) for entry in _list(raw.get("unproven"))[:8]),
+        unplanned=_count(raw.get("unplanned")),
         storage_writable=storage.get("writable") is not False,
         storage_error=_text(storage.get("error")),
         mirror_shards=_shards(mirror.get("shards")),

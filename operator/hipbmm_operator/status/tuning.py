@@ -122,6 +122,8 @@ def status(
         geomean_speedup=(kept and kept.geomean_speedup) or report.geomean,
         plan_source=report.plan_source or None,
         notes=list(report.notes),
+        unproven=list(report.unproven),
+        unplanned=report.unplanned,
         stack=StackStatus.model_validate(report.stack),
         last_error=error or "; ".join(report.errors)[:1024] or None,
     )

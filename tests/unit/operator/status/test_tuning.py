@@ -2,6 +2,7 @@
 
 import pytest
 from tests.unit.operator.make import (
+    Json,
     deployment,
     observed,
     planned,
@@ -39,6 +40,20 @@ def test_problems_that_turn_hipbmm_off_are_named() -> None:
     assert condition(found, "Tuned") == ("False", "ProblemsUnproven")
     assert message(found, "Tuned") == "HIPBMM is off (M=1 N=256 K=512, M=2 N=256 K=512 [2J)"
     assert condition(found, "Ready") == ("True", "ServingUntuned")
+    assert found["tuning"]["unproven"] == ["M=1 N=256 K=512", "M=2 N=256 K=512 [2J"]
+
+
+def test_rows_that_no_plan_names_are_counted() -> None:
+    assert serving(answer=report(unplanned=12))["tuning"]["unplanned"] == 12
+
+
+@pytest.mark.parametrize(
+    "odd", [{"unproven": "x", "unplanned": "y"}, {"unproven": [1, None], "unplanned": -3}, {"new": {}}]
+)
+def test_what_a_newer_pod_says_is_harmless(odd: Json) -> None:
+    found = serving(answer=report(**odd))
+    assert condition(found, "Tuned") == ("True", "Tuned")
+    assert found["tuning"]["unplanned"] == 0
 
 
 def test_pods_of_different_stacks_are_not_tuned_as_one() -> None:
