@@ -59,6 +59,7 @@ class Report(NamedTuple):
     hipbmm: bool = True
     unproven: tuple[str, ...] = ()
     unplanned: int = 0
+    refused: bool = False
     storage_writable: bool = False
     storage_error: str = ""
     errors: tuple[str, ...] = ()
@@ -95,6 +96,7 @@ class Report(NamedTuple):
             "hipbmm": self.hipbmm,
             "unproven": list(self.unproven),
             "unplanned": self.unplanned,
+            "refused": self.refused,
             "storage": {"writable": self.storage_writable, "error": self.storage_error},
             "mirror": {"shards": list(self.mirror_shards), "lines": self.mirror_lines},
             "errors": list(self.errors),

@@ -26,11 +26,15 @@ VOLUME_SECONDS = 10.0
 
 
 class ImagePlan(NamedTuple):
-    """The answer, or None; `source` says where it is from, `notes` why there is none and what was odd."""
+    """The answer, or None; `source` says where it is from, `notes` why there is none and what was odd.
+
+    `refused`: vLLM takes no server with these arguments.
+    """
 
     answer: Answer | None
     source: str = ""
     notes: tuple[str, ...] = ()
+    refused: bool = False
 
 
 def find(
@@ -77,7 +81,7 @@ def _asked(
     server = {**env, **{name: value for name, value in CONTRACT_ENV.items() if not env.get(name)}}
     asked = oracle.ask(arguments, server, f"{settings.home}/image", settings.image_seconds, clock, stop)
     if asked.answer is None:
-        return ImagePlan(None, notes=(f"planned from config.json: {asked.reason}",))
+        return ImagePlan(None, notes=(f"planned from config.json: {asked.reason}",), refused=asked.refused)
     try:
         error = within(VOLUME_SECONDS, functools.partial(plan_file.publish, volume, settings.store, key, asked.answer))
     except TooLate as late:

@@ -32,13 +32,17 @@ PLAN_SECONDS = 5.0
 
 
 class Planned(NamedTuple):
-    """The plan, and why it tunes nothing: a report's reason ("" when it tunes) and a sentence."""
+    """The plan, and why it tunes nothing: a report's reason ("" when it tunes) and a sentence.
+
+    `refused`: the image's vLLM takes no server with these arguments.
+    """
 
     plan: Plan
     reason: str
     message: str
     source: str
     notes: tuple[str, ...] = ()
+    refused: bool = False
 
 
 def build_in_time(config: bytes | None, options: Options) -> Plan:
@@ -71,11 +75,11 @@ def make_plan(
     try:
         made = build_in_time(found.data, options)
     except ConfigInvalid as error:
-        return Planned(unplanned, CONFIG_INVALID, str(error), found.source, notes)
+        return Planned(unplanned, CONFIG_INVALID, str(error), found.source, notes, asked.refused)
     message = made.message
     if made.reason == CONFIG_MISSING:
         message = f"{message} ({found.source})"
-    return Planned(made, made.reason, message, found.source, notes + made.warnings)
+    return Planned(made, made.reason, message, found.source, notes + made.warnings, asked.refused)
 
 
 def _options(settings: Settings, identity: Identity, image: Installed) -> tuple[Options, tuple[str, ...]]:

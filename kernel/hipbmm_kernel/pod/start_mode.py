@@ -29,6 +29,10 @@ PROVEN_WINDOWS = 48.0
 """A run of so many warm-up windows (a day by default) proves its mode: some rows are first used after hours."""
 
 
+REFUSED_SECONDS = 60.0
+"""vLLM takes 10 to 20 s to refuse arguments; a server that ran longer has not been refused after all."""
+
+
 class State(NamedTuple):
     """What is remembered from one start of the server to the next.
 
@@ -49,14 +53,15 @@ def next_start(before: State, report: Mapping[str, object] | None, now: float, b
     """The state of the start that happens now, at monotonic second `now` of boot `boot`; `report` None: there is none.
 
     A container starts again only because the last one ended; how it ended cannot be seen. An end counts unless the
-    server had proved its mode by a long run (then only what led to that mode stays counted), or the node had booted.
+    server had proved its mode by a long run (then only what led to that mode stays counted), the node had booted, or
+    it ended at once and vLLM refuses its arguments (a typo).
     """
-    crashes = before.crashes
-    if before.boot == boot and now >= before.started:
-        if now - before.started < PROVEN_WINDOWS * window:
-            crashes += 1
-        else:
+    crashes, ran = before.crashes, now - before.started
+    if before.boot == boot and ran >= 0:
+        if ran >= PROVEN_WINDOWS * window:
             crashes = min(crashes, ENDS.get(before.mode, 0))
+        elif report is None or report.get("refused") is not True or ran >= REFUSED_SECONDS:
+            crashes += 1
     mode, reason = _mode(crashes, report)
     return before._replace(starts=before.starts + 1, crashes=crashes, mode=mode, reason=reason, started=now, boot=boot)
 

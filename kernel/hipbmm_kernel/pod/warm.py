@@ -239,6 +239,7 @@ class Warm:
             digest=served.digest,
             torch_imported="torch" in sys.modules,
             hipbmm=found.hipbmm,
+            refused=planned is not None and planned.refused,
             storage_writable=self._stores.is_writable(),
             storage_error=self._stores.error,
             errors=tuple(self._errors),

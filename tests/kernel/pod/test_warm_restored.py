@@ -83,6 +83,32 @@ def test_runs_that_were_killed_end_in_one_that_serves_what_there_is_and_tunes_no
     assert json.loads((pod.home / "state.json").read_text())["attempts"] == 0
 
 
+def test_a_typo_in_the_servers_arguments_is_no_crash_of_ours(full: Pod) -> None:
+    """The image's own parser refuses the arguments: the server ends at once in each mode, and keeps the first."""
+    files = {
+        "sitecustomize": "",  # in place of the one of the simulated image
+        "torch/__init__": "def set_num_threads(n): pass",
+        "vllm/utils/argparse_utils": "import argparse\nclass FlexibleArgumentParser(argparse.ArgumentParser): pass",
+        "vllm/engine/arg_utils": "class AsyncEngineArgs:\n    def add_cli_args(parser): raise SystemExit(2)",
+        "vllm/usage/usage_lib": "class UsageContext: OPENAI_API_SERVER = 1",
+        "vllm/model_executor/model_loader/utils": "",
+        "vllm/model_executor/kernels/linear/scaled_mm/aiter": "class AiterHipbMMPerTokenFp8ScaledMMLinearKernel: pass",
+    }
+    for name, text in files.items():
+        path = full.root / f"image/{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+        for parent in list(path.relative_to(full.root / "image").parents)[:-1]:
+            (full.root / "image" / parent / "__init__.py").touch()
+    env = {"PYTHONPATH": f"{full.root}/image:{full.env['PYTHONPATH']}", "HIPBMM_MODEL": "Qwen/Qwen3-32B"}
+    full.run("warm", HIPBMM_SERVER_ARGS='["--max-num-seq", "8"]', **env)
+    assert (full.message["state"], full.message["refused"]) == ("Complete", True), full.report["notes"]
+    for _ in range(5):
+        full.run("exec", "--", "false")
+    state = json.loads((full.home / "state.json").read_text())
+    assert (state["starts"], state["crashes"], state["mode"]) == (5, 0, "Tuned")
+
+
 def test_a_mirror_alone_is_enough(pod: Pod) -> None:
     fill(pod.root / "mirror", pod.stack(), problems())
     pod.store.rmdir()

@@ -22,6 +22,13 @@ def test_the_modes_follow_the_ends() -> None:
     assert modes(5.0, 5.0, report={"hipbmm": False, "reason": "NoSolution"}) == [NO_HIPBMM, NO_HIPBMM, NO_AITER]
 
 
+def test_arguments_that_vllm_refuses_are_no_crashes_of_ours() -> None:
+    refused: dict[str, object] = {"hipbmm": True, "refused": True}
+    assert modes(*[15.0] * 6, report=refused) == [TUNED] * 7
+    # One that ran was not refused after all: the answer may be wrong, the count may not.
+    assert modes(*[90.0] * 4, report=refused) == modes(*[90.0] * 4)
+
+
 def test_ends_after_good_days_are_none_of_the_table() -> None:
     assert modes(*[10 * DAY] * 6) == [TUNED] * 7
     assert modes(5.0, 10 * DAY, 5.0, 10 * DAY) == [TUNED] * 5
