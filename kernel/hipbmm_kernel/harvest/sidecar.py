@@ -153,7 +153,7 @@ def _state_metrics(state: Mapping[str, object]) -> list[Metric]:
     modes = {mode: float(mode == state.get("mode")) for mode in start_mode.MODES}
     return [
         plain("hipbmm_server_starts_total", COUNTER, "Starts of the server in this pod.", _number(state, "starts")),
-        plain("hipbmm_server_crashes_total", COUNTER, "Starts that ended while warming up.", _number(state, "crashes")),
+        plain("hipbmm_server_crashes_total", COUNTER, "Ends of the server that count.", _number(state, "crashes")),
         labelled("hipbmm_server_mode", GAUGE, "How the server runs.", "mode", modes),
     ]
 
