@@ -55,6 +55,7 @@ def test_a_rollout_takes_few_requests(world: World, audit_log: Path) -> None:
     assert sorted(e["objectRef"]["resource"] for e in children if e["verb"] != "get") == [
         "controllerrevisions",
         "deployments",
+        "deployments",  # the note that the first rollout is over
         "persistentvolumeclaims",
         "services",
     ]
