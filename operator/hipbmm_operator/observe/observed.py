@@ -122,7 +122,7 @@ class Observed:
         return self.claim is not None and self.claim.phase == "Pending"
 
     def without_table(self, pod: Pod) -> Start | None:
-        """How the server of a pod was started after it had crashed with its table; None when it runs with it."""
+        """How the server of a pod was started when it runs without its table; None when it runs with it."""
         start = self.facts.starts.get(pod.uid)
         return start if start is not None and start.mode != TUNED else None
 

@@ -66,7 +66,7 @@ class OnDemandReads:
         starts: dict[str, report.Start] = {}
         notes: dict[str, Note] = {}
         for pod in pods:
-            if _started_again(pod) and not await self._start(starts, pod):
+            if self._asks_for_start(pod) and not await self._start(starts, pod) and _restarts(pod):
                 again.append(_EVENT_SECONDS)
             if _waits(pod):
                 again.append(_EVENT_SECONDS)
@@ -90,14 +90,23 @@ class OnDemandReads:
         trim(self._paces)
         return stall.stalled(self._paces[pod.uid], now)
 
+    def _asks_for_start(self, pod: Pod) -> bool:
+        """Whether it matters how this pod's server was started: again, or without HIPBMM from the first.
+
+        A first start is read while the pod is not ready yet; at rest nothing is read.
+        """
+        server = pod.containers.get(contract.SERVER)
+        if not pod.live or server is None or not server.running:
+            return False
+        return server.restarts > 0 or not pod.ready or ("start", _run(pod)) in self._memory
+
     async def _start(self, starts: dict[str, report.Start], pod: Pod) -> bool:
         """How the server was started this time: the beginning of its log says it, and is read until it does."""
-        server = pod.containers[contract.SERVER]
 
         async def read() -> report.Start | None:
             return report.parse_start(await self._kube.log_head(pod.namespace, pod.name, contract.SERVER, _HEAD_BYTES))
 
-        run = f"{pod.uid}/{server.restarts}"
+        run = _run(pod)
         known = self._memory.get(("start", run))
         wait = float("inf") if known is not None and known.value is not None else _EVENT_SECONDS * 0.9
         start = await self._remembered("start", run, wait, read)
@@ -190,10 +199,14 @@ def _waits(pod: Pod) -> bool:
     return untouched and all(c.waiting in ("", "PodInitializing", "ContainerCreating") for c in containers)
 
 
-def _started_again(pod: Pod) -> bool:
-    """Its server runs, and did not run for the first time."""
+def _restarts(pod: Pod) -> int:
     server = pod.containers.get(contract.SERVER)
-    return pod.live and server is not None and server.running and server.restarts > 0
+    return server.restarts if server is not None else 0
+
+
+def _run(pod: Pod) -> str:
+    """One start of the server of one pod."""
+    return f"{pod.uid}/{_restarts(pod)}"
 
 
 def _is_stuck(since: datetime | None, now: datetime) -> bool:

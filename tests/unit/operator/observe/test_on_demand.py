@@ -97,6 +97,19 @@ async def test_how_a_server_that_crashed_was_started_is_read_until_it_is_known()
     assert (known.again, len(case.kube.reads)) == (None, 2)
 
 
+async def test_a_first_start_without_hipbmm_is_read_before_the_pod_is_ready_and_remembered() -> None:
+    case = Case()
+    started = {"server": {"state": {"running": {}}, "ready": False}}
+    assert (await case.read(pod("a", answer=report(), **started))).again is None
+    case.kube.logs["a", "server"] = START.replace("start 2", "start 1").replace("NoTable", "NoHipbmm")
+    case.clock += 10
+    ready = pod("a", answer=report(), ready=True)
+    for _ in range(3):
+        assert (await case.read(ready)).starts["uid-a"].mode == "NoHipbmm"
+        case.clock += 1000
+    assert case.kube.reads == [("log", "a/server")] * 2
+
+
 WAITING: Json = {"state": {"waiting": {"reason": "ContainerCreating"}}}
 
 
