@@ -23,7 +23,7 @@ from hipbmm_operator.api.fields import (
 )
 from hipbmm_operator.api.scheduling import Affinity, Toleration, TopologySpread
 
-RESERVED_VOLUMES = ("hipbmm", "store", "models", "model-config", "mirror", "cache", "shm")
+RESERVED_VOLUMES = ("hipbmm", "store", "models", "model-config", "mirror", "cache", "shm", "hipbmm-tmp")
 """Volumes of the pod contract; a user's volume must have another name."""
 
 Id = Annotated[int, Field(ge=0, le=MAX_INT32)]
@@ -210,11 +210,27 @@ class EnvFrom(Model):
     secret_ref: NameRef | None = Field(None, description="The Secret.")
 
 
-class ServerContainer(Model):
-    """Additions to the container `server`."""
+class ContainerAdditions(Model):
+    """Additions to a container: to `server` all of these, to `payload` and `harvest` resources."""
 
-    name: Literal["server"] = Field(description="Always `server`, the only container that can be added to.")
-    resources: Resources | None = Field(None, description="CPU, memory and storage of the server.")
+    model_config = Model.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                "self.name == 'server' || !(has(self.securityContext) || has(self.volumeMounts) || has(self.envFrom))",
+                "payload and harvest can be given resources only",
+            )
+        )
+    }
+
+    name: Literal["server", "payload", "harvest"] = Field(
+        description="`server`, or a container that the operator adds: `payload` copies its program, `harvest` publishes"
+        " rows from production. `warm` has the resources of the server."
+    )
+    resources: Resources | None = Field(
+        None,
+        description="CPU, memory and storage. Where the server has limits equal to its requests for cpu and memory,"
+        " payload and harvest have such, too, and the pod is Guaranteed.",
+    )
     security_context: ContainerSecurity | None = Field(None, description="Security context of the server.")
     volume_mounts: list[VolumeMount] | None = Field(
         None,
@@ -245,8 +261,8 @@ class PodSpec(Model):
     volumes: list[Volume] | None = Field(
         None, max_length=32, description="Further volumes.", json_schema_extra=list_map("name")
     )
-    containers: list[ServerContainer] | None = Field(
-        None, max_length=1, description="Additions to the server.", json_schema_extra=list_map("name")
+    containers: list[ContainerAdditions] | None = Field(
+        None, max_length=3, description="Additions to containers, by name.", json_schema_extra=list_map("name")
     )
     host_network: bool | None = Field(
         None, description="Not accepted.", json_schema_extra=_refused("hostNetwork", "self == false")
@@ -262,6 +278,11 @@ class PodSpec(Model):
         description="Not accepted: pods have no access to the API server.",
         json_schema_extra=_refused("serviceAccountName", "self == ''"),
     )
+
+    def container(self, name: str) -> ContainerAdditions:
+        """What is added to the container of that name; for one that nothing is added to, an empty addition."""
+        found = (container for container in self.containers or [] if container.name == name)
+        return next(found, ContainerAdditions(name="server"))
 
 
 class PodMetadata(Model):

@@ -91,14 +91,21 @@ class Parallelism(Model):
     model_config = Model.model_config | {
         "json_schema_extra": rules(
             rule(
-                "(has(self.tensor) ? self.tensor : 1) * (has(self.pipeline) ? self.pipeline : 1) <= 64",
-                "tensor * pipeline must not be more than 64 GPUs",
+                "(has(self.tensor) ? self.tensor : 1) * (has(self.pipeline) ? self.pipeline : 1)"
+                " * (has(self.data) ? self.data : 1) <= 64",
+                "tensor * pipeline * data must not be more than 64 GPUs",
             )
         )
     }
 
     tensor: int = Field(1, ge=1, le=MAX_GPUS, description="Tensor-parallel size (`--tensor-parallel-size`).")
     pipeline: int = Field(1, ge=1, le=16, description="Pipeline-parallel size (`--pipeline-parallel-size`).")
+    data: int = Field(
+        1,
+        ge=1,
+        le=MAX_GPUS,
+        description="Data-parallel size (`--data-parallel-size`) inside one pod, each rank on GPUs of its own.",
+    )
 
 
 class Gpu(Model):
@@ -139,7 +146,8 @@ class Server(Model):
         default=[],
         max_length=256,
         description="Arguments after the model's name, passed as they are, without a shell. --tensor-parallel-size,"
-        " --pipeline-parallel-size, --served-model-name and --port are added unless they are given here.",
+        " --pipeline-parallel-size, --data-parallel-size, --served-model-name and --port are added unless they are"
+        " given here. TLS flags make the probes HTTPS.",
         json_schema_extra=LIST_ATOMIC,
     )
     env: list[EnvVar] = Field(
@@ -152,6 +160,11 @@ class Server(Model):
     port: Port = Field(8000, description="Port on which the server listens (`--port`).")
     working_dir: AbsolutePath | None = Field(
         None, description="Working directory of the server. Default: /hipbmm/work, where AITER's table is."
+    )
+    shm_size: Quantity = Field(
+        "16Gi",
+        description="Size of /dev/shm, the shared memory of tensor-parallel workers; it counts as memory of the pod. A"
+        " volume of your own that is mounted there takes its place.",
     )
     startup_seconds: int = Field(
         1800, ge=10, le=86400, description="Time the server may take from its start until /health answers."

@@ -90,7 +90,7 @@ def plan(
     monitored = spec.service.monitor.enabled or observed.monitor.live is not None
     steps.append(Step("apply", kinds.SERVICE, service.build(owner, spec, monitored=monitored)))
     if spec.service.monitor.enabled and observed.monitor.served:
-        steps.append(Step("apply", kinds.SERVICE_MONITOR, service_monitor.build(owner, spec)))
+        steps.append(Step("apply", kinds.SERVICE_MONITOR, service_monitor.build(owner, spec, tls=command.tls)))
     if rollout.asked(spec) > 1:
         steps.append(Step("apply", kinds.BUDGET, disruption_budget.build(owner)))
     steps.append(Step("apply", kinds.DEPLOYMENT, workload))

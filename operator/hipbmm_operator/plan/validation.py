@@ -8,7 +8,7 @@ from hipbmm_operator.api.reasons import Config
 from hipbmm_operator.api.resource import Resource, parse_spec
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.pods import contract
-from hipbmm_operator.resources import environment, server_args
+from hipbmm_operator.resources import environment, server_args, volumes
 from hipbmm_operator.resources.server_args import Command
 
 
@@ -44,6 +44,7 @@ def check(spec: Spec, command: Command) -> list[Problem]:
     problems = [Problem("ConflictingArgs", message, fatal=True) for message in command.problems]
     problems += _environment(spec, command)
     problems += _mounts(spec)
+    problems += [Problem("InvalidSpec", message, fatal=True) for message in volumes.conflicts(spec)]
     return problems
 
 

@@ -9,6 +9,7 @@ PAYLOAD, WARM, HARVEST, SERVER = "payload", "warm", "harvest", "server"
 """Containers of the pod."""
 
 HOME = "/hipbmm"
+CACHE = f"{HOME}/cache"
 PROGRAM = f"{HOME}/kernel"
 STORE = f"{HOME}/store"
 MIRROR = f"{HOME}/mirror"

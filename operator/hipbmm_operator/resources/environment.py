@@ -1,14 +1,15 @@
 """Environment of the pod's containers. A user's own value wins, everywhere."""
 
 import json
+import re
 from collections.abc import Mapping
 
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.pods import contract
+from hipbmm_operator.pods.contract import CACHE
+from hipbmm_operator.resources import volumes
 from hipbmm_operator.resources.server_args import Command
-
-CACHE = f"{contract.HOME}/cache"
 
 WRITABLE: Mapping[str, str] = {
     "HOME": CACHE,
@@ -20,6 +21,9 @@ WRITABLE: Mapping[str, str] = {
     "VLLM_CACHE_ROOT": f"{CACHE}/vllm",
 }
 """Caches go to an emptyDir, so that any user and a read-only root file system work (vllm#44548: torch needs USER)."""
+
+_HUGGING_FACE = re.compile(r"\.?(?:hf|hugging[-_]?face)(?:[-_]?(?:home|cache|hub))?", re.IGNORECASE)
+"""Names that people give to a cache of the Hugging Face hub."""
 
 _POD_UID: Json = {"name": "HIPBMM_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}
 
@@ -66,7 +70,7 @@ def _of_serving(spec: Spec, command: Command, *, mirror: bool) -> list[Json]:
     flags = sorted(contract.FLAGS.keys() & {entry.name for entry in spec.server.env})
     if flags:
         settings["HIPBMM_USER_FLAGS"] = ",".join(flags)
-    return [*_values({**WRITABLE, **contract.FLAGS, **settings}), *_token(spec)]
+    return [*_values({**WRITABLE, **_mounted_caches(spec), **contract.FLAGS, **settings}), *_token(spec)]
 
 
 def of_harvest(spec: Spec, *, mirror: bool = False) -> list[Json]:
@@ -78,6 +82,29 @@ def of_harvest(spec: Spec, *, mirror: bool = False) -> list[Json]:
         plain["HIPBMM_RETUNE_TOKEN"] = spec.tuning.retune_token
     users = [entry for entry in _users(spec) if entry["name"].startswith("HIPBMM_")]
     return _merge([*_values(plain), _POD_UID], users)
+
+
+def _mounted_caches(spec: Spec) -> dict[str, str]:
+    """Caches that the user has mounted where an image keeps them, or by a name that says what they are.
+
+    Without this they would be mounted and not used, and every pod would download the model again.
+    """
+    found: dict[str, str] = {}
+    for path in sorted(volumes.users_paths(spec), key=len):
+        parent, _, last = path.rpartition("/")
+        if last == ".cache":
+            found |= {"XDG_CACHE_HOME": path, "HF_HOME": f"{path}/huggingface", "VLLM_CACHE_ROOT": f"{path}/vllm"}
+        elif last == "hub" and _HUGGING_FACE.fullmatch(parent.rpartition("/")[2]):
+            found["HF_HUB_CACHE"] = path
+        elif _HUGGING_FACE.fullmatch(last):
+            found["HF_HOME"] = path
+        elif path == "/root" or parent == "/home":
+            found["HF_HOME"] = f"{path}/.cache/huggingface"
+        elif path.endswith("/.cache/vllm"):
+            found["VLLM_CACHE_ROOT"] = path
+        elif path.endswith(("/.triton", "/.triton/cache")):
+            found["TRITON_CACHE_DIR"] = f"{path.removesuffix('/cache')}/cache"
+    return found
 
 
 def _unlike_defaults(settings: Mapping[str, str]) -> dict[str, str]:

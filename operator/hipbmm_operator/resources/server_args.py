@@ -1,78 +1,189 @@
-"""The server's command line: what the operator adds unless the user gave it, and what the user's own flags mean."""
+"""The server's command line: what the operator adds unless the user gave it, and what the user's own flags mean.
+
+vLLM parses with argparse: `--flag value`, `--flag=value`, underscores for dashes, and any prefix that only one of its
+flags has. What decides the number of GPUs or how the server answers is read in each of these forms or refused by name,
+and nothing is added that the user has said in any of them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
-from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.api.spec import MAX_GPUS, Spec
+from hipbmm_operator.pods import contract
 
-_TENSOR = ("--tensor-parallel-size", "-tp")
-_PIPELINE = ("--pipeline-parallel-size", "-pp")
-_SERVED = ("--served-model-name",)
-_PORT = ("--port",)
+_TENSOR = "--tensor-parallel-size"
+_PIPELINE = "--pipeline-parallel-size"
+_DATA = "--data-parallel-size"
+_DATA_LOCAL = "--data-parallel-size-local"
+_PREFILL_CONTEXT = "--prefill-context-parallel-size"
+_SERVED = "--served-model-name"
+_PORT = "--port"
+_HOST = "--host"
+_CONFIG = "--config"
+_TLS = ("--ssl-keyfile", "--ssl-certfile")
+_CLIENT_CERTIFICATES = "--ssl-cert-reqs"
+_API_SERVERS = "--api-server-count"
+
+_SHORT = {"-tp": _TENSOR, "-pp": _PIPELINE, "-dp": _DATA, "-dpl": _DATA_LOCAL, "-pcp": _PREFILL_CONTEXT}
+_ONE_POD = "a replica is one pod, and all replicas have the same arguments"
+_UNREACHABLE = "probes and the Service reach the server by HTTP on the pod's address"
+_REFUSED = {
+    "--headless": _UNREACHABLE,
+    "--uds": _UNREACHABLE,
+    "--grpc": _UNREACHABLE,
+    "--data-parallel-rank": _ONE_POD,
+    "--data-parallel-start-rank": _ONE_POD,
+    "--data-parallel-address": _ONE_POD,
+    "--data-parallel-external-lb": _ONE_POD,
+    "--data-parallel-hybrid-lb": _ONE_POD,
+    "--nnodes": _ONE_POD,
+    "--node-rank": _ONE_POD,
+}
+_SHORT_REFUSED = {
+    "-dpn": "--data-parallel-rank",
+    "-dpr": "--data-parallel-start-rank",
+    "-dpa": "--data-parallel-address",
+    "-dpe": "--data-parallel-external-lb",
+    "-dph": "--data-parallel-hybrid-lb",
+    "-n": "--nnodes",
+    "-r": "--node-rank",
+}
+_READ = (_TENSOR, _PIPELINE, _DATA, _DATA_LOCAL, _PREFILL_CONTEXT, _SERVED, _PORT, _HOST, _CONFIG, *_TLS)
+_KNOWN = frozenset({*_READ, *_REFUSED, *_SHORT, *_SHORT_REFUSED, _CLIENT_CERTIFICATES, _API_SERVERS})
+_LARGEST = 65535
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """The resolved command line of the server."""
+    """The resolved command line of the server. `tls`: it answers by HTTPS."""
 
     argv: tuple[str, ...]
     arguments: tuple[str, ...]
     tensor: int
-    pipeline: int
+    gpus: int
     port: int
+    tls: bool = False
     problems: tuple[str, ...] = ()
 
-    @property
-    def gpus(self) -> int:
-        """GPUs of one replica."""
-        return self.tensor * self.pipeline
+
+class _Arguments:
+    """The user's arguments, by the full name of each flag that the operator reads; the last one of a name counts."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.given: dict[str, str] = {}
+        self.problems: list[str] = []
+        for index, argument in enumerate(arguments):
+            if not argument.startswith("-"):
+                continue
+            written, equals, value = argument.partition("=")
+            name = self._full(written.replace("_", "-") if written.startswith("--") else written)
+            if name is not None:
+                following = arguments[index + 1] if index + 1 < len(arguments) else ""
+                self.given[name] = value if equals else following
+
+    def number(self, flag: str) -> int | None:
+        """The positive number of a flag; None when it is not given, or is none, which is a problem."""
+        text = self.given.get(flag)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _LARGEST):
+            self.refuse(f"{flag} must be a positive number, not {text!r}")
+            return None
+        return int(text)
+
+    def refuse(self, message: str) -> None:
+        self.problems.append(f"spec.server.args: {message}")
+
+    def _full(self, written: str) -> str | None:
+        """The full name of a flag that is read; None for one that is not, and for an abbreviation of several."""
+        names = {written} if written in _KNOWN else {known for known in _KNOWN if _abbreviates(written, known)}
+        full = {_SHORT.get(name) or _SHORT_REFUSED.get(name) or name for name in names}
+        if len(full) > 1:
+            self.refuse(f"{written} may mean {', '.join(sorted(full))}: write the flag in full")
+        return full.pop() if len(full) == 1 else None
 
 
-def given(arguments: Sequence[str], flags: Sequence[str]) -> str | None:
-    """The last value of a flag, in both spellings (`--x 1`, `--x=1`); "" when the value is missing, None without it."""
-    found: str | None = None
-    for index, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        # vLLM accepts underscores for dashes in long flags.
-        name = name.replace("_", "-") if name.startswith("--") else name
-        if name in flags:
-            following = arguments[index + 1] if index + 1 < len(arguments) else ""
-            found = value if equals else following
-    return found
+def _abbreviates(written: str, known: str) -> bool:
+    dashes = "--" if known.startswith("--") else "-"
+    return len(written) > len(dashes) and known.startswith(written)
 
 
 def resolve(spec: Spec) -> Command:
     """The command line of a spec. A flag that contradicts a field is a problem; the flag is what the server gets."""
-    args = list(spec.server.args)
-    problems: list[str] = []
-    tensor = _number(args, _TENSOR, spec.parallelism.tensor, "spec.parallelism.tensor", problems)
-    pipeline = _number(args, _PIPELINE, spec.parallelism.pipeline, "spec.parallelism.pipeline", problems)
-    port = _number(args, _PORT, spec.server.port, "spec.server.port", problems)
-    if given(args, _TENSOR) is None:
-        args += [_TENSOR[0], str(tensor)]
-    if given(args, _PIPELINE) is None and pipeline > 1:
-        args += [_PIPELINE[0], str(pipeline)]
-    if given(args, _SERVED) is None and spec.model.served_name:
-        args += [_SERVED[0], spec.model.served_name]
-    if given(args, _PORT) is None:
-        args += [_PORT[0], str(port)]
+    users = _Arguments(spec.server.args)
+    tensor = _agreed(users, _TENSOR, spec.parallelism.tensor, "spec.parallelism.tensor")
+    pipeline = _agreed(users, _PIPELINE, spec.parallelism.pipeline, "spec.parallelism.pipeline")
+    port = _agreed(users, _PORT, spec.server.port, "spec.server.port")
+    gpus = tensor * pipeline * _data(users, spec) * (users.number(_PREFILL_CONTEXT) or 1)
+    if gpus > MAX_GPUS:
+        users.refuse(f"{gpus} GPUs for one replica are more than {MAX_GPUS}")
+    _refuse_what_cannot_answer(users, spec, port)
+    arguments = (*spec.server.args, *_added(users, spec))
     return Command(
-        argv=(*spec.server.command, spec.model.name, *args),
-        arguments=tuple(args),
+        argv=(*spec.server.command, spec.model.name, *arguments),
+        arguments=arguments,
         tensor=tensor,
-        pipeline=pipeline,
+        gpus=gpus,
         port=port,
-        problems=tuple(problems),
+        tls=any(flag in users.given for flag in _TLS),
+        problems=tuple(users.problems),
     )
 
 
-def _number(args: Sequence[str], flags: Sequence[str], field: int, name: str, problems: list[str]) -> int:
-    text = given(args, flags)
-    if text is None:
-        return field
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= 65535):  # noqa: PLR2004  # largest port
-        problems.append(f"spec.server.args: {flags[0]} must be a positive number, not {text!r}")
-        return field
-    if int(text) != field:
-        problems.append(f"spec.server.args: {flags[0]} {text} must not differ from {name} {field}")
-    return int(text)
+def _agreed(users: _Arguments, flag: str, field: int, name: str) -> int:
+    """The number of a flag, else of its field, from which it must not differ."""
+    number = users.number(flag)
+    if number is not None and number != field:
+        users.refuse(f"{flag} {number} must not differ from {name} {field}")
+    return field if number is None else number
+
+
+def _data(users: _Arguments, spec: Spec) -> int:
+    """Ranks of data parallelism in one pod, each on GPUs of its own."""
+    size, local = users.number(_DATA), users.number(_DATA_LOCAL)
+    if size is not None and "data" in spec.parallelism.model_fields_set and size != spec.parallelism.data:
+        users.refuse(f"{_DATA} {size} must not differ from spec.parallelism.data {spec.parallelism.data}")
+    return local or size or spec.parallelism.data
+
+
+def _added(users: _Arguments, spec: Spec) -> list[str]:
+    """What the user has not said. With `--config FILE` only what stands in the spec: the file may say the rest."""
+    parallelism = spec.parallelism
+    wanted: list[tuple[str, object, bool]] = [
+        (_TENSOR, parallelism.tensor, True),
+        (_PIPELINE, parallelism.pipeline, parallelism.pipeline > 1),
+        (_DATA, parallelism.data, parallelism.data > 1),
+        (_SERVED, spec.model.served_name, spec.model.served_name is not None),
+        (_PORT, spec.server.port, True),
+    ]
+    return [text for flag, value, needed in wanted if needed and flag not in users.given for text in (flag, str(value))]
+
+
+def _refuse_what_cannot_answer(users: _Arguments, spec: Spec, port: int) -> None:
+    for flag, why in _REFUSED.items():
+        if flag in users.given:
+            users.refuse(f"{flag} is not possible: {why}")
+    host = users.given.get(_HOST)
+    if host is not None and _is_loopback(host):
+        users.refuse(f"{_HOST} {host} is not possible: {_UNREACHABLE}")
+    if users.given.get(_CLIENT_CERTIFICATES, "0").strip() not in ("0", "1"):
+        users.refuse(f"{_CLIENT_CERTIFICATES} must be 0 or 1: probes have no client certificate")
+    if users.given.get(_API_SERVERS) == "0":
+        users.refuse(f"{_API_SERVERS} 0 is not possible: {_UNREACHABLE}")
+    if port == contract.METRICS_PORT and spec.tuning.harvest:
+        users.problems.append(f"spec.server.port: {port} is the port of the container harvest")
+    decided = {"tensor"} <= spec.parallelism.model_fields_set or _TENSOR in users.given
+    listens = "port" in spec.server.model_fields_set or _PORT in users.given
+    if _CONFIG in users.given and not (decided and listens):
+        users.refuse(
+            f"{_CONFIG} {users.given[_CONFIG]} cannot be read by the operator and may decide the GPUs and the port:"
+            " set spec.parallelism.tensor and spec.server.port to what is in it"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") in ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")

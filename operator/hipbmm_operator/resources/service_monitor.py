@@ -6,19 +6,25 @@ from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.owner import Owner
 
 
-def build(owner: Owner, spec: Spec) -> Json:
-    """The ServiceMonitor of the server's metrics and, where there is one, of the sidecar's."""
+def build(owner: Owner, spec: Spec, *, tls: bool) -> Json:
+    """The ServiceMonitor of the server's metrics and, where there is one, of the sidecar's.
+
+    `tls`: the server answers by HTTPS. Pods are scraped by address, which no certificate names.
+    """
     monitor = spec.service.monitor
     metadata = owner.metadata()
     metadata["labels"] = {**monitor.labels, **metadata["labels"]}
     interval = {"interval": monitor.interval} if monitor.interval else {}
-    ports = ["http", *(["hipbmm"] if spec.tuning.harvest else [])]
+    secure = {"scheme": "https", "tlsConfig": {"insecureSkipVerify": True}} if tls else {}
+    endpoints = [{"port": "http", "path": "/metrics", **secure, **interval}]
+    if spec.tuning.harvest:
+        endpoints.append({"port": "hipbmm", "path": "/metrics", **interval})
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "ServiceMonitor",
         "metadata": metadata,
         "spec": {
             "selector": {"matchLabels": names.selector_labels(owner.name)},
-            "endpoints": [{"port": port, "path": "/metrics", **interval} for port in ports],
+            "endpoints": endpoints,
         },
     }

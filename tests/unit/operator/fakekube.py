@@ -11,7 +11,7 @@ from hipbmm_operator.apply.status_writer import StatusWriter
 from hipbmm_operator.controller.reconciler import Reconciler
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Page
-from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.kinds import WATCHED, Kind
 from hipbmm_operator.observe.mirror_logs import MirrorLogs
 from hipbmm_operator.observe.observer import Observer
 from hipbmm_operator.observe.on_demand import OnDemandReads
@@ -109,6 +109,8 @@ def reconciler(kube: FakeKube, store: Store, debounce: Debounce | None = None) -
     """A reconciler of this API server; what it writes comes back to the store at once."""
 
     def saw(kind: Kind, body: Json) -> None:
+        if kind not in WATCHED:
+            return
         store.put(kind, prune(kind, body), owner_of(kind, body))
 
     observer = Observer(

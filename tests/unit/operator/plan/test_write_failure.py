@@ -17,6 +17,10 @@ from hipbmm_operator.plan import write_failure
         ),
         (errors.ForbiddenError(403, "Forbidden", 'User "x" cannot patch resource'), "Forbidden"),
         (errors.InvalidError(422, "Invalid", "bad"), "Rejected"),
+        (
+            errors.UnavailableError(500, "InternalError", "failed to create typed patch object (ns/qwen; apps/v1)"),
+            "Rejected",
+        ),
         (write_failure.NameConflictError(SERVICE, "qwen"), "NameConflict"),
         (errors.ConflictError(409, "Conflict", "x"), "Conflict"),
         (errors.UnavailableError(0, "TimeoutError", "x"), "ApiUnavailable"),

@@ -63,3 +63,102 @@ def test_arguments_that_contradict_a_field_are_told(args: list[str], told: str) 
 def test_arguments_are_passed_as_they_are() -> None:
     hostile = ["; rm -rf /", "$(id)", "`id`", "--host", "::"]
     assert list(command({"server": {"args": hostile}}).argv[3:8]) == hostile
+
+
+@pytest.mark.parametrize(
+    ("args", "gpus"),
+    [
+        (["--data-parallel-size", "8", "--enable-expert-parallel"], 8),
+        (["-dp", "8"], 8),
+        (["--data_parallel_size=8"], 8),
+        (["-dp=2", "-pcp", "2"], 4),
+        (["--prefill-context-parallel-size", "2"], 2),
+        (["--data-parallel-size", "16", "--data-parallel-size-local", "8"], 8),
+        (["-dp", "16", "-dpl", "8"], 8),
+        (["--decode-context-parallel-size", "2"], 1),
+        (["--data-parallel-backend", "mp", "--data-parallel-rpc-port", "5000"], 1),
+    ],
+)
+def test_every_flag_that_takes_gpus_counts(args: list[str], gpus: int) -> None:
+    found = command({"server": {"args": args}})
+    assert (found.gpus, found.problems) == (gpus, ())
+    assert list(found.arguments[: len(args)]) == args
+
+
+def test_data_parallelism_has_a_field() -> None:
+    found = command({"parallelism": {"tensor": 2, "data": 4}})
+    assert (found.gpus, found.problems) == (8, ())
+    assert found.arguments[:4] == ("--tensor-parallel-size", "2", "--data-parallel-size", "4")
+    (problem,) = command({"parallelism": {"data": 4}, "server": {"args": ["-dp", "2"]}}).problems
+    assert "--data-parallel-size 2 must not differ from spec.parallelism.data 4" in problem
+
+
+@pytest.mark.parametrize(
+    ("args", "gpus"),
+    [(["--tensor-parallel", "4"], 4), (["--tens=4"], 4), (["-t", "4"], 4), (["--tensor_par", "4"], 4)],
+)
+def test_an_abbreviation_is_read_and_nothing_is_added_to_it(args: list[str], gpus: int) -> None:
+    found = command({"parallelism": {"tensor": 4}, "server": {"args": args}})
+    assert (found.gpus, found.problems) == (gpus, ())
+    assert list(found.arguments) == [*args, "--port", "8000"]
+    (problem,) = command({"server": {"args": args}}).problems
+    assert "--tensor-parallel-size 4 must not differ" in problem
+
+
+@pytest.mark.parametrize("flag", ["--data-parallel", "--data", "--p", "-d", "-p", "--ssl"])
+def test_an_abbreviation_of_several_flags_is_refused(flag: str) -> None:
+    (problem,) = command({"server": {"args": [flag, "2"]}}).problems
+    assert f"{flag} may mean" in problem
+    assert "write the flag in full" in problem
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["--headless"], "--headless"),
+        (["--headl"], "--headless"),
+        (["--uds", "/tmp/socket"], "--uds"),  # noqa: S108
+        (["--host", "127.0.0.1"], "--host 127.0.0.1"),
+        (["--host=127.1.2.3"], "--host 127.1.2.3"),
+        (["--host", "localhost"], "--host localhost"),
+        (["--host", "::1"], "--host ::1"),
+        (["--ho", "[::1]"], "--host [::1]"),
+        (["--nnodes", "2"], "--nnodes"),
+        (["-n", "2"], "--nnodes"),
+        (["--data-parallel-rank", "1"], "--data-parallel-rank"),
+        (["-dpn", "1"], "--data-parallel-rank"),
+        (["--data-parallel-external-lb"], "--data-parallel-external-lb"),
+        (["--api-server-count", "0"], "--api-server-count 0"),
+        (["--ssl-cert-reqs", "2"], "--ssl-cert-reqs"),
+        (["-dp", "128"], "128 GPUs for one replica are more than 64"),
+        (["-dp", "0"], "--data-parallel-size must be a positive number"),
+        (["-dp"], "--data-parallel-size must be a positive number"),
+    ],
+)
+def test_a_server_that_nobody_could_reach_is_refused_by_name(args: list[str], told: str) -> None:
+    (problem,) = command({"server": {"args": args}}).problems
+    assert problem.startswith("spec.server.args: ")
+    assert told in problem
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["--host", "::"], ["--host", "0.0.0.0"], ["--host", "server.local"], ["--api-server-count", "4"]],  # noqa: S104
+)
+def test_a_server_that_can_be_reached_is_taken_as_it_is(args: list[str]) -> None:
+    assert command({"server": {"args": args}}).problems == ()
+
+
+def test_the_port_of_the_sidecar_is_taken() -> None:
+    (problem,) = command({"server": {"port": 9410}}).problems
+    assert "spec.server.port: 9410 is the port of the container harvest" in problem
+    assert command({"server": {"port": 9410}, "tuning": {"harvest": False}}).problems == ()
+
+
+@pytest.mark.parametrize("args", [["--config", "/etc/vllm.yaml"], ["--config=/etc/vllm.yaml"]])
+def test_a_file_of_arguments_decides_nothing_that_the_operator_must_know(args: list[str]) -> None:
+    (problem,) = command({"server": {"args": args}}).problems
+    assert "set spec.parallelism.tensor and spec.server.port" in problem
+    known = command({"server": {"args": args, "port": 8000}, "parallelism": {"tensor": 8}})
+    assert (known.gpus, known.problems) == (8, ())
+    assert list(known.arguments) == [*args, "--tensor-parallel-size", "8", "--port", "8000"]
