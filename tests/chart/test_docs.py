@@ -19,6 +19,7 @@ PAGES = sorted(
     if not any(part.startswith(".") or part in ("out", "shared") for part in page.relative_to(ROOT).parts)
 )
 OPERATOR = ROOT / "operator" / "hipbmm_operator"
+SIDECAR = ROOT / "kernel" / "hipbmm_kernel" / "harvest" / "sidecar.py"
 REASON = re.compile(r"[A-Z][a-z]+(?:[A-Z][A-Za-z0-9]*)*|[A-Z]+[A-Za-z]*[a-z][A-Za-z]*")
 
 
@@ -116,8 +117,14 @@ def test_no_reason_is_invented() -> None:
     assert not invented
 
 
-def test_metrics_are_documented() -> None:
+@pytest.mark.parametrize(
+    "source",
+    [OPERATOR / "telemetry" / "metrics.py", OPERATOR / "telemetry" / "resource_metrics.py", SIDECAR],
+    ids=lambda path: path.stem,
+)
+def test_metrics_are_documented(source: Path) -> None:
     text = (DOCS / "operations.md").read_text()
-    source = (OPERATOR / "telemetry" / "metrics.py").read_text()
-    for name in re.findall(r'"(hipbmm_\w+)"', source):
+    names = re.findall(r'"(hipbmm_\w+)"', source.read_text())
+    assert names
+    for name in names:
         assert re.search(rf"\b{name}(_total)?\b", text), name
