@@ -12,10 +12,11 @@ The demo needs a Kubernetes cluster and found none that it may use:
   * KUBECONFIG is not set, and
   * this user is not root, so a one-node cluster (kubelet, containerd) cannot be made here.
 Ways out:
-  1. sudo make demo                              makes a private one-node cluster; `make cluster-down` removes it
-  2. KUBECONFIG=~/.kube/config make demo         uses your cluster; name images that it can pull:
-       HIPBMM_OPERATOR_IMAGE=registry/hipbmm-operator:tag HIPBMM_SERVING_IMAGE=vllm/vllm-openai-rocm:v0.23.0
-  3. make unit                                   needs neither root nor a cluster
+  1. sudo make demo        makes a private one-node cluster with simulated GPUs; `sudo make cluster-down` removes it
+  2. KUBECONFIG=~/.kube/config HIPBMM_OPERATOR_IMAGE=registry.example/hipbmm/operator:0.1.0 \\
+     HIPBMM_SERVING_IMAGE=vllm/vllm-openai-rocm:v0.23.0 make demo
+                           uses your cluster and its AMD GPUs; it must be able to pull both images (docs/install.md)
+  3. make unit             needs neither root nor a cluster
 """
 
 
