@@ -31,6 +31,7 @@ MAX_INDICES = 64
 """Rows of one key that are kept, the best ones: AITER looks at 32 candidates, an exhaustive search finds a few."""
 FEW = 8
 """Rows of one key that one more is compared with at once."""
+BATCH = 4 * MAX_INDICES
 MAX_CLAIMS = 4
 """Vetoes of one index that are kept: two nodes decide."""
 CONFIRMING_NODES = 2
@@ -78,13 +79,13 @@ EMPTY = Table({}, {}, {})
 
 def better(left: Row, right: Row) -> bool:
     """Whether `left` comes before `right` in the total order of rows of one key."""
-    if left.verified != right.verified:
-        return left.verified
-    left_us = _UNMEASURED if left.tuned_us is None else left.tuned_us
-    right_us = _UNMEASURED if right.tuned_us is None else right.tuned_us
-    if left_us != right_us:
-        return left_us < right_us
+    if (left_is := _measured(left)) != (right_is := _measured(right)):
+        return left_is < right_is
     return left != right and _sha(left) < _sha(right)
+
+
+def _measured(row: Row) -> tuple[bool, float]:
+    return (not row.verified, _UNMEASURED if row.tuned_us is None else row.tuned_us)
 
 
 def merge(shards: Iterable[shard.Shard], token: str = "", node: str | None = None) -> Table:
@@ -157,7 +158,7 @@ class Joined:
             else:
                 waiting = self._waiting.setdefault(row[0], [])
                 waiting.append(row)
-                if len(waiting) > MAX_INDICES:
+                if len(waiting) > BATCH:
                     rows[row[0]] = _best_of_each_index([*held, *waiting])
                     waiting.clear()
 
@@ -191,10 +192,12 @@ def _best_of_each_index(rows: Iterable[Row]) -> tuple[Row, ...]:
         held = found.get(row.algo_index)
         if held is None or better(row, held):
             found[row.algo_index] = row
-    best: Iterable[Row] = found.values()
-    if len(found) > MAX_INDICES:
-        best = sorted(best, key=cmp_to_key(_compared))[:MAX_INDICES]
-    return tuple(sorted(best, key=lambda row: row.algo_index))
+    best = list(found.values())
+    if len(best) > MAX_INDICES:
+        best.sort(key=_measured)
+        if _measured(best[MAX_INDICES - 1]) == _measured(best[MAX_INDICES]):
+            best.sort(key=cmp_to_key(_compared))
+    return tuple(sorted(best[:MAX_INDICES], key=lambda row: row.algo_index))
 
 
 def missing(table: Table, problems: Sequence[Problem], fp8: str) -> list[Problem]:
