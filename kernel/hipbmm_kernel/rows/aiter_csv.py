@@ -56,19 +56,30 @@ class Parsed(NamedTuple):
 
 
 def parse(data: bytes, max_rows: int = MAX_ROWS) -> Parsed:
-    """Read a file, or any part of one that begins with a line. Content never raises."""
+    """Read a file. Content never raises."""
     refused = f"larger than {MAX_BYTES} bytes" if len(data) > MAX_BYTES else line_diagnosis.file_reason(data)
     if refused is not None:
         return Parsed(refused=refused)
+    reader = _read(data, max_rows)
+    return Parsed(refused=reader.refused) if reader.refused is not None else reader.parsed()
+
+
+def parse_lines(data: bytes) -> Parsed:
+    """Read a part of a file that begins with a line: each line stands and falls alone, nothing refuses the part."""
+    return _read(data, None).parsed()
+
+
+def _read(data: bytes, max_rows: int | None) -> _Reader:
     lines = data.split(b"\n")
     tail = lines.pop()
     reader = _Reader(lines, max_rows)
     for number, raw in enumerate(lines, 1):
         reader.take(number, raw.decode("latin-1").removesuffix("\r"), terminated=True)
         if reader.refused is not None:
-            return Parsed(refused=reader.refused)
+            return reader
     reader.take(len(lines) + 1, tail.decode("latin-1"), terminated=False)
-    return reader.parsed()
+    reader.end()
+    return reader
 
 
 def format_rows(rows: Iterable[Row]) -> bytes:
@@ -103,10 +114,12 @@ class _Reader:
         "_max_rows",
         "_names",
         "_rejected",
+        "_signs",
         "refused",
     )
 
-    def __init__(self, lines: list[bytes], max_rows: int) -> None:
+    def __init__(self, lines: list[bytes], max_rows: int | None) -> None:
+        """`max_rows` is the most that a whole file may have; None is a part of one."""
         self._lines = lines
         self._max_rows = max_rows
         self._accepted: dict[str, Row] = {}
@@ -115,6 +128,7 @@ class _Reader:
         self._conflicts: list[Finding] = []
         self._rejected: list[Finding] = []
         self._names: frozenset[str] | None = None
+        self._signs = False
         self.refused: str | None = None
 
     def take(self, number: int, text: str, *, terminated: bool) -> None:
@@ -128,13 +142,20 @@ class _Reader:
         reason = self._row(number, columns, terminated=terminated)
         if reason is None:
             return
-        pieces = torn_lines.pieces(text) if "\0" not in text else [text]
+        self._signs = self._signs or line_diagnosis.looks_like_a_row(text)
+        # What else writes into such a file leaves other traces than a torn append, and then nothing of it is believed.
+        pieces = torn_lines.pieces(text) if text.isprintable() and gemm.COLUMNS[0] not in text else [text]
         if len(pieces) == 1:
             self._rejected.append(Finding(number, reason))
             return
         for piece in pieces[:-1]:
             self._piece(number, piece, terminated=False)
         self._piece(number, pieces[-1], terminated=terminated)
+
+    def end(self) -> None:
+        """Refuse a whole file of which nothing at all looks like a table of rows, although there is something."""
+        if self._max_rows is not None and self._rejected and not (self._signs or self._accepted or self._foreign):
+            self.refused = f"no row and no header of AITER's online tuning: {self._rejected[0].reason}"
 
     def parsed(self) -> Parsed:
         """Everything that was read."""
@@ -151,7 +172,8 @@ class _Reader:
         reason = line_diagnosis.header_reason(columns)
         if reason is None:
             return False
-        if reason == line_diagnosis.PERMUTED:
+        self._signs = True
+        if reason == line_diagnosis.PERMUTED and self._max_rows is not None:
             self.refused = f"line {number}: {reason}"
         elif reason:
             self._rejected.append(Finding(number, reason))
@@ -183,7 +205,7 @@ class _Reader:
         """Keep the first row of a key, as AITER does."""
         held = rows.setdefault(row.key, row)
         if held is row:
-            if len(self._accepted) + len(self._foreign) > self._max_rows:
+            if self._max_rows is not None and len(self._accepted) + len(self._foreign) > self._max_rows:
                 self.refused = f"more than {self._max_rows} rows"
         elif held.algo_index == row.algo_index:
             self._duplicates += 1

@@ -17,7 +17,15 @@ _FOREIGN_FORMATS = (
     (b"\xff\xfe", "UTF-16 text: save it as ASCII"),
     (b"\xfe\xff", "UTF-16 text: save it as ASCII"),
     (b"#hipbmm-shard ", "a shard of a store, not AITER's file: see `merge`"),
+    (b"version https://git-lfs", "a git-lfs pointer: fetch the file that it stands for"),
+    (b"Validator,", "results of PyTorch TunableOp, whose solutions are for other calls"),
+    (b"Git Version:", "hipBLASLt's own override file (HIPBLASLT_TUNING_OVERRIDE_FILE)"),
+    (b"<", "HTML or XML, perhaps the answer of a failed download"),
+    (b"{", "JSON"),
 )
+_OTHER_TABLES = frozenset({b"cu_num", b"kernelId", b"solidx", b"libtype"})
+"""Columns of AITER's tuned tables of other calls (facts: aiter/configs of ROCm/aiter)."""
+_MANY_SEPARATORS = 10
 _CONFLICT_MARKERS = (b"<<<<<<<", b"|||||||", b">>>>>>>")
 _SAMPLE = 64
 _SHOWN = 40
@@ -53,6 +61,8 @@ _NUMBER_CAUSES: _Causes = (
 
 def file_reason(data: bytes) -> str | None:
     """Why the whole file must not be used, or None."""
+    if _OTHER_TABLES & set(data[: data.find(b"\n")].replace(b" ", b"").split(b",")):
+        return "another of AITER's tuned tables, for other calls than the one that HIPBMM makes"
     for magic, reason in _FOREIGN_FORMATS:
         if data.startswith(magic):
             return reason
@@ -63,6 +73,12 @@ def file_reason(data: bytes) -> str | None:
     if any(marker in data for marker in _CONFLICT_MARKERS) or b"=======" in data:
         return _conflict_reason(data)
     return None
+
+
+def looks_like_a_row(text: str) -> bool:
+    """Whether a line that is no row may be a damaged one: it has about its fields, or begins as one does."""
+    separators = max(text.count(mark) for mark in (",", ";", "\t"))
+    return text.startswith(BOOLEANS) or (separators >= _MANY_SEPARATORS and "true" in text.lower())
 
 
 def header_reason(columns: Sequence[str]) -> str | None:

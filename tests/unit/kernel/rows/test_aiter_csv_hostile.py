@@ -115,7 +115,7 @@ CASES = {
     "19 hole over line ends": Case(
         file(GOOD) + row().encode()[:50] + b"\0" * 700 + row(2).encode()[9:] + b"\n", (4711,), rejected={3: "NUL"}
     ),
-    "19 all NUL": Case(b"\0" * 4096, rejected={1: "NUL"}),
+    "19 all NUL": Case(b"\0" * 4096, refused="NUL"),
     "20 conflict markers": Case(
         file("<<<<<<< HEAD", row(), "=======", row(index=5), ">>>>>>> theirs"), refused="conflict marker"
     ),
@@ -178,7 +178,45 @@ CASES = {
     "more: unknown type": rejected_field(7, "f8_e4m3", "not one of"),
     "more: size beyond int": rejected_field(4, "2147483648", "too large"),
     "more: stride beyond long": rejected_field(9, "1" * 20, "too large"),
-    "more: no text at all": Case(b"\x89PNG\r\n\x1a\n\xff\xfe", rejected={1: "columns", 3: "columns", 2: "columns"}),
+    "more: no text at all": Case(b"\x89PNG\r\n\x1a\n\xff\xfe", refused="no row and no header"),
+    "no table: random bytes": Case(bytes(range(256)) * 40, refused="no row and no header"),
+    "no table: a hole alone, with line ends": Case(b"\0" * 100 + b"\n" + b"\0" * 100 + b"\n", refused="NUL"),
+    "no table: HTML": Case(b"<!DOCTYPE html>\n<html><body>404, true, not found</body></html>\n", refused="HTML"),
+    "no table: JSON": Case(b'{"rows": [1, 2]}\n', refused="JSON"),
+    "no table: a git-lfs pointer": Case(
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", refused="git-lfs"
+    ),
+    "no table: TunableOp": Case(
+        b"Validator,PT_VERSION,2.10.0\nValidator,HIP_VERSION,702\n"
+        b"GemmTunableOp_BFloat16_NN,nn_1024_1024_1024_ld_1024_1024_1024,Gemm_Rocblas_-621294427,0.0105563\n",
+        refused="TunableOp",
+    ),
+    "no table: hipBLASLt's override file": Case(
+        b"Git Version: dabb6df2b9\ntransA,transB,grouped_gemm,batch_count,m,n,k,alpha,lda\nT,N,0,1,10240,1,5120\n",
+        refused="override",
+    ),
+    "no table: AITER's table for another GEMM": Case(
+        b"cu_num,M,N,K,kernelId,splitK,us,kernelName,tflops,bw,errRatio\n304,1,1280,8192,78,0,6.5,x,1,2,0.0\n",
+        refused="another of AITER's tuned tables",
+    ),
+    "no table: AITER's bf16 table": Case(
+        b"gfx,cu_num,M,N,K,bias,dtype,outdtype,scaleAB,bpreshuffle,libtype,solidx,splitK\n"
+        b"gfx942,304,1,1280,8192,False,torch.bfloat16,torch.bfloat16,False,True,hipblaslt,4711,0\n",
+        refused="another of AITER's tuned tables",
+    ),
+    "no table: prose": Case(b"These are the rows of Tuesday.\nSee the other file.\n", refused="no row and no header"),
+    "a row is not recovered: a control character in front": Case(
+        file("\x1b[2K" + row()[:30] + row(2), GOOD), accepted=(4711,), rejected={2: ""}
+    ),
+    "a row is not recovered: a tab in front": Case(
+        file("true,true,\t" + row(2), GOOD), accepted=(4711,), rejected={2: ""}
+    ),
+    "a row is not recovered: a second header in the line": Case(
+        file(row()[:40] + HEADER + row(2), GOOD), accepted=(4711,), rejected={2: ""}
+    ),
+    "a row is not recovered: a header in front": Case(
+        HEADER.encode() + row().encode() + b"\n" + file(GOOD, header=""), accepted=(4711,), rejected={1: ""}
+    ),
 }
 
 
@@ -226,6 +264,17 @@ def test_too_many_rows_refuse_the_file() -> None:
 
     assert aiter_csv.parse(data, max_rows=10).refused == "more than 10 rows"
     assert aiter_csv.parse(data, max_rows=11).refused is None
+
+
+def test_in_a_part_of_a_file_each_line_stands_alone() -> None:
+    swapped = HEADER.replace(" m, n,", " n, m,")
+    part = file("<<<<<<< HEAD", "\0" * 50, swapped, "{}", row(), "\xff\xfe", header="<html>")
+
+    parsed = aiter_csv.parse_lines(part)
+
+    assert parsed.refused is None
+    assert [kept.problem.m for kept in parsed.accepted] == [1]
+    assert len(parsed.rejected) == 6
 
 
 def test_a_large_file_is_read_in_linear_time_without_a_reject() -> None:
