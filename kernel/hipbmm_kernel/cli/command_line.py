@@ -10,6 +10,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
+from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.volume import describe
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def run(
         stderr.write(f"{error}\n")
         return USAGE
     for complaint in answer.complaints:
-        stderr.write(f"{parser.command}: {complaint}\n")
+        stderr.write(f"{parser.command}: {one_line(complaint)}\n")
     stdout.write(json.dumps(answer.document) + "\n" if arguments.output == "json" else answer.text)
     return FOUND if answer.wrong else FINE
 

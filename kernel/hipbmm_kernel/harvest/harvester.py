@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from hipbmm_kernel.harvest.tail import Cursor, Tail
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.rows import gemm
-from hipbmm_kernel.store.publish_queue import Outbox
+from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.publisher import Publisher
 from hipbmm_kernel.store.shard_origin import HARVEST, MIRROR, head
 from hipbmm_kernel.system import volume as volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from hipbmm_kernel.contract.settings import Settings
     from hipbmm_kernel.harvest.announcer import Announcer
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hipbmm_kernel.system.volume import Volume
 
 MAX_JSON = 4 << 20
+MAX_PLACE = 2**63
 CURSOR_NAME = "harvest.json"
 FOREIGN = "foreign"
 _CATEGORIES = (
@@ -62,45 +63,44 @@ class Harvester:
         self._tail = Tail(volume, settings.served_file, self._remembered())
         self._committed = self._tail.cursor
         self._stack: Stack | None = None
-        self._outbox: Outbox | None = None
+        self._queue: PublishQueue | None = None
         self._unstored: list[Row] = []
+        self._unserved: frozenset[str] = frozenset()
         self.harvested = 0
+        self.unplanned = 0
         self.rejected: dict[str, int] = {}
 
     @property
-    def outbox(self) -> Outbox | None:
+    def queue(self) -> PublishQueue | None:
         """Where rows wait for the volume; None before the stack is known."""
-        return self._outbox
+        return self._queue
 
     def turn(self) -> bool:
         """Read what was appended and hand it on; whether more is waiting."""
-        news = self._tail.read()
-        for reason in news.rejected:
+        appended = self._tail.read()
+        for reason in appended.rejected:
             self._reject(_category(reason))
-        self._unstored += [row for row in news.rows if self._is_news(row)]
+        # AITER found these here: rows that were served have no kernel name.
+        self._unstored += [row for row in appended.rows if row.kernel_name != gemm.NO_NAME]
         self._hand_on()
         if self._announcer is not None:
             self._announcer.turn()
         self._commit()
-        return news.more
+        return appended.more
 
     def finish(self, seconds: float) -> None:
         """The last turn: everything that is complete in the file, published within `seconds`."""
         while self.turn():
             continue
-        if self._outbox is not None:
-            self._outbox.close(seconds)
+        if self._queue is not None:
+            self._queue.close(seconds)
             self._commit()
-
-    def _is_news(self, row: Row) -> bool:
-        """Whether AITER found this row here: rows that were served have no kernel name."""
-        return row.kernel_name != gemm.NO_NAME
 
     def _hand_on(self) -> None:
         if not self._unstored or not self._ready():
             return
-        stack, outbox = self._stack, self._outbox
-        if stack is None or outbox is None:
+        stack, queue = self._stack, self._queue
+        if stack is None or queue is None:
             return
         column = stack.fp8_column
         own = [row for row in self._unstored if row.key == gemm.key_of(row.problem, column)]
@@ -108,20 +108,23 @@ class Harvester:
             self._reject(FOREIGN)
         self._unstored.clear()
         self.harvested += len(own)
+        self.unplanned += sum(gemm.label(row.problem) not in self._unserved for row in own)
         if own:
-            outbox.add(*own)
+            queue.add(*own)
         if self._announcer is not None:
             self._announcer.add(own)
 
     def _ready(self) -> bool:
         """Whether the stack is known, by the report of `warm`; without it no row can be said to belong anywhere."""
-        if self._outbox is not None:
+        if self._queue is not None:
             return True
-        self._stack = self._reported_stack()
+        report = read_json(self._volume, self._settings.report_file)
+        self._stack = self._reported_stack(report)
+        self._unserved = _unserved(report)
         if self._stack is None or self._stack.key == stacks.UNKNOWN:
             return False
         publisher = Publisher(self._volume, self._clock, self._settings.store, self._stack)
-        self._outbox = Outbox(
+        self._queue = PublishQueue(
             publisher, self._clock, head(self._settings, self._stack, HARVEST), self._log, batch_rows=1
         )
         if self._announce is not None:
@@ -130,8 +133,7 @@ class Harvester:
             self._announcer = Announcer(head(self._settings, self._stack, MIRROR), self._clock, self._announce)
         return True
 
-    def _reported_stack(self) -> Stack | None:
-        report = read_json(self._volume, self._settings.report_file)
+    def _reported_stack(self, report: Mapping[str, object]) -> Stack | None:
         document = report.get("stackDocument")
         if not isinstance(document, dict) or report.get("reason") == "StackMismatch":
             # Another GPU or library computes here than the stack says: its rows would crash whoever takes them.
@@ -145,14 +147,13 @@ class Harvester:
 
     def _commit(self) -> None:
         """Remember how far the file is harvested, once nothing before that place waits any more."""
-        if self._unstored or (self._outbox is not None and self._outbox.waiting()):
+        if self._unstored or (self._queue is not None and self._queue.waiting()):
             return
         cursor = self._tail.cursor
         if cursor == self._committed:
             return
-        document = {"device": cursor.device, "inode": cursor.inode, "offset": cursor.offset}
         try:
-            volumes.replace_file(self._volume, self._cursor_file, json.dumps(document).encode("ascii"))
+            volumes.replace_file(self._volume, self._cursor_file, json.dumps(cursor._asdict()).encode("ascii"))
         except OSError as error:
             self._log(f"the place in the served file could not be remembered: {volumes.describe(error)}")
             return
@@ -160,10 +161,11 @@ class Harvester:
 
     def _remembered(self) -> Cursor:
         document = read_json(self._volume, self._cursor_file)
-        values = [document.get(name) for name in ("device", "inode", "offset")]
-        if all(isinstance(value, int) and value >= 0 for value in values):
-            return Cursor(*(int(str(value)) for value in values))
-        return Cursor()
+        places = [document.get(name) for name in ("device", "inode", "offset")]
+        plain = [place for place in places if type(place) is int and 0 <= place < MAX_PLACE]
+        return (
+            Cursor(plain[0], plain[1], plain[2], str(document.get("before"))) if len(plain) == len(places) else Cursor()
+        )
 
     def _reject(self, category: str) -> None:
         self.rejected[category] = self.rejected.get(category, 0) + 1
@@ -176,6 +178,13 @@ def read_json(volume: Volume, path: str) -> dict[str, object]:
     except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _unserved(report: Mapping[str, object]) -> frozenset[str]:
+    """Problems of the plan for which `warm` had no row, as it names them."""
+    failures = report.get("failures")
+    named = [each.get("problem") for each in failures if isinstance(each, dict)] if isinstance(failures, list) else []
+    return frozenset(name for name in named if isinstance(name, str))
 
 
 def _category(reason: str) -> str:

@@ -93,8 +93,7 @@ class HttpServer:
         except OSError:
             return
         if len(self._connections) >= MAX_CONNECTIONS:
-            peer.close()
-            return
+            self._drop(next(iter(self._connections.values())))  # the oldest; one that holds it open must not shut us
         peer.setblocking(False)
         self._connections[peer] = _Connection(peer, self._clock.monotonic() + CONNECTION_SECONDS)
         self._selector.register(peer, selectors.EVENT_READ)

@@ -39,7 +39,7 @@ def render(metrics: Iterable[Metric]) -> bytes:
         lines.append(f"# TYPE {metric.name} {metric.kind}")
         for labels, value in metric.samples:
             lines.append(f"{metric.name}{_labels(labels)} {_number(value)}")
-    return ("\n".join(lines) + "\n").encode("utf-8")
+    return ("\n".join(lines) + "\n").encode("utf-8", "replace")
 
 
 def _labels(labels: Mapping[str, str]) -> str:

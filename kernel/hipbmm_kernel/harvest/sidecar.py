@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from hipbmm_kernel.contract.settings import Settings, SettingsError, parse_settings
 from hipbmm_kernel.harvest import metrics
+from hipbmm_kernel.harvest.compacting import Compacting
 from hipbmm_kernel.harvest.harvester import Harvester, read_json
 from hipbmm_kernel.harvest.http import HttpServer
 from hipbmm_kernel.harvest.metrics import COUNTER, GAUGE, Metric, labelled, plain
 from hipbmm_kernel.pod import start_mode
 from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.volume import Volume
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 LAST_SECONDS = 10.0
 STALE_INTERVALS = 5.0
+MAX_NUMBER = 2**63
+MAX_LABEL = 200
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -50,6 +54,9 @@ class Sidecar:
         self._stderr = stderr
         announce = self._write if settings.mirror_log else None
         self._harvester = Harvester(settings, volume, clock, self._say, announce)
+        self._compacting = Compacting(
+            settings, clock, lambda: self._harvester.queue.published if self._harvester.queue else 0
+        )
         self._last_turn: float | None = None
 
     def run(self, stop: Stop) -> None:
@@ -61,6 +68,7 @@ class Sidecar:
             server = None
         if server is None:
             self._run_silently(stop)
+            self._end()
             return
         self._say(f"watching {self._settings.served_file}, metrics on port {server.port}")
         server.watch(stop.fileno())
@@ -70,16 +78,20 @@ class Sidecar:
                 server.serve(self._clock.monotonic() + (0.0 if more else self._settings.harvest_seconds))
         finally:
             server.close()
-        self._harvester.finish(LAST_SECONDS)
+        self._end()
 
     def _run_silently(self, stop: Stop) -> None:
         while not stop.requested:
             if not self._turn():
                 stop.wait(self._settings.harvest_seconds)
+
+    def _end(self) -> None:
+        self._compacting.close()
         self._harvester.finish(LAST_SECONDS)
 
     def _turn(self) -> bool:
         more = self._harvester.turn()
+        self._compacting.turn()
         self._last_turn = self._clock.monotonic()
         return more
 
@@ -106,12 +118,18 @@ class Sidecar:
         return [*_report_metrics(report), *_state_metrics(state), *self._harvest_metrics()]
 
     def _harvest_metrics(self) -> list[Metric]:
-        outbox = self._harvester.outbox
+        queue = self._harvester.queue
         published, failures, last, waiting = (
-            (outbox.published, outbox.failures, outbox.last_published, outbox.waiting()) if outbox else (0, 0, 0.0, 0)
+            (queue.published, queue.failures, queue.last_published, queue.waiting()) if queue else (0, 0, 0.0, 0)
         )
         return [
             plain("hipbmm_rows_harvested_total", COUNTER, "Rows the server learned.", self._harvester.harvested),
+            plain(
+                "hipbmm_unplanned_rows_total",
+                COUNTER,
+                "Rows of problems that the plan does not name; nobody has verified them.",
+                self._harvester.unplanned,
+            ),
             labelled(
                 "hipbmm_rows_rejected_total",
                 COUNTER,
@@ -126,7 +144,7 @@ class Sidecar:
         ]
 
     def _say(self, text: str) -> None:
-        self._write(f"hipbmm harvest: {text}")
+        self._write(f"hipbmm harvest: {one_line(text)}")
 
     def _write(self, line: str) -> None:
         self._stderr.write(f"{line}\n")
@@ -141,10 +159,10 @@ def _report_metrics(report: Mapping[str, object]) -> list[Metric]:
         plain("hipbmm_plan_tuned", GAUGE, "Problems of the plan that have a row.", _number(report, "tuned")),
     ]
     speedup = report.get("geomean")
-    if isinstance(speedup, str) and speedup.replace(".", "", 1).isdigit():
+    if isinstance(speedup, str) and speedup.isascii() and speedup.replace(".", "", 1).isdigit():
         text = "Geometric mean of default over tuned time."
         found.append(plain("hipbmm_speedup_geomean", GAUGE, text, float(speedup)))
-    labels = {name: str(report.get(name) or "") for name in ("key", "state", "reason")}
+    labels = {name: str(report.get(name) or "")[:MAX_LABEL] for name in ("key", "state", "reason")}
     return [*found, Metric("hipbmm_info", GAUGE, "What warm reported.", ((labels, 1.0),))]
 
 
@@ -160,4 +178,6 @@ def _state_metrics(state: Mapping[str, object]) -> list[Metric]:
 
 def _number(document: Mapping[str, object], name: str) -> float:
     value = document.get(name)
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return 0.0
+    return float(value) if abs(value) < MAX_NUMBER else 0.0  # which NaN is not, either

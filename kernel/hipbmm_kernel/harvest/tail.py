@@ -1,7 +1,8 @@
 """Following the served file, read-only, while AITER appends to it.
 
-Only complete lines are ever read. The file may be replaced (repair), put aside, or vanish: then it is read again from
-its beginning, and rows that are known already are not news.
+Only complete lines are ever read. The file may be replaced (repair), put aside, vanish, or be cut and grow again: when
+the bytes before the place that was reached are not those that were read, it is read again from its beginning. Rows that
+come twice that way are one row in the store.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.rows import aiter_csv
+from hipbmm_kernel.system import digest
 
 if TYPE_CHECKING:
     from hipbmm_kernel.rows.gemm import Row
@@ -17,26 +19,25 @@ if TYPE_CHECKING:
 
 CHUNK = 4 << 20
 """Bytes that are looked at in one turn; more waits for the next one, so that memory stays small."""
-ROW_LIMIT = 65_536
+WINDOW = 1024
+"""Bytes before a place by which it is known again: about two rows with their kernel names."""
 
 
-class News(NamedTuple):
+class Appended(NamedTuple):
     """Rows that were appended, reasons of lines that are no rows, and whether more is waiting."""
 
-    rows: tuple[Row, ...]
-    rejected: tuple[str, ...]
-    more: bool
-
-
-NOTHING = News((), (), False)
+    rows: tuple[Row, ...] = ()
+    rejected: tuple[str, ...] = ()
+    more: bool = False
 
 
 class Cursor(NamedTuple):
-    """A place in a file: which file it was, and how many of its bytes were read."""
+    """A place in a file: which file it was, how many of its bytes were read, and the digest of the last of them."""
 
     device: int = 0
     inode: int = 0
     offset: int = 0
+    before: str = ""
 
 
 class Tail:
@@ -47,38 +48,39 @@ class Tail:
         self._path = path
         self.cursor = cursor
 
-    def read(self) -> News:
-        """What is new since the last call. A file that is not there, or that cannot be read, has no news."""
+    def read(self) -> Appended:
+        """What was appended since the last call; nothing of a file that is not there or cannot be read."""
         try:
             fd = self._volume.open(self._path)
         except OSError:
-            return NOTHING
+            return Appended()
         try:
             return self._read(fd)
         except OSError:
-            return NOTHING
+            return Appended()
         finally:
             self._volume.close(fd)
 
-    def _read(self, fd: int) -> News:
+    def _read(self, fd: int) -> Appended:
         status = self._volume.stat(fd)
         if not stat.S_ISREG(status.st_mode):
-            return NOTHING
-        cursor = Cursor(status.st_dev, status.st_ino, self.cursor.offset)
-        if cursor != self.cursor or status.st_size < cursor.offset:
-            cursor = cursor._replace(offset=0)
-        self.cursor = cursor
-        if status.st_size == cursor.offset:
-            return NOTHING
-        data = self._volume.read_at(fd, CHUNK, cursor.offset)
+            return Appended()
+        offset = self.cursor.offset
+        if self.cursor != Cursor(status.st_dev, status.st_ino, offset, self._before(fd, offset)):
+            offset = 0
+            self.cursor = Cursor(status.st_dev, status.st_ino, 0, self._before(fd, 0))
+        data = self._volume.read_at(fd, CHUNK, offset)
         end = data.rfind(b"\n") + 1
         if end == 0:
             if len(data) < CHUNK:
-                return NOTHING
+                return Appended()
             end = len(data)  # a line longer than any row: step over it
-        self.cursor = cursor._replace(offset=cursor.offset + end)
-        parsed = aiter_csv.parse(data[:end], ROW_LIMIT)
-        rejected = [finding.reason for finding in parsed.rejected]
-        if parsed.refused is not None:
-            rejected.append(parsed.refused)
-        return News(parsed.accepted, tuple(rejected), self.cursor.offset < status.st_size)
+        self.cursor = self.cursor._replace(offset=offset + end, before=self._before(fd, offset + end))
+        parsed = aiter_csv.parse_lines(data[:end])
+        rejected = tuple(finding.reason for finding in parsed.rejected)
+        return Appended(parsed.accepted, rejected, self.cursor.offset < status.st_size)
+
+    def _before(self, fd: int, offset: int) -> str:
+        """The digest of the bytes before a place; of fewer when the file does not reach so far any more."""
+        start = max(0, offset - WINDOW)
+        return digest.sha256(self._volume.read_at(fd, offset - start, start))

@@ -5,6 +5,7 @@ A store that cannot be read is an empty one and an error in the report; a volume
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import table
-from hipbmm_kernel.store.reader import Reader
+from hipbmm_kernel.store.reader import MANY, Reader
 from hipbmm_kernel.store.shard_origin import node_of
 from hipbmm_kernel.system.time_limits import TooLate, within
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 HANG_SECONDS = 10.0
 """Beyond the reader's own time limit: after it, a call that has not returned never will."""
+COMPACT_SECONDS = 30.0
 
 
 class Stores:
@@ -37,6 +39,7 @@ class Stores:
         self._volume = volume
         self._clock = clock
         self._mirrored: list[tuple[str, Shard]] = []
+        self._uncovered = 0
         self.error = ""
         self.errors: list[str] = []
         self.notes: list[str] = []
@@ -57,6 +60,7 @@ class Stores:
         self.counted = f"{reading.shards} shards read, {reading.refused_count} files refused"
         self.notes = [f"refused {refused.name}: {refused.reason}" for refused in reading.refused]
         self.errors = reading.errors
+        self._uncovered = reading.uncovered
         if reading.errors:
             self.error = reading.errors[0]
         return merged
@@ -81,6 +85,21 @@ class Stores:
         news = mirror_log.news(final, self._mirrored, list(planned), key, self._settings.retune_token)
         self.mirror_shards = tuple(shards.name_of(data) for data in news)
         self.mirror_lines = [line for data in news for line in mirror_log.log_lines(data)]
+
+    def compact(self, key: str) -> str:
+        """Make few shards of many, if there are many, so that no store outgrows what a start reads: what was done."""
+        if self._uncovered < MANY or not self.is_writable():
+            return ""
+        from hipbmm_kernel.store import compactor  # noqa: PLC0415 - few stores need it
+
+        seconds = self._settings.read_seconds
+        work = functools.partial(
+            compactor.compact_bounded, self._volume, self._clock, self._settings.store, key, seconds
+        )
+        with contextlib.suppress(TooLate):  # the store stays as it is, and somebody else compacts it
+            done = within(COMPACT_SECONDS, work)
+            return f"compacted: {done.before} shards, {len(done.published)} new, {done.removed} removed"
+        return ""
 
     def is_writable(self) -> bool:
         """Whether the store may be written, as far as errors and permissions say."""

@@ -24,6 +24,7 @@ from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.store import shard_lines, table
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.tune.handover import Outcome, Surroundings
 
@@ -267,9 +268,12 @@ class Warm:
             self._stderr.write(f"{line}\n")
         self._progress.done(found.tuned, found.failed)
         self._say(f"{found.state}: {found.reason}: {found.message}")
+        compacted = self._stores.compact(found.key)
+        if compacted:
+            self._say(compacted)
 
     def _say(self, text: str) -> None:
-        self._stderr.write(f"hipbmm warm: {text}\n")
+        self._stderr.write(f"hipbmm warm: {one_line(text)}\n")
         self._stderr.flush()
 
 

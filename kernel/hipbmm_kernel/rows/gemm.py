@@ -126,6 +126,11 @@ class Veto(NamedTuple):
     node: str = NO_NODE
 
 
+def label(problem: Problem) -> str:
+    """A problem in reports and logs."""
+    return "M={} N={} K={}".format(*problem)
+
+
 def key_of(problem: Problem, fp8: str = FNUZ) -> str:
     """The 18 columns that AITER writes for vLLM's FP8 call of `problem`; `fp8` is AITER's name of the FP8 type."""
     m, n, k = problem

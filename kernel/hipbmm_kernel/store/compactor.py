@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hipbmm_kernel.store import turns
 from hipbmm_kernel.store.compaction import Compaction
 from hipbmm_kernel.store.publisher import Publisher, PublishError
-from hipbmm_kernel.store.reader import WHOLE, Limits, Reader
+from hipbmm_kernel.store.reader import MANY, WHOLE, Limits, Reader
 from hipbmm_kernel.system import volume as volumes
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ PUBLISH_SECONDS = 30.0
 BOUNDED = Limits(30_000, 24 << 20)
 """What a compaction that nobody asked for may cost: half a second of processor time, and less than the memory that the
 sidecar may have."""
-MANY = 64
-"""Shards that are worth a compaction that nobody asked for."""
 
 
 class Compacted(NamedTuple):

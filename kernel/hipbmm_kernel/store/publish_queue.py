@@ -27,7 +27,7 @@ PUBLISH_SECONDS = 60.0
 MAX_ROWS = 4096
 
 
-class Outbox:
+class PublishQueue:
     """Takes rows and vetoes of one stack. `log` gets a line for people about each shard and each failure."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Outbox:
             if self._oldest is None:
                 self._oldest = self._clock.monotonic()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="publish queue", daemon=True)
                 self._thread.start()
             self._changed.notify()
 

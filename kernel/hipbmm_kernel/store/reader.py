@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MAX_NAMES = 200_000
 """Names of one directory that are looked at; more than that is an attack or a broken writer."""
+MANY = 64
+"""Shards in no compaction that are worth one which nobody asked for."""
 MAX_REFUSED = 20
 FILE_LINES = 5
 """What opening a file costs, in lines."""

@@ -52,7 +52,7 @@ def within(seconds: float, call: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001 - handed on to the caller's thread, whatever it is
             errors.append(error)
 
-    thread = threading.Thread(target=run, name="patience", daemon=True)
+    thread = threading.Thread(target=run, name="time limit", daemon=True)
     thread.start()
     thread.join(seconds)
     if errors:

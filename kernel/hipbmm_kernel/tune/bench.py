@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hipbmm_kernel.contract.progress import Progress
     from hipbmm_kernel.contract.settings import Settings
     from hipbmm_kernel.identity.stack import Stack
-    from hipbmm_kernel.store.publish_queue import Outbox
+    from hipbmm_kernel.store.publish_queue import PublishQueue
     from hipbmm_kernel.system.clock import Clock
     from hipbmm_kernel.system.stop import Stop
 
@@ -39,7 +39,7 @@ class Bench(NamedTuple):
     env: Mapping[str, str]
     clock: Clock
     stop: Stop
-    outbox: Outbox
+    outbox: PublishQueue
     progress: Progress
     log: Callable[[str], None]
 

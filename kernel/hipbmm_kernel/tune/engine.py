@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hipbmm_kernel.contract.settings import EXHAUSTIVE
 from hipbmm_kernel.planner import cost
 from hipbmm_kernel.store import shard, table
-from hipbmm_kernel.store.publish_queue import Outbox
+from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.publisher import Publisher
 from hipbmm_kernel.store.shard_origin import WARM, head
 from hipbmm_kernel.tune import neighbours
@@ -55,7 +55,7 @@ def tune_missing(around: Surroundings, plan: Plan, loaded: Table, wanted: Sequen
     """Tune and verify the problems `wanted`, verify the plan's rows that nobody has verified yet, and publish."""
     stack, settings = around.identity.stack, around.settings
     publisher = Publisher(around.volume, around.clock, settings.store, stack)
-    outbox = Outbox(publisher, around.clock, head(settings, stack, WARM), around.log)
+    outbox = PublishQueue(publisher, around.clock, head(settings, stack, WARM), around.log)
     bench = Bench(
         settings,
         stack,

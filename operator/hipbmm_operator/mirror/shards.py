@@ -96,7 +96,7 @@ def newest(names: Iterable[str]) -> dict[str, int]:
 def _pieces(log: str, wanted: Callable[[str], bool]) -> dict[str, tuple[dict[int, str], int]]:
     """By shard: its pieces by number, and how many there should be."""
     pieces: dict[str, tuple[dict[int, str], int]] = {}
-    for line in log.splitlines():
+    for line in log.split("\n"):  # not splitlines(): a character inside a line of ours must not begin one
         found = _PIECE.match(line)
         if found is None or SHARD_NAME.match(found[1]) is None or not wanted(found[1]):
             continue

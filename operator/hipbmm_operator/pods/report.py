@@ -151,7 +151,7 @@ class Progress:
 
 def parse_progress(log: str) -> Progress | None:
     """The last progress line of a log; None without one."""
-    for line in reversed(log.splitlines()):
+    for line in reversed(log.split("\n")):
         found = _PROGRESS.search(line)
         if found is None:
             continue

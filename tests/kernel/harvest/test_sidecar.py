@@ -14,6 +14,7 @@ import pytest
 from tests.kernel.faults import FakeClock, FaultyVolume, failing_always
 from tests.kernel.pods import Pod, row, rows
 
+from hipbmm_kernel.harvest import http
 from hipbmm_kernel.harvest.harvester import Harvester
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.rows import aiter_csv, gemm
@@ -143,6 +144,72 @@ def test_a_replaced_file_is_read_again(served: Pod, a_stack: Stack) -> None:
     assert stored(served, a_stack) == pairs(*LEARNED[:2])
 
 
+def test_a_file_that_is_cut_and_grows_again_loses_nothing(served: Pod, a_stack: Stack) -> None:
+    """The same inode, and longer than what was read of it: only the bytes say that it is another file."""
+    append(served, line(LEARNED[0]))
+    harvest = harvester(served)
+    harvest.turn()
+    size = served.served_file.stat().st_size
+    with served.served_file.open("wb") as file:
+        file.write(aiter_csv.format_rows([*LEARNED[1:4], *SERVED]))
+    assert served.served_file.stat().st_size > size
+    append(served, line(LEARNED[4]))
+    harvest.finish(5.0)
+    assert stored(served, a_stack) == pairs(*LEARNED[:5])
+
+
+def test_a_reused_inode_is_another_file_to_a_sidecar_that_starts_again(served: Pod, a_stack: Stack) -> None:
+    append(served, line(LEARNED[0]))
+    harvester(served).finish(5.0)
+    with served.served_file.open("wb") as file:
+        file.write(aiter_csv.format_rows([*SERVED, *LEARNED[1:6]]))
+    harvester(served).finish(5.0)
+    assert stored(served, a_stack) == pairs(*LEARNED[:6])
+
+
+def test_one_bad_line_costs_that_line(served: Pod, a_stack: Stack) -> None:
+    bad = ("<<<<<<< HEAD", "=======", "\0" * 300, gemm.HEADER.replace(" m, n,", " n, m,"), "{}", "<html>", "\x1b[2J")
+    append(served, "".join(f"{text}\n{line(learned)}" for text, learned in zip(bad, LEARNED, strict=False)))
+    harvest = harvester(served)
+    harvest.finish(5.0)
+    assert stored(served, a_stack) == pairs(*LEARNED[:6])
+    assert sum(harvest.rejected.values()) == 6
+
+
+def test_rows_that_no_plan_names_are_counted(served: Pod) -> None:
+    report = json.loads((served.home / "report.json").read_text())
+    planned = [{"problem": gemm.label(LEARNED[0].problem), "reason": "vetoed"}]
+    (served.home / "report.json").write_text(json.dumps({**report, "failures": planned}))
+    append(served, line(LEARNED[0]) + line(LEARNED[1]))
+    harvest = harvester(served)
+    harvest.finish(5.0)
+    assert (harvest.harvested, harvest.unplanned) == (2, 1)
+
+
+ODD = [
+    "",
+    "[]",
+    "null",
+    '{"device": true, "inode": 1, "offset": 1}',
+    '{"device": 1, "inode": 1, "offset": 1e3}',
+    '{"device": 1, "inode": 1, "offset": -1}',
+    '{"device": 1, "inode": 1, "offset": 99999999999999999999999}',
+    '{"offset": 1, "inode": "x"}',
+    "9" * 5000,
+    "[" * 100_000,
+    '{"device": NaN, "inode": Infinity, "offset": 1}',
+    '{"before": {"x": 1}, "device": 0, "inode": 0, "offset": 0}',
+]
+
+
+@pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
+def test_odd_memory_of_a_place_means_from_the_beginning(served: Pod, a_stack: Stack, text: str) -> None:
+    (served.home / "harvest.json").write_text(text)
+    append(served, line(LEARNED[0]))
+    harvester(served).finish(5.0)
+    assert stored(served, a_stack) == pairs(LEARNED[0])
+
+
 def test_hostile_and_foreign_lines_are_counted_and_never_published(served: Pod, a_stack: Stack) -> None:
     ocp = row(m=3)._replace(key=gemm.key_of(gemm.Problem(3, 256, 512), gemm.OTHER))
     append(served, f"{row().key},-1,KERN\n" + "garbage\n" + line(ocp) + "a,b\n" + line(LEARNED[0]))
@@ -227,6 +294,7 @@ def test_the_sidecar_serves_metrics_and_probes(sidecar: tuple[Pod, int], a_stack
     for expected in (
         "hipbmm_rows_served 10\n",
         "hipbmm_rows_harvested_total 1\n",
+        "hipbmm_unplanned_rows_total 1\n",
         'hipbmm_rows_rejected_total{reason="columns"} 1\n',
         "hipbmm_shards_failed_total 0\n",
         "hipbmm_server_starts_total 3\n",
@@ -239,6 +307,36 @@ def test_the_sidecar_serves_metrics_and_probes(sidecar: tuple[Pod, int], a_stack
     assert get(port, "/healthz") == (200, "ok\n")
     assert get(port, "/readyz") == (200, "ok\n")
     assert get(port, "/nothing")[0] == 404
+
+
+def test_odd_files_of_the_pod_leave_the_metrics_whole(sidecar: tuple[Pod, int]) -> None:
+    pod, port = sidecar
+    for text in (
+        '{"starts": 1e999, "crashes": NaN, "mode": {"a": [1]}}',
+        '{"starts": ' + "9" * 400 + ', "crashes": true, "mode": "\\ud800\\n\\"x"}',
+        '{"rows": -Infinity, "geomean": "\u00b2", "key": "\\ud800", "state": ["x"], "failures": 7}',
+        '{"rows": "10", "geomean": "1.1.1", "reason": "' + "r" * 100_000 + '", "failures": [[], {"problem": 3}]}',
+        "[" * 50_000,
+        "\udcff",
+    ):
+        for name in ("state.json", "report.json"):
+            (pod.home / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+        status, answer = get(port, "/metrics")
+        assert status == 200
+        assert "hipbmm_server_starts_total 0\n" in answer
+        samples = [each for each in answer.split("\n") if each and not each.startswith("#")]
+        assert all(float(each.rpartition(" ")[2]) >= 0 for each in samples)
+        assert all(each.startswith("hipbmm_") for each in samples)
+
+
+def test_held_connections_do_not_block_the_next_one(sidecar: tuple[Pod, int]) -> None:
+    _, port = sidecar
+    held = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(http.MAX_CONNECTIONS)]
+    began = time.monotonic()
+    assert get(port, "/healthz") == (200, "ok\n")
+    assert time.monotonic() - began < http.CONNECTION_SECONDS
+    for client in held:
+        client.close()
 
 
 def test_the_sidecar_is_small(sidecar: tuple[Pod, int]) -> None:

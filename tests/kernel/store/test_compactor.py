@@ -128,7 +128,7 @@ def test_a_bounded_compaction_waits_until_it_is_worth_it(tmp_path: Path, a_stack
     def bounded() -> compactor.Compacted:
         return compactor.compact_bounded(Volume(), Clock(), str(tmp_path), a_stack.key, 1.0)
 
-    for at in range(compactor.MANY // 2):
+    for at in range(store.MANY // 2):
         put(tmp_path, a_stack, row(m=1 + at), origin=f"pod-{at}.warm")
     assert bounded().published == ()
     put(tmp_path, a_stack, row(m=400), origin="pod-x.warm")

@@ -14,7 +14,7 @@ from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.rows.gemm import Veto
 from hipbmm_kernel.store import reader as store
 from hipbmm_kernel.store import shard, table
-from hipbmm_kernel.store.publish_queue import Outbox
+from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.publisher import FULL_SECONDS, Publisher
 from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.system.clock import Clock
@@ -46,9 +46,9 @@ class HangingVolume(Volume):
         return super().create(path, mode, at)
 
 
-def outbox(root: Path, stack: Stack, volume: Volume, lines: list[str], batch: int = 16) -> Outbox:
+def queue(root: Path, stack: Stack, volume: Volume, lines: list[str], batch: int = 16) -> PublishQueue:
     publisher = Publisher(volume, Clock(), str(root), stack)
-    return Outbox(publisher, Clock(), Shard(stack.key, "pod-a.warm", 0), lines.append, batch)
+    return PublishQueue(publisher, Clock(), Shard(stack.key, "pod-a.warm", 0), lines.append, batch)
 
 
 def stored(root: Path, stack: Stack) -> int:
@@ -58,7 +58,7 @@ def stored(root: Path, stack: Stack) -> int:
 
 def test_rows_are_published_in_batches_and_the_rest_at_the_end(tmp_path: Path, a_stack: Stack) -> None:
     lines: list[str] = []
-    box = outbox(tmp_path, a_stack, Volume(), lines)
+    box = queue(tmp_path, a_stack, Volume(), lines)
     box.add(*rows(16))
     deadline = time.monotonic() + 20
     while stored(tmp_path, a_stack) < 16:
@@ -73,7 +73,7 @@ def test_rows_are_published_in_batches_and_the_rest_at_the_end(tmp_path: Path, a
 
 def test_a_volume_that_hangs_neither_blocks_the_tuner_nor_the_end(tmp_path: Path, a_stack: Stack) -> None:
     volume = HangingVolume()
-    box = outbox(tmp_path, a_stack, volume, [], batch=1)
+    box = queue(tmp_path, a_stack, volume, [], batch=1)
     box.add(*rows(5))
     box.add(*rows(5, first=50))
     assert box.close(0.2) == 10
@@ -84,7 +84,7 @@ def test_a_volume_that_hangs_neither_blocks_the_tuner_nor_the_end(tmp_path: Path
 def test_a_full_volume_is_asked_for_a_while_and_no_longer(tmp_path: Path, a_stack: Stack) -> None:
     clock, lines = FakeClock(), list[str]()
     publisher = Publisher(FaultyVolume(failing_always("write", errno.ENOSPC)), clock, str(tmp_path), a_stack)
-    box = Outbox(publisher, clock, Shard(a_stack.key, "pod-a.warm", 0), lines.append)
+    box = PublishQueue(publisher, clock, Shard(a_stack.key, "pod-a.warm", 0), lines.append)
     box.add(*rows(3), Veto(row(m=9).key, 5, "slow"))
     assert box.close(60.0) == 4
     assert "ENOSPC" in box.error
@@ -101,7 +101,7 @@ def test_closing_shortens_the_patience_with_a_shard_that_is_being_tried(tmp_path
             asked.set()
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    box = outbox(tmp_path, a_stack, FaultyVolume(refused), lines, batch=1)
+    box = queue(tmp_path, a_stack, FaultyVolume(refused), lines, batch=1)
     box.add(*rows(2))
     assert asked.wait(20)
     assert box.close(1.0) == 2
@@ -109,8 +109,8 @@ def test_closing_shortens_the_patience_with_a_shard_that_is_being_tried(tmp_path
     assert any("EIO" in line for line in lines), "why the rows are not in the store is said before the process ends"
 
 
-def test_an_outbox_without_rows_starts_no_thread(tmp_path: Path, a_stack: Stack) -> None:
+def test_a_queue_without_rows_starts_no_thread(tmp_path: Path, a_stack: Stack) -> None:
     before = set(threading.enumerate())
-    box = outbox(tmp_path, a_stack, Volume(), [])
+    box = queue(tmp_path, a_stack, Volume(), [])
     assert set(threading.enumerate()) <= before
     assert box.close(1.0) == 0

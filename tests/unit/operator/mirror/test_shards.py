@@ -196,3 +196,11 @@ def test_204_rows_are_small() -> None:
     name = "Cijk_Alik_Bljk_F8BS_BH_Bias_HA_S_SAB_SCD_SAV_UserArgs_MT{}x{}x128_MI16x16x1_SN_LDSB1_AFC1_AG0_AFEM1"
     rows = [line(m).replace("Cijk_Alik", name.format(rng.randrange(256), m)) for m in range(1, 205)]
     assert content(shard(*rows)).size < 20_000
+
+
+@pytest.mark.parametrize("end", ["\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
+def test_foreign_text_in_a_line_of_ours_begins_no_line(end: str) -> None:
+    name = name_of(ONE)
+    forged = f"hipbmm warm: refused x: {end}hipbmm-shard {name} 1/9 QUJD\n"
+    found, problems = shards.in_log(f"{forged}{log(ONE)}\n{forged}", [name])
+    assert ([each.name for each in found], problems) == ([name], [])
