@@ -27,7 +27,7 @@ ROW = row()
 LINE = f"{ROW.key},{ROW.algo_index},-\n"
 
 
-def start(pod: Pod, cwd: Path | None = None, **env: str) -> dict[str, Any]:
+def start(pod: Pod, *, cwd: Path | None = None, **env: str) -> dict[str, Any]:
     """Start a server that tells what it sees."""
     here = cwd or pod.home / "work"
     here.mkdir(parents=True, exist_ok=True)
@@ -117,12 +117,12 @@ def test_a_server_that_crashes_loses_the_table_then_hipbmm_then_aiter(pod: Pod) 
     serve(pod, f"{gemm.HEADER}\n{LINE}")
     seen: dict[str, Any] = {}
     for number, (mode, table) in enumerate([("Tuned", True), ("Tuned", True), ("NoTable", False), ("NoHipbmm", False)]):
-        seen = start(pod, **ON)
+        seen = start(pod, cwd=None, **ON)
         assert (state(pod)["mode"], seen["table"] is not None, state(pod)["crashes"]) == (mode, table, number)
     assert seen["env"] == {**ON, "VLLM_ROCM_USE_AITER_LINEAR_HIPBMM": "0", "HIP_ONLINE_TUNING": "0"}
-    assert start(pod, **ON)["env"] == {}
+    assert start(pod, cwd=None, **ON)["env"] == {}
     assert state(pod)["mode"] == "NoAiter"
-    users = start(pod, **ON, HIPBMM_USER_FLAGS="VLLM_ROCM_USE_AITER,HIP_ONLINE_TUNING")["env"]
+    users = start(pod, cwd=None, **ON, HIPBMM_USER_FLAGS="VLLM_ROCM_USE_AITER,HIP_ONLINE_TUNING")["env"]
     assert users == {"VLLM_ROCM_USE_AITER": "1", "HIP_ONLINE_TUNING": "1"}
 
 
@@ -225,7 +225,7 @@ def test_what_is_damaged_of_ours_costs_hipbmm_and_not_the_server(pod: Pod, name:
     else:
         (pod.home / name).write_text(content)
     usable = name == "report.json" and content in ('{"starts": "x"}', HUGE)
-    assert start(pod, **ON)["env"]["VLLM_ROCM_USE_AITER_LINEAR_HIPBMM"] == ("1" if usable else "0")
+    assert start(pod, cwd=None, **ON)["env"]["VLLM_ROCM_USE_AITER_LINEAR_HIPBMM"] == ("1" if usable else "0")
     if name == "report.json" or content is not None:
         assert (state(pod)["starts"], state(pod)["mode"]) == (1, "Tuned" if usable else "NoHipbmm")
 

@@ -99,8 +99,8 @@ async def test_how_a_server_that_crashed_was_started_is_read_until_it_is_known()
 
 async def test_a_first_start_without_hipbmm_is_read_before_the_pod_is_ready_and_remembered() -> None:
     case = Case()
-    started = {"server": {"state": {"running": {}}, "ready": False}}
-    assert (await case.read(pod("a", answer=report(), **started))).again is None
+    starting: Json = {"state": {"running": {}}, "ready": False}
+    assert (await case.read(pod("a", answer=report(), server=starting))).again is None
     case.kube.logs["a", "server"] = START.replace("start 2", "start 1").replace("NoTable", "NoHipbmm")
     case.clock += 10
     ready = pod("a", answer=report(), ready=True)
