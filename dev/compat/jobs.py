@@ -83,5 +83,7 @@ def record(*arguments: str) -> Any:  # noqa: ANN401 - JSON
         importlib.import_module("vllm.v1.worker.workspace").init_workspace_manager(torch.device("meta"))
         stack.enter_context(single_process.meta_values())
         stack.enter_context(single_process.device_literals())
-        recorder.build(config)
-    return sorted([n, k, count] for (n, k), count in made.items())
+        model = recorder.build(config)
+    counted = made()
+    del model
+    return sorted([n, k, count] for (n, k), count in counted.items())

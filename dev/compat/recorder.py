@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
+import weakref
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hipbmm_kernel.planner.answer import HIPBMM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def groups(tensor_parallel: int) -> None:
@@ -33,16 +38,23 @@ def groups(tensor_parallel: int) -> None:
     state.initialize_model_parallel(tensor_parallel, backend="fake")
 
 
-def constructions() -> Counter[tuple[int, int]]:
-    """A counter of (N, K), filled from now on whenever vLLM makes its HIPBMM kernel for a layer."""
+def constructions() -> Callable[[], Counter[tuple[int, int]]]:
+    """Watch from now on for which layers vLLM makes its HIPBMM kernel; the counter of (N, K) of those still in use.
+
+    Some models build a layer and put another in its place (Aria's dense MLP), so kernels that are gone do not count.
+    """
     kind = getattr(importlib.import_module("vllm.model_executor.kernels.linear"), HIPBMM)
     own = kind.__init__
-    counted: Counter[tuple[int, int]] = Counter()
+    made: list[tuple[weakref.ref[Any], tuple[int, int]]] = []
 
     def counting(self: Any, config: Any, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - vLLM's signature
         own(self, config, *arguments, **options)
         n, k = config.weight_shape
-        counted[int(n), int(k)] += 1
+        made.append((weakref.ref(self), (int(n), int(k))))
+
+    def counted() -> Counter[tuple[int, int]]:
+        gc.collect()
+        return Counter(shape for kernel, shape in made if kernel() is not None)
 
     kind.__init__ = counting
     return counted
