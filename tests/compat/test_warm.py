@@ -8,8 +8,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from compat import environment, models
 from tests.kernel.pods import PodMaker, make_pod, node
+
+from compat import environment, models
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,9 +47,7 @@ def run(pod: Any) -> tuple[dict[str, Any], float]:  # noqa: ANN401 - a Pod
 
 
 @pytest.mark.parametrize("version", environment.versions())
-def test_one_pod_asks_the_image_and_the_others_know(
-    make_pod: PodMaker, tmp_path: Path, version: str
-) -> None:
+def test_one_pod_asks_the_image_and_the_others_know(make_pod: PodMaker, tmp_path: Path, version: str) -> None:
     model = models.write("SeedOssForCausalLM", tmp_path)
     first, asking = run(prepared(make_pod, "a", model, version, "-tp", "1", "--max-num-seqs", "64"))
     assert first["plan"]["source"] == "Image", first["notes"]

@@ -138,6 +138,13 @@ class Fields:
             self.refuse(field, value, "must be an object")
         return Fields(value, self._dotted(field))
 
+    def only(self, field: str, unwraps: bool) -> Fields | None:
+        """The object in a field, or with `unwraps` in a list of one in it; None for anything else."""
+        value = self.raw(field)
+        if unwraps and isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        return Fields(value, self._dotted(field)) if isinstance(value, dict) else None
+
     def objects(self, field: str) -> dict[str, Fields]:
         """The objects in an object by name; null ones are left out."""
         holder = self.nested(field)

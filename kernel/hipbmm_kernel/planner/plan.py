@@ -11,8 +11,8 @@ from hipbmm_kernel.linear import eligibility
 from hipbmm_kernel.planner import cost, model_config, tokens, vllm_version
 from hipbmm_kernel.planner.quantisation import detect
 from hipbmm_kernel.planner.server_flags import ServerFlags
-from hipbmm_kernel.planner.shapes import registry
-from hipbmm_kernel.planner.shapes.module import TOWER, Model, Module, Parallel
+from hipbmm_kernel.planner.shapes import registry, towers
+from hipbmm_kernel.planner.shapes.module import TOWERS, Model, Module, Parallel
 from hipbmm_kernel.rows.gemm import Linear, Problem
 
 if TYPE_CHECKING:
@@ -30,19 +30,23 @@ UNKNOWN = "Unknown"
 MAX_TENSOR_PARALLEL = 1024
 _PREFIXES = ("model.",)
 _NESTED_PREFIXES = ("language_model.model.", "model.language_model.", "language_model.", "model.")
+_OTHER_BACKENDS = ("aiter", "torch")
+"""Values of --linear-backend that have an FP8 kernel for ROCm, which is not HIPBMM; others leave vLLM's own choice."""
 _TOWER_PREFIXES = ("", "model.")
 
 
 class Options(NamedTuple):
     """What a plan depends on beside the config.json.
 
-    `has_kernel` says whether the image's vLLM has the HIPBMM kernel; None: its version decides. `linears` are the
-    explicit ones of `spec.tuning.linears`, `tokens` replaces vLLM's list, `product` is only for the estimate.
+    `has_kernel` says whether the image's vLLM has the HIPBMM kernel (None: its version decides), `disabled` why the
+    server's environment leaves it out. `linears` are the explicit ones of `spec.tuning.linears`, `tokens` replaces
+    vLLM's list, `product` is only for the estimate.
     """
 
     tensor_parallel: int = 1
     vllm: Version = vllm_version.NEWEST
     has_kernel: bool | None = None
+    disabled: str = ""
     flags: ServerFlags = ServerFlags()
     linears: tuple[Linear, ...] = ()
     tokens: tuple[int, ...] = ()
@@ -68,7 +72,8 @@ class Plan(NamedTuple):
 
     `source` is Image, Config, Explicit (only the options' linears) or Unknown; `reason` is "" or the reason of the
     report that a plan without problems, or one that the kernel cannot serve, leads to, and `message` says it in a
-    sentence. `incompatible` names the linears that end vLLM while it loads weights with HIPBMM on.
+    sentence. `incompatible` names the linears that end vLLM while it loads weights with HIPBMM on; `unsure` says that
+    there may be more of them.
     """
 
     architecture: str
@@ -80,6 +85,7 @@ class Plan(NamedTuple):
     left_out: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
     quantisation: str = "none"
+    unsure: bool = False
     reason: str = ""
     message: str = ""
 
@@ -123,21 +129,25 @@ def _of_model(whole: Fields, options: Options) -> Plan:
     name = registry.architecture(whole)
     family = registry.find(whole)
     if family is None:
-        return Plan(name, UNKNOWN)
+        return Plan(name, UNKNOWN, unsure=True)
     text = whole.language()
     flags = options.flags
     replicated = flags.expert_parallel and options.tensor_parallel > 1 and (flags.data_parallel or 1) > 1
-    model = Model(text, whole, Parallel(options.tensor_parallel, replicated))
+    ranks = 1 if flags.encoder_mode == "data" else 0
+    model = Model(text, whole, Parallel(options.tensor_parallel, replicated, ranks), options.vllm)
     found = detect.of(whole, text, flags, options.vllm)
     dtype = _dtype(whole, text, flags.dtype)
     grouped: dict[PlannedLinear, int] = {}
-    for module in family.modules(model):
+    for module in (*family.modules(model), *(() if flags.language_only else towers.modules(model))):
         planned = _planned(module, found, dtype, _no_kernel(options), nested=text is not whole)
         grouped[planned] = grouped.get(planned, 0) + 1
     linears = tuple(each._replace(linear=each.linear._replace(copies=count)) for each, count in grouped.items())
     left_out = (*family.left_out, ("lm_head and embeddings", "not linear layers of vLLM"))
-    warnings = ("the draft model's own linears are not in the plan",) if flags.draft_model else ()
-    return Plan(name, CONFIG, linears, left_out=left_out, warnings=warnings, quantisation=found.label)
+    warnings: tuple[str, ...] = ("the draft model's own linears are not in the plan",) if flags.draft_model else ()
+    unsure = not (flags.language_only or towers.known(whole) or family.has_tower)
+    if unsure:
+        warnings += ("the linears outside the language model are not known, nor whether HIPBMM can load them",)
+    return Plan(name, CONFIG, linears, left_out=left_out, warnings=warnings, quantisation=found.label, unsure=unsure)
 
 
 def _no_kernel(options: Options) -> str:
@@ -147,7 +157,9 @@ def _no_kernel(options: Options) -> str:
     if options.has_kernel is None and options.vllm < vllm_version.FIRST_WITH_KERNEL:
         return f"vLLM {options.vllm} has no HIPBMM kernel, which came with {vllm_version.FIRST_WITH_KERNEL}"
     backend = options.flags.linear_backend
-    return "" if backend == "auto" else f"--linear-backend {backend} leaves the HIPBMM kernel out: use auto"
+    if backend == "auto" or (options.vllm >= vllm_version.BACKENDS_FALL_BACK and backend not in _OTHER_BACKENDS):
+        return options.disabled
+    return f"--linear-backend {backend} leaves the HIPBMM kernel out: use auto"
 
 
 def _planned(module: Module, found: Quantisation, dtype: str, no_kernel: str, *, nested: bool) -> PlannedLinear:
@@ -157,7 +169,7 @@ def _planned(module: Module, found: Quantisation, dtype: str, no_kernel: str, *,
     if module.unquantised:
         return PlannedLinear(linear, module.unquantised)
     prefixes = _NESTED_PREFIXES if nested else _PREFIXES
-    scheme = found.scheme(module, _TOWER_PREFIXES if module.path.startswith(TOWER) else prefixes)
+    scheme = found.scheme(module, _TOWER_PREFIXES if module.path.startswith(TOWERS) else prefixes)
     reason = scheme.reason or eligibility.can_implement(n, k, dtype, scheme.per_token, scheme.per_channel) or ""
     reason = reason or no_kernel
     if reason:

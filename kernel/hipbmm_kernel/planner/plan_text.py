@@ -23,7 +23,7 @@ def document(plan: Plan) -> dict[str, object]:
         "captureTokens": list(plan.tokens.captured),
         "eagerTokens": sorted(plan.tokens.eager),
         "quantisation": plan.quantisation,
-        "compatible": not plan.incompatible,
+        "compatible": None if plan.unsure and not plan.incompatible else not plan.incompatible,
         "reason": plan.reason,
         "message": plan.message,
         "leftOut": [{"name": name, "reason": reason} for name, reason in plan.left_out],

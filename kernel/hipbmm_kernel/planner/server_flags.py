@@ -2,7 +2,9 @@
 
 It is the user's own line for `vllm serve`, so nothing here refuses it: what cannot be read is named in `unread`, and
 vLLM itself will say what is wrong with it. Spellings are those of vLLM's FlexibleArgumentParser: `--a-b v`, `--a_b=v`,
-dotted JSON keys (`--compilation-config.cudagraph_mode NONE`), `-O0`, `-cc '{...}'`; the last one wins.
+unambiguous beginnings of long flags, `-O0`, `-cc '{...}'`; the last one wins, a whole JSON argument, too. Dotted keys
+(`-cc.cudagraph_mode NONE`, `-cc.cudagraph_capture_sizes+ 1,2`) are one JSON argument behind all others, one for each
+spelling of the flag.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from hipbmm_kernel.planner.answer import HIPBMM
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 MAX_ARGUMENT = 65_536
 MAX_COUNT = 2**31 - 1
@@ -20,8 +24,10 @@ MAX_COUNT = 2**31 - 1
 class ServerFlags(NamedTuple):
     """What a command line says; None means vLLM's own default.
 
-    `capture_sizes` are the user's graph sizes, `graph_sizes` the older `--cuda-graph-sizes`, `graphs` is false when
-    nothing is captured, `draft_model` when a second model drafts, `unread` the arguments that could not be read.
+    `capture_sizes` are the user's graph sizes, `graph_sizes` the older `--cuda-graph-sizes`. `graphs` is false when
+    nothing is captured, `decode_only` when batches with a prefill replay no graph, `draft_model` when a second model
+    drafts, `encoder_mode` is that of a vision tower. `online_linear` and `online_targets` are those of
+    `--quantization-config`; `unread` names the arguments that could not be read.
     """
 
     tensor_parallel: int | None = None
@@ -36,10 +42,15 @@ class ServerFlags(NamedTuple):
     speculative_tokens: int = 0
     draft_model: bool = False
     graphs: bool = True
+    decode_only: bool = False
     sequence_parallel: bool = False
     performance_mode: str = ""
     quantization: str = ""
+    online_linear: str = ""
+    online_targets: tuple[tuple[str, str], ...] = ()
     ignore: tuple[str, ...] = ()
+    encoder_mode: str = ""
+    language_only: bool = False
     dtype: str = "auto"
     linear_backend: str = "auto"
     unread: tuple[str, ...] = ()
@@ -50,6 +61,15 @@ class ServerFlags(NamedTuple):
         reader = _Reader()
         reader.read(argv)
         return reader.flags()
+
+
+def disabled_by(env: Mapping[str, str]) -> str:
+    """Why vLLM leaves the HIPBMM kernel out in this environment, "" when it does not."""
+    if HIPBMM in env.get("VLLM_DISABLED_KERNELS", "").replace(" ", "").split(","):
+        return f"VLLM_DISABLED_KERNELS names {HIPBMM}"
+    if env.get("VLLM_BATCH_INVARIANT", "0").strip() not in ("", "0"):
+        return "VLLM_BATCH_INVARIANT leaves the HIPBMM kernel out"
+    return ""
 
 
 _INTEGERS = {
@@ -71,18 +91,34 @@ _TEXTS = {
     "quantization": "quantization",
     "q": "quantization",
     "dtype": "dtype",
+    "mm-encoder-tp-mode": "encoder_mode",
     "linear-backend": "linear_backend",
     "spec-model": "spec_model",
 }
-_SWITCHES = {"enforce-eager": "enforce_eager", "enable-expert-parallel": "expert_parallel", "ep": "expert_parallel"}
+_SWITCHES = {
+    "enforce-eager": "enforce_eager",
+    "enable-expert-parallel": "expert_parallel",
+    "ep": "expert_parallel",
+    "language-model-only": "language_only",
+}
 _JSON = {
     "compilation-config": "compilation",
     "cc": "compilation",
     "speculative-config": "speculative",
     "sc": "speculative",
     "quantization-config": "quantization_config",
+    "kernel-config": "kernel",
 }
 _SHORT = ("tp", "dp", "q", "O", "ep", "cc", "sc")
+_NOT_READ = {
+    "config": "the arguments in that file are not seen",
+    "hf-overrides": "its fields are not in the plan",
+    "config-format": "config.json is planned",
+    "model-impl": "vLLM's own classes are planned",
+    "enable-lora": "graphs of adapters are not in the plan",
+}
+"""Flags that can change the plan and that this planner does not know; the image's own vLLM does."""
+_KNOWN = (*_INTEGERS, *_LISTS, *_TEXTS, *_SWITCHES, *_JSON, *_NOT_READ)
 _HUMAN = {"k": 1000, "m": 1000**2, "g": 1000**3, "K": 2**10, "M": 2**20, "G": 2**30}
 _NO_GRAPHS = ("NONE", 0, False)
 
@@ -93,6 +129,7 @@ class _Reader:
     def __init__(self) -> None:
         self._values: dict[str, object] = {}
         self._json: dict[str, dict[str, object]] = {name: {} for name in _JSON.values()}
+        self._dotted: dict[str, dict[str, object]] = {}
         self._unread: list[str] = []
 
     def read(self, argv: Sequence[str]) -> None:
@@ -103,14 +140,16 @@ class _Reader:
             if name is None:
                 continue
             following = argv[at:] if value is None else [value]
-            at += self._take(name, following, inline=value is not None)
+            at += self._take(_unabbreviated(name, argv[at - 1]), following, inline=value is not None)
+        for flag, values in self._dotted.items():
+            self._json[_JSON[flag]] = values
 
     def _take(self, name: str, following: Sequence[str], *, inline: bool) -> int:
         """Take one flag; the number of further arguments that were used."""
         base, _, path = name.partition(".")
         values = [text for text in following[:1] if inline or not _is_flag(text)]
         if base in _JSON:
-            self._take_json(_JSON[base], path, values)
+            self._take_json(base, path, values)
         elif name in _INTEGERS:
             self._take_integer(name, values)
         elif name in _TEXTS:
@@ -118,8 +157,8 @@ class _Reader:
         elif name in _LISTS:
             values = list(following) if inline else _until_flag(following)
             self._take_list(name, values)
-        elif name == "config":
-            self._unread.append(f"--config {' '.join(values)[:80]}: the arguments in that file are not seen")
+        elif name in _NOT_READ:
+            self._unread.append(f"{' '.join((f'--{name}', *values))[:90]}: {_NOT_READ[name]}")
         else:
             return self._take_switch(name, values, inline=inline)
         return 0 if inline else len(values)
@@ -128,7 +167,7 @@ class _Reader:
         number = _integer(values[0]) if values else None
         if number is None:
             if name == "O" and values:
-                self._take_json("compilation", "", values)
+                self._take_json("cc", "", values)
                 return
             self._unread.append(f"-{'' if name in _SHORT else '-'}{name} {' '.join(values)[:80]}".rstrip())
             return
@@ -155,28 +194,37 @@ class _Reader:
         self._values[field] = (explicit != "false") == (positive == name)
         return 1 if given and not inline else 0
 
-    def _take_json(self, field: str, path: str, values: Sequence[str]) -> None:
+    def _take_json(self, flag: str, path: str, values: Sequence[str]) -> None:
         """Take a JSON argument, or one key of it: `-cc.pass_config.enable_sp true`."""
+        field = _JSON[flag]
         if not values:
             self._unread.append(f"{field}: no value")
-            return
-        value = _json(values[0])
-        if not path and isinstance(value, dict):
-            self._json[field].update(value)
-        elif not path and isinstance(value, int) and field == "compilation":
-            self._json[field]["level"] = value
         elif path:
-            holder = self._json[field]
-            *parents, last = path.removesuffix("+").split(".")
-            for parent in parents:
-                inner = holder.setdefault(parent, {})
-                if not isinstance(inner, dict):
-                    self._unread.append(f"{field}.{path}")
-                    return
-                holder = inner
-            holder[last] = value
+            self._take_key(flag, path, values[0])
         else:
-            self._unread.append(f"{field}: {values[0][:80]}")
+            value = _json(values[0])
+            if isinstance(value, int) and field == "compilation":
+                value = {"level": value}
+            if isinstance(value, dict):
+                self._json[field] = value
+            else:
+                self._unread.append(f"{field}: {values[0][:80]}")
+
+    def _take_key(self, flag: str, path: str, text: str) -> None:
+        value: object = text.split(",") if path.endswith("+") else _json(text)
+        if value == text:
+            number = _integer(text)
+            value = text if number is None else number
+        holder = self._dotted.setdefault(flag, {})
+        *parents, last = path.removesuffix("+").split(".")
+        for parent in parents:
+            inner = holder.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                self._unread.append(f"{_JSON[flag]}.{path}")
+                return
+            holder = inner
+        before = holder.get(last)
+        holder[last] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
 
     def flags(self) -> ServerFlags:
         """The result of everything read."""
@@ -187,6 +235,7 @@ class _Reader:
         capture = values.get("capture_sizes")
         passes = compilation.get("pass_config")
         passes = passes if isinstance(passes, dict) else {}
+        graphs, decode_only = self._graphs(compilation)
         return ServerFlags(
             tensor_parallel=_count(values.get("tensor_parallel")),
             data_parallel=_count(values.get("data_parallel")),
@@ -199,22 +248,47 @@ class _Reader:
             compile_sizes=_counts(compilation.get("compile_sizes")) or (),
             speculative_tokens=_count(values.get("spec_tokens", speculative.get("num_speculative_tokens"))) or 0,
             draft_model=isinstance(values.get("spec_model", speculative.get("model")), str),
-            graphs=self._graphs(compilation),
+            graphs=graphs,
+            decode_only=decode_only,
             sequence_parallel=any(passes.get(name) is True for name in ("enable_sp", "enable_sequence_parallelism")),
             performance_mode=_text(values.get("performance_mode")),
             quantization=_text(values.get("quantization")),
+            online_linear=_online(online.get("linear")),
+            online_targets=_pairs(online.get("targets")),
             ignore=_texts(online.get("ignore")),
+            encoder_mode=_text(values.get("encoder_mode")),
+            language_only=values.get("language_only") is True,
             dtype=_text(values.get("dtype")) or "auto",
-            linear_backend=_text(values.get("linear_backend")) or "auto",
+            linear_backend=self._backend().lower(),
             unread=tuple(self._unread),
         )
 
-    def _graphs(self, compilation: dict[str, object]) -> bool:
+    def _backend(self) -> str:
+        """The backend of FP8 linears, by either name; one for a quantisation of its own wins in vLLM."""
+        kernel = self._json["kernel"]
+        chosen = _text(self._values.get("linear_backend")) or _text(kernel.get("linear_backend")) or "auto"
+        own = kernel.get("linear_backend_per_quant")
+        return next(iter(_pairs(own)), ("", chosen))[1]
+
+    def _graphs(self, compilation: dict[str, object]) -> tuple[bool, bool]:
+        """Whether graphs are captured, and whether for decode batches only."""
         if self._values.get("enforce_eager") is True or self._values.get("optimization_level") == 0:
-            return False
+            return False, False
         mode = compilation.get("cudagraph_mode")
         mode = mode.upper() if isinstance(mode, str) else mode
-        return not (mode in _NO_GRAPHS and mode is not None) and compilation.get("use_cudagraph") is not False
+        if (mode in _NO_GRAPHS and mode is not None) or compilation.get("use_cudagraph") is False:
+            return False, False
+        uncompiled = compilation.get("mode") in (0, "0", "NONE") and mode is None
+        return True, uncompiled or mode == "FULL_DECODE_ONLY"
+
+
+def _unabbreviated(name: str, argument: str) -> str:
+    """The one known flag that a long flag is the beginning of, as argparse completes it; else the name itself."""
+    base, dot, path = name.partition(".")
+    if not argument.startswith("--") or base in _KNOWN or dot:
+        return name
+    found = [known for known in _KNOWN if known.startswith(base)]
+    return f"{found[0]}{dot}{path}" if len(found) == 1 else name
 
 
 def _split(argument: str) -> tuple[str | None, str | None]:
@@ -273,7 +347,19 @@ def _count(value: object) -> int | None:
 def _counts(value: object) -> tuple[int, ...] | None:
     if not isinstance(value, (list, tuple)):
         return None
-    return tuple(number for number in map(_count, value) if number is not None)
+    numbers = (_integer(item) if isinstance(item, str) else item for item in value)
+    return tuple(number for number in map(_count, numbers) if number is not None)
+
+
+def _online(value: object) -> str:
+    """What `linear` of an online quantisation says of weights: a name, or an object with `weight`."""
+    return _text(value.get("weight")) if isinstance(value, dict) else _text(value)
+
+
+def _pairs(value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict):
+        return ()
+    return tuple((str(name), text) for name, text in value.items() if isinstance(text, str))
 
 
 def _texts(value: object) -> tuple[str, ...]:

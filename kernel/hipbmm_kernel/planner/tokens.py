@@ -37,6 +37,9 @@ _APPENDS_BATCHED = Version(0, 22)
 _COVERS_SEQUENCES = Version(0, 28)
 """From it on `max_num_seqs` and the sizes of speculative batches join the list (read in 0.33, absent in 0.27)."""
 
+_ROUNDS_ITS_LIST = Version(0, 23)
+"""Up to it the V1 runner is the default, which rounds its list with speculation (run in 0.23; V2 in 0.28)."""
+
 
 class Tokens(NamedTuple):
     """The tokens of a server.
@@ -58,10 +61,12 @@ def plan(flags: ServerFlags, version: Version = NEWEST, override: tuple[int, ...
     batched = flags.max_num_batched_tokens or DEFAULT_MAX_NUM_BATCHED_TOKENS
     sequences = flags.max_num_seqs or DEFAULT_MAX_NUM_SEQS
     graphs = set(captured) | _uniform_sizes(flags, captured, sequences)
-    eager = {*range(max(graphs, default=0) + 1, gemm.MAX_M + 1), min(sequences, batched), *flags.compile_sizes}
+    # Without a graph for batches with a prefill those run with their own M, whatever it is.
+    first = 1 if flags.decode_only else max(graphs, default=0) + 1
+    eager = {*range(first, gemm.MAX_M + 1), min(sequences, batched), *flags.compile_sizes}
     most = min(gemm.MAX_M, max(batched, max(graphs, default=0)))
     planned = tuple(size for size in sorted(graphs | eager) if 0 < size <= most)
-    return Tokens(captured, planned, frozenset(planned) - graphs)
+    return Tokens(captured, planned, frozenset(planned) - (set() if flags.decode_only else graphs))
 
 
 def overridden(tokens: Tokens, override: tuple[int, ...]) -> Tokens:
@@ -89,7 +94,18 @@ def captured_sizes(flags: ServerFlags, version: Version) -> tuple[int, ...]:
     tensor = flags.tensor_parallel or 1
     if flags.sequence_parallel and tensor > 1 and version < _COVERS_SEQUENCES:
         sizes = {size for size in sizes if size % tensor == 0}
+    if flags.speculative_tokens and version <= _ROUNDS_ITS_LIST:
+        sizes = _whole_queries(sizes, 1 + flags.speculative_tokens)
     return tuple(sorted(sizes))
+
+
+def _whole_queries(sizes: set[int], query: int) -> set[int]:
+    """The list of the V1 runner with speculation: sizes become whole decode queries, and none grows beyond the largest.
+
+    https://github.com/vllm-project/vllm/issues/28207
+    """
+    most = max(sizes, default=0)
+    return {size for size in (-(-size // query) * query for size in sizes) if size <= most}
 
 
 def _grid(largest: int, *, fine: bool) -> set[int]:

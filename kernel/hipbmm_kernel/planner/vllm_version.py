@@ -26,6 +26,20 @@ FIRST_WITH_KERNEL = Version(0, 23)
 FIRST_QUARK_PER_CHANNEL = Version(0, 24)
 """0.23 builds Quark's per-channel weights with a per-token key, which `can_implement` declines."""
 
+ASKS_FUSED_NAMES = Version(0, 33)
+"""From it on patterns of an ignore list are asked about a fused module's own name first (vllm-project/vllm#51285),
+Quark unwraps lists of one, and shell patterns may hold `?` and `[...]`; read in 0.33, absent in 0.27."""
+
+PARTS_BEFORE_CLASS = Version(0, 27)
+"""From it on a group of compressed-tensors that names all parts of a module comes before one that names its class
+(vllm-project/vllm#49483); absent in 0.26."""
+
+SHARES_KEYS = Version(0, 30)
+"""From it on Gemma 4's layers that share keys and values have q_proj, before it qkv_proj like the others."""
+
+BACKENDS_FALL_BACK = Version(0, 28)
+"""From it on a `--linear-backend` that has no FP8 kernel for ROCm leaves vLLM's own choice; read in 0.28."""
+
 FIRST_ONLINE_PER_CHANNEL = Version(0, 24)
 """`--quantization fp8_per_channel`."""
 

@@ -69,6 +69,10 @@ def _places(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
         yield settings.model_config
         return
     yield f"{settings.home}/model-config/{FILE_NAME}"
+    other = _last(settings.server_args, "--hf-config-path")
+    if other:
+        # vLLM reads that model's configuration and this one's weights.
+        settings = settings._replace(model=other)
     if settings.model.startswith(("/", "./", "~")) or os.path.isdir(settings.model):
         yield f"{os.path.expanduser(settings.model)}/{FILE_NAME}"
     if _is_repository(settings.model):
@@ -103,12 +107,18 @@ def _hubs(env: Mapping[str, str]) -> list[str]:
 
 def revision(arguments: tuple[str, ...]) -> str:
     """What `--revision` says on the server's command line; main when it says nothing usable."""
-    found = "main"
-    for at, argument in enumerate(arguments):
-        name, _, value = argument.partition("=")
-        if name == "--revision":
-            found = value or (arguments[at + 1] if at + 1 < len(arguments) else "")
+    found = _last(arguments, "--revision")
     return found if _REVISION.fullmatch(found) else "main"
+
+
+def _last(arguments: tuple[str, ...], flag: str) -> str:
+    """The last value of a flag on the server's command line, "" without one."""
+    found = ""
+    for at, argument in enumerate(arguments):
+        name, _, value = argument.replace("_", "-", argument.partition("=")[0].count("_")).partition("=")
+        if name == flag:
+            found = value or (arguments[at + 1] if at + 1 < len(arguments) else "")
+    return found
 
 
 def download_config(repository: str, revision: str, env: Mapping[str, str]) -> tuple[str | None, str]:

@@ -9,7 +9,7 @@ from hipbmm_kernel.image import installed
 from hipbmm_kernel.planner import from_image, plan, vllm_version
 from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options, Plan
-from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.planner.server_flags import ServerFlags, disabled_by
 from hipbmm_kernel.pod import image_plan, model_lookup
 from hipbmm_kernel.system.time_limits import Overtime, within_processor_seconds
 
@@ -66,7 +66,7 @@ def make_plan(
     if found.oversized:
         return Planned(unplanned, CONFIG_INVALID, found.source, found.source)
     image = installed.read()
-    options, notes = _options(settings, identity, image)
+    options, notes = _options(settings, env, identity, image)
     asked = image_plan.find(settings, env, identity, image, found, volume, clock, stop)
     notes += asked.notes
     if asked.answer is not None:
@@ -82,7 +82,9 @@ def make_plan(
     return Planned(made, made.reason, message, found.source, notes + made.warnings, asked.refused)
 
 
-def _options(settings: Settings, identity: Identity, image: Installed) -> tuple[Options, tuple[str, ...]]:
+def _options(
+    settings: Settings, env: Mapping[str, str], identity: Identity, image: Installed
+) -> tuple[Options, tuple[str, ...]]:
     """What the built-in plan depends on beside config.json, and what is not certain about it."""
     named = settings.vllm_version or identity.vllm or ""
     vllm = vllm_version.parse(named)
@@ -91,6 +93,7 @@ def _options(settings: Settings, identity: Identity, image: Installed) -> tuple[
         tensor_parallel=settings.tensor_parallel,
         vllm=vllm or vllm_version.NEWEST,
         has_kernel=image.has_kernel,
+        disabled=disabled_by(env),
         flags=ServerFlags.from_argv(settings.server_args),
         linears=settings.linears,
         tokens=settings.tokens,

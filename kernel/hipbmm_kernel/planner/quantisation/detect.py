@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from hipbmm_kernel.planner import vllm_version as versions
 from hipbmm_kernel.planner.quantisation.ignore_list import NameList
-from hipbmm_kernel.planner.quantisation.scheme import Quantisation, Scheme, Uniform
+from hipbmm_kernel.planner.quantisation.scheme import Quantisation, Scheme, Uniform, listed
 
 if TYPE_CHECKING:
     from hipbmm_kernel.planner.model_config import Fields
     from hipbmm_kernel.planner.server_flags import ServerFlags
+    from hipbmm_kernel.planner.shapes.module import Module
     from hipbmm_kernel.planner.vllm_version import Version
 
 
@@ -35,12 +36,12 @@ def _of_checkpoint(found: Fields, version: Version) -> Quantisation:
     if method == "compressed-tensors":
         from hipbmm_kernel.planner.quantisation.compressed_tensors import CompressedTensors  # noqa: PLC0415 - start-up time: one method only
 
-        return CompressedTensors(found)
+        return CompressedTensors(found, version)
     if method == "quark":
         from hipbmm_kernel.planner.quantisation.quark import Quark  # noqa: PLC0415 - start-up time: one method only
 
         return Quark(found, version)
-    ignored = NameList(f"{found.name}.modules_to_not_convert", found.texts("modules_to_not_convert"))
+    ignored = NameList(f"{found.name}.modules_to_not_convert", found.texts("modules_to_not_convert"), version)
     return Uniform(
         method, Scheme(reason=_OTHER_METHODS.get(method, f"quantised by {method}: runs other kernels")), ignored
     )
@@ -55,11 +56,39 @@ _OTHER_METHODS = {
 }
 
 
+_ONLINE = ("online", "fp8-per-channel", "fp8-per-tensor", "fp8-per-block", "mxfp8", "mxfp4")
+"""Values of --quantization with which vLLM reads --quantization-config as one of online quantisation."""
+
+
+class Targets(Quantisation):
+    """Online quantisation by names: the pattern that means a module names its method, others stay in 16 bit."""
+
+    label = "online"
+
+    def __init__(self, targets: tuple[tuple[str, str], ...], version: Version) -> None:
+        self._targets = [
+            (NameList("--quantization-config.targets", (name,), version, globs=True), method)
+            for name, method in targets
+        ]
+
+    def scheme(self, module: Module, prefixes: tuple[str, ...]) -> Scheme:
+        """One scale per token and channel where the first matching target says so."""
+        for names, method in self._targets:
+            if listed(module, prefixes, names) is not None:
+                ptpc = method.replace("-", "_") == "fp8_per_channel"
+                return Scheme(ptpc, ptpc, "" if ptpc else f"{method} has no per channel weight scales")
+        return Scheme(reason=_PLAIN)
+
+
 def _online(flags: ServerFlags, version: Version) -> Quantisation:
-    method = flags.quantization.lower().replace("_", "-")
-    ignored = NameList("--quantization-config.ignore", flags.ignore, globs=True)
-    if not method:
+    asked = flags.quantization.lower().replace("_", "-")
+    ignored = NameList("--quantization-config.ignore", flags.ignore, version, globs=True)
+    if not asked:
         return Uniform("none", Scheme(reason=_PLAIN))
+    if flags.online_targets and asked in _ONLINE:
+        return Targets(flags.online_targets, version)
+    method = flags.online_linear.lower().replace("_", "-").removesuffix("-static") if asked in _ONLINE else ""
+    method = method or asked
     if method != "fp8-per-channel":
         reason = (
             "ptpc_fp8 is gone since vLLM 0.22; use fp8_per_channel"

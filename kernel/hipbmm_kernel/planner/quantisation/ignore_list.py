@@ -7,10 +7,12 @@ could backtrack for ever are refused.
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel.planner.model_config import ConfigInvalid
+from hipbmm_kernel.planner.vllm_version import ASKS_FUSED_NAMES, NEWEST, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,27 +22,32 @@ MAX_REPEATS = 6
 """Unbounded repetitions in one pattern; real ones have up to four."""
 
 REGEX = "re:"
+_SIGNS = "*?["
 _NESTED_REPEAT = re.compile(r"[*+}]\??\)[*+{]")
 
 
 class NameList:
     """Names and patterns of one list of a checkpoint, ready to be asked many times."""
 
-    __slots__ = ("_globs", "_names", "_patterns")
+    __slots__ = ("_fused_first", "_globs", "_names", "_patterns")
 
-    def __init__(self, field: str, entries: Iterable[str], *, globs: bool = False) -> None:
-        """`globs` says that `*` in an entry means any text, as in vLLM's lists for online quantisation."""
+    def __init__(self, field: str, entries: Iterable[str], version: Version = NEWEST, *, globs: bool = False) -> None:
+        """`globs` says that an entry may be a shell pattern, as in vLLM's lists for online quantisation."""
         texts = list(dict.fromkeys(entries))
-        self._globs = [text for text in texts if globs and "*" in text and not text.startswith(REGEX)]
+        self._fused_first = version >= ASKS_FUSED_NAMES
+        self._globs = [text for text in texts if globs and is_glob(text) and not text.startswith(REGEX)]
         self._names = frozenset(text for text in texts if not text.startswith(REGEX))
         self._patterns = [_compile(field, text[len(REGEX) :]) for text in texts if text.startswith(REGEX)]
 
     def __bool__(self) -> bool:
         return bool(self._names or self._patterns or self._globs)
 
-    def spells(self, spellings: Sequence[str]) -> bool:
-        """Whether one of the spellings is in the list literally."""
-        return any(spelling in self._names for spelling in spellings)
+    def fused(self, spellings: Sequence[str]) -> bool:
+        """Whether the list means a fused module by its own name, which vLLM asks before the names of its parts.
+
+        Until 0.32 such a name counts only when it is spelled out; later patterns are asked as well.
+        """
+        return self.names(spellings) if self._fused_first else any(spelling in self._names for spelling in spellings)
 
     def names(self, spellings: Sequence[str]) -> bool:
         """Whether a module with these spellings of its full name is in the list."""
@@ -52,18 +59,14 @@ class NameList:
         )
 
 
+def is_glob(text: str) -> bool:
+    """Whether a text is a shell pattern."""
+    return any(sign in text for sign in _SIGNS)
+
+
 def glob(name: str, pattern: str) -> bool:
-    """Whether a shell pattern whose only sign is `*` means the whole name, in linear time."""
-    first, *middle, last = pattern.split("*")
-    if not name.startswith(first) or not name.endswith(last) or len(name) < len(first) + len(last):
-        return False
-    at, end = len(first), len(name) - len(last)
-    for text in middle:
-        found = name.find(text, at, end)
-        if found < 0:
-            return False
-        at = found + len(text)
-    return True
+    """Whether a shell pattern means the whole name: `*`, `?` and `[...]`, as Python's fnmatch has them."""
+    return fnmatch.fnmatchcase(name, pattern[:MAX_PATTERN])
 
 
 def _compile(field: str, text: str) -> re.Pattern[str]:

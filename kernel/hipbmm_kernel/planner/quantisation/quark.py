@@ -1,6 +1,7 @@
 """Checkpoints of AMD Quark: one scheme for all layers, schemes by name pattern, and an exclude list.
 
-Quark spells a per-token activation scale `per_channel` with `is_dynamic`.
+Quark spells a per-token activation scale `per_channel` with `is_dynamic`. From 0.33 vLLM unwraps a list of one scheme
+and asks shell patterns (vllm-project/vllm#48606).
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel.planner import vllm_version as versions
-from hipbmm_kernel.planner.quantisation.ignore_list import NameList, glob
+from hipbmm_kernel.planner.quantisation.ignore_list import NameList, glob, is_glob
 from hipbmm_kernel.planner.quantisation.scheme import Quantisation, Scheme, listed, part_names
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from hipbmm_kernel.planner.vllm_version import Version
 
 _FP8 = "fp8_e4m3"
-_PER_ROW = ("per_channel", "per_token")
 
 
 class Quark(Quantisation):
@@ -26,7 +26,8 @@ class Quark(Quantisation):
     label = "quark"
 
     def __init__(self, found: Fields, version: Version) -> None:
-        self._ignored = NameList(f"{found.name}.exclude", found.texts("exclude"))
+        self._version = version
+        self._ignored = NameList(f"{found.name}.exclude", found.texts("exclude"), version)
         everything = found.nested("global_quant_config")
         self._everything = _scheme(everything, version) if everything is not None else Scheme(reason=_NONE)
         self._patterns = [(name, _scheme(c, version)) for name, c in found.objects("layer_quant_config").items()]
@@ -43,30 +44,30 @@ class Quark(Quantisation):
 
     def _of_part(self, spellings: list[str]) -> Scheme:
         for pattern, scheme in self._patterns:
-            if any(_matches(spelling, pattern) for spelling in spellings):
+            if any(self._matches(spelling, pattern) for spelling in spellings):
                 return scheme
         return self._everything
+
+    def _matches(self, name: str, pattern: str) -> bool:
+        """A shell pattern; without its signs vLLM asks whether the name is part of the pattern."""
+        shell = is_glob(pattern) if self._version >= versions.ASKS_FUSED_NAMES else "*" in pattern
+        return glob(name, pattern) if shell else name in pattern
 
 
 _NONE = "not quantised: no scheme of the checkpoint covers it"
 
 
 def _scheme(config: Fields, version: Version) -> Scheme:
-    weight, inputs = config.raw("weight"), config.raw("input_tensors")
-    if not isinstance(weight, dict) or not isinstance(inputs, dict):
+    unwraps = version >= versions.ASKS_FUSED_NAMES
+    weights, activations = config.only("weight", unwraps), config.only("input_tensors", unwraps)
+    if weights is None or activations is None:
         return Scheme(reason="not one FP8 scheme for weights and one for activations: runs other kernels")
-    weights, activations = config.nested("weight"), config.nested("input_tensors")
-    if weights is None or activations is None or weights.text("dtype") != _FP8 or activations.text("dtype") != _FP8:
+    if weights.text("dtype") != _FP8 or activations.text("dtype") != _FP8:
         return Scheme(reason="weights or activations are not fp8_e4m3: runs other kernels")
     if weights.text("qscheme") == "per_channel" and version < versions.FIRST_QUARK_PER_CHANNEL:
         first = versions.FIRST_QUARK_PER_CHANNEL
         return Scheme(
             reason=f"vLLM {version} takes Quark's per channel weight scales for per token ones, {first} does not"
         )
-    per_token = activations.raw("is_dynamic") is True and activations.text("qscheme") in _PER_ROW
+    per_token = activations.raw("is_dynamic") is True and activations.text("qscheme") == "per_channel"
     return Scheme(per_token, weights.text("qscheme") == "per_channel")
-
-
-def _matches(name: str, pattern: str) -> bool:
-    """A shell pattern with `*`; without one vLLM asks whether the name is part of the pattern."""
-    return glob(name, pattern) if "*" in pattern else name in pattern

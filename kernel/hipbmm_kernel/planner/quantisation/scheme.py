@@ -44,8 +44,7 @@ def listed(module: Module, prefixes: tuple[str, ...], ignored: NameList | None) 
     """The scheme of a module that the checkpoint's list leaves unquantised, None when the list does not name it."""
     if not ignored:
         return None
-    # A fused name counts when it is spelled out; patterns are asked about its parts only.
-    if ignored.spells([prefix + module.path for prefix in prefixes]):
+    if ignored.fused([prefix + module.path for prefix in prefixes]):
         return Scheme(reason=_IGNORED)
     answers = {ignored.names(spellings) for spellings in part_names(module, prefixes)}
     if answers == {True}:

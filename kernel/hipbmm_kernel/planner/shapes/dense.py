@@ -37,16 +37,19 @@ def phi3(model: Model) -> Iterator[Module]:
 
 def qwen2(model: Model) -> Iterator[Module]:
     """Qwen2 and Qwen2.5, with their vision-language text models: a bias on qkv and nowhere else."""
-    return _qwen(model, qkv_bias=True)
+    # vLLM's class does not look at head_dim.
+    width = max(model.hidden // model.fields.size("num_attention_heads"), 1)
+    return _qwen(model, qkv_bias=True, width=width)
 
 
 def qwen3(model: Model) -> Iterator[Module]:
-    """Qwen3 (dense): no bias by default, and a head_dim of its own."""
-    return _qwen(model, qkv_bias=model.fields.flag("attention_bias", False))
+    """Qwen3 (dense): no bias by default, and a head_dim of its own, which is 128 where a config.json leaves it out."""
+    width = model.fields.size_or("head_dim", 128)
+    return _qwen(model, qkv_bias=model.fields.flag("attention_bias", False), width=width)
 
 
-def _qwen(model: Model, *, qkv_bias: bool) -> Iterator[Module]:
+def _qwen(model: Model, *, qkv_bias: bool, width: int) -> Iterator[Module]:
     size = model.fields.size("intermediate_size")
     for layer in model.layers:
-        yield from blocks.attention(model, f"layers.{layer}.self_attn", qkv_bias=qkv_bias)
+        yield from blocks.attention(model, f"layers.{layer}.self_attn", qkv_bias=qkv_bias, width=width)
         yield from blocks.gated_mlp(model, f"layers.{layer}.mlp", "intermediate_size", size)

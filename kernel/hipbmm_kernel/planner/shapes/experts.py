@@ -33,16 +33,15 @@ def gpt_oss(model: Model) -> Iterator[Module]:
 def llama4(model: Model) -> Iterator[Module]:
     """Llama 4: every `interleave_moe_layer_step`-th layer has experts and a shared expert of `intermediate_size`.
 
-    Dense layers use `intermediate_size_mlp`.
+    Dense layers use `intermediate_size_mlp`. vLLM's class has no bias, whatever `attention_bias` says.
     """
     fields = model.fields.with_defaults(num_attention_heads=40, num_key_value_heads=8, head_dim=128)
     model = model._replace(fields=fields)
     step = fields.count("interleave_moe_layer_step", 1)
-    bias = fields.flag("attention_bias", False)
     replicated = model.parallel.replicated_experts
     for layer in model.layers:
         path = f"layers.{layer}"
-        yield from blocks.attention(model, f"{path}.self_attn", qkv_bias=bias, o_bias=False)
+        yield from blocks.attention(model, f"{path}.self_attn")
         if step and (layer + 1) % step == 0:
             size = fields.size("intermediate_size")
             expert = f"{path}.feed_forward.shared_expert"
@@ -53,8 +52,8 @@ def llama4(model: Model) -> Iterator[Module]:
 
 
 def qwen2_moe(model: Model) -> Iterator[Module]:
-    """Qwen2-MoE: attention as Qwen2, experts with one shared expert beside them."""
-    return _qwen_moe(model, qkv_bias=model.fields.flag("qkv_bias", True), gate=False)
+    """Qwen2-MoE: attention as Qwen2, experts with one shared expert beside them; vLLM's class asks no flag for bias."""
+    return _qwen_moe(model, qkv_bias=True, gate=False)
 
 
 def qwen3_moe(model: Model) -> Iterator[Module]:
@@ -65,7 +64,7 @@ def qwen3_moe(model: Model) -> Iterator[Module]:
 def _qwen_moe(model: Model, *, qkv_bias: bool, gate: bool) -> Iterator[Module]:
     """Layers with experts have perhaps a gate and a shared expert that are linears, the others a dense MLP."""
     fields = model.fields
-    experts = fields.count("num_experts")
+    experts = fields.count("num_experts") or fields.count("num_local_experts")  # transformers 5 writes the latter
     shared = fields.count(_SHARED)
     for layer in model.layers:
         path = f"layers.{layer}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hipbmm_kernel.planner import vllm_version
 from hipbmm_kernel.planner.shapes import blocks
 from hipbmm_kernel.planner.shapes.module import TOWER, Module
 
@@ -54,7 +55,7 @@ def _tower(model: Model) -> Iterator[Module]:
 def gemma4(model: Model) -> Iterator[Module]:
     """Gemma 4: sliding and full layers differ in head_dim and key-value heads.
 
-    Late layers share the keys and values of earlier ones: they have q_proj only, perhaps with a wider MLP.
+    Late layers share the keys and values of earlier ones: from 0.30 they have q_proj only, and perhaps a wider MLP.
     """
     fields = model.fields
     layers = len(model.layers)
@@ -69,18 +70,23 @@ def gemma4(model: Model) -> Iterator[Module]:
         yield Module("per_layer_model_projection", share, model.hidden, parts=("per_layer_model_projection",))
     for layer in model.layers:
         path = f"layers.{layer}"
-        yield from _attention(model, f"{path}.self_attn", full=types[layer] == _FULL, shares=layer >= first_shared)
+        shares = layer >= first_shared and model.vllm >= vllm_version.SHARES_KEYS
+        yield from _attention(model, layer, full=types[layer] == _FULL, shares=shares)
         wide = fields.flag("use_double_wide_mlp", False) and layer >= first_shared > 0
         size = fields.size("intermediate_size") * (2 if wide else 1)
         yield from blocks.gated_mlp(model, f"{path}.mlp", "intermediate_size", size)
         yield from _per_layer_input(model, path)
 
 
-def _attention(model: Model, path: str, *, full: bool, shares: bool) -> Iterator[Module]:
-    fields = model.fields
-    width = fields.size_or("head_dim", 256)
+def _attention(model: Model, layer: int, *, full: bool, shares: bool) -> Iterator[Module]:
+    fields, path = model.fields, f"layers.{layer}.self_attn"
+    own = fields.objects("per_layer_config")
+    # transformers 5 writes what differs per layer, by a number that may have a zero in front.
+    other = own.get(str(layer)) or own.get(f"{layer:02d}") or own.get(f"{layer:03d}") or fields
+    width = other.size_or("head_dim", fields.size_or("head_dim", 256))
     kv_total = fields.size_or("num_key_value_heads", fields.size("num_attention_heads"))
-    if full:
+    kv_total = other.size_or("num_key_value_heads", kv_total)
+    if full and other is fields:
         width = fields.size_or("global_head_dim", width)
         if fields.flag("attention_k_eq_v", False):
             kv_total = fields.size_or("num_global_key_value_heads", kv_total)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from hipbmm_kernel.planner.vllm_version import NEWEST, Version
+
 if TYPE_CHECKING:
     from hipbmm_kernel.planner.model_config import Fields
 
 MAX_LAYERS = 1024
 EXPERTS = ("experts", "routed experts run in fused MoE kernels")
 TOWER = "vision_tower."
+TOWERS = (TOWER, "visual.")
 """How the path of a module outside the decoder begins."""
 
 ROUTER = ("router gate", "built without the quantisation config")
@@ -40,21 +43,24 @@ class Module(NamedTuple):
 
 
 class Parallel(NamedTuple):
-    """Tensor-parallel size of the attention, and whether shared experts are replicated instead of split.
+    """Tensor-parallel size of the attention, whether shared experts are replicated, and the ranks that share a tower.
 
-    vLLM replicates them with sequence-parallel MoE: expert parallelism with tensor and data parallelism above 1.
+    `tower` 0 means as many as share the attention. vLLM replicates shared experts with sequence-parallel MoE: expert
+    parallelism with tensor and data parallelism above 1.
     """
 
     tensor: int = 1
     replicated_experts: bool = False
+    tower: int = 0
 
 
 class Model(NamedTuple):
-    """A model's text fields and the whole config around them (the same object when nothing is nested)."""
+    """A model's text fields, the whole config around them (the same object when nothing is nested), ranks, vLLM."""
 
     fields: Fields
     whole: Fields
     parallel: Parallel
+    vllm: Version = NEWEST
 
     @property
     def hidden(self) -> int:

@@ -24,7 +24,7 @@ def qwen3_next(model: Model) -> Iterator[Module]:
     if len(types) < layers:
         fields.refuse("layer_types", len(types), f"must name all {layers} layers")
     gates = 2 if fields.flag("attn_output_gate", True) else 1
-    experts = fields.count("num_experts")
+    experts = fields.count("num_experts") or fields.count("num_local_experts")
     for layer in model.layers:
         path = f"layers.{layer}"
         if types[layer] == _FULL:

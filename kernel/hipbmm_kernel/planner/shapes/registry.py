@@ -32,6 +32,11 @@ class Family(NamedTuple):
     text_models: tuple[str, ...]
     left_out: LeftOut = ()
 
+    @property
+    def has_tower(self) -> bool:
+        """Whether the family's own file knows the linears outside the language model."""
+        return any("vision tower" in name for name, _ in self.left_out)
+
     def modules(self, model: Model) -> Iterator[Module]:
         """The linears of `model`. Imports one file only: the others cost start-up time of a complete store."""
         file, _, name = self.place.partition(".")

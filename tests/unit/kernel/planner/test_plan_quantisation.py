@@ -14,6 +14,7 @@ from hipbmm_kernel.planner import plan, vllm_version
 from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options, Plan
 from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.planner.vllm_version import Version
 from hipbmm_kernel.rows.gemm import Linear
 
 ONLINE = ServerFlags(quantization="fp8_per_channel")
@@ -50,7 +51,6 @@ def ptpc(**changes: dict[str, object]) -> Config:
         (ptpc(weights={"type": "int"}), "int8, not float8"),
         (ptpc(weights={"num_bits": 4}), "float4, not float8"),
         (ptpc(inputs={"dynamic": False}), eligibility.WRONG_SCALES),
-        (ptpc(inputs={"strategy": "tensor"}), eligibility.WRONG_SCALES),
         (ptpc(inputs={"type": "int"}), "activations are not float8"),
     ],
 )
@@ -131,7 +131,7 @@ def test_a_linear_backend_without_the_kernel_is_named() -> None:
         ("*o_proj", {"o_proj"}),
         ("model.layers.*.mlp.*", {"gate_up_proj", "down_proj"}),
         ("model.layers.*.self_attn", set()),
-        ("*self_attn*qkv*", set()),
+        ("*self_attn*qkv*", {"qkv_proj"}),
         ("model.layers.0*", set()),
         ("re:.*o_proj", {"o_proj"}),
     ],
@@ -174,7 +174,7 @@ IGNORED = "not quantised: in the checkpoint's ignore list"
         ([f"model.layers.{at}.self_attn.{p}_proj" for at in range(64) for p in "qkv"], {"qkv_proj"}),
         ([f"model.layers.{at}.self_attn.qkv_proj" for at in range(64)], {"qkv_proj"}),
         (["down_proj", "re:down_proj"], set()),
-        (["re:.*qkv_proj"], set()),
+        (["re:.*qkv_proj"], {"qkv_proj"}),
     ],
 )
 def test_ignore_lists(ignore: list[str], left_out: set[str]) -> None:
@@ -357,3 +357,67 @@ def test_patterns_that_could_take_for_ever_are_refused(pattern: str) -> None:
 )
 def test_patterns_of_published_checkpoints_are_taken(pattern: str) -> None:
     assert build("qwen3-32b", ptpc(top={"ignore": [pattern]})).source == "Config"
+
+
+def eligible(found: plan.Plan) -> set[str]:
+    return {each.linear.name for each in found.linears if each.eligible}
+
+
+@pytest.mark.parametrize(("version", "left_out"), [((0, 27), set()), ((0, 32), set()), ((0, 33), {"qkv_proj"})])
+def test_patterns_are_asked_about_fused_names_from_0_33(version: tuple[int, int], left_out: set[str]) -> None:
+    found = build("qwen3-32b", ptpc(top={"ignore": ["re:.*qkv_proj"]}), vllm=Version(*version))
+    assert {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"} - eligible(found) == left_out
+
+
+@pytest.mark.parametrize(("version", "chosen"), [((0, 26), True), ((0, 27), False), ((0, 33), False)])
+def test_parts_come_before_the_class_from_0_27(version: tuple[int, int], chosen: bool) -> None:
+    fp4 = {"weights": {"type": "float", "num_bits": 4, "strategy": "group"}, "targets": ["re:.*\\.(gate|up)_proj$"]}
+    config = ptpc()
+    config["config_groups"] = {**config["config_groups"], "group_1": fp4}  # type: ignore[dict-item] # a literal
+    assert ("gate_up_proj" in eligible(build("qwen3-32b", config, vllm=Version(*version)))) is chosen
+
+
+@pytest.mark.parametrize("strategy", ["token", "tensor", "TOKEN"])
+def test_dynamic_activations_have_one_scale_per_token_whatever_their_strategy(strategy: str) -> None:
+    config = ptpc(weights={"strategy": "CHANNEL", "type": "FLOAT"}, inputs={"strategy": strategy, "dynamic": True})
+    assert len(eligible(build("qwen3-32b", config))) == 4
+
+
+@pytest.mark.parametrize(("version", "count"), [((0, 27), 0), ((0, 33), 4)])
+def test_quark_lists_of_one_are_unwrapped_from_0_33(version: tuple[int, int], count: int) -> None:
+    everything = QUARK["global_quant_config"]
+    assert isinstance(everything, dict)
+    config = {**QUARK, "global_quant_config": {name: [value] for name, value in everything.items()}}
+    assert len(eligible(build("qwen3-32b", config, vllm=Version(*version)))) == count
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        (ServerFlags(quantization="online", online_linear="fp8_per_channel"), 4),
+        (ServerFlags(quantization="fp8_per_tensor", online_linear="fp8_per_channel_static"), 4),
+        (ServerFlags(quantization="fp8_per_channel", online_linear="mxfp8"), 0),
+        (ServerFlags(quantization="online", online_targets=(("*self_attn*", "fp8_per_channel"),)), 2),
+        (ServerFlags(quantization="online", online_targets=(("re:.*mlp.*", "fp8_per_tensor"),)), 0),
+        (ServerFlags(online_linear="fp8_per_channel"), 0),
+    ],
+)
+def test_online_quantisation_is_read_as_vllm_resolves_it(flags: ServerFlags, names: int) -> None:
+    assert len(eligible(build("qwen3-32b", None, flags=flags))) == names
+
+
+@pytest.mark.parametrize(
+    ("backend", "version", "count"),
+    [
+        ("auto", (0, 33), 4),
+        ("aiter", (0, 33), 0),
+        ("torch", (0, 33), 0),
+        ("triton", (0, 33), 4),
+        ("triton", (0, 23), 0),
+    ],
+)
+def test_a_backend_without_an_fp8_kernel_leaves_vllms_own_choice(
+    backend: str, version: tuple[int, int], count: int
+) -> None:
+    found = build("qwen3-32b", vllm=Version(*version), flags=ServerFlags(linear_backend=backend))
+    assert len(eligible(found)) == count

@@ -63,6 +63,27 @@ CASES: dict[str, ServerFlags] = {
     "--linear-backend aiter": NONE._replace(linear_backend="aiter"),
     "-q fp8_per_channel": NONE._replace(quantization="fp8_per_channel"),
     '--quantization-config {"ignore":["re:.*o_proj"]}': NONE._replace(ignore=("re:.*o_proj",)),
+    "--max-num-seq 64 --tensor-parallel 4": NONE._replace(max_num_seqs=64, tensor_parallel=4),
+    "--max-num 64": NONE,
+    "-cc.cudagraph_mode FULL_DECODE_ONLY": NONE._replace(decode_only=True),
+    '-cc {"cudagraph_mode":"FULL_DECODE_ONLY"}': NONE._replace(decode_only=True),
+    "-cc.mode 0": NONE._replace(decode_only=True),
+    "-cc.cudagraph_capture_sizes+=1,2,4": NONE._replace(capture_sizes=(1, 2, 4)),
+    "-cc.cudagraph_capture_sizes+ 1 -cc.cudagraph_capture_sizes+ 2,4": NONE._replace(capture_sizes=(1, 2, 4)),
+    "-cc.max_cudagraph_capture_size 1k": NONE._replace(max_capture_size=1000),
+    '-cc {"max_cudagraph_capture_size":64} -cc {"compile_sizes":[3]}': NONE._replace(compile_sizes=(3,)),
+    '-cc.compile_sizes [3] -cc {"max_cudagraph_capture_size":64}': NONE._replace(compile_sizes=(3,)),
+    "-cc.max_cudagraph_capture_size 64 --compilation-config.compile_sizes [3]": NONE._replace(compile_sizes=(3,)),
+    '--kernel-config {"linear_backend":"torch"}': NONE._replace(linear_backend="torch"),
+    "--kernel-config.linear_backend AITER": NONE._replace(linear_backend="aiter"),
+    '--quantization online --quantization-config {"linear":{"weight":"fp8_per_channel_static"}}': NONE._replace(
+        quantization="online", online_linear="fp8_per_channel_static"
+    ),
+    "-q online --quantization-config.targets.*o_proj fp8_per_channel": NONE._replace(
+        quantization="online", online_targets=(("*o_proj", "fp8_per_channel"),)
+    ),
+    "--mm-encoder-tp-mode data --language-model-only": NONE._replace(encoder_mode="data", language_only=True),
+    "--hf-overrides {}": NONE._replace(unread=("--hf-overrides {}: its fields are not in the plan",)),
     "--max-num-seqs": NONE._replace(unread=("--max-num-seqs",)),
     "--max-num-seqs lots": NONE._replace(unread=("--max-num-seqs lots",)),
     "--max-num-seqs -5": NONE._replace(unread=("--max-num-seqs -5",)),

@@ -164,3 +164,15 @@ def test_explicit_tokens_replace_everything() -> None:
 )
 def test_versions(text: str, expected: Version | None) -> None:
     assert vllm_version.parse(text) == expected
+
+
+def test_in_0_23_speculation_leaves_whole_queries_only() -> None:
+    flags = ServerFlags(speculative_tokens=2, max_num_seqs=16)
+    assert tokens.captured_sizes(flags, Version(0, 23)) == (3, 6, 9, 18, 24, 33, 42, 48, 57, 66, 72, 81, 90, 96)
+    assert 4 in tokens.captured_sizes(flags, Version(0, 33))
+
+
+def test_batches_with_a_prefill_run_with_their_own_size_when_graphs_are_for_decoding_only() -> None:
+    found = tokens.plan(ServerFlags(decode_only=True, max_num_seqs=64))
+    assert found.planned == tuple(range(1, 513))
+    assert found.eager == frozenset(range(1, 513))
