@@ -107,9 +107,6 @@ CASES = {
     "18 UTF-16 big endian": Case(file(row()).decode().encode("utf-16-be"), refused="UTF-16"),
     "18 CR only": Case(file(row(), GOOD).replace(b"\n", b"\r"), refused="CR only"),
     "18 gzip": Case(b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + b"x" * 40, refused="gzip"),
-    "18 TunableOp": Case(b"Validator,PT_VERSION,2.9.1\nGemmTunableOp_Half,nt_1_2,Default,0.1\n", refused="TunableOp"),
-    "18 hipBLASLt": Case(b"Git Version: 0123\ntransA,transB\n", refused="HIPBLASLT_TUNING_OVERRIDE_FILE"),
-    "18 offline": Case(b"gfx,cu_num,M,N,K,bias\ngfx942,304,1,2,3,False\n", refused="offline tuned"),
     "18 spreadsheet": Case(b"PK\x03\x04" + b"x" * 40, refused="spreadsheet"),
     "19 hole inside a row": Case(
         file(row(2), GOOD).replace(b"bf16_r", b"\0" * 6, 1), accepted=(4711,), rejected={2: "NUL"}
