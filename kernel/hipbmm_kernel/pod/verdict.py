@@ -104,7 +104,8 @@ def conclude(facts: Facts) -> Verdict:
         return Verdict(report.FAILED, "StackMismatch", facts.abort_message)
     if facts.unproven:
         words = f"HIPBMM is off: no solution is proven for {len(facts.unproven)} problems, {facts.unproven[0]} first"
-        return Verdict(report.PARTIAL, "ProblemsUnproven", f"{counted}; {words}: {facts.first_failure}", hipbmm=False)
+        failed = f"{counted}, {facts.failed} failed: {facts.first_failure}"
+        return Verdict(report.PARTIAL, "ProblemsUnproven", f"{failed}; {words}", hipbmm=False)
     if have == facts.problems:
         return _complete(facts)
     if facts.abort:

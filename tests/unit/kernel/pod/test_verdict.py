@@ -54,7 +54,8 @@ def test_conclusions(facts: Facts, state: str, reason: str, source: str) -> None
 def test_hipbmm_is_off_where_a_wrong_choice_would_be_made_again(more: dict[str, object]) -> None:
     found = verdict.conclude(WRONG._replace(unproven=("M=1 N=256 K=512", "M=2 N=256 K=512"), **more))  # type: ignore[arg-type] # fields of Facts
     assert (found.state, found.reason, found.hipbmm) == ("Partial", "ProblemsUnproven", False)
-    assert "2 problems, M=1 N=256 K=512 first: 97 %" in found.message
+    assert "2 failed: 97 % of the elements are wrong; HIPBMM is off" in found.message
+    assert "2 problems, M=1 N=256 K=512 first" in found.message
 
 
 def test_the_facts_of_an_outcome() -> None:
