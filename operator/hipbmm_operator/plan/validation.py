@@ -82,6 +82,8 @@ def _environment(spec: Spec, command: Command) -> list[Problem]:
         expected = own.get(entry.name)
         if expected is None or entry.value == expected:
             continue
+        if entry.name in contract.FLAGS and (entry.value or "").lower() == "true":  # vLLM and AITER take it for 1
+            continue
         shown = f"{entry.name}={entry.value}" if entry.value is not None else f"{entry.name} (from a reference)"
         found.append(
             Problem("ConflictingEnv", f"spec.server.env sets {shown}, which wins over the operator's {expected!r}")

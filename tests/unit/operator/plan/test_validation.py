@@ -16,6 +16,8 @@ Json = dict[str, Any]
     [
         ({"name": "HIP_ONLINE_TUNING", "value": "0"}, ["ConflictingEnv"]),
         ({"name": "HIP_ONLINE_TUNING", "value": "1"}, []),
+        ({"name": "VLLM_ROCM_USE_AITER", "value": "True"}, []),
+        ({"name": "VLLM_ROCM_USE_AITER", "value": "yes"}, ["ConflictingEnv"]),
         ({"name": "VLLM_ROCM_USE_AITER", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}, ["ConflictingEnv"]),
         ({"name": "HIPBMM_TENSOR_PARALLEL", "value": "9"}, ["ConflictingEnv"]),
         ({"name": "HF_HOME", "value": "/x"}, []),
