@@ -37,7 +37,9 @@ def test_a_bad_revision_leaves_the_old_one_serving_and_says_what_is_wrong(world:
         new, {"payload": ended(0), "warm": waiting("ErrImagePull", "manifest unknown")}, phase="Pending"
     )
     world.becomes("Progressing", "False", "ImageNotFound")
-    assert world.becomes("Ready", "True")["reason"] == "ServingPreviousRevision"
+    assert world.becomes("Ready", "False")["reason"] == "ServingPreviousRevision"
+    assert world.condition("Available")["status"] == "True"
+    assert (world.status()["phase"], world.status()["revision"]["serving"]) == ("Degraded", 0)
     (failure,) = world.status()["failures"]
     assert (failure["pod"], failure["container"]) == (new["metadata"]["name"], "warm")
     assert world.api.get(kinds.POD, world.namespace, old["metadata"]["name"])
@@ -57,7 +59,8 @@ def test_an_update_tunes_on_the_first_new_pod_while_the_old_ones_serve(world: Wo
     (new,) = until("the new pod", lambda: new_pods(world, old))
     world.kubelet.warming(new, "hipbmm progress phase=Tuning tuned=7 problems=204 failed=0 elapsed_s=1 eta_s=2\n")
     assert world.becomes("Tuned", "False")["reason"] == "Tuning"
-    assert world.condition("Ready")["status"] == "True"
+    assert world.condition("Available")["status"] == "True"
+    assert (world.condition("Ready")["status"], world.condition("Ready")["reason"]) == ("Unknown", "RollingOut")
     assert world.deployment()["spec"]["replicas"] == 2
     assert world.status()["phase"] == "Updating"
 
@@ -100,7 +103,7 @@ def test_a_right_that_is_taken_away_is_told_and_missed_only_until_it_is_back(
     found = world.becomes("Progressing", "False", "Forbidden")
     assert "patch" in found["message"]
     assert "services" in found["message"]
-    assert world.condition("Ready")["status"] == "True"
+    assert world.condition("Available")["status"] == "True"
     api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": role["rules"]})
     world.becomes("Progressing", "True", "RolloutComplete")
     assert api.get(kinds.SERVICE, world.namespace, "qwen")["spec"]["ports"][0]["port"] == 8080

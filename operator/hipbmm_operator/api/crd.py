@@ -100,13 +100,13 @@ def _column(name: str, path: str, kind: str = "string", priority: int = 0) -> Js
 
 COLUMNS = [
     _column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+    _column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
     _column("Phase", ".status.phase"),
     _column("Tuned", ".status.tuning.progress"),
     _column("Warm", ".status.warm"),
     _column("Speedup", ".status.tuning.geomeanSpeedup"),
     _column("GPU", ".status.hardware.product", priority=1),
     _column("Model", ".spec.model.name", priority=1),
-    _column("Reason", '.status.conditions[?(@.type=="Ready")].reason', priority=1),
     _column("Age", ".metadata.creationTimestamp", "date"),
 ]
 

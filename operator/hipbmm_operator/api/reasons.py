@@ -34,7 +34,7 @@ Serving = Literal[
 ]
 Rollout = Literal[
     "Pending", "RolloutComplete", "RollingOut", "UpdatingInPlace", "HeldAtOne", "WaitingForSpareGPU",
-    "ProgressDeadlineExceeded",
+    "WaitingForRoom", "ProgressDeadlineExceeded",
 ]
 Write = Literal["NameConflict", "Forbidden", "Rejected", "Conflict", "ApiUnavailable"]
 Refusal = Literal[
@@ -42,8 +42,8 @@ Refusal = Literal[
 ]
 Image = Literal["ImageNotFound", "ImagePullUnauthorized", "PullSecretNotFound", "ImagePullFailed", "InvalidImageName"]
 Scheduling = Literal[
-    "InsufficientGPU", "InsufficientResources", "NoMatchingNodes", "UntoleratedTaint", "NodesCordoned",
-    "StorageNotReady", "Unschedulable",
+    "InsufficientGPU", "InsufficientResources", "AntiAffinity", "TopologySpread", "SchedulingGated",
+    "NoMatchingNodes", "UntoleratedTaint", "NodesCordoned", "StorageNotReady", "Unschedulable",
 ]
 Container = Literal[
     "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "SecretNotFound", "ConfigMapNotFound",

@@ -123,6 +123,8 @@ class RevisionStatus(Model):
     """The pod template."""
 
     current: Text | None = Field(None, description="ControllerRevision that the Deployment uses.")
+    updated: Count = Field(0, description="Pods of the current template; a restart of the Deployment makes a new one.")
+    serving: Count = Field(0, description="Those of them that serve. The rollout is over when all replicas do.")
     outdated: bool = Field(
         False,
         description="The installed operator would render another template. The annotation hipbmm.io/roll-forward with"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from hipbmm_operator.detect import HardwareSummary, LabelKind
 from hipbmm_operator.kube import kinds
@@ -31,7 +32,8 @@ class Deployment(Child):
     """The Deployment. `revision` and `content` are what the operator noted on it, "" when it did not.
 
     `in_place`: its strategy stops a pod before it starts another. `refusal`: why Kubernetes does not let it create
-    pods. `overdue`: its rollout has exceeded the progress deadline.
+    pods. `overdue`: its rollout has exceeded the progress deadline. `newest_hash` is the pod-template-hash of its
+    newest ReplicaSet, "" when Kubernetes does not say.
     """
 
     replicas: int
@@ -41,7 +43,9 @@ class Deployment(Child):
     content: str
     template: Json
     refusal: str | None
+    refused_since: datetime | None
     overdue: bool
+    newest_hash: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Bodies of the API become values here, once. What is absent is None or empty and never a zero that was not said."""
 
+import re
+
 from hipbmm_operator.kube import metadata, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, as_objects
@@ -38,9 +40,17 @@ def deployment(body: Json) -> Deployment:
         revision=annotations.get(names.ANNOTATION_REVISION, ""),
         content=annotations.get(names.ANNOTATION_CONTENT, ""),
         template=_template(as_object(spec.get("template"))),
-        refusal=str(refused.get("message", "")) if refused.get("status") == "True" else None,
+        refusal=_text(refused.get("message")) if refused.get("status") == "True" else None,
+        refused_since=moment(refused.get("lastTransitionTime")),
+        newest_hash=_newest_hash(_text(progress.get("message"))),
         overdue=progress.get("reason") == "ProgressDeadlineExceeded",
     )
+
+
+def _newest_hash(message: str) -> str:
+    """The pod-template-hash of the newest ReplicaSet, which the condition Progressing names; "" when it does not."""
+    named = re.search(r'[Rr]eplica ?[Ss]et "[^"]*-([a-z0-9]+)"', message)
+    return named[1] if named else ""
 
 
 def _template(raw: Json) -> Json:
@@ -96,10 +106,11 @@ def mirror_map(body: Json) -> MirrorMap:
 
 def pod(body: Json) -> Pod:
     """A pod, from the part of it that is kept in memory."""
-    meta, status = metadata.parse(body), as_object(body.get("status"))
+    meta, spec, status = metadata.parse(body), as_object(body.get("spec")), as_object(body.get("status"))
     conditions = {str(entry.get("type")): entry for entry in as_objects(status.get("conditions"))}
     scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
-    unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    waits = scheduled.get("status") == "False" and scheduled.get("reason") in ("Unschedulable", "SchedulingGated")
+    gates = tuple(_text(gate.get("name")) for gate in as_objects(spec.get("schedulingGates")))
     found = (_container(raw) for key in _STATUSES for raw in as_objects(status.get(key)))
     containers = {container.name: container for container in found}
     return Pod(
@@ -108,15 +119,16 @@ def pod(body: Json) -> Pod:
         namespace=meta.namespace,
         revision=str(meta.annotations.get(names.ANNOTATION_REVISION, "")),
         template_hash=str(meta.labels.get("pod-template-hash", "")),
-        node=_text(as_object(body.get("spec")).get("nodeName")),
+        node=_text(spec.get("nodeName")),
         phase=_text(status.get("phase")),
         reason=_text(status.get("reason")),
         message=_text(status.get("message")),
         deleting=meta.deleting,
         ready=ready.get("status") == "True",
         created=meta.created,
-        unschedulable=_text(scheduled.get("message")) if unschedulable else None,
-        unschedulable_since=moment(scheduled.get("lastTransitionTime")) if unschedulable else None,
+        unschedulable=_text(scheduled.get("message")) + "".join(f" {gate}" for gate in gates) if waits else None,
+        unschedulable_since=moment(scheduled.get("lastTransitionTime")) if waits else None,
+        gates=gates,
         containers=containers,
         report=_report(containers.get(contract.WARM)),
         not_ready_since=moment(ready.get("lastTransitionTime")) if ready.get("status") == "False" else None,

@@ -13,7 +13,8 @@ from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.kube.writes import Deletion, Step
 from hipbmm_operator.mirror import steps as mirror_steps
 from hipbmm_operator.observe.observed import Child, Observed
-from hipbmm_operator.plan import revision, rollout, volume_claim
+from hipbmm_operator.plan import revision, rollout, spare_room, volume_claim
+from hipbmm_operator.plan.spare_room import Obstacle
 from hipbmm_operator.plan.validation import Checked
 from hipbmm_operator.pods import failures
 from hipbmm_operator.resources import (
@@ -38,6 +39,7 @@ class Plan:
     replicas: int
     released: bool
     strategy: str
+    obstacle: Obstacle | None
     revision: controller_revision.Revision
     outdated: bool
     placement: placement.Placement
@@ -68,7 +70,8 @@ def plan(
     render = partial(pod_template.template, owner.name, spec, command, place, payload)
     choice = revision.choose(resource, render, observed.label_kinds, observed.revisions, observed.deployment)
     released, replicas = rollout.released(spec, observed), rollout.replicas(spec, observed)
-    strategy = rollout.strategy(spec, observed, now)
+    obstacle = spare_room.obstacle(observed) if spec.rollout.strategy == "Auto" else None
+    strategy = rollout.strategy(spec, observed, obstacle, now)
     workload = deployment.build(
         owner,
         choice.current.template,
@@ -101,10 +104,11 @@ def plan(
         replicas=replicas,
         released=released,
         strategy=strategy,
+        obstacle=obstacle,
         revision=choice.current,
         outdated=choice.outdated,
         placement=place,
-        requeue_after=_requeue(observed, now),
+        requeue_after=_requeue(observed, obstacle, now),
     )
 
 
@@ -134,12 +138,11 @@ def _ours(owner: Owner, kind: Kind, live: Child | None) -> list[Deletion]:
     return [Deletion.of(kind, live.meta)] if live is not None and live.meta.owned_by(owner) else []
 
 
-def _requeue(observed: Observed, now: datetime) -> float | None:
+def _requeue(observed: Observed, obstacle: Obstacle | None, now: datetime) -> float | None:
     """When time alone may change a decision."""
     waits = [failures.next_change(pod, now) for pod in observed.pods]
-    since = rollout.starving_since(observed)
-    if since is not None:
-        waits.append((since + rollout.NO_SPARE_GPU - now).total_seconds())
+    if obstacle is not None:
+        waits.append((obstacle.since + spare_room.GRACE - now).total_seconds())
     if observed.claim is not None and observed.claim_pending and observed.claim.meta.created is not None:
         waits.append((observed.claim.meta.created + failures.UNBOUND - now).total_seconds())
     left = [seconds for seconds in waits if seconds is not None and seconds > 0]

@@ -1,14 +1,11 @@
 """How many replicas, and how a change reaches them. Pure."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.observe.observed import Observed
-from hipbmm_operator.pods import failures
+from hipbmm_operator.plan.spare_room import Obstacle
 from hipbmm_operator.pods.pod import Pod
-
-NO_SPARE_GPU = timedelta(seconds=30)
-"""How long a new pod may find no GPU before its rollout goes on in place."""
 
 
 def asked(spec: Spec) -> int:
@@ -48,7 +45,8 @@ def complete(observed: Observed) -> bool:
     live, pods = observed.deployment, observed.live_pods
     if live is None:
         return False
-    one_template = len({pod.template_hash for pod in pods}) <= 1
+    hashes = {pod.template_hash for pod in pods} | ({live.newest_hash} if live.newest_hash and pods else set())
+    one_template = len(hashes) <= 1
     current = all(pod.ready and pod.revision == live.revision for pod in pods)
     return len(pods) == live.replicas and one_template and current
 
@@ -59,34 +57,11 @@ def available(observed: Observed) -> bool:
     return live is not None and ready > 0 and ready >= live.replicas - live.in_place
 
 
-def strategy(spec: Spec, observed: Observed, now: datetime) -> str:
-    """Key of the strategy. `Auto` surges until a new pod is seen to find no GPU, then goes on in place to the end."""
-    wanted = spec.rollout.strategy
-    if wanted != "Auto":
-        return wanted
+def strategy(spec: Spec, observed: Observed, obstacle: Obstacle | None, now: datetime) -> str:
+    """Key of the strategy. `Auto` surges until a new pod is seen to find no room, then goes on in place to the end."""
+    if spec.rollout.strategy != "Auto":
+        return spec.rollout.strategy
     if complete(observed):
         return "Surge"
     in_place = observed.deployment is not None and observed.deployment.in_place
-    return "InPlace" if in_place or surge_is_stuck(observed, now) else "Surge"
-
-
-def surge_is_stuck(observed: Observed, now: datetime) -> bool:
-    """Evidence of a surge deadlock: old pods hold the GPUs that a new pod waits for."""
-    revision = observed.deployment.revision if observed.deployment else ""
-    old = [pod for pod in observed.live_pods if pod.revision != revision and pod.node]
-    return bool(old) and any(_starved(pod, now) for pod in observed.live_pods if pod.revision == revision)
-
-
-def starving_since(observed: Observed) -> datetime | None:
-    """When the first pod that finds no GPU began to wait; the strategy has to be looked at again after NO_SPARE_GPU."""
-    times = [pod.unschedulable_since for pod in observed.live_pods if _no_gpu(pod) and pod.unschedulable_since]
-    return min(times, default=None)
-
-
-def _starved(pod: Pod, now: datetime) -> bool:
-    since = pod.unschedulable_since
-    return _no_gpu(pod) and since is not None and now - since >= NO_SPARE_GPU
-
-
-def _no_gpu(pod: Pod) -> bool:
-    return pod.unschedulable is not None and failures.scheduling_reason(pod.unschedulable) == "InsufficientGPU"
+    return "InPlace" if in_place or (obstacle is not None and obstacle.overdue(now)) else "Surge"

@@ -19,6 +19,9 @@ _SCHEDULING: tuple[tuple[str, Scheduling], ...] = (
     ("volume node affinity", "StorageNotReady"),
     ("insufficient amd.com/", "InsufficientGPU"),
     ("insufficient ", "InsufficientResources"),
+    ("too many pods", "InsufficientResources"),
+    ("anti-affinity", "AntiAffinity"),
+    ("topology spread constraints", "TopologySpread"),
     ("were unschedulable", "NodesCordoned"),
     ("untolerated taint", "UntoleratedTaint"),
     ("node affinity", "NoMatchingNodes"),
@@ -58,8 +61,8 @@ def of_pod(pod: Pod, startup_seconds: int, now: datetime) -> Iterator[Failure]:
     if pod.phase == "Failed" and pod.reason:
         yield Failure(pod.name, None, _failed_reason(pod.reason), pod.message or f"pod failed: {pod.reason}")
         return
-    if pod.unschedulable is not None and not _left_to_bind(pod, now):
-        reason = scheduling_reason(pod.unschedulable)
+    reason = scheduling_reason(pod)
+    if reason is not None and pod.unschedulable is not None and not _left_to_bind(pod, now):
         yield Failure(pod.name, None, reason, pod.unschedulable, time=pod.unschedulable_since)
     for container in pod.containers.values():
         failure = _of_container(pod, container, startup_seconds, now)
@@ -76,9 +79,13 @@ def pull_is_refused(pod: Pod) -> bool:
     return any(image_reason(_pull_message(each)) in ("ImagePullUnauthorized", None) for each in waiting)
 
 
-def scheduling_reason(message: str) -> Scheduling:
-    """The scheduler's message in one word: the cause that stands in the way of the nodes that come nearest."""
-    text = message.lower()
+def scheduling_reason(pod: Pod) -> Scheduling | None:
+    """Why a pod has no node: the cause that stands in the way of the nodes that come nearest; None when it has one."""
+    if pod.unschedulable is None:
+        return None
+    if pod.gates:
+        return "SchedulingGated"
+    text = pod.unschedulable.lower()
     return next((reason for needle, reason in _SCHEDULING if needle in text), "Unschedulable")
 
 

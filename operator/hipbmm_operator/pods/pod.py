@@ -60,6 +60,8 @@ class Pod:
     containers: Mapping[str, Container] = field(default_factory=dict)
     report: Report | None = None
     not_ready_since: datetime | None = None
+    gates: tuple[str, ...] = ()
+    """Scheduling gates that are not removed yet: the scheduler does not look at the pod."""
 
     @property
     def live(self) -> bool:

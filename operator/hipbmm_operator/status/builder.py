@@ -13,6 +13,7 @@ from hipbmm_operator.kube import names, times
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.observe.observed import NO_PULL_SECRET, Note, Observed
 from hipbmm_operator.plan.plan import Plan
+from hipbmm_operator.plan.spare_room import split
 from hipbmm_operator.plan.validation import Problem
 from hipbmm_operator.plan.write_failure import WriteFailure
 from hipbmm_operator.pods import failures as pod_failures
@@ -62,7 +63,7 @@ def build(situation: Situation, now: datetime) -> Json:
         hardware=_hardware(observed),
         tuning=tuning.status(observed, revision, resource.previous.tuning, failures),
         cache=_cache(observed, plan, revision),
-        revision=RevisionStatus(current=revision, outdated=plan.outdated) if plan else None,
+        revision=_revision(observed, plan) if plan else None,
         failures=[_failure_status(failure) for failure in failures[:MAX_FAILURES]],
         conditions=conditions.merge(resource.previous.conditions, list(found.values()), resource.generation, now),
     )
@@ -80,7 +81,7 @@ def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) 
             *pending,
             rollout.progressing(observed, plan, failures, refused, None),
             tuning.warm(observed, 0),
-            rollout.available(observed, 1, failures),
+            rollout.available(observed, observed.deployment.replicas if observed.deployment else 1, failures),
         ]
     stored = storage.finding(plan.placement, spec, observed, plan.asked, now)
     return [
@@ -140,6 +141,12 @@ def _hardware(observed: Observed) -> HardwareStatus | None:
         nodes=hardware.nodes,
         reasons=[NodeCount(reason=reason, nodes=nodes) for reason, nodes in others[:_MAX_REASONS]],
     )
+
+
+def _revision(observed: Observed, plan: Plan) -> RevisionStatus:
+    current, _ = split(observed, plan.revision.name)
+    serving = sum(pod.ready for pod in current)
+    return RevisionStatus(current=plan.revision.name, updated=len(current), serving=serving, outdated=plan.outdated)
 
 
 def _cache(observed: Observed, plan: Plan | None, revision: str) -> CacheStatus | None:

@@ -10,7 +10,7 @@ from hipbmm_operator.status.conditions import Finding, false, true, unknown
 from hipbmm_operator.status.tuning import WITHOUT_TABLE
 
 _FATAL = frozenset({"InvalidSpec", "ConflictingArgs", "Rejected"})
-_UPDATING = frozenset({"RollingOut", "UpdatingInPlace", "WaitingForSpareGPU"})
+_UPDATING = frozenset({"RollingOut", "UpdatingInPlace", "WaitingForSpareGPU", "WaitingForRoom"})
 _TUNING = frozenset({"Tuning", "TunerStalled"})
 _HARMLESS = frozenset(
     {
@@ -28,23 +28,30 @@ _CAUSES = ("ConfigValid", "Progressing", "StorageReady", "HardwareCompatible", "
 
 
 def ready(findings: Mapping[str, Finding], plan: Plan | None, serving: int, *, suspended: bool) -> Finding:
-    """Ready: all replicas that are asked for serve, as the spec wants them."""
+    """Ready: all replicas that are asked for serve, with the pod template of this generation.
+
+    While a rollout moves it is Unknown, and False when it cannot come through, though the pods of before serve (that is
+    Available): `kubectl wait`, kstatus, Argo CD and Flux take it for the answer to "is what I applied there?".
+    """
     config = findings["ConfigValid"]
     if _fatal(config):
         return false("Ready", config.reason, config.message)
     if plan is None:
         return unknown("Ready", "Pending", "nothing has been planned yet")
     if plan.asked == 0:
-        return _idle(suspended)
+        return _idle(findings["Progressing"], suspended=suspended)
     if serving < plan.asked or findings["Available"].state != "True":
         return _not_enough(findings, serving, plan)
     return _serving(findings)
 
 
-def _idle(suspended: bool) -> Finding:
+def _idle(progress: Finding, *, suspended: bool) -> Finding:
+    """No replica is what was asked for: who waits for the resource need not wait for ever."""
+    if progress.reason in _UPDATING:
+        return Finding("Ready", "Unknown", progress.reason, "replicas are being stopped")
     if suspended:
-        return false("Ready", "Suspended", "spec.suspend is true")
-    return false("Ready", "NoReplicasAsked", "no replica is asked for")
+        return true("Ready", "Suspended", "spec.suspend is true")
+    return true("Ready", "NoReplicasAsked", "no replica is asked for")
 
 
 def _fatal(config: Finding) -> bool:
@@ -54,7 +61,9 @@ def _fatal(config: Finding) -> bool:
 def _serving(findings: Mapping[str, Finding]) -> Finding:
     progress, tuned, warm = findings["Progressing"], findings["Tuned"], findings["Warm"]
     if progress.state == "False":
-        return true("Ready", "ServingPreviousRevision", f"{progress.reason}: {progress.message}")
+        return false("Ready", "ServingPreviousRevision", f"{progress.reason}: {progress.message}")
+    if progress.reason in _UPDATING:
+        return Finding("Ready", "Unknown", progress.reason, progress.message)
     if warm.state == "True":
         return true("Ready", "AllReplicasWarm", warm.message)
     cause = warm if warm.reason in WITHOUT_TABLE else tuned
@@ -87,13 +96,13 @@ def _harmless(finding: Finding) -> bool:
 
 def phase(findings: Mapping[str, Finding], observed: Observed, plan: Plan | None, *, suspended: bool) -> Phase:
     """One word for people."""
+    serving = any(pod.ready for pod in observed.live_pods)
     if _fatal(findings["ConfigValid"]):
-        return "Failed"
-    if suspended:
+        return "Degraded" if serving else "Failed"
+    if suspended or (plan is not None and plan.asked == 0 and not observed.live_pods):
         return "Suspended"
     if plan is None or observed.deployment is None:
         return "Pending"
-    serving = any(pod.ready for pod in observed.live_pods)
     if findings["Ready"].state == "True" or serving:
         return _serving_phase(findings)
     return _starting_phase(findings, observed)
@@ -102,7 +111,7 @@ def phase(findings: Mapping[str, Finding], observed: Observed, plan: Plan | None
 def _serving_phase(findings: Mapping[str, Finding]) -> Phase:
     progress = findings["Progressing"]
     if findings["Ready"].state == "True":
-        return "Updating" if progress.reason in _UPDATING else "Running"
+        return "Running"
     return "Updating" if progress.state == "True" else "Degraded"
 
 

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.plan import rollout
 from hipbmm_operator.plan.plan import Plan
+from hipbmm_operator.plan.spare_room import split
 from hipbmm_operator.plan.write_failure import WriteFailure, pod_refusal
 from hipbmm_operator.pods.failures import SCHEDULING_REASONS, Failure
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
-_IN_PLACE = "one replica is stopped before its successor starts, which needs no spare GPU"
+_IN_PLACE = "one replica is stopped before its successor starts, which needs no spare room"
 
 
 def replicas(observed: Observed) -> tuple[int, int]:
@@ -48,11 +49,24 @@ def progressing(
         first = refused[0]
         return false("Progressing", first.reason, "; ".join(write.message for write in refused[:3]))
     if observed.deployment is None or plan is None:
-        return unknown("Progressing", "Pending", "the Deployment is being created")
-    halted = _refused(observed) or _stuck(observed, plan, failures)
+        words = "the Deployment is being created" if plan else "the spec cannot be used: the children stay as they are"
+        return unknown("Progressing", "Pending", words)
+    halted = _without_room(observed, plan) or _refused(observed) or _stuck(observed, plan, failures)
     if unbound is not None and not halted and not _over(observed, plan):
         halted = false("Progressing", "StorageNotReady", unbound.message + _if_served(observed, plan))
     return halted or _overdue(observed) or _moving(observed, plan)
+
+
+def _without_room(observed: Observed, plan: Plan) -> Finding | None:
+    """A new pod finds no room beside the old ones: that is how the rollout moves, not what halts it."""
+    if plan.obstacle is None:
+        return None
+    if plan.strategy == "InPlace":
+        return true("Progressing", "UpdatingInPlace", _IN_PLACE)
+    no_gpu = plan.obstacle.reason == "InsufficientGPU"
+    message = f"a new replica finds no room beside those of before: {plan.obstacle.message}"
+    served = _if_served(observed, plan)
+    return true("Progressing", "WaitingForSpareGPU" if no_gpu else "WaitingForRoom", message + served)
 
 
 def _refused(observed: Observed) -> Finding | None:
@@ -89,27 +103,21 @@ def _as_planned(observed: Observed, plan: Plan) -> bool:
 
 
 def _stuck(observed: Observed, plan: Plan, failures: Sequence[Failure]) -> Finding | None:
-    """A failure of a pod of the current revision keeps its rollout from ending."""
-    current = {pod.name for pod in observed.live_pods if pod.revision == plan.revision.name}
-    cause = next((failure for failure in failures if failure.pod in current), None) or next(iter(failures), None)
+    """A failure of a pod of the current template keeps its rollout from ending."""
+    current, _ = split(observed, plan.revision.name)
+    names = {pod.name for pod in current}
+    cause = next((failure for failure in failures if failure.pod in names), None) or next(iter(failures), None)
     if cause is None:
         return None
-    old_serve = _old_serve(observed, plan)
-    if cause.reason == "InsufficientGPU" and old_serve and plan.strategy == "Surge":
-        return true("Progressing", "WaitingForSpareGPU", f"the new replica finds no GPU: {cause.message}")
-    if cause.reason in SCHEDULING_REASONS and plan.strategy == "InPlace" and old_serve:
-        return true(
-            "Progressing", "UpdatingInPlace", "no spare GPU: one replica is stopped before its successor starts"
-        )
+    leaving = any(pod.deleting and pod.node for pod in observed.pods)
+    if plan.strategy == "InPlace" and cause.reason in SCHEDULING_REASONS and leaving:
+        return true("Progressing", "UpdatingInPlace", _IN_PLACE)
     return false("Progressing", cause.reason, _where(cause) + _if_served(observed, plan))
 
 
-def _old_serve(observed: Observed, plan: Plan) -> bool:
-    return any(pod.ready for pod in observed.live_pods if pod.revision != plan.revision.name)
-
-
 def _if_served(observed: Observed, plan: Plan) -> str:
-    return "; the previous revision still serves" if _old_serve(observed, plan) else ""
+    _, former = split(observed, plan.revision.name)
+    return "; the previous revision still serves" if any(pod.ready for pod in former) else ""
 
 
 def _where(failure: Failure) -> str:

@@ -79,7 +79,7 @@ def _pod(body: Json) -> Json:
     kept["conditions"] = [_pick(entry, _CONDITION) for entry in _list(status.get("conditions"))]
     for key in ("initContainerStatuses", "containerStatuses"):
         kept[key] = [_pick(entry, _CONTAINER) for entry in _list(status.get(key))]
-    return {"metadata": metadata, "spec": _pick(body.get("spec"), ("nodeName",)), "status": kept}
+    return {"metadata": metadata, "spec": _pick(body.get("spec"), ("nodeName", "schedulingGates")), "status": kept}
 
 
 _NODE_LABELS = (

@@ -38,7 +38,7 @@ def none(body: Json) -> bool:
     ],
 )
 def test_why_a_pod_is_not_scheduled(message: str, reason: str) -> None:
-    assert scheduling_reason(message) == reason
+    assert scheduling_reason(parse.pod(pod(unschedulable=message))) == reason
     assert only(pod(unschedulable=message, since=46)).reason == reason
 
 

@@ -65,7 +65,7 @@ def test_a_problem_of_the_spec_is_fatal_or_only_told() -> None:
     assert condition(told, "Ready")[0] == "True"
     fatal = serving(problems=(Problem("ConflictingArgs", "x", fatal=True),))
     assert condition(fatal, "Ready") == ("False", "ConflictingArgs")
-    assert fatal["phase"] == "Failed"
+    assert fatal["phase"] == "Degraded"
 
 
 def test_a_crd_that_is_older_than_the_operator() -> None:

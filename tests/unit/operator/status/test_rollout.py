@@ -28,10 +28,12 @@ def test_an_update_that_fails_leaves_the_old_revision_serving_and_says_which_pod
     bad = {"state": {"waiting": {"reason": "ErrImagePull", "message": "manifest unknown"}}}
     broken = pod("new", revision=plan.revision.name, warm=bad)
     found = status(new, old, broken, live=live, plan=plan)
-    assert condition(found, "Ready") == ("True", "ServingPreviousRevision")
+    assert condition(found, "Ready") == ("False", "ServingPreviousRevision")
+    assert condition(found, "Available")[0] == "True"
     assert condition(found, "Progressing") == ("False", "ImageNotFound")
     assert [(f["pod"], f["container"]) for f in found["failures"]] == [("new", "warm")]
-    assert found["phase"] == "Running"
+    assert found["phase"] == "Degraded"
+    assert (found["revision"]["updated"], found["revision"]["serving"]) == (1, 0)
 
 
 def test_a_change_is_not_rolled_out_when_it_was_only_just_written() -> None:

@@ -1,0 +1,128 @@
+"""Evidence that pods of before hold the room that a new pod waits for: then a rollout has to go on in place. Pure.
+
+Each kind of evidence is in the words of the one that refuses: the scheduler, the quota at creation, the scheduling gate
+of a queue, the volume that is attached elsewhere. A refusal that the end of an old pod would not lift is none: a larger
+request, a quota that wants a limit, a node that does not match.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from hipbmm_operator.api.reasons import Reason
+from hipbmm_operator.kube import quantity
+from hipbmm_operator.observe.observed import Deployment, Observed
+from hipbmm_operator.pods import failures
+from hipbmm_operator.pods.pod import Pod
+from hipbmm_operator.resources import pod_demand
+from hipbmm_operator.resources.pod_demand import Demand
+
+GRACE = timedelta(seconds=30)
+"""How long a new pod may wait for room before its rollout goes on in place: what is free by then needs no stop."""
+_QUEUE_GATE = "kueue.x-k8s.io/"
+"""Of the gates of Kueue, which holds a pod back until its queue has quota (kueue.sigs.k8s.io, "Run Plain Pods")."""
+_INSUFFICIENT = re.compile(r"Insufficient ([A-Za-z0-9./_-]*[A-Za-z0-9])")
+_QUOTA = re.compile(r"exceeded quota: [^,]+, requested: (\S+), used: (\S+), limited: (\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a new pod finds no room beside the old ones, and since when."""
+
+    reason: Reason
+    message: str
+    since: datetime
+
+    def overdue(self, now: datetime) -> bool:
+        """Whether it has lasted for so long that the rollout goes on in place."""
+        return now - self.since >= GRACE
+
+
+def split(observed: Observed, revision: str) -> tuple[list[Pod], list[Pod]]:
+    """Live pods of a revision's newest template, and the other live ones.
+
+    A restart changes the template beside the operator: its pods have the same revision and another hash.
+    """
+    of = [pod for pod in observed.live_pods if pod.revision == revision]
+    live = observed.deployment
+    newest = live.newest_hash if live is not None and live.revision == revision else ""
+    if not newest:
+        # Kubernetes does not name the newest ReplicaSet: it is the one whose first pod was made last.
+        first: dict[str, float] = {}
+        for pod in of:
+            made = pod.created.timestamp() if pod.created else 0.0
+            first[pod.template_hash] = min(made, first.get(pod.template_hash, made))
+        newest = max(first, key=first.__getitem__, default="")
+    current = [pod for pod in of if pod.template_hash == newest]
+    return current, [pod for pod in observed.live_pods if pod not in current]
+
+
+def obstacle(observed: Observed) -> Obstacle | None:
+    """The first thing that keeps a new pod waiting for the end of an old one; None when there is no evidence of any."""
+    live = observed.deployment
+    if live is None:
+        return None
+    current, former = split(observed, live.revision)
+    holding = [pod for pod in former if pod.node]
+    found = [*_of_quota(live, observed, holding), *_of_pods(live, observed, current, holding)] if holding else []
+    return min(found, key=lambda each: each.since, default=None)
+
+
+def _of_quota(live: Deployment, observed: Observed, holding: Sequence[Pod]) -> Iterator[Obstacle]:
+    """The quota lets no pod be made beside the old ones, and would when one of them is gone."""
+    figures = _QUOTA.search(live.refusal or "")
+    if figures is None or live.refused_since is None:
+        return
+    requested, used, limited = (_figures(figures[number]) for number in (1, 2, 3))
+    freed = _least(observed, live, holding)
+    fits = all(
+        name in limited and used.get(name, Decimal()) - freed.of_quota(name, amount) + amount <= limited[name]
+        for name, amount in requested.items()
+    )
+    if fits:
+        yield Obstacle("QuotaExceeded", live.refusal or "", live.refused_since)
+
+
+def _of_pods(
+    live: Deployment, observed: Observed, current: Sequence[Pod], holding: Sequence[Pod]
+) -> Iterator[Obstacle]:
+    for pod in current:
+        reason = failures.scheduling_reason(pod)
+        if reason is not None and pod.unschedulable_since is not None and _in_the_way(live, observed, pod, holding):
+            yield Obstacle(reason, f"{pod.name}: {pod.unschedulable}", pod.unschedulable_since)
+        note = observed.facts.notes.get(pod.uid)
+        if note is not None and "Multi-Attach error" in note.message and pod.created is not None:
+            yield Obstacle("FailedAttachVolume", f"{pod.name}: {note.message}", pod.created)
+
+
+def _in_the_way(live: Deployment, observed: Observed, pod: Pod, holding: Sequence[Pod]) -> bool:
+    """Whether the end of an old pod would let the scheduler place this one."""
+    message = pod.unschedulable or ""
+    if pod.gates:
+        return all(gate.startswith(_QUEUE_GATE) for gate in pod.gates)
+    new, old = pod_demand.of(live.template), _least(observed, live, holding)
+    for resource in _INSUFFICIENT.findall(message):
+        # GPUs of one pod can be those of several: a node that fits is there, or HardwareCompatible says so.
+        if resource.startswith("amd.com/") or new.requests.get(resource, 0) <= old.requests.get(resource, 0):
+            return True
+    if "Too many pods" in message or "ReadWriteOncePod" in message:
+        return True
+    if "anti-affinity" in message and pod_demand.avoids_itself(live.template):
+        return True
+    return "topology spread constraints" in message and "missing required label" not in message
+
+
+def _least(observed: Observed, live: Deployment, holding: Sequence[Pod]) -> Demand:
+    """What the end of an old pod frees at least: the demand of its template, as far as that is known."""
+    templates = {revision.name: revision.template for revision in observed.revisions}
+    templates.setdefault(live.revision, live.template)
+    known = [pod_demand.of(templates[pod.revision]) for pod in holding if pod.revision in templates]
+    return pod_demand.least(known) if known else pod_demand.of(live.template)
+
+
+def _figures(text: str) -> dict[str, Decimal]:
+    """`requests.amd.com/gpu=2,pods=3`; an amount that is none counts as 0."""
+    pairs = (pair.partition("=") for pair in text.split(","))
+    return {name: quantity.value(amount) or Decimal() for name, _, amount in pairs}
