@@ -7,9 +7,7 @@ import logging
 import random
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -19,10 +17,8 @@ from hipbmm_operator.apply.applier import Applier
 from hipbmm_operator.apply.status_writer import StatusWriter
 from hipbmm_operator.controller.leader_election import Leader
 from hipbmm_operator.controller.reconciler import Reconciler
-from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Kube
-from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.kinds import WATCHED, Kind
+from hipbmm_operator.kube.kinds import WATCHED
 from hipbmm_operator.observe.mirror_logs import MirrorLogs
 from hipbmm_operator.observe.observer import Observer
 from hipbmm_operator.observe.on_demand import OnDemandReads
@@ -33,8 +29,8 @@ from hipbmm_operator.telemetry.http_server import HttpServer
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.informer import Informer
-from hipbmm_operator.watch.kopf_thread import Watches
 from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.watches import Watches
 from hipbmm_operator.workqueue.debounce import Debounce
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 from hipbmm_operator.workqueue.workers import Workers
@@ -59,8 +55,6 @@ class Operator:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._primed = False
-        self._events: list[tuple[Kind, str | None, Json]] = []
-        self._events_lock = threading.Lock()
         backoff = Backoff(settings.backoff_seconds, settings.backoff_max_seconds, random.random)
         self._queue = Queue(backoff, time.monotonic)
         self._nodes = NodeBook()
@@ -107,56 +101,26 @@ class Operator:
         return int(failed)
 
     async def _work(self) -> None:
-        """Watch first, then list: what is deleted while the list is read is seen by the watch."""
-        watching = asyncio.Event()
-        await self._first_look()
-        self._watches = Watches(
-            self._settings,
-            self._rights.scope,
-            self._deliver,
-            completed=lambda: self._soon(watching.set),
-            began=lambda: self._soon(self._informer.ask_for_resync),
-        )
-        self._watches.start()
+        """Watch, know everything, then lead and work."""
+        await self._rights.first()
+        self._watches = watches = Watches(self._settings, self._rights.scope)
+        watches.start()
+
+        def access_changed() -> None:
+            watches.restart()
+            self._informer.ask_for_resync()
+
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._look_forever(self._watches))
-            await watching.wait()
+            group.create_task(self._informer.run(watches.events()))
+            group.create_task(self._rights.run(self._settings.rights_seconds, access_changed))
+            await watches.established()
             await self._informer.resync_until_done()
             self._primed = True
-            LOG.info("Watches and lists are complete")
+            LOG.info("Everything is known and watched")
             group.create_task(self._leader.run())
             group.create_task(self._informer.resync_forever())
             for _ in range(max(1, self._settings.workers)):
                 group.create_task(self._workers.run())
-
-    async def _first_look(self) -> None:
-        """Learn what may be seen; retried until the API server answers."""
-        while True:
-            try:
-                await self._rights.look(thoroughly=False)
-            except errors.ApiError as error:
-                LOG.warning("The API server does not answer: %s", error)
-                await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311  # jitter
-            else:
-                self._tell_blindness()
-                return
-
-    async def _look_forever(self, watches: Watches) -> None:
-        """Try the rights at their interval; when they have changed, watch what may be seen now, and list it."""
-        while True:
-            await asyncio.sleep(self._settings.rights_seconds * random.uniform(0.9, 1.1))  # noqa: S311  # jitter
-            try:
-                changed = await self._rights.look()
-            except errors.ApiError:
-                continue  # the next look is not far
-            if changed:
-                self._tell_blindness()
-                watches.again()
-                self._informer.ask_for_resync()
-
-    def _tell_blindness(self) -> None:
-        for refusal in self._rights.refusals():
-            LOG.warning("The operator may not look: %s", refusal)
 
     async def _end(self, tasks: list[asyncio.Task[Any]]) -> None:
         LOG.info("Stops")
@@ -172,36 +136,13 @@ class Operator:
         await self._http.close()
         await self._kube.close()
 
-    def _deliver(self, kind: Kind, event: str | None, body: Json) -> None:
-        """From the watching thread to this one, which is woken once for all events that have come meanwhile."""
-        with self._events_lock:
-            self._events.append((kind, event, body))
-            wake = len(self._events) == 1
-        if wake:
-            self._soon(self._take)
-
-    def _take(self) -> None:
-        with self._events_lock:
-            events, self._events = self._events, []
-        for event in events:
-            self._informer.take(*event)
-
-    def _soon(self, call: Callable[[], object]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: this process ends
-            self._loop.call_soon_threadsafe(call)
-
     def _health(self) -> str | None:
         """Alive: the watches are answered while the API server answers, and no resource waits for ever.
 
         A start of the container would not help against an API server that is away, only delay the recovery.
         """
-        watches = self._watches
-        if watches is None:
-            return None
-        if not watches.alive():
-            return "the watching thread has ended"
-        if self._primed and self._unanswered() < self._settings.lease_seconds and (stale := self._stale()) is not None:
-            return stale
+        if self._primed and self._unanswered() < self._settings.lease_seconds and not self._alive():
+            return "a watch is not answered"
         if self._leader.may_write() and self._queue.oldest() > _OLDEST_SECONDS:
             return f"a resource has waited for {self._queue.oldest():.0f} s"
         return None
@@ -212,12 +153,10 @@ class Operator:
             return "the first list is not complete"
         if self._unanswered() > self._settings.lease_seconds:
             return f"the API server has not answered for {self._unanswered():.0f} s"
-        return self._stale()
+        return None if self._alive() else "a watch is not answered"
 
-    def _stale(self) -> str | None:
-        silent = self._watches.activity.silent(time.monotonic()) if self._watches else 0.0
-        limit = self._settings.watch_stale_seconds
-        return f"a watch has not been answered for {silent:.0f} s" if silent > limit else None
+    def _alive(self) -> bool:
+        return self._watches is not None and self._watches.alive()
 
     def _unanswered(self) -> float:
         return time.monotonic() - self._leader.answered

@@ -45,7 +45,7 @@ class Settings:
         "HIPBMM_WATCH_STALE_SECONDS", 180.0, "a watch not answered for so long is dead: /healthz fails"
     )
     rights_seconds: float = _env("HIPBMM_RIGHTS_SECONDS", 30.0, "how often the rights to list and watch are tried")
-    page_size: int = _env("HIPBMM_PAGE_SIZE", 500, "objects per page of a list; of whole objects at most 100")
+    page_size: int = _env("HIPBMM_PAGE_SIZE", 100, "objects per page of a list")
     http_port: int = _env("HIPBMM_HTTP_PORT", 8080, "/metrics, /healthz and /readyz; 0: any free port")
     log_level: str = _env("HIPBMM_LOG_LEVEL", "info", "debug, info, warning or error")
     log_format: str = _env("HIPBMM_LOG_FORMAT", "json", "json or text")

@@ -184,7 +184,7 @@ def test_an_operator_of_single_namespaces_needs_nothing_outside_of_them(place: P
         # The rights in one of them go: the others are served all the same, also by an operator that starts then.
         gone, other = worlds
         place.api.delete(ROLE, gone.namespace, "operator")
-        until("it to notice", lambda: any("may not look" in entry["message"] for entry in operator.logs()))
+        until("it to notice", lambda: any("may not list or watch" in entry["message"] for entry in operator.logs()))
         for replicas in (2, 3):
             generation = other.change({"replicas": replicas})["metadata"]["generation"]
             other.until("the other to be served", partial(_has_seen, generation))

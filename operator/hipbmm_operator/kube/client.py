@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -29,6 +29,8 @@ _KEPT_AS_SENT = frozenset({CONTROLLER_REVISION})
 """Kinds with a part that is stored byte by byte and must never change: the API server writes JSON in another way than
 we do, and then refuses any later patch. From YAML it makes JSON of its own."""
 _NOT_PRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+"""Annotation of the bookmark after the last object of an initial state."""
 _MAX_CONNECTIONS = 64
 _LOG_BYTES = 65536
 _AUTH = ["BearerToken"]
@@ -73,6 +75,11 @@ class Kube:
         self._timeout = aiohttp.ClientTimeout(total=request_seconds)
         self.may_write: Callable[[], bool] = lambda: True
         """Asked before each write but those of the Lease itself."""
+
+    @property
+    def server(self) -> str:
+        """Address of the API server."""
+        return str(self._client.configuration.host)
 
     @classmethod
     async def connect(cls, kubeconfig: str, request_seconds: float, *, proxied: bool) -> "Kube":
@@ -126,6 +133,15 @@ class Kube:
         except errors.NotFoundError:
             return ""  # the kind is not there yet: no question of rights
         return ""
+
+    async def streams_lists(self, kind: Kind, namespace: str = "") -> bool:
+        """Whether a watch can begin with all objects in place of a list (WatchList, on from Kubernetes 1.34)."""
+        asked = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
+        query = {"watch": "true", "fieldSelector": NOTHING, "timeoutSeconds": "1", **asked}
+        try:
+            return _INITIAL_EVENTS_END in await self._text(kind.path(namespace), query)
+        except errors.InvalidError:
+            return False
 
     async def apply(self, kind: Kind, body: Json, *, force: bool) -> Json:
         """Server-side apply; without `force` a field of another manager raises ConflictError."""
@@ -236,11 +252,7 @@ async def configure(kubeconfig: str, *, proxied: bool) -> Configuration:
 
 
 async def open_session(
-    kubeconfig: str,
-    traces: list[aiohttp.TraceConfig],
-    middlewares: Sequence[aiohttp.ClientMiddlewareType],
-    *,
-    proxied: bool,
+    kubeconfig: str, traces: list[aiohttp.TraceConfig], *, proxied: bool
 ) -> tuple[aiohttp.ClientSession, str]:
     """A session for long watches, and the server's address. A new one has to be opened when its token has expired."""
     configuration = await configure(kubeconfig, proxied=proxied)
@@ -251,7 +263,6 @@ async def open_session(
         connector=connector,
         headers={"User-Agent": FIELD_MANAGER} | ({"Authorization": token} if token else {}),
         trace_configs=traces,
-        middlewares=middlewares,
         trust_env=proxied,
     )
     return session, str(configuration.host)

@@ -1,16 +1,21 @@
-"""What the operator may see: the rights to list and to watch, tried now and then in each namespace that it serves.
+"""What the operator may list and watch, tried now and then in each namespace that it serves.
 
-A right that is taken away does not end a watch that is open, and later the operator would act on what it remembers. So
-it asks; what it may not see it leaves as it is, and says so in the status.
+A right that is taken away does not end a watch that is open, and the operator would act on what it remembers. So it
+asks; what it may not see it leaves as it is, and the status says so.
 """
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Sequence
+import logging
+import random
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import NODE, Kind
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,14 @@ class Scope:
     kinds: tuple[Kind, ...]
     namespaces: tuple[str, ...]
     nothing: bool = False
+
+    def paths(self, prefix: str = "") -> dict[str, Kind]:
+        """The kind by the path of each watch; `prefix` is the path of the API server's own address."""
+        return {
+            prefix + kind.path(namespace): kind
+            for kind in (() if self.nothing else self.kinds)
+            for namespace in ((self.namespaces or ("",)) if kind.namespaced else ("",))
+        }
 
 
 class Rights:
@@ -31,19 +44,44 @@ class Rights:
         self._namespaces = tuple(namespaces)
         self._refused: dict[tuple[Kind, str], str] = {}
 
-    async def look(self, *, thoroughly: bool = True) -> bool:
-        """Try everything; whether anything is other than before. Raises ApiError when the API server does not tell.
+    async def first(self) -> None:
+        """Try to list everything, until the API server answers."""
+        while True:
+            try:
+                await self.refresh(watches=False)
+            except errors.ApiError as error:
+                LOG.warning("The API server does not answer: %s", error)
+                await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311  # jitter
+            else:
+                return
 
-        One namespace after the other; without `thoroughly` only lists, each watch takes a second.
+    async def run(self, seconds: float, changed: Callable[[], None]) -> None:
+        """Try everything at this interval, until cancelled; call `changed` when an answer is another than before."""
+        while True:
+            await asyncio.sleep(seconds * random.uniform(0.9, 1.1))  # noqa: S311  # jitter
+            try:
+                if await self.refresh():
+                    changed()
+            except errors.ApiError:
+                continue  # the next try is not far
+
+    async def refresh(self, *, watches: bool = True) -> bool:
+        """Try everything; whether anything is other than before. Raises ApiError when the API server does not answer.
+
+        One namespace after the other; without `watches` only lists, each watch takes a second.
         """
         refused: dict[tuple[Kind, str], str] = {}
         for namespace in ("", *self._namespaces):
             places = [(kind, namespace) for kind in self._kinds if self._is_place(kind, namespace)]
-            tries = (self._kube.refusal(kind, namespace, watch=thoroughly) for kind, namespace in places)
+            tries = (self._kube.refusal(kind, namespace, watch=watches) for kind, namespace in places)
             answers = await asyncio.gather(*tries)
             refused |= {place: answer for place, answer in zip(places, answers, strict=True) if answer}
         before, self._refused = self._refused, refused
-        return refused.keys() != before.keys()
+        if refused.keys() == before.keys():
+            return False
+        for refusal in sorted(set(refused.values())):
+            LOG.warning("The operator may not list or watch: %s", refusal)
+        return True
 
     def may(self, kind: Kind, namespace: str = "") -> bool:
         """Whether a kind may be listed and watched in a namespace (all of them for "" )."""
@@ -55,10 +93,6 @@ class Rights:
             if kind != NODE and (refusal := self._refused.get((kind, place))):
                 return refusal
         return ""
-
-    def refusals(self) -> list[str]:
-        """All that was refused, in the API server's words."""
-        return sorted(set(self._refused.values()))
 
     def scope(self) -> Scope:
         """What can be watched. A namespace is seen whole or not at all."""

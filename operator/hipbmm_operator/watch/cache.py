@@ -6,18 +6,19 @@ is newer than the list and stays.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import Metadata, as_object
 from hipbmm_operator.kube.namespaced_name import NamespacedName
-from hipbmm_operator.watch.packed import Packed
+from hipbmm_operator.watch.pruning import CachedObject
 
 
 class _Entry(NamedTuple):
-    packed: Packed
+    packed: CachedObject
     touched: int
     owner: NamespacedName | None
 
@@ -32,7 +33,7 @@ class Store:
         self._gone: dict[tuple[Kind, NamespacedName], int] = {}
         self._lists = 0
 
-    def put(self, kind: Kind, packed: Packed, owner: NamespacedName | None) -> bool:
+    def put(self, kind: Kind, packed: CachedObject, owner: NamespacedName | None) -> bool:
         """Keep an object. False when nothing that is kept has changed but its resourceVersion."""
         at = NamespacedName(packed.namespace, packed.name)
         before = self._objects[kind].get(at)
@@ -64,20 +65,20 @@ class Store:
     def replace(
         self,
         kind: Kind,
-        objects: Iterable[tuple[Packed, NamespacedName | None]],
+        listed: AbstractSet[NamespacedName],
+        found: Iterable[tuple[CachedObject, NamespacedName | None]],
         began: int,
         namespace: str = "",
         resource_version: str = "",
     ) -> list[NamespacedName | None]:
         """Take over a complete list (of one namespace, or all) begun at `began`; owners of what changed by it.
 
+        `listed` are all names; `found` are the objects that the cache lacked and that were read after the list.
         `resource_version` is the list's own: an object that is newer is not gone, the list is stale.
         """
         changed: list[NamespacedName | None] = []
-        listed: set[NamespacedName] = set()
-        for packed, owner in objects:
+        for packed, owner in found:
             at = NamespacedName(packed.namespace, packed.name)
-            listed.add(at)
             before = self._objects[kind].get(at)
             if self._gone.get((kind, at), 0) > began:
                 continue
@@ -93,12 +94,23 @@ class Store:
                 changed.append(entry.owner)
         return changed
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Packed | None:
+    def lacks(self, kind: Kind, listed: Metadata, began: int) -> bool:
+        """Whether an object of a list begun at `began` is neither here, that old or newer, nor deleted since."""
+        at = NamespacedName(listed.namespace, listed.name)
+        if self._gone.get((kind, at), 0) > began:
+            return False
+        entry = self._objects[kind].get(at)
+        if entry is None or entry.packed.uid != listed.uid:
+            return True
+        version = entry.packed.resource_version
+        return version != listed.resource_version and not _newer(version, listed.resource_version)
+
+    def get(self, kind: Kind, namespace: str, name: str) -> CachedObject | None:
         """One object."""
         entry = self._objects[kind].get(NamespacedName(namespace, name))
         return entry.packed if entry else None
 
-    def all(self, kind: Kind) -> Iterator[Packed]:
+    def all(self, kind: Kind) -> Iterator[CachedObject]:
         """All objects of a kind."""
         return (entry.packed for entry in self._objects[kind].values())
 
@@ -110,7 +122,7 @@ class Store:
         """Keys of all resources of ours."""
         return sorted(self._objects[kinds.HIPBMM_DEPLOYMENT])
 
-    def owned(self, owner: NamespacedName, kind: Kind) -> list[Packed]:
+    def owned(self, owner: NamespacedName, kind: Kind) -> list[CachedObject]:
         """Objects of a kind that belong to a resource, by name."""
         found = [self._objects[kind][at].packed for of, at in self._owned.get(owner, ()) if of == kind]
         return sorted(found, key=lambda packed: packed.name)
@@ -133,7 +145,7 @@ class Store:
         return self._clock
 
 
-def older(one: Packed, other: Packed) -> bool:
+def older(one: CachedObject, other: CachedObject) -> bool:
     """Whether `one` is a former state of the same object (resourceVersions are ordered numbers)."""
     return one.uid == other.uid and _newer(other.resource_version, one.resource_version)
 

@@ -1,15 +1,20 @@
-"""From watch events and lists to the store, the node book and the queue."""
+"""From watch events and lists to the cache, the node cache and the queue.
+
+Objects come by the watches, whole and each once. A list asks for metadata only: it says what exists in which version,
+so it drops what is gone and finds what the watches have not brought, which is read whole.
+"""
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 from hipbmm_operator.detect import node_of_feature, node_of_slice
-from hipbmm_operator.kube import errors, kinds, names
+from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import WATCHED, Kind
@@ -20,24 +25,21 @@ from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store, owner_of
 from hipbmm_operator.watch.node_cache import NodeBook
-from hipbmm_operator.watch.packed import Packed
-from hipbmm_operator.watch.pruning import prune
+from hipbmm_operator.watch.pruning import CachedObject, prune
+from hipbmm_operator.watch.watches import RELISTED, Event
 from hipbmm_operator.workqueue.queue import Queue
 
 LOG = logging.getLogger(__name__)
-
-
-Listed = tuple[list[tuple[Packed, NamespacedName | None]], str]
-"""What is kept of the objects of a list, whose they are, and the list's resourceVersion."""
 
 _NODE_SECONDS = 1.0
 """Changes of nodes come in groups: resources are looked at once for all of them."""
 _SPREAD = 0.85
 """Share of the interval of resyncs over which the looks at all resources are spread: over before the next begins."""
-_WHOLE_OBJECTS = 100
-"""At most so many on a page of whole objects: one has 30 kB of text, and ten times that when it is read."""
 _SOON_SECONDS = 10.0
 """The same after an interruption: what failed meanwhile waits for its next retry no longer than this."""
+_ARRIVAL_SECONDS = 5.0
+"""When no listed object has arrived by the watches for so long, those that are missing are read."""
+_POLL_SECONDS = 0.1
 
 
 class Informer:
@@ -52,21 +54,27 @@ class Informer:
         self._queue = queue
         self._settings = settings
         self._rights = rights
-        self._whole_objects = min(settings.page_size, _WHOLE_OBJECTS)
         self._asked = asyncio.Event()
+
+    async def run(self, events: AsyncIterator[Event]) -> None:
+        """Take events until cancelled."""
+        async for event in events:
+            self.take(*event)
 
     def take(self, kind: Kind, event: str | None, body: Json) -> None:
         """One watch event."""
+        if event == RELISTED:
+            self.ask_for_resync()
+            return
         metrics.WATCH_EVENTS.labels(kind.plural).inc()
         metrics.WATCH_EVENT_LAST.labels(kind.plural).set_to_current_time()
         if kind == kinds.NODE:
             self._take_node(event, body)
             return
-        metadata = as_object(body.get("metadata"))
         owner = owner_of(kind, body)
         if event == "DELETED":
-            namespace, name = str(metadata.get("namespace", "")), str(metadata.get("name", ""))
-            self._store.remove(kind, namespace, name, str(metadata.get("uid", "")))
+            about = metadata.parse(body)
+            self._store.remove(kind, about.namespace, about.name, about.uid)
         elif not self._put(kind, body, owner):
             return
         if owner is None:
@@ -94,19 +102,14 @@ class Informer:
 
     def _put(self, kind: Kind, body: Json, owner: NamespacedName | None) -> bool:
         """Keep an object; False for the event of a write of ours, whose answer is known already."""
-        packed, known = self._packed(kind, body)
-        return not known and self._store.put(kind, packed, owner)
-
-    def _packed(self, kind: Kind, body: Json) -> tuple[Packed, bool]:
-        """What is kept of an object, and whether it is kept already."""
         before = self._before(kind, body)
-        if before is not None and _same_version(before, body):
-            return before, True
-        return prune(kind, body, before), False
+        if before is not None and before.is_version_of(body):
+            return False
+        return self._store.put(kind, prune(kind, body), owner)
 
-    def _before(self, kind: Kind, body: Json) -> Packed | None:
-        metadata = as_object(body.get("metadata"))
-        return self._store.get(kind, str(metadata.get("namespace", "")), str(metadata.get("name", "")))
+    def _before(self, kind: Kind, body: Json) -> CachedObject | None:
+        about = as_object(body.get("metadata"))
+        return self._store.get(kind, str(about.get("namespace", "")), str(about.get("name", "")))
 
     async def resync(self, within: float) -> None:
         """List everything, drop what is gone, and look at all resources again in so many seconds. Raises ApiError.
@@ -176,36 +179,38 @@ class Informer:
             self._queue.add(key, _NODE_SECONDS)
 
     async def _list(self, kind: Kind, namespace: str) -> Iterable[NamespacedName | None]:
+        """Bring the cache to what a list says; owners of what changed by it."""
         selector = "" if kind == kinds.HIPBMM_DEPLOYMENT else names.MANAGED_SELECTOR
         began = self._store.begin()
         try:
-            # Nearly always nothing has changed, and metadata are a tenth of whole objects.
-            listed = await self._unchanged(kind, namespace, selector) if self._store.count(kind) else None
-            objects, version = listed or await self._whole(kind, namespace, selector)
-            return self._store.replace(kind, objects, began, namespace, version)
+            listed: list[metadata.Metadata] = []
+            version, size = "", self._settings.page_size
+            async for page in self._kube.pages(kind, namespace, selector, size, metadata_only=True):
+                listed += map(metadata.parse, page.items)
+                version = page.resource_version
+            found = [body async for body in self._read(kind, await self._missing(kind, listed, began))]
+            kept = [(prune(kind, body), owner_of(kind, body)) for body in found]
+            at = {NamespacedName(each.namespace, each.name) for each in listed}
+            return self._store.replace(kind, at, kept, began, namespace, version)
         finally:
             self._store.end()
 
-    async def _unchanged(self, kind: Kind, namespace: str, selector: str) -> Listed | None:
-        """The list, when every object of it is kept in this very version; else None."""
-        known: list[tuple[Packed, NamespacedName | None]] = []
-        version = ""
-        async for page in self._kube.pages(kind, namespace, selector, self._settings.page_size, metadata_only=True):
-            for body in page.items:
-                packed = self._before(kind, body)
-                if packed is None or not _same_version(packed, body):
-                    return None
-                known.append((packed, owner_of(kind, body)))
-            version = page.resource_version
-        return known, version
+    async def _missing(self, kind: Kind, listed: list[metadata.Metadata], began: int) -> list[metadata.Metadata]:
+        """Those of the listed objects that the watches have not brought, after time to bring them."""
+        fewest, deadline = len(listed) + 1, 0.0
+        while listed := [each for each in listed if self._store.lacks(kind, each, began)]:
+            if len(listed) < fewest:
+                fewest, deadline = len(listed), time.monotonic() + _ARRIVAL_SECONDS
+            elif time.monotonic() > deadline:
+                LOG.info("%d %s were not brought by a watch, and are read", len(listed), kind.plural)
+                return listed
+            await asyncio.sleep(_POLL_SECONDS)
+        return []
 
-    async def _whole(self, kind: Kind, namespace: str, selector: str) -> Listed:
-        found: list[tuple[Packed, NamespacedName | None]] = []
-        version = ""
-        async for page in self._kube.pages(kind, namespace, selector, self._whole_objects):
-            found += [(self._packed(kind, body)[0], owner_of(kind, body)) for body in page.items]
-            version = page.resource_version
-        return found, version
+    async def _read(self, kind: Kind, missing: Iterable[metadata.Metadata]) -> AsyncIterator[Json]:
+        for each in missing:
+            with contextlib.suppress(errors.NotFoundError):
+                yield await self._kube.get(kind, each.namespace, each.name)
 
     async def _list_extras(self) -> None:
         """What DRA and NFD publish about nodes. An API that is absent, or may not be read, says nothing."""
@@ -222,7 +227,7 @@ class Informer:
         for kind in versions:
             found: list[Json] = []
             try:
-                async for page in self._kube.pages(kind, size=self._whole_objects):
+                async for page in self._kube.pages(kind, size=self._settings.page_size):
                     found += page.items
             except (errors.NotFoundError, errors.ForbiddenError):
                 continue
@@ -233,7 +238,7 @@ class Informer:
         """Nodes are optional: an operator of single namespaces may not be allowed to read them."""
         began, found, changed = self._nodes.begin(), set(), False
         try:
-            async for page in self._kube.pages(kinds.NODE, size=self._whole_objects):
+            async for page in self._kube.pages(kinds.NODE, size=self._settings.page_size):
                 for body in page.items:
                     found.add(str(body["metadata"]["name"]))
                     changed |= self._nodes.put(body, time.monotonic())
@@ -244,9 +249,3 @@ class Informer:
         gone = self._nodes.keep_only(found, began)
         if changed or gone or self._nodes.refresh(time.monotonic()):
             self._ask_all()
-
-
-def _same_version(packed: Packed, body: Json) -> bool:
-    """Whether what is kept is of this very version of the object."""
-    metadata = as_object(body.get("metadata"))
-    return (packed.uid, packed.resource_version) == (metadata.get("uid"), metadata.get("resourceVersion"))

@@ -1,10 +1,13 @@
-"""Rights to see: what is watched, and what is told and left alone when something may not be seen."""
+"""Access: what is watched, and what the status reports and is left alone when something may not be seen."""
 
+import asyncio
 from typing import Any
 
+from tests.unit.operator.apiserver import eventually
 from tests.unit.operator.fakekube import FakeKube
 from tests.unit.operator.make import NOW, resource
 
+from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.kinds import DEPLOYMENT, NODE, POD, Kind
 from hipbmm_operator.status import no_access
 from hipbmm_operator.watch.access import Rights, Scope
@@ -18,9 +21,13 @@ class Refusing(FakeKube):
     def __init__(self, *refused: tuple[Kind, str]) -> None:
         super().__init__()
         self.refused = set(refused)
+        self.away = 0
 
     async def refusal(self, kind: Kind, namespace: str = "", *, watch: bool = True) -> str:
-        assert watch
+        del watch
+        if self.away:
+            self.away -= 1
+            raise errors.UnavailableError(503, "Unavailable", "not now")
         return f"cannot list {kind.plural} in {namespace!r}" if (kind, namespace) in self.refused else ""
 
 
@@ -30,38 +37,38 @@ def rights(kube: Refusing, *namespaces: str) -> Rights:
 
 async def test_with_all_rights_everything_is_watched() -> None:
     found = rights(Refusing())
-    assert not await found.look()
-    assert (found.scope(), found.blind("a"), found.refusals()) == (Scope(KINDS, ()), "", [])
+    assert not await found.refresh()
+    assert (found.scope(), found.blind("a")) == (Scope(KINDS, ()), "")
 
 
 async def test_a_right_that_is_missing_everywhere_blinds_all_namespaces_until_it_is_back() -> None:
     kube = Refusing((POD, ""))
     found = rights(kube)
-    assert await found.look()
-    assert not await found.look()
+    assert await found.refresh()
+    assert not await found.refresh()
     assert found.scope() == Scope((DEPLOYMENT, NODE), ())
     assert "pods" in found.blind("a")
     assert not found.may(POD)
     kube.refused.clear()
-    assert await found.look()
+    assert await found.refresh()
     assert (found.scope(), found.blind("a")) == (Scope(KINDS, ()), "")
 
 
 async def test_nodes_are_optional() -> None:
     found = rights(Refusing((NODE, "")), "a")
-    await found.look()
+    await found.refresh()
     assert (found.scope(), found.blind("a")) == (Scope((DEPLOYMENT, POD), ("a",)), "")
 
 
 async def test_a_namespace_without_rights_does_not_keep_the_others_from_being_served() -> None:
     kube = Refusing((POD, "a"))
     found = rights(kube, "a", "b")
-    await found.look()
+    await found.refresh()
     assert found.scope() == Scope(KINDS, ("b",))
     assert "'a'" in found.blind("a")
     assert found.blind("b") == ""
     kube.refused.add((DEPLOYMENT, "b"))
-    await found.look()
+    await found.refresh()
     assert found.scope().nothing
 
 
@@ -83,3 +90,28 @@ def test_a_resource_that_was_never_looked_after_has_a_whole_status_too() -> None
     status = no_access.build(resource(), "cannot list pods", NOW)
     assert status["phase"] == "Pending"
     assert {entry["status"] for entry in status["conditions"]} == {"Unknown", "False"}
+
+
+async def test_rights_are_tried_until_the_api_server_answers_and_again_at_their_interval() -> None:
+    kube = Refusing()
+    found, changes = rights(kube), list[bool]()
+    kube.away = 1
+    await found.first()
+    assert kube.away == 0
+    trying = asyncio.create_task(found.run(0.01, lambda: changes.append(found.may(POD))))
+    kube.refused = {(POD, "")}
+    await eventually(lambda: changes == [False])
+    kube.away = 2
+    kube.refused = set()
+    await eventually(lambda: changes == [False, True])
+    trying.cancel()
+
+
+def test_the_paths_of_watches() -> None:
+    assert set(Scope((DEPLOYMENT, NODE), ()).paths()) == {"/apis/apps/v1/deployments", "/api/v1/nodes"}
+    assert set(Scope((POD, NODE), ("a", "b")).paths("/x")) == {
+        "/x/api/v1/namespaces/a/pods",
+        "/x/api/v1/namespaces/b/pods",
+        "/x/api/v1/nodes",
+    }
+    assert Scope((POD,), (), nothing=True).paths() == {}

@@ -5,19 +5,27 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipbmm_operator.kube import kinds, names
+from hipbmm_operator.kube import kinds, metadata, names
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.watch.cache import Store, owner_of
-from hipbmm_operator.watch.packed import Packed
-from hipbmm_operator.watch.pruning import prune
+from hipbmm_operator.watch.pruning import CachedObject, prune
 
 Json = dict[str, Any]
 OWNER = NamespacedName("ns", "qwen")
 
 
-def service(name: str = "s", version: int = 1, uid: str = "u", port: int = 80) -> Packed:
+def service(name: str = "s", version: int = 1, uid: str = "u", port: int = 80) -> CachedObject:
     metadata = {"namespace": "ns", "name": name, "uid": uid, "resourceVersion": str(version)}
     return prune(kinds.SERVICE, {"metadata": metadata, "spec": {"port": port}})
+
+
+def take_list(
+    store: Store, objects: list[CachedObject], began: int, namespace: str = "", resource_version: str = ""
+) -> list[NamespacedName | None]:
+    """A list whose objects were all read."""
+    names = {NamespacedName(each.namespace, each.name) for each in objects}
+    found = [(each, OWNER) for each in objects]
+    return store.replace(kinds.SERVICE, names, found, began, namespace, resource_version)
 
 
 def test_an_unchanged_object_is_no_news() -> None:
@@ -35,8 +43,7 @@ def test_the_counts_of_a_deployment_are_no_news_and_its_conditions_are() -> None
         condition = {"type": "Progressing", "status": "False", "reason": reason}
         status = {"replicas": 2, "readyReplicas": ready, "conditions": [condition]}
         body = {"metadata": metadata, "spec": {"replicas": 2}, "status": status}
-        before = store.get(kinds.DEPLOYMENT, "ns", "qwen")
-        return store.put(kinds.DEPLOYMENT, prune(kinds.DEPLOYMENT, body, before), None)
+        return store.put(kinds.DEPLOYMENT, prune(kinds.DEPLOYMENT, body), None)
 
     assert put(1, 0, "ReplicaSetUpdated")
     assert not put(2, 2, "ReplicaSetUpdated")
@@ -51,7 +58,7 @@ def test_an_older_state_never_replaces_a_newer_one() -> None:
     store.put(kinds.SERVICE, service(version=9, port=9), OWNER)
     assert not store.put(kinds.SERVICE, service(version=8, port=8), OWNER)
     began = store.begin()
-    store.replace(kinds.SERVICE, [(service(version=7, port=7), OWNER)], began)
+    take_list(store, [service(version=7, port=7)], began)
     found = store.get(kinds.SERVICE, "ns", "s")
     assert found is not None
     assert found.body()["spec"] == {"port": 9}
@@ -69,7 +76,7 @@ def test_a_list_drops_ghosts_and_tells_their_owner() -> None:
     store.put(kinds.SERVICE, service("ghost"), OWNER)
     store.put(kinds.SERVICE, service("alive"), OWNER)
     began = store.begin()
-    changed = store.replace(kinds.SERVICE, [(service("alive"), OWNER)], began)
+    changed = take_list(store, [service("alive")], began)
     store.end()
     assert changed == [OWNER]
     assert [packed.name for packed in store.owned(OWNER, kinds.SERVICE)] == ["alive"]
@@ -81,7 +88,7 @@ def test_what_came_while_the_list_was_read_stays() -> None:
     began = store.begin()
     store.put(kinds.SERVICE, service("born"), OWNER)
     store.remove(kinds.SERVICE, "ns", "gone", "u")
-    store.replace(kinds.SERVICE, [(service("gone"), OWNER)], began)
+    take_list(store, [service("gone")], began)
     store.end()
     assert [packed.name for packed in store.owned(OWNER, kinds.SERVICE)] == ["born"]
 
@@ -91,7 +98,7 @@ def test_a_stale_list_takes_nothing_away() -> None:
     store.put(kinds.SERVICE, service("newer", version=12), OWNER)
     store.put(kinds.SERVICE, service("older", version=3), OWNER)
     began = store.begin()
-    changed = store.replace(kinds.SERVICE, [], began, resource_version="9")
+    changed = take_list(store, [], began, resource_version="9")
     store.end()
     assert changed == [OWNER]
     assert [packed.name for packed in store.owned(OWNER, kinds.SERVICE)] == ["newer"]
@@ -101,7 +108,7 @@ def test_a_list_of_one_namespace_leaves_the_others() -> None:
     store = Store()
     store.put(kinds.SERVICE, service(), OWNER)
     began = store.begin()
-    store.replace(kinds.SERVICE, [], began, "elsewhere")
+    take_list(store, [], began, namespace="elsewhere")
     assert store.count(kinds.SERVICE) == 1
 
 
@@ -114,7 +121,7 @@ STEPS = st.lists(
 def test_a_list_always_ends_at_the_truth(
     before: list[tuple[str, str, int]], during: list[tuple[str, str, int]]
 ) -> None:
-    store, truth, version = Store(), dict[str, Packed](), 0
+    store, truth, version = Store(), dict[str, CachedObject](), 0
 
     def play(steps: list[tuple[str, str, int]], lose: bool) -> None:
         nonlocal version
@@ -131,12 +138,14 @@ def test_a_list_always_ends_at_the_truth(
 
     play(before, lose=True)
     began = store.begin()
-    listed = list(truth.values())
+    listed = [metadata.parse(packed.body()) for packed in truth.values()]
     play(during, lose=False)
-    store.replace(kinds.SERVICE, [(packed, OWNER) for packed in listed], began)
+    lacking = [each.name for each in listed if store.lacks(kinds.SERVICE, each, began)]
+    found = [(truth[name], OWNER) for name in lacking if name in truth]
+    store.replace(kinds.SERVICE, {NamespacedName("ns", each.name) for each in listed}, found, began)
     store.end()
-    found = {packed.name: packed.body() for packed in store.all(kinds.SERVICE)}
-    assert found == {name: packed.body() for name, packed in truth.items()}
+    held = {packed.name: packed.body() for packed in store.all(kinds.SERVICE)}
+    assert held == {name: packed.body() for name, packed in truth.items()}
     assert {packed.name for packed in store.owned(OWNER, kinds.SERVICE)} == set(truth)
 
 

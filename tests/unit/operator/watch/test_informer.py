@@ -1,60 +1,54 @@
-"""Lists: what has not changed is not read again, and what has is."""
+"""Events and lists on an API server on loopback: what the cache holds then, and what there is to reconcile."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import pytest
+from tests.unit.operator.apiserver import ApiServer, eventually
 from tests.unit.operator.make import MINIMAL, Json, pod
 
 from hipbmm_operator.kube import kinds, names
-from hipbmm_operator.kube.client import Page
-from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.settings import Settings
+from hipbmm_operator.watch import informer
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.informer import Informer
 from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.watches import RELISTED, Event
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 
 
-class Lister:
-    """An API server with pods, which keeps book of what is listed."""
+class Harness:
+    """An informer, whose watches are what the test brings it."""
 
-    def __init__(self) -> None:
-        self.pods: dict[str, Json] = {}
-        self.resources: list[Json] = []
-        self.whole: list[str] = []
-
-    def put(self, name: str, version: int, *, ready: bool = False) -> None:
-        body = pod(name, ready=ready)
-        body["metadata"]["resourceVersion"] = str(version)
-        body["metadata"]["labels"] = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}
-        self.pods[name] = body
-
-    async def pages(self, kind: Kind, *_: object, metadata_only: bool = False, **__: object) -> AsyncIterator[Page]:
-        if not metadata_only:
-            self.whole.append(kind.plural)
-        bodies = {kinds.POD: list(self.pods.values()), kinds.HIPBMM_DEPLOYMENT: self.resources}.get(kind, [])
-        yield Page([{"metadata": body["metadata"]} if metadata_only else body for body in bodies], "100")
-
-
-class Desk:
-    """An informer on that API server."""
-
-    def __init__(self) -> None:
-        self.api, self.store, self.now = Lister(), Store(), 0.0
+    def __init__(self, api: ApiServer, kube: Kube) -> None:
+        self.api, self.store, self.nodes, self.now = api, Store(), NodeBook(), 0.0
         self.queue = Queue(Backoff(1.0, 1.0, lambda: 0.0), lambda: self.now)
-        rights = Rights(self.api, (), ())  # type: ignore[arg-type]  # the part that is used
-        self.informer = Informer(self.api, self.store, NodeBook(), self.queue, Settings(), rights)  # type: ignore[arg-type]
+        self.rights = Rights(kube, kinds.WATCHED, ())
+        settings = Settings(page_size=2, resync_seconds=0.05)
+        self.informer = Informer(kube, self.store, self.nodes, self.queue, settings, self.rights)
 
-    async def resync(self) -> int:
-        """Look at everything; how often pods were listed as a whole."""
-        self.api.whole.clear()
-        await self.informer.resync(1.0)
-        return self.api.whole.count("pods")
+    def put(self, name: str, *, ready: bool = False, brought: bool = True) -> None:
+        """A pod as it is now; `brought` by a watch or not."""
+        body = pod(name, ready=ready)
+        del body["metadata"]["uid"]
+        stored = self.api.put(kinds.POD, body)
+        if brought:
+            self.informer.take(kinds.POD, "ADDED", stored)
 
-    async def looks(self, seconds: int) -> list[tuple[int, NamespacedName]]:
-        """In which of the next seconds which resource is looked at."""
+    async def reads(self, resyncs: int = 1) -> list[str]:
+        """The objects that are read one by one in a resync."""
+        before = len(self.api.requests)
+        for _ in range(resyncs):
+            await self.informer.resync(1.0)
+        return [line.split("/")[-1].rstrip("?") for line in self.api.requests[before:] if "/pods/" in line]
+
+    async def due(self, seconds: int) -> list[tuple[int, NamespacedName]]:
+        """In which of the next seconds which resource is reconciled."""
         found: list[tuple[int, NamespacedName]] = []
         for second in range(seconds):
             self.now += 1
@@ -64,15 +58,20 @@ class Desk:
                 found.append((second, key))
         return found
 
-    def kept(self) -> dict[str, tuple[str, bool]]:
-        bodies = [packed.body() for packed in self.store.all(kinds.POD)]
-        return {
-            body["metadata"]["name"]: (
-                body["metadata"]["resourceVersion"],
-                body["status"]["conditions"][0]["status"] == "True",
-            )
-            for body in bodies
-        }
+    def kept(self) -> dict[str, bool]:
+        """The pods in the cache, and whether they are ready."""
+        bodies = [cached.body() for cached in self.store.all(kinds.POD)]
+        return {body["metadata"]["name"]: body["status"]["conditions"][0]["status"] == "True" for body in bodies}
+
+
+@pytest.fixture
+async def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Harness]:
+    monkeypatch.setattr(informer, "_ARRIVAL_SECONDS", 0.3)
+    api = ApiServer()
+    async with api.running(tmp_path) as kubeconfig:
+        kube = await Kube.connect(kubeconfig, 5.0, proxied=False)
+        yield Harness(api, kube)
+        await kube.close()
 
 
 def resource(number: int) -> Json:
@@ -80,61 +79,116 @@ def resource(number: int) -> Json:
     return {"metadata": metadata, "spec": MINIMAL}
 
 
-async def test_what_has_not_changed_is_not_read_again() -> None:
-    desk = Desk()
-    desk.api.put("a", 1)
-    desk.api.put("b", 2)
-    assert await desk.resync() == 1
-    assert await desk.resync() == 0
-    assert desk.kept() == {"a": ("1", False), "b": ("2", False)}
+async def test_what_the_watches_have_brought_is_not_read(harness: Harness) -> None:
+    for name in ("a", "b", "c"):
+        harness.put(name)
+    assert await harness.reads(2) == []
+    assert harness.kept() == {"a": False, "b": False, "c": False}
 
 
-async def test_what_has_changed_is_read_whole() -> None:
-    desk = Desk()
-    desk.api.put("a", 1)
-    await desk.resync()
-    desk.api.put("a", 3, ready=True)
-    desk.api.put("b", 4)
-    assert await desk.resync() == 1
-    assert desk.kept() == {"a": ("3", True), "b": ("4", False)}
+async def test_what_the_watches_bring_late_is_not_read(harness: Harness) -> None:
+    for name in ("a", "b", "c"):
+        harness.put(name, brought=False)
+    reading = asyncio.create_task(harness.reads())
+    for body in list(harness.api.objects[kinds.POD].values()):
+        await asyncio.sleep(0.2)
+        harness.informer.take(kinds.POD, None, body)
+    assert await reading == []
 
 
-async def test_what_is_gone_is_forgotten_without_reading_the_rest() -> None:
-    desk = Desk()
-    desk.api.put("a", 1)
-    desk.api.put("b", 2)
-    await desk.resync()
-    del desk.api.pods["a"]
-    assert await desk.resync() == 0
-    assert desk.kept() == {"b": ("2", False)}
+async def test_what_the_watches_have_lost_is_read_and_reconciled(harness: Harness) -> None:
+    harness.put("a")
+    harness.put("b")
+    await harness.reads()
+    await harness.due(5)
+    harness.put("a", ready=True, brought=False)
+    harness.put("c", brought=False)
+    assert await harness.reads() == ["a", "c"]
+    assert harness.kept() == {"a": True, "b": False, "c": False}
+    assert NamespacedName("ns", "qwen") in [key for _, key in await harness.due(1)]
 
 
-async def test_another_object_of_the_same_name_is_read() -> None:
-    desk = Desk()
-    desk.api.put("a", 1)
-    await desk.resync()
-    desk.api.pods["a"]["metadata"] |= {"uid": "another"}
-    assert await desk.resync() == 1
-    (packed,) = desk.store.all(kinds.POD)
-    assert packed.uid == "another"
+async def test_what_is_gone_is_forgotten_without_reading_the_rest(harness: Harness) -> None:
+    harness.put("a")
+    harness.put("b")
+    harness.api.remove(kinds.POD, "ns", "a")
+    assert await harness.reads() == []
+    assert harness.kept() == {"b": False}
 
 
-async def test_looks_at_all_resources_are_spread_and_each_comes_at_its_own_moment() -> None:
-    desk = Desk()
-    desk.api.resources = [resource(number) for number in range(200)]
-    await desk.informer.resync(100.0)
-    await desk.looks(101)  # also what the first list brought
-    await desk.informer.resync(100.0)
-    moments = await desk.looks(101)
+async def test_another_object_of_the_same_name_is_read(harness: Harness) -> None:
+    harness.put("a")
+    harness.api.remove(kinds.POD, "ns", "a")
+    harness.put("a", ready=True, brought=False)
+    assert await harness.reads() == ["a"]
+    assert harness.kept() == {"a": True}
+
+
+async def test_what_is_deleted_while_it_is_waited_for_is_not_waited_for(harness: Harness) -> None:
+    harness.put("a", brought=False)
+    reading = asyncio.create_task(harness.reads())
+    await eventually(lambda: harness.api.count("/api/v1/pods?") > 0)
+    harness.api.remove(kinds.POD, "ns", "a")
+    assert (await reading, harness.kept()) in (([], {}), (["a"], {}))
+
+
+async def test_a_renewed_watch_asks_for_a_resync_and_a_refusal_for_another_try(harness: Harness) -> None:
+    async def renewed() -> AsyncIterator[Event]:
+        yield Event(kinds.POD, RELISTED, {})
+
+    harness.put("a", brought=False)
+    harness.api.refused["LIST", "pods"] = 503
+    forever = asyncio.create_task(harness.informer.resync_forever())
+    await harness.informer.run(renewed())
+    await eventually(lambda: harness.api.count("/api/v1/pods?") > 1)
+    harness.api.refused.clear()
+    await eventually(lambda: harness.kept() == {"a": False})
+    forever.cancel()
+
+
+async def test_a_kind_that_may_not_be_listed_is_kept_as_it_was(harness: Harness) -> None:
+    harness.put("a")
+    harness.api.refused["LIST", "pods"] = 403
+    assert await harness.rights.refresh(watches=False)
+    await harness.informer.resync(1.0)
+    assert harness.kept() == {"a": False}
+
+
+async def test_nodes_come_by_lists_and_by_watches(harness: Harness) -> None:
+    harness.informer.take(kinds.HIPBMM_DEPLOYMENT, None, harness.api.put(kinds.HIPBMM_DEPLOYMENT, resource(1)))
+    label = {"amd.com/gpu.product-name": "AMD_Instinct_MI300X_OAM"}
+    for name in ("one", "two", "three"):
+        harness.api.put(kinds.NODE, {"metadata": {"name": name, "labels": label}})
+    await harness.informer.resync(1.0)
+    assert (harness.nodes.count(), harness.nodes.readable) == (3, True)
+    await harness.due(3)
+    harness.informer.take(kinds.NODE, "DELETED", {"metadata": {"name": "one"}})
+    assert harness.nodes.count() == 2
+    assert [key for _, key in await harness.due(2)] == [NamespacedName("ns", "r-001")]
+    harness.api.remove(kinds.NODE, "", "two")
+    await harness.informer.resync(1.0)
+    assert harness.nodes.count() == 2
+    harness.api.refused["LIST", "nodes"] = 403
+    await harness.informer.resync(1.0)
+    assert not harness.nodes.readable
+
+
+async def test_reconciles_of_all_resources_are_spread_and_each_comes_at_its_own_moment(harness: Harness) -> None:
+    for number in range(200):
+        harness.informer.take(kinds.HIPBMM_DEPLOYMENT, None, harness.api.put(kinds.HIPBMM_DEPLOYMENT, resource(number)))
+    await harness.informer.resync(100.0)
+    await harness.due(101)  # also what the first events brought
+    await harness.informer.resync(100.0)
+    moments = await harness.due(101)
     assert len({key for _, key in moments}) == len(moments) == 200
     assert max(Counter(second // 10 for second, _ in moments).values()) < 40
-    await desk.informer.resync(100.0)
-    assert await desk.looks(101) == moments
+    await harness.informer.resync(100.0)
+    assert await harness.due(101) == moments
 
 
-async def taken(desk: Desk) -> list[NamespacedName]:
-    """What there is to look at in the next seconds."""
-    return [key for _, key in await desk.looks(3)]
+async def taken(harness: Harness) -> list[NamespacedName]:
+    """What is reconciled in the next seconds."""
+    return [key for _, key in await harness.due(3)]
 
 
 def state(version: int, **metadata: object) -> Json:
@@ -144,39 +198,37 @@ def state(version: int, **metadata: object) -> Json:
     return body
 
 
-async def after_answer(body: Json) -> list[NamespacedName]:
-    """What there is to look at when a status write was answered by this, and the events come later."""
-    desk = Desk()
-    desk.informer.take(kinds.HIPBMM_DEPLOYMENT, "ADDED", state(1))
-    assert await taken(desk) == [NamespacedName("ns", "r-001")]
-    desk.informer.saw(kinds.HIPBMM_DEPLOYMENT, body)
+async def after_answer(harness: Harness, body: Json) -> list[NamespacedName]:
+    """What is reconciled when a status write was answered by this, and the events come later."""
+    harness.informer.take(kinds.HIPBMM_DEPLOYMENT, "ADDED", state(1))
+    assert await taken(harness) == [NamespacedName("ns", "r-001")]
+    harness.informer.saw(kinds.HIPBMM_DEPLOYMENT, body)
     unwritten = {**body, "metadata": body["metadata"] | {"resourceVersion": "2"}, "status": {}}
-    desk.informer.take(kinds.HIPBMM_DEPLOYMENT, "MODIFIED", unwritten)
-    desk.informer.take(kinds.HIPBMM_DEPLOYMENT, "MODIFIED", body)
-    return await taken(desk)
+    harness.informer.take(kinds.HIPBMM_DEPLOYMENT, "MODIFIED", unwritten)
+    harness.informer.take(kinds.HIPBMM_DEPLOYMENT, "MODIFIED", body)
+    return await taken(harness)
 
 
-async def test_the_answer_to_a_status_write_is_no_news() -> None:
-    assert await after_answer(state(3) | {"status": {"phase": "Pending"}}) == []
+async def test_the_answer_to_a_status_write_asks_for_nothing(harness: Harness) -> None:
+    assert await after_answer(harness, state(3) | {"status": {"phase": "Pending"}}) == []
 
 
-async def test_a_spec_changed_just_before_a_status_write_is_news() -> None:
+async def test_a_spec_changed_just_before_a_status_write_asks_for_a_reconcile(harness: Harness) -> None:
     changed = state(3, generation=2) | {"spec": MINIMAL | {"replicas": 2}, "status": {"phase": "Pending"}}
-    assert await after_answer(changed) == [NamespacedName("ns", "r-001")]
+    assert await after_answer(harness, changed) == [NamespacedName("ns", "r-001")]
 
 
-async def test_an_annotation_set_just_before_a_status_write_is_news() -> None:
+async def test_an_annotation_set_just_before_a_status_write_asks_for_a_reconcile(harness: Harness) -> None:
     asked = state(3, annotations={names.ANNOTATION_ROLL_FORWARD: "now"}) | {"status": {"phase": "Pending"}}
-    assert await after_answer(asked) == [NamespacedName("ns", "r-001")]
+    assert await after_answer(harness, asked) == [NamespacedName("ns", "r-001")]
 
 
-async def test_a_claim_that_was_bound_just_before_a_write_is_news_and_one_just_made_is_not() -> None:
-    desk = Desk()
+async def test_a_claim_bound_just_before_a_write_asks_for_a_reconcile_and_a_new_one_does_not(harness: Harness) -> None:
     metadata = {"namespace": "ns", "name": "c", "uid": "u", "annotations": {names.ANNOTATION_DEPLOYMENT: "r-001"}}
     claim = {"metadata": metadata | {"resourceVersion": "1"}, "spec": {}, "status": {"phase": "Pending"}}
-    desk.informer.saw(kinds.CLAIM, claim)
-    assert await taken(desk) == []
+    harness.informer.saw(kinds.CLAIM, claim)
+    assert await taken(harness) == []
     bound = claim | {"metadata": metadata | {"resourceVersion": "3"}, "status": {"phase": "Bound"}}
-    desk.informer.saw(kinds.CLAIM, bound)
-    desk.informer.take(kinds.CLAIM, "MODIFIED", bound)
-    assert await taken(desk) == [NamespacedName("ns", "r-001")]
+    harness.informer.saw(kinds.CLAIM, bound)
+    harness.informer.take(kinds.CLAIM, "MODIFIED", bound)
+    assert await taken(harness) == [NamespacedName("ns", "r-001")]
