@@ -236,6 +236,7 @@ class Reader:
     def _decoded(self, listed: str, data: bytes, mirror: bool) -> Found | None:
         name = listed.removesuffix(GZIP) if mirror else listed
         if _cost(data) > self._lines:
+            self._lines -= FILE_LINES
             self.reading.refuse(listed, TOO_MUCH)
             return None
         self._lines -= _cost(data)

@@ -1,11 +1,13 @@
 """A store as one file and back; no archive writes anything but a whole store."""
 
+import hashlib
 import io
 import json
 import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 from tests.kernel.pods import row, rows
@@ -146,6 +148,98 @@ def test_a_hostile_archive_leaves_nothing_behind(
     assert code == 1
     assert json.loads(text)["error"]
     assert list(target.rglob("*")) == []
+
+
+def header(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, sparse: bytes = b"") -> bytes:
+    """One header of a tar with any size in it, with a right checksum."""
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    block = bytearray(info.tobuf(tarfile.GNU_FORMAT)[:512])
+    block[124:136] = size.to_bytes(12, "big", signed=True) if size < 0 else b"%011o\0" % size
+    block[386 : 386 + len(sparse)] = sparse
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def pax(text: bytes, size: int | None = None) -> bytes:
+    return header("pax", tarfile.XHDTYPE, len(text) if size is None else size) + text + bytes(-len(text) % 512)
+
+
+SHARD_PATH = "v1/0123456789abcdef/shards/pod-a.warm.1.0123456789ab.csv"
+PATH_RECORD = b"%d path=%s\n" % (len(SHARD_PATH) + 9, SHARD_PATH.encode())
+HOSTILE_HEADERS = {
+    "a negative size": header(SHARD_PATH, size=-5),
+    "a negative size of a long name": pax(b"", size=-1024),
+    "a size beyond the file": header(SHARD_PATH, size=5000),
+    "headers in a chain": pax(PATH_RECORD) * 2000 + header("x"),
+    "a header that says sparse": pax(b"22 GNU.sparse.major=1\n") + header(SHARD_PATH),
+    "a header of another size": pax(b"12 size=999\n") + header(SHARD_PATH),
+    "a header with more than a path": pax(PATH_RECORD + b"12 size=999\n") + header("x"),
+    "a header of a wrong length": pax(b"99 path=x\n") + header("x"),
+    "a header without its file": pax(PATH_RECORD),
+    "a global header": header("g", tarfile.XGLTYPE, len(PATH_RECORD)) + PATH_RECORD,
+    "a sparse file": header(SHARD_PATH, tarfile.GNUTYPE_SPARSE, sparse=b"\xff" * 96),
+    "a bad sparse map": header(SHARD_PATH, tarfile.GNUTYPE_SPARSE, sparse=b"z" * 96),
+    "a name of GNU": header("././@LongLink", tarfile.GNUTYPE_LONGNAME, 1 << 30),
+    "a name that is no text": header("x").replace(b"x\0", b"\xff\xfe", 1),
+    "numbers that are none": header(SHARD_PATH).replace(b"0" * 11, b"zzzzzzzzzzz"),
+}
+
+
+@pytest.mark.parametrize("end", [b"", bytes(1024)], ids=["cut", "ended"])
+@pytest.mark.parametrize("data", HOSTILE_HEADERS.values(), ids=HOSTILE_HEADERS.keys())
+def test_a_hostile_header_is_answered_and_leaves_nothing_behind(tmp_path: Path, data: bytes, end: bytes) -> None:
+    (tmp_path / "a.tar").write_bytes(data + end)
+    target = tmp_path / "target"
+    target.mkdir()
+    code, text = load(tmp_path / "a.tar", target)
+    assert code == 1
+    assert json.loads(text)["error"]
+    assert list(target.rglob("*")) == []
+
+
+def test_a_long_name_is_exported_and_imported(tmp_path: Path, a_stack: Stack) -> None:
+    put(tmp_path / "store", a_stack, *rows(3), origin=f"{'p' * 120}.warm")
+    (tmp_path / "other").mkdir()
+    assert export(tmp_path / "store", tmp_path / "a.tar")[0] == 0
+    assert load(tmp_path / "a.tar", tmp_path / "other")[0] == 0
+    assert names(tmp_path / "other") == names(tmp_path / "store")
+
+
+def test_what_changes_between_the_two_readings_is_not_written(
+    full: Path, tmp_path: Path, a_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(full, tmp_path / "a.tar")
+    data = (tmp_path / "a.tar").read_bytes()
+    verified = archive._verified
+
+    def then_changed(source: IO[bytes]) -> archive.Sums:
+        found = verified(source)
+        (tmp_path / "a.tar").write_bytes(data.replace(b",true,", b",true ").replace(b"pod-", b"xod-"))
+        return found
+
+    monkeypatch.setattr(archive, "_verified", then_changed)
+    (tmp_path / "target").mkdir()
+    code, _ = load(tmp_path / "a.tar", tmp_path / "target")
+    assert code == 1
+    assert names(tmp_path / "target") == set()
+
+
+def test_export_takes_what_merge_takes(tmp_path: Path, a_stack: Stack) -> None:
+    """Shards of another writer that are valid and not byte for byte what this program writes: 12.50 for 12.5."""
+    path = put(tmp_path / "store", a_stack, row(tuned_us=12.5, default_us=14.25))
+    head, _, _ = path.read_bytes().rpartition(b"#end ")
+    body = head.replace(b",12.5,", b",12.50,")
+    sha256 = hashlib.sha256(body).hexdigest()
+    path.unlink()
+    other = path.with_name(f"pod-a.warm.1.{sha256[:12]}.csv")
+    other.write_bytes(body + f"#end rows=1 bytes={len(body)} sha256={sha256}\n".encode())
+    (tmp_path / "other").mkdir()
+    assert export(tmp_path / "store", tmp_path / "a.tar")[0] == 0
+    assert load(tmp_path / "a.tar", tmp_path / "other")[0] == 0
+    assert len(read(tmp_path / "other", a_stack).rows) == 1
+    assert names(tmp_path / "other") == {other.name}
 
 
 def test_every_truncation_is_refused_or_whole(full: Path, tmp_path: Path) -> None:

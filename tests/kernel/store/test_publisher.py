@@ -155,6 +155,45 @@ def test_a_link_in_the_way_is_not_followed(tmp_path: Path, a_stack: Stack) -> No
     assert read(tmp_path / "store", a_stack) == expected(NEW)
 
 
+@pytest.mark.parametrize("part", ["v1", "key", "shards"])
+def test_a_link_inside_a_store_leads_nowhere(tmp_path: Path, a_stack: Stack, part: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = tmp_path / "store" / {"v1": "v1", "key": f"v1/{a_stack.key}", "shards": f"v1/{a_stack.key}/shards"}[part]
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    with pytest.raises(PublishError, match="ENOTDIR"):
+        publish(tmp_path / "store", a_stack, NEW, seconds=5.0)
+    assert list(outside.rglob("*")) == []
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE], ids=errno.errorcode.get)
+def test_a_name_that_may_be_lost_is_not_published(tmp_path: Path, a_stack: Stack, code: int) -> None:
+    """The last fsync of an attempt is that of the directory."""
+    publish(tmp_path, a_stack, OLD)
+    volume = FaultyVolume(failing("sync", 2, code))
+    publish(tmp_path, a_stack, NEW, volume)
+    assert volume.calls.count("create") == 2
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EACCES, errno.EOPNOTSUPP, errno.EBADF], ids=errno.errorcode.get)
+def test_a_volume_that_knows_no_fsync_of_directories_is_fine(tmp_path: Path, a_stack: Stack, code: int) -> None:
+    publish(tmp_path, a_stack, OLD)
+    volume = FaultyVolume(failing("sync", 2, code))
+    publish(tmp_path, a_stack, NEW, volume)
+    assert volume.calls.count("create") == 1
+
+
+def test_a_shard_that_is_found_after_a_kill_is_synced_before_it_counts(tmp_path: Path, a_stack: Stack) -> None:
+    publish(tmp_path, a_stack, NEW)
+    synced = FaultyVolume()
+    publish(tmp_path, a_stack, NEW, synced)
+    assert synced.calls.count("sync") == 2, "the file and its directory"
+    lost = FaultyVolume(failing("sync", 1, errno.EIO))
+    publish(tmp_path, a_stack, NEW, lost)
+    assert lost.calls.count("create") == 2, "the pages may be gone: another name"
+
+
 def test_a_full_volume_gets_its_bytes_back(tmp_path: Path, a_stack: Stack) -> None:
     publisher = Publisher(FaultyVolume(failing_always("write", errno.ENOSPC)), FakeClock(), str(tmp_path), a_stack)
     with pytest.raises(PublishError):

@@ -94,6 +94,91 @@ def test_a_name_that_a_compaction_removed_meanwhile_is_not_waited_for(tmp_path: 
     assert (clock.slept, reading.refused_count) == ([], 0)
 
 
+def test_what_took_the_place_of_vanished_names_is_read(tmp_path: Path, a_stack: Stack) -> None:
+    """A listing taken just before a compaction names nothing that is still there."""
+    old = [put(tmp_path, a_stack.key, (row(m=1 + at),), origin=f"pod-{at}.warm") for at in range(5)]
+
+    class CompactedSinceTheListing(FaultyVolume):
+        def names(self, directory: int) -> list[str]:
+            found = super().names(directory)
+            if self.calls.count("names") == 1:
+                put(tmp_path, a_stack.key, tuple(row(m=1 + at) for at in range(5)), origin="compact.compact")
+                for path in old:
+                    path.unlink()
+            return found
+
+    found, reading, clock = read(tmp_path, a_stack, CompactedSinceTheListing())
+    assert found == expected(tuple(row(m=1 + at) for at in range(5)))
+    assert (clock.slept, reading.errors, reading.refused_count) == ([], [], 0)
+
+
+def test_a_name_that_stays_unreadable_until_the_deadline_is_an_error(tmp_path: Path, a_stack: Stack) -> None:
+    put(tmp_path, a_stack.key, SOME)
+    found, reading, clock = read(tmp_path, a_stack, FaultyVolume(failing_always("open", errno.ENOENT)))
+    assert found == expected()
+    assert 80 < clock.now - 1000.0 <= 90
+    assert "1 shards could not be read in time: ENOENT" in reading.errors[0]
+
+
+def test_a_shard_by_another_name_than_its_content_has_is_refused(tmp_path: Path, a_stack: Stack) -> None:
+    """Otherwise anybody could put other rows where a compaction promises its inputs to be."""
+    path = put(tmp_path, a_stack.key, SOME)
+    for name in (path.name.replace("pod-a", "pod-b"), path.name.replace(".1.", ".2."), f"pod-a.warm.1.{'0' * 12}.csv"):
+        path.with_name(name).write_bytes(path.read_bytes())
+    found, reading, _ = read(tmp_path, a_stack)
+    assert found == expected(SOME)
+    assert reading.shards == 1
+    assert {refused.reason for refused in reading.refused} == {"its name is not the one that its content has"}
+
+
+@pytest.mark.parametrize("part", ["v1", "key", "shards"])
+def test_a_link_inside_a_store_is_not_followed(tmp_path: Path, a_stack: Stack, part: str) -> None:
+    inner = put(tmp_path / "real", a_stack.key, SOME).parent
+    target = {"v1": inner.parent.parent, "key": inner.parent, "shards": inner}[part]
+    link = tmp_path / "store" / target.relative_to(tmp_path / "real")
+    link.parent.mkdir(parents=True)
+    link.symlink_to(target)
+    found, reading, _ = read(tmp_path / "store", a_stack)
+    assert found == expected()
+    assert "ENOTDIR" in reading.errors[0]
+
+
+def test_one_publisher_does_not_hide_the_others(tmp_path: Path, a_stack: Stack) -> None:
+    """Beyond what a start reads, everybody loses only what is too much of his own."""
+    for number in range(30):
+        rows_of = tuple(row(m=1 + at, n=16 * (1 + number)) for at in range(100))
+        put(tmp_path, a_stack.key, rows_of, origin=f"0hostile.{number}")
+    honest = tuple(row(m=1 + at, n=4096) for at in range(40))
+    put(tmp_path, a_stack.key, honest, origin="pod-z.warm")
+    reader = store.Reader(Volume(), FakeClock(), a_stack.key, 1.0, store.Limits(600, 1 << 20))
+    found = table.merge(reader.shards(str(tmp_path)))
+    assert {each.key for each in honest} <= found.rows.keys()
+    assert len(found.rows) <= 600
+    assert reader.reading.refused_count >= 24
+
+
+def test_refused_files_cost_as_much_as_shards(tmp_path: Path, a_stack: Stack) -> None:
+    path = put(tmp_path, a_stack.key, SOME)
+    for number in range(100):
+        path.with_name(f"pod-b.warm.{number}.0123456789ab.csv").write_bytes(b"some line\n" * 100)
+    volume = FaultyVolume()
+    reader = store.Reader(volume, FakeClock(), a_stack.key, 1.0, store.Limits(600, 1 << 20))
+    assert table.merge(reader.shards(str(tmp_path))) == expected(SOME)
+    assert volume.calls.count("open") < 20
+
+
+def test_sizes_that_no_shard_has_are_refused_without_opening(tmp_path: Path, a_stack: Stack) -> None:
+    path = put(tmp_path, a_stack.key, SOME)
+    path.with_name("pod-b.warm.1.0123456789ab.csv").write_bytes(b"")
+    with path.with_name("pod-c.warm.1.0123456789ab.csv").open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    volume = FaultyVolume()
+    found, reading, _ = read(tmp_path, a_stack, volume)
+    assert found == expected(SOME)
+    assert (volume.calls.count("open"), reading.refused_count) == (1, 2)
+    assert len(shard.encode(Shard(a_stack.key, "a", 0))) > shard.MIN_BYTES
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [

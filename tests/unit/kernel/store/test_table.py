@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -103,6 +105,77 @@ def test_a_late_veto_uncovers_the_second_best() -> None:
     assert best(good) == 1
     assert best(good, veto) == best(veto, good) == 2
     assert best(veto, rows_shard(row(1, 1.0, verified=True))) is None
+
+
+NODES = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc")
+
+
+def seen_from(node: str | None, *vetoes: Veto) -> int | None:
+    """The index that a node serves of two, the better of which somebody vetoes."""
+    shards = [rows_shard(row(1, 5.0, verified=True), row(2, 9.0)), *(veto_shard(veto) for veto in vetoes)]
+    found = table.merge(shards, node=node).best(ROW_KEY)
+    return None if found is None else found.algo_index
+
+
+def test_a_veto_binds_its_own_node_and_the_others_once_a_second_one_says_the_same() -> None:
+    first, second = (Veto(ROW_KEY, 1, "wrong result", node) for node in NODES[:2])
+
+    assert seen_from(NODES[0], first) == 2
+    assert seen_from(NODES[1], first) == seen_from("", first) == 1
+    assert seen_from(NODES[0], first, first._replace(reason="hung")) == 2
+    assert seen_from(NODES[1], first, first._replace(reason="hung")) == 1, "one node saying it twice is one node"
+    assert seen_from(NODES[2], first, second) == seen_from("", first, second) == 2
+
+
+def test_a_sick_node_takes_no_problem_from_the_others() -> None:
+    ended = Veto(ROW_KEY, 0, "hung twice", NODES[0])
+
+    assert table.merge([veto_shard(ended)], node=NODES[0]).hopeless(ROW_KEY)
+    assert not table.merge([veto_shard(ended)], node=NODES[1]).hopeless(ROW_KEY)
+    both = [veto_shard(ended), veto_shard(ended._replace(node=NODES[1]))]
+    assert table.merge(both, node=NODES[2]).hopeless(ROW_KEY)
+
+
+def test_vetoes_that_name_no_node_are_confirmed_by_none() -> None:
+    """Those of programs that wrote no node yet; two of them may be of one machine."""
+    nameless = Veto(ROW_KEY, 1, "wrong result")
+
+    assert seen_from(NODES[0], nameless, nameless._replace(reason="hung")) == 1
+    assert seen_from(NODES[0], nameless, nameless._replace(node=NODES[1])) == 1
+    assert seen_from(None, nameless) == 2, "in the process that made it, it binds"
+
+
+def test_a_shards_node_is_that_of_its_vetoes_in_the_store() -> None:
+    made = veto_shard(Veto(ROW_KEY, 1, "wrong result"))._replace(node=NODES[0])
+    stored = shard.decode(shard.encode(made))
+
+    assert [veto.node for veto in stored.vetoes] == [NODES[0]]
+    assert table.merge([made]).claims == table.merge([stored]).claims
+
+
+def test_of_many_nodes_few_are_kept_and_order_does_not_matter() -> None:
+    vetoes = [veto_shard(Veto(ROW_KEY, 1, "wrong", f"{at:012x}")) for at in range(50)]
+
+    assert table.merge(vetoes) == table.merge(reversed(vetoes))
+    assert len(table.merge(vetoes).claims[ROW_KEY, 1]) == table.MAX_CLAIMS
+
+
+@pytest.mark.parametrize("count", [table.FEW + 1, table.MAX_INDICES, table.MAX_INDICES + 1, 5 * table.BATCH])
+def test_of_many_indices_the_best_are_kept_whatever_the_order(count: int) -> None:
+    rng = random.Random(count)
+    rows = [row(1 + at, float(1 + at % 97), verified=bool(at % 3)) for at in range(count)]
+    shuffled = rng.sample(rows, count)
+    parts = [rows_shard(*shuffled[at : at + 50]) for at in range(0, count, 50)]
+
+    whole = table.merge([rows_shard(*rows)])
+    assert table.merge(parts) == whole
+    assert table.union([table.merge([part]) for part in parts]) == whole
+    (kept,) = whole.rows.values()
+    assert len(kept) == min(count, table.MAX_INDICES)
+    assert [each.algo_index for each in kept] == sorted(each.algo_index for each in kept)
+    found = whole.best(ROW_KEY)
+    assert found is not None
+    assert not any(table.better(each, found) for each in rows)
 
 
 def test_a_veto_of_the_problem_stops_tuning_but_not_a_row_that_somebody_found() -> None:
