@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.chart.rendering import Manifest, Rendering, render, variants
+from tests.chart.tools import ROOT
 
 RESTRICTED_VOLUMES = {
     "configMap",
@@ -57,7 +59,8 @@ def test_pod_is_restricted(rendering: Rendering) -> None:
     context = spec["securityContext"]
     assert context["runAsNonRoot"] is True
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert min(context["runAsUser"], context["runAsGroup"], context["fsGroup"]) > MIN_ID
+    assert not {"runAsUser", "runAsGroup", "fsGroup"} & set(context), "platforms assign them, or the image does"
+    assert int(re.findall(r"^USER ([0-9]+):[0-9]+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[-1]) > MIN_ID
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
     assert spec["enableServiceLinks"] is False
 

@@ -9,6 +9,16 @@ from hipbmm_operator.kube.kinds import Kind
 Json = dict[str, Any]
 
 CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
+POLICY = Kind(
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", namespaced=False
+)
+BINDING = Kind(
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicyBinding",
+    namespaced=False,
+)
 LIMIT_RANGE = Kind("", "v1", "limitranges", "LimitRange")
 QUOTA = Kind("", "v1", "resourcequotas", "ResourceQuota")
 SECRET = Kind("", "v1", "secrets", "Secret")

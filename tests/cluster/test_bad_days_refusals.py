@@ -5,25 +5,14 @@ from typing import Any
 
 import pytest
 from tests.cluster.api import Api, ApiStatusError, until
-from tests.cluster.badday import LIMIT_RANGE, QUOTA, heals
+from tests.cluster.badday import BINDING, LIMIT_RANGE, POLICY, QUOTA, heals
 from tests.cluster.conftest import SYSTEM
 from tests.cluster.operator_process import CLUSTER_ROLE, NAMESPACE, OperatorProcess
 from tests.cluster.world import World
 
 from hipbmm_operator.kube import kinds
-from hipbmm_operator.kube.kinds import Kind
 
 Json = dict[str, Any]
-POLICY = Kind(
-    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", namespaced=False
-)
-BINDING = Kind(
-    "admissionregistration.k8s.io",
-    "v1",
-    "validatingadmissionpolicybindings",
-    "ValidatingAdmissionPolicyBinding",
-    namespaced=False,
-)
 
 
 def quota(world: World, hard: Json) -> None:
@@ -47,7 +36,7 @@ def test_a_quota_that_is_exceeded(world: World, hard: Json) -> None:
 def test_a_namespace_that_refuses_the_pods(world: World) -> None:
     label = "pod-security.kubernetes.io/enforce"
     world.api.merge(NAMESPACE, "", world.namespace, {"metadata": {"labels": {label: "restricted"}}})
-    world.create()
+    world.create(podTemplate={"spec": {"securityContext": {"runAsNonRoot": False}}})
     assert "restricted" in world.becomes("Progressing", "False", "PodSecurityRejected")["message"]
     assert world.becomes("Ready", "False")["reason"] == "PodSecurityRejected"
     world.api.merge(NAMESPACE, "", world.namespace, {"metadata": {"labels": {label: None}}})
@@ -59,7 +48,8 @@ def test_a_limit_that_the_pods_exceed(world: World) -> None:
     metadata = {"name": "tiny", "namespace": world.namespace}
     body = {"apiVersion": "v1", "kind": "LimitRange", "metadata": metadata, "spec": {"limits": [limit]}}
     world.api.create(LIMIT_RANGE, body)
-    world.create()
+    server = {"name": "server", "resources": {"limits": {"memory": "1Gi"}}}
+    world.create(podTemplate={"spec": {"containers": [server]}})
     assert "memory" in world.becomes("Progressing", "False", "LimitRangeRejected")["message"]
     world.api.delete(LIMIT_RANGE, world.namespace, "tiny")
     heals(world)

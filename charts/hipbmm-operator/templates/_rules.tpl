@@ -39,6 +39,12 @@
   resources: [pods/log]
   verbs: [get]
 - apiGroups: [""]
+  resources: [limitranges]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
+- apiGroups: [""]
   resources: [events]
   verbs: [list, create]
 {{- end }}

@@ -39,6 +39,8 @@ SERVICE_MONITOR = Kind("monitoring.coreos.com", "v1", "servicemonitors", "Servic
 POD = Kind("", "v1", "pods", "Pod")
 NODE = Kind("", "v1", "nodes", "Node", namespaced=False)
 EVENT = Kind("", "v1", "events", "Event")
+LIMIT_RANGE = Kind("", "v1", "limitranges", "LimitRange")
+NAMESPACE = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 STORAGE_CLASS = Kind("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced=False)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from hipbmm_operator.detect import HardwareSummary, LabelKind
+from hipbmm_operator.detect import HardwareSummary
 from hipbmm_operator.kube import kinds
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
@@ -12,6 +12,7 @@ from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.mirror.state import MirrorState
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.pods.report import TUNED, Progress, Start
+from hipbmm_operator.resources.circumstances import Circumstances
 from hipbmm_operator.resources.controller_revision import Revision
 from hipbmm_operator.resources.volume_claim import StoredClaim
 
@@ -95,8 +96,8 @@ class Observed:
     monitor: ServiceMonitorState = ServiceMonitorState()
     mirror: MirrorState = field(default_factory=MirrorState)
     hardware: HardwareSummary | None = None
-    label_kinds: frozenset[LabelKind] = frozenset()
-    """The kinds of label that the cluster's nodes show."""
+    circumstances: Circumstances = field(default_factory=Circumstances)
+    """Those in which a pod template would be rendered now; rules of the namespace only when one has to be."""
     facts: OnDemandFacts = field(default_factory=OnDemandFacts)
 
     @property

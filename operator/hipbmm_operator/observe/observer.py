@@ -1,5 +1,6 @@
 """Observe the cluster around one resource: what the watches know, and what is read because nothing watches it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,11 +15,21 @@ from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.mirror.state import MirrorState
 from hipbmm_operator.observe import parse, service_monitor
 from hipbmm_operator.observe.mirror_logs import MirrorLogs
+from hipbmm_operator.observe.namespace_rules import NamespaceRules
 from hipbmm_operator.observe.observed import Deployment, Observed
 from hipbmm_operator.observe.on_demand import OnDemandReads, trim
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
-from hipbmm_operator.resources import node_affinity, placement, server_args, volume_claim
+from hipbmm_operator.resources import (
+    circumstances,
+    controller_revision,
+    node_affinity,
+    placement,
+    server_args,
+    volume_claim,
+)
+from hipbmm_operator.resources.circumstances import Circumstances
+from hipbmm_operator.resources.controller_revision import Revision
 from hipbmm_operator.resources.volume_claim import StoredClaim
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.node_cache import NodeBook
@@ -27,18 +38,28 @@ from hipbmm_operator.watch.node_cache import NodeBook
 class Observer:
     """Makes one value of everything that decisions about a resource depend on."""
 
-    def __init__(self, kube: Kube, store: Store, nodes: NodeBook, mirror: MirrorLogs, on_demand: OnDemandReads) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        store: Store,
+        nodes: NodeBook,
+        mirror: MirrorLogs,
+        on_demand: OnDemandReads,
+        rules: NamespaceRules,
+    ) -> None:
         self._kube = kube
         self._store = store
         self._nodes = nodes
         self._mirror = mirror
         self._on_demand = on_demand
+        self._rules = rules
         self._started: dict[str, datetime] = {}
 
     async def at(self, key: NamespacedName, resource: Resource, spec: Spec | None, now: datetime) -> Observed:
         """The cluster around a resource; of one without a usable spec only what is there. Raises ApiError."""
         pods = tuple(self._unready(parse.pod(body), now) for body in self._owned(key, kinds.POD))
-        revisions = (parse.revision(body, resource.owner) for body in self._owned(key, kinds.CONTROLLER_REVISION))
+        stored = (parse.revision(body, resource.owner) for body in self._owned(key, kinds.CONTROLLER_REVISION))
+        revisions = tuple(revision for revision in stored if revision is not None)
         claim = await self._claim(resource, spec) if spec else None
         mirror = await self._mirror_state(key, resource, spec, claim, pods, now)
         service, budget = (self._live(key, kind) for kind in (kinds.SERVICE, kinds.BUDGET))
@@ -50,13 +71,21 @@ class Observer:
             monitor=await service_monitor.read(self._kube, resource.owner, spec, seen),
             budget=parse.child(budget) if budget else None,
             claim=claim,
-            revisions=tuple(revision for revision in revisions if revision is not None),
+            revisions=revisions,
             pods=pods,
             mirror=mirror,
             hardware=self._hardware(spec, deployment) if spec else None,
-            label_kinds=self._nodes.shown(),
+            circumstances=await self._circumstances(resource, revisions) if spec else Circumstances(),
             facts=await self._on_demand.at(key.namespace, pods, claim, now),
         )
+
+    async def _circumstances(self, resource: Resource, revisions: Sequence[Revision]) -> Circumstances:
+        """Those of now. The namespace is asked when a template has to be rendered, which is seldom."""
+        read = kinds_to_read(self._nodes.shown())
+        wanted = controller_revision.content(resource)
+        if any(wanted in revision.contents for revision in revisions):
+            return Circumstances(read)
+        return Circumstances(read, await self._rules.at(resource.owner.namespace))
 
     def deployment(self, key: NamespacedName) -> Deployment | None:
         """The Deployment as it is known now: after a write, too."""
@@ -120,5 +149,5 @@ class Observer:
         users = spec.pod_template.spec.tolerations or []
         tolerations = [entry.model_dump(by_alias=True, exclude_none=True) for entry in users]
         tolerations += node_affinity.tolerations(spec.gpu.tolerations)
-        read = node_affinity.kinds_of(live.template) if live else kinds_to_read(self._nodes.shown())
+        read = circumstances.of(live.template).kinds if live else kinds_to_read(self._nodes.shown())
         return self._nodes.summary(spec, tolerations, server_args.resolve(spec).gpus, read)

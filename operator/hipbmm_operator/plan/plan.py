@@ -68,7 +68,7 @@ def plan(
     owner = resource.owner
     place = placement.choose(owner.name, spec.cache, observed.claim)
     render = partial(pod_template.template, owner.name, spec, command, place, payload)
-    choice = revision.choose(resource, render, observed.label_kinds, observed.revisions, observed.deployment)
+    choice = revision.choose(resource, render, observed.circumstances, observed.revisions, observed.deployment)
     released, replicas = rollout.released(spec, observed), rollout.replicas(spec, observed)
     obstacle = spare_room.obstacle(observed) if spec.rollout.strategy == "Auto" else None
     strategy = rollout.strategy(spec, observed, obstacle, now)
@@ -83,7 +83,7 @@ def plan(
     )
     workload["metadata"]["annotations"] |= {
         names.ANNOTATION_REVISION: choice.current.name,
-        names.ANNOTATION_CONTENT: revision.content(resource),
+        names.ANNOTATION_CONTENT: controller_revision.content(resource),
     }
     claim_steps, claim_deletions = volume_claim.steps(owner, spec.cache.pvc, place, observed.claim)
     copies, obsolete_copies = mirror_steps.steps(owner, observed.mirror, wanted=place.mirror)

@@ -8,46 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from hipbmm_operator.api.resource import Resource
-from hipbmm_operator.detect import LabelKind, kinds_to_read
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json, canonical
-from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.observe.observed import Deployment
-from hipbmm_operator.resources import node_affinity
-from hipbmm_operator.resources.controller_revision import Revision
-from hipbmm_operator.resources.placement import SHARED
+from hipbmm_operator.resources import circumstances
+from hipbmm_operator.resources.circumstances import Circumstances
+from hipbmm_operator.resources.controller_revision import Revision, content
 
-Render = Callable[[frozenset[LabelKind]], Json]
-"""Renders the template that this operator makes of a spec, for the kinds of label that its affinity is to read."""
+Render = Callable[[Circumstances], Json]
+"""Renders the template that this operator makes of a spec."""
 
 HISTORY = 5
 _MAX_CONTENTS = 16
-_OUTSIDE_OF_PODS = ("replicas", "suspend", "service", "rollout")
-_OUTSIDE_OF_PODS_CLAIM = ("storageClassName", "size", "retain")
-
-
-def content(resource: Resource) -> str:
-    """Hash of what the user wrote that reaches pods: defaults are not in it, so changing one changes nothing here."""
-    spec = {key: value for key, value in resource.raw_spec.items() if key not in _OUTSIDE_OF_PODS}
-    cache = dict(as_object(spec.get("cache")))
-    if isinstance(cache.get("pvc"), dict):
-        cache["pvc"] = {key: value for key, value in cache["pvc"].items() if key not in _OUTSIDE_OF_PODS_CLAIM}
-        if SHARED in (cache["pvc"].get("accessModes") or [SHARED]):
-            # Only a volume that pods cannot share changes them: they get a mirror instead of it.
-            cache["pvc"].pop("accessModes", None)
-    spec["cache"] = cache
-    return names.short_hash(canonical([_compact(spec), resource.roll_forward]), 16)
-
-
-def _compact(value: object) -> object:
-    """Without empty objects and lists, which say nothing."""
-    if isinstance(value, dict):
-        compacted = {key: _compact(entry) for key, entry in value.items()}
-        return {key: entry for key, entry in compacted.items() if entry not in ({}, [], None)}
-    if isinstance(value, list):
-        return [_compact(entry) for entry in value]
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +36,23 @@ class Choice:
 def choose(
     resource: Resource,
     render: Render,
-    shown: frozenset[LabelKind],
+    around: Circumstances,
     revisions: Sequence[Revision],
     live: Deployment | None,
 ) -> Choice:
-    """Pick the revision for the content of the spec, or render it for the kinds of label that nodes show now.
+    """Pick the revision for the content of the spec, or render it in the circumstances of now.
 
-    A stored one is outdated when this operator renders another one for the kinds that it was rendered for. `live` is
-    the Deployment: when its revision was deleted, it is stored again from there instead of rolling pods.
+    A stored one is outdated when this operator renders another one in the circumstances of then. `live` is the
+    Deployment: when its revision was deleted, it is stored again from there instead of rolling pods.
     """
     wanted = content(resource)
 
-    def rendered(kinds: frozenset[LabelKind]) -> Revision:
-        return _named(resource.owner, render(kinds), wanted, revisions)
+    def rendered(at: Circumstances) -> Revision:
+        return _named(resource.owner, render(at), wanted, revisions)
 
     known = max((r for r in revisions if wanted in r.contents), key=lambda r: r.number, default=None)
     kept = known or _recovered(live, wanted, revisions)
-    newest = rendered(node_affinity.kinds_of(kept.template) if kept else kinds_to_read(shown))
+    newest = rendered(circumstances.of(kept.template) if kept else around)
     outdated = kept is not None and kept.name != newest.name
     # Of a lost revision that is rendered just so now, the rendered template: the live one has the server's defaults.
     current = known or (kept if kept and outdated else newest)

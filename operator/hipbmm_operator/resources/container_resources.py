@@ -6,6 +6,7 @@ from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import quantity
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.pods import contract
+from hipbmm_operator.resources.circumstances import Bounds, larger, smaller
 
 _LEAST = {"cpu": "100m", "memory": "512Mi"}
 """Requests of the server, so that a pod is never BestEffort, the first to be killed; what a model needs, only its user
@@ -20,23 +21,31 @@ _LIMITS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def of_server(spec: Spec, gpus: int) -> Json:
-    """The same for `warm` and `server`: Kubernetes counts the larger of the two, so tuning costs no further GPU."""
+def of_server(spec: Spec, gpus: int, bounds: Mapping[str, Bounds]) -> Json:
+    """The same for `warm` and `server`: Kubernetes counts the larger of the two, so tuning costs no further GPU.
+
+    What the user does not give is left to a LimitRange of the namespace, where there is one for it.
+    """
     limits, requests = _asked(spec, contract.SERVER)
-    least = {key: value for key, value in _LEAST.items() if key not in {**limits, **requests}}
+    given = {**limits, **requests, **bounds}
+    least = {resource: value for resource, value in _LEAST.items() if resource not in given}
     devices = {spec.gpu.resource_name: str(gpus)}
     return {"limits": {**limits, **devices}, "requests": {**least, **requests, **devices}}
 
 
-def of_injected(spec: Spec, name: str) -> Json:
-    """Of `payload` or `harvest`; limits = requests where the server has such, so that the pod can be Guaranteed."""
+def of_injected(spec: Spec, name: str, bounds: Mapping[str, Bounds]) -> Json:
+    """Of `payload` or `harvest`; limits = requests where the server has such, so that the pod can be Guaranteed.
+
+    And where a LimitRange bounds the resource: then no ratio of the two is too large.
+    """
     limits, requests = _asked(spec, name)
-    for resource, limit in _LIMITS[name].items():
+    for resource, usual in _LIMITS[name].items():
         if resource in limits:
             continue  # without a request, Kubernetes takes the limit
-        least = limit if _guaranteed(spec) else _REQUESTS[name][resource]
-        asked = str(requests.setdefault(resource, least))
-        limits[resource] = asked if _less(limit, asked) else limit
+        bound = bounds.get(resource)
+        limit = smaller(larger(usual, bound.least), bound.most) if bound else usual
+        least = limit if bound or _guaranteed(spec) else _REQUESTS[name][resource]
+        limits[resource] = larger(limit, str(requests.setdefault(resource, least)))
     return {"limits": limits, "requests": requests} if requests else {"limits": limits}
 
 
@@ -52,8 +61,3 @@ def _guaranteed(spec: Spec) -> bool:
         resource in limits and quantity.equal(limits[resource], requests.get(resource, limits[resource]))
         for resource in ("cpu", "memory")
     )
-
-
-def _less(one: str, other: str) -> bool:
-    first, second = quantity.value(one), quantity.value(other)
-    return first is not None and second is not None and first < second

@@ -1,10 +1,16 @@
-"""The ControllerRevision that stores one rendered pod template."""
+"""The ControllerRevision that stores one rendered pod template, and the content of a spec that it was rendered for."""
 
 from dataclasses import dataclass
 
+from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.kube import names
-from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.json_text import Json, canonical
+from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.resources.placement import SHARED
+
+_OUTSIDE_OF_PODS = ("replicas", "suspend", "service", "rollout")
+_OUTSIDE_OF_PODS_CLAIM = ("storageClassName", "size", "retain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +37,26 @@ def build(owner: Owner, revision: Revision) -> Json:
         "revision": revision.number,
         "data": {"template": revision.template},
     }
+
+
+def content(resource: Resource) -> str:
+    """Hash of what the user wrote that reaches pods: defaults are not in it, so changing one changes nothing here."""
+    spec = {key: value for key, value in resource.raw_spec.items() if key not in _OUTSIDE_OF_PODS}
+    cache = dict(as_object(spec.get("cache")))
+    if isinstance(cache.get("pvc"), dict):
+        cache["pvc"] = {key: value for key, value in cache["pvc"].items() if key not in _OUTSIDE_OF_PODS_CLAIM}
+        if SHARED in (cache["pvc"].get("accessModes") or [SHARED]):
+            # Only a volume that pods cannot share changes them: they get a mirror instead of it.
+            cache["pvc"].pop("accessModes", None)
+    spec["cache"] = cache
+    return names.short_hash(canonical([_compact(spec), resource.roll_forward]), 16)
+
+
+def _compact(value: object) -> object:
+    """Without empty objects and lists, which say nothing."""
+    if isinstance(value, dict):
+        compacted = {key: _compact(entry) for key, entry in value.items()}
+        return {key: entry for key, entry in compacted.items() if entry not in ({}, [], None)}
+    if isinstance(value, list):
+        return [_compact(entry) for entry in value]
+    return value

@@ -1,40 +1,20 @@
 """What a pod template says about GPUs: node affinity by product together with the user's own, and tolerations.
 
 The affinity is the list of terms that detection judges nodes by, for the kinds of label that the cluster's nodes showed
-when the template was rendered. The template says which kinds those are, so that nodes that come and go change no pod.
+when the template was rendered (`circumstances`), so that nodes that come and go change no pod.
 """
 
 from collections.abc import Collection, Sequence
 
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.detect import EVERY_KIND, LabelKind, affinity_terms, default_tolerations
-from hipbmm_operator.kube import names
+from hipbmm_operator.detect import LabelKind, affinity_terms, default_tolerations
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object
-
-_KNOWN = {kind.value: kind for kind in LabelKind}
 
 
 def node_terms(spec: Spec, kinds: Collection[LabelKind], required: Sequence[Json] = ()) -> list[Json]:
     """Node selector terms (ORed): a node with one of the products (every MI3xx without any), and one of `required`."""
     terms = affinity_terms(spec.gpu.products or (), spec.gpu.resource_name, kinds)
     return [_both(other, term) for other in required for term in terms] if required else terms
-
-
-def annotations(kinds: Collection[LabelKind]) -> dict[str, str]:
-    """What a template says about the kinds of label that its affinity reads; nothing when it reads every one."""
-    if set(kinds) >= EVERY_KIND:
-        return {}
-    return {names.ANNOTATION_LABEL_KINDS: ",".join(kind for kind in LabelKind if kind in kinds)}
-
-
-def kinds_of(template: Json) -> frozenset[LabelKind]:
-    """The kinds of label that the affinity of a stored template reads: every one in those of former operators."""
-    noted = as_object(as_object(template.get("metadata")).get("annotations"))
-    written = noted.get(names.ANNOTATION_LABEL_KINDS)
-    if written is None:
-        return EVERY_KIND
-    return frozenset(_KNOWN[kind] for kind in str(written).split(",") if kind in _KNOWN)
 
 
 def tolerations(choice: str) -> list[Json]:

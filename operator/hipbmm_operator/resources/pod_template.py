@@ -12,6 +12,7 @@ from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.pods import contract
 from hipbmm_operator.resources import container_resources, environment, node_affinity, volumes
+from hipbmm_operator.resources.circumstances import Circumstances
 from hipbmm_operator.resources.placement import Placement
 from hipbmm_operator.resources.server_args import Command
 
@@ -29,24 +30,23 @@ class Payload:
 
 
 def template(
-    name: str, spec: Spec, command: Command, place: Placement, payload: Payload, kinds: Collection[LabelKind]
+    name: str, spec: Spec, command: Command, place: Placement, payload: Payload, around: Circumstances
 ) -> Json:
-    """The pod template of a resource. `place` says where its rows are, `kinds` which node labels its affinity reads."""
+    """The pod template of a resource. `place` says where its rows are, `around` what the cluster asks of it."""
     pod = spec.pod_template.spec
-    extra = pod.container("server")
     body: Json = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": spec.server.grace_period_seconds,
-        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}} | _dump(pod.security_context),
+        "securityContext": _pod_security(pod, around),
         "initContainers": [
-            _payload(spec, payload),
-            _warm(spec, command, place, extra),
-            *_harvest(spec, place, extra),
+            _payload(spec, payload, around),
+            _warm(spec, command, place, around),
+            *_harvest(spec, place, around),
         ],
-        "containers": [_server(spec, command, place, extra)],
+        "containers": [_server(spec, command, place, around)],
         "volumes": volumes.of_pod(name, spec, place),
-        "affinity": _affinity(spec, kinds),
+        "affinity": _affinity(spec, around.kinds),
         "tolerations": [
             *node_affinity.tolerations(spec.gpu.tolerations),
             *(_dump(entry) for entry in pod.tolerations or []),
@@ -62,7 +62,7 @@ def template(
             "annotations": {
                 "kubectl.kubernetes.io/default-container": contract.SERVER,
                 **metadata.annotations,
-                **node_affinity.annotations(kinds),
+                **around.annotations(),
                 names.ANNOTATION_DEPLOYMENT: name,
             },
         },
@@ -100,33 +100,34 @@ def _affinity(spec: Spec, kinds: Collection[LabelKind]) -> Json:
     return {**users, "nodeAffinity": node}
 
 
-def _payload(spec: Spec, payload: Payload) -> Json:
+def _payload(spec: Spec, payload: Payload, around: Circumstances) -> Json:
     return {
         "name": contract.PAYLOAD,
         "image": payload.image,
         "imagePullPolicy": payload.pull_policy,
         "command": ["python", "-m", "hipbmm_kernel", "payload", contract.HOME],
-        "resources": container_resources.of_injected(spec, contract.PAYLOAD),
+        "resources": container_resources.of_injected(spec, contract.PAYLOAD, around.rules.bounds),
         # The image names a numeric user; platforms that give a user of their own put it here.
         "securityContext": {**_no_privileges(), "readOnlyRootFilesystem": True, "runAsNonRoot": True},
         "volumeMounts": [{"name": "hipbmm", "mountPath": contract.HOME}],
     }
 
 
-def _warm(spec: Spec, command: Command, place: Placement, extra: ContainerAdditions) -> Json:
+def _warm(spec: Spec, command: Command, place: Placement, around: Circumstances) -> Json:
+    extra = spec.pod_template.spec.container(contract.SERVER)
     return {
         "name": contract.WARM,
         **_image(spec),
         "command": ["python3", contract.PROGRAM, "warm"],
         "env": environment.of_warm(spec, command, mirror=place.mirror),
         **_env_from(extra),
-        "resources": container_resources.of_server(spec, command.gpus),
+        "resources": container_resources.of_server(spec, command.gpus, around.rules.bounds),
         "securityContext": _security(extra.security_context),
         "volumeMounts": volumes.of_warm(spec, place),
     }
 
 
-def _harvest(spec: Spec, place: Placement, extra: ContainerAdditions) -> list[Json]:
+def _harvest(spec: Spec, place: Placement, around: Circumstances) -> list[Json]:
     if not spec.tuning.harvest:
         return []
     return [
@@ -137,15 +138,15 @@ def _harvest(spec: Spec, place: Placement, extra: ContainerAdditions) -> list[Js
             "command": ["python3", contract.PROGRAM, "harvest"],
             "env": environment.of_harvest(spec, mirror=place.mirror),
             "ports": [{"name": "hipbmm", "containerPort": contract.METRICS_PORT}],
-            "resources": container_resources.of_injected(spec, contract.HARVEST),
-            "securityContext": _security(extra.security_context),
+            "resources": container_resources.of_injected(spec, contract.HARVEST, around.rules.bounds),
+            "securityContext": _security(spec.pod_template.spec.container(contract.SERVER).security_context),
             "volumeMounts": volumes.of_harvest(),
         }
     ]
 
 
-def _server(spec: Spec, command: Command, place: Placement, extra: ContainerAdditions) -> Json:
-    server = spec.server
+def _server(spec: Spec, command: Command, place: Placement, around: Circumstances) -> Json:
+    server, extra = spec.server, spec.pod_template.spec.container(contract.SERVER)
     scheme = {"scheme": "HTTPS"} if command.tls else {}
     health = {"httpGet": {"path": "/health", "port": "http", **scheme}}
     container = {
@@ -156,7 +157,7 @@ def _server(spec: Spec, command: Command, place: Placement, extra: ContainerAddi
         "env": environment.of_server(spec, command, mirror=place.mirror),
         **_env_from(extra),
         "ports": [{"name": "http", "containerPort": command.port}],
-        "resources": container_resources.of_server(spec, command.gpus),
+        "resources": container_resources.of_server(spec, command.gpus, around.rules.bounds),
         "securityContext": _security(extra.security_context),
         "volumeMounts": volumes.of_server(spec),
         "startupProbe": {
@@ -184,6 +185,12 @@ def _image(spec: Spec) -> Json:
 
 def _env_from(extra: ContainerAdditions) -> Json:
     return {"envFrom": [_dump(entry) for entry in extra.env_from]} if extra.env_from else {}
+
+
+def _pod_security(pod: PodSpec, around: Circumstances) -> Json:
+    # In a namespace that admits nothing else, a root image fails with a message of the kubelet that names the cause.
+    non_root = {"runAsNonRoot": True} if around.rules.non_root else {}
+    return {"seccompProfile": {"type": "RuntimeDefault"}} | non_root | _dump(pod.security_context)
 
 
 def _no_privileges() -> Json:

@@ -15,12 +15,13 @@ import yaml
 
 from hipbmm_operator.api.resource import Resource, parse
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.detect import LabelKind
+from hipbmm_operator.detect import LabelKind, kinds_to_read
 from hipbmm_operator.kube import kinds
 from hipbmm_operator.observe import parse as parsed
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.plan.plan import Plan, plan
 from hipbmm_operator.resources import server_args
+from hipbmm_operator.resources.circumstances import Circumstances
 from hipbmm_operator.resources.pod_template import Payload
 
 Json = dict[str, Any]
@@ -28,7 +29,7 @@ HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/resource.yaml"))
 AFFINITY = HERE / "affinity.yaml"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
-LABELLED = frozenset({LabelKind.LABELLER})
+LABELLED = Circumstances(kinds_to_read({LabelKind.LABELLER}))
 """What the nodes of a cluster with AMD's labeller show."""
 
 
@@ -47,7 +48,7 @@ def affinity() -> str:
 
 def _planned(case: Path) -> Plan:
     now, *before = [parse(body) for body in yaml.safe_load_all((case / "resource.yaml").read_text())]
-    observed = Observed(label_kinds=LABELLED)
+    observed = Observed(circumstances=LABELLED)
     for resource in before:
         observed = _made(resource, _plan(resource, observed))
     return _plan(now, observed)
@@ -69,7 +70,7 @@ def _made(resource: Resource, planned: Plan) -> Observed:
         service=parsed.child(live[kinds.SERVICE]),
         budget=parsed.child(live[kinds.BUDGET]) if kinds.BUDGET in live else None,
         revisions=(revision,),
-        label_kinds=LABELLED,
+        circumstances=LABELLED,
     )
 
 

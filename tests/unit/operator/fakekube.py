@@ -13,6 +13,7 @@ from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Page
 from hipbmm_operator.kube.kinds import WATCHED, Kind
 from hipbmm_operator.observe.mirror_logs import MirrorLogs
+from hipbmm_operator.observe.namespace_rules import NamespaceRules
 from hipbmm_operator.observe.observer import Observer
 from hipbmm_operator.observe.on_demand import OnDemandReads
 from hipbmm_operator.resources.pod_template import Payload
@@ -119,6 +120,7 @@ def reconciler(kube: FakeKube, store: Store, debounce: Debounce | None = None) -
         nodes=NodeBook(),
         mirror=MirrorLogs(kube, lambda: 0.0),  # type: ignore[arg-type]
         on_demand=OnDemandReads(kube, 5.0, lambda: 0.0),  # type: ignore[arg-type]
+        rules=NamespaceRules(kube, lambda: 0.0),  # type: ignore[arg-type]
     )
     return Reconciler(
         kube=kube,  # type: ignore[arg-type]

@@ -9,13 +9,14 @@ import yaml
 from tests.unit.operator.detect.nodes import expand, node
 from tests.unit.operator.make import Json, deployment, observed, planned, resource, typed
 
-from hipbmm_operator.detect import EVERY_KIND, HardwareSummary, LabelKind
+from hipbmm_operator.detect import EVERY_KIND, HardwareSummary, LabelKind, kinds_to_read
 from hipbmm_operator.detect.affinity import selects
 from hipbmm_operator.kube import names
 from hipbmm_operator.observe import parse
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.plan.plan import Plan
-from hipbmm_operator.resources import controller_revision, node_affinity
+from hipbmm_operator.resources import circumstances, controller_revision
+from hipbmm_operator.resources.circumstances import Circumstances
 from hipbmm_operator.watch.node_cache import NodeBook
 
 OWNER = resource().owner
@@ -32,6 +33,10 @@ def cluster(*labels: Json) -> NodeBook:
     return book
 
 
+def now(book: NodeBook) -> Circumstances:
+    return Circumstances(kinds_to_read(book.shown()))
+
+
 def terms(plan: Plan) -> list[Json]:
     affinity = plan.revision.template["spec"]["affinity"]["nodeAffinity"]
     found: list[Json] = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
@@ -43,7 +48,7 @@ def chosen(plan: Plan, *labels: Json) -> list[bool]:
 
 
 def fit(book: NodeBook, plan: Plan) -> HardwareSummary:
-    found = book.summary(typed(resource()), [], 1, node_affinity.kinds_of(plan.revision.template))
+    found = book.summary(typed(resource()), [], 1, circumstances.of(plan.revision.template).kinds)
     assert found
     return found
 
@@ -51,13 +56,16 @@ def fit(book: NodeBook, plan: Plan) -> HardwareSummary:
 def seen(book: NodeBook, *before: Plan) -> Observed:
     stored = [parse.revision(controller_revision.build(OWNER, plan.revision), OWNER) for plan in before]
     live = deployment(before[-1]) if before else None
-    return replace(observed(live=live, revisions=tuple(filter(None, stored))), label_kinds=book.shown())
+    return replace(
+        observed(live=live, revisions=tuple(filter(None, stored))),
+        circumstances=now(book),
+    )
 
 
 def test_a_cluster_of_one_kind_has_short_terms() -> None:
     book = cluster(LABELLED, LABELLED, {})
     plan = planned(resource(), seen(book))
-    assert node_affinity.kinds_of(plan.revision.template) == {LabelKind.OVERRIDE, LabelKind.LABELLER}
+    assert circumstances.of(plan.revision.template).kinds == {LabelKind.OVERRIDE, LabelKind.LABELLER}
     assert chosen(plan, LABELLED, BY_HAND, BY_NFD, {}) == [True, True, False, False]
     assert fit(book, plan).nodes == 2
 
@@ -73,7 +81,7 @@ def test_a_mixed_cluster_is_read_by_each_kind_that_it_shows() -> None:
 @pytest.mark.parametrize("nodes", [[], [{}], [{"A:device-id": "740f"}]], ids=["none", "no GPU", "MI210"])
 def test_a_cluster_that_shows_no_product_is_read_by_every_kind(nodes: list[Json]) -> None:
     plan = planned(resource(), seen(cluster(*nodes)))
-    assert node_affinity.kinds_of(plan.revision.template) == EVERY_KIND
+    assert circumstances.of(plan.revision.template).kinds == EVERY_KIND
     assert chosen(plan, LABELLED, BY_NFD, BY_NAME, BY_HAND) == [True] * 4
 
 
@@ -115,16 +123,16 @@ def test_a_template_of_a_former_operator_reads_every_kind_and_stays() -> None:
     body["metadata"]["name"] = "qwen-former"
     former = parse.revision(body, OWNER)
     assert former
-    after = planned(resource(), Observed(revisions=(former,), label_kinds=book.shown()))
+    after = planned(resource(), Observed(revisions=(former,), circumstances=now(book)))
     assert (after.revision.template, after.outdated) == (former.template, True)
-    assert node_affinity.kinds_of(after.revision.template) == EVERY_KIND
+    assert circumstances.of(after.revision.template).kinds == EVERY_KIND
 
 
 def test_a_lost_revision_keeps_its_kinds() -> None:
     book = cluster(LABELLED)
     before = planned(resource(), seen(book))
     book.put(node(BY_NFD, {"amd.com/gpu": "8"}, name="later"), 1)
-    after = planned(resource(), replace(observed(live=deployment(before)), label_kinds=book.shown()))
+    after = planned(resource(), replace(observed(live=deployment(before)), circumstances=now(book)))
     assert (after.revision.name, after.outdated) == (before.revision.name, False)
     assert after.revision.template == before.revision.template
 

@@ -1,0 +1,39 @@
+"""What a namespace asks of pods, read when a pod template is about to be rendered."""
+
+from collections.abc import Callable
+
+from hipbmm_operator.kube import errors, kinds
+from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.observe.on_demand import trim
+from hipbmm_operator.resources.circumstances import Rules, admits_non_root_only, bounds_of
+
+_KEPT_SECONDS = 30.0
+"""Many resources are often made at once in one namespace."""
+
+
+class NamespaceRules:
+    """Reads LimitRanges and the Pod Security Standard of a namespace. What may not be read is no rule."""
+
+    def __init__(self, kube: Kube, clock: Callable[[], float]) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._known: dict[str, tuple[float, Rules]] = {}
+
+    async def at(self, namespace: str) -> Rules:
+        """The rules of a namespace; raises ApiError."""
+        now = self._clock()
+        if namespace not in self._known or now - self._known[namespace][0] > _KEPT_SECONDS:
+            self._known[namespace] = (now, await self._read(namespace))
+            trim(self._known)
+        return self._known[namespace][1]
+
+    async def _read(self, namespace: str) -> Rules:
+        try:
+            bodies = [body async for page in self._kube.pages(kinds.LIMIT_RANGE, namespace) for body in page.items]
+        except errors.ForbiddenError:
+            bodies = []
+        try:
+            non_root = admits_non_root_only(await self._kube.get(kinds.NAMESPACE, "", namespace))
+        except (errors.ForbiddenError, errors.NotFoundError):
+            non_root = False
+        return Rules(bounds_of(bodies), non_root)

@@ -1,0 +1,47 @@
+"""The rules of a namespace are read once for the many resources that are made in it at once."""
+
+from collections.abc import AsyncIterator
+
+from tests.unit.operator.fakekube import FakeKube
+from tests.unit.operator.make import Json
+
+from hipbmm_operator.kube import errors, kinds
+from hipbmm_operator.kube.client import Page
+from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.observe.namespace_rules import NamespaceRules
+from hipbmm_operator.resources.circumstances import Bounds, Rules
+
+
+class Forbidding(FakeKube):
+    """An API server that lets nothing of this be read, as with the rights of an older chart."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json:
+        raise errors.ForbiddenError(403, "Forbidden", f"{kind.kind} {namespace} {name}")
+
+    async def pages(self, kind: Kind, namespace: str = "", **_: object) -> AsyncIterator[Page]:
+        raise errors.ForbiddenError(403, "Forbidden", f"{kind.kind} {namespace}")
+        yield Page([], "0")
+
+
+def cluster() -> FakeKube:
+    kube = FakeKube()
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    kube.objects[kinds.NAMESPACE, "", "ns"] = {"metadata": {"name": "ns", "labels": labels}}
+    limits = [{"type": "Container", "min": {"cpu": "1"}}]
+    kube.objects[kinds.LIMIT_RANGE, "ns", "bounds"] = {"metadata": {"name": "bounds"}, "spec": {"limits": limits}}
+    return kube
+
+
+async def test_the_rules_are_read_and_kept_for_a_while() -> None:
+    kube, now = cluster(), [0.0]
+    rules = NamespaceRules(kube, lambda: now[0])  # type: ignore[arg-type]  # the part that is used
+    for _ in range(3):
+        assert await rules.at("ns") == Rules({"cpu": Bounds("1", "")}, non_root=True)
+    assert kube.reads == [("list", "LimitRange"), ("get", "Namespace ns")]
+    del kube.objects[kinds.LIMIT_RANGE, "ns", "bounds"]
+    now[0] = 31.0
+    assert await rules.at("ns") == Rules({}, non_root=True)
+
+
+async def test_what_may_not_be_read_is_no_rule() -> None:
+    assert await NamespaceRules(Forbidding(), lambda: 0.0).at("ns") == Rules()  # type: ignore[arg-type]

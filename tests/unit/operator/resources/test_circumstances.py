@@ -1,0 +1,112 @@
+"""What the namespace asks of pods: read into bounds, noted on the template, and kept to by what the operator adds."""
+
+from dataclasses import replace
+
+import pytest
+from tests.unit.operator.make import Json, observed, planned, resource
+
+from hipbmm_operator.detect import EVERY_KIND, LabelKind
+from hipbmm_operator.kube import quantity
+from hipbmm_operator.observe import parse
+from hipbmm_operator.plan.plan import Plan
+from hipbmm_operator.resources import circumstances, controller_revision
+from hipbmm_operator.resources.circumstances import Bounds, Circumstances, Rules, bounds_of
+
+OWNER = resource().owner
+
+
+def limit_range(**item: Json) -> Json:
+    return {"spec": {"limits": [{"type": "Container", **item}, {"type": "Pod", "max": {"cpu": "1"}}]}}
+
+
+def rendered(rules: Rules, spec: Json | None = None) -> Plan:
+    return planned(resource(spec), replace(observed(), circumstances=Circumstances(rules=rules)))
+
+
+def containers(plan: Plan) -> dict[str, Json]:
+    spec = plan.revision.template["spec"]
+    return {each["name"]: each["resources"] for each in [*spec["initContainers"], *spec["containers"]]}
+
+
+def admitted(resources: Json, ranges: list[Json]) -> bool:
+    """As Kubernetes judges a container (plugin LimitRanger), after the defaults of the LimitRange."""
+    limits, requests = dict(resources.get("limits", {})), dict(resources.get("requests", {}))
+    for item in (entry for body in ranges for entry in body["spec"]["limits"] if entry["type"] == "Container"):
+        usual = item.get("default", item.get("max", {}))
+        for name in {**item.get("min", {}), **item.get("max", {}), **item.get("maxLimitRequestRatio", {})}:
+            limit = quantity.value(limits.get(name, usual.get(name, "")))
+            request = quantity.value(requests.get(name, limits.get(name, usual.get(name, ""))))
+            least, most = (quantity.value(item.get(key, {}).get(name, "")) for key in ("min", "max"))
+            ratio = quantity.value(item.get("maxLimitRequestRatio", {}).get(name, ""))
+            if limit is None or request is None or request > limit:
+                return False
+            if (least is not None and request < least) or (most is not None and limit > most):
+                return False
+            if ratio is not None and limit / request > ratio:
+                return False
+    return True
+
+
+RANGES = {
+    "minimum": limit_range(min={"cpu": "250m", "memory": "512Mi"}, default={"cpu": "4", "memory": "64Gi"}),
+    "large minimum": limit_range(min={"cpu": "2", "memory": "4Gi"}, max={"cpu": "64", "memory": "1Ti"}),
+    "small maximum": limit_range(max={"cpu": "200m", "memory": "100Mi"}),
+    "ratio": limit_range(maxLimitRequestRatio={"cpu": "1", "memory": "2"}, default={"cpu": "8", "memory": "64Gi"}),
+}
+
+
+@pytest.mark.parametrize("case", RANGES)
+def test_the_minimal_resource_keeps_to_a_limit_range(case: str) -> None:
+    plan = rendered(Rules(bounds_of([RANGES[case]])))
+    for name, resources in containers(plan).items():
+        assert admitted(resources, [RANGES[case]]), (name, resources)
+
+
+def test_of_several_limit_ranges_the_narrowest_counts() -> None:
+    one, other = limit_range(min={"cpu": "1"}, max={"cpu": "9"}), limit_range(min={"cpu": "500m"}, max={"cpu": "4000m"})
+    assert bounds_of([one, other]) == {"cpu": Bounds("1", "4000m")}
+    assert bounds_of([{}, {"spec": None}, {"spec": {"limits": [None, {"type": "Container", "min": None}]}}]) == {}
+
+
+def test_what_the_user_gives_is_not_changed_by_a_limit_range() -> None:
+    given = {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1Gi"}}
+    spec = {"podTemplate": {"spec": {"containers": [{"name": "harvest", "resources": given}]}}}
+    assert containers(rendered(Rules(bounds_of([RANGES["small maximum"]])), spec))["harvest"] == given
+
+
+def test_a_restricted_namespace_is_promised_that_nothing_runs_as_root() -> None:
+    restricted = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    assert circumstances.admits_non_root_only(restricted)
+    assert not circumstances.admits_non_root_only({"metadata": {}})
+    assert rendered(Rules(non_root=True)).revision.template["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert "runAsNonRoot" not in rendered(Rules()).revision.template["spec"]["securityContext"]
+    said = {"podTemplate": {"spec": {"securityContext": {"runAsNonRoot": False}}}}
+    assert rendered(Rules(non_root=True), said).revision.template["spec"]["securityContext"]["runAsNonRoot"] is False
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        Circumstances(),
+        Circumstances(frozenset({LabelKind.OVERRIDE, LabelKind.LABELLER})),
+        Circumstances(EVERY_KIND, Rules({"cpu": Bounds("1", ""), "memory": Bounds("", "2Gi")}, non_root=True)),
+    ],
+)
+def test_a_template_says_what_it_was_rendered_for(around: Circumstances) -> None:
+    plan = planned(resource(), replace(observed(), circumstances=around))
+    assert circumstances.of(plan.revision.template) == around
+
+
+@pytest.mark.parametrize("noted", ["", "{", "[]", '{"cpu": 1}', '{"cpu": ["1"]}', '{"cpu": ["1", "2", "3"]}'])
+def test_what_somebody_else_wrote_there_does_no_harm(noted: str) -> None:
+    template = {"metadata": {"annotations": {"hipbmm.io/namespace-rules": noted}}}
+    assert circumstances.of(template).kinds == EVERY_KIND
+
+
+def test_rules_that_come_later_change_no_pod_and_make_nothing_outdated() -> None:
+    before = rendered(Rules())
+    stored = parse.revision(controller_revision.build(OWNER, before.revision), OWNER)
+    assert stored
+    later = Circumstances(rules=Rules({"cpu": Bounds("1", "")}, non_root=True))
+    after = planned(resource(), replace(observed(revisions=(stored,)), circumstances=later))
+    assert (after.revision.template, after.outdated) == (before.revision.template, False)
