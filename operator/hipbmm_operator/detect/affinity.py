@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
 
+from hipbmm_operator.detect.catalogue.marketing import INSTANCE_TYPES, MARKETING_NAMES
 from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, MODES, SPX
 from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES, PRODUCTS, Product, product_named
 from hipbmm_operator.detect.sources.keys import (
@@ -30,34 +31,6 @@ _UNITS: Final = "amd.com/gpu.cu-count"
 _BETA_UNITS: Final = "beta.amd.com/gpu.cu-count"
 _NAME: Final = "amd.com/gpu.product-name"
 _MODE: Final = "amd.com/gpu.mode"
-
-# Marketing names and cloud names as far as they are known; facts with sources in docs/detection.md.
-_MARKETING: Final[Mapping[str, tuple[str, ...]]] = {
-    "MI300A": ("MI300A",),
-    "MI300X": ("MI300X", "MI300X_HF", "MI300X_HF_VF", "MI300X_OAM", "MI300X_VF"),
-    "MI308X": ("MI308X", "MI308X_HF", "MI308X_HF_VF", "MI308X_OAM", "MI308X_VF"),
-    "MI325X": ("MI325X", "MI325X_OAM", "MI325X_VF", "MI325_OAM"),
-    "MI350P": ("MI350P", "MI350P_VF"),
-    "MI350X": ("MI350X", "MI350X_OAM", "MI350X_VF", "MI350_OAM"),
-    "MI355X": ("MI355X", "MI355X_OAM", "MI355X_VF", "MI355_OAM"),
-}
-_INSTANCE_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
-    "MI300X": (
-        "BM.GPU.MI300X.8",
-        "Standard_ND96is_MI300X_v5",
-        "Standard_ND96isr_MI300X_v5",
-        "gpu-mi300x1-192gb",
-        "gpu-mi300x1-192gb-devcloud",
-        "gpu-mi300x8-1536gb",
-        "gpu-mi300x8-1536gb-devcloud",
-        "gx3d-208x1792x8mi300x",
-        "mi300x-192gb-ib.8x",
-        "vbm-256c-2048gb-8-mi300x-gpu",
-    ),
-    "MI325X": ("gpu-mi325x1-256gb", "gpu-mi325x8-2048gb", "vbm-256c-3072gb-8-mi325x-gpu"),
-    "MI350X": ("gpu-mi350x1-288gb",),
-    "MI355X": ("BM.GPU.MI355X-v0.8", "BM.GPU.MI355X-v1.8", "BM.GPU.MI355X.8", "gpu-mi355x1-288gb"),
-}
 
 
 class LabelKind(StrEnum):
@@ -91,9 +64,9 @@ _VALUES: Final[Mapping[LabelKind, tuple[str, _Written]]] = {
     LabelKind.OVERRIDE: (OVERRIDE_LABEL, lambda product: (product.name,)),
     LabelKind.LABELLER: (_ID, lambda product: product.ids),
     LabelKind.BETA: (_BETA_ID, lambda product: product.ids),
-    LabelKind.PRODUCT_NAME: (_NAME, lambda product: (f"AMD_Instinct_{name}" for name in _MARKETING[product.name])),
+    LabelKind.PRODUCT_NAME: (_NAME, lambda product: (f"AMD_Instinct_{name}" for name in MARKETING_NAMES[product.name])),
     LabelKind.CLOUD_MODEL: (CLOUD_MODEL_LABELS[0], lambda product: (product.name.lower(),)),
-    LabelKind.INSTANCE_TYPE: (INSTANCE_TYPE_LABELS[0], lambda product: _INSTANCE_TYPES.get(product.name, ())),
+    LabelKind.INSTANCE_TYPE: (INSTANCE_TYPE_LABELS[0], lambda product: INSTANCE_TYPES.get(product.name, ())),
 }
 """Kinds whose value names the product: the key, and the values of a product."""
 _KEYS: Final[Mapping[LabelKind, tuple[str, _Written]]] = {
@@ -156,7 +129,7 @@ def kinds_shown(chosen: Sequence[LabelKind], labels: Mapping[str, str]) -> froze
     return frozenset({*chosen[:1], *({LabelKind.INSTANCE_TYPE} if chosen and known else ()), *partitions})
 
 
-_KNOWN_TYPES: Final = frozenset(written for types in _INSTANCE_TYPES.values() for written in types)
+_KNOWN_TYPES: Final = frozenset(written for types in INSTANCE_TYPES.values() for written in types)
 
 
 @lru_cache(maxsize=len(PRODUCT_NAMES))

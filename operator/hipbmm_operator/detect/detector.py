@@ -12,7 +12,7 @@ from hipbmm_operator.detect.evidence import gather, is_amd, override_model
 from hipbmm_operator.detect.identity import HOLD_SECONDS, Identity, Resolution, Verdict, held, resolve
 from hipbmm_operator.detect.partition_shape import Shape, shape_of, signs_of
 from hipbmm_operator.detect.reasons import Reason
-from hipbmm_operator.detect.resource_choice import ResourceChoice, choose_resource
+from hipbmm_operator.detect.resource_choice import DRA_RESOURCE, ResourceChoice, choose_resource
 from hipbmm_operator.detect.sources.dra import DraGpus, dra_gpus
 from hipbmm_operator.detect.sources.facts import NodeFacts, node_facts
 from hipbmm_operator.detect.sources.keys import OVERRIDE_LABEL
@@ -27,6 +27,11 @@ _UNFIT: Final[Mapping[Verdict, State]] = {
     Verdict.UNKNOWN_AMD: State.UNKNOWN_AMD,
     Verdict.NO_GPU: State.NOT_MI3XX,
 }
+
+
+_LABELS_MISSING: Final = Reason(
+    "LabelsMissing", f"no label that an affinity could read names the product; label the node {OVERRIDE_LABEL}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ def detect_node(
     facts, choice, model = seen.facts, seen.choice, judged.model
     chosen = chosen_by(model.product if model else None, facts.labels)
     taken = (used or {}).get(choice.name or "", 0)
+    unreachable = () if chosen or model is None or choice.name == DRA_RESOURCE else (_LABELS_MISSING,)
     blockers = node_blockers(facts) + resource_blockers(choice, used=taken, request=request)
     tainted = taint_blockers(facts.taints, tolerations)
     return Detection(
@@ -95,6 +101,7 @@ def detect_node(
             *_identity_reasons(seen, judged),
             *blockers,
             *tainted,
+            *unreachable,
             *choice.reasons,
             *judged.shape.reasons,
             *_remarks(seen),

@@ -5,6 +5,7 @@ only count where no device id is known.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -12,6 +13,35 @@ from typing import Final
 
 from hipbmm_operator.detect.catalogue.products import GpuModel, model_of_product
 from hipbmm_operator.detect.sources.values import shown
+
+# As far as they are known, with sources in docs/detection.md. An affinity compares whole values, so it has these; by
+# another one that is read below a node is detected, and pods cannot be sent there (LabelsMissing).
+MARKETING_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "MI300A": ("MI300A",),
+    "MI300X": ("MI300X", "MI300X_HF", "MI300X_HF_VF", "MI300X_OAM", "MI300X_VF"),
+    "MI308X": ("MI308X", "MI308X_HF", "MI308X_HF_VF", "MI308X_OAM", "MI308X_VF"),
+    "MI325X": ("MI325X", "MI325X_OAM", "MI325X_VF", "MI325_OAM"),
+    "MI350P": ("MI350P", "MI350P_VF"),
+    "MI350X": ("MI350X", "MI350X_OAM", "MI350X_VF", "MI350_OAM"),
+    "MI355X": ("MI355X", "MI355X_OAM", "MI355X_VF", "MI355_OAM"),
+}
+INSTANCE_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
+    "MI300X": (
+        "BM.GPU.MI300X.8",
+        "Standard_ND96is_MI300X_v5",
+        "Standard_ND96isr_MI300X_v5",
+        "gpu-mi300x1-192gb",
+        "gpu-mi300x1-192gb-devcloud",
+        "gpu-mi300x8-1536gb",
+        "gpu-mi300x8-1536gb-devcloud",
+        "gx3d-208x1792x8mi300x",
+        "mi300x-192gb-ib.8x",
+        "vbm-256c-2048gb-8-mi300x-gpu",
+    ),
+    "MI325X": ("gpu-mi325x1-256gb", "gpu-mi325x8-2048gb", "vbm-256c-3072gb-8-mi325x-gpu"),
+    "MI350X": ("gpu-mi350x1-288gb",),
+    "MI355X": ("BM.GPU.MI355X-v0.8", "BM.GPU.MI355X-v1.8", "BM.GPU.MI355X.8", "gpu-mi355x1-288gb"),
+}
 
 # No left boundary: IBM writes "8mi300x". After the X a digit may follow ("gpu-mi300x1-192gb"), after a bare number it
 # may not.

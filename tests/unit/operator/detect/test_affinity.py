@@ -9,6 +9,7 @@ from tests.unit.operator.detect.nodes import detect, expand, node
 
 from hipbmm_operator.detect import EVERY_KIND, PRODUCT_NAMES, LabelKind, Want, affinity_terms, kinds_to_read
 from hipbmm_operator.detect.affinity import selects
+from hipbmm_operator.detect.catalogue.marketing import INSTANCE_TYPES, MARKETING_NAMES
 from hipbmm_operator.detect.catalogue.products import PRODUCTS, Product
 from hipbmm_operator.detect.node_fit import mismatch
 
@@ -126,6 +127,21 @@ def test_detection_and_affinity_agree_for_each_kind(labels: Json, _shown: set[st
     kinds = kinds_to_read({kind})
     judged = mismatch(detect(node(labels, EIGHT)), Want(kinds=kinds))
     assert (judged is None) == selects(affinity_terms(kinds=kinds), expand(labels))
+
+
+@pytest.mark.parametrize(("labels", "_shown"), SHOWING)
+def test_detect_says_what_pods_cannot_be_sent_to(labels: Json, _shown: set[str]) -> None:
+    found = detect(node(labels, EIGHT))
+    said = "LabelsMissing" in {reason.code for reason in found.reasons}
+    assert said == (found.product is not None and not selects(affinity_terms(), expand(labels)))
+
+
+def test_every_name_of_the_affinity_is_read_as_its_product() -> None:
+    for product in PRODUCT_NAMES:
+        for written in MARKETING_NAMES[product]:
+            assert detect(node({"A:product-name": f"AMD_Instinct_{written}"}, EIGHT)).product == product
+        for written in INSTANCE_TYPES.get(product, ()):
+            assert detect(node({"node.kubernetes.io/instance-type": written}, EIGHT)).product == product
 
 
 def test_a_labelled_node_is_chosen_whatever_else_its_cluster_shows() -> None:
