@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import resource
 import time
@@ -11,6 +12,8 @@ import pytest
 from tests.kernel.pods import PodMaker, make_pod, node
 
 from compat import environment, models
+from hipbmm_operator.mirror import shards as mirror_shards
+from hipbmm_operator.mirror.content import Content
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +64,26 @@ def test_one_pod_asks_the_image_and_the_others_know(make_pod: PodMaker, tmp_path
     other, _ = run(prepared(make_pod, "c", model, version, "-tp", "1", "--max-num-seqs", "32"))
     assert other["problems"] != first["problems"]
     assert len(list((tmp_path / "store" / "v1" / "plans").iterdir())) == 2
+
+
+def test_a_mirror_carries_the_plan_to_a_pod_without_a_shared_store(make_pod: PodMaker, tmp_path: Path) -> None:
+    model = models.write("SeedOssForCausalLM", tmp_path)
+    pods = [prepared(make_pod, name, model, environment.NEWEST) for name in "ab"]
+    for pod in pods:
+        store = pod.root / "own-store"
+        store.mkdir()
+        pod.env |= {"HIPBMM_STORE": str(store), "HIPBMM_MIRROR_LOG": "1", "HIPBMM_MIRRORS": str(tmp_path / "mirror")}
+    (tmp_path / "mirror").mkdir()
+    done = pods[0].run("warm")
+    asked = pods[0].report
+    found, problems = mirror_shards.in_log(done.stderr, asked["mirror"]["shards"])
+    assert problems == []
+    for key, packed in Content().joined(found).binary().items():
+        (tmp_path / "mirror" / key).write_bytes(base64.b64decode(packed))
+    knows, seconds = run(pods[1])
+    assert (knows["plan"], knows["problems"]) == (asked["plan"], asked["problems"])
+    assert seconds < 1.0, "no child"
+    assert knows["mirror"]["shards"] == []
 
 
 def test_remote_code_that_raises_leaves_the_built_in_plan(make_pod: PodMaker, tmp_path: Path) -> None:

@@ -2,10 +2,15 @@
 
 The rules are those of shards: no rename, no append, no lock; a file is written under a name that nobody has, read back,
 and trusted for its content only. A name whose file is damaged is left, and the next one is taken (`<key>.2.json`).
+
+A mirror is flat and holds what the operator found in a log. There a plan has a shard's frame, so that whoever carries
+shards carries it: origin `plan.<key>`, kind `plan`, the file in base64 as its lines.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import contextlib
 import errno
 import json
@@ -13,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
+from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.digest import sha256
 
@@ -22,9 +28,12 @@ if TYPE_CHECKING:
     from hipbmm_kernel.system.volume import Volume
 
 NAMES = 3
+_GZIP = ".csv.gz"
 MAX_BYTES = answer.MAX_BYTES + 4096
 _MARK = "hipbmm-plan"
 _VERSION = 1
+_LINE = 1000
+"""Characters of a line in a mirror, of which a shard's have at most 1024."""
 
 
 def encode(key: str, found: Answer) -> bytes:
@@ -52,12 +61,13 @@ def decode(key: str, data: bytes) -> Answer:
 def read(volume: Volume, roots: Iterable[str], key: str, problems: list[str]) -> Answer | None:
     """The plan of a key in the first store that has it; what was damaged or unreadable goes into `problems`.
 
-    In a store plans are in v1/plans; a flat mirror, as a ConfigMap is, has them as `plan.<key>.json`.
+    In a store plans are in v1/plans; a flat mirror, as a ConfigMap is, has them beside its shards.
     """
     for root in roots:
-        for path in (*_paths(root, key), f"{root}/plan.{key}.json"):
+        for path in (*_paths(root, key), *_mirrored(volume, root, key)):
             try:
-                return decode(key, volumes.read_file(volume, path, MAX_BYTES, follow=True))
+                data = volumes.read_file(volume, path, MAX_BYTES, follow=True)
+                return decode(key, _unframed(data) if path.endswith(_GZIP) else data)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
@@ -65,6 +75,43 @@ def read(volume: Volume, roots: Iterable[str], key: str, problems: list[str]) ->
             except AnswerInvalid as invalid:
                 problems.append(f"{path}: {invalid}")
     return None
+
+
+def framed(key: str, found: Answer) -> tuple[str, bytes]:
+    """Name and text of a plan for a mirror: that of a shard of kind `plan`."""
+    text = base64.b64encode(encode(key, found)).decode("ascii")
+    lines = [text[at : at + _LINE] for at in range(0, len(text), _LINE)]
+    head = f"{shards.MAGIC} key={key} origin={shards.PLAN}.{key} seq=0 kind={shards.PLAN} token={shards.ANY_TOKEN}"
+    body = "\n".join((head, shards.PLAN, *lines, "")).encode("ascii")
+    digest = sha256(body)
+    name = f"{shards.PLAN}.{key}.0.{digest[: shards.SHA_DIGITS]}.csv"
+    return name, body + shards.trailer(len(body), len(lines), digest)
+
+
+def _unframed(packed: bytes) -> bytes:
+    """The plan file in a mirror's gzip; b"" (no plan) when it is damaged. Its own digest is what counts."""
+    import zlib  # noqa: PLC0415 - only mirrors need it
+
+    stream = zlib.decompressobj(wbits=31)
+    with contextlib.suppress(zlib.error, binascii.Error, UnicodeDecodeError):
+        lines = stream.decompress(packed, 2 * MAX_BYTES).decode("ascii").split("\n")
+        return base64.b64decode("".join(lines[2:-2]), validate=True)
+    return b""
+
+
+def _mirrored(volume: Volume, root: str, key: str) -> list[str]:
+    """Paths of this plan in a flat mirror."""
+    try:
+        directory = volume.open_directory(root, follow=True)
+    except OSError:
+        return []
+    try:
+        names = volume.names(directory)
+    except OSError:
+        return []
+    finally:
+        volume.close(directory)
+    return [f"{root}/{name}" for name in sorted(names) if name.startswith(f"{shards.PLAN}.{key}.") and _GZIP in name]
 
 
 def publish(volume: Volume, root: str, key: str, found: Answer) -> str:

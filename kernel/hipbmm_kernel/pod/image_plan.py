@@ -28,13 +28,14 @@ VOLUME_SECONDS = 10.0
 class ImagePlan(NamedTuple):
     """The answer, or None; `source` says where it is from, `notes` why there is none and what was odd.
 
-    `refused`: vLLM takes no server with these arguments.
+    `key` is the plan's. `refused`: vLLM takes no server with these arguments.
     """
 
     answer: Answer | None
     source: str = ""
     notes: tuple[str, ...] = ()
     refused: bool = False
+    key: str = ""
 
 
 def find(
@@ -61,7 +62,7 @@ def find(
     except TooLate as late:
         kept, problems = None, [f"plan file: {late}"]
     if kept is not None:
-        return ImagePlan(kept, f"plan {key}", tuple(problems))
+        return ImagePlan(kept, f"plan {key}", tuple(problems), key=key)
     made = _asked(settings, env, arguments, key, volume, clock, stop)
     return made._replace(notes=(*problems, *made.notes))
 
@@ -87,7 +88,7 @@ def _asked(
     except TooLate as late:
         error = str(late)
     notes = (f"plan {key} could not be kept: {error}",) if error else ()
-    return ImagePlan(asked.answer, f"plan {key}, asked of the image's vLLM {asked.answer.vllm}", notes)
+    return ImagePlan(asked.answer, f"plan {key}, asked of the image's vLLM {asked.answer.vllm}", notes, key=key)
 
 
 def _image(settings: Settings, identity: Identity, image: Installed) -> dict[str, object]:

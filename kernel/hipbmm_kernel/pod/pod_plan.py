@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, NamedTuple
 
-from hipbmm_kernel.image import installed
+from hipbmm_kernel.image import installed, plan_file
 from hipbmm_kernel.planner import from_image, plan, vllm_version
 from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options, Plan
@@ -34,7 +34,8 @@ PLAN_SECONDS = 5.0
 class Planned(NamedTuple):
     """The plan, and why it tunes nothing: a report's reason ("" when it tunes) and a sentence.
 
-    `refused`: the image's vLLM takes no server with these arguments.
+    `refused`: the image's vLLM takes no server with these arguments. `mirrored` is the name and the text that a mirror
+    holds of the image's answer, None where there is no mirror.
     """
 
     plan: Plan
@@ -43,6 +44,7 @@ class Planned(NamedTuple):
     source: str
     notes: tuple[str, ...] = ()
     refused: bool = False
+    mirrored: tuple[str, bytes] | None = None
 
 
 def build_in_time(config: bytes | None, options: Options) -> Plan:
@@ -71,7 +73,9 @@ def make_plan(
     notes += asked.notes
     if asked.answer is not None:
         made = from_image.build(asked.answer, options)
-        return Planned(made, made.reason, made.message, asked.source, (*asked.notes, *made.warnings))
+        mirrored = plan_file.framed(asked.key, asked.answer) if settings.mirror_log else None
+        notes = (*asked.notes, *made.warnings)
+        return Planned(made, made.reason, made.message, asked.source, notes, mirrored=mirrored)
     try:
         made = build_in_time(found.data, options)
     except ConfigInvalid as error:

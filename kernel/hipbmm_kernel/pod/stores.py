@@ -83,8 +83,17 @@ class Stores:
         from hipbmm_kernel.store import mirror_log  # noqa: PLC0415 - most pods have a shared volume
 
         news = mirror_log.news(final, self._mirrored, list(planned), key, self._settings.retune_token)
-        self.mirror_shards = tuple(shards.name_of(data) for data in news)
-        self.mirror_lines = [line for data in news for line in mirror_log.log_lines(data)]
+        self.mirror_shards += tuple(shards.name_of(data) for data in news)
+        self.mirror_lines += [line for data in news for line in mirror_log.log_lines(data)]
+
+    def mirror_plan(self, name: str, text: bytes) -> None:
+        """The same for a plan, when no mirror holds it."""
+        if any(os.path.exists(f"{mirror}/{name}.gz") for mirror in self._settings.mirrors):
+            return
+        from hipbmm_kernel.store import mirror_log  # noqa: PLC0415 - as above
+
+        self.mirror_shards += (name,)
+        self.mirror_lines += mirror_log.log_lines(text, name)
 
     def compact(self, key: str) -> str:
         """Make few shards of many, if there are many, so that no store outgrows what a start reads: what was done."""

@@ -127,6 +127,8 @@ class Warm:
         self._notes += [f"plan: {planned.source}", *planned.notes]
         self._progress.phase("Loading")
         loaded = self._load(identity)
+        if planned.mirrored is not None:
+            self._stores.mirror_plan(*planned.mirrored)
         if planned.reason:
             return self._unplanned(identity, planned, loaded)
         return self._tuned(identity, planned, loaded)

@@ -164,6 +164,8 @@ class Reader:
         except OSError:
             self._volume.close(directory)
             raise
+        if mirror:
+            listed = [name for name in listed if not shards.is_plan(name)]
         return directory, [name for name in listed if shards.parse_name(name.removesuffix(GZIP) if mirror else name)]
 
     def _open(self, root: str, mirror: bool) -> int:

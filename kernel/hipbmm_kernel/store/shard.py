@@ -36,6 +36,8 @@ BLOCK = 1 << 20
 
 ROWS = "rows"
 VETOES = "vetoes"
+PLAN = "plan"
+"""Kind of a plan in a mirror, and how its origin begins: nobody's pod has that uid."""
 ANY_TOKEN = "-"
 """The token of shards that were published without one."""
 
@@ -103,7 +105,7 @@ def encode(shard: Shard) -> bytes:
     body = "\n".join(lines).encode("ascii")
     if len(body) > MAX_BYTES:
         raise ShardError(f"{len(body)} bytes are more than {MAX_BYTES}")
-    return body + _trailer(len(body), len(data), digest.sha256(body))
+    return body + trailer(len(body), len(data), digest.sha256(body))
 
 
 def decode(data: bytes, known: Known | None = None, name: str | None = None) -> Shard:
@@ -123,7 +125,7 @@ def decode(data: bytes, known: Known | None = None, name: str | None = None) -> 
         inputs.append(header[len(INPUT) :])
         header = lines.next()
     sha256 = digest.sha256(memoryview(data)[:end])
-    if not end or data[end:] != _trailer(end, data.count(b"\n", lines.at, end), sha256):
+    if not end or data[end:] != trailer(end, data.count(b"\n", lines.at, end), sha256):
         raise ShardError("incomplete or changed: the last line is not the trailer of the bytes before it")
     shard = _head(first)._replace(inputs=tuple(inputs))
     _check_head(shard)
@@ -198,6 +200,11 @@ def parse_name(name: str) -> Name | None:
     return Name(origin, int(seq), sha12)
 
 
+def is_plan(name: str) -> bool:
+    """Whether a name of a mirror is that of a plan, which is no shard and lies among them."""
+    return name.startswith(f"{PLAN}.")
+
+
 def token_digest(token: str) -> str:
     """What a shard's head says for a retune token: any text of a user becomes 12 hex digits, "" becomes `-`."""
     return digest.sha256(token.encode())[:SHA_DIGITS] if token else ANY_TOKEN
@@ -208,7 +215,7 @@ def is_key(text: str) -> bool:
     return len(text) == KEY_DIGITS and _HEX.issuperset(text)
 
 
-def _trailer(size: int, data_lines: int, sha256: str) -> bytes:
+def trailer(size: int, data_lines: int, sha256: str) -> bytes:
     """The only last line that is right for `size` bytes with that hash."""
     return f"#end rows={data_lines} bytes={size} sha256={sha256}\n".encode("ascii")
 

@@ -28,12 +28,12 @@ MAX_LINE = 1024
 _PIECE = re.compile(r"^hipbmm-shard (\S{1,200}) ([1-9][0-9]{0,3})/([1-9][0-9]{0,3}) ([A-Za-z0-9+/]{1,4096}={0,2})$")
 _HEAD = re.compile(
     r"^#hipbmm-shard v1 key=(?P<key>[0-9a-f]{16}) origin=(?P<origin>[A-Za-z0-9_.-]{1,128})"
-    r" seq=(?P<seq>[0-9]{1,10}) kind=(?P<kind>rows|vetoes) token=(?:[0-9a-f]{12}|-)$"
+    r" seq=(?P<seq>[0-9]{1,10}) kind=(?P<kind>rows|vetoes|plan) token=(?:[0-9a-f]{12}|-)$"
 )
 _INPUT = "#input "
 _LINE = re.compile(r"^[\x20-\x7e]+$")
-_COLUMNS = {"rows": 23, "vetoes": 21}
-"""AITER's 20 columns and three measurements; its 18 of the key, the index, a name and a reason."""
+_COLUMNS = {"rows": 23, "vetoes": 21, "plan": 1}
+"""AITER's 20 columns and three measurements; its 18 of the key, the index, a name and a reason; a plan is base64."""
 
 
 class ShardError(ValueError):

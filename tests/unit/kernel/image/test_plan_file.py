@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,12 @@ from tests.unit.kernel.planner.test_answer import ANSWER
 
 from hipbmm_kernel.image import plan_file
 from hipbmm_kernel.planner.answer import AnswerInvalid
+from hipbmm_kernel.store import mirror_log
+from hipbmm_kernel.store.reader import Reader
+from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
+from hipbmm_operator.mirror import shards as operator_shards
+from hipbmm_operator.mirror.content import Content
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,11 +58,6 @@ def test_another_keys_plan_is_refused() -> None:
         plan_file.decode("f" * 16, plan_file.encode(KEY, ANSWER))
 
 
-def test_a_flat_mirror_has_plans_too(tmp_path: Path) -> None:
-    (tmp_path / f"plan.{KEY}.json").write_bytes(plan_file.encode(KEY, ANSWER))
-    assert plan_file.read(Volume(), [str(tmp_path)], KEY, []) == ANSWER
-
-
 def test_a_plan_file_is_json_for_people(tmp_path: Path) -> None:
     plan_file.publish(Volume(), str(tmp_path), KEY, ANSWER)
     document = json.loads((tmp_path / "v1" / "plans" / f"{KEY}.json").read_text())
@@ -75,3 +76,38 @@ def test_a_volume_that_is_full_is_a_reason_and_nothing_else(tmp_path: Path) -> N
 
 def test_a_store_that_is_not_there_is_a_reason(tmp_path: Path) -> None:
     assert "ENOENT" in plan_file.publish(Volume(), str(tmp_path / "none"), KEY, ANSWER)
+
+
+def test_a_plan_is_carried_by_whoever_carries_shards(tmp_path: Path) -> None:
+    name, text = plan_file.framed(KEY, ANSWER)
+    carried = operator_shards.check(name, gzip.compress(text))
+    assert (carried.name, carried.key) == (name, KEY)
+    (tmp_path / f"{name}.gz").write_bytes(carried.packed)
+    assert plan_file.read(Volume(), [str(tmp_path)], KEY, []) == ANSWER
+    assert plan_file.read(Volume(), [str(tmp_path)], "f" * 16, []) is None
+
+
+def test_a_plan_in_a_log_is_found_by_the_operator() -> None:
+    name, text = plan_file.framed(KEY, ANSWER)
+    log = "\n".join(["hipbmm warm: something", *mirror_log.log_lines(text, name), ""])
+    found, problems = operator_shards.in_log(log, [name])
+    assert ([each.name for each in found], problems) == ([name], [])
+    content = Content().joined(found)
+    assert list(content.binary()) == [f"{name}.gz"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x1f\x8b", b"not a gzip"])
+def test_a_damaged_plan_of_a_mirror_is_named(tmp_path: Path, damage: bytes) -> None:
+    name, _ = plan_file.framed(KEY, ANSWER)
+    (tmp_path / f"{name}.gz").write_bytes(damage)
+    problems: list[str] = []
+    assert plan_file.read(Volume(), [str(tmp_path)], KEY, problems) is None
+    assert len(problems) == 1
+
+
+def test_a_plan_is_no_shard_to_who_reads_shards(tmp_path: Path) -> None:
+    name, text = plan_file.framed(KEY, ANSWER)
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress(text))
+    reader = Reader(Volume(), Clock(), KEY, 1.0)
+    assert list(reader.mirrored([str(tmp_path)])) == []
+    assert reader.reading.refused_count == 0
