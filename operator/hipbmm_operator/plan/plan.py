@@ -9,6 +9,7 @@ from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.kube.writes import Deletion, Step
 from hipbmm_operator.mirror import steps as mirror_steps
@@ -27,6 +28,8 @@ from hipbmm_operator.resources import (
     service_monitor,
 )
 from hipbmm_operator.resources.server_args import Command
+
+_QUEUE_LABELS = "kueue.x-k8s.io/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,9 @@ def plan(
         names.ANNOTATION_REVISION: choice.current.name,
         names.ANNOTATION_CONTENT: controller_revision.content(resource),
     }
+    # A queue takes a Deployment as a whole by its own labels.
+    queue = as_object(as_object(choice.current.template.get("metadata")).get("labels"))
+    workload["metadata"]["labels"] |= {key: value for key, value in queue.items() if key.startswith(_QUEUE_LABELS)}
     claim_steps, claim_deletions = volume_claim.steps(owner, spec.cache.pvc, place, observed.claim)
     copies, obsolete_copies = mirror_steps.steps(owner, observed.mirror, wanted=place.mirror)
     steps = [*claim_steps, *copies]

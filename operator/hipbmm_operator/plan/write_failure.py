@@ -57,6 +57,9 @@ def reason_of(error: errors.ApiError) -> Reason:
     if "failed to create typed patch object" in error.message:
         # The API server answers 500 to a patch that its own schema refuses, such as one with two mounts at a path.
         return "Rejected"
+    if "typed patch object" in error.message:
+        # Such as a field that is there twice. The API server answers 500, and will for the same object again.
+        return "Rejected"
     if isinstance(error, errors.ForbiddenError):
         return refusal(error.message) or "Forbidden"
     return next((reason for kind, reason in _REASON_BY_CLASS if isinstance(error, kind)), "ApiUnavailable")

@@ -30,6 +30,12 @@ _SCHEDULING: tuple[tuple[str, Scheduling], ...] = (
 )
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"})
 _BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: ErrImagePull: )?')
+_NAMES = re.compile(r'"[^"]*"|\S*[/@]\S*')
+"""Names of images, registries and files in a message: a tag may be called 404, a repository `denied`."""
+_UNAUTHORIZED = re.compile(
+    r"\b(?:401|403|unauthorized|forbidden|denied|(?<!proxy )authentication required|no basic auth)\b"
+)
+_NOT_FOUND = re.compile(r"\b(?:404|not found|manifest unknown|not present with pull policy)\b")
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
 UNBOUND = timedelta(seconds=45)
 """Provisioners need up to so long for a new claim, more when many ask; one that is not bound by then is a problem."""
@@ -91,15 +97,12 @@ def scheduling_reason(pod: Pod) -> Scheduling | None:
 
 def image_reason(message: str) -> Image | None:
     """Why a pull failed; None when the message does not tell (a bare back-off)."""
-    text = message.lower()
-    if any(
-        needle in text
-        for needle in ("unauthorized", "401", "403", "forbidden", "denied", "authentication", "no basic auth")
-    ):
+    text = _NAMES.sub(" ", message.lower())
+    if _UNAUTHORIZED.search(text):
         return "ImagePullUnauthorized"
-    if any(needle in text for needle in ("not found", "manifest unknown", "404", "not present with pull policy")):
+    if _NOT_FOUND.search(text):
         return "ImageNotFound"
-    return "ImagePullFailed" if text else None
+    return "ImagePullFailed" if message else None
 
 
 def _of_container(pod: Pod, container: Container, startup_seconds: int, now: datetime) -> Failure | None:
@@ -169,9 +172,15 @@ def _ended_reason(name: str, ended: Ended, startup_seconds: int) -> Reason | For
 
 def _ended_message(container: Container, ended: Ended) -> str:
     report = parse_report(ended.message) if container.name == contract.WARM else None
-    text = report.message if report else ended.message.strip()
+    text = report.message if report else _printable(ended.message).strip()
     how = f"exit code {ended.exit_code}" + (f" ({ended.reason})" if ended.reason not in ("", "Error") else "")
     return f"{how}: {text[-900:]}" if text else how
+
+
+def _printable(text: str) -> str:
+    """The last lines of a log, as a condition shows them: without colours and control characters."""
+    plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in plain)
 
 
 def _not_ready(pod: Pod, container: Container, now: datetime) -> Failure | None:

@@ -160,6 +160,8 @@ def _server(spec: Spec, command: Command, place: Placement, around: Circumstance
         "resources": container_resources.of_server(spec, command.gpus, around.rules.bounds),
         "securityContext": _security(extra.security_context),
         "volumeMounts": volumes.of_server(spec),
+        # The last lines of a server that crashed are in `status.failures`.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "startupProbe": {
             **health,
             "periodSeconds": PROBE_SECONDS,

@@ -90,7 +90,7 @@ def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) 
         rollout.progressing(observed, plan, failures, refused, storage.unbound(stored)),
         tuning.tuned(observed, plan.revision.name, failures),
         tuning.warm(observed, plan.asked),
-        rollout.available(observed, plan.asked, failures),
+        rollout.available(observed, plan.asked, rollout.of_current(observed, plan, failures)),
     ]
 
 

@@ -104,15 +104,20 @@ def _as_planned(observed: Observed, plan: Plan) -> bool:
 
 def _stuck(observed: Observed, plan: Plan, failures: Sequence[Failure]) -> Finding | None:
     """A failure of a pod of the current template keeps its rollout from ending."""
-    current, _ = split(observed, plan.revision.name)
-    names = {pod.name for pod in current}
-    cause = next((failure for failure in failures if failure.pod in names), None) or next(iter(failures), None)
+    cause = next(iter(of_current(observed, plan, failures)), None)
     if cause is None:
         return None
     leaving = any(pod.deleting and pod.node for pod in observed.pods)
     if plan.strategy == "InPlace" and cause.reason in SCHEDULING_REASONS and leaving:
         return true("Progressing", "UpdatingInPlace", _IN_PLACE)
     return false("Progressing", cause.reason, _where(cause) + _if_served(observed, plan))
+
+
+def of_current(observed: Observed, plan: Plan, failures: Sequence[Failure]) -> list[Failure]:
+    """Without those of pods that a rollout is about to replace: they keep nothing from moving."""
+    _, former = split(observed, plan.revision.name)
+    names = {pod.name for pod in former}
+    return [failure for failure in failures if failure.pod not in names]
 
 
 def _if_served(observed: Observed, plan: Plan) -> str:

@@ -104,13 +104,13 @@ def status(
     warming = any(pod.warming for pod in observed.live_pods if pod.revision == revision)
     crashed = next((failure for failure in failures if failure.container == "warm"), None)
     error = f"{crashed.reason}: {crashed.message}"[:1024] if crashed else None
-    if warming and (report is None or not report.complete) and observed.facts.progress is not None:
-        return _running(observed.facts.progress, error)
+    progress = observed.facts.progress if warming and not _only_restores(observed, revision) else None
     if report is None:
-        return _unreported(previous, error, warming=warming, pods=bool(observed.live_pods))
+        known = _unreported(previous, error, warming=warming, pods=bool(observed.live_pods))
+        return _running(known, progress) if progress else known
     restored = previous is not None and previous.key == report.key and report.source == "Restored"
     kept = previous if restored else None
-    return TuningStatus(
+    known = TuningStatus(
         key=report.key or None,
         state=report.state,
         problems=report.problems,
@@ -127,17 +127,13 @@ def status(
         stack=StackStatus.model_validate(report.stack),
         last_error=error or "; ".join(report.errors)[:1024] or None,
     )
+    return _running(known, progress) if progress else known
 
 
-def _running(progress: Progress, error: str | None) -> TuningStatus:
-    return TuningStatus(
-        state="Running",
-        problems=progress.problems,
-        tuned=progress.tuned,
-        progress=_column(progress),
-        failed=progress.failed,
-        last_error=error,
-    )
+def _running(known: TuningStatus, progress: Progress) -> TuningStatus:
+    """What is known, with the progress of a pod that is at work: while pods of before serve, too."""
+    counts = {"problems": progress.problems, "tuned": progress.tuned, "failed": progress.failed}
+    return known.model_copy(update={"state": "Running", "progress": _column(progress), **counts})
 
 
 def _column(progress: Progress) -> str:

@@ -21,6 +21,15 @@ def test_a_budget_only_for_several_replicas() -> None:
     assert planned(resource({"replicas": 1}), observed(budget=foreign)).deletions == ()
 
 
+def test_labels_of_a_queue_reach_the_deployment_and_its_pods() -> None:
+    labels = {"kueue.x-k8s.io/queue-name": "gpus", "team": "x"}
+    plan = planned(resource({"podTemplate": {"metadata": {"labels": labels}}}))
+    (step,) = [step for step in plan.steps if step.kind == kinds.DEPLOYMENT]
+    assert labels.items() <= step.body["spec"]["template"]["metadata"]["labels"].items()
+    assert step.body["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
+    assert "team" not in step.body["metadata"]["labels"]
+
+
 def test_a_service_monitor_only_when_asked_and_known_to_the_cluster() -> None:
     asked = resource({"service": {"monitor": {"enabled": True}}})
     assert steps(planned(asked), kinds.SERVICE_MONITOR) == ["apply"]

@@ -23,6 +23,10 @@ from hipbmm_operator.plan import write_failure
         ),
         (write_failure.NameConflictError(SERVICE, "qwen"), "NameConflict"),
         (errors.ConflictError(409, "Conflict", "x"), "Conflict"),
+        (
+            errors.UnavailableError(500, "InternalError", "failed to create typed patch object (ns/qwen): duplicate"),
+            "Rejected",
+        ),
         (errors.UnavailableError(0, "TimeoutError", "x"), "ApiUnavailable"),
     ],
 )

@@ -116,6 +116,32 @@ def test_a_server_that_never_answers_after_it_started() -> None:
     assert none(pod(answer=report(), server=hung, since=29))
 
 
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ('failed to resolve reference "r.example/vllm:403": dial tcp 10.0.0.7:443: i/o timeout', "ImagePullFailed"),
+        ('failed to resolve reference "r.example/v@sha256:3b1c401d": no such host', "ImagePullFailed"),
+        ('failed to do request: Get "https://r.example:4030/v2/": net/http: TLS timeout', "ImagePullFailed"),
+        ("reading manifest latest in quay.example/denied/not-found: i/o timeout", "ImagePullFailed"),
+        ('Head "https://r.example/v2/": proxyconnect tcp: Proxy Authentication Required', "ImagePullFailed"),
+        ("write /var/lib/containerd/ingest/404aa/data: no space left on device", "ImagePullFailed"),
+        ("unexpected status from HEAD request to https://r.example/v2/a: 403 Forbidden", "ImagePullUnauthorized"),
+        ('pull access denied for "x/y", repository does not exist', "ImagePullUnauthorized"),
+        ('Get "https://r.example/v2/": authentication required', "ImagePullUnauthorized"),
+        ('failed to resolve reference "r.example/denied:1": r.example/denied:1: not found', "ImageNotFound"),
+        ("reading manifest x in r.example/vllm: manifest unknown", "ImageNotFound"),
+    ],
+)
+def test_a_cause_is_a_word_of_its_own_and_never_part_of_a_name(message: str, reason: str) -> None:
+    assert only(pod(warm={"state": {"waiting": {"reason": "ErrImagePull", "message": message}}})).reason == reason
+
+
+def test_the_last_lines_of_a_crashed_server_are_shown() -> None:
+    log = "\x1b[31mINFO\x1b[0m loading\nValueError: unrecognized arguments: --max-num-seq\x00s\n"
+    failure = only(pod(answer=report(), server={"state": {"terminated": ended(1, log)}}))
+    assert failure.message == "exit code 1: INFO loading\nValueError: unrecognized arguments: --max-num-seq s"
+
+
 def test_pods_that_kubernetes_failed() -> None:
     body = pod()
     body["status"] |= {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "Allocate failed"}

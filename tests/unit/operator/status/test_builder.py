@@ -124,11 +124,10 @@ def test_at_most_five_failures_are_told() -> None:
 
 
 def test_a_pod_whose_volume_cannot_be_mounted() -> None:
-    live = deployment(planned(resource()))
+    plan = planned(resource())
     note = Note("FailedMount", 'configmap "qwen-config" not found')
-    found = status(
-        None, pod(payload={"state": {"waiting": {"reason": "PodInitializing"}}}), live=live, notes={"uid-qwen-1": note}
-    )
+    waits = pod(revision=plan.revision.name, payload={"state": {"waiting": {"reason": "PodInitializing"}}})
+    found = status(None, waits, live=deployment(plan), notes={"uid-qwen-1": note})
     assert condition(found, "Progressing") == ("False", "FailedMount")
     assert found["failures"][0]["message"] == 'configmap "qwen-config" not found'
 

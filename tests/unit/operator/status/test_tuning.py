@@ -4,6 +4,7 @@ import pytest
 from tests.unit.operator.make import (
     Json,
     deployment,
+    ended,
     observed,
     planned,
     pod,
@@ -96,6 +97,36 @@ def test_a_pod_that_restores_what_another_tuned_is_not_tuning(
     done, starting = pod("a", revision=name, answer=report()), pod("b", revision=name, warming=True)
     found = status({"replicas": 2}, done, starting, live=deployment(planned(of)), progress=progress)
     assert (condition(found, "Tuned"), found["phase"]) == (tuned, phase)
+
+
+def test_a_resource_that_tunes_again_shows_the_progress_and_what_serves_meanwhile() -> None:
+    was = planned(resource())
+    change = {"tuning": {"retuneToken": "2"}}
+    name = planned(resource(change)).revision.name
+    old, new = (
+        pod("old", revision=was.revision.name, ready=True, answer=report()),
+        pod("new", revision=name, warming=True),
+    )
+    live = deployment(planned(resource(change)))
+    found = status(change, old, new, live=live, progress=Progress("Tuning", 38, 204))
+    assert (found["tuning"]["state"], found["tuning"]["progress"], found["warm"]) == ("Running", "38/204", "1/1")
+    assert (found["tuning"]["key"], found["tuning"]["geomeanSpeedup"]) == ("9f2c0a1b2c3d4e5f", "1.11")
+    assert (found["phase"], condition(found, "Ready")) == ("Updating", ("Unknown", "RollingOut"))
+
+
+def test_a_resource_that_recovers_is_said_to_tune() -> None:
+    """The pod of before crashes on while the repaired one tunes beside it."""
+    was = planned(resource())
+    change = {"server": {"args": ["--max-model-len", "8192"]}}
+    name = planned(resource(change)).revision.name
+    crash = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": ended(1)}}
+    old = pod("old", revision=was.revision.name, answer=report(), server=crash)
+    new = pod("new", revision=name, warming=True)
+    live = deployment(planned(resource(change)))
+    found = status(change, old, new, live=live, progress=Progress("Tuning", 41, 204))
+    assert (found["phase"], condition(found, "Ready")) == ("Tuning", ("False", "Tuning"))
+    assert condition(found, "Progressing") == ("True", "RollingOut")
+    assert [failure["reason"] for failure in found["failures"]] == ["ServerCrashed"]
 
 
 def test_who_tuned_is_not_forgotten_when_the_tuner_is_gone() -> None:
