@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from hipbmm_kernel.contract.settings import BLOCK, CONTRACT_ENV, SERVED_NAME, Settings, SettingsError, parse_settings
 from hipbmm_kernel.identity.software import package_directory
-from hipbmm_kernel.pod import aiter_jit, served_file, start_mode, state_file
+from hipbmm_kernel.pod import aiter_jit, listen, served_file, start_mode, state_file
 from hipbmm_kernel.pod.start_mode import State
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
@@ -53,7 +53,7 @@ def exec_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None)
     except Exception as error:  # noqa: BLE001 - the server starts whatever happens to what is ours
         log.say(f"{type(error).__name__}: {error}; the server is started without HIPBMM")
         adjusted = server_env(env, start_mode.NO_HIPBMM)
-    return 1 if adjusted is None else start.become(command, adjusted)
+    return 1 if adjusted is None else start.become(listen.reachable(command), adjusted)
 
 
 class Log:

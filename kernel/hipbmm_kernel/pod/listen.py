@@ -1,0 +1,45 @@
+"""Where the server listens, in a pod that has no IPv4 address.
+
+vLLM without `--host` listens on IPv4 alone (`create_server_socket` in vllm/entrypoints/openai/api_server.py), and the
+kubelet's probes go to the pod's address: in a cluster of IPv6 alone no pod would ever be ready.
+"""
+
+from __future__ import annotations
+
+import re
+
+_LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")
+_GLOBAL = "00"
+"""Scope of an address in if_inet6 that is not of one link."""
+_DECIDED = ("--host", "--uds", "--config")
+
+
+def reachable(command: list[str], net: str = "/proc/net") -> list[str]:
+    """The command with `--host ::` where only that can be reached; one that says where it listens is left alone."""
+    if "serve" not in command or any(map(_decides, command)) or _has_ipv4(net) or not _has_ipv6(net):
+        return command
+    return [*command, "--host", "::"]
+
+
+def _decides(argument: str) -> bool:
+    """Whether an argument names an address, be it abbreviated (argparse takes any prefix that only one flag has)."""
+    name = argument.partition("=")[0]
+    return len(name) > len("--h") and any(flag.startswith(name) for flag in _DECIDED)
+
+
+def _has_ipv4(net: str) -> bool:
+    """Whether an interface other than the loopback has an address; True where it cannot be found out."""
+    try:
+        with open(f"{net}/fib_trie", encoding="ascii", errors="replace") as table:
+            return any(not address.startswith("127.") for address in _LOCAL.findall(table.read()))
+    except OSError:
+        return True
+
+
+def _has_ipv6(net: str) -> bool:
+    try:
+        with open(f"{net}/if_inet6", encoding="ascii", errors="replace") as table:
+            fields = [line.split() for line in table]
+    except OSError:
+        return False
+    return any(len(each) == 6 and each[3] == _GLOBAL and each[5] != "lo" for each in fields)  # noqa: PLR2004 - columns
