@@ -69,7 +69,7 @@ DRIFT: list[tuple[Kind, Json]] = [
     (kinds.SERVICE, {"spec": {"selector": {"hipbmm.io/deployment": "other"}}}),
     (kinds.SERVICE, {"metadata": {"labels": {"app.kubernetes.io/name": None}}}),
     (kinds.BUDGET, {"spec": {"maxUnavailable": 2}}),
-    (kinds.CLAIM, {"metadata": {"labels": {"app.kubernetes.io/instance": "other"}}}),
+    (kinds.CLAIM, {"metadata": {"labels": {"app.kubernetes.io/part-of": "other"}}}),
 ]
 
 

@@ -50,6 +50,8 @@ Container = Literal[
     "RunAsNonRootRefused", "OOMKilled", "TunerCrashed", "PayloadFailed", "ServerCrashed", "StartupDeadlineExceeded",
     "ContainerFailed", "NotReady", "OutOfGPU", "OutOfResources", "PodFailed",
 ]
+Kubelet = Literal["Evicted", "UnexpectedAdmissionError", "TopologyAffinityError"]
+"""Of pods that a node stopped or refused: the kubelet's own words, of which there are more."""
 Event = Literal[
     "FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "FailedCreatePodContainer",
     "ProvisioningFailed", "WaitForFirstConsumer",
@@ -58,6 +60,18 @@ Event = Literal[
 # fmt: on
 
 Reason = (
-    Config | Storage | Hardware | Tuning | Serving | Rollout | Write | Refusal | Image | Scheduling | Container | Event
+    Config
+    | Storage
+    | Hardware
+    | Tuning
+    | Serving
+    | Rollout
+    | Write
+    | Refusal
+    | Image
+    | Scheduling
+    | Container
+    | Kubelet
+    | Event
 )
 ALL = frozenset(str(reason) for group in get_args(Reason) for reason in get_args(group))

@@ -107,6 +107,13 @@ class TuningStatus(Model):
     last_error: LongText | None = Field(None, description="The last error of the tuner.")
 
 
+class ServiceStatus(Model):
+    """Where clients reach the server."""
+
+    name: Text = Field(description="Name of the Service.")
+    url: Text = Field(description="Base of its URLs inside the cluster; `/v1` of the OpenAI API is below it.")
+
+
 class CacheStatus(Model):
     """The store."""
 
@@ -156,6 +163,7 @@ class Status(Model):
     hardware: HardwareStatus | None = Field(None, description="The GPUs that pods run on, or could.")
     tuning: TuningStatus | None = Field(None, description="Tuning of the stack that the pods run.")
     cache: CacheStatus | None = Field(None, description="The store.")
+    service: ServiceStatus | None = Field(None, description="Where clients reach the server.")
     revision: RevisionStatus | None = Field(None, description="The pod template.")
     failures: list[Failure] = Field(
         default=[],

@@ -13,6 +13,8 @@ FIELD_MANAGER = "hipbmm-operator"
 """The one field manager of server-side apply."""
 
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_INSTANCE = "app.kubernetes.io/instance"
+"""By which Argo CD tells what belongs to an application, and deletes what is not in its source."""
 LABEL_DEPLOYMENT = f"{GROUP}/deployment"
 """On each child and pod: the CR's name, shortened with a hash when it is no label value."""
 
@@ -84,7 +86,7 @@ def labels(name: str) -> dict[str, str]:
     return {
         **selector_labels(name),
         "app.kubernetes.io/name": "vllm",
-        "app.kubernetes.io/instance": label_value(name),
+        LABEL_INSTANCE: label_value(name),
         "app.kubernetes.io/part-of": "hipbmm",
         LABEL_MANAGED_BY: FIELD_MANAGER,
     }

@@ -26,7 +26,7 @@ class Owner:
         }
 
     def metadata(self, role: str = "", *, owned: bool = True) -> Json:
-        """Metadata of a child."""
+        """Metadata of a child. One without an owner has no label by which another tool (Argo CD) finds its objects."""
         metadata: Json = {
             "name": names.child(self.name, role),
             "namespace": self.namespace,
@@ -35,4 +35,6 @@ class Owner:
         }
         if owned:
             metadata["ownerReferences"] = [self.reference()]
+        else:
+            del metadata["labels"][names.LABEL_INSTANCE]
         return metadata

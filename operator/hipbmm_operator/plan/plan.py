@@ -43,6 +43,7 @@ class Plan:
     released: bool
     strategy: str
     obstacle: Obstacle | None
+    url: str
     revision: controller_revision.Revision
     outdated: bool
     placement: placement.Placement
@@ -111,6 +112,7 @@ def plan(
         released=released,
         strategy=strategy,
         obstacle=obstacle,
+        url=service.url(owner, spec, tls=command.tls),
         revision=choice.current,
         outdated=choice.outdated,
         placement=place,

@@ -1,7 +1,9 @@
 """The writes that the claim of the store needs. Pure."""
 
+from collections.abc import Mapping
+
 from hipbmm_operator.api.spec import Claim
-from hipbmm_operator.kube import kinds, quantity
+from hipbmm_operator.kube import kinds, names, quantity
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.kube.writes import Deletion, Step
@@ -46,7 +48,9 @@ def _patch(body: Json, live: StoredClaim) -> Json:
     metadata = body["metadata"]
     patch: Json = {}
     for key, current in (("labels", live.meta.labels), ("annotations", live.meta.annotations)):
-        missing = dict(metadata[key].items() - current.items())
+        missing: Json = dict(metadata[key].items() - current.items())
+        if key == "labels" and _is_stale(metadata["labels"], current):
+            missing[names.LABEL_INSTANCE] = None
         if missing:
             patch[key] = missing
     if metadata.get("ownerReferences", []) != list(live.meta.owners):
@@ -57,6 +61,12 @@ def _patch(body: Json, live: StoredClaim) -> Json:
         return {}
     patch |= {"name": metadata["name"], "namespace": metadata["namespace"], "uid": live.meta.uid}
     return {"metadata": patch} | ({"spec": {"resources": {"requests": {"storage": size}}}} if grown else {})
+
+
+def _is_stale(wanted: Mapping[str, str], current: Mapping[str, str]) -> bool:
+    """Whether a retained claim has a label that former operators gave it (see LABEL_INSTANCE)."""
+    given = current.get(names.LABEL_INSTANCE) == wanted[names.LABEL_DEPLOYMENT]
+    return given and names.LABEL_INSTANCE not in wanted
 
 
 def _larger(wanted: str, live: str) -> bool:

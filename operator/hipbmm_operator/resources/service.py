@@ -7,6 +7,13 @@ from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.pods import contract
 
 
+def url(owner: Owner, spec: Spec, *, tls: bool) -> str:
+    """Base URL of the server inside the cluster."""
+    scheme, usual = ("https", 443) if tls else ("http", 80)
+    port = "" if spec.service.port == usual else f":{spec.service.port}"
+    return f"{scheme}://{names.child(owner.name)}.{owner.namespace}.svc{port}"
+
+
 def build(owner: Owner, spec: Spec, *, monitored: bool) -> Json:
     """The Service, with the name of the resource. `monitored`: there is, or was, a ServiceMonitor of it."""
     metadata = owner.metadata()

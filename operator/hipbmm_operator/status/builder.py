@@ -7,7 +7,15 @@ from datetime import datetime
 from hipbmm_operator.api.reasons import Foreign
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.api.status import MAX_FAILURES, CacheStatus, HardwareStatus, NodeCount, RevisionStatus, Status
+from hipbmm_operator.api.status import (
+    MAX_FAILURES,
+    CacheStatus,
+    HardwareStatus,
+    NodeCount,
+    RevisionStatus,
+    ServiceStatus,
+    Status,
+)
 from hipbmm_operator.api.status import Failure as FailureStatus
 from hipbmm_operator.kube import names, times
 from hipbmm_operator.kube.json_text import Json
@@ -63,6 +71,7 @@ def build(situation: Situation, now: datetime) -> Json:
         hardware=_hardware(observed),
         tuning=tuning.status(observed, revision, resource.previous.tuning, failures),
         cache=_cache(observed, plan, revision),
+        service=ServiceStatus(name=names.child(resource.owner.name), url=plan.url) if plan else None,
         revision=_revision(observed, plan) if plan else None,
         failures=[_failure_status(failure) for failure in failures[:MAX_FAILURES]],
         conditions=conditions.merge(resource.previous.conditions, list(found.values()), resource.generation, now),

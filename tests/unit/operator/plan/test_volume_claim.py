@@ -14,7 +14,7 @@ def test_a_claim_is_looked_at_when_it_should_be_bound() -> None:
 
 
 def claim(phase: str = "Bound", *, ours: bool = True, **spec: object) -> Json:
-    labels = {**names.labels("qwen")} if ours else {}
+    labels = resource().owner.metadata(owned=False)["labels"] if ours else {}
     annotations = {names.ANNOTATION_DEPLOYMENT: "qwen"} if ours else {}
     metadata = {"name": "qwen-store", "namespace": "ns", "uid": "uid-c", "resourceVersion": "3"}
     full = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "std"}
@@ -53,6 +53,22 @@ def test_somebody_elses_claim_is_used_and_never_touched() -> None:
     assert steps(plan, kinds.CLAIM) == []
     assert plan.deletions == ()
     assert plan.placement.claim == "qwen-store"
+
+
+def test_a_claim_that_outlives_its_resource_has_no_label_by_which_argo_cd_prunes() -> None:
+    """Claims of former operators lose it, and one that Argo CD itself has given stays."""
+    label = "app.kubernetes.io/instance"
+    (step,) = [step for step in planned(resource()).steps if step.kind == kinds.CLAIM]
+    assert label not in step.body["metadata"]["labels"]
+    former = claim()
+    former["metadata"]["labels"][label] = "qwen"
+    (step,) = [step for step in planned(resource(), observed(claim=former)).steps if step.kind == kinds.CLAIM]
+    assert step.body["metadata"]["labels"] == {label: None}
+    former["metadata"]["labels"][label] = "an-application"
+    assert steps(planned(resource(), observed(claim=former)), kinds.CLAIM) == []
+    owned = resource({"cache": {"pvc": {"retain": False}}})
+    (step,) = [step for step in planned(owned).steps if step.kind == kinds.CLAIM]
+    assert step.body["metadata"]["labels"][label] == "qwen"
 
 
 def test_without_a_volume_each_pod_has_a_store_of_its_own() -> None:

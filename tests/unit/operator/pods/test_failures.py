@@ -142,10 +142,11 @@ def test_the_last_lines_of_a_crashed_server_are_shown() -> None:
     assert failure.message == "exit code 1: INFO loading\nValueError: unrecognized arguments: --max-num-seq s"
 
 
-def test_pods_that_kubernetes_failed() -> None:
+@pytest.mark.parametrize("reason", ["UnexpectedAdmissionError", "TopologyAffinityError"])
+def test_pods_that_kubernetes_failed(reason: str) -> None:
     body = pod()
-    body["status"] |= {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "Allocate failed"}
-    assert only(body).reason == "UnexpectedAdmissionError"
+    body["status"] |= {"phase": "Failed", "reason": reason, "message": "Allocate failed"}
+    assert only(body).reason == reason
 
 
 @pytest.mark.parametrize(

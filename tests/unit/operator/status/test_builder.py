@@ -40,6 +40,18 @@ def test_a_new_resource_knows_nothing_yet() -> None:
     assert found["phase"] == "Pending"
 
 
+@pytest.mark.parametrize(
+    ("spec", "url"),
+    [
+        ({}, "http://qwen.ns.svc"),
+        ({"service": {"port": 8080}}, "http://qwen.ns.svc:8080"),
+        ({"server": {"args": ["--ssl-keyfile", "k", "--ssl-certfile", "c"]}}, "https://qwen.ns.svc:80"),
+    ],
+)
+def test_clients_find_the_server(spec: Json, url: str) -> None:
+    assert status(spec)["service"] == {"name": "qwen", "url": url}
+
+
 def test_times_move_only_with_the_status_of_a_condition() -> None:
     before = serving()
     for entry in before["conditions"]:
