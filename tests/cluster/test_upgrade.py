@@ -79,8 +79,12 @@ def serving(world: World) -> None:
 def works(world: World, port: int) -> None:
     """An operator that has taken over does what it is asked."""
     world.change({"service": {"port": port}})
-    service = kinds.SERVICE, world.namespace, world.name
-    until("the change", lambda: world.api.get(*service)["spec"]["ports"][0]["port"] == port)
+
+    def changed() -> bool:
+        service = world.api.find(kinds.SERVICE, world.namespace, world.name)
+        return service is not None and service["spec"]["ports"][0]["port"] == port
+
+    until("the change", changed)
     world.becomes("Ready", "True", "AllReplicasWarm")
 
 

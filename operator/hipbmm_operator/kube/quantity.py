@@ -21,8 +21,9 @@ _SUFFIX = {
 }
 
 
-def value(text: str) -> Decimal | None:
+def value(written: object) -> Decimal | None:
     """The number, or None when it is no quantity."""
+    text = str(written) if isinstance(written, str | int) else ""
     return _value(text) if len(text) <= _LONGEST else None
 
 
@@ -36,5 +37,5 @@ def equal(first: object, second: object) -> bool:
     """Whether two quantities are the same amount; False when one of them is none."""
     if not isinstance(first, str | int) or not isinstance(second, str | int):
         return False
-    one, two = value(str(first)), value(str(second))
+    one, two = value(first), value(second)
     return one is not None and one == two

@@ -111,7 +111,7 @@ def _abbreviates(written: str, known: str) -> bool:
 
 def resolve(spec: Spec) -> Command:
     """The command line of a spec. A flag that contradicts a field is a problem; the flag is what the server gets."""
-    users = _Arguments(spec.server.args)
+    users = _Arguments((*spec.server.command, *spec.server.args))
     tensor = _agreed(users, _TENSOR, spec.parallelism.tensor, "spec.parallelism.tensor")
     pipeline = _agreed(users, _PIPELINE, spec.parallelism.pipeline, "spec.parallelism.pipeline")
     port = _agreed(users, _PORT, spec.server.port, "spec.server.port")

@@ -17,3 +17,8 @@ def test_equal_quantities_in_other_words(number: int, suffix: str) -> None:
 @pytest.mark.parametrize("text", ["", "1Xi", "1.2.3", "Gi", "1 Gi", "٣", "1e999", "1" * 30, "1\n" * 40])
 def test_nonsense_is_no_quantity(text: str) -> None:
     assert quantity.value(text) is None
+
+
+def test_a_number_of_the_api_is_a_quantity() -> None:
+    assert quantity.value(8) == quantity.value("8") == quantity.value("8000m")
+    assert quantity.equal(8, "8")

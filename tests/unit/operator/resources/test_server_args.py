@@ -162,3 +162,12 @@ def test_a_file_of_arguments_decides_nothing_that_the_operator_must_know(args: l
     known = command({"server": {"args": args, "port": 8000}, "parallelism": {"tensor": 8}})
     assert (known.gpus, known.problems) == (8, ())
     assert list(known.arguments) == [*args, "--tensor-parallel-size", "8", "--port", "8000"]
+
+
+def test_flags_in_the_command_count_as_well() -> None:
+    found = command({"server": {"command": ["vllm", "serve", "-dp", "4"]}})
+    assert (found.gpus, found.problems) == (4, ())
+    (problem,) = command({"server": {"command": ["vllm", "serve", "--tensor-parallel-size=8"]}}).problems
+    assert "--tensor-parallel-size 8 must not differ from spec.parallelism.tensor 1" in problem
+    wanted = {"parallelism": {"tensor": 8}, "server": {"command": ["vllm", "serve", "--tensor-parallel-size=8"]}}
+    assert list(command(wanted).arguments) == ["--port", "8000"]
