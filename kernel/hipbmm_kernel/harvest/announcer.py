@@ -31,7 +31,7 @@ class Announcer:
         self._due = 0.0
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take rows; what is beyond the size of a snapshot is left to the next start of a pod."""
+        """Take rows; what is beyond the size of one shard in the log is left to the next start of a pod."""
         for row in rows:
             if len(self._rows) < mirror_log.MAX_LINES and (row.key, row.algo_index) not in self._rows:
                 self._rows[row.key, row.algo_index] = row

@@ -138,7 +138,7 @@ class Reader:
         missed: dict[str, OSError] = {}
         while True:
             try:
-                directory, names = self._patiently(lambda: self._listing(root, mirror))
+                directory, names = self._within_the_limit(lambda: self._listing(root, mirror))
             except OSError as error:
                 if not isinstance(error, FileNotFoundError) or missed:
                     self.reading.errors.append(f"{root}: {volumes.describe(error)}")
@@ -268,7 +268,7 @@ class Reader:
         first = next(iter(missed.values()))
         self.reading.errors.append(f"{len(missed)} shards could not be read in time: {volumes.describe(first)}")
 
-    def _patiently(self, call: Callable[[], T]) -> T:
+    def _within_the_limit(self, call: Callable[[], T]) -> T:
         """`call()`, again while the volume gives errors that go away, until the deadline of this reader.
 
         A missing directory is not waited for, since that is how every new store looks.

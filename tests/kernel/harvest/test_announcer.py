@@ -56,7 +56,7 @@ def test_what_the_server_learns_is_announced_whole_and_seldom(served: Pod, a_sta
     assert len(lines) == count
 
 
-def test_no_more_than_a_snapshot_is_announced(a_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_than_one_shard_holds_is_announced(a_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror_log, "MAX_LINES", 3)
     lines: list[str] = []
     announcer = Announcer(shard.Shard(a_stack.key, "pod.mirror", 0), FakeClock(), lines.append)

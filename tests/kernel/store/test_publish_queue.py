@@ -92,7 +92,7 @@ def test_a_full_volume_is_asked_for_a_while_and_no_longer(tmp_path: Path, a_stac
     assert clock.now - 1000.0 <= 2 * FULL_SECONDS
 
 
-def test_closing_shortens_the_patience_with_a_shard_that_is_being_tried(tmp_path: Path, a_stack: Stack) -> None:
+def test_closing_shortens_the_time_limit_of_a_shard_that_is_being_tried(tmp_path: Path, a_stack: Stack) -> None:
     lines: list[str] = []
     asked = threading.Event()
 

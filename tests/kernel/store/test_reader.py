@@ -64,7 +64,7 @@ def test_an_error_that_stays_ends_at_the_deadline_and_is_told(tmp_path: Path, a_
     assert reading.errors[0].startswith(f"{tmp_path}: EIO")
 
 
-def test_patience_is_for_all_files_together(tmp_path: Path, a_stack: Stack) -> None:
+def test_the_time_limit_is_for_all_files_together(tmp_path: Path, a_stack: Stack) -> None:
     for number in range(5):
         put(tmp_path, a_stack.key, SOME, origin=f"pod-{number}.warm")
     _, reading, clock = read(tmp_path, a_stack, FaultyVolume(failing_always("open", errno.ESTALE)))

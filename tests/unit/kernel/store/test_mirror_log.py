@@ -51,7 +51,7 @@ def test_two_pods_with_the_same_table_write_the_same_bytes() -> None:
     assert mirror_log.news(one, [], (), KEY) == mirror_log.news(other, [], (), KEY)
 
 
-def test_a_snapshot_takes_the_place_of_all_that_the_mirror_held() -> None:
+def test_a_shard_of_the_log_takes_the_place_of_all_that_the_mirror_held() -> None:
     held = (rows_shard(row(1)), rows_shard(row(2), origin="b.harvest"))
     (merged,) = news(*held, final=table.merge([*held, rows_shard(row(3))]))
     assert merged.rows == (row(1), row(2), row(3))
