@@ -11,7 +11,7 @@ from demo.kubectl import Kubectl
 Json = dict[str, Any]
 
 _COLUMNS = ("TIME", "READY", "PHASE", "TUNED", "WARM", "SPEEDUP", "REPLICAS", "REASON")
-_FORMAT = "{:>6}  {:<8} {:<12} {:<9} {:<6} {:<8} {:<9} {}"
+_FORMAT = "{:>6}  {:<8} {:<9} {:<17} {:<5} {:<8} {:<9} {}"
 
 
 def columns(resource: Json) -> tuple[str, ...]:
@@ -23,7 +23,7 @@ def columns(resource: Json) -> tuple[str, ...]:
     return (
         ready.get("status", "-"),
         status.get("phase", "-"),
-        f"{tuning['tuned']}/{tuning['problems']}" if tuning.get("problems") else "-",
+        tuning.get("progress") or "-",
         f"{status.get('warmReplicas', 0)}/{asked}",
         tuning.get("geomeanSpeedup") or "-",
         f"{status.get('readyReplicas', 0)}/{status.get('replicas', 0)}",
