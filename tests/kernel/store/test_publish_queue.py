@@ -1,4 +1,4 @@
-"""Volumes whose calls never return, and rows on their way to such a one."""
+"""Rows on their way to a volume that may hang, be full, or refuse them."""
 
 import errno
 import os
@@ -6,7 +6,6 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
 from tests.kernel.faults import FakeClock, FaultyVolume, failing_always
 from tests.kernel.pods import row, rows
 
@@ -18,21 +17,7 @@ from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.publisher import FULL_SECONDS, Publisher
 from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.system.clock import Clock
-from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.system.volume import Volume
-
-
-def test_a_call_that_returns_is_waited_for() -> None:
-    assert within(5.0, lambda: 42) == 42
-    with pytest.raises(KeyError):
-        within(5.0, lambda: dict[str, int]()["missing"])
-
-
-def test_a_call_that_hangs_is_left_behind() -> None:
-    never = threading.Event()
-    with pytest.raises(TooLate):
-        within(0.1, never.wait)
-    never.set()
 
 
 class HangingVolume(Volume):
