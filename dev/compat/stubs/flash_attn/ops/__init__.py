@@ -1,0 +1,1 @@
+"""ROCm's flash-attention: the package of its operators."""
