@@ -7,7 +7,7 @@ import importlib
 import json
 from typing import Any
 
-from compat import recorder
+from compat import forward, recorder
 from hipbmm_kernel.image import child, engine, single_process, sizes
 from hipbmm_kernel.planner import answer
 
@@ -87,3 +87,8 @@ def record(*arguments: str) -> Any:  # noqa: ANN401 - JSON
     counted = made()
     del model
     return sorted([n, k, count] for (n, k), count in counted.items())
+
+
+def rows(tokens: list[int], *arguments: str) -> Any:  # noqa: ANN401 - JSON
+    """The rows that AITER writes for batches of so many tokens; the worker must have tensors on the CPU."""
+    return forward.rows(tokens, *arguments)

@@ -29,13 +29,14 @@ class JobFailed(Exception):  # noqa: N818 - what vLLM raised
 class Worker:
     """The parent's side of a worker for one version."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, *, cpu_tensors: bool = False) -> None:
+        """With `cpu_tensors` tensors of device "cuda" live on the CPU (see compat.environment)."""
         self.version = version
         answers, theirs = os.pipe()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         self._process = subprocess.Popen(
             [sys.executable, "-c", f"import os; os.dup2({theirs}, 3); from compat.worker import main; main()"],
-            env=environment.environment(version),
+            env=environment.environment(version, cpu_tensors=cpu_tensors),
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,

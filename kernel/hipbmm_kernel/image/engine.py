@@ -32,7 +32,7 @@ def config(arguments: Sequence[str], notes: list[str]) -> Any:
         raise Refused("vLLM's parser refuses the command line") from error
     except (ValueError, TypeError, AssertionError, NotImplementedError, OSError, RuntimeError) as error:
         # What the server itself would say and end with; pydantic's ValidationError is a ValueError.
-        raise Refused(f"{type(error).__name__}: {_first_line(error)}") from error
+        raise Refused(f"{type(error).__name__}: {_words(error)}") from error
 
 
 def _parsed(arguments: list[str], notes: list[str]) -> Any:
@@ -54,6 +54,7 @@ def _as_vllm_does(arguments: list[str]) -> list[str]:
     return arguments
 
 
-def _first_line(error: BaseException) -> str:
+def _words(error: BaseException) -> str:
+    """The first lines of a message: pydantic's own first one says only how many errors there are."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else "no message")[:300]
+    return (" ".join(lines[:2]) or "no message")[:300]

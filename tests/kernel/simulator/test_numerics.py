@@ -211,3 +211,21 @@ def test_a_weight_too_large_to_be_kept_is_widened_in_parts(run: Run) -> None:
             assert right(mm(*given), *given) and right(mm(*given, swizzled=False), *given)
         """,
     )
+
+
+def test_vllms_quantisation_of_activations_is_pertoken_quant(run: Run) -> None:
+    check(
+        run,
+        """
+from aiter.ops.quant import dynamic_per_token_scaled_quant
+x = torch.randn(3, 64, device="cuda", dtype=torch.bfloat16)
+out, scales = torch.empty(3, 64, dtype=aiter.dtypes.fp8, device="cuda"), torch.empty(3, 1, device="cuda")
+dynamic_per_token_scaled_quant(out, x, scales, scale_ub=None, shuffle_scale=False, num_rows=None, num_rows_factor=1)
+want, want_scales = aiter.pertoken_quant(x, quant_dtype=aiter.dtypes.fp8)
+assert torch.equal(out.float(), want.float()) and torch.equal(scales, want_scales)
+""",
+    )
+
+
+def test_a_default_type_of_16_bits_does_not_change_the_numbers(run: Run) -> None:
+    check(run, "torch.set_default_dtype(torch.bfloat16)\nassert call(4)")

@@ -90,11 +90,11 @@ def _product(
 
 def _multiply(tokens: torch.Tensor, weight: torch.Tensor, *, swizzled: bool) -> torch.Tensor:
     wide = tokens.to(torch.float32)
-    result = torch.empty(len(tokens), len(weight))
+    result = torch.empty(len(tokens), len(weight), dtype=torch.float32)
     keep = weight.numel() * 4 <= _WHOLE_BYTES
     step = max(16, _PART_BYTES // (4 * weight.shape[1]) // 16 * 16)  # whole tiles of the swizzled layout
     # One buffer for all parts: fresh pages for each would cost more than the product.
-    room = None if keep else torch.empty(min(step, len(weight)), weight.shape[1])
+    room = None if keep else torch.empty(min(step, len(weight)), weight.shape[1], dtype=torch.float32)
     for first in range(0, len(weight), step):
         part = weight[first : first + step]
         if room is None:
