@@ -61,33 +61,29 @@ class Sidecar:
 
     def run(self, stop: Stop) -> None:
         """Harvest until a stop is requested. A port that cannot be bound costs the metrics, not the harvest."""
+        server = self._listen(stop)
+        try:
+            while not stop.requested:
+                seconds = 0.0 if self._turn() else self._settings.harvest_seconds
+                if server is None:
+                    stop.wait(seconds)
+                else:
+                    server.serve(self._clock.monotonic() + seconds)
+        finally:
+            if server is not None:
+                server.close()
+        self._compacting.close()
+        self._harvester.finish(LAST_SECONDS)
+
+    def _listen(self, stop: Stop) -> HttpServer | None:
         try:
             server = HttpServer(self._settings.metrics_port, self._clock, self.answer)
         except OSError as error:
             self._say(f"no metrics: port {self._settings.metrics_port}: {error.strerror}")
-            server = None
-        if server is None:
-            self._run_silently(stop)
-            self._end()
-            return
+            return None
         self._say(f"watching {self._settings.served_file}, metrics on port {server.port}")
         server.watch(stop.fileno())
-        try:
-            while not stop.requested:
-                more = self._turn()
-                server.serve(self._clock.monotonic() + (0.0 if more else self._settings.harvest_seconds))
-        finally:
-            server.close()
-        self._end()
-
-    def _run_silently(self, stop: Stop) -> None:
-        while not stop.requested:
-            if not self._turn():
-                stop.wait(self._settings.harvest_seconds)
-
-    def _end(self) -> None:
-        self._compacting.close()
-        self._harvester.finish(LAST_SECONDS)
+        return server
 
     def _turn(self) -> bool:
         more = self._harvester.turn()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.system.shown import shown
 
+_MARKUP = "HTML or XML, perhaps the answer of a failed download"
 _FOREIGN_FORMATS = (
     (b"\x1f\x8b", "gzip data, not text"),
     (b"PK\x03\x04", "a zip archive or spreadsheet, not text"),
@@ -20,7 +21,9 @@ _FOREIGN_FORMATS = (
     (b"version https://git-lfs", "a git-lfs pointer: fetch the file that it stands for"),
     (b"Validator,", "results of PyTorch TunableOp, whose solutions are for other calls"),
     (b"Git Version:", "hipBLASLt's own override file (HIPBLASLT_TUNING_OVERRIDE_FILE)"),
-    (b"<", "HTML or XML, perhaps the answer of a failed download"),
+    (b"<!", _MARKUP),
+    (b"<h", _MARKUP),
+    (b"<?xml", _MARKUP),
     (b"{", "JSON"),
 )
 _OTHER_TABLES = frozenset({b"cu_num", b"kernelId", b"solidx", b"libtype"})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hipbmm_kernel.rows.gemm import Row, Veto
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store.publisher import PublishError
+from hipbmm_kernel.store.shard_lines import LineError, row_line, veto_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +40,7 @@ class PublishQueue:
         self._log = log
         self._batch_rows = batch_rows
         self._changed = threading.Condition()
-        self._rows: list[Row] = []
-        self._vetoes: list[Veto] = []
+        self._waiting: dict[str, list[Row | Veto]] = {shards.ROWS: [], shards.VETOES: []}
         self._oldest: float | None = None
         self._not_before = 0.0
         self._hopeless = False
@@ -52,13 +52,15 @@ class PublishQueue:
         self.error = ""
 
     def add(self, *items: Row | Veto) -> None:
-        """Take rows and vetoes; the thread starts with the first."""
+        """Take rows and vetoes; the thread starts with the first. One that may not be stored is said and left out."""
         with self._changed:
             for item in items:
-                if isinstance(item, Row):
-                    self._rows.append(item)
-                else:
-                    self._vetoes.append(item)
+                try:
+                    row_line(item) if isinstance(item, Row) else veto_line(item)
+                except LineError as error:
+                    self._log(f"store: {error}")
+                    continue
+                self._waiting[shards.ROWS if isinstance(item, Row) else shards.VETOES].append(item)
             if self._oldest is None:
                 self._oldest = self._clock.monotonic()
             if self._thread is None:
@@ -69,7 +71,7 @@ class PublishQueue:
     def waiting(self) -> int:
         """Rows and vetoes that are not on the volume yet."""
         with self._changed:
-            return len(self._rows) + len(self._vetoes)
+            return self._count()
 
     def close(self, seconds: float) -> int:
         """Publish what waits, for at most `seconds`; how many rows and vetoes could not be published."""
@@ -80,10 +82,12 @@ class PublishQueue:
             # A volume that hangs in a system call is left behind: the thread is a daemon.
             self._thread.join(seconds + 1.0)
         with self._changed:
-            waiting = len(self._rows) + len(self._vetoes)
             if self._thread is not None and self._thread.is_alive():
                 self.error = self.error or "the volume did not answer in time"
-            return waiting
+            return self._count()
+
+    def _count(self) -> int:
+        return sum(map(len, self._waiting.values()))
 
     def _run(self) -> None:
         while True:
@@ -91,25 +95,22 @@ class PublishQueue:
                 self._await_batch()
                 if self._finished():
                     return
-                rows, vetoes = self._rows[:MAX_ROWS], self._vetoes[:MAX_ROWS]
+                batches = {kind: items[:MAX_ROWS] for kind, items in self._waiting.items() if items}
                 closing = self._closing_at is not None
-            done = self._publish(self._head._replace(kind=shards.ROWS, rows=tuple(rows)), bool(rows))
-            done_vetoes = self._publish(self._head._replace(kind=shards.VETOES, vetoes=tuple(vetoes)), bool(vetoes))
+            done = {kind: self._publish(kind, items) for kind, items in batches.items()}
             with self._changed:
-                del self._rows[: len(rows) if done else 0]
-                del self._vetoes[: len(vetoes) if done_vetoes else 0]
-                self._oldest = self._clock.monotonic() if self._rows or self._vetoes else None
+                for kind, items in batches.items():
+                    del self._waiting[kind][: len(items) if done[kind] else 0]
+                self._oldest = self._clock.monotonic() if self._count() else None
                 # The publisher has tried for as long as it could: asking it again would only spin.
-                self._hopeless = self._hopeless or (closing and not (done and done_vetoes))
+                self._hopeless = self._hopeless or (closing and not all(done.values()))
 
     def _await_batch(self) -> None:
         """Wait until a batch is due. Holds the lock."""
         while self._closing_at is None:
             now = self._clock.monotonic()
             due = float("inf") if self._oldest is None else self._oldest + BATCH_SECONDS
-            if len(self._rows) + len(self._vetoes) >= self._batch_rows:
-                due = now
-            due = max(due, self._not_before)
+            due = max(now if self._count() >= self._batch_rows else due, self._not_before)
             if due <= now:
                 return
             self._changed.wait(None if due == float("inf") else due - now)
@@ -118,8 +119,7 @@ class PublishQueue:
         """Whether nothing is left to do, no time, or no hope. Holds the lock."""
         if self._closing_at is None:
             return False
-        done = not (self._rows or self._vetoes)
-        return done or self._hopeless or self._clock.monotonic() >= self._closing_at
+        return not self._count() or self._hopeless or self._clock.monotonic() >= self._closing_at
 
     def _left(self) -> float:
         """Seconds until the end that `close` has set, also for a shard that is being tried."""
@@ -127,9 +127,8 @@ class PublishQueue:
             return math.inf
         return max(0.0, self._closing_at - self._clock.monotonic())
 
-    def _publish(self, shard: Shard, anything: bool) -> bool:
-        if not anything:
-            return True
+    def _publish(self, kind: str, items: list[Row | Veto]) -> bool:
+        shard = self._head._replace(kind=kind, **{kind: tuple(items)})  # type: ignore[arg-type] # its fields' names
         try:
             published = self._publisher.publish(lambda seq: shard._replace(seq=seq), PUBLISH_SECONDS, self._left)
         except PublishError as error:
@@ -137,10 +136,10 @@ class PublishQueue:
             self._not_before = self._clock.monotonic() + BATCH_SECONDS
             self.error = str(error)
             self._hopeless = error.hopeless
-            self._log(f"store: a shard of {len(shard.rows) + len(shard.vetoes)} rows could not be published: {error}")
+            self._log(f"store: a shard of {len(items)} {kind} could not be published: {error}")
             return False
         self.published += 1
         self.last_published = self._clock.wall()
         self.error = ""
-        self._log(f"store: published {published.name} with {len(shard.rows) + len(shard.vetoes)} rows")
+        self._log(f"store: published {published.name} with {len(items)} {kind}")
         return True

@@ -94,6 +94,15 @@ def test_closing_shortens_the_time_limit_of_a_shard_that_is_being_tried(tmp_path
     assert any("EIO" in line for line in lines), "why the rows are not in the store is said before the process ends"
 
 
+def test_what_may_not_be_stored_takes_nothing_along(tmp_path: Path, a_stack: Stack) -> None:
+    lines: list[str] = []
+    box = queue(tmp_path, a_stack, Volume(), lines)
+    box.add(row(m=1), row(m=2, index=0), Veto(row(m=9).key, 5, "slow, hung"), row(m=3)._replace(key="x"), row(m=4))
+    assert box.close(20.0) == 0
+    assert stored(tmp_path, a_stack) == 2
+    assert sum("cannot be stored" in line for line in lines) == 3
+
+
 def test_a_queue_without_rows_starts_no_thread(tmp_path: Path, a_stack: Stack) -> None:
     before = set(threading.enumerate())
     box = queue(tmp_path, a_stack, Volume(), [])

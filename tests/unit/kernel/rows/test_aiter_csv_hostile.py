@@ -119,6 +119,9 @@ CASES = {
     "20 conflict markers": Case(
         file("<<<<<<< HEAD", row(), "=======", row(index=5), ">>>>>>> theirs"), refused="conflict marker"
     ),
+    "20 a conflict marker in the first line": Case(
+        b"<<<<<<< HEAD\n" + file(row()), refused="line 1 is a conflict marker"
+    ),
     "20 only the middle marker": Case(file(row(), "======="), refused="line 3 is a conflict marker"),
     "21 equal duplicates": Case(file(row(), row(), GOOD, row()), accepted=(777, 4711), duplicates=2),
     "21 different index": Case(file(row(), row(index=5), GOOD), accepted=(777, 4711), conflicts=1),
