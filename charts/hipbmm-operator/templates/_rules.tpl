@@ -55,7 +55,7 @@
   resources: [nodes]
   verbs: [list, watch]
 - apiGroups: [resource.k8s.io]
-  resources: [resourceslices]
+  resources: [resourceslices, deviceclasses]
   verbs: [list]
 - apiGroups: [nfd.k8s-sigs.io]
   resources: [nodefeatures]

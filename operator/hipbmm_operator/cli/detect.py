@@ -15,6 +15,7 @@ from hipbmm_operator.cli.table import table
 from hipbmm_operator.detect.availability import default_tolerations
 from hipbmm_operator.detect.detection import Detection
 from hipbmm_operator.detect.detector import detect_node
+from hipbmm_operator.detect.sources.dra import extended_resources
 
 FINE: Final = 0
 FOUND_WRONG: Final = 1
@@ -48,7 +49,7 @@ def _parser() -> _Parser:
         "-f",
         "--filename",
         metavar="FILE",
-        help="YAML or JSON with Node, ResourceSlice, NodeFeature and Pod; - is stdin",
+        help="YAML or JSON with Node, ResourceSlice, DeviceClass, NodeFeature and Pod; - is stdin",
     )
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     parser.add_argument(
@@ -108,7 +109,7 @@ def detect_command(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
 
 def detect_inventory(inventory: Inventory, tolerations: Sequence[Mapping[str, Any]], request: int) -> list[Detection]:
     """The detections of all nodes of an inventory, by name, without memory of earlier ones."""
-    used = gpu_requests(inventory.pods)
+    used, extended = gpu_requests(inventory.pods), extended_resources(inventory.classes)
     return [
         detect_node(
             node,
@@ -119,6 +120,7 @@ def detect_inventory(inventory: Inventory, tolerations: Sequence[Mapping[str, An
             0.0,
             used=used.get(name),
             request=request,
+            extended=extended,
         )
         for name, node in sorted(inventory.nodes.items())
     ]

@@ -17,7 +17,13 @@ from hipbmm_operator.detect.sources.values import mapping, shown, text
 from hipbmm_operator.kube.json_text import Json
 
 # API group by kind; other groups have kinds of the same names (Longhorn has a Node).
-_GROUPS: Final = {"Node": "", "Pod": "", "ResourceSlice": "resource.k8s.io", "NodeFeature": "nfd.k8s-sigs.io"}
+_GROUPS: Final = {
+    "Node": "",
+    "Pod": "",
+    "ResourceSlice": "resource.k8s.io",
+    "DeviceClass": "resource.k8s.io",
+    "NodeFeature": "nfd.k8s-sigs.io",
+}
 _MAPPINGS: Final = ("metadata", "spec", "status")
 _STATUS_MAPPINGS: Final = ("capacity", "allocatable")
 
@@ -30,6 +36,7 @@ class Inventory:
     slices: dict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     features: dict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     pods: list[Mapping[str, Any]] = field(default_factory=list)
+    classes: list[Mapping[str, Any]] = field(default_factory=list)
     passed_over: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -111,6 +118,8 @@ def _add_object(inventory: Inventory, found: Json, where: str, kind: str, dot: s
         _add_node(inventory, found, f"{where}{join}metadata.name")
     elif kind == "Pod":
         inventory.pods.append(found)
+    elif kind == "DeviceClass":
+        inventory.classes.append(found)
     elif kind == "ResourceSlice":
         node = node_of_slice(found)
         if node:

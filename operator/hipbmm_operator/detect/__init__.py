@@ -21,7 +21,7 @@ from hipbmm_operator.detect.detector import detect_node
 from hipbmm_operator.detect.fingerprint import fingerprint
 from hipbmm_operator.detect.identity import Identity
 from hipbmm_operator.detect.node_fit import HardwareSummary, Want, summary
-from hipbmm_operator.detect.sources.dra import node_of_slice
+from hipbmm_operator.detect.sources.dra import extended_resources, node_of_slice
 from hipbmm_operator.detect.sources.pci import node_of_feature
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "affinity_terms",
     "default_tolerations",
     "detect_node",
+    "extended_resources",
     "fingerprint",
     "kinds_to_read",
     "node_of_feature",

@@ -1,6 +1,6 @@
 """From one Node, and what DRA and NFD publish about it, to one Detection."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -69,20 +69,22 @@ def detect_node(
     *,
     used: Mapping[str, int] | None = None,
     request: int = 1,
+    extended: Collection[str] = frozenset(),
 ) -> Detection:
     """Judge one node; never raises, whatever the objects hold.
 
     ``slices`` and ``features`` may hold those of other nodes, which are passed over; give them by node when there are
     many. ``previous`` is the ``identity`` of the node's last Detection and ``now`` the time in seconds of the same
     clock. ``used`` is what pods hold of each resource (see ``gpu_requests``), ``request`` the devices that one pod
-    wants.
+    wants, ``extended`` the resources that DeviceClasses hand out DRA devices as (see ``extended_resources``).
     """
-    seen = _see(node, slices, features)
+    seen = _see(node, slices, features, extended)
     judged = _judge(seen, previous, now)
     facts, choice, model = seen.facts, seen.choice, judged.model
     chosen = chosen_by(model.product if model else None, facts.labels)
     taken = (used or {}).get(choice.name or "", 0)
-    unreachable = () if chosen or model is None or choice.name == DRA_RESOURCE else (_LABELS_MISSING,)
+    known = model is not None and model.product is not None
+    unreachable = (_LABELS_MISSING,) if known and not chosen and choice.name != DRA_RESOURCE else ()
     blockers = node_blockers(facts) + resource_blockers(choice, used=taken, request=request)
     tainted = taint_blockers(facts.taints, tolerations)
     return Detection(
@@ -117,7 +119,12 @@ def detect_node(
     )
 
 
-def _see(node: Mapping[str, Any], slices: Iterable[Mapping[str, Any]], features: Iterable[Mapping[str, Any]]) -> _Seen:
+def _see(
+    node: Mapping[str, Any],
+    slices: Iterable[Mapping[str, Any]],
+    features: Iterable[Mapping[str, Any]],
+    extended: Collection[str],
+) -> _Seen:
     facts = node_facts(node)
     labeller = labeller_labels(facts.labels)
     dra = dra_gpus(slices, facts.name)
@@ -133,7 +140,7 @@ def _see(node: Mapping[str, Any], slices: Iterable[Mapping[str, Any]], features:
         dra=dra,
         passthrough=passthrough_labels(facts.labels, labeller),
         resolution=resolve(evidence, amd=shows_amd),
-        choice=choose_resource(facts.offers, dra),
+        choice=choose_resource(facts.offers, dra, extended),
         listed=listed.count,
         amd=shows_amd or bool(evidence),
     )

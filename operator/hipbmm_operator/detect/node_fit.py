@@ -13,6 +13,7 @@ from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, compute_un
 from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES, product_named
 from hipbmm_operator.detect.detection import Detection, State
 from hipbmm_operator.detect.reasons import Reason
+from hipbmm_operator.detect.resource_choice import DRA_RESOURCE, EXTENDED_NAME
 from hipbmm_operator.detect.sources.keys import OVERRIDE_LABEL
 from hipbmm_operator.detect.sources.values import shown
 
@@ -42,7 +43,6 @@ _NEAREST_FIRST: Final[tuple[str, ...]] = (
     "ProductMismatch",
     "NotMI3xx",
 )
-_REMEDIES: Final = {"LabelsMissing": f" (label them {OVERRIDE_LABEL}, or roll the pods forward)"}
 _NOT_AVAILABLE: Final[frozenset[str]] = frozenset(_NEAREST_FIRST[:6])
 # No node has the right GPU: the condition says so plainly, and the message gives the counts.
 _NO_SUCH_GPU: Final[frozenset[str]] = frozenset({"ProductMismatch", "NotMI3xx"})
@@ -89,12 +89,14 @@ def summary(detections: Iterable[Detection], want: Want) -> HardwareSummary:
     """Sort all nodes by why they do not fit. The same detections in any order give the same summary."""
     matched: list[Detection] = []
     refused: dict[str, list[str]] = {}
+    remedies: dict[str, str] = {}
     for detection in detections:
         reason = mismatch(detection, want)
         if reason is None:
             matched.append(detection)
         elif detection.amd:
             refused.setdefault(reason.code, []).append(detection.node)
+            remedies.setdefault(reason.code, _remedy(reason, detection))
     counts = {code: len(refused[code]) for code in _NEAREST_FIRST if code in refused}
     if matched:
         counts = {MATCHED: len(matched), **counts}
@@ -106,7 +108,7 @@ def summary(detections: Iterable[Detection], want: Want) -> HardwareSummary:
         compute_units=_unanimous([units for _, units in shapes]),
         partition=_joined(mode for mode, _ in shapes),
         reason=MATCHED if matched else _reason(refused),
-        message=_message(len(matched), refused, want)[:_LONGEST_MESSAGE],
+        message=_message(len(matched), refused, remedies, want)[:_LONGEST_MESSAGE],
         counts=counts,
     )
 
@@ -183,10 +185,10 @@ def _reason(refused: Mapping[str, Sequence[str]]) -> str:
     return "NotAvailable" if len(_NOT_AVAILABLE.intersection(present)) > 1 else present[0]
 
 
-def _message(matched: int, refused: Mapping[str, Sequence[str]], want: Want) -> str:
+def _message(matched: int, refused: Mapping[str, Sequence[str]], remedies: Mapping[str, str], want: Want) -> str:
     asked = f"{' or '.join(want.products) or 'any MI3xx'} with {want.request} {want.resource}"
     parts = [
-        f"{len(refused[code])} {code}" + _named(refused[code], matched) + _REMEDIES.get(code, "")
+        f"{len(refused[code])} {code}" + _named(refused[code], matched) + remedies[code]
         for code in _NEAREST_FIRST
         if code in refused
     ]
@@ -195,6 +197,14 @@ def _message(matched: int, refused: Mapping[str, Sequence[str]], want: Want) -> 
             f"; not used: {', '.join(parts)}" if parts else ""
         )
     return f"no node has {asked}: " + (", ".join(parts) or "no node has an AMD GPU")
+
+
+def _remedy(reason: Reason, detection: Detection) -> str:
+    if reason.code == "LabelsMissing":
+        return f" (label them {OVERRIDE_LABEL}, or roll the pods forward)"
+    if reason.code == "ResourceMismatch" and detection.resource == DRA_RESOURCE:
+        return f" (DRA devices need {EXTENDED_NAME})"
+    return ""
 
 
 def _named(nodes: Sequence[str], matched: int) -> str:

@@ -18,7 +18,7 @@ from hipbmm_operator.detect.catalogue.partitions import (
 )
 from hipbmm_operator.detect.catalogue.products import GpuModel, Product, device_id, product_named
 from hipbmm_operator.detect.reasons import Reason
-from hipbmm_operator.detect.resource_choice import DRA_RESOURCE, ResourceChoice
+from hipbmm_operator.detect.resource_choice import ResourceChoice
 from hipbmm_operator.detect.sources.dra import DraGpus
 from hipbmm_operator.detect.sources.labels import LabellerLabels, partition_label, positive, whole_gib
 
@@ -65,7 +65,7 @@ def signs_of(
 
     ``listed`` counts GPUs on the PCI bus; ``shared`` says that ``amd.com/gpu`` does not count devices.
     """
-    by_dra = choice.name == DRA_RESOURCE
+    by_dra = choice.by_dra
     published_units = frozenset(device.compute_units for device in dra.devices if device.compute_units)
     published_memory = frozenset(device.memory_gib for device in dra.devices if device.memory_gib)
     labelled_units = labeller.values("cu-count", positive)

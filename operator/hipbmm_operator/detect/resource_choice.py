@@ -1,32 +1,37 @@
 """Which resource a pod asks this node for: ``amd.com/gpu``, a partition's name, or a DRA claim."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, MODES, mode_of_resource
 from hipbmm_operator.detect.reasons import Reason
-from hipbmm_operator.detect.sources.dra import DraGpus
+from hipbmm_operator.detect.sources.dra import DRIVER, DraGpus
 from hipbmm_operator.detect.sources.facts import Offer
 
 DRA_RESOURCE: Final = "dra"
+EXTENDED_NAME: Final = f"a DeviceClass of {DRIVER} with extendedResourceName: {GPU_RESOURCE}"
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceChoice:
-    """The resource (None when the node offers none), its allocatable logical devices, and its capacity."""
+    """The resource (None when the node offers none), its allocatable logical devices, and its capacity.
+
+    ``by_dra``: they are devices of the DRA driver, whatever resource they are asked for as.
+    """
 
     name: str | None
     gpus: int
     capacity: int
     reasons: tuple[Reason, ...] = ()
+    by_dra: bool = False
 
 
-def choose_resource(offers: Sequence[Offer], dra: DraGpus) -> ResourceChoice:
+def choose_resource(offers: Sequence[Offer], dra: DraGpus, extended: Collection[str] = frozenset()) -> ResourceChoice:
     """DRA when nothing of ``amd.com`` is allocatable, else a partition-named resource, else ``amd.com/gpu``.
 
     Of several partitions the one with the largest devices is taken; during a migration the side that is allocatable
-    wins.
+    wins. ``extended`` are the resources as which a DeviceClass hands out DRA devices.
     """
     live = [offer for offer in offers if offer.allocatable > 0]
     if dra.devices and not live:
@@ -39,9 +44,9 @@ def choose_resource(offers: Sequence[Offer], dra: DraGpus) -> ResourceChoice:
                     f"{', '.join(leftover)} has nothing allocatable, the DRA driver has devices",
                 ),
             )
-        return ResourceChoice(
-            DRA_RESOURCE, dra.allocatable, len(dra.devices) if not dra.auto else dra.allocatable, reasons
-        )
+        capacity = len(dra.devices) if not dra.auto else dra.allocatable
+        name = GPU_RESOURCE if GPU_RESOURCE in extended else DRA_RESOURCE
+        return ResourceChoice(name, dra.allocatable, capacity, reasons, by_dra=True)
     best = _best(live or offers)
     if best is None:
         return ResourceChoice(None, 0, 0)

@@ -48,6 +48,9 @@ RESOURCE_SLICES = tuple(
     Kind("resource.k8s.io", version, "resourceslices", "ResourceSlice", namespaced=False)
     for version in ("v1", "v1beta2", "v1beta1")
 )
+DEVICE_CLASSES = tuple(
+    Kind("resource.k8s.io", version, "deviceclasses", "DeviceClass", namespaced=False) for version in ("v1", "v1beta2")
+)
 NODE_FEATURE = Kind("nfd.k8s-sigs.io", "v1alpha1", "nodefeatures", "NodeFeature")
 
 

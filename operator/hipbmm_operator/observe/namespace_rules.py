@@ -9,6 +9,7 @@ from hipbmm_operator.resources.circumstances import Rules, admits_non_root_only,
 
 _KEPT_SECONDS = 30.0
 """Many resources are often made at once in one namespace."""
+_NOT_TO_BE_READ = (errors.ForbiddenError, errors.NotFoundError)
 
 
 class NamespaceRules:
@@ -30,10 +31,10 @@ class NamespaceRules:
     async def _read(self, namespace: str) -> Rules:
         try:
             bodies = [body async for page in self._kube.pages(kinds.LIMIT_RANGE, namespace) for body in page.items]
-        except errors.ForbiddenError:
+        except _NOT_TO_BE_READ:
             bodies = []
         try:
             non_root = admits_non_root_only(await self._kube.get(kinds.NAMESPACE, "", namespace))
-        except (errors.ForbiddenError, errors.NotFoundError):
+        except _NOT_TO_BE_READ:
             non_root = False
         return Rules(bounds_of(bodies), non_root)

@@ -13,7 +13,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 
-from hipbmm_operator.detect import node_of_feature, node_of_slice
+from hipbmm_operator.detect import extended_resources, node_of_feature, node_of_slice
 from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
@@ -220,7 +220,8 @@ class Informer:
         features: dict[str, list[Json]] = defaultdict(list)
         for body in await self._first_served((kinds.NODE_FEATURE,)):
             features[node_of_feature(body)].append(body)
-        self._nodes.attach(slices, features)
+        classes = await self._first_served(kinds.DEVICE_CLASSES) if slices else []
+        self._nodes.attach(slices, features, extended_resources(classes))
 
     async def _first_served(self, versions: Iterable[Kind]) -> list[Json]:
         """All objects of the first of these versions that the API server has."""

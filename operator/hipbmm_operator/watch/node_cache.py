@@ -32,6 +32,7 @@ class NodeBook:
         self._summaries: dict[bytes, HardwareSummary] = {}
         self._extra: dict[str, tuple[Sequence[Json], Sequence[Json]]] = {}
         self._shown: frozenset[LabelKind] | None = None
+        self._extended: frozenset[str] = frozenset()
         self._clock = 0
 
     def put(self, node: Json, now: float) -> bool:
@@ -63,13 +64,19 @@ class NodeBook:
         removed = [self.remove(name) for name in gone]
         return any(removed)
 
-    def attach(self, slices: Mapping[str, Sequence[Json]], features: Mapping[str, Sequence[Json]]) -> None:
+    def attach(
+        self,
+        slices: Mapping[str, Sequence[Json]],
+        features: Mapping[str, Sequence[Json]],
+        extended: frozenset[str] = frozenset(),
+    ) -> None:
         """Take over what DRA and NFD publish by node; nodes for which that changed are judged anew when next seen."""
         for name in {*self._extra, *slices, *features}:
             extra = (slices.get(name, ()), features.get(name, ()))
-            if self._extra.get(name, ((), ())) != extra:
+            if self._extra.get(name, ((), ())) != extra or (extra[0] and extended != self._extended):
                 self._extra[name] = extra
                 self._marks.pop(name, None)
+        self._extended = extended
 
     def refresh(self, now: float) -> bool:
         """Judge the nodes again whose identity outlives its labels; whether one has changed."""
@@ -107,7 +114,7 @@ class NodeBook:
             # Until this change nothing about the node had changed: its identity was confirmed up to now.
             previous = replace(previous, seen=now)
         slices, features = self._extra.get(name, ((), ()))
-        found = detect_node(node, slices, features, default_tolerations(), previous, now)
+        found = detect_node(node, slices, features, default_tolerations(), previous, now, extended=self._extended)
         self._detections[name] = found
         if found.stale:
             self._stale[name] = node

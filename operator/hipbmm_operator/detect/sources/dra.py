@@ -81,6 +81,18 @@ class DraGpus:
         return len({device.gpu or f"#{index}" for index, device in enumerate(devices)})
 
 
+def extended_resources(classes: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Resources that DeviceClasses hand out this driver's devices as (``extendedResourceName``, Kubernetes >= 1.34)."""
+    found = set()
+    for device_class in classes:
+        spec = mapping(device_class.get("spec"))
+        named = text(mapping(device_class.get("metadata")).get("name")) == DRIVER
+        selectors = map(mapping, sequence(spec.get("selectors")))
+        if named or any(DRIVER in text(mapping(each.get("cel")).get("expression")) for each in selectors):
+            found.add(text(spec.get("extendedResourceName")))
+    return frozenset(found - {""})
+
+
 def node_of_slice(resource_slice: Mapping[str, Any]) -> str:
     """The node of a slice of our driver; "" for other drivers and for slices that are not node-local."""
     spec = mapping(resource_slice.get("spec"))

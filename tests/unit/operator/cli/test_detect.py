@@ -347,3 +347,17 @@ def test_reasons_are_texts_and_names_are_sorted(detect_text: Any) -> None:  # no
     _, found, _ = detect_text(yaml.safe_dump_all(nodes))
     assert [entry["node"] for entry in found] == ["B", "a10", "a2", "z"]
     assert found[0]["reasons"] == ["PartitionAssumed: nothing reports the partition; SPX is the default"]
+
+
+def test_device_classes_in_the_file_count(detect_text: Any) -> None:  # noqa: ANN401
+    objects = [node({"hipbmm.io/gpu-product": "MI300X"}), resource_slice([device(0)])]
+    named = {"extendedResourceName": "amd.com/gpu"}
+    classes = {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "DeviceClass",
+        "metadata": {"name": "gpu.amd.com"},
+        "spec": named,
+    }
+    for more, resource in (([], "dra"), ([classes], "amd.com/gpu")):
+        code, found, _ = detect_text(yaml.safe_dump_all([*objects, *more]))
+        assert (code, found[0]["resource"], found[0]["state"]) == (0, resource, "Available")

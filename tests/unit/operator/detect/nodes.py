@@ -110,9 +110,10 @@ def detect(
     now: float = 1000.0,
     used: dict[str, int] | None = None,
     request: int = 1,
+    extended: frozenset[str] = frozenset(),
 ) -> Detection:
     chosen = default_tolerations() if tolerations is None else tolerations
-    return detect_node(subject, slices, features, chosen, previous, now, used=used, request=request)
+    return detect_node(subject, slices, features, chosen, previous, now, used=used, request=request, extended=extended)
 
 
 def codes(detection: Detection) -> set[str]:

@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from tests.unit.operator.detect.nodes import codes, detect, device, node, resource_slice
 
+from hipbmm_operator.detect import Want, summary
+from hipbmm_operator.detect.sources.dra import extended_resources
+
 Json = dict[str, Any]
 
 
@@ -247,3 +250,54 @@ def test_migration_between_plugin_and_driver() -> None:
     gone = detect(node(labels, {"amd.com/gpu": "0"}), slices=[resource_slice(eight())])
     assert (gone.state, gone.resource) == ("Available", "dra")
     assert "ResourcesInTransition" not in codes(gone)
+
+
+BY_HAND = {"hipbmm.io/gpu-product": "MI355X"}
+SLICES = [resource_slice(eight(deviceID="0x75a3", partitionProfile="spx_nps1", computeUnits="256"))]
+
+
+def device_class(name: str = "gpu.amd.com", extended: object = "amd.com/gpu", driver: str = "gpu.amd.com") -> Json:
+    selectors = [{"cel": {"expression": f"device.driver == '{driver}'"}}] if driver else []
+    return {"metadata": {"name": name}, "spec": {"extendedResourceName": extended, "selectors": selectors}}
+
+
+@pytest.mark.parametrize(
+    ("classes", "names"),
+    [
+        ([device_class()], {"amd.com/gpu"}),
+        ([device_class(name="fast")], {"amd.com/gpu"}),
+        ([device_class(driver="")], {"amd.com/gpu"}),
+        ([device_class(extended=None)], set()),
+        ([device_class(name="gpu.nvidia.com", driver="gpu.nvidia.com", extended="nvidia.com/gpu")], set()),
+        ([{}, {"spec": None}, {"spec": {"selectors": [None, {"cel": 3}]}}], set()),
+    ],
+)
+def test_the_names_that_device_classes_give_to_devices_of_this_driver(classes: list[Json], names: set[str]) -> None:
+    assert extended_resources(classes) == names
+
+
+def test_devices_with_an_extended_name_count_as_that_resource() -> None:
+    found = detect(node(BY_HAND), slices=SLICES, extended=frozenset({"amd.com/gpu"}))
+    assert (found.state, found.product, found.resource, found.gpus) == ("Available", "MI355X", "amd.com/gpu", 8)
+    fit = summary([found], Want(products=("MI355X",), request=8))
+    assert (fit.compatible, fit.nodes, fit.partition, fit.compute_units) == (True, 1, "SPX", 256)
+
+
+def test_devices_without_one_are_told_what_is_missing() -> None:
+    found = detect(node(BY_HAND), slices=SLICES)
+    assert found.resource == "dra"
+    fit = summary([found], Want())
+    assert fit.reason == "ResourceMismatch"
+    assert "DRA devices need a DeviceClass of gpu.amd.com with extendedResourceName: amd.com/gpu" in fit.message
+
+
+def test_a_device_plugin_goes_before_an_extended_name() -> None:
+    offers = {"amd.com/gpu": "4"}
+    found = detect(node(BY_HAND, offers), slices=SLICES, extended=frozenset({"amd.com/gpu"}))
+    assert (found.resource, found.gpus) == ("amd.com/gpu", 4)
+
+
+def test_partitions_with_an_extended_name_are_no_whole_gpus() -> None:
+    slices = [resource_slice(eight(deviceID="0x75a3", partitionProfile="cpx_nps1", computeUnits="32"))]
+    found = detect(node(BY_HAND), slices=slices, extended=frozenset({"amd.com/gpu"}))
+    assert summary([found], Want()).reason == "PartitionMismatch"
