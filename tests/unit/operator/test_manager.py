@@ -37,7 +37,10 @@ class Running:
         """Wait until a probe answers so."""
         async with asyncio.timeout(20):
             while True:
-                code, answer = await self.probe(path)
+                try:
+                    code, answer = await self.probe(path)
+                except aiohttp.ClientConnectionError:  # it does not listen yet
+                    code, answer = 0, ""
                 if code == status and text in answer and without not in answer:
                     return
                 await asyncio.sleep(0.05)
