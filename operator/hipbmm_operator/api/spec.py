@@ -78,7 +78,7 @@ class ModelSpec(Model):
     config_map_ref: NameRef | None = Field(
         None,
         description="A ConfigMap with the key `config.json` of the model, if the model itself cannot be read before the"
-        " server starts. A change of its content restarts nothing; pods that start later read it.",
+        " server starts. A change of its content rolls the pods, within about a minute.",
     )
     token_secret_ref: TokenSecretRef | None = Field(
         None, description="Secret with a Hugging Face token. The containers get it as HF_TOKEN."

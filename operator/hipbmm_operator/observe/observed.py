@@ -72,7 +72,8 @@ class OnDemandFacts:
 
     `stalled`: the progress has not moved for longer than can be expected. `starts` says by uid of the pod how a
     crashed server was started again, `notes` has Events by uid of their object. `storage_class`: whether the class of
-    an unbound claim exists, None when it was not asked.
+    an unbound claim exists, None when it was not asked. `config`: digest of the ConfigMaps that the spec refers to, ""
+    when it refers to none or they cannot be read.
     """
 
     progress: Progress | None = None
@@ -80,6 +81,7 @@ class OnDemandFacts:
     starts: Mapping[str, Start] = field(default_factory=dict)
     notes: Mapping[str, Note] = field(default_factory=dict)
     storage_class: bool | None = None
+    config: str = ""
     again: float | None = None
 
 

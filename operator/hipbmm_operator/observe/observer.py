@@ -25,6 +25,7 @@ from hipbmm_operator.resources import (
     controller_revision,
     node_affinity,
     placement,
+    references,
     server_args,
     volume_claim,
 )
@@ -65,6 +66,8 @@ class Observer:
         service, budget = (self._live(key, kind) for kind in (kinds.SERVICE, kinds.BUDGET))
         seen = parse.child(service) if service else None
         deployment = self.deployment(key)
+        config_maps = references.config_maps(spec) if spec else ()
+        facts = await self._on_demand.at(key.namespace, pods, claim, now, config_maps)
         return Observed(
             deployment=deployment,
             service=seen,
@@ -75,15 +78,14 @@ class Observer:
             pods=pods,
             mirror=mirror,
             hardware=self._hardware(spec, deployment) if spec else None,
-            circumstances=await self._circumstances(resource, revisions) if spec else Circumstances(),
-            facts=await self._on_demand.at(key.namespace, pods, claim, now),
+            circumstances=await self._circumstances(resource, facts.config, revisions) if spec else Circumstances(),
+            facts=facts,
         )
 
-    async def _circumstances(self, resource: Resource, revisions: Sequence[Revision]) -> Circumstances:
+    async def _circumstances(self, resource: Resource, config: str, revisions: Sequence[Revision]) -> Circumstances:
         """Those of now. The namespace is asked when a template has to be rendered, which is seldom."""
         read = kinds_to_read(self._nodes.shown())
-        wanted = controller_revision.content(resource)
-        if any(wanted in revision.contents for revision in revisions):
+        if controller_revision.stored(controller_revision.content(resource), config, revisions):
             return Circumstances(read)
         return Circumstances(read, await self._rules.at(resource.owner.namespace))
 

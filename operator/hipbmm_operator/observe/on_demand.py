@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, get_args
 
 from hipbmm_operator.api.reasons import Event
-from hipbmm_operator.kube import errors, kinds, metadata
+from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
-from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.observe.observed import NO_PULL_SECRET, Note, OnDemandFacts
@@ -28,6 +28,8 @@ _STUCK = timedelta(seconds=20)
 _EVENT_SECONDS = 10.0
 _SECRET_SECONDS = 60.0
 _HEAD_BYTES = 4096
+_CONFIG_SECONDS = 60.0
+"""After so long a changed ConfigMap of the user's reaches the pods."""
 EVENT_REASONS: tuple[str, ...] = (*get_args(Event), "FailedBinding", "ExternalProvisioning")
 """Of Events about what is stuck. The newest counts: that a provisioner is at work, too."""
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -56,8 +58,18 @@ class OnDemandReads:
         self._reading: dict[tuple[str, str], asyncio.Task[Any]] = {}
         self._paces: dict[str, stall.Pace] = {}
 
-    async def at(self, namespace: str, pods: Iterable[Pod], claim: StoredClaim | None, now: datetime) -> OnDemandFacts:
-        """Progress of the first pod that tunes, how crashed servers started again, Events about what is stuck."""
+    async def at(
+        self,
+        namespace: str,
+        pods: Iterable[Pod],
+        claim: StoredClaim | None,
+        now: datetime,
+        config_maps: Sequence[str] = (),
+    ) -> OnDemandFacts:
+        """Progress of the first pod that tunes, how crashed servers started again, Events about what is stuck.
+
+        `config_maps` are those that the spec refers to: a user's ConfigMaps are not watched.
+        """
         warming = min((pod for pod in pods if pod.warming), key=lambda pod: pod.name, default=None)
         again: list[float] = []
         progress = await self._progress(warming) if warming else None
@@ -82,7 +94,9 @@ class OnDemandReads:
             if _is_stuck(claim.meta.created, now):
                 await self._note(notes, namespace, kinds.CLAIM, claim.meta.uid, _EVENT_SECONDS, *EVENT_REASONS)
         stalled = warming is not None and progress is not None and self._stalled(warming, progress)
-        return OnDemandFacts(progress, stalled, starts, notes, storage_class, min(again, default=None))
+        config = await self._config(namespace, config_maps) if config_maps else ""
+        again += [_CONFIG_SECONDS] if config_maps else []
+        return OnDemandFacts(progress, stalled, starts, notes, storage_class, config, min(again, default=None))
 
     def _stalled(self, pod: Pod, progress: report.Progress) -> bool:
         now = self._clock()
@@ -153,6 +167,21 @@ class OnDemandReads:
             return True
 
         return await self._remembered("class", name or "", _EVENT_SECONDS * 0.9, read)
+
+    async def _config(self, namespace: str, config_maps: Sequence[str]) -> str:
+        """Digest of these ConfigMaps; "" when one may not be read. One that is not there is as good as empty."""
+
+        async def read() -> str:
+            found = []
+            for name in config_maps:
+                try:
+                    body = await self._kube.get(kinds.CONFIG_MAP, namespace, name)
+                except errors.NotFoundError:
+                    body = {}
+                found.append([name, body.get("data"), body.get("binaryData")])
+            return names.short_hash(canonical(found), 16)
+
+        return await self._remembered("config", f"{namespace}/{config_maps}", _CONFIG_SECONDS * 0.9, read) or ""
 
     async def _remembered(self, what: str, uid: str, seconds: float, read: Callable[[], Awaitable[T]]) -> T | None:
         """The answer of `read`, at most so old. What cannot be read now is unknown, or as it was."""

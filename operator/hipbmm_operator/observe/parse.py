@@ -66,15 +66,15 @@ def claim(body: Json) -> StoredClaim:
     return StoredClaim(
         meta=metadata.parse(body),
         phase=str(status.get("phase", "")),
-        modes=_modes(status.get("accessModes")),
-        asked_modes=_modes(spec.get("accessModes")),
+        modes=_texts(status.get("accessModes")),
+        asked_modes=_texts(spec.get("accessModes")),
         storage_class=None if storage_class is None else str(storage_class),
         size=str(as_object(as_object(spec.get("resources")).get("requests")).get("storage", "")),
     )
 
 
-def _modes(value: object) -> tuple[str, ...]:
-    return tuple(sorted(str(mode) for mode in value)) if isinstance(value, list) else ()
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(sorted(map(str, value))) if isinstance(value, list) else ()
 
 
 def revision(body: Json, owner: Owner) -> Revision | None:
@@ -98,7 +98,7 @@ def mirror_map(body: Json) -> MirrorMap:
     return MirrorMap(
         meta=metadata.parse(body),
         digest=str(content.get("digest", "")),
-        keys=tuple(map(str, content.get("keys") or ())),
+        keys=_texts(content.get("keys")),
         extra=bool(content.get("extra")),
         immutable=content.get("immutable") is True,
     )

@@ -72,7 +72,7 @@ def plan(
     owner = resource.owner
     place = placement.choose(owner.name, spec.cache, observed.claim)
     render = partial(pod_template.template, owner.name, spec, command, place, payload)
-    choice = revision.choose(resource, render, observed.circumstances, observed.revisions, observed.deployment)
+    choice = revision.choose(resource, render, observed)
     released, replicas = rollout.released(spec, observed), rollout.replicas(spec, observed)
     obstacle = spare_room.obstacle(observed) if spec.rollout.strategy == "Auto" else None
     strategy = rollout.strategy(spec, observed, obstacle, now)

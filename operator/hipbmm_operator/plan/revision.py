@@ -4,17 +4,17 @@ A template is rendered once for each content of the spec and stored in a Control
 the stored one. So a new operator, a changed default or a new node changes no pod. Pure.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json, canonical
-from hipbmm_operator.kube.owner import Owner
-from hipbmm_operator.observe.observed import Deployment
+from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.observe.observed import Deployment, Observed
 from hipbmm_operator.resources import circumstances
 from hipbmm_operator.resources.circumstances import Circumstances
-from hipbmm_operator.resources.controller_revision import Revision, content
+from hipbmm_operator.resources.controller_revision import Revision, content, entry, stored
 
 Render = Callable[[Circumstances], Json]
 """Renders the template that this operator makes of a spec."""
@@ -33,31 +33,32 @@ class Choice:
     obsolete: tuple[Revision, ...] = ()
 
 
-def choose(
-    resource: Resource,
-    render: Render,
-    around: Circumstances,
-    revisions: Sequence[Revision],
-    live: Deployment | None,
-) -> Choice:
-    """Pick the revision for the content of the spec, or render it in the circumstances of now.
+def choose(resource: Resource, render: Render, observed: Observed) -> Choice:
+    """Pick the revision for the content of the spec and of the ConfigMaps that it refers to, or render it.
 
-    A stored one is outdated when this operator renders another one in the circumstances of then. `live` is the
-    Deployment: when its revision was deleted, it is stored again from there instead of rolling pods.
+    It is rendered in the circumstances of now; a stored one is outdated when this operator renders another one in the
+    circumstances of then. When the revision of the Deployment was deleted, it is stored again from there instead of
+    rolling pods.
     """
-    wanted = content(resource)
+    revisions, config = observed.revisions, observed.facts.config
+    base = content(resource)
+    wanted = entry(base, config)
 
-    def rendered(at: Circumstances) -> Revision:
-        return _named(resource.owner, render(at), wanted, revisions)
+    def rendered(at: Circumstances, config: str) -> Revision:
+        template = _annotated(render(at), {names.ANNOTATION_CONFIG: config} if config else {})
+        name = names.child(resource.owner.name, names.short_hash(canonical(template), 10))
+        return Revision(
+            name, _next_number(revisions), (wanted,), _annotated(template, {names.ANNOTATION_REVISION: name})
+        )
 
-    known = max((r for r in revisions if wanted in r.contents), key=lambda r: r.number, default=None)
-    kept = known or _recovered(live, wanted, revisions)
-    newest = rendered(circumstances.of(kept.template) if kept else around)
-    outdated = kept is not None and kept.name != newest.name
+    known = stored(base, config, revisions)
+    kept = known or _recovered(observed.deployment, base, wanted, revisions)
+    newest = rendered(circumstances.of(kept.template), _config(kept.template)) if kept else None
+    outdated = kept is not None and newest is not None and kept.name != newest.name
     # Of a lost revision that is rendered just so now, the rendered template: the live one has the server's defaults.
-    current = known or (kept if kept and outdated else newest)
+    current = known or (kept if kept and outdated else newest) or rendered(observed.circumstances, config)
     same = next((r for r in revisions if r.name == current.name), None)
-    if same is not None and wanted not in same.contents:
+    if same is not None and wanted not in same.contents and (config or known is None):
         current = replace(same, contents=(*same.contents, wanted)[-_MAX_CONTENTS:])
     others = sorted((r for r in revisions if r.name != current.name), key=lambda r: r.number, reverse=True)
     return Choice(
@@ -68,21 +69,22 @@ def choose(
     )
 
 
-def _named(owner: Owner, template: Json, wanted: str, revisions: Sequence[Revision]) -> Revision:
-    name = names.child(owner.name, names.short_hash(canonical(template), 10))
-    return Revision(name, _next_number(revisions), (wanted,), _marked(template, name))
+def _config(template: Json) -> str:
+    """The digest of ConfigMaps that is noted on a template."""
+    return str(as_object(as_object(template.get("metadata")).get("annotations")).get(names.ANNOTATION_CONFIG, ""))
 
 
-def _marked(template: Json, name: str) -> Json:
-    """The template with the revision's name on its pods."""
-    metadata = template.get("metadata", {})
-    annotations = {**metadata.get("annotations", {}), names.ANNOTATION_REVISION: name}
-    return {**template, "metadata": {**metadata, "annotations": annotations}}
+def _annotated(template: Json, more: Mapping[str, str]) -> Json:
+    """The template with these annotations on its pods, too."""
+    metadata = as_object(template.get("metadata"))
+    return {**template, "metadata": {**metadata, "annotations": {**as_object(metadata.get("annotations")), **more}}}
 
 
-def _recovered(live: Deployment | None, wanted: str, revisions: Sequence[Revision]) -> Revision | None:
+def _recovered(live: Deployment | None, base: str, wanted: str, revisions: Sequence[Revision]) -> Revision | None:
     """The lost revision of the Deployment."""
-    if live is None or live.content != wanted or not live.template or not live.revision:
+    if live is None or live.content != base or not live.template or not live.revision:
+        return None
+    if live.revision in {revision.name for revision in revisions}:
         return None
     return Revision(live.revision, _next_number(revisions), (wanted,), live.template)
 

@@ -1,5 +1,6 @@
 """The ControllerRevision that stores one rendered pod template, and the content of a spec that it was rendered for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hipbmm_operator.api.resource import Resource
@@ -50,6 +51,28 @@ def content(resource: Resource) -> str:
             cache["pvc"].pop("accessModes", None)
     spec["cache"] = cache
     return names.short_hash(canonical([_compact(spec), resource.roll_forward]), 16)
+
+
+def entry(base: str, config: str) -> str:
+    """As a revision notes the content of a spec with the digest of the ConfigMaps that it refers to, "" for none."""
+    return f"{base}.{config}" if config else base
+
+
+def stored(base: str, config: str, revisions: Sequence[Revision]) -> Revision | None:
+    """The newest stored revision for this content.
+
+    ConfigMaps that cannot be read now count as unchanged; so do those of a revision that was stored before anybody
+    read them, by a former operator or because they could not be read.
+    """
+    of = [revision for revision in revisions if any(_is_of(base, each) for each in revision.contents)]
+    exact = [revision for revision in of if entry(base, config) in revision.contents]
+    noted = any(each.startswith(f"{base}.") for revision in of for each in revision.contents)
+    found = exact or ([] if config and noted else of)
+    return max(found, key=lambda revision: revision.number, default=None)
+
+
+def _is_of(base: str, noted: str) -> bool:
+    return noted == base or noted.startswith(f"{base}.")
 
 
 def _compact(value: object) -> object:

@@ -9,7 +9,7 @@ from tests.unit.operator.fakekube import FakeKube
 from tests.unit.operator.make import NOW, Json, ended, pod, report, time
 
 from hipbmm_operator.kube import errors
-from hipbmm_operator.kube.kinds import EVENT, STORAGE_CLASS
+from hipbmm_operator.kube.kinds import CONFIG_MAP, EVENT, STORAGE_CLASS
 from hipbmm_operator.observe import on_demand, parse
 from hipbmm_operator.observe.observed import OnDemandFacts
 from hipbmm_operator.observe.on_demand import OnDemandReads
@@ -177,6 +177,27 @@ async def test_a_bound_claim_is_not_asked_for() -> None:
     case = Case()
     await case.read(claim=unbound() | {"status": {"phase": "Bound"}})
     assert case.kube.reads == []
+
+
+async def test_config_maps_that_the_spec_refers_to_are_read_once_a_minute() -> None:
+    case = Case()
+
+    async def config(*names: str) -> tuple[str, float | None]:
+        found = await case.reads.at("ns", [], None, NOW, names)
+        return found.config, found.again
+
+    assert await config() == ("", None)
+    absent, again = await config("config")
+    assert (len(absent), again) == (16, 60.0)
+    case.kube.objects[CONFIG_MAP, "ns", "config"] = {"metadata": {"name": "config"}, "data": {"config.json": "{}"}}
+    assert await config("config") == (absent, 60.0)
+    case.clock += 60
+    present, _ = await config("config")
+    assert present != absent
+    case.kube.objects[CONFIG_MAP, "ns", "config"]["metadata"]["labels"] = {"other": "x"}
+    case.clock += 60
+    assert (await config("config"))[0] == present
+    assert len(case.kube.reads) == 3
 
 
 def test_a_memory_is_bounded() -> None:

@@ -91,6 +91,11 @@ def test_a_revision_of_another_resource_or_without_a_template_is_none() -> None:
     assert parse.revision(body, Owner("ns", "qwen", "uid-2")) is None
 
 
+@pytest.mark.parametrize("keys", [True, 7, "x", None, {}, [1, None]])
+def test_a_summary_of_a_mirror_that_is_odd(keys: object) -> None:
+    assert parse.mirror_map({"content": {"keys": keys}}).keys == (("1", "None") if isinstance(keys, list) else ())
+
+
 def test_a_pod_that_serves() -> None:
     found = parse.pod(pod("a", revision="r-1", ready=True, answer=report()))
     assert (found.name, found.uid, found.revision, found.node) == ("a", "uid-a", "r-1", "node-1")

@@ -80,6 +80,48 @@ def test_a_lost_revision_is_taken_from_the_deployment() -> None:
     assert [step.mode for step in again.steps if step.kind == kinds.CONTROLLER_REVISION] == ["create"]
 
 
+REFERS: Json = {"model": {"name": "m", "configMapRef": {"name": "config"}}}
+
+
+def test_a_changed_config_map_makes_a_revision_and_the_former_content_goes_back() -> None:
+    of = resource(REFERS)
+    first = planned(of, observed(config="aaaa"))
+    assert first.revision.template["metadata"]["annotations"]["hipbmm.io/config"] == "aaaa"
+    seen = (stored(first),)
+    same = planned(of, observed(revisions=seen, config="aaaa"))
+    assert (same.revision.name, same.outdated) == (first.revision.name, False)
+    second = planned(of, observed(revisions=seen, config="bbbb"))
+    assert (second.revision.name == first.revision.name, second.outdated) == (False, False)
+    rolls = planned(of, observed(revisions=seen, config="bbbb", live=deployment(first)))
+    assert rolls.revision.name == second.revision.name
+    lost = planned(of, observed(config="aaaa", live=deployment(first)), payload=NEWER)
+    assert lost.revision.name == first.revision.name
+    both = (*seen, stored(second, "uid-2", revision=2))
+    assert planned(of, observed(revisions=both, config="aaaa")).revision.name == first.revision.name
+    assert planned(of, observed(revisions=both, config="bbbb"), payload=NEWER).outdated
+
+
+def test_config_maps_that_cannot_be_read_change_no_pod() -> None:
+    of = resource(REFERS)
+    first = planned(of, observed(config="aaaa"))
+    plan = planned(of, observed(revisions=(stored(first),)))
+    assert plan.revision.name == first.revision.name
+    assert all(step.kind != kinds.CONTROLLER_REVISION for step in plan.steps)
+
+
+def test_a_revision_of_a_former_operator_takes_the_content_that_it_finds() -> None:
+    """An upgrade restarts nothing; the next change of the ConfigMap does."""
+    of = resource(REFERS)
+    first = planned(of)
+    upgraded = planned(of, observed(revisions=(stored(first),), config="aaaa"))
+    assert (upgraded.revision.name, upgraded.outdated) == (first.revision.name, False)
+    (step,) = [step for step in upgraded.steps if step.kind == kinds.CONTROLLER_REVISION]
+    assert step.mode == "merge"
+    after = observed(revisions=(stored(upgraded),), config="bbbb")
+    assert planned(of, after).revision.name != first.revision.name
+    assert planned(of, observed(revisions=(stored(upgraded),), config="aaaa")).revision.name == first.revision.name
+
+
 def test_five_revisions_are_kept() -> None:
     revisions = []
     for number in range(1, 9):
