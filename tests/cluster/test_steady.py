@@ -56,6 +56,7 @@ def test_a_rollout_takes_few_requests(world: World, audit_log: Path) -> None:
         "controllerrevisions",
         "deployments",
         "deployments",  # the note that the first rollout is over
+        "limitranges",  # read before a template is rendered
         "persistentvolumeclaims",
         "services",
     ]
