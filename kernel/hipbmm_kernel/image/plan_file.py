@@ -9,8 +9,6 @@ shards carries it: origin `plan.<key>`, kind `plan`, the file in base64 as its l
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import errno
 import json
@@ -79,6 +77,8 @@ def read(volume: Volume, roots: Iterable[str], key: str, problems: list[str]) ->
 
 def framed(key: str, found: Answer) -> tuple[str, bytes]:
     """Name and text of a plan for a mirror: that of a shard of kind `plan`."""
+    import base64  # noqa: PLC0415 - only mirrors need it
+
     text = base64.b64encode(encode(key, found)).decode("ascii")
     lines = [text[at : at + _LINE] for at in range(0, len(text), _LINE)]
     head = f"{shards.MAGIC} key={key} origin={shards.PLAN}.{key} seq=0 kind={shards.PLAN} token={shards.ANY_TOKEN}"
@@ -90,7 +90,9 @@ def framed(key: str, found: Answer) -> tuple[str, bytes]:
 
 def _unframed(packed: bytes) -> bytes:
     """The plan file in a mirror's gzip; b"" (no plan) when it is damaged. Its own digest is what counts."""
-    import zlib  # noqa: PLC0415 - only mirrors need it
+    import base64  # noqa: PLC0415 - only mirrors need it
+    import binascii  # noqa: PLC0415 - as above
+    import zlib  # noqa: PLC0415 - as above
 
     stream = zlib.decompressobj(wbits=31)
     with contextlib.suppress(zlib.error, binascii.Error, UnicodeDecodeError):

@@ -11,7 +11,7 @@ from hipbmm_kernel.linear import eligibility
 from hipbmm_kernel.planner import cost, model_config, tokens, vllm_version
 from hipbmm_kernel.planner.quantisation import detect
 from hipbmm_kernel.planner.server_flags import ServerFlags
-from hipbmm_kernel.planner.shapes import registry, towers
+from hipbmm_kernel.planner.shapes import registry
 from hipbmm_kernel.planner.shapes.module import TOWERS, Model, Module, Parallel
 from hipbmm_kernel.rows.gemm import Linear, Problem
 
@@ -138,13 +138,14 @@ def _of_model(whole: Fields, options: Options) -> Plan:
     found = detect.of(whole, text, flags, options.vllm)
     dtype = _dtype(whole, text, flags.dtype)
     grouped: dict[PlannedLinear, int] = {}
-    for module in (*family.modules(model), *(() if flags.language_only else towers.modules(model))):
+    tower, sure = registry.tower(model) if not flags.language_only else ((), True)
+    for module in (*family.modules(model), *tower):
         planned = _planned(module, found, dtype, _no_kernel(options), nested=text is not whole)
         grouped[planned] = grouped.get(planned, 0) + 1
     linears = tuple(each._replace(linear=each.linear._replace(copies=count)) for each, count in grouped.items())
     left_out = (*family.left_out, ("lm_head and embeddings", "not linear layers of vLLM"))
     warnings: tuple[str, ...] = ("the draft model's own linears are not in the plan",) if flags.draft_model else ()
-    unsure = not (flags.language_only or towers.known(whole) or family.has_tower)
+    unsure = not (sure or family.has_tower)
     if unsure:
         warnings += ("the linears outside the language model are not known, nor whether HIPBMM can load them",)
     return Plan(name, CONFIG, linears, left_out=left_out, warnings=warnings, quantisation=found.label, unsure=unsure)

@@ -6,7 +6,6 @@ import functools
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.contract.settings import CONTRACT_ENV
-from hipbmm_kernel.image import plan_file, plan_key
 from hipbmm_kernel.system.time_limits import TooLate, within
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ def find(
         return ImagePlan(None, notes=(f"planned from config.json: {image.missing or 'the image is not to be asked'}",))
     if not settings.model:
         return ImagePlan(None, notes=("planned from config.json: no model is named that the image could be asked for",))
+    from hipbmm_kernel.image import plan_file, plan_key  # noqa: PLC0415 - not needed where no vLLM can be asked
+
     arguments = (settings.model, *settings.server_args)
     key = plan_key.key_of(arguments, env, found.data, found.source, _image(settings, identity, image))
     problems: list[str] = []
@@ -77,7 +78,7 @@ def _asked(
     stop: Stop,
 ) -> ImagePlan:
     """Ask, and keep what was answered."""
-    from hipbmm_kernel.image import oracle  # noqa: PLC0415 - child processes are not needed where a plan is known
+    from hipbmm_kernel.image import oracle, plan_file  # noqa: PLC0415 - no child process where a plan is known
 
     server = {**env, **{name: value for name, value in CONTRACT_ENV.items() if not env.get(name)}}
     asked = oracle.ask(arguments, server, f"{settings.home}/image", settings.image_seconds, clock, stop)

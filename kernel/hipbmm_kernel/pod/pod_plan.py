@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, NamedTuple
 
-from hipbmm_kernel.image import installed, plan_file
-from hipbmm_kernel.planner import from_image, plan, vllm_version
+from hipbmm_kernel.image import installed
+from hipbmm_kernel.planner import plan, vllm_version
 from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options, Plan
 from hipbmm_kernel.planner.server_flags import ServerFlags, disabled_by
@@ -72,6 +72,9 @@ def make_plan(
     asked = image_plan.find(settings, env, identity, image, found, volume, clock, stop)
     notes += asked.notes
     if asked.answer is not None:
+        from hipbmm_kernel.image import plan_file  # noqa: PLC0415 - of the image's answer alone, as the next one
+        from hipbmm_kernel.planner import from_image  # noqa: PLC0415
+
         made = from_image.build(asked.answer, options)
         mirrored = plan_file.framed(asked.key, asked.answer) if settings.mirror_log else None
         notes = (*asked.notes, *made.warnings)

@@ -7,7 +7,6 @@ could backtrack for ever are refused.
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from typing import TYPE_CHECKING
 
@@ -66,6 +65,8 @@ def is_glob(text: str) -> bool:
 
 def glob(name: str, pattern: str) -> bool:
     """Whether a shell pattern means the whole name: `*`, `?` and `[...]`, as Python's fnmatch has them."""
+    import fnmatch  # noqa: PLC0415 - few checkpoints have such a pattern
+
     return fnmatch.fnmatchcase(name, pattern[:MAX_PATTERN])
 
 

@@ -86,6 +86,15 @@ _FAMILIES = (
 )
 
 
+def tower(model: Model) -> tuple[tuple[Module, ...], bool]:
+    """The linears outside the language model that are known here, and whether these are all."""
+    if "vision_config" not in model.whole and "audio_config" not in model.whole:
+        return (), True
+    from hipbmm_kernel.planner.shapes import towers  # noqa: PLC0415 - as each family's file
+
+    return tuple(towers.modules(model)), towers.known(model.whole)
+
+
 def architecture(whole: Fields) -> str:
     """The architecture a config.json names; its model type where it names none."""
     names = whole.texts("architectures")

@@ -31,8 +31,8 @@ _KINDS = {
 
 
 def known(whole: Fields) -> bool:
-    """Whether the tower of a multimodal config, if it has one, is planned here."""
-    return whole.text("model_type") in _KINDS or not any(part in whole for part in ("vision_config", "audio_config"))
+    """Whether the tower of a multimodal config is planned here."""
+    return whole.text("model_type") in _KINDS
 
 
 def modules(model: Model) -> Iterator[Module]:
