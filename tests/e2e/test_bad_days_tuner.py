@@ -28,13 +28,13 @@ def tuned_again(name: str) -> Json:
 HOSTILE = SMALL_CONFIG | {"hidden_size": -4096}
 
 CASES = [
-    # Verification finds a neighbour's kernel for a problem that cannot be tuned: without it the problem stays failed.
+    # What ends every child that meets it, whatever the index: HIPBMM is off for it.
     Case(
         "exits",
         "Tuned",
         "ProblemsUnproven",
         "1 failed",
-        tuned_alone("exits", faults("exit:M=2,N=1024,K=512,on=tuning"), verify=False),
+        tuned_alone("exits", faults("exit:M=2,N=1024,K=512"), verify=False),
         mended=tuned_again("exits"),
         serves=None,
     ),
@@ -43,7 +43,7 @@ CASES = [
         "Tuned",
         "ProblemsUnproven",
         "1 failed",
-        tuned_alone("hangs", faults("hang:M=2,N=1024,K=512,on=tuning", ("HIPBMM_PROBLEM_SECONDS", "20")), verify=False),
+        tuned_alone("hangs", faults("hang:M=2,N=1024,K=512", ("HIPBMM_PROBLEM_SECONDS", "20")), verify=False),
         mended=tuned_again("hangs"),
         serves=None,
     ),

@@ -27,9 +27,8 @@ def timing_gain(context: Context) -> Verdict:
     listed = []
     for row in context.evidence("rows-parse")["rows"]:
         problem = gemm.problem_of(row["key"])
-        listed.append([*problem, row["index"]])
-    most = max(problem.m for problem in context.problems)
-    child = context.child("race", "race", SECONDS, online=False, rows=listed, most=most, rounds=ROUNDS)
+        listed.append([*problem, row["index"], row["key"]])
+    child = context.child("race", "race", SECONDS, online=False, rows=listed, rounds=ROUNDS)
     return judge_gain(child, len(listed))
 
 

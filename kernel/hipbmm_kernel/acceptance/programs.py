@@ -119,9 +119,11 @@ def multiply(arguments: Arguments, report: Report) -> None:
 def race(arguments: Arguments, report: Report) -> None:
     """Each row's index against the heuristic's choice, by the tuner's own verification."""
     tasks = Tasks(Device())
-    for number, (m, n, k, index) in enumerate(arguments["rows"]):
-        shape = {"m": m, "n": n, "k": k, "bias": False, "rows": arguments["most"]}
-        command = {"do": protocol.VERIFY, "id": number, **shape, "index": index, "rounds": arguments["rounds"]}
+    most = max(row[0] for row in arguments["rows"])
+    for number, (m, n, k, index, key) in enumerate(arguments["rows"]):
+        shape = {"m": m, "n": n, "k": k, "bias": False, "rows": most}
+        command = {"do": protocol.VERIFY, "id": number, **shape, "index": index, "key": key}
+        command |= {"rounds": arguments["rounds"], "default": True}
         report("row", {"problem": [m, n, k], "index": index, **tasks.run(command, lambda _message: None)})
 
 

@@ -59,6 +59,18 @@ def launch_us(problem: Problem, product: str = DEFAULT_PRODUCT) -> float:
     return max(transfer * 1e6, compute * 1e6, SHORTEST_US)
 
 
+LEAST_SHARE = 0.5
+"""Of the time that HBM or the matrix cores need at their published peaks: what no launch can undercut. Half, because
+clocks may exceed the published ones and a part of the operands may lie in a cache."""
+
+
+def least_us(problem: Problem, product: str = DEFAULT_PRODUCT) -> float:
+    """Microseconds below which a measured time of one launch with cold operands is an error or a lie."""
+    m, n, k = problem
+    peak = PEAKS.get(product, PEAKS[DEFAULT_PRODUCT])
+    return LEAST_SHARE * max((n * k + m * k + 2 * m * n) / peak.bandwidth, 2 * m * n * k / peak.flops) * 1e6
+
+
 def tuning_seconds(problem: Problem, product: str = DEFAULT_PRODUCT, launches: int = MOST_LAUNCHES) -> float:
     """Seconds of one online tuning of `problem` with that many launches."""
     return launch_us(problem, product) * launches * 1e-6

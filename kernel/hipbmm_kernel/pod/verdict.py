@@ -25,8 +25,9 @@ class Verdict(NamedTuple):
 class Facts(NamedTuple):
     """Counts of problems, and why tuning could not go on: `abort` is a report's reason, "" when it could.
 
-    `unproven` names problems without a row whose tuning has chosen something wrong or deadly before: AITER knows no
-    veto, so a server that met them would choose it again.
+    `unproven` names problems without a row against which something speaks: AITER knows no veto, so a server that met
+    them would choose the same again. `unsafe` says that the server would meet what ended the tuning, or what was found
+    wrong beside the plan.
     """
 
     problems: int
@@ -34,7 +35,8 @@ class Facts(NamedTuple):
     tuned: int
     failed: int = 0
     skipped: int = 0
-    starved: int = 0
+    out_of_memory: int = 0
+    unsafe: bool = False
     unfinished: int = 0
     abort: str = ""
     abort_message: str = ""
@@ -81,7 +83,8 @@ def facts_of(
         tuned=missing - len(failures),
         failed=sum(reason != "" for reason in failures.values()) - skipped,
         skipped=skipped,
-        starved=outcome.starved,
+        out_of_memory=outcome.out_of_memory,
+        unsafe=outcome.unsafe,
         unfinished=outcome.unfinished,
         abort=outcome.reason,
         abort_message=outcome.message,
@@ -94,6 +97,13 @@ def facts_of(
 
 def conclude(facts: Facts) -> Verdict:
     """The verdict on a plan that has problems."""
+    found = _conclude(facts)
+    if not facts.unsafe or not found.hipbmm:
+        return found
+    return found._replace(message=f"HIPBMM is off: {found.message}", hipbmm=False)
+
+
+def _conclude(facts: Facts) -> Verdict:
     have = facts.restored + facts.tuned
     counted = f"{have} of {facts.problems} problems tuned"
     if facts.abort == "NoSolution":
@@ -102,11 +112,11 @@ def conclude(facts: Facts) -> Verdict:
         )
     if facts.abort == "StackMismatch":
         return Verdict(report.FAILED, "StackMismatch", facts.abort_message)
-    if facts.unproven:
+    if facts.unproven and not facts.unsafe:
         words = f"HIPBMM is off: no solution is proven for {len(facts.unproven)} problems, {facts.unproven[0]} first"
         failed = f"{counted}, {facts.failed} failed: {facts.first_failure}"
         return Verdict(report.PARTIAL, "ProblemsUnproven", f"{failed}; {words}", hipbmm=False)
-    if have == facts.problems:
+    if have == facts.problems and not facts.unsafe:
         return _complete(facts)
     if facts.abort:
         state = report.PARTIAL if have else report.FAILED
@@ -128,13 +138,12 @@ def _partial(facts: Facts, counted: str) -> Verdict:
         return Verdict(report.DISABLED, "TuningDisabled", f"{counted}; tuning is disabled")
     if facts.stopped:
         return Verdict(report.PARTIAL, "BudgetExhausted", f"{counted} when the pod was asked to stop")
-    if facts.failed:
+    if facts.failed or facts.unsafe:
         words = f"{counted}, {facts.failed} failed: {facts.first_failure}"
-        return Verdict(report.PARTIAL, "TunerOutOfMemory" if facts.starved else "ProblemsFailed", words)
+        return Verdict(report.PARTIAL, "ProblemsFailed", words)
     if facts.skipped:
-        return Verdict(
-            report.PARTIAL, "LowMemory", f"{counted}, {facts.skipped} need more memory: {facts.first_failure}"
-        )
+        words = f"{counted}, {facts.skipped} need more memory: {facts.first_failure}"
+        return Verdict(report.PARTIAL, "TunerOutOfMemory" if facts.out_of_memory else "LowMemory", words)
     return Verdict(report.PARTIAL, "BudgetExhausted", f"{counted} within the budget, {facts.unfinished} are left")
 
 

@@ -21,12 +21,13 @@ from hipbmm_kernel.pod import aiter_jit, pod_plan, served_file, state_file, verd
 from hipbmm_kernel.pod.stores import Stores
 from hipbmm_kernel.pod.verdict import Verdict
 from hipbmm_kernel.rows import gemm
-from hipbmm_kernel.store import shard_lines, table
+from hipbmm_kernel.store import table
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.stop import Stop
-from hipbmm_kernel.tune.handover import Outcome, Surroundings
+from hipbmm_kernel.tune.claims import believable
+from hipbmm_kernel.tune.handover import Handover, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -149,28 +150,29 @@ class Warm:
     def _tuned(self, identity: Identity, planned: Planned, loaded: Table) -> Report:
         """The report of a plan with problems, after what is missing has been tuned."""
         problems, column = planned.plan.problems, identity.stack.fp8_column
+        loaded = believable(loaded, problems, column, identity.stack.product)
         missing = table.missing(loaded, problems, column)
         self._progress.plan(len(problems), len(problems) - len(missing), table.verified(loaded, problems, column))
-        failed = _vetoed(loaded, missing, column)
-        wanted = [problem for problem in missing if problem not in failed]
+        wanted = [problem for problem in missing if not loaded.hopeless(gemm.key_of(problem, column))]
+        wanted += _unproven(planned, loaded, column) if self._settings.verify else []
         outcome = Outcome(loaded)
         if wanted and self._settings.tune and self._no_tuning:
             outcome = outcome._replace(reason="TunerFailed", message=self._no_tuning)
         elif wanted and self._settings.tune:
             outcome = self._tune(identity, planned, loaded, wanted)
-            failed.update(outcome.failed)
         left = table.missing(outcome.table, problems, column)
+        failed = {**_vetoed(outcome.table, left, column), **outcome.failed}
         failures = {problem: failed.get(problem) or outcome.skipped.get(problem) or "" for problem in left}
         seconds = self._clock.monotonic() - self._began
-        vetoed = {key for key, _ in outcome.table.vetoes}
-        unproven = tuple(_name(problem) for problem in left if gemm.key_of(problem, column) in vetoed)
+        unproven = tuple(_name(problem) for problem in failed)  # those that production taught among them
         facts = verdict.facts_of(
             len(problems), len(missing), failures, outcome, tune=self._settings.tune, seconds=seconds
-        )._replace(unproven=unproven)
+        )
+        facts = facts._replace(unproven=unproven, first_failure=next(iter(failed.values()), facts.first_failure))
         rows: list[Row] = []
         learned = 0
         if facts.abort != "StackMismatch":
-            rows, learned = _rows(planned, outcome.table, column)
+            rows, learned = _rows(planned, outcome.table, column, verified=self._settings.verify)
             keys = (gemm.key_of(problem, column) for problem in problems)
             self._stores.compare_with_mirror(outcome.table, keys, identity.stack.key)
         return self._served(verdict.conclude(facts), identity, rows, planned)._replace(
@@ -182,7 +184,7 @@ class Warm:
             source=verdict.source(facts),
             spread=outcome.spread,
             children=outcome.children,
-            failures=tuple((_name(problem), reason) for problem, reason in failures.items() if reason),
+            failures=tuple((_name(problem), reason) for problem, reason in {**failures, **failed}.items() if reason),
             unproven=unproven,
             unplanned=learned,
         )
@@ -192,9 +194,7 @@ class Warm:
         from hipbmm_kernel.tune.engine import tune_missing  # noqa: PLC0415 - nothing of it is needed on a complete store
 
         env = {**self._env, **self._directories()}
-        made = Surroundings(
-            self._settings, identity, env, self._volume, self._clock, self._stop, self._progress, self._say
-        )
+        made = Handover(self._settings, identity, env, self._volume, self._clock, self._stop, self._progress, self._say)
         outcome = tune_missing(made, planned.plan, loaded, wanted)
         self._errors += outcome.errors
         self._stores.error = outcome.storage_error or self._stores.error
@@ -283,20 +283,31 @@ def _name(problem: Problem) -> str:
     return "M={} N={} K={}".format(*problem)
 
 
-def _rows(planned: Planned, final: Table, column: str) -> tuple[list[Row], int]:
-    """The plan's rows, then what production taught about the plan's linears; how many the latter are."""
-    plan = planned.plan
-    shapes = frozenset((each.linear.n, each.linear.k) for each in plan.linears if each.eligible)
-    rows = table.served(final, plan.problems, column, plan.tokens.eager)
-    learned = table.learned(final, plan.problems, column, shapes)[:LEARNED_ROWS]
+def _rows(planned: Planned, final: Table, column: str, *, verified: bool) -> tuple[list[Row], int]:
+    """The plan's rows, then what production taught about the plan's linears; how many the latter are.
+
+    With `verified` only what was found right is served again of what production taught.
+    """
+    rows = table.served(final, planned.plan.problems, column, planned.plan.tokens.eager)
+    learned = [row for row in _learned(planned, final, column) if row.verified or not verified][:LEARNED_ROWS]
     return rows + learned, len(learned)
 
 
-def _vetoed(loaded: Table, problems: list[Problem], column: str) -> dict[Problem, str]:
-    """Problems that are not tuned again, and why."""
+def _learned(planned: Planned, final: Table, column: str) -> list[Row]:
+    plan = planned.plan
+    shapes = frozenset((each.linear.n, each.linear.k) for each in plan.linears if each.eligible)
+    return table.learned(final, plan.problems, column, shapes)
+
+
+def _unproven(planned: Planned, loaded: Table, column: str) -> list[Problem]:
+    """Problems whose row nobody has verified: planned ones, then those that production taught."""
+    rows = [loaded.best(gemm.key_of(problem, column)) for problem in planned.plan.problems]
+    rows += _learned(planned, loaded, column)[:LEARNED_ROWS]
+    return [row.problem for row in rows if row is not None and not row.verified]
+
+
+def _vetoed(known: Table, problems: list[Problem], column: str) -> dict[Problem, str]:
+    """Problems without a row that AITER must not tune in production, since its choice was found wrong, and why."""
+    reasons = {key: reason for (key, _), reason in sorted(known.vetoes.items(), reverse=True)}
     keys = {problem: gemm.key_of(problem, column) for problem in problems}
-    return {
-        problem: f"vetoed: {loaded.vetoes[key, shard_lines.WHOLE_PROBLEM]}"
-        for problem, key in keys.items()
-        if loaded.hopeless(key)
-    }
+    return {problem: f"vetoed: {reasons[key]}" for problem, key in keys.items() if key in reasons}

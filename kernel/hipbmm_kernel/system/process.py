@@ -60,8 +60,21 @@ def kill_session(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def ending(status: int) -> str:
+def end(child: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """Kill a child with its session; how it ended, None when it is still there `seconds` later."""
+    ended = child.poll()
+    kill_session(child.pid)
+    try:
+        status = child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+    return status if ended is None else ended
+
+
+def ending(status: int | None) -> str:
     """An exit status in words: `exit(1)`, `SIGSEGV`."""
+    if status is None:
+        return "it cannot be ended and is left behind"
     if status >= 0:
         return f"exit({status})"
     try:

@@ -1,7 +1,7 @@
-"""The children of one phase: each idle one gets the next task, dead and hung ones are replaced, nothing waits for ever.
+"""The children of a tuning: each idle one gets the next task, dead and hung ones are replaced, nothing waits for ever.
 
-A task whose child died or hung twice is given up: AITER ends the process on errors, so a third try would too. A child
-that cannot even start twice in a row retires its GPU; when all have retired the phase ends with the reason.
+What a task's end means is the caller's to say: the handler of outcomes returns the tasks that follow. A child that
+cannot even start twice in a row retires its GPU; when all have retired the run ends with the reason.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.system import process
 from hipbmm_kernel.tune import protocol, worker
-from hipbmm_kernel.tune.oomkills import OomKills
+from hipbmm_kernel.tune.oom_kills import OomKills
 from hipbmm_kernel.tune.worker import Failure, Worker
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 900.0
 """A cold JIT build of AITER's module takes minutes; that is not tuning time."""
-MAX_STRIKES = 2
+MAX_FAILURES = 2
 TICK_SECONDS = 1.0
 
 DONE = "done"
@@ -41,11 +41,16 @@ OUT_OF_MEMORY_ERROR = "OutOfMemory"
 
 
 class Task(NamedTuple):
-    """`command` for a child, and how many seconds it may take. `subject` is the caller's own value."""
+    """`command` for a child, and how many seconds it may take. `subject` is the caller's own value.
+
+    `gpu` is the only one that may do it, "" when any may; `soon` puts it before all others that wait.
+    """
 
     subject: object
     command: Mapping[str, object]
     seconds: float
+    gpu: str = ""
+    soon: bool = False
 
 
 class Outcome(NamedTuple):
@@ -56,11 +61,10 @@ class Outcome(NamedTuple):
     reason: str
     message: Mapping[str, object]
     worker: Worker
-    strikes: int
 
 
-class Abort(Exception):  # noqa: N818 - not an error of the program: the phase cannot go on, for the reason it carries
-    """Raised by a handler: end all children, the phase is over. `reason` is a report's reason."""
+class Abort(Exception):  # noqa: N818 - not an error of the program: tuning cannot go on, for the reason it carries
+    """Raised by a handler: end all children, tuning is over. `reason` is a report's reason."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -68,11 +72,11 @@ class Abort(Exception):  # noqa: N818 - not an error of the program: the phase c
 
 
 class Handlers(NamedTuple):
-    """What the phase wants to know. `outcome` returns a task to be done after the others; it may raise Abort."""
+    """What the caller wants to know. `outcome` returns the tasks that follow; it may raise Abort."""
 
     hello: Callable[[Mapping[str, object]], None]
     ready: Callable[[Mapping[str, object]], None]
-    outcome: Callable[[Outcome], Task | None]
+    outcome: Callable[[Outcome], Sequence[Task]]
     event: Callable[[Task, Mapping[str, object]], None]
     tick: Callable[[], None]
 
@@ -102,7 +106,6 @@ class Crew:
         self._oom_kills = oom_kills or OomKills()
         self._workers: list[Worker] = []
         self._failures = dict.fromkeys(gpus, 0)
-        self._strikes: dict[object, int] = {}
         self._queue: deque[Task] = deque()
         self._generation = 0
         self._selector = selectors.DefaultSelector()
@@ -139,7 +142,19 @@ class Crew:
     @property
     def retired(self) -> bool:
         """Whether every GPU has given up."""
-        return all(failures >= MAX_STRIKES for failures in self._failures.values())
+        return all(failures >= MAX_FAILURES for failures in self._failures.values())
+
+    def retire(self, gpu: str, reason: str) -> None:
+        """Give no task to this GPU any more. What only it may do is dropped."""
+        self._failures[gpu] = MAX_FAILURES
+        self.last_failure = Failure("", reason)
+        self._drop_pinned(gpu)
+        for each in [each for each in self._workers if each.gpu == gpu and each.state != worker.BUSY]:
+            self._end(each)
+            each.discard()
+
+    def _drop_pinned(self, gpu: str) -> None:
+        self._queue = deque(task for task in self._queue if task.gpu != gpu)
 
     def _busy(self) -> list[Worker]:
         return [each for each in self._workers if each.state == worker.BUSY]
@@ -148,7 +163,7 @@ class Crew:
         """One child per GPU that has not failed twice in a row."""
         occupied = {each.gpu for each in self._workers}
         for gpu in self._gpus:
-            if gpu in occupied or self._failures[gpu] >= MAX_STRIKES:
+            if gpu in occupied or self._failures[gpu] >= MAX_FAILURES:
                 continue
             self._generation += 1
             hired = Worker(gpu, f"{self._directory}/{gpu}.{self._generation}", self._env, self._command)
@@ -159,9 +174,9 @@ class Crew:
 
     def _dispatch(self) -> None:
         for each in list(self._workers):
-            if each.state != worker.IDLE or not self._queue:
+            task = self._next_for(each) if each.state == worker.IDLE else None
+            if task is None:
                 continue
-            task = self._queue.popleft()
             each.task, each.state = task, worker.BUSY
             each.deadline = self._clock.monotonic() + task.seconds
             if not each.send(task.command):
@@ -169,6 +184,12 @@ class Crew:
                 each.task, each.state = None, worker.IDLE
                 self._queue.appendleft(task)
                 self._lost(each, "ended while idle")
+
+    def _next_for(self, each: Worker) -> Task | None:
+        task = next((task for task in self._queue if task.gpu in ("", each.gpu)), None)
+        if task is not None:
+            self._queue.remove(task)
+        return task
 
     def _wait(self, deadline: float) -> None:
         now = self._clock.monotonic()
@@ -197,7 +218,7 @@ class Crew:
         elif event == protocol.READY:
             self._handlers.ready(message)
             each.state = worker.IDLE
-        elif event == protocol.CANDIDATE and isinstance(each.task, Task):
+        elif event in (protocol.CANDIDATE, protocol.RIGHT) and isinstance(each.task, Task):
             each.deadline = self._clock.monotonic() + each.task.seconds
             self._handlers.event(each.task, message)
         elif message.get("id") is None:
@@ -210,12 +231,12 @@ class Crew:
         task = each.task
         each.task, each.state = None, worker.IDLE
         if isinstance(task, Task):
-            self._judge(Outcome(task, kind, reason, message, each, self._strikes.get(task.subject, 0)))
+            self._follow(Outcome(task, kind, reason, message, each))
 
-    def _judge(self, outcome: Outcome) -> None:
-        again = self._handlers.outcome(outcome)
-        if again is not None:
-            self._queue.append(again)
+    def _follow(self, outcome: Outcome) -> None:
+        tasks = self._handlers.outcome(outcome)
+        self._queue.extendleft(task for task in reversed(tasks) if task.soon)
+        self._queue.extend(task for task in tasks if not task.soon)
 
     def _expire(self) -> None:
         now = self._clock.monotonic()
@@ -227,18 +248,18 @@ class Crew:
         """A child that ended, hangs, or talks nonsense: strike its task, or its GPU when it never became ready."""
         task, state = each.task, each.state
         ending = self._end(each)
-        words = each.last_words()
-        starved = ending == "SIGKILL" and not hung and self._oom_kills.new()
-        if starved:
+        for_memory = ending == "SIGKILL" and not hung and self._oom_kills.new()
+        if for_memory:
             reason = "the container's memory limit is too small"
-        told = ": ".join(part for part in (reason or ending, words) if part)
+        words = ": ".join(part for part in (reason or ending, each.last_words()) if part)
         if isinstance(task, Task):
-            self._strikes[task.subject] = strikes = self._strikes.get(task.subject, 0) + 1
-            kind = OUT_OF_MEMORY if starved else HUNG if hung else KILLED
-            self._judge(Outcome(task, kind, told, {}, each, strikes))
+            kind = OUT_OF_MEMORY if for_memory else HUNG if hung else KILLED
+            self._follow(Outcome(task, kind, words, {}, each))
         elif state == worker.STARTING:
             self._failures[each.gpu] += 1
-            self.last_failure = each.failure or Failure(OUT_OF_MEMORY_ERROR if starved else "", told)
+            if self._failures[each.gpu] >= MAX_FAILURES:
+                self._drop_pinned(each.gpu)
+            self.last_failure = each.failure or Failure(OUT_OF_MEMORY_ERROR if for_memory else "", words)
         each.discard()
 
     def _end(self, each: Worker) -> str:
@@ -253,9 +274,7 @@ class Crew:
             task = each.task
             self._end(each)
             if isinstance(task, Task):
-                strikes = self._strikes.get(task.subject, 0)
-                again = self._handlers.outcome(Outcome(task, UNFINISHED, "time is up", {}, each, strikes))
-                left += [] if again is None else [again]
+                left += self._handlers.outcome(Outcome(task, UNFINISHED, "time is up", {}, each))
             each.discard()
         self._queue.clear()
         return left

@@ -1,4 +1,4 @@
-"""Tuning from the missing problems to verified rows: the one entry from `warm` into this package."""
+"""Tuning from the problems that want a row to verified rows: the one entry from `warm` into this room."""
 
 from __future__ import annotations
 
@@ -8,32 +8,31 @@ from typing import TYPE_CHECKING
 
 from hipbmm_kernel.contract.settings import EXHAUSTIVE
 from hipbmm_kernel.planner import cost
-from hipbmm_kernel.store import shard, table
+from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.store import table
 from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.publisher import Publisher
 from hipbmm_kernel.store.shard_origin import WARM, head
-from hipbmm_kernel.tune import neighbours
-from hipbmm_kernel.tune.bench import Bench, Budget, Findings, Job
+from hipbmm_kernel.store.table import Table
+from hipbmm_kernel.system import digest
 from hipbmm_kernel.tune.crew import Abort
-from hipbmm_kernel.tune.handover import Outcome, Surroundings
-from hipbmm_kernel.tune.phase_search import SearchPhase
-from hipbmm_kernel.tune.phase_tuning import TuningPhase
-from hipbmm_kernel.tune.phase_verification import VerificationPhase
+from hipbmm_kernel.tune.handover import Handover, Outcome
+from hipbmm_kernel.tune.tuner import Tuner
+from hipbmm_kernel.tune.visit import Job, Visit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from hipbmm_kernel.planner.plan import Plan
     from hipbmm_kernel.rows.gemm import Problem, Row
-    from hipbmm_kernel.store.table import Table
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 SELECTORS = ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
 """In the order in which HIP reads them; the first that is set wins."""
+STORE_SECONDS = 60.0
+STOPPED_STORE_SECONDS = 5.0
+SAMPLE = 4
+"""Verified rows of the store that a pod verifies again when it has children anyway: a wrong claim of one origin meets
+one of them in each pod."""
 
 
 def visible_gpus(env: Mapping[str, str], count: int) -> tuple[str, ...]:
@@ -47,113 +46,79 @@ def visible_gpus(env: Mapping[str, str], count: int) -> tuple[str, ...]:
     return tuple(str(number) for number in range(count))
 
 
-STORE_SECONDS = 60.0
-STOPPED_STORE_SECONDS = 5.0
-
-
-def tune_missing(around: Surroundings, plan: Plan, loaded: Table, wanted: Sequence[Problem]) -> Outcome:
-    """Tune and verify the problems `wanted`, verify the plan's rows that nobody has verified yet, and publish."""
-    stack, settings = around.identity.stack, around.settings
-    publisher = Publisher(around.volume, around.clock, settings.store, stack)
-    outbox = PublishQueue(publisher, around.clock, head(settings, stack, WARM), around.log)
-    bench = Bench(
-        settings,
-        stack,
-        visible_gpus(around.env, around.identity.gpus),
-        around.env,
-        around.clock,
-        around.stop,
-        outbox,
-        around.progress,
-        around.log,
+def tune_missing(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence[Problem]) -> Outcome:
+    """Find a right row for each problem `wanted`, planned or learned; verify a sample of the others; publish."""
+    stack, settings = handover.identity.stack, handover.settings
+    own = head(settings, stack, WARM)
+    outbox = PublishQueue(
+        Publisher(handover.volume, handover.clock, settings.store, stack), handover.clock, own, handover.log
     )
-    restored = _restored(bench, plan.problems, loaded)
-    unverified = [problem for problem, row in restored.items() if not row.verified]
-    findings = Findings()
-    abort = _phases(
-        bench, findings, _jobs(plan, wanted, stack.product), _jobs(plan, unverified, stack.product), restored
-    )
-    around.progress.phase("Publishing")
-    unpublished = outbox.close(STOPPED_STORE_SECONDS if around.stop.requested else STORE_SECONDS)
-    new = head(settings, stack, WARM)._replace(rows=tuple(findings.rows.values()))
-    vetoes = new._replace(kind=shard.VETOES, rows=(), vetoes=tuple(findings.vetoes))
-    errors = [f"{unpublished} rows are not in the store: {outbox.error}"] if unpublished else []
-    errors += [f"rows are not verified: {findings.unverifiable}"] if findings.unverifiable else []
+    visits = _visits(handover, plan, loaded, wanted)
+    tuner = Tuner(handover, visible_gpus(handover.env, handover.identity.gpus), outbox)
+    abort: Abort | None = None
+    try:
+        tuner.run(visits, exhaustive=settings.search == EXHAUSTIVE)
+    except Abort as error:
+        abort = error
+    finally:
+        shutil.rmtree(f"{settings.home}/tune", ignore_errors=True)
+    unproven = [visit.unproven for visit in visits if visit.unproven is not None and visit.unproven != visit.known]
+    if unproven and not (abort and tuner.unsafe):
+        outbox.add(*unproven)
+    handover.progress.phase("Publishing")
+    unpublished = outbox.close(STOPPED_STORE_SECONDS if handover.stop.requested else STORE_SECONDS)
+    found = [*unproven, *(visit.row for visit in visits if visit.row is not None)]
+    failed = {visit.job.problem: visit.failure for visit in visits if visit.failure}
     return Outcome(
-        table=table.union([loaded, table.merge([new, vetoes])]),
+        table=_with(loaded, found, tuner.vetoes),
         reason=abort.reason if abort else "",
         message=str(abort) if abort else "",
-        failed=findings.failed,
-        skipped=findings.skipped,
-        starved=findings.starved,
-        unfinished=findings.unfinished,
-        stopped=around.stop.requested,
-        children=findings.children,
-        spread=f"{statistics.median(findings.spread):.3f}" if findings.spread else None,
+        unsafe=tuner.unsafe,
+        failed=failed,
+        skipped={visit.job.problem: visit.skipped for visit in visits if visit.skipped and not visit.failure},
+        out_of_memory=tuner.out_of_memory(),
+        unfinished=sum(visit.row is None and not visit.skipped and not visit.failure for visit in visits),
+        stopped=handover.stop.requested,
+        children=tuner.children,
+        spread=f"{statistics.median(tuner.spread):.3f}" if tuner.spread else None,
         storage_error=outbox.error if unpublished else "",
-        errors=tuple(errors),
+        errors=(f"{unpublished} rows are not in the store: {outbox.error}",) if unpublished else (),
     )
 
 
-def _phases(
-    bench: Bench, findings: Findings, jobs: Sequence[Job], others: Sequence[Job], restored: Mapping[Problem, Row]
-) -> Abort | None:
-    """Tune `jobs`, then verify their rows and the restored ones of `others`; what ended it early, if anything."""
-    budget = Budget(bench.clock, bench.settings.budget_seconds)
-    try:
-        TuningPhase(bench, budget, findings).run(jobs)
-        if bench.settings.search == EXHAUSTIVE and _may_go_on(bench, budget):
-            bench.progress.phase("Tuning")
-            faster = SearchPhase(bench, budget, findings).run(jobs)
-            findings.rows.update(faster)
-            bench.publish(*faster.values())
-        if bench.settings.verify and _may_go_on(bench, budget):
-            rows = {**{row.key: row for row in restored.values()}, **findings.rows}
-            VerificationPhase(bench, budget, findings).run([*jobs, *others], rows)
-            _substitute(bench, budget, findings, jobs, restored)
-    except Abort as abort:
-        return abort
-    finally:
-        shutil.rmtree(f"{bench.settings.home}/tune", ignore_errors=True)
-    return None
+def _with(loaded: Table, rows: Iterable[Row], vetoes: Iterable[gemm.Veto]) -> Table:
+    """The store's table with what this pod found; its own vetoes bind it, confirmed or not."""
+    new: dict[str, tuple[Row, ...]] = {}
+    for row in rows:
+        new[row.key] = (row,)
+    own = Table(new, {(veto.key, veto.algo_index): veto.reason for veto in vetoes}, {})
+    return table.union([loaded, own])
 
 
-def _may_go_on(bench: Bench, budget: Budget) -> bool:
-    return not bench.stop.requested and budget.left() > 0
-
-
-def _substitute(
-    bench: Bench, budget: Budget, findings: Findings, jobs: Sequence[Job], restored: Mapping[Problem, Row]
-) -> None:
-    """Find rows for problems that cannot be tuned among the kernels of their neighbours."""
-    known = [*findings.rows.values(), *restored.values()]
-    vetoed = {(veto.key, veto.algo_index): veto for veto in findings.vetoes}
-    wanted = [job for job in jobs if job.problem in findings.failed or job.problem in findings.skipped]
-    offered = {job: neighbours.candidates(job.problem, bench.key(job.problem), known, vetoed) for job in wanted}
-    for turn in range(neighbours.MOST):
-        left = [job for job in wanted if bench.key(job.problem) not in findings.rows and len(offered[job]) > turn]
-        if not left or not _may_go_on(bench, budget):
-            return
-        rows = {bench.key(job.problem): offered[job][turn] for job in left}
-        VerificationPhase(bench, budget, findings).run(left, rows)
-        for job in left:
-            if bench.key(job.problem) in findings.rows:
-                bench.progress.recovered()
-                bench.log(f"{job.problem} is served by index {rows[bench.key(job.problem)].algo_index} of a neighbour")
-
-
-def _restored(bench: Bench, problems: Iterable[Problem], loaded: Table) -> dict[Problem, Row]:
-    """The plan's rows that the store had. Those that a harvest brought are verified too, since children run anyway."""
-    rows = {problem: loaded.best(bench.key(problem)) for problem in problems}
-    return {problem: row for problem, row in rows.items() if row is not None}
-
-
-def _jobs(plan: Plan, problems: Iterable[Problem], product: str | None) -> list[Job]:
+def _visits(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence[Problem]) -> list[Visit]:
+    settings, stack = handover.settings, handover.identity.stack
+    planned = frozenset(plan.problems)
+    held = {problem: loaded.best(gemm.key_of(problem, stack.fp8_column)) for problem in (*wanted, *plan.problems)}
+    sample = _sample(
+        [problem for problem in plan.problems if problem not in wanted and held[problem]], settings.pod_uid
+    )
     return [
-        Job(
-            problem,
-            (problem.n, problem.k) in plan.biased,
-            cost.tuning_seconds(problem, product or cost.DEFAULT_PRODUCT),
+        Visit(
+            Job(problem, (problem.n, problem.k) in plan.biased, _seconds(problem, stack.product)),
+            gemm.key_of(problem, stack.fp8_column),
+            held[problem],
+            checked=settings.verify,
+            planned=problem in planned,
         )
-        for problem in problems
+        for problem in (*wanted, *sample)
     ]
+
+
+def _sample(problems: Iterable[Problem], uid: str) -> list[Problem]:
+    """Another few in each pod, the same in each run of one."""
+    drawn = sorted(problems, key=lambda problem: digest.sha256(f"{uid} {problem}".encode()))
+    return drawn[:SAMPLE]
+
+
+def _seconds(problem: Problem, product: str | None) -> float:
+    return cost.tuning_seconds(problem, product or cost.DEFAULT_PRODUCT)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hipbmm_kernel.system.volume import Volume
 
 
-class Surroundings(NamedTuple):
+class Handover(NamedTuple):
     """Where a tuning happens: this pod, this stack, this process. `log` takes lines for people."""
 
     settings: Settings
@@ -33,17 +33,19 @@ class Surroundings(NamedTuple):
 class Outcome(NamedTuple):
     """What came of a tuning.
 
-    `table` is the store's and the new rows together; `reason` says why tuning could not go on ("" when it could),
-    `failed` and `skipped` why a problem has no row, `starved` how many failed for lack of memory, `spread` how far
-    repeated timings lie apart.
+    `table` is the store's and the new rows together; `reason` says why tuning could not go on ("" when it could), and
+    `unsafe` that the server would meet the same. `failed` says what speaks against a problem without a row, `skipped`
+    that its memory did not suffice; `out_of_memory` of the failed ended a child for lack of the container's memory.
+    `spread` is how far repeated timings lie apart.
     """
 
     table: Table
     reason: str = ""
     message: str = ""
+    unsafe: bool = False
     failed: Mapping[Problem, str] = {}
     skipped: Mapping[Problem, str] = {}
-    starved: int = 0
+    out_of_memory: int = 0
     unfinished: int = 0
     stopped: bool = False
     children: int = 0

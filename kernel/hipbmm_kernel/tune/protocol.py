@@ -1,4 +1,4 @@
-"""What parent and child say to each other: one JSON object per line, on two pipes of their own.
+"""The messages between parent and child: one JSON object per line, on two pipes of their own.
 
 Not stdin and stdout: AITER prints from C++, block-buffered, and a dying library prints what it likes.
 """
@@ -19,6 +19,7 @@ DONE = "done"
 FAILED = "failed"
 SKIPPED = "skipped"
 CANDIDATE = "candidate"
+RIGHT = "right"
 
 PROBE = "probe"
 TUNE = "tune"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LOG_NAME = "child.log"
 LOG_TAIL = 4096
+END_SECONDS = 5.0
+"""How long a killed child may take to end. One that waits in the kernel for a hung GPU may never: it is left behind."""
 STARTING = "starting"
 IDLE = "idle"
 BUSY = "busy"
@@ -76,10 +78,7 @@ class Worker:
             if end >= 0:
                 os.close(end)
         self._commands = self.events = -1
-        ended = self._process.poll()
-        process.kill_session(self._process.pid)
-        status = self._process.wait()
-        return process.ending(status if ended is None else ended)
+        return process.ending(process.end(self._process, END_SECONDS))
 
     def last_words(self) -> str:
         """What the library printed before it ended the child."""

@@ -52,7 +52,7 @@ def test_a_pod_tunes_once_and_the_next_one_restores_without_torch(make_pod: PodM
     assert message["stack"]["simulated"] is True
     assert float(message["geomean"]) > 1.0
     assert message["torchImported"] is False
-    assert message["children"] == 2
+    assert message["children"] == 1
     assert not (first.home / "tune").exists()
     lines = [line for line in done.stderr.splitlines() if line.startswith("hipbmm progress ")]
     assert lines[0].startswith("hipbmm progress phase=Identity tuned=0 problems=0 failed=0 verified=0 elapsed_s=0")
@@ -68,20 +68,20 @@ def test_a_pod_tunes_once_and_the_next_one_restores_without_torch(make_pod: PodM
     assert second.served_file.read_bytes() == first.served_file.read_bytes()
 
 
-def test_a_problem_that_kills_its_child_is_vetoed_for_all_pods(make_pod: PodMaker) -> None:
+def test_a_problem_that_ends_every_child_is_given_up_after_two_and_hipbmm_is_off(make_pod: PodMaker) -> None:
     first, second = make_pod("pod-a"), make_pod("pod-b")
-    first.run("warm", HIPBMM_SIM_FAULTS="exit:M=2,N=256,K=512,on=tuning", HIPBMM_VERIFY="0")
+    first.run("warm", HIPBMM_SIM_FAULTS="exit:M=2,N=256,K=512")
     message = first.message
-    assert (message["state"], message["reason"]) == ("Partial", "ProblemsUnproven")
+    assert (message["state"], message["reason"], message["hipbmm"]) == ("Partial", "ProblemsUnproven", False)
     assert (message["tuned"], message["failed"], message["vetoed"]) == (PROBLEMS - 1, 1, 1)
-    assert "hipBLAS error" in message["message"]
+    assert message["unproven"] == ["M=2 N=256 K=512"]
+    assert "HIPBMM is off" in message["message"]
+    assert "1 failed: killed: exit(1): hipBLAS error" in message["message"]
+    assert message["children"] == 3
     assert (2, 256, 512) not in served(first)
     assert first.report["failures"][0]["problem"] == "M=2 N=256 K=512"
-    assert (message["hipbmm"], message["unproven"]) == (False, ["M=2 N=256 K=512"])
-
-    second.run("warm", HIPBMM_SIM_FAULTS="exit:M=2,N=256,K=512,on=tuning", HIPBMM_VERIFY="0")
-    assert (second.message["state"], second.message["reason"]) == ("Partial", "ProblemsUnproven")
-    assert second.message["children"] == 0
+    second.run("warm", HIPBMM_SIM_FAULTS="exit:M=2,N=256,K=512")
+    assert (second.message["state"], second.message["hipbmm"]) == ("Partial", False)
 
 
 def test_a_child_that_dies_once_costs_nothing_but_a_new_child(pod: Pod) -> None:
@@ -92,12 +92,17 @@ def test_a_child_that_dies_once_costs_nothing_but_a_new_child(pod: Pod) -> None:
 def test_a_problem_that_hangs_is_ended_by_its_deadline(pod: Pod) -> None:
     pod.run("warm", HIPBMM_SIM_FAULTS="hang:M=1,N=256,K=256", HIPBMM_VERIFY="0", HIPBMM_PROBLEM_SECONDS="5")
     assert (pod.message["state"], pod.message["tuned"], pod.message["failed"]) == ("Partial", PROBLEMS - 1, 1)
+    assert pod.message["hipbmm"] is False
     assert "hung" in pod.message["message"]
 
 
 def test_a_wrong_result_is_vetoed_and_never_served(pod: Pod) -> None:
     pod.run("warm", HIPBMM_SIM_FAULTS="wrong:M=16,N=256,K=512,how=nan,on=explicit")
-    assert (pod.message["state"], pod.message["reason"]) == ("Partial", "ProblemsUnproven")
+    assert (pod.message["state"], pod.message["reason"], pod.message["hipbmm"]) == (
+        "Partial",
+        "ProblemsUnproven",
+        False,
+    )
     assert (16, 256, 512) not in served(pod)
     # AITER would choose the same index again while it serves: the server runs without it.
     started = pod.run("exec", "--", "sh", "-c", "echo $VLLM_ROCM_USE_AITER_LINEAR_HIPBMM")
@@ -108,30 +113,24 @@ def test_a_wrong_result_is_vetoed_and_never_served(pod: Pod) -> None:
 def test_a_machine_that_computes_nothing_right_vetoes_nothing_for_others(make_pod: PodMaker) -> None:
     broken, other = make_pod("pod-a"), make_pod("pod-b")
     broken.run("warm", HIPBMM_SIM_FAULTS="wrong:on=explicit")
-    assert (broken.message["state"], broken.message["reason"], broken.message["rows"]) == (
-        "Partial",
-        "ProblemsUnproven",
-        0,
-    )
-    assert broken.message["failed"] == PROBLEMS
-    assert all("kind=rows" in path.read_text().splitlines()[0] for path in shards(broken))
-    # The other one verifies what the first has tuned and could not.
-    other.run("warm", HIPBMM_TOKENS="[1, 2, 16, 32]")
+    assert (broken.message["rows"], broken.message["hipbmm"]) == (0, False)
+    assert shards(broken) == []
+    other.run("warm")
     assert (other.message["state"], other.message["unverified"], other.message["vetoed"]) == ("Complete", 0, 0)
 
 
 def test_a_machine_whose_children_die_while_verifying_vetoes_nothing(pod: Pod) -> None:
     pod.run("warm", HIPBMM_SIM_FAULTS="segv:on=explicit")
-    assert (pod.message["state"], pod.message["unverified"], pod.message["vetoed"]) == ("Complete", PROBLEMS, 0)
-    assert "6 children ended before a row was found right: killed: SIGSEGV" in pod.message["errors"][0]
-    assert all("kind=rows" in path.read_text().splitlines()[0] for path in shards(pod))
+    assert (pod.message["reason"], pod.message["vetoed"], pod.message["hipbmm"]) == ("TunerFailed", 0, False)
+    assert "6 children ended in a row: killed: SIGSEGV" in pod.message["message"]
+    assert shards(pod) == []
 
 
 def test_a_problem_that_cannot_be_tuned_is_served_by_its_neighbours_kernel(pod: Pod) -> None:
     # Without a row the server itself would tune it, and end as the child did.
     pod.run("warm", HIPBMM_SIM_FAULTS="exit:M=2,N=256,K=512,on=tuning")
     message = pod.message
-    assert (message["state"], message["vetoed"], message["failed"], message["unverified"]) == ("Complete", 1, 0, 0)
+    assert (message["state"], message["vetoed"], message["failed"], message["unverified"]) == ("Complete", 0, 0, 0)
     rows = served(pod)
     assert rows[2, 256, 512] in {rows[1, 256, 512], rows[16, 256, 512]}
 
@@ -155,7 +154,6 @@ def test_an_exhaustive_search_finds_a_faster_kernel(make_pod: PodMaker, tmp_path
     message = exhaustive.message
     assert (message["state"], message["tuned"], message["unverified"]) == ("Complete", 2, 0)
     assert float(message["geomean"]) > float(online.message["geomean"])
-    assert message["children"] >= 3
 
 
 def test_an_exhaustive_search_passes_over_indices_that_kill_or_are_wrong(pod: Pod) -> None:
@@ -176,17 +174,12 @@ def test_a_stack_without_solutions_is_unsupported_and_nothing_is_tuned(pod: Pod,
     assert shards(pod) == []
 
 
-def test_rows_that_aiter_silently_does_not_write_are_failures_not_vetoes(pod: Pod) -> None:
-    pod.run("warm", HIPBMM_SIM_FAULTS="lost-append:M=2", HIPBMM_VERIFY="0")
-    assert (pod.message["state"], pod.message["failed"], pod.message["vetoed"]) == ("Partial", 4, 0)
-    assert pod.message["tuned"] == PROBLEMS - 4
-
-
 def test_an_index_of_an_unset_candidate_is_no_row(pod: Pod) -> None:
     # Without a solution AITER times an unset candidate, whose index is 0, and records it.
-    pod.run("warm", HIPBMM_SIM_FAULTS="no-solution:M=2", HIPBMM_VERIFY="0")
+    pod.run("warm", HIPBMM_SIM_FAULTS="no-solution:M=2")
     assert (pod.message["state"], pod.message["failed"], pod.message["tuned"]) == ("Partial", 4, PROBLEMS - 4)
     assert "algo_index" in pod.message["message"]
+    assert pod.message["hipbmm"] is False
     assert not any(m == 2 for m, _, _ in served(pod))
 
 
@@ -232,6 +225,7 @@ def test_a_pod_that_is_asked_to_stop_publishes_what_it_has(make_pod: PodMaker) -
 def test_a_budget_that_is_used_up_gives_a_partial_table(pod: Pod) -> None:
     pod.run("warm", HIPBMM_SIM_FAULTS="hang:M=16,N=1024", HIPBMM_BUDGET_SECONDS="8")
     assert (pod.message["state"], pod.message["reason"]) == ("Partial", "BudgetExhausted")
+    assert pod.message["hipbmm"] is True  # nothing speaks against what was not reached
     assert 0 < pod.message["tuned"] < PROBLEMS
 
 

@@ -16,7 +16,7 @@ from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.tune import crew
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
-from hipbmm_kernel.tune.oomkills import OomKills
+from hipbmm_kernel.tune.oom_kills import OomKills
 from hipbmm_kernel.tune.worker import Failure
 
 SCRIPT = """
@@ -81,7 +81,7 @@ class Scene:
         gpus: tuple[str, ...] = ("0",),
         seconds: float = 30.0,
         deadline: Callable[[], float] = lambda: float("inf"),
-        on_outcome: Callable[[Outcome], Task | None] | None = None,
+        on_outcome: Callable[[Outcome], list[Task]] | None = None,
     ) -> list[Task]:
         (self.root / "state").mkdir(exist_ok=True)
         program = SCRIPT.format(task=textwrap.indent(textwrap.dedent(task), " " * 8).strip(), start=start)
@@ -107,10 +107,11 @@ class Scene:
             found.setdefault(outcome.task.subject, []).append(outcome.kind)
         return found
 
-    def _retry(self, outcome: Outcome) -> Task | None:
+    def _retry(self, outcome: Outcome) -> list[Task]:
+        """A task that ended its child is tried once more; one that is not finished is handed back."""
         self.outcomes.append(outcome)
-        died = outcome.kind in crew.DEATHS
-        return outcome.task if died and outcome.strikes < crew.MAX_STRIKES else None
+        again = outcome.kind in crew.DEATHS and len(self.kinds()[outcome.task.subject]) < 2
+        return [outcome.task] if again else []
 
     def _nothing(self, _message: Mapping[str, object]) -> None:
         return None
@@ -244,7 +245,7 @@ def test_a_gpu_whose_children_never_start_is_retired_with_the_reason(scene: Scen
     )
     assert [task.subject for task in left] == ["a", "b"]
     assert scene.last_failure == Failure("ImportError", "no torch")
-    assert scene.started == crew.MAX_STRIKES
+    assert scene.started == crew.MAX_FAILURES
 
 
 def test_one_gpu_that_never_starts_does_not_stop_the_others(scene: Scene) -> None:
@@ -275,10 +276,10 @@ def test_when_time_is_up_the_rest_is_handed_back_and_nobody_is_left(scene: Scene
 
 
 def test_a_stop_is_obeyed_at_once(scene: Scene) -> None:
-    def stop_at_first(outcome: Outcome) -> Task:
+    def stop_at_first(outcome: Outcome) -> list[Task]:
         scene.outcomes.append(outcome)
         os.kill(os.getpid(), signal.SIGTERM)
-        return outcome.task
+        return [outcome.task]
 
     left = scene.run(["a", "b"], task="if do == 'b': time.sleep(1000)", on_outcome=stop_at_first)
     assert "b" in [task.subject for task in left]
@@ -286,7 +287,7 @@ def test_a_stop_is_obeyed_at_once(scene: Scene) -> None:
 
 
 def test_an_abort_ends_all_children(scene: Scene) -> None:
-    def abort(_outcome: Outcome) -> Task:
+    def abort(_outcome: Outcome) -> list[Task]:
         raise Abort("StackMismatch", "other GPU")
 
     with pytest.raises(Abort, match="other GPU"):

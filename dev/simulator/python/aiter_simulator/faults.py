@@ -2,8 +2,9 @@
 
 A condition is ``M=64``, ``N=5120``, ``K=1024`` (a value or a range ``1-512``), ``index=4711``,
 ``on=tune|lookup|heuristic|...`` (which step), ``table=with|without`` (whether the working directory has rows),
-``times=2`` (how often, counted over all processes that share ``HIPBMM_SIM_STATE``), or an argument of the kind
-(``ms=``, ``how=``). README.md lists the kinds.
+``gpu=1`` (the value of HIP_VISIBLE_DEVICES), ``after=20`` and ``times=2`` (how many occasions pass before it, and how
+often it happens then, counted over all processes that share ``HIPBMM_SIM_STATE``), or an argument of the kind (``ms=``,
+``how=``). README.md lists the kinds.
 """
 
 import os
@@ -33,7 +34,7 @@ KINDS = frozenset(
     }
 )
 _NUMBERS = frozenset({"M", "N", "K", "index"})
-_TEXTS = frozenset({"on", "table"})
+_TEXTS = frozenset({"on", "table", "gpu"})
 _ARGUMENTS = frozenset({"times", "ms", "how", "factor", "bytes", "after"})
 
 
@@ -94,8 +95,9 @@ def _rules() -> tuple[Rule, ...]:
 
 def find(kind: str, **facts: str | int) -> Rule | None:
     """The first rule of this kind that applies here and now; asking counts as one of its ``times``."""
+    here: dict[str, str | int] = {**facts, "gpu": os.environ.get("HIP_VISIBLE_DEVICES", "")}
     for rule in _rules():
-        if rule.kind == kind and rule.holds(facts) and _take(rule):
+        if rule.kind == kind and rule.holds(here) and _take(rule):
             return rule
     return None
 
@@ -118,8 +120,10 @@ def strike(**facts: str | int) -> None:
 
 
 def _take(rule: Rule) -> bool:
-    limit = rule.arguments.get("times")
-    return limit is None or _count(rule) < int(limit)
+    first, limit = int(rule.argument("after", 0)), rule.arguments.get("times")
+    if not first and limit is None:
+        return True
+    return first <= _count(rule) < (first + int(limit) if limit is not None else float("inf"))
 
 
 def _count(rule: Rule) -> int:

@@ -5,7 +5,6 @@ kept by operand identity (storage, version counter and a sample of the bytes, or
 versions), rows of one storage are multiplied together, and equal rows once.
 """
 
-import ctypes
 import hashlib
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -13,15 +12,12 @@ from dataclasses import dataclass
 import torch
 
 from aiter_simulator import settings
-from aiter_simulator.identity import content, identity
+from aiter_simulator.identity import content, equal_bytes, identity, same
 from aiter_simulator.lru import ByteLru, size_of
 
 _SHARED_ROWS = 1024
 _PART_BYTES = 64 << 20
 """Of a weight that are widened to fp32 at once: threads meet after each part, which takes long where cores are few."""
-
-_memcmp = ctypes.CDLL(None).memcmp
-_memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 
 BUDGET = int(settings.number("CACHE_MIB", 1024)) << 20
 _PRODUCTS: ByteLru[torch.Tensor] = ByteLru(BUDGET // 2)
@@ -58,7 +54,7 @@ class Product:
 
 def product(tokens: torch.Tensor, weight: torch.Tensor, *, swizzled: bool) -> Product:
     """``tokens`` [M, K] times ``weight`` [N, K] transposed, as part of the product of all tokens of their storage."""
-    weight_key = (identity(weight), weight.storage_offset(), tuple(weight.shape), weight.stride(), swizzled)
+    weight_key = (same(weight), weight.storage_offset(), tuple(weight.shape), weight.stride(), swizzled)
     count = len(tokens)
     if _uniform(tokens):
         row = tokens[:1]  # kept by its content, so that only the weight must stay what it was
@@ -130,4 +126,4 @@ def _uniform(tokens: torch.Tensor) -> bool:
     if not tokens.is_contiguous() or (len(tokens) == 1 and tokens.untyped_storage().nbytes() > row):
         return False
     # Each row is the one before it: one pass over the memory, where torch would write a result of the same size first.
-    return int(_memcmp(tokens.data_ptr(), tokens.data_ptr() + row, (len(tokens) - 1) * row)) == 0
+    return equal_bytes(tokens.data_ptr(), tokens.data_ptr() + row, (len(tokens) - 1) * row)

@@ -7,7 +7,7 @@ from aiter_simulator import gpu, process
 
 class _ThreadState(threading.local):
     device = 0
-    captures = 0
+    captured: list[float] | None = None
 
 
 _STATE = _ThreadState()
@@ -35,14 +35,23 @@ def current_gpu() -> gpu.SimulatedGpu:
 
 def capturing() -> bool:
     """Whether the current stream is being captured into a graph."""
-    return _STATE.captures > 0
+    return _STATE.captured is not None
 
 
 def begin_capture() -> None:
     """Call hipStreamBeginCapture."""
-    _STATE.captures += 1
+    _STATE.captured = []
 
 
-def end_capture() -> None:
-    """Call hipStreamEndCapture."""
-    _STATE.captures -= 1
+def capture(launch_us: float) -> bool:
+    """Note a launch of so many microseconds in the graph that is being captured; False when there is none."""
+    if _STATE.captured is None:
+        return False
+    _STATE.captured.append(launch_us)
+    return True
+
+
+def end_capture() -> tuple[float, ...]:
+    """Call hipStreamEndCapture: the microseconds of each launch in the graph."""
+    captured, _STATE.captured = _STATE.captured or [], None
+    return tuple(captured)

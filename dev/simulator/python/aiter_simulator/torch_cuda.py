@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from aiter_simulator import clock, gpu, runtime
+from aiter_simulator import clock, gpu, runtime, tuning
 from aiter_simulator.memory import MEMORY
 
 _WITHOUT_EFFECT = (
@@ -92,7 +92,13 @@ class Stream:
 
 
 class Graph:
-    """torch.cuda.CUDAGraph as far as capturing goes: calls inside a capture see it, a replay is refused."""
+    """torch.cuda.CUDAGraph: calls inside a capture see it and take no time, a replay takes the time of all of them.
+
+    The captured calls have computed their results once; a replay leaves them as they are.
+    """
+
+    def __init__(self, *_arguments: object, **_options: object) -> None:
+        self._launches: tuple[float, ...] = ()
 
     def capture_begin(self, *_arguments: object, **_options: object) -> None:
         """Begin a capture on the current stream."""
@@ -100,14 +106,16 @@ class Graph:
 
     def capture_end(self) -> None:
         """End it."""
-        runtime.end_capture()
+        self._launches = runtime.end_capture()
 
     def replay(self) -> None:
-        """Not simulated: what runs on the CPU was not recorded."""
-        raise NotImplementedError("the simulator captures graphs but cannot replay them")
+        """Let the time of all captured launches pass."""
+        for launch_us in self._launches:
+            tuning.measure(launch_us, 1)
 
     def reset(self) -> None:
-        """Nothing was kept."""
+        """Forget what was captured."""
+        self._launches = ()
 
     def pool(self) -> tuple[int, int]:
         """An id of a memory pool."""

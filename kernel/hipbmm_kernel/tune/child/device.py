@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import re
 
 import torch
@@ -56,8 +58,19 @@ class Device:
         torch.cuda.synchronize()
 
 
-def loaded_libraries() -> list[str]:
-    """The files of every libhipblaslt that this process has mapped: after the extension is made, the one in use."""
+def loaded_libraries(name: str = "libhipblaslt") -> list[str]:
+    """The files of every library of that name that this process has mapped: the ones in use."""
+    pattern = re.compile(rf"/\S*{name}\.so\S*")
     with open(MAPS, encoding="utf-8", errors="replace") as maps:
-        found = {match.group(0) for match in (re.search(r"/\S*libhipblaslt\.so\S*", line) for line in maps) if match}
+        found = {match.group(0) for match in map(pattern.search, maps) if match}
     return sorted(found)
+
+
+def share_hip_runtime() -> None:
+    """Make the symbols of the HIP runtime that torch has loaded visible to all libraries, as vLLM does before AITER.
+
+    torch loads its libamdhip64 privately. AITER's modules look for HIP's symbols in the process, and a second runtime
+    that the loader finds for them instead knows no device memory of torch's.
+    """
+    for path in loaded_libraries("libamdhip64"):
+        ctypes.CDLL(path, mode=os.RTLD_GLOBAL | os.RTLD_NOLOAD)

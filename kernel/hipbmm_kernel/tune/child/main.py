@@ -1,6 +1,6 @@
 """The child of the tuner: one process, one GPU, torch and AITER. It may be ended by the library at any call.
 
-It says hello (what torch sees), ready (the extension exists: any JIT build is over), then answers one task at a time.
+It sends hello (what torch sees), ready (the extension exists: any JIT build is over), then answers one task at a time.
 What it measured is in its answers; what AITER chose is in the CSV of its working directory, which the parent reads.
 """
 
@@ -10,6 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from hipbmm_kernel.linear.gate import ONLINE_TUNING
 from hipbmm_kernel.tune import protocol
 from hipbmm_kernel.tune.child.device import MemoryShortError
 from hipbmm_kernel.tune.child.lifeline import die_with_parent
@@ -28,7 +29,7 @@ class Channel:
         self._events = events
 
     def send(self, message: dict[str, object]) -> None:
-        """Tell the parent; OSError when it is gone."""
+        """Send a message to the parent; OSError when it is gone."""
         data = memoryview(protocol.encode(message))
         while data:
             data = data[os.write(self._events, data) :]
@@ -45,6 +46,7 @@ def main(arguments: list[str]) -> int:
     """Run as `main([parent's pid, descriptor of commands, descriptor of events])`; the exit status is for people."""
     parent, commands, events = (int(argument) for argument in arguments)
     die_with_parent(parent)
+    os.environ.pop(ONLINE_TUNING, None)  # tasks switch it on for the calls that need it
     channel = Channel(commands, events)
     tasks = _start(channel)
     if tasks is None:
@@ -55,12 +57,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _start(channel: Channel) -> Tasks | None:
-    """Import torch and AITER and make the extension. None when that failed, which the parent has then been told."""
+    """Import torch and AITER and make the extension. None when that failed, which has been reported to the parent."""
     try:
-        from hipbmm_kernel.tune.child.device import Device, loaded_libraries  # noqa: PLC0415 - imports torch
+        from hipbmm_kernel.tune.child.device import Device, loaded_libraries, share_hip_runtime  # noqa: PLC0415 - imports torch
 
         device = Device()
         channel.send({"event": protocol.HELLO, **device.description()})
+        share_hip_runtime()
         from hipbmm_kernel.tune.child.tasks import Tasks  # noqa: PLC0415 - imports torch
 
         tasks = Tasks(device)

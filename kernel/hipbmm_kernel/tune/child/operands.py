@@ -44,6 +44,7 @@ class Operands:
         self._weight, scale = _weight(device, linear, generator)
         self._weight_scale = scale
         self.shuffled = weights.shuffle(self._weight)
+        self.copies = [self.shuffled]
         self.weight_scale = weights.transpose_scale(scale)
         x = torch.randn(rows, linear.k, generator=generator, device=device.torch_device)
         self._x, self._x_scale = quantise.per_token(x, device.fp8)
@@ -56,6 +57,15 @@ class Operands:
     def tokens(self, m: int) -> tuple[torch.Tensor, torch.Tensor]:
         """FP8 activations [m, K] and their scales (m, 1): the first rows of the block."""
         return self._x[:m], self._x_scale[:m]
+
+    def rotate(self, sets: int) -> None:
+        """Have `sets` copies of the shuffled weight in `copies`: launches that read them in turn find no warm cache."""
+        for _ in range(len(self.copies), sets):
+            self.copies.append(self.shuffled.t().clone().t())
+
+    def drop_copies(self) -> None:
+        """Give the copies' memory back."""
+        del self.copies[1:]
 
     def expected(self) -> Reference:
         """The fp32 result of the dequantised operands, for all rows of the block."""

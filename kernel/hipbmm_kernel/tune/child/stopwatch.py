@@ -1,7 +1,10 @@
-"""Timing one call on the device, without the host's share.
+"""Timing GEMMs against each other on the device, without the host's share and without a warm cache.
 
-A decode GEMM takes 6 us and a torch op 10 us to enqueue, so a plain loop would time the host. A sleep kernel in front
-keeps the device busy until all launches of a round are queued; what then passes between two events is the device's own.
+A decode GEMM takes 6 to 20 us and a launch through torch costs the host 30 us: eager launches of small M all look alike
+(one H200, torch 2.11, N=10240 K=5120 M=1..64: 29 to 31 us eager, 18.2 to 18.8 us by replay). So each contender's
+launches are captured in a graph, and the graphs are replayed in turn. Events inside one common graph would need
+external events, which torch has for CUDA only. Each launch reads another copy of the operands, so that what a layer of
+a model would read from HBM is not read from a cache.
 """
 
 from __future__ import annotations
@@ -11,52 +14,100 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    Launch = Callable[[int], object]
+
+ROTATED_BYTES = 512 << 20
+"""Twice the 256 MiB cache behind the L2 of an MI300X (AMD, CDNA 3 white paper); hipblaslt-bench rotates as much."""
+MAX_SETS = 64
+"""Copies at most. With the smallest weights of a model that is served (8192 x 1024 at tensor parallel size 8) 64 copies
+make 512 MiB."""
+ROUND_US = 1000.0
+"""Of one replay: an event resolves about 1 us (HIP and CUDA document 0.5 us), which is 0.1 % of it."""
+MAX_LAUNCHES = 4 * MAX_SETS
+WARM_UPS = 2
 HOST_US_PER_LAUNCH = 40.0
+"""What the host needs at most to enqueue one call where no graph can be replayed: 29 to 31 us were measured."""
 CALIBRATION_CYCLES = 1_000_000
-MIN_LAUNCHES = 5
-MAX_LAUNCHES = 40
-ROUND_US = 600.0
-"""An event resolves about 1 us: 0.2 % of a round, below the spread between rounds."""
+
+
+def sets_for(weight_bytes: int) -> int:
+    """How many copies of a weight make ROTATED_BYTES."""
+    return max(1, min(MAX_SETS, -(-ROTATED_BYTES // max(1, weight_bytes))))
 
 
 class Stopwatch:
-    """Times calls on the current device."""
+    """Races calls on the current device."""
 
     def __init__(self) -> None:
-        self._cycles_per_us = self._calibrate()
+        self._cycles_per_us: float | None = None
 
-    def launches_for(self, us: float) -> int:
-        """How many launches make a round of ROUND_US."""
-        return int(min(MAX_LAUNCHES, max(MIN_LAUNCHES, ROUND_US / max(us, 0.1))))
+    def race(self, contenders: Sequence[Launch], sets: int, rounds: int) -> list[list[float]]:
+        """Microseconds of one launch of each contender in each round. A contender launches on a set of operands.
 
-    def time(self, call: Callable[[], object], launches: int) -> float:
-        """Microseconds of one `call`, as the mean of `launches` that run back to back."""
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        self._occupy(launches * HOST_US_PER_LAUNCH)
-        start.record()
-        for _ in range(launches):
-            call()
-        end.record()
-        end.synchronize()
-        return float(start.elapsed_time(end)) * 1000.0 / launches
+        Who goes first alternates, so that drift of the clocks hits all alike.
+        """
+        slowest = max(self.estimate(launch) for launch in contenders)
+        launches = min(MAX_LAUNCHES, max(sets, int(ROUND_US / max(slowest, 0.1))))
+        laps = [self._lap(launch, launches, sets) for launch in contenders]
+        times: list[list[float]] = [[] for _ in contenders]
+        for turn in range(rounds):
+            order = range(len(laps)) if turn % 2 == 0 else reversed(range(len(laps)))
+            for which in order:
+                times[which].append(laps[which]() / launches)
+        return times
+
+    def estimate(self, launch: Launch) -> float:
+        """Microseconds of one call with the host's share hidden as far as a sleeping device hides it."""
+        launch(0)
+        return self._eager(launch, WARM_UPS, 1)() / WARM_UPS
+
+    def _lap(self, launch: Launch, launches: int, sets: int) -> Callable[[], float]:
+        """A function that runs all launches and says how many microseconds they took; it has run once."""
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                for number in range(launches):
+                    launch(number % sets)
+            graph.replay()
+            torch.cuda.synchronize()
+        except (RuntimeError, NotImplementedError):  # a device or a build without graphs
+            return self._eager(launch, launches, sets)
+        return lambda: _timed(graph.replay)
+
+    def _eager(self, launch: Launch, launches: int, sets: int) -> Callable[[], float]:
+        """The same without a graph: a sleep kernel keeps the device busy until all launches are enqueued."""
+
+        def enqueue() -> None:
+            for number in range(launches):
+                launch(number % sets)
+
+        return lambda: _timed(enqueue, lambda: self._occupy(launches * HOST_US_PER_LAUNCH))
 
     def _occupy(self, us: float) -> None:
+        if self._cycles_per_us is None:
+            self._cycles_per_us = _calibrate()
         if self._cycles_per_us:
             torch.cuda._sleep(int(us * self._cycles_per_us))  # noqa: SLF001 - torch's own tests time with it
 
-    @staticmethod
-    def _calibrate() -> float:
-        """Cycles of the sleep kernel in one microsecond; 0 where torch has none, and the host's share counts."""
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        try:
-            torch.cuda._sleep(CALIBRATION_CYCLES)  # noqa: SLF001 - same; the first one loads the kernel
-            start.record()
-            torch.cuda._sleep(CALIBRATION_CYCLES)  # noqa: SLF001 - same
-            end.record()
-        except (AttributeError, RuntimeError):
-            return 0.0
-        end.synchronize()
-        us = float(start.elapsed_time(end)) * 1000.0
-        return CALIBRATION_CYCLES / us if us > 0 else 0.0
+
+def _timed(work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
+    """Microseconds that `work` keeps the device busy; `before` is enqueued in front of it."""
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    before()
+    start.record()
+    work()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end)) * 1000.0
+
+
+def _calibrate() -> float:
+    """Cycles of the sleep kernel in one microsecond; 0 where torch has none, and the host's share counts."""
+    try:
+        torch.cuda._sleep(CALIBRATION_CYCLES)  # noqa: SLF001 - as above; the first one loads the kernel
+        us = _timed(lambda: torch.cuda._sleep(CALIBRATION_CYCLES))  # noqa: SLF001 - as above
+    except (AttributeError, RuntimeError):
+        return 0.0
+    return CALIBRATION_CYCLES / us if us > 0 else 0.0

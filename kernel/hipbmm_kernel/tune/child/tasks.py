@@ -1,32 +1,46 @@
-"""What a child can be asked to do: probe, tune one problem, verify one row, try candidates."""
+"""What a child can be asked to do: probe a linear, tune a problem, verify an index, search all indices.
+
+AITER asks getenv for HIP_ONLINE_TUNING on each call and opens its table in the working directory, so one process can do
+it all: tuning is on while it tunes, and while it looks a row up as the server will; else it is off.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
+import shutil
 import time
 from typing import TYPE_CHECKING
 
 import torch
 
-from hipbmm_kernel.linear import probe as linear_probe
+from hipbmm_kernel.contract.settings import SERVED_NAME
+from hipbmm_kernel.linear.gate import ONLINE_TUNING
 from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension, hipb_mm_fp8
 from hipbmm_kernel.planner import cost
-from hipbmm_kernel.rows.gemm import Problem
+from hipbmm_kernel.rows import aiter_csv
+from hipbmm_kernel.rows.gemm import Problem, Row
 from hipbmm_kernel.tune import protocol
 from hipbmm_kernel.tune.child.device import MemoryShortError
 from hipbmm_kernel.tune.child.operands import Linear, Operands, operand_bytes
-from hipbmm_kernel.tune.child.stopwatch import Stopwatch
+from hipbmm_kernel.tune.child.stopwatch import ROTATED_BYTES, Stopwatch, sets_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hipbmm_kernel.tune.child.device import Device
 
+    Message = dict[str, object]
+
 RESERVE = 192 << 20
-"""Bytes left free beside AITER's buffers: at 128 MiB it skips tuning and lookup, and allocations are rounded up."""
-CACHED_LINEARS = 8
-FIRST_LAUNCHES = 3
-WORTH_A_SECOND_LOOK = 1.15
+"""Bytes left free beside AITER's buffers. At 128 MiB free AITER skips tuning and look-up (hipbsolgemm.cu); hipMalloc
+rounds each of its three buffers up to 2 MiB, torch's allocator blocks of more than 10 MiB up to 20 MiB."""
+CACHED_BYTES = 24 << 30
+"""Of operands that stay on the device: all linears of a 70B model at 1024 tokens; the smallest MI3xx has 128 GB."""
+PROMISING = 1.15
+"""A candidate whose first two launches take longer than this times the best is not raced: launches of one kernel
+scattered by less in AITER's own 50 warm-ups (it gives up at 1/0.8 = 1.25)."""
 
 
 class Tasks:
@@ -38,96 +52,100 @@ class Tasks:
         if not hasattr(self._aiter, "hipb_mm"):
             raise RuntimeError(protocol.UNSUPPORTED_AITER)
         self._operands: dict[Linear, Operands] = {}
-        self._stopwatch: Stopwatch | None = None
+        self._stopwatch = Stopwatch()
 
-    def run(self, command: dict[str, object], report: Callable[[dict[str, object]], None]) -> dict[str, object]:
+    def run(self, command: Message, report: Callable[[Message], None]) -> Message:
         """The answer to one command. MemoryShortError when the device has not enough memory for it."""
+        tasks = {
+            protocol.PROBE: self._probe,
+            protocol.TUNE: self._tune,
+            protocol.VERIFY: self._verify,
+            protocol.SEARCH: self._search,
+        }
         try:
-            return self._do(command, report)
+            return tasks[str(command["do"])](command, report)
         except torch.cuda.OutOfMemoryError as error:
             # A neighbour on the device took what was free a moment ago: that says nothing about the problem.
             raise MemoryShortError(str(error).splitlines()[0]) from error
 
-    def _do(self, command: dict[str, object], report: Callable[[dict[str, object]], None]) -> dict[str, object]:
-        kind = command["do"]
-        if kind == protocol.PROBE:
-            return {"reason": linear_probe.probe(self._device.torch_device, self._device.fp8)}
-        if kind == protocol.TUNE:
-            return self._tune(command)
-        if kind == protocol.VERIFY:
-            return self._verify(command)
-        if kind == protocol.SEARCH:
-            return self._search(command, report)
-        raise ValueError(f"no such task: {kind}")
+    def _probe(self, command: Message, _report: Callable[[Message], None]) -> Message:
+        """Whether the heuristic has a right solution for a linear at M tokens, with tuning off."""
+        operands = self._prepare(command, 0)
+        m = _problem(command).m
+        return {"reason": self._check(operands, m, functools.partial(self._call, operands, m, HEURISTIC))}
 
-    def _tune(self, command: dict[str, object]) -> dict[str, object]:
-        """One call with online tuning on, which makes AITER tune and append its row, and one that must find the row."""
+    def _tune(self, command: Message, _report: Callable[[Message], None]) -> Message:
+        """One call with online tuning on: AITER tunes and appends its row to the table here, which the parent reads."""
         problem = _problem(command)
         operands = self._prepare(command, cost.tuning_bytes(problem))
         began = time.monotonic()
-        self._call(operands, problem.m, HEURISTIC)
-        self._device.synchronize()
-        tuned = time.monotonic()
-        self._call(operands, problem.m, HEURISTIC)
-        self._device.synchronize()
-        return {"seconds": tuned - began}
+        with _tuning_on():
+            self._call(operands, problem.m, HEURISTIC)
+            self._device.synchronize()
+        return {"seconds": time.monotonic() - began}
 
-    def _verify(self, command: dict[str, object]) -> dict[str, object]:
-        """Compare an index's result with fp32, and time it against the heuristic's choice, turn by turn."""
-        problem = _problem(command)
-        index = _integer(command, "index")
+    def _verify(self, command: Message, report: Callable[[Message], None]) -> Message:
+        """Compare an index with fp32: found in a table as the server finds it, and given. Then time it against -1.
+
+        `right` is reported before anything else runs: what ends the process after it says nothing about the index.
+        """
+        problem, index, rounds = _problem(command), _integer(command, "index"), _integer(command, "rounds")
         operands = self._prepare(command, 0)
-        result = self._call(operands, problem.m, index)
-        verdict = operands.expected().compare(result)
+        given = functools.partial(self._call, operands, problem.m, index)
+        row = Row(str(command["key"]), index)
+        verdict = self._check(operands, problem.m, functools.partial(self._look_up, operands, problem.m, row))
+        verdict = verdict or self._check(operands, problem.m, given)
         if verdict is not None:
             return {"correct": False, "reason": verdict}
-        default_verdict = self._try(functools.partial(self._check_default, operands, problem.m, result))
-        del result
-        rounds = _integer(command, "rounds")
-        tuned, default = self._race(operands, problem.m, (index, HEURISTIC), rounds, default_verdict is None)
-        return {"correct": True, "tuned": tuned, "default": default, "defaultWrong": default_verdict}
+        report({"event": protocol.RIGHT, "id": command["id"]})
+        if not rounds:
+            return {"correct": True}
+        default = functools.partial(self._call, operands, problem.m, HEURISTIC)
+        default_verdict = self._check(operands, problem.m, default) if command["default"] else "not asked"
+        contenders = [functools.partial(self._launch, operands, problem.m, index)]
+        if default_verdict is None:
+            contenders.append(functools.partial(self._launch, operands, problem.m, HEURISTIC))
+        times = self._stopwatch.race(contenders, len(operands.copies), rounds)
+        return {"correct": True, "tuned": times[0], "default": times[1:] and times[1], "defaultWrong": default_verdict}
 
-    def _race(
-        self, operands: Operands, m: int, indices: tuple[int, int], rounds: int, both: bool
-    ) -> tuple[list[float], list[float]]:
-        """Microseconds of both indices in each round; who goes first alternates, so that drift hits both alike."""
-        watch = self._watch()
-        calls = [functools.partial(self._call, operands, m, index) for index in indices[: 2 if both else 1]]
-        launches = watch.launches_for(max(watch.time(call, 3) for call in calls))
-        times: list[list[float]] = [[], []]
-        for turn in range(rounds):
-            order = range(len(calls)) if turn % 2 == 0 else reversed(range(len(calls)))
-            for which in order:
-                times[which].append(watch.time(calls[which], launches))
-        return times[0], times[1]
+    def _look_up(self, operands: Operands, m: int, row: Row) -> torch.Tensor:
+        """The server's own call, in a directory whose table holds this row. RuntimeError when AITER misses it."""
+        with _tuning_on(), _table_of(row) as size:
+            result = self._call(operands, m, HEURISTIC)
+            self._device.synchronize()
+            if os.stat(SERVED_NAME).st_size != size:
+                raise RuntimeError("AITER does not find this row in its table")
+        return result
 
-    def _search(self, command: dict[str, object], report: Callable[[dict[str, object]], None]) -> dict[str, object]:
-        """Try every index that hipBLASLt lists; each is reported before it runs, since it may end this process."""
-        problem = _problem(command)
+    def _search(self, command: Message, report: Callable[[Message], None]) -> Message:
+        """Try every index that hipBLASLt lists; each is reported before it runs, since it may end this process.
+
+        `enough` right ones end it, 0 for all.
+        """
+        problem, enough = _problem(command), _integer(command, "enough")
         operands = self._prepare(command, 0)
         skip = set(_list(command, "skip"))
         deadline = time.monotonic() + float(str(command["seconds"]))
-        best = float("inf")
+        best, right, tried = float("inf"), 0, 0
         found = [index for index in self._candidates(operands, problem.m) if index > 0 and index not in skip]
-        tried = 0
         for index in found:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or 0 < enough <= right:
                 break
             report({"event": protocol.CANDIDATE, "id": command["id"], "index": index, "us": None})
-            verdict = self._try(functools.partial(self._check, operands, problem.m, index))
-            us = None
+            call = functools.partial(self._call, operands, problem.m, index)
+            verdict, us = self._check(operands, problem.m, call), None
             if verdict is None:
-                us = self._quick_time(functools.partial(self._call, operands, problem.m, index), best)
+                right += 1
+                us = self._quick_time(functools.partial(self._launch, operands, problem.m, index), operands, best)
                 best = min(best, us)
             tried += 1
             report({"event": protocol.CANDIDATE, "id": command["id"], "index": index, "us": us, "reason": verdict})
         return {"listed": len(found), "tried": tried}
 
-    def _quick_time(self, call: Callable[[], object], best: float) -> float:
-        """Microseconds of a call; exactly only when a first look says that it may become the best."""
-        watch = self._watch()
-        us = watch.time(call, FIRST_LAUNCHES)
-        return us if us > best * WORTH_A_SECOND_LOOK else watch.time(call, watch.launches_for(us))
+    def _quick_time(self, launch: Callable[[int], object], operands: Operands, best: float) -> float:
+        """Microseconds of a launch; exactly only when two of them say that it may become the best."""
+        us = self._stopwatch.estimate(launch)
+        return us if us > best * PROMISING else self._stopwatch.race([launch], len(operands.copies), 1)[0][0]
 
     def _candidates(self, operands: Operands, m: int) -> list[int]:
         """hipb_findallsols: it does not ask for the swizzle order, so its list may hold indices with wrong results."""
@@ -145,43 +163,44 @@ class Tasks:
         return [int(index) for index in found]
 
     def _call(self, operands: Operands, m: int, index: int) -> torch.Tensor:
-        x, x_scale = operands.tokens(m)
-        return hipb_mm_fp8(
-            x, operands.shuffled, x_scale, operands.weight_scale, operands.bias, torch.bfloat16, solution_index=index
-        )
-
-    def _check(self, operands: Operands, m: int, index: int) -> str | None:
-        return operands.expected().compare(self._call(operands, m, index))
-
-    def _check_default(self, operands: Operands, m: int, right: torch.Tensor) -> str | None:
-        """Whether the heuristic's choice is right, too: what equals a right result needs no second comparison."""
-        result = self._call(operands, m, HEURISTIC)
-        return None if torch.equal(result, right) else operands.expected().compare(result)
+        return self._launch(operands, m, index, 0)
 
     @staticmethod
-    def _try(call: Callable[[], str | None]) -> str | None:
+    def _launch(operands: Operands, m: int, index: int, copy: int) -> torch.Tensor:
+        """One call on one copy of the weight."""
+        x, x_scale = operands.tokens(m)
+        weight = operands.copies[copy]
+        return hipb_mm_fp8(
+            x, weight, x_scale, operands.weight_scale, operands.bias, torch.bfloat16, solution_index=index
+        )
+
+    @staticmethod
+    def _check(operands: Operands, m: int, call: Callable[[], torch.Tensor]) -> str | None:
+        """Why the result of a call is wrong or there is none, or None when every element is right."""
         try:
-            return call()
+            result = call()
+        except torch.cuda.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             return str(error).splitlines()[0][:200] if str(error) else "RuntimeError"
+        return operands.expected().compare(result[:m])
 
-    def _watch(self) -> Stopwatch:
-        if self._stopwatch is None:
-            self._stopwatch = Stopwatch()
-        return self._stopwatch
-
-    def _prepare(self, command: dict[str, object], extra: int) -> Operands:
+    def _prepare(self, command: Message, extra: int) -> Operands:
         """The operands of a command's linear, made or remembered; MemoryShortError when `extra` would not fit too."""
         linear = Linear(_integer(command, "n"), _integer(command, "k"), bool(command["bias"]))
         rows = _integer(command, "rows")
         held = self._operands.get(linear)
         if held is None or held.rows < rows:
-            if len(self._operands) >= CACHED_LINEARS:
+            needed = operand_bytes(linear, rows)
+            if needed + sum(operand_bytes(each, other.rows) for each, other in self._operands.items()) > CACHED_BYTES:
                 self._operands.clear()
-            self._demand(operand_bytes(linear, rows), linear)
+            self._demand(needed, linear)
             held = self._operands[linear] = Operands(self._device, linear, rows)
         if extra:
+            held.drop_copies()
             self._demand(extra, linear)
+        elif int(str(command.get("rounds", 0))) and self._device.free_bytes() > ROTATED_BYTES + RESERVE:
+            held.rotate(sets_for(linear.n * linear.k))
         return held
 
     def _demand(self, needed: int, keep: Linear) -> None:
@@ -194,18 +213,44 @@ class Tasks:
             raise MemoryShortError(f"needs {needed + RESERVE >> 20} MiB, {free >> 20} MiB are free")
 
 
-def _problem(command: dict[str, object]) -> Problem:
+@contextlib.contextmanager
+def _tuning_on() -> Iterator[None]:
+    os.environ[ONLINE_TUNING] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[ONLINE_TUNING]
+
+
+@contextlib.contextmanager
+def _table_of(row: Row) -> Iterator[int]:
+    """Be in a directory whose table holds exactly this row; the size of the table."""
+    here = os.getcwd()
+    directory = f"{here}/lookup"
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    data = aiter_csv.format_rows([row])
+    with open(f"{directory}/{SERVED_NAME}", "wb") as table:
+        table.write(data)
+    os.chdir(directory)
+    try:
+        yield len(data)
+    finally:
+        os.chdir(here)
+
+
+def _problem(command: Message) -> Problem:
     return Problem(_integer(command, "m"), _integer(command, "n"), _integer(command, "k"))
 
 
-def _integer(command: dict[str, object], name: str) -> int:
+def _integer(command: Message, name: str) -> int:
     value = command[name]
     if not isinstance(value, int):
         raise TypeError(f"{name} is {value!r}")
     return value
 
 
-def _list(command: dict[str, object], name: str) -> list[object]:
+def _list(command: Message, name: str) -> list[object]:
     value = command[name]
     if not isinstance(value, list):
         raise TypeError(f"{name} is {value!r}")

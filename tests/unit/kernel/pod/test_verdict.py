@@ -35,7 +35,9 @@ STATES = ["Complete", "Partial", "Unsupported", "Disabled", "NoPlan", "Failed"]
         (Facts(9, 3, 0, abort="TunerFailed"), "Partial", "TunerFailed", "Restored"),
         (Facts(9, 3, 0, tune=False), "Disabled", "TuningDisabled", "Restored"),
         (Facts(9, 3, 4, failed=1, skipped=1), "Partial", "ProblemsFailed", "Mixed"),
-        (Facts(9, 3, 4, failed=1, starved=1), "Partial", "TunerOutOfMemory", "Mixed"),
+        (Facts(9, 3, 4, skipped=2, out_of_memory=1), "Partial", "TunerOutOfMemory", "Mixed"),
+        (Facts(9, 9, 0, abort="TunerFailed", unsafe=True), "Partial", "TunerFailed", "Restored"),
+        (Facts(9, 9, 0, unsafe=True), "Partial", "ProblemsFailed", "Restored"),
         (Facts(9, 0, 0, abort="TunerOutOfMemory"), "Failed", "TunerOutOfMemory", "None"),
         (Facts(9, 3, 4, skipped=2), "Partial", "LowMemory", "Mixed"),
         (Facts(9, 3, 4, unfinished=2), "Partial", "BudgetExhausted", "Mixed"),
@@ -45,7 +47,7 @@ STATES = ["Complete", "Partial", "Unsupported", "Disabled", "NoPlan", "Failed"]
 def test_conclusions(facts: Facts, state: str, reason: str, source: str) -> None:
     found = verdict.conclude(facts)
     assert (found.state, found.reason, verdict.source(facts)) == (state, reason, source)
-    assert found.hipbmm is (reason != "NoSolution")
+    assert found.hipbmm is (reason != "NoSolution" and not facts.unsafe)
     assert state in STATES
     assert reason in REASONS
 

@@ -1,0 +1,36 @@
+"""Which measured times can be: a row of the store that claims an impossible one is treated as one that nobody measured.
+
+Of two verified rows the faster one is served, so a claim of 0.001 us would win in every pod for ever. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hipbmm_kernel.planner import cost
+from hipbmm_kernel.rows.gemm import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hipbmm_kernel.rows.gemm import Problem, Row
+    from hipbmm_kernel.store.table import Table
+
+
+def believable(loaded: Table, problems: Iterable[Problem], fp8: str, product: str | None) -> Table:
+    """The table; rows of `problems` that claim what cannot be have no times and are not verified any more."""
+    changed: dict[str, tuple[Row, ...]] = {}
+    for problem in problems:
+        key = key_of(problem, fp8)
+        rows = loaded.rows.get(key, ())
+        least = cost.least_us(problem, product or cost.DEFAULT_PRODUCT) if rows else 0.0
+        if any(_is_impossible(row, least) for row in rows):
+            changed[key] = tuple(
+                row._replace(tuned_us=None, default_us=None, verified=False) if _is_impossible(row, least) else row
+                for row in rows
+            )
+    return loaded._replace(rows={**loaded.rows, **changed}) if changed else loaded
+
+
+def _is_impossible(row: Row, least: float) -> bool:
+    return row.tuned_us is not None and row.tuned_us < least

@@ -1,0 +1,57 @@
+"""Whether a GPU may be believed, as a pure state machine: only one that computes can speak against a problem.
+
+A GPU that sickens kills children, hangs, or computes wrong numbers, and would veto whatever it is given. So evidence is
+held back until the GPU that it comes from has computed a right result *after* it: a row that it found right before is
+run again at once. When that fails, the GPU is sick: it is retired, and what it had found since is forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from hipbmm_kernel.rows.gemm import Row, Veto
+    from hipbmm_kernel.tune.visit import Job, Visit
+
+
+class Evidence(NamedTuple):
+    """That an index (0: the problem itself) must not be served, and whose visit found it; None for a mere suspicion."""
+
+    visit: Visit
+    veto: Veto | None
+
+
+class Trust:
+    """What is known of each GPU, by its value of HIP_VISIBLE_DEVICES."""
+
+    def __init__(self) -> None:
+        self._good: dict[str, tuple[Job, Row]] = {}
+        self._held: dict[str, list[Evidence]] = {}
+        self._asked: set[str] = set()
+
+    def accuse(self, gpu: str, evidence: Evidence) -> None:
+        """This GPU found something wrong, or a child ended on it."""
+        self._held.setdefault(gpu, []).append(evidence)
+
+    def control(self, gpu: str) -> tuple[Job, Row] | None:
+        """A row that this GPU has found right, to be run again now; None when there is nothing to do."""
+        if gpu in self._asked or not self._held.get(gpu) or gpu not in self._good:
+            return None
+        self._asked.add(gpu)
+        return self._good[gpu]
+
+    def right(self, gpu: str, job: Job, row: Row) -> list[Veto]:
+        """This GPU computed a right result: the evidence from it that stands."""
+        self._good[gpu] = (job, row)
+        self._asked.discard(gpu)
+        return [each.veto for each in self._held.pop(gpu, []) if each.veto is not None]
+
+    def sick(self, gpu: str) -> list[Visit]:
+        """This GPU failed at a row that it had found right: whose visits must begin again."""
+        self._good.pop(gpu, None)
+        self._asked.discard(gpu)
+        return list(dict.fromkeys(each.visit for each in self._held.pop(gpu, [])))
+
+    def held(self) -> list[Veto]:
+        """Evidence that no right result has confirmed."""
+        return [each.veto for of_gpu in self._held.values() for each in of_gpu if each.veto is not None]

@@ -1,0 +1,404 @@
+"""One run of a tuning: visits of problems by one crew of children, and what their answers mean for rows and vetoes."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel.rows.gemm import MAX_INDEX, Problem, Row, Veto, is_time, key_of
+from hipbmm_kernel.store.shard_lines import WHOLE_PROBLEM
+from hipbmm_kernel.tune import attest, crew, protocol, schedule
+from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
+from hipbmm_kernel.tune.csv_tail import CsvTail
+from hipbmm_kernel.tune.trust import Evidence, Trust
+from hipbmm_kernel.tune.visit import Ask, Job, Visit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hipbmm_kernel.store.publish_queue import PublishQueue
+    from hipbmm_kernel.tune.handover import Handover
+
+PROBE_TOKENS = (1024, 512)
+"""The first is above AITER's limit of 512 for look-up and tuning: there a missing solution is an error, and the server
+uses the heuristic. The smallest planned M is probed too: upstream's own test warns of tiny sizes (aiter #2252)."""
+ROWS = max(PROBE_TOKENS)
+PROBE_SECONDS = 120.0
+"""The first probe loads the library's first kernels."""
+ROUNDS = 5
+"""Timings of a row; their median counts. The spread of five is in the report (`spread`)."""
+MAX_DEATHS_IN_A_ROW = 6
+"""Children that may end before anything right comes: then it is the machine that fails, not the problems. Two for each
+GPU where there are more than three, since all may meet a bad problem at once."""
+ENOUGH = 8
+"""Right indices after which the search for one that may be served ends."""
+SEARCH_SHARE = 0.1
+"""Of the budget, for one such search."""
+MAX_DEFAULT_DEATHS = 2
+MAX_REASON = 160
+_START_REASONS = {"NoGpuError": "NoGpu", crew.OUT_OF_MEMORY_ERROR: "TunerOutOfMemory"}
+
+
+class Probe(NamedTuple):
+    """Whether the heuristic has a right solution for this problem."""
+
+    job: Job
+
+
+class Control(NamedTuple):
+    """A row that a GPU has found right is run there again."""
+
+    job: Job
+    row: Row
+
+
+class Budget:
+    """The time for everything that children do. It runs from the first child's being ready: a build is not tuning."""
+
+    def __init__(self, handover: Handover) -> None:
+        self._clock = handover.clock
+        self._seconds = handover.settings.budget_seconds
+        self._began: float | None = None
+
+    def start(self) -> None:
+        """Let it run; later calls change nothing."""
+        if self._began is None:
+            self._began = self._clock.monotonic()
+
+    def deadline(self) -> float:
+        """When it is used up, on the monotonic clock; infinity before it runs."""
+        return float("inf") if self._began is None else self._began + self._seconds
+
+    def left(self) -> float:
+        """Seconds that are left."""
+        return max(0.0, min(self._seconds, self.deadline() - self._clock.monotonic()))
+
+
+class Tuner:
+    """Visits problems. Right rows and confirmed vetoes are handed to the store at once.
+
+    `vetoes` holds all evidence: what is not confirmed binds this pod only. `unsafe` says that the server would meet
+    what ended the tuning.
+    """
+
+    def __init__(self, handover: Handover, gpus: Sequence[str], outbox: PublishQueue) -> None:
+        self._handover = handover
+        self._gpus = gpus
+        self._outbox = outbox
+        self._crew: Crew | None = None
+        self._budget = Budget(handover)
+        self._trust = Trust()
+        self._tails: dict[str, CsvTail] = {}
+        self._right: dict[str, Row] = {}
+        self._in_a_row = 0
+        self._default_deaths = 0
+        self._probe_deaths: dict[Probe, int] = {}
+        self._parked: list[Visit] | None = []
+        self._improving = 1
+        self._for_memory: set[Visit] = set()
+        self.vetoes: list[Veto] = []
+        self.children = 0
+        self.unsafe = False
+        self.spread: list[float] = []
+
+    def run(self, visits: Sequence[Visit], *, exhaustive: bool) -> None:
+        """Visit them, hot first. Abort with NoSolution, or with why no child can work.
+
+        A problem that ends its child, or that only a search can help, is parked until the others have been visited:
+        their indices may serve it.
+        """
+        handover = self._handover
+        handlers = Handlers(self._attest_hardware, self._ready, self._outcome, self._event, handover.progress.tick)
+        directory = f"{handover.settings.home}/tune"
+        with Crew(self._gpus, directory, handover.env, handover.clock, handover.stop, handlers) as self._crew:
+            try:
+                handover.progress.phase("Probing")
+                self._do(self._crew, self._probes(visits))
+                handover.progress.phase("Tuning")
+                order = schedule.order([visit.job.seconds for visit in visits], len(self._gpus))
+                self._do(self._crew, [task for at in order for task in self._next(visits[at])])
+                parked, self._parked = self._parked or [], None
+                self._do(self._crew, [task for visit in parked for task in self._next(visit)])
+                faster = [visit for visit in visits if exhaustive and visit.row is not None]
+                self._improving = max(1, len(faster))
+                for visit in faster:
+                    visit.search_faster()
+                self._do(self._crew, [task for visit in faster for task in self._next(visit)])
+            finally:
+                self.children = self._crew.started
+
+    def _do(self, running: Crew, tasks: list[Task]) -> None:
+        """Do tasks and what follows from them. Abort when work is left because every GPU has given up."""
+        left = running.run(tasks, self._budget.deadline)
+        if left and running.retired and not self._handover.stop.requested:
+            failure = running.last_failure
+            raise Abort(_START_REASONS.get(failure.error, "TunerFailed"), failure.reason)
+
+    def out_of_memory(self) -> int:
+        """How many problems have no row because a child was ended for lack of the container's memory."""
+        return sum(visit.row is None for visit in self._for_memory)
+
+    # --- tasks -------------------------------------------------------------------------------------------------------
+
+    def _probes(self, visits: Sequence[Visit]) -> list[Task]:
+        """Each linear above the limit first, then at 512 and at its smallest M."""
+        smallest: dict[tuple[int, int, bool], Job] = {}
+        for visit in visits:
+            held = smallest.setdefault((visit.job.problem.n, visit.job.problem.k, visit.job.bias), visit.job)
+            if visit.job.problem.m < held.problem.m:
+                smallest[visit.job.problem.n, visit.job.problem.k, visit.job.bias] = visit.job
+        tasks: list[Task] = []
+        for m in (*PROBE_TOKENS, None):
+            for job in smallest.values():
+                probed = job._replace(problem=job.problem._replace(m=m or job.problem.m))
+                tasks.append(Task(Probe(probed), _command(protocol.PROBE, len(tasks), probed), PROBE_SECONDS))
+        return tasks
+
+    def _next(self, visit: Visit) -> list[Task]:
+        """The next task of a visit, before all others; none when it is parked or over."""
+        ask = visit.next(self._right.values())
+        if ask is None:
+            self._report_end(visit)
+            return []
+        if self._parked is not None and (visit.deaths or ask.kind == protocol.SEARCH):
+            self._parked.append(visit)
+            visit.active = False
+            return []
+        return [self._task(visit, visit.job, ask)]
+
+    def _report_end(self, visit: Visit) -> None:
+        if not visit.failure:
+            return
+        progress = self._handover.progress
+        self._handover.log(f"{_name(visit.job)} gets no row: {visit.failure}")
+        if visit.planned:
+            progress.refuted() if visit.known else progress.failed()
+
+    def _task(self, subject: object, job: Job, ask: Ask, *, rounds: int = ROUNDS, gpu: str = "") -> Task:
+        command = _command(ask.kind, id(subject), job)
+        if ask.kind == protocol.VERIFY:
+            timed = self._default_deaths < MAX_DEFAULT_DEATHS
+            command |= {"key": self._key(job.problem), "index": ask.solution, "rounds": rounds, "default": timed}
+        if ask.kind == protocol.SEARCH and isinstance(subject, Visit):
+            left = self._budget.left()
+            seconds = left * len(self._gpus) / self._improving if subject.improving else left * SEARCH_SHARE
+            enough = 0 if subject.improving else ENOUGH
+            command |= {"skip": [*subject.tried, *subject.refuted], "seconds": seconds, "enough": enough}
+        return Task(subject, command, self._handover.settings.problem_seconds, gpu, soon=True)
+
+    def _key(self, problem: Problem) -> str:
+        return key_of(problem, self._handover.identity.stack.fp8_column)
+
+    # --- answers -----------------------------------------------------------------------------------------------------
+
+    def _attest_hardware(self, hello: Mapping[str, object]) -> None:
+        """Abort with StackMismatch when torch sees another GPU than sysfs."""
+        difference = attest.hardware_difference(self._handover.identity.stack, hello)
+        if difference is not None:
+            raise Abort("StackMismatch", difference)
+
+    def _ready(self, ready: Mapping[str, object]) -> None:
+        """Abort with StackMismatch when a hipBLASLt was loaded that is not in the stack."""
+        libraries = ready.get("libraries")
+        paths = [str(path) for path in libraries] if isinstance(libraries, list) else []
+        difference = attest.library_difference(self._handover.identity.stack, paths, self._handover.env)
+        if difference is not None:
+            raise Abort("StackMismatch", difference)
+        self._budget.start()
+
+    def _event(self, task: Task, message: Mapping[str, object]) -> None:
+        """What a child reports while it is at a task: an index is right, or is about to be tried, or was."""
+        visit, index, us = task.subject, message.get("index"), message.get("us")
+        if not isinstance(visit, Visit):
+            return
+        if message.get("event") == protocol.RIGHT:
+            visit.proved()
+        elif isinstance(index, int) and 0 < index <= MAX_INDEX:
+            right = isinstance(us, float)
+            self._in_a_row = 0 if right else self._in_a_row
+            visit.announced(index, us if isinstance(us, float) else None, over=right or "reason" in message)
+
+    def _outcome(self, outcome: Outcome) -> list[Task]:
+        subject = outcome.task.subject
+        if outcome.kind == crew.UNFINISHED:
+            return [outcome.task]
+        if isinstance(subject, Probe):
+            return self._probed(outcome, subject)
+        if isinstance(subject, Control):
+            return self._controlled(outcome, subject)
+        if not isinstance(subject, Visit):
+            raise TypeError(f"not a visit: {subject!r}")
+        subject.active = False
+        kind = outcome.task.command["do"]
+        followed: list[Task] = []
+        if outcome.kind in crew.DEATHS:
+            followed = self._died(outcome, subject)
+        elif outcome.kind == crew.SKIPPED:
+            subject.out_of_memory(outcome.reason)
+        elif kind == protocol.TUNE:
+            row, rejected = self._written(outcome, subject)
+            self._tuned(subject, row, outcome.reason or rejected)
+        elif kind == protocol.VERIFY:
+            followed = self._verified(outcome, subject)
+        else:
+            subject.searched()
+        return [*followed, *self._next(subject)]
+
+    def _probed(self, outcome: Outcome, probe: Probe) -> list[Task]:
+        """No right solution above the limit: the server cannot run. Below it only the index that is served counts."""
+        reason = outcome.message.get("reason") or outcome.reason
+        if outcome.kind in crew.DEATHS:
+            self._probe_deaths[probe] = deaths = self._probe_deaths.get(probe, 0) + 1
+            if deaths < crew.MAX_FAILURES and probe.job.problem.m == ROWS:
+                return [outcome.task]
+            reason = f"the probe {outcome.kind}: {outcome.reason}"
+            if outcome.kind == crew.OUT_OF_MEMORY:
+                raise Abort("TunerOutOfMemory", f"{reason}, twice")
+        if not reason or outcome.kind == crew.SKIPPED:
+            return []
+        words = f"{_name(probe.job)}: {reason}"
+        if probe.job.problem.m == ROWS:
+            raise Abort("NoSolution", words)
+        self._handover.log(f"the heuristic's own choice for {words}")
+        return []
+
+    def _written(self, outcome: Outcome, visit: Visit) -> tuple[Row | None, str]:
+        """The row that AITER wrote into the table of the child's directory, and why there is none."""
+        tail = self._tails.setdefault(outcome.worker.directory, CsvTail(outcome.worker.directory))
+        row = tail.row(visit.key)
+        return row, tail.rejected[-1] if tail.rejected else "AITER recorded no row"
+
+    def _tuned(self, visit: Visit, row: Row | None, reason: str) -> None:
+        visit.tuned(row, reason)
+        if visit.row is not None:
+            self._in_a_row = 0
+            self._publish(visit.row)
+            self._handover.progress.tuned()
+
+    def _verified(self, outcome: Outcome, visit: Visit) -> list[Task]:
+        index = int(str(outcome.task.command["index"]))
+        if outcome.kind == crew.DONE and outcome.message.get("correct") is True:
+            tuned, default = _times(outcome.message.get("tuned")), _times(outcome.message.get("default"))
+            if len(tuned) > 1:
+                self.spread.append((max(tuned) - min(tuned)) / statistics.median(tuned))
+            wrong = outcome.message.get("defaultWrong")
+            if wrong and self._default_deaths < MAX_DEFAULT_DEATHS:
+                self._handover.log(f"{_name(visit.job)}: the heuristic's own choice is wrong: {wrong}")
+            self._keep(outcome.worker.gpu, visit, index, _median(tuned), _median(default))
+            return []
+        reason = str(outcome.message.get("reason") or outcome.reason)
+        self._handover.log(f"{_name(visit.job)}: index {index} is wrong: {reason}")
+        visit.wrong(index, reason)
+        return self._accuse(outcome.worker.gpu, visit, index, reason)
+
+    def _keep(
+        self, gpu: str, visit: Visit, index: int, tuned: float | None = None, default: float | None = None
+    ) -> None:
+        """A right row: for the store, for the neighbours, and as proof that this GPU computes."""
+        self._in_a_row = 0
+        if visit.row is None and visit.planned:
+            if visit.known is None:
+                self._handover.progress.tuned()
+            if visit.known is None or not visit.known.verified:
+                self._handover.progress.verified()
+        row = visit.right(index, tuned, default)
+        self._right[visit.key] = visit.row or row
+        self._publish(row, *self._trust.right(gpu, visit.job, row))
+
+    def _publish(self, *items: Row | Veto) -> None:
+        if items:
+            self._outbox.add(*items)
+
+    def _died(self, outcome: Outcome, visit: Visit) -> list[Task]:
+        gpu, index = outcome.worker.gpu, outcome.task.command.get("index")
+        words = f"{outcome.kind}: {outcome.reason}"
+        self._handover.log(f"{outcome.task.command['do']} of {_name(visit.job)}: {words}")
+        if visit.asked_is_right and isinstance(index, int):
+            self._default_deaths += 1
+            self._keep(gpu, visit, index)
+            return []
+        if outcome.task.command["do"] == protocol.TUNE:
+            row, _ = self._written(outcome, visit)
+            if row is not None:
+                self._tuned(visit, row, "")
+        self._count_death(words, outcome.kind)
+        if outcome.kind == crew.OUT_OF_MEMORY:
+            self._for_memory.add(visit)
+            visit.died_for_memory(words)
+            return []
+        against = visit.died(words)
+        return self._accuse(gpu, visit, against, words)
+
+    def _count_death(self, words: str, kind: str) -> None:
+        """Abort when children end and nothing right ever comes between."""
+        self._in_a_row += 1
+        most = max(MAX_DEATHS_IN_A_ROW, 2 * len(self._gpus))
+        if self._in_a_row >= most:
+            memory = kind == crew.OUT_OF_MEMORY
+            self.unsafe = not memory
+            reason = "TunerOutOfMemory" if memory else "TunerFailed"
+            raise Abort(reason, f"{most} children ended in a row: {words}")
+
+    # --- trust -------------------------------------------------------------------------------------------------------
+
+    def _accuse(self, gpu: str, visit: Visit, index: int | None, reason: str) -> list[Task]:
+        """Hold evidence back, and run a row that this GPU has found right once more; no index is a mere suspicion."""
+        veto = None if index is None else Veto(visit.key, index or WHOLE_PROBLEM, printable(reason))
+        if veto is not None:
+            self.vetoes.append(veto)
+        self._trust.accuse(gpu, Evidence(visit, veto))
+        known = self._trust.control(gpu)
+        if known is None:
+            return []
+        job, row = known
+        ask = Ask(protocol.VERIFY, row.algo_index)
+        return [self._task(Control(job, row), job, ask, rounds=0, gpu=gpu)]
+
+    def _controlled(self, outcome: Outcome, control: Control) -> list[Task]:
+        """The GPU computes, so what it found stands; or it is sick, and what it found is forgotten."""
+        gpu = outcome.worker.gpu
+        if outcome.kind == crew.DONE and outcome.message.get("correct") is True:
+            self._in_a_row = 0
+            self._publish(*self._trust.right(gpu, control.job, control.row))
+            return []
+        if outcome.kind in (crew.SKIPPED, crew.OUT_OF_MEMORY):
+            return []
+        reason = str(outcome.message.get("reason") or f"{outcome.kind}: {outcome.reason}")
+        words = f"GPU {gpu} no longer computes {_name(control.job)}, which it had found right: {reason}"
+        self._handover.log(words)
+        self.unsafe = True
+        again = self._trust.sick(gpu)
+        keys = {visit.key for visit in again}
+        self.vetoes = [veto for veto in self.vetoes if veto.key not in keys]
+        for visit in again:
+            visit.forget()
+        if self._crew is not None:
+            self._crew.retire(gpu, words)
+        return [task for visit in again if not visit.active for task in self._next(visit)]
+
+
+def printable(text: str) -> str:
+    """A reason as a shard and a report can carry it: printable ASCII without commas, short, not empty."""
+    plain = "".join(c if c.isascii() and c.isprintable() and c != "," else " " for c in text)
+    return " ".join(plain.split())[:MAX_REASON] or "unknown"
+
+
+def _command(kind: str, number: int, job: Job) -> dict[str, object]:
+    m, n, k = job.problem
+    return {"do": kind, "id": number, "m": m, "n": n, "k": k, "bias": job.bias, "rows": ROWS}
+
+
+def _name(job: Job) -> str:
+    return f"M={job.problem.m} N={job.problem.n} K={job.problem.k}"
+
+
+def _times(value: object) -> list[float]:
+    return [float(us) for us in value if isinstance(us, float) and us > 0] if isinstance(value, list) else []
+
+
+def _median(times: list[float]) -> float | None:
+    """The median in microseconds, to a thousandth; None for no times, or one that no device can have."""
+    if not times:
+        return None
+    us = round(statistics.median(times), 3)
+    return us if is_time(us) else None

@@ -1,0 +1,40 @@
+"""A GPU that sickens after its first good rows: nothing that it says binds others, and the pod says so."""
+
+import importlib.util
+
+import pytest
+from tests.kernel.pods import PodMaker
+from tests.kernel.tune.conftest import LINEARS, TOKENS, Serve
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="children need torch"),
+]
+PROBLEMS = len(LINEARS) * len(TOKENS)
+KINDS = ["exit", "segv", "hang", "wrong"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("good", [0, 12])
+def test_a_healthy_pod_is_complete_after_a_sick_one(make_pod: PodMaker, serve: Serve, kind: str, good: int) -> None:
+    # An occasion is a launch: tuning, looking up, giving an index. A problem has three or four of them.
+    faults = f"{kind}:on=tuning|tune|lookup|explicit,after={good}"
+    sick, healthy = make_pod("pod-a"), make_pod("pod-b")
+    sick.run("warm", HIPBMM_SIM_FAULTS=faults, HIPBMM_PROBLEM_SECONDS="3")
+    message = sick.message
+    assert message["state"] in {"Partial", "Failed"}
+    assert (message["reason"], message["hipbmm"]) in [("TunerFailed", False), ("ProblemsUnproven", False)]
+    assert serve(sick, HIPBMM_SIM_FAULTS=faults).wrong == {}
+    healthy.run("warm")
+    message = healthy.message
+    assert (message["state"], message["unverified"], message["vetoed"]) == ("Complete", 0, 0)
+    assert serve(healthy).wrong == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_other_gpus_of_a_pod_do_what_a_sick_one_cannot(make_pod: PodMaker, kind: str) -> None:
+    pod = make_pod(gpus=2)
+    faults = f"{kind}:on=tuning|tune|lookup|explicit,gpu=1,after=8"
+    done = pod.run("warm", HIPBMM_SIM_FAULTS=faults, HIPBMM_PROBLEM_SECONDS="3")
+    assert pod.message["tuned"] == pod.message["rows"] == PROBLEMS, done.stderr
+    assert pod.message["vetoed"] == 0
