@@ -1,6 +1,7 @@
 """The whole acceptance against the simulator: each check runs as on a GPU, and fails where a fault is ordered.
 
-Not shown here, because the simulated device cannot do it: tracing, and what allocations leave free. The programs of those checks run on a real GPU of any make in `tests/device`.
+Not shown here, because the simulated device cannot do it: tracing, and what allocations leave free. The programs of
+those checks run on a real GPU of any make in `tests/device`.
 """
 
 import json
@@ -160,7 +161,9 @@ def test_wrong_results(acceptance: Acceptance) -> None:
 
 
 def test_slow_rows(acceptance: Acceptance) -> None:
-    check = _by_name(acceptance(*SMALL, "--only", "timing-gain", FAULTS="throttle:on=explicit,factor=3")[1])["timing-gain"]
+    check = _by_name(acceptance(*SMALL, "--only", "timing-gain", FAULTS="throttle:on=explicit,factor=3")[1])[
+        "timing-gain"
+    ]
     assert check["outcome"] == "fail"
     assert check["evidence"]["geomean"] == pytest.approx(0.35, abs=0.1)
 

@@ -1,5 +1,9 @@
 """Every judge must be able to pass, to fail, and to say why: nothing here needs a GPU, torch or a simulator."""
 
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
 import pytest
 from tests.kernel.acceptance.child_runs import EXITED, LATE, SEGFAULT, WELL, child_run, run
 
@@ -69,7 +73,16 @@ def test_environment(child: ChildRun, outcome: str, summary: str) -> None:
         (STACK._replace(hipblaslt=None, databases=()), DEVICE, LIBRARY, "unknown: hipblaslt; unknown: databases"),
     ],
 )
-def test_identity(stack: Stack, device: dict[str, object], library: dict[str, object], difference: str | None) -> None:
+def test_identity(
+    tmp_path: Path, stack: Stack, device: dict[str, object], library: dict[str, Any], difference: str | None
+) -> None:
+    # The library that was loaded lies beside the database that the stack names.
+    database = tmp_path / "hipblaslt/library/TensileLibrary_lazy_gfx942.dat"
+    database.parent.mkdir(parents=True)
+    database.write_bytes(b"solutions")
+    if stack.databases:
+        stack = stack._replace(databases=(sha256(b"solutions").hexdigest(),))
+    library = {**library, "loaded": [str(tmp_path / Path(path).name) for path in library["loaded"]]}
     seen = {"device": device, "library": library}
     verdict = checks_stack.judge_identity(Identity(stack, 1, "0.33.0", ()), seen, {})
     assert verdict.outcome == (PASS if difference is None else FAIL)
