@@ -59,7 +59,7 @@ def scale(cluster: Cluster, name: str) -> None:
         raise DemoError(f"expected one replica that tuned, found {tuners}", view.evidence(kubectl, name))
     step(f"kubectl scale hbd {name} --replicas 4")
     kubectl.run("scale", "hipbmmdeployment", name, "--replicas=4")
-    view.watch(kubectl, name, checks.settled, 300)
+    view.watch(kubectl, name, checks.settled, 600)
     for pod, answer in sorted(checks.restored_fast(kubectl, name, tuners[0]).items()):
         say(
             f"  {pod}: {answer['rows']} rows from the store in {float(answer['seconds']):.2f} s, "
