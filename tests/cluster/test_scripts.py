@@ -1,0 +1,73 @@
+"""What scripts and tools get: `kubectl wait` and `kubectl get`, as the pages print them."""
+
+import subprocess
+
+import pytest
+from tests.cluster.api import until
+from tests.cluster.conftest import Cluster
+from tests.cluster.kubelet import ended, report, waiting
+from tests.cluster.test_rollouts import new_pods, settle
+from tests.cluster.world import World
+
+from localkube.builder import tool
+from localkube.console import Console
+
+
+class Shell:
+    """kubectl on the cluster under test."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._prefix = [str(tool("kubectl", Console())), "--kubeconfig", str(cluster.kubeconfig), "-n", namespace]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*self._prefix, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    def ready(self, seconds: int = 3) -> bool:
+        """The command of docs/operations.md."""
+        done = self.run("wait", "--for=condition=Ready", "hbd/qwen", f"--timeout={seconds}s")
+        assert done.returncode == 0 or "timed out" in done.stderr, done.stderr
+        return done.returncode == 0
+
+    def columns(self) -> dict[str, str]:
+        """`kubectl get` without options, by column."""
+        header, line = self.run("get", "hbd", "qwen").stdout.splitlines()
+        starts = [header.index(word) for word in header.split()]
+        parts = [line[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
+        return dict(zip(header.split(), parts, strict=True))
+
+
+@pytest.fixture
+def shell(cluster: Cluster, world: World) -> Shell:
+    return Shell(cluster, world.namespace)
+
+
+def test_kubectl_wait_gets_no_success_for_a_rollout_that_has_not_come_through(world: World, shell: Shell) -> None:
+    settle(world)
+    assert shell.ready()
+    (old,) = world.scheduled(1)
+    world.change({"image": "registry.example/vllm:broken"})
+    assert not shell.ready(), "at once, when the operator may not have seen the change"
+    (new,) = until("the new pod", lambda: new_pods(world, [old]))
+    assert not shell.ready(), "while it moves"
+    world.kubelet.containers(
+        new, {"payload": ended(0), "warm": waiting("ErrImagePull", "manifest unknown")}, phase="Pending"
+    )
+    world.becomes("Progressing", "False", "ImageNotFound")
+    assert not shell.ready(), "when it has failed"
+    shown = shell.columns()
+    assert (shown["READY"], shown["REASON"], shown["PHASE"]) == ("False", "ServingPreviousRevision", "Degraded")
+    world.change({"image": "registry.example/vllm:2"})
+    (good,) = until("a pod that works", lambda: new_pods(world, [old, new]))
+    world.kubelet.serving(good, report())
+    assert shell.ready(60)
+    assert shell.columns()["REASON"] == "AllReplicasWarm"
+
+
+def test_kubectl_wait_ends_for_what_is_meant_to_run_nowhere(world: World, shell: Shell) -> None:
+    settle(world)
+    for change, reason in (({"replicas": 0}, "NoReplicasAsked"), ({"replicas": 1, "suspend": True}, "Suspended")):
+        world.change(change)
+        assert shell.ready(60)
+        shown = shell.columns()
+        assert (shown["READY"], shown["REASON"], shown["PHASE"]) == ("True", reason, "Suspended")
