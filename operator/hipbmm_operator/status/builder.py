@@ -88,7 +88,7 @@ def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) 
         return [
             *found,
             *pending,
-            rollout.progressing(observed, plan, failures, refused, None),
+            rollout.unusable(observed, found[0]),
             tuning.warm(observed, 0),
             rollout.available(observed, observed.deployment.replicas if observed.deployment else 1, failures),
         ]

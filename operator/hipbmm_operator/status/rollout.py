@@ -36,7 +36,7 @@ def available(observed: Observed, asked: int, failures: Sequence[Failure]) -> Fi
 
 def progressing(
     observed: Observed,
-    plan: Plan | None,
+    plan: Plan,
     failures: Sequence[Failure],
     refused: Sequence[WriteFailure],
     unbound: Finding | None,
@@ -48,13 +48,20 @@ def progressing(
     if refused:
         first = refused[0]
         return false("Progressing", first.reason, "; ".join(write.message for write in refused[:3]))
-    if observed.deployment is None or plan is None:
-        words = "the Deployment is being created" if plan else "the spec cannot be used: the children stay as they are"
-        return unknown("Progressing", "Pending", words)
+    if observed.deployment is None:
+        return unknown("Progressing", "Pending", "the Deployment is being created")
     halted = _without_room(observed, plan) or _refused(observed) or _stuck(observed, plan, failures)
     if unbound is not None and not halted and not _over(observed, plan):
         halted = false("Progressing", "StorageNotReady", unbound.message + _if_served(observed, plan))
     return halted or _overdue(observed) or _moving(observed, plan)
+
+
+def unusable(observed: Observed, config: Finding) -> Finding:
+    """Progressing for a spec that cannot be used, as ConfigValid says: the children stay as they are."""
+    if observed.deployment is None:
+        return unknown("Progressing", "Pending", "the spec cannot be used")
+    served = "; the previous revision still serves" if any(pod.ready for pod in observed.live_pods) else ""
+    return Finding("Progressing", "False", config.reason, config.message + served)
 
 
 def _without_room(observed: Observed, plan: Plan) -> Finding | None:

@@ -80,6 +80,21 @@ def test_a_problem_of_the_spec_is_fatal_or_only_told() -> None:
     assert fatal["phase"] == "Degraded"
 
 
+def test_a_spec_that_cannot_be_used_is_reported_as_every_other_failed_change() -> None:
+    """The pods of before serve on, and the counts are theirs."""
+    was = planned(resource({"replicas": 2}), observed(pod(answer=report())))
+    bodies = [pod(f"qwen-{n}", revision=was.revision.name, ready=True, answer=report()) for n in range(2)]
+    of = resource({"server": {"args": ["--port", "x"]}}, generation=2)
+    problem = Problem("ConflictingArgs", "--port is 'x'", fatal=True)
+    now = observed(*bodies, live=deployment(was), hardware=hardware())
+    found = build(Situation(of, typed(of), (problem,), now, None), NOW)
+    assert condition(found, "Progressing") == condition(found, "Ready") == ("False", "ConflictingArgs")
+    assert message(found, "Progressing") == "--port is 'x'; the previous revision still serves"
+    assert condition(found, "Available") == ("True", "MinimumReplicasAvailable")
+    assert message(found, "Available") == "2 of 2 replicas serve"
+    assert found["phase"] == "Degraded"
+
+
 def test_a_crd_that_is_older_than_the_operator() -> None:
     found = serving(dropped="status.cache.mirror")
     assert condition(found, "ConfigValid") == ("False", "OutdatedCRD")
