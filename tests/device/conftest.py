@@ -42,8 +42,9 @@ class StandIn(ModuleType):
         scaleOut: torch.Tensor | None,  # noqa: N803 - AITER's name
         bpreshuffle: bool,
     ) -> torch.Tensor:
-        """The product, with the arguments that the op always gives."""
-        assert (solution_index, scaleOut, bpreshuffle) == (-1, None, True)
+        """The product, with the arguments that the op always gives; every index is the same kernel here."""
+        assert solution_index >= -1
+        assert (scaleOut, bpreshuffle) == (None, True)
         return torch._scaled_mm(mat1, mat2, scale_a=scaleA, scale_b=scaleB, bias=bias, out_dtype=out_dtype)
 
 

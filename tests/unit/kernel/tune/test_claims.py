@@ -1,0 +1,38 @@
+"""A time that no device can reach is no claim."""
+
+import pytest
+
+from hipbmm_kernel.planner import cost
+from hipbmm_kernel.rows.gemm import FNUZ, Problem, Row, key_of
+from hipbmm_kernel.store.table import Table
+from hipbmm_kernel.tune.claims import believable
+
+PROBLEM = Problem(1, 10240, 8192)
+KEY = key_of(PROBLEM)
+
+
+def table(*rows: Row) -> Table:
+    return Table({KEY: rows}, {}, {})
+
+
+def test_an_impossible_time_is_taken_from_a_row_and_its_verification_with_it() -> None:
+    honest, forged = Row(KEY, 5, "a", 17.4, 18.0, verified=True), Row(KEY, 6, "b", 0.001, 18.0, verified=True)
+    found = believable(table(honest, forged), [PROBLEM], FNUZ, "MI300X")
+    assert found.rows[KEY] == (honest, Row(KEY, 6, "b"))
+    assert found.best(KEY) == honest
+
+
+def test_possible_times_change_nothing() -> None:
+    given = table(Row(KEY, 5, "a", 17.4, 18.0, verified=True), Row(KEY, 6, "b"))
+    assert believable(given, [PROBLEM], FNUZ, "MI300X") is given
+    assert believable(given, [Problem(2, 64, 64)], FNUZ, None) is given
+
+
+@pytest.mark.parametrize(
+    ("problem", "us"),
+    # Measured: AITER's own table for gfx950 with 256 CUs (bpreshuffle), and hipb_mm on an MI300X (aiter #1258).
+    [((1, 51200, 5120), 44.5), ((512, 51200, 5120), 154.5), ((1, 8192, 1024), 4.4), ((512, 8192, 1024), 11.3)],
+)
+def test_what_was_measured_is_possible(problem: tuple[int, int, int], us: float) -> None:
+    assert cost.least_us(Problem(*problem), "MI355X") < us
+    assert cost.least_us(Problem(*problem), "MI355X") > us / 40
