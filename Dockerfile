@@ -32,7 +32,8 @@ COPY --from=builder /opt/hipbmm/app /opt/hipbmm/app
 ENV PATH=/opt/hipbmm/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONPATH=/opt/hipbmm/app \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    MALLOC_ARENA_MAX=1
 WORKDIR /
 USER 65532:65532
 ENTRYPOINT ["python", "-m", "hipbmm_operator"]

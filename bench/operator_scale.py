@@ -49,11 +49,12 @@ HEARTBEATS_PER_MINUTE = 500
 _AS_INSTALLED = {
     "HIPBMM_BACKOFF_MAX_SECONDS": "60",
     "HIPBMM_CRD_SECONDS": "60",
-    "HIPBMM_DEBOUNCE_SECONDS": "1",
+    "HIPBMM_DEBOUNCE_SECONDS": "2",
     "HIPBMM_PROGRESS_SECONDS": "5",
     "HIPBMM_RIGHTS_SECONDS": "30",
+    "MALLOC_ARENA_MAX": "1",
 }
-"""The defaults, where tests are more impatient."""
+"""The defaults, where tests are more impatient, and what the image sets."""
 _QUOTA = Kind("", "v1", "resourcequotas", "ResourceQuota")
 _STILL_SECONDS = 5.0
 _POLL_SECONDS = 0.02

@@ -37,7 +37,7 @@ class Settings:
     backoff_max_seconds: float = _env("HIPBMM_BACKOFF_MAX_SECONDS", 60.0, "longest wait between retries")
     progress_seconds: float = _env("HIPBMM_PROGRESS_SECONDS", 5.0, "interval of reading progress while a pod is warm")
     debounce_seconds: float = _env(
-        "HIPBMM_DEBOUNCE_SECONDS", 1.0, "events of one resource's children within so long are one reconcile and status"
+        "HIPBMM_DEBOUNCE_SECONDS", 2.0, "events of one resource's children within so long are one reconcile and status"
     )
     crd_seconds: float = _env("HIPBMM_CRD_SECONDS", 60.0, "how often a status is tried again that an older CRD cuts")
     watch_seconds: float = _env("HIPBMM_WATCH_SECONDS", 120.0, "life of one watch request")

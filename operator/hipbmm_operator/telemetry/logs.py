@@ -23,7 +23,7 @@ class About:
 OBJECT: ContextVar[About | None] = ContextVar("object", default=None)
 
 _QUIET = {
-    # Errors of kopf's watches reach us as exceptions and are told once, in one line.
+    # Errors of kopf's watches reach the operator as exceptions, and are logged once, in one line.
     "kopf": logging.CRITICAL,
     "aiohttp.access": logging.ERROR,
     "asyncio": logging.WARNING,

@@ -32,9 +32,9 @@ from hipbmm_operator.workqueue.queue import Queue
 LOG = logging.getLogger(__name__)
 
 _NODE_SECONDS = 1.0
-"""Changes of nodes come in groups: resources are looked at once for all of them."""
+"""Changes of nodes come in groups: resources are reconciled once for all of them."""
 _SPREAD = 0.85
-"""Share of the interval of resyncs over which the looks at all resources are spread: over before the next begins."""
+"""Share of the interval of resyncs over which all resources are reconciled: over before the next begins."""
 _SOON_SECONDS = 10.0
 """The same after an interruption: what failed meanwhile waits for its next retry no longer than this."""
 _ARRIVAL_SECONDS = 5.0
@@ -87,7 +87,7 @@ class Informer:
     def saw(self, kind: Kind, body: Json) -> None:
         """An object as the API server answered to a write of ours: known already when its event comes.
 
-        What somebody else has changed just before is in the answer as well, and then no event is news of it.
+        What somebody else has changed just before is in the answer as well, and then its event is an old one.
         """
         if kind not in WATCHED:
             return
@@ -112,7 +112,7 @@ class Informer:
         return self._store.get(kind, str(about.get("namespace", "")), str(about.get("name", "")))
 
     async def resync(self, within: float) -> None:
-        """List everything, drop what is gone, and look at all resources again in so many seconds. Raises ApiError.
+        """List everything, drop what is gone, and reconcile all resources in so many seconds. Raises ApiError.
 
         What may not be listed is kept as it was.
         """
@@ -131,7 +131,7 @@ class Informer:
         for key in changed - {None}:
             if key is not None:
                 self._queue.add(key)
-        self._look_at_all(within)
+        self._reconcile_all(within)
 
     def ask_for_resync(self) -> None:
         """Resync now: the watches began anew, or the API server was away. One that runs already comes too early."""
@@ -162,7 +162,7 @@ class Informer:
             else:
                 return
 
-    def _look_at_all(self, within: float) -> None:
+    def _reconcile_all(self, within: float) -> None:
         for key in self._store.resources():
             # Each has its own moment, the same after each resync: never much more than an interval apart.
             moment = (zlib.crc32("/".join(key).encode()) + 1) / 2**32

@@ -1,5 +1,6 @@
 """What is kept of a watched object: only the parts that decisions read, so that 10,000 pods fit into memory. Pure."""
 
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -140,8 +141,12 @@ _PRUNERS: dict[Kind, Callable[[Json], Json]] = {
 }
 
 
+_LEVEL = 1
+"""Of zlib: a third of the text is left, and 8 kB take less than 0.1 ms."""
+
+
 class CachedObject:
-    """The kept parts of one object, as JSON: 8 kB of a pod template are 60 kB as dictionaries.
+    """The kept parts of one object, as compressed JSON: 8 kB of a pod template are 60 kB as dictionaries.
 
     The resourceVersion is kept aside, so that two states that differ in nothing else are equal byte by byte.
     """
@@ -154,11 +159,12 @@ class CachedObject:
         self.name = str(about.get("name", ""))
         self.uid = str(about.get("uid", ""))
         self.resource_version = str(about.get("resourceVersion", ""))
-        self.data = json_text.dumps(body | {"metadata": {k: v for k, v in about.items() if k != "resourceVersion"}})
+        text = json_text.dumps(body | {"metadata": {k: v for k, v in about.items() if k != "resourceVersion"}})
+        self.data = zlib.compress(text, _LEVEL)
 
     def body(self) -> Json:
         """The object as a dictionary of its own."""
-        answer: Json = json_text.loads(self.data)
+        answer = self.kept()
         answer["metadata"]["resourceVersion"] = self.resource_version
         return answer
 
@@ -173,8 +179,12 @@ class CachedObject:
 
     def same_but_status(self, other: "CachedObject") -> bool:
         """The same for an object whose status the operator writes itself."""
-        one, two = json_text.loads(self.data), json_text.loads(other.data)
-        return bool(one | {"status": None} == two | {"status": None})
+        return self.kept() | {"status": None} == other.kept() | {"status": None}
+
+    def kept(self) -> Json:
+        """The object without its resourceVersion."""
+        kept: Json = json_text.loads(zlib.decompress(self.data))
+        return kept
 
 
 def prune(kind: Kind, body: Json) -> CachedObject:

@@ -150,7 +150,7 @@ class Watches:
                 self._wake(self._established)
                 await end.wait()
                 return
-            # Fails until the API server has our kind: kopf does not look again for one that was not there.
+            # Fails until the API server has our kind: kopf finds the kinds once, when it starts.
             streams = await kube.streams_lists(HIPBMM_DEPLOYMENT, next(iter(scope.namespaces), ""))
             trace = aiohttp.TraceConfig()
             trace.on_request_end.append(self._answered)

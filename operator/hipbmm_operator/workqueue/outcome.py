@@ -6,7 +6,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a reconcile went: look again after so long; retry with backoff when something was not done."""
+    """How a reconcile went: reconcile again after so long; retry with backoff when something was not done."""
 
     again: float | None = None
     retry: bool = False

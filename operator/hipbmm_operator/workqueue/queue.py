@@ -1,6 +1,6 @@
 """The work queue: each key at most once, one worker per key, delays, and exponential backoff with full jitter.
 
-What a person has asked for is urgent: it overtakes what only follows from it, such as news of 1,000 starting pods.
+What a person has asked for is urgent: it overtakes what follows from it, such as events of 1,000 starting pods.
 """
 
 import asyncio

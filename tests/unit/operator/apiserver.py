@@ -20,9 +20,9 @@ from hipbmm_operator.kube import kinds
 from hipbmm_operator.kube.kinds import Kind
 
 Json = dict[str, Any]
-_NAMESPACE = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 _CRD = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
-SERVED = (*kinds.WATCHED, kinds.EVENT, kinds.LEASE, _NAMESPACE, _CRD)
+_READ = (kinds.EVENT, kinds.LEASE, kinds.STORAGE_CLASS, kinds.NAMESPACE, kinds.LIMIT_RANGE)
+SERVED = (*kinds.WATCHED, *_READ, _CRD)
 _END = {"k8s.io/initial-events-end": "true"}
 
 

@@ -51,6 +51,7 @@ class Running:
 
 @asynccontextmanager
 async def running(api: ApiServer, scratch: Path, unused_tcp_port: int, **settings: Any) -> AsyncIterator[Running]:  # noqa: ANN401
+    api.put(kinds.NAMESPACE, {"metadata": {"name": "ns"}})
     async with api.running(scratch) as kubeconfig:
         chosen = Settings(
             kubeconfig=kubeconfig,
