@@ -138,8 +138,6 @@ class Tuner:
         """How many problems have no row because a child was ended for lack of the container's memory."""
         return sum(visit.row is None for visit in self._for_memory)
 
-    # --- tasks -------------------------------------------------------------------------------------------------------
-
     def _probes(self, visits: Sequence[Visit]) -> list[Task]:
         """Each linear above the limit first, then at 512 and at its smallest M."""
         smallest: dict[tuple[int, int, bool], Job] = {}
@@ -188,8 +186,6 @@ class Tuner:
 
     def _key(self, problem: Problem) -> str:
         return key_of(problem, self._handover.identity.stack.fp8_column)
-
-    # --- answers -----------------------------------------------------------------------------------------------------
 
     def _attest_hardware(self, hello: Mapping[str, object]) -> None:
         """Abort with StackMismatch when torch sees another GPU than sysfs."""
@@ -338,8 +334,6 @@ class Tuner:
             self.unsafe = not memory
             reason = "TunerOutOfMemory" if memory else "TunerFailed"
             raise Abort(reason, f"{most} children ended in a row: {words}")
-
-    # --- trust -------------------------------------------------------------------------------------------------------
 
     def _accuse(self, gpu: str, visit: Visit, index: int | None, reason: str) -> list[Task]:
         """Hold evidence back, and run a row that this GPU has found right once more; no index is a mere suspicion."""
