@@ -65,6 +65,4 @@ def test_planning_and_merging_import_nothing_slow(tmp_path: Path) -> None:
 
     assert modules & SLOW == set()
     families = {name for name in modules if name.startswith("hipbmm_kernel.planner.shapes.")}
-    assert families == {
-        f"hipbmm_kernel.planner.shapes.{name}" for name in ("registry", "module", "blocks", "dense")
-    }
+    assert families == {f"hipbmm_kernel.planner.shapes.{name}" for name in ("registry", "module", "blocks", "dense")}
