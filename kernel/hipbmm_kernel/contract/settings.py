@@ -65,7 +65,6 @@ class Settings(NamedTuple):
     search: str
     retune_token: str
     pod_uid: str
-    pod_name: str
     node_name: str
     termination_log: str
     sysfs: str
@@ -250,7 +249,6 @@ _FIELDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "search": (ONLINE, _choice(ONLINE, EXHAUSTIVE)),
     "retune_token": ("", _text),
     "pod_uid": ("", _word),
-    "pod_name": ("", _text),
     "node_name": ("", _text),
     "termination_log": ("/dev/termination-log", _path),
     "sysfs": ("/sys", _path),

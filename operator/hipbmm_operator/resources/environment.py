@@ -26,6 +26,8 @@ _HUGGING_FACE = re.compile(r"\.?(?:hf|hugging[-_]?face)(?:[-_]?(?:home|cache|hub
 """Names that people give to a cache of the Hugging Face hub."""
 
 _POD_UID: Json = {"name": "HIPBMM_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}
+_NODE_NAME: Json = {"name": "HIPBMM_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+"""A veto binds other nodes once a second node has confirmed it, so `warm` says on which node it ran."""
 
 
 def program(spec: Spec, command: Command, *, mirror: bool = False) -> dict[str, str]:
@@ -57,7 +59,7 @@ def program(spec: Spec, command: Command, *, mirror: bool = False) -> dict[str, 
 
 def of_warm(spec: Spec, command: Command, *, mirror: bool = False) -> list[Json]:
     """Environment of `warm`: that of the server, so that the stack and the plan are the server's, and its pod."""
-    return _merge([*_of_serving(spec, command, mirror=mirror), _POD_UID], _users(spec))
+    return _merge([*_of_serving(spec, command, mirror=mirror), _POD_UID, _NODE_NAME], _users(spec))
 
 
 def of_server(spec: Spec, command: Command, *, mirror: bool = False) -> list[Json]:

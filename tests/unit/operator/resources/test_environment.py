@@ -32,3 +32,9 @@ def test_the_flags_of_a_user_win_and_are_named_so_that_the_server_can_get_its_ow
 @pytest.mark.parametrize("security", [{}, {"runAsUser": 2000}, {"runAsNonRoot": True}])
 def test_who_may_write_where_is_asked_in_the_container_and_not_read_from_the_spec(security: dict[str, object]) -> None:
     assert "AITER_JIT_DIR" not in of_server(**security)
+
+
+def test_warm_knows_its_node_so_that_two_pods_of_one_sick_node_do_not_confirm_each_other() -> None:
+    spec = Spec.model_validate({"image": "vllm:v1", "model": {"name": "Qwen/Qwen3-32B-FP8-dynamic"}})
+    (entry,) = [e for e in environment.of_warm(spec, resolve(spec)) if e["name"] == "HIPBMM_NODE_NAME"]
+    assert entry["valueFrom"] == {"fieldRef": {"fieldPath": "spec.nodeName"}}
