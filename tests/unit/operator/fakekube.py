@@ -131,7 +131,7 @@ def reconciler(kube: FakeKube, store: Store, debounce: Debounce | None = None) -
         status_writer=StatusWriter(kube, saw, lambda: 0.0, 60.0),  # type: ignore[arg-type]
         applier=Applier(kube, saw),  # type: ignore[arg-type]
         now=_now,
-        # Each look at the clock comes long after the one before.
+        # Each reading of the clock is long after the one before.
         debounce=debounce or Debounce(1.0, itertools.count(0.0, 60.0).__next__),
     )
 

@@ -37,22 +37,22 @@ async def reconciled(spec: object) -> tuple[FakeKube, Json]:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_no_spec_is_a_defect(seed: int) -> None:
-    told: dict[str, int] = {}
+    reported: dict[str, int] = {}
     for number, spec in enumerate(itertools.islice(specs(seed), COUNT // 3)):
         try:
             kube, status = await reconciled(spec)
         except Exception as error:
             raise AssertionError(f"spec {number} of seed {seed}: {spec!r:.2000}") from error
         (config,) = [entry for entry in status["conditions"] if entry["type"] == "ConfigValid"]
-        told[config["reason"]] = told.get(config["reason"], 0) + 1
+        reported[config["reason"]] = reported.get(config["reason"], 0) + 1
         made = any(kind == "Deployment" for _, kind, _ in kube.writes)
         assert made == (config["reason"] not in ("InvalidSpec", "ConflictingArgs")), spec
-    assert told["Valid"] > 5
-    assert told["InvalidSpec"] > 20
+    assert reported["Valid"] > 5
+    assert reported["InvalidSpec"] > 20
 
 
 @pytest.mark.parametrize("spec", [None, [], "x", 7, {}, {"model": None}, {"model": {"name": None}, "image": 5}])
-async def test_a_spec_that_is_none_is_told(spec: object) -> None:
+async def test_a_spec_that_is_none_is_reported(spec: object) -> None:
     _, status = await reconciled(spec)
     assert status["conditions"]
 

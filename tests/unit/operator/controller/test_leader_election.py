@@ -20,11 +20,11 @@ Json = dict[str, Any]
 
 
 class OneLease:
-    """The part of `Kube` that a Leader uses. `trouble` is raised instead of an answer; `lost` answers are stored."""
+    """The part of `Kube` that a Leader uses. `failure` is raised instead of an answer; `lost` answers are stored."""
 
     def __init__(self) -> None:
         self.stored: Json | None = None
-        self.trouble: errors.ApiError | None = None
+        self.failure: errors.ApiError | None = None
         self.lost = False
 
     async def get(self, _kind: Kind, _namespace: str, _name: str) -> Json:
@@ -54,8 +54,8 @@ class OneLease:
         return self.stored
 
     def _fail(self) -> None:
-        if self.trouble is not None:
-            raise self.trouble
+        if self.failure is not None:
+            raise self.failure
 
 
 class Clock:
@@ -67,9 +67,9 @@ class Clock:
 
 
 def leader(lease: OneLease, identity: str, clock: Clock, heard: list[str] | None = None) -> Leader:
-    told = heard if heard is not None else []
+    reported = heard if heard is not None else []
     settings = Settings(identity=identity)
-    return Leader(lease, settings, clock, lambda: told.append(identity))  # type: ignore[arg-type]  # the part of Kube
+    return Leader(lease, settings, clock, lambda: reported.append(identity))  # type: ignore[arg-type]  # the part of Kube
 
 
 STEPS = st.lists(
@@ -85,7 +85,7 @@ def test_two_operators_never_may_write_at_once(steps: list[tuple[str, float, str
         both = {name: leader(lease, name, clock) for name in "ab"}
         for name, seconds, how in steps:
             clock.now += seconds
-            lease.trouble = {
+            lease.failure = {
                 "away": errors.UnavailableError(503, "", ""),
                 "conflict": errors.ConflictError(409, "Conflict", ""),
             }.get(how)
@@ -134,18 +134,18 @@ async def test_a_lease_that_says_nothing_useful_is_taken_after_it_was_seen_to_re
     assert one.may_write()
 
 
-async def test_an_api_server_that_answers_again_is_told_once() -> None:
+async def test_an_api_server_that_answers_again_is_reported_once() -> None:
     heard: list[str] = []
     clock, lease = Clock(), OneLease()
     one = leader(lease, "one", clock, heard)
     await one._try()
-    lease.trouble = errors.UnavailableError(0, "ClientConnectorError", "")
+    lease.failure = errors.UnavailableError(0, "ClientConnectorError", "")
     for _ in range(60):
         clock.now += 5
         await one._try()
     assert not one.may_write()
     assert heard == []
-    lease.trouble = None
+    lease.failure = None
     for _ in range(3):
         clock.now += 5
         await one._try()

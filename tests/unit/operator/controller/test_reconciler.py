@@ -21,16 +21,16 @@ SPEC: Json = {"image": "registry.example/vllm:1", "model": {"name": "org/model"}
 
 
 class Harness:
-    """One resource, its reconciler, and the watch that tells what the test does."""
+    """One resource, its reconciler, and the watch that says what the test does."""
 
     def __init__(self, debounce: Debounce | None = None) -> None:
         self.kube, self.store = FakeKube(), Store()
         self.reconcile = reconciler(self.kube, self.store, debounce)
         metadata = {"namespace": "ns", "name": "qwen", "uid": "uid-0", "generation": 1, "resourceVersion": "0"}
         body = {"apiVersion": "hipbmm.io/v1alpha1", "kind": "HipbmmDeployment", "metadata": metadata, "spec": SPEC}
-        self.tell(HIPBMM_DEPLOYMENT, body)
+        self.put(HIPBMM_DEPLOYMENT, body)
 
-    def tell(self, kind: Kind, body: Json) -> None:
+    def put(self, kind: Kind, body: Json) -> None:
         self.kube.objects[kind, *KEY] = body
         self.store.put(kind, prune(kind, body), owner_of(kind, body))
 
@@ -47,7 +47,7 @@ class Harness:
         body = copy.deepcopy(self.kube.objects[kind, *KEY]) | parts
         body["metadata"]["resourceVersion"] = self.kube.version()
         body["metadata"]["generation"] += "spec" in parts
-        self.tell(kind, body)
+        self.put(kind, body)
 
 
 async def test_a_rollout_that_has_just_begun_is_never_called_over() -> None:
@@ -59,13 +59,13 @@ async def test_a_rollout_that_has_just_begun_is_never_called_over() -> None:
     await harness.reconcile(KEY)
     assert harness.condition("Progressing")["reason"] == "RolloutComplete"
     harness.changed(HIPBMM_DEPLOYMENT, spec={**SPEC, "image": "registry.example/vllm:2"})
-    told = []
+    reported = []
     for _ in range(2):
         await harness.reconcile(KEY)
         condition = harness.condition("Progressing")
-        told.append((condition["observedGeneration"], condition["reason"]))
-    assert (2, "RolloutComplete") not in told
-    assert told[-1] == (2, "RollingOut")
+        reported.append((condition["observedGeneration"], condition["reason"]))
+    assert (2, "RolloutComplete") not in reported
+    assert reported[-1] == (2, "RollingOut")
 
 
 async def test_a_status_waits_once_for_what_follows_from_written_children_and_not_for_failures() -> None:
@@ -135,7 +135,7 @@ async def test_a_resource_that_is_being_deleted_is_left_alone() -> None:
     harness = Harness()
     body = copy.deepcopy(harness.kube.objects[HIPBMM_DEPLOYMENT, *KEY])
     body["metadata"] |= {"deletionTimestamp": "2026-11-23T12:00:00Z", "resourceVersion": "1"}
-    harness.tell(HIPBMM_DEPLOYMENT, body)
+    harness.put(HIPBMM_DEPLOYMENT, body)
     assert await harness.reconcile(KEY) == Outcome()
     assert harness.kube.writes == []
 

@@ -1,4 +1,4 @@
-"""Taking rows over when the API, a log or a ConfigMap fails: told, tried again, and never in a loop."""
+"""Taking rows over when the API, a log or a ConfigMap fails: reported, tried again, and never in a loop."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ ONE, TWO = text(line(1)), text(line(2))
 
 
 class FailingApi:
-    """Logs and ConfigMaps that fail when told to."""
+    """Logs and ConfigMaps that fail when reported to."""
 
     def __init__(self, logs: dict[str, str | errors.ApiError] | None = None, bodies: list[Json] | None = None) -> None:
         self.logs: dict[str, str | errors.ApiError] = logs or {}
@@ -55,8 +55,8 @@ class Case:
 
 
 def warmed(name: str, *shards: str, **more: Any) -> Json:  # noqa: ANN401 - arguments of a pod
-    told = {"shards": [name_of(each) for each in shards], "lines": 9}
-    return pod(name, answer=report(mirror=told), **more)
+    reported = {"shards": [name_of(each) for each in shards], "lines": 9}
+    return pod(name, answer=report(mirror=reported), **more)
 
 
 def stored(of: Content, *taken: str) -> list[Json]:
@@ -67,7 +67,7 @@ def in_memory(bodies: list[Json]) -> list[Json]:
     return [kept(body, body["metadata"]["name"]) for body in bodies]
 
 
-def test_a_log_that_cannot_be_read_is_told_and_read_later() -> None:
+def test_a_log_that_cannot_be_read_is_reported_and_read_later() -> None:
     case = Case(FailingApi({"qwen-1": errors.ForbiddenError(403, "Forbidden", "may not read pods/log")}))
     found = case.observe([], warmed("qwen-1", ONE))
     assert (found.reason, found.content, found.again) == ("MirrorUnreadable", None, 5.0)
@@ -108,7 +108,7 @@ def test_a_shard_that_was_replaced_is_not_taken_again_and_again() -> None:
     assert (found.content, found.again, found.on_their_way) == (None, None, frozenset())
 
 
-def test_a_log_that_lies_is_told_and_not_waited_for() -> None:
+def test_a_log_that_lies_is_reported_and_not_waited_for() -> None:
     case = Case(FailingApi({"qwen-1": log(TWO)}))
     found = case.observe([], warmed("qwen-1", ONE))
     assert (found.reason, found.content, found.on_their_way, found.again) == ("MirrorRejected", None, frozenset(), None)
@@ -136,7 +136,7 @@ def test_either_config_map_restores_the_other(lost: str) -> None:
     assert case.observe(in_memory(left)).content == of
 
 
-def test_what_a_pod_has_learned_is_looked_at_seldom_and_only_news() -> None:
+def test_what_a_pod_has_learned_is_read_seldom_and_only_what_is_new() -> None:
     origin = "uid-qwen-1.mirror"
     first = text(line(7), origin=origin, number=1)
     second = text(line(7), line(8), origin=origin, number=2, inputs=(name_of(first, origin, 1),))

@@ -59,8 +59,8 @@ def rolling(*, since: float, strategy: str = "Auto", old_ready: bool = True) -> 
     name = planned(new, seen(live=live)).revision.name
     live["metadata"]["annotations"][names.ANNOTATION_REVISION] = name
     old = pod("old", revision=was.revision.name, answer=report(), ready=old_ready)
-    starved = pod("new", revision=name, unschedulable=NO_GPU, since=since)
-    return was, seen(old, starved, live=live), new
+    waiting = pod("new", revision=name, unschedulable=NO_GPU, since=since)
+    return was, seen(old, waiting, live=live), new
 
 
 def test_a_surge_that_finds_no_gpu_goes_on_in_place_after_30_seconds() -> None:

@@ -217,7 +217,7 @@ def test_an_explicit_strategy_is_what_the_user_wants() -> None:
     assert rollout.plan(rollout.waiting(GPU, since=600)).strategy == "Surge"
 
 
-def test_pods_of_a_restart_are_told_apart_without_the_words_of_the_deployment() -> None:
+def test_pods_of_a_restart_are_distinguished_without_the_words_of_the_deployment() -> None:
     rollout = Rollout(restart=True)
     rollout.live["status"]["conditions"] = []
     new = rollout.waiting(GPU)

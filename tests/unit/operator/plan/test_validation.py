@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "reported"),
     [
         ({"name": "HIP_ONLINE_TUNING", "value": "0"}, ["ConflictingEnv"]),
         ({"name": "HIP_ONLINE_TUNING", "value": "1"}, []),
@@ -23,9 +23,9 @@ Json = dict[str, Any]
         ({"name": "HF_HOME", "value": "/x"}, []),
     ],
 )
-def test_contract_variables_of_the_user_are_told(entry: Json, told: list[str]) -> None:
+def test_contract_variables_of_the_user_are_reported(entry: Json, reported: list[str]) -> None:
     spec = typed(resource({"server": {"env": [entry]}}))
-    assert [problem.reason for problem in check(spec, server_args.resolve(spec))] == told
+    assert [problem.reason for problem in check(spec, server_args.resolve(spec))] == reported
 
 
 def test_a_secret_value_is_never_in_a_problem() -> None:

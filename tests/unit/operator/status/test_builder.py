@@ -71,10 +71,10 @@ def test_the_status_does_not_depend_on_the_time_at_rest() -> None:
     assert build(Situation(later, typed(later), (), now, plan), NOW + timedelta(days=1)) == first
 
 
-def test_a_problem_of_the_spec_is_fatal_or_only_told() -> None:
-    told = serving(problems=(Problem("ConflictingEnv", "HIP_ONLINE_TUNING=0"),))
-    assert condition(told, "ConfigValid") == ("False", "ConflictingEnv")
-    assert condition(told, "Ready")[0] == "True"
+def test_a_problem_of_the_spec_is_fatal_or_only_reported() -> None:
+    reported = serving(problems=(Problem("ConflictingEnv", "HIP_ONLINE_TUNING=0"),))
+    assert condition(reported, "ConfigValid") == ("False", "ConflictingEnv")
+    assert condition(reported, "Ready")[0] == "True"
     fatal = serving(problems=(Problem("ConflictingArgs", "x", fatal=True),))
     assert condition(fatal, "Ready") == ("False", "ConflictingArgs")
     assert fatal["phase"] == "Degraded"
@@ -101,7 +101,7 @@ def test_a_crd_that_is_older_than_the_operator() -> None:
     assert condition(found, "Ready") == ("True", "AllReplicasWarm")
 
 
-def test_a_pool_of_several_architectures_is_compatible_and_told() -> None:
+def test_a_pool_of_several_architectures_is_compatible_and_reported() -> None:
     mixed = hardware(product="MI300X,MI355X", arch="gfx942,gfx950", nodes=2)
     found = status(hardware=mixed)
     assert condition(found, "HardwareCompatible") == ("True", "MixedArchitectures")
@@ -109,7 +109,7 @@ def test_a_pool_of_several_architectures_is_compatible_and_told() -> None:
     assert condition(status(hardware=None), "HardwareCompatible") == ("Unknown", "NodesNotReadable")
 
 
-def test_image_back_off_keeps_the_cause_that_was_told_before() -> None:
+def test_image_back_off_keeps_the_cause_that_was_reported_before() -> None:
     def found(reason: str, message: str, before: Json | None = None) -> Json:
         state = {"state": {"waiting": {"reason": reason, "message": message}}}
         return status(None, pod(warm=state), live=deployment(planned(resource())), before=before)
@@ -133,7 +133,7 @@ def test_a_pull_secret_that_is_missing() -> None:
     assert second == first
 
 
-def test_a_pod_that_failed_is_told_until_another_serves_in_its_place() -> None:
+def test_a_pod_that_failed_is_reported_until_another_serves_in_its_place() -> None:
     name = planned(resource()).revision.name
     gone = pod("gone", revision=name)
     gone["status"] |= {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory"}
@@ -144,7 +144,7 @@ def test_a_pod_that_failed_is_told_until_another_serves_in_its_place() -> None:
     assert status(None, gone, after, live=deployment(planned(resource())))["failures"] == []
 
 
-def test_at_most_five_failures_are_told() -> None:
+def test_at_most_five_failures_are_reported() -> None:
     bad = {"state": {"waiting": {"reason": "ErrImagePull", "message": "manifest unknown"}}}
     found = status(None, *(pod(f"qwen-{n}", warm=bad) for n in range(9)), live=deployment(planned(resource())))
     assert len(found["failures"]) == 5
@@ -163,7 +163,7 @@ def test_a_pod_whose_volume_cannot_be_mounted() -> None:
     "reason",
     ["FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "FailedCreatePodContainer"],
 )
-def test_what_only_an_event_tells(reason: str) -> None:
+def test_what_only_an_event_says(reason: str) -> None:
     name = planned(resource()).revision.name
     live = deployment(planned(resource()))
     found = status(None, pod(revision=name), live=live, notes={"uid-qwen-1": Note(reason, "because")})

@@ -63,8 +63,8 @@ def test_pods_that_kubernetes_refuses_to_create() -> None:
 
 def test_pods_that_are_refused_for_a_reason_that_is_not_known() -> None:
     live = deployment(planned(resource()))
-    told = 'admission webhook "policy.example" denied the request: no'
-    live["status"]["conditions"].append({"type": "ReplicaFailure", "status": "True", "message": told})
+    reported = 'admission webhook "policy.example" denied the request: no'
+    live["status"]["conditions"].append({"type": "ReplicaFailure", "status": "True", "message": reported})
     assert condition(status(live=live), "Progressing") == ("False", "PodCreationRefused")
 
 
@@ -117,10 +117,10 @@ def test_pods_of_two_templates_are_a_rollout() -> None:
     """Somebody changed the Deployment's template by hand, and it was put back: the annotation is the same on both."""
     spec = {"replicas": 2}
     plan = planned(resource(spec), observed(pod(answer=report())))
-    told = []
+    reported = []
     for hashes in (("a", "a"), ("a", "b")):
         bodies = [pod(f"qwen-{n}", revision=plan.revision.name, ready=True, answer=report()) for n in range(2)]
         for body, template_hash in zip(bodies, hashes, strict=True):
             body["metadata"]["labels"] = {"pod-template-hash": template_hash}
-        told.append(condition(status(spec, *bodies, live=deployment(plan)), "Progressing")[1])
-    assert told == ["RolloutComplete", "RollingOut"]
+        reported.append(condition(status(spec, *bodies, live=deployment(plan)), "Progressing")[1])
+    assert reported == ["RolloutComplete", "RollingOut"]

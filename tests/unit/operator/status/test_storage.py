@@ -53,7 +53,7 @@ def test_storage_of_a_mirror() -> None:
 
 
 @pytest.mark.parametrize("phase", [None, "Pending", "Bound"])
-def test_a_volume_of_one_node_is_told_before_anything_waits_for_it(phase: str | None) -> None:
+def test_a_volume_of_one_node_is_reported_before_anything_waits_for_it(phase: str | None) -> None:
     spec = {"replicas": 4, "cache": {"mirror": "Never", "pvc": {"accessModes": ["ReadWriteOnce"]}}}
     claim = bound(phase, ago=5, accessModes=["ReadWriteOnce"]) if phase else None
     assert condition(status(spec, claim=claim), "StorageReady") == ("False", "AccessModeUnsupported")
@@ -73,7 +73,7 @@ def test_a_claim_that_is_being_deleted() -> None:
     assert condition(status(claim=claim), "StorageReady") == ("False", "ClaimTerminating")
 
 
-def test_pods_that_wait_for_the_claim_are_not_told_again() -> None:
+def test_pods_that_wait_for_the_claim_are_not_reported_again() -> None:
     plan = planned(resource())
     live = deployment(plan)
     waits = pod(revision=plan.revision.name, unschedulable=UNBOUND, since=300)

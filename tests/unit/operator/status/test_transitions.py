@@ -12,31 +12,31 @@ def conditions(**states: tuple[str, str]) -> list[Condition]:
     ]
 
 
-def told(before: list[Condition], after: list[Condition]) -> list[tuple[str, str]]:
+def reported(before: list[Condition], after: list[Condition]) -> list[tuple[str, str]]:
     return [(found.type, found.reason) for found in transitions.transitions(before, after)]
 
 
-def test_events_tell_transitions_only() -> None:
+def test_events_are_transitions_only() -> None:
     tuning = conditions(Tuned=("False", "Tuning"), Ready=("False", "Tuning"))
     done = conditions(Tuned=("True", "Tuned"), Ready=("True", "AllReplicasWarm"))
-    assert told([], tuning) == [("Normal", "Tuning")]
-    assert told(tuning, tuning) == []
-    assert told(tuning, done) == [("Normal", "Tuned")]
-    assert told(conditions(Tuned=("True", "Tuned"), Ready=("False", "NotEnoughReplicas")), done) == [
+    assert reported([], tuning) == [("Normal", "Tuning")]
+    assert reported(tuning, tuning) == []
+    assert reported(tuning, done) == [("Normal", "Tuned")]
+    assert reported(conditions(Tuned=("True", "Tuned"), Ready=("False", "NotEnoughReplicas")), done) == [
         ("Normal", "AllReplicasWarm")
     ]
-    assert told(done, done) == []
+    assert reported(done, done) == []
 
 
-def test_one_cause_is_told_once() -> None:
+def test_one_cause_is_reported_once() -> None:
     same = ("False", "ImageNotFound")
     failing = conditions(Progressing=same, Available=same, Ready=same)
-    assert told([], failing) == [("Warning", "ImageNotFound")]
+    assert reported([], failing) == [("Warning", "ImageNotFound")]
 
 
 def test_pods_that_wait_for_storage_are_no_second_cause() -> None:
     failing = conditions(StorageReady=("False", "ProvisioningFailed"), Progressing=("False", "StorageNotReady"))
-    assert told([], failing) == [("Warning", "ProvisioningFailed")]
+    assert reported([], failing) == [("Warning", "ProvisioningFailed")]
 
 
 def test_a_claim_that_waits_for_its_volume_is_no_event_nor_is_that_it_got_it() -> None:
@@ -45,13 +45,13 @@ def test_a_claim_that_waits_for_its_volume_is_no_event_nor_is_that_it_got_it() -
         StorageReady=("False", "ClaimPending"), Progressing=("False", "StorageNotReady"), Ready=serving
     )
     bound = conditions(StorageReady=("True", "Bound"), Progressing=("True", "RollingOut"), Ready=serving)
-    assert told(conditions(Ready=serving), waiting) == told(waiting, bound) == []
+    assert reported(conditions(Ready=serving), waiting) == reported(waiting, bound) == []
 
 
-def test_recovery_is_told() -> None:
-    """Where nothing else says so: a resource that becomes ready tells that."""
+def test_recovery_is_reported() -> None:
+    """Where nothing else says so: a resource that becomes ready says that."""
     starting, serving = ("False", "NotEnoughReplicas"), ("True", "ServingUntuned")
     failed, well = ("False", "ProvisioningFailed"), ("True", "Bound")
     for ready, expected in ((starting, []), (serving, [("Normal", "Bound")])):
         before, after = (conditions(StorageReady=state, Ready=ready) for state in (failed, well))
-        assert told(before, after) == expected
+        assert reported(before, after) == expected

@@ -139,7 +139,7 @@ def test_who_tuned_is_not_forgotten_when_the_tuner_is_gone() -> None:
     assert other["tuning"]["source"] == "Restored"
 
 
-def test_a_tuner_that_hangs_is_told() -> None:
+def test_a_tuner_that_hangs_is_reported() -> None:
     name = planned(resource()).revision.name
     seen = Progress("Tuning", 38, 204)
     found = status(
