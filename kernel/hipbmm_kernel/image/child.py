@@ -18,6 +18,9 @@ from typing import Any
 from hipbmm_kernel.image import engine, layers, single_process, sizes
 from hipbmm_kernel.planner import answer
 
+_WITHOUT_MODEL = ("ngram", "ngram_gpu", "suffix")
+"""Methods of speculation that draft without a model (0.23.0 to 0.33.0)."""
+
 
 def main(argv: list[str]) -> int:
     """Ask, and write what came of it. 0 when ANSWER holds an object."""
@@ -47,6 +50,8 @@ def ask(arguments: tuple[str, ...]) -> answer.Answer:
     model = layers.build(config)
     found = layers.linears(model, notes)
     ran = sizes.of(config, notes)
+    if getattr(config.speculative_config, "method", "ngram") not in _WITHOUT_MODEL:
+        notes.append("the draft model's own linears are not in the plan")
     return answer.Answer(
         vllm=str(importlib.import_module("vllm").__version__)[:100],
         architecture=_architecture(config),

@@ -30,8 +30,9 @@ def config(arguments: Sequence[str], notes: list[str]) -> Any:
         return engine.AsyncEngineArgs.from_cli_args(parsed).create_engine_config(usage_context=context)
     except SystemExit as error:
         raise Refused("vLLM's parser refuses the command line") from error
-    except (ValueError, TypeError, AssertionError, NotImplementedError, OSError, RuntimeError) as error:
-        # What the server itself would say and end with; pydantic's ValidationError is a ValueError.
+    except (ValueError, TypeError, NotImplementedError, OSError) as error:
+        # What the server itself would say and end with; pydantic's ValidationError is a ValueError. An assertion or a
+        # RuntimeError may be this process's own trouble, and is no refusal.
         raise Refused(f"{type(error).__name__}: {_words(error)}") from error
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 FORMAT = 1
 MAX_BYTES = 1 << 20
-MAX_LINEARS = 4096
+MAX_LINEARS = 512
+"""Kinds of linears: the models with other sizes in each layer have about 320."""
 MAX_TEXT = 400
 MAX_NOTES = 20
 MAX_SIZE = 2**31 - 1
