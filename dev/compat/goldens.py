@@ -11,10 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from compat import environment, models
+from compat import command_lines, environment, models
 from compat.worker import JobFailed, Worker
 
 FOLDER = environment.ROOT / "tests" / "golden" / "image"
+FLAGS = environment.ROOT / "tests" / "golden" / "flags"
+_KEPT = ("tensor_parallel", "expert_parallel", "speculative_tokens", "max_num_seqs", "linear_backend", "planned")
 PARALLEL = (1, 8)
 QUANTISATION = "quantization_config"
 """The same in all of them, hence not in the files: compat.models.PTPC."""
@@ -22,6 +24,7 @@ QUANTISATION = "quantization_config"
 
 def main() -> int:
     """Write every file anew; 1 when an architecture could not be asked."""
+    _write_flags()
     FOLDER.mkdir(parents=True, exist_ok=True)
     for old in FOLDER.glob("*.json"):
         old.unlink()
@@ -47,6 +50,30 @@ def main() -> int:
             sys.stdout.write(f"{architecture}: {'refused' if 'refused' in answers['1'] else 'ok'}\n")
     worker.close()
     return 1 if failed else 0
+
+
+def _write_flags() -> None:
+    FLAGS.mkdir(parents=True, exist_ok=True)
+    for version in command_lines.VERSIONS:
+        worker = Worker(version)
+        with tempfile.TemporaryDirectory() as folder:
+            answers = flags(worker, str(models.write(command_lines.MODEL, Path(folder))))
+        worker.close()
+        lines = (f"{json.dumps(line)}: {json.dumps(answer)}" for line, answer in answers.items())
+        (FLAGS / f"{version}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+        sys.stdout.write(f"{version}: {len(answers)} command lines\n")
+
+
+def flags(worker: Worker, folder: str) -> dict[str, dict[str, object]]:
+    """How the worker's vLLM reads each command line, sorted by line."""
+    found: dict[str, dict[str, object]] = {}
+    for line in sorted(set(command_lines.LINES)):
+        answer = worker.run("flags", folder, *command_lines.arguments(line))
+        kept = {name: answer[name] for name in _KEPT if name in answer}
+        if "planned" in kept:
+            kept["planned"] = command_lines.spans(kept["planned"])
+        found[line] = kept if "refused" not in answer else {"refused": True}
+    return found
 
 
 def _short(answer: dict[str, object]) -> dict[str, object]:

@@ -47,6 +47,7 @@ def flags(*arguments: str) -> Any:  # noqa: ANN401 - JSON
         return {"refused": str(refused)}
     compilation, scheduler = config.compilation_config, config.scheduler_config
     speculative = config.speculative_config
+    single_process.groups(config.parallel_config)
     ran = sizes.of(config, notes)
     return {
         "tensor_parallel": config.parallel_config.tensor_parallel_size,

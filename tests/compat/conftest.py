@@ -1,4 +1,4 @@
-"""Workers with real vLLM, one per version, kept for the whole run: each costs 8 s and 1 GiB."""
+"""Workers with real vLLM, one per version, started when a test asks and kept for the whole run: 8 s and 1 GiB each."""
 
 from __future__ import annotations
 
@@ -13,15 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+class Workers(dict[str, Worker]):
+    """Workers by version."""
+
+    def __missing__(self, version: str) -> Worker:
+        made = self[version] = Worker(version)
+        return made
+
+
 @pytest.fixture(scope="session")
-def workers() -> Iterator[dict[str, Worker]]:
+def workers() -> Iterator[Workers]:
     """A worker for each version in the lock file."""
-    made = {version: Worker(version) for version in environment.versions()}
+    made = Workers()
     yield made
     for worker in made.values():
         worker.close()
 
 
 @pytest.fixture(scope="session")
-def newest(workers: dict[str, Worker]) -> Worker:
+def newest(workers: Workers) -> Worker:
     return workers[environment.NEWEST]

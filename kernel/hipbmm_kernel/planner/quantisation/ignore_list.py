@@ -31,10 +31,12 @@ class NameList:
     __slots__ = ("_fused_first", "_globs", "_names", "_patterns")
 
     def __init__(self, field: str, entries: Iterable[str], version: Version = NEWEST, *, globs: bool = False) -> None:
-        """`globs` says that an entry may be a shell pattern, as in vLLM's lists for online quantisation."""
+        """`globs` says that an entry may be a shell pattern, as in the lists for online quantisation from 0.33 on."""
         texts = list(dict.fromkeys(entries))
         self._fused_first = version >= ASKS_FUSED_NAMES
-        self._globs = [text for text in texts if globs and is_glob(text) and not text.startswith(REGEX)]
+        self._globs = [
+            text for text in texts if globs and self._fused_first and is_glob(text) and not text.startswith(REGEX)
+        ]
         self._names = frozenset(text for text in texts if not text.startswith(REGEX))
         self._patterns = [_compile(field, text[len(REGEX) :]) for text in texts if text.startswith(REGEX)]
 
