@@ -1,7 +1,7 @@
 """From watch events and lists to the cache, the node cache and the queue.
 
-Objects come by the watches, whole and each once. A list asks for metadata only: it says what exists in which version,
-so it drops what is gone and finds what the watches have not brought, which is read whole.
+Objects come by the watches. A list asks for metadata only, unless nothing is known yet: it says what exists in which
+version, so it drops what is gone and finds what the watches have not brought, which is read.
 """
 
 import asyncio
@@ -184,12 +184,17 @@ class Informer:
         began = self._store.begin()
         try:
             listed: list[metadata.Metadata] = []
+            kept: list[tuple[CachedObject, NamespacedName | None]] = []
             version, size = "", self._settings.page_size
-            async for page in self._kube.pages(kind, namespace, selector, size, metadata_only=True):
+            # At the start a list is five times faster than kopf, which has a task for each object.
+            whole = not self._store.count(kind)
+            async for page in self._kube.pages(kind, namespace, selector, size, metadata_only=not whole):
                 listed += map(metadata.parse, page.items)
+                kept += [(prune(kind, body), owner_of(kind, body)) for body in page.items if whole]
                 version = page.resource_version
-            found = [body async for body in self._read(kind, await self._missing(kind, listed, began))]
-            kept = [(prune(kind, body), owner_of(kind, body)) for body in found]
+            if not whole:
+                missing = await self._missing(kind, listed, began)
+                kept = [(prune(kind, body), owner_of(kind, body)) async for body in self._read(kind, missing)]
             at = {NamespacedName(each.namespace, each.name) for each in listed}
             return self._store.replace(kind, at, kept, began, namespace, version)
         finally:

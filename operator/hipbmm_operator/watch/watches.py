@@ -142,8 +142,7 @@ class Watches:
         settings = self._settings
         proxied = bool(settings.proxy)
         kube = await Kube.connect(settings.kubeconfig, settings.request_seconds, proxied=proxied)
-        async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(kube.close)
+        try:
             if (kinds := scope.paths(urlsplit(kube.server).path.rstrip("/"))) != self._answers.kinds:
                 self._answers = _Answers(kinds)
             if not kinds:
@@ -152,8 +151,11 @@ class Watches:
                 return
             # Fails until the API server has our kind: kopf finds the kinds once, when it starts.
             streams = await kube.streams_lists(HIPBMM_DEPLOYMENT, next(iter(scope.namespaces), ""))
-            trace = aiohttp.TraceConfig()
-            trace.on_request_end.append(self._answered)
+        finally:
+            await kube.close()
+        trace = aiohttp.TraceConfig()
+        trace.on_request_end.append(self._answered)
+        async with contextlib.AsyncExitStack() as stack:
 
             async def login() -> kopf.AiohttpSession:
                 session, server = await open_session(settings.kubeconfig, [trace], proxied=proxied)

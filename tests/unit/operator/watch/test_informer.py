@@ -66,7 +66,7 @@ class Harness:
 
 @pytest.fixture
 async def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Harness]:
-    monkeypatch.setattr(informer, "_ARRIVAL_SECONDS", 0.3)
+    monkeypatch.setattr(informer, "_ARRIVAL_SECONDS", 0.5)
     api = ApiServer()
     async with api.running(tmp_path) as kubeconfig:
         kube = await Kube.connect(kubeconfig, 5.0, proxied=False)
@@ -86,12 +86,21 @@ async def test_what_the_watches_have_brought_is_not_read(harness: Harness) -> No
     assert harness.kept() == {"a": False, "b": False, "c": False}
 
 
+async def test_at_the_start_everything_is_listed_whole(harness: Harness) -> None:
+    for name in ("a", "b", "c"):
+        harness.put(name, brought=False)
+    assert await harness.reads() == []
+    assert harness.kept() == {"a": False, "b": False, "c": False}
+
+
 async def test_what_the_watches_bring_late_is_not_read(harness: Harness) -> None:
+    harness.put("known")
     for name in ("a", "b", "c"):
         harness.put(name, brought=False)
     reading = asyncio.create_task(harness.reads())
-    for body in list(harness.api.objects[kinds.POD].values()):
-        await asyncio.sleep(0.2)
+    await eventually(lambda: harness.api.count("/api/v1/pods?") > 0)
+    for body in [harness.api.objects[kinds.POD]["ns", name] for name in ("a", "b", "c")]:
+        await asyncio.sleep(0.1)
         harness.informer.take(kinds.POD, None, body)
     assert await reading == []
 
@@ -125,11 +134,12 @@ async def test_another_object_of_the_same_name_is_read(harness: Harness) -> None
 
 
 async def test_what_is_deleted_while_it_is_waited_for_is_not_waited_for(harness: Harness) -> None:
+    harness.put("known")
     harness.put("a", brought=False)
     reading = asyncio.create_task(harness.reads())
     await eventually(lambda: harness.api.count("/api/v1/pods?") > 0)
     harness.api.remove(kinds.POD, "ns", "a")
-    assert (await reading, harness.kept()) in (([], {}), (["a"], {}))
+    assert (await reading, harness.kept()) in (([], {"known": False}), (["a"], {"known": False}))
 
 
 async def test_a_renewed_watch_asks_for_a_resync_and_a_refusal_for_another_try(harness: Harness) -> None:
