@@ -1,10 +1,11 @@
 """The watched objects in memory, fed by watch events and corrected by lists.
 
 A list replaces: what it does not hold is gone, even when its DELETED event was lost. What was put after the list began
-is newer than the list and stays.
+is newer than the list and stays. An object that was deleted never comes back: the answer to a write of it may
+arrive after its DELETED event, and no event would take it away again.
 """
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
@@ -15,6 +16,9 @@ from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import Metadata, as_object
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.watch.pruning import CachedObject
+
+_DELETED_KEPT = 4096
+"""UIDs of deleted objects that are remembered: more than there are writes under way at any time."""
 
 
 class _Entry(NamedTuple):
@@ -32,12 +36,13 @@ class Store:
         self._clock = 0
         self._gone: dict[tuple[Kind, NamespacedName], int] = {}
         self._lists = 0
+        self._deleted: OrderedDict[str, None] = OrderedDict()
 
     def put(self, kind: Kind, packed: CachedObject, owner: NamespacedName | None) -> bool:
         """Keep an object. False when nothing that is kept has changed but its resourceVersion."""
         at = NamespacedName(packed.namespace, packed.name)
         before = self._objects[kind].get(at)
-        if before is not None and older(packed, before.packed):
+        if packed.uid in self._deleted or (before is not None and older(packed, before.packed)):
             return False
         self._set(kind, at, _Entry(packed, self._tick(), owner))
         return not packed.same(before.packed if before else None)
@@ -50,6 +55,10 @@ class Store:
             self._drop(kind, at)
         if self._lists:
             self._gone[kind, at] = self._tick()
+        if uid:
+            self._deleted[uid] = None
+            if len(self._deleted) > _DELETED_KEPT:
+                self._deleted.popitem(last=False)
 
     def begin(self) -> int:
         """Start of a list; give the answer to `replace`."""

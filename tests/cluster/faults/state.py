@@ -45,16 +45,19 @@ def _essence(kind: kinds.Kind, body: Json) -> Json:
     kept["annotations"] = {key: text for key, text in annotations.items() if not key.startswith(noisy)}
     kept["spec"] = spec
     if kind == kinds.HIPBMM_DEPLOYMENT:
-        kept["status"] = _status(body.get("status") or {})
+        kept["status"] = _status(body.get("status") or {}, metadata["namespace"])
     return kept
 
 
-def _status(status: Json) -> Json:
+def _status(status: Json, namespace: str) -> Json:
     kept = {key: value for key, value in status.items() if key not in _NODES}
     kept["conditions"] = [
         {key: entry[key] for key in ("type", "status", "reason", "observedGeneration")}
         for entry in status.get("conditions", [])
     ]
+    if "service" in status:  # its URL names the namespace, and each run has one of its own
+        url = str(status["service"].get("url", "")).replace(f".{namespace}.", ".NAMESPACE.")
+        kept["service"] = {**status["service"], "url": url}
     return kept
 
 

@@ -129,12 +129,13 @@ def test_a_list_always_ends_at_the_truth(
             version += 1
             lost = what == "lost" and lose
             if what in ("put", "lost"):
-                truth[name] = service(name, version, port=port)
+                # What is made again after a deletion has another uid.
+                uid = truth[name].uid if name in truth else f"u{version}"
+                truth[name] = service(name, version, uid, port)
                 if not lost:
                     store.put(kinds.SERVICE, truth[name], OWNER)
             elif name in truth:
-                del truth[name]
-                store.remove(kinds.SERVICE, "ns", name, "u")
+                store.remove(kinds.SERVICE, "ns", name, truth.pop(name).uid)
 
     play(before, lose=True)
     began = store.begin()
@@ -166,3 +167,12 @@ def test_a_pod_is_pruned_to_what_decisions_read() -> None:
     assert kept["spec"] == {"nodeName": "n"}
     assert "managedFields" not in kept["metadata"]
     assert kept["status"]["containerStatuses"] == [{"name": "server"}]
+
+
+def test_the_answer_to_a_write_that_comes_after_the_deletion_brings_nothing_back() -> None:
+    store = Store()
+    store.put(kinds.SERVICE, service(version=1), OWNER)
+    store.remove(kinds.SERVICE, "ns", "s", "u")
+    assert not store.put(kinds.SERVICE, service(version=2), OWNER)
+    assert store.get(kinds.SERVICE, "ns", "s") is None
+    assert store.put(kinds.SERVICE, service(version=3, uid="successor"), OWNER)
