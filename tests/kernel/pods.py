@@ -186,21 +186,25 @@ def pod(make_pod: PodMaker) -> Pod:
     return make_pod()
 
 
+STACK = Stack(
+    arch="gfx942",
+    features="sramecc+:xnack-",
+    compute_units=304,
+    product="MI300X",
+    partition="SPX",
+    memory_partition="NPS1",
+    hipblaslt="1.2.2",
+    databases=("ab" * 32,),
+    aiter="0.1.20",
+    fp8="e4m3fnuz",
+    rocm="7.2.1",
+)
+"""A whole MI300X with ROCm 7.2.1."""
+
+
 @pytest.fixture
 def a_stack() -> Stack:
-    return Stack(
-        arch="gfx942",
-        features="sramecc+:xnack-",
-        compute_units=304,
-        product="MI300X",
-        partition="SPX",
-        memory_partition="NPS1",
-        hipblaslt="1.2.2",
-        databases=("ab" * 32,),
-        aiter="0.1.20",
-        fp8="e4m3fnuz",
-        rocm="7.2.1",
-    )
+    return STACK
 
 
 def row(m: int = 1, n: int = 256, k: int = 512, index: int = 77, **more: Any) -> Row:  # noqa: ANN401 - fields of a Row

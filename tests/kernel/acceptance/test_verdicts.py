@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.kernel.acceptance.child_runs import EXITED, LATE, SEGFAULT, WELL, child_run, run
+from tests.kernel.pods import STACK
 
 from hipbmm_kernel.acceptance import checks_faults, checks_gain, checks_program, checks_stack, checks_table
 from hipbmm_kernel.acceptance.checks_program import Warmed
@@ -26,19 +27,6 @@ DEVICE = {
     "hip": "7.2.1",
     "fp8": "e4m3fnuz",
 }
-STACK = Stack(
-    arch="gfx942",
-    features="sramecc+:xnack-",
-    compute_units=304,
-    product="MI300X",
-    partition="SPX",
-    memory_partition="NPS1",
-    hipblaslt="1.2.2",
-    databases=("ab" * 32,),
-    aiter="0.1.20",
-    fp8="e4m3fnuz",
-    rocm="7.2.1",
-)
 LIBRARY = {"loaded": ["/opt/rocm/lib/libhipblaslt.so.1"], "hipb_mm": True, "fp8": "e4m3fnuz"}
 
 
