@@ -51,8 +51,9 @@ def exec_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None)
     try:
         adjusted = start.prepare(env)
     except Exception as error:  # noqa: BLE001 - the server starts whatever happens to what is ours
-        log.say(f"{type(error).__name__}: {error}; the server is started without HIPBMM")
-        adjusted = server_env(env, start_mode.NO_HIPBMM)
+        state = start_mode.uncounted(State(), f"{type(error).__name__}: {error}")
+        log.say(f"start of the server, mode {state.mode}: {state.reason}")
+        adjusted = server_env(env, state.mode, settings.user_flags)
     return 1 if adjusted is None else start.become(listen.reachable(command), adjusted)
 
 
@@ -112,12 +113,11 @@ class Start:
     def _next(self, report: Mapping[str, object] | None) -> tuple[State, State]:
         """The state of this start, and the one before."""
         now, boot = self._clock.monotonic(), state_file.boot_id()
-        try:
-            before = state_file.read(self._volume, self._settings.state_file)
-        except state_file.StateError as error:
-            first = State(starts=1, started=now, boot=boot)
-            return start_mode.without_hipbmm(first, f"earlier starts are not known: {error}"), State()
-        return start_mode.next_start(before, report, now, boot, self._settings.warmup_seconds), before
+        before, trouble = state_file.last(self._volume, self._settings.state_file, self._settings.pod_uid)
+        state = start_mode.next_start(before, report, now, boot, self._settings.warmup_seconds)
+        if trouble:
+            state = start_mode.without_hipbmm(state, f"earlier starts are not known: {trouble}")
+        return state, before
 
     def _arrange(self, *, aside: bool) -> str:
         """Put the served file in order, or `aside`; why AITER could not use it then, "" when it can."""
@@ -135,12 +135,18 @@ class Start:
         return ""
 
     def _remember(self, state: State) -> State:
-        """Write the state; what it becomes when this start cannot be counted."""
+        """Write the state, to the spare file where the disk refuses it; what it becomes then."""
+        path, wall = self._settings.state_file, self._clock.wall()
         self._state = state
         try:
-            state_file.write(self._settings.state_file, state, self._clock.wall())
+            state_file.write(path, state, wall)
         except OSError as error:
-            return start_mode.without_hipbmm(state, f"this start could not be counted: {volumes.describe(error)}")
+            words = f"this start could not be counted: {volumes.describe(error)}"
+            try:
+                state = start_mode.without_hipbmm(state, words)
+                state_file.write(state_file.spare(path, self._settings.pod_uid), state, wall)
+            except OSError:
+                return start_mode.uncounted(state, words)
         return state
 
     def _not_started(self) -> None:

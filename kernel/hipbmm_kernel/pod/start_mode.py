@@ -67,15 +67,18 @@ def next_start(before: State, report: Mapping[str, object] | None, now: float, b
 
 
 def _mode(crashes: int, report: Mapping[str, object] | None) -> tuple[str, str]:
+    """The mode after so many early ends. Without the table AITER tunes again, so what is vetoed rules that mode out."""
     ended = f"the server ended {crashes} times soon after its start"
-    off = _off(report)
-    if crashes >= (ENDS_WITHOUT_HIPBMM if off else ENDS[NO_AITER]):
+    off, vetoed = _off(report), report is not None and bool(report.get("vetoed"))
+    if crashes >= (ENDS_WITHOUT_HIPBMM if off else ENDS[NO_AITER] - vetoed):
         return NO_AITER, f"{ended}, also without HIPBMM"
     if off:
         return NO_HIPBMM, off
     if crashes >= ENDS[NO_HIPBMM]:
         return NO_HIPBMM, f"{ended}, also without the table"
-    return (NO_TABLE, ended) if crashes >= ENDS[NO_TABLE] else (TUNED, "")
+    if crashes < ENDS[NO_TABLE]:
+        return TUNED, ""
+    return (NO_HIPBMM, f"{ended}, and AITER alone may choose what is vetoed") if vetoed else (NO_TABLE, ended)
 
 
 def _off(report: Mapping[str, object] | None) -> str:
@@ -90,6 +93,11 @@ def without_hipbmm(state: State, reason: str) -> State:
     if MODES.index(state.mode) >= MODES.index(NO_HIPBMM):
         return state
     return state._replace(mode=NO_HIPBMM, reason=reason)
+
+
+def uncounted(state: State, reason: str) -> State:
+    """The same start where it cannot be known how many ended before: nothing of ours may be what ends the server."""
+    return state if state.mode == NO_AITER else state._replace(mode=NO_AITER, reason=reason)
 
 
 def blocked(state: State, report: Mapping[str, object] | None) -> str | None:

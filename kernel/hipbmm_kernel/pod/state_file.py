@@ -1,7 +1,8 @@
 """state.json: what is remembered between starts, in one block that is allocated early and overwritten in place.
 
 A pod's emptyDir can fill up, lose its last inode or become read-only at any time. A new file and a rename would fail
-then, and starts that nobody counts would crash for ever in the same mode.
+then, and starts that nobody counts would crash for ever in the same mode. What the disk refuses goes to a spare file
+in /dev/shm: it is memory, and it lives as long as the pod, not as long as a container.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from hipbmm_kernel.pod.start_mode import MODES, State
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import timestamp
+from hipbmm_kernel.system.digest import sha256
 
 if TYPE_CHECKING:
     from hipbmm_kernel.system.volume import Volume
@@ -25,10 +27,27 @@ BYTES = 4096
 MAX_REASON = 400
 MAX_COUNT = 1_000_000_000
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
+SPARE_DIRECTORY = "/dev/shm"  # noqa: S108 - the pod's own: containers of a pod share it, others do not see it
 
 
 class StateError(Exception):
     """What was remembered cannot be read; the message says why."""
+
+
+def spare(path: str, pod_uid: str) -> str:
+    """The spare file of the state file at `path`. Pods that share the memory of their host have different ones."""
+    return f"{SPARE_DIRECTORY}/hipbmm-{sha256(f'{pod_uid} {path}'.encode())[:16]}.json"
+
+
+def last(volume: Volume, path: str, pod_uid: str) -> tuple[State, str]:
+    """The later one of what file and spare file remember; why the file itself cannot be used, "" when it can."""
+    found, trouble = [], ""
+    for name in (path, spare(path, pod_uid)):
+        try:
+            found.append(read(volume, name))
+        except StateError as error:
+            trouble = trouble or (str(error) if name == path else "")
+    return max(found, key=lambda state: state.starts, default=State()), trouble
 
 
 def read(volume: Volume, path: str) -> State:

@@ -79,6 +79,13 @@ class Disk:
         raise AssertionError("a crash loop")
 
 
+@pytest.fixture(autouse=True)
+def spare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory that the containers of a pod share."""
+    (tmp_path / "shm").mkdir()
+    monkeypatch.setattr(state_file, "SPARE_DIRECTORY", str(tmp_path / "shm"))
+
+
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     """A file system of its own, with what `warm` leaves behind."""
@@ -131,6 +138,12 @@ def remove_state_and_use_up_inodes(disk: Disk) -> None:
     use_up_inodes(disk)
 
 
+def damage_state(disk: Disk) -> None:
+    """Nothing can be remembered at its place, and nothing that was is known."""
+    remove_state(disk)
+    (disk.home / "state.json").mkdir()
+
+
 def nothing(_disk: Disk) -> None:
     pass
 
@@ -151,7 +164,7 @@ def test_a_server_that_our_things_crash_serves_again(
 
 
 @pytest.mark.parametrize("ran", [5.0, 120.0, 31 * 60.0])
-@pytest.mark.parametrize("broken", [nothing, fill, use_up_inodes, remove_state])
+@pytest.mark.parametrize("broken", [*BREAKING, damage_state])
 def test_a_server_that_aiter_crashes_gets_its_own_environment_back(
     disk: Disk, broken: Callable[[Disk], None], ran: float
 ) -> None:
@@ -167,6 +180,31 @@ def test_a_start_that_cannot_be_counted_is_one_without_hipbmm(disk: Disk, broken
     line, env = disk.start(At())
     assert f"mode {NO_HIPBMM}: " in line
     assert env["VLLM_ROCM_USE_AITER_LINEAR_HIPBMM"] == "0"
+
+
+@pytest.mark.parametrize("server", [bad_row, bad_kernel, bad_aiter])
+@pytest.mark.parametrize("broken", [make_read_only, remove_state_and_use_up_inodes, damage_state])
+def test_where_no_start_can_be_counted_anywhere_the_server_gets_its_own_environment(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, broken: Callable[[Disk], None], server: Server
+) -> None:
+    monkeypatch.setattr(state_file, "SPARE_DIRECTORY", str(disk.home / "nothing"))
+    broken(disk)
+    ended, line = disk.starts_until(server, 5.0)
+    assert ended == 0
+    assert f"mode {NO_AITER}: " in line
+
+
+def test_a_disk_that_can_be_written_again_goes_on_counting(disk: Disk) -> None:
+    make_read_only(disk)
+    clock = At()
+    for number in range(1, 4):
+        assert f"start {number} " in disk.start(clock)[0]
+        clock.now += 5
+    subprocess.run(["mount", "-o", "remount,rw", str(disk.home)], check=True)
+    assert f"start 4 of the server, mode {NO_HIPBMM}" in disk.start(clock)[0]
+    clock.now += 5
+    assert f"start 5 of the server, mode {NO_AITER}" in disk.start(clock)[0]
+    assert json.loads((disk.home / "state.json").read_text())["crashes"] == 4
 
 
 def test_a_full_disk_still_counts_in_the_block_that_warm_allocated(disk: Disk) -> None:

@@ -22,6 +22,11 @@ def test_the_modes_follow_the_ends() -> None:
     assert modes(5.0, 5.0, report={"hipbmm": False, "reason": "NoSolution"}) == [NO_HIPBMM, NO_HIPBMM, NO_AITER]
 
 
+def test_aiter_alone_is_not_tried_where_its_choice_was_found_wrong() -> None:
+    assert modes(*[5.0] * 4, report={"hipbmm": True, "vetoed": 1}) == [TUNED, TUNED, NO_HIPBMM, NO_AITER, NO_AITER]
+    assert modes(5.0, 5.0, DAY, DAY, report={"hipbmm": True, "vetoed": 1}) == [TUNED, TUNED, *[NO_HIPBMM] * 3]
+
+
 def test_arguments_that_vllm_refuses_are_no_crashes_of_ours() -> None:
     refused: dict[str, object] = {"hipbmm": True, "refused": True}
     assert modes(*[15.0] * 6, report=refused) == [TUNED] * 7
