@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.ptpc import PTPC
 
 from hipbmm_kernel.identity import stack
-from hipbmm_kernel.planner import plan
+from hipbmm_kernel.planner import cost, plan
 from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.rows.gemm import Row
 from hipbmm_kernel.store import shard
@@ -109,7 +109,7 @@ def pod(root: Path) -> dict[str, str]:
 def _fill(store: Path, known: stack.Stack) -> None:
     made = plan.build(json.dumps(CONFIG).encode(), plan.Options())
     rows = [
-        Row(gemm.key_of(problem), 1000 + at, f"Cijk_{at}_{'x' * 560}", 10.0, 11.0, verified=True)
+        Row(gemm.key_of(problem), 1000 + at, f"Cijk_{at}_{'x' * 560}", us := cost.launch_us(problem), us, verified=True)
         for at, problem in enumerate(made.problems)
     ]
     place = store / "v1" / known.key / "shards"

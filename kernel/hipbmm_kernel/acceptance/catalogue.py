@@ -1,18 +1,13 @@
 """The checks in their order, cheap and harmless ones first, and how they run one after the other."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TextIO
 
 from hipbmm_kernel.acceptance import checks_faults, checks_gain, checks_program, checks_stack, checks_table
+from hipbmm_kernel.acceptance.context import Context
 from hipbmm_kernel.acceptance.report import Result
 from hipbmm_kernel.acceptance.verdict import PASS, Verdict, failed, skipped
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from hipbmm_kernel.acceptance.context import Context
 
 
 class Check(NamedTuple):

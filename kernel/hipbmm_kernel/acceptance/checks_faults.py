@@ -3,21 +3,13 @@
 The program is built around these claims (children, guard, fallback), so a claim that no longer holds is a failure too.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from hipbmm_kernel.acceptance.checks_table import ANNOUNCEMENT, copy_table
-from hipbmm_kernel.acceptance.supervision import while_watching
-from hipbmm_kernel.acceptance.verdict import failed, judged, skipped
+from hipbmm_kernel.acceptance.context import Context
+from hipbmm_kernel.acceptance.supervision import ChildRun, while_watching
+from hipbmm_kernel.acceptance.verdict import Verdict, failed, judged, skipped
 from hipbmm_kernel.planner import cost
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.gemm import Problem, Row
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.acceptance.context import Context
-    from hipbmm_kernel.acceptance.supervision import ChildRun
-    from hipbmm_kernel.acceptance.verdict import Verdict
 
 SECONDS = 300.0
 ABSENT_INDEX = 2_000_000_011

@@ -1,20 +1,14 @@
 """Check of the gain: what tuning is for."""
 
-from __future__ import annotations
-
 import math
 import statistics
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-from hipbmm_kernel.acceptance.verdict import failed, judged
+from hipbmm_kernel.acceptance.context import Context
+from hipbmm_kernel.acceptance.supervision import ChildRun
+from hipbmm_kernel.acceptance.verdict import Verdict, failed, judged
 from hipbmm_kernel.rows import gemm
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hipbmm_kernel.acceptance.context import Context
-    from hipbmm_kernel.acceptance.supervision import ChildRun
-    from hipbmm_kernel.acceptance.verdict import Verdict
 
 SECONDS = 600.0
 ROUNDS = 7

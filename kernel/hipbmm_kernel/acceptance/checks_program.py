@@ -1,27 +1,20 @@
 """Checks of this program as a pod runs it: `warm` twice on one store, then `exec` with `harvest` beside it."""
 
-from __future__ import annotations
-
 import json
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from hipbmm_kernel.acceptance import supervision
 from hipbmm_kernel.acceptance.checks_table import ANNOUNCEMENT
-from hipbmm_kernel.acceptance.verdict import failed, judged
+from hipbmm_kernel.acceptance.context import Context
+from hipbmm_kernel.acceptance.supervision import Ended
+from hipbmm_kernel.acceptance.verdict import Verdict, failed, judged
 from hipbmm_kernel.rows.gemm import MAX_M, Problem
 from hipbmm_kernel.store import table
 from hipbmm_kernel.store.reader import Reader
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from hipbmm_kernel.acceptance.context import Context
-    from hipbmm_kernel.acceptance.supervision import Ended
-    from hipbmm_kernel.acceptance.verdict import Verdict
 
 WARM_SECONDS = 900.0
 SERVE_SECONDS = 300.0
@@ -107,7 +100,7 @@ def _warm(context: Context, name: str) -> Warmed:
 def _pod_env(context: Context, home: Path) -> dict[str, str]:
     """The settings of a pod whose plan is given, with its home and store in the scratch directory."""
     linears = sorted({(problem.n, problem.k) for problem in context.problems})
-    settings: Mapping[str, object] = {
+    settings: dict[str, object] = {
         "HIPBMM_HOME": home,
         "HIPBMM_STORE": context.directory("store"),
         "HIPBMM_MIRRORS": home / "mirror",

@@ -1,19 +1,13 @@
 """Checks of the container: is the GPU what sysfs says, is the gate open, is there a solution at all."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-from hipbmm_kernel.acceptance.verdict import failed, judged, skipped
+from hipbmm_kernel.acceptance.context import Context
+from hipbmm_kernel.acceptance.supervision import ChildRun
+from hipbmm_kernel.acceptance.verdict import Verdict, failed, judged, skipped
+from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.tune import attest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from hipbmm_kernel.acceptance.context import Context
-    from hipbmm_kernel.acceptance.supervision import ChildRun
-    from hipbmm_kernel.acceptance.verdict import Verdict
-    from hipbmm_kernel.identity.container import Identity
 
 INSPECT_SECONDS = 900.0
 """Enough for a cold build of AITER's module."""

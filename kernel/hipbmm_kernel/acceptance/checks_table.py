@@ -1,24 +1,18 @@
 """Checks of the table: AITER writes rows that are read strictly, finds them again, and loses them as documented."""
 
-from __future__ import annotations
-
 import shutil
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from hipbmm_kernel.acceptance.verdict import PASS, failed, judged
+from hipbmm_kernel.acceptance.context import Context
+from hipbmm_kernel.acceptance.supervision import ChildRun
+from hipbmm_kernel.acceptance.verdict import PASS, Evidence, Verdict, failed, judged
 from hipbmm_kernel.pod import served_file
 from hipbmm_kernel.rows import aiter_csv
+from hipbmm_kernel.rows.aiter_csv import Parsed
 from hipbmm_kernel.rows.gemm import MAX_M, Problem
 from hipbmm_kernel.system.volume import Volume
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from hipbmm_kernel.acceptance.context import Context
-    from hipbmm_kernel.acceptance.supervision import ChildRun
-    from hipbmm_kernel.acceptance.verdict import Evidence, Verdict
-    from hipbmm_kernel.rows.aiter_csv import Parsed
 
 TUNE_SECONDS = 600.0
 TUNED = "tuned"

@@ -3,8 +3,6 @@
 Reports go to standard output. Whatever AITER prints there goes to standard error instead, so that no line is torn.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,20 +1,15 @@
 """What the checks share: this container's identity, the problems, a scratch directory, what earlier checks saw."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 from hipbmm_kernel.acceptance import supervision
+from hipbmm_kernel.acceptance.supervision import ChildRun
+from hipbmm_kernel.acceptance.verdict import Evidence, Verdict
 from hipbmm_kernel.contract.settings import CONTRACT_ENV, SERVED_NAME
+from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.rows.gemm import Problem, key_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from hipbmm_kernel.acceptance.supervision import ChildRun
-    from hipbmm_kernel.acceptance.verdict import Evidence, Verdict
-    from hipbmm_kernel.identity.container import Identity
 
 ONLINE_TUNING = "HIP_ONLINE_TUNING"
 VISIBLE = ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")

@@ -3,13 +3,13 @@
 All of them call the op that serves (`linear.op`) on operands that the tuner uses (`tune.operands`).
 """
 
-from __future__ import annotations
-
 import os
 import resource
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -23,12 +23,8 @@ from hipbmm_kernel.tune.child.device import Device, loaded_libraries
 from hipbmm_kernel.tune.child.operands import Linear, Operands
 from hipbmm_kernel.tune.child.tasks import Tasks
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from types import ModuleType
-
-    Report = Callable[[str, Any], None]
-    Arguments = dict[str, Any]
+Report = Callable[[str, Any], None]
+Arguments = dict[str, Any]
 
 MIB = 1 << 20
 _FIRST_CHUNK = 64 * MIB

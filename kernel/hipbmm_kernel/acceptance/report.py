@@ -1,17 +1,11 @@
 """What came out: one JSON document for machines, one page for people. Pure."""
 
-from __future__ import annotations
-
 import json
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from hipbmm_kernel.acceptance.verdict import FAIL, PASS, SKIP
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from hipbmm_kernel.acceptance.verdict import Verdict
+from hipbmm_kernel.acceptance.verdict import FAIL, PASS, SKIP, Verdict
 
 VERSION = 1
 """Of the JSON document. Fields are added without a new version, never renamed or removed."""

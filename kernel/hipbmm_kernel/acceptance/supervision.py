@@ -3,20 +3,16 @@
 However a child ends, that is an answer here and never an error of the acceptance itself.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from hipbmm_kernel.system import process
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 _TAIL = 600
 """Characters of a child's standard error that are kept as evidence."""

@@ -1,7 +1,5 @@
 """What a check comes to: pass, fail or skip, a sentence for people, and the evidence as JSON values."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 PASS = "pass"

@@ -1,14 +1,14 @@
 """`acceptance`: run the checks in this container and write one JSON document and one page."""
 
-from __future__ import annotations
-
+import argparse
 import json
 import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from hipbmm_kernel import __version__
 from hipbmm_kernel.acceptance import catalogue, report
@@ -22,11 +22,6 @@ from hipbmm_kernel.identity.container import read_identity
 from hipbmm_kernel.linear.eligibility import BFLOAT16, can_implement, shuffle_reason
 from hipbmm_kernel.rows.gemm import MAX_M, Problem
 from hipbmm_kernel.system.clock import timestamp
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Mapping, Sequence
-
 
 LINEARS = ("2560x5120", "5120x2048")
 """qkv_proj and o_proj of Qwen3-32B at tensor parallel size 4."""

@@ -1,20 +1,14 @@
 """`check`: read one of AITER's CSV files strictly, and write what is left of it, normalised."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import IO
 
 from hipbmm_kernel.cli import command_line
 from hipbmm_kernel.cli.command_line import Answer
 from hipbmm_kernel.rows import aiter_csv
+from hipbmm_kernel.rows.aiter_csv import Parsed
 from hipbmm_kernel.system.volume import Volume, describe, read_file, replace_file
-
-if TYPE_CHECKING:
-    from argparse import Namespace
-    from collections.abc import Sequence
-    from typing import IO
-
-    from hipbmm_kernel.rows.aiter_csv import Parsed
 
 
 def check_command(argv: Sequence[str], stdout: IO[str], stderr: IO[str]) -> int:

@@ -4,18 +4,13 @@ A command is a parser and a function from its arguments to an Answer. Everything
 wrong usage ends with 2, what was found wrong with 1, and `-o json` prints one JSON value in every case but usage.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from collections.abc import Callable, Sequence
+from typing import IO, NamedTuple, NoReturn
 
 from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.volume import describe
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import IO
 
 FINE = 0
 FOUND = 1

@@ -1,8 +1,8 @@
 """`plan`: which problems a model has, from its config.json, the parallelism and the server's flags."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import IO
 
 from hipbmm_kernel.cli import command_line
 from hipbmm_kernel.cli.command_line import Answer
@@ -14,11 +14,6 @@ from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.pod import pod_plan
 from hipbmm_kernel.rows.gemm import MAX_M
 from hipbmm_kernel.system.volume import Volume, describe, read_file
-
-if TYPE_CHECKING:
-    from argparse import Namespace
-    from collections.abc import Sequence
-    from typing import IO
 
 _MOST = 2**31 - 1
 

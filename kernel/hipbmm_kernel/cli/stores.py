@@ -1,13 +1,13 @@
 """`merge`, `compact`, `export` and `import`: what people do with a store as a whole."""
 
-from __future__ import annotations
-
 import gc
 import hashlib
 import os
 import stat
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO
 
 from hipbmm_kernel.cli import command_line
 from hipbmm_kernel.cli.command_line import Answer
@@ -15,17 +15,11 @@ from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.store import compactor
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import table as tables
+from hipbmm_kernel.store.archive import Moved
 from hipbmm_kernel.store.reader import WHOLE, Reader, keys_of
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.shown import shown
 from hipbmm_kernel.system.volume import Volume, replace_file
-
-if TYPE_CHECKING:
-    from argparse import Namespace
-    from collections.abc import Sequence
-    from typing import IO
-
-    from hipbmm_kernel.store.archive import Moved
 
 READ_SECONDS = 90.0
 """How long a shared volume's passing errors are waited out."""

@@ -3,14 +3,9 @@
 One line per change but at most one per 2 s, one at the start and one at the end.
 """
 
-from __future__ import annotations
+from typing import TextIO
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from typing import TextIO
-
-    from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.clock import Clock
 
 INTERVAL = 2.0
 TUNING, VERIFYING = "Tuning", "Verifying"

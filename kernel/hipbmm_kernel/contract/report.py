@@ -4,8 +4,6 @@ Kubernetes cuts a termination message at 4096 bytes, which would leave no JSON a
 telling parts first.
 """
 
-# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
-
 import json
 import math
 from collections.abc import Iterable

@@ -4,8 +4,6 @@ Values are parsed once, strictly: a setting that cannot be understood ends the c
 names the variable, because guessing one would tune or serve something else than was asked.
 """
 
-# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
-
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple

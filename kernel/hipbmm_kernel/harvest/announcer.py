@@ -1,18 +1,12 @@
 """What the server has learned, written into the sidecar's log for the mirror: now and then, and all of it each time."""
 
-from __future__ import annotations
+from collections.abc import Callable, Iterable
 
-from typing import TYPE_CHECKING
-
+from hipbmm_kernel.rows.gemm import Row
 from hipbmm_kernel.store import mirror_log
 from hipbmm_kernel.store import shard as shards
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from hipbmm_kernel.rows.gemm import Row
-    from hipbmm_kernel.store.shard import Shard
-    from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.store.shard import Shard
+from hipbmm_kernel.system.clock import Clock
 
 INTERVAL = 300.0
 """The operator reads a serving pod's log every few minutes only, and rows learned one by one fill no log that way."""

@@ -1,20 +1,14 @@
 """Compacting the store now and then, in a child: its memory is given back, and a volume that hangs holds up nothing."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+from hipbmm_kernel.contract.settings import Settings
 from hipbmm_kernel.system import digest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hipbmm_kernel.contract.settings import Settings
-    from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.clock import Clock
 
 INTERVAL = 3600
 PROGRAM = (

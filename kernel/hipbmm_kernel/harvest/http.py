@@ -4,16 +4,11 @@
 number, size and time, and a slow one never delays the harvest.
 """
 
-from __future__ import annotations
-
 import selectors
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.clock import Clock
 
 MAX_REQUEST = 8192
 MAX_CONNECTIONS = 32

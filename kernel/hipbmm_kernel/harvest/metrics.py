@@ -1,11 +1,7 @@
 """Metrics in Prometheus' text format, version 0.0.4: written by hand, the serving image may have no client library."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 COUNTER = "counter"

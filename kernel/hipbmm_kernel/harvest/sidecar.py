@@ -1,26 +1,19 @@
 """`harvest`: the sidecar's loop, its metrics and its answers to probes."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TextIO
 
 from hipbmm_kernel.contract.settings import Settings, SettingsError, parse_settings
 from hipbmm_kernel.harvest import metrics
 from hipbmm_kernel.harvest.compacting import Compacting
 from hipbmm_kernel.harvest.harvester import Harvester, read_json
-from hipbmm_kernel.harvest.http import HttpServer
+from hipbmm_kernel.harvest.http import Answer, HttpServer
 from hipbmm_kernel.harvest.metrics import COUNTER, GAUGE, Metric, labelled, plain
 from hipbmm_kernel.pod import start_mode
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.volume import Volume
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import TextIO
-
-    from hipbmm_kernel.harvest.http import Answer
 
 LAST_SECONDS = 10.0
 STALE_INTERVALS = 5.0

@@ -5,17 +5,13 @@ the bytes before the place that was reached are not those that were read, it is 
 come twice that way are one row in the store.
 """
 
-from __future__ import annotations
-
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from hipbmm_kernel.rows import aiter_csv
+from hipbmm_kernel.rows.gemm import Row
 from hipbmm_kernel.system import digest
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.rows.gemm import Row
-    from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.system.volume import Volume
 
 CHUNK = 4 << 20
 """Bytes that are looked at in one turn; more waits for the next one, so that memory stays small."""

@@ -4,8 +4,6 @@ The tuning child checks the same parts through torch before it tunes (`tune.atte
 enough that no row of another stack can ever be served.
 """
 
-# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

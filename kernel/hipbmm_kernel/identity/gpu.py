@@ -4,8 +4,6 @@ A container sees every GPU of its node in /sys/class/kfd; the device plugin only
 its render node exists in /dev/dri. Files: kernel drivers/gpu/drm/amd (kfd_topology.c, amdgpu_gfx.c, amdgpu_gmc.c).
 """
 
-# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
-
 import os
 from collections.abc import Mapping
 from typing import NamedTuple

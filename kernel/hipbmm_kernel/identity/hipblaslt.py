@@ -5,8 +5,6 @@ these". The sha256 of `TensileLibrary_lazy_<arch>` is the most exact identity of
 have equal version numbers and rebuilt binaries. Nothing is cached: a cached hash could lie about a changed file.
 """
 
-# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
-
 import hashlib
 import os
 import re

@@ -1,17 +1,12 @@
 """Versions of the Python packages of the serving image, from their files: importing them costs seconds."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from hipbmm_kernel.identity.gpu import read_text
 from hipbmm_kernel.identity.hipblaslt import listed, rocm_roots
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _ASSIGNED = re.compile(
     r"^(?:__version__|version)\s*(?::\s*\w+\s*)?=\s*(?:version\s*=\s*)?['\"]([^'\"\s]{1,80})['\"]", re.MULTILINE

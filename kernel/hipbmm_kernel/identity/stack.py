@@ -4,8 +4,6 @@ hipBLASLt's solution indices "cannot be reused across library releases or across
 offline-tuning guide), and AITER's CSV names neither; an index of another build runs another kernel without a check.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any, NamedTuple
 

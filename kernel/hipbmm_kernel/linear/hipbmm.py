@@ -1,22 +1,16 @@
 """vLLM's HIPBMM kernel: AITER's hipBLASLt GEMM on pre-shuffled FP8 weights, with online tuning."""
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, MutableMapping
+
+import torch
 
 from hipbmm_kernel.linear import eligibility, gate
+from hipbmm_kernel.linear.gate import Platform
 from hipbmm_kernel.linear.interface import Fp8LinearKernel, LinearConfig, dtype_name
 from hipbmm_kernel.linear.op import hipb_mm_fp8, load_aiter
 from hipbmm_kernel.linear.probe import probe
 from hipbmm_kernel.linear.weights import shuffle, transpose_scale
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
-
-    import torch
-
-    from hipbmm_kernel.linear.gate import Platform
 
 
 class AiterHipbMMPerTokenFp8ScaledMMLinearKernel(Fp8LinearKernel):

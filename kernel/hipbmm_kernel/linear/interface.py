@@ -1,19 +1,14 @@
 """What a linear kernel must answer to be chosen, and what it does once it is: the interface of vLLM's FP8 kernels."""
 
-from __future__ import annotations
-
 import abc
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 
+from hipbmm_kernel.linear.gate import Platform
 from hipbmm_kernel.linear.quantise import per_token
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping, Sequence
-
-    from hipbmm_kernel.linear.gate import Platform
 
 Granularity = Literal["token", "channel", "tensor"]
 

@@ -5,18 +5,13 @@ a check of the operand layout, because AITER's behaviour on odd strides is undef
 keywords and never passes `use_gelu`, which AITER v0.1.10.post2 to v0.1.11 do not know.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import logging
 import threading
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 import torch
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 NAME = "hipbmm::hipb_mm_fp8"
 

@@ -1,7 +1,5 @@
 """Does this stack have a swizzled FP8 solution at all? Asked by trying, because several gfx950 releases have none."""
 
-from __future__ import annotations
-
 import functools
 
 import torch

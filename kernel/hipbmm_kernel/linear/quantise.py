@@ -3,8 +3,6 @@
 A row of activations is a token, a row of a weight is an output channel, so one function does both.
 """
 
-from __future__ import annotations
-
 import torch
 
 FNUZ = torch.float8_e4m3fnuz

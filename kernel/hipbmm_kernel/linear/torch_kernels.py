@@ -1,21 +1,15 @@
 """What computes the linear when HIPBMM does not: PyTorch's FP8 GEMM, and a dequantised product as the last resort."""
 
-from __future__ import annotations
-
 import functools
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import torch
 
+from hipbmm_kernel.linear.gate import Platform
 from hipbmm_kernel.linear.interface import Fp8LinearKernel, LinearConfig
 from hipbmm_kernel.linear.probe import TOLERANCE
 from hipbmm_kernel.linear.quantise import per_channel, per_token, reference, relative_error
 from hipbmm_kernel.linear.weights import transpose_scale
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from hipbmm_kernel.linear.gate import Platform
 
 TILE = 16
 """torch._scaled_mm wants N and K to be multiples of it."""

@@ -1,7 +1,5 @@
 """What the image answered, as a value and as JSON; the JSON comes from a child or a volume, so it is checked."""
 
-from __future__ import annotations
-
 import json
 from typing import NamedTuple
 

@@ -4,14 +4,10 @@ Published peaks of the GPUs, and the shares of them that tuned kernels of AITER'
 for scheduling and for people, not a promise.
 """
 
-from __future__ import annotations
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from hipbmm_kernel.rows.gemm import Problem
+from hipbmm_kernel.rows.gemm import Problem
 
 MIB = 2**20
 DEFAULT_PRODUCT = "MI300X"

@@ -1,18 +1,11 @@
 """The plan that the image's own vLLM has answered, in the words of every other plan. Pure."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from hipbmm_kernel.linear import eligibility
 from hipbmm_kernel.planner import plan
-from hipbmm_kernel.planner.plan import Plan, PlannedLinear
+from hipbmm_kernel.planner.answer import Answer, ImageLinear
+from hipbmm_kernel.planner.plan import Options, Plan, PlannedLinear
 from hipbmm_kernel.planner.tokens import Tokens, overridden
 from hipbmm_kernel.rows.gemm import Linear
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.planner.answer import Answer, ImageLinear
-    from hipbmm_kernel.planner.plan import Options
 
 _PATCHES = "outside the language model: its M is not the number of tokens"
 

@@ -4,8 +4,6 @@ The bytes are bounded in size and depth before they are parsed, and every field 
 hostile or broken file ends in `ConfigInvalid` with the name of the field instead of a crash, a hang or a wrong plan.
 """
 
-from __future__ import annotations
-
 import json
 from typing import NoReturn
 
@@ -42,7 +40,7 @@ class ConfigInvalid(ValueError):  # noqa: N818 - the report's reason has this ve
         super().__init__(f"{field}: {self.value!a}: {remedy}")
 
 
-def parse(data: bytes) -> Fields:
+def parse(data: bytes) -> "Fields":
     """The fields of a config.json. ConfigInvalid when it is too large, too deep, not JSON or not an object."""
     if len(data) > MAX_BYTES:
         raise ConfigInvalid("config.json", f"{len(data)} bytes", f"a config.json has at most {MAX_BYTES} bytes")
@@ -77,7 +75,7 @@ class Fields:
         value = self._values.get(field)
         return self._defaults.get(field) if value is None else value
 
-    def with_defaults(self, **defaults: object) -> Fields:
+    def with_defaults(self, **defaults: object) -> "Fields":
         """The same fields where those of `defaults` stand for missing or null ones."""
         return Fields(self._values, self.name, {**self._defaults, **defaults})
 
@@ -129,7 +127,7 @@ class Fields:
         """A list of natural numbers; empty when it is missing or null."""
         return tuple(self._whole(field, value, 0, MAX_SIZE) for value in self._items(field))
 
-    def nested(self, field: str) -> Fields | None:
+    def nested(self, field: str) -> "Fields | None":
         """The object in a field, or None when it is missing or null."""
         value = self.raw(field)
         if value is None:
@@ -138,14 +136,14 @@ class Fields:
             self.refuse(field, value, "must be an object")
         return Fields(value, self._dotted(field))
 
-    def only(self, field: str, unwraps: bool) -> Fields | None:
+    def only(self, field: str, unwraps: bool) -> "Fields | None":
         """The object in a field, or with `unwraps` in a list of one in it; None for anything else."""
         value = self.raw(field)
         if unwraps and isinstance(value, list) and len(value) == 1:
             value = value[0]
         return Fields(value, self._dotted(field)) if isinstance(value, dict) else None
 
-    def objects(self, field: str) -> dict[str, Fields]:
+    def objects(self, field: str) -> "dict[str, Fields]":
         """The objects in an object by name; null ones are left out."""
         holder = self.nested(field)
         names = self.raw(field)
@@ -154,7 +152,7 @@ class Fields:
         found = {str(name): holder.nested(name) for name in names}
         return {name: fields for name, fields in found.items() if fields is not None}
 
-    def language(self) -> Fields:
+    def language(self) -> "Fields":
         """The text model's own object in a multimodal config, else these fields."""
         for field in _TEXT_CONFIGS:
             nested = self.nested(field)

@@ -3,24 +3,20 @@
 A pure function of the config.json's bytes and of options; no GPU, no torch, no vLLM.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from hipbmm_kernel.linear import eligibility
-from hipbmm_kernel.planner import cost, model_config, tokens, vllm_version
+from hipbmm_kernel.planner import cost, model_config, vllm_version
+from hipbmm_kernel.planner import tokens as token_counts
+from hipbmm_kernel.planner.model_config import Fields
 from hipbmm_kernel.planner.quantisation import detect
+from hipbmm_kernel.planner.quantisation.scheme import Quantisation
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.shapes import registry
 from hipbmm_kernel.planner.shapes.module import TOWERS, Model, Module, Parallel
+from hipbmm_kernel.planner.vllm_version import Version
 from hipbmm_kernel.rows.gemm import Linear, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from hipbmm_kernel.planner.model_config import Fields
-    from hipbmm_kernel.planner.quantisation.scheme import Quantisation
-    from hipbmm_kernel.planner.vllm_version import Version
 
 CONFIG = "Config"
 IMAGE = "Image"
@@ -79,7 +75,7 @@ class Plan(NamedTuple):
     architecture: str
     source: str
     linears: tuple[PlannedLinear, ...] = ()
-    tokens: tokens.Tokens = tokens.Tokens((), (), frozenset())
+    tokens: token_counts.Tokens = token_counts.Tokens((), (), frozenset())
     problems: tuple[Problem, ...] = ()
     estimate: tuple[float, float] = (0.0, 0.0)
     left_out: tuple[tuple[str, str], ...] = ()
@@ -117,7 +113,7 @@ def build(config: bytes | None, options: Options) -> Plan:
     named = tuple(map(explicit, options.linears))
     plan = plan._replace(
         linears=plan.linears + named,
-        tokens=tokens.plan(flags, options.vllm, options.tokens),
+        tokens=token_counts.plan(flags, options.vllm, options.tokens),
         warnings=plan.warnings + tuple(f"not read: {argument}" for argument in flags.unread),
         source=EXPLICIT if plan.source == UNKNOWN and named else plan.source,
     )

@@ -1,12 +1,7 @@
 """A plan as people and scripts see it. The JSON's keys are a contract (see docs): none is renamed or removed."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.planner.model_config import ConfigInvalid
-    from hipbmm_kernel.planner.plan import Plan, PlannedLinear
+from hipbmm_kernel.planner.model_config import ConfigInvalid
+from hipbmm_kernel.planner.plan import Plan, PlannedLinear
 
 
 def document(plan: Plan) -> dict[str, object]:

@@ -7,15 +7,11 @@ unambiguous beginnings of long flags, `-O0`, `-cc '{...}'`; the last one wins, a
 spelling of the flag.
 """
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from hipbmm_kernel.planner.answer import HIPBMM
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 MAX_ARGUMENT = 65_536
 MAX_COUNT = 2**31 - 1
@@ -56,7 +52,7 @@ class ServerFlags(NamedTuple):
     unread: tuple[str, ...] = ()
 
     @classmethod
-    def from_argv(cls, argv: Sequence[str]) -> ServerFlags:
+    def from_argv(cls, argv: Sequence[str]) -> "ServerFlags":
         """Read the arguments of `vllm serve`, with or without the model's name among them."""
         reader = _Reader()
         reader.read(argv)

@@ -6,15 +6,11 @@ nothing up above 512. Source: `_set_cudagraph_sizes` of config/vllm.py in 0.11.0
 V2 runner and `adjust_cudagraph_sizes_for_spec_decode` of the V1 runner.
 """
 
-from __future__ import annotations
+from typing import NamedTuple
 
-from typing import TYPE_CHECKING, NamedTuple
-
+from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.vllm_version import NEWEST, Version
 from hipbmm_kernel.rows import gemm
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.planner.server_flags import ServerFlags
 
 DEFAULT_MAX_NUM_SEQS = 1024
 """On GPUs of at least 70 GiB, which every MI3xx has."""

@@ -1,7 +1,5 @@
 """vLLM's version, as far as plans depend on it."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 MAX_PART = 9999

@@ -9,15 +9,11 @@ A repaired file never changes meaning: it answers each key with the index of the
 that key, or not at all.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from hipbmm_kernel.rows import gemm, line_diagnosis, torn_lines
 from hipbmm_kernel.rows.gemm import Row
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MAX_BYTES = 256 * 2**20
 """Largest file that is read: years of appends."""
@@ -69,7 +65,7 @@ def parse_lines(data: bytes) -> Parsed:
     return _read(data, None).parsed()
 
 
-def _read(data: bytes, max_rows: int | None) -> _Reader:
+def _read(data: bytes, max_rows: int | None) -> "_Reader":
     lines = data.split(b"\n")
     tail = lines.pop()
     reader = _Reader(lines, max_rows)

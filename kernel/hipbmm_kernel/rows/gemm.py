@@ -4,8 +4,6 @@ AITER's names differ from ours: its CSV calls N `m` and M `n` (facts: gradlib/cs
 A row's key is kept as the text of its first 18 columns, because that is what AITER compares byte by byte.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from hipbmm_kernel.system.shown import shown

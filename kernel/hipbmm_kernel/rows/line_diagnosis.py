@@ -1,7 +1,5 @@
 """Why a line or a whole file is not what AITER's writer wrote, in words that name the cause."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from hipbmm_kernel.rows import gemm

@@ -4,15 +4,10 @@ AITER appends a row with one unchecked `write`, so a full disk, a file-size limi
 of a row, and the next append continues on the same line. Both rows are then lost to AITER, but the second is whole.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from hipbmm_kernel.rows import gemm
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _FLAGS = ("true", "false")
 _TRANS = ("T", "N")

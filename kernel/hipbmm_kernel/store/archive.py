@@ -6,27 +6,21 @@ only regular files and long names are understood of the tar format, and sizes ar
 compared with that once more.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json
 import tarfile
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import IO, NamedTuple
 
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store.publisher import STACK_NAME, Publisher
 from hipbmm_kernel.store.reader import WHOLE, Reader
 from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.shown import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import IO
-
-    from hipbmm_kernel.system.clock import Clock
-    from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.system.volume import Volume
 
 MANIFEST = "manifest.json"
 VERSION = 1

@@ -8,23 +8,17 @@ What names a shard proves nothing, since anybody can write it. So a shard is rem
 compactions that stay, and those that name each other in a circle justify nothing.
 """
 
-from __future__ import annotations
-
+from collections.abc import Container, Iterable, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.rows.gemm import Row
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import table as tables
+from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.store.shard_lines import unchecked_row_line
 from hipbmm_kernel.store.shard_origin import COMPACT
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
-
-    from hipbmm_kernel.rows.gemm import Row
-    from hipbmm_kernel.store.shard import Shard
-    from hipbmm_kernel.store.table import Table
+from hipbmm_kernel.store.table import Table
 
 ORIGIN = f"{COMPACT}.{COMPACT}"
 MAX_LINES = 50_000
@@ -66,7 +60,7 @@ class Compaction:
         """What to publish; nothing of a group that it makes less than `least` shards fewer."""
         return list(chain.from_iterable(group.made(least, everything) for group in self._groups.values()))
 
-    def _group(self, shard: Shard) -> _Group:
+    def _group(self, shard: Shard) -> "_Group":
         return self._groups.setdefault((shard.kind, shard.token), _Group(shard))
 
 

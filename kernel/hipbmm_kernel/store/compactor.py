@@ -4,23 +4,17 @@ A compaction's inputs are removed once it is older than the grace: whoever liste
 read it by then. Until then both are there, and the table is the same with either.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from hipbmm_kernel.store import turns
 from hipbmm_kernel.store.compaction import Compaction
 from hipbmm_kernel.store.publisher import Publisher, PublishError
-from hipbmm_kernel.store.reader import MANY, WHOLE, Limits, Reader
+from hipbmm_kernel.store.reader import MANY, WHOLE, Found, Limits, Reader
+from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.system import volume as volumes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from hipbmm_kernel.store.reader import Found
-    from hipbmm_kernel.store.shard import Shard
-    from hipbmm_kernel.system.clock import Clock
-    from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.volume import Volume
 
 GRACE_SECONDS = 24 * 3600.0
 PUBLISH_SECONDS = 30.0

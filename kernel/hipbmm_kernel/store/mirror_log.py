@@ -6,21 +6,15 @@ The same table gives the same bytes in every pod: its origin is `mirror.table`, 
 the mirror held for its key as inputs, so that it takes their place.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
+from hipbmm_kernel.rows.gemm import Row
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import table as tables
 from hipbmm_kernel.store.shard import Shard
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from hipbmm_kernel.rows.gemm import Row
-    from hipbmm_kernel.store.table import Table
+from hipbmm_kernel.store.table import Table
 
 ORIGIN = "mirror.table"
 MAX_LINES = 8192

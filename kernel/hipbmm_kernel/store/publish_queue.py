@@ -4,23 +4,16 @@ A shared volume may hang for minutes. The tuner goes on meanwhile: rows wait her
 the oldest is 20 s old, and stay here when the volume refuses them, until it takes them or time is up.
 """
 
-from __future__ import annotations
-
 import math
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from hipbmm_kernel.rows.gemm import Row, Veto
 from hipbmm_kernel.store import shard as shards
-from hipbmm_kernel.store.publisher import PublishError
+from hipbmm_kernel.store.publisher import Publisher, PublishError
+from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.store.shard_lines import LineError, row_line, veto_line
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hipbmm_kernel.store.publisher import Publisher
-    from hipbmm_kernel.store.shard import Shard
-    from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.clock import Clock
 
 BATCH_ROWS = 16
 BATCH_SECONDS = 20.0

@@ -5,23 +5,18 @@ good: after a failed fsync dirty pages may be marked clean, so a second fsync on
 attempt takes a new name. Readers trust only a shard's trailer, so a partial file that stays behind is harmless.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
+from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.store import shard as shards
+from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.system import volume as volumes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hipbmm_kernel.identity.stack import Stack
-    from hipbmm_kernel.store.shard import Shard
-    from hipbmm_kernel.system.clock import Clock
-    from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.volume import Volume
 
 FIRST_PAUSE = 0.05
 MAX_PAUSE = 5.0

@@ -11,26 +11,20 @@ A name that cannot be opened was removed by a compaction since the directory was
 cases the directory is listed again: what took the name's place is in the new listing.
 """
 
-from __future__ import annotations
-
 import errno
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import shard_lines, turns
+from hipbmm_kernel.store.shard import Shard
+from hipbmm_kernel.store.turns import File
 from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.volume import Volume
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from typing import TypeVar
-
-    from hipbmm_kernel.store.shard import Shard
-    from hipbmm_kernel.store.turns import File
-    from hipbmm_kernel.system.clock import Clock
-    from hipbmm_kernel.system.volume import Volume
-
-    T = TypeVar("T")
+T = TypeVar("T")
 
 MAX_NAMES = 200_000
 """Names of one directory that are looked at; more than that is an attack or a broken writer."""

@@ -12,19 +12,14 @@ writer, so each line is validated as strictly as a line of AITER's CSV (`shard_l
 so in the column of the kernel's name.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.rows.gemm import Row, Veto
 from hipbmm_kernel.store import shard_lines
 from hipbmm_kernel.store.shard_lines import Known, LineError
 from hipbmm_kernel.system import digest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from hipbmm_kernel.rows.gemm import Row, Veto
 
 MAGIC = "#hipbmm-shard v1"
 INPUT = "#input "

@@ -3,17 +3,12 @@
 Reading is the hot path of merging a store, hence `Known`: a key or kernel name is validated once, not once per shard.
 """
 
-from __future__ import annotations
-
 import functools
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.rows.gemm import Row, Veto
 from hipbmm_kernel.system.shown import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 MAX_REASON = 200
 WHOLE_PROBLEM = 0

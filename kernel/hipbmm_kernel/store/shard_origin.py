@@ -1,18 +1,13 @@
 """The origin of shards: `<pod uid>.<rank>`, the first part of their file names, and the node for vetoes."""
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
 
+from hipbmm_kernel.contract.settings import Settings
+from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.system import digest
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.contract.settings import Settings
-    from hipbmm_kernel.identity.stack import Stack
 
 WARM = "warm"
 HARVEST = "harvest"

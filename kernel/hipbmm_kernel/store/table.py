@@ -10,21 +10,16 @@ A veto binds the node that says so, and the others once a second node says the s
 a row, not everybody's.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cmp_to_key, reduce
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.rows.gemm import Problem, Row, Veto
 from hipbmm_kernel.store import shard, shard_lines
 from hipbmm_kernel.system import digest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from hipbmm_kernel.rows.gemm import Problem, Row, Veto
-
-    Claims = Mapping[tuple[str, int], tuple[Veto, ...]]
+Claims = Mapping[tuple[str, int], tuple[Veto, ...]]
 
 _UNMEASURED = gemm.MAX_US * 2
 MAX_INDICES = 64

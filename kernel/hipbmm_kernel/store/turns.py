@@ -4,14 +4,10 @@ Whoever reads only as much as it can afford reads something of every publisher t
 or of huge ones, delays its own shards and not those of the others.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from hipbmm_kernel.store.shard_origin import COMPACT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 OPENING_BYTES = 2048
 """What opening a file costs, in bytes."""

@@ -1,7 +1,5 @@
 """Time as a value that can be replaced: everything that waits or measures gets a Clock."""
 
-from __future__ import annotations
-
 import time
 
 

@@ -4,8 +4,6 @@
 own implementation gives the same digest at a sixth of the speed, so large data goes to `hashlib` all the same.
 """
 
-from __future__ import annotations
-
 try:
     from _sha2 import sha256 as _small  # type: ignore[import-not-found] # Python 3.12 and later
 except ImportError:

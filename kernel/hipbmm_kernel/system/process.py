@@ -4,19 +4,14 @@ A child has a directory and a session of its own. It may be ended by AITER (`exi
 by a null dereference or by its deadline; whatever it started ends with it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-    from typing import IO
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
 
 FATAL_MARKS = ("hipBLAS error:", "Hip error:", "Memory access fault", "HSA_STATUS_ERROR", "out of memory")
 """What AITER and the ROCm runtime print before they end the process."""

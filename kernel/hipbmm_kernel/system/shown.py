@@ -4,8 +4,6 @@ A log is read line by line, by people in a terminal and by the operator. What so
 line of its own there nor move the cursor.
 """
 
-from __future__ import annotations
-
 SHOWN = 120
 
 

@@ -4,18 +4,13 @@ No errno and no deadline inside the call helps there. The call runs in a daemon 
 up; the process can still end, since the kernel lets a fatal signal through to such a call.
 """
 
-from __future__ import annotations
-
 import signal
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from types import FrameType
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
-    from typing import TypeVar
-
-    T = TypeVar("T")
+T = TypeVar("T")
 
 
 class Overtime(Exception):  # noqa: N818 - a limit was reached; what that means is the caller's to say

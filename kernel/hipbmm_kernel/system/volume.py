@@ -4,8 +4,6 @@ A shared volume may be NFS, SMB, CephFS, Lustre or FUSE: every one of these call
 never gives. Keeping them behind one thin object lets tests put each error behind each call.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

@@ -5,17 +5,11 @@ linear's class name), as vLLM's `find_matched_target` does; until 0.26 the class
 and strategies are read in any case, as compressed-tensors reads them.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from hipbmm_kernel.planner.model_config import Fields
 from hipbmm_kernel.planner.quantisation.ignore_list import NameList
 from hipbmm_kernel.planner.quantisation.scheme import Quantisation, Scheme, listed, part_names
+from hipbmm_kernel.planner.shapes.module import Module
 from hipbmm_kernel.planner.vllm_version import PARTS_BEFORE_CLASS, Version
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.planner.model_config import Fields
-    from hipbmm_kernel.planner.shapes.module import Module
 
 _CLASS = "linear"
 _BITS = 8

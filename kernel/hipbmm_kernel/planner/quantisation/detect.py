@@ -3,19 +3,13 @@
 Sources: vLLM's compressed-tensors, Quark, FBGEMM, ModelOpt, fp8 and online quantisation configs, 0.23.0 to 0.33.0.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from hipbmm_kernel.planner import vllm_version as versions
+from hipbmm_kernel.planner.model_config import Fields
 from hipbmm_kernel.planner.quantisation.ignore_list import NameList
 from hipbmm_kernel.planner.quantisation.scheme import Quantisation, Scheme, Uniform, listed
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.planner.model_config import Fields
-    from hipbmm_kernel.planner.server_flags import ServerFlags
-    from hipbmm_kernel.planner.shapes.module import Module
-    from hipbmm_kernel.planner.vllm_version import Version
+from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.planner.shapes.module import Module
+from hipbmm_kernel.planner.vllm_version import Version
 
 
 def of(whole: Fields, text: Fields, flags: ServerFlags, version: Version) -> Quantisation:

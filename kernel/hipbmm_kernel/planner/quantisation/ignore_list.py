@@ -5,16 +5,11 @@ when all of its parts are, and vLLM refuses to load when only some are. Patterns
 could backtrack for ever are refused.
 """
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.vllm_version import ASKS_FUSED_NAMES, NEWEST, Version
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 MAX_PATTERN = 4096
 MAX_REPEATS = 6

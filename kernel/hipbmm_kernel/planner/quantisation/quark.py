@@ -4,18 +4,12 @@ Quark spells a per-token activation scale `per_channel` with `is_dynamic`. From 
 and asks shell patterns (vllm-project/vllm#48606).
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from hipbmm_kernel.planner import vllm_version as versions
+from hipbmm_kernel.planner.model_config import Fields
 from hipbmm_kernel.planner.quantisation.ignore_list import NameList, glob, is_glob
 from hipbmm_kernel.planner.quantisation.scheme import Quantisation, Scheme, listed, part_names
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.planner.model_config import Fields
-    from hipbmm_kernel.planner.shapes.module import Module
-    from hipbmm_kernel.planner.vllm_version import Version
+from hipbmm_kernel.planner.shapes.module import Module
+from hipbmm_kernel.planner.vllm_version import Version
 
 _FP8 = "fp8_e4m3"
 

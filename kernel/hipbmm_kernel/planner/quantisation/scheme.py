@@ -1,12 +1,9 @@
 """What is asked of every checkpoint format: the scheme of one module, and whether a list leaves it unquantised."""
 
-from __future__ import annotations
+from typing import NamedTuple
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.planner.quantisation.ignore_list import NameList
-    from hipbmm_kernel.planner.shapes.module import Module
+from hipbmm_kernel.planner.quantisation.ignore_list import NameList
+from hipbmm_kernel.planner.shapes.module import Module
 
 
 class Scheme(NamedTuple):

@@ -1,13 +1,6 @@
 """The blocks most families share: grouped-query attention and the gated MLP."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from hipbmm_kernel.planner.shapes.module import Module
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.planner.shapes.module import Model
+from hipbmm_kernel.planner.shapes.module import Model, Module
 
 QKV = ("q_proj", "k_proj", "v_proj")
 GATE_UP = ("gate_proj", "up_proj")

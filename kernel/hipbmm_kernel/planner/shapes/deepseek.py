@@ -1,17 +1,10 @@
 """DeepSeek V2, V3, R1 and V3.2, Kimi K2 and Mistral Large 3: multi-head latent attention, experts, shared experts."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from hipbmm_kernel.planner.shapes import blocks
-from hipbmm_kernel.planner.shapes.module import Module
+from hipbmm_kernel.planner.shapes.module import Model, Module
 from hipbmm_kernel.rows import gemm
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from hipbmm_kernel.planner.shapes.module import Model
 
 
 def deepseek(model: Model) -> Iterator[Module]:

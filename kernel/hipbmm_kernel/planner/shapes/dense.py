@@ -1,15 +1,9 @@
 """Families whose layers are all alike: attention and a gated MLP. They differ in biases and merged weights."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from hipbmm_kernel.planner.shapes import blocks
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from hipbmm_kernel.planner.shapes.module import Model, Module
+from hipbmm_kernel.planner.shapes.module import Model, Module
 
 
 def llama(model: Model) -> Iterator[Module]:

@@ -1,16 +1,9 @@
 """Mixtures of experts with grouped-query attention. Experts are fused kernels and never linears; shared experts are."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from hipbmm_kernel.planner.shapes import blocks
-from hipbmm_kernel.planner.shapes.module import Module
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from hipbmm_kernel.planner.shapes.module import Model
+from hipbmm_kernel.planner.shapes.module import Model, Module
 
 _SHARED = "shared_expert_intermediate_size"
 

@@ -1,17 +1,10 @@
 """The Gemma families: shapes of Llama with a head_dim of its own; from Gemma 4 on layers differ."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from hipbmm_kernel.planner import vllm_version
 from hipbmm_kernel.planner.shapes import blocks
-from hipbmm_kernel.planner.shapes.module import TOWER, Module
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from hipbmm_kernel.planner.shapes.module import Model
+from hipbmm_kernel.planner.shapes.module import TOWER, Model, Module
 
 _DEFAULTS = {
     "gemma": {"num_attention_heads": 16, "num_key_value_heads": 16, "head_dim": 256},

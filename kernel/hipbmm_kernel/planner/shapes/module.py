@@ -1,13 +1,9 @@
 """What a family's file works with: the model's fields, the parallelism, and the modules it yields."""
 
-from __future__ import annotations
+from typing import NamedTuple
 
-from typing import TYPE_CHECKING, NamedTuple
-
+from hipbmm_kernel.planner.model_config import Fields
 from hipbmm_kernel.planner.vllm_version import NEWEST, Version
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.planner.model_config import Fields
 
 MAX_LAYERS = 1024
 EXPERTS = ("experts", "routed experts run in fused MoE kernels")

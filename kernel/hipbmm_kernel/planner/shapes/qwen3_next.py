@@ -1,16 +1,9 @@
 """Qwen3-Next and Qwen3.5: every fourth layer attends, the others run a gated delta net; experts or a dense MLP."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from hipbmm_kernel.planner.shapes import blocks
-from hipbmm_kernel.planner.shapes.module import Module
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from hipbmm_kernel.planner.shapes.module import Model
+from hipbmm_kernel.planner.shapes.module import Model, Module
 
 _FULL = "full_attention"
 _INTERVAL = 4

@@ -1,19 +1,13 @@
 """Which family plans which architecture. Adding one is a row here and perhaps a function in a file beside it."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from hipbmm_kernel.planner.shapes.module import EXPERTS, ROUTER
+from hipbmm_kernel.planner.model_config import Fields
+from hipbmm_kernel.planner.shapes.module import EXPERTS, ROUTER, Model, Module
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from hipbmm_kernel.planner.model_config import Fields
-    from hipbmm_kernel.planner.shapes.module import Model, Module
-
-    LeftOut = tuple[tuple[str, str], ...]
+LeftOut = tuple[tuple[str, str], ...]
 
 _SPARSE = (EXPERTS, ROUTER)
 _UNQUANTISED = "built without the quantisation config"

@@ -4,17 +4,10 @@ Shapes are those of vLLM 0.33's Qwen classes, as their own layers say. With `--m
 on each rank.
 """
 
-from __future__ import annotations
+from collections.abc import Iterator
 
-from typing import TYPE_CHECKING
-
-from hipbmm_kernel.planner.shapes.module import Module
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from hipbmm_kernel.planner.model_config import Fields
-    from hipbmm_kernel.planner.shapes.module import Model
+from hipbmm_kernel.planner.model_config import Fields
+from hipbmm_kernel.planner.shapes.module import Model, Module
 
 PATCHES = "its M is the number of image patches, which is above 512"
 VISUAL = "visual."
