@@ -15,7 +15,7 @@ export HIPBMM_TORCH_PYTHON := $(TORCH_ENV)/bin/python
 export HIPBMM_COMPAT_PYTHON := $(COMPAT_ENV)/bin/python
 SUITE := $(TEST_ENV)/bin/python -m suite
 
-.PHONY: help demo demo-possible test unit lint e2e bench soak compat goldens compat-env generate lock format cluster-up cluster-down clean torch-env
+.PHONY: help demo demo-possible test unit lint coverage e2e bench soak compat goldens compat-env generate lock format cluster-up cluster-down clean torch-env
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ unit: $(TEST_ENV)/.complete ## lint, unit and golden tests only (no cluster, no 
 
 lint: $(TEST_ENV)/.complete ## ruff, mypy, import-linter
 	@$(SUITE) lint
+
+coverage: $(TEST_ENV)/.complete ## what the operator's own unit tests run of each of its rooms; fails under 85 %
+	@$(SUITE) coverage
 
 e2e: $(TEST_ENV)/.complete ## all tests on a real node: also the bad days that take too long for `make test`
 	@$(SUITE) e2e

@@ -1,4 +1,4 @@
-"""`python -m suite all|quick|lint|e2e|bench|soak|compat|generate`: run stages, all of them, end with one table."""
+"""`python -m suite all|quick|lint|coverage|e2e|bench|soak|compat|generate`: run stages, then print one table."""
 
 import os
 import subprocess
@@ -17,6 +17,7 @@ _SETS = {
     "all": plan.full,
     "quick": lambda: plan.QUICK,
     "lint": lambda: plan.LINT,
+    "coverage": lambda: plan.COVERAGE,
     "generate": lambda: plan.GENERATE,
     "e2e": plan.e2e,
     "bench": plan.bench,

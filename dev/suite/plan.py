@@ -36,6 +36,12 @@ LINT = (
     Stage("layers", (_TEST, "-c", "from importlinter.cli import lint_imports_command as c; c()")),
 )
 
+_COVERED = ("coverage", "run", "-m", "pytest", "-q", "tests/unit/operator")
+COVERAGE = (
+    Stage("measure", (_TEST, "-m", *_COVERED)),
+    Stage("rooms", (_TEST, "-m", "suite.room_coverage")),
+)
+
 QUICK = (*LINT, Stage("unit", _pytest(_TEST, "tests/unit", "tests/golden")))
 
 _CHART_COPIES = ("test_crds.py", "test_rbac.py", "test_readme.py", "test_golden.py")
