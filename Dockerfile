@@ -18,7 +18,8 @@ RUN --mount=type=secret,id=pip-conf,target=/etc/pip.conf \
     /opt/hipbmm/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/hipbmm/venv/lib
 COPY operator/hipbmm_operator /opt/hipbmm/app/hipbmm_operator
 COPY kernel/hipbmm_kernel /opt/hipbmm/app/hipbmm_kernel
-RUN /opt/hipbmm/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/hipbmm/app
+RUN /opt/hipbmm/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/hipbmm/app && \
+    PYTHONPATH=/opt/hipbmm/app /opt/hipbmm/venv/bin/python -m hipbmm_kernel payload --zip /opt/hipbmm/app/hipbmm_kernel.zip
 
 FROM ${BASE_IMAGE}
 ARG VERSION=dev

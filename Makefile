@@ -15,7 +15,7 @@ export HIPBMM_TORCH_PYTHON := $(TORCH_ENV)/bin/python
 export HIPBMM_COMPAT_PYTHON := $(COMPAT_ENV)/bin/python
 SUITE := $(TEST_ENV)/bin/python -m suite
 
-.PHONY: help demo demo-possible test unit lint coverage e2e bench soak compat goldens compat-env generate lock format cluster-up cluster-down clean torch-env
+.PHONY: help demo demo-possible test unit lint coverage e2e bench soak compat goldens compat-env generate lock format cluster-up cluster-down clean torch-env kernel-zip
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ torch-env: $(TORCH_ENV)/.complete
 
 generate: $(TEST_ENV)/.complete ## CRDs from the models, into crds/ and the chart
 	@$(SUITE) generate
+
+kernel-zip: ## the program for pods that are not ours, as one file in out/: its sha256 and size
+	@mkdir -p out && $(PYTHON) -m hipbmm_kernel payload --zip out/hipbmm_kernel.zip
 
 format: $(TEST_ENV)/.complete ## ruff format
 	@$(TEST_ENV)/bin/ruff format . && $(TEST_ENV)/bin/ruff check --fix-only .

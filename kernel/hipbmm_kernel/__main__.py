@@ -14,6 +14,7 @@ USAGE = """usage: hipbmm_kernel COMMAND ...
 
 in a pod (settings by HIPBMM_* variables, see docs/pod-contract.md):
   payload DIR           leave the program in DIR/kernel
+  payload --zip FILE    the program as one file, for pods that are not ours
   warm                  plan, load, tune, verify, publish, and write the served file
   exec -- COMMAND ...   last checks, then become the server
   harvest               publish rows that the server learns, serve metrics

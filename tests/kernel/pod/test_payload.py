@@ -1,9 +1,12 @@
 """The program as it gets into a pod: a copy that any Python runs, from a directory or a zip."""
 
+import hashlib
+import io
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -87,3 +90,36 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     done = run(sys.executable, "-m", "hipbmm_kernel", "payload", tmp_path / "file", cwd=tmp_path, **env)
     assert done.returncode == 1
     assert run(sys.executable, "-m", "hipbmm_kernel", "payload", cwd=tmp_path, **env).returncode == 2
+
+
+def test_a_zip_is_the_same_each_time_small_enough_and_runs(tmp_path: Path) -> None:
+    env = {"PYTHONPATH": str(ROOT / "kernel")}
+    made = []
+    for name in ("one.zip", "two.zip"):
+        done = run(sys.executable, "-m", "hipbmm_kernel", "payload", "--zip", tmp_path / name, cwd=tmp_path, **env)
+        assert done.returncode == 0, done.stderr
+        made.append((tmp_path / name).read_bytes())
+        digest = hashlib.sha256(made[-1]).hexdigest()
+        assert f"sha256={digest} bytes={len(made[-1])}" in done.stdout
+    assert made[0] == made[1]
+    assert len(made[0]) <= payload.MAX_ZIP
+    assert run(sys.executable, tmp_path / "one.zip", "--version", cwd=tmp_path).returncode == 0
+
+
+def test_python_finds_the_plugin_in_a_zip_and_in_what_it_unpacks_to(tmp_path: Path) -> None:
+    data = payload.build_zip()
+    (tmp_path / "program.zip").write_bytes(data)
+    zipfile.ZipFile(io.BytesIO(data)).extractall(tmp_path / "program")
+    asked = "from importlib.metadata import entry_points as found\n"
+    asked += "for each in found(group='vllm.general_plugins'): print(each.name, each.load())"
+    for place in ("program.zip", "program"):
+        done = run(sys.executable, "-c", asked, cwd=tmp_path, PYTHONPATH=str(tmp_path / place))
+        assert "hipbmm_dispatch <function register" in done.stdout, done.stderr
+
+
+def test_a_zip_that_fits_into_no_config_map_is_not_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(payload, "MAX_ZIP", 1000)
+    stderr = io.StringIO()
+    assert payload.payload_command(["--zip", str(tmp_path / "x.zip")], io.StringIO(), stderr) == 1
+    assert "more than 1000" in stderr.getvalue()
+    assert not (tmp_path / "x.zip").exists()

@@ -1,0 +1,251 @@
+"""vLLM in the argv of a container: as it stands there, behind wrappers, or in a shell's script."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from hipbmm_kernel.argv import flags, shell, values
+from hipbmm_kernel.argv.words import ShellError
+
+VLLM_SERVE = "VllmServe"
+API_SERVER = "ApiServer"
+DYNAMO = "DynamoVllm"
+HUGGINGFACE = "HuggingfaceServer"
+ARGUMENTS_ONLY = "ArgumentsOnly"
+
+NO_SERVER = "NoServerCommand"
+SCRIPT_FILE = "ScriptFile"
+SUBSTITUTION = "Substitution"
+CONDITIONAL = "Conditional"
+SEVERAL = "SeveralServers"
+MODEL_UNKNOWN = "ModelUnknown"
+RAY_NODE = "RayNode"
+SYNTAX = "ShellSyntax"
+
+MAX_NESTING = 6
+_MODULES = {
+    "vllm.entrypoints.openai.api_server": API_SERVER,
+    "vllm.entrypoints.api_server": API_SERVER,
+    "dynamo.vllm": DYNAMO,
+    "huggingfaceserver": HUGGINGFACE,
+}
+_COMMAND_LINES = ("vllm.entrypoints.cli.main", "vllm")
+_FILES = ("vllm/entrypoints/openai/api_server.py",)
+_WRAPPERS = frozenset(
+    {
+        *("env", "nohup", "nice", "ionice", "numactl", "taskset", "chrt", "stdbuf", "setsid", "time", "timeout"),
+        *("tini", "dumb-init", "catatonit", "sudo", "gosu", "su-exec", "uv", "conda", "poetry", "pixi"),
+        *("nsys", "rocprofv3", "rocprof", "rocprof-sys-run", "opentelemetry-instrument", "ddtrace-run"),
+    }
+)
+"""Programs that become, or run, the command that stands behind their own options."""
+_PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
+_PYTHON_VALUES = ("-X", "-W", "--check-hash-based-pycs")
+_GROUP_SCRIPT = "multi-node-serving.sh"
+
+
+class Server(NamedTuple):
+    """vLLM's own model and arguments; `env` are variables that a script sets for it."""
+
+    form: str
+    model: str
+    arguments: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    config_file: str = ""
+
+
+class Unread(NamedTuple):
+    """Why no server was found: a reason's word, and what it is about."""
+
+    reason: str
+    about: str = ""
+
+
+class _Candidate(NamedTuple):
+    form: str
+    fields: tuple[str, ...]
+    certain: bool
+    env: tuple[tuple[str, str], ...]
+    marks: values.Marks
+
+
+def find(argv: Sequence[str], env: Mapping[str, str], *, has_command: bool = True) -> Server | Unread:
+    """The server that a container with this argv and environment becomes.
+
+    Without `has_command` the argv are arguments of an ENTRYPOINT that only the image knows: those of a vLLM image are
+    taken to be vLLM's.
+    """
+    search = _Search()
+    try:
+        search.look_at(tuple(argv), env)
+    except ShellError as error:
+        return Unread(SYNTAX, str(error))
+    if not search.found and not has_command and not search.is_shell:
+        search.found += _arguments_only(tuple(argv))
+    certain = list({each[:2]: each for each in search.found if each.certain}.values())
+    if len(certain) > 1:
+        return Unread(SEVERAL, "; ".join(each.form for each in certain))
+    if certain:
+        return _server(certain[0])
+    if search.found:
+        return Unread(CONDITIONAL, "whether or which server starts depends on what only running the script would show")
+    return search.reason(argv)
+
+
+class _Search:
+    """Candidates so far, and what stood in their place."""
+
+    def __init__(self) -> None:
+        self.found: list[_Candidate] = []
+        self.is_shell = False
+        self._files: list[str] = []
+        self._ray = False
+
+    def look_at(
+        self,
+        fields: tuple[str, ...],
+        env: Mapping[str, str],
+        changed: tuple[tuple[str, str], ...] = (),
+        marks: values.Marks | None = None,
+        *,
+        certain: bool = True,
+        nesting: int = 0,
+    ) -> None:
+        """Look at one command."""
+        marks = marks or values.Marks()
+        at, own = _unwrapped(fields)
+        fields, changed = fields[at:], (*changed, *own)
+        if not fields or nesting > MAX_NESTING:
+            return
+        program = fields[0].rpartition("/")[2]
+        form, arguments = _server_of(program, fields)
+        if form:
+            self.found.append(_Candidate(form, arguments, certain, changed, marks))
+        elif program in shell.SHELLS:
+            self._shell(fields, {**env, **dict(changed)}, changed, certain=certain, nesting=nesting)
+        elif program == "ray" and "start" in fields[1:2]:
+            self._ray = True
+        elif program.endswith((".sh", ".py", ".bash")):
+            self._script_file(fields)
+        elif _PYTHON.fullmatch(program):
+            self._files += [text for text in fields[1:] if not text.startswith("-")][:1]
+
+    def _shell(
+        self,
+        fields: tuple[str, ...],
+        env: Mapping[str, str],
+        changed: tuple[tuple[str, str], ...],
+        *,
+        certain: bool,
+        nesting: int,
+    ) -> None:
+        """A shell with its own text, or with a script's file."""
+        self.is_shell = True
+        text, positional = _script(fields)
+        if text is None:
+            self._script_file(positional)
+            return
+        if values.is_marked(text):
+            self._files.append("a text that only running it would show")
+            return
+        walk = shell.Walk(env)
+        walk.run(text, positional)
+        for command in walk.commands:
+            both = (*changed, *command.env)
+            sure = certain and command.certain
+            self.look_at(command.fields, env, both, walk.marks, certain=sure, nesting=nesting + 1)
+
+    def _script_file(self, fields: Sequence[str]) -> None:
+        if not fields:
+            return
+        if fields[0].endswith(_GROUP_SCRIPT):
+            self._ray = True
+        else:
+            self._files.append(fields[0])
+
+    def reason(self, argv: Sequence[str]) -> Unread:
+        """Why there is no candidate."""
+        if self._ray:
+            return Unread(RAY_NODE, "this pod starts a Ray node, and its command line names no model")
+        if self._files:
+            return Unread(SCRIPT_FILE, values.without_marks(self._files[0])[:200])
+        return Unread(NO_SERVER, " ".join(argv)[:200])
+
+
+def _unwrapped(fields: tuple[str, ...]) -> tuple[int, tuple[tuple[str, str], ...]]:
+    """Where the command behind wrappers begins, and the variables that `env` sets before it."""
+    program = fields[0].rpartition("/")[2] if fields else ""
+    if program not in _WRAPPERS:
+        return 0, ()
+    for at in range(1, len(fields)):
+        inner = fields[at].rpartition("/")[2]
+        if _server_of(inner, fields[at:])[0] or inner in shell.SHELLS or _PYTHON.fullmatch(inner):
+            pairs = (text.partition("=") for text in fields[1:at] if "=" in text and not text.startswith("-"))
+            return at, tuple((name, value) for name, _, value in pairs)
+    return 0, ()
+
+
+def _server_of(program: str, fields: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The form of a server and its arguments; "" when the command is none."""
+    if program == "vllm":
+        return (VLLM_SERVE, fields[2:]) if fields[1:2] == ("serve",) else ("", ())
+    if not _PYTHON.fullmatch(program):
+        return "", ()
+    at = 1
+    while at < len(fields) and fields[at].startswith("-") and fields[at] != "-m":
+        at += 2 if fields[at] in _PYTHON_VALUES else 1
+    is_module = fields[at : at + 1] == ("-m",)
+    name, *rest = fields[at + is_module :] or ("",)
+    serves = name in _COMMAND_LINES if is_module else name.endswith("/bin/vllm")
+    if serves and rest[:1] == ["serve"]:
+        return VLLM_SERVE, tuple(rest[1:])
+    form = _MODULES.get(name, "") if is_module else API_SERVER if name.endswith(_FILES) else ""
+    return form, tuple(rest)
+
+
+def _script(fields: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """The text behind `-c` and the positional parameters; None, and the file with its arguments, without one."""
+    at = 2 if fields[0].endswith("busybox") else 1
+    command = False
+    while at < len(fields) and fields[at][:1] in ("-", "+") and fields[at] not in ("-", "--"):
+        option = fields[at]
+        command = command or (not option.startswith("--") and option[0] == "-" and "c" in option)
+        at += 2 if option in ("-o", "+o", "-O", "+O", "--rcfile", "--init-file") else 1
+        at += not option.startswith("--") and option.endswith("o") and option not in ("-o", "+o")
+    at += fields[at : at + 1] in (("-",), ("--",))
+    if not command:
+        return None, fields[at:]
+    return fields[at] if at < len(fields) else "", fields[at + 2 :]
+
+
+def _arguments_only(argv: tuple[str, ...]) -> list[_Candidate]:
+    """Arguments of an ENTRYPOINT: `vllm serve` (today's images), `vllm`, the API server (older ones), huggingface's."""
+    marks = values.Marks()
+    if argv[:1] == ("serve",):
+        return [_Candidate(VLLM_SERVE, argv[1:], certain=True, env=(), marks=marks)]
+    if not argv or ("/" not in argv[0] and not argv[0].startswith("-")):
+        return []
+    names = {text.partition("=")[0].replace("_", "-") for text in argv}
+    form = HUGGINGFACE if names & {"--model-id", "--model-dir", "--model-name"} else ARGUMENTS_ONLY
+    return [_Candidate(form, argv, certain=True, env=(), marks=marks)]
+
+
+def _server(found: _Candidate) -> Server | Unread:
+    """The model and the arguments of a candidate."""
+    model, arguments = "", found.fields
+    if found.form in (VLLM_SERVE, ARGUMENTS_ONLY) and arguments and not arguments[0].startswith("-"):
+        model, arguments = arguments[0], arguments[1:]
+    named, arguments = flags.taken(arguments, "model")
+    config, arguments = flags.taken(arguments, "config")
+    if found.form == HUGGINGFACE:
+        named = flags.taken(arguments, "model-dir")[0] or flags.taken(arguments, "model-id")[0] or "/mnt/models"
+    model = model or named
+    known = found.marks.alternatives(model)
+    if known is None or len(known) > 1 or values.is_marked(config):
+        return Unread(SUBSTITUTION, f"the model: {values.without_marks(model)[:90]}")
+    split = flags.split(arguments, found.marks, found.form)
+    if split.unread:
+        return Unread(SUBSTITUTION, split.unread)
+    if not model and not config:
+        return Unread(MODEL_UNKNOWN, "neither the first argument nor --model names it")
+    return Server(found.form, known[0], split.arguments, found.env, config)

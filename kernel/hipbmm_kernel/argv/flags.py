@@ -1,0 +1,136 @@
+"""vLLM's arguments of a server, without those that differ from pod to pod and change no plan."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from hipbmm_kernel.argv import values
+
+_OF_A_POD = (
+    "host",
+    "nnodes",
+    "node-rank",
+    "master-addr",
+    "master-port",
+    "headless",
+    "data-parallel-address",
+    "data-parallel-rpc-port",
+    "data-parallel-rank",
+    "data-parallel-start-rank",
+    "data-parallel-size-local",
+    "distributed-executor-backend",
+)
+"""Which of a group's pods this is, and where the others are. A plan is that of one rank, whichever it is."""
+_OF_A_FRONT_END = (
+    "port",
+    "uds",
+    "api-key",
+    "api-server-count",
+    "served-model-name",
+    "root-path",
+    "chat-template",
+    "uvicorn-log-level",
+    "disable-uvicorn-access-log",
+    "disable-access-log-for-endpoints",
+    "enable-log-requests",
+    "disable-log-requests",
+    "disable-log-stats",
+    "enable-ssl-refresh",
+    "ssl-keyfile",
+    "ssl-certfile",
+    "ssl-ca-certs",
+    "shutdown-timeout",
+    "enable-auto-tool-choice",
+    "tool-call-parser",
+    "reasoning-parser",
+    "kv-transfer-config",
+    "kv-events-config",
+    "otlp-traces-endpoint",
+)
+"""What decides nothing about linears and numbers of tokens: a value of theirs that is not known does no harm."""
+_OF_DYNAMO = (
+    "is-prefill-worker",
+    "is-decode-worker",
+    "disaggregation-mode",
+    "connector",
+    "endpoint",
+    "namespace",
+    "migration-limit",
+    "dyn-tool-call-parser",
+    "dyn-reasoning-parser",
+    "enable-multimodal",
+)
+_OF_HUGGINGFACE = ("model-name", "model-id", "model-dir", "backend", "task", "return-token-type-ids", "http-port")
+
+
+class Split(NamedTuple):
+    """`arguments` are vLLM's; `unread` names a flag whose value is not known, "" when there is none."""
+
+    arguments: tuple[str, ...]
+    unread: str = ""
+
+
+def taken(arguments: Iterable[str], *names: str) -> tuple[str, tuple[str, ...]]:
+    """The last value of one of the flags `names`, "" for none, and the arguments without them."""
+    found, kept = "", []
+    for group in _groups(arguments):
+        name, _, inline = group[0].partition("=")
+        if _named(name) in names:
+            found = inline or (group[1] if len(group) > 1 else "")
+            kept += [] if inline else group[2:]
+        else:
+            kept += group
+    return found, tuple(kept)
+
+
+def split(arguments: Iterable[str], marks: values.Marks, form: str) -> Split:
+    """The arguments on which a plan depends. Without a flag of a pod; a mark is replaced by what it stands for."""
+    foreign = {"DynamoVllm": _OF_DYNAMO, "HuggingfaceServer": _OF_HUGGINGFACE}.get(form, ())
+    kept: list[str] = []
+    for group in _groups(_spliced(arguments, marks)):
+        name = _named(group[0].partition("=")[0])
+        if name in _OF_A_POD or name in foreign:
+            continue
+        if any(values.is_marked(text) for text in group):
+            if name in _OF_A_FRONT_END:
+                continue
+            return Split((), values.without_marks(" ".join(group))[:90])
+        kept += group
+    return Split(tuple(kept))
+
+
+def _spliced(arguments: Iterable[str], marks: values.Marks) -> list[str]:
+    """The arguments with each field that is one of several texts replaced, if they all mean the same plan."""
+    found: list[str] = []
+    for field in arguments:
+        known = marks.alternatives(field) if values.is_marked(field) else None
+        plans = {_planned(text) for text in known or ()}
+        found += plans.pop() if len(plans) == 1 else (field,)
+    return found
+
+
+def _planned(text: str) -> tuple[str, ...]:
+    """Of the words of a text, those that a plan depends on."""
+    return tuple(part for group in _groups(text.split()) if not _is_idle(group[0]) for part in group)
+
+
+def _is_idle(flag: str) -> bool:
+    return _named(flag.partition("=")[0]) in (*_OF_A_POD, *_OF_A_FRONT_END)
+
+
+def _groups(arguments: Iterable[str]) -> list[list[str]]:
+    """Each flag with the values behind it; values before the first flag are a group of their own."""
+    found: list[list[str]] = []
+    for text in arguments:
+        if found and not _is_flag(text):
+            found[-1].append(text)
+        else:
+            found.append([text])
+    return found
+
+
+def _is_flag(text: str) -> bool:
+    return len(text) > 1 and text[0] == "-" and not text[1].isdigit()
+
+
+def _named(flag: str) -> str:
+    return flag.lstrip("-").replace("_", "-") if _is_flag(flag) else ""

@@ -1,0 +1,64 @@
+"""Command lines of pods, and what they say about the server."""
+
+import pytest
+from tests.unit.kernel.argv.forms import FORMS, Form, sh
+
+from hipbmm_kernel.argv import command
+from hipbmm_kernel.argv.command import Server, Unread
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_forms(form: Form) -> None:
+    found = command.find(form.argv, form.env, has_command=form.has_command)
+    word, text, arguments = form.expected
+    if isinstance(found, Server):
+        assert (found.form, found.model, list(found.arguments)) == (word, text, arguments)
+    else:
+        assert found.reason == word, found
+        assert text in found.about
+
+
+def test_what_a_script_sets_for_its_server_is_known() -> None:
+    text = "export VLLM_USE_V1=1 OTHER=2; LOCAL=3; HIP_ONLINE_TUNING=0 vllm serve org/m"
+    found = command.find(sh(text), {"OTHER": "2"})
+    assert isinstance(found, Server)
+    assert found.env == (("HIP_ONLINE_TUNING", "0"), ("VLLM_USE_V1", "1"))
+
+
+def test_a_configuration_file_is_named() -> None:
+    found = command.find(["vllm", "serve", "--config", "/etc/vllm.yaml", "--port", "80"], {})
+    assert isinstance(found, Server)
+    assert (found.model, found.config_file, found.arguments) == ("", "/etc/vllm.yaml", ("--port", "80"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if",
+        "case x in",
+        "$(",
+        "${",
+        "a() {",
+        "((",
+        "`",
+        "while true; do",
+        "}",
+        "fi",
+        "<<",
+        "x=(",
+        "[[",
+        "\\",
+        "$'",
+        "eval $@",
+        "f() { f; f; }; f",
+        "eval 'eval \"eval x\"' " * 30,
+        "(" * 200,
+        "{ " * 200,
+        "if a; then " * 100,
+        "a && " * 3000,
+    ],
+)
+def test_no_text_is_too_odd(text: str) -> None:
+    for script in (text, f"{text}\nvllm serve org/m", f"vllm serve org/m; {text}"):
+        found = command.find(sh(script, "name", "$@"), {"V": text})
+        assert isinstance(found, (Server, Unread))
