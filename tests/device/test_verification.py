@@ -1,5 +1,6 @@
 """The tuner's verification on a real GPU: right results pass, one wrong element does not, times are measured."""
 
+import functools
 import statistics
 import sys
 import time
@@ -68,6 +69,17 @@ def test_a_replay_does_not_time_the_host(aiter_stand_in: StandIn, capsys: pytest
         sys.stdout.write(f"M=1 N={LINEAR.n} K={LINEAR.k}: {replayed:.1f} us by replay, {host:.1f} us of the host\n")
     weight_us = LINEAR.n * LINEAR.k / 20e12 * 1e6  # no device reads HBM at 20 TB/s
     assert weight_us < replayed < 1000
+
+
+def test_what_shares_a_graph_takes_the_time_that_it_takes_alone(aiter_stand_in: StandIn) -> None:
+    device, watch = Device(), Stopwatch()
+    operands = Operands(device, LINEAR, 1024)
+    operands.rotate(8)
+    launches = [functools.partial(Tasks._launch, operands, m, -1) for m in (1, 1024)]
+    together = [statistics.median(times) for times in watch.race(launches, 8, ROUNDS)]
+    alone = [statistics.median(watch.race([launch], 8, ROUNDS)[0]) for launch in launches]
+    assert together == [pytest.approx(us, rel=0.1) for us in alone]
+    assert together[1] > 1.5 * together[0]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e4])

@@ -16,7 +16,7 @@ from demo.kubectl import Kubectl
 
 Json = dict[str, Any]
 
-SHOWN_WITHIN = 180.0
+SHOWN_WITHIN = 300.0
 HEALED_WITHIN = 360.0
 """Seconds, generous: simulated GPUs compute on a CPU that others use as well. A quiet machine needs a tenth."""
 

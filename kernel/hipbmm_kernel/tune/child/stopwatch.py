@@ -1,10 +1,11 @@
 """Timing GEMMs against each other on the device, without the host's share and without a warm cache.
 
 A decode GEMM takes 6 to 20 us and a launch through torch costs the host 30 us: eager launches of small M all look alike
-(one H200, torch 2.11, N=10240 K=5120 M=1..64: 29 to 31 us eager, 18.2 to 18.8 us by replay). So each contender's
-launches are captured in a graph, and the graphs are replayed in turn. Events inside one common graph would need
-external events, which torch has for CUDA only. Each launch reads another copy of the operands, so that what a layer of
-a model would read from HBM is not read from a cache.
+(one H200, torch 2.11, N=10240 K=5120 M=1..64: 29 to 31 us eager, 18.2 to 18.8 us by replay). So launches are captured
+in graphs. Every graph holds all contenders, interleaved, so the clocks and caches that one meets the others meet, too.
+Events inside a graph would need external events, which torch has for CUDA only. Instead there is one graph for each
+contender that holds it three times as often as the others, and the difference of the graphs is what it takes. Each
+launch reads another copy of the operands, so that what a layer of a model would read from HBM is not read from a cache.
 """
 
 from __future__ import annotations
@@ -37,6 +38,20 @@ def sets_for(weight_bytes: int) -> int:
     return max(1, min(MAX_SETS, -(-ROTATED_BYTES // max(1, weight_bytes))))
 
 
+def mixed(contenders: Sequence[Launch], most: int) -> list[Launch]:
+    """Every contender once, and the one at `most` twice more, before and after them."""
+    return [contenders[most], *contenders, contenders[most]]
+
+
+def separated(groups: Sequence[float]) -> list[float]:
+    """Times of one launch of each contender, from those of a group of each mixture.
+
+    A group takes the sum of all plus twice its own contender, so the sum of the n groups is (n + 2) sums.
+    """
+    each_once = sum(groups) / (len(groups) + 2)
+    return [(group - each_once) / 2 for group in groups]
+
+
 class Stopwatch:
     """Races calls on the current device."""
 
@@ -46,44 +61,46 @@ class Stopwatch:
     def race(self, contenders: Sequence[Launch], sets: int, rounds: int) -> list[list[float]]:
         """Microseconds of one launch of each contender in each round. A contender launches on a set of operands.
 
-        Who goes first alternates, so that drift of the clocks hits all alike.
+        Which graph goes first alternates, so that drift between two of them hits all contenders alike.
         """
         slowest = max(self.estimate(launch) for launch in contenders)
         launches = min(MAX_LAUNCHES, max(sets, int(ROUND_US / max(slowest, 0.1))))
-        laps = [self._lap(launch, launches, sets) for launch in contenders]
+        groups = max(1, launches // (len(contenders) + 2))
+        laps = [self._lap(mixed(contenders, most) * groups, sets) for most in range(len(contenders))]
         times: list[list[float]] = [[] for _ in contenders]
         for turn in range(rounds):
-            order = range(len(laps)) if turn % 2 == 0 else reversed(range(len(laps)))
-            for which in order:
-                times[which].append(laps[which]() / launches)
+            order = list(range(len(laps)))[:: 1 if turn % 2 == 0 else -1]
+            measured = {which: laps[which]() / groups for which in order}
+            for which, us in enumerate(separated([measured[which] for which in range(len(laps))])):
+                times[which].append(us)
         return times
 
     def estimate(self, launch: Launch) -> float:
         """Microseconds of one call with the host's share hidden as far as a sleeping device hides it."""
         launch(0)
-        return self._eager(launch, WARM_UPS, 1)() / WARM_UPS
+        return self._eager([launch] * WARM_UPS, 1)() / WARM_UPS
 
-    def _lap(self, launch: Launch, launches: int, sets: int) -> Callable[[], float]:
+    def _lap(self, launches: Sequence[Launch], sets: int) -> Callable[[], float]:
         """A function that runs all launches and says how many microseconds they took; it has run once."""
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph):
-                for number in range(launches):
+                for number, launch in enumerate(launches):
                     launch(number % sets)
             graph.replay()
             torch.cuda.synchronize()
         except (RuntimeError, NotImplementedError):  # a device or a build without graphs
-            return self._eager(launch, launches, sets)
+            return self._eager(launches, sets)
         return lambda: _timed(graph.replay)
 
-    def _eager(self, launch: Launch, launches: int, sets: int) -> Callable[[], float]:
+    def _eager(self, launches: Sequence[Launch], sets: int) -> Callable[[], float]:
         """The same without a graph: a sleep kernel keeps the device busy until all launches are enqueued."""
 
         def enqueue() -> None:
-            for number in range(launches):
+            for number, launch in enumerate(launches):
                 launch(number % sets)
 
-        return lambda: _timed(enqueue, lambda: self._occupy(launches * HOST_US_PER_LAUNCH))
+        return lambda: _timed(enqueue, lambda: self._occupy(len(launches) * HOST_US_PER_LAUNCH))
 
     def _occupy(self, us: float) -> None:
         if self._cycles_per_us is None:
