@@ -16,6 +16,8 @@ from compat.worker import JobFailed, Worker
 
 FOLDER = environment.ROOT / "tests" / "golden" / "image"
 FLAGS = environment.ROOT / "tests" / "golden" / "flags"
+OPTIONS = environment.SIMULATOR / "vllm" / "options.json"
+"""The simulator's command line has all flags of vLLM's, so that it abbreviates and refuses alike."""
 _KEPT = ("tensor_parallel", "expert_parallel", "speculative_tokens", "max_num_seqs", "linear_backend", "planned")
 PARALLEL = (1, 8)
 QUANTISATION = "quantization_config"
@@ -58,6 +60,9 @@ def _write_flags() -> None:
         worker = Worker(version)
         with tempfile.TemporaryDirectory() as folder:
             answers = flags(worker, str(models.write(command_lines.MODEL, Path(folder))))
+        if version == environment.NEWEST:
+            found = ",\n".join(json.dumps(option) for option in worker.run("options"))
+            OPTIONS.write_text(f"[\n{found}\n]\n")
         worker.close()
         lines = (f"{json.dumps(line)}: {json.dumps(answer)}" for line, answer in answers.items())
         (FLAGS / f"{version}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -11,6 +11,8 @@ from compat import forward, recorder
 from hipbmm_kernel.image import child, engine, single_process, sizes
 from hipbmm_kernel.planner import answer
 
+_PARSED = ("int", "float", "human_readable_int", "loads", "<lambda>")
+"""Functions that parse a flag's text and refuse some, as vLLM names them. The lambda takes names in any case."""
 _HEAVY = (
     "vllm.entrypoints.common.cli_args",
     "vllm.entrypoints.openai.cli_args",
@@ -66,6 +68,23 @@ def flags(*arguments: str) -> Any:  # noqa: ANN401 - JSON
         "runner": ran.runner,
         "notes": notes,
     }
+
+
+def options() -> Any:  # noqa: ANN401 - JSON
+    """Every flag of `vllm serve`: its spellings, those that switch it off, how many values, their type and choices."""
+    spellings: dict[int, tuple[Any, list[str]]] = {}
+    parser: Any = engine.parser()
+    for spelling, action in parser._option_string_actions.items():  # noqa: SLF001 - argparse's own table
+        if action.dest != "help":
+            spellings.setdefault(id(action), (action, []))[1].append(spelling)
+    found = []
+    for action, names in spellings.values():
+        off = [name for name in names if name in getattr(action, "negative_option_strings", ())]
+        kind = getattr(action.type, "__name__", "")
+        choices = sorted(str(choice) for choice in action.choices or () if choice is not None)
+        on = [name for name in names if name not in off]
+        found.append([on, off, action.nargs, kind if kind in _PARSED else "", choices])
+    return found
 
 
 def record(*arguments: str) -> Any:  # noqa: ANN401 - JSON

@@ -5,6 +5,7 @@ In the child only. `create_engine_config` has had the same signature from 0.23.0
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -36,23 +37,24 @@ def config(arguments: Sequence[str], notes: list[str]) -> Any:
         raise Refused(f"{type(error).__name__}: {_words(error)}") from error
 
 
-def _parsed(arguments: list[str], notes: list[str]) -> Any:
-    """The arguments read by the parser of `vllm serve`, whose abbreviations depend on all of its flags."""
+def parser() -> Any | None:
+    """The parser of `vllm serve`, whose abbreviations depend on all of its flags; None where it is not found."""
     flexible = importlib.import_module("vllm.utils.argparse_utils").FlexibleArgumentParser
     for name in _PARSERS:
-        try:
-            make = importlib.import_module(name).make_arg_parser
-        except ImportError:
-            continue
-        return make(flexible()).parse_args(_as_vllm_does(arguments))
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(name).make_arg_parser(flexible())
+    return None
+
+
+def _parsed(arguments: list[str], notes: list[str]) -> Any:
+    """The arguments read by the parser of `vllm serve`; `--model X` is moved to the front by vLLM itself."""
+    own = parser()
+    if own is not None:
+        return own.parse_args(arguments)
     notes.append("vllm serve's own parser was not found: its engine's parser read the command line")
+    flexible = importlib.import_module("vllm.utils.argparse_utils").FlexibleArgumentParser
     engine = importlib.import_module("vllm.engine.arg_utils").AsyncEngineArgs
     return engine.add_cli_args(flexible()).parse_known_args(arguments)[0]
-
-
-def _as_vllm_does(arguments: list[str]) -> list[str]:
-    """`vllm serve X` reads X as a positional argument; `--model X` is moved to the front by vLLM itself."""
-    return arguments
 
 
 def _words(error: BaseException) -> str:

@@ -61,7 +61,7 @@ class ServerFlags(NamedTuple):
 
 def disabled_by(env: Mapping[str, str]) -> str:
     """Why vLLM leaves the HIPBMM kernel out in this environment, "" when it does not."""
-    if HIPBMM in env.get("VLLM_DISABLED_KERNELS", "").replace(" ", "").split(","):
+    if HIPBMM in env.get("VLLM_DISABLED_KERNELS", "").split(","):
         return f"VLLM_DISABLED_KERNELS names {HIPBMM}"
     if env.get("VLLM_BATCH_INVARIANT", "0").strip() not in ("", "0"):
         return "VLLM_BATCH_INVARIANT leaves the HIPBMM kernel out"

@@ -20,6 +20,7 @@ KINDS = frozenset(
     {
         "exit",
         "hip-exit",
+        "no-index-0",
         "hang",
         "segv",
         "oom",
@@ -35,7 +36,7 @@ KINDS = frozenset(
 )
 _NUMBERS = frozenset({"M", "N", "K", "index"})
 _TEXTS = frozenset({"on", "table", "gpu"})
-_ARGUMENTS = frozenset({"times", "ms", "how", "factor", "bytes", "after"})
+_ARGUMENTS = frozenset({"times", "ms", "how", "factor", "bytes", "after", "again"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +107,12 @@ def strike(**facts: str | int) -> None:
     """Let the fatal kinds happen whose conditions hold: most do not return."""
     if not _rules():
         return
-    if find("exit", **facts):
-        process.exit_hipblas("HIPBLAS_STATUS_INVALID_VALUE", 3, 1069)
+    rule = find("exit", **facts)
+    if rule is not None:
+        # CHECK_HIPBLAS_ERROR evaluates its argument, the launch, again for its message: that run may go well.
+        well = rule.argument("again", 1) == 0
+        status = ("HIPBLAS_STATUS_SUCCESS", 0) if well else ("HIPBLAS_STATUS_INVALID_VALUE", 3)
+        process.exit_hipblas(*status, 1069)
     if find("hip-exit", **facts):
         process.exit_hip("an illegal memory access was encountered", 700, 647)
     if find("segv", **facts):

@@ -1,10 +1,26 @@
 """The batch sizes that vLLM 0.33 captures graphs for (config/vllm.py, _set_cudagraph_sizes)."""
 
+from bisect import bisect_left
+from typing import NamedTuple
+
 from vllm.arguments import ServeArguments
 
 _STEP_SMALL, _STEP_LARGE, _LARGE = 8, 16, 256
 _CEILING = 512
 _FINE = 32
+
+
+class Graphs(NamedTuple):
+    """The captured sizes, ascending; with ``decode_only`` for batches without a prefill."""
+
+    sizes: tuple[int, ...]
+    decode_only: bool
+
+    def replayed(self, tokens: int, *, prefill: bool) -> int | None:
+        """The captured size that a batch of ``tokens`` is padded to; None when it runs eagerly as it comes."""
+        if not self.sizes or tokens > self.sizes[-1] or (prefill and self.decode_only):
+            return None
+        return self.sizes[bisect_left(self.sizes, tokens)]
 
 
 def capture_sizes(arguments: ServeArguments) -> list[int]:
@@ -30,6 +46,14 @@ def capture_sizes(arguments: ServeArguments) -> list[int]:
     fine = set(range(1, min(largest, _FINE) + 1)) if arguments.performance_mode == "interactivity" else _ones(largest)
     whole = {limit} if limit <= largest else set()
     return sorted(fine | _grid(largest) | whole | decode)
+
+
+def captured(arguments: ServeArguments) -> list[int]:
+    """All sizes for which a graph is captured: the runner rounds each up to whole decode queries as well."""
+    sizes, query = capture_sizes(arguments), 1 + arguments.num_speculative_tokens
+    most = min(max(sizes, default=0), arguments.max_num_seqs * query)
+    whole = {-(-size // query) * query for size in sizes}
+    return sorted({*sizes, *(size for size in whole if size <= most)})
 
 
 def _decode_sizes(sequences: int, query: int) -> set[int]:

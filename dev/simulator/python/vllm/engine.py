@@ -4,12 +4,12 @@ Which token counts a request makes the model run with, and a text that is always
 """
 
 import threading
-from bisect import bisect_left
 from collections.abc import Iterator
 
 from aiter_simulator import clock, cost, faults, gpu, process, runtime, stable, table
 from aiter_simulator.problem import Gemm
 
+from vllm.capture import Graphs
 from vllm.layers import Rank
 from vllm.metrics import Metrics
 
@@ -23,9 +23,9 @@ _WORDS = _TEXT.split()
 class Engine:
     """One engine, one step at a time, as vLLM's."""
 
-    def __init__(self, rank: Rank, sizes: list[int], metrics: Metrics) -> None:
+    def __init__(self, rank: Rank, graphs: Graphs, metrics: Metrics) -> None:
         self._rank = rank
-        self._sizes = sizes
+        self._graphs = graphs
         self._metrics = metrics
         self._lock = threading.Lock()
         self._served = 0
@@ -37,23 +37,24 @@ class Engine:
             faults.strike(on="serving", table=table.state(), index=self._served)
             if faults.find("crash", on="serving", table=table.state(), index=self._served):
                 process.engine_died("EngineCore encountered a fatal error, ordered by HIPBMM_SIM_FAULTS")
-        self._step(count_tokens(prompt))
+        self._step(count_tokens(prompt), prefill=True)
         for position in range(max_tokens):
             if position:
-                self._step(1)
+                self._step(1, prefill=False)
             yield _WORDS[stable.integer("word", prompt, position) % len(_WORDS)]
 
-    def _step(self, tokens: int) -> None:
+    def _step(self, tokens: int, *, prefill: bool) -> None:
         """One forward pass.
 
         A graph replay when a captured size fits, which touches no host code, else an eager pass.
         """
         with self._lock:
             self._metrics.step(tokens)
-            if self._sizes and tokens <= self._sizes[-1]:
-                self._replay(self._sizes[bisect_left(self._sizes, tokens)])
-            else:
+            size = self._graphs.replayed(tokens, prefill=prefill)
+            if size is None:
                 self._rank.step(tokens)
+            else:
+                self._replay(size)
 
     def _replay(self, size: int) -> None:
         """Let the time of the captured kernels pass."""

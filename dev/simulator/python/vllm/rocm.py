@@ -32,5 +32,6 @@ def prepare_environment() -> None:
 
 
 def kernel_disabled() -> bool:
-    """Whether VLLM_DISABLED_KERNELS names the kernel."""
-    return KERNEL in os.environ.get("VLLM_DISABLED_KERNELS", "").split(",")
+    """Whether VLLM_DISABLED_KERNELS names the kernel, or VLLM_BATCH_INVARIANT leaves it out."""
+    invariant = os.environ.get("VLLM_BATCH_INVARIANT", "0").strip() not in {"", "0"}
+    return invariant or KERNEL in os.environ.get("VLLM_DISABLED_KERNELS", "").split(",")

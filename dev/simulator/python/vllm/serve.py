@@ -13,7 +13,7 @@ from aiter_simulator import faults, table
 from vllm import __version__, layers, linears, model_config, rocm
 from vllm.api import ApiServer
 from vllm.arguments import ServeArguments
-from vllm.capture import capture_sizes
+from vllm.capture import Graphs, capture_sizes, captured
 from vllm.engine import Engine
 from vllm.log import LOGGER
 from vllm.metrics import Metrics
@@ -34,11 +34,11 @@ def serve(arguments: ServeArguments) -> None:
     _announce(arguments, sizes)
     _order_start_failures()
     rank = _rank(config, arguments)
-    warm_up(rank, arguments, sizes)
+    warm_up(rank, arguments, captured(arguments))
     if faults.find("never-ready", on="server-start", table=table.state()):
         _never_ready()
     metrics = Metrics(arguments.served_model_names[0])
-    engine = Engine(rank, sizes, metrics)
+    engine = Engine(rank, Graphs(tuple(sizes), arguments.decode_only), metrics)
     _run(ApiServer((arguments.host, arguments.port), arguments.served_model_names, engine, metrics))
 
 
@@ -64,7 +64,11 @@ def _order_start_failures() -> None:
 
 
 def _rank(config: dict[str, object], arguments: ServeArguments) -> layers.Rank:
-    quantized = linears.is_per_token_per_channel(config, arguments.quantization) and arguments.dtype != "half"
+    if arguments.enable_expert_parallel:
+        raise linears.UnsupportedModelError("Number of experts in the model must be greater than 0")
+    quantized = linears.is_per_token_per_channel(config, arguments.quantization)
+    quantized = quantized and arguments.dtype not in ("half", "float16", "float", "float32")
+    quantized = quantized and arguments.may_choose_hipbmm
     return layers.load(linears.linears(config, arguments.tensor_parallel_size), quantized=quantized)
 
 

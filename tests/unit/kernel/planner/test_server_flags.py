@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.kernel.configs import encoded
 
-from hipbmm_kernel.planner import plan, tokens
+from hipbmm_kernel.planner import plan, server_flags, tokens
+from hipbmm_kernel.planner.answer import HIPBMM
 from hipbmm_kernel.planner.server_flags import ServerFlags
 
 pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
@@ -124,3 +125,18 @@ def test_deep_json_is_text() -> None:
 
     assert flags.capture_sizes == (8,)
     assert len(flags.unread) == 1
+
+
+@pytest.mark.parametrize(
+    ("env", "named"),
+    [
+        ({"VLLM_DISABLED_KERNELS": f"X,{HIPBMM}"}, True),
+        ({"VLLM_DISABLED_KERNELS": f"X, {HIPBMM}"}, False),
+        ({"VLLM_DISABLED_KERNELS": HIPBMM.lower()}, False),
+        ({"VLLM_BATCH_INVARIANT": "1"}, True),
+        ({"VLLM_BATCH_INVARIANT": "0"}, False),
+        ({}, False),
+    ],
+)
+def test_variables_leave_the_kernel_out_as_vllm_splits_them(env: dict[str, str], named: bool) -> None:
+    assert bool(server_flags.disabled_by(env)) == named

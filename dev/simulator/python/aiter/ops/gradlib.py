@@ -56,7 +56,7 @@ def _mm_without_gelu(
 hipb_mm = _mm_without_gelu if generation.OLD else _mm_with_gelu
 
 
-def hipb_findallsols(
+def _findallsols_with_gelu(
     mat1: torch.Tensor,
     mat2: torch.Tensor,
     bias: _Optional = None,
@@ -65,9 +65,27 @@ def hipb_findallsols(
     scaleB: _Optional = None,  # noqa: N803 - same
     scaleC: _Optional = None,  # noqa: ARG001, N803 - same; it changes no predicate
     bpreshuffle: bool = False,
+    use_gelu: bool = False,  # noqa: ARG001 - same
 ) -> list[int]:
     """All indices the library says support the problem. The swizzle order is not asked for: check what they compute."""
     return gemm.find_all(mat1, mat2, bias, out_dtype, (scaleA, scaleB), preshuffle=bpreshuffle)
+
+
+def _findallsols_without_gelu(
+    mat1: torch.Tensor,
+    mat2: torch.Tensor,
+    bias: _Optional = None,
+    out_dtype: torch.dtype | None = None,
+    scaleA: _Optional = None,  # noqa: N803 - AITER's name
+    scaleB: _Optional = None,  # noqa: N803 - same
+    scaleC: _Optional = None,  # noqa: ARG001, N803 - same
+    bpreshuffle: bool = False,
+) -> list[int]:
+    """The same: v0.1.10.post2 to v0.1.11."""
+    return gemm.find_all(mat1, mat2, bias, out_dtype, (scaleA, scaleB), preshuffle=bpreshuffle)
+
+
+hipb_findallsols = _findallsols_without_gelu if generation.OLD else _findallsols_with_gelu
 
 
 def _kernel_name(solution_index: int) -> str:

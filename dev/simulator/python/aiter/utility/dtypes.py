@@ -1,10 +1,10 @@
-"""AITER's names for torch types; ``fp8`` is the type of the GPU's architecture."""
+"""AITER's names for torch types; ``fp8`` is that of the GPU that is there, whatever ``GPU_ARCHS`` says."""
 
 import torch
 
-from aiter.jit.utils.chip_info import get_gfx
+from aiter.jit.utils.chip_info import get_gfx_runtime
 
-fp8 = torch.float8_e4m3fn if get_gfx() == "gfx950" else torch.float8_e4m3fnuz
+fp8 = torch.float8_e4m3fn if get_gfx_runtime() == "gfx950" else torch.float8_e4m3fnuz
 bf16 = torch.bfloat16
 fp16 = torch.float16
 fp32 = torch.float32
