@@ -58,6 +58,7 @@ class Report(NamedTuple):
     unproven: tuple[str, ...] = ()
     unplanned: int = 0
     refused: bool = False
+    dispatch: str = "File"
     storage_writable: bool = False
     storage_error: str = ""
     errors: tuple[str, ...] = ()
@@ -95,6 +96,7 @@ class Report(NamedTuple):
             "unproven": list(self.unproven),
             "unplanned": self.unplanned,
             "refused": self.refused,
+            "dispatch": self.dispatch,
             "storage": {"writable": self.storage_writable, "error": self.storage_error},
             "mirror": {"shards": list(self.mirror_shards), "lines": self.mirror_lines},
             "errors": list(self.errors),

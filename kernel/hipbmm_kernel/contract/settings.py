@@ -14,6 +14,9 @@ SERVE_UNTUNED = "ServeUntuned"
 BLOCK = "Block"
 ONLINE = "Online"
 EXHAUSTIVE = "Exhaustive"
+AUTO = "Auto"
+MEMORY = "Memory"
+FILE = "File"
 
 SERVED_NAME = "hip_online_tuning_res.csv"
 """The name AITER opens in its working directory, hard-coded there."""
@@ -62,6 +65,7 @@ class Settings(NamedTuple):
     verify: bool
     search: str
     retune_token: str
+    dispatch: str
     pod_uid: str
     node_name: str
     termination_log: str
@@ -84,6 +88,16 @@ class Settings(NamedTuple):
     def served_file(self) -> str:
         """The private table that AITER reads and appends to."""
         return f"{self.home}/work/{SERVED_NAME}"
+
+    @property
+    def program(self) -> str:
+        """Where `payload` has left the program, and the plugin beside it."""
+        return f"{self.home}/kernel"
+
+    @property
+    def dispatch_table(self) -> str:
+        """The table that the plugin serves from memory; processes of the server write their counts beside it."""
+        return f"{self.home}/dispatch/table"
 
     @property
     def report_file(self) -> str:
@@ -246,6 +260,7 @@ _FIELDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "verify": ("1", _flag),
     "search": (ONLINE, _choice(ONLINE, EXHAUSTIVE)),
     "retune_token": ("", _text),
+    "dispatch": (AUTO, _choice(AUTO, MEMORY, FILE)),
     "pod_uid": ("", _word),
     "node_name": ("", _text),
     "termination_log": ("/dev/termination-log", _path),

@@ -10,5 +10,6 @@ per process: calls by result, and the problems that had no row (the demand, whic
 Never: an exception into vLLM, a file that is opened during a call, a lock on the way of a call, an index on another
 stack. Whatever is unexpected leaves AITER as it was, and one line in the log says why.
 
-torch is imported in `wrapper` only, at the first call. `pod/` and `harvest/` import `table` and `recorder`.
+torch is imported in `wrapper`, at the first call, and in `child`: `check` asks it whether all this works on an image.
+`pod/` and `harvest/` import `table`, `recorder` and `check`.
 """

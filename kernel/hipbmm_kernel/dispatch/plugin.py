@@ -24,19 +24,15 @@ if TYPE_CHECKING:
 
     from hipbmm_kernel.dispatch.table import Table
 
-NAME = "hipbmm_dispatch"
-"""Of the plugin, as VLLM_PLUGINS names it."""
-TABLE = "HIPBMM_DISPATCH_TABLE"
-"""The variable with the path of the table. `exec` sets it; without it the plugin does nothing."""
 ONLINE_TUNING = "HIP_ONLINE_TUNING"
 _AITER = "aiter"
 
-logger = logging.getLogger(NAME)
+logger = logging.getLogger(tables.PLUGIN)
 
 
 def register() -> None:
     """Serve the table that HIPBMM_DISPATCH_TABLE names from memory, once AITER is there. Never raises."""
-    path = os.environ.get(TABLE)
+    path = os.environ.get(tables.VARIABLE)
     if not path:
         return
     try:

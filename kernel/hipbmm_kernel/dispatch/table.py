@@ -6,18 +6,22 @@ refused as a whole: the server then runs as if there were no table.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.rows.gemm import MAX_M
+from hipbmm_kernel.system.digest import sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from hipbmm_kernel.identity.stack import Stack
 
+PLUGIN = "hipbmm_dispatch"
+"""The plugin that reads the table, as VLLM_PLUGINS names it."""
+VARIABLE = "HIPBMM_DISPATCH_TABLE"
+"""The variable with the path of the table. `exec` sets it; without it the plugin does nothing."""
 FORMAT = "hipbmm-dispatch v1"
 MAX_BYTES = 16 << 20
 MAX_SIZE = 1 << 31
@@ -52,7 +56,7 @@ def encode(table: Table) -> bytes:
         _checked(entry)
     body = {"stack": table.stack.canonical().decode(), "entries": [list(entry) for entry in table.entries]}
     data = json.dumps(body, separators=(",", ":")).encode()
-    return f"#{FORMAT} sha256={hashlib.sha256(data).hexdigest()}\n".encode() + data
+    return f"#{FORMAT} sha256={sha256(data)}\n".encode() + data
 
 
 def decode(data: bytes) -> Table:
@@ -61,7 +65,7 @@ def decode(data: bytes) -> Table:
     name, _, digest = head.partition(b" sha256=")
     if name != f"#{FORMAT}".encode():
         raise TableError(f"the file does not begin with #{FORMAT}")
-    if hashlib.sha256(body).hexdigest().encode() != digest:
+    if sha256(body).encode() != digest:
         raise TableError("the file is cut or changed: its sha256 is not the one in its first line")
     try:
         found = json.loads(body)
@@ -83,6 +87,12 @@ def padded(planned: Iterable[Entry], gaps: Iterable[tuple[int, int, bool, int, i
         if at is not None and at.padded_m == at.m and (m, n, k, bias) not in known:
             more.append(Entry(m, n, k, bias, at.solution, target))
     return [*known.values(), *more]
+
+
+def with_program(env: Mapping[str, str], program: str) -> dict[str, str]:
+    """The environment in which Python finds the plugin: `program` behind what the image and the user have."""
+    own = env.get("PYTHONPATH")
+    return {**env, "PYTHONPATH": f"{own}:{program}" if own else program}
 
 
 def _entry(values: object) -> Entry:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
@@ -21,9 +21,11 @@ from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.digest import sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from hipbmm_kernel.system.volume import Volume
+
+T = TypeVar("T")
 
 NAMES = 3
 _GZIP = ".csv.gz"
@@ -57,7 +59,14 @@ def decode(key: str, data: bytes) -> Answer:
 
 
 def read(volume: Volume, roots: Iterable[str], key: str, problems: list[str]) -> Answer | None:
-    """The plan of a key in the first store that has it; what was damaged or unreadable goes into `problems`.
+    """The plan of a key in the first store that has it; what was damaged or unreadable goes into `problems`."""
+    return find(volume, roots, key, decode, problems)
+
+
+def find(
+    volume: Volume, roots: Iterable[str], key: str, parse: Callable[[str, bytes], T], problems: list[str]
+) -> T | None:
+    """What `parse` makes of the file of a key, in the first store where it raises no AnswerInvalid.
 
     In a store plans are in v1/plans; a flat mirror, as a ConfigMap is, has them beside its shards.
     """
@@ -65,7 +74,7 @@ def read(volume: Volume, roots: Iterable[str], key: str, problems: list[str]) ->
         for path in (*_paths(root, key), *_mirrored(volume, root, key)):
             try:
                 data = volumes.read_file(volume, path, MAX_BYTES, follow=True)
-                return decode(key, _unframed(data) if path.endswith(_GZIP) else data)
+                return parse(key, _unframed(data) if path.endswith(_GZIP) else data)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
@@ -77,9 +86,14 @@ def read(volume: Volume, roots: Iterable[str], key: str, problems: list[str]) ->
 
 def framed(key: str, found: Answer) -> tuple[str, bytes]:
     """Name and text of a plan for a mirror: that of a shard of kind `plan`."""
+    return frame(key, encode(key, found))
+
+
+def frame(key: str, data: bytes) -> tuple[str, bytes]:
+    """The same for the bytes of any file that stores keep beside plans."""
     import base64  # noqa: PLC0415 - only mirrors need it
 
-    text = base64.b64encode(encode(key, found)).decode("ascii")
+    text = base64.b64encode(data).decode("ascii")
     lines = [text[at : at + _LINE] for at in range(0, len(text), _LINE)]
     head = f"{shards.MAGIC} key={key} origin={shards.PLAN}.{key} seq=0 kind={shards.PLAN} token={shards.ANY_TOKEN}"
     body = "\n".join((head, shards.PLAN, *lines, "")).encode("ascii")
@@ -118,7 +132,11 @@ def _mirrored(volume: Volume, root: str, key: str) -> list[str]:
 
 def publish(volume: Volume, root: str, key: str, found: Answer) -> str:
     """Keep a plan in a store; "" when it is there and whole, else why not."""
-    data = encode(key, found)
+    return keep(volume, root, key, encode(key, found))
+
+
+def keep(volume: Volume, root: str, key: str, data: bytes) -> str:
+    """The same for the bytes of any file that `find` is to find by its key."""
     error = ""
     for path in (f"{root}/v1", f"{root}/v1/plans"):
         with contextlib.suppress(OSError):  # there already; what else is wrong the write below says

@@ -13,9 +13,18 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from hipbmm_kernel.contract.settings import BLOCK, CONTRACT_ENV, SERVED_NAME, Settings, SettingsError, parse_settings
+from hipbmm_kernel.contract.settings import (
+    BLOCK,
+    CONTRACT_ENV,
+    MEMORY,
+    SERVED_NAME,
+    Settings,
+    SettingsError,
+    parse_settings,
+)
+from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.identity.software import package_directory
-from hipbmm_kernel.pod import aiter_jit, listen, served_file, start_mode, state_file
+from hipbmm_kernel.pod import aiter_jit, dispatch_table, listen, served_file, start_mode, state_file
 from hipbmm_kernel.pod.start_mode import State
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
@@ -108,7 +117,24 @@ class Start:
         self._enter_directory()
         why = f": {state.reason}" if state.reason else ""
         self._log.say(f"start {state.starts} of the server, mode {state.mode}{why}")
-        return {**server_env(env, state.mode, self._settings.user_flags), **self._directories(env, state)}
+        adjusted = {**server_env(env, state.mode, self._settings.user_flags), **self._directories(env, state)}
+        if state.mode == start_mode.TUNED and report is not None and report.get("dispatch") == MEMORY:
+            return self._in_memory(adjusted)
+        return adjusted
+
+    def _in_memory(self, env: dict[str, str]) -> dict[str, str]:
+        """The environment with the plugin and its table; unchanged where vLLM or the plugin could not use them."""
+        program, path = self._settings.program, self._settings.dispatch_table
+        reason = dispatch_table.obstacle(env, program)
+        try:
+            tables.decode(volumes.read_file(self._volume, path, tables.MAX_BYTES))
+        except (OSError, ValueError) as error:
+            reason = reason or f"{path}: {error}"
+        if reason:
+            self._log.say(f"dispatch File: {reason}")
+            return env
+        self._log.say("dispatch Memory")
+        return {**tables.with_program(env, program), tables.VARIABLE: path}
 
     def _next(self, report: Mapping[str, object] | None) -> tuple[State, State]:
         """The state of this start, and the one before."""

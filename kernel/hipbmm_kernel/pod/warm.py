@@ -17,7 +17,7 @@ from hipbmm_kernel.contract.settings import BLOCK, Settings, SettingsError, pars
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.identity.container import Identity, read_identity
 from hipbmm_kernel.identity.software import package_directory
-from hipbmm_kernel.pod import aiter_jit, pod_plan, served_file, state_file, verdict
+from hipbmm_kernel.pod import aiter_jit, dispatch_table, pod_plan, served_file, state_file, verdict
 from hipbmm_kernel.pod.stores import Stores
 from hipbmm_kernel.pod.verdict import Verdict
 from hipbmm_kernel.rows import gemm
@@ -175,7 +175,10 @@ class Warm:
             rows, learned = _rows(planned, outcome.table, column, verified=self._settings.verify)
             keys = (gemm.key_of(problem, column) for problem in problems)
             self._stores.compare_with_mirror(outcome.table, keys, identity.stack.key)
-        return self._served(verdict.conclude(facts), identity, rows, planned)._replace(
+        found = verdict.conclude(facts)
+        dispatch = self._dispatch(identity, planned, rows) if found.hipbmm else dispatch_table.Dispatch()
+        return self._served(found, identity, rows, planned)._replace(
+            dispatch=dispatch.mode,
             tuned=facts.restored + facts.tuned,
             restored=facts.restored,
             failed=facts.failed,
@@ -183,7 +186,7 @@ class Warm:
             vetoed=len(outcome.table.vetoes),
             source=verdict.source(facts),
             spread=outcome.spread,
-            children=outcome.children,
+            children=outcome.children + dispatch.children,
             failures=tuple((_name(problem), reason) for problem, reason in {**failures, **failed}.items() if reason),
             unproven=unproven,
             unplanned=learned,
@@ -199,6 +202,24 @@ class Warm:
         self._errors += outcome.errors
         self._stores.error = outcome.storage_error or self._stores.error
         return outcome
+
+    def _dispatch(self, identity: Identity, planned: Planned, rows: Sequence[Row]) -> dispatch_table.Dispatch:
+        """The table in memory, where it works on this image; a child is asked only where children may start."""
+        found = dispatch_table.decide(
+            self._settings,
+            {**self._env, **self._directories()},
+            identity,
+            planned.plan,
+            rows,
+            self._volume,
+            self._clock,
+            self._stop,
+            may_ask=self._settings.tune and not self._no_tuning and not self._stop.requested,
+        )
+        self._notes += found.notes
+        if found.mirrored is not None:
+            self._stores.mirror_plan(*found.mirrored)
+        return found
 
     def _directories(self) -> dict[str, str]:
         """Variables of directories that can be written: the server gets the same, and what is compiled here, too."""
