@@ -59,6 +59,7 @@ class Report(NamedTuple):
     unplanned: int = 0
     refused: bool = False
     dispatch: str = "File"
+    dispatch_reason: str = ""
     storage_writable: bool = False
     storage_error: str = ""
     errors: tuple[str, ...] = ()
@@ -97,6 +98,7 @@ class Report(NamedTuple):
             "unplanned": self.unplanned,
             "refused": self.refused,
             "dispatch": self.dispatch,
+            "dispatchReason": self.dispatch_reason,
             "storage": {"writable": self.storage_writable, "error": self.storage_error},
             "mirror": {"shards": list(self.mirror_shards), "lines": self.mirror_lines},
             "errors": list(self.errors),

@@ -41,9 +41,13 @@ _VERSION = 1
 
 
 class Dispatch(NamedTuple):
-    """`mode` is Memory or File. `notes` say why it is File; `mirrored` is what a mirror holds of the image's answer."""
+    """`mode` is Memory or File, `reason` why it is File though it was not asked for.
+
+    `mirrored` is what a mirror holds of the image's answer.
+    """
 
     mode: str = FILE
+    reason: str = ""
     notes: tuple[str, ...] = ()
     mirrored: tuple[str, bytes] | None = None
     children: int = 0
@@ -117,12 +121,12 @@ def decide(
             volumes.replace_file(volume, settings.dispatch_table, tables.encode(table))
         except (OSError, ValueError) as error:
             words = volumes.describe(error) if isinstance(error, OSError) else str(error)
-            return found._replace(mode=FILE, notes=(*found.notes, f"dispatch File: {settings.dispatch_table}: {words}"))
+            return found._replace(mode=FILE, reason=f"{settings.dispatch_table}: {words}")
     return found
 
 
 def _file(reason: str, children: int = 0) -> Dispatch:
-    return Dispatch(FILE, (f"dispatch File: {reason}",), children=children)
+    return Dispatch(FILE, reason, children=children)
 
 
 def _proven(
@@ -159,8 +163,7 @@ def _proven(
         known = Answer(checked.works, checked.reason)
         problems += _kept(settings, volume, key, known)
     mirrored = plan_file.frame(key, encode(key, known)) if settings.mirror_log else None
-    notes = tuple(problems) if known.works else (*problems, f"dispatch File: {known.reason}")
-    return Dispatch(MEMORY if known.works else FILE, notes, mirrored, children)
+    return Dispatch(MEMORY if known.works else FILE, known.reason, tuple(problems), mirrored, children)
 
 
 def _kept(settings: Settings, volume: Volume, key: str, known: Answer) -> list[str]:

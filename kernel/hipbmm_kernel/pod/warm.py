@@ -179,6 +179,7 @@ class Warm:
         dispatch = self._dispatch(identity, planned, rows) if found.hipbmm else dispatch_table.Dispatch()
         return self._served(found, identity, rows, planned)._replace(
             dispatch=dispatch.mode,
+            dispatch_reason=dispatch.reason,
             tuned=facts.restored + facts.tuned,
             restored=facts.restored,
             failed=facts.failed,

@@ -106,6 +106,7 @@ COLUMNS = [
     _column("Warm", ".status.warm"),
     _column("Speedup", ".status.tuning.geomeanSpeedup"),
     _column("GPU", ".status.hardware.product", priority=1),
+    _column("Dispatch", ".status.tuning.dispatch", priority=1),
     _column("Model", ".spec.model.name", priority=1),
     _column("URL", ".status.service.url", priority=1),
     _column("Age", ".metadata.creationTimestamp", "date"),

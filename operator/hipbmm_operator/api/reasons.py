@@ -28,7 +28,7 @@ Hardware = Literal[
 ]
 Tuning = Literal["Tuning", "TunerStalled", "MixedStacks"]
 Serving = Literal[
-    "AllReplicasWarm", "ServingUntuned", "ServingWithoutTable", "ServingWithoutHipbmm", "ServingWithoutAiter",
+    "AllReplicasWarm", "ServingFromFile", "ServingUntuned", "ServingWithoutTable", "ServingWithoutHipbmm", "ServingWithoutAiter",
     "ServingPreviousRevision", "NoReplicas", "NoReplicasAsked", "NotEnoughReplicas", "MinimumReplicasAvailable",
     "MinimumReplicasUnavailable", "Suspended",
 ]

@@ -161,6 +161,11 @@ class Server(Model):
     working_dir: AbsolutePath | None = Field(
         None, description="Working directory of the server. Default: /hipbmm/work, where AITER's table is."
     )
+    dispatch: Literal["Auto", "Memory", "File"] = Field(
+        "Auto",
+        description="Where the server finds a tuned row: `Memory` in its own memory, by a plugin of vLLM; `File` in the"
+        " file that AITER reads at each call; `Auto`: `Memory` where the image has shown that it works.",
+    )
     shm_size: Quantity = Field(
         "16Gi",
         description="Size of /dev/shm, the shared memory of tensor-parallel workers; it counts as memory of the pod. A"

@@ -103,6 +103,10 @@ class TuningStatus(Model):
         json_schema_extra=LIST_ATOMIC,
     )
     unplanned: Count = Field(0, description="Rows in use that the plan does not name: learned in production.")
+    dispatch: Literal["Memory", "File"] | None = Field(
+        None, description="Where the servers find their rows: in memory, or in the file that AITER reads."
+    )
+    dispatch_reason: Text | None = Field(None, description="Why it is the file, unless the spec asks for it.")
     stack: StackStatus | None = Field(None, description="What the rows are valid for.")
     last_error: LongText | None = Field(None, description="The last error of the tuner.")
 

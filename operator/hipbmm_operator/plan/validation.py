@@ -88,7 +88,21 @@ def _environment(spec: Spec, command: Command) -> list[Problem]:
         found.append(
             Problem("ConflictingEnv", f"spec.server.env sets {shown}, which wins over the operator's {expected!r}")
         )
-    return found
+    return [*found, *_plugins(spec)]
+
+
+def _plugins(spec: Spec) -> list[Problem]:
+    """VLLM_PLUGINS of the user without the plugin that `dispatch: Memory` asks for."""
+    named = next((entry.value for entry in spec.server.env if entry.name == "VLLM_PLUGINS"), None)
+    if spec.server.dispatch != "Memory" or named is None or contract.PLUGIN in named.split(","):
+        return []
+    return [
+        Problem(
+            "ConflictingEnv",
+            f"spec.server.env sets VLLM_PLUGINS={named}, without {contract.PLUGIN}, which spec.server.dispatch Memory"
+            " needs: AITER reads the file",
+        )
+    ]
 
 
 def _mounts(spec: Spec) -> list[Problem]:

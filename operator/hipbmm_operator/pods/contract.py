@@ -26,6 +26,9 @@ FLAGS: Mapping[str, str] = {
 }
 """The four variables that switch HIPBMM and its tuned rows on."""
 
+PLUGIN = "hipbmm_dispatch"
+"""The plugin of vLLM that has the table in memory, as VLLM_PLUGINS names it."""
+
 DEFAULTS: Mapping[str, str] = {
     "HIPBMM_TENSOR_PARALLEL": "1",
     "HIPBMM_POLICY": "ServeUntuned",
@@ -34,5 +37,6 @@ DEFAULTS: Mapping[str, str] = {
     "HIPBMM_VERIFY": "1",
     "HIPBMM_SEARCH": "Online",
     "HIPBMM_WARMUP_SECONDS": "1800",
+    "HIPBMM_DISPATCH": "Auto",
 }
 """The program's own defaults of the settings that the operator decides."""

@@ -13,6 +13,7 @@ from hipbmm_operator.api.reasons import Foreign
 
 STATES = frozenset({"Complete", "Partial", "Unsupported", "Disabled", "NoPlan", "Failed"})
 SOURCES = frozenset({"Tuned", "Restored", "Mixed", "None"})
+DISPATCHES = frozenset({"Memory", "File"})
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
 _KEY = re.compile(r"^(unknown|[0-9a-f]{16})$")
 _MAX_COUNT = 10_000_000
@@ -44,6 +45,7 @@ TUNED, NO_TABLE, NO_HIPBMM, NO_AITER = "Tuned", "NoTable", "NoHipbmm", "NoAiter"
 MODES = (TUNED, NO_TABLE, NO_HIPBMM, NO_AITER)
 """How `exec` starts a server, from the most of ours to the least."""
 _START = re.compile(r"^hipbmm exec: start [0-9]{1,9} of the server, mode ([A-Za-z]+)(?:: (.*))?$", re.MULTILINE)
+_FROM_FILE = re.compile(r"^hipbmm exec: dispatch File: (.*)$", re.MULTILINE)
 
 
 def _text(value: object, limit: int = _MAX_TEXT) -> str:
@@ -87,6 +89,8 @@ class Report:
     digest: str = ""
     unproven: tuple[str, ...] = ()
     unplanned: int = 0
+    dispatch: str = ""
+    dispatch_reason: str = ""
     storage_writable: bool = True
     storage_error: str = ""
     mirror_shards: tuple[str, ...] = ()
@@ -129,6 +133,8 @@ def parse_report(text: str) -> Report | None:
         digest=_match(re.compile(r"^sha256:[0-9a-f]{64}$"), raw.get("digest"), ""),
         unproven=tuple(_text(entry) for entry in _list(raw.get("unproven"))[:8]),
         unplanned=_count(raw.get("unplanned")),
+        dispatch=_word(DISPATCHES, raw.get("dispatch"), ""),
+        dispatch_reason=_text(raw.get("dispatchReason")),
         storage_writable=storage.get("writable") is not False,
         storage_error=_text(storage.get("error")),
         mirror_shards=_shards(mirror.get("shards")),
@@ -169,10 +175,14 @@ def parse_progress(log: str) -> Progress | None:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How `exec` started the server: `mode` is a value of MODES, `reason` says why it is not "Tuned"."""
+    """How `exec` started the server: `mode` is a value of MODES, `reason` says why it is not "Tuned".
+
+    `from_file` says why the table is not in memory although `warm` found that it can be; "" when it is.
+    """
 
     mode: str
     reason: str = ""
+    from_file: str = ""
 
 
 def parse_start(log: str) -> Start | None:
@@ -180,7 +190,8 @@ def parse_start(log: str) -> Start | None:
     found = _START.search(log)
     if found is None or found[1] not in MODES:
         return None
-    return Start(found[1], _text(found[2]))
+    from_file = _FROM_FILE.search(log)
+    return Start(found[1], _text(found[2]), _text(from_file[1]) if from_file else "")
 
 
 def _number(text: str | None) -> int:

@@ -43,6 +43,7 @@ def program(spec: Spec, command: Command, *, mirror: bool = False) -> dict[str, 
         "HIPBMM_VERIFY": "1" if tuning.verify else "0",
         "HIPBMM_SEARCH": tuning.search,
         "HIPBMM_WARMUP_SECONDS": str(spec.server.startup_seconds),
+        "HIPBMM_DISPATCH": spec.server.dispatch,
     }
     if mirror:
         values["HIPBMM_MIRROR_LOG"] = "1"

@@ -98,7 +98,7 @@ def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) 
         stored,
         rollout.progressing(observed, plan, failures, refused, storage.unbound(stored)),
         tuning.tuned(observed, plan.revision.name, failures),
-        tuning.warm(observed, plan.asked),
+        tuning.warm(observed, plan.asked, spec.server.dispatch),
         rollout.available(observed, plan.asked, rollout.of_current(observed, plan, failures)),
     ]
 

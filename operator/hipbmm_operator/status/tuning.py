@@ -77,8 +77,8 @@ def _progress_text(progress: Progress | None, *, stalled: bool) -> str:
     return f"{text}; no progress for much longer than a problem took so far" if stalled else text
 
 
-def warm(observed: Observed, asked: int) -> Finding:
-    """Warm: every pod that serves does so with a complete table."""
+def warm(observed: Observed, asked: int, dispatch: str = "Auto") -> Finding:
+    """Warm: every pod that serves does so with a complete table; the reason says where `dispatch` Memory failed."""
     ready = [pod for pod in observed.live_pods if pod.ready]
     cold = [pod for pod in ready if not observed.warm(pod)]
     crashed = [(pod, start) for pod in ready if (start := observed.without_table(pod)) is not None]
@@ -93,14 +93,30 @@ def warm(observed: Observed, asked: int) -> Finding:
         return false(
             "Warm", "ServingUntuned", f"{len(cold)} of {len(ready)} pods serve without a complete table: {names}"
         )
-    return true("Warm", "AllReplicasWarm", f"{len(ready)} of {len(ready)} pods serve with a complete table")
+    text = f"{len(ready)} of {len(ready)} pods serve with a complete table"
+    from_file = [pod for pod in ready if _dispatch(observed, pod)[0] == "File"]
+    if from_file and dispatch == "Memory":
+        pod = from_file[0]
+        return true("Warm", "ServingFromFile", f"{text}, but {pod.name} from the file: {_dispatch(observed, pod)[1]}")
+    return true("Warm", "AllReplicasWarm", text)
+
+
+def _dispatch(observed: Observed, pod: Pod) -> tuple[str, str]:
+    """Where a pod's server finds its rows ("" when the pod does not say), and why it is the file."""
+    start = observed.facts.starts.get(pod.uid)
+    if start is not None and start.from_file:
+        return "File", start.from_file
+    return (pod.report.dispatch, pod.report.dispatch_reason) if pod.report is not None else ("", "")
 
 
 def status(
     observed: Observed, revision: str, previous: TuningStatus | None, failures: Sequence[Failure]
 ) -> TuningStatus:
     """`status.tuning`. Source, seconds and speedup are those of the pod that tuned this stack, when it is gone, too."""
-    report = leading(reporting(observed, revision))
+    pods = reporting(observed, revision)
+    report = leading(pods)
+    dispatches = [_dispatch(observed, pod) for pod in pods]
+    dispatch, reason = next((each for each in dispatches if each[0] == "File"), next(iter(dispatches), ("", "")))
     warming = any(pod.warming for pod in observed.live_pods if pod.revision == revision)
     crashed = next((failure for failure in failures if failure.container == "warm"), None)
     error = f"{crashed.reason}: {crashed.message}"[:1024] if crashed else None
@@ -124,6 +140,8 @@ def status(
         notes=list(report.notes),
         unproven=list(report.unproven),
         unplanned=report.unplanned,
+        dispatch=dispatch or None,
+        dispatch_reason=reason or None,
         stack=StackStatus.model_validate(report.stack),
         last_error=error or "; ".join(report.errors)[:1024] or None,
     )

@@ -98,7 +98,10 @@ def _choose(solutions: library.Library, gemm: Gemm, explicit: int, *, gelu: bool
         STDOUT.write("No space left for hipBLASLt online tuning.\n", flush=True)
         tuning_on = False
     if not tuning_on or gemm.M > _DECODE_MAX_M:
-        return _Choice(explicit, "explicit") if explicit >= 0 else _heuristic(solutions, gemm)
+        if explicit < 0:
+            return _heuristic(solutions, gemm)
+        counters.COUNTERS.chosen += 1
+        return _Choice(explicit, "explicit")
     _slow_file("lookup", gemm)
     index = table.lookup(gemm.key())  # an explicit index is overwritten, found or not
     if index >= 0:

@@ -60,13 +60,13 @@ class Metrics:
                 lines += [f"# HELP {name} {text}", f"# TYPE {name} counter"]
                 lines.append(f"{name}{self._labels_of(name)} {float(self._counts[name])}")
         lookups = counters.COUNTERS
-        for name, value in (("hits", lookups.hits), ("misses", lookups.misses)):
-            full = f"hipbmm_sim_lookup_{name}_total"
-            lines += [
-                f"# HELP {full} Lookups of hipb_mm in the tuning table.",
-                f"# TYPE {full} counter",
-                f"{full} {value}",
-            ]
+        lookup = "Lookups of hipb_mm in the tuning table."
+        for full, text, value in (
+            ("hipbmm_sim_lookup_hits_total", lookup, lookups.hits),
+            ("hipbmm_sim_lookup_misses_total", lookup, lookups.misses),
+            ("hipbmm_sim_chosen_total", "Calls of hipb_mm with an index of the caller's choice.", lookups.chosen),
+        ):
+            lines += [f"# HELP {full} {text}", f"# TYPE {full} counter", f"{full} {value}"]
         seconds = clock.DEVICE.now_us() / 1e6
         lines += ["# TYPE hipbmm_sim_device_seconds_total counter", f"hipbmm_sim_device_seconds_total {seconds}"]
         return "\n".join(lines) + "\n"

@@ -17,6 +17,7 @@ from vllm.capture import Graphs, capture_sizes, captured
 from vllm.engine import Engine
 from vllm.log import LOGGER
 from vllm.metrics import Metrics
+from vllm.plugins import load_general_plugins
 from vllm.warmup import warm_up
 
 
@@ -27,6 +28,7 @@ class EngineStartError(RuntimeError):
 def serve(arguments: ServeArguments) -> None:
     """Run the server. Raises what stopped the engine; returns after SIGTERM or SIGINT."""
     rocm.prepare_environment()
+    load_general_plugins()
     LOGGER.info("vLLM API server version %s (simulated)", __version__)
     sizes = capture_sizes(arguments)
     LOGGER.info("non-default args: %s", asdict(arguments))

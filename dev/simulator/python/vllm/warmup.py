@@ -22,8 +22,8 @@ def warm_up(rank: Rank, arguments: ServeArguments, sizes: list[int]) -> None:
     if sizes:
         _capture(rank, sizes)
     rank.step(min(arguments.max_num_seqs, arguments.max_num_batched_tokens))
-    found, missed = counters.COUNTERS.hits, counters.COUNTERS.misses
-    LOGGER.info("hipb_mm tuning table: %d lookups found a row, %d tuned", found, missed)
+    found, missed, chosen = counters.COUNTERS.hits, counters.COUNTERS.misses, counters.COUNTERS.chosen
+    LOGGER.info("hipb_mm: %d lookups found a row, %d tuned, %d calls named an index", found, missed, chosen)
     seconds = time.monotonic() - started
     LOGGER.info("init engine (profile, create kv cache, warmup model) took %.2f s", seconds)
 

@@ -28,6 +28,15 @@ def test_contract_variables_of_the_user_are_reported(entry: Json, reported: list
     assert [problem.reason for problem in check(spec, server_args.resolve(spec))] == reported
 
 
+@pytest.mark.parametrize("dispatch", ["Auto", "Memory", "File"])
+@pytest.mark.parametrize("plugins", ["lora_filesystem_resolver", "", "hipbmm_dispatch,other"])
+def test_plugins_of_the_user_that_leave_out_what_memory_needs_are_reported(dispatch: str, plugins: str) -> None:
+    env = [{"name": "VLLM_PLUGINS", "value": plugins}]
+    spec = typed(resource({"server": {"env": env, "dispatch": dispatch}}))
+    left_out = dispatch == "Memory" and "hipbmm" not in plugins
+    assert [problem.reason for problem in check(spec, server_args.resolve(spec))] == ["ConflictingEnv"] * left_out
+
+
 def test_a_secret_value_is_never_in_a_problem() -> None:
     entry = {"name": "HIP_ONLINE_TUNING", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
     spec = typed(resource({"server": {"env": [entry]}}))

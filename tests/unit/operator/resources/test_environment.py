@@ -38,3 +38,14 @@ def test_warm_knows_its_node_so_that_two_pods_of_one_sick_node_do_not_confirm_ea
     spec = Spec.model_validate({"image": "vllm:v1", "model": {"name": "Qwen/Qwen3-32B-FP8-dynamic"}})
     (entry,) = [e for e in environment.of_warm(spec, resolve(spec)) if e["name"] == "HIPBMM_NODE_NAME"]
     assert entry["valueFrom"] == {"fieldRef": {"fieldPath": "spec.nodeName"}}
+
+
+@pytest.mark.parametrize("dispatch", ["Auto", "Memory", "File"])
+def test_how_rows_are_found_is_named_only_where_it_is_not_the_default(dispatch: str) -> None:
+    base = {"image": "vllm:v1", "model": {"name": "Qwen/Qwen3-32B-FP8-dynamic"}}
+    spec = Spec.model_validate({**base, "server": {"dispatch": dispatch}})
+    command = resolve(spec)
+    for entries in (environment.of_warm(spec, command), environment.of_server(spec, command)):
+        set_here = {entry["name"]: entry.get("value") for entry in entries}
+        assert set_here.get("HIPBMM_DISPATCH", "Auto") == dispatch
+        assert ("HIPBMM_DISPATCH" in set_here) is (dispatch != "Auto")

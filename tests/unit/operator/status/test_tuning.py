@@ -13,7 +13,7 @@ from tests.unit.operator.make import (
 )
 from tests.unit.operator.status.situations import condition, message, serving, status
 
-from hipbmm_operator.pods.report import Progress, Start
+from hipbmm_operator.pods.report import Progress, Start, parse_start
 
 
 def test_serving_warm() -> None:
@@ -171,3 +171,31 @@ def test_a_server_that_crashed_with_its_table_serves_without_and_is_not_warm(mod
     assert "qwen-1" in message(found, "Ready")
     assert "crashed 2 times" in message(found, "Ready")
     assert (found["warmReplicas"], found["warm"]) == (1, "1/2")
+
+
+def test_the_status_says_where_rows_are_found() -> None:
+    found = serving(answer=report(dispatch="Memory", dispatchReason=""))
+    assert found["tuning"]["dispatch"] == "Memory"
+    assert "dispatchReason" not in found["tuning"]
+    assert condition(found, "Warm") == ("True", "AllReplicasWarm")
+
+
+@pytest.mark.parametrize("asked", ["Auto", "Memory"])
+def test_a_pod_that_reads_the_file_says_why(asked: str) -> None:
+    why = {"dispatch": "File", "dispatchReason": "VLLM_PLUGINS leaves hipbmm_dispatch out"}
+    found = serving({"server": {"dispatch": asked}}, answer=report(**why))
+    assert (found["tuning"]["dispatch"], found["tuning"]["dispatchReason"]) == tuple(why.values())
+    expected = "ServingFromFile" if asked == "Memory" else "AllReplicasWarm"
+    assert condition(found, "Warm") == ("True", expected)
+    assert condition(found, "Ready") == ("True", "AllReplicasWarm")
+    assert ("from the file: VLLM_PLUGINS" in message(found, "Warm")) is (asked == "Memory")
+
+
+def test_what_exec_found_broken_counts_more_than_what_warm_said() -> None:
+    log = "hipbmm exec: start 2 of the server, mode Tuned\nhipbmm exec: dispatch File: /hipbmm/dispatch/table: cut\n"
+    start = parse_start(log)
+    assert start == Start("Tuned", "", "/hipbmm/dispatch/table: cut")
+    plan = planned(resource(), observed(pod(answer=report())))
+    one = pod("a", revision=plan.revision.name, ready=True, answer=report(dispatch="Memory"))
+    found = status(None, one, live=deployment(plan), starts={"uid-a": start})
+    assert (found["tuning"]["dispatch"], found["tuning"]["dispatchReason"]) == ("File", start.from_file)
