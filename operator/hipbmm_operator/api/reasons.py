@@ -28,8 +28,8 @@ Hardware = Literal[
 ]
 Tuning = Literal["Tuning", "TunerStalled", "MixedStacks"]
 Serving = Literal[
-    "AllReplicasWarm", "ServingFromFile", "ServingUntuned", "ServingWithoutTable", "ServingWithoutHipbmm", "ServingWithoutAiter",
-    "ServingPreviousRevision", "NoReplicas", "NoReplicasAsked", "NotEnoughReplicas", "MinimumReplicasAvailable",
+    "AllReplicasWarm", "ServingFromFile", "ServingUntuned", "ServingWithoutTable", "ServingWithoutHipbmm",
+    "ServingWithoutAiter", "ServingPreviousRevision", "NoReplicas", "NoReplicasAsked", "NotEnoughReplicas", "MinimumReplicasAvailable",
     "MinimumReplicasUnavailable", "Suspended",
 ]
 Rollout = Literal[
