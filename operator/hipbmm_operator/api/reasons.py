@@ -29,8 +29,8 @@ Hardware = Literal[
 Tuning = Literal["Tuning", "TunerStalled", "MixedStacks"]
 Serving = Literal[
     "AllReplicasWarm", "ServingFromFile", "ServingUntuned", "ServingWithoutTable", "ServingWithoutHipbmm",
-    "ServingWithoutAiter", "ServingPreviousRevision", "NoReplicas", "NoReplicasAsked", "NotEnoughReplicas", "MinimumReplicasAvailable",
-    "MinimumReplicasUnavailable", "Suspended",
+    "ServingWithoutAiter", "ServingPreviousRevision", "NoReplicas", "NoReplicasAsked", "NotEnoughReplicas",
+    "MinimumReplicasAvailable", "MinimumReplicasUnavailable", "Suspended",
 ]
 Rollout = Literal[
     "Pending", "RolloutComplete", "RollingOut", "UpdatingInPlace", "HeldAtOne", "WaitingForSpareGPU",
