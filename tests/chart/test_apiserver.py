@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(300)
 
 CRD = "customresourcedefinition/hipbmmdeployments.hipbmm.io"
+ALL_CRDS = (CRD, "customresourcedefinition/hipbmmprofiles.hipbmm.io")
 SELECTOR = "app.kubernetes.io/name=hipbmm-operator"
 SAMPLE: dict[str, Any] = {
     "apiVersion": "hipbmm.io/v1alpha1",
@@ -34,7 +35,7 @@ def release(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     name = cluster.namespace(request.node.name.replace("_", "-")[5:50].strip("-"), RESTRICTED)
     yield name
     cluster.uninstall(name)
-    cluster.kubectl("delete", CRD, "--ignore-not-found")
+    cluster.kubectl("delete", *ALL_CRDS, "--ignore-not-found")
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
@@ -146,7 +147,7 @@ def test_uninstall_without_keep_removes_everything(cluster: Cluster, release: st
     cluster.install(release, {"crds": {"keep": False}})
     established(cluster)
     cluster.uninstall(release)
-    eventually("no CRD", lambda: not cluster.exists(CRD))
+    eventually("no CRD", lambda: not any(map(cluster.exists, ALL_CRDS)))
 
 
 def test_a_kept_crd_moves_to_a_release_elsewhere(cluster: Cluster, release: str) -> None:

@@ -1,4 +1,4 @@
-"""The chart's CRD is the generated one, and uninstalling does not take it away."""
+"""The chart's CRDs are the generated ones, and uninstalling does not take them away."""
 
 from __future__ import annotations
 
@@ -6,51 +6,59 @@ import functools
 import sys
 from typing import Any
 
+import pytest
 import yaml
 from tests.chart.golden import assert_same
 from tests.chart.rendering import render
 from tests.chart.tools import CHART, ROOT, run
 
-TEMPLATE = CHART / "templates" / "crds" / "hipbmm.io_hipbmmdeployments.yaml"
+FOLDER = CHART / "templates" / "crds"
+FILES = {
+    "HipbmmDeployment": "hipbmm.io_hipbmmdeployments.yaml",
+    "HipbmmProfile": "hipbmm.io_hipbmmprofiles.yaml",
+}
+EACH = pytest.mark.parametrize("kind", FILES)
 
 
 @functools.cache
-def generated(*arguments: str) -> str:
-    done = run(sys.executable, "-m", "hipbmm_operator.api.crd", *arguments, env={"PYTHONPATH": str(ROOT / "operator")})
+def generated(kind: str, *arguments: str) -> str:
+    command = (sys.executable, "-m", "hipbmm_operator.api.crd", "--kind", kind, *arguments)
+    done = run(*command, env={"PYTHONPATH": str(ROOT / "operator")})
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def own_crd() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(generated())
+def own_crd(kind: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(generated(kind))
     return content
 
 
-def test_template_is_the_generated_one() -> None:
-    assert_same(TEMPLATE, generated("--helm"))
+@EACH
+def test_template_is_the_generated_one(kind: str) -> None:
+    assert_same(FOLDER / FILES[kind], generated(kind, "--helm"))
 
 
-def test_rendered_crd_is_the_crd_of_the_models() -> None:
-    rendered = render().only("CustomResourceDefinition")
-    assert rendered["spec"] == own_crd()["spec"]
-    assert rendered["metadata"]["name"] == own_crd()["metadata"]["name"]
+def test_rendered_crds_are_the_crds_of_the_models() -> None:
+    rendered = {crd["metadata"]["name"]: crd["spec"] for crd in render().of_kind("CustomResourceDefinition")}
+    assert rendered == {(crd := own_crd(kind))["metadata"]["name"]: crd["spec"] for kind in FILES}
 
 
-def test_file_in_crds_is_the_generated_one() -> None:
-    assert (ROOT / "crds" / TEMPLATE.name).read_text() == generated()
+@EACH
+def test_file_in_crds_is_the_generated_one(kind: str) -> None:
+    assert (ROOT / "crds" / FILES[kind]).read_text() == generated(kind)
 
 
-def test_crd_is_kept_unless_asked_otherwise() -> None:
-    kept = render().only("CustomResourceDefinition")["metadata"]
-    assert kept["annotations"] == {"helm.sh/resource-policy": "keep"}
-    removed = render({"crds": {"keep": False}}).only("CustomResourceDefinition")["metadata"]
-    assert "annotations" not in removed
+def test_crds_are_kept_unless_asked_otherwise() -> None:
+    for kept in render().of_kind("CustomResourceDefinition"):
+        assert kept["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    for removed in render({"crds": {"keep": False}}).of_kind("CustomResourceDefinition"):
+        assert "annotations" not in removed["metadata"]
 
 
-def test_crd_can_be_left_to_somebody_else() -> None:
+def test_crds_can_be_left_to_somebody_else() -> None:
     assert not render({"crds": {"enabled": False}}).of_kind("CustomResourceDefinition")
 
 
 def test_chart_has_no_crds_folder_that_helm_would_never_upgrade() -> None:
     assert not (CHART / "crds").exists()
-    assert list(TEMPLATE.parent.iterdir()) == [TEMPLATE]
+    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(FILES.values())

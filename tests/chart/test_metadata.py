@@ -18,7 +18,7 @@ def test_versions_are_the_project_s() -> None:
 
 
 def test_annotated_crd_is_the_one_that_is_installed() -> None:
-    crd = own_crd()
+    crd = own_crd("HipbmmDeployment")
     (entry,) = yaml.safe_load(METADATA["annotations"]["artifacthub.io/crds"])
     assert entry["name"] == crd["metadata"]["name"]
     assert entry["kind"] == crd["spec"]["names"]["kind"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.chart.cluster import RESTRICTED, Cluster, CommandError, eventually
-from tests.chart.test_apiserver import CRD, SAMPLE, established
+from tests.chart.test_apiserver import ALL_CRDS, SAMPLE, established
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ def users(cluster: Cluster) -> Iterator[Cluster]:
     yield cluster
     cluster.kubectl("delete", "hipbmmdeployments", "--all", "--namespace", NAMESPACE)
     cluster.uninstall(NAMESPACE)
-    cluster.kubectl("delete", CRD)
+    cluster.kubectl("delete", *ALL_CRDS)
     cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 

@@ -23,6 +23,7 @@ from localkube import instance
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
+CRD_FILES = sorted((ROOT / "crds").glob("*.yaml"))
 CRD = ROOT / "crds" / "hipbmm.io_hipbmmdeployments.yaml"
 INSTANCE = os.environ.get("HIPBMM_TEST_INSTANCE", "test")
 SYSTEM = "hipbmm-test-system"
@@ -97,15 +98,18 @@ def _localkube(*arguments: str) -> str:
 
 @pytest.fixture(scope="session")
 def api(cluster: Cluster) -> Api:
-    """The API server, as its administrator, with our CRD."""
+    """The API server, as its administrator, with our CRDs."""
     found = Api(cluster.kubeconfig)
-    crd = yaml.safe_load(CRD.read_text())
-    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}"
-    query = {"fieldManager": "test", "force": "true"}
-    found.request("PATCH", path, crd, query, "application/apply-patch+yaml")
-
-    until("the CRD to be established", lambda: is_established(found.request("GET", path)))
+    for file in CRD_FILES:
+        _define(found, yaml.safe_load(file.read_text()))
     return found
+
+
+def _define(api: Api, crd: Json) -> None:
+    path = f"{CRDS}/{crd['metadata']['name']}"
+    query = {"fieldManager": "test", "force": "true"}
+    api.request("PATCH", path, crd, query, "application/apply-patch+yaml")
+    until("the CRD to be established", lambda: is_established(api.request("GET", path)))
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,7 @@ hostile or broken file ends in `ConfigInvalid` with the name of the field instea
 """
 
 import json
-from typing import NoReturn, TypeVar
-
-T = TypeVar("T")
+from typing import NoReturn
 
 MAX_BYTES = 4 * 2**20
 """Largest config.json that is read; the largest published ones (long ignore lists) have about 300 kB."""
@@ -72,10 +70,6 @@ class Fields:
         """Whether the field is there and not null."""
         return self.raw(field) is not None
 
-    def names(self) -> list[str]:
-        """The fields that are there."""
-        return list(self._values)
-
     def raw(self, field: str) -> object:
         """The field's value as parsed, its default, or None."""
         value = self._values.get(field)
@@ -92,38 +86,55 @@ class Fields:
             self.refuse(field, "missing" if field not in self._values else None, "a positive integer is needed")
         return self._whole(field, value, 1, most)
 
-    def size_or(self, field: str, default: int) -> int:
+    def size_or(self, field: str, default: int, most: int = MAX_SIZE) -> int:
         """A positive integer, or `default` when it is missing or null."""
         value = self.raw(field)
-        return default if value is None else self._whole(field, value, 1)
+        return default if value is None else self._whole(field, value, 1, most)
 
-    def count(self, field: str, default: int = 0) -> int:
+    def count(self, field: str, default: int = 0, most: int = MAX_SIZE) -> int:
         """A natural number, or `default` when it is missing or null."""
         value = self.raw(field)
-        return default if value is None else self._whole(field, value, 0)
+        return default if value is None else self._whole(field, value, 0, most)
 
     def flag(self, field: str, default: bool) -> bool:
         """A boolean, or `default` when it is missing or null."""
         value = self.raw(field)
-        return default if value is None else self._of(bool, field, value, "must be true or false")
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.refuse(field, value, "must be true or false")
+        return value
 
-    def text(self, field: str) -> str:
-        """A string, "" when it is missing or null."""
+    def text(self, field: str, default: str = "") -> str:
+        """A string, or `default` when it is missing or null."""
         value = self.raw(field)
-        return "" if value is None else self._of(str, field, value, "must be a string")
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            self.refuse(field, value, "must be a string")
+        return value
 
     def texts(self, field: str) -> tuple[str, ...]:
         """A list of strings; empty when it is missing or null."""
-        return tuple(self._of(str, field, value, "must hold strings only") for value in self._items(field))
+        found: list[str] = []
+        for value in self._items(field):
+            if not isinstance(value, str):
+                self.refuse(field, value, "must hold strings only")
+            found.append(value)
+        return tuple(found)
 
     def counts(self, field: str) -> tuple[int, ...]:
         """A list of natural numbers; empty when it is missing or null."""
-        return tuple(self._whole(field, value, 0) for value in self._items(field))
+        return tuple(self._whole(field, value, 0, MAX_SIZE) for value in self._items(field))
 
     def nested(self, field: str) -> "Fields | None":
         """The object in a field, or None when it is missing or null."""
         value = self.raw(field)
-        return None if value is None else Fields(self._of(dict, field, value, "must be an object"), self._dotted(field))
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            self.refuse(field, value, "must be an object")
+        return Fields(value, self._dotted(field))
 
     def only(self, field: str, unwraps: bool) -> "Fields | None":
         """The object in a field, or with `unwraps` in a list of one in it; None for anything else."""
@@ -135,7 +146,10 @@ class Fields:
     def objects(self, field: str) -> "dict[str, Fields]":
         """The objects in an object by name; null ones are left out."""
         holder = self.nested(field)
-        found = {str(name): holder.nested(name) for name in holder.names()} if holder else {}
+        names = self.raw(field)
+        if holder is None or not isinstance(names, dict):
+            return {}
+        found = {str(name): holder.nested(name) for name in names}
         return {name: fields for name, fields in found.items() if fields is not None}
 
     def language(self) -> "Fields":
@@ -152,19 +166,17 @@ class Fields:
 
     def _items(self, field: str) -> list[object]:
         value = self.raw(field)
-        value = [] if value is None else self._of(list, field, value, "must be a list")
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.refuse(field, value, "must be a list")
         if len(value) > MAX_ITEMS:
             self.refuse(field, f"{len(value)} items", f"at most {MAX_ITEMS} items are read")
         return value
 
-    def _whole(self, field: str, value: object, least: int, most: int = MAX_SIZE) -> int:
+    def _whole(self, field: str, value: object, least: int, most: int) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             self.refuse(field, value, f"must be an integer between {least} and {most}")
-        return value
-
-    def _of(self, kind: type[T], field: str, value: object, remedy: str) -> T:
-        if not isinstance(value, kind):
-            self.refuse(field, value, remedy)
         return value
 
     def _dotted(self, field: str) -> str:

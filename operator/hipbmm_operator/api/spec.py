@@ -191,13 +191,10 @@ class Linear(Model):
     bias: bool = Field(False, description="Whether the linear has a bias.")
 
 
-class Tuning(Model):
-    """What is tuned before the first request."""
+class TuningWork(Model):
+    """What is tuned, and how: the part that a HipbmmProfile has as well."""
 
     enabled: bool = Field(True, description="Tune shapes without a row. With `false` pods still use rows of the store.")
-    policy: Literal["ServeUntuned", "Block"] = Field(
-        "ServeUntuned", description="If the table is not complete: serve anyway, or do not start the server."
-    )
     budget_seconds: int = Field(
         1800, ge=1, le=86400, description="Time for tuning and verification in one pod; then the rows so far are used."
     )
@@ -220,11 +217,19 @@ class Tuning(Model):
         " production, `Exhaustive` all that hipBLASLt has, which takes many times longer.",
     )
     verify: bool = Field(True, description="Compare each row with a reference, and with hipBLASLt's own choice.")
-    harvest: bool = Field(
-        True, description="Run a sidecar that publishes the rows that the server tunes in production."
-    )
     retune_token: Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z0-9._-]*$")] = Field(
         "", description="Any new value tunes everything again; rows tuned under another token are not used."
+    )
+
+
+class Tuning(TuningWork):
+    """What is tuned before the first request."""
+
+    policy: Literal["ServeUntuned", "Block"] = Field(
+        "ServeUntuned", description="If the table is not complete: serve anyway, or do not start the server."
+    )
+    harvest: bool = Field(
+        True, description="Run a sidecar that publishes the rows that the server tunes in production."
     )
 
 

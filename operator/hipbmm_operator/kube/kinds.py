@@ -29,6 +29,7 @@ class Kind:
 
 
 HIPBMM_DEPLOYMENT = Kind(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
+HIPBMM_PROFILE = Kind(names.GROUP, names.VERSION, names.PROFILE_PLURAL, names.PROFILE_KIND)
 DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
 CONTROLLER_REVISION = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
 SERVICE = Kind("", "v1", "services", "Service")

@@ -32,6 +32,9 @@ WATCH_EVENT_LAST = Gauge(
 WATCH_RESTARTS = Counter("hipbmm_watch_restarts", "Restarts of all watches after an error.", registry=REGISTRY)
 LEADER = Gauge("hipbmm_leader", "1 while this process may write.", registry=REGISTRY)
 OBJECTS = Gauge("hipbmm_objects", "Watched objects by kind.", ["kind"], registry=REGISTRY)
+ADMISSIONS = Counter(
+    "hipbmm_admissions", "Pods that the webhook answered about, by result.", ["result"], registry=REGISTRY
+)
 INFO = Gauge("hipbmm_build_info", "Version of the operator.", ["version"], registry=REGISTRY)
 RESOURCES = Resources()
 REGISTRY.register(RESOURCES)

@@ -15,7 +15,8 @@ from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import names
 
 Json = dict[str, Any]
-SCHEMA = crd.schema()["properties"]
+SCHEMA = crd.schema(crd.DEPLOYMENT)["properties"]
+KINDS = pytest.mark.parametrize("of", crd.DEFINITIONS, ids=lambda of: of.plural)
 
 
 def fields(node: Json, path: str) -> Iterator[tuple[str, Json]]:
@@ -29,14 +30,22 @@ def fields(node: Json, path: str) -> Iterator[tuple[str, Json]]:
         yield from fields(node["additionalProperties"], f"{path}{{}}")
 
 
-ALL = [found for part in ("spec", "status") for found in fields(SCHEMA[part], part)]
+def all_fields(of: crd.Definition) -> list[tuple[str, Json]]:
+    """Every field of spec and status."""
+    properties = crd.schema(of)["properties"]
+    return [found for part in ("spec", "status") for found in fields(properties[part], part)]
 
 
-def test_the_file_is_what_the_models_say() -> None:
-    assert crd.CRD_FILE.read_text() == crd.plain(), "python -m hipbmm_operator.api.crd --write"
+ALL = all_fields(crd.DEPLOYMENT)
+EACH = [(f"{of.plural}: {path}", node) for of in crd.DEFINITIONS for path, node in all_fields(of)]
 
 
-@pytest.mark.parametrize(("path", "node"), ALL, ids=[path for path, _ in ALL])
+@KINDS
+def test_the_file_is_what_the_models_say(of: crd.Definition) -> None:
+    assert of.file.read_text() == crd.plain(of), "python -m hipbmm_operator.api.crd --write"
+
+
+@pytest.mark.parametrize(("path", "node"), EACH, ids=[path for path, _ in EACH])
 def test_every_field_is_explained_and_bounded(path: str, node: Json) -> None:
     named = not path.endswith(("[]", "{}"))
     if named:
@@ -66,21 +75,23 @@ def test_defaults_are_told_in_words() -> None:
     assert told["spec.cache.pvc.accessModes"].endswith('Default: ["ReadWriteMany"].')
 
 
-def test_columns_lead_to_fields() -> None:
-    known = {path for path, _ in ALL}
-    for column in crd.COLUMNS:
+@KINDS
+def test_columns_lead_to_fields(of: crd.Definition) -> None:
+    known = {path for path, _ in all_fields(of)}
+    for column in of.columns:
         path = column["jsonPath"].lstrip(".")
         if path.startswith(("spec", "status")) and "[?" not in path:
             assert path in known
 
 
-def test_the_chart_template_is_the_same_behind_its_switches() -> None:
-    text = crd.helm()
+@KINDS
+def test_the_chart_template_is_the_same_behind_its_switches(of: crd.Definition) -> None:
+    text = crd.helm(of)
     assert text.startswith("{{- if .Values.crds.enabled }}")
     assert "helm.sh/resource-policy: keep" in text
     plain = "\n".join(line for line in text.splitlines() if "{{" not in line and "resource-policy" not in line)
     body = yaml.safe_load(plain.replace("  annotations:\n", "", 1).replace("  labels:\n", "", 1))
-    assert body == crd.crd()
+    assert body == crd.crd(of)
 
 
 def test_the_command_checks_and_prints() -> None:

@@ -1,0 +1,79 @@
+"""The route that answers AdmissionReviews."""
+
+import base64
+import json
+import logging
+import ssl
+from collections.abc import Callable, Iterable
+
+from aiohttp import web
+
+from hipbmm_operator.injection import patch, webhook
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.telemetry import metrics
+
+LOG = logging.getLogger(__name__)
+
+Profiles = Callable[[str], Iterable[Json]]
+"""All profiles of a namespace, as the API server has them."""
+
+
+class WebhookServer:
+    """Serves until `close`."""
+
+    def __init__(self, profiles: Profiles) -> None:
+        self._profiles = profiles
+        application = web.Application(client_max_size=8 << 20)
+        application.router.add_post(webhook.LABEL_PATH, self._label)
+        application.router.add_post(webhook.MATCH_PATH, self._match)
+        self._runner = web.AppRunner(application, access_log=None)
+
+    async def start(self, port: int, context: ssl.SSLContext) -> None:
+        """Listen on all addresses of the pod. A context whose certificate is loaded anew serves the new one."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, port=port, ssl_context=context).start()
+        LOG.info("Serves admission on %s", self._runner.addresses)
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._runner.addresses[0][1])
+
+    async def close(self) -> None:
+        """Stop serving."""
+        await self._runner.cleanup()
+
+    async def _label(self, request: web.Request) -> web.Response:
+        return await self._answer(request, patch.names)
+
+    async def _match(self, request: web.Request) -> web.Response:
+        return await self._answer(request, patch.matches)
+
+    async def _answer(self, request: web.Request, mine: Callable[[Json, Json], bool]) -> web.Response:
+        uid, operations, result = "", [], "plain"
+        try:
+            asked = as_object(as_object(json.loads(await request.read())).get("request"))
+            uid = str(asked.get("uid", ""))
+            operations = self._operations(asked, mine)
+            result = "injected" if operations else "plain"
+        except Exception:
+            # A refusal would keep a pod of somebody else from starting; failurePolicy does not cover it.
+            LOG.exception("A pod stays plain because of a defect")
+            result = "error"
+        metrics.ADMISSIONS.labels(result).inc()
+        return web.json_response(_review(uid, operations))
+
+    def _operations(self, asked: Json, mine: Callable[[Json, Json], bool]) -> list[Json]:
+        pod, namespace = as_object(asked.get("object")), str(asked.get("namespace", ""))
+        for profile in self._profiles(namespace):
+            if mine(pod, profile):
+                return patch.operations(pod, profile)
+        return []
+
+
+def _review(uid: str, operations: list[Json]) -> Json:
+    response: Json = {"uid": uid, "allowed": True}
+    if operations:
+        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(operations).encode()).decode()}
+    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}

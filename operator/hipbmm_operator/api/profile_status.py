@@ -1,0 +1,151 @@
+"""`status` of a HipbmmProfile, written by the operator alone: admission trusts it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hipbmm_operator.api.fields import LIST_ATOMIC, LIST_SET, Model, Quantity, list_map
+from hipbmm_operator.api.spec import Argument
+from hipbmm_operator.api.status import Condition, Count, LongText, Text, TuningStatus
+
+MAX_WORKLOADS = 20
+MAX_IMAGES = 16
+
+Image = Annotated[str, Field(max_length=1024)]
+
+
+class Kernel(Model):
+    """The kernel program."""
+
+    config_map: Text = Field(description="ConfigMap of the namespace that holds it.")
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)] = Field(
+        description="What it must be: pods refuse any other."
+    )
+
+
+class Setting(Model):
+    """A variable of the program."""
+
+    name: Annotated[str, Field(max_length=63, pattern=r"^HIPBMM_[A-Z_]+$")] = Field(description="Its name.")
+    value: Annotated[str, Field(max_length=32768)] = Field("", description="Its value.")
+
+
+class HarvestResources(Model):
+    """What the sidecar asks for."""
+
+    limits: Annotated[dict[Text, Quantity], Field(max_length=8)] = Field({}, description="Limits.")
+    requests: Annotated[dict[Text, Quantity], Field(max_length=8)] = Field({}, description="Requests.")
+
+
+class Harvest(Model):
+    """The sidecar."""
+
+    resources: HarvestResources = Field(description="What it asks for.")
+
+
+class Recipe(Model):
+    """All that admission adds to a pod follows from this and the pod."""
+
+    format: Annotated[int, Field(ge=1, le=1000)] = Field(description="Version of this object.")
+    ready: bool = Field(description="Whether pods are injected now.")
+    kernel: Kernel = Field(description="The kernel program.")
+    mirrors: list[Text] | None = Field(
+        None, max_length=8, description="ConfigMaps with tuned rows, all optional.", json_schema_extra=LIST_SET
+    )
+    claim: Text | None = Field(None, description="PersistentVolumeClaim with tuned rows.")
+    model_config_: Text | None = Field(
+        None, alias="modelConfig", description="ConfigMap with the model's config.json, optional."
+    )
+    container: Text | None = Field(None, description="Name of the vLLM container.")
+    entrypoint: list[Argument] | None = Field(
+        None, max_length=16, description="Command of containers without one.", json_schema_extra=LIST_ATOMIC
+    )
+    modes: list[Literal["Wrap", "EnvFile"]] = Field(
+        max_length=2,
+        description="How servers may be started: `Wrap` in front of their command; `EnvFile`, without one, by variables"
+        " that the kubelet reads from a file (every node runs Kubernetes 1.35).",
+        json_schema_extra=LIST_SET,
+    )
+    env: list[Setting] = Field(
+        default=[],
+        max_length=32,
+        description="Settings of the program.",
+        json_schema_extra=list_map("name"),
+    )
+    harvest: Harvest | None = Field(None, description="The sidecar, where it is admitted.")
+    held_images: list[Image] | None = Field(
+        None,
+        max_length=MAX_IMAGES,
+        description="Images whose pods stay plain: one pod tries the recipe, or has tried it in vain.",
+        json_schema_extra=LIST_SET,
+    )
+
+
+class PodCounts(Model):
+    """The pods that the profile is for."""
+
+    matched: Count = Field(0, description="Pods that exist.")
+    injected: Count = Field(0, description="Those that were injected.")
+    progress: Annotated[str, Field(max_length=32)] = Field("", description="`injected/matched`.")
+    warm: Count = Field(0, description="Those that serve with a complete table.")
+    warm_progress: Annotated[str, Field(max_length=32)] = Field("", description="`warm/injected`.")
+
+
+class Workload(Model):
+    """What owns some of the pods."""
+
+    kind: Text = Field(description="Kind of the owner, such as Deployment.")
+    name: Text = Field(description="Its name.")
+    injected: Count = Field(0, description="Pods that were injected.")
+    not_injected: Count = Field(0, description="Pods that were not.")
+    warm: Count = Field(0, description="Pods that serve with a complete table.")
+    reason: Annotated[str, Field(max_length=64)] = Field("", description="Why pods are plain or not warm.")
+    message: LongText = Field("", description="The same for people, with the remedy.")
+    plan: Text | None = Field(None, description="Where the plan came from, as the pods report it.")
+
+
+class Canary(Model):
+    """An image that was tried, or is."""
+
+    image: Image = Field(description="The serving image.")
+    kernel: Annotated[str, Field(max_length=64)] = Field(description="sha256 of the kernel program it was tried with.")
+    state: Literal["Testing", "Proved", "Refused"] = Field(description="How far the trial is.")
+    pod: Text = Field("", description="The pod that tries or tried it.")
+
+
+class Trip(Model):
+    """Why the profile injects no more."""
+
+    generation: Annotated[int, Field(ge=0)] = Field(description="Generation of the spec that this is about.")
+    kernel: Annotated[str, Field(max_length=64)] = Field(description="sha256 of the kernel program it is about.")
+    pods: list[Text] = Field(max_length=8, description="The pods that were stuck.", json_schema_extra=LIST_ATOMIC)
+    message: LongText = Field(description="What they were stuck in, for people.")
+
+
+class ProfileStatus(Model):
+    """The observed state."""
+
+    observed_generation: Annotated[int, Field(ge=0)] = Field(description="Generation of the spec that this is about.")
+    admission: Literal["Policy", "Webhook", "None"] = Field("None", description="What injects pods in this cluster.")
+    injection: Recipe | None = Field(None, description="The recipe: what admission adds.")
+    pods: PodCounts | None = Field(None, description="The pods that the profile is for.")
+    tuning: TuningStatus | None = Field(None, description="Tuning of the stack that the pods run.")
+    workloads: list[Workload] = Field(
+        default=[],
+        max_length=MAX_WORKLOADS,
+        description="Owners of the pods; those with a problem first.",
+        json_schema_extra=list_map("kind", "name"),
+    )
+    canaries: list[Canary] = Field(
+        default=[],
+        max_length=MAX_IMAGES,
+        description="Images that were tried.",
+        json_schema_extra=list_map("image"),
+    )
+    tripped: Trip | None = Field(None, description="Why no more pods are injected, when pods got stuck because of us.")
+    conditions: list[Condition] = Field(
+        default=[],
+        max_length=16,
+        description="The conditions. `Ready` sums the others up.",
+        json_schema_extra=list_map("type"),
+    )

@@ -1,0 +1,58 @@
+"""The MutatingAdmissionPolicies and their bindings, from the table. Pure.
+
+Two policies with the same mutation: for pods that name a profile, and for pods that a profile chooses by labels.
+"""
+
+from hipbmm_operator.injection import spelling, table
+from hipbmm_operator.injection.expr import Expr
+from hipbmm_operator.kube import names
+from hipbmm_operator.kube.json_text import Json
+
+GROUP = "admissionregistration.k8s.io"
+VERSIONS = ("v1", "v1beta1")
+"""Of the API, the best first."""
+LABEL_POLICY = "label"
+MATCH_POLICY = "match"
+
+
+def objects(version: str, name: str) -> list[Json]:
+    """All four objects. `name` begins their names; `version` is one of VERSIONS."""
+    labelled = {"objectSelector": {"matchExpressions": [{"key": spelling.LABEL_PROFILE, "operator": "Exists"}]}}
+    enabled = {
+        "namespaceSelector": {"matchLabels": {spelling.LABEL_NAMESPACE: "enabled"}},
+        "objectSelector": {"matchExpressions": [{"key": spelling.LABEL_PROFILE, "operator": "DoesNotExist"}]},
+    }
+    return [
+        _policy(version, f"{name}-{LABEL_POLICY}", labelled, table.BY_LABEL),
+        _binding(version, f"{name}-{LABEL_POLICY}"),
+        _policy(version, f"{name}-{MATCH_POLICY}", enabled, table.BY_MATCH),
+        _binding(version, f"{name}-{MATCH_POLICY}"),
+    ]
+
+
+def _policy(version: str, name: str, selectors: Json, mine: Expr) -> Json:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    conditions = (("mine", mine), ("not-skipped", table.NOT_SKIPPED), ("ready", table.READY))
+    return {
+        "apiVersion": f"{GROUP}/{version}",
+        "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": name, "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}},
+        "spec": {
+            "paramKind": {"apiVersion": names.API_VERSION, "kind": "HipbmmProfile"},
+            "failurePolicy": "Ignore",
+            "reinvocationPolicy": "IfNeeded",
+            "matchConstraints": {"matchPolicy": "Equivalent", "resourceRules": [rule], **selectors},
+            "matchConditions": [{"name": each, "expression": term.cel} for each, term in conditions],
+            "variables": [{"name": each, "expression": term.cel} for each, term in table.VARIABLES],
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": table.OPERATIONS.cel}}],
+        },
+    }
+
+
+def _binding(version: str, name: str) -> Json:
+    return {
+        "apiVersion": f"{GROUP}/{version}",
+        "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": name, "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}},
+        "spec": {"policyName": name, "paramRef": {"selector": {}, "parameterNotFoundAction": "Allow"}},
+    }

@@ -1,0 +1,63 @@
+"""Shell texts of the injected containers. POSIX sh; none of them can keep a pod from starting.
+
+The kubelet expands `$(NAME)` and `$$` in commands, so neither occurs here. BOOT stands between single quotes and has
+none.
+"""
+
+from hipbmm_operator.injection.spelling import ENV_FILE, HOME, KERNEL_KEY, PROGRAM
+
+BOOT = f"""
+import hashlib, io, json, os, shutil, sys, zipfile
+def end(reason, message):
+    with open("/dev/termination-log", "w") as log:
+        json.dump(dict(v=1, state="Failed", reason=reason, message=message), log)
+    sys.exit("hipbmm: " + message)
+try:
+    with open("{PROGRAM}/{KERNEL_KEY}", "rb") as file:
+        data = file.read(1 << 20)
+except OSError as error:
+    end("KernelMissing", "the kernel program is not there: " + str(error))
+digest = hashlib.sha256(data).hexdigest()
+if digest != sys.argv[1]:
+    end("KernelMismatch", "the kernel program has sha256 " + digest + ", the profile names " + sys.argv[1])
+if not os.path.isdir("{HOME}/kernel"):
+    try:
+        shutil.rmtree("{HOME}/kernel.new", ignore_errors=True)
+        zipfile.ZipFile(io.BytesIO(data)).extractall("{HOME}/kernel.new")
+        os.rename("{HOME}/kernel.new", "{HOME}/kernel")
+    except OSError as error:
+        end("KernelMissing", "the kernel program cannot be unpacked: " + str(error))
+"""
+"""Unpacks the program if it is the one that the profile's status names. It appears whole or not at all."""
+
+WARM = f"""
+umask 022
+p=
+trap 'kill $p' TERM
+[ -e {HOME}/{ENV_FILE} ] || : > {HOME}/{ENV_FILE}
+sha=$1
+shift
+if command -v python3 >/dev/null 2>&1; then
+  python3 -I -c '{BOOT}' "$sha" && {{ python3 {HOME}/kernel warm -- "$@" & p=$!; wait $p; }}
+else
+  echo "hipbmm: this image has no python3" | tee /dev/termination-log
+fi
+exit 0
+""".strip()
+"""`$1` is the sha256 of the program, the rest the server's own command line."""
+
+SERVER = f"""
+if [ -r {HOME}/kernel/__main__.py ] && command -v python3 >/dev/null 2>&1; then
+  exec python3 {HOME}/kernel exec --foreign -- "$@"
+fi
+exec "$@"
+""".strip()
+"""In front of a server's command. It starts whatever has become of us."""
+
+HARVEST = f"""
+p=
+trap 'kill $p; wait $p; exit 0' TERM
+if [ -r {HOME}/kernel/__main__.py ]; then python3 {HOME}/kernel harvest & p=$!; wait $p; fi
+while :; do sleep 3600 & p=$!; wait $p; done
+""".strip()
+"""Never ends by itself: a sidecar that starts again and again would be a pod that is not well because of us."""

@@ -1,0 +1,369 @@
+"""The table: which pods are injected, and each operation. CEL and Python come from it alike. Pure.
+
+Variables are computed in this order, each from those before it. `REFUSALS` say why a pod stays plain; no refusal may
+look at what we add, or the second pass of admission would undo the first.
+"""
+
+from hipbmm_operator.injection import scripts
+from hipbmm_operator.injection import spelling as s
+from hipbmm_operator.injection.expr import (
+    Expr,
+    Predicate,
+    add,
+    at,
+    behind,
+    both,
+    choose,
+    comma_separated,
+    constant,
+    contains,
+    each,
+    either,
+    equal,
+    every,
+    field,
+    has,
+    indices,
+    last_first,
+    less,
+    listed,
+    made,
+    negate,
+    operation,
+    optional,
+    root,
+    select,
+    size,
+    some,
+    starts,
+    text,
+    variable,
+)
+
+_POD, _PROFILE = root("object"), root("params")
+_RECIPE = field(_PROFILE, "status", "injection")
+_V = variable
+
+READY = both(
+    optional(_PROFILE, "status", "injection", "ready", default=False),
+    equal(optional(_PROFILE, "status", "injection", "format", default=0), constant(s.FORMAT)),
+)
+"""The operator has prepared everything, and this admission understands it."""
+_LABELS = optional(_POD, "metadata", "labels", default={})
+BY_LABEL = equal(optional(_POD, "metadata", "labels", s.LABEL_PROFILE, default=""), field(_PROFILE, "metadata", "name"))
+"""The pod names this profile."""
+_MATCH = optional(_PROFILE, "spec", "match", "podLabels", default={})
+BY_MATCH = both(
+    negate(contains(_LABELS, constant(s.LABEL_PROFILE))),
+    negate(equal(size(_MATCH), constant(0))),
+    every(_MATCH, "k", lambda k: both(contains(_LABELS, k), equal(at(_LABELS, k), at(_MATCH, k)))),
+)
+"""The profile chooses the pod, which names none."""
+NOT_SKIPPED = both(
+    negate(equal(optional(_POD, "metadata", "annotations", s.ANNOTATION_SKIP, default=""), constant("true"))),
+    negate(contains(_LABELS, constant(s.LABEL_DEPLOYMENT))),
+)
+
+
+def _name_in(item: Expr, names: tuple[str, ...]) -> Expr:
+    return contains(constant(names), field(item, "name"))
+
+
+def _has_gpu(container: Expr) -> Expr:
+    return some(optional(container, "resources", "limits", default={}), "r", lambda r: starts(r, s.GPU_PREFIX))
+
+
+def _is_ours(entry: Expr) -> Expr:
+    """A variable that reads our file."""
+    volume = optional(entry, "valueFrom", "fileKeyRef", "volumeName", default="")
+    return equal(volume, constant(s.HOME_VOLUME))
+
+
+def _wrapped(command: Expr) -> Expr:
+    return both(less(constant(4), size(command)), equal(at(command, constant(3)), constant(s.MARK)))
+
+
+def _waits(container: Expr) -> Expr:
+    """Nothing of ours may stand behind it: it waits for another pod, or ends the network."""
+    name = field(container, "name")
+    network = both(contains(constant(s.NETWORK), name), negate(_V("proxied")))
+    return either(contains(constant(s.WAITS), name), starts(name, s.WAIT_PREFIX), network)
+
+
+_OWN_COMMAND = optional(_V("server"), "command", default=[])
+_USERS_ENV = select(optional(_V("server"), "env", default=[]), "e", lambda e: negate(_is_ours(e)))
+_WANTED = optional(_POD, "metadata", "annotations", s.ANNOTATION_CONTAINER, default="")
+_FIRST_WAIT = indices(_V("kept"), "i", _waits)
+
+VARIABLES: tuple[tuple[str, Expr], ...] = (
+    ("wanted", choose(equal(_WANTED, constant("")), optional(_RECIPE, "container", default=""), _WANTED)),
+    (
+        "chosen",
+        indices(
+            field(_POD, "spec", "containers"),
+            "i",
+            lambda c: choose(equal(_V("wanted"), constant("")), _has_gpu(c), equal(field(c, "name"), _V("wanted"))),
+        ),
+    ),
+    ("index", choose(equal(size(_V("chosen")), constant(1)), at(_V("chosen"), constant(0)), constant(0))),
+    ("server", at(field(_POD, "spec", "containers"), _V("index"))),
+    ("base", add(constant("/spec/containers/"), text(_V("index")))),
+    ("inits", optional(_POD, "spec", "initContainers", default=[])),
+    ("kept", select(_V("inits"), "c", lambda c: negate(_name_in(c, s.CONTAINERS)))),
+    ("volumes", optional(_POD, "spec", "volumes", default=[])),
+    (
+        "proxied",
+        some(
+            _V("inits"),
+            "c",
+            lambda c: both(_name_in(c, s.PROXIES), equal(optional(c, "restartPolicy", default=""), constant("Always"))),
+        ),
+    ),
+    ("waits", _FIRST_WAIT),
+    ("place", choose(equal(size(_V("waits")), constant(0)), size(_V("kept")), at(_V("waits"), constant(0)))),
+    ("own", choose(_wrapped(_OWN_COMMAND), behind(_OWN_COMMAND, 4), _OWN_COMMAND)),
+    ("modes", optional(_RECIPE, "modes", default=[])),
+    (
+        "command",
+        choose(
+            either(negate(equal(size(_V("own")), constant(0))), contains(_V("modes"), constant(s.ENV_FILE_MODE))),
+            _V("own"),
+            optional(_RECIPE, "entrypoint", default=[]),
+        ),
+    ),
+    ("mode", choose(equal(size(_V("command")), constant(0)), constant(s.ENV_FILE_MODE), constant(s.WRAP))),
+    ("set", each(_USERS_ENV, "e", lambda e: field(e, "name"))),
+    ("warm", add(constant("/spec/initContainers/"), text(_V("place")))),
+    ("harvest", add(constant("/spec/initContainers/"), text(add(_V("place"), constant(1))))),
+    (
+        "sidecar",
+        both(
+            has(_RECIPE, "harvest"),
+            negate(some(constant(s.GROUP_LABELS), "g", lambda g: contains(_LABELS, g))),
+        ),
+    ),
+)
+
+REFUSALS: tuple[tuple[str, Expr], ...] = (
+    ("NoGpuContainer", equal(size(_V("chosen")), constant(0))),
+    ("SeveralGpuContainers", less(constant(1), size(_V("chosen")))),
+    (
+        "NamesTaken",
+        either(
+            both(
+                some(_V("volumes"), "v", lambda v: _name_in(v, s.VOLUMES)),
+                negate(some(_V("inits"), "c", lambda c: equal(field(c, "name"), constant(s.WARM)))),
+            ),
+            some(
+                optional(_V("server"), "volumeMounts", default=[]),
+                "m",
+                lambda m: both(
+                    negate(_name_in(m, s.VOLUMES)),
+                    either(equal(field(m, "mountPath"), constant(s.HOME)), starts(field(m, "mountPath"), f"{s.HOME}/")),
+                ),
+            ),
+        ),
+    ),
+    ("Canary", contains(optional(_RECIPE, "heldImages", default=[]), optional(_V("server"), "image", default=""))),
+    (
+        "EntrypointUnknown",
+        both(equal(size(_V("command")), constant(0)), negate(contains(_V("modes"), constant(s.ENV_FILE_MODE)))),
+    ),
+)
+"""Why a pod that asks for a profile stays plain, the first that holds."""
+
+_NOTHING = constant([])
+_REMOVED = (
+    "ports",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+    "restartPolicy",
+    "restartPolicyRules",
+    "resizePolicy",
+    "stdin",
+    "stdinOnce",
+    "tty",
+)
+"""Of a server, not of a container that runs before it."""
+_REMOVED_OF_HARVEST = ("args", "envFrom", "workingDir", "volumeDevices")
+
+
+def _under(base: Expr, path: str) -> Expr:
+    return add(base, constant(path))
+
+
+def _set(base: Expr, path: str, value: Expr) -> Expr:
+    return operation("add", _under(base, path), value=value)
+
+
+def _strip(base: Expr, items: Expr, ours: Predicate) -> Expr:
+    """Remove what a former pass has added to a list."""
+    return each(last_first(items, "i", ours), "n", lambda n: operation("remove", add(base, text(n))))
+
+
+def _without(container: str, names: tuple[str, ...]) -> list[Expr]:
+    """A copy's fields that it must not have."""
+    return [
+        choose(has(_V("server"), name), listed(operation("remove", _under(_V(container), f"/{name}"))), _NOTHING)
+        for name in names
+    ]
+
+
+def _mount(volume: str, path: str, *, read_only: bool = False) -> Expr:
+    return constant({"name": volume, "mountPath": path} | ({"readOnly": True} if read_only else {}))
+
+
+def _when(field_name: str, *operations: Expr) -> Expr:
+    """Only if the recipe has it."""
+    return choose(has(_RECIPE, field_name), listed(*operations), _NOTHING)
+
+
+_FIELDS_OF_POD = {"HIPBMM_POD_UID": "metadata.uid", "HIPBMM_NODE_NAME": "spec.nodeName"}
+
+
+def _field_env(name: str) -> Expr:
+    reference = {"apiVersion": "v1", "fieldPath": _FIELDS_OF_POD[name]}
+    return constant({"name": name, "valueFrom": {"fieldRef": reference}})
+
+
+def _env_of_warm() -> list[Expr]:
+    """Variables that the pod's author has not set."""
+    to = _under(_V("warm"), "/env/-")
+
+    def add_pair(e: Expr) -> Expr:
+        return operation("add", to, value=made(name=field(e, "name"), value=field(e, "value")))
+
+    wanted = select(optional(_RECIPE, "env", default=[]), "e", lambda e: negate(contains(_V("set"), field(e, "name"))))
+    fixed = select(constant(s.ENV_KEYS), "k", lambda k: contains(_V("set"), k))
+    return [
+        each(wanted, "e", add_pair),
+        *(
+            choose(contains(_V("set"), constant(name)), _NOTHING, listed(operation("add", to, value=_field_env(name))))
+            for name in _FIELDS_OF_POD
+        ),
+        listed(
+            operation("add", to, value=made(name=constant("HIPBMM_MODE"), value=_V("mode"))),
+            operation("add", to, value=made(name=constant("HIPBMM_FIXED_ENV"), value=comma_separated(fixed))),
+        ),
+    ]
+
+
+def _warm() -> list[Expr]:
+    command = constant(["sh", "-c", scripts.WARM, s.MARK])
+    mounts = _under(_V("warm"), "/volumeMounts/-")
+    return [
+        listed(
+            operation("copy", _V("warm"), source=_V("base")),
+            _set(_V("warm"), "/name", constant(s.WARM)),
+            _set(
+                _V("warm"),
+                "/command",
+                add(command, listed(field(_RECIPE, "kernel", "sha256")), _V("command")),
+            ),
+            _set(_V("warm"), "/terminationMessagePath", constant("/dev/termination-log")),
+            _set(_V("warm"), "/terminationMessagePolicy", constant("File")),
+        ),
+        *_without("warm", _REMOVED),
+        *_env_of_warm(),
+        listed(
+            operation("add", mounts, value=_mount(s.HOME_VOLUME, s.HOME)),
+            operation("add", mounts, value=_mount(s.KERNEL_VOLUME, s.PROGRAM, read_only=True)),
+        ),
+        _when("mirrors", operation("add", mounts, value=_mount(s.MIRROR_VOLUME, s.MIRROR, read_only=True))),
+        _when("claim", operation("add", mounts, value=_mount(s.STORE_VOLUME, s.STORE))),
+        _when("modelConfig", operation("add", mounts, value=_mount(s.MODEL_VOLUME, s.MODEL, read_only=True))),
+    ]
+
+
+def _harvest() -> Expr:
+    """Beside the server, without its GPUs, its secrets and its volumes."""
+    mounts = choose(
+        has(_RECIPE, "claim"),
+        constant([{"name": s.HOME_VOLUME, "mountPath": s.HOME}, {"name": s.STORE_VOLUME, "mountPath": s.STORE}]),
+        constant([{"name": s.HOME_VOLUME, "mountPath": s.HOME}]),
+    )
+    env = each(
+        optional(_RECIPE, "env", default=[]), "e", lambda e: made(name=field(e, "name"), value=field(e, "value"))
+    )
+    add_all = add(
+        listed(
+            operation("copy", _V("harvest"), source=_V("base")),
+            _set(_V("harvest"), "/name", constant(s.HARVEST)),
+            _set(_V("harvest"), "/command", constant(["sh", "-c", scripts.HARVEST, s.MARK])),
+            _set(_V("harvest"), "/resources", field(_RECIPE, "harvest", "resources")),
+            _set(_V("harvest"), "/volumeMounts", mounts),
+            _set(_V("harvest"), "/env", add(listed(_field_env("HIPBMM_POD_UID")), env)),
+        ),
+        *_without("harvest", _REMOVED + _REMOVED_OF_HARVEST),
+        listed(_set(_V("harvest"), "/restartPolicy", constant("Always"))),
+    )
+    return choose(_V("sidecar"), add_all, _NOTHING)
+
+
+def _server() -> list[Expr]:
+    """Last, so that the copies have none of it."""
+    wrap = add(constant(["sh", "-c", scripts.SERVER, s.MARK]), _V("command"))
+    free = select(constant(s.ENV_KEYS), "k", lambda k: negate(contains(_V("set"), k)))
+
+    def from_file(k: Expr) -> Expr:
+        source = made(
+            volumeName=constant(s.HOME_VOLUME), path=constant(s.ENV_FILE), key=k, optional=constant(value=True)
+        )
+        return _set(_V("base"), "/env/-", made(name=k, valueFrom=made(fileKeyRef=source)))
+
+    return [
+        listed(_set(_V("base"), "/volumeMounts/-", _mount(s.HOME_VOLUME, s.HOME))),
+        choose(
+            equal(_V("mode"), constant(s.WRAP)),
+            listed(_set(_V("base"), "/command", wrap)),
+            each(free, "k", from_file),
+        ),
+    ]
+
+
+def _volumes() -> list[Expr]:
+    to = constant("/spec/volumes/-")
+    kernel = made(name=field(_RECIPE, "kernel", "configMap"), optional=constant(value=True))
+    mirrors = each(
+        field(_RECIPE, "mirrors"), "m", lambda m: made(configMap=made(name=m, optional=constant(value=True)))
+    )
+    model = made(name=field(_RECIPE, "modelConfig"), optional=constant(value=True))
+
+    def volume(name: str, **source: Expr) -> Expr:
+        return operation("add", to, value=made(name=constant(name), **source))
+
+    return [
+        listed(volume(s.HOME_VOLUME, emptyDir=constant({})), volume(s.KERNEL_VOLUME, configMap=kernel)),
+        _when("mirrors", volume(s.MIRROR_VOLUME, projected=made(sources=mirrors))),
+        _when("claim", volume(s.STORE_VOLUME, persistentVolumeClaim=made(claimName=field(_RECIPE, "claim")))),
+        _when("modelConfig", volume(s.MODEL_VOLUME, configMap=model)),
+    ]
+
+
+def _ensure(of: Expr, key: str, path: Expr) -> Expr:
+    return choose(has(of, key), _NOTHING, listed(operation("add", path, value=_NOTHING)))
+
+
+def _operations() -> Expr:
+    mounts, env = (optional(_V("server"), key, default=[]) for key in ("volumeMounts", "env"))
+    spec = field(_POD, "spec")
+    return add(
+        _strip(constant("/spec/initContainers/"), _V("inits"), lambda c: _name_in(c, s.CONTAINERS)),
+        _strip(constant("/spec/volumes/"), _V("volumes"), lambda v: _name_in(v, s.VOLUMES)),
+        _strip(_under(_V("base"), "/volumeMounts/"), mounts, lambda m: _name_in(m, s.VOLUMES)),
+        _strip(_under(_V("base"), "/env/"), env, _is_ours),
+        _ensure(spec, "initContainers", constant("/spec/initContainers")),
+        _ensure(spec, "volumes", constant("/spec/volumes")),
+        _ensure(_V("server"), "env", _under(_V("base"), "/env")),
+        _ensure(_V("server"), "volumeMounts", _under(_V("base"), "/volumeMounts")),
+        *_warm(),
+        _harvest(),
+        *_server(),
+        *_volumes(),
+    )
+
+
+OPERATIONS = choose(either(*(test for _, test in REFUSALS)), _NOTHING, _operations())
+"""The patch: empty for a pod that stays plain."""

@@ -1,0 +1,61 @@
+"""The MutatingWebhookConfiguration, for API servers without a MutatingAdmissionPolicy. Pure."""
+
+from hipbmm_operator.injection import spelling
+from hipbmm_operator.kube import names
+from hipbmm_operator.kube.json_text import Json
+
+LABEL_PATH = "/inject/label"
+MATCH_PATH = "/inject/match"
+SECONDS = 2
+"""The API server waits so long for an answer, and then makes the pod without it."""
+
+
+def configuration(name: str, client: Json, certificates: str) -> Json:
+    """`client` is a clientConfig without its path, `certificates` a CA bundle in base64.
+
+    The name sorts behind those of other injectors (KServe's, Istio's), so that what they add is there already.
+    """
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": name, "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}},
+        "webhooks": [
+            _webhook(
+                "label",
+                _client(client, LABEL_PATH, certificates),
+                {"objectSelector": {"matchExpressions": [{"key": spelling.LABEL_PROFILE, "operator": "Exists"}]}},
+            ),
+            _webhook(
+                "match",
+                _client(client, MATCH_PATH, certificates),
+                {
+                    "objectSelector": {
+                        "matchExpressions": [{"key": spelling.LABEL_PROFILE, "operator": "DoesNotExist"}]
+                    },
+                    "namespaceSelector": {"matchLabels": {spelling.LABEL_NAMESPACE: "enabled"}},
+                },
+            ),
+        ],
+    }
+
+
+def _client(client: Json, path: str, certificates: str) -> Json:
+    if "url" in client:
+        return {"url": client["url"] + path, "caBundle": certificates}
+    return {"service": {**client["service"], "path": path}, "caBundle": certificates}
+
+
+def _webhook(name: str, client: Json, selectors: Json) -> Json:
+    return {
+        "name": f"{name}.injection.{names.GROUP}",
+        "clientConfig": client,
+        "rules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"], "scope": "*"}
+        ],
+        "failurePolicy": "Ignore",
+        "reinvocationPolicy": "IfNeeded",
+        "sideEffects": "None",
+        "timeoutSeconds": SECONDS,
+        "admissionReviewVersions": ["v1"],
+        **selectors,
+    }

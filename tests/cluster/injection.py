@@ -1,0 +1,121 @@
+"""Both kinds of admission on the API server under test, each for its own namespaces."""
+
+import asyncio
+import base64
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.api import Api, until
+from tests.cluster.operator_process import NAMESPACE
+
+from hipbmm_operator.admission.webhook import WebhookServer
+from hipbmm_operator.injection import policy, webhook
+from hipbmm_operator.kube.kinds import HIPBMM_PROFILE, POD, Kind
+
+Json = dict[str, Any]
+_GROUP = "admissionregistration.k8s.io"
+POLICY = Kind(_GROUP, "v1", "mutatingadmissionpolicies", "MutatingAdmissionPolicy", namespaced=False)
+BINDING = Kind(_GROUP, "v1", "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", namespaced=False)
+WEBHOOK = Kind(_GROUP, "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", namespaced=False)
+BY = "test.hipbmm.io/injected-by"
+"""On a namespace of these tests: `policy` or `webhook`."""
+
+
+def namespace(api: Api, name: str, by: str, **labels: str) -> str:
+    """A namespace whose pods this kind of admission looks at."""
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {BY: by, **labels}}}
+    api.create(NAMESPACE, body)
+    account = Kind("", "v1", "serviceaccounts", "ServiceAccount")
+    until("the service account", lambda: api.find(account, name, "default"))
+    return name
+
+
+def put_profile(api: Api, body: Json) -> None:
+    """A profile with its status, as the operator would have written it."""
+    api.apply(HIPBMM_PROFILE, {key: value for key, value in body.items() if key != "status"})
+    meta = body["metadata"]
+    status = {"status": None}
+    api.merge(HIPBMM_PROFILE, meta["namespace"], meta["name"], status, "status")
+    api.merge(HIPBMM_PROFILE, meta["namespace"], meta["name"], {"status": body["status"]}, "status")
+
+
+@contextmanager
+def policies(api: Api) -> Iterator[None]:
+    """The product's own policies, bound to the namespaces of these tests."""
+    made: list[tuple[Kind, str]] = []
+    for body in policy.objects("v1", "hipbmm-test"):
+        kind = POLICY if body["kind"] == POLICY.kind else BINDING
+        if kind is BINDING:
+            body["spec"]["matchResources"] = {"namespaceSelector": {"matchLabels": {BY: "policy"}}}
+        api.apply(kind, body)
+        made.append((kind, body["metadata"]["name"]))
+    yield
+    for kind, name in reversed(made):
+        api.delete(kind, "", name)
+
+
+@contextmanager
+def webhooks(api: Api, scratch: Path, profiles: list[Json]) -> Iterator[None]:
+    """The product's route on this machine, and its configuration, for the namespaces of these tests."""
+    certificate, key = certify(scratch)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with serving(profiles, context) as port:
+        bundle = base64.b64encode(certificate.read_bytes()).decode()
+        body = webhook.configuration("zz-hipbmm-test", {"url": f"https://127.0.0.1:{port}"}, bundle)
+        for each in body["webhooks"]:
+            selector = each.setdefault("namespaceSelector", {"matchLabels": {}})
+            selector["matchLabels"][BY] = "webhook"
+        api.apply(WEBHOOK, body)
+        yield
+        api.delete(WEBHOOK, "", "zz-hipbmm-test")
+
+
+@contextmanager
+def serving(profiles: list[Json], context: ssl.SSLContext) -> Iterator[int]:
+    """The route with these profiles; its port."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = WebhookServer(lambda where: [p for p in profiles if p["metadata"]["namespace"] == where])
+    asyncio.run_coroutine_threadsafe(server.start(0, context), loop).result(10)
+    yield server.port
+    asyncio.run_coroutine_threadsafe(server.close(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+
+
+def certify(scratch: Path, days: int = 1) -> tuple[Path, Path]:
+    """A certificate for this machine that signs itself, and its key."""
+    certificate, key = scratch / "tls.crt", scratch / "tls.key"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    names = ["-subj", "/CN=hipbmm-test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(certificate), "-days", str(days)]
+    subprocess.run([*command, *names, *files], check=True, capture_output=True)
+    return certificate, key
+
+
+def dry(api: Api, body: Json) -> Json:
+    """The pod that the API server would make of it."""
+    return api.request("POST", POD.path(body["metadata"]["namespace"]), body, {"dryRun": "All"})
+
+
+def comparable(body: Json) -> Json:
+    """A pod's spec without what differs from one creation to the next: the name of the token's volume."""
+    text: Json = body["spec"]
+    token = next((v["name"] for v in text.get("volumes", []) if v["name"].startswith("kube-api-access-")), None)
+    return _renamed(text, token) if token else text
+
+
+def _renamed(value: Any, token: str) -> Any:  # noqa: ANN401  # any JSON
+    if isinstance(value, dict):
+        return {key: _renamed(each, token) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_renamed(each, token) for each in value]
+    return "kube-api-access" if value == token else value

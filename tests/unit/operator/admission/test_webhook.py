@@ -1,0 +1,66 @@
+"""The route: every answer allows the pod, in a shape that the API server reads."""
+
+import base64
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import jsonpatch
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from tests import stacks
+
+from hipbmm_operator.admission.webhook import WebhookServer
+from hipbmm_operator.injection import webhook
+
+Json = dict[str, Any]
+
+
+def profiles(namespace: str) -> Iterable[Json]:
+    found = [stacks.profile(name="other"), stacks.profile(spec={"match": {"podLabels": {"app": "model"}}})]
+    return found if namespace == "default" else []
+
+
+async def ask(path: str, body: bytes, source: Any = profiles) -> Json:  # noqa: ANN401  # also one that fails
+    async with TestClient(TestServer(WebhookServer(source)._runner.app)) as client:
+        answer = await client.post(path, data=body)
+        assert answer.status == 200
+        review: Json = await answer.json()
+    assert (review["apiVersion"], review["kind"]) == ("admission.k8s.io/v1", "AdmissionReview")
+    response: Json = review["response"]
+    assert response["allowed"] is True
+    return response
+
+
+def review(pod: Json, namespace: str = "default") -> bytes:
+    return json.dumps({"request": {"uid": "u-1", "namespace": namespace, "object": pod}}).encode()
+
+
+async def test_a_pod_that_names_a_profile_gets_its_patch() -> None:
+    pod = stacks.asking("deployment")
+    answer = await ask(webhook.LABEL_PATH, review(pod))
+    assert (answer["uid"], answer["patchType"]) == ("u-1", "JSONPatch")
+    done = jsonpatch.apply_patch(pod, json.loads(base64.b64decode(answer["patch"])))
+    assert [each["name"] for each in done["spec"]["initContainers"]] == ["hipbmm-warm", "hipbmm-harvest"]
+
+
+async def test_a_pod_that_a_profile_chooses_gets_its_patch() -> None:
+    assert "patch" in await ask(webhook.MATCH_PATH, review(stacks.pod("kubeai")))
+    assert "patch" not in await ask(webhook.LABEL_PATH, review(stacks.pod("kubeai")))
+
+
+async def test_a_pod_of_another_namespace_stays_plain() -> None:
+    assert await ask(webhook.LABEL_PATH, review(stacks.asking("deployment"), "else")) == {"uid": "u-1", "allowed": True}
+
+
+def defect(namespace: str) -> Iterable[Json]:
+    raise RuntimeError(namespace)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"no json", b'{"request": 1}', review({}), review({"spec": {}})])
+async def test_no_body_is_refused(body: bytes) -> None:
+    assert "patch" not in await ask(webhook.LABEL_PATH, body)
+
+
+async def test_a_defect_refuses_no_pod() -> None:
+    assert await ask(webhook.LABEL_PATH, review(stacks.asking("deployment")), defect) == {"uid": "u-1", "allowed": True}
