@@ -1,4 +1,4 @@
-"""Alerts and dashboard ask only for metrics that the operator exposes, and every alert has a runbook."""
+"""Alerts and dashboard ask only for metrics that operator and sidecar expose, and every alert has a runbook."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ print(json.dumps(sorted(found)))
 
 @pytest.fixture(scope="module")
 def exposed() -> set[str]:
-    """Names of all time series of the operator, from its registry."""
+    """Names of all time series: the operator's, from its registry, and the sidecar's, as its code names them."""
     done = run(
         sys.executable, "-c", LIST_METRICS, env={"PYTHONPATH": str(ROOT / "operator"), "PATH": os.environ["PATH"]}
     )
     assert done.returncode == 0, done.stderr
-    return set(json.loads(done.stdout))
+    sidecar = "".join(path.read_text() for path in (ROOT / "kernel/hipbmm_kernel/harvest").glob("*.py"))
+    return {*json.loads(done.stdout), *re.findall(r'"(hipbmm_[a-z_]+)"', sidecar)}
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)

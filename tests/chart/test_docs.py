@@ -119,7 +119,12 @@ def test_no_reason_is_invented() -> None:
 
 @pytest.mark.parametrize(
     "source",
-    [OPERATOR / "telemetry" / "metrics.py", OPERATOR / "telemetry" / "resource_metrics.py", SIDECAR],
+    [
+        OPERATOR / "telemetry" / "metrics.py",
+        OPERATOR / "telemetry" / "resource_metrics.py",
+        SIDECAR,
+        SIDECAR.with_name("dispatched.py"),
+    ],
     ids=lambda path: path.stem,
 )
 def test_metrics_are_documented(source: Path) -> None:

@@ -5,6 +5,7 @@ All of them call the op that serves (`linear.op`) on operands that the tuner use
 
 import os
 import resource
+import statistics
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import Any
 import torch
 
 from hipbmm_kernel.contract.settings import SERVED_NAME
+from hipbmm_kernel.dispatch import wrapper
+from hipbmm_kernel.dispatch.recorder import RESULTS, Recorder
+from hipbmm_kernel.dispatch.table import Entry
 from hipbmm_kernel.linear import gate, probe
 from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKernel
 from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension, hipb_mm_fp8
@@ -123,6 +127,39 @@ def race(arguments: Arguments, report: Report) -> None:
         report("row", {"problem": [m, n, k], "index": index, **tasks.run(command, lambda _message: None)})
 
 
+def both_ways(arguments: Arguments, report: Report) -> None:
+    """Call each row's problem by AITER's file, then all of them by the table in memory: host time and verdict of both.
+
+    The host time is that of a call without waiting for the device, the median of `calls`.
+    """
+    rows = {Problem(m, n, k): index for m, n, k, index in arguments["rows"]}
+    calls = Calls(rows)
+    by_file = {problem: _timed(calls, problem, arguments["calls"]) for problem in rows}
+    library = ensure_extension(calls.device.torch_device)
+    some = next(iter(rows))
+    entries = [Entry(*problem, False, index, problem.m) for problem, index in rows.items()]
+    recorder = Recorder(os.curdir, 0)
+    device = calls.launch(some).get_device()
+    dtypes = (calls.device.fp8, torch.bfloat16)
+    library.hipb_mm = wrapper.make(library.hipb_mm, entries, device, dtypes, recorder)  # type: ignore[attr-defined]
+    os.environ.pop(gate.ONLINE_TUNING, None)
+    for problem, file in by_file.items():
+        memory = _timed(calls, problem, arguments["calls"])
+        report("row", {"problem": list(problem), "index": rows[problem], "file": file, "memory": memory})
+    report("calls", dict(zip(RESULTS, recorder.totals(), strict=True)))
+
+
+def _timed(calls: Calls, problem: Problem, count: int) -> dict[str, Any]:
+    verdict = calls.verdict(problem, calls(problem))
+    times = []
+    for _ in range(count):
+        began = time.perf_counter()
+        calls.launch(problem)
+        times.append(time.perf_counter() - began)
+    calls.device.synchronize()
+    return {"hostUs": statistics.median(times) * 1e6, "verdict": verdict}
+
+
 def fill_memory(arguments: Arguments, report: Report) -> None:
     """Fill the device's memory until `free` bytes are left, then call the problem twice."""
     (problem,) = _problems(arguments)
@@ -183,6 +220,7 @@ PROGRAMS: dict[str, Callable[[Arguments, Report], None]] = {
     "register": register,
     "multiply": multiply,
     "race": race,
+    "both_ways": both_ways,
     "fill_memory": fill_memory,
     "watch": watch,
     "allocate": allocate,

@@ -50,6 +50,7 @@ class Recorder:
         # `next` of a count is one step of the interpreter, so no call is lost between threads. Reading moves it, too.
         self.ticks = tuple(itertools.count() for _ in RESULTS)
         self._reads = 0
+        self._before: tuple[int, ...] = (0,) * len(RESULTS)
         self._reading = threading.Lock()
         self._slots: dict[Problem, int] = {}
         self._calls = array("Q", bytes(8 * MAX_DEMAND))
@@ -59,9 +60,15 @@ class Recorder:
     def start(self) -> None:
         """Write from now on, until the process ends. OSError when the directory cannot be written."""
         name = f"{self._directory}/calls-{self._rank}-{os.getpid()}.bin"
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            os.write(descriptor, bytes(COUNTERS.size))
+            # A container that starts again gives the same process ids: what was counted before stays counted.
+            before = os.read(descriptor, COUNTERS.size + 1)
+            if len(before) == COUNTERS.size:
+                self._before = COUNTERS.unpack(before)
+            else:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, bytes(COUNTERS.size), 0)
             self._file = mmap.mmap(descriptor, COUNTERS.size)
         finally:
             os.close(descriptor)
@@ -95,7 +102,7 @@ class Recorder:
     def write(self) -> None:
         """Write both files now. A volume that is full costs the numbers, never the server."""
         if self._file is not None:
-            COUNTERS.pack_into(self._file, 0, *self.totals())
+            self._write_calls(self._file)
         with suppress(OSError):
             path = f"{self._directory}/demand-{self._rank}-{os.getpid()}.csv"
             with open(f"{path}.new", "w", encoding="ascii") as file:
@@ -103,12 +110,15 @@ class Recorder:
                 file.writelines(_line(item) for item in self.demand())
             os.replace(f"{path}.new", path)
 
+    def _write_calls(self, file: mmap.mmap) -> None:
+        COUNTERS.pack_into(file, 0, *map(sum, zip(self._before, self.totals(), strict=True)))
+
     def _write_often(self) -> None:
         for turn in itertools.count(1):
             if self._stop.wait(CALLS_SECONDS):
                 return
             if self._file is not None:
-                COUNTERS.pack_into(self._file, 0, *self.totals())
+                self._write_calls(self._file)
             if turn % DEMAND_EVERY == 0:
                 self.write()
 

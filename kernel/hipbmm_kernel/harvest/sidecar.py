@@ -6,6 +6,7 @@ from typing import TextIO
 from hipbmm_kernel.contract.settings import Settings, SettingsError, parse_settings
 from hipbmm_kernel.harvest import metrics
 from hipbmm_kernel.harvest.compacting import Compacting
+from hipbmm_kernel.harvest.dispatched import Dispatched
 from hipbmm_kernel.harvest.harvester import Harvester, read_json
 from hipbmm_kernel.harvest.http import Answer, HttpServer
 from hipbmm_kernel.harvest.metrics import COUNTER, GAUGE, Metric, labelled, plain
@@ -50,6 +51,7 @@ class Sidecar:
         self._compacting = Compacting(
             settings, clock, lambda: self._harvester.queue.published if self._harvester.queue else 0
         )
+        self._dispatched = Dispatched(volume, settings.dispatch_table)
         self._last_turn: float | None = None
 
     def run(self, stop: Stop) -> None:
@@ -104,7 +106,8 @@ class Sidecar:
     def _metrics(self) -> list[Metric]:
         report = read_json(self._volume, self._settings.report_file)
         state = read_json(self._volume, self._settings.state_file)
-        return [*_report_metrics(report), *_state_metrics(state), *self._harvest_metrics()]
+        own = [*_report_metrics(report), *_state_metrics(state), *self._harvest_metrics()]
+        return [*own, *self._dispatched.metrics()]
 
     def _harvest_metrics(self) -> list[Metric]:
         queue = self._harvester.queue

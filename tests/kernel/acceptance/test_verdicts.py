@@ -8,7 +8,14 @@ import pytest
 from tests.kernel.acceptance.child_runs import EXITED, LATE, SEGFAULT, WELL, child_run, run
 from tests.kernel.pods import STACK
 
-from hipbmm_kernel.acceptance import checks_faults, checks_gain, checks_program, checks_stack, checks_table
+from hipbmm_kernel.acceptance import (
+    checks_dispatch,
+    checks_faults,
+    checks_gain,
+    checks_program,
+    checks_stack,
+    checks_table,
+)
 from hipbmm_kernel.acceptance.checks_program import Warmed
 from hipbmm_kernel.acceptance.supervision import ChildRun, Ended
 from hipbmm_kernel.acceptance.verdict import FAIL, PASS, SKIP
@@ -344,3 +351,31 @@ def test_rows_raced_are_the_rows_written() -> None:
     parsed = aiter_csv.parse(aiter_csv.format_rows([Row(KEY, 812)]))
     rows = checks_table.judge_rows(parsed, [KEY], {"runs": []}).evidence["rows"]
     assert [(gemm.problem_of(row["key"]), row["index"]) for row in rows] == [(Problem(1, 64, 256), 812)]
+
+
+def both(verdict: str | None = None) -> dict[str, Any]:
+    return {
+        "problem": [1, 64, 256],
+        "file": {"hostUs": 58.0, "verdict": None},
+        "memory": {"hostUs": 1.5, "verdict": verdict},
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "calls", "unchanged", "outcome"),
+    [
+        ([both()], {"verified": 201, "padded": 0, "heuristic": 0}, True, PASS),
+        ([both()], {"verified": 201, "padded": 0, "heuristic": 0}, False, FAIL),
+        ([both()], {"verified": 200, "padded": 0, "heuristic": 1}, True, FAIL),
+        ([both("3 of 64 elements are wrong")], {"verified": 201, "padded": 0, "heuristic": 0}, True, FAIL),
+        ([], {"verified": 0, "padded": 0, "heuristic": 0}, True, FAIL),
+    ],
+)
+def test_both_ways(rows: list[dict[str, Any]], calls: dict[str, int], unchanged: bool, outcome: str) -> None:
+    assert checks_dispatch.judge_ways(child_run(row=rows, calls=calls), 1, unchanged).outcome == outcome
+
+
+def test_both_ways_shows_both_times() -> None:
+    calls = {"verified": 201, "padded": 0, "heuristic": 0}
+    words = checks_dispatch.judge_ways(child_run(row=[both()], calls=calls), 1, True).summary
+    assert words == "host time of a call: 58.0 us by the file, 1.5 us from memory"

@@ -1,0 +1,54 @@
+"""What the serving processes write beside their table: calls by rank and result, and the problems without a row."""
+
+import os
+import re
+from collections.abc import Iterator
+
+from hipbmm_kernel.dispatch import recorder
+from hipbmm_kernel.dispatch.recorder import Demand
+from hipbmm_kernel.harvest.metrics import COUNTER, Metric
+from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.volume import Volume
+
+MAX_FILES = 1024
+"""One for each process that has served in this pod; a crash loop ends long before."""
+MAX_DEMAND_BYTES = 1 << 20
+_NAME = re.compile(r"(calls|demand)-([0-9]{1,4})-[0-9]{1,10}\.(?:bin|csv)")
+
+
+class Dispatched:
+    """Reads the directory of the table. What is missing or no such file counts nothing."""
+
+    def __init__(self, volume: Volume, table: str) -> None:
+        self._volume = volume
+        self._directory = os.path.dirname(table)
+
+    def metrics(self) -> list[Metric]:
+        """The calls of all processes of a rank; no family where none was counted, as in mode File."""
+        calls: dict[tuple[str, str], int] = {}
+        for rank, data in self._files("calls", recorder.COUNTERS.size + 1):
+            for result, count in (recorder.read_calls(data) or {}).items():
+                calls[rank, result] = calls.get((rank, result), 0) + count
+        samples = tuple(({"rank": rank, "result": result}, float(count)) for (rank, result), count in calls.items())
+        text = "Calls of hipb_mm by what ran: a verified index, one of a padded size, hipBLASLt's own choice."
+        return [Metric("hipbmm_dispatch_calls_total", COUNTER, text, samples)] if samples else []
+
+    def demand(self) -> list[Demand]:
+        """What all processes asked for without a row, most called first."""
+        texts = (data.decode("ascii", "replace") for _, data in self._files("demand", MAX_DEMAND_BYTES))
+        return recorder.merged(map(recorder.read_demand, texts))
+
+    def _files(self, kind: str, limit: int) -> Iterator[tuple[str, bytes]]:
+        """Rank and content of the files of a kind."""
+        try:
+            names = sorted(os.listdir(self._directory))[: 2 * MAX_FILES]
+        except OSError:
+            return
+        for name in names:
+            found = _NAME.fullmatch(name)
+            if found is None or found[1] != kind:
+                continue
+            try:
+                yield str(int(found[2])), volumes.read_file(self._volume, f"{self._directory}/{name}", limit)
+            except OSError:
+                continue
