@@ -17,6 +17,9 @@ in a pod (settings by HIPBMM_* variables, see docs/pod-contract.md):
   payload --zip FILE    the program as one file, for pods that are not ours
   warm                  plan, load, tune, verify, publish, and write the served file
   exec -- COMMAND ...   last checks, then become the server
+  warm -- ARGV          the same beside a server that is not ours; status 0 always
+  exec --foreign -- COMMAND ...
+                        become a server that is not ours, with the table where `warm` has proven it
   harvest               publish rows that the server learns, serve metrics
 
 anywhere:
@@ -41,6 +44,12 @@ IN_A_POD = {
 }
 """Commands of (arguments, environment, standard error)."""
 
+FOREIGN = {
+    ("warm", "--"): ("foreign.warm", "warm_command"),
+    ("exec", "--foreign"): ("foreign.exec", "exec_command"),
+}
+"""The same in a pod that is not ours: by the name of a command and its first argument."""
+
 ANYWHERE = {
     "payload": ("pod.payload", "payload_command"),
     "plan": ("cli.plan", "plan_command"),
@@ -58,7 +67,8 @@ def main(argv: list[str]) -> int:
     """Run one command: 0 fine, 1 found something wrong, 2 wrong usage."""
     gc.set_threshold(YOUNG_CONTAINERS, *gc.get_threshold()[1:])
     name = argv[0] if argv else ""
-    module, function = IN_A_POD.get(name) or ANYWHERE.get(name) or ("", "")
+    foreign = FOREIGN.get((name, argv[1])) if argv[1:] else None
+    module, function = foreign or IN_A_POD.get(name) or ANYWHERE.get(name) or ("", "")
     if module:
         command = getattr(importlib.import_module(f"hipbmm_kernel.{module}"), function)
         return int(command(argv[1:], os.environ if name in IN_A_POD else sys.stdout, sys.stderr))

@@ -17,15 +17,18 @@ EXHAUSTIVE = "Exhaustive"
 AUTO = "Auto"
 MEMORY = "Memory"
 FILE = "File"
+WRAP = "Wrap"
+ENV_FILE = "EnvFile"
 
 SERVED_NAME = "hip_online_tuning_res.csv"
 """The name AITER opens in its working directory, hard-coded there."""
 
+ONLINE_TUNING = "HIP_ONLINE_TUNING"
 CONTRACT_ENV = {
     "VLLM_ROCM_USE_AITER": "1",
     "VLLM_ROCM_USE_AITER_LINEAR": "1",
     "VLLM_ROCM_USE_AITER_LINEAR_HIPBMM": "1",
-    "HIP_ONLINE_TUNING": "1",
+    ONLINE_TUNING: "1",
 }
 """What must be set for vLLM to use the HIPBMM kernel with its table; a user's other value wins and is reported."""
 
@@ -77,6 +80,10 @@ class Settings(NamedTuple):
     warmup_seconds: float
     image_seconds: float
     user_flags: tuple[str, ...]
+    mode: str
+    fixed_env: tuple[str, ...]
+    cooperate: bool
+    notes: tuple[str, ...]
     conflicting_env: tuple[str, ...]
 
     @property
@@ -272,6 +279,10 @@ _FIELDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "warmup_seconds": ("1800", _seconds(0.0)),
     "image_seconds": ("180", _seconds(0.0)),
     "user_flags": ("", _names),
+    "mode": ("", _choice("", WRAP, ENV_FILE)),
+    "fixed_env": ("", _names),
+    "cooperate": ("0", _flag),
+    "notes": ("", parse_arguments),
 }
 """Fields of Settings: the default ($HIPBMM_HOME stands for that variable's value, empty is not set) and the reader.
 

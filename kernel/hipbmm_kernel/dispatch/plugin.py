@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hipbmm_kernel.dispatch.table import Table
 
 ONLINE_TUNING = "HIP_ONLINE_TUNING"
+NO_TUNING = "HIPBMM_NO_ONLINE_TUNING"
+"""The variable that says: AITER's file would be in a directory that is not ours, so nothing may be tuned into it."""
 _AITER = "aiter"
 
 logger = logging.getLogger(tables.PLUGIN)
@@ -96,6 +98,8 @@ def _decide(inner: Callable[..., Any], table: Table, operand: Any, directory: st
 
 
 def _as_it_was(reason: str) -> None:
+    if os.environ.get(NO_TUNING):
+        os.environ.pop(ONLINE_TUNING, None)
     logger.warning("hipbmm dispatch: AITER stays as it is: %s", reason)
 
 

@@ -35,7 +35,8 @@ if __name__ == "__main__":
 '''
 PLUGIN = {
     "METADATA": f"Metadata-Version: 2.1\nName: hipbmm_dispatch\nVersion: {__version__}\n",
-    "entry_points.txt": f"[vllm.general_plugins]\nhipbmm_dispatch = {PACKAGE}.dispatch.plugin:register\n",
+    "entry_points.txt": f"[vllm.general_plugins]\nhipbmm_starts = {PACKAGE}.foreign.starts:register\n"
+    f"hipbmm_dispatch = {PACKAGE}.dispatch.plugin:register\n",
 }
 """What makes the table in memory a plugin of vLLM: a directory beside the package, found when DIR/kernel is on
 PYTHONPATH (docs of vLLM, plugin system). It does nothing where no table is named."""

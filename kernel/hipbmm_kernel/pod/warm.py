@@ -78,7 +78,7 @@ class Warm:
         self._progress = Progress(stderr, clock)
         self._stores = Stores(settings, volume, clock)
         self._errors: list[str] = []
-        self._notes: list[str] = []
+        self._notes: list[str] = [*settings.notes]
         self._no_tuning = ""
 
     def run(self) -> Report:

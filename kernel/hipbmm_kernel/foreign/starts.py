@@ -1,0 +1,93 @@
+"""Starts of a server that nobody precedes, counted by a plugin of vLLM; a crash loop of ours turns us off.
+
+Where the ENTRYPOINT is the image's, kubelet reads the file `env` at each start of the container, and nothing of ours
+runs before vLLM loads its plugins: in the API server first, then in the engine and each worker. The first of them
+counts, by `start_mode`'s rules. After two early ends this start has no table any more, and the file is emptied, so
+that the next one is as if we were not there.
+"""
+
+import json
+import logging
+import os
+
+from hipbmm_kernel.dispatch.plugin import NO_TUNING, ONLINE_TUNING
+from hipbmm_kernel.foreign import env_file
+from hipbmm_kernel.foreign.decision import TABLE
+from hipbmm_kernel.pod import start_mode, state_file
+from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.volume import Volume
+
+WARMUP_SECONDS = 1800.0
+MAX_BYTES = 1 << 20
+
+logger = logging.getLogger("hipbmm_starts")
+
+
+def register() -> None:
+    """Count this start of the container, once for all its processes; take the table away where that is due.
+
+    Does nothing in a pod without a file `env`, or where `exec --foreign` or a parent process has counted. Never raises.
+    """
+    table, counted = os.environ.get(TABLE), os.environ.get(NO_TUNING)
+    if counted and not table:
+        os.environ[ONLINE_TUNING] = "0"  # vLLM sets it anew in each process
+    if counted or not table:
+        return
+    home = os.path.dirname(os.path.dirname(table))
+    try:
+        given = env_file.decode(_read(f"{home}/{env_file.NAME}")).get(TABLE)
+        reason = _counted(home) if given == table else "an earlier process has turned the table off"
+    except FileNotFoundError:
+        return
+    except Exception as error:  # noqa: BLE001 - a start that cannot be counted must not serve what may end it
+        reason = f"this start could not be counted: {type(error).__name__}: {error}"
+    os.environ[NO_TUNING] = "1"
+    if reason:
+        _give_up(home, reason)
+
+
+def _counted(home: str) -> str:
+    """Why this start must not have the table; "" when it may."""
+    path = f"{home}/state.json"
+    directory = f"{home}/starts"
+    os.makedirs(directory, exist_ok=True)
+    try:
+        os.close(os.open(f"{directory}/{start_of_container()}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+    except FileExistsError:
+        state = state_file.read(Volume(), path)
+    else:
+        clock = Clock()
+        before = state_file.read(Volume(), path)
+        report = json.loads(_read(f"{home}/report.json"))
+        state = start_mode.next_start(before, report, clock.monotonic(), state_file.boot_id(), WARMUP_SECONDS)
+        state_file.write(path, state, clock.wall())
+        logger.warning("hipbmm: start %d of the server, mode %s", state.starts, state.mode)
+    return "" if state.mode == start_mode.TUNED else state.reason
+
+
+def _give_up(home: str, reason: str) -> None:
+    os.environ.pop(TABLE, None)
+    os.environ[ONLINE_TUNING] = "0"
+    logger.warning("hipbmm: no table in this start, and none of our variables in the next: %s", reason)
+    try:
+        volumes.replace_file(Volume(), f"{home}/{env_file.NAME}", b"")
+    except OSError as error:
+        logger.warning("hipbmm: %s/%s: %s", home, env_file.NAME, volumes.describe(error))
+
+
+def start_of_container() -> str:
+    """A name for this start of this container: its first process, and when that began.
+
+    That process has no parent in here (its number is 0), also where containers of a pod share their processes.
+    """
+    first, began = parent, _ = os.getpid(), ""
+    while parent:
+        fields = _read(f"/proc/{parent}/stat").decode("ascii", "replace").rpartition(")")[2].split()
+        first, began, parent = parent, fields[19], int(fields[1])
+    return f"{state_file.boot_id()}-{first}-{began}"
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(MAX_BYTES)

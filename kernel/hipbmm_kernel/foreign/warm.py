@@ -1,0 +1,223 @@
+"""`warm -- ARGV` in a copy of a server's container that is not ours: `warm` in a child, bounded, and what it decides.
+
+The child is the very `warm` of a pod of ours, with settings made from the server's command line. This process keeps
+the deadline, looks at the memory that is left, and writes the file `env`. Whatever happens, its status is 0, and the
+server starts: with the table only where the child has proven it.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+from hipbmm_kernel.contract import report
+from hipbmm_kernel.contract.report import Report
+from hipbmm_kernel.contract.settings import ENV_FILE, SERVE_UNTUNED, Settings, SettingsError, parse_settings
+from hipbmm_kernel.foreign import decision, env_file, memory, server
+from hipbmm_kernel.identity.gpu import read_hardware
+from hipbmm_kernel.identity.software import package_directory
+from hipbmm_kernel.pod import aiter_jit, state_file
+from hipbmm_kernel.pod.exec import MAX_JSON
+from hipbmm_kernel.system import process
+from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.shown import one_line
+from hipbmm_kernel.system.stop import Stop
+from hipbmm_kernel.system.volume import Volume
+
+BUDGET_SECONDS = "180"
+"""Of a profile that says nothing: production roll-outs wait 300 to 1200 s for a pod, and the model loads after this."""
+IMAGE_SHARE = 0.25
+TUNE_SHARE = 0.6
+"""Of the budget. What is left is for reading stores, the proof of the table in memory, and publishing."""
+GRACE_SECONDS = 25.0
+"""From the request to end until the child is killed: rows are published, the report is written."""
+STOP_SECONDS = 5.0
+GLANCE_SECONDS = 0.2
+FAILED = "TunerFailed"
+
+
+def warm_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None) -> int:
+    """`warm -- ARGV`: 0 always."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # closed, and the next file that is opened would take its place
+            os.open(os.devnull, os.O_RDWR)
+    log = _Log(stderr or sys.stdout)
+    try:
+        with Stop() as stop:
+            _Run(argv[1:], env, stop, log).run()
+    except Exception as error:  # noqa: BLE001 - the server starts plain, whatever happens to what is ours
+        log.say(f"{type(error).__name__}: {error}; the server starts as if we were not there")
+    return 0
+
+
+class _Log:
+    """Lines on standard error, which may be closed or broken."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def say(self, text: str) -> None:
+        try:
+            self._stream.write(f"hipbmm warm: {one_line(text)}\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+
+class _Run:
+    """One run: server, memory, child, decision."""
+
+    def __init__(self, argv: list[str], env: Mapping[str, str], stop: Stop, log: _Log) -> None:
+        self._argv = argv
+        ours = {"HIPBMM_POLICY": SERVE_UNTUNED}
+        self._env, self._notes = usable({"HIPBMM_BUDGET_SECONDS": BUDGET_SECONDS, **env, **ours})
+        self._stop = stop
+        self._log = log
+        self._clock = Clock()
+        self._volume = Volume()
+        self._began = self._clock.monotonic()
+
+    def run(self) -> None:
+        """Everything. Only what the pod's own disk refuses is raised."""
+        settings = parse_settings(self._env)
+        if os.path.exists(settings.report_file):
+            self._log.say("an earlier run in this pod has done it all")
+            return
+        volumes.make_directories(self._volume, settings.home)
+        reason = self._unfinished(settings) or self._child(settings)
+        if reason:
+            self._report(settings, reason)
+        self._decide(settings)
+
+    def _unfinished(self, settings: Settings) -> str:
+        """Why nothing is done here: what ended an earlier run would end this one, and restart the pod's group again."""
+        try:
+            attempts = state_file.read(self._volume, settings.state_file).attempts
+        except state_file.StateError as error:
+            return f"earlier runs are not known: {error}"
+        return "an earlier run of warm in this pod was ended before it was done" if attempts else ""
+
+    def _child(self, settings: Settings) -> str:
+        """Run `warm`; why there is no report of it, "" when there is one."""
+        command = [*process.program("__main__"), "warm"]
+        child = process.start(command, os.getcwd(), self._settings_of_child(settings), 1, 2)
+        try:
+            ended = self._wait(child, settings)
+        finally:
+            process.kill_session(child.pid)
+            status = child.wait()
+        if os.path.exists(settings.report_file):
+            return ""
+        return ended or f"warm ended with {process.ending(status)}"
+
+    def _settings_of_child(self, settings: Settings) -> dict[str, str]:
+        """The environment of the child: the server's, the settings that its command line gives, and limits."""
+        found = server.find(self._argv, self._env, has_command=settings.mode != ENV_FILE)
+        gpus = read_hardware(settings.sysfs, settings.dev, self._env).gpus
+        room = memory.room(memory.left(), len(gpus))
+        budget = settings.budget_seconds
+        limits = {
+            "HIPBMM_BUDGET_SECONDS": str(budget * TUNE_SHARE),
+            "HIPBMM_IMAGE_SECONDS": str(min(settings.image_seconds, budget * IMAGE_SHARE) if room.ask else 0),
+            "HIPBMM_READ_SECONDS": str(min(settings.read_seconds, budget / 6)),
+            "HIPBMM_NOTES": json.dumps([note for note in (found.note, room.note, *self._notes) if note]),
+        }
+        if not room.gpus:
+            limits["HIPBMM_TUNE"] = "0"
+        elif room.gpus < len(gpus):
+            limits["HIP_VISIBLE_DEVICES"] = ",".join(_visible(self._env, len(gpus))[: room.gpus])
+        if os.path.ismount(settings.store):
+            limits["HIPBMM_COOPERATE"] = "1"
+        else:
+            with contextlib.suppress(OSError):  # the report says that there is no store
+                os.makedirs(settings.store, exist_ok=True)
+        return {**self._env, **found.env, **limits}
+
+    def _wait(self, child: subprocess.Popen[bytes], settings: Settings) -> str:
+        """Wait for the child; why it had to be ended, "" when it ended by itself.
+
+        When its time is up it is asked to end, which publishes and reports what there is; then it is killed.
+        """
+        kill_at = float("inf")
+        reason = ""
+        while child.poll() is None:
+            now = self._clock.monotonic()
+            if not reason and (self._stop.requested or now >= self._began + settings.budget_seconds):
+                reason = "the pod was asked to stop" if self._stop.requested else "warm did not end within its time"
+                kill_at = now + (STOP_SECONDS if self._stop.requested else GRACE_SECONDS)
+                child.send_signal(signal.SIGTERM)
+            if now >= kill_at:
+                return reason
+            # A stop that was requested keeps the descriptor readable, so that waiting for it would not wait.
+            self._clock.sleep(GLANCE_SECONDS) if self._stop.requested else self._stop.wait(GLANCE_SECONDS)
+        return reason
+
+    def _report(self, settings: Settings, reason: str) -> None:
+        """A report of this process, where the child has left none."""
+        found = Report(report.FAILED, FAILED, reason, hipbmm=False)
+        self._log.say(reason)
+        for path, data in (
+            (settings.report_file, report.whole(found)),
+            (settings.termination_log, report.termination_message(found)),
+        ):
+            try:
+                with open(path, "wb") as file:
+                    file.write(data)
+            except OSError as error:
+                self._log.say(f"{path}: {volumes.describe(error)}")
+
+    def _decide(self, settings: Settings) -> None:
+        """Write the file `env`: variables where kubelet is to read them, else nothing in it."""
+        found: dict[str, str] = {}
+        if settings.mode == ENV_FILE:
+            jit = aiter_jit.variables(self._env, f"{settings.home}/cache", package_directory("aiter"))
+            directories = {name: value for name, value in jit.items() if name in decision.KEYS}
+            found, reason = decision.variables(
+                read_report(self._volume, settings.report_file),
+                self._env,
+                settings.fixed_env,
+                settings.home,
+                directories,
+            )
+            self._log.say(f"the server starts plain: {reason}" if reason else "the server starts with the table")
+        try:
+            data = env_file.encode(found)
+        except ValueError as error:
+            self._log.say(f"the server starts plain: {error}")
+            data = b""
+        volumes.replace_file(self._volume, f"{settings.home}/{env_file.NAME}", data)
+
+
+def usable(env: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The environment without the settings that cannot be understood, which then have their defaults; what is wrong."""
+    kept, wrong = dict(env), []
+    while True:
+        try:
+            parse_settings(kept)
+        except SettingsError as error:
+            wrong.append(str(error))
+            del kept[str(error).partition(" ")[0].rstrip(":")]
+        else:
+            return kept, wrong
+
+
+def read_report(volume: Volume, path: str) -> Mapping[str, object] | None:
+    """The report of `warm`; None when there is none that can be used."""
+    try:
+        document = json.loads(volumes.read_file(volume, path, MAX_JSON))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _visible(env: Mapping[str, str], count: int) -> list[str]:
+    """The values of HIP_VISIBLE_DEVICES for the GPUs that HIP would show."""
+    chosen = next((env[name] for name in ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES") if name in env), "")
+    return [part.strip() for part in chosen.split(",") if part.strip()] or [str(number) for number in range(count)]

@@ -1,0 +1,84 @@
+"""Starts counted by the plugin: each start is a container of its own here, as far as processes see."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.kernel.foreign.homes import proven, table
+from tests.kernel.pods import ROOT
+
+from hipbmm_kernel.foreign import env_file
+
+NAMES = ("HIPBMM_DISPATCH_TABLE", "HIP_ONLINE_TUNING")
+REGISTER = (
+    "import json, os, subprocess, sys\n"
+    "os.environ['HIP_ONLINE_TUNING'] = '1'\n"  # as vLLM does when its platform is imported
+    "from hipbmm_kernel.foreign.starts import register\n"
+    "register(); register()\n"
+    "if len(sys.argv) > 1: sys.exit(subprocess.run([sys.executable, '-c', sys.argv[1]]).returncode)\n"
+    f"print(json.dumps([os.environ.get(name) for name in {NAMES}]))\n"
+)
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a process namespace needs root")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    proven(tmp_path / "hipbmm", env=True)
+    return tmp_path / "hipbmm"
+
+
+def start(home: Path, *more: str) -> list[str | None]:
+    """A container that starts: what the last process of it has, with the variables that kubelet reads now."""
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "kernel"), "PYTHONDONTWRITEBYTECODE": "1"}
+    env |= env_file.decode((home / "env").read_bytes())
+    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", REGISTER, *more]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    found: list[str | None] = json.loads(done.stdout)
+    return found
+
+
+def starts(home: Path) -> int:
+    document = json.loads((home / "state.json").read_text())
+    return int(document["starts"])
+
+
+def test_the_third_start_has_no_table_and_the_fourth_is_as_if_we_were_not_there(home: Path) -> None:
+    assert [start(home) for _ in range(4)] == [[table(home), "1"], [table(home), "1"], [None, "0"], [None, "1"]]
+    assert (home / "env").read_bytes() == b""
+    assert starts(home) == 3
+
+
+def test_processes_of_one_start_count_once_and_decide_alike(home: Path) -> None:
+    assert start(home, REGISTER) == [table(home), "1"]
+    assert starts(home) == 1
+    start(home)
+    assert start(home, REGISTER) == [None, "0"]
+
+
+def test_a_process_that_did_not_inherit_the_decision_finds_it(home: Path) -> None:
+    for _ in range(2):
+        start(home)
+    fresh = f"import os; os.environ['HIPBMM_DISPATCH_TABLE'] = {table(home)!r}\n"
+    fresh += f"os.environ.pop('HIPBMM_NO_ONLINE_TUNING')\n{REGISTER}"
+    assert start(home, fresh) == [None, "0"]
+
+
+@pytest.mark.parametrize("name", ["report.json", "state.json"])
+def test_what_cannot_be_counted_has_no_table(home: Path, name: str) -> None:
+    (home / name).unlink(missing_ok=True)
+    (home / name).write_text("{")
+    assert start(home) == [None, "0"]
+    assert (home / "env").read_bytes() == b""
+
+
+def test_a_pod_of_ours_is_not_counted_here(home: Path) -> None:
+    given = env_file.decode((home / "env").read_bytes())
+    (home / "env").unlink()
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "kernel"), **given}
+    done = subprocess.run([sys.executable, "-c", REGISTER], env=env, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [table(home), "1"]
+    assert not (home / "state.json").exists()

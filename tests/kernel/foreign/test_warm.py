@@ -1,0 +1,186 @@
+"""`warm -- ARGV` beside a server that is not ours: status 0 and a file that kubelet can read, whatever happens."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.kernel.pods import SMALL_MODEL, Pod, fill
+
+from hipbmm_kernel.foreign import env_file
+from hipbmm_kernel.planner import plan
+from hipbmm_kernel.planner.server_flags import ServerFlags
+
+PROBLEMS = list(plan.build(json.dumps(SMALL_MODEL).encode(), plan.Options(tokens=(1, 2, 16))).problems)
+SERVE = ("--", "vllm", "serve", "org/model")
+
+
+@pytest.fixture
+def full(pod: Pod) -> Pod:
+    """A pod whose store has every row of its plan."""
+    fill(pod.store, pod.stack(), PROBLEMS)
+    return pod
+
+
+def warm(pod: Pod, *argv: str, **env: str) -> subprocess.CompletedProcess[str]:
+    done = pod.run("warm", *(argv or SERVE), **{"HIPBMM_MODE": "EnvFile", **env})
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def written(pod: Pod) -> dict[str, str]:
+    return env_file.decode((pod.home / "env").read_bytes())
+
+
+def first_note(pod: Pod) -> str:
+    return str(pod.message["notes"][0])
+
+
+def test_the_stores_rows_are_restored_without_a_child(full: Pod) -> None:
+    warm(full)
+    assert (full.message["state"], full.message["source"], full.message["children"]) == ("Complete", "Restored", 0)
+    assert first_note(full) == "server: VllmServe: org/model"
+    assert written(full) == {}
+
+
+def test_the_command_line_decides_the_plan(full: Pod) -> None:
+    del full.env["HIPBMM_TOKENS"]
+    flags = ServerFlags.from_argv(["--max-num-seqs", "2", "--enforce-eager"])
+    planned = plan.build(json.dumps(SMALL_MODEL).encode(), plan.Options(flags=flags)).problems
+    warm(
+        full, "--", "sh", "-c", "exec vllm serve org/model --max-num-seqs ${SEQS} $@", "sh", "--enforce-eager", SEQS="2"
+    )
+    assert full.message["problems"] == len(planned)
+    assert full.message["plan"]["source"] == "Config"
+
+
+def test_a_command_line_that_is_not_understood_serves_what_there_is(full: Pod) -> None:
+    del full.env["HIPBMM_MODEL_CONFIG"]
+    warm(full, "--", "/start.sh", HIPBMM_MODE="Wrap")
+    assert (full.message["state"], full.message["reason"]) == ("NoPlan", "ConfigMissing")
+    assert (full.message["rows"], full.message["children"]) == (len(PROBLEMS), 0)
+    assert first_note(full) == "server: ScriptFile: /start.sh"
+
+
+def a_file(pod: Pod) -> None:
+    pod.home.rmdir()
+    pod.home.write_text("")
+
+
+def a_damaged_state(pod: Pod) -> None:
+    (pod.home / "state.json").write_text("{")
+
+
+def nothing(_: Pod) -> None:
+    return
+
+
+BROKEN: dict[str, tuple[Callable[[Pod], None], dict[str, str]]] = {
+    "a setting": (nothing, {"HIPBMM_BUDGET_SECONDS": "soon"}),
+    "another setting": (nothing, {"HIPBMM_TOKENS": "[1"}),
+    "the home is a file": (a_file, {}),
+    "the state is damaged": (a_damaged_state, {}),
+    "no GPU": (nothing, {"HIPBMM_DEV": "/nowhere"}),
+    "no sysfs": (nothing, {"HIPBMM_SYSFS": "/nowhere"}),
+    "the store is a file": (nothing, {"HIPBMM_STORE": "/etc/passwd"}),
+    "no termination log": (nothing, {"HIPBMM_TERMINATION_LOG": "/nowhere/log"}),
+    "no time at all": (nothing, {"HIPBMM_BUDGET_SECONDS": "0"}),
+    "policy Block": (nothing, {"HIPBMM_POLICY": "Block", "HIPBMM_TUNE": "0"}),
+}
+
+
+@pytest.mark.parametrize(("spoil", "env"), BROKEN.values(), ids=BROKEN.keys())
+def test_whatever_is_broken_the_status_is_0_and_nothing_is_switched_on(
+    pod: Pod, spoil: Callable[[Pod], None], env: dict[str, str]
+) -> None:
+    spoil(pod)
+    warm(pod, **{"HIPBMM_TUNE": "0", **env})
+    if pod.home.is_dir():
+        assert not (pod.home / "env").exists() or written(pod) == {}
+        assert pod.report["state"] in ("Failed", "Disabled", "NoPlan")
+
+
+def test_a_home_that_cannot_be_written(pod: Pod) -> None:
+    pod.home.chmod(0o500)
+    done = pod.run_bound_by_permissions("warm", *SERVE, HIPBMM_MODE="EnvFile")
+    pod.home.chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    assert list(pod.home.iterdir()) == []
+
+
+def test_a_second_start_does_nothing_new(full: Pod) -> None:
+    warm(full)
+    before = {path.name: path.stat().st_mtime_ns for path in full.home.iterdir()}
+    assert "has done it all" in warm(full).stderr
+    assert {path.name: path.stat().st_mtime_ns for path in full.home.iterdir()} == before
+
+
+def test_a_run_that_was_killed_is_not_repeated(full: Pod) -> None:
+    started = full.start("warm", *SERVE, HIPBMM_MODE="EnvFile")
+    _until((full.home / "state.json").exists)
+    (child,) = _children(started.pid)
+    started.kill()
+    os.kill(int(child), signal.SIGKILL)
+    started.communicate(timeout=30)
+    (full.home / "report.json").unlink(missing_ok=True)
+    warm(full)
+    assert (full.message["state"], full.message["children"]) == ("Failed", 0)
+    assert "before it was done" in full.message["message"]
+    assert written(full) == {}
+
+
+@pytest.fixture
+def hanging(pod: Pod, tmp_path: Path) -> Pod:
+    """A pod in which the child of `warm` hangs as soon as it has Python, whatever it is asked."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "usercustomize.py").write_text("")
+    (site / "sitecustomize.py").write_text(
+        "import os, sys, time, signal\n"
+        "if sys.argv[:1] == ['-c'] and os.environ.get('HIPBMM_NOTES'):\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    time.sleep(600)\n"
+    )
+    pod.env["PYTHONPATH"] = f"{site}:{pod.env['PYTHONPATH']}"
+    return pod
+
+
+def test_a_child_that_hangs_is_killed_and_the_server_starts_plain(hanging: Pod) -> None:
+    began = time.monotonic()
+    warm(hanging, HIPBMM_BUDGET_SECONDS="2")
+    assert time.monotonic() - began < 2 + 30
+    assert (hanging.message["state"], hanging.message["reason"]) == ("Failed", "TunerFailed")
+    assert "within its time" in hanging.message["message"]
+    assert written(hanging) == {}
+
+
+def test_a_pod_that_is_deleted_ends_soon(hanging: Pod) -> None:
+    started = hanging.start("warm", *SERVE, HIPBMM_MODE="EnvFile")
+    _until(lambda: bool(_children(started.pid)))
+    started.send_signal(signal.SIGTERM)
+    _, stderr = started.communicate(timeout=20)
+    assert started.returncode == 0, stderr
+    assert "asked to stop" in hanging.message["message"]
+
+
+def test_standard_error_may_be_closed(full: Pod) -> None:
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *full.command("warm", *SERVE)]
+    done = subprocess.run(command, env=full.env, cwd=full.root, timeout=120, check=False)
+    assert done.returncode == 0
+    assert full.message["state"] == "Complete"
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def _until(true: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,71 @@
+"""From an argv to the settings of a plan, with the file that it names."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hipbmm_kernel.foreign import server
+
+
+def found(argv: list[str], env: dict[str, str] | None = None, *, has_command: bool = True) -> server.Planned:
+    return server.find(argv, env or {}, has_command=has_command)
+
+
+def test_the_servers_arguments_become_settings() -> None:
+    planned = found(["vllm", "serve", "org/m", "-tp", "4", "--max-num-seqs", "64"])
+    assert planned.env == {
+        "HIPBMM_MODEL": "org/m",
+        "HIPBMM_SERVER_ARGS": '["-tp", "4", "--max-num-seqs", "64"]',
+        "HIPBMM_TENSOR_PARALLEL": "4",
+    }
+    assert planned.note == "server: VllmServe: org/m"
+
+
+def test_the_profile_names_the_model_and_the_command_line_the_rest() -> None:
+    planned = found(["vllm", "serve", "/mnt/models", "--enforce-eager"], {"HIPBMM_MODEL": "org/m"})
+    assert planned.env["HIPBMM_MODEL"] == "org/m"
+    assert json.loads(planned.env["HIPBMM_SERVER_ARGS"]) == ["--enforce-eager"]
+
+
+def test_what_is_not_understood_plans_nothing_and_says_why() -> None:
+    planned = found(["/start.sh"])
+    assert planned.env == {}
+    assert planned.note == "server: ScriptFile: /start.sh"
+    assert found(["/start.sh"], {"HIPBMM_MODEL": "org/m"}).note == "server: Profile: org/m (ScriptFile: /start.sh)"
+
+
+def test_a_configuration_file_stands_for_its_arguments(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "model: org/m\ntensor-parallel-size: 8\nenforce-eager: true\nlora: false\nsizes: [1, 2]\nx: {a: 1}\n"
+    )
+    planned = found(["vllm", "serve", "--config", str(path), "--max-num-seqs", "8"])
+    assert planned.env["HIPBMM_MODEL"] == "org/m"
+    assert planned.env["HIPBMM_TENSOR_PARALLEL"] == "8"
+    assert json.loads(planned.env["HIPBMM_SERVER_ARGS"]) == (
+        [
+            "--tensor-parallel-size",
+            "8",
+            "--enforce-eager",
+            "--sizes",
+            "1",
+            "2",
+            "--x",
+            '{"a": 1}',
+            "--max-num-seqs",
+            "8",
+        ]
+    )
+    over = found(["vllm", "serve", "org/other", f"--config={path}"])
+    assert over.env["HIPBMM_MODEL"] == "org/other"
+
+
+@pytest.mark.parametrize("text", [None, "- a\n- b\n", "a: [", "\x00", ""])
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "c.yaml"
+    if text is not None:
+        path.write_text(text)
+    planned = found(["vllm", "serve", "org/m", "--config", str(path)])
+    assert planned.env == {}
+    assert planned.note.startswith(f"server: ConfigFileUnreadable: {path}")
