@@ -92,6 +92,11 @@ def _empty_files() -> Iterator[tuple[str, int]]:
         yield f"{at:06x}.warm.1.0123456789ab.csv", 0
 
 
+def _more_files_than_are_looked_at() -> Iterator[tuple[str, int]]:
+    for at in range(250_000):
+        yield f"0.warm.{at}.0123456789ab.csv", 0
+
+
 def _small_files() -> Iterator[tuple[str, int]]:
     for at in range(50_000):
         yield f"0.warm.{at}.0123456789ab.csv", 300
@@ -129,7 +134,16 @@ def _many_vetoes() -> Iterator[Shard]:
         yield Shard(KEY, f"h{at}.warm", at, shard.VETOES, vetoes=tuple(vetoes))
 
 
-HOSTILE = (_empty_files, _small_files, _sparse_files, _many_keys, _many_indices, _many_compactions, _many_vetoes)
+HOSTILE = (
+    _empty_files,
+    _more_files_than_are_looked_at,
+    _small_files,
+    _sparse_files,
+    _many_keys,
+    _many_indices,
+    _many_compactions,
+    _many_vetoes,
+)
 
 
 def _many(root: Path, count: int, rows: int) -> None:

@@ -168,11 +168,12 @@ class _Reader:
         reason = line_diagnosis.header_reason(columns)
         if reason is None:
             return False
-        self._signs = True
         if reason == line_diagnosis.PERMUTED and self._max_rows is not None:
             self.refused = f"line {number}: {reason}"
-        elif reason:
+        elif reason:  # no sign of a table of rows: tools of hipBLASLt write such headers, too
             self._rejected.append(Finding(number, reason))
+        else:
+            self._signs = True
         return True
 
     def _piece(self, number: int, piece: str, *, terminated: bool) -> None:

@@ -81,9 +81,9 @@ class Reading:
         self.refused: list[Refused] = []
         self.errors: list[str] = []
 
-    def refuse(self, name: str, reason: str) -> None:
-        """Count a file that was not used; the first ones are kept with their reason."""
-        self.refused_count += 1
+    def refuse(self, name: str, reason: str, count: int = 1) -> None:
+        """Count a file (or more) that was not used; the first ones are kept with their reason."""
+        self.refused_count += count
         if len(self.refused) < MAX_REFUSED:
             self.refused.append(Refused(name, reason))
 
@@ -196,9 +196,9 @@ class Reader:
 
     def _sized(self, directory: int, names: list[str], mirror: bool, missed: dict[str, OSError]) -> Iterator[File]:
         """The listed files whose size a shard can have; nothing is opened for it."""
-        for name in names[MAX_NAMES:]:
-            self.reading.refuse(name, f"more than {MAX_NAMES} files")
-        for name in names[:MAX_NAMES]:
+        if len(names) > MAX_NAMES:
+            self.reading.refuse(f"{len(names) - MAX_NAMES} files", f"more than {MAX_NAMES}", len(names) - MAX_NAMES)
+        for name in turns.first(names, MAX_NAMES):
             try:
                 status = self._volume.stat_name(name, directory, follow=mirror)
             except OSError as error:

@@ -4,7 +4,7 @@ Whoever reads only as much as it can afford reads something of every publisher t
 or of huge ones, delays its own shards and not those of the others.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.store.shard_origin import COMPACT
@@ -30,6 +30,19 @@ def file(name: str, size: int) -> File:
 def is_compaction(name: str) -> bool:
     """Whether a shard says by its name that it contains others."""
     return f".{COMPACT}." in name
+
+
+def first(names: Sequence[str], most: int) -> list[str]:
+    """At most `most` of the names, of each publisher as many as of the others while it has that many."""
+    if len(names) <= most:
+        return list(names)
+    counts: dict[str, int] = {}
+    numbered = []
+    for name in names:
+        publisher = name.partition(".")[0]
+        counts[publisher] = number = counts.get(publisher, 0) + 1
+        numbered.append((number, name))
+    return [name for _, name in sorted(numbered)[:most]]
 
 
 def in_turns(files: Iterable[File]) -> list[File]:

@@ -257,6 +257,20 @@ def test_too_many_files_are_bounded_and_counted(
     assert reading.refused_count == 2
 
 
+def test_one_publisher_of_too_many_files_does_not_hide_the_others(
+    tmp_path: Path, a_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MAX_NAMES", 40)
+    for number in range(3):
+        put(tmp_path, a_stack.key, (row(m=number + 1),), origin=f"pod-{number}.warm")
+    place = next(tmp_path.glob("v1/*/shards"))
+    for number in range(200):
+        (place / f"0.warm.{number}.0123456789ab.csv").write_bytes(b"x" * 300)
+    found, reading, _ = read(tmp_path, a_stack)
+    assert len(found.rows) == 3
+    assert reading.refused_count == 200
+
+
 def test_a_mirror_may_be_flat_linked_and_gzipped(tmp_path: Path, a_stack: Stack) -> None:
     # What the kubelet makes of a ConfigMap: ..data -> a dated directory, each key a link into it.
     whole = put(tmp_path / "made", a_stack.key, SOME)

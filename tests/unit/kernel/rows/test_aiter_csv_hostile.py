@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import NamedTuple
 
 import pytest
@@ -207,6 +208,26 @@ CASES = {
         b"gfx942,304,1,1280,8192,False,torch.bfloat16,torch.bfloat16,False,True,hipblaslt,4711,0\n",
         refused="another of AITER's tuned tables",
     ),
+    "no table: AITER's table of experts": Case(
+        b"cu_num,token,model_dim,inter_dim,expert,topk,act_type,dtype\n304,1,4096,1536,128,8,Silu,torch.bfloat16\n",
+        refused="another of AITER's tuned tables",
+    ),
+    "no table: what hipblaslt-bench prints": Case(
+        b"[0]:transA,transB,grouped_gemm,batch_count,m,n,k,alpha,lda,stride_a,beta\n"
+        b"    T,N,0,1,1280,1,8192,1,8192,10485760,0\n",
+        refused="a header of 11 columns that is not AITER's",
+    ),
+    "no table: TunableOp without its header": Case(
+        b"GemmTunableOp_Half_TN,tn_8192_1_1280,Gemm_Hipblaslt_TN_61400,0.01\n", refused="no row and no header"
+    ),
+    "no table: a database": Case(b"SQLite format 3\0" + bytes(200), refused="NUL"),
+    "no table: the names of the columns in Markdown": Case(
+        b"| preshuffle | use_rowwise | m | n | k | algo_index |\n|---|---|---|---|---|---|\n",
+        refused="no row and no header",
+    ),
+    "no table: a log": Case(b"INFO 11-29 09:00:00 [api_server.py] started, m=1\n" * 30, refused="no row and no header"),
+    "no table: rows in base64": Case(base64.encodebytes(file(row()) * 20), refused="no row and no header"),
+    "no table: another code page": Case(file(row()).decode().encode("cp037"), refused="no row and no header"),
     "no table: prose": Case(b"These are the rows of Tuesday.\nSee the other file.\n", refused="no row and no header"),
     "a row is not recovered: a control character in front": Case(
         file("\x1b[2K" + row()[:30] + row(2), GOOD), accepted=(4711,), rejected={2: ""}
