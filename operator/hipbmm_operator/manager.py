@@ -121,6 +121,7 @@ class Operator:
             LOG.info("Everything is known and watched")
             group.create_task(self._leader.run())
             group.create_task(self._informer.resync_forever())
+            group.create_task(self._informer.follow_devices())
             for _ in range(max(1, self._settings.workers)):
                 group.create_task(self._workers.run())
 

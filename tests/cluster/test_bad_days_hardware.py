@@ -1,12 +1,13 @@
 """Nodes that do not fit: each trouble shows its own reason, and heals when its cause goes."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.cluster.api import until
 from tests.cluster.badday import failure, heals
-from tests.cluster.kubelet import report
+from tests.cluster.kubelet import STACK, pods, report
 from tests.cluster.world import World
 
 from hipbmm_operator.kube import kinds
@@ -101,17 +102,42 @@ def test_two_products_in_one_node(world: World, nodes: Nodes) -> None:
 
 
 def test_a_pool_of_two_architectures(world: World, nodes: Nodes) -> None:
-    nodes.add(MI325X, gpus=1)
-    nodes.add(MI355X, gpus=1)
-    world.create(replicas=2, gpu={"products": ["MI325X", "MI355X"]})
+    kind = {nodes.add(MI325X, gpus=3): "MI325X", nodes.add(MI355X, gpus=2): "MI355X"}
+    world.create(replicas=5, gpu={"products": ["MI325X", "MI355X"]})
     hardware = world.becomes("HardwareCompatible", "True", "MixedArchitectures")
     assert "gfx942" in hardware["message"]
     assert "gfx950" in hardware["message"]
-    world.serve(1)
-    one, other = world.scheduled(2)
-    world.kubelet.serving(one, report())
-    world.kubelet.serving(other, report(key="aaaaaaaaaaaaaaaa"))
-    assert "aaaaaaaaaaaaaaaa" in world.becomes("Tuned", "False", "MixedStacks")["message"]
+    answers = {
+        product: report(key=key, stack=STACK | {"product": product}, problems=problems, tuned=problems, geomean=gain)
+        for product, key, problems, gain in (("MI325X", "a" * 16, 204, "1.11"), ("MI355X", "b" * 16, 100, "1.30"))
+    }
+    tuned: list[str] = []
+    served: dict[str, str] = {}
+
+    def first_of_each_kind() -> bool:
+        """Serve what has a node, but the first of a kind only after it had its GPUs for itself for a while."""
+        found = [pod for pod in pods(world.api, world.namespace) if pod["spec"].get("nodeName")]
+        for pod in found:
+            name, product = pod["metadata"]["name"], kind[pod["spec"]["nodeName"]]
+            if name not in served and product not in tuned:
+                time.sleep(3)
+                assert len(list(pods(world.api, world.namespace))) == len(served) + 1, "others start while it tunes"
+                tuned.append(product)
+            if name not in served:
+                served[name] = product
+                world.kubelet.serving(pod, answers[product])
+        return len(served) == 5
+
+    until("five replicas", first_of_each_kind, 120)
+    world.becomes("Ready", "True", "AllReplicasWarm")
+    status = world.status()
+    shown = {
+        stack["product"]: [stack[part] for part in ("replicas", "tuned", "warm", "speedup")]
+        for stack in status["stacks"]
+    }
+    assert shown == {"MI325X": [3, 204, 3, "1.11"], "MI355X": [2, 100, 2, "1.30"]}
+    assert (status["tuning"]["progress"], status["warm"]) == ("304/304", "5/5")
+    assert world.condition("Tuned")["status"] == "True"
     world.change({"replicas": 1, "gpu": ON_MI325X})
     world.becomes("HardwareCompatible", "True", "NodesMatched")
     heals(world)

@@ -1,18 +1,22 @@
 """Updates: a bad one, one without a spare GPU; and what else people and administrators do meanwhile."""
 
+import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.cluster.api import Api, until
 from tests.cluster.conftest import SYSTEM
-from tests.cluster.kubelet import ended, report, waiting
+from tests.cluster.kubelet import crashed, ended, report, running, waiting
 from tests.cluster.operator_process import CLUSTER_ROLE
 from tests.cluster.world import World
 
 from hipbmm_operator.kube import kinds
 
 Json = dict[str, Any]
+SETTLED = 10
+"""Seconds that a new pod serves before an old one stops."""
 
 
 def new_pods(world: World, old: list[Json]) -> list[Json]:
@@ -120,3 +124,48 @@ def test_every_field_that_can_be_set_reaches_objects_that_the_api_server_accepts
     assert world.becomes("ConfigValid", "True")["reason"] == "Valid"
     claim = world.api.get(kinds.CLAIM, world.namespace, "shared-store")
     assert claim["metadata"]["ownerReferences"][0]["name"] == "qwen"
+
+
+UNTUNED = report(state="NoPlan", reason="ConfigInvalid", message="config.json: not JSON", problems=0, tuned=0)
+
+
+@pytest.mark.parametrize("how", ["untuned", "without HIPBMM"])
+@pytest.mark.timeout(400)
+def test_a_rollout_replaces_no_warm_replica_by_a_worse_one(world: World, how: str) -> None:
+    world.create(replicas=2)
+    world.serve(1)
+    world.serve(2)
+    world.becomes("Ready", "True", "AllReplicasWarm")
+    old = world.scheduled(2)
+    world.change({"image": "registry.example/vllm:worse"})
+    (new,) = until("the new pod", lambda: new_pods(world, old))
+    if how == "untuned":
+        world.kubelet.serving(new, UNTUNED)
+    else:
+        done = {"payload": ended(0), "warm": ended(0, json.dumps(report())), "harvest": running(ready=True)}
+        world.kubelet.containers(new, {**done, "server": crashed(1, "boom", restarts=3)})
+        world.kubelet.serving(new, mode="NoHipbmm: the server ended 3 times, also without the table")
+    found = world.becomes("Progressing", "False", "HeldUntuned")
+    assert new["metadata"]["name"] in found["message"]
+    assert world.becomes("Ready", "False")["reason"] == "ServingPreviousRevision"
+    held = time.monotonic() + 2 * SETTLED
+    while time.monotonic() < held:
+        names = {pod["metadata"]["name"] for pod in world.pods(3)}
+        assert names >= {pod["metadata"]["name"] for pod in old}
+        time.sleep(0.5)
+    world.change({"image": "registry.example/vllm:better"})
+    (good,) = until("a pod that works", lambda: new_pods(world, [*old, new]))
+    world.kubelet.serving(good, report())
+    world.recover(2)
+    assert world.becomes("Ready", "True")["reason"] == "AllReplicasWarm"
+    assert world.deployment()["spec"]["minReadySeconds"] == SETTLED
+
+
+def test_what_may_serve_untuned_replaces_warm_replicas(world: World) -> None:
+    settle(world)
+    (old,) = world.scheduled(1)
+    world.change({"image": "registry.example/vllm:2", "rollout": {"untuned": "Replace"}})
+    (new,) = until("the new pod", lambda: new_pods(world, [old]))
+    world.kubelet.serving(new, UNTUNED)
+    world.becomes("Progressing", "True", "RolloutComplete", 90)
+    assert world.becomes("Ready", "True")["reason"] == "ServingUntuned"

@@ -33,8 +33,9 @@ Serving = Literal[
     "MinimumReplicasAvailable", "MinimumReplicasUnavailable", "Suspended",
 ]
 Rollout = Literal[
-    "Pending", "RolloutComplete", "RollingOut", "UpdatingInPlace", "HeldAtOne", "WaitingForSpareGPU",
-    "WaitingForRoom", "ProgressDeadlineExceeded",
+    "Pending", "RolloutComplete", "RollingOut", "UpdatingInPlace", "HeldAtOne", "HeldByStack",
+    "HeldUntuned",
+    "WaitingForSpareGPU", "WaitingForRoom", "ProgressDeadlineExceeded",
 ]
 Write = Literal["NameConflict", "Forbidden", "Rejected", "Conflict", "ApiUnavailable"]
 Refusal = Literal[

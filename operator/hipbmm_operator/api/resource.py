@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from hipbmm_operator.api.fields import Model
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.api.status import Condition, Failure, TuningStatus
+from hipbmm_operator.api.status import Condition, Failure, StackReplicas, TuningStatus
 from hipbmm_operator.kube import metadata, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, as_objects
@@ -23,6 +23,7 @@ class Previous:
     conditions: tuple[Condition, ...] = ()
     failures: tuple[Failure, ...] = ()
     tuning: TuningStatus | None = None
+    stacks: tuple[StackReplicas, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,12 @@ def parse_status(status: Json) -> Previous:
     """The parts of a stored status that the next one depends on."""
     conditions = (_read(Condition, entry) for entry in as_objects(status.get("conditions")))
     failures = (_read(Failure, entry) for entry in as_objects(status.get("failures")))
+    stacks = (_read(StackReplicas, entry) for entry in as_objects(status.get("stacks")))
     return Previous(
         tuple(condition for condition in conditions if condition is not None),
         tuple(failure for failure in failures if failure is not None),
         _read(TuningStatus, status.get("tuning")),
+        tuple(stack for stack in stacks if stack is not None),
     )
 
 

@@ -111,6 +111,15 @@ class Parallelism(Model):
 class Gpu(Model):
     """Which GPUs a pod may land on, and how it asks for them."""
 
+    model_config = Model.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                "!(has(self.deviceClassName) && has(self.resourceName))",
+                "deviceClassName and resourceName are two ways to ask for GPUs: give one",
+            )
+        )
+    }
+
     products: list[Product] | None = Field(
         None,
         min_length=1,
@@ -121,6 +130,11 @@ class Gpu(Model):
     )
     resource_name: Annotated[str, Field(max_length=64, pattern=r"^amd\.com/(gpu|(spx|dpx|tpx|qpx|cpx)_nps[1248])$")] = (
         Field("amd.com/gpu", description="The resource that the device plugin offers: whole GPUs, or a partition.")
+    )
+    device_class_name: ObjectName | None = Field(
+        None,
+        description="Ask for GPUs by a claim on devices of this DeviceClass (dynamic resource allocation, Kubernetes"
+        " 1.34 or newer, the driver gpu.amd.com) instead of by spec.gpu.resourceName.",
     )
     tolerations: Literal["default", "none"] = Field(
         "default",
@@ -279,6 +293,11 @@ class Rollout(Model):
         "Auto",
         description="`Surge` starts a new pod before an old one stops and needs a spare GPU; `InPlace` stops an old one"
         " first; `Recreate` stops all first; `Auto` surges, and continues in place if the new pod finds no GPU.",
+    )
+    untuned: Literal["Hold", "Replace"] = Field(
+        "Hold",
+        description="If a new pod serves without a complete table, or without HIPBMM, and those of before are warm:"
+        " `Hold` keeps these until the cause is mended, `Replace` lets the rollout continue.",
     )
 
 

@@ -111,6 +111,21 @@ class TuningStatus(Model):
     last_error: LongText | None = Field(None, description="The last error of the tuner.")
 
 
+class StackReplicas(Model):
+    """The replicas of one stack: of one kind of GPU, where a resource runs on several."""
+
+    key: Text = Field(description="Key of the stack.")
+    product: Text | None = Field(None, description="Product, as the pods report it.")
+    partition: Text | None = Field(None, description="Compute partition.")
+    replicas: Count = Field(0, description="Pods on this stack that have reported.")
+    problems: Count = Field(0, description="Matrix shapes (problems) that this model needs there.")
+    tuned: Count = Field(0, description="Matrix shapes that have a row in the table of this stack.")
+    warm: Count = Field(0, description="Pods that serve with a complete table.")
+    speedup: Annotated[str, Field(max_length=16)] | None = Field(
+        None, description="Time of hipBLASLt's own choice over tuned time, geometric mean of the measured rows."
+    )
+
+
 class ServiceStatus(Model):
     """Where clients reach the server."""
 
@@ -166,6 +181,12 @@ class Status(Model):
     selector: Annotated[str, Field(max_length=512)] = Field("", description="Label selector of the pods, for scaling.")
     hardware: HardwareStatus | None = Field(None, description="The GPUs that pods run on, or could.")
     tuning: TuningStatus | None = Field(None, description="Tuning of the stack that the pods run.")
+    stacks: list[StackReplicas] = Field(
+        default=[],
+        max_length=16,
+        description="The stacks that replicas run on, one for each kind of GPU; `tuning` has their sums.",
+        json_schema_extra=list_map("key"),
+    )
     cache: CacheStatus | None = Field(None, description="The store.")
     service: ServiceStatus | None = Field(None, description="Where clients reach the server.")
     revision: RevisionStatus | None = Field(None, description="The pod template.")

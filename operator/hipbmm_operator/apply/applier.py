@@ -9,7 +9,7 @@ from hipbmm_operator.apply import intent
 from hipbmm_operator.kube import errors, metadata
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.kinds import CLAIM, CONFIG_MAP, CONTROLLER_REVISION, Kind
+from hipbmm_operator.kube.kinds import CLAIM, CONFIG_MAP, CONTROLLER_REVISION, RESOURCE_CLAIM_TEMPLATE, Kind
 from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.kube.writes import Deletion, Step
 from hipbmm_operator.observe import parse
@@ -21,7 +21,7 @@ from hipbmm_operator.telemetry import metrics
 
 LOG = logging.getLogger(__name__)
 
-_EARLY = frozenset({CLAIM, CONFIG_MAP, CONTROLLER_REVISION})
+_EARLY = frozenset({CLAIM, CONFIG_MAP, CONTROLLER_REVISION, RESOURCE_CLAIM_TEMPLATE})
 """What pods use, and where their template is stored: there before the Deployment, which is written with the rest."""
 
 

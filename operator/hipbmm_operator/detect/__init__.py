@@ -21,10 +21,13 @@ from hipbmm_operator.detect.detector import detect_node
 from hipbmm_operator.detect.fingerprint import fingerprint
 from hipbmm_operator.detect.identity import Identity
 from hipbmm_operator.detect.node_fit import HardwareSummary, Want, summary
-from hipbmm_operator.detect.sources.dra import extended_resources, node_of_slice
+from hipbmm_operator.detect.resource_choice import DRA_RESOURCE
+from hipbmm_operator.detect.sources.dra import DRIVER, device_selector, extended_resources, node_of_slice
 from hipbmm_operator.detect.sources.pci import node_of_feature
 
 __all__ = [
+    "DRA_RESOURCE",
+    "DRIVER",
     "EVERY_KIND",
     "PRODUCT_NAMES",
     "Detection",
@@ -36,6 +39,7 @@ __all__ = [
     "affinity_terms",
     "default_tolerations",
     "detect_node",
+    "device_selector",
     "extended_resources",
     "fingerprint",
     "kinds_to_read",

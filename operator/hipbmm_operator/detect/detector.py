@@ -99,6 +99,7 @@ def detect_node(
         resource=choice.name,
         gpus=choice.gpus,
         free=max(0, choice.gpus - taken),
+        claimable=seen.dra.allocatable,
         reasons=(
             *_identity_reasons(seen, judged),
             *blockers,

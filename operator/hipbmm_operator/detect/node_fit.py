@@ -4,7 +4,7 @@ For ``status.hardware`` and the condition HardwareCompatible.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind
@@ -68,6 +68,7 @@ class HardwareSummary:
     """Nodes that fit: values that differ between them are joined by commas, a differing number is None.
 
     ``counts`` has the nodes with AMD GPUs by reason; nodes without any are in none, so that they come and go unnoticed.
+    ``kinds`` has by name what the nodes that fit are: rows that are tuned on one kind are of no use on another.
     """
 
     nodes: int
@@ -78,6 +79,7 @@ class HardwareSummary:
     reason: str
     message: str
     counts: Mapping[str, int]
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def compatible(self) -> bool:
@@ -110,6 +112,10 @@ def summary(detections: Iterable[Detection], want: Want) -> HardwareSummary:
         reason=MATCHED if matched else _reason(refused),
         message=_message(len(matched), refused, remedies, want)[:_LONGEST_MESSAGE],
         counts=counts,
+        kinds={
+            detection.node: f"{detection.product}/{mode}/{units}"
+            for detection, (mode, units) in sorted(zip(matched, shapes, strict=True), key=lambda each: each[0].node)
+        },
     )
 
 
@@ -125,6 +131,10 @@ def mismatch(detection: Detection, want: Want) -> Reason | None:
 
 
 def _resource_mismatch(detection: Detection, want: Want) -> Reason | None:
+    if want.resource == DRA_RESOURCE:
+        # A claim chooses devices and with them the node: labels do not matter, nor how they can be asked for otherwise.
+        missing = Reason("ResourceMismatch", f"{detection.resource} instead of devices of the DRA driver")
+        return None if detection.claimable or detection.resource == DRA_RESOURCE else missing
     if want.resource == detection.resource == GPU_RESOURCE and not detection.whole:
         return Reason(
             "PartitionMismatch", f"{detection.compute_units} compute units, {detection.partition or 'not known'}"
@@ -149,15 +159,21 @@ def _unavailable(detection: Detection, want: Want) -> Reason | None:
         blockers += [reason for reason in detection.reasons if reason.code == "NodeTainted"]
     if blockers:
         return blockers[0]
+    if want.resource == DRA_RESOURCE:
+        return _too_few(detection.claimable, want)
     allocatable = next(
         (offer.allocatable for offer in detection.offers if offer.resource == want.resource), detection.gpus
     )
+    if detection.resource == want.resource and allocatable >= want.request > detection.free:
+        return Reason("GPUsTaken", f"{want.request} wanted, {detection.free} free")
+    return _too_few(allocatable, want)
+
+
+def _too_few(allocatable: int, want: Want) -> Reason | None:
     if allocatable == 0:
         return Reason("NoAllocatable", f"0 {want.resource} allocatable")
     if allocatable < want.request:
         return Reason("NotEnoughGPUs", f"{want.request} wanted, {allocatable} allocatable")
-    if detection.resource == want.resource and detection.free < want.request:
-        return Reason("GPUsTaken", f"{want.request} wanted, {detection.free} free")
     return None
 
 
@@ -203,7 +219,7 @@ def _remedy(reason: Reason, detection: Detection) -> str:
     if reason.code == "LabelsMissing":
         return f" (label them {OVERRIDE_LABEL}, or roll the pods forward)"
     if reason.code == "ResourceMismatch" and detection.resource == DRA_RESOURCE:
-        return f" (DRA devices need {EXTENDED_NAME})"
+        return f" (DRA devices need {EXTENDED_NAME}, or spec.gpu.deviceClassName)"
     return ""
 
 

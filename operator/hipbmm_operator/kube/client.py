@@ -134,6 +134,12 @@ class Kube:
             return ""  # the kind is not there yet: no question of rights
         return ""
 
+    async def changed(self, kind: Kind, since: str, seconds: int, fields: str = "") -> bool:
+        """Whether any object of a kind changes within so many seconds, or has changed since that resourceVersion."""
+        query = {"watch": "true", "resourceVersion": since, "timeoutSeconds": str(seconds)}
+        query |= {"fieldSelector": fields} if fields else {}
+        return bool((await self._text(kind.path(), query)).strip())
+
     async def streams_lists(self, kind: Kind, namespace: str = "") -> bool:
         """Whether a watch can begin with all objects in place of a list (WatchList, on from Kubernetes 1.34)."""
         asked = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}

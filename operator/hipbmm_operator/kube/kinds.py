@@ -45,6 +45,7 @@ NAMESPACE = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 STORAGE_CLASS = Kind("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced=False)
 
+RESOURCE_CLAIM_TEMPLATE = Kind("resource.k8s.io", "v1", "resourceclaimtemplates", "ResourceClaimTemplate")
 RESOURCE_SLICES = tuple(
     Kind("resource.k8s.io", version, "resourceslices", "ResourceSlice", namespaced=False)
     for version in ("v1", "v1beta2", "v1beta1")
@@ -52,6 +53,7 @@ RESOURCE_SLICES = tuple(
 DEVICE_CLASSES = tuple(
     Kind("resource.k8s.io", version, "deviceclasses", "DeviceClass", namespaced=False) for version in ("v1", "v1beta2")
 )
+FOLLOWED = (*RESOURCE_SLICES, *DEVICE_CLASSES)
 NODE_FEATURE = Kind("nfd.k8s-sigs.io", "v1alpha1", "nodefeatures", "NodeFeature")
 
 

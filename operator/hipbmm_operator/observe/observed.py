@@ -97,6 +97,7 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     monitor: ServiceMonitorState = ServiceMonitorState()
     mirror: MirrorState = field(default_factory=MirrorState)
+    claim_templates: tuple[Metadata, ...] = ()
     hardware: HardwareSummary | None = None
     circumstances: Circumstances = field(default_factory=Circumstances)
     """Those in which a pod template would be rendered now; rules of the namespace only when one has to be."""
@@ -127,6 +128,10 @@ class Observed:
     def claim_pending(self) -> bool:
         """Whether the claim is there and no volume is bound to it."""
         return self.claim is not None and self.claim.phase == "Pending"
+
+    def kind_of_node(self, pod: Pod) -> str:
+        """The kind of node that a pod runs on, "" when it is not among those that fit."""
+        return self.hardware.kinds.get(pod.node, "") if self.hardware is not None else ""
 
     def without_table(self, pod: Pod) -> Start | None:
         """How the server of a pod was started when it runs without its table; None when it runs with it."""

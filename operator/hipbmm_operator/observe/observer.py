@@ -7,7 +7,7 @@ from datetime import datetime
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.detect import HardwareSummary, kinds_to_read
-from hipbmm_operator.kube import errors, kinds, names
+from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
@@ -23,6 +23,7 @@ from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.resources import (
     circumstances,
     controller_revision,
+    gpu_claims,
     node_affinity,
     placement,
     references,
@@ -77,6 +78,7 @@ class Observer:
             revisions=revisions,
             pods=pods,
             mirror=mirror,
+            claim_templates=await self._claim_templates(key, resource, spec, revisions),
             hardware=self._hardware(spec, deployment) if spec else None,
             circumstances=await self._circumstances(resource, facts.config, revisions) if spec else Circumstances(),
             facts=facts,
@@ -129,6 +131,21 @@ class Observer:
             return parse.claim(await self._kube.get(kinds.CLAIM, resource.owner.namespace, name))
         except errors.NotFoundError:
             return None
+
+    async def _claim_templates(
+        self, key: NamespacedName, resource: Resource, spec: Spec | None, revisions: Sequence[Revision]
+    ) -> tuple[metadata.Metadata, ...]:
+        """ResourceClaimTemplates of a resource that uses such, or did. They are not watched: few have any."""
+        used = spec is not None and spec.gpu.device_class_name
+        if not used and not any(gpu_claims.referred(revision.template) for revision in revisions):
+            return ()
+        selector = ",".join(f"{label}={value}" for label, value in names.selector_labels(key.name).items())
+        pages = self._kube.pages(kinds.RESOURCE_CLAIM_TEMPLATE, key.namespace, selector=selector, metadata_only=True)
+        try:
+            found = [metadata.parse(body) async for page in pages for body in page.items]
+        except errors.NotFoundError:
+            return ()  # the API is not served: creating one says so
+        return tuple(each for each in found if each.owned_by(resource.owner))
 
     async def _mirror_state(
         self,

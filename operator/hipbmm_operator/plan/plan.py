@@ -15,6 +15,7 @@ from hipbmm_operator.kube.writes import Deletion, Step
 from hipbmm_operator.mirror import steps as mirror_steps
 from hipbmm_operator.observe.observed import Child, Observed
 from hipbmm_operator.plan import revision, rollout, spare_room, volume_claim
+from hipbmm_operator.plan.pace import Pace, pace
 from hipbmm_operator.plan.spare_room import Obstacle
 from hipbmm_operator.plan.validation import Checked
 from hipbmm_operator.pods import failures
@@ -22,6 +23,7 @@ from hipbmm_operator.resources import (
     controller_revision,
     deployment,
     disruption_budget,
+    gpu_claims,
     placement,
     pod_template,
     service,
@@ -42,6 +44,7 @@ class Plan:
     replicas: int
     released: bool
     strategy: str
+    pace: Pace
     obstacle: Obstacle | None
     url: str
     revision: controller_revision.Revision
@@ -76,11 +79,13 @@ def plan(
     released, replicas = rollout.released(spec, observed), rollout.replicas(spec, observed)
     obstacle = spare_room.obstacle(observed) if spec.rollout.strategy == "Auto" else None
     strategy = rollout.strategy(spec, observed, obstacle, now)
+    how_fast = pace(spec, observed, choice.current.name)
     workload = deployment.build(
         owner,
         choice.current.template,
         replicas=replicas,
         strategy=strategy,
+        pace=how_fast.kind,
         budget_seconds=spec.tuning.budget_seconds,
         startup_seconds=spec.server.startup_seconds,
         released=released,
@@ -97,6 +102,8 @@ def plan(
     steps = [*claim_steps, *copies]
     if choice.store:
         steps.append(_revision_step(owner, choice.current))
+    claims, obsolete_claims = _gpu_claims(owner, spec, command, observed, choice)
+    steps += claims
     monitored = spec.service.monitor.enabled or observed.monitor.live is not None
     steps.append(Step("apply", kinds.SERVICE, service.build(owner, spec, monitored=monitored)))
     if spec.service.monitor.enabled and observed.monitor.served:
@@ -106,11 +113,12 @@ def plan(
     steps.append(Step("apply", kinds.DEPLOYMENT, workload))
     return Plan(
         steps=tuple(steps),
-        deletions=(*claim_deletions, *obsolete_copies, *_obsolete(owner, spec, observed, choice)),
+        deletions=(*claim_deletions, *obsolete_copies, *obsolete_claims, *_obsolete(owner, spec, observed, choice)),
         asked=rollout.asked(spec),
         replicas=replicas,
         released=released,
         strategy=strategy,
+        pace=how_fast,
         obstacle=obstacle,
         url=service.url(owner, spec, tls=command.tls),
         revision=choice.current,
@@ -127,6 +135,25 @@ def _revision_step(owner: Owner, current: controller_revision.Revision) -> Step:
         return Step("create", kinds.CONTROLLER_REVISION, body)
     body["metadata"]["uid"] = current.uid
     return Step("merge", kinds.CONTROLLER_REVISION, {"metadata": body["metadata"]})
+
+
+def _gpu_claims(
+    owner: Owner, spec: Spec, command: Command, observed: Observed, choice: revision.Choice
+) -> tuple[list[Step], list[Deletion]]:
+    """The ResourceClaimTemplate that the pods refer to; those that no stored template refers to any more."""
+    name = gpu_claims.referred(choice.current.template)
+    gone = {old.name for old in choice.obsolete}
+    kept = {name, *(gpu_claims.referred(each.template) for each in observed.revisions if each.name not in gone)}
+    there = {meta.name for meta in observed.claim_templates}
+    body = gpu_claims.build(owner, name, spec.gpu, command.gpus) if name and name not in there else None
+    return (
+        [Step("create", kinds.RESOURCE_CLAIM_TEMPLATE, body)] if body else [],
+        [
+            Deletion.of(kinds.RESOURCE_CLAIM_TEMPLATE, meta)
+            for meta in observed.claim_templates
+            if meta.name not in kept
+        ],
+    )
 
 
 def _obsolete(owner: Owner, spec: Spec, observed: Observed, choice: revision.Choice) -> list[Deletion]:

@@ -1,5 +1,6 @@
 """How many replicas, and how a change reaches them. Pure."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from hipbmm_operator.api.spec import Spec
@@ -16,25 +17,43 @@ def asked(spec: Spec) -> int:
 def released(spec: Spec, observed: Observed) -> bool:
     """Whether the first rollout is over: a pod has reported its table, or that it serves without one.
 
-    Where there is a mirror, the rows of that pod are in it by then, so that the others find them.
-
     It is noted on the Deployment: a later update, or a scale to 0, never holds replicas back again.
     """
     if observed.deployment is not None and observed.deployment.released:
         return True
-    return any(_lets_go(spec, pod) and pod.uid not in observed.mirror.on_their_way for pod in observed.pods)
+    return any(_lets_go(spec, observed, pod) for pod in observed.pods)
 
 
-def _lets_go(spec: Spec, pod: Pod) -> bool:
-    if pod.report is None or not pod.warmed:
+def _lets_go(spec: Spec, observed: Observed, pod: Pod) -> bool:
+    """Whether others of its stack may start. Where there is a mirror, the rows of the pod are in it by then."""
+    if pod.report is None or not pod.warmed or pod.uid in observed.mirror.on_their_way:
         return False
     return pod.report.complete or spec.tuning.policy == "ServeUntuned"
 
 
 def replicas(spec: Spec, observed: Observed) -> int:
-    """Replicas of the Deployment: one until the first rollout is released."""
+    """Replicas of the Deployment: one until the first rollout is released.
+
+    Where nodes of several kinds fit, they grow one by one until each kind has a replica that lets others go, so that
+    each stack is tuned once, while the others serve.
+    """
     wanted = asked(spec)
-    return wanted if released(spec, observed) else min(wanted, 1)
+    if not released(spec, observed):
+        return min(wanted, 1)
+    kinds = set(observed.hardware.kinds.values()) if observed.hardware is not None else set[str]()
+    done = {observed.kind_of_node(pod) for pod in observed.live_pods if _lets_go(spec, observed, pod)}
+    if len(kinds) <= 1 or kinds <= done:
+        return wanted
+    # What waits for a node tunes nothing yet, and an autoscaler has to see it.
+    tunes = [pod for pod in observed.live_pods if pod.unschedulable is None and not _settled(spec, observed, pod, done)]
+    live = observed.deployment.replicas if observed.deployment is not None else 0
+    waits = bool(tunes) or len(observed.live_pods) < live
+    return min(wanted, max(1, live) if waits else live + 1)
+
+
+def _settled(spec: Spec, observed: Observed, pod: Pod, done: Collection[str]) -> bool:
+    """Whether a pod tunes nothing that another one would tune, too."""
+    return _lets_go(spec, observed, pod) or (bool(pod.node) and observed.kind_of_node(pod) in done)
 
 
 def complete(observed: Observed) -> bool:

@@ -48,7 +48,8 @@ def split(observed: Observed, revision: str) -> tuple[list[Pod], list[Pod]]:
     of = [pod for pod in observed.live_pods if pod.revision == revision]
     live = observed.deployment
     newest = live.newest_hash if live is not None and live.revision == revision else ""
-    if not newest:
+    # After a return to a former template Kubernetes names the one in between until the rollout is complete.
+    if not newest or any(pod.template_hash == newest and pod.revision != revision for pod in observed.live_pods):
         # Kubernetes does not name the newest ReplicaSet: it is the one whose first pod was made last.
         first: dict[str, float] = {}
         for pod in of:
@@ -107,7 +108,7 @@ def _in_the_way(live: Deployment, observed: Observed, pod: Pod, holding: Sequenc
         # GPUs of one pod can be those of several: a node that fits is there, or HardwareCompatible says so.
         if resource.startswith("amd.com/") or new.requests.get(resource, 0) <= old.requests.get(resource, 0):
             return True
-    if "Too many pods" in message or "ReadWriteOncePod" in message:
+    if any(words in message for words in ("Too many pods", "ReadWriteOncePod", "cannot allocate all claims")):
         return True
     if "anti-affinity" in message and pod_demand.avoids_itself(live.template):
         return True

@@ -18,6 +18,7 @@ _SCHEDULING: tuple[tuple[str, Scheduling], ...] = (
     ("persistentvolumeclaim", "StorageNotReady"),
     ("volume node affinity", "StorageNotReady"),
     ("insufficient amd.com/", "InsufficientGPU"),
+    ("cannot allocate all claims", "InsufficientGPU"),
     ("insufficient ", "InsufficientResources"),
     ("too many pods", "InsufficientResources"),
     ("anti-affinity", "AntiAffinity"),

@@ -6,6 +6,7 @@ from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import quantity
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.pods import contract
+from hipbmm_operator.resources import gpu_claims
 from hipbmm_operator.resources.circumstances import Bounds, larger, smaller
 
 _LEAST = {"cpu": "100m", "memory": "512Mi"}
@@ -29,6 +30,9 @@ def of_server(spec: Spec, gpus: int, bounds: Mapping[str, Bounds]) -> Json:
     limits, requests = _asked(spec, contract.SERVER)
     given = {**limits, **requests, **bounds}
     least = {resource: value for resource, value in _LEAST.items() if resource not in given}
+    if spec.gpu.device_class_name:
+        amounts = {"limits": limits, "requests": {**least, **requests}}
+        return {"claims": [{"name": gpu_claims.CLAIM}], **{key: value for key, value in amounts.items() if value}}
     devices = {spec.gpu.resource_name: str(gpus)}
     return {"limits": {**limits, **devices}, "requests": {**least, **requests, **devices}}
 

@@ -11,7 +11,7 @@ from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.pods import contract
-from hipbmm_operator.resources import container_resources, environment, node_affinity, volumes
+from hipbmm_operator.resources import container_resources, environment, gpu_claims, node_affinity, volumes
 from hipbmm_operator.resources.circumstances import Circumstances
 from hipbmm_operator.resources.placement import Placement
 from hipbmm_operator.resources.server_args import Command
@@ -46,6 +46,7 @@ def template(
         ],
         "containers": [_server(spec, command, place, around)],
         "volumes": volumes.of_pod(name, spec, place),
+        "resourceClaims": gpu_claims.of_pod(name, spec.gpu, command.gpus),
         "affinity": _affinity(spec, around.kinds),
         "tolerations": [
             *node_affinity.tolerations(spec.gpu.tolerations),
@@ -93,6 +94,8 @@ def _passed_through(name: str, pod: PodSpec) -> Json:
 
 def _affinity(spec: Spec, kinds: Collection[LabelKind]) -> Json:
     users = _dump(spec.pod_template.spec.affinity)
+    if spec.gpu.device_class_name:
+        return users  # the devices of its claim choose the node of a pod
     node = users.get("nodeAffinity", {})
     required = as_object(node.get("requiredDuringSchedulingIgnoredDuringExecution")).get("nodeSelectorTerms", [])
     terms = node_affinity.node_terms(spec, kinds, required)

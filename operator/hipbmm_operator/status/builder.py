@@ -27,7 +27,7 @@ from hipbmm_operator.plan.write_failure import WriteFailure
 from hipbmm_operator.pods import failures as pod_failures
 from hipbmm_operator.pods.failures import IMAGE_REASONS, Failure
 from hipbmm_operator.pods.pod import Pod
-from hipbmm_operator.status import conditions, rollout, storage, tuning
+from hipbmm_operator.status import conditions, rollout, stacks, storage, tuning
 from hipbmm_operator.status import ready as summary
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
@@ -58,6 +58,7 @@ def build(situation: Situation, now: datetime) -> Json:
     found["Ready"] = summary.ready(found, plan, serving, suspended=suspended)
     warm = sum(1 for pod in observed.live_pods if observed.warm(pod))
     revision = plan.revision.name if plan else ""
+    by_stack = stacks.of_pods(observed, tuning.reporting(observed, revision), resource.previous.stacks)
     status = Status(
         observed_generation=resource.generation,
         phase=summary.phase(found, observed, plan, suspended=suspended),
@@ -69,7 +70,8 @@ def build(situation: Situation, now: datetime) -> Json:
             f"{key}={value}" for key, value in sorted(names.selector_labels(resource.owner.name).items())
         ),
         hardware=_hardware(observed),
-        tuning=tuning.status(observed, revision, resource.previous.tuning, failures),
+        tuning=tuning.status(observed, revision, resource.previous.tuning, by_stack, failures),
+        stacks=by_stack,
         cache=_cache(observed, plan, revision),
         service=ServiceStatus(name=names.child(resource.owner.name), url=plan.url) if plan else None,
         revision=_revision(observed, plan) if plan else None,

@@ -53,7 +53,7 @@ def progressing(
     halted = _without_room(observed, plan) or _refused(observed) or _stuck(observed, plan, failures)
     if unbound is not None and not halted and not _over(observed, plan):
         halted = false("Progressing", "StorageNotReady", unbound.message + _if_served(observed, plan))
-    return halted or _overdue(observed) or _moving(observed, plan)
+    return halted or _held(plan) or _overdue(observed) or _moving(observed, plan)
 
 
 def unusable(observed: Observed, config: Finding) -> Finding:
@@ -76,6 +76,14 @@ def _without_room(observed: Observed, plan: Plan) -> Finding | None:
     return true("Progressing", "WaitingForSpareGPU" if no_gpu else "WaitingForRoom", message + served)
 
 
+def _held(plan: Plan) -> Finding | None:
+    """A new pod serves worse than those of before, which stay."""
+    if plan.pace.kind != "Held":
+        return None
+    remedy = "the warm replicas of before stay until the cause is mended (spec.rollout.untuned: Replace lets them go)"
+    return false("Progressing", "HeldUntuned", f"{plan.pace.message}; {remedy}")
+
+
 def _refused(observed: Observed) -> Finding | None:
     """The API server does not let the Deployment create pods."""
     message = observed.deployment.refusal if observed.deployment else None
@@ -95,6 +103,10 @@ def _moving(observed: Observed, plan: Plan) -> Finding:
         return true("Progressing", "RollingOut", "replicas are being updated or started")
     if plan.replicas < plan.asked:
         waiting = plan.asked - plan.replicas
+        if plan.replicas > 1 or plan.released:
+            return true(
+                "Progressing", "HeldByStack", f"a replica on a new kind of node tunes before {waiting} more start"
+            )
         return true("Progressing", "HeldAtOne", f"one replica tunes before the other {waiting} start")
     return true("Progressing", "RolloutComplete", "all replicas have the current revision")
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from hipbmm_operator.api import reasons
-from hipbmm_operator.api.status import StackStatus, TuningStatus
+from hipbmm_operator.api.status import StackReplicas, StackStatus, TuningStatus
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.pods.failures import Failure
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.pods.report import MODES, NO_AITER, NO_HIPBMM, NO_TABLE, Progress, Report
+from hipbmm_operator.status import stacks
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
 _VERIFYING = "Verifying"
@@ -51,11 +52,14 @@ def tuned(observed: Observed, revision: str, failures: Sequence[Failure]) -> Fin
         return false("Tuned", "TunerStalled" if observed.facts.stalled else "Tuning", text)
     if report is None:
         return unknown("Tuned", "Pending", "no pod has reported yet")
-    keys = {report.key for report in reports if report.key}
-    if report.complete and len(keys) > 1:
-        return false("Tuned", "MixedStacks", f"pods report different stacks: {', '.join(sorted(keys))}")
+    keys = stacks.mixed_on_one_kind(observed, pods)
+    if report.complete and keys:
+        text = f"pods on the same kind of node report different stacks: {', '.join(sorted(keys))}"
+        return false("Tuned", "MixedStacks", text)
     if report.complete:
-        return true("Tuned", report.reason, report.message)
+        several = len({report.key for report in reports if report.key})
+        each = f", each of {several} stacks" if several > 1 else ""
+        return true("Tuned", report.reason, report.message + each)
     named = f" ({', '.join(report.unproven)})" if report.unproven else ""
     return false("Tuned", report.reason, (report.message or f"the table is {report.state}") + named)
 
@@ -110,9 +114,16 @@ def _dispatch(observed: Observed, pod: Pod) -> tuple[str, str]:
 
 
 def status(
-    observed: Observed, revision: str, previous: TuningStatus | None, failures: Sequence[Failure]
+    observed: Observed,
+    revision: str,
+    previous: TuningStatus | None,
+    by_stack: Sequence[StackReplicas],
+    failures: Sequence[Failure],
 ) -> TuningStatus:
-    """`status.tuning`. Source, seconds and speedup are those of the pod that tuned this stack, when it is gone, too."""
+    """`status.tuning`. Source, seconds and speedup are those of the pod that tuned this stack, when it is gone, too.
+
+    Of several stacks it has the sums.
+    """
     pods = reporting(observed, revision)
     report = leading(pods)
     dispatches = [_dispatch(observed, pod) for pod in pods]
@@ -145,6 +156,7 @@ def status(
         stack=StackStatus.model_validate(report.stack),
         last_error=error or "; ".join(report.errors)[:1024] or None,
     )
+    known = known.model_copy(update=stacks.total(by_stack))
     return _running(known, progress) if progress else known
 
 

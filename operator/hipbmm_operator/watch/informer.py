@@ -11,13 +11,13 @@ import random
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 
-from hipbmm_operator.detect import extended_resources, node_of_feature, node_of_slice
+from hipbmm_operator.detect import DRIVER, extended_resources, node_of_feature, node_of_slice
 from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.kinds import WATCHED, Kind
+from hipbmm_operator.kube.kinds import FOLLOWED, RESOURCE_SLICES, WATCHED, Kind
 from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.settings import Settings
@@ -40,6 +40,12 @@ _SOON_SECONDS = 10.0
 _ARRIVAL_SECONDS = 5.0
 """When no listed object has arrived by the watches for so long, those that are missing are read."""
 _POLL_SECONDS = 0.1
+_DEVICES_SECONDS = 4
+"""What DRA publishes is watched for so long at a time, less than the deadline of a request, then read if it changed."""
+_OURS = {kind.plural: f"spec.driver={DRIVER}" for kind in RESOURCE_SLICES}
+"""Field selectors: other vendors' drivers may publish thousands of slices."""
+_FEW_NODES = 50
+"""So many changed nodes are read one by one; more are listed."""
 
 
 class Informer:
@@ -55,6 +61,7 @@ class Informer:
         self._settings = settings
         self._rights = rights
         self._asked = asyncio.Event()
+        self._published: dict[Kind, str] = {}
 
     async def run(self, events: AsyncIterator[Event]) -> None:
         """Take events until cancelled."""
@@ -162,6 +169,35 @@ class Informer:
             else:
                 return
 
+    async def follow_devices(self) -> None:
+        """Take over what DRA publishes within seconds. kopf cannot watch a kind that the API server may not have."""
+        while True:
+            pause = asyncio.create_task(asyncio.sleep(_DEVICES_SECONDS))
+            try:
+                if await self._devices_changed():
+                    await self._read_nodes(await self._list_extras())
+            except errors.ApiError as error:
+                LOG.debug("Devices cannot be followed: %s", error)
+            await pause
+
+    async def _devices_changed(self) -> bool:
+        watches = (
+            self._kube.changed(kind, since, _DEVICES_SECONDS, _OURS.get(kind.plural, ""))
+            for kind, since in self._published.items()
+        )
+        try:
+            return any(await asyncio.gather(*watches))
+        except errors.GoneError:
+            return True  # too long ago: nobody knows
+
+    async def _read_nodes(self, names: Collection[str]) -> None:
+        """Judge nodes again of which something is published otherwise than before."""
+        if len(names) > _FEW_NODES:
+            await self._list_nodes()
+            return
+        async for body in self._read(kinds.NODE, [metadata.Metadata(name) for name in names]):
+            self._take_node(None, body)
+
     def _reconcile_all(self, within: float) -> None:
         for key in self._store.resources():
             # Each has its own moment, the same after each resync: never much more than an interval apart.
@@ -217,24 +253,27 @@ class Informer:
             with contextlib.suppress(errors.NotFoundError):
                 yield await self._kube.get(kind, each.namespace, each.name)
 
-    async def _list_extras(self) -> None:
-        """What DRA and NFD publish about nodes. An API that is absent, or may not be read, says nothing."""
+    async def _list_extras(self) -> set[str]:
+        """What DRA and NFD publish about nodes, which of them it changed. An absent or forbidden API says nothing."""
         slices: dict[str, list[Json]] = defaultdict(list)
         for body in await self._first_served(kinds.RESOURCE_SLICES):
             slices[node_of_slice(body)].append(body)
         features: dict[str, list[Json]] = defaultdict(list)
         for body in await self._first_served((kinds.NODE_FEATURE,)):
             features[node_of_feature(body)].append(body)
-        classes = await self._first_served(kinds.DEVICE_CLASSES) if slices else []
-        self._nodes.attach(slices, features, extended_resources(classes))
+        classes = await self._first_served(kinds.DEVICE_CLASSES)
+        return self._nodes.attach(slices, features, extended_resources(classes))
 
     async def _first_served(self, versions: Iterable[Kind]) -> list[Json]:
         """All objects of the first of these versions that the API server has."""
         for kind in versions:
             found: list[Json] = []
             try:
-                async for page in self._kube.pages(kind, size=self._settings.page_size):
+                fields = _OURS.get(kind.plural, "")
+                async for page in self._kube.pages(kind, size=self._settings.page_size, fields=fields):
                     found += page.items
+                    if kind in FOLLOWED:
+                        self._published[kind] = page.resource_version
             except (errors.NotFoundError, errors.ForbiddenError):
                 continue
             return found

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.detect import (
+    DRA_RESOURCE,
     Detection,
     HardwareSummary,
     LabelKind,
@@ -69,14 +70,17 @@ class NodeBook:
         slices: Mapping[str, Sequence[Json]],
         features: Mapping[str, Sequence[Json]],
         extended: frozenset[str] = frozenset(),
-    ) -> None:
-        """Take over what DRA and NFD publish by node; nodes for which that changed are judged anew when next seen."""
+    ) -> set[str]:
+        """Take over what DRA and NFD publish by node; the nodes for which that changed: judged anew when next seen."""
+        changed = set()
         for name in {*self._extra, *slices, *features}:
             extra = (slices.get(name, ()), features.get(name, ()))
             if self._extra.get(name, ((), ())) != extra or (extra[0] and extended != self._extended):
                 self._extra[name] = extra
                 self._marks.pop(name, None)
+                changed.add(name)
         self._extended = extended
+        return changed
 
     def refresh(self, now: float) -> bool:
         """Judge the nodes again whose identity outlives its labels; whether one has changed."""
@@ -89,7 +93,8 @@ class NodeBook:
         """How the nodes fit pods whose affinity reads these kinds of label; None when they cannot be read."""
         if not self.readable:
             return None
-        want = Want(tuple(spec.gpu.products or ()), spec.gpu.resource_name, gpus, tuple(tolerations), kinds)
+        resource = DRA_RESOURCE if spec.gpu.device_class_name else spec.gpu.resource_name
+        want = Want(tuple(spec.gpu.products or ()), resource, gpus, tuple(tolerations), kinds)
         key = json_text.dumps([want.products, want.resource, gpus, list(tolerations), sorted(kinds)])
         if key not in self._summaries:
             if len(self._summaries) >= _CACHED_SUMMARIES:

@@ -22,7 +22,8 @@ from hipbmm_operator.kube.kinds import Kind
 Json = dict[str, Any]
 _CRD = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
 _READ = (kinds.EVENT, kinds.LEASE, kinds.STORAGE_CLASS, kinds.NAMESPACE, kinds.LIMIT_RANGE)
-SERVED = (*kinds.WATCHED, *_READ, _CRD)
+_DEVICES = (kinds.RESOURCE_SLICES[0], kinds.DEVICE_CLASSES[0])
+SERVED = (*kinds.WATCHED, *_READ, *_DEVICES, _CRD)
 _END = {"k8s.io/initial-events-end": "true"}
 
 
@@ -175,14 +176,20 @@ class ApiServer:
                 await _send(answer, "ADDED", body)
             await _send(answer, "BOOKMARK", {"metadata": {"resourceVersion": str(seen), "annotations": _END}})
         nothing = request.query.get("fieldSelector") == "metadata.name=none"
-        sent = 0
+        sent, until = 0, float(request.query.get("timeoutSeconds", "inf"))
+        loop = asyncio.get_running_loop()
+        end = loop.time() + until
         while not (nothing or self.stale):
             while sent < len(self._log):
                 version, kind, event, body = self._log[sent]
                 sent += 1
                 if version > seen and kind == at.kind and at.namespace in ("", body["metadata"].get("namespace", "")):
                     await _send(answer, event, body)
-            await self._changed.wait()
+            try:
+                async with asyncio.timeout_at(end):
+                    await self._changed.wait()
+            except TimeoutError:
+                break
         if self.stale:
             await _send(answer, "ERROR", {"kind": "Status", "code": 410, "message": "too old resource version"})
         return answer

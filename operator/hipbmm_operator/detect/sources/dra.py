@@ -5,13 +5,15 @@ by their shape. Only the highest generation of a pool counts, and devices handed
 not.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from hipbmm_operator.detect.catalogue.marketing import MARKETING_NAMES
 from hipbmm_operator.detect.catalogue.partitions import mode_of_profile
-from hipbmm_operator.detect.catalogue.products import dra_device_id
+from hipbmm_operator.detect.catalogue.products import PRODUCTS, dra_device_id
 from hipbmm_operator.detect.sources.values import mapping, quantity, sequence, text
 from hipbmm_operator.kube.json_text import Json
 
@@ -91,6 +93,21 @@ def extended_resources(classes: Iterable[Mapping[str, Any]]) -> frozenset[str]:
         if named or any(DRIVER in text(mapping(each.get("cel")).get("expression")) for each in selectors):
             found.add(text(spec.get("extendedResourceName")))
     return frozenset(found - {""})
+
+
+def device_selector(products: Sequence[str]) -> str:
+    """CEL for a claim: devices of these products, of every known MI3xx without any, that are not for virtual machines.
+
+    By device id; a driver that does not write one (v0) is taken at its product name. A reference to an attribute that a
+    device lacks would abort the allocation, so each is asked for first.
+    """
+    wanted = [product for product in PRODUCTS if not products or product.name in products]
+    ids = json.dumps([f"0x{device_id}" for product in wanted for device_id in product.ids])
+    boards = json.dumps([f"AMD_Instinct_{board}" for product in wanted for board in MARKETING_NAMES[product.name]])
+    of = f'device.attributes["{DRIVER}"]'
+    named = f"has({of}.productName) && {of}.productName in {boards}"
+    known = f'has({of}.deviceID) && {of}.deviceID.startsWith("0x") ? {of}.deviceID in {ids} : {named}'
+    return f'!(has({of}.type) && {of}.type == "vfio") && ({known})'
 
 
 def node_of_slice(resource_slice: Mapping[str, Any]) -> str:

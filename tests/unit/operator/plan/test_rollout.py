@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from tests.unit.operator.make import Json, deployment, observed, planned, pod, report, resource
+from tests.unit.operator.make import Json, deployment, hardware, observed, planned, pod, report, resource
 
+from hipbmm_operator.detect import HardwareSummary
 from hipbmm_operator.kube import names
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.plan.plan import Plan
@@ -92,3 +93,49 @@ def test_an_explicit_strategy_is_kept(strategy: str) -> None:
 def test_a_first_pod_without_gpu_is_no_surge_deadlock() -> None:
     plan = planned(resource(), seen(pod(unschedulable=NO_GPU, since=300)))
     assert plan.strategy == "Surge"
+
+
+MIXED = hardware(kinds={"a1": "MI300X/SPX/304", "a2": "MI300X/SPX/304", "b1": "MI355X/SPX/256"})
+
+
+def on(node: str, name: str, **more: Any) -> Json:  # noqa: ANN401
+    """A pod on a node."""
+    body = pod(name, **more)
+    body["spec"]["nodeName"] = node
+    return body
+
+
+def grown(live: int, *bodies: Json, wanted: int = 6, pool: HardwareSummary = MIXED) -> int:
+    """Replicas of the next write, of a Deployment that has so many and has let the first rollout go."""
+    of = resource({"replicas": wanted})
+    body = deployment(planned(of, observed(pod(answer=report()))))
+    body["spec"]["replicas"] = live
+    return planned(of, observed(*bodies, live=body, hardware=pool)).replicas
+
+
+def test_in_a_mixed_pool_each_kind_of_node_is_tuned_once() -> None:
+    first = on("a1", "p1", answer=report())
+    second = on("a2", "p2")
+    assert grown(1, first) == 2
+    assert grown(2, first) == 2, "the second one is not made yet"
+    assert grown(2, first, {**pod("p2"), "spec": {}}) == 2, "nobody knows yet where it lands"
+    assert grown(2, first, second) == 3, "it finds the rows of the first one"
+    third = on("b1", "p3", warming=True)
+    assert grown(3, first, second, third) == 3, "it tunes, and no other one beside it"
+    assert grown(3, first, second, on("b1", "p3", answer=report())) == 6
+
+
+def test_a_pool_of_one_kind_is_let_go_at_once() -> None:
+    one = hardware(kinds={"a1": "MI300X/SPX/304", "a2": "MI300X/SPX/304"})
+    assert grown(1, on("a1", "p1", answer=report()), pool=one) == 6
+
+
+def test_replicas_without_a_node_keep_no_other_from_an_autoscaler() -> None:
+    waiting = [pod(f"w{number}", unschedulable=NO_GPU) for number in range(3)]
+    assert grown(4, on("a1", "p1", answer=report()), *waiting) == 5
+
+
+def test_replicas_that_are_there_are_never_taken_away() -> None:
+    bodies = [on("a1", f"p{number}", answer=report()) for number in range(5)]
+    assert grown(5, *bodies, on("b1", "p9", warming=True)) == 5
+    assert grown(5, *bodies, wanted=2) == 2

@@ -105,6 +105,7 @@ WANTS: dict[str, tuple[str, Json, str]] = {
     "anti-affinity": (APART, apart(**{"hipbmm.io/deployment": "qwen"}), "AntiAffinity"),
     "spread": (SPREAD, {}, "TopologySpread"),
     "volume": (VOLUME, {}, "StorageNotReady"),
+    "claims": ("0/1 nodes are available: 1 cannot allocate all claims.", {}, "InsufficientGPU"),
     "pods": ("0/1 nodes are available: 1 Too many pods.", {}, "InsufficientResources"),
 }
 

@@ -1,10 +1,14 @@
 """Tuned, Warm, and status.tuning."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from tests.unit.operator.make import (
     Json,
     deployment,
     ended,
+    hardware,
     observed,
     planned,
     pod,
@@ -64,6 +68,85 @@ def test_pods_of_different_stacks_are_not_tuned_as_one() -> None:
     other = pod("b", revision=plan.revision.name, ready=True, answer=report(key="aaaaaaaaaaaaaaaa"))
     found = status({"replicas": 2}, one, other, live=deployment(plan))
     assert condition(found, "Tuned") == ("False", "MixedStacks")
+
+
+MI300X = report(stack={"arch": "gfx942", "product": "MI300X", "partition": "SPX"})
+MI355X = report(
+    key="aaaaaaaaaaaaaaaa",
+    stack={"arch": "gfx950", "product": "MI355X", "partition": "SPX"},
+    problems=100,
+    tuned=100,
+    geomean="1.30",
+)
+POOL = hardware(product="MI300X,MI355X", kinds={"a": "MI300X/SPX/304", "b": "MI355X/SPX/256"})
+
+
+def on(node: str, name: str, answer: Json | None, revision: str, **more: Any) -> Json:  # noqa: ANN401
+    body = pod(name, revision=revision, ready=answer is not None, answer=answer, **more)
+    body["spec"]["nodeName"] = node
+    return body
+
+
+def pool(*answers: tuple[str, Json | None], before: Json | None = None, **facts: Any) -> Json:  # noqa: ANN401
+    """Three replicas are asked for of a pool of two kinds; pods are on these nodes and have answered so."""
+    spec = {"replicas": 3}
+    plan = planned(resource(spec), observed(pod(answer=report())))
+    bodies = [
+        on(node, f"p{number}", answer, plan.revision.name, warming=answer is None)
+        for number, (node, answer) in enumerate(answers)
+    ]
+    return status(spec, *bodies, live=deployment(plan), before=before, hardware=POOL, **facts)
+
+
+def test_each_stack_of_a_mixed_pool_is_shown_and_the_columns_have_the_sum() -> None:
+    found = pool(("a", MI300X), ("a", MI300X | {"source": "Restored"}), ("b", MI355X))
+    assert condition(found, "Tuned") == ("True", "Tuned")
+    assert condition(found, "Ready") == ("True", "AllReplicasWarm")
+    assert found["stacks"] == [
+        {"key": "9f2c0a1b2c3d4e5f", "product": "MI300X", "partition": "SPX", "replicas": 2, "problems": 204,
+         "tuned": 204, "warm": 2, "speedup": "1.11"},
+        {"key": "aaaaaaaaaaaaaaaa", "product": "MI355X", "partition": "SPX", "replicas": 1, "problems": 100,
+         "tuned": 100, "warm": 1, "speedup": "1.30"},
+    ]  # fmt: skip
+    assert (found["tuning"]["progress"], found["warm"]) == ("304/304", "3/3")
+    assert found["tuning"]["geomeanSpeedup"] == "1.17"  # (1.11**204 * 1.30**100) ** (1 / 304)
+
+
+def test_a_stack_that_is_not_complete_is_not_hidden_by_one_that_is() -> None:
+    partial = MI355X | {"state": "Partial", "reason": "BudgetExceeded", "tuned": 60}
+    found = pool(("a", MI300X), ("a", MI300X), ("b", partial))
+    assert condition(found, "Tuned") == ("False", "BudgetExceeded")
+    assert [(stack["tuned"], stack["warm"]) for stack in found["stacks"]] == [(204, 2), (60, 0)]
+    assert (found["tuning"]["progress"], found["warm"]) == ("264/304", "2/3")
+
+
+def test_a_new_kind_of_node_tunes_while_the_others_serve() -> None:
+    found = pool(("a", MI300X), ("a", MI300X), ("b", None), progress=Progress("Tuning", 38, 100))
+    assert condition(found, "Tuned") == ("False", "Tuning")
+    assert [stack["replicas"] for stack in found["stacks"]] == [2]
+    assert (found["readyReplicas"], found["warmReplicas"]) == (2, 2)
+    assert found["tuning"]["progress"] == "38/100"
+
+
+def test_a_pool_that_grows_kind_by_kind_says_so() -> None:
+    spec = {"replicas": 6}
+    plan = planned(resource(spec), observed(pod(answer=report())))
+    bodies = [on("a", "p0", MI300X, plan.revision.name), on("a", "p1", MI300X, plan.revision.name)]
+    live = deployment(plan)
+    live["spec"]["replicas"] = 2
+    held = replace(plan, replicas=2)
+    found = status(spec, *bodies, live=live, plan=held, hardware=POOL)
+    assert condition(found, "Progressing") == ("True", "HeldByStack")
+    assert message(found, "Progressing") == "a replica on a new kind of node tunes before 4 more start"
+
+
+def test_stacks_are_kept_while_no_pod_runs() -> None:
+    before = pool(("a", MI300X), ("a", MI300X), ("b", MI355X))
+    found = pool(before=before)
+    assert [(stack["tuned"], stack["replicas"], stack["warm"]) for stack in found["stacks"]] == [
+        (204, 0, 0),
+        (100, 0, 0),
+    ]
 
 
 def test_tuning_shows_progress() -> None:

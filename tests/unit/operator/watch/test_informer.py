@@ -9,6 +9,8 @@ import pytest
 from tests.unit.operator.apiserver import ApiServer, eventually
 from tests.unit.operator.make import MINIMAL, Json, pod
 
+from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.detect import EVERY_KIND
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.namespaced_name import NamespacedName
@@ -242,3 +244,49 @@ async def test_a_claim_bound_just_before_a_write_asks_for_a_reconcile_and_a_new_
     harness.informer.saw(kinds.CLAIM, bound)
     harness.informer.take(kinds.CLAIM, "MODIFIED", bound)
     assert await taken(harness) == [NamespacedName("ns", "r-001")]
+
+
+def slices(version: str = "1") -> tuple[Json, Json]:
+    """A node that its labels name, and the slice of its driver."""
+    node = {"metadata": {"name": "dra", "labels": {"hipbmm.io/gpu-product": "MI355X"}}}
+    device = {"name": "gpu-0", "attributes": {"deviceID": {"string": "0x75a3"}, "type": {"string": "amdgpu"}}}
+    pool = {"name": "dra", "generation": int(version), "resourceSliceCount": 1}
+    spec = {"driver": "gpu.amd.com", "nodeName": "dra", "pool": pool, "devices": [device]}
+    return node, {"metadata": {"name": f"slice-{version}"}, "spec": spec}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_what_a_driver_publishes_between_two_resyncs_is_taken_over(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, *, gone: bool
+) -> None:
+    """Also when the API server no longer knows what has changed since the list."""
+    monkeypatch.setattr(informer, "_DEVICES_SECONDS", 1)
+    node, published = slices()
+    harness.api.put(kinds.NODE, node)
+    await harness.informer.resync(1.0)
+    want = Spec.model_validate({**MINIMAL, "gpu": {"deviceClassName": "gpu.amd.com"}})
+
+    def fits() -> bool:
+        found = harness.nodes.summary(want, [], 1, EVERY_KIND)
+        return found is not None and found.compatible
+
+    assert not fits()
+    following = asyncio.create_task(harness.informer.follow_devices())
+    await eventually(lambda: harness.api.count("watch=true") == 2)
+    harness.api.put(kinds.RESOURCE_SLICES[0], published, quietly=gone)
+    if gone:
+        harness.api.end_watches()
+    await eventually(fits)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_without_news_of_devices_nothing_is_read(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(informer, "_DEVICES_SECONDS", 1)
+    await harness.informer.resync(1.0)
+    before = len(harness.api.requests)
+    following = asyncio.create_task(harness.informer.follow_devices())
+    await eventually(lambda: len(harness.api.requests) >= before + 6)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    assert all("watch=true" in line for line in harness.api.requests[before:])

@@ -1,5 +1,6 @@
 """ResourceSlices of the AMD DRA driver: versions, generations, old drivers, partitions, devices that do not count."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -301,3 +302,22 @@ def test_partitions_with_an_extended_name_are_no_whole_gpus() -> None:
     slices = [resource_slice(eight(deviceID="0x75a3", partitionProfile="cpx_nps1", computeUnits="32"))]
     found = detect(node(BY_HAND), slices=slices, extended=frozenset({"amd.com/gpu"}))
     assert summary([found], Want()).reason == "PartitionMismatch"
+
+
+CLAIMS = Want(products=("MI355X",), resource="dra", request=8)
+
+
+@pytest.mark.parametrize("extended", [frozenset[str](), frozenset({"amd.com/gpu"})])
+def test_a_claim_fits_a_node_that_no_label_names(extended: frozenset[str]) -> None:
+    found = detect(node(), slices=SLICES, extended=extended)
+    assert summary([found], CLAIMS).nodes == 1
+    assert summary([found], Want(products=("MI355X",), request=8)).nodes == 0
+    assert summary([found], replace(CLAIMS, request=9)).reason == "NotEnoughGPUs"
+    assert summary([found], replace(CLAIMS, products=("MI300X",))).reason == "NoMatchingNodes"
+
+
+def test_a_claim_fits_no_node_of_the_device_plugin_alone() -> None:
+    found = detect(node(BY_HAND, {"amd.com/gpu": "8"}))
+    assert summary([found], CLAIMS).reason == "ResourceMismatch"
+    both = detect(node(BY_HAND, {"amd.com/gpu": "4"}), slices=SLICES)
+    assert summary([both], CLAIMS).nodes == 1

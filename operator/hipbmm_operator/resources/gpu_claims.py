@@ -1,0 +1,47 @@
+"""GPUs by dynamic resource allocation: the ResourceClaimTemplate, and how pods refer to it. Pure.
+
+Each pod gets a claim of its own from the template; `warm` and `server` share it, as they share the GPUs of a device
+plugin (kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation).
+"""
+
+from hipbmm_operator.api.spec import Gpu
+from hipbmm_operator.detect import device_selector
+from hipbmm_operator.kube import names
+from hipbmm_operator.kube.json_text import Json, canonical
+from hipbmm_operator.kube.kinds import RESOURCE_CLAIM_TEMPLATE
+from hipbmm_operator.kube.metadata import as_object, as_objects
+from hipbmm_operator.kube.owner import Owner
+
+CLAIM = "gpus"
+"""Name of the claim in the pod, and of its one request."""
+
+
+def of_pod(name: str, gpu: Gpu, gpus: int) -> list[Json]:
+    """`resourceClaims` of the pod of a resource. The spec of a template never changes, so its name has a hash of it."""
+    role = f"gpus-{names.short_hash(canonical(_spec(gpu, gpus)))}"
+    return [{"name": CLAIM, "resourceClaimTemplateName": names.child(name, role)}] if gpu.device_class_name else []
+
+
+def referred(template: Json) -> str:
+    """The ResourceClaimTemplate that a pod template refers to, "" for none."""
+    claims = as_objects(as_object(template.get("spec")).get("resourceClaims"))
+    return next((str(claim.get("resourceClaimTemplateName", "")) for claim in claims if claim.get("name") == CLAIM), "")
+
+
+def build(owner: Owner, name: str, gpu: Gpu, gpus: int) -> Json:
+    """The ResourceClaimTemplate of that name."""
+    metadata = owner.metadata()
+    metadata["name"] = name
+    kind = RESOURCE_CLAIM_TEMPLATE
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "spec": _spec(gpu, gpus)}
+
+
+def _spec(gpu: Gpu, gpus: int) -> Json:
+    """`gpus` devices of the class, all of one of the products."""
+    exactly: Json = {
+        "deviceClassName": gpu.device_class_name,
+        "allocationMode": "ExactCount",
+        "count": gpus,
+        "selectors": [{"cel": {"expression": device_selector(gpu.products or ())}}],
+    }
+    return {"spec": {"devices": {"requests": [{"name": CLAIM, "exactly": exactly}]}}}
