@@ -1,7 +1,9 @@
 """What the image answered, as a value and as JSON; the JSON comes from a child or a volume, so it is checked."""
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 FORMAT = 1
 MAX_BYTES = 1 << 20
@@ -76,68 +78,41 @@ def decode(data: bytes) -> Answer:
         raise AnswerInvalid(f"not an answer of format {FORMAT}")
     if set(document) != set(Answer._fields):
         raise AnswerInvalid("its fields are not those of an answer")
-    linears = _list(document, "linears")
-    if len(linears) > MAX_LINEARS:
+    lists = {
+        field: _checked(field, list, document[field]) for field in ("linears", "captured", "planned", "eager", "notes")
+    }
+    if len(lists["linears"]) > MAX_LINEARS:
         raise AnswerInvalid(f"more than {MAX_LINEARS} linears")
-    return Answer(
-        vllm=_text(document["vllm"]),
-        architecture=_text(document["architecture"]),
-        quantisation=_text(document["quantisation"]),
-        tensor_parallel=_count(document["tensor_parallel"], 1),
-        graph_mode=_text(document["graph_mode"]),
-        runner=_text(document["runner"]),
-        linears=tuple(_linear(linear) for linear in linears),
-        captured=_tokens(document, "captured"),
-        planned=_tokens(document, "planned"),
-        eager=_tokens(document, "eager"),
-        notes=tuple(_text(note) for note in _list(document, "notes")[:MAX_NOTES]),
-    )
+    plain = {field: _checked(field, kind, document[field]) for field, kind in _KINDS.items() if field not in lists}
+    tokens: dict[str, Any] = {field: _tokens(field, lists[field]) for field in ("captured", "planned", "eager")}
+    notes = tuple(_checked("notes", str, note) for note in lists["notes"][:MAX_NOTES])
+    return Answer(**plain, **tokens, linears=tuple(map(_linear, lists["linears"])), notes=notes)
+
+
+_KINDS: dict[str, Any] = Answer.__annotations__
+_LINEAR_KINDS: dict[str, Any] = ImageLinear.__annotations__
 
 
 def _linear(value: object) -> ImageLinear:
-    if not isinstance(value, list) or len(value) != len(ImageLinear._fields):
+    if not isinstance(value, list) or len(value) != len(_LINEAR_KINDS):
         raise AnswerInvalid("a linear has other fields")
-    path, n, k, bias, copies, kernel, reason, tower, load_tokens = value
-    return ImageLinear(
-        path=_text(path),
-        n=_count(n, 1),
-        k=_count(k, 1),
-        bias=_flag(bias),
-        copies=_count(copies, 1),
-        kernel=_text(kernel),
-        reason=_text(reason),
-        tower=_flag(tower),
-        load_tokens=_count(load_tokens, 0),
-    )
+    pairs = zip(_LINEAR_KINDS.items(), value, strict=True)
+    return ImageLinear(*(_checked(field, kind, item) for (field, kind), item in pairs))
 
 
-def _tokens(document: dict[str, object], field: str) -> tuple[int, ...]:
-    found = tuple(_count(value, 1) for value in _list(document, field))
+def _tokens(field: str, values: list[object]) -> tuple[int, ...]:
+    found = tuple(_checked(field, int, value) for value in values)
     if list(found) != sorted(set(found)):
         raise AnswerInvalid(f"{field} do not rise")
     return found
 
 
-def _list(document: dict[str, object], field: str) -> list[object]:
-    value = document[field]
-    if not isinstance(value, list):
-        raise AnswerInvalid(f"{field} is no list")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise AnswerInvalid(f"not a text of at most {MAX_TEXT} characters")
-    return value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise AnswerInvalid("not true or false")
-    return value
-
-
-def _count(value: object, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MAX_SIZE:
-        raise AnswerInvalid(f"not an integer from {least} to {MAX_SIZE}")
+def _checked(field: str, kind: type[T], value: object) -> T:
+    """A value of exactly this type and of a sane size: texts are short, numbers positive (`load_tokens` may be 0)."""
+    if type(value) is not kind:
+        raise AnswerInvalid(f"{field} holds no {kind.__name__}")
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise AnswerInvalid(f"{field} has more than {MAX_TEXT} characters")
+    if kind is int and not (field != "load_tokens") <= value <= MAX_SIZE:  # type: ignore[operator] # it is an int
+        raise AnswerInvalid(f"{field} is out of range")
     return value

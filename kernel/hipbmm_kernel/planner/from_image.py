@@ -4,6 +4,7 @@ from hipbmm_kernel.linear import eligibility
 from hipbmm_kernel.planner import plan
 from hipbmm_kernel.planner.answer import Answer, ImageLinear
 from hipbmm_kernel.planner.plan import Options, Plan, PlannedLinear
+from hipbmm_kernel.planner.shapes.module import short_name
 from hipbmm_kernel.planner.tokens import Tokens, overridden
 from hipbmm_kernel.rows.gemm import Linear
 
@@ -27,14 +28,8 @@ def build(found: Answer, options: Options) -> Plan:
 
 def _planned(found: ImageLinear) -> PlannedLinear:
     """A linear with the reason of its own vLLM, and with AITER's assertion, which vLLM does not ask."""
-    linear = Linear(found.n, found.k, found.bias, _name(found.path), found.copies)
+    linear = Linear(found.n, found.k, found.bias, short_name(found.path), found.copies)
     if not found.hipbmm:
         return PlannedLinear(linear, found.reason or "vLLM chose another kernel")
     fatal = eligibility.shuffle_reason(found.n, found.k) or ""
     return PlannedLinear(linear, fatal or (_PATCHES if found.tower else ""), fatal, found.load_tokens)
-
-
-def _name(path: str) -> str:
-    """The short name of a module as the built-in plan has it; outside the language model the whole path says more."""
-    *parents, last = path.split(".")
-    return f"{parents[-1]}.{last}" if parents and parents[-1].startswith("shared_expert") else last

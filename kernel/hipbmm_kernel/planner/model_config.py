@@ -5,7 +5,9 @@ hostile or broken file ends in `ConfigInvalid` with the name of the field instea
 """
 
 import json
-from typing import NoReturn
+from typing import NoReturn, TypeVar
+
+T = TypeVar("T")
 
 MAX_BYTES = 4 * 2**20
 """Largest config.json that is read; the largest published ones (long ignore lists) have about 300 kB."""
@@ -70,6 +72,10 @@ class Fields:
         """Whether the field is there and not null."""
         return self.raw(field) is not None
 
+    def names(self) -> list[str]:
+        """The fields that are there."""
+        return list(self._values)
+
     def raw(self, field: str) -> object:
         """The field's value as parsed, its default, or None."""
         value = self._values.get(field)
@@ -86,55 +92,38 @@ class Fields:
             self.refuse(field, "missing" if field not in self._values else None, "a positive integer is needed")
         return self._whole(field, value, 1, most)
 
-    def size_or(self, field: str, default: int, most: int = MAX_SIZE) -> int:
+    def size_or(self, field: str, default: int) -> int:
         """A positive integer, or `default` when it is missing or null."""
         value = self.raw(field)
-        return default if value is None else self._whole(field, value, 1, most)
+        return default if value is None else self._whole(field, value, 1)
 
-    def count(self, field: str, default: int = 0, most: int = MAX_SIZE) -> int:
+    def count(self, field: str, default: int = 0) -> int:
         """A natural number, or `default` when it is missing or null."""
         value = self.raw(field)
-        return default if value is None else self._whole(field, value, 0, most)
+        return default if value is None else self._whole(field, value, 0)
 
     def flag(self, field: str, default: bool) -> bool:
         """A boolean, or `default` when it is missing or null."""
         value = self.raw(field)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            self.refuse(field, value, "must be true or false")
-        return value
+        return default if value is None else self._of(bool, field, value, "must be true or false")
 
-    def text(self, field: str, default: str = "") -> str:
-        """A string, or `default` when it is missing or null."""
+    def text(self, field: str) -> str:
+        """A string, "" when it is missing or null."""
         value = self.raw(field)
-        if value is None:
-            return default
-        if not isinstance(value, str):
-            self.refuse(field, value, "must be a string")
-        return value
+        return "" if value is None else self._of(str, field, value, "must be a string")
 
     def texts(self, field: str) -> tuple[str, ...]:
         """A list of strings; empty when it is missing or null."""
-        found: list[str] = []
-        for value in self._items(field):
-            if not isinstance(value, str):
-                self.refuse(field, value, "must hold strings only")
-            found.append(value)
-        return tuple(found)
+        return tuple(self._of(str, field, value, "must hold strings only") for value in self._items(field))
 
     def counts(self, field: str) -> tuple[int, ...]:
         """A list of natural numbers; empty when it is missing or null."""
-        return tuple(self._whole(field, value, 0, MAX_SIZE) for value in self._items(field))
+        return tuple(self._whole(field, value, 0) for value in self._items(field))
 
     def nested(self, field: str) -> "Fields | None":
         """The object in a field, or None when it is missing or null."""
         value = self.raw(field)
-        if value is None:
-            return None
-        if not isinstance(value, dict):
-            self.refuse(field, value, "must be an object")
-        return Fields(value, self._dotted(field))
+        return None if value is None else Fields(self._of(dict, field, value, "must be an object"), self._dotted(field))
 
     def only(self, field: str, unwraps: bool) -> "Fields | None":
         """The object in a field, or with `unwraps` in a list of one in it; None for anything else."""
@@ -146,10 +135,7 @@ class Fields:
     def objects(self, field: str) -> "dict[str, Fields]":
         """The objects in an object by name; null ones are left out."""
         holder = self.nested(field)
-        names = self.raw(field)
-        if holder is None or not isinstance(names, dict):
-            return {}
-        found = {str(name): holder.nested(name) for name in names}
+        found = {str(name): holder.nested(name) for name in holder.names()} if holder else {}
         return {name: fields for name, fields in found.items() if fields is not None}
 
     def language(self) -> "Fields":
@@ -166,17 +152,19 @@ class Fields:
 
     def _items(self, field: str) -> list[object]:
         value = self.raw(field)
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            self.refuse(field, value, "must be a list")
+        value = [] if value is None else self._of(list, field, value, "must be a list")
         if len(value) > MAX_ITEMS:
             self.refuse(field, f"{len(value)} items", f"at most {MAX_ITEMS} items are read")
         return value
 
-    def _whole(self, field: str, value: object, least: int, most: int) -> int:
+    def _whole(self, field: str, value: object, least: int, most: int = MAX_SIZE) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             self.refuse(field, value, f"must be an integer between {least} and {most}")
+        return value
+
+    def _of(self, kind: type[T], field: str, value: object, remedy: str) -> T:
+        if not isinstance(value, kind):
+            self.refuse(field, value, remedy)
         return value
 
     def _dotted(self, field: str) -> str:

@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from hipbmm_kernel.linear import eligibility
-from hipbmm_kernel.planner import cost, model_config, vllm_version
+from hipbmm_kernel.planner import cost, model_config, quantisation, vllm_version
 from hipbmm_kernel.planner import tokens as token_counts
 from hipbmm_kernel.planner.model_config import Fields
-from hipbmm_kernel.planner.quantisation import detect
-from hipbmm_kernel.planner.quantisation.scheme import Quantisation
+from hipbmm_kernel.planner.quantisation import Quantisation
 from hipbmm_kernel.planner.server_flags import ServerFlags
-from hipbmm_kernel.planner.shapes import registry
+from hipbmm_kernel.planner.shapes import families, towers
 from hipbmm_kernel.planner.shapes.module import TOWERS, Model, Module, Parallel
 from hipbmm_kernel.planner.vllm_version import Version
 from hipbmm_kernel.rows.gemm import Linear, Problem
@@ -122,8 +121,8 @@ def build(config: bytes | None, options: Options) -> Plan:
 
 def _of_model(whole: Fields, options: Options) -> Plan:
     """Architecture, linears and what is left out, without tokens and problems."""
-    name = registry.architecture(whole)
-    family = registry.find(whole)
+    name = families.architecture(whole)
+    family = families.find(whole)
     if family is None:
         return Plan(name, UNKNOWN, unsure=True)
     text = whole.language()
@@ -131,20 +130,19 @@ def _of_model(whole: Fields, options: Options) -> Plan:
     replicated = flags.expert_parallel and options.tensor_parallel > 1 and (flags.data_parallel or 1) > 1
     ranks = 1 if flags.encoder_mode == "data" else 0
     model = Model(text, whole, Parallel(options.tensor_parallel, replicated, ranks), options.vllm)
-    found = detect.of(whole, text, flags, options.vllm)
+    found = quantisation.of(whole, text, flags, options.vllm)
     dtype = _dtype(whole, text, flags.dtype)
     grouped: dict[PlannedLinear, int] = {}
-    tower, sure = registry.tower(model) if not flags.language_only else ((), True)
+    tower, sure = towers.find(model, family) if not flags.language_only else ((), True)
     for module in (*family.modules(model), *tower):
         planned = _planned(module, found, dtype, _no_kernel(options), nested=text is not whole)
         grouped[planned] = grouped.get(planned, 0) + 1
     linears = tuple(each._replace(linear=each.linear._replace(copies=count)) for each, count in grouped.items())
     left_out = (*family.left_out, ("lm_head and embeddings", "not linear layers of vLLM"))
     warnings: tuple[str, ...] = ("the draft model's own linears are not in the plan",) if flags.draft_model else ()
-    unsure = not (sure or family.has_tower)
-    if unsure:
+    if not sure:
         warnings += ("the linears outside the language model are not known, nor whether HIPBMM can load them",)
-    return Plan(name, CONFIG, linears, left_out=left_out, warnings=warnings, quantisation=found.label, unsure=unsure)
+    return Plan(name, CONFIG, linears, left_out=left_out, warnings=warnings, quantisation=found.label, unsure=not sure)
 
 
 def _no_kernel(options: Options) -> str:

@@ -20,10 +20,10 @@ MAX_COUNT = 2**31 - 1
 class ServerFlags(NamedTuple):
     """What a command line says; None means vLLM's own default.
 
-    `capture_sizes` are the user's graph sizes, `graph_sizes` the older `--cuda-graph-sizes`. `graphs` is false when
-    nothing is captured, `decode_only` when batches with a prefill replay no graph, `draft_model` when a second model
-    drafts, `encoder_mode` is that of a vision tower. `online_linear` and `online_targets` are those of
-    `--quantization-config`; `unread` names the arguments that could not be read.
+    `capture_sizes` are the user's graph sizes. `graphs` is false when nothing is captured, `decode_only` when batches
+    with a prefill replay no graph, `draft_model` when a second model drafts, `encoder_mode` is that of a vision tower.
+    `online_linear` and `online_targets` are those of `--quantization-config`; `unread` names the arguments that could
+    not be read.
     """
 
     tensor_parallel: int | None = None
@@ -33,7 +33,6 @@ class ServerFlags(NamedTuple):
     max_num_batched_tokens: int | None = None
     max_capture_size: int | None = None
     capture_sizes: tuple[int, ...] | None = None
-    graph_sizes: tuple[int, ...] = ()
     compile_sizes: tuple[int, ...] = ()
     speculative_tokens: int = 0
     draft_model: bool = False
@@ -81,7 +80,7 @@ _INTEGERS = {
     "optimization-level": "optimization_level",
     "O": "optimization_level",
 }
-_LISTS = {"cudagraph-capture-sizes": "capture_sizes", "cuda-graph-sizes": "graph_sizes"}
+_LISTS = {"cudagraph-capture-sizes": "capture_sizes"}
 _TEXTS = {
     "performance-mode": "performance_mode",
     "quantization": "quantization",
@@ -105,7 +104,6 @@ _JSON = {
     "quantization-config": "quantization_config",
     "kernel-config": "kernel",
 }
-_SHORT = ("tp", "dp", "q", "O", "ep", "cc", "sc")
 _NOT_READ = {
     "config": "the arguments in that file are not seen",
     "hf-overrides": "its fields are not in the plan",
@@ -116,7 +114,6 @@ _NOT_READ = {
 """Flags that can change the plan and that this planner does not know; the image's own vLLM does."""
 _KNOWN = (*_INTEGERS, *_LISTS, *_TEXTS, *_SWITCHES, *_JSON, *_NOT_READ)
 _HUMAN = {"k": 1000, "m": 1000**2, "g": 1000**3, "K": 2**10, "M": 2**20, "G": 2**30}
-_NO_GRAPHS = ("NONE", 0, False)
 
 
 class _Reader:
@@ -133,62 +130,44 @@ class _Reader:
         while at < len(argv):
             name, value = _split(argv[at])
             at += 1
-            if name is None:
-                continue
-            following = argv[at:] if value is None else [value]
-            at += self._take(_unabbreviated(name, argv[at - 1]), following, inline=value is not None)
+            if name is not None:
+                following = argv[at:] if value is None else [value]
+                used = self._take(_unabbreviated(name, argv[at - 1]), following, inline=value is not None)
+                at += used if value is None else 0
         for flag, values in self._dotted.items():
             self._json[_JSON[flag]] = values
 
     def _take(self, name: str, following: Sequence[str], *, inline: bool) -> int:
-        """Take one flag; the number of further arguments that were used."""
+        """Take one flag; how many of the arguments after it are its values."""
         base, _, path = name.partition(".")
-        values = [text for text in following[:1] if inline or not _is_flag(text)]
+        values = list(following[:1]) if inline else _until_flag(following)[: None if name in _LISTS else 1]
+        shown = f"{'-' if len(name) <= len('tp') else '--'}{name} {' '.join(values)[:80]}".rstrip()
         if base in _JSON:
             self._take_json(base, path, values)
-        elif name in _INTEGERS:
-            self._take_integer(name, values)
+        elif name == "O" and values and _integer(values[0]) is None:
+            self._take_json("cc", "", values)
+        elif name in _INTEGERS or name in _LISTS:
+            numbers = [_integer(part) for text in values for part in text.replace(",", " ").split()]
+            if not numbers or None in numbers or (name in _INTEGERS and len(numbers) > 1):
+                self._unread.append(shown)
+            else:
+                self._values[_INTEGERS.get(name) or _LISTS[name]] = numbers[0] if name in _INTEGERS else tuple(numbers)
         elif name in _TEXTS:
-            self._take_text(name, values)
-        elif name in _LISTS:
-            values = list(following) if inline else _until_flag(following)
-            self._take_list(name, values)
+            self._values[_TEXTS[name]] = values[0] if values else self._values.get(_TEXTS[name])
         elif name in _NOT_READ:
-            self._unread.append(f"{' '.join((f'--{name}', *values))[:90]}: {_NOT_READ[name]}")
+            self._unread.append(f"{shown}: {_NOT_READ[name]}")
         else:
-            return self._take_switch(name, values, inline=inline)
-        return 0 if inline else len(values)
+            return self._take_switch(name, values)
+        return len(values)
 
-    def _take_integer(self, name: str, values: Sequence[str]) -> None:
-        number = _integer(values[0]) if values else None
-        if number is None:
-            if name == "O" and values:
-                self._take_json("cc", "", values)
-                return
-            self._unread.append(f"-{'' if name in _SHORT else '-'}{name} {' '.join(values)[:80]}".rstrip())
-            return
-        self._values[_INTEGERS[name]] = number
-
-    def _take_text(self, name: str, values: Sequence[str]) -> None:
-        if values:
-            self._values[_TEXTS[name]] = values[0]
-
-    def _take_list(self, name: str, values: Sequence[str]) -> None:
-        numbers = [_integer(part) for text in values for part in text.replace(",", " ").split()]
-        if not numbers or None in numbers:
-            self._unread.append(f"--{name} {' '.join(values)[:80]}".rstrip())
-            return
-        self._values[_LISTS[name]] = tuple(number for number in numbers if number is not None)
-
-    def _take_switch(self, name: str, values: Sequence[str], *, inline: bool) -> int:
+    def _take_switch(self, name: str, values: Sequence[str]) -> int:
         positive = name.removeprefix("no-")
         field = _SWITCHES.get(positive)
         if field is None:
             return 0
         explicit = values[0].lower() if values else ""
-        given = explicit in ("true", "false")
         self._values[field] = (explicit != "false") == (positive == name)
-        return 1 if given and not inline else 0
+        return int(explicit in ("true", "false"))
 
     def _take_json(self, flag: str, path: str, values: Sequence[str]) -> None:
         """Take a JSON argument, or one key of it: `-cc.pass_config.enable_sp true`."""
@@ -240,7 +219,6 @@ class _Reader:
             max_num_batched_tokens=_count(values.get("max_num_batched_tokens")),
             max_capture_size=_count(values.get("max_capture_size", compilation.get("max_cudagraph_capture_size"))),
             capture_sizes=_counts(capture if capture is not None else compilation.get("cudagraph_capture_sizes")),
-            graph_sizes=_counts(values.get("graph_sizes")) or (),
             compile_sizes=_counts(compilation.get("compile_sizes")) or (),
             speculative_tokens=_count(values.get("spec_tokens", speculative.get("num_speculative_tokens"))) or 0,
             draft_model=isinstance(values.get("spec_model", speculative.get("model")), str),
@@ -272,7 +250,7 @@ class _Reader:
             return False, False
         mode = compilation.get("cudagraph_mode")
         mode = mode.upper() if isinstance(mode, str) else mode
-        if (mode in _NO_GRAPHS and mode is not None) or compilation.get("use_cudagraph") is False:
+        if mode in ("NONE", 0, False) or compilation.get("use_cudagraph") is False:
             return False, False
         uncompiled = compilation.get("mode") in (0, "0", "NONE") and mode is None
         return True, uncompiled or mode == "FULL_DECODE_ONLY"

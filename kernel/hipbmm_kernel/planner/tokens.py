@@ -2,8 +2,8 @@
 
 vLLM captures graphs for a list of sizes and pads every decode batch to the next one; before each capture it runs the
 same M eagerly, and there AITER looks its row up. Above the largest captured size every M runs as it comes. AITER looks
-nothing up above 512. Source: `_set_cudagraph_sizes` of config/vllm.py in 0.11.0 to 0.33.0, `CudaGraphManager` of the
-V2 runner and `adjust_cudagraph_sizes_for_spec_decode` of the V1 runner.
+nothing up above 512. Source: `_set_cudagraph_sizes` of config/vllm.py in 0.23.0 to 0.33.0, `CudaGraphManager` of the
+V2 runner and `adjust_cudagraph_sizes_for_spec_decode` of the V1 runner. Older versions have no HIPBMM kernel.
 """
 
 from typing import NamedTuple
@@ -23,12 +23,6 @@ GRAPH_LIMIT = 512
 
 _FINE_LIMIT = 32
 _STEP_8_END = 256
-
-_STEP_8_ONLY = Version(0, 12)
-"""Before it: steps of 8 all the way, and `--cuda-graph-sizes`."""
-
-_APPENDS_BATCHED = Version(0, 22)
-"""From it on `max_num_batched_tokens` is captured when it is small enough, and `--performance-mode` exists."""
 
 _COVERS_SEQUENCES = Version(0, 28)
 """From it on `max_num_seqs` and the sizes of speculative batches join the list (read in 0.33, absent in 0.27)."""
@@ -73,8 +67,6 @@ def overridden(tokens: Tokens, override: tuple[int, ...]) -> Tokens:
 
 def captured_sizes(flags: ServerFlags, version: Version) -> tuple[int, ...]:
     """The list of sizes that vLLM itself computes, in rising order."""
-    if version < _STEP_8_ONLY:
-        return _captured_before_0_12(flags)
     sequences = flags.max_num_seqs or DEFAULT_MAX_NUM_SEQS
     batched = flags.max_num_batched_tokens or DEFAULT_MAX_NUM_BATCHED_TOKENS
     if flags.capture_sizes:
@@ -82,8 +74,8 @@ def captured_sizes(flags: ServerFlags, version: Version) -> tuple[int, ...]:
     else:
         query = 1 + flags.speculative_tokens
         largest = min(flags.max_capture_size or min(sequences * query * 2, GRAPH_LIMIT), batched)
-        sizes = _grid(largest, fine=flags.performance_mode == "interactivity" and version >= _APPENDS_BATCHED)
-        if version >= _APPENDS_BATCHED and batched <= largest:
+        sizes = _grid(largest, fine=flags.performance_mode == "interactivity")
+        if batched <= largest:
             sizes.add(batched)
         if version >= _COVERS_SEQUENCES and flags.max_capture_size is None:
             sizes |= {size for size in _decode_sizes(sequences, query) if size <= largest}
@@ -125,17 +117,3 @@ def _uniform_sizes(flags: ServerFlags, captured: tuple[int, ...], sequences: int
         return set()
     rounded = {-(-size // query) * query for size in captured}
     return {size for size in rounded if size <= min(captured[-1], sequences * query)}
-
-
-def _captured_before_0_12(flags: ServerFlags) -> tuple[int, ...]:
-    sequences = flags.max_num_seqs or DEFAULT_MAX_NUM_SEQS
-    batched = flags.max_num_batched_tokens or DEFAULT_MAX_NUM_BATCHED_TOKENS
-    sizes: set[int]
-    if flags.capture_sizes:
-        sizes = set(flags.capture_sizes)
-    elif len(flags.graph_sizes) > 1:
-        sizes = set(flags.graph_sizes)
-    else:
-        largest = flags.graph_sizes[0] if flags.graph_sizes else min(sequences * 2, GRAPH_LIMIT)
-        sizes = {1, 2, 4, *range(8, largest + 1, 8)}
-    return tuple(sorted(size for size in sizes if size <= batched))

@@ -32,11 +32,23 @@ def variables(
     if package and not env.get(JIT_DIR) and os.path.isdir(modules) and not os.access(modules, os.W_OK):
         found[JIT_DIR] = f"{cache}/aiter"
         os.makedirs(found[JIT_DIR], exist_ok=True)
-        for name in listed(modules, ""):
-            if name.endswith(".so"):
-                with contextlib.suppress(FileExistsError):  # linked by an earlier start, or compiled here
-                    os.symlink(f"{modules}/{name}", f"{found[JIT_DIR]}/{name}")
+        _link_modules(modules, found[JIT_DIR])
     if not env.get("TMPDIR") and not any(os.access(directory, os.W_OK) for directory in temporary):
         found["TMPDIR"] = f"{cache}/tmp"  # noqa: S108 - the pod's own volume
         os.makedirs(found["TMPDIR"], exist_ok=True)
     return found
+
+
+def _link_modules(modules: str, own: str) -> None:
+    """Link to each compiled module that `own` does not hold yet.
+
+    AITER removes a module that exists before it compiles it again, so a link is never written through. One that leads
+    nowhere (the container has another image now) it would not see, and then write through.
+    """
+    for name in listed(own, ""):
+        if not os.path.exists(f"{own}/{name}"):
+            os.unlink(f"{own}/{name}")
+    for name in listed(modules, ""):
+        if name.endswith(".so"):
+            with contextlib.suppress(FileExistsError):  # linked by an earlier start, or compiled here
+                os.symlink(f"{modules}/{name}", f"{own}/{name}")

@@ -49,6 +49,40 @@ def test_one_that_cannot_be_written_is_replaced_by_links_to_its_modules(pod: Pod
     assert (own / MODULES[0]).read_text() == "compiled here"
 
 
+REBUILD = """
+import os, shutil, sys
+own, target = os.environ["AITER_JIT_DIR"], sys.argv[1]
+built = os.path.join(own, "build", "module", "build", target)
+os.makedirs(os.path.dirname(built), exist_ok=True)
+if os.path.exists(os.path.join(own, target)):
+    os.remove(os.path.join(own, target))
+with open(built, "w") as file:
+    file.write("compiled for this GPU")
+shutil.copy(built, own)
+"""
+"""What AITER does when it compiles a module (build_module in aiter/jit/core.py)."""
+
+
+@pytest.mark.parametrize("image", ["the same", "another"])
+def test_aiter_compiles_a_module_again_in_place_of_its_link(pod: Pod, package: Path, image: str) -> None:
+    (package / "jit").chmod(0o555)
+    found(pod, package)
+    if image == "another":  # an image that was changed in place: the emptyDir stays, with links to what is gone
+        (package / "jit").chmod(0o755)
+        (package / "jit" / MODULES[0]).unlink()
+        (package / "jit").chmod(0o555)
+    path = f"{package.parent}:{pod.env['PYTHONPATH']}"
+    program = ("exec", "--", sys.executable, "-c", REBUILD, MODULES[0])
+    done = pod.run_bound_by_permissions(*program, PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    own = pod.home / "cache/aiter"
+    found(pod, package)
+    assert (own / MODULES[0]).read_text() == "compiled for this GPU"
+    assert (own / MODULES[1]).readlink() == package / "jit" / MODULES[1]
+    if image == "the same":
+        assert (package / "jit" / MODULES[0]).read_text() == MODULES[0]
+
+
 def test_a_users_own_directory_stays(pod: Pod, package: Path) -> None:
     (package / "jit").chmod(0o555)
     assert found(pod, package, AITER_JIT_DIR="/users/own", TMPDIR="/users/temporary") == [

@@ -15,7 +15,7 @@ import torch
 from hipbmm_kernel.linear.gate import current_platform
 from hipbmm_kernel.linear.module import HipbMMLinear
 from hipbmm_kernel.linear.quantise import per_channel, per_token, reference
-found = {"kernel": "", "wrong": {}}
+found = {"kernel": "", "wrong": {}, "problems": 0}
 for n, k in json.loads(sys.argv[3]):
     generator = torch.Generator().manual_seed(n + k)
     weight, scale = per_channel(torch.randn(n, k, generator=generator), torch.float8_e4m3fnuz)
@@ -26,6 +26,7 @@ for n, k in json.loads(sys.argv[3]):
         a, a_scale = per_token(tokens[:m], weight.dtype)
         expected = reference(a, a_scale, weight, scale)
         limit = 0.02 * expected.square().mean().sqrt() + 0.02 * expected.abs()
+        found["problems"] += 1
         wrong = int((~((linear(tokens[:m]).float() - expected).abs() <= limit)).sum())
         if wrong:
             found["wrong"][f"M={m} N={n} K={k}"] = wrong
@@ -40,11 +41,12 @@ ALL_TOKENS = [*TOKENS, 1024]
 
 @dataclass(frozen=True)
 class Serving:
-    """What the server did: its exit status, the kernel that it chose, wrong elements by problem."""
+    """What the server did: its exit status, the kernel that it chose, wrong elements by problem, problems computed."""
 
     status: int
     kernel: str
     wrong: dict[str, int]
+    problems: int
     log: str
 
     @property
@@ -81,6 +83,8 @@ def serve(zygote: Mapping[str, str]) -> Serve:
         done = pod.run("exec", "--", *command, json.dumps(LINEARS), json.dumps(ALL_TOKENS), **env)
         served = next((line for line in done.stdout.splitlines() if line.startswith("served ")), "served {}")
         found: dict[str, Any] = json.loads(served.removeprefix("served "))
-        return Serving(done.returncode, found.get("kernel", ""), found.get("wrong", {}), done.stderr)
+        return Serving(
+            done.returncode, found.get("kernel", ""), found.get("wrong", {}), found.get("problems", 0), done.stderr
+        )
 
     return run

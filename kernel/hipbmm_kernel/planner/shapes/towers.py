@@ -1,16 +1,16 @@
 """Vision towers that vLLM builds with the quantisation config. None is tuned, but one can end vLLM as it loads.
 
-Shapes are those of vLLM 0.33's Qwen classes, as their own layers say. With `--mm-encoder-tp-mode data` a tower is whole
-on each rank.
+Shapes are those of vLLM 0.33's Qwen classes, as their own layers say, and of Gemma 3's SigLIP. With
+`--mm-encoder-tp-mode data` a Qwen tower is whole on each rank.
 """
 
 from collections.abc import Iterator
 
 from hipbmm_kernel.planner.model_config import Fields
-from hipbmm_kernel.planner.shapes.module import Model, Module
+from hipbmm_kernel.planner.shapes.families import SIGLIP, Family
+from hipbmm_kernel.planner.shapes.module import PATCHES, Model, Module
+from hipbmm_kernel.planner.shapes.own_forms import GATE_UP, attention, head_dim
 
-PATCHES = "its M is the number of image patches, which is above 512"
-VISUAL = "visual."
 _SECOND, _SECOND_5, _THIRD = "qwen2_vl", "qwen2_5_vl", "qwen3_vl"
 _KINDS = {
     _SECOND: _SECOND,
@@ -21,61 +21,60 @@ _KINDS = {
     "qwen3_5_moe": _THIRD,
 }
 """model_type of the whole config -> whose tower it has."""
+_SIGLIP = {"hidden_size": 1152, "num_hidden_layers": 27, "num_attention_heads": 16}
 
 
-def known(whole: Fields) -> bool:
-    """Whether the tower of a multimodal config is planned here."""
-    return whole.text("model_type") in _KINDS
-
-
-def modules(model: Model) -> Iterator[Module]:
-    """The tower's linears; none for a model without one, or with one that is not known."""
-    vision = model.whole.nested("vision_config")
-    kind = _KINDS.get(model.whole.text("model_type"))
+def find(model: Model, family: Family) -> tuple[tuple[Module, ...], bool]:
+    """The linears outside the language model that are known here, and whether these are all."""
+    if "vision_config" not in model.whole and "audio_config" not in model.whole:
+        return (), True
+    kind, vision = _KINDS.get(model.whole.text("model_type")), model.whole.nested("vision_config")
+    if vision is not None and family.tower == SIGLIP:
+        return tuple(_siglip(model, vision)), True
     if vision is None or kind is None:
-        return
-    ranks = model.parallel.tower or model.parallel.tensor
+        return (), kind is not None or family.tower != ""
+    return tuple(_qwen(kind, vision, model.parallel.tower or model.parallel.tensor)), True
+
+
+def _siglip(model: Model, vision: Fields) -> Iterator[Module]:
+    """The attention of Gemma 3's tower; its MLP is never quantised."""
+    tower = model._replace(fields=vision.with_defaults(**_SIGLIP))
+    for layer in tower.layers:
+        path = f"vision_tower.vision_model.encoder.layers.{layer}.self_attn"
+        qkv, out = attention(tower, path, width=head_dim(tower), qkv_bias=True, o_bias=True)
+        yield qkv._replace(untuned=PATCHES)
+        yield out._replace(path=f"{path}.out_proj", untuned=PATCHES)
+
+
+def _qwen(kind: str, vision: Fields, ranks: int) -> Iterator[Module]:
     width = vision.size("embed_dim") if kind == _SECOND else vision.size("hidden_size")
     for layer in range(vision.size("depth")):
-        path = f"{VISUAL}blocks.{layer}"
-        yield from _attention(path, width, ranks)
-        yield from _mlp(kind, vision, path, width, ranks)
-    yield from _mergers(kind, vision, width, ranks)
-
-
-def _attention(path: str, width: int, ranks: int) -> Iterator[Module]:
-    yield _split(f"{path}.attn.qkv", 3 * width, width, ranks)
-    yield _split(f"{path}.attn.proj", width, width, ranks, rows=False)
+        path = f"visual.blocks.{layer}"
+        yield _split(f"{path}.attn.qkv", 3 * width, width, ranks)
+        yield _split(f"{path}.attn.proj", width, width, ranks, rows=False)
+        yield from _mlp(kind, vision, f"{path}.mlp", width, ranks)
+    merged = width * vision.size_or("spatial_merge_size", 2) ** 2
+    out = vision.size("hidden_size") if kind == _SECOND else vision.size("out_hidden_size")
+    first, second = ("linear_fc1", "linear_fc2") if kind == _THIRD else ("mlp.0", "mlp.2")
+    deep = len(vision.counts("deepstack_visual_indexes")) if kind == _THIRD else 0
+    for path in ("visual.merger", *(f"visual.deepstack_merger_list.{number}" for number in range(deep))):
+        yield _split(f"{path}.{first}", merged, merged, ranks)
+        yield _split(f"{path}.{second}", out, merged, ranks, rows=False)
 
 
 def _mlp(kind: str, vision: Fields, path: str, width: int, ranks: int) -> Iterator[Module]:
     if kind == _SECOND_5:
         size = vision.size("intermediate_size")
-        parts = ("gate_proj", "up_proj")
-        yield _split(f"{path}.mlp.gate_up_proj", 2 * size, width, ranks)._replace(parts=parts)
-        yield _split(f"{path}.mlp.down_proj", width, size, ranks, rows=False)
+        yield _split(f"{path}.gate_up_proj", 2 * size, width, ranks)._replace(merged=GATE_UP)
+        yield _split(f"{path}.down_proj", width, size, ranks, rows=False)
         return
     size = vision.size_or("mlp_ratio", 4) * width if kind == _SECOND else vision.size("intermediate_size")
     first, second = ("fc1", "fc2") if kind == _SECOND else ("linear_fc1", "linear_fc2")
-    yield _split(f"{path}.mlp.{first}", size, width, ranks)
-    yield _split(f"{path}.mlp.{second}", width, size, ranks, rows=False)
-
-
-def _mergers(kind: str, vision: Fields, width: int, ranks: int) -> Iterator[Module]:
-    merged = width * vision.size_or("spatial_merge_size", 2) ** 2
-    out = vision.size("hidden_size") if kind == _SECOND else vision.size("out_hidden_size")
-    first, second = ("linear_fc1", "linear_fc2") if kind == _THIRD else ("mlp.0", "mlp.2")
-    paths = [f"{VISUAL}merger"]
-    if kind == _THIRD:
-        deep = len(vision.counts("deepstack_visual_indexes"))
-        paths += [f"{VISUAL}deepstack_merger_list.{number}" for number in range(deep)]
-    for path in paths:
-        yield _split(f"{path}.{first}", merged, merged, ranks)
-        yield _split(f"{path}.{second}", out, merged, ranks, rows=False)
+    yield _split(f"{path}.{first}", size, width, ranks)
+    yield _split(f"{path}.{second}", width, size, ranks, rows=False)
 
 
 def _split(path: str, n: int, k: int, ranks: int, *, rows: bool = True) -> Module:
     """A linear with bias whose rows, or else columns, are shared out; vLLM refuses sizes that cannot be."""
-    last = path.rpartition(".")[2]
-    share = (n // ranks, k) if rows else (n, k // ranks)
-    return Module(path, max(share[0], 1), max(share[1], 1), bias=True, parts=(last,), untuned=PATCHES)
+    n, k = (n // ranks, k) if rows else (n, k // ranks)
+    return Module(path, max(n, 1), max(k, 1), bias=True, untuned=PATCHES)

@@ -51,8 +51,6 @@ CASES: dict[str, ServerFlags] = {
     "--compilation-config 3": NONE,
     "--cudagraph-capture-sizes 1 2 4 --port 1": NONE._replace(capture_sizes=(1, 2, 4)),
     "--max-cudagraph-capture-size 512": NONE._replace(max_capture_size=512),
-    "--cuda-graph-sizes 64": NONE._replace(graph_sizes=(64,)),
-    "--cuda-graph-sizes 1 2 3": NONE._replace(graph_sizes=(1, 2, 3)),
     '--speculative-config {"num_speculative_tokens":3}': NONE._replace(speculative_tokens=3),
     '-sc {"method":"eagle","model":"x/y","num_speculative_tokens":3}': NONE._replace(
         speculative_tokens=3, draft_model=True

@@ -9,25 +9,17 @@ from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.vllm_version import Version
 
 DEFAULT = (1, 2, 4, *range(8, 256, 8), *range(256, 513, 16))
-V11, V16, V22, V27, V33 = (Version(0, minor) for minor in (11, 16, 22, 27, 33))
+V23, V27, V33 = (Version(0, minor) for minor in (23, 27, 33))
 
 
 def captured(vllm: Version, flags: ServerFlags | None = None) -> tuple[int, ...]:
     return tokens.captured_sizes(flags or ServerFlags(), vllm)
 
 
-@pytest.mark.parametrize("vllm", [V16, V22, V27, V33])
+@pytest.mark.parametrize("vllm", [V23, V27, V33])
 def test_the_default_list_has_51_sizes(vllm: Version) -> None:
     assert captured(vllm) == DEFAULT
     assert len(DEFAULT) == 51
-
-
-def test_before_0_12_the_step_is_8_throughout() -> None:
-    assert captured(V11) == (1, 2, 4, *range(8, 513, 8))
-    assert len(captured(V11)) == 67
-    assert captured(V11, ServerFlags(graph_sizes=(64,)))[-1] == 64
-    assert captured(V11, ServerFlags(graph_sizes=(64, 3, 7))) == (3, 7, 64)
-    assert captured(V11, ServerFlags(max_num_seqs=32))[-1] == 64
 
 
 def test_fewer_sequences_give_fewer_sizes() -> None:
@@ -44,18 +36,12 @@ def test_0_33_captures_the_number_of_sequences() -> None:
     assert 100 not in captured(V33, ServerFlags(max_num_seqs=100, speculative_tokens=3))
 
 
-def test_from_0_22_the_batch_limit_is_captured_when_it_is_small() -> None:
-    flags = ServerFlags(max_num_batched_tokens=300)
-
-    assert captured(V22, flags)[-3:] == (272, 288, 300)
-    assert captured(V16, flags)[-2:] == (272, 288)
+def test_the_batch_limit_is_captured_when_it_is_small() -> None:
+    assert captured(V23, ServerFlags(max_num_batched_tokens=300))[-3:] == (272, 288, 300)
 
 
 def test_interactivity_is_fine_grained_below_32() -> None:
-    flags = ServerFlags(performance_mode="interactivity")
-
-    assert captured(V22, flags)[:34] == (*range(1, 33), 40, 48)
-    assert captured(V16, flags) == DEFAULT
+    assert captured(V23, ServerFlags(performance_mode="interactivity"))[:34] == (*range(1, 33), 40, 48)
 
 
 def test_sequence_parallelism_keeps_multiples_of_the_ranks_up_to_0_27() -> None:
@@ -70,7 +56,7 @@ def test_a_users_own_list_is_taken_as_it_is() -> None:
     flags = ServerFlags(capture_sizes=(300, 7, 7, 9000))
 
     assert captured(V33, flags) == (7, 300)
-    assert captured(V11, flags._replace(max_num_batched_tokens=100)) == (7,)
+    assert captured(V23, flags._replace(max_num_batched_tokens=100)) == (7,)
 
 
 def test_speculation_of_two_tokens() -> None:

@@ -7,8 +7,10 @@ could backtrack for ever are refused.
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from hipbmm_kernel.planner.model_config import ConfigInvalid
+from hipbmm_kernel.planner.shapes.module import Module
 from hipbmm_kernel.planner.vllm_version import ASKS_FUSED_NAMES, NEWEST, Version
 
 MAX_PATTERN = 4096
@@ -20,6 +22,27 @@ _SIGNS = "*?["
 _NESTED_REPEAT = re.compile(r"[*+}]\??\)[*+{]")
 
 
+class Names(NamedTuple):
+    """The spellings of a module's full name, and for each of its parts in the checkpoint those of the part's.
+
+    `listed` is the names of the parts, for people.
+    """
+
+    module: Sequence[str]
+    parts: Sequence[Sequence[str]]
+    listed: str
+
+
+def names_of(module: Module, prefixes: Sequence[str]) -> Names:
+    """The names of a module whose full name is one of `prefixes` before its path."""
+    stem = module.path[: module.path.rfind(".") + 1]
+    return Names(
+        [prefix + module.path for prefix in prefixes],
+        [[f"{prefix}{stem}{part}" for prefix in prefixes] for part in module.parts],
+        ", ".join(module.parts),
+    )
+
+
 class NameList:
     """Names and patterns of one list of a checkpoint, ready to be asked many times."""
 
@@ -28,25 +51,25 @@ class NameList:
     def __init__(self, field: str, entries: Iterable[str], version: Version = NEWEST, *, globs: bool = False) -> None:
         """`globs` says that an entry may be a shell pattern, as in the lists for online quantisation from 0.33 on."""
         texts = list(dict.fromkeys(entries))
+        plain = [text for text in texts if not text.startswith(REGEX)]
         self._fused_first = version >= ASKS_FUSED_NAMES
-        self._globs = [
-            text for text in texts if globs and self._fused_first and is_glob(text) and not text.startswith(REGEX)
-        ]
-        self._names = frozenset(text for text in texts if not text.startswith(REGEX))
+        self._globs = [text for text in plain if globs and self._fused_first and is_glob(text)]
+        self._names = frozenset(plain)
         self._patterns = [_compile(field, text[len(REGEX) :]) for text in texts if text.startswith(REGEX)]
 
-    def __bool__(self) -> bool:
-        return bool(self._names or self._patterns or self._globs)
+    def means(self, names: Names) -> bool | None:
+        """Whether the list means a module; None when it means only some of its parts, which vLLM refuses to load.
 
-    def fused(self, spellings: Sequence[str]) -> bool:
-        """Whether the list means a fused module by its own name, which vLLM asks before the names of its parts.
-
-        Until 0.32 such a name counts only when it is spelled out; later patterns are asked as well.
+        vLLM asks a fused module's own name first: until 0.32 it counts only when it is spelled out, later patterns are
+        asked as well.
         """
-        return self.names(spellings) if self._fused_first else any(spelling in self._names for spelling in spellings)
+        if self.has(names.module) if self._fused_first else not self._names.isdisjoint(names.module):
+            return True
+        answers = {self.has(spellings) for spellings in names.parts}
+        return answers.pop() if len(answers) == 1 else None
 
-    def names(self, spellings: Sequence[str]) -> bool:
-        """Whether a module with these spellings of its full name is in the list."""
+    def has(self, spellings: Sequence[str]) -> bool:
+        """Whether one of these spellings of a full name is in the list."""
         return any(
             spelling in self._names
             or any(pattern.match(spelling) for pattern in self._patterns)

@@ -1,0 +1,193 @@
+"""How each linear of a checkpoint is quantised: does it have a scale per token and one per channel, as HIPBMM needs.
+
+Sources: vLLM's compressed-tensors, Quark, FBGEMM, ModelOpt, fp8 and online quantisation configs, 0.23.0 to 0.33.0.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from hipbmm_kernel.planner import vllm_version as versions
+from hipbmm_kernel.planner.model_config import Fields
+from hipbmm_kernel.planner.name_list import NameList, Names, glob, is_glob, names_of
+from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.planner.shapes.module import Module
+from hipbmm_kernel.planner.vllm_version import Version
+
+
+class Scheme(NamedTuple):
+    """How a module is quantised. `reason` says why it never reaches an FP8 kernel with such scales; "" if it may."""
+
+    per_token: bool = False
+    per_channel: bool = False
+    reason: str = ""
+
+
+class Quantisation(NamedTuple):
+    """The schemes of one checkpoint under one vLLM.
+
+    `label` names the method for people, `covered` says how a module is quantised that the list `ignored` does not mean.
+    """
+
+    label: str
+    covered: Callable[[Names], Scheme]
+    ignored: NameList | None = None
+
+    def scheme(self, module: Module, prefixes: Sequence[str]) -> Scheme:
+        """The scheme of a module whose full name is one of `prefixes` before its path."""
+        names = names_of(module, prefixes)
+        left_out = self.ignored.means(names) if self.ignored else False
+        if left_out is None:
+            return Scheme(reason=f"vLLM refuses to load it: the checkpoint ignores only some of {names.listed}")
+        return Scheme(reason="not quantised: in the checkpoint's ignore list") if left_out else self.covered(names)
+
+
+_PLAIN = Scheme(reason="not quantised to FP8: runs as a plain 16-bit GEMM")
+_PTPC = Scheme(per_token=True, per_channel=True)
+
+
+def of(whole: Fields, text: Fields, flags: ServerFlags, version: Version) -> Quantisation:
+    """The quantisation of a checkpoint, or the online one that a flag asks for."""
+    for fields in (whole, text):
+        for field in ("quantization_config", "compression_config"):
+            found = fields.nested(field)
+            if found is not None:
+                method = found.text("quant_method").lower().replace("_", "-") or "compressed-tensors"
+                return _FORMATS.get(method, _other)(found, version)
+    return _online(flags, version)
+
+
+_OTHER_METHODS = {
+    "fp8": "FP8 with block or per-tensor scales: runs other kernels",
+    "fbgemm-fp8": "vLLM gives FBGEMM weights per-token scales: requires per channel weight scales.",
+    "modelopt": "ModelOpt FP8: vLLM builds no per channel weight scales for it",
+    "mxfp4": "not quantised: MXFP4 covers the experts only",
+    "gpt-oss-mxfp4": "not quantised: MXFP4 covers the experts only",
+}
+
+
+def _other(found: Fields, version: Version) -> Quantisation:
+    """A method that never reaches HIPBMM."""
+    method = found.text("quant_method").lower().replace("_", "-")
+    ignored = NameList(f"{found.name}.modules_to_not_convert", found.texts("modules_to_not_convert"), version)
+    scheme = Scheme(reason=_OTHER_METHODS.get(method, f"quantised by {method}: runs other kernels"))
+    return Quantisation(method, lambda _: scheme, ignored)
+
+
+def _compressed_tensors(found: Fields, version: Version) -> Quantisation:
+    """Checkpoints of llm-compressor: groups of targets with a scheme each, and an ignore list.
+
+    A group is found by the module's name, then by the names of its parts, then by its class (`Linear` is part of every
+    linear's class name), as vLLM's `find_matched_target` does; until 0.26 the class came before the parts. Names of
+    types and strategies are read in any case, as compressed-tensors reads them.
+    """
+    groups = []
+    for name, group in found.objects("config_groups").items():
+        targets = group.texts("targets")
+        by_class = any("linear" in text.lower() and text.lower() in "mergedcolumnparallellinear" for text in targets)
+        groups.append((NameList(f"{found.name}.config_groups.{name}.targets", targets), by_class, _ct_scheme(group)))
+
+    def covered(names: Names) -> Scheme:
+        by_name = [scheme for targets, _, scheme in groups if targets.has(names.module)]
+        by_class = [scheme for _, named, scheme in groups if named]
+        by_parts = [scheme for targets, _, scheme in groups if all(targets.has(part) for part in names.parts)]
+        parts_first = version >= versions.PARTS_BEFORE_CLASS
+        ranked = [*by_name, *by_parts, *by_class] if parts_first else [*by_name, *by_class, *by_parts]
+        return ranked[0] if ranked else Scheme(reason="not quantised: no group of the checkpoint targets it")
+
+    return Quantisation("compressed-tensors", covered, NameList(f"{found.name}.ignore", found.texts("ignore"), version))
+
+
+def _ct_scheme(group: Fields) -> Scheme:
+    weights, inputs = group.nested("weights"), group.nested("input_activations")
+    if weights is None:
+        return Scheme(reason="not quantised: its group has no weights scheme")
+    kind = f"{weights.text('type').lower() or 'int'}{weights.count('num_bits', 8)}"
+    if kind != "float8":
+        return Scheme(reason=f"weights are {kind}, not float8: runs other kernels")
+    if inputs is None:
+        return Scheme(reason="activations are not quantised (W8A16): runs other kernels")
+    if inputs.text("type").lower() != "float" or inputs.count("num_bits", 8) != 8:  # noqa: PLR2004 - bits of FP8
+        return Scheme(reason="activations are not float8: runs other kernels")
+    strategy = weights.text("strategy").lower() or ("channel" if weights.raw("group_size") == -1 else "")
+    if strategy == "block":
+        return Scheme(reason="block scales: runs other kernels")
+    # vLLM takes every dynamic activation scheme for one scale per token, whatever its strategy says.
+    return Scheme(inputs.raw("dynamic") is True, strategy == "channel")
+
+
+def _quark(found: Fields, version: Version) -> Quantisation:
+    """Checkpoints of AMD Quark: one scheme for all layers, schemes by name pattern, and an exclude list.
+
+    A shell pattern means names; without its signs vLLM asks whether the name is part of the pattern. From 0.33 all
+    signs of a shell count (vllm-project/vllm#48606).
+    """
+    everything = found.nested("global_quant_config")
+    rest = Scheme(reason="not quantised: no scheme of the checkpoint covers it")
+    rest = rest if everything is None else _quark_scheme(everything, version)
+    patterns = [(name, _quark_scheme(each, version)) for name, each in found.objects("layer_quant_config").items()]
+
+    def matches(name: str, pattern: str) -> bool:
+        shell = is_glob(pattern) if version >= versions.ASKS_FUSED_NAMES else "*" in pattern
+        return glob(name, pattern) if shell else name in pattern
+
+    def of_part(spellings: Sequence[str]) -> Scheme:
+        meant = (scheme for pattern, scheme in patterns if any(matches(each, pattern) for each in spellings))
+        return next(meant, rest)
+
+    def covered(names: Names) -> Scheme:
+        schemes = {of_part(spellings) for spellings in names.parts}
+        if len(schemes) > 1:
+            return Scheme(reason=f"vLLM refuses to load it: {names.listed} have different schemes")
+        return schemes.pop()
+
+    return Quantisation("quark", covered, NameList(f"{found.name}.exclude", found.texts("exclude"), version))
+
+
+def _quark_scheme(config: Fields, version: Version) -> Scheme:
+    """A per-token activation scale is `per_channel` with `is_dynamic` in Quark; 0.33 unwraps a list of one."""
+    unwraps = version >= versions.ASKS_FUSED_NAMES
+    weights, activations = config.only("weight", unwraps), config.only("input_tensors", unwraps)
+    if weights is None or activations is None:
+        return Scheme(reason="not one FP8 scheme for weights and one for activations: runs other kernels")
+    if not weights.text("dtype") == activations.text("dtype") == "fp8_e4m3":
+        return Scheme(reason="weights or activations are not fp8_e4m3: runs other kernels")
+    per_channel, first = weights.text("qscheme") == "per_channel", versions.FIRST_QUARK_PER_CHANNEL
+    if per_channel and version < first:
+        words = f"vLLM {version} takes Quark's per channel weight scales for per token ones, {first} does not"
+        return Scheme(reason=words)
+    return Scheme(activations.raw("is_dynamic") is True and activations.text("qscheme") == "per_channel", per_channel)
+
+
+_FORMATS = {"compressed-tensors": _compressed_tensors, "quark": _quark}
+_ONLINE = ("online", "fp8-per-channel", "fp8-per-tensor", "fp8-per-block", "mxfp8", "mxfp4")
+"""Values of --quantization with which vLLM reads --quantization-config as one of online quantisation."""
+
+
+def _online(flags: ServerFlags, version: Version) -> Quantisation:
+    """What a flag asks for: one method for all but an ignore list, or the method that a target's pattern names."""
+    asked = flags.quantization.lower().replace("_", "-")
+    if not asked:
+        return Quantisation("none", lambda _: _PLAIN)
+    if flags.online_targets and asked in _ONLINE:
+        named = [
+            (NameList("--quantization-config.targets", (name,), version, globs=True), method)
+            for name, method in flags.online_targets
+        ]
+
+        def of_target(names: Names) -> Scheme:
+            method = next((method for targets, method in named if targets.means(names) is not False), None)
+            if method is None or method.replace("-", "_") == "fp8_per_channel":
+                return _PTPC if method else _PLAIN
+            return Scheme(reason=f"{method} has no per channel weight scales")
+
+        return Quantisation("online", of_target)
+    method = flags.online_linear.lower().replace("_", "-").removesuffix("-static") if asked in _ONLINE else ""
+    method, scheme = method or asked, _PTPC
+    if method == "ptpc-fp8":
+        scheme = Scheme(reason="ptpc_fp8 is gone since vLLM 0.22; use fp8_per_channel")
+    elif method != "fp8-per-channel":
+        scheme = Scheme(reason=f"--quantization {method} has no per channel weight scales")
+    elif version < (first := versions.FIRST_ONLINE_PER_CHANNEL):
+        scheme = Scheme(reason=f"--quantization fp8_per_channel needs vLLM {first}, this is {version}")
+    ignored = NameList("--quantization-config.ignore", flags.ignore, version, globs=True)
+    return Quantisation(method, lambda _: scheme, ignored)

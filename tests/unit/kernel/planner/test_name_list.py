@@ -1,0 +1,128 @@
+"""Lists of a checkpoint that leave modules out, or mean a group of them, by names and patterns."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from tests.ptpc import PTPC
+from tests.unit.kernel.configs import QUARK
+from tests.unit.kernel.plans import build, eligible, ptpc, reasons
+
+from hipbmm_kernel.planner.model_config import ConfigInvalid
+from hipbmm_kernel.planner.vllm_version import Version
+
+IGNORED = "not quantised: in the checkpoint's ignore list"
+
+
+@pytest.mark.parametrize(
+    ("ignore", "left_out"),
+    [
+        (["lm_head"], set()),
+        (["re:.*down_proj"], {"down_proj"}),
+        (["re:.*self_attn.*"], {"qkv_proj", "o_proj"}),
+        (["re:.*gate_proj", "re:.*up_proj"], {"gate_up_proj"}),
+        ([f"model.layers.{at}.mlp.down_proj" for at in range(64)], {"down_proj"}),
+        ([f"model.layers.{at}.self_attn.{p}_proj" for at in range(64) for p in "qkv"], {"qkv_proj"}),
+        ([f"model.layers.{at}.self_attn.qkv_proj" for at in range(64)], {"qkv_proj"}),
+        (["down_proj", "re:down_proj"], set()),
+        (["re:.*qkv_proj"], {"qkv_proj"}),
+    ],
+)
+def test_ignore_lists(ignore: list[str], left_out: set[str]) -> None:
+    found = build("qwen3-32b", ptpc(top={"ignore": ignore}))
+
+    assert {name for name, reason in reasons(found).items() if reason} == left_out
+    assert {reason for reason in reasons(found).values() if reason} <= {IGNORED}
+    quark = build("qwen3-32b", {**QUARK, "exclude": ignore})
+    assert reasons(quark) == reasons(found)
+
+
+def test_a_list_of_some_layers_splits_the_count() -> None:
+    found = build("qwen3-32b", ptpc(top={"ignore": ["model.layers.0.mlp.down_proj", "model.layers.63.mlp.down_proj"]}))
+
+    down = {each.linear.copies: each.eligible for each in found.linears if each.linear.name == "down_proj"}
+    assert down == {2: False, 62: True}
+    assert len(found.problems) == 204
+
+
+def test_only_some_parts_of_a_fused_linear_ignored() -> None:
+    found = build("qwen3-32b", ptpc(top={"ignore": ["re:.*k_proj"]}))
+
+    assert reasons(found)["qkv_proj"] == (
+        "vLLM refuses to load it: the checkpoint ignores only some of q_proj, k_proj, v_proj"
+    )
+
+
+@pytest.mark.parametrize("prefix", ["language_model.model.", "model.language_model.", "language_model.", "model."])
+def test_names_of_multimodal_checkpoints(prefix: str) -> None:
+    ignore = [f"{prefix}layers.{at}.self_attn.o_proj" for at in range(40)]
+    found = build("mistral-small-24b", ptpc(top={"ignore": ignore}))
+
+    assert {name for name, reason in reasons(found).items() if reason} == {"o_proj"}
+
+
+def test_a_tower_of_the_same_layer_names_is_not_meant() -> None:
+    ignore = [f"vision_tower.vision_model.encoder.layers.{at}.self_attn.q_proj" for at in range(40)]
+
+    assert len(build("mistral-small-24b", ptpc(top={"ignore": ignore})).problems) == 204
+
+
+def test_groups_by_name_before_groups_by_class() -> None:
+    config = copy.deepcopy(PTPC)
+    groups = config["config_groups"]
+    other = copy.deepcopy(groups["group_0"])  # type: ignore[index] # a literal
+    other["targets"] = ["re:.*down_proj"]
+    other["weights"]["strategy"] = "tensor"
+    groups["group_1"] = other  # type: ignore[index] # a literal
+
+    found = reasons(build("qwen3-32b", config))
+
+    assert {name for name, reason in found.items() if reason} == {"down_proj"}
+
+
+def test_groups_by_the_parts_of_a_fused_linear() -> None:
+    config = copy.deepcopy(PTPC)
+    config["config_groups"]["group_0"]["targets"] = ["re:.*[qkv]_proj$"]  # type: ignore[index] # a literal
+
+    found = reasons(build("qwen3-32b", config))
+
+    assert found.pop("qkv_proj") == ""
+    assert set(found.values()) == {"not quantised: no group of the checkpoint targets it"}
+
+
+@pytest.mark.parametrize("pattern", ["re:(a+)+$", "re:(.*)*", "re:" + ".*a" * 7, "re:(", "re:" + "a" * 5000])
+def test_patterns_that_could_take_for_ever_are_refused(pattern: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        build("qwen3-32b", ptpc(top={"ignore": [pattern]}))
+
+    assert caught.value.field == "quantization_config.ignore"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "re:.*lm_head",
+        r"re:model\.layers\.(1|2|3)\..*",
+        r"re:.*\.layers\.[0-9]+\.mlp\.experts\.[0-9]+\..*",
+        "re:.*mlp.gate$",
+        "re:visual.*",
+        r"re:.*(self_attn|mlp)\.\w+_proj",
+    ],
+)
+def test_patterns_of_published_checkpoints_are_taken(pattern: str) -> None:
+    assert build("qwen3-32b", ptpc(top={"ignore": [pattern]})).source == "Config"
+
+
+@pytest.mark.parametrize(("version", "left_out"), [((0, 27), set()), ((0, 32), set()), ((0, 33), {"qkv_proj"})])
+def test_patterns_are_asked_about_fused_names_from_0_33(version: tuple[int, int], left_out: set[str]) -> None:
+    found = build("qwen3-32b", ptpc(top={"ignore": ["re:.*qkv_proj"]}), vllm=Version(*version))
+    assert {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"} - eligible(found) == left_out
+
+
+@pytest.mark.parametrize(("version", "chosen"), [((0, 26), True), ((0, 27), False), ((0, 33), False)])
+def test_parts_come_before_the_class_from_0_27(version: tuple[int, int], chosen: bool) -> None:
+    fp4 = {"weights": {"type": "float", "num_bits": 4, "strategy": "group"}, "targets": ["re:.*\\.(gate|up)_proj$"]}
+    config = ptpc()
+    config["config_groups"] = {**config["config_groups"], "group_1": fp4}  # type: ignore[dict-item] # a literal
+    assert ("gate_up_proj" in eligible(build("qwen3-32b", config, vllm=Version(*version)))) is chosen
