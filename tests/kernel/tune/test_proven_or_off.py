@@ -22,6 +22,7 @@ SERVED_BY_ANOTHER_INDEX = [
     "partial-line:M=2,bytes=60",
     "wrong:M=16,on=tune",
     "exit:M=16,on=tune",
+    "wrong:M=2,on=tune;lost-append:M=16;partial-line:M=1,bytes=90;throttle:factor=9",
 ]
 OFF = [
     "wrong:M=1,on=lookup",
@@ -33,6 +34,8 @@ OFF = [
     "exit:M=16,on=lookup",
     "segv:M=1,on=explicit",
     "oom:M=512",
+    f"wrong:M=2-512,on={ON},index=1-60000",
+    f"exit:on={ON},index=1-30000",
     "hang:M=2,N=256,K=512",
 ]
 
