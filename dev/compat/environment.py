@@ -22,6 +22,8 @@ STUBS = Path(__file__).resolve().parent / "stubs"
 SIMULATOR = ROOT / "dev" / "simulator" / "python"
 HOME = Path(sys.prefix)
 NEWEST = "0.33.0"
+WITHOUT_KERNEL = "0.22.0"
+"""The last one before the HIPBMM kernel, to which the plugin gives the bundled one."""
 CONTRACT = ("VLLM_ROCM_USE_AITER", "VLLM_ROCM_USE_AITER_LINEAR", "VLLM_ROCM_USE_AITER_LINEAR_HIPBMM")
 GPUS = 8
 _KEPT = (".py", ".json", "METADATA", "RECORD", "entry_points.txt", "top_level.txt")

@@ -14,9 +14,12 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compat import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LIMIT_SECONDS = 300
 _ANSWERS = 3
@@ -29,14 +32,14 @@ class JobFailed(Exception):  # noqa: N818 - what vLLM raised
 class Worker:
     """The parent's side of a worker for one version."""
 
-    def __init__(self, version: str, *, cpu_tensors: bool = False) -> None:
-        """With `cpu_tensors` tensors of device "cuda" live on the CPU (see compat.environment)."""
+    def __init__(self, version: str, *, cpu_tensors: bool = False, more: Mapping[str, str] | None = None) -> None:
+        """With `cpu_tensors` tensors of device "cuda" live on the CPU (see compat.environment); `more` variables."""
         self.version = version
         answers, theirs = os.pipe()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         self._process = subprocess.Popen(
             [sys.executable, "-c", f"import os; os.dup2({theirs}, 3); from compat.worker import main; main()"],
-            env=environment.environment(version, cpu_tensors=cpu_tensors),
+            env={**environment.environment(version, cpu_tensors=cpu_tensors), **(more or {})},
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,

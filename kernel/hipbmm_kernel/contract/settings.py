@@ -69,6 +69,7 @@ class Settings(NamedTuple):
     search: str
     retune_token: str
     dispatch: str
+    plugin: bool
     pod_uid: str
     node_name: str
     termination_log: str
@@ -268,6 +269,7 @@ _FIELDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "search": (ONLINE, _choice(ONLINE, EXHAUSTIVE)),
     "retune_token": ("", _text),
     "dispatch": (AUTO, _choice(AUTO, MEMORY, FILE)),
+    "plugin": ("0", _flag),
     "pod_uid": ("", _word),
     "node_name": ("", _text),
     "termination_log": ("/dev/termination-log", _path),

@@ -92,6 +92,8 @@ def padded(planned: Iterable[Entry], gaps: Iterable[tuple[int, int, bool, int, i
 def with_program(env: Mapping[str, str], program: str) -> dict[str, str]:
     """The environment in which Python finds the plugin: `program` behind what the image and the user have."""
     own = env.get("PYTHONPATH")
+    if own and program in own.split(":"):
+        return dict(env)
     return {**env, "PYTHONPATH": f"{own}:{program}" if own else program}
 
 

@@ -15,6 +15,9 @@ _NEEDED = ("engine/arg_utils.py", "model_executor/model_loader/utils.py")
 """Files of a vLLM that can be asked; an image without them is not asked at all."""
 _KERNEL_FILE = "model_executor/kernels/linear/scaled_mm/aiter.py"
 """Where 0.23.0 to 0.33.0 have the HIPBMM kernel."""
+_CHAIN_FILE = "model_executor/kernels/linear/__init__.py"
+_CHAIN = b"_POSSIBLE_FP8_KERNELS"
+"""What the plugin with the bundled kernel needs: 0.22.0 has it."""
 MAX_BYTES = 8 << 20
 
 
@@ -23,11 +26,13 @@ class Installed(NamedTuple):
 
     `missing` says why it cannot be asked ("" when it can), `has_kernel` whether its files have the class of the HIPBMM
     kernel (None when there is no whole vLLM), `record` is the digest of its list of installed files, "" without one.
+    `has_chain`: it chooses kernels from a list into which the plugin can put the bundled one.
     """
 
     missing: str
     has_kernel: bool | None = None
     record: str = ""
+    has_chain: bool = False
 
 
 def read() -> Installed:
@@ -39,7 +44,8 @@ def read() -> Installed:
         if not os.path.isfile(f"{directory}/{name}"):
             return Installed(f"the image's vLLM has no {name}")
     kernel = _bytes(f"{directory}/{_KERNEL_FILE}") or b""
-    return Installed("", f"class {HIPBMM}".encode() in kernel, _record())
+    chain = _bytes(f"{directory}/{_CHAIN_FILE}") or b""
+    return Installed("", f"class {HIPBMM}".encode() in kernel, _record(), _CHAIN in chain)
 
 
 def _record() -> str:

@@ -118,6 +118,8 @@ class Start:
         why = f": {state.reason}" if state.reason else ""
         self._log.say(f"start {state.starts} of the server, mode {state.mode}{why}")
         adjusted = {**server_env(env, state.mode, self._settings.user_flags), **self._directories(env, state)}
+        if self._settings.plugin and state.mode != start_mode.NO_AITER:
+            adjusted = self._with_kernel(adjusted)
         if state.mode == start_mode.TUNED and report is not None and report.get("dispatch") == MEMORY:
             return self._in_memory(adjusted)
         return adjusted
@@ -135,6 +137,16 @@ class Start:
             return env
         self._log.say("dispatch Memory")
         return {**tables.with_program(env, program), tables.VARIABLE: path}
+
+    def _with_kernel(self, env: dict[str, str]) -> dict[str, str]:
+        """The environment in which vLLM finds the plugin with the bundled kernel, which obeys the same flags."""
+        from hipbmm_kernel.dispatch import kernel_plugin  # noqa: PLC0415 - few servers need it
+
+        reason = kernel_plugin.obstacle(env)
+        if reason:
+            self._log.say(f"spec.server.plugin has no effect: {reason}")
+            return env
+        return kernel_plugin.environment(env, self._settings.program)
 
     def _next(self, report: Mapping[str, object] | None) -> tuple[State, State]:
         """The state of this start, and the one before."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, NamedTuple
 
+from hipbmm_kernel import __version__
 from hipbmm_kernel.contract.settings import CONTRACT_ENV
 from hipbmm_kernel.system.time_limits import TooLate, within
 
@@ -78,9 +79,12 @@ def _asked(
     stop: Stop,
 ) -> ImagePlan:
     """Ask, and keep what was answered."""
+    from hipbmm_kernel.dispatch import kernel_plugin  # noqa: PLC0415 - only where a child starts
     from hipbmm_kernel.image import oracle, plan_file  # noqa: PLC0415 - no child process where a plan is known
 
     server = {**env, **{name: value for name, value in CONTRACT_ENV.items() if not env.get(name)}}
+    if settings.plugin:
+        server = kernel_plugin.environment(server, settings.program)
     asked = oracle.ask(arguments, server, f"{settings.home}/image", settings.image_seconds, clock, stop)
     if asked.answer is None:
         return ImagePlan(None, notes=(f"planned from config.json: {asked.reason}",), refused=asked.refused)
@@ -101,4 +105,5 @@ def _image(settings: Settings, identity: Identity, image: Installed) -> dict[str
         "aiter": stack.aiter,
         "arch": stack.arch,
         "tensor_parallel": settings.tensor_parallel,
+        **({"plugin": __version__} if settings.plugin else {}),
     }

@@ -36,10 +36,11 @@ if __name__ == "__main__":
 PLUGIN = {
     "METADATA": f"Metadata-Version: 2.1\nName: hipbmm_dispatch\nVersion: {__version__}\n",
     "entry_points.txt": f"[vllm.general_plugins]\nhipbmm_starts = {PACKAGE}.foreign.starts:register\n"
-    f"hipbmm_dispatch = {PACKAGE}.dispatch.plugin:register\n",
+    f"hipbmm_dispatch = {PACKAGE}.dispatch.plugin:register\n"
+    f"hipbmm_kernel = {PACKAGE}.dispatch.kernel_plugin:register\n",
 }
-"""What makes the table in memory a plugin of vLLM: a directory beside the package, found when DIR/kernel is on
-PYTHONPATH (docs of vLLM, plugin system). It does nothing where no table is named."""
+"""What makes the table in memory, and the bundled kernel, plugins of vLLM: a directory beside the package, found when
+DIR/kernel is on PYTHONPATH (docs of vLLM, plugin system). Each does nothing unless its variable is set."""
 ONLY_FOR_PEOPLE = ("acceptance", "cli")
 """Rooms that no container of a pod needs. A zip is without them: a ConfigMap has little room."""
 MAX_ZIP = 300_000

@@ -95,11 +95,16 @@ def _options(
     """What the built-in plan depends on beside config.json, and what is not certain about it."""
     named = settings.vllm_version or identity.vllm or ""
     vllm = vllm_version.parse(named)
-    notes = () if vllm else (f"vLLM's version {named!r} is not known: planned like {vllm_version.NEWEST}",)
+    notes: tuple[str, ...] = (
+        () if vllm else (f"vLLM's version {named!r} is not known: planned like {vllm_version.NEWEST}",)
+    )
+    plugged = settings.plugin and image.has_kernel is False
+    if plugged and not image.has_chain:
+        notes += ("spec.server.plugin: this vLLM has no list of kernels that the plugin knows",)
     options = Options(
         tensor_parallel=settings.tensor_parallel,
         vllm=vllm or vllm_version.NEWEST,
-        has_kernel=image.has_kernel,
+        has_kernel=image.has_chain if plugged else image.has_kernel,
         disabled=disabled_by(env),
         flags=ServerFlags.from_argv(settings.server_args),
         linears=settings.linears,

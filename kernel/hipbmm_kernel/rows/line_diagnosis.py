@@ -19,6 +19,7 @@ _FOREIGN_FORMATS = (
     (b"version https://git-lfs", "a git-lfs pointer: fetch the file that it stands for"),
     (b"Validator,", "results of PyTorch TunableOp, whose solutions are for other calls"),
     (b"Git Version:", "hipBLASLt's own override file (HIPBLASLT_TUNING_OVERRIDE_FILE)"),
+    (b"M,N,K,", "AITER's list of shapes that are to be tuned for other calls"),
     (b"<!", _MARKUP),
     (b"<h", _MARKUP),
     (b"<?xml", _MARKUP),

@@ -180,6 +180,11 @@ class Server(Model):
         description="Where the server finds a tuned row: `Memory` in its own memory, by a plugin of vLLM; `File` in the"
         " file that AITER reads at each call; `Auto`: `Memory` where the image has shown that it works.",
     )
+    plugin: bool = Field(
+        False,
+        description="Give a vLLM that has no HIPBMM kernel (0.22) the bundled one, by a plugin that vLLM loads from the"
+        " pod's own disk. A vLLM with the kernel (0.23 and later) is left as it is.",
+    )
     shm_size: Quantity = Field(
         "16Gi",
         description="Size of /dev/shm, the shared memory of tensor-parallel workers; it counts as memory of the pod. A"

@@ -45,6 +45,8 @@ def program(spec: Spec, command: Command, *, mirror: bool = False) -> dict[str, 
         "HIPBMM_WARMUP_SECONDS": str(spec.server.startup_seconds),
         "HIPBMM_DISPATCH": spec.server.dispatch,
     }
+    if spec.server.plugin:
+        values["HIPBMM_PLUGIN"] = "1"
     if mirror:
         values["HIPBMM_MIRROR_LOG"] = "1"
     if spec.model.config_map_ref:

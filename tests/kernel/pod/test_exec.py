@@ -258,3 +258,20 @@ def test_the_first_process_of_a_container_obeys_sigterm_before_it_has_become_the
         first = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()[0]
         os.kill(int(first), signal.SIGTERM)
         assert running.wait(20) == 143
+
+
+def shown(pod: Pod, **env: str) -> list[str]:
+    done = pod.run("exec", "--", "sh", "-c", "echo ${HIPBMM_KERNEL_PLUGIN-none}; echo $PYTHONPATH", **env)
+    assert done.returncode == 0, done.stderr
+    return [*done.stdout.splitlines(), done.stderr]
+
+
+def test_the_plugin_is_given_to_servers_that_want_it(pod: Pod) -> None:
+    serve(pod, f"{gemm.HEADER}\n{LINE}")
+    assert shown(pod)[0] == "none"
+    given = shown(pod, HIPBMM_PLUGIN="1", PYTHONPATH="/own:" + pod.env["PYTHONPATH"])
+    assert given[0] == "1"
+    assert (given[1].startswith("/own:"), given[1].endswith(f":{pod.home}/kernel")) == (True, True)
+    refused = shown(pod, HIPBMM_PLUGIN="1", VLLM_PLUGINS="lora_filesystem_resolver")
+    assert refused[0] == "none"
+    assert "spec.server.plugin has no effect: VLLM_PLUGINS leaves hipbmm_kernel out" in refused[2]

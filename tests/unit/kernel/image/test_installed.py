@@ -48,6 +48,15 @@ def test_the_kernel_is_looked_for_by_its_class(
     assert (found.missing, found.has_kernel, len(found.record)) == ("", has, 64)
 
 
+@pytest.mark.parametrize(("text", "has"), [("_POSSIBLE_FP8_KERNELS = {}\n", True), ("", False)])
+def test_the_list_that_the_plugin_needs_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, has: bool
+) -> None:
+    files = {"__init__.py": "", "model_executor/kernels/linear/__init__.py": text, **dict.fromkeys(WHOLE, "")}
+    found = read(tmp_path, monkeypatch, files)
+    assert (found.has_kernel, found.has_chain) == (False, has)
+
+
 def test_a_vllm_without_the_kernels_file_has_no_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = read(tmp_path, monkeypatch, {"__init__.py": "", **dict.fromkeys(WHOLE, "")})
     assert (found.has_kernel, found.record) == (False, "")

@@ -228,6 +228,9 @@ CASES = {
     "no table: a log": Case(b"INFO 11-29 09:00:00 [api_server.py] started, m=1\n" * 30, refused="no row and no header"),
     "no table: rows in base64": Case(base64.encodebytes(file(row()) * 20), refused="no row and no header"),
     "no table: another code page": Case(file(row()).decode().encode("cp037"), refused="no row and no header"),
+    "no table: AITER's list of shapes": Case(
+        b"M,N,K,bias,dtype,outdtype\n1,1280,8192,False,torch.bfloat16,torch.bfloat16\n", refused="to be tuned"
+    ),
     "no table: prose": Case(b"These are the rows of Tuesday.\nSee the other file.\n", refused="no row and no header"),
     "a row is not recovered: a control character in front": Case(
         file("\x1b[2K" + row()[:30] + row(2), GOOD), accepted=(4711,), rejected={2: ""}

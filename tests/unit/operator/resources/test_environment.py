@@ -49,3 +49,10 @@ def test_how_rows_are_found_is_named_only_where_it_is_not_the_default(dispatch: 
         set_here = {entry["name"]: entry.get("value") for entry in entries}
         assert set_here.get("HIPBMM_DISPATCH", "Auto") == dispatch
         assert ("HIPBMM_DISPATCH" in set_here) is (dispatch != "Auto")
+
+
+@pytest.mark.parametrize(("server", "wanted"), [({"plugin": True}, "1"), ({"plugin": False}, None), ({}, None)])
+def test_the_plugin_is_asked_for_in_the_plan_and_in_the_server(server: Json, wanted: str | None) -> None:
+    spec = Spec.model_validate({"image": "vllm:v0.22.0", "model": {"name": "org/model"}, "server": server})
+    for entries in (environment.of_warm(spec, resolve(spec)), environment.of_server(spec, resolve(spec))):
+        assert {entry["name"]: entry.get("value") for entry in entries}.get("HIPBMM_PLUGIN") == wanted
