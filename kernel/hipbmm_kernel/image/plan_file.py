@@ -1,7 +1,4 @@
-"""Plans in a store: `<root>/v1/plans/<key>.json`, written once, with a digest, read from every store that is mounted.
-
-The rules are those of shards: no rename, no append, no lock; a file is written under a name that nobody has, read back,
-and trusted for its content only. A name whose file is damaged is left, and the next one is taken (`<key>.2.json`).
+"""Plans in a store (`store/plans.py`), written once, with a digest, read from every store that is mounted.
 
 A mirror is flat and holds what the operator found in a log. There a plan has a shard's frame, so that whoever carries
 shards carries it: origin `plan.<key>`, kind `plan`, the file in base64 as its lines.
@@ -10,12 +7,12 @@ shards carries it: origin `plan.<key>`, kind `plan`, the file in base64 as its l
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 from typing import TYPE_CHECKING, TypeVar
 
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
+from hipbmm_kernel.store import plans
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.digest import sha256
@@ -27,9 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NAMES = 3
 _GZIP = ".csv.gz"
-MAX_BYTES = answer.MAX_BYTES + 4096
 _MARK = "hipbmm-plan"
 _VERSION = 1
 _LINE = 1000
@@ -71,9 +66,9 @@ def find(
     In a store plans are in v1/plans; a flat mirror, as a ConfigMap is, has them beside its shards.
     """
     for root in roots:
-        for path in (*_paths(root, key), *_mirrored(volume, root, key)):
+        for path in (*plans.paths(root, key), *_mirrored(volume, root, key)):
             try:
-                data = volumes.read_file(volume, path, MAX_BYTES, follow=True)
+                data = volumes.read_file(volume, path, plans.MAX_BYTES, follow=True)
                 return parse(key, _unframed(data) if path.endswith(_GZIP) else data)
             except (FileNotFoundError, NotADirectoryError):
                 continue
@@ -110,7 +105,7 @@ def _unframed(packed: bytes) -> bytes:
 
     stream = zlib.decompressobj(wbits=31)
     with contextlib.suppress(zlib.error, binascii.Error, UnicodeDecodeError):
-        lines = stream.decompress(packed, 2 * MAX_BYTES).decode("ascii").split("\n")
+        lines = stream.decompress(packed, 2 * plans.MAX_BYTES).decode("ascii").split("\n")
         return base64.b64decode("".join(lines[2:-2]), validate=True)
     return b""
 
@@ -132,42 +127,7 @@ def _mirrored(volume: Volume, root: str, key: str) -> list[str]:
 
 def publish(volume: Volume, root: str, key: str, found: Answer) -> str:
     """Keep a plan in a store; "" when it is there and whole, else why not."""
-    return keep(volume, root, key, encode(key, found))
-
-
-def keep(volume: Volume, root: str, key: str, data: bytes) -> str:
-    """The same for the bytes of any file that `find` is to find by its key."""
-    error = ""
-    for path in (f"{root}/v1", f"{root}/v1/plans"):
-        with contextlib.suppress(OSError):  # there already; what else is wrong the write below says
-            volume.make_directory(path)
-    for path in _paths(root, key):
-        try:
-            _put(volume, path, data)
-        except OSError as failed:
-            error = volumes.describe(failed)
-            if failed.errno not in (errno.EEXIST, errno.EIO):
-                return error
-        else:
-            return ""
-    return error
-
-
-def _put(volume: Volume, path: str, data: bytes) -> None:
-    """Write a new file and read it back. FileExistsError when another plan, or half of one, has that name."""
-    with contextlib.suppress(FileExistsError):
-        fd = volume.create(path)
-        try:
-            volumes.write_all(volume, fd, data)
-            volume.sync(fd)
-        finally:
-            volume.close(fd)
-    if volumes.read_file(volume, path, MAX_BYTES) != data:
-        raise FileExistsError(errno.EEXIST, "another content has this name", path)
-
-
-def _paths(root: str, key: str) -> list[str]:
-    return [f"{root}/v1/plans/{key}{'' if number == 1 else f'.{number}'}.json" for number in range(1, NAMES + 1)]
+    return plans.keep(volume, root, key, encode(key, found))
 
 
 def _canonical(document: object) -> bytes:

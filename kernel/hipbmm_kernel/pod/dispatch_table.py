@@ -18,6 +18,7 @@ from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.table import Entry, Table
 from hipbmm_kernel.image import installed, plan_file
 from hipbmm_kernel.planner.answer import AnswerInvalid
+from hipbmm_kernel.store import plans
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.digest import sha256
 from hipbmm_kernel.system.time_limits import TooLate, within
@@ -167,7 +168,7 @@ def _proven(
 
 
 def _kept(settings: Settings, volume: Volume, key: str, known: Answer) -> list[str]:
-    keep = functools.partial(plan_file.keep, volume, settings.store, key, encode(key, known))
+    keep = functools.partial(plans.keep, volume, settings.store, key, encode(key, known))
     try:
         error = within(VOLUME_SECONDS, keep)
     except TooLate as late:

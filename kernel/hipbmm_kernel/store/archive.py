@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, NamedTuple
 
 from hipbmm_kernel.identity import stack as stacks
+from hipbmm_kernel.store import plans
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store.publisher import STACK_NAME, Publisher
 from hipbmm_kernel.store.reader import WHOLE, Reader
@@ -37,14 +38,17 @@ class ArchiveError(ValueError):
 
 
 class Member(NamedTuple):
-    """A file of a store: the key it belongs to, and the shard's name ("" for stack.json)."""
+    """A file of a store: the key it belongs to, and the shard's name ("" for stack.json); a plan's key is its own."""
 
     key: str
-    shard: str
+    shard: str = ""
+    plan: bool = False
 
     @property
     def path(self) -> str:
         """Its place in a store and in an archive."""
+        if self.plan:
+            return plans.paths("", self.key)[0][1:]
         return f"v1/{self.key}/shards/{self.shard}" if self.shard else f"v1/{self.key}/{STACK_NAME}"
 
 
@@ -63,6 +67,9 @@ class Moved(NamedTuple):
 def member(path: str) -> Member | None:
     """The member with that path, or None when no file of a store can have it."""
     parts = path.split("/")
+    if path.startswith(f"{plans.DIRECTORY}/"):
+        planned = Member(plans.key_of(parts[-1]), plan=True)
+        return planned if planned.path == path and planned.key else None
     if len(parts) < len(("v1", "key", "file")) or not shards.is_key(parts[1]):
         return None
     found = Member(parts[1], parts[3] if len(parts) > len(("v1", "key", "shards")) else "")
@@ -76,13 +83,16 @@ def manifest(sums: Mapping[Member, tuple[int, str]]) -> bytes:
 
 
 def export_store(volume: Volume, clock: Clock, store: str, keys: list[str], target: IO[bytes], seconds: float) -> Moved:
-    """Write every valid shard of `keys` and their stacks to `target`. OSError when the store cannot be read."""
+    """Write every valid shard of `keys`, their stacks, and all plans. OSError when the store cannot be read."""
     sums: Sums = {}
     with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for key in keys:
             for found, data in _files(volume, clock, store, key, seconds):
                 sums[found] = _sum(data)
                 _add(tar, found.path, data)
+        for key, data in plans.whole(volume, store).items():
+            sums[Member(key, plan=True)] = _sum(data)
+            _add(tar, Member(key, plan=True).path, data)
         _add(tar, MANIFEST, manifest(sums))
     return _moved(sums)
 
@@ -95,6 +105,11 @@ def import_store(volume: Volume, clock: Clock, source: IO[bytes], store: str) ->
             continue
         if sums.get(found) != _sum(data):
             raise ArchiveError(f"{found.path} changed while it was read")
+        if found.plan:
+            error = plans.keep(volume, store, found.key, data)
+            if error:
+                raise OSError(f"{found.path}: {error}")
+            continue
         publisher = Publisher(volume, clock, store, found.key if found.shard else stacks.parse(data))
         if found.shard:
             publisher.put(found.shard, data)
@@ -104,7 +119,11 @@ def import_store(volume: Volume, clock: Clock, source: IO[bytes], store: str) ->
 
 
 def _moved(sums: Sums) -> Moved:
-    return Moved(len(sums), sum(size for size, _ in sums.values()), tuple(sorted({found.key for found in sums})))
+    return Moved(
+        len(sums),
+        sum(size for size, _ in sums.values()),
+        tuple(sorted({found.key for found in sums if not found.plan})),
+    )
 
 
 def _sum(data: bytes) -> tuple[int, str]:
@@ -160,7 +179,11 @@ def _verified(source: IO[bytes]) -> Sums:
 
 
 def _check(found: Member, data: bytes) -> None:
-    """ArchiveError unless the bytes are a shard of that name and key, or the stack of that key."""
+    """ArchiveError unless the bytes are a shard of that name and key, or the stack or plan of that key."""
+    if found.plan:
+        if plans.damage(found.key, data):
+            raise ArchiveError(f"{found.path}: {plans.damage(found.key, data)}")
+        return
     try:
         key = shards.decode(data, name=found.shard).key if found.shard else stacks.parse(data).key
     except (shards.ShardError, stacks.StackError) as error:
@@ -180,11 +203,15 @@ def _members(source: IO[bytes]) -> Iterator[tuple[Member | None, bytes]]:
         found = member(path)
         if found is None and path != MANIFEST:
             raise ArchiveError(f"{shown(path)} is not a file of a store")
-        limit = MAX_MANIFEST_BYTES if found is None else shards.MAX_BYTES if found.shard else stacks.MAX_BYTES
+        limit = MAX_MANIFEST_BYTES if found is None else _limit(found)
         total, count = total + size, count + 1
         if size > limit or total > MAX_TOTAL_BYTES or count > MAX_MEMBERS + 1:
             raise ArchiveError(f"{shown(path)} is larger than what is unpacked")
         yield found, _content(source, size)
+
+
+def _limit(found: Member) -> int:
+    return plans.MAX_BYTES if found.plan else shards.MAX_BYTES if found.shard else stacks.MAX_BYTES
 
 
 def _header(source: IO[bytes]) -> tuple[str | None, int]:
