@@ -25,13 +25,20 @@ class PublishQueue:
     """Takes rows and vetoes of one stack. `log` gets a line for people about each shard and each failure."""
 
     def __init__(
-        self, publisher: Publisher, clock: Clock, head: Shard, log: Callable[[str], None], batch_rows: int = BATCH_ROWS
+        self,
+        publisher: Publisher,
+        clock: Clock,
+        head: Shard,
+        log: Callable[[str], None],
+        batch_rows: int = BATCH_ROWS,
+        batch_seconds: float = BATCH_SECONDS,
     ) -> None:
         self._publisher = publisher
         self._clock = clock
         self._head = head
         self._log = log
         self._batch_rows = batch_rows
+        self._batch_seconds = batch_seconds
         self._changed = threading.Condition()
         self._waiting: dict[str, list[Row | Veto]] = {shards.ROWS: [], shards.VETOES: []}
         self._oldest: float | None = None
@@ -102,7 +109,7 @@ class PublishQueue:
         """Wait until a batch is due. Holds the lock."""
         while self._closing_at is None:
             now = self._clock.monotonic()
-            due = float("inf") if self._oldest is None else self._oldest + BATCH_SECONDS
+            due = float("inf") if self._oldest is None else self._oldest + self._batch_seconds
             due = max(now if self._count() >= self._batch_rows else due, self._not_before)
             if due <= now:
                 return

@@ -10,13 +10,15 @@ from hipbmm_kernel.contract.settings import EXHAUSTIVE
 from hipbmm_kernel.planner import cost
 from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.store import table
-from hipbmm_kernel.store.publish_queue import PublishQueue
+from hipbmm_kernel.store.publish_queue import BATCH_SECONDS, PublishQueue
 from hipbmm_kernel.store.publisher import Publisher
 from hipbmm_kernel.store.shard_origin import WARM, head
 from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system import digest
+from hipbmm_kernel.tune import others
 from hipbmm_kernel.tune.crew import Abort
 from hipbmm_kernel.tune.handover import Handover, Outcome
+from hipbmm_kernel.tune.sharing import SharingTuner
 from hipbmm_kernel.tune.tuner import Tuner
 from hipbmm_kernel.tune.visit import Job, Visit
 
@@ -50,11 +52,11 @@ def tune_missing(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence
     """Find a right row for each problem `wanted`, planned or learned; verify a sample of the others; publish."""
     stack, settings = handover.identity.stack, handover.settings
     own = head(settings, stack, WARM)
-    outbox = PublishQueue(
-        Publisher(handover.volume, handover.clock, settings.store, stack), handover.clock, own, handover.log
-    )
+    publisher = Publisher(handover.volume, handover.clock, settings.store, stack)
+    batch_seconds = others.PUBLISH_SECONDS if settings.cooperate else BATCH_SECONDS
+    outbox = PublishQueue(publisher, handover.clock, own, handover.log, batch_seconds=batch_seconds)
     visits = _visits(handover, plan, loaded, wanted)
-    tuner = Tuner(handover, visible_gpus(handover.env, handover.identity.gpus), outbox)
+    tuner = _tuner(handover, visits, own.origin, outbox)
     abort: Abort | None = None
     try:
         tuner.run(visits, exhaustive=settings.search == EXHAUSTIVE)
@@ -84,6 +86,16 @@ def tune_missing(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence
         storage_error=outbox.error if unpublished else "",
         errors=(f"{unpublished} rows are not in the store: {outbox.error}",) if unpublished else (),
     )
+
+
+def _tuner(handover: Handover, visits: Sequence[Visit], origin: str, outbox: PublishQueue) -> Tuner:
+    """The tuner of a pod alone, or of one that shares its plan."""
+    gpus = visible_gpus(handover.env, handover.identity.gpus)
+    if not handover.settings.cooperate:
+        return Tuner(handover, gpus, outbox)
+    beside = others.Others(handover, [visit.job.problem for visit in visits], origin, len(gpus))
+    beside.announce()
+    return SharingTuner(handover, gpus, outbox, beside)
 
 
 def _with(loaded: Table, rows: Iterable[Row], vetoes: Iterable[gemm.Veto]) -> Table:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hipbmm_kernel.rows.gemm import MAX_INDEX, Problem, Row, Veto, is_time, key_of
 from hipbmm_kernel.store.shard_lines import WHOLE_PROBLEM
 from hipbmm_kernel.tune import attest, crew, protocol, schedule
+from hipbmm_kernel.tune.budget import Budget
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.csv_tail import CsvTail
 from hipbmm_kernel.tune.trust import Evidence, Trust
@@ -52,28 +53,6 @@ class Control(NamedTuple):
     row: Row
 
 
-class Budget:
-    """The time for everything that children do. It runs from the first child's being ready: a build is not tuning."""
-
-    def __init__(self, handover: Handover) -> None:
-        self._clock = handover.clock
-        self._seconds = handover.settings.budget_seconds
-        self._began: float | None = None
-
-    def start(self) -> None:
-        """Let it run; later calls change nothing."""
-        if self._began is None:
-            self._began = self._clock.monotonic()
-
-    def deadline(self) -> float:
-        """When it is used up, on the monotonic clock; infinity before it runs."""
-        return float("inf") if self._began is None else self._began + self._seconds
-
-    def left(self) -> float:
-        """Seconds that are left."""
-        return max(0.0, min(self._seconds, self.deadline() - self._clock.monotonic()))
-
-
 class Tuner:
     """Visits problems. Right rows and confirmed vetoes are handed to the store at once.
 
@@ -108,15 +87,14 @@ class Tuner:
         their indices may serve it.
         """
         handover = self._handover
-        handlers = Handlers(self._attest_hardware, self._ready, self._outcome, self._event, handover.progress.tick)
+        handlers = Handlers(self._attest_hardware, self._ready, self._followed, self._event, handover.progress.tick)
         directory = f"{handover.settings.home}/tune"
         with Crew(self._gpus, directory, handover.env, handover.clock, handover.stop, handlers) as self._crew:
             try:
                 handover.progress.phase("Probing")
                 self._do(self._crew, self._probes(visits))
                 handover.progress.phase("Tuning")
-                order = schedule.order([visit.job.seconds for visit in visits], len(self._gpus))
-                self._do(self._crew, [task for at in order for task in self._next(visits[at])])
+                self._visit_all(self._crew, visits)
                 parked, self._parked = self._parked or [], None
                 self._do(self._crew, [task for visit in parked for task in self._next(visit)])
                 faster = [visit for visit in visits if exhaustive and visit.row is not None]
@@ -126,6 +104,14 @@ class Tuner:
                 self._do(self._crew, [task for visit in faster for task in self._next(visit)])
             finally:
                 self.children = self._crew.started
+
+    def _visit_all(self, running: Crew, visits: Sequence[Visit]) -> None:
+        """Visit each as far as it goes without a search."""
+        order = schedule.order([visit.job.seconds for visit in visits], len(self._gpus))
+        self._do(running, [task for at in order for task in self._next(visits[at])])
+
+    def _followed(self, outcome: Outcome) -> list[Task]:
+        return self._outcome(outcome)
 
     def _do(self, running: Crew, tasks: list[Task]) -> None:
         """Do tasks and what follows from them. Abort when work is left because every GPU has given up."""

@@ -143,6 +143,10 @@ class Visit:
         if self.candidate is not None and self.candidate.algo_index == index:
             self.candidate = None
 
+    def adopt(self, row: Row) -> None:
+        """Another pod has found this verified row: nothing is left to ask."""
+        self.row, self.candidate, self.active, self.skipped = row, None, False, ""
+
     def proved(self) -> None:
         """The index that is being verified is right; what follows is its timing."""
         self.asked_is_right = True

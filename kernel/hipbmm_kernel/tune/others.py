@@ -1,0 +1,127 @@
+"""What other pods do about the same plan, as far as the store shows it: their names, and the rows they have published.
+
+The names are empty files in `v1/<key>/pods`, made when a pod begins to tune. Their times are compared with each other
+only, as one server of the volume sets them. A name is a hint: a wrong one costs time and nothing else.
+"""
+
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
+
+from hipbmm_kernel.rows.gemm import Problem, Row, key_of
+from hipbmm_kernel.store import table
+from hipbmm_kernel.store.reader import Reader
+from hipbmm_kernel.store.shard_origin import node_of
+from hipbmm_kernel.store.table import Table
+from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.time_limits import TooLate, within
+from hipbmm_kernel.tune import cooperation
+from hipbmm_kernel.tune.claims import believable
+from hipbmm_kernel.tune.handover import Handover
+
+PUBLISH_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+SHARE_OF_TIME = 5
+"""A look at the store takes at most a fifth of the time: a slow volume is looked at less often."""
+STALLED_SECONDS = 10.0
+"""Without a row of a pod's share for so long, its problems are open to all."""
+READ_SECONDS = 5.0
+RECENT_SECONDS = 900.0
+"""Names that are older than this pod's by more are of pods that tune no more."""
+OLD_SECONDS = 86_400.0
+
+
+class Others:
+    """The store as it was last looked at, and the problems that this pod should leave to others."""
+
+    def __init__(self, handover: Handover, problems: Sequence[Problem], uid: str, gpus: int) -> None:
+        self._handover = handover
+        self._problems = problems
+        self._uid = uid
+        self._gpus = gpus
+        self._pods: Collection[str] = (uid,)
+        self._rows: dict[Problem, Row] = {}
+        self._next_look = 0.0
+        self._progress: dict[str, tuple[int, float]] = {}
+
+    def announce(self) -> None:
+        """Leave this pod's name, and take away names a day older. What the volume refuses costs time, nothing else."""
+        with contextlib.suppress(OSError, TooLate):
+            within(READ_SECONDS, self._announce)
+
+    def row(self, problem: Problem) -> Row | None:
+        """A verified row of a problem that another pod has published."""
+        return self._rows.get(problem)
+
+    def pick(self, left: Sequence[Problem]) -> Problem | None:
+        """The next problem for this pod, hot first in `left`; None when all of it is with others."""
+        now = self._handover.clock.monotonic()
+        stalled = {pod for pod, (_, since) in self._progress.items() if now - since > STALLED_SECONDS}
+        return cooperation.pick(left, self._uid, self._pods, stalled, self._gpus)
+
+    def look(self) -> bool:
+        """Read the store again, if that is due; whether it was."""
+        clock = self._handover.clock
+        began = clock.monotonic()
+        if began < self._next_look:
+            return False
+        with contextlib.suppress(OSError, TooLate):
+            self._pods = within(READ_SECONDS, self._names)
+        with contextlib.suppress(TooLate):
+            self._keep(within(READ_SECONDS, self._table))
+        now = clock.monotonic()
+        self._next_look = now + max(LOOK_SECONDS, SHARE_OF_TIME * (now - began))
+        self._note_progress(now)
+        return True
+
+    def _table(self) -> Table:
+        made, settings = self._handover, self._handover.settings
+        reader = Reader(made.volume, made.clock, made.identity.stack.key, READ_SECONDS)
+        return table.merge(reader.shards(settings.store), settings.retune_token, node_of(settings))
+
+    def _keep(self, found: Table) -> None:
+        stack = self._handover.identity.stack
+        found = believable(found, self._problems, stack.fp8_column, stack.product)
+        best = {problem: found.best(key_of(problem, stack.fp8_column)) for problem in self._problems}
+        self._rows |= {problem: row for problem, row in best.items() if row is not None and row.verified}
+
+    def _note_progress(self, now: float) -> None:
+        """How many problems of each pod's share have a row, and since when it is as many."""
+        done = dict.fromkeys(self._pods, 0)
+        for problem in self._rows:
+            done[cooperation.owner(self._pods, problem)] += 1
+        for pod, count in done.items():
+            before = self._progress.get(pod)
+            if before is None or before[0] != count:
+                self._progress[pod] = (count, now)
+
+    def _announce(self) -> None:
+        volume = self._handover.volume
+        with self._directory() as directory:
+            with contextlib.suppress(FileExistsError):
+                volume.close(volume.create(self._uid, at=directory))
+            own = volume.stat_name(self._uid, directory).st_mtime
+            for name in volume.names(directory):
+                with contextlib.suppress(OSError):
+                    if volume.stat_name(name, directory).st_mtime < own - OLD_SECONDS:
+                        volume.remove(name, at=directory)
+
+    def _names(self) -> tuple[str, ...]:
+        volume = self._handover.volume
+        found = [self._uid]
+        with self._directory() as directory:
+            own = volume.stat_name(self._uid, directory).st_mtime
+            for name in volume.names(directory):
+                with contextlib.suppress(OSError):
+                    if volume.stat_name(name, directory).st_mtime >= own - RECENT_SECONDS:
+                        found.append(name)
+        return tuple(sorted(set(found)))
+
+    @contextlib.contextmanager
+    def _directory(self) -> Iterator[int]:
+        made = self._handover
+        key = made.identity.stack.key
+        directory = volumes.open_below(made.volume, made.settings.store, "v1", key, "pods", make=True)
+        try:
+            yield directory
+        finally:
+            made.volume.close(directory)

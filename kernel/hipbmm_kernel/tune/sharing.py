@@ -1,0 +1,73 @@
+"""A tuning that shares its plan with other pods: `cooperation` says which problem is next, `others` what is done.
+
+Otherwise it is the tuning of a pod alone: the same probes, visits and vetoes. Problems whose rows are verified anyway,
+which a pod visits as a sample, are not shared.
+"""
+
+from collections.abc import Sequence
+
+from hipbmm_kernel.store.publish_queue import PublishQueue
+from hipbmm_kernel.tune import crew
+from hipbmm_kernel.tune.crew import Crew, Outcome, Task
+from hipbmm_kernel.tune.handover import Handover
+from hipbmm_kernel.tune.others import LOOK_SECONDS, Others
+from hipbmm_kernel.tune.tuner import Tuner
+from hipbmm_kernel.tune.visit import Visit
+
+
+class SharingTuner(Tuner):
+    """Visits problems until each has a row of this pod's or of another's, or time is up."""
+
+    def __init__(self, handover: Handover, gpus: Sequence[str], outbox: PublishQueue, others: Others) -> None:
+        super().__init__(handover, gpus, outbox)
+        self._others = others
+        self._open: list[Visit] = []
+        self._adopted = 0
+
+    def _visit_all(self, running: Crew, visits: Sequence[Visit]) -> None:
+        handover = self._handover
+        self._open = [visit for visit in visits if visit.known is None or not visit.known.verified]
+        count = len(self._open)
+        while self._open and not handover.stop.requested and self._budget.left():
+            tasks = [task for _ in self._gpus for task in self._opened()]
+            if tasks:
+                self._do(running, tasks)
+            else:
+                handover.stop.wait(LOOK_SECONDS)
+        if self._adopted:
+            handover.log(f"{self._adopted} of {count} problems were tuned by other pods meanwhile")
+        super()._visit_all(running, [visit for visit in visits if visit.known is not None and visit.known.verified])
+
+    def _followed(self, outcome: Outcome) -> list[Task]:
+        """What follows from an outcome; where nothing does, the next problem."""
+        tasks = super()._followed(outcome)
+        return tasks or ([] if outcome.kind == crew.UNFINISHED else self._opened())
+
+    def _opened(self) -> list[Task]:
+        """The first task of the next problem for this pod; none when all that is left is with others."""
+        if self._others.look():
+            self._adopt()
+        while self._open:
+            by_problem = {visit.job.problem: visit for visit in self._open}
+            problem = self._others.pick(list(by_problem))
+            if problem is None:
+                return []
+            self._open.remove(by_problem[problem])
+            tasks = self._next(by_problem[problem])
+            if tasks:
+                return tasks
+        return []
+
+    def _adopt(self) -> None:
+        """Take the rows that others have published."""
+        progress = self._handover.progress
+        for visit in list(self._open):
+            row = self._others.row(visit.job.problem)
+            if row is not None:
+                self._open.remove(visit)
+                visit.adopt(row)
+                self._adopted += 1
+                if visit.planned and visit.known is None:
+                    progress.tuned()
+                if visit.planned:
+                    progress.verified()
