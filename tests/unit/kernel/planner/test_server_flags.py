@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.unit.kernel.configs import encoded
 
 from hipbmm_kernel.planner import plan, server_flags, tokens
 from hipbmm_kernel.planner.answer import HIPBMM
 from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.rows import gemm
 
 pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
 
@@ -112,10 +113,13 @@ words = st.one_of(
 
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(words, max_size=6))
+@example(["-cc.cudagraph_capture_sizes+", "1k"])
 def test_no_command_line_raises(argv: list[str]) -> None:
     flags = ServerFlags.from_argv(argv)
 
-    assert tokens.plan(flags).planned or flags.capture_sizes == ()
+    # Where every graph is larger than what AITER looks up, all batches are padded to it: there is nothing to plan.
+    looked_up = [size for size in flags.capture_sizes or (1,) if size <= gemm.MAX_M]
+    assert tokens.plan(flags).planned or not looked_up or flags.capture_sizes == ()
 
 
 def test_deep_json_is_text() -> None:
