@@ -12,7 +12,7 @@ from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKern
 from hipbmm_kernel.linear.torch_kernels import DequantisedFp8Kernel, RowWiseTorchFp8Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Mapping, MutableMapping, Sequence
     from typing import Unpack  # Python 3.11, and only for the type checker
 
     import torch
@@ -68,7 +68,10 @@ def select_kernel(
     environ = options.get("environ", os.environ)
     refusals: list[Refusal] = []
     for kernel in options.get("candidates", CHAIN):
-        reason = _refusal(kernel, config, device, dtype, platform, environ)
+        reason = _refusal(kernel, config, platform, environ)
+        if reason is None:
+            kernel.prepare(platform, environ)
+            reason = kernel.can_run(device, dtype)[1]
         if reason is None:
             logger.info("Selected %s for %s on %s", kernel.__name__, config.weight_shape, device)
             return Selection(kernel, tuple(refusals))
@@ -78,22 +81,9 @@ def select_kernel(
 
 
 def _refusal(
-    kernel: type[Fp8LinearKernel],
-    config: LinearConfig,
-    device: torch.device,
-    dtype: torch.dtype,
-    platform: Platform,
-    environ: MutableMapping[str, str],
+    kernel: type[Fp8LinearKernel], config: LinearConfig, platform: Platform, environ: Mapping[str, str]
 ) -> str | None:
+    """Why a kernel is not even tried."""
     if kernel.__name__ in environ.get(DISABLED_KERNELS, "").split(","):
         return "is disabled by environment variable."
-    for accepted, reason in (
-        kernel.is_supported(platform, environ),
-        kernel.can_implement(config),
-        kernel.can_load(config),
-    ):
-        if not accepted:
-            return reason
-    kernel.prepare(platform, environ)
-    accepted, reason = kernel.can_run(device, dtype)
-    return None if accepted else reason
+    return kernel.is_supported(platform, environ)[1] or kernel.can_implement(config)[1] or kernel.can_load(config)[1]

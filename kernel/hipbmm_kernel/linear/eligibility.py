@@ -1,12 +1,11 @@
 """Which linears reach vLLM's HIPBMM kernel, in the words of that kernel.
 
-Three gates stand one behind the other, and they disagree:
+Two gates stand one behind the other, and they disagree:
 
 * `can_implement` is vLLM's own predicate (`AiterHipbMMPerTokenFp8ScaledMMLinearKernel.can_implement`, vLLM 0.23.0 and
   later). A linear that it refuses is served by the next kernel of vLLM's list and writes no row.
 * `shuffle_reason` is the assertion of `aiter.ops.shuffle.shuffle_weight` for FP8 and layout (16, 16), which is stricter
   in K. A linear that passes the first gate and fails here ends vLLM with an AssertionError while it loads weights.
-* `fatal_reason` joins them: the reason why such a model cannot be served with HIPBMM at all.
 """
 
 BFLOAT16 = "bfloat16"
@@ -46,10 +45,3 @@ def shuffle_reason(n: int, k: int) -> str | None:
     if n % TILE != 0 or k % SHUFFLE_K != 0:
         return f"shuffle_weight requires N divisible by 16 and K divisible by 32, received N={n} and K={k}."
     return None
-
-
-def fatal_reason(n: int | None, k: int | None, out_dtype: str, per_token: bool, per_channel: bool) -> str | None:
-    """Why vLLM dies at load: its gate accepts the linear and `shuffle_weight` then asserts. None if it does not die."""
-    if n is None or k is None or can_implement(n, k, out_dtype, per_token, per_channel) is not None:
-        return None
-    return shuffle_reason(n, k)

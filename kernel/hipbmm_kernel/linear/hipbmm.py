@@ -7,7 +7,7 @@ import torch
 
 from hipbmm_kernel.linear import eligibility, gate
 from hipbmm_kernel.linear.gate import Platform
-from hipbmm_kernel.linear.interface import Fp8LinearKernel, LinearConfig, dtype_name
+from hipbmm_kernel.linear.interface import Answer, Fp8LinearKernel, LinearConfig, ptpc_bfloat16
 from hipbmm_kernel.linear.op import hipb_mm_fp8, load_aiter
 from hipbmm_kernel.linear.probe import probe
 from hipbmm_kernel.linear.weights import shuffle, transpose_scale
@@ -19,9 +19,7 @@ class AiterHipbMMPerTokenFp8ScaledMMLinearKernel(Fp8LinearKernel):
     multiply = staticmethod(hipb_mm_fp8)
 
     @classmethod
-    def is_supported(
-        cls, platform: Platform | None = None, environ: Mapping[str, str] | None = None
-    ) -> tuple[bool, str | None]:
+    def is_supported(cls, platform: Platform | None = None, environ: Mapping[str, str] | None = None) -> Answer:
         """ROCm, the three flags on an MI3xx, and an AITER that has `hipb_mm`."""
         platform = gate.current_platform() if platform is None else platform
         reason = gate.refusal(platform, os.environ if environ is None else environ)
@@ -36,16 +34,12 @@ class AiterHipbMMPerTokenFp8ScaledMMLinearKernel(Fp8LinearKernel):
         return True, None
 
     @classmethod
-    def can_implement(cls, config: LinearConfig) -> tuple[bool, str | None]:
+    def can_implement(cls, config: LinearConfig) -> Answer:
         """The planner's own predicate (`eligibility.can_implement`), so that plan and layer agree."""
-        n, k = config.weight_shape or (None, None)
-        reason = eligibility.can_implement(
-            n, k, dtype_name(config.out_dtype), config.activation == "token", config.weight == "channel"
-        )
-        return reason is None, reason
+        return ptpc_bfloat16(config)
 
     @classmethod
-    def can_load(cls, config: LinearConfig) -> tuple[bool, str | None]:
+    def can_load(cls, config: LinearConfig) -> Answer:
         """`shuffle_weight` wants K % 32 == 0, vLLM's gate only K % 16 == 0: vLLM dies at load, this chain moves on."""
         if config.weight_shape is None:
             return False, eligibility.NO_SHAPE
@@ -58,7 +52,7 @@ class AiterHipbMMPerTokenFp8ScaledMMLinearKernel(Fp8LinearKernel):
         gate.forward_online_tuning(platform, environ)
 
     @classmethod
-    def can_run(cls, device: torch.device, dtype: torch.dtype) -> tuple[bool, str | None]:
+    def can_run(cls, device: torch.device, dtype: torch.dtype) -> Answer:
         """One GEMM above the tuning limit, compared with fp32: some stacks have no swizzled solution."""
         reason = probe(device, dtype)
         return reason is None, reason

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import torch
 
+from hipbmm_kernel.linear import eligibility
 from hipbmm_kernel.linear.gate import Platform
 from hipbmm_kernel.linear.quantise import per_token
 
@@ -26,12 +27,16 @@ class LinearConfig:
     weight: Granularity = "channel"
 
 
+Answer = tuple[bool, str | None]
+"""True and None, or False and the reason: what vLLM's kernels answer."""
+
+
 class Fp8LinearKernel(abc.ABC):
     """One way to multiply FP8 activations by an FP8 weight.
 
     It is asked in this order: `is_supported` (the machine), `can_implement` (the linear), `can_load` (the weight's
-    layout), `can_run` (a trial on the device); each answers True and None, or False and the reason. A layer holds its
-    weight as the [K, N] view of the checkpoint's [N, K] tensor, as vLLM's do, and its scale as (N, 1).
+    layout), `can_run` (a trial on the device). A layer holds its weight as the [K, N] view of the checkpoint's [N, K]
+    tensor, as vLLM's do, and its scale as (N, 1).
     """
 
     layer_param_names: ClassVar[tuple[str, str]] = ("weight", "weight_scale")
@@ -44,19 +49,21 @@ class Fp8LinearKernel(abc.ABC):
         self._loaded: torch.Tensor | None = None
 
     @classmethod
-    @abc.abstractmethod
     def is_supported(
-        cls, platform: Platform | None = None, environ: Mapping[str, str] | None = None
-    ) -> tuple[bool, str | None]:
+        cls,
+        platform: Platform | None = None,  # noqa: ARG003 - of those that have such a condition
+        environ: Mapping[str, str] | None = None,  # noqa: ARG003 - the same
+    ) -> Answer:
         """Whether this machine and process can use the kernel, and if not, why. None: the current ones."""
+        return True, None
 
     @classmethod
-    @abc.abstractmethod
-    def can_implement(cls, config: LinearConfig) -> tuple[bool, str | None]:
+    def can_implement(cls, config: LinearConfig) -> Answer:  # noqa: ARG003 - the same
         """Whether the kernel can compute this linear, and if not, why."""
+        return True, None
 
     @classmethod
-    def can_load(cls, config: LinearConfig) -> tuple[bool, str | None]:  # noqa: ARG003 - overridden where it matters
+    def can_load(cls, config: LinearConfig) -> Answer:  # noqa: ARG003 - the same
         """Whether the weight can be brought into the kernel's layout, and if not, why."""
         return True, None
 
@@ -65,9 +72,9 @@ class Fp8LinearKernel(abc.ABC):
         """Settings that must stand before the library behind the kernel starts. Called once the linear is accepted."""
 
     @classmethod
-    @abc.abstractmethod
-    def can_run(cls, device: torch.device, dtype: torch.dtype) -> tuple[bool, str | None]:
+    def can_run(cls, device: torch.device, dtype: torch.dtype) -> Answer:  # noqa: ARG003 - the same
         """Whether a trial on `device` with FP8 type `dtype` gives a right result, and if not, why."""
+        return True, None
 
     def process_weights_after_loading(self, layer: torch.nn.Module) -> None:
         """Bring the layer's weight and scale into the kernel's layout, once.
@@ -120,6 +127,9 @@ def replace_tensor(layer: torch.nn.Module, name: str, tensor: torch.Tensor) -> N
         setattr(layer, name, tensor)
 
 
-def dtype_name(dtype: torch.dtype) -> str:
-    """`bfloat16` for torch.bfloat16, as in a config.json."""
-    return str(dtype).removeprefix("torch.")
+def ptpc_bfloat16(config: LinearConfig) -> Answer:
+    """The planner's own predicate (`eligibility.can_implement`), so that plan and layer agree."""
+    n, k = config.weight_shape or (None, None)
+    dtype = str(config.out_dtype).removeprefix("torch.")
+    reason = eligibility.can_implement(n, k, dtype, config.activation == "token", config.weight == "channel")
+    return reason is None, reason

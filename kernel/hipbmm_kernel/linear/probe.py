@@ -1,6 +1,7 @@
 """Does this stack have a swizzled FP8 solution at all? Asked by trying, because several gfx950 releases have none."""
 
 import functools
+from collections.abc import Callable
 
 import torch
 
@@ -30,17 +31,29 @@ def probe(
     AITER v0.1.10.post2 to v0.1.11 lack the check for zero solutions: there only the comparison of the result tells,
     and the process may end. Run it in a child where that matters.
     """
+
+    def product(a: torch.Tensor, a_scale: torch.Tensor, w: torch.Tensor, w_scale: torch.Tensor) -> torch.Tensor:
+        return hipb_mm_fp8(a, shuffle(w), a_scale, transpose_scale(w_scale))
+
+    return trial(product, device, dtype, weight_shape, tokens)
+
+
+def trial(
+    product: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+    device: torch.device,
+    dtype: torch.dtype,
+    weight_shape: tuple[int, int],
+    tokens: int,
+) -> str | None:
+    """Why one product of a (M, K), its scale (M, 1), weight (N, K), its scale (N, 1) is not right; None when it is."""
     n, k = weight_shape
     generator = torch.Generator(device).manual_seed(0)
     x, w = (torch.randn(rows, k, generator=generator, device=device) for rows in (tokens, n))
-    a, a_scale = per_token(x, dtype)
-    weight, weight_scale = per_channel(w, dtype)
+    operands = (*per_token(x, dtype), *per_channel(w, dtype))
     try:
-        result = hipb_mm_fp8(a, shuffle(weight), a_scale, transpose_scale(weight_scale))
-    except RuntimeError as error:
+        result = product(*operands)
+    except (RuntimeError, ValueError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
         return next((line for line in lines if NO_SOLUTION in line), lines[0])
-    error_size = relative_error(result, reference(a, a_scale, weight, weight_scale))
-    if not error_size <= TOLERANCE:
-        return f"wrong result: relative error {error_size:.3g} at M={tokens}, N={n}, K={k}"
-    return None
+    size = relative_error(result, reference(*operands))
+    return None if size <= TOLERANCE else f"wrong result: relative error {size:.3g} at M={tokens}, N={n}, K={k}"

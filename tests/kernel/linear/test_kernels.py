@@ -193,8 +193,8 @@ def test_probe_sees_wrong_numbers(order_fault: OrderFault) -> None:
         (LinearConfig(None, BF16), "weight_shape is required."),
         (LinearConfig((32, 64), torch.float16), "requires bfloat16 output dtype."),
         (LinearConfig((32, 64), BF16, "tensor"), SCALES),
-        (LinearConfig((32, 60), BF16), "requires N and K divisible by 16, received N=32 and K=60."),
-        (LinearConfig((8, 64), BF16), "requires N and K divisible by 16, received N=8 and K=64."),
+        (LinearConfig((32, 60), BF16), "requires N >= 16 and both N and K divisible by 16, received N=32 and K=60."),
+        (LinearConfig((8, 64), BF16), "requires N >= 16 and both N and K divisible by 16, received N=8 and K=64."),
     ],
 )
 def test_rejections_of_pytorchs_gemm(config: LinearConfig, reason: str) -> None:

@@ -40,7 +40,3 @@ def test_what_passes_the_gate_and_dies_at_load() -> None:
         "shuffle_weight requires N divisible by 16 and K divisible by 32, received N=8192 and K=3696."
     )
     assert eligibility.shuffle_reason(8192, 3712) is None
-    assert eligibility.fatal_reason(8192, 3696, "bfloat16", per_token=True, per_channel=True) is not None
-    assert eligibility.fatal_reason(8192, 3696, "float16", per_token=True, per_channel=True) is None
-    assert eligibility.fatal_reason(8192, 3704, "bfloat16", per_token=True, per_channel=True) is None
-    assert eligibility.fatal_reason(None, 3696, "bfloat16", per_token=True, per_channel=True) is None
