@@ -7,7 +7,7 @@ The way of a node: `sources/` read labels, NFD and DRA so that nothing in them c
 what they say into tiers of trust, resolve them to one product, and bridge labels that are gone for a while;
 `resource_choice`, `partition_shape`, `availability` choose the resource, the size of one device and what keeps pods
 away; `detector` makes the Detection, `node_fit` compares it with a deployment, `affinity` says by which labels pods can
-be sent to it, `fingerprint` spares the work when nothing relevant changed. `catalogue/` holds the facts about hardware.
+be sent to it. `catalogue/` holds the facts about hardware.
 
 Invariants: pure, the time is an argument; never raises, whatever the objects hold; what pods cannot be sent to is not
 counted as fitting. Imports `kube/` only. Other rooms import from this file. docs/detection.md explains it to users.
@@ -18,7 +18,6 @@ from hipbmm_operator.detect.availability import default_tolerations
 from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES
 from hipbmm_operator.detect.detection import Detection, State
 from hipbmm_operator.detect.detector import detect_node
-from hipbmm_operator.detect.fingerprint import fingerprint
 from hipbmm_operator.detect.identity import Identity
 from hipbmm_operator.detect.node_fit import HardwareSummary, Want, summary
 from hipbmm_operator.detect.resource_choice import DRA_RESOURCE
@@ -41,7 +40,6 @@ __all__ = [
     "detect_node",
     "device_selector",
     "extended_resources",
-    "fingerprint",
     "kinds_to_read",
     "node_of_feature",
     "node_of_slice",

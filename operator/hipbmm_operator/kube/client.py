@@ -20,7 +20,6 @@ from hipbmm_operator.kube.names import FIELD_MANAGER
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON = "application/json"
-METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 YAML = "application/yaml"
 NOTHING = "metadata.name=none"
 """A field selector for lists and watches that are asked for without wanting an object."""
@@ -46,7 +45,6 @@ class _Request:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Json | None = None
     content_type: str = JSON
-    accept: str = JSON
 
     @property
     def writes(self) -> bool:
@@ -95,26 +93,15 @@ class Kube:
         return await self._json(_Request("GET", kind.path(namespace, name)))
 
     async def pages(
-        self,
-        kind: Kind,
-        namespace: str = "",
-        selector: str = "",
-        size: int = 500,
-        fields: str = "",
-        *,
-        metadata_only: bool = False,
+        self, kind: Kind, namespace: str = "", selector: str = "", size: int = 500, fields: str = ""
     ) -> AsyncIterator[Page]:
-        """All objects in pages, by labels and fields; raises GoneError when the list took too long: start again.
-
-        With `metadata_only` the API server leaves out all but the metadata of each (a PartialObjectMetadata).
-        """
-        accept = METADATA if metadata_only else JSON
+        """All objects in pages, by labels and fields; raises GoneError when the list took too long: start again."""
         chosen = {"labelSelector": selector, "fieldSelector": fields}
         query = {"limit": str(size)} | {key: value for key, value in chosen.items() if value}
         token = ""
         while True:
             wanted = query | ({"continue": token} if token else {})
-            answer = await self._json(_Request("GET", kind.path(namespace), wanted, accept=accept))
+            answer = await self._json(_Request("GET", kind.path(namespace), wanted))
             metadata = answer.get("metadata", {})
             yield Page(answer.get("items") or [], str(metadata.get("resourceVersion", "")))
             token = metadata.get("continue") or ""
@@ -222,7 +209,7 @@ class Kube:
             request.method,
             request.path,
             query_params=list(request.query.items()),
-            header_params={"Accept": request.accept, "Content-Type": request.content_type},
+            header_params={"Accept": JSON, "Content-Type": request.content_type},
             auth_settings=_AUTH,
         )
         sent = as_yaml(request.body) if request.content_type == YAML else request.body

@@ -140,7 +140,7 @@ class Observer:
         if not used and not any(gpu_claims.referred(revision.template) for revision in revisions):
             return ()
         selector = ",".join(f"{label}={value}" for label, value in names.selector_labels(key.name).items())
-        pages = self._kube.pages(kinds.RESOURCE_CLAIM_TEMPLATE, key.namespace, selector=selector, metadata_only=True)
+        pages = self._kube.pages(kinds.RESOURCE_CLAIM_TEMPLATE, key.namespace, selector=selector)
         try:
             found = [metadata.parse(body) async for page in pages for body in page.items]
         except errors.NotFoundError:

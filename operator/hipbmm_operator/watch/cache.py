@@ -7,15 +7,12 @@ arrive after its DELETED event, and no event would take it away again.
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator
-from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from hipbmm_operator.kube import kinds, names
-from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube import kinds
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.metadata import Metadata, as_object
 from hipbmm_operator.kube.namespaced_name import NamespacedName
-from hipbmm_operator.watch.pruning import CachedObject
+from hipbmm_operator.watch.pruning import CachedObject, newer
 
 _DELETED_KEPT = 4096
 """UIDs of deleted objects that are remembered: more than there are writes under way at any time."""
@@ -24,7 +21,6 @@ _DELETED_KEPT = 4096
 class _Entry(NamedTuple):
     packed: CachedObject
     touched: int
-    owner: NamespacedName | None
 
 
 class Store:
@@ -38,14 +34,14 @@ class Store:
         self._lists = 0
         self._deleted: OrderedDict[str, None] = OrderedDict()
 
-    def put(self, kind: Kind, packed: CachedObject, owner: NamespacedName | None) -> bool:
+    def put(self, kind: Kind, packed: CachedObject) -> bool:
         """Keep an object. False when nothing that is kept has changed but its resourceVersion."""
-        at = NamespacedName(packed.namespace, packed.name)
-        before = self._objects[kind].get(at)
-        if packed.uid in self._deleted or (before is not None and older(packed, before.packed)):
+        entry = self._objects[kind].get(packed.at)
+        before = entry.packed if entry else None
+        if packed.uid in self._deleted or (before is not None and packed.is_older_than(before)):
             return False
-        self._set(kind, at, _Entry(packed, self._tick(), owner))
-        return not packed.same(before.packed if before else None)
+        self._set(kind, packed)
+        return not packed.same(before)
 
     def remove(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Forget an object, unless another of the same name has taken its place."""
@@ -72,47 +68,26 @@ class Store:
             self._gone.clear()
 
     def replace(
-        self,
-        kind: Kind,
-        listed: AbstractSet[NamespacedName],
-        found: Iterable[tuple[CachedObject, NamespacedName | None]],
-        began: int,
-        namespace: str = "",
-        resource_version: str = "",
-    ) -> list[NamespacedName | None]:
-        """Take over a complete list (of one namespace, or all) begun at `began`; owners of what changed by it.
+        self, kind: Kind, listed: Iterable[CachedObject], began: int, namespace: str = "", resource_version: str = ""
+    ) -> list[CachedObject]:
+        """Take over a complete list (of one namespace, or all) begun at `began`; what changed by it, or is gone.
 
-        `listed` are all names; `found` are the objects that the cache lacked and that were read after the list.
         `resource_version` is the list's own: an object that is newer is not gone, the list is stale.
         """
-        changed: list[NamespacedName | None] = []
-        for packed, owner in found:
-            at = NamespacedName(packed.namespace, packed.name)
-            before = self._objects[kind].get(at)
-            if self._gone.get((kind, at), 0) > began:
+        changed, found = [], set()
+        for packed in listed:
+            found.add(packed.at)
+            entry = self._objects[kind].get(packed.at)
+            if self._gone.get((kind, packed.at), 0) > began or (entry is not None and entry.touched > began):
                 continue
-            if before is not None and (before.touched > began or older(packed, before.packed)):
-                continue
-            if not packed.same(before.packed if before else None):
-                changed.append(owner)
-            self._set(kind, at, _Entry(packed, self._tick(), owner))
+            if self.put(kind, packed):
+                changed.append(packed)
         for at, entry in list(self._objects[kind].items()):
-            unseen = namespace in ("", at.namespace) and at not in listed and entry.touched <= began
-            if unseen and not _newer(entry.packed.resource_version, resource_version):
+            unseen = namespace in ("", at.namespace) and at not in found and entry.touched <= began
+            if unseen and not newer(entry.packed.resource_version, resource_version):
                 self._drop(kind, at)
-                changed.append(entry.owner)
+                changed.append(entry.packed)
         return changed
-
-    def lacks(self, kind: Kind, listed: Metadata, began: int) -> bool:
-        """Whether an object of a list begun at `began` is neither here, that old or newer, nor deleted since."""
-        at = NamespacedName(listed.namespace, listed.name)
-        if self._gone.get((kind, at), 0) > began:
-            return False
-        entry = self._objects[kind].get(at)
-        if entry is None or entry.packed.uid != listed.uid:
-            return True
-        version = entry.packed.resource_version
-        return version != listed.resource_version and not _newer(version, listed.resource_version)
 
     def get(self, kind: Kind, namespace: str, name: str) -> CachedObject | None:
         """One object."""
@@ -134,40 +109,21 @@ class Store:
     def owned(self, owner: NamespacedName, kind: Kind) -> list[CachedObject]:
         """Objects of a kind that belong to a resource, by name."""
         found = [self._objects[kind][at].packed for of, at in self._owned.get(owner, ()) if of == kind]
-        return sorted(found, key=lambda packed: packed.name)
+        return sorted(found, key=lambda packed: packed.at.name)
 
-    def _set(self, kind: Kind, at: NamespacedName, entry: _Entry) -> None:
-        self._drop(kind, at)
-        self._objects[kind][at] = entry
-        if entry.owner is not None:
-            self._owned[entry.owner].add((kind, at))
+    def _set(self, kind: Kind, packed: CachedObject) -> None:
+        self._drop(kind, packed.at)
+        self._objects[kind][packed.at] = _Entry(packed, self._tick())
+        if packed.owner is not None:
+            self._owned[packed.owner].add((kind, packed.at))
 
     def _drop(self, kind: Kind, at: NamespacedName) -> None:
         entry = self._objects[kind].pop(at, None)
-        if entry is not None and entry.owner is not None:
-            self._owned[entry.owner].discard((kind, at))
-            if not self._owned[entry.owner]:
-                del self._owned[entry.owner]
+        if entry is not None and entry.packed.owner is not None:
+            self._owned[entry.packed.owner].discard((kind, at))
+            if not self._owned[entry.packed.owner]:
+                del self._owned[entry.packed.owner]
 
     def _tick(self) -> int:
         self._clock += 1
         return self._clock
-
-
-def older(one: CachedObject, other: CachedObject) -> bool:
-    """Whether `one` is a former state of the same object (resourceVersions are ordered numbers)."""
-    return one.uid == other.uid and _newer(other.resource_version, one.resource_version)
-
-
-def _newer(one: str, other: str) -> bool:
-    return one.isdigit() and other.isdigit() and int(one) > int(other)
-
-
-def owner_of(kind: Kind, body: Json) -> NamespacedName | None:
-    """The resource that a watched object belongs to, from its annotation; a resource of ours belongs to itself."""
-    metadata = as_object(body.get("metadata"))
-    namespace = str(metadata.get("namespace", ""))
-    if kind == kinds.HIPBMM_DEPLOYMENT:
-        return NamespacedName(namespace, str(metadata.get("name", "")))
-    name = as_object(metadata.get("annotations")).get(names.ANNOTATION_DEPLOYMENT)
-    return NamespacedName(namespace, str(name)) if name and namespace else None

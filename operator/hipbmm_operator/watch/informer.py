@@ -1,11 +1,10 @@
 """From watch events and lists to the cache, the node cache and the queue.
 
-Objects come by the watches. A list asks for metadata only, unless nothing is known yet: it says what exists in which
-version, so it drops what is gone and finds what the watches have not brought, which is read.
+Objects come by the watches. A list, at the start and now and then, drops what is gone and adds what they have not
+brought. At the start it is five times faster than kopf, which has a task for each object.
 """
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
@@ -14,19 +13,17 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable
 
 from hipbmm_operator.detect import DRIVER, extended_resources, node_of_feature, node_of_slice
-from hipbmm_operator.kube import errors, kinds, metadata, names
+from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import FOLLOWED, RESOURCE_SLICES, WATCHED, Kind
-from hipbmm_operator.kube.metadata import as_object
-from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.watch.access import Rights
-from hipbmm_operator.watch.cache import Store, owner_of
+from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.node_cache import NodeBook
 from hipbmm_operator.watch.pruning import CachedObject, prune
-from hipbmm_operator.watch.watches import RELISTED, Event
+from hipbmm_operator.watch.watches import Event
 from hipbmm_operator.workqueue.queue import Queue
 
 LOG = logging.getLogger(__name__)
@@ -37,15 +34,10 @@ _SPREAD = 0.85
 """Share of the interval of resyncs over which all resources are reconciled: over before the next begins."""
 _SOON_SECONDS = 10.0
 """The same after an interruption: what failed meanwhile waits for its next retry no longer than this."""
-_ARRIVAL_SECONDS = 5.0
-"""When no listed object has arrived by the watches for so long, those that are missing are read."""
-_POLL_SECONDS = 0.1
 _DEVICES_SECONDS = 4
 """What DRA publishes is watched for so long at a time, less than the deadline of a request, then read if it changed."""
 _OURS = {kind.plural: f"spec.driver={DRIVER}" for kind in RESOURCE_SLICES}
 """Field selectors: other vendors' drivers may publish thousands of slices."""
-_FEW_NODES = 50
-"""So many changed nodes are read one by one; more are listed."""
 
 
 class Informer:
@@ -66,30 +58,21 @@ class Informer:
     async def run(self, events: AsyncIterator[Event]) -> None:
         """Take events until cancelled."""
         async for event in events:
-            self.take(*event)
+            self.take(event)
 
-    def take(self, kind: Kind, event: str | None, body: Json) -> None:
+    def take(self, event: Event) -> None:
         """One watch event."""
-        if event == RELISTED:
+        kind, packed = event.kind, event.object
+        if packed is None:
             self.ask_for_resync()
             return
         metrics.WATCH_EVENTS.labels(kind.plural).inc()
         metrics.WATCH_EVENT_LAST.labels(kind.plural).set_to_current_time()
-        if kind == kinds.NODE:
-            self._take_node(event, body)
+        if event.type == "DELETED":
+            self._store.remove(kind, *packed.at, packed.uid)
+        elif not self._store.put(kind, packed):
             return
-        owner = owner_of(kind, body)
-        if event == "DELETED":
-            about = metadata.parse(body)
-            self._store.remove(kind, about.namespace, about.name, about.uid)
-        elif not self._put(kind, body, owner):
-            return
-        if owner is None:
-            return
-        if kind == kinds.HIPBMM_DEPLOYMENT:
-            self._queue.add(owner, urgent=True)
-        else:
-            self._queue.add(owner, self._settings.debounce_seconds)
+        self._follow(kind, packed)
 
     def saw(self, kind: Kind, body: Json) -> None:
         """An object as the API server answered to a write of ours: known already when its event comes.
@@ -98,25 +81,32 @@ class Informer:
         """
         if kind not in WATCHED:
             return
-        owner, before = owner_of(kind, body), self._before(kind, body)
-        self._put(kind, body, owner)
-        if owner is None or before is None:
+        packed = prune(kind, body)
+        before = self._store.get(kind, *packed.at)
+        self._store.put(kind, packed)
+        after = self._store.get(kind, *packed.at)
+        if before is None or after is None or (kind == kinds.HIPBMM_DEPLOYMENT and after.same_but_status(before)):
             return
-        if kind != kinds.HIPBMM_DEPLOYMENT:
-            self._queue.add(owner, self._settings.debounce_seconds)
-        elif (after := self._before(kind, body)) is not None and not after.same_but_status(before):
-            self._queue.add(owner, urgent=True)
+        self._follow(kind, packed)
 
-    def _put(self, kind: Kind, body: Json, owner: NamespacedName | None) -> bool:
-        """Keep an object; False for the event of a write of ours, whose answer is known already."""
-        before = self._before(kind, body)
-        if before is not None and before.is_version_of(body):
-            return False
-        return self._store.put(kind, prune(kind, body), owner)
+    def _follow(self, kind: Kind, packed: CachedObject) -> None:
+        """Ask for the reconciles that follow from a changed object, or one that is gone."""
+        if kind == kinds.NODE:
+            self._judge((packed.at.name,))
+        elif packed.owner is not None:
+            urgent = kind == kinds.HIPBMM_DEPLOYMENT
+            self._queue.add(packed.owner, 0.0 if urgent else self._settings.debounce_seconds, urgent=urgent)
 
-    def _before(self, kind: Kind, body: Json) -> CachedObject | None:
-        about = as_object(body.get("metadata"))
-        return self._store.get(kind, str(about.get("namespace", "")), str(about.get("name", "")))
+    def _judge(self, nodes: Collection[str]) -> None:
+        """Detect what these nodes are, from their state in the cache; what has changed concerns all resources."""
+        cached = {name: self._store.get(kinds.NODE, "", name) for name in nodes}
+        now = time.monotonic()
+        changed = [
+            self._nodes.put(packed.body(), now) if packed else self._nodes.remove(name)
+            for name, packed in cached.items()
+        ]
+        if any(changed):
+            self._reconcile_all(0.0, _NODE_SECONDS)
 
     async def resync(self, within: float) -> None:
         """List everything, drop what is gone, and reconcile all resources in so many seconds. Raises ApiError.
@@ -124,20 +114,17 @@ class Informer:
         What may not be listed is kept as it was.
         """
         self._asked.clear()
-        changed: set[NamespacedName | None] = set()
+        changed: list[CachedObject] = []
         for kind in WATCHED:
-            if kind == kinds.NODE:
-                await self._list_extras()
-                await self._list_nodes()
-                continue
-            for namespace in self._settings.namespaces or ("",):
-                if self._rights.may(kind, namespace):
-                    changed |= set(await self._list(kind, namespace))
+            for namespace in (self._settings.namespaces if kind.namespaced else ()) or ("",):
+                if kind == kinds.NODE:
+                    await self._list_nodes()
+                elif self._rights.may(kind, namespace):
+                    changed += await self._list(kind, namespace)
             metrics.OBJECTS.labels(kind.plural).set(self._store.count(kind))
-        metrics.OBJECTS.labels(kinds.NODE.plural).set(self._nodes.count())
-        for key in changed - {None}:
-            if key is not None:
-                self._queue.add(key)
+        for owner in dict.fromkeys(packed.owner for packed in changed):
+            if owner is not None:
+                self._queue.add(owner)
         self._reconcile_all(within)
 
     def ask_for_resync(self) -> None:
@@ -175,7 +162,7 @@ class Informer:
             pause = asyncio.create_task(asyncio.sleep(_DEVICES_SECONDS))
             try:
                 if await self._devices_changed():
-                    await self._read_nodes(await self._list_extras())
+                    self._judge(await self._list_extras())
             except errors.ApiError as error:
                 LOG.debug("Devices cannot be followed: %s", error)
             await pause
@@ -190,68 +177,32 @@ class Informer:
         except errors.GoneError:
             return True  # too long ago: nobody knows
 
-    async def _read_nodes(self, names: Collection[str]) -> None:
-        """Judge nodes again of which something is published otherwise than before."""
-        if len(names) > _FEW_NODES:
-            await self._list_nodes()
-            return
-        async for body in self._read(kinds.NODE, [metadata.Metadata(name) for name in names]):
-            self._take_node(None, body)
-
-    def _reconcile_all(self, within: float) -> None:
+    def _reconcile_all(self, within: float, after: float = 0.0) -> None:
         for key in self._store.resources():
             # Each has its own moment, the same after each resync: never much more than an interval apart.
             moment = (zlib.crc32("/".join(key).encode()) + 1) / 2**32
-            self._queue.add(key, within * moment)
+            self._queue.add(key, after + within * moment)
 
-    def _take_node(self, event: str | None, body: Json) -> None:
-        name = str(as_object(body.get("metadata")).get("name", ""))
-        changed = self._nodes.remove(name) if event == "DELETED" else self._nodes.put(body, time.monotonic())
-        if changed:
-            self._ask_all()
-
-    def _ask_all(self) -> None:
-        for key in self._store.resources():
-            self._queue.add(key, _NODE_SECONDS)
-
-    async def _list(self, kind: Kind, namespace: str) -> Iterable[NamespacedName | None]:
-        """Bring the cache to what a list says; owners of what changed by it."""
-        selector = "" if kind == kinds.HIPBMM_DEPLOYMENT else names.MANAGED_SELECTOR
+    async def _list(self, kind: Kind, namespace: str = "") -> list[CachedObject]:
+        """Bring the cache to what a list says; what changed by it, or is gone."""
+        own = kind in (kinds.HIPBMM_DEPLOYMENT, kinds.NODE)
+        selector = "" if own else names.MANAGED_SELECTOR
         began = self._store.begin()
         try:
-            listed: list[metadata.Metadata] = []
-            kept: list[tuple[CachedObject, NamespacedName | None]] = []
-            version, size = "", self._settings.page_size
-            # At the start a list is five times faster than kopf, which has a task for each object.
-            whole = not self._store.count(kind)
-            async for page in self._kube.pages(kind, namespace, selector, size, metadata_only=not whole):
-                listed += map(metadata.parse, page.items)
-                kept += [(prune(kind, body), owner_of(kind, body)) for body in page.items if whole]
+            listed: list[CachedObject] = []
+            version = ""
+            async for page in self._kube.pages(kind, namespace, selector, self._settings.page_size):
+                listed += [self._pruned(kind, body) for body in page.items]
                 version = page.resource_version
-            if not whole:
-                missing = await self._missing(kind, listed, began)
-                kept = [(prune(kind, body), owner_of(kind, body)) async for body in self._read(kind, missing)]
-            at = {NamespacedName(each.namespace, each.name) for each in listed}
-            return self._store.replace(kind, at, kept, began, namespace, version)
+            return self._store.replace(kind, listed, began, namespace, version)
         finally:
             self._store.end()
 
-    async def _missing(self, kind: Kind, listed: list[metadata.Metadata], began: int) -> list[metadata.Metadata]:
-        """Those of the listed objects that the watches have not brought, after time to bring them."""
-        fewest, deadline = len(listed) + 1, 0.0
-        while listed := [each for each in listed if self._store.lacks(kind, each, began)]:
-            if len(listed) < fewest:
-                fewest, deadline = len(listed), time.monotonic() + _ARRIVAL_SECONDS
-            elif time.monotonic() > deadline:
-                LOG.info("%d %s were not brought by a watch, and are read", len(listed), kind.plural)
-                return listed
-            await asyncio.sleep(_POLL_SECONDS)
-        return []
-
-    async def _read(self, kind: Kind, missing: Iterable[metadata.Metadata]) -> AsyncIterator[Json]:
-        for each in missing:
-            with contextlib.suppress(errors.NotFoundError):
-                yield await self._kube.get(kind, each.namespace, each.name)
+    def _pruned(self, kind: Kind, body: Json) -> CachedObject:
+        """The object as it is kept, or would be."""
+        about = body["metadata"]
+        known = self._store.get(kind, about.get("namespace", ""), about["name"])
+        return known if known is not None and known.is_version_of(body) else prune(kind, body)
 
     async def _list_extras(self) -> set[str]:
         """What DRA and NFD publish about nodes, which of them it changed. An absent or forbidden API says nothing."""
@@ -281,16 +232,11 @@ class Informer:
 
     async def _list_nodes(self) -> None:
         """Nodes are optional: an operator of single namespaces may not be allowed to read them."""
-        began, found, changed = self._nodes.begin(), set(), False
+        anew = await self._list_extras()
         try:
-            async for page in self._kube.pages(kinds.NODE, size=self._settings.page_size):
-                for body in page.items:
-                    found.add(str(body["metadata"]["name"]))
-                    changed |= self._nodes.put(body, time.monotonic())
+            listed = await self._list(kinds.NODE)
         except errors.ForbiddenError:
             self._nodes.readable = False
             return
         self._nodes.readable = True
-        gone = self._nodes.keep_only(found, began)
-        if changed or gone or self._nodes.refresh(time.monotonic()):
-            self._ask_all()
+        self._judge({*anew, *(packed.at.name for packed in listed), *self._nodes.stale})

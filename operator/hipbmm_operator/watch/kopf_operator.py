@@ -26,8 +26,8 @@ _LONGEST_PAUSE_SECONDS = 10.0
 """Nine watches that ask so often cost an API server nothing, and after an outage they are back at once."""
 _CONNECT_SECONDS = 10.0
 _REQUEST_SECONDS = 30.0
-_IDLE_SECONDS = 0.1
-"""kopf keeps a task and the last event of each object for so long. Its 5 s are hundreds of objects at a start."""
+_IDLE_SECONDS = 0.02
+"""kopf keeps a task and the last event of each object for so long. Its 5 s are thousands of objects at a start."""
 _CANCEL_SECONDS = 0.5
 _PAUSE_WAITER = "pause-waiter"
 """Prefix of the names of kopf's tasks that wait for a pause of the operator."""

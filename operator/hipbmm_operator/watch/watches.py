@@ -25,23 +25,25 @@ from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.watch import kopf_operator
 from hipbmm_operator.watch.access import Scope
 from hipbmm_operator.watch.kopf_operator import Backoffs
+from hipbmm_operator.watch.pruning import CachedObject, prune
 
 LOG = logging.getLogger(__name__)
 
-RELISTED = "RELISTED"
-"""Type of the event that a watch begins anew with the whole state: what was deleted before it brings no event."""
 _CALM_SECONDS = 30.0
 """Watches that ran for so long have recovered: the next pause is short again."""
 _OK = 200
 
 
 class Event(NamedTuple):
-    """One event of a watch."""
+    """One event of a watch.
+
+    `type` is ADDED, MODIFIED, DELETED, or None for an object of the initial state. Without an `object` the watch begins
+    anew with the whole state: what was deleted before that brings no event.
+    """
 
     kind: Kind
-    type: str | None
-    """ADDED, MODIFIED, DELETED, RELISTED, or None for an object of the initial state."""
-    body: Json
+    type: str | None = None
+    object: CachedObject | None = None
 
 
 class Watches:
@@ -98,10 +100,14 @@ class Watches:
             for event in events:
                 yield event
 
-    def _deliver(self, kind: Kind, event: str | None, body: Json) -> None:
+    def _take(self, kind: Kind, event: str | None, body: Json) -> None:
+        """In kopf's thread: what waits for the main one is small, how ever far that is behind."""
+        self._deliver(Event(kind, event, prune(kind, body)))
+
+    def _deliver(self, event: Event) -> None:
         """From kopf's thread to the main one, which is woken once for all events that have come meanwhile."""
         with self._lock:
-            self._events.append(Event(kind, event, body))
+            self._events.append(event)
             wake = len(self._events) == 1
         if wake:
             self._wake(self._arrived)
@@ -162,7 +168,7 @@ class Watches:
                 await stack.enter_async_context(session)
                 return kopf.AiohttpSession(aiohttp_session=session, server=server, default_namespace=settings.namespace)
 
-            await kopf_operator.run(settings, scope, login, self._deliver, end, streams=streams)
+            await kopf_operator.run(settings, scope, login, self._take, end, streams=streams)
 
     async def _answered(self, _session: object, _context: object, params: aiohttp.TraceRequestEndParams) -> None:
         """Kopf has no signal for an answered or a renewed watch: https://github.com/nolar/kopf/issues/1077."""
@@ -171,7 +177,7 @@ class Watches:
             return
         query = params.url.query
         if query.get("sendInitialEvents") or not (query.get("watch") or query.get("continue")):
-            self._deliver(kind, RELISTED, {})
+            self._deliver(Event(kind))
         if query.get("watch"):
             self._answers.at[params.url.path] = time.monotonic()
             metrics.WATCH_LAST.labels(kind.plural).set_to_current_time()

@@ -18,7 +18,7 @@ from hipbmm_operator.observe.observer import Observer
 from hipbmm_operator.observe.on_demand import OnDemandReads
 from hipbmm_operator.resources.pod_template import Payload
 from hipbmm_operator.watch.access import Rights
-from hipbmm_operator.watch.cache import Store, owner_of
+from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.node_cache import NodeBook
 from hipbmm_operator.watch.pruning import prune
 from hipbmm_operator.workqueue.debounce import Debounce
@@ -112,7 +112,7 @@ def reconciler(kube: FakeKube, store: Store, debounce: Debounce | None = None) -
     def saw(kind: Kind, body: Json) -> None:
         if kind not in WATCHED:
             return
-        store.put(kind, prune(kind, body), owner_of(kind, body))
+        store.put(kind, prune(kind, body))
 
     observer = Observer(
         kube=kube,  # type: ignore[arg-type]  # the part that is used

@@ -1,7 +1,4 @@
-"""The labels and resources that detection reads; all others are dropped at the door, so none can matter unnoticed.
-
-``fingerprint`` covers exactly these, which is why two Nodes with equal fingerprints have equal Detections.
-"""
+"""The labels that detection reads; all others are dropped at the door, so none can matter unnoticed."""
 
 from functools import lru_cache
 from typing import Final

@@ -23,7 +23,7 @@ async def reconciled(spec: object) -> tuple[FakeKube, Json]:
     metadata = {"namespace": "ns", "name": "qwen", "uid": "uid-0", "generation": 1, "resourceVersion": "0"}
     body = {"apiVersion": "hipbmm.io/v1alpha1", "kind": "HipbmmDeployment", "metadata": metadata, "spec": spec}
     kube.objects[HIPBMM_DEPLOYMENT, *KEY] = body
-    store.put(HIPBMM_DEPLOYMENT, prune(HIPBMM_DEPLOYMENT, body), KEY)
+    store.put(HIPBMM_DEPLOYMENT, prune(HIPBMM_DEPLOYMENT, body))
     reconcile = reconciler(kube, store)
     for _ in range(5):
         before = len(kube.writes)

@@ -10,7 +10,7 @@ from tests.unit.operator.make import pod, report
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.kinds import DEPLOYMENT, HIPBMM_DEPLOYMENT, POD, Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
-from hipbmm_operator.watch.cache import Store, owner_of
+from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.pruning import prune
 from hipbmm_operator.workqueue.debounce import Debounce
 from hipbmm_operator.workqueue.outcome import Outcome
@@ -32,7 +32,7 @@ class Harness:
 
     def put(self, kind: Kind, body: Json) -> None:
         self.kube.objects[kind, *KEY] = body
-        self.store.put(kind, prune(kind, body), owner_of(kind, body))
+        self.store.put(kind, prune(kind, body))
 
     def statuses(self) -> list[tuple[str, str, str]]:
         """The writes of the status."""
@@ -55,7 +55,7 @@ async def test_a_rollout_that_has_just_begun_is_never_called_over() -> None:
     await harness.reconcile(KEY)
     revision = harness.kube.objects[DEPLOYMENT, *KEY]["metadata"]["annotations"][names.ANNOTATION_REVISION]
     body = pod(answer=report(), ready=True, revision=revision)
-    harness.store.put(POD, prune(POD, body), owner_of(POD, body))
+    harness.store.put(POD, prune(POD, body))
     await harness.reconcile(KEY)
     assert harness.condition("Progressing")["reason"] == "RolloutComplete"
     harness.changed(HIPBMM_DEPLOYMENT, spec={**SPEC, "image": "registry.example/vllm:2"})
@@ -97,7 +97,7 @@ async def test_the_scale_subresource_counts_a_pod_as_soon_as_it_is_seen(spec: Js
         now[0] += 1.0
     harness.changed(HIPBMM_DEPLOYMENT, spec=spec)
     body = pod() | {"spec": {}}
-    harness.store.put(POD, prune(POD, body), owner_of(POD, body))
+    harness.store.put(POD, prune(POD, body))
     await harness.reconcile(KEY)
     assert harness.kube.objects[HIPBMM_DEPLOYMENT, *KEY]["status"]["replicas"] == 1
     harness.store.remove(POD, "ns", body["metadata"]["name"], body["metadata"]["uid"])
@@ -110,7 +110,7 @@ async def test_a_server_that_has_just_started_is_not_called_unready_for_the_time
     await harness.reconcile(KEY)
     started = {"state": {"running": {}}, "ready": False, "started": True}
     body = pod(answer=report(), since=600, server=started)
-    harness.store.put(POD, prune(POD, body), owner_of(POD, body))
+    harness.store.put(POD, prune(POD, body))
     for _ in range(2):
         await harness.reconcile(KEY)
     assert harness.condition("Available")["reason"] != "NotReady"

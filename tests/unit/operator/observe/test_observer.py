@@ -15,7 +15,7 @@ from hipbmm_operator.observe.namespace_rules import NamespaceRules
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.observe.observer import Observer
 from hipbmm_operator.observe.on_demand import OnDemandReads
-from hipbmm_operator.watch.cache import Store, owner_of
+from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.node_cache import NodeBook
 from hipbmm_operator.watch.pruning import prune
 
@@ -39,7 +39,7 @@ class Case:
         )
 
     def put(self, kind: Kind, body: Json) -> None:
-        self.store.put(kind, prune(kind, body), owner_of(kind, body))
+        self.store.put(kind, prune(kind, body))
 
     def child(self, kind: Kind, name: str = "qwen", **parts: object) -> None:
         metadata = {"name": name, "namespace": "ns", "uid": f"uid-{name}", "resourceVersion": "1", **OWNED}

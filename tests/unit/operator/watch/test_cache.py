@@ -5,9 +5,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipbmm_operator.kube import kinds, metadata, names
+from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.namespaced_name import NamespacedName
-from hipbmm_operator.watch.cache import Store, owner_of
+from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.pruning import CachedObject, prune
 
 Json = dict[str, Any]
@@ -15,24 +15,30 @@ OWNER = NamespacedName("ns", "qwen")
 
 
 def service(name: str = "s", version: int = 1, uid: str = "u", port: int = 80) -> CachedObject:
-    metadata = {"namespace": "ns", "name": name, "uid": uid, "resourceVersion": str(version)}
+    annotations = {names.ANNOTATION_DEPLOYMENT: OWNER.name}
+    metadata = {
+        "namespace": "ns",
+        "name": name,
+        "uid": uid,
+        "resourceVersion": str(version),
+        "annotations": annotations,
+    }
     return prune(kinds.SERVICE, {"metadata": metadata, "spec": {"port": port}})
 
 
 def take_list(
     store: Store, objects: list[CachedObject], began: int, namespace: str = "", resource_version: str = ""
 ) -> list[NamespacedName | None]:
-    """A list whose objects were all read."""
-    names = {NamespacedName(each.namespace, each.name) for each in objects}
-    found = [(each, OWNER) for each in objects]
-    return store.replace(kinds.SERVICE, names, found, began, namespace, resource_version)
+    """Owners of what a list changes."""
+    changed = store.replace(kinds.SERVICE, objects, began, namespace, resource_version)
+    return [packed.owner for packed in changed]
 
 
 def test_an_unchanged_object_is_no_news() -> None:
     store = Store()
-    assert store.put(kinds.SERVICE, service(version=1), OWNER)
-    assert not store.put(kinds.SERVICE, service(version=2), OWNER)
-    assert store.put(kinds.SERVICE, service(version=3, port=81), OWNER)
+    assert store.put(kinds.SERVICE, service(version=1))
+    assert not store.put(kinds.SERVICE, service(version=2))
+    assert store.put(kinds.SERVICE, service(version=3, port=81))
 
 
 def test_the_counts_of_a_deployment_are_no_news_and_its_conditions_are() -> None:
@@ -43,7 +49,7 @@ def test_the_counts_of_a_deployment_are_no_news_and_its_conditions_are() -> None
         condition = {"type": "Progressing", "status": "False", "reason": reason}
         status = {"replicas": 2, "readyReplicas": ready, "conditions": [condition]}
         body = {"metadata": metadata, "spec": {"replicas": 2}, "status": status}
-        return store.put(kinds.DEPLOYMENT, prune(kinds.DEPLOYMENT, body), None)
+        return store.put(kinds.DEPLOYMENT, prune(kinds.DEPLOYMENT, body))
 
     assert put(1, 0, "ReplicaSetUpdated")
     assert not put(2, 2, "ReplicaSetUpdated")
@@ -55,8 +61,8 @@ def test_the_counts_of_a_deployment_are_no_news_and_its_conditions_are() -> None
 
 def test_an_older_state_never_replaces_a_newer_one() -> None:
     store = Store()
-    store.put(kinds.SERVICE, service(version=9, port=9), OWNER)
-    assert not store.put(kinds.SERVICE, service(version=8, port=8), OWNER)
+    store.put(kinds.SERVICE, service(version=9, port=9))
+    assert not store.put(kinds.SERVICE, service(version=8, port=8))
     began = store.begin()
     take_list(store, [service(version=7, port=7)], began)
     found = store.get(kinds.SERVICE, "ns", "s")
@@ -66,47 +72,47 @@ def test_an_older_state_never_replaces_a_newer_one() -> None:
 
 def test_a_late_deletion_does_not_remove_the_successor() -> None:
     store = Store()
-    store.put(kinds.SERVICE, service(uid="new", version=2), OWNER)
+    store.put(kinds.SERVICE, service(uid="new", version=2))
     store.remove(kinds.SERVICE, "ns", "s", "old")
     assert store.get(kinds.SERVICE, "ns", "s") is not None
 
 
 def test_a_list_drops_ghosts_and_tells_their_owner() -> None:
     store = Store()
-    store.put(kinds.SERVICE, service("ghost"), OWNER)
-    store.put(kinds.SERVICE, service("alive"), OWNER)
+    store.put(kinds.SERVICE, service("ghost"))
+    store.put(kinds.SERVICE, service("alive"))
     began = store.begin()
     changed = take_list(store, [service("alive")], began)
     store.end()
     assert changed == [OWNER]
-    assert [packed.name for packed in store.owned(OWNER, kinds.SERVICE)] == ["alive"]
+    assert [packed.at.name for packed in store.owned(OWNER, kinds.SERVICE)] == ["alive"]
 
 
 def test_what_came_while_the_list_was_read_stays() -> None:
     store = Store()
-    store.put(kinds.SERVICE, service("gone"), OWNER)
+    store.put(kinds.SERVICE, service("gone"))
     began = store.begin()
-    store.put(kinds.SERVICE, service("born"), OWNER)
+    store.put(kinds.SERVICE, service("born"))
     store.remove(kinds.SERVICE, "ns", "gone", "u")
     take_list(store, [service("gone")], began)
     store.end()
-    assert [packed.name for packed in store.owned(OWNER, kinds.SERVICE)] == ["born"]
+    assert [packed.at.name for packed in store.owned(OWNER, kinds.SERVICE)] == ["born"]
 
 
 def test_a_stale_list_takes_nothing_away() -> None:
     store = Store()
-    store.put(kinds.SERVICE, service("newer", version=12), OWNER)
-    store.put(kinds.SERVICE, service("older", version=3), OWNER)
+    store.put(kinds.SERVICE, service("newer", version=12))
+    store.put(kinds.SERVICE, service("older", version=3))
     began = store.begin()
     changed = take_list(store, [], began, resource_version="9")
     store.end()
     assert changed == [OWNER]
-    assert [packed.name for packed in store.owned(OWNER, kinds.SERVICE)] == ["newer"]
+    assert [packed.at.name for packed in store.owned(OWNER, kinds.SERVICE)] == ["newer"]
 
 
 def test_a_list_of_one_namespace_leaves_the_others() -> None:
     store = Store()
-    store.put(kinds.SERVICE, service(), OWNER)
+    store.put(kinds.SERVICE, service())
     began = store.begin()
     take_list(store, [], began, namespace="elsewhere")
     assert store.count(kinds.SERVICE) == 1
@@ -133,28 +139,27 @@ def test_a_list_always_ends_at_the_truth(
                 uid = truth[name].uid if name in truth else f"u{version}"
                 truth[name] = service(name, version, uid, port)
                 if not lost:
-                    store.put(kinds.SERVICE, truth[name], OWNER)
+                    store.put(kinds.SERVICE, truth[name])
             elif name in truth:
                 store.remove(kinds.SERVICE, "ns", name, truth.pop(name).uid)
 
     play(before, lose=True)
     began = store.begin()
-    listed = [metadata.parse(packed.body()) for packed in truth.values()]
+    listed = list(truth.values())
     play(during, lose=False)
-    lacking = [each.name for each in listed if store.lacks(kinds.SERVICE, each, began)]
-    found = [(truth[name], OWNER) for name in lacking if name in truth]
-    store.replace(kinds.SERVICE, {NamespacedName("ns", each.name) for each in listed}, found, began)
+    store.replace(kinds.SERVICE, listed, began)
     store.end()
-    held = {packed.name: packed.body() for packed in store.all(kinds.SERVICE)}
+    held = {packed.at.name: packed.body() for packed in store.all(kinds.SERVICE)}
     assert held == {name: packed.body() for name, packed in truth.items()}
-    assert {packed.name for packed in store.owned(OWNER, kinds.SERVICE)} == set(truth)
+    assert {packed.at.name for packed in store.owned(OWNER, kinds.SERVICE)} == set(truth)
 
 
 def test_owners_are_found_by_annotation() -> None:
     body: Json = {"metadata": {"namespace": "ns", "name": "x", "annotations": {names.ANNOTATION_DEPLOYMENT: "qwen"}}}
-    assert owner_of(kinds.POD, body) == OWNER
-    assert owner_of(kinds.POD, {"metadata": {"namespace": "ns", "name": "x"}}) is None
-    assert owner_of(kinds.HIPBMM_DEPLOYMENT, {"metadata": {"namespace": "ns", "name": "qwen"}}) == OWNER
+    assert prune(kinds.POD, body).owner == OWNER
+    assert prune(kinds.POD, {"metadata": {"namespace": "ns", "name": "x"}}).owner is None
+    assert prune(kinds.HIPBMM_DEPLOYMENT, {"metadata": {"namespace": "ns", "name": "qwen"}}).owner == OWNER
+    assert prune(kinds.NODE, {"metadata": {"name": "n"}}).owner == NamespacedName("", "n")
 
 
 def test_a_pod_is_pruned_to_what_decisions_read() -> None:
@@ -171,8 +176,8 @@ def test_a_pod_is_pruned_to_what_decisions_read() -> None:
 
 def test_the_answer_to_a_write_that_comes_after_the_deletion_brings_nothing_back() -> None:
     store = Store()
-    store.put(kinds.SERVICE, service(version=1), OWNER)
+    store.put(kinds.SERVICE, service(version=1))
     store.remove(kinds.SERVICE, "ns", "s", "u")
-    assert not store.put(kinds.SERVICE, service(version=2), OWNER)
+    assert not store.put(kinds.SERVICE, service(version=2))
     assert store.get(kinds.SERVICE, "ns", "s") is None
-    assert store.put(kinds.SERVICE, service(version=3, uid="successor"), OWNER)
+    assert store.put(kinds.SERVICE, service(version=3, uid="successor"))

@@ -13,6 +13,7 @@ from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.detect import EVERY_KIND
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.watch import informer
@@ -20,7 +21,8 @@ from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.informer import Informer
 from hipbmm_operator.watch.node_cache import NodeBook
-from hipbmm_operator.watch.watches import RELISTED, Event
+from hipbmm_operator.watch.pruning import prune
+from hipbmm_operator.watch.watches import Event
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 
 
@@ -40,14 +42,11 @@ class Harness:
         del body["metadata"]["uid"]
         stored = self.api.put(kinds.POD, body)
         if brought:
-            self.informer.take(kinds.POD, "ADDED", stored)
+            self.take(kinds.POD, "ADDED", stored)
 
-    async def reads(self, resyncs: int = 1) -> list[str]:
-        """The objects that are read one by one in a resync."""
-        before = len(self.api.requests)
-        for _ in range(resyncs):
-            await self.informer.resync(1.0)
-        return [line.split("/")[-1].rstrip("?") for line in self.api.requests[before:] if "/pods/" in line]
+    def take(self, kind: Kind, event: str | None, body: Json) -> None:
+        """One watch event."""
+        self.informer.take(Event(kind, event, prune(kind, body)))
 
     async def due(self, seconds: int) -> list[tuple[int, NamespacedName]]:
         """In which of the next seconds which resource is reconciled."""
@@ -67,8 +66,7 @@ class Harness:
 
 
 @pytest.fixture
-async def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Harness]:
-    monkeypatch.setattr(informer, "_ARRIVAL_SECONDS", 0.5)
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     api = ApiServer()
     async with api.running(tmp_path) as kubeconfig:
         kube = await Kube.connect(kubeconfig, 5.0, proxied=False)
@@ -81,72 +79,55 @@ def resource(number: int) -> Json:
     return {"metadata": metadata, "spec": MINIMAL}
 
 
-async def test_what_the_watches_have_brought_is_not_read(harness: Harness) -> None:
-    for name in ("a", "b", "c"):
-        harness.put(name)
-    assert await harness.reads(2) == []
-    assert harness.kept() == {"a": False, "b": False, "c": False}
-
-
-async def test_at_the_start_everything_is_listed_whole(harness: Harness) -> None:
+async def test_at_the_start_everything_comes_by_lists_in_pages(harness: Harness) -> None:
     for name in ("a", "b", "c"):
         harness.put(name, brought=False)
-    assert await harness.reads() == []
+    await harness.informer.resync(1.0)
     assert harness.kept() == {"a": False, "b": False, "c": False}
+    assert harness.api.count("/api/v1/pods?") == 2
 
 
-async def test_what_the_watches_bring_late_is_not_read(harness: Harness) -> None:
-    harness.put("known")
-    for name in ("a", "b", "c"):
-        harness.put(name, brought=False)
-    reading = asyncio.create_task(harness.reads())
-    await eventually(lambda: harness.api.count("/api/v1/pods?") > 0)
-    for body in [harness.api.objects[kinds.POD]["ns", name] for name in ("a", "b", "c")]:
-        await asyncio.sleep(0.1)
-        harness.informer.take(kinds.POD, None, body)
-    assert await reading == []
+async def test_what_the_watches_have_brought_is_no_change_in_a_list(harness: Harness) -> None:
+    harness.put("a")
+    await harness.due(5)
+    await harness.informer.resync(1.0)
+    assert harness.kept() == {"a": False}
+    assert await harness.due(5) == []
 
 
-async def test_what_the_watches_have_lost_is_read_and_reconciled(harness: Harness) -> None:
+async def test_what_the_watches_have_lost_comes_by_a_list_and_is_reconciled(harness: Harness) -> None:
     harness.put("a")
     harness.put("b")
-    await harness.reads()
+    await harness.informer.resync(1.0)
     await harness.due(5)
     harness.put("a", ready=True, brought=False)
     harness.put("c", brought=False)
-    assert await harness.reads() == ["a", "c"]
+    await harness.informer.resync(1.0)
     assert harness.kept() == {"a": True, "b": False, "c": False}
     assert NamespacedName("ns", "qwen") in [key for _, key in await harness.due(1)]
 
 
-async def test_what_is_gone_is_forgotten_without_reading_the_rest(harness: Harness) -> None:
+async def test_what_is_gone_is_forgotten_and_its_resource_reconciled(harness: Harness) -> None:
     harness.put("a")
     harness.put("b")
+    await harness.due(5)
     harness.api.remove(kinds.POD, "ns", "a")
-    assert await harness.reads() == []
+    await harness.informer.resync(1.0)
     assert harness.kept() == {"b": False}
+    assert NamespacedName("ns", "qwen") in [key for _, key in await harness.due(1)]
 
 
-async def test_another_object_of_the_same_name_is_read(harness: Harness) -> None:
+async def test_another_object_of_the_same_name_takes_its_place(harness: Harness) -> None:
     harness.put("a")
     harness.api.remove(kinds.POD, "ns", "a")
     harness.put("a", ready=True, brought=False)
-    assert await harness.reads() == ["a"]
+    await harness.informer.resync(1.0)
     assert harness.kept() == {"a": True}
-
-
-async def test_what_is_deleted_while_it_is_waited_for_is_not_waited_for(harness: Harness) -> None:
-    harness.put("known")
-    harness.put("a", brought=False)
-    reading = asyncio.create_task(harness.reads())
-    await eventually(lambda: harness.api.count("/api/v1/pods?") > 0)
-    harness.api.remove(kinds.POD, "ns", "a")
-    assert (await reading, harness.kept()) in (([], {"known": False}), (["a"], {"known": False}))
 
 
 async def test_a_renewed_watch_asks_for_a_resync_and_a_refusal_for_another_try(harness: Harness) -> None:
     async def renewed() -> AsyncIterator[Event]:
-        yield Event(kinds.POD, RELISTED, {})
+        yield Event(kinds.POD)
 
     harness.put("a", brought=False)
     harness.api.refused["LIST", "pods"] = 503
@@ -167,19 +148,19 @@ async def test_a_kind_that_may_not_be_listed_is_kept_as_it_was(harness: Harness)
 
 
 async def test_nodes_come_by_lists_and_by_watches(harness: Harness) -> None:
-    harness.informer.take(kinds.HIPBMM_DEPLOYMENT, None, harness.api.put(kinds.HIPBMM_DEPLOYMENT, resource(1)))
+    harness.take(kinds.HIPBMM_DEPLOYMENT, None, harness.api.put(kinds.HIPBMM_DEPLOYMENT, resource(1)))
     label = {"amd.com/gpu.product-name": "AMD_Instinct_MI300X_OAM"}
     for name in ("one", "two", "three"):
         harness.api.put(kinds.NODE, {"metadata": {"name": name, "labels": label}})
     await harness.informer.resync(1.0)
-    assert (harness.nodes.count(), harness.nodes.readable) == (3, True)
+    assert (harness.store.count(kinds.NODE), harness.nodes.readable) == (3, True)
     await harness.due(3)
-    harness.informer.take(kinds.NODE, "DELETED", {"metadata": {"name": "one"}})
-    assert harness.nodes.count() == 2
+    harness.take(kinds.NODE, "DELETED", harness.api.objects[kinds.NODE].pop(("", "one")))
+    assert harness.store.count(kinds.NODE) == 2
     assert [key for _, key in await harness.due(2)] == [NamespacedName("ns", "r-001")]
     harness.api.remove(kinds.NODE, "", "two")
     await harness.informer.resync(1.0)
-    assert harness.nodes.count() == 2
+    assert harness.store.count(kinds.NODE) == 1
     harness.api.refused["LIST", "nodes"] = 403
     await harness.informer.resync(1.0)
     assert not harness.nodes.readable
@@ -187,7 +168,7 @@ async def test_nodes_come_by_lists_and_by_watches(harness: Harness) -> None:
 
 async def test_reconciles_of_all_resources_are_spread_and_each_comes_at_its_own_moment(harness: Harness) -> None:
     for number in range(200):
-        harness.informer.take(kinds.HIPBMM_DEPLOYMENT, None, harness.api.put(kinds.HIPBMM_DEPLOYMENT, resource(number)))
+        harness.take(kinds.HIPBMM_DEPLOYMENT, None, harness.api.put(kinds.HIPBMM_DEPLOYMENT, resource(number)))
     await harness.informer.resync(100.0)
     await harness.due(101)  # also what the first events brought
     await harness.informer.resync(100.0)
@@ -212,12 +193,12 @@ def state(version: int, **metadata: object) -> Json:
 
 async def after_answer(harness: Harness, body: Json) -> list[NamespacedName]:
     """What is reconciled when a status write was answered by this, and the events come later."""
-    harness.informer.take(kinds.HIPBMM_DEPLOYMENT, "ADDED", state(1))
+    harness.take(kinds.HIPBMM_DEPLOYMENT, "ADDED", state(1))
     assert await taken(harness) == [NamespacedName("ns", "r-001")]
     harness.informer.saw(kinds.HIPBMM_DEPLOYMENT, body)
     unwritten = {**body, "metadata": body["metadata"] | {"resourceVersion": "2"}, "status": {}}
-    harness.informer.take(kinds.HIPBMM_DEPLOYMENT, "MODIFIED", unwritten)
-    harness.informer.take(kinds.HIPBMM_DEPLOYMENT, "MODIFIED", body)
+    harness.take(kinds.HIPBMM_DEPLOYMENT, "MODIFIED", unwritten)
+    harness.take(kinds.HIPBMM_DEPLOYMENT, "MODIFIED", body)
     return await taken(harness)
 
 
@@ -242,7 +223,7 @@ async def test_a_claim_bound_just_before_a_write_asks_for_a_reconcile_and_a_new_
     assert await taken(harness) == []
     bound = claim | {"metadata": metadata | {"resourceVersion": "3"}, "status": {"phase": "Bound"}}
     harness.informer.saw(kinds.CLAIM, bound)
-    harness.informer.take(kinds.CLAIM, "MODIFIED", bound)
+    harness.take(kinds.CLAIM, "MODIFIED", bound)
     assert await taken(harness) == [NamespacedName("ns", "r-001")]
 
 

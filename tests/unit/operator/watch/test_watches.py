@@ -12,7 +12,7 @@ from hipbmm_operator.kube.kinds import DEPLOYMENT, NODE, POD, SERVICE
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.watch import kopf_operator
 from hipbmm_operator.watch.access import Scope
-from hipbmm_operator.watch.watches import RELISTED, Event, Watches
+from hipbmm_operator.watch.watches import Event, Watches
 
 KINDS = (POD, SERVICE, NODE)
 
@@ -30,10 +30,10 @@ class Watched:
             self.events.append(event)
 
     def names(self, event: str | None) -> list[str]:
-        return [each.body["metadata"]["name"] for each in self.events if each.type == event]
+        return [each.object.at.name for each in self.events if each.object is not None and each.type == event]
 
     def relisted(self) -> int:
-        return sum(event.type == RELISTED for event in self.events)
+        return sum(event.object is None for event in self.events)
 
 
 @asynccontextmanager
@@ -108,7 +108,7 @@ async def test_an_error_of_one_watch_ends_kopf_and_all_begin_again(tmp_path: Pat
     async with watched(api, tmp_path, lambda: Scope((POD, SERVICE), ())) as found:
         await eventually(lambda: len(found.names(None)) > 1)
         api.refused.clear()
-        await eventually(lambda: any(event.kind == SERVICE and event.type == RELISTED for event in found.events))
+        await eventually(lambda: any(event == Event(SERVICE) for event in found.events))
 
 
 async def test_kopf_ends_though_a_watch_takes_its_cancellation_for_a_pause(tmp_path: Path) -> None:

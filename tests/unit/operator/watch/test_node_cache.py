@@ -1,12 +1,15 @@
-"""The fingerprint: equal for heartbeats, different for whatever detection reads."""
+"""Nodes in memory: heartbeats are no change, whatever detection reads is one, and what follows from it."""
 
 import copy
 from typing import Any
 
 import pytest
-from tests.unit.operator.detect.nodes import node
+from tests.unit.operator.detect.nodes import device, node, resource_slice
 
-from hipbmm_operator.detect import fingerprint
+from hipbmm_operator.detect.identity import HOLD_SECONDS
+from hipbmm_operator.kube import kinds
+from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.pruning import CachedObject, prune
 
 Json = dict[str, Any]
 
@@ -32,23 +35,38 @@ def changed(path: list[Any], value: object) -> Json:
     return made
 
 
+def cached(body: Json) -> CachedObject:
+    return prune(kinds.NODE, body)
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
         (["metadata", "resourceVersion"], "2"),
         (["metadata", "annotations"], {"a": "c"}),
         (["metadata", "managedFields"], []),
-        (["metadata", "labels", "topology.kubernetes.io/zone"], "z"),
-        (["metadata", "labels", "feature.node.kubernetes.io/cpu-cpuid.AVX"], "true"),
         (["status", "images"], []),
-        (["status", "allocatable", "cpu"], "191"),
         (["status", "conditions", 1, "lastHeartbeatTime"], "2026-01-01T00:00:10Z"),
-        (["status", "conditions", 0, "status"], "True"),
         (["spec", "podCIDR"], "10.0.0.0/24"),
     ],
 )
-def test_heartbeats_and_other_noise(path: list[Any], value: object) -> None:
-    assert fingerprint(changed(path, value)) == fingerprint(subject())
+def test_heartbeats_are_no_change(path: list[Any], value: object) -> None:
+    assert cached(changed(path, value)).same(cached(subject()))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["metadata", "labels", "topology.kubernetes.io/zone"], "z"),
+        (["metadata", "labels", "feature.node.kubernetes.io/cpu-cpuid.AVX"], "true"),
+        (["status", "allocatable", "cpu"], "191"),
+        (["status", "conditions", 0, "status"], "True"),
+    ],
+)
+def test_what_detection_does_not_read_changes_no_detection(path: list[Any], value: object) -> None:
+    book = NodeBook()
+    assert book.put(cached(subject()).body(), 0.0)
+    assert not book.put(cached(changed(path, value)).body(), 1.0)
 
 
 @pytest.mark.parametrize(
@@ -78,23 +96,32 @@ def test_heartbeats_and_other_noise(path: list[Any], value: object) -> None:
     ],
 )
 def test_what_matters(path: list[Any], value: object) -> None:
-    assert fingerprint(changed(path, value)) != fingerprint(subject())
+    assert not cached(changed(path, value)).same(cached(subject()))
 
 
-def test_the_order_of_labels_and_taints_does_not_matter() -> None:
-    made = subject()
-    made["metadata"]["labels"] = dict(reversed(made["metadata"]["labels"].items()))
-    made["spec"]["taints"].reverse()
-    assert fingerprint(made) == fingerprint(subject())
+def test_an_identity_that_outlives_its_labels_is_judged_again_until_it_is_given_up() -> None:
+    book = NodeBook()
+    book.put(subject(), 0.0)
+    bare = node({}, {"amd.com/gpu": "8"})
+    assert book.put(bare, 1.0)
+    assert book.stale == {"n"}
+    assert not book.put(bare, 2.0)
+    assert book.put(bare, 1.0 + HOLD_SECONDS + 1.0)
+    assert not book.stale
 
 
-def test_values_cannot_be_shifted_between_fields() -> None:
-    one = node({"A:x": "1', ('amd.com/gpu.y', '2"})
-    two = node({"A:x": "1", "A:y": "2"})
-    assert fingerprint(one) != fingerprint(two)
+def test_what_dra_publishes_about_a_node_has_it_judged_anew() -> None:
+    book = NodeBook()
+    slices = {"n": [resource_slice([device()])]}
+    assert book.attach(slices, {}) == {"n"}
+    assert book.attach(slices, {}) == frozenset()
+    assert book.attach(slices, {}, frozenset({"amd.com/gpu"})) == {"n"}
+    assert book.attach({}, {}) == {"n"}
 
 
-def test_it_is_text_of_fixed_length() -> None:
-    assert fingerprint({}) == fingerprint({"metadata": None, "spec": [], "status": "x"})
-    assert len(fingerprint(subject())) == 32
-    assert fingerprint({"metadata": {"labels": {"amd.com/x": "\ud800"}}})
+def test_a_node_that_was_not_known_is_removed_without_a_change() -> None:
+    book = NodeBook()
+    assert not book.remove("n")
+    book.put(subject(), 0.0)
+    assert book.remove("n")
+    assert book.shown() == frozenset()
