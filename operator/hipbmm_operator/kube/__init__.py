@@ -6,6 +6,6 @@ write. `kinds` and `names` are all kinds, names, labels and annotations; `metada
 parse what any object has; `writes` are the writes that a plan is made of; `json_text` is the text that hashes are made
 of, which never changes.
 
-Never: a retry (that is the queue's), a decision about a resource, another importer of `kubernetes.aio`. Every room
-imports it; it imports none.
+Never: a retry (that is the queue's), a decision about a resource, an importer of `kubernetes` beside `async_client`.
+Every room imports it; it imports none.
 """

@@ -1,4 +1,4 @@
-"""The API server, as dictionaries. The only importer of `kubernetes.aio`; its errors are those of `errors.py`."""
+"""The API server, as dictionaries. Its errors are those of `errors.py`."""
 
 import asyncio
 import json
@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 import aiohttp
-from kubernetes.aio.client.api_client import ApiClient
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
-from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 from hipbmm_operator.kube import errors, json_text
+from hipbmm_operator.kube.async_client import (
+    ApiClient,
+    Configuration,
+    RESTClientObject,
+    load_incluster_config,
+    load_kube_config,
+)
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import CONTROLLER_REVISION, LEASE, Kind
 from hipbmm_operator.kube.names import FIELD_MANAGER

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
@@ -78,6 +79,16 @@ class _NoProgress(kopf.ProgressStorage):
         return essence
 
 
+class _NoMemories(ResourceMemories):
+    """For daemons and indices, too: kopf's default keeps 0.9 kB of each object, 5 MiB of 1,000 resources.
+
+    `spawn_tasks` takes one, but kopf exports no name of the class.
+    """
+
+    async def recall(self, raw_body: kopf.RawBody, **more: Any) -> ResourceMemory:  # noqa: ANN401  # kopf's own
+        return await super().recall(raw_body, **{**more, "ephemeral": True})
+
+
 async def run(  # what one run of kopf is made of
     settings: Settings, scope: Scope, login: Login, deliver: Deliver, end: asyncio.Event, *, streams: bool
 ) -> None:
@@ -85,6 +96,7 @@ async def run(  # what one run of kopf is made of
     others = asyncio.all_tasks()
     roots = await kopf.spawn_tasks(
         registry=_registry(scope, login, deliver),
+        memories=_NoMemories(),
         settings=kopf_settings(settings, scope, streams=streams),
         clusterwide=not scope.namespaces,
         namespaces=scope.namespaces,

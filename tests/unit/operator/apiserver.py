@@ -136,7 +136,8 @@ class ApiServer:
         held = self.objects[at.kind].get((at.namespace, at.name))
         merges = request.content_type == "application/merge-patch+json"
         if request.method in ("POST", "PUT", "PATCH") and not (merges and held is None):
-            body = yaml.safe_load(await request.text())
+            written = await request.text()
+            body = yaml.safe_load(written) if request.content_type == "application/yaml" else json.loads(written)
             body["metadata"] = {"name": at.name, "namespace": at.namespace, **body.get("metadata", {})}
             if request.method == "PATCH" and held is not None:
                 body = _merged(held, body)

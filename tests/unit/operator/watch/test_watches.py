@@ -176,3 +176,9 @@ async def test_watches_that_are_not_answered_are_not_alive(tmp_path: Path) -> No
         api.refused.clear()
         await eventually(lambda: found.relisted() > 0)
         await eventually(found.watches.alive)
+
+
+async def test_nothing_is_remembered_of_an_object() -> None:
+    memories = kopf_operator._NoMemories()
+    await memories.recall({"metadata": {"uid": "u"}}, noticed_by_listing=True)
+    assert list(memories.iter_all_memories()) == []
