@@ -5,7 +5,7 @@ Each step takes values and gives a value; what happens in between, and when a st
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hipbmm_operator.api.resource import Resource, parse
@@ -28,31 +28,20 @@ from hipbmm_operator.workqueue.debounce import Debounce
 from hipbmm_operator.workqueue.outcome import Outcome
 
 
+@dataclass(eq=False, slots=True)
 class Reconciler:
     """Brings one resource at a time to where its spec wants it."""
 
-    def __init__(
-        self,
-        kube: Kube,
-        store: Store,
-        observer: Observer,
-        rights: Rights,
-        payload: Payload,
-        status_writer: StatusWriter,
-        applier: Applier,
-        now: Callable[[], datetime],
-        debounce: Debounce,
-    ) -> None:
-        self._kube = kube
-        self._store = store
-        self._observer = observer
-        self._rights = rights
-        self._payload = payload
-        self._status_writer = status_writer
-        self._applier = applier
-        self._now = now
-        self._debounce = debounce
-        self._known: dict[NamespacedName, str] = {}
+    kube: Kube
+    store: Store
+    observer: Observer
+    rights: Rights
+    payload: Payload
+    status_writer: StatusWriter
+    applier: Applier
+    now: Callable[[], datetime]
+    debounce: Debounce
+    _known: dict[NamespacedName, str] = field(default_factory=dict, init=False)
 
     async def __call__(self, key: NamespacedName) -> Outcome:
         """Reconcile; raises ApiError when it could not."""
@@ -69,30 +58,30 @@ class Reconciler:
             # Either something else, to be tried again, or the resource is gone and the event was lost or is late.
             if await self._exists(resource):
                 raise
-            self._store.remove(kinds.HIPBMM_DEPLOYMENT, *key, resource.owner.uid)
+            self.store.remove(kinds.HIPBMM_DEPLOYMENT, *key, resource.owner.uid)
             return self._forget(key)
-        return outcome.at_latest(self._status_writer.retry_seconds if self._status_writer.dropped else None)
+        return outcome.at_latest(self.status_writer.retry_seconds if self.status_writer.dropped else None)
 
     async def _reconcile(self, key: NamespacedName, resource: Resource) -> Outcome:
         """The four steps. Without access to all that is around a resource, only its status is written."""
-        refusal = self._rights.blind(key.namespace)
+        refusal = self.rights.blind(key.namespace)
         if refusal:
-            await self._write_status(resource, no_access.build(resource, refusal, self._now()))
+            await self._write_status(resource, no_access.build(resource, refusal, self.now()))
             return Outcome()
-        now, checked = self._now(), read(resource)
+        now, checked = self.now(), read(resource)
 
-        observed = await self._observer.at(key, resource, checked.spec, now)
-        planned = decide(resource, checked, observed, self._payload, now)
+        observed = await self.observer.at(key, resource, checked.spec, now)
+        planned = decide(resource, checked, observed, self.payload, now)
         situation = Situation(resource, checked.spec, checked.problems, observed, planned)
         if planned is None:
             return Outcome(again=observed.again).at_latest(await self._report(key, situation))
         applied = await self._apply(key, situation, planned)
         outcome = _outcome(planned, applied)
-        wait = self._debounce.status_wait(key, written=bool(applied.written), failed=bool(applied.failures))
+        wait = self.debounce.status_wait(key, written=bool(applied.written), failed=bool(applied.failures))
         if wait is not None:
             return outcome.at_latest(wait)
         # A Deployment that was just written counts as it is now: the former one would say that its rollout is over.
-        now_observed = replace(observed, deployment=self._observer.deployment(key))
+        now_observed = replace(observed, deployment=self.observer.deployment(key))
         reported = await self._report(key, replace(situation, observed=now_observed, refused=applied.failures))
         return outcome.at_latest(observed.again).at_latest(reported)
 
@@ -107,42 +96,42 @@ class Reconciler:
             await self._report(key, situation)
         elif planned.makes_something(children) and not await self._exists(resource):
             raise errors.NotFoundError(404, "NotFound", f"{names.KIND} {resource.owner.name} has been deleted")
-        return await self._applier.run(resource.owner, planned, children)
+        return await self.applier.run(resource.owner, planned, children)
 
     async def _report(self, key: NamespacedName, situation: Situation) -> float | None:
         """Write the status; 0 when it has to be written again, because the write has changed what is to be said."""
         known = self._resource(key)
-        resource, dropped = situation.resource, self._status_writer.dropped
+        resource, dropped = situation.resource, self.status_writer.dropped
         if known is not None and known.owner.uid == resource.owner.uid:
             # With the status that was just written.
             resource = replace(resource, raw_status=known.raw_status, previous=known.previous)
-        status = build(replace(situation, resource=resource, dropped=dropped), self._now())
+        status = build(replace(situation, resource=resource, dropped=dropped), self.now())
         await self._write_status(resource, status)
         # The answer has shown that the CRD is older than the operator, or no longer is.
-        return 0.0 if self._status_writer.dropped != dropped else None
+        return 0.0 if self.status_writer.dropped != dropped else None
 
     async def _write_status(self, resource: Resource, status: Json) -> None:
-        await self._status_writer.write(resource, status)
+        await self.status_writer.write(resource, status)
         metrics.RESOURCES.show(NamespacedName(resource.owner.namespace, resource.owner.name), resource.raw_spec, status)
 
     def _resource(self, key: NamespacedName) -> Resource | None:
-        packed = self._store.get(kinds.HIPBMM_DEPLOYMENT, *key)
+        packed = self.store.get(kinds.HIPBMM_DEPLOYMENT, *key)
         return parse(packed.body()) if packed else None
 
     async def _exists(self, resource: Resource) -> bool:
         owner = resource.owner
         try:
-            live = metadata.parse(await self._kube.get(kinds.HIPBMM_DEPLOYMENT, owner.namespace, owner.name))
+            live = metadata.parse(await self.kube.get(kinds.HIPBMM_DEPLOYMENT, owner.namespace, owner.name))
         except errors.NotFoundError:
             return False
         return live.uid == owner.uid and not live.deleting
 
     def _forget(self, key: NamespacedName) -> Outcome:
         """The resource is gone."""
-        self._debounce.forget(key)
+        self.debounce.forget(key)
         uid = self._known.pop(key, None)
         if uid is not None:
-            for part in (self._status_writer, self._applier, self._observer):
+            for part in (self.status_writer, self.applier, self.observer):
                 part.forget(uid)
             metrics.RESOURCES.withdraw(key)
         return Outcome()

@@ -17,7 +17,7 @@ from hipbmm_operator.kube.async_client import (
     load_kube_config,
 )
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.kinds import CONTROLLER_REVISION, LEASE, Kind
+from hipbmm_operator.kube.kinds import CONTROLLER_REVISION, LEASE, POD, Kind
 from hipbmm_operator.kube.names import FIELD_MANAGER
 
 APPLY = "application/apply-patch+yaml"
@@ -172,15 +172,13 @@ class Kube:
         except errors.NotFoundError:
             return
 
-    async def log(self, namespace: str, pod: str, container: str, lines: int, limit: int = _LOG_BYTES) -> str:
-        """The last lines of a container's log, at most `limit` bytes, by default 64 KiB."""
-        query = {"container": container, "tailLines": str(lines), "limitBytes": str(limit)}
-        return await self._text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
-
-    async def log_head(self, namespace: str, pod: str, container: str, size: int) -> str:
-        """The first bytes of a container's log."""
-        query = {"container": container, "limitBytes": str(size)}
-        return await self._text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
+    async def log(
+        self, namespace: str, pod: str, container: str, lines: int | None = None, limit: int = _LOG_BYTES
+    ) -> str:
+        """The last lines of a container's log, without `lines` its beginning: `limit` bytes, by default 64 KiB."""
+        query = {"container": container, "limitBytes": str(limit)}
+        query |= {} if lines is None else {"tailLines": str(lines)}
+        return await self._text(POD.path(namespace, pod, "log"), query)
 
     async def _json(self, request: _Request) -> Json:
         try:

@@ -17,30 +17,16 @@ def archive_name(owner_name: str, digest: str) -> str:
 
 def build(owner: Owner, content: Content, taken: Iterable[str]) -> Json:
     """What pods mount. `taken` are the shards that were read from logs, so that none is read twice."""
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": _metadata(owner, content, taken) | {"name": names.mirror(owner.name)},
-        "binaryData": content.binary(),
-    }
-
-
-def build_archive(owner: Owner, content: Content, taken: Iterable[str]) -> Json:
-    """The immutable copy, from which the mounted one is repaired."""
-    metadata = _metadata(owner, content, taken) | {"name": archive_name(owner.name, content.digest)}
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": metadata,
-        "binaryData": content.binary(),
-        "immutable": True,
-    }
-
-
-def _metadata(owner: Owner, content: Content, taken: Iterable[str]) -> Json:
     metadata = owner.metadata("mirror")
     metadata["annotations"] |= {
         names.ANNOTATION_DIGEST: content.digest,
         names.ANNOTATION_TAKEN: ",".join(sorted(taken)),
     }
-    return metadata
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": content.binary()}
+
+
+def build_archive(owner: Owner, content: Content, taken: Iterable[str]) -> Json:
+    """The immutable copy, from which the mounted one is repaired."""
+    body = build(owner, content, taken)
+    body["metadata"]["name"] = archive_name(owner.name, content.digest)
+    return body | {"immutable": True}

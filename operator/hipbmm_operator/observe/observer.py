@@ -1,7 +1,7 @@
 """Observe the cluster around one resource: what the watches know, and what is read because nothing watches it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hipbmm_operator.api.resource import Resource
@@ -37,25 +37,17 @@ from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.node_cache import NodeBook
 
 
+@dataclass(eq=False, slots=True)
 class Observer:
     """Makes one value of everything that decisions about a resource depend on."""
 
-    def __init__(
-        self,
-        kube: Kube,
-        store: Store,
-        nodes: NodeBook,
-        mirror: MirrorLogs,
-        on_demand: OnDemandReads,
-        rules: NamespaceRules,
-    ) -> None:
-        self._kube = kube
-        self._store = store
-        self._nodes = nodes
-        self._mirror = mirror
-        self._on_demand = on_demand
-        self._rules = rules
-        self._started: dict[str, datetime] = {}
+    kube: Kube
+    store: Store
+    nodes: NodeBook
+    mirror: MirrorLogs
+    on_demand: OnDemandReads
+    rules: NamespaceRules
+    _started: dict[str, datetime] = field(default_factory=dict, init=False)
 
     async def at(self, key: NamespacedName, resource: Resource, spec: Spec | None, now: datetime) -> Observed:
         """The cluster around a resource; of one without a usable spec only what is there. Raises ApiError."""
@@ -68,11 +60,11 @@ class Observer:
         seen = parse.child(service) if service else None
         deployment = self.deployment(key)
         config_maps = references.config_maps(spec) if spec else ()
-        facts = await self._on_demand.at(key.namespace, pods, claim, now, config_maps)
+        facts = await self.on_demand.at(key.namespace, pods, claim, now, config_maps)
         return Observed(
             deployment=deployment,
             service=seen,
-            monitor=await service_monitor.read(self._kube, resource.owner, spec, seen),
+            monitor=await service_monitor.read(self.kube, resource.owner, spec, seen),
             budget=parse.child(budget) if budget else None,
             claim=claim,
             revisions=revisions,
@@ -86,10 +78,10 @@ class Observer:
 
     async def _circumstances(self, resource: Resource, config: str, revisions: Sequence[Revision]) -> Circumstances:
         """Those of now. The namespace is asked when a template has to be rendered, which is seldom."""
-        read = kinds_to_read(self._nodes.shown())
+        read = kinds_to_read(self.nodes.shown())
         if controller_revision.stored(controller_revision.content(resource), config, revisions):
             return Circumstances(read)
-        return Circumstances(read, await self._rules.at(resource.owner.namespace))
+        return Circumstances(read, await self.rules.at(resource.owner.namespace))
 
     def deployment(self, key: NamespacedName) -> Deployment | None:
         """The Deployment as it is known now: after a write, too."""
@@ -98,7 +90,7 @@ class Observer:
 
     def forget(self, uid: str) -> None:
         """The resource is gone."""
-        self._mirror.forget(uid)
+        self.mirror.forget(uid)
 
     def _unready(self, pod: Pod, now: datetime) -> Pod:
         """With the time from which its started server is not ready: Kubernetes counts from the pod's beginning."""
@@ -111,10 +103,10 @@ class Observer:
         return replace(pod, not_ready_since=max(since, pod.not_ready_since))
 
     def _owned(self, key: NamespacedName, kind: Kind) -> list[Json]:
-        return [packed.body() for packed in self._store.owned(key, kind)]
+        return [packed.body() for packed in self.store.owned(key, kind)]
 
     def _live(self, key: NamespacedName, kind: Kind) -> Json | None:
-        packed = self._store.get(kind, key.namespace, names.child(key.name))
+        packed = self.store.get(kind, key.namespace, names.child(key.name))
         return packed.body() if packed else None
 
     async def _claim(self, resource: Resource, spec: Spec) -> StoredClaim | None:
@@ -122,13 +114,13 @@ class Observer:
         name = volume_claim.name(resource.owner.name, spec.cache.pvc)
         if name is None:
             return None
-        packed = self._store.get(kinds.CLAIM, resource.owner.namespace, name)
+        packed = self.store.get(kinds.CLAIM, resource.owner.namespace, name)
         if packed is not None:
             return parse.claim(packed.body())
         if spec.cache.pvc.claim_name is None:
             return None
         try:
-            return parse.claim(await self._kube.get(kinds.CLAIM, resource.owner.namespace, name))
+            return parse.claim(await self.kube.get(kinds.CLAIM, resource.owner.namespace, name))
         except errors.NotFoundError:
             return None
 
@@ -140,7 +132,7 @@ class Observer:
         if not used and not any(gpu_claims.referred(revision.template) for revision in revisions):
             return ()
         selector = ",".join(f"{label}={value}" for label, value in names.selector_labels(key.name).items())
-        pages = self._kube.pages(kinds.RESOURCE_CLAIM_TEMPLATE, key.namespace, selector=selector)
+        pages = self.kube.pages(kinds.RESOURCE_CLAIM_TEMPLATE, key.namespace, selector=selector)
         try:
             found = [metadata.parse(body) async for page in pages for body in page.items]
         except errors.NotFoundError:
@@ -161,12 +153,12 @@ class Observer:
         wanted = spec is not None and placement.choose(resource.owner.name, spec.cache, claim).mirror
         if not wanted and not maps:
             return MirrorState()
-        return await self._mirror.at(resource.owner, maps, pods if wanted else (), now)
+        return await self.mirror.at(resource.owner, maps, pods if wanted else (), now)
 
     def _hardware(self, spec: Spec, live: Deployment | None) -> HardwareSummary | None:
         """How the nodes fit the pods as they are, or as they are about to be."""
         users = spec.pod_template.spec.tolerations or []
         tolerations = [entry.model_dump(by_alias=True, exclude_none=True) for entry in users]
         tolerations += node_affinity.tolerations(spec.gpu.tolerations)
-        read = circumstances.of(live.template).kinds if live else kinds_to_read(self._nodes.shown())
-        return self._nodes.summary(spec, tolerations, server_args.resolve(spec).gpus, read)
+        read = circumstances.of(live.template).kinds if live else kinds_to_read(self.nodes.shown())
+        return self.nodes.summary(spec, tolerations, server_args.resolve(spec).gpus, read)

@@ -118,7 +118,8 @@ class OnDemandReads:
         """How the server was started this time: the beginning of its log says it, and is read until it does."""
 
         async def read() -> report.Start | None:
-            return report.parse_start(await self._kube.log_head(pod.namespace, pod.name, contract.SERVER, _HEAD_BYTES))
+            text = await self._kube.log(pod.namespace, pod.name, contract.SERVER, limit=_HEAD_BYTES)
+            return report.parse_start(text)
 
         run = _run(pod)
         known = self._memory.get(("start", run))

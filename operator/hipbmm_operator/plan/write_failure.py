@@ -54,11 +54,9 @@ _REASON_BY_CLASS: tuple[tuple[type[errors.ApiError], Write], ...] = (
 
 def reason_of(error: errors.ApiError) -> Reason:
     """The error in one word for a condition. Only a refusal (403) is read for its cause."""
-    if "failed to create typed patch object" in error.message:
-        # The API server answers 500 to a patch that its own schema refuses, such as one with two mounts at a path.
-        return "Rejected"
     if "typed patch object" in error.message:
-        # Such as a field that is there twice. The API server answers 500, and will for the same object again.
+        # Its own schema refuses the patch, such as one with two mounts at a path, or a field that is there twice. The
+        # API server answers 500, and will for the same object again.
         return "Rejected"
     if isinstance(error, errors.ForbiddenError):
         return refusal(error.message) or "Forbidden"

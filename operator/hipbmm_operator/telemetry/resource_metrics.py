@@ -18,6 +18,17 @@ _VALUE = {"True": 1, "False": 0, "Unknown": -1}
 _STATES = ("problems", "tuned", "failed")
 _NAMED = ("namespace", "name")
 _INFO = ("model", "image", "product", "arch", "stack", "source", "phase")
+_FAMILIES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "info": ("hipbmm_deployment_info", "What each HipbmmDeployment serves, and on what.", _INFO),
+    "condition": (
+        "hipbmm_deployment_condition",
+        "Conditions of each HipbmmDeployment: 1 True, 0 False, -1 Unknown.",
+        ("type",),
+    ),
+    "problems": ("hipbmm_tuning_problems", "Problems of each HipbmmDeployment by state.", ("state",)),
+    "seconds": ("hipbmm_tuning_duration_seconds", "How long tuning took in the pod that tuned.", ()),
+}
+"""Name, text, and labels beside namespace and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +86,8 @@ class Resources(Collector):
     @staticmethod
     def _families() -> dict[str, GaugeMetricFamily]:
         return {
-            "info": GaugeMetricFamily(
-                "hipbmm_deployment_info", "What each HipbmmDeployment serves, and on what.", labels=[*_NAMED, *_INFO]
-            ),
-            "condition": GaugeMetricFamily(
-                "hipbmm_deployment_condition",
-                "Conditions of each HipbmmDeployment: 1 True, 0 False, -1 Unknown.",
-                labels=[*_NAMED, "type"],
-            ),
-            "problems": GaugeMetricFamily(
-                "hipbmm_tuning_problems",
-                "Problems of each HipbmmDeployment by state.",
-                labels=[*_NAMED, "state"],
-            ),
-            "seconds": GaugeMetricFamily(
-                "hipbmm_tuning_duration_seconds", "How long tuning took in the pod that tuned.", labels=[*_NAMED]
-            ),
+            key: GaugeMetricFamily(name, text, labels=[*_NAMED, *labels])
+            for key, (name, text, labels) in _FAMILIES.items()
         }
 
 

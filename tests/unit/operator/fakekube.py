@@ -65,14 +65,12 @@ class FakeKube:
         self.writes.append(("delete", kind.kind, name))
         self.objects.pop((kind, namespace, name), None)
 
-    async def log(self, _namespace: str, name: str, container: str, *_: object) -> str:
+    async def log(self, _namespace: str, name: str, container: str, *_: object, **_limit: int) -> str:
         self.reads.append(("log", f"{name}/{container}"))
         found = self.logs.get((name, container), "")
         if isinstance(found, errors.ApiError):
             raise found
         return found
-
-    log_head = log
 
     def version(self) -> str:
         """The next resourceVersion."""
