@@ -2,7 +2,7 @@
 
 API requests per resource, time to the last child, memory, writes and processor time at rest, how fast one change among
 all reaches its Deployment, and whether failing resources delay healthy ones. API server, controllers and KWOK share the
-machine; what they used of it is told beside the figures.
+machine; what they used of it is printed beside the figures.
 
 One client makes the resources, five a second. That is about what an API server on two cores can take: the cluster is
 late for minutes, because the API server gives out addresses of Services one by one, and the controllers bind claims at
@@ -60,7 +60,7 @@ _STILL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _APART_SECONDS = 1.0
 _LASTING_SECONDS = 120.0
-_LOOKS_SECONDS = 30.0
+_RECONCILES_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def _still(bench: Bench) -> None:
 
 
 def _seldom(what: str, holds: Callable[[], bool], seconds: float) -> None:
-    """Wait for something that a list of everything tells: asked often, the lists would be the load that is measured."""
+    """Wait for something that takes a list of everything: asked often, the lists would be the load that is measured."""
 
     def asked() -> bool:
         time.sleep(_STILL_SECONDS)
@@ -202,8 +202,8 @@ def _again(bench: Bench) -> dict[str, float]:
     audit, started = bench.audit(), time.monotonic()
     bench.operator.start()
     ready = time.monotonic() - started
-    # Looks at all resources are spread over the first seconds.
-    time.sleep(_LOOKS_SECONDS)
+    # Reconciles of all resources are spread over the first seconds.
+    time.sleep(_RECONCILES_SECONDS)
     return {
         "s to be ready after a restart": ready,
         "RSS after a restart, peak MiB": bench.operator.rss_mib("VmHWM"),
@@ -246,13 +246,13 @@ def _fail(bench: Bench) -> None:
     bench.api.create(_QUOTA, quota)
     together(lambda number: _failing(bench.api, number), range(FAILING))
 
-    def told() -> bool:
+    def reported() -> bool:
         return all(
             any(c["type"] == "Ready" for c in (body.get("status") or {}).get("conditions", []))
             for body in bench.api.items(kinds.HIPBMM_DEPLOYMENT)
         )
 
-    _seldom("all failing ones to have been seen", told, 300)
+    _seldom("all failing ones to have been seen", reported, 300)
     # They fail for good: their retries are as far apart as they get.
     time.sleep(_LASTING_SECONDS)
 

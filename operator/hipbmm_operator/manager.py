@@ -175,7 +175,7 @@ async def run(settings: Settings) -> int:
     # kopf's thread and this one share the interpreter: at the default of 5 ms each wakes so late that a start takes a
     # quarter longer.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    # Modules live as long as the process: looked through each time, they are a third of a start's processor time.
+    # Modules live as long as the process: traversed by each collection, they are a third of a start's processor time.
     gc.freeze()
     gc.set_threshold(_GARBAGE)
     kube = await Kube.connect(settings.kubeconfig, settings.request_seconds, proxied=bool(settings.proxy))

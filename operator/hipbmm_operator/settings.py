@@ -31,7 +31,7 @@ class Settings:
     payload_image: str = _env("HIPBMM_PAYLOAD_IMAGE", "hipbmm-operator:latest", "image of the init container `payload`")
     payload_pull_policy: str = _env("HIPBMM_PAYLOAD_PULL_POLICY", "IfNotPresent", "its pull policy")
     workers: int = _env("HIPBMM_WORKERS", 32, "reconciles at the same time")
-    resync_seconds: float = _env("HIPBMM_RESYNC_SECONDS", 600.0, "everything is listed and looked at again so often")
+    resync_seconds: float = _env("HIPBMM_RESYNC_SECONDS", 600.0, "everything is listed and reconciled so often")
     request_seconds: float = _env("HIPBMM_REQUEST_SECONDS", 10.0, "deadline of one API request")
     backoff_seconds: float = _env("HIPBMM_BACKOFF_SECONDS", 1.0, "first retry of a failed reconcile, at most")
     backoff_max_seconds: float = _env("HIPBMM_BACKOFF_MAX_SECONDS", 60.0, "longest wait between retries")

@@ -30,7 +30,7 @@ def failure(world: World) -> Json:
 
 
 def heals(world: World, count: int = 1) -> None:
-    """The pods work after all, and nothing of the trouble is left in the status."""
+    """The pods work after all, and nothing of the fault is left in the status."""
     world.recover(count)
     world.becomes("Ready", "True", "AllReplicasWarm")
     world.becomes("Progressing", "True", "RolloutComplete")

@@ -1,4 +1,4 @@
-"""Nodes that do not fit: each trouble shows its own reason, and heals when its cause goes."""
+"""Nodes that do not fit: each fault shows its own reason, and heals when its cause goes."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Images, secrets, ConfigMaps and the spec itself: each trouble shows its own reason, and heals when its cause goes."""
+"""Images, secrets, ConfigMaps and the spec itself: each fault shows its own reason, and heals when its cause goes."""
 
 from typing import Any
 
@@ -100,7 +100,7 @@ def test_a_pod_that_the_node_does_not_admit_is_forgotten_when_another_serves(wor
     world.kubelet.logs.clear()
     heals(world)
     left = {body["metadata"]["name"] for body in world.api.items(kinds.POD, world.namespace)}
-    assert pod["metadata"]["name"] in left, "Kubernetes keeps the failed pod, and it is no trouble any more"
+    assert pod["metadata"]["name"] in left, "Kubernetes keeps the failed pod, and it is no failure any more"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The server: each trouble shows its own reason, and heals when its cause goes."""
+"""The server: each fault shows its own reason, and heals when its cause goes."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -87,7 +87,7 @@ def test_a_server_that_never_gets_ready_again(world: World) -> None:
 
 
 def test_a_server_that_hangs_is_told_without_any_event(world: World) -> None:
-    """Nothing changes in the cluster when half a minute is over: the operator looks again by itself."""
+    """Nothing changes in the cluster when half a minute is over: the operator reconciles by itself."""
     world.create()
     server(world, running() | {"started": True})
     world.becomes("Available", "False", "NotReady")

@@ -1,4 +1,4 @@
-"""Volumes: each trouble shows its own reason, and heals when its cause goes."""
+"""Volumes: each fault shows its own reason, and heals when its cause goes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The tuner and the table: each trouble shows its own reason, and heals when its cause goes."""
+"""The tuner and the table: each fault shows its own reason, and heals when its cause goes."""
 
 from typing import Any
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from tests.cluster.api import until
 from tests.cluster.faults import rig, state
+from tests.cluster.faults.catalogue import FAULTS, GONE, SETTINGS
 from tests.cluster.faults.proxy import Call, Rule, watches
 from tests.cluster.faults.rig import Place, Rig
-from tests.cluster.faults.trouble import FAULTS, GONE, SETTINGS
 
 from hipbmm_operator.kube import kinds
 from hipbmm_operator.kube.kinds import Kind
@@ -25,15 +25,15 @@ KILLED_AT = (0.0, 0.25, 0.5, 0.75)
 
 @pytest.fixture(scope="module")
 def undisturbed(place: Place) -> rig.Ends:
-    """The life of a resource without any trouble."""
+    """The life of a resource without any fault."""
     return rig.undisturbed(place)
 
 
 @pytest.fixture(scope="module")
 def ends(place: Place, undisturbed: rig.Ends) -> dict[str, rig.Ends | BaseException]:
-    """How the same life ends under each trouble, and when the operator dies."""
+    """How the same life ends under each fault, and when the operator dies."""
     stories = {
-        fault: partial(rig.troubled, place, undisturbed, rules(), **SETTINGS.get(fault, {}))
+        fault: partial(rig.faulty, place, undisturbed, rules(), **SETTINGS.get(fault, {}))
         for fault, rules in FAULTS.items()
     }
     for share in KILLED_AT:

@@ -57,7 +57,7 @@ def test_kill_and_restart_repeats_nothing_and_forgets_nothing(alone: World, star
     before = {kind: alone.api.items(kind, alone.namespace) for kind in (kinds.DEPLOYMENT, kinds.SERVICE, kinds.CLAIM)}
     operator.kill()
     operator.start()
-    until("a look at it", lambda: operator.metric('hipbmm_reconcile_total{result="ok"}') >= 1)
+    until("a reconcile", lambda: operator.metric('hipbmm_reconcile_total{result="ok"}') >= 1)
     for kind, bodies in before.items():
         after = alone.api.items(kind, alone.namespace)
         assert [b["metadata"]["resourceVersion"] for b in after] == [b["metadata"]["resourceVersion"] for b in bodies]

@@ -124,7 +124,7 @@ def test_a_changed_mirror_is_repaired(mirrored: World, api: Api, change: Any) ->
     mirrored.kubelet.logs.clear()
     change(api, mirrored)
     if change is unlabel:
-        # It is not watched any more: seen at the next look, as after any change of the resource.
+        # It is not watched any more: seen by the next reconcile, as after any change of the resource.
         mirrored.change({"service": {"annotations": {"example.com/touched": "1"}}})
         until("the label", lambda: names.LABEL_MANAGED_BY in labels(mirrored), 60)
     mirror(mirrored, ONE)

@@ -31,7 +31,7 @@ def test_it_is_made_repaired_and_taken_away(world: World) -> None:
     world.serve(1)
     world.becomes("Ready", "True")
     world.api.delete(KIND, world.namespace, "qwen")
-    # It is not watched: the next look at the resource repairs it.
+    # It is not watched: the next reconcile of the resource repairs it.
     world.change({"service": {"annotations": {"example.com/touched": "1"}}})
     until("the ServiceMonitor again", lambda: find(world))
     world.change({"service": {"monitor": {"enabled": False}}})

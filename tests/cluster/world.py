@@ -1,4 +1,4 @@
-"""One HipbmmDeployment in a namespace of its own, and what a test looks at."""
+"""One HipbmmDeployment in a namespace of its own, and what a test reads of it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from hipbmm_operator.kube import kinds
 Json = dict[str, Any]
 
 WAIT = 60.0
-"""Seconds in which a trouble must show; what comes of itself takes a few, and more on a busy machine."""
+"""Seconds in which a failure must show; what comes of itself takes a few, and more on a busy machine."""
 
 
 def resource(namespace: str, name: str = "qwen", **spec: object) -> Json:

@@ -1,4 +1,4 @@
-"""Bad days on a real node: several small resources are broken at once, looked at, mended, and looked at again."""
+"""Bad days on a real node: several small resources are broken at once, checked, mended, and checked again."""
 
 import copy
 import json
@@ -47,7 +47,7 @@ class Case:
 
     `broken` is merged into the spec, and taken out again to mend it unless `reapply` is false. `arrange` and `mend` do
     what has to be done to other objects. `serves`: the resource is Ready in spite of its
-    trouble; None when that is not looked at.
+    fault; None when that is not checked.
     """
 
     name: str
@@ -156,7 +156,7 @@ class Wave:
                 self.kubectl.apply(self._resource(case, broken=False))
 
     def heals(self, case: Case) -> Json:
-        """Ready, tuned and warm, with nothing left of the trouble."""
+        """Ready, tuned and warm, with nothing left of the fault."""
         self.mend()
 
         def well() -> Json | None:

@@ -1,6 +1,6 @@
 """One resource at a time: observe, decide, apply, report.
 
-In: the name of a resource, from the queue. Out: an `Outcome` for the queue, that is, when to look again.
+In: the name of a resource, from the queue. Out: an `Outcome` for the queue, that is, when to reconcile again.
 `reconciler.py` reads the resource from the cache and takes the four steps: `observe/` gives one `Observed`, `plan/` one
 `Plan`, `apply/` makes its writes, `status/` and the status writer report. An `ApiError` is raised to the worker, which
 retries with backoff. `leader_election.py` keeps the Lease: without it no worker starts a reconcile.

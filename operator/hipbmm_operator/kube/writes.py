@@ -1,4 +1,4 @@
-"""What a plan is made of: single writes. Pure."""
+"""The writes that a plan is made of: server-side apply, create, merge, delete. Pure."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -10,7 +10,7 @@ from hipbmm_operator.kube.metadata import Metadata
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write. `apply`: server-side apply. `create`: only when absent. `merge`: patch the object of that uid."""
+    """One write. `apply`: server-side apply. `create`: only if absent. `merge`: a JSON merge patch of that uid."""
 
     mode: Literal["apply", "create", "merge"]
     kind: Kind

@@ -13,6 +13,6 @@ class Outcome:
     retry_after: float | None = None
 
     def at_latest(self, seconds: float | None) -> Self:
-        """The outcome, looked at again after so many seconds at the latest, if there is such a time."""
+        """The outcome with a reconcile after so many seconds at the latest, if there is such a time."""
         waits = [wait for wait in (self.again, seconds) if wait is not None]
         return replace(self, again=min(waits, default=None))

@@ -1,4 +1,4 @@
-"""Workers: take a key, reconcile it, decide when it is looked at again."""
+"""Workers: take a key, reconcile it, decide when it is reconciled again."""
 
 import asyncio
 import contextlib

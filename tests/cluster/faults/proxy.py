@@ -1,4 +1,4 @@
-"""A proxy between an operator and the real API server, that makes trouble as told.
+"""A proxy between an operator and the real API server, that injects the faults it is given.
 
 Plain HTTP on loopback towards the operator; what is not told otherwise passes unchanged, watches line by line.
 """
@@ -45,7 +45,7 @@ class Call:
 
 @dataclass(slots=True)
 class Rule:
-    """Trouble for the requests that it matches, at most `times` times."""
+    """A fault for the requests that it matches, at most `times` times."""
 
     matches: Callable[[Call], bool]
     times: int = 1_000_000

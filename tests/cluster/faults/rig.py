@@ -31,7 +31,7 @@ T = TypeVar("T")
 LIFE_SECONDS = 120.0
 _SIDE_BY_SIDE = 5
 _STILL = 25
-"""Looks in a row, some three seconds, that find the same: the operator gathers news of children for one."""
+"""So many reads in a row, some three seconds, find the same: longer than the operator's debounce window."""
 _QUICK = {"HIPBMM_BACKOFF_SECONDS": "0.2", "HIPBMM_BACKOFF_MAX_SECONDS": "2"}
 
 
@@ -163,7 +163,7 @@ class Ends:
 
 
 def undisturbed(place: Place) -> Ends:
-    """The life of a resource without trouble."""
+    """The life of a resource without a fault."""
     with Rig(place) as rig:
         operator = rig.start()
         life(rig.world)
@@ -171,14 +171,14 @@ def undisturbed(place: Place) -> Ends:
         return Ends(alive, deleted(rig.world), writes, operator.defects())
 
 
-def troubled(place: Place, expected: Ends, rules: list[Rule], **settings: str) -> Ends:
-    """The same life under trouble, which ends before the life does."""
+def faulty(place: Place, expected: Ends, rules: list[Rule], **settings: str) -> Ends:
+    """The same life under faults, which end before the life does."""
     with Rig(place) as rig:
         rig.proxy.rules = rules
         operator = rig.start(**settings)
         life(rig.world)
         if not any(rule.hits for rule in rules):
-            raise AssertionError("the trouble met no request")
+            raise AssertionError("the fault met no request")
         rig.proxy.rules = []
         alive, writes = ends_as(rig.world, expected.alive), rig.proxy.writes
         return Ends(alive, deleted(rig.world), writes, operator.defects())

@@ -105,7 +105,7 @@ def _text(documents: list[Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """No anchors: each part is read where it stands. Lists of plain values take one line."""
+    """No anchors: each part is written out where it is used. Lists of plain values take one line."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  # signature of yaml
         return True

@@ -1,4 +1,4 @@
-"""The command line, the order of checks, and what a check's own trouble does to the others."""
+"""The command line, the order of checks, and what a check's own failure does to the others."""
 
 import io
 import json

@@ -32,7 +32,7 @@ _MODE_KEYS: Final = ("amd.com/mode", "beta.amd.com/mode")
 
 @dataclass(slots=True)
 class _Counted:
-    """All keys of one kind: the two singular values, and the larger count of each value that stands in a key."""
+    """All keys of one kind: the two singular values, and the larger count of each value that is part of a key."""
 
     plain: str | None = None
     beta: str | None = None

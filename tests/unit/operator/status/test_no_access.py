@@ -1,4 +1,4 @@
-"""The status of a resource whose surroundings may not be read."""
+"""The status of a resource whose children may not be read."""
 
 from tests.unit.operator.make import NOW, resource, time
 from tests.unit.operator.status.situations import condition, message, serving
