@@ -20,7 +20,7 @@ TABLE = "hip_online_tuning_res.csv"
 
 
 def rows(tokens: list[int], *arguments: str) -> list[str]:
-    """The lines that AITER's online tuning writes when batches of so many tokens pass through the model."""
+    """The lines that AITER's online tuning writes when batches of so many tokens pass through the model, if any."""
     torch = importlib.import_module("torch")
     config = engine.config((*arguments, *ON_CPU), [])
     with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +34,8 @@ def rows(tokens: list[int], *arguments: str) -> list[str]:
             model = _loaded(config)
             for count in tokens:
                 _pass(model, config, count)
-        return (Path(folder) / TABLE).read_text().splitlines()
+        table = Path(folder) / TABLE
+        return table.read_text().splitlines() if os.path.lexists(table) else []
 
 
 def _loaded(config: Any) -> Any:  # noqa: ANN401 - vLLM's VllmConfig, a torch Module

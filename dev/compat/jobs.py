@@ -7,7 +7,7 @@ import importlib
 import json
 from typing import Any
 
-from compat import forward, recorder
+from compat import dispatch, forward, recorder
 from hipbmm_kernel.image import child, engine, single_process, sizes
 from hipbmm_kernel.planner import answer
 
@@ -112,3 +112,13 @@ def record(*arguments: str) -> Any:  # noqa: ANN401 - JSON
 def rows(tokens: list[int], *arguments: str) -> Any:  # noqa: ANN401 - JSON
     """The rows that AITER writes for batches of so many tokens; the worker must have tensors on the CPU."""
     return forward.rows(tokens, *arguments)
+
+
+def stack() -> str:
+    """The stack of a worker, as a table has it."""
+    return dispatch.stack()
+
+
+def served(tokens: list[int], program: str, start: str, *arguments: str) -> Any:  # noqa: ANN401 - JSON
+    """What AITER is asked with the table in memory; the worker must have tensors on the CPU."""
+    return dispatch.served(tokens, program, start, *arguments)

@@ -1,53 +1,71 @@
-"""The child of `check`: one planned GEMM by the wrapped `aiter.hipb_mm`, in a process set up as a server is.
+"""The child of `check`: GEMMs by the wrapped `aiter.hipb_mm`, in a process set up as a server is.
 
-Run as `python3 -m hipbmm_kernel.dispatch.child ANSWER M N K BIAS` with the server's environment. ANSWER gets a JSON
-object: `works` and `reason`, or `error` when it could not be found out.
+Run as `python3 -m hipbmm_kernel.dispatch.child ANSWER SECONDS` with the server's environment. ANSWER gets a JSON
+object: `works` and `reason`, or `error` when it could not be found out; `timed`, which grows for at most SECONDS.
 """
-
-from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import sys
+import time
 from pathlib import Path
 
-from hipbmm_kernel.dispatch import table
+from hipbmm_kernel.dispatch import plugin
+from hipbmm_kernel.dispatch import table as tables
+from hipbmm_kernel.dispatch.table import Entry
 
 GROUP = "vllm.general_plugins"
 
 
 def main(arguments: list[str]) -> int:
-    """Find out, and write what came of it."""
-    answer, m, n, k, bias = arguments
+    """Find out, and write what came of it after each step: the next one may end this process."""
+    answer, seconds = Path(arguments[0]), float(arguments[1])
+    table = tables.decode(Path(os.environ[tables.VARIABLE]).read_bytes())
+    exact = [entry for entry in table.entries if entry.padded_m == entry.m]
     try:
-        reason = ask(int(m), int(n), int(k), bias=bias == "1")
-        data: dict[str, object] = {"works": not reason, "reason": reason}
+        reason = ask(min(exact, key=lambda entry: entry.m * entry.n * entry.k))
+        found: dict[str, object] = {"works": not reason, "reason": reason}
     except Exception as error:  # noqa: BLE001 - whatever torch or AITER raises is an answer to the parent
-        data = {"error": f"{type(error).__name__}: {error}"[:400]}
-    Path(answer).write_text(json.dumps(data), encoding="ascii")
+        found = {"error": f"{type(error).__name__}: {error}"[:400]}
+    _write(answer, found)
+    if found.get("works"):
+        from hipbmm_kernel.dispatch.race import race  # noqa: PLC0415 - imports torch
+
+        timed = []
+        for one in race(exact, time.monotonic() + seconds):
+            timed.append(one)
+            _write(answer, {**found, "timed": timed})
     return 0
 
 
-def ask(m: int, n: int, k: int, *, bias: bool) -> str:
+def ask(entry: Entry) -> str:
     """Why the plugin does not serve on this image, "" when it does. Raises what torch and AITER raise."""
-    found = [entry for entry in importlib.metadata.entry_points(group=GROUP) if entry.name == table.PLUGIN]
+    found = [point for point in importlib.metadata.entry_points(group=GROUP) if point.name == tables.PLUGIN]
     if not found:
-        return f"this Python does not find the plugin {table.PLUGIN}"
+        return f"this Python does not find the plugin {tables.PLUGIN}"
     found[0].load()()
     # Only now: the plugin must find a process that has not imported AITER yet, as it does in vLLM.
-    from hipbmm_kernel.dispatch import wrapper  # noqa: PLC0415 - imports torch
-    from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension, hipb_mm_fp8  # noqa: PLC0415 - same
+    from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension, hipb_mm_fp8  # noqa: PLC0415 - imports torch
     from hipbmm_kernel.tune.child.device import Device  # noqa: PLC0415 - same
     from hipbmm_kernel.tune.child.operands import Linear, Operands  # noqa: PLC0415 - same
 
     device = Device()
-    module = ensure_extension(device.torch_device)
-    operands = Operands(device, Linear(n, k, bias), m)
-    x, x_scale = operands.tokens(m)
+    ensure_extension(device.torch_device)
+    operands = Operands(device, Linear(*entry[1:4]), entry.m)
+    x, x_scale = operands.tokens(entry.m)
     result = hipb_mm_fp8(x, operands.shuffled, x_scale, operands.weight_scale, operands.bias, solution_index=HEURISTIC)
-    if module.hipb_mm.__module__ != wrapper.__name__:
+    if not plugin.recorders:
         return "the plugin left AITER as it is"
-    return operands.expected().compare(result) or ""
+    verdict = operands.expected().compare(result)
+    calls = plugin.recorders[0].totals()
+    return verdict or ("" if calls == (1, 0, 0) else f"the planned GEMM did not run from the table: {calls}")
+
+
+def _write(answer: Path, data: dict[str, object]) -> None:
+    fresh = answer.with_suffix(".new")
+    fresh.write_text(json.dumps(data), encoding="ascii")
+    fresh.replace(answer)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,9 @@ NO_TUNING = "HIPBMM_NO_ONLINE_TUNING"
 """The variable that says: AITER's file would be in a directory that is not ours, so nothing may be tuned into it."""
 _AITER = "aiter"
 
+recorders: list[Recorder] = []
+"""Of the devices on which this process serves from memory; for who asks whether it does."""
+
 logger = logging.getLogger(tables.PLUGIN)
 
 
@@ -88,6 +91,7 @@ def _decide(inner: Callable[..., Any], table: Table, operand: Any, directory: st
         function = wrapper.make(inner, table.entries, rank, dtypes, recorder)
         with suppress(OSError):  # a directory that cannot be written costs the numbers alone
             recorder.start()
+        recorders.append(recorder)
         # AITER asks getenv on each call. From here on it neither reads the file nor tunes.
         os.environ.pop(ONLINE_TUNING, None)
     except Exception as error:  # noqa: BLE001 - the server goes on as if we were not there

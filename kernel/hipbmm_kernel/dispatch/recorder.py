@@ -107,7 +107,7 @@ class Recorder:
             path = f"{self._directory}/demand-{self._rank}-{os.getpid()}.csv"
             with open(f"{path}.new", "w", encoding="ascii") as file:
                 file.write(DEMAND_HEADER)
-                file.writelines(_line(item) for item in self.demand())
+                file.writelines(line(item) for item in self.demand())
             os.replace(f"{path}.new", path)
 
     def _write_calls(self, file: mmap.mmap) -> None:
@@ -147,5 +147,6 @@ def merged(demands: Iterable[Iterable[Demand]]) -> list[Demand]:
     return sorted((Demand(*problem, calls) for problem, calls in most.items()), key=lambda item: (-item.calls, item))
 
 
-def _line(item: Demand) -> str:
+def line(item: Demand) -> str:
+    """A problem as a line of a demand file."""
     return f"{item.m},{item.n},{item.k},{int(item.bias)},{item.calls}\n"

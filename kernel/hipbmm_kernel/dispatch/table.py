@@ -14,7 +14,7 @@ from hipbmm_kernel.rows.gemm import MAX_M
 from hipbmm_kernel.system.digest import sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from hipbmm_kernel.identity.stack import Stack
 
@@ -76,17 +76,6 @@ def decode(data: bytes) -> Table:
     if len({entry[:4] for entry in entries}) != len(entries):
         raise TableError("the file has two entries for one problem")
     return Table(stack, entries)
-
-
-def padded(planned: Iterable[Entry], gaps: Iterable[tuple[int, int, bool, int, int]]) -> list[Entry]:
-    """`planned` and an entry for each size that is padded. A gap is (n, k, bias, m, padded_m), padded_m planned."""
-    known = {entry[:4]: entry for entry in planned}
-    more = []
-    for n, k, bias, m, target in gaps:
-        at = known.get((target, n, k, bias))
-        if at is not None and at.padded_m == at.m and (m, n, k, bias) not in known:
-            more.append(Entry(m, n, k, bias, at.solution, target))
-    return [*known.values(), *more]
 
 
 def with_program(env: Mapping[str, str], program: str) -> dict[str, str]:

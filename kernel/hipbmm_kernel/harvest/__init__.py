@@ -4,7 +4,8 @@ In: the served file that AITER appends to, report.json of `warm`, state.json of 
 same as lines of its log where there is a mirror, /metrics, /healthz and /readyz, and now and then a compacted store.
 
 `tail` follows the file, `harvester` takes rows to a publish queue and remembers how far it came, `announcer` writes the
-log, `compacting` starts a child, `http` and `metrics` answer, `sidecar` is the loop. One thread does all but
+log, `dispatched` reads what the serving processes count, `demanding` publishes the problems that they had no row for,
+`compacting` starts a child, `http` and `metrics` answer, `sidecar` is the loop. One thread does all but
 publishing.
 Never: a write to the served file, a wait for the volume, a row published as verified, a row whose stack is not known.
 Imported by `__main__` only; it starts within 20 MB, so it imports neither argparse nor subprocess.

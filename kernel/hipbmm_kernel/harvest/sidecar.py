@@ -6,6 +6,7 @@ from typing import TextIO
 from hipbmm_kernel.contract.settings import Settings, SettingsError, parse_settings
 from hipbmm_kernel.harvest import metrics
 from hipbmm_kernel.harvest.compacting import Compacting
+from hipbmm_kernel.harvest.demanding import Demanding
 from hipbmm_kernel.harvest.dispatched import Dispatched
 from hipbmm_kernel.harvest.harvester import Harvester, read_json
 from hipbmm_kernel.harvest.http import Answer, HttpServer
@@ -17,6 +18,7 @@ from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.volume import Volume
 
 LAST_SECONDS = 10.0
+DEMAND_SECONDS = 2.0
 STALE_INTERVALS = 5.0
 MAX_NUMBER = 2**63
 MAX_LABEL = 200
@@ -52,6 +54,7 @@ class Sidecar:
             settings, clock, lambda: self._harvester.queue.published if self._harvester.queue else 0
         )
         self._dispatched = Dispatched(volume, settings.dispatch_table)
+        self._demanding = Demanding(settings, volume, clock, self._dispatched, self._say)
         self._last_turn: float | None = None
 
     def run(self, stop: Stop) -> None:
@@ -69,6 +72,7 @@ class Sidecar:
                 server.close()
         self._compacting.close()
         self._harvester.finish(LAST_SECONDS)
+        self._demanding.finish(DEMAND_SECONDS)
 
     def _listen(self, stop: Stop) -> HttpServer | None:
         try:
@@ -83,6 +87,7 @@ class Sidecar:
     def _turn(self) -> bool:
         more = self._harvester.turn()
         self._compacting.turn()
+        self._demanding.turn()
         self._last_turn = self._clock.monotonic()
         return more
 

@@ -212,6 +212,15 @@ def finished(plan: Plan, options: Options, *, missing_config: bool) -> Plan:
     )
 
 
+def thinned(plan: Plan, product: str) -> Plan:
+    """The plan of a server that pads the sizes between those of the grid: the same linears, fewer problems."""
+    kept = token_counts.thinned(plan.tokens)
+    if not plan.problems or kept == plan.tokens:
+        return plan
+    problems = _problems(plan.linears, kept.planned)
+    return plan._replace(tokens=kept, problems=problems, estimate=cost.estimate(problems, product))
+
+
 def _problems(linears: Iterable[PlannedLinear], planned: tuple[int, ...]) -> tuple[Problem, ...]:
     """The product of eligible shapes and tokens, hot first, and what only loading the weights asks for."""
     linears = tuple(linears)

@@ -65,6 +65,14 @@ def overridden(tokens: Tokens, override: tuple[int, ...]) -> Tokens:
     return Tokens(tokens.captured, planned, frozenset(planned) - set(tokens.captured))
 
 
+def thinned(tokens: Tokens) -> Tokens:
+    """Tokens of a server that pads the sizes in between: of the eager ones those on the grid, and the largest."""
+    most = max(tokens.planned, default=0)
+    grid = _grid(GRAPH_LIMIT, fine=False) | {most}
+    planned = tuple(size for size in tokens.planned if size in grid or size not in tokens.eager)
+    return tokens._replace(planned=planned, eager=tokens.eager.intersection(planned))
+
+
 def captured_sizes(flags: ServerFlags, version: Version) -> tuple[int, ...]:
     """The list of sizes that vLLM itself computes, in rising order."""
     sequences = flags.max_num_seqs or DEFAULT_MAX_NUM_SEQS

@@ -1,44 +1,67 @@
 """Whether this pod's server has its table in memory, and the file with that table.
 
-`Memory` needs verified rows, the plugin beside the program, and a VLLM_PLUGINS that does not leave it out. Setting
-`Auto` also needs the proof that it works on this image. A child gives it (`dispatch.check`) once per image, stack and
-version of this program: the answer is kept in the store and in the mirror, beside the plans.
-"""
+`Memory` needs verified rows, the plugin beside the program, and a VLLM_PLUGINS that does not leave it out. A child says
+whether it works on this image and which sizes between the planned ones are to be padded (`dispatch.check`), once per
+image, stack, plan and version of this program: the answer is kept in the store and in the mirror, beside the plans.
 
-from __future__ import annotations
+Where the table may be in memory, the sizes that an eager server meets are planned on the grid only: the others are
+padded. With the file each of them needs a row of its own.
+"""
 
 import functools
 import json
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from hipbmm_kernel import __version__
-from hipbmm_kernel.contract.settings import CONTRACT_ENV, FILE, MEMORY
+from hipbmm_kernel.contract.settings import CONTRACT_ENV, FILE, MEMORY, Settings
+from hipbmm_kernel.dispatch import bands
 from hipbmm_kernel.dispatch import table as tables
+from hipbmm_kernel.dispatch.bands import Band
+from hipbmm_kernel.dispatch.recorder import Demand
 from hipbmm_kernel.dispatch.table import Entry, Table
+from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.image import installed, plan_file
+from hipbmm_kernel.planner import cost, plan
 from hipbmm_kernel.planner.answer import AnswerInvalid
+from hipbmm_kernel.planner.plan import Plan
+from hipbmm_kernel.rows.gemm import MAX_M, Problem, Row
 from hipbmm_kernel.store import plans
 from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.digest import sha256
+from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.time_limits import TooLate, within
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from hipbmm_kernel.contract.settings import Settings
-    from hipbmm_kernel.identity.container import Identity
-    from hipbmm_kernel.planner.plan import Plan
-    from hipbmm_kernel.rows.gemm import Row
-    from hipbmm_kernel.system.clock import Clock
-    from hipbmm_kernel.system.stop import Stop
-    from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.system.volume import Volume
 
 VOLUME_SECONDS = 10.0
 """For an answer on a shared volume; beyond it the answer is not known."""
 KEY_LENGTH = 16
+MIN_CALLS = 1000
+"""A problem that was called less often is not worth the seconds of its tuning."""
+DEMAND_SHARE = 0.25
 _MARK = "hipbmm-dispatch-check"
 _VERSION = 1
+_UNKNOWN = "whether it works here is not known"
+
+
+class Answer(NamedTuple):
+    """Whether the plugin works on an image and a stack; `reason` says why not. `bands` says what is padded."""
+
+    works: bool
+    reason: str = ""
+    bands: tuple[Band, ...] = ()
+
+
+class Outlook(NamedTuple):
+    """What is known before the tuning: the plan, why it must be the file ("" when memory is possible), the answer."""
+
+    plan: Plan
+    obstacle: str
+    key: str = ""
+    known: Answer | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Dispatch(NamedTuple):
@@ -52,13 +75,6 @@ class Dispatch(NamedTuple):
     notes: tuple[str, ...] = ()
     mirrored: tuple[str, bytes] | None = None
     children: int = 0
-
-
-class Answer(NamedTuple):
-    """Whether the plugin works on an image and a stack; `reason` says why not."""
-
-    works: bool
-    reason: str
 
 
 def obstacle(env: Mapping[str, str], program: str) -> str:
@@ -79,6 +95,26 @@ def obstacle(env: Mapping[str, str], program: str) -> str:
     return ""
 
 
+def look_ahead(
+    settings: Settings, env: Mapping[str, str], identity: Identity, planned: Plan, volume: Volume
+) -> Outlook:
+    """What is known of this image before the tuning, and the plan for it. Never raises."""
+    reason = "" if settings.dispatch == FILE else obstacle(env, settings.program)
+    if settings.dispatch == FILE or reason or not planned.problems:
+        return Outlook(planned, reason)
+    thin = planned if settings.tokens else plan.thinned(planned, identity.stack.product or cost.DEFAULT_PRODUCT)
+    key = key_of(identity, thin)
+    problems: list[str] = []
+    find = functools.partial(plan_file.find, volume, (settings.store, *settings.mirrors), key, decode, problems)
+    try:
+        known = within(VOLUME_SECONDS, find)
+    except TooLate as late:
+        return Outlook(planned, f"{_UNKNOWN}: {late}")
+    if known is not None and not known.works:
+        return Outlook(planned, known.reason, key, known, tuple(problems))
+    return Outlook(thin, "", key, known, tuple(problems))
+
+
 def entries(plan: Plan, rows: Iterable[Row]) -> tuple[Entry, ...]:
     """An entry for each verified row of the plan's linears, with the bias that it was verified with."""
     shapes = {(each.linear.n, each.linear.k) for each in plan.linears if each.eligible}
@@ -91,100 +127,116 @@ def entries(plan: Plan, rows: Iterable[Row]) -> tuple[Entry, ...]:
     )
 
 
-def decide(
-    settings: Settings,
-    env: Mapping[str, str],
-    identity: Identity,
-    plan: Plan,
-    rows: Sequence[Row],
-    volume: Volume,
-    clock: Clock,
-    stop: Stop,
-    *,
-    may_ask: bool,
-) -> Dispatch:
-    """Write the table where the server is to have it in memory. Never raises.
+def wanted(demands: Iterable[Demand], planned: Plan, budget: float, product: str | None) -> list[Problem]:
+    """The problems of the plan's linears that production asked for, most called first.
 
-    `env` is the server's. Without `may_ask` no child starts: what is not known yet is File.
+    Those that were called MIN_CALLS times, for at most DEMAND_SHARE of `budget`, GPU seconds.
     """
-    if settings.dispatch == FILE:
-        return Dispatch()
-    table = Table(identity.stack, entries(plan, rows))
-    reason = obstacle(env, settings.program) or ("" if table.entries else "no row is verified")
-    if reason:
-        return _file(reason)
-    found = Dispatch(MEMORY)
-    if settings.dispatch != MEMORY:
-        found = _proven(settings, env, identity, table, volume, clock, stop, may_ask=may_ask)
-    if found.mode == MEMORY:
-        try:
-            volumes.make_directories(volume, os.path.dirname(settings.dispatch_table))
-            volumes.replace_file(volume, settings.dispatch_table, tables.encode(table))
-        except (OSError, ValueError) as error:
-            words = volumes.describe(error) if isinstance(error, OSError) else str(error)
-            return found._replace(mode=FILE, reason=f"{settings.dispatch_table}: {words}")
+    shapes = {(each.linear.n, each.linear.k) for each in planned.linears if each.eligible}
+    known, found, seconds = frozenset(planned.problems), [], 0.0
+    for item in demands:
+        problem = Problem(item.m, item.n, item.k)
+        if item.calls < MIN_CALLS or item.m > MAX_M or (item.n, item.k) not in shapes or problem in known:
+            continue
+        if item.bias != ((item.n, item.k) in planned.biased):
+            continue
+        seconds += cost.tuning_seconds(problem, product or cost.DEFAULT_PRODUCT)
+        if seconds > DEMAND_SHARE * budget:
+            break
+        found.append(problem)
     return found
 
 
-def _file(reason: str, children: int = 0) -> Dispatch:
-    return Dispatch(FILE, reason, children=children)
+class Decision:
+    """The decision after the tuning. `env` is the server's; without `may_ask` no child starts."""
 
+    def __init__(
+        self,
+        settings: Settings,
+        env: Mapping[str, str],
+        outlook: Outlook,
+        volume: Volume,
+        clock: Clock,
+        stop: Stop,
+        *,
+        may_ask: bool,
+    ) -> None:
+        self._settings = settings
+        self._env = env
+        self._outlook = outlook
+        self._volume = volume
+        self._clock = clock
+        self._stop = stop
+        self._may_ask = may_ask
 
-def _proven(
-    settings: Settings,
-    env: Mapping[str, str],
-    identity: Identity,
-    table: Table,
-    volume: Volume,
-    clock: Clock,
-    stop: Stop,
-    *,
-    may_ask: bool,
-) -> Dispatch:
-    """Memory where this image has shown that it works: in the stores' answer, else in that of a child."""
-    key = key_of(identity)
-    problems: list[str] = []
-    roots = (settings.store, *settings.mirrors)
-    find = functools.partial(plan_file.find, volume, roots, key, decode, problems)
-    try:
-        known = within(VOLUME_SECONDS, find)
-    except TooLate as late:
-        return _file(f"whether it works here is not known: {late}")
-    children = 0
-    if known is None:
-        if not may_ask:
-            return _file("whether it works here is not known, and no child may start")
+    def make(self, identity: Identity, rows: Sequence[Row]) -> Dispatch:
+        """Write the table where the server is to have it in memory. Never raises."""
+        outlook, settings = self._outlook, self._settings
+        if settings.dispatch == FILE:
+            return Dispatch()
+        table = Table(identity.stack, entries(outlook.plan, rows))
+        reason = outlook.obstacle or ("" if table.entries else "no row is verified")
+        if reason:
+            return Dispatch(FILE, reason, outlook.notes)
+        known, found = self._answer(table)
+        if found.mode == MEMORY:
+            padded = bands.with_padding(table.entries, known.bands if known else ())
+            try:
+                volumes.make_directories(self._volume, os.path.dirname(settings.dispatch_table))
+                whole = tables.encode(table._replace(entries=padded))
+                volumes.replace_file(self._volume, settings.dispatch_table, whole)
+            except (OSError, ValueError) as error:
+                words = volumes.describe(error) if isinstance(error, OSError) else str(error)
+                return found._replace(mode=FILE, reason=f"{settings.dispatch_table}: {words}")
+        return found
+
+    def _answer(self, table: Table) -> tuple[Answer | None, Dispatch]:
+        """The image's answer, of the stores or of a child, and what follows from it."""
+        settings, key, known = self._settings, self._outlook.key, self._outlook.known
+        notes, children, reason = self._outlook.notes, 0, f"{_UNKNOWN}, and no child may start"
+        if known is None and self._may_ask:
+            known, reason = self._asked(table)
+            children = 1
+            notes += self._kept(known) if known else ()
+        if known is None:
+            notes = (*notes, f"dispatch: {reason}")
+            # Who asks for Memory gets it without the proof, and without padding.
+            return None, Dispatch(MEMORY if settings.dispatch == MEMORY else FILE, reason, notes, None, children)
+        mirrored = plan_file.frame(key, encode(key, known)) if settings.mirror_log else None
+        return known, Dispatch(MEMORY if known.works else FILE, known.reason, notes, mirrored, children)
+
+    def _asked(self, table: Table) -> tuple[Answer | None, str]:
+        """A child's answer, or why it has none."""
         from hipbmm_kernel.dispatch.check import check  # noqa: PLC0415 - nothing of it is needed where it is known
 
-        server = {**env, **{name: value for name, value in CONTRACT_ENV.items() if not env.get(name)}}
-        checked = check(table, server, settings.program, f"{settings.home}/dispatch/check", clock, stop)
-        children = 1
+        env = {**self._env, **{name: value for name, value in CONTRACT_ENV.items() if not self._env.get(name)}}
+        settings = self._settings
+        directory = f"{settings.home}/dispatch/check"
+        checked = check(table, env, settings.program, directory, self._clock, self._stop)
         if checked.works is None:
-            return _file(f"whether it works here is not known: {checked.reason}", children)
-        known = Answer(checked.works, checked.reason)
-        problems += _kept(settings, volume, key, known)
-    mirrored = plan_file.frame(key, encode(key, known)) if settings.mirror_log else None
-    return Dispatch(MEMORY if known.works else FILE, known.reason, tuple(problems), mirrored, children)
+            return None, f"{_UNKNOWN}: {checked.reason}"
+        return Answer(checked.works, checked.reason, bands.choose(checked.timed)), ""
+
+    def _kept(self, known: Answer) -> tuple[str, ...]:
+        key = self._outlook.key
+        keep = functools.partial(plans.keep, self._volume, self._settings.store, key, encode(key, known))
+        try:
+            error = within(VOLUME_SECONDS, keep)
+        except TooLate as late:
+            error = str(late)
+        return (f"whether the table in memory works could not be kept: {error}",) if error else ()
 
 
-def _kept(settings: Settings, volume: Volume, key: str, known: Answer) -> list[str]:
-    keep = functools.partial(plans.keep, volume, settings.store, key, encode(key, known))
-    try:
-        error = within(VOLUME_SECONDS, keep)
-    except TooLate as late:
-        error = str(late)
-    return [f"whether the table in memory works could not be kept: {error}"] if error else []
-
-
-def key_of(identity: Identity) -> str:
-    """16 hex digits of what the answer depends on: the stack, vLLM, AITER and this program."""
+def key_of(identity: Identity, planned: Plan) -> str:
+    """16 hex digits of what the answer depends on: the stack, vLLM, AITER, this program and the plan's problems."""
     parts = [_MARK, identity.stack.key, identity.vllm, identity.stack.aiter, installed.read().record, __version__]
-    return sha256(json.dumps(parts).encode())[:KEY_LENGTH]
+    problems = sorted((*problem, problem[1:] in planned.biased) for problem in planned.problems)
+    return sha256(json.dumps([*parts, problems]).encode())[:KEY_LENGTH]
 
 
 def encode(key: str, known: Answer) -> bytes:
     """The file of an answer; the same answer gives the same bytes in every pod."""
-    body = {_MARK: _VERSION, "key": key, "works": known.works, "reason": known.reason}
+    body = {_MARK: _VERSION, "key": key, "works": known.works, "reason": known.reason, "bands": known.bands}
     digest = sha256(_canonical(body))
     return _canonical({**body, "sha256": digest}) + b"\n"
 
@@ -201,7 +253,16 @@ def decode(key: str, data: bytes) -> Answer:
     works, reason = document.get("works"), document.get("reason")
     if digest != sha256(_canonical(document)) or not isinstance(works, bool) or not isinstance(reason, str):
         raise AnswerInvalid("its digest does not fit its content")
-    return Answer(works, reason)
+    try:
+        return Answer(works, reason, tuple(_band(each) for each in document["bands"]))
+    except (KeyError, TypeError) as error:
+        raise AnswerInvalid(f"its bands are none: {error}") from error
+
+
+def _band(values: object) -> Band:
+    if not isinstance(values, list) or [type(value) for value in values] != [int, int, bool, int, bool]:
+        raise TypeError(f"{values!r}")
+    return Band(*values)
 
 
 def _canonical(document: object) -> bytes:

@@ -11,6 +11,7 @@ import itertools
 import os
 from typing import TYPE_CHECKING
 
+from hipbmm_kernel.dispatch import demand as demands
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import table
 from hipbmm_kernel.store.reader import MANY, Reader
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hipbmm_kernel.contract.settings import Settings
+    from hipbmm_kernel.dispatch.recorder import Demand
     from hipbmm_kernel.store.shard import Shard
     from hipbmm_kernel.store.table import Table
     from hipbmm_kernel.system.clock import Clock
@@ -94,6 +96,14 @@ class Stores:
 
         self.mirror_shards += (name,)
         self.mirror_lines += mirror_log.log_lines(text, name)
+
+    def demand(self, key: str) -> list[Demand]:
+        """What production asked for without a row, most called first; a store that cannot be read asks for nothing."""
+        try:
+            return within(HANG_SECONDS, functools.partial(demands.read, self._volume, self._settings.store, key))
+        except (OSError, TooLate) as error:
+            self.notes.append(f"demand of the store: {error}")
+            return []
 
     def compact(self, key: str) -> str:
         """Make few shards of many, if there are many, so that no store outgrows what a start reads: what was done."""

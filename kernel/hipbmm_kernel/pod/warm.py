@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.progress import Progress
 from hipbmm_kernel.contract.report import Report
-from hipbmm_kernel.contract.settings import BLOCK, Settings, SettingsError, parse_settings
+from hipbmm_kernel.contract.settings import BLOCK, MEMORY, Settings, SettingsError, parse_settings
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.identity.container import Identity, read_identity
 from hipbmm_kernel.identity.software import package_directory
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
+    from hipbmm_kernel.planner.plan import Plan
     from hipbmm_kernel.pod.pod_plan import Planned
     from hipbmm_kernel.rows.gemm import Problem, Row
     from hipbmm_kernel.store.table import Table
@@ -126,13 +127,15 @@ class Warm:
         self._progress.phase("Planning")
         planned = pod_plan.make_plan(settings, self._env, identity, self._volume, self._clock, self._stop)
         self._notes += [f"plan: {planned.source}", *planned.notes]
+        outlook = dispatch_table.look_ahead(settings, self._env, identity, planned.plan, self._volume)
+        planned = planned._replace(plan=outlook.plan)
         self._progress.phase("Loading")
         loaded = self._load(identity)
         if planned.mirrored is not None:
             self._stores.mirror_plan(*planned.mirrored)
         if planned.reason:
             return self._unplanned(identity, planned, loaded)
-        return self._tuned(identity, planned, loaded)
+        return self._tuned(identity, planned, loaded, outlook)
 
     def _load(self, identity: Identity) -> Table:
         loaded = self._stores.load(identity.stack.key)
@@ -147,7 +150,7 @@ class Warm:
         rows = table.learned(loaded, (), identity.stack.fp8_column, None) if found.hipbmm else []
         return self._served(found, identity, rows[:LEARNED_ROWS], planned)
 
-    def _tuned(self, identity: Identity, planned: Planned, loaded: Table) -> Report:
+    def _tuned(self, identity: Identity, planned: Planned, loaded: Table, outlook: dispatch_table.Outlook) -> Report:
         """The report of a plan with problems, after what is missing has been tuned."""
         problems, column = planned.plan.problems, identity.stack.fp8_column
         loaded = believable(loaded, problems, column, identity.stack.product)
@@ -155,6 +158,7 @@ class Warm:
         self._progress.plan(len(problems), len(problems) - len(missing), table.verified(loaded, problems, column))
         wanted = [problem for problem in missing if not loaded.hopeless(gemm.key_of(problem, column))]
         wanted += _unproven(planned, loaded, column) if self._settings.verify else []
+        wanted += self._demanded(identity, planned.plan, loaded, wanted) if self._settings.verify else []
         outcome = Outcome(loaded)
         if wanted and self._settings.tune and self._no_tuning:
             outcome = outcome._replace(reason="TunerFailed", message=self._no_tuning)
@@ -176,10 +180,10 @@ class Warm:
             keys = (gemm.key_of(problem, column) for problem in problems)
             self._stores.compare_with_mirror(outcome.table, keys, identity.stack.key)
         found = verdict.conclude(facts)
-        dispatch = self._dispatch(identity, planned, rows) if found.hipbmm else dispatch_table.Dispatch()
+        dispatch = self._dispatch(identity, outlook, rows) if found.hipbmm else dispatch_table.Dispatch()
         return self._served(found, identity, rows, planned)._replace(
             dispatch=dispatch.mode,
-            dispatch_reason=dispatch.reason,
+            dispatch_reason=dispatch.reason if dispatch.mode != MEMORY else "",
             tuned=facts.restored + facts.tuned,
             restored=facts.restored,
             failed=facts.failed,
@@ -204,19 +208,30 @@ class Warm:
         self._stores.error = outcome.storage_error or self._stores.error
         return outcome
 
-    def _dispatch(self, identity: Identity, planned: Planned, rows: Sequence[Row]) -> dispatch_table.Dispatch:
-        """The table in memory, where it works on this image; a child is asked only where children may start."""
-        found = dispatch_table.decide(
-            self._settings,
-            {**self._env, **self._directories()},
-            identity,
-            planned.plan,
-            rows,
-            self._volume,
-            self._clock,
-            self._stop,
-            may_ask=self._settings.tune and not self._no_tuning and not self._stop.requested,
+    def _demanded(self, identity: Identity, plan: Plan, loaded: Table, wanted: Sequence[Problem]) -> list[Problem]:
+        """What production asked for without a row, the most wanted first, as far as a part of the budget suffices."""
+        if not self._settings.tune or self._no_tuning:
+            return []
+        found = dispatch_table.wanted(
+            self._stores.demand(identity.stack.key),
+            plan,
+            self._settings.budget_seconds * max(1, identity.gpus),
+            identity.stack.product,
         )
+        column = identity.stack.fp8_column
+        keys = {problem: gemm.key_of(problem, column) for problem in found if problem not in wanted}
+        return [problem for problem, key in keys.items() if loaded.best(key) is None and not loaded.hopeless(key)]
+
+    def _dispatch(
+        self, identity: Identity, outlook: dispatch_table.Outlook, rows: Sequence[Row]
+    ) -> dispatch_table.Dispatch:
+        """The table in memory, where it works on this image; a child is asked only where children may start."""
+        may_ask = self._settings.tune and not self._no_tuning and not self._stop.requested
+        env = {**self._env, **self._directories()}
+        decision = dispatch_table.Decision(
+            self._settings, env, outlook, self._volume, self._clock, self._stop, may_ask=may_ask
+        )
+        found = decision.make(identity, rows)
         self._notes += found.notes
         if found.mirrored is not None:
             self._stores.mirror_plan(*found.mirrored)

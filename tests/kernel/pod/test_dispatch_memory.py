@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+import time
 from typing import Any
 
 import pytest
 from tests.kernel.pods import Pod, PodMaker
 
 from hipbmm_kernel.dispatch import table as tables
+from hipbmm_kernel.dispatch.recorder import Recorder
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -41,7 +43,8 @@ def test_one_pod_proves_it_and_the_next_starts_no_child(make_pod: PodMaker) -> N
     report = warmed(first)
     assert report["dispatch"] == "Memory", report["notes"]
     table = tables.decode((first.home / "dispatch/table").read_bytes())
-    assert [entry[:4] for entry in table.entries] == [(1, 256, 512, False), (16, 256, 512, False)]
+    assert [(entry.m, entry.padded_m) for entry in table.entries] == [(1, 1), (16, 16), *((m, 16) for m in range(2, 16))]
+    assert {entry[1:4] for entry in table.entries} == {(256, 512, False)}
     text = first.served_file.read_text()
     assert all(f",{entry.solution}," in text for entry in table.entries)
     second = make_pod("b")
@@ -70,3 +73,31 @@ def test_what_is_broken_before_the_start_is_the_file_and_a_server(pod: Pod, brok
         next((pod.home / "kernel").glob("hipbmm_dispatch-*")).rename(pod.home / "gone")
     seen = served(pod, **({"VLLM_PLUGINS": "other"} if broken == "user" else {}))
     assert seen == {"PYTHONPATH": pod.env["PYTHONPATH"], "HIPBMM_DISPATCH_TABLE": None}
+
+
+def test_what_production_asked_for_without_a_row_is_tuned_and_verified_by_the_next_pod(make_pod: PodMaker) -> None:
+    first = make_pod("a")
+    key = warmed(first)["key"]
+    served_by_a = tables.decode((first.home / "dispatch/table").read_bytes())
+    assert max(entry.m for entry in served_by_a.entries) == 16
+    recorder = Recorder(str(first.home / "dispatch"), 0)
+    for m, calls in ((100, 2000), (101, 3), (600, 2000)):
+        for _ in range(calls):
+            recorder.missed((m, 256, 512, False))
+    recorder.write()
+    sidecar = first.start("harvest", HIPBMM_METRICS_PORT="0", HIPBMM_HARVEST_SECONDS="0.1")
+    folder = first.store / "v1" / key / "demand"
+    try:
+        while not (folder.exists() and list(folder.iterdir())):
+            assert sidecar.poll() is None
+            time.sleep(0.1)
+    finally:
+        sidecar.terminate()
+        sidecar.communicate()
+    second = make_pod("b")
+    report = warmed(second)
+    assert (report["source"], report["problems"], report["unplanned"]) == ("Restored", 2, 1)
+    table = tables.decode((second.home / "dispatch/table").read_bytes())
+    assert [(entry.m, entry.padded_m) for entry in table.entries if entry.m > 16] == [(100, 100)]
+    third = make_pod("c")
+    assert warmed(third)["children"] == 0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hipbmm_kernel.dispatch import table as tables
-from hipbmm_kernel.dispatch.table import Entry, Table, TableError, decode, encode, padded
+from hipbmm_kernel.dispatch.table import Entry, Table, TableError, decode, encode
 from hipbmm_kernel.identity.stack import Stack
 
 STACK = Stack(
@@ -93,17 +93,3 @@ def test_two_entries_for_one_problem_are_refused() -> None:
     twice = [list(ENTRIES[0]), [*ENTRIES[0][:4], 5, 2]]
     with pytest.raises(TableError, match="two entries"):
         decode(signed({"stack": STACK.canonical().decode(), "entries": twice}))
-
-
-def test_a_gap_takes_the_index_of_the_planned_size_above_it() -> None:
-    planned = [Entry(4, 256, 512, False, 2010, 4), Entry(8, 256, 512, False, 2011, 8)]
-    found = padded(planned, [(256, 512, False, 3, 4), (256, 512, False, 5, 8)])
-    assert found[2:] == [Entry(3, 256, 512, False, 2010, 4), Entry(5, 256, 512, False, 2011, 8)]
-
-
-@pytest.mark.parametrize(
-    "gap", [(256, 512, False, 3, 5), (256, 512, True, 3, 4), (8, 512, False, 3, 4), (256, 512, False, 4, 8)]
-)
-def test_a_gap_without_a_planned_size_or_that_is_none_adds_nothing(gap: tuple[int, int, bool, int, int]) -> None:
-    planned = [Entry(4, 256, 512, False, 2010, 4), Entry(8, 256, 512, False, 2011, 8)]
-    assert padded(planned, [gap]) == planned

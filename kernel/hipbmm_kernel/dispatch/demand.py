@@ -1,0 +1,113 @@
+"""Demand in a store: which problems without a row production asked for, and how often, by pod.
+
+`<store>/v1/<key>/demand/<pod uid>.<number>.<sha12>.csv`: a header, the lines of `recorder`, a line with the sha256 of
+what is before it. Files are written once. A pod's counts only grow, so its files join by the greatest count, and the
+counts of pods add up. A file says nothing about what is right: it only says what the next `warm` may look for.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+
+from hipbmm_kernel.dispatch import recorder
+from hipbmm_kernel.dispatch.recorder import MAX_DEMAND, Demand, Problem
+from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.digest import sha256
+from hipbmm_kernel.system.volume import Volume
+
+FOLDER = "demand"
+MAX_FILES = 256
+"""Of one key that are read; the newest."""
+MAX_BYTES = 1 << 20
+KEPT_SECONDS = 7 * 86400.0
+"""After so long without a word a pod's demand is removed, by the clock of the volume."""
+_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})\.([0-9]{1,18})\.([0-9a-f]{12})\.csv")
+
+
+def encode(demands: Iterable[Demand]) -> bytes:
+    """The bytes of a file, of the most wanted problems."""
+    body = (recorder.DEMAND_HEADER + "".join(recorder.line(item) for item in list(demands)[:MAX_DEMAND])).encode()
+    return body + f"#sha256={sha256(body)}\n".encode()
+
+
+def decode(data: bytes) -> list[Demand]:
+    """The problems in a file's bytes; none when it is cut or changed."""
+    body, mark, digest = data.rpartition(b"#sha256=")
+    whole = bool(mark) and digest == f"{sha256(body)}\n".encode()
+    return recorder.read_demand(body.decode("ascii", "replace")) if whole else []
+
+
+def publish(volume: Volume, root: str, key: str, origin: str, demands: Iterable[Demand]) -> None:
+    """Write a pod's counts, then remove its former files and those of pods long gone. OSError when it fails."""
+    data = encode(demands)
+    directory = volumes.open_below(volume, root, "v1", key, FOLDER, make=True)
+    try:
+        own = [name for name in volume.names(directory) if (found := _NAME.fullmatch(name)) and found[1] == origin]
+        number = max((int(name.split(".")[-3]) for name in own), default=0) + 1
+        fresh = f"{origin}.{number}.{sha256(data)[:12]}.csv"
+        file = volume.create(fresh, at=directory)
+        try:
+            volumes.write_all(volume, file, data)
+            volume.sync(file)
+        finally:
+            volume.close(file)
+        if volumes.read_file(volume, fresh, MAX_BYTES, at=directory) == data:
+            for name in {*own, *_stale(volume, directory)} - {fresh}:
+                volume.remove(name, at=directory)
+    finally:
+        volume.close(directory)
+
+
+def read(volume: Volume, root: str, key: str) -> list[Demand]:
+    """The demand of all pods, most called first. OSError when the store cannot be read; none when nobody asked."""
+    try:
+        directory = volumes.open_below(volume, root, "v1", key, FOLDER)
+    except FileNotFoundError:
+        return []
+    try:
+        newest = sorted(_times(volume, directory), reverse=True)[:MAX_FILES]
+        by_origin: dict[str, dict[Problem, int]] = {}
+        for _, name in newest:
+            origin = _origin(name)
+            counts = by_origin.setdefault(origin, {})
+            for item in _content(volume, directory, name):
+                counts[item[:4]] = max(item.calls, counts.get(item[:4], 0))
+    finally:
+        volume.close(directory)
+    total: dict[Problem, int] = {}
+    for counts in by_origin.values():
+        for problem, calls in counts.items():
+            total[problem] = total.get(problem, 0) + calls
+    return sorted((Demand(*problem, calls) for problem, calls in total.items()), key=lambda item: (-item.calls, item))
+
+
+def _content(volume: Volume, directory: int, name: str) -> list[Demand]:
+    try:
+        return decode(volumes.read_file(volume, name, MAX_BYTES, at=directory))
+    except OSError:  # removed meanwhile, or damaged: demand is a hint
+        return []
+
+
+def _times(volume: Volume, directory: int) -> Iterator[tuple[float, str]]:
+    for name in volume.names(directory):
+        if _NAME.fullmatch(name):
+            try:
+                yield volume.stat_name(name, directory).st_mtime, name
+            except OSError:
+                continue
+
+
+def _stale(volume: Volume, directory: int) -> list[str]:
+    """Files that are much older than the newest one."""
+    times = list(_times(volume, directory))
+    newest = max((time for time, _ in times), default=0.0)
+    return [name for time, name in times if newest - time > KEPT_SECONDS]
+
+
+def _origin(name: str) -> str:
+    return name.rsplit(".", 3)[0]
+
+
+def origin_of(pod_uid: str) -> str:
+    """The origin of this pod's demand; outside a pod a random one."""
+    return pod_uid or f"local-{os.urandom(6).hex()}"

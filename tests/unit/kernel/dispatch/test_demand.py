@@ -1,0 +1,124 @@
+"""Demand in a store: a join of the counts of pods, from files that may be damaged, of pods that may be gone."""
+
+import os
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hipbmm_kernel.dispatch import demand
+from hipbmm_kernel.dispatch.recorder import MAX_DEMAND, Demand
+from hipbmm_kernel.planner.plan import Plan, PlannedLinear
+from hipbmm_kernel.pod.dispatch_table import MIN_CALLS, wanted
+from hipbmm_kernel.rows.gemm import Linear, Problem
+from hipbmm_kernel.system.volume import Volume
+
+KEY = "9f2c0a1b2c3d4e5f"
+problems = st.tuples(st.integers(1, 512), st.just(256), st.just(512), st.booleans())
+counts = st.dictionaries(problems, st.integers(1, 1 << 40), max_size=20)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    (tmp_path / "store/v1" / KEY).mkdir(parents=True)
+    return str(tmp_path / "store")
+
+
+def files(store: str) -> list[str]:
+    return sorted(path.name for path in Path(store, "v1", KEY, "demand").iterdir())
+
+
+def publish(store: str, origin: str, **calls: int) -> None:
+    """`m7=3`: three calls of M 7."""
+    found = [Demand(int(name[1:]), 256, 512, False, count) for name, count in calls.items()]
+    demand.publish(Volume(), store, KEY, origin, found)
+
+
+def read(store: str) -> dict[int, int]:
+    return {item.m: item.calls for item in demand.read(Volume(), store, KEY)}
+
+
+@given(counts)
+def test_what_is_written_is_read_back(found: dict[tuple[int, int, int, bool], int]) -> None:
+    listed = [Demand(*problem, calls) for problem, calls in found.items()]
+    assert demand.decode(demand.encode(listed)) == listed
+
+
+def test_a_file_that_is_cut_or_changed_asks_for_nothing() -> None:
+    whole = demand.encode([Demand(7, 256, 512, False, 3), Demand(9, 256, 512, True, 2)])
+    for length in range(len(whole)):
+        assert demand.decode(whole[:length]) == []
+        assert demand.decode(whole[:length] + bytes([whole[length] ^ 1]) + whole[length + 1 :]) == []
+
+
+def test_counts_of_a_pod_join_by_the_greatest_and_those_of_pods_add_up(store: str) -> None:
+    assert read(store) == {}
+    publish(store, "pod-a", m7=3, m9=5)
+    publish(store, "pod-b", m7=10)
+    publish(store, "pod-a", m7=4, m9=5)
+    assert read(store) == {7: 14, 9: 5}
+    assert [name.rsplit(".", 2)[0] for name in files(store)] == ["pod-a.2", "pod-b.1"]
+
+
+def test_files_join_alike_in_any_order_and_twice(store: str) -> None:
+    folder = Path(store, "v1", KEY, "demand")
+    folder.mkdir()
+    texts = [demand.encode([Demand(7, 256, 512, False, calls)]) for calls in (3, 9, 5)]
+    for order in permutations(range(3)):
+        for number, at in enumerate(order):
+            (folder / f"pod-a.{number}.{'0' * 12}.csv").write_bytes(texts[at])
+        assert read(store) == {7: 9}
+
+
+def test_damaged_and_foreign_files_cost_only_themselves(store: str) -> None:
+    publish(store, "pod-a", m7=3)
+    folder = Path(store, "v1", KEY, "demand")
+    (folder / f"pod-b.1.{'0' * 12}.csv").write_bytes(b"\0" * 100)
+    (folder / f"pod-c.1.{'0' * 12}.csv").symlink_to("/dev/zero")
+    (folder / f"pod-d.1.{'0' * 12}.csv").mkdir()
+    (folder / "notes.txt").write_text("x")
+    assert read(store) == {7: 3}
+
+
+def test_a_pod_that_is_long_gone_is_forgotten(store: str) -> None:
+    publish(store, "gone", m7=3)
+    (name,) = files(store)
+    old = Path(store, "v1", KEY, "demand", name)
+    os.utime(old, (0, old.stat().st_mtime - demand.KEPT_SECONDS - 1))
+    publish(store, "pod-a", m9=1)
+    assert read(store) == {9: 1}
+
+
+def test_a_file_is_bounded() -> None:
+    many = [Demand(1 + at % 512, 256 + at, 512, False, 1 << 60) for at in range(2 * MAX_DEMAND)]
+    assert len(demand.encode(many)) < demand.MAX_BYTES
+    assert len(demand.decode(demand.encode(many))) == MAX_DEMAND
+
+
+PLAN = Plan("", "Explicit", linears=(PlannedLinear(Linear(256, 512)),), problems=(Problem(1, 256, 512),))
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        Demand(1, 256, 512, False, 10**6),
+        Demand(7, 256, 512, False, MIN_CALLS - 1),
+        Demand(600, 256, 512, False, 10**6),
+        Demand(7, 256, 512, True, 10**6),
+        Demand(7, 512, 256, False, 10**6),
+    ],
+    ids=["planned", "rare", "above AITER's limit", "with another bias", "of another linear"],
+)
+def test_not_everything_that_was_asked_for_is_tuned(item: Demand) -> None:
+    assert wanted([item], PLAN, 1800.0, "MI300X") == []
+
+
+def test_the_hottest_are_tuned_as_far_as_the_share_of_the_budget_goes() -> None:
+    asked = [Demand(m, 256, 512, False, 10**6 - m) for m in range(2, 500)]
+    everything = wanted(asked, PLAN, 1e9, "MI300X")
+    assert everything == [Problem(m, 256, 512) for m in range(2, 500)]
+    some = wanted(asked, PLAN, 2.0, "MI300X")
+    assert some == everything[: len(some)]
+    assert 0 < len(some) < len(everything)
