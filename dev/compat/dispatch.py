@@ -55,7 +55,7 @@ def _load_plugins() -> None:
 
 def _pass(tokens: list[int], *arguments: str) -> dict[str, Any]:
     """The index of each call and how AITER came to it, opens and rows of AITER's file, calls by result."""
-    gemm = importlib.import_module("aiter_simulator.gemm")
+    gemm: Any = importlib.import_module("aiter_simulator.gemm")
     used: list[list[Any]] = []
     opened: list[str] = []
     launch = gemm._launch  # noqa: SLF001 - the simulator says what ran in no other way

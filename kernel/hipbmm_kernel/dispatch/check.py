@@ -25,7 +25,7 @@ from hipbmm_kernel.system.stop import Stop
 CHECK_SECONDS = 900.0
 """A cold JIT build of AITER's module takes minutes; the server is spared it then."""
 RACE_SECONDS = 120.0
-"""For all measurements; sizes that are not reached are not padded."""
+"""Of all measurements at most; sizes that are not reached are not padded."""
 GLANCE_SECONDS = 0.2
 LOG_TAIL = 8192
 MAX_ANSWER = 1 << 20
@@ -39,29 +39,31 @@ class Checked(NamedTuple):
     timed: tuple[Timed, ...] = ()
 
 
-def check(table: Table, env: Mapping[str, str], program: str, directory: str, clock: Clock, stop: Stop) -> Checked:
+def check(
+    table: Table, env: Mapping[str, str], program: str, directory: str, seconds: float, clock: Clock, stop: Stop
+) -> Checked:
     """Run the cheapest problem of `table` through the plugin in `program`, and time its gaps. Never raises.
 
-    `env` is the server's; `directory` is made, used by the child and removed.
+    `env` is the server's, `seconds` are for the timing; `directory` is made, used by the child and removed.
     """
     try:
         os.makedirs(directory)
         with open(f"{directory}/table", "wb") as file:
             file.write(tables.encode(table))
-        return _child(env, program, directory, clock, stop)
+        return _child(env, program, directory, min(seconds, RACE_SECONDS), clock, stop)
     except (OSError, ValueError) as error:
         return Checked(None, f"no child could be asked: {error}"[:400])
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _child(env: Mapping[str, str], program: str, directory: str, clock: Clock, stop: Stop) -> Checked:
-    command = [sys.executable, "-m", "hipbmm_kernel.dispatch.child", f"{directory}/answer", str(RACE_SECONDS)]
+def _child(env: Mapping[str, str], program: str, directory: str, seconds: float, clock: Clock, stop: Stop) -> Checked:
+    command = [sys.executable, "-m", "hipbmm_kernel.dispatch.child", f"{directory}/answer", str(seconds)]
     server = {**tables.with_program(env, program), tables.VARIABLE: f"{directory}/table"}
     with open(f"{directory}/log", "wb") as log:
         child = process.start(command, directory, server, log, log)
     try:
-        ended = _wait(child, clock.monotonic() + CHECK_SECONDS + RACE_SECONDS, clock, stop)
+        ended = _wait(child, clock.monotonic() + CHECK_SECONDS + seconds, clock, stop)
     finally:
         process.kill_session(child.pid)
         status = child.wait()

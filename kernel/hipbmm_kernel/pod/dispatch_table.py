@@ -41,6 +41,8 @@ KEY_LENGTH = 16
 MIN_CALLS = 1000
 """A problem that was called less often is not worth the seconds of its tuning."""
 DEMAND_SHARE = 0.25
+RACE_SHARE = 0.1
+"""Of the budget, for timing the sizes between the planned ones."""
 _MARK = "hipbmm-dispatch-check"
 _VERSION = 1
 _UNKNOWN = "whether it works here is not known"
@@ -212,7 +214,8 @@ class Decision:
         env = {**self._env, **{name: value for name, value in CONTRACT_ENV.items() if not self._env.get(name)}}
         settings = self._settings
         directory = f"{settings.home}/dispatch/check"
-        checked = check(table, env, settings.program, directory, self._clock, self._stop)
+        seconds = RACE_SHARE * settings.budget_seconds
+        checked = check(table, env, settings.program, directory, seconds, self._clock, self._stop)
         if checked.works is None:
             return None, f"{_UNKNOWN}: {checked.reason}"
         return Answer(checked.works, checked.reason, bands.choose(checked.timed)), ""
