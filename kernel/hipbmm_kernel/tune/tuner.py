@@ -24,8 +24,9 @@ PROBE_TOKENS = (1024, 512)
 """The first is above AITER's limit of 512 for look-up and tuning: there a missing solution is an error, and the server
 uses the heuristic. The smallest planned M is probed too: upstream's own test warns of tiny sizes (aiter #2252)."""
 ROWS = max(PROBE_TOKENS)
-PROBE_SECONDS = 120.0
-"""The first probe loads the library's first kernels."""
+PROBE_SECONDS = 30.0
+"""At least for a probe above the limit, twice what a problem may take at most: the first one loads the library's first
+kernels. One that hangs is repeated once."""
 ROUNDS = 5
 """Timings of a row; their median counts. The spread of five is in the report (`spread`)."""
 MAX_DEATHS_IN_A_ROW = 6
@@ -135,7 +136,9 @@ class Tuner:
         for m in (*PROBE_TOKENS, None):
             for job in smallest.values():
                 probed = job._replace(problem=job.problem._replace(m=m or job.problem.m))
-                tasks.append(Task(Probe(probed), _command(protocol.PROBE, len(tasks), probed), PROBE_SECONDS))
+                seconds = self._handover.settings.problem_seconds
+                seconds = max(PROBE_SECONDS, 2 * seconds) if m == ROWS else seconds
+                tasks.append(Task(Probe(probed), _command(protocol.PROBE, len(tasks), probed), seconds))
         return tasks
 
     def _next(self, visit: Visit) -> list[Task]:
