@@ -186,7 +186,7 @@ class Tuner:
         """Abort with StackMismatch when a hipBLASLt was loaded that is not in the stack."""
         libraries = ready.get("libraries")
         paths = [str(path) for path in libraries] if isinstance(libraries, list) else []
-        difference = attest.library_difference(self._handover.identity.stack, paths, self._handover.env)
+        difference = attest.tuning_difference(self._handover.identity.stack, paths, self._handover.env)
         if difference is not None:
             raise Abort("StackMismatch", difference)
         self._budget.start()
