@@ -1,5 +1,6 @@
 """The demo's claims, one test each, in the order in which a user meets them (one rollout serves them all)."""
 
+import functools
 import json
 import re
 import shutil
@@ -67,7 +68,7 @@ def test_the_calls_run_verified_indices_from_memory_and_the_sidecar_counts_them(
     assert rollout.resource()["status"]["tuning"]["dispatch"] == "Memory"
     for pod in checks.pods(rollout.kubectl, rollout.name):
         name = pod["metadata"]["name"]
-        counted = wait.until(f"{name} to have counted calls", lambda name=name: calls(rollout, name), 60)
+        counted = wait.until(f"{name} to have counted calls", functools.partial(calls, rollout, name), 60)
         assert counted["verified"] > 0
 
 

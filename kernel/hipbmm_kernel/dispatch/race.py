@@ -21,7 +21,7 @@ RESERVE = 192 << 20
 """As the tuner leaves free."""
 
 SLOW_SECONDS = 0.05
-"""Of one launch, which takes 30 us on a GPU. A race makes hundreds, and no start waits for those of an emulated device."""
+"""Of one launch, which takes 30 us on a GPU. A race makes hundreds: no start waits for those of an emulated device."""
 
 Launch = Callable[[int], torch.Tensor]
 
