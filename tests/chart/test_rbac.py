@@ -16,6 +16,7 @@ TITLES = {
     "namespaced": "In the namespaces it manages.",
     "cluster": "Of the cluster, to read only.",
     "own": "In its own namespace.",
+    "secrets": "In the namespaces it manages, if rbac.secrets is set.",
 }
 NEEDED: dict[str, list[dict[str, Any]]] = yaml.safe_load(
     (ROOT / "operator" / "hipbmm_operator" / "rbac.yaml").read_text()

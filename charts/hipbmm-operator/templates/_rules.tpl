@@ -78,3 +78,10 @@
   resourceNames: [{{ include "hipbmm.fullname" . }}]
   verbs: [get, update]
 {{- end }}
+
+{{/* In the namespaces it manages, if rbac.secrets is set. */}}
+{{- define "hipbmm.rules.secrets" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+{{- end }}
