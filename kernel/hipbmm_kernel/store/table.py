@@ -64,8 +64,8 @@ class Table(NamedTuple):
         if self.vetoes:
             found = [row for row in map(self.best, self.rows) if row is not None]
         else:
-            found = [of_key[0] if len(of_key) == 1 else _first(of_key) for of_key in self.rows.values()]
-        found.sort(key=_row_order)
+            found = [of_key[0] if len(of_key) == 1 else reduce(_first, of_key) for of_key in self.rows.values()]
+        found.sort(key=lambda row: file_order(row.key))
         return found
 
 
@@ -176,10 +176,6 @@ def _with(held: tuple[Row, ...], row: Row) -> tuple[Row, ...]:
     return tuple(sorted((*held, row), key=lambda each: each.algo_index))
 
 
-def _compared(left: Row, right: Row) -> int:
-    return 1 if better(right, left) else -1
-
-
 def _best_of_each_index(rows: Iterable[Row]) -> tuple[Row, ...]:
     """The best row of each index, of at most MAX_INDICES indices, in the order of indices."""
     found: dict[int, Row] = {}
@@ -191,7 +187,7 @@ def _best_of_each_index(rows: Iterable[Row]) -> tuple[Row, ...]:
     if len(best) > MAX_INDICES:
         best.sort(key=_measured)
         if _measured(best[MAX_INDICES - 1]) == _measured(best[MAX_INDICES]):
-            best.sort(key=cmp_to_key(_compared))
+            best.sort(key=cmp_to_key(lambda left, right: 1 if better(right, left) else -1))
     return tuple(sorted(best[:MAX_INDICES], key=lambda row: row.algo_index))
 
 
@@ -250,13 +246,8 @@ def file_order(key: str) -> tuple[int, int, int, str]:
     return (int(columns[5]), int(columns[4]), int(columns[6]), key)
 
 
-def _row_order(row: Row) -> tuple[int, int, int, str]:
-    return file_order(row.key)
-
-
-def _first(rows: Iterable[Row]) -> Row:
-    """The row that comes before all others."""
-    return reduce(lambda found, row: row if better(row, found) else found, rows)
+def _first(left: Row, right: Row) -> Row:
+    return right if better(right, left) else left
 
 
 def _sha(row: Row) -> str:

@@ -212,7 +212,8 @@ def test_what_changes_between_the_two_readings_is_not_written(
 ) -> None:
     export(full, tmp_path / "a.tar")
     data = (tmp_path / "a.tar").read_bytes()
-    original, readings = archive._files_in, []
+    original = archive._files_in
+    readings: list[IO[bytes]] = []
 
     def then_changed(source: IO[bytes]) -> Iterator[tuple[archive.Member, bytes]]:
         if readings:
