@@ -11,7 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from hipbmm_kernel.image import single_process
-from hipbmm_kernel.planner.answer import HIPBMM, MAX_TEXT, ImageLinear
+from hipbmm_kernel.linear.eligibility import HIPBMM
+from hipbmm_kernel.planner.answer import MAX_TEXT, ImageLinear
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
