@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.kernel.acceptance.child_runs import EXITED, LATE, SEGFAULT, WELL, child_run, run
-from tests.kernel.pods import STACK
+from tests.kernel.mi300x import STACK
 
 from hipbmm_kernel.acceptance import (
     checks_faults,

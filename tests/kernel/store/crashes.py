@@ -27,7 +27,7 @@ def run(root: Path, at: int, when: str, under: Sequence[str] = ()) -> tuple[int,
     """
     done = subprocess.run(
         [*under, sys.executable, "-S", str(Path(killing.__file__)), str(root), str(at), when],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "kernel")},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT / 'kernel'}:{ROOT}"},
         capture_output=True,
         text=True,
         timeout=60,
