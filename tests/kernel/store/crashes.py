@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.kernel.faults import FakeClock
+from tests.kernel.mi300x import STACK
 from tests.kernel.store import killing
 
 from hipbmm_kernel.rows.gemm import KEY_COLUMNS, Row
@@ -51,7 +52,7 @@ def truth(*rows: Row) -> dict[str, int]:
 
 def stored(root: Path) -> dict[str, int]:
     """What the store says, read with a sound volume."""
-    reader = store.Reader(Volume(), FakeClock(), killing.STACK.key, 1.0)
+    reader = store.Reader(Volume(), FakeClock(), STACK.key, 1.0)
     merged = table.merge(reader.shards(str(root / "store")))
     return {row.key: row.algo_index for row in merged.winners()}
 
