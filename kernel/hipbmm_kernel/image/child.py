@@ -4,8 +4,6 @@ Run as a program of its own: `child REQUEST ANSWER`. REQUEST is a JSON object wi
 the answer, or an object with `refused` or `error` and nothing else.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import json

@@ -3,19 +3,15 @@
 In the child only. Nothing has data, so the largest model needs as much memory as the smallest.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from hipbmm_kernel.image import single_process
 from hipbmm_kernel.linear.eligibility import HIPBMM
 from hipbmm_kernel.planner.answer import MAX_TEXT, ImageLinear
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MAX_M = 512
 _LAYER = re.compile(r"\.\d+(?=\.|$)")

@@ -3,7 +3,7 @@
 import json
 from typing import Any, NamedTuple, TypeVar
 
-from hipbmm_kernel.linear.eligibility import HIPBMM
+from hipbmm_kernel.linear import eligibility
 
 T = TypeVar("T")
 
@@ -14,6 +14,7 @@ MAX_LINEARS = 512
 MAX_TEXT = 400
 MAX_NOTES = 20
 MAX_SIZE = 2**31 - 1
+HIPBMM = eligibility.HIPBMM
 
 
 class AnswerInvalid(ValueError):  # noqa: N818 - like ConfigInvalid

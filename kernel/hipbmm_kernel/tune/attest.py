@@ -1,16 +1,10 @@
 """Does the child see the stack that the parent read from files? Pure comparison; any difference stops the tuning."""
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from hipbmm_kernel.identity import hipblaslt
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.identity.stack import Stack
 
 
 def hardware_difference(stack: Stack, hello: Mapping[str, object]) -> str | None:

@@ -1,24 +1,19 @@
 """One run of a tuning: visits of problems by one crew of children, and what their answers mean for rows and vetoes."""
 
-from __future__ import annotations
-
 import statistics
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from hipbmm_kernel.rows.gemm import MAX_INDEX, Problem, Row, Veto, is_time, key_of
+from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.shard_lines import WHOLE_PROBLEM
 from hipbmm_kernel.tune import attest, crew, protocol, schedule
 from hipbmm_kernel.tune.budget import Budget
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.csv_tail import CsvTail
+from hipbmm_kernel.tune.handover import Handover
 from hipbmm_kernel.tune.trust import Evidence, Trust
 from hipbmm_kernel.tune.visit import Ask, Job, Visit
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from hipbmm_kernel.store.publish_queue import PublishQueue
-    from hipbmm_kernel.tune.handover import Handover
 
 PROBE_TOKENS = (1024, 512)
 """The first is above AITER's limit of 512 for look-up and tuning: there a missing solution is an error, and the server
