@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from hipbmm_kernel import __version__
+from hipbmm_kernel.pod.source_text import stripped
 from hipbmm_kernel.system.digest import sha256
 
 PACKAGE = "hipbmm_kernel"
@@ -95,7 +96,7 @@ def copy_program(home: Path) -> int:
 
 
 def build_zip() -> bytes:
-    """The program in one file that Python runs and imports from; equal programs give equal bytes.
+    """The program in one file that Python runs and imports from, without comments; equal programs give equal bytes.
 
     ValueError when it is larger than MAX_ZIP.
     """
@@ -105,7 +106,7 @@ def build_zip() -> bytes:
             if not name.startswith(tuple(f"{PACKAGE}/{room}/" for room in ONLY_FOR_PEOPLE)):
                 entry = zipfile.ZipInfo(name, ZIP_TIME)
                 entry.external_attr, entry.compress_type = 0o644 << 16, zipfile.ZIP_DEFLATED
-                archive.writestr(entry, data)
+                archive.writestr(entry, stripped(data) if name.endswith(".py") else data)
     made = buffer.getvalue()
     if len(made) > MAX_ZIP:
         raise ValueError(f"the program takes {len(made)} bytes as a zip, more than {MAX_ZIP}")

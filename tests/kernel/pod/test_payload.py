@@ -69,8 +69,12 @@ def test_a_second_copy_replaces_the_first(home: Path, tmp_path: Path) -> None:
     assert not list(home.rglob("__pycache__"))
 
 
-def test_a_pod_restores_its_table_with_the_copy(pod: Pod) -> None:
-    payload.copy_program(pod.home)
+@pytest.mark.parametrize("way", ["directory", "zip"])
+def test_a_pod_restores_its_table_with_the_copy(pod: Pod, way: str) -> None:
+    if way == "directory":
+        payload.copy_program(pod.home)
+    else:
+        zipfile.ZipFile(io.BytesIO(payload.build_zip())).extractall(pod.home / "kernel")
     env = {**pod.env, "PYTHONPATH": pod.env["PYTHONPATH"].split(":")[0], "HIPBMM_TUNE": "0"}
     done = subprocess.run(
         [sys.executable, pod.home / "kernel", "warm"],
