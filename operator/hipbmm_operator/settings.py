@@ -46,6 +46,17 @@ class Settings:
     )
     rights_seconds: float = _env("HIPBMM_RIGHTS_SECONDS", 30.0, "how often the rights to list and watch are tried")
     page_size: int = _env("HIPBMM_PAGE_SIZE", 100, "objects per page of a list")
+    injection_name: str = _env(
+        "HIPBMM_INJECTION_NAME",
+        "",
+        "beginning of the names of the admission objects; empty: no HipbmmProfile is served",
+    )
+    injection_seconds: float = _env("HIPBMM_INJECTION_SECONDS", 2.0, "HipbmmProfiles are listed so often")
+    kernel_zip: str = _env(
+        "HIPBMM_KERNEL_ZIP", "/opt/hipbmm/app/hipbmm_kernel.zip", "the kernel program that injected pods get"
+    )
+    webhook_port: int = _env("HIPBMM_WEBHOOK_PORT", 0, "admission of pods, for clusters without the policy; 0: none")
+    webhook_certificates: str = _env("HIPBMM_WEBHOOK_CERTIFICATES", "", "folder with its tls.crt and tls.key")
     http_port: int = _env("HIPBMM_HTTP_PORT", 8080, "/metrics, /healthz and /readyz; 0: any free port")
     log_level: str = _env("HIPBMM_LOG_LEVEL", "info", "debug, info, warning or error")
     log_format: str = _env("HIPBMM_LOG_FORMAT", "json", "json or text")

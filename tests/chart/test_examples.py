@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(300)
 
 FILES = sorted(EXAMPLES.glob("*.yaml"))
-CRD_FILE = ROOT / "crds" / "hipbmm.io_hipbmmdeployments.yaml"
+CRD_FILES = sorted((ROOT / "crds").glob("*.yaml"))
+CRDS = ("hipbmmdeployments.hipbmm.io", "hipbmmprofiles.hipbmm.io")
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
@@ -27,10 +28,12 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def namespace(cluster: Cluster) -> Iterator[str]:
-    cluster.apply(CRD_FILE.read_text())
-    cluster.established("hipbmmdeployments.hipbmm.io")
+    for file in CRD_FILES:
+        cluster.apply(file.read_text())
+    for crd in CRDS:
+        cluster.established(crd)
     yield cluster.namespace("examples")
-    cluster.kubectl("delete", "crd", "hipbmmdeployments.hipbmm.io")
+    cluster.kubectl("delete", "crd", *CRDS)
     cluster.kubectl("delete", "namespace", "examples", "--wait=false")
 
 
@@ -39,7 +42,7 @@ def test_example_is_accepted(cluster: Cluster, namespace: str, path: Path) -> No
     arguments = ["create", "-f", str(path), "-n", namespace, "--dry-run=server", "--validate=strict", "-o", "yaml"]
     accepted = [item for item in yaml.safe_load_all(cluster.kubectl(*arguments)) if item]
     for asked, stored in zip(documents(path), accepted, strict=True):
-        if asked["kind"] == "HipbmmDeployment":
+        if asked["kind"] in ("HipbmmDeployment", "HipbmmProfile"):
             # Nothing is pruned: every field of the example exists. The API server adds defaults of its own.
             assert subset(asked["spec"], stored["spec"])
 

@@ -16,7 +16,9 @@ TITLES = {
     "namespaced": "In the namespaces it manages.",
     "cluster": "Of the cluster, to read only.",
     "own": "In its own namespace.",
-    "secrets": "In the namespaces it manages, if rbac.secrets is set.",
+    "injection": "In the namespaces it manages, with injection.enabled.",
+    "preflight": "There as well, with injection.preflight.",
+    "injection_cluster": "Of the cluster, with injection.enabled.",
 }
 NEEDED: dict[str, list[dict[str, Any]]] = yaml.safe_load(
     (ROOT / "operator" / "hipbmm_operator" / "rbac.yaml").read_text()
@@ -81,6 +83,17 @@ def test_namespaced_operator_has_a_role_in_each_namespace() -> None:
         assert rights(role["rules"]) == rights(NEEDED["namespaced"])
     bindings = [item for item in rendering.of_kind("RoleBinding") if item["metadata"]["namespace"] in namespaces]
     assert len(bindings) == len(namespaces)
+
+
+@pytest.mark.parametrize("preflight", [True, False])
+def test_injection_adds_its_rights_and_no_more(preflight: bool) -> None:
+    values = {"injection": {"enabled": True, "preflight": preflight}}
+    added = NEEDED["injection"] + NEEDED["injection_cluster"] + (NEEDED["preflight"] if preflight else [])
+    found = granted("ClusterRole", "hipbmm-operator.hipbmm-system", **values)
+    assert found == rights(NEEDED["cluster"] + NEEDED["namespaced"] + added)
+    namespaced = granted("Role", "hipbmm-operator-manage", watchNamespaces=["team-a"], **values)
+    wanted = NEEDED["namespaced"] + NEEDED["injection"] + (NEEDED["preflight"] if preflight else [])
+    assert namespaced == rights(wanted)
 
 
 def test_an_operator_that_serves_its_own_namespace_has_all_its_roles() -> None:

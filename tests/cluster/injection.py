@@ -2,16 +2,29 @@
 
 import asyncio
 import base64
+import os
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from tests.cluster.api import Api, until
-from tests.cluster.operator_process import NAMESPACE
+from tests.cluster.operator_process import (
+    CLUSTER_BINDING,
+    CLUSTER_ROLE,
+    NAMESPACE,
+    ROLE,
+    ROLE_BINDING,
+    ROOT,
+    RULES,
+    bound,
+    identity,
+)
 
 from hipbmm_operator.admission.webhook import WebhookServer
 from hipbmm_operator.injection import policy, webhook
@@ -119,3 +132,29 @@ def _renamed(value: Any, token: str) -> Any:  # noqa: ANN401  # any JSON
     if isinstance(value, list):
         return [_renamed(each, token) for each in value]
     return "kube-api-access" if value == token else value
+
+
+def operator_identity(api: Api, admin: Path, system: str, served: str, scratch: Path) -> Path:
+    """A kubeconfig of an operator that serves profiles in one namespace, with the rules of rbac.yaml and no more."""
+    found = identity(api, admin, system, scratch, [served])
+    rules = yaml.safe_load(RULES.read_text())
+    subject = {"kind": "ServiceAccount", "name": "operator", "namespace": system}
+    role = {"rules": rules["injection"] + rules["preflight"]}
+    cluster = {"rules": rules["injection_cluster"] + rules["cluster"]}
+    for kind, where, name, body in (
+        (ROLE, served, "injection", role),
+        (ROLE_BINDING, served, "injection", bound("Role", "injection", subject)),
+        (CLUSTER_ROLE, "", system, cluster),
+        (CLUSTER_BINDING, "", system, bound("ClusterRole", system, subject)),
+    ):
+        metadata = {"name": name, **({"namespace": where} if where else {})}
+        api.apply(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, **body})
+    return found
+
+
+def kernel_zip(scratch: Path) -> Path:
+    """The kernel program as the operator's image brings it."""
+    path = scratch / "hipbmm_kernel.zip"
+    command = [sys.executable, "-m", "hipbmm_kernel", "payload", "--zip", str(path)]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT / "kernel")})
+    return path

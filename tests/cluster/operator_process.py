@@ -29,7 +29,7 @@ _RBAC = "rbac.authorization.k8s.io"
 CLUSTER_ROLE = Kind(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False)
 CLUSTER_BINDING = Kind(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
 ROLE = Kind(_RBAC, "v1", "roles", "Role")
-_BINDING = Kind(_RBAC, "v1", "rolebindings", "RoleBinding")
+ROLE_BINDING = Kind(_RBAC, "v1", "rolebindings", "RoleBinding")
 
 
 def identity(api: Api, admin_kubeconfig: Path, namespace: str, scratch: Path, serves: Sequence[str] = ()) -> Path:
@@ -42,12 +42,12 @@ def identity(api: Api, admin_kubeconfig: Path, namespace: str, scratch: Path, se
     _apply(api, _ACCOUNT, namespace, "operator", {})
     if not serves:
         _apply(api, CLUSTER_ROLE, "", namespace, {"rules": rules["namespaced"] + rules["cluster"]})
-        _apply(api, CLUSTER_BINDING, "", namespace, _bound("ClusterRole", namespace, subject))
+        _apply(api, CLUSTER_BINDING, "", namespace, bound("ClusterRole", namespace, subject))
     for served in serves:
         _apply(api, ROLE, served, "operator", {"rules": rules["namespaced"]})
-        _apply(api, _BINDING, served, "operator", _bound("Role", "operator", subject))
+        _apply(api, ROLE_BINDING, served, "operator", bound("Role", "operator", subject))
     _apply(api, ROLE, namespace, "operator-itself", {"rules": rules["own"]})
-    _apply(api, _BINDING, namespace, "operator-itself", _bound("Role", "operator-itself", subject))
+    _apply(api, ROLE_BINDING, namespace, "operator-itself", bound("Role", "operator-itself", subject))
     token = api.request("POST", _ACCOUNT.path(namespace, "operator", "token"), {"spec": {"expirationSeconds": 7200}})[
         "status"
     ]["token"]
@@ -67,7 +67,7 @@ def _apply(api: Api, kind: Kind, namespace: str, name: str, more: Json) -> None:
     api.apply(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, **more})
 
 
-def _bound(kind: str, name: str, subject: Json) -> Json:
+def bound(kind: str, name: str, subject: Json) -> Json:
     return {"roleRef": {"apiGroup": _RBAC, "kind": kind, "name": name}, "subjects": [subject]}
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from compat import models
 from compat.worker import JobFailed, Worker
-from hipbmm_kernel.linear.eligibility import HIPBMM
-from hipbmm_kernel.planner.answer import ImageLinear
+from hipbmm_kernel.planner.answer import HIPBMM, ImageLinear
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,27 +20,6 @@
 {{- printf "%s.%s" (include "hipbmm.fullname" .) (include "hipbmm.namespace" .) }}
 {{- end }}
 
-{{/* Fails if another release serves the same namespaces: each would overwrite what the other writes. Without a cluster nothing is looked up. */}}
-{{- define "hipbmm.alone" -}}
-{{- $mine := .Values.watchNamespaces }}
-{{- range (lookup "rbac.authorization.k8s.io/v1" "ClusterRoleBinding" "" "").items }}
-{{- $notes := default dict .metadata.annotations }}
-{{- $release := printf "%s in namespace %s" (get $notes "meta.helm.sh/release-name") (get $notes "meta.helm.sh/release-namespace") }}
-{{- if and (hasKey $notes "hipbmm.io/watches") (ne $release (printf "%s in namespace %s" $.Release.Name $.Release.Namespace)) }}
-{{- $theirs := compact (splitList "," (get $notes "hipbmm.io/watches")) }}
-{{- $shared := list }}
-{{- range $theirs }}
-{{- if has . $mine }}
-{{- $shared = append $shared . }}
-{{- end }}
-{{- end }}
-{{- if or (not $mine) (not $theirs) $shared }}
-{{- fail (printf "release %s already serves %s: two operators over one namespace overwrite each other. Uninstall it, or set watchNamespaces of both to different namespaces" $release (ternary (join ", " $shared) (ternary (join ", " $theirs) "all namespaces" (not (empty $theirs))) (not (empty $shared)))) }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- end }}
-
 {{- define "hipbmm.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
 {{- default (include "hipbmm.fullname" .) .Values.serviceAccount.name }}
@@ -100,9 +79,32 @@ app.kubernetes.io/component: operator
 {{- $env = append $env (dict "name" "HIPBMM_RESYNC_SECONDS" "value" (toString .Values.resyncSeconds)) }}
 {{- $env = append $env (dict "name" "HIPBMM_LOG_LEVEL" "value" .Values.log.level) }}
 {{- $env = append $env (dict "name" "HIPBMM_LOG_FORMAT" "value" .Values.log.format) }}
+{{- if .Values.injection.enabled }}
+{{- $env = append $env (dict "name" "HIPBMM_INJECTION_NAME" "value" (include "hipbmm.injectionName" .)) }}
+{{- if .Values.injection.webhook.enabled }}
+{{- $env = append $env (dict "name" "HIPBMM_WEBHOOK_PORT" "value" "10250") }}
+{{- $env = append $env (dict "name" "HIPBMM_WEBHOOK_CERTIFICATES" "value" "/certificates") }}
+{{- end }}
+{{- end }}
 {{- $given := dict }}
 {{- range .Values.extraEnv }}{{ $_ := set $given .name true }}{{ end }}
 {{- $own := list }}
 {{- range $env }}{{ if not (hasKey $given .name) }}{{ $own = append $own . }}{{ end }}{{ end }}
 {{- toYaml (concat $own .Values.extraEnv) }}
+{{- end }}
+
+{{/* Rights in a served namespace. */}}
+{{- define "hipbmm.rules.all" -}}
+{{ include "hipbmm.rules.namespaced" . }}
+{{- if .Values.injection.enabled }}
+{{ include "hipbmm.rules.injection" . }}
+{{- if .Values.injection.preflight }}
+{{ include "hipbmm.rules.preflight" . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Beginning of the names of what injects pods: one release of a cluster may do so. */}}
+{{- define "hipbmm.injectionName" -}}
+{{ include "hipbmm.clusterName" . }}-injection
 {{- end }}

@@ -79,9 +79,29 @@
   verbs: [get, update]
 {{- end }}
 
-{{/* In the namespaces it manages, if rbac.secrets is set. */}}
-{{- define "hipbmm.rules.secrets" -}}
+{{/* In the namespaces it manages, with injection.enabled. */}}
+{{- define "hipbmm.rules.injection" -}}
+- apiGroups: [hipbmm.io]
+  resources: [hipbmmprofiles]
+  verbs: [list]
+- apiGroups: [hipbmm.io]
+  resources: [hipbmmprofiles/status]
+  verbs: [patch]
+- apiGroups: [hipbmm.io]
+  resources: [hipbmmprofiles/finalizers]
+  verbs: [update]
+{{- end }}
+
+{{/* There as well, with injection.preflight. */}}
+{{- define "hipbmm.rules.preflight" -}}
 - apiGroups: [""]
-  resources: [secrets]
+  resources: [pods]
+  verbs: [create]
+{{- end }}
+
+{{/* Of the cluster, with injection.enabled. */}}
+{{- define "hipbmm.rules.injection_cluster" -}}
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [mutatingadmissionpolicybindings, mutatingwebhookconfigurations]
   verbs: [get]
 {{- end }}

@@ -5,6 +5,8 @@ killed process leaves its last numbers. `demand-<rank>-<pid>.csv`: m,n,k,bias,ca
 called first. The sidecar reads both.
 """
 
+from __future__ import annotations
+
 import atexit
 import itertools
 import mmap
@@ -12,9 +14,11 @@ import os
 import struct
 import threading
 from array import array
-from collections.abc import Iterable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 RESULTS = ("verified", "padded", "heuristic")
 COUNTERS = struct.Struct("<3Q")

@@ -3,12 +3,17 @@
 Two servers with the same key get the same answer. Files that a command line names count by their content.
 """
 
+from __future__ import annotations
+
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.system.digest import sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 LENGTH = 16
 MAX_FILE = 4 << 20

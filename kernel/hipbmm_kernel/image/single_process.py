@@ -5,11 +5,15 @@ vLLM keeps to itself: where such a name is gone, AttributeError or ImportError l
 planner takes over with a note.
 """
 
+from __future__ import annotations
+
 import contextlib
 import importlib
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 META = "meta"
 _DEVICES = ("cuda", "hip")

@@ -5,12 +5,13 @@ handled here: a torn table, a table that crashes the server, a full or read-only
 ours. Whatever is broken of ours, the server starts, with HIPBMM off where it could do harm.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
-from typing import TextIO
+from typing import TYPE_CHECKING
 
 from hipbmm_kernel.contract.settings import (
     BLOCK,
@@ -27,7 +28,12 @@ from hipbmm_kernel.pod import aiter_jit, dispatch_table, listen, served_file, st
 from hipbmm_kernel.pod.start_mode import State
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
-from hipbmm_kernel.system.volume import Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TextIO
+
+    from hipbmm_kernel.system.volume import Volume
 
 MAX_JSON = 4 << 20
 USAGE = "usage: hipbmm_kernel exec -- COMMAND [ARGUMENT ...]\n"

@@ -5,8 +5,12 @@ early ends take the table away, three take HIPBMM away, four give the server its
 is what the user made it.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TUNED = "Tuned"
 NO_TABLE = "NoTable"

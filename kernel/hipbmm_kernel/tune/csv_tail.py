@@ -1,10 +1,15 @@
 """The CSV that one child's AITER appends to, read by the parent: each complete line once, strictly."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 from hipbmm_kernel.contract.settings import SERVED_NAME
 from hipbmm_kernel.rows import aiter_csv
-from hipbmm_kernel.rows.gemm import Row
+
+if TYPE_CHECKING:
+    from hipbmm_kernel.rows.gemm import Row
 
 MAX_REASONS = 20
 

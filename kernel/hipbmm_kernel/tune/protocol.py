@@ -3,8 +3,13 @@
 Not stdin and stdout: AITER prints from C++, block-buffered, and a dying library prints what it likes.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_LINE = 1 << 20
 

@@ -1,10 +1,12 @@
 """The route that answers AdmissionReviews."""
 
+import asyncio
 import base64
 import json
 import logging
 import ssl
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from aiohttp import web
 
@@ -14,6 +16,8 @@ from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.telemetry import metrics
 
 LOG = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 20.0
 
 Profiles = Callable[[str], Iterable[Json]]
 """All profiles of a namespace, as the API server has them."""
@@ -70,6 +74,30 @@ class WebhookServer:
             if mine(pod, profile):
                 return patch.operations(pod, profile)
         return []
+
+
+async def serve(port: int, certificates: Path, profiles: Profiles) -> None:
+    """Serve until cancelled, from when the certificate is there. One that is renewed is taken without a restart."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server, started = WebhookServer(profiles), False
+    try:
+        while True:
+            if load(context, certificates) and not started:
+                await server.start(port, context)
+                started = True
+            await asyncio.sleep(_LOOK_SECONDS)
+    finally:
+        await server.close()
+
+
+def load(context: ssl.SSLContext, certificates: Path) -> bool:
+    """Take the certificate of a folder; whether it could be read. New connections get the new one."""
+    try:
+        context.load_cert_chain(certificates / "tls.crt", certificates / "tls.key")
+    except OSError as error:  # ssl.SSLError is one
+        LOG.warning("The webhook's certificate in %s cannot be read: %s", certificates, error)
+        return False
+    return True
 
 
 def _review(uid: str, operations: list[Json]) -> Json:

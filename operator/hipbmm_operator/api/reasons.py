@@ -37,6 +37,16 @@ Rollout = Literal[
     "HeldUntuned",
     "WaitingForSpareGPU", "WaitingForRoom", "ProgressDeadlineExceeded",
 ]
+Injection = Literal[
+    "Injecting", "Suspended", "KernelUnavailable", "PreflightRefused", "PreflightDone", "PreflightOff",
+    "PreflightUnknown", "PolicyInstalled", "WebhookInstalled", "NoAdmission",
+]
+"""Of a HipbmmProfile."""
+Plain = Literal[
+    "Skipped", "NotReady", "NoGpuContainer", "SeveralGpuContainers", "NamesTaken", "Canary", "EntrypointUnknown",
+    "Predates", "Stuck",
+]
+"""Why pods of a workload are not injected, or are stuck: `status.workloads` of a HipbmmProfile."""
 Write = Literal["NameConflict", "Forbidden", "Rejected", "Conflict", "ApiUnavailable"]
 Refusal = Literal[
     "QuotaExceeded", "PodSecurityRejected", "LimitRangeRejected", "NamespaceTerminating", "PodCreationRefused",
@@ -67,6 +77,8 @@ Reason = (
     | Tuning
     | Serving
     | Rollout
+    | Injection
+    | Plain
     | Write
     | Refusal
     | Image

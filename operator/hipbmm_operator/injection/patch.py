@@ -1,13 +1,9 @@
 """The table run in Python: the patch of a pod, and why a pod has none. Pure."""
 
-from typing import Any, Literal
+from typing import Any
 
 from hipbmm_operator.injection import table
 from hipbmm_operator.kube.json_text import Json
-
-Plain = Literal[
-    "Skipped", "NotReady", "NoGpuContainer", "SeveralGpuContainers", "NamesTaken", "Canary", "EntrypointUnknown"
-]
 
 
 def names(pod: Json, profile: Json) -> bool:

@@ -152,6 +152,15 @@ class Kube:
         path = kind.path(body["metadata"].get("namespace", ""))
         return await self._json(_Request("POST", path, query, body, YAML if kind in _KEPT_AS_SENT else JSON))
 
+    async def try_create(self, kind: Kind, body: Json) -> None:
+        """Have everything checked that a create is checked for, and create nothing. Raises what a create raises."""
+        path = kind.path(body["metadata"].get("namespace", ""))
+        await self._json(_Request("POST", path, {"fieldManager": FIELD_MANAGER, "dryRun": "All"}, body))
+
+    async def version(self) -> str:
+        """Version of the API server, such as `v1.37.2`."""
+        return str((await self._json(_Request("GET", "/version"))).get("gitVersion", ""))
+
     async def replace(self, kind: Kind, body: Json) -> Json:
         """Replace the object of that resourceVersion; raises ConflictError when it has changed."""
         metadata = body["metadata"]

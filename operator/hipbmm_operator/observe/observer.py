@@ -60,8 +60,7 @@ class Observer:
         seen = parse.child(service) if service else None
         deployment = self.deployment(key)
         config_maps = references.config_maps(spec) if spec else ()
-        secrets = references.secrets(spec) if spec else ()
-        facts = await self.on_demand.at(key.namespace, pods, claim, now, config_maps, secrets)
+        facts = await self.on_demand.at(key.namespace, pods, claim, now, config_maps)
         return Observed(
             deployment=deployment,
             service=seen,

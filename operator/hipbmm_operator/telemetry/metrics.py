@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from hipbmm_operator.telemetry.profile_metrics import Profiles
 from hipbmm_operator.telemetry.resource_metrics import Resources
 
 REGISTRY = CollectorRegistry()
@@ -38,3 +39,5 @@ ADMISSIONS = Counter(
 INFO = Gauge("hipbmm_build_info", "Version of the operator.", ["version"], registry=REGISTRY)
 RESOURCES = Resources()
 REGISTRY.register(RESOURCES)
+PROFILES = Profiles()
+REGISTRY.register(PROFILES)

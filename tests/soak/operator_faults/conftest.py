@@ -1,27 +1,5 @@
 """The cluster of the fault tests."""
 
-from tests.cluster.conftest import (
-    api,
-    cluster,
-    kubelet,
-    namespace,
-    no_operator,
-    one,
-    operator,
-    operator_kubeconfig,
-    place,
-    world,
-)
+from tests.cluster.conftest import api, cluster, kubelet, no_operator, one, operator, operator_kubeconfig, place
 
-__all__ = [
-    "api",
-    "cluster",
-    "kubelet",
-    "namespace",
-    "no_operator",
-    "one",
-    "operator",
-    "operator_kubeconfig",
-    "place",
-    "world",
-]
+__all__ = ["api", "cluster", "kubelet", "no_operator", "one", "operator", "operator_kubeconfig", "place"]

@@ -207,8 +207,7 @@ def test_the_name_carries_origin_number_and_hash() -> None:
     sha = hashlib.sha256(body()).hexdigest()
 
     assert name == f"{SHARD.origin}.7.{sha[:12]}.csv"
-    assert name == f"{SHARD.origin}.7.{sha[:12]}.csv"
-    assert shard.is_name(name)
+    assert shard.parse_name(name) == (SHARD.origin, 7, sha[:12])
 
 
 @pytest.mark.parametrize(
@@ -229,7 +228,7 @@ def test_the_name_carries_origin_number_and_hash() -> None:
     ],
 )
 def test_other_names_are_not_shards(name: str) -> None:
-    assert not shard.is_name(name)
+    assert shard.parse_name(name) is None
 
 
 def test_inputs_are_names_of_shards() -> None:

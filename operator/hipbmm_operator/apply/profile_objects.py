@@ -1,0 +1,182 @@
+"""The two ConfigMaps of a profile: the kernel program, which is shared in a namespace, and the mirror of its rows."""
+
+import asyncio
+import base64
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hipbmm_operator.api.profile import ProfileSpec
+from hipbmm_operator.injection.spelling import KERNEL_KEY, WARM
+from hipbmm_operator.kube import errors, kinds, metadata, names
+from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.mirror import content as contents
+from hipbmm_operator.mirror import shards
+from hipbmm_operator.mirror.shards import Shard
+from hipbmm_operator.observe.profile_facts import Kernel, mirror_name
+from hipbmm_operator.profiles.facts import Facts, Profile
+
+LOG = logging.getLogger(__name__)
+
+_LOG_BYTES = 2 * 2**20
+_LINES_AFTER = 16
+_NAME_DIGITS = 12
+_PROVEN_SECONDS = 15.0
+"""Between two looks at the program in a ConfigMap: it is immutable, and pods refuse another one anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The kernel program that the operator brings."""
+
+    data: bytes = b""
+    problem: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Of its bytes; "" when there is none."""
+        return hashlib.sha256(self.data).hexdigest() if self.data else ""
+
+
+def kernel_map(sha256: str) -> str:
+    """Name of the ConfigMap with a program."""
+    return f"hipbmm-kernel-{sha256[:_NAME_DIGITS]}"
+
+
+class ProfileObjects:
+    """Writes them."""
+
+    def __init__(self, kube: Kube, program: Program, clock: Callable[[], float]) -> None:
+        self._kube = kube
+        self._program = program
+        self._clock = clock
+        self._proven: dict[tuple[str, str], float] = {}
+        self._read: dict[str, frozenset[str]] = {}
+
+    async def kernel(self, profile: Profile) -> Kernel:
+        """The program's ConfigMap, made or read back; raises ApiError."""
+        pin = profile.spec.pin if isinstance(profile.spec, ProfileSpec) else ""
+        sha256 = pin or self._program.sha256
+        if not sha256:
+            return Kernel(problem=f"the operator has no kernel program: {self._program.problem}")
+        name, key = kernel_map(sha256), (profile.meta.uid, sha256)
+        if self._clock() - self._proven.get(key, -_PROVEN_SECONDS) >= _PROVEN_SECONDS:
+            problem = await self._prove(profile, name, sha256)
+            if problem:
+                return Kernel(problem=problem)
+            self._proven[key] = self._clock()
+        return Kernel(sha256, name)
+
+    async def _prove(self, profile: Profile, name: str, sha256: str) -> str:
+        """See to it that the ConfigMap holds that program, for this profile too; else why it does not."""
+        namespace = profile.meta.namespace
+        body = await self._stored(namespace, name)
+        if body and not _is_right(body, sha256):
+            # Somebody has put another one in its place. It is immutable, so it can only be made anew.
+            LOG.warning("ConfigMap %s/%s does not hold the program of its name, and is made anew", namespace, name)
+            await self._kube.delete(kinds.CONFIG_MAP, namespace, name, metadata.parse(body).uid)
+            body = {}
+        if not body and sha256 != self._program.sha256:
+            return f"spec.pin: there is no ConfigMap {name} with the pinned program in the namespace"
+        if not body:
+            body = await self._kube.create(kinds.CONFIG_MAP, self._body(profile, name))
+        meta = metadata.parse(body)
+        if all(owner.get("uid") != profile.meta.uid for owner in meta.owners):
+            patch = {"metadata": {"uid": meta.uid, "ownerReferences": [*meta.owners, _owner(profile)]}}
+            await self._kube.merge(kinds.CONFIG_MAP, namespace, name, patch)
+        return ""
+
+    async def _stored(self, namespace: str, name: str) -> Json:
+        try:
+            return await self._kube.get(kinds.CONFIG_MAP, namespace, name)
+        except errors.NotFoundError:
+            return {}
+
+    def _body(self, profile: Profile, name: str) -> Json:
+        return {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": _metadata(profile, name),
+            "immutable": True,
+            "binaryData": {KERNEL_KEY: base64.b64encode(self._program.data).decode("ascii")},
+        }
+
+    async def mirror(self, profile: Profile, facts: Facts) -> None:
+        """Take over rows that pods have written into their logs; raises ApiError."""
+        if not isinstance(profile.spec, ProfileSpec) or profile.spec.cache.mirror == "Never":
+            return
+        taken = self._read.get(profile.meta.uid, frozenset())
+        found: list[Shard] = []
+        for each in facts.pods:
+            report = each.pod.report
+            wanted = frozenset(report.mirror_shards if report else ()) - taken
+            if report is None or not wanted or not each.injected:
+                continue
+            lines = report.mirror_lines + _LINES_AFTER
+            try:
+                text = await self._kube.log(each.pod.namespace, each.pod.name, WARM, lines, _LOG_BYTES)
+            except errors.ApiError as error:
+                LOG.warning("Could not read the rows in the log of %s: %s", each.pod.name, error)
+                continue
+            # In a thread: unpacking and hashing megabytes would keep everything else waiting.
+            good, problems = await asyncio.to_thread(shards.in_log, text, wanted)
+            for problem in problems:
+                LOG.warning("Rows in the log of %s are not as they should be: %s", each.pod.name, problem)
+            found += good
+            taken |= wanted
+        if found:
+            await self._store(profile, found)
+        self._read[profile.meta.uid] = taken
+
+    async def _store(self, profile: Profile, found: list[Shard]) -> None:
+        namespace, name = profile.meta.namespace, mirror_name(profile.meta.name)
+        body = await self._stored(namespace, name)
+        before = await asyncio.to_thread(contents.parse, body.get("binaryData"))
+        content = before.joined(found)
+        if content == before:
+            return
+        if not content.fits:
+            LOG.warning("The rows of %s/%s are more than a ConfigMap can hold", namespace, name)
+            return
+        made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(profile, name)}
+        if not body:
+            await self._kube.create(kinds.CONFIG_MAP, {**made, "binaryData": content.binary()})
+            return
+        gone: dict[str, str | None] = dict.fromkeys(as_object(body.get("binaryData")))
+        patch = {"metadata": {"uid": metadata.parse(body).uid}, "binaryData": {**gone, **content.binary()}}
+        await self._kube.merge(kinds.CONFIG_MAP, namespace, name, patch)
+
+    def forget(self, uid: str) -> None:
+        """The profile is gone."""
+        self._read.pop(uid, None)
+        self._proven = {key: at for key, at in self._proven.items() if key[0] != uid}
+
+
+def _is_right(body: Json, sha256: str) -> bool:
+    try:
+        data = base64.b64decode(str(as_object(body.get("binaryData")).get(KERNEL_KEY, "")), validate=True)
+    except ValueError:
+        return False
+    return hashlib.sha256(data).hexdigest() == sha256 and body.get("immutable") is True
+
+
+def _owner(profile: Profile) -> Json:
+    """Not a controller: the profiles of a namespace share the program."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.PROFILE_KIND,
+        "name": profile.meta.name,
+        "uid": profile.meta.uid,
+    }
+
+
+def _metadata(profile: Profile, name: str) -> Json:
+    return {
+        "name": name,
+        "namespace": profile.meta.namespace,
+        "labels": {"app.kubernetes.io/part-of": "hipbmm"},
+        "ownerReferences": [_owner(profile)],
+    }

@@ -1,0 +1,78 @@
+"""All that serves HipbmmProfiles, wired. It runs beside the rest and has a queue of its own."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from hipbmm_operator.admission.webhook import serve
+from hipbmm_operator.apply.profile_objects import ProfileObjects, Program
+from hipbmm_operator.apply.profile_writer import ProfileWriter
+from hipbmm_operator.controller.leader_election import Leader
+from hipbmm_operator.controller.profiles import ProfileList, ProfileReconciler
+from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT
+from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.observe.profile_facts import ProfileReads
+from hipbmm_operator.settings import Settings
+from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.workqueue.queue import Backoff, Queue
+from hipbmm_operator.workqueue.workers import Workers
+
+_WORKERS = 4
+_MAX_PROGRAM = 900_000
+"""Bytes that a ConfigMap can hold beside its metadata."""
+
+
+class Injection:
+    """Run it once."""
+
+    def __init__(
+        self, settings: Settings, kube: Kube, store: Store, leader: Leader, now: Callable[[], datetime]
+    ) -> None:
+        self._seconds = settings.injection_seconds
+        backoff = Backoff(settings.backoff_seconds, settings.backoff_max_seconds, random.random)
+        queue = Queue(backoff, time.monotonic)
+        self.profiles = ProfileList(kube, settings.namespaces, queue)
+        reconcile = ProfileReconciler(
+            profiles=self.profiles,
+            reads=ProfileReads(kube, settings.injection_name, lambda where: _mirrors(store, where), time.monotonic),
+            objects=ProfileObjects(kube, read_program(settings.kernel_zip), time.monotonic),
+            writer=ProfileWriter(kube),
+            now=now,
+        )
+        self._workers = Workers(queue, reconcile, leader.wait)
+        self._port = settings.webhook_port
+        self._certificates = Path(settings.webhook_certificates)
+
+    async def run(self) -> None:
+        """Serve profiles until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.profiles.run(self._seconds))
+            if self._port:
+                group.create_task(serve(self._port, self._certificates, self.profiles.of))
+            for _ in range(_WORKERS):
+                group.create_task(self._workers.run())
+
+
+def read_program(path: str) -> Program:
+    """The kernel program that the operator's image brings."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        return Program(problem=str(error))
+    if len(data) > _MAX_PROGRAM:
+        return Program(problem=f"{path} has {len(data)} bytes, more than a ConfigMap can hold")
+    return Program(data)
+
+
+def _mirrors(store: Store, namespace: str) -> tuple[str, ...]:
+    """Mirrors of the HipbmmDeployments of a namespace."""
+    found = []
+    for key in store.resources():
+        packed = store.get(HIPBMM_DEPLOYMENT, *key) if key.namespace == namespace else None
+        cache = as_object(as_object(packed.body().get("status")).get("cache")) if packed else {}
+        found.append(str(cache.get("mirror") or ""))
+    return tuple(sorted(filter(None, found)))

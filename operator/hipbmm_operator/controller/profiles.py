@@ -1,0 +1,122 @@
+"""HipbmmProfiles: a list of them every few seconds, and one reconcile of one profile.
+
+They are few, and their pods have no label that the operator's own have, so neither is watched. Every replica of the
+operator keeps the list, for the webhook; only the leader reconciles.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+from hipbmm_operator.apply.profile_objects import ProfileObjects
+from hipbmm_operator.apply.profile_writer import ProfileWriter
+from hipbmm_operator.kube import errors, kinds
+from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.times import timestamp
+from hipbmm_operator.observe.profile_facts import ProfileReads
+from hipbmm_operator.profiles import facts as values
+from hipbmm_operator.profiles import report
+from hipbmm_operator.telemetry import metrics
+from hipbmm_operator.workqueue.outcome import Outcome
+from hipbmm_operator.workqueue.queue import Queue
+
+LOG = logging.getLogger(__name__)
+
+_SOON_SECONDS, _LATER_SECONDS = 2.0, 5.0
+"""Between two reconciles while pods start, and while they serve: a new pod of an image is seen within the latter."""
+
+
+class ProfileList:
+    """All profiles, as they were when they were last listed."""
+
+    def __init__(self, kube: Kube, namespaces: Sequence[str], queue: Queue) -> None:
+        self._kube = kube
+        self._namespaces = namespaces or ("",)
+        self._queue = queue
+        self._known: dict[NamespacedName, Json] = {}
+
+    def get(self, key: NamespacedName) -> Json | None:
+        """One profile."""
+        return self._known.get(key)
+
+    def of(self, namespace: str) -> Iterable[Json]:
+        """The profiles of a namespace."""
+        return [body for key, body in self._known.items() if key.namespace == namespace]
+
+    async def run(self, seconds: float) -> None:
+        """List them at this interval, until cancelled."""
+        while True:
+            try:
+                await self.refresh()
+            except errors.ApiError as error:
+                LOG.warning("HipbmmProfiles cannot be listed: %s", error)
+            await asyncio.sleep(seconds * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
+
+    async def refresh(self) -> None:
+        """List them once; those that changed or are gone are reconciled. Raises ApiError."""
+        found: dict[NamespacedName, Json] = {}
+        for namespace in self._namespaces:
+            async for page in self._kube.pages(kinds.HIPBMM_PROFILE, namespace):
+                for body in page.items:
+                    meta = as_object(body.get("metadata"))
+                    found[NamespacedName(str(meta.get("namespace")), str(meta.get("name")))] = body
+        before, self._known = self._known, found
+        for key in found.keys() | before.keys():
+            if _version(found.get(key)) != _version(before.get(key)):
+                self._queue.add(key, urgent=True)
+
+
+def _version(body: Json | None) -> str:
+    return str(as_object((body or {}).get("metadata")).get("resourceVersion", ""))
+
+
+class ProfileReconciler:
+    """Brings one profile at a time to where its spec wants it."""
+
+    def __init__(
+        self,
+        profiles: ProfileList,
+        reads: ProfileReads,
+        objects: ProfileObjects,
+        writer: ProfileWriter,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._profiles = profiles
+        self._reads = reads
+        self._objects = objects
+        self._writer = writer
+        self._now = now
+        self._uids: dict[NamespacedName, str] = {}
+
+    async def __call__(self, key: NamespacedName) -> Outcome:
+        """Reconcile; raises ApiError when it could not."""
+        body = self._profiles.get(key)
+        if body is None:
+            self._objects.forget(self._uids.pop(key, ""))
+            metrics.PROFILES.withdraw(key)
+            return Outcome()
+        profile = values.parse(body)
+        if profile.meta.deleting:
+            return Outcome()
+        self._uids[key] = profile.meta.uid
+        others = {name: each for each in self._profiles.of(key.namespace) if (name := _name(each)) != key.name}
+        kernel = await self._objects.kernel(profile)
+        facts = await self._reads.facts(profile, body, others, kernel)
+        now = self._now()
+        status = report.build(profile, facts, now)
+        written = await self._writer.write(profile, status, facts, timestamp(now))
+        metrics.PROFILES.show(key, status)
+        await self._objects.mirror(profile, facts)
+        if written:
+            await self._profiles.refresh()
+        unsettled = any(each.pod.live and not each.pod.ready for each in facts.pods)
+        return Outcome(again=_SOON_SECONDS if unsettled else _LATER_SECONDS)
+
+
+def _name(body: Json) -> str:
+    return str(as_object(body.get("metadata")).get("name", ""))

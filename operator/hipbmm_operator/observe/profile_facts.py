@@ -1,0 +1,255 @@
+"""What is read of the cluster about a profile. Answers that change seldom are kept for a while."""
+
+import copy
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+import jsonpatch
+
+from hipbmm_operator.api.profile import ProfileSpec
+from hipbmm_operator.injection import patch, spelling
+from hipbmm_operator.kube import errors, kinds, names
+from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.observe import foreign_pods
+from hipbmm_operator.pods import contract
+from hipbmm_operator.pods.report import parse_progress
+from hipbmm_operator.profiles import facts as values
+from hipbmm_operator.profiles import recipe
+from hipbmm_operator.profiles.facts import Facts, Preflight, Profile
+from hipbmm_operator.profiles.pods import ForeignPod
+
+_SHORT_SECONDS, _LONG_SECONDS = 10.0, 60.0
+_ENV_FILES = (1, 35)
+"""Kubernetes of API server and nodes since which `fileKeyRef` is on."""
+_SAMPLES = 4
+_LOG_LINES = 20
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The kernel program in the namespace; `problem` says why it cannot be used."""
+
+    sha256: str = ""
+    config_map: str = ""
+    problem: str = ""
+
+
+class Kept:
+    """Answers by key, each asked for again after so many seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._known: dict[object, tuple[float, object]] = {}
+
+    async def get(self, key: object, seconds: float, ask: Callable[[], Awaitable[T]]) -> T:
+        """The answer, asked for when the last one is older; raises what `ask` raises."""
+        now = self._clock()
+        known = self._known.get(key)
+        if known is None or now - known[0] > seconds:
+            self._known = {each: entry for each, entry in self._known.items() if now - entry[0] < 10 * _LONG_SECONDS}
+            known = self._known[key] = (now, await ask())
+        return known[1]  # type: ignore[return-value]  # what this key's `ask` gave
+
+
+class ProfileReads:
+    """Reads for profiles. `name` begins the names of the admission objects; `mirrors` are those of a namespace."""
+
+    def __init__(
+        self, kube: Kube, name: str, mirrors: Callable[[str], tuple[str, ...]], clock: Callable[[], float]
+    ) -> None:
+        self._kube = kube
+        self._name = name
+        self._mirrors = mirrors
+        self._kept = Kept(clock)
+
+    async def facts(self, profile: Profile, body: Json, others: Mapping[str, Json], kernel: Kernel) -> Facts:
+        """Everything about a profile; `others` are the profiles of its namespace. Raises ApiError."""
+        namespace = profile.meta.namespace
+        enabled = await self._kept.get(("enabled", namespace), _SHORT_SECONDS, lambda: self._enabled(namespace))
+        found = await foreign_pods.listed(self._kube, profile, enabled=enabled)
+        reason, problem = await self._claim(profile)
+        known = Facts(
+            pods=found,
+            at_work=await self._at_work(profile, found),
+            kernel=kernel.sha256,
+            kernel_map=kernel.config_map,
+            kernel_problem=kernel.problem,
+            mirrors=self._mirrors_of(profile),
+            claim_reason=reason,
+            claim_problem=problem,
+            env_files=await self._kept.get("env files", _LONG_SECONDS, self._env_files),
+            admission=await self._kept.get("admission", _SHORT_SECONDS, self._admission),
+            rivals=values.rivals(body, others),
+        )
+        if not isinstance(profile.spec, ProfileSpec) or not kernel.config_map or not profile.spec.preflight:
+            return known
+        key = (profile.meta.uid, profile.meta.generation, kernel.sha256, problem)
+        checked = await self._kept.get(key, _LONG_SECONDS, lambda: self._preflight(profile, known))
+        return replace(known, preflight=checked)
+
+    def _mirrors_of(self, profile: Profile) -> tuple[str, ...]:
+        if not isinstance(profile.spec, ProfileSpec) or profile.spec.cache.mirror == "Never":
+            return ()
+        return (mirror_name(profile.meta.name), *self._mirrors(profile.meta.namespace))[:8]
+
+    async def _enabled(self, namespace: str) -> bool:
+        try:
+            body = await self._kube.get(kinds.NAMESPACE, "", namespace)
+        except (errors.ForbiddenError, errors.NotFoundError):
+            return False
+        labels = as_object(as_object(body.get("metadata")).get("labels"))
+        return labels.get(spelling.LABEL_NAMESPACE) == "enabled"
+
+    async def _claim(self, profile: Profile) -> tuple[str, str]:
+        """Reason and message when the claim that the spec names would keep pods waiting."""
+        if not isinstance(profile.spec, ProfileSpec) or profile.spec.cache.pvc is None:
+            return "", ""
+        name = profile.spec.cache.pvc.claim_name
+        try:
+            body = await self._kube.get(kinds.CLAIM, profile.meta.namespace, name)
+        except errors.NotFoundError:
+            return "ClaimNotFound", f"spec.cache.pvc.claimName: there is no PersistentVolumeClaim {name}"
+        status = as_object(body.get("status"))
+        if status.get("phase") != "Bound":
+            return "ClaimPending", f"spec.cache.pvc.claimName: {name} is {status.get('phase')}, pods would wait for it"
+        if "ReadWriteMany" not in (status.get("accessModes") or []):
+            return "AccessModeUnsupported", f"spec.cache.pvc.claimName: {name} is not ReadWriteMany, pods would wait"
+        return "", ""
+
+    async def _env_files(self) -> bool:
+        """Whether API server and all nodes can read variables from files of a volume."""
+        if _minor(await self._kube.version()) < _ENV_FILES:
+            return False
+        try:
+            async for page in self._kube.pages(kinds.NODE):
+                infos = (as_object(as_object(node.get("status")).get("nodeInfo")) for node in page.items)
+                if any(_minor(str(info.get("kubeletVersion", ""))) < _ENV_FILES for info in infos):
+                    return False
+        except errors.ForbiddenError:
+            return False
+        return True
+
+    async def _admission(self) -> Literal["Policy", "Webhook", "None"]:
+        if await self._exists(kinds.MUTATING_POLICY_BINDING, f"{self._name}-label"):
+            return "Policy"
+        return "Webhook" if await self._exists(kinds.MUTATING_WEBHOOK, f"zz-{self._name}") else "None"
+
+    async def _exists(self, kind: Kind, name: str) -> bool:
+        try:
+            await self._kube.get(kind, "", name)
+        except (errors.NotFoundError, errors.ForbiddenError):
+            return False
+        return True
+
+    async def _at_work(self, profile: Profile, found: tuple[ForeignPod, ...]) -> frozenset[str]:
+        """Pods that try an image and whose program runs: their log has a line of progress."""
+        trials = profile.previous.canaries if profile.previous else []
+        testing = {each.pod for each in trials if each.state == "Testing"}
+        out = set()
+        for each in found:
+            warm = each.pod.containers.get(contract.WARM)
+            if each.pod.name in testing and warm is not None and warm.running:
+                try:
+                    text = await self._kube.log(each.pod.namespace, each.pod.name, spelling.WARM, _LOG_LINES)
+                except errors.ApiError:
+                    continue  # the next look is seconds away
+                if parse_progress(text) is not None:
+                    out.add(each.pod.uid)
+        return frozenset(out)
+
+    async def _preflight(self, profile: Profile, known: Facts) -> Preflight:
+        """Dry runs of a pod of ours and of plain pods that exist, with and without injection."""
+        if not isinstance(profile.spec, ProfileSpec):
+            return Preflight()
+        namespace, unknown, harvest = profile.meta.namespace, "", profile.spec.harvest == "Auto"
+        for sample in [_sample(namespace), *_plain(known.pods)]:
+            refusal = await self._refusal(sample)
+            if refusal:
+                unknown = f"a plain pod is refused as well: {refusal}"
+                continue
+            if harvest and await self._refusal(_injected(sample, profile, known, harvest=True)):
+                harvest = False
+            if not harvest:
+                refusal = await self._refusal(_injected(sample, profile, known, harvest=False))
+            if refusal:
+                return Preflight(refusal)
+        return Preflight(unknown=unknown, harvest=harvest)
+
+    async def _refusal(self, pod: Json) -> str:
+        try:
+            await self._kube.try_create(kinds.POD, pod)
+        except (errors.ForbiddenError, errors.InvalidError, errors.NotFoundError) as error:
+            return error.message
+        return ""
+
+
+def mirror_name(profile: str) -> str:
+    """Name of the ConfigMap with a profile's rows."""
+    return names.child(profile, "profile-mirror")
+
+
+def _minor(version: str) -> tuple[int, int]:
+    """`v1.35.2-gke.1` as (1, 35); (0, 0) when it is no version."""
+    parts = version.removeprefix("v").split(".")
+    try:
+        return int(parts[0]), int("".join(char for char in parts[1] if char.isdigit()))
+    except (IndexError, ValueError):
+        return 0, 0
+
+
+def _sample(namespace: str) -> Json:
+    """A pod as small and as restricted as a server can be."""
+    limits = {"cpu": "1", "memory": "1Gi", "amd.com/gpu": "1"}
+    context = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    container = {
+        "name": "vllm",
+        "image": "localhost/hipbmm/preflight:1",
+        "command": ["vllm", "serve"],
+        "resources": {"limits": limits, "requests": limits},
+        "securityContext": context,
+    }
+    spec = {
+        "automountServiceAccountToken": False,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }
+    return _pod({"namespace": namespace, "generateName": "hipbmm-preflight-"}, spec)
+
+
+def _plain(pods: tuple[ForeignPod, ...]) -> list[Json]:
+    """One plain pod of each workload, as it could be created again."""
+    found: dict[tuple[str, str], Json] = {}
+    for each in pods:
+        if not each.injected and each.pod.live:
+            meta = as_object(each.body.get("metadata"))
+            metadata = {"namespace": each.pod.namespace, "generateName": "hipbmm-preflight-"}
+            spec = {key: value for key, value in as_object(each.body.get("spec")).items() if key != "nodeName"}
+            found.setdefault(
+                (each.workload.kind, each.workload.name), _pod({**metadata, "labels": meta.get("labels") or {}}, spec)
+            )
+    return list(found.values())[:_SAMPLES]
+
+
+def _pod(metadata: Json, spec: Json) -> Json:
+    """A pod that admission of ours leaves alone: what is to be tried is in it already."""
+    annotations = {spelling.ANNOTATION_SKIP: "true"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {**metadata, "annotations": annotations}, "spec": spec}
+
+
+def _injected(sample: Json, profile: Profile, known: Facts, *, harvest: bool) -> Json:
+    asked = copy.deepcopy(sample)
+    del asked["metadata"]["annotations"]
+    assumed = replace(known, preflight=Preflight(harvest=harvest))
+    if not isinstance(profile.spec, ProfileSpec):
+        return sample
+    made = recipe.build(profile.meta.name, profile.spec, assumed, (), ready=True)
+    status = {"injection": made.model_dump(by_alias=True, exclude_none=True)}
+    operations = patch.operations(asked, {"metadata": {"name": profile.meta.name}, "status": status})
+    done: Json = jsonpatch.apply_patch(asked, operations)
+    done["metadata"]["annotations"] = {spelling.ANNOTATION_SKIP: "true"}
+    return done

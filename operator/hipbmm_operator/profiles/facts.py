@@ -1,0 +1,99 @@
+"""A profile, and what was read of the cluster about it. Pure values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import ValidationError
+
+from hipbmm_operator.api.profile import ProfileSpec
+from hipbmm_operator.api.profile_status import ProfileStatus
+from hipbmm_operator.kube import metadata
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import Metadata, as_object
+from hipbmm_operator.profiles.pods import ForeignPod
+
+_MAX_ERRORS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A HipbmmProfile. `spec` is a text when it cannot be used: field, value and remedy."""
+
+    meta: Metadata
+    spec: ProfileSpec | str
+    raw_status: Json
+    previous: ProfileStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What dry runs said. `refusal` is of the API server, about an injected pod; "" when there was none."""
+
+    refusal: str = ""
+    unknown: str = ""
+    harvest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """`kernel_problem`, `claim_problem` and `claim_reason` are empty when all is well."""
+
+    pods: tuple[ForeignPod, ...] = ()
+    at_work: frozenset[str] = frozenset()
+    kernel: str = ""
+    kernel_map: str = ""
+    kernel_problem: str = ""
+    mirrors: tuple[str, ...] = ()
+    claim_reason: str = ""
+    claim_problem: str = ""
+    env_files: bool = False
+    admission: Literal["Policy", "Webhook", "None"] = "None"
+    preflight: Preflight = field(default_factory=Preflight)
+    rivals: tuple[str, ...] = ()
+
+
+def parse(body: Json) -> Profile:
+    """A profile from its object."""
+    status = as_object(body.get("status"))
+    return Profile(
+        meta=metadata.parse(body),
+        spec=_spec(as_object(body.get("spec"))),
+        raw_status=status,
+        previous=_previous(status),
+    )
+
+
+def _spec(raw: Json) -> ProfileSpec | str:
+    try:
+        return ProfileSpec.model_validate(raw)
+    except ValidationError as error:
+        found = error.errors(include_url=False)[:_MAX_ERRORS]
+        parts = (
+            ".".join(map(str, ("spec", *each["loc"]))) + f": {each['msg']}, not {each['input']!r:.100}"
+            for each in found
+        )
+        return "; ".join(parts) + ". Correct the field, or upgrade the operator if its CRD is newer"
+
+
+def _previous(status: Json) -> ProfileStatus | None:
+    try:
+        return ProfileStatus.model_validate(status)
+    except ValidationError:
+        return None
+
+
+def rivals(profile: Json, others: Mapping[str, Json]) -> tuple[str, ...]:
+    """Names of profiles of the namespace that could choose the same pod by its labels."""
+    mine = _labels(profile)
+    if not mine:
+        return ()
+    return tuple(sorted(name for name, other in others.items() if _meet(mine, _labels(other))))
+
+
+def _labels(profile: Json) -> Json:
+    return as_object(as_object(as_object(profile.get("spec")).get("match")).get("podLabels"))
+
+
+def _meet(one: Json, other: Json) -> bool:
+    return bool(other) and all(one[key] == other[key] for key in one.keys() & other.keys())

@@ -1,0 +1,98 @@
+"""A pod that somebody else made, as the decisions see it. Pure."""
+
+from dataclasses import dataclass
+
+from hipbmm_operator.injection import spelling
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import Metadata, as_object, as_objects
+from hipbmm_operator.pods import contract
+from hipbmm_operator.pods.pod import Pod
+
+_NAMES = {spelling.WARM: contract.WARM, spelling.HARVEST: contract.HARVEST}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Workload:
+    """What a person takes for the owner of a pod. `uid` is empty where only its name is known."""
+
+    kind: str
+    name: str
+    api_version: str = ""
+    uid: str = ""
+
+    @property
+    def restart(self) -> str:
+        """How its pods are made anew."""
+        if self.kind in ("Deployment", "StatefulSet", "DaemonSet"):
+            return f"kubectl rollout restart {self.kind.lower()}/{self.name}"
+        return f"delete the pods of {self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignPod:
+    """`pod` has our names of its containers: `warm`, `harvest`, `server`. `kernel` is the sha256 that it was told."""
+
+    pod: Pod
+    body: Json
+    image: str
+    workload: Workload
+    injected: bool = False
+    kernel: str = ""
+
+
+def server(body: Json) -> Json:
+    """The vLLM container, as far as a pod shows it: the one that was injected, else the first with GPUs."""
+    containers = as_objects(as_object(body.get("spec")).get("containers"))
+
+    def rank(container: Json) -> int:
+        mounts = {mount.get("name") for mount in as_objects(container.get("volumeMounts"))}
+        limits = as_object(as_object(container.get("resources")).get("limits"))
+        return 0 if spelling.HOME_VOLUME in mounts else 1 if _gpus(limits) else 2
+
+    return min(containers, key=rank, default={})
+
+
+def _gpus(limits: Json) -> bool:
+    return any(name.startswith(spelling.GPU_PREFIX) for name in limits)
+
+
+def kernel_of(body: Json) -> str | None:
+    """The sha256 of the program that the pod was born with; None for a plain pod."""
+    for container in as_objects(as_object(body.get("spec")).get("initContainers")):
+        command = container.get("command") or []
+        if container.get("name") == spelling.WARM and len(command) > 4:  # noqa: PLR2004  # sh -c TEXT hipbmm SHA
+            return str(command[4])
+    return None
+
+
+def with_our_names(body: Json) -> Json:
+    """The pod with statuses by the names that the containers of our own pods have."""
+    renamed = {**_NAMES, str(server(body).get("name", "")): contract.SERVER}
+    status = dict(as_object(body.get("status")))
+    for key in ("initContainerStatuses", "containerStatuses"):
+        status[key] = [
+            {**entry, "name": renamed.get(str(entry.get("name")), entry.get("name"))}
+            for entry in as_objects(status.get(key))
+        ]
+    return {**body, "status": status}
+
+
+def workload(meta: Metadata) -> Workload:
+    """The owner by labels that stacks put on pods, else by the controller that made the pod."""
+    labels = meta.labels
+    controller = next((owner for owner in meta.owners if owner.get("controller")), None)
+    named = (
+        ("LeaderWorkerSet", "leaderworkerset.sigs.k8s.io/name"),
+        ("RayCluster", "ray.io/cluster"),
+        ("InferenceService", "serving.kserve.io/inferenceservice"),
+    )
+    for kind, label in named:
+        if label in labels:
+            return Workload(kind, labels[label])
+    if controller is None:
+        return Workload("Pod", meta.name, "v1", meta.uid)
+    name, kind = str(controller.get("name", "")), str(controller.get("kind", ""))
+    suffix = f"-{labels.get('pod-template-hash', '')}"
+    if kind == "ReplicaSet" and len(suffix) > 1 and name.endswith(suffix):
+        return Workload("Deployment", name.removesuffix(suffix), "apps/v1")
+    return Workload(kind, name, str(controller.get("apiVersion", "")), str(controller.get("uid", "")))

@@ -1,0 +1,244 @@
+"""The status of a profile. Pure."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from hipbmm_operator.api import reasons
+from hipbmm_operator.api.profile import ProfileSpec
+from hipbmm_operator.api.profile_status import MAX_WORKLOADS, PodCounts, ProfileStatus, Recipe, Trip, Workload
+from hipbmm_operator.api.status import Condition, StackStatus, TuningStatus
+from hipbmm_operator.injection import patch
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.times import timestamp
+from hipbmm_operator.profiles import recipe, trials
+from hipbmm_operator.profiles.facts import Facts, Profile
+from hipbmm_operator.profiles.pods import ForeignPod
+from hipbmm_operator.profiles.pods import Workload as Owner
+
+_MAX_MESSAGE = 2048
+_NO_ADMISSION = (
+    "neither the MutatingAdmissionPolicy (Kubernetes 1.36) nor the webhook is installed: no pod is injected;"
+    " set injection.enabled of the chart, and injection.webhook.enabled on older clusters"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    type: str
+    state: str
+    reason: reasons.Reason | reasons.Foreign
+    message: str
+
+
+def build(profile: Profile, facts: Facts, now: datetime) -> Json:
+    """`status` as it should be stored."""
+    before, spec = profile.previous, profile.spec
+    generation = profile.meta.generation
+    tripped = trials.trip(before.tripped if before else None, facts.pods, generation, facts.kernel)
+    tried = trials.canaries(before.canaries if before else (), facts.pods, facts.kernel, facts.at_work)
+    against = _against(spec, facts, tripped)
+    status = ProfileStatus(
+        observed_generation=generation,
+        admission=facts.admission,
+        injection=_recipe(profile, facts, trials.held(tried), ready=against is None),
+        canaries=tried,
+        tripped=tripped,
+        tuning=_tuning(facts.pods) or (before.tuning if before else None),
+        conditions=_conditions(profile, _findings(spec, facts, against), now),
+    )
+    with_recipe = {"metadata": {"name": profile.meta.name}, "status": _dump(status)}
+    status = status.model_copy(update={"pods": _counts(facts.pods), "workloads": _workloads(facts.pods, with_recipe)})
+    return _dump(status)
+
+
+def _dump(status: ProfileStatus) -> Json:
+    return status.model_dump(by_alias=True, exclude_none=True)
+
+
+def _recipe(profile: Profile, facts: Facts, held: Sequence[str], *, ready: bool) -> Recipe | None:
+    """The recipe; without a spec or a kernel program the last one, not ready."""
+    if isinstance(profile.spec, ProfileSpec) and facts.kernel_map:
+        return recipe.build(profile.meta.name, profile.spec, facts, held, ready=ready)
+    last = profile.previous.injection if profile.previous else None
+    return last.model_copy(update={"ready": False}) if last else None
+
+
+def _against(spec: ProfileSpec | str, facts: Facts, tripped: Trip | None) -> _Finding | None:
+    """What speaks against injecting pods now, the most telling first."""
+    if isinstance(spec, str):
+        return _not_ready("InvalidSpec", spec)
+    names = ", ".join(facts.rivals)
+    rival = f"spec.match.podLabels could choose the same pods as profile {names}: add a label that tells them apart"
+    refused = f"an injected pod would be refused: {facts.preflight.refusal}"
+    candidates: tuple[tuple[object, reasons.Reason | reasons.Foreign, str], ...] = (
+        (facts.rivals, "Conflict", rival),
+        (spec.suspend, "Suspended", "spec.suspend is true: pods are born plain"),
+        (facts.kernel_problem, "KernelUnavailable", facts.kernel_problem),
+        (facts.claim_problem, reasons.Foreign(facts.claim_reason), facts.claim_problem),
+        (facts.preflight.refusal, "PreflightRefused", refused),
+        (tripped, "Suspended", tripped.message if tripped else ""),
+    )
+    return next((_not_ready(reason, message) for found, reason, message in candidates if found), None)
+
+
+def _not_ready(reason: reasons.Reason | reasons.Foreign, message: str) -> _Finding:
+    return _Finding("Ready", "False", reason, message)
+
+
+def _findings(spec: ProfileSpec | str, facts: Facts, against: _Finding | None) -> list[_Finding]:
+    invalid = against is not None and against.reason in ("InvalidSpec", "Conflict")
+    config = _Finding("ConfigValid", "False", against.reason, against.message) if invalid and against else None
+    installed: dict[str, tuple[str, reasons.Reason, str]] = {
+        "Policy": ("True", "PolicyInstalled", "a MutatingAdmissionPolicy injects pods"),
+        "Webhook": ("True", "WebhookInstalled", "the operator's webhook injects pods"),
+        "None": (
+            "False",
+            "NoAdmission",
+            _NO_ADMISSION,
+        ),
+    }
+    admission = _Finding("AdmissionReady", *installed[facts.admission])
+    ready = against
+    if ready is None and facts.admission == "None":
+        ready = _not_ready(admission.reason, admission.message)
+    return [
+        ready or _Finding("Ready", "True", "Injecting", _injecting(facts)),
+        config or _Finding("ConfigValid", "True", "Valid", ""),
+        admission,
+        _preflight(spec, facts),
+    ]
+
+
+def _injecting(facts: Facts) -> str:
+    plain = sum(not each.injected for each in facts.pods)
+    return f"pods that ask for it are injected; {plain} of {len(facts.pods)} are plain" if plain else ""
+
+
+def _preflight(spec: ProfileSpec | str, facts: Facts) -> _Finding:
+    kind, found = "PreflightPassed", facts.preflight
+    if isinstance(spec, ProfileSpec) and not spec.preflight:
+        return _Finding(kind, "Unknown", "PreflightOff", "spec.preflight is false")
+    if found.refusal:
+        return _Finding(kind, "False", "PreflightRefused", found.refusal)
+    if found.unknown:
+        return _Finding(kind, "Unknown", "PreflightUnknown", found.unknown)
+    return _Finding(kind, "True", "PreflightDone", "the namespace admits injected pods where it admits plain ones")
+
+
+def _conditions(profile: Profile, findings: Sequence[_Finding], now: datetime) -> list[Condition]:
+    before = {each.type: each for each in (profile.previous.conditions if profile.previous else ())}
+    out = []
+    for found in findings:
+        old = before.get(found.type)
+        since = old.last_transition_time if old is not None and old.status == found.state else timestamp(now)
+        out.append(
+            Condition.model_validate(
+                {
+                    "type": found.type,
+                    "status": found.state,
+                    "observedGeneration": profile.meta.generation,
+                    "lastTransitionTime": since,
+                    "reason": found.reason,
+                    "message": found.message[:_MAX_MESSAGE],
+                }
+            )
+        )
+    return out
+
+
+def _counts(pods: Sequence[ForeignPod]) -> PodCounts:
+    live = [each for each in pods if each.pod.live]
+    injected, warm = sum(each.injected for each in live), sum(each.pod.warm for each in live if each.injected)
+    return PodCounts(
+        matched=len(live),
+        injected=injected,
+        progress=f"{injected}/{len(live)}",
+        warm=warm,
+        warm_progress=f"{warm}/{injected}",
+    )
+
+
+def _workloads(pods: Sequence[ForeignPod], with_recipe: Json) -> list[Workload]:
+    groups: dict[tuple[str, str], list[ForeignPod]] = defaultdict(list)
+    for each in pods:
+        if each.pod.live:
+            groups[each.workload.kind, each.workload.name].append(each)
+    found = [_workload(group[0].workload, group, with_recipe) for group in groups.values()]
+    return sorted(found, key=lambda each: (not each.reason, each.kind, each.name))[:MAX_WORKLOADS]
+
+
+def _workload(owner: Owner, pods: Sequence[ForeignPod], with_recipe: Json) -> Workload:
+    injected = [each for each in pods if each.injected]
+    plain = [each for each in pods if not each.injected]
+    reason, message = _why(owner, injected, plain, with_recipe)
+    plan = next((each.pod.report.plan_source for each in injected if each.pod.report), "")
+    return Workload(
+        kind=owner.kind[:256],
+        name=owner.name[:256],
+        injected=len(injected),
+        not_injected=len(plain),
+        warm=sum(each.pod.warm for each in injected),
+        reason=reason,
+        message=message[:1024],
+        plan=plan or None,
+    )
+
+
+def _why(
+    owner: Owner, injected: Sequence[ForeignPod], plain: Sequence[ForeignPod], with_recipe: Json
+) -> tuple[str, str]:
+    """Why pods of a workload are plain, or not warm."""
+    if plain:
+        first = plain[0]
+        reason = patch.why_plain(first.body, with_recipe) or "Predates"
+        remedy = f"; {owner.restart}" if reason in ("Predates", "Canary") else ""
+        return reason, f"{len(plain)} pods are plain, such as {first.pod.name}: {_WORDS.get(reason, reason)}{remedy}"
+    for each in injected:
+        if message := trials.stuck(each):
+            return "Stuck", f"{each.pod.name}: {message}"
+    for each in injected:
+        report = each.pod.report
+        if report is not None and not report.complete:
+            return report.reason, f"{each.pod.name}: {report.message}"
+    return "", ""
+
+
+_WORDS = {
+    "Predates": "they are older than the profile, or were born while it was not ready",
+    "Skipped": "they have the annotation hipbmm.io/skip, or belong to a HipbmmDeployment",
+    "NotReady": "the profile is not ready",
+    "NoGpuContainer": "no container has a limit of amd.com/; name it in spec.container",
+    "SeveralGpuContainers": "several containers have a limit of amd.com/; name one in spec.container",
+    "NamesTaken": "they have a mount inside /hipbmm, or a volume with a name of ours",
+    "Canary": "another pod of this image tries the recipe, or has tried it in vain",
+    "EntrypointUnknown": "the container has no command and a node is older than Kubernetes 1.35: give spec.entrypoint",
+}
+
+
+def _tuning(pods: Sequence[ForeignPod]) -> TuningStatus | None:
+    """The least complete report of the pods that serve, so that nothing is hidden."""
+    reports = [each.pod.report for each in pods if each.injected and each.pod.live and each.pod.report is not None]
+    report = next((each for each in reports if not each.complete), next(iter(reports), None))
+    if report is None:
+        return None
+    return TuningStatus.model_validate(
+        {
+            "key": report.key or None,
+            "state": report.state,
+            "problems": report.problems,
+            "tuned": report.tuned,
+            "progress": f"{report.tuned}/{report.problems}",
+            "failed": report.failed,
+            "source": report.source,
+            "seconds": report.seconds,
+            "geomeanSpeedup": report.geomean,
+            "planSource": report.plan_source or None,
+            "notes": list(report.notes),
+            "unproven": list(report.unproven),
+            "unplanned": report.unplanned,
+            "stack": StackStatus.model_validate(report.stack),
+            "lastError": "; ".join(report.errors)[:1024] or None,
+        }
+    )

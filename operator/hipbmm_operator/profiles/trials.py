@@ -1,0 +1,96 @@
+"""Trials of images, and the trip after which a profile injects no more. Pure.
+
+The first pod of an image that was injected with a kernel program tries it; until it has shown that the program runs,
+other pods of the image are born plain. Three pods that are stuck because of us end it for all images.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+from hipbmm_operator.api.profile_status import MAX_IMAGES, Canary, Trip
+from hipbmm_operator.pods import contract
+from hipbmm_operator.pods.pod import Container
+from hipbmm_operator.profiles.pods import ForeignPod
+
+STUCK_PODS = 3
+_WAITING = frozenset({"RunContainerError", "CreateContainerError", "CreateContainerConfigError", "CrashLoopBackOff"})
+_CRASHES = 2
+
+
+def stuck(found: ForeignPod) -> str:
+    """What an injected pod is stuck in because of us, in the words of Kubernetes; "" when it is not."""
+    if not found.injected or not found.pod.live:
+        return ""
+    for container in found.pod.containers.values():
+        ours = container.name == contract.WARM or "hipbmm" in container.waiting_message
+        if container.waiting in _WAITING and (ours or "env file" in container.waiting_message):
+            return f"{_shown(container.name)}: {container.waiting}: {container.waiting_message}"[:300]
+    warm = found.pod.containers.get(contract.WARM)
+    if warm is not None and warm.restarts and warm.last is not None and warm.last.exit_code:
+        return f"hipbmm-warm ended with {warm.last.exit_code} ({warm.last.reason}), {warm.restarts} times"
+    return ""
+
+
+def _shown(name: str) -> str:
+    return f"hipbmm-{name}" if name in (contract.WARM, contract.HARVEST) else name
+
+
+def _crashes(container: Container | None) -> bool:
+    return container is not None and container.restarts >= _CRASHES and not container.ready
+
+
+def crash_only_when_injected(pods: Sequence[ForeignPod]) -> list[ForeignPod]:
+    """Injected pods whose server crashes, if plain pods of the same image serve and none of them crashes."""
+    crashed = [each for each in pods if each.injected and _crashes(each.pod.containers.get(contract.SERVER))]
+    plain = [each for each in pods if not each.injected]
+    well = {each.image for each in plain if each.pod.ready}
+    ill = {each.image for each in plain if _crashes(each.pod.containers.get(contract.SERVER))}
+    return [each for each in crashed if each.image in well - ill]
+
+
+def canaries(
+    before: Sequence[Canary], pods: Sequence[ForeignPod], kernel: str, at_work: Collection[str]
+) -> list[Canary]:
+    """The trials of `kernel`. `at_work` are uids of pods whose `warm` has written progress."""
+    by_name = {each.pod.name: each for each in pods if each.injected and each.kernel == kernel}
+    # A trial whose pod is gone has shown nothing: the next pod of the image is the trial.
+    kept = [each for each in before if each.kernel == kernel and (each.state != "Testing" or each.pod in by_name)]
+    known = {each.image: each for each in kept}
+    for name, found in sorted(by_name.items(), key=lambda item: (item[1].pod.created is None, item[1].pod.created)):
+        if found.image not in known and found.image:
+            known[found.image] = Canary(image=found.image, kernel=kernel, state="Testing", pod=name)
+    tried = (
+        each.model_copy(update={"state": _verdict(by_name[each.pod], at_work)}) if each.state == "Testing" else each
+        for each in known.values()
+    )
+    return list(tried)[-MAX_IMAGES:]
+
+
+def _verdict(tried: ForeignPod, at_work: Collection[str]) -> Literal["Testing", "Proved", "Refused"]:
+    warm = tried.pod.containers.get(contract.WARM)
+    if tried.pod.report is not None or tried.pod.uid in at_work:
+        return "Proved"
+    ended = warm is not None and (warm.ended is not None or warm.restarts > 0)
+    return "Refused" if ended or stuck(tried) else "Testing"
+
+
+def held(trials: Sequence[Canary]) -> list[str]:
+    """Images whose pods are born plain."""
+    return sorted(each.image for each in trials if each.state != "Proved")
+
+
+def trip(before: Trip | None, pods: Sequence[ForeignPod], generation: int, kernel: str) -> Trip | None:
+    """Why no pod is injected any more. A new spec or a new kernel program is a new try."""
+    if before is not None and (before.generation, before.kernel) == (generation, kernel):
+        return before
+    ours = [each for each in pods if each.kernel == kernel]
+    bad = {each.pod.name: message for each in ours if (message := stuck(each))}
+    for each in crash_only_when_injected(pods):
+        if each.kernel == kernel:
+            bad.setdefault(each.pod.name, f"{each.image} crashes only where it is injected")
+    if len(bad) < STUCK_PODS:
+        return None
+    names = sorted(bad)
+    message = f"{len(bad)} pods are stuck because of the injection; delete them, new ones are born plain: "
+    text = f"{message}{', '.join(names[:8])}. {bad[names[0]]}"
+    return Trip(generation=generation, kernel=kernel, pods=names[:8], message=text[:1024])

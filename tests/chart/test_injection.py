@@ -1,0 +1,92 @@
+"""What the chart installs for pods that somebody else makes: nothing by default; else the operator's own objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from tests.chart.golden import assert_same
+from tests.chart.rendering import Rendering, render
+from tests.chart.tools import CHART
+
+from hipbmm_operator.injection import policy, webhook
+
+HEAD = "# Generated from operator/hipbmm_operator/injection by tests/chart/test_injection.py. Do not edit.\n"
+NAME = "hipbmm-injection"
+KINDS = ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "MutatingWebhookConfiguration")
+
+
+def dump(*bodies: dict[str, Any]) -> str:
+    return HEAD + "---\n".join(yaml.safe_dump(body, sort_keys=False, width=10**9) for body in bodies)
+
+
+def test_the_policy_is_the_operator_s_own() -> None:
+    assert_same(CHART / "files" / "injection-policy.yaml", dump(*policy.objects("v1", NAME)))
+
+
+def test_the_webhook_is_the_operator_s_own() -> None:
+    service = {"service": {"name": "", "namespace": ""}}
+    assert_same(CHART / "files" / "injection-webhook.yaml", dump(webhook.configuration(f"zz-{NAME}", service, "")))
+
+
+def installed(rendering: Rendering) -> list[str]:
+    return [f"{item['kind']} {item['metadata']['name']}" for item in rendering.objects if item["kind"] in KINDS]
+
+
+def test_nothing_by_default() -> None:
+    assert installed(render()) == []
+    assert "HIPBMM_INJECTION_NAME" not in [item["name"] for item in render().container["env"]]
+
+
+def test_policies_have_the_names_that_the_operator_looks_for() -> None:
+    rendering = render({"injection": {"enabled": True, "policy": "Always"}})
+    (name,) = (item["value"] for item in rendering.container["env"] if item["name"] == "HIPBMM_INJECTION_NAME")
+    assert [item["metadata"]["name"] for item in rendering.of_kind("MutatingAdmissionPolicyBinding")] == [
+        f"{name}-label",
+        f"{name}-match",
+    ]
+    rendered = {item["metadata"]["name"]: item["spec"] for item in rendering.of_kind("MutatingAdmissionPolicy")}
+    own = {
+        body["metadata"]["name"]: body["spec"] for body in policy.objects("v1", name) if "Binding" not in body["kind"]
+    }
+    assert rendered == own
+    assert installed(render({"injection": {"enabled": True, "policy": "Never"}})) == []
+
+
+def test_the_webhook_gets_its_certificate_from_cert_manager() -> None:
+    rendering = render({"injection": {"enabled": True, "webhook": {"enabled": True}}})
+    configuration = rendering.only("MutatingWebhookConfiguration")
+    (certificate,) = rendering.of_kind("Certificate")
+    service = next(item for item in rendering.of_kind("Service") if item["metadata"]["name"].endswith("-webhook"))
+    assert configuration["metadata"]["annotations"] == {
+        "cert-manager.io/inject-ca-from": f"hipbmm-system/{certificate['metadata']['name']}"
+    }
+    assert configuration["metadata"]["name"].startswith("zz-")
+    for each in configuration["webhooks"]:
+        assert each["clientConfig"]["service"]["name"] == service["metadata"]["name"]
+        assert "caBundle" not in each["clientConfig"]
+        assert (each["failurePolicy"], each["timeoutSeconds"]) == ("Ignore", 2)
+    ports = {port["name"]: port["containerPort"] for port in rendering.container["ports"]}
+    assert ports["webhook"] == 10250
+    mounts = {mount["name"]: mount["mountPath"] for mount in rendering.container["volumeMounts"]}
+    environment = {item["name"]: item.get("value") for item in rendering.container["env"]}
+    assert mounts["certificates"] == environment["HIPBMM_WEBHOOK_CERTIFICATES"]
+
+
+def test_the_webhook_takes_a_certificate_that_is_there() -> None:
+    values = {"enabled": True, "webhook": {"enabled": True, "secretName": "mine", "caBundle": "QUJD"}}
+    rendering = render({"injection": values})
+    assert not rendering.of_kind("Certificate")
+    for each in rendering.only("MutatingWebhookConfiguration")["webhooks"]:
+        assert each["clientConfig"]["caBundle"] == "QUJD"
+    volumes = {volume["name"]: volume for volume in rendering.pod["spec"]["volumes"]}
+    assert volumes["certificates"]["secret"] == {"secretName": "mine", "optional": True}
+
+
+def test_only_the_operator_writes_the_status_of_a_profile() -> None:
+    rendering = render({"injection": {"enabled": True}})
+    (found,) = [item for item in rendering.of_kind("ValidatingAdmissionPolicy") if "status" in item["metadata"]["name"]]
+    (rule,) = found["spec"]["matchConstraints"]["resourceRules"]
+    assert rule["resources"] == ["hipbmmprofiles/status"]
+    account = "system:serviceaccount:hipbmm-system:hipbmm-operator"
+    assert found["spec"]["validations"][0]["expression"] == f"request.userInfo.username == '{account}'"

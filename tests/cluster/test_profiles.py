@@ -1,0 +1,315 @@
+"""HipbmmProfiles with the operator, the policy and real pods; a stand-in plays the kubelet."""
+
+import base64
+import copy
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from tests import stacks
+from tests.cluster import injection
+from tests.cluster.api import Api, ApiStatusError, until
+from tests.cluster.conftest import Cluster
+from tests.cluster.kubelet import Kubelet, ended, report, running
+from tests.cluster.operator_process import NAMESPACE, OperatorProcess
+
+from hipbmm_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, EVENT, HIPBMM_PROFILE, POD, Kind
+
+Json = dict[str, Any]
+CREATE_ERROR = {"state": {"waiting": {"reason": "RunContainerError", "message": '"sh": executable file not found'}}}
+VALIDATING = Kind("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "", namespaced=False)
+VALIDATING_BINDING = Kind(
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", "", namespaced=False
+)
+
+
+class Place:
+    """One namespace that an operator serves, where the policy injects pods."""
+
+    def __init__(self, api: Api, kubelet: Kubelet, namespace: str, sha256: str) -> None:
+        self.api = api
+        self.kubelet = kubelet
+        self.namespace = namespace
+        self.sha256 = sha256
+
+    def profile(self, name: str, **spec: object) -> None:
+        metadata = {"name": name, "namespace": self.namespace}
+        body = {"apiVersion": "hipbmm.io/v1alpha1", "kind": "HipbmmProfile", "metadata": metadata, "spec": spec}
+        self.api.apply(HIPBMM_PROFILE, body)
+
+    def status(self, name: str) -> Json:
+        return dict(self.api.get(HIPBMM_PROFILE, self.namespace, name).get("status") or {})
+
+    def becomes(self, name: str, what: str, ask: Callable[[Json], object], seconds: float = 40) -> Json:
+        """Wait until the status of the current spec is so."""
+
+        def holds() -> Json | None:
+            body = self.api.get(HIPBMM_PROFILE, self.namespace, name)
+            status = body.get("status") or {}
+            current = status.get("observedGeneration") == body["metadata"]["generation"]
+            return status if current and ask(status) else None
+
+        try:
+            return until(what, holds, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {json.dumps(self.status(name))}") from None
+
+    def ready(self, name: str, state: str = "True", reason: str = "Injecting") -> Json:
+        """Wait for the condition Ready."""
+        return self.becomes(name, f"Ready {reason}", lambda status: _ready(status) == (state, reason))
+
+    def pod(self, profile: str, image: str = "", stack: str = "deployment") -> Json:
+        """A pod as its controller makes it, on a node."""
+        body = stacks.asking(stack, self.namespace)
+        body["metadata"]["labels"]["hipbmm.io/profile"] = profile
+        body["metadata"].pop("ownerReferences", None)
+        body["spec"]["nodeName"] = "mi300x-a"
+        if image:
+            body["spec"]["containers"][-1]["image"] = image
+        return self.api.create(POD, body)
+
+    def injected_once(self, profile: str) -> Json:
+        """The first pod that admission injects: it knows a new profile shortly after the API server has it."""
+        return until("an injected pod", lambda: self._or_delete(self.pod(profile)), 20)
+
+    def _or_delete(self, pod: Json) -> Json | None:
+        if injected(pod):
+            return pod
+        self.api.delete(POD, self.namespace, pod["metadata"]["name"], 0)
+        return None
+
+    def serves(self, pod: Json, **changes: object) -> None:
+        """`hipbmm-warm` has reported, and the server is ready."""
+        up = running(ready=True)
+        states = {"hipbmm-warm": ended(0, json.dumps(report(**changes))), "hipbmm-harvest": up, "vllm": up}
+        self.kubelet.containers(pod, states, ready=True)
+
+
+def injected(pod: Json) -> bool:
+    return "hipbmm-warm" in [each["name"] for each in pod["spec"].get("initContainers", [])]
+
+
+def _ready(status: Json) -> tuple[str, str]:
+    found: Json = next((each for each in status.get("conditions", []) if each["type"] == "Ready"), {})
+    return found.get("status", ""), found.get("reason", "")
+
+
+@pytest.fixture(scope="module")
+def place(api: Api, kubelet: Kubelet, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    scratch, mark = tmp_path_factory.mktemp("profiles"), uuid.uuid4().hex[:8]
+    system = f"profiles-system-{mark}"
+    api.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": system}})
+    with injection.policies(api):
+        labels = {"hipbmm.io/injection": "enabled"}
+        namespace = injection.namespace(api, f"profiles-{mark}", "policy", **labels)
+        program = injection.kernel_zip(scratch)
+        credentials = injection.operator_identity(api, cluster.kubeconfig, system, namespace, scratch)
+        process = OperatorProcess(
+            credentials,
+            system,
+            scratch / "operator.log",
+            HIPBMM_NAMESPACES=namespace,
+            HIPBMM_INJECTION_NAME="hipbmm-test",
+            HIPBMM_INJECTION_SECONDS="0.5",
+            HIPBMM_KERNEL_ZIP=str(program),
+        )
+        yield Place(api, kubelet, namespace, hashlib.sha256(program.read_bytes()).hexdigest())
+        assert process.defects() == []
+        process.retire()
+        for each in (namespace, system):
+            api.delete(NAMESPACE, "", each)
+
+
+def test_a_profile_becomes_ready_with_its_program(place: Place) -> None:
+    place.profile("first")
+    status = place.ready("first")
+    recipe = status["injection"]
+    assert status["admission"] == "Policy"
+    assert recipe["kernel"]["sha256"] == place.sha256
+    stored = place.api.get(CONFIG_MAP, place.namespace, recipe["kernel"]["configMap"])
+    data = base64.b64decode(stored["binaryData"]["hipbmm_kernel.zip"])
+    assert hashlib.sha256(data).hexdigest() == place.sha256
+    assert stored["immutable"] is True
+    assert len(data) <= 300_000
+    conditions = {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]}
+    assert conditions["AdmissionReady"] == ("True", "PolicyInstalled")
+    assert conditions["ConfigValid"] == ("True", "Valid")
+    assert conditions["PreflightPassed"] == ("True", "PreflightDone")
+    assert "harvest" in recipe
+
+
+def test_a_pod_is_counted_from_birth_to_warm(place: Place) -> None:
+    place.profile("counted")
+    place.ready("counted")
+    pod = place.injected_once("counted")
+    place.becomes("counted", "a trial", lambda s: [c["state"] for c in s.get("canaries", [])] == ["Testing"])
+    assert not injected(until("a plain pod", lambda: _if_plain(place, "counted"), 20))
+    place.serves(pod)
+    status = place.becomes("counted", "a warm pod", lambda s: s["pods"]["warm"] == 1)
+    assert status["canaries"][0]["state"] == "Proved"
+    assert status["pods"]["injected"] == 1
+    assert status["pods"]["warmProgress"] == "1/1"
+    assert status["tuning"]["progress"] == "204/204"
+    assert status["tuning"]["geomeanSpeedup"] == "1.11"
+    plain = [each for each in status["workloads"] if each["notInjected"]]
+    assert plain[0]["reason"] == "Predates"
+    until("an injected pod", lambda: injected(place.pod("counted")), 20)
+
+
+def _if_plain(place: Place, profile: str) -> Json | None:
+    pod = place.pod(profile)
+    return None if injected(pod) else pod
+
+
+def test_three_stuck_pods_end_it(place: Place) -> None:
+    place.profile("breaks", preflight=False)
+    place.ready("breaks")
+    names = set()
+    for number in range(3):
+        ask = partial(_if_injected, place, "breaks", f"registry.example/v:{number}")
+        pod = until("an injected pod", ask, 20)
+        place.kubelet.containers(pod, {"hipbmm-warm": CREATE_ERROR}, phase="Pending")
+        names.add(pod["metadata"]["name"])
+    status = place.ready("breaks", "False", "Suspended")
+    assert set(status["tripped"]["pods"]) == names
+    assert status["injection"]["ready"] is False
+    message = next(each["message"] for each in status["conditions"] if each["type"] == "Ready")
+    assert all(name in message for name in names)
+    assert "executable file not found" in message
+    until("a plain pod", lambda: _if_plain(place, "breaks"), 20)
+
+    place.profile("breaks", preflight=False, tuning={"budgetSeconds": 60})
+    for name in names:
+        place.api.delete(POD, place.namespace, name, 0)
+    place.ready("breaks")
+
+
+def _if_injected(place: Place, profile: str, image: str) -> Json | None:
+    pod = place.pod(profile, image)
+    return pod if injected(pod) else None
+
+
+def test_a_workload_hears_why_its_pods_are_plain(place: Place) -> None:
+    place.profile("hears")
+    place.ready("hears")
+    template = stacks.asking("deployment", place.namespace)
+    template["metadata"] = {
+        "labels": {"app": "hears", "hipbmm.io/profile": "hears"},
+        "annotations": {"hipbmm.io/skip": "true"},
+    }
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "hears"}}, "template": template}
+    metadata = {"name": "hears", "namespace": place.namespace}
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+    made = place.api.create(DEPLOYMENT, body)
+    status = place.becomes("hears", "the workload", lambda s: s.get("workloads"))
+    found = status["workloads"][0]
+    assert (found["kind"], found["name"], found["reason"]) == ("Deployment", "hears", "Skipped")
+    assert status["pods"]["progress"] == "0/1"
+
+    def told() -> bool:
+        events = place.api.items(EVENT, place.namespace)
+        uid = made["metadata"]["uid"]
+        return any(each["reason"] == "NotInjected" and each["involvedObject"].get("uid") == uid for each in events)
+
+    until("the Event", told)
+    assert place.api.get(DEPLOYMENT, place.namespace, "hears")["metadata"]["generation"] == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"suspend": True}, "Suspended"),
+        ({"pin": "f" * 64}, "KernelUnavailable"),
+        ({"cache": {"pvc": {"claimName": "absent"}}}, "ClaimNotFound"),
+    ],
+)
+def test_a_profile_that_cannot_be_used_leaves_pods_plain(place: Place, spec: Json, reason: str) -> None:
+    name = f"not-{reason.lower()}"
+    place.profile(name, **spec)
+    place.ready(name, "False", reason)
+    assert not injected(place.pod(name))
+    place.profile(name)
+    place.ready(name)
+
+
+def test_two_profiles_for_the_same_pods_are_in_conflict(place: Place) -> None:
+    place.profile("one", match={"podLabels": {"app": "model"}})
+    place.ready("one")
+    place.profile("other", match={"podLabels": {"model": "qwen"}})
+    place.ready("one", "False", "Conflict")
+    place.ready("other", "False", "Conflict")
+    pod = stacks.pod("kubeai", place.namespace)
+    until("a plain pod", lambda: not injected(injection.dry(place.api, pod)), 20)
+    place.profile("other", match={"podLabels": {"app": "another"}})
+    place.ready("one")
+    until("an injected pod", lambda: injected(injection.dry(place.api, pod)), 20)
+    place.api.delete(HIPBMM_PROFILE, place.namespace, "one")
+    place.api.delete(HIPBMM_PROFILE, place.namespace, "other")
+
+
+def test_another_program_in_the_map_is_replaced(place: Place) -> None:
+    place.profile("guarded")
+    name = place.ready("guarded")["injection"]["kernel"]["configMap"]
+    forged = copy.deepcopy(place.api.get(CONFIG_MAP, place.namespace, name))
+    with pytest.raises(ApiStatusError):
+        place.api.merge(CONFIG_MAP, place.namespace, name, {"binaryData": {"hipbmm_kernel.zip": "AAAA"}})
+    place.api.delete(CONFIG_MAP, place.namespace, name)
+    forged["metadata"] = {"name": name, "namespace": place.namespace}
+    forged["binaryData"] = {"hipbmm_kernel.zip": "AAAA"}
+    place.api.create(CONFIG_MAP, forged)
+
+    def right() -> bool:
+        found = place.api.find(CONFIG_MAP, place.namespace, name)
+        data = base64.b64decode(found["binaryData"]["hipbmm_kernel.zip"]) if found else b""
+        return hashlib.sha256(data).hexdigest() == place.sha256
+
+    until("the right program", right, 60)
+
+
+@pytest.fixture
+def no_init_containers(place: Place) -> Iterator[str]:
+    """A policy of the cluster, such as Gatekeeper's, that forbids init containers in the namespace."""
+    name, words = f"no-init-{uuid.uuid4().hex[:6]}", "this namespace allows no init containers"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    spec: Json = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": "!has(object.spec.initContainers)", "message": words}],
+    }
+    version = "admissionregistration.k8s.io/v1"
+    policy = {"apiVersion": version, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name}, "spec": spec}
+    place.api.create(VALIDATING, policy)
+    where = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": place.namespace}}}
+    bound = {"policyName": name, "validationActions": ["Deny"], "matchResources": where}
+    binding = {
+        "apiVersion": version,
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": bound,
+    }
+    place.api.create(VALIDATING_BINDING, binding)
+    probe = stacks.pod("kserve", place.namespace)
+    until("the policy", lambda: words in _refusal(place.api, probe))
+    yield words
+    place.api.delete(VALIDATING_BINDING, "", name)
+    place.api.delete(VALIDATING, "", name)
+    until("no policy", lambda: not _refusal(place.api, probe))
+
+
+def _refusal(api: Api, pod: Json) -> str:
+    try:
+        injection.dry(api, pod)
+    except ApiStatusError as error:
+        return error.message
+    return ""
+
+
+def test_preflight_finds_what_would_refuse_an_injected_pod(place: Place, no_init_containers: str) -> None:
+    place.profile("forbidden")
+    status = place.ready("forbidden", "False", "PreflightRefused")
+    assert no_init_containers in next(each["message"] for each in status["conditions"] if each["type"] == "Ready")
+    assert not injected(place.pod("forbidden"))

@@ -1,0 +1,165 @@
+"""The status of a profile: what speaks against it, and what is said of workloads."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from tests import stacks
+from tests.unit.operator.profiles.test_trials import BAD_WARM, KERNEL, pod, reported
+
+from hipbmm_operator.profiles import facts as values
+from hipbmm_operator.profiles import report
+from hipbmm_operator.profiles.facts import Facts, Preflight
+
+Json = dict[str, Any]
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+FACTS = Facts(kernel=KERNEL, kernel_map="hipbmm-kernel-aaaa", admission="Policy", preflight=Preflight(harvest=True))
+
+
+def profile(spec: Json | None = None, status: Json | None = None) -> values.Profile:
+    metadata = {"name": "qwen", "namespace": "default", "uid": "u", "generation": 3}
+    return values.parse({"metadata": metadata, "spec": spec or {}, "status": status or {}})
+
+
+def ready(status: Json) -> tuple[str, str]:
+    found = next(each for each in status["conditions"] if each["type"] == "Ready")
+    return found["status"], found["reason"]
+
+
+def test_nothing_speaks_against_it() -> None:
+    status = report.build(profile(), FACTS, NOW)
+    assert ready(status) == ("True", "Injecting")
+    assert status["injection"]["ready"] is True
+    assert status["injection"]["env"] == [
+        {"name": "HIPBMM_BUDGET_SECONDS", "value": "180"},
+        {"name": "HIPBMM_MIRROR_LOG", "value": "1"},
+        {"name": "HIPBMM_PROFILE", "value": "qwen"},
+    ]
+    assert status["injection"]["modes"] == ["Wrap"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "change", "reason"),
+    [
+        ({"tuning": {"budgetSeconds": 0}}, {}, "InvalidSpec"),
+        ({"suspend": True}, {}, "Suspended"),
+        ({}, {"rivals": ("other",)}, "Conflict"),
+        ({}, {"kernel_problem": "gone"}, "KernelUnavailable"),
+        ({}, {"claim_problem": "no claim", "claim_reason": "ClaimNotFound"}, "ClaimNotFound"),
+        ({}, {"preflight": Preflight("no init containers")}, "PreflightRefused"),
+    ],
+)
+def test_what_speaks_against_it(spec: Json, change: Json, reason: str) -> None:
+    first = report.build(profile(), FACTS, NOW)
+    status = report.build(profile(spec, first), replace(FACTS, **change), NOW)
+    assert ready(status) == ("False", reason)
+    assert status["injection"]["ready"] is False
+
+
+def test_an_invalid_field_is_named_with_its_value() -> None:
+    status = report.build(profile({"tuning": {"budgetSeconds": 0}}), FACTS, NOW)
+    message = next(each["message"] for each in status["conditions"] if each["type"] == "ConfigValid")
+    assert "spec.tuning.budgetSeconds" in message
+    assert "0" in message
+
+
+def test_without_admission_the_recipe_is_there_and_the_profile_not_ready() -> None:
+    status = report.build(profile(), replace(FACTS, admission="None"), NOW)
+    assert ready(status) == ("False", "NoAdmission")
+    assert status["injection"]["ready"] is True
+    assert status["admission"] == "None"
+    hooked = report.build(profile(), replace(FACTS, admission="Webhook"), NOW)
+    assert ("AdmissionReady", "WebhookInstalled") in {(each["type"], each["reason"]) for each in hooked["conditions"]}
+
+
+def test_what_preflight_says() -> None:
+    def reason(spec: Json, found: Preflight) -> str:
+        status = report.build(profile(spec), replace(FACTS, preflight=found), NOW)
+        return str(next(each["reason"] for each in status["conditions"] if each["type"] == "PreflightPassed"))
+
+    assert reason({}, Preflight()) == "PreflightDone"
+    assert reason({}, Preflight(unknown="a plain pod is refused as well")) == "PreflightUnknown"
+    assert reason({"preflight": False}, Preflight()) == "PreflightOff"
+
+
+def test_the_sidecar_only_where_it_was_admitted_and_wanted() -> None:
+    assert "harvest" in report.build(profile(), FACTS, NOW)["injection"]
+    assert "harvest" not in report.build(profile({"harvest": "Never"}), FACTS, NOW)["injection"]
+    assert "harvest" not in report.build(profile(), replace(FACTS, preflight=Preflight()), NOW)["injection"]
+
+
+def test_all_settings_reach_the_program() -> None:
+    spec = {
+        "model": {"name": "m", "tensorParallel": 4, "configMapRef": {"name": "c"}},
+        "tuning": {"enabled": False, "verify": False, "search": "Exhaustive", "retuneToken": "t", "tokens": [8, 1]}
+        | {"linears": [{"n": 1, "k": 2}], "budgetSeconds": 60},
+        "cache": {"mirror": "Never", "pvc": {"claimName": "rows"}},
+        "entrypoint": ["vllm", "serve"],
+        "container": "main",
+    }
+    recipe = report.build(profile(spec), FACTS, NOW)["injection"]
+    assert {each["name"]: each["value"] for each in recipe["env"]} == {
+        "HIPBMM_PROFILE": "qwen",
+        "HIPBMM_BUDGET_SECONDS": "60",
+        "HIPBMM_TUNE": "0",
+        "HIPBMM_VERIFY": "0",
+        "HIPBMM_SEARCH": "Exhaustive",
+        "HIPBMM_RETUNE_TOKEN": "t",
+        "HIPBMM_MODEL": "m",
+        "HIPBMM_TENSOR_PARALLEL": "4",
+        "HIPBMM_MODEL_CONFIG": "/hipbmm/model-config/config.json",
+        "HIPBMM_LINEARS": '[{"n": 1, "k": 2, "bias": false}]',
+        "HIPBMM_TOKENS": "[1, 8]",
+    }
+    assert (recipe["claim"], recipe["modelConfig"], recipe["container"]) == ("rows", "c", "main")
+    assert recipe["entrypoint"] == ["vllm", "serve"]
+
+
+def test_pods_are_counted_and_a_plain_one_says_how_to_bring_it_in() -> None:
+    plain = pod("old", injected=False)
+    pods = (reported(pod("a", ready=True)), pod("b", BAD_WARM), plain)
+    status = report.build(profile(), replace(FACTS, pods=pods), NOW)
+    assert status["pods"] == {"matched": 3, "injected": 2, "progress": "2/3", "warm": 1, "warmProgress": "1/2"}
+    found = status["workloads"][0]
+    # The image is held while its first pod tries it.
+    assert (found["kind"], found["name"], found["notInjected"]) == ("Deployment", "d", 1)
+    assert found["reason"] == "Predates"
+    assert "kubectl rollout restart deployment/d" in found["message"]
+
+
+def test_a_stuck_pod_is_named() -> None:
+    status = report.build(profile(), replace(FACTS, pods=(pod("b", BAD_WARM),)), NOW)
+    assert status["workloads"][0]["reason"] == "Stuck"
+    assert "b: hipbmm-warm: RunContainerError" in status["workloads"][0]["message"]
+
+
+def test_three_stuck_pods_suspend_it() -> None:
+    pods = tuple(pod(f"p{n}", BAD_WARM) for n in range(3))
+    first = report.build(profile(), replace(FACTS, pods=pods), NOW)
+    assert ready(first) == ("False", "Suspended")
+    again = report.build(profile(status=first), FACTS, NOW)
+    assert ready(again) == ("False", "Suspended")
+
+
+def test_rivals_are_profiles_whose_labels_can_meet() -> None:
+    def body(**labels: str) -> Json:
+        return {"spec": {"match": {"podLabels": labels}}}
+
+    others = {"same": body(a="1"), "wider": body(b="2"), "apart": body(a="2"), "named": {"spec": {}}}
+    assert values.rivals(body(a="1"), others) == ("same", "wider")
+    assert values.rivals({"spec": {}}, others) == ()
+
+
+def test_a_status_of_its_own_is_read_back() -> None:
+    status = report.build(profile(), replace(FACTS, pods=(reported(pod("a", ready=True)),)), NOW)
+    assert report.build(profile(status=status), replace(FACTS, pods=(reported(pod("a", ready=True)),)), NOW) == status
+
+
+@pytest.mark.parametrize("stack", stacks.STACKS)
+def test_the_recipe_is_what_admission_reads(stack: str) -> None:
+    from hipbmm_operator.injection import patch  # noqa: PLC0415  # beside what it is about
+
+    status = report.build(profile(), replace(FACTS, env_files=True), NOW)
+    made = {"metadata": {"name": "qwen"}, "status": status}
+    assert patch.operations(stacks.asking(stack), made)

@@ -1,0 +1,150 @@
+"""Trials of images, and the trip after three stuck pods."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests import stacks
+
+from hipbmm_operator.api.profile_status import Canary, Trip
+from hipbmm_operator.pods.pod import Container, Ended, Pod
+from hipbmm_operator.pods.report import Report
+from hipbmm_operator.profiles import trials
+from hipbmm_operator.profiles.pods import ForeignPod, Workload
+
+KERNEL = "a" * 64
+BORN = datetime(2026, 11, 29, tzinfo=UTC)
+BAD_WARM = Container("warm", waiting="RunContainerError", waiting_message='"sh": not found')
+
+
+def pod(
+    name: str, *containers: Container, image: str = "i:1", injected: bool = True, ready: bool = False, age: int = 0
+) -> ForeignPod:
+    return ForeignPod(
+        pod=Pod(
+            name=name,
+            uid=f"uid-{name}",
+            namespace="default",
+            revision="",
+            template_hash="",
+            node="",
+            phase="Pending",
+            reason="",
+            message="",
+            deleting=False,
+            ready=ready,
+            created=BORN - timedelta(seconds=age),
+            unschedulable=None,
+            unschedulable_since=None,
+            containers={each.name: each for each in containers},
+        ),
+        body=stacks.asking("deployment"),
+        image=image,
+        workload=Workload("Deployment", "d"),
+        injected=injected,
+        kernel=KERNEL if injected else "",
+    )
+
+
+def reported(found: ForeignPod) -> ForeignPod:
+    body = Report(state="Complete", reason="Tuned")  # type: ignore[arg-type]  # a reason as a pod gives it
+    changed = {field: getattr(found.pod, field) for field in found.pod.__dataclass_fields__} | {"report": body}
+    return ForeignPod(Pod(**changed), found.body, found.image, found.workload, found.injected, found.kernel)
+
+
+def test_the_oldest_injected_pod_tries_its_image() -> None:
+    found = trials.canaries([], [pod("b"), pod("a", age=5), pod("c", image="i:2")], KERNEL, ())
+    assert [(each.image, each.pod, each.state) for each in found] == [
+        ("i:1", "a", "Testing"),
+        ("i:2", "c", "Testing"),
+    ]
+    assert trials.held(found) == ["i:1", "i:2"]
+
+
+def test_a_plain_pod_tries_nothing() -> None:
+    assert trials.canaries([], [pod("a", injected=False)], KERNEL, ()) == []
+
+
+TESTING = [Canary(image="i:1", kernel=KERNEL, state="Testing", pod="a")]
+
+
+def test_a_report_or_progress_proves_an_image() -> None:
+    assert trials.canaries(TESTING, [reported(pod("a"))], KERNEL, ())[0].state == "Proved"
+    assert trials.canaries(TESTING, [pod("a")], KERNEL, {"uid-a"})[0].state == "Proved"
+    assert trials.held(trials.canaries(TESTING, [reported(pod("a"))], KERNEL, ())) == []
+
+
+def test_an_image_without_a_report_is_refused() -> None:
+    silent = Container("warm", ended=Ended(0, "Completed", "no python3", None, None))
+    assert trials.canaries(TESTING, [pod("a", silent)], KERNEL, ())[0].state == "Refused"
+    assert trials.canaries(TESTING, [pod("a", BAD_WARM)], KERNEL, ())[0].state == "Refused"
+
+
+def test_a_trial_whose_pod_is_gone_is_tried_again() -> None:
+    assert trials.canaries(TESTING, [], KERNEL, ()) == []
+    assert trials.canaries(TESTING, [pod("b")], KERNEL, ())[0].pod == "b"
+
+
+def test_another_program_is_another_trial() -> None:
+    proved = [Canary(image="i:1", kernel="b" * 64, state="Proved", pod="a")]
+    assert trials.canaries(proved, [], KERNEL, ()) == []
+
+
+def test_a_verdict_outlives_its_pod() -> None:
+    proved = [Canary(image="i:1", kernel=KERNEL, state="Proved", pod="a")]
+    assert trials.canaries(proved, [], KERNEL, ()) == proved
+
+
+@pytest.mark.parametrize(
+    ("container", "words"),
+    [
+        (BAD_WARM, "hipbmm-warm: RunContainerError"),
+        (
+            Container("warm", restarts=2, last=Ended(137, "OOMKilled", "", None, None)),
+            "hipbmm-warm ended with 137 (OOMKilled), 2 times",
+        ),
+        (
+            Container("server", waiting="CreateContainerConfigError", waiting_message="couldn't parse env file"),
+            "server: CreateContainerConfigError",
+        ),
+    ],
+)
+def test_what_a_pod_is_stuck_in(container: Container, words: str) -> None:
+    assert trials.stuck(pod("a", container)).startswith(words)
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        Container("warm", running=True),
+        Container("warm", restarts=1, last=Ended(0, "Completed", "", None, None)),
+        Container("server", waiting="CreateContainerConfigError", waiting_message='secret "hf" not found'),
+        Container("server", waiting="CrashLoopBackOff", restarts=7),
+    ],
+)
+def test_what_is_not_because_of_us(container: Container) -> None:
+    assert trials.stuck(pod("a", container)) == ""
+    assert trials.trip(None, [pod(str(n), container) for n in range(5)], 1, KERNEL) is None
+
+
+def test_the_third_stuck_pod_ends_it() -> None:
+    pods = [pod(f"p{n}", BAD_WARM) for n in range(3)]
+    assert trials.trip(None, pods[:2], 1, KERNEL) is None
+    tripped = trials.trip(None, pods, 1, KERNEL)
+    assert tripped is not None
+    assert tripped.pods == ["p0", "p1", "p2"]
+    assert '"sh": not found' in tripped.message
+    assert trials.trip(tripped, [], 1, KERNEL) == tripped
+    assert trials.trip(tripped, [], 2, KERNEL) is None
+    assert trials.trip(tripped, [], 1, "b" * 64) is None
+
+
+CRASHING = Container("server", restarts=3, last=Ended(1, "Error", "", None, None))
+
+
+def test_servers_that_crash_only_when_injected_end_it() -> None:
+    crashed = [pod(f"p{n}", CRASHING) for n in range(3)]
+    well = pod("plain", Container("server", ready=True), injected=False, ready=True)
+    ill = pod("ill", CRASHING, injected=False)
+    assert isinstance(trials.trip(None, [*crashed, well], 1, KERNEL), Trip)
+    assert trials.trip(None, crashed, 1, KERNEL) is None
+    assert trials.trip(None, [*crashed, well, ill], 1, KERNEL) is None
