@@ -34,7 +34,7 @@ def variables(
     found = {name: value for name, value in CONTRACT_ENV.items() if name != ONLINE_TUNING and not env.get(name)}
     found[PYTHONPATH] = tables.with_program(env, f"{home}/kernel")[PYTHONPATH]
     found[TABLE] = f"{home}/dispatch/table"
-    found |= {name: value for name, value in directories.items() if not env.get(name)}
+    found |= {name: value for name, value in directories.items() if name in KEYS and not env.get(name)}
     return {name: value for name, value in found.items() if name not in fixed}, ""
 
 

@@ -6,6 +6,7 @@ counts, by `start_mode`'s rules. After two early ends this start has no table an
 that the next one is as if we were not there.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -79,13 +80,22 @@ def _give_up(home: str, reason: str) -> None:
 def start_of_container() -> str:
     """A name for this start of this container: its first process, and when that began.
 
-    That process has no parent in here (its number is 0), also where containers of a pod share their processes.
+    That is process 1, also for a process of `kubectl exec`; where the containers of a pod share their processes it is
+    the ancestor without a parent in here.
     """
-    first, began = parent, _ = os.getpid(), ""
+    first, (began, parent) = os.getpid(), _stat(os.getpid())
     while parent:
-        fields = _read(f"/proc/{parent}/stat").decode("ascii", "replace").rpartition(")")[2].split()
-        first, began, parent = parent, fields[19], int(fields[1])
+        first, (began, parent) = parent, _stat(parent)
+    with contextlib.suppress(OSError):  # process 1 may be hidden from us
+        if _read("/proc/1/cgroup") == _read("/proc/self/cgroup"):
+            first, (began, _) = 1, _stat(1)
     return f"{state_file.boot_id()}-{first}-{began}"
+
+
+def _stat(pid: int) -> tuple[str, int]:
+    """When a process began, in ticks since the boot, and its parent (proc(5))."""
+    fields = _read(f"/proc/{pid}/stat").decode("ascii", "replace").rpartition(")")[2].split()
+    return fields[19], int(fields[1])
 
 
 def _read(path: str) -> bytes:

@@ -177,8 +177,7 @@ class _Run:
         """Write the file `env`: variables where kubelet is to read them, else nothing in it."""
         found: dict[str, str] = {}
         if settings.mode == ENV_FILE:
-            jit = aiter_jit.variables(self._env, f"{settings.home}/cache", package_directory("aiter"))
-            directories = {name: value for name, value in jit.items() if name in decision.KEYS}
+            directories = aiter_jit.variables(self._env, f"{settings.home}/cache", package_directory("aiter"))
             found, reason = decision.variables(
                 read_report(self._volume, settings.report_file),
                 self._env,

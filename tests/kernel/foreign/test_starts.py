@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.kernel.foreign.homes import proven, table
@@ -21,6 +22,7 @@ REGISTER = (
     "if len(sys.argv) > 1: sys.exit(subprocess.run([sys.executable, '-c', sys.argv[1]]).returncode)\n"
     f"print(json.dumps([os.environ.get(name) for name in {NAMES}]))\n"
 )
+PIPES: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a process namespace needs root")
 
 
@@ -30,12 +32,21 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "hipbmm"
 
 
+def variables(home: Path) -> dict[str, str]:
+    """What kubelet gives to the container."""
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "kernel"), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**env, **env_file.decode((home / "env").read_bytes())}
+
+
+def command(program: str, *more: str) -> list[str]:
+    return ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", program, *more]
+
+
 def start(home: Path, *more: str) -> list[str | None]:
     """A container that starts: what the last process of it has, with the variables that kubelet reads now."""
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "kernel"), "PYTHONDONTWRITEBYTECODE": "1"}
-    env |= env_file.decode((home / "env").read_bytes())
-    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", REGISTER, *more]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command(REGISTER, *more), env=variables(home), capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     found: list[str | None] = json.loads(done.stdout)
     return found
@@ -65,6 +76,21 @@ def test_a_process_that_did_not_inherit_the_decision_finds_it(home: Path) -> Non
     fresh = f"import os; os.environ['HIPBMM_DISPATCH_TABLE'] = {table(home)!r}\n"
     fresh += f"os.environ.pop('HIPBMM_NO_ONLINE_TUNING')\n{REGISTER}"
     assert start(home, fresh) == [None, "0"]
+
+
+def test_what_a_person_runs_in_the_container_is_no_start(home: Path) -> None:
+    wait = "import sys; print('registered', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        command(REGISTER.replace("sys.exit(subprocess", "(subprocess"), wait), env=variables(home), **PIPES
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "registered\n"
+        (inside,) = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        entered = ["nsenter", "--target", inside, "--pid", "--mount", sys.executable, "-c", REGISTER]
+        done = subprocess.run(entered, env=variables(home), capture_output=True, text=True, check=True)
+        server.communicate("")
+    assert json.loads(done.stdout) == [table(home), "1"]
+    assert starts(home) == 1
 
 
 @pytest.mark.parametrize("name", ["report.json", "state.json"])

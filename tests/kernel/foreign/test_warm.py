@@ -113,6 +113,18 @@ def test_a_home_that_cannot_be_written(pod: Pod) -> None:
     assert list(pod.home.iterdir()) == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
+@pytest.mark.parametrize("options", ["size=12k", "nr_inodes=4"])
+def test_a_full_disk(full: Pod, options: str) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(full.home)], check=True)
+    try:
+        (full.home / "env").touch()
+        warm(full)
+        assert written(full) == {}
+    finally:
+        subprocess.run(["umount", "--lazy", str(full.home)], check=True)
+
+
 def test_a_second_start_does_nothing_new(full: Pod) -> None:
     warm(full)
     before = {path.name: path.stat().st_mtime_ns for path in full.home.iterdir()}
