@@ -1,4 +1,4 @@
-"""Spellings of `vllm serve`'s flags, one command line a line; `-` is an empty one."""
+"""Spellings of `vllm serve`'s flags, one command line a line, behind variables; `-` is an empty one."""
 
 LINES = """
 -
@@ -131,6 +131,9 @@ LINES = """
 --no-enable-chunked-prefill --max-num-batched-tokens 40960
 --seed 7 --max-num-seqs 64
 --load-format dummy --max-num-seqs 64
+VLLM_USE_V2_MODEL_RUNNER=0 --max-num-seqs 64
+VLLM_USE_V2_MODEL_RUNNER=0 --speculative-config {"method":"ngram","num_speculative_tokens":2}
+VLLM_USE_V2_MODEL_RUNNER=1 --speculative-config {"method":"ngram","num_speculative_tokens":2} --max-num-seqs 64
 """.strip().splitlines()
 
 VERSIONS = ("0.23.0", "0.33.0")
@@ -140,7 +143,13 @@ MODEL = "SeedOssForCausalLM"
 
 def arguments(line: str) -> list[str]:
     """The arguments of a line."""
-    return [] if line == "-" else line.split(" ")
+    return [] if line == "-" else [word for word in line.split(" ") if not word.startswith("VLLM_")]
+
+
+def variables(line: str) -> dict[str, str]:
+    """The environment of a line."""
+    words = (word.partition("=") for word in line.split(" ") if word.startswith("VLLM_"))
+    return {name: value for name, _, value in words}
 
 
 def spans(numbers: list[int]) -> str:

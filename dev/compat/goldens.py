@@ -10,9 +10,13 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compat import command_lines, environment, models
 from compat.worker import JobFailed, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FOLDER = environment.ROOT / "tests" / "golden" / "image"
 FLAGS = environment.ROOT / "tests" / "golden" / "flags"
@@ -69,11 +73,11 @@ def _write_flags() -> None:
         sys.stdout.write(f"{version}: {len(answers)} command lines\n")
 
 
-def flags(worker: Worker, folder: str) -> dict[str, dict[str, object]]:
+def flags(worker: Worker, folder: str, lines: Iterable[str] = command_lines.LINES) -> dict[str, dict[str, object]]:
     """How the worker's vLLM reads each command line, sorted by line."""
     found: dict[str, dict[str, object]] = {}
-    for line in sorted(set(command_lines.LINES)):
-        answer = worker.run("flags", folder, *command_lines.arguments(line))
+    for line in sorted(set(lines)):
+        answer = worker.run("flags", folder, *command_lines.arguments(line), env=command_lines.variables(line))
         kept = {name: answer[name] for name in _KEPT if name in answer}
         if "planned" in kept:
             kept["planned"] = command_lines.spans(kept["planned"])

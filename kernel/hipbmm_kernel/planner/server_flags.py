@@ -21,7 +21,8 @@ class ServerFlags(NamedTuple):
     """What a command line says; None means vLLM's own default.
 
     `capture_sizes` are the user's graph sizes. `graphs` is false when nothing is captured, `decode_only` when batches
-    with a prefill replay no graph, `draft_model` when a second model drafts, `encoder_mode` is that of a vision tower.
+    with a prefill replay no graph, `draft_model` when a second model drafts, `first_runner` when the environment
+    chooses the V1 runner (False: V2, None: the version decides), `encoder_mode` is that of a vision tower.
     `online_linear` and `online_targets` are those of `--quantization-config`; `unread` names the arguments that could
     not be read.
     """
@@ -36,6 +37,7 @@ class ServerFlags(NamedTuple):
     compile_sizes: tuple[int, ...] = ()
     speculative_tokens: int = 0
     draft_model: bool = False
+    first_runner: bool | None = None
     graphs: bool = True
     decode_only: bool = False
     sequence_parallel: bool = False
@@ -56,6 +58,12 @@ class ServerFlags(NamedTuple):
         reader = _Reader()
         reader.read(argv)
         return reader.flags()
+
+
+def in_environment(flags: ServerFlags, env: Mapping[str, str]) -> ServerFlags:
+    """The flags of a server with this environment. VLLM_USE_V2_MODEL_RUNNER is an integer, or not set."""
+    chosen = env.get("VLLM_USE_V2_MODEL_RUNNER", "").strip()
+    return flags._replace(first_runner=not int(chosen)) if chosen in ("0", "1") else flags
 
 
 def disabled_by(env: Mapping[str, str]) -> str:

@@ -28,7 +28,7 @@ _COVERS_SEQUENCES = Version(0, 28)
 """From it on `max_num_seqs` and the sizes of speculative batches join the list (read in 0.33, absent in 0.27)."""
 
 _ROUNDS_ITS_LIST = Version(0, 23)
-"""Up to it the V1 runner is the default, which rounds its list with speculation (run in 0.23; V2 in 0.28)."""
+"""Up to it the V1 runner is the default, which rounds its list with speculation (run in 0.23 to 0.33; V2 in 0.28)."""
 
 
 class Tokens(NamedTuple):
@@ -90,7 +90,8 @@ def captured_sizes(flags: ServerFlags, version: Version) -> tuple[int, ...]:
     tensor = flags.tensor_parallel or 1
     if flags.sequence_parallel and tensor > 1 and version < _COVERS_SEQUENCES:
         sizes = {size for size in sizes if size % tensor == 0}
-    if flags.speculative_tokens and version <= _ROUNDS_ITS_LIST:
+    first_runner = version <= _ROUNDS_ITS_LIST if flags.first_runner is None else flags.first_runner
+    if flags.speculative_tokens and first_runner:
         sizes = _whole_queries(sizes, 1 + flags.speculative_tokens)
     return tuple(sorted(sizes))
 

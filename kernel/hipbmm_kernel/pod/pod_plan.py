@@ -9,7 +9,7 @@ from hipbmm_kernel.image import installed
 from hipbmm_kernel.planner import plan, vllm_version
 from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options, Plan
-from hipbmm_kernel.planner.server_flags import ServerFlags, disabled_by
+from hipbmm_kernel.planner.server_flags import ServerFlags, disabled_by, in_environment
 from hipbmm_kernel.pod import image_plan, model_lookup
 from hipbmm_kernel.system.time_limits import Overtime, within_processor_seconds
 
@@ -106,7 +106,7 @@ def _options(
         vllm=vllm or vllm_version.NEWEST,
         has_kernel=image.has_chain if plugged else image.has_kernel,
         disabled=disabled_by(env),
-        flags=ServerFlags.from_argv(settings.server_args),
+        flags=in_environment(ServerFlags.from_argv(settings.server_args), env),
         linears=settings.linears,
         tokens=settings.tokens,
         product=identity.stack.product or Options().product,

@@ -39,7 +39,11 @@ def ran(arguments: Any, capture: ModuleType) -> set[int]:  # noqa: ANN401 - of a
 
 
 @pytest.mark.parametrize("line", sorted(set(GOLDEN) - {CHUNKS}))
-def test_a_command_line_is_read_as_vllm_reads_it(line: str, modules: tuple[ModuleType, ModuleType]) -> None:
+def test_a_command_line_is_read_as_vllm_reads_it(
+    line: str, modules: tuple[ModuleType, ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in command_lines.variables(line).items():
+        monkeypatch.setenv(name, value)
     wanted = GOLDEN[line]
     arguments, capture = modules
     given = ["model", *command_lines.arguments(line)]

@@ -1,5 +1,6 @@
 """The batch sizes that vLLM 0.33 captures graphs for (config/vllm.py, _set_cudagraph_sizes)."""
 
+import os
 from bisect import bisect_left
 from typing import NamedTuple
 
@@ -36,8 +37,19 @@ def capture_sizes(arguments: ServeArguments) -> list[int]:
                 f"customized max_cudagraph_capture_size(={largest}) should be consistent with the max value of "
                 f"cudagraph_capture_sizes(={max(sizes, default=0)})"
             )
+        return _rounded(sizes, 1 + arguments.num_speculative_tokens)
+    return _rounded(_default_sizes(arguments, largest), 1 + arguments.num_speculative_tokens)
+
+
+def _rounded(sizes: list[int], query: int) -> list[int]:
+    """The V1 runner rounds the sizes to whole decode queries, and keeps none above the largest."""
+    if query == 1 or os.environ.get("VLLM_USE_V2_MODEL_RUNNER") != "0":
         return sizes
-    query = 1 + arguments.num_speculative_tokens
+    return sorted({whole for size in sizes if (whole := -(-size // query) * query) <= max(sizes)})
+
+
+def _default_sizes(arguments: ServeArguments, largest: int | None) -> list[int]:
+    limit, query = arguments.max_num_batched_tokens, 1 + arguments.num_speculative_tokens
     decode: set[int] = set()
     if largest is None:
         largest = min(arguments.max_num_seqs * query * 2, _CEILING)

@@ -14,7 +14,7 @@ import pytest
 
 from compat import command_lines
 from hipbmm_kernel.planner import tokens, vllm_version
-from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.planner.server_flags import ServerFlags, in_environment
 
 FOLDER = Path(__file__).parents[3] / "golden" / "flags"
 CASES = [(version, line) for version in command_lines.VERSIONS for line in sorted(set(command_lines.LINES))]
@@ -43,7 +43,7 @@ def read(flags: ServerFlags, version: str) -> dict[str, object]:
 @pytest.mark.parametrize(("version", "line"), CASES)
 def test_a_command_line_is_read_as_vllm_reads_it_or_named(version: str, line: str) -> None:
     wanted = golden(version)[line]
-    flags = ServerFlags.from_argv(command_lines.arguments(line))
+    flags = in_environment(ServerFlags.from_argv(command_lines.arguments(line)), command_lines.variables(line))
     if "refused" in wanted or flags.unread:
         return
     found = read(flags, version)

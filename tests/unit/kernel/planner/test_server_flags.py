@@ -142,3 +142,9 @@ def test_deep_json_is_text() -> None:
 )
 def test_variables_leave_the_kernel_out_as_vllm_splits_them(env: dict[str, str], named: bool) -> None:
     assert bool(server_flags.disabled_by(env)) == named
+
+
+@pytest.mark.parametrize(("value", "first"), [("0", True), ("1", False), ("", None), ("yes", None)])
+def test_a_variable_chooses_the_runner(value: str, first: bool | None) -> None:
+    assert server_flags.in_environment(NONE, {"VLLM_USE_V2_MODEL_RUNNER": value}).first_runner is first
+    assert server_flags.in_environment(NONE, {}).first_runner is None
