@@ -78,7 +78,7 @@ def facts(resource: view.Json) -> None:
     )
     say(
         f"  tuned {tuning['tuned']} of {tuning['problems']} in {tuning['seconds']} s; "
-        f"geomean speedup {tuning['geomeanSpeedup']}"
+        f"geomean speedup {tuning['geomeanSpeedup']}; rows from {tuning['dispatch'].lower()}"
     )
     if stack.get("simulated"):
         say("  simulated: true   (times and speedup come from the simulator's cost model, not from a GPU)")
