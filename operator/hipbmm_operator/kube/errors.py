@@ -1,9 +1,6 @@
 """Errors of the API server by who must act, and the one table from HTTP status to class."""
 
-from collections.abc import Mapping
-from typing import Any
-
-Json = Mapping[str, Any]
+from hipbmm_operator.kube.json_text import Json
 
 FIRST_ERROR = 400
 """Smallest HTTP status that is an error."""

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 from typing import Final
 
 from hipbmm_operator.detect.catalogue.products import GpuModel, model_of_product
@@ -80,7 +79,6 @@ def _product(written: str) -> str | None:
     return f"MI{suffix}" if suffix[-1] in "AXP" else f"MI{suffix}X"
 
 
-@lru_cache(maxsize=1024)
 def read_name(written: str) -> Name:
     """Read a marketing name such as ``AMD_Instinct_MI300X_OAM``."""
     product = _product(written)
@@ -97,7 +95,6 @@ def read_name(written: str) -> Name:
     return Name(Naming.NOTHING)
 
 
-@lru_cache(maxsize=1024)
 def read_hint(written: str) -> GpuModel | None:
     """The MI3xx product that a cloud's model label or instance type names, or None."""
     product = _product(written)

@@ -8,7 +8,6 @@ The device id is the only identity that is both precise and widely present; noth
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -109,7 +108,6 @@ def dra_device_id(written: str) -> str | None:
     return written[2:].lower() if _DRA_ID.fullmatch(written) else None
 
 
-@lru_cache(maxsize=256)
 def model_of_id(folded: str) -> GpuModel:
     """What a device id (four lower-case hex digits) says.
 

@@ -1,6 +1,5 @@
 """The labels that detection reads; all others are dropped at the door, so none can matter unnoticed."""
 
-from functools import lru_cache
 from typing import Final
 
 PLAIN_PREFIX: Final = "amd.com/gpu."
@@ -34,8 +33,6 @@ _PREFIXES: Final = (
 _NAMES: Final = frozenset({OVERRIDE_LABEL, *CLOUD_MODEL_LABELS, *INSTANCE_TYPE_LABELS, *CLOUD_BRAND_LABELS})
 
 
-# The same few hundred keys come with every event of every node.
-@lru_cache(maxsize=8192)
 def is_relevant(key: str) -> bool:
     """Whether detection reads a label."""
     return key in _NAMES or key.startswith(_PREFIXES)

@@ -8,7 +8,6 @@ value in them, so next to a singular key they prove nothing.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final, TypeVar
 
 from hipbmm_operator.detect.catalogue.partitions import mode_of_profile
@@ -110,7 +109,6 @@ class _Key:
     suffix: str | None
 
 
-@lru_cache(maxsize=8192)
 def _labeller_key(label: str) -> _Key | None:
     for beta, prefix in ((False, PLAIN_PREFIX), (True, BETA_PREFIX)):
         if label.startswith(prefix):
