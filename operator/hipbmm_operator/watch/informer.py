@@ -206,12 +206,12 @@ class Informer:
 
     async def _list_extras(self) -> set[str]:
         """What DRA and NFD publish about nodes, which of them it changed. An absent or forbidden API says nothing."""
-        slices: dict[str, list[Json]] = defaultdict(list)
+        slices: dict[str, list[CachedObject]] = defaultdict(list)
         for body in await self._first_served(kinds.RESOURCE_SLICES):
-            slices[node_of_slice(body)].append(body)
-        features: dict[str, list[Json]] = defaultdict(list)
+            slices[node_of_slice(body)].append(prune(kinds.RESOURCE_SLICES[0], body))
+        features: dict[str, list[CachedObject]] = defaultdict(list)
         for body in await self._first_served((kinds.NODE_FEATURE,)):
-            features[node_of_feature(body)].append(body)
+            features[node_of_feature(body)].append(prune(kinds.NODE_FEATURE, body))
         classes = await self._first_served(kinds.DEVICE_CLASSES)
         return self._nodes.attach(slices, features, extended_resources(classes))
 

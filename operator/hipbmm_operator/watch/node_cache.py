@@ -17,6 +17,7 @@ from hipbmm_operator.detect import (
 from hipbmm_operator.kube import json_text
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.watch.pruning import CachedObject
 
 _CACHED_SUMMARIES = 256
 
@@ -28,7 +29,7 @@ class NodeBook:
         self.readable = True
         self._detections: dict[str, Detection] = {}
         self._summaries: dict[bytes, HardwareSummary] = {}
-        self._extra: dict[str, tuple[Sequence[Json], Sequence[Json]]] = {}
+        self._extra: dict[str, tuple[Sequence[CachedObject], Sequence[CachedObject]]] = {}
         self._shown: frozenset[LabelKind] | None = None
         self._extended: frozenset[str] = frozenset()
 
@@ -40,7 +41,7 @@ class NodeBook:
         if before is not None and previous is not None and not before.stale:
             # Until this change nothing about the node had changed: its identity was confirmed up to now.
             previous = replace(previous, seen=now)
-        slices, features = self._extra.get(name, ((), ()))
+        slices, features = ([packed.body() for packed in each] for each in self._extra.get(name, ((), ())))
         found = detect_node(node, slices, features, default_tolerations(), previous, now, extended=self._extended)
         self._detections[name] = found
         return (before is None or _essence(before) != _essence(found)) and self._changed()
@@ -51,15 +52,15 @@ class NodeBook:
 
     def attach(
         self,
-        slices: Mapping[str, Sequence[Json]],
-        features: Mapping[str, Sequence[Json]],
+        slices: Mapping[str, Sequence[CachedObject]],
+        features: Mapping[str, Sequence[CachedObject]],
         extended: frozenset[str] = frozenset(),
     ) -> set[str]:
         """Take over what DRA and NFD publish by node; the nodes for which that changed are to be judged anew."""
         changed = set()
         for name in {*self._extra, *slices, *features}:
             extra = (slices.get(name, ()), features.get(name, ()))
-            if self._extra.get(name, ((), ())) != extra or (extra[0] and extended != self._extended):
+            if _texts(self._extra.get(name, ((), ()))) != _texts(extra) or (extra[0] and extended != self._extended):
                 self._extra[name] = extra
                 changed.add(name)
         self._extended = extended
@@ -95,6 +96,10 @@ class NodeBook:
         self._summaries.clear()
         self._shown = None
         return True
+
+
+def _texts(extra: tuple[Sequence[CachedObject], Sequence[CachedObject]]) -> list[list[bytes]]:
+    return [[packed.data for packed in each] for each in extra]
 
 
 def _essence(detection: Detection) -> Detection:

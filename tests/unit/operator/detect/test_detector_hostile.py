@@ -211,14 +211,16 @@ def test_seeded_soup() -> None:
 
 
 @QUICK
-@given(NODES)
-def test_what_is_kept_of_a_node_is_all_that_is_read(subject: Json) -> None:
+@given(NODES, SLICES, FEATURES)
+def test_what_is_kept_of_an_object_is_all_that_is_read(subject: Json, one_slice: Json, feature: Json) -> None:
     try:
-        body = json.loads(orjson.dumps(subject))
-    except TypeError:  # no body of an API server
+        bodies = orjson.loads(orjson.dumps([subject, one_slice, feature]))
+    except TypeError:  # no bodies of an API server
         return
-    kept = prune(kinds.NODE, body).body()
-    assert detect_node(kept, [], [], [], None, 0.0) == detect_node(body, [], [], [], None, 0.0)
+    of = (kinds.NODE, kinds.RESOURCE_SLICES[0], kinds.NODE_FEATURE)
+    kept = [prune(kind, body).body() for kind, body in zip(of, bodies, strict=True)]
+    answers = [detect_node(node, [dra], [nfd], [], None, 0.0) for node, dra, nfd in (kept, bodies)]
+    assert answers[0] == answers[1]
 
 
 @QUICK

@@ -112,7 +112,7 @@ def test_an_identity_that_outlives_its_labels_is_judged_again_until_it_is_given_
 
 def test_what_dra_publishes_about_a_node_has_it_judged_anew() -> None:
     book = NodeBook()
-    slices = {"n": [resource_slice([device()])]}
+    slices = {"n": [prune(kinds.RESOURCE_SLICES[0], resource_slice([device()]))]}
     assert book.attach(slices, {}) == {"n"}
     assert book.attach(slices, {}) == frozenset()
     assert book.attach(slices, {}, frozenset({"amd.com/gpu"})) == {"n"}
