@@ -42,7 +42,14 @@ COVERAGE = (
     Stage("rooms", (_TEST, "-m", "suite.room_coverage")),
 )
 
-QUICK = (*LINT, Stage("unit", _pytest(_TEST, "tests/unit", "tests/golden")))
+_WAIT = "wait"
+"""The lane of stages that mostly wait: for an API server, for a cluster."""
+
+QUICK = (
+    *LINT,
+    Stage("unit", _pytest(_TEST, "tests/unit", "--ignore=tests/unit/operator")),
+    Stage("unit-operator", _pytest(_TEST, "tests/unit/operator", "tests/golden"), lane=_WAIT),
+)
 
 _CHART_COPIES = ("test_crds.py", "test_rbac.py", "test_readme.py", "test_golden.py")
 GENERATE = (
@@ -55,9 +62,6 @@ GENERATE = (
     ),
 )
 
-
-_WAIT = "wait"
-"""The lane of stages that mostly wait for a cluster."""
 
 _PATH = ("tests/e2e/test_path.py", "tests/e2e/test_mirror.py")
 """Of the tests with pods those that CI runs: the bad days there take as long again, and have `make e2e`."""

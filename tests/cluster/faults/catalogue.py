@@ -40,7 +40,7 @@ FAULTS: dict[str, Callable[[], list[Rule]]] = {
     "watches are cut after each event": lambda: [Rule(watches, cut_after=1, times=60)],
     "deployments may not be read for a while": lambda: [Rule(_deployments, status=403, times=8)],
     "lists are stale": lambda: [Rule(lists, stale={}, times=400)],
-    "deletions are not told": lambda: [Rule(watches, keep=lambda event: event["type"] != "DELETED")],
+    "deletions bring no event": lambda: [Rule(watches, keep=lambda event: event["type"] != "DELETED")],
 }
-SETTINGS: dict[str, dict[str, str]] = {"lists are stale": QUICK_RESYNC, "deletions are not told": QUICK_RESYNC}
+SETTINGS: dict[str, dict[str, str]] = {"lists are stale": QUICK_RESYNC, "deletions bring no event": QUICK_RESYNC}
 """Settings of the operator under some of them."""
