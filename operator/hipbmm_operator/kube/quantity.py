@@ -35,7 +35,5 @@ def _value(text: str) -> Decimal | None:
 
 def equal(first: object, second: object) -> bool:
     """Whether two quantities are the same amount; False when one of them is none."""
-    if not isinstance(first, str | int) or not isinstance(second, str | int):
-        return False
-    one, two = value(first), value(second)
-    return one is not None and one == two
+    amount = value(first)
+    return amount is not None and amount == value(second)
