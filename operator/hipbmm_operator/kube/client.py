@@ -35,6 +35,8 @@ _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 """Annotation of the bookmark after the last object of an initial state."""
 _MAX_CONNECTIONS = 64
 _LOG_BYTES = 65536
+_WATCH_BUFFER = 2**14
+"""Bytes that a watch reads ahead, at most twice: kopf parses all of them at once, and 64 KiB are 500 kB of objects."""
 _AUTH = ["BearerToken"]
 _LEASES = f"/apis/{LEASE.group}/"
 
@@ -265,6 +267,7 @@ async def open_session(
     session = aiohttp.ClientSession(
         connector=connector,
         headers={"User-Agent": FIELD_MANAGER} | ({"Authorization": token} if token else {}),
+        read_bufsize=_WATCH_BUFFER,
         trace_configs=traces,
         trust_env=proxied,
     )
