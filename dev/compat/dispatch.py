@@ -43,6 +43,7 @@ def served(tokens: list[int], program: str, start: str, *arguments: str) -> dict
 
 def _worker(writing: Any, program: str, start: str, tokens: list[int], arguments: tuple[str, ...]) -> None:  # noqa: ANN401 - a Connection
     if start == "spawn":
+        importlib.import_module("torch")  # as worker.main does, before vLLM asks for triton
         importlib.import_module("compat.jobs").preload()
         sys.path.append(program)
         _load_plugins()

@@ -8,7 +8,7 @@ import weakref
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from hipbmm_kernel.planner.answer import HIPBMM
+from hipbmm_kernel.linear.eligibility import HIPBMM
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,8 +3,6 @@
 Each command is imported when it is asked for: `warm` on a complete store must not pay for anything it does not use.
 """
 
-from __future__ import annotations
-
 import gc
 import importlib
 import os

@@ -198,3 +198,24 @@ def test_operator_may_do_its_work_and_nothing_else(cluster: Cluster, release: st
     assert cluster.can(account, "get", "leases.coordination.k8s.io/hipbmm-operator", release)
     assert not cluster.can(account, "get", "leases.coordination.k8s.io/other", release)
     assert not cluster.can(account, "update", "leases.coordination.k8s.io/hipbmm-operator", "default")
+
+
+def test_a_second_release_over_the_same_namespaces_is_refused(cluster: Cluster, release: str) -> None:
+    other = cluster.namespace("second", RESTRICTED)
+    without_crds = {"crds": {"enabled": False}}
+    for name in ("team-a", "team-b"):
+        cluster.namespace(name)
+    try:
+        cluster.install(release)
+        with pytest.raises(CommandError, match=f"hipbmm-operator in namespace {release} already serves all namespaces"):
+            cluster.install(other, without_crds)
+        with pytest.raises(CommandError, match="already serves all namespaces"):
+            cluster.install(other, {**without_crds, "watchNamespaces": ["team-a"]})
+        cluster.install(release, {"watchNamespaces": ["team-a"]})
+        with pytest.raises(CommandError, match="already serves team-a: two operators"):
+            cluster.install(other, {**without_crds, "watchNamespaces": ["team-a", "team-b"]})
+        cluster.install(other, {**without_crds, "watchNamespaces": ["team-b"]})
+        cluster.install(release, {"watchNamespaces": ["team-a"]})
+    finally:
+        cluster.uninstall(other)
+        cluster.kubectl("delete", "namespace", other, "--wait=false")

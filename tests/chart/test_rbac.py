@@ -16,6 +16,7 @@ TITLES = {
     "namespaced": "In the namespaces it manages.",
     "cluster": "Of the cluster, to read only.",
     "own": "In its own namespace.",
+    "secrets": "In the namespaces it manages, if rbac.secrets is set.",
     "injection": "In the namespaces it manages, with injection.enabled.",
     "preflight": "There as well, with injection.preflight.",
     "injection_cluster": "Of the cluster, with injection.enabled.",

@@ -101,8 +101,10 @@ class Kubelet:
         self.heartbeat(name, gpus, resource)
         return name
 
-    def heartbeat(self, name: str, gpus: int | None = None, resource: str = "amd.com/gpu") -> None:
-        """What a kubelet writes every few minutes; with `gpus`, also what it has."""
+    def heartbeat(
+        self, name: str, gpus: int | None = None, resource: str = "amd.com/gpu", more: Json | None = None
+    ) -> None:
+        """What a kubelet writes every few minutes; with `gpus`, also what it has, and `more` of other things."""
         self._beats += 1
         condition = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
         # Each beat has a time of its own, so that none is the same as the one before.
@@ -110,7 +112,7 @@ class Kubelet:
         status: Json = {"conditions": [condition | {"lastHeartbeatTime": time, "lastTransitionTime": time}]}
         if gpus is not None:
             room = {"cpu": "256", "memory": "2Ti", "pods": "500", "ephemeral-storage": "10Ti"}
-            room |= {resource: str(gpus)} if gpus else {}
+            room |= {**({resource: str(gpus)} if gpus else {}), **(more or {})}
             status |= {"capacity": room, "allocatable": room}
             status["addresses"] = [{"type": "InternalIP", "address": "127.0.0.1"}]
             status["daemonEndpoints"] = {"kubeletEndpoint": {"Port": self._port}}

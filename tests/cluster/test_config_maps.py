@@ -1,14 +1,16 @@
-"""The content of ConfigMaps that the spec refers to: a repair reaches the pods."""
+"""The content of ConfigMaps and Secrets that the spec refers to: a repair reaches the pods."""
 
 from typing import Any
 
 import pytest
 from tests.cluster.api import until
+from tests.cluster.conftest import OPERATOR_USER
 from tests.cluster.kubelet import report
 from tests.cluster.test_rollouts import new_pods
 from tests.cluster.world import World
 
 from hipbmm_operator.kube import kinds
+from hipbmm_operator.kube.kinds import Kind
 
 Json = dict[str, Any]
 
@@ -31,3 +33,27 @@ def test_a_repaired_config_json_heals(world: World) -> None:
     assert world.becomes("ConfigValid", "True")
     assert world.status()["revision"]["current"] != first
     assert not world.status()["revision"]["outdated"]
+
+
+@pytest.mark.timeout(400)
+def test_a_changed_secret_replaces_the_pods_where_the_operator_may_read_it(world: World) -> None:
+    """The chart's rbac.secrets, here for one namespace."""
+    role = {"rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]}
+    group = "rbac.authorization.k8s.io"
+    subjects = [{"kind": "User", "apiGroup": group, "name": OPERATOR_USER}]
+    binding = {"roleRef": {"apiGroup": group, "kind": "Role", "name": "secrets"}, "subjects": subjects}
+    for plural, kind, body in (("roles", "Role", role), ("rolebindings", "RoleBinding", binding)):
+        of = Kind(group, "v1", plural, kind)
+        metadata = {"name": "secrets", "namespace": world.namespace}
+        world.api.create(of, {"apiVersion": of.api_version, "kind": kind, "metadata": metadata, **body})
+    metadata = {"name": "hf", "namespace": world.namespace}
+    world.api.create(kinds.SECRET, {"metadata": metadata, "stringData": {"HF_TOKEN": "expired"}})
+    world.create(model={"name": "m", "tokenSecretRef": {"name": "hf"}})
+    world.serve(1, report(state="NoPlan", reason="ConfigMissing", message="401 Unauthorized", problems=0, tuned=0))
+    world.becomes("ConfigValid", "False", "ConfigMissing")
+    (old,) = world.scheduled(1)
+    world.api.merge(kinds.SECRET, world.namespace, "hf", {"stringData": {"HF_TOKEN": "renewed"}})
+    (new,) = until("a pod that reads it", lambda: new_pods(world, [old]), 120)
+    world.kubelet.serving(new, report())
+    assert world.becomes("Ready", "True", "AllReplicasWarm")
+    assert "renewed" not in str(world.deployment())

@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+from tests.cluster import kstatus
 from tests.cluster.api import until
 from tests.cluster.conftest import Cluster
 from tests.cluster.kubelet import ended, report, waiting
@@ -22,6 +23,10 @@ class Shell:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [*self._prefix, *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    def done(self, world: World) -> bool:
+        """Whether kstatus, and with it Flux, takes the resource for done."""
+        return kstatus.compute(world.resource()) == "Current"
 
     def ready(self, seconds: int = 3) -> bool:
         """The command of docs/operations.md."""
@@ -43,24 +48,30 @@ def shell(cluster: Cluster, world: World) -> Shell:
 
 
 def test_kubectl_wait_gets_no_success_for_a_rollout_that_has_not_come_through(world: World, shell: Shell) -> None:
-    settle(world)
+    assert kstatus.compute(world.create()) == "InProgress", "before the operator has seen it"
+    world.serve(1)
+    world.becomes("Ready", "True")
     assert shell.ready()
+    assert shell.done(world)
     (old,) = world.scheduled(1)
-    world.change({"image": "registry.example/vllm:broken"})
+    assert kstatus.compute(world.change({"image": "registry.example/vllm:broken"})) == "InProgress", "at once"
     assert not shell.ready(), "at once, when the operator may not have seen the change"
     (new,) = until("the new pod", lambda: new_pods(world, [old]))
     assert not shell.ready(), "while it moves"
+    assert not shell.done(world)
     world.kubelet.containers(
         new, {"payload": ended(0), "warm": waiting("ErrImagePull", "manifest unknown")}, phase="Pending"
     )
     world.becomes("Progressing", "False", "ImageNotFound")
     assert not shell.ready(), "when it has failed"
+    assert not shell.done(world)
     shown = shell.columns()
     assert (shown["READY"], shown["REASON"], shown["PHASE"]) == ("False", "ServingPreviousRevision", "Degraded")
     world.change({"image": "registry.example/vllm:2"})
     (good,) = until("a pod that works", lambda: new_pods(world, [old, new]))
     world.kubelet.serving(good, report())
     assert shell.ready(60)
+    assert shell.done(world)
     assert shell.columns()["REASON"] == "AllReplicasWarm"
 
 
@@ -69,5 +80,6 @@ def test_kubectl_wait_ends_for_what_is_meant_to_run_nowhere(world: World, shell:
     for change, reason in (({"replicas": 0}, "NoReplicasAsked"), ({"replicas": 1, "suspend": True}, "Suspended")):
         world.change(change)
         assert shell.ready(60)
+        assert shell.done(world)
         shown = shell.columns()
         assert (shown["READY"], shown["REASON"], shown["PHASE"]) == ("True", reason, "Suspended")

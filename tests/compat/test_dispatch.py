@@ -68,7 +68,7 @@ class Server:
             assert on == ("explicit" if expected else "heuristic"), (m, n, k)
             assert expected in (None, index), (m, n, k)
         assert {m for m, *_ in answer["used"]} == {1, 16, 40}, "M 3 runs as 16"
-        each = 2 * len(self.tuned) // 2  # two layers, so many linears in each
+        each = len(self.tuned)  # of a padded or an unknown M: the linears of both layers
         assert answer["totals"] == [[2 * each, each, each]]
         assert (answer["opened"], answer["rows"]) == (0, 0)
 
@@ -80,7 +80,7 @@ class Server:
         assert answer["rows"] == 1 + 2 * len(self.tuned)
 
 
-@pytest.fixture(scope="module", params=environment.versions())
+@pytest.fixture(scope="module", params=[each for each in environment.versions() if each != environment.WITHOUT_KERNEL])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     made = Server(request.param, tmp_path_factory.mktemp("pod"))
     yield made

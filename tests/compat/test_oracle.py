@@ -9,7 +9,8 @@ import pytest
 
 from compat import models
 from compat.worker import JobFailed, Worker
-from hipbmm_kernel.planner.answer import HIPBMM, ImageLinear
+from hipbmm_kernel.linear.eligibility import HIPBMM
+from hipbmm_kernel.planner.answer import ImageLinear
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,9 @@ from tests.ptpc import PTPC
 from compat import environment, models
 from compat.worker import JobFailed, Worker
 from hipbmm_kernel.dispatch import kernel_plugin
+from hipbmm_kernel.linear.eligibility import HIPBMM
 from hipbmm_kernel.planner import plan
-from hipbmm_kernel.planner.answer import HIPBMM, ImageLinear
+from hipbmm_kernel.planner.answer import ImageLinear
 from hipbmm_kernel.planner.plan import Options
 from hipbmm_kernel.pod import payload
 from hipbmm_kernel.rows import gemm

@@ -11,8 +11,8 @@ import torch
 from tests.device.conftest import StandIn
 
 from hipbmm_kernel.acceptance import checks_faults, checks_stack, programs, supervision
+from hipbmm_kernel.acceptance.report import PASS
 from hipbmm_kernel.acceptance.supervision import ChildRun, Ended
-from hipbmm_kernel.acceptance.verdict import PASS
 
 MIB = 1 << 20
 PROBLEM = [16, 2560, 5120]

@@ -1,6 +1,8 @@
 """The demo's claims, one test each, in the order in which a user meets them (one rollout serves them all)."""
 
+import functools
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -60,6 +62,22 @@ def test_the_server_tuned_nothing_itself(rollout: Rollout) -> None:
         assert float(samples["hipbmm_sim_chosen_total"]) > 0
         assert float(samples["hipbmm_sim_lookup_hits_total"]) == 0
         assert float(samples["hipbmm_sim_lookup_misses_total"]) == 0
+
+
+def test_the_calls_run_verified_indices_from_memory_and_the_sidecar_counts_them(rollout: Rollout) -> None:
+    assert rollout.resource()["status"]["tuning"]["dispatch"] == "Memory"
+    for pod in checks.pods(rollout.kubectl, rollout.name):
+        name = pod["metadata"]["name"]
+        counted = wait.until(f"{name} to have counted calls", functools.partial(calls, rollout, name), 60)
+        assert counted["verified"] > 0
+
+
+def calls(rollout: Rollout, pod: str) -> dict[str, float] | None:
+    """Calls of rank 0 by result, as the sidecar shows them; None before the first are counted."""
+    program = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9410/metrics').read().decode())"
+    text = rollout.kubectl.run("exec", pod, "-c", "server", "--", "python3", "-c", program)
+    found = re.findall(r'^hipbmm_dispatch_calls_total{rank="0",result="(\w+)"} (\d+)$', text, re.MULTILINE)
+    return {result: float(count) for result, count in found} or None
 
 
 def test_the_table_on_the_volume_is_aiters_csv(rollout: Rollout) -> None:

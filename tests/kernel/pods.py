@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kernel.mi300x import STACK
 from tests.ptpc import PTPC
 
 from hipbmm_kernel.contract import settings
@@ -184,22 +185,6 @@ def make_pod(tmp_path: Path, node: Path) -> PodMaker:
 @pytest.fixture
 def pod(make_pod: PodMaker) -> Pod:
     return make_pod()
-
-
-STACK = Stack(
-    arch="gfx942",
-    features="sramecc+:xnack-",
-    compute_units=304,
-    product="MI300X",
-    partition="SPX",
-    memory_partition="NPS1",
-    hipblaslt="1.2.2",
-    databases=("ab" * 32,),
-    aiter="0.1.20",
-    fp8="e4m3fnuz",
-    rocm="7.2.1",
-)
-"""A whole MI300X with ROCm 7.2.1."""
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 import random
 
 import pytest
+from tests.kernel.mi300x import STACK
 from tests.kernel.store import killing
 
 from hipbmm_kernel.store import shard
 
 HOLES = 20_000
 LEAST_FLIPS = 20_000
-DATA = shard.encode(shard.Shard(killing.STACK.key, "pod-a.warm", 1, rows=killing.TUNED[:10]))
+DATA = shard.encode(shard.Shard(STACK.key, "pod-a.warm", 1, rows=killing.TUNED[:10]))
 
 
 def accepted(data: bytes) -> bool:

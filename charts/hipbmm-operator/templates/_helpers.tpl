@@ -20,6 +20,27 @@
 {{- printf "%s.%s" (include "hipbmm.fullname" .) (include "hipbmm.namespace" .) }}
 {{- end }}
 
+{{/* Fails if another release serves the same namespaces: each would overwrite what the other writes. Without a cluster nothing is looked up. */}}
+{{- define "hipbmm.alone" -}}
+{{- $mine := .Values.watchNamespaces }}
+{{- range (lookup "rbac.authorization.k8s.io/v1" "ClusterRoleBinding" "" "").items }}
+{{- $notes := default dict .metadata.annotations }}
+{{- $release := printf "%s in namespace %s" (get $notes "meta.helm.sh/release-name") (get $notes "meta.helm.sh/release-namespace") }}
+{{- if and (hasKey $notes "hipbmm.io/watches") (ne $release (printf "%s in namespace %s" $.Release.Name $.Release.Namespace)) }}
+{{- $theirs := compact (splitList "," (get $notes "hipbmm.io/watches")) }}
+{{- $shared := list }}
+{{- range $theirs }}
+{{- if has . $mine }}
+{{- $shared = append $shared . }}
+{{- end }}
+{{- end }}
+{{- if or (not $mine) (not $theirs) $shared }}
+{{- fail (printf "release %s already serves %s: two operators over one namespace overwrite each other. Uninstall it, or set watchNamespaces of both to different namespaces" $release (ternary (join ", " $shared) (ternary (join ", " $theirs) "all namespaces" (not (empty $theirs))) (not (empty $shared)))) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "hipbmm.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
 {{- default (include "hipbmm.fullname" .) .Values.serviceAccount.name }}
@@ -96,6 +117,9 @@ app.kubernetes.io/component: operator
 {{/* Rights in a served namespace. */}}
 {{- define "hipbmm.rules.all" -}}
 {{ include "hipbmm.rules.namespaced" . }}
+{{- if .Values.rbac.secrets }}
+{{ include "hipbmm.rules.secrets" . }}
+{{- end }}
 {{- if .Values.injection.enabled }}
 {{ include "hipbmm.rules.injection" . }}
 {{- if .Values.injection.preflight }}

@@ -79,6 +79,13 @@
   verbs: [get, update]
 {{- end }}
 
+{{/* In the namespaces it manages, if rbac.secrets is set. */}}
+{{- define "hipbmm.rules.secrets" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+{{- end }}
+
 {{/* In the namespaces it manages, with injection.enabled. */}}
 {{- define "hipbmm.rules.injection" -}}
 - apiGroups: [hipbmm.io]

@@ -5,16 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TextIO
 
 from hipbmm_kernel.acceptance import (
-    checks_dispatch,
     checks_faults,
-    checks_gain,
     checks_program,
+    checks_speed,
     checks_stack,
     checks_table,
 )
 from hipbmm_kernel.acceptance.context import Context
-from hipbmm_kernel.acceptance.report import Result
-from hipbmm_kernel.acceptance.verdict import PASS, Verdict, failed, skipped
+from hipbmm_kernel.acceptance.report import PASS, Result, Verdict, failed, skipped
 
 
 class Check(NamedTuple):
@@ -46,8 +44,8 @@ CHECKS: tuple[Check, ...] = (
     Check("accuracy", checks_table.accuracy, _TUNED, solution=True),
     Check("second-start", checks_table.second_start, _TUNED, solution=True),
     Check("above-512", checks_table.above_limit, _TUNED, solution=True),
-    Check("timing-gain", checks_gain.timing_gain, _TUNED, solution=True),
-    Check("both-ways", checks_dispatch.both_ways, _TUNED, solution=True),
+    Check("timing-gain", checks_speed.timing_gain, _TUNED, solution=True),
+    Check("both-ways", checks_speed.both_ways, _TUNED, solution=True),
     Check("torn-row", checks_table.torn_row, _TUNED, solution=True),
     Check("unwritable-table", checks_table.unwritable, _TUNED, solution=True),
     Check("capture-hit", checks_faults.capture_hit, _TUNED, solution=True),

@@ -5,8 +5,8 @@ The program is built around these claims (children, guard, fallback), so a claim
 
 from hipbmm_kernel.acceptance.checks_table import ANNOUNCEMENT, copy_table
 from hipbmm_kernel.acceptance.context import Context
+from hipbmm_kernel.acceptance.report import Verdict, failed, judged, skipped
 from hipbmm_kernel.acceptance.supervision import ChildRun, while_watching
-from hipbmm_kernel.acceptance.verdict import Verdict, failed, judged, skipped
 from hipbmm_kernel.planner import cost
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.gemm import Problem, Row

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from hipbmm_kernel.acceptance import supervision
 from hipbmm_kernel.acceptance.checks_table import ANNOUNCEMENT
 from hipbmm_kernel.acceptance.context import Context
+from hipbmm_kernel.acceptance.report import Verdict, failed, judged
 from hipbmm_kernel.acceptance.supervision import Ended
-from hipbmm_kernel.acceptance.verdict import Verdict, failed, judged
 from hipbmm_kernel.rows.gemm import MAX_M, Problem
 from hipbmm_kernel.store import table
 from hipbmm_kernel.store.reader import Reader

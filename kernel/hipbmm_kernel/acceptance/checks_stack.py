@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hipbmm_kernel.acceptance.context import Context
+from hipbmm_kernel.acceptance.report import Verdict, failed, judged, skipped
 from hipbmm_kernel.acceptance.supervision import ChildRun
-from hipbmm_kernel.acceptance.verdict import Verdict, failed, judged, skipped
 from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.tune import attest
 

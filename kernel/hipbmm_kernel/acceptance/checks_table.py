@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hipbmm_kernel.acceptance.context import Context
+from hipbmm_kernel.acceptance.report import PASS, Evidence, Verdict, failed, judged
 from hipbmm_kernel.acceptance.supervision import ChildRun
-from hipbmm_kernel.acceptance.verdict import PASS, Evidence, Verdict, failed, judged
 from hipbmm_kernel.pod import served_file
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.aiter_csv import Parsed

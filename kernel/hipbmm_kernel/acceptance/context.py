@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hipbmm_kernel.acceptance import supervision
+from hipbmm_kernel.acceptance.report import Evidence, Verdict
 from hipbmm_kernel.acceptance.supervision import ChildRun
-from hipbmm_kernel.acceptance.verdict import Evidence, Verdict
 from hipbmm_kernel.contract.settings import CONTRACT_ENV, SERVED_NAME
 from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.rows.gemm import Problem, key_of

@@ -1,11 +1,39 @@
-"""What came out: one JSON document for machines, one page for people. Pure."""
+"""What a check comes to, and what all came to: one JSON document for machines, one page for people. Pure."""
 
 import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hipbmm_kernel.acceptance.verdict import FAIL, PASS, SKIP, Verdict
+PASS = "pass"
+FAIL = "fail"
+SKIP = "skip"
+
+Evidence = dict[str, Any]
+
+
+class Verdict(NamedTuple):
+    """`summary` is one sentence; `evidence` holds what was seen, whatever the outcome."""
+
+    outcome: str
+    summary: str
+    evidence: Evidence
+
+
+def judged(holds: bool, yes: str, no: str, evidence: Evidence) -> Verdict:
+    """Pass with the sentence `yes` when the claim holds, else fail with `no`."""
+    return Verdict(PASS, yes, evidence) if holds else Verdict(FAIL, no, evidence)
+
+
+def skipped(why: str, evidence: Evidence | None = None) -> Verdict:
+    """Nothing was shown, and why."""
+    return Verdict(SKIP, why, evidence or {})
+
+
+def failed(why: str, evidence: Evidence | None = None) -> Verdict:
+    """The claim does not hold."""
+    return Verdict(FAIL, why, evidence or {})
+
 
 VERSION = 1
 """Of the JSON document. Fields are added without a new version, never renamed or removed."""

@@ -13,8 +13,7 @@ from typing import TextIO
 from hipbmm_kernel import __version__
 from hipbmm_kernel.acceptance import catalogue, report
 from hipbmm_kernel.acceptance.context import Context
-from hipbmm_kernel.acceptance.report import About
-from hipbmm_kernel.acceptance.verdict import PASS
+from hipbmm_kernel.acceptance.report import PASS, About
 from hipbmm_kernel.cli import command_line
 from hipbmm_kernel.cli.command_line import Answer
 from hipbmm_kernel.contract.settings import parse_settings

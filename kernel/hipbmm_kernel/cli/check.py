@@ -27,18 +27,15 @@ def _check(arguments: Namespace) -> Answer:
         try:
             replace_file(Volume(), arguments.repair, aiter_csv.repaired(parsed))
         except (OSError, ValueError) as error:
-            reason = describe(error) if isinstance(error, OSError) else str(error)
-            complaints.append(f"{arguments.repair} cannot be written: {reason}")
+            complaints.append(f"{arguments.repair} cannot be written: {describe(error)}")
     return Answer(_document(parsed), _text(parsed), complaints, wrong or bool(complaints))
 
 
 def _read(path: str) -> Parsed:
     try:
         data = read_file(Volume(), path, aiter_csv.MAX_BYTES, follow=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return aiter_csv.Parsed(refused=f"cannot be read: {describe(error)}")
-    except ValueError as error:
-        return aiter_csv.Parsed(refused=f"cannot be read: {error}")
     return aiter_csv.parse(data)
 
 

@@ -74,8 +74,7 @@ def run(
         try:
             answer = work(arguments)
         except (OSError, ValueError) as error:
-            reason = describe(error) if isinstance(error, OSError) else str(error)
-            answer = Answer(refusal(arguments, reason), "", (reason,), wrong=True)
+            answer = Answer(refusal(arguments, describe(error)), "", (describe(error),), wrong=True)
     except HelpWanted as wanted:
         stdout.write(str(wanted))
         return FINE

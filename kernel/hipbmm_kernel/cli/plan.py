@@ -110,5 +110,4 @@ def _config(path: str | None) -> bytes | None:
     try:
         return read_file(Volume(), path, model_config.MAX_BYTES, follow=True)
     except (OSError, ValueError) as error:
-        reason = describe(error) if isinstance(error, OSError) else str(error)
-        raise ConfigInvalid("config.json", path, f"cannot be read: {reason}") from error
+        raise ConfigInvalid("config.json", path, f"cannot be read: {describe(error)}") from error

@@ -12,6 +12,7 @@ from typing import IO
 from hipbmm_kernel.cli import command_line
 from hipbmm_kernel.cli.command_line import Answer
 from hipbmm_kernel.rows import aiter_csv
+from hipbmm_kernel.rows.gemm import Row
 from hipbmm_kernel.store import compactor
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import table as tables
@@ -33,6 +34,9 @@ def merge_command(argv: Sequence[str], stdout: IO[str], stderr: IO[str]) -> int:
     parser.add_argument("directory", metavar="DIR", help=_STORE)
     parser.add_argument("--key", help="which key, when the store has more than one")
     parser.add_argument("--out", metavar="FILE", required=True)
+    parser.add_argument(
+        "--times", metavar="FILE", help="write M, N, K, kernel and both times of each row there, as CSV"
+    )
     parser.add_argument("--token", default="", help="only shards that were published under this retune token")
     return command_line.run(
         parser,
@@ -93,6 +97,8 @@ def _merge(arguments: Namespace) -> Answer:
     rows = table.winners()
     data = aiter_csv.format_rows(rows)
     replace_file(Volume(), arguments.out, data)
+    if arguments.times is not None:
+        replace_file(Volume(), arguments.times, _times(rows))
     document = {
         "key": keys[0],
         "shards": reading.shards,
@@ -104,6 +110,16 @@ def _merge(arguments: Namespace) -> Answer:
         "error": None,
     }
     return Answer(document, f"{len(rows)} rows of key {keys[0]} from {reading.shards} shards\n")
+
+
+def _times(rows: Sequence[Row]) -> bytes:
+    """What tuning has gained for each matrix shape, for people and spreadsheets; what was not measured is empty."""
+    lines = ["M,N,K,index,kernel,tuned_us,default_us,speedup"]
+    for row in sorted(rows, key=lambda row: row.problem):
+        gain = f"{row.default_us / row.tuned_us:.3f}" if row.default_us and row.tuned_us else ""
+        times = ("" if us is None else f"{us:.3f}" for us in (row.tuned_us, row.default_us))
+        lines.append(",".join([*map(str, row.problem), str(row.algo_index), row.kernel_name, *times, gain]))
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _compact(arguments: Namespace) -> Answer:

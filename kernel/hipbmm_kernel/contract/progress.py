@@ -62,11 +62,6 @@ class Progress:
         self._tuned -= 1
         self.failed()
 
-    def recovered(self) -> None:
-        """A problem that had failed has a row after all."""
-        self._failed -= 1
-        self.tuned()
-
     def tick(self) -> None:
         """Say what has changed, if the last line is old enough."""
         now = self._clock.monotonic()

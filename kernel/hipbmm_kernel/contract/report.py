@@ -69,43 +69,24 @@ class Report(NamedTuple):
     notes: tuple[str, ...] = ()
 
     def document(self) -> dict[str, object]:
-        """The report as JSON, everything in it."""
-        return {
-            "v": VERSION,
-            "state": self.state,
-            "reason": self.reason,
-            "message": self.message,
-            "key": self.key,
-            "stack": self.stack.summary() if self.stack else {},
-            "plan": {"source": self.plan_source, "architecture": self.architecture, "linears": self.linears},
-            "problems": self.problems,
-            "tuned": self.tuned,
-            "failed": self.failed,
-            "restored": self.restored,
-            "vetoed": self.vetoed,
-            "skipped": self.skipped,
-            "unverified": self.unverified,
-            "source": self.source,
+        """The report as JSON, everything in it: fields by their own names, those of one thing as an object."""
+        fields = self._asdict()
+        for name in ("plan", "storage", "mirror"):
+            parts = [field for field in fields if field.startswith(f"{name}_")]
+            fields[name] = {field[len(name) + 1 :]: fields.pop(field) for field in parts}
+        fields["plan"] |= {name: fields.pop(name) for name in ("architecture", "linears")}
+        fields |= {
             "seconds": round(self.seconds, 3),
-            "geomean": self.geomean,
-            "spread": self.spread,
-            "rows": self.rows,
-            "digest": self.digest,
-            "children": self.children,
-            "torchImported": self.torch_imported,
-            "hipbmm": self.hipbmm,
-            "unproven": list(self.unproven),
-            "unplanned": self.unplanned,
-            "refused": self.refused,
-            "dispatch": self.dispatch,
-            "dispatchReason": self.dispatch_reason,
-            "storage": {"writable": self.storage_writable, "error": self.storage_error},
-            "mirror": {"shards": list(self.mirror_shards), "lines": self.mirror_lines},
-            "errors": list(self.errors),
             "failures": [{"problem": problem, "reason": reason} for problem, reason in self.failures],
-            "notes": list(self.notes),
-            "stackDocument": self.stack.document() if self.stack else None,
+            "stack": self.stack.summary() if self.stack else {},
+            "stack_document": self.stack.document() if self.stack else None,
         }
+        return {"v": VERSION, **{_json_name(name): value for name, value in fields.items()}}
+
+
+def _json_name(field: str) -> str:
+    first, *others = field.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def whole(report: Report) -> bytes:
@@ -127,9 +108,8 @@ def _trimmed(report: Report, texts: int, errors: int, notes: int) -> dict[str, o
     document = report.document()
     for name in ("stackDocument", "failures"):
         del document[name]
-    document["notes"] = list(report.notes[:notes])
-    document["errors"] = list(report.errors[:errors])
-    document["unproven"] = list(report.unproven[:errors])
+    document |= {"notes": report.notes[:notes]}
+    document |= {"errors": report.errors[:errors], "unproven": report.unproven[:errors]}
     cut = _cut(document, texts)
     return cut if isinstance(cut, dict) else {}
 
@@ -139,7 +119,7 @@ def _cut(value: object, length: int) -> object:
         return value[:length]
     if isinstance(value, dict):
         return {name: _cut(item, length) for name, item in value.items()}
-    return [_cut(item, length) for item in value] if isinstance(value, list) else value
+    return [_cut(item, length) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _line(document: dict[str, object]) -> bytes:

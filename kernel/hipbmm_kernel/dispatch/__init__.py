@@ -10,6 +10,8 @@ per process: calls by result, and the problems that had no row (the demand, whic
 Never: an exception into vLLM, a file that is opened during a call, a lock on the way of a call, an index on another
 stack. Whatever is unexpected leaves AITER as it was, and one line in the log says why.
 
-torch is imported in `wrapper`, at the first call, and in `child`: `check` asks it whether all this works on an image.
-`pod/` and `harvest/` import `table`, `recorder` and `check`.
+`check` asks a child whether all this works on an image; the child also times the sizes that `bands` names (`race`), by
+the function that serves. `demand` keeps in a store what production had no row for.
+
+torch is imported in `wrapper`, at the first call, and in the child. `pod/` and `harvest/` import the rest.
 """

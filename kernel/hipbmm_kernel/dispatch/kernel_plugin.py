@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.linear import gate
-from hipbmm_kernel.planner.answer import HIPBMM
+from hipbmm_kernel.linear.eligibility import HIPBMM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

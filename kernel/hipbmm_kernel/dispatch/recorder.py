@@ -5,8 +5,6 @@ killed process leaves its last numbers. `demand-<rank>-<pid>.csv`: m,n,k,bias,ca
 called first. The sidecar reads both.
 """
 
-from __future__ import annotations
-
 import atexit
 import itertools
 import mmap
@@ -14,11 +12,9 @@ import os
 import struct
 import threading
 from array import array
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import NamedTuple
 
 RESULTS = ("verified", "padded", "heuristic")
 COUNTERS = struct.Struct("<3Q")

@@ -4,19 +4,14 @@ One line with the sha256 of the rest, then one JSON object. A file that is cut, 
 refused as a whole: the server then runs as if there were no table.
 """
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from hipbmm_kernel.identity import stack as stacks
+from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.rows.gemm import MAX_M
 from hipbmm_kernel.system.digest import sha256
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from hipbmm_kernel.identity.stack import Stack
 
 PLUGIN = "hipbmm_dispatch"
 """The plugin that reads the table, as VLLM_PLUGINS names it."""

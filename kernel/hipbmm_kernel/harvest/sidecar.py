@@ -115,25 +115,17 @@ class Sidecar:
         return [*own, *self._dispatched.metrics()]
 
     def _harvest_metrics(self) -> list[Metric]:
-        queue = self._harvester.queue
+        harvester = self._harvester
+        queue = harvester.queue
         published, failures, last, waiting = (
             (queue.published, queue.failures, queue.last_published, queue.waiting()) if queue else (0, 0, 0.0, 0)
         )
+        unplanned = "Rows of problems that the plan does not name; nobody has verified them."
+        rejected = "Lines that are no usable row."
         return [
-            plain("hipbmm_rows_harvested_total", COUNTER, "Rows the server learned.", self._harvester.harvested),
-            plain(
-                "hipbmm_unplanned_rows_total",
-                COUNTER,
-                "Rows of problems that the plan does not name; nobody has verified them.",
-                self._harvester.unplanned,
-            ),
-            labelled(
-                "hipbmm_rows_rejected_total",
-                COUNTER,
-                "Lines that are no usable row.",
-                "reason",
-                self._harvester.rejected,
-            ),
+            plain("hipbmm_rows_harvested_total", COUNTER, "Rows the server learned.", harvester.harvested),
+            plain("hipbmm_unplanned_rows_total", COUNTER, unplanned, harvester.unplanned),
+            labelled("hipbmm_rows_rejected_total", COUNTER, rejected, "reason", harvester.rejected),
             plain("hipbmm_rows_waiting", GAUGE, "Learned rows that are not in the store yet.", waiting),
             plain("hipbmm_shards_published_total", COUNTER, "Shards written to the store.", published),
             plain("hipbmm_shards_failed_total", COUNTER, "Shards that the store refused.", failures),

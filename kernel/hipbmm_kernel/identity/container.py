@@ -40,13 +40,13 @@ def read_identity(sysfs: str, dev: str, env: Mapping[str, str], simulated: bool)
         memory_partition=gpu.memory_partition if gpu else None,
         hipblaslt=libraries.version,
         databases=libraries.databases,
-        aiter=software.aiter_version(),
+        aiter=software.package_version("aiter", "amd_aiter", "aiter"),
         fp8=identity_gpu.FP8_BY_ARCH.get(arch or ""),
         rocm=software.rocm_version(env),
         environment=software.selecting_environment(env),
         simulated=simulated,
     )
-    return Identity(stack, len(hardware.gpus), software.vllm_version(), (*notes, *libraries.notes))
+    return Identity(stack, len(hardware.gpus), software.package_version("vllm"), (*notes, *libraries.notes))
 
 
 def _common(gpus: tuple[Gpu, ...], notes: list[str]) -> Gpu | None:

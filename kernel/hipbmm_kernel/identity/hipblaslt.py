@@ -34,7 +34,7 @@ def read_libraries(arch: str, env: Mapping[str, str], packages: Iterable[str]) -
     Never raises. An unreadable database makes `databases` empty, which makes the stack unknown.
     """
     notes: list[str] = []
-    directories = [path for path in _directories(env, packages) if _has_library(path)]
+    directories = [path for path in _directories(env, packages) if listed(path, LIBRARY)]
     files = _databases(arch, env, directories, notes)
     digests = []
     for path in files:
@@ -91,16 +91,7 @@ def listed(directory: str, prefix: str) -> list[str]:
 
 def _unique(paths: Iterable[str]) -> list[str]:
     """The real paths of existing directories, each once, in order."""
-    found: dict[str, None] = {}
-    for path in paths:
-        real = os.path.realpath(path)
-        if real not in found and os.path.isdir(real):
-            found[real] = None
-    return list(found)
-
-
-def _has_library(directory: str) -> bool:
-    return bool(listed(directory, LIBRARY))
+    return [path for path in dict.fromkeys(map(os.path.realpath, paths)) if os.path.isdir(path)]
 
 
 def _databases(arch: str, env: Mapping[str, str], directories: list[str], notes: list[str]) -> list[str]:
@@ -114,17 +105,10 @@ def _databases(arch: str, env: Mapping[str, str], directories: list[str], notes:
         if not any(paths):
             notes.append(f"{root} has no database for {arch}")
         found += [path for path in paths if path is not None]
-    return _unique_files(found)
+    return list(dict.fromkeys(map(os.path.realpath, found)))
 
 
 _ENDS = (".dat", ".dat.zlib", ".yaml")
-
-
-def _unique_files(paths: list[str]) -> list[str]:
-    found: dict[str, None] = {}
-    for path in paths:
-        found[os.path.realpath(path)] = None
-    return list(found)
 
 
 def _digest(path: str) -> str:

@@ -41,7 +41,10 @@ def library_directories() -> list[str]:
 
 
 def package_version(package: str, *distributions: str) -> str | None:
-    """The version of the package that would be imported: of its own _version.py, else of its installed metadata."""
+    """The version of the package that would be imported: of its own _version.py, else of its installed metadata.
+
+    None when the image has none.
+    """
     directory = package_directory(package)
     if directory is None:
         return None
@@ -61,16 +64,6 @@ def _metadata_version(distributions: tuple[str, ...]) -> str | None:
                 if dot and kind in ("dist-info", "egg-info"):
                     return stem[len(name) + 1 :].split("-py")[0]
     return None
-
-
-def aiter_version() -> str | None:
-    """AITER's version; None when the image has no AITER."""
-    return package_version("aiter", "amd_aiter", "aiter")
-
-
-def vllm_version() -> str | None:
-    """Version of vLLM; None when the image has none."""
-    return package_version("vllm")
 
 
 def rocm_version(env: Mapping[str, str]) -> str | None:

@@ -4,8 +4,6 @@ Run as a program of its own: `child REQUEST ANSWER`. REQUEST is a JSON object wi
 the answer, or an object with `refused` or `error` and nothing else.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import json
@@ -51,7 +49,7 @@ def ask(arguments: tuple[str, ...]) -> answer.Answer:
     found = layers.linears(model, notes)
     ran = sizes.of(config, notes)
     if getattr(config.speculative_config, "method", "ngram") not in _WITHOUT_MODEL:
-        notes.append("the draft model's own linears are not in the plan")
+        found += _of_draft(config, notes)
     return answer.Answer(
         vllm=str(importlib.import_module("vllm").__version__)[:100],
         architecture=_architecture(config),
@@ -64,6 +62,19 @@ def ask(arguments: tuple[str, ...]) -> answer.Answer:
         planned=ran.planned,
         eager=ran.eager,
         notes=tuple(note[: answer.MAX_TEXT] for note in notes[: answer.MAX_NOTES]),
+    )
+
+
+def _of_draft(config: Any, notes: list[str]) -> tuple[answer.ImageLinear, ...]:
+    """The draft model's linears, which run with the same numbers of tokens; none, and a note, where it is not built."""
+    try:
+        model = layers.build_draft(config)
+    except Exception as error:  # noqa: BLE001 - vLLM's or the model's own code; the server's plan does not depend on it
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        notes.append(f"the draft model's own linears are not in the plan: {reason}")
+        return ()
+    return tuple(
+        linear._replace(path=f"draft.{linear.path}"[: answer.MAX_TEXT]) for linear in layers.linears(model, notes)
     )
 
 

@@ -3,14 +3,10 @@
 In the child only. `create_engine_config` has had the same signature from 0.23.0 to 0.33.0.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
+from typing import Any
 
 _PARSERS = ("vllm.entrypoints.common.cli_args", "vllm.entrypoints.openai.cli_args")
 """Where `make_arg_parser` is: from 0.33 (read there), and up to 0.28."""

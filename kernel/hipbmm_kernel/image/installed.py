@@ -1,14 +1,12 @@
 """What the image's vLLM is, from its files: importing it costs seconds."""
 
-from __future__ import annotations
-
 import os
 import sys
 from typing import NamedTuple
 
 from hipbmm_kernel.identity.hipblaslt import listed
 from hipbmm_kernel.identity.software import package_directory
-from hipbmm_kernel.planner.answer import HIPBMM
+from hipbmm_kernel.linear.eligibility import HIPBMM
 from hipbmm_kernel.system.digest import sha256
 
 _NEEDED = ("engine/arg_utils.py", "model_executor/model_loader/utils.py")

@@ -3,18 +3,15 @@
 In the child only. Nothing has data, so the largest model needs as much memory as the smallest.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from hipbmm_kernel.image import single_process
-from hipbmm_kernel.planner.answer import HIPBMM, MAX_TEXT, ImageLinear
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from hipbmm_kernel.linear.eligibility import HIPBMM
+from hipbmm_kernel.planner.answer import MAX_TEXT, ImageLinear
 
 MAX_M = 512
 _LAYER = re.compile(r"\.\d+(?=\.|$)")
@@ -24,6 +21,24 @@ _KERNELS = ("fp8_linear", "kernel")
 
 def build(config: Any) -> Any:
     """The model of a configuration, without any data. Raises what vLLM raises."""
+    return _initialised(config)
+
+
+def build_draft(config: Any) -> Any:
+    """The model that drafts for it, as its proposer loads it (vllm/v1/spec_decode, 0.23.0 to 0.33.0).
+
+    A model of its own has its own quantisation; heads and MTP layers are built in the target's configuration.
+    """
+    speculative = config.speculative_config
+    if speculative.method != "draft_model":
+        return _initialised(config, model_config=speculative.draft_model_config)
+    parallel = speculative.draft_parallel_config
+    replace = importlib.import_module("vllm.config.utils").replace
+    own = replace(config, quant_config=None, parallel_config=parallel, model_config=speculative.draft_model_config)
+    return _initialised(own, prefix="draft_model")
+
+
+def _initialised(config: Any, **options: Any) -> Any:
     torch = importlib.import_module("torch")
     loader = importlib.import_module("vllm.model_executor.model_loader.utils")
     current = importlib.import_module("vllm.config").set_current_vllm_config
@@ -37,7 +52,7 @@ def build(config: Any) -> Any:
         stack.enter_context(torch.device(single_process.META))
         stack.enter_context(single_process.meta_values())
         stack.enter_context(single_process.device_literals())
-        return loader.initialize_model(vllm_config=config)
+        return loader.initialize_model(vllm_config=config, **options)
 
 
 def _default_dtype() -> Any:

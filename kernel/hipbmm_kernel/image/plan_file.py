@@ -4,11 +4,10 @@ A mirror is flat and holds what the operator found in a log. There a plan has a 
 shards carries it: origin `plan.<key>`, kind `plan`, the file in base64 as its lines.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
@@ -16,11 +15,7 @@ from hipbmm_kernel.store import plans
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.digest import sha256
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.system.volume import Volume
 
 T = TypeVar("T")
 

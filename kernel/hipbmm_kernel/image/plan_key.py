@@ -3,17 +3,12 @@
 Two servers with the same key get the same answer. Files that a command line names count by their content.
 """
 
-from __future__ import annotations
-
 import json
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
 
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.system.digest import sha256
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 LENGTH = 16
 MAX_FILE = 4 << 20

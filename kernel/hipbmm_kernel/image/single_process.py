@@ -5,15 +5,11 @@ vLLM keeps to itself: where such a name is gone, AttributeError or ImportError l
 planner takes over with a note.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import math
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 META = "meta"
 _DEVICES = ("cuda", "hip")

@@ -5,16 +5,12 @@ are found by asking the dispatcher for every M that AITER looks up, once as a ba
 is a whole number of decode steps, as a uniform one. What is captured runs eagerly once before its capture.
 """
 
-from __future__ import annotations
-
 import importlib
 import inspect
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from hipbmm_kernel.image import single_process
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MAX_M = 512
 

@@ -8,6 +8,9 @@ Two gates stand one behind the other, and they disagree:
   in K. A linear that passes the first gate and fails here ends vLLM with an AssertionError while it loads weights.
 """
 
+HIPBMM = "AiterHipbMMPerTokenFp8ScaledMMLinearKernel"
+"""vLLM's class of the kernel, 0.23.0 to 0.33.0."""
+
 BFLOAT16 = "bfloat16"
 """The only output type of the kernel, as in a config.json's `torch_dtype`."""
 

@@ -3,6 +3,8 @@
 import json
 from typing import Any, NamedTuple, TypeVar
 
+from hipbmm_kernel.linear import eligibility
+
 T = TypeVar("T")
 
 FORMAT = 1
@@ -12,8 +14,7 @@ MAX_LINEARS = 512
 MAX_TEXT = 400
 MAX_NOTES = 20
 MAX_SIZE = 2**31 - 1
-HIPBMM = "AiterHipbMMPerTokenFp8ScaledMMLinearKernel"
-"""vLLM's class of the kernel, 0.23.0 to 0.33.0."""
+HIPBMM = eligibility.HIPBMM
 
 
 class AnswerInvalid(ValueError):  # noqa: N818 - like ConfigInvalid

@@ -48,11 +48,14 @@ _MOST_COPIES = 100
 
 def launch_us(problem: Problem, product: str = DEFAULT_PRODUCT) -> float:
     """Microseconds of one launch: FP8 operands read, bf16 result written, or the multiply-adds, whichever is longer."""
+    transfer, compute = _at_peak_us(problem, product)
+    return max(transfer / BANDWIDTH_SHARE, compute / FLOPS_SHARE, SHORTEST_US)
+
+
+def _at_peak_us(problem: Problem, product: str) -> tuple[float, float]:
     m, n, k = problem
     peak = PEAKS.get(product, PEAKS[DEFAULT_PRODUCT])
-    transfer = (n * k + m * k + 2 * m * n) / (BANDWIDTH_SHARE * peak.bandwidth)
-    compute = 2 * m * n * k / (FLOPS_SHARE * peak.flops)
-    return max(transfer * 1e6, compute * 1e6, SHORTEST_US)
+    return (n * k + m * k + 2 * m * n) / peak.bandwidth * 1e6, 2 * m * n * k / peak.flops * 1e6
 
 
 LEAST_SHARE = 0.5
@@ -62,9 +65,7 @@ clocks may exceed the published ones and a part of the operands may lie in a cac
 
 def least_us(problem: Problem, product: str = DEFAULT_PRODUCT) -> float:
     """Microseconds below which a measured time of one launch with cold operands is an error or a lie."""
-    m, n, k = problem
-    peak = PEAKS.get(product, PEAKS[DEFAULT_PRODUCT])
-    return LEAST_SHARE * max((n * k + m * k + 2 * m * n) / peak.bandwidth, 2 * m * n * k / peak.flops) * 1e6
+    return LEAST_SHARE * max(_at_peak_us(problem, product))
 
 
 def tuning_seconds(problem: Problem, product: str = DEFAULT_PRODUCT, launches: int = MOST_LAUNCHES) -> float:

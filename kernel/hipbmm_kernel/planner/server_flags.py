@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from hipbmm_kernel.planner.answer import HIPBMM
+from hipbmm_kernel.linear.eligibility import HIPBMM
 
 MAX_ARGUMENT = 65_536
 MAX_COUNT = 2**31 - 1

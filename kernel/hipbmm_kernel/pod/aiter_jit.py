@@ -5,16 +5,11 @@ modules took 944 s in a public report. So the directory begins with links to the
 Who this process is decides, not the pod's spec: OpenShift assigns the user at admission.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from hipbmm_kernel.identity.hipblaslt import listed
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 JIT_DIR = "AITER_JIT_DIR"
 TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - where Python and compilers look

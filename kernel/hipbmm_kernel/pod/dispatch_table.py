@@ -100,11 +100,18 @@ def obstacle(env: Mapping[str, str], program: str) -> str:
 def look_ahead(
     settings: Settings, env: Mapping[str, str], identity: Identity, planned: Plan, volume: Volume
 ) -> Outlook:
-    """What is known of this image before the tuning, and the plan for it. Never raises."""
+    """What is known of this image before the tuning, and the plan for it. Never raises.
+
+    A pod that is not ours may have its rows without a plan, by an answer that does not depend on one.
+    """
     reason = "" if settings.dispatch == FILE else obstacle(env, settings.program)
-    if settings.dispatch == FILE or reason or not planned.problems:
+    if settings.dispatch == FILE or reason or not (planned.problems or settings.mode):
         return Outlook(planned, reason)
-    thin = planned if settings.tokens else plan.thinned(planned, identity.stack.product or cost.DEFAULT_PRODUCT)
+    thin = (
+        planned
+        if settings.tokens or not planned.problems
+        else plan.thinned(planned, identity.stack.product or cost.DEFAULT_PRODUCT)
+    )
     key = key_of(identity, thin)
     problems: list[str] = []
     find = functools.partial(plan_file.find, volume, (settings.store, *settings.mirrors), key, decode, problems)
@@ -118,14 +125,17 @@ def look_ahead(
 
 
 def entries(plan: Plan, rows: Iterable[Row]) -> tuple[Entry, ...]:
-    """An entry for each verified row of the plan's linears, with the bias that it was verified with."""
+    """An entry for each verified row of the plan's linears, with the bias that it was verified with.
+
+    A plan without linears is that of a server which is not known: all verified rows may be of use to it, without bias.
+    """
     shapes = {(each.linear.n, each.linear.k) for each in plan.linears if each.eligible}
     biased = plan.biased
     return tuple(
         Entry(m, n, k, (n, k) in biased, row.algo_index, m)
         for row in rows
         for m, n, k in (row.problem,)
-        if row.verified and row.algo_index > 0 and (n, k) in shapes
+        if row.verified and row.algo_index > 0 and (not plan.linears or (n, k) in shapes)
     )
 
 

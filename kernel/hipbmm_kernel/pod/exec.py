@@ -5,13 +5,12 @@ handled here: a torn table, a table that crashes the server, a full or read-only
 ours. Whatever is broken of ours, the server starts, with HIPBMM off where it could do harm.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TextIO
 
 from hipbmm_kernel.contract.settings import (
     BLOCK,
@@ -28,12 +27,7 @@ from hipbmm_kernel.pod import aiter_jit, dispatch_table, listen, served_file, st
 from hipbmm_kernel.pod.start_mode import State
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import TextIO
-
-    from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.system.volume import Volume
 
 MAX_JSON = 4 << 20
 USAGE = "usage: hipbmm_kernel exec -- COMMAND [ARGUMENT ...]\n"

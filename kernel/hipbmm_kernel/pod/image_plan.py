@@ -1,25 +1,19 @@
 """The plan of this pod by its image's own vLLM: from the stores when one pod has asked already, else by asking."""
 
-from __future__ import annotations
-
 import functools
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from hipbmm_kernel import __version__
-from hipbmm_kernel.contract.settings import CONTRACT_ENV
+from hipbmm_kernel.contract.settings import CONTRACT_ENV, Settings
+from hipbmm_kernel.identity.container import Identity
+from hipbmm_kernel.image.installed import Installed
+from hipbmm_kernel.planner.answer import Answer
+from hipbmm_kernel.pod.model_lookup import Found
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.time_limits import TooLate, within
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from hipbmm_kernel.contract.settings import Settings
-    from hipbmm_kernel.identity.container import Identity
-    from hipbmm_kernel.image.installed import Installed
-    from hipbmm_kernel.planner.answer import Answer
-    from hipbmm_kernel.pod.model_lookup import Found
-    from hipbmm_kernel.system.clock import Clock
-    from hipbmm_kernel.system.stop import Stop
-    from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.system.volume import Volume
 
 VOLUME_SECONDS = 10.0
 """For a plan file on a shared volume; beyond it the image is asked instead, which takes as long."""

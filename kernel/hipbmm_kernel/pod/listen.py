@@ -4,8 +4,6 @@ vLLM without `--host` listens on IPv4 alone (`create_server_socket` in vllm/entr
 kubelet's probes go to the pod's address: in a cluster of IPv6 alone no pod would ever be ready.
 """
 
-from __future__ import annotations
-
 import re
 
 _LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")

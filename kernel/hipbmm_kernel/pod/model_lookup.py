@@ -3,22 +3,17 @@
 The file is untrusted: it is bounded here and parsed elsewhere.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
+from hipbmm_kernel.contract.settings import Settings
 from hipbmm_kernel.planner.model_config import MAX_BYTES
 from hipbmm_kernel.system import volume as volumes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from hipbmm_kernel.contract.settings import Settings
-    from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.system.volume import Volume
 
 FILE_NAME = "config.json"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")

@@ -1,27 +1,22 @@
 """The plan of this pod: its settings, the model's config.json and the image's vLLM, put into the pure planner."""
 
-from __future__ import annotations
-
 import functools
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
+from hipbmm_kernel.contract.settings import Settings
+from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.image import installed
+from hipbmm_kernel.image.installed import Installed
 from hipbmm_kernel.planner import plan, vllm_version
 from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options, Plan
 from hipbmm_kernel.planner.server_flags import ServerFlags, disabled_by, in_environment
 from hipbmm_kernel.pod import image_plan, model_lookup
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.time_limits import Overtime, within_processor_seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from hipbmm_kernel.contract.settings import Settings
-    from hipbmm_kernel.identity.container import Identity
-    from hipbmm_kernel.image.installed import Installed
-    from hipbmm_kernel.system.clock import Clock
-    from hipbmm_kernel.system.stop import Stop
-    from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.system.volume import Volume
 
 CONFIG_INVALID = "ConfigInvalid"
 CONFIG_MISSING = "ConfigMissing"

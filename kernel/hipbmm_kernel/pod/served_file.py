@@ -4,21 +4,16 @@ It is on the pod's own disk and writable: AITER tunes again on every call when i
 halves throughput. Only this replica's process ever opens it, so it may be replaced by a rename.
 """
 
-from __future__ import annotations
-
 import errno
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from hipbmm_kernel.rows import aiter_csv, gemm
+from hipbmm_kernel.rows.gemm import Row
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.digest import sha256
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from hipbmm_kernel.rows.gemm import Row
-    from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.system.volume import Volume
 
 ROOM = 64 * 1024
 """Bytes that rows learned in production need at least: some 400 of them."""

@@ -5,12 +5,8 @@ early ends take the table away, three take HIPBMM away, four give the server its
 is what the user made it.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
+from typing import NamedTuple
 
 TUNED = "Tuned"
 NO_TABLE = "NoTable"

@@ -5,23 +5,18 @@ then, and starts that nobody counts would crash for ever in the same mode. What 
 in /dev/shm: it is memory, and it lives as long as the pod, not as long as a container.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json
 import math
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from hipbmm_kernel.pod.start_mode import MODES, State
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import timestamp
 from hipbmm_kernel.system.digest import sha256
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.system.volume import Volume
 
 BYTES = 4096
 MAX_REASON = 400

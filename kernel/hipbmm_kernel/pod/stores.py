@@ -3,30 +3,23 @@
 A store that cannot be read is an empty one and an error in the report; a volume that hangs is left behind.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import itertools
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
+from hipbmm_kernel.contract.settings import Settings
 from hipbmm_kernel.dispatch import demand as demands
+from hipbmm_kernel.dispatch.recorder import Demand
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import table
 from hipbmm_kernel.store.reader import MANY, Reader
 from hipbmm_kernel.store.shard_origin import node_of
+from hipbmm_kernel.store.table import Table
+from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.time_limits import TooLate, within
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from hipbmm_kernel.contract.settings import Settings
-    from hipbmm_kernel.dispatch.recorder import Demand
-    from hipbmm_kernel.store.shard import Shard
-    from hipbmm_kernel.store.table import Table
-    from hipbmm_kernel.system.clock import Clock
-    from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.system.volume import Volume
 
 HANG_SECONDS = 10.0
 """Beyond the reader's own time limit: after it, a call that has not returned never will."""
@@ -40,7 +33,7 @@ class Stores:
         self._settings = settings
         self._volume = volume
         self._clock = clock
-        self._mirrored: list[tuple[str, Shard]] = []
+        self._mirrored: list[tuple[str, shards.Shard]] = []
         self._uncovered = 0
         self.error = ""
         self.errors: list[str] = []

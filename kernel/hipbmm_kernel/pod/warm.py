@@ -134,7 +134,7 @@ class Warm:
         if planned.mirrored is not None:
             self._stores.mirror_plan(*planned.mirrored)
         if planned.reason:
-            return self._unplanned(identity, planned, loaded)
+            return self._unplanned(identity, planned, loaded, outlook)
         return self._tuned(identity, planned, loaded, outlook)
 
     def _load(self, identity: Identity) -> Table:
@@ -144,11 +144,21 @@ class Warm:
         self._errors += self._stores.errors
         return loaded
 
-    def _unplanned(self, identity: Identity, planned: Planned, loaded: Table) -> Report:
-        """The report of a plan that tunes nothing: every row of the stack may be of use, none without the kernel."""
+    def _unplanned(
+        self, identity: Identity, planned: Planned, loaded: Table, outlook: dispatch_table.Outlook
+    ) -> Report:
+        """The report of a plan that tunes nothing: every row of the stack may be of use, none without the kernel.
+
+        A pod that is not ours has its rows in memory or not at all.
+        """
         found = verdict.unplanned(planned.reason, planned.message)
-        rows = table.learned(loaded, (), identity.stack.fp8_column, None) if found.hipbmm else []
-        return self._served(found, identity, rows[:LEARNED_ROWS], planned)
+        rows = table.learned(loaded, (), identity.stack.fp8_column, None)[:LEARNED_ROWS] if found.hipbmm else []
+        dispatch = dispatch_table.Dispatch()
+        if rows and self._settings.mode:
+            dispatch = self._dispatch(identity, outlook, rows)
+        made = self._served(found, identity, rows, planned)
+        reason = dispatch.reason if dispatch.mode != MEMORY else ""
+        return made._replace(dispatch=dispatch.mode, dispatch_reason=reason, children=dispatch.children)
 
     def _tuned(self, identity: Identity, planned: Planned, loaded: Table, outlook: dispatch_table.Outlook) -> Report:
         """The report of a plan with problems, after what is missing has been tuned."""

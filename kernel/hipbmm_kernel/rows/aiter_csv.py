@@ -101,19 +101,6 @@ def _order(row: Row) -> tuple[int, int, int, str]:
 class _Reader:
     """The state of one reading."""
 
-    __slots__ = (
-        "_accepted",
-        "_conflicts",
-        "_duplicates",
-        "_foreign",
-        "_lines",
-        "_max_rows",
-        "_names",
-        "_rejected",
-        "_signs",
-        "refused",
-    )
-
     def __init__(self, lines: list[bytes], max_rows: int | None) -> None:
         """`max_rows` is the most that a whole file may have; None is a part of one."""
         self._lines = lines

@@ -113,7 +113,8 @@ def row_reason(columns: Sequence[str]) -> str | None:
     if reason is not None:
         return f"algo_index {reason}"
     if not gemm.is_name(columns[-1]):
-        return f"kernel_name {_name_reason(columns[-1])}"
+        otherwise = "holds a control character or one outside ASCII"
+        return f"kernel_name {_first_cause(columns[-1], _TEXT_CAUSES, otherwise)}"
     return None
 
 
@@ -155,38 +156,25 @@ def index_reason(text: str) -> str | None:
 
 def number_reason(text: str) -> str:
     """Why a text is not a plain decimal number, for one that is not."""
-    for applies, reason in _NUMBER_CAUSES:
-        if applies(text):
-            return f"{shown(text, _SHOWN)} {reason}"
-    return f"{shown(text, _SHOWN)} is not a number"
+    return _first_cause(text, _NUMBER_CAUSES, "is not a number")
+
+
+def _first_cause(text: str, causes: _Causes, otherwise: str) -> str:
+    return f"{shown(text, _SHOWN)} {next((reason for applies, reason in causes if applies(text)), otherwise)}"
 
 
 def _key_column_reason(number: int, text: str) -> str | None:
     allowed = _KEY_VOCABULARY.get(number)
     if allowed is not None:
-        return None if text in allowed else _word_reason(text, allowed)
+        capital = ((lambda text: text.lower() in allowed, "is capitalised, as a spreadsheet or pandas writes it"),)
+        otherwise = f"is not one of {' '.join(allowed)}"
+        return None if text in allowed else _first_cause(text, (*_TEXT_CAUSES, *capital), otherwise)
     if number in _STRIDE_COLUMNS:
         plain = _is_digits(text) and len(text) <= _MAX_STRIDE_DIGITS
         return None if plain and (text == "0" or text[0] != "0") else number_reason(text)
     if gemm.is_size(text):
         return None
     return "is 0" if text == "0" else number_reason(text)
-
-
-def _word_reason(text: str, allowed: Sequence[str]) -> str:
-    for applies, reason in _TEXT_CAUSES:
-        if applies(text):
-            return f"{shown(text, _SHOWN)} {reason}"
-    if text.lower() in allowed:
-        return f"{shown(text, _SHOWN)} is capitalised, as a spreadsheet or pandas writes it"
-    return f"{shown(text, _SHOWN)} is not one of {' '.join(allowed)}"
-
-
-def _name_reason(text: str) -> str:
-    for applies, reason in _TEXT_CAUSES:
-        if applies(text):
-            return f"{shown(text, _SHOWN)} {reason}"
-    return f"{shown(text, _SHOWN)} holds a control character or one outside ASCII"
 
 
 def _looks_wide(sample: bytes) -> bool:

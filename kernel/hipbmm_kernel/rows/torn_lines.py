@@ -33,11 +33,8 @@ def pieces(text: str) -> list[str]:
             at = text.find(start, at + 1)
     bounds = sorted(cuts)
     found = [text[begin:end] for begin, end in pairwise(bounds)]
-    return found if found and _begins_a_row(found[0]) else [text]
-
-
-def _begins_a_row(piece: str) -> bool:
-    return any(piece.startswith(start) or start.startswith(piece) for start in STARTS)
+    begins = found and any(found[0].startswith(start) or start.startswith(found[0]) for start in STARTS)
+    return found if begins else [text]
 
 
 def complete_names(lines: Iterable[bytes]) -> frozenset[str]:

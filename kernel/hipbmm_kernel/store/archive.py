@@ -2,8 +2,8 @@
 
 An archive comes from anywhere. So a member's name is compared with the few forms that exist instead of being cleaned,
 only regular files and long names are understood of the tar format, and sizes are bounded before anything is read.
-`import` reads it twice: nothing is written before all of it was found to be what it says, and what is written is
-compared with that once more.
+`import` reads it twice: nothing is written before all of it was found to be what it says, and each file is proved again
+before it is written.
 """
 
 import hashlib
@@ -73,7 +73,7 @@ def member(path: str) -> Member | None:
     if len(parts) < len(("v1", "key", "file")) or not shards.is_key(parts[1]):
         return None
     found = Member(parts[1], parts[3] if len(parts) > len(("v1", "key", "shards")) else "")
-    return found if found.path == path and (not found.shard or shards.parse_name(found.shard)) else None
+    return found if found.path == path and (not found.shard or shards.is_name(found.shard)) else None
 
 
 def manifest(sums: Mapping[Member, tuple[int, str]]) -> bytes:
@@ -94,36 +94,26 @@ def export_store(volume: Volume, clock: Clock, store: str, keys: list[str], targ
             sums[Member(key, plan=True)] = _sum(data)
             _add(tar, Member(key, plan=True).path, data)
         _add(tar, MANIFEST, manifest(sums))
-    return _moved(sums)
+    return _moved({found: size for found, (size, _) in sums.items()})
 
 
 def import_store(volume: Volume, clock: Clock, source: IO[bytes], store: str) -> Moved:
     """Put everything of an archive into `store`. ArchiveError when it is not whole, OSError when the store refuses."""
-    sums = _verified(source)
-    for found, data in _members(source):
-        if not isinstance(found, Member):
-            continue
-        if sums.get(found) != _sum(data):
-            raise ArchiveError(f"{found.path} changed while it was read")
+    sizes = {found: len(data) for found, data in _files_in(source)}
+    for found, data in _files_in(source):  # each is proved once more: what changed meanwhile is not written
         if found.plan:
             error = plans.keep(volume, store, found.key, data)
             if error:
                 raise OSError(f"{found.path}: {error}")
-            continue
-        publisher = Publisher(volume, clock, store, found.key if found.shard else stacks.parse(data))
-        if found.shard:
-            publisher.put(found.shard, data)
+        elif found.shard:
+            Publisher(volume, clock, store, found.key).put(found.shard, data)
         else:
-            publisher.describe()
-    return _moved(sums)
+            Publisher(volume, clock, store, stacks.parse(data)).describe()
+    return _moved(sizes)
 
 
-def _moved(sums: Sums) -> Moved:
-    return Moved(
-        len(sums),
-        sum(size for size, _ in sums.values()),
-        tuple(sorted({found.key for found in sums if not found.plan})),
-    )
+def _moved(sizes: Mapping[Member, int]) -> Moved:
+    return Moved(len(sizes), sum(sizes.values()), tuple(sorted({found.key for found in sizes if not found.plan})))
 
 
 def _sum(data: bytes) -> tuple[int, str]:
@@ -157,65 +147,60 @@ def _add(tar: tarfile.TarFile, path: str, data: bytes) -> None:
     tar.addfile(info, io.BytesIO(data))
 
 
-def _verified(source: IO[bytes]) -> Sums:
-    """Size and hash of every file, once all were found to be what they and the manifest say. ArchiveError otherwise."""
+def _files_in(source: IO[bytes]) -> Iterator[tuple[Member, bytes]]:
+    """The files of an archive in order, each proved to be what its name says, and at the end that none is missing.
+
+    ArchiveError at the first thing that may not be there, before anything larger than a file of a store is read.
+    """
+    source.seek(0)
     sums: Sums = {}
-    promised: bytes | None = None
-    for found, data in _members(source):
-        if promised is not None:
-            raise ArchiveError("there is something behind the manifest")
-        if not isinstance(found, Member):
-            promised = data
-            continue
+    total = 0
+    while (header := _header(source)) is not None:
+        path, size = header
+        found = member(path)
+        if found is None and path != MANIFEST:
+            raise ArchiveError(f"{shown(path)} is not a file of a store")
+        total += size
+        if size > _limit(found) or total > MAX_TOTAL_BYTES or len(sums) > MAX_MEMBERS:
+            raise ArchiveError(f"{shown(path)} is larger than what is unpacked")
+        data = _content(source, size)
+        if found is None:
+            if data != manifest(sums):
+                raise ArchiveError("the manifest and the files differ")
+            if _header(source) is not None:
+                raise ArchiveError("there is something behind the manifest")
+            return
         if found in sums:
             raise ArchiveError(f"{found.path} is there twice")
         _check(found, data)
         sums[found] = _sum(data)
-    if promised is None:
-        raise ArchiveError("there is no manifest: the archive is cut, or none of a store")
-    if promised != manifest(sums):
-        raise ArchiveError("the manifest and the files differ")
-    return sums
+        yield found, data
+    raise ArchiveError("there is no manifest: the archive is cut, or none of a store")
 
 
 def _check(found: Member, data: bytes) -> None:
     """ArchiveError unless the bytes are a shard of that name and key, or the stack or plan of that key."""
-    if found.plan:
-        if plans.damage(found.key, data):
-            raise ArchiveError(f"{found.path}: {plans.damage(found.key, data)}")
-        return
     try:
-        key = shards.decode(data, name=found.shard).key if found.shard else stacks.parse(data).key
+        if found.plan:
+            damage = plans.damage(found.key, data)
+        else:
+            key = shards.decode(data, name=found.shard).key if found.shard else stacks.parse(data).key
+            damage = "" if key == found.key else "a file of another key"
     except (shards.ShardError, stacks.StackError) as error:
-        raise ArchiveError(f"{found.path}: {error}") from error
-    if key != found.key:
-        raise ArchiveError(f"{found.path} is a file of another key")
+        damage = str(error)
+    if damage:
+        raise ArchiveError(f"{found.path}: {damage}")
 
 
-def _members(source: IO[bytes]) -> Iterator[tuple[Member | None, bytes]]:
-    """The files of an archive in order, None for the manifest. ArchiveError at the first that may not be there."""
-    source.seek(0)
-    total = count = 0
-    while True:
-        path, size = _header(source)
-        if path is None:
-            return
-        found = member(path)
-        if found is None and path != MANIFEST:
-            raise ArchiveError(f"{shown(path)} is not a file of a store")
-        limit = MAX_MANIFEST_BYTES if found is None else _limit(found)
-        total, count = total + size, count + 1
-        if size > limit or total > MAX_TOTAL_BYTES or count > MAX_MEMBERS + 1:
-            raise ArchiveError(f"{shown(path)} is larger than what is unpacked")
-        yield found, _content(source, size)
-
-
-def _limit(found: Member) -> int:
+def _limit(found: Member | None) -> int:
+    """The largest size of a file; None is the manifest."""
+    if found is None:
+        return MAX_MANIFEST_BYTES
     return plans.MAX_BYTES if found.plan else shards.MAX_BYTES if found.shard else stacks.MAX_BYTES
 
 
-def _header(source: IO[bytes]) -> tuple[str | None, int]:
-    """Path and size of the next regular file; no path at the end of the archive."""
+def _header(source: IO[bytes]) -> tuple[str, int] | None:
+    """Path and size of the next regular file; None at the end of the archive."""
     info = _block(source)
     path = None
     if info is not None and info.type == tarfile.XHDTYPE:
@@ -226,7 +211,7 @@ def _header(source: IO[bytes]) -> tuple[str | None, int]:
     if info is None:
         if path is not None:
             raise ArchiveError("the archive ends behind a member's header")
-        return None, 0
+        return None
     if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
         raise ArchiveError(f"{shown(info.name)} is no regular file")
     return path or info.name, info.size

@@ -4,7 +4,8 @@ A compaction's inputs are removed once it is older than the grace: whoever liste
 read it by then. Until then both are there, and the table is the same with either.
 """
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from hipbmm_kernel.store import turns
@@ -63,7 +64,7 @@ def compact_key(
     publisher = Publisher(volume, clock, store, key)
     for shard in compaction.made(least, limits is WHOLE):
         try:
-            published.append(publisher.publish(_numbered(shard), PUBLISH_SECONDS).name)
+            published.append(publisher.publish(functools.partial(_numbered, shard), PUBLISH_SECONDS).name)
         except PublishError as error:
             errors.append(str(error))
     return Compacted(reader.reading.shards, tuple(published), removed, tuple(errors))
@@ -116,5 +117,5 @@ def _removed(volume: Volume, directory: int, name: str, errors: list[str]) -> bo
     return True
 
 
-def _numbered(shard: Shard) -> Callable[[int], Shard]:
-    return lambda seq: shard._replace(seq=seq)
+def _numbered(shard: Shard, seq: int) -> Shard:
+    return shard._replace(seq=seq)

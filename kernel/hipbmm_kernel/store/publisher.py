@@ -81,7 +81,8 @@ class Publisher:
             self._seq += 1
             data = shards.encode(build(self._seq))
             try:
-                name = self._attempt(data)
+                self.describe()
+                name = self.put(shards.name_of(data), data)
             except OSError as error:
                 errors.append(volumes.describe(error))
                 hopeless = hopeless + 1 if error.errno in HOPELESS else 0
@@ -93,10 +94,6 @@ class Publisher:
                 raise PublishError(errors[-1], hopeless > 1)
             self._clock.sleep(pause)
             pause = min(pause * 2, MAX_PAUSE)
-
-    def _attempt(self, data: bytes) -> str:
-        self.describe()
-        return self.put(shards.name_of(data), data)
 
     def put(self, name: str, data: bytes) -> str:
         """Write one shard under its own name, once, and read it back; the name. OSError when any call failed.

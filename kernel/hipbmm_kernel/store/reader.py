@@ -160,7 +160,7 @@ class Reader:
             raise
         if mirror:
             listed = [name for name in listed if not shards.is_plan(name)]
-        return directory, [name for name in listed if shards.parse_name(name.removesuffix(GZIP) if mirror else name)]
+        return directory, [name for name in listed if shards.is_name(name.removesuffix(GZIP) if mirror else name)]
 
     def _open(self, root: str, mirror: bool) -> int:
         if not mirror:

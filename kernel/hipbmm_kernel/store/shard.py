@@ -79,14 +79,6 @@ def claims(shard: Shard) -> Iterator[Veto]:
         yield veto if veto.node != gemm.NO_NODE else veto._replace(node=shard.node)
 
 
-class Name(NamedTuple):
-    """What a shard's file name says: its origin, its number there and the first 12 digits of its hash."""
-
-    origin: str
-    seq: int
-    sha12: str
-
-
 def encode(shard: Shard) -> bytes:
     """The text of `shard`. ShardError when it holds a field, row or veto that may not be stored, or is too large."""
     _check_head(shard)
@@ -184,15 +176,11 @@ def name_of(data: bytes) -> str:
     return _file_name(head, digest.sha256(memoryview(data)[: data.rfind(b"\n", 0, -1) + 1]))
 
 
-def parse_name(name: str) -> Name | None:
-    """What a file name in `shards/` says, or None when no shard can have that name."""
-    parts = name.rsplit(".", 3)
-    if len(parts) != len(("origin", "seq", "sha12", "csv")) or parts[3] != "csv":
-        return None
-    origin, seq, sha12, _ = parts
-    if not (_is_origin(origin) and _is_number(seq) and len(sha12) == SHA_DIGITS and _HEX.issuperset(sha12)):
-        return None
-    return Name(origin, int(seq), sha12)
+def is_name(name: str) -> bool:
+    """Whether a shard can have that file name: `<pod uid>.<rank>.<seq>.<first digits of the hash>.csv`."""
+    origin, seq, sha12, end = ("", "", "", *name.rsplit(".", 3))[-4:]
+    right = _is_origin(origin) and _is_number(seq) and len(sha12) == SHA_DIGITS and _HEX.issuperset(sha12)
+    return right and end == "csv"
 
 
 def is_plan(name: str) -> bool:
@@ -250,7 +238,7 @@ def _check_head(shard: Shard) -> None:
         raise ShardError(f"kind {shard.kind} with data of another kind")
     if shard.token != ANY_TOKEN and not (len(shard.token) == SHA_DIGITS and _HEX.issuperset(shard.token)):
         raise ShardError("token is not a digest")
-    if not all(parse_name(name) for name in shard.inputs):
+    if not all(is_name(name) for name in shard.inputs):
         raise ShardError("an input is not the name of a shard")
 
 

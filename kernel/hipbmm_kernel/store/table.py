@@ -11,7 +11,7 @@ a row, not everybody's.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cmp_to_key, reduce
+from functools import cmp_to_key
 from typing import NamedTuple
 
 from hipbmm_kernel.rows import gemm
@@ -64,8 +64,8 @@ class Table(NamedTuple):
         if self.vetoes:
             found = [row for row in map(self.best, self.rows) if row is not None]
         else:
-            found = [of_key[0] if len(of_key) == 1 else _first(of_key) for of_key in self.rows.values()]
-        found.sort(key=_row_order)
+            found = [of_key[0] if len(of_key) == 1 else min(of_key, key=_ORDER) for of_key in self.rows.values()]
+        found.sort(key=lambda row: file_order(row.key))
         return found
 
 
@@ -77,6 +77,13 @@ def better(left: Row, right: Row) -> bool:
     if (left_is := _measured(left)) != (right_is := _measured(right)):
         return left_is < right_is
     return left != right and _sha(left) < _sha(right)
+
+
+def _compared(left: Row, right: Row) -> int:
+    return 1 if better(right, left) else -1
+
+
+_ORDER = cmp_to_key(_compared)
 
 
 def _measured(row: Row) -> tuple[bool, float]:
@@ -176,10 +183,6 @@ def _with(held: tuple[Row, ...], row: Row) -> tuple[Row, ...]:
     return tuple(sorted((*held, row), key=lambda each: each.algo_index))
 
 
-def _compared(left: Row, right: Row) -> int:
-    return 1 if better(right, left) else -1
-
-
 def _best_of_each_index(rows: Iterable[Row]) -> tuple[Row, ...]:
     """The best row of each index, of at most MAX_INDICES indices, in the order of indices."""
     found: dict[int, Row] = {}
@@ -191,7 +194,7 @@ def _best_of_each_index(rows: Iterable[Row]) -> tuple[Row, ...]:
     if len(best) > MAX_INDICES:
         best.sort(key=_measured)
         if _measured(best[MAX_INDICES - 1]) == _measured(best[MAX_INDICES]):
-            best.sort(key=cmp_to_key(_compared))
+            best.sort(key=_ORDER)
     return tuple(sorted(best[:MAX_INDICES], key=lambda row: row.algo_index))
 
 
@@ -248,15 +251,6 @@ def file_order(key: str) -> tuple[int, int, int, str]:
     """Where a key's line belongs in a delivered file: by M, then AITER's m (N), then k, then its text."""
     columns = key.split(",", 7)
     return (int(columns[5]), int(columns[4]), int(columns[6]), key)
-
-
-def _row_order(row: Row) -> tuple[int, int, int, str]:
-    return file_order(row.key)
-
-
-def _first(rows: Iterable[Row]) -> Row:
-    """The row that comes before all others."""
-    return reduce(lambda found, row: row if better(row, found) else found, rows)
 
 
 def _sha(row: Row) -> str:

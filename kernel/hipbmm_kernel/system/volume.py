@@ -182,8 +182,10 @@ def replace_file(volume: Volume, path: str, data: bytes, mode: int = 0o644) -> N
     volume.rename(temporary, path)
 
 
-def describe(error: OSError) -> str:
-    """An error for people and reports: its name, its text, and the path if it has one."""
+def describe(error: Exception) -> str:
+    """An error for people and reports: of an OSError its name, its text, and the path if it has one; else its words."""
+    if not isinstance(error, OSError):
+        return str(error)
     name = errno.errorcode.get(error.errno or 0, "OSError")
     place = f" ({error.filename})" if error.filename else ""
     return f"{name}: {error.strerror or error}{place}"

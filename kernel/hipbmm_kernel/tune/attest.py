@@ -1,16 +1,10 @@
 """Does the child see the stack that the parent read from files? Pure comparison; any difference stops the tuning."""
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from hipbmm_kernel.identity import hipblaslt
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.identity.stack import Stack
 
 
 def hardware_difference(stack: Stack, hello: Mapping[str, object]) -> str | None:
@@ -23,6 +17,13 @@ def hardware_difference(stack: Stack, hello: Mapping[str, object]) -> str | None
     if hello.get("computeUnits") != stack.compute_units:
         return f"sysfs says {stack.compute_units} CUs, torch says {hello.get('computeUnits')}"
     return None
+
+
+def tuning_difference(stack: Stack, libraries: list[str], env: Mapping[str, str]) -> str | None:
+    """The same as `library_difference` for a process whose AITER has made its hipBLASLt handle: one must be seen."""
+    if not libraries and not stack.simulated:  # the simulator has none
+        return "no libhipblaslt is seen in the process that tunes"
+    return library_difference(stack, libraries, env)
 
 
 def library_difference(stack: Stack, libraries: list[str], env: Mapping[str, str]) -> str | None:

@@ -3,18 +3,11 @@
 Of two verified rows the faster one is served, so a claim of 0.001 us would win in every pod for ever. Pure.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from hipbmm_kernel.planner import cost
-from hipbmm_kernel.rows.gemm import key_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from hipbmm_kernel.rows.gemm import Problem, Row
-    from hipbmm_kernel.store.table import Table
+from hipbmm_kernel.rows.gemm import Problem, Row, key_of
+from hipbmm_kernel.store.table import Table
 
 
 def believable(loaded: Table, problems: Iterable[Problem], fp8: str, product: str | None) -> Table:

@@ -1,15 +1,10 @@
 """The CSV that one child's AITER appends to, read by the parent: each complete line once, strictly."""
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
 
 from hipbmm_kernel.contract.settings import SERVED_NAME
 from hipbmm_kernel.rows import aiter_csv
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.rows.gemm import Row
+from hipbmm_kernel.rows.gemm import Row
 
 MAX_REASONS = 20
 

@@ -1,14 +1,14 @@
 """Tuning from the problems that want a row to verified rows: the one entry from `warm` into this room."""
 
-from __future__ import annotations
-
 import shutil
 import statistics
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
 from hipbmm_kernel.contract.settings import EXHAUSTIVE
 from hipbmm_kernel.planner import cost
+from hipbmm_kernel.planner.plan import Plan
 from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.rows.gemm import Problem, Row
 from hipbmm_kernel.store import table
 from hipbmm_kernel.store.publish_queue import BATCH_SECONDS, PublishQueue
 from hipbmm_kernel.store.publisher import Publisher
@@ -21,12 +21,6 @@ from hipbmm_kernel.tune.handover import Handover, Outcome
 from hipbmm_kernel.tune.sharing import SharingTuner
 from hipbmm_kernel.tune.tuner import Tuner
 from hipbmm_kernel.tune.visit import Job, Visit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from hipbmm_kernel.planner.plan import Plan
-    from hipbmm_kernel.rows.gemm import Problem, Row
 
 SELECTORS = ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
 """In the order in which HIP reads them; the first that is set wins."""

@@ -1,20 +1,16 @@
 """What passes between `warm` and the tuner: where it works, and what came of it."""
 
-from __future__ import annotations
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from hipbmm_kernel.contract.progress import Progress
-    from hipbmm_kernel.contract.settings import Settings
-    from hipbmm_kernel.identity.container import Identity
-    from hipbmm_kernel.rows.gemm import Problem
-    from hipbmm_kernel.store.table import Table
-    from hipbmm_kernel.system.clock import Clock
-    from hipbmm_kernel.system.stop import Stop
-    from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.contract.progress import Progress
+from hipbmm_kernel.contract.settings import Settings
+from hipbmm_kernel.identity.container import Identity
+from hipbmm_kernel.rows.gemm import Problem
+from hipbmm_kernel.store.table import Table
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.stop import Stop
+from hipbmm_kernel.system.volume import Volume
 
 
 class Handover(NamedTuple):

@@ -5,8 +5,6 @@ With cgroup v2 the kubelet lets the kernel end the whole container (memory.oom.g
 then this counter is the only place that tells it from any other SIGKILL.
 """
 
-from __future__ import annotations
-
 ROOT = "/sys/fs/cgroup"
 _FILES = ("memory.events", "memory/memory.oom_control")
 """Of cgroup v2 and v1; both have a line `oom_kill N`. The kernel counts before it sends the signal."""

@@ -3,13 +3,8 @@
 Not stdin and stdout: AITER prints from C++, block-buffered, and a dying library prints what it likes.
 """
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
 
 MAX_LINE = 1 << 20
 

@@ -5,13 +5,8 @@ band the longest goes first. Whatever a budget cuts off is then the coldest, and
 whichever worker is free, ends on all GPUs at nearly the same time.
 """
 
-from __future__ import annotations
-
 import heapq
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
 
 BANDS = 6
 MIN_BAND_TASKS = 3

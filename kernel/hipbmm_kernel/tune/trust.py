@@ -5,13 +5,10 @@ held back until the GPU that it comes from has computed a right result *after* i
 run again at once. When that fails, the GPU is sick: it is retired, and what it had found since is forgotten.
 """
 
-from __future__ import annotations
+from typing import NamedTuple
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.rows.gemm import Row, Veto
-    from hipbmm_kernel.tune.visit import Job, Visit
+from hipbmm_kernel.rows.gemm import Row, Veto
+from hipbmm_kernel.tune.visit import Job, Visit
 
 
 class Evidence(NamedTuple):

@@ -1,31 +1,27 @@
 """One run of a tuning: visits of problems by one crew of children, and what their answers mean for rows and vetoes."""
 
-from __future__ import annotations
-
 import statistics
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from hipbmm_kernel.rows.gemm import MAX_INDEX, Problem, Row, Veto, is_time, key_of
+from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.shard_lines import WHOLE_PROBLEM
 from hipbmm_kernel.tune import attest, crew, protocol, schedule
 from hipbmm_kernel.tune.budget import Budget
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.csv_tail import CsvTail
+from hipbmm_kernel.tune.handover import Handover
 from hipbmm_kernel.tune.trust import Evidence, Trust
 from hipbmm_kernel.tune.visit import Ask, Job, Visit
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from hipbmm_kernel.store.publish_queue import PublishQueue
-    from hipbmm_kernel.tune.handover import Handover
 
 PROBE_TOKENS = (1024, 512)
 """The first is above AITER's limit of 512 for look-up and tuning: there a missing solution is an error, and the server
 uses the heuristic. The smallest planned M is probed too: upstream's own test warns of tiny sizes (aiter #2252)."""
 ROWS = max(PROBE_TOKENS)
-PROBE_SECONDS = 120.0
-"""The first probe loads the library's first kernels."""
+PROBE_SECONDS = 30.0
+"""At least for a probe above the limit, twice what a problem may take at most: the first one loads the library's first
+kernels. One that hangs is repeated once."""
 ROUNDS = 5
 """Timings of a row; their median counts. The spread of five is in the report (`spread`)."""
 MAX_DEATHS_IN_A_ROW = 6
@@ -135,7 +131,9 @@ class Tuner:
         for m in (*PROBE_TOKENS, None):
             for job in smallest.values():
                 probed = job._replace(problem=job.problem._replace(m=m or job.problem.m))
-                tasks.append(Task(Probe(probed), _command(protocol.PROBE, len(tasks), probed), PROBE_SECONDS))
+                seconds = self._handover.settings.problem_seconds
+                seconds = max(PROBE_SECONDS, 2 * seconds) if m == ROWS else seconds
+                tasks.append(Task(Probe(probed), _command(protocol.PROBE, len(tasks), probed), seconds))
         return tasks
 
     def _next(self, visit: Visit) -> list[Task]:
@@ -183,7 +181,7 @@ class Tuner:
         """Abort with StackMismatch when a hipBLASLt was loaded that is not in the stack."""
         libraries = ready.get("libraries")
         paths = [str(path) for path in libraries] if isinstance(libraries, list) else []
-        difference = attest.library_difference(self._handover.identity.stack, paths, self._handover.env)
+        difference = attest.tuning_difference(self._handover.identity.stack, paths, self._handover.env)
         if difference is not None:
             raise Abort("StackMismatch", difference)
         self._budget.start()

@@ -7,15 +7,11 @@ for one M), every index that hipBLASLt lists. A problem that ends its child is p
 then offered its neighbours' indices first; one that ends a second child is given up.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from hipbmm_kernel.rows.gemm import Problem, Row, is_time
 from hipbmm_kernel.tune import protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MAX_DEATHS = 2
 MAX_SEARCH_DEATHS = 8

@@ -1,16 +1,12 @@
 """One child process as the parent sees it: started in a directory and process group of its own, spoken to, ended."""
 
-from __future__ import annotations
-
 import os
 import shutil
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from hipbmm_kernel.system import process
 from hipbmm_kernel.tune import protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 LOG_NAME = "child.log"
 LOG_TAIL = 4096

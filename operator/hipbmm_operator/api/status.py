@@ -172,7 +172,9 @@ class Failure(Model):
 class Status(Model):
     """The observed state."""
 
-    observed_generation: Annotated[int, Field(ge=0)] = Field(description="Generation of the spec that this is about.")
+    observed_generation: Annotated[int, Field(ge=-1)] = Field(
+        description="Generation of the spec that this is about; -1 before any was seen."
+    )
     phase: Phase = Field(description="Summary for people; do not branch on it, use conditions.")
     replicas: Count = Field(0, description="Pods that exist.")
     ready_replicas: Count = Field(0, description="Pods that serve.")

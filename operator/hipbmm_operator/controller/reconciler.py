@@ -92,7 +92,7 @@ class Reconciler:
         ago by a read. Raises NotFoundError when it is gone.
         """
         resource, children = situation.resource, situation.observed.children
-        if not resource.raw_status:
+        if not resource.previous.conditions:
             await self._report(key, situation)
         elif planned.makes_something(children) and not await self._exists(resource):
             raise errors.NotFoundError(404, "NotFound", f"{names.KIND} {resource.owner.name} has been deleted")

@@ -12,7 +12,7 @@ from hipbmm_operator.detect.evidence import gather, is_amd, override_model
 from hipbmm_operator.detect.identity import HOLD_SECONDS, Identity, Resolution, Verdict, held, resolve
 from hipbmm_operator.detect.partition_shape import Shape, shape_of, signs_of
 from hipbmm_operator.detect.reasons import Reason
-from hipbmm_operator.detect.resource_choice import DRA_RESOURCE, ResourceChoice, choose_resource
+from hipbmm_operator.detect.resource_choice import DRA_RESOURCE, ResourceChoice, choose_resource, claimable
 from hipbmm_operator.detect.sources.dra import DraGpus, dra_gpus
 from hipbmm_operator.detect.sources.facts import NodeFacts, node_facts
 from hipbmm_operator.detect.sources.keys import OVERRIDE_LABEL
@@ -99,7 +99,7 @@ def detect_node(
         resource=choice.name,
         gpus=choice.gpus,
         free=max(0, choice.gpus - taken),
-        claimable=seen.dra.allocatable,
+        claimable=claimable(seen.dra, model),
         reasons=(
             *_identity_reasons(seen, judged),
             *blockers,

@@ -121,6 +121,8 @@ def summary(detections: Iterable[Detection], want: Want) -> HardwareSummary:
 
 def mismatch(detection: Detection, want: Want) -> Reason | None:
     """Why a pod of this deployment does not fit on a node, or None when it does."""
+    if want.resource == DRA_RESOURCE and detection.claimable and detection.state is not State.EXCLUDED:
+        return _claim_mismatch(detection, want)
     if detection.state not in {State.AVAILABLE, State.NOT_AVAILABLE, State.NO_DRIVER}:
         return Reason(detection.state.value, "; ".join(map(str, detection.reasons[:1])))
     if detection.product not in (want.products or PRODUCT_NAMES):
@@ -130,11 +132,15 @@ def mismatch(detection: Detection, want: Want) -> Reason | None:
     return _resource_mismatch(detection, want) or _unavailable(detection, want)
 
 
+def _claim_mismatch(detection: Detection, want: Want) -> Reason | None:
+    """A claim chooses devices, and with them the node: neither its labels nor its other GPUs matter."""
+    fitting = [count for product, count in detection.claimable.items() if product in (want.products or PRODUCT_NAMES)]
+    if not fitting:
+        return Reason("ProductMismatch", ", ".join(sorted(detection.claimable)))
+    return _blocked(detection, want) or _too_few(max(fitting), want)
+
+
 def _resource_mismatch(detection: Detection, want: Want) -> Reason | None:
-    if want.resource == DRA_RESOURCE:
-        # A claim chooses devices and with them the node: labels do not matter, nor how they can be asked for otherwise.
-        missing = Reason("ResourceMismatch", f"{detection.resource} instead of devices of the DRA driver")
-        return None if detection.claimable or detection.resource == DRA_RESOURCE else missing
     if want.resource == detection.resource == GPU_RESOURCE and not detection.whole:
         return Reason(
             "PartitionMismatch", f"{detection.compute_units} compute units, {detection.partition or 'not known'}"
@@ -150,17 +156,20 @@ def _resource_mismatch(detection: Detection, want: Want) -> Reason | None:
     return None
 
 
-def _unavailable(detection: Detection, want: Want) -> Reason | None:
+def _blocked(detection: Detection, want: Want) -> Reason | None:
+    """What keeps pods from the node, whatever GPUs it has."""
     gpus = ("GPUsTaken", "NotEnoughGPUs", "NoAllocatable")
     blockers = [blocker for blocker in detection.blockers if blocker.code not in gpus]
     if want.tolerations is not None:
         blockers += taint_blockers(detection.taints, want.tolerations)
     else:
         blockers += [reason for reason in detection.reasons if reason.code == "NodeTainted"]
-    if blockers:
-        return blockers[0]
-    if want.resource == DRA_RESOURCE:
-        return _too_few(detection.claimable, want)
+    return blockers[0] if blockers else None
+
+
+def _unavailable(detection: Detection, want: Want) -> Reason | None:
+    if (blocker := _blocked(detection, want)) is not None:
+        return blocker
     allocatable = next(
         (offer.allocatable for offer in detection.offers if offer.resource == want.resource), detection.gpus
     )

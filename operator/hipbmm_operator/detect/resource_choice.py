@@ -1,12 +1,13 @@
 """Which resource a pod asks this node for: ``amd.com/gpu``, a partition's name, or a DRA claim."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, MODES, mode_of_resource
+from hipbmm_operator.detect.catalogue.products import GpuModel, model_of_id
 from hipbmm_operator.detect.reasons import Reason
-from hipbmm_operator.detect.sources.dra import DRIVER, DraGpus
+from hipbmm_operator.detect.sources.dra import DRIVER, DraDevice, DraGpus
 from hipbmm_operator.detect.sources.facts import Offer
 
 DRA_RESOURCE: Final = "dra"
@@ -25,6 +26,16 @@ class ResourceChoice:
     capacity: int
     reasons: tuple[Reason, ...] = ()
     by_dra: bool = False
+
+
+def claimable(dra: DraGpus, model: GpuModel | None) -> dict[str, int]:
+    """Allocatable devices by product, by their own device ids; ``model`` is what those without an id are taken for."""
+    products: dict[str, list[DraDevice]] = {}
+    for device in dra.devices:
+        own = model_of_id(device.device_id) if device.device_id else model
+        if own is not None and own.product is not None:
+            products.setdefault(own.product, []).append(device)
+    return {product: replace(dra, devices=tuple(devices)).allocatable for product, devices in products.items()}
 
 
 def choose_resource(offers: Sequence[Offer], dra: DraGpus, extended: Collection[str] = frozenset()) -> ResourceChoice:

@@ -35,6 +35,7 @@ CONTROLLER_REVISION = Kind("apps", "v1", "controllerrevisions", "ControllerRevis
 SERVICE = Kind("", "v1", "services", "Service")
 CLAIM = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
+SECRET = Kind("", "v1", "secrets", "Secret")
 BUDGET = Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 SERVICE_MONITOR = Kind("monitoring.coreos.com", "v1", "servicemonitors", "ServiceMonitor")
 POD = Kind("", "v1", "pods", "Pod")

@@ -60,7 +60,8 @@ class Observer:
         seen = parse.child(service) if service else None
         deployment = self.deployment(key)
         config_maps = references.config_maps(spec) if spec else ()
-        facts = await self.on_demand.at(key.namespace, pods, claim, now, config_maps)
+        secrets = references.secrets(spec) if spec else ()
+        facts = await self.on_demand.at(key.namespace, pods, claim, now, config_maps, secrets)
         return Observed(
             deployment=deployment,
             service=seen,

@@ -30,6 +30,8 @@ _SECRET_SECONDS = 60.0
 _HEAD_BYTES = 4096
 _CONFIG_SECONDS = 60.0
 """After so long a changed ConfigMap of the user's reaches the pods."""
+_REFUSED_SECONDS = 600.0
+"""The right to read Secrets is not asked for again in a namespace for so long."""
 EVENT_REASONS: tuple[str, ...] = (*get_args(Event), "FailedBinding", "ExternalProvisioning")
 """Of Events about what is stuck. The newest counts: that a provisioner is at work, too."""
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -57,6 +59,7 @@ class OnDemandReads:
         self._memory: dict[tuple[str, str], _Memory] = {}
         self._reading: dict[tuple[str, str], asyncio.Task[Any]] = {}
         self._paces: dict[str, stall.Pace] = {}
+        self._refused: dict[str, float] = {}
 
     async def at(
         self,
@@ -65,10 +68,11 @@ class OnDemandReads:
         claim: StoredClaim | None,
         now: datetime,
         config_maps: Sequence[str] = (),
+        secrets: Sequence[str] = (),
     ) -> OnDemandFacts:
         """Progress of the first pod that tunes, how crashed servers started again, Events about what is stuck.
 
-        `config_maps` are those that the spec refers to: a user's ConfigMaps are not watched.
+        `config_maps` and `secrets` are those that the spec refers to: a user's own objects are not watched.
         """
         warming = min((pod for pod in pods if pod.warming), key=lambda pod: pod.name, default=None)
         again: list[float] = []
@@ -94,8 +98,9 @@ class OnDemandReads:
             if _is_stuck(claim.meta.created, now):
                 await self._note(notes, namespace, kinds.CLAIM, claim.meta.uid, _EVENT_SECONDS, *EVENT_REASONS)
         stalled = warming is not None and progress is not None and self._stalled(warming, progress)
-        config = await self._config(namespace, config_maps) if config_maps else ""
-        again += [_CONFIG_SECONDS] if config_maps else []
+        referred = bool(config_maps or secrets)
+        config = await self._config(namespace, config_maps, secrets) if referred else ""
+        again += [_CONFIG_SECONDS] if referred else []
         return OnDemandFacts(progress, stalled, starts, notes, storage_class, config, min(again, default=None))
 
     def _stalled(self, pod: Pod, progress: report.Progress) -> bool:
@@ -169,20 +174,30 @@ class OnDemandReads:
 
         return await self._remembered("class", name or "", _EVENT_SECONDS * 0.9, read)
 
-    async def _config(self, namespace: str, config_maps: Sequence[str]) -> str:
-        """Digest of these ConfigMaps; "" when one may not be read. One that is not there is as good as empty."""
+    async def _config(self, namespace: str, config_maps: Sequence[str], secrets: Sequence[str]) -> str:
+        """Digest of these objects; "" when a ConfigMap may not be read. What is not there is as good as empty.
+
+        Secrets count where an administrator lets the operator read them.
+        """
 
         async def read() -> str:
-            found = []
-            for name in config_maps:
+            found = [await self._content(kinds.CONFIG_MAP, namespace, name) for name in config_maps]
+            if self._clock() >= self._refused.get(namespace, 0.0):
                 try:
-                    body = await self._kube.get(kinds.CONFIG_MAP, namespace, name)
-                except errors.NotFoundError:
-                    body = {}
-                found.append([name, body.get("data"), body.get("binaryData")])
-            return names.short_hash(canonical(found), 16)
+                    found += [await self._content(kinds.SECRET, namespace, name) for name in secrets]
+                except errors.ForbiddenError:
+                    self._refused[namespace] = self._clock() + _REFUSED_SECONDS
+            return names.short_hash(canonical(found), 16) if found else ""
 
-        return await self._remembered("config", f"{namespace}/{config_maps}", _CONFIG_SECONDS * 0.9, read) or ""
+        at = f"{namespace}/{config_maps}/{secrets}"
+        return await self._remembered("config", at, _CONFIG_SECONDS * 0.9, read) or ""
+
+    async def _content(self, kind: Kind, namespace: str, name: str) -> list[Any]:
+        try:
+            body = await self._kube.get(kind, namespace, name)
+        except errors.NotFoundError:
+            body = {}
+        return [name, body.get("data"), body.get("binaryData")]
 
     async def _remembered(self, what: str, uid: str, seconds: float, read: Callable[[], Awaitable[T]]) -> T | None:
         """The answer of `read`, at most so old. What cannot be read now is unknown, or as it was."""

@@ -32,6 +32,8 @@ from hipbmm_operator.resources import (
 from hipbmm_operator.resources.server_args import Command
 
 _QUEUE_LABELS = "kueue.x-k8s.io/"
+_LOOK_SECONDS = 60.0
+"""What is not as it should be is looked at again, whatever event may have been lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def plan(
         revision=choice.current,
         outdated=choice.outdated,
         placement=place,
-        requeue_after=_requeue(observed, obstacle, now),
+        requeue_after=_requeue(observed, obstacle, now, unfinished=replicas < rollout.asked(spec)),
     )
 
 
@@ -173,12 +175,14 @@ def _ours(owner: Owner, kind: Kind, live: Child | None) -> list[Deletion]:
     return [Deletion.of(kind, live.meta)] if live is not None and live.meta.owned_by(owner) else []
 
 
-def _requeue(observed: Observed, obstacle: Obstacle | None, now: datetime) -> float | None:
+def _requeue(observed: Observed, obstacle: Obstacle | None, now: datetime, *, unfinished: bool) -> float | None:
     """When time alone may change a decision."""
     waits = [failures.next_change(pod, now) for pod in observed.pods]
     if obstacle is not None:
         waits.append((obstacle.since + spare_room.GRACE - now).total_seconds())
     if observed.claim is not None and observed.claim_pending and observed.claim.meta.created is not None:
         waits.append((observed.claim.meta.created + failures.UNBOUND - now).total_seconds())
+    if unfinished or not rollout.complete(observed):
+        waits.append(_LOOK_SECONDS)
     left = [seconds for seconds in waits if seconds is not None and seconds > 0]
     return max(1.0, min(left)) if left else None

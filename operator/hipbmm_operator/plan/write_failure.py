@@ -1,5 +1,6 @@
 """Writes that were refused, by us or by Kubernetes on our behalf, and their reason in one word. Pure."""
 
+import re
 from dataclasses import dataclass
 
 from hipbmm_operator.api.reasons import Reason, Refusal, Write
@@ -34,6 +35,8 @@ def of(kind: Kind, name: str, error: errors.ApiError) -> WriteFailure:
     return WriteFailure(kind, name, reason, message, retry=retry, retry_after=error.retry_after)
 
 
+_NAMES = re.compile(r'"[^"]*"')
+"""Names that people chose: an object may be called `limitrange`."""
 _REFUSALS: tuple[tuple[str, Refusal], ...] = (
     ("exceeded quota", "QuotaExceeded"),
     ("failed quota", "QuotaExceeded"),
@@ -65,7 +68,7 @@ def reason_of(error: errors.ApiError) -> Reason:
 
 def refusal(message: str) -> Refusal | None:
     """Why an admission plugin of Kubernetes refuses an object, from its message; None for another one."""
-    text = message.lower()
+    text = _NAMES.sub('""', message.lower())
     return next((reason for needle, reason in _REFUSALS if needle in text), None)
 
 

@@ -33,6 +33,10 @@ _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "Ima
 _BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: ErrImagePull: )?')
 _NAMES = re.compile(r'"[^"]*"|\S*[/@]\S*')
 """Names of images, registries and files in a message: a tag may be called 404, a repository `denied`."""
+_CHOSEN = re.compile(r'"[^"]*"|\{[^}]*\}')
+"""Names and taints in a message of the scheduler: a taint may be called {team: anti-affinity}."""
+_REFERENCE = re.compile(r'^(secret|configmap) "|\bin (secret|configmap) \S+$')
+"""What a container refers to and the kubelet does not find: a ConfigMap may be called `secret`, and a key, too."""
 _UNAUTHORIZED = re.compile(
     r"\b(?:401|403|unauthorized|forbidden|denied|(?<!proxy )authentication required|no basic auth)\b"
 )
@@ -92,7 +96,7 @@ def scheduling_reason(pod: Pod) -> Scheduling | None:
         return None
     if pod.gates:
         return "SchedulingGated"
-    text = pod.unschedulable.lower()
+    text = _CHOSEN.sub(" ", pod.unschedulable.lower())
     return next((reason for needle, reason in _SCHEDULING if needle in text), "Unschedulable")
 
 
@@ -134,12 +138,10 @@ def _pull_message(container: Container) -> str:
 
 
 def _config_reason(container: Container) -> Reason | Foreign:
-    message = container.waiting_message.lower()
-    if "not found" in message or "couldn't find key" in message:
-        if "secret" in message:
-            return "SecretNotFound"
-        if "configmap" in message:
-            return "ConfigMapNotFound"
+    message = container.waiting_message.lower().strip()
+    found = _REFERENCE.search(message)
+    if found and ("not found" in message or "couldn't find key" in message):
+        return "SecretNotFound" if "secret" in (found[1], found[2]) else "ConfigMapNotFound"
     if "run as non-root" in message or "runasnonroot" in message:
         return "RunAsNonRootRefused"
     return Foreign(container.waiting)

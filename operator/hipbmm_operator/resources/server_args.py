@@ -25,7 +25,14 @@ _TLS = ("--ssl-keyfile", "--ssl-certfile")
 _CLIENT_CERTIFICATES = "--ssl-cert-reqs"
 _API_SERVERS = "--api-server-count"
 
-_SHORT = {"-tp": _TENSOR, "-pp": _PIPELINE, "-dp": _DATA, "-dpl": _DATA_LOCAL, "-pcp": _PREFILL_CONTEXT}
+_SHORT = {
+    "-tp": _TENSOR,
+    "-pp": _PIPELINE,
+    "-dp": _DATA,
+    "-dpl": _DATA_LOCAL,
+    "-pcp": _PREFILL_CONTEXT,
+    "-asc": _API_SERVERS,
+}
 _ONE_POD = "a replica is one pod, and all replicas have the same arguments"
 _UNREACHABLE = "probes and the Service reach the server by HTTP on the pod's address"
 _REFUSED = {

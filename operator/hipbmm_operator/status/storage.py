@@ -43,7 +43,7 @@ def _volume(place: Placement, spec: Spec, observed: Observed, asked: int, now: d
         # Reported at once, before a volume and pods are waited for: it will not get better.
         narrow = _for_one_node(claim_name, live.usable_modes, asked) if pending.state == "Unknown" else None
         return narrow or pending
-    return _bound(claim_name, live, observed, asked)
+    return _bound(claim_name, live, spec, observed, asked)
 
 
 def _without(place: Placement) -> Finding:
@@ -86,7 +86,7 @@ def _reason(note: Note | None) -> Storage:
     return "ProvisioningFailed" if note and note.reason == "ProvisioningFailed" else "ClaimPending"
 
 
-def _bound(claim_name: str, live: StoredClaim, observed: Observed, asked: int) -> Finding:
+def _bound(claim_name: str, live: StoredClaim, spec: Spec, observed: Observed, asked: int) -> Finding:
     problem = next(
         (pod.report.storage_error for pod in observed.live_pods if pod.report and not pod.report.storage_writable), None
     )
@@ -94,7 +94,17 @@ def _bound(claim_name: str, live: StoredClaim, observed: Observed, asked: int) -
         return false(
             KIND, _write_reason(problem), f"claim {claim_name} cannot be written: {problem or 'no reason given'}"
         )
-    return _for_one_node(claim_name, live.usable_modes, asked) or true(KIND, "Bound", f"claim {claim_name} is bound")
+    kept = f"claim {claim_name} is bound{_kept_modes(spec, live)}"
+    return _for_one_node(claim_name, live.usable_modes, asked) or true(KIND, "Bound", kept)
+
+
+def _kept_modes(spec: Spec, live: StoredClaim) -> str:
+    """That a claim has other access modes than the spec names: they cannot change any more."""
+    wanted = spec.cache.pvc
+    if "access_modes" not in wanted.model_fields_set or tuple(sorted(wanted.access_modes)) == live.asked_modes:
+        return ""
+    modes = ", ".join(wanted.access_modes)
+    return f"; it stays {', '.join(live.asked_modes)}: name a new claim in spec.cache.pvc.claimName to get {modes}"
 
 
 def _for_one_node(claim_name: str, modes: tuple[str, ...], asked: int) -> Finding | None:

@@ -27,6 +27,7 @@ _FAMILIES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "problems": ("hipbmm_tuning_problems", "Problems of each HipbmmDeployment by state.", ("state",)),
     "seconds": ("hipbmm_tuning_duration_seconds", "How long tuning took in the pod that tuned.", ()),
+    "wanted": ("hipbmm_tuning_wanted", "0 if the spec switches tuning or HIPBMM off, else 1.", ()),
 }
 """Name, text, and labels beside namespace and name."""
 
@@ -39,6 +40,7 @@ class _Sample:
     conditions: tuple[tuple[str, int], ...]
     problems: tuple[int, ...]
     seconds: float
+    wanted: int
 
 
 class Resources(Collector):
@@ -56,6 +58,7 @@ class Resources(Collector):
             conditions=tuple((entry["type"], _VALUE[entry["status"]]) for entry in status["conditions"]),
             problems=tuple(tuning.get(state) or 0 for state in _STATES),
             seconds=tuning.get("seconds") or 0.0,
+            wanted=int(tuning.get("state") != "Disabled"),
         )
         with self._lock:
             self._samples[key] = sample
@@ -81,6 +84,7 @@ class Resources(Collector):
             for state, count in zip(_STATES, sample.problems, strict=True):
                 families["problems"].add_metric([*key, state], count)
             families["seconds"].add_metric([*key], sample.seconds)
+            families["wanted"].add_metric([*key], sample.wanted)
         yield from families.values()
 
     @staticmethod

@@ -9,7 +9,7 @@ import pytest
 from hipbmm_kernel.acceptance import catalogue, supervision
 from hipbmm_kernel.acceptance.catalogue import CHECKS, Check, chosen
 from hipbmm_kernel.acceptance.context import Context
-from hipbmm_kernel.acceptance.verdict import FAIL, PASS, SKIP, Verdict
+from hipbmm_kernel.acceptance.report import FAIL, PASS, SKIP, Verdict
 from hipbmm_kernel.cli import command_line
 from hipbmm_kernel.cli.acceptance import acceptance_command, parse_problems
 from hipbmm_kernel.identity.container import Identity

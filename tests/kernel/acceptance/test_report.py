@@ -6,8 +6,7 @@ import math
 import pytest
 
 from hipbmm_kernel.acceptance import report
-from hipbmm_kernel.acceptance.report import About, Result
-from hipbmm_kernel.acceptance.verdict import FAIL, PASS, SKIP, Verdict
+from hipbmm_kernel.acceptance.report import FAIL, PASS, SKIP, About, Result, Verdict
 
 ABOUT = About(
     "0.1.0", "2026-11-23T16:00:00Z", False, "9f2c0a1b2c3d4e5f", {"product": "MI300X", "rocm": None}, [(1, 64, 256)]

@@ -6,19 +6,18 @@ from typing import Any
 
 import pytest
 from tests.kernel.acceptance.child_runs import EXITED, LATE, SEGFAULT, WELL, child_run, run
-from tests.kernel.pods import STACK
+from tests.kernel.mi300x import STACK
 
 from hipbmm_kernel.acceptance import (
-    checks_dispatch,
     checks_faults,
-    checks_gain,
     checks_program,
+    checks_speed,
     checks_stack,
     checks_table,
 )
 from hipbmm_kernel.acceptance.checks_program import Warmed
+from hipbmm_kernel.acceptance.report import FAIL, PASS, SKIP
 from hipbmm_kernel.acceptance.supervision import ChildRun, Ended
-from hipbmm_kernel.acceptance.verdict import FAIL, PASS, SKIP
 from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.rows import aiter_csv, gemm
@@ -282,7 +281,7 @@ def _raced(tuned: list[float], default: list[float], *, correct: bool = True) ->
 
 
 def test_gain() -> None:
-    verdict = checks_gain.judge_gain(child_run(row=[_raced([8.0, 9.0, 100.0], [18.0]), _raced([10.0], [10.0])]), 2)
+    verdict = checks_speed.judge_gain(child_run(row=[_raced([8.0, 9.0, 100.0], [18.0]), _raced([10.0], [10.0])]), 2)
     assert verdict.outcome == PASS
     assert verdict.evidence["geomean"] == pytest.approx(2**0.5)
     assert [row["speedup"] for row in verdict.evidence["rows"]] == [2.0, 1.0]
@@ -299,7 +298,7 @@ def test_gain() -> None:
     ],
 )
 def test_no_gain(rows: list[dict[str, object]], end: Ended, summary: str) -> None:
-    verdict = checks_gain.judge_gain(child_run(end, row=rows), 2)
+    verdict = checks_speed.judge_gain(child_run(end, row=rows), 2)
     assert verdict.outcome == FAIL
     assert summary in verdict.summary
 
@@ -372,10 +371,10 @@ def both(verdict: str | None = None) -> dict[str, Any]:
     ],
 )
 def test_both_ways(rows: list[dict[str, Any]], calls: dict[str, int], unchanged: bool, outcome: str) -> None:
-    assert checks_dispatch.judge_ways(child_run(row=rows, calls=calls), 1, unchanged).outcome == outcome
+    assert checks_speed.judge_ways(child_run(row=rows, calls=calls), 1, unchanged).outcome == outcome
 
 
 def test_both_ways_shows_both_times() -> None:
     calls = {"verified": 201, "padded": 0, "heuristic": 0}
-    words = checks_dispatch.judge_ways(child_run(row=[both()], calls=calls), 1, True).summary
+    words = checks_speed.judge_ways(child_run(row=[both()], calls=calls), 1, True).summary
     assert words == "host time of a call: 58.0 us by the file, 1.5 us from memory"

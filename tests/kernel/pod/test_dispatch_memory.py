@@ -102,3 +102,36 @@ def test_what_production_asked_for_without_a_row_is_tuned_and_verified_by_the_ne
     assert [(entry.m, entry.padded_m) for entry in table.entries if entry.m > 16] == [(100, 100)]
     third = make_pod("c")
     assert warmed(third)["children"] == 0
+
+
+def test_a_server_that_crashes_with_the_table_in_memory_goes_on_without_it(pod: Pod) -> None:
+    assert warmed(pod)["dispatch"] == "Memory"
+    modes = []
+    for _ in range(5):
+        seen = served(pod)
+        modes.append((json.loads((pod.home / "state.json").read_text())["mode"], seen["HIPBMM_DISPATCH_TABLE"]))
+    table = str(pod.home / "dispatch/table")
+    assert modes[:2] == [("Tuned", table), ("Tuned", table)]
+    assert [mode for mode, _ in modes[2:]] == ["NoTable", "NoHipbmm", "NoAiter"]
+    assert {named for _, named in modes[2:]} == {None}
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ("hipbmm_dispatch = hipbmm_kernel.dispatch.gone:register", "ModuleNotFoundError"),
+        ("hipbmm_dispatch = builtins:list", "the plugin left AITER as it is"),
+        ("other = builtins:list", "does not find the plugin"),
+    ],
+    ids=["broken", "does nothing", "other"],
+)
+def test_a_plugin_that_does_not_work_on_the_image_is_the_file_and_the_reason(pod: Pod, entry: str, reason: str) -> None:
+    assert pod.run("payload", str(pod.home)).returncode == 0
+    (points,) = (pod.home / "kernel").glob("hipbmm_dispatch-*/entry_points.txt")
+    points.write_text(f"[vllm.general_plugins]\n{entry}\n")
+    done = pod.run("warm", **simulated(pod), **LINEAR)
+    assert done.returncode == 0, done.stderr
+    report = pod.report
+    assert (report["state"], report["dispatch"]) == ("Complete", "File")
+    assert reason in report["dispatchReason"]
+    assert served(pod)["HIPBMM_DISPATCH_TABLE"] is None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.kernel.faults import FakeClock
+from tests.kernel.mi300x import STACK
 from tests.kernel.store import killing
 
 from hipbmm_kernel.rows.gemm import KEY_COLUMNS, Row
@@ -27,7 +28,7 @@ def run(root: Path, at: int, when: str, under: Sequence[str] = ()) -> tuple[int,
     """
     done = subprocess.run(
         [*under, sys.executable, "-S", str(Path(killing.__file__)), str(root), str(at), when],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "kernel")},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT / 'kernel'}:{ROOT}"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -51,7 +52,7 @@ def truth(*rows: Row) -> dict[str, int]:
 
 def stored(root: Path) -> dict[str, int]:
     """What the store says, read with a sound volume."""
-    reader = store.Reader(Volume(), FakeClock(), killing.STACK.key, 1.0)
+    reader = store.Reader(Volume(), FakeClock(), STACK.key, 1.0)
     merged = table.merge(reader.shards(str(root / "store")))
     return {row.key: row.algo_index for row in merged.winners()}
 

@@ -12,9 +12,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.kernel.mi300x import STACK
+
 from hipbmm_kernel.contract import settings
 from hipbmm_kernel.harvest.harvester import Harvester
-from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.pod import served_file
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.gemm import FNUZ, Problem, Row, key_of
@@ -25,19 +26,6 @@ from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
 
-STACK = Stack(
-    arch="gfx942",
-    features="sramecc+:xnack-",
-    compute_units=304,
-    product="MI300X",
-    partition="SPX",
-    memory_partition="NPS1",
-    hipblaslt="1.2.2",
-    databases=("cd" * 32,),
-    aiter="0.1.20",
-    fp8="e4m3fnuz",
-    rocm="7.2.1",
-)
 TUNED = tuple(Row(key_of(Problem(m, 256, 512), FNUZ), 4711 + m, f"Cijk_{m}_{'x' * 300}") for m in range(1, 33))
 LEARNED = tuple(Row(key_of(Problem(m, 512, 256), FNUZ), 9000 + m, f"Cijk_{m}_{'y' * 300}") for m in range(1, 25))
 BATCH = 8

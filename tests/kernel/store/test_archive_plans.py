@@ -10,7 +10,8 @@ from tests.kernel.store.test_archive import change, export, load
 
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.image import plan_file
-from hipbmm_kernel.planner.answer import HIPBMM, Answer, ImageLinear
+from hipbmm_kernel.linear.eligibility import HIPBMM
+from hipbmm_kernel.planner.answer import Answer, ImageLinear
 from hipbmm_kernel.system.volume import Volume
 
 KEY, OTHER = "0123456789abcdef", "fedcba9876543210"

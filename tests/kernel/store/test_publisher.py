@@ -49,7 +49,7 @@ def expected(*parts: tuple[object, ...]) -> Table:
 
 def test_a_published_shard_is_read_back(tmp_path: Path, a_stack: Stack) -> None:
     name = publish(tmp_path, a_stack, OLD)
-    assert shard.parse_name(name) is not None
+    assert shard.is_name(name)
     assert read(tmp_path, a_stack) == expected(OLD)
     assert (tmp_path / "v1" / a_stack.key / "stack.json").read_bytes() == a_stack.canonical() + b"\n"
 

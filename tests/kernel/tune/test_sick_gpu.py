@@ -11,7 +11,7 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="children need torch"),
 ]
 PROBLEMS = len(LINEARS) * len(TOKENS)
-KINDS = ["exit", "segv", "hang", "wrong"]
+KINDS = ["exit", "hip-exit", "segv", "oom", "hang", "wrong"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,5 +1,27 @@
 """The cluster of the fault tests."""
 
-from tests.cluster.conftest import api, cluster, kubelet, no_operator, one, operator, operator_kubeconfig, place
+from tests.cluster.conftest import (
+    api,
+    cluster,
+    kubelet,
+    namespace,
+    no_operator,
+    one,
+    operator,
+    operator_kubeconfig,
+    place,
+    world,
+)
 
-__all__ = ["api", "cluster", "kubelet", "no_operator", "one", "operator", "operator_kubeconfig", "place"]
+__all__ = [
+    "api",
+    "cluster",
+    "kubelet",
+    "namespace",
+    "no_operator",
+    "one",
+    "operator",
+    "operator_kubeconfig",
+    "place",
+    "world",
+]

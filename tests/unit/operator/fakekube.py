@@ -33,11 +33,14 @@ class FakeKube:
         self.objects: dict[tuple[Kind, str, str], Json] = {}
         self.logs: dict[tuple[str, str], str | errors.ApiError] = {}
         self.writes: list[tuple[str, str, str]] = []
+        self.forbidden: set[Kind] = set()
         self.reads: list[tuple[str, str]] = []
         self._versions = itertools.count(1)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Json:
         self.reads.append(("get", f"{kind.kind} {name}"))
+        if kind in self.forbidden:
+            raise errors.ForbiddenError(403, "Forbidden", f"{kind.plural} is forbidden")
         if (kind, namespace, name) not in self.objects:
             raise errors.NotFoundError(404, "NotFound", name)
         return copy.deepcopy(self.objects[kind, namespace, name])

@@ -1,6 +1,6 @@
 """The architectures that are known, one row each, and the forms of layers that most of them share.
 
-A new architecture is a row here, with a function in `own_forms` if it fits no form.
+A new architecture is a row here, with a function in `forms` if none of those there fits.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,9 +8,9 @@ from functools import partial
 from typing import NamedTuple
 
 from hipbmm_kernel.planner.model_config import Fields
-from hipbmm_kernel.planner.shapes import own_forms
+from hipbmm_kernel.planner.shapes import forms
+from hipbmm_kernel.planner.shapes.forms import UNQUANTISED, attention, gated_mlp
 from hipbmm_kernel.planner.shapes.module import Model, Module
-from hipbmm_kernel.planner.shapes.own_forms import UNQUANTISED, attention, gated_mlp
 
 Form = Callable[[Model, int], Iterable[Module]]
 """The linears that one kind of block has in one layer."""
@@ -28,18 +28,18 @@ def grouped(
     qkv_bias: bool | str = False,
     o_bias: bool | str = False,
     width: int | None = None,
-    merged: tuple[str, ...] = own_forms.QKV,
+    merged: tuple[str, ...] = forms.QKV,
 ) -> Iterable[Module]:
     """Grouped-query attention. A bias is there, is not, or is where the flag of that name says so.
 
     `width` is the head_dim of a config that has none; None: the hidden size shared out over the heads.
     """
     qkv, out = (model.fields.flag(bias, False) if isinstance(bias, str) else bias for bias in (qkv_bias, o_bias))
-    width = own_forms.head_dim(model) if width is None else model.fields.size_or("head_dim", width)
+    width = forms.head_dim(model) if width is None else model.fields.size_or("head_dim", width)
     return attention(model, f"layers.{layer}.self_attn", qkv_bias=qkv, o_bias=out, width=width, merged=merged)
 
 
-def dense(model: Model, layer: int, *, bias: str = "", merged: tuple[str, ...] = own_forms.GATE_UP) -> Iterable[Module]:
+def dense(model: Model, layer: int, *, bias: str = "", merged: tuple[str, ...] = forms.GATE_UP) -> Iterable[Module]:
     """The gated MLP, with a bias where the flag of that name says so."""
     return gated_mlp(
         model,
@@ -172,18 +172,18 @@ _FAMILIES = (
         defaults=_GEMMA,
         tower=SIGLIP,
     ),
-    Family(("Gemma4ForCausalLM",), ("gemma4_text",), own_forms.gemma4_attention, own_forms.gemma4_mlp, _SPARSE),
+    Family(("Gemma4ForCausalLM",), ("gemma4_text",), forms.gemma4_attention, forms.gemma4_mlp, _SPARSE),
     Family(
         ("DeepseekV2ForCausalLM", "DeepseekV32ForCausalLM", "DeepseekV3ForCausalLM", "MistralLarge3ForCausalLM"),
         ("deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2"),
-        own_forms.latent_attention,
-        own_forms.deepseek_mlp,
+        forms.latent_attention,
+        forms.deepseek_mlp,
         _SPARSE,
     ),
     Family(
         ("Qwen3NextForCausalLM", "Qwen3_5ForCausalLM", "Qwen3_5MoeForCausalLM"),
         ("qwen3_5_moe_text", "qwen3_5_text", "qwen3_next"),
-        own_forms.qwen3_next_attention,
+        forms.qwen3_next_attention,
         partial(qwen_mlp, replicates=True),
         _SPARSE,
     ),

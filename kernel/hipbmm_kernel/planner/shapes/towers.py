@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from hipbmm_kernel.planner.model_config import Fields
 from hipbmm_kernel.planner.shapes.families import SIGLIP, Family
+from hipbmm_kernel.planner.shapes.forms import GATE_UP, attention, head_dim
 from hipbmm_kernel.planner.shapes.module import PATCHES, Model, Module
-from hipbmm_kernel.planner.shapes.own_forms import GATE_UP, attention, head_dim
 
 _SECOND, _SECOND_5, _THIRD = "qwen2_vl", "qwen2_5_vl", "qwen3_vl"
 _KINDS = {

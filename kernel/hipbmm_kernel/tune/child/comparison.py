@@ -1,7 +1,5 @@
 """Is a result right? Compared element by element with an fp32 product of the same dequantised operands."""
 
-from __future__ import annotations
-
 import torch
 
 RELATIVE = 0.02

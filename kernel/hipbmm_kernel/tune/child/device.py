@@ -1,7 +1,5 @@
 """The one GPU of a child, through torch: what it is, its memory, its clock."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import re

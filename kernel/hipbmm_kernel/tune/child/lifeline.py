@@ -1,7 +1,5 @@
 """A child that never outlives its parent, however the parent ends."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import signal

@@ -4,17 +4,13 @@ All M of a linear share one block of activations and take its first rows: the re
 every M, and each element of each result is compared, not a sample.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from hipbmm_kernel.linear import quantise, weights
 from hipbmm_kernel.tune.child.comparison import Reference
-
-if TYPE_CHECKING:
-    from hipbmm_kernel.tune.child.device import Device
+from hipbmm_kernel.tune.child.device import Device
 
 SEED = 20_260_605
 BASE_ROWS = 512

@@ -8,16 +8,11 @@ contender that holds it three times as often as the others, and the difference o
 launch reads another copy of the operands, so that what a layer of a model would read from HBM is not read from a cache.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import torch
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    Launch = Callable[[int], object]
+Launch = Callable[[int], object]
 
 ROTATED_BYTES = 512 << 20
 """Twice the 256 MiB cache behind the L2 of an MI300X (AMD, CDNA 3 white paper); hipblaslt-bench rotates as much."""

@@ -4,14 +4,12 @@ AITER asks getenv for HIP_ONLINE_TUNING on each call and opens its table in the 
 it all: tuning is on while it tunes, and while it looks a row up as the server will; else it is off.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os
 import shutil
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -22,16 +20,11 @@ from hipbmm_kernel.planner import cost
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.gemm import Problem, Row
 from hipbmm_kernel.tune import protocol
-from hipbmm_kernel.tune.child.device import MemoryShortError
+from hipbmm_kernel.tune.child.device import Device, MemoryShortError
 from hipbmm_kernel.tune.child.operands import Linear, Operands, operand_bytes
 from hipbmm_kernel.tune.child.stopwatch import ROTATED_BYTES, Stopwatch, sets_for
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from hipbmm_kernel.tune.child.device import Device
-
-    Message = dict[str, object]
+Message = dict[str, object]
 
 RESERVE = 192 << 20
 """Bytes left free beside AITER's buffers. At 128 MiB free AITER skips tuning and look-up (hipbsolgemm.cu); hipMalloc

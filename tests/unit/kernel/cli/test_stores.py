@@ -67,6 +67,23 @@ def test_merge_writes_the_table_of_one_key(store: Path, tmp_path: Path) -> None:
     assert sorted(aiter_reader.table(out.read_bytes()).values()) == [6, 7]
 
 
+def test_merge_writes_the_times_of_each_shape(store: Path, tmp_path: Path) -> None:
+    measured = Row(gemm.key_of(Problem(2, 16, 32)), 9, "Cijk_z", 4.0, 5.0, verified=True)
+    data = shard.encode(shard.Shard(KEY, "pod.3", 0, rows=(measured,)))
+    (store / "v1" / KEY / "shards" / shard.name_of(data)).write_bytes(data)
+    times = tmp_path / "times.csv"
+
+    code, _ = answer(merge_command, store, "--key", KEY, "--out", tmp_path / "out.csv", "--times", times)
+
+    assert code == 0
+    assert times.read_text().splitlines() == [
+        "M,N,K,index,kernel,tuned_us,default_us,speedup",
+        "1,16,32,6,Cijk_1,8.000,,",
+        "2,16,32,9,Cijk_z,4.000,5.000,1.250",
+        "8,16,32,7,Cijk_x,3.000,,",
+    ]
+
+
 def test_merge_needs_to_know_which_key(store: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     for argv, words in (

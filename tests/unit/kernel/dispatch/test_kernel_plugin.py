@@ -8,7 +8,7 @@ import types
 import pytest
 
 from hipbmm_kernel.dispatch import kernel_plugin
-from hipbmm_kernel.planner.answer import HIPBMM
+from hipbmm_kernel.linear.eligibility import HIPBMM
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,11 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.kernel.mi300x import STACK
 
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.table import Entry, Table, TableError, decode, encode
-from hipbmm_kernel.identity.stack import Stack
 
-STACK = Stack(
-    "gfx942", "sramecc+:xnack-", 304, "MI300X", "SPX", "NPS1", "1.2.2", ("ab" * 32,), "0.1.20", "e4m3fnuz", "7.2.1"
-)
 ENTRIES = (Entry(1, 256, 512, False, 2003, 1), Entry(3, 256, 512, False, 2010, 4), Entry(16, 512, 256, True, 9, 16))
 WHOLE = encode(Table(STACK, ENTRIES))
 

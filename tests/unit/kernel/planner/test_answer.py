@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from hipbmm_kernel.linear.eligibility import HIPBMM
 from hipbmm_kernel.planner import answer
-from hipbmm_kernel.planner.answer import HIPBMM, Answer, AnswerInvalid, ImageLinear
+from hipbmm_kernel.planner.answer import Answer, AnswerInvalid, ImageLinear
 
 ANSWER = Answer(
     vllm="0.33.0",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tests.unit.kernel.planner.test_answer import ANSWER
 
+from hipbmm_kernel.linear.eligibility import HIPBMM
 from hipbmm_kernel.planner import from_image, plan
-from hipbmm_kernel.planner.answer import HIPBMM, ImageLinear
+from hipbmm_kernel.planner.answer import ImageLinear
 from hipbmm_kernel.planner.plan import Options
 from hipbmm_kernel.rows.gemm import Linear, Problem
 

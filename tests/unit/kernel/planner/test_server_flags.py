@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.unit.kernel.configs import encoded
 
+from hipbmm_kernel.linear.eligibility import HIPBMM
 from hipbmm_kernel.planner import plan, server_flags, tokens
-from hipbmm_kernel.planner.answer import HIPBMM
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.rows import gemm
 

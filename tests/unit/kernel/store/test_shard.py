@@ -207,7 +207,8 @@ def test_the_name_carries_origin_number_and_hash() -> None:
     sha = hashlib.sha256(body()).hexdigest()
 
     assert name == f"{SHARD.origin}.7.{sha[:12]}.csv"
-    assert shard.parse_name(name) == (SHARD.origin, 7, sha[:12])
+    assert name == f"{SHARD.origin}.7.{sha[:12]}.csv"
+    assert shard.is_name(name)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_the_name_carries_origin_number_and_hash() -> None:
     ],
 )
 def test_other_names_are_not_shards(name: str) -> None:
-    assert shard.parse_name(name) is None
+    assert not shard.is_name(name)
 
 
 def test_inputs_are_names_of_shards() -> None:

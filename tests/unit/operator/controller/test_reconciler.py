@@ -77,7 +77,7 @@ async def test_a_status_waits_once_for_what_follows_from_written_children_and_no
     harness.kube.objects.pop((DEPLOYMENT, *KEY))
     harness.store.remove(DEPLOYMENT, *KEY, "")
     outcome = await harness.reconcile(KEY)
-    assert outcome.again is None
+    assert outcome.again == 60.0
     assert harness.condition("Progressing")["reason"] == "RollingOut"
 
 

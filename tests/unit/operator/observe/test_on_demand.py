@@ -9,7 +9,7 @@ from tests.unit.operator.fakekube import FakeKube
 from tests.unit.operator.make import NOW, Json, ended, pod, report, time
 
 from hipbmm_operator.kube import errors
-from hipbmm_operator.kube.kinds import CONFIG_MAP, EVENT, STORAGE_CLASS
+from hipbmm_operator.kube.kinds import CONFIG_MAP, EVENT, SECRET, STORAGE_CLASS
 from hipbmm_operator.observe import on_demand, parse
 from hipbmm_operator.observe.observed import OnDemandFacts
 from hipbmm_operator.observe.on_demand import OnDemandReads
@@ -198,6 +198,30 @@ async def test_config_maps_that_the_spec_refers_to_are_read_once_a_minute() -> N
     case.clock += 60
     assert (await config("config"))[0] == present
     assert len(case.kube.reads) == 3
+
+
+async def test_secrets_count_where_they_may_be_read() -> None:
+    """Nothing of a Secret but a digest is kept, and that not without the right."""
+    case = Case()
+    case.kube.objects[SECRET, "ns", "token"] = {"metadata": {"name": "token"}, "data": {"HF_TOKEN": "b25l"}}
+
+    async def config(*config_maps: str) -> str:
+        case.clock += 60
+        return (await case.reads.at("ns", [], None, NOW, config_maps, ("token",))).config
+
+    allowed = await config()
+    assert len(allowed) == 16
+    case.kube.objects[SECRET, "ns", "token"]["metadata"]["resourceVersion"] = "9"
+    assert await config() == allowed, "its content is the same"
+    case.kube.objects[SECRET, "ns", "token"]["data"] = {"HF_TOKEN": "dHdv"}
+    assert await config() not in ("", allowed)
+    case = Case()
+    case.kube.forbidden.add(SECRET)
+    assert await config() == ""
+    reads = len(case.kube.reads)
+    only_maps = (await case.reads.at("ns", [], None, NOW, ("config",))).config
+    assert await config("config") == only_maps
+    assert [what for _, what in case.kube.reads[reads:]] == ["ConfigMap config"] * 2, "not asked for again"
 
 
 def test_a_memory_is_bounded() -> None:

@@ -49,7 +49,7 @@ def test_warm_pods_wait_for_a_new_one_that_is_as_warm(*, restart: bool) -> None:
 @pytest.mark.parametrize("ready", [False, True])
 def test_one_without_a_complete_table_takes_the_place_of_none(*, ready: bool, restart: bool) -> None:
     rollout = Rollout(restart=restart)
-    for state in ("Partial", "Unsupported", "NoPlan", "Failed", "Disabled"):
+    for state in ("Partial", "Unsupported", "NoPlan", "Failed"):
         answer = report(state=state, reason="Because")
         assert times(rollout, new(rollout, answer, ready=ready)) == (LONGEST - 1, LONGEST)
 
@@ -64,7 +64,8 @@ def test_one_that_only_runs_without_hipbmm_takes_the_place_of_none(mode: str) ->
 
 
 def test_the_spec_can_let_warm_replicas_go() -> None:
-    for spec in ({"rollout": {"untuned": "Replace"}}, {"tuning": {"enabled": False}}):
+    off = {"server": {"env": [{"name": "VLLM_ROCM_USE_AITER_LINEAR_HIPBMM", "value": "0"}]}}
+    for spec in ({"rollout": {"untuned": "Replace"}}, {"tuning": {"enabled": False}}, off):
         rollout = Rollout(after=spec)
         assert times(rollout, new(rollout, report(state="Disabled", reason="TuningDisabled"))) == (SETTLED, DEADLINE)
 

@@ -250,3 +250,29 @@ def test_an_old_pod_that_is_being_stopped_is_still_a_rollout_in_place() -> None:
         body["metadata"]["deletionTimestamp"] = time()
     found = status({"replicas": 2}, *rollout.old, rollout.waiting(GPU), live=rollout.live, revisions=rollout.revisions)
     assert condition(found, "Progressing") == ("True", "UpdatingInPlace")
+
+
+MESSAGES = (
+    GPU,
+    MEMORY,
+    HUGEPAGES,
+    NIC,
+    APART,
+    SPREAD,
+    VOLUME,
+    "0/1 nodes are available: 1 node(s) were unschedulable.",
+)
+
+
+@pytest.mark.parametrize("since", [0, 29, 31, 6000])
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("message", MESSAGES)
+def test_no_rollout_waits_without_being_looked_at_again(message: str, since: float, *, restart: bool) -> None:
+    """Whether the end of an old pod would help or not, and whichever event is lost."""
+    rollout = Rollout(restart=restart)
+    for pods in ((), (rollout.waiting(message, since),), (rollout.waiting("gated", since, gate="example.com/x"),)):
+        after = rollout.plan(*pods).requeue_after
+        assert (after is not None and 0 < after <= 60) or (restart and not pods)
+    refused = Rollout(restart=restart)
+    refused.refused("exceeded quota: q, requested: requests.amd.com/gpu=4, used: pods=2, limited: pods=4", since)
+    assert refused.plan().requeue_after is not None

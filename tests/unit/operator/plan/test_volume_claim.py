@@ -8,7 +8,7 @@ from hipbmm_operator.kube import kinds, names
 
 def test_a_claim_is_observed_when_it_should_be_bound() -> None:
     metadata = {"name": "qwen-store", "uid": "uid-c", "creationTimestamp": time(20)}
-    for phase, expected in (("Pending", 25), ("Bound", None)):
+    for phase, expected in (("Pending", 25), ("Bound", 60)):
         claim = {"metadata": metadata, "spec": {}, "status": {"phase": phase}}
         assert planned(resource(), observed(claim=claim)).requeue_after == expected
 

@@ -16,6 +16,8 @@ from hipbmm_operator.plan import write_failure
             "NamespaceTerminating",
         ),
         (errors.ForbiddenError(403, "Forbidden", 'User "x" cannot patch resource'), "Forbidden"),
+        (errors.ForbiddenError(403, "Forbidden", 'services "limitrange" is forbidden: User "x" cannot'), "Forbidden"),
+        (errors.ForbiddenError(403, "Forbidden", 'User "exceeded quota" cannot patch services'), "Forbidden"),
         (errors.InvalidError(422, "Invalid", "bad"), "Rejected"),
         (
             errors.UnavailableError(500, "InternalError", "failed to create typed patch object (ns/qwen; apps/v1)"),

@@ -1,8 +1,8 @@
-"""ConfigMaps whose content pods read once."""
+"""ConfigMaps and Secrets whose content pods read once."""
 
 from tests.unit.operator.make import Json, resource, typed
 
-from hipbmm_operator.resources.references import config_maps
+from hipbmm_operator.resources.references import config_maps, secrets
 
 
 def test_config_json_and_variables_are_read_once_and_volumes_change_in_place() -> None:
@@ -16,3 +16,17 @@ def test_config_json_and_variables_are_read_once_and_volumes_change_in_place() -
     }
     assert config_maps(typed(resource(spec))) == ("config", "many", "one")
     assert config_maps(typed(resource())) == ()
+
+
+def test_secrets_of_variables_and_the_token() -> None:
+    variables = [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "one", "key": "k"}}}]
+    server: Json = {"name": "server", "envFrom": [{"secretRef": {"name": "many"}}, {"configMapRef": {"name": "c"}}]}
+    volumes = [{"name": "x", "secret": {"secretName": "mounted"}}]
+    spec = {
+        "model": {"name": "m", "tokenSecretRef": {"name": "hf"}},
+        "imagePullSecrets": [{"name": "pull"}],
+        "server": {"env": variables},
+        "podTemplate": {"spec": {"containers": [server], "volumes": volumes}},
+    }
+    assert secrets(typed(resource(spec))) == ("hf", "many", "one")
+    assert secrets(typed(resource())) == ()

@@ -9,7 +9,7 @@ from tests.unit.operator.make import (
     resource,
     time,
 )
-from tests.unit.operator.status.situations import bound, condition, status
+from tests.unit.operator.status.situations import bound, condition, message, status
 
 from hipbmm_operator.mirror.state import MirrorState
 from hipbmm_operator.observe.observed import Note
@@ -97,3 +97,14 @@ def test_a_revision_that_waits_for_its_claim_leaves_the_old_one_serving_and_says
     found = status({"image": "vllm:2"}, old, live=live, claim=bound("Pending", ago=46))
     assert condition(found, "Progressing") == ("False", "StorageNotReady")
     assert "still serves" in next(c["message"] for c in found["conditions"] if c["type"] == "Progressing")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "stays"),
+    [(None, False), (["ReadWriteMany"], False), (["ReadWriteOnce"], True), (["ReadWriteOnce", "ReadWriteMany"], True)],
+)
+def test_access_modes_that_a_claim_can_no_longer_get_are_said(wanted: list[str] | None, *, stays: bool) -> None:
+    spec = {"cache": {"pvc": {"accessModes": wanted}}} if wanted else {}
+    found = status(spec, claim=bound())
+    assert condition(found, "StorageReady") == ("True", "Bound")
+    assert ("it stays ReadWriteMany: name a new claim" in message(found, "StorageReady")) is stays

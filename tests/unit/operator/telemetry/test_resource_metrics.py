@@ -49,6 +49,7 @@ def test_a_resource_is_shown_as_its_status_says() -> None:
         f'hipbmm_tuning_problems{{{of},state="tuned"}} 200.0',
         f'hipbmm_tuning_problems{{{of},state="failed"}} 4.0',
         f"hipbmm_tuning_duration_seconds{{{of}}} 48.0",
+        f"hipbmm_tuning_wanted{{{of}}} 1.0",
         f"hipbmm_deployment_info{{{INFO}}} 1.0",
     ):
         assert sample in told.splitlines()

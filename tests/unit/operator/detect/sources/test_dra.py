@@ -321,3 +321,13 @@ def test_a_claim_fits_no_node_of_the_device_plugin_alone() -> None:
     assert summary([found], CLAIMS).reason == "ResourceMismatch"
     both = detect(node(BY_HAND, {"amd.com/gpu": "4"}), slices=SLICES)
     assert summary([both], CLAIMS).nodes == 1
+
+
+def test_a_claim_chooses_among_the_gpus_of_a_mixed_node() -> None:
+    older = [device(i, __pciBusID=f"00f{i}:00:02.0", deviceID="0x740f") for i in range(4)]
+    mine = [device(i + 4, __pciBusID=f"000{i}:00:02.0", deviceID="0x75a3") for i in range(2)]
+    found = detect(node(), slices=[resource_slice([*older, *mine])])
+    assert found.state == "Mixed"
+    assert found.claimable == {"MI355X": 2}
+    assert summary([found], replace(CLAIMS, request=2)).nodes == 1
+    assert summary([found], replace(CLAIMS, request=3)).reason == "NotEnoughGPUs"

@@ -1,0 +1,47 @@
+"""A GitOps tool that applies the same manifest over and over, and what the cluster writes meanwhile."""
+
+import time
+from pathlib import Path
+
+import yaml
+from tests.cluster.audit import WRITES, Audit
+from tests.cluster.conftest import OPERATOR_USER
+from tests.cluster.test_scripts import Shell
+from tests.cluster.world import World, resource
+
+from hipbmm_operator.kube import kinds
+
+_SYNC = ("--server-side", "--field-manager=argocd-controller")
+
+
+def versions(world: World) -> dict[str, str]:
+    """The resource and its children, by resourceVersion."""
+    made = (kinds.HIPBMM_DEPLOYMENT, kinds.DEPLOYMENT, kinds.SERVICE, kinds.CLAIM, kinds.CONTROLLER_REVISION)
+    found = [(kind.kind, body["metadata"]) for kind in made for body in world.api.items(kind, world.namespace)]
+    return {f"{kind}/{about['name']}": about["resourceVersion"] for kind, about in found}
+
+
+def nothing_is_written(world: World, shell: Shell, audit_log: Path, manifest: Path, seconds: float) -> int:
+    """Apply for so long, half of it by client and half by server; how often."""
+    manifest.write_text(yaml.safe_dump(resource(world.namespace)))
+    assert shell.run("apply", "-f", str(manifest)).returncode == 0
+    world.serve(1)
+    world.becomes("Ready", "True", "AllReplicasWarm")
+    rounds = _applied(world, shell, audit_log, manifest, seconds / 2, ())
+    assert shell.run("apply", *_SYNC, "--force-conflicts", "-f", str(manifest)).returncode == 0
+    return rounds + _applied(world, shell, audit_log, manifest, seconds / 2, _SYNC)
+
+
+def _applied(world: World, shell: Shell, audit_log: Path, manifest: Path, seconds: float, how: tuple[str, ...]) -> int:
+    world.until("rest", lambda status: status["observedGeneration"] == world.resource()["metadata"]["generation"])
+    before, audit, rounds = versions(world), Audit(audit_log, OPERATOR_USER), 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for verb in ("apply", "diff"):
+            done = shell.run(verb, *how, "-f", str(manifest))
+            assert (done.returncode, done.stderr) == (0, ""), (verb, done.stdout, done.stderr)
+        rounds += 1
+    assert versions(world) == before
+    mine = [line for line in audit.requests() if (line.get("objectRef") or {}).get("namespace") == world.namespace]
+    assert [line for line in mine if line["verb"] in WRITES] == []
+    return rounds

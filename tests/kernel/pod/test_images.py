@@ -1,0 +1,81 @@
+"""Images whose vLLM cannot be asked: the plan is config.json's, the reason is in the report, the server starts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.kernel.pods import ROOT, SIMULATOR, SMALL_MODEL
+from tests.unit.kernel.image.test_oracle import Image, image
+
+from hipbmm_kernel.planner.answer import HIPBMM
+
+if TYPE_CHECKING:
+    from tests.kernel.pods import Pod
+
+pytestmark = pytest.mark.timeout(300)
+
+KERNEL = "vllm/model_executor/kernels/linear/scaled_mm/aiter.py"
+HAS_KERNEL = {KERNEL: f"class {HIPBMM}: pass\n"}
+HANG = "import threading; threading.Event().wait()\n"
+FORK = "import os, threading\nif os.fork() == 0: threading.Event().wait()\nos._exit(0)\n"
+NOISE = "import sys\nfor _ in range(200_000): sys.stderr.write('a line of noise ' * 4 + chr(10))\n"
+CHATTY = f"{NOISE}raise ImportError('chatty')\n"
+JUNK = "import sys; open(sys.argv[-1], 'w').write('{' * 100_000); import os; os._exit(0)\n"
+CASES: dict[str, tuple[Image, str]] = {
+    "none": ({}, "the image has no vLLM"),
+    "not whole": ({"vllm/__init__.py": ""}, "the image's vLLM has no engine/arg_utils.py"),
+    "hangs": (image(torch=HANG), "did not answer in time"),
+    "hangs in a process of its own": (image(torch=FORK), "died of"),
+    "torch cannot be imported": (image(torch="raise ImportError('libamdhip64.so')\n"), "libamdhip64.so"),
+    "a syntax error": (image(torch="def\n"), "SyntaxError"),
+    "leaves Python": (image(torch="import sys; sys.exit('no licence')\n"), "no licence"),
+    "dies": (image(torch="import os; os.kill(os.getpid(), 11)\n"), "SIGSEGV"),
+    "remote code raises": (image(what="raise RuntimeError('remote code')"), "remote code"),
+    "remote code recurses": (image(what="return self.create_engine_config()"), "RecursionError"),
+    "remote code leaves Python": (image(what="import sys; sys.exit(3)"), "refuses this server"),
+    "refuses the model": (image(what="raise ValueError('no such architecture')"), "no such architecture"),
+    "writes very much": (image(torch=CHATTY), "chatty"),
+    "answers nonsense": (image(torch=JUNK), "gave no answer"),
+    "is another vLLM": (image(what="return object()"), "vllm.config"),
+}
+
+
+def make_image(pod: Pod, files: Image) -> None:
+    """Put the files in place of the simulator's vLLM."""
+    site = pod.root / "site"
+    site.mkdir()
+    for part in ("aiter", "aiter_simulator", *(path.name for path in SIMULATOR.glob("amd_aiter-*.dist-info"))):
+        (site / part).symlink_to(SIMULATOR / part)
+    for name, text in ({**files, **HAS_KERNEL} if files else {}).items():
+        path = site / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    model = pod.root / "model"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps(SMALL_MODEL))
+    del pod.env["HIPBMM_MODEL_CONFIG"]
+    pod.env |= {"PYTHONPATH": f"{site}:{ROOT / 'kernel'}", "HIPBMM_MODEL": str(model), "HIPBMM_IMAGE_SECONDS": "20"}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_plan_is_that_of_config_json_and_the_server_starts(pod: Pod, name: str) -> None:
+    files, words = CASES[name]
+    make_image(pod, files)
+    seconds = "3" if name.startswith("hangs") else "20"
+    done = pod.run("warm", HIPBMM_TUNE="0", HIPBMM_IMAGE_SECONDS=seconds)
+    assert done.returncode == 0, done.stderr
+    assert pod.report["plan"]["source"] == "Config", pod.report["notes"]
+    assert pod.report["problems"] == 12
+    assert any(words in note for note in pod.report["notes"]), pod.report["notes"]
+    assert any(words in note for note in pod.message["notes"]), "the operator reads no more than the message"
+    served = pod.run("exec", "--", "echo", "serving")
+    assert (served.returncode, served.stdout) == (0, "serving\n")
+
+
+def test_an_image_that_is_not_to_be_asked_is_not(pod: Pod) -> None:
+    make_image(pod, image(torch="open('asked', 'w')\n"))
+    pod.run("warm", HIPBMM_TUNE="0", HIPBMM_IMAGE_SECONDS="0")
+    assert pod.report["plan"]["source"] == "Config"
+    assert not list(pod.root.rglob("asked"))
