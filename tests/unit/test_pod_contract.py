@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from hipbmm_kernel.contract import settings
+from hipbmm_kernel.foreign import decision, env_file
 from hipbmm_kernel.pod import exec as launch
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
 from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.injection import spelling
 from hipbmm_operator.pods import contract, report
 from hipbmm_operator.resources import environment
 from hipbmm_operator.resources.server_args import resolve
@@ -110,3 +112,12 @@ def test_what_exec_says_of_its_starts_is_understood(tmp_path: Path, monkeypatch:
         assert start
         modes.append((start.mode, bool(start.reason)))
     assert modes == [("Tuned", False), *((mode, mode != "Tuned") for mode in report.MODES)]
+
+
+def test_both_sides_name_the_same_file_and_variables_of_a_pod_that_is_not_ours() -> None:
+    assert decision.KEYS == spelling.ENV_KEYS
+    assert env_file.NAME == spelling.ENV_FILE
+    assert (settings.WRAP, settings.ENV_FILE) == (spelling.WRAP, spelling.ENV_FILE_MODE)
+    decided, reason = decision.variables({"hipbmm": True, "dispatch": "Memory"}, {}, (), spelling.HOME, {})
+    assert reason == ""
+    assert set(decided) <= set(spelling.ENV_KEYS)

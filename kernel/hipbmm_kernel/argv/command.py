@@ -23,6 +23,7 @@ RAY_NODE = "RayNode"
 SYNTAX = "ShellSyntax"
 
 MAX_NESTING = 6
+MAX_ABOUT = 200
 _MODULES = {
     "vllm.entrypoints.openai.api_server": API_SERVER,
     "vllm.entrypoints.api_server": API_SERVER,
@@ -168,8 +169,9 @@ class _Search:
         if self._ray:
             return Unread(RAY_NODE, "this pod starts a Ray node, and its command line names no model")
         if self._files:
-            return Unread(SCRIPT_FILE, values.without_marks(self._files[0])[:200])
-        return Unread(NO_SERVER, " ".join(argv)[:200])
+            return Unread(SCRIPT_FILE, values.without_marks(self._files[0])[:MAX_ABOUT])
+        # Not the arguments: kubelet has put values of Secrets into them, and a report is for all to read.
+        return Unread(NO_SERVER, argv[0][:MAX_ABOUT] if argv else "no command and no arguments")
 
 
 def _unwrapped(fields: tuple[str, ...]) -> tuple[int, tuple[tuple[str, str], ...]]:

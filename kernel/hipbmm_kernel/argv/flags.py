@@ -93,7 +93,7 @@ def split(arguments: Iterable[str], marks: values.Marks, form: str) -> Split:
         if any(values.is_marked(text) for text in group):
             if name in _OF_A_FRONT_END:
                 continue
-            return Split((), values.without_marks(" ".join(group))[:90])
+            return Split((), f"{values.without_marks(group[0].partition('=')[0])[:90]} ?")
         kept += group
     return Split(tuple(kept))
 

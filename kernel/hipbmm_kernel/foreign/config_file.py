@@ -21,8 +21,9 @@ def arguments(path: str) -> tuple[str, ...]:
             data = file.read(MAX_BYTES + 1)
         document = importlib.import_module("yaml").safe_load(data)
     except Exception as error:
-        # PyYAML raises classes of its own, which are not known here; whatever it is, the file was not read.
-        raise ConfigFileError(f"{path}: {type(error).__name__}: {str(error)[:200]}") from error
+        # PyYAML raises classes of its own, which are not known here, with texts that show the file.
+        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+        raise ConfigFileError(f"{path}: {reason}") from error
     if not isinstance(document, dict) or len(data) > MAX_BYTES:
         raise ConfigFileError(f"{path}: not a mapping of at most {MAX_BYTES} bytes")
     found: list[str] = []

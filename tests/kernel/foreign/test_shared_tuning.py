@@ -34,7 +34,7 @@ def tuned(store: Path) -> Counter[Problem]:
 @pytest.fixture
 def started(make_foreign: PodMaker) -> list[tuple[Pod, subprocess.Popen[str]]]:
     pods = [make_foreign(f"pod-{number}") for number in range(PODS)]
-    env = {**SLOW, "HIPBMM_TOKENS": TOKENS, "HIPBMM_COOPERATE": "1"}
+    env = {**SLOW, "HIPBMM_TOKENS": TOKENS}
     return [(pod, pod.start("warm", *SERVE, **env)) for pod in pods]
 
 

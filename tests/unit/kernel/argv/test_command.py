@@ -62,3 +62,19 @@ def test_no_text_is_too_odd(text: str) -> None:
     for script in (text, f"{text}\nvllm serve org/m", f"vllm serve org/m; {text}"):
         found = command.find(sh(script, "name", "$@"), {"V": text})
         assert isinstance(found, (Server, Unread))
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["server", "--api-key", "s3cret"],
+        ["sh", "-c", "vllm serve org/m --max-num-seqs s3cret$(nproc)"],
+        ["sh", "-c", "vllm serve org/m --max-num-seqs=s3cret$(nproc)"],
+        ["sh", "-c", "curl -H s3cret x; server s3cret"],
+        ["sh", "-c", "vllm serve 's3cret"],
+    ],
+)
+def test_why_nothing_was_found_shows_no_value(argv: list[str]) -> None:
+    found = command.find(argv, {})
+    assert isinstance(found, Unread)
+    assert "s3cret" not in found.about
