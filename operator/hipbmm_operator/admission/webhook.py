@@ -41,8 +41,9 @@ class WebhookServer:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
-        return int(self._runner.addresses[0][1])
+        """The port that it listens on, by IPv4 where there is such: any free port is another one for each family."""
+        addresses = sorted(self._runner.addresses, key=len)
+        return int(addresses[0][1])
 
     async def close(self) -> None:
         """Stop serving."""

@@ -159,7 +159,7 @@ class Kube:
         path = kind.path(body["metadata"].get("namespace", ""))
         await self._json(_Request("POST", path, {"fieldManager": FIELD_MANAGER, "dryRun": "All"}, body))
 
-    async def version(self) -> str:
+    async def server_version(self) -> str:
         """Version of the API server, such as `v1.37.2`."""
         return str((await self._json(_Request("GET", "/version"))).get("gitVersion", ""))
 

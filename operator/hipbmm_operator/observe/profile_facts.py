@@ -123,7 +123,7 @@ class ProfileReads:
 
     async def _env_files(self) -> bool:
         """Whether API server and all nodes can read variables from files of a volume."""
-        if _minor(await self._kube.version()) < _ENV_FILES:
+        if _minor(await self._kube.server_version()) < _ENV_FILES:
             return False
         try:
             async for page in self._kube.pages(kinds.NODE):

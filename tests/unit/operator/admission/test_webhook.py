@@ -1,15 +1,21 @@
 """The route: every answer allows the pod, in a shape that the API server reads."""
 
+import asyncio
 import base64
 import json
+import ssl
+import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import jsonpatch
 import pytest
+from aiohttp import ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 from tests import stacks
 
+from hipbmm_operator.admission import webhook as module
 from hipbmm_operator.admission.webhook import WebhookServer
 from hipbmm_operator.injection import webhook
 
@@ -64,3 +70,51 @@ async def test_no_body_is_refused(body: bytes) -> None:
 
 async def test_a_defect_refuses_no_pod() -> None:
     assert await ask(webhook.LABEL_PATH, review(stacks.asking("deployment")), defect) == {"uid": "u-1", "allowed": True}
+
+
+def _certificate(folder: Path) -> None:
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "1",
+    ]
+    names = ["-subj", "/CN=test", "-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")]
+    subprocess.run([*command, *names], check=True, capture_output=True)
+
+
+async def test_it_serves_from_when_the_certificate_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.01)
+    task = asyncio.create_task(module.serve(0, tmp_path, profiles))
+    started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    start = WebhookServer.start
+
+    async def spy(self: WebhookServer, port: int, context: ssl.SSLContext) -> None:
+        await start(self, port, context)
+        started.set_result(self.port)
+
+    monkeypatch.setattr(WebhookServer, "start", spy)
+    await asyncio.sleep(0.05)
+    assert not started.done()
+    _certificate(tmp_path)
+    port = await asyncio.wait_for(started, 20)
+    url = f"https://127.0.0.1:{port}{webhook.LABEL_PATH}"
+    async with ClientSession() as client, client.post(url, data=review(stacks.asking("aibrix")), ssl=False) as answer:
+        assert (await answer.json())["response"]["allowed"] is True
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
+    assert not module.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tmp_path)
+    _certificate(tmp_path)
+    assert module.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tmp_path)
+    (tmp_path / "tls.key").write_text("garbage")
+    assert not module.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tmp_path)

@@ -1,0 +1,306 @@
+"""One reconcile of a profile against an API server in memory: recipe, program, preflight, mirror, Events."""
+
+import base64
+import copy
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from tests import stacks
+from tests.unit.operator import make, mirror_objects
+from tests.unit.operator.fakekube import FakeKube
+
+from hipbmm_operator.apply.profile_objects import ProfileObjects, Program
+from hipbmm_operator.apply.profile_writer import ProfileWriter
+from hipbmm_operator.controller.injection import read_program
+from hipbmm_operator.controller.profiles import ProfileList, ProfileReconciler
+from hipbmm_operator.injection import patch
+from hipbmm_operator.kube import errors, kinds
+from hipbmm_operator.kube.client import Page
+from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.observe.profile_facts import ProfileReads
+from hipbmm_operator.workqueue.queue import Backoff, Queue
+
+Json = dict[str, Any]
+KEY = NamespacedName("default", "qwen")
+PROGRAM = Program(b"the program")
+MAP = f"hipbmm-kernel-{PROGRAM.sha256[:12]}"
+
+
+class ProfileKube(FakeKube):
+    """`refuses` says why a pod is refused by a dry run; `server` is the API server's version."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.server = "v1.37.2"
+        self.dry_runs: list[Json] = []
+
+    def refuses(self, pod: Json) -> str:
+        del pod
+        return ""
+
+    async def server_version(self) -> str:
+        return self.server
+
+    async def try_create(self, kind: Kind, body: Json) -> None:
+        assert kind == kinds.POD
+        self.dry_runs.append(copy.deepcopy(body))
+        if words := self.refuses(body):
+            raise errors.ForbiddenError(403, "Forbidden", words)
+
+    async def pages(self, kind: Kind, namespace: str = "", selector: str = "", **_: object) -> AsyncIterator[Page]:
+        async for page in super().pages(kind, namespace):
+            yield Page([body for body in page.items if _selected(body, selector)], "0")
+
+
+def _selected(body: Json, selector: str) -> bool:
+    labels = body["metadata"].get("labels") or {}
+    terms = [term for term in selector.split(",") if term]
+    return all(
+        term[1:] not in labels if term.startswith("!") else labels.get(term.split("=")[0]) == term.split("=")[1]
+        for term in terms
+    )
+
+
+class Desk:
+    """A reconciler, its API server, and one profile."""
+
+    def __init__(self, spec: Json | None = None, program: Program = PROGRAM) -> None:
+        self.kube = ProfileKube()
+        self.clock = 0.0
+        kube: Any = self.kube
+        queue = Queue(Backoff(1.0, 1.0, lambda: 1.0), lambda: self.clock)
+        self.list = ProfileList(kube, (), queue)
+        self.reconcile = ProfileReconciler(
+            profiles=self.list,
+            reads=ProfileReads(kube, "hipbmm-injection", lambda _: ("of-a-deployment",), lambda: self.clock),
+            objects=ProfileObjects(kube, program, lambda: self.clock),
+            writer=ProfileWriter(kube),
+            now=lambda: datetime(2026, 11, 29, 12, tzinfo=UTC),
+        )
+        self.put(kinds.HIPBMM_PROFILE, {"metadata": {"name": "qwen"}, "spec": spec or {}})
+        self.put(kinds.MUTATING_POLICY_BINDING, {"metadata": {"name": "hipbmm-injection-label"}}, "")
+
+    def put(self, kind: Kind, body: Json, namespace: str = "default") -> None:
+        body["metadata"] |= {"namespace": namespace} if namespace else {}
+        self.kube._put("create", kind, body)
+
+    async def run(self) -> Json:
+        """Reconcile some seconds later; the status."""
+        self.clock += 100.0
+        await self.list.refresh()
+        await self.reconcile(KEY)
+        found: Json = self.kube.objects[kinds.HIPBMM_PROFILE, "default", "qwen"]["status"]
+        return found
+
+    def pod(self, name: str, *, injected: bool, report: Json | None = None) -> Json:
+        body = stacks.asking("deployment")
+        body["metadata"] |= {"name": name}
+        if injected:
+            status = self.kube.objects[kinds.HIPBMM_PROFILE, "default", "qwen"]["status"]
+            import jsonpatch  # noqa: PLC0415  # of tests that inject only
+
+            profile = {"metadata": {"name": "qwen"}, "status": status}
+            body = jsonpatch.apply_patch(body, patch.operations(body, profile))
+        warm = {"name": "hipbmm-warm", "state": {}}
+        if report is not None:
+            warm["state"] = {"terminated": {"exitCode": 0, "message": json.dumps(report)}}
+        ready = {"type": "Ready", "status": "True" if report else "False"}
+        body["status"] = {"phase": "Running", "initContainerStatuses": [warm], "conditions": [ready]}
+        self.put(kinds.POD, body)
+        return body
+
+    def events(self) -> list[tuple[str, str, str]]:
+        found = [body for (kind, _, _), body in self.kube.objects.items() if kind == kinds.EVENT]
+        return [(each["involvedObject"]["kind"], each["type"], each["reason"]) for each in found]
+
+
+def condition(status: Json, kind: str) -> tuple[str, str]:
+    found = next(each for each in status["conditions"] if each["type"] == kind)
+    return found["status"], found["reason"]
+
+
+async def test_a_new_profile_is_ready_with_program_and_recipe() -> None:
+    desk = Desk()
+    status = await desk.run()
+    assert condition(status, "Ready") == ("True", "Injecting")
+    stored = desk.kube.objects[kinds.CONFIG_MAP, "default", MAP]
+    assert base64.b64decode(stored["binaryData"]["hipbmm_kernel.zip"]) == PROGRAM.data
+    assert stored["immutable"] is True
+    assert status["injection"]["kernel"] == {"configMap": MAP, "sha256": PROGRAM.sha256}
+    assert status["injection"]["mirrors"] == ["qwen-profile-mirror", "of-a-deployment"]
+    assert ("HipbmmProfile", "Normal", "Injecting") in desk.events()
+    writes = list(desk.kube.writes)
+    await desk.run()
+    assert desk.kube.writes == writes
+
+
+async def test_the_second_profile_owns_the_program_too() -> None:
+    desk = Desk()
+    await desk.run()
+    desk.put(kinds.HIPBMM_PROFILE, {"metadata": {"name": "other"}, "spec": {}})
+    await desk.list.refresh()
+    await desk.reconcile(NamespacedName("default", "other"))
+    owners = desk.kube.objects[kinds.CONFIG_MAP, "default", MAP]["metadata"]["ownerReferences"]
+    assert [owner["name"] for owner in owners] == ["qwen", "other"]
+
+
+@pytest.mark.parametrize(
+    ("data", "immutable"), [("AAAA", True), (base64.b64encode(PROGRAM.data).decode(), False), ("no base64", True)]
+)
+async def test_a_program_that_was_changed_is_made_anew(data: str, immutable: bool) -> None:
+    desk = Desk()
+    body = {"metadata": {"name": MAP}, "binaryData": {"hipbmm_kernel.zip": data}, "immutable": immutable}
+    desk.put(kinds.CONFIG_MAP, body)
+    await desk.run()
+    stored = desk.kube.objects[kinds.CONFIG_MAP, "default", MAP]
+    assert base64.b64decode(stored["binaryData"]["hipbmm_kernel.zip"]) == PROGRAM.data
+
+
+async def test_an_operator_without_a_program_says_so() -> None:
+    status = await Desk(program=read_program("/nowhere/kernel.zip")).run()
+    assert condition(status, "Ready") == ("False", "KernelUnavailable")
+    assert "injection" not in status
+
+
+async def test_a_program_that_no_config_map_holds(tmp_path: Any) -> None:  # noqa: ANN401  # pytest's own
+    path = tmp_path / "kernel.zip"
+    path.write_bytes(b"x" * 1_000_000)
+    assert "more than a ConfigMap can hold" in read_program(str(path)).problem
+
+
+async def test_what_injects() -> None:
+    desk = Desk()
+    desk.kube.objects.pop((kinds.MUTATING_POLICY_BINDING, "", "hipbmm-injection-label"))
+    assert condition(await desk.run(), "AdmissionReady") == ("False", "NoAdmission")
+    desk.put(kinds.MUTATING_WEBHOOK, {"metadata": {"name": "zz-hipbmm-injection"}}, "")
+    assert condition(await desk.run(), "AdmissionReady") == ("True", "WebhookInstalled")
+
+
+@pytest.mark.parametrize(
+    ("server", "kubelets", "modes"),
+    [
+        ("v1.37.2", ["v1.37.2", "v1.35.0"], ["Wrap", "EnvFile"]),
+        ("v1.37.2", ["v1.37.2", "v1.34.9"], ["Wrap"]),
+        ("v1.34.1-gke.3", ["v1.35.0"], ["Wrap"]),
+        ("unknown", [], ["Wrap"]),
+        ("v1.35.0+k3s1", [], ["Wrap", "EnvFile"]),
+    ],
+)
+async def test_variables_from_files_need_new_nodes(server: str, kubelets: list[str], modes: list[str]) -> None:
+    desk = Desk()
+    desk.kube.server = server
+    for number, version in enumerate(kubelets):
+        status = {"nodeInfo": {"kubeletVersion": version}}
+        desk.put(kinds.NODE, {"metadata": {"name": f"n{number}"}, "status": status}, "")
+    assert (await desk.run())["injection"]["modes"] == modes
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (None, "ClaimNotFound"),
+        ({"phase": "Pending"}, "ClaimPending"),
+        ({"phase": "Bound", "accessModes": ["ReadWriteOnce"]}, "AccessModeUnsupported"),
+        ({"phase": "Bound", "accessModes": ["ReadWriteMany"]}, "Injecting"),
+    ],
+)
+async def test_a_claim_that_pods_would_wait_for(status: Json | None, reason: str) -> None:
+    desk = Desk({"cache": {"pvc": {"claimName": "rows"}}})
+    if status is not None:
+        desk.put(kinds.CLAIM, {"metadata": {"name": "rows"}, "status": status})
+    found = await desk.run()
+    assert condition(found, "Ready")[1] == reason
+    assert found["injection"]["claim"] == "rows"
+
+
+def _inits(pod: Json) -> list[str]:
+    return [each["name"] for each in pod["spec"].get("initContainers") or []]
+
+
+async def test_preflight_names_what_refuses_an_injected_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    monkeypatch.setattr(desk.kube, "refuses", lambda pod: "no init containers" if _inits(pod) else "")
+    status = await desk.run()
+    assert condition(status, "Ready") == ("False", "PreflightRefused")
+    assert "no init containers" in str(status["conditions"])
+
+
+async def test_preflight_leaves_out_a_sidecar_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    monkeypatch.setattr(desk.kube, "refuses", lambda pod: "too small" if "hipbmm-harvest" in _inits(pod) else "")
+    status = await desk.run()
+    assert condition(status, "Ready") == ("True", "Injecting")
+    assert "harvest" not in status["injection"]
+
+
+async def test_preflight_of_a_namespace_that_refuses_all_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    monkeypatch.setattr(desk.kube, "refuses", lambda _: "quota exceeded")
+    status = await desk.run()
+    assert condition(status, "PreflightPassed") == ("Unknown", "PreflightUnknown")
+    assert condition(status, "Ready") == ("True", "Injecting")
+
+
+async def test_preflight_tries_the_pods_that_are_there_and_can_be_left_out() -> None:
+    desk = Desk()
+    desk.pod("old", injected=False)
+    await desk.run()
+    images = {body["spec"]["containers"][0]["image"] for body in desk.kube.dry_runs}
+    assert images == {"localhost/hipbmm/preflight:1", "registry.example/vllm-openai-rocm:v0.23.0"}
+    assert all(body["metadata"]["annotations"] == {"hipbmm.io/skip": "true"} for body in desk.kube.dry_runs)
+    without = Desk({"preflight": False})
+    await without.run()
+    assert without.kube.dry_runs == []
+
+
+async def test_rows_in_a_log_reach_the_mirror() -> None:
+    desk = Desk()
+    await desk.run()
+    shard = mirror_objects.text(mirror_objects.line(1))
+    name = mirror_objects.name_of(shard)
+    text = mirror_objects.log(shard)
+    desk.kube.logs["a", "hipbmm-warm"] = text
+    desk.pod("a", injected=True, report=make.report(mirror={"shards": [name], "lines": text.count("\n")}))
+    status = await desk.run()
+    assert status["pods"] == {"matched": 1, "injected": 1, "progress": "1/1", "warm": 1, "warmProgress": "1/1"}
+    assert [each["state"] for each in status["canaries"]] == ["Proved"]
+    assert list(desk.kube.objects[kinds.CONFIG_MAP, "default", "qwen-profile-mirror"]["binaryData"]) == [f"{name}.gz"]
+    reads = desk.kube.reads.count(("log", "a/hipbmm-warm"))
+    await desk.run()
+    assert desk.kube.reads.count(("log", "a/hipbmm-warm")) == reads
+
+
+async def test_a_trial_is_proved_by_its_log() -> None:
+    desk = Desk()
+    await desk.run()
+    desk.pod("a", injected=True)
+    assert [each["state"] for each in (await desk.run())["canaries"]] == ["Testing"]
+    pod = desk.kube.objects[kinds.POD, "default", "a"]
+    pod["status"]["initContainerStatuses"][0]["state"] = {"running": {}}
+    desk.kube.logs["a", "hipbmm-warm"] = "hipbmm progress phase=Tuning tuned=1 problems=9\n"
+    assert [each["state"] for each in (await desk.run())["canaries"]] == ["Proved"]
+
+
+async def test_an_owner_hears_of_its_pods() -> None:
+    desk = Desk()
+    await desk.run()
+    desk.put(kinds.DEPLOYMENT, {"metadata": {"name": "vllm"}, "spec": {}})
+    desk.pod("a", injected=True, report=make.report())
+    await desk.run()
+    assert ("Deployment", "Normal", "Injected") in desk.events()
+    desk.pod("b", injected=False)
+    await desk.run()
+    assert ("Deployment", "Warning", "NotInjected") in desk.events()
+
+
+async def test_a_profile_that_is_gone_is_forgotten() -> None:
+    desk = Desk()
+    await desk.run()
+    desk.kube.objects.pop((kinds.HIPBMM_PROFILE, "default", "qwen"))
+    await desk.list.refresh()
+    assert (await desk.reconcile(KEY)).again is None
+    assert list(desk.list.of("default")) == []
