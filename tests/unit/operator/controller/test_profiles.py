@@ -51,9 +51,9 @@ class ProfileKube(FakeKube):
         if words := self.refuses(body):
             raise errors.ForbiddenError(403, "Forbidden", words)
 
-    async def pages(self, kind: Kind, namespace: str = "", selector: str = "", **_: object) -> AsyncIterator[Page]:
+    async def pages(self, kind: Kind, namespace: str = "", *more: object, **_: object) -> AsyncIterator[Page]:
         async for page in super().pages(kind, namespace):
-            yield Page([body for body in page.items if _selected(body, selector)], "0")
+            yield Page([body for body in page.items if _selected(body, str(next(iter(more), "")))], "0")
 
 
 def _selected(body: Json, selector: str) -> bool:
