@@ -19,10 +19,12 @@ def of_pods(observed: Observed, pods: Sequence[Pod], previous: Sequence[StackRep
             groups.setdefault(pod.report.key or "unknown", []).append(pod)
     if not groups:
         return [entry.model_copy(update={"replicas": 0, "warm": 0}) for entry in previous]
-    return [_stack(observed, key, groups[key]) for key in sorted(groups)[:MAX_STACKS]]
+    known = {entry.key: entry.speedup for entry in previous}
+    return [_stack(observed, key, groups[key], known.get(key)) for key in sorted(groups)[:MAX_STACKS]]
 
 
-def _stack(observed: Observed, key: str, pods: Sequence[Pod]) -> StackReplicas:
+def _stack(observed: Observed, key: str, pods: Sequence[Pod], known: str | None) -> StackReplicas:
+    """`known` is the speed-up that a pod of before has measured."""
     reports = [pod.report for pod in pods if pod.report is not None]
     report = next((each for each in reports if not each.complete), reports[0])
     return StackReplicas(
@@ -33,7 +35,7 @@ def _stack(observed: Observed, key: str, pods: Sequence[Pod]) -> StackReplicas:
         problems=report.problems,
         tuned=report.tuned,
         warm=sum(observed.warm(pod) for pod in pods),
-        speedup=next((each.geomean for each in reports if each.geomean), None),
+        speedup=next((each.geomean for each in reports if each.geomean), known),
     )
 
 

@@ -128,6 +128,14 @@ def test_a_new_kind_of_node_tunes_while_the_others_serve() -> None:
     assert found["tuning"]["progress"] == "38/100"
 
 
+def test_the_speed_up_of_a_stack_outlives_the_pod_that_measured_it() -> None:
+    before = pool(("a", MI300X), ("a", MI300X), ("b", MI355X))
+    restored = {"source": "Restored", "reason": "Restored", "geomean": None}
+    found = pool(("a", MI300X | restored), ("a", MI300X | restored), ("b", MI355X | restored), before=before)
+    assert [stack["speedup"] for stack in found["stacks"]] == ["1.11", "1.30"]
+    assert found["tuning"]["geomeanSpeedup"] == "1.17"
+
+
 def test_a_pool_that_grows_kind_by_kind_says_so() -> None:
     spec = {"replicas": 6}
     plan = planned(resource(spec), observed(pod(answer=report())))
