@@ -118,6 +118,25 @@ def test_a_limit_range(api: Api, world: World, item: Json) -> None:
     assert admitted(world)
 
 
+def test_a_ratio_of_whole_pods(api: Api, world: World) -> None:
+    put(
+        api,
+        LIMIT_RANGE,
+        world.namespace,
+        {"limits": [{"type": "Pod", "maxLimitRequestRatio": {"cpu": "1", "memory": "1"}}]},
+    )
+    world.create(podTemplate=limited("server"))
+    assert admitted(world)
+
+
+def test_a_ratio_of_whole_pods_with_room_for_the_server(api: Api, world: World) -> None:
+    """The server's own ratio is as large as is allowed."""
+    put(api, LIMIT_RANGE, world.namespace, {"limits": [{"type": "Pod", "maxLimitRequestRatio": {"cpu": "2"}}]})
+    resources = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1Gi"}}
+    world.create(podTemplate={"spec": {"containers": [{"name": "server", "resources": resources}]}})
+    assert admitted(world)
+
+
 def test_a_guaranteed_server_makes_a_guaranteed_pod(world: World) -> None:
     world.create(podTemplate=limited("server"))
     assert admitted(world)["status"]["qosClass"] == "Guaranteed"

@@ -65,6 +65,7 @@ def test_a_rollout_takes_few_requests(world: World, audit_log: Path) -> None:
 DRIFT: list[tuple[Kind, Json]] = [
     (kinds.DEPLOYMENT, {"spec": {"replicas": 7}}),
     (kinds.DEPLOYMENT, {"spec": {"progressDeadlineSeconds": 99}}),
+    (kinds.DEPLOYMENT, {"spec": {"paused": True}}),
     (kinds.DEPLOYMENT, {"metadata": {"labels": {"hipbmm.io/deployment": "other"}}}),
     (kinds.DEPLOYMENT, {"metadata": {"ownerReferences": []}}),
     (kinds.SERVICE, {"spec": {"selector": {"hipbmm.io/deployment": "other"}}}),

@@ -82,6 +82,9 @@ def bounds_of(limit_ranges: Iterable[Json]) -> dict[str, Bounds]:
     found: dict[str, Bounds] = {}
     for body in limit_ranges:
         for item in as_objects(as_object(body.get("spec")).get("limits")):
+            if item.get("type") == "Pod":
+                # Of all containers together: what the operator adds has limits equal to its requests then.
+                found.update({name: found.get(name, Bounds()) for name in as_object(item.get("maxLimitRequestRatio"))})
             if item.get("type") != "Container":
                 continue
             least, most = as_object(item.get("min")), as_object(item.get("max"))

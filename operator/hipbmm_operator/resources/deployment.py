@@ -44,6 +44,7 @@ def build(
         "metadata": metadata,
         "spec": {
             "replicas": replicas,
+            "paused": False,  # one that a person pauses would never end a rollout, and nothing would say so
             "revisionHistoryLimit": 3,
             "minReadySeconds": _SETTLED_SECONDS if pace == "Free" else deadline - 1,
             "progressDeadlineSeconds": deadline,

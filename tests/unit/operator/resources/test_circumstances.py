@@ -110,3 +110,11 @@ def test_rules_that_come_later_change_no_pod_and_make_nothing_outdated() -> None
     later = Circumstances(rules=Rules({"cpu": Bounds("1", "")}, non_root=True))
     after = planned(resource(), replace(observed(revisions=(stored,)), circumstances=later))
     assert (after.revision.template, after.outdated) == (before.revision.template, False)
+
+
+def test_a_ratio_of_whole_pods_is_kept_by_what_the_operator_adds() -> None:
+    """Whatever ratio the server has, up to the allowed one, the sum has no larger one."""
+    of_pods = {"spec": {"limits": [{"type": "Pod", "maxLimitRequestRatio": {"cpu": "2", "memory": "1"}}]}}
+    found = containers(rendered(Rules(bounds_of([of_pods]))))
+    for name in ("payload", "harvest"):
+        assert found[name]["limits"] == found[name]["requests"]
