@@ -7,6 +7,8 @@ import pytest
 from tests.kernel.pods import Pod, PodMaker
 from tests.kernel.tune.conftest import LINEARS, TOKENS, Serve
 
+from hipbmm_kernel.rows import aiter_csv
+
 pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="children need torch"),
@@ -84,6 +86,26 @@ def test_without_a_fault_all_is_served_by_hipbmm(make_pod: PodMaker, serve: Serv
     pod.run("warm")
     served = serve(pod)
     assert (served.status, served.wrong, served.hipbmm) == (0, {}, True)
+
+
+def test_a_server_that_crashed_does_not_let_aiter_choose_what_was_found_wrong(make_pod: PodMaker, serve: Serve) -> None:
+    first, pod = make_pod("pod-a"), make_pod("pod-b")
+    pod.env["HIPBMM_STORE"] = str(pod.home / "store")
+    for each in (first, pod):
+        each.env["HIPBMM_SIM_JITTER"] = "0"
+    first.run("warm")
+    choice = next(
+        row for row in aiter_csv.parse(first.served_file.read_bytes()).accepted if row.problem == (16, 256, 512)
+    )
+    faults = f"wrong:M=16,N=256,on={ON},index={choice.algo_index}"
+    pod.run("warm", HIPBMM_SIM_FAULTS=faults)
+    assert (pod.message["state"], pod.message["vetoed"]) == ("Complete", 1)
+    served = serve(pod, HIPBMM_SIM_FAULTS=faults)
+    assert (served.wrong, served.hipbmm) == ({}, True)
+    pod.run("exec", "--", "false")
+    served = serve(pod, HIPBMM_SIM_FAULTS=faults)
+    assert (served.wrong, served.hipbmm) == ({}, False)
+    assert "start 3 of the server, mode NoHipbmm: " in served.log
 
 
 def harvest(pod: Pod) -> None:
