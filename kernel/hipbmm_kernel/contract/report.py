@@ -44,6 +44,7 @@ class Report(NamedTuple):
     failed: int = 0
     restored: int = 0
     vetoed: int = 0
+    doubted: int = 0
     skipped: int = 0
     unverified: int = 0
     source: str = "None"

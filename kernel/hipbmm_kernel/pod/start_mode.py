@@ -63,10 +63,10 @@ def next_start(before: State, report: Mapping[str, object] | None, now: float, b
 
 
 def _mode(crashes: int, report: Mapping[str, object] | None) -> tuple[str, str]:
-    """The mode after so many early ends. Without the table AITER tunes again, so what is vetoed rules that mode out."""
+    """The mode after so many early ends. Without a table AITER tunes again, so never where its choice was wrong."""
     ended = f"the server ended {crashes} times soon after its start"
-    off, vetoed = _off(report), report is not None and bool(report.get("vetoed"))
-    if crashes >= (ENDS_WITHOUT_HIPBMM if off else ENDS[NO_AITER] - vetoed):
+    off, doubted = _off(report), report is not None and bool(report.get("doubted"))
+    if crashes >= (ENDS_WITHOUT_HIPBMM if off else ENDS[NO_AITER] - doubted):
         return NO_AITER, f"{ended}, also without HIPBMM"
     if off:
         return NO_HIPBMM, off
@@ -74,7 +74,7 @@ def _mode(crashes: int, report: Mapping[str, object] | None) -> tuple[str, str]:
         return NO_HIPBMM, f"{ended}, also without the table"
     if crashes < ENDS[NO_TABLE]:
         return TUNED, ""
-    return (NO_HIPBMM, f"{ended}, and AITER alone may choose what is vetoed") if vetoed else (NO_TABLE, ended)
+    return (NO_HIPBMM, f"{ended}, and AITER alone may choose what is wrong") if doubted else (NO_TABLE, ended)
 
 
 def _off(report: Mapping[str, object] | None) -> str:

@@ -199,6 +199,7 @@ class Warm:
             failed=facts.failed,
             skipped=facts.skipped,
             vetoed=len(outcome.table.vetoes),
+            doubted=len({*outcome.table.vetoes, *outcome.table.claims}) + outcome.replaced,
             source=verdict.source(facts),
             spread=outcome.spread,
             children=outcome.children + dispatch.children,

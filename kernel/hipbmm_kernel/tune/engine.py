@@ -74,6 +74,7 @@ def tune_missing(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence
         skipped={visit.job.problem: visit.skipped for visit in visits if visit.skipped and not visit.failure},
         out_of_memory=tuner.out_of_memory(),
         unfinished=sum(visit.row is None and not visit.skipped and not visit.failure for visit in visits),
+        replaced=sum(visit.row is not None and visit.reason != "" for visit in visits),
         stopped=handover.stop.requested,
         children=tuner.children,
         spread=f"{statistics.median(tuner.spread):.3f}" if tuner.spread else None,

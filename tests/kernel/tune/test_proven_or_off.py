@@ -50,6 +50,8 @@ def test_a_problem_that_aiter_cannot_tune_is_served_by_an_index_that_is_right(
     pod.run("warm", HIPBMM_SIM_FAULTS=faults)
     message = pod.message
     assert (message["state"], message["unverified"], message["rows"]) == ("Complete", 0, PROBLEMS)
+    once = "wrong:M=16,on=tune"  # the call that tunes is wrong, the index that it chooses is right
+    assert (message["doubted"] > 0) is (faults != once)
     served = serve(pod, HIPBMM_SIM_FAULTS=faults)
     assert (served.status, served.wrong, served.hipbmm) == (0, {}, True)
 
