@@ -41,9 +41,10 @@ def make(
 ) -> HipbMm:
     """`inner` (aiter.hipb_mm) with the index of each entry. `dtypes`: of the operands (FP8) and of the result (bf16).
 
-    On other devices, and for calls of another kind, it is `inner`. One look-up per call: the key is made of the shapes
-    as torch gives them, so that nothing is computed. Exact sizes return what `inner` returns; a padded call returns the
-    first M rows of it, a view with the strides of an [M, N] tensor.
+    On other devices, and for calls of another kind, it is `inner`. One look-up per call: the key is made of what torch
+    gives at once. A shape costs an object and its hash, so N is read from the scales, one for each column of `mat2`.
+    Exact sizes return what `inner` returns; a padded call returns the first M rows of it, a view with the strides of
+    an [M, N] tensor.
     """
     operand, result = dtypes
     known = _by_shape(entries, operand, result).get
@@ -83,8 +84,7 @@ def make(
                 bpreshuffle=bpreshuffle,
                 **rest,
             )
-        key = (mat1.shape, mat2.shape, scaleA.shape, scaleB.shape, mat1.dtype, out_dtype, bias is None)
-        entry = known(key)
+        entry = known((mat1.shape, scaleA.numel(), scaleB.numel(), mat1.dtype, out_dtype, bias is None))
         if entry is None:
             heuristic()
             row_wise = scaleB.numel() == mat2.shape[1]
@@ -120,8 +120,6 @@ def _by_shape(
         return shared.setdefault((a, b), (a, b))
 
     return {
-        (one(e.m, e.k), one(e.k, e.n), one(e.m, 1), one(1, e.n), operand, result, not e.bias): one(
-            e.solution, e.padded_m if e.padded_m != e.m else 0
-        )
+        (one(e.m, e.k), e.m, e.n, operand, result, not e.bias): one(e.solution, e.padded_m if e.padded_m != e.m else 0)
         for e in entries
     }
