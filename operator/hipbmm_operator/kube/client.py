@@ -36,7 +36,7 @@ _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 _MAX_CONNECTIONS = 64
 _LOG_BYTES = 65536
 _WATCH_BUFFER = 2**14
-"""Bytes that a watch reads ahead, at most twice: kopf parses all of them at once, and 64 KiB are 500 kB of objects."""
+"""Bytes that a watch reads ahead, at most twice: kopf parses all of them at once, and objects take ten times as much."""
 _AUTH = ["BearerToken"]
 _LEASES = f"/apis/{LEASE.group}/"
 

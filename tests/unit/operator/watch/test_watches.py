@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from kopf._cogs.clients.api import iter_jsonlines
 from tests.unit.operator.apiserver import ApiServer, eventually
 
 from hipbmm_operator.kube.kinds import DEPLOYMENT, NODE, POD, SERVICE
@@ -182,3 +183,17 @@ async def test_nothing_is_remembered_of_an_object() -> None:
     memories = kopf_operator._NoMemories()
     await memories.recall({"metadata": {"uid": "u"}}, noticed_by_listing=True)
     assert list(memories.iter_all_memories()) == []
+
+
+async def test_little_of_a_watch_is_read_ahead() -> None:
+    asked = []
+
+    class Content:
+        async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+            asked.append(size)
+            yield b'{"type": "ADDED"}\n{"type":'
+            yield b' "DELETED"}\n'
+
+    lines = [line async for line in iter_jsonlines(Content())]  # type: ignore[arg-type]  # all it reads
+    assert lines == [b'{"type": "ADDED"}', b'{"type": "DELETED"}']
+    assert asked == [kopf_operator._READ_BYTES]
