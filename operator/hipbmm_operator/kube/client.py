@@ -36,7 +36,7 @@ _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 _MAX_CONNECTIONS = 64
 _LOG_BYTES = 65536
 _WATCH_BUFFER = 2**14
-"""Bytes that a watch reads ahead, at most twice: kopf parses all of them at once, and objects take ten times as much."""
+"""Bytes that a watch reads ahead, at most twice: kopf parses all of them at once, into ten times as much memory."""
 _AUTH = ["BearerToken"]
 _LEASES = f"/apis/{LEASE.group}/"
 
