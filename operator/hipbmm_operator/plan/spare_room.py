@@ -100,7 +100,7 @@ def _of_pods(
 
 def _in_the_way(live: Deployment, observed: Observed, pod: Pod, holding: Sequence[Pod]) -> bool:
     """Whether the end of an old pod would let the scheduler place this one."""
-    message = pod.unschedulable or ""
+    message = failures.without_names(pod.unschedulable or "")
     if pod.gates:
         return all(gate.startswith(_QUEUE_GATE) for gate in pod.gates)
     new, old = pod_demand.of(live.template), _least(observed, live, holding)

@@ -96,8 +96,13 @@ def scheduling_reason(pod: Pod) -> Scheduling | None:
         return None
     if pod.gates:
         return "SchedulingGated"
-    text = _CHOSEN.sub(" ", pod.unschedulable.lower())
+    text = without_names(pod.unschedulable).lower()
     return next((reason for needle, reason in _SCHEDULING if needle in text), "Unschedulable")
+
+
+def without_names(message: str) -> str:
+    """A message of the scheduler without what people chose."""
+    return _CHOSEN.sub(" ", message)
 
 
 def image_reason(message: str) -> Image | None:

@@ -49,6 +49,9 @@ def apart(**labels: str) -> Json:
     return {"podTemplate": {"spec": {"affinity": rules}}}
 
 
+OWN = apart(**{"hipbmm.io/deployment": "qwen"})
+
+
 class Rollout:
     """Two replicas serve; then the spec changes, or the Deployment is restarted, and a new pod waits."""
 
@@ -165,6 +168,7 @@ def test_a_volume_that_is_attached_to_the_node_of_an_old_pod_is_no_room() -> Non
         (apart(app="other"), apart(app="other"), APART),
         ({}, {}, "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector."),
         ({}, {}, "0/2 nodes are available: 2 node(s) had untolerated taint {x: y}."),
+        (OWN, OWN, "0/2 nodes are available: 2 node(s) had untolerated taint {team: anti-affinity}."),
         (
             {},
             {},

@@ -34,6 +34,8 @@ def none(body: Json) -> bool:
         ('0/1 nodes are available: persistentvolumeclaim "qwen-store" not found.', "StorageNotReady"),
         ("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.", "StorageNotReady"),
         ("0/1 nodes are available: 1 node(s) had volume node affinity conflict.", "StorageNotReady"),
+        ("0/1 nodes are available: 1 node(s) had untolerated taint {team: anti-affinity}.", "UntoleratedTaint"),
+        ("0/1 nodes are available: 1 cannot allocate all claims.", "InsufficientGPU"),
         ("something new", "Unschedulable"),
     ],
 )
