@@ -71,23 +71,16 @@ def document(about: About, results: Sequence[Result]) -> dict[str, Any]:
     return {
         "v": VERSION,
         "kind": "hipbmm-acceptance",
-        "program": about.program,
-        "time": about.time,
-        "simulated": about.simulated,
+        **about._asdict(),
         "outcome": overall(results),
         "counts": counts,
-        "key": about.key,
-        "stack": dict(about.stack),
-        "problems": [list(problem) for problem in about.problems],
         "seconds": round(sum(result.seconds for result in results), 3),
         "checks": [
             {
                 "name": result.name,
                 "claim": result.claim,
-                "outcome": result.verdict.outcome,
-                "summary": result.verdict.summary,
+                **result.verdict._asdict(),
                 "seconds": round(result.seconds, 3),
-                "evidence": result.verdict.evidence,
             }
             for result in results
         ],

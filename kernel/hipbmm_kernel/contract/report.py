@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.identity.stack import Stack, json_name
 from hipbmm_kernel.rows.gemm import Row
 
 VERSION = 1
@@ -82,12 +82,7 @@ class Report(NamedTuple):
             "stack": self.stack.summary() if self.stack else {},
             "stack_document": self.stack.document() if self.stack else None,
         }
-        return {"v": VERSION, **{_json_name(name): value for name, value in fields.items()}}
-
-
-def _json_name(field: str) -> str:
-    first, *others = field.split("_")
-    return first + "".join(map(str.capitalize, others))
+        return {"v": VERSION, **{json_name(name): value for name, value in fields.items()}}
 
 
 def whole(report: Report) -> bytes:

@@ -27,26 +27,18 @@ class Product(NamedTuple):
     compute_units: int
 
 
-PRODUCTS: Mapping[int, Product] = {
-    0x74A0: Product("MI300A", 228),
-    0x74B4: Product("MI300A", 228),
-    0x74A1: Product("MI300X", 304),
-    0x74B5: Product("MI300X", 304),
-    0x74A9: Product("MI300X-HF", 304),
-    0x74BD: Product("MI300X-HF", 304),
-    0x74A2: Product("MI308X", 80),
-    0x74B6: Product("MI308X", 80),
-    0x74A8: Product("MI308X-HF", 80),
-    0x74BC: Product("MI308X-HF", 80),
-    0x74A5: Product("MI325X", 304),
-    0x74B9: Product("MI325X", 304),
-    0x75A0: Product("MI350X", 256),
-    0x75B0: Product("MI350X", 256),
-    0x75A3: Product("MI355X", 256),
-    0x75B3: Product("MI355X", 256),
-    0x75A8: Product("MI350P", 128),
-    0x75B8: Product("MI350P", 128),
+_PRODUCTS = {
+    ("MI300A", 228): (0x74A0, 0x74B4),
+    ("MI300X", 304): (0x74A1, 0x74B5),
+    ("MI300X-HF", 304): (0x74A9, 0x74BD),
+    ("MI308X", 80): (0x74A2, 0x74B6),
+    ("MI308X-HF", 80): (0x74A8, 0x74BC),
+    ("MI325X", 304): (0x74A5, 0x74B9),
+    ("MI350X", 256): (0x75A0, 0x75B0),
+    ("MI355X", 256): (0x75A3, 0x75B3),
+    ("MI350P", 128): (0x75A8, 0x75B8),
 }
+PRODUCTS = {pci_id: Product(*product) for product, ids in _PRODUCTS.items() for pci_id in ids}
 """PF and VF ids of one product have one name: they run the same kernels."""
 
 FP8_BY_ARCH = {"gfx940": "e4m3fnuz", "gfx941": "e4m3fnuz", "gfx942": "e4m3fnuz", "gfx950": "e4m3fn"}

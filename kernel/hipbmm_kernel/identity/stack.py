@@ -103,19 +103,13 @@ def _from(document: dict[str, Any]) -> Stack:
     return Stack(databases=tuple(str(digest) for digest in databases), environment=pairs, **parts)
 
 
-_PARTS = {
-    "arch": "arch",
-    "features": "features",
-    "computeUnits": "compute_units",
-    "product": "product",
-    "partition": "partition",
-    "memoryPartition": "memory_partition",
-    "hipblaslt": "hipblaslt",
-    "aiter": "aiter",
-    "fp8": "fp8",
-    "rocm": "rocm",
-    "simulated": "simulated",
-}
+def json_name(field: str) -> str:
+    """`computeUnits` for compute_units."""
+    first, *others = field.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+_PARTS = {json_name(field): field for field in Stack._fields if field not in ("databases", "environment")}
 """Name in stack.json -> field, of the parts that are one value."""
 
 _SUMMARY = tuple(name for name in _PARTS if name != "features")

@@ -8,33 +8,16 @@ from typing import NamedTuple
 
 from hipbmm_kernel.system.shown import shown
 
-COLUMNS = (
-    "preshuffle",
-    "use_rowwise",
-    "trans_a",
-    "trans_b",
-    "m",
-    "n",
-    "k",
-    "A_data_type",
-    "lda",
-    "stride_a",
-    "B_data_type",
-    "ldb",
-    "stride_b",
-    "C_data_type",
-    "ldc",
-    "stride_c",
-    "compute_type",
-    "batch_count",
-    "algo_index",
-    "kernel_name",
+HEADER = (
+    "preshuffle, use_rowwise, trans_a, trans_b, m, n, k, A_data_type, lda, stride_a, B_data_type, ldb, stride_b, "
+    "C_data_type, ldc, stride_c, compute_type, batch_count, algo_index, kernel_name"
 )
+"""Exactly what AITER writes into an empty file, without the line end."""
+
+COLUMNS = tuple(HEADER.split(", "))
 """The 20 columns of `hip_online_tuning_res.csv`; the first 18 are the key."""
 
 KEY_COLUMNS = 18
-HEADER = ", ".join(COLUMNS)
-"""Exactly what AITER writes into an empty file, without the line end."""
 
 FNUZ = "f8_e4m3_fnuz_r"
 """FP8 of gfx942 as AITER prints it."""
