@@ -26,18 +26,13 @@ def read_identity(sysfs: str, dev: str, env: Mapping[str, str], simulated: bool)
     """What this container is. Never raises: what cannot be read is None in the stack, and its key `unknown`."""
     hardware = identity_gpu.read_hardware(sysfs, dev, env)
     notes = list(hardware.notes)
-    gpu = _common(hardware.gpus, notes)
-    arch = gpu.arch if gpu else None
+    parts = _common(hardware.gpus, notes)
+    arch = parts.get("arch")
     libraries = hipblaslt.Libraries(None, (), ())
     if arch is not None:
         libraries = hipblaslt.read_libraries(arch, env, software.library_directories())
     stack = Stack(
-        arch=arch,
-        features=gpu.features if gpu else None,
-        compute_units=gpu.compute_units if gpu else None,
-        product=gpu.product if gpu else None,
-        partition=gpu.partition if gpu else None,
-        memory_partition=gpu.memory_partition if gpu else None,
+        **parts,
         hipblaslt=libraries.version,
         databases=libraries.databases,
         aiter=software.package_version("aiter", "amd_aiter", "aiter"),
@@ -49,17 +44,10 @@ def read_identity(sysfs: str, dev: str, env: Mapping[str, str], simulated: bool)
     return Identity(stack, len(hardware.gpus), software.package_version("vllm"), (*notes, *libraries.notes))
 
 
-def _common(gpus: tuple[Gpu, ...], notes: list[str]) -> Gpu | None:
-    """What all GPUs of the container have in common; a part that differs is unknown."""
-    if not gpus:
-        return None
-    first = gpus[0]
-    differing = [name for name in _PARTS if any(getattr(gpu, name) != getattr(first, name) for gpu in gpus)]
+def _common(gpus: tuple[Gpu, ...], notes: list[str]) -> dict[str, Any]:
+    """The parts of the stack that all GPUs of the container have in common; one that differs is unknown."""
+    found = {name: {getattr(gpu, name) for gpu in gpus} for name in Gpu._fields if name != "minor"}
+    differing = [name for name, values in found.items() if len(values) > 1]
     if differing:
         notes.append(f"the GPUs of this container differ in {', '.join(differing)}")
-    same: dict[str, Any] = {name: getattr(first, name) for name in _PARTS if name not in differing}
-    return Gpu(**{**dict.fromkeys(_PARTS), "minor": first.minor, **same})
-
-
-_PARTS = tuple(name for name in Gpu._fields if name != "minor")
-"""What must be equal in all GPUs of a container."""
+    return {name: values.pop() for name, values in found.items() if len(values) == 1}
