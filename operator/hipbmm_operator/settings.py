@@ -45,7 +45,7 @@ class Settings:
         "HIPBMM_WATCH_STALE_SECONDS", 180.0, "a watch not answered for so long is dead: /healthz fails"
     )
     rights_seconds: float = _env("HIPBMM_RIGHTS_SECONDS", 30.0, "how often the rights to list and watch are tried")
-    page_size: int = _env("HIPBMM_PAGE_SIZE", 100, "objects per page of a list")
+    page_size: int = _env("HIPBMM_PAGE_SIZE", 40, "objects per page of a list")
     injection_name: str = _env(
         "HIPBMM_INJECTION_NAME",
         "",
