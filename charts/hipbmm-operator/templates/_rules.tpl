@@ -97,6 +97,9 @@
 - apiGroups: [hipbmm.io]
   resources: [hipbmmprofiles/finalizers]
   verbs: [update]
+- apiGroups: [""]
+  resources: [resourcequotas]
+  verbs: [list]
 {{- end }}
 
 {{/* There as well, with injection.preflight. */}}

@@ -90,6 +90,16 @@ def _waits(container: Expr) -> Expr:
     return either(contains(constant(s.WAITS), name), starts(name, s.WAIT_PREFIX), network)
 
 
+def _same(resource: str) -> Expr:
+    """Whether the server's request is its limit. Where that is so for both, a sidecar would take Guaranteed away."""
+    asked = optional(_V("server"), "resources", "requests", resource, default="")
+    return both(negate(equal(asked, constant(""))), equal(asked, _limit(resource)))
+
+
+def _limit(resource: str) -> Expr:
+    return optional(_V("server"), "resources", "limits", resource, default="")
+
+
 _OWN_COMMAND = optional(_V("server"), "command", default=[])
 _USERS_ENV = select(optional(_V("server"), "env", default=[]), "e", lambda e: negate(_is_ours(e)))
 _WANTED = optional(_POD, "metadata", "annotations", s.ANNOTATION_CONTAINER, default="")
@@ -139,6 +149,7 @@ VARIABLES: tuple[tuple[str, Expr], ...] = (
         "sidecar",
         both(
             has(_RECIPE, "harvest"),
+            negate(both(*(_same(resource) for resource in ("cpu", "memory")))),
             negate(some(constant(s.GROUP_LABELS), "g", lambda g: contains(_LABELS, g))),
         ),
     ),

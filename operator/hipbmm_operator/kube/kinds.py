@@ -42,6 +42,7 @@ POD = Kind("", "v1", "pods", "Pod")
 NODE = Kind("", "v1", "nodes", "Node", namespaced=False)
 EVENT = Kind("", "v1", "events", "Event")
 LIMIT_RANGE = Kind("", "v1", "limitranges", "LimitRange")
+RESOURCE_QUOTA = Kind("", "v1", "resourcequotas", "ResourceQuota")
 NAMESPACE = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 MUTATING_POLICY_BINDING = Kind(
     "admissionregistration.k8s.io",

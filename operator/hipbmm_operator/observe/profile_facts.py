@@ -166,7 +166,8 @@ class ProfileReads:
         """Dry runs of a pod of ours and of plain pods that exist, with and without injection."""
         if not isinstance(profile.spec, ProfileSpec):
             return Preflight()
-        namespace, unknown, harvest = profile.meta.namespace, "", profile.spec.harvest == "Auto"
+        namespace, unknown = profile.meta.namespace, ""
+        harvest = profile.spec.harvest == "Auto" and not await self._has_quota(namespace)
         for sample in [_sample(namespace), *_plain(known.pods)]:
             refusal = await self._refusal(sample)
             if refusal:
@@ -179,6 +180,16 @@ class ProfileReads:
             if refusal:
                 return Preflight(refusal)
         return Preflight(unknown=unknown, harvest=harvest)
+
+    async def _has_quota(self, namespace: str) -> bool:
+        """Whether the pods of a namespace share a quota: then sidecars could use up what the last pod needs."""
+        try:
+            async for page in self._kube.pages(kinds.RESOURCE_QUOTA, namespace):
+                if page.items:
+                    return True
+        except errors.ForbiddenError:
+            return True
+        return False
 
     async def _refusal(self, pod: Json) -> str:
         try:
@@ -210,7 +221,8 @@ def _sample(namespace: str) -> Json:
         "name": "vllm",
         "image": "localhost/hipbmm/preflight:1",
         "command": ["vllm", "serve"],
-        "resources": {"limits": limits, "requests": limits},
+        # Not Guaranteed: else it would get no sidecar.
+        "resources": {"limits": limits, "requests": {**limits, "cpu": "500m"}},
         "securityContext": context,
     }
     spec = {

@@ -9,14 +9,15 @@ from hipbmm_operator.api.profile_status import Harvest, HarvestResources, Kernel
 from hipbmm_operator.injection import spelling
 from hipbmm_operator.profiles.facts import Facts
 
-_SIDECAR = {"cpu": "100m", "memory": "256Mi"}
-"""Limits equal to requests: a pod that is Guaranteed stays so."""
+_LIMITS = {"cpu": "500m", "memory": "256Mi"}
+_REQUESTS = {"cpu": "0", "memory": "0"}
+"""A pod finds a node wherever it finds one without the sidecar."""
 
 
 def build(name: str, spec: ProfileSpec, facts: Facts, held: Sequence[str], *, ready: bool) -> Recipe:
     """The recipe of a profile; `held` are images whose pods stay plain."""
     modes: list[Literal["Wrap", "EnvFile"]] = ["Wrap", "EnvFile"] if facts.env_files else ["Wrap"]
-    harvest = Harvest(resources=HarvestResources(limits={**_SIDECAR}, requests={**_SIDECAR}))
+    harvest = Harvest(resources=HarvestResources(limits={**_LIMITS}, requests={**_REQUESTS}))
     return Recipe(
         format=spelling.FORMAT,
         ready=ready,

@@ -238,6 +238,8 @@ def _tuning(pods: Sequence[ForeignPod]) -> TuningStatus | None:
             "notes": list(report.notes),
             "unproven": list(report.unproven),
             "unplanned": report.unplanned,
+            "dispatch": report.dispatch or None,
+            "dispatchReason": report.dispatch_reason or None,
             "stack": StackStatus.model_validate(report.stack),
             "lastError": "; ".join(report.errors)[:1024] or None,
         }

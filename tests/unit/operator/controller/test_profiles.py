@@ -237,6 +237,12 @@ async def test_preflight_leaves_out_a_sidecar_that_is_refused(monkeypatch: pytes
     assert "harvest" not in status["injection"]
 
 
+async def test_where_pods_share_a_quota_none_gets_a_sidecar() -> None:
+    desk = Desk()
+    desk.put(kinds.RESOURCE_QUOTA, {"metadata": {"name": "q"}, "spec": {}})
+    assert "harvest" not in (await desk.run())["injection"]
+
+
 async def test_preflight_of_a_namespace_that_refuses_all_pods(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk()
     monkeypatch.setattr(desk.kube, "refuses", lambda _: "quota exceeded")

@@ -110,7 +110,7 @@ def test_nothing_that_is_added_can_fail_to_mount_or_to_pull(stack: str) -> None:
     ("stack", "order"),
     [
         ("statefulset", ["fetch", "logs", "hipbmm-warm", "hipbmm-harvest"]),
-        ("kserve", ["storage-initializer", "hipbmm-warm", "hipbmm-harvest"]),
+        ("kserve", ["storage-initializer", "hipbmm-warm"]),
         ("kuberay-worker", ["hipbmm-warm", "wait-gcs-ready"]),
         ("dynamo", ["hipbmm-warm", "wait-for-leader-mp"]),
         ("istio", ["fetch", "hipbmm-warm", "hipbmm-harvest", "istio-init"]),
