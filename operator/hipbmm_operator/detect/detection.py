@@ -61,11 +61,6 @@ class Detection:
     identity: Identity | None
 
     @property
-    def selectable(self) -> bool:
-        """Whether an affinity can choose this node at all."""
-        return bool(self.chosen_by)
-
-    @property
     def fp8(self) -> str | None:
         """The FP8 type of the architecture: ``e4m3fnuz`` on gfx942, ``e4m3fn`` on gfx950."""
         return FP8_TYPES.get(self.arch) if self.arch is not None else None

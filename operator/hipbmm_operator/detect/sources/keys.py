@@ -19,7 +19,6 @@ OVERRIDE_LABEL: Final = "hipbmm.io/gpu-product"
 CLOUD_MODEL_LABELS: Final = ("doks.digitalocean.com/gpu-model", "skypilot.co/accelerator")
 INSTANCE_TYPE_LABELS: Final = ("node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type")
 CLOUD_BRAND_LABELS: Final = ("doks.digitalocean.com/gpu-brand", "accelerator")
-RESOURCE_PREFIX: Final = "amd.com/"
 
 _PREFIXES: Final = (
     "amd.com/",

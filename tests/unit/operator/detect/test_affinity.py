@@ -86,10 +86,10 @@ def test_passthrough_hosts_are_not_chosen() -> None:
 
 def test_detection_knows_whether_the_terms_choose_a_node() -> None:
     eight = {"amd.com/gpu": "8"}
-    assert detect(node({"A:device-id": "74a1"}, eight)).selectable
-    assert detect(node({"A:device-id": "74a1", "A:cu-count": "38"}, eight)).selectable, "a partition is another matter"
-    assert not detect(node({"node.kubernetes.io/instance-type": "my-mi300x-box"}, eight)).selectable
-    assert not detect(node({"F:pci-1200_1002_74a1_1002_74a1.present": "true"}, eight)).selectable
+    assert detect(node({"A:device-id": "74a1"}, eight)).chosen_by
+    assert detect(node({"A:device-id": "74a1", "A:cu-count": "38"}, eight)).chosen_by, "a partition is another matter"
+    assert not detect(node({"node.kubernetes.io/instance-type": "my-mi300x-box"}, eight)).chosen_by
+    assert not detect(node({"F:pci-1200_1002_74a1_1002_74a1.present": "true"}, eight)).chosen_by
 
 
 EIGHT = {"amd.com/gpu": "8"}
@@ -117,7 +117,7 @@ SHOWING: list[tuple[Json, set[str]]] = [
 def test_a_node_shows_the_kinds_of_label_that_its_pods_must_read(labels: Json, shown: set[str]) -> None:
     found = detect(node(labels, EIGHT))
     assert found.shows == shown
-    if found.selectable:
+    if found.chosen_by:
         assert selects(affinity_terms(["MI300X"], kinds=kinds_to_read(found.shows)), expand(labels))
 
 
