@@ -26,6 +26,8 @@ CHECK_SECONDS = 900.0
 """A cold JIT build of AITER's module takes minutes; the server is spared it then."""
 RACE_SECONDS = 120.0
 """Of all measurements at most; sizes that are not reached are not padded."""
+LAST_SECONDS = 20.0
+"""For the last measurement that was begun in time; a device that hangs in it costs no more."""
 GLANCE_SECONDS = 0.2
 LOG_TAIL = 8192
 MAX_ANSWER = 1 << 20
@@ -63,16 +65,19 @@ def _child(env: Mapping[str, str], program: str, directory: str, seconds: float,
     with open(f"{directory}/log", "wb") as log:
         child = process.start(command, directory, server, log, log)
     try:
-        ended = _wait(child, clock.monotonic() + CHECK_SECONDS + seconds, clock, stop)
+        ended = _wait(child, f"{directory}/answer", seconds + LAST_SECONDS, clock, stop)
     finally:
         process.kill_session(child.pid)
         status = child.wait()
     return _answer(directory, ended or process.ending(status))
 
 
-def _wait(child: subprocess.Popen[bytes], deadline: float, clock: Clock, stop: Stop) -> str:
-    """Wait for the end of a child; why it must be ended, "" when it ended by itself."""
+def _wait(child: subprocess.Popen[bytes], answer: str, seconds: float, clock: Clock, stop: Stop) -> str:
+    """Wait for the end of a child, `seconds` after its first answer; why it is ended, "" when it ended by itself."""
+    deadline, answered = clock.monotonic() + CHECK_SECONDS, False
     while child.poll() is None:
+        if not answered and os.path.exists(answer):
+            deadline, answered = clock.monotonic() + seconds, True
         if clock.monotonic() >= deadline:
             return "no answer in time"
         if stop.requested:

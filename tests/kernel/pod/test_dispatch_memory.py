@@ -135,3 +135,14 @@ def test_a_plugin_that_does_not_work_on_the_image_is_the_file_and_the_reason(pod
     assert (report["state"], report["dispatch"]) == ("Complete", "File")
     assert reason in report["dispatchReason"]
     assert served(pod)["HIPBMM_DISPATCH_TABLE"] is None
+
+
+@pytest.mark.parametrize("fault", ["exit", "hang"])
+def test_a_size_whose_own_choice_ends_or_stops_the_device_is_not_padded_and_costs_no_start(
+    pod: Pod, fault: str
+) -> None:
+    faults = {"HIPBMM_SIM_FAULTS": f"{fault}:M=2-15,on=heuristic", "HIPBMM_BUDGET_SECONDS": "60"}
+    report = warmed(pod, **faults)
+    assert (report["state"], report["dispatch"]) == ("Complete", "Memory"), report["notes"]
+    table = tables.decode((pod.home / "dispatch/table").read_bytes())
+    assert [(entry.m, entry.padded_m) for entry in table.entries] == [(1, 1), (16, 16)]
