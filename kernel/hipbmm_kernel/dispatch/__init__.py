@@ -5,7 +5,7 @@ plugin in the API server, the engine and each worker. It waits for `aiter` to be
 around the public function `aiter.hipb_mm`. The first call checks that the process has the stack of the table, unsets
 HIP_ONLINE_TUNING and installs `wrapper.hipb_mm`: a planned problem runs its verified index, a size between planned ones
 is padded where `warm` has measured that this pays, all else is hipBLASLt's own choice. `recorder` keeps two small files
-per process: calls by result, and the problems that had no row (the demand, which the next `warm` tunes).
+per process: calls by result, and the problems that had no row (`demand_lines`: the next `warm` tunes them).
 
 Never: an exception into vLLM, a file that is opened during a call, a lock on the way of a call, an index on another
 stack. Whatever is unexpected leaves AITER as it was, and one line in the log says why.

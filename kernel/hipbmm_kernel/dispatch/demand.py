@@ -9,8 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 
-from hipbmm_kernel.dispatch import recorder
-from hipbmm_kernel.dispatch.recorder import MAX_DEMAND, Demand, Problem
+from hipbmm_kernel.dispatch.demand_lines import DEMAND_HEADER, MAX_DEMAND, Demand, Problem, line, read_demand
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.digest import sha256
 from hipbmm_kernel.system.volume import Volume
@@ -26,7 +25,7 @@ _NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})\.([0-9]{1,18})\.([0-9a-f]
 
 def encode(demands: Iterable[Demand]) -> bytes:
     """The bytes of a file, of the most wanted problems."""
-    body = (recorder.DEMAND_HEADER + "".join(recorder.line(item) for item in list(demands)[:MAX_DEMAND])).encode()
+    body = (DEMAND_HEADER + "".join(line(item) for item in list(demands)[:MAX_DEMAND])).encode()
     return body + f"#sha256={sha256(body)}\n".encode()
 
 
@@ -34,7 +33,7 @@ def decode(data: bytes) -> list[Demand]:
     """The problems in a file's bytes; none when it is cut or changed."""
     body, mark, digest = data.rpartition(b"#sha256=")
     whole = bool(mark) and digest == f"{sha256(body)}\n".encode()
-    return recorder.read_demand(body.decode("ascii", "replace")) if whole else []
+    return read_demand(body.decode("ascii", "replace")) if whole else []
 
 
 def publish(volume: Volume, root: str, key: str, origin: str, demands: Iterable[Demand]) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from hipbmm_kernel.contract.settings import Settings
 from hipbmm_kernel.dispatch import demand
-from hipbmm_kernel.dispatch.recorder import Demand
+from hipbmm_kernel.dispatch.demand_lines import Demand
 from hipbmm_kernel.harvest.dispatched import Dispatched
 from hipbmm_kernel.harvest.harvester import read_json
 from hipbmm_kernel.store import shard as shards

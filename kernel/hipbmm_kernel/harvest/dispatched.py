@@ -4,8 +4,8 @@ import os
 import re
 from collections.abc import Iterator
 
-from hipbmm_kernel.dispatch import recorder
-from hipbmm_kernel.dispatch.recorder import Demand
+from hipbmm_kernel.dispatch import demand_lines, recorder
+from hipbmm_kernel.dispatch.demand_lines import Demand
 from hipbmm_kernel.harvest.metrics import COUNTER, Metric
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.volume import Volume
@@ -36,7 +36,7 @@ class Dispatched:
     def demand(self) -> list[Demand]:
         """What all processes asked for without a row, most called first."""
         texts = (data.decode("ascii", "replace") for _, data in self._files("demand", MAX_DEMAND_BYTES))
-        return recorder.merged(map(recorder.read_demand, texts))
+        return demand_lines.merged(map(demand_lines.read_demand, texts))
 
     def _files(self, kind: str, limit: int) -> Iterator[tuple[str, bytes]]:
         """Rank and content of the files of a kind."""

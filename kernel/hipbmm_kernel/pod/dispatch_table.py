@@ -19,7 +19,7 @@ from hipbmm_kernel.contract.settings import CONTRACT_ENV, FILE, MEMORY, Settings
 from hipbmm_kernel.dispatch import bands
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.bands import Band
-from hipbmm_kernel.dispatch.recorder import Demand
+from hipbmm_kernel.dispatch.demand_lines import Demand
 from hipbmm_kernel.dispatch.table import Entry, Table
 from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.image import installed, plan_file

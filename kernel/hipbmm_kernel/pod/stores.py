@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from hipbmm_kernel.contract.settings import Settings
 from hipbmm_kernel.dispatch import demand as demands
-from hipbmm_kernel.dispatch.recorder import Demand
+from hipbmm_kernel.dispatch.demand_lines import Demand
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import table
 from hipbmm_kernel.store.reader import MANY, Reader

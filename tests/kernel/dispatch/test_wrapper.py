@@ -12,7 +12,8 @@ import torch
 from tests.kernel.linear.operands import Operands, make
 
 from hipbmm_kernel.dispatch import wrapper
-from hipbmm_kernel.dispatch.recorder import Demand, Recorder
+from hipbmm_kernel.dispatch.demand_lines import Demand
+from hipbmm_kernel.dispatch.recorder import Recorder
 from hipbmm_kernel.dispatch.table import Entry
 from hipbmm_kernel.linear.op import hipb_mm_fp8
 from hipbmm_kernel.linear.quantise import FNUZ, relative_error

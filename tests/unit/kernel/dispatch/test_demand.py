@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hipbmm_kernel.dispatch import demand
-from hipbmm_kernel.dispatch.recorder import MAX_DEMAND, Demand
+from hipbmm_kernel.dispatch.demand_lines import MAX_DEMAND, Demand
 from hipbmm_kernel.planner.plan import Plan, PlannedLinear
 from hipbmm_kernel.pod.dispatch_table import MIN_CALLS, wanted
 from hipbmm_kernel.rows.gemm import Linear, Problem

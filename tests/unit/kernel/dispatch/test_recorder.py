@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hipbmm_kernel.dispatch import recorder as recorders
-from hipbmm_kernel.dispatch.recorder import MAX_DEMAND, Demand, Recorder, merged, read_calls, read_demand
+from hipbmm_kernel.dispatch.demand_lines import MAX_DEMAND, Demand, merged, read_demand
+from hipbmm_kernel.dispatch.recorder import Recorder, read_calls
 
 
 def calls_of(folder: Path) -> dict[str, int] | None:
