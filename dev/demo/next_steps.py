@@ -46,7 +46,9 @@ def _removal(cluster: Cluster, namespace: str) -> tuple[Command, ...]:
     return (
         Command(f"kubectl delete namespace {namespace}", "removes the example and its claim", removes=True),
         Command(f"helm -n {SYSTEM} uninstall hipbmm-operator", "removes the operator; the CRD stays", removes=True),
-        Command("kubectl delete crd hipbmmdeployments.hipbmm.io", "removes the CRD", removes=True),
+        Command(
+            "kubectl delete crd hipbmmdeployments.hipbmm.io hipbmmprofiles.hipbmm.io", "removes the CRDs", removes=True
+        ),
     )
 
 
