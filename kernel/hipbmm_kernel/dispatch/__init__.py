@@ -13,5 +13,7 @@ stack. Whatever is unexpected leaves AITER as it was, and one line in the log sa
 `check` asks a child whether all this works on an image; the child also times the sizes that `bands` names (`race`), by
 the function that serves. `demand` keeps in a store what production had no row for.
 
+`kernel_plugin` is a plugin of its own: it gives the bundled HIPBMM kernel to a vLLM that has none (0.22).
+
 torch is imported in `wrapper`, at the first call, and in the child. `pod/` and `harvest/` import the rest.
 """

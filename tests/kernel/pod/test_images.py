@@ -42,13 +42,13 @@ CASES: dict[str, tuple[Image, str]] = {
 }
 
 
-def make_image(pod: Pod, files: Image) -> None:
+def make_image(pod: Pod, files: Image, kernel: Image = HAS_KERNEL) -> None:
     """Put the files in place of the simulator's vLLM."""
     site = pod.root / "site"
     site.mkdir()
     for part in ("aiter", "aiter_simulator", *(path.name for path in SIMULATOR.glob("amd_aiter-*.dist-info"))):
         (site / part).symlink_to(SIMULATOR / part)
-    for name, text in ({**files, **HAS_KERNEL} if files else {}).items():
+    for name, text in ({**files, **kernel} if files else {}).items():
         path = site / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -79,3 +79,30 @@ def test_an_image_that_is_not_to_be_asked_is_not(pod: Pod) -> None:
     pod.run("warm", HIPBMM_TUNE="0", HIPBMM_IMAGE_SECONDS="0")
     assert pod.report["plan"]["source"] == "Config"
     assert not list(pod.root.rglob("asked"))
+
+
+CHAIN = {"vllm/model_executor/kernels/linear/__init__.py": "_POSSIBLE_FP8_KERNELS = {}\n"}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "plugin", "problems", "words"),
+    [
+        ({KERNEL: ""}, "0", 0, ""),
+        ({KERNEL: ""}, "1", 0, "spec.server.plugin: this vLLM has no list of kernels that the plugin knows"),
+        ({KERNEL: "", **CHAIN}, "0", 0, ""),
+        ({KERNEL: "", **CHAIN}, "1", 12, ""),
+        (HAS_KERNEL, "1", 12, ""),
+    ],
+    ids=["older", "too old for the plugin", "without the plugin", "with the plugin", "has the kernel"],
+)
+def test_a_vllm_without_the_kernel_is_planned_for_with_the_plugin(
+    pod: Pod, kernel: Image, plugin: str, problems: int, words: str
+) -> None:
+    make_image(pod, image(), kernel)
+    done = pod.run("warm", HIPBMM_TUNE="0", HIPBMM_PLUGIN=plugin)
+    assert done.returncode == 0, done.stderr
+    assert pod.report["problems"] == problems, pod.report
+    assert words in " ".join(pod.report["notes"])
+    assert ("spec.server.plugin" in " ".join(pod.report["notes"])) is bool(words)
+    if not problems:
+        assert pod.report["reason"] == "NoEligibleLinears"
