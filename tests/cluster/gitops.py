@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 
 import yaml
-from tests.cluster.audit import WRITES, Audit
+from tests.cluster.api import until
+from tests.cluster.audit import WRITES, Audit, writes_during
 from tests.cluster.conftest import OPERATOR_USER
 from tests.cluster.test_scripts import Shell
 from tests.cluster.world import World, resource
@@ -15,10 +16,13 @@ _SYNC = ("--server-side", "--field-manager=argocd-controller")
 
 
 def versions(world: World) -> dict[str, str]:
-    """The resource and its children, by resourceVersion."""
+    """The resource and its children, by resourceVersion; the Deployment by generation, since its status moves."""
     made = (kinds.HIPBMM_DEPLOYMENT, kinds.DEPLOYMENT, kinds.SERVICE, kinds.CLAIM, kinds.CONTROLLER_REVISION)
-    found = [(kind.kind, body["metadata"]) for kind in made for body in world.api.items(kind, world.namespace)]
-    return {f"{kind}/{about['name']}": about["resourceVersion"] for kind, about in found}
+    found = [(kind, body["metadata"]) for kind in made for body in world.api.items(kind, world.namespace)]
+    return {
+        f"{kind.kind}/{about['name']}": str(about["generation" if kind == kinds.DEPLOYMENT else "resourceVersion"])
+        for kind, about in found
+    }
 
 
 def nothing_is_written(world: World, shell: Shell, audit_log: Path, manifest: Path, seconds: float) -> int:
@@ -34,6 +38,7 @@ def nothing_is_written(world: World, shell: Shell, audit_log: Path, manifest: Pa
 
 def _applied(world: World, shell: Shell, audit_log: Path, manifest: Path, seconds: float, how: tuple[str, ...]) -> int:
     world.until("rest", lambda status: status["observedGeneration"] == world.resource()["metadata"]["generation"])
+    until("no more writes", lambda: not writes_during(audit_log, OPERATOR_USER, 2))
     before, audit, rounds = versions(world), Audit(audit_log, OPERATOR_USER), 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
