@@ -241,17 +241,19 @@ def _table_bytes() -> int:
 
 
 def _fill(device: Device, keep: int) -> list[torch.Tensor]:
-    """Blocks that leave about `keep` bytes free. Ends when an allocation does not lower what is free (a simulator)."""
+    """Blocks that leave about `keep` bytes free.
+
+    Ends when neither of two blocks lowers what is free (a simulator); one may lie in a segment that PyTorch holds.
+    """
     held: list[torch.Tensor] = []
-    chunk = _FIRST_CHUNK
+    chunk, unmoved = _FIRST_CHUNK, 0
     free = device.free_bytes()
-    while free - keep > MIB:
+    while free - keep > MIB and unmoved < 2:  # noqa: PLR2004 - two blocks
         size = min(chunk, free - keep)
         held.append(torch.empty(size, dtype=torch.uint8, device=device.torch_device))
         before, free = free, device.free_bytes()
-        if before - free < size // 2:
-            break
-        chunk = _LARGEST_CHUNK
+        unmoved = unmoved + 1 if before - free < size // 2 else 0
+        chunk = _FIRST_CHUNK * 16 if unmoved else _LARGEST_CHUNK
     return held
 
 
