@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import http.server
+import json
 import os
 import ssl
 import subprocess
@@ -87,6 +89,58 @@ def webhooks(api: Api, scratch: Path, profiles: list[Json]) -> Iterator[None]:
         api.apply(WEBHOOK, body)
         yield
         api.delete(WEBHOOK, "", "zz-hipbmm-test")
+
+
+@contextmanager
+def like_kserve(api: Api, scratch: Path, name: str) -> Iterator[None]:
+    """A webhook that does what KServe's does: it appends `storage-initializer` and mounts the model in the server."""
+    certificate, key = certify(scratch)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["request"]
+            patch = base64.b64encode(json.dumps(_with_model(asked["object"])).encode()).decode()
+            answer = {"uid": asked["uid"], "allowed": True, "patchType": "JSONPatch", "patch": patch}
+            review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer}
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(review).encode())
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = {"url": f"https://127.0.0.1:{server.server_address[1]}"}
+    body = webhook.configuration(name, client, base64.b64encode(certificate.read_bytes()).decode())
+    body["webhooks"] = body["webhooks"][:1]
+    body["webhooks"][0]["objectSelector"] = {"matchLabels": {"like-kserve": "true"}}
+    body["webhooks"][0]["failurePolicy"] = "Fail"
+    api.apply(WEBHOOK, body)
+    yield
+    api.delete(WEBHOOK, "", name)
+    server.shutdown()
+    server.server_close()
+
+
+def _with_model(pod: Json) -> list[Json]:
+    inits = pod["spec"].get("initContainers") or []
+    if any(each["name"] == "storage-initializer" for each in inits):
+        return []
+    mount = {"name": "kserve-provision-location", "mountPath": "/mnt/models"}
+    at = next(i for i, each in enumerate(pod["spec"]["containers"]) if each["name"] == "kserve-container")
+    mounts = pod["spec"]["containers"][at].get("volumeMounts") or []
+    init = {"name": "storage-initializer", "image": "registry.example/storage:1", "volumeMounts": [mount]}
+    volumes = pod["spec"].get("volumes") or []
+    return [
+        {"op": "add", "path": "/spec/initContainers", "value": [*inits, init]},
+        {"op": "add", "path": "/spec/volumes", "value": [*volumes, {"name": mount["name"], "emptyDir": {}}]},
+        {"op": "add", "path": f"/spec/containers/{at}/volumeMounts", "value": [*mounts, {**mount, "readOnly": True}]},
+    ]
 
 
 @contextmanager

@@ -1,16 +1,23 @@
 """Admission of foreign pods: the policy and the webhook give the same pods, and the right ones."""
 
+import base64
 import copy
 import json
+import socket
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests import stacks
 from tests.cluster import injection
-from tests.cluster.api import Api, until
+from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.operator_process import NAMESPACE
+
+from hipbmm_operator.injection import webhook as hooks
+from hipbmm_operator.kube.kinds import DEPLOYMENT, HIPBMM_PROFILE, POD, Kind
 
 Json = dict[str, Any]
 
@@ -89,3 +96,220 @@ def test_twice_is_once(two: Two, stack: str) -> None:
     again["metadata"] = {key: once["metadata"][key] for key in ("labels", "namespace")} | {"generateName": "again-"}
     assert two.made(again)[0] == injection.comparable(once)
     assert two.made(again)[1] == injection.comparable(once)
+
+
+@pytest.mark.parametrize("name", ["aaa-kserve", "zzz-kserve"])
+def test_warm_stands_behind_what_another_webhook_adds(two: Two, api: Api, tmp_path: Path, name: str) -> None:
+    two.put()
+    pod = stacks.asking("kserve")
+    del pod["spec"]["initContainers"]
+    pod["spec"]["containers"][0]["volumeMounts"] = []
+    pod["spec"]["volumes"] = []
+    pod["metadata"]["labels"]["like-kserve"] = "true"
+    with injection.like_kserve(api, tmp_path, name):
+        until("that webhook", lambda: "storage-initializer" in json.dumps(two.made(pod)[2]))
+        policy, webhook, _ = two.made(pod)
+    for made in (policy, webhook):
+        order = [each["name"] for each in made["initContainers"]]
+        assert order == ["storage-initializer", "hipbmm-warm"]
+        warm = made["initContainers"][1]
+        assert "/mnt/models" in [mount["mountPath"] for mount in warm["volumeMounts"]]
+
+
+def _quota(**hard: str) -> Json:
+    return {"kind": "ResourceQuota", "spec": {"hard": {name.replace("__", "."): value for name, value in hard.items()}}}
+
+
+def _limits(**bounds: Json) -> Json:
+    return {"kind": "LimitRange", "spec": {"limits": [{"type": "Container", **bounds}]}}
+
+
+GPU = "requests.amd.com/gpu"
+BOUNDS = [
+    pytest.param(_quota(**{"limits.cpu": "20", "limits.memory": "40G"}), id="quota"),
+    pytest.param(_quota(**{GPU: "1"}), id="gpu-quota"),
+    pytest.param(_limits(min={"memory": "200Mi"}, max={"memory": "64Gi"}), id="least"),
+    pytest.param(_limits(maxLimitRequestRatio={"cpu": "6", "memory": "4"}), id="ratio"),
+    pytest.param(_limits(default={"cpu": "10", "memory": "20G"}, defaultRequest={"cpu": "2"}), id="default"),
+]
+
+
+@pytest.mark.parametrize("rule", BOUNDS)
+def test_a_namespace_that_bounds_pods_admits_an_injected_one(two: Two, api: Api, rule: Json) -> None:
+    # The sidecar is left out where the preflight is refused with it.
+    two.put(harvest=None)
+    kind = Kind("", "v1", f"{rule['kind'].lower()}s", rule["kind"])
+    pod = stacks.asking("deployment")
+    body = {"apiVersion": "v1", **rule, "metadata": {"name": "bounds"}}
+    used = [_used_by(api, kind, _in(body, place), _in(pod, place)) for place in (two.policy, two.plain)]
+    assert used[0] == used[1]
+
+
+def _used_by(api: Api, kind: Kind, rule: Json, pod: Json) -> Json:
+    """Create a pod under a rule: what the quota counts of it; nothing where the rule is none."""
+    place, name, counted = rule["metadata"]["namespace"], "bounds", {}
+    api.create(kind, rule)
+    if rule["kind"] == "ResourceQuota":
+        until("the quota", lambda: api.get(kind, place, name).get("status", {}).get("hard"))
+    made = until("a pod", lambda: _admitted(api, pod), 20)
+    if rule["kind"] == "ResourceQuota":
+        counted = until("what is used", lambda: _used(api, kind, place, rule))
+    api.delete(POD, place, made["metadata"]["name"], 0)
+    api.delete(kind, place, name)
+    return counted
+
+
+def _admitted(api: Api, pod: Json) -> Json | None:
+    try:
+        return api.create(POD, pod)
+    except ApiStatusError as error:
+        # A quota that was just made is not known at once.
+        if "status unknown for quota" in error.message:
+            return None
+        raise
+
+
+def _used(api: Api, kind: Kind, place: str, rule: Json) -> Json | None:
+    found: Json = api.get(kind, place, "bounds")["status"]["used"]
+    return {name: found[name] for name in rule["spec"]["hard"]} if all(v != "0" for v in found.values()) else None
+
+
+@pytest.mark.parametrize("stack", ["deployment-args", "kserve-llm"])
+def test_a_restricted_namespace_admits_an_injected_pod(two: Two, api: Api, stack: str) -> None:
+    two.put()
+    for place in (two.policy, two.webhook):
+        label = {"pod-security.kubernetes.io/enforce": "restricted"}
+        api.merge(NAMESPACE, "", place, {"metadata": {"labels": label}})
+    pod = stacks.asking(stack)
+    for each in pod["spec"].get("initContainers", []):
+        each["securityContext"] = pod["spec"]["containers"][0]["securityContext"]
+    for made in two.made(pod)[:2]:
+        order = [each["name"] for each in made["initContainers"]]
+        # The other one is Guaranteed, and stays so.
+        assert ("hipbmm-harvest" in order) == (stack == "deployment-args")
+        assert "hipbmm-warm" in order
+    for place in (two.policy, two.webhook):
+        api.merge(NAMESPACE, "", place, {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": None}}})
+
+
+def _second_gpu(pod: Json) -> None:
+    second = copy.deepcopy(pod["spec"]["containers"][0])
+    pod["spec"]["containers"].append({**second, "name": "second"})
+
+
+def _no_gpu(pod: Json) -> None:
+    pod["spec"]["containers"][0]["resources"] = {}
+
+
+def _skip(pod: Json) -> None:
+    pod["metadata"]["annotations"] = {"hipbmm.io/skip": "true"}
+
+
+def _unknown_profile(pod: Json) -> None:
+    pod["metadata"]["labels"]["hipbmm.io/profile"] = "unknown"
+
+
+def _as_it_is(pod: Json) -> None:
+    assert pod["metadata"]["labels"]["hipbmm.io/profile"] == stacks.PROFILE
+
+
+PLAIN = [
+    pytest.param(_second_gpu, {}, id="two-gpu-containers"),
+    pytest.param(_no_gpu, {}, id="no-gpu-container"),
+    pytest.param(_skip, {}, id="skip"),
+    pytest.param(_unknown_profile, {}, id="unknown-profile"),
+    pytest.param(_as_it_is, {"ready": False}, id="not-ready"),
+    pytest.param(_as_it_is, {"format": 2}, id="another-format"),
+    pytest.param(_as_it_is, {"heldImages": ["registry.example/vllm-openai-rocm:v0.23.0"]}, id="held"),
+]
+
+
+@pytest.mark.parametrize(("change", "recipe"), PLAIN)
+def test_a_pod_that_is_not_injected_is_as_without_us(two: Two, change: Callable[[Json], None], recipe: Json) -> None:
+    two.put(**recipe)
+    pod = stacks.asking("deployment")
+    change(pod)
+    policy, webhook, plain = two.made(pod)
+    assert json.dumps(policy) == json.dumps(plain)
+    assert json.dumps(webhook) == json.dumps(plain)
+
+
+def test_labels_of_a_stack_choose_a_pod_where_the_namespace_allows_it(two: Two, api: Api) -> None:
+    for place in (two.policy, two.webhook):
+        body = stacks.profile(place, spec={"match": {"podLabels": {"app": "model"}}})
+        injection.put_profile(api, body)
+        two.profiles[:] = [each for each in two.profiles if each["metadata"]["namespace"] != place] + [body]
+    pod = stacks.pod("kubeai")
+    until("the policy", lambda: "hipbmm-warm" in json.dumps(two.made(pod)[0]))
+    policy, webhook, _ = two.made(pod)
+    assert json.dumps(policy) == json.dumps(webhook)
+    for place in (two.policy, two.webhook):
+        api.merge(NAMESPACE, "", place, {"metadata": {"labels": {"hipbmm.io/injection": None}}})
+    until("plain pods", lambda: "hipbmm-warm" not in json.dumps(two.made(pod)[0]))
+    policy, webhook, plain = two.made(pod)
+    assert policy == webhook == plain
+    for place in (two.policy, two.webhook):
+        api.merge(NAMESPACE, "", place, {"metadata": {"labels": {"hipbmm.io/injection": "enabled"}}})
+
+
+def test_a_recipe_that_lacks_a_field_is_refused(two: Two, api: Api) -> None:
+    two.put()
+    with pytest.raises(ApiStatusError, match="kernel"):
+        injection.put_profile(api, stacks.profile(two.policy, name="broken", kernel=None))
+    assert "hipbmm-warm" in json.dumps(two.made(stacks.asking("deployment"))[0])
+
+
+@pytest.fixture
+def dead_webhook(two: Two, api: Api, tmp_path: Path) -> Iterator[str]:
+    """A webhook whose endpoint takes connections and never answers."""
+    certificate, _ = injection.certify(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = injection.namespace(api, f"dead-{uuid.uuid4().hex[:8]}", "dead")
+        client = {"url": f"https://127.0.0.1:{silent.getsockname()[1]}"}
+        bundle = base64.b64encode(certificate.read_bytes()).decode()
+        body = hooks.configuration("zz-dead", client, bundle)
+        for each in body["webhooks"]:
+            each["namespaceSelector"] = {"matchLabels": {injection.BY: "dead"}}
+        api.apply(injection.WEBHOOK, body)
+        yield place
+        api.delete(injection.WEBHOOK, "", "zz-dead")
+        api.delete(NAMESPACE, "", place)
+
+
+def test_a_webhook_that_never_answers_costs_two_seconds(two: Two, api: Api, dead_webhook: str) -> None:
+    pod = _in(stacks.asking("deployment"), dead_webhook)
+    started = time.monotonic()
+    made = injection.dry(api, pod)
+    assert time.monotonic() - started < 3
+    assert "hipbmm-warm" not in json.dumps(made["spec"])
+
+
+def test_the_owner_s_manifest_applied_again_changes_nothing(two: Two, api: Api) -> None:
+    two.put()
+    template = stacks.asking("deployment")
+    template["metadata"] = {"labels": {"app": "git", "hipbmm.io/profile": stacks.PROFILE}}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "git"}}, "template": template}
+    for key in ("apiVersion", "kind"):
+        del template[key]
+    metadata = {"name": "git", "namespace": two.policy}
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+    first = api.apply(DEPLOYMENT, body, "gitops")
+    until("an injected pod", lambda: "hipbmm-warm" in json.dumps(_pods(api, two.policy)), 30)
+    for _ in range(5):
+        again = api.apply(DEPLOYMENT, body, "gitops")
+        assert again["metadata"]["generation"] == first["metadata"]["generation"]
+        assert again["spec"] == first["spec"]
+        for made in _pods(api, two.policy):
+            api.delete(POD, two.policy, made["metadata"]["name"], 0)
+    api.delete(DEPLOYMENT, two.policy, "git")
+
+
+def _pods(api: Api, namespace: str) -> list[Json]:
+    return api.items(POD, namespace, "app=git")
+
+
+def test_only_who_may_write_the_status_can_make_pods_run_a_program(two: Two, api: Api) -> None:
+    body = stacks.profile(two.policy, name="mine")
+    injection.put_profile(api, {**body, "status": {"observedGeneration": 1}})
+    stored = api.apply(HIPBMM_PROFILE, body)
+    assert "injection" not in stored["status"]
