@@ -51,8 +51,8 @@ class ProfileTuning(TuningWork):
         180,
         ge=1,
         le=3600,
-        description="Time for tuning and verification in one pod; then the server starts with the rows so far. Stacks"
-        " wait for their pods: 180 fits into the deadline of each of them.",
+        description="Time for tuning and verification in one pod; then the server starts with the rows so far. What"
+        " makes the pods waits for them: 180 fits into the deadlines of all that docs/any-pod.md names.",
     )
 
 
