@@ -14,7 +14,7 @@ class Match(Model):
 
     pod_labels: LabelMap = Field(
         {},
-        description="Pods with all of these labels, for stacks that pass no label of ours on. The namespace must have"
+        description="Pods with all of these labels, for owners that do not pass the label on. The namespace must have"
         " the label `hipbmm.io/injection: enabled`. A pod that names a profile in its label `hipbmm.io/profile` is not"
         " chosen by this. Two profiles that could choose the same pod are both not ready (Conflict).",
     )
