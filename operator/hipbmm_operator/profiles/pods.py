@@ -30,7 +30,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class ForeignPod:
-    """`pod` has our names of its containers: `warm`, `harvest`, `server`. `kernel` is the sha256 that it was told."""
+    """`pod` has our names of its containers: `warm`, `harvest`, `server`. `kernel` is the sha256 that its `warm` checks."""
 
     pod: Pod
     body: Json
@@ -59,7 +59,7 @@ def _gpus(limits: Json) -> bool:
 def kernel_of(body: Json) -> str | None:
     """The sha256 of the program that the pod was born with; None for a plain pod."""
     for container in as_objects(as_object(body.get("spec")).get("initContainers")):
-        command = container.get("command") or []
+        command = container.get("command", ())
         if container.get("name") == spelling.WARM and len(command) > 4:  # noqa: PLR2004  # sh -c TEXT hipbmm SHA
             return str(command[4])
     return None
