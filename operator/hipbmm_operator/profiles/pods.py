@@ -30,7 +30,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class ForeignPod:
-    """`pod` has our names of its containers: `warm`, `harvest`, `server`. `kernel` is the sha256 that its `warm` checks."""
+    """`pod` has our names of its containers: `warm`, `harvest`, `server`. `kernel`: the sha256 that `warm` checks."""
 
     pod: Pod
     body: Json
