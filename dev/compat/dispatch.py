@@ -44,9 +44,9 @@ def served(tokens: list[int], program: str, start: str, *arguments: str) -> dict
 def _worker(writing: Any, program: str, start: str, tokens: list[int], arguments: tuple[str, ...]) -> None:  # noqa: ANN401 - a Connection
     if start == "spawn":
         importlib.import_module("torch")  # as worker.main does, before vLLM asks for triton
-        importlib.import_module("compat.jobs").preload()
         sys.path.append(program)
-        _load_plugins()
+        _load_plugins()  # vLLM's workers do, before they import layers and ask for AITER
+        importlib.import_module("compat.jobs").preload()
     writing.send(json.dumps(_pass(tokens, *arguments)))
     writing.close()
 

@@ -7,7 +7,6 @@ forks). So nothing is imported here: a hook waits for `aiter`, and what needs th
 from __future__ import annotations
 
 import importlib.abc
-import importlib.util
 import logging
 import os
 import sys
@@ -125,15 +124,26 @@ class _Hook(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The module's own spec with our loader around its loader; None for all other modules."""
-        del path, target
-        if fullname != self._name:
+        """The module's own spec with our loader around its loader; None for all other modules.
+
+        vLLM asks with find_spec whether there is AITER (`_aiter_ops.py`, 0.23.0 to 0.33.0) long before it imports it,
+        so this finder stays until the module has been executed.
+        """
+        if fullname != self._name or self not in sys.meta_path:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._act)
-        return spec
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            find = getattr(finder, "find_spec", None)  # finders of old may lack it, as importlib knows
+            spec: ModuleSpec | None = find(fullname, path, target) if find else None
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _Loader(spec.loader, self._executed)
+                return spec
+        return None
+
+    def _executed(self, module: ModuleType) -> None:
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+            self._act(module)
 
 
 class _Loader(importlib.abc.Loader):

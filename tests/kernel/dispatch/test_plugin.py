@@ -15,13 +15,15 @@ from hipbmm_kernel.dispatch.table import Entry, Table, encode
 N, K = 256, 512
 _INDICES: dict[int, int] = {}
 SERVER = """
-import importlib.metadata, json, os, sys
+import importlib.metadata, importlib.util, json, os, sys
 allowed = os.environ.get("VLLM_PLUGINS")
 for entry in importlib.metadata.entry_points(group="vllm.general_plugins"):
     if allowed is None or entry.name in allowed.split(","):
         entry.load()()
 os.environ["HIP_ONLINE_TUNING"] = "1"  # vLLM's platforms/rocm.py does, when it is imported
 assert "torch" not in sys.modules, "a plugin must not import torch where nobody has"
+assert importlib.util.find_spec("aiter"), "vLLM's _aiter_ops.py asks so, twice, before it imports AITER"
+assert importlib.util.find_spec("aiter") and "aiter" not in sys.modules
 import aiter
 from aiter_simulator import gemm
 from tests.kernel.linear.operands import make

@@ -3,15 +3,21 @@
 Layers keep a handle of an operator when they are built (`torch.ops._C.silu_and_mul`); nothing calls it here. So every
 name is an operator, except for `_custom_ops`, which asks what is there before it registers meta implementations. The
 same holds for AITER's other kernels, of which the simulator has none (`from aiter import flash_attn_varlen_func`).
+AITER is not imported here: vLLM loads its plugins before that, and so must the tests of them.
 """
 
 from __future__ import annotations
 
+import importlib.abc
 import sys
-from typing import Any
+from importlib.machinery import ModuleSpec, PathFinder
+from typing import TYPE_CHECKING, Any
 
-import aiter  # noqa: A004
 import torch._ops
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
 
 _NAMESPACES = ("_C", "_C_cache_ops", "_moe_C", "_rocm_C", "_C_custom_ar", "_C_stable_libtorch")
 _own = torch._ops._OpNamespace.__getattr__  # noqa: SLF001 - torch has no other place for operators that are missing
@@ -46,4 +52,26 @@ def _of_aiter(name: str) -> Any:  # noqa: ANN401 - an operator
     return _Absent()
 
 
-aiter.__getattr__ = _of_aiter
+class _Aiter(importlib.abc.MetaPathFinder):
+    """Finds AITER behind all other finders but the one of files, and gives it `_of_aiter` once it is executed."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(fullname, path, target) if fullname == "aiter" else None
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            module.__getattr__ = _of_aiter  # type: ignore[method-assign]
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+if "aiter" in sys.modules:
+    sys.modules["aiter"].__getattr__ = _of_aiter  # type: ignore[method-assign]
+else:
+    sys.meta_path.insert(sys.meta_path.index(PathFinder), _Aiter())
