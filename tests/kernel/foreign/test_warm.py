@@ -52,9 +52,8 @@ def test_the_command_line_decides_the_plan(full: Pod) -> None:
     del full.env["HIPBMM_TOKENS"]
     flags = ServerFlags.from_argv(["--max-num-seqs", "2", "--enforce-eager"])
     planned = plan.build(json.dumps(SMALL_MODEL).encode(), plan.Options(flags=flags)).problems
-    warm(
-        full, "--", "sh", "-c", "exec vllm serve org/model --max-num-seqs ${SEQS} $@", "sh", "--enforce-eager", SEQS="2"
-    )
+    command = ("sh", "-c", "exec vllm serve org/model --max-num-seqs ${SEQS} $@", "sh", "--enforce-eager")
+    warm(full, "--", *command, SEQS="2", HIPBMM_TUNE="0")
     assert full.message["problems"] == len(planned)
     assert full.message["plan"]["source"] == "Config"
 

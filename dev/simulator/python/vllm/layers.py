@@ -3,6 +3,7 @@
 One per distinct shape of the model, with random FP8 values, called as vLLM's kernel calls hipb_mm.
 """
 
+import importlib.util
 from dataclasses import dataclass
 
 import torch
@@ -63,7 +64,10 @@ def load(chosen: list[Linear], *, quantized: bool) -> Rank:
     if not selected:
         LOGGER.info("Selected %s for %s", _OTHER_KERNEL, _MODULE)
         return Rank(())
-    import aiter  # noqa: A004, PLC0415 - as vLLM: only where the kernel runs
+    # As vLLM's _aiter_ops.py: it asks whether there is AITER, and imports it later, where the kernel runs.
+    if importlib.util.find_spec("aiter") is None:
+        raise ModuleNotFoundError("No module named 'aiter'")
+    import aiter  # noqa: A004, PLC0415 - see above
 
     aiter.hipb_create_extension()
     loaded = []
