@@ -216,6 +216,12 @@ def test_a_second_release_over_the_same_namespaces_is_refused(cluster: Cluster, 
             cluster.install(other, {**without_crds, "watchNamespaces": ["team-a", "team-b"]})
         cluster.install(other, {**without_crds, "watchNamespaces": ["team-b"]})
         cluster.install(release, {"watchNamespaces": ["team-a"]})
+        injecting = {"injection": {"enabled": True}}
+        cluster.install(release, {"watchNamespaces": ["team-a"], **injecting})
+        with pytest.raises(CommandError, match="of one release only"):
+            cluster.install(other, {**without_crds, "watchNamespaces": ["team-b"], **injecting})
+        cluster.install(release, {"watchNamespaces": ["team-a"], **injecting})
+        cluster.install(release, {"watchNamespaces": ["team-a"]})
     finally:
         cluster.uninstall(other)
         cluster.kubectl("delete", "namespace", other, "--wait=false")
