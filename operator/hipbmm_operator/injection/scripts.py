@@ -12,6 +12,8 @@ def end(reason, message):
     with open("/dev/termination-log", "w") as log:
         json.dump(dict(v=1, state="Failed", reason=reason, message=message), log)
     sys.exit("hipbmm: " + message)
+if sys.version_info < (3, 10):
+    end("PythonTooOld", "the kernel program needs Python 3.10, python3 of this image is " + sys.version.split()[0])
 try:
     with open("{PROGRAM}/{KERNEL_KEY}", "rb") as file:
         data = file.read(1 << 20)
@@ -34,7 +36,7 @@ WARM = f"""
 umask 022
 p=
 trap 'kill $p' TERM
-[ -e {HOME}/{ENV_FILE} ] || : > {HOME}/{ENV_FILE}
+[ -e {HOME}/{ENV_FILE} ] || true > {HOME}/{ENV_FILE}
 sha=$1
 shift
 if command -v python3 >/dev/null 2>&1; then

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -98,6 +99,28 @@ def test_a_program_that_cannot_be_unpacked_leaves_none(home: Path) -> None:
     assert run(scripts.WARM, home, sha).returncode == 0
     assert told(home) == "KernelMissing"
     assert not (home / "kernel").exists()
+
+
+def test_a_python_that_is_too_old_neither_unpacks_nor_runs_the_program(home: Path) -> None:
+    sha = put_program(home)
+    old = home / "bin" / "python3"
+    old.parent.mkdir()
+    say = "import sys; sys.version_info = (3, 9)"
+    old.write_text(f'#!/bin/sh\nshift 2\ntext=$1\nshift\nexec {sys.executable} -I -c "{say}\n$text" "$@"\n')
+    old.chmod(0o755)
+    path = f"{old.parent}:{os.environ['PATH']}"
+    assert run(scripts.WARM, home, sha, "vllm", PATH=path).returncode == 0
+    assert told(home) == "PythonTooOld"
+    assert not (home / "kernel").exists()
+    done = run(scripts.SERVER, home, "echo", "a b", PATH=path)
+    assert (done.stdout, done.returncode) == ("a b\n", 0)
+    assert not (home / "called.json").exists()
+
+
+def test_an_env_file_that_cannot_be_made_ends_nothing(home: Path) -> None:
+    (home / "env").symlink_to(home / "nowhere" / "env")
+    assert run(scripts.WARM, home, put_program(home), "vllm").returncode == 0
+    assert called(home) == ["warm", "--", "vllm"]
 
 
 def test_an_image_without_python(home: Path) -> None:
