@@ -172,6 +172,7 @@ PROFILE = Definition(
         _column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
         _column("Age", ".metadata.creationTimestamp", "date"),
     ),
+    unseen={"observedGeneration": -1},
 )
 DEFINITIONS = (DEPLOYMENT, PROFILE)
 

@@ -84,7 +84,7 @@ class Recipe(Model):
 class PodCounts(Model):
     """The pods that the profile is for."""
 
-    matched: Count = Field(0, description="Pods that exist.")
+    matched: Count = Field(0, description="Pods that exist, without those that skip it (`hipbmm.io/skip`).")
     injected: Count = Field(0, description="Those that were injected.")
     progress: Annotated[str, Field(max_length=32)] = Field("", description="`injected/matched`.")
     warm: Count = Field(0, description="Those that serve with a complete table.")
@@ -125,7 +125,9 @@ class Trip(Model):
 class ProfileStatus(Model):
     """The observed state."""
 
-    observed_generation: Annotated[int, Field(ge=0)] = Field(description="Generation of the spec that this is about.")
+    observed_generation: Annotated[int, Field(ge=-1)] = Field(
+        description="Generation of the spec that this is about; -1 before any was seen."
+    )
     admission: Literal["Policy", "Webhook", "None"] = Field("None", description="What injects pods in this cluster.")
     injection: Recipe | None = Field(None, description="The recipe: what admission adds.")
     pods: PodCounts | None = Field(None, description="The pods that the profile is for.")

@@ -69,6 +69,14 @@ def test_no_default_is_stored_but_those_that_others_read() -> None:
     assert [path for path, node in ALL if "default" in node] == ["spec.replicas", "status"]
 
 
+@KINDS
+def test_a_resource_that_nobody_has_seen_is_not_done(of: crd.Definition) -> None:
+    """By kstatus: another generation than its own."""
+    unseen = crd.schema(of)["properties"]["status"]["default"]
+    assert unseen["observedGeneration"] == -1
+    assert of.status.model_validate(unseen).model_dump(by_alias=True)["observedGeneration"] == -1
+
+
 def test_defaults_are_told_in_words() -> None:
     told = {path: node["description"] for path, node in ALL if "description" in node}
     assert told["spec.server.startupSeconds"].endswith("Default: 1800.")
