@@ -75,6 +75,8 @@ class ProfileObjects:
         namespace = profile.meta.namespace
         body = await self._stored(namespace, name)
         if body and not _is_right(body, sha256):
+            if sha256 != self._program.sha256:
+                return f"spec.pin: ConfigMap {name} is not immutable, or its {KERNEL_KEY} has another sha256"
             # Somebody has put another one in its place. It is immutable, so it can only be made anew.
             LOG.warning("ConfigMap %s/%s does not hold the program of its name, and is made anew", namespace, name)
             await self._kube.delete(kinds.CONFIG_MAP, namespace, name, metadata.parse(body).uid)

@@ -61,14 +61,21 @@ class ProfileList:
         """List them once; those that changed or are gone are reconciled. Raises ApiError."""
         found: dict[NamespacedName, Json] = {}
         for namespace in self._namespaces:
-            async for page in self._kube.pages(kinds.HIPBMM_PROFILE, namespace):
-                for body in page.items:
-                    meta = as_object(body.get("metadata"))
-                    found[NamespacedName(str(meta.get("namespace")), str(meta.get("name")))] = body
+            try:
+                async for page in self._kube.pages(kinds.HIPBMM_PROFILE, namespace):
+                    found |= {_key(body): body for body in page.items}
+            except errors.ForbiddenError as error:
+                LOG.warning("HipbmmProfiles of namespace %s cannot be listed: %s", namespace or "*", error)
+                found |= {key: body for key, body in self._known.items() if namespace in ("", key.namespace)}
         before, self._known = self._known, found
         for key in found.keys() | before.keys():
             if _version(found.get(key)) != _version(before.get(key)):
                 self._queue.add(key, urgent=True)
+
+
+def _key(body: Json) -> NamespacedName:
+    meta = as_object(body.get("metadata"))
+    return NamespacedName(str(meta.get("namespace")), str(meta.get("name")))
 
 
 def _version(body: Json | None) -> str:
@@ -110,7 +117,8 @@ class ProfileReconciler:
         now = self._now()
         status = report.build(profile, facts, now)
         written = await self._writer.write(profile, status, facts, timestamp(now))
-        metrics.PROFILES.show(key, status)
+        suspended = as_object(body.get("spec")).get("suspend") is True
+        metrics.PROFILES.show(key, status, suspended=suspended)
         await self._objects.mirror(profile, facts)
         if written:
             await self._profiles.refresh()

@@ -2,7 +2,7 @@
 
 from hipbmm_operator.api.profile import ProfileSpec
 from hipbmm_operator.injection import spelling
-from hipbmm_operator.kube import kinds, metadata
+from hipbmm_operator.kube import kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.observe import parse
@@ -13,7 +13,8 @@ from hipbmm_operator.profiles.pods import ForeignPod
 
 async def listed(kube: Kube, profile: Profile, *, enabled: bool) -> tuple[ForeignPod, ...]:
     """Pods that name the profile, and, in an `enabled` namespace, those that it chooses. Raises ApiError."""
-    wanted = [f"{spelling.LABEL_PROFILE}={profile.meta.name}"]
+    # No pod can name a profile whose name is longer than the value of a label, and the API server refuses the question.
+    wanted = [f"{spelling.LABEL_PROFILE}={profile.meta.name}"] if len(profile.meta.name) <= names.MAX_LABEL else []
     labels = profile.spec.match.pod_labels if isinstance(profile.spec, ProfileSpec) else {}
     if labels and enabled:
         chosen = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))

@@ -27,6 +27,8 @@ _ENV_FILES = (1, 35)
 """Kubernetes of API server and nodes since which `fileKeyRef` is on."""
 _SAMPLES = 4
 _LOG_LINES = 20
+_NODES = 40
+"""Whole nodes of a page: each may be 50 kB."""
 T = TypeVar("T")
 
 
@@ -126,7 +128,7 @@ class ProfileReads:
         if _minor(await self._kube.server_version()) < _ENV_FILES:
             return False
         try:
-            async for page in self._kube.pages(kinds.NODE):
+            async for page in self._kube.pages(kinds.NODE, size=_NODES):
                 infos = (as_object(as_object(node.get("status")).get("nodeInfo")) for node in page.items)
                 if any(_minor(str(info.get("kubeletVersion", ""))) < _ENV_FILES for info in infos):
                     return False
@@ -166,20 +168,21 @@ class ProfileReads:
         """Dry runs of a pod of ours and of plain pods that exist, with and without injection."""
         if not isinstance(profile.spec, ProfileSpec):
             return Preflight()
-        namespace, unknown = profile.meta.namespace, ""
+        namespace, unknown, tried = profile.meta.namespace, "", False
         harvest = profile.spec.harvest == "Auto" and not await self._has_quota(namespace)
-        for sample in [_sample(namespace), *_plain(known.pods)]:
+        for sample in [_sample(namespace, profile.spec.container or "vllm"), *_plain(known.pods)]:
             refusal = await self._refusal(sample)
             if refusal:
                 unknown = f"a plain pod is refused as well: {refusal}"
                 continue
+            tried = True
             if harvest and await self._refusal(_injected(sample, profile, known, harvest=True)):
                 harvest = False
             if not harvest:
                 refusal = await self._refusal(_injected(sample, profile, known, harvest=False))
             if refusal:
                 return Preflight(refusal)
-        return Preflight(unknown=unknown, harvest=harvest)
+        return Preflight(unknown=unknown, harvest=harvest and tried)
 
     async def _has_quota(self, namespace: str) -> bool:
         """Whether the pods of a namespace share a quota: then sidecars could use up what the last pod needs."""
@@ -213,12 +216,12 @@ def _minor(version: str) -> tuple[int, int]:
         return 0, 0
 
 
-def _sample(namespace: str) -> Json:
+def _sample(namespace: str, container: str) -> Json:
     """A pod as small and as restricted as a server can be."""
     limits = {"cpu": "1", "memory": "1Gi", "amd.com/gpu": "1"}
     context = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    container = {
-        "name": "vllm",
+    server = {
+        "name": container,
         "image": "localhost/hipbmm/preflight:1",
         "command": ["vllm", "serve"],
         # Not Guaranteed: else it would get no sidecar.
@@ -228,7 +231,7 @@ def _sample(namespace: str) -> Json:
     spec = {
         "automountServiceAccountToken": False,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [container],
+        "containers": [server],
     }
     return _pod({"namespace": namespace, "generateName": "hipbmm-preflight-"}, spec)
 

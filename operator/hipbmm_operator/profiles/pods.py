@@ -8,7 +8,12 @@ from hipbmm_operator.kube.metadata import Metadata, as_object, as_objects
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 
-_NAMES = {spelling.WARM: contract.WARM, spelling.HARVEST: contract.HARVEST}
+_OURS = (contract.PAYLOAD, contract.WARM, contract.HARVEST, contract.SERVER)
+_NAMES = {name: f"{name} of the pod" for name in _OURS} | {
+    spelling.WARM: contract.WARM,
+    spelling.HARVEST: contract.HARVEST,
+}
+"""A container of the pod's own that is called like one of ours must not stand for it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -70,7 +70,7 @@ def _against(spec: ProfileSpec | str, facts: Facts, tripped: Trip | None) -> _Fi
     if isinstance(spec, str):
         return _not_ready("InvalidSpec", spec)
     names = ", ".join(facts.rivals)
-    rival = f"spec.match.podLabels could choose the same pods as profile {names}: add a label that tells them apart"
+    rival = f"spec.match.podLabels could choose the same pods as profile {names}: give one label another value in each"
     refused = f"an injected pod would be refused: {facts.preflight.refusal}"
     candidates: tuple[tuple[object, reasons.Reason | reasons.Foreign, str], ...] = (
         (facts.rivals, "Conflict", rival),
@@ -112,8 +112,14 @@ def _findings(spec: ProfileSpec | str, facts: Facts, against: _Finding | None) -
 
 
 def _injecting(facts: Facts) -> str:
-    plain = sum(not each.injected for each in facts.pods)
-    return f"pods that ask for it are injected; {plain} of {len(facts.pods)} are plain" if plain else ""
+    pods = _asking(facts.pods)
+    plain = sum(not each.injected for each in pods)
+    return f"pods that ask for it are injected; {plain} of {len(pods)} are plain" if plain else ""
+
+
+def _asking(pods: Sequence[ForeignPod]) -> list[ForeignPod]:
+    """The pods that run or start, without those that are plain because somebody wants them so."""
+    return [each for each in pods if each.pod.live and (each.injected or patch.why_plain(each.body, {}) != "Skipped")]
 
 
 def _preflight(spec: ProfileSpec | str, facts: Facts) -> _Finding:
@@ -149,12 +155,12 @@ def _conditions(profile: Profile, findings: Sequence[_Finding], now: datetime) -
 
 
 def _counts(pods: Sequence[ForeignPod]) -> PodCounts:
-    live = [each for each in pods if each.pod.live]
-    injected, warm = sum(each.injected for each in live), sum(each.pod.warm for each in live if each.injected)
+    asking = _asking(pods)
+    injected, warm = sum(each.injected for each in asking), sum(each.pod.warm for each in asking if each.injected)
     return PodCounts(
-        matched=len(live),
+        matched=len(asking),
         injected=injected,
-        progress=f"{injected}/{len(live)}",
+        progress=f"{injected}/{len(asking)}",
         warm=warm,
         warm_progress=f"{warm}/{injected}",
     )

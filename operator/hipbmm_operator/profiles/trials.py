@@ -15,6 +15,8 @@ from hipbmm_operator.profiles.pods import ForeignPod
 STUCK_PODS = 3
 _WAITING = frozenset({"RunContainerError", "CreateContainerError", "CreateContainerConfigError", "CrashLoopBackOff"})
 _CRASHES = 2
+_NO_PROGRAM = frozenset({"KernelMissing", "KernelMismatch"})
+"""What the shell text says of a pod in which the program was not run."""
 
 
 def stuck(found: ForeignPod) -> str:
@@ -52,26 +54,39 @@ def canaries(
     before: Sequence[Canary], pods: Sequence[ForeignPod], kernel: str, at_work: Collection[str]
 ) -> list[Canary]:
     """The trials of `kernel`. `at_work` are uids of pods whose `warm` has written progress."""
-    by_name = {each.pod.name: each for each in pods if each.injected and each.kernel == kernel}
+    by_name = {each.pod.name: each for each in pods if _tries(each, kernel)}
+    there = {each.image for each in by_name.values()}
     # A trial whose pod is gone has shown nothing: the next pod of the image is the trial.
     kept = [each for each in before if each.kernel == kernel and (each.state != "Testing" or each.pod in by_name)]
     known = {each.image: each for each in kept}
     for name, found in sorted(by_name.items(), key=lambda item: (item[1].pod.created is None, item[1].pod.created)):
-        if found.image not in known and found.image:
+        # Images whose pods are there keep their place: one that lost it would be tried anew, and push out the next.
+        if found.image and found.image not in known and sum(image in there for image in known) < MAX_IMAGES:
             known[found.image] = Canary(image=found.image, kernel=kernel, state="Testing", pod=name)
     tried = (
         each.model_copy(update={"state": _verdict(by_name[each.pod], at_work)}) if each.state == "Testing" else each
         for each in known.values()
     )
-    return list(tried)[-MAX_IMAGES:]
+    return sorted(tried, key=lambda each: each.image in there)[-MAX_IMAGES:]
+
+
+def _tries(found: ForeignPod, kernel: str) -> bool:
+    """Whether a pod tries its image, or has shown something: one that never started, or had no program, has not."""
+    if not found.injected or found.kernel != kernel:
+        return False
+    if found.pod.report is not None:
+        return found.pod.report.reason not in _NO_PROGRAM
+    return found.pod.live or _ended(found.pod.containers.get(contract.WARM))
+
+
+def _ended(warm: Container | None) -> bool:
+    return warm is not None and (warm.ended is not None or warm.restarts > 0)
 
 
 def _verdict(tried: ForeignPod, at_work: Collection[str]) -> Literal["Testing", "Proved", "Refused"]:
-    warm = tried.pod.containers.get(contract.WARM)
     if tried.pod.report is not None or tried.pod.uid in at_work:
         return "Proved"
-    ended = warm is not None and (warm.ended is not None or warm.restarts > 0)
-    return "Refused" if ended or stuck(tried) else "Testing"
+    return "Refused" if _ended(tried.pod.containers.get(contract.WARM)) or stuck(tried) else "Testing"
 
 
 def held(trials: Sequence[Canary]) -> list[str]:

@@ -18,13 +18,13 @@ class Profiles(Collector):
     """What each profile's status says. Written by one thread, collected by any."""
 
     def __init__(self) -> None:
-        self._shown: dict[NamespacedName, Mapping[str, Any]] = {}
+        self._shown: dict[NamespacedName, tuple[Mapping[str, Any], bool]] = {}
         self._lock = threading.Lock()
 
-    def show(self, key: NamespacedName, status: Mapping[str, Any]) -> None:
-        """Show a profile as its status says, until it is withdrawn."""
+    def show(self, key: NamespacedName, status: Mapping[str, Any], *, suspended: bool) -> None:
+        """Show a profile as its status says, until it is withdrawn. `suspended`: its spec wants the pods plain."""
         with self._lock:
-            self._shown[key] = status
+            self._shown[key] = status, suspended
 
     def withdraw(self, key: NamespacedName) -> None:
         """The profile is gone: so are its metrics."""
@@ -40,14 +40,14 @@ class Profiles(Collector):
         with self._lock:
             shown = dict(self._shown)
         conditions, pods = self._families()
-        for key, status in shown.items():
+        for key, (status, suspended) in shown.items():
             for each in as_objects(status.get("conditions")):
                 conditions.add_metric([*key, each["type"]], _VALUE[each["status"]])
             counts = as_object(status.get("pods"))
             matched, injected = counts.get("matched", 0), counts.get("injected", 0)
             for state, count in (
                 ("injected", injected),
-                ("plain", matched - injected),
+                ("suspended" if suspended else "plain", matched - injected),
                 ("warm", counts.get("warm", 0)),
             ):
                 pods.add_metric([*key, state], count)

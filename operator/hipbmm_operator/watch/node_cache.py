@@ -63,6 +63,8 @@ class NodeBook:
             if _texts(self._extra.get(name, ((), ()))) != _texts(extra) or (extra[0] and extended != self._extended):
                 self._extra[name] = extra
                 changed.add(name)
+            if not any(extra):
+                self._extra.pop(name, None)
         self._extended = extended
         return changed
 

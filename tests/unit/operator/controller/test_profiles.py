@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -17,11 +18,12 @@ from hipbmm_operator.apply.profile_writer import ProfileWriter
 from hipbmm_operator.controller.injection import read_program
 from hipbmm_operator.controller.profiles import ProfileList, ProfileReconciler
 from hipbmm_operator.injection import patch
-from hipbmm_operator.kube import errors, kinds
+from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Page
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.observe.profile_facts import ProfileReads
+from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 
 Json = dict[str, Any]
@@ -31,12 +33,13 @@ MAP = f"hipbmm-kernel-{PROGRAM.sha256[:12]}"
 
 
 class ProfileKube(FakeKube):
-    """`refuses` says why a pod is refused by a dry run; `server` is the API server's version."""
+    """`refuses` says why a pod is refused by a dry run; `server` is the API server's version; `hidden` a namespace."""
 
     def __init__(self) -> None:
         super().__init__()
         self.server = "v1.37.2"
         self.dry_runs: list[Json] = []
+        self.hidden = ""
 
     def refuses(self, pod: Json) -> str:
         del pod
@@ -52,6 +55,8 @@ class ProfileKube(FakeKube):
             raise errors.ForbiddenError(403, "Forbidden", words)
 
     async def pages(self, kind: Kind, namespace: str = "", *more: object, **_: object) -> AsyncIterator[Page]:
+        if self.hidden and namespace == self.hidden:
+            raise errors.ForbiddenError(403, "Forbidden", f"{kind.plural} of {namespace} are forbidden")
         async for page in super().pages(kind, namespace):
             yield Page([body for body in page.items if _selected(body, str(next(iter(more), "")))], "0")
 
@@ -59,6 +64,8 @@ class ProfileKube(FakeKube):
 def _selected(body: Json, selector: str) -> bool:
     labels = body["metadata"].get("labels") or {}
     terms = [term for term in selector.split(",") if term]
+    if any(len(term.partition("=")[2]) > names.MAX_LABEL for term in terms):
+        raise errors.InvalidError(400, "BadRequest", "a value of a label has at most 63 characters")
     return all(
         term[1:] not in labels if term.startswith("!") else labels.get(term.split("=")[0]) == term.split("=")[1]
         for term in terms
@@ -160,6 +167,21 @@ async def test_a_program_that_was_changed_is_made_anew(data: str, immutable: boo
     assert base64.b64decode(stored["binaryData"]["hipbmm_kernel.zip"]) == PROGRAM.data
 
 
+@pytest.mark.parametrize("immutable", [True, False])
+async def test_a_pinned_program_is_never_deleted(*, immutable: bool) -> None:
+    """Nobody else could bring it back."""
+    data = b"an older program"
+    pin = hashlib.sha256(data).hexdigest()
+    name = f"hipbmm-kernel-{pin[:12]}"
+    held = data + b" that was changed" if immutable else data
+    desk = Desk({"pin": pin})
+    binary = {"hipbmm_kernel.zip": base64.b64encode(held).decode()}
+    desk.put(kinds.CONFIG_MAP, {"metadata": {"name": name}, "binaryData": binary, "immutable": immutable})
+    status = await desk.run()
+    assert condition(status, "Ready") == ("False", "KernelUnavailable")
+    assert desk.kube.objects[kinds.CONFIG_MAP, "default", name]["binaryData"] == binary
+
+
 async def test_an_operator_without_a_program_says_so() -> None:
     status = await Desk(program=read_program("/nowhere/kernel.zip")).run()
     assert condition(status, "Ready") == ("False", "KernelUnavailable")
@@ -237,6 +259,17 @@ async def test_preflight_leaves_out_a_sidecar_that_is_refused(monkeypatch: pytes
     assert "harvest" not in status["injection"]
 
 
+async def test_preflight_tries_the_sidecar_beside_a_server_of_the_name_that_the_spec_gives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk({"container": "main"})
+    monkeypatch.setattr(desk.kube, "refuses", lambda pod: "too small" if "hipbmm-harvest" in _inits(pod) else "")
+    status = await desk.run()
+    assert condition(status, "Ready") == ("True", "Injecting")
+    assert "harvest" not in status["injection"]
+    assert "harvest" in (await Desk({"container": "main"}).run())["injection"]
+
+
 async def test_where_pods_share_a_quota_none_gets_a_sidecar() -> None:
     desk = Desk()
     desk.put(kinds.RESOURCE_QUOTA, {"metadata": {"name": "q"}, "spec": {}})
@@ -249,6 +282,7 @@ async def test_preflight_of_a_namespace_that_refuses_all_pods(monkeypatch: pytes
     status = await desk.run()
     assert condition(status, "PreflightPassed") == ("Unknown", "PreflightUnknown")
     assert condition(status, "Ready") == ("True", "Injecting")
+    assert "harvest" not in status["injection"]
 
 
 async def test_preflight_tries_the_pods_that_are_there_and_can_be_left_out() -> None:
@@ -301,6 +335,51 @@ async def test_an_owner_hears_of_its_pods() -> None:
     desk.pod("b", injected=False)
     await desk.run()
     assert ("Deployment", "Warning", "NotInjected") in desk.events()
+
+
+async def test_a_suspended_profile_has_no_pods_that_are_plain_against_its_will() -> None:
+    def shown() -> Json:
+        samples = next(each for each in metrics.PROFILES.collect() if each.name == "hipbmm_profile_pods").samples
+        return {each.labels["state"]: each.value for each in samples if each.labels["name"] == "qwen"}
+
+    desk = Desk()
+    desk.pod("old", injected=False)
+    await desk.run()
+    assert shown() == {"injected": 0, "plain": 1, "warm": 0}
+    desk.kube.objects[kinds.HIPBMM_PROFILE, "default", "qwen"]["spec"] = {"suspend": True}
+    await desk.run()
+    assert shown() == {"injected": 0, "suspended": 1, "warm": 0}
+    metrics.PROFILES.withdraw(KEY)
+
+
+async def test_a_profile_whose_name_is_too_long_for_a_label_still_has_the_pods_that_it_chooses() -> None:
+    desk = Desk()
+    key = NamespacedName("default", "q" * 64)
+    spec = {"match": {"podLabels": {"app": "vllm"}}}
+    desk.put(kinds.HIPBMM_PROFILE, {"metadata": {"name": key.name}, "spec": spec})
+    desk.put(kinds.NAMESPACE, {"metadata": {"name": "default", "labels": {"hipbmm.io/injection": "enabled"}}}, "")
+    pod = stacks.pod("deployment")
+    pod["metadata"] |= {"name": "p", "labels": {"app": "vllm"}}
+    desk.put(kinds.POD, pod)
+    await desk.list.refresh()
+    await desk.reconcile(key)
+    assert desk.kube.objects[kinds.HIPBMM_PROFILE, "default", key.name]["status"]["pods"]["matched"] == 1
+    metrics.PROFILES.withdraw(key)
+
+
+async def test_a_namespace_that_cannot_be_listed_hides_no_other() -> None:
+    desk = Desk()
+    kube: Any = desk.kube
+    queue = Queue(Backoff(1.0, 1.0, lambda: 1.0), lambda: 0.0)
+    profiles = ProfileList(kube, ("b", "default"), queue)
+    desk.put(kinds.HIPBMM_PROFILE, {"metadata": {"name": "theirs"}, "spec": {}}, "b")
+    await profiles.refresh()
+    desk.kube.hidden = "b"
+    desk.put(kinds.HIPBMM_PROFILE, {"metadata": {"name": "new"}, "spec": {}})
+    await profiles.refresh()
+    assert sorted(each["metadata"]["name"] for each in profiles.of("default")) == ["new", "qwen"]
+    # What was known of it is no news: its profiles are not gone.
+    assert [each["metadata"]["name"] for each in profiles.of("b")] == ["theirs"]
 
 
 async def test_a_profile_that_is_gone_is_forgotten() -> None:

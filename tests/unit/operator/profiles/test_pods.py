@@ -6,6 +6,7 @@ import pytest
 from tests import stacks
 
 from hipbmm_operator.kube import metadata
+from hipbmm_operator.observe import foreign_pods
 from hipbmm_operator.profiles import pods
 
 Json = dict[str, Any]
@@ -45,3 +46,29 @@ def test_statuses_get_our_names() -> None:
     named = pods.with_our_names(body)["status"]
     assert [each["name"] for each in named["initContainerStatuses"]] == ["warm"]
     assert [each["name"] for each in named["containerStatuses"]] == ["server"]
+
+
+def test_a_container_of_the_pod_that_is_called_like_one_of_ours_does_not_stand_for_it() -> None:
+    body = stacks.pod("deployment")
+    names = ["vllm", "server", "harvest"]
+    body["spec"]["containers"] = [
+        body["spec"]["containers"][0] | {"name": "vllm"},
+        {"name": "server"},
+        {"name": "harvest"},
+    ]
+    waiting = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "restartCount": 5}
+    statuses = [{"name": name} | ({} if name == "vllm" else waiting) for name in names]
+    body["status"] = {"containerStatuses": statuses, "initContainerStatuses": [{"name": "warm"} | waiting]}
+    containers = foreign_pods.foreign(body).pod.containers
+    assert containers["server"].restarts == 0
+    assert containers["server"].waiting == ""
+    assert containers["server of the pod"].restarts == 5
+    assert "warm" not in containers
+    assert "harvest" not in containers
+
+
+def test_a_server_that_is_called_server_is_the_server() -> None:
+    body = stacks.pod("deployment")
+    body["spec"]["containers"][0]["name"] = "server"
+    body["status"] = {"containerStatuses": [{"name": "server", "restartCount": 2}]}
+    assert foreign_pods.foreign(body).pod.containers["server"].restarts == 2

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests import stacks
-from tests.unit.operator.profiles.test_trials import BAD_WARM, KERNEL, pod, reported
+from tests.unit.operator.profiles.test_trials import BAD_WARM, KERNEL, failed, pod, reported
 
 from hipbmm_operator.profiles import facts as values
 from hipbmm_operator.profiles import report
@@ -126,6 +126,18 @@ def test_pods_are_counted_and_a_plain_one_says_how_to_bring_it_in() -> None:
     assert (found["kind"], found["name"], found["notInjected"]) == ("Deployment", "d", 1)
     assert found["reason"] == "Predates"
     assert "kubectl rollout restart deployment/d" in found["message"]
+
+
+def test_pods_that_skip_the_profile_and_pods_that_ended_are_not_counted() -> None:
+    skips, plain = pod("s", injected=False), pod("old", injected=False)
+    skips.body["metadata"]["annotations"] = {"hipbmm.io/skip": "true"}
+    ended = (failed(pod("e", injected=False)), failed(pod("f")))
+    status = report.build(profile(), replace(FACTS, pods=(reported(pod("a", ready=True)), skips, *ended)), NOW)
+    assert (status["pods"]["matched"], status["pods"]["injected"]) == (1, 1)
+    assert next(each["message"] for each in status["conditions"] if each["type"] == "Ready") == ""
+    status = report.build(profile(), replace(FACTS, pods=(pod("a"), skips, plain, *ended)), NOW)
+    assert status["pods"]["progress"] == "1/2"
+    assert "; 1 of 2 are plain" in next(each["message"] for each in status["conditions"] if each["type"] == "Ready")
 
 
 def test_a_stuck_pod_is_named() -> None:

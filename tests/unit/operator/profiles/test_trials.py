@@ -1,11 +1,12 @@
 """Trials of images, and the trip after three stuck pods."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests import stacks
 
-from hipbmm_operator.api.profile_status import Canary, Trip
+from hipbmm_operator.api.profile_status import MAX_IMAGES, Canary, Trip
 from hipbmm_operator.pods.pod import Container, Ended, Pod
 from hipbmm_operator.pods.report import Report
 from hipbmm_operator.profiles import trials
@@ -45,10 +46,13 @@ def pod(
     )
 
 
-def reported(found: ForeignPod) -> ForeignPod:
-    body = Report(state="Complete", reason="Tuned")  # type: ignore[arg-type]  # a reason as a pod gives it
-    changed = {field: getattr(found.pod, field) for field in found.pod.__dataclass_fields__} | {"report": body}
-    return ForeignPod(Pod(**changed), found.body, found.image, found.workload, found.injected, found.kernel)
+def reported(found: ForeignPod, reason: str = "Tuned") -> ForeignPod:
+    body = Report(state="Complete" if reason == "Tuned" else "Failed", reason=reason)  # type: ignore[arg-type]  # of a pod
+    return replace(found, pod=replace(found.pod, report=body))
+
+
+def failed(found: ForeignPod) -> ForeignPod:
+    return replace(found, pod=replace(found.pod, phase="Failed", reason="UnexpectedAdmissionError"))
 
 
 def test_the_oldest_injected_pod_tries_its_image() -> None:
@@ -82,6 +86,41 @@ def test_an_image_without_a_report_is_refused() -> None:
 def test_a_trial_whose_pod_is_gone_is_tried_again() -> None:
     assert trials.canaries(TESTING, [], KERNEL, ()) == []
     assert trials.canaries(TESTING, [pod("b")], KERNEL, ())[0].pod == "b"
+
+
+def test_a_trial_whose_pod_died_before_it_started_is_tried_again() -> None:
+    dead = failed(pod("a"))
+    assert trials.canaries(TESTING, [dead], KERNEL, ()) == []
+    assert trials.canaries(TESTING, [dead, pod("b")], KERNEL, ())[0].pod == "b"
+
+
+def test_a_pod_that_died_after_its_trial_has_shown_something() -> None:
+    crashed = Container("warm", ended=Ended(139, "Error", "", None, None))
+    assert trials.canaries(TESTING, [failed(pod("a", crashed))], KERNEL, ())[0].state == "Refused"
+    assert trials.canaries(TESTING, [failed(reported(pod("a")))], KERNEL, ())[0].state == "Proved"
+
+
+@pytest.mark.parametrize("reason", ["KernelMissing", "KernelMismatch"])
+def test_a_pod_without_the_program_has_shown_nothing(reason: str) -> None:
+    without = reported(pod("a", age=5), reason)
+    assert trials.canaries(TESTING, [without], KERNEL, ()) == []
+    assert [each.pod for each in trials.canaries(TESTING, [without, pod("b")], KERNEL, ())] == ["b"]
+
+
+def test_more_images_than_are_kept_settle() -> None:
+    many = [reported(pod(f"p{n:02}", image=f"i:{n}", age=n)) for n in range(20)]
+    first = trials.canaries([], many, KERNEL, ())
+    assert len(first) == MAX_IMAGES
+    assert trials.canaries(first, many, KERNEL, ()) == first
+
+
+def test_images_without_pods_make_room() -> None:
+    gone = [Canary(image=f"g:{n}", kernel=KERNEL, state="Proved", pod="x") for n in range(MAX_IMAGES)]
+    few = [reported(pod(f"p{n}", image=f"i:{n}")) for n in range(3)]
+    first = trials.canaries(gone, few, KERNEL, ())
+    assert [each.image for each in first[-3:]] == ["i:0", "i:1", "i:2"]
+    assert len(first) == MAX_IMAGES
+    assert trials.canaries(first, few, KERNEL, ()) == first
 
 
 def test_another_program_is_another_trial() -> None:

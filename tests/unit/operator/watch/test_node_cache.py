@@ -117,6 +117,8 @@ def test_what_dra_publishes_about_a_node_has_it_judged_anew() -> None:
     assert book.attach(slices, {}) == frozenset()
     assert book.attach(slices, {}, frozenset({"amd.com/gpu"})) == {"n"}
     assert book.attach({}, {}) == {"n"}
+    assert not book._extra, "nodes that are gone stay in memory"
+    assert book.attach({}, {}) == frozenset()
 
 
 def test_a_node_that_was_not_known_is_removed_without_a_change() -> None:
