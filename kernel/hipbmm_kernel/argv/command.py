@@ -24,6 +24,7 @@ SYNTAX = "ShellSyntax"
 
 MAX_NESTING = 6
 MAX_ABOUT = 200
+PYTHONPATH = "PYTHONPATH"
 _MODULES = {
     "vllm.entrypoints.openai.api_server": API_SERVER,
     "vllm.entrypoints.api_server": API_SERVER,
@@ -40,19 +41,24 @@ _WRAPPERS = frozenset(
     }
 )
 """Programs that become, or run, the command that stands behind their own options."""
+_DROPPING = re.compile(r"-([0v]*[iu]|$|-ignore|-unset)")
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
 _PYTHON_VALUES = ("-X", "-W", "--check-hash-based-pycs")
 _GROUP_SCRIPT = "multi-node-serving.sh"
 
 
 class Server(NamedTuple):
-    """vLLM's own model and arguments; `env` are variables that a script sets for it."""
+    """vLLM's own model and arguments; `env` are variables that a script sets for it.
+
+    `hidden` are those that it takes away, or sets to what only running it would show.
+    """
 
     form: str
     model: str
     arguments: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     config_file: str = ""
+    hidden: tuple[str, ...] = ()
 
 
 class Unread(NamedTuple):
@@ -81,12 +87,14 @@ def find(argv: Sequence[str], env: Mapping[str, str], *, has_command: bool = Tru
         search.look_at(tuple(argv), env)
     except ShellError as error:
         return Unread(SYNTAX, str(error))
+    except (ValueError, RecursionError):
+        return Unread(SYNTAX, "a number or a test is too long to be read")
     if not search.found and not has_command and not search.is_shell:
         search.found += _arguments_only(tuple(argv))
     certain = list({each[:2]: each for each in search.found if each.certain}.values())
     if len(certain) > 1:
         return Unread(SEVERAL, "; ".join(each.form for each in certain))
-    if certain:
+    if certain and all(each[:2] == certain[0][:2] for each in search.found):
         return _server(certain[0])
     if search.found:
         return Unread(CONDITIONAL, "whether or which server starts depends on what only running the script would show")
@@ -121,6 +129,7 @@ class _Search:
         program = fields[0].rpartition("/")[2]
         form, arguments = _server_of(program, fields)
         if form:
+            changed += ((PYTHONPATH, values.ANY),) if _isolated(program, fields) else ()
             self.found.append(_Candidate(form, arguments, certain, changed, marks))
         elif program in shell.SHELLS:
             self._shell(fields, {**env, **dict(changed)}, changed, certain=certain, nesting=nesting)
@@ -149,8 +158,8 @@ class _Search:
         if values.is_marked(text):
             self._files.append("a text that only running it would show")
             return
-        walk = shell.Walk(env)
-        walk.run(text, positional)
+        walk = shell.Walk({name: values.forgotten(value) for name, value in env.items()})
+        walk.run(text, tuple(values.forgotten(field) for field in positional))
         for command in walk.commands:
             both = (*changed, *command.env)
             sure = certain and command.certain
@@ -183,8 +192,28 @@ def _unwrapped(fields: tuple[str, ...]) -> tuple[int, tuple[tuple[str, str], ...
         inner = fields[at].rpartition("/")[2]
         if _server_of(inner, fields[at:])[0] or inner in shell.SHELLS or _PYTHON.fullmatch(inner):
             pairs = (text.partition("=") for text in fields[1:at] if "=" in text and not text.startswith("-"))
-            return at, tuple((name, value) for name, _, value in pairs)
+            dropped = ((PYTHONPATH, values.ANY),) if _drops(program, fields[1:at]) else ()
+            return at, (*dropped, *((name, value) for name, _, value in pairs))
     return 0, ()
+
+
+def _drops(program: str, options: Sequence[str]) -> bool:
+    """Whether a wrapper may take PYTHONPATH away: `env -`, `-i`, `-u NAME` and their long forms, and `sudo`."""
+    return program == "sudo" or (program == "env" and any(map(_DROPPING.match, options)))
+
+
+def _isolated(program: str, fields: Sequence[str]) -> bool:
+    """Whether `-E` or `-I` makes Python ignore PYTHONPATH."""
+    options = fields[1 : _after_options(fields)] if _PYTHON.fullmatch(program) else ()
+    return any(text[:1] == "-" != text[1:2] and {"E", "I"} & set(text) for text in options)
+
+
+def _after_options(fields: Sequence[str]) -> int:
+    """Where the options of Python end."""
+    at = 1
+    while at < len(fields) and fields[at].startswith("-") and fields[at] != "-m":
+        at += 2 if fields[at] in _PYTHON_VALUES else 1
+    return at
 
 
 def _server_of(program: str, fields: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -193,9 +222,7 @@ def _server_of(program: str, fields: tuple[str, ...]) -> tuple[str, tuple[str, .
         return (VLLM_SERVE, fields[2:]) if fields[1:2] == ("serve",) else ("", ())
     if not _PYTHON.fullmatch(program):
         return "", ()
-    at = 1
-    while at < len(fields) and fields[at].startswith("-") and fields[at] != "-m":
-        at += 2 if fields[at] in _PYTHON_VALUES else 1
+    at = _after_options(fields)
     is_module = fields[at : at + 1] == ("-m",)
     name, *rest = fields[at + is_module :] or ("",)
     serves = name in _COMMAND_LINES if is_module else name.endswith("/bin/vllm")
@@ -250,4 +277,7 @@ def _server(found: _Candidate) -> Server | Unread:
         return Unread(SUBSTITUTION, split.unread)
     if not model and not config:
         return Unread(MODEL_UNKNOWN, "neither the first argument nor --model names it")
-    return Server(found.form, known[0], split.arguments, found.env, config)
+    env = dict(found.env)
+    hidden = tuple(name for name in env if values.is_marked(name + env[name]))
+    seen = tuple(pair for pair in env.items() if pair[0] not in hidden)
+    return Server(found.form, known[0], split.arguments, seen, config, hidden)

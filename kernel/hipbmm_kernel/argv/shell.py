@@ -36,7 +36,7 @@ _NUMERIC = {
 class Command(NamedTuple):
     """A command that a script comes to. `certain` is false when that depends on what is not known.
 
-    `env` are variables of the script that its process sees beside the container's own.
+    `env` are variables of the script that its process sees beside the container's own; `values.ANY` is one not known.
     """
 
     fields: tuple[str, ...]
@@ -157,12 +157,14 @@ class Walk:
         for patterns, body in node.cases:
             texts = [self._expander.text(pattern, self._variables) for pattern in patterns]
             fits = {any(fnmatch.fnmatchcase(text, pattern) for pattern in texts) for text in known or ()}
-            if fits == {True}:
+            if fits == {True} and len(ways) == 1:
                 return self._block(body)
             if fits != {False}:
                 self._variables = before
                 self._fork(Group(body), condition=False)
                 ways.append(self._variables)
+            if fits == {True}:
+                break
         self._variables = _merged(ways)
         return True
 
@@ -206,7 +208,7 @@ class Walk:
 
     def _come_to(self, fields: list[str], own: Mapping[str, Value]) -> None:
         env = {name: self._variables.named.get(name, UNKNOWN) for name in self._exported} | dict(own)
-        seen = {name: value[0] for name, value in env.items() if len(value) == 1}
+        seen = {name: value[0] if len(value) == 1 else values.ANY for name, value in env.items()}
         changed = tuple((name, text) for name, text in sorted(seen.items()) if self._env.get(name) != text)
         self.commands.append(Command(tuple(fields), not self._uncertain, changed))
 
@@ -234,7 +236,7 @@ class Walk:
             positional = tuple(arguments[arguments.index("--") + 1 :])
             self._variables = self._variables._replace(positional=positional)
         elif name == "shift":
-            count = int(arguments[0]) if arguments and arguments[0].isdigit() else 1
+            count = int(arguments[0]) if arguments and arguments[0].isdecimal() else 1
             self._variables = self._variables._replace(positional=self._variables.positional[count:])
         elif name == "unset":
             named = {key: value for key, value in self._variables.named.items() if key not in arguments}

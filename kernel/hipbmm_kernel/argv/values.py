@@ -15,6 +15,8 @@ Value = tuple[str, ...]
 """The alternatives; one for a known value, none for an unknown one."""
 UNKNOWN: Value = ()
 EMPTY: Value = ("",)
+ANY = "\0\0"
+"""An unknown value in a field."""
 MAX_ALTERNATIVES = 8
 _MARK = re.compile("\0(\\d*)\0")
 _REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])(?:(:?[-+=?])(.*))?", re.DOTALL)
@@ -52,7 +54,7 @@ class Marks:
         if len(value) == 1:
             return value[0]
         if not value:
-            return "\0\0"
+            return ANY
         self._values.append(value)
         return f"\0{len(self._values) - 1}\0"
 
@@ -77,6 +79,11 @@ class Marks:
 def is_marked(field: str) -> bool:
     """Whether a field holds something that is not known for certain."""
     return "\0" in field
+
+
+def forgotten(field: str) -> str:
+    """A field for another walk, which does not know the alternatives of this one."""
+    return _MARK.sub(ANY, field)
 
 
 def without_marks(field: str) -> str:
@@ -126,7 +133,7 @@ class Expander:
         if piece.kind == words.TEXT:
             return [piece.text]
         if piece.kind == words.UNKNOWN:
-            return ["\0\0"]
+            return [ANY]
         if piece.quoted and piece.text == "@":
             return list(variables.positional) if variables.positional else []
         text = self._parameter(piece, variables)
@@ -140,12 +147,12 @@ class Expander:
     def _parameter(self, piece: Piece, variables: Variables) -> str:
         reference = _REFERENCE.fullmatch(piece.text)
         if reference is None:
-            return "\0\0"
+            return ANY
         name, operator, default = reference[1], reference[2] or "", reference[3] or ""
         value = variables.get(name)
         empty = value is None or (operator.startswith(":") and value == EMPTY)
         if operator.startswith(":") and value is not None and len(value) > 1 and "" in value:
-            return "\0\0"
+            return ANY
         other = operator[-1:]
         if (other in ("-", "=") and empty) or (other == "+" and not empty and value != UNKNOWN):
             return " ".join(self._fields(words.pieces(default, quoted=True), variables))

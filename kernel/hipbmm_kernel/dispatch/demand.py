@@ -7,6 +7,7 @@ counts of pods add up. A file says nothing about what is right: it only says wha
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from hipbmm_kernel.dispatch.demand_lines import DEMAND_HEADER, MAX_DEMAND, Demand, Problem, line, read_demand
@@ -16,8 +17,10 @@ from hipbmm_kernel.system.volume import Volume
 
 FOLDER = "demand"
 MAX_FILES = 256
-"""Of one key that are read; the newest."""
+"""Of one key that are read."""
 MAX_BYTES = 1 << 20
+MAX_LINES = 32 * MAX_DEMAND
+"""Of all files together that are read; what a store of one key may cost in memory and time."""
 KEPT_SECONDS = 7 * 86400.0
 """After so long without a word a pod's demand is removed, by the clock of the volume."""
 _NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})\.([0-9]{1,18})\.([0-9a-f]{12})\.csv")
@@ -64,12 +67,15 @@ def read(volume: Volume, root: str, key: str) -> list[Demand]:
     except FileNotFoundError:
         return []
     try:
-        newest = sorted(_times(volume, directory), reverse=True)[:MAX_FILES]
         by_origin: dict[str, dict[Problem, int]] = {}
-        for _, name in newest:
-            origin = _origin(name)
-            counts = by_origin.setdefault(origin, {})
-            for item in _content(volume, directory, name):
+        room = MAX_LINES
+        for name in _in_turn(_times(volume, directory)):
+            if not room:
+                break
+            counts = by_origin.setdefault(_origin(name), {})
+            found = _content(volume, directory, name)[:room]
+            room -= len(found)
+            for item in found:
                 counts[item[:4]] = max(item.calls, counts.get(item[:4], 0))
     finally:
         volume.close(directory)
@@ -78,6 +84,16 @@ def read(volume: Volume, root: str, key: str) -> list[Demand]:
         for problem, calls in counts.items():
             total[problem] = total.get(problem, 0) + calls
     return sorted((Demand(*problem, calls) for problem, calls in total.items()), key=lambda item: (-item.calls, item))
+
+
+def _in_turn(times: Iterable[tuple[float, str]]) -> list[str]:
+    """The newest file of each origin, then the second of each: a pod with many files hides no other."""
+    turns: list[tuple[int, float, str]] = []
+    seen: Counter[str] = Counter()
+    for time, name in sorted(times, reverse=True):
+        turns.append((seen[_origin(name)], -time, name))
+        seen[_origin(name)] += 1
+    return [name for _, _, name in sorted(turns)[:MAX_FILES]]
 
 
 def _content(volume: Volume, directory: int, name: str) -> list[Demand]:

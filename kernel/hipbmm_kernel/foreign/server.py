@@ -14,10 +14,14 @@ CONFIG_FILE = "ConfigFileUnreadable"
 
 
 class Planned(NamedTuple):
-    """`env`: what the server's process sees beside the container's own, and HIPBMM_* settings. `note` says whence."""
+    """`env`: what the server's process sees beside the container's own, and HIPBMM_* settings. `note` says whence.
+
+    `hidden` are variables that the command line takes away, or sets to what only running it would show.
+    """
 
     env: Mapping[str, str]
     note: str
+    hidden: tuple[str, ...] = ()
 
 
 def find(argv: Sequence[str], env: Mapping[str, str], *, has_command: bool) -> Planned:
@@ -27,7 +31,7 @@ def find(argv: Sequence[str], env: Mapping[str, str], *, has_command: bool) -> P
         found = _with_config_file(found)
     if isinstance(found, Server):
         model = env.get("HIPBMM_MODEL") or found.model
-        return Planned(_settings(env, found, model), f"server: {found.form}: {model}")
+        return Planned(_settings(env, found, model), f"server: {found.form}: {model}", found.hidden)
     if env.get("HIPBMM_MODEL"):
         return Planned({}, f"server: {PROFILE}: {env['HIPBMM_MODEL']} ({found.reason}: {found.about})")
     return Planned({}, f"server: {found.reason}: {found.about}")

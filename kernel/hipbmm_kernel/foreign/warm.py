@@ -16,7 +16,8 @@ from typing import TextIO
 
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.report import Report
-from hipbmm_kernel.contract.settings import ENV_FILE, SERVE_UNTUNED, Settings, SettingsError, parse_settings
+from hipbmm_kernel.contract.settings import ENV_FILE, FILE, SERVE_UNTUNED, Settings, SettingsError, parse_settings
+from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.foreign import decision, env_file, memory, server
 from hipbmm_kernel.identity.gpu import read_hardware
 from hipbmm_kernel.identity.software import package_directory
@@ -67,7 +68,7 @@ class _Log:
         try:
             self._stream.write(f"hipbmm warm: {one_line(text)}\n")
             self._stream.flush()
-        except (OSError, ValueError):
+        except (AttributeError, OSError, ValueError):  # Python has None for a descriptor that is closed
             return
 
 
@@ -91,7 +92,10 @@ class _Run:
             self._log.say("an earlier run in this pod has done it all")
             return
         volumes.make_directories(self._volume, settings.home)
-        reason = self._unfinished(settings) or self._child(settings)
+        try:
+            reason = self._unfinished(settings) or self._child(settings)
+        except Exception as error:  # noqa: BLE001 - the report and the file `env` are there whatever happens
+            reason = f"{type(error).__name__}: {error}"
         if reason:
             self._report(settings, reason)
         self._decide(settings)
@@ -119,7 +123,8 @@ class _Run:
 
     def _settings_of_child(self, settings: Settings) -> dict[str, str]:
         """The environment of the child: the server's, the settings that its command line gives, and limits."""
-        found = server.find(self._argv, self._env, has_command=settings.mode != ENV_FILE)
+        seen = tables.with_program(self._env, settings.program)  # as the server's command line is started
+        found = server.find(self._argv, seen, has_command=settings.mode != ENV_FILE)
         gpus = read_hardware(settings.sysfs, settings.dev, self._env).gpus
         room = memory.room(memory.left(), len(gpus))
         budget = settings.budget_seconds
@@ -129,6 +134,9 @@ class _Run:
             "HIPBMM_READ_SECONDS": str(min(settings.read_seconds, budget / 6)),
             "HIPBMM_NOTES": json.dumps([note for note in (found.note, room.note, *self._notes) if note]),
         }
+        path = found.env.get(decision.PYTHONPATH, settings.program)
+        if decision.PYTHONPATH in found.hidden or settings.program not in path.split(":"):
+            limits["HIPBMM_DISPATCH"] = FILE  # the server does not find the plugin, and without it it gets no table
         if not room.gpus:
             limits["HIPBMM_TUNE"] = "0"
         elif room.gpus < len(gpus):
@@ -175,23 +183,20 @@ class _Run:
 
     def _decide(self, settings: Settings) -> None:
         """Write the file `env`: variables where kubelet is to read them, else nothing in it."""
-        found: dict[str, str] = {}
-        if settings.mode == ENV_FILE:
-            directories = aiter_jit.variables(self._env, f"{settings.home}/cache", package_directory("aiter"))
-            found, reason = decision.variables(
-                read_report(self._volume, settings.report_file),
-                self._env,
-                settings.fixed_env,
-                settings.home,
-                directories,
-            )
-            self._log.say(f"the server starts plain: {reason}" if reason else "the server starts with the table")
+        data = b""
         try:
-            data = env_file.encode(found)
-        except ValueError as error:
-            self._log.say(f"the server starts plain: {error}")
-            data = b""
+            if settings.mode == ENV_FILE:
+                data = env_file.encode(self._variables(settings))
+        except Exception as error:  # noqa: BLE001 - kubelet wants the file, whatever happens
+            self._log.say(f"the server starts plain: {type(error).__name__}: {error}")
         volumes.replace_file(self._volume, f"{settings.home}/{env_file.NAME}", data)
+
+    def _variables(self, settings: Settings) -> dict[str, str]:
+        report = read_report(self._volume, settings.report_file)
+        directories = aiter_jit.variables(self._env, f"{settings.home}/cache", package_directory("aiter"))
+        found, reason = decision.variables(report, self._env, settings.fixed_env, settings.home, directories)
+        self._log.say(f"the server starts plain: {reason}" if reason else "the server starts with the table")
+        return found
 
 
 def usable(env: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

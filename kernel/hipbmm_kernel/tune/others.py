@@ -5,6 +5,7 @@ only, as one server of the volume sets them. A name is a hint: a wrong one costs
 """
 
 import contextlib
+import re
 from collections.abc import Collection, Iterator, Sequence
 
 from hipbmm_kernel.rows.gemm import Problem, Row, key_of
@@ -28,6 +29,9 @@ READ_SECONDS = 5.0
 RECENT_SECONDS = 900.0
 """Names that are older than this pod's by more are of pods that tune no more."""
 OLD_SECONDS = 86_400.0
+MAX_PODS = 256
+"""That are counted with: the choice of a problem takes a hash of each."""
+_POD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class Others:
@@ -106,15 +110,17 @@ class Others:
                         volume.remove(name, at=directory)
 
     def _names(self) -> tuple[str, ...]:
+        """Pods of about this time. Everybody may write into the directory: names and times may be anything."""
         volume = self._handover.volume
-        found = [self._uid]
+        ages: dict[str, float] = {}
         with self._directory() as directory:
             own = volume.stat_name(self._uid, directory).st_mtime
-            for name in volume.names(directory):
+            for name in filter(_POD.fullmatch, volume.names(directory)):
                 with contextlib.suppress(OSError):
-                    if volume.stat_name(name, directory).st_mtime >= own - RECENT_SECONDS:
-                        found.append(name)
-        return tuple(sorted(set(found)))
+                    ages[name] = own - volume.stat_name(name, directory).st_mtime
+        recent = [name for name, age in ages.items() if -OLD_SECONDS <= age <= RECENT_SECONDS]
+        nearest = sorted(recent, key=lambda name: (abs(ages[name]), name))[:MAX_PODS]
+        return tuple(sorted({self._uid, *nearest}))
 
     @contextlib.contextmanager
     def _directory(self) -> Iterator[int]:

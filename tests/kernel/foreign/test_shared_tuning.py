@@ -1,6 +1,7 @@
 """Eight pods of a Deployment on one empty store: real `warm` processes, real children on the simulated GPU."""
 
 import importlib.util
+import os
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -56,3 +57,18 @@ def test_a_plan_is_tuned_nearly_once_and_the_ninth_pod_needs_the_mirror_alone(
     message = ninth.message
     assert (message["state"], message["source"], message["tuned"]) == ("Complete", "Restored", problems), done.stderr
     assert (message["children"], message["torchImported"]) == (0, False)
+
+
+def test_names_that_are_none_of_pods_cost_time_only(make_foreign: PodMaker) -> None:
+    pod = make_foreign()
+    names = pod.store / "v1" / pod.stack().key / "pods"
+    (names / "directory").mkdir(parents=True)
+    (Path(os.fsdecode(os.fsencode(names) + b"/\xff"))).touch()
+    for number in range(1000):
+        (names / f"pod-{number}").touch()
+        if number % 2:
+            os.utime(names / f"pod-{number}", (2**33, 2**33))
+    done = pod.run("warm", *SERVE, HIPBMM_DISPATCH="File", HIPBMM_BUDGET_SECONDS="200")
+    assert done.returncode == 0, done.stderr
+    message = pod.message
+    assert (message["state"], message["tuned"]) == ("Complete", message["problems"]), done.stderr

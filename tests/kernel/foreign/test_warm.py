@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.kernel.pods import SMALL_MODEL, Pod, fill
+from tests.kernel.pods import SIMULATOR, SMALL_MODEL, Pod, fill
 
 from hipbmm_kernel.foreign import env_file
 from hipbmm_kernel.planner import plan
@@ -145,6 +145,42 @@ def test_a_run_that_was_killed_is_not_repeated(full: Pod) -> None:
     assert written(full) == {}
 
 
+def test_a_value_that_only_running_the_script_would_show_is_not_given_to_the_child(full: Pod) -> None:
+    warm(full, "--", "sh", "-c", "env VLLM_HOST_IP=$(hostname -i) vllm serve org/model")
+    assert (full.message["state"], first_note(full)) == ("Complete", "server: VllmServe: org/model")
+
+
+@pytest.mark.parametrize("mode", ["Wrap", "EnvFile"])
+@pytest.mark.parametrize(
+    ("text", "dispatch"),
+    [
+        ("export PYTHONPATH=/app:$PYTHONPATH; exec vllm serve org/model", "Memory"),
+        ("exec vllm serve org/model", "Memory"),
+        (f"export PYTHONPATH={SIMULATOR}; exec vllm serve org/model", "File"),
+        ("PYTHONPATH=$(pwd) vllm serve org/model", "File"),
+        ("unset PYTHONPATH; vllm serve org/model", "File"),
+        ("exec env -i vllm serve org/model", "File"),
+        ("exec python3 -I -m vllm serve org/model", "File"),
+    ],
+)
+def test_a_command_line_that_takes_the_plugin_away_has_no_table(full: Pod, mode: str, text: str, dispatch: str) -> None:
+    assert full.run("payload", str(full.home)).returncode == 0
+    memory = {"HIPBMM_DISPATCH": "Memory", "HIPBMM_TUNE": "0"}
+    warm(full, "--", "sh", "-c", text, **memory, HIPBMM_MODE=mode)
+    assert (full.message["rows"], full.report["dispatch"]) == (len(PROBLEMS), dispatch)
+    assert ("HIPBMM_DISPATCH_TABLE" in written(full)) == ((mode, dispatch) == ("EnvFile", "Memory"))
+
+
+def test_a_directory_that_is_gone_leaves_a_report_and_a_file(full: Pod) -> None:
+    command = ["sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$@"', "sh", *full.command("warm", *SERVE)]
+    env = {**full.env, "HIPBMM_MODE": "EnvFile"}
+    done = subprocess.run(command, env=env, cwd=full.root, timeout=120, check=False)
+    assert done.returncode == 0
+    assert (full.message["state"], full.message["reason"]) == ("Failed", "TunerFailed")
+    assert "FileNotFoundError" in full.message["message"]
+    assert written(full) == {}
+
+
 @pytest.fixture
 def hanging(pod: Pod, tmp_path: Path) -> Pod:
     """A pod in which the child of `warm` hangs as soon as it has Python, whatever it is asked."""
@@ -179,8 +215,9 @@ def test_a_pod_that_is_deleted_ends_soon(hanging: Pod) -> None:
     assert "asked to stop" in hanging.message["message"]
 
 
-def test_standard_error_may_be_closed(full: Pod) -> None:
-    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *full.command("warm", *SERVE)]
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_may_be_closed(full: Pod, closed: str) -> None:
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", *full.command("warm", *SERVE)]
     done = subprocess.run(command, env=full.env, cwd=full.root, timeout=120, check=False)
     assert done.returncode == 0
     assert full.message["state"] == "Complete"

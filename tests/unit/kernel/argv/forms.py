@@ -110,6 +110,8 @@ PROFILES = """case "$PROFILE" in
 esac
 vllm serve "$MODEL" -tp "$TP"
 """
+EITHER = "if [ -f /x ]; then S=small; else S=big; fi"
+CHOICE = "case $S in small) M=a/small;; *) M=a/big;; esac"
 
 
 class Form(NamedTuple):
@@ -380,6 +382,22 @@ FORMS = {
         sh("if [ -e /dev/kfd ]; then N=8; else N=1; fi; vllm serve org/m -tp $N"), ("Substitution", "-tp ?", [])
     ),
     "only if a file is there": Form(sh("[ -f /ready ] && vllm serve org/m"), ("Conditional", "", [])),
+    "a case of alternatives": Form(sh(f"{EITHER}; {CHOICE}; vllm serve $M"), ("Substitution", "", [])),
+    "a case of alternatives, each decided": Form(
+        sh(f"{EITHER}; case $S in s*|b*) M=org/m;; *) M=org/x;; esac; vllm serve $M"), ("VllmServe", "org/m", [])
+    ),
+    "another server if a file is there": Form(
+        sh("if [ -f /x ]; then exec vllm serve org/a; fi; exec vllm serve org/b"), ("Conditional", "", [])
+    ),
+    "another server behind &&": Form(
+        sh("[ -f /x ] && exec vllm serve org/a; exec vllm serve org/b"), ("Conditional", "", [])
+    ),
+    "the same server either way": Form(
+        sh("if [ -f /x ]; then exec vllm serve org/a; fi; exec vllm serve org/a"), ("VllmServe", "org/a", [])
+    ),
+    "an alternative for a shell in a shell": Form(
+        sh(f"{EITHER}; sh -c 'vllm serve $1' sh $S"), ("Substitution", "", [])
+    ),
     "two models": Form(sh("vllm serve org/a --port 1 & vllm serve org/b --port 2; wait"), ("SeveralServers", "", [])),
     "a quote that never ends": Form(sh("vllm serve 'org/m"), ("ShellSyntax", "", [])),
     "an echo of it": Form(sh('echo vllm serve org/m; echo "vllm serve org/m"'), ("NoServerCommand", "", [])),

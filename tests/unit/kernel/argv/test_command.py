@@ -25,6 +25,46 @@ def test_what_a_script_sets_for_its_server_is_known() -> None:
     assert found.env == (("HIP_ONLINE_TUNING", "0"), ("VLLM_USE_V1", "1"))
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        sh("env V=$(hostname -i) vllm serve m/x"),
+        sh("V=$(hostname -i) vllm serve m/x"),
+        sh("export V=$(hostname -i); exec vllm serve m/x"),
+        sh("export V; unset V; exec vllm serve m/x"),
+        sh("export V=$(hostname -i); sh -c 'vllm serve m/x'"),
+        sh("if [ -f /x ]; then V=1; else V=2; fi; export V; exec vllm serve m/x"),
+    ],
+)
+def test_what_a_script_computes_for_its_server_is_hidden(argv: list[str]) -> None:
+    found = command.find(argv, {"V": "own"})
+    assert isinstance(found, Server)
+    assert (found.model, found.env, found.hidden) == ("m/x", (), ("V",))
+
+
+@pytest.mark.parametrize(
+    ("argv", "hidden"),
+    [
+        (["env", "-i", "vllm", "serve", "m"], True),
+        (["env", "-", "vllm", "serve", "m"], True),
+        (["env", "-u", "PYTHONPATH", "vllm", "serve", "m"], True),
+        (["env", "--unset=PYTHONPATH", "vllm", "serve", "m"], True),
+        (["env", "-i", "PYTHONPATH=/app", "vllm", "serve", "m"], False),
+        (["env", "A=-i", "vllm", "serve", "m"], False),
+        (["sudo", "vllm", "serve", "m"], True),
+        (sh("exec env -i bash -c 'exec vllm serve m'"), True),
+        (["python3", "-E", "-m", "vllm", "serve", "m"], True),
+        (["python3", "-X", "faulthandler", "-uI", "/usr/bin/vllm", "serve", "m"], True),
+        (["python3", "-u", "-m", "vllm", "serve", "m", "-EI"], False),
+        (sh("unset PYTHONPATH; vllm serve m"), True),
+    ],
+)
+def test_a_command_line_may_take_pythonpath_away(argv: list[str], hidden: bool) -> None:
+    found = command.find(argv, {"PYTHONPATH": "/hipbmm/kernel"})
+    assert isinstance(found, Server)
+    assert ("PYTHONPATH" in found.hidden) == hidden
+
+
 def test_a_configuration_file_is_named() -> None:
     found = command.find(["vllm", "serve", "--config", "/etc/vllm.yaml", "--port", "80"], {})
     assert isinstance(found, Server)
@@ -56,6 +96,10 @@ def test_a_configuration_file_is_named() -> None:
         "{ " * 200,
         "if a; then " * 100,
         "a && " * 3000,
+        f"[[ {' || '.join(['$a'] * 3000)} ]]",
+        "shift ²",
+        f"shift {'9' * 5000}",
+        f"[ {'1' * 5000} -eq 1 ]",
     ],
 )
 def test_no_text_is_too_odd(text: str) -> None:

@@ -97,6 +97,17 @@ def test_a_file_is_bounded() -> None:
     assert len(demand.decode(demand.encode(many))) == MAX_DEMAND
 
 
+def test_a_store_of_many_problems_is_read_in_part_and_hides_no_pod(store: str) -> None:
+    publish(store, "pod-a", m7=3)
+    folder = Path(store, "v1", KEY, "demand")
+    for number in range(1, demand.MAX_FILES + 2):
+        many = [Demand(1 + at % 512, 16 * number, 16 * (1 + at // 512), False, 9) for at in range(MAX_DEMAND)]
+        (folder / f"pod-b.{number}.{'0' * 12}.csv").write_bytes(demand.encode(many))
+    found = demand.read(Volume(), store, KEY)
+    assert Demand(7, 256, 512, False, 3) in found
+    assert MAX_DEMAND < len(found) <= demand.MAX_LINES
+
+
 PLAN = Plan("", "Explicit", linears=(PlannedLinear(Linear(256, 512)),), problems=(Problem(1, 256, 512),))
 
 
