@@ -49,6 +49,7 @@ def check(
     `env` is the server's, `seconds` are for the timing; `directory` is made, used by the child and removed.
     """
     try:
+        shutil.rmtree(directory, ignore_errors=True)  # of a run that was killed
         os.makedirs(directory)
         with open(f"{directory}/table", "wb") as file:
             file.write(tables.encode(table))

@@ -36,11 +36,11 @@ def register() -> None:
     if counted or not table:
         return
     home = os.path.dirname(os.path.dirname(table))
+    if not os.path.lexists(f"{home}/{env_file.NAME}"):
+        return
     try:
         given = env_file.decode(_read(f"{home}/{env_file.NAME}")).get(TABLE)
         reason = _counted(home) if given == table else "an earlier process has turned the table off"
-    except FileNotFoundError:
-        return
     except Exception as error:  # noqa: BLE001 - a start that cannot be counted must not serve what may end it
         reason = f"this start could not be counted: {type(error).__name__}: {error}"
     os.environ[NO_TUNING] = "1"

@@ -93,10 +93,11 @@ def test_what_a_person_runs_in_the_container_is_no_start(home: Path) -> None:
     assert starts(home) == 1
 
 
-@pytest.mark.parametrize("name", ["report.json", "state.json"])
-def test_what_cannot_be_counted_has_no_table(home: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "text"), [("report.json", "{"), ("report.json", ""), ("state.json", "{")])
+def test_what_cannot_be_counted_has_no_table(home: Path, name: str, text: str) -> None:
     (home / name).unlink(missing_ok=True)
-    (home / name).write_text("{")
+    if text:
+        (home / name).write_text(text)
     assert start(home) == [None, "0"]
     assert (home / "env").read_bytes() == b""
 

@@ -56,6 +56,14 @@ def test_one_pod_proves_it_and_the_next_starts_no_child(make_pod: PodMaker) -> N
     assert seen["PYTHONPATH"] == f"{second.env['PYTHONPATH']}:{second.home}/kernel"
 
 
+def test_what_a_killed_check_has_left_decides_nothing(pod: Pod) -> None:
+    left = pod.home / "dispatch/check"
+    left.mkdir(parents=True)
+    (left / "answer").write_text('{"works": false, "reason": "of another run"}')
+    report = warmed(pod)
+    assert report["dispatch"] == "Memory", report["notes"]
+
+
 @pytest.mark.parametrize("env", [{"HIPBMM_DISPATCH": "File"}, {"VLLM_PLUGINS": "other"}, {"VLLM_PLUGINS": ""}])
 def test_who_does_not_want_it_gets_the_file(pod: Pod, env: dict[str, str]) -> None:
     assert warmed(pod, **env)["dispatch"] == "File"
