@@ -74,7 +74,7 @@ def full() -> tuple[Stage, ...]:
         Stage("kernel", _pytest(_torch_python(), "tests/kernel"), ("torch",)),
         Stage("chart", _pytest(_TEST, "tests/chart"), ("cluster", "tools")),
         Stage("node", _pytest(_TEST, "tests/e2e/test_localkube_node.py"), ("node",)),
-        Stage("cluster", _pytest(_TEST, "tests/cluster"), ("cluster",), lane=_WAIT),
+        Stage("cluster", _pytest(_TEST, "tests/cluster", "-m", "not long"), ("cluster",), lane=_WAIT),
         Stage("path", _pytest(_TEST, *_PATH), ("node",), lane=_WAIT),
     )
 
@@ -95,6 +95,7 @@ def soak() -> tuple[Stage, ...]:
     return (
         Stage("soak", _pytest(_torch_python(), "tests/soak", f"--ignore={operator}"), ("torch",)),
         Stage("soak-operator", _pytest(_TEST, operator), ("cluster",)),
+        Stage("soak-cluster", _pytest(_TEST, "tests/cluster", "-m", "long"), ("cluster",)),
     )
 
 

@@ -69,9 +69,11 @@ def policies(api: Api) -> Iterator[None]:
             body["spec"]["matchResources"] = {"namespaceSelector": {"matchLabels": {BY: "policy"}}}
         api.apply(kind, body)
         made.append((kind, body["metadata"]["name"]))
-    yield
-    for kind, name in reversed(made):
-        api.delete(kind, "", name)
+    try:
+        yield
+    finally:
+        for kind, name in reversed(made):
+            api.delete(kind, "", name)
 
 
 @contextmanager
@@ -87,8 +89,10 @@ def webhooks(api: Api, scratch: Path, profiles: list[Json]) -> Iterator[None]:
             selector = each.setdefault("namespaceSelector", {"matchLabels": {}})
             selector["matchLabels"][BY] = "webhook"
         api.apply(WEBHOOK, body)
-        yield
-        api.delete(WEBHOOK, "", "zz-hipbmm-test")
+        try:
+            yield
+        finally:
+            api.delete(WEBHOOK, "", "zz-hipbmm-test")
 
 
 @contextmanager
@@ -121,10 +125,12 @@ def like_kserve(api: Api, scratch: Path, name: str) -> Iterator[None]:
     body["webhooks"][0]["objectSelector"] = {"matchLabels": {"like-kserve": "true"}}
     body["webhooks"][0]["failurePolicy"] = "Fail"
     api.apply(WEBHOOK, body)
-    yield
-    api.delete(WEBHOOK, "", name)
-    server.shutdown()
-    server.server_close()
+    try:
+        yield
+    finally:
+        api.delete(WEBHOOK, "", name)
+        server.shutdown()
+        server.server_close()
 
 
 def _with_model(pod: Json) -> list[Json]:
@@ -151,11 +157,11 @@ def serving(profiles: list[Json], context: ssl.SSLContext) -> Iterator[int]:
     thread.start()
     server = WebhookServer(lambda where: [p for p in profiles if p["metadata"]["namespace"] == where])
     asyncio.run_coroutine_threadsafe(server.start(0, context), loop).result(10)
-    yield server.port
-    asyncio.run_coroutine_threadsafe(server.close(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
+    try:
+        yield server.port
+    finally:
+        # The loop runs on: the API server's side of a TLS connection ends when it likes, and is then closed.
+        asyncio.run_coroutine_threadsafe(server.close(), loop).result(10)
 
 
 def certify(scratch: Path, days: int = 1) -> tuple[Path, Path]:

@@ -94,7 +94,7 @@ def test_policy_block_keeps_an_incomplete_table_from_serving(world: World) -> No
 
 
 def test_tuned_is_about_the_stack_that_the_running_pods_report(world: World) -> None:
-    world.create()
+    world.create(rollout={"untuned": "Replace"})
     world.serve(1)
     assert world.becomes("Tuned", "True", "Tuned")
     assert world.status()["tuning"]["key"] == "9f2c0a1b2c3d4e5f"

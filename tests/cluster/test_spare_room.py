@@ -121,6 +121,9 @@ SHORT = {
     ),
 }
 
+QUICK = {("gpu", "change"), ("anti-affinity", "restart")}
+"""Of the product those that `make test` runs, a minute each; the others have `make soak`."""
+
 
 @pytest.fixture
 def nodes(world: World) -> Iterator[list[str]]:
@@ -147,8 +150,14 @@ def roll(world: World, how: str) -> None:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("how", ["change", "restart"])
-@pytest.mark.parametrize("what", SHORT)
+@pytest.mark.parametrize(
+    ("what", "how"),
+    [
+        pytest.param(what, how, marks=() if (what, how) in QUICK else pytest.mark.long, id=f"{what}-{how}")
+        for what in SHORT
+        for how in ("change", "restart")
+    ],
+)
 def test_a_rollout_without_spare_room_ends(world: World, nodes: list[str], what: str, how: str) -> None:
     short = SHORT[what]
     world.kubelet.heartbeat(nodes[0], gpus=8, more=short.has)
