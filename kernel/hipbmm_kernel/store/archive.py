@@ -8,6 +8,7 @@ before it is written.
 
 import hashlib
 import io
+import itertools
 import json
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -83,16 +84,23 @@ def manifest(sums: Mapping[Member, tuple[int, str]]) -> bytes:
 
 
 def export_store(volume: Volume, clock: Clock, store: str, keys: list[str], target: IO[bytes], seconds: float) -> Moved:
-    """Write every valid shard of `keys`, their stacks, and all plans. OSError when the store cannot be read."""
+    """Write every valid shard of `keys`, their stacks, and the plans that there is room for.
+
+    OSError when the store cannot be read, ArchiveError when the keys are more than an import takes.
+    """
     sums: Sums = {}
+    total = MAX_MANIFEST_BYTES
+    of_keys = itertools.chain.from_iterable(_files(volume, clock, store, key, seconds) for key in keys)
+    of_plans = ((Member(key, plan=True), data) for key, data in plans.whole(volume, store))
     with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for key in keys:
-            for found, data in _files(volume, clock, store, key, seconds):
-                sums[found] = _sum(data)
-                _add(tar, found.path, data)
-        for key, data in plans.whole(volume, store).items():
-            sums[Member(key, plan=True)] = _sum(data)
-            _add(tar, Member(key, plan=True).path, data)
+        for found, data in itertools.chain(of_keys, of_plans):
+            total += len(data)
+            if len(sums) == MAX_MEMBERS or total > MAX_TOTAL_BYTES:
+                if found.plan:  # which can be asked again
+                    break
+                raise ArchiveError("the store is larger than what is unpacked: compact it, or export each key alone")
+            sums[found] = _sum(data)
+            _add(tar, found.path, data)
         _add(tar, MANIFEST, manifest(sums))
     return _moved({found: size for found, (size, _) in sums.items()})
 

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import json
 import re
+from collections.abc import Iterator
 
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.system import volume as volumes
@@ -41,25 +42,25 @@ def damage(key: str, data: bytes) -> str:
     return "" if named == key else "it does not name its key"
 
 
-def whole(volume: Volume, root: str) -> dict[str, bytes]:
+def whole(volume: Volume, root: str) -> Iterator[tuple[str, bytes]]:
     """Every key of a store with the bytes of its first file that is whole. Never raises: a plan can be asked again."""
-    found: dict[str, bytes] = {}
+    found: set[str] = set()
     try:
         directory = volumes.open_below(volume, root, *DIRECTORY.split("/"))
     except OSError:
-        return found
+        return
     try:
         for name in sorted(volume.names(directory)):
             key = key_of(name)
             with contextlib.suppress(OSError):
                 data = volumes.read_file(volume, name, MAX_BYTES, at=directory) if key and key not in found else b""
                 if data and not damage(key, data):
-                    found[key] = data
+                    found.add(key)
+                    yield key, data
     except OSError:
-        return found
+        return
     finally:
         volume.close(directory)
-    return found
 
 
 def keep(volume: Volume, root: str, key: str, data: bytes) -> str:

@@ -12,6 +12,7 @@ from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.image import plan_file
 from hipbmm_kernel.linear.eligibility import HIPBMM
 from hipbmm_kernel.planner.answer import Answer, ImageLinear
+from hipbmm_kernel.store import archive
 from hipbmm_kernel.system.volume import Volume
 
 KEY, OTHER = "0123456789abcdef", "fedcba9876543210"
@@ -68,6 +69,20 @@ def test_a_damaged_plan_stays_and_the_whole_one_beside_it_goes(full: Path, tmp_p
     (tmp_path / "other").mkdir()
     assert load(tmp_path / "a.tar", tmp_path / "other")[0] == 0
     assert known(tmp_path / "other") == ANSWER
+
+
+def test_an_export_is_what_an_import_takes_and_plans_make_room_for_rows(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.setattr(archive, "MAX_MEMBERS", sum(1 for path in full.rglob("*") if path.is_file()) - 1)
+    assert export(full, tmp_path / "a.tar")[0] == 0
+    assert load(tmp_path / "a.tar", tmp_path / "other")[0] == 0
+    assert list((tmp_path / "other").rglob("*.csv"))
+    assert known(tmp_path / "other") is None
+    monkeypatch.setattr(archive, "MAX_TOTAL_BYTES", archive.MAX_MANIFEST_BYTES + 100)
+    assert export(full, tmp_path / "b.tar")[0] != 0
+    assert not (tmp_path / "b.tar").exists()
 
 
 @pytest.mark.parametrize(
