@@ -106,15 +106,17 @@ def merge(shards: Iterable[shard.Shard], token: str = "", node: str | None = Non
 def union(tables: Iterable[Table]) -> Table:
     """The join of tables of one key; a veto that binds in one of them binds in it."""
     joined = Joined()
-    vetoes: dict[tuple[str, int], str] = {}
+    binding: dict[tuple[str, int], str] = {}
     for each in tables:
         for of_key in each.rows.values():
             joined.add_rows(of_key)
         for of_index in each.claims.values():
             joined.add_claims(of_index)
         for at, reason in each.vetoes.items():
-            vetoes[at] = min(reason, vetoes.get(at, reason))
-    return joined.table()._replace(vetoes=vetoes)
+            binding[at] = min(reason, binding.get(at, reason))
+    found = joined.table()
+    # The reason is that of the vetoes which are kept, as in one merge: a table may know of one that the join drops.
+    return found._replace(vetoes={at: found.vetoes.get(at, reason) for at, reason in binding.items()})
 
 
 def _binding(claims: Sequence[Veto], node: str | None) -> str | None:

@@ -48,6 +48,17 @@ def test_merging_is_commutative(pair: tuple[list[shard.Shard], list[shard.Shard]
     assert table.merge(shuffled) == table.merge(shards)
 
 
+def test_the_reason_of_a_veto_is_one_that_is_kept() -> None:
+    def claims(*nodes: str, reason: str) -> shard.Shard:
+        return veto_shard(*(Veto(ROW_KEY, 1, reason, node) for node in nodes))
+
+    last, others = claims("f" * 12, reason="crashed"), claims(*(str(n) * 12 for n in range(4)), reason="hung")
+    whole = table.merge([last, others])
+
+    assert whole.vetoes == {(ROW_KEY, 1): "hung"}
+    assert table.union([table.merge([last]), table.merge([others])]) == whole
+
+
 @MANY
 @given(some_shards, some_shards, some_shards)
 def test_merging_is_associative(a: list[shard.Shard], b: list[shard.Shard], c: list[shard.Shard]) -> None:
