@@ -70,7 +70,7 @@ def schema(of: Definition) -> Json:
 
 
 def _convert(node: Json, definitions: Mapping[str, Json], path: str) -> Json:
-    """A pydantic schema node as a structural schema: references inlined, null removed, defaults told in words."""
+    """A pydantic schema node as a structural schema: references inlined, null removed, defaults in words."""
     node = _resolve(node, definitions)
     out = {key: value for key, value in node.items() if key not in _DROPPED and not key.startswith("$")}
     for key in ("properties", "items", "anyOf", "const", "exclusiveMinimum", "propertyNames"):
@@ -116,8 +116,8 @@ def _resolve(node: Json, definitions: Mapping[str, Json]) -> Json:
 def _description(node: Json, path: str) -> str:
     text = " ".join(str(node.get("description", "")).split())
     default = node.get("default")
-    told = "Default" in text or path in _STORED_DEFAULTS or path.startswith("status")
-    if told or default in (None, "", [], {}) or isinstance(default, dict):
+    said = "Default" in text or path in _STORED_DEFAULTS or path.startswith("status")
+    if said or default in (None, "", [], {}) or isinstance(default, dict):
         return text
     shown = default if isinstance(default, str) else json.dumps(default)
     return f"{text} Default: {shown}."

@@ -106,7 +106,7 @@ def without_names(message: str) -> str:
 
 
 def image_reason(message: str) -> Image | None:
-    """Why a pull failed; None when the message does not tell (a bare back-off)."""
+    """Why a pull failed; None when the message does not say (a bare back-off)."""
     text = _NAMES.sub(" ", message.lower())
     if _UNAUTHORIZED.search(text):
         return "ImagePullUnauthorized"
