@@ -22,7 +22,7 @@ from hipbmm_kernel.foreign import decision, env_file, memory, server
 from hipbmm_kernel.identity.gpu import read_hardware
 from hipbmm_kernel.identity.software import package_directory
 from hipbmm_kernel.pod import aiter_jit, state_file
-from hipbmm_kernel.pod.exec import MAX_JSON
+from hipbmm_kernel.pod.exec import Log, read_report
 from hipbmm_kernel.system import process
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
@@ -58,18 +58,9 @@ def warm_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None)
     return 0
 
 
-class _Log:
-    """Lines on standard error, which may be closed or broken."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
+class _Log(Log):
     def say(self, text: str) -> None:
-        try:
-            self._stream.write(f"hipbmm warm: {one_line(text)}\n")
-            self._stream.flush()
-        except (AttributeError, OSError, ValueError):  # Python has None for a descriptor that is closed
-            return
+        self.write(f"hipbmm warm: {one_line(text)}\n")
 
 
 class _Run:
@@ -192,7 +183,7 @@ class _Run:
         volumes.replace_file(self._volume, f"{settings.home}/{env_file.NAME}", data)
 
     def _variables(self, settings: Settings) -> dict[str, str]:
-        report = read_report(self._volume, settings.report_file)
+        report, _ = read_report(self._volume, settings.report_file)
         directories = aiter_jit.variables(self._env, f"{settings.home}/cache", package_directory("aiter"))
         found, reason = decision.variables(report, self._env, settings.fixed_env, settings.home, directories)
         self._log.say(f"the server starts plain: {reason}" if reason else "the server starts with the table")
@@ -210,15 +201,6 @@ def usable(env: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
             del kept[str(error).partition(" ")[0].rstrip(":")]
         else:
             return kept, wrong
-
-
-def read_report(volume: Volume, path: str) -> Mapping[str, object] | None:
-    """The report of `warm`; None when there is none that can be used."""
-    try:
-        document = json.loads(volumes.read_file(volume, path, MAX_JSON))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
 
 
 def _visible(env: Mapping[str, str], count: int) -> list[str]:

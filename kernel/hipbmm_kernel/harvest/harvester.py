@@ -16,6 +16,7 @@ from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.publisher import Publisher
 from hipbmm_kernel.store.shard_origin import HARVEST, MIRROR, head
 from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.digest import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -138,9 +139,8 @@ class Harvester:
         if not isinstance(document, dict) or report.get("reason") == "StackMismatch":
             # Another GPU or library computes here than the stack says: its rows would crash whoever takes them.
             return None
-        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
         try:
-            return stacks.parse(canonical)
+            return stacks.parse(canonical(document))
         except stacks.StackError as error:
             self._log(f"the report's stack cannot be used: {error}")
             return None

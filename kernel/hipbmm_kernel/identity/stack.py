@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.system import digest
+from hipbmm_kernel.system.digest import canonical
 
 VERSION = 1
 UNKNOWN = "unknown"
@@ -54,7 +55,7 @@ class Stack(NamedTuple):
 
     def canonical(self) -> bytes:
         """The canonical JSON: sorted keys, no blanks, ASCII."""
-        return json.dumps(self.document(), sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+        return canonical(self.document())
 
     @property
     def key(self) -> str:

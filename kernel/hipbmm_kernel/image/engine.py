@@ -29,7 +29,7 @@ def config(arguments: Sequence[str], notes: list[str]) -> Any:
         raise Refused("vLLM's parser refuses the command line") from error
     except (ValueError, TypeError, NotImplementedError, OSError) as error:
         # What the server itself would say and end with; pydantic's ValidationError is a ValueError. An assertion or a
-        # RuntimeError may be this process's own trouble, and is no refusal.
+        # RuntimeError may be a failure of this process itself, and is no refusal.
         raise Refused(f"{type(error).__name__}: {_words(error)}") from error
 
 

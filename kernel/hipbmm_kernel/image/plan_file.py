@@ -14,7 +14,7 @@ from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
 from hipbmm_kernel.store import plans
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.system import volume as volumes
-from hipbmm_kernel.system.digest import sha256
+from hipbmm_kernel.system.digest import canonical, sha256
 from hipbmm_kernel.system.volume import Volume
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ _LINE = 1000
 def encode(key: str, found: Answer) -> bytes:
     """A plan file: one JSON object in canonical form, so that the same plan gives the same bytes in every pod."""
     plan = json.loads(answer.encode(found))
-    return _canonical({_MARK: _VERSION, "key": key, "plan": plan, "sha256": sha256(_canonical(plan))}) + b"\n"
+    return canonical({_MARK: _VERSION, "key": key, "plan": plan, "sha256": sha256(canonical(plan))}) + b"\n"
 
 
 def decode(key: str, data: bytes) -> Answer:
@@ -42,7 +42,7 @@ def decode(key: str, data: bytes) -> Answer:
         raise AnswerInvalid("not a plan file")
     if document.get("key") != key:
         raise AnswerInvalid(f"its key is {str(document.get('key'))[:40]}")
-    plan = _canonical(document.get("plan"))
+    plan = canonical(document.get("plan"))
     if document.get("sha256") != sha256(plan):
         raise AnswerInvalid("its digest does not fit its content")
     return answer.decode(plan)
@@ -123,7 +123,3 @@ def _mirrored(volume: Volume, root: str, key: str) -> list[str]:
 def publish(volume: Volume, root: str, key: str, found: Answer) -> str:
     """Keep a plan in a store; "" when it is there and whole, else why not."""
     return plans.keep(volume, root, key, encode(key, found))
-
-
-def _canonical(document: object) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")

@@ -3,12 +3,11 @@
 Two servers with the same key get the same answer. Files that a command line names count by their content.
 """
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from hipbmm_kernel.planner import answer
-from hipbmm_kernel.system.digest import sha256
+from hipbmm_kernel.system.digest import canonical, sha256
 
 LENGTH = 16
 MAX_FILE = 4 << 20
@@ -40,7 +39,7 @@ def key_of(
         "files": dict([*_named(arguments), *_beside(config_path)][:MAX_FILES]),
         "image": dict(image),
     }
-    return sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())[:LENGTH]
+    return sha256(canonical(document))[:LENGTH]
 
 
 def _is_read(name: str) -> bool:

@@ -4,6 +4,7 @@ import json
 from typing import Any, NamedTuple, TypeVar
 
 from hipbmm_kernel.linear import eligibility
+from hipbmm_kernel.system.digest import canonical
 
 T = TypeVar("T")
 
@@ -64,7 +65,7 @@ class Answer(NamedTuple):
 def encode(answer: Answer) -> bytes:
     """One canonical JSON object: equal answers give equal bytes."""
     document = answer._asdict() | {"format": FORMAT, "linears": [list(linear) for linear in answer.linears]}
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    return canonical(document)
 
 
 def decode(data: bytes) -> Answer:

@@ -30,7 +30,7 @@ from hipbmm_kernel.rows.gemm import MAX_M, Problem, Row
 from hipbmm_kernel.store import plans
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
-from hipbmm_kernel.system.digest import sha256
+from hipbmm_kernel.system.digest import canonical, sha256
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.system.volume import Volume
@@ -250,8 +250,8 @@ def key_of(identity: Identity, planned: Plan) -> str:
 def encode(key: str, known: Answer) -> bytes:
     """The file of an answer; the same answer gives the same bytes in every pod."""
     body = {_MARK: _VERSION, "key": key, "works": known.works, "reason": known.reason, "bands": known.bands}
-    digest = sha256(_canonical(body))
-    return _canonical({**body, "sha256": digest}) + b"\n"
+    digest = sha256(canonical(body))
+    return canonical({**body, "sha256": digest}) + b"\n"
 
 
 def decode(key: str, data: bytes) -> Answer:
@@ -264,7 +264,7 @@ def decode(key: str, data: bytes) -> Answer:
         raise AnswerInvalid("not this image's answer about the table in memory")
     digest = document.pop("sha256", None)
     works, reason = document.get("works"), document.get("reason")
-    if digest != sha256(_canonical(document)) or not isinstance(works, bool) or not isinstance(reason, str):
+    if digest != sha256(canonical(document)) or not isinstance(works, bool) or not isinstance(reason, str):
         raise AnswerInvalid("its digest does not fit its content")
     try:
         return Answer(works, reason, tuple(_band(each) for each in document["bands"]))
@@ -276,7 +276,3 @@ def _band(values: object) -> Band:
     if not isinstance(values, list) or [type(value) for value in values] != [int, int, bool, int, bool]:
         raise TypeError(f"{values!r}")
     return Band(*values)
-
-
-def _canonical(document: object) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")

@@ -81,6 +81,15 @@ class Log:
             self._stream = None
 
 
+def read_report(volume: Volume, path: str) -> tuple[dict[str, object] | None, str]:
+    """The report of `warm`, or None and why there is none that can be used."""
+    try:
+        document = json.loads(volumes.read_file(volume, path, MAX_JSON))
+    except (OSError, ValueError, RecursionError) as error:
+        return None, f"{path} cannot be used: {error}"
+    return (document, "") if isinstance(document, dict) else (None, "")
+
+
 class Start:
     """The checks of one start."""
 
@@ -99,8 +108,8 @@ class Start:
         report = self._report()
         state, before = self._next(report)
         if state.mode in (start_mode.TUNED, start_mode.NO_TABLE):
-            trouble = self._arrange(aside=state.mode == start_mode.NO_TABLE and before.mode != start_mode.NO_TABLE)
-            state = start_mode.without_hipbmm(state, trouble) if trouble else state
+            obstacle = self._arrange(aside=state.mode == start_mode.NO_TABLE and before.mode != start_mode.NO_TABLE)
+            state = start_mode.without_hipbmm(state, obstacle) if obstacle else state
         state = self._remember(state)
         if self._settings.policy == BLOCK:
             reason = start_mode.blocked(state, report)
@@ -145,10 +154,10 @@ class Start:
     def _next(self, report: Mapping[str, object] | None) -> tuple[State, State]:
         """The state of this start, and the one before."""
         now, boot = self._clock.monotonic(), state_file.boot_id()
-        before, trouble = state_file.last(self._volume, self._settings.state_file, self._settings.pod_uid)
+        before, obstacle = state_file.last(self._volume, self._settings.state_file, self._settings.pod_uid)
         state = start_mode.next_start(before, report, now, boot, self._settings.warmup_seconds)
-        if trouble:
-            state = start_mode.without_hipbmm(state, f"earlier starts are not known: {trouble}")
+        if obstacle:
+            state = start_mode.without_hipbmm(state, f"earlier starts are not known: {obstacle}")
         return state, before
 
     def _arrange(self, *, aside: bool) -> str:
@@ -219,13 +228,10 @@ class Start:
 
     def _report(self) -> dict[str, object] | None:
         """The report of `warm`; None when there is none that can be used."""
-        path = self._settings.report_file
-        try:
-            document = json.loads(volumes.read_file(self._volume, path, MAX_JSON))
-        except (OSError, ValueError, RecursionError) as error:
-            self._log.say(f"{path} cannot be used: {error}")
-            return None
-        return document if isinstance(document, dict) else None
+        found, problem = read_report(self._volume, self._settings.report_file)
+        if problem:
+            self._log.say(problem)
+        return found
 
     def become(self, command: list[str], env: dict[str, str]) -> int:
         """Become the server: same process id, same signals. Returns only when it cannot be started."""

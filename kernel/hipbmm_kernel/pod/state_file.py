@@ -36,13 +36,13 @@ def spare(path: str, pod_uid: str) -> str:
 
 def last(volume: Volume, path: str, pod_uid: str) -> tuple[State, str]:
     """The later one of what file and spare file remember; why the file itself cannot be used, "" when it can."""
-    found, trouble = [], ""
+    found, unusable = [], ""
     for name in (path, spare(path, pod_uid)):
         try:
             found.append(read(volume, name))
         except StateError as error:
-            trouble = trouble or (str(error) if name == path else "")
-    return max(found, key=lambda state: state.starts, default=State()), trouble
+            unusable = unusable or (str(error) if name == path else "")
+    return max(found, key=lambda state: state.starts, default=State()), unusable
 
 
 def read(volume: Volume, path: str) -> State:

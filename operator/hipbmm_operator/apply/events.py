@@ -17,36 +17,48 @@ _MAX_MESSAGE = 1024
 
 def build(owner: Owner, transition: Transition) -> Json:
     """The Event. Its name follows from its content: the same transition is never sent twice."""
-    digest = names.short_hash(f"{owner.uid}/{transition.reason}/{transition.time}", 16)
+    about = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "name": owner.name,
+        "namespace": owner.namespace,
+        "uid": owner.uid,
+    }
+    content = f"{owner.uid}/{transition.reason}/{transition.time}"
+    return body(about, content, transition.type, transition.reason, transition.message, transition.time)
+
+
+def body(about: Json, content: str, kind: str, reason: str, message: str, time: str) -> Json:
+    """An Event on the object `about`; its name is made of a hash of `content`."""
+    namespace = about["namespace"]
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{names.child(owner.name)}.{digest}", "namespace": owner.namespace},
-        "involvedObject": {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "name": owner.name,
-            "namespace": owner.namespace,
-            "uid": owner.uid,
-        },
-        "type": transition.type,
-        "reason": transition.reason,
-        "message": (transition.message or transition.reason)[:_MAX_MESSAGE],
-        "firstTimestamp": transition.time,
-        "lastTimestamp": transition.time,
+        "metadata": {"name": f"{names.child(about['name'])}.{names.short_hash(content, 16)}", "namespace": namespace},
+        "involvedObject": about,
+        "type": kind,
+        "reason": reason,
+        "message": (message or reason)[:_MAX_MESSAGE],
+        "firstTimestamp": time,
+        "lastTimestamp": time,
         "count": 1,
         "source": {"component": names.FIELD_MANAGER},
     }
 
 
 async def send(kube: Kube, owner: Owner, wanted: Iterable[Transition]) -> None:
-    """Send them. Events are a courtesy: one that cannot be sent is logged and forgotten."""
+    """Send them."""
     for transition in wanted:
-        try:
-            await kube.create(kinds.EVENT, build(owner, transition))
-        except errors.AlreadyExistsError:
-            continue
-        except errors.ApiError as error:
-            LOG.warning("Event %s was not sent: %s", transition.reason, error)
-        else:
-            metrics.EVENTS.labels(transition.type).inc()
+        await send_one(kube, build(owner, transition))
+
+
+async def send_one(kube: Kube, event: Json) -> None:
+    """Send one. Events are a courtesy: one that cannot be sent is logged and forgotten."""
+    try:
+        await kube.create(kinds.EVENT, event)
+    except errors.AlreadyExistsError:
+        return
+    except errors.ApiError as error:
+        LOG.warning("Event %s was not sent: %s", event["reason"], error)
+    else:
+        metrics.EVENTS.labels(event["type"]).inc()

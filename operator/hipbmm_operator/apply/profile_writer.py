@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from hipbmm_operator.apply import events
 from hipbmm_operator.apply.status_patch import merge_patch
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
@@ -15,7 +16,6 @@ from hipbmm_operator.profiles.pods import Workload
 from hipbmm_operator.telemetry import metrics
 
 LOG = logging.getLogger(__name__)
-_MAX_MESSAGE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +82,12 @@ class ProfileWriter:
         return True
 
     async def _send(self, namespace: str, note: Note, now: str) -> None:
-        """Events are a courtesy: one that cannot be sent is logged and forgotten."""
         try:
             about = await self._identified(namespace, note.about)
-            await self._kube.create(kinds.EVENT, _event(namespace, about, note, now))
-        except errors.AlreadyExistsError:
-            return
         except errors.ApiError as error:
             LOG.warning("Event %s was not sent: %s", note.reason, error)
         else:
-            metrics.EVENTS.labels(note.type).inc()
+            await events.send_one(self._kube, _event(namespace, about, note, now))
 
     async def _identified(self, namespace: str, about: Workload) -> Workload:
         """With its uid, by which `kubectl describe` finds Events; pods name their ReplicaSet only."""
@@ -102,27 +98,13 @@ class ProfileWriter:
 
 
 def _event(namespace: str, about: Workload, note: Note, now: str) -> Json:
-    digest = names.short_hash(f"{about.uid}/{about.kind}/{note.reason}/{note.message}/{now[:13]}", 16)
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": f"{names.child(about.name)}.{digest}", "namespace": namespace},
-        "involvedObject": {
-            key: value
-            for key, value in {
-                "apiVersion": about.api_version,
-                "kind": about.kind,
-                "name": about.name,
-                "namespace": namespace,
-                "uid": about.uid,
-            }.items()
-            if value
-        },
-        "type": note.type,
-        "reason": note.reason,
-        "message": note.message[:_MAX_MESSAGE] or note.reason,
-        "firstTimestamp": now,
-        "lastTimestamp": now,
-        "count": 1,
-        "source": {"component": names.FIELD_MANAGER},
+    involved = {
+        "apiVersion": about.api_version,
+        "kind": about.kind,
+        "name": about.name,
+        "namespace": namespace,
+        "uid": about.uid,
     }
+    content = f"{about.uid}/{about.kind}/{note.reason}/{note.message}/{now[:13]}"
+    known = {key: value for key, value in involved.items() if value}
+    return events.body(known, content, note.type, note.reason, note.message, now)

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from hipbmm_operator.apply.profile_objects import ProfileObjects
 from hipbmm_operator.apply.profile_writer import ProfileWriter
-from hipbmm_operator.kube import errors, kinds
+from hipbmm_operator.kube import errors, kinds, metadata
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object
@@ -74,12 +74,12 @@ class ProfileList:
 
 
 def _key(body: Json) -> NamespacedName:
-    meta = as_object(body.get("metadata"))
-    return NamespacedName(str(meta.get("namespace")), str(meta.get("name")))
+    meta = metadata.parse(body)
+    return NamespacedName(meta.namespace, meta.name)
 
 
 def _version(body: Json | None) -> str:
-    return str(as_object((body or {}).get("metadata")).get("resourceVersion", ""))
+    return metadata.parse(body or {}).resource_version
 
 
 class ProfileReconciler:
@@ -111,7 +111,7 @@ class ProfileReconciler:
         if profile.meta.deleting:
             return Outcome()
         self._uids[key] = profile.meta.uid
-        others = {name: each for each in self._profiles.of(key.namespace) if (name := _name(each)) != key.name}
+        others = {name: each for each in self._profiles.of(key.namespace) if (name := _key(each).name) != key.name}
         kernel = await self._objects.kernel(profile)
         facts = await self._reads.facts(profile, body, others, kernel)
         now = self._now()
@@ -124,7 +124,3 @@ class ProfileReconciler:
             await self._profiles.refresh()
         unsettled = any(each.pod.live and not each.pod.ready for each in facts.pods)
         return Outcome(again=_SOON_SECONDS if unsettled else _LATER_SECONDS)
-
-
-def _name(body: Json) -> str:
-    return str(as_object(body.get("metadata")).get("name", ""))
