@@ -13,7 +13,7 @@ from hipbmm_kernel.planner import cost
 from hipbmm_kernel.planner.plan import Options, build
 from hipbmm_kernel.rows.gemm import Linear, Problem
 from hipbmm_kernel.tune import cooperation
-from hipbmm_kernel.tune.others import LOOK_SECONDS, PUBLISH_SECONDS, STALLED_SECONDS
+from hipbmm_kernel.tune.others import PUBLISH_SECONDS, REFRESH_SECONDS, STALLED_SECONDS
 
 READY_SECONDS = 5.0
 SEEDS = 3
@@ -92,7 +92,7 @@ def simulate(
             if published < pod.dies:
                 visible[finished] = min(visible.get(finished, float("inf")), published + lag)
         names = [each.name for each in made if each.began <= now]
-        if now - pod.looked >= LOOK_SECONDS:
+        if now - pod.looked >= REFRESH_SECONDS:
             pod.look(now, visible, names)
         left = [problem for problem in problems if problem not in pod.known | pod.begun]
         pod.done = now
@@ -104,7 +104,7 @@ def simulate(
             seconds = cost.tuning_seconds(problem) * chance.uniform(0.85, 1.15)
             heapq.heappush(events, (now + seconds, number, pod, problem))
         elif left:
-            heapq.heappush(events, (now + LOOK_SECONDS, number, pod, None))
+            heapq.heappush(events, (now + REFRESH_SECONDS, number, pod, None))
     ends = [pod.done for pod in made if pod.dies == float("inf")]
     return Result(tuned / len(problems), max(ends), max(ends) - min(ends))
 

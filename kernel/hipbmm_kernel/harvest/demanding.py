@@ -35,7 +35,7 @@ class Demanding:
         self._thread: threading.Thread | None = None
 
     def turn(self) -> None:
-        """Start to publish when it is time and there is news; never waits."""
+        """Start to publish when it is time and counts have grown; never waits."""
         if self._clock.monotonic() < self._due or (self._thread is not None and self._thread.is_alive()):
             return
         found = self._dispatched.demand()

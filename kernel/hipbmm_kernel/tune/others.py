@@ -20,9 +20,9 @@ from hipbmm_kernel.tune.claims import believable
 from hipbmm_kernel.tune.handover import Handover
 
 PUBLISH_SECONDS = 1.0
-LOOK_SECONDS = 1.0
+REFRESH_SECONDS = 1.0
 SHARE_OF_TIME = 5
-"""A look at the store takes at most a fifth of the time: a slow volume is looked at less often."""
+"""Reading the store takes at most a fifth of the time: a slow volume is read less often."""
 STALLED_SECONDS = 10.0
 """Without a row of a pod's share for so long, its problems are open to all."""
 READ_SECONDS = 5.0
@@ -35,7 +35,7 @@ _POD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class Others:
-    """The store as it was last looked at, and the problems that this pod should leave to others."""
+    """The store as it was last read, and the problems that this pod should leave to others."""
 
     def __init__(self, handover: Handover, problems: Sequence[Problem], uid: str, gpus: int) -> None:
         self._handover = handover
@@ -44,7 +44,7 @@ class Others:
         self._gpus = gpus
         self._pods: Collection[str] = (uid,)
         self._rows: dict[Problem, Row] = {}
-        self._next_look = 0.0
+        self._next_refresh = 0.0
         self._progress: dict[str, tuple[int, float]] = {}
 
     def announce(self) -> None:
@@ -62,18 +62,18 @@ class Others:
         stalled = {pod for pod, (_, since) in self._progress.items() if now - since > STALLED_SECONDS}
         return cooperation.pick(left, self._uid, self._pods, stalled, self._gpus)
 
-    def look(self) -> bool:
+    def refresh(self) -> bool:
         """Read the store again, if that is due; whether it was."""
         clock = self._handover.clock
         began = clock.monotonic()
-        if began < self._next_look:
+        if began < self._next_refresh:
             return False
         with contextlib.suppress(OSError, TooLate):
             self._pods = within(READ_SECONDS, self._names)
         with contextlib.suppress(TooLate):
             self._keep(within(READ_SECONDS, self._table))
         now = clock.monotonic()
-        self._next_look = now + max(LOOK_SECONDS, SHARE_OF_TIME * (now - began))
+        self._next_refresh = now + max(REFRESH_SECONDS, SHARE_OF_TIME * (now - began))
         self._note_progress(now)
         return True
 

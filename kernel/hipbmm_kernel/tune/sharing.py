@@ -10,7 +10,7 @@ from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.tune import crew
 from hipbmm_kernel.tune.crew import Crew, Outcome, Task
 from hipbmm_kernel.tune.handover import Handover
-from hipbmm_kernel.tune.others import LOOK_SECONDS, Others
+from hipbmm_kernel.tune.others import REFRESH_SECONDS, Others
 from hipbmm_kernel.tune.tuner import Tuner
 from hipbmm_kernel.tune.visit import Visit
 
@@ -33,7 +33,7 @@ class SharingTuner(Tuner):
             if tasks:
                 self._do(running, tasks)
             else:
-                handover.stop.wait(LOOK_SECONDS)
+                handover.stop.wait(REFRESH_SECONDS)
         if self._adopted:
             handover.log(f"{self._adopted} of {count} problems were tuned by other pods meanwhile")
         super()._visit_all(running, [visit for visit in visits if visit.known is not None and visit.known.verified])
@@ -45,7 +45,7 @@ class SharingTuner(Tuner):
 
     def _opened(self) -> list[Task]:
         """The first task of the next problem for this pod; none when all that is left is with others."""
-        if self._others.look():
+        if self._others.refresh():
             self._adopt()
         while self._open:
             by_problem = {visit.job.problem: visit for visit in self._open}

@@ -17,7 +17,7 @@ SHOW = "import json, os; print(json.dumps({'on': os.environ.get('VLLM_ROCM_USE_A
 SHOW += "'table': os.path.exists('hip_online_tuning_res.csv')}))"
 TABLE = f"{gemm.HEADER}\n{row().key},77,-\n"
 ENDED_ONCE = {"starts": 1, "crashes": 0, "mode": "Tuned", "started": 0.0, "boot": ""}
-Surroundings = Callable[[Pod], None]
+Damage = Callable[[Pod], None]
 
 
 def state_that_is_a_link_to_somebody_elses_file(pod: Pod) -> None:
@@ -147,15 +147,15 @@ def starts(pod: Pod, count: int, **env: str) -> list[dict[str, object]]:
     return seen
 
 
-@pytest.mark.parametrize("surroundings", OFF_ONCE)
-def test_a_damaged_state_costs_hipbmm_once(ready: Pod, surroundings: Surroundings) -> None:
-    surroundings(ready)
+@pytest.mark.parametrize("damage", OFF_ONCE)
+def test_a_damaged_state_costs_hipbmm_once(ready: Pod, damage: Damage) -> None:
+    damage(ready)
     assert [seen["on"] for seen in starts(ready, 2)] == ["0", "1"]
 
 
-@pytest.mark.parametrize("surroundings", OFF)
-def test_what_stays_broken_costs_hipbmm_and_starts_are_counted(ready: Pod, surroundings: Surroundings) -> None:
-    surroundings(ready)
+@pytest.mark.parametrize("damage", OFF)
+def test_what_stays_broken_costs_hipbmm_and_starts_are_counted(ready: Pod, damage: Damage) -> None:
+    damage(ready)
     assert [seen["on"] for seen in starts(ready, 2)] == ["0", "0"]
 
 

@@ -52,7 +52,7 @@ def called(home: Path) -> list[str]:
     return found
 
 
-def told(home: Path) -> str:
+def reason_in_log(home: Path) -> str:
     return str(json.loads((home / "termination-log").read_text())["reason"])
 
 
@@ -83,21 +83,21 @@ def test_a_second_start_keeps_the_decision(home: Path) -> None:
 def test_a_program_of_another_sha_is_not_run(home: Path) -> None:
     put_program(home)
     assert run(scripts.WARM, home, "0" * 64, "vllm").returncode == 0
-    assert told(home) == "KernelMismatch"
+    assert reason_in_log(home) == "KernelMismatch"
     assert not (home / "kernel").exists()
     assert (home / "env").exists()
 
 
 def test_no_program(home: Path) -> None:
     assert run(scripts.WARM, home, "0" * 64, "vllm").returncode == 0
-    assert told(home) == "KernelMissing"
+    assert reason_in_log(home) == "KernelMissing"
 
 
 def test_a_program_that_cannot_be_unpacked_leaves_none(home: Path) -> None:
     sha = put_program(home)
     (home / "kernel.new").write_text("in the way")
     assert run(scripts.WARM, home, sha).returncode == 0
-    assert told(home) == "KernelMissing"
+    assert reason_in_log(home) == "KernelMissing"
     assert not (home / "kernel").exists()
 
 
@@ -110,7 +110,7 @@ def test_a_python_that_is_too_old_neither_unpacks_nor_runs_the_program(home: Pat
     old.chmod(0o755)
     path = f"{old.parent}:{os.environ['PATH']}"
     assert run(scripts.WARM, home, sha, "vllm", PATH=path).returncode == 0
-    assert told(home) == "PythonTooOld"
+    assert reason_in_log(home) == "PythonTooOld"
     assert not (home / "kernel").exists()
     done = run(scripts.SERVER, home, "echo", "a b", PATH=path)
     assert (done.stdout, done.returncode) == ("a b\n", 0)
