@@ -114,7 +114,7 @@ def is_established(crd: Json) -> bool:
     return any((entry["type"], entry["status"]) == ("Established", "True") for entry in conditions)
 
 
-def until(what: str, ask: Callable[[], T | None], seconds: float = 30.0) -> T:
+def until(what: str, ask: Callable[[], T | None], seconds: float = 90.0) -> T:
     """The first answer that is not None (or False); fails after so long, naming what it waited for."""
     deadline = time.monotonic() + seconds
     while True:

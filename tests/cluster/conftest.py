@@ -117,7 +117,7 @@ def kubelet(api: Api, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
     """Plays the kubelets; one node with 8 MI300X is there."""
     found = Kubelet(api, cluster.pki, tmp_path_factory.mktemp("kubelet"))
     found.node("mi300x-a")
-    until("the node to take pods", lambda: not api.get(NODE, "", "mi300x-a")["spec"].get("taints"), 60)
+    until("the node to take pods", lambda: not api.get(NODE, "", "mi300x-a")["spec"].get("taints"))
     yield found
     found.close()
 
@@ -157,7 +157,7 @@ def no_operator(operator: OperatorProcess) -> Iterator[None]:
     yield
     operator.start()
     # One that was killed still holds the Lease.
-    until("the operator to lead", lambda: operator.metric("hipbmm_leader") == 1, 60)
+    until("the operator to lead", lambda: operator.metric("hipbmm_leader") == 1)
 
 
 @pytest.fixture(scope="module")

@@ -124,7 +124,7 @@ class OperatorProcess:
                 [*self._python, "-m", "hipbmm_operator", "run"], env=self._environment, stderr=log, stdout=log
             )
         try:
-            until("the operator to be ready", self._ready, 60)
+            until("the operator to be ready", self._ready)
         except BaseException:
             self.kill()
             raise

@@ -20,7 +20,7 @@ def quota(world: World, hard: Json) -> None:
     metadata = {"name": "none", "namespace": world.namespace}
     body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}
     world.api.create(QUOTA, body)
-    until("the quota", lambda: "hard" in world.api.get(QUOTA, world.namespace, "none").get("status", {}), 60)
+    until("the quota", lambda: "hard" in world.api.get(QUOTA, world.namespace, "none").get("status", {}))
 
 
 @pytest.mark.parametrize("hard", [{"pods": "0"}, {"services": "0"}], ids=["pods", "services"])
@@ -113,7 +113,7 @@ def test_what_may_not_be_seen_any_more_is_left_as_it_is(
     assert world.deployment()["metadata"]["generation"] == generation
     assert operator.http("/healthz")[0] == 200
     api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": role["rules"]})
-    until("the change to be made", lambda: world.deployment()["metadata"]["generation"] > generation, 60)
+    until("the change to be made", lambda: world.deployment()["metadata"]["generation"] > generation)
     heals(world)
     assert operator.defects() == []
 
@@ -164,7 +164,7 @@ def undeletable(world: World, api: Api) -> Iterator[None]:
     yield
     for kind in (BINDING, POLICY):
         api.delete(kind, "", name)
-    until("the policy to end", lambda: deletable(world), 60)
+    until("the policy to end", lambda: deletable(world))
 
 
 def test_a_namespace_that_is_being_deleted(world: World, undeletable: None) -> None:
@@ -174,7 +174,7 @@ def test_a_namespace_that_is_being_deleted(world: World, undeletable: None) -> N
             world.create()
         return not deletable(world)
 
-    until("the policy", kept, 60)
+    until("the policy", kept)
     world.recover(1)
     world.api.delete(NAMESPACE, "", world.namespace)
     found = world.becomes("Progressing", "False", "NamespaceTerminating", 120)

@@ -89,6 +89,6 @@ def test_a_volume_that_cannot_be_written(world: World, error: str, reason: str) 
     assert world.becomes("Ready", "True")["reason"] == "AllReplicasWarm"
     name = pod["metadata"]["name"]
     world.api.delete(kinds.POD, world.namespace, name)
-    until("the pod to go", lambda: world.api.find(kinds.POD, world.namespace, name) is None, 60)
+    until("the pod to go", lambda: world.api.find(kinds.POD, world.namespace, name) is None)
     heals(world)
     world.becomes("StorageReady", "True", "Bound")

@@ -130,7 +130,7 @@ def test_gpus_by_claims(world: World, driver: Driver) -> None:
     (one,) = until("a pod with one GPU", lambda: new_pods(world, [pod, new]), 120)
     world.kubelet.serving(one, report())
     world.becomes("Ready", "True", "AllReplicasWarm")
-    until("one device", lambda: [len(devices) for devices in driver.claimed()] == [1], 60)
+    until("one device", lambda: [len(devices) for devices in driver.claimed()] == [1])
 
 
 def test_too_many_devices_are_said_to_be_too_many(world: World, driver: Driver) -> None:
@@ -154,4 +154,4 @@ def test_a_claim_template_that_somebody_deletes_comes_back_and_all_go_with_the_r
     world.change({"replicas": 0})
     until("it is made again", lambda: len(world.api.items(template, world.namespace)) == 1)
     world.api.delete(kinds.HIPBMM_DEPLOYMENT, world.namespace, world.name)
-    until("it goes", lambda: not world.api.items(template, world.namespace), 60)
+    until("it goes", lambda: not world.api.items(template, world.namespace))

@@ -46,7 +46,7 @@ class Two:
         injection.put_profile(self.api, body)
         probe = stacks.pod("kubeai", self.policy)
         probe["metadata"]["labels"]["hipbmm.io/profile"] = "known"
-        until("the policy to know it", lambda: mark in json.dumps(injection.dry(self.api, probe)), 30)
+        until("the policy to know it", lambda: mark in json.dumps(injection.dry(self.api, probe)))
 
     def made(self, pod: Json) -> tuple[Json, Json, Json]:
         """The pod by the policy, by the webhook, and by an API server without us."""
@@ -302,7 +302,7 @@ def test_the_owner_s_manifest_applied_again_changes_nothing(two: Two, api: Api) 
     metadata = {"name": "git", "namespace": two.policy}
     body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
     first = api.apply(DEPLOYMENT, body, "gitops")
-    until("an injected pod", lambda: "hipbmm-warm" in json.dumps(_pods(api, two.policy)), 30)
+    until("an injected pod", lambda: "hipbmm-warm" in json.dumps(_pods(api, two.policy)))
     for _ in range(5):
         again = api.apply(DEPLOYMENT, body, "gitops")
         assert again["metadata"]["generation"] == first["metadata"]["generation"]

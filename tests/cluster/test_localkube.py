@@ -136,7 +136,7 @@ def test_a_killed_component_comes_back_by_itself(instance: Instance) -> None:
     assert before is not None
     os.kill(before, signal.SIGKILL)
     until(lambda: pid("kube-apiserver") not in {None, before})
-    until(lambda: instance.status()["state"] == "Running", 60)
+    until(lambda: instance.status()["state"] == "Running")
 
 
 @pytest.mark.parametrize("victims", ["all", "supervisor"])

@@ -36,7 +36,7 @@ def mirror(world: World, *shards: str) -> Json:
         wanted = {f"{name_of(each)}.gz" for each in shards}
         return found if found and set(found.get("binaryData") or {}) == wanted and not found.get("data") else None
 
-    return until(f"{MOUNTED} with {len(shards)} shards", holds, 60)
+    return until(f"{MOUNTED} with {len(shards)} shards", holds)
 
 
 def copies(world: World) -> list[Json]:
@@ -126,7 +126,7 @@ def test_a_changed_mirror_is_repaired(mirrored: World, api: Api, change: Any) ->
     if change is unlabel:
         # It is not watched any more: seen by the next reconcile, as after any change of the resource.
         mirrored.change({"service": {"annotations": {"example.com/touched": "1"}}})
-        until("the label", lambda: names.LABEL_MANAGED_BY in labels(mirrored), 60)
+        until("the label", lambda: names.LABEL_MANAGED_BY in labels(mirrored))
     mirror(mirrored, ONE)
     until("a mirror that can be changed", lambda: not immutable(mirrored) or None)
     alone(mirrored)
@@ -207,4 +207,4 @@ def test_what_a_server_learns_flows_back_into_the_mirror(world: World) -> None:
         found = world.api.get(kinds.CONFIG_MAP, world.namespace, MOUNTED)["binaryData"]
         return set(found) == {f"{name_of(ONE)}.gz", f"{name}.gz"}
 
-    until("the learned row in the mirror", learned_too, 60)
+    until("the learned row in the mirror", learned_too)

@@ -52,12 +52,12 @@ def test_the_api_server_goes_and_comes_back(one: Rig) -> None:
     template, pods = one.world.deployment()["spec"]["template"], one.world.scheduled(1)
     one.proxy.refuse = True
     one.world.change({"service": {"port": 8080}})
-    until("the operator to stop leading", lambda: not leads(operator), 60)
-    until("the operator to say so", lambda: operator.http("/readyz")[0] == 503, 60)
+    until("the operator to stop leading", lambda: not leads(operator))
+    until("the operator to say so", lambda: operator.http("/readyz")[0] == 503)
     assert operator.http("/healthz")[0] == 200
     one.proxy.refuse = False
-    until("the change to be carried out", lambda: port(one.world) == 8080, 60)
-    until("the operator to be ready again", lambda: operator.http("/readyz")[0] == 200, 60)
+    until("the change to be carried out", lambda: port(one.world) == 8080)
+    until("the operator to be ready again", lambda: operator.http("/readyz")[0] == 200)
     assert one.world.deployment()["spec"]["template"] == template
     assert [pod["metadata"]["uid"] for pod in one.world.scheduled(1)] == [pod["metadata"]["uid"] for pod in pods]
     assert operator.process.poll() is None
@@ -69,12 +69,12 @@ def test_watches_that_are_never_answered_fail_the_probe(one: Rig) -> None:
     until("the probe to pass", lambda: operator.http("/healthz")[0] == 200)
     hold = threading.Event()
     one.proxy.rules = [Rule(watches, hold=hold)]
-    answer = until("the probe to fail", lambda: operator.http("/healthz") if _dead(operator) else None, 60)
+    answer = until("the probe to fail", lambda: operator.http("/healthz") if _dead(operator) else None)
     assert "watch" in answer[1]
     assert operator.http("/readyz")[0] == 503
     assert leads(operator)
     hold.set()
-    until("the probe to pass again", lambda: operator.http("/healthz")[0] == 200, 60)
+    until("the probe to pass again", lambda: operator.http("/healthz")[0] == 200)
 
 
 def _dead(operator: OperatorProcess) -> bool:
@@ -99,21 +99,21 @@ def test_the_second_operator_takes_over_and_the_first_writes_no_more(one: Rig, o
     assert second.metric('hipbmm_reconcile_total{result="ok"}') == 0
     hold = _away(one, first, how)
     one.world.change({"service": {"port": 81}})
-    until("the second to lead", lambda: leads(second), 60)
-    until("the second to work", lambda: port(one.world) == 81, 60)
+    until("the second to lead", lambda: leads(second))
+    until("the second to work", lambda: port(one.world) == 81)
     before = one.proxy.writes
     if how != "killed":
         _back(first, hold)
         seen = first.metric('hipbmm_watch_events_total{kind="hipbmmdeployments"}')
         assert not leads(first)
         one.world.change({"service": {"port": 82}})
-        until("the second to work", lambda: port(one.world) == 82, 60)
+        until("the second to work", lambda: port(one.world) == 82)
         until("the first to see it", lambda: first.metric('hipbmm_watch_events_total{kind="hipbmmdeployments"}') > seen)
     assert one.proxy.writes == before
     assert (holder(one), second.stop()) == ("second", 0)
     assert holder(one) != "second"
     if how != "killed":
-        until("the first to lead again", lambda: leads(first), 60)
+        until("the first to lead again", lambda: leads(first))
 
 
 def _away(one: Rig, operator: OperatorProcess, how: str) -> threading.Event:

@@ -74,7 +74,7 @@ class Place:
 
     def injected_once(self, profile: str) -> Json:
         """The first pod that admission injects: it knows a new profile shortly after the API server has it."""
-        return until("an injected pod", lambda: self._or_delete(self.pod(profile)), 20)
+        return until("an injected pod", lambda: self._or_delete(self.pod(profile)))
 
     def _or_delete(self, pod: Json) -> Json | None:
         if injected(pod):
@@ -157,7 +157,7 @@ def test_a_pod_is_counted_from_birth_to_warm(place: Place) -> None:
     assert status["tuning"]["geomeanSpeedup"] == "1.11"
     plain = [each for each in status["workloads"] if each["notInjected"]]
     assert plain[0]["reason"] == "Predates"
-    until("an injected pod", lambda: injected(place.pod("counted")), 20)
+    until("an injected pod", lambda: injected(place.pod("counted")))
 
 
 def _if_plain(place: Place, profile: str) -> Json | None:
@@ -171,7 +171,7 @@ def test_three_stuck_pods_end_it(place: Place) -> None:
     names = set()
     for number in range(3):
         ask = partial(_if_injected, place, "breaks", f"registry.example/v:{number}")
-        pod = until("an injected pod", ask, 20)
+        pod = until("an injected pod", ask)
         place.kubelet.containers(pod, {"hipbmm-warm": CREATE_ERROR}, phase="Pending")
         names.add(pod["metadata"]["name"])
     status = place.ready("breaks", "False", "Suspended")
@@ -180,7 +180,7 @@ def test_three_stuck_pods_end_it(place: Place) -> None:
     message = next(each["message"] for each in status["conditions"] if each["type"] == "Ready")
     assert all(name in message for name in names)
     assert "executable file not found" in message
-    until("a plain pod", lambda: _if_plain(place, "breaks"), 20)
+    until("a plain pod", lambda: _if_plain(place, "breaks"))
 
     place.profile("breaks", preflight=False, tuning={"budgetSeconds": 60})
     for name in names:
@@ -243,10 +243,10 @@ def test_two_profiles_for_the_same_pods_are_in_conflict(place: Place) -> None:
     place.ready("one", "False", "Conflict")
     place.ready("other", "False", "Conflict")
     pod = stacks.pod("kubeai", place.namespace)
-    until("a plain pod", lambda: not injected(injection.dry(place.api, pod)), 20)
+    until("a plain pod", lambda: not injected(injection.dry(place.api, pod)))
     place.profile("other", match={"podLabels": {"app": "another"}})
     place.ready("one")
-    until("an injected pod", lambda: injected(injection.dry(place.api, pod)), 20)
+    until("an injected pod", lambda: injected(injection.dry(place.api, pod)))
     place.api.delete(HIPBMM_PROFILE, place.namespace, "one")
     place.api.delete(HIPBMM_PROFILE, place.namespace, "other")
 
@@ -267,7 +267,7 @@ def test_another_program_in_the_map_is_replaced(place: Place) -> None:
         data = base64.b64decode(found["binaryData"]["hipbmm_kernel.zip"]) if found else b""
         return hashlib.sha256(data).hexdigest() == place.sha256
 
-    until("the right program", right, 60)
+    until("the right program", right)
 
 
 @pytest.fixture

@@ -80,9 +80,9 @@ def test_an_update_without_a_spare_gpu_goes_on_in_place(world: World) -> None:
     def in_place() -> bool:
         return bool(world.deployment()["spec"]["strategy"]["rollingUpdate"] == strategy)
 
-    until("the strategy to change", in_place, 60)
+    until("the strategy to change", in_place)
     world.becomes("Progressing", "True", "UpdatingInPlace")
-    (new,) = until("the new pod on the GPUs", lambda: new_pods(world, [old]), 60)
+    (new,) = until("the new pod on the GPUs", lambda: new_pods(world, [old]))
     world.kubelet.serving(new, report())
     world.becomes("Progressing", "True", "RolloutComplete", 60)
     until("surging again for the next update", lambda: not in_place())

@@ -10,7 +10,7 @@ from hipbmm_operator.kube import kinds
 
 Json = dict[str, Any]
 
-WAIT = 60.0
+WAIT = 120.0
 """Seconds in which a failure must show; what comes of itself takes a few, and more on a busy machine."""
 
 
@@ -67,11 +67,14 @@ class World:
             raise AssertionError(f"{error}; conditions: {self.status().get('conditions')}") from None
 
     def until(self, what: str, ask: Callable[[Json], bool], seconds: float = WAIT) -> Json:
-        """Wait until the status is so."""
+        """Wait until the status is so; a part of it that is not there yet does not hold."""
 
         def holds() -> Json | None:
             status = self.status()
-            return status if status and ask(status) else None
+            try:
+                return status if ask(status) else None
+            except KeyError:
+                return None  # The CRD's default has a phase and no more, until an operator has seen the resource.
 
         return until(what, holds, seconds)
 

@@ -144,7 +144,7 @@ def settled(world: World) -> state.Json:
         found.append(state.of(world.api, world.namespace))
         return len(found) > _STILL and all(entry == found[-1] for entry in found[-_STILL:])
 
-    until("the state to rest", still, 30)
+    until("the state to rest", still)
     return found[-1]
 
 
@@ -205,7 +205,7 @@ def ends_as(world: World, expected: state.Json) -> state.Json:
         return state.of(world.api, world.namespace) == expected
 
     try:
-        until("the expected end", same, 60)
+        until("the expected end", same)
     except AssertionError:
         return state.of(world.api, world.namespace)
     return expected
