@@ -112,6 +112,6 @@ def only_the_claim_stays(kubectl: Kubectl, name: str) -> str:
         return left[0] if len(left) == 1 and left[0].startswith("persistentvolumeclaim/") else None
 
     try:
-        return wait.until("only the claim is left", claim_only, 90)
+        return wait.until("only the claim is left", claim_only, 240)
     except DemoError as error:
         raise DemoError(str(error), "\n".join(remains(kubectl, name, kinds))) from None

@@ -48,7 +48,7 @@ def simulated_gpus(cluster: Cluster) -> Json:
                 return node
         return None
 
-    return wait.until("a node with 8 allocatable amd.com/gpu and AMD's labels", ready, 120)
+    return wait.until("a node with 8 allocatable amd.com/gpu and AMD's labels", ready, 300)
 
 
 def operator(cluster: Cluster) -> None:
@@ -60,7 +60,7 @@ def operator(cluster: Cluster) -> None:
         cluster.helm, "upgrade", "--install", "hipbmm-operator", str(CHART),
         "--kubeconfig", kubectl.kubeconfig, "--namespace", SYSTEM,
         "--set", f"image.repository={repository}", "--set", f"image.tag={tag}",
-        "--wait", "--timeout", "180s",
+        "--wait", "--timeout", "600s",
     ]  # fmt: skip
     if cluster.simulated:
         # Its tag is always the same: without this an operator of older sources would go on in a cluster that was up.

@@ -30,8 +30,8 @@ SYSTEM = "hipbmm-test-system"
 OPERATOR_USER = f"system:serviceaccount:{SYSTEM}:operator"
 
 
-TEST_SECONDS = 240
-"""One test waits for several states in turn, each for up to a minute on a busy machine."""
+TEST_SECONDS = 600
+"""One test waits for several states in turn, each for up to a minute and a half on a busy machine."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

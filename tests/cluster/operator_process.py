@@ -133,12 +133,12 @@ class OperatorProcess:
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(40)
+        return self.process.wait(90)
 
     def kill(self) -> None:
         """SIGKILL."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
 
     def retire(self) -> None:
         """Kill it if it still runs. That it has crashed, or no longer answers, is a defect whatever the test looked at.
@@ -151,7 +151,7 @@ class OperatorProcess:
                 self.http("/healthz")
             except OSError as error:
                 self.process.send_signal(signal.SIGABRT)
-                self.process.wait(10)
+                self.process.wait(60)
                 raise AssertionError(f"the operator did not answer ({error}): {self._tail()}") from error
             self.kill()
         elif code not in {0, -signal.SIGKILL}:
@@ -160,7 +160,7 @@ class OperatorProcess:
     def http(self, path: str) -> tuple[int, str]:
         """Status and text of /healthz, /readyz or /metrics."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port()}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port()}{path}", timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from tests.cluster.api import until
 from tests.cluster.conftest import OPERATOR_USER
 from tests.cluster.kubelet import report
@@ -15,7 +14,6 @@ from hipbmm_operator.kube.kinds import Kind
 Json = dict[str, Any]
 
 
-@pytest.mark.timeout(400)
 def test_a_repaired_config_json_heals(world: World) -> None:
     metadata = {"name": "config", "namespace": world.namespace}
     world.api.create(kinds.CONFIG_MAP, {"metadata": metadata, "data": {"config.json": "{"}})
@@ -35,7 +33,6 @@ def test_a_repaired_config_json_heals(world: World) -> None:
     assert not world.status()["revision"]["outdated"]
 
 
-@pytest.mark.timeout(400)
 def test_a_changed_secret_replaces_the_pods_where_the_operator_may_read_it(world: World) -> None:
     """The chart's rbac.secrets, here for one namespace."""
     role = {"rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]}

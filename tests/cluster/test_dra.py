@@ -19,7 +19,7 @@ Json = dict[str, Any]
 DEVICE_CLASS, SLICE = kinds.DEVICE_CLASSES[0], kinds.RESOURCE_SLICES[0]
 CLAIM = Kind("resource.k8s.io", "v1", "resourceclaims", "ResourceClaim")
 DRIVER = "gpu.amd.com"
-SECONDS = 20.0
+SECONDS = 120.0
 """In which what the driver publishes is known; a resync comes after ten minutes."""
 
 
@@ -104,7 +104,6 @@ def test_a_device_class_without_the_extended_name_is_said_to_lack_it(world: Worl
     world.becomes("HardwareCompatible", "True", "NodesMatched", SECONDS)
 
 
-@pytest.mark.timeout(400)
 def test_gpus_by_claims(world: World, driver: Driver) -> None:
     """Of a node with an older GPU too, that no label names; a change finds no devices beside the old pod."""
     driver.start("740f", "75a3", "75a3")
@@ -124,7 +123,7 @@ def test_gpus_by_claims(world: World, driver: Driver) -> None:
     world.becomes("Progressing", "True", "WaitingForSpareGPU")
     (new,) = until("the new pod on the devices", lambda: new_pods(world, [pod]), 120)
     world.kubelet.serving(new, report())
-    world.becomes("Progressing", "True", "RolloutComplete", 90)
+    world.becomes("Progressing", "True", "RolloutComplete")
 
     world.change({"parallelism": {"tensor": 1}})
     (one,) = until("a pod with one GPU", lambda: new_pods(world, [pod, new]), 120)

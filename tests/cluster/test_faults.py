@@ -17,8 +17,6 @@ from hipbmm_operator.kube.kinds import Kind
 
 Json = dict[str, Any]
 
-pytestmark = pytest.mark.timeout(600)
-
 KILLED_AT = (0.0, 0.25, 0.5, 0.75)
 """After which share of all writes; `make soak` tries every write."""
 

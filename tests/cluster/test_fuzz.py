@@ -2,7 +2,6 @@
 
 import itertools
 
-import pytest
 from tests.cluster.api import until
 from tests.cluster.faults import fuzz
 from tests.cluster.faults.rig import Rig
@@ -13,7 +12,6 @@ from hipbmm_operator.kube import kinds
 COUNT = 60
 
 
-@pytest.mark.timeout(300)
 def test_random_specs_are_refused_or_dealt_with(one: Rig) -> None:
     operator = one.start()
     tally = fuzz.run(one, itertools.islice(specs(20261125), COUNT))

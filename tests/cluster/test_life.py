@@ -45,7 +45,6 @@ def alone(api: Api, kubelet: Kubelet, namespace: str) -> World:
     return World(api, kubelet, namespace)
 
 
-@pytest.mark.timeout(180)
 def test_kill_and_restart_repeats_nothing_and_forgets_nothing(alone: World, start: Start) -> None:
     operator = start(alone.namespace)
     alone.create(replicas=2)
@@ -65,7 +64,6 @@ def test_kill_and_restart_repeats_nothing_and_forgets_nothing(alone: World, star
     assert operator.stop() == 0
 
 
-@pytest.mark.timeout(120)
 def test_deletion_while_the_operator_is_stopped(alone: World, start: Start) -> None:
     operator = start(alone.namespace)
     alone.create()
@@ -79,7 +77,6 @@ def test_deletion_while_the_operator_is_stopped(alone: World, start: Start) -> N
     assert [claim["metadata"]["name"] for claim in alone.api.items(kinds.CLAIM, alone.namespace)] == ["qwen-store"]
 
 
-@pytest.mark.timeout(120)
 def test_an_upgrade_changes_no_pod_until_it_is_asked_for(alone: World, start: Start) -> None:
     old = start(alone.namespace, HIPBMM_PAYLOAD_IMAGE="registry.example/operator:1")
     alone.create()

@@ -16,8 +16,6 @@ import pytest
 from localkube import processes
 from localkube.api import Api, ApiError
 
-pytestmark = pytest.mark.timeout(300)
-
 DEV = Path(__file__).resolve().parents[2] / "dev"
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -57,7 +55,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     found.run("down")
 
 
-def until(probe: Callable[[], bool], seconds: float = 30) -> None:
+def until(probe: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not probe():
         assert time.monotonic() < deadline, "it did not happen in time"

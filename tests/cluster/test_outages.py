@@ -16,8 +16,6 @@ from tests.cluster.world import World
 
 from hipbmm_operator.kube import kinds
 
-pytestmark = pytest.mark.timeout(240)
-
 Json = dict[str, Any]
 
 QUICK_LEASE = {
@@ -143,7 +141,7 @@ def test_a_stop_ends_what_was_begun_and_gives_the_lease_back(one: Rig) -> None:
     operator.process.send_signal(signal.SIGTERM)
     until("it to begin its end", lambda: any(entry["message"] == "Stops" for entry in operator.logs()))
     hold.set()
-    assert operator.process.wait(60) == 0
+    assert operator.process.wait(120) == 0
     api = one.place.api
     assert api.find(kinds.SERVICE, one.name, "qwen")
     assert api.find(kinds.DEPLOYMENT, one.name, "qwen")
@@ -158,7 +156,7 @@ def test_a_stop_ends_also_when_the_api_server_does_not_answer(one: Rig) -> None:
     one.proxy.rules = [Rule(everything, hold=threading.Event())]
     one.world.create()
     operator.process.send_signal(signal.SIGTERM)
-    assert operator.process.wait(60) == 0
+    assert operator.process.wait(120) == 0
 
 
 def _has_seen(generation: int, status: Json) -> bool:

@@ -44,14 +44,17 @@ class Place:
     def status(self, name: str) -> Json:
         return dict(self.api.get(HIPBMM_PROFILE, self.namespace, name).get("status") or {})
 
-    def becomes(self, name: str, what: str, ask: Callable[[Json], object], seconds: float = 40) -> Json:
+    def becomes(self, name: str, what: str, ask: Callable[[Json], object], seconds: float = 120) -> Json:
         """Wait until the status of the current spec is so."""
 
         def holds() -> Json | None:
             body = self.api.get(HIPBMM_PROFILE, self.namespace, name)
             status = body.get("status") or {}
             current = status.get("observedGeneration") == body["metadata"]["generation"]
-            return status if current and ask(status) else None
+            try:
+                return status if current and ask(status) else None
+            except KeyError:
+                return None  # that part of the status is not there yet
 
         try:
             return until(what, holds, seconds)
@@ -147,7 +150,7 @@ def test_a_pod_is_counted_from_birth_to_warm(place: Place) -> None:
     place.ready("counted")
     pod = place.injected_once("counted")
     place.becomes("counted", "a trial", lambda s: [c["state"] for c in s.get("canaries", [])] == ["Testing"])
-    assert not injected(until("a plain pod", lambda: _if_plain(place, "counted"), 20))
+    assert not injected(until("a plain pod", lambda: _if_plain(place, "counted")))
     place.serves(pod)
     status = place.becomes("counted", "a warm pod", lambda s: s["pods"]["warm"] == 1)
     assert status["canaries"][0]["state"] == "Proved"

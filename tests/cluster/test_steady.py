@@ -33,7 +33,6 @@ def settle(world: World, replicas: int = 2) -> None:
     world.becomes("Ready", "True", "AllReplicasWarm")
 
 
-@pytest.mark.timeout(150)
 def test_nothing_is_written_at_rest_whatever_heartbeats_come(
     world: World, audit_log: Path, operator: OperatorProcess
 ) -> None:
@@ -83,7 +82,6 @@ def essence(body: Json) -> Json:
     return {"spec": body.get("spec"), "labels": metadata["labels"], "annotations": annotations, "owners": owners}
 
 
-@pytest.mark.timeout(120)
 def test_a_manual_change_of_any_child_is_put_right(world: World) -> None:
     settle(world)
     for kind, change in DRIFT:

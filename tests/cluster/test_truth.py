@@ -11,8 +11,8 @@ from tests.cluster.world import WAIT, World
 from hipbmm_operator.kube import kinds
 
 Json = dict[str, Any]
-_COUNTED_SECONDS = 10.0
-"""A debounce window, a reconcile and a write on a busy machine."""
+_COUNTED_SECONDS = 45.0
+"""A debounce window, a reconcile and a write on a busy machine; before the minutely reconcile."""
 
 
 def told(world: World) -> list[tuple[str, str]]:

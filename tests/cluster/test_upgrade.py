@@ -17,8 +17,6 @@ from tests.cluster.world import World
 from hipbmm_operator.kube import kinds, names
 
 Json = dict[str, Any]
-pytestmark = pytest.mark.timeout(300)
-
 EVERY_LABEL = "2c27fac"
 """The last operator whose templates had the affinity terms of every kind of node label: 24 kB of them."""
 STORED = Path(__file__).parent / "former" / f"{EVERY_LABEL}.json"

@@ -99,7 +99,7 @@ class World:
 
         return until(f"{count} pods on nodes", ask, WAIT)
 
-    def recover(self, count: int, answer: Json | None = None, seconds: float = 120) -> None:
+    def recover(self, count: int, answer: Json | None = None, seconds: float = 240) -> None:
         """Whatever pods there are work from now on, until the resource is Ready with so many."""
         worked: set[str] = set()
 
@@ -133,7 +133,7 @@ class World:
     def clean(self) -> None:
         """Delete the resource, so that its GPUs are free for the next test."""
         self.api.delete(kinds.HIPBMM_DEPLOYMENT, self.namespace, self.name)
-        until("the pods to go", lambda: not self.api.items(kinds.POD, self.namespace), 90)
+        until("the pods to go", lambda: not self.api.items(kinds.POD, self.namespace), 240)
 
 
 def _over(pod: Json) -> bool:

@@ -74,4 +74,4 @@ def kill_operator(kubectl: Kubectl) -> None:
     """Delete the operator's pod without grace and wait for the next one to be ready."""
     system = kubectl.within(install.SYSTEM)
     system.run("delete", "pod", "-l", "app.kubernetes.io/name=hipbmm-operator", "--grace-period=0", "--force")
-    system.run("rollout", "status", "deployment/hipbmm-operator", "--timeout=120s", timeout=130)
+    system.run("rollout", "status", "deployment/hipbmm-operator", "--timeout=300s", timeout=310)

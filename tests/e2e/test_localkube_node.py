@@ -1,5 +1,6 @@
 """localkube's node profile, for real: pods, names, volumes, two nodes side by side, kill -9, what `down` leaves."""
 
+import contextlib
 import json
 import os
 import signal
@@ -131,7 +132,7 @@ def deploy(api: Api) -> None:
     ports = [{"port": 80, "targetPort": 8000}]
     service = {"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": ports}}
     api.request("POST", f"{namespace}/services", service)
-    until("the web server is ready", lambda: is_ready(api, "web"))
+    until("the web server serves", lambda: serves(api))
 
 
 def fetch_from_host(api: Api) -> str:
@@ -139,6 +140,14 @@ def fetch_from_host(api: Api) -> str:
     address = api.request("GET", "/api/v1/namespaces/default/services/web")["spec"]["clusterIP"]
     with urllib.request.urlopen(f"http://{address}/", timeout=20) as answer:
         return str(answer.read().decode())
+
+
+def serves(api: Api) -> bool:
+    """Whether the pod is ready and the service leads to it, which kube-proxy brings about a little later."""
+    try:
+        return is_ready(api, "web") and fetch_from_host(api) == "served"
+    except OSError:
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -199,9 +208,12 @@ def test_a_second_node_lives_and_goes_without_the_first_noticing(instance: Insta
         assert other.status()["server"] != instance.status()["server"]
         assert other.namespaces() & instance.namespaces() == set()
         namespaces = other.namespaces()
+        lived = inhabitants(namespaces)
     finally:
         other.run("down")
-    assert_gone(other, namespaces)
+    assert lived
+    assert_gone(other)
+    assert lived & inhabitants(namespaces) == set()
     assert instance.status()["state"] == "Running"
     assert fetch_from_host(instance.api()) == "served"
 
@@ -215,23 +227,18 @@ def test_kill_9_of_everything_is_as_good_as_a_reboot(instance: Instance) -> None
     until("all processes are gone", lambda: not instance.pids())
     instance.run("up")
     assert Path(instance.status()["kubeconfig"]).read_bytes() == kubeconfig
-    api = instance.api()
-
-    def serves() -> bool:
-        try:
-            return is_ready(api, "web") and fetch_from_host(api) == "served"
-        except OSError:
-            return False
-
-    until("the web server serves again", serves)
+    until("the web server serves again", lambda: serves(instance.api()))
 
 
 def test_down_leaves_nothing(instance: Instance) -> None:
     """The last test of this module: it takes the instance down."""
     namespaces = instance.namespaces()
+    lived = inhabitants(namespaces)
     os.kill(next(iter(_components(instance, "kubelet"))), signal.SIGKILL)
     instance.run("down")
-    assert_gone(instance, namespaces)
+    assert lived
+    assert_gone(instance)
+    assert lived & inhabitants(namespaces) == set()
 
 
 def _components(instance: Instance, name: str) -> set[int]:
@@ -244,8 +251,22 @@ def _kubectl() -> str:
     return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def assert_gone(instance: Instance, namespaces: set[str]) -> None:
-    """No process, mount, namespace, interface, route, cgroup, file or mount point of the instance is left."""
+def inhabitants(namespaces: set[str]) -> set[tuple[str, str]]:
+    """Processes in any of these namespaces: id and time of start.
+
+    The kernel gives the number of a namespace that has ended to the next one at once, whoever makes that.
+    """
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            living = {str((entry / "ns" / kind).readlink()) for kind in ("mnt", "net", "pid", "ipc")}
+            if living & namespaces:
+                found.add((entry.name, (entry / "stat").read_text().rsplit(")", 1)[1].split()[19]))
+    return found
+
+
+def assert_gone(instance: Instance) -> None:
+    """No process, mount, interface, route, cgroup, file or mount point of the instance is left."""
     assert instance.pids() == set()
     assert not instance.root.exists()
     assert str(instance.root) not in Path("/proc/mounts").read_text(encoding="utf-8")
@@ -253,12 +274,3 @@ def assert_gone(instance: Instance, namespaces: set[str]) -> None:
     assert not Path("/sys/class/net", interface).exists()
     assert interface not in Path("/proc/net/route").read_text(encoding="ascii")
     assert list(Path("/sys/fs/cgroup").rglob(node.cgroup_name(instance.layout))) == []
-    living = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            for kind in ("mnt", "net", "pid", "ipc"):
-                try:
-                    living.add(str((entry / "ns" / kind).readlink()))
-                except OSError:
-                    continue
-    assert namespaces & living == set()

@@ -12,10 +12,10 @@ from demo import checks, view
 from demo.cluster import Cluster
 from demo.kubectl import Kubectl
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 Json = dict[str, Any]
-SETTLED_WITHIN = 300
+SETTLED_WITHIN = 600
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +63,10 @@ def test_the_second_replica_restores_what_the_first_has_tuned(cluster: Cluster, 
         assert set(mounted["binaryData"]) == {f"{name}.gz" for name in before[tuner]["mirror"]["shards"]}
 
         # The pod that tuned goes; the one in its place finds the rows, too, and no other pod was touched.
-        kubectl.run("delete", "pod", tuner, "--wait=true", timeout=120)
+        kubectl.run("delete", "pod", tuner, "--wait=true", timeout=300)
         view.watch(kubectl, "mirrored", checks.settled, SETTLED_WITHIN)
         after = checks.reports(kubectl, "mirrored")
         assert checks.tuners(kubectl, "mirrored") == []
         assert before.keys() - {tuner} <= after.keys()
     finally:
-        kubectl.run("delete", "hipbmmdeployment", "mirrored", timeout=120)
+        kubectl.run("delete", "hipbmmdeployment", "mirrored", timeout=300)

@@ -113,7 +113,7 @@ class Proxy:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         config["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{self._port}"}
         self.kubeconfig = scratch / "proxy.kubeconfig"
         self.kubeconfig.write_text(yaml.safe_dump(config))

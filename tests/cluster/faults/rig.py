@@ -28,7 +28,7 @@ from hipbmm_operator.kube import kinds
 
 T = TypeVar("T")
 
-LIFE_SECONDS = 120.0
+LIFE_SECONDS = 240.0
 _SIDE_BY_SIDE = 5
 _STILL = 25
 """So many reads in a row, some three seconds, find the same: longer than the operator's debounce window."""
@@ -98,7 +98,7 @@ class Rig:
 
         def revive() -> None:
             if dead.wait(LIFE_SECONDS):
-                operator.process.wait(10)
+                operator.process.wait(60)
                 operator.start()
                 done.set()
 
@@ -193,7 +193,7 @@ def killed(place: Place, expected: Ends, write: int) -> Ends:
         alive, writes = ends_as(rig.world, expected.alive), rig.proxy.writes
         if writes < write:
             raise NotReachedError(f"the life took {writes} writes only")
-        if not revived.wait(60):
+        if not revived.wait(240):
             raise AssertionError("the operator did not start again")
         return Ends(alive, deleted(rig.world), writes, operator.defects())
 
@@ -215,7 +215,7 @@ def deleted(world: World) -> state.Json:
     """Delete the resource; what is left when all its children and pods have gone."""
     world.api.delete(kinds.HIPBMM_DEPLOYMENT, world.namespace, world.name)
     for kind in (kinds.DEPLOYMENT, kinds.SERVICE, kinds.BUDGET, kinds.CONTROLLER_REVISION, kinds.POD):
-        until(f"no {kind.plural}", lambda kind=kind: not world.api.items(kind, world.namespace), 90)  # type: ignore[misc]
+        until(f"no {kind.plural}", lambda kind=kind: not world.api.items(kind, world.namespace), 240)  # type: ignore[misc]
     return state.of(world.api, world.namespace)
 
 
