@@ -26,6 +26,7 @@ from hipbmm_kernel.pod.exec import Log, read_report
 from hipbmm_kernel.system import process
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.memory import left
 from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.volume import Volume
@@ -117,7 +118,7 @@ class _Run:
         seen = tables.with_program(self._env, settings.program)  # as the server's command line is started
         found = server.find(self._argv, seen, has_command=settings.mode != ENV_FILE)
         gpus = read_hardware(settings.sysfs, settings.dev, self._env).gpus
-        room = memory.room(memory.left(), len(gpus))
+        room = memory.room(left(), len(gpus))
         budget = settings.budget_seconds
         limits = {
             "HIPBMM_BUDGET_SECONDS": str(budget * TUNE_SHARE),

@@ -21,20 +21,24 @@ _WITHOUT_MODEL = ("ngram", "ngram_gpu", "suffix")
 
 
 def main(argv: list[str]) -> int:
-    """Ask, and write what came of it. 0 when ANSWER holds an object."""
+    """Ask, write what came of it, and end with 0 when ANSWER holds an object."""
     request_file, answer_file = argv
     request = json.loads(Path(request_file).read_bytes())
+    trace = ""
     try:
         data = answer.encode(ask(tuple(request["arguments"])))
     except engine.Refused as refused:
         data = json.dumps({"refused": str(refused)[:1000]}).encode()
     except Exception as error:  # noqa: BLE001 - whatever somebody else's code raises is an answer to the parent
         data = json.dumps({"error": f"{type(error).__name__}: {str(error)[:1000]}"}).encode()
-        traceback.print_exc()
+        trace = traceback.format_exc()
     _write(answer_file, data)
+    # Somebody else's code may have closed the standard streams, or put others in their place.
+    with contextlib.suppress(Exception):
+        sys.stderr.write(trace)
+        sys.stderr.flush()
+        sys.stdout.flush()
     # Threads of torch, Triton and vLLM may not want to end: there is nothing left that needs them.
-    sys.stdout.flush()
-    sys.stderr.flush()
     os._exit(0)
 
 

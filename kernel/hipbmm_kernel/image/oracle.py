@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
-from hipbmm_kernel.system import process
+from hipbmm_kernel.system import memory, process
 
 if TYPE_CHECKING:
     import subprocess
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 2
 MEMORY_BYTES = 6 << 30
-"""Of one child; the largest models need 1.1 GiB. Beyond it the child is ended, before the kernel ends the pod."""
+"""Of one child with what it starts; the largest models need 1.1 GiB. Beyond it all of them are ended."""
+CONTAINER_SHARE = 0.75
+"""Of what a container has left, beyond which the kernel would end this program as well (memory.oom.group)."""
+LOG_BYTES = 1 << 20
+"""Of a child's log, which is emptied when it has more: a pod's home is of limited size."""
 GLANCE_SECONDS = 0.2
 LOG_NAME = "child.log"
 LOG_TAIL = 8192
@@ -67,27 +71,31 @@ def _attempt(
     request, reply = f"{directory}/request.json", f"{directory}/answer.json"
     with open(request, "w", encoding="utf-8") as file:
         json.dump({"arguments": list(arguments)}, file)
-    with open(f"{directory}/{LOG_NAME}", "wb") as log:
+    with open(f"{directory}/{LOG_NAME}", "ab") as log:  # appended to, so that writers go on where it is emptied
         child = process.start([*process.program("image.child"), request, reply], directory, env, log, log)
-    try:
-        ended = _wait(child, deadline, clock, stop)
-    finally:
-        process.kill_session(child.pid)
-        status = child.wait()
+        try:
+            ended = _wait(child, log.fileno(), deadline, clock, stop)
+        finally:
+            process.kill_session(child.pid)
+            status = child.wait()
     if ended:
         return Asked(None, ended)
     return _reply(reply, status, _tail(f"{directory}/{LOG_NAME}"))
 
 
-def _wait(child: subprocess.Popen[bytes], deadline: float, clock: Clock, stop: Stop) -> str:
-    """Wait for the end of a child; why it must be ended, "" when it ended by itself."""
+def _wait(child: subprocess.Popen[bytes], log: int, deadline: float, clock: Clock, stop: Stop) -> str:
+    """Wait for the end of a child, whose log is kept short; why it must be ended, "" when it ended by itself."""
+    left = memory.left()
+    most = MEMORY_BYTES if left is None else min(MEMORY_BYTES, int(left * CONTAINER_SHARE))
     while child.poll() is None:
         if clock.monotonic() >= deadline:
             return "the image's vLLM did not answer in time"
         if stop.requested:
             return "the pod was asked to stop"
-        if _resident(child.pid) > MEMORY_BYTES:
-            return f"the image's vLLM took more than {MEMORY_BYTES >> 30} GiB to answer"
+        if memory.of_session(child.pid) > most:
+            return f"the image's vLLM took more than {most / (1 << 30):.1f} GiB to answer"
+        if os.fstat(log).st_size > LOG_BYTES:
+            os.ftruncate(log, 0)
         stop.wait(GLANCE_SECONDS)
     return ""
 
@@ -95,14 +103,19 @@ def _wait(child: subprocess.Popen[bytes], deadline: float, clock: Clock, stop: S
 def _reply(path: str, status: int, words: str) -> Asked:
     """What a child that has ended left behind."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(answer.MAX_BYTES + 1)
+        with open(path, "rb", opener=_without_waiting) as file:
+            data = file.read(answer.MAX_BYTES + 1) or b""
     except FileNotFoundError:
         return Asked(None, f"the image's vLLM died of {process.ending(status)}: {words}")
     try:
         return Asked(answer.decode(data))
     except AnswerInvalid as invalid:
         return _without_answer(data) or Asked(None, f"the image's vLLM gave no answer: {invalid}")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """An opener for what a child left in the file's place: a pipe, for which `open` would wait, has no data."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _without_answer(data: bytes) -> Asked | None:
@@ -118,15 +131,6 @@ def _without_answer(data: bytes) -> Asked | None:
     if isinstance(document.get("error"), str):
         return Asked(None, f"the image's vLLM could not be asked: {document['error']}"[:400])
     return None
-
-
-def _resident(pid: int) -> int:
-    """Bytes of memory of a process; 0 when it has ended."""
-    try:
-        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        return 0
 
 
 def _tail(path: str) -> str:

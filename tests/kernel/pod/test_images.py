@@ -23,6 +23,14 @@ FORK = "import os, threading\nif os.fork() == 0: threading.Event().wait()\nos._e
 NOISE = "import sys\nfor _ in range(200_000): sys.stderr.write('a line of noise ' * 4 + chr(10))\n"
 CHATTY = f"{NOISE}raise ImportError('chatty')\n"
 JUNK = "import sys; open(sys.argv[-1], 'w').write('{' * 100_000); import os; os._exit(0)\n"
+PARSER = {"vllm/utils/argparse_utils.py": f"class FlexibleArgumentParser:\n def __init__(self): {HANG}"}
+STOPS = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)\n"
+PIPE = "import os, sys; os.mkfifo(sys.argv[-1]); os._exit(0)\n"
+WORDLESS = "class Wordless(Exception):\n def __str__(self): raise KeyError('no words')\nraise Wordless\n"
+LINGERS = "import sys, threading; threading.Thread(target=threading.Event().wait).start()"
+CLOSED = f"{LINGERS}; sys.stdout.close(); sys.stderr.close(); raise RuntimeError('remote code')"
+GONE = "import os; os.closerange(0, 64); raise RuntimeError('remote code')"
+FORGED = """print('{"refused": "forged"}', flush=True); raise RuntimeError('remote code')"""
 CASES: dict[str, tuple[Image, str]] = {
     "none": ({}, "the image has no vLLM"),
     "not whole": ({"vllm/__init__.py": ""}, "the image's vLLM has no engine/arg_utils.py"),
@@ -38,6 +46,15 @@ CASES: dict[str, tuple[Image, str]] = {
     "refuses the model": (image(what="raise ValueError('no such architecture')"), "no such architecture"),
     "writes very much": (image(torch=CHATTY), "chatty"),
     "answers nonsense": (image(torch=JUNK), "gave no answer"),
+    "hangs in its parser": ({**image(), **PARSER}, "did not answer in time"),
+    "hangs as it stops itself": (image(torch=STOPS), "did not answer in time"),
+    "closes the standard streams": (image(what=CLOSED), "remote code"),
+    "closes every descriptor": (image(what=GONE), "remote code"),
+    "answers on standard output": (image(what=FORGED), "remote code"),
+    "leaves a pipe for an answer": (image(torch=PIPE), "gave no answer"),
+    "leaves a directory for an answer": (image(torch=PIPE.replace("mkfifo", "mkdir")), "IsADirectoryError"),
+    "raises what has no words": (image(torch=WORDLESS), "no words"),
+    "raises what is no text": (image(what="raise RuntimeError('\\x1b[2J \\ud800 \\0')"), "RuntimeError"),
     "is another vLLM": (image(what="return object()"), "vllm.config"),
 }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hipbmm_kernel.foreign import memory
+from hipbmm_kernel.system.memory import left
 
 GIB = 1 << 30
 
@@ -20,21 +21,21 @@ def test_the_limit_less_what_is_used_and_cannot_be_given_back(tmp_path: Path) ->
     (tmp_path / "memory.max").write_text(f"{8 * GIB}\n")
     (tmp_path / "memory.current").write_text(f"{5 * GIB}\n")
     (tmp_path / "memory.stat").write_text(f"anon 1\ninactive_file {2 * GIB}\nactive_file 7\n")
-    assert memory.left(str(tmp_path)) == 5 * GIB
+    assert left(str(tmp_path)) == 5 * GIB
 
 
 def test_the_older_hierarchy(tmp_path: Path) -> None:
     write(tmp_path, **{"memory__memory.limit_in_bytes": f"{GIB}", "memory__memory.usage_in_bytes": "1024"})
-    assert memory.left(str(tmp_path)) == GIB - 1024
+    assert left(str(tmp_path)) == GIB - 1024
     write(tmp_path, **{"memory__memory.limit_in_bytes": "9223372036854771712"})
-    assert memory.left(str(tmp_path)) is None
+    assert left(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize("text", ["max\n", "", "garbage"])
 def test_no_limit_is_no_small_limit(tmp_path: Path, text: str) -> None:
     (tmp_path / "memory.max").write_text(text)
-    assert memory.left(str(tmp_path)) is None
-    assert memory.left(str(tmp_path / "nothing")) is None
+    assert left(str(tmp_path)) is None
+    assert left(str(tmp_path / "nothing")) is None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hipbmm_kernel.image import oracle
+from hipbmm_kernel.system import memory
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.stop import Stop
 
@@ -93,12 +94,25 @@ def test_a_vllm_that_hangs_is_left_at_the_deadline(ask: Callable[[Image, float],
     assert "in time" in asked.reason
 
 
+@pytest.mark.parametrize("where", ["itself", "a process that it starts"])
+@pytest.mark.parametrize(("most", "left"), [(64 << 20, None), (6 << 30, 96 << 20)], ids=["own", "container's"])
 def test_a_vllm_that_takes_all_memory_is_ended(
-    ask: Callable[[Image], oracle.Asked], monkeypatch: pytest.MonkeyPatch
+    ask: Callable[[Image], oracle.Asked], monkeypatch: pytest.MonkeyPatch, where: str, most: int, left: int | None
 ) -> None:
-    monkeypatch.setattr(oracle, "MEMORY_BYTES", 64 << 20)
-    asked = ask(image(torch="import threading; held = bytearray(200 << 20); threading.Event().wait()"))
-    assert "GiB" in asked.reason
+    monkeypatch.setattr(oracle, "MEMORY_BYTES", most)
+    monkeypatch.setattr(memory, "left", lambda: left)
+    fork = "if os.fork(): threading.Event().wait()\n" if where != "itself" else ""
+    asked = ask(image(torch=f"import os, threading\n{fork}held = bytearray(200 << 20)\nthreading.Event().wait()"))
+    assert "took more than 0.1 GiB" in asked.reason
+
+
+def test_a_log_without_end_is_kept_short(ask: Callable[[Image], oracle.Asked]) -> None:
+    write = "for _ in range(64): os.write(1, b'noise ' * 10_000)\n"
+    until_short = "while os.fstat(1).st_size > 1 << 20: time.sleep(0.01)\n"
+    asked = ask(
+        image(torch=f"import os, time\n{write}{until_short}{write}{until_short}raise ImportError('said it all')")
+    )
+    assert "said it all" in asked.reason
 
 
 def test_a_directory_that_cannot_be_made_is_a_reason(tmp_path: Path) -> None:
