@@ -6,7 +6,8 @@ import pytest
 from tests.cluster import kstatus
 from tests.cluster.api import until
 from tests.cluster.conftest import Cluster
-from tests.cluster.kubelet import ended, report, waiting
+from tests.cluster.kubelet import crashed, ended, report, waiting
+from tests.cluster.test_bad_days_server import server
 from tests.cluster.test_rollouts import new_pods, settle
 from tests.cluster.world import World
 
@@ -86,3 +87,15 @@ def test_kubectl_wait_ends_for_what_is_meant_to_run_nowhere(world: World, shell:
         assert shell.done(world)
         shown = shell.columns()
         assert (shown["READY"], shown["REASON"], shown["PHASE"]) == ("True", reason, "Suspended")
+
+
+def test_kubectl_get_shows_a_server_that_runs_in_its_own_environment_only(world: World, shell: Shell) -> None:
+    world.create()
+    pod = server(world, crashed(1, "boom", restarts=4))
+    world.becomes("Ready", "False", "ServerCrashed")
+    assert shell.columns()["REASON"] == "ServerCrashed"
+    world.kubelet.serving(pod, mode="NoAiter: the server ended 4 times soon after its start, also without HIPBMM")
+    world.becomes("Warm", "False", "ServingWithoutAiter")
+    world.becomes("Ready", "True", "ServingUntuned")
+    shown = shell.columns()
+    assert (shown["READY"], shown["REASON"], shown["WARM"]) == ("True", "ServingUntuned", "0/1")
