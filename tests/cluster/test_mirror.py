@@ -199,12 +199,14 @@ def test_what_a_server_learns_flows_back_into_the_mirror(world: World) -> None:
     mirror(world, ONE)
     origin = f"{pod['metadata']['uid']}.mirror"
     learned = text(line(9), origin=origin, number=1)
-    name = name_of(learned, origin, 1)
-    world.kubelet.logs[pod["metadata"]["name"]] = log(learned, names=[name])
+    asker = f"demand.{pod['metadata']['uid']}"
+    asked = text("7,256,512,0,99", origin=asker, kind="demand", number=1)
+    found_names = [name_of(learned, origin, 1), name_of(asked, asker, 1)]
+    world.kubelet.logs[pod["metadata"]["name"]] = log(learned, asked, names=found_names)
     world.kubelet.serving(pod, told(ONE))
 
     def learned_too() -> bool:
         found = world.api.get(kinds.CONFIG_MAP, world.namespace, MOUNTED)["binaryData"]
-        return set(found) == {f"{name_of(ONE)}.gz", f"{name}.gz"}
+        return set(found) == {f"{name}.gz" for name in (name_of(ONE), *found_names)}
 
-    until("the learned row in the mirror", learned_too)
+    until("the learned row and the demand in the mirror", learned_too)

@@ -3,14 +3,20 @@
 `<store>/v1/<key>/demand/<pod uid>.<number>.<sha12>.csv`: a header, the lines of `recorder`, a line with the sha256 of
 what is before it. Files are written once. A pod's counts only grow, so its files join by the greatest count, and the
 counts of pods add up. A file says nothing about what is right: it only says what the next `warm` may look for.
+
+Without a shared volume demand travels as plans do: in a shard's frame (`store/frames.py`) by log and ConfigMap, with
+origin `demand.<pod uid>` and, for its number, the second when it was written.
 """
 
 import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from hipbmm_kernel.dispatch.demand_lines import DEMAND_HEADER, MAX_DEMAND, Demand, Problem, line, read_demand
+from hipbmm_kernel.store import frames
+from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.digest import sha256
 from hipbmm_kernel.system.volume import Volume
@@ -23,6 +29,11 @@ MAX_LINES = 32 * MAX_DEMAND
 """Of all files together that are read; what a store of one key may cost in memory and time."""
 KEPT_SECONDS = 7 * 86400.0
 """After so long without a word a pod's demand is removed, by the clock of the volume."""
+MIRROR_LINES = 256
+"""Of one pod in a mirror: 3 kB when compressed. The operator refuses more, and keeps the newest of a few pods."""
+MIRROR_CALLS = 32
+"""What was called less often in each of the pods whose demand a mirror keeps does not reach what `warm` tunes for."""
+GZIP = ".gz"
 _NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})\.([0-9]{1,18})\.([0-9a-f]{12})\.csv")
 
 
@@ -60,30 +71,66 @@ def publish(volume: Volume, root: str, key: str, origin: str, demands: Iterable[
         volume.close(directory)
 
 
-def read(volume: Volume, root: str, key: str) -> list[Demand]:
-    """The demand of all pods, most called first. OSError when the store cannot be read; none when nobody asked."""
-    try:
-        directory = volumes.open_below(volume, root, "v1", key, FOLDER)
-    except FileNotFoundError:
-        return []
-    try:
-        by_origin: dict[str, dict[Problem, int]] = {}
-        room = MAX_LINES
-        for name in _in_turn(_times(volume, directory)):
-            if not room:
-                break
-            counts = by_origin.setdefault(_origin(name), {})
-            found = _content(volume, directory, name)[:room]
-            room -= len(found)
-            for item in found:
-                counts[item[:4]] = max(item.calls, counts.get(item[:4], 0))
-    finally:
-        volume.close(directory)
+def framed(key: str, origin: str, seconds: int, demands: Iterable[Demand]) -> tuple[str, bytes]:
+    """Name and text of a pod's counts for a mirror, of what `for_mirror` takes; a later one replaces them."""
+    header, *lines = (DEMAND_HEADER + "".join(map(line, demands))).splitlines()
+    return frames.frame(key, f"{shards.DEMAND}.{origin}", seconds, shards.DEMAND, (header, *lines))
+
+
+def for_mirror(demands: Iterable[Demand]) -> list[Demand]:
+    """Of `demands`, most called first, what is worth its bytes in a mirror, which has little room."""
+    return [item for item in demands if item.calls >= MIRROR_CALLS][:MIRROR_LINES]
+
+
+def read(volume: Volume, roots: Iterable[str], key: str, problems: list[str]) -> list[Demand]:
+    """The demand of all pods in all stores, most called first; why a store could not be read goes into `problems`."""
+    by_origin: dict[str, dict[Problem, int]] = {}
+    room = MAX_LINES
+    for root in roots:
+        for files in (_stored, _mirrored):
+            try:
+                for origin, demands in files(volume, root, key):
+                    counts = by_origin.setdefault(origin, {})
+                    for item in demands[:room]:
+                        counts[item[:4]] = max(item.calls, counts.get(item[:4], 0))
+                    room = max(0, room - len(demands))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                problems.append(f"demand of {root}: {volumes.describe(error)}")
     total: dict[Problem, int] = {}
     for counts in by_origin.values():
         for problem, calls in counts.items():
             total[problem] = total.get(problem, 0) + calls
     return sorted((Demand(*problem, calls) for problem, calls in total.items()), key=lambda item: (-item.calls, item))
+
+
+def _stored(volume: Volume, root: str, key: str) -> Iterator[tuple[str, list[Demand]]]:
+    """Origin and content of the files of a key in a store."""
+    directory = volumes.open_below(volume, root, "v1", key, FOLDER)
+    try:
+        for name in _in_turn(_times(volume, directory)):
+            yield _origin(name), _content(volume, directory, name)
+    finally:
+        volume.close(directory)
+
+
+def _mirrored(volume: Volume, root: str, key: str) -> Iterator[tuple[str, list[Demand]]]:
+    """The same of a flat mirror, as a ConfigMap is: its files are links, and their number is their time."""
+    directory = volume.open_directory(root, follow=True)
+    try:
+        names = (name.removesuffix(GZIP) for name in volume.names(directory) if name.endswith(GZIP))
+        times = [
+            (float(found[2]), name) for name in names if shards.is_demand(name) and (found := _NAME.fullmatch(name))
+        ]
+        for name in _in_turn(times):
+            with suppress(OSError, shards.ShardError):
+                packed = volumes.read_file(volume, f"{name}{GZIP}", MAX_BYTES, follow=True, at=directory)
+                its_key, lines = frames.unframe(name, packed, MAX_BYTES)
+                if its_key == key:
+                    yield _origin(name).removeprefix(f"{shards.DEMAND}."), read_demand("\n".join(lines))
+    finally:
+        volume.close(directory)
 
 
 def _in_turn(times: Iterable[tuple[float, str]]) -> list[str]:

@@ -36,11 +36,13 @@ class Announcer:
         if not self._new or self._clock.monotonic() < self._due:
             return
         rows = tuple(self._rows[at] for at in sorted(self._rows))
+        # The operator takes greater numbers only, and a container that starts again does not know its last one.
+        number = max(self._head.seq + 1, int(self._clock.wall()))
         inputs = (self._last_name,) if self._last_name else ()
-        data = shards.encode(self._head._replace(seq=self._head.seq + 1, inputs=inputs, rows=rows))
+        data = shards.encode(self._head._replace(seq=number, inputs=inputs, rows=rows))
         for line in mirror_log.log_lines(data):
             self._write(line)
-        self._head = self._head._replace(seq=self._head.seq + 1)
+        self._head = self._head._replace(seq=number)
         self._last_name = shards.name_of(data)
         self._new = False
         self._due = self._clock.monotonic() + INTERVAL

@@ -54,7 +54,7 @@ class Sidecar:
             settings, clock, lambda: self._harvester.queue.published if self._harvester.queue else 0
         )
         self._dispatched = Dispatched(volume, settings.dispatch_table)
-        self._demanding = Demanding(settings, volume, clock, self._dispatched, self._say)
+        self._demanding = Demanding(settings, volume, clock, self._dispatched, self._say, announce)
         self._last_turn: float | None = None
 
     def run(self, stop: Stop) -> None:

@@ -4,14 +4,13 @@ A mirror is flat and holds what the operator found in a log. There a plan has a 
 shards carries it: origin `plan.<key>`, kind `plan`, the file in base64 as its lines.
 """
 
-import contextlib
 import json
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
-from hipbmm_kernel.store import plans
+from hipbmm_kernel.store import frames, plans
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.digest import canonical, sha256
@@ -19,7 +18,7 @@ from hipbmm_kernel.system.volume import Volume
 
 T = TypeVar("T")
 
-_GZIP = ".csv.gz"
+_GZIP = ".gz"
 _MARK = "hipbmm-plan"
 _VERSION = 1
 _LINE = 1000
@@ -64,7 +63,7 @@ def find(
         for path in (*plans.paths(root, key), *_mirrored(volume, root, key)):
             try:
                 data = volumes.read_file(volume, path, plans.MAX_BYTES, follow=True)
-                return parse(key, _unframed(data) if path.endswith(_GZIP) else data)
+                return parse(key, _unframed(path, data) if path.endswith(_GZIP) else data)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
@@ -85,24 +84,18 @@ def frame(key: str, data: bytes) -> tuple[str, bytes]:
 
     text = base64.b64encode(data).decode("ascii")
     lines = [text[at : at + _LINE] for at in range(0, len(text), _LINE)]
-    head = f"{shards.MAGIC} key={key} origin={shards.PLAN}.{key} seq=0 kind={shards.PLAN} token={shards.ANY_TOKEN}"
-    body = "\n".join((head, shards.PLAN, *lines, "")).encode("ascii")
-    digest = sha256(body)
-    name = f"{shards.PLAN}.{key}.0.{digest[: shards.SHA_DIGITS]}.csv"
-    return name, body + shards.trailer(len(body), len(lines), digest)
+    return frames.frame(key, f"{shards.PLAN}.{key}", 0, shards.PLAN, (shards.PLAN, *lines))
 
 
-def _unframed(packed: bytes) -> bytes:
-    """The plan file in a mirror's gzip; b"" (no plan) when it is damaged. Its own digest is what counts."""
+def _unframed(path: str, packed: bytes) -> bytes:
+    """The plan file in a mirror's gzip. AnswerInvalid when it is damaged."""
     import base64  # noqa: PLC0415 - only mirrors need it
-    import binascii  # noqa: PLC0415 - as above
-    import zlib  # noqa: PLC0415 - as above
 
-    stream = zlib.decompressobj(wbits=31)
-    with contextlib.suppress(zlib.error, binascii.Error, UnicodeDecodeError):
-        lines = stream.decompress(packed, 2 * plans.MAX_BYTES).decode("ascii").split("\n")
-        return base64.b64decode("".join(lines[2:-2]), validate=True)
-    return b""
+    try:
+        _, lines = frames.unframe(path.rpartition("/")[2].removesuffix(_GZIP), packed, 2 * plans.MAX_BYTES)
+        return base64.b64decode("".join(lines[1:]), validate=True)
+    except ValueError as error:
+        raise AnswerInvalid(str(error)) from error
 
 
 def _mirrored(volume: Volume, root: str, key: str) -> list[str]:
@@ -117,7 +110,9 @@ def _mirrored(volume: Volume, root: str, key: str) -> list[str]:
         return []
     finally:
         volume.close(directory)
-    return [f"{root}/{name}" for name in sorted(names) if name.startswith(f"{shards.PLAN}.{key}.") and _GZIP in name]
+    return [
+        f"{root}/{name}" for name in sorted(names) if name.startswith(f"{shards.PLAN}.{key}.") and name.endswith(_GZIP)
+    ]
 
 
 def publish(volume: Volume, root: str, key: str, found: Answer) -> str:

@@ -90,12 +90,13 @@ class Stores:
         self.mirror_shards += (name,)
         self.mirror_lines += mirror_log.log_lines(text, name)
 
-    def demand(self, key: str) -> list[Demand]:
-        """What production asked for without a row, most called first; a store that cannot be read asks for nothing."""
+    def demand(self, key: str, notes: list[str]) -> list[Demand]:
+        """What production asked for without a row, most called first; why a store could not be read is a note."""
+        roots = (self._settings.store, *self._settings.mirrors)
         try:
-            return within(HANG_SECONDS, functools.partial(demands.read, self._volume, self._settings.store, key))
-        except (OSError, TooLate) as error:
-            self.notes.append(f"demand of the store: {error}")
+            return within(HANG_SECONDS, functools.partial(demands.read, self._volume, roots, key, notes))
+        except TooLate as late:
+            notes.append(f"demand of the stores: {late}")
             return []
 
     def compact(self, key: str) -> str:

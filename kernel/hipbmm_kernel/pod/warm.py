@@ -224,7 +224,7 @@ class Warm:
         if not self._settings.tune or self._no_tuning:
             return []
         found = dispatch_table.wanted(
-            self._stores.demand(identity.stack.key),
+            self._stores.demand(identity.stack.key, self._notes),
             plan,
             self._settings.budget_seconds * max(1, identity.gpus),
             identity.stack.product,

@@ -16,8 +16,8 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
+from hipbmm_kernel.store import frames, shard_lines, turns
 from hipbmm_kernel.store import shard as shards
-from hipbmm_kernel.store import shard_lines, turns
 from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.store.turns import File
 from hipbmm_kernel.system import volume as volumes
@@ -159,7 +159,7 @@ class Reader:
             self._volume.close(directory)
             raise
         if mirror:
-            listed = [name for name in listed if not shards.is_plan(name)]
+            listed = [name for name in listed if not shards.is_beside(name)]
         return directory, [name for name in listed if shards.is_name(name.removesuffix(GZIP) if mirror else name)]
 
     def _open(self, root: str, mirror: bool) -> int:
@@ -225,7 +225,7 @@ class Reader:
             self._miss(file.name, error, missed)
             return None
         if file.name.endswith(GZIP):
-            data = _unzipped(data, limit)
+            data = frames.unzipped(data, limit)
         self._bytes -= len(data)
         return data
 
@@ -285,15 +285,3 @@ class Reader:
 
 def _cost(data: bytes) -> int:
     return data.count(b"\n") + FILE_LINES
-
-
-def _unzipped(data: bytes, limit: int) -> bytes:
-    """What a gzipped shard of a mirror holds, at most `limit` bytes; b"" (no shard) when it is damaged or larger."""
-    import zlib  # noqa: PLC0415 - only mirrors need it
-
-    stream = zlib.decompressobj(wbits=31)
-    try:
-        text = stream.decompress(data, limit)
-    except zlib.error:
-        return b""
-    return text if stream.eof else b""

@@ -31,8 +31,8 @@ BLOCK = 1 << 20
 
 ROWS = "rows"
 VETOES = "vetoes"
-PLAN = "plan"
-"""Kind of a plan in a mirror, and how its origin begins: nobody's pod has that uid."""
+PLAN, DEMAND = "plan", "demand"
+"""Kinds of what a mirror holds beside shards (`frames`), and how their origins begin: nobody's pod has that uid."""
 ANY_TOKEN = "-"
 """The token of shards that were published without one."""
 
@@ -183,9 +183,14 @@ def is_name(name: str) -> bool:
     return right and end == "csv"
 
 
-def is_plan(name: str) -> bool:
-    """Whether a name of a mirror is that of a plan, which is no shard and lies among them."""
-    return name.startswith(f"{PLAN}.")
+def is_beside(name: str) -> bool:
+    """Whether a name of a mirror is that of a plan or of demand, which are no shards and lie among them."""
+    return name.startswith(f"{PLAN}.") or is_demand(name)
+
+
+def is_demand(name: str) -> bool:
+    """Whether a name of a mirror is that of demand."""
+    return name.startswith(f"{DEMAND}.")
 
 
 def token_digest(token: str) -> str:

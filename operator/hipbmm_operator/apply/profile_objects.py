@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hipbmm_operator.api.profile import ProfileSpec
-from hipbmm_operator.injection.spelling import KERNEL_KEY, WARM
+from hipbmm_operator.injection.spelling import HARVEST, KERNEL_KEY, WARM
 from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
@@ -16,6 +16,7 @@ from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.mirror import content as contents
 from hipbmm_operator.mirror import shards
 from hipbmm_operator.mirror.shards import Shard
+from hipbmm_operator.observe.harvest_logs import HarvestLogs
 from hipbmm_operator.observe.profile_facts import Kernel, mirror_name
 from hipbmm_operator.profiles.facts import Facts, Profile
 
@@ -55,6 +56,7 @@ class ProfileObjects:
         self._clock = clock
         self._proven: dict[tuple[str, str], float] = {}
         self._read: dict[str, frozenset[str]] = {}
+        self._harvest = HarvestLogs(kube, clock, HARVEST)
 
     async def kernel(self, profile: Profile) -> Kernel:
         """The program's ConfigMap, made or read back; raises ApiError."""
@@ -129,6 +131,11 @@ class ProfileObjects:
                 LOG.warning("Rows in the log of %s are not as they should be: %s", each.pod.name, problem)
             found += good
             taken |= wanted
+        learned = await self._harvest.newest(
+            profile.meta.uid, (each.pod for each in facts.pods if each.injected), taken
+        )
+        found += learned
+        taken |= {shard.name for shard in learned}
         if found:
             await self._store(profile, found)
         self._read[profile.meta.uid] = taken
@@ -154,6 +161,7 @@ class ProfileObjects:
     def forget(self, uid: str) -> None:
         """The profile is gone."""
         self._read.pop(uid, None)
+        self._harvest.forget(uid)
         self._proven = {key: at for key, at in self._proven.items() if key[0] != uid}
 
 

@@ -7,9 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hipbmm_operator.mirror import shards
 from hipbmm_operator.mirror.shards import MAX_PACKED_BYTES, Shard, ShardError, check
 
 GZIP = ".gz"
+MAX_DEMANDS = 32
+"""Pods whose demand is kept: 0.1 MB at most, of the 0.9 that a ConfigMap holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,23 @@ class Content:
         }
 
     def joined(self, more: Iterable[Shard]) -> "Content":
-        """With more shards, and without those that another one names as its input. Order does not matter."""
+        """With more shards, and without those that another one names as its input. Order does not matter.
+
+        Of demand the newest of each pod stays, of the last MAX_DEMANDS pods, as far as it fits beside the rows.
+        """
         together = {**self.shards, **{shard.name: shard for shard in more}}
         replaced = {name for shard in together.values() for name in shard.inputs if name != shard.name}
-        return Content({name: shard for name, shard in together.items() if name not in replaced})
+        kept = {name: each for name, each in together.items() if name not in replaced and not shards.is_demand(name)}
+        by_pod: dict[str, str] = {}
+        for name in sorted(filter(shards.is_demand, together), key=lambda name: (shards.number(name), name)):
+            by_pod[shards.origin(name)] = name
+        newest = sorted(by_pod.values(), key=lambda name: (shards.number(name), name), reverse=True)
+        for name in newest[:MAX_DEMANDS]:
+            grown = Content({**kept, name: together[name]})
+            if not grown.fits:
+                break
+            kept[name] = together[name]
+        return Content(kept)
 
 
 def parse(binary: object) -> Content:

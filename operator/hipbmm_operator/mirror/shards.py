@@ -11,6 +11,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hipbmm_operator.pods.report import SHARD_NAME
@@ -28,12 +29,15 @@ MAX_LINE = 1024
 _PIECE = re.compile(r"^hipbmm-shard (\S{1,200}) ([1-9][0-9]{0,3})/([1-9][0-9]{0,3}) ([A-Za-z0-9+/]{1,4096}={0,2})$")
 _HEAD = re.compile(
     r"^#hipbmm-shard v1 key=(?P<key>[0-9a-f]{16}) origin=(?P<origin>[A-Za-z0-9_.-]{1,128})"
-    r" seq=(?P<seq>[0-9]{1,10}) kind=(?P<kind>rows|vetoes|plan) token=(?:[0-9a-f]{12}|-)$"
+    r" seq=(?P<seq>[0-9]{1,10}) kind=(?P<kind>rows|vetoes|plan|demand) token=(?:[0-9a-f]{12}|-)$"
 )
 _INPUT = "#input "
 _LINE = re.compile(r"^[\x20-\x7e]+$")
-_COLUMNS = {"rows": 23, "vetoes": 21, "plan": 1}
-"""AITER's 20 columns and three measurements; its 18 of the key, the index, a name and a reason; a plan is base64."""
+_COLUMNS = {"rows": 23, "vetoes": 21, "plan": 1, "demand": 5}
+"""AITER's 20 columns and three measurements; its 18 of the key, the index, a name and a reason; a plan is base64; M, N,
+K, bias and calls."""
+_DEMAND = "demand."
+_MAX_DEMAND_LINES = 256
 
 
 class ShardError(ValueError):
@@ -64,15 +68,26 @@ def in_log(log: str, wanted: Iterable[str]) -> tuple[list[Shard], list[str]]:
     return shards, problems
 
 
-def last_in_log(log: str, of: str) -> Shard | None:
-    """The newest whole shard of one origin in a log; None without one."""
-    pieces = _pieces(log, lambda name: origin(name) == of)
+def newest_in_log(log: str, of: Iterable[str]) -> list[Shard]:
+    """The newest whole shard of each of these origins in a log."""
+    origins = frozenset(of)
+    pieces = _pieces(log, lambda name: origin(name) in origins)
+    found: dict[str, Shard] = {}
     for name in sorted(pieces, key=number, reverse=True)[:MAX_NAMES]:
-        try:
-            return _assembled(name, *pieces[name])
-        except ShardError:
-            continue
-    return None
+        if origin(name) not in found:
+            with suppress(ShardError):
+                found[origin(name)] = _assembled(name, *pieces[name])
+    return list(found.values())
+
+
+def of_sidecar(pod_uid: str) -> tuple[str, str]:
+    """The origins of what the sidecar of a pod writes: rows, and demand."""
+    return f"{pod_uid}.mirror", f"{_DEMAND}{pod_uid}"
+
+
+def is_demand(name: str) -> bool:
+    """Whether that is the name of demand: what production asked for without a row, by pod."""
+    return name.startswith(_DEMAND)
 
 
 def origin(name: str) -> str:
@@ -134,6 +149,8 @@ def check(name: str, packed: bytes) -> Shard:
         raise ShardError("an input is not the name of a shard")
     if not all(_is_data(line, _COLUMNS[head["kind"]]) for line in rows):
         raise ShardError(f"a line is not one of kind {head['kind']}")
+    if (head["kind"] == "demand") != is_demand(name) or (is_demand(name) and len(rows) > _MAX_DEMAND_LINES):
+        raise ShardError(f"kind {head['kind']} with another's origin, or more than {_MAX_DEMAND_LINES} lines of demand")
     if name != f"{head['origin']}.{head['seq']}.{digest[:12]}.csv":
         raise ShardError("its content has another name")
     return Shard(name, head["key"], len(rows), tuple(inputs), gzip.compress(body.encode() + trailer.encode(), mtime=0))

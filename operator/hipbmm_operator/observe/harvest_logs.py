@@ -23,19 +23,20 @@ _LOG_BYTES = 2 * 2**20
 @dataclass(slots=True)
 class _Read:
     at: float
-    found: Shard | None
+    found: list[Shard]
 
 
 class HarvestLogs:
-    """Reads the logs of sidecars, each at most once per INTERVAL."""
+    """Reads the logs of sidecars, each at most once per INTERVAL; `container` is their name in the pods' spec."""
 
-    def __init__(self, kube: Kube, clock: Callable[[], float]) -> None:
+    def __init__(self, kube: Kube, clock: Callable[[], float], container: str = contract.HARVEST) -> None:
         self._kube = kube
+        self._container = container
         self._clock = clock
         self._reads: dict[str, dict[str, _Read]] = {}
 
     async def newest(self, owner_uid: str, pods: Iterable[Pod], held: frozenset[str]) -> list[Shard]:
-        """The newest shard of each serving pod, unless the mirror holds it, or a later one of that pod, already."""
+        """The newest rows and demand of each serving pod, unless the mirror holds them, or later ones, already."""
         before = self._reads.pop(owner_uid, {})
         reads: dict[str, _Read] = {}
         for pod in pods:
@@ -49,17 +50,17 @@ class HarvestLogs:
         if reads:
             self._reads[owner_uid] = reads
         latest = shards.newest(held)
-        found = [read.found for read in reads.values() if read.found is not None]
+        found = [shard for read in reads.values() for shard in read.found]
         return [shard for shard in found if shards.number(shard.name) > latest.get(shards.origin(shard.name), -1)]
 
     def forget(self, owner_uid: str) -> None:
         """The resource is gone."""
         self._reads.pop(owner_uid, None)
 
-    async def _read(self, pod: Pod) -> Shard | None:
+    async def _read(self, pod: Pod) -> list[Shard]:
         try:
-            text = await self._kube.log(pod.namespace, pod.name, contract.HARVEST, _LINES, _LOG_BYTES)
+            text = await self._kube.log(pod.namespace, pod.name, self._container, _LINES, _LOG_BYTES)
         except errors.ApiError as error:
             LOG.debug("Could not read what %s has learned: %s", pod.name, error)
-            return None
-        return await asyncio.to_thread(shards.last_in_log, text, f"{pod.uid}.mirror")
+            return []
+        return await asyncio.to_thread(shards.newest_in_log, text, shards.of_sidecar(pod.uid))

@@ -154,7 +154,7 @@ def _still_in_logs(taken: frozenset[str], pods: Iterable[Pod]) -> frozenset[str]
     """Of the shards that were read, those that a log may still have: the note of them stays small."""
     listed = list(pods)
     reported = {name for pod in listed if pod.report for name in pod.report.mirror_shards}
-    sidecars = {f"{pod.uid}.mirror" for pod in listed}
+    sidecars = {origin for pod in listed for origin in shards.of_sidecar(pod.uid)}
     newest = shards.newest(taken)
     harvested = {
         name

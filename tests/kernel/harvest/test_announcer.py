@@ -56,6 +56,18 @@ def test_what_the_server_learns_is_announced_whole_and_seldom(served: Pod, a_sta
     assert len(lines) == count
 
 
+def test_a_container_that_starts_again_announces_greater_numbers(a_stack: Stack) -> None:
+    lines: list[str] = []
+    clock = FakeClock()
+    for learned in LEARNED[:2]:
+        announcer = Announcer(shard.Shard(a_stack.key, "pod.mirror", 0), clock, lines.append)
+        announcer.add([learned])
+        announcer.turn()
+        clock.sleep(1)
+    first, second = announced(lines)
+    assert first.seq < second.seq
+
+
 def test_no_more_than_one_shard_holds_is_announced(a_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror_log, "MAX_LINES", 3)
     lines: list[str] = []

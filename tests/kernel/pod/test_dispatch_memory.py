@@ -1,5 +1,6 @@
 """`warm` decides whether the table is in memory, `exec` gives the server what it needs for that."""
 
+import base64
 import importlib.util
 import json
 import time
@@ -10,6 +11,8 @@ from tests.kernel.pods import Pod, PodMaker
 
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.recorder import Recorder
+from hipbmm_operator.mirror import shards as operator_shards
+from hipbmm_operator.mirror.content import Content
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -84,16 +87,21 @@ def test_what_is_broken_before_the_start_is_the_file_and_a_server(pod: Pod, brok
     assert seen == {"PYTHONPATH": pod.env["PYTHONPATH"], "HIPBMM_DISPATCH_TABLE": None}
 
 
-def test_what_production_asked_for_without_a_row_is_tuned_and_verified_by_the_next_pod(make_pod: PodMaker) -> None:
-    first = make_pod("a")
-    key = warmed(first)["key"]
-    served_by_a = tables.decode((first.home / "dispatch/table").read_bytes())
-    assert max(entry.m for entry in served_by_a.entries) == 16
-    recorder = Recorder(str(first.home / "dispatch"), 0)
+def production_misses(pod: Pod) -> None:
+    """What a serving process of the pod writes that has missed M 100 often, 101 seldom, and one above AITER's limit."""
+    served = tables.decode((pod.home / "dispatch/table").read_bytes())
+    assert max(entry.m for entry in served.entries) == 16
+    recorder = Recorder(str(pod.home / "dispatch"), 0)
     for m, calls in ((100, 2000), (101, 3), (600, 2000)):
         for _ in range(calls):
             recorder.missed((m, 256, 512, False))
     recorder.write()
+
+
+def test_what_production_asked_for_without_a_row_is_tuned_and_verified_by_the_next_pod(make_pod: PodMaker) -> None:
+    first = make_pod("a")
+    key = warmed(first)["key"]
+    production_misses(first)
     sidecar = first.start("harvest", HIPBMM_METRICS_PORT="0", HIPBMM_HARVEST_SECONDS="0.1")
     folder = first.store / "v1" / key / "demand"
     try:
@@ -110,6 +118,32 @@ def test_what_production_asked_for_without_a_row_is_tuned_and_verified_by_the_ne
     assert [(entry.m, entry.padded_m) for entry in table.entries if entry.m > 16] == [(100, 100)]
     third = make_pod("c")
     assert warmed(third)["children"] == 0
+
+
+def test_without_a_volume_it_travels_by_log_and_mirror(make_pod: PodMaker) -> None:
+    first, second = (make_pod(name) for name in "ab")
+    for pod in (first, second):
+        pod.env |= {"HIPBMM_STORE": str(pod.root / "own"), "HIPBMM_MIRROR_LOG": "1"}
+        (pod.root / "own").mkdir()
+    assert first.run("payload", str(first.home)).returncode == 0
+    done = first.run("warm", **simulated(first), **LINEAR)
+    of_warm, problems = operator_shards.in_log(done.stderr, first.report["mirror"]["shards"])
+    assert problems == []
+    production_misses(first)
+    with first.start("harvest", HIPBMM_METRICS_PORT="0", HIPBMM_HARVEST_SECONDS="0.1") as sidecar:
+        assert sidecar.stderr is not None
+        log = [next(line for line in sidecar.stderr if line.startswith("hipbmm-shard demand."))]
+        sidecar.terminate()
+        log += sidecar.stderr
+    learned = operator_shards.newest_in_log("".join(log), operator_shards.of_sidecar(first.root.name))
+    mirror = second.home / "mirror"
+    mirror.mkdir()
+    for name, data in Content().joined([*of_warm, *learned]).binary().items():
+        (mirror / name).write_bytes(base64.b64decode(data))
+    report = warmed(second)
+    assert (report["source"], report["problems"], report["unplanned"]) == ("Restored", 2, 1), report["notes"]
+    table = tables.decode((second.home / "dispatch/table").read_bytes())
+    assert [(entry.m, entry.padded_m) for entry in table.entries if entry.m > 16] == [(100, 100)]
 
 
 def test_a_server_that_crashes_with_the_table_in_memory_goes_on_without_it(pod: Pod) -> None:

@@ -37,7 +37,7 @@ def publish(store: str, origin: str, **calls: int) -> None:
 
 
 def read(store: str) -> dict[int, int]:
-    return {item.m: item.calls for item in demand.read(Volume(), store, KEY)}
+    return {item.m: item.calls for item in demand.read(Volume(), [store], KEY, [])}
 
 
 @given(counts)
@@ -103,7 +103,7 @@ def test_a_store_of_many_problems_is_read_in_part_and_hides_no_pod(store: str) -
     for number in range(1, demand.MAX_FILES + 2):
         many = [Demand(1 + at % 512, 16 * number, 16 * (1 + at // 512), False, 9) for at in range(MAX_DEMAND)]
         (folder / f"pod-b.{number}.{'0' * 12}.csv").write_bytes(demand.encode(many))
-    found = demand.read(Volume(), store, KEY)
+    found = demand.read(Volume(), [store], KEY, [])
     assert Demand(7, 256, 512, False, 3) in found
     assert MAX_DEMAND < len(found) <= demand.MAX_LINES
 

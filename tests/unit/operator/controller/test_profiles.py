@@ -314,6 +314,25 @@ async def test_rows_in_a_log_reach_the_mirror() -> None:
     assert desk.kube.reads.count(("log", "a/hipbmm-warm")) == reads
 
 
+async def test_what_production_asked_for_reaches_the_mirror() -> None:
+    desk = Desk()
+    await desk.run()
+    desk.pod("a", injected=True, report=make.report())
+    body = desk.kube.objects[kinds.POD, "default", "a"]
+    up = {"name": "hipbmm-harvest", "state": {"running": {}}, "ready": True}
+    body["status"]["initContainerStatuses"].append(up)
+    origin = f"demand.{body['metadata']['uid']}"
+    asked = mirror_objects.text("7,256,512,0,99", origin=origin, kind="demand", number=1)
+    name = mirror_objects.name_of(asked, origin, 1)
+    desk.kube.logs["a", "hipbmm-harvest"] = mirror_objects.log(asked, names=[name])
+    await desk.run()
+    assert list(desk.kube.objects[kinds.CONFIG_MAP, "default", "qwen-profile-mirror"]["binaryData"]) == [f"{name}.gz"]
+    reads, writes = desk.kube.reads.count(("log", "a/hipbmm-harvest")), list(desk.kube.writes)
+    await desk.run()
+    assert desk.kube.reads.count(("log", "a/hipbmm-harvest")) == reads
+    assert desk.kube.writes == writes
+
+
 async def test_a_trial_is_proved_by_its_log() -> None:
     desk = Desk()
     await desk.run()

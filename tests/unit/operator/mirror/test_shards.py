@@ -146,14 +146,12 @@ def test_of_a_sidecars_log_the_newest_whole_shard_counts() -> None:
     made = [text(line(m), origin="uid.mirror", number=m) for m in (1, 2, 10)]
     names = [name_of(each, "uid.mirror", m) for each, m in zip(made, (1, 2, 10), strict=True)]
     full = log(*made, names=names)
-    found = shards.last_in_log(full, "uid.mirror")
-    assert found
+    (found,) = shards.newest_in_log(full, ["uid.mirror"])
     assert found.name == names[2]
     cut = [each for each in full.splitlines() if not each.startswith(f"hipbmm-shard {names[2]} 2/")]
-    found = shards.last_in_log("\n".join(cut), "uid.mirror")
-    assert found
+    (found,) = shards.newest_in_log("\n".join(cut), ["uid.mirror"])
     assert found.name == names[1]
-    assert shards.last_in_log(full, "other.mirror") is None
+    assert shards.newest_in_log(full, ["other.mirror"]) == []
     assert shards.newest([*names, "junk"]) == {"uid.mirror": 10}
 
 
@@ -165,6 +163,56 @@ def test_joining_does_not_depend_on_order_and_drops_what_is_replaced() -> None:
     assert content(one, two).joined([both]).shards.keys() == {both.name}
     assert content(both).joined([one]).shards.keys() == {both.name}
     assert content(late).joined([both]).joined([one]) == content(one, both).joined([late])
+
+
+def demanded(pod: str, second: int, *lines: str, kind: str = "demand", origin: str = "") -> shards.Shard:
+    origin = origin or f"demand.{pod}"
+    made = text(*(lines or (f"7,256,512,0,{second}",)), origin=origin, kind=kind, number=second)
+    return shards.check(name_of(made, origin, second), gzip.compress(made.encode()))
+
+
+def test_of_demand_the_newest_of_the_last_pods_is_kept_in_any_order() -> None:
+    rows = shard(line(1))
+    made = [demanded(f"pod-{at // 2}", at) for at in range(2 * (contents.MAX_DEMANDS + 8))]
+    newest = {each.name for each in made[17::2]}
+    for seed in range(20):
+        random.Random(seed).shuffle(made)
+        whole = contents.Content().joined([rows, *made])
+        by_one = contents.Content()
+        for each in (*made, rows):
+            by_one = by_one.joined([each])
+        assert whole == by_one
+        assert whole.shards.keys() == {rows.name, *newest}
+        assert whole.joined(made) == whole
+
+
+def test_demand_never_takes_the_room_of_rows() -> None:
+    digits = random.Random(1)
+    full: list[shards.Shard] = []
+    while content(*full).size < shards.MAX_PACKED_BYTES - 1000:
+        noise = [line(at).replace("Cijk", f"C{digits.getrandbits(160):x}") for at in range(1, 9)]
+        full.append(shard(*noise, origin=f"pod-{len(full)}.warm"))
+    found = content(*full).joined(demanded(f"pod-{at}", at) for at in range(30))
+    assert found.fits
+    assert {each.name for each in full} < found.shards.keys()
+    assert demanded("pod-29", 29).name in found.shards
+    more = shard(line(1), origin="late.warm")
+    assert {*(each.name for each in full), more.name} <= found.joined([more]).shards.keys()
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind", "origin"),
+    [
+        (("7,256,512,0",), "demand", ""),
+        (("7,256,512,0,3",) * 257, "demand", ""),
+        (("7,256,512,0,3",), "demand", "uid.mirror"),
+        ((line(1),), "rows", "demand.uid"),
+    ],
+    ids=["columns", "too many lines", "rows' origin", "rows of demand's origin"],
+)
+def test_what_is_no_demand_is_not_taken(lines: tuple[str, ...], kind: str, origin: str) -> None:
+    with pytest.raises(ShardError):
+        demanded("uid", 3, *lines, kind=kind, origin=origin)
 
 
 def test_the_same_content_has_the_same_digest() -> None:

@@ -157,3 +157,21 @@ def test_what_a_pod_has_learned_is_read_seldom_and_only_what_is_new() -> None:
     assert newer.content is not None
     assert set(newer.content.shards) == {names[1]}
     assert newer.taken >= {names[1]}
+
+
+def test_demand_of_a_serving_pod_is_read_with_its_rows_and_only_its_own() -> None:
+    rows_of, demand_of = "uid-qwen-1.mirror", "demand.uid-qwen-1"
+    learned = text(line(7), origin=rows_of, number=1)
+    asked = text("7,256,512,0,99", origin=demand_of, kind="demand", number=1)
+    forged = text("7,256,512,0,99", origin="demand.uid-qwen-2", kind="demand", number=1)
+    names = [name_of(learned, rows_of, 1), name_of(asked, demand_of, 1), name_of(forged, "demand.uid-qwen-2", 1)]
+    up = {"state": {"running": {}}, "ready": True}
+    serving = pod("qwen-1", answer=report(), ready=True, harvest=up)
+    case = Case(FailingApi({"qwen-1": log(learned, asked, forged, names=names)}))
+    found = case.observe([], serving)
+    assert found.content is not None
+    assert set(found.content.shards) == set(names[:2])
+    bodies = stored(found.content, *found.taken)
+    case.api.bodies = {body["metadata"]["name"]: body for body in bodies}
+    case.clock += 600
+    assert case.observe(in_memory(bodies), serving).content is None
