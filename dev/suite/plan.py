@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from suite.stage import Stage
 
@@ -44,6 +45,8 @@ COVERAGE = (
 
 _WAIT = "wait"
 """The lane of stages that mostly wait: for an API server, for a cluster."""
+_PODS = "pods"
+"""A second one of these, on instances of its own; the tests with pods are its last."""
 
 QUICK = (
     *LINT,
@@ -66,6 +69,27 @@ GENERATE = (
 _PATH = ("tests/e2e/test_path.py", "tests/e2e/test_mirror.py")
 """Of the tests with pods those that CI runs: the bad days there take as long again, and have `make e2e`."""
 
+_CLUSTER = "tests/cluster"
+BAD_DAYS = "test_bad_days_*.py"
+"""Half of the time of tests/cluster, which mostly waits: beside the other half, on an API server of its own."""
+
+
+def _cluster() -> tuple[Stage, ...]:
+    """The two halves, one after the other on a cluster of the user's, which they would share."""
+    instance = os.environ.get("HIPBMM_TEST_INSTANCE", "test")
+    own = (("HIPBMM_TEST_INSTANCE", f"{instance}-bad-days"),)
+    files = sorted(str(path) for path in Path(_CLUSTER).glob(BAD_DAYS))
+    lane = _WAIT if "KUBECONFIG" in os.environ else _PODS
+    return (
+        Stage(
+            "cluster",
+            _pytest(_TEST, _CLUSTER, "-m", "not long", f"--ignore-glob=*/{BAD_DAYS}"),
+            ("cluster",),
+            lane=_WAIT,
+        ),
+        Stage("bad-days", _pytest(_TEST, *files, "-m", "not long"), ("cluster",), own, lane),
+    )
+
 
 def full() -> tuple[Stage, ...]:
     """All that CI runs."""
@@ -73,9 +97,9 @@ def full() -> tuple[Stage, ...]:
         *QUICK,
         Stage("kernel", _pytest(_torch_python(), "tests/kernel"), ("torch",)),
         Stage("chart", _pytest(_TEST, "tests/chart"), ("cluster", "tools")),
-        Stage("node", _pytest(_TEST, "tests/e2e/test_localkube_node.py"), ("node",)),
-        Stage("cluster", _pytest(_TEST, "tests/cluster", "-m", "not long"), ("cluster",), lane=_WAIT),
-        Stage("path", _pytest(_TEST, *_PATH), ("node",), lane=_WAIT),
+        *_cluster(),
+        Stage("node", _pytest(_TEST, "tests/e2e/test_localkube_node.py"), ("node",), lane=_WAIT),
+        Stage("path", _pytest(_TEST, *_PATH), ("node",), lane=_PODS),
     )
 
 

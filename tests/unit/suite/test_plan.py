@@ -1,0 +1,38 @@
+"""Which stages `make test` has."""
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from suite import plan
+from suite.stage import Stage, lanes
+
+
+def stage(name: str) -> Stage:
+    return next(stage for stage in plan.full() if stage.name == name)
+
+
+def test_each_file_of_the_cluster_tests_is_in_one_of_the_two_halves() -> None:
+    (ignored,) = [word.partition("=")[2] for word in stage("cluster").command if word.startswith("--ignore-glob=")]
+    second = {word for word in stage("bad-days").command if word.endswith(".py")}
+    files = {str(path) for path in Path("tests/cluster").glob("test_*.py")}
+    assert {file for file in files if fnmatch(file, ignored)} == second
+    assert second < files
+
+
+def test_the_halves_run_side_by_side_on_instances_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HIPBMM_TEST_INSTANCE", "mine")
+    assert stage("cluster").lane != stage("bad-days").lane
+    assert dict(stage("bad-days").env)["HIPBMM_TEST_INSTANCE"] != "mine"
+
+
+def test_the_halves_do_not_meet_on_a_cluster_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "theirs")
+    assert stage("cluster").lane == stage("bad-days").lane
+
+
+def test_every_stage_is_in_one_lane() -> None:
+    stages = plan.full()
+    assert sorted(each.name for lane in lanes(stages) for each in lane) == sorted(each.name for each in stages)
