@@ -134,6 +134,75 @@ LINES = """
 VLLM_USE_V2_MODEL_RUNNER=0 --max-num-seqs 64
 VLLM_USE_V2_MODEL_RUNNER=0 --speculative-config {"method":"ngram","num_speculative_tokens":2}
 VLLM_USE_V2_MODEL_RUNNER=1 --speculative-config {"method":"ngram","num_speculative_tokens":2} --max-num-seqs 64
+--max-num-batched-tokens 2.5k --max-num-seqs 64
+--max-num-batched-tokens 1m
+--max-num-batched-tokens 1.5K
+--max-num-batched-tokens 300 --max-num-seqs 64
+--cuda-graph-sizes 1 2 4
+--disable-cudagraph-padding
+--cudagraph-capture-sizes=64
+--cudagraph-capture-sizes 64 --cudagraph-capture-sizes 1 2
+--cudagraph-capture-sizes 600 1000
+--cudagraph-cap 8 16
+--max-cudagraph-capture-size 1000
+--max-cudagraph-capture-size 3
+--max-cudagraph-capture-size 300 --max-num-batched-tokens 256
+--max-num-seqs 3
+--max-num-seqs 2000
+--data-parallel-size-local 2 -dp 4
+-pp 2 --max-num-seqs 64
+--ten 2
+--disable-expert-parallel
+--enable-expert-parallel --disable-expert-parallel
+--enable_expert_parallel --no_enable_expert_parallel
+--no_enforce_eager --enforce_eager
+-O3 -O0
+-O0 -O3
+-O0 -cc.cudagraph_mode FULL
+-O0 -cc.cudagraph_mode PIECEWISE
+-O1 -cc.cudagraph_mode FULL_DECODE_ONLY
+-O=0 --cudagraph-capture-sizes 8
+--optimization 1
+-cc 3
+-cc {"mode":0,"cudagraph_mode":"FULL"}
+-cc {"mode":0,"cudagraph_mode":"PIECEWISE"}
+-cc.mode NONE
+-cc.mode STOCK_TORCH_COMPILE
+-cc {"mode":1,"cudagraph_mode":"FULL_AND_PIECEWISE"}
+-cc {"cudagraph_mode":null}
+-cc {"cudagraph_mode":"Full_Decode_Only"}
+-cc {"cudagraph_mode":2}
+-cc {"compile_sizes":["cudagraph_capture_sizes"]}
+-cc.pass_config.enable_sp true -tp 2
+-cc.pass_config.enable_sp true -cc.pass_config.sp_min_token_num 8 -tp 4
+-cc.cudagraph_capture_sizes+ 1,2 -cc.cudagraph_capture_sizes [8]
+-cc.max_cudagraph_capture_size 0.5k
+-cc {"max_cudagraph_capture_size":"64"}
+-cc {"cudagraph_capture_sizes":["8","16"]}
+--compilation-conf {"cudagraph_mode":"NONE"}
+--compilation-conf.cudagraph_mode NONE
+--compilation-conf.cudagraph_mode NONE --compilation-config.max_cudagraph_capture_size 64
+-sc {"method":"ngram","num_speculative_tokens":3} -cc.cudagraph_mode FULL
+-sc {"method":"ngram","num_speculative_tokens":3} -cc.cudagraph_mode PIECEWISE
+-sc {"method":"ngram","num_speculative_tokens":3} -O1 --max-num-seqs 64
+-sc {"method":"ngram","num_speculative_tokens":"3"}
+-sc {"method":"ngram","num_speculative_tokens":3} -cc.cudagraph_mode FULL_DECODE_ONLY --max-num-seqs 64
+-sc {"method":"ngram","num_speculative_tokens":3} --max-cudagraph-capture-size 100
+--performance-mode interactivity --max-num-seqs 8
+--kernel-config {"linear_backend_per_quant":{"fp8_w8a8":"torch"}}
+--kernel-config {"linear_backend_per_quant":{"mxfp4":"torch"}}
+--kernel-config.linear_backend_per_quant.fp8_w8a8 torch
+--kernel-config {"linear_backend":"torch"} --linear-backend auto
+--kernel-conf.linear_backend torch
+--linear torch
+--max-model-len auto --max-num-seqs 64
+--served-model-name a b c --max-num-seqs 64
+--max-logprobs -1 --max-num-seqs 64
+--max-num-seqs 64 --
+-x --max-num-seqs 64
+VLLM_USE_V2_MODEL_RUNNER=true --max-num-seqs 64
+VLLM_USE_V2_MODEL_RUNNER=0 -sc {"method":"ngram","num_speculative_tokens":2} -cc.cudagraph_mode FULL --max-num-seqs 64
+VLLM_USE_V2_MODEL_RUNNER=0 -sc {"method":"ngram","num_speculative_tokens":2} -cc.cudagraph_mode PIECEWISE
 """.strip().splitlines()
 
 VERSIONS = ("0.23.0", "0.33.0")

@@ -24,8 +24,6 @@ OPTIONS = environment.SIMULATOR / "vllm" / "options.json"
 """The simulator's command line has all flags of vLLM's, so that it abbreviates and refuses alike."""
 _KEPT = ("tensor_parallel", "expert_parallel", "speculative_tokens", "max_num_seqs", "linear_backend", "planned")
 PARALLEL = (1, 8)
-QUANTISATION = "quantization_config"
-"""The same in all of them, hence not in the files: compat.models.PTPC."""
 
 
 def main() -> int:
@@ -34,28 +32,27 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for old in FOLDER.glob("*.json"):
         old.unlink()
-    failed = 0
     worker = Worker(environment.NEWEST)
     with tempfile.TemporaryDirectory() as folder:
-        for architecture in models.ARCHITECTURES:
-            path = models.write(architecture, Path(folder))
-            answers = {}
-            for size in PARALLEL:
-                try:
-                    answers[str(size)] = _short(worker.run("ask", str(path), "-tp", str(size)))
-                except JobFailed as error:
-                    answers[str(size)] = {"refused": str(error).splitlines()[0][:200]}
-            failed += "linears" not in answers["1"]
-            document = {
-                "vllm": environment.NEWEST,
-                "config": {name: value for name, value in models.config(architecture).items() if name != QUANTISATION},
-                "answers": answers,
-            }
-            text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-            (FOLDER / f"{architecture}.json").write_text(f"{text}\n")
-            sys.stdout.write(f"{architecture}: {'refused' if 'refused' in answers['1'] else 'ok'}\n")
+        failed = [architecture for architecture in models.ARCHITECTURES if not write(worker, architecture, folder)]
     worker.close()
     return 1 if failed else 0
+
+
+def write(worker: Worker, architecture: str, folder: str) -> bool:
+    """Write the file of one architecture; whether it could be asked."""
+    path = models.write(architecture, Path(folder))
+    answers = {}
+    for size in PARALLEL:
+        try:
+            answers[str(size)] = _short(worker.run("ask", str(path), "-tp", str(size)))
+        except JobFailed as error:
+            answers[str(size)] = {"refused": str(error).splitlines()[0][:200]}
+    config = {name: value for name, value in models.config(architecture).items() if name != models.QUANTISATION}
+    document = {"vllm": environment.NEWEST, "config": config, "answers": answers}
+    (FOLDER / f"{architecture}.json").write_text(f"{json.dumps(document, sort_keys=True, separators=(',', ':'))}\n")
+    sys.stdout.write(f"{architecture}: {'refused' if 'refused' in answers['1'] else 'ok'}\n")
+    return "linears" in answers["1"]
 
 
 def _write_flags() -> None:

@@ -62,12 +62,18 @@ def flags(*arguments: str) -> Any:  # noqa: ANN401 - JSON
         "speculative_tokens": speculative.num_speculative_tokens if speculative else 0,
         "quantization": config.model_config.quantization,
         "dtype": str(config.model_config.dtype).removeprefix("torch."),
-        "linear_backend": str(getattr(getattr(config, "kernel_config", None), "linear_backend", "auto")),
+        "linear_backend": _linear_backend(config.kernel_config),
         "planned": list(ran.planned),
         "eager": list(ran.eager),
         "runner": ran.runner,
         "notes": notes,
     }
+
+
+def _linear_backend(kernel: Any) -> str:  # noqa: ANN401 - vLLM's KernelConfig
+    """The backend of FP8 linears, of which 0.33 may have one of their own."""
+    own = getattr(kernel, "linear_backend_per_quant", None) or {}
+    return str(own.get("fp8_w8a8") or kernel.linear_backend)
 
 
 def options() -> Any:  # noqa: ANN401 - JSON

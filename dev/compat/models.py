@@ -12,6 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 PTPC: dict[str, Any] = {
@@ -34,6 +35,7 @@ PTPC: dict[str, Any] = {
     },
 }
 
+QUANTISATION = "quantization_config"
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "ApertusForCausalLM": ("apertus", {}),
     "ArceeForCausalLM": ("arcee", {}),
@@ -88,9 +90,11 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "OlmoForCausalLM": ("olmo", {}),
     "OlmoeForCausalLM": ("olmoe", {}),
     "PaddleOCRVLForConditionalGeneration": ("paddleocr_vl", {}),
+    "PaliGemmaForConditionalGeneration": ("paligemma", {}),
     "Phi3ForCausalLM": ("phi3", {}),
     "Phi4MultimodalForCausalLM": ("phi4_multimodal", {}),
     "Qwen2ForCausalLM": ("qwen2", {}),
+    "Qwen2ForRewardModel": ("qwen2", {}),
     "Qwen2MoeForCausalLM": ("qwen2_moe", {}),
     "Qwen2VLForConditionalGeneration": ("qwen2_vl", {}),
     "Qwen2_5_VLForConditionalGeneration": ("qwen2_5_vl", {}),
@@ -104,6 +108,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "SmolVLMForConditionalGeneration": ("smolvlm", {}),
     "StableLmForCausalLM": ("stablelm", {}),
     "Starcoder2ForCausalLM": ("starcoder2", {}),
+    "WhisperForConditionalGeneration": ("whisper", {}),
     "Zamba2ForCausalLM": ("zamba2", {}),
 }
 """vLLM's architecture -> the model_type of its configuration class, and what a published config.json has beside it."""
@@ -111,15 +116,15 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
 _NOISE = ("id2label", "label2id", "transformers_version", "_name_or_path")
 
 
-def config(architecture: str) -> dict[str, Any]:
-    """The config.json of an architecture of ARCHITECTURES."""
-    model_type, more = ARCHITECTURES[architecture]
+def config(architecture: str, known: Mapping[str, tuple[str, dict[str, Any]]] = ARCHITECTURES) -> dict[str, Any]:
+    """The config.json of a known architecture."""
+    model_type, more = known[architecture]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mapping = importlib.import_module("transformers").CONFIG_MAPPING
         found: dict[str, Any] = _plain(mapping[model_type]().to_dict())
     found |= {"architectures": [architecture], "model_type": model_type, "dtype": "bfloat16", **more}
-    return found | {"quantization_config": PTPC}
+    return found | {QUANTISATION: PTPC}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON

@@ -45,6 +45,18 @@ def test_older_versions_answer_the_same_questions(
     assert of_oracle(worker, folder, "-tp", "4") == worker.run("record", folder, "-tp", "4")
 
 
+@pytest.mark.parametrize("version", ["0.23.0", "0.28.0", "0.33.0"])
+def test_what_an_encoder_makes_is_no_token(version: str, workers: dict[str, Worker], tmp_path: Path) -> None:
+    """The encoder runs once for each request, and so does the projection of its states; the rest sees tokens."""
+    answer = workers[version].run("ask", str(models.write("WhisperForConditionalGeneration", tmp_path)))
+    linears = [ImageLinear(*fields) for fields in answer["linears"]]
+    assert all(linear.hipbmm for linear in linears)
+    tokens = {linear.path.removeprefix("model.decoder.layers.0.") for linear in linears if not linear.tower}
+    cross = {f"encoder_attn.{name}" for name in ("q_proj", "out_proj")}
+    assert tokens == {"self_attn.qkv_proj", "self_attn.out_proj", "mlp.fc1", "mlp.fc2", *cross}
+    assert (answer["graph_mode"], answer["planned"]) == ("NONE", [*range(1, 513)]), "vLLM captures none on ROCm"
+
+
 def test_a_server_that_vllm_refuses_is_refused(newest: Worker, tmp_path: Path) -> None:
     folder = str(models.write("LlamaForCausalLM", tmp_path))
     assert "refused" in newest.run("ask", folder, "--max-num-seqs", "1k")

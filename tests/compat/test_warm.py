@@ -86,16 +86,28 @@ def test_a_mirror_carries_the_plan_to_a_pod_without_a_shared_store(make_pod: Pod
     assert knows["mirror"]["shards"] == []
 
 
-def test_remote_code_that_raises_leaves_the_built_in_plan(make_pod: PodMaker, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("raise RuntimeError('remote code')", "remote code"),
+        ("import sys; sys.stdout.close(); sys.stderr.close(); raise RuntimeError('remote code')", "remote code"),
+        ("import os; os.write(1, b'{}'); os._exit(3)", "died of exit(3)"),
+        ("import os; os.fork(); raise RuntimeError('remote code')", "remote code"),
+    ],
+    ids=["raises", "closes the standard streams", "exits", "forks"],
+)
+def test_remote_code_that_fails_leaves_the_built_in_plan(
+    make_pod: PodMaker, tmp_path: Path, code: str, words: str
+) -> None:
     model = models.write("LlamaForCausalLM", tmp_path)
     config = json.loads((model / "config.json").read_text())
     config["auto_map"] = {"AutoConfig": "configuration_own.OwnConfig"}
     config["model_type"] = "own"
     (model / "config.json").write_text(json.dumps(config))
-    (model / "configuration_own.py").write_text("raise RuntimeError('remote code')\n")
+    (model / "configuration_own.py").write_text(f"{code}\n")
     report, _ = run(prepared(make_pod, "a", model, environment.NEWEST, "--trust-remote-code"))
     assert report["plan"]["source"] == "Config"
-    assert any("remote code" in note for note in report["notes"]), report["notes"]
+    assert any(words in note for note in report["notes"]), report["notes"]
 
 
 def test_a_vllm_that_hangs_leaves_the_built_in_plan(make_pod: PodMaker, tmp_path: Path) -> None:

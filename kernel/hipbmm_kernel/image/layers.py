@@ -138,16 +138,26 @@ def _reason(module: Any, kernel: Any) -> str:
 
 
 def _language_modules(model: Any, notes: list[str]) -> set[int] | None:
-    """The ids of the modules of the language model; None when the whole model is one."""
+    """The ids of the modules that see as many rows as there are tokens; None when these are all."""
     ask = getattr(model, "get_language_model", None)
     if ask is None:
         return None
     try:
         inner = ask()
     except (NotImplementedError, AttributeError, TypeError) as error:
-        notes.append(f"which part of the model is the language model is not known: {type(error).__name__}")
-        return None
-    return {id(module) for module in inner.modules()}
+        inner = getattr(getattr(model, "model", None), "decoder", None)  # Whisper names none
+        if inner is None:
+            notes.append(f"which part of the model is the language model is not known: {type(error).__name__}")
+            return None
+    modules = {id(module): module for module in inner.modules()}
+    return modules.keys() - {id(part) for module in modules.values() for part in _of_encoder(module)}
+
+
+def _of_encoder(holder: Any) -> Iterator[Any]:
+    """The linear of cross attention that is given what the encoder made, once for each request (0.23.0 to 0.33.0)."""
+    part = getattr(holder, "kv_proj", None)
+    if part is not None and type(getattr(holder, "attn", None)).__name__ == "CrossAttention":
+        yield part
 
 
 def _called_while_loading(model: Any) -> set[int]:

@@ -12,8 +12,20 @@ from hipbmm_kernel.system.digest import canonical, sha256
 LENGTH = 16
 MAX_FILE = 4 << 20
 MAX_FILES = 256
-_PREFIXES = ("VLLM_", "AITER_", "TRANSFORMERS_")
-_OF_A_POD = ("VLLM_API_KEY", "VLLM_HOST_IP", "VLLM_PORT", "VLLM_RPC_BASE_PATH", "VLLM_INSTANCE_ID")
+_PREFIXES = ("VLLM_", "AITER_", "TRANSFORMERS_", "TORCH_COMPILE", "FLASH_ATTENTION_")
+_OF_A_POD = (
+    "VLLM_API_KEY",
+    "VLLM_DP_MASTER_IP",
+    "VLLM_DP_MASTER_PORT",
+    "VLLM_DP_RANK",
+    "VLLM_DP_RANK_LOCAL",
+    "VLLM_HOST_IP",
+    "VLLM_INSTANCE_ID",
+    "VLLM_LOOPBACK_IP",
+    "VLLM_NIXL_SIDE_CHANNEL_HOST",
+    "VLLM_PORT",
+    "VLLM_RPC_BASE_PATH",
+)
 """Secrets, and what differs between pods of one Deployment."""
 _OF_A_MODEL = (".json", ".py")
 _NOT_OF_A_PLAN = ("tokenizer", "vocab", "merges", "special_tokens", "added_tokens", "model.safetensors.index")

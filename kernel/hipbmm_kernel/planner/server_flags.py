@@ -21,8 +21,9 @@ class ServerFlags(NamedTuple):
     """What a command line says; None means vLLM's own default.
 
     `capture_sizes` are the user's graph sizes. `graphs` is false when nothing is captured, `decode_only` when batches
-    with a prefill replay no graph, `draft_model` when a second model drafts, `first_runner` when the environment
-    chooses the V1 runner (False: V2, None: the version decides), `encoder_mode` is that of a vision tower.
+    with a prefill replay no graph, `piecewise` when no graph is one of a whole batch, `draft_model` when a second
+    model drafts, `first_runner` when the environment chooses the V1 runner (False: V2, None: the version decides),
+    `sequence_parallel` when sizes must be multiples of the ranks, `encoder_mode` is that of a vision tower.
     `online_linear` and `online_targets` are those of `--quantization-config`; `unread` names the arguments that could
     not be read.
     """
@@ -40,6 +41,7 @@ class ServerFlags(NamedTuple):
     first_runner: bool | None = None
     graphs: bool = True
     decode_only: bool = False
+    piecewise: bool = False
     sequence_parallel: bool = False
     performance_mode: str = ""
     quantization: str = ""
@@ -63,7 +65,9 @@ class ServerFlags(NamedTuple):
 def in_environment(flags: ServerFlags, env: Mapping[str, str]) -> ServerFlags:
     """The flags of a server with this environment. VLLM_USE_V2_MODEL_RUNNER is an integer, or not set."""
     chosen = env.get("VLLM_USE_V2_MODEL_RUNNER", "").strip()
-    return flags._replace(first_runner=not int(chosen)) if chosen in ("0", "1") else flags
+    unread = tuple(f"{name}: {_ENV_NOT_READ[name]}" for name in _ENV_NOT_READ if env.get(name, "0") not in ("", "0"))
+    first = not int(chosen) if chosen in ("0", "1") else flags.first_runner
+    return flags._replace(first_runner=first, unread=flags.unread + unread)
 
 
 def disabled_by(env: Mapping[str, str]) -> str:
@@ -119,9 +123,23 @@ _NOT_READ = {
     "model-impl": "vLLM's own classes are planned",
     "enable-lora": "graphs of adapters are not in the plan",
 }
-"""Flags that can change the plan and that this planner does not know; the image's own vLLM does."""
+_ENV_NOT_READ = {
+    "TORCH_COMPILE_DISABLE": "graphs are planned as if models were compiled",
+    "VLLM_USE_BREAKABLE_CUDAGRAPH": "graphs are planned as without it",
+    "VLLM_DP_SIZE": "--data-parallel-size is planned",
+}
+"""Flags and variables that can change the plan and that this planner does not know; the image's own vLLM does."""
 _KNOWN = (*_INTEGERS, *_LISTS, *_TEXTS, *_SWITCHES, *_JSON, *_NOT_READ)
-_HUMAN = {"k": 1000, "m": 1000**2, "g": 1000**3, "K": 2**10, "M": 2**20, "G": 2**30}
+_DECIMAL = {"k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
+_BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_FP8 = "fp8_w8a8"
+"""What `linear_backend_per_quant` calls the linears that HIPBMM is for (0.33)."""
+_LEVELS: dict[object, str] = {0: "NONE", 1: "PIECEWISE"}
+_GRAPH_MODES = ("NONE", "PIECEWISE", "FULL")
+_COMPILES = (3, "3", "VLLM_COMPILE")
+_UNCOMPILED = {"PIECEWISE": "NONE", "FULL_AND_PIECEWISE": "FULL_DECODE_ONLY"}
+"""Graphs by optimisation level and by number, compilation modes in which pieces are compiled, and graphs without."""
+_PARALLEL_PASSES = ("enable_sp", "enable_sequence_parallelism", "fuse_gemm_comms")
 
 
 class _Reader:
@@ -130,7 +148,7 @@ class _Reader:
     def __init__(self) -> None:
         self._values: dict[str, object] = {}
         self._json: dict[str, dict[str, object]] = {name: {} for name in _JSON.values()}
-        self._dotted: dict[str, dict[str, object]] = {}
+        self._dotted: dict[tuple[str, str], dict[str, object]] = {}
         self._unread: list[str] = []
 
     def read(self, argv: Sequence[str]) -> None:
@@ -140,20 +158,20 @@ class _Reader:
             at += 1
             if name is not None:
                 following = argv[at:] if value is None else [value]
-                used = self._take(_unabbreviated(name, argv[at - 1]), following, inline=value is not None)
+                used = self._take(*_unabbreviated(name, argv[at - 1]), following, inline=value is not None)
                 at += used if value is None else 0
-        for flag, values in self._dotted.items():
+        for (_, flag), values in self._dotted.items():
             self._json[_JSON[flag]] = values
 
-    def _take(self, name: str, following: Sequence[str], *, inline: bool) -> int:
+    def _take(self, spelling: str, name: str, following: Sequence[str], *, inline: bool) -> int:
         """Take one flag; how many of the arguments after it are its values."""
         base, _, path = name.partition(".")
         values = list(following[:1]) if inline else _until_flag(following)[: None if name in _LISTS else 1]
         shown = f"{'-' if len(name) <= len('tp') else '--'}{name} {' '.join(values)[:80]}".rstrip()
         if base in _JSON:
-            self._take_json(base, path, values)
+            self._take_json((spelling, base), path, values)
         elif name == "O" and values and _integer(values[0]) is None:
-            self._take_json("cc", "", values)
+            self._take_json(("O", "cc"), "", values)
         elif name in _INTEGERS or name in _LISTS:
             numbers = [_integer(part) for text in values for part in text.replace(",", " ").split()]
             if not numbers or None in numbers or (name in _INTEGERS and len(numbers) > 1):
@@ -169,7 +187,8 @@ class _Reader:
         return len(values)
 
     def _take_switch(self, name: str, values: Sequence[str]) -> int:
-        positive = name.removeprefix("no-")
+        # 0.33 has --disable-x beside --no-enable-x, which older versions refuse.
+        positive = f"enable-{name[len('disable-') :]}" if name.startswith("disable-") else name.removeprefix("no-")
         field = _SWITCHES.get(positive)
         if field is None:
             return 0
@@ -177,9 +196,9 @@ class _Reader:
         self._values[field] = (explicit != "false") == (positive == name)
         return int(explicit in ("true", "false"))
 
-    def _take_json(self, flag: str, path: str, values: Sequence[str]) -> None:
-        """Take a JSON argument, or one key of it: `-cc.pass_config.enable_sp true`."""
-        field = _JSON[flag]
+    def _take_json(self, flag: tuple[str, str], path: str, values: Sequence[str]) -> None:
+        """Take a JSON argument, or one key of it: `-cc.pass_config.enable_sp true`; a flag is its spelling and name."""
+        field = _JSON[flag[1]]
         if not values:
             self._unread.append(f"{field}: no value")
         elif path:
@@ -193,7 +212,7 @@ class _Reader:
             else:
                 self._unread.append(f"{field}: {values[0][:80]}")
 
-    def _take_key(self, flag: str, path: str, text: str) -> None:
+    def _take_key(self, flag: tuple[str, str], path: str, text: str) -> None:
         value: object = text.split(",") if path.endswith("+") else _json(text)
         if value == text:
             number = _integer(text)
@@ -203,7 +222,7 @@ class _Reader:
         for parent in parents:
             inner = holder.setdefault(parent, {})
             if not isinstance(inner, dict):
-                self._unread.append(f"{_JSON[flag]}.{path}")
+                self._unread.append(f"{_JSON[flag[1]]}.{path}")
                 return
             holder = inner
         before = holder.get(last)
@@ -218,7 +237,7 @@ class _Reader:
         capture = values.get("capture_sizes")
         passes = compilation.get("pass_config")
         passes = passes if isinstance(passes, dict) else {}
-        graphs, decode_only = self._graphs(compilation)
+        graphs = self._graph_mode(compilation)
         return ServerFlags(
             tensor_parallel=_count(values.get("tensor_parallel")),
             data_parallel=_count(values.get("data_parallel")),
@@ -230,9 +249,12 @@ class _Reader:
             compile_sizes=_counts(compilation.get("compile_sizes")) or (),
             speculative_tokens=_count(values.get("spec_tokens", speculative.get("num_speculative_tokens"))) or 0,
             draft_model=isinstance(values.get("spec_model", speculative.get("model")), str),
-            graphs=graphs,
-            decode_only=decode_only,
-            sequence_parallel=any(passes.get(name) is True for name in ("enable_sp", "enable_sequence_parallelism")),
+            graphs=graphs != "NONE",
+            decode_only=graphs == "FULL_DECODE_ONLY",
+            piecewise=graphs == "PIECEWISE",
+            # Without a threshold of the user's own vLLM has none for this GPU, and leaves it out.
+            sequence_parallel=any(passes.get(name) is True for name in _PARALLEL_PASSES)
+            and _count(passes.get("sp_min_token_num")) is not None,
             performance_mode=_text(values.get("performance_mode")),
             quantization=_text(values.get("quantization")),
             online_linear=_online(online.get("linear")),
@@ -246,31 +268,32 @@ class _Reader:
         )
 
     def _backend(self) -> str:
-        """The backend of FP8 linears, by either name; one for a quantisation of its own wins in vLLM."""
+        """The backend of FP8 linears: the one for these alone, else that of either flag whose value is not `auto`."""
         kernel = self._json["kernel"]
-        chosen = _text(self._values.get("linear_backend")) or _text(kernel.get("linear_backend")) or "auto"
-        own = kernel.get("linear_backend_per_quant")
-        return next(iter(_pairs(own)), ("", chosen))[1]
+        flag = _text(self._values.get("linear_backend"))
+        of_all = flag if flag.lower() != "auto" else ""
+        own = dict(_pairs(kernel.get("linear_backend_per_quant"))).get(_FP8)
+        return own or of_all or _text(kernel.get("linear_backend")) or "auto"
 
-    def _graphs(self, compilation: dict[str, object]) -> tuple[bool, bool]:
-        """Whether graphs are captured, and whether for decode batches only."""
-        if self._values.get("enforce_eager") is True or self._values.get("optimization_level") == 0:
-            return False, False
-        mode = compilation.get("cudagraph_mode")
-        mode = mode.upper() if isinstance(mode, str) else mode
-        if mode in ("NONE", 0, False) or compilation.get("use_cudagraph") is False:
-            return False, False
-        uncompiled = compilation.get("mode") in (0, "0", "NONE") and mode is None
-        return True, uncompiled or mode == "FULL_DECODE_ONLY"
+    def _graph_mode(self, compilation: dict[str, object]) -> str:
+        """The name of vLLM's graph mode: the user's or that of the optimisation level, less what needs compilation."""
+        if self._values.get("enforce_eager") is True or compilation.get("use_cudagraph") is False:
+            return "NONE"
+        level, named = self._values.get("optimization_level"), compilation.get("cudagraph_mode")
+        mode = _LEVELS.get(level, "FULL_AND_PIECEWISE") if named is None else _text(named).upper()
+        if isinstance(named, int):
+            mode = _GRAPH_MODES[named] if 0 <= named < len(_GRAPH_MODES) else ""
+        compiled = compilation.get("mode")
+        compiles = level != 0 if compiled is None else compiled in _COMPILES
+        return mode if compiles else _UNCOMPILED.get(mode, mode)
 
 
-def _unabbreviated(name: str, argument: str) -> str:
-    """The one known flag that a long flag is the beginning of, as argparse completes it; else the name itself."""
+def _unabbreviated(name: str, argument: str) -> tuple[str, str]:
+    """The flag's spelling, and the one known flag that a long one is the beginning of, as argparse completes it."""
     base, dot, path = name.partition(".")
-    if not argument.startswith("--") or base in _KNOWN or dot:
-        return name
     found = [known for known in _KNOWN if known.startswith(base)]
-    return f"{found[0]}{dot}{path}" if len(found) == 1 else name
+    known = argument.startswith("--") and base not in _KNOWN and len(found) == 1
+    return base, f"{found[0]}{dot}{path}" if known else name
 
 
 def _split(argument: str) -> tuple[str | None, str | None]:
@@ -304,11 +327,12 @@ def _until_flag(arguments: Sequence[str]) -> list[str]:
 def _integer(text: str) -> int | None:
     """A number as vLLM reads it, with its suffixes (1k is 1000, 1K is 1024), or None."""
     text = text.strip()
-    factor = _HUMAN.get(text[-1:], 1)
+    decimal, factor = text[-1:] in _DECIMAL, _DECIMAL.get(text[-1:]) or _BINARY.get(text[-1:], 1)
     digits = text[:-1] if factor != 1 else text
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > len(str(MAX_COUNT)):
+    whole, _, fraction = digits.partition(".") if decimal else (digits, "", "")
+    if not f"{whole}{fraction}".isdecimal() or not digits.isascii() or len(digits) > len(str(MAX_COUNT)):
         return None
-    return min(int(digits) * factor, MAX_COUNT)
+    return min(int(float(digits) * factor) if fraction else int(whole) * factor, MAX_COUNT)
 
 
 def _json(text: str) -> object:
@@ -322,6 +346,8 @@ def _json(text: str) -> object:
 
 
 def _count(value: object) -> int | None:
+    """A number above 0; JSON's texts of digits count, as pydantic takes them."""
+    value = int(value) if isinstance(value, str) and value.isdecimal() and len(value) <= len(str(MAX_COUNT)) else value
     good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_COUNT
     return value if good and isinstance(value, int) else None
 

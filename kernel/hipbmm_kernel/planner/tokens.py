@@ -91,7 +91,7 @@ def captured_sizes(flags: ServerFlags, version: Version) -> tuple[int, ...]:
     if flags.sequence_parallel and tensor > 1 and version < _COVERS_SEQUENCES:
         sizes = {size for size in sizes if size % tensor == 0}
     first_runner = version <= _ROUNDS_ITS_LIST if flags.first_runner is None else flags.first_runner
-    if flags.speculative_tokens and first_runner:
+    if flags.speculative_tokens and first_runner and not flags.piecewise:
         sizes = _whole_queries(sizes, 1 + flags.speculative_tokens)
     return tuple(sorted(sizes))
 
@@ -120,9 +120,9 @@ def _decode_sizes(sequences: int, query: int) -> set[int]:
 
 
 def _uniform_sizes(flags: ServerFlags, captured: tuple[int, ...], sequences: int) -> set[int]:
-    """With speculation both runners round a size up to whole decode queries and capture that as well."""
+    """With speculation both runners round a size up to whole decode queries and capture whole batches of that, too."""
     query = 1 + flags.speculative_tokens
-    if query == 1 or not captured:
+    if query == 1 or flags.piecewise or not captured:
         return set()
     rounded = {-(-size // query) * query for size in captured}
     return {size for size in rounded if size <= min(captured[-1], sequences * query)}

@@ -33,7 +33,8 @@ def ran(arguments: Any, capture: ModuleType) -> set[int]:  # noqa: ANN401 - of a
     """What looks a row up, as warmup.py and engine.py run it."""
     sizes = capture.capture_sizes(arguments)
     graphs = capture.Graphs(tuple(sizes), arguments.decode_only)
-    eager = {tokens for tokens in range(1, MAX_M + 1) if graphs.replayed(tokens, prefill=True) is None}
+    most = min(MAX_M, arguments.max_num_batched_tokens)
+    eager = {tokens for tokens in range(1, most + 1) if graphs.replayed(tokens, prefill=True) is None}
     found = set(capture.captured(arguments)) | eager | {min(arguments.max_num_seqs, arguments.max_num_batched_tokens)}
     return {size for size in found if size <= MAX_M}
 

@@ -71,6 +71,19 @@ class _Aiter(importlib.abc.MetaPathFinder):
         return spec
 
 
+class _Attention(importlib.abc.Loader):
+    """AITER's kernel of which the attention of encoder-decoder models keeps a handle."""
+
+    names = ("aiter.ops.triton", "aiter.ops.triton.unified_attention")
+
+    def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self, is_package=True) if fullname in self.names else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__getattr__ = _of_aiter  # type: ignore[method-assign]
+
+
+sys.meta_path.append(_Attention())
 if "aiter" in sys.modules:
     sys.modules["aiter"].__getattr__ = _of_aiter  # type: ignore[method-assign]
 else:

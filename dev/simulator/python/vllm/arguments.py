@@ -1,6 +1,7 @@
 """The part of `vllm serve`'s command line that decides what the server does. The rest is parsed and has no effect."""
 
 import json
+import os
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,13 @@ _MAX_NUM_BATCHED_TOKENS = 16384
 _NO_GRAPHS = "NONE"
 _DECODE_ONLY = "FULL_DECODE_ONLY"
 _GRAPHS = "FULL_AND_PIECEWISE"
-_MODES = {0: _NO_GRAPHS, 1: "PIECEWISE", 2: "FULL"}
+_PIECEWISE = "PIECEWISE"
+_MODES = {0: _NO_GRAPHS, 1: _PIECEWISE, 2: "FULL"}
+_LEVELS = {"0": _NO_GRAPHS, "1": _PIECEWISE}
+_COMPILES = ("3", "VLLM_COMPILE")
+_UNCOMPILED = {_PIECEWISE: _NO_GRAPHS, _GRAPHS: _DECODE_ONLY}
+_FP8 = "fp8_w8a8"
+_RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
 _BACKENDS_WITHOUT_KERNEL = {"aiter", "torch"}  # other names have no FP8 kernel for ROCm: vLLM takes auto
 
 
@@ -39,6 +46,7 @@ class ServeArguments:
     num_speculative_tokens: int
     performance_mode: str
     linear_backend: str
+    first_runner: bool
 
     @property
     def enforce_eager(self) -> bool:
@@ -49,6 +57,11 @@ class ServeArguments:
     def decode_only(self) -> bool:
         """Batches with a prefill replay no graph."""
         return self.cudagraph_mode == _DECODE_ONLY
+
+    @property
+    def whole_batches(self) -> bool:
+        """Graphs of whole decode batches are captured, beside those of pieces."""
+        return self.cudagraph_mode != _PIECEWISE
 
     @property
     def may_choose_hipbmm(self) -> bool:
@@ -75,6 +88,7 @@ def _served(known: Namespace) -> ServeArguments:
     model = given.get("model_tag") or given.get("model") or "Qwen/Qwen3-0.6B"
     factor = 2 if given.get("performance_mode") == "throughput" else 1
     batched = given.get("max_num_batched_tokens", _MAX_NUM_BATCHED_TOKENS * factor)
+    largest = given.get("max_cudagraph_capture_size", compilation.get("max_cudagraph_capture_size"))
     drafts = given.get("spec_tokens", speculation.get("num_speculative_tokens", 0))
     return ServeArguments(
         model=model,
@@ -87,24 +101,36 @@ def _served(known: Namespace) -> ServeArguments:
         max_num_seqs=given.get("max_num_seqs", min(_MAX_NUM_SEQS * factor, batched)),
         max_num_batched_tokens=batched,
         capture_sizes=None if sizes is None else tuple(int(size) for size in sizes),
-        max_capture_size=given.get("max_cudagraph_capture_size", compilation.get("max_cudagraph_capture_size")),
+        max_capture_size=None if largest is None else int(largest),
         cudagraph_mode=_mode(given, compilation),
         quantization=given.get("quantization"),
         dtype=given.get("dtype", "auto"),
         num_speculative_tokens=int(drafts),
         performance_mode=given.get("performance_mode", "balanced"),
-        linear_backend=given.get("linear_backend", str(kernels.get("linear_backend", "auto")).lower()),
+        linear_backend=_backend(given, kernels),
+        first_runner=not int(os.environ.get(_RUNNER, "1")),
     )
 
 
+def _backend(given: dict[str, Any], kernels: dict[str, Any]) -> str:
+    """The backend of FP8 linears; `--linear-backend auto` leaves what the JSON flag says."""
+    own = (kernels.get("linear_backend_per_quant") or {}).get(_FP8)
+    flag = given.get("linear_backend", "auto")
+    return str(own or (flag if flag != "auto" else kernels.get("linear_backend", "auto"))).lower()
+
+
 def _mode(given: dict[str, Any], compilation: dict[str, Any]) -> str:
-    """The graph mode; without compilation (`mode` 0) whole decode batches are all that can be captured."""
-    if given.get("enforce_eager") or str(given.get("optimization_level")) == "0":
+    """The graph mode; without compilation whole decode batches are all that can be captured."""
+    if "enable_sp" in (compilation.get("pass_config") or {}):
+        raise ValueError("pass_config has no enable_sp")
+    if given.get("enforce_eager"):
         return _NO_GRAPHS
+    level = str(given.get("optimization_level"))
     mode = compilation.get("cudagraph_mode")
-    if mode is not None:
-        return _MODES.get(mode, str(mode)).upper()
-    return _DECODE_ONLY if compilation.get("mode") in (0, "0", _NO_GRAPHS) else _GRAPHS
+    mode = _LEVELS.get(level, _GRAPHS) if mode is None else _MODES.get(mode, str(mode)).upper()
+    compiled = compilation.get("mode")
+    compiles = level != "0" if compiled is None else str(compiled) in _COMPILES
+    return mode if compiles else _UNCOMPILED.get(mode, mode)
 
 
 def _object(text: str | None) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The batch sizes that vLLM 0.33 captures graphs for (config/vllm.py, _set_cudagraph_sizes)."""
 
-import os
 from bisect import bisect_left
 from typing import NamedTuple
 
@@ -37,13 +36,14 @@ def capture_sizes(arguments: ServeArguments) -> list[int]:
                 f"customized max_cudagraph_capture_size(={largest}) should be consistent with the max value of "
                 f"cudagraph_capture_sizes(={max(sizes, default=0)})"
             )
-        return _rounded(sizes, 1 + arguments.num_speculative_tokens)
-    return _rounded(_default_sizes(arguments, largest), 1 + arguments.num_speculative_tokens)
+        return _rounded(sizes, arguments)
+    return _rounded(_default_sizes(arguments, largest), arguments)
 
 
-def _rounded(sizes: list[int], query: int) -> list[int]:
-    """The V1 runner rounds the sizes to whole decode queries, and keeps none above the largest."""
-    if query == 1 or os.environ.get("VLLM_USE_V2_MODEL_RUNNER") != "0":
+def _rounded(sizes: list[int], arguments: ServeArguments) -> list[int]:
+    """The V1 runner rounds the sizes of whole batches to decode queries, and keeps none above the largest."""
+    query = 1 + arguments.num_speculative_tokens
+    if query == 1 or not arguments.first_runner or not arguments.whole_batches:
         return sizes
     return sorted({whole for size in sizes if (whole := -(-size // query) * query) <= max(sizes)})
 
@@ -63,6 +63,8 @@ def _default_sizes(arguments: ServeArguments, largest: int | None) -> list[int]:
 def captured(arguments: ServeArguments) -> list[int]:
     """All sizes for which a graph is captured: the runner rounds each up to whole decode queries as well."""
     sizes, query = capture_sizes(arguments), 1 + arguments.num_speculative_tokens
+    if not arguments.whole_batches:
+        return sizes
     most = min(max(sizes, default=0), arguments.max_num_seqs * query)
     whole = {-(-size // query) * query for size in sizes}
     return sorted({*sizes, *(size for size in whole if size <= most)})

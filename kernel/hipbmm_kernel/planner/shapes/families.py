@@ -16,6 +16,7 @@ Form = Callable[[Model, int], Iterable[Module]]
 """The linears that one kind of block has in one layer."""
 
 NOTHING, SIGLIP = "nothing", "siglip"
+_TASKS = ("CausalLM", "ConditionalGeneration")
 _EXPERTS = ("experts", "routed experts run in fused MoE kernels")
 _SPARSE = (_EXPERTS, ("router gate", UNQUANTISED))
 _SHARED = "shared_expert_intermediate_size"
@@ -198,7 +199,10 @@ def architecture(whole: Fields) -> str:
 
 def find(whole: Fields) -> Family | None:
     """The family of a config, by its own architecture or that of its nested text model; None when it is unknown."""
-    for fields in (whole.language(), whole):
+    text = whole.language()
+    if not _is_all(architecture(whole), nested=text is not whole):
+        return None
+    for fields in (text, whole):
         names, kind = fields.texts("architectures")[:1], fields.text("model_type")
         named = (family for family in _FAMILIES if set(names) & set(family.architectures))
         typed = (family for family in _FAMILIES if kind in family.text_models)
@@ -206,3 +210,15 @@ def find(whole: Fields) -> Family | None:
         if family is not None:
             return family
     return None
+
+
+def _is_all(name: str, *, nested: bool) -> bool:
+    """Whether a class of vLLM's of this name has no linears but those of its text model, and perhaps of towers.
+
+    Classes that rank, classify or reward have some of their own, and a class that is not known may be built otherwise
+    than others of its model_type. A text model by its base class (`LlamaModel`) is built like the known one.
+    """
+    _, known_for, task = name.rpartition("For")
+    if nested:
+        return not known_for or task in _TASKS
+    return not known_for or any(name in family.architectures for family in _FAMILIES)

@@ -22,7 +22,14 @@ def test_a_key_is_sixteen_hex_digits() -> None:
 
 
 @pytest.mark.parametrize(
-    "env", [{"HOSTNAME": "pod-1"}, {"VLLM_HOST_IP": "10.0.0.1"}, {"VLLM_API_KEY": "s"}, {"HF_TOKEN": "s"}]
+    "env",
+    [
+        {"HOSTNAME": "pod-1"},
+        {"VLLM_HOST_IP": "10.0.0.1"},
+        {"VLLM_API_KEY": "s"},
+        {"HF_TOKEN": "s"},
+        {"VLLM_DP_RANK": "1"},
+    ],
 )
 def test_a_pods_own_variables_and_secrets_are_not_in_it(env: dict[str, str]) -> None:
     assert plan_key.key_of(ARGUMENTS, {"VLLM_ROCM_USE_AITER": "1", **env}, b"{}", "download", IMAGE) == KEY
@@ -33,6 +40,7 @@ def test_everything_else_changes_it() -> None:
     others = [
         plan_key.key_of((*ARGUMENTS, "-O0"), env, b"{}", "download", IMAGE),
         plan_key.key_of(ARGUMENTS, {**env, "VLLM_DISABLED_KERNELS": "X"}, b"{}", "download", IMAGE),
+        plan_key.key_of(ARGUMENTS, {**env, "TORCH_COMPILE_DISABLE": "1"}, b"{}", "download", IMAGE),
         plan_key.key_of(ARGUMENTS, env, b"{ }", "download", IMAGE),
         plan_key.key_of(ARGUMENTS, env, None, "download", IMAGE),
         *(plan_key.key_of(ARGUMENTS, env, b"{}", "download", {**IMAGE, name: "other"}) for name in IMAGE),

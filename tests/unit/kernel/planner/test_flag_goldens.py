@@ -55,4 +55,4 @@ def test_a_command_line_is_read_as_vllm_reads_it_or_named(version: str, line: st
 @pytest.mark.parametrize("version", command_lines.VERSIONS)
 def test_vllm_takes_most_of_the_command_lines(version: str) -> None:
     assert set(golden(version)) == set(command_lines.LINES)
-    assert sum("refused" in answer for answer in golden(version).values()) < 20
+    assert sum("refused" in answer for answer in golden(version).values()) < 40

@@ -41,7 +41,8 @@ CASES: dict[str, ServerFlags] = {
     "-O.cudagraph_mode=NONE": NONE._replace(graphs=False),
     "-cc.cudagraph_mode NONE": NONE._replace(graphs=False),
     "--compilation-config.cudagraph_mode=none": NONE._replace(graphs=False),
-    "--compilation-config.pass_config.enable_sp true": NONE._replace(sequence_parallel=True),
+    "--compilation-config.pass_config.enable_sp true": NONE,
+    "-cc.pass_config.enable_sp true -cc.pass_config.sp_min_token_num 8": NONE._replace(sequence_parallel=True),
     '-cc {"cudagraph_mode":"NONE"}': NONE._replace(graphs=False),
     '-cc {"cudagraph_mode":0}': NONE._replace(graphs=False),
     '-cc {"cudagraph_mode":"FULL_AND_PIECEWISE"}': NONE,
@@ -148,3 +149,9 @@ def test_variables_leave_the_kernel_out_as_vllm_splits_them(env: dict[str, str],
 def test_a_variable_chooses_the_runner(value: str, first: bool | None) -> None:
     assert server_flags.in_environment(NONE, {"VLLM_USE_V2_MODEL_RUNNER": value}).first_runner is first
     assert server_flags.in_environment(NONE, {}).first_runner is None
+
+
+@pytest.mark.parametrize("name", ["TORCH_COMPILE_DISABLE", "VLLM_USE_BREAKABLE_CUDAGRAPH", "VLLM_DP_SIZE"])
+def test_variables_that_are_not_read_are_named(name: str) -> None:
+    assert [text.partition(":")[0] for text in server_flags.in_environment(NONE, {name: "2"}).unread] == [name]
+    assert server_flags.in_environment(NONE, {name: "0"}).unread == ()
