@@ -56,7 +56,12 @@ class Settings:
         "HIPBMM_KERNEL_ZIP", "/opt/hipbmm/app/hipbmm_kernel.zip", "the kernel program that injected pods get"
     )
     webhook_port: int = _env("HIPBMM_WEBHOOK_PORT", 0, "admission of pods, for clusters without the policy; 0: none")
-    webhook_certificates: str = _env("HIPBMM_WEBHOOK_CERTIFICATES", "", "folder with its tls.crt and tls.key")
+    webhook_secret: str = _env(
+        "HIPBMM_WEBHOOK_SECRET", "", "Secret for a certificate that the operator makes; its Service has the same name"
+    )
+    webhook_certificates: str = _env(
+        "HIPBMM_WEBHOOK_CERTIFICATES", "", "folder with tls.crt and tls.key that somebody else makes"
+    )
     http_port: int = _env("HIPBMM_HTTP_PORT", 8080, "/metrics, /healthz and /readyz; 0: any free port")
     log_level: str = _env("HIPBMM_LOG_LEVEL", "info", "debug, info, warning or error")
     log_format: str = _env("HIPBMM_LOG_FORMAT", "json", "json or text")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import yaml
 from tests.chart.golden import assert_same
-from tests.chart.rendering import Rendering, render
+from tests.chart.rendering import RenderError, Rendering, render
 from tests.chart.tools import CHART
 
 from hipbmm_operator.injection import policy, webhook
@@ -53,8 +54,42 @@ def test_policies_have_the_names_that_the_operator_looks_for() -> None:
     assert installed(render({"injection": {"enabled": True, "policy": "Never"}})) == []
 
 
+def test_the_operator_makes_the_webhook_s_certificate() -> None:
+    rendering = render({"injection": {"enabled": True, "webhook": {"enabled": True}}}, release="tuner")
+    environment = {item["name"]: item.get("value") for item in rendering.container["env"]}
+    secret, configuration = rendering.only("Secret"), rendering.only("MutatingWebhookConfiguration")
+    # Nothing that a tool which applies the chart again would take back.
+    assert not secret.keys() & {"data", "stringData"}
+    for each in configuration["webhooks"]:
+        assert "caBundle" not in each["clientConfig"]
+        assert each["clientConfig"]["service"]["name"] == secret["metadata"]["name"]
+    assert environment["HIPBMM_WEBHOOK_SECRET"] == secret["metadata"]["name"]
+    assert configuration["metadata"]["name"] == f"zz-{environment['HIPBMM_INJECTION_NAME']}"
+    assert "HIPBMM_WEBHOOK_CERTIFICATES" not in environment
+    assert "certificates" not in [volume["name"] for volume in rendering.pod["spec"]["volumes"]]
+    assert not rendering.of_kind("Certificate")
+    granted = {
+        (rule["resources"][0], *rule["resourceNames"], *rule["verbs"])
+        for kind in ("Role", "ClusterRole")
+        for role in rendering.of_kind(kind)
+        for rule in role["rules"]
+        if rule.get("resourceNames") and rule["resources"] != ["leases"]
+    }
+    assert granted == {
+        ("secrets", secret["metadata"]["name"], "get", "update"),
+        ("mutatingwebhookconfigurations", configuration["metadata"]["name"], "patch"),
+    }
+
+
+def test_one_maker_of_the_certificate() -> None:
+    webhook = {"enabled": True, "certManager": True, "secretName": "mine"}
+    with pytest.raises(RenderError, match="not both"):
+        render({"injection": {"enabled": True, "webhook": webhook}})
+
+
 def test_the_webhook_gets_its_certificate_from_cert_manager() -> None:
-    rendering = render({"injection": {"enabled": True, "webhook": {"enabled": True}}})
+    rendering = render({"injection": {"enabled": True, "webhook": {"enabled": True, "certManager": True}}})
+    assert not rendering.of_kind("Secret")
     configuration = rendering.only("MutatingWebhookConfiguration")
     (certificate,) = rendering.of_kind("Certificate")
     service = next(item for item in rendering.of_kind("Service") if item["metadata"]["name"].endswith("-webhook"))

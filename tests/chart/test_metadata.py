@@ -17,12 +17,13 @@ def test_versions_are_the_project_s() -> None:
     assert (METADATA["version"], METADATA["appVersion"]) == (project["version"], project["version"])
 
 
-def test_annotated_crd_is_the_one_that_is_installed() -> None:
-    crd = own_crd("HipbmmDeployment")
-    (entry,) = yaml.safe_load(METADATA["annotations"]["artifacthub.io/crds"])
-    assert entry["name"] == crd["metadata"]["name"]
-    assert entry["kind"] == crd["spec"]["names"]["kind"]
-    assert entry["version"] in {version["name"] for version in crd["spec"]["versions"]}
+def test_annotated_crds_are_those_that_are_installed() -> None:
+    entries = yaml.safe_load(METADATA["annotations"]["artifacthub.io/crds"])
+    assert [entry["kind"] for entry in entries] == ["HipbmmDeployment", "HipbmmProfile"]
+    for entry in entries:
+        crd = own_crd(entry["kind"])
+        assert entry["name"] == crd["metadata"]["name"]
+        assert entry["version"] in {version["name"] for version in crd["spec"]["versions"]}
 
 
 def test_annotated_example_is_the_minimal_one() -> None:

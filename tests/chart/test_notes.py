@@ -57,6 +57,8 @@ def test_safe_choices_have_no_warning() -> None:
         ({**PUSHED, "admissionPolicy": {"actions": ["Audit"]}}, "has no Deny"),
         ({**PUSHED, "rbac": {"create": False}}, "can do nothing until"),
         ({**PUSHED, "crds": {"enabled": False}}, "must be there in the version of this chart"),
+        ({**PUSHED, "injection": {"enabled": True}}, "injects no pod: this API server has no MutatingAdmissionPolicy"),
+        ({**PUSHED, "injection": {"enabled": True, "policy": "Never"}}, "injects no pod: injection.policy is Never"),
         ({**PUSHED, "crds": {"keep": False}}, "will delete every HipbmmDeployment"),
         ({**PUSHED, "securityContext": {"readOnlyRootFilesystem": False}}, "weaker than the chart's own"),
         ({**PUSHED, "podSecurityContext": {"runAsNonRoot": False}}, "weaker than the chart's own"),

@@ -20,6 +20,13 @@ TITLES = {
     "injection": "In the namespaces it manages, with injection.enabled.",
     "preflight": "There as well, with injection.preflight.",
     "injection_cluster": "Of the cluster, with injection.enabled.",
+    "webhook": "In its own namespace, for a webhook whose certificate it makes.",
+    "webhook_cluster": "Of the cluster, likewise.",
+}
+NAMES = {
+    "own": '{{ include "hipbmm.fullname" . }}',
+    "webhook": '{{ include "hipbmm.fullname" . }}-webhook',
+    "webhook_cluster": 'zz-{{ include "hipbmm.injectionName" . }}',
 }
 NEEDED: dict[str, list[dict[str, Any]]] = yaml.safe_load(
     (ROOT / "operator" / "hipbmm_operator" / "rbac.yaml").read_text()
@@ -31,14 +38,14 @@ def template() -> str:
     """The named templates of the three parts; the Lease has the release's name."""
     parts = [HEAD]
     for part, title in TITLES.items():
-        lines = [line for rule in NEEDED[part] for line in rule_lines(rule)]
+        lines = [line for rule in NEEDED[part] for line in rule_lines(part, rule)]
         body = "\n".join(lines)
         parts.append(f'{{{{/* {title} */}}}}\n{{{{- define "hipbmm.rules.{part}" -}}}}\n{body}\n{{{{- end }}}}\n')
     return "\n".join(parts)
 
 
-def rule_lines(rule: dict[str, Any]) -> list[str]:
-    names = {"resourceNames": ['{{ include "hipbmm.fullname" . }}']} if "resourceNames" in rule else {}
+def rule_lines(part: str, rule: dict[str, Any]) -> list[str]:
+    names = {"resourceNames": [NAMES[part]]} if "resourceNames" in rule else {}
     fields = {key: rule[key] for key in ("apiGroups", "resources")} | names | {"verbs": rule["verbs"]}
     core = '""'
     shown = [f"{key}: [{', '.join(value or core for value in values)}]" for key, values in fields.items()]

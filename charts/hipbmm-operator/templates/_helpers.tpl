@@ -104,7 +104,11 @@ app.kubernetes.io/component: operator
 {{- $env = append $env (dict "name" "HIPBMM_INJECTION_NAME" "value" (include "hipbmm.injectionName" .)) }}
 {{- if .Values.injection.webhook.enabled }}
 {{- $env = append $env (dict "name" "HIPBMM_WEBHOOK_PORT" "value" "10250") }}
+{{- if eq (include "hipbmm.certificateBy" .) "operator" }}
+{{- $env = append $env (dict "name" "HIPBMM_WEBHOOK_SECRET" "value" (printf "%s-webhook" (include "hipbmm.fullname" .))) }}
+{{- else }}
 {{- $env = append $env (dict "name" "HIPBMM_WEBHOOK_CERTIFICATES" "value" "/certificates") }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- $given := dict }}
@@ -131,4 +135,16 @@ app.kubernetes.io/component: operator
 {{/* Beginning of the names of what injects pods: one release of a cluster may do so. */}}
 {{- define "hipbmm.injectionName" -}}
 {{ include "hipbmm.clusterName" . }}-injection
+{{- end }}
+
+{{/* Who makes the certificate of the webhook: operator, cert-manager or user; empty without a webhook. */}}
+{{- define "hipbmm.certificateBy" -}}
+{{- with .Values.injection }}
+{{- if and .enabled .webhook.enabled }}
+{{- if and .webhook.certManager .webhook.secretName }}
+{{- fail "injection.webhook: set certManager or secretName, not both" }}
+{{- end }}
+{{- ternary "cert-manager" (ternary "user" "operator" (not (empty .webhook.secretName))) .webhook.certManager }}
+{{- end }}
+{{- end }}
 {{- end }}

@@ -115,3 +115,19 @@
   resources: [mutatingadmissionpolicybindings, mutatingwebhookconfigurations]
   verbs: [get]
 {{- end }}
+
+{{/* In its own namespace, for a webhook whose certificate it makes. */}}
+{{- define "hipbmm.rules.webhook" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "hipbmm.fullname" . }}-webhook]
+  verbs: [get, update]
+{{- end }}
+
+{{/* Of the cluster, likewise. */}}
+{{- define "hipbmm.rules.webhook_cluster" -}}
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [mutatingwebhookconfigurations]
+  resourceNames: [zz-{{ include "hipbmm.injectionName" . }}]
+  verbs: [patch]
+{{- end }}

@@ -5,7 +5,7 @@ import base64
 import json
 import logging
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from aiohttp import web
@@ -17,10 +17,13 @@ from hipbmm_operator.telemetry import metrics
 
 LOG = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 20.0
+_FIRST_SECONDS, _LOOK_SECONDS = 2.0, 20.0
+"""Between two looks at the certificate, until there is one and from then on."""
 
 Profiles = Callable[[str], Iterable[Json]]
 """All profiles of a namespace, as the API server has them."""
+Certificate = Callable[[ssl.SSLContext], Awaitable[bool]]
+"""Loads the certificate that is there into the context; whether there is one."""
 
 
 class WebhookServer:
@@ -77,18 +80,29 @@ class WebhookServer:
         return []
 
 
-async def serve(port: int, certificates: Path, profiles: Profiles) -> None:
+async def serve(port: int, certificate: Certificate, profiles: Profiles) -> None:
     """Serve until cancelled, from when the certificate is there. One that is renewed is taken without a restart."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server, started = WebhookServer(profiles), False
     try:
         while True:
-            if load(context, certificates) and not started:
+            if await certificate(context) and not started:
                 await server.start(port, context)
                 started = True
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS if started else _FIRST_SECONDS)
     finally:
         await server.close()
+
+
+class Folder:
+    """A certificate that somebody else puts into a folder, and renews there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def __call__(self, context: ssl.SSLContext) -> bool:
+        """Load it; whether it could be read."""
+        return load(context, self._path)
 
 
 def load(context: ssl.SSLContext, certificates: Path) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from hipbmm_operator.admission.webhook import serve
+from hipbmm_operator.admission.webhook import Certificate, Folder, serve
 from hipbmm_operator.apply.profile_objects import ProfileObjects, Program
 from hipbmm_operator.apply.profile_writer import ProfileWriter
 from hipbmm_operator.controller.leader_election import Leader
@@ -15,6 +15,7 @@ from hipbmm_operator.controller.profiles import ProfileList, ProfileReconciler
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT
 from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.observe.profile_facts import ProfileReads
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.watch.cache import Store
@@ -45,16 +46,26 @@ class Injection:
         )
         self._workers = Workers(queue, reconcile, leader.wait)
         self._port = settings.webhook_port
-        self._certificates = Path(settings.webhook_certificates)
+        self._certificate = _certificate(settings, kube, now)
 
     async def run(self) -> None:
         """Serve profiles until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.profiles.run(self._seconds))
             if self._port:
-                group.create_task(serve(self._port, self._certificates, self.profiles.of))
+                group.create_task(serve(self._port, self._certificate, self.profiles.of))
             for _ in range(_WORKERS):
                 group.create_task(self._workers.run())
+
+
+def _certificate(settings: Settings, kube: Kube, now: Callable[[], datetime]) -> Certificate:
+    if not settings.webhook_secret:
+        return Folder(Path(settings.webhook_certificates))
+    # Here, since the library that makes certificates takes megabytes that other operators do not need.
+    from hipbmm_operator.apply.webhook_certificate import OwnCertificate  # noqa: PLC0415
+
+    secret = NamespacedName(settings.namespace, settings.webhook_secret)
+    return OwnCertificate(kube, secret, f"zz-{settings.injection_name}", now)
 
 
 def read_program(path: str) -> Program:

@@ -90,8 +90,8 @@ def _certificate(folder: Path) -> None:
 
 
 async def test_it_serves_from_when_the_certificate_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.01)
-    task = asyncio.create_task(module.serve(0, tmp_path, profiles))
+    monkeypatch.setattr(module, "_FIRST_SECONDS", 0.01)
+    task = asyncio.create_task(module.serve(0, module.Folder(tmp_path), profiles))
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     start = WebhookServer.start
 

@@ -1,0 +1,120 @@
+"""A certificate for the webhook's Service. Its CA signs nothing else: the key of the CA is thrown away at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
+
+_VALID = timedelta(days=365)
+_RENEWED_BEFORE = timedelta(days=120)
+_SKEW = timedelta(hours=1)
+"""The clock of an API server may be behind ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """All in PEM."""
+
+    ca: str
+    certificate: str
+    key: str
+
+
+def make(host: str, now: datetime) -> Pair:
+    """A certificate of a year for a server of that name; `now` has a time zone."""
+    authority, server = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hipbmm-operator webhook CA")])
+    signs, serves = (x509.BasicConstraints(ca=ca, path_length=0 if ca else None) for ca in (True, False))
+    # By the identifier, clients find the right one of two CAs that have the same name.
+    known_by = x509.SubjectKeyIdentifier.from_public_key(authority.public_key())
+    signed_by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known_by)
+    ca = _unsigned(issuer, issuer, authority.public_key(), now).add_extension(signs, critical=True)
+    # A common name has at most 64 characters, and nobody reads it: servers are known by the alternative name.
+    leaf = _unsigned(x509.Name([]), issuer, server.public_key(), now).add_extension(serves, critical=True)
+    leaf = leaf.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=True)
+    return Pair(
+        ca=_signed(ca.add_extension(known_by, critical=False), authority),
+        certificate=_signed(leaf.add_extension(signed_by, critical=False), authority),
+        key=server.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+    )
+
+
+def _unsigned(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime
+) -> x509.CertificateBuilder:
+    builder = x509.CertificateBuilder(issuer, subject, key, x509.random_serial_number())
+    return builder.not_valid_before(now - _SKEW).not_valid_after(now + _VALID)
+
+
+def _signed(builder: x509.CertificateBuilder, by: ec.EllipticCurvePrivateKey) -> str:
+    return builder.sign(by, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def usable(pair: Pair, host: str, now: datetime) -> bool:
+    """Whether it serves `host` now and its CA is one of those in `pair.ca`."""
+    try:
+        found = x509.load_pem_x509_certificate(pair.certificate.encode())
+        key = load_pem_private_key(pair.key.encode(), None).public_key()
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        alike = _bytes(key) == _bytes(found.public_key())
+        served = host in names.get_values_for_type(x509.DNSName)
+        return alike and served and now < found.not_valid_after_utc and bool(issuer(pair.ca, found))
+    except (ValueError, TypeError, x509.ExtensionNotFound):
+        return False
+
+
+def _bytes(key: object) -> bytes:
+    found: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]
+    return found
+
+
+def due(certificate: str, now: datetime) -> bool:
+    """Whether a usable certificate is to be renewed."""
+    return now > x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc - _RENEWED_BEFORE
+
+
+def issuer(bundle: str, certificate: x509.Certificate) -> str:
+    """The CA in a bundle that has signed a certificate; "" when there is none. Raises ValueError."""
+    for each in x509.load_pem_x509_certificates(bundle.encode()):
+        try:
+            certificate.verify_directly_issued_by(each)
+        except Exception:  # noqa: BLE001, S112  # whatever it says is a no
+            continue
+        return each.public_bytes(Encoding.PEM).decode()
+    return ""
+
+
+def step(known: Mapping[str, str], trusted: str, host: str, now: datetime) -> dict[str, str]:
+    """What the Secret is to hold, one step on from what it holds; the API servers are to trust its `ca.crt`.
+
+    A renewal has two steps, so that no call fails: first the CA of the next certificate is trusted beside that of the
+    present one, then the next one is served. `trusted` is what the API servers were given before.
+    """
+    bundle = known.get("ca.crt", "")
+    present, following = (
+        Pair(bundle, known.get(f"{name}.crt", ""), known.get(f"{name}.key", "")) for name in ("tls", "next")
+    )
+    if not usable(present, host, now):
+        return _served(made := make(host, now), made.ca)
+    if usable(following, host, now):
+        return _served(following, bundle) if trusted == bundle else dict(known)
+    if not due(present.certificate, now):
+        return _served(present, bundle)
+    made = make(host, now)
+    both = issuer(bundle, x509.load_pem_x509_certificate(present.certificate.encode())) + made.ca
+    return {**_served(present, both), "next.crt": made.certificate, "next.key": made.key}
+
+
+def _served(pair: Pair, bundle: str) -> dict[str, str]:
+    return {"ca.crt": bundle, "tls.crt": pair.certificate, "tls.key": pair.key}

@@ -1,0 +1,96 @@
+"""The certificate of the webhook, where the operator makes it: kept in a Secret, trusted by the API servers.
+
+The chart makes the Secret, empty, and the webhook's configuration, without a caBundle: so the operator needs no right
+to create either, and a tool that applies the chart again finds nothing to change. The leader takes the steps of a
+renewal, every replica serves what the Secret holds.
+"""
+
+import base64
+import binascii
+import logging
+import ssl
+import tempfile
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from hipbmm_operator.admission import certificate, webhook
+from hipbmm_operator.kube import errors, kinds
+from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.namespaced_name import NamespacedName
+
+LOG = logging.getLogger(__name__)
+
+
+class OwnCertificate:
+    """`secret` has the name of the webhook's Service; `configuration` is the MutatingWebhookConfiguration's."""
+
+    def __init__(self, kube: Kube, secret: NamespacedName, configuration: str, now: Callable[[], datetime]) -> None:
+        self._kube = kube
+        self._secret = secret
+        self._configuration = configuration
+        self._now = now
+        self._loaded = ""
+
+    async def __call__(self, context: ssl.SSLContext) -> bool:
+        """Take a step of a renewal if one is due, and serve what the Secret holds; whether there is a certificate."""
+        try:
+            body = await self._kube.get(kinds.SECRET, self._secret.namespace, self._secret.name)
+            held = _texts(as_object(body.get("data")))
+            if self._kube.may_write():
+                held = await self._advance(body, held)
+        except errors.ApiError as error:
+            LOG.warning("The webhook's certificate cannot be looked after: %s", error)
+            return bool(self._loaded)
+        text = held.get("tls.crt", "")
+        if text and text != self._loaded and _load(context, text, held.get("tls.key", "")):
+            self._loaded = text
+        return bool(self._loaded)
+
+    async def _advance(self, body: Json, held: dict[str, str]) -> dict[str, str]:
+        hooks = (await self._kube.get(kinds.MUTATING_WEBHOOK, "", self._configuration)).get("webhooks") or []
+        given = {str(as_object(each.get("clientConfig")).get("caBundle") or "") for each in hooks}
+        trusted = _text(given.pop()) if len(given) == 1 else ""
+        host = f"{self._secret.name}.{self._secret.namespace}.svc"
+        wanted = certificate.step(held, trusted, host, self._now())
+        if wanted != held:
+            await self._kube.replace(kinds.SECRET, {**body, "data": {key: _base64(wanted[key]) for key in wanted}})
+            LOG.info("The webhook's Secret holds %s", ", ".join(sorted(wanted)))
+        if trusted != wanted["ca.crt"]:
+            bundle = {"caBundle": _base64(wanted["ca.crt"])}
+            await self._kube.apply(
+                kinds.MUTATING_WEBHOOK,
+                {
+                    "apiVersion": kinds.MUTATING_WEBHOOK.api_version,
+                    "kind": kinds.MUTATING_WEBHOOK.kind,
+                    "metadata": {"name": self._configuration},
+                    "webhooks": [{"name": each["name"], "clientConfig": bundle} for each in hooks],
+                },
+                force=True,
+            )
+        return wanted
+
+
+def _load(context: ssl.SSLContext, text: str, key: str) -> bool:
+    # The standard library reads certificates from files only. The folder is the operator's own.
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in (("tls.crt", text), ("tls.key", key)):
+            (Path(folder) / name).write_text(content)
+        return webhook.load(context, Path(folder))
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _texts(data: Json) -> dict[str, str]:
+    return {key: _text(str(value)) for key, value in data.items()}
+
+
+def _text(value: str) -> str:
+    try:
+        return base64.b64decode(value, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
