@@ -23,9 +23,9 @@ def quota(world: World, hard: Json) -> None:
     until("the quota", lambda: "hard" in world.api.get(QUOTA, world.namespace, "none").get("status", {}))
 
 
-@pytest.mark.parametrize("hard", [{"pods": "0"}, {"services": "0"}], ids=["pods", "services"])
-def test_a_quota_that_is_exceeded(world: World, hard: Json) -> None:
-    quota(world, hard)
+@pytest.mark.parametrize("counted", ["pods", "services", "count/replicasets.apps"])
+def test_a_quota_that_is_exceeded(world: World, counted: str) -> None:
+    quota(world, {counted: "0"})
     world.create()
     assert "none" in world.becomes("Progressing", "False", "QuotaExceeded")["message"]
     assert world.becomes("Ready", "False")["reason"] == "QuotaExceeded"

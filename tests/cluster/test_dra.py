@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.api import Api, until
+from tests.cluster.badday import QUOTA
 from tests.cluster.kubelet import report
 from tests.cluster.test_rollouts import new_pods
 from tests.cluster.world import World
@@ -130,6 +131,25 @@ def test_gpus_by_claims(world: World, driver: Driver) -> None:
     world.kubelet.serving(one, report())
     world.becomes("Ready", "True", "AllReplicasWarm")
     until("one device", lambda: [len(devices) for devices in driver.claimed()] == [1])
+
+
+@pytest.mark.long
+def test_a_quota_on_devices_without_a_spare_one(world: World, driver: Driver) -> None:
+    """Kubernetes makes the pod and not its claim, and only an Event says so."""
+    driver.start("75a3", "75a3")
+    hard = {"hard": {f"{driver.device_class}.deviceclass.resource.k8s.io/devices": "1"}}
+    metadata = {"name": "devices", "namespace": world.namespace}
+    world.api.create(QUOTA, {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": hard})
+    until("the quota", lambda: "hard" in world.api.get(QUOTA, world.namespace, "devices").get("status", {}), 60)
+    world.create(gpu={"deviceClassName": driver.device_class})
+    world.serve(1)
+    world.becomes("Ready", "True", "AllReplicasWarm")
+    (old,) = world.scheduled(1)
+    world.change({"image": "registry.example/vllm:2"})
+    assert "exceeded quota: devices" in world.becomes("Progressing", "True", "WaitingForRoom", 90)["message"]
+    (new,) = until("the new pod on the device", lambda: new_pods(world, [old]), 150)
+    world.kubelet.serving(new, report())
+    world.becomes("Progressing", "True", "RolloutComplete", 90)
 
 
 def test_too_many_devices_are_said_to_be_too_many(world: World, driver: Driver) -> None:

@@ -79,6 +79,19 @@ def test_kubectl_wait_gets_no_success_for_a_rollout_that_has_not_come_through(wo
     assert shell.columns()["REASON"] == "AllReplicasWarm"
 
 
+def test_what_nobody_but_the_user_can_mend_has_failed(world: World, shell: Shell) -> None:
+    """By kstatus, with no snippet: else Flux and Helm would wait for it to their timeout."""
+    settle(world)
+    world.change({"server": {"args": ["--uds", "/tmp/server"]}})  # noqa: S108
+    world.becomes("ConfigValid", "False", "ConflictingArgs")
+    assert kstatus.compute(world.resource()) == "Failed"
+    assert shell.run("wait", "--for=condition=Stalled", "hbd/qwen", "--timeout=5s").returncode == 0
+    world.change({"server": {"args": []}})
+    world.becomes("Ready", "True", "AllReplicasWarm")
+    assert shell.done(world)
+    assert not world.condition("Stalled")
+
+
 def test_kubectl_wait_ends_for_what_is_meant_to_run_nowhere(world: World, shell: Shell) -> None:
     settle(world)
     for change, reason in (({"replicas": 0}, "NoReplicasAsked"), ({"replicas": 1, "suspend": True}, "Suspended")):

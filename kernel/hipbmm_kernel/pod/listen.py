@@ -1,7 +1,8 @@
-"""Where the server listens, in a pod that has no IPv4 address.
+"""Where the server listens, in a pod that has an IPv6 address.
 
 vLLM without `--host` listens on IPv4 alone (`create_server_socket` in vllm/entrypoints/openai/api_server.py), and the
-kubelet's probes go to the pod's address: in a cluster of IPv6 alone no pod would ever be ready.
+kubelet's probes go to the first of the pod's addresses, which is the IPv6 one in a cluster of IPv6 alone and in many
+with both: no pod there would ever be ready. vLLM's socket on `::` takes both families where the kernel's default does.
 """
 
 import re
@@ -12,17 +13,28 @@ _GLOBAL = "00"
 _DECIDED = ("--host", "--uds", "--config")
 
 
-def reachable(command: list[str], net: str = "/proc/net") -> list[str]:
-    """The command with `--host ::` where only that can be reached; one that says where it listens is left alone."""
-    if "serve" not in command or any(map(_decides, command)) or _has_ipv4(net) or not _has_ipv6(net):
+def reachable(command: list[str], net: str = "/proc/net", own: str = "/proc/sys/net/ipv6/bindv6only") -> list[str]:
+    """The command with `--host ::` where IPv4 alone is not enough; one that says where it listens is left alone.
+
+    `net` is /proc/net, and `own` /proc/sys/net/ipv6/bindv6only: 1 where a socket on `::` takes no IPv4.
+    """
+    if "serve" not in command or any(map(_decides, command)) or not _has_ipv6(net):
         return command
-    return [*command, "--host", "::"]
+    return [*command, "--host", "::"] if _takes_both(own) or not _has_ipv4(net) else command
 
 
 def _decides(argument: str) -> bool:
     """Whether an argument names an address, be it abbreviated (argparse takes any prefix that only one flag has)."""
     name = argument.partition("=")[0]
     return len(name) > len("--h") and any(flag.startswith(name) for flag in _DECIDED)
+
+
+def _takes_both(own: str) -> bool:
+    try:
+        with open(own, encoding="ascii", errors="replace") as setting:
+            return setting.read().strip() == "0"
+    except OSError:
+        return False
 
 
 def _has_ipv4(net: str) -> bool:

@@ -65,7 +65,7 @@ Kubelet = Literal["Evicted", "UnexpectedAdmissionError", "TopologyAffinityError"
 """Of pods that a node stopped or refused: the kubelet's own words, of which there are more."""
 Event = Literal[
     "FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "FailedCreatePodContainer",
-    "ProvisioningFailed", "WaitForFirstConsumer",
+    "ProvisioningFailed", "WaitForFirstConsumer", "FailedResourceClaimCreation",
 ]
 """Of Kubernetes' Events, which say why a pod or a claim is stuck."""
 # fmt: on

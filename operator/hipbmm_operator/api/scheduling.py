@@ -77,6 +77,9 @@ class LabelSelector(Model):
     )
 
 
+MatchLabelKeys = Annotated[list[LabelKey], Field(max_length=16)]
+
+
 class PodTerm(Model):
     """Pods, and how near counts as near."""
 
@@ -86,6 +89,16 @@ class PodTerm(Model):
     )
     namespace_selector: LabelSelector | None = Field(None, description="Namespaces of these pods, by label.")
     topology_key: TopologyKey = Field(description="Node label: nodes with the same value are near to each other.")
+    match_label_keys: MatchLabelKeys | None = Field(
+        None,
+        description="Only pods that have the new pod's own values of these labels, such as pod-template-hash.",
+        json_schema_extra=LIST_ATOMIC,
+    )
+    mismatch_label_keys: MatchLabelKeys | None = Field(
+        None,
+        description="Only pods that have other values of these labels than the new pod.",
+        json_schema_extra=LIST_ATOMIC,
+    )
 
 
 class PreferredPod(Model):
@@ -135,3 +148,17 @@ class TopologySpread(Model):
     topology_key: TopologyKey = Field(description="Node label that makes the domains.")
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = Field(description="What to do beyond maxSkew.")
     label_selector: LabelSelector | None = Field(None, description="Pods that count. Default: those of this resource.")
+    match_label_keys: MatchLabelKeys | None = Field(
+        None,
+        description="Only pods that have the new pod's own values of these labels, such as pod-template-hash.",
+        json_schema_extra=LIST_ATOMIC,
+    )
+    min_domains: Annotated[int, Field(ge=1, le=MAX_INT32)] | None = Field(
+        None, description="While there are fewer domains than this, the fewest pods of a domain count as 0."
+    )
+    node_affinity_policy: Literal["Honor", "Ignore"] | None = Field(
+        None, description="Whether only nodes that the pods' affinity chooses make domains. Kubernetes' default: Honor."
+    )
+    node_taints_policy: Literal["Honor", "Ignore"] | None = Field(
+        None, description="Whether only nodes whose taints are tolerated make domains. Kubernetes' default: Ignore."
+    )

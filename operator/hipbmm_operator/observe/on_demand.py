@@ -236,8 +236,8 @@ def latest(events: Iterable[Json]) -> dict[str, Note]:
 
 
 def _waits(pod: Pod) -> bool:
-    """Scheduled, but no container of it has ever run and none says why."""
-    if not pod.live or not pod.node or pod.ready:
+    """No container of it has ever run and none says why, nor does the scheduler: a claim on devices may be missing."""
+    if not pod.live or pod.unschedulable is not None or pod.ready:
         return False
     containers = pod.containers.values()
     untouched = all(not (c.running or c.ended or c.last or c.restarts) for c in containers)

@@ -27,7 +27,10 @@ def deployment(body: Json) -> Deployment:
     conditions = {
         str(entry.get("type")): entry for entry in as_objects(as_object(body.get("status")).get("conditions"))
     }
-    refused, progress = conditions.get("ReplicaFailure", {}), conditions.get("Progressing", {})
+    progress = conditions.get("Progressing", {})
+    refused = conditions.get("ReplicaFailure", {})
+    if progress.get("reason") == "ReplicaSetCreateError":
+        refused = {**progress, "status": "True"}  # not even the ReplicaSet of the template is let in
     rolling = as_object(as_object(spec.get("strategy")).get("rollingUpdate"))
     annotations = seen.meta.annotations
     replicas = spec.get("replicas", 1)

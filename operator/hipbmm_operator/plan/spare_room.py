@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from hipbmm_operator.api.reasons import Reason
 from hipbmm_operator.kube import quantity
+from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.observe.observed import Deployment, Observed
 from hipbmm_operator.pods import failures
 from hipbmm_operator.pods.pod import Pod
@@ -67,23 +68,30 @@ def obstacle(observed: Observed) -> Obstacle | None:
         return None
     current, former = split(observed, live.revision)
     holding = [pod for pod in former if pod.node]
-    found = [*_of_quota(live, observed, holding), *_of_pods(live, observed, current, holding)] if holding else []
+    if not holding:
+        return None
+    freed = _least(observed, live, holding)
+    found = [
+        *_of_quota(freed, live.refusal or "", live.refused_since),
+        *_of_pods(live, observed, current, holding),
+        *(hindrance for pod in current for hindrance in _of_note(observed, freed, pod)),
+    ]
     return min(found, key=lambda each: each.since, default=None)
 
 
-def _of_quota(live: Deployment, observed: Observed, holding: Sequence[Pod]) -> Iterator[Obstacle]:
-    """The quota lets no pod be made beside the old ones, and would when one of them is gone."""
-    figures = _QUOTA.search(live.refusal or "")
-    if figures is None or live.refused_since is None:
+def _of_quota(freed: Demand, refusal: str, since: datetime | None) -> Iterator[Obstacle]:
+    """The quota lets nothing be made beside the old pods, and would when what one of them holds is freed."""
+    figures = _QUOTA.search(refusal)
+    if figures is None or since is None:
         return
     requested, used, limited = (_figures(figures[number]) for number in (1, 2, 3))
-    freed = _least(observed, live, holding)
     fits = all(
-        name in limited and used.get(name, Decimal()) - freed.of_quota(name, amount) + amount <= limited[name]
+        name in limited
+        and max(used.get(name, Decimal()) - freed.of_quota(name, amount), Decimal()) + amount <= limited[name]
         for name, amount in requested.items()
     )
     if fits:
-        yield Obstacle("QuotaExceeded", live.refusal or "", live.refused_since)
+        yield Obstacle("QuotaExceeded", refusal, since)
 
 
 def _of_pods(
@@ -93,9 +101,16 @@ def _of_pods(
         reason = failures.scheduling_reason(pod)
         if reason is not None and pod.unschedulable_since is not None and _in_the_way(live, observed, pod, holding):
             yield Obstacle(reason, f"{pod.name}: {pod.unschedulable}", pod.unschedulable_since)
-        note = observed.facts.notes.get(pod.uid)
-        if note is not None and "Multi-Attach error" in note.message and pod.created is not None:
-            yield Obstacle("FailedAttachVolume", f"{pod.name}: {note.message}", pod.created)
+
+
+def _of_note(observed: Observed, freed: Demand, pod: Pod) -> Iterator[Obstacle]:
+    """What an Event says: a volume that is attached elsewhere, a quota on the devices that the pod claims."""
+    note = observed.facts.notes.get(pod.uid)
+    if note is None or pod.created is None:
+        return
+    if "Multi-Attach error" in note.message:
+        yield Obstacle("FailedAttachVolume", f"{pod.name}: {note.message}", pod.created)
+    yield from _of_quota(freed, note.message, pod.created)
 
 
 def _in_the_way(live: Deployment, observed: Observed, pod: Pod, holding: Sequence[Pod]) -> bool:
@@ -110,17 +125,28 @@ def _in_the_way(live: Deployment, observed: Observed, pod: Pod, holding: Sequenc
             return True
     if any(words in message for words in ("Too many pods", "ReadWriteOncePod", "cannot allocate all claims")):
         return True
-    if "anti-affinity" in message and pod_demand.avoids_itself(live.template):
+    if "anti-affinity" in message and _repelled(observed, live, holding):
         return True
     return "topology spread constraints" in message and "missing required label" not in message
 
 
+def _repelled(observed: Observed, live: Deployment, holding: Sequence[Pod]) -> bool:
+    """Whether new and old pods keep apart; the rule may be that of the old ones alone (a change has taken it out)."""
+    new, namespace = live.template, live.meta.namespace
+    olds = _templates(observed, live, holding) or [new]
+    return any(pod_demand.repels(new, old, namespace) or pod_demand.repels(old, new, namespace) for old in olds)
+
+
 def _least(observed: Observed, live: Deployment, holding: Sequence[Pod]) -> Demand:
     """What the end of an old pod frees at least: the demand of its template, as far as that is known."""
+    return pod_demand.least(map(pod_demand.of, _templates(observed, live, holding) or [live.template]))
+
+
+def _templates(observed: Observed, live: Deployment, holding: Sequence[Pod]) -> list[Json]:
+    """The templates of the old pods that are known."""
     templates = {revision.name: revision.template for revision in observed.revisions}
     templates.setdefault(live.revision, live.template)
-    known = [pod_demand.of(templates[pod.revision]) for pod in holding if pod.revision in templates]
-    return pod_demand.least(known) if known else pod_demand.of(live.template)
+    return [templates[pod.revision] for pod in holding if pod.revision in templates]
 
 
 def _figures(text: str) -> dict[str, Decimal]:

@@ -40,9 +40,11 @@ _NAMES = re.compile(r'"[^"]*"')
 _REFUSALS: tuple[tuple[str, Refusal], ...] = (
     ("exceeded quota", "QuotaExceeded"),
     ("failed quota", "QuotaExceeded"),
+    ("insufficient quota to match these scopes", "QuotaExceeded"),
     ("violates podsecurity", "PodSecurityRejected"),
     ("limitrange", "LimitRangeRejected"),
     (" usage per container", "LimitRangeRejected"),
+    ("limit to request ratio per ", "LimitRangeRejected"),
     (" usage per pod", "LimitRangeRejected"),
     (" usage per persistentvolumeclaim", "LimitRangeRejected"),
     ("being terminated", "NamespaceTerminating"),

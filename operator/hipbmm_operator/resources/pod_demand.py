@@ -18,6 +18,8 @@ class Demand:
 
     def of_quota(self, name: str, otherwise: Decimal) -> Decimal:
         """The amount that a ResourceQuota counts under a name, such as `requests.amd.com/gpu`."""
+        if name.startswith("count/") and name != "count/pods":
+            return Decimal()  # no pod is one of these objects
         kind, _, resource = name.partition(".")
         if kind == "limits":
             return self.limits.get(resource, Decimal())
@@ -65,15 +67,25 @@ def least(demands: Iterable[Demand]) -> Demand:
     return Demand(_min([each.requests for each in listed]), _min([each.limits for each in listed]))
 
 
-def avoids_itself(template: Json) -> bool:
-    """Whether no two pods of a template may be on one node: it has an anti-affinity against its own labels."""
-    labels = as_object(as_object(template.get("metadata")).get("labels"))
-    rules = as_object(as_object(as_object(template.get("spec")).get("affinity")).get("podAntiAffinity"))
+def repels(one: Json, other: Json, namespace: str) -> bool:
+    """Whether a pod of template `one` may not be on a node with an older one of `other`, by its anti-affinity."""
+    labels = as_object(as_object(other.get("metadata")).get("labels"))
+    rules = as_object(as_object(as_object(one.get("spec")).get("affinity")).get("podAntiAffinity"))
     terms = as_objects(rules.get("requiredDuringSchedulingIgnoredDuringExecution"))
-    return any(_selects(as_object(term.get("labelSelector")), labels) for term in terms)
+    return any(_selects(term.get("labelSelector"), labels) and _reaches(term, namespace) for term in terms)
 
 
-def _selects(selector: Json, labels: Json) -> bool:
+def _reaches(term: Json, namespace: str) -> bool:
+    """Whether a term is about pods of the namespace, and not about those with the same hash of their template only."""
+    named, keys = term.get("namespaces"), term.get("matchLabelKeys")
+    elsewhere = isinstance(named, list) and named and namespace not in named and term.get("namespaceSelector") is None
+    return not elsewhere and not (isinstance(keys, list) and "pod-template-hash" in keys)
+
+
+def _selects(selector: object, labels: Json) -> bool:
+    """Whether a label selector selects these labels; none at all selects nothing (meta/v1, LabelSelector)."""
+    if not isinstance(selector, dict):
+        return False
     rules = as_objects(selector.get("matchExpressions"))
     plain = all(labels.get(key) == value for key, value in as_object(selector.get("matchLabels")).items())
     return plain and all(_matches(rule, labels.get(str(rule.get("key")))) for rule in rules)

@@ -5,9 +5,11 @@ flags has. What decides the number of GPUs or how the server answers is read in 
 and nothing is added that the user has said in any of them.
 """
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from hipbmm_operator.api.spec import MAX_GPUS, Spec
 from hipbmm_operator.pods import contract
@@ -59,6 +61,9 @@ _SHORT_REFUSED = {
 _READ = (_TENSOR, _PIPELINE, _DATA, _DATA_LOCAL, _PREFILL_CONTEXT, _SERVED, _PORT, _HOST, _CONFIG, *_TLS)
 _KNOWN = frozenset({*_READ, *_REFUSED, *_SHORT, *_SHORT_REFUSED, _CLIENT_CERTIFICATES, _API_SERVERS})
 _LARGEST = 65535
+_LOOPBACK = frozenset({"localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"})
+_SHORT_LOOPBACK = re.compile(r"127(?:\.[0-9]+){0,2}|0x7f[0-9a-f]{6}")
+"""Addresses that only the C library takes (inet_aton): 127.1 is 127.0.0.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +195,9 @@ def _refuse_what_cannot_answer(users: _Arguments, spec: Spec, port: int) -> None
 
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower().rstrip(".") in ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+    name = host.strip().strip("[]").lower().rstrip(".")
+    with suppress(ValueError):
+        address = ip_address(name)
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return (mapped or address).is_loopback
+    return name in _LOOPBACK or name.endswith(".localhost") or _SHORT_LOOPBACK.fullmatch(name) is not None

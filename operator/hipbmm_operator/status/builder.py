@@ -23,7 +23,7 @@ from hipbmm_operator.observe.observed import NO_PULL_SECRET, Note, Observed
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.plan.spare_room import split
 from hipbmm_operator.plan.validation import Problem
-from hipbmm_operator.plan.write_failure import WriteFailure
+from hipbmm_operator.plan.write_failure import WriteFailure, refusal
 from hipbmm_operator.pods import failures as pod_failures
 from hipbmm_operator.pods.failures import IMAGE_REASONS, Failure
 from hipbmm_operator.pods.pod import Pod
@@ -56,6 +56,8 @@ def build(situation: Situation, now: datetime) -> Json:
     replicas, serving = rollout.replicas(observed)
     suspended = situation.spec is not None and situation.spec.suspend
     found["Ready"] = summary.ready(found, plan, serving, suspended=suspended)
+    if (stalled := summary.stalled(found, observed)) is not None:
+        found[stalled.type] = stalled
     warm = sum(1 for pod in observed.live_pods if observed.warm(pod))
     revision = plan.revision.name if plan else ""
     by_stack = stacks.of_pods(observed, tuning.reporting(observed, revision), resource.previous.stacks)
@@ -181,7 +183,9 @@ def _failures(situation: Situation, now: datetime) -> list[Failure]:
     failing = {failure.pod for failure in found}
     notes = {pod.name: observed.facts.notes[pod.uid] for pod in observed.live_pods if pod.uid in observed.facts.notes}
     found += [
-        Failure(name, None, Foreign(note.reason), note.message) for name, note in notes.items() if name not in failing
+        Failure(name, None, refusal(note.message) or Foreign(note.reason), note.message)
+        for name, note in notes.items()
+        if name not in failing
     ]
     before = situation.resource.previous.failures
     return [_without_secret(_steady(failure, before), notes.get(failure.pod)) for failure in found]

@@ -21,6 +21,8 @@ TYPES = (
     "Available",
     "Progressing",
 )
+STALLED = "Stalled"
+"""There only while it is True, as kstatus wants it (sigs.k8s.io/cli-utils, pkg/kstatus/README.md)."""
 _MAX_MESSAGE = 2048
 
 
@@ -52,10 +54,11 @@ def unknown(kind: str, reason: Reason | Foreign, message: str = "") -> Finding:
 def merge(
     previous: Iterable[Condition], findings: Sequence[Finding], generation: int, now: datetime
 ) -> list[Condition]:
-    """All conditions, in the order of TYPES."""
+    """All conditions, in the order of TYPES; last Stalled, if it is found."""
     before = {condition.type: condition for condition in previous}
     known = {finding.type: finding for finding in findings}
-    return [_condition(before.get(kind), known[kind], generation, now) for kind in TYPES]
+    kinds = (*TYPES, STALLED) if STALLED in known else TYPES
+    return [_condition(before.get(kind), known[kind], generation, now) for kind in kinds]
 
 
 def _condition(before: Condition | None, finding: Finding, generation: int, now: datetime) -> Condition:

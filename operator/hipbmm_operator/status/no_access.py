@@ -14,7 +14,11 @@ def build(resource: Resource, refusal: str, now: datetime) -> Json:
     message = f"the operator has no access: {refusal}"
     before = {entry.type: entry for entry in resource.previous.conditions}
     found = {kind: unknown(kind, "Pending", message) for kind in conditions.TYPES}
-    found |= {kind: Finding(kind, old.status, Foreign(old.reason), old.message) for kind, old in before.items()}
+    found |= {
+        kind: Finding(kind, old.status, Foreign(old.reason), old.message)
+        for kind, old in before.items()
+        if kind in found
+    }
     found["Ready"] = unknown("Ready", "Forbidden", message)
     found["Progressing"] = false("Progressing", "Forbidden", message)
     merged = conditions.merge(before.values(), list(found.values()), resource.generation, now)

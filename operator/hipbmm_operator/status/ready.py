@@ -6,7 +6,7 @@ from hipbmm_operator.api.status import Phase
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.pods.failures import SCHEDULING_REASONS
-from hipbmm_operator.status.conditions import Finding, false, true, unknown
+from hipbmm_operator.status.conditions import STALLED, Finding, false, true, unknown
 from hipbmm_operator.status.tuning import WITHOUT_TABLE
 
 _FATAL = frozenset({"InvalidSpec", "ConflictingArgs", "Rejected"})
@@ -56,6 +56,22 @@ def _idle(progress: Finding, *, suspended: bool) -> Finding:
 
 def _fatal(config: Finding) -> bool:
     return config.state == "False" and config.reason in _FATAL
+
+
+def stalled(findings: Mapping[str, Finding], observed: Observed) -> Finding | None:
+    """Stalled: what was applied is not reached without a change by somebody; None while it may be.
+
+    Without it kstatus takes a resource that is not Ready for one in progress, until a timeout. What the cluster may
+    still mend (a pull, a quota, a node) stalls when the Deployment's own deadline has passed, as a Deployment does.
+    """
+    config, progress = findings["ConfigValid"], findings["Progressing"]
+    if _fatal(config):
+        return true(STALLED, config.reason, config.message)
+    overdue = observed.deployment is not None and observed.deployment.overdue
+    halted = progress.state == "False" and (overdue or progress.reason == "HeldUntuned")
+    if not halted or findings["Ready"].state == "True":
+        return None
+    return true(STALLED, progress.reason, progress.message)
 
 
 def _serving(findings: Mapping[str, Finding]) -> Finding:

@@ -125,6 +125,16 @@ async def test_why_a_pod_is_stuck_is_in_its_newest_event() -> None:
     assert found.again == 10.0
 
 
+async def test_a_pod_that_the_scheduler_says_nothing_about_may_wait_for_its_claim() -> None:
+    case = Case()
+    case.event("uid-a", "FailedResourceClaimCreation", "exceeded quota: q")
+    waits = pod("a")
+    waits["spec"], waits["status"] = {}, {"phase": "Pending"}
+    assert (await case.read(waits)).notes["uid-a"].message == "exceeded quota: q"
+    refused = pod("b", unschedulable="0/1 nodes are available")
+    assert (await Case().read(refused)).again is None
+
+
 async def test_events_are_listed_once_for_all_that_is_stuck() -> None:
     case = Case()
     await case.read(*(pod(name, payload=WAITING) for name in "abc"))

@@ -90,6 +90,7 @@ def test_the_status_says_why_and_what_to_do() -> None:
     spec, plan = rollout.resource.raw_spec, rollout.plan(worse)
     found = status(spec, *rollout.old, worse, live=rollout.live, plan=plan)
     assert condition(found, "Progressing") == ("False", "HeldUntuned")
+    assert condition(found, "Stalled") == ("True", "HeldUntuned")
     for part in ("new", "ConfigInvalid", "config.json: not JSON", "spec.rollout.untuned"):
         assert part in message(found, "Progressing")
     assert condition(found, "Ready") == ("False", "ServingPreviousRevision")

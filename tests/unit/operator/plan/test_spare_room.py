@@ -126,6 +126,13 @@ def test_a_rollout_without_spare_room_goes_on_in_place(kind: str, *, restart: bo
     assert late.obstacle.reason == reason
 
 
+def test_a_rule_of_the_old_pods_alone_keeps_the_new_one_away() -> None:
+    """The change takes the anti-affinity out; that of the pods that run still holds."""
+    rollout = Rollout(OWN, {"podTemplate": {"spec": {}}})
+    message = "0/1 nodes are available: 1 node(s) didn't satisfy existing pods anti-affinity rules."
+    assert rollout.plan(rollout.waiting(message)).strategy == "InPlace"
+
+
 @pytest.mark.parametrize("restart", [False, True])
 def test_a_quota_that_the_old_pods_use_up_is_no_room(*, restart: bool) -> None:
     """No new pod exists."""
@@ -160,6 +167,18 @@ def test_a_volume_that_is_attached_to_the_node_of_an_old_pod_is_no_room() -> Non
     assert rollout.plan(new, notes=other).strategy == "Surge"
 
 
+@pytest.mark.parametrize(("asked", "used", "strategy"), [(1, 2, "InPlace"), (3, 2, "Surge")])
+def test_a_quota_on_devices_that_the_old_pods_use_up_is_no_room(asked: int, used: int, strategy: str) -> None:
+    """The pod is there, and Kubernetes cannot make its claim."""
+    rollout = Rollout({"gpu": {"deviceClassName": "gpu.amd.com"}})
+    name = "gpu.amd.com.deviceclass.resource.k8s.io/devices"
+    message = f"is forbidden: exceeded quota: q, requested: {name}={asked}, used: {name}={used}, limited: {name}=2"
+    new = rollout.labelled(pod("new", revision=rollout.revision), "new")
+    new["spec"], new["status"] = {}, {"phase": "Pending"}
+    plan = rollout.plan(new, notes={"uid-new": Note("FailedResourceClaimCreation", message)})
+    assert plan.strategy == strategy
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
@@ -187,6 +206,7 @@ def test_what_the_end_of_an_old_pod_would_not_lift_stops_none(before: Json, afte
     "message",
     [
         'pods "x" is forbidden: failed quota: q: must specify limits.cpu for: harvest,payload',
+        "exceeded quota: q, requested: count/secrets=1, used: count/secrets=2, limited: count/secrets=2",
         'pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot',
         "exceeded quota: q, requested: requests.amd.com/gpu=4, used: requests.amd.com/gpu=2, limited: pods=4",
         'pods "x" is forbidden: exceeded quota: q, requested: pods=1, used: pods=9, limited: pods=3',

@@ -18,6 +18,18 @@ from hipbmm_operator.plan import write_failure
         (errors.ForbiddenError(403, "Forbidden", 'User "x" cannot patch resource'), "Forbidden"),
         (errors.ForbiddenError(403, "Forbidden", 'services "limitrange" is forbidden: User "x" cannot'), "Forbidden"),
         (errors.ForbiddenError(403, "Forbidden", 'User "exceeded quota" cannot patch services'), "Forbidden"),
+        (
+            errors.ForbiddenError(
+                403, "Forbidden", "cpu max limit to request ratio per Container is 2, but no request"
+            ),
+            "LimitRangeRejected",
+        ),
+        (
+            errors.ForbiddenError(
+                403, "Forbidden", "insufficient quota to match these scopes: [{PriorityClass In [x]}]"
+            ),
+            "QuotaExceeded",
+        ),
         (errors.InvalidError(422, "Invalid", "bad"), "Rejected"),
         (
             errors.UnavailableError(500, "InternalError", "failed to create typed patch object (ns/qwen; apps/v1)"),

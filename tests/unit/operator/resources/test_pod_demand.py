@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from tests.unit.operator.make import Json, planned, resource
 
-from hipbmm_operator.resources.pod_demand import Demand, avoids_itself, least, of
+from hipbmm_operator.resources.pod_demand import Demand, least, of, repels
 
 
 def container(name: str, requests: Json, limits: Json | None = None, **more: str) -> Json:
@@ -47,6 +47,17 @@ def test_the_least_of_several() -> None:
     assert least([one, two]).requests == {"cpu": Decimal(2), "x": Decimal(0)}
 
 
+def test_an_old_pod_is_no_other_object() -> None:
+    """A quota on ReplicaSets is not freed by the end of a pod; one on pods is, in both spellings."""
+    counted = {name: Demand().of_quota(name, Decimal(1)) for name in ("count/replicasets.apps", "count/pods", "pods")}
+    assert counted == {"count/replicasets.apps": 0, "count/pods": 1, "pods": 1}
+
+
+def template(term: Json | None = None, **labels: str) -> Json:
+    rules = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term] if term else []}}
+    return {"metadata": {"labels": labels}, "spec": {"affinity": rules}}
+
+
 @pytest.mark.parametrize(
     ("selector", "expected"),
     [
@@ -58,11 +69,27 @@ def test_the_least_of_several() -> None:
         ({"matchExpressions": [{"key": "other", "operator": "DoesNotExist"}]}, True),
         ({"matchExpressions": [{"key": "other", "operator": "Exists"}]}, False),
         ({}, True),
+        (None, False),
     ],
 )
-def test_an_anti_affinity_against_itself(selector: Json, *, expected: bool) -> None:
-    term = {"labelSelector": selector, "topologyKey": "kubernetes.io/hostname"}
-    rules = {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
-    template = {"metadata": {"labels": {"app": "x"}}, "spec": {"affinity": {"podAntiAffinity": rules}}}
-    assert avoids_itself(template) is expected
-    assert not avoids_itself({"metadata": {"labels": {"app": "x"}}, "spec": {}})
+def test_an_anti_affinity_against_pods_with_these_labels(selector: Json | None, *, expected: bool) -> None:
+    term = {"topologyKey": "kubernetes.io/hostname", **({} if selector is None else {"labelSelector": selector})}
+    assert repels(template(term), template(app="x"), "ns") is expected
+    assert not repels(template(app="x"), template(term, app="x"), "ns")
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"namespaces": ["ns", "other"]}, True),
+        ({"namespaces": ["other"]}, False),
+        ({"namespaces": []}, True),
+        ({"namespaceSelector": {}}, True),
+        ({"namespaces": ["other"], "namespaceSelector": {"matchLabels": {"team": "a"}}}, True),
+        ({"matchLabelKeys": ["pod-template-hash"]}, False),
+        ({"matchLabelKeys": ["team"]}, True),
+    ],
+)
+def test_an_anti_affinity_reaches_namespaces_and_templates(more: Json, *, expected: bool) -> None:
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "x"}}, **more}
+    assert repels(template(term), template(app="x"), "ns") is expected

@@ -123,6 +123,11 @@ def test_an_abbreviation_of_several_flags_is_refused(flag: str) -> None:
         (["--host", "localhost"], "--host localhost"),
         (["--host", "::1"], "--host ::1"),
         (["--ho", "[::1]"], "--host [::1]"),
+        (["--host", "127.1"], "--host 127.1"),
+        (["--host", "0x7f000001"], "--host 0x7f000001"),
+        (["--host", "::ffff:127.0.0.1"], "--host ::ffff:127.0.0.1"),
+        (["--host", "LOCALHOST."], "--host LOCALHOST."),
+        (["--host", "vllm.localhost"], "--host vllm.localhost"),
         (["--nnodes", "2"], "--nnodes"),
         (["-n", "2"], "--nnodes"),
         (["--data-parallel-rank", "1"], "--data-parallel-rank"),
@@ -143,7 +148,14 @@ def test_a_server_that_nobody_could_reach_is_refused_by_name(args: list[str], to
 
 @pytest.mark.parametrize(
     "args",
-    [["--host", "::"], ["--host", "0.0.0.0"], ["--host", "server.local"], ["--api-server-count", "4"]],  # noqa: S104
+    [
+        ["--host", "::"],
+        ["--host", "0.0.0.0"],  # noqa: S104
+        ["--host", "server.local"],
+        ["--host", "10.1"],
+        ["--host", "::ffff:0.0.0.0"],
+        ["--api-server-count", "4"],
+    ],
 )
 def test_a_server_that_can_be_reached_is_taken_as_it_is(args: list[str]) -> None:
     assert command({"server": {"args": args}}).problems == ()

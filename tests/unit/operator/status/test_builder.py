@@ -75,7 +75,9 @@ def test_a_problem_of_the_spec_is_fatal_or_only_reported() -> None:
     reported = serving(problems=(Problem("ConflictingEnv", "HIP_ONLINE_TUNING=0"),))
     assert condition(reported, "ConfigValid") == ("False", "ConflictingEnv")
     assert condition(reported, "Ready")[0] == "True"
+    assert "Stalled" not in {entry["type"] for entry in reported["conditions"]}
     fatal = serving(problems=(Problem("ConflictingArgs", "x", fatal=True),))
+    assert condition(fatal, "Stalled") == ("True", "ConflictingArgs")
     assert condition(fatal, "Ready") == ("False", "ConflictingArgs")
     assert fatal["phase"] == "Degraded"
 
@@ -159,9 +161,23 @@ def test_a_pod_whose_volume_cannot_be_mounted() -> None:
     assert found["failures"][0]["message"] == 'configmap "qwen-config" not found'
 
 
+def test_a_quota_on_devices_is_a_quota() -> None:
+    name = planned(resource()).revision.name
+    note = Note("FailedResourceClaimCreation", "create ResourceClaim: forbidden: exceeded quota: q, requested: x=1")
+    found = status(None, pod(revision=name), live=deployment(planned(resource())), notes={"uid-qwen-1": note})
+    assert condition(found, "Progressing") == condition(found, "Ready") == ("False", "QuotaExceeded")
+
+
 @pytest.mark.parametrize(
     "reason",
-    ["FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "FailedCreatePodContainer"],
+    [
+        "FailedMount",
+        "FailedAttachVolume",
+        "FailedMapVolume",
+        "FailedCreatePodSandBox",
+        "FailedCreatePodContainer",
+        "FailedResourceClaimCreation",
+    ],
 )
 def test_what_only_an_event_says(reason: str) -> None:
     name = planned(resource()).revision.name

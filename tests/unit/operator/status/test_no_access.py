@@ -3,8 +3,9 @@
 from tests.unit.operator.make import NOW, resource, time
 from tests.unit.operator.status.situations import condition, message, serving
 
+from hipbmm_operator.plan.validation import Problem
 from hipbmm_operator.status import no_access
-from hipbmm_operator.status.conditions import TYPES
+from hipbmm_operator.status.conditions import STALLED, TYPES
 
 
 def test_a_new_resource_says_why_nothing_is_known() -> None:
@@ -25,3 +26,10 @@ def test_what_was_known_stays() -> None:
     assert (found["phase"], found["warm"], found["observedGeneration"]) == ("Running", "2/2", 7)
     moved = {entry["type"] for entry in found["conditions"] if entry["lastTransitionTime"] == time()}
     assert moved == {"Ready", "Progressing"}
+
+
+def test_that_it_is_stalled_is_not_known_any_more() -> None:
+    before = serving(problems=(Problem("ConflictingArgs", "x", fatal=True),))
+    assert condition(before, STALLED)[0] == "True"
+    found = no_access.build(resource(status=before), "pods is forbidden", NOW)
+    assert [entry["type"] for entry in found["conditions"]] == list(TYPES)

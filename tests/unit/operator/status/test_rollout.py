@@ -73,7 +73,18 @@ def test_the_progress_deadline() -> None:
     live["status"]["conditions"].append(
         {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
     )
-    assert condition(status(live=live), "Progressing") == ("False", "ProgressDeadlineExceeded")
+    found = status(live=live)
+    assert condition(found, "Progressing") == condition(found, "Ready") == ("False", "ProgressDeadlineExceeded")
+    assert condition(found, "Stalled") == ("True", "ProgressDeadlineExceeded")
+
+
+def test_not_even_the_replica_set_of_a_change_is_let_in() -> None:
+    live = deployment(planned(resource()))
+    reported = 'replicasets.apps "qwen-5d" is forbidden: exceeded quota: q, requested: count/replicasets.apps=1'
+    live["status"]["conditions"].append(
+        {"type": "Progressing", "status": "False", "reason": "ReplicaSetCreateError", "message": reported}
+    )
+    assert condition(status(live=live), "Progressing") == ("False", "QuotaExceeded")
 
 
 def test_a_container_that_ends_and_one_that_cannot_run() -> None:
