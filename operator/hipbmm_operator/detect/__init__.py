@@ -16,10 +16,11 @@ counted as fitting. Imports `kube/` only. Other rooms import from this file. doc
 from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind, affinity_terms, kinds_to_read
 from hipbmm_operator.detect.availability import default_tolerations
 from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES
-from hipbmm_operator.detect.detection import Detection, State
+from hipbmm_operator.detect.detection import Detection
 from hipbmm_operator.detect.detector import detect_node
 from hipbmm_operator.detect.identity import Identity
 from hipbmm_operator.detect.node_fit import HardwareSummary, Want, summary
+from hipbmm_operator.detect.reasons import State
 from hipbmm_operator.detect.resource_choice import DRA_RESOURCE
 from hipbmm_operator.detect.sources.dra import DRIVER, device_selector, extended_resources, node_of_slice
 from hipbmm_operator.detect.sources.pci import node_of_feature

@@ -2,28 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from hipbmm_operator.detect.affinity import LabelKind
 from hipbmm_operator.detect.catalogue.partitions import SPX
 from hipbmm_operator.detect.catalogue.products import FP8_TYPES, product_named
 from hipbmm_operator.detect.identity import Identity
-from hipbmm_operator.detect.reasons import Reason
+from hipbmm_operator.detect.reasons import Reason, State
 from hipbmm_operator.detect.sources.facts import Offer, Taint
-
-
-class State(StrEnum):
-    """The state of a node; when several apply, the first of these."""
-
-    EXCLUDED = "Excluded"
-    CONFLICT = "Conflict"
-    MIXED = "Mixed"
-    NOT_MI3XX = "NotMI3xx"
-    UNKNOWN_AMD = "UnknownAMD"
-    NO_DRIVER = "NoDriver"
-    NOT_AVAILABLE = "NotAvailable"
-    AVAILABLE = "Available"
 
 
 @dataclass(frozen=True, slots=True)

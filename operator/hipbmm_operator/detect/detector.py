@@ -7,11 +7,11 @@ from typing import Any, Final
 from hipbmm_operator.detect.affinity import chosen_by, kinds_shown
 from hipbmm_operator.detect.availability import blocking_taints, node_blockers, resource_blockers, taint_blockers
 from hipbmm_operator.detect.catalogue.products import GpuModel
-from hipbmm_operator.detect.detection import Detection, State
+from hipbmm_operator.detect.detection import Detection
 from hipbmm_operator.detect.evidence import gather, is_amd, override_model
-from hipbmm_operator.detect.identity import HOLD_SECONDS, Identity, Resolution, Verdict, held, resolve
+from hipbmm_operator.detect.identity import HOLD_SECONDS, Identity, Resolution, held, resolve
 from hipbmm_operator.detect.partition_shape import Shape, shape_of, signs_of
-from hipbmm_operator.detect.reasons import Reason
+from hipbmm_operator.detect.reasons import Reason, State
 from hipbmm_operator.detect.resource_choice import DRA_RESOURCE, ResourceChoice, choose_resource, claimable
 from hipbmm_operator.detect.sources.dra import DraGpus, dra_gpus
 from hipbmm_operator.detect.sources.facts import NodeFacts, node_facts
@@ -19,15 +19,6 @@ from hipbmm_operator.detect.sources.keys import OVERRIDE_LABEL
 from hipbmm_operator.detect.sources.labels import LabellerLabels, labeller_labels, passthrough_labels, unhealthy_gpus
 from hipbmm_operator.detect.sources.pci import belongs_to, labelled_gpus, listed_gpus
 from hipbmm_operator.detect.sources.values import shown
-
-_UNFIT: Final[Mapping[Verdict, State]] = {
-    Verdict.CONFLICT: State.CONFLICT,
-    Verdict.MIXED: State.MIXED,
-    Verdict.NOT_MI3XX: State.NOT_MI3XX,
-    Verdict.UNKNOWN_AMD: State.UNKNOWN_AMD,
-    Verdict.NO_GPU: State.NOT_MI3XX,
-}
-
 
 _LABELS_MISSING: Final = Reason(
     "LabelsMissing", f"no label that an affinity could read names the product; label the node {OVERRIDE_LABEL}"
@@ -153,9 +144,8 @@ def _judge(seen: _Seen, previous: Identity | None, now: float) -> _Judged:
     if kept is not None:
         return _Judged(kept, kept.model, Shape(kept.partition, kept.compute_units), kept.tier.confidence, kept)
     if resolution.model is None or resolution.tier is None:
-        known = resolution.tier is not None and resolution.verdict is not Verdict.CONFLICT
-        confidence = resolution.tier.confidence if known and resolution.tier is not None else None
-        return _Judged(None, None, Shape(None, None), confidence, None)
+        tier = None if resolution.state is State.CONFLICT else resolution.tier
+        return _Judged(None, None, Shape(None, None), tier.confidence if tier is not None else None, None)
     shape = shape_of(
         signs_of(
             resolution.model,
@@ -174,8 +164,8 @@ def _judge(seen: _Seen, previous: Identity | None, now: float) -> _Judged:
 def _state(seen: _Seen, judged: _Judged, *, blocked: bool) -> State:
     if seen.passthrough:
         return State.EXCLUDED
-    if judged.model is None:
-        return _UNFIT[seen.resolution.verdict]
+    if judged.kept is None and seen.resolution.state is not None:
+        return seen.resolution.state
     if seen.choice.name is None:
         return State.NO_DRIVER
     return State.NOT_AVAILABLE if blocked else State.AVAILABLE

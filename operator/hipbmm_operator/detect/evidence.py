@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from hipbmm_operator.detect.catalogue.marketing import Name, Naming, read_hint, read_name
+from hipbmm_operator.detect.catalogue.marketing import Name, read_hint, read_name
 from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES, GpuModel, device_id, model_of_id, model_of_product
 from hipbmm_operator.detect.sources.dra import DraGpus
 from hipbmm_operator.detect.sources.keys import (
@@ -145,13 +145,12 @@ def _product_names(labeller: LabellerLabels, dra: DraGpus) -> Evidence:
         telling = _telling(names)
         if telling:
             return Evidence(Tier.PRODUCT_NAME, telling, source)
-        generic |= {name.model for name in names if name.naming is Naming.GENERIC and name.model is not None}
+        generic |= {name.model for name in names if name.model is not None}
     return Evidence(Tier.PRODUCT_NAME, generic, "product name", generic=True)
 
 
 def _telling(names: Iterable[Name]) -> frozenset[GpuModel]:
-    clear = (Naming.MI3XX, Naming.OTHER)
-    return frozenset(name.model for name in names if name.naming in clear and name.model is not None)
+    return frozenset(name.model for name in names if name.model is not None and not name.generic)
 
 
 def _cloud(labels: Mapping[str, str]) -> Evidence:

@@ -2,35 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from hipbmm_operator.detect.catalogue.products import GpuModel
 from hipbmm_operator.detect.evidence import Evidence, Tier
-from hipbmm_operator.detect.reasons import Reason
+from hipbmm_operator.detect.reasons import Reason, State
 
 _OTHER: Final = "not MI3xx"
 
 
-class Verdict(Enum):
-    """What the evidence comes to."""
-
-    MI3XX = "one MI3xx product, or one id in its range"
-    CONFLICT = "device ids of different architectures"
-    MIXED = "several products"
-    NOT_MI3XX = "AMD GPUs, none of them MI3xx"
-    UNKNOWN_AMD = "AMD GPUs that nothing identifies"
-    NO_GPU = "no AMD GPU"
-
-
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """``model`` is set for MI3XX alone.
+    """What the evidence comes to: a ``model``, or the ``state`` of a node that is no single MI3xx.
 
-    ``arch`` also for several products of one architecture; ``tier`` is the winner's.
+    ``arch`` is also set for several products of one architecture; ``tier`` is the winner's.
     """
 
-    verdict: Verdict
+    state: State | None
     tier: Tier | None
     model: GpuModel | None
     arch: str | None
@@ -46,18 +34,18 @@ def resolve(evidence: Sequence[Evidence], *, amd: bool) -> Resolution:
     if winner.tier is not Tier.OVERRIDE:
         conflict = _conflict(usable)
         if conflict is not None:
-            return Resolution(Verdict.CONFLICT, winner.tier, None, None, (conflict,))
+            return Resolution(State.CONFLICT, winner.tier, None, None, (conflict,))
     arches = {model.arch for model in winner.models}
     if arches == {None}:
         reason = Reason("NotMI3xx", f"{winner.source} says {winner.shown}")
-        return Resolution(Verdict.NOT_MI3XX, winner.tier, None, None, (reason,))
+        return Resolution(State.NOT_MI3XX, winner.tier, None, None, (reason,))
     if len({model.key for model in winner.models}) > 1:
         reason = Reason(
             "MixedProducts", f"{winner.source} says {winner.shown}: one resource would hand out any of them"
         )
-        return Resolution(Verdict.MIXED, winner.tier, None, arches.pop() if len(arches) == 1 else None, (reason,))
+        return Resolution(State.MIXED, winner.tier, None, arches.pop() if len(arches) == 1 else None, (reason,))
     model, reasons = _fold(winner)
-    return Resolution(Verdict.MI3XX, winner.tier, model, model.arch, reasons + _doubts(winner, model, usable[1:]))
+    return Resolution(None, winner.tier, model, model.arch, reasons + _doubts(winner, model, usable[1:]))
 
 
 def _unidentified(*, amd: bool) -> Resolution:
@@ -65,8 +53,8 @@ def _unidentified(*, amd: bool) -> Resolution:
         reason = Reason(
             "Unidentified", "there are AMD GPUs, but no device id, product name or instance type says which"
         )
-        return Resolution(Verdict.UNKNOWN_AMD, None, None, None, (reason,))
-    return Resolution(Verdict.NO_GPU, None, None, None, (Reason("NoAMDGPU", "nothing shows an AMD GPU"),))
+        return Resolution(State.UNKNOWN_AMD, None, None, None, (reason,))
+    return Resolution(State.NOT_MI3XX, None, None, None, (Reason("NoAMDGPU", "nothing shows an AMD GPU"),))
 
 
 def _conflict(evidence: Sequence[Evidence]) -> Reason | None:
@@ -158,9 +146,5 @@ def held(previous: Identity | None, resolution: Resolution, now: float) -> Ident
         return previous
     if tier.trusted:
         return None
-    same = (
-        resolution.verdict is Verdict.MI3XX
-        and resolution.model is not None
-        and resolution.model.key == previous.model.key
-    )
+    same = resolution.model is not None and resolution.model.key == previous.model.key
     return None if same and tier.confidence == previous.tier.confidence else previous

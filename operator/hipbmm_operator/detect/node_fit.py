@@ -11,8 +11,8 @@ from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind
 from hipbmm_operator.detect.availability import taint_blockers
 from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, compute_units_of, mode_of_resource
 from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES, product_named
-from hipbmm_operator.detect.detection import Detection, State
-from hipbmm_operator.detect.reasons import Reason
+from hipbmm_operator.detect.detection import Detection
+from hipbmm_operator.detect.reasons import State
 from hipbmm_operator.detect.resource_choice import DRA_RESOURCE, EXTENDED_NAME
 from hipbmm_operator.detect.sources.keys import OVERRIDE_LABEL
 from hipbmm_operator.detect.sources.values import shown
@@ -93,12 +93,12 @@ def summary(detections: Iterable[Detection], want: Want) -> HardwareSummary:
     refused: dict[str, list[str]] = {}
     remedies: dict[str, str] = {}
     for detection in detections:
-        reason = mismatch(detection, want)
-        if reason is None:
+        code = mismatch(detection, want)
+        if code is None:
             matched.append(detection)
         elif detection.amd:
-            refused.setdefault(reason.code, []).append(detection.node)
-            remedies.setdefault(reason.code, _remedy(reason, detection))
+            refused.setdefault(code, []).append(detection.node)
+            remedies.setdefault(code, _remedy(code, detection))
     counts = {code: len(refused[code]) for code in _NEAREST_FIRST if code in refused}
     if matched:
         counts = {MATCHED: len(matched), **counts}
@@ -119,71 +119,62 @@ def summary(detections: Iterable[Detection], want: Want) -> HardwareSummary:
     )
 
 
-def mismatch(detection: Detection, want: Want) -> Reason | None:
-    """Why a pod of this deployment does not fit on a node, or None when it does."""
+def mismatch(detection: Detection, want: Want) -> str | None:
+    """Why a pod of this deployment does not fit on a node, as a code, or None when it does."""
     if want.resource == DRA_RESOURCE and detection.claimable and detection.state is not State.EXCLUDED:
         return _claim_mismatch(detection, want)
     if detection.state not in {State.AVAILABLE, State.NOT_AVAILABLE, State.NO_DRIVER}:
-        return Reason(detection.state.value, "; ".join(map(str, detection.reasons[:1])))
+        return detection.state.value
     if detection.product not in (want.products or PRODUCT_NAMES):
-        return Reason("ProductMismatch", detection.product or f"{detection.arch}, product not known")
+        return "ProductMismatch"
     if detection.state is State.NO_DRIVER:
-        return Reason("NoDriver", "no GPU resource")
-    return _resource_mismatch(detection, want) or _unavailable(detection, want)
+        return "NoDriver"
+    return _resource_mismatch(detection, want) or _blocked(detection, want) or _too_few_offered(detection, want)
 
 
-def _claim_mismatch(detection: Detection, want: Want) -> Reason | None:
+def _claim_mismatch(detection: Detection, want: Want) -> str | None:
     """A claim chooses devices, and with them the node: neither its labels nor its other GPUs matter."""
     fitting = [count for product, count in detection.claimable.items() if product in (want.products or PRODUCT_NAMES)]
     if not fitting:
-        return Reason("ProductMismatch", ", ".join(sorted(detection.claimable)))
+        return "ProductMismatch"
     return _blocked(detection, want) or _too_few(max(fitting), want)
 
 
-def _resource_mismatch(detection: Detection, want: Want) -> Reason | None:
+def _resource_mismatch(detection: Detection, want: Want) -> str | None:
     if want.resource == detection.resource == GPU_RESOURCE and not detection.whole:
-        return Reason(
-            "PartitionMismatch", f"{detection.compute_units} compute units, {detection.partition or 'not known'}"
-        )
+        return "PartitionMismatch"
     offered = {
         offer.resource for offer in detection.offers if offer.allocatable > 0 or offer.resource == detection.resource
     }
     if detection.resource != want.resource and (want.resource == GPU_RESOURCE or want.resource not in offered):
-        return Reason("ResourceMismatch", f"{detection.resource} instead of {want.resource}")
-    if want.kinds.isdisjoint(detection.chosen_by):
-        read = "that the affinity of these pods reads" if detection.chosen_by else "that an affinity could read"
-        return Reason("LabelsMissing", f"no label {read} names the product")
-    return None
+        return "ResourceMismatch"
+    return "LabelsMissing" if want.kinds.isdisjoint(detection.chosen_by) else None
 
 
-def _blocked(detection: Detection, want: Want) -> Reason | None:
+def _blocked(detection: Detection, want: Want) -> str | None:
     """What keeps pods from the node, whatever GPUs it has."""
     gpus = ("GPUsTaken", "NotEnoughGPUs", "NoAllocatable")
-    blockers = [blocker for blocker in detection.blockers if blocker.code not in gpus]
+    codes = [blocker.code for blocker in detection.blockers if blocker.code not in gpus]
     if want.tolerations is not None:
-        blockers += taint_blockers(detection.taints, want.tolerations)
+        tainted = bool(taint_blockers(detection.taints, want.tolerations))
     else:
-        blockers += [reason for reason in detection.reasons if reason.code == "NodeTainted"]
-    return blockers[0] if blockers else None
+        tainted = any(reason.code == "NodeTainted" for reason in detection.reasons)
+    return next(iter(codes), "NodeTainted" if tainted else None)
 
 
-def _unavailable(detection: Detection, want: Want) -> Reason | None:
-    if (blocker := _blocked(detection, want)) is not None:
-        return blocker
+def _too_few_offered(detection: Detection, want: Want) -> str | None:
     allocatable = next(
         (offer.allocatable for offer in detection.offers if offer.resource == want.resource), detection.gpus
     )
     if detection.resource == want.resource and allocatable >= want.request > detection.free:
-        return Reason("GPUsTaken", f"{want.request} wanted, {detection.free} free")
+        return "GPUsTaken"
     return _too_few(allocatable, want)
 
 
-def _too_few(allocatable: int, want: Want) -> Reason | None:
+def _too_few(allocatable: int, want: Want) -> str | None:
     if allocatable == 0:
-        return Reason("NoAllocatable", f"0 {want.resource} allocatable")
-    if allocatable < want.request:
-        return Reason("NotEnoughGPUs", f"{want.request} wanted, {allocatable} allocatable")
-    return None
+        return "NoAllocatable"
+    return "NotEnoughGPUs" if allocatable < want.request else None
 
 
 def _shape(detection: Detection, want: Want) -> tuple[str | None, int | None]:
@@ -224,10 +215,10 @@ def _message(matched: int, refused: Mapping[str, Sequence[str]], remedies: Mappi
     return f"no node has {asked}: " + (", ".join(parts) or "no node has an AMD GPU")
 
 
-def _remedy(reason: Reason, detection: Detection) -> str:
-    if reason.code == "LabelsMissing":
+def _remedy(code: str, detection: Detection) -> str:
+    if code == "LabelsMissing":
         return f" (label them {OVERRIDE_LABEL}, or roll the pods forward)"
-    if reason.code == "ResourceMismatch" and detection.resource == DRA_RESOURCE:
+    if code == "ResourceMismatch" and detection.resource == DRA_RESOURCE:
         return f" (DRA devices need {EXTENDED_NAME}, or spec.gpu.deviceClassName)"
     return ""
 

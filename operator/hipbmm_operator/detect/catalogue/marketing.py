@@ -7,7 +7,6 @@ only count where no device id is known.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from hipbmm_operator.detect.catalogue.products import GpuModel, model_of_product
@@ -53,22 +52,15 @@ _GENERIC: Final = re.compile(r"(?:amd[ _-])?radeon[ _-]graphics", re.IGNORECASE)
 _VIRTUAL: Final = re.compile(r"(?:^|[ _-])vf(?:$|[ _-])", re.IGNORECASE)
 
 
-class Naming(Enum):
-    """What a name says about the product."""
-
-    MI3XX = "one known MI3xx product"
-    OTHER = "another AMD product"
-    GENERIC = "a Radeon of no known kind"
-    AMBIGUOUS = "an MI3xx, but not which"
-    NOTHING = "nothing"
-
-
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name and what it says; ``model`` is None for AMBIGUOUS and NOTHING."""
+    """What a marketing name says: ``model`` is None for an MI3xx of which nobody knows which, and for no product.
 
-    naming: Naming
+    ``generic``: a Radeon of no known kind, as libdrm calls MI3xx, too.
+    """
+
     model: GpuModel | None = None
+    generic: bool = False
 
 
 def _product(written: str) -> str | None:
@@ -84,15 +76,11 @@ def read_name(written: str) -> Name:
     product = _product(written)
     if product is not None:
         virtual = True if _VIRTUAL.search(written) else None
-        return Name(Naming.MI3XX, model_of_product(product, shown(written), virtual=virtual))
-    if _SOME_MI3XX.search(written):
-        return Name(Naming.AMBIGUOUS)
-    other = GpuModel(key=f"name:{written.lower()}", shown=shown(written), arch=None)
-    if _GENERIC.fullmatch(written.strip()):
-        return Name(Naming.GENERIC, other)
-    if _OTHER_INSTINCT.search(written) or _RADEON.search(written):
-        return Name(Naming.OTHER, other)
-    return Name(Naming.NOTHING)
+        return Name(model_of_product(product, shown(written), virtual=virtual))
+    generic = _GENERIC.fullmatch(written.strip()) is not None
+    if _SOME_MI3XX.search(written) or not (generic or _OTHER_INSTINCT.search(written) or _RADEON.search(written)):
+        return Name()
+    return Name(GpuModel(key=f"name:{written.lower()}", shown=shown(written), arch=None), generic)
 
 
 def read_hint(written: str) -> GpuModel | None:

@@ -135,9 +135,9 @@ def test_every_state_has_a_place() -> None:
     seen = {found.state for found, _ in BAD.values()} | {good().state}
     assert seen == set(State)
     for found, _ in BAD.values():
-        reason = mismatch(found, WANT)
-        assert reason is not None
-        assert summary([found], WANT).counts.get(reason.code, 0) == int(found.amd)
+        code = mismatch(found, WANT)
+        assert code is not None
+        assert summary([found], WANT).counts.get(code, 0) == int(found.amd)
 
 
 def test_a_stale_node_without_labels_cannot_be_chosen() -> None:
