@@ -121,7 +121,7 @@ def test_no_reason_is_invented() -> None:
     "source",
     [
         OPERATOR / "telemetry" / "metrics.py",
-        OPERATOR / "telemetry" / "resource_metrics.py",
+        OPERATOR / "telemetry" / "status_metrics.py",
         SIDECAR,
         SIDECAR.with_name("dispatched.py"),
     ],

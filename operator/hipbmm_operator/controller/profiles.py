@@ -117,8 +117,7 @@ class ProfileReconciler:
         now = self._now()
         status = report.build(profile, facts, now)
         written = await self._writer.write(profile, status, facts, timestamp(now))
-        suspended = as_object(body.get("spec")).get("suspend") is True
-        metrics.PROFILES.show(key, status, suspended=suspended)
+        metrics.PROFILES.show(key, as_object(body.get("spec")), status)
         await self._objects.mirror(profile, facts)
         if written:
             await self._profiles.refresh()

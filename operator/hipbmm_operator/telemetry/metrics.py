@@ -1,11 +1,11 @@
-"""Metrics of the operator. Labels are bounded: namespace and name by the resources that exist (`gauges`)."""
+"""Metrics of the operator. Labels are bounded: namespace and name by the resources that exist (`status_metrics`)."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from hipbmm_operator.telemetry.profile_metrics import Profiles
-from hipbmm_operator.telemetry.resource_metrics import Resources
+from hipbmm_operator.telemetry import status_metrics
+from hipbmm_operator.telemetry.status_metrics import StatusMetrics
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -37,7 +37,7 @@ ADMISSIONS = Counter(
     "hipbmm_admissions", "Pods that the webhook answered about, by result.", ["result"], registry=REGISTRY
 )
 INFO = Gauge("hipbmm_build_info", "Version of the operator.", ["version"], registry=REGISTRY)
-RESOURCES = Resources()
+RESOURCES = StatusMetrics(status_metrics.RESOURCE, status_metrics.of_resource)
 REGISTRY.register(RESOURCES)
-PROFILES = Profiles()
+PROFILES = StatusMetrics(status_metrics.PROFILE, status_metrics.of_profile)
 REGISTRY.register(PROFILES)

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from hipbmm_operator.kube.namespaced_name import NamespacedName
-from hipbmm_operator.telemetry.resource_metrics import Resources
+from hipbmm_operator.telemetry.status_metrics import RESOURCE, StatusMetrics, of_resource
 
 Json = dict[str, Any]
 
@@ -31,14 +31,14 @@ INFO = (
 )
 
 
-def text(resources: Resources) -> str:
+def text(resources: StatusMetrics) -> str:
     registry = CollectorRegistry()
     registry.register(resources)
     return generate_latest(registry).decode()
 
 
 def test_a_resource_is_shown_as_its_status_says() -> None:
-    resources = Resources()
+    resources = StatusMetrics(RESOURCE, of_resource)
     resources.show(NamespacedName("models", "qwen"), SPEC, STATUS)
     told = text(resources)
     of = 'name="qwen",namespace="models"'
@@ -56,7 +56,7 @@ def test_a_resource_is_shown_as_its_status_says() -> None:
 
 
 def test_a_resource_that_changes_has_one_info_and_one_that_goes_has_none() -> None:
-    resources = Resources()
+    resources = StatusMetrics(RESOURCE, of_resource)
     resources.show(NamespacedName("models", "qwen"), SPEC, STATUS)
     resources.show(NamespacedName("models", "qwen"), SPEC | {"image": "registry.example/vllm:2"}, STATUS)
     assert text(resources).count("hipbmm_deployment_info{") == 1
@@ -67,6 +67,6 @@ def test_a_resource_that_changes_has_one_info_and_one_that_goes_has_none() -> No
 
 @pytest.mark.parametrize("spec", [{}, {"model": None, "image": None}, {"model": "x"}])
 def test_a_spec_that_cannot_be_used_is_shown_too(spec: Json) -> None:
-    resources = Resources()
+    resources = StatusMetrics(RESOURCE, of_resource)
     resources.show(NamespacedName("models", "qwen"), spec, {"conditions": []})
     assert "hipbmm_deployment_info{" in text(resources)
