@@ -14,19 +14,17 @@ from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.mirror import content as contents
-from hipbmm_operator.mirror import shards
 from hipbmm_operator.mirror.shards import Shard
 from hipbmm_operator.observe.harvest_logs import HarvestLogs
+from hipbmm_operator.observe.mirror_logs import rows_in_log
 from hipbmm_operator.observe.profile_facts import Kernel, mirror_name
 from hipbmm_operator.profiles.facts import Facts, Profile
 
 LOG = logging.getLogger(__name__)
 
-_LOG_BYTES = 2 * 2**20
-_LINES_AFTER = 16
 _NAME_DIGITS = 12
 _PROVEN_SECONDS = 15.0
-"""Between two looks at the program in a ConfigMap: it is immutable, and pods refuse another one anyway."""
+"""Between two reads of the program in a ConfigMap: it is immutable, and pods refuse another one anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +115,18 @@ class ProfileObjects:
         for each in facts.pods:
             report = each.pod.report
             wanted = frozenset(report.mirror_shards if report else ()) - taken
-            if report is None or not wanted or not each.injected:
+            if not wanted or not each.injected:
                 continue
-            lines = report.mirror_lines + _LINES_AFTER
             try:
-                text = await self._kube.log(each.pod.namespace, each.pod.name, WARM, lines, _LOG_BYTES)
+                good, problems = await rows_in_log(self._kube, each.pod, WARM, wanted)
             except errors.ApiError as error:
                 LOG.warning("Could not read the rows in the log of %s: %s", each.pod.name, error)
                 continue
-            # In a thread: unpacking and hashing megabytes would keep everything else waiting.
-            good, problems = await asyncio.to_thread(shards.in_log, text, wanted)
             for problem in problems:
                 LOG.warning("Rows in the log of %s are not as they should be: %s", each.pod.name, problem)
             found += good
             taken |= wanted
-        learned = await self._harvest.newest(
-            profile.meta.uid, (each.pod for each in facts.pods if each.injected), taken
-        )
+        learned = await self._harvest.newest((each.pod for each in facts.pods if each.injected), taken)
         found += learned
         taken |= {shard.name for shard in learned}
         if found:
@@ -161,7 +154,6 @@ class ProfileObjects:
     def forget(self, uid: str) -> None:
         """The profile is gone."""
         self._read.pop(uid, None)
-        self._harvest.forget(uid)
         self._proven = {key: at for key, at in self._proven.items() if key[0] != uid}
 
 

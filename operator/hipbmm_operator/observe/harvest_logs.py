@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from functools import partial
 
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.mirror import shards
 from hipbmm_operator.mirror.shards import Shard
+from hipbmm_operator.observe.kept import Kept
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 
@@ -20,42 +21,23 @@ _LINES = shards.MAX_PIECES * 2
 _LOG_BYTES = 2 * 2**20
 
 
-@dataclass(slots=True)
-class _Read:
-    at: float
-    found: list[Shard]
-
-
 class HarvestLogs:
     """Reads the logs of sidecars, each at most once per INTERVAL; `container` is their name in the pods' spec."""
 
     def __init__(self, kube: Kube, clock: Callable[[], float], container: str = contract.HARVEST) -> None:
         self._kube = kube
         self._container = container
-        self._clock = clock
-        self._reads: dict[str, dict[str, _Read]] = {}
+        self._kept = Kept(clock)
 
-    async def newest(self, owner_uid: str, pods: Iterable[Pod], held: frozenset[str]) -> list[Shard]:
+    async def newest(self, pods: Iterable[Pod], held: frozenset[str]) -> list[Shard]:
         """The newest rows and demand of each serving pod, unless the mirror holds them, or later ones, already."""
-        before = self._reads.pop(owner_uid, {})
-        reads: dict[str, _Read] = {}
+        found: list[Shard] = []
         for pod in pods:
             sidecar = pod.containers.get(contract.HARVEST)
-            if not pod.ready or sidecar is None or not sidecar.running:
-                continue
-            known = before.get(pod.uid)
-            if known is None or self._clock() - known.at >= INTERVAL:
-                known = _Read(self._clock(), await self._read(pod))
-            reads[pod.uid] = known
-        if reads:
-            self._reads[owner_uid] = reads
+            if pod.ready and sidecar is not None and sidecar.running:
+                found += await self._kept.get(pod.uid, INTERVAL, partial(self._read, pod))
         latest = shards.newest(held)
-        found = [shard for read in reads.values() for shard in read.found]
         return [shard for shard in found if shards.number(shard.name) > latest.get(shards.origin(shard.name), -1)]
-
-    def forget(self, owner_uid: str) -> None:
-        """The resource is gone."""
-        self._reads.pop(owner_uid, None)
 
     async def _read(self, pod: Pod) -> list[Shard]:
         try:

@@ -64,7 +64,7 @@ class MirrorLogs:
         live = [pod for pod in pods if not pod.deleting]
         reporting = [pod for pod in live if state.missing(pod, held)]
         reads = await self._read(owner, reporting)
-        learned = await self._harvest.newest(owner.uid, live, held)
+        learned = await self._harvest.newest(live, held)
         fresh = {shard.name: shard for shard in (*learned, *(shard for read in reads for shard in read.found))}
         reason, message = _problem(reads)
         content = None
@@ -94,7 +94,6 @@ class MirrorLogs:
     def forget(self, uid: str) -> None:
         """The resource is gone."""
         self._reads.pop(uid, None)
-        self._harvest.forget(uid)
 
     async def _read(self, owner: Owner, reporting: list[Pod]) -> list[_Read]:
         """Read each log once; a log that cannot be read now is tried again later."""
@@ -114,17 +113,14 @@ class MirrorLogs:
         return [known for known in reads.values() if known.done or known.failed]
 
     async def _read_one(self, pod: Pod, wanted: frozenset[str], into: _Read) -> None:
-        lines = (pod.report.mirror_lines if pod.report else 0) + _LINES_AFTER
         into.at = self._clock()
         try:
-            text = await self._kube.log(pod.namespace, pod.name, contract.WARM, lines, _LOG_BYTES)
+            into.found, into.problems = await rows_in_log(self._kube, pod, contract.WARM, wanted)
         except errors.ApiError as error:
             LOG.warning("Could not read the rows in the log of %s: %s", pod.name, error)
             into.failed = f"the log of {pod.name} cannot be read: {error.message or error}"
-            return
-        # In a thread: unpacking and hashing megabytes would keep everything else waiting.
-        into.found, into.problems = await asyncio.to_thread(shards.in_log, text, wanted)
-        into.done, into.failed = True, ""
+        else:
+            into.done, into.failed = True, ""
 
     async def _stored(self, owner: Owner, *maps: MirrorMap | None) -> Content:
         """What the mirror holds: from the first of these ConfigMaps that has valid shards."""
@@ -148,6 +144,14 @@ class MirrorLogs:
             return None
         found = parse.mirror_map(prune(kinds.CONFIG_MAP, body).body())
         return found if found.meta.owned_by(owner) else None
+
+
+async def rows_in_log(kube: Kube, pod: Pod, container: str, wanted: Iterable[str]) -> tuple[list[Shard], list[str]]:
+    """The shards of these names in the log of a pod's `warm`, and what is wrong with the others. Raises ApiError."""
+    lines = (pod.report.mirror_lines if pod.report else 0) + _LINES_AFTER
+    text = await kube.log(pod.namespace, pod.name, container, lines, _LOG_BYTES)
+    # In a thread: unpacking and hashing megabytes would keep everything else waiting.
+    return await asyncio.to_thread(shards.in_log, text, wanted)
 
 
 def _still_in_logs(taken: frozenset[str], pods: Iterable[Pod]) -> frozenset[str]:

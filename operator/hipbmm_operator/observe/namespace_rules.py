@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
-from hipbmm_operator.observe.on_demand import trim
+from hipbmm_operator.observe.kept import Kept
 from hipbmm_operator.resources.circumstances import Rules, admits_non_root_only, bounds_of
 
 _KEPT_SECONDS = 30.0
@@ -17,16 +17,11 @@ class NamespaceRules:
 
     def __init__(self, kube: Kube, clock: Callable[[], float]) -> None:
         self._kube = kube
-        self._clock = clock
-        self._known: dict[str, tuple[float, Rules]] = {}
+        self._kept = Kept(clock)
 
     async def at(self, namespace: str) -> Rules:
         """The rules of a namespace; raises ApiError."""
-        now = self._clock()
-        if namespace not in self._known or now - self._known[namespace][0] > _KEPT_SECONDS:
-            self._known[namespace] = (now, await self._read(namespace))
-            trim(self._known)
-        return self._known[namespace][1]
+        return await self._kept.get(namespace, _KEPT_SECONDS, lambda: self._read(namespace))
 
     async def _read(self, namespace: str) -> Rules:
         try:

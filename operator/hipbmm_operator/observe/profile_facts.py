@@ -1,9 +1,9 @@
 """What is read of the cluster about a profile. Answers that change seldom are kept for a while."""
 
 import copy
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Literal
 
 import jsonpatch
 
@@ -15,6 +15,7 @@ from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.observe import foreign_pods
+from hipbmm_operator.observe.kept import Kept
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.report import parse_progress
 from hipbmm_operator.profiles import facts as values
@@ -29,7 +30,6 @@ _SAMPLES = 4
 _LOG_LINES = 20
 _NODES = 40
 """Whole nodes of a page: each may be 50 kB."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +39,6 @@ class Kernel:
     sha256: str = ""
     config_map: str = ""
     problem: str = ""
-
-
-class Kept:
-    """Answers by key, each asked for again after so many seconds."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._known: dict[object, tuple[float, object]] = {}
-
-    async def get(self, key: object, seconds: float, ask: Callable[[], Awaitable[T]]) -> T:
-        """The answer, asked for when the last one is older; raises what `ask` raises."""
-        now = self._clock()
-        known = self._known.get(key)
-        if known is None or now - known[0] > seconds:
-            self._known = {each: entry for each, entry in self._known.items() if now - entry[0] < 10 * _LONG_SECONDS}
-            known = self._known[key] = (now, await ask())
-        return known[1]  # type: ignore[return-value]  # what this key's `ask` gave
 
 
 class ProfileReads:
