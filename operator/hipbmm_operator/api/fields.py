@@ -1,6 +1,6 @@
 """Field types of the custom resource: bounds, patterns and the Kubernetes extensions of their schemas."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -24,23 +24,30 @@ def rules(*entries: dict[str, str]) -> dict[str, Any]:
     return {"x-kubernetes-validations": list(entries)}
 
 
-LIST_SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
-LIST_ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
-
-
 def list_map(*keys: str) -> dict[str, Any]:
     """A list of objects that are told apart by these keys; duplicates are refused by the API server."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
+T = TypeVar("T")
+LIST_ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
+Atomic = Annotated[list[T], Field(json_schema_extra=LIST_ATOMIC)]
+"""A list that has one owner: server-side apply replaces it as a whole."""
+Unique = Annotated[list[T], Field(json_schema_extra={"x-kubernetes-list-type": "set"})]
+"""A list of values; duplicates are refused by the API server."""
+ByName = Annotated[list[T], Field(json_schema_extra=list_map("name"))]
+ByType = Annotated[list[T], Field(json_schema_extra=list_map("type"))]
+
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")]
 """Name of an object in the CR's namespace."""
+DnsLabel = Annotated[str, Field(min_length=1, max_length=63, pattern=rf"^{_LABEL}$")]
+"""Name of a container or of a volume."""
 ConfigMapKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 """Key of a ConfigMap or Secret."""
 RelativePath = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^/\x00][^\x00]*$")]
-"""Relative path without `..` (a CEL rule next to each use refuses that)."""
+"""Relative path without `..`, which `no_parent` refuses next to each use."""
 AbsolutePath = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^/[^:\x00]*$")]
 """Absolute path inside a container."""
 Image = Annotated[
@@ -86,4 +93,26 @@ TextMap = Annotated[
 """Annotations."""
 
 NO_PARENT = "!self.matches('(^|/)[.][.](/|$)')"
-"""CEL: a path without `..`."""
+
+
+def no_parent(field: str) -> dict[str, Any]:
+    """The rule that a path has no part `..`."""
+    return rules(rule(NO_PARENT, f"{field} must not contain '..'"))
+
+
+ModelName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=1024,
+        pattern=r"^[A-Za-z0-9/][A-Za-z0-9._/-]*$",
+        json_schema_extra=rules(
+            rule(
+                NO_PARENT,
+                "name must not contain '..'",
+                messageExpression="'model name must not contain \"..\": ' + self",
+            )
+        ),
+    ),
+]
+"""A Hugging Face id, or a path."""

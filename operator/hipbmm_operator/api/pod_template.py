@@ -6,11 +6,13 @@ from pydantic import Field
 
 from hipbmm_operator.api.common import NameRef
 from hipbmm_operator.api.fields import (
-    LIST_ATOMIC,
     MAX_INT32,
     NO_PARENT,
     AbsolutePath,
+    Atomic,
+    ByName,
     ConfigMapKey,
+    DnsLabel,
     LabelMap,
     Model,
     ObjectName,
@@ -18,6 +20,7 @@ from hipbmm_operator.api.fields import (
     RelativePath,
     TextMap,
     list_map,
+    no_parent,
     rule,
     rules,
 )
@@ -50,11 +53,8 @@ class PodSecurity(Model):
     fs_group_change_policy: Literal["OnRootMismatch", "Always"] | None = Field(
         None, description="When the group of a volume's files is changed."
     )
-    supplemental_groups: list[Id] | None = Field(
-        None,
-        max_length=32,
-        description="Further groups, such as the node's render group that owns the GPU devices.",
-        json_schema_extra=LIST_ATOMIC,
+    supplemental_groups: Atomic[Id] | None = Field(
+        None, max_length=32, description="Further groups, such as the node's render group that owns the GPU devices."
     )
     seccomp_profile: SeccompProfile | None = Field(None, description="Seccomp profile of all containers.")
 
@@ -76,25 +76,21 @@ class ContainerSecurity(Model):
     )
 
 
+def _amounts(part: str) -> dict[str, Any]:
+    rest = f"GPUs are set by spec.parallelism, not in {part}"
+    return rules(rule("!self.exists(key, key.startsWith('amd.com/'))", rest))
+
+
+Amounts = Annotated[dict[Annotated[str, Field(max_length=253)], Quantity], Field(max_length=16)]
+
+
 class Resources(Model):
     """Requests and limits. GPUs are set from spec.parallelism."""
 
-    limits: dict[Annotated[str, Field(max_length=253)], Quantity] | None = Field(
-        None,
-        max_length=16,
-        description="Limits by resource, such as cpu and memory.",
-        json_schema_extra=rules(
-            rule("!self.exists(key, key.startsWith('amd.com/'))", "GPUs are set by spec.parallelism, not in limits")
-        ),
+    limits: Amounts | None = Field(
+        None, description="Limits by resource, such as cpu and memory.", json_schema_extra=_amounts("limits")
     )
-    requests: dict[Annotated[str, Field(max_length=253)], Quantity] | None = Field(
-        None,
-        max_length=16,
-        description="Requests by resource.",
-        json_schema_extra=rules(
-            rule("!self.exists(key, key.startsWith('amd.com/'))", "GPUs are set by spec.parallelism, not in requests")
-        ),
-    )
+    requests: Amounts | None = Field(None, description="Requests by resource.", json_schema_extra=_amounts("requests"))
 
 
 class KeyPath(Model):
@@ -103,16 +99,14 @@ class KeyPath(Model):
     key: ConfigMapKey = Field(description="Key of the ConfigMap or Secret.")
     path: RelativePath = Field(
         description="Name of the file, relative to the mount.",
-        json_schema_extra=rules(rule(NO_PARENT, "path must not contain '..'")),
+        json_schema_extra=no_parent("path"),
     )
 
 
 class ConfigMapVolume(NameRef):
     """Files of a ConfigMap."""
 
-    items: list[KeyPath] | None = Field(
-        None, max_length=64, description="Which keys. Default: all.", json_schema_extra=LIST_ATOMIC
-    )
+    items: Atomic[KeyPath] | None = Field(None, max_length=64, description="Which keys. Default: all.")
     optional: bool | None = Field(None, description="Start even when it is missing.")
 
 
@@ -120,9 +114,7 @@ class SecretVolume(Model):
     """Files of a Secret."""
 
     secret_name: ObjectName = Field(description="Name of the Secret.")
-    items: list[KeyPath] | None = Field(
-        None, max_length=64, description="Which keys. Default: all.", json_schema_extra=LIST_ATOMIC
-    )
+    items: Atomic[KeyPath] | None = Field(None, max_length=64, description="Which keys. Default: all.")
     optional: bool | None = Field(None, description="Start even when it is missing.")
 
 
@@ -155,7 +147,7 @@ class Volume(Model):
         )
     }
 
-    name: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = Field(
+    name: DnsLabel = Field(
         description="Name of the volume.",
         json_schema_extra=rules(
             rule(
@@ -191,7 +183,7 @@ class VolumeMount(Model):
     sub_path: RelativePath | None = Field(
         None,
         description="Directory inside the volume.",
-        json_schema_extra=rules(rule(NO_PARENT, "subPath must not contain '..'")),
+        json_schema_extra=no_parent("subPath"),
     )
     read_only: bool | None = Field(None, description="Mount it read-only.")
 
@@ -238,9 +230,7 @@ class ContainerAdditions(Model):
         description="Further mounts, in the server and in the tuner.",
         json_schema_extra=list_map("mountPath"),
     )
-    env_from: list[EnvFrom] | None = Field(
-        None, max_length=16, description="Variables from ConfigMaps and Secrets.", json_schema_extra=LIST_ATOMIC
-    )
+    env_from: Atomic[EnvFrom] | None = Field(None, max_length=16, description="Variables from ConfigMaps and Secrets.")
 
 
 class PodSpec(Model):
@@ -248,21 +238,19 @@ class PodSpec(Model):
 
     node_selector: LabelMap | None = Field(None, description="Labels that a node must have.")
     affinity: Affinity | None = Field(None, description="Affinity, in addition to that for nodes with an accepted GPU.")
-    tolerations: list[Toleration] | None = Field(
-        None, max_length=32, description="Further taints that are tolerated.", json_schema_extra=LIST_ATOMIC
+    tolerations: Atomic[Toleration] | None = Field(
+        None, max_length=32, description="Further taints that are tolerated."
     )
-    topology_spread_constraints: list[TopologySpread] | None = Field(
-        None, max_length=8, description="How pods are spread.", json_schema_extra=LIST_ATOMIC
+    topology_spread_constraints: Atomic[TopologySpread] | None = Field(
+        None, max_length=8, description="How pods are spread."
     )
     priority_class_name: ObjectName | None = Field(None, description="Priority class.")
     runtime_class_name: ObjectName | None = Field(None, description="Runtime class.")
     scheduler_name: ObjectName | None = Field(None, description="Scheduler.")
     security_context: PodSecurity | None = Field(None, description="Security context of the pods.")
-    volumes: list[Volume] | None = Field(
-        None, max_length=32, description="Further volumes.", json_schema_extra=list_map("name")
-    )
-    containers: list[ContainerAdditions] | None = Field(
-        None, max_length=3, description="Additions to containers, by name.", json_schema_extra=list_map("name")
+    volumes: ByName[Volume] | None = Field(None, max_length=32, description="Further volumes.")
+    containers: ByName[ContainerAdditions] | None = Field(
+        None, max_length=3, description="Additions to containers, by name."
     )
     host_network: bool | None = Field(
         None, description="Not accepted.", json_schema_extra=_refused("hostNetwork", "self == false")

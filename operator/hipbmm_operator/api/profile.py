@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hipbmm_operator.api.common import ClaimRef, NameRef
-from hipbmm_operator.api.fields import LIST_ATOMIC, NO_PARENT, LabelMap, Model, rule, rules
+from hipbmm_operator.api.fields import Atomic, DnsLabel, LabelMap, Model, ModelName
 from hipbmm_operator.api.spec import MAX_GPUS, Argument, TuningWork
 
 
@@ -23,18 +23,8 @@ class Match(Model):
 class ProfileModel(Model):
     """The model, where it cannot be read from the server's own command line."""
 
-    name: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z0-9/][A-Za-z0-9._/-]*$")] | None = (
-        Field(
-            None,
-            description="A Hugging Face id, or a path in the pod. Default: what the server's command line says.",
-            json_schema_extra=rules(
-                rule(
-                    NO_PARENT,
-                    "name must not contain '..'",
-                    messageExpression="'model name must not contain \"..\": ' + self",
-                )
-            ),
-        )
+    name: ModelName | None = Field(
+        None, description="A Hugging Face id, or a path in the pod. Default: what the server's command line says."
     )
     tensor_parallel: Annotated[int, Field(ge=1, le=MAX_GPUS)] | None = Field(
         None, description="Tensor-parallel size. Default: what the server's command line says."
@@ -75,19 +65,16 @@ class ProfileSpec(Model):
     """The desired state."""
 
     match: Match = Field(Match(), description="Which pods the profile is for, besides those that name it.")
-    container: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] | None = (
-        Field(
-            None,
-            description="Name of the vLLM container. Default: the only container with a limit of a resource `amd.com/`."
-            " The pod's annotation `hipbmm.io/container` wins.",
-        )
+    container: DnsLabel | None = Field(
+        None,
+        description="Name of the vLLM container. Default: the only container with a limit of a resource `amd.com/`."
+        " The pod's annotation `hipbmm.io/container` wins.",
     )
-    entrypoint: list[Argument] = Field(
-        default=[],
+    entrypoint: Atomic[Argument] = Field(
+        [],
         max_length=16,
         description="ENTRYPOINT of the image, for containers without `command` where nodes are older than Kubernetes"
         " 1.35. Nobody can look it up: it is started as it is written here.",
-        json_schema_extra=LIST_ATOMIC,
     )
     model: ProfileModel = Field(ProfileModel(), description="The model, where the command line does not say it.")
     tuning: ProfileTuning = Field(ProfileTuning(), description="What a pod tunes before its server starts.")

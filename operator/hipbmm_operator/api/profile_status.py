@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hipbmm_operator.api.fields import LIST_ATOMIC, LIST_SET, Model, Quantity, list_map
+from hipbmm_operator.api.fields import Atomic, ByName, ByType, Model, Quantity, Unique, list_map
 from hipbmm_operator.api.spec import Argument
 from hipbmm_operator.api.status import Condition, Count, LongText, Text, TuningStatus
 
@@ -49,35 +49,24 @@ class Recipe(Model):
     format: Annotated[int, Field(ge=1, le=1000)] = Field(description="Version of this object.")
     ready: bool = Field(description="Whether pods are injected now.")
     kernel: Kernel = Field(description="The kernel program.")
-    mirrors: list[Text] | None = Field(
-        None, max_length=8, description="ConfigMaps with tuned rows, all optional.", json_schema_extra=LIST_SET
-    )
+    mirrors: Unique[Text] | None = Field(None, max_length=8, description="ConfigMaps with tuned rows, all optional.")
     claim: Text | None = Field(None, description="PersistentVolumeClaim with tuned rows.")
     model_config_: Text | None = Field(
         None, alias="modelConfig", description="ConfigMap with the model's config.json, optional."
     )
     container: Text | None = Field(None, description="Name of the vLLM container.")
-    entrypoint: list[Argument] | None = Field(
-        None, max_length=16, description="Command of containers without one.", json_schema_extra=LIST_ATOMIC
-    )
-    modes: list[Literal["Wrap", "EnvFile"]] = Field(
+    entrypoint: Atomic[Argument] | None = Field(None, max_length=16, description="Command of containers without one.")
+    modes: Unique[Literal["Wrap", "EnvFile"]] = Field(
         max_length=2,
         description="How servers may be started: `Wrap` in front of their command; `EnvFile`, without one, by variables"
         " that the kubelet reads from a file (every node runs Kubernetes 1.35).",
-        json_schema_extra=LIST_SET,
     )
-    env: list[Setting] = Field(
-        default=[],
-        max_length=32,
-        description="Settings of the program.",
-        json_schema_extra=list_map("name"),
-    )
+    env: ByName[Setting] = Field([], max_length=32, description="Settings of the program.")
     harvest: Harvest | None = Field(None, description="The sidecar, where it is admitted.")
-    held_images: list[Image] | None = Field(
+    held_images: Unique[Image] | None = Field(
         None,
         max_length=MAX_IMAGES,
         description="Images whose pods stay plain: one pod tries the recipe, or has tried it in vain.",
-        json_schema_extra=LIST_SET,
     )
 
 
@@ -118,7 +107,7 @@ class Trip(Model):
 
     generation: Annotated[int, Field(ge=0)] = Field(description="Generation of the spec that this is about.")
     kernel: Annotated[str, Field(max_length=64)] = Field(description="sha256 of the kernel program it is about.")
-    pods: list[Text] = Field(max_length=8, description="The pods that were stuck.", json_schema_extra=LIST_ATOMIC)
+    pods: Atomic[Text] = Field(max_length=8, description="The pods that were stuck.")
     message: LongText = Field(description="What they were stuck in, for people.")
 
 
@@ -145,9 +134,4 @@ class ProfileStatus(Model):
         json_schema_extra=list_map("image"),
     )
     tripped: Trip | None = Field(None, description="Why no more pods are injected, when pods got stuck because of us.")
-    conditions: list[Condition] = Field(
-        default=[],
-        max_length=16,
-        description="The conditions. `Ready` sums the others up.",
-        json_schema_extra=list_map("type"),
-    )
+    conditions: ByType[Condition] = Field([], max_length=16, description="The conditions. `Ready` sums the others up.")

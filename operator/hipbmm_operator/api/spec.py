@@ -10,20 +10,21 @@ from pydantic import Field
 
 from hipbmm_operator.api.common import ClaimRef, EnvVar, NameRef
 from hipbmm_operator.api.fields import (
-    LIST_ATOMIC,
-    LIST_SET,
-    NO_PARENT,
     AbsolutePath,
+    Atomic,
+    ByName,
     ConfigMapKey,
     Image,
     LabelMap,
     Model,
+    ModelName,
     ObjectName,
     Port,
     Quantity,
     RelativePath,
     TextMap,
-    list_map,
+    Unique,
+    no_parent,
     rule,
     rules,
 )
@@ -43,7 +44,7 @@ class ModelVolume(ClaimRef):
     sub_path: RelativePath | None = Field(
         None,
         description="Directory inside the volume that is mounted. Must not contain `..`.",
-        json_schema_extra=rules(rule(NO_PARENT, "subPath must not contain '..'")),
+        json_schema_extra=no_parent("subPath"),
     )
 
 
@@ -57,16 +58,9 @@ class TokenSecretRef(Model):
 class ModelSpec(Model):
     """What is served."""
 
-    name: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z0-9/][A-Za-z0-9._/-]*$")] = Field(
+    name: ModelName = Field(
         description="What `vllm serve` gets: a Hugging Face id such as `Qwen/Qwen3-32B-FP8-dynamic`, or a path such as"
         " `/models/qwen3-32b` inside spec.model.volume.",
-        json_schema_extra=rules(
-            rule(
-                NO_PARENT,
-                "name must not contain '..'",
-                messageExpression="'model name must not contain \"..\": ' + self",
-            )
-        ),
     )
     served_name: (
         Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]*$")] | None
@@ -120,13 +114,12 @@ class Gpu(Model):
         )
     }
 
-    products: list[Product] | None = Field(
+    products: Unique[Product] | None = Field(
         None,
         min_length=1,
         max_length=7,
         description="Products that are accepted. Default: every MI3xx. Pods run only on nodes whose labels identify one"
         " of them.",
-        json_schema_extra=LIST_SET,
     )
     resource_name: Annotated[str, Field(max_length=64, pattern=r"^amd\.com/(gpu|(spx|dpx|tpx|qpx|cpx)_nps[1248])$")] = (
         Field("amd.com/gpu", description="The resource that the device plugin offers: whole GPUs, or a partition.")
@@ -149,27 +142,21 @@ Argument = Annotated[str, Field(max_length=4096)]
 class Server(Model):
     """The server process."""
 
-    command: list[Argument] = Field(
-        default=["vllm", "serve"],
-        min_length=1,
-        max_length=16,
-        description="Command in front of the model's name.",
-        json_schema_extra=LIST_ATOMIC,
+    command: Atomic[Argument] = Field(
+        default=["vllm", "serve"], min_length=1, max_length=16, description="Command in front of the model's name."
     )
-    args: list[Argument] = Field(
-        default=[],
+    args: Atomic[Argument] = Field(
+        [],
         max_length=256,
         description="Arguments after the model's name, passed as they are, without a shell. --tensor-parallel-size,"
         " --pipeline-parallel-size, --data-parallel-size, --served-model-name and --port are added unless they are"
         " given here. TLS flags make the probes HTTPS.",
-        json_schema_extra=LIST_ATOMIC,
     )
-    env: list[EnvVar] = Field(
-        default=[],
+    env: ByName[EnvVar] = Field(
+        [],
         max_length=128,
         description="Environment of the server and of the tuner before it. A value given here wins over the operator's"
         " own; if it contradicts the pod contract, ConfigValid reports it (ConflictingEnv).",
-        json_schema_extra=list_map("name"),
     )
     port: Port = Field(8000, description="Port on which the server listens (`--port`).")
     working_dir: AbsolutePath | None = Field(
@@ -217,18 +204,14 @@ class TuningWork(Model):
     budget_seconds: int = Field(
         1800, ge=1, le=86400, description="Time for tuning and verification in one pod; then the rows so far are used."
     )
-    linears: list[Linear] = Field(
-        default=[],
-        max_length=256,
-        description="Linears to tune in addition to those planned from the model's config.json.",
-        json_schema_extra=LIST_ATOMIC,
+    linears: Atomic[Linear] = Field(
+        [], max_length=256, description="Linears to tune in addition to those planned from the model's config.json."
     )
-    tokens: list[Annotated[int, Field(ge=1, le=MAX_TOKENS)]] | None = Field(
+    tokens: Unique[Annotated[int, Field(ge=1, le=MAX_TOKENS)]] | None = Field(
         None,
         min_length=1,
         max_length=512,
         description="Numbers of tokens (M) to tune, instead of those for which vLLM captures graphs.",
-        json_schema_extra=LIST_SET,
     )
     search: Literal["Online", "Exhaustive"] = Field(
         "Online",
@@ -269,13 +252,12 @@ class Claim(Model):
         None, description='Storage class of a created claim. Default: the cluster\'s default class. `""`: no class.'
     )
     size: Quantity = Field("1Gi", description="Size of a created claim. It may grow, not shrink.")
-    access_modes: list[AccessMode] = Field(
+    access_modes: Unique[AccessMode] = Field(
         default=["ReadWriteMany"],
         min_length=1,
         max_length=3,
         description="Access modes of a created claim; they cannot change later. Replicas share a volume only if it is"
         " ReadWriteMany; see spec.cache.mirror for the others.",
-        json_schema_extra=LIST_SET,
     )
     retain: bool = Field(True, description="Keep a created claim with its rows when the HipbmmDeployment is deleted.")
 
@@ -342,9 +324,7 @@ class Spec(Model):
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
         None, description="Pull policy of the serving image. Default: Kubernetes decides by the tag."
     )
-    image_pull_secrets: list[NameRef] = Field(
-        default=[], max_length=16, description="Secrets for pulling both images.", json_schema_extra=list_map("name")
-    )
+    image_pull_secrets: ByName[NameRef] = Field([], max_length=16, description="Secrets for pulling both images.")
     model: ModelSpec = Field(description="What is served.")
     parallelism: Parallelism = Field(Parallelism(), description="How one replica is spread over GPUs.")
     gpu: Gpu = Field(Gpu(), description="Which GPUs, and how a pod asks for them.")

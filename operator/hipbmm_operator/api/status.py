@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hipbmm_operator.api.fields import LIST_ATOMIC, MAX_INT32, Model, list_map
+from hipbmm_operator.api.fields import MAX_INT32, Atomic, ByType, Model, list_map
 
 Phase = Literal["Pending", "Tuning", "Starting", "Running", "Updating", "Degraded", "Suspended", "Failed"]
 Text = Annotated[str, Field(max_length=256)]
@@ -90,17 +90,13 @@ class TuningStatus(Model):
         None,
         description="`Image` (its own vLLM answered), `Config` (planned from config.json), `Explicit` or `Unknown`.",
     )
-    notes: list[Text] = Field(
-        default=[],
-        max_length=8,
-        description="What the pod could not read, and what is unusual about its plan.",
-        json_schema_extra=LIST_ATOMIC,
+    notes: Atomic[Text] = Field(
+        [], max_length=8, description="What the pod could not read, and what is unusual about its plan."
     )
-    unproven: list[Text] = Field(
-        default=[],
+    unproven: Atomic[Text] = Field(
+        [],
         max_length=8,
         description="Problems for which no solution is proven: HIPBMM is off for the server because of them.",
-        json_schema_extra=LIST_ATOMIC,
     )
     unplanned: Count = Field(0, description="Rows in use that the plan does not name: learned in production.")
     dispatch: Literal["Memory", "File"] | None = Field(
@@ -137,9 +133,7 @@ class CacheStatus(Model):
     """The store."""
 
     claim_name: Text | None = Field(None, description="PersistentVolumeClaim of the store.")
-    access_modes: list[Text] = Field(
-        default=[], max_length=4, description="Its access modes.", json_schema_extra=LIST_ATOMIC
-    )
+    access_modes: Atomic[Text] = Field([], max_length=4, description="Its access modes.")
     mirror: Text | None = Field(None, description="ConfigMap that mirrors the tuned rows.")
     rows: Count | None = Field(None, description="Rows that are served.")
     digest: Text | None = Field(None, description="Digest of the served table.")
@@ -192,15 +186,7 @@ class Status(Model):
     cache: CacheStatus | None = Field(None, description="The store.")
     service: ServiceStatus | None = Field(None, description="Where clients reach the server.")
     revision: RevisionStatus | None = Field(None, description="The pod template.")
-    failures: list[Failure] = Field(
-        default=[],
-        max_length=MAX_FAILURES,
-        description="Failures of pods now; empty if there are none.",
-        json_schema_extra=LIST_ATOMIC,
+    failures: Atomic[Failure] = Field(
+        [], max_length=MAX_FAILURES, description="Failures of pods now; empty if there are none."
     )
-    conditions: list[Condition] = Field(
-        default=[],
-        max_length=16,
-        description="The conditions. `Ready` sums the others up.",
-        json_schema_extra=list_map("type"),
-    )
+    conditions: ByType[Condition] = Field([], max_length=16, description="The conditions. `Ready` sums the others up.")

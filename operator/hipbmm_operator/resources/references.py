@@ -1,35 +1,29 @@
 """ConfigMaps and Secrets whose content pods read only when they start: a change reaches nothing that runs. Pure."""
 
-from collections.abc import Iterator
-
-from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.api.common import EnvSource, KeySelector, NameRef
+from hipbmm_operator.api.pod_template import EnvFrom
+from hipbmm_operator.api.spec import Spec, TokenSecretRef
 
 
 def config_maps(spec: Spec) -> tuple[str, ...]:
     """Names of the ConfigMaps with the model's config.json and with variables; volumes change in place."""
-    return tuple(sorted(set(_config_maps(spec))))
+    variables = (source.config_map_key_ref for source in _sources(spec))
+    return _names(spec.model.config_map_ref, *variables, *(each.config_map_ref for each in _env_from(spec)))
 
 
 def secrets(spec: Spec) -> tuple[str, ...]:
     """Names of the Secrets with variables, and with the token for Hugging Face."""
-    return tuple(sorted(set(_secrets(spec))))
+    variables = (source.secret_key_ref for source in _sources(spec))
+    return _names(spec.model.token_secret_ref, *variables, *(each.secret_ref for each in _env_from(spec)))
 
 
-def _config_maps(spec: Spec) -> Iterator[str]:
-    if spec.model.config_map_ref is not None:
-        yield spec.model.config_map_ref.name
-    for entry in spec.server.env:
-        if entry.value_from is not None and entry.value_from.config_map_key_ref is not None:
-            yield entry.value_from.config_map_key_ref.name
-    for container in spec.pod_template.spec.containers or []:
-        yield from (each.config_map_ref.name for each in container.env_from or [] if each.config_map_ref is not None)
+def _sources(spec: Spec) -> list[EnvSource]:
+    return [entry.value_from for entry in spec.server.env if entry.value_from is not None]
 
 
-def _secrets(spec: Spec) -> Iterator[str]:
-    if spec.model.token_secret_ref is not None:
-        yield spec.model.token_secret_ref.name
-    for entry in spec.server.env:
-        if entry.value_from is not None and entry.value_from.secret_key_ref is not None:
-            yield entry.value_from.secret_key_ref.name
-    for container in spec.pod_template.spec.containers or []:
-        yield from (each.secret_ref.name for each in container.env_from or [] if each.secret_ref is not None)
+def _env_from(spec: Spec) -> list[EnvFrom]:
+    return [each for container in spec.pod_template.spec.containers or [] for each in container.env_from or []]
+
+
+def _names(*references: NameRef | KeySelector | TokenSecretRef | None) -> tuple[str, ...]:
+    return tuple(sorted({reference.name for reference in references if reference is not None}))
