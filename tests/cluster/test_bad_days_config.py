@@ -1,4 +1,4 @@
-"""The content of ConfigMaps and Secrets that the spec refers to: a repair reaches the pods."""
+"""A config or a token, in a ConfigMap or Secret of the user's, that cannot be used: a repair reaches the pods."""
 
 from typing import Any
 
