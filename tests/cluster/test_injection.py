@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests import stacks
-from tests.cluster import injection
+from tests.cluster import injection, shapes
 from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.operator_process import NAMESPACE
 
@@ -94,6 +94,27 @@ def test_twice_is_once(two: Two, stack: str) -> None:
     again["metadata"] = {key: once["metadata"][key] for key in ("labels", "namespace")} | {"generateName": "again-"}
     assert two.made(again)[0] == injection.comparable(once)
     assert two.made(again)[1] == injection.comparable(once)
+
+
+@pytest.mark.parametrize("change", shapes.INJECTED, ids=lambda change: change.__name__)
+def test_a_pod_of_any_shape_is_admitted_and_injected(two: Two, change: shapes.Change) -> None:
+    for stack in ("deployment", "deployment-args"):
+        policy, webhook, plain = two.made(shapes.changed(stacks.asking(stack), change))
+        assert json.dumps(policy) == json.dumps(webhook)
+        assert "hipbmm-warm" in [each["name"] for each in policy["initContainers"]]
+        kept = {each["name"]: each for each in policy["containers"]}
+        assert list(kept) == [each["name"] for each in plain["containers"]]
+        for each in plain["containers"]:
+            own = {"command", "env", "volumeMounts"} if "amd.com/gpu" in json.dumps(each) else set()
+            assert {key: kept[each["name"]].get(key) for key in each.keys() - own} == {
+                key: value for key, value in each.items() if key not in own
+            }
+
+
+@pytest.mark.parametrize("change", shapes.LEFT, ids=lambda change: change.__name__)
+def test_a_pod_with_names_of_ours_is_as_without_us(two: Two, change: shapes.Change) -> None:
+    policy, webhook, plain = two.made(shapes.changed(stacks.asking("deployment"), change))
+    assert json.dumps(policy) == json.dumps(webhook) == json.dumps(plain)
 
 
 @pytest.mark.parametrize("name", ["aaa-kserve", "zzz-kserve"])

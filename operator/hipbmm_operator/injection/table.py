@@ -62,6 +62,8 @@ BY_MATCH = both(
 NOT_SKIPPED = both(
     negate(equal(optional(_POD, "metadata", "annotations", s.ANNOTATION_SKIP, default=""), constant("true"))),
     negate(contains(_LABELS, constant(s.LABEL_DEPLOYMENT))),
+    # It has no sh.
+    negate(equal(optional(_POD, "spec", "os", "name", default=""), constant("windows"))),
 )
 
 
@@ -79,8 +81,17 @@ def _is_ours(entry: Expr) -> Expr:
     return equal(volume, constant(s.HOME_VOLUME))
 
 
+def _marked(command: Expr) -> Expr:
+    return both(less(constant(3), size(command)), equal(at(command, constant(3)), constant(s.MARK)))
+
+
 def _wrapped(command: Expr) -> Expr:
-    return both(less(constant(4), size(command)), equal(at(command, constant(3)), constant(s.MARK)))
+    return both(less(constant(4), size(command)), _marked(command))
+
+
+def _is_somebody_elses(container: Expr) -> Expr:
+    """An init container with a name of ours that no former pass has added."""
+    return both(_name_in(container, s.CONTAINERS), negate(_marked(optional(container, "command", default=[]))))
 
 
 def _waits(container: Expr) -> Expr:
@@ -161,6 +172,8 @@ REFUSALS: tuple[tuple[str, Expr], ...] = (
     (
         "NamesTaken",
         either(
+            some(field(_POD, "spec", "containers"), "c", lambda c: _name_in(c, s.CONTAINERS)),
+            some(_V("inits"), "c", _is_somebody_elses),
             both(
                 some(_V("volumes"), "v", lambda v: _name_in(v, s.VOLUMES)),
                 negate(some(_V("inits"), "c", lambda c: equal(field(c, "name"), constant(s.WARM)))),

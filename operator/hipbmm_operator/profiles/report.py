@@ -213,11 +213,11 @@ def _why(
 
 _WORDS = {
     "Predates": "they are older than the profile, or were born while it was not ready",
-    "Skipped": "they have the annotation hipbmm.io/skip, or belong to a HipbmmDeployment",
+    "Skipped": "they have the annotation hipbmm.io/skip, belong to a HipbmmDeployment, or are for Windows",
     "NotReady": "the profile is not ready",
     "NoGpuContainer": "no container has a limit of amd.com/; name it in spec.container",
     "SeveralGpuContainers": "several containers have a limit of amd.com/; name one in spec.container",
-    "NamesTaken": "they have a mount inside /hipbmm, or a volume with a name of ours",
+    "NamesTaken": "they have a mount inside /hipbmm, or a container or volume with a name of ours",
     "Canary": "another pod of this image tries the recipe, or has tried it in vain",
     "EntrypointUnknown": "the container has no command and a node is older than Kubernetes 1.35: give spec.entrypoint",
 }

@@ -8,6 +8,7 @@ from typing import Any
 import jsonpatch
 import pytest
 from tests import stacks
+from tests.cluster import shapes
 
 from hipbmm_operator.injection import patch, scripts, spelling
 
@@ -223,6 +224,14 @@ PLAIN = [
 def test_a_pod_stays_plain_for_a_reason(reason: str, change: Any) -> None:  # noqa: ANN401  # a function of pods
     pod = stacks.asking("deployment")
     change(pod)
+    assert patch.why_plain(pod, stacks.profile()) == reason
+    assert patch.operations(pod, stacks.profile()) == []
+
+
+@pytest.mark.parametrize("change", shapes.LEFT, ids=lambda change: change.__name__)
+def test_names_of_ours_that_a_pod_has_leave_it_plain(change: shapes.Change) -> None:
+    pod = shapes.changed(stacks.asking("deployment"), change)
+    reason = "Skipped" if change is shapes.windows else "NamesTaken"
     assert patch.why_plain(pod, stacks.profile()) == reason
     assert patch.operations(pod, stacks.profile()) == []
 
