@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from hipbmm_operator.api.fields import Model
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.api.status import Condition, Failure, StackReplicas, TuningStatus
+from hipbmm_operator.api.status import CacheStatus, Condition, Failure, ServiceStatus, StackReplicas, TuningStatus
 from hipbmm_operator.kube import metadata, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, as_objects
@@ -24,6 +24,8 @@ class Previous:
     failures: tuple[Failure, ...] = ()
     tuning: TuningStatus | None = None
     stacks: tuple[StackReplicas, ...] = ()
+    service: ServiceStatus | None = None
+    cache: CacheStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ def parse_status(status: Json) -> Previous:
         tuple(failure for failure in failures if failure is not None),
         _read(TuningStatus, status.get("tuning")),
         tuple(stack for stack in stacks if stack is not None),
+        _read(ServiceStatus, status.get("service")),
+        _read(CacheStatus, status.get("cache")),
     )
 
 

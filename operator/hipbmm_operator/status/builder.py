@@ -60,6 +60,7 @@ def build(situation: Situation, now: datetime) -> Json:
         found[stalled.type] = stalled
     warm = sum(1 for pod in observed.live_pods if observed.warm(pod))
     revision = plan.revision.name if plan else ""
+    asked = plan.asked if plan else observed.deployment.replicas if observed.deployment else None
     by_stack = stacks.of_pods(observed, tuning.reporting(observed, revision), resource.previous.stacks)
     status = Status(
         observed_generation=resource.generation,
@@ -67,15 +68,15 @@ def build(situation: Situation, now: datetime) -> Json:
         replicas=replicas,
         ready_replicas=serving,
         warm_replicas=warm,
-        warm=f"{warm}/{plan.asked}" if plan else "",
+        warm="" if asked is None else f"{warm}/{asked}",
         selector=",".join(
             f"{key}={value}" for key, value in sorted(names.selector_labels(resource.owner.name).items())
         ),
         hardware=_hardware(observed),
         tuning=tuning.status(observed, revision, resource.previous.tuning, by_stack, failures),
         stacks=by_stack,
-        cache=_cache(observed, plan, revision),
-        service=ServiceStatus(name=names.child(resource.owner.name), url=plan.url) if plan else None,
+        cache=_cache(observed, plan, revision) if plan else resource.previous.cache,
+        service=_service(resource, plan),
         revision=_revision(observed, plan) if plan else None,
         failures=[_failure_status(failure) for failure in failures[:MAX_FAILURES]],
         conditions=conditions.merge(resource.previous.conditions, list(found.values()), resource.generation, now),
@@ -162,9 +163,12 @@ def _revision(observed: Observed, plan: Plan) -> RevisionStatus:
     return RevisionStatus(current=plan.revision.name, updated=len(current), serving=serving, outdated=plan.outdated)
 
 
-def _cache(observed: Observed, plan: Plan | None, revision: str) -> CacheStatus | None:
-    if plan is None:
-        return None
+def _service(resource: Resource, plan: Plan | None) -> ServiceStatus | None:
+    """A spec that cannot be used changes no child: clients reach the pods of before as before."""
+    return ServiceStatus(name=names.child(resource.owner.name), url=plan.url) if plan else resource.previous.service
+
+
+def _cache(observed: Observed, plan: Plan, revision: str) -> CacheStatus:
     report = tuning.leading(tuning.reporting(observed, revision))
     mirror = observed.mirror.mounted
     return CacheStatus(

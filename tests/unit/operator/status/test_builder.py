@@ -86,7 +86,8 @@ def test_a_spec_that_cannot_be_used_is_reported_as_every_other_failed_change() -
     """The pods of before serve on, and the counts are theirs."""
     was = planned(resource({"replicas": 2}), observed(pod(answer=report())))
     bodies = [pod(f"qwen-{n}", revision=was.revision.name, ready=True, answer=report()) for n in range(2)]
-    of = resource({"server": {"args": ["--port", "x"]}}, generation=2)
+    before = serving({"replicas": 2}, count=2)
+    of = resource({"server": {"args": ["--port", "x"]}}, generation=2, status=before)
     problem = Problem("ConflictingArgs", "--port is 'x'", fatal=True)
     now = observed(*bodies, live=deployment(was), hardware=hardware())
     found = build(Situation(of, typed(of), (problem,), now, None), NOW)
@@ -94,7 +95,8 @@ def test_a_spec_that_cannot_be_used_is_reported_as_every_other_failed_change() -
     assert message(found, "Progressing") == "--port is 'x'; the previous revision still serves"
     assert condition(found, "Available") == ("True", "MinimumReplicasAvailable")
     assert message(found, "Available") == "2 of 2 replicas serve"
-    assert found["phase"] == "Degraded"
+    assert (found["phase"], found["warm"]) == ("Degraded", "2/2")
+    assert [found[part] for part in ("service", "cache")] == [before[part] for part in ("service", "cache")]
 
 
 def test_a_crd_that_is_older_than_the_operator() -> None:
