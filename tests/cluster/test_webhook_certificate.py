@@ -118,7 +118,7 @@ def _install(api: Api, replicas: Replicas, mark: str) -> None:
 @pytest.fixture
 def replicas(api: Api, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Replicas]:
     monkeypatch.setattr(route, "_FIRST_SECONDS", 0.2)
-    monkeypatch.setattr(route, "_LOOK_SECONDS", 0.4)
+    monkeypatch.setattr(route, "_CHECK_SECONDS", 0.4)
     mark = uuid.uuid4().hex[:8]
     system = f"certificate-{mark}"
     api.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": system}})

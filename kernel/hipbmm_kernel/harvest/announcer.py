@@ -32,7 +32,7 @@ class Announcer:
                 self._new = True
 
     def turn(self) -> None:
-        """Write a shard of all rows so far, which takes the place of the former one, when there is news."""
+        """Write a shard of all rows so far, which takes the place of the former one, when there are new ones."""
         if not self._new or self._clock.monotonic() < self._due:
             return
         rows = tuple(self._rows[at] for at in sorted(self._rows))

@@ -27,7 +27,7 @@ def document(plan: Plan) -> dict[str, object]:
 
 
 def refusal(error: ConfigInvalid) -> dict[str, object]:
-    """What stands in a plan's place when the config cannot be planned."""
+    """What is printed in place of a plan when the config cannot be planned."""
     return {
         "reason": "ConfigInvalid",
         "field": error.field,

@@ -77,9 +77,9 @@ class Stores:
             return
         from hipbmm_kernel.store import mirror_log  # noqa: PLC0415 - most pods have a shared volume
 
-        news = mirror_log.news(final, self._mirrored, list(planned), key, self._settings.retune_token)
-        self.mirror_shards += tuple(shards.name_of(data) for data in news)
-        self.mirror_lines += [line for data in news for line in mirror_log.log_lines(data)]
+        fresh = mirror_log.unmirrored(final, self._mirrored, list(planned), key, self._settings.retune_token)
+        self.mirror_shards += tuple(shards.name_of(data) for data in fresh)
+        self.mirror_lines += [line for data in fresh for line in mirror_log.log_lines(data)]
 
     def mirror_plan(self, name: str, text: bytes) -> None:
         """The same for a plan, when no mirror holds it."""

@@ -61,7 +61,7 @@ def parse(data: bytes, max_rows: int = MAX_ROWS) -> Parsed:
 
 
 def parse_lines(data: bytes) -> Parsed:
-    """Read a part of a file that begins with a line: each line stands and falls alone, nothing refuses the part."""
+    """Read a part of a file that begins with a line: each line is judged alone, and nothing refuses the part."""
     return _read(data, None).parsed()
 
 

@@ -163,7 +163,7 @@ def is_name(text: str) -> bool:
 
 
 def is_node(text: str) -> bool:
-    """Whether `text` stands for a machine, or for none."""
+    """Whether `text` is the name of a machine, or of none."""
     return text == NO_NODE or (len(text) == NODE_DIGITS and not text.strip("0123456789abcdef"))
 
 

@@ -22,7 +22,7 @@ _WORK_GROUP = "_WG"
 def pieces(text: str) -> list[str]:
     """The parts of a line, each but the first beginning where a row begins. One part when nothing is glued.
 
-    What stands in front of the first whole row must itself be the beginning of a row: an extra column in front is no
+    What is in front of the first whole row must itself be the beginning of a row: an extra column in front is no
     torn row but a file that something else wrote.
     """
     cuts = {0, len(text)}

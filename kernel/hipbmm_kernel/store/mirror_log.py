@@ -24,7 +24,7 @@ PIECE_BYTES = 3072
 """Bytes of compressed shard in one line of a log, which becomes 4 KiB: container runtimes split lines of 16 KiB."""
 
 
-def news(
+def unmirrored(
     final: Table, held: Sequence[tuple[str, Shard]], first: Iterable[str], key: str, retune_token: str = ""
 ) -> list[bytes]:
     """Encoded shards that make a mirror that holds `held` (names and shards of `key`) hold `final`; none to two.

@@ -17,8 +17,8 @@ from hipbmm_operator.telemetry import metrics
 
 LOG = logging.getLogger(__name__)
 
-_FIRST_SECONDS, _LOOK_SECONDS = 2.0, 20.0
-"""Between two looks at the certificate, until there is one and from then on."""
+_FIRST_SECONDS, _CHECK_SECONDS = 2.0, 20.0
+"""Between two checks of the certificate, until there is one and from then on."""
 
 Profiles = Callable[[str], Iterable[Json]]
 """All profiles of a namespace, as the API server has them."""
@@ -89,7 +89,7 @@ async def serve(port: int, certificate: Certificate, profiles: Profiles) -> None
             if await certificate(context) and not started:
                 await server.start(port, context)
                 started = True
-            await asyncio.sleep(_LOOK_SECONDS if started else _FIRST_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS if started else _FIRST_SECONDS)
     finally:
         await server.close()
 

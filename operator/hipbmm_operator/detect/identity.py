@@ -133,7 +133,7 @@ class Identity:
 
 
 def held(previous: Identity | None, resolution: Resolution, now: float) -> Identity | None:
-    """The previous identity while it stands in for evidence that is gone or too weak to change it, else None.
+    """The previous identity while it takes the place of evidence that is gone or too weak to change it, else None.
 
     What device ids (or a person) say takes effect at once. Anything else must confirm the identity with as much
     confidence as before, or wait until HOLD_SECONDS have passed without confirmation. A clock that went backwards

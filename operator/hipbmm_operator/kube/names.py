@@ -16,7 +16,7 @@ FIELD_MANAGER = "hipbmm-operator"
 
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 LABEL_INSTANCE = "app.kubernetes.io/instance"
-"""By which Argo CD tells what belongs to an application, and deletes what is not in its source."""
+"""By which Argo CD knows what belongs to an application, and deletes what is not in its source."""
 LABEL_DEPLOYMENT = f"{GROUP}/deployment"
 """On each child and pod: the CR's name, shortened with a hash when it is no label value."""
 

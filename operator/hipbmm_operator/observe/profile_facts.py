@@ -142,7 +142,7 @@ class ProfileReads:
                 try:
                     text = await self._kube.log(each.pod.namespace, each.pod.name, spelling.WARM, _LOG_LINES)
                 except errors.ApiError:
-                    continue  # the next look is seconds away
+                    continue  # the next read is seconds away
                 if parse_progress(text) is not None:
                     out.add(each.pod.uid)
         return frozenset(out)

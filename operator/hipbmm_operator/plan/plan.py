@@ -32,8 +32,8 @@ from hipbmm_operator.resources import (
 from hipbmm_operator.resources.server_args import Command
 
 _QUEUE_LABELS = "kueue.x-k8s.io/"
-_LOOK_SECONDS = 60.0
-"""What is not as it should be is looked at again, whatever event may have been lost."""
+_UNSETTLED_SECONDS = 60.0
+"""A resource that is not as it should be is reconciled again after so long, whatever event may have been lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +183,6 @@ def _requeue(observed: Observed, obstacle: Obstacle | None, now: datetime, *, un
     if observed.claim is not None and observed.claim_pending and observed.claim.meta.created is not None:
         waits.append((observed.claim.meta.created + failures.UNBOUND - now).total_seconds())
     if unfinished or not rollout.complete(observed):
-        waits.append(_LOOK_SECONDS)
+        waits.append(_UNSETTLED_SECONDS)
     left = [seconds for seconds in waits if seconds is not None and seconds > 0]
     return max(1.0, min(left)) if left else None

@@ -82,7 +82,7 @@ def of_pod(pod: Pod, startup_seconds: int, now: datetime) -> Iterator[Failure]:
 
 
 def pull_is_refused(pod: Pod) -> bool:
-    """Whether an image of the pod cannot be pulled for lack of credentials, as far as its status tells."""
+    """Whether an image of the pod cannot be pulled for lack of credentials, as far as its status says."""
     if not pod.live:
         return False
     waiting = [container for container in pod.containers.values() if container.waiting in _PULL]
@@ -91,7 +91,7 @@ def pull_is_refused(pod: Pod) -> bool:
 
 
 def scheduling_reason(pod: Pod) -> Scheduling | None:
-    """Why a pod has no node: the cause that stands in the way of the nodes that come nearest; None when it has one."""
+    """Why a pod has no node: the cause that excludes the nodes that come nearest; None when it has one."""
     if pod.unschedulable is None:
         return None
     if pod.gates:

@@ -61,7 +61,7 @@ class Pod:
     report: Report | None = None
     not_ready_since: datetime | None = None
     gates: tuple[str, ...] = ()
-    """Scheduling gates that are not removed yet: the scheduler does not look at the pod."""
+    """Scheduling gates that are not removed yet: the scheduler leaves the pod aside."""
 
     @property
     def live(self) -> bool:

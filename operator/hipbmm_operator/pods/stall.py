@@ -1,4 +1,4 @@
-"""How fast a tuner goes: one that hangs and one that is slow look alike for a while. Pure."""
+"""How fast a tuner goes: for a while, one that hangs and one that is slow show the same. Pure."""
 
 from dataclasses import dataclass
 

@@ -160,7 +160,7 @@ def _data(users: _Arguments, spec: Spec) -> int:
 
 
 def _added(users: _Arguments, spec: Spec) -> list[str]:
-    """What the user has not said. With `--config FILE` only what stands in the spec: the file may say the rest."""
+    """What the user has not said. With `--config FILE` only what is in the spec: the file may say the rest."""
     parallelism = spec.parallelism
     wanted: list[tuple[str, object, bool]] = [
         (_TENSOR, parallelism.tensor, True),

@@ -74,7 +74,7 @@ class GpuModel:
 
     ``key`` is equal for evidence of the same product (a virtual function and its physical GPU, an HF variant and its
     product); ``shown`` is the id or the name as read; ``arch`` is None when it is no MI3xx; ``product`` is None when
-    the id is in the MI3xx range but unknown; ``virtual`` is None when the evidence does not tell.
+    the id is in the MI3xx range but unknown; ``virtual`` is None when the evidence does not say it.
     """
 
     key: str

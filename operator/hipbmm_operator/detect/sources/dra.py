@@ -75,7 +75,7 @@ class DraGpus:
 
     @property
     def physical(self) -> int:
-        """Physical GPUs; 0 when the devices do not tell."""
+        """Physical GPUs; 0 when the devices do not say it."""
         return self._gpus(self.devices) if all(device.gpu for device in self.devices) else 0
 
     @staticmethod
@@ -202,7 +202,7 @@ def _device(name: str, body: Mapping[str, Any], attributes: Mapping[str, str]) -
 
 
 def _physical_gpu(attributes: Mapping[str, str], auto_name: str) -> str | None:
-    """What tells physical GPUs apart: the PCI address, else the PCIe root and the GPU's index on the node."""
+    """What distinguishes physical GPUs: the PCI address, else the PCIe root and the GPU's index on the node."""
     for key in (_PCI_BUS_ID, "pciAddr", "parentPciAddr"):
         if attributes.get(key):
             return attributes[key].lower()

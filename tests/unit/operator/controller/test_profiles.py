@@ -397,7 +397,7 @@ async def test_a_namespace_that_cannot_be_listed_hides_no_other() -> None:
     desk.put(kinds.HIPBMM_PROFILE, {"metadata": {"name": "new"}, "spec": {}})
     await profiles.refresh()
     assert sorted(each["metadata"]["name"] for each in profiles.of("default")) == ["new", "qwen"]
-    # What was known of it is no news: its profiles are not gone.
+    # What was known of it stays: its profiles are not gone.
     assert [each["metadata"]["name"] for each in profiles.of("b")] == ["theirs"]
 
 

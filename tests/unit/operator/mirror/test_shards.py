@@ -44,7 +44,7 @@ def test_what_the_program_writes_is_taken() -> None:
     )
     head = kernel_shards.Shard("9f2c0a1b2c3d4e5f", "pod.warm", 1)
     final = table.merge([head._replace(rows=rows), head._replace(kind=kernel_shards.VETOES, vetoes=vetoes)])
-    written = mirror_log.news(final, [], (), "9f2c0a1b2c3d4e5f")
+    written = mirror_log.unmirrored(final, [], (), "9f2c0a1b2c3d4e5f")
     names = [kernel_shards.name_of(data) for data in written]
     lines = [each for data in written for each in mirror_log.log_lines(data)]
     found, problems = shards.in_log("\n".join(lines), names)
