@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hipbmm_operator.kube import names
+from hipbmm_operator.kube.json_text import Json
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,6 +27,10 @@ class Kind:
         if self.namespaced and namespace:
             parts += ["namespaces", namespace]
         return "/".join([*parts, self.plural, *filter(None, (name, subresource))])
+
+    def body(self, metadata: Json, **parts: object) -> Json:
+        """An object of this kind; `parts` are what it has beside its metadata."""
+        return {"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata, **parts}
 
 
 HIPBMM_DEPLOYMENT = Kind(names.GROUP, names.VERSION, names.PLURAL, names.KIND)

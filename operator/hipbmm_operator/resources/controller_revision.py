@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hipbmm_operator.api.resource import Resource
-from hipbmm_operator.kube import names
+from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.kube.owner import Owner
@@ -31,13 +31,7 @@ def build(owner: Owner, revision: Revision) -> Json:
     metadata = owner.metadata()
     metadata["name"] = revision.name
     metadata["annotations"][names.ANNOTATION_CONTENT] = ",".join(revision.contents)
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "ControllerRevision",
-        "metadata": metadata,
-        "revision": revision.number,
-        "data": {"template": revision.template},
-    }
+    return kinds.CONTROLLER_REVISION.body(metadata, revision=revision.number, data={"template": revision.template})
 
 
 def content(resource: Resource) -> str:

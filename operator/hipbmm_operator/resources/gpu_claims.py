@@ -32,8 +32,7 @@ def build(owner: Owner, name: str, gpu: Gpu, gpus: int) -> Json:
     """The ResourceClaimTemplate of that name."""
     metadata = owner.metadata()
     metadata["name"] = name
-    kind = RESOURCE_CLAIM_TEMPLATE
-    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "spec": _spec(gpu, gpus)}
+    return RESOURCE_CLAIM_TEMPLATE.body(metadata, spec=_spec(gpu, gpus))
 
 
 def _spec(gpu: Gpu, gpus: int) -> Json:

@@ -1,7 +1,7 @@
 """The Service in front of the replicas."""
 
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.kube import names
+from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.pods import contract
@@ -23,9 +23,5 @@ def build(owner: Owner, spec: Spec, *, monitored: bool) -> Json:
     if spec.service.monitor.enabled and spec.tuning.harvest:
         port = contract.METRICS_PORT
         ports.append({"name": "hipbmm", "port": port, "protocol": "TCP", "targetPort": "hipbmm"})
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata,
-        "spec": {"type": spec.service.type, "selector": names.selector_labels(owner.name), "ports": ports},
-    }
+    body = {"type": spec.service.type, "selector": names.selector_labels(owner.name), "ports": ports}
+    return kinds.SERVICE.body(metadata, spec=body)

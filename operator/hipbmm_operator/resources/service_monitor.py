@@ -1,7 +1,7 @@
 """The ServiceMonitor: where the Prometheus operator finds the metrics of the replicas."""
 
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.kube import names
+from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.owner import Owner
 
@@ -19,12 +19,5 @@ def build(owner: Owner, spec: Spec, *, tls: bool) -> Json:
     endpoints = [{"port": "http", "path": "/metrics", **secure, **interval}]
     if spec.tuning.harvest:
         endpoints.append({"port": "hipbmm", "path": "/metrics", **interval})
-    return {
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": "ServiceMonitor",
-        "metadata": metadata,
-        "spec": {
-            "selector": {"matchLabels": names.selector_labels(owner.name)},
-            "endpoints": endpoints,
-        },
-    }
+    selector = {"matchLabels": names.selector_labels(owner.name)}
+    return kinds.SERVICE_MONITOR.body(metadata, spec={"selector": selector, "endpoints": endpoints})

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from hipbmm_operator.api.spec import Claim
-from hipbmm_operator.kube import names
+from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.kube.owner import Owner
@@ -43,4 +43,4 @@ def build(owner: Owner, claim: Claim) -> Json:
     }
     if claim.storage_class_name is not None:
         spec["storageClassName"] = claim.storage_class_name
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+    return kinds.CLAIM.body(metadata, spec=spec)
