@@ -30,8 +30,7 @@ def list_map(*keys: str) -> dict[str, Any]:
 
 
 T = TypeVar("T")
-LIST_ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
-Atomic = Annotated[list[T], Field(json_schema_extra=LIST_ATOMIC)]
+Atomic = Annotated[list[T], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})]
 """A list that has one owner: server-side apply replaces it as a whole."""
 Unique = Annotated[list[T], Field(json_schema_extra={"x-kubernetes-list-type": "set"})]
 """A list of values; duplicates are refused by the API server."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hipbmm_operator.api.fields import LIST_ATOMIC, MAX_INT32, LabelKey, LabelMap, LabelValue, Model, ObjectName
+from hipbmm_operator.api.fields import MAX_INT32, Atomic, LabelKey, LabelMap, LabelValue, Model, ObjectName
 
 Value = Annotated[str, Field(max_length=253)]
 Weight = Annotated[int, Field(ge=1, le=100)]
@@ -16,27 +16,23 @@ class NodeRequirement(Model):
 
     key: Annotated[str, Field(min_length=1, max_length=317)] = Field(description="Label or field.")
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"] = Field(description="Comparison.")
-    values: list[Value] | None = Field(
-        None, max_length=128, description="Values to compare with.", json_schema_extra=LIST_ATOMIC
-    )
+    values: Atomic[Value] | None = Field(None, max_length=128, description="Values to compare with.")
 
 
 class NodeTerm(Model):
     """Requirements that must all hold."""
 
-    match_expressions: list[NodeRequirement] | None = Field(
-        None, max_length=32, description="Requirements on labels.", json_schema_extra=LIST_ATOMIC
+    match_expressions: Atomic[NodeRequirement] | None = Field(
+        None, max_length=32, description="Requirements on labels."
     )
-    match_fields: list[NodeRequirement] | None = Field(
-        None, max_length=32, description="Requirements on fields.", json_schema_extra=LIST_ATOMIC
-    )
+    match_fields: Atomic[NodeRequirement] | None = Field(None, max_length=32, description="Requirements on fields.")
 
 
 class NodeSelector(Model):
     """Terms of which one must hold."""
 
-    node_selector_terms: list[NodeTerm] = Field(
-        min_length=1, max_length=8, description="Terms; one of them must hold.", json_schema_extra=LIST_ATOMIC
+    node_selector_terms: Atomic[NodeTerm] = Field(
+        min_length=1, max_length=8, description="Terms; one of them must hold."
     )
 
 
@@ -53,8 +49,8 @@ class NodeAffinity(Model):
     required_during_scheduling_ignored_during_execution: NodeSelector | None = Field(
         None, description="Terms that a node must fulfil, in addition to having an accepted GPU."
     )
-    preferred_during_scheduling_ignored_during_execution: list[PreferredNode] | None = Field(
-        None, max_length=32, description="Terms that are preferred.", json_schema_extra=LIST_ATOMIC
+    preferred_during_scheduling_ignored_during_execution: Atomic[PreferredNode] | None = Field(
+        None, max_length=32, description="Terms that are preferred."
     )
 
 
@@ -63,41 +59,31 @@ class LabelRequirement(Model):
 
     key: LabelKey = Field(description="Label.")
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(description="Comparison.")
-    values: list[LabelValue] | None = Field(
-        None, max_length=64, description="Values to compare with.", json_schema_extra=LIST_ATOMIC
-    )
+    values: Atomic[LabelValue] | None = Field(None, max_length=64, description="Values to compare with.")
 
 
 class LabelSelector(Model):
     """A selector of labels."""
 
     match_labels: LabelMap | None = Field(None, description="Labels that must be there.")
-    match_expressions: list[LabelRequirement] | None = Field(
-        None, max_length=32, description="Requirements.", json_schema_extra=LIST_ATOMIC
-    )
+    match_expressions: Atomic[LabelRequirement] | None = Field(None, max_length=32, description="Requirements.")
 
 
-MatchLabelKeys = Annotated[list[LabelKey], Field(max_length=16)]
+MatchLabelKeys = Annotated[Atomic[LabelKey], Field(max_length=16)]
 
 
 class PodTerm(Model):
     """Pods, and how near counts as near."""
 
     label_selector: LabelSelector | None = Field(None, description="Which pods.")
-    namespaces: list[ObjectName] | None = Field(
-        None, max_length=32, description="Namespaces of these pods.", json_schema_extra=LIST_ATOMIC
-    )
+    namespaces: Atomic[ObjectName] | None = Field(None, max_length=32, description="Namespaces of these pods.")
     namespace_selector: LabelSelector | None = Field(None, description="Namespaces of these pods, by label.")
     topology_key: TopologyKey = Field(description="Node label: nodes with the same value are near to each other.")
     match_label_keys: MatchLabelKeys | None = Field(
-        None,
-        description="Only pods that have the new pod's own values of these labels, such as pod-template-hash.",
-        json_schema_extra=LIST_ATOMIC,
+        None, description="Only pods that have the new pod's own values of these labels, such as pod-template-hash."
     )
     mismatch_label_keys: MatchLabelKeys | None = Field(
-        None,
-        description="Only pods that have other values of these labels than the new pod.",
-        json_schema_extra=LIST_ATOMIC,
+        None, description="Only pods that have other values of these labels than the new pod."
     )
 
 
@@ -111,11 +97,11 @@ class PreferredPod(Model):
 class PodAffinity(Model):
     """Affinity to pods."""
 
-    required_during_scheduling_ignored_during_execution: list[PodTerm] | None = Field(
-        None, max_length=32, description="Terms that must hold.", json_schema_extra=LIST_ATOMIC
+    required_during_scheduling_ignored_during_execution: Atomic[PodTerm] | None = Field(
+        None, max_length=32, description="Terms that must hold."
     )
-    preferred_during_scheduling_ignored_during_execution: list[PreferredPod] | None = Field(
-        None, max_length=32, description="Terms that are preferred.", json_schema_extra=LIST_ATOMIC
+    preferred_during_scheduling_ignored_during_execution: Atomic[PreferredPod] | None = Field(
+        None, max_length=32, description="Terms that are preferred."
     )
 
 
@@ -149,9 +135,7 @@ class TopologySpread(Model):
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = Field(description="What to do beyond maxSkew.")
     label_selector: LabelSelector | None = Field(None, description="Pods that count. Default: those of this resource.")
     match_label_keys: MatchLabelKeys | None = Field(
-        None,
-        description="Only pods that have the new pod's own values of these labels, such as pod-template-hash.",
-        json_schema_extra=LIST_ATOMIC,
+        None, description="Only pods that have the new pod's own values of these labels, such as pod-template-hash."
     )
     min_domains: Annotated[int, Field(ge=1, le=MAX_INT32)] | None = Field(
         None, description="While there are fewer domains than this, the fewest pods of a domain count as 0."

@@ -1,7 +1,7 @@
 """The Deployment of the replicas."""
 
 from hipbmm_operator.api.fields import MAX_INT32
-from hipbmm_operator.kube import names
+from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.owner import Owner
 
@@ -38,18 +38,14 @@ def build(
     deadline = MAX_INT32 if pace == "Held" else budget_seconds + startup_seconds + _SLACK_SECONDS
     if released:
         metadata["annotations"][names.ANNOTATION_RELEASED] = "true"
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": metadata,
-        "spec": {
-            "replicas": replicas,
-            "paused": False,  # one that a person pauses would never end a rollout, and nothing would say so
-            "revisionHistoryLimit": 3,
-            "minReadySeconds": _SETTLED_SECONDS if pace == "Free" else deadline - 1,
-            "progressDeadlineSeconds": deadline,
-            "selector": {"matchLabels": names.selector_labels(owner.name)},
-            "strategy": STRATEGIES[strategy],
-            "template": template,
-        },
+    spec = {
+        "replicas": replicas,
+        "paused": False,  # one that a person pauses would never end a rollout, and nothing would say so
+        "revisionHistoryLimit": 3,
+        "minReadySeconds": _SETTLED_SECONDS if pace == "Free" else deadline - 1,
+        "progressDeadlineSeconds": deadline,
+        "selector": {"matchLabels": names.selector_labels(owner.name)},
+        "strategy": STRATEGIES[strategy],
+        "template": template,
     }
+    return kinds.DEPLOYMENT.body(metadata, spec=spec)
