@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from tests.unit.kernel.configs import MODELS, encoded
 
@@ -231,3 +233,26 @@ def test_linears_with_and_without_bias_that_share_a_row_are_named() -> None:
     found = plan.build(config, Options())
 
     assert found.warnings == ("linears of 24576x8192 with and without bias share one row: AITER's key has no bias",)
+
+
+@pytest.mark.parametrize(
+    ("name", "alone", "around"),
+    [
+        ("Qwen3ForCausalLM", plan.CONFIG, plan.CONFIG),
+        ("Qwen3Model", plan.CONFIG, plan.CONFIG),
+        ("OwnForConditionalGeneration", plan.UNKNOWN, plan.CONFIG),
+        ("OwnForCausalLM", plan.UNKNOWN, plan.CONFIG),
+        ("Qwen3ForSequenceClassification", plan.UNKNOWN, plan.UNKNOWN),
+        ("Qwen3ForRewardModel", plan.UNKNOWN, plan.UNKNOWN),
+        ("OwnForRanking", plan.UNKNOWN, plan.UNKNOWN),
+    ],
+)
+def test_a_class_that_may_have_linears_of_its_own_is_not_planned_by_its_type(
+    name: str, alone: str, around: str
+) -> None:
+    """A known text model alone under the name of a class, and in a config of that class."""
+    text = {**MODELS["qwen3-32b"], "architectures": [name]}
+    whole = {"architectures": [name], "model_type": "own", "text_config": MODELS["qwen3-32b"], "vision_config": {}}
+    assert plan.build(json.dumps(text).encode(), Options()).source == alone
+    made = plan.build(json.dumps(whole).encode(), Options())
+    assert (made.source, made.unsure) == (around, True)
