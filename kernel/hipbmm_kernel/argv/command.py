@@ -129,7 +129,7 @@ class _Search:
         program = fields[0].rpartition("/")[2]
         form, arguments = _server_of(program, fields)
         if form:
-            changed += ((PYTHONPATH, values.ANY),) if _isolated(program, fields) else ()
+            changed += ((PYTHONPATH, values.ANY),) if is_isolated(fields) else ()
             self.found.append(_Candidate(form, arguments, certain, changed, marks))
         elif program in shell.SHELLS:
             self._shell(fields, {**env, **dict(changed)}, changed, certain=certain, nesting=nesting)
@@ -202,9 +202,10 @@ def _drops(program: str, options: Sequence[str]) -> bool:
     return program == "sudo" or (program == "env" and any(map(_DROPPING.match, options)))
 
 
-def _isolated(program: str, fields: Sequence[str]) -> bool:
-    """Whether `-E` or `-I` makes Python ignore PYTHONPATH."""
-    options = fields[1 : _after_options(fields)] if _PYTHON.fullmatch(program) else ()
+def is_isolated(fields: Sequence[str]) -> bool:
+    """Whether `-E` or `-I` makes the Python that a command starts ignore PYTHONPATH."""
+    is_python = bool(fields) and _PYTHON.fullmatch(fields[0].rpartition("/")[2])
+    options = fields[1 : _after_options(fields)] if is_python else ()
     return any(text[:1] == "-" != text[1:2] and {"E", "I"} & set(text) for text in options)
 
 

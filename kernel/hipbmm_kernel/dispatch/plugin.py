@@ -10,6 +10,7 @@ import importlib.abc
 import logging
 import os
 import sys
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +58,18 @@ def _install(module: ModuleType, table: Table, directory: str) -> None:
         _as_it_was("aiter.hipb_mm is not there, or has other parameters")
         return
 
+    decided: list[Callable[..., Any]] = []
+    deciding = threading.Lock()
+
     def first_call(mat1: Any, *arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401 - AITER's own parameters
-        """Decide once, by the device of the first operand. Two first calls at once decide alike."""
-        if module.hipb_mm is first_call:
-            module.hipb_mm = _decide(inner, table, mat1, directory)  # type: ignore[attr-defined]
-        return module.hipb_mm(mat1, *arguments, **keywords)
+        """Decide once, by the device of the first operand. Who has bound this function goes on through it."""
+        if not decided:
+            with deciding:
+                if not decided:
+                    decided.append(_decide(inner, table, mat1, directory))
+            if module.hipb_mm is first_call:  # else somebody has put a function around it
+                module.hipb_mm = decided[0]  # type: ignore[attr-defined]
+        return decided[0](mat1, *arguments, **keywords)
 
     module.hipb_mm = first_call  # type: ignore[attr-defined]
 

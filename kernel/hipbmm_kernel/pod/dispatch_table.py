@@ -11,10 +11,12 @@ padded. With the file each of them needs a row of its own.
 import functools
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel import __version__
+from hipbmm_kernel.argv import command
 from hipbmm_kernel.contract.settings import CONTRACT_ENV, FILE, MEMORY, Settings
 from hipbmm_kernel.dispatch import bands
 from hipbmm_kernel.dispatch import table as tables
@@ -38,6 +40,8 @@ from hipbmm_kernel.system.volume import Volume
 VOLUME_SECONDS = 10.0
 """For an answer on a shared volume; beyond it the answer is not known."""
 KEY_LENGTH = 16
+MAX_SHEBANG = 256
+"""Bytes of a first line that the kernel reads (BINPRM_BUF_SIZE)."""
 MIN_CALLS = 1000
 """A problem that was called less often is not worth the seconds of its tuning."""
 DEMAND_SHARE = 0.25
@@ -94,7 +98,23 @@ def obstacle(env: Mapping[str, str], program: str) -> str:
         return f"{program}: {volumes.describe(error)}"
     if not any(name.startswith(f"{tables.PLUGIN}-") and name.endswith(".dist-info") for name in names):
         return f"there is no plugin in {program}"
-    return ""
+    return _isolated(env)
+
+
+def _isolated(env: Mapping[str, str]) -> str:
+    """Why the script `vllm` of this image does not look at PYTHONPATH; "" when it does, or there is none."""
+    script = shutil.which("vllm", path=env.get("PATH"))
+    if script is None:
+        return ""
+    try:
+        with open(script, "rb") as file:
+            first = file.read(MAX_SHEBANG).partition(b"\n")[0].decode("ascii", "replace")
+    except OSError:
+        return ""
+    words = first.removeprefix("#!").split() if first.startswith("#!") else []
+    while words and (words[0].endswith("/env") or words[0] == "-S"):
+        words.pop(0)
+    return f"{script} starts Python with -I or -E, which hides the plugin" if command.is_isolated(words) else ""
 
 
 def look_ahead(

@@ -92,13 +92,13 @@ class Server:
         self.table.write_bytes(encode(Table(changed, entries)))
         return found
 
-    def serve(self, **env: str) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self._run(SERVER, {"HIPBMM_DISPATCH_TABLE": str(self.table)} | env))
-        return answer
+    def serve(self, program: str = SERVER, before: tuple[str, ...] = (), **env: str) -> Any:  # noqa: ANN401 - JSON
+        """What the program prints; `before` are arguments of a Python that becomes the one that runs it."""
+        return json.loads(self._run(program, {"HIPBMM_DISPATCH_TABLE": str(self.table)} | env, before))
 
-    def _run(self, program: str, env: dict[str, str]) -> str:
+    def _run(self, program: str, env: dict[str, str], before: tuple[str, ...] = ()) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", program],
+            [*([sys.executable, *before] if before else []), sys.executable, "-c", program],
             env=self.env | env,
             cwd=self.work,
             capture_output=True,

@@ -73,6 +73,31 @@ def test_who_does_not_want_it_gets_the_file(pod: Pod, env: dict[str, str]) -> No
     assert not (pod.home / "dispatch/table").exists()
 
 
+@pytest.mark.parametrize(
+    ("first", "dispatch"),
+    [
+        ("#!/usr/bin/python3 -I", "File"),
+        ("#!/usr/bin/env -S python3 -sE", "File"),
+        ("#!/usr/bin/python3 -s", "Memory"),
+        ("#!/bin/sh", "Memory"),
+    ],
+)
+def test_a_vllm_whose_python_ignores_the_path_gets_the_file(pod: Pod, first: str, dispatch: str) -> None:
+    script = pod.root / "bin/vllm"
+    script.parent.mkdir()
+    script.write_text(f"{first}\nimport vllm\n")
+    script.chmod(0o755)
+    plain = dict(pod.env)
+    pod.env["PATH"] = f"{script.parent}:{pod.env['PATH']}"
+    report = warmed(pod)
+    assert report["dispatch"] == dispatch, report["notes"]
+    assert ("which hides the plugin" in report["dispatchReason"]) == (dispatch == "File")
+    if dispatch == "File":  # as it would be where only the server's environment has that PATH
+        pod.env["PATH"] = plain["PATH"]
+        assert warmed(pod)["dispatch"] == "Memory"
+        assert served(pod, PATH=f"{script.parent}:{plain['PATH']}")["HIPBMM_DISPATCH_TABLE"] is None
+
+
 @pytest.mark.parametrize("broken", ["torn", "absent", "plugin", "user"])
 def test_what_is_broken_before_the_start_is_the_file_and_a_server(pod: Pod, broken: str) -> None:
     assert warmed(pod, HIPBMM_DISPATCH="Memory")["dispatch"] == "Memory"

@@ -13,6 +13,7 @@ from tests.kernel.pods import ROOT, Pod, PodMaker
 
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.recorder import read_calls
+from hipbmm_kernel.rows import aiter_csv
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -27,9 +28,16 @@ from vllm.plugins import load_general_plugins
 load_general_plugins()
 os.environ["HIP_ONLINE_TUNING"] = "1"  # vLLM's platforms/rocm.py does, when it is imported
 import aiter
+from aiter_simulator import gemm
 from tests.kernel.linear.operands import make
 from hipbmm_kernel.linear.op import hipb_mm_fp8
 from hipbmm_kernel.linear.quantise import relative_error
+launches = []
+launch = gemm._launch
+def watched(solutions, problem, choice):
+    launches.append((problem.M, problem.N, problem.K, choice.index, choice.on))
+    return launch(solutions, problem, choice)
+gemm._launch = watched
 blocks = []
 for n, k in {LINEARS}:
     operands = make(512, n, k)
@@ -40,20 +48,24 @@ for n, k in {LINEARS}:
 print(json.dumps(threading.get_native_id()))
 os.write(2, b"{MARK}\\n")
 results = []
+launches.clear()
 for m in range(1, 513):
     for a, weight, a_scale, weight_scale, expected in blocks:
         results.append((hipb_mm_fp8(a[:m], weight, a_scale[:m], weight_scale), expected[:m]))
 os.write(2, b"{MARK}\\n")
-print(json.dumps([max(float(relative_error(*pair)) for pair in results), os.environ.get("HIP_ONLINE_TUNING")]))
+worst = max(float(relative_error(*pair)) for pair in results)
+print(json.dumps([worst, os.environ.get("HIP_ONLINE_TUNING"), launches]))
 """
 
 
 class Served(NamedTuple):
-    """What an eager server did: the file calls of the serving thread, the worst error, its tuning switch, its calls."""
+    """What an eager server did: the file calls of the serving thread, the worst error, its tuning switch, what AITER
+    launched (M, N, K, index, how it came to it), and what the counters say."""
 
     opened: list[str]
     worst: float
     tuning: str | None
+    launches: list[tuple[int, int, int, int, str]]
     calls: dict[str, int]
 
 
@@ -83,11 +95,11 @@ def serve(pod: Pod, trace: Path) -> Served:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    thread, (worst, tuning) = (json.loads(line) for line in done.stdout.splitlines()[-2:])
+    thread, (worst, tuning, launches) = (json.loads(line) for line in done.stdout.splitlines()[-2:])
     own = [line for line in trace.read_text().splitlines() if line.startswith(f"{thread} ")]
     first, last = (at for at, line in enumerate(own) if MARK in line)
     (path,) = (pod.home / "dispatch").glob("calls-*.bin")
-    return Served(own[first + 1 : last], worst, tuning, read_calls(path.read_bytes()) or {})
+    return Served(own[first + 1 : last], worst, tuning, launches, read_calls(path.read_bytes()) or {})
 
 
 def test_nearly_all_calls_run_a_verified_index_without_a_file(make_pod: PodMaker, tmp_path: Path) -> None:
@@ -95,9 +107,15 @@ def test_nearly_all_calls_run_a_verified_index_without_a_file(make_pod: PodMaker
     assert (report["problems"], report["tuned"], report["dispatch"]) == (204, 204, "Memory"), report["notes"]
     rows = pod.served_file.read_bytes()
     served = serve(pod, tmp_path / "trace")
+    tuned = {tuple(row.problem): row.algo_index for row in aiter_csv.parse_lines(rows).accepted}
+    assert len(tuned) == 204
+    assert len(served.launches) == 4 * 512  # each M once, of each linear
+    right = [on == "explicit" and tuned.get((m, n, k)) == index for m, n, k, index, on in served.launches]
+    assert sum(right) / len(right) >= 0.99, served.calls
+    assert {on for *_, on in served.launches} <= {"explicit", "heuristic"}
     calls = sum(served.calls.values())
     assert calls == 4 * (512 + 2)
-    assert (served.calls["verified"] + served.calls["padded"]) / calls >= 0.99, served.calls
+    assert served.calls["verified"] + served.calls["padded"] >= sum(right)
     assert served.calls["verified"] >= 204
     assert served.worst < 0.004
     assert served.opened == []
