@@ -124,6 +124,14 @@ def test_a_cold_start_tunes_a_warm_one_does_not_and_requests_are_answered(serve:
         tunes_in_production(server)
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no sockets for both families")
+def test_the_host_that_exec_adds_takes_both_families(serve: Serve) -> None:
+    with serve(*SMALL, "--host", "::") as server:
+        server.wait()  # by IPv4
+        server.url = server.url.replace("127.0.0.1", "[::1]")
+        assert json.loads(server.get("/v1/models"))["data"][0]["id"] == "small"
+
+
 def answers(server: Server) -> None:
     assert json.loads(server.get("/v1/models"))["data"][0]["id"] == "small"
     body = {"model": "small", "prompt": "once upon a time", "max_tokens": 5}

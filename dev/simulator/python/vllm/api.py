@@ -1,6 +1,7 @@
 """The OpenAI-compatible part of vLLM's HTTP API that a smoke test uses, on http.server's threads."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -32,6 +33,8 @@ class ApiServer(ThreadingHTTPServer):
         self.engine = engine
         self.metrics = metrics
         self.started = int(time.time())
+        # As vLLM's create_server_socket: an IPv6 address has a socket of its family, and `::` takes IPv4 as well.
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
 
 
