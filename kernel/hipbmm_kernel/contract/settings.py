@@ -108,6 +108,11 @@ class Settings(NamedTuple):
         return f"{self.home}/dispatch/table"
 
     @property
+    def processes(self) -> str:
+        """Marks of the server's processes, beside the table in memory (`dispatch.ends`)."""
+        return f"{self.home}/dispatch/processes"
+
+    @property
     def report_file(self) -> str:
         """The whole report of `warm`."""
         return f"{self.home}/report.json"

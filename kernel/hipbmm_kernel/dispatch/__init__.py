@@ -10,8 +10,10 @@ per process: calls by result, and the problems that had no row (`demand_lines`: 
 Never: an exception into vLLM, a file that is opened during a call, a lock on the way of a call, an index on another
 stack. Whatever is unexpected leaves AITER as it was, and one line in the log says why.
 
-`check` asks a child whether all this works on an image; the child also times the sizes that `bands` names (`race`), by
-the function that serves. `demand` keeps in a store what production had no row for.
+`check` asks a child whether all this works on an image: one of the tuner's that has nothing left to tune
+(`tuning_child`), or one of its own (`child`). The child also times the sizes that `bands` names (`race`), by the
+function that serves. `ends` marks the processes of a server until their orderly end. `demand` keeps in a store what
+production had no row for.
 
 `kernel_plugin` is a plugin of its own: it gives the bundled HIPBMM kernel to a vLLM that has none (0.22).
 

@@ -2,7 +2,8 @@
 
 The child runs one planned GEMM. It must compute what fp32 computes, count it as verified, and leave no row in AITER's
 file, for which online tuning is on in the child's environment as it is in the server's. Then it times the sizes that
-`bands` names.
+`bands` names. A child of the tuning does the same when it has nothing else to do (`InTuning`); a child of its own is
+started where there was none, or where that one has not shown that it works.
 """
 
 import json
@@ -10,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -18,10 +19,14 @@ from hipbmm_kernel.contract.settings import SERVED_NAME
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.bands import Timed
 from hipbmm_kernel.dispatch.table import Table
+from hipbmm_kernel.store import table as store
 from hipbmm_kernel.system import process
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.stop import Stop
+from hipbmm_kernel.tune.last import Last
 
+ANSWER = "answer"
+"""The file with what the child has found out, in its directory."""
 CHECK_SECONDS = 900.0
 """A cold JIT build of AITER's module takes minutes; the server is spared it then."""
 RACE_SECONDS = 120.0
@@ -49,10 +54,7 @@ def check(
     `env` is the server's, `seconds` are for the timing; `directory` is made, used by the child and removed.
     """
     try:
-        shutil.rmtree(directory, ignore_errors=True)  # of a run that was killed
-        os.makedirs(directory)
-        with open(f"{directory}/table", "wb") as file:
-            file.write(tables.encode(table))
+        _prepare(table, directory)
         return _child(env, program, directory, min(seconds, RACE_SECONDS), clock, stop)
     except (OSError, ValueError) as error:
         return Checked(None, f"no child could be asked: {error}"[:400])
@@ -60,17 +62,65 @@ def check(
         shutil.rmtree(directory, ignore_errors=True)
 
 
+class InTuning:
+    """The same by a child of the tuning, as its last task: `table` makes the table of what the tuning has found."""
+
+    def __init__(
+        self, table: Callable[[store.Table], Table], env: Mapping[str, str], directory: str, seconds: float
+    ) -> None:
+        self._table = table
+        self._env = env
+        self._directory = directory
+        self._seconds = min(seconds, RACE_SECONDS)
+        self.last = Last("dispatch.tuning_child", self._command, self._seconds + LAST_SECONDS)
+
+    def checked(self) -> Checked | None:
+        """What the child has shown; None when it was not asked, or when a child of its own must say whether it works.
+
+        A child that ended, or hung, is no reason to risk another one: whether it works is not known then.
+        """
+        ended = self.last.ended
+        try:
+            found = Checked(None) if ended is None else _answer(self._directory, ended, "")
+        except (OSError, ValueError) as error:
+            found = Checked(None, str(error)[:400])
+        finally:
+            shutil.rmtree(self._directory, ignore_errors=True)
+        return found if found.works or (ended and found.works is None) else None
+
+    def _command(self, found: store.Table) -> Mapping[str, object] | None:
+        table = self._table(found)
+        if not table.entries:
+            return None
+        try:
+            _prepare(table, self._directory)
+        except (OSError, ValueError):
+            return None
+        env = {**self._env, tables.VARIABLE: f"{self._directory}/table"}
+        return {"directory": self._directory, "env": env, "seconds": self._seconds}
+
+
+def _prepare(table: Table, directory: str) -> None:
+    shutil.rmtree(directory, ignore_errors=True)  # of a run that was killed
+    os.makedirs(directory)
+    with open(f"{directory}/table", "wb") as file:
+        file.write(tables.encode(table))
+
+
 def _child(env: Mapping[str, str], program: str, directory: str, seconds: float, clock: Clock, stop: Stop) -> Checked:
-    command = [sys.executable, "-m", "hipbmm_kernel.dispatch.child", f"{directory}/answer", str(seconds)]
+    command = [sys.executable, "-m", "hipbmm_kernel.dispatch.child", f"{directory}/{ANSWER}", str(seconds)]
     server = {**tables.with_program(env, program), tables.VARIABLE: f"{directory}/table"}
     with open(f"{directory}/log", "wb") as log:
         child = process.start(command, directory, server, log, log)
     try:
-        ended = _wait(child, f"{directory}/answer", seconds + LAST_SECONDS, clock, stop)
+        ended = _wait(child, f"{directory}/{ANSWER}", seconds + LAST_SECONDS, clock, stop)
     finally:
         process.kill_session(child.pid)
         status = child.wait()
-    return _answer(directory, ended or process.ending(status))
+    with open(f"{directory}/log", "rb") as log:
+        log.seek(max(0, os.path.getsize(f"{directory}/log") - LOG_TAIL))
+        words = process.last_words(log.read().decode("utf-8", "replace"))
+    return _answer(directory, ended or process.ending(status), words)
 
 
 def _wait(child: subprocess.Popen[bytes], answer: str, seconds: float, clock: Clock, stop: Stop) -> str:
@@ -87,16 +137,13 @@ def _wait(child: subprocess.Popen[bytes], answer: str, seconds: float, clock: Cl
     return ""
 
 
-def _answer(directory: str, ending: str) -> Checked:
-    """What a child that has ended left behind; `ending` says how it ended."""
-    with open(f"{directory}/log", "rb") as log:
-        log.seek(max(0, os.path.getsize(f"{directory}/log") - LOG_TAIL))
-        words = process.last_words(log.read().decode("utf-8", "replace"))
+def _answer(directory: str, ending: str, words: str) -> Checked:
+    """What a child that has ended left behind; `ending` says how it ended, `words` are its last."""
     try:
-        with open(f"{directory}/answer", "rb") as file:
+        with open(f"{directory}/{ANSWER}", "rb") as file:
             found = json.loads(file.read(MAX_ANSWER))
     except FileNotFoundError:
-        return Checked(None, f"the child ended without an answer ({ending}): {words}"[:400])
+        return Checked(None, ": ".join(filter(None, (f"the child ended without an answer ({ending})", words)))[:400])
     if not isinstance(found, dict) or "error" in found:
         return Checked(None, f"the child failed: {found['error'] if isinstance(found, dict) else found}"[:400])
     if not found.get("works"):

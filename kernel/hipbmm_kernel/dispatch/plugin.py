@@ -14,6 +14,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from hipbmm_kernel.dispatch import ends
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.recorder import Recorder
 from hipbmm_kernel.tune import attest
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 ONLINE_TUNING = "HIP_ONLINE_TUNING"
 NO_TUNING = "HIPBMM_NO_ONLINE_TUNING"
 """The variable that says: AITER's file would be in a directory that is not ours, so nothing may be tuned into it."""
-_AITER = "aiter"
+AITER = "aiter"
 
 recorders: list[Recorder] = []
 """Of the devices on which this process serves from memory; for who asks whether it does."""
@@ -41,10 +42,12 @@ def register() -> None:
     path = os.environ.get(tables.VARIABLE)
     if not path:
         return
+    with suppress(OSError):  # an end without marks counts
+        ends.watch(f"{os.path.dirname(path)}/{ends.DIRECTORY}")
     try:
         with open(path, "rb") as file:
             table = tables.decode(file.read(tables.MAX_BYTES + 1))
-        when_imported(_AITER, lambda module: _install(module, table, os.path.dirname(path)))
+        when_imported(AITER, lambda module: _install(module, table, os.path.dirname(path)))
     except Exception as error:  # noqa: BLE001 - a plugin of ours must not keep a server from starting
         _as_it_was(str(error))
 

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 
+from hipbmm_kernel.dispatch import ends
 from hipbmm_kernel.dispatch.plugin import NO_TUNING, ONLINE_TUNING
 from hipbmm_kernel.foreign import env_file
 from hipbmm_kernel.foreign.decision import TABLE
@@ -61,7 +62,8 @@ def _counted(home: str) -> str:
         clock = Clock()
         before = state_file.read(Volume(), path)
         report = json.loads(_read(f"{home}/report.json"))
-        state = start_mode.next_start(before, report, clock.monotonic(), state_file.boot_id(), WARMUP_SECONDS)
+        now, boot, orderly = clock.monotonic(), state_file.boot_id(), ends.orderly(f"{home}/dispatch/{ends.DIRECTORY}")
+        state = start_mode.next_start(before, report, now, boot, WARMUP_SECONDS, orderly=orderly)
         state_file.write(path, state, clock.wall())
         logger.warning("hipbmm: start %d of the server, mode %s", state.starts, state.mode)
     return "" if state.mode == start_mode.TUNED else state.reason

@@ -8,12 +8,13 @@ Where the table may be in memory, the sizes that an eager server meets are plann
 padded. With the file each of them needs a row of its own.
 """
 
+from __future__ import annotations
+
 import functools
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel import __version__
 from hipbmm_kernel.argv import command
@@ -21,21 +22,27 @@ from hipbmm_kernel.contract.settings import CONTRACT_ENV, FILE, MEMORY, Settings
 from hipbmm_kernel.dispatch import bands
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.bands import Band
-from hipbmm_kernel.dispatch.demand_lines import Demand
 from hipbmm_kernel.dispatch.table import Entry, Table
-from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.image import installed, plan_file
 from hipbmm_kernel.planner import cost, plan
 from hipbmm_kernel.planner.answer import AnswerInvalid
-from hipbmm_kernel.planner.plan import Plan
 from hipbmm_kernel.rows.gemm import MAX_M, Problem, Row
 from hipbmm_kernel.store import plans
 from hipbmm_kernel.system import volume as volumes
-from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.digest import canonical, sha256
-from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.time_limits import TooLate, within
-from hipbmm_kernel.system.volume import Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from hipbmm_kernel.dispatch.check import Checked, InTuning
+    from hipbmm_kernel.dispatch.demand_lines import Demand
+    from hipbmm_kernel.identity.container import Identity
+    from hipbmm_kernel.planner.plan import Plan
+    from hipbmm_kernel.store.table import Table as StoreTable
+    from hipbmm_kernel.system.clock import Clock
+    from hipbmm_kernel.system.stop import Stop
+    from hipbmm_kernel.system.volume import Volume
 
 VOLUME_SECONDS = 10.0
 """For an answer on a shared volume; beyond it the answer is not known."""
@@ -179,8 +186,38 @@ def wanted(demands: Iterable[Demand], planned: Plan, budget: float, product: str
     return found
 
 
+def in_tuning(
+    settings: Settings,
+    env: Mapping[str, str],
+    outlook: Outlook,
+    identity: Identity,
+    rows: Callable[[StoreTable], Sequence[Row]],
+) -> InTuning | None:
+    """The question to one of the tuning's children, None when there is none; `rows` are the rows that a table serves.
+
+    `env` is the server's.
+    """
+    if settings.dispatch == FILE or outlook.obstacle or outlook.known is not None or not outlook.key:
+        return None
+    from hipbmm_kernel.dispatch.check import InTuning  # noqa: PLC0415 - nothing of it is needed where it is known
+
+    return InTuning(
+        lambda found: Table(identity.stack, entries(outlook.plan, rows(found))),
+        {name: env.get(name) or value for name, value in CONTRACT_ENV.items()},
+        _check_directory(settings),
+        RACE_SHARE * settings.budget_seconds,
+    )
+
+
+def _check_directory(settings: Settings) -> str:
+    return f"{settings.home}/dispatch/check"
+
+
 class Decision:
-    """The decision after the tuning. `env` is the server's; without `may_ask` no child starts."""
+    """The decision after the tuning. `env` is the server's; without `may_ask` no child starts.
+
+    `checked` is what a child of the tuning has shown already.
+    """
 
     def __init__(
         self,
@@ -190,6 +227,7 @@ class Decision:
         volume: Volume,
         clock: Clock,
         stop: Stop,
+        checked: Checked | None = None,
         *,
         may_ask: bool,
     ) -> None:
@@ -199,6 +237,7 @@ class Decision:
         self._volume = volume
         self._clock = clock
         self._stop = stop
+        self._checked = checked
         self._may_ask = may_ask
 
     def make(self, identity: Identity, rows: Sequence[Row]) -> Dispatch:
@@ -226,9 +265,9 @@ class Decision:
         """The image's answer, of the stores or of a child, and what follows from it."""
         settings, key, known = self._settings, self._outlook.key, self._outlook.known
         notes, children, reason = self._outlook.notes, 0, f"{_UNKNOWN}, and no child may start"
-        if known is None and self._may_ask:
-            known, reason = self._asked(table)
-            children = 1
+        if known is None and (self._checked or self._may_ask):
+            children = 0 if self._checked else 1
+            known, reason = self._asked(self._checked or self._ask(table))
             notes += self._kept(known) if known else ()
         if known is None:
             notes = (*notes, f"dispatch: {reason}")
@@ -237,15 +276,18 @@ class Decision:
         mirrored = plan_file.frame(key, encode(key, known)) if settings.mirror_log else None
         return known, Dispatch(MEMORY if known.works else FILE, known.reason, notes, mirrored, children)
 
-    def _asked(self, table: Table) -> tuple[Answer | None, str]:
-        """A child's answer, or why it has none."""
+    def _ask(self, table: Table) -> Checked:
+        """What a child of its own shows."""
         from hipbmm_kernel.dispatch.check import check  # noqa: PLC0415 - nothing of it is needed where it is known
 
         env = {**self._env, **{name: value for name, value in CONTRACT_ENV.items() if not self._env.get(name)}}
         settings = self._settings
-        directory = f"{settings.home}/dispatch/check"
-        seconds = RACE_SHARE * settings.budget_seconds
-        checked = check(table, env, settings.program, directory, seconds, self._clock, self._stop)
+        directory, seconds = _check_directory(settings), RACE_SHARE * settings.budget_seconds
+        return check(table, env, settings.program, directory, seconds, self._clock, self._stop)
+
+    @staticmethod
+    def _asked(checked: Checked) -> tuple[Answer | None, str]:
+        """A child's answer, or why it has none."""
         if checked.works is None:
             return None, f"{_UNKNOWN}: {checked.reason}"
         return Answer(checked.works, checked.reason, bands.choose(checked.timed)), ""

@@ -21,6 +21,7 @@ from hipbmm_kernel.contract.settings import (
     SettingsError,
     parse_settings,
 )
+from hipbmm_kernel.dispatch import ends
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.identity.software import package_directory
 from hipbmm_kernel.pod import aiter_jit, dispatch_table, listen, served_file, start_mode, state_file
@@ -155,7 +156,8 @@ class Start:
         """The state of this start, and the one before."""
         now, boot = self._clock.monotonic(), state_file.boot_id()
         before, obstacle = state_file.last(self._volume, self._settings.state_file, self._settings.pod_uid)
-        state = start_mode.next_start(before, report, now, boot, self._settings.warmup_seconds)
+        window, orderly = self._settings.warmup_seconds, ends.orderly(self._settings.processes)
+        state = start_mode.next_start(before, report, now, boot, window, orderly=orderly)
         if obstacle:
             state = start_mode.without_hipbmm(state, f"earlier starts are not known: {obstacle}")
         return state, before

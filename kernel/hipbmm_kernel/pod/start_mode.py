@@ -25,6 +25,10 @@ PROVEN_WINDOWS = 48.0
 """A run of so many warm-up windows (a day by default) proves its mode: some rows are first used after hours."""
 
 
+ORDERLY_STARTS = 20
+"""From this start on an orderly end counts, too: whatever ends a server again and again in an orderly way, it is not to
+be us."""
+
 REFUSED_SECONDS = 60.0
 """vLLM takes 10 to 20 s to refuse arguments; a server that ran longer has not been refused after all."""
 
@@ -45,21 +49,33 @@ class State(NamedTuple):
     attempts: int = 0
 
 
-def next_start(before: State, report: Mapping[str, object] | None, now: float, boot: str, window: float) -> State:
+def next_start(
+    before: State,
+    report: Mapping[str, object] | None,
+    now: float,
+    boot: str,
+    window: float,
+    *,
+    orderly: bool = False,
+) -> State:
     """The state of the start that happens now, at monotonic second `now` of boot `boot`; `report` None: there is none.
 
-    A container starts again only because the last one ended; how it ended cannot be seen. An end counts unless the
-    server had proved its mode by a long run (then only what led to that mode stays counted), the node had booted, or
-    it ended at once and vLLM refuses its arguments (a typo).
+    A container starts again only because the last one ended; with which status cannot be seen. An end counts unless the
+    server had proved its mode by a long run (then only what led to that mode stays counted), the node had booted, it
+    ended at once and vLLM refuses its arguments (a typo), or all its processes ended in an `orderly` way.
     """
     crashes, ran = before.crashes, now - before.started
     if before.boot == boot and ran >= 0:
         if ran >= PROVEN_WINDOWS * window:
             crashes = min(crashes, ENDS.get(before.mode, 0))
-        elif report is None or report.get("refused") is not True or ran >= REFUSED_SECONDS:
+        elif not ((orderly and before.starts < ORDERLY_STARTS) or (_refused(report) and ran < REFUSED_SECONDS)):
             crashes += 1
     mode, reason = _mode(crashes, report)
     return before._replace(starts=before.starts + 1, crashes=crashes, mode=mode, reason=reason, started=now, boot=boot)
+
+
+def _refused(report: Mapping[str, object] | None) -> bool:
+    return report is not None and report.get("refused") is True
 
 
 def _mode(crashes: int, report: Mapping[str, object] | None) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.progress import Progress
 from hipbmm_kernel.contract.report import Report
 from hipbmm_kernel.contract.settings import BLOCK, MEMORY, Settings, SettingsError, parse_settings
+from hipbmm_kernel.dispatch.table import with_program
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.identity.container import Identity, read_identity
 from hipbmm_kernel.identity.software import package_directory
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
+    from hipbmm_kernel.dispatch.check import Checked
     from hipbmm_kernel.planner.plan import Plan
     from hipbmm_kernel.pod.pod_plan import Planned
     from hipbmm_kernel.rows.gemm import Problem, Row
@@ -81,6 +83,7 @@ class Warm:
         self._errors: list[str] = []
         self._notes: list[str] = [*settings.notes]
         self._no_tuning = ""
+        self._checked: Checked | None = None
 
     def run(self) -> Report:
         """Do everything and write the report. OSError of the pod's own disk is reported like any other trouble."""
@@ -173,7 +176,7 @@ class Warm:
         if wanted and self._settings.tune and self._no_tuning:
             outcome = outcome._replace(reason="TunerFailed", message=self._no_tuning)
         elif wanted and self._settings.tune:
-            outcome = self._tune(identity, planned, loaded, wanted)
+            outcome = self._tune(identity, planned, loaded, wanted, outlook)
         left = table.missing(outcome.table, problems, column)
         failed = {**_vetoed(outcome.table, left, column), **outcome.failed}
         failures = {problem: failed.get(problem) or outcome.skipped.get(problem) or "" for problem in left}
@@ -208,13 +211,29 @@ class Warm:
             unplanned=learned,
         )
 
-    def _tune(self, identity: Identity, planned: Planned, loaded: Table, wanted: list[Problem]) -> Outcome:
-        """Tune what is missing; here, and only here, the tuner is imported."""
+    def _tune(
+        self,
+        identity: Identity,
+        planned: Planned,
+        loaded: Table,
+        wanted: list[Problem],
+        outlook: dispatch_table.Outlook,
+    ) -> Outcome:
+        """Tune what is missing; here, and only here, the tuner is imported.
+
+        A child that has nothing left to tune shows whether the table may be in memory.
+        """
         from hipbmm_kernel.tune.engine import tune_missing  # noqa: PLC0415 - nothing of it is needed on a complete store
 
         env = {**self._env, **self._directories()}
+        column, verify = identity.stack.fp8_column, self._settings.verify
+        proof = dispatch_table.in_tuning(
+            self._settings, env, outlook, identity, lambda found: _rows(planned, found, column, verified=verify)[0]
+        )
+        env = with_program(env, self._settings.program) if proof else env
         made = Handover(self._settings, identity, env, self._volume, self._clock, self._stop, self._progress, self._say)
-        outcome = tune_missing(made, planned.plan, loaded, wanted)
+        outcome = tune_missing(made._replace(last=proof.last if proof else None), planned.plan, loaded, wanted)
+        self._checked = proof.checked() if proof else None
         self._errors += outcome.errors
         self._stores.error = outcome.storage_error or self._stores.error
         return outcome
@@ -240,7 +259,7 @@ class Warm:
         may_ask = self._settings.tune and not self._no_tuning and not self._stop.requested
         env = {**self._env, **self._directories()}
         decision = dispatch_table.Decision(
-            self._settings, env, outlook, self._volume, self._clock, self._stop, may_ask=may_ask
+            self._settings, env, outlook, self._volume, self._clock, self._stop, self._checked, may_ask=may_ask
         )
         found = decision.make(identity, rows)
         self._notes += found.notes

@@ -36,6 +36,10 @@ MAX_M = 512
 MAX_INDEX = 2**31 - 1
 """Largest solution index: AITER reads the column into an int, larger values wrap to other solutions."""
 
+OWN_CHOICE = MAX_INDEX
+"""In a veto: what AITER chooses for the problem by itself, which has no index that can be named (it wrote 0). hipBLASLt
+numbers its solutions from 1, some 100,000 of them."""
+
 MAX_SIZE = 2**31 - 1
 """Largest M, N or K: AITER keeps them in an int."""
 

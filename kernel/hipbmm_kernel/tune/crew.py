@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hipbmm_kernel.system.clock import Clock
     from hipbmm_kernel.system.stop import Stop
 
+CHILD = "tune.child.main"
 START_SECONDS = 900.0
 """A cold JIT build of AITER's module takes minutes; that is not tuning time."""
 MAX_FAILURES = 2
@@ -94,15 +95,21 @@ class Crew:
         handlers: Handlers,
         command: Sequence[str] = (),
         oom_kills: OomKills | None = None,
+        *,
+        plain: bool = False,
     ) -> None:
-        """Children start when the first task needs one, all of them: a first task alone must not delay the others."""
+        """Children start when the first task needs one, all of them: a first task alone must not delay the others.
+
+        They run `command`; the next one after a child that could not start with it is a plain one, if that is another.
+        """
         self._gpus = list(gpus)
         self._directory = directory
         self._env = env
         self._clock = clock
         self._stop = stop
         self._handlers = handlers
-        self._command = command or process.program("tune.child.main")
+        self._command = command or process.program(CHILD)
+        self._plain = process.program(CHILD) if plain else self._command
         self._oom_kills = oom_kills or OomKills()
         self._workers: list[Worker] = []
         self._failures = dict.fromkeys(gpus, 0)
@@ -121,16 +128,18 @@ class Crew:
             self._end(each)
         self._selector.close()
 
-    def run(self, tasks: Iterable[Task], deadline: Callable[[], float]) -> list[Task]:
+    def run(self, tasks: Iterable[Task], deadline: Callable[[], float], *, hire: bool = True) -> list[Task]:
         """Do `tasks` in this order; the ones that were not begun or not finished when time was up, or all have retired.
 
-        `deadline()` is asked each time: a budget may start to run only when the first child is ready.
+        `deadline()` is asked each time: a budget may start to run only when the first child is ready. Without `hire`
+        no child is started.
         """
         self._queue = deque(tasks)
         while self._queue or self._busy():
             if self._stop.requested or self._clock.monotonic() >= deadline():
                 break
-            self._hire()
+            if hire:
+                self._hire()
             if not self._workers:
                 break
             self._dispatch()
@@ -166,7 +175,8 @@ class Crew:
             if gpu in occupied or self._failures[gpu] >= MAX_FAILURES:
                 continue
             self._generation += 1
-            hired = Worker(gpu, f"{self._directory}/{gpu}.{self._generation}", self._env, self._command)
+            command = self._plain if self._failures[gpu] else self._command
+            hired = Worker(gpu, f"{self._directory}/{gpu}.{self._generation}", self._env, command)
             hired.deadline = self._clock.monotonic() + START_SECONDS
             self.started += 1
             self._workers.append(hired)

@@ -6,11 +6,9 @@ from hipbmm_kernel.contract.settings import SERVED_NAME
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.gemm import Row
 
-MAX_REASONS = 20
-
 
 class CsvTail:
-    """Follows the CSV of one working directory."""
+    """Follows the CSV of one working directory; `rejected` says why lines of the last reading are no rows."""
 
     def __init__(self, directory: str) -> None:
         self._path = f"{directory}/{SERVED_NAME}"
@@ -20,6 +18,7 @@ class CsvTail:
 
     def row(self, key: str) -> Row | None:
         """The row of `key`, after reading what was appended; None when AITER wrote none that may be used."""
+        self.rejected = []
         self._read()
         return self._rows.get(key)
 
@@ -39,4 +38,3 @@ class CsvTail:
         self.rejected += [finding.reason for finding in parsed.rejected]
         if parsed.refused:
             self.rejected.append(parsed.refused)
-        del self.rejected[:-MAX_REASONS]

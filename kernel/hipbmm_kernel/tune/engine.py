@@ -53,7 +53,11 @@ def tune_missing(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence
     tuner = _tuner(handover, visits, own.origin, outbox)
     abort: Abort | None = None
     try:
-        tuner.run(visits, exhaustive=settings.search == EXHAUSTIVE)
+        tuner.run(
+            visits,
+            lambda: _with(loaded, [visit.row for visit in visits if visit.row], tuner.vetoes),
+            exhaustive=settings.search == EXHAUSTIVE,
+        )
     except Abort as error:
         abort = error
     finally:

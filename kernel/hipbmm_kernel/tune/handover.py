@@ -11,10 +11,11 @@ from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.tune.last import Last
 
 
 class Handover(NamedTuple):
-    """Where a tuning happens: this pod, this stack, this process. `log` takes lines for people."""
+    """Where a tuning happens: this pod, this stack, this process. `log` takes lines for people, `last` comes last."""
 
     settings: Settings
     identity: Identity
@@ -24,6 +25,7 @@ class Handover(NamedTuple):
     stop: Stop
     progress: Progress
     log: Callable[[str], None]
+    last: Last | None = None
 
 
 class Outcome(NamedTuple):

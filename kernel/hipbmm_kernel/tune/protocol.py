@@ -20,6 +20,7 @@ PROBE = "probe"
 TUNE = "tune"
 VERIFY = "verify"
 SEARCH = "search"
+LAST = "last"
 
 UNSUPPORTED_AITER = "aiter has no hipb_mm"
 

@@ -1,17 +1,21 @@
 """One run of a tuning: visits of problems by one crew of children, and what their answers mean for rows and vetoes."""
 
+import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from hipbmm_kernel.rows.gemm import MAX_INDEX, Problem, Row, Veto, is_time, key_of
+from hipbmm_kernel.rows.gemm import MAX_INDEX, OWN_CHOICE, Problem, Row, Veto, key_of
 from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.shard_lines import WHOLE_PROBLEM
-from hipbmm_kernel.tune import attest, crew, protocol, schedule
+from hipbmm_kernel.store.table import Table
+from hipbmm_kernel.system import process
+from hipbmm_kernel.tune import attest, crew, protocol, schedule, times
 from hipbmm_kernel.tune.budget import Budget
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.csv_tail import CsvTail
 from hipbmm_kernel.tune.handover import Handover
+from hipbmm_kernel.tune.last import Last
 from hipbmm_kernel.tune.trust import Evidence, Trust
 from hipbmm_kernel.tune.visit import Ask, Job, Visit
 
@@ -33,6 +37,7 @@ SEARCH_SHARE = 0.1
 """Of the budget, for one such search."""
 MAX_DEFAULT_DEATHS = 2
 MAX_REASON = 160
+NO_ROW = "AITER recorded no row"
 _START_REASONS = {"NoGpuError": "NoGpu", crew.OUT_OF_MEMORY_ERROR: "TunerOutOfMemory"}
 
 
@@ -76,8 +81,10 @@ class Tuner:
         self.unsafe = False
         self.spread: list[float] = []
 
-    def run(self, visits: Sequence[Visit], *, exhaustive: bool) -> None:
-        """Visit them, hot first. Abort with NoSolution, or with why no child can work.
+    def run(self, visits: Sequence[Visit], found: Callable[[], Table], *, exhaustive: bool) -> None:
+        """Visit them, hot first; then do what comes last, with what was `found`.
+
+        Abort with NoSolution, or with why no child can work.
 
         A problem that ends its child, or that only a search can help, is parked until the others have been visited:
         their indices may serve it.
@@ -85,7 +92,10 @@ class Tuner:
         handover = self._handover
         handlers = Handlers(self._attest_hardware, self._ready, self._followed, self._event, handover.progress.tick)
         directory = f"{handover.settings.home}/tune"
-        with Crew(self._gpus, directory, handover.env, handover.clock, handover.stop, handlers) as self._crew:
+        command = process.program(handover.last.module) if handover.last else ()
+        with Crew(
+            self._gpus, directory, handover.env, handover.clock, handover.stop, handlers, command, plain=True
+        ) as self._crew:
             try:
                 handover.progress.phase("Probing")
                 self._do(self._crew, self._probes(visits))
@@ -98,6 +108,8 @@ class Tuner:
                 for visit in faster:
                     visit.search_faster()
                 self._do(self._crew, [task for visit in faster for task in self._next(visit)])
+                if handover.last and not self.unsafe and not any(visit.failure for visit in visits):
+                    self._do_last(self._crew, handover.last, handover.last.command(found()))
             finally:
                 self.children = self._crew.started
 
@@ -115,6 +127,13 @@ class Tuner:
         if left and running.retired and not self._handover.stop.requested:
             failure = running.last_failure
             raise Abort(_START_REASONS.get(failure.error, "TunerFailed"), failure.reason)
+
+    @staticmethod
+    def _do_last(running: Crew, last: Last, command: Mapping[str, object] | None) -> None:
+        """What comes last, in a child that is there. It has a time limit of its own."""
+        if command is not None:
+            task = Task(last, {**command, "do": protocol.LAST, "id": id(last)}, last.seconds)
+            running.run([task], lambda: math.inf, hire=False)
 
     def out_of_memory(self) -> int:
         """How many problems have no row because a child was ended for lack of the container's memory."""
@@ -202,6 +221,10 @@ class Tuner:
         subject = outcome.task.subject
         if outcome.kind == crew.UNFINISHED:
             return [outcome.task]
+        if isinstance(subject, Last):
+            ended = f"{outcome.kind}: {outcome.reason}" if outcome.kind in crew.DEATHS else None
+            subject.ended = "" if outcome.kind == crew.DONE else ended
+            return []
         if isinstance(subject, Probe):
             return self._probed(outcome, subject)
         if isinstance(subject, Control):
@@ -217,7 +240,8 @@ class Tuner:
             subject.out_of_memory(outcome.reason)
         elif kind == protocol.TUNE:
             row, rejected = self._written(outcome, subject)
-            self._tuned(subject, row, outcome.reason or rejected)
+            self._tuned(subject, row, outcome.reason or rejected or NO_ROW)
+            followed = self._accuse(outcome.worker.gpu, subject, OWN_CHOICE, rejected) if rejected else []
         elif kind == protocol.VERIFY:
             followed = self._verified(outcome, subject)
         else:
@@ -243,10 +267,10 @@ class Tuner:
         return []
 
     def _written(self, outcome: Outcome, visit: Visit) -> tuple[Row | None, str]:
-        """The row that AITER wrote into the table of the child's directory, and why there is none."""
+        """The row that AITER wrote into the table of the child's directory, or why what it wrote is none."""
         tail = self._tails.setdefault(outcome.worker.directory, CsvTail(outcome.worker.directory))
         row = tail.row(visit.key)
-        return row, tail.rejected[-1] if tail.rejected else "AITER recorded no row"
+        return row, tail.rejected[-1] if row is None and tail.rejected else ""
 
     def _tuned(self, visit: Visit, row: Row | None, reason: str) -> None:
         visit.tuned(row, reason)
@@ -258,13 +282,13 @@ class Tuner:
     def _verified(self, outcome: Outcome, visit: Visit) -> list[Task]:
         index = int(str(outcome.task.command["index"]))
         if outcome.kind == crew.DONE and outcome.message.get("correct") is True:
-            tuned, default = _times(outcome.message.get("tuned")), _times(outcome.message.get("default"))
+            tuned, default = times.times(outcome.message.get("tuned")), times.times(outcome.message.get("default"))
             if len(tuned) > 1:
                 self.spread.append((max(tuned) - min(tuned)) / statistics.median(tuned))
             wrong = outcome.message.get("defaultWrong")
             if wrong and self._default_deaths < MAX_DEFAULT_DEATHS:
                 self._handover.log(f"{_name(visit.job)}: the heuristic's own choice is wrong: {wrong}")
-            self._keep(outcome.worker.gpu, visit, index, _median(tuned), _median(default))
+            self._keep(outcome.worker.gpu, visit, index, times.median(tuned), times.median(default))
             return []
         reason = str(outcome.message.get("reason") or outcome.reason)
         self._handover.log(f"{_name(visit.job)}: index {index} is wrong: {reason}")
@@ -368,15 +392,3 @@ def _command(kind: str, number: int, job: Job) -> dict[str, object]:
 
 def _name(job: Job) -> str:
     return f"M={job.problem.m} N={job.problem.n} K={job.problem.k}"
-
-
-def _times(value: object) -> list[float]:
-    return [float(us) for us in value if isinstance(us, float) and us > 0] if isinstance(value, list) else []
-
-
-def _median(times: list[float]) -> float | None:
-    """The median in microseconds, to a thousandth; None for no times, or one that no device can have."""
-    if not times:
-        return None
-    us = round(statistics.median(times), 3)
-    return us if is_time(us) else None

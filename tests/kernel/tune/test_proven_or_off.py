@@ -1,13 +1,17 @@
 """What the server computes after `warm`, with AITER's failures switched on: right numbers, or HIPBMM is off."""
 
 import importlib.util
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from tests.kernel.pods import Pod, PodMaker
 from tests.kernel.tune.conftest import LINEARS, TOKENS, Serve
 
-from hipbmm_kernel.rows import aiter_csv
+from hipbmm_kernel.rows import aiter_csv, gemm
+from hipbmm_kernel.store import shard
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -110,6 +114,31 @@ def test_a_server_that_crashed_does_not_let_aiter_choose_what_was_found_wrong(ma
     assert "start 3 of the server, mode NoHipbmm: " in served.log
 
 
+def test_a_pod_that_restores_knows_where_aiters_own_choice_is_none(make_pod: PodMaker, serve: Serve) -> None:
+    """hipBLASLt returned no candidate for one problem: AITER recorded index 0, and would launch it again."""
+    fault = "no-solution:M=16,N=256"
+    first, second = make_pod("pod-a"), make_pod("pod-b")
+    first.run("warm", HIPBMM_SIM_FAULTS=f"{fault},times=1", HIPBMM_NODE_NAME="node-a")
+    assert first.message["state"] == "Complete"
+    forget_vetoes_of_indices(first.store)
+    second.run("warm", HIPBMM_NODE_NAME="node-b")
+    assert (second.message["source"], second.message["rows"], second.message["doubted"]) == ("Restored", PROBLEMS, 1)
+    for _ in range(2):
+        second.run("exec", "--", "false")
+    served = serve(second, HIPBMM_SIM_FAULTS=fault)
+    assert (served.wrong, served.hipbmm) == ({}, False), served.log
+
+
+def forget_vetoes_of_indices(store: Path) -> None:
+    """As where the first neighbour's index was right: the simulator refuses those as well."""
+    for path in store.glob("v1/*/shards/*"):
+        one = shard.decode(path.read_bytes())
+        vetoes = tuple(veto for veto in one.vetoes if veto.algo_index == gemm.OWN_CHOICE)
+        data = shard.encode(one._replace(vetoes=vetoes))
+        path.unlink()
+        path.with_name(shard.name_of(data)).write_bytes(data)
+
+
 def harvest(pod: Pod) -> None:
     """Let the sidecar publish what the server learned."""
     until = time.monotonic() + 60
@@ -146,6 +175,46 @@ def test_what_production_learned_is_served_again_only_when_it_was_found_right(ma
 )
 def test_one_visit_per_problem_starts_one_child_per_gpu(make_pod: PodMaker, faults: str, most: int) -> None:
     pod = make_pod(gpus=4)
-    pod.run("warm", HIPBMM_SIM_FAULTS=faults)
+    started = with_the_plugin(pod, HIPBMM_SIM_FAULTS=faults)
     assert pod.message["problems"] == PROBLEMS
-    assert 0 < pod.message["children"] <= most
+    assert 0 < pod.message["children"] == len(started) <= most
+    assert (pod.message["dispatch"] == "Memory") is pod.message["hipbmm"]
+
+
+def with_the_plugin(pod: Pod, broken: str = "", text: str = "", **env: str) -> list[str]:
+    """`warm` with the program that `payload` left, in which the file `broken` is another `text`: its children."""
+    assert pod.run("payload", str(pod.home)).returncode == 0
+    if broken:
+        next((pod.home / "kernel").glob(broken)).write_text(text)
+    starts = pod.root / "starts"
+    child = pod.root / "python"
+    child.write_text(f'#!/bin/sh\necho "$2" | head -c 200 >> {starts}\nexec {pod.env["ZYGOTE_CHILD"]} "$@"\n')
+    child.chmod(0o755)
+    more = {"HIPBMM_SIM_SYSFS": pod.env["HIPBMM_SYSFS"], "HIPBMM_SIM_DEV": pod.env["HIPBMM_DEV"]}
+    more |= {"ZYGOTE_CHILD": str(child), "PYTHONPATH": pod.env["PYTHONPATH"].rpartition(":")[0]}
+    command = [sys.executable, str(pod.home / "kernel"), "warm"]
+    subprocess.run(command, env=pod.env | more | env, cwd=pod.root, capture_output=True, timeout=240, check=True)
+    return [line for line in starts.read_text().splitlines() if "tune.child" in line or "dispatch." in line]
+
+
+ENDS = "import os\nos.abort()\n"
+DOES_NOTHING = "[vllm.general_plugins]\nhipbmm_dispatch = builtins:list\n"
+
+
+@pytest.mark.parametrize(
+    ("broken", "text", "children", "dispatch"),
+    [
+        ("*.dist-info/entry_points.txt", "[vllm.general_plugins]\nhipbmm_dispatch = os:abort\n", 1, "File"),
+        ("*.dist-info/entry_points.txt", DOES_NOTHING, 2, "File"),
+        ("*/dispatch/race.py", ENDS, 1, "Memory"),
+        ("*/dispatch/tuning_child.py", ENDS, 3, "Memory"),
+        ("*/dispatch/plugin.py", ENDS, 3, "File"),
+    ],
+)
+def test_a_child_that_fails_to_show_the_table_in_memory_costs_no_row(
+    make_pod: PodMaker, broken: str, text: str, children: int, dispatch: str
+) -> None:
+    pod = make_pod()
+    assert len(with_the_plugin(pod, broken, text)) == pod.message["children"] == children
+    assert (pod.message["state"], pod.message["rows"], pod.message["unverified"]) == ("Complete", PROBLEMS, 0)
+    assert pod.message["dispatch"] == dispatch

@@ -16,9 +16,12 @@ from hipbmm_kernel.tune.child.device import MemoryShortError
 from hipbmm_kernel.tune.child.lifeline import die_with_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hipbmm_kernel.tune.child.tasks import Tasks
+
+    Message = dict[str, object]
+    Last = Callable[[Message, Callable[[Message], None]], Message]
 
 
 class Channel:
@@ -42,8 +45,11 @@ class Channel:
                 yield protocol.decode(line)
 
 
-def main(arguments: list[str]) -> int:
-    """Run as `main([parent's pid, descriptor of commands, descriptor of events])`; the exit status is for people."""
+def main(arguments: list[str], last: Last | None = None) -> int:
+    """Run as `main([parent's pid, descriptor of commands, descriptor of events])`; the exit status is for people.
+
+    `last` does the command of that name.
+    """
     parent, commands, events = (int(argument) for argument in arguments)
     die_with_parent(parent)
     os.environ.pop(ONLINE_TUNING, None)  # tasks switch it on for the calls that need it
@@ -52,7 +58,7 @@ def main(arguments: list[str]) -> int:
     if tasks is None:
         return 1
     for command in channel.receive():
-        channel.send(_answer(tasks, command, channel))
+        channel.send(_answer(tasks, command, channel, last))
     return 0
 
 
@@ -74,9 +80,12 @@ def _start(channel: Channel) -> Tasks | None:
     return tasks
 
 
-def _answer(tasks: Tasks, command: dict[str, object], channel: Channel) -> dict[str, object]:
+def _answer(tasks: Tasks, command: dict[str, object], channel: Channel, last: Last | None) -> dict[str, object]:
     """Do one task. An exception of torch or AITER is an answer; the process goes on."""
     try:
+        if last is not None and command["do"] == protocol.LAST:
+            tasks.release()
+            return {"event": protocol.DONE, "id": command["id"], **last(command, channel.send)}
         return {"event": protocol.DONE, "id": command["id"], **tasks.run(command, channel.send)}
     except MemoryShortError as error:
         return {"event": protocol.SKIPPED, "id": command["id"], "reason": _text(error)}

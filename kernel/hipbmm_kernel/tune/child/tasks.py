@@ -61,6 +61,10 @@ class Tasks:
             # A neighbour on the device took what was free a moment ago: that says nothing about the problem.
             raise MemoryShortError(str(error).splitlines()[0]) from error
 
+    def release(self) -> None:
+        """Give the device's memory back."""
+        self._operands.clear()
+
     def _probe(self, command: Message, _report: Callable[[Message], None]) -> Message:
         """Whether the heuristic has a right solution for a linear at M tokens, with tuning off."""
         operands = self._prepare(command, 0)

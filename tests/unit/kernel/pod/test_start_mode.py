@@ -48,3 +48,13 @@ def test_ends_of_another_boot_are_not_counted() -> None:
     assert next_start(first, {}, 120.0, "boot-2", WINDOW).crashes == 0
     assert next_start(first, {}, 99.0, "boot-1", WINDOW).crashes == 0
     assert start_mode.blocked(first._replace(mode=NO_TABLE, reason="it ended"), {"state": "Complete"}) == "it ended"
+
+
+def test_orderly_ends_are_none_of_the_table_but_no_loop_of_them_is_ours() -> None:
+    state = State()
+    found = []
+    for at in range(30):
+        state = next_start(state, {"hipbmm": True}, 10.0 * at, "boot", WINDOW, orderly=True)
+        found.append(state.mode)
+    assert found[:20] == [TUNED] * 20
+    assert found[-1] == NO_AITER

@@ -1,0 +1,58 @@
+"""Whether a server ended in an orderly way: each of its processes leaves a mark that only its own orderly end removes.
+
+The status says nothing: vLLM's API server ends with 0 also when its engine has died, and nobody in the pod sees it
+(vllm-project/vllm#48966). But a process that a bad row ends (a signal, `exit` of AITER, an exception) does not come to
+Python's finalizers, or comes there with its exception.
+"""
+
+import os
+import sys
+from contextlib import suppress
+from multiprocessing import util
+
+DIRECTORY = "processes"
+_ENDED = "ended"
+_LAST = -1000
+"""Priority among the finalizers of multiprocessing: the children have been joined before."""
+
+
+class _Watch:
+    """The marks of this process and of those that multiprocessing forks from it."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def begin(self) -> None:
+        """Mark this process until its orderly end. OSError when the mark cannot be made."""
+        name = f"{self._directory}/{os.getpid()}"
+        os.close(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+        util.Finalize(None, self._end, (name,), exitpriority=_LAST)
+
+    def _end(self, name: str) -> None:
+        if sys.exc_info()[0] in (None, SystemExit) and not hasattr(sys, "last_type"):
+            with suppress(OSError):
+                os.close(os.open(f"{self._directory}/{_ENDED}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+                os.unlink(name)
+
+
+_watches: list[_Watch] = []
+
+
+def watch(directory: str) -> None:
+    """Mark this process, and each that multiprocessing makes of it. OSError when there is no room for marks."""
+    os.makedirs(directory, exist_ok=True)
+    found = _Watch(directory)
+    found.begin()
+    _watches.append(found)  # the registry of multiprocessing holds it weakly
+    util.register_after_fork(found, _Watch.begin)
+
+
+def orderly(directory: str) -> bool:
+    """Whether all processes that left a mark ended in an orderly way, and one did; the marks are gone then."""
+    try:
+        names = os.listdir(directory)
+        for name in names:
+            os.unlink(f"{directory}/{name}")
+    except OSError:
+        return False
+    return names == [_ENDED]

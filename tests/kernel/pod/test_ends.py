@@ -1,0 +1,98 @@
+"""Which ends of a server count: real processes, made as vLLM makes its engine, behind the real `exec`."""
+
+import json
+import sys
+
+import pytest
+from tests.kernel.mi300x import STACK
+from tests.kernel.pods import Pod
+
+from hipbmm_kernel.dispatch import table as tables
+
+SERVER = """
+import ctypes, importlib.metadata, multiprocessing, os, signal, sys
+
+def load():
+    found = importlib.metadata.entry_points(group="vllm.general_plugins", name="hipbmm_dispatch")
+    for point in found:
+        point.load()()
+
+def raises():
+    raise RuntimeError("HIP error")
+
+def waits():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.pause()
+
+WAYS = {
+    "returns": lambda: None, "exits": lambda: sys.exit(0), "raises": raises, "kills": lambda: os.kill(os.getpid(), 9),
+    "aborts": os.abort, "aiter": lambda: ctypes.CDLL(None).exit(1), "quits": lambda: os._exit(0), "waits": waits,
+}
+
+def engine(method, way):
+    if method == "spawn":  # a fork has the plugins of its parent
+        load()
+    WAYS[way]()
+
+if __name__ == "__main__":
+    method, way, end = sys.argv[1:]
+    load()
+    process = multiprocessing.get_context(method).Process(target=engine, args=(method, way))
+    process.start()
+    process.join(0.5 if way == "waits" else None)
+    if way == "waits":
+        process.terminate()
+        process.join()
+    WAYS[end]()
+"""
+ORDERLY = [
+    ("fork", "returns", "returns"),
+    ("fork", "exits", "returns"),
+    ("fork", "waits", "exits"),
+    ("spawn", "returns", "returns"),
+    ("spawn", "waits", "returns"),
+]
+CRASHES = [
+    *(("fork", way, "returns") for way in ("raises", "kills", "aborts", "aiter", "quits")),
+    *(("spawn", way, "returns") for way in ("raises", "aiter")),
+    *(("fork", "returns", end) for end in ("raises", "kills", "aiter", "quits")),
+]
+
+
+@pytest.fixture
+def ready(pod: Pod) -> Pod:
+    """A pod whose server has its table in memory."""
+    assert pod.run("payload", str(pod.home)).returncode == 0
+    (pod.home / "dispatch").mkdir()
+    (pod.home / "dispatch/table").write_bytes(tables.encode(tables.Table(STACK, ())))
+    (pod.home / "report.json").write_text('{"state": "Complete", "hipbmm": true, "dispatch": "Memory"}')
+    (pod.root / "server.py").write_text(SERVER)
+    return pod
+
+
+def crashes(pod: Pod, method: str, way: str, end: str, ends: int = 1) -> int:
+    """How many ends of a server whose engine goes that `way` are counted."""
+    for _ in range(ends):
+        done = pod.run("exec", "--", sys.executable, str(pod.root / "server.py"), method, way, end)
+        assert "dispatch Memory" in done.stderr
+    pod.run("exec", "--", "true")
+    return int(json.loads((pod.home / "state.json").read_text())["crashes"])
+
+
+@pytest.mark.parametrize(("method", "way", "end"), ORDERLY)
+def test_a_server_whose_processes_all_end_in_an_orderly_way_keeps_its_table(
+    ready: Pod, method: str, way: str, end: str
+) -> None:
+    assert crashes(ready, method, way, end, 2) == 0
+
+
+@pytest.mark.parametrize(("method", "way", "end"), CRASHES)
+def test_an_engine_that_dies_counts_though_the_server_exits_with_status_0(
+    ready: Pod, method: str, way: str, end: str
+) -> None:
+    assert crashes(ready, method, way, end) == 1
+
+
+def test_an_end_that_leaves_no_marks_counts(ready: Pod) -> None:
+    ready.run("exec", "--", "true")
+    assert crashes(ready, "fork", "returns", "returns") == 1
