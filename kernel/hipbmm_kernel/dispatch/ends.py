@@ -12,6 +12,7 @@ from multiprocessing import util
 
 DIRECTORY = "processes"
 _ENDED = "ended"
+_CREATE = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _LAST = -1000
 """Priority among the finalizers of multiprocessing: the children have been joined before."""
 
@@ -25,13 +26,13 @@ class _Watch:
     def begin(self) -> None:
         """Mark this process until its orderly end. OSError when the mark cannot be made."""
         name = f"{self._directory}/{os.getpid()}"
-        os.close(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+        os.close(os.open(name, _CREATE, 0o644))
         util.Finalize(None, self._end, (name,), exitpriority=_LAST)
 
     def _end(self, name: str) -> None:
         if sys.exc_info()[0] in (None, SystemExit) and not hasattr(sys, "last_type"):
             with suppress(OSError):
-                os.close(os.open(f"{self._directory}/{_ENDED}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+                os.close(os.open(f"{self._directory}/{_ENDED}", _CREATE, 0o644))
                 os.unlink(name)
 
 
@@ -48,11 +49,21 @@ def watch(directory: str) -> None:
 
 
 def orderly(directory: str) -> bool:
-    """Whether all processes that left a mark ended in an orderly way, and one did; the marks are gone then."""
+    """Whether all processes that left a mark ended in an orderly way, and one did; the marks are gone then.
+
+    A link is not followed, and nothing is removed but marks: what else is there stays, and no end is orderly then.
+    """
     try:
-        names = os.listdir(directory)
-        for name in names:
-            os.unlink(f"{directory}/{name}")
+        place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return False
+    try:
+        names = os.listdir(place)
+        for name in names:
+            if name == _ENDED or name.isdecimal():
+                os.unlink(name, dir_fd=place)
+    except OSError:
+        return False
+    finally:
+        os.close(place)
     return names == [_ENDED]

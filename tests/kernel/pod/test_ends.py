@@ -93,6 +93,23 @@ def test_an_engine_that_dies_counts_though_the_server_exits_with_status_0(
     assert crashes(ready, method, way, end) == 1
 
 
+@pytest.mark.parametrize("kind", ["link", "file", "directory", "strange"])
+def test_what_is_no_directory_of_marks_costs_nothing_else(ready: Pod, kind: str) -> None:
+    place, other = ready.home / "dispatch/processes", ready.root / "somebody's"
+    other.mkdir()
+    (other / "1").write_text("a file")
+    (other / "ended").write_text("another")
+    if kind == "link":
+        place.symlink_to(other)
+    elif kind == "file":
+        place.write_text("no directory")
+    else:
+        place.mkdir()
+        (place / ("7" if kind == "directory" else "somebody's")).mkdir()
+    assert crashes(ready, "fork", "returns", "returns") == 1
+    assert [path.read_text() for path in sorted(other.iterdir())] == ["a file", "another"]
+
+
 def test_an_end_that_leaves_no_marks_counts(ready: Pod) -> None:
     ready.run("exec", "--", "true")
     assert crashes(ready, "fork", "returns", "returns") == 1
