@@ -38,6 +38,14 @@ def test_the_program_cannot_be_delivered(world: World) -> None:
     heals(world)
 
 
+def served_untuned(world: World, state: str, reason: str, replicas: int = 2) -> None:
+    """Every replica serves, and its tuner has ended so."""
+    world.create(replicas=replicas)
+    answer = report(state=state, reason=reason, message=f"because of {reason}", tuned=100)
+    world.serve(1, answer)
+    world.serve(replicas, answer)
+
+
 def test_a_tuner_that_hangs(world: World, operator: OperatorProcess) -> None:
     world.create()
     (pod,) = world.scheduled(1)
@@ -67,18 +75,21 @@ def test_a_tuner_that_hangs(world: World, operator: OperatorProcess) -> None:
     ],
 )
 def test_a_table_that_is_not_complete_is_served_and_shown(world: World, state: str, reason: str) -> None:
-    world.create(replicas=2)
-    answer = report(state=state, reason=reason, message=f"because of {reason}", tuned=100)
-    world.serve(1, answer)
-    world.serve(2, answer)
+    served_untuned(world, state, reason)
     ready = world.becomes("Ready", "True", "ServingUntuned")
     assert ready["message"] == f"{reason}: because of {reason}"
     tuned = world.condition("Tuned")
     assert (tuned["status"], tuned["reason"], tuned["message"]) == ("False", reason, f"because of {reason}")
     assert world.condition("Warm")["status"] == "False"
     assert (world.status()["warmReplicas"], world.status()["tuning"]["state"]) == (0, state)
+
+
+@pytest.mark.parametrize("state", ["Partial", "Unsupported", "Failed", "NoPlan"])
+def test_a_table_that_was_not_complete_is_replaced_by_one_that_is(world: World, state: str) -> None:
+    served_untuned(world, state, "ProblemsFailed", replicas=1)
+    world.becomes("Ready", "True", "ServingUntuned")
     world.change({"tuning": {"budgetSeconds": 3600}})
-    heals(world, 2)
+    heals(world)
 
 
 def test_policy_block_keeps_an_incomplete_table_from_serving(world: World) -> None:
