@@ -29,7 +29,7 @@ from hipbmm_operator.kube import kinds
 T = TypeVar("T")
 
 LIFE_SECONDS = 240.0
-_SIDE_BY_SIDE = 5
+_SIDE_BY_SIDE = 9
 _STILL = 25
 """So many reads in a row, some three seconds, find the same: longer than the operator's debounce window."""
 _QUICK = {"HIPBMM_BACKOFF_SECONDS": "0.2", "HIPBMM_BACKOFF_MAX_SECONDS": "2"}
