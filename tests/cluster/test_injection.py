@@ -1,9 +1,12 @@
 """Admission of foreign pods: the policy and the webhook give the same pods, and the right ones."""
 
 import base64
+import concurrent.futures
 import copy
+import itertools
 import json
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -312,7 +315,45 @@ def test_a_webhook_that_never_answers_costs_two_seconds(two: Two, api: Api, dead
     assert "hipbmm-warm" not in json.dumps(made["spec"])
 
 
-def test_the_owner_s_manifest_applied_again_changes_nothing(two: Two, api: Api) -> None:
+_CREATED = 40
+
+
+def test_no_pod_is_refused_while_its_profile_comes_and_goes(two: Two, api: Api) -> None:
+    two.put()
+    changes: list[Json] = [{"ready": False}, {}, {"mirrors": None, "harvest": None}, {"modes": ["Wrap"]}]
+    done = threading.Event()
+
+    def churn() -> None:
+        for number in itertools.count():
+            if done.is_set():
+                return
+            injection.put_profile(api, stacks.profile(two.policy, **changes[number % len(changes)]))
+            if number % 3 == 2:
+                api.delete(HIPBMM_PROFILE, two.policy, stacks.PROFILE)
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        churned = pool.submit(churn)
+        seen: set[bool] = set()
+        try:
+            for number in itertools.count():
+                if number >= _CREATED and len(seen) == 2:  # both kinds
+                    break
+                spec = injection.dry(api, _in(stacks.asking("deployment"), two.policy))["spec"]
+                parts = json.dumps(spec["containers"]), json.dumps(spec["volumes"])
+                whole = "hipbmm-warm" in [each["name"] for each in spec.get("initContainers", [])]
+                assert {"hipbmm-home" in part for part in parts} == {whole}
+                seen.add(whole)
+        finally:
+            done.set()
+        churned.result(30)
+    two.put()
+
+
+@pytest.mark.parametrize(
+    ("rounds", "seconds"),
+    [(5, 0), pytest.param(30, 10, marks=[pytest.mark.long, pytest.mark.timeout(600)], id="five-minutes")],
+)
+def test_the_owner_s_manifest_applied_again_changes_nothing(two: Two, api: Api, rounds: int, seconds: float) -> None:
     two.put()
     template = stacks.asking("deployment")
     template["metadata"] = {"labels": {"app": "git", "hipbmm.io/profile": stacks.PROFILE}}
@@ -323,7 +364,8 @@ def test_the_owner_s_manifest_applied_again_changes_nothing(two: Two, api: Api) 
     body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
     first = api.apply(DEPLOYMENT, body, "gitops")
     until("an injected pod", lambda: "hipbmm-warm" in json.dumps(_pods(api, two.policy)))
-    for _ in range(5):
+    for _ in range(rounds):
+        time.sleep(seconds)
         again = api.apply(DEPLOYMENT, body, "gitops")
         assert again["metadata"]["generation"] == first["metadata"]["generation"]
         assert again["spec"] == first["spec"]
