@@ -13,11 +13,9 @@ from __future__ import annotations
 import functools
 import json
 import os
-import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel import __version__
-from hipbmm_kernel.argv import command
 from hipbmm_kernel.contract.settings import CONTRACT_ENV, FILE, MEMORY, Settings
 from hipbmm_kernel.dispatch import bands
 from hipbmm_kernel.dispatch import table as tables
@@ -110,18 +108,22 @@ def obstacle(env: Mapping[str, str], program: str) -> str:
 
 def _isolated(env: Mapping[str, str]) -> str:
     """Why the script `vllm` of this image does not look at PYTHONPATH; "" when it does, or there is none."""
-    script = shutil.which("vllm", path=env.get("PATH"))
-    if script is None:
-        return ""
-    try:
-        with open(script, "rb") as file:
-            first = file.read(MAX_SHEBANG).partition(b"\n")[0].decode("ascii", "replace")
-    except OSError:
-        return ""
-    words = first.removeprefix("#!").split() if first.startswith("#!") else []
-    while words and (words[0].endswith("/env") or words[0] == "-S"):
-        words.pop(0)
-    return f"{script} starts Python with -I or -E, which hides the plugin" if command.is_isolated(words) else ""
+    for directory in os.get_exec_path(env):
+        try:
+            with open(f"{directory}/vllm", "rb") as file:
+                first = file.read(MAX_SHEBANG).partition(b"\n")[0].decode("ascii", "replace")
+        except OSError:
+            continue
+        words = first.removeprefix("#!").split() if first.startswith("#!") else []
+        while words and (words[0].endswith("/env") or words[0] == "-S"):
+            words.pop(0)
+        if len(words) < len(("python3", "-I")):
+            return ""
+        from hipbmm_kernel.argv import command  # noqa: PLC0415 - a tenth of a start's time, and few scripts need it
+
+        hidden = f"{directory}/vllm starts Python with -I or -E, which hides the plugin"
+        return hidden if command.is_isolated(words) else ""
+    return ""
 
 
 def look_ahead(
