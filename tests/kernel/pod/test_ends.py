@@ -20,29 +20,33 @@ def load():
 def raises():
     raise RuntimeError("HIP error")
 
-def waits():
+def waits(ready):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.pause()
+    ready.set()
+    while True:
+        signal.pause()
 
 WAYS = {
     "returns": lambda: None, "exits": lambda: sys.exit(0), "raises": raises, "kills": lambda: os.kill(os.getpid(), 9),
-    "aborts": os.abort, "aiter": lambda: ctypes.CDLL(None).exit(1), "quits": lambda: os._exit(0), "waits": waits,
+    "aborts": os.abort, "aiter": lambda: ctypes.CDLL(None).exit(1), "quits": lambda: os._exit(0),
 }
 
-def engine(method, way):
+def engine(method, way, ready):
     if method == "spawn":  # a fork has the plugins of its parent
         load()
-    WAYS[way]()
+    waits(ready) if way == "waits" else WAYS[way]()
 
 if __name__ == "__main__":
     method, way, end = sys.argv[1:]
     load()
-    process = multiprocessing.get_context(method).Process(target=engine, args=(method, way))
+    context = multiprocessing.get_context(method)
+    ready = context.Event()
+    process = context.Process(target=engine, args=(method, way, ready))
     process.start()
-    process.join(0.5 if way == "waits" else None)
     if way == "waits":
+        ready.wait()
         process.terminate()
-        process.join()
+    process.join()
     WAYS[end]()
 """
 ORDERLY = [
