@@ -5,6 +5,7 @@ times. Padding must win there, and lose where both choices are the same kernel, 
 """
 
 import statistics
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,8 @@ BAD = range(17, 65)
 """Sizes for which the choice without an index is bad: two bands."""
 WORSE = 4
 LAUNCHES, TURNS = 32, 7
+SCATTER = 0.03
+"""Two measurements of one call differ by so much; a band this close to the tie may be chosen either way."""
 
 
 def hipb_mm(
@@ -96,17 +99,18 @@ def test_padding_wins_and_loses_as_it_is_measured(
 ) -> None:
     assert {timed[:4] for timed in measured} == {gap[:4] for gap in bands.samples(exact())}
     chosen = bands.choose(measured)
-    assert {band.top: band.pays for band in chosen} == {
-        top: top in {32, 64} for top in {bands.top_of(gap.m) for gap in bands.gaps(exact())}
-    }
+    pays = {band.top: band.pays for band in chosen}
+    assert pays[32] and pays[64], "the bad choice loses"
+    assert not all(pays.values()), "where both are one kernel, two copies are too many"
     served = {entry.m: entry.padded_m for entry in bands.with_padding(exact(), chosen)}
-    assert set(served) == {*PLANNED, *BAD}
+    assert set(served) == {*PLANNED, *(gap.m for gap in bands.gaps(exact()) if pays[bands.top_of(gap.m)])}
     assert (served[17], served[33], served[63]) == (32, 64, 64)
 
     clock = Clock()
     dtypes = (clock.device.fp8, torch.bfloat16)
     gaps = {gap.m: gap for gap in bands.gaps(exact())}
     lines = []
+    ratios: dict[int, list[float]] = defaultdict(list)
     for timed in measured:
         serving = wrapper.make(hipb_mm, [gaps[timed.m]], 0, dtypes, Recorder(str(tmp_path), 0))
         padded, default = clock.us(serving, timed.m), clock.us(hipb_mm, timed.m)
@@ -115,5 +119,9 @@ def test_padding_wins_and_loses_as_it_is_measured(
         assert timed.padded_us == pytest.approx(padded, rel=0.2)
         assert timed.default_us == pytest.approx(default, rel=0.2)
         assert padded > bare + 0.5, "the copies are in it"
+        ratios[bands.top_of(timed.m)].append(padded / default / bands.TIE)
+    for top, ratio in ratios.items():
+        clear = max(ratio) < 1 - SCATTER or min(ratio) > 1 + SCATTER
+        assert not clear or pays[top] is (max(ratio) < 1), f"band {top}: {ratio}"
     with capsys.disabled():
         print("\n" + "\n".join(lines))  # noqa: T201 - figures for the reader
