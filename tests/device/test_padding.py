@@ -100,7 +100,7 @@ def test_padding_wins_and_loses_as_it_is_measured(
     assert {timed[:4] for timed in measured} == {gap[:4] for gap in bands.samples(exact())}
     chosen = bands.choose(measured)
     pays = {band.top: band.pays for band in chosen}
-    assert pays[32] and pays[64], "the bad choice loses"
+    assert {top for top, wins in pays.items() if wins} >= {32, 64}, "the bad choice loses"
     assert not all(pays.values()), "where both are one kernel, two copies are too many"
     served = {entry.m: entry.padded_m for entry in bands.with_padding(exact(), chosen)}
     assert set(served) == {*PLANNED, *(gap.m for gap in bands.gaps(exact()) if pays[bands.top_of(gap.m)])}
