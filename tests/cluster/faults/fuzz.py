@@ -18,7 +18,7 @@ _BATCH = 25
 _SERVER_ERROR = 500
 _SECONDS = 120.0
 _TYPES = 8
-"""Conditions of a resource that was seen."""
+"""Conditions of every resource that was seen; one that cannot go on is Stalled besides."""
 
 
 @dataclass
@@ -96,4 +96,4 @@ def _settle(one: Rig, names: list[str]) -> None:
 def _seen(body: Json) -> bool:
     status = body.get("status") or {}
     current = status.get("observedGeneration") == body["metadata"]["generation"]
-    return current and len(status.get("conditions", [])) == _TYPES
+    return current and len(status.get("conditions", [])) >= _TYPES
