@@ -131,8 +131,9 @@ class World:
             self.kubelet.serving(pod, answer)
 
     def clean(self) -> None:
-        """Delete the resource, so that its GPUs are free for the next test."""
-        self.api.delete(kinds.HIPBMM_DEPLOYMENT, self.namespace, self.name)
+        """Delete every resource of the namespace, so that its GPUs are free for the next test."""
+        for body in self.api.items(kinds.HIPBMM_DEPLOYMENT, self.namespace):
+            self.api.delete(kinds.HIPBMM_DEPLOYMENT, self.namespace, body["metadata"]["name"])
         until("the pods to go", lambda: not self.api.items(kinds.POD, self.namespace), 240)
 
 

@@ -71,12 +71,14 @@ class Rig:
                 end.callback(operator.retire)
 
     def _clean(self) -> None:
-        self.proxy.close()
-        self.world.clean()
-        for name in (self.name, self.system):
-            self.place.api.delete(NAMESPACE, "", name)
-        for kind in (CLUSTER_ROLE, CLUSTER_BINDING):
-            self.place.api.delete(kind, "", self.system)
+        """Remove what is left; each part whatever became of the others, for the next test needs the GPUs."""
+        with contextlib.ExitStack() as end:
+            for kind in (CLUSTER_ROLE, CLUSTER_BINDING):
+                end.callback(self.place.api.delete, kind, "", self.system)
+            for name in (self.name, self.system):
+                end.callback(self.place.api.delete, NAMESPACE, "", name)
+            end.callback(self.world.clean)
+            end.callback(self.proxy.close)
 
     def start(self, program: Program = THIS, kubeconfig: Path | None = None, /, **settings: str) -> OperatorProcess:
         """Start an operator behind the proxy, or with another kubeconfig."""
