@@ -1,8 +1,10 @@
 """From the rows of a pod of ours to a server that is not ours and runs them from memory: real processes throughout."""
 
+import contextlib
 import importlib.util
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -70,10 +72,15 @@ class Node:
         log = pod.root / "server.log"
         with (
             log.open("w") as out,
-            subprocess.Popen(command, cwd=here, env={**pod.env, **env}, stdout=out, stderr=out) as run,
+            subprocess.Popen(
+                command, cwd=here, env={**pod.env, **env}, stdout=out, stderr=out, start_new_session=True
+            ) as run,
         ):
-            status = _ready_or_ended(run, port)
-            run.kill()
+            try:
+                status = _ready_or_ended(run, port)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(run.pid, signal.SIGKILL)  # What stands before it, as unshare, is not all that runs.
         return status, log.read_text()
 
 
