@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from demo import checks, install, next_steps, view
+from demo import any_pod, checks, install, next_steps, view
 from demo.cluster import Cluster, choose
 from demo.failure import DemoError
 from demo.kubectl import Kubectl
@@ -37,7 +37,34 @@ def story(cluster: Cluster) -> None:
     scale(cluster, name)
     step(f"kubectl delete hbd {name}")
     kubectl.run("delete", "hipbmmdeployment", name)
-    say(f"  left: {checks.only_the_claim_stays(kubectl, name)} (spec.cache.pvc.retain), and nothing else")
+    left = checks.only_the_claim_stays(kubectl, name)
+    say(f"  left: {left} (spec.cache.pvc.retain), and nothing else")
+    if cluster.simulated:
+        any_pods(cluster, kubectl, left.partition("/")[2])
+
+
+def any_pods(cluster: Cluster, kubectl: Kubectl, claim: str) -> None:
+    """Two Deployments that the operator does not own, by one label."""
+    step(f"One label: examples/any-pod.yaml with spec.cache.pvc.claimName {claim}, and two plain Deployments")
+    any_pod.apply_profile(kubectl, claim)
+    kubectl.apply(any_pod.known_model(cluster))
+    # An image is tried by its first pod: a pod of it that is born before that has shown something is plain.
+    any_pod.proved(kubectl, cluster.serving_image)
+    kubectl.apply(any_pod.other_model(cluster, kubectl))
+    pod = any_pod.ready(kubectl, any_pod.KNOWN)
+    found = any_pod.restored(kubectl, pod)
+    say(
+        f"  {pod['metadata']['name']}: {found['rows']} rows of the resource in {float(found['seconds']):.2f} s, "
+        f"children {found['children']}, torch imported: {found['torchImported']}"
+    )
+    pod = any_pod.ready(kubectl, any_pod.OTHER)
+    found = any_pod.tuned(kubectl, pod)
+    say(
+        f"  {pod['metadata']['name']}: another model, tuned {found['tuned']} of {found['problems']} by itself; "
+        "its container has no command"
+    )
+    for line in any_pod.columns(kubectl, "2/2"):
+        say("  " + line)
 
 
 def apply_example(cluster: Cluster, kubectl: Kubectl) -> str:

@@ -32,11 +32,11 @@ def pods(kubectl: Kubectl, name: str) -> list[Json]:
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
-def report(pod: Json) -> Json | None:
+def report(pod: Json, container: str = "warm") -> Json | None:
     """What `warm` said in its termination message; None while it has not ended."""
     for status in pod["status"].get("initContainerStatuses", []):
         ended = status.get("state", {}).get("terminated")
-        if status["name"] == "warm" and ended:
+        if status["name"] == container and ended:
             answer: Json = json.loads(ended.get("message") or "{}")
             return answer
     return None

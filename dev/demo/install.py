@@ -59,7 +59,7 @@ def operator(cluster: Cluster) -> None:
     command = [
         cluster.helm, "upgrade", "--install", "hipbmm-operator", str(CHART),
         "--kubeconfig", kubectl.kubeconfig, "--namespace", SYSTEM,
-        "--set", f"image.repository={repository}", "--set", f"image.tag={tag}",
+        "--set", f"image.repository={repository}", "--set", f"image.tag={tag}", "--set", "injection.enabled=true",
         "--wait", "--timeout", "600s",
     ]  # fmt: skip
     if cluster.simulated:

@@ -10,7 +10,7 @@ from demo import install
 from demo.cluster import Cluster, choose, localkube
 from localkube import instance
 
-INSTANCE = "demo"
+INSTANCE = os.environ.get("HIPBMM_TEST_INSTANCE", "demo")
 
 
 @pytest.fixture(scope="session")

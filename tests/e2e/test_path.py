@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.rollout import Rollout, workspace
 
-from demo import checks, install, next_steps, wait
+from demo import any_pod, checks, install, next_steps, wait
 from demo.cluster import Cluster
 
 pytestmark = pytest.mark.timeout(1200)
@@ -145,3 +145,14 @@ def test_the_commands_that_the_demo_prints_work_and_restore_from_the_claim_that_
     rollout.settle(SETTLED_WITHIN)
     reports = checks.reports(rollout.kubectl, rollout.name).values()
     assert {r["source"] for r in reports} == {"Restored"}
+
+
+def test_one_label_on_a_deployment_of_somebody_else_restores_the_rows(rollout: Rollout) -> None:
+    if not rollout.cluster.simulated:
+        pytest.skip("its server has a config.json and no weights")
+    claim = rollout.resource()["status"]["cache"]["claimName"]
+    any_pod.apply_profile(rollout.kubectl, claim)
+    rollout.kubectl.apply(any_pod.known_model(rollout.cluster))
+    pod = any_pod.ready(rollout.kubectl, any_pod.KNOWN)
+    assert any_pod.restored(rollout.kubectl, pod)["rows"] == rollout.resource()["status"]["tuning"]["problems"]
+    assert any_pod.columns(rollout.kubectl, "1/1")

@@ -73,3 +73,16 @@ def test_what_vllms_parser_refuses_is_refused(line: str, modules: tuple[ModuleTy
     with pytest.raises(SystemExit) as refused:
         modules[0].parse(["model", *line.split(" ")])
     assert refused.value.code == 2
+
+
+def test_a_configuration_file_stands_before_the_command_line(
+    modules: tuple[ModuleType, ModuleType], tmp_path: Path
+) -> None:
+    file = tmp_path / "serve.yaml"
+    file.write_text("model: /models/small\nmax-num-seqs: 8\nenforce-eager: true\nasync-scheduling: false\n")
+    for given in (["--config", str(file), "--max-num-seqs", "4"], [f"--config={file}", "--max-num-seqs=4"]):
+        found = modules[0].parse(given)
+        assert (found.model, found.max_num_seqs, found.enforce_eager) == ("/models/small", 4, True)
+    file.write_text("cudagraph-capture-sizes: [1, 2]\n")
+    found = modules[0].parse(["/models/other", "--config", str(file), "--port", "9"])
+    assert (found.model, found.capture_sizes, found.port) == ("/models/other", (1, 2), 9)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vllm import flexible
+from vllm import config_file, flexible
 
 # Defaults of vLLM 0.33 for the API server on a GPU with 160 GiB or more.
 _MAX_NUM_SEQS = 1024
@@ -47,6 +47,7 @@ class ServeArguments:
     performance_mode: str
     linear_backend: str
     first_runner: bool
+    chat_template: str | None
 
     @property
     def enforce_eager(self) -> bool:
@@ -72,7 +73,7 @@ class ServeArguments:
 def parse(arguments: Sequence[str]) -> ServeArguments:
     """Parse what follows `vllm serve`. Exits with status 2 and a usage line where vLLM's own parser does."""
     parser = flexible.parser()
-    known = parser.parse_args(flexible.plain(arguments))
+    known = parser.parse_args(flexible.plain(config_file.expanded(arguments)))
     try:
         return _served(known)
     except (ValueError, AttributeError) as error:
@@ -109,6 +110,7 @@ def _served(known: Namespace) -> ServeArguments:
         performance_mode=given.get("performance_mode", "balanced"),
         linear_backend=_backend(given, kernels),
         first_runner=not int(os.environ.get(_RUNNER, "1")),
+        chat_template=given.get("chat_template"),
     )
 
 

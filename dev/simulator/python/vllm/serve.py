@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from dataclasses import asdict
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -33,6 +34,7 @@ def serve(arguments: ServeArguments) -> None:
     sizes = capture_sizes(arguments)
     LOGGER.info("non-default args: %s", asdict(arguments))
     config = model_config.load(arguments.model)
+    _open_chat_template(arguments.chat_template)
     _announce(arguments, sizes)
     _order_start_failures()
     rank = _rank(config, arguments)
@@ -42,6 +44,17 @@ def serve(arguments: ServeArguments) -> None:
     metrics = Metrics(arguments.served_model_names[0])
     engine = Engine(rank, Graphs(tuple(sizes), arguments.decode_only), metrics)
     _run(ApiServer((arguments.host, arguments.port), arguments.served_model_names, engine, metrics))
+
+
+def _open_chat_template(name: str | None) -> None:
+    """A file, from the working directory; what looks like Jinja is the template itself (entrypoints/chat_utils.py)."""
+    if name and not set("{}\n") & set(name):
+        try:
+            Path(name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ValueError(
+                f"The supplied chat template ({name}) looks like a file path, but it failed to be opened. {error}"
+            ) from error
 
 
 def _announce(arguments: ServeArguments, sizes: list[int]) -> None:
