@@ -120,7 +120,7 @@ def group(name: str, profile: str, spec: Json) -> Json:
 
 
 def test_a_pod_keeps_its_rank_under_pressure(place: Place) -> None:
-    """Cases 5 and 16: the kubelet evicts by quality of service. Guaranteed stays so; a sidecar raises the least.
+    """Cases 5 and 16: the kubelet evicts by quality of service. Guaranteed stays so; the sidecar raises the lowest.
 
     A BestEffort pod with a sidecar is Burstable with requests of 0, which the kubelet does not evict before BestEffort.
     """
