@@ -18,6 +18,21 @@ if not torch.cuda.is_available():
     collect_ignore_glob = ["test_*.py"]
 
 
+def scaled_mm(
+    mat1: torch.Tensor,
+    mat2: torch.Tensor,
+    solution_index: int,
+    bias: torch.Tensor | None = None,
+    out_dtype: torch.dtype | None = None,
+    scaleA: torch.Tensor | None = None,  # noqa: N803 - AITER's name
+    scaleB: torch.Tensor | None = None,  # noqa: N803 - same
+    scaleOut: torch.Tensor | None = None,  # noqa: N803 - same
+    bpreshuffle: bool | None = None,
+) -> torch.Tensor:
+    """PyTorch's row-wise GEMM with AITER's parameters."""
+    return torch._scaled_mm(mat1, mat2, scale_a=scaleA, scale_b=scaleB, bias=bias, out_dtype=out_dtype)
+
+
 class StandIn(ModuleType):
     """`aiter` as far as the library calls it. Counts how often the extension was created, and on which device."""
 

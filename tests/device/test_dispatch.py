@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.device.conftest import scaled_mm
 
 from hipbmm_kernel.dispatch import wrapper
 from hipbmm_kernel.dispatch.recorder import Recorder
@@ -15,21 +16,6 @@ from hipbmm_kernel.dispatch.table import Entry
 N, K = 10240, 5120
 FP8 = torch.float8_e4m3fn
 CALLS = 2000
-
-
-def scaled_mm(
-    mat1: torch.Tensor,
-    mat2: torch.Tensor,
-    solution_index: int,
-    bias: torch.Tensor | None = None,
-    out_dtype: torch.dtype | None = None,
-    scaleA: torch.Tensor | None = None,  # noqa: N803 - AITER's name
-    scaleB: torch.Tensor | None = None,  # noqa: N803 - same
-    scaleOut: torch.Tensor | None = None,  # noqa: N803 - same
-    bpreshuffle: bool | None = None,
-) -> torch.Tensor:
-    """PyTorch's row-wise GEMM with AITER's parameters."""
-    return torch._scaled_mm(mat1, mat2, scale_a=scaleA, scale_b=scaleB, bias=bias, out_dtype=out_dtype)
 
 
 def operands(m: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -4,14 +4,16 @@ hipBLASLt is AMD's, so the GEMM is PyTorch's. Its choice without an index is mad
 times. Padding must win there, and lose where both choices are the same kernel, for it adds two copies.
 """
 
+import functools
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from tests.device.conftest import StandIn
+from tests.device.conftest import StandIn, scaled_mm
 
 from hipbmm_kernel.dispatch import bands, wrapper
 from hipbmm_kernel.dispatch.bands import Timed
@@ -31,22 +33,13 @@ SCATTER = 0.03
 """Two measurements of one call differ by so much; a band this close to the tie may be chosen either way."""
 
 
-def hipb_mm(
-    mat1: torch.Tensor,
-    mat2: torch.Tensor,
-    solution_index: int,
-    bias: torch.Tensor | None = None,
-    out_dtype: torch.dtype | None = None,
-    scaleA: torch.Tensor | None = None,  # noqa: N803 - AITER's name
-    scaleB: torch.Tensor | None = None,  # noqa: N803 - same
-    scaleOut: torch.Tensor | None = None,  # noqa: N803 - same
-    bpreshuffle: bool | None = None,
-) -> torch.Tensor:
-    """PyTorch's row-wise GEMM with AITER's parameters; a bad choice where it is asked to choose."""
+@functools.wraps(scaled_mm)
+def hipb_mm(mat1: torch.Tensor, mat2: torch.Tensor, solution_index: int, **others: Any) -> torch.Tensor:  # noqa: ANN401  # AITER's
+    """A bad choice where it is asked to choose."""
     bad = solution_index < 0 and mat1.shape[0] in BAD
     for _ in range(WORSE - 1 if bad else 0):
-        torch._scaled_mm(mat1, mat2, scale_a=scaleA, scale_b=scaleB, bias=bias, out_dtype=out_dtype)
-    return torch._scaled_mm(mat1, mat2, scale_a=scaleA, scale_b=scaleB, bias=bias, out_dtype=out_dtype)
+        scaled_mm(mat1, mat2, solution_index, **others)
+    return scaled_mm(mat1, mat2, solution_index, **others)
 
 
 def exact() -> list[Entry]:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from tests.e2e.node_agent import NodeAgent, node_agent
 
 from demo import install
 from demo.cluster import Cluster, choose, localkube
@@ -39,3 +40,10 @@ def audit_log(cluster: Cluster) -> str:
         pytest.skip("counting API writes needs the API server's audit log")
     status = json.loads(localkube("status", "--name", INSTANCE, "-o", "json", show=False))
     return str(status["auditLog"])
+
+
+@pytest.fixture(scope="module")
+def agent(cluster: Cluster) -> Iterator[NodeAgent]:
+    """What acts as root on the node, for the tests of one file."""
+    with node_agent(cluster) as found:
+        yield found

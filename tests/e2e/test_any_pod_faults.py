@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.e2e import foreign
 from tests.e2e.foreign import FLAGS, MODEL, Place, pod_spec, server, with_env
-from tests.e2e.node_agent import NodeAgent, node_agent
+from tests.e2e.node_agent import NodeAgent
 
 from demo.cluster import Cluster
 
@@ -77,12 +77,6 @@ POISONED: dict[str, Maker] = {
     "poison-entrypoint": poisoned,
     "poison-command": lambda image: poisoned(image, command=["vllm", "serve"]),
 }
-
-
-@pytest.fixture(scope="module")
-def agent(cluster: Cluster) -> Iterator[NodeAgent]:
-    with node_agent(cluster) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.e2e import foreign
 from tests.e2e.foreign import LABEL, Place, pod_spec, server
-from tests.e2e.node_agent import NodeAgent, node_agent
+from tests.e2e.node_agent import NodeAgent
 
 from demo import install, wait
 from demo.cluster import Cluster
@@ -26,12 +26,6 @@ Json = dict[str, Any]
 
 PROFILE = "life"
 GITOPS_SECONDS, GITOPS_EVERY = 60, 10
-
-
-@pytest.fixture(scope="module")
-def agent(cluster: Cluster) -> Iterator[NodeAgent]:
-    with node_agent(cluster) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
