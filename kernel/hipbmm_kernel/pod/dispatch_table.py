@@ -107,7 +107,7 @@ def obstacle(env: Mapping[str, str], program: str) -> str:
 
 
 def _isolated(env: Mapping[str, str]) -> str:
-    """Why the script `vllm` of this image does not look at PYTHONPATH; "" when it does, or there is none."""
+    """Why the script `vllm` of this image ignores PYTHONPATH; "" when it does not, or there is none."""
     for directory in os.get_exec_path(env):
         try:
             with open(f"{directory}/vllm", "rb") as file:

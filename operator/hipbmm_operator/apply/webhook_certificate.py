@@ -42,7 +42,7 @@ class OwnCertificate:
             if self._kube.may_write():
                 held = await self._advance(body, held)
         except errors.ApiError as error:
-            LOG.warning("The webhook's certificate cannot be looked after: %s", error)
+            LOG.warning("The webhook's certificate cannot be read or renewed: %s", error)
             return bool(self._loaded)
         text = held.get("tls.crt", "")
         if text and text != self._loaded and _load(context, text, held.get("tls.key", "")):
