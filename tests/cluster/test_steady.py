@@ -8,7 +8,7 @@ from tests.cluster.api import until
 from tests.cluster.audit import Audit, writes_during
 from tests.cluster.conftest import OPERATOR_USER, Cluster
 from tests.cluster.operator_process import OperatorProcess
-from tests.cluster.world import World
+from tests.cluster.world import WAIT, World
 
 from hipbmm_operator.kube import kinds
 from hipbmm_operator.kube.kinds import Kind
@@ -126,9 +126,9 @@ def test_a_budget_goes_with_the_second_replica(world: World) -> None:
 def test_suspending_stops_the_pods_and_keeps_the_rest(world: World) -> None:
     settle(world)
     world.change({"suspend": True})
-    until("no pods", lambda: not world.api.items(kinds.POD, world.namespace))
+    until("no pods", lambda: not world.api.items(kinds.POD, world.namespace), WAIT)
+    world.becomes("Ready", "True", "Suspended")
     world.until("the phase", lambda status: status["phase"] == "Suspended")
-    assert world.condition("Ready")["reason"] == "Suspended"
     assert world.api.find(kinds.SERVICE, world.namespace, "qwen")
     world.change({"suspend": False})
     world.serve(2)
