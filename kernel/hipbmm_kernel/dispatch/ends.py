@@ -11,6 +11,8 @@ from contextlib import suppress
 from multiprocessing import util
 
 DIRECTORY = "processes"
+VARIABLE = "HIPBMM_PROCESSES"
+"""Names the directory of the marks to a server that has no table in memory, which is beside it."""
 _ENDED = "ended"
 _CREATE = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _LAST = -1000

@@ -38,12 +38,17 @@ logger = logging.getLogger(tables.PLUGIN)
 
 
 def register() -> None:
-    """Serve the table that HIPBMM_DISPATCH_TABLE names from memory, once AITER is there. Never raises."""
-    path = os.environ.get(tables.VARIABLE)
+    """Mark this process, and serve the table that HIPBMM_DISPATCH_TABLE names from memory, once AITER is there.
+
+    Never raises.
+    """
+    path = os.environ.get(tables.VARIABLE, "")
+    directory = os.environ.get(ends.VARIABLE) or (path and f"{os.path.dirname(path)}/{ends.DIRECTORY}")
+    if directory:
+        with suppress(OSError):  # an end without marks counts
+            ends.watch(directory)
     if not path:
         return
-    with suppress(OSError):  # an end without marks counts
-        ends.watch(f"{os.path.dirname(path)}/{ends.DIRECTORY}")
     try:
         with open(path, "rb") as file:
             table = tables.decode(file.read(tables.MAX_BYTES + 1))

@@ -122,11 +122,13 @@ class Start:
         why = f": {state.reason}" if state.reason else ""
         self._log.say(f"start {state.starts} of the server, mode {state.mode}{why}")
         adjusted = {**server_env(env, state.mode, self._settings.user_flags), **self._directories(env, state)}
-        if self._settings.plugin and state.mode != start_mode.NO_AITER:
+        if state.mode == start_mode.NO_AITER:
+            return adjusted
+        if self._settings.plugin:
             adjusted = self._with_kernel(adjusted)
         if state.mode == start_mode.TUNED and report is not None and report.get("dispatch") == MEMORY:
-            return self._in_memory(adjusted)
-        return adjusted
+            adjusted = self._in_memory(adjusted)
+        return self._with_marks(adjusted)
 
     def _in_memory(self, env: dict[str, str]) -> dict[str, str]:
         """The environment with the plugin and its table; unchanged where vLLM or the plugin could not use them."""
@@ -141,6 +143,13 @@ class Start:
             return env
         self._log.say("dispatch Memory")
         return {**tables.with_program(env, program), tables.VARIABLE: path}
+
+    def _with_marks(self, env: dict[str, str]) -> dict[str, str]:
+        """The environment in which each process of vLLM leaves a mark; unchanged where it would not load the plugin."""
+        program = self._settings.program
+        if dispatch_table.obstacle(env, program):
+            return env
+        return {**tables.with_program(env, program), ends.VARIABLE: self._settings.processes}
 
     def _with_kernel(self, env: dict[str, str]) -> dict[str, str]:
         """The environment in which vLLM finds the plugin with the bundled kernel, which obeys the same flags."""

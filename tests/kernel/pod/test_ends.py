@@ -74,11 +74,22 @@ def ready(pod: Pod) -> Pod:
     return pod
 
 
-def crashes(pod: Pod, method: str, way: str, end: str, ends: int = 1) -> int:
+@pytest.fixture(params=["File", "NoTable", "NoHipbmm"])
+def without_memory(ready: Pod, request: pytest.FixtureRequest) -> Pod:
+    """The same where the server has no table in memory."""
+    report = {"state": "Complete", "hipbmm": request.param != "NoHipbmm", "dispatch": "File"}
+    (ready.home / "report.json").write_text(json.dumps(report))
+    crashes = 2 if request.param == "NoTable" else 0
+    state = {"starts": 2, "crashes": crashes, "mode": "Tuned", "started": 0.0, "boot": "the last"}
+    (ready.home / "state.json").write_text(json.dumps(state))
+    return ready
+
+
+def crashes(pod: Pod, method: str, way: str, end: str, ends: int = 1, *, memory: bool = True) -> int:
     """How many ends of a server whose engine goes that `way` are counted."""
     for _ in range(ends):
         done = pod.run("exec", "--", sys.executable, str(pod.root / "server.py"), method, way, end)
-        assert "dispatch Memory" in done.stderr
+        assert ("dispatch Memory" in done.stderr) == memory
     pod.run("exec", "--", "true")
     return int(json.loads((pod.home / "state.json").read_text())["crashes"])
 
@@ -95,6 +106,13 @@ def test_an_engine_that_dies_counts_though_the_server_exits_with_status_0(
     ready: Pod, method: str, way: str, end: str
 ) -> None:
     assert crashes(ready, method, way, end) == 1
+
+
+def test_ends_are_told_apart_without_a_table_in_memory_too(without_memory: Pod) -> None:
+    before = json.loads((without_memory.home / "state.json").read_text())["crashes"]
+    assert crashes(without_memory, "spawn", "waits", "exits", memory=False) == before
+    counted = crashes(without_memory, "fork", "kills", "returns", memory=False)
+    assert counted - before == len(["the end of `true`, which leaves no mark", "this one"])
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "directory", "strange"])
