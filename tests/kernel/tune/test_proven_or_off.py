@@ -43,6 +43,8 @@ OFF = [
     f"wrong:M=2-512,on={ON},index=1-60000",
     f"exit:on={ON},index=1-30000",
     "hang:M=2,N=256,K=512",
+    f"wrong:M=16,N=256,on={ON},after=4",
+    f"wrong:M=2,N=512,on={ON},how=nan;exit:M=16,N=256,K=512",
 ]
 
 

@@ -47,7 +47,7 @@ class Operands:
         self.bias = None
         if linear.bias:
             bias = torch.randn(linear.n, generator=generator, device=device.torch_device)
-            self.bias = bias.to(torch.bfloat16)
+            self.bias = (bias * linear.k**0.5).to(torch.bfloat16)  # as large as a sum of K products, so that it counts
         self._expected: Reference | None = None
 
     def tokens(self, m: int) -> tuple[torch.Tensor, torch.Tensor]:
