@@ -37,7 +37,10 @@ NOT_EXECUTABLE = 126
 
 
 def exec_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None) -> int:
-    """`exec -- COMMAND ...`: does not return if the server starts; 1 when policy Block forbids it, 2 on wrong usage."""
+    """`exec -- COMMAND ...`: does not return if the server starts; 1 when policy Block forbids it, 2 on wrong usage.
+
+    A setting that is wrong costs all that is ours, and the server only under policy Block.
+    """
     log = Log(stderr)
     if argv[:1] in (["-h"], ["--help"]):
         sys.stdout.write(USAGE)
@@ -47,17 +50,18 @@ def exec_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None)
         log.write(USAGE)
         return 2
     try:
-        settings = parse_settings(env)
+        start = Start(parse_settings(env), volumes.Volume(), Clock(), log)
     except SettingsError as error:
-        log.say(str(error))
-        return 2
-    start = Start(settings, volumes.Volume(), Clock(), log)
+        if env.get("HIPBMM_POLICY") == BLOCK:
+            log.say(str(error))
+            return 2
+        users = {"HIPBMM_USER_FLAGS": env.get("HIPBMM_USER_FLAGS", "")}
+        start = Start(parse_settings(users), volumes.Volume(), Clock(), log)
+        return start.become(command, start.plain(env, str(error)))
     try:
         adjusted = start.prepare(env)
     except Exception as error:  # noqa: BLE001 - the server starts whatever happens to what is ours
-        state = start_mode.uncounted(State(), f"{type(error).__name__}: {error}")
-        log.say(f"start of the server, mode {state.mode}: {state.reason}")
-        adjusted = server_env(env, state.mode, settings.user_flags)
+        adjusted = start.plain(env, f"{type(error).__name__}: {error}")
     return 1 if adjusted is None else start.become(listen.reachable(command), adjusted)
 
 
@@ -129,6 +133,12 @@ class Start:
         if state.mode == start_mode.TUNED and report is not None and report.get("dispatch") == MEMORY:
             adjusted = self._in_memory(adjusted)
         return self._with_marks(adjusted)
+
+    def plain(self, env: Mapping[str, str], reason: str) -> dict[str, str]:
+        """The server's own environment, for a start that cannot be counted."""
+        state = start_mode.uncounted(State(), reason)
+        self._log.say(f"start of the server, mode {state.mode}: {state.reason}")
+        return server_env(env, state.mode, self._settings.user_flags)
 
     def _in_memory(self, env: dict[str, str]) -> dict[str, str]:
         """The environment with the plugin and its table; unchanged where vLLM or the plugin could not use them."""

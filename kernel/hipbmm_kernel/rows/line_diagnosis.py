@@ -5,8 +5,11 @@ from collections.abc import Callable, Sequence
 from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.system.shown import shown
 
+_TAR, _TAR_AT = b"ustar", 257
+"""In the header of the first member (tar(5))."""
 _MARKUP = "HTML or XML, perhaps the answer of a failed download"
 _FOREIGN_FORMATS = (
+    (_TAR, "a tar archive, not text"),
     (b"\x1f\x8b", "gzip data, not text"),
     (b"PK\x03\x04", "a zip archive or spreadsheet, not text"),
     (b"\x28\xb5\x2f\xfd", "zstd data, not text"),
@@ -66,7 +69,7 @@ def file_reason(data: bytes) -> str | None:
     if _OTHER_TABLES & set(data[: data.find(b"\n")].replace(b" ", b"").split(b",")):
         return "another of AITER's tuned tables, for other calls than the one that HIPBMM makes"
     for magic, reason in _FOREIGN_FORMATS:
-        if data.startswith(magic):
+        if data.startswith(magic, _TAR_AT if magic == _TAR else 0):
             return reason
     if _looks_wide(data[:_SAMPLE]):
         return "UTF-16 text: save it as ASCII"

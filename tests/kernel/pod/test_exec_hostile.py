@@ -223,3 +223,23 @@ def test_an_odd_working_directory_still_leads_to_the_table(ready: Pod, kind: str
     command = ["sh", "-c", script, "sh", *ready.command("exec", "--", sys.executable, "-c", SHOW)]
     done = subprocess.run(command, env=ready.env, cwd=ready.root, capture_output=True, text=True, check=False)
     assert json.loads(done.stdout) == {"on": "1", "table": True}, done.stderr
+
+
+@pytest.mark.parametrize("setting", ["HIPBMM_WARMUP_SECONDS", "HIPBMM_TOKENS", "HIPBMM_POLICY", "HIPBMM_POD_UID"])
+def test_a_wrong_setting_costs_all_of_ours_and_not_the_server(ready: Pod, setting: str) -> None:
+    server = ("sh", "-c", "echo ${VLLM_ROCM_USE_AITER-none} ${HIP_ONLINE_TUNING-none}")
+    ours = {"VLLM_ROCM_USE_AITER": "1", "HIP_ONLINE_TUNING": "1"}
+    done = ready.run("exec", "--", *server, **ours, HIPBMM_USER_FLAGS="VLLM_ROCM_USE_AITER", **{setting: "?!"})
+    assert (done.returncode, done.stdout) == (0, "1 none\n"), done.stderr
+    assert f"mode NoAiter: {setting}" in done.stderr
+    blocked = ready.run("exec", "--", *server, HIPBMM_POLICY="Block", HIPBMM_POD_UID="?!")
+    assert (blocked.returncode, blocked.stdout) == (2, "")
+
+
+def test_arguments_that_are_no_text_reach_the_server(ready: Pod) -> None:
+    odd = [b"\xff\xfe", b"", b"a\nb", b"\x1b[2J", b"--x=\xed\xb3\xbf"]
+    command = [
+        *ready.command("exec", "--", sys.executable, "-c", "import os, sys; print(list(map(os.fsencode, sys.argv)))")
+    ]
+    done = subprocess.run([*command, *odd], env=ready.env, cwd=ready.root, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{[b'-c', *odd]}\n"

@@ -4,6 +4,7 @@
 """
 
 import itertools
+import random
 
 import pytest
 from tests.kernel.pods import PodMaker
@@ -33,6 +34,16 @@ FAULTS = [
 ]
 
 
+LATE = [
+    f"wrong:{where},on={way},after={good}{more}"
+    for where, way in itertools.product(["M=1", "M=2,N=256,K=512"], ["explicit", "tune|lookup|explicit"])
+    for good, more in [(1, ""), (2, ""), (3, ""), (8, ""), (1, ",times=1"), (2, ",how=nan")]
+]
+"""At first all goes well. What goes wrong in the server alone, nobody can know before."""
+PAIRS = [";".join(random.Random(seed).sample(FAULTS, 2)) for seed in range(60)]
+"""Two at once."""
+
+
 def is_served_by_another_index(fault: str) -> bool:
     """Whether only AITER's own tuning fails, and only for one M: the indices of its neighbours are right."""
     name, _, conditions = fault.partition(":")
@@ -44,7 +55,7 @@ def is_served_by_another_index(fault: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [*FAULTS, *LATE, *PAIRS])
 def test_the_server_computes_no_wrong_element(make_pod: PodMaker, serve: Serve, fault: str) -> None:
     pod = make_pod()
     done = pod.run("warm", HIPBMM_SIM_FAULTS=fault, HIPBMM_PROBLEM_SECONDS="6")

@@ -220,6 +220,9 @@ CASES = {
     "no table: TunableOp without its header": Case(
         b"GemmTunableOp_Half_TN,tn_8192_1_1280,Gemm_Hipblaslt_TN_61400,0.01\n", refused="no row and no header"
     ),
+    "no table: a tar archive of one": Case(
+        b"table.csv".ljust(257, b"\0") + b"ustar\x0000".ljust(255, b"\0") + file(row()), refused="tar archive"
+    ),
     "no table: a database": Case(b"SQLite format 3\0" + bytes(200), refused="NUL"),
     "no table: the names of the columns in Markdown": Case(
         b"| preshuffle | use_rowwise | m | n | k | algo_index |\n|---|---|---|---|---|---|\n",
