@@ -4,7 +4,7 @@ Variables are computed in this order, each from those before it. `REFUSALS` say 
 look at what we add, or the second pass of admission would undo the first.
 """
 
-from hipbmm_operator.injection import scripts
+from hipbmm_operator.injection import scripts, service
 from hipbmm_operator.injection import spelling as s
 from hipbmm_operator.injection.expr import (
     Expr,
@@ -101,16 +101,6 @@ def _waits(container: Expr) -> Expr:
     return either(contains(constant(s.WAITS), name), starts(name, s.WAIT_PREFIX), network)
 
 
-def _same(resource: str) -> Expr:
-    """Whether the server's request is its limit. Where that is so for both, a sidecar would take Guaranteed away."""
-    asked = optional(_V("server"), "resources", "requests", resource, default="")
-    return both(negate(equal(asked, constant(""))), equal(asked, _limit(resource)))
-
-
-def _limit(resource: str) -> Expr:
-    return optional(_V("server"), "resources", "limits", resource, default="")
-
-
 _OWN_COMMAND = optional(_V("server"), "command", default=[])
 _USERS_ENV = select(optional(_V("server"), "env", default=[]), "e", lambda e: negate(_is_ours(e)))
 _WANTED = optional(_POD, "metadata", "annotations", s.ANNOTATION_CONTAINER, default="")
@@ -160,7 +150,7 @@ VARIABLES: tuple[tuple[str, Expr], ...] = (
         "sidecar",
         both(
             has(_RECIPE, "harvest"),
-            negate(both(*(_same(resource) for resource in ("cpu", "memory")))),
+            negate(service.guaranteed(_V("server"))),
             negate(some(constant(s.GROUP_LABELS), "g", lambda g: contains(_LABELS, g))),
         ),
     ),
@@ -316,12 +306,17 @@ def _harvest() -> Expr:
             operation("copy", _V("harvest"), source=_V("base")),
             _set(_V("harvest"), "/name", constant(s.HARVEST)),
             _set(_V("harvest"), "/command", constant(["sh", "-c", scripts.HARVEST, s.MARK])),
-            _set(_V("harvest"), "/resources", field(_RECIPE, "harvest", "resources")),
+            _set(_V("harvest"), "/resources", constant({})),
             _set(_V("harvest"), "/volumeMounts", mounts),
             _set(_V("harvest"), "/env", add(listed(_field_env("HIPBMM_POD_UID")), env)),
         ),
         *_without("harvest", _REMOVED + _REMOVED_OF_HARVEST),
         listed(_set(_V("harvest"), "/restartPolicy", constant("Always"))),
+        choose(
+            service.bounded(_V("server")),
+            listed(_set(_V("harvest"), "/resources", field(_RECIPE, "harvest", "resources"))),
+            _NOTHING,
+        ),
     )
     return choose(_V("sidecar"), add_all, _NOTHING)
 

@@ -136,6 +136,27 @@ def test_the_sidecar_has_neither_gpu_nor_secret_nor_volume_of_the_server() -> No
     }
 
 
+@pytest.mark.parametrize(
+    ("more", "bounded"),
+    [
+        ({}, False),
+        ({"limits": {"memory": "4Gi"}}, True),
+        ({"limits": {"cpu": "2"}}, True),
+        ({"requests": {"memory": "1Gi"}}, True),
+        ({"requests": {"ephemeral-storage": "1Gi"}}, False),
+    ],
+)
+def test_a_pod_without_bounds_stays_best_effort(more: Json, bounded: bool) -> None:
+    """Its quality of service counts CPU and memory of all its containers, the sidecar's too."""
+    pod = stacks.asking("aibrix")
+    gpu = {"amd.com/gpu": "1"}
+    pod["spec"]["containers"][0]["resources"] = {**more, "limits": gpu | more.get("limits", {})}
+    added = container(injected(pod), spelling.HARVEST)["resources"]
+    assert added == (stacks.RECIPE["harvest"]["resources"] if bounded else {})
+    warm = container(injected(pod), spelling.WARM)["resources"]
+    assert warm == pod["spec"]["containers"][0]["resources"]
+
+
 def test_a_users_variable_is_never_replaced() -> None:
     pod = stacks.asking("deployment-args")
     server(pod)["env"] = [{"name": "PYTHONPATH", "value": "/mine"}, {"name": "HIPBMM_BUDGET_SECONDS", "value": "7"}]
