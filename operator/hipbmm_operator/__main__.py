@@ -1,4 +1,4 @@
-"""`python -m hipbmm_operator run | detect`."""
+"""`python -m hipbmm_operator run | detect | explain`."""
 
 import asyncio
 import sys
@@ -9,6 +9,7 @@ _USAGE = """usage: python -m hipbmm_operator COMMAND
   run                        the controller; settings from HIPBMM_* environment variables
   run --settings             print every setting with its default
   detect -f FILE [-o json]   what GPUs the nodes in a file have
+  explain [-o json]          why pods were injected or were not, from what kubectl prints of them
 """
 
 
@@ -21,6 +22,10 @@ def main(arguments: Sequence[str]) -> int:
         from hipbmm_operator.cli.detect import detect_command  # noqa: PLC0415  # each command loads only what it needs
 
         return detect_command(list(arguments[1:]), sys.stdout, sys.stderr)
+    if command == "explain":
+        from hipbmm_operator.cli.explain import explain_command  # noqa: PLC0415  # each command loads only what it needs
+
+        return explain_command(list(arguments[1:]), sys.stdin, sys.stdout, sys.stderr)
     sys.stderr.write(_USAGE)
     return 0 if command in ("-h", "--help") else 2
 

@@ -60,24 +60,31 @@ def put_profile(api: Api, body: Json) -> None:
 
 
 @contextmanager
-def policies(api: Api) -> Iterator[None]:
-    """The product's own policies, bound to the namespaces of these tests."""
+def policies(api: Api, name: str = "hipbmm-test", by: tuple[str, ...] = ("policy",), mark: str = "") -> Iterator[None]:
+    """The product's own policies, bound to the namespaces of these tests. `mark`: a word in the shell text of warm."""
     made: list[tuple[Kind, str]] = []
-    for body in policy.objects("v1", "hipbmm-test"):
+    for body in policy.objects("v1", name):
         kind = POLICY if body["kind"] == POLICY.kind else BINDING
         if kind is BINDING:
-            body["spec"]["matchResources"] = {"namespaceSelector": {"matchLabels": {BY: "policy"}}}
+            body["spec"]["matchResources"] = {"namespaceSelector": _places(by)}
+        elif mark:
+            patch = body["spec"]["mutations"][0]["jsonPatch"]
+            patch["expression"] = patch["expression"].replace("this image has no python3", mark)
         api.apply(kind, body)
         made.append((kind, body["metadata"]["name"]))
     try:
         yield
     finally:
-        for kind, name in reversed(made):
-            api.delete(kind, "", name)
+        for kind, each in reversed(made):
+            api.delete(kind, "", each)
+
+
+def _places(by: tuple[str, ...]) -> Json:
+    return {"matchExpressions": [{"key": BY, "operator": "In", "values": list(by)}]}
 
 
 @contextmanager
-def webhooks(api: Api, scratch: Path, profiles: list[Json]) -> Iterator[None]:
+def webhooks(api: Api, scratch: Path, profiles: list[Json], by: tuple[str, ...] = ("webhook",)) -> Iterator[None]:
     """The product's route on this machine, and its configuration, for the namespaces of these tests."""
     certificate, key = certify(scratch)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -86,8 +93,7 @@ def webhooks(api: Api, scratch: Path, profiles: list[Json]) -> Iterator[None]:
         bundle = base64.b64encode(certificate.read_bytes()).decode()
         body = webhook.configuration("zz-hipbmm-test", {"url": f"https://127.0.0.1:{port}"}, bundle)
         for each in body["webhooks"]:
-            selector = each.setdefault("namespaceSelector", {"matchLabels": {}})
-            selector["matchLabels"][BY] = "webhook"
+            each.setdefault("namespaceSelector", {}).update(_places(by))
         api.apply(WEBHOOK, body)
         try:
             yield

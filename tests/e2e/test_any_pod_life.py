@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -64,13 +65,24 @@ def test_a_label_before_its_profile(place: Place) -> None:
     assert command in entry["message"]
     assert "Predates" in place.event("early", "NotInjected", command)
     assert "0/1" in place.kubectl.run("get", "hbp", PROFILE)
+    assert f"do        {command}" in explain(place, place.pods("early")[0])
 
     place.kubectl.run(*command.split()[1:])
     pod = place.pod("early", "an injected pod", lambda found: foreign.is_injected(found) and foreign.is_ready(found))
     place.serves_tuned(pod)
+    assert "injected  yes, Wrap" in explain(place, pod)
     place.workload(PROFILE, "early", "")
     assert place.event("early", "Injected", PROFILE)
     place.proved(PROFILE)
+
+
+def explain(place: Place, pod: Json) -> str:
+    """What `kubectl hipbmm explain` prints, with the plugin of the examples."""
+    kubectl = place.kubectl
+    path = f"{Path(kubectl.binary).parent}:{install.ROOT / 'examples'}:{os.environ['PATH']}"
+    command = [kubectl.binary, "hipbmm", "explain", pod["metadata"]["name"], "-n", kubectl.namespace]
+    env = environment() | {"PATH": path, "KUBECONFIG": kubectl.kubeconfig}
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
 def test_pods_that_are_not_to_be_injected_run_as_their_author_wrote_them(place: Place) -> None:

@@ -113,7 +113,7 @@
 {{- define "hipbmm.rules.injection_cluster" -}}
 - apiGroups: [admissionregistration.k8s.io]
   resources: [mutatingadmissionpolicybindings, mutatingwebhookconfigurations]
-  verbs: [get]
+  verbs: [list]
 {{- end }}
 
 {{/* In its own namespace, for a webhook whose certificate it makes. */}}

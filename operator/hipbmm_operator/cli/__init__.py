@@ -6,4 +6,7 @@ stderr; exit code 0, 1 or 2 (design.md, command contracts). The judgement is `de
 
 Invariants: nothing in a file runs code, overflows the stack or hides the rest of the file; an object that cannot be
 read is named by document and field. Imported by `__main__` alone.
+
+`python -m hipbmm_operator explain` is the same for pods and HipbmmProfiles: why each pod was injected or was not, in
+the words of `profiles/` and `injection/`.
 """

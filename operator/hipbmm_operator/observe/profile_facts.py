@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import jsonpatch
 
@@ -12,9 +11,8 @@ from hipbmm_operator.injection import patch, spelling
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import as_object
-from hipbmm_operator.observe import foreign_pods
+from hipbmm_operator.observe import admission_objects, foreign_pods
 from hipbmm_operator.observe.kept import Kept
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.report import parse_progress
@@ -58,6 +56,9 @@ class ProfileReads:
         enabled = await self._kept.get(("enabled", namespace), _SHORT_SECONDS, lambda: self._enabled(namespace))
         found = await foreign_pods.listed(self._kube, profile, enabled=enabled)
         reason, problem = await self._claim(profile)
+        admission = await self._kept.get(
+            "admission", _SHORT_SECONDS, lambda: admission_objects.read(self._kube, self._name)
+        )
         known = Facts(
             pods=found,
             at_work=await self._at_work(profile, found),
@@ -68,7 +69,8 @@ class ProfileReads:
             claim_reason=reason,
             claim_problem=problem,
             env_files=await self._kept.get("env files", _LONG_SECONDS, self._env_files),
-            admission=await self._kept.get("admission", _SHORT_SECONDS, self._admission),
+            admission=admission.by,
+            installations=admission.installations,
             rivals=values.rivals(body, others),
         )
         if not isinstance(profile.spec, ProfileSpec) or not kernel.config_map or not profile.spec.preflight:
@@ -116,18 +118,6 @@ class ProfileReads:
                 if any(_minor(str(info.get("kubeletVersion", ""))) < _ENV_FILES for info in infos):
                     return False
         except errors.ForbiddenError:
-            return False
-        return True
-
-    async def _admission(self) -> Literal["Policy", "Webhook", "None"]:
-        if await self._exists(kinds.MUTATING_POLICY_BINDING, f"{self._name}-label"):
-            return "Policy"
-        return "Webhook" if await self._exists(kinds.MUTATING_WEBHOOK, f"zz-{self._name}") else "None"
-
-    async def _exists(self, kind: Kind, name: str) -> bool:
-        try:
-            await self._kube.get(kind, "", name)
-        except (errors.NotFoundError, errors.ForbiddenError):
             return False
         return True
 

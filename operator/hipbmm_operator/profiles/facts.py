@@ -37,7 +37,10 @@ class Preflight:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`kernel_problem`, `claim_problem` and `claim_reason` are empty when all is well."""
+    """`kernel_problem`, `claim_problem` and `claim_reason` are empty when all is well.
+
+    `installations` are all in the cluster whose admission changes the same pods.
+    """
 
     pods: tuple[ForeignPod, ...] = ()
     at_work: frozenset[str] = frozenset()
@@ -49,6 +52,7 @@ class Facts:
     claim_problem: str = ""
     env_files: bool = False
     admission: Literal["Policy", "Webhook", "None"] = "None"
+    installations: tuple[str, ...] = ()
     preflight: Preflight = field(default_factory=Preflight)
     rivals: tuple[str, ...] = ()
 

@@ -99,7 +99,8 @@ def _findings(spec: ProfileSpec | str, facts: Facts, against: _Finding | None) -
             _NO_ADMISSION,
         ),
     }
-    admission = _Finding("AdmissionReady", *installed[facts.admission])
+    state, reason, message = installed[facts.admission]
+    admission = _Finding("AdmissionReady", state, reason, message + _also(facts.installations))
     ready = against
     if ready is None and facts.admission == "None":
         ready = _not_ready(admission.reason, admission.message)
@@ -109,6 +110,13 @@ def _findings(spec: ProfileSpec | str, facts: Facts, against: _Finding | None) -
         admission,
         _preflight(spec, facts),
     ]
+
+
+def _also(installations: Sequence[str]) -> str:
+    """That there are several, in the same words from each of them: they may all write this status."""
+    if len(installations) < 2:  # noqa: PLR2004  # one is as it should be
+        return ""
+    return f"; {' and '.join(installations)} change the same pods, each pod once: uninstall all but one"
 
 
 def _injecting(facts: Facts) -> str:
@@ -200,7 +208,7 @@ def _why(
         first = plain[0]
         reason = patch.why_plain(first.body, with_recipe) or "Predates"
         remedy = f"; {owner.restart}" if reason in ("Predates", "Canary") else ""
-        return reason, f"{len(plain)} pods are plain, such as {first.pod.name}: {_WORDS.get(reason, reason)}{remedy}"
+        return reason, f"{len(plain)} pods are plain, such as {first.pod.name}: {WORDS.get(reason, reason)}{remedy}"
     for each in injected:
         if message := trials.stuck(each):
             return "Stuck", f"{each.pod.name}: {message}"
@@ -211,16 +219,17 @@ def _why(
     return "", ""
 
 
-_WORDS = {
-    "Predates": "they are older than the profile, or were born while it was not ready",
-    "Skipped": "they have the annotation hipbmm.io/skip, belong to a HipbmmDeployment, or are for Windows",
+WORDS = {
+    "Predates": "older than the profile, or born while it was not ready",
+    "Skipped": "with the annotation hipbmm.io/skip, of a HipbmmDeployment, or for Windows",
     "NotReady": "the profile is not ready",
     "NoGpuContainer": "no container has a limit of amd.com/; name it in spec.container",
     "SeveralGpuContainers": "several containers have a limit of amd.com/; name one in spec.container",
-    "NamesTaken": "they have a mount inside /hipbmm, or a container or volume with a name of ours",
+    "NamesTaken": "a mount inside /hipbmm, or a container or volume with a name of ours",
     "Canary": "another pod of this image tries the recipe, or has tried it in vain",
     "EntrypointUnknown": "the container has no command and a node is older than Kubernetes 1.35: give spec.entrypoint",
 }
+"""Why a pod is plain."""
 
 
 def _tuning(pods: Sequence[ForeignPod]) -> TuningStatus | None:

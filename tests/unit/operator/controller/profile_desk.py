@@ -48,11 +48,11 @@ class ProfileKube(FakeKube):
         if words := self.refuses(body):
             raise errors.ForbiddenError(403, "Forbidden", words)
 
-    async def pages(self, kind: Kind, namespace: str = "", *more: object, **_: object) -> AsyncIterator[Page]:
+    async def pages(self, kind: Kind, namespace: str = "", selector: object = "", **_: object) -> AsyncIterator[Page]:
         if self.hidden and namespace == self.hidden:
             raise errors.ForbiddenError(403, "Forbidden", f"{kind.plural} of {namespace} are forbidden")
         async for page in super().pages(kind, namespace):
-            yield Page([body for body in page.items if _selected(body, str(next(iter(more), "")))], "0")
+            yield Page([body for body in page.items if _selected(body, str(selector))], "0")
 
 
 def _selected(body: Json, selector: str) -> bool:
@@ -83,11 +83,15 @@ class Desk:
             now=lambda: datetime(2026, 11, 29, 12, tzinfo=UTC),
         )
         self.put(kinds.HIPBMM_PROFILE, {"metadata": {"name": "qwen"}, "spec": spec or {}})
-        self.put(kinds.MUTATING_POLICY_BINDING, {"metadata": {"name": "hipbmm-injection-label"}}, "")
+        self.installed(kinds.MUTATING_POLICY_BINDING, "hipbmm-injection-label")
 
     def put(self, kind: Kind, body: Json, namespace: str = "default") -> None:
         body["metadata"] |= {"namespace": namespace} if namespace else {}
         self.kube._put("create", kind, body)
+
+    def installed(self, kind: Kind, name: str) -> None:
+        """An admission object of an installation of ours."""
+        self.put(kind, {"metadata": {"name": name, "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}}}, "")
 
     async def run(self) -> Json:
         """Reconcile some seconds later; the status."""

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.unit.operator.controller.profile_desk import KEY, MAP, PROGRAM, Desk,
 from hipbmm_operator.controller.injection import read_program
 from hipbmm_operator.controller.profiles import ProfileList
 from hipbmm_operator.kube import kinds
+from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.workqueue.queue import Backoff, Queue
@@ -87,8 +89,24 @@ async def test_what_injects() -> None:
     desk = Desk()
     desk.kube.objects.pop((kinds.MUTATING_POLICY_BINDING, "", "hipbmm-injection-label"))
     assert condition(await desk.run(), "AdmissionReady") == ("False", "NoAdmission")
-    desk.put(kinds.MUTATING_WEBHOOK, {"metadata": {"name": "zz-hipbmm-injection"}}, "")
+    desk.installed(kinds.MUTATING_WEBHOOK, "zz-hipbmm-injection")
     assert condition(await desk.run(), "AdmissionReady") == ("True", "WebhookInstalled")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (kinds.MUTATING_POLICY_BINDING, "second-injection-label"),
+        (kinds.MUTATING_WEBHOOK, "zz-second-injection"),
+    ],
+)
+async def test_a_second_installation_says_so_in_the_words_of_the_first(kind: Kind, name: str) -> None:
+    """Both write the same status: other words of each would be written for ever."""
+    desk = Desk()
+    desk.put(kinds.MUTATING_WEBHOOK, {"metadata": {"name": "zz-somebody-else"}}, "")
+    assert "change the same pods" not in json.dumps(await desk.run())
+    desk.installed(kind, name)
+    assert "hipbmm-injection and second-injection change the same pods" in json.dumps(await desk.run())
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,19 @@ def test_without_admission_the_recipe_is_there_and_the_profile_not_ready() -> No
     assert ("AdmissionReady", "WebhookInstalled") in {(each["type"], each["reason"]) for each in hooked["conditions"]}
 
 
+def test_several_installations_that_inject_are_named() -> None:
+    def said(*names: str) -> tuple[str, str, str]:
+        status = report.build(profile(), replace(FACTS, installations=names), NOW)
+        assert ready(status) == ("True", "Injecting")
+        (found,) = [each for each in status["conditions"] if each["type"] == "AdmissionReady"]
+        return found["status"], found["reason"], found["message"]
+
+    assert said("one") == ("True", "PolicyInstalled", "a MutatingAdmissionPolicy injects pods")
+    state, reason, message = said("one", "two")
+    assert (state, reason) == ("True", "PolicyInstalled")
+    assert "one and two change the same pods, each pod once: uninstall all but one" in message
+
+
 def test_what_preflight_says() -> None:
     def reason(spec: Json, found: Preflight) -> str:
         status = report.build(profile(spec), replace(FACTS, preflight=found), NOW)

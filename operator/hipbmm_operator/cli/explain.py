@@ -1,0 +1,145 @@
+"""``python -m hipbmm_operator explain``: why pods were injected, or were not, from what kubectl prints of them.
+
+The words are the operator's own: the same tables and the same reasons as in the status of a profile.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final, TextIO
+
+from hipbmm_operator.injection import patch, spelling
+from hipbmm_operator.kube import metadata
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import as_object, as_objects
+from hipbmm_operator.pods import report as reports
+from hipbmm_operator.profiles import pods
+from hipbmm_operator.profiles.report import WORDS
+
+USAGE: Final = """usage: kubectl get pods,hipbmmprofiles -o json | python -m hipbmm_operator explain [-o json]
+
+  Reads Pods and the HipbmmProfiles of their namespaces, and says of each pod: which profile, injected or not, and why.
+"""
+FINE, UNREADABLE, WRONG_USAGE = 0, 1, 2
+LARGEST_CHARACTERS: Final = 128 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Of one pod. `reason` is one of docs/any-pod.md for a plain pod, of `warm` for an injected one."""
+
+    pod: str
+    workload: str
+    profile: str
+    injected: bool
+    mode: str
+    kernel: str
+    reason: str
+    message: str
+    remedy: str
+
+
+def explain_command(argv: Sequence[str], stdin: TextIO, stdout: TextIO, stderr: TextIO) -> int:
+    """Run the command: 0 when the input was read, whatever it says; 1 when it is no JSON of kubectl; 2 wrong usage."""
+    if list(argv) in (["-h"], ["--help"]):
+        stdout.write(USAGE)
+        return FINE
+    if list(argv) not in ([], ["-o", "json"]):
+        stderr.write(USAGE)
+        return WRONG_USAGE
+    try:
+        found = explained(list(_documents(stdin.read(LARGEST_CHARACTERS))))
+    except (ValueError, RecursionError) as error:
+        stderr.write(f"error: the input is no JSON of kubectl: {error}\n")
+        return UNREADABLE
+    if argv:
+        stdout.write(json.dumps([asdict(each) for each in found], indent=2) + "\n")
+    else:
+        stdout.write("\n".join(map(_shown, found)) or "no pod that asks for a profile\n")
+    return FINE
+
+
+def _documents(text: str) -> Iterator[Json]:
+    """All that kubectl printed, one answer behind the other."""
+    decoder, rest = json.JSONDecoder(), text.lstrip()
+    while rest:
+        body, end = decoder.raw_decode(rest)
+        yield as_object(body)
+        rest = rest[end:].lstrip()
+
+
+def explained(bodies: Sequence[Json]) -> list[Explanation]:
+    """One for each pod of kubectl's lists and single objects that has to do with a profile."""
+    objects = [each for body in bodies for each in (as_objects(body["items"]) if "items" in body else [body])]
+    profiles = [each for each in objects if each.get("kind") == "HipbmmProfile"]
+    every = (_explained(each, profiles) for each in objects if each.get("kind") == "Pod")
+    return [each for each in every if each is not None]
+
+
+def _explained(pod: Json, profiles: Sequence[Json]) -> Explanation | None:
+    meta = metadata.parse(pod)
+    neighbours = [each for each in profiles if metadata.parse(each).namespace == meta.namespace]
+    named = str(meta.labels.get(spelling.LABEL_PROFILE, ""))
+    asked = [each for each in neighbours if patch.names(pod, each) or patch.matches(pod, each)]
+    kernel = pods.kernel_of(pod)
+    if not named and not asked and kernel is None:
+        return None
+    owner = pods.workload(meta)
+    reason, message, remedy = _why_injected(pod) if kernel is not None else _why_plain(pod, named, asked, owner)
+    command = pods.server(pod).get("command") or []
+    wrapped = command[3:4] == [spelling.MARK]
+    return Explanation(
+        pod=meta.name,
+        workload=f"{owner.kind} {owner.name}",
+        profile=named or ", ".join(metadata.parse(each).name for each in asked),
+        injected=kernel is not None,
+        mode="" if kernel is None else spelling.WRAP if wrapped else spelling.ENV_FILE_MODE,
+        kernel=_kernel(kernel or "", asked),
+        reason=reason,
+        message=message,
+        remedy=remedy,
+    )
+
+
+def _why_plain(pod: Json, named: str, asked: Sequence[Json], owner: pods.Workload) -> tuple[str, str, str]:
+    if not asked:
+        return "NoProfile", f"there is no HipbmmProfile {named} in the namespace", f"create it, then {owner.restart}"
+    reason = patch.why_plain(pod, asked[0]) or "Predates"
+    if reason == "NotReady":
+        return reason, f"{WORDS[reason]}: {_not_ready(asked[0])}", ""
+    return reason, WORDS[reason], owner.restart if reason in ("Predates", "Canary") else ""
+
+
+def _not_ready(profile: Json) -> str:
+    conditions = as_objects(as_object(profile.get("status")).get("conditions"))
+    ready = next((each for each in conditions if each.get("type") == "Ready"), {})
+    return f"{ready.get('reason', 'no operator has seen it')}: {ready.get('message', '')}"
+
+
+def _why_injected(pod: Json) -> tuple[str, str, str]:
+    """What `hipbmm-warm` says of itself."""
+    for status in as_objects(as_object(pod.get("status")).get("initContainerStatuses")):
+        if status.get("name") == spelling.WARM:
+            ended = as_object(as_object(status.get("state")).get("terminated"))
+            found = reports.parse_report(str(ended.get("message", "")))
+            return (found.reason, found.message, "") if found else ("", "hipbmm-warm has not reported yet", "")
+    return "", "hipbmm-warm has not started yet", ""
+
+
+def _kernel(kernel: str, asked: Sequence[Json]) -> str:
+    wanted = (as_object(as_object(each.get("status")).get("injection")).get("kernel") for each in asked)
+    current = {as_object(each).get("sha256") for each in wanted}
+    return f"{kernel[:12]}{'' if kernel in current else ', not that of the profile now'}" if kernel else ""
+
+
+def _shown(found: Explanation) -> str:
+    return "".join(f"{line}\n" for line in _lines(found))
+
+
+def _lines(found: Explanation) -> Iterator[str]:
+    yield f"pod {found.pod} of {found.workload}"
+    yield f"  profile   {found.profile}"
+    yield f"  injected  {f'yes, {found.mode}, program {found.kernel}' if found.injected else 'no'}"
+    yield f"  why       {f'{found.reason}: ' if found.reason else ''}{found.message}"
+    if found.remedy:
+        yield f"  do        {found.remedy}"

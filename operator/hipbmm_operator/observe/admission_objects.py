@@ -1,0 +1,39 @@
+"""What injects pods in this cluster: the admission objects of this installation, and of others."""
+
+from typing import Literal, NamedTuple
+
+from hipbmm_operator.kube import errors, kinds, names
+from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.kube.kinds import Kind
+
+_MANAGED = f"{names.LABEL_MANAGED_BY}={names.FIELD_MANAGER}"
+_POLICY_END, _WEBHOOK_START = "-label", "zz-"
+
+
+class Admission(NamedTuple):
+    """`by` is ours; `installations` are the names of all whose admission changes the same pods, ours too."""
+
+    by: Literal["Policy", "Webhook", "None"]
+    installations: tuple[str, ...]
+
+
+async def read(kube: Kube, name: str) -> Admission:
+    """`name` begins the names of our admission objects. Raises ApiError."""
+    policies = await _names(kube, kinds.MUTATING_POLICY_BINDING)
+    webhooks = await _names(kube, kinds.MUTATING_WEBHOOK)
+    every = {each.removesuffix(_POLICY_END) for each in policies if each.endswith(_POLICY_END)}
+    every |= {each.removeprefix(_WEBHOOK_START) for each in webhooks if each.startswith(_WEBHOOK_START)}
+    installations = tuple(sorted(every))
+    if f"{name}{_POLICY_END}" in policies:
+        return Admission("Policy", installations)
+    return Admission("Webhook" if f"{_WEBHOOK_START}{name}" in webhooks else "None", installations)
+
+
+async def _names(kube: Kube, kind: Kind) -> set[str]:
+    """Of the objects with our label; none where the API server has no such kind, or no right is given."""
+    try:
+        return {
+            str(item["metadata"]["name"]) async for page in kube.pages(kind, selector=_MANAGED) for item in page.items
+        }
+    except (errors.NotFoundError, errors.ForbiddenError):
+        return set()
