@@ -19,3 +19,6 @@ production had no row for.
 
 torch is imported in `wrapper`, at the first call, and in the child. `pod/` and `harvest/` import the rest.
 """
+
+PLUGIN = "hipbmm_dispatch"
+"""The plugin that reads the table, as VLLM_PLUGINS names it."""

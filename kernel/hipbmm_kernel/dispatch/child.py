@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hipbmm_kernel.dispatch import plugin
+from hipbmm_kernel.dispatch import PLUGIN, plugin
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.table import Entry
 
@@ -46,9 +46,9 @@ def main(arguments: list[str], proven: Callable[[], None] = lambda: None) -> int
 
 def ask(entry: Entry) -> str:
     """Why the plugin does not serve on this image, "" when it does. Raises what torch and AITER raise."""
-    found = [point for point in importlib.metadata.entry_points(group=GROUP) if point.name == tables.PLUGIN]
+    found = [point for point in importlib.metadata.entry_points(group=GROUP) if point.name == PLUGIN]
     if not found:
-        return f"this Python does not find the plugin {tables.PLUGIN}"
+        return f"this Python does not find the plugin {PLUGIN}"
     found[0].load()()
     # Only now: in a child of its own the plugin finds a process that has not imported AITER yet, as it does in vLLM.
     from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension, hipb_mm_fp8  # noqa: PLC0415 - imports torch

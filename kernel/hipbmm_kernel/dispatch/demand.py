@@ -34,7 +34,7 @@ MIRROR_LINES = 256
 MIRROR_CALLS = 32
 """What was called less often in each of the pods whose demand a mirror keeps does not reach what `warm` tunes for."""
 GZIP = ".gz"
-_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})\.([0-9]{1,18})\.([0-9a-f]{12})\.csv")
+_NAME = r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})\.([0-9]{1,18})\.([0-9a-f]{12})\.csv"
 
 
 def encode(demands: Iterable[Demand]) -> bytes:
@@ -55,7 +55,7 @@ def publish(volume: Volume, root: str, key: str, origin: str, demands: Iterable[
     data = encode(demands)
     directory = volumes.open_below(volume, root, "v1", key, FOLDER, make=True)
     try:
-        own = [name for name in volume.names(directory) if (found := _NAME.fullmatch(name)) and found[1] == origin]
+        own = [name for name in volume.names(directory) if (found := re.fullmatch(_NAME, name)) and found[1] == origin]
         number = max((int(name.split(".")[-3]) for name in own), default=0) + 1
         fresh = f"{origin}.{number}.{sha256(data)[:12]}.csv"
         file = volume.create(fresh, at=directory)
@@ -121,7 +121,7 @@ def _mirrored(volume: Volume, root: str, key: str) -> Iterator[tuple[str, list[D
     try:
         names = (name.removesuffix(GZIP) for name in volume.names(directory) if name.endswith(GZIP))
         times = [
-            (float(found[2]), name) for name in names if shards.is_demand(name) and (found := _NAME.fullmatch(name))
+            (float(found[2]), name) for name in names if shards.is_demand(name) and (found := re.fullmatch(_NAME, name))
         ]
         for name in _in_turn(times):
             with suppress(OSError, shards.ShardError):
@@ -152,7 +152,7 @@ def _content(volume: Volume, directory: int, name: str) -> list[Demand]:
 
 def _times(volume: Volume, directory: int) -> Iterator[tuple[float, str]]:
     for name in volume.names(directory):
-        if _NAME.fullmatch(name):
+        if re.fullmatch(_NAME, name):
             try:
                 yield volume.stat_name(name, directory).st_mtime, name
             except OSError:

@@ -14,7 +14,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from hipbmm_kernel.dispatch import ends
+from hipbmm_kernel.dispatch import PLUGIN, ends
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.recorder import Recorder
 from hipbmm_kernel.tune import attest
@@ -34,7 +34,7 @@ AITER = "aiter"
 recorders: list[Recorder] = []
 """Of the devices on which this process serves from memory; for who asks whether it does."""
 
-logger = logging.getLogger(tables.PLUGIN)
+logger = logging.getLogger(PLUGIN)
 
 
 def register() -> None:

@@ -13,8 +13,6 @@ from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.rows.gemm import MAX_M
 from hipbmm_kernel.system.digest import sha256
 
-PLUGIN = "hipbmm_dispatch"
-"""The plugin that reads the table, as VLLM_PLUGINS names it."""
 VARIABLE = "HIPBMM_DISPATCH_TABLE"
 """The variable with the path of the table. `exec` sets it; without it the plugin does nothing."""
 FORMAT = "hipbmm-dispatch v1"

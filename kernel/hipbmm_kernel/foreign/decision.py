@@ -7,11 +7,12 @@ kernel is switched on only together with the plugin, which turns online tuning o
 from collections.abc import Mapping
 
 from hipbmm_kernel.contract.settings import CONTRACT_ENV, MEMORY, ONLINE_TUNING
+from hipbmm_kernel.dispatch import PLUGIN
 from hipbmm_kernel.dispatch import table as tables
 
 TABLE = tables.VARIABLE
 PYTHONPATH = "PYTHONPATH"
-PLUGINS = ("hipbmm_starts", tables.PLUGIN)
+PLUGINS = ("hipbmm_starts", PLUGIN)
 KEYS = (*CONTRACT_ENV, PYTHONPATH, TABLE, "AITER_JIT_DIR")
 """What admission lets kubelet read from the file `env`."""
 

@@ -11,7 +11,7 @@ from hipbmm_kernel.identity.hipblaslt import listed, rocm_roots
 _ASSIGNED = re.compile(
     r"^(?:__version__|version)\s*(?::\s*\w+\s*)?=\s*(?:version\s*=\s*)?['\"]([^'\"\s]{1,80})['\"]", re.MULTILINE
 )
-_HIP = re.compile(r"^hip\s*(?::[^=\n]+)?=\s*['\"]([^'\"\s]{1,40})['\"]", re.MULTILINE)
+_HIP = r"(?m)^hip\s*(?::[^=\n]+)?=\s*['\"]([^'\"\s]{1,40})['\"]"
 
 SELECTING = ("TENSILE_SOLUTION_SELECTION_METHOD",)
 SELECTING_PREFIX = "HIPBLASLT_"
@@ -73,7 +73,7 @@ def rocm_version(env: Mapping[str, str]) -> str | None:
         if text and text.strip():
             return text.strip().split("-")[0][:40]
     torch = package_directory("torch")
-    match = _HIP.search(read_text(f"{torch}/version.py") or "") if torch else None
+    match = re.search(_HIP, read_text(f"{torch}/version.py") or "") if torch else None
     return match.group(1) if match else None
 
 

@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import json
 import os
+import resource
 import sys
 import traceback
 from pathlib import Path
@@ -23,13 +24,14 @@ _WITHOUT_MODEL = ("ngram", "ngram_gpu", "suffix")
 def main(argv: list[str]) -> int:
     """Ask, write what came of it, and end with 0 when ANSWER holds an object."""
     request_file, answer_file = argv
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # of a gigabyte, into a pod's home of limited size
     request = json.loads(Path(request_file).read_bytes())
     trace = ""
     try:
         data = answer.encode(ask(tuple(request["arguments"])))
     except engine.Refused as refused:
         data = json.dumps({"refused": str(refused)[:1000]}).encode()
-    except Exception as error:  # noqa: BLE001 - whatever somebody else's code raises is an answer to the parent
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - all that somebody else's code raises
         data = json.dumps({"error": f"{type(error).__name__}: {str(error)[:1000]}"}).encode()
         trace = traceback.format_exc()
     _write(answer_file, data)
@@ -55,7 +57,7 @@ def ask(arguments: tuple[str, ...]) -> answer.Answer:
     if getattr(config.speculative_config, "method", "ngram") not in _WITHOUT_MODEL:
         found += _of_draft(config, notes)
     return answer.Answer(
-        vllm=str(importlib.import_module("vllm").__version__)[:100],
+        vllm=str(getattr(importlib.import_module("vllm"), "__version__", "unknown"))[:100],
         architecture=_architecture(config),
         quantisation=str(config.model_config.quantization or "none")[:100],
         tensor_parallel=int(config.parallel_config.tensor_parallel_size),

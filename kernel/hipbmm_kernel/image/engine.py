@@ -20,8 +20,9 @@ def config(arguments: Sequence[str], notes: list[str]) -> Any:
     """The configuration of the engine that `vllm serve` with these arguments would start. Refused when it would not."""
     engine = importlib.import_module("vllm.engine.arg_utils")
     context = importlib.import_module("vllm.usage.usage_lib").UsageContext.OPENAI_API_SERVER
+    own = parser()  # whoever leaves Python as a module is imported refuses no command line
     try:
-        parsed = _parsed(list(arguments), notes)
+        parsed = _parsed(own, list(arguments), notes)
         if getattr(parsed, "model_tag", None) is not None:
             parsed.model = parsed.model_tag
         return engine.AsyncEngineArgs.from_cli_args(parsed).create_engine_config(usage_context=context)
@@ -42,9 +43,8 @@ def parser() -> Any | None:
     return None
 
 
-def _parsed(arguments: list[str], notes: list[str]) -> Any:
+def _parsed(own: Any | None, arguments: list[str], notes: list[str]) -> Any:
     """The arguments read by the parser of `vllm serve`; `--model X` is moved to the front by vLLM itself."""
-    own = parser()
     if own is not None:
         return own.parse_args(arguments)
     notes.append("vllm serve's own parser was not found: its engine's parser read the command line")

@@ -1,5 +1,7 @@
 """What the image's vLLM is, from its files: importing it costs seconds."""
 
+import contextlib
+import functools
 import os
 import sys
 from typing import NamedTuple
@@ -23,7 +25,7 @@ class Installed(NamedTuple):
     """The vLLM that `import vllm` would give.
 
     `missing` says why it cannot be asked ("" when it can), `has_kernel` whether its files have the class of the HIPBMM
-    kernel (None when there is no whole vLLM), `record` is the digest of its list of installed files, "" without one.
+    kernel (None when there is no whole vLLM), `record` is the digest of its list of installed files.
     `has_chain`: it chooses kernels from a list into which the plugin can put the bundled one.
     """
 
@@ -43,17 +45,26 @@ def read() -> Installed:
             return Installed(f"the image's vLLM has no {name}")
     kernel = _bytes(f"{directory}/{_KERNEL_FILE}") or b""
     chain = _bytes(f"{directory}/{_CHAIN_FILE}") or b""
-    return Installed("", f"class {HIPBMM}".encode() in kernel, _record(), _CHAIN in chain)
+    return Installed("", f"class {HIPBMM}".encode() in kernel, _record(directory), _CHAIN in chain)
 
 
-def _record() -> str:
-    """The digest of the RECORD that pip left, which names each installed file with its hash."""
+@functools.cache
+def _record(directory: str) -> str:
+    """The digest of the RECORD that pip left, which names each installed file with its hash.
+
+    Without one that names vLLM's own files (an editable installation has another) the files' names and sizes count.
+    """
     for path in sys.path:
         for name in listed(path, "vllm-") if path else []:
             data = _bytes(f"{path}/{name}/RECORD") if name.endswith(".dist-info") else None
-            if data is not None:
+            if data is not None and f"vllm/{_NEEDED[0]},".encode() in data:
                 return sha256(data)
-    return ""
+    sizes: list[str] = []
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):
+                sizes.append(f"{folder[len(directory) :]}/{name} {os.stat(f'{folder}/{name}').st_size}")
+    return sha256("\n".join(sorted(size for size in sizes if ".py " in size)).encode("utf-8", "surrogateescape"))
 
 
 def _bytes(path: str) -> bytes | None:

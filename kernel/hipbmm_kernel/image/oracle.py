@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
 from hipbmm_kernel.system import memory, process
+from hipbmm_kernel.system.family import Family
 
 if TYPE_CHECKING:
     import subprocess
@@ -26,6 +27,8 @@ CONTAINER_SHARE = 0.75
 LOG_BYTES = 1 << 20
 """Of a child's log, which is emptied when it has more: a pod's home is of limited size."""
 GLANCE_SECONDS = 0.2
+END_SECONDS = 10.0
+"""For the end of a child that was killed; one inside a call of a driver that hangs cannot end."""
 LOG_NAME = "child.log"
 LOG_TAIL = 8192
 
@@ -71,19 +74,20 @@ def _attempt(
     request, reply = f"{directory}/request.json", f"{directory}/answer.json"
     with open(request, "w", encoding="utf-8") as file:
         json.dump({"arguments": list(arguments)}, file)
-    with open(f"{directory}/{LOG_NAME}", "ab") as log:  # appended to, so that writers go on where it is emptied
+    # The log is appended to, so that writers go on where it is emptied.
+    with open(f"{directory}/{LOG_NAME}", "ab") as log, Family() as family:
         child = process.start([*process.program("image.child"), request, reply], directory, env, log, log)
         try:
-            ended = _wait(child, log.fileno(), deadline, clock, stop)
+            ended = _wait(child, family, log.fileno(), deadline, clock, stop)
         finally:
-            process.kill_session(child.pid)
-            status = child.wait()
+            status = process.end(child, END_SECONDS)
+            family.end()
     if ended:
         return Asked(None, ended)
     return _reply(reply, status, _tail(f"{directory}/{LOG_NAME}"))
 
 
-def _wait(child: subprocess.Popen[bytes], log: int, deadline: float, clock: Clock, stop: Stop) -> str:
+def _wait(child: subprocess.Popen[bytes], family: Family, log: int, deadline: float, clock: Clock, stop: Stop) -> str:
     """Wait for the end of a child, whose log is kept short; why it must be ended, "" when it ended by itself."""
     left = memory.left()
     most = MEMORY_BYTES if left is None else min(MEMORY_BYTES, int(left * CONTAINER_SHARE))
@@ -92,7 +96,7 @@ def _wait(child: subprocess.Popen[bytes], log: int, deadline: float, clock: Cloc
             return "the image's vLLM did not answer in time"
         if stop.requested:
             return "the pod was asked to stop"
-        if memory.of_session(child.pid) > most:
+        if family.memory() > most:
             return f"the image's vLLM took more than {most / (1 << 30):.1f} GiB to answer"
         if os.fstat(log).st_size > LOG_BYTES:
             os.ftruncate(log, 0)
@@ -100,7 +104,7 @@ def _wait(child: subprocess.Popen[bytes], log: int, deadline: float, clock: Cloc
     return ""
 
 
-def _reply(path: str, status: int, words: str) -> Asked:
+def _reply(path: str, status: int | None, words: str) -> Asked:
     """What a child that has ended left behind."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:

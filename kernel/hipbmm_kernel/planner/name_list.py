@@ -70,11 +70,10 @@ class NameList:
 
     def has(self, spellings: Sequence[str]) -> bool:
         """Whether one of these spellings of a full name is in the list."""
-        return any(
-            spelling in self._names
-            or any(pattern.match(spelling) for pattern in self._patterns)
-            or any(glob(spelling, text) for text in self._globs)
-            for spelling in spellings
+        return (
+            not self._names.isdisjoint(spellings)
+            or any(pattern.match(spelling) for pattern in self._patterns for spelling in spellings)
+            or any(glob(spelling, text) for text in self._globs for spelling in spellings)
         )
 
 

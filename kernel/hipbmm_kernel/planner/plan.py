@@ -7,13 +7,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from hipbmm_kernel.linear import eligibility
-from hipbmm_kernel.planner import cost, model_config, quantisation, vllm_version
+from hipbmm_kernel.planner import cost, model_config, vllm_version
 from hipbmm_kernel.planner import tokens as token_counts
-from hipbmm_kernel.planner.model_config import Fields
-from hipbmm_kernel.planner.quantisation import Quantisation
 from hipbmm_kernel.planner.server_flags import ServerFlags
-from hipbmm_kernel.planner.shapes import families, towers
-from hipbmm_kernel.planner.shapes.module import TOWERS, Model, Module, Parallel
 from hipbmm_kernel.planner.vllm_version import Version
 from hipbmm_kernel.rows.gemm import Linear, Problem
 
@@ -23,11 +19,6 @@ EXPLICIT = "Explicit"
 UNKNOWN = "Unknown"
 
 MAX_TENSOR_PARALLEL = 1024
-_PREFIXES = ("model.",)
-_NESTED_PREFIXES = ("language_model.model.", "model.language_model.", "language_model.", "model.")
-_OTHER_BACKENDS = ("aiter", "torch")
-"""Values of --linear-backend that have an FP8 kernel for ROCm, which is not HIPBMM; others leave vLLM's own choice."""
-_TOWER_PREFIXES = ("", "model.")
 
 
 class Options(NamedTuple):
@@ -108,7 +99,9 @@ def build(config: bytes | None, options: Options) -> Plan:
     options = options._replace(flags=flags)
     plan = Plan("", EXPLICIT if options.linears else UNKNOWN)
     if config is not None:
-        plan = _of_model(model_config.parse(config), options)
+        from hipbmm_kernel.planner import from_config  # noqa: PLC0415 - what the image answered needs nothing of it
+
+        plan = from_config.of_model(model_config.parse(config), options)
     named = tuple(map(explicit, options.linears))
     plan = plan._replace(
         linears=plan.linears + named,
@@ -119,82 +112,12 @@ def build(config: bytes | None, options: Options) -> Plan:
     return finished(plan, options, missing_config=config is None)
 
 
-def _of_model(whole: Fields, options: Options) -> Plan:
-    """Architecture, linears and what is left out, without tokens and problems."""
-    name = families.architecture(whole)
-    family = families.find(whole)
-    if family is None:
-        return Plan(name, UNKNOWN, unsure=True)
-    text = whole.language()
-    flags = options.flags
-    replicated = flags.expert_parallel and options.tensor_parallel > 1 and (flags.data_parallel or 1) > 1
-    ranks = 1 if flags.encoder_mode == "data" else 0
-    model = Model(text, whole, Parallel(options.tensor_parallel, replicated, ranks), options.vllm)
-    found = quantisation.of(whole, text, flags, options.vllm)
-    dtype = _dtype(whole, text, flags.dtype)
-    grouped: dict[PlannedLinear, int] = {}
-    tower, sure = towers.find(model, family) if not flags.language_only else ((), True)
-    for module in (*family.modules(model), *tower):
-        planned = _planned(module, found, dtype, _no_kernel(options), nested=text is not whole)
-        grouped[planned] = grouped.get(planned, 0) + 1
-    linears = tuple(each._replace(linear=each.linear._replace(copies=count)) for each, count in grouped.items())
-    left_out = (*family.left_out, ("lm_head and embeddings", "not linear layers of vLLM"))
-    warnings: tuple[str, ...] = ("the draft model's own linears are not in the plan",) if flags.draft_model else ()
-    if not sure:
-        warnings += ("the linears outside the language model are not known, nor whether HIPBMM can load them",)
-    return Plan(name, CONFIG, linears, left_out=left_out, warnings=warnings, quantisation=found.label, unsure=not sure)
-
-
-def _no_kernel(options: Options) -> str:
-    """Why this server has no HIPBMM kernel to choose at all; "" when it has."""
-    if options.has_kernel is False:
-        return "the image's vLLM has no HIPBMM kernel"
-    if options.has_kernel is None and options.vllm < vllm_version.FIRST_WITH_KERNEL:
-        return f"vLLM {options.vllm} has no HIPBMM kernel, which came with {vllm_version.FIRST_WITH_KERNEL}"
-    backend = options.flags.linear_backend
-    if backend == "auto" or (options.vllm >= vllm_version.BACKENDS_FALL_BACK and backend not in _OTHER_BACKENDS):
-        return options.disabled
-    return f"--linear-backend {backend} leaves the HIPBMM kernel out: use auto"
-
-
-def _planned(module: Module, found: Quantisation, dtype: str, no_kernel: str, *, nested: bool) -> PlannedLinear:
-    """One module with its eligibility, in the words of vLLM's `can_implement` where that decides."""
-    n, k = module.n, module.k
-    linear = Linear(n, k, module.bias, module.name)
-    if module.unquantised:
-        return PlannedLinear(linear, module.unquantised)
-    prefixes = _NESTED_PREFIXES if nested else _PREFIXES
-    scheme = found.scheme(module, _TOWER_PREFIXES if module.path.startswith(TOWERS) else prefixes)
-    reason = scheme.reason or eligibility.can_implement(n, k, dtype, scheme.per_token, scheme.per_channel) or ""
-    reason = reason or no_kernel
-    if reason:
-        return PlannedLinear(linear, reason)
-    fatal = eligibility.shuffle_reason(n, k) or ""
-    return PlannedLinear(linear, fatal or module.untuned, fatal, module.load_tokens)
-
-
 def explicit(linear: Linear) -> PlannedLinear:
     """A linear that the user names: a PTPC FP8 one by assumption."""
     n, k = linear.n, linear.k
     reason = eligibility.can_implement(n, k, eligibility.BFLOAT16, per_token=True, per_channel=True)
     reason = reason or eligibility.shuffle_reason(n, k) or ""
     return PlannedLinear(linear._replace(name=linear.name or f"{n}x{k}"), reason)
-
-
-def _dtype(whole: Fields, text: Fields, flag: str) -> str:
-    """The type activations have in vLLM: a config's float32, or no word about it, becomes bfloat16 on ROCm."""
-    name = flag.lower()
-    if name in ("half", "float16"):
-        return "float16"
-    if name in ("bfloat16", "float32", "float"):
-        return "float32" if name == "float" else name
-    for fields in (text, whole):
-        for field in ("torch_dtype", "dtype"):
-            given = fields.raw(field)
-            if isinstance(given, str):
-                given = given.removeprefix("torch.")
-                return eligibility.BFLOAT16 if given == "float32" else given
-    return eligibility.BFLOAT16
 
 
 def finished(plan: Plan, options: Options, *, missing_config: bool) -> Plan:

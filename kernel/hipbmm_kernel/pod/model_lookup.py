@@ -16,8 +16,8 @@ from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.volume import Volume
 
 FILE_NAME = "config.json"
-_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
-_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?"
+_REVISION = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 SECONDS = 60.0
 MAX_REASON = 200
 PROGRAM = (
@@ -75,7 +75,7 @@ def _places(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_repository(model: str) -> bool:
-    return _REPOSITORY.fullmatch(model) is not None and ".." not in model
+    return re.fullmatch(_REPOSITORY, model) is not None and ".." not in model
 
 
 def _cached(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
@@ -89,7 +89,7 @@ def _cached(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
                 commit = file.read(128).strip()
         except (OSError, ValueError):
             continue
-        if _REVISION.fullmatch(commit):
+        if re.fullmatch(_REVISION, commit):
             yield f"{folder}/snapshots/{commit}/{FILE_NAME}"
 
 
@@ -103,7 +103,7 @@ def _hubs(env: Mapping[str, str]) -> list[str]:
 def revision(arguments: tuple[str, ...]) -> str:
     """What `--revision` says on the server's command line; main when it says nothing usable."""
     found = _last(arguments, "--revision")
-    return found if _REVISION.fullmatch(found) else "main"
+    return found if re.fullmatch(_REVISION, found) else "main"
 
 
 def _last(arguments: tuple[str, ...], flag: str) -> str:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.progress import Progress
 from hipbmm_kernel.contract.report import Report
-from hipbmm_kernel.contract.settings import BLOCK, MEMORY, Settings, SettingsError, parse_settings
-from hipbmm_kernel.dispatch.table import with_program
+from hipbmm_kernel.contract.settings import BLOCK, FILE, MEMORY, Settings, SettingsError, parse_settings
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.identity.container import Identity, read_identity
 from hipbmm_kernel.identity.software import package_directory
@@ -223,11 +222,13 @@ class Warm:
 
         A child that has nothing left to tune shows whether the table may be in memory.
         """
-        from hipbmm_kernel.tune.engine import tune_missing  # noqa: PLC0415 - nothing of it is needed on a complete store
+        from hipbmm_kernel.dispatch.table import with_program  # noqa: PLC0415 - nothing of it is needed on a complete store
+        from hipbmm_kernel.pod.dispatch_decision import in_tuning  # noqa: PLC0415
+        from hipbmm_kernel.tune.engine import tune_missing  # noqa: PLC0415
 
         env = {**self._env, **self._directories()}
         column, verify = identity.stack.fp8_column, self._settings.verify
-        proof = dispatch_table.in_tuning(
+        proof = in_tuning(
             self._settings, env, outlook, identity, lambda found: _rows(planned, found, column, verified=verify)[0]
         )
         env = with_program(env, self._settings.program) if proof else env
@@ -256,9 +257,13 @@ class Warm:
         self, identity: Identity, outlook: dispatch_table.Outlook, rows: Sequence[Row]
     ) -> dispatch_table.Dispatch:
         """The table in memory, where it works on this image; a child is asked only where children may start."""
+        if self._settings.dispatch == FILE or outlook.obstacle:
+            return dispatch_table.Dispatch(FILE, outlook.obstacle, outlook.notes)
+        from hipbmm_kernel.pod.dispatch_decision import Decision  # noqa: PLC0415 - only where memory is possible
+
         may_ask = self._settings.tune and not self._no_tuning and not self._stop.requested
         env = {**self._env, **self._directories()}
-        decision = dispatch_table.Decision(
+        decision = Decision(
             self._settings, env, outlook, self._volume, self._clock, self._stop, self._checked, may_ask=may_ask
         )
         found = decision.make(identity, rows)

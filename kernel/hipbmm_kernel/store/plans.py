@@ -18,7 +18,7 @@ from hipbmm_kernel.system.volume import Volume
 NAMES = 3
 MAX_BYTES = (1 << 20) + 4096
 DIRECTORY = "v1/plans"
-_NAME = re.compile(r"([0-9a-f]+)(?:\.[2-9])?\.json")
+_NAME = r"([0-9a-f]+)(?:\.[2-9])?\.json"
 
 
 def paths(root: str, key: str) -> list[str]:
@@ -28,7 +28,7 @@ def paths(root: str, key: str) -> list[str]:
 
 def key_of(name: str) -> str:
     """The key in a file's name; "" for a name that no such file has."""
-    found = _NAME.fullmatch(name)
+    found = re.fullmatch(_NAME, name)
     return found[1] if found is not None and shards.is_key(found[1]) else ""
 
 

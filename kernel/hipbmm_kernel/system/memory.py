@@ -1,7 +1,4 @@
-"""How much memory a container has left before the kernel ends it, and what a child has taken with all it started."""
-
-import contextlib
-import os
+"""How much memory a container has left before the kernel ends it."""
 
 ROOT = "/sys/fs/cgroup"
 _FILES = (
@@ -10,19 +7,7 @@ _FILES = (
 )
 """Of cgroup v2 and v1: the limit, what is used, and what of that is page cache which the kernel gives back."""
 _MAX_BYTES = 65536
-_SESSION, _RESIDENT = 3, 21
-"""Fields of /proc/PID/stat behind the name, which may hold blanks and brackets (proc(5))."""
 NO_LIMIT = 1 << 60
-
-
-def of_session(leader: int) -> int:
-    """Resident bytes of all processes of a session; 0 when they have ended. What forks share counts for each."""
-    pages = 0
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        with contextlib.suppress(OSError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-            pages += int(fields[_RESIDENT]) if int(fields[_SESSION]) == leader else 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def left(root: str = ROOT) -> int | None:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from hipbmm_kernel.planner.model_config import Fields
+from hipbmm_kernel.planner.short_name import short_name
 from hipbmm_kernel.planner.vllm_version import NEWEST, Version
 
 MAX_LAYERS = 1024
@@ -37,12 +38,6 @@ class Module(NamedTuple):
     def parts(self) -> tuple[str, ...]:
         """The names of its parts in the checkpoint."""
         return self.merged or (self.path.rpartition(".")[2],)
-
-
-def short_name(path: str) -> str:
-    """The last component of a module's path, with `shared_expert(s).` before it where both exist."""
-    *parents, last = path.split(".")
-    return f"{parents[-1]}.{last}" if parents and parents[-1].startswith("shared_expert") else last
 
 
 class Parallel(NamedTuple):

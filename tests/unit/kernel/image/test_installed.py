@@ -59,4 +59,26 @@ def test_the_list_that_the_plugin_needs_is_looked_for(
 
 def test_a_vllm_without_the_kernels_file_has_no_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = read(tmp_path, monkeypatch, {"__init__.py": "", **dict.fromkeys(WHOLE, "")})
-    assert (found.has_kernel, found.record) == (False, "")
+    assert found.has_kernel is False
+
+
+@pytest.mark.parametrize("record", ["", "__editable__.vllm-0.33.0.pth,sha256=x,9\n"], ids=["no RECORD", "editable"])
+def test_without_a_list_of_its_files_a_vllm_is_known_by_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: str
+) -> None:
+    texts = {"same": "# one\n", "again": "# one\n", "other": "# three\n"}
+    records = {}
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        files = {"__init__.py": "", "layers.py": text, **dict.fromkeys(WHOLE, "")}
+        records[name] = read(tmp_path / name, monkeypatch, files, record).record
+    assert records["same"] == records["again"] != records["other"]
+
+
+def test_a_record_of_its_files_is_all_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        files = {"__init__.py": "", f"{name}.py": "", **dict.fromkeys(WHOLE, "")}
+        records.append(read(tmp_path / name, monkeypatch, files, "vllm/engine/arg_utils.py,sha256=x,0\n").record)
+    assert records[0] == records[1]

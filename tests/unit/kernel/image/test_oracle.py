@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,6 @@ from hipbmm_kernel.system.stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 ENGINE = """
 class AsyncEngineArgs:
@@ -25,6 +25,9 @@ class AsyncEngineArgs:
     def create_engine_config(self, usage_context=None): {what}
 """
 PARSER = "import argparse\nclass FlexibleArgumentParser(argparse.ArgumentParser): pass\n"
+
+TORN = """import os, sys; open(sys.argv[-1], "w").write('{"format": 1, "linears": [[')"""
+LOUD = "import os, sys; sys.stdout.write('all is well ' * 1_000_000)"
 
 Image = dict[str, str]
 
@@ -77,8 +80,26 @@ def test_a_server_that_vllm_refuses_is_not_tried_twice(ask: Callable[[Image], or
         (image(torch="import os, sys; print('out of memory', file=sys.stderr); os._exit(1)"), "out of memory"),
         (image(what="exec('raise Exception(42)')"), "42"),
         (image(what="return object()"), "vllm.config"),
+        (image(torch="import sys; sys.exit('no licence')"), "SystemExit: no licence"),
+        (image(torch="raise KeyboardInterrupt"), "KeyboardInterrupt"),
+        ({**image(), "vllm/utils/argparse_utils.py": "raise SystemExit(5)"}, "SystemExit: 5"),
+        (image(torch="import os; os._exit(0)"), "died of exit(0)"),
+        (image(torch=f"{TORN}; os._exit(0)"), "gave no answer: not JSON"),
+        (image(torch=f"{LOUD}; raise ImportError('that was all')"), "that was all"),
     ],
-    ids=["torch cannot be imported", "torch crashes", "exits", "remote code raises", "another vLLM"],
+    ids=[
+        "torch cannot be imported",
+        "torch crashes",
+        "exits",
+        "remote code raises",
+        "another vLLM",
+        "leaves Python",
+        "interrupts",
+        "leaves Python as the parser is imported",
+        "ends without a word",
+        "a torn answer",
+        "megabytes on standard output",
+    ],
 )
 def test_what_fails_is_tried_once_more_and_has_a_reason(
     ask: Callable[[Image], oracle.Asked], files: Image, words: str
@@ -104,6 +125,53 @@ def test_a_vllm_that_takes_all_memory_is_ended(
     fork = "if os.fork(): threading.Event().wait()\n" if where != "itself" else ""
     asked = ask(image(torch=f"import os, threading\n{fork}held = bytearray(200 << 20)\nthreading.Event().wait()"))
     assert "took more than 0.1 GiB" in asked.reason
+
+
+LEFT = {
+    "a session of its own": "os.setsid()",
+    "a daemon": "os.setsid(); os.fork() and os._exit(0)",
+    "deaf": "os.setsid(); [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 3, 15)]",
+}
+LEAVE = """
+import os, signal, sys, threading
+if os.fork() == 0:
+    {how}
+    print(os.getpid(), file=open("{pids}", "a"), flush=True)
+    threading.Event().wait()
+while not os.path.exists("{pids}"): pass
+{then}
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "then"),
+    [
+        ("a session of its own", "raise ImportError('no')"),
+        ("a daemon", "os._exit(0)"),
+        ("deaf", "threading.Event().wait()"),
+    ],
+)
+def test_nothing_that_a_child_started_is_left(
+    ask: Callable[[Image, float], oracle.Asked], tmp_path: Path, how: str, then: str
+) -> None:
+    pids = tmp_path / "pids"
+    asked = ask(image(torch=LEAVE.format(how=LEFT[how], pids=pids, then=then)), 3.0)
+    assert asked.answer is None
+    assert not [pid for pid in pids.read_text().split() if Path(f"/proc/{pid}").exists()]
+
+
+def test_memory_of_what_left_the_session_counts(
+    ask: Callable[[Image], oracle.Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oracle, "MEMORY_BYTES", 64 << 20)
+    daemon = "if not os.fork(): os.setsid(); held = bytearray(200 << 20)"
+    asked = ask(image(torch=f"import os, threading\n{daemon}\nthreading.Event().wait()"))
+    assert "took more than 0.1 GiB" in asked.reason
+
+
+def test_a_child_that_dies_leaves_no_core(ask: Callable[[Image], oracle.Asked]) -> None:
+    limit = "import resource; raise ImportError(f'core of {resource.getrlimit(resource.RLIMIT_CORE)[0]}')"
+    assert "core of 0" in ask(image(torch=limit)).reason
 
 
 def test_a_log_without_end_is_kept_short(ask: Callable[[Image], oracle.Asked]) -> None:

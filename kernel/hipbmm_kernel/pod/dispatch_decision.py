@@ -1,0 +1,216 @@
+"""The decision whether a pod's server has its table in memory, where nothing speaks against it, and the file.
+
+`warm` imports it for such a pod only.
+"""
+
+# No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
+
+import functools
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from hipbmm_kernel import __version__
+from hipbmm_kernel.contract.settings import CONTRACT_ENV, FILE, MEMORY, Settings
+from hipbmm_kernel.dispatch import bands
+from hipbmm_kernel.dispatch import table as tables
+from hipbmm_kernel.dispatch.bands import Band
+from hipbmm_kernel.dispatch.table import Entry, Table
+from hipbmm_kernel.identity.container import Identity
+from hipbmm_kernel.image import installed, plan_file
+from hipbmm_kernel.planner.answer import AnswerInvalid
+from hipbmm_kernel.planner.plan import Plan
+from hipbmm_kernel.pod.dispatch_table import UNKNOWN, VOLUME_SECONDS, Dispatch, Outlook
+from hipbmm_kernel.rows.gemm import Row
+from hipbmm_kernel.store import plans
+from hipbmm_kernel.store.table import Table as StoreTable
+from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.digest import canonical, sha256
+from hipbmm_kernel.system.stop import Stop
+from hipbmm_kernel.system.time_limits import TooLate, within
+from hipbmm_kernel.system.volume import Volume
+
+if TYPE_CHECKING:
+    from hipbmm_kernel.dispatch.check import Checked, InTuning
+
+KEY_LENGTH = 16
+RACE_SHARE = 0.1
+"""Of the budget, for timing the sizes between the planned ones."""
+_MARK = "hipbmm-dispatch-check"
+_VERSION = 1
+
+
+class Answer(NamedTuple):
+    """Whether the plugin works on an image and a stack; `reason` says why not. `bands` says what is padded."""
+
+    works: bool
+    reason: str = ""
+    bands: tuple[Band, ...] = ()
+
+
+def entries(plan: Plan, rows: Iterable[Row]) -> tuple[Entry, ...]:
+    """An entry for each verified row of the plan's linears, with the bias that it was verified with.
+
+    A plan without linears is that of a server which is not known: all verified rows may be of use to it, without bias.
+    """
+    shapes = {(each.linear.n, each.linear.k) for each in plan.linears if each.eligible}
+    biased = plan.biased
+    return tuple(
+        Entry(m, n, k, (n, k) in biased, row.algo_index, m)
+        for row in rows
+        for m, n, k in (row.problem,)
+        if row.verified and row.algo_index > 0 and (not plan.linears or (n, k) in shapes)
+    )
+
+
+def in_tuning(
+    settings: Settings,
+    env: Mapping[str, str],
+    outlook: Outlook,
+    identity: Identity,
+    rows: Callable[[StoreTable], Sequence[Row]],
+) -> "InTuning | None":
+    """The question to one of the tuning's children, None when there is none; `rows` are the rows that a table serves.
+
+    `env` is the server's.
+    """
+    if settings.dispatch == FILE or outlook.obstacle or outlook.known is not None or not outlook.key:
+        return None
+    from hipbmm_kernel.dispatch.check import InTuning  # noqa: PLC0415 - nothing of it is needed where it is known
+
+    return InTuning(
+        lambda found: Table(identity.stack, entries(outlook.plan, rows(found))),
+        {name: env.get(name) or value for name, value in CONTRACT_ENV.items()},
+        _check_directory(settings),
+        RACE_SHARE * settings.budget_seconds,
+    )
+
+
+def _check_directory(settings: Settings) -> str:
+    return f"{settings.home}/dispatch/check"
+
+
+class Decision:
+    """The decision after the tuning, without an obstacle. `env` is the server's; without `may_ask` no child starts.
+
+    `checked` is what a child of the tuning has shown already.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        env: Mapping[str, str],
+        outlook: Outlook,
+        volume: Volume,
+        clock: Clock,
+        stop: Stop,
+        checked: "Checked | None" = None,
+        *,
+        may_ask: bool,
+    ) -> None:
+        self._settings = settings
+        self._env = env
+        self._outlook = outlook
+        self._volume = volume
+        self._clock = clock
+        self._stop = stop
+        self._checked = checked
+        self._may_ask = may_ask
+
+    def make(self, identity: Identity, rows: Sequence[Row]) -> Dispatch:
+        """Write the table where the server is to have it in memory. Never raises."""
+        outlook, settings = self._outlook, self._settings
+        table = Table(identity.stack, entries(outlook.plan, rows))
+        if not table.entries:
+            return Dispatch(FILE, "no row is verified", outlook.notes)
+        known, found = self._answer(table)
+        if found.mode == MEMORY:
+            padded = bands.with_padding(table.entries, known.bands if known else ())
+            try:
+                volumes.make_directories(self._volume, os.path.dirname(settings.dispatch_table))
+                whole = tables.encode(table._replace(entries=padded))
+                volumes.replace_file(self._volume, settings.dispatch_table, whole)
+            except (OSError, ValueError) as error:
+                words = volumes.describe(error) if isinstance(error, OSError) else str(error)
+                return found._replace(mode=FILE, reason=f"{settings.dispatch_table}: {words}")
+        return found
+
+    def _answer(self, table: Table) -> tuple[Answer | None, Dispatch]:
+        """The image's answer, of the stores or of a child, and what follows from it."""
+        settings, key, known = self._settings, self._outlook.key, self._outlook.known
+        notes, children, reason = self._outlook.notes, 0, f"{UNKNOWN}, and no child may start"
+        if known is None and (self._checked or self._may_ask):
+            children = 0 if self._checked else 1
+            known, reason = self._asked(self._checked or self._ask(table))
+            notes += self._kept(known) if known else ()
+        if known is None:
+            notes = (*notes, f"dispatch: {reason}")
+            # Who asks for Memory gets it without the proof, and without padding.
+            return None, Dispatch(MEMORY if settings.dispatch == MEMORY else FILE, reason, notes, None, children)
+        mirrored = plan_file.frame(key, encode(key, known)) if settings.mirror_log else None
+        return known, Dispatch(MEMORY if known.works else FILE, known.reason, notes, mirrored, children)
+
+    def _ask(self, table: Table) -> "Checked":
+        """What a child of its own shows."""
+        from hipbmm_kernel.dispatch.check import check  # noqa: PLC0415 - nothing of it is needed where it is known
+
+        env = {**self._env, **{name: value for name, value in CONTRACT_ENV.items() if not self._env.get(name)}}
+        settings = self._settings
+        directory, seconds = _check_directory(settings), RACE_SHARE * settings.budget_seconds
+        return check(table, env, settings.program, directory, seconds, self._clock, self._stop)
+
+    @staticmethod
+    def _asked(checked: "Checked") -> tuple[Answer | None, str]:
+        """A child's answer, or why it has none."""
+        if checked.works is None:
+            return None, f"{UNKNOWN}: {checked.reason}"
+        return Answer(checked.works, checked.reason, bands.choose(checked.timed)), ""
+
+    def _kept(self, known: Answer) -> tuple[str, ...]:
+        key = self._outlook.key
+        keep = functools.partial(plans.keep, self._volume, self._settings.store, key, encode(key, known))
+        try:
+            error = within(VOLUME_SECONDS, keep)
+        except TooLate as late:
+            error = str(late)
+        return (f"whether the table in memory works could not be kept: {error}",) if error else ()
+
+
+def key_of(identity: Identity, planned: Plan) -> str:
+    """16 hex digits of what the answer depends on: the stack, vLLM, AITER, this program and the plan's problems."""
+    parts = [_MARK, identity.stack.key, identity.vllm, identity.stack.aiter, installed.read().record, __version__]
+    problems = sorted((*problem, problem[1:] in planned.biased) for problem in planned.problems)
+    return sha256(json.dumps([*parts, problems]).encode())[:KEY_LENGTH]
+
+
+def encode(key: str, known: Answer) -> bytes:
+    """The file of an answer; the same answer gives the same bytes in every pod."""
+    body = {_MARK: _VERSION, "key": key, "works": known.works, "reason": known.reason, "bands": known.bands}
+    digest = sha256(canonical(body))
+    return canonical({**body, "sha256": digest}) + b"\n"
+
+
+def decode(key: str, data: bytes) -> Answer:
+    """The answer in a file of this key. AnswerInvalid when it is cut, damaged, or another file."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise AnswerInvalid(f"not JSON: {error}") from error
+    if not isinstance(document, dict) or document.get(_MARK) != _VERSION or document.get("key") != key:
+        raise AnswerInvalid("not this image's answer about the table in memory")
+    digest = document.pop("sha256", None)
+    works, reason = document.get("works"), document.get("reason")
+    if digest != sha256(canonical(document)) or not isinstance(works, bool) or not isinstance(reason, str):
+        raise AnswerInvalid("its digest does not fit its content")
+    try:
+        return Answer(works, reason, tuple(_band(each) for each in document["bands"]))
+    except (KeyError, TypeError) as error:
+        raise AnswerInvalid(f"its bands are none: {error}") from error
+
+
+def _band(values: object) -> Band:
+    if not isinstance(values, list) or [type(value) for value in values] != [int, int, bool, int, bool]:
+        raise TypeError(f"{values!r}")
+    return Band(*values)
