@@ -55,7 +55,6 @@ def test_a_rollout_takes_few_requests(world: World, audit_log: Path) -> None:
     assert sorted(e["objectRef"]["resource"] for e in children if e["verb"] != "get") == [
         "controllerrevisions",
         "deployments",
-        "deployments",  # the note that the first rollout is over
         "limitranges",  # read before a template is rendered
         "persistentvolumeclaims",
         "services",

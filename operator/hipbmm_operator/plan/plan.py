@@ -90,7 +90,7 @@ def plan(
         pace=how_fast.kind,
         budget_seconds=spec.tuning.budget_seconds,
         startup_seconds=spec.server.startup_seconds,
-        released=released,
+        released=released and rollout.noted(observed, replicas),
     )
     workload["metadata"]["annotations"] |= {
         names.ANNOTATION_REVISION: choice.current.name,

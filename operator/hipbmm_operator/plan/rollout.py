@@ -17,11 +17,19 @@ def asked(spec: Spec) -> int:
 def released(spec: Spec, observed: Observed) -> bool:
     """Whether the first rollout is over: a pod has reported its table, or that it serves without one.
 
-    It is noted on the Deployment: a later update, or a scale to 0, never holds replicas back again.
+    Once noted on the Deployment, a later update, or a scale to 0, never holds replicas back again.
     """
     if observed.deployment is not None and observed.deployment.released:
         return True
     return any(_lets_go(spec, observed, pod) for pod in observed.pods)
+
+
+def noted(observed: Observed, replicas: int) -> bool:
+    """Whether the Deployment carries the note: with the first write of more than one replica, and from then on.
+
+    A single replica is not held back, so the note would be a write, and an event for everybody, that changes nothing.
+    """
+    return replicas > 1 or (observed.deployment is not None and observed.deployment.released)
 
 
 def _lets_go(spec: Spec, observed: Observed, pod: Pod) -> bool:

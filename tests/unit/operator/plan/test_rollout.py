@@ -42,9 +42,19 @@ def test_once_released_it_is_never_held_again() -> None:
     assert planned(resource({"replicas": 3, "image": "vllm:2"}), seen(pod(warming=True), live=live)).replicas == 3
 
 
-def test_a_single_replica_that_reported_is_remembered_for_a_later_scale() -> None:
-    live = deployment(planned(resource({"replicas": 1}), seen(pod(answer=report()))))
-    assert planned(resource({"replicas": 3}), seen(live=live)).replicas == 3
+def test_a_single_replica_that_reported_is_no_write_and_lets_a_later_scale_go_while_it_lives() -> None:
+    one, three = resource({"replicas": 1}), resource({"replicas": 3})
+    before, after = planned(one), planned(one, seen(pod(answer=report())))
+    assert deployment(after) == deployment(before)
+    assert planned(three, seen(pod(answer=report()), live=deployment(after))).replicas == 3
+    assert planned(three, seen(live=deployment(after))).replicas == 1  # No table is known to be there.
+
+
+def test_the_note_stays_when_a_resource_shrinks_to_one() -> None:
+    live = deployment(planned(resource({"replicas": 3}), seen(pod(answer=report()))))
+    shrunk = deployment(planned(resource({"replicas": 1}), seen(pod(answer=report()), live=live)))
+    assert shrunk["metadata"]["annotations"][names.ANNOTATION_RELEASED] == "true"
+    assert planned(resource({"replicas": 3}), seen(live=shrunk)).replicas == 3
 
 
 def test_zero_replicas_and_suspension() -> None:
