@@ -71,11 +71,8 @@ def _restored(hostile: Callable[[], Iterator[Shard | tuple[str, int]]]) -> tuple
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory) / "v1" / KEY / "shards"
         place.mkdir(parents=True)
-        made = plan.build(json.dumps(CONFIG).encode(), plan.Options())
-        keys = [gemm.key_of(problem) for problem in made.problems]
-        for first in range(0, len(keys), 16):
-            rows = tuple(Row(key, 77, NAME, 9.0, 10.0, verified=True) for key in keys[first : first + 16])
-            _write(place, Shard(KEY, "honest.warm", first, rows=rows))
+        for honest in _honest():
+            _write(place, honest)
         for one in hostile():
             if isinstance(one, Shard):
                 _write(place, one)
@@ -84,7 +81,16 @@ def _restored(hostile: Callable[[], Iterator[Shard | tuple[str, int]]]) -> tuple
                     file.truncate(one[1])
         seconds, peak, found = _spent(RESTORE, directory)
     sys.stdout.write(f"  {hostile.__name__}: {seconds:.2f} s, {peak:.0f} MiB\n")
-    return seconds, peak, len(set(keys) - set(found.split()))
+    return seconds, peak, len({row.key for one in _honest() for row in one.rows} - set(found.split()))
+
+
+def _honest() -> Iterator[Shard]:
+    """The rows of a plan as a pod publishes them."""
+    made = plan.build(json.dumps(CONFIG).encode(), plan.Options())
+    keys = [gemm.key_of(problem) for problem in made.problems]
+    for first in range(0, len(keys), 16):
+        rows = tuple(Row(key, 77, NAME, 9.0, 10.0, verified=True) for key in keys[first : first + 16])
+        yield Shard(KEY, "honest.warm", first, rows=rows)
 
 
 def _empty_files() -> Iterator[tuple[str, int]]:
@@ -126,6 +132,19 @@ def _many_compactions() -> Iterator[Shard]:
         yield Shard(KEY, "compact.compact", at, inputs=(f"honest.warm.{at}.0123456789ab.csv",), rows=rows)
 
 
+def _sparse_compactions() -> Iterator[tuple[str, int]]:
+    for at in range(16):
+        yield f"{at:06x}.compact.1.0123456789ab.csv", shard.MAX_BYTES // 10
+
+
+def _compactions_of_what_is_honest() -> Iterator[Shard]:
+    names = tuple(shard.name_of(shard.encode(one)) for one in _honest())
+    yield Shard(KEY, "compact.compact", 1, inputs=names)
+    for at in range(9000):
+        rows = (Row(gemm.key_of(Problem(1 + i, 16 * (1 + at), 64)), 5) for i in range(20))
+        yield Shard(KEY, "h.warm", at, rows=tuple(rows))
+
+
 def _many_vetoes() -> Iterator[Shard]:
     for at in range(60):
         vetoes = (
@@ -142,6 +161,8 @@ HOSTILE = (
     _many_keys,
     _many_indices,
     _many_compactions,
+    _sparse_compactions,
+    _compactions_of_what_is_honest,
     _many_vetoes,
 )
 

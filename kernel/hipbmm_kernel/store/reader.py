@@ -13,6 +13,7 @@ cases the directory is listed again: what took the name's place is in the new li
 
 import errno
 import stat
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
@@ -171,28 +172,45 @@ class Reader:
             return self._volume.open_directory(root, follow=True)
 
     def _pass(self, directory: int, names: list[str], mirror: bool, missed: dict[str, OSError]) -> Iterator[Found]:
-        """The shards of a listing. Compactions come first, what they contain comes last: it is worth the least."""
+        """The shards of a listing. Compactions come first, what they contain comes last: it is worth the least.
+
+        But whoever calls a file a compaction, or names the shards of others in one, may lie. So a quarter is kept for
+        what is no compaction, and of that a quarter for what is named.
+        """
         files = turns.in_turns(self._sized(directory, names, mirror, missed))
         covered = set[str]() if mirror else self.reading.covered
-        later = []
-        floor = self._lines // 4
+        later, kept = [], self._quarter()
         for file in files:
-            data = self._read(directory, file, mirror, missed) if file.compaction else None
-            if data is None:
-                later += [] if file.compaction else [file]
-            elif self._lines - _cost(data) < floor:
+            if not file.compaction or self._bytes - file.size < kept.bytes:
+                later.append(file)
+                continue
+            data = self._read(directory, file, mirror, missed, kept.bytes)
+            if data is not None and self._lines - _cost(data) < kept.lines:
                 covered.update(shards.inputs_of(data))
                 later.append(file)
-            else:
+            elif data is not None:
                 found = self._decoded(file.name, data, mirror)
                 covered.update(found.shard.inputs if found else ())
                 yield from [found] if found else []
-        later.sort(key=lambda file: (file.name in covered, file.compaction))
+        fresh = deque(file for file in later if file.name not in covered)
+        inner = sorted((file for file in later if file.name in covered), key=lambda file: file.compaction)
         self.reading.uncovered += sum(file.name not in covered for file in files) if not mirror else 0
-        for file in later:
+        kept = self._quarter() if inner else Limits(0, 0)
+        while fresh and self._bytes - fresh[0].size >= kept.bytes:
+            data = self._read(directory, fresh[0], mirror, missed, kept.bytes)
+            if data is not None and self._lines - _cost(data) < kept.lines:
+                break
+            name = fresh.popleft().name
+            found = self._decoded(name, data, mirror) if data is not None else None
+            yield from [found] if found else []
+        for file in (*inner, *fresh):
             data = self._read(directory, file, mirror, missed)
             found = self._decoded(file.name, data, mirror) if data is not None else None
             yield from [found] if found else []
+
+    def _quarter(self) -> Limits:
+        """A quarter of what may still be read."""
+        return Limits(self._lines // 4, self._bytes // 4)
 
     def _sized(self, directory: int, names: list[str], mirror: bool, missed: dict[str, OSError]) -> Iterator[File]:
         """The listed files whose size a shard can have; nothing is opened for it."""
@@ -213,12 +231,14 @@ class Reader:
             else:
                 yield turns.file(name, status.st_size)
 
-    def _read(self, directory: int, file: File, mirror: bool, missed: dict[str, OSError]) -> bytes | None:
-        """The bytes of a file, unpacked; None when they cannot be read, or cost more than is left."""
+    def _read(
+        self, directory: int, file: File, mirror: bool, missed: dict[str, OSError], kept: int = 0
+    ) -> bytes | None:
+        """The bytes of a file, unpacked; None when they cannot be read, or leave less than `kept` bytes to be read."""
         if file.size > self._bytes or self._lines < FILE_LINES:
             self.reading.refuse(file.name, TOO_MUCH)
             return None
-        limit = min(self._bytes, shards.MAX_BYTES)
+        limit = min(self._bytes - kept, shards.MAX_BYTES)
         try:
             data = volumes.read_file(self._volume, file.name, limit, mirror, directory)
         except OSError as error:

@@ -157,6 +157,37 @@ def test_one_publisher_does_not_hide_the_others(tmp_path: Path, a_stack: Stack) 
     assert reader.reading.refused_count >= 24
 
 
+@pytest.mark.parametrize("lines", [1, 100, 600])
+def test_a_compaction_that_names_the_shards_of_others_does_not_hide_them(
+    tmp_path: Path, a_stack: Stack, lines: int
+) -> None:
+    """It contains none of what it says, and its writer fills the store with what no compaction names."""
+    honest = tuple(row(m=1 + at, n=4096) for at in range(40))
+    named = [put(tmp_path, a_stack.key, honest[at : at + 8], origin=f"pod-{at}.warm").name for at in range(0, 40, 8)]
+    for number in range(3):
+        forged = Shard(a_stack.key, f"{number}bad.compact", 1, inputs=tuple(named), rows=rows(lines))
+        (tmp_path / f"v1/{a_stack.key}/shards" / shard.name_of(shard.encode(forged))).write_bytes(shard.encode(forged))
+    for number in range(200):
+        put(tmp_path, a_stack.key, (row(m=1, n=16 * (1 + number)),), origin=f"0bad.{number}")
+    reader = store.Reader(Volume(), FakeClock(), a_stack.key, 1.0, store.Limits(1200, 1 << 20))
+    found = table.merge(reader.shards(str(tmp_path)))
+    assert {each.key for each in honest} <= found.rows.keys()
+    assert reader.reading.refused_count > 0
+
+
+@pytest.mark.parametrize("content", [b"\0", b"\n", b"#input pod-a.warm.1.0123456789ab.csv\n"])
+def test_files_that_are_named_like_compactions_do_not_hide_shards(
+    tmp_path: Path, a_stack: Stack, content: bytes
+) -> None:
+    path = put(tmp_path, a_stack.key, SOME)
+    for number in range(20):
+        size = (64 << 10) // len(content)
+        path.with_name(f"{number}.compact.{number}.0123456789ab.csv").write_bytes(content * size)
+    reader = store.Reader(Volume(), FakeClock(), a_stack.key, 1.0, store.Limits(600, 1 << 20))
+    assert table.merge(reader.shards(str(tmp_path))) == expected(SOME)
+    assert reader.reading.refused_count == 20
+
+
 def test_refused_files_cost_as_much_as_shards(tmp_path: Path, a_stack: Stack) -> None:
     path = put(tmp_path, a_stack.key, SOME)
     for number in range(100):
