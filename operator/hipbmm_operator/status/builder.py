@@ -55,7 +55,7 @@ def build(situation: Situation, now: datetime) -> Json:
     found = {finding.type: finding for finding in _findings(situation, failures, now)}
     replicas, serving = rollout.replicas(observed)
     suspended = situation.spec is not None and situation.spec.suspend
-    found["Ready"] = summary.ready(found, plan, serving, suspended=suspended)
+    found["Ready"] = summary.ready(found, plan, replicas, serving, suspended=suspended)
     if (stalled := summary.stalled(found, observed)) is not None:
         found[stalled.type] = stalled
     warm = sum(1 for pod in observed.live_pods if observed.warm(pod))
@@ -64,7 +64,7 @@ def build(situation: Situation, now: datetime) -> Json:
     by_stack = stacks.of_pods(observed, tuning.reporting(observed, revision), resource.previous.stacks)
     status = Status(
         observed_generation=resource.generation,
-        phase=summary.phase(found, observed, plan, suspended=suspended),
+        phase=summary.phase(found, observed, plan),
         replicas=replicas,
         ready_replicas=serving,
         warm_replicas=warm,

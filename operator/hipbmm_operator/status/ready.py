@@ -27,7 +27,9 @@ _HARMLESS = frozenset(
 _CAUSES = ("ConfigValid", "Progressing", "StorageReady", "HardwareCompatible", "Available")
 
 
-def ready(findings: Mapping[str, Finding], plan: Plan | None, serving: int, *, suspended: bool) -> Finding:
+def ready(
+    findings: Mapping[str, Finding], plan: Plan | None, replicas: int, serving: int, *, suspended: bool
+) -> Finding:
     """Ready: all replicas that are asked for serve, with the pod template of this generation.
 
     While a rollout moves it is Unknown, and False when it cannot come through, though the pods of before serve (that is
@@ -39,15 +41,17 @@ def ready(findings: Mapping[str, Finding], plan: Plan | None, serving: int, *, s
     if plan is None:
         return unknown("Ready", "Pending", "nothing has been planned yet")
     if plan.asked == 0:
-        return _idle(findings["Progressing"], suspended=suspended)
+        return _idle(findings["Progressing"], replicas, suspended=suspended)
     if serving < plan.asked or findings["Available"].state != "True":
         return _not_enough(findings, serving, plan)
     return _serving(findings)
 
 
-def _idle(progress: Finding, *, suspended: bool) -> Finding:
-    """No replica is what was asked for: who waits for the resource need not wait for ever."""
-    if progress.reason in _UPDATING:
+def _idle(progress: Finding, replicas: int, *, suspended: bool) -> Finding:
+    """No replica is what was asked for: who waits for the resource need not wait for ever, but until none is left."""
+    if progress.reason in _UPDATING or replicas:
+        if progress.state == "False":
+            return false("Ready", progress.reason, progress.message)
         return Finding("Ready", "Unknown", progress.reason, "replicas are being stopped")
     if suspended:
         return true("Ready", "Suspended", "spec.suspend is true")
@@ -110,18 +114,25 @@ def _harmless(finding: Finding) -> bool:
     return finding.reason in _HARMLESS
 
 
-def phase(findings: Mapping[str, Finding], observed: Observed, plan: Plan | None, *, suspended: bool) -> Phase:
+def phase(findings: Mapping[str, Finding], observed: Observed, plan: Plan | None) -> Phase:
     """One word for people."""
     serving = any(pod.ready for pod in observed.live_pods)
     if _fatal(findings["ConfigValid"]):
         return "Degraded" if serving else "Failed"
-    if suspended or (plan is not None and plan.asked == 0 and not observed.live_pods):
-        return "Suspended"
+    if plan is not None and plan.asked == 0:
+        return _stopping_phase(findings)
     if plan is None or observed.deployment is None:
         return "Pending"
     if findings["Ready"].state == "True" or serving:
         return _serving_phase(findings)
     return _starting_phase(findings, observed)
+
+
+def _stopping_phase(findings: Mapping[str, Finding]) -> Phase:
+    """Not by the spec alone: whoever waits for the GPUs must not be told of them while a pod holds one."""
+    if findings["Ready"].state == "True":
+        return "Suspended"
+    return "Degraded" if findings["Progressing"].state == "False" else "Updating"
 
 
 def _serving_phase(findings: Mapping[str, Finding]) -> Phase:

@@ -2,6 +2,7 @@
 
 import pytest
 from tests.unit.operator.make import (
+    Json,
     deployment,
     ended,
     observed,
@@ -45,6 +46,32 @@ def test_a_change_is_not_rolled_out_when_it_was_only_just_written() -> None:
         found = status(change, old, live=live)
         assert condition(found, "Progressing") == ("True", "RollingOut")
         assert found["phase"] in ("Updating", "Running")
+
+
+@pytest.mark.parametrize(("asked", "reason"), [({"suspend": True}, "Suspended"), ({"replicas": 0}, "NoReplicasAsked")])
+def test_what_is_to_be_stopped_is_stopped_when_no_pod_is_left(asked: Json, reason: str) -> None:
+    """Ready and the phase say it in the same status, whichever of the Deployment and the pods is seen first."""
+    was = planned(resource(), observed(pod(answer=report())))
+    stopped = planned(resource(asked), observed(live=deployment(was)))
+    serves = pod(revision=was.revision.name, ready=True, answer=report())
+    broken = pod(revision=was.revision.name, warm={"state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}})
+    for live, bodies, ready, phase in (
+        (was, [serves], ("Unknown", "RollingOut"), "Updating"),
+        (stopped, [serves], ("Unknown", "RollingOut"), "Updating"),
+        (was, [], ("Unknown", "RollingOut"), "Updating"),
+        (stopped, [broken], ("False", "ImagePullFailed"), "Degraded"),
+        (stopped, [], ("True", reason), "Suspended"),
+    ):
+        found = status(asked, *bodies, live=deployment(live))
+        assert (condition(found, "Ready"), found["phase"]) == (ready, phase)
+
+
+def test_pods_that_cannot_be_stopped_are_not_said_to_be() -> None:
+    was = planned(resource(), observed(pod(answer=report())))
+    serves = pod(revision=was.revision.name, ready=True, answer=report())
+    refused = (WriteFailure(kinds.DEPLOYMENT, "qwen", "Forbidden", "Deployment qwen: no", retry=True),)
+    found = status({"suspend": True}, serves, live=deployment(was), refused=refused)
+    assert (condition(found, "Ready"), found["phase"]) == (("False", "Forbidden"), "Degraded")
 
 
 @pytest.mark.parametrize("reason", ["Forbidden", "QuotaExceeded", "NameConflict", "NamespaceTerminating", "Rejected"])
