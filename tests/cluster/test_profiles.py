@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests import stacks
-from tests.cluster import injection
+from tests.cluster import injection, kstatus
 from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.conftest import Cluster
 from tests.cluster.kubelet import Kubelet, ended, report, running
@@ -183,6 +183,7 @@ def test_three_stuck_pods_end_it(place: Place) -> None:
     message = next(each["message"] for each in status["conditions"] if each["type"] == "Ready")
     assert all(name in message for name in names)
     assert "executable file not found" in message
+    assert kstatus.compute(place.api.get(HIPBMM_PROFILE, place.namespace, "breaks")) == "Failed"
     until("a plain pod", lambda: _if_plain(place, "breaks"))
 
     place.profile("breaks", preflight=False, tuning={"budgetSeconds": 60})
@@ -223,17 +224,17 @@ def test_a_workload_hears_why_its_pods_are_plain(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "reason"),
+    ("spec", "ready", "reason"),
     [
-        ({"suspend": True}, "Suspended"),
-        ({"pin": "f" * 64}, "KernelUnavailable"),
-        ({"cache": {"pvc": {"claimName": "absent"}}}, "ClaimNotFound"),
+        ({"suspend": True}, "True", "Suspended"),
+        ({"pin": "f" * 64}, "False", "KernelUnavailable"),
+        ({"cache": {"pvc": {"claimName": "absent"}}}, "False", "ClaimNotFound"),
     ],
 )
-def test_a_profile_that_cannot_be_used_leaves_pods_plain(place: Place, spec: Json, reason: str) -> None:
+def test_a_profile_that_cannot_be_used_leaves_pods_plain(place: Place, spec: Json, ready: str, reason: str) -> None:
     name = f"not-{reason.lower()}"
     place.profile(name, **spec)
-    place.ready(name, "False", reason)
+    place.ready(name, ready, reason)
     assert not injected(place.pod(name))
     place.profile(name)
     place.ready(name)

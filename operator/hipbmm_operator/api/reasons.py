@@ -55,11 +55,12 @@ Image = Literal["ImageNotFound", "ImagePullUnauthorized", "PullSecretNotFound", 
 Scheduling = Literal[
     "InsufficientGPU", "InsufficientResources", "AntiAffinity", "TopologySpread", "SchedulingGated",
     "NoMatchingNodes", "UntoleratedTaint", "NodesCordoned", "StorageNotReady", "Unschedulable",
+    "SchedulerNotResponding",
 ]
 Container = Literal[
     "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "SecretNotFound", "ConfigMapNotFound",
     "RunAsNonRootRefused", "OOMKilled", "TunerCrashed", "PayloadFailed", "ServerCrashed", "StartupDeadlineExceeded",
-    "ContainerFailed", "NotReady", "OutOfGPU", "OutOfResources", "PodFailed",
+    "ContainerFailed", "NotReady", "NodeNotResponding", "OutOfGPU", "OutOfResources", "PodFailed",
 ]
 Kubelet = Literal["Evicted", "UnexpectedAdmissionError", "TopologyAffinityError"]
 """Of pods that a node stopped or refused: the kubelet's own words, of which there are more."""

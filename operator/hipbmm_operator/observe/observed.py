@@ -18,6 +18,8 @@ from hipbmm_operator.resources.volume_claim import StoredClaim
 
 NO_PULL_SECRET = "FailedToRetrieveImagePullSecret"
 """The kubelet's Event about a pull secret that is not there."""
+UNPLACED = "FailedScheduling"
+"""A scheduler's Event about a pod that it finds no node for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import as_object
-from hipbmm_operator.observe.observed import NO_PULL_SECRET, Note, OnDemandFacts
+from hipbmm_operator.observe.observed import NO_PULL_SECRET, UNPLACED, Note, OnDemandFacts
 from hipbmm_operator.pods import contract, failures, report, stall
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.resources.volume_claim import StoredClaim
@@ -32,8 +32,9 @@ _CONFIG_SECONDS = 60.0
 """After so long a changed ConfigMap of the user's reaches the pods."""
 _REFUSED_SECONDS = 600.0
 """The right to read Secrets is not asked for again in a namespace for so long."""
-EVENT_REASONS: tuple[str, ...] = (*get_args(Event), "FailedBinding", "ExternalProvisioning")
-"""Of Events about what is stuck. The newest counts: that a provisioner is at work, too."""
+EVENT_REASONS: tuple[str, ...] = (*get_args(Event), "FailedBinding", "ExternalProvisioning", UNPLACED)
+"""Of Events about what is stuck. The newest counts: that a provisioner is at work, too. Some schedulers write no more.
+"""
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -88,6 +89,8 @@ class OnDemandReads:
                 again.append(_EVENT_SECONDS)
                 if _is_stuck(pod.created, now):
                     await self._note(notes, namespace, kinds.POD, pod.uid, _EVENT_SECONDS, *EVENT_REASONS)
+                    if pod.node and pod.uid in notes and notes[pod.uid].reason == UNPLACED:
+                        del notes[pod.uid]  # of before it had a node
             elif failures.pull_is_refused(pod):
                 # That a pull secret is missing the kubelet says in an Event only.
                 await self._note(notes, namespace, kinds.POD, pod.uid, _SECRET_SECONDS, NO_PULL_SECRET)

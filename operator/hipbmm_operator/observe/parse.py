@@ -1,6 +1,7 @@
 """Bodies of the API become values here, once. What is absent is None or empty and never a zero that was not said."""
 
 import re
+from collections.abc import Sequence
 
 from hipbmm_operator.kube import metadata, names
 from hipbmm_operator.kube.json_text import Json
@@ -112,7 +113,7 @@ def pod(body: Json) -> Pod:
     meta, spec, status = metadata.parse(body), as_object(body.get("spec")), as_object(body.get("status"))
     conditions = {str(entry.get("type")): entry for entry in as_objects(status.get("conditions"))}
     scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
-    waits = scheduled.get("status") == "False" and scheduled.get("reason") in ("Unschedulable", "SchedulingGated")
+    waits = scheduled.get("status") == "False"
     gates = tuple(_text(gate.get("name")) for gate in as_objects(spec.get("schedulingGates")))
     found = (_container(raw) for key in _STATUSES for raw in as_objects(status.get(key)))
     containers = {container.name: container for container in found}
@@ -129,13 +130,20 @@ def pod(body: Json) -> Pod:
         deleting=meta.deleting,
         ready=ready.get("status") == "True",
         created=meta.created,
-        unschedulable=_text(scheduled.get("message")) + "".join(f" {gate}" for gate in gates) if waits else None,
+        unschedulable=_unschedulable(scheduled, gates) if waits else None,
         unschedulable_since=moment(scheduled.get("lastTransitionTime")) if waits else None,
+        scheduler=_text(spec.get("schedulerName")),
+        unheard_since=None if waits or containers else moment(scheduled.get("lastTransitionTime")) or meta.created,
         gates=gates,
         containers=containers,
         report=_report(containers.get(contract.WARM)),
         not_ready_since=moment(ready.get("lastTransitionTime")) if ready.get("status") == "False" else None,
     )
+
+
+def _unschedulable(scheduled: Json, gates: Sequence[str]) -> str:
+    """What the scheduler says, with the names of gates: the API server only counts them."""
+    return " ".join((_text(scheduled.get("message")) or _text(scheduled.get("reason")), *gates))
 
 
 _STATUSES = ("initContainerStatuses", "containerStatuses")

@@ -44,6 +44,8 @@ _NOT_FOUND = re.compile(r"\b(?:404|not found|manifest unknown|not present with p
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
 UNBOUND = timedelta(seconds=45)
 """Provisioners need up to so long for a new claim, more when many ask; one that is not bound by then is a problem."""
+UNHEARD = timedelta(minutes=2)
+"""Schedulers and kubelets act within seconds, and in a large cluster that starts anew within a minute."""
 _NOT_READY = timedelta(seconds=30)
 _STARTUP_SLACK_SECONDS = 15
 _STOPPED_BY_KUBELET = frozenset({137, 143})
@@ -96,8 +98,28 @@ def scheduling_reason(pod: Pod) -> Scheduling | None:
         return None
     if pod.gates:
         return "SchedulingGated"
-    text = without_names(pod.unschedulable).lower()
+    return unschedulable_reason(pod.unschedulable)
+
+
+def unschedulable_reason(message: str) -> Scheduling:
+    """The cause that a scheduler's message names."""
+    text = without_names(message).lower()
     return next((reason for needle, reason in _SCHEDULING if needle in text), "Unschedulable")
+
+
+def unheard(pod: Pod, now: datetime) -> Failure | None:
+    """That nobody acts on a pod: no condition, no container status and no Event would ever say so."""
+    since = pod.unheard_since
+    if not pod.live or pod.ready or since is None or now - since < UNHEARD:
+        return None
+    if pod.node:
+        message = f"the kubelet of node {pod.node} has not taken the pod: see `kubectl describe node {pod.node}`"
+        return Failure(pod.name, None, "NodeNotResponding", message, time=since)
+    message = (
+        f"no scheduler has looked at the pod: does {pod.scheduler or 'the scheduler'} run? (schedulerName of"
+        " spec.podTemplate.spec; without it default-scheduler)"
+    )
+    return Failure(pod.name, None, "SchedulerNotResponding", message, time=since)
 
 
 def without_names(message: str) -> str:
@@ -220,6 +242,8 @@ def next_change(pod: Pod, now: datetime) -> float | None:
     """Seconds after which time alone turns a pod into a failing one; None when it does not."""
     if pod.live and (left := _left_to_bind(pod, now)):
         return left
+    if pod.live and pod.unheard_since is not None:
+        return max(0.0, (pod.unheard_since + UNHEARD - now).total_seconds()) or None
     server = pod.containers.get(contract.SERVER)
     waits = server is not None and server.started and server.running and not server.ready
     if not pod.live or not waits or pod.not_ready_since is None:

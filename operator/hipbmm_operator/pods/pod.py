@@ -60,6 +60,9 @@ class Pod:
     containers: Mapping[str, Container] = field(default_factory=dict)
     report: Report | None = None
     not_ready_since: datetime | None = None
+    scheduler: str = ""
+    unheard_since: datetime | None = None
+    """Since when it waits for the first word of its scheduler, or of its node's kubelet; None when both have spoken."""
     gates: tuple[str, ...] = ()
     """Scheduling gates that are not removed yet: the scheduler leaves the pod aside."""
 

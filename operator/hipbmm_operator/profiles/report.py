@@ -70,11 +70,13 @@ def _against(spec: ProfileSpec | str, facts: Facts, tripped: Trip | None) -> _Fi
     if isinstance(spec, str):
         return _not_ready("InvalidSpec", spec)
     names = ", ".join(facts.rivals)
+    if spec.suspend and not facts.rivals:
+        # It is what was asked for: who waits for the profile need not wait for ever.
+        return _Finding("Ready", "True", "Suspended", "spec.suspend is true: pods are born plain")
     rival = f"spec.match.podLabels could choose the same pods as profile {names}: give one label another value in each"
     refused = f"an injected pod would be refused: {facts.preflight.refusal}"
     candidates: tuple[tuple[object, reasons.Reason | reasons.Foreign, str], ...] = (
         (facts.rivals, "Conflict", rival),
-        (spec.suspend, "Suspended", "spec.suspend is true: pods are born plain"),
         (facts.kernel_problem, "KernelUnavailable", facts.kernel_problem),
         (facts.claim_problem, reasons.Foreign(facts.claim_reason), facts.claim_problem),
         (facts.preflight.refusal, "PreflightRefused", refused),
@@ -109,6 +111,7 @@ def _findings(spec: ProfileSpec | str, facts: Facts, against: _Finding | None) -
         config or _Finding("ConfigValid", "True", "Valid", ""),
         admission,
         _preflight(spec, facts),
+        *([_Finding("Stalled", "True", against.reason, against.message)] if against and _stalled(against) else []),
     ]
 
 
@@ -117,6 +120,11 @@ def _also(installations: Sequence[str]) -> str:
     if len(installations) < 2:  # noqa: PLR2004  # one is as it should be
         return ""
     return f"; {' and '.join(installations)} change the same pods, each pod once: uninstall all but one"
+
+
+def _stalled(against: _Finding) -> bool:
+    """Whether only a change of a profile ends it: kstatus takes what is not Ready for in progress until it is told."""
+    return against.state == "False" and against.reason in ("InvalidSpec", "Conflict", "Suspended")
 
 
 def _injecting(facts: Facts) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from hipbmm_operator.api.reasons import Foreign
+from hipbmm_operator.api.reasons import Foreign, Reason
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.api.status import (
@@ -19,7 +19,7 @@ from hipbmm_operator.api.status import (
 from hipbmm_operator.api.status import Failure as FailureStatus
 from hipbmm_operator.kube import names, times
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.observe.observed import NO_PULL_SECRET, Note, Observed
+from hipbmm_operator.observe.observed import NO_PULL_SECRET, UNPLACED, Note, Observed
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.plan.spare_room import split
 from hipbmm_operator.plan.validation import Problem
@@ -186,13 +186,17 @@ def _failures(situation: Situation, now: datetime) -> list[Failure]:
     found = pod_failures.of_pods(_current(observed), startup, now)
     failing = {failure.pod for failure in found}
     notes = {pod.name: observed.facts.notes[pod.uid] for pod in observed.live_pods if pod.uid in observed.facts.notes}
-    found += [
-        Failure(name, None, refusal(note.message) or Foreign(note.reason), note.message)
-        for name, note in notes.items()
-        if name not in failing
-    ]
+    found += [Failure(name, None, _of_note(note), note.message) for name, note in notes.items() if name not in failing]
+    waiting = [pod for pod in observed.live_pods if pod.name not in failing and pod.name not in notes]
+    found += [failure for pod in waiting if (failure := pod_failures.unheard(pod, now)) is not None]
     before = situation.resource.previous.failures
     return [_without_secret(_steady(failure, before), notes.get(failure.pod)) for failure in found]
+
+
+def _of_note(note: Note) -> Reason | Foreign:
+    if note.reason == UNPLACED:
+        return pod_failures.unschedulable_reason(note.message)
+    return refusal(note.message) or Foreign(note.reason)
 
 
 def _current(observed: Observed) -> list[Pod]:

@@ -41,7 +41,7 @@ _KEPT: Final[Mapping[Kind, Mapping[str, _Shape]]] = {
     kinds.CONFIG_MAP: {"metadata": _METADATA},
     kinds.POD: {
         "metadata": _METADATA | _OF_PODS,
-        "spec": ("nodeName", "schedulingGates"),
+        "spec": ("nodeName", "schedulerName", "schedulingGates"),
         "status": {
             "phase": ...,
             "reason": ...,

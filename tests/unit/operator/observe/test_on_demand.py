@@ -131,6 +131,12 @@ async def test_a_pod_that_the_scheduler_says_nothing_about_may_wait_for_its_clai
     waits = pod("a")
     waits["spec"], waits["status"] = {}, {"phase": "Pending"}
     assert (await case.read(waits)).notes["uid-a"].message == "exceeded quota: q"
+    case.event("uid-c", "FailedScheduling", "queue is full")
+    waits["metadata"]["uid"] = "uid-c"
+    case.clock += 10
+    assert (await case.read(waits)).notes["uid-c"].message == "queue is full"
+    waits["spec"] = {"nodeName": "node-1"}
+    assert "uid-c" not in (await case.read(waits)).notes, "what the scheduler said before it had a node"
     refused = pod("b", unschedulable="0/1 nodes are available")
     assert (await Case().read(refused)).again is None
 

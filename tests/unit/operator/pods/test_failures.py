@@ -6,7 +6,15 @@ import pytest
 from tests.unit.operator.make import NOW, Json, ended, pod, report, time
 
 from hipbmm_operator.observe import parse
-from hipbmm_operator.pods.failures import Failure, next_change, of_pods, pull_is_refused, scheduling_reason
+from hipbmm_operator.pods.failures import (
+    Failure,
+    next_change,
+    of_pods,
+    pull_is_refused,
+    scheduling_reason,
+    unheard,
+    unschedulable_reason,
+)
 
 
 def only(body: Json) -> Failure:
@@ -51,6 +59,62 @@ def test_a_pod_may_wait_for_a_new_claim_for_a_while() -> None:
     assert next_change(parse.pod(waiting), NOW) == 25
     assert next_change(parse.pod(pod(unschedulable=message, since=46)), NOW) is None
     assert next_change(parse.pod(pod(unschedulable="2 Insufficient memory", since=20)), NOW) is None
+
+
+def new(age: float, *conditions: Json, statuses: bool = False, **spec: str) -> Json:
+    """A pod that was made so many seconds ago."""
+    body = pod()
+    body["metadata"]["creationTimestamp"] = time(age)
+    body["spec"] = {"schedulerName": "my-scheduler", **spec}
+    body["status"]["conditions"] = list(conditions)
+    if not statuses:
+        body["status"] = {"phase": "Pending", "conditions": list(conditions)}
+    return body
+
+
+PLACED = {"type": "PodScheduled", "status": "True", "lastTransitionTime": time(121)}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "named"),
+    [
+        (new(121), "SchedulerNotResponding", "does my-scheduler run?"),
+        (new(500, PLACED, nodeName="node-1"), "NodeNotResponding", "kubelet of node node-1"),
+        (new(121, nodeName="node-1"), "NodeNotResponding", "kubelet of node node-1"),
+    ],
+)
+def test_a_pod_that_nobody_acts_on(body: Json, reason: str, named: str) -> None:
+    found = unheard(parse.pod(body), NOW)
+    assert found is not None
+    assert found.reason == reason
+    assert named in found.message
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        (new(20), 100),
+        (new(500, PLACED | {"lastTransitionTime": time(20)}, nodeName="node-1"), 100),
+        (new(500, PLACED, nodeName="node-1", statuses=True), None),
+        (new(500, {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}), None),
+        (new(500) | {"metadata": {**new(500)["metadata"], "deletionTimestamp": time(1)}}, None),
+    ],
+)
+def test_a_pod_that_is_acted_on_or_may_be_soon(body: Json, left: float | None) -> None:
+    assert unheard(parse.pod(body), NOW) is None
+    assert next_change(parse.pod(body), NOW) == left
+
+
+@pytest.mark.parametrize("reason", ["Unschedulable", "SchedulerError", "Undetermined"])
+def test_a_scheduler_that_cannot_place_a_pod_says_so_in_its_own_word(reason: str) -> None:
+    """Of other schedulers, and of one that fails: the condition says False, whatever the word is."""
+    told = {"type": "PodScheduled", "status": "False", "reason": reason, "lastTransitionTime": time(1)}
+    assert only(new(5, told | {"message": "binding rejected"})).message == "binding rejected"
+    assert (only(new(5, told)).reason, only(new(5, told)).message) == ("Unschedulable", reason)
+
+
+def test_an_event_of_a_scheduler_is_read_like_its_condition() -> None:
+    assert unschedulable_reason("queue is full: Insufficient amd.com/gpu") == "InsufficientGPU"
 
 
 @pytest.mark.parametrize("waiting", ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"])

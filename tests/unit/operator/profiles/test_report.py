@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests import stacks
+from tests.cluster import kstatus
 from tests.unit.operator.profiles.test_trials import BAD_WARM, KERNEL, failed, pod, reported
 
 from hipbmm_operator.profiles import facts as values
@@ -43,7 +44,6 @@ def test_nothing_speaks_against_it() -> None:
     ("spec", "change", "reason"),
     [
         ({"tuning": {"budgetSeconds": 0}}, {}, "InvalidSpec"),
-        ({"suspend": True}, {}, "Suspended"),
         ({}, {"rivals": ("other",)}, "Conflict"),
         ({}, {"kernel_problem": "gone"}, "KernelUnavailable"),
         ({}, {"claim_problem": "no claim", "claim_reason": "ClaimNotFound"}, "ClaimNotFound"),
@@ -55,6 +55,17 @@ def test_what_speaks_against_it(spec: Json, change: Json, reason: str) -> None:
     status = report.build(profile(spec, first), replace(FACTS, **change), NOW)
     assert ready(status) == ("False", reason)
     assert status["injection"]["ready"] is False
+    # What the cluster may still mend is in progress; what only a change of a profile ends has failed.
+    failed = reason in ("InvalidSpec", "Conflict")
+    assert kstatus.compute({"metadata": {"generation": 3}, "status": status}) == ("Failed" if failed else "InProgress")
+
+
+def test_a_profile_that_somebody_suspends_is_done_and_injects_nothing() -> None:
+    first = report.build(profile(), FACTS, NOW)
+    status = report.build(profile({"suspend": True}, first), FACTS, NOW)
+    assert ready(status) == ("True", "Suspended")
+    assert status["injection"]["ready"] is False
+    assert kstatus.compute({"metadata": {"generation": 3}, "status": status}) == "Current"
 
 
 def test_an_invalid_field_is_named_with_its_value() -> None:
@@ -165,6 +176,13 @@ def test_three_stuck_pods_suspend_it() -> None:
     assert ready(first) == ("False", "Suspended")
     again = report.build(profile(status=first), FACTS, NOW)
     assert ready(again) == ("False", "Suspended")
+    body = {"metadata": {"generation": 3}, "status": again}
+    assert kstatus.compute(body) == "Failed"
+    body["metadata"] = {"generation": 4}
+    assert kstatus.compute(body) == "InProgress"
+    changed = profile(status=again)
+    newer = replace(changed, meta=replace(changed.meta, generation=4))
+    assert kstatus.compute(body | {"status": report.build(newer, FACTS, NOW)}) == "Current", "a new spec is a new try"
 
 
 def test_rivals_are_profiles_whose_labels_can_meet() -> None:

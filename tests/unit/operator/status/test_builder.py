@@ -187,3 +187,28 @@ def test_what_only_an_event_says(reason: str) -> None:
     found = status(None, pod(revision=name), live=live, notes={"uid-qwen-1": Note(reason, "because")})
     assert condition(found, "Progressing") == ("False", reason)
     assert message(found, "Progressing") == "qwen-1: because"
+
+
+def waits_for_a_scheduler(age: float) -> tuple[Json, Json]:
+    plan = planned(resource())
+    body = pod(revision=plan.revision.name)
+    body["metadata"]["creationTimestamp"] = time(age)
+    body["spec"], body["status"] = {"schedulerName": "my-scheduler"}, {"phase": "Pending"}
+    return body, deployment(plan)
+
+
+def test_a_pod_that_no_scheduler_looks_at() -> None:
+    body, live = waits_for_a_scheduler(119)
+    assert condition(status(None, body, live=live), "Progressing") == ("True", "RollingOut")
+    body, live = waits_for_a_scheduler(121)
+    found = status(None, body, live=live)
+    assert condition(found, "Progressing") == condition(found, "Ready") == ("False", "SchedulerNotResponding")
+    assert "my-scheduler" in message(found, "Progressing")
+    assert found["phase"] == "Pending"
+
+
+def test_a_scheduler_that_writes_events_only() -> None:
+    body, live = waits_for_a_scheduler(500)
+    found = status(None, body, live=live, notes={"uid-qwen-1": Note("FailedScheduling", "8 Insufficient amd.com/gpu")})
+    assert condition(found, "Progressing") == condition(found, "Ready") == ("False", "InsufficientGPU")
+    assert found["phase"] == "Pending"
