@@ -24,9 +24,11 @@ from hipbmm_kernel.system.volume import Volume
 FOLDER = "demand"
 MAX_FILES = 256
 """Of one key that are read."""
-MAX_BYTES = 1 << 20
+LINE_BYTES = 32
+"""Of a usual line."""
+MAX_BYTES = 2 * LINE_BYTES * MAX_DEMAND
 MAX_LINES = 32 * MAX_DEMAND
-"""Of all files together that are read; what a store of one key may cost in memory and time."""
+"""Of all files together that are read, or as many bytes; what a store of one key may cost in memory and time."""
 KEPT_SECONDS = 7 * 86400.0
 """After so long without a word a pod's demand is removed, by the clock of the volume."""
 MIRROR_LINES = 256
@@ -45,9 +47,13 @@ def encode(demands: Iterable[Demand]) -> bytes:
 
 def decode(data: bytes) -> list[Demand]:
     """The problems in a file's bytes; none when it is cut or changed."""
+    return read_demand(_whole(data))
+
+
+def _whole(data: bytes) -> str:
+    """The text of a file; "" when it is cut or changed."""
     body, mark, digest = data.rpartition(b"#sha256=")
-    whole = bool(mark) and digest == f"{sha256(body)}\n".encode()
-    return read_demand(body.decode("ascii", "replace")) if whole else []
+    return body.decode("ascii", "replace") if mark and digest == f"{sha256(body)}\n".encode() else ""
 
 
 def publish(volume: Volume, root: str, key: str, origin: str, demands: Iterable[Demand]) -> None:
@@ -89,11 +95,13 @@ def read(volume: Volume, roots: Iterable[str], key: str, problems: list[str]) ->
     for root in roots:
         for files in (_stored, _mirrored):
             try:
-                for origin, demands in files(volume, root, key):
-                    counts = by_origin.setdefault(origin, {})
-                    for item in demands[:room]:
+                for origin, text in files(volume, root, key):
+                    if room <= 0:
+                        break
+                    counts, found = by_origin.setdefault(origin, {}), read_demand(text)[:room]
+                    for item in found:
                         counts[item[:4]] = max(item.calls, counts.get(item[:4], 0))
-                    room = max(0, room - len(demands))
+                    room -= max(len(found), len(text) // LINE_BYTES) + 1
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
@@ -105,7 +113,7 @@ def read(volume: Volume, roots: Iterable[str], key: str, problems: list[str]) ->
     return sorted((Demand(*problem, calls) for problem, calls in total.items()), key=lambda item: (-item.calls, item))
 
 
-def _stored(volume: Volume, root: str, key: str) -> Iterator[tuple[str, list[Demand]]]:
+def _stored(volume: Volume, root: str, key: str) -> Iterator[tuple[str, str]]:
     """Origin and content of the files of a key in a store."""
     directory = volumes.open_below(volume, root, "v1", key, FOLDER)
     try:
@@ -115,7 +123,7 @@ def _stored(volume: Volume, root: str, key: str) -> Iterator[tuple[str, list[Dem
         volume.close(directory)
 
 
-def _mirrored(volume: Volume, root: str, key: str) -> Iterator[tuple[str, list[Demand]]]:
+def _mirrored(volume: Volume, root: str, key: str) -> Iterator[tuple[str, str]]:
     """The same of a flat mirror, as a ConfigMap is: its files are links, and their number is their time."""
     directory = volume.open_directory(root, follow=True)
     try:
@@ -128,7 +136,7 @@ def _mirrored(volume: Volume, root: str, key: str) -> Iterator[tuple[str, list[D
                 packed = volumes.read_file(volume, f"{name}{GZIP}", MAX_BYTES, follow=True, at=directory)
                 its_key, lines = frames.unframe(name, packed, MAX_BYTES)
                 if its_key == key:
-                    yield _origin(name).removeprefix(f"{shards.DEMAND}."), read_demand("\n".join(lines))
+                    yield _origin(name).removeprefix(f"{shards.DEMAND}."), "\n".join(lines)
     finally:
         volume.close(directory)
 
@@ -143,11 +151,11 @@ def _in_turn(times: Iterable[tuple[float, str]]) -> list[str]:
     return [name for _, _, name in sorted(turns)[:MAX_FILES]]
 
 
-def _content(volume: Volume, directory: int, name: str) -> list[Demand]:
+def _content(volume: Volume, directory: int, name: str) -> str:
     try:
-        return decode(volumes.read_file(volume, name, MAX_BYTES, at=directory))
+        return _whole(volumes.read_file(volume, name, MAX_BYTES, at=directory))
     except OSError:  # removed meanwhile, or damaged: demand is a hint
-        return []
+        return ""
 
 
 def _times(volume: Volume, directory: int) -> Iterator[tuple[float, str]]:

@@ -21,9 +21,14 @@ DIRECTORY = "v1/plans"
 _NAME = r"([0-9a-f]+)(?:\.[2-9])?\.json"
 
 
+def names(key: str) -> list[str]:
+    """The names that the file of a key may have, in the order in which it is looked for."""
+    return [f"{key}{'' if number == 1 else f'.{number}'}.json" for number in range(1, NAMES + 1)]
+
+
 def paths(root: str, key: str) -> list[str]:
-    """Where the file of a key may be, in the order in which it is looked for."""
-    return [f"{root}/{DIRECTORY}/{key}{'' if number == 1 else f'.{number}'}.json" for number in range(1, NAMES + 1)]
+    """Where the file of a key may be."""
+    return [f"{root}/{DIRECTORY}/{name}" for name in names(key)]
 
 
 def key_of(name: str) -> str:
@@ -64,31 +69,35 @@ def whole(volume: Volume, root: str) -> Iterator[tuple[str, bytes]]:
 
 
 def keep(volume: Volume, root: str, key: str, data: bytes) -> str:
-    """Write the file of a key into a store; "" when it is there and whole, else why not."""
+    """Write the file of a key into a store, in which no link is followed; "" when it is there and whole, else why."""
     error = ""
-    for path in (f"{root}/v1", f"{root}/{DIRECTORY}"):
-        with contextlib.suppress(OSError):  # there already; what else is wrong the write below says
-            volume.make_directory(path)
-    for path in paths(root, key):
-        try:
-            _put(volume, path, data)
-        except OSError as failed:
-            error = volumes.describe(failed)
-            if failed.errno not in (errno.EEXIST, errno.EIO):
-                return error
-        else:
-            return ""
+    try:
+        directory = volumes.open_below(volume, root, *DIRECTORY.split("/"), make=True)
+    except OSError as failed:
+        return volumes.describe(failed)
+    try:
+        for name in names(key):
+            try:
+                _put(volume, name, data, directory)
+            except OSError as failed:
+                error = volumes.describe(failed)
+                if failed.errno not in (errno.EEXIST, errno.EIO):
+                    return error
+            else:
+                return ""
+    finally:
+        volume.close(directory)
     return error
 
 
-def _put(volume: Volume, path: str, data: bytes) -> None:
+def _put(volume: Volume, name: str, data: bytes, directory: int) -> None:
     """Write a new file and read it back. FileExistsError when another content, or half of one, has that name."""
     with contextlib.suppress(FileExistsError):
-        fd = volume.create(path)
+        fd = volume.create(name, at=directory)
         try:
             volumes.write_all(volume, fd, data)
             volume.sync(fd)
         finally:
             volume.close(fd)
-    if volumes.read_file(volume, path, MAX_BYTES) != data:
-        raise FileExistsError(errno.EEXIST, "another content has this name", path)
+    if volumes.read_file(volume, name, MAX_BYTES, at=directory) != data:
+        raise FileExistsError(errno.EEXIST, "another content has this name", name)

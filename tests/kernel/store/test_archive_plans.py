@@ -116,3 +116,13 @@ def test_a_store_that_refuses_a_plan_fails_the_import(full: Path, tmp_path: Path
     code, text = load(tmp_path / "a.tar", target)
     assert code == 1
     assert "v1/plans" in text
+
+
+@pytest.mark.parametrize("part", ["v1", "v1/plans"])
+def test_a_link_leads_no_plan_out_of_the_store(tmp_path: Path, part: str) -> None:
+    outside, link = tmp_path / "outside", tmp_path / "store" / part
+    (outside / "plans").mkdir(parents=True)
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    assert "ENOTDIR" in plan_file.publish(Volume(), str(tmp_path / "store"), KEY, ANSWER)
+    assert [path.name for path in outside.rglob("*")] == ["plans"]
