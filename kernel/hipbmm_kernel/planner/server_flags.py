@@ -64,9 +64,9 @@ class ServerFlags(NamedTuple):
 
 def in_environment(flags: ServerFlags, env: Mapping[str, str]) -> ServerFlags:
     """The flags of a server with this environment. VLLM_USE_V2_MODEL_RUNNER is an integer, or not set."""
-    chosen = env.get("VLLM_USE_V2_MODEL_RUNNER", "").strip()
+    chosen = _switch(env.get("VLLM_USE_V2_MODEL_RUNNER", ""))
     unread = tuple(f"{name}: {_ENV_NOT_READ[name]}" for name in _ENV_NOT_READ if env.get(name, "0") not in ("", "0"))
-    first = not int(chosen) if chosen in ("0", "1") else flags.first_runner
+    first = flags.first_runner if chosen is None else not chosen
     return flags._replace(first_runner=first, unread=flags.unread + unread)
 
 
@@ -74,9 +74,17 @@ def disabled_by(env: Mapping[str, str]) -> str:
     """Why vLLM leaves the HIPBMM kernel out in this environment, "" when it does not."""
     if HIPBMM in env.get("VLLM_DISABLED_KERNELS", "").split(","):
         return f"VLLM_DISABLED_KERNELS names {HIPBMM}"
-    if env.get("VLLM_BATCH_INVARIANT", "0").strip() not in ("", "0"):
+    if _switch(env.get("VLLM_BATCH_INVARIANT", "")):
         return "VLLM_BATCH_INVARIANT leaves the HIPBMM kernel out"
     return ""
+
+
+def _switch(text: str) -> bool | None:
+    """A variable that vLLM reads as an integer, 0 or not; None where that is an error, so that the server ends."""
+    try:
+        return bool(int(text))
+    except ValueError:
+        return None
 
 
 _INTEGERS = {
@@ -127,9 +135,11 @@ _ENV_NOT_READ = {
     "TORCH_COMPILE_DISABLE": "graphs are planned as if models were compiled",
     "VLLM_USE_BREAKABLE_CUDAGRAPH": "graphs are planned as without it",
     "VLLM_DP_SIZE": "--data-parallel-size is planned",
+    "VLLM_MLA_DISABLE": "latent attention is planned",
 }
 """Flags and variables that can change the plan and that this planner does not know; the image's own vLLM does."""
-_KNOWN = (*_INTEGERS, *_LISTS, *_TEXTS, *_SWITCHES, *_JSON, *_NOT_READ)
+_OFF = (*(f"no-{name}" for name in _SWITCHES), "disable-expert-parallel")
+_KNOWN = (*_INTEGERS, *_LISTS, *_TEXTS, *_SWITCHES, *_OFF, *_JSON, *_NOT_READ)
 _DECIMAL = {"k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _FP8 = "fp8_w8a8"

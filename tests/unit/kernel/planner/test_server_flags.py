@@ -33,6 +33,9 @@ CASES: dict[str, ServerFlags] = {
     "--enforce_eager": NONE._replace(graphs=False),
     "--enforce-eager --no-enforce-eager": NONE,
     "--enforce-eager=false": NONE,
+    "--enforce-eager --no-enforce": NONE,
+    "--enable-expert-parallel --no-enable-exp": NONE,
+    "--enable-expert-parallel --disable-exp": NONE,
     "-O0": NONE._replace(graphs=False),
     "-O 0": NONE._replace(graphs=False),
     "-O=0": NONE._replace(graphs=False),
@@ -138,6 +141,8 @@ def test_deep_json_is_text() -> None:
         ({"VLLM_DISABLED_KERNELS": HIPBMM.lower()}, False),
         ({"VLLM_BATCH_INVARIANT": "1"}, True),
         ({"VLLM_BATCH_INVARIANT": "0"}, False),
+        ({"VLLM_BATCH_INVARIANT": "00"}, False),
+        ({"VLLM_BATCH_INVARIANT": "2"}, True),
         ({}, False),
     ],
 )
@@ -145,13 +150,17 @@ def test_variables_leave_the_kernel_out_as_vllm_splits_them(env: dict[str, str],
     assert bool(server_flags.disabled_by(env)) == named
 
 
-@pytest.mark.parametrize(("value", "first"), [("0", True), ("1", False), ("", None), ("yes", None)])
+@pytest.mark.parametrize(
+    ("value", "first"), [("0", True), ("00", True), ("1", False), ("2", False), ("", None), ("yes", None)]
+)
 def test_a_variable_chooses_the_runner(value: str, first: bool | None) -> None:
     assert server_flags.in_environment(NONE, {"VLLM_USE_V2_MODEL_RUNNER": value}).first_runner is first
     assert server_flags.in_environment(NONE, {}).first_runner is None
 
 
-@pytest.mark.parametrize("name", ["TORCH_COMPILE_DISABLE", "VLLM_USE_BREAKABLE_CUDAGRAPH", "VLLM_DP_SIZE"])
+@pytest.mark.parametrize(
+    "name", ["TORCH_COMPILE_DISABLE", "VLLM_USE_BREAKABLE_CUDAGRAPH", "VLLM_DP_SIZE", "VLLM_MLA_DISABLE"]
+)
 def test_variables_that_are_not_read_are_named(name: str) -> None:
     assert [text.partition(":")[0] for text in server_flags.in_environment(NONE, {name: "2"}).unread] == [name]
     assert server_flags.in_environment(NONE, {name: "0"}).unread == ()

@@ -52,6 +52,15 @@ def test_rows_that_no_plan_names_are_counted() -> None:
     assert serving(answer=report(unplanned=12))["tuning"]["unplanned"] == 12
 
 
+def test_what_could_not_be_read_is_in_the_status() -> None:
+    first = "planned from config.json: the image's vLLM died of exit(0): \x1b[2Jno licence"
+    said = [first, *(f"note {number}" for number in range(20))]
+    found = serving(answer=report(notes=said, plan={"source": "Config"}))["tuning"]
+    assert found["planSource"] == "Config"
+    assert found["notes"][0] == "planned from config.json: the image's vLLM died of exit(0):  [2Jno licence"
+    assert found["notes"][1:] == [f"note {number}" for number in range(7)]
+
+
 @pytest.mark.parametrize(
     "odd", [{"unproven": "x", "unplanned": "y"}, {"unproven": [1, None], "unplanned": -3}, {"new": {}}]
 )
