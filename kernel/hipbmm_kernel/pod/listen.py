@@ -11,16 +11,28 @@ _LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")
 _GLOBAL = "00"
 """Scope of an address in if_inet6 that is not of one link."""
 _DECIDED = ("--host", "--uds", "--config")
+_ALL_IPV4 = "0.0.0.0"  # noqa: S104  # what the user has said: all addresses, which are of IPv6 here
 
 
 def reachable(command: list[str], net: str = "/proc/net", own: str = "/proc/sys/net/ipv6/bindv6only") -> list[str]:
     """The command with `--host ::` where IPv4 alone is not enough; one that says where it listens is left alone.
 
+    `--host 0.0.0.0`, which many manifests have, is not where it could listen in a pod without IPv4: argparse takes the
+    last `--host`.
     `net` is /proc/net, and `own` /proc/sys/net/ipv6/bindv6only: 1 where a socket on `::` takes no IPv4.
     """
-    if "serve" not in command or any(map(_decides, command)) or not _has_ipv6(net):
+    if "serve" not in command or not _has_ipv6(net):
         return command
-    return [*command, "--host", "::"] if _takes_both(own) or not _has_ipv4(net) else command
+    deciding = [at for at, argument in enumerate(command) if _decides(argument)]
+    if all(_is_all_ipv4(command, at) for at in deciding) and not _has_ipv4(net):
+        return [*command, "--host", "::"]
+    return [*command, "--host", "::"] if not deciding and _takes_both(own) else command
+
+
+def _is_all_ipv4(command: list[str], at: int) -> bool:
+    name, equals, value = command[at].partition("=")
+    following = value if equals else "".join(command[at + 1 : at + 2])
+    return _DECIDED[0].startswith(name) and following == _ALL_IPV4
 
 
 def _decides(argument: str) -> bool:

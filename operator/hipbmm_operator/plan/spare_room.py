@@ -22,8 +22,10 @@ from hipbmm_operator.resources.pod_demand import Demand
 
 GRACE = timedelta(seconds=30)
 """How long a new pod may wait for room before its rollout goes on in place: what is free by then needs no stop."""
-_QUEUE_GATE = "kueue.x-k8s.io/"
-"""Of the gates of Kueue, which holds a pod back until its queue has quota (kueue.sigs.k8s.io, "Run Plain Pods")."""
+_QUEUE_GATES = ("kueue.x-k8s.io/", "scheduling.volcano.sh/")
+"""Of the gates of Kueue and Volcano, which hold a pod back until its queue has quota (kueue.sigs.k8s.io, "Run Plain
+Pods"; `QueueAllocationGateKey` of volcano.sh/apis)."""
+_QUEUE_WORDS = re.compile(r"\b(?:queue|quota|pod ?group|gang)\b", re.IGNORECASE)
 _INSUFFICIENT = re.compile(r"Insufficient ([A-Za-z0-9./_-]*[A-Za-z0-9])")
 _QUOTA = re.compile(r"exceeded quota: [^,]+, requested: (\S+), used: (\S+), limited: (\S+)")
 
@@ -117,12 +119,15 @@ def _in_the_way(live: Deployment, observed: Observed, pod: Pod, holding: Sequenc
     """Whether the end of an old pod would let the scheduler place this one."""
     message = failures.without_names(pod.unschedulable or "")
     if pod.gates:
-        return all(gate.startswith(_QUEUE_GATE) for gate in pod.gates)
+        return all(gate.startswith(_QUEUE_GATES) for gate in pod.gates)
     new, old = pod_demand.of(live.template), _least(observed, live, holding)
     for resource in _INSUFFICIENT.findall(message):
         # GPUs of one pod can be those of several: a node that fits is there, or HardwareCompatible says so.
         if resource.startswith("amd.com/") or new.requests.get(resource, 0) <= old.requests.get(resource, 0):
             return True
+    if pod.scheduler not in ("", "default-scheduler") and _QUEUE_WORDS.search(message):
+        # A scheduler with queues: they have room for this pod when one that asks for as much ends.
+        return all(amount <= old.requests.get(name, 0) for name, amount in new.requests.items())
     if any(words in message for words in ("Too many pods", "ReadWriteOncePod", "cannot allocate all claims")):
         return True
     if "anti-affinity" in message and _repelled(observed, live, holding):

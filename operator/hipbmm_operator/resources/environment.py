@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube.json_text import Json
@@ -75,7 +75,18 @@ def _of_serving(spec: Spec, command: Command, *, mirror: bool) -> list[Json]:
     flags = sorted(contract.FLAGS.keys() & {entry.name for entry in spec.server.env})
     if flags:
         settings["HIPBMM_USER_FLAGS"] = ",".join(flags)
-    return [*_values({**WRITABLE, **_mounted_caches(spec), **contract.FLAGS, **settings}), *_token(spec)]
+    writable = {name: path for name, path in WRITABLE.items() if name not in _derived(spec)}
+    return [*_values({**writable, **_mounted_caches(spec), **contract.FLAGS, **settings}), *_token(spec)]
+
+
+def _derived(spec: Spec) -> Collection[str]:
+    """Caches that follow from a variable of the user's, as the libraries derive them."""
+    given = {entry.name: entry.value or "" for entry in spec.server.env}
+    if "XDG_CACHE_HOME" in given:
+        return ("HF_HOME", "VLLM_CACHE_ROOT")
+    mounted = any(f"{given.get('HOME', '')}/".startswith(f"{path}/") for path in volumes.users_paths(spec))
+    # A home that is mounted is meant to hold the caches; any other one may be read-only.
+    return ("XDG_CACHE_HOME", "HF_HOME", "VLLM_CACHE_ROOT", "TRITON_CACHE_DIR") if mounted else ()
 
 
 def of_harvest(spec: Spec, *, mirror: bool = False) -> list[Json]:
@@ -99,12 +110,15 @@ def _mounted_caches(spec: Spec) -> dict[str, str]:
         parent, _, last = path.rpartition("/")
         if last == ".cache":
             found |= {"XDG_CACHE_HOME": path, "HF_HOME": f"{path}/huggingface", "VLLM_CACHE_ROOT": f"{path}/vllm"}
+            found["MODELSCOPE_CACHE"] = f"{path}/modelscope/hub"
         elif last == "hub" and _HUGGING_FACE.fullmatch(parent.rpartition("/")[2]):
             found["HF_HUB_CACHE"] = path
         elif _HUGGING_FACE.fullmatch(last):
             found["HF_HOME"] = path
         elif path == "/root" or parent == "/home":
             found["HF_HOME"] = f"{path}/.cache/huggingface"
+        elif path.endswith(("/.cache/modelscope", "/.cache/modelscope/hub")):
+            found["MODELSCOPE_CACHE"] = f"{path.removesuffix('/hub')}/hub"
         elif path.endswith("/.cache/vllm"):
             found["VLLM_CACHE_ROOT"] = path
         elif path.endswith(("/.triton", "/.triton/cache")):

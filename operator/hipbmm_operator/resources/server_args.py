@@ -60,6 +60,8 @@ _SHORT_REFUSED = {
 }
 _READ = (_TENSOR, _PIPELINE, _DATA, _DATA_LOCAL, _PREFILL_CONTEXT, _SERVED, _PORT, _HOST, _CONFIG, *_TLS)
 _KNOWN = frozenset({*_READ, *_REFUSED, *_SHORT, *_SHORT_REFUSED, _CLIENT_CERTIFICATES, _API_SERVERS})
+_ATTACHED = re.compile(r"-[nr]\d+")
+"""argparse takes the value of a flag of one letter without a space."""
 _LARGEST = 65535
 _LOOPBACK = frozenset({"localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"})
 _SHORT_LOOPBACK = re.compile(r"127(?:\.[0-9]+){0,2}|0x7f[0-9a-f]{6}")
@@ -109,6 +111,8 @@ class _Arguments:
 
     def _full(self, written: str) -> str | None:
         """The full name of a flag that is read; None for one that is not, and for an abbreviation of several."""
+        if _ATTACHED.fullmatch(written):
+            written = written[:2]
         names = {written} if written in _KNOWN else {known for known in _KNOWN if _abbreviates(written, known)}
         full = {_SHORT.get(name) or _SHORT_REFUSED.get(name) or name for name in names}
         if len(full) > 1:
@@ -190,7 +194,7 @@ def _refuse_what_cannot_answer(users: _Arguments, spec: Spec, port: int) -> None
     if _CONFIG in users.given and not (decided and listens):
         users.refuse(
             f"{_CONFIG} {users.given[_CONFIG]} cannot be read by the operator and may decide the GPUs and the port:"
-            " set spec.parallelism.tensor and spec.server.port to what is in it"
+            " set spec.parallelism.tensor and spec.server.port to what is in it; TLS has to be asked for by arguments"
         )
 
 

@@ -63,10 +63,23 @@ def test_a_socket_as_vllm_makes_it_takes_both_families(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "more",
-    [["--host", "0.0.0.0"], ["--host=::"], ["--ho", "fd00::5"], ["--uds", "/s"], ["--config", "/etc/vllm.yaml"]],  # noqa: S104
+    [
+        ["--host=::"],
+        ["--ho", "fd00::5"],
+        ["--host", "10.0.0.5"],
+        ["--uds", "/s"],
+        ["--config", "/etc/vllm.yaml"],
+        ["--host", "0.0.0.0", "--config", "/etc/vllm.yaml"],  # noqa: S104
+    ],
 )
 def test_what_the_user_says_is_left_alone(tmp_path: Path, more: list[str]) -> None:
     assert reachable([*SERVE, *more], *net(tmp_path, LOOPBACK, GLOBAL6)) == [*SERVE, *more]
+
+
+@pytest.mark.parametrize("more", [["--host", "0.0.0.0"], ["--host=0.0.0.0"], ["--ho", "0.0.0.0"]])  # noqa: S104
+def test_all_addresses_of_ipv4_are_none_where_there_is_no_ipv4(tmp_path: Path, more: list[str]) -> None:
+    assert reachable([*SERVE, *more], *net(tmp_path, LOOPBACK, GLOBAL6)) == [*SERVE, *more, "--host", "::"]
+    assert reachable([*SERVE, *more], *net(tmp_path, ADDRESS, GLOBAL6)) == [*SERVE, *more]
 
 
 def test_another_program_is_left_alone(tmp_path: Path) -> None:

@@ -145,15 +145,36 @@ def test_a_quota_that_the_old_pods_use_up_is_no_room(*, restart: bool) -> None:
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_a_queue_that_admits_no_second_pod_is_no_room(*, restart: bool) -> None:
+@pytest.mark.parametrize("gate", [KUEUE, "scheduling.volcano.sh/queue-allocation-gate"])
+def test_a_queue_that_admits_no_second_pod_is_no_room(gate: str, *, restart: bool) -> None:
     rollout = Rollout(restart=restart)
     gated = "Scheduling is blocked due to non-empty scheduling gates"
-    plan = rollout.plan(rollout.waiting(gated, gate=KUEUE))
+    plan = rollout.plan(rollout.waiting(gated, gate=gate))
     assert plan.strategy == "InPlace"
     assert plan.obstacle is not None
-    assert (plan.obstacle.reason, KUEUE in plan.obstacle.message) == ("SchedulingGated", True)
+    assert (plan.obstacle.reason, gate in plan.obstacle.message) == ("SchedulingGated", True)
     other = rollout.plan(rollout.waiting(gated, gate="example.com/data-is-there"))
     assert (other.strategy, other.obstacle) == ("Surge", None)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "message", "after", "strategy"),
+    [
+        ("volcano", "pod group is not ready, 1 Pending, 1 minAvailable; Pending: 1 Unschedulable", {}, "InPlace"),
+        ("kai-scheduler", "Workload requested 1 GPUs, but quota of queue team-a is 2", {}, "InPlace"),
+        ("yunikorn", "application does not fit into queue root.models", {}, "InPlace"),
+        ("volcano", "pod group is not ready", asks(memory="2Ti"), "Surge"),
+        ("volcano", "0/2 nodes are unavailable: 2 node(s) had untolerated taint {queue: gang}", {}, "Surge"),
+        ("default-scheduler", "something about a queue", {}, "Surge"),
+    ],
+)
+def test_a_scheduler_with_queues_that_has_no_room_says_so(
+    scheduler: str, message: str, after: Json, strategy: str
+) -> None:
+    rollout = Rollout(after=after)
+    new = rollout.waiting(message)
+    new["spec"]["schedulerName"] = scheduler
+    assert rollout.plan(new).strategy == strategy
 
 
 def test_a_volume_that_is_attached_to_the_node_of_an_old_pod_is_no_room() -> None:

@@ -30,6 +30,23 @@ from hipbmm_operator.plan import write_failure
             ),
             "QuotaExceeded",
         ),
+        (
+            errors.ForbiddenError(
+                403,
+                "Forbidden",
+                'admission webhook "validation.gatekeeper.sh" denied the request: [owner] label wanted',
+            ),
+            "Rejected",
+        ),
+        (
+            errors.ForbiddenError(
+                403,
+                "Forbidden",
+                'deployments.apps "q" is forbidden: ValidatingAdmissionPolicy "p" with binding "b" denied request: x',
+            ),
+            "Rejected",
+        ),
+        (errors.InvalidError(400, "BadRequest", 'admission webhook "kyverno" denied the request: x'), "Rejected"),
         (errors.InvalidError(422, "Invalid", "bad"), "Rejected"),
         (
             errors.UnavailableError(500, "InternalError", "failed to create typed patch object (ns/qwen; apps/v1)"),

@@ -130,6 +130,9 @@ def test_an_abbreviation_of_several_flags_is_refused(flag: str) -> None:
         (["--host", "vllm.localhost"], "--host vllm.localhost"),
         (["--nnodes", "2"], "--nnodes"),
         (["-n", "2"], "--nnodes"),
+        (["-n2"], "--nnodes"),
+        (["-r=1"], "--node-rank"),
+        (["-r1"], "--node-rank"),
         (["--data-parallel-rank", "1"], "--data-parallel-rank"),
         (["-dpn", "1"], "--data-parallel-rank"),
         (["--data-parallel-external-lb"], "--data-parallel-external-lb"),
@@ -155,6 +158,7 @@ def test_a_server_that_nobody_could_reach_is_refused_by_name(args: list[str], to
         ["--host", "10.1"],
         ["--host", "::ffff:0.0.0.0"],
         ["--api-server-count", "4"],
+        ["-O3", "-dcp", "2"],
     ],
 )
 def test_a_server_that_can_be_reached_is_taken_as_it_is(args: list[str]) -> None:

@@ -103,6 +103,9 @@ def test_a_conflict_names_field_and_value(spec: Json, told: str) -> None:
         ("/mnt/hf_home", "HF_HOME", "/mnt/hf_home"),
         ("/root/.cache/vllm", "VLLM_CACHE_ROOT", "/root/.cache/vllm"),
         ("/root/.cache", "VLLM_CACHE_ROOT", "/root/.cache/vllm"),
+        ("/root/.cache/modelscope", "MODELSCOPE_CACHE", "/root/.cache/modelscope/hub"),
+        ("/root/.cache/modelscope/hub", "MODELSCOPE_CACHE", "/root/.cache/modelscope/hub"),
+        ("/root/.cache", "MODELSCOPE_CACHE", "/root/.cache/modelscope/hub"),
         ("/root/.triton", "TRITON_CACHE_DIR", "/root/.triton/cache"),
         ("/data", "HF_HOME", "/hipbmm/cache/huggingface"),
         ("/models", "HF_HOME", "/hipbmm/cache/huggingface"),
@@ -116,6 +119,26 @@ def test_a_mounted_cache_is_the_one_that_is_used(path: str, variable: str, value
 def test_the_users_own_variable_wins_over_the_mount() -> None:
     spec = mounting("/root/.cache/huggingface", server={"env": [{"name": "HF_HOME", "value": "/elsewhere"}]})
     assert environment(spec)["HF_HOME"] == "/elsewhere"
+
+
+@pytest.mark.parametrize("name", ["server", "warm"])
+@pytest.mark.parametrize(
+    ("mount", "variable", "value", "cache"),
+    [
+        ("/data", "XDG_CACHE_HOME", "/data/xdg", "/data/xdg/huggingface"),
+        ("/data", "HF_HUB_CACHE", "/data/hub", "/data/hub"),
+        ("/data", "HOME", "/data/me", "/data/me/.cache/huggingface"),
+        ("/data", "HOME", "/database", "/hipbmm/cache/huggingface"),
+        ("/root/.cache/huggingface", "HOME", "/elsewhere", "/root/.cache/huggingface"),
+    ],
+)
+def test_a_variable_from_which_the_cache_follows_decides_it(
+    mount: str, variable: str, value: str, cache: str, name: str
+) -> None:
+    """As huggingface_hub derives it: HF_HUB_CACHE, else HF_HOME, else XDG_CACHE_HOME, else HOME."""
+    env = environment(mounting(mount, server={"env": [{"name": variable, "value": value}]}), name)
+    home = env.get("XDG_CACHE_HOME") or f"{env['HOME']}/.cache"
+    assert (env.get("HF_HUB_CACHE") or env.get("HF_HOME") or f"{home}/huggingface") == cache
 
 
 @pytest.mark.parametrize("name", ["server", "warm"])
