@@ -10,7 +10,7 @@ from tests.chart.golden import assert_same
 from tests.chart.rendering import RenderError, Rendering, render
 from tests.chart.tools import CHART
 
-from hipbmm_operator.injection import policy, webhook
+from hipbmm_operator.injection import policy, spelling, webhook
 
 HEAD = "# Generated from operator/hipbmm_operator/injection by tests/chart/test_injection.py. Do not edit.\n"
 NAME = "hipbmm-injection"
@@ -32,6 +32,14 @@ def test_the_webhook_is_the_operator_s_own() -> None:
 
 def installed(rendering: Rendering) -> list[str]:
     return [f"{item['kind']} {item['metadata']['name']}" for item in rendering.objects if item["kind"] in KINDS]
+
+
+def test_the_operator_finds_what_a_release_installs() -> None:
+    """By a label that Helm leaves: `app.kubernetes.io/managed-by` is Helm's on all that it installs."""
+    rendering = render({"injection": {"enabled": True, "policy": "Always", "webhook": {"enabled": True}}})
+    for item in rendering.objects:
+        if item["kind"] in KINDS:
+            assert item["metadata"]["labels"][spelling.LABEL_ADMISSION] == "injection"
 
 
 def test_nothing_by_default() -> None:

@@ -12,6 +12,7 @@ from tests import stacks
 from tests.chart.cluster import RESTRICTED, Cluster, CommandError, eventually
 
 from hipbmm_operator.admission import certificate
+from hipbmm_operator.injection import spelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,9 @@ pytestmark = pytest.mark.timeout(300)
 VALUES: dict[str, Any] = {"injection": {"enabled": True, "webhook": {"enabled": True}}}
 SYSTEM, MODELS = "injecting", "injected-models"
 ACCOUNT = f"system:serviceaccount:{SYSTEM}:hipbmm-operator"
-CONFIGURATION = f"zz-hipbmm-operator.{SYSTEM}-injection"
+NAME = f"hipbmm-operator.{SYSTEM}-injection"
+CONFIGURATION = f"zz-{NAME}"
+BINDINGS = "mutatingadmissionpolicybindings,mutatingwebhookconfigurations"
 ADMISSION = "mutatingadmissionpolicies,mutatingadmissionpolicybindings,mutatingwebhookconfigurations"
 
 
@@ -82,6 +85,9 @@ def kept(cluster: Cluster) -> tuple[Any, Any]:
 def test_installed_used_upgraded_removed(installed: Cluster) -> None:
     ready(installed)
     eventually("an injected pod", lambda: injected(installed))
+    chosen = f"--selector={spelling.LABEL_ADMISSION}=injection"
+    found = installed.kubectl("get", BINDINGS, chosen, "-o", "name", user=ACCOUNT).split()
+    assert [each.partition("/")[2] for each in found] == [f"{NAME}-label", f"{NAME}-match", CONFIGURATION]
     host = f"hipbmm-operator-webhook.{SYSTEM}.svc"
     certify(installed, certificate.step({}, "", host, datetime.now(UTC)))
     before = kept(installed)

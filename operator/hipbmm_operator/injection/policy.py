@@ -11,6 +11,7 @@ from hipbmm_operator.kube.json_text import Json
 GROUP = "admissionregistration.k8s.io"
 VERSIONS = ("v1", "v1beta1")
 """Of the API, the best first."""
+_LABELS = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, spelling.LABEL_ADMISSION: "injection"}
 LABEL_POLICY = "label"
 MATCH_POLICY = "match"
 
@@ -36,7 +37,7 @@ def _policy(version: str, name: str, selectors: Json, mine: Expr) -> Json:
     return {
         "apiVersion": f"{GROUP}/{version}",
         "kind": "MutatingAdmissionPolicy",
-        "metadata": {"name": name, "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}},
+        "metadata": {"name": name, "labels": dict(_LABELS)},
         "spec": {
             "paramKind": {"apiVersion": names.API_VERSION, "kind": "HipbmmProfile"},
             "failurePolicy": "Ignore",
@@ -53,6 +54,6 @@ def _binding(version: str, name: str) -> Json:
     return {
         "apiVersion": f"{GROUP}/{version}",
         "kind": "MutatingAdmissionPolicyBinding",
-        "metadata": {"name": name, "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}},
+        "metadata": {"name": name, "labels": dict(_LABELS)},
         "spec": {"policyName": name, "paramRef": {"selector": {}, "parameterNotFoundAction": "Allow"}},
     }

@@ -18,7 +18,10 @@ def configuration(name: str, client: Json, certificates: str) -> Json:
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": name, "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}},
+        "metadata": {
+            "name": name,
+            "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, spelling.LABEL_ADMISSION: "injection"},
+        },
         "webhooks": [
             _webhook(
                 "label",

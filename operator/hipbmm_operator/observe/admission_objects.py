@@ -2,11 +2,12 @@
 
 from typing import Literal, NamedTuple
 
-from hipbmm_operator.kube import errors, kinds, names
+from hipbmm_operator.injection import spelling
+from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import Kind
 
-_MANAGED = f"{names.LABEL_MANAGED_BY}={names.FIELD_MANAGER}"
+_OURS = f"{spelling.LABEL_ADMISSION}=injection"
 _POLICY_END, _WEBHOOK_START = "-label", "zz-"
 
 
@@ -32,8 +33,6 @@ async def read(kube: Kube, name: str) -> Admission:
 async def _names(kube: Kube, kind: Kind) -> set[str]:
     """Of the objects with our label; none where the API server has no such kind, or no right is given."""
     try:
-        return {
-            str(item["metadata"]["name"]) async for page in kube.pages(kind, selector=_MANAGED) for item in page.items
-        }
+        return {str(item["metadata"]["name"]) async for page in kube.pages(kind, selector=_OURS) for item in page.items}
     except (errors.NotFoundError, errors.ForbiddenError):
         return set()

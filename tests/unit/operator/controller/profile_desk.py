@@ -12,7 +12,7 @@ from tests.unit.operator.fakekube import FakeKube
 from hipbmm_operator.apply.profile_objects import ProfileObjects, Program
 from hipbmm_operator.apply.profile_writer import ProfileWriter
 from hipbmm_operator.controller.profiles import ProfileList, ProfileReconciler
-from hipbmm_operator.injection import patch
+from hipbmm_operator.injection import patch, spelling
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Page
 from hipbmm_operator.kube.kinds import Kind
@@ -91,7 +91,7 @@ class Desk:
 
     def installed(self, kind: Kind, name: str) -> None:
         """An admission object of an installation of ours."""
-        self.put(kind, {"metadata": {"name": name, "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}}}, "")
+        self.put(kind, {"metadata": {"name": name, "labels": {spelling.LABEL_ADMISSION: "injection"}}}, "")
 
     async def run(self) -> Json:
         """Reconcile some seconds later; the status."""
