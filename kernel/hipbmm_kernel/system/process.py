@@ -16,6 +16,7 @@ from typing import IO
 FATAL_MARKS = ("hipBLAS error:", "Hip error:", "Memory access fault", "HSA_STATUS_ERROR", "out of memory")
 """What AITER and the ROCm runtime print before they end the process."""
 LAST_LINES = 3
+LEFT_BEHIND = "it cannot be ended and is left behind"
 
 
 def program(module: str) -> list[str]:
@@ -69,7 +70,7 @@ def end(child: subprocess.Popen[bytes], seconds: float) -> int | None:
 def ending(status: int | None) -> str:
     """An exit status in words: `exit(1)`, `SIGSEGV`."""
     if status is None:
-        return "it cannot be ended and is left behind"
+        return LEFT_BEHIND
     if status >= 0:
         return f"exit({status})"
     try:

@@ -261,7 +261,8 @@ class Crew:
         for_memory = ending == "SIGKILL" and not hung and self._oom_kills.new()
         if for_memory:
             reason = "the container's memory limit is too small"
-        words = ": ".join(part for part in (reason or ending, each.last_words()) if part)
+        ended = [ending] if not reason or ending == process.LEFT_BEHIND else []
+        words = ": ".join(filter(None, (reason, *ended, each.last_words())))
         if isinstance(task, Task):
             kind = OUT_OF_MEMORY if for_memory else HUNG if hung else KILLED
             self._follow(Outcome(task, kind, words, {}, each))

@@ -1,11 +1,13 @@
 """Supervision of children: they may die, hang, talk nonsense or not start; none of it loses a task or outlives us."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from tests.kernel.pods import ROOT
 
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.stop import Stop
-from hipbmm_kernel.tune import crew
+from hipbmm_kernel.tune import crew, worker
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.oom_kills import OomKills
 from hipbmm_kernel.tune.worker import Failure
@@ -237,6 +239,39 @@ def test_a_child_that_ignores_signals_and_its_grandchildren_are_ended_too(scene:
     scene.run(["bad"], task=hang, seconds=0.5)
     grandchild = int((scene.root / "state/grandchild").read_text())
     assert _ended(grandchild)
+
+
+@pytest.fixture
+def freezer() -> Iterator[Path]:
+    """A group of processes in which nothing ends, as one that waits in the kernel for a hung GPU."""
+    group = Path(f"/sys/fs/cgroup/freezer/hipbmm-{os.getpid()}")
+    try:
+        group.mkdir()
+    except OSError:
+        pytest.skip("only the freezer of cgroups v1 holds a process that is killed")
+    yield group
+    (group / "freezer.state").write_text("THAWED")
+    while (group / "cgroup.procs").read_text():
+        time.sleep(0.01)
+    group.rmdir()
+
+
+def test_a_child_that_cannot_be_ended_is_left_behind_and_the_others_go_on(
+    scene: Scene, freezer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "END_SECONDS", 0.5)
+    freeze = f"""if do == 'bad':
+        open('{freezer}/cgroup.procs', 'w').write(str(os.getpid()))
+        open('{freezer}/freezer.state', 'w').write('FROZEN')
+        time.sleep(1000)"""
+    left = scene.run(["bad", "good", "better"], task=freeze, seconds=1.0, gpus=("0", "1"))
+    assert left == []
+    assert scene.kinds() == {"bad": [crew.HUNG] * 2, "good": [crew.DONE], "better": [crew.DONE]}
+    hung = [outcome.reason for outcome in scene.outcomes if outcome.kind == crew.HUNG]
+    assert hung == ["took too long: it cannot be ended and is left behind"] * 2
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):  # the child is still running, indeed
+        scene.outcomes.clear()
+        gc.collect()
 
 
 def test_a_gpu_whose_children_never_start_is_retired_with_the_reason(scene: Scene) -> None:
