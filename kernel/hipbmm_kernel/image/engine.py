@@ -4,12 +4,17 @@ In the child only. `create_engine_config` has had the same signature from 0.23.0
 """
 
 import contextlib
+import errno
 import importlib
 from collections.abc import Sequence
 from typing import Any
 
 _PARSERS = ("vllm.entrypoints.common.cli_args", "vllm.entrypoints.openai.cli_args")
 """Where `make_arg_parser` is: from 0.33 (read there), and up to 0.28."""
+
+_OFFLINE = (ConnectionError, TimeoutError)
+_OF_THIS_MOMENT = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENETUNREACH, errno.EHOSTUNREACH)
+"""Errors of a network and of this container's disk: the server need not meet them."""
 
 
 class Refused(Exception):  # noqa: N818 - what the image did
@@ -29,6 +34,8 @@ def config(arguments: Sequence[str], notes: list[str]) -> Any:
     except SystemExit as error:
         raise Refused("vLLM's parser refuses the command line") from error
     except (ValueError, TypeError, NotImplementedError, OSError) as error:
+        if isinstance(error, _OFFLINE) or getattr(error, "errno", None) in _OF_THIS_MOMENT:
+            raise
         # What the server itself would say and end with; pydantic's ValidationError is a ValueError. An assertion or a
         # RuntimeError may be a failure of this process itself, and is no refusal.
         raise Refused(f"{type(error).__name__}: {_words(error)}") from error
