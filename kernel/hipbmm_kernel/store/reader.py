@@ -133,12 +133,14 @@ class Reader:
         missed: dict[str, OSError] = {}
         while True:
             try:
-                directory, names = self._within_the_limit(lambda: self._listing(root, mirror))
+                directory, names, more = self._within_the_limit(lambda: self._listing(root, mirror))
             except OSError as error:
                 if not isinstance(error, FileNotFoundError) or missed:
                     self.reading.errors.append(f"{root}: {volumes.describe(error)}")
                 return
             try:
+                if more and not (done or missed):
+                    self.reading.refuse(f"{more} files", f"more than {MAX_NAMES}", more)
                 names = [name for name in names if name not in done]
                 if missed.keys() & set(names) and not self._wait():
                     self._give_up({name: missed[name] for name in names if name in missed})
@@ -151,8 +153,8 @@ class Reader:
             if not missed:
                 return
 
-    def _listing(self, root: str, mirror: bool) -> tuple[int, list[str]]:
-        """The open directory that holds this key's shards, and the names in it that a shard can have."""
+    def _listing(self, root: str, mirror: bool) -> tuple[int, list[str], int]:
+        """The open directory that holds this key's shards, the names in it that a shard can have, and how many more."""
         directory = self._open(root, mirror)
         try:
             listed = self._volume.names(directory)
@@ -161,7 +163,9 @@ class Reader:
             raise
         if mirror:
             listed = [name for name in listed if not shards.is_beside(name)]
-        return directory, [name for name in listed if shards.is_name(name.removesuffix(GZIP) if mirror else name)]
+        some = turns.first(listed, MAX_NAMES)
+        names = [name for name in some if shards.is_name(name.removesuffix(GZIP) if mirror else name)]
+        return directory, names, len(listed) - len(some)
 
     def _open(self, root: str, mirror: bool) -> int:
         if not mirror:
@@ -214,9 +218,7 @@ class Reader:
 
     def _sized(self, directory: int, names: list[str], mirror: bool, missed: dict[str, OSError]) -> Iterator[File]:
         """The listed files whose size a shard can have; nothing is opened for it."""
-        if len(names) > MAX_NAMES:
-            self.reading.refuse(f"{len(names) - MAX_NAMES} files", f"more than {MAX_NAMES}", len(names) - MAX_NAMES)
-        for name in turns.first(names, MAX_NAMES):
+        for name in names:
             try:
                 status = self._volume.stat_name(name, directory, follow=mirror)
             except OSError as error:
