@@ -97,9 +97,10 @@ def _never_ready() -> NoReturn:
 def _run(server: ApiServer) -> None:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="api")
     stop = threading.Event()
+    received: list[int] = []
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        LOGGER.info("Received %s, shutting down", signal.Signals(number).name)
+        received.append(number)  # a handler that logs fails where the signal comes in the middle of a line of the log
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,6 +109,7 @@ def _run(server: ApiServer) -> None:
     LOGGER.info("Starting vLLM API server on http://%s:%d", *server.server_address[:2])
     LOGGER.info("Application startup complete.")
     stop.wait()
+    LOGGER.info("Received %s, shutting down", signal.Signals(received[0]).name)
     server.shutdown()
     server.server_close()
     server.metrics.wait_idle()
