@@ -19,6 +19,7 @@ from hipbmm_operator.api.status import (
 from hipbmm_operator.api.status import Failure as FailureStatus
 from hipbmm_operator.kube import names, times
 from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import as_object, as_objects
 from hipbmm_operator.observe.observed import NO_PULL_SECRET, UNPLACED, Note, Observed
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.plan.spare_room import split
@@ -190,7 +191,17 @@ def _failures(situation: Situation, now: datetime) -> list[Failure]:
     waiting = [pod for pod in observed.live_pods if pod.name not in failing and pod.name not in notes]
     found += [failure for pod in waiting if (failure := pod_failures.unheard(pod, now)) is not None]
     before = situation.resource.previous.failures
-    return [_without_secret(_steady(failure, before), notes.get(failure.pod)) for failure in found]
+    found = [_without_secret(_steady(failure, before), notes.get(failure.pod)) for failure in found]
+    return [_with_claims(failure, observed) for failure in found]
+
+
+def _with_claims(failure: Failure, observed: Observed) -> Failure:
+    """With the claims of the pods, where the scheduler says only that one of them is not bound."""
+    if failure.reason != "StorageNotReady" or "unbound" not in failure.message or observed.deployment is None:
+        return failure
+    volumes = as_objects(as_object(observed.deployment.template.get("spec")).get("volumes"))
+    claims = [str(as_object(each.get("persistentVolumeClaim")).get("claimName", "")) for each in volumes]
+    return replace(failure, message=f"{failure.message} (claims: {', '.join(filter(None, claims))})")
 
 
 def _of_note(note: Note) -> Reason | Foreign:

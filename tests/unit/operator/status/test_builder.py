@@ -212,3 +212,13 @@ def test_a_scheduler_that_writes_events_only() -> None:
     found = status(None, body, live=live, notes={"uid-qwen-1": Note("FailedScheduling", "8 Insufficient amd.com/gpu")})
     assert condition(found, "Progressing") == condition(found, "Ready") == ("False", "InsufficientGPU")
     assert found["phase"] == "Pending"
+
+
+def test_a_claim_of_the_users_that_is_not_bound_is_named() -> None:
+    spec = {"model": {"name": "/models/m", "volume": {"claimName": "weights"}}}
+    told = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+    plan = planned(resource(spec))
+    waits = pod(revision=plan.revision.name, unschedulable=told, since=60)
+    found = status(spec, waits, live=deployment(plan))
+    assert condition(found, "Progressing") == ("False", "StorageNotReady")
+    assert "weights" in message(found, "Progressing")
