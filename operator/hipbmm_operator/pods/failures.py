@@ -38,9 +38,10 @@ _CHOSEN = re.compile(r'"[^"]*"|\{[^}]*\}')
 _REFERENCE = re.compile(r'^(secret|configmap) "|\bin (secret|configmap) \S+$')
 """What a container refers to and the kubelet does not find: a ConfigMap may be called `secret`, and a key, too."""
 _UNAUTHORIZED = re.compile(
-    r"\b(?:401|403|unauthorized|forbidden|denied|(?<!proxy )authentication required|no basic auth)\b"
+    r"\b(?:401|403|unauthorized|forbidden|(?<!permission )denied|(?<!proxy )authentication required"
+    r"|no basic auth)\b"
 )
-_NOT_FOUND = re.compile(r"\b(?:404|not found|manifest unknown|not present with pull policy)\b")
+_NOT_FOUND = re.compile(r"\b(?:404|(?<!file )not found|manifest unknown|not present with pull policy)\b")
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
 UNBOUND = timedelta(seconds=45)
 """Provisioners need up to so long for a new claim, more when many ask; one that is not bound by then is a problem."""
@@ -130,6 +131,8 @@ def without_names(message: str) -> str:
 def image_reason(message: str) -> Image | None:
     """Why a pull failed; None when the message does not say (a bare back-off)."""
     text = _NAMES.sub(" ", message.lower())
+    if "proxyconnect" in text:
+        return "ImagePullFailed"  # the proxy refuses, not the registry
     if _UNAUTHORIZED.search(text):
         return "ImagePullUnauthorized"
     if _NOT_FOUND.search(text):
