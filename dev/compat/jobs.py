@@ -40,6 +40,17 @@ def ask(*arguments: str) -> Any:  # noqa: ANN401 - JSON
         return {"refused": str(refused)}
 
 
+def ask_each(servers: list[list[str]]) -> Any:  # noqa: ANN401 - JSON
+    """The same for several servers, one after another in this process, with `failed` for what vLLM raises."""
+    found: list[Any] = []
+    for arguments in servers:
+        try:
+            found.append(ask(*arguments))
+        except Exception as error:  # noqa: BLE001 - vLLM's own code
+            found.append({"failed": f"{type(error).__name__}: {str(error)[:300]}"})
+    return found
+
+
 def flags(*arguments: str) -> Any:  # noqa: ANN401 - JSON
     """What vLLM's own parser and configuration make of a command line, as far as plans depend on it."""
     notes: list[str] = []
@@ -68,6 +79,11 @@ def flags(*arguments: str) -> Any:  # noqa: ANN401 - JSON
         "runner": ran.runner,
         "notes": notes,
     }
+
+
+def flags_of_each(folder: str, lines: list[list[str]]) -> Any:  # noqa: ANN401 - JSON
+    """The same for several command lines, one after another in this process: most of the time is importing."""
+    return [flags(folder, *line) for line in lines]
 
 
 def _linear_backend(kernel: Any) -> str:  # noqa: ANN401 - vLLM's KernelConfig
