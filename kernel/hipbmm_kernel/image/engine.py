@@ -33,7 +33,7 @@ def config(arguments: Sequence[str], notes: list[str]) -> Any:
         return engine.AsyncEngineArgs.from_cli_args(parsed).create_engine_config(usage_context=context)
     except SystemExit as error:
         raise Refused("vLLM's parser refuses the command line") from error
-    except (ValueError, TypeError, NotImplementedError, OSError) as error:
+    except (ValueError, TypeError, LookupError, NotImplementedError, OSError) as error:
         if isinstance(error, _OFFLINE) or getattr(error, "errno", None) in _OF_THIS_MOMENT:
             raise
         # What the server itself would say and end with; pydantic's ValidationError is a ValueError. An assertion or a

@@ -131,6 +131,7 @@ _NOT_READ = {
     "model-impl": "vLLM's own classes are planned",
     "enable-lora": "graphs of adapters are not in the plan",
 }
+_COMPILATION_NOT_READ = {"splitting_ops": "compilation.splitting_ops: graphs are planned as without it"}
 _ENV_NOT_READ = {
     "TORCH_COMPILE_DISABLE": "graphs are planned as if models were compiled",
     "VLLM_USE_BREAKABLE_CUDAGRAPH": "graphs are planned as without it",
@@ -242,7 +243,8 @@ class _Reader:
         """The result of everything read."""
         values = self._values
         compilation = self._json["compilation"]
-        speculative = self._json["speculative"]
+        # 0.33 takes both signs in these keys; older versions refuse one of them.
+        speculative = {name.replace("-", "_"): value for name, value in self._json["speculative"].items()}
         online = self._json["quantization_config"]
         capture = values.get("capture_sizes")
         passes = compilation.get("pass_config")
@@ -274,7 +276,7 @@ class _Reader:
             language_only=values.get("language_only") is True,
             dtype=_text(values.get("dtype")) or "auto",
             linear_backend=self._backend().lower(),
-            unread=tuple(self._unread),
+            unread=(*self._unread, *(words for name, words in _COMPILATION_NOT_READ.items() if name in compilation)),
         )
 
     def _backend(self) -> str:
@@ -294,15 +296,17 @@ class _Reader:
         if isinstance(named, int):
             mode = _GRAPH_MODES[named] if 0 <= named < len(_GRAPH_MODES) else ""
         compiled = compilation.get("mode")
+        compiled = compiled.upper() if isinstance(compiled, str) else compiled
         compiles = level != 0 if compiled is None else compiled in _COMPILES
         return mode if compiles else _UNCOMPILED.get(mode, mode)
 
 
 def _unabbreviated(name: str, argument: str) -> tuple[str, str]:
-    """The flag's spelling, and the one known flag that a long one is the beginning of, as argparse completes it."""
+    """The flag's spelling, and the one known flag that it is the beginning of, as argparse completes it."""
     base, dot, path = name.partition(".")
-    found = [known for known in _KNOWN if known.startswith(base)]
-    known = argument.startswith("--") and base not in _KNOWN and len(found) == 1
+    most = MAX_ARGUMENT if argument.startswith("--") else len("tp")
+    found = [known for known in _KNOWN if known.startswith(base) and len(known) <= most]
+    known = base not in _KNOWN and len(found) == 1
     return base, f"{found[0]}{dot}{path}" if known else name
 
 
