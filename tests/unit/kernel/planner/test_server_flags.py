@@ -61,6 +61,10 @@ CASES: dict[str, ServerFlags] = {
         speculative_tokens=3, draft_model=True
     ),
     "--speculative-config.num_speculative_tokens 2": NONE._replace(speculative_tokens=2),
+    "-sc.num-speculative-tokens 2": NONE._replace(speculative_tokens=2),
+    '-s {"num-speculative-tokens":3}': NONE._replace(speculative_tokens=3),
+    "-cc.mode vllm_compile": NONE,
+    "-cc.splitting_ops []": NONE._replace(unread=("compilation.splitting_ops: graphs are planned as without it",)),
     "--spec-tokens 4 --spec-model x": NONE._replace(speculative_tokens=4, draft_model=True),
     "--performance-mode interactivity": NONE._replace(performance_mode="interactivity"),
     "--quantization fp8_per_channel --dtype half": NONE._replace(quantization="fp8_per_channel", dtype="half"),
