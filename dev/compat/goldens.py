@@ -10,13 +10,13 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compat import command_lines, environment, models
 from compat.worker import JobFailed, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 FOLDER = environment.ROOT / "tests" / "golden" / "image"
 FLAGS = environment.ROOT / "tests" / "golden" / "flags"
@@ -24,6 +24,9 @@ OPTIONS = environment.SIMULATOR / "vllm" / "options.json"
 """The simulator's command line has all flags of vLLM's, so that it abbreviates and refuses alike."""
 _KEPT = ("tensor_parallel", "expert_parallel", "speculative_tokens", "max_num_seqs", "linear_backend", "planned")
 PARALLEL = (1, 8)
+ALL = (*command_lines.LINES, *command_lines.MORE)
+SHARE = 40
+"""Command lines that one process reads."""
 
 
 def main() -> int:
@@ -70,16 +73,27 @@ def _write_flags() -> None:
         sys.stdout.write(f"{version}: {len(answers)} command lines\n")
 
 
-def flags(worker: Worker, folder: str, lines: Iterable[str] = command_lines.LINES) -> dict[str, dict[str, object]]:
+def flags(worker: Worker, folder: str, lines: Iterable[str] = ALL) -> dict[str, dict[str, object]]:
     """How the worker's vLLM reads each command line, sorted by line."""
     found: dict[str, dict[str, object]] = {}
-    for line in sorted(set(lines)):
-        answer = worker.run("flags", folder, *command_lines.arguments(line), env=command_lines.variables(line))
+    for line, answer in _answers(worker, folder, sorted(set(lines))):
         kept = {name: answer[name] for name in _KEPT if name in answer}
         if "planned" in kept:
             kept["planned"] = command_lines.spans(kept["planned"])
         found[line] = kept if "refused" not in answer else {"refused": True}
     return found
+
+
+def _answers(worker: Worker, folder: str, lines: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """An answer for each line. Those with the same variables share processes."""
+    groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for line in lines:
+        groups.setdefault(tuple(command_lines.variables(line).items()), []).append(line)
+    for variables, group in groups.items():
+        for at in range(0, len(group), SHARE):
+            part = group[at : at + SHARE]
+            arguments = [command_lines.arguments(line) for line in part]
+            yield from zip(part, worker.run("flags_of_each", folder, arguments, env=dict(variables)), strict=True)
 
 
 def _short(answer: dict[str, object]) -> dict[str, object]:

@@ -150,6 +150,8 @@ _GRAPH_MODES = ("NONE", "PIECEWISE", "FULL")
 _COMPILES = (3, "3", "VLLM_COMPILE")
 _UNCOMPILED = {"PIECEWISE": "NONE", "FULL_AND_PIECEWISE": "FULL_DECODE_ONLY"}
 """Graphs by optimisation level and by number, compilation modes in which pieces are compiled, and graphs without."""
+_TRUE = ("true", "1", "t", "yes", "y", "on")
+"""What pydantic takes for a truth value, in any case."""
 _PARALLEL_PASSES = ("enable_sp", "enable_sequence_parallelism", "fuse_gemm_comms")
 
 
@@ -265,7 +267,7 @@ class _Reader:
             decode_only=graphs == "FULL_DECODE_ONLY",
             piecewise=graphs == "PIECEWISE",
             # Without a threshold of the user's own vLLM has none for this GPU, and leaves it out.
-            sequence_parallel=any(passes.get(name) is True for name in _PARALLEL_PASSES)
+            sequence_parallel=any(str(passes.get(name)).lower() in _TRUE for name in _PARALLEL_PASSES)
             and _count(passes.get("sp_min_token_num")) is not None,
             performance_mode=_text(values.get("performance_mode")),
             quantization=_text(values.get("quantization")),

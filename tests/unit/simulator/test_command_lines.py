@@ -39,7 +39,7 @@ def ran(arguments: Any, capture: ModuleType) -> set[int]:  # noqa: ANN401 - of a
     return {size for size in found if size <= MAX_M}
 
 
-@pytest.mark.parametrize("line", sorted(set(GOLDEN) - {CHUNKS}))
+@pytest.mark.parametrize("line", sorted(set(command_lines.LINES) - {CHUNKS}))
 def test_a_command_line_is_read_as_vllm_reads_it(
     line: str, modules: tuple[ModuleType, ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:

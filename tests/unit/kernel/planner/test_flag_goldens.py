@@ -17,7 +17,8 @@ from hipbmm_kernel.planner import tokens, vllm_version
 from hipbmm_kernel.planner.server_flags import ServerFlags, in_environment
 
 FOLDER = Path(__file__).parents[3] / "golden" / "flags"
-CASES = [(version, line) for version in command_lines.VERSIONS for line in sorted(set(command_lines.LINES))]
+LINES = sorted({*command_lines.LINES, *command_lines.MORE})
+CASES = [(version, line) for version in command_lines.VERSIONS for line in LINES]
 
 
 @functools.cache
@@ -54,5 +55,7 @@ def test_a_command_line_is_read_as_vllm_reads_it_or_named(version: str, line: st
 
 @pytest.mark.parametrize("version", command_lines.VERSIONS)
 def test_vllm_takes_most_of_the_command_lines(version: str) -> None:
-    assert set(golden(version)) == set(command_lines.LINES)
-    assert sum("refused" in answer for answer in golden(version).values()) < 40
+    refused = {line for line, answer in golden(version).items() if "refused" in answer}
+    assert set(golden(version)) == set(LINES)
+    assert len(refused.intersection(command_lines.LINES)) < 40
+    assert len(refused) < len(golden(version)) / 2

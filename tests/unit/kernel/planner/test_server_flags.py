@@ -46,6 +46,7 @@ CASES: dict[str, ServerFlags] = {
     "--compilation-config.cudagraph_mode=none": NONE._replace(graphs=False),
     "--compilation-config.pass_config.enable_sp true": NONE,
     "-cc.pass_config.enable_sp true -cc.pass_config.sp_min_token_num 8": NONE._replace(sequence_parallel=True),
+    "-cc.pass_config.enable_sp True -cc.pass_config.sp_min_token_num 8": NONE._replace(sequence_parallel=True),
     '-cc {"cudagraph_mode":"NONE"}': NONE._replace(graphs=False),
     '-cc {"cudagraph_mode":0}': NONE._replace(graphs=False),
     '-cc {"cudagraph_mode":"FULL_AND_PIECEWISE"}': NONE,
