@@ -70,6 +70,14 @@ def test_the_calls_run_verified_indices_from_memory_and_the_sidecar_counts_them(
         name = pod["metadata"]["name"]
         counted = wait.until(f"{name} to have counted calls", functools.partial(calls, rollout, name), 240)
         assert counted["verified"] > 0
+        wait.until(
+            f"the sidecar of {name} to pass on who serves from memory", functools.partial(spoken, rollout, name), 240
+        )
+
+
+def spoken(rollout: Rollout, pod: str) -> bool:
+    """Whether the log of the sidecar has the word of the server's processes, which the operator reads."""
+    return "\nhipbmm harvest: dispatch Memory:" in rollout.kubectl.run("logs", pod, "-c", "harvest")
 
 
 def calls(rollout: Rollout, pod: str) -> dict[str, float] | None:

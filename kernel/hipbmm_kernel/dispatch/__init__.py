@@ -12,8 +12,8 @@ stack. Whatever is unexpected leaves AITER as it was, and one line in the log sa
 
 `check` asks a child whether all this works on an image: one of the tuner's that has nothing left to tune
 (`tuning_child`), or one of its own (`child`). The child also times the sizes that `bands` names (`race`), by the
-function that serves. `ends` marks the processes of a server until their orderly end. `demand` keeps in a store what
-production had no row for.
+function that serves. `words` are what the processes of a server say of their table, `ends` marks them until their
+orderly end. `demand` keeps in a store what production had no row for.
 
 `kernel_plugin` is a plugin of its own: it gives the bundled HIPBMM kernel to a vLLM that has none (0.22).
 

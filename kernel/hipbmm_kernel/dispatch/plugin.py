@@ -14,7 +14,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from hipbmm_kernel.dispatch import PLUGIN, ends
+from hipbmm_kernel.dispatch import PLUGIN, ends, words
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.recorder import Recorder
 from hipbmm_kernel.tune import attest
@@ -52,9 +52,16 @@ def register() -> None:
     try:
         with open(path, "rb") as file:
             table = tables.decode(file.read(tables.MAX_BYTES + 1))
-        when_imported(AITER, lambda module: _install(module, table, os.path.dirname(path)))
+        when_imported(AITER, lambda module: _installed(module, table, os.path.dirname(path)))
     except Exception as error:  # noqa: BLE001 - a plugin of ours must not keep a server from starting
-        _as_it_was(str(error))
+        _as_it_was(str(error), os.path.dirname(path))
+
+
+def _installed(module: ModuleType, table: Table, directory: str) -> None:
+    try:
+        _install(module, table, directory)
+    except Exception as error:  # noqa: BLE001 - see `register`
+        _as_it_was(f"{type(error).__name__}: {error}", directory)
 
 
 def _install(module: ModuleType, table: Table, directory: str) -> None:
@@ -63,7 +70,7 @@ def _install(module: ModuleType, table: Table, directory: str) -> None:
 
     inner = getattr(module, "hipb_mm", None)
     if inner is None or not wrapper.fits(inner):
-        _as_it_was("aiter.hipb_mm is not there, or has other parameters")
+        _as_it_was("aiter.hipb_mm is not there, or has other parameters", directory)
         return
 
     decided: list[Callable[..., Any]] = []
@@ -98,7 +105,7 @@ def _decide(inner: Callable[..., Any], table: Table, operand: Any, directory: st
             table.stack, loaded_libraries(), os.environ
         )
         if difference is not None:
-            _as_it_was(f"another stack: {difference}")
+            _as_it_was(f"another stack: {difference}", directory)
             return inner
         rank = operand.get_device()
         recorder = Recorder(directory, max(rank, 0))
@@ -106,20 +113,24 @@ def _decide(inner: Callable[..., Any], table: Table, operand: Any, directory: st
         function = wrapper.make(inner, table.entries, rank, dtypes, recorder)
         with suppress(OSError):  # a directory that cannot be written costs the numbers alone
             recorder.start()
+        with suppress(OSError):
+            words.say(directory)
         recorders.append(recorder)
         # AITER asks getenv on each call. From here on it neither reads the file nor tunes.
         os.environ.pop(ONLINE_TUNING, None)
     except Exception as error:  # noqa: BLE001 - the server goes on as if we were not there
-        _as_it_was(f"{type(error).__name__}: {error}")
+        _as_it_was(f"{type(error).__name__}: {error}", directory)
         return inner
     logger.info("hipbmm dispatch: %d problems from memory on device %d", len(table.entries), rank)
     return function
 
 
-def _as_it_was(reason: str) -> None:
+def _as_it_was(reason: str, directory: str) -> None:
     if os.environ.get(NO_TUNING):
         os.environ.pop(ONLINE_TUNING, None)
     logger.warning("hipbmm dispatch: AITER stays as it is: %s", reason)
+    with suppress(OSError):
+        words.say(directory, reason or "unknown")
 
 
 def when_imported(name: str, act: Callable[[ModuleType], None]) -> None:
@@ -180,7 +191,7 @@ class _Loader(importlib.abc.Loader):
         try:
             self._act(module)
         except Exception as error:  # noqa: BLE001 - see `register`
-            _as_it_was(f"{type(error).__name__}: {error}")
+            logger.warning("hipbmm: %s: %s", type(error).__name__, error)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else the own loader has (get_source, ...)
         return getattr(self._loader, name)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
-from hipbmm_kernel.contract.settings import Settings, SettingsError, parse_settings
+from hipbmm_kernel.contract.settings import MEMORY, Settings, SettingsError, parse_settings
 from hipbmm_kernel.dispatch.plugin import NO_TUNING
 from hipbmm_kernel.foreign import decision
 from hipbmm_kernel.identity.software import package_directory
@@ -51,6 +51,7 @@ class ForeignStart(Start):
         found, reason = variables(self._settings, report, env)
         if state.mode != start_mode.TUNED:
             found, reason = {}, state.reason
+        self._begin_words(report is not None and report.get("dispatch") == MEMORY, reason)
         self._log.say(f"start {state.starts} of the server, {f'plain: {reason}' if reason else 'with the table'}")
         return {**env, **found, **({NO_TUNING: "1"} if found else {})}
 

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 
-from hipbmm_kernel.dispatch import ends
+from hipbmm_kernel.dispatch import ends, words
 from hipbmm_kernel.dispatch.plugin import NO_TUNING, ONLINE_TUNING
 from hipbmm_kernel.foreign import env_file
 from hipbmm_kernel.foreign.decision import TABLE
@@ -60,6 +60,8 @@ def _counted(home: str) -> str:
         state = state_file.read(Volume(), path)
     else:
         clock = Clock()
+        with contextlib.suppress(OSError):
+            words.begin(f"{home}/dispatch", 1)
         before = state_file.read(Volume(), path)
         report = json.loads(_read(f"{home}/report.json"))
         now, boot, orderly = clock.monotonic(), state_file.boot_id(), ends.orderly(f"{home}/dispatch/{ends.DIRECTORY}")
@@ -70,6 +72,8 @@ def _counted(home: str) -> str:
 
 
 def _give_up(home: str, reason: str) -> None:
+    with contextlib.suppress(OSError):
+        words.say(f"{home}/dispatch", reason)
     os.environ.pop(TABLE, None)
     os.environ[ONLINE_TUNING] = "0"
     logger.warning("hipbmm: no table in this start, and none of our variables in the next: %s", reason)

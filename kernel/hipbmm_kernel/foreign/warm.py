@@ -18,6 +18,7 @@ from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.report import Report
 from hipbmm_kernel.contract.settings import ENV_FILE, FILE, SERVE_UNTUNED, Settings, SettingsError, parse_settings
 from hipbmm_kernel.dispatch import table as tables
+from hipbmm_kernel.dispatch import words
 from hipbmm_kernel.foreign import decision, env_file, memory, server
 from hipbmm_kernel.identity.gpu import read_hardware
 from hipbmm_kernel.identity.software import package_directory
@@ -188,6 +189,9 @@ class _Run:
         directories = aiter_jit.variables(self._env, f"{settings.home}/cache", package_directory("aiter"))
         found, reason = decision.variables(report, self._env, settings.fixed_env, settings.home, directories)
         self._log.say(f"the server starts plain: {reason}" if reason else "the server starts with the table")
+        if found:
+            with contextlib.suppress(OSError):  # the first start finds this; later ones begin anew (`starts`)
+                words.begin(os.path.dirname(settings.dispatch_table), 1)
         return found
 
 

@@ -4,9 +4,11 @@ import os
 import re
 from collections.abc import Iterator
 
-from hipbmm_kernel.dispatch import demand_lines, recorder
+from hipbmm_kernel.contract.settings import FILE, MEMORY
+from hipbmm_kernel.dispatch import demand_lines, recorder, words
 from hipbmm_kernel.dispatch.demand_lines import Demand
-from hipbmm_kernel.harvest.metrics import COUNTER, Metric
+from hipbmm_kernel.dispatch.words import Words
+from hipbmm_kernel.harvest.metrics import COUNTER, GAUGE, Metric, labelled
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.volume import Volume
 
@@ -24,14 +26,24 @@ class Dispatched:
         self._directory = os.path.dirname(table)
 
     def metrics(self) -> list[Metric]:
-        """The calls of all processes of a rank; no family where none was counted, as in mode File."""
+        """Calls of all processes of a rank, and processes by mode; no family where there are none, as in mode File."""
         calls: dict[tuple[str, str], int] = {}
         for rank, data in self._files("calls", recorder.COUNTERS.size + 1):
             for result, count in (recorder.read_calls(data) or {}).items():
                 calls[rank, result] = calls.get((rank, result), 0) + count
         samples = tuple(({"rank": rank, "result": result}, float(count)) for (rank, result), count in calls.items())
         text = "Calls of hipb_mm by what ran: a verified index, one of a padded size, hipBLASLt's own choice."
-        return [Metric("hipbmm_dispatch_calls_total", COUNTER, text, samples)] if samples else []
+        found = [Metric("hipbmm_dispatch_calls_total", COUNTER, text, samples)] if samples else []
+        said = self.words()
+        if said is not None:
+            modes = {MEMORY: said.memory, FILE: len(said.reasons)}
+            text = "Processes of the server by what they serve from: the table in memory, or AITER's file."
+            found.append(labelled("hipbmm_dispatch_processes", GAUGE, text, "mode", modes))
+        return found
+
+    def words(self) -> Words | None:
+        """What the processes of this start say of their table; None where none was asked to serve from memory."""
+        return words.heard(self._volume, self._directory)
 
     def demand(self) -> list[Demand]:
         """What all processes asked for without a row, most called first."""

@@ -22,6 +22,8 @@ DEMAND_SECONDS = 2.0
 STALE_INTERVALS = 5.0
 MAX_NUMBER = 2**63
 MAX_LABEL = 200
+SAID_AGAIN_LINES = 100
+"""Lines of the log after which the line about the dispatch is written again: the operator reads the last 128."""
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -56,6 +58,8 @@ class Sidecar:
         self._dispatched = Dispatched(volume, settings.dispatch_table)
         self._demanding = Demanding(settings, volume, clock, self._dispatched, self._say, announce)
         self._last_turn: float | None = None
+        self._said = ""
+        self._lines_since = 0
 
     def run(self, stop: Stop) -> None:
         """Harvest until a stop is requested. A port that cannot be bound costs the metrics, not the harvest."""
@@ -88,6 +92,7 @@ class Sidecar:
         more = self._harvester.turn()
         self._compacting.turn()
         self._demanding.turn()
+        self._say_dispatch()
         self._last_turn = self._clock.monotonic()
         return more
 
@@ -132,12 +137,21 @@ class Sidecar:
             plain("hipbmm_last_publish_timestamp_seconds", GAUGE, "When a shard was last written; 0 for never.", last),
         ]
 
+    def _say_dispatch(self) -> None:
+        """Write what the server's processes say of their table, when it has changed or the log has grown since."""
+        found = self._dispatched.words()
+        said = "dispatch {}: {}".format(*found.summary()) if found is not None else ""
+        if said != self._said or (said and self._lines_since >= SAID_AGAIN_LINES):
+            self._say(said or "dispatch Unasked: this start of the server says nothing of its table")
+            self._said, self._lines_since = said, 0
+
     def _say(self, text: str) -> None:
         self._write(f"hipbmm harvest: {one_line(text)}")
 
     def _write(self, line: str) -> None:
         self._stderr.write(f"{line}\n")
         self._stderr.flush()
+        self._lines_since += 1
 
 
 def _report_metrics(report: Mapping[str, object]) -> list[Metric]:

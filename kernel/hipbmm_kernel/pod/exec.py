@@ -5,6 +5,7 @@ handled here: a torn table, a table that crashes the server, a full or read-only
 ours. Whatever is broken of ours, the server starts, with HIPBMM off where it could do harm.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ from hipbmm_kernel.contract.settings import (
     SettingsError,
     parse_settings,
 )
-from hipbmm_kernel.dispatch import ends
+from hipbmm_kernel.dispatch import ends, words
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.identity.software import package_directory
 from hipbmm_kernel.pod import aiter_jit, dispatch_table, listen, served_file, start_mode, state_file
@@ -126,11 +127,13 @@ class Start:
         why = f": {state.reason}" if state.reason else ""
         self._log.say(f"start {state.starts} of the server, mode {state.mode}{why}")
         adjusted = {**server_env(env, state.mode, self._settings.user_flags), **self._directories(env, state)}
+        asked = report is not None and report.get("dispatch") == MEMORY
+        self._begin_words(asked, why and f"mode {state.mode}{why}")
         if state.mode == start_mode.NO_AITER:
             return adjusted
         if self._settings.plugin:
             adjusted = self._with_kernel(adjusted)
-        if state.mode == start_mode.TUNED and report is not None and report.get("dispatch") == MEMORY:
+        if state.mode == start_mode.TUNED and asked:
             adjusted = self._in_memory(adjusted)
         return self._with_marks(adjusted)
 
@@ -150,9 +153,25 @@ class Start:
             reason = reason or f"{path}: {error}"
         if reason:
             self._log.say(f"dispatch File: {reason}")
+            self._say(reason)
             return env
         self._log.say("dispatch Memory")
         return {**tables.with_program(env, program), tables.VARIABLE: path}
+
+    def _begin_words(self, asked: bool, reason: str) -> None:
+        """Let the processes of this start say whether they serve from memory; `reason` is why none will."""
+        directory = os.path.dirname(self._settings.dispatch_table)
+        with contextlib.suppress(OSError):  # without the mark of the start, silence says nothing
+            if asked:
+                words.begin(directory, self._settings.tensor_parallel)
+            else:
+                words.forget(directory)
+        if asked and reason:
+            self._say(reason)
+
+    def _say(self, reason: str) -> None:
+        with contextlib.suppress(OSError):
+            words.say(os.path.dirname(self._settings.dispatch_table), reason)
 
     def _with_marks(self, env: dict[str, str]) -> dict[str, str]:
         """The environment in which each process of vLLM leaves a mark; unchanged where it would not load the plugin."""

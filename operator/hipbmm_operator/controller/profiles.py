@@ -113,8 +113,8 @@ class ProfileReconciler:
         self._uids[key] = profile.meta.uid
         others = {name: each for each in self._profiles.of(key.namespace) if (name := _key(each).name) != key.name}
         kernel = await self._objects.kernel(profile)
-        facts = await self._reads.facts(profile, body, others, kernel)
         now = self._now()
+        facts = await self._reads.facts(profile, body, others, kernel, now)
         status = report.build(profile, facts, now)
         written = await self._writer.write(profile, status, facts, timestamp(now))
         metrics.PROFILES.show(key, as_object(body.get("spec")), status)

@@ -13,6 +13,7 @@ from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.observe.dispatch_words import DispatchWords
 from hipbmm_operator.observe.observed import NO_PULL_SECRET, UNPLACED, Note, OnDemandFacts
 from hipbmm_operator.pods import contract, failures, report, stall
 from hipbmm_operator.pods.pod import Pod
@@ -61,17 +62,18 @@ class OnDemandReads:
         self._reading: dict[tuple[str, str], asyncio.Task[Any]] = {}
         self._paces: dict[str, stall.Pace] = {}
         self._refused: dict[str, float] = {}
+        self._words = DispatchWords(kube, clock)
 
     async def at(
         self,
         namespace: str,
-        pods: Iterable[Pod],
+        pods: Sequence[Pod],
         claim: StoredClaim | None,
         now: datetime,
         config_maps: Sequence[str] = (),
         secrets: Sequence[str] = (),
     ) -> OnDemandFacts:
-        """Progress of the first pod that tunes, how crashed servers started again, Events about what is stuck.
+        """Progress of the pod that tunes, how servers started, what their processes say, Events about what is stuck.
 
         `config_maps` and `secrets` are those that the spec refers to: a user's own objects are not watched.
         """
@@ -104,7 +106,9 @@ class OnDemandReads:
         referred = bool(config_maps or secrets)
         config = await self._config(namespace, config_maps, secrets) if referred else ""
         again += [_CONFIG_SECONDS] if referred else []
-        return OnDemandFacts(progress, stalled, starts, notes, storage_class, config, min(again, default=None))
+        spoken, wait = await self._words.at(pods, now)
+        again += [] if wait is None else [wait]
+        return OnDemandFacts(progress, stalled, starts, spoken, notes, storage_class, config, min(again, default=None))
 
     def _stalled(self, pod: Pod, progress: report.Progress) -> bool:
         now = self._clock()

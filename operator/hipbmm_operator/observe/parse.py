@@ -137,6 +137,7 @@ def pod(body: Json) -> Pod:
         gates=gates,
         containers=containers,
         report=_report(containers.get(contract.WARM)),
+        ready_since=moment(ready.get("lastTransitionTime")) if ready.get("status") == "True" else None,
         not_ready_since=moment(ready.get("lastTransitionTime")) if ready.get("status") == "False" else None,
     )
 

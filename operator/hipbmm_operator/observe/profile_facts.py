@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import jsonpatch
 
@@ -13,6 +14,7 @@ from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.observe import admission_objects, foreign_pods
+from hipbmm_operator.observe.dispatch_words import DispatchWords
 from hipbmm_operator.observe.kept import Kept
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.report import parse_progress
@@ -49,8 +51,11 @@ class ProfileReads:
         self._name = name
         self._mirrors = mirrors
         self._kept = Kept(clock)
+        self._words = DispatchWords(kube, clock, spelling.HARVEST)
 
-    async def facts(self, profile: Profile, body: Json, others: Mapping[str, Json], kernel: Kernel) -> Facts:
+    async def facts(
+        self, profile: Profile, body: Json, others: Mapping[str, Json], kernel: Kernel, now: datetime
+    ) -> Facts:
         """Everything about a profile; `others` are the profiles of its namespace. Raises ApiError."""
         namespace = profile.meta.namespace
         enabled = await self._kept.get(("enabled", namespace), _SHORT_SECONDS, lambda: self._enabled(namespace))
@@ -59,6 +64,7 @@ class ProfileReads:
         admission = await self._kept.get(
             "admission", _SHORT_SECONDS, lambda: admission_objects.read(self._kube, self._name)
         )
+        spoken, _ = await self._words.at((each.pod for each in found if each.injected), now)
         known = Facts(
             pods=found,
             at_work=await self._at_work(profile, found),
@@ -72,6 +78,7 @@ class ProfileReads:
             admission=admission.by,
             installations=admission.installations,
             rivals=values.rivals(body, others),
+            spoken=spoken,
         )
         if not isinstance(profile.spec, ProfileSpec) or not kernel.config_map or not profile.spec.preflight:
             return known

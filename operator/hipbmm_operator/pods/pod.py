@@ -59,6 +59,7 @@ class Pod:
     unschedulable_since: datetime | None
     containers: Mapping[str, Container] = field(default_factory=dict)
     report: Report | None = None
+    ready_since: datetime | None = None
     not_ready_since: datetime | None = None
     scheduler: str = ""
     unheard_since: datetime | None = None

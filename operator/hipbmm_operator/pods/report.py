@@ -1,4 +1,4 @@
-"""What a pod's containers say of themselves: the report of `warm`, its progress lines, the start lines of `exec`.
+"""What a pod's containers say of themselves: the report and progress of `warm`, lines of `exec` and of the sidecar.
 
 Every field is checked and bounded: pods are not trusted. docs/pod-contract.md has the formats.
 """
@@ -45,6 +45,8 @@ TUNED, NO_TABLE, NO_HIPBMM, NO_AITER = "Tuned", "NoTable", "NoHipbmm", "NoAiter"
 MODES = (TUNED, NO_TABLE, NO_HIPBMM, NO_AITER)
 """How `exec` starts a server, from the most of ours to the least."""
 _START = re.compile(r"^hipbmm exec: start [0-9]{1,9} of the server, mode ([A-Za-z]+)(?:: (.*))?$", re.MULTILINE)
+_SPOKEN = re.compile(r"^hipbmm harvest: dispatch ([A-Za-z]+): (.*)$", re.MULTILINE)
+MEMORY, FILE, UNKNOWN = "Memory", "File", "Unknown"
 _FROM_FILE = re.compile(r"^hipbmm exec: dispatch File: (.*)$", re.MULTILINE)
 
 
@@ -192,6 +194,21 @@ def parse_start(log: str) -> Start | None:
         return None
     from_file = _FROM_FILE.search(log)
     return Start(found[1], _text(found[2]), _text(from_file[1]) if from_file else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What the processes of a server say of their table: Memory, File or Unknown, and why it is not Memory."""
+
+    mode: str
+    reason: str = ""
+
+
+def parse_spoken(log: str) -> Spoken | None:
+    """The last word about it in the log of the sidecar; None when there is none, or one of another version."""
+    found = _SPOKEN.findall(log)
+    mode, reason = found[-1] if found else ("", "")
+    return Spoken(mode, _text(reason)) if mode in (MEMORY, FILE, UNKNOWN) else None
 
 
 def _number(text: str | None) -> int:

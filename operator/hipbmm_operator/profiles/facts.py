@@ -11,6 +11,7 @@ from hipbmm_operator.api.profile_status import ProfileStatus
 from hipbmm_operator.kube import metadata
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import Metadata, as_object
+from hipbmm_operator.pods.report import Spoken
 from hipbmm_operator.profiles.pods import ForeignPod
 
 _MAX_ERRORS = 5
@@ -55,6 +56,8 @@ class Facts:
     installations: tuple[str, ...] = ()
     preflight: Preflight = field(default_factory=Preflight)
     rivals: tuple[str, ...] = ()
+    spoken: Mapping[str, Spoken] = field(default_factory=dict)
+    """By uid of the pod, what its server's processes serve from."""
 
 
 def parse(body: Json) -> Profile:

@@ -1,7 +1,7 @@
 """The status of a profile. Pure."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from hipbmm_operator.api.status import Condition, StackStatus, TuningStatus
 from hipbmm_operator.injection import patch
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.times import timestamp
+from hipbmm_operator.pods.report import Spoken
 from hipbmm_operator.profiles import recipe, trials
 from hipbmm_operator.profiles.facts import Facts, Profile
 from hipbmm_operator.profiles.pods import ForeignPod
@@ -45,11 +46,11 @@ def build(profile: Profile, facts: Facts, now: datetime) -> Json:
         injection=_recipe(profile, facts, trials.held(tried), ready=against is None),
         canaries=tried,
         tripped=tripped,
-        tuning=_tuning(facts.pods) or (before.tuning if before else None),
+        tuning=_tuning(facts) or (before.tuning if before else None),
         conditions=_conditions(profile, _findings(spec, facts, against), now),
     )
     with_recipe = {"metadata": {"name": profile.meta.name}, "status": _dump(status)}
-    status = status.model_copy(update={"pods": _counts(facts.pods), "workloads": _workloads(facts.pods, with_recipe)})
+    status = status.model_copy(update={"pods": _counts(facts.pods), "workloads": _workloads(facts, with_recipe)})
     return _dump(status)
 
 
@@ -182,19 +183,21 @@ def _counts(pods: Sequence[ForeignPod]) -> PodCounts:
     )
 
 
-def _workloads(pods: Sequence[ForeignPod], with_recipe: Json) -> list[Workload]:
+def _workloads(facts: Facts, with_recipe: Json) -> list[Workload]:
     groups: dict[tuple[str, str], list[ForeignPod]] = defaultdict(list)
-    for each in pods:
+    for each in facts.pods:
         if each.pod.live:
             groups[each.workload.kind, each.workload.name].append(each)
-    found = [_workload(group[0].workload, group, with_recipe) for group in groups.values()]
+    found = [_workload(group[0].workload, group, facts.spoken, with_recipe) for group in groups.values()]
     return sorted(found, key=lambda each: (not each.reason, each.kind, each.name))[:MAX_WORKLOADS]
 
 
-def _workload(owner: Owner, pods: Sequence[ForeignPod], with_recipe: Json) -> Workload:
+def _workload(owner: Owner, pods: Sequence[ForeignPod], spoken: Mapping[str, Spoken], with_recipe: Json) -> Workload:
     injected = [each for each in pods if each.injected]
     plain = [each for each in pods if not each.injected]
     reason, message = _why(owner, injected, plain, with_recipe)
+    if not reason:
+        reason, message = _from_file(injected, spoken)
     plan = next((each.pod.report.plan_source for each in injected if each.pod.report), "")
     return Workload(
         kind=owner.kind[:256],
@@ -227,6 +230,15 @@ def _why(
     return "", ""
 
 
+def _from_file(injected: Sequence[ForeignPod], spoken: Mapping[str, Spoken]) -> tuple[str, str]:
+    """Why a server of them does not serve from memory, although its `warm` has shown that it can."""
+    for each in injected:
+        said = spoken.get(each.pod.uid)
+        if said is not None and said.mode == "File":
+            return "ServingFromFile", f"{each.pod.name}: {said.reason}"
+    return "", ""
+
+
 WORDS = {
     "Predates": "older than the profile, or born while it was not ready",
     "Skipped": "with the annotation hipbmm.io/skip, of a HipbmmDeployment, or for Windows",
@@ -240,10 +252,13 @@ WORDS = {
 """Why a pod is plain."""
 
 
-def _tuning(pods: Sequence[ForeignPod]) -> TuningStatus | None:
+def _tuning(facts: Facts) -> TuningStatus | None:
     """The least complete report of the pods that serve, so that nothing is hidden."""
-    reports = [each.pod.report for each in pods if each.injected and each.pod.live and each.pod.report is not None]
+    reporting = [each.pod for each in facts.pods if each.injected and each.pod.live and each.pod.report is not None]
+    reports = [pod.report for pod in reporting if pod.report is not None]
     report = next((each for each in reports if not each.complete), next(iter(reports), None))
+    said = [facts.spoken[pod.uid] for pod in reporting if pod.uid in facts.spoken]
+    spoken = next((each for each in said if each.mode == "File"), None)
     if report is None:
         return None
     return TuningStatus.model_validate(
@@ -261,8 +276,8 @@ def _tuning(pods: Sequence[ForeignPod]) -> TuningStatus | None:
             "notes": list(report.notes),
             "unproven": list(report.unproven),
             "unplanned": report.unplanned,
-            "dispatch": report.dispatch or None,
-            "dispatchReason": report.dispatch_reason or None,
+            "dispatch": (spoken.mode if spoken else report.dispatch) or None,
+            "dispatchReason": (spoken.reason if spoken else report.dispatch_reason) or None,
             "stack": StackStatus.model_validate(report.stack),
             "lastError": "; ".join(report.errors)[:1024] or None,
         }

@@ -98,16 +98,28 @@ def warm(observed: Observed, asked: int, dispatch: str = "Auto") -> Finding:
             "Warm", "ServingUntuned", f"{len(cold)} of {len(ready)} pods serve without a complete table: {names}"
         )
     text = f"{len(ready)} of {len(ready)} pods serve with a complete table"
-    from_file = [pod for pod in ready if _dispatch(observed, pod)[0] == "File"]
-    if from_file and dispatch == "Memory":
-        pod = from_file[0]
-        return true("Warm", "ServingFromFile", f"{text}, but {pod.name} from the file: {_dispatch(observed, pod)[1]}")
+    from_file = [pod for pod in ready if _fell_back(observed, pod, dispatch)]
+    if from_file:
+        pod, rest = from_file[0], len(from_file) - 1
+        named = f"{pod.name} and {rest} more" if rest else pod.name
+        return true("Warm", "ServingFromFile", f"{text}, but {named} from the file: {_dispatch(observed, pod)[1]}")
     return true("Warm", "AllReplicasWarm", text)
 
 
+def _fell_back(observed: Observed, pod: Pod, dispatch: str) -> bool:
+    """Whether a server finds its rows in the file although the spec, or its own `warm`, says memory."""
+    asked = dispatch == "Memory" or (pod.report is not None and pod.report.dispatch == "Memory")
+    return asked and _dispatch(observed, pod)[0] == "File"
+
+
 def _dispatch(observed: Observed, pod: Pod) -> tuple[str, str]:
-    """Where a pod's server finds its rows ("" when the pod does not say), and why it is the file."""
-    start = observed.facts.starts.get(pod.uid)
+    """Where a pod's server finds its rows ("" when the pod does not say), and why it is the file.
+
+    What its processes say counts most, then `exec`; `warm` has only shown what can be.
+    """
+    spoken, start = observed.facts.spoken.get(pod.uid), observed.facts.starts.get(pod.uid)
+    if spoken is not None:
+        return spoken.mode, spoken.reason
     if start is not None and start.from_file:
         return "File", start.from_file
     return (pod.report.dispatch, pod.report.dispatch_reason) if pod.report is not None else ("", "")

@@ -9,6 +9,7 @@ from tests import stacks
 from tests.cluster import kstatus
 from tests.unit.operator.profiles.test_trials import BAD_WARM, KERNEL, failed, pod, reported
 
+from hipbmm_operator.pods.report import Spoken
 from hipbmm_operator.profiles import facts as values
 from hipbmm_operator.profiles import report
 from hipbmm_operator.profiles.facts import Facts, Preflight
@@ -206,3 +207,14 @@ def test_the_recipe_is_what_admission_reads(stack: str) -> None:
     status = report.build(profile(), replace(FACTS, env_files=True), NOW)
     made = {"metadata": {"name": "qwen"}, "status": status}
     assert patch.operations(stacks.asking(stack), made)
+
+
+def test_a_pod_whose_server_says_that_it_has_no_table_in_memory_is_named() -> None:
+    pods = (reported(pod("a", ready=True)), reported(pod("b", ready=True)))
+    spoken = {"uid-a": Spoken("Memory"), "uid-b": Spoken("File", "another stack: gfx950")}
+    status = report.build(profile(), replace(FACTS, pods=pods, spoken=spoken), NOW)
+    assert (status["tuning"]["dispatch"], status["tuning"]["dispatchReason"]) == ("File", "another stack: gfx950")
+    found = status["workloads"][0]
+    assert (found["reason"], found["message"]) == ("ServingFromFile", "b: another stack: gfx950")
+    good = report.build(profile(), replace(FACTS, pods=pods, spoken={"uid-a": Spoken("Memory")}), NOW)
+    assert good["workloads"][0]["reason"] == ""

@@ -1,0 +1,99 @@
+"""What serving processes say of their table, from the logs of sidecars: soon after a start, and then no more."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from hipbmm_operator.kube import errors
+from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.pods import contract
+from hipbmm_operator.pods.pod import Pod
+from hipbmm_operator.pods.report import FILE, MEMORY, UNKNOWN, Spoken, parse_spoken
+
+LOG = logging.getLogger(__name__)
+
+SILENT_SECONDS = 180.0
+"""After readiness; vLLM runs each GEMM of the model before it is ready, and the sidecar looks every 20 s."""
+_SETTLED_SECONDS = 60.0
+"""After readiness no process changes its word: what the sidecar has said since then is of this start."""
+_AGAIN_SECONDS = 30.0
+_SELDOM_SECONDS = 540.0
+_LINES, _LOG_BYTES = 128, 2**20
+_MAX_ENTRIES = 4096
+_WHY = "vLLM has not loaded the plugin in all of them, or runs no FP8 GEMM of AITER"
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    at: float
+    spoken: Spoken | None
+    settled: bool
+
+
+class DispatchWords:
+    """Reads the log of each pod whose `warm` said Memory; `container` is the sidecar's name in the pods' spec."""
+
+    def __init__(self, kube: Kube, clock: Callable[[], float], container: str = contract.HARVEST) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._container = container
+        self._known: dict[str, _Read] = {}
+
+    async def at(self, pods: Iterable[Pod], now: datetime) -> tuple[Mapping[str, Spoken], float | None]:
+        """By uid, what the servers of pods run: Memory or File. And the seconds after which to read again.
+
+        A pod that is not among them has said nothing yet, or cannot be asked.
+        """
+        found: dict[str, Spoken] = {}
+        wait = False
+        for pod in pods:
+            if pod.ready_since is None or not _can_speak(pod):
+                continue
+            age = (now - pod.ready_since).total_seconds()
+            read = await self._read(pod, age)
+            spoken = _verdict(read.spoken, age)
+            if spoken is not None:
+                found[pod.uid] = spoken
+            wait = wait or not (read.settled or age >= SILENT_SECONDS)
+        return found, _AGAIN_SECONDS if wait else None
+
+    async def _read(self, pod: Pod, age: float) -> _Read:
+        run, now = _run(pod), self._clock()
+        known = self._known.get(run)
+        if known is not None:
+            seconds = _AGAIN_SECONDS * 0.9 if age < SILENT_SECONDS + _AGAIN_SECONDS else _SELDOM_SECONDS
+            if known.settled or now - known.at < seconds:
+                return known
+        spoken = known.spoken if known else None
+        try:
+            text = await self._kube.log(pod.namespace, pod.name, self._container, _LINES, _LOG_BYTES)
+            spoken = parse_spoken(text)
+        except errors.ApiError as error:
+            LOG.debug("Could not read what %s says of its table: %s", pod.name, error)
+        settled = spoken is not None and spoken.mode != UNKNOWN and age >= _SETTLED_SECONDS
+        self._known.pop(run, None)
+        self._known[run] = read = _Read(now, spoken, settled)
+        while len(self._known) > _MAX_ENTRIES:
+            del self._known[next(iter(self._known))]
+        return read
+
+
+def _can_speak(pod: Pod) -> bool:
+    """Whether its processes were asked to serve from memory, and there is a sidecar that would pass on their word."""
+    sidecar = pod.containers.get(contract.HARVEST)
+    asked = pod.report is not None and pod.report.dispatch == MEMORY
+    return asked and pod.live and pod.ready and sidecar is not None and sidecar.running
+
+
+def _verdict(spoken: Spoken | None, age: float) -> Spoken | None:
+    """The word of the processes; after a while their silence is one, too."""
+    if spoken is None or spoken.mode != UNKNOWN:
+        return spoken
+    return Spoken(FILE, f"{spoken.reason}: {_WHY}") if age >= SILENT_SECONDS else None
+
+
+def _run(pod: Pod) -> str:
+    """One start of the server of one pod."""
+    server = pod.containers.get(contract.SERVER)
+    return f"{pod.uid}/{server.restarts if server is not None else 0}"
