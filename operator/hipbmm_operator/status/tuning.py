@@ -14,6 +14,8 @@ from hipbmm_operator.status.conditions import Finding, false, true, unknown
 _VERIFYING = "Verifying"
 _AT_WORK = frozenset({"Probing", "Tuning", _VERIFYING})
 """Phases of a `warm` that found rows missing."""
+_TUNED = ("Tuned", "Mixed")
+"""Sources of a table whose pod tuned."""
 _WITHOUT: Mapping[str, tuple[reasons.Serving, str]] = {
     NO_TABLE: ("ServingWithoutTable", "without its table"),
     NO_HIPBMM: ("ServingWithoutHipbmm", "without HIPBMM"),
@@ -147,8 +149,7 @@ def status(
     if report is None:
         known = _unreported(previous, error, warming=warming, pods=bool(observed.live_pods))
         return _running(known, progress) if progress else known
-    restored = previous is not None and previous.key == report.key and report.source == "Restored"
-    kept = previous if restored else None
+    told, kept = _origin(report, pods, previous)
     known = TuningStatus(
         key=report.key or None,
         state=report.state,
@@ -156,9 +157,9 @@ def status(
         tuned=report.tuned,
         progress=f"{report.tuned}/{report.problems}",
         failed=report.failed,
-        source=(kept and kept.source) or report.source,
-        seconds=report.seconds if kept is None or kept.seconds is None else kept.seconds,
-        geomean_speedup=(kept and kept.geomean_speedup) or report.geomean,
+        source=(kept and kept.source) or told.source,
+        seconds=told.seconds if kept is None or kept.seconds is None else kept.seconds,
+        geomean_speedup=(kept and kept.geomean_speedup) or told.geomean,
         plan_source=report.plan_source or None,
         notes=list(report.notes),
         unproven=list(report.unproven),
@@ -170,6 +171,19 @@ def status(
     )
     known = known.model_copy(update=stacks.total(by_stack))
     return _running(known, progress) if progress else known
+
+
+def _origin(report: Report, pods: Sequence[Pod], previous: TuningStatus | None) -> tuple[Report, TuningStatus | None]:
+    """Who says what the tuning was: for rows that were restored a pod that tuned this stack, or the former status.
+
+    A status may be the first that sees both: of pods that are seen together, or by an operator that has just started.
+    """
+    if report.source != "Restored":
+        return report, None
+    same = [pod.report for pod in pods if pod.report is not None and pod.report.key == report.key]
+    tuner = next((each for each in same if each.source in _TUNED), None)
+    known = previous is not None and previous.key == report.key and (tuner is None or previous.source in _TUNED)
+    return tuner or report, previous if known else None
 
 
 def _running(known: TuningStatus, progress: Progress) -> TuningStatus:

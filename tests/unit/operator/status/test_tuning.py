@@ -239,6 +239,21 @@ def test_who_tuned_is_not_forgotten_when_the_tuner_is_gone() -> None:
     assert other["tuning"]["source"] == "Restored"
 
 
+@pytest.mark.parametrize("tuner", ["qwen-0", "qwen-9"])
+def test_who_tuned_is_known_when_its_report_is_seen_together_with_those_of_others(tuner: str) -> None:
+    """Whatever the pods' names; also after a status that saw only a pod that restored the rows."""
+    of = resource({"replicas": 3})
+    plan = planned(of, observed(pod(answer=report())))
+    restored = report(source="Restored", reason="Restored", seconds=0.4, geomean=None)
+    others = [pod(name, revision=plan.revision.name, ready=True, answer=restored) for name in ("qwen-1", "qwen-2")]
+    alone = status({"replicas": 3}, *others, live=deployment(plan))
+    assert alone["tuning"]["source"] == "Restored"
+    bodies = [*others, pod(tuner, revision=plan.revision.name, ready=True, answer=report())]
+    for before in (None, alone):
+        found = status({"replicas": 3}, *bodies, live=deployment(plan), before=before)["tuning"]
+        assert (found["source"], found["seconds"], found["geomeanSpeedup"]) == ("Tuned", 48, "1.11")
+
+
 def test_a_tuner_that_hangs_is_reported() -> None:
     name = planned(resource()).revision.name
     seen = Progress("Tuning", 38, 204)
