@@ -64,7 +64,7 @@ class Api:
             header_params={"Accept": "application/json", "Content-Type": content},
             auth_settings=["BearerToken"],
         )
-        answer = self._client.call_api(method, url, headers, body, _request_timeout=30)
+        answer = self._client.call_api(method, url, headers, body, _request_timeout=120)
         answer.read()  # type: ignore[no-untyped-call]
         return answer.status, str(answer.data, "utf-8")  # type: ignore[call-overload]  # typed as None before it is read
 
@@ -114,7 +114,7 @@ def is_established(crd: Json) -> bool:
     return any((entry["type"], entry["status"]) == ("Established", "True") for entry in conditions)
 
 
-def until(what: str, ask: Callable[[], T | None], seconds: float = 90.0) -> T:
+def until(what: str, ask: Callable[[], T | None], seconds: float = 180.0) -> T:
     """The first answer that is not None (or False); fails after so long, naming what it waited for."""
     deadline = time.monotonic() + seconds
     while True:

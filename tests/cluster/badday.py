@@ -24,9 +24,13 @@ QUOTA = Kind("", "v1", "resourcequotas", "ResourceQuota")
 SECRET = Kind("", "v1", "secrets", "Secret")
 
 
-def failure(world: World) -> Json:
-    """The first failure in the status."""
-    return dict(world.until("a failure", lambda status: bool(status.get("failures")))["failures"][0])
+def failure(world: World, **parts: object) -> Json:
+    """The first failure in the status, once it has these parts."""
+
+    def shown(status: Json) -> bool:
+        return bool(parts.items() <= status["failures"][0].items())
+
+    return dict(world.until(f"a failure with {parts}", shown)["failures"][0])
 
 
 def heals(world: World, count: int = 1) -> None:
@@ -37,4 +41,4 @@ def heals(world: World, count: int = 1) -> None:
     world.until("no failures", lambda status: not status["failures"])
     for kind in ("ConfigValid", "HardwareCompatible", "StorageReady", "Tuned", "Warm", "Available"):
         world.becomes(kind, "True")
-    assert "lastError" not in world.status()["tuning"]
+    world.until("no last error", lambda status: "lastError" not in status["tuning"])

@@ -16,6 +16,7 @@ from tests.cluster.api import Api, is_established, until
 from tests.cluster.faults.rig import Place, Rig
 from tests.cluster.kubelet import Kubelet
 from tests.cluster.operator_process import NAMESPACE, OperatorProcess, identity
+from tests.cluster.rights import Rights
 from tests.cluster.world import World
 
 from hipbmm_operator.kube.kinds import NODE, SERVICE_MONITOR
@@ -30,8 +31,8 @@ SYSTEM = "hipbmm-test-system"
 OPERATOR_USER = f"system:serviceaccount:{SYSTEM}:operator"
 
 
-TEST_SECONDS = 600
-"""One test waits for several states in turn, each for up to a minute and a half on a busy machine."""
+TEST_SECONDS = 900
+"""One test waits for several states in turn, each for up to three minutes on a busy machine."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -186,6 +187,14 @@ def world(api: Api, kubelet: Kubelet, operator: OperatorProcess, namespace: str)
 
 
 @pytest.fixture
+def rights(api: Api, operator: OperatorProcess) -> Iterator[Rights]:
+    """What the running operator may do; put back afterwards."""
+    found = Rights(api, SYSTEM, OPERATOR_USER)
+    yield found
+    found.give_back()
+
+
+@pytest.fixture
 def everything() -> Json:
     """A spec with every field set."""
     path = ROOT / "tests" / "golden" / "operator" / "everything" / "resource.yaml"
@@ -208,3 +217,4 @@ def prometheus_operator(api: Api) -> Iterator[None]:
     until("the CRD", lambda: is_established(api.request("GET", f"{CRDS}/{name}")))
     yield
     api.request("DELETE", f"{CRDS}/{name}")
+    until("no ServiceMonitors", lambda: not knows_monitors(api))

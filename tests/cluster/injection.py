@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.cluster.api import Api, until
+from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.operator_process import (
     CLUSTER_BINDING,
     CLUSTER_ROLE,
@@ -183,6 +183,17 @@ def certify(scratch: Path, days: int = 1) -> tuple[Path, Path]:
 def dry(api: Api, body: Json) -> Json:
     """The pod that the API server would make of it."""
     return api.request("POST", POD.path(body["metadata"]["namespace"]), body, {"dryRun": "All"})
+
+
+def restricted(api: Api, namespace: str) -> bool:
+    """Whether the API server enforces the restricted standard there: it learns of a label some time after it is set."""
+    container = {"name": "c", "image": "x", "securityContext": {"privileged": True}}
+    metadata = {"name": "probe", "namespace": namespace}
+    try:
+        dry(api, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}})
+    except ApiStatusError as error:
+        return "PodSecurity" in error.message
+    return False
 
 
 def comparable(body: Json) -> Json:

@@ -187,6 +187,16 @@ class Kubelet:
         up = {"harvest": running(ready=True), "server": running(ready=True)}
         self.containers(pod, {**done, **up}, ready=True)
 
+    def still_serving(self, pod: Json, answer: Json | None = None) -> bool:
+        """The same for a pod that a rollout may have removed since it was seen; whether it was there."""
+        try:
+            self.serving(pod, answer)
+        except ApiStatusError as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
+
     @staticmethod
     def _status(container: Json, states: dict[str, Json], restarts: dict[str, int]) -> Json:
         name = container["name"]

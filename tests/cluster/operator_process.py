@@ -133,7 +133,7 @@ class OperatorProcess:
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(90)
+        return self.process.wait(180)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -160,7 +160,7 @@ class OperatorProcess:
     def http(self, path: str) -> tuple[int, str]:
         """Status and text of /healthz, /readyz or /metrics."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port()}{path}", timeout=30) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port()}{path}", timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -181,7 +181,8 @@ class OperatorProcess:
         """What this run has logged."""
         with self._log.open("rb") as log:
             log.seek(self._written)
-            return [json.loads(line) for line in log.read().splitlines() if line.startswith(b"{")]
+            # The last line may be half there.
+            return [json.loads(line) for line in log if line.startswith(b"{") and line.endswith(b"}\n")]
 
     def defects(self) -> list[Json]:
         """Logged exceptions: there must be none."""

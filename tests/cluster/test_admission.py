@@ -8,7 +8,7 @@ import pytest
 from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.badday import BINDING, LIMIT_RANGE, POLICY, QUOTA
 from tests.cluster.kubelet import pods
-from tests.cluster.world import World
+from tests.cluster.world import WAIT, World
 
 from hipbmm_operator.kube.kinds import NAMESPACE, Kind
 
@@ -53,7 +53,7 @@ def put(api: Api, kind: Kind, namespace: str, spec: Json) -> None:
 
 def admitted(world: World) -> Json:
     """The pod of the resource, once the API server has let it in."""
-    return dict(until("a pod", lambda: next(iter(pods(world.api, world.namespace)), None)))
+    return dict(until("a pod", lambda: next(iter(pods(world.api, world.namespace)), None), WAIT))
 
 
 def limited(*names: str) -> Json:

@@ -45,7 +45,7 @@ def untuned(world: World, reason: str, message: str) -> tuple[Json, str]:
     world.serve(1, report(state="NoPlan", reason=reason, message=message, problems=0, tuned=0))
     world.becomes("ConfigValid", "False", reason)
     (pod,) = world.scheduled(1)
-    return pod, world.status()["revision"]["current"]
+    return pod, world.until("a revision", lambda status: bool(status["revision"]["current"]))["revision"]["current"]
 
 
 def replaced(world: World, old: Json) -> None:
@@ -53,9 +53,8 @@ def replaced(world: World, old: Json) -> None:
     (new,) = until("a pod that reads it", lambda: new_pods(world, [old]), 240)
     world.kubelet.serving(new, report())
     # Ready was True before, for a pod that served untuned: the reason is what changes.
-    world.becomes("Ready", "True", "AllReplicasWarm")
-    world.becomes("ConfigValid", "True")
-    assert not world.status()["revision"]["outdated"]
+    status = world.shows(Ready="AllReplicasWarm", ConfigValid="True")
+    assert not status["revision"]["outdated"]
 
 
 def test_a_repaired_config_json_and_a_renewed_secret_replace_the_pods(world: World, second: World) -> None:

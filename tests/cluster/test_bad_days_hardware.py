@@ -1,6 +1,5 @@
 """Nodes that do not fit: each fault shows its own reason, and heals when its cause goes."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 from tests.cluster.api import until
 from tests.cluster.badday import failure, heals
 from tests.cluster.kubelet import STACK, pods, report
-from tests.cluster.world import World
+from tests.cluster.world import WAIT, World
 
 from hipbmm_operator.kube import kinds
 
@@ -50,8 +49,7 @@ def test_no_node_has_the_gpu(world: World) -> None:
     world.create(gpu={"products": ["MI355X"]})
     hardware = world.becomes("HardwareCompatible", "False", "NoMatchingNodes")
     assert "MI355X" in hardware["message"]
-    world.becomes("Progressing", "False", "NoMatchingNodes")
-    assert world.status()["phase"] == "Pending"
+    world.shows(Progressing="NoMatchingNodes", phase="Pending")
     world.change({"gpu": {"products": ["MI300X"]}})
     world.becomes("HardwareCompatible", "True", "NodesMatched")
     heals(world)
@@ -65,7 +63,7 @@ def test_a_node_with_the_gpu_arrives(world: World, nodes: Nodes) -> None:
     world.becomes("HardwareCompatible", "True", "NodesMatched")
     heals(world)
     assert world.deployment()["spec"]["template"] == template
-    assert world.status()["hardware"]["product"] == "MI355X"
+    world.until("the product", lambda status: status["hardware"]["product"] == "MI355X")
 
 
 def test_the_gpu_is_there_and_no_driver_offers_it(world: World, nodes: Nodes) -> None:
@@ -73,7 +71,7 @@ def test_the_gpu_is_there_and_no_driver_offers_it(world: World, nodes: Nodes) ->
     world.create(gpu=ON_MI325X)
     hardware = world.becomes("HardwareCompatible", "False", "NoDriver")
     assert name in hardware["message"]
-    assert {"reason": "NoDriver", "nodes": 1} in world.status()["hardware"]["reasons"]
+    world.until("it to be counted", lambda s: {"reason": "NoDriver", "nodes": 1} in s["hardware"]["reasons"])
     world.becomes("Progressing", "False", "InsufficientGPU")
     world.kubelet.heartbeat(name, 8)
     world.becomes("HardwareCompatible", "True", "NodesMatched")
@@ -114,30 +112,36 @@ def test_a_pool_of_two_architectures(world: World, nodes: Nodes) -> None:
     tuned: list[str] = []
     served: dict[str, str] = {}
 
+    def unknown(pod: Json) -> bool:
+        """Whether nobody can say that it is of a kind that has tuned."""
+        return kind.get(pod["spec"].get("nodeName", "")) not in tuned
+
     def first_of_each_kind() -> bool:
-        """Serve what has a node, but the first of a kind only after it had its GPUs for itself for a while."""
+        """Serve what has a node, but the first of a kind only when the operator has looked and started no other."""
         found = [pod for pod in pods(world.api, world.namespace) if pod["spec"].get("nodeName")]
         for pod in found:
             name, product = pod["metadata"]["name"], kind[pod["spec"]["nodeName"]]
             if name not in served and product not in tuned:
-                time.sleep(3)
-                assert len(list(pods(world.api, world.namespace))) == len(served) + 1, "others start while it tunes"
+                before = len(list(pods(world.api, world.namespace)))
+                touched = {"annotations": {"example.com/touched": f"{product} tunes"}}
+                world.observed({"service": touched})
+                assert world.deployment()["spec"]["replicas"] == before, "others start while it tunes"
+                others = [each["metadata"]["name"] for each in pods(world.api, world.namespace) if unknown(each)]
+                assert others == [name], "others wait for a node of a kind that has not tuned"
                 tuned.append(product)
             if name not in served:
                 served[name] = product
                 world.kubelet.serving(pod, answers[product])
         return len(served) == 5
 
-    until("five replicas", first_of_each_kind, 120)
-    world.becomes("Ready", "True", "AllReplicasWarm")
-    status = world.status()
+    until("five replicas", first_of_each_kind, WAIT)
+    status = world.shows(Ready="AllReplicasWarm", Tuned="True", warm="5/5")
     shown = {
         stack["product"]: [stack[part] for part in ("replicas", "tuned", "warm", "speedup")]
         for stack in status["stacks"]
     }
     assert shown == {"MI325X": [3, 204, 3, "1.11"], "MI355X": [2, 100, 2, "1.30"]}
-    assert (status["tuning"]["progress"], status["warm"]) == ("304/304", "5/5")
-    assert world.condition("Tuned")["status"] == "True"
+    assert status["tuning"]["progress"] == "304/304"
     world.change({"replicas": 1, "gpu": ON_MI325X})
     world.becomes("HardwareCompatible", "True", "NodesMatched")
     heals(world)
@@ -151,8 +155,8 @@ def test_all_gpus_are_taken(world: World, nodes: Nodes) -> None:
     world.create(gpu=ON_MI325X)
     found = world.becomes("Progressing", "False", "InsufficientGPU")
     assert "amd.com/gpu" in found["message"]
-    assert "container" not in failure(world)
-    assert world.condition("Ready")["reason"] == "InsufficientGPU"
+    assert "container" not in failure(world, reason="InsufficientGPU")
+    world.shows(Ready="InsufficientGPU")
     world.api.delete(kinds.HIPBMM_DEPLOYMENT, world.namespace, "first")
     until("the holder to go", lambda: world.api.find(kinds.POD, world.namespace, holder["metadata"]["name"]) is None)
     heals(world)

@@ -33,12 +33,8 @@ def test_image_that_cannot_be_pulled(world: World, message: str, reason: str) ->
     world.becomes("Progressing", "False", reason)
     back_off = waiting("ImagePullBackOff", 'Back-off pulling image "registry.example/vllm:1"')
     world.kubelet.containers(pod, {"payload": ended(0), "warm": back_off}, phase="Pending")
-    found = failure(world)
-    assert (found["container"], found["reason"]) == ("warm", reason)
-    assert message in found["message"]
-    assert world.condition("Available")["reason"] == reason
-    assert world.condition("Ready")["reason"] == reason
-    assert world.status()["phase"] == "Failed"
+    assert message in failure(world, container="warm", reason=reason)["message"]
+    world.shows(Available=reason, Ready=reason, phase="Failed")
     heals(world)
 
 
@@ -52,7 +48,7 @@ def test_a_pull_secret_that_is_not_there(world: World) -> None:
     found = world.becomes("Progressing", "False", "PullSecretNotFound")
     assert "regcred" in found["message"]
     assert refused in found["message"]
-    assert failure(world)["reason"] == "PullSecretNotFound"
+    failure(world, reason="PullSecretNotFound")
     heals(world)
 
 
@@ -77,7 +73,7 @@ def test_a_container_that_cannot_be_made(world: World, reason: str, message: str
     world.create(model={"name": "x", "tokenSecretRef": {"name": "hf"}})
     stuck(world, waiting(reason, message))
     assert message in world.becomes("Progressing", "False", told)["message"]
-    assert world.condition("Ready")["reason"] == told
+    world.shows(Ready=told)
     heals(world)
 
 
@@ -88,7 +84,7 @@ def test_a_volume_of_the_pod_that_cannot_be_mounted(world: World) -> None:
     world.kubelet.event(pod, "FailedMount", message)
     world.kubelet.containers(pod, {}, phase="Pending")
     assert "qwen-config" in world.becomes("Progressing", "False", "FailedMount")["message"]
-    assert failure(world)["reason"] == "FailedMount"
+    failure(world, reason="FailedMount")
     heals(world)
 
 
@@ -114,8 +110,7 @@ def test_a_model_without_a_config_that_can_be_used(world: World, reason: str, me
     world.create()
     world.serve(1, report(state="NoPlan", reason=reason, message=message, problems=0, tuned=0, rows=0, source="None"))
     assert message in world.becomes("ConfigValid", "False", reason)["message"]
-    assert world.condition("Tuned")["reason"] == reason
-    assert world.becomes("Ready", "True")["reason"] == "ServingUntuned"
+    world.shows(Tuned=reason, Ready="ServingUntuned")
     world.change({"model": {"configMapRef": {"name": "qwen-config"}}})
     heals(world)
     assert "qwen-config" in str(world.deployment()["spec"]["template"])
@@ -128,8 +123,7 @@ def test_a_contract_variable_set_by_the_user(world: World) -> None:
     env = world.deployment()["spec"]["template"]["spec"]["containers"][0]["env"]
     assert [entry["value"] for entry in env if entry["name"] == "HIP_ONLINE_TUNING"] == ["0"]
     world.serve(1, report(state="Disabled", reason="ConflictingEnv", hipbmm=False, tuned=0, rows=0))
-    assert world.becomes("Tuned", "False")["reason"] == "ConflictingEnv"
-    assert world.becomes("Ready", "True")["reason"] == "ServingUntuned"
+    world.shows(Tuned="ConflictingEnv", Ready="ServingUntuned")
     world.change({"server": {"env": []}})
     heals(world)
 
@@ -138,7 +132,7 @@ def test_arguments_against_fields(world: World) -> None:
     world.create(server={"args": ["--tensor-parallel-size=4"]})
     found = world.becomes("ConfigValid", "False", "ConflictingArgs")
     assert "--tensor-parallel-size 4" in found["message"]
-    assert world.becomes("Ready", "False")["reason"] == "ConflictingArgs"
+    world.becomes("Ready", "False", "ConflictingArgs")
     assert world.api.find(kinds.DEPLOYMENT, world.namespace, "qwen") is None
     world.change({"parallelism": {"tensor": 4}})
     world.becomes("ConfigValid", "True")

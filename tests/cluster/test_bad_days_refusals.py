@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.badday import BINDING, LIMIT_RANGE, POLICY, QUOTA, heals
-from tests.cluster.conftest import SYSTEM
-from tests.cluster.operator_process import CLUSTER_ROLE, NAMESPACE, OperatorProcess
+from tests.cluster.operator_process import NAMESPACE, OperatorProcess
+from tests.cluster.rights import Rights
 from tests.cluster.world import World
 
 from hipbmm_operator.kube import kinds
@@ -28,7 +28,7 @@ def test_a_quota_that_is_exceeded(world: World, counted: str) -> None:
     quota(world, {counted: "0"})
     world.create()
     assert "none" in world.becomes("Progressing", "False", "QuotaExceeded")["message"]
-    assert world.becomes("Ready", "False")["reason"] == "QuotaExceeded"
+    world.becomes("Ready", "False", "QuotaExceeded")
     world.api.delete(QUOTA, world.namespace, "none")
     heals(world)
 
@@ -38,7 +38,7 @@ def test_a_namespace_that_refuses_the_pods(world: World) -> None:
     world.api.merge(NAMESPACE, "", world.namespace, {"metadata": {"labels": {label: "restricted"}}})
     world.create(podTemplate={"spec": {"securityContext": {"runAsNonRoot": False}}})
     assert "restricted" in world.becomes("Progressing", "False", "PodSecurityRejected")["message"]
-    assert world.becomes("Ready", "False")["reason"] == "PodSecurityRejected"
+    world.becomes("Ready", "False", "PodSecurityRejected")
     world.api.merge(NAMESPACE, "", world.namespace, {"metadata": {"labels": {label: None}}})
     heals(world)
 
@@ -68,62 +68,51 @@ def test_a_foreign_object_of_the_same_name(world: World) -> None:
     assert world.api.get(kinds.SERVICE, world.namespace, "qwen")["spec"]["ports"][0]["port"] == 80
 
 
-@pytest.fixture
-def role(api: Api) -> Iterator[Json]:
-    """The operator's role; put back afterwards."""
-    before = api.get(CLUSTER_ROLE, "", SYSTEM)
-    yield before
-    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": before["rules"]})
-
-
 @pytest.mark.parametrize("resource", ["deployments", "persistentvolumeclaims", "controllerrevisions"])
-def test_a_right_that_is_taken_away(world: World, api: Api, role: Json, resource: str) -> None:
+def test_a_right_that_is_taken_away(world: World, rights: Rights, resource: str) -> None:
     """The message names verb and resource; what was refused is done when the right is back."""
     rules = [
-        rule | ({"verbs": ["get", "list", "watch"]} if resource in rule["resources"] else {}) for rule in role["rules"]
+        rule | ({"verbs": ["get", "list", "watch"]} if resource in rule["resources"] else {}) for rule in rights.rules
     ]
-    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": rules})
+    rights.take(rules, "create", resource)
     world.create()
     found = world.becomes("Progressing", "False", "Forbidden")
     assert resource in found["message"]
     assert "cannot" in found["message"]
-    assert world.becomes("Ready", "False")["reason"] == "Forbidden"
-    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": role["rules"]})
+    world.becomes("Ready", "False", "Forbidden")
+    rights.give_back()
     heals(world)
 
 
 @pytest.mark.parametrize(("resource", "verb"), [("pods", "list"), ("deployments", "watch")])
 def test_what_may_not_be_seen_any_more_is_left_as_it_is(
-    world: World, api: Api, role: Json, operator: OperatorProcess, resource: str, verb: str
+    world: World, rights: Rights, operator: OperatorProcess, resource: str, verb: str
 ) -> None:
     world.create()
     heals(world)
     rules = [
         rule | ({"verbs": [v for v in rule["verbs"] if v != verb]} if resource in rule["resources"] else {})
-        for rule in role["rules"]
+        for rule in rights.rules
     ]
-    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": rules})
+    rights.take(rules, verb, resource)
     found = world.becomes("Progressing", "False", "Forbidden")
     assert resource in found["message"]
     assert f"cannot {verb}" in found["message"]
-    assert world.becomes("Ready", "Unknown")["reason"] == "Forbidden"
+    world.becomes("Ready", "Unknown", "Forbidden")
     generation = world.deployment()["metadata"]["generation"]
-    changed = world.change({"image": "registry.example/vllm:changed"})["metadata"]["generation"]
-    world.until("the change to be seen", lambda status: status.get("observedGeneration") == changed)
+    world.observed({"image": "registry.example/vllm:changed"})
     assert world.deployment()["metadata"]["generation"] == generation
     assert operator.http("/healthz")[0] == 200
-    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": role["rules"]})
+    rights.give_back()
     until("the change to be made", lambda: world.deployment()["metadata"]["generation"] > generation)
     heals(world)
     assert operator.defects() == []
 
 
-def test_rights_that_only_tell_more_are_not_missed(
-    world: World, api: Api, role: Json, operator: OperatorProcess
-) -> None:
+def test_rights_that_only_tell_more_are_not_missed(world: World, rights: Rights, operator: OperatorProcess) -> None:
     telling = {"pods/log", "events", "storageclasses"}
-    rules = [rule for rule in role["rules"] if not telling & set(rule["resources"])]
-    api.merge(CLUSTER_ROLE, "", SYSTEM, {"rules": rules})
+    rules = [rule for rule in rights.rules if not telling & set(rule["resources"])]
+    rights.take(rules, "get", "pods/log")
     world.create()
     (pod,) = world.scheduled(1)
     world.kubelet.warming(pod, "hipbmm progress phase=Tuning tuned=1 problems=204 failed=0 elapsed_s=1 eta_s=2\n")
@@ -177,6 +166,6 @@ def test_a_namespace_that_is_being_deleted(world: World, undeletable: None) -> N
     until("the policy", kept)
     world.recover(1)
     world.api.delete(NAMESPACE, "", world.namespace)
-    found = world.becomes("Progressing", "False", "NamespaceTerminating", 120)
+    found = world.becomes("Progressing", "False", "NamespaceTerminating")
     assert "being terminated" in found["message"]
-    assert world.becomes("Ready", "False")["reason"] == "NamespaceTerminating"
+    world.becomes("Ready", "False", "NamespaceTerminating")

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.cluster.api import until
 from tests.cluster.badday import failure, heals
 from tests.cluster.kubelet import crashed, ended, running
 from tests.cluster.world import World
@@ -34,10 +33,8 @@ def server(world: World, state: Json) -> Json:
 def test_a_server_that_dies(world: World, state: Json, reason: str) -> None:
     world.create()
     pod = server(world, state)
-    world.becomes("Available", "False", reason)
-    assert world.condition("Ready")["reason"] == reason
-    found = failure(world)
-    assert (found["pod"], found["container"], found["reason"]) == (pod["metadata"]["name"], "server", reason)
+    world.shows(Available=reason, Ready=reason)
+    found = failure(world, pod=pod["metadata"]["name"], container="server", reason=reason)
     assert found["exitCode"] == state["lastState"]["terminated"]["exitCode"]
     assert found["time"] == state["lastState"]["terminated"]["finishedAt"]
     heals(world)
@@ -61,11 +58,9 @@ def test_a_server_that_only_runs_without_its_table(world: World, mode: str, reas
     found = world.becomes("Warm", "False", reason)
     assert pod["metadata"]["name"] in found["message"]
     assert why in found["message"]
-    assert world.becomes("Ready", "True")["reason"] == "ServingUntuned"
-    assert (world.status()["warm"], world.condition("Tuned")["status"]) == ("0/1", "True")
-    assert world.status()["failures"] == []
+    world.shows(Ready="ServingUntuned", Tuned="True", warm="0/1", failures=[])
     world.change({"image": "registry.example/vllm:2"})
-    until("another pod", lambda: len(world.pods(2)) == 2)
+    world.pods(2)
     heals(world)
 
 

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from tests.cluster.api import until
 from tests.cluster.badday import failure, heals
 from tests.cluster.kubelet import crashed, ended, report
 from tests.cluster.operator_process import OperatorProcess
+from tests.cluster.test_rollouts import new_pods
 from tests.cluster.world import World
 
 Json = dict[str, Any]
@@ -23,10 +25,9 @@ def test_a_tuner_that_dies(world: World, state: Json, reason: str) -> None:
     (pod,) = world.scheduled(1)
     world.kubelet.containers(pod, {"payload": ended(0), "warm": state}, phase="Pending")
     world.becomes("Tuned", "False", reason)
-    assert failure(world)["container"] == "warm"
-    assert failure(world)["exitCode"] == state["lastState"]["terminated"]["exitCode"]
-    assert reason in world.status()["tuning"]["lastError"]
-    assert world.becomes("Ready", "False")["reason"] == reason
+    failure(world, container="warm", exitCode=state["lastState"]["terminated"]["exitCode"])
+    world.until("the last error", lambda status: reason in status["tuning"]["lastError"])
+    world.becomes("Ready", "False", reason)
     heals(world)
 
 
@@ -52,8 +53,8 @@ def test_a_tuner_that_hangs(world: World, operator: OperatorProcess) -> None:
     line = "hipbmm progress phase=Tuning tuned={} problems=204 failed=0 elapsed_s=12 eta_s=40\n"
     world.kubelet.warming(pod, line.format(38))
     world.becomes("Tuned", "False", "Tuning")
-    assert "38 of 204" in world.becomes("Tuned", "False", "TunerStalled", 180)["message"]
-    assert world.condition("Ready")["reason"] == "TunerStalled"
+    assert "38 of 204" in world.becomes("Tuned", "False", "TunerStalled", 240)["message"]
+    world.shows(Ready="TunerStalled")
     world.kubelet.warming(pod, line.format(39))
     assert "39 of 204" in world.becomes("Tuned", "False", "Tuning")["message"]
     heals(world)
@@ -78,10 +79,8 @@ def test_a_table_that_is_not_complete_is_served_and_shown(world: World, state: s
     served_untuned(world, state, reason)
     ready = world.becomes("Ready", "True", "ServingUntuned")
     assert ready["message"] == f"{reason}: because of {reason}"
-    tuned = world.condition("Tuned")
-    assert (tuned["status"], tuned["reason"], tuned["message"]) == ("False", reason, f"because of {reason}")
-    assert world.condition("Warm")["status"] == "False"
-    assert (world.status()["warmReplicas"], world.status()["tuning"]["state"]) == (0, state)
+    assert world.becomes("Tuned", "False", reason)["message"] == f"because of {reason}"
+    assert world.shows(Ready="ServingUntuned", Warm="False", warmReplicas=0)["tuning"]["state"] == state
 
 
 @pytest.mark.parametrize("state", ["Partial", "Unsupported", "Failed", "NoPlan"])
@@ -107,16 +106,13 @@ def test_policy_block_keeps_an_incomplete_table_from_serving(world: World) -> No
 def test_tuned_is_about_the_stack_that_the_running_pods_report(world: World) -> None:
     world.create(rollout={"untuned": "Replace"})
     world.serve(1)
-    assert world.becomes("Tuned", "True", "Tuned")
-    assert world.status()["tuning"]["key"] == "9f2c0a1b2c3d4e5f"
+    assert world.shows(Tuned="Tuned")["tuning"]["key"] == "9f2c0a1b2c3d4e5f"
+    old = world.scheduled(1)
     world.change({"image": "registry.example/vllm:2"})
-    old = {pod["metadata"]["uid"] for pod in world.scheduled(1)}
-    new = next(pod for pod in world.pods(2) if pod["metadata"]["uid"] not in old)
+    (new,) = until("the new pod", lambda: new_pods(world, old))
     world.kubelet.warming(new, "hipbmm progress phase=Tuning tuned=7 problems=204 failed=0 elapsed_s=1 eta_s=2\n")
     world.becomes("Tuned", "False", "Tuning")
     world.kubelet.warmed(new, report(key="bbbbbbbbbbbbbbbb", state="Partial", reason="BudgetExhausted", tuned=9))
-    world.becomes("Tuned", "False", "BudgetExhausted")
-    assert world.status()["tuning"]["key"] == "bbbbbbbbbbbbbbbb"
+    assert world.shows(Tuned="BudgetExhausted")["tuning"]["key"] == "bbbbbbbbbbbbbbbb"
     world.kubelet.serving(new, report(key="bbbbbbbbbbbbbbbb", state="Partial", reason="BudgetExhausted", tuned=9))
-    world.becomes("Progressing", "True", "RolloutComplete")
-    assert world.condition("Tuned")["reason"] == "BudgetExhausted"
+    world.shows(Progressing="RolloutComplete", Tuned="BudgetExhausted")

@@ -49,8 +49,9 @@ def alone(world: World) -> Json:
 
     def ask() -> Json | None:
         found = copies(world)
-        current = world.api.get(kinds.CONFIG_MAP, world.namespace, MOUNTED)
-        return found[0] if len(found) == 1 and found[0]["binaryData"] == current["binaryData"] else None
+        current = world.api.find(kinds.CONFIG_MAP, world.namespace, MOUNTED) or {}
+        same = len(found) == 1 and found[0]["binaryData"] == current.get("binaryData")
+        return found[0] if same else None
 
     return until("one copy of the mirror", ask)
 
@@ -83,7 +84,7 @@ def test_the_rows_are_in_the_mirror_before_the_next_pod_starts(world: World) -> 
         first_one = pod["metadata"]["uid"] == first["metadata"]["uid"]
         world.kubelet.serving(pod, told(ONE) if first_one else report(source="Restored", restored=204))
     world.becomes("Ready", "True", "AllReplicasWarm")
-    assert world.status()["cache"]["mirror"] == MOUNTED
+    world.until("the mirror", lambda status: status["cache"]["mirror"] == MOUNTED)
 
 
 def test_more_rows_change_the_mirror_and_no_pod(mirrored: World) -> None:
@@ -128,7 +129,7 @@ def test_a_changed_mirror_is_repaired(mirrored: World, api: Api, change: Any) ->
         mirrored.change({"service": {"annotations": {"example.com/touched": "1"}}})
         until("the label", lambda: names.LABEL_MANAGED_BY in labels(mirrored))
     mirror(mirrored, ONE)
-    until("a mirror that can be changed", lambda: not immutable(mirrored) or None)
+    until("a mirror that can be changed", lambda: not immutable(mirrored))
     alone(mirrored)
 
 
@@ -137,7 +138,8 @@ def labels(world: World) -> Json:
 
 
 def immutable(world: World) -> bool:
-    return bool(world.api.get(kinds.CONFIG_MAP, world.namespace, MOUNTED).get("immutable"))
+    found = world.api.find(kinds.CONFIG_MAP, world.namespace, MOUNTED)
+    return found is None or bool(found.get("immutable"))
 
 
 def test_an_immutable_copy_cannot_be_changed_by_mistake(mirrored: World) -> None:
@@ -206,7 +208,7 @@ def test_what_a_server_learns_flows_back_into_the_mirror(world: World) -> None:
     world.kubelet.serving(pod, told(ONE))
 
     def learned_too() -> bool:
-        found = world.api.get(kinds.CONFIG_MAP, world.namespace, MOUNTED)["binaryData"]
-        return set(found) == {f"{name}.gz" for name in (name_of(ONE), *found_names)}
+        found = world.api.get(kinds.CONFIG_MAP, world.namespace, MOUNTED)
+        return set(found.get("binaryData") or {}) == {f"{name}.gz" for name in (name_of(ONE), *found_names)}
 
     until("the learned row and the demand in the mirror", learned_too)

@@ -25,7 +25,7 @@ def test_it_is_made_repaired_and_taken_away(world: World) -> None:
     made = until("the ServiceMonitor", lambda: find(world))
     assert made["metadata"]["labels"]["release"] == "prometheus"
     assert [(e["port"], e["interval"]) for e in made["spec"]["endpoints"]] == [("http", "30s"), ("hipbmm", "30s")]
-    service = world.api.get(kinds.SERVICE, world.namespace, "qwen")
+    service = until("the Service", lambda: world.api.find(kinds.SERVICE, world.namespace, "qwen"))
     assert {port["name"]: port["port"] for port in service["spec"]["ports"]} == {"http": 80, "hipbmm": 9410}
     assert made["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     world.serve(1)

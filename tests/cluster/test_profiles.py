@@ -6,7 +6,6 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import pytest
@@ -44,7 +43,7 @@ class Place:
     def status(self, name: str) -> Json:
         return dict(self.api.get(HIPBMM_PROFILE, self.namespace, name).get("status") or {})
 
-    def becomes(self, name: str, what: str, ask: Callable[[Json], object], seconds: float = 120) -> Json:
+    def becomes(self, name: str, what: str, ask: Callable[[Json], object], seconds: float = 180) -> Json:
         """Wait until the status of the current spec is so."""
 
         def holds() -> Json | None:
@@ -53,7 +52,7 @@ class Place:
             current = status.get("observedGeneration") == body["metadata"]["generation"]
             try:
                 return status if current and ask(status) else None
-            except KeyError:
+            except (KeyError, IndexError):
                 return None  # that part of the status is not there yet
 
         try:
@@ -75,12 +74,16 @@ class Place:
             body["spec"]["containers"][-1]["image"] = image
         return self.api.create(POD, body)
 
-    def injected_once(self, profile: str) -> Json:
+    def injected_once(self, profile: str, image: str = "") -> Json:
         """The first pod that admission injects: it knows a new profile shortly after the API server has it."""
-        return until("an injected pod", lambda: self._or_delete(self.pod(profile)))
+        return until("an injected pod", lambda: self._or_delete(self.pod(profile, image)))
 
-    def _or_delete(self, pod: Json) -> Json | None:
-        if injected(pod):
+    def plain(self, profile: str) -> Json:
+        """The first pod that admission leaves plain: it knows a change of the profile shortly after the API server."""
+        return until("a plain pod", lambda: self._or_delete(self.pod(profile), wanted=False))
+
+    def _or_delete(self, pod: Json, *, wanted: bool = True) -> Json | None:
+        if injected(pod) == wanted:
             return pod
         self.api.delete(POD, self.namespace, pod["metadata"]["name"], 0)
         return None
@@ -125,11 +128,14 @@ def place(api: Api, kubelet: Kubelet, cluster: Cluster, tmp_path_factory: pytest
         process.retire()
         for each in (namespace, system):
             api.delete(NAMESPACE, "", each)
+        until("the pods to go, for the next tests need the GPUs", lambda: not api.items(POD, namespace))
 
 
 def test_a_profile_becomes_ready_with_its_program(place: Place) -> None:
     place.profile("first")
-    status = place.ready("first")
+    status = place.becomes(
+        "first", "Ready with a recipe", lambda s: _ready(s) == ("True", "Injecting") and s["injection"]
+    )
     recipe = status["injection"]
     assert status["admission"] == "Policy"
     assert recipe["kernel"]["sha256"] == place.sha256
@@ -150,22 +156,22 @@ def test_a_pod_is_counted_from_birth_to_warm(place: Place) -> None:
     place.ready("counted")
     pod = place.injected_once("counted")
     place.becomes("counted", "a trial", lambda s: [c["state"] for c in s.get("canaries", [])] == ["Testing"])
-    assert not injected(until("a plain pod", lambda: _if_plain(place, "counted")))
+    place.plain("counted")
     place.serves(pod)
-    status = place.becomes("counted", "a warm pod", lambda s: s["pods"]["warm"] == 1)
-    assert status["canaries"][0]["state"] == "Proved"
-    assert status["pods"]["injected"] == 1
-    assert status["pods"]["warmProgress"] == "1/1"
+    warm = {"injected": 1, "warm": 1, "warmProgress": "1/1"}
+    status = place.becomes(
+        "counted",
+        "a warm pod that proves its image",
+        lambda s: warm.items() <= s["pods"].items() and [c["state"] for c in s["canaries"]] == ["Proved"],
+    )
     assert status["tuning"]["progress"] == "204/204"
     assert status["tuning"]["geomeanSpeedup"] == "1.11"
-    plain = [each for each in status["workloads"] if each["notInjected"]]
-    assert plain[0]["reason"] == "Predates"
-    until("an injected pod", lambda: injected(place.pod("counted")))
-
-
-def _if_plain(place: Place, profile: str) -> Json | None:
-    pod = place.pod(profile)
-    return None if injected(pod) else pod
+    place.becomes(
+        "counted",
+        "why the other is plain",
+        lambda s: {each["reason"] for each in s["workloads"] if each["notInjected"]} == {"Predates"},
+    )
+    place.injected_once("counted")
 
 
 def test_three_stuck_pods_end_it(place: Place) -> None:
@@ -173,18 +179,20 @@ def test_three_stuck_pods_end_it(place: Place) -> None:
     place.ready("breaks")
     names = set()
     for number in range(3):
-        ask = partial(_if_injected, place, "breaks", f"registry.example/v:{number}")
-        pod = until("an injected pod", ask)
+        pod = place.injected_once("breaks", f"registry.example/v:{number}")
         place.kubelet.containers(pod, {"hipbmm-warm": CREATE_ERROR}, phase="Pending")
         names.add(pod["metadata"]["name"])
-    status = place.ready("breaks", "False", "Suspended")
-    assert set(status["tripped"]["pods"]) == names
+    status = place.becomes(
+        "breaks",
+        "the end of it",
+        lambda s: _ready(s) == ("False", "Suspended") and set(s["tripped"]["pods"]) == names,
+    )
     assert status["injection"]["ready"] is False
     message = next(each["message"] for each in status["conditions"] if each["type"] == "Ready")
     assert all(name in message for name in names)
     assert "executable file not found" in message
     assert kstatus.compute(place.api.get(HIPBMM_PROFILE, place.namespace, "breaks")) == "Failed"
-    until("a plain pod", lambda: _if_plain(place, "breaks"))
+    place.plain("breaks")
 
     # The pods first, as the message says: seen once more, they would end the new try as well.
     for name in names:
@@ -196,11 +204,6 @@ def test_three_stuck_pods_end_it(place: Place) -> None:
 
 def _names(place: Place) -> set[str]:
     return {each["metadata"]["name"] for each in place.api.items(POD, place.namespace)}
-
-
-def _if_injected(place: Place, profile: str, image: str) -> Json | None:
-    pod = place.pod(profile, image)
-    return pod if injected(pod) else None
 
 
 def test_a_workload_hears_why_its_pods_are_plain(place: Place) -> None:
@@ -215,10 +218,14 @@ def test_a_workload_hears_why_its_pods_are_plain(place: Place) -> None:
     metadata = {"name": "hears", "namespace": place.namespace}
     body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
     made = place.api.create(DEPLOYMENT, body)
-    status = place.becomes("hears", "the workload", lambda s: s.get("workloads"))
-    found = status["workloads"][0]
-    assert (found["kind"], found["name"], found["reason"]) == ("Deployment", "hears", "Skipped")
-    assert status["pods"]["progress"] == "0/0"  # a pod that its owner leaves out is not missing
+    wanted = {"kind": "Deployment", "name": "hears", "reason": "Skipped"}
+
+    def shown(status: Json) -> bool:
+        # A pod that its owner leaves out is not missing.
+        first: Json = status["workloads"][0]
+        return wanted.items() <= first.items() and bool(status["pods"]["progress"] == "0/0")
+
+    place.becomes("hears", "the workload", shown)
 
     def told() -> bool:
         events = place.api.items(EVENT, place.namespace)
@@ -263,14 +270,26 @@ def test_two_profiles_for_the_same_pods_are_in_conflict(place: Place) -> None:
 
 def test_another_program_in_the_map_is_replaced(place: Place) -> None:
     place.profile("guarded")
-    name = place.ready("guarded")["injection"]["kernel"]["configMap"]
+    status = place.becomes("guarded", "a recipe", lambda s: _ready(s) == ("True", "Injecting") and s["injection"])
+    name = status["injection"]["kernel"]["configMap"]
     forged = copy.deepcopy(place.api.get(CONFIG_MAP, place.namespace, name))
     with pytest.raises(ApiStatusError):
         place.api.merge(CONFIG_MAP, place.namespace, name, {"binaryData": {"hipbmm_kernel.zip": "AAAA"}})
-    place.api.delete(CONFIG_MAP, place.namespace, name)
     forged["metadata"] = {"name": name, "namespace": place.namespace}
     forged["binaryData"] = {"hipbmm_kernel.zip": "AAAA"}
-    place.api.create(CONFIG_MAP, forged)
+
+    def made() -> bool:
+        """Whether it took the place of the right one before the operator made that again."""
+        place.api.delete(CONFIG_MAP, place.namespace, name)
+        try:
+            place.api.create(CONFIG_MAP, forged)
+        except ApiStatusError as error:
+            if error.status != 409:
+                raise
+            return False
+        return True
+
+    until("the other program to be there", made)
 
     def right() -> bool:
         found = place.api.find(CONFIG_MAP, place.namespace, name)

@@ -78,14 +78,15 @@ def test_the_message_names_field_and_value(api: Api, namespace: str, change: Jso
 
 
 def test_image_and_model_are_all_that_is_needed(api: Api, namespace: str) -> None:
-    created = api.create(kinds.HIPBMM_DEPLOYMENT, resource(namespace))
+    path = kinds.HIPBMM_DEPLOYMENT.path(namespace)
+    created = api.request("POST", path, resource(namespace), {"dryRun": "All"})
     assert created["spec"]["replicas"] == 1
     assert set(created["spec"]) == {"image", "model", "replicas"}
 
 
 def test_everything_at_once_is_accepted(api: Api, namespace: str, everything: Json) -> None:
     body = resource(namespace, **everything)
-    api.request("POST", kinds.HIPBMM_DEPLOYMENT.path(namespace), body, {"fieldValidation": "Strict"})
+    api.request("POST", kinds.HIPBMM_DEPLOYMENT.path(namespace), body, {"fieldValidation": "Strict", "dryRun": "All"})
 
 
 def test_unknown_fields_are_refused_by_name(api: Api, namespace: str) -> None:

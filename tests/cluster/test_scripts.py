@@ -32,11 +32,15 @@ class Shell:
         """Whether kstatus, and with it Flux, takes the resource for done."""
         return kstatus.compute(world.resource()) == "Current"
 
-    def ready(self, seconds: int = 120) -> bool:
+    def ready(self, seconds: int = 240) -> bool:
         """The command of docs/operations.md; with `_AT_ONCE` whether it ends well now."""
         done = self.run("wait", "--for=condition=Ready", "hbd/qwen", f"--timeout={seconds}s")
         assert done.returncode == 0 or "timed out" in done.stderr, done.stderr
         return done.returncode == 0
+
+    def shows(self, **wanted: str) -> None:
+        """Wait until the columns of `kubectl get` have these words."""
+        until(f"columns {wanted}", lambda: wanted.items() <= self.columns().items())
 
     def columns(self) -> dict[str, str]:
         """`kubectl get` without options, by column."""
@@ -69,14 +73,13 @@ def test_kubectl_wait_gets_no_success_for_a_rollout_that_has_not_come_through(wo
     world.becomes("Progressing", "False", "ImageNotFound")
     assert not shell.ready(_AT_ONCE), "when it has failed"
     assert not shell.done(world)
-    shown = shell.columns()
-    assert (shown["READY"], shown["REASON"], shown["PHASE"]) == ("False", "ServingPreviousRevision", "Degraded")
+    shell.shows(READY="False", REASON="ServingPreviousRevision", PHASE="Degraded")
     world.change({"image": "registry.example/vllm:2"})
     (good,) = until("a pod that works", lambda: new_pods(world, [old, new]))
     world.kubelet.serving(good, report())
     assert shell.ready()
     assert shell.done(world)
-    assert shell.columns()["REASON"] == "AllReplicasWarm"
+    shell.shows(READY="True", REASON="AllReplicasWarm")
 
 
 def test_what_nobody_but_the_user_can_mend_has_failed(world: World, shell: Shell) -> None:
@@ -85,11 +88,11 @@ def test_what_nobody_but_the_user_can_mend_has_failed(world: World, shell: Shell
     world.change({"server": {"args": ["--uds", "/tmp/server"]}})  # noqa: S108
     world.becomes("ConfigValid", "False", "ConflictingArgs")
     assert kstatus.compute(world.resource()) == "Failed"
-    assert shell.run("wait", "--for=condition=Stalled", "hbd/qwen", "--timeout=5s").returncode == 0
+    assert shell.run("wait", "--for=condition=Stalled", "hbd/qwen", "--timeout=120s").returncode == 0
     world.change({"server": {"args": []}})
     world.becomes("Ready", "True", "AllReplicasWarm")
     assert shell.done(world)
-    assert not world.condition("Stalled")
+    world.shows(Stalled=None, Ready="True")
 
 
 def test_kubectl_wait_ends_for_what_is_meant_to_run_nowhere(world: World, shell: Shell) -> None:
@@ -98,17 +101,15 @@ def test_kubectl_wait_ends_for_what_is_meant_to_run_nowhere(world: World, shell:
         world.change(change)
         assert shell.ready()
         assert shell.done(world)
-        shown = shell.columns()
-        assert (shown["READY"], shown["REASON"], shown["PHASE"]) == ("True", reason, "Suspended")
+        shell.shows(READY="True", REASON=reason, PHASE="Suspended")
 
 
 def test_kubectl_get_shows_a_server_that_runs_in_its_own_environment_only(world: World, shell: Shell) -> None:
     world.create()
     pod = server(world, crashed(1, "boom", restarts=4))
     world.becomes("Ready", "False", "ServerCrashed")
-    assert shell.columns()["REASON"] == "ServerCrashed"
+    shell.shows(REASON="ServerCrashed")
     world.kubelet.serving(pod, mode="NoAiter: the server ended 4 times soon after its start, also without HIPBMM")
     world.becomes("Warm", "False", "ServingWithoutAiter")
     world.becomes("Ready", "True", "ServingUntuned")
-    shown = shell.columns()
-    assert (shown["READY"], shown["REASON"], shown["WARM"]) == ("True", "ServingUntuned", "0/1")
+    shell.shows(READY="True", REASON="ServingUntuned", WARM="0/1")

@@ -69,11 +69,13 @@ def queue(world: World) -> Iterator[None]:
     stop = threading.Event()
     thread = threading.Thread(target=admit, args=(world, stop), daemon=True)
     thread.start()
-    yield
-    stop.set()
-    thread.join(10)
-    for kind in (BINDING, POLICY):
-        world.api.delete(kind, "", world.namespace)
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(60)
+        for kind in (BINDING, POLICY):
+            world.api.delete(kind, "", world.namespace)
 
 
 def gated(api: Api, namespace: str) -> bool:
@@ -165,15 +167,15 @@ def test_a_rollout_without_spare_room_ends(world: World, nodes: list[str], what:
         settle(world, gpu={"products": ["MI325X"]}, **short.spec)
         (old,) = world.scheduled(1)
         roll(world, how)
-        found = world.becomes("Progressing", "True", short.reason)
-        assert short.cause in found["message"]
-        assert (world.condition("Ready")["status"], world.condition("Ready")["reason"]) == ("Unknown", short.reason)
+        status = world.shows(Progressing=short.reason, Ready=short.reason)
+        found = {entry["type"]: entry for entry in status["conditions"]}
+        assert short.cause in found["Progressing"]["message"]
+        assert (found["Progressing"]["status"], found["Ready"]["status"]) == ("True", "Unknown")
         world.becomes("Progressing", "True", "UpdatingInPlace")
-        (new,) = until("the new pod in the place of the old one", lambda: new_pods(world, [old]), 120)
+        (new,) = until("the new pod in the place of the old one", lambda: new_pods(world, [old]), 240)
         world.kubelet.serving(new, report())
-        world.becomes("Progressing", "True", "RolloutComplete")
-        assert world.becomes("Ready", "True")["reason"] == "AllReplicasWarm"
-        assert (world.status()["revision"]["updated"], world.status()["revision"]["serving"]) == (1, 1)
+        status = world.shows(Progressing="RolloutComplete", Ready="AllReplicasWarm")
+        assert (status["revision"]["updated"], status["revision"]["serving"]) == (1, 1)
         until("surging again", lambda: world.deployment()["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 1)
 
 
@@ -183,7 +185,5 @@ def test_a_quota_that_no_old_pod_uses_up_stops_none(world: World) -> None:
     world.api.create(QUOTA, {**body, "spec": {"hard": {"requests.amd.com/gpu": "2"}}})
     settle(world, parallelism={"tensor": 2})
     world.change({"parallelism": {"tensor": 4}})
-    world.becomes("Progressing", "False", "QuotaExceeded")
-    assert world.becomes("Ready", "False")["reason"] == "ServingPreviousRevision"
-    assert (world.status()["phase"], world.condition("Available")["status"]) == ("Degraded", "True")
+    world.shows(Progressing="QuotaExceeded", Ready="ServingPreviousRevision", Available="True", phase="Degraded")
     assert world.deployment()["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 1

@@ -106,7 +106,7 @@ def taken_over(one: Rig, before: Json) -> None:
     one.world.until("outdated", lambda status: status["revision"]["outdated"])
     works(one.world, 8081)
     assert living(one.world) == before
-    assert one.world.status()["hardware"]["nodes"] > 0
+    one.world.until("the nodes", lambda status: status["hardware"]["nodes"] > 0)
     one.world.change({"replicas": 3})
     one.world.serve(3)
     one.world.becomes("Ready", "True", "AllReplicasWarm")
@@ -156,7 +156,7 @@ def test_a_default_that_changed_is_shown_as_outdated_and_rolls_nothing(one: Rig,
     old = one.start()
     serving(one.world)
     before = living(one.world)
-    assert one.world.status()["revision"]["outdated"] is False
+    one.world.until("the revision", lambda status: status["revision"]["outdated"] is False)
     assert old.stop() == 0
     new = one.start(Program(source=later))
     one.world.until("outdated", lambda status: status["revision"]["outdated"])

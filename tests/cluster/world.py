@@ -10,7 +10,7 @@ from hipbmm_operator.kube import kinds
 
 Json = dict[str, Any]
 
-WAIT = 120.0
+WAIT = 180.0
 """Seconds in which a failure must show; what comes of itself takes a few, and more on a busy machine."""
 
 
@@ -66,6 +66,27 @@ class World:
         except AssertionError as error:
             raise AssertionError(f"{error}; conditions: {self.status().get('conditions')}") from None
 
+    def shows(self, **wanted: object) -> Json:
+        """Wait for one status of the current generation with all of this: conditions by status or reason, fields."""
+
+        def ask() -> Json | None:
+            body = self.resource()
+            status = body.get("status") or {}
+            found = {entry["type"]: (entry["status"], entry["reason"]) for entry in status.get("conditions", [])}
+            current = status.get("observedGeneration") == body["metadata"]["generation"]
+            holds = [value in found[key] if key in found else status.get(key) == value for key, value in wanted.items()]
+            return status if current and all(holds) else None
+
+        try:
+            return until(f"a status with {wanted}", ask, WAIT)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; status: {self.status()}") from None
+
+    def observed(self, change: Json) -> Json:
+        """Change the spec, and wait until the operator has looked at everything since; the status."""
+        generation = self.change(change)["metadata"]["generation"]
+        return self.until("the change to be seen", lambda status: status["observedGeneration"] == generation)
+
     def until(self, what: str, ask: Callable[[Json], bool], seconds: float = WAIT) -> Json:
         """Wait until the status is so; a part of it that is not there yet does not hold."""
 
@@ -73,7 +94,7 @@ class World:
             status = self.status()
             try:
                 return status if ask(status) else None
-            except KeyError:
+            except (KeyError, IndexError):
                 return None  # The CRD's default has a phase and no more, until an operator has seen the resource.
 
         return until(what, holds, seconds)
@@ -105,8 +126,8 @@ class World:
 
         def ready() -> bool:
             for pod in pods(self.api, self.namespace):
-                if pod["spec"].get("nodeName") and pod["metadata"]["uid"] not in worked and not _over(pod):
-                    self.kubelet.serving(pod, answer)
+                known = pod["metadata"]["uid"] in worked or _over(pod)
+                if pod["spec"].get("nodeName") and not known and self.kubelet.still_serving(pod, answer):
                     worked.add(pod["metadata"]["uid"])
             body = self.resource()
             status = body.get("status") or {}

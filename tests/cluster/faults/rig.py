@@ -30,8 +30,8 @@ T = TypeVar("T")
 
 LIFE_SECONDS = 240.0
 _SIDE_BY_SIDE = 9
-_STILL = 25
-"""So many reads in a row, some three seconds, find the same: longer than the operator's debounce window."""
+_STILL = 40
+"""So many reads in a row, five seconds and more, find the same: much longer than the operator's debounce window."""
 _QUICK = {"HIPBMM_BACKOFF_SECONDS": "0.2", "HIPBMM_BACKOFF_MAX_SECONDS": "2"}
 
 
@@ -125,7 +125,7 @@ def _serve_all(world: World) -> None:
     def over() -> bool:
         for pod in pods(world.api, world.namespace):
             if pod["spec"].get("nodeName") and pod["status"]["phase"] == "Pending":
-                world.kubelet.serving(pod)
+                world.kubelet.still_serving(pod)
         body = world.resource()
         conditions = {entry["type"]: entry for entry in (body.get("status") or {}).get("conditions", [])}
         wanted = {"Progressing": "RolloutComplete", "Ready": "AllReplicasWarm"}
