@@ -18,11 +18,13 @@ RENAMES = {"server": "etcd"}
 
 _KUBERNETES = re.compile(r"kubernetes-(\d+)\.(\d+)")
 
-# Module path of the version, and where its linker stamp goes, for each module that is not Kubernetes.
-_STAMPS = {
+# Module path of the version, and where its linker stamp goes, for each module that is not Kubernetes. KubeRay's is a
+# constant of its source.
+_STAMPS: dict[str, tuple[str, str | None]] = {
     "containerd": ("github.com/containerd/containerd/v2", "github.com/containerd/containerd/v2/version.Version"),
     "coredns": ("github.com/coredns/coredns", "github.com/coredns/coredns/coremain.GitCommit"),
     "helm": ("helm.sh/helm/v4", "helm.sh/helm/v4/internal/version.version"),
+    "kuberay": ("github.com/ray-project/kuberay/ray-operator", None),
     "kwok": ("sigs.k8s.io/kwok", "sigs.k8s.io/kwok/pkg/consts.Version"),
     "kubeconform": ("github.com/yannh/kubeconform", "main.version"),
     "kube-score": ("github.com/zegl/kube-score", "main.version"),
@@ -128,7 +130,8 @@ def _version_path(name: str) -> str:
 def link_flags(name: str, version: str) -> str:
     """Strip symbols and stamp the version: an unstamped API server says v0.0.0-master and clients misbehave."""
     if not _KUBERNETES.fullmatch(name):
-        return f"-s -w -X {_STAMPS[name][1]}={version}"
+        stamp = _STAMPS[name][1]
+        return f"-s -w -X {stamp}={version}" if stamp else "-s -w"
     major, minor = version.removeprefix("v").split(".")[:2]
     values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")

@@ -120,8 +120,8 @@ class Place:
             entries = body["status"].get("workloads", [])
             return next((e for e in entries if e["name"] == name and e.get("reason", "") == reason), None)
 
-        self.becomes(profile, f"{name}: {reason}", lambda body: found(body) is not None)
-        return found(self.kubectl.get("hipbmmprofile", profile)) or {}
+        status = self.becomes(profile, f"{name}: {reason}", lambda body: found(body) is not None)
+        return found({"status": status}) or {}
 
     def proved(self, profile: str, image: str = "") -> None:
         """Wait until an image has shown that the program runs in it: from then on all its pods are injected."""

@@ -85,5 +85,5 @@ def test_every_module_of_the_repository_can_be_read() -> None:
     assert {"kubectl", "kubelet", "etcd", "kube-proxy"} <= set(every["kubernetes-1.37"].tools)
     assert every["kubernetes-1.36"].tools == every["kubernetes-1.37"].tools
     assert modules.module_of_tool("kubectl").name == f"kubernetes-{modules.kubernetes_minors()[0]}"
-    for tool in ("helm", "kwok", "kubeconform", "kube-score", "ctr"):
+    for tool in ("helm", "kwok", "kubeconform", "kube-score", "ctr", "ray-operator"):
         assert tool in modules.module_of_tool(tool).tools
