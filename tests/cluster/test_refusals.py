@@ -84,6 +84,14 @@ def test_image_and_model_are_all_that_is_needed(api: Api, namespace: str) -> Non
     assert set(created["spec"]) == {"image", "model", "replicas"}
 
 
+@pytest.mark.parametrize("medium", ["", "Memory", "HugePages", "HugePages-2Mi", "HugePages-1Gi"])
+def test_every_medium_that_kubernetes_has_is_accepted(api: Api, namespace: str, medium: str) -> None:
+    volume = {"name": "pages", "emptyDir": {"medium": medium, "sizeLimit": "1Gi"}}
+    mount = {"name": "pages", "mountPath": "/dev/hugepages"}
+    body = resource(namespace, **pod(volumes=[volume], containers=[{"name": "server", "volumeMounts": [mount]}]))
+    api.request("POST", kinds.HIPBMM_DEPLOYMENT.path(namespace), body, {"fieldValidation": "Strict"})
+
+
 def test_everything_at_once_is_accepted(api: Api, namespace: str, everything: Json) -> None:
     body = resource(namespace, **everything)
     api.request("POST", kinds.HIPBMM_DEPLOYMENT.path(namespace), body, {"fieldValidation": "Strict", "dryRun": "All"})

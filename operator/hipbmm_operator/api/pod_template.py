@@ -128,7 +128,9 @@ class ClaimVolume(Model):
 class EmptyDirVolume(Model):
     """An empty directory."""
 
-    medium: Literal["", "Memory"] | None = Field(None, description="Disk, or memory.")
+    medium: Literal["", "Memory", "HugePages", "HugePages-2Mi", "HugePages-1Gi"] | None = Field(
+        None, description="Disk, memory, or huge pages."
+    )
     size_limit: Quantity | None = Field(None, description="Largest size.")
 
 

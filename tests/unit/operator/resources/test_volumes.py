@@ -60,6 +60,14 @@ def test_the_size_of_shared_memory_can_be_set() -> None:
     assert volumes["shm"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "16Gi"}
 
 
+def test_huge_pages_are_a_medium() -> None:
+    """Huge pages are of use to a server only through such a volume, or by memfd."""
+    pages = {"name": "mine", "emptyDir": {"medium": "HugePages-1Gi"}}
+    spec = mounting("/dev/hugepages")
+    spec["podTemplate"]["spec"]["volumes"] = [pages]
+    assert (problems(spec), paths(spec)["/dev/hugepages"]) == ([], "mine")
+
+
 def test_a_models_directory_of_the_users() -> None:
     assert paths(mounting("/models"))["/models"] == "mine"
     assert problems(mounting("/models")) == []
