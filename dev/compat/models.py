@@ -122,8 +122,11 @@ def config(architecture: str, known: Mapping[str, tuple[str, dict[str, Any]]] = 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mapping = importlib.import_module("transformers").CONFIG_MAPPING
-        found: dict[str, Any] = _plain(mapping[model_type]().to_dict())
-    found |= {"architectures": [architecture], "model_type": model_type, "dtype": "bfloat16", **more}
+        found: dict[str, Any] = _plain(mapping[model_type]().to_dict()) if model_type in mapping else {}
+    merged = {
+        name: {**found.get(name, {}), **value} if isinstance(value, dict) else value for name, value in more.items()
+    }
+    found |= {"architectures": [architecture], "model_type": model_type, "dtype": "bfloat16", **merged}
     return found | {QUANTISATION: PTPC}
 
 
