@@ -129,5 +129,5 @@
 - apiGroups: [admissionregistration.k8s.io]
   resources: [mutatingwebhookconfigurations]
   resourceNames: [zz-{{ include "hipbmm.injectionName" . }}]
-  verbs: [patch]
+  verbs: [get, patch]
 {{- end }}
