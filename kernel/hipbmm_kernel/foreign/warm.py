@@ -27,6 +27,7 @@ from hipbmm_kernel.pod.exec import Log, read_report
 from hipbmm_kernel.system import process
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.family import Family
 from hipbmm_kernel.system.memory import left
 from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.stop import Stop
@@ -104,12 +105,14 @@ class _Run:
     def _child(self, settings: Settings) -> str:
         """Run `warm`; why there is no report of it, "" when there is one."""
         command = [*process.program("__main__"), "warm"]
-        child = process.start(command, os.getcwd(), self._settings_of_child(settings), 1, 2)
-        try:
-            ended = self._wait(child, settings)
-        finally:
-            process.kill_session(child.pid)
-            status = child.wait()
+        with Family() as family:
+            child = process.start(command, os.getcwd(), self._settings_of_child(settings), 1, 2)
+            try:
+                ended = self._wait(child, settings)
+            finally:
+                process.kill_session(child.pid)
+                status = child.wait()
+                family.end()  # the image's vLLM that was being asked, in a session of its own
         if os.path.exists(settings.report_file):
             return ""
         return ended or f"warm ended with {process.ending(status)}"

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kernel.pod.test_images import make_image
 from tests.kernel.pods import SIMULATOR, SMALL_MODEL, Pod, fill
+from tests.unit.kernel.image.test_oracle import image
 
 from hipbmm_kernel.foreign import env_file
 from hipbmm_kernel.planner import plan
@@ -208,6 +210,15 @@ def test_a_child_that_hangs_is_killed_and_the_server_starts_plain(hanging: Pod) 
     assert (hanging.message["state"], hanging.message["reason"]) == ("Failed", "TunerFailed")
     assert "within its time" in hanging.message["message"]
     assert written(hanging) == {}
+
+
+def test_a_vllm_that_kills_who_asks_it_is_not_left_beside_the_server(pod: Pod) -> None:
+    pid = pod.root / "pid"
+    kills = f"import os, signal, threading\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\n"
+    make_image(pod, image(torch=f"{kills}os.kill(os.getppid(), signal.SIGKILL)\nthreading.Event().wait()\n"))
+    warm(pod, "--", "vllm", "serve", pod.env["HIPBMM_MODEL"])
+    assert "warm ended with SIGKILL" in pod.message["message"]
+    assert not Path(f"/proc/{pid.read_text()}").exists()
 
 
 def test_a_pod_that_is_deleted_ends_soon(hanging: Pod) -> None:
