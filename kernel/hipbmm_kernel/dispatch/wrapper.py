@@ -100,7 +100,7 @@ def make(
             # The rows behind M are never read by anybody: a row of the result depends on its own row alone.
             wide, scale = mat1.new_empty((rows, mat1.shape[1])), scaleA.new_empty((rows, 1))
             wide[:m] = mat1
-            scale[:m] = scaleA
+            scale[:m] = scaleA.reshape(m, 1)
             return inner(
                 wide, mat2, index, bias=bias, out_dtype=out_dtype, scaleA=scale, scaleB=scaleB, bpreshuffle=True
             )[:m]

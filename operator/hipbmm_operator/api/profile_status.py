@@ -88,7 +88,9 @@ class Workload(Model):
     injected: Count = Field(0, description="Pods that were injected.")
     not_injected: Count = Field(0, description="Pods that were not.")
     warm: Count = Field(0, description="Pods that serve with a complete table.")
-    reason: Annotated[str, Field(max_length=64)] = Field("", description="Why pods are plain or not warm.")
+    reason: Annotated[str, Field(max_length=64)] = Field(
+        "", description="Why pods are plain, not warm, or without their table in memory."
+    )
     message: LongText = Field("", description="The same for people, with the remedy.")
     plan: Text | None = Field(None, description="Where the plan came from, as the pods report it.")
 

@@ -1,5 +1,6 @@
 """What serving processes say of their table, from the logs of sidecars: soon after a start, and then no more."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ _SETTLED_SECONDS = 60.0
 _AGAIN_SECONDS = 30.0
 _SELDOM_SECONDS = 540.0
 _LINES, _LOG_BYTES = 128, 2**20
-_MAX_ENTRIES = 4096
+_MAX_ENTRIES = 16_384
 _WHY = "vLLM has not loaded the plugin in all of them, or runs no FP8 GEMM of AITER"
 
 
@@ -45,18 +46,15 @@ class DispatchWords:
 
         A pod that is not among them has said nothing yet, or cannot be asked.
         """
-        found: dict[str, Spoken] = {}
-        wait = False
-        for pod in pods:
-            if pod.ready_since is None or not _can_speak(pod):
-                continue
-            age = (now - pod.ready_since).total_seconds()
-            read = await self._read(pod, age)
-            spoken = _verdict(read.spoken, age)
-            if spoken is not None:
-                found[pod.uid] = spoken
-            wait = wait or not (read.settled or age >= SILENT_SECONDS)
-        return found, _AGAIN_SECONDS if wait else None
+        asked = [
+            (pod, (now - pod.ready_since).total_seconds())
+            for pod in pods
+            if pod.ready_since is not None and _can_speak(pod)
+        ]
+        reads = await asyncio.gather(*(self._read(pod, age) for pod, age in asked))
+        verdicts = {pod.uid: _verdict(read.spoken, age) for (pod, age), read in zip(asked, reads, strict=True)}
+        wait = any(not read.settled and age < SILENT_SECONDS for (_, age), read in zip(asked, reads, strict=True))
+        return {uid: spoken for uid, spoken in verdicts.items() if spoken}, _AGAIN_SECONDS if wait else None
 
     async def _read(self, pod: Pod, age: float) -> _Read:
         run, now = _run(pod), self._clock()

@@ -103,6 +103,29 @@ def test_a_padded_problem_computes_the_same_rows(simulated: ModuleType, serve: C
     assert served.recorder.totals() == (0, 1, 0)
 
 
+@pytest.mark.parametrize("form", ["flat scales", "rows of a wider tensor", "every other row"])
+def test_operands_of_another_form_are_padded_right(
+    simulated: ModuleType, serve: Callable[..., Served], form: str
+) -> None:
+    operands = make(3, N, K)
+    a, b, a_scale, b_scale, _ = operands.call()
+    if form == "flat scales":
+        a_scale = a_scale.reshape(-1)
+    elif form == "rows of a wider tensor":
+        wide = a.new_empty((3, 2 * K))
+        wide[:, :K] = a
+        a = wide[:, :K]
+    else:
+        long, scales = a.new_empty((6, K)), a_scale.new_empty((6, 1))
+        long[::2], scales[::2] = a, a_scale
+        a, a_scale = long[::2], scales[::2]
+    served = serve(Entry(3, N, K, False, right_indices(simulated, make(16, N, K))[-1], 16))
+    keywords = {"bias": None, "out_dtype": torch.bfloat16, "scaleA": a_scale, "scaleB": b_scale}
+    result = served.function(a, b, -1, **keywords, bpreshuffle=True)
+    assert relative_error(result, operands.expected) < 0.004
+    assert served.recorder.totals() == (0, 1, 0)
+
+
 def test_padding_with_rubbish_changes_no_row(
     simulated: ModuleType, serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,3 +115,17 @@ async def test_who_cannot_speak_is_not_asked(why: str) -> None:
 )
 def test_lines_are_bounded_and_the_last_one_counts(log: str, found: Spoken | None) -> None:
     assert parse_spoken(log) == found
+
+
+async def test_many_pods_are_read_at_once_and_remembered() -> None:
+    kube = FakeKube()
+    pods = []
+    for number in range(6000):
+        body = serving()
+        body["metadata"] |= {"name": f"p{number}", "uid": f"uid-p{number}"}
+        pods.append(parse.pod(body))
+        kube.logs[f"p{number}", "harvest"] = LINE.format("Memory", "")
+    words = DispatchWords(kube, lambda: 100.0)  # type: ignore[arg-type]  # the part that is used
+    for _ in range(2):
+        found, again = await words.at(pods, NOW + timedelta(seconds=100))
+        assert (len(found), again, len(kube.reads)) == (6000, None, 6000)
