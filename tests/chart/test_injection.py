@@ -85,7 +85,7 @@ def test_the_operator_makes_the_webhook_s_certificate() -> None:
     }
     assert granted == {
         ("secrets", secret["metadata"]["name"], "get", "update"),
-        ("mutatingwebhookconfigurations", configuration["metadata"]["name"], "patch"),
+        ("mutatingwebhookconfigurations", configuration["metadata"]["name"], "get", "patch"),
     }
 
 
