@@ -109,6 +109,13 @@ def test_remote_code_that_fails_leaves_the_built_in_plan(
     assert any(words in note for note in report["notes"]), report["notes"]
 
 
+def test_a_home_that_cannot_be_written_changes_nothing(make_pod: PodMaker, tmp_path: Path) -> None:
+    pod = prepared(make_pod, "a", models.write("LlamaForCausalLM", tmp_path), environment.NEWEST)
+    pod.env |= {"HOME": "/dev/null", "VLLM_CACHE_ROOT": "/dev/null/vllm"}
+    report, _ = run(pod)
+    assert report["plan"]["source"] == "Image", report["notes"]
+
+
 def test_a_vllm_that_hangs_leaves_the_built_in_plan(make_pod: PodMaker, tmp_path: Path) -> None:
     model = models.write("LlamaForCausalLM", tmp_path)
     pod = prepared(make_pod, "a", model, environment.NEWEST)
