@@ -81,6 +81,32 @@ YoutuForCausalLM youtu
 """
 """vLLM's architecture and the model_type of its configuration class, whose defaults are complete."""
 _MORE: dict[str, tuple[str, dict[str, Any]]] = {
+    "ChatGLMModel": (
+        "chatglm",
+        {
+            "num_layers": 6,
+            "num_hidden_layers": 6,
+            "hidden_size": 4096,
+            "ffn_hidden_size": 13696,
+            "num_attention_heads": 32,
+            "multi_query_attention": True,
+            "multi_query_group_num": 2,
+            "add_qkv_bias": True,
+            "add_bias_linear": False,
+            "kv_channels": 128,
+            "padded_vocab_size": 65024,
+            "vocab_size": 65024,
+            "seq_length": 32768,
+            "layernorm_epsilon": 1e-05,
+            "rmsnorm": True,
+            "post_layer_norm": True,
+            "apply_residual_connection_post_layernorm": False,
+            "original_rope": True,
+            "tie_word_embeddings": False,
+            "hidden_dropout": 0.0,
+            "fp32_residual_connection": False,
+        },
+    ),
     "DeepseekForCausalLM": (
         "llama",
         {
@@ -231,6 +257,15 @@ _MORE: dict[str, tuple[str, dict[str, Any]]] = {
             "num_key_value_heads": 52,
         },
     ),
+    "MiMoForCausalLM": (
+        "qwen2",
+        {
+            "intermediate_size": 11008,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "num_nextn_predict_layers": 1,
+        },
+    ),
     "MiniCPMForCausalLM": (
         "llama",
         {
@@ -255,6 +290,11 @@ _MORE: dict[str, tuple[str, dict[str, Any]]] = {
             "num_hidden_layers": 32,
             "head_dim": 128,
         },
+    ),
+    "NemotronForCausalLM": ("nemotron", {"num_key_value_heads": 8}),
+    "NemotronHForCausalLM": (
+        "nemotron_h",
+        {"layers_block_type": ["linear_attention", "mlp", "full_attention", "mlp"], "num_hidden_layers": 4},
     ),
     "OrionForCausalLM": (
         "llama",
