@@ -36,7 +36,7 @@ def apply_profile(kubectl: Kubectl, claim: str) -> None:
     def settled() -> bool | None:
         return view.condition(kubectl.get("hipbmmprofile", PROFILE), "Ready").get("status") == "True" or None
 
-    wait.until("the profile is ready", settled, 120)
+    wait.until("the profile is ready", settled, SECONDS)
     template = deployment("sample", "registry.example/vllm:1", "none", [], ["vllm"])["spec"]["template"]
     meta = {"name": "sample", **template["metadata"]}
     text = json.dumps({"apiVersion": "v1", "kind": "Pod", "spec": template["spec"], "metadata": meta})
@@ -46,7 +46,7 @@ def apply_profile(kubectl: Kubectl, claim: str) -> None:
         return injected(json.loads(out)) or None
 
     # The API server's admission learns of a new profile a moment after its storage.
-    wait.until("admission knows the profile", known, 60)
+    wait.until("admission knows the profile", known, SECONDS)
 
 
 def deployment(name: str, image: str, config: str, arguments: list[str], command: list[str]) -> Json:
@@ -73,7 +73,7 @@ def proved(kubectl: Kubectl, image: str) -> None:
     """Wait until the first pod of an image has shown that the program runs in it."""
 
     def ask() -> bool | None:
-        status = kubectl.get("hipbmmprofile", PROFILE)["status"]
+        status = kubectl.get("hipbmmprofile", PROFILE).get("status", {})
         held = status.get("injection", {}).get("heldImages") or []
         tried = {each["image"]: each["state"] for each in status.get("canaries", [])}
         return (tried.get(image) == "Proved" and image not in held) or None
@@ -127,11 +127,11 @@ def columns(kubectl: Kubectl, warm: str) -> list[str]:
     """The lines of `kubectl get hbp`, once so many of its pods are warm."""
 
     def ask() -> list[str] | None:
-        status = kubectl.get("hipbmmprofile", PROFILE)["status"]
+        status = kubectl.get("hipbmmprofile", PROFILE).get("status", {})
         done = status.get("pods", {}).get("warmProgress") == warm
         return kubectl.run("get", "hbp", PROFILE).splitlines() if done else None
 
-    return wait.until(f"{warm} pods of the profile are warm", ask, 60)
+    return wait.until(f"{warm} pods of the profile are warm", ask, SECONDS)
 
 
 def evidence(kubectl: Kubectl, name: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INSTANCE = "chart"
-DEADLINE = 120.0
+DEADLINE = 240.0
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 
 
@@ -90,7 +90,7 @@ class Cluster:
 
 
 def eventually(what: str, look: Callable[[], T]) -> T:
-    """The first true answer of `look`; fails with the last one after two minutes."""
+    """The first true answer of `look`; fails with the last one after four minutes."""
     end = time.monotonic() + DEADLINE
     while True:
         answer = look()

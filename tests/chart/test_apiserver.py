@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Long enough for the first start of the API server.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 CRD = "customresourcedefinition/hipbmmdeployments.hipbmm.io"
 ALL_CRDS = (CRD, "customresourcedefinition/hipbmmprofiles.hipbmm.io")
@@ -84,8 +84,11 @@ def test_defaults_install_and_the_pod_is_created(cluster: Cluster, release: str)
     (pod,) = eventually("a pod", lambda: pods(cluster, release))
     assert pod["spec"]["serviceAccountName"] == "hipbmm-operator"
     assert pod["spec"]["tolerations"] == render().pod["spec"]["tolerations"]
-    (replica_set,) = cluster.get("replicasets", "--namespace", release)
-    assert replica_set["status"]["replicas"] == 1
+
+    def counted() -> bool:
+        return [each["status"]["replicas"] for each in cluster.get("replicasets", "--namespace", release)] == [1]
+
+    eventually("the pod to be counted", counted)
     failures = cluster.get("events", "--namespace", release, "--field-selector", "reason=FailedCreate")
     assert failures == []
 
@@ -105,11 +108,11 @@ def test_upgrade_changes_the_pod_and_brings_the_new_crd(cluster: Cluster, releas
     eventually("the new CRD", lambda: cluster.get(CRD)["spec"]["names"]["shortNames"] == ["hbd"])
     assert cluster.exists("hipbmmdeployments/sample", "--namespace", release)
 
-    def replaced() -> bool:
-        return [pod["metadata"]["uid"] for pod in pods(cluster, release)] not in ([], [before["metadata"]["uid"]])
+    def replaced() -> list[dict[str, Any]]:
+        found = pods(cluster, release)
+        return [] if before["metadata"]["uid"] in [pod["metadata"]["uid"] for pod in found] else found
 
-    eventually("a new pod", replaced)
-    (after,) = pods(cluster, release)
+    (after,) = eventually("a new pod", replaced)
     assert {"name": "HIPBMM_LOG_LEVEL", "value": "debug"} in after["spec"]["containers"][0]["env"]
 
 
@@ -195,7 +198,8 @@ def test_operator_may_do_its_work_and_nothing_else(cluster: Cluster, release: st
     ):
         assert not cluster.can(account, verb, resource), (verb, resource)
     assert not cluster.can(account, "create", "pods", subresource="exec")
-    assert cluster.can(account, "get", "leases.coordination.k8s.io/hipbmm-operator", release)
+    lease = "leases.coordination.k8s.io/hipbmm-operator"
+    eventually("the right in its own namespace", lambda: cluster.can(account, "get", lease, release))
     assert not cluster.can(account, "get", "leases.coordination.k8s.io/other", release)
     assert not cluster.can(account, "update", "leases.coordination.k8s.io/hipbmm-operator", "default")
 

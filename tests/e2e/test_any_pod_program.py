@@ -62,7 +62,7 @@ def stopped(place: Place) -> Iterator[None]:
     """The operator is away: else it would put the program back within seconds."""
     system = place.kubectl.within(install.SYSTEM)
     system.run("scale", "deployment/hipbmm-operator", "--replicas=0")
-    wait.until("the operator is gone", lambda: not system.items("pods") or None, 60)
+    wait.until("the operator is gone", lambda: not system.items("pods") or None, 300)
     yield
     start(place)
 
@@ -71,7 +71,7 @@ def start(place: Place) -> None:
     """The operator is back."""
     system = place.kubectl.within(install.SYSTEM)
     system.run("scale", "deployment/hipbmm-operator", "--replicas=1")
-    system.run("rollout", "status", "deployment/hipbmm-operator", "--timeout=120s", timeout=130)
+    system.run("rollout", "status", "deployment/hipbmm-operator", "--timeout=300s", timeout=310)
 
 
 def put(place: Place, name: str, data: bytes | None) -> None:
@@ -120,7 +120,7 @@ def test_a_program_that_is_not_that_of_the_status_does_not_run(place: Place) -> 
         return data == whole or None
 
     place.until("the operator puts its program back", mended)
-    place.kubectl.run("delete", "pods", "-l", "app=another", "--wait=true", timeout=120)
+    place.kubectl.run("delete", "pods", "-l", "app=another", "--wait=true", timeout=300)
     place.serves_tuned(place.ready("another"))
     place.remove("absent", "cut", "another")
 

@@ -93,7 +93,7 @@ def registry(cluster: Cluster) -> Iterator[None]:
         states = kubectl.get("pod", "registry")["status"].get("containerStatuses", [])
         return True if states and states[0]["ready"] else None
 
-    wait.until("the registry", ready, 120)
+    wait.until("the registry", ready, 300)
     yield
     kubectl.run("delete", "pod", "registry", "--wait=false")
 

@@ -140,7 +140,7 @@ def helper(cluster: Cluster, name: str, program: str, said: str, mount: Json, so
     }
     kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
     try:
-        wait.until(f"{name} to be done", lambda: said in kubectl.attempt("logs", name).stdout or None, 120)
+        wait.until(f"{name} to be done", lambda: said in kubectl.attempt("logs", name).stdout or None, 300)
         yield kubectl.get("pod", name)
     finally:
         kubectl.run("delete", "pod", name, "--wait=false")

@@ -1,6 +1,7 @@
 """localkube's node profile, for real: pods, names, volumes, two nodes side by side, kill -9, what `down` leaves."""
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ from localkube.console import Console
 from localkube.paths import Layout
 
 pytestmark = [
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(os.geteuid() != 0, reason="the node profile makes namespaces and mounts, which needs root"),
 ]
 
@@ -111,7 +112,7 @@ def pod(name: str, code: str, *, volume: bool = False) -> Object:
     return {"metadata": {"name": name, "labels": {"app": name}}, "spec": spec}
 
 
-def until(what: str, probe: Callable[[], bool], seconds: float = 120) -> None:
+def until(what: str, probe: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not probe():
         assert time.monotonic() < deadline, f"not in time: {what}"
@@ -119,7 +120,7 @@ def until(what: str, probe: Callable[[], bool], seconds: float = 120) -> None:
 
 
 def is_ready(api: Api, name: str) -> bool:
-    conditions = api.request("GET", f"{PODS}/{name}")["status"].get("conditions", [])
+    conditions = api.request("GET", f"{PODS}/{name}").get("status", {}).get("conditions", [])
     return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
 
@@ -146,7 +147,7 @@ def serves(api: Api) -> bool:
     """Whether the pod is ready and the service leads to it, which kube-proxy brings about a little later."""
     try:
         return is_ready(api, "web") and fetch_from_host(api) == "served"
-    except OSError:
+    except (OSError, http.client.HTTPException):  # nobody answers yet
         return False
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.rollout import workspace
 from tests.kernel.pods import SMALL_MODEL
 
-from demo import checks, view
+from demo import checks, view, wait
 from demo.cluster import Cluster
 from demo.kubectl import Kubectl
 
@@ -64,8 +64,14 @@ def test_the_second_replica_restores_what_the_first_has_tuned(cluster: Cluster, 
 
         # The pod that tuned goes; the one in its place finds the rows, too, and no other pod was touched.
         kubectl.run("delete", "pod", tuner, "--wait=true", timeout=300)
+
+        def reported() -> dict[str, Json] | None:
+            """The status may still be that of before the deletion."""
+            found = checks.reports(kubectl, "mirrored")
+            return found if len(found) == 2 else None
+
+        after = wait.until("the report of the new pod", reported, SETTLED_WITHIN)
         view.watch(kubectl, "mirrored", checks.settled, SETTLED_WITHIN)
-        after = checks.reports(kubectl, "mirrored")
         assert checks.tuners(kubectl, "mirrored") == []
         assert before.keys() - {tuner} <= after.keys()
     finally:

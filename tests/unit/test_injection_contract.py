@@ -64,7 +64,7 @@ def run(text: str, home: Path, *arguments: str, **more: str) -> "subprocess.Comp
     nothing = {"HIPBMM_SYSFS": f"{home}/sys", "HIPBMM_DEV": f"{home}/dev", "HIPBMM_IMAGE_SECONDS": "0"}
     command = ["/bin/sh", "-c", text, "hipbmm", *arguments]
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**inside, **nothing, **more}, timeout=50, cwd=home
+        command, capture_output=True, text=True, check=False, env={**inside, **nothing, **more}, timeout=150, cwd=home
     )
 
 

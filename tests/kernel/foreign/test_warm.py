@@ -137,13 +137,13 @@ def test_a_second_start_does_nothing_new(full: Pod) -> None:
 def test_a_run_that_was_killed_is_not_repeated(pod: Pod) -> None:
     # Its store is empty, so that it tunes for seconds: with all rows it may be done before it is killed.
     started = pod.start("warm", *SERVE, HIPBMM_MODE="EnvFile")
-    _until((pod.home / "state.json").exists)
+    _until(lambda: (pod.home / "state.json").exists() and _children(started.pid))
     (child,) = _children(started.pid)
     started.kill()
     for each in (child, *_children(int(child))):
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(each), signal.SIGKILL)
-    started.communicate(timeout=30)
+    started.communicate(timeout=120)
     (pod.home / "report.json").unlink(missing_ok=True)
     warm(pod)
     assert (pod.message["state"], pod.message["children"]) == ("Failed", 0)
@@ -206,7 +206,7 @@ def hanging(pod: Pod, tmp_path: Path) -> Pod:
 def test_a_child_that_hangs_is_killed_and_the_server_starts_plain(hanging: Pod) -> None:
     began = time.monotonic()
     warm(hanging, HIPBMM_BUDGET_SECONDS="2")
-    assert time.monotonic() - began < 2 + 30
+    assert time.monotonic() - began < 2 + 120
     assert (hanging.message["state"], hanging.message["reason"]) == ("Failed", "TunerFailed")
     assert "within its time" in hanging.message["message"]
     assert written(hanging) == {}
@@ -225,7 +225,7 @@ def test_a_pod_that_is_deleted_ends_soon(hanging: Pod) -> None:
     started = hanging.start("warm", *SERVE, HIPBMM_MODE="EnvFile")
     _until(lambda: bool(_children(started.pid)))
     started.send_signal(signal.SIGTERM)
-    _, stderr = started.communicate(timeout=20)
+    _, stderr = started.communicate(timeout=120)
     assert started.returncode == 0, stderr
     assert "asked to stop" in hanging.message["message"]
 
@@ -239,11 +239,14 @@ def test_standard_streams_may_be_closed(full: Pod, closed: str) -> None:
 
 
 def _children(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    try:
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:  # it has ended
+        return []
 
 
 def _until(true: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)

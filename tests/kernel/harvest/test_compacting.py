@@ -14,7 +14,7 @@ from hipbmm_kernel.store.reader import MANY
 
 
 def until_it_ends(compacting: Compacting) -> None:
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 120
     while compacting._running():
         assert time.monotonic() < ends
         time.sleep(0.02)

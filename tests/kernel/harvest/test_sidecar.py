@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.kernel.faults import FakeClock, FaultyVolume, failing_always
 from tests.kernel.pods import Pod, row, rows
+from tests.ports import free_port
 
 from hipbmm_kernel.harvest import http
 from hipbmm_kernel.harvest.harvester import Harvester
@@ -249,14 +250,12 @@ def test_a_report_that_comes_late_is_found(served: Pod, a_stack: Stack) -> None:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    return free_port()
 
 
 def get(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -273,10 +272,10 @@ def sidecar(served: Pod, port: int) -> Iterator[tuple[Pod, int]]:
         served.env["SIDECAR"] = str(running.pid)
         yield served, port
         running.send_signal(signal.SIGTERM)
-        assert running.wait(30) == 0
+        assert running.wait(120) == 0
 
 
-def until(condition: object, seconds: float = 20.0) -> None:
+def until(condition: object, seconds: float = 120.0) -> None:
     ends = time.monotonic() + seconds
     while not condition():  # type: ignore[operator] # a function without arguments
         assert time.monotonic() < ends
@@ -368,4 +367,4 @@ def test_a_taken_port_costs_the_metrics_only(served: Pod, port: int, a_stack: St
             append(served, line(LEARNED[0]))
             until(lambda: stored(served, a_stack) == pairs(LEARNED[0]))
             running.send_signal(signal.SIGTERM)
-            assert running.wait(30) == 0
+            assert running.wait(120) == 0

@@ -70,7 +70,7 @@ def test_the_process_id_stays_and_signals_reach_the_server(pod: Pod) -> None:
         assert ignored & 1 << (signal.SIGPIPE - 1) == 0
         assert int(running.stdout.readline()) == running.pid
         running.send_signal(signal.SIGTERM)
-        assert running.wait(30) == 42
+        assert running.wait(120) == 42
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_the_first_process_of_a_container_obeys_sigterm_before_it_has_become_the
         assert running.stdout.readline() == "ready\n"
         first = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()[0]
         os.kill(int(first), signal.SIGTERM)
-        assert running.wait(20) == 143
+        assert running.wait(120) == 143
 
 
 def shown(pod: Pod, **env: str) -> list[str]:

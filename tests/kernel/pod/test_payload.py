@@ -23,7 +23,7 @@ def run(*command: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProc
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 

@@ -55,7 +55,7 @@ def test_a_pod_tunes_once_and_the_next_one_restores_without_torch(make_pod: PodM
     assert message["children"] == 1
     assert not (first.home / "tune").exists()
     lines = [line for line in done.stderr.splitlines() if line.startswith("hipbmm progress ")]
-    assert lines[0].startswith("hipbmm progress phase=Identity tuned=0 problems=0 failed=0 verified=0 elapsed_s=0")
+    assert lines[0].startswith("hipbmm progress phase=Identity tuned=0 problems=0 failed=0 verified=0 elapsed_s=")
     counts = f"tuned={PROBLEMS} problems={PROBLEMS} failed=0 verified={PROBLEMS}"
     assert lines[-1].startswith(f"hipbmm progress phase=Done {counts} ")
 
@@ -215,7 +215,7 @@ def test_a_pod_that_is_asked_to_stop_publishes_what_it_has(make_pod: PodMaker) -
             if " phase=Tuning " in line and " tuned=0 " not in line:
                 break
         running.send_signal(signal.SIGTERM)
-        assert running.wait(60) == 0
+        assert running.wait(150) == 0
     message = pod.message
     assert (message["state"], message["source"]) == ("Partial", "Tuned")
     assert 0 < message["tuned"] == message["rows"] < PROBLEMS

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 from tests.kernel.simulator.programs import TABLE
+from tests.ports import free_port
 
-pytestmark = [pytest.mark.torch, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(400)]
 
 GROUP = {
     "weights": {"num_bits": 8, "type": "float", "strategy": "channel"},
@@ -55,19 +56,19 @@ class Server:
             assert self.process.poll() is None, self.log
             try:
                 urllib.request.urlopen(f"{self.url}/health", timeout=5).close()  # noqa: S310 - loopback
-            except urllib.error.URLError:
+            except OSError:
                 time.sleep(0.2)
             else:
                 return
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=30) as response:  # noqa: S310 - loopback
+        with urllib.request.urlopen(self.url + path, timeout=120) as response:  # noqa: S310 - loopback
             body: bytes = response.read()
         return body.decode()
 
     def post(self, path: str, body: object) -> str:
         request = urllib.request.Request(self.url + path, json.dumps(body).encode())  # noqa: S310 - same
-        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=120) as response:  # noqa: S310 - loopback
             answer: bytes = response.read()
         return answer.decode()
 
@@ -83,9 +84,7 @@ def serve(environment: dict[str, str], tmp_path: Path) -> Serve:
 
     @contextmanager
     def start(*flags: str, **env: str) -> Iterator[Server]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         (tmp_path / "work").mkdir(exist_ok=True)
         command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(tmp_path / "model")]
         command += ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "small", *flags]
@@ -109,7 +108,7 @@ def test_a_cold_start_tunes_a_warm_one_does_not_and_requests_are_answered(serve:
         assert "Selected AiterHipbMMPerTokenFp8ScaledMMLinearKernel for" in server.log
         assert '"cudagraph_capture_sizes": [1, 2, 4, 8, 16]' in server.log
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(timeout=30) == 0
+        assert server.process.wait(timeout=120) == 0
         assert "Application shutdown complete." in server.log
     rows = (tmp_path / "work" / TABLE).read_text().splitlines()[1:]
     assert {tuple(row.split(",")[4:7]) for row in rows} == {
@@ -193,4 +192,4 @@ def test_a_start_that_never_ends_dies_of_sigterm(serve: Serve) -> None:
         with pytest.raises(urllib.error.URLError):
             server.get("/health")
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(timeout=30) == -signal.SIGTERM
+        assert server.process.wait(timeout=120) == -signal.SIGTERM

@@ -143,7 +143,7 @@ def forget_vetoes_of_indices(store: Path) -> None:
 
 def harvest(pod: Pod) -> None:
     """Let the sidecar publish what the server learned."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     with pod.start("harvest", HIPBMM_METRICS_PORT="0", HIPBMM_HARVEST_SECONDS="0.2") as running:
         while not list(pod.store.glob("v1/*/shards/*.harvest.*")) and time.monotonic() < until:
             time.sleep(0.1)

@@ -28,7 +28,7 @@ def test_it_needs_nothing_but_python_and_names_the_ways_out() -> None:
         env={},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1

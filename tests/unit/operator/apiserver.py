@@ -27,7 +27,7 @@ SERVED = (*kinds.WATCHED, *_READ, *_DEVICES, _CRD)
 _END = {"k8s.io/initial-events-end": "true"}
 
 
-async def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+async def eventually(holds: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait until something holds that another thread brings about."""
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110  # no event tells it

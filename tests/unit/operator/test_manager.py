@@ -35,7 +35,7 @@ class Running:
 
     async def until(self, path: str, status: int, text: str = "", *, without: str = "\0") -> None:
         """Wait until a probe answers so."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while True:
                 try:
                     code, answer = await self.probe(path)
@@ -68,7 +68,7 @@ async def running(api: ApiServer, scratch: Path, unused_tcp_port: int, **setting
             yield Running(api, task, unused_tcp_port)
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
-            assert await asyncio.wait_for(task, 20) == 0
+            assert await asyncio.wait_for(task, 120) == 0
 
 
 def resource(name: str = "qwen") -> Json:
@@ -85,11 +85,11 @@ async def test_a_resource_gets_its_children_and_loses_its_metrics_with_it(tmp_pa
         for name in ("before", "qwen"):
             await eventually(lambda name=name: ("ns", name) in api.objects[kinds.DEPLOYMENT])  # type: ignore[misc]
             await eventually(lambda name=name: operator.status(name).get("replicas") == 0)  # type: ignore[misc]
-        assert (await operator.probe("/healthz")) == (200, "ok\n")
+        await operator.until("/healthz", 200, "ok\n")
+        await operator.until("/metrics", 200, 'name="qwen"')
         _, metrics = await operator.probe("/metrics")
         assert "hipbmm_leader 1.0" in metrics
         assert "hipbmm_deployment_info{" in metrics
-        assert 'name="qwen"' in metrics
         assert api.objects[kinds.LEASE][LEASE]["spec"]["holderIdentity"] == "me"
         api.remove(kinds.DEPLOYMENT, "ns", "qwen")
         await eventually(lambda: ("ns", "qwen") in api.objects[kinds.DEPLOYMENT])

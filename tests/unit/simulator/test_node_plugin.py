@@ -91,7 +91,7 @@ def calls(directory: Path) -> Any:  # noqa: ANN401 - a channel, and grpc has no 
 
 
 def test_registers_as_amd_gpu_with_its_own_endpoint(plugin: Plugin, kubelet: Kubelet) -> None:
-    request = kubelet.requests.get(timeout=5)
+    request = kubelet.requests.get(timeout=60)
     assert (request.version, request.resource_name, request.endpoint) == (
         "v1beta1",
         "amd.com/gpu",
@@ -107,7 +107,7 @@ def test_a_device_whose_file_is_gone_is_unhealthy(plugin: Plugin, directory: Pat
             "/v1beta1.DevicePlugin/ListAndWatch",
             request_serializer=api.Empty.SerializeToString,
             response_deserializer=api.ListAndWatchResponse.FromString,
-        )(api.Empty(), timeout=20)
+        )(api.Empty(), timeout=60)
         first = next(stream)
         assert [device.health for device in first.devices] == ["Healthy"] * 8
         assert first.devices[0].ID == "0000:05:00.0"
@@ -132,7 +132,7 @@ def test_allocation_mounts_exactly_the_chosen_devices(plugin: Plugin, directory:
         wanted = api.AllocateRequest(
             container_requests=[api.ContainerAllocateRequest(devices_ids=["0000:26:00.0", "0000:e5:00.0"])]
         )
-        (answer,) = allocate(wanted, timeout=5).container_responses
+        (answer,) = allocate(wanted, timeout=60).container_responses
         assert {mount.container_path: mount.host_path for mount in answer.mounts} == {
             "/dev/kfd": "/on/the/host/kfd",
             "/dev/dri/renderD136": "/on/the/host/dri/renderD136",
@@ -143,7 +143,7 @@ def test_allocation_mounts_exactly_the_chosen_devices(plugin: Plugin, directory:
         )
         unknown = api.AllocateRequest(container_requests=[api.ContainerAllocateRequest(devices_ids=["gone"])])
         with pytest.raises(grpc.RpcError) as error:
-            allocate(unknown, timeout=5)
+            allocate(unknown, timeout=60)
         assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -151,13 +151,13 @@ def test_a_restarted_kubelet_is_noticed(plugin: Plugin, kubelet: Kubelet, direct
 
     registered, inventory = plugin
     assert not registered.is_stale()
-    kubelet.requests.get(timeout=5)
+    kubelet.requests.get(timeout=60)
     kubelet.stop()
     assert registered.is_stale()
     again = Kubelet(directory)
     try:
         second = Registered(inventory, directory)
-        assert again.requests.get(timeout=5).resource_name == "amd.com/gpu"
+        assert again.requests.get(timeout=60).resource_name == "amd.com/gpu"
         assert not second.is_stale()
         second.stop()
     finally:

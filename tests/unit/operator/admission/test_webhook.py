@@ -103,7 +103,7 @@ async def test_it_serves_from_when_the_certificate_is_there(tmp_path: Path, monk
     await asyncio.sleep(0.05)
     assert not started.done()
     _certificate(tmp_path)
-    port = await asyncio.wait_for(started, 20)
+    port = await asyncio.wait_for(started, 120)
     url = f"https://127.0.0.1:{port}{webhook.LABEL_PATH}"
     async with ClientSession() as client, client.post(url, data=review(stacks.asking("aibrix")), ssl=False) as answer:
         assert (await answer.json())["response"]["allowed"] is True

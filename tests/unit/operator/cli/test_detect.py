@@ -297,7 +297,7 @@ def test_a_reader_that_leaves_early(tmp_path: Path) -> None:
         assert process.stdout.read(1) == b"["
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
 
 
 def test_help() -> None:

@@ -4,8 +4,10 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -44,7 +46,7 @@ def run(text: str, home: Path, *arguments: str, **environment: str) -> "subproce
     text = text.replace("/dev/termination-log", f"{home}/termination-log").replace("/hipbmm/", f"{home}/")
     inside = {**os.environ, "HOME_OF_TEST": str(home), **environment}
     command = ["/bin/sh", "-c", text, "hipbmm", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=inside, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=inside, timeout=120)
 
 
 def called(home: Path) -> list[str]:
@@ -144,7 +146,18 @@ def test_the_server_starts_without_the_program(home: Path) -> None:
 def test_the_sidecar_ends_at_sigterm_only(home: Path) -> None:
     text = scripts.HARVEST.replace("/hipbmm/", f"{home}/")
     with subprocess.Popen(["sh", "-c", text, "hipbmm"]) as process:
+        _until_caught(process, signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.5)
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(120) == 0
+
+
+def _until_caught(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    """Wait until the process has a handler of a signal: before, the signal would end it."""
+    deadline, caught = time.monotonic() + 120, 0
+    while not caught >> (number - 1) & 1:
+        assert time.monotonic() < deadline
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+        time.sleep(0.01)

@@ -51,7 +51,7 @@ async def watched(
         try:
             yield found
         finally:
-            await asyncio.to_thread(found.watches.stop, 10.0)
+            await asyncio.to_thread(found.watches.stop, 60.0)
             reader.cancel()
             assert not found.watches.alive()
 
@@ -161,8 +161,7 @@ async def test_a_new_scope_is_watched_after_a_restart(tmp_path: Path) -> None:
     api.put(DEPLOYMENT, pod("two"))
     scopes = [Scope((), (), nothing=True)]
     async with watched(api, tmp_path, lambda: scopes[-1], stale=1.5) as found:
-        await asyncio.sleep(0.1)
-        assert found.watches.alive()
+        await eventually(found.watches.alive)
         for kind, names in ((POD, ["one"]), (DEPLOYMENT, ["one", "two"])):
             scopes.append(Scope((kind,), ()))
             found.watches.restart()

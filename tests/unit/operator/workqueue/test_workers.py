@@ -112,12 +112,12 @@ async def test_nothing_starts_before_the_process_may_write_and_what_runs_is_wait
         harness.may_start.set()
         harness.queue.add(KEY)
         await eventually(lambda: harness.done == [KEY])
-        stopping = asyncio.create_task(harness.workers.stop(10.0))
+        stopping = asyncio.create_task(harness.workers.stop(60.0))
         await asyncio.sleep(0)
         harness.queue.add(NamespacedName("ns", "late"))
         assert not stopping.done()
         harness.hold.set()
-        await asyncio.wait_for(stopping, 10)
+        await asyncio.wait_for(stopping, 60)
         assert harness.done == [KEY]
 
 
