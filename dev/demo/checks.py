@@ -11,7 +11,7 @@ from demo.view import condition
 Json = dict[str, Any]
 
 _RESTORED_SECONDS = 3.0
-"""A quiet machine needs a third of a second (bench/kernel_warm.py); several pods that start at once on a busy one, more."""
+"""A quiet machine needs a third of a second (bench/kernel_warm.py), several pods at once on a busy one more."""
 PROMPT = {"model": "qwen3-32b", "prompt": "GEMM tuning is", "max_tokens": 8}
 
 
