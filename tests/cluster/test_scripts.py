@@ -95,6 +95,23 @@ def test_what_nobody_but_the_user_can_mend_has_failed(world: World, shell: Shell
     world.shows(Stalled=None, Ready="True")
 
 
+def test_kubectl_get_shows_how_far_a_recovery_and_a_retuning_are(world: World, shell: Shell) -> None:
+    line = "hipbmm progress phase=Tuning tuned={} problems=204 failed=0 elapsed_s=12 eta_s=40\n"
+    world.create()
+    dead = server(world, crashed(1, "boom", restarts=4))
+    shell.shows(REASON="ServerCrashed", PHASE="Failed")
+    world.change({"image": "registry.example/vllm:2"})
+    (recovering,) = until("the new pod", lambda: new_pods(world, [dead]))
+    world.kubelet.warming(recovering, line.format(41))
+    shell.shows(READY="False", REASON="Tuning", PHASE="Tuning", TUNED="41/204")
+    world.kubelet.serving(recovering)
+    world.becomes("Ready", "True", "AllReplicasWarm")
+    world.change({"tuning": {"retuneToken": "again"}})
+    (retuning,) = until("the pod that tunes again", lambda: new_pods(world, [dead, recovering]))
+    world.kubelet.warming(retuning, line.format(7))
+    shell.shows(READY="Unknown", REASON="RollingOut", PHASE="Updating", TUNED="7/204")
+
+
 def test_kubectl_wait_ends_for_what_is_meant_to_run_nowhere(world: World, shell: Shell) -> None:
     settle(world)
     for change, reason in (({"replicas": 0}, "NoReplicasAsked"), ({"replicas": 1, "suspend": True}, "Suspended")):

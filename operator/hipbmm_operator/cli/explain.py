@@ -86,8 +86,7 @@ def _explained(pod: Json, profiles: Sequence[Json]) -> Explanation | None:
         return None
     owner = pods.workload(meta)
     reason, message, remedy = _why_injected(pod) if kernel is not None else _why_plain(pod, named, asked, owner)
-    command = pods.server(pod).get("command") or []
-    wrapped = command[3:4] == [spelling.MARK]
+    wrapped = pods.is_wrapped(pods.server(pod))
     return Explanation(
         pod=meta.name,
         workload=f"{owner.kind} {owner.name}",

@@ -57,6 +57,12 @@ def server(body: Json) -> Json:
     return min(containers, key=rank, default={})
 
 
+def is_wrapped(container: Json) -> bool:
+    """Whether its command stands behind our shell text (mode Wrap)."""
+    command = container.get("command")
+    return isinstance(command, list) and command[3:4] == [spelling.MARK]
+
+
 def _gpus(limits: Json) -> bool:
     return any(name.startswith(spelling.GPU_PREFIX) for name in limits)
 
