@@ -12,16 +12,16 @@ _MAX_BYTES = 4096
 
 
 class OomKills:
-    """The counter, and how much of it has been told."""
+    """The counter, and how much of it has been reported."""
 
     def __init__(self, root: str = ROOT) -> None:
         self._root = root
-        self._told = self._count()
+        self._reported = self._count()
 
     def new(self) -> bool:
         """Whether there was a kill since the last time this was asked."""
         count = self._count()
-        before, self._told = self._told, count
+        before, self._reported = self._reported, count
         return count > before
 
     def _count(self) -> int:

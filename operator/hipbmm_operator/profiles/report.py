@@ -124,7 +124,7 @@ def _also(installations: Sequence[str]) -> str:
 
 
 def _stalled(against: _Finding) -> bool:
-    """Whether only a change of a profile ends it: kstatus takes what is not Ready for in progress until it is told."""
+    """Whether only a change of a profile ends it. Without Stalled, kstatus takes what is not Ready for in progress."""
     return against.state == "False" and against.reason in ("InvalidSpec", "Conflict", "Suspended")
 
 

@@ -129,7 +129,7 @@ def phase(findings: Mapping[str, Finding], observed: Observed, plan: Plan | None
 
 
 def _stopping_phase(findings: Mapping[str, Finding]) -> Phase:
-    """Not by the spec alone: whoever waits for the GPUs must not be told of them while a pod holds one."""
+    """Not by the spec alone: whoever waits for the GPUs must not see "Suspended" while a pod holds one."""
     if findings["Ready"].state == "True":
         return "Suspended"
     return "Degraded" if findings["Progressing"].state == "False" else "Updating"

@@ -149,7 +149,7 @@ def status(
     if report is None:
         known = _unreported(previous, error, warming=warming, pods=bool(observed.live_pods))
         return _running(known, progress) if progress else known
-    told, kept = _origin(report, pods, previous)
+    origin, kept = _origin(report, pods, previous)
     known = TuningStatus(
         key=report.key or None,
         state=report.state,
@@ -157,9 +157,9 @@ def status(
         tuned=report.tuned,
         progress=f"{report.tuned}/{report.problems}",
         failed=report.failed,
-        source=(kept and kept.source) or told.source,
-        seconds=told.seconds if kept is None or kept.seconds is None else kept.seconds,
-        geomean_speedup=(kept and kept.geomean_speedup) or told.geomean,
+        source=(kept and kept.source) or origin.source,
+        seconds=origin.seconds if kept is None or kept.seconds is None else kept.seconds,
+        geomean_speedup=(kept and kept.geomean_speedup) or origin.geomean,
         plan_source=report.plan_source or None,
         notes=list(report.notes),
         unproven=list(report.unproven),
