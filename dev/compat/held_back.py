@@ -80,6 +80,13 @@ VaultGemmaForCausalLM vaultgemma
 YoutuForCausalLM youtu
 """
 """vLLM's architecture and the model_type of its configuration class, whose defaults are complete."""
+_OF_8B: dict[str, Any] = {
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+}
+"""The sizes of a Llama of eight billion parameters, which many have taken over."""
 _MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "ChatGLMModel": (
         "chatglm",
@@ -144,10 +151,7 @@ _MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "ExaoneForCausalLM": (
         "llama",
         {
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
+            **_OF_8B,
             "num_hidden_layers": 32,
             "head_dim": 128,
             "num_layers": 32,
@@ -158,10 +162,7 @@ _MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "IQuestCoderForCausalLM": (
         "llama",
         {
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
+            **_OF_8B,
             "num_hidden_layers": 32,
             "head_dim": 128,
         },
@@ -169,10 +170,7 @@ _MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "InternLM2ForCausalLM": (
         "llama",
         {
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
+            **_OF_8B,
             "num_hidden_layers": 32,
             "head_dim": 128,
             "bias": False,
@@ -181,10 +179,7 @@ _MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "InternLM2ForRewardModel": (
         "llama",
         {
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
+            **_OF_8B,
             "num_hidden_layers": 32,
             "head_dim": 128,
             "bias": False,
@@ -283,10 +278,7 @@ _MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "NanbeigeForCausalLM": (
         "llama",
         {
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
+            **_OF_8B,
             "num_hidden_layers": 32,
             "head_dim": 128,
         },
@@ -322,10 +314,7 @@ _MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "SolarForCausalLM": (
         "llama",
         {
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
+            **_OF_8B,
             "num_hidden_layers": 48,
             "bskcn_1": [12, 20, 32, 44],
             "bskcn_2": [20, 32],
@@ -337,10 +326,7 @@ _MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "TeleChat2ForCausalLM": (
         "llama",
         {
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
+            **_OF_8B,
             "num_hidden_layers": 32,
             "head_dim": 128,
             "n_layer": 32,
@@ -353,10 +339,7 @@ _MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "TeleChat3ForCausalLM": (
         "llama",
         {
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
+            **_OF_8B,
             "num_hidden_layers": 32,
             "head_dim": 128,
         },

@@ -103,14 +103,19 @@ class Settings(NamedTuple):
         return f"{self.home}/kernel"
 
     @property
+    def dispatch_directory(self) -> str:
+        """The table in memory, and what processes of the server write beside it: counts, words, marks."""
+        return f"{self.home}/dispatch"
+
+    @property
     def dispatch_table(self) -> str:
-        """The table that the plugin serves from memory; processes of the server write their counts beside it."""
-        return f"{self.home}/dispatch/table"
+        """The table that the plugin serves from memory."""
+        return f"{self.dispatch_directory}/table"
 
     @property
     def processes(self) -> str:
-        """Marks of the server's processes, beside the table in memory (`dispatch.ends`)."""
-        return f"{self.home}/dispatch/processes"
+        """Marks of the server's processes (`dispatch.ends`)."""
+        return f"{self.dispatch_directory}/processes"
 
     @property
     def report_file(self) -> str:

@@ -43,18 +43,19 @@ def register() -> None:
     Never raises.
     """
     path = os.environ.get(tables.VARIABLE, "")
-    directory = os.environ.get(ends.VARIABLE) or (path and f"{os.path.dirname(path)}/{ends.DIRECTORY}")
-    if directory:
+    directory = os.path.dirname(path)
+    marks = os.environ.get(ends.VARIABLE) or (path and f"{directory}/{ends.DIRECTORY}")
+    if marks:
         with suppress(OSError):  # an end without marks counts
-            ends.watch(directory)
+            ends.watch(marks)
     if not path:
         return
     try:
         with open(path, "rb") as file:
             table = tables.decode(file.read(tables.MAX_BYTES + 1))
-        when_imported(AITER, lambda module: _installed(module, table, os.path.dirname(path)))
+        when_imported(AITER, lambda module: _installed(module, table, directory))
     except Exception as error:  # noqa: BLE001 - a plugin of ours must not keep a server from starting
-        _as_it_was(str(error), os.path.dirname(path))
+        _as_it_was(str(error), directory)
 
 
 def _installed(module: ModuleType, table: Table, directory: str) -> None:

@@ -194,7 +194,7 @@ class _Run:
         self._log.say(f"the server starts plain: {reason}" if reason else "the server starts with the table")
         if found:
             with contextlib.suppress(OSError):  # the first start finds this; later ones begin anew (`starts`)
-                words.begin(os.path.dirname(settings.dispatch_table), 1)
+                words.begin(settings.dispatch_directory, 1)
         return found
 
 

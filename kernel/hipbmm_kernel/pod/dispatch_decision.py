@@ -7,7 +7,6 @@
 
 import functools
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -89,7 +88,7 @@ def in_tuning(
 
 
 def _check_directory(settings: Settings) -> str:
-    return f"{settings.home}/dispatch/check"
+    return f"{settings.dispatch_directory}/check"
 
 
 class Decision:
@@ -129,7 +128,7 @@ class Decision:
         if found.mode == MEMORY:
             padded = bands.with_padding(table.entries, known.bands if known else ())
             try:
-                volumes.make_directories(self._volume, os.path.dirname(settings.dispatch_table))
+                volumes.make_directories(self._volume, settings.dispatch_directory)
                 whole = tables.encode(table._replace(entries=padded))
                 volumes.replace_file(self._volume, settings.dispatch_table, whole)
             except (OSError, ValueError) as error:

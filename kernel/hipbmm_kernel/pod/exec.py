@@ -160,7 +160,7 @@ class Start:
 
     def _begin_words(self, asked: bool, reason: str) -> None:
         """Let the processes of this start say whether they serve from memory; `reason` is why none will."""
-        directory = os.path.dirname(self._settings.dispatch_table)
+        directory = self._settings.dispatch_directory
         with contextlib.suppress(OSError):  # without the mark of the start, silence says nothing
             if asked:
                 words.begin(directory, self._settings.tensor_parallel)
@@ -171,7 +171,7 @@ class Start:
 
     def _say(self, reason: str) -> None:
         with contextlib.suppress(OSError):
-            words.say(os.path.dirname(self._settings.dispatch_table), reason)
+            words.say(self._settings.dispatch_directory, reason)
 
     def _with_marks(self, env: dict[str, str]) -> dict[str, str]:
         """The environment in which each process of vLLM leaves a mark; unchanged where it would not load the plugin."""

@@ -192,10 +192,10 @@ class Reader:
             if data is not None and self._lines - _cost(data) < kept.lines:
                 covered.update(shards.inputs_of(data))
                 later.append(file)
-            elif data is not None:
-                found = self._decoded(file.name, data, mirror)
-                covered.update(found.shard.inputs if found else ())
-                yield from [found] if found else []
+            else:
+                found = self._found(file, data, mirror)
+                covered.update(name for each in found for name in each.shard.inputs)
+                yield from found
         fresh = deque(file for file in later if file.name not in covered)
         inner = sorted((file for file in later if file.name in covered), key=lambda file: file.compaction)
         self.reading.uncovered += sum(file.name not in covered for file in files) if not mirror else 0
@@ -204,13 +204,14 @@ class Reader:
             data = self._read(directory, fresh[0], mirror, missed, kept.bytes)
             if data is not None and self._lines - _cost(data) < kept.lines:
                 break
-            name = fresh.popleft().name
-            found = self._decoded(name, data, mirror) if data is not None else None
-            yield from [found] if found else []
+            yield from self._found(fresh.popleft(), data, mirror)
         for file in (*inner, *fresh):
-            data = self._read(directory, file, mirror, missed)
-            found = self._decoded(file.name, data, mirror) if data is not None else None
-            yield from [found] if found else []
+            yield from self._found(file, self._read(directory, file, mirror, missed), mirror)
+
+    def _found(self, file: File, data: bytes | None, mirror: bool) -> list[Found]:
+        """The shard in a file's bytes; none where they could not be read, or are no shard."""
+        found = self._decoded(file.name, data, mirror) if data is not None else None
+        return [found] if found else []
 
     def _quarter(self) -> Limits:
         """A quarter of what may still be read."""

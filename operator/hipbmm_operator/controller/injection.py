@@ -12,6 +12,7 @@ from hipbmm_operator.apply.profile_objects import ProfileObjects, Program
 from hipbmm_operator.apply.profile_writer import ProfileWriter
 from hipbmm_operator.controller.leader_election import Leader
 from hipbmm_operator.controller.profiles import ProfileList, ProfileReconciler
+from hipbmm_operator.injection.webhook import NAME_START
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT
 from hipbmm_operator.kube.metadata import as_object
@@ -65,7 +66,7 @@ def _certificate(settings: Settings, kube: Kube, now: Callable[[], datetime]) ->
     from hipbmm_operator.apply.webhook_certificate import OwnCertificate  # noqa: PLC0415
 
     secret = NamespacedName(settings.namespace, settings.webhook_secret)
-    return OwnCertificate(kube, secret, f"zz-{settings.injection_name}", now)
+    return OwnCertificate(kube, secret, f"{NAME_START}{settings.injection_name}", now)
 
 
 def read_program(path: str) -> Program:

@@ -11,7 +11,7 @@ from hipbmm_operator.kube.json_text import Json
 GROUP = "admissionregistration.k8s.io"
 VERSIONS = ("v1", "v1beta1")
 """Of the API, the best first."""
-_LABELS = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, spelling.LABEL_ADMISSION: "injection"}
+_LABELS = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, spelling.LABEL_ADMISSION: spelling.ADMISSION}
 LABEL_POLICY = "label"
 MATCH_POLICY = "match"
 

@@ -6,21 +6,20 @@ from hipbmm_operator.kube.json_text import Json
 
 LABEL_PATH = "/inject/label"
 MATCH_PATH = "/inject/match"
+NAME_START = "zz-"
+"""Of a configuration: its name sorts behind those of other injectors (KServe's, Istio's), whose additions are there."""
 SECONDS = 2
 """The API server waits so long for an answer, and then makes the pod without it."""
 
 
 def configuration(name: str, client: Json, certificates: str) -> Json:
-    """`client` is a clientConfig without its path, `certificates` a CA bundle in base64.
-
-    The name sorts behind those of other injectors (KServe's, Istio's), so that what they add is there already.
-    """
+    """`client` is a clientConfig without its path, `certificates` a CA bundle in base64; NAME_START begins `name`."""
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
         "metadata": {
             "name": name,
-            "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, spelling.LABEL_ADMISSION: "injection"},
+            "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, spelling.LABEL_ADMISSION: spelling.ADMISSION},
         },
         "webhooks": [
             _webhook(

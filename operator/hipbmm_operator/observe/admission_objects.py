@@ -3,12 +3,14 @@
 from typing import Literal, NamedTuple
 
 from hipbmm_operator.injection import spelling
+from hipbmm_operator.injection.policy import LABEL_POLICY
+from hipbmm_operator.injection.webhook import NAME_START
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import Kind
 
-_OURS = f"{spelling.LABEL_ADMISSION}=injection"
-_POLICY_END, _WEBHOOK_START = "-label", "zz-"
+_OURS = f"{spelling.LABEL_ADMISSION}={spelling.ADMISSION}"
+_POLICY_END = f"-{LABEL_POLICY}"
 
 
 class Admission(NamedTuple):
@@ -23,11 +25,11 @@ async def read(kube: Kube, name: str) -> Admission:
     policies = await _names(kube, kinds.MUTATING_POLICY_BINDING)
     webhooks = await _names(kube, kinds.MUTATING_WEBHOOK)
     every = {each.removesuffix(_POLICY_END) for each in policies if each.endswith(_POLICY_END)}
-    every |= {each.removeprefix(_WEBHOOK_START) for each in webhooks if each.startswith(_WEBHOOK_START)}
+    every |= {each.removeprefix(NAME_START) for each in webhooks if each.startswith(NAME_START)}
     installations = tuple(sorted(every))
     if f"{name}{_POLICY_END}" in policies:
         return Admission("Policy", installations)
-    return Admission("Webhook" if f"{_WEBHOOK_START}{name}" in webhooks else "None", installations)
+    return Admission("Webhook" if f"{NAME_START}{name}" in webhooks else "None", installations)
 
 
 async def _names(kube: Kube, kind: Kind) -> set[str]:

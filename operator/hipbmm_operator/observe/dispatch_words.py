@@ -8,6 +8,7 @@ from datetime import datetime
 
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.observe import memory
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.pods.report import FILE, MEMORY, UNKNOWN, Spoken, parse_spoken
@@ -57,7 +58,7 @@ class DispatchWords:
         return {uid: spoken for uid, spoken in verdicts.items() if spoken}, _AGAIN_SECONDS if wait else None
 
     async def _read(self, pod: Pod, age: float) -> _Read:
-        run, now = _run(pod), self._clock()
+        run, now = memory.run(pod), self._clock()
         known = self._known.get(run)
         if known is not None:
             seconds = _AGAIN_SECONDS * 0.9 if age < SILENT_SECONDS + _AGAIN_SECONDS else _SELDOM_SECONDS
@@ -72,8 +73,7 @@ class DispatchWords:
         settled = spoken is not None and spoken.mode != UNKNOWN and age >= _SETTLED_SECONDS
         self._known.pop(run, None)
         self._known[run] = read = _Read(now, spoken, settled)
-        while len(self._known) > _MAX_ENTRIES:
-            del self._known[next(iter(self._known))]
+        memory.trim(self._known, _MAX_ENTRIES)
         return read
 
 
@@ -89,9 +89,3 @@ def _verdict(spoken: Spoken | None, age: float) -> Spoken | None:
     if spoken is None or spoken.mode != UNKNOWN:
         return spoken
     return Spoken(FILE, f"{spoken.reason}: {_WHY}") if age >= SILENT_SECONDS else None
-
-
-def _run(pod: Pod) -> str:
-    """One start of the server of one pod."""
-    server = pod.containers.get(contract.SERVER)
-    return f"{pod.uid}/{server.restarts if server is not None else 0}"

@@ -14,10 +14,11 @@ from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.mirror.state import MirrorState
 from hipbmm_operator.observe import parse, service_monitor
+from hipbmm_operator.observe.memory import trim
 from hipbmm_operator.observe.mirror_logs import MirrorLogs
 from hipbmm_operator.observe.namespace_rules import NamespaceRules
 from hipbmm_operator.observe.observed import Deployment, Observed
-from hipbmm_operator.observe.on_demand import OnDemandReads, trim
+from hipbmm_operator.observe.on_demand import OnDemandReads
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.resources import (

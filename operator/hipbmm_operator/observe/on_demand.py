@@ -13,6 +13,7 @@ from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.observe import memory
 from hipbmm_operator.observe.dispatch_words import DispatchWords
 from hipbmm_operator.observe.observed import NO_PULL_SECRET, UNPLACED, Note, OnDemandFacts
 from hipbmm_operator.pods import contract, failures, report, stall
@@ -22,8 +23,6 @@ from hipbmm_operator.resources.volume_claim import StoredClaim
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_MAX_ENTRIES = 4096
-"""Entries of one memory: some for each pod of a large cluster."""
 _LOG_LINES = 20
 _STUCK = timedelta(seconds=20)
 _EVENT_SECONDS = 10.0
@@ -37,12 +36,6 @@ EVENT_REASONS: tuple[str, ...] = (*get_args(Event), "FailedBinding", "ExternalPr
 """Of Events about what is stuck. The newest counts: that a provisioner is at work, too. Some schedulers write no more.
 """
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
-
-
-def trim(memory: dict[Any, Any]) -> None:
-    """Forget the entries that were put in first: most likely of objects that are gone."""
-    while len(memory) > _MAX_ENTRIES:
-        del memory[next(iter(memory))]
 
 
 @dataclass(slots=True)
@@ -85,7 +78,7 @@ class OnDemandReads:
         starts: dict[str, report.Start] = {}
         notes: dict[str, Note] = {}
         for pod in pods:
-            if self._asks_for_start(pod) and not await self._start(starts, pod) and _restarts(pod):
+            if self._asks_for_start(pod) and not await self._start(starts, pod) and memory.restarts(pod):
                 again.append(_EVENT_SECONDS)
             if _waits(pod):
                 again.append(_EVENT_SECONDS)
@@ -113,7 +106,7 @@ class OnDemandReads:
     def _stalled(self, pod: Pod, progress: report.Progress) -> bool:
         now = self._clock()
         self._paces[pod.uid] = stall.step(self._paces.get(pod.uid), progress, now)
-        trim(self._paces)
+        memory.trim(self._paces)
         return stall.stalled(self._paces[pod.uid], now)
 
     def _asks_for_start(self, pod: Pod) -> bool:
@@ -124,7 +117,7 @@ class OnDemandReads:
         server = pod.containers.get(contract.SERVER)
         if not pod.live or server is None or not server.running:
             return False
-        return server.restarts > 0 or not pod.ready or ("start", _run(pod)) in self._memory
+        return server.restarts > 0 or not pod.ready or ("start", memory.run(pod)) in self._memory
 
     async def _start(self, starts: dict[str, report.Start], pod: Pod) -> bool:
         """How the server was started this time: the beginning of its log says it, and is read until it does."""
@@ -133,7 +126,7 @@ class OnDemandReads:
             text = await self._kube.log(pod.namespace, pod.name, contract.SERVER, limit=_HEAD_BYTES)
             return report.parse_start(text)
 
-        run = _run(pod)
+        run = memory.run(pod)
         known = self._memory.get(("start", run))
         wait = float("inf") if known is not None and known.value is not None else _EVENT_SECONDS * 0.9
         start = await self._remembered("start", run, wait, read)
@@ -229,7 +222,7 @@ class OnDemandReads:
             del self._reading[at]
         self._memory.pop(at, None)
         self._memory[at] = _Memory(self._clock(), value)
-        trim(self._memory)
+        memory.trim(self._memory)
         return value
 
 
@@ -249,16 +242,6 @@ def _waits(pod: Pod) -> bool:
     containers = pod.containers.values()
     untouched = all(not (c.running or c.ended or c.last or c.restarts) for c in containers)
     return untouched and all(c.waiting in ("", "PodInitializing", "ContainerCreating") for c in containers)
-
-
-def _restarts(pod: Pod) -> int:
-    server = pod.containers.get(contract.SERVER)
-    return server.restarts if server is not None else 0
-
-
-def _run(pod: Pod) -> str:
-    """One start of the server of one pod."""
-    return f"{pod.uid}/{_restarts(pod)}"
 
 
 def _is_stuck(since: datetime | None, now: datetime) -> bool:

@@ -13,7 +13,8 @@ from hipbmm_operator.api.reasons import Foreign
 
 STATES = frozenset({"Complete", "Partial", "Unsupported", "Disabled", "NoPlan", "Failed"})
 SOURCES = frozenset({"Tuned", "Restored", "Mixed", "None"})
-DISPATCHES = frozenset({"Memory", "File"})
+MEMORY, FILE, UNKNOWN = "Memory", "File", "Unknown"
+DISPATCHES = frozenset({MEMORY, FILE})
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
 _KEY = re.compile(r"^(unknown|[0-9a-f]{16})$")
 _MAX_COUNT = 10_000_000
@@ -46,7 +47,6 @@ MODES = (TUNED, NO_TABLE, NO_HIPBMM, NO_AITER)
 """How `exec` starts a server, from the most of ours to the least."""
 _START = re.compile(r"^hipbmm exec: start [0-9]{1,9} of the server, mode ([A-Za-z]+)(?:: (.*))?$", re.MULTILINE)
 _SPOKEN = re.compile(r"^hipbmm harvest: dispatch ([A-Za-z]+): (.*)$", re.MULTILINE)
-MEMORY, FILE, UNKNOWN = "Memory", "File", "Unknown"
 _FROM_FILE = re.compile(r"^hipbmm exec: dispatch File: (.*)$", re.MULTILINE)
 
 

@@ -12,7 +12,7 @@ from hipbmm_operator.api.status import Condition, StackStatus, TuningStatus
 from hipbmm_operator.injection import patch
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.times import timestamp
-from hipbmm_operator.pods.report import Spoken
+from hipbmm_operator.pods.report import FILE, Spoken
 from hipbmm_operator.profiles import recipe, trials
 from hipbmm_operator.profiles.facts import Facts, Profile
 from hipbmm_operator.profiles.pods import ForeignPod
@@ -234,7 +234,7 @@ def _from_file(injected: Sequence[ForeignPod], spoken: Mapping[str, Spoken]) -> 
     """Why a server of them does not serve from memory, although its `warm` has shown that it can."""
     for each in injected:
         said = spoken.get(each.pod.uid)
-        if said is not None and said.mode == "File":
+        if said is not None and said.mode == FILE:
             return "ServingFromFile", f"{each.pod.name}: {said.reason}"
     return "", ""
 
@@ -258,7 +258,7 @@ def _tuning(facts: Facts) -> TuningStatus | None:
     reports = [pod.report for pod in reporting if pod.report is not None]
     report = next((each for each in reports if not each.complete), next(iter(reports), None))
     said = [facts.spoken[pod.uid] for pod in reporting if pod.uid in facts.spoken]
-    spoken = next((each for each in said if each.mode == "File"), None)
+    spoken = next((each for each in said if each.mode == FILE), None)
     if report is None:
         return None
     return TuningStatus.model_validate(

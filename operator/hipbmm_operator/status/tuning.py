@@ -7,7 +7,7 @@ from hipbmm_operator.api.status import StackReplicas, StackStatus, TuningStatus
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.pods.failures import Failure
 from hipbmm_operator.pods.pod import Pod
-from hipbmm_operator.pods.report import MODES, NO_AITER, NO_HIPBMM, NO_TABLE, Progress, Report
+from hipbmm_operator.pods.report import FILE, MEMORY, MODES, NO_AITER, NO_HIPBMM, NO_TABLE, Progress, Report
 from hipbmm_operator.status import stacks
 from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
@@ -110,8 +110,8 @@ def warm(observed: Observed, asked: int, dispatch: str = "Auto") -> Finding:
 
 def _fell_back(observed: Observed, pod: Pod, dispatch: str) -> bool:
     """Whether a server finds its rows in the file although the spec, or its own `warm`, says memory."""
-    asked = dispatch == "Memory" or (pod.report is not None and pod.report.dispatch == "Memory")
-    return asked and _dispatch(observed, pod)[0] == "File"
+    asked = dispatch == MEMORY or (pod.report is not None and pod.report.dispatch == MEMORY)
+    return asked and _dispatch(observed, pod)[0] == FILE
 
 
 def _dispatch(observed: Observed, pod: Pod) -> tuple[str, str]:
@@ -123,7 +123,7 @@ def _dispatch(observed: Observed, pod: Pod) -> tuple[str, str]:
     if spoken is not None:
         return spoken.mode, spoken.reason
     if start is not None and start.from_file:
-        return "File", start.from_file
+        return FILE, start.from_file
     return (pod.report.dispatch, pod.report.dispatch_reason) if pod.report is not None else ("", "")
 
 
@@ -141,7 +141,7 @@ def status(
     pods = reporting(observed, revision)
     report = leading(pods)
     dispatches = [_dispatch(observed, pod) for pod in pods]
-    dispatch, reason = next((each for each in dispatches if each[0] == "File"), next(iter(dispatches), ("", "")))
+    dispatch, reason = next((each for each in dispatches if each[0] == FILE), next(iter(dispatches), ("", "")))
     warming = any(pod.warming for pod in observed.live_pods if pod.revision == revision)
     crashed = next((failure for failure in failures if failure.container == "warm"), None)
     error = f"{crashed.reason}: {crashed.message}"[:1024] if crashed else None

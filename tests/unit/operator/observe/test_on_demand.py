@@ -10,7 +10,8 @@ from tests.unit.operator.make import NOW, Json, ended, pod, report, time
 
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.kinds import CONFIG_MAP, EVENT, SECRET, STORAGE_CLASS
-from hipbmm_operator.observe import on_demand, parse
+from hipbmm_operator.observe import parse
+from hipbmm_operator.observe.memory import trim
 from hipbmm_operator.observe.observed import OnDemandFacts
 from hipbmm_operator.observe.on_demand import OnDemandReads
 from hipbmm_operator.pods.report import Start
@@ -242,5 +243,5 @@ async def test_secrets_count_where_they_may_be_read() -> None:
 
 def test_a_memory_is_bounded() -> None:
     memory = {number: number for number in range(5000)}
-    on_demand.trim(memory)
+    trim(memory)
     assert (len(memory), min(memory)) == (4096, 904)
