@@ -69,7 +69,9 @@ def main(argv: list[str]) -> int:
     module, function = foreign or IN_A_POD.get(name) or ANYWHERE.get(name) or ("", "")
     if module:
         command = getattr(importlib.import_module(f"hipbmm_kernel.{module}"), function)
-        return int(command(argv[1:], os.environ if name in IN_A_POD else sys.stdout, sys.stderr))
+        status = int(command(argv[1:], os.environ if name in IN_A_POD else sys.stdout, sys.stderr))
+        gc.freeze()  # else the interpreter looks for cycles among all that is left as it ends: a twentieth of `warm`
+        return status
     if name in HELP_FLAGS:
         sys.stdout.write(USAGE)
         return 0
