@@ -2,16 +2,26 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 MAX_INT32 = 2_147_483_647
+_MAX_ERRORS = 5
 
 
 class Model(BaseModel):
     """Base of all models: camelCase outside, unknown fields ignored, immutable."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+def wrong_fields(error: ValidationError) -> str:
+    """What is wrong with a spec: field, cause and value of the first few errors."""
+    parts = []
+    for entry in error.errors(include_url=False)[:_MAX_ERRORS]:
+        field = ".".join(str(part) for part in ("spec", *entry["loc"]))
+        parts.append(f"{field}: {entry['msg']}, not {entry['input']!r:.100}")
+    return "; ".join(parts)
 
 
 def rule(expression: str, message: str, **more: str) -> dict[str, str]:

@@ -5,15 +5,13 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from hipbmm_operator.api.fields import Model
+from hipbmm_operator.api.fields import Model, wrong_fields
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.api.status import CacheStatus, Condition, Failure, ServiceStatus, StackReplicas, TuningStatus
 from hipbmm_operator.kube import metadata, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, as_objects
 from hipbmm_operator.kube.owner import Owner
-
-_MAX_ERRORS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +83,4 @@ def parse_spec(raw: Json) -> Spec | str:
     try:
         return Spec.model_validate(raw)
     except ValidationError as error:
-        parts = []
-        for entry in error.errors(include_url=False)[:_MAX_ERRORS]:
-            field = ".".join(str(part) for part in ("spec", *entry["loc"]))
-            parts.append(f"{field}: {entry['msg']}, not {entry['input']!r:.100}")
-        return "; ".join(parts)
+        return wrong_fields(error)

@@ -30,20 +30,18 @@ def build(owner: Owner, transition: Transition) -> Json:
 
 def body(about: Json, content: str, kind: str, reason: str, message: str, time: str) -> Json:
     """An Event on the object `about`; its name is made of a hash of `content`."""
-    namespace = about["namespace"]
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": f"{names.child(about['name'])}.{names.short_hash(content, 16)}", "namespace": namespace},
-        "involvedObject": about,
-        "type": kind,
-        "reason": reason,
-        "message": (message or reason)[:_MAX_MESSAGE],
-        "firstTimestamp": time,
-        "lastTimestamp": time,
-        "count": 1,
-        "source": {"component": names.FIELD_MANAGER},
-    }
+    name = f"{names.child(about['name'])}.{names.short_hash(content, 16)}"
+    return kinds.EVENT.body(
+        {"name": name, "namespace": about["namespace"]},
+        involvedObject=about,
+        type=kind,
+        reason=reason,
+        message=(message or reason)[:_MAX_MESSAGE],
+        firstTimestamp=time,
+        lastTimestamp=time,
+        count=1,
+        source={"component": names.FIELD_MANAGER},
+    )
 
 
 async def send(kube: Kube, owner: Owner, wanted: Iterable[Transition]) -> None:

@@ -73,7 +73,7 @@ class ProfileObjects:
     async def _prove(self, profile: Profile, name: str, sha256: str) -> str:
         """See to it that the ConfigMap holds that program, for this profile too; else why it does not."""
         namespace = profile.meta.namespace
-        body = await self._stored(namespace, name)
+        body = await self._kube.find(kinds.CONFIG_MAP, namespace, name) or {}
         if body and not _is_right(body, sha256):
             if sha256 != self._program.sha256:
                 return f"spec.pin: ConfigMap {name} is not immutable, or its {KERNEL_KEY} has another sha256"
@@ -84,27 +84,14 @@ class ProfileObjects:
         if not body and sha256 != self._program.sha256:
             return f"spec.pin: there is no ConfigMap {name} with the pinned program in the namespace"
         if not body:
-            body = await self._kube.create(kinds.CONFIG_MAP, self._body(profile, name))
+            data = {KERNEL_KEY: base64.b64encode(self._program.data).decode("ascii")}
+            made = kinds.CONFIG_MAP.body(_metadata(profile, name), immutable=True, binaryData=data)
+            body = await self._kube.create(kinds.CONFIG_MAP, made)
         meta = metadata.parse(body)
         if all(owner.get("uid") != profile.meta.uid for owner in meta.owners):
             patch = {"metadata": {"uid": meta.uid, "ownerReferences": [*meta.owners, _owner(profile)]}}
             await self._kube.merge(kinds.CONFIG_MAP, namespace, name, patch)
         return ""
-
-    async def _stored(self, namespace: str, name: str) -> Json:
-        try:
-            return await self._kube.get(kinds.CONFIG_MAP, namespace, name)
-        except errors.NotFoundError:
-            return {}
-
-    def _body(self, profile: Profile, name: str) -> Json:
-        return {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": _metadata(profile, name),
-            "immutable": True,
-            "binaryData": {KERNEL_KEY: base64.b64encode(self._program.data).decode("ascii")},
-        }
 
     async def mirror(self, profile: Profile, facts: Facts) -> None:
         """Take over rows that pods have written into their logs; raises ApiError."""
@@ -135,7 +122,7 @@ class ProfileObjects:
 
     async def _store(self, profile: Profile, found: list[Shard]) -> None:
         namespace, name = profile.meta.namespace, mirror_name(profile.meta.name)
-        body = await self._stored(namespace, name)
+        body = await self._kube.find(kinds.CONFIG_MAP, namespace, name) or {}
         before = await asyncio.to_thread(contents.parse, body.get("binaryData"))
         content = before.joined(found)
         if content == before:
@@ -143,9 +130,9 @@ class ProfileObjects:
         if not content.fits:
             LOG.warning("The rows of %s/%s are more than a ConfigMap can hold", namespace, name)
             return
-        made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(profile, name)}
         if not body:
-            await self._kube.create(kinds.CONFIG_MAP, {**made, "binaryData": content.binary()})
+            made = kinds.CONFIG_MAP.body(_metadata(profile, name), binaryData=content.binary())
+            await self._kube.create(kinds.CONFIG_MAP, made)
             return
         gone: dict[str, str | None] = dict.fromkeys(as_object(body.get("binaryData")))
         patch = {"metadata": {"uid": metadata.parse(body).uid}, "binaryData": {**gone, **content.binary()}}

@@ -61,16 +61,9 @@ class OwnCertificate:
             LOG.info("The webhook's Secret holds %s", ", ".join(sorted(wanted)))
         if trusted != wanted["ca.crt"]:
             bundle = {"caBundle": _base64(wanted["ca.crt"])}
-            await self._kube.apply(
-                kinds.MUTATING_WEBHOOK,
-                {
-                    "apiVersion": kinds.MUTATING_WEBHOOK.api_version,
-                    "kind": kinds.MUTATING_WEBHOOK.kind,
-                    "metadata": {"name": self._configuration},
-                    "webhooks": [{"name": each["name"], "clientConfig": bundle} for each in hooks],
-                },
-                force=True,
-            )
+            trusting = [{"name": each["name"], "clientConfig": bundle} for each in hooks]
+            made = kinds.MUTATING_WEBHOOK.body({"name": self._configuration}, webhooks=trusting)
+            await self._kube.apply(kinds.MUTATING_WEBHOOK, made, force=True)
         return wanted
 
 

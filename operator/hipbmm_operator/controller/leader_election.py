@@ -154,30 +154,20 @@ class Leader:
         return True
 
     async def _get(self) -> Json | None:
-        try:
-            return await self._kube.get(kinds.LEASE, self._settings.namespace, self._settings.lease_name)
-        except errors.NotFoundError:
-            return None
+        return await self._kube.find(kinds.LEASE, self._settings.namespace, self._settings.lease_name)
 
     def _lease(self, lease: Json, spec: Json) -> Json:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         mine = spec.get("holderIdentity") == self._settings.identity
         transitions = spec.get("leaseTransitions")
         count = transitions if isinstance(transitions, int) else 0
-        metadata = as_object(lease.get("metadata"))
-        return {
-            "apiVersion": kinds.LEASE.api_version,
-            "kind": kinds.LEASE.kind,
-            "metadata": {
-                "name": self._settings.lease_name,
-                "namespace": self._settings.namespace,
-                **({"resourceVersion": metadata["resourceVersion"]} if "resourceVersion" in metadata else {}),
-            },
-            "spec": {
-                "holderIdentity": self._settings.identity,
-                "leaseDurationSeconds": max(1, round(self._settings.lease_seconds)),
-                "acquireTime": spec.get("acquireTime", now) if mine else now,
-                "renewTime": now,
-                "leaseTransitions": count if mine or not spec else count + 1,
-            },
+        version = as_object(lease.get("metadata")).get("resourceVersion")
+        metadata = {"name": self._settings.lease_name, "namespace": self._settings.namespace}
+        claim = {
+            "holderIdentity": self._settings.identity,
+            "leaseDurationSeconds": max(1, round(self._settings.lease_seconds)),
+            "acquireTime": spec.get("acquireTime", now) if mine else now,
+            "renewTime": now,
+            "leaseTransitions": count if mine or not spec else count + 1,
         }
+        return kinds.LEASE.body(metadata | ({"resourceVersion": version} if version else {}), spec=claim)

@@ -120,10 +120,7 @@ class Reconciler:
 
     async def _exists(self, resource: Resource) -> bool:
         owner = resource.owner
-        try:
-            live = metadata.parse(await self.kube.get(kinds.HIPBMM_DEPLOYMENT, owner.namespace, owner.name))
-        except errors.NotFoundError:
-            return False
+        live = metadata.parse(await self.kube.find(kinds.HIPBMM_DEPLOYMENT, owner.namespace, owner.name) or {})
         return live.uid == owner.uid and not live.deleting
 
     def _forget(self, key: NamespacedName) -> Outcome:

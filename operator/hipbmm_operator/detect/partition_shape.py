@@ -20,7 +20,7 @@ from hipbmm_operator.detect.catalogue.products import GpuModel, Product, device_
 from hipbmm_operator.detect.reasons import Reason
 from hipbmm_operator.detect.resource_choice import ResourceChoice
 from hipbmm_operator.detect.sources.dra import DraGpus
-from hipbmm_operator.detect.sources.labels import LabellerLabels, partition_label, positive, whole_gib
+from hipbmm_operator.detect.sources.labels import LabellerLabels, labelled_mode, positive, whole_gib
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Signs:
     product: Product | None
     virtual: bool
     named: str | None
-    labelled: tuple[str, str] | None
+    labelled: str | None
     profiles: frozenset[str]
     compute_units: frozenset[int]
     memory_gib: frozenset[int]
@@ -75,7 +75,7 @@ def signs_of(
         product=product_named(model.product),
         virtual=model.virtual is True,
         named=mode_of_resource(choice.name or ""),
-        labelled=partition_label(labels),
+        labelled=labelled_mode(labels),
         profiles=frozenset(device.mode for device in dra.devices if device.mode),
         compute_units=(published_units or labelled_units) if by_dra else (labelled_units or published_units),
         memory_gib=(published_memory or labelled_memory) if by_dra else (labelled_memory or published_memory),
@@ -132,7 +132,7 @@ def _mode(signs: Signs) -> tuple[str | None, tuple[Reason, ...]]:
     if signs.named is not None:
         return signs.named, ()
     if signs.labelled is not None:
-        return signs.labelled[1], ()
+        return signs.labelled, ()
     if len(signs.profiles) == 1:
         return next(iter(signs.profiles)), ()
     if len(signs.profiles) > 1 or len(signs.compute_units) > 1:

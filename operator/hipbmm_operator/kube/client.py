@@ -97,6 +97,13 @@ class Kube:
         """One object; raises NotFoundError."""
         return await self._json(_Request("GET", kind.path(namespace, name)))
 
+    async def find(self, kind: Kind, namespace: str, name: str) -> Json | None:
+        """One object, or None when there is none of that name or kind."""
+        try:
+            return await self.get(kind, namespace, name)
+        except errors.NotFoundError:
+            return None
+
     async def pages(
         self, kind: Kind, namespace: str = "", selector: str = "", size: int = 500, fields: str = ""
     ) -> AsyncIterator[Page]:

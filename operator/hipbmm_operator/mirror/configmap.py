@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from hipbmm_operator.kube import names
+from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.mirror.content import Content
@@ -22,7 +22,7 @@ def build(owner: Owner, content: Content, taken: Iterable[str]) -> Json:
         names.ANNOTATION_DIGEST: content.digest,
         names.ANNOTATION_TAKEN: ",".join(sorted(taken)),
     }
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": content.binary()}
+    return kinds.CONFIG_MAP.body(metadata, binaryData=content.binary())
 
 
 def build_archive(owner: Owner, content: Content, taken: Iterable[str]) -> Json:

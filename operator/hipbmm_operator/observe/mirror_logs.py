@@ -127,10 +127,7 @@ class MirrorLogs:
         for found in maps:
             if found is None:
                 continue
-            try:
-                full = await self._kube.get(kinds.CONFIG_MAP, owner.namespace, found.meta.name)
-            except errors.NotFoundError:
-                continue
+            full = await self._kube.find(kinds.CONFIG_MAP, owner.namespace, found.meta.name) or {}
             content = await asyncio.to_thread(contents.parse, full.get("binaryData"))
             if content.shards:
                 return content
@@ -138,9 +135,8 @@ class MirrorLogs:
 
     async def _unlabelled(self, owner: Owner) -> MirrorMap | None:
         """The mounted ConfigMap when somebody took its labels away, so that it is not watched any more."""
-        try:
-            body = await self._kube.get(kinds.CONFIG_MAP, owner.namespace, names.mirror(owner.name))
-        except errors.NotFoundError:
+        body = await self._kube.find(kinds.CONFIG_MAP, owner.namespace, names.mirror(owner.name))
+        if body is None:
             return None
         found = parse.mirror_map(prune(kinds.CONFIG_MAP, body).body())
         return found if found.meta.owned_by(owner) else None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from hipbmm_operator.detect import HardwareSummary
+from hipbmm_operator.detect.node_fit import HardwareSummary
 from hipbmm_operator.kube import kinds
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.detect import HardwareSummary, kinds_to_read
+from hipbmm_operator.detect.affinity import kinds_to_read
+from hipbmm_operator.detect.node_fit import HardwareSummary
 from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
@@ -121,10 +122,8 @@ class Observer:
             return parse.claim(packed.body())
         if spec.cache.pvc.claim_name is None:
             return None
-        try:
-            return parse.claim(await self.kube.get(kinds.CLAIM, resource.owner.namespace, name))
-        except errors.NotFoundError:
-            return None
+        body = await self.kube.find(kinds.CLAIM, resource.owner.namespace, name)
+        return parse.claim(body) if body else None
 
     async def _claim_templates(
         self, key: NamespacedName, resource: Resource, spec: Spec | None, revisions: Sequence[Revision]

@@ -166,11 +166,7 @@ class OnDemandReads:
             if not name:
                 pages = [page async for page in self._kube.pages(kinds.STORAGE_CLASS)]
                 return any(_is_default(body) for page in pages for body in page.items)
-            try:
-                await self._kube.get(kinds.STORAGE_CLASS, "", name)
-            except errors.NotFoundError:
-                return False
-            return True
+            return await self._kube.find(kinds.STORAGE_CLASS, "", name) is not None
 
         return await self._remembered("class", name or "", _EVENT_SECONDS * 0.9, read)
 
@@ -193,10 +189,7 @@ class OnDemandReads:
         return await self._remembered("config", at, _CONFIG_SECONDS * 0.9, read) or ""
 
     async def _content(self, kind: Kind, namespace: str, name: str) -> list[Any]:
-        try:
-            body = await self._kube.get(kind, namespace, name)
-        except errors.NotFoundError:
-            body = {}
+        body = await self._kube.find(kind, namespace, name) or {}
         return [name, body.get("data"), body.get("binaryData")]
 
     async def _remembered(self, what: str, uid: str, seconds: float, read: Callable[[], Awaitable[T]]) -> T | None:

@@ -104,9 +104,8 @@ class ProfileReads:
         if not isinstance(profile.spec, ProfileSpec) or profile.spec.cache.pvc is None:
             return "", ""
         name = profile.spec.cache.pvc.claim_name
-        try:
-            body = await self._kube.get(kinds.CLAIM, profile.meta.namespace, name)
-        except errors.NotFoundError:
+        body = await self._kube.find(kinds.CLAIM, profile.meta.namespace, name)
+        if body is None:
             return "ClaimNotFound", f"spec.cache.pvc.claimName: there is no PersistentVolumeClaim {name}"
         status = as_object(body.get("status"))
         if status.get("phase") != "Bound":
@@ -233,7 +232,7 @@ def _plain(pods: tuple[ForeignPod, ...]) -> list[Json]:
 def _pod(metadata: Json, spec: Json) -> Json:
     """A pod that admission of ours leaves alone: what is to be tried is in it already."""
     annotations = {spelling.ANNOTATION_SKIP: "true"}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {**metadata, "annotations": annotations}, "spec": spec}
+    return kinds.POD.body({**metadata, "annotations": annotations}, spec=spec)
 
 
 def _injected(sample: Json, profile: Profile, known: Facts, *, harvest: bool) -> Json:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from hipbmm_operator.api.fields import wrong_fields
 from hipbmm_operator.api.profile import ProfileSpec
 from hipbmm_operator.api.profile_status import ProfileStatus
 from hipbmm_operator.kube import metadata
@@ -13,8 +14,6 @@ from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import Metadata, as_object
 from hipbmm_operator.pods.report import Spoken
 from hipbmm_operator.profiles.pods import ForeignPod
-
-_MAX_ERRORS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +74,7 @@ def _spec(raw: Json) -> ProfileSpec | str:
     try:
         return ProfileSpec.model_validate(raw)
     except ValidationError as error:
-        found = error.errors(include_url=False)[:_MAX_ERRORS]
-        parts = (
-            ".".join(map(str, ("spec", *each["loc"]))) + f": {each['msg']}, not {each['input']!r:.100}"
-            for each in found
-        )
-        return "; ".join(parts) + ". Correct the field, or upgrade the operator if its CRD is newer"
+        return f"{wrong_fields(error)}. Correct the field, or upgrade the operator if its CRD is newer"
 
 
 def _previous(status: Json) -> ProfileStatus | None:

@@ -2,41 +2,32 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
-from hipbmm_operator.api import reasons
+from hipbmm_operator.api import conditions, reasons
+from hipbmm_operator.api.conditions import STALLED, Finding, State, false, true, unknown
 from hipbmm_operator.api.profile import ProfileSpec
 from hipbmm_operator.api.profile_status import MAX_WORKLOADS, PodCounts, ProfileStatus, Recipe, Trip, Workload
-from hipbmm_operator.api.status import Condition, StackStatus, TuningStatus
+from hipbmm_operator.api.status import TuningStatus
 from hipbmm_operator.injection import patch
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.times import timestamp
+from hipbmm_operator.pods import tuning_status
 from hipbmm_operator.pods.report import FILE, Spoken
 from hipbmm_operator.profiles import recipe, trials
 from hipbmm_operator.profiles.facts import Facts, Profile
 from hipbmm_operator.profiles.pods import ForeignPod
 from hipbmm_operator.profiles.pods import Workload as Owner
 
-_MAX_MESSAGE = 2048
 _NO_ADMISSION = (
     "neither the MutatingAdmissionPolicy (Kubernetes 1.36) nor the webhook is installed: no pod is injected;"
     " set injection.enabled of the chart, and injection.webhook.enabled on older clusters"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    type: str
-    state: str
-    reason: reasons.Reason | reasons.Foreign
-    message: str
-
-
 def build(profile: Profile, facts: Facts, now: datetime) -> Json:
     """`status` as it should be stored."""
     before, spec = profile.previous, profile.spec
-    generation = profile.meta.generation
+    generation, known = profile.meta.generation, before.conditions if before else ()
     tripped = trials.trip(before.tripped if before else None, facts.pods, generation, facts.kernel)
     tried = trials.canaries(before.canaries if before else (), facts.pods, facts.kernel, facts.at_work)
     against = _against(spec, facts, tripped)
@@ -47,7 +38,7 @@ def build(profile: Profile, facts: Facts, now: datetime) -> Json:
         canaries=tried,
         tripped=tripped,
         tuning=_tuning(facts) or (before.tuning if before else None),
-        conditions=_conditions(profile, _findings(spec, facts, against), now),
+        conditions=conditions.merge(known, _findings(spec, facts, against), generation, now),
     )
     with_recipe = {"metadata": {"name": profile.meta.name}, "status": _dump(status)}
     status = status.model_copy(update={"pods": _counts(facts.pods), "workloads": _workloads(facts, with_recipe)})
@@ -66,14 +57,14 @@ def _recipe(profile: Profile, facts: Facts, held: Sequence[str], *, ready: bool)
     return last.model_copy(update={"ready": False}) if last else None
 
 
-def _against(spec: ProfileSpec | str, facts: Facts, tripped: Trip | None) -> _Finding | None:
+def _against(spec: ProfileSpec | str, facts: Facts, tripped: Trip | None) -> Finding | None:
     """What speaks against injecting pods now, the most telling first."""
     if isinstance(spec, str):
-        return _not_ready("InvalidSpec", spec)
+        return false("Ready", "InvalidSpec", spec)
     names = ", ".join(facts.rivals)
     if spec.suspend and not facts.rivals:
         # It is what was asked for: who waits for the profile need not wait for ever.
-        return _Finding("Ready", "True", "Suspended", "spec.suspend is true: pods are born plain")
+        return true("Ready", "Suspended", "spec.suspend is true: pods are born plain")
     rival = f"spec.match.podLabels could choose the same pods as profile {names}: give one label another value in each"
     refused = f"an injected pod would be refused: {facts.preflight.refusal}"
     candidates: tuple[tuple[object, reasons.Reason | reasons.Foreign, str], ...] = (
@@ -83,36 +74,28 @@ def _against(spec: ProfileSpec | str, facts: Facts, tripped: Trip | None) -> _Fi
         (facts.preflight.refusal, "PreflightRefused", refused),
         (tripped, "Suspended", tripped.message if tripped else ""),
     )
-    return next((_not_ready(reason, message) for found, reason, message in candidates if found), None)
+    return next((false("Ready", reason, message) for found, reason, message in candidates if found), None)
 
 
-def _not_ready(reason: reasons.Reason | reasons.Foreign, message: str) -> _Finding:
-    return _Finding("Ready", "False", reason, message)
-
-
-def _findings(spec: ProfileSpec | str, facts: Facts, against: _Finding | None) -> list[_Finding]:
+def _findings(spec: ProfileSpec | str, facts: Facts, against: Finding | None) -> list[Finding]:
     invalid = against is not None and against.reason in ("InvalidSpec", "Conflict")
-    config = _Finding("ConfigValid", "False", against.reason, against.message) if invalid and against else None
-    installed: dict[str, tuple[str, reasons.Reason, str]] = {
+    config = false("ConfigValid", against.reason, against.message) if invalid and against else None
+    installed: dict[str, tuple[State, reasons.Reason, str]] = {
         "Policy": ("True", "PolicyInstalled", "a MutatingAdmissionPolicy injects pods"),
         "Webhook": ("True", "WebhookInstalled", "the operator's webhook injects pods"),
-        "None": (
-            "False",
-            "NoAdmission",
-            _NO_ADMISSION,
-        ),
+        "None": ("False", "NoAdmission", _NO_ADMISSION),
     }
     state, reason, message = installed[facts.admission]
-    admission = _Finding("AdmissionReady", state, reason, message + _also(facts.installations))
+    admission = Finding("AdmissionReady", state, reason, message + _also(facts.installations))
     ready = against
     if ready is None and facts.admission == "None":
-        ready = _not_ready(admission.reason, admission.message)
+        ready = false("Ready", admission.reason, admission.message)
     return [
-        ready or _Finding("Ready", "True", "Injecting", _injecting(facts)),
-        config or _Finding("ConfigValid", "True", "Valid", ""),
+        ready or true("Ready", "Injecting", _injecting(facts)),
+        config or true("ConfigValid", "Valid"),
         admission,
         _preflight(spec, facts),
-        *([_Finding("Stalled", "True", against.reason, against.message)] if against and _stalled(against) else []),
+        *([true(STALLED, against.reason, against.message)] if against and _stalled(against) else []),
     ]
 
 
@@ -123,7 +106,7 @@ def _also(installations: Sequence[str]) -> str:
     return f"; {' and '.join(installations)} change the same pods, each pod once: uninstall all but one"
 
 
-def _stalled(against: _Finding) -> bool:
+def _stalled(against: Finding) -> bool:
     """Whether only a change of a profile ends it. Without Stalled, kstatus takes what is not Ready for in progress."""
     return against.state == "False" and against.reason in ("InvalidSpec", "Conflict", "Suspended")
 
@@ -139,36 +122,15 @@ def _asking(pods: Sequence[ForeignPod]) -> list[ForeignPod]:
     return [each for each in pods if each.pod.live and (each.injected or patch.why_plain(each.body, {}) != "Skipped")]
 
 
-def _preflight(spec: ProfileSpec | str, facts: Facts) -> _Finding:
+def _preflight(spec: ProfileSpec | str, facts: Facts) -> Finding:
     kind, found = "PreflightPassed", facts.preflight
     if isinstance(spec, ProfileSpec) and not spec.preflight:
-        return _Finding(kind, "Unknown", "PreflightOff", "spec.preflight is false")
+        return unknown(kind, "PreflightOff", "spec.preflight is false")
     if found.refusal:
-        return _Finding(kind, "False", "PreflightRefused", found.refusal)
+        return false(kind, "PreflightRefused", found.refusal)
     if found.unknown:
-        return _Finding(kind, "Unknown", "PreflightUnknown", found.unknown)
-    return _Finding(kind, "True", "PreflightDone", "the namespace admits injected pods where it admits plain ones")
-
-
-def _conditions(profile: Profile, findings: Sequence[_Finding], now: datetime) -> list[Condition]:
-    before = {each.type: each for each in (profile.previous.conditions if profile.previous else ())}
-    out = []
-    for found in findings:
-        old = before.get(found.type)
-        since = old.last_transition_time if old is not None and old.status == found.state else timestamp(now)
-        out.append(
-            Condition.model_validate(
-                {
-                    "type": found.type,
-                    "status": found.state,
-                    "observedGeneration": profile.meta.generation,
-                    "lastTransitionTime": since,
-                    "reason": found.reason,
-                    "message": found.message[:_MAX_MESSAGE],
-                }
-            )
-        )
-    return out
+        return unknown(kind, "PreflightUnknown", found.unknown)
+    return true(kind, "PreflightDone", "the namespace admits injected pods where it admits plain ones")
 
 
 def _counts(pods: Sequence[ForeignPod]) -> PodCounts:
@@ -261,24 +223,5 @@ def _tuning(facts: Facts) -> TuningStatus | None:
     spoken = next((each for each in said if each.mode == FILE), None)
     if report is None:
         return None
-    return TuningStatus.model_validate(
-        {
-            "key": report.key or None,
-            "state": report.state,
-            "problems": report.problems,
-            "tuned": report.tuned,
-            "progress": f"{report.tuned}/{report.problems}",
-            "failed": report.failed,
-            "source": report.source,
-            "seconds": report.seconds,
-            "geomeanSpeedup": report.geomean,
-            "planSource": report.plan_source or None,
-            "notes": list(report.notes),
-            "unproven": list(report.unproven),
-            "unplanned": report.unplanned,
-            "dispatch": (spoken.mode if spoken else report.dispatch) or None,
-            "dispatchReason": (spoken.reason if spoken else report.dispatch_reason) or None,
-            "stack": StackStatus.model_validate(report.stack),
-            "lastError": "; ".join(report.errors)[:1024] or None,
-        }
-    )
+    mode, reason = (spoken.mode, spoken.reason) if spoken else (report.dispatch, report.dispatch_reason)
+    return tuning_status.of_report(report, mode, reason)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from hipbmm_operator.detect import EVERY_KIND, LabelKind
+from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind
 from hipbmm_operator.kube import names, quantity
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, as_objects

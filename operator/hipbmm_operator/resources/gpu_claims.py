@@ -5,7 +5,7 @@ plugin (kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocat
 """
 
 from hipbmm_operator.api.spec import Gpu
-from hipbmm_operator.detect import device_selector
+from hipbmm_operator.detect.sources.dra import device_selector
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.kinds import RESOURCE_CLAIM_TEMPLATE

@@ -7,7 +7,8 @@ when the template was rendered (`circumstances`), so that nodes that come and go
 from collections.abc import Collection, Sequence
 
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.detect import LabelKind, affinity_terms, default_tolerations
+from hipbmm_operator.detect.affinity import LabelKind, affinity_terms
+from hipbmm_operator.detect.availability import default_tolerations
 from hipbmm_operator.kube.json_text import Json
 
 

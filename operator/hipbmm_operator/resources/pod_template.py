@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hipbmm_operator.api.fields import Model
 from hipbmm_operator.api.pod_template import ContainerAdditions, ContainerSecurity, PodSpec
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.detect import LabelKind
+from hipbmm_operator.detect.affinity import LabelKind
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object

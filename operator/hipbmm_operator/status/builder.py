@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from hipbmm_operator.api import conditions
+from hipbmm_operator.api.conditions import Finding, false, true, unknown
 from hipbmm_operator.api.reasons import Foreign, Reason
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
@@ -28,9 +30,8 @@ from hipbmm_operator.plan.write_failure import WriteFailure, refusal
 from hipbmm_operator.pods import failures as pod_failures
 from hipbmm_operator.pods.failures import IMAGE_REASONS, Failure
 from hipbmm_operator.pods.pod import Pod
-from hipbmm_operator.status import conditions, rollout, stacks, storage, tuning
 from hipbmm_operator.status import ready as summary
-from hipbmm_operator.status.conditions import Finding, false, true, unknown
+from hipbmm_operator.status import rollout, stacks, storage, tuning
 
 _MAX_REASONS = 16
 
@@ -57,8 +58,8 @@ def build(situation: Situation, now: datetime) -> Json:
     replicas, serving = rollout.replicas(observed)
     suspended = situation.spec is not None and situation.spec.suspend
     found["Ready"] = summary.ready(found, plan, replicas, serving, suspended=suspended)
-    if (stalled := summary.stalled(found, observed)) is not None:
-        found[stalled.type] = stalled
+    stalled = summary.stalled(found, observed)
+    listed = [*(found[kind] for kind in conditions.TYPES), *([stalled] if stalled else [])]
     warm = sum(1 for pod in observed.live_pods if observed.warm(pod))
     revision = plan.revision.name if plan else ""
     asked = plan.asked if plan else observed.deployment.replicas if observed.deployment else None
@@ -80,7 +81,7 @@ def build(situation: Situation, now: datetime) -> Json:
         service=_service(resource, plan),
         revision=_revision(observed, plan) if plan else None,
         failures=[_failure_status(failure) for failure in failures[:MAX_FAILURES]],
-        conditions=conditions.merge(resource.previous.conditions, list(found.values()), resource.generation, now),
+        conditions=conditions.merge(resource.previous.conditions, listed, resource.generation, now),
     )
     answer: Json = status.model_dump(by_alias=True, exclude_none=True)
     return answer

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
+from hipbmm_operator.api import conditions
+from hipbmm_operator.api.conditions import Finding, false, unknown
 from hipbmm_operator.api.reasons import Foreign
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.status import conditions
-from hipbmm_operator.status.conditions import Finding, false, unknown
 
 
 def build(resource: Resource, refusal: str, now: datetime) -> Json:

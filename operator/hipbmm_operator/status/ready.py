@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
+from hipbmm_operator.api.conditions import STALLED, Finding, false, true, unknown
 from hipbmm_operator.api.status import Phase
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.pods.failures import SCHEDULING_REASONS
-from hipbmm_operator.status.conditions import STALLED, Finding, false, true, unknown
 from hipbmm_operator.status.tuning import WITHOUT_TABLE
 
 _FATAL = frozenset({"InvalidSpec", "ConflictingArgs", "Rejected"})

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from hipbmm_operator.api.conditions import Finding, false, true, unknown
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.plan import rollout
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.plan.spare_room import split
 from hipbmm_operator.plan.write_failure import WriteFailure, pod_refusal
 from hipbmm_operator.pods.failures import SCHEDULING_REASONS, Failure
-from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
 _IN_PLACE = "one replica is stopped before its successor starts, which needs no spare room"
 

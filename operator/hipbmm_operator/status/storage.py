@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
+from hipbmm_operator.api.conditions import Finding, false, true, unknown
 from hipbmm_operator.api.reasons import Storage
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.observe.observed import Note, Observed
 from hipbmm_operator.pods.failures import UNBOUND
 from hipbmm_operator.resources.placement import SHARED, Placement
 from hipbmm_operator.resources.volume_claim import StoredClaim
-from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
 KIND = "StorageReady"
 _UNBOUND = frozenset({"ClaimPending", "ProvisioningFailed", "StorageClassNotFound", "NoDefaultStorageClass"})

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from hipbmm_operator.api import reasons
-from hipbmm_operator.api.status import StackReplicas, StackStatus, TuningStatus
+from hipbmm_operator.api.conditions import Finding, false, true, unknown
+from hipbmm_operator.api.status import StackReplicas, TuningStatus
 from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.pods import tuning_status
 from hipbmm_operator.pods.failures import Failure
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.pods.report import FILE, MEMORY, MODES, NO_AITER, NO_HIPBMM, NO_TABLE, Progress, Report
 from hipbmm_operator.status import stacks
-from hipbmm_operator.status.conditions import Finding, false, true, unknown
 
 _VERIFYING = "Verifying"
 _AT_WORK = frozenset({"Probing", "Tuning", _VERIFYING})
@@ -150,26 +151,13 @@ def status(
         known = _unreported(previous, error, warming=warming, pods=bool(observed.live_pods))
         return _running(known, progress) if progress else known
     origin, kept = _origin(report, pods, previous)
-    known = TuningStatus(
-        key=report.key or None,
-        state=report.state,
-        problems=report.problems,
-        tuned=report.tuned,
-        progress=f"{report.tuned}/{report.problems}",
-        failed=report.failed,
-        source=(kept and kept.source) or origin.source,
-        seconds=origin.seconds if kept is None or kept.seconds is None else kept.seconds,
-        geomean_speedup=(kept and kept.geomean_speedup) or origin.geomean,
-        plan_source=report.plan_source or None,
-        notes=list(report.notes),
-        unproven=list(report.unproven),
-        unplanned=report.unplanned,
-        dispatch=dispatch or None,
-        dispatch_reason=reason or None,
-        stack=StackStatus.model_validate(report.stack),
-        last_error=error or "; ".join(report.errors)[:1024] or None,
-    )
-    known = known.model_copy(update=stacks.total(by_stack))
+    known = tuning_status.of_report(report, dispatch, reason)
+    measured = {
+        "source": (kept and kept.source) or origin.source,
+        "seconds": origin.seconds if kept is None or kept.seconds is None else kept.seconds,
+        "geomean_speedup": (kept and kept.geomean_speedup) or origin.geomean,
+    }
+    known = known.model_copy(update={**measured, "last_error": error or known.last_error, **stacks.total(by_stack)})
     return _running(known, progress) if progress else known
 
 

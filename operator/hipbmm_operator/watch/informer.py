@@ -12,7 +12,8 @@ import zlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable
 
-from hipbmm_operator.detect import DRIVER, extended_resources, node_of_feature, node_of_slice
+from hipbmm_operator.detect.sources.dra import DRIVER, extended_resources, node_of_slice
+from hipbmm_operator.detect.sources.pci import node_of_feature
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json

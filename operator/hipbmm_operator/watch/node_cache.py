@@ -4,16 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.detect import (
-    DRA_RESOURCE,
-    Detection,
-    HardwareSummary,
-    LabelKind,
-    Want,
-    default_tolerations,
-    detect_node,
-    summary,
-)
+from hipbmm_operator.detect.affinity import LabelKind
+from hipbmm_operator.detect.availability import default_tolerations
+from hipbmm_operator.detect.detection import Detection
+from hipbmm_operator.detect.detector import detect_node
+from hipbmm_operator.detect.node_fit import HardwareSummary, Want, summary
+from hipbmm_operator.detect.resource_choice import DRA_RESOURCE
 from hipbmm_operator.kube import json_text
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object

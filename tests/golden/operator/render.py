@@ -15,7 +15,7 @@ import yaml
 
 from hipbmm_operator.api.resource import Resource, parse
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.detect import LabelKind, kinds_to_read
+from hipbmm_operator.detect.affinity import LabelKind, kinds_to_read
 from hipbmm_operator.kube import kinds
 from hipbmm_operator.observe import parse as parsed
 from hipbmm_operator.observe.observed import Observed

@@ -45,6 +45,12 @@ class FakeKube:
             raise errors.NotFoundError(404, "NotFound", name)
         return copy.deepcopy(self.objects[kind, namespace, name])
 
+    async def find(self, kind: Kind, namespace: str, name: str) -> Json | None:
+        try:
+            return await self.get(kind, namespace, name)
+        except errors.NotFoundError:
+            return None
+
     async def pages(self, kind: Kind, namespace: str = "", **_: object) -> AsyncIterator[Page]:
         self.reads.append(("list", kind.kind))
         found = [body for (of, at, _), body in self.objects.items() if of == kind and namespace in ("", at)]

@@ -7,7 +7,7 @@ from typing import Any
 
 from hipbmm_operator.api.resource import Resource, parse
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.detect import HardwareSummary
+from hipbmm_operator.detect.node_fit import HardwareSummary
 from hipbmm_operator.kube import names
 from hipbmm_operator.mirror.state import MirrorState
 from hipbmm_operator.observe import parse as parsed

@@ -6,6 +6,7 @@ the node has one value, and ``amd.com/gpu.K.<value>: "<count>"`` when it has sev
 value in them, so next to a singular key they prove nothing.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -38,6 +39,9 @@ class _Counted:
     suffixed: dict[str, int] = field(default_factory=dict)
 
 
+_NOTHING: Final = _Counted()
+
+
 @dataclass(frozen=True, slots=True)
 class LabellerLabels:
     """The labeller's labels of one node. ``present`` is true when there is any, of whatever kind."""
@@ -50,9 +54,7 @@ class LabellerLabels:
 
         The singular one, else the singular beta one, else those in keys with a count above 0.
         """
-        counted = self.kinds.get(kind)
-        if counted is None:
-            return frozenset()
+        counted = self.kinds.get(kind, _NOTHING)
         for singular in (counted.plain, counted.beta):
             value = None if singular is None else parse(singular)
             if value is not None:
@@ -63,58 +65,33 @@ class LabellerLabels:
     def count(self, kind: str, parse: Callable[[str], T | None]) -> int:
         """How many GPUs or devices the trusted values of a kind were counted on; 0 when there is no count."""
         trusted = self.values(kind, parse)
-        counted = self.kinds.get(kind)
-        if counted is None:
-            return 0
-        return sum(number for suffix, number in counted.suffixed.items() if parse(suffix) in trusted)
+        counts = self.kinds.get(kind, _NOTHING).suffixed.items()
+        return sum(number for suffix, number in counts if parse(suffix) in trusted)
 
     def rejected_ids(self) -> tuple[str, ...]:
         """Values of ``device-id`` that are no device id, sorted."""
-        counted = self.kinds.get("device-id")
-        if counted is None:
-            return ()
+        counted = self.kinds.get("device-id", _NOTHING)
         written = {value for value in (counted.plain, counted.beta, *counted.suffixed) if value}
         return tuple(sorted(value for value in written if device_id(value) is None))
 
 
 def labeller_labels(labels: Mapping[str, str]) -> LabellerLabels:
     """Sort the labels of a node by kind."""
-    kinds: dict[str, _Counted] = {}
-    present = False
-    for label, value in labels.items():
-        key = _labeller_key(label)
-        if key is None:
+    kinds: dict[str, _Counted] = defaultdict(_Counted)
+    theirs = [label for label in labels if label.startswith((PLAIN_PREFIX, BETA_PREFIX))]
+    for label in theirs:
+        beta, value = label.startswith(BETA_PREFIX), labels[label]
+        kind, in_key, suffix = label.removeprefix(BETA_PREFIX if beta else PLAIN_PREFIX).partition(".")
+        if kind not in _KINDS:
             continue
-        present = True
-        if key.kind not in _KINDS:
-            continue
-        counted = kinds.get(key.kind)
-        if counted is None:
-            counted = kinds[key.kind] = _Counted()
-        if key.suffix is not None:
-            counted.suffixed[key.suffix] = max(counted.suffixed.get(key.suffix, 0), count(value))
-        elif key.beta:
+        counted = kinds[kind]
+        if in_key:
+            counted.suffixed[suffix] = max(counted.suffixed.get(suffix, 0), count(value))
+        elif beta:
             counted.beta = value
         else:
             counted.plain = value
-    return LabellerLabels(present, kinds)
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """A label's key taken apart; ``suffix`` is the value in it, None for a singular key."""
-
-    beta: bool
-    kind: str
-    suffix: str | None
-
-
-def _labeller_key(label: str) -> _Key | None:
-    for beta, prefix in ((False, PLAIN_PREFIX), (True, BETA_PREFIX)):
-        if label.startswith(prefix):
-            kind, dot, suffix = label[len(prefix) :].partition(".")
-            return _Key(beta, kind, suffix if dot else None)
-    return None
+    return LabellerLabels(bool(theirs), kinds)
 
 
 def whole_gib(written: str) -> int | None:
@@ -133,13 +110,10 @@ def positive(written: str) -> int | None:
     return count(written) or None
 
 
-def partition_label(labels: Mapping[str, str]) -> tuple[str, str] | None:
-    """The label that names the compute and memory partition, as (key, mode); None when there is none."""
-    for key in PARTITION_KEYS:
-        mode = mode_of_profile(labels.get(key, ""))
-        if mode is not None:
-            return key, mode
-    return None
+def labelled_mode(labels: Mapping[str, str]) -> str | None:
+    """The mode that a label of the compute and memory partition names; None when there is none."""
+    modes = (mode_of_profile(labels.get(key, "")) for key in PARTITION_KEYS)
+    return next((mode for mode in modes if mode is not None), None)
 
 
 def passthrough_labels(labels: Mapping[str, str], labeller: LabellerLabels) -> tuple[str, ...]:

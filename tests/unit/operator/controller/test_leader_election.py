@@ -27,10 +27,8 @@ class OneLease:
         self.failure: errors.ApiError | None = None
         self.lost = False
 
-    async def get(self, _kind: Kind, _namespace: str, _name: str) -> Json:
+    async def find(self, _kind: Kind, _namespace: str, _name: str) -> Json | None:
         self._fail()
-        if self.stored is None:
-            raise errors.NotFoundError(404, "NotFound", "")
         return copy.deepcopy(self.stored)
 
     async def create(self, _kind: Kind, body: Json) -> Json:

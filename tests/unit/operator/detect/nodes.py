@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hipbmm_operator.detect import Detection, Identity, default_tolerations, detect_node
+from hipbmm_operator.detect.availability import default_tolerations
+from hipbmm_operator.detect.detection import Detection
+from hipbmm_operator.detect.detector import detect_node
+from hipbmm_operator.detect.identity import Identity
 
 PREFIXES = {"A:": "amd.com/gpu.", "B:": "beta.amd.com/gpu.", "F:": "feature.node.kubernetes.io/"}
 Json = dict[str, Any]

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from tests.unit.operator.detect.nodes import detect, expand, node
 
-from hipbmm_operator.detect import EVERY_KIND, PRODUCT_NAMES, LabelKind, Want, affinity_terms, kinds_to_read
-from hipbmm_operator.detect.affinity import selects
+from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind, affinity_terms, kinds_to_read, selects
 from hipbmm_operator.detect.catalogue.marketing import INSTANCE_TYPES, MARKETING_NAMES
-from hipbmm_operator.detect.catalogue.products import PRODUCTS, Product
-from hipbmm_operator.detect.node_fit import mismatch
+from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES, PRODUCTS, Product
+from hipbmm_operator.detect.node_fit import Want, mismatch
 
 Json = dict[str, Any]
 IDS = [(product.name, device_id) for product in PRODUCTS for device_id in product.ids]

@@ -18,20 +18,16 @@ from tests.unit.operator.detect.strategies import FEATURES, IDS, JUNK, LABELS, N
 from hipbmm_operator.cli.inventory import read_inventory
 from hipbmm_operator.cli.plain_yaml import PlainYamlError, documents
 from hipbmm_operator.cli.pod_requests import gpu_requests
-from hipbmm_operator.detect import (
-    PRODUCT_NAMES,
-    Detection,
-    State,
-    Want,
-    affinity_terms,
-    default_tolerations,
-    detect_node,
-    node_of_feature,
-    node_of_slice,
-    summary,
-)
-from hipbmm_operator.detect.affinity import selects
+from hipbmm_operator.detect.affinity import affinity_terms, selects
+from hipbmm_operator.detect.availability import default_tolerations
+from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES
+from hipbmm_operator.detect.detection import Detection
+from hipbmm_operator.detect.detector import detect_node
+from hipbmm_operator.detect.node_fit import Want, summary
+from hipbmm_operator.detect.reasons import State
+from hipbmm_operator.detect.sources.dra import node_of_slice
 from hipbmm_operator.detect.sources.facts import relevant_labels
+from hipbmm_operator.detect.sources.pci import node_of_feature
 from hipbmm_operator.kube import kinds
 from hipbmm_operator.watch.pruning import prune
 

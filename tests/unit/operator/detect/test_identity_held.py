@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from tests.unit.operator.detect.nodes import codes, detect, device, node, node_feature, resource_slice
 
-from hipbmm_operator.detect import Detection, Identity
+from hipbmm_operator.detect.detection import Detection
+from hipbmm_operator.detect.identity import Identity
 
 Json = dict[str, Any]
 EIGHT = {"amd.com/gpu": "8"}

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from tests.unit.operator.detect.nodes import detect, device, node, resource_slice
 
-from hipbmm_operator.detect import Detection, State, Want, summary
-from hipbmm_operator.detect.node_fit import mismatch
+from hipbmm_operator.detect.detection import Detection
+from hipbmm_operator.detect.node_fit import Want, mismatch, summary
+from hipbmm_operator.detect.reasons import State
 
 Json = dict[str, Any]
 WHOLE = {"A:device-id": "74a1", "A:cu-count": "304"}

@@ -36,10 +36,8 @@ class FailingApi:
             raise answer
         return answer
 
-    async def get(self, _kind: Kind, _namespace: str, name: str) -> Json:
-        if name not in self.bodies:
-            raise errors.NotFoundError(404, "NotFound", f"{name} not found")
-        return self.bodies[name]
+    async def find(self, _kind: Kind, _namespace: str, name: str) -> Json | None:
+        return self.bodies.get(name)
 
 
 class Case:

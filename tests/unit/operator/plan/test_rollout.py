@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.make import Json, deployment, hardware, observed, planned, pod, report, resource
 
-from hipbmm_operator.detect import HardwareSummary
+from hipbmm_operator.detect.node_fit import HardwareSummary
 from hipbmm_operator.kube import names
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.plan.plan import Plan

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.operator.make import Json, observed, planned, resource
 
-from hipbmm_operator.detect import EVERY_KIND, LabelKind
+from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind
 from hipbmm_operator.kube import quantity
 from hipbmm_operator.observe import parse
 from hipbmm_operator.plan.plan import Plan

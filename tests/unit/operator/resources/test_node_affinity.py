@@ -9,8 +9,8 @@ import yaml
 from tests.unit.operator.detect.nodes import expand, node
 from tests.unit.operator.make import Json, deployment, observed, planned, resource, typed
 
-from hipbmm_operator.detect import EVERY_KIND, HardwareSummary, LabelKind, kinds_to_read
-from hipbmm_operator.detect.affinity import selects
+from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind, kinds_to_read, selects
+from hipbmm_operator.detect.node_fit import HardwareSummary
 from hipbmm_operator.kube import names
 from hipbmm_operator.observe import parse
 from hipbmm_operator.observe.observed import Observed

@@ -19,10 +19,10 @@ from tests.unit.operator.make import (
 )
 from tests.unit.operator.status.situations import condition, message, serving, status
 
+from hipbmm_operator.api.conditions import TYPES
 from hipbmm_operator.observe.observed import Note
 from hipbmm_operator.plan.validation import Problem
 from hipbmm_operator.status.builder import Situation, build
-from hipbmm_operator.status.conditions import TYPES
 
 
 def test_all_conditions_are_always_there_in_the_same_order() -> None:

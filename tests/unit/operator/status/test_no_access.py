@@ -3,9 +3,9 @@
 from tests.unit.operator.make import NOW, resource, time
 from tests.unit.operator.status.situations import condition, message, serving
 
+from hipbmm_operator.api.conditions import STALLED, TYPES
 from hipbmm_operator.plan.validation import Problem
 from hipbmm_operator.status import no_access
-from hipbmm_operator.status.conditions import STALLED, TYPES
 
 
 def test_a_new_resource_says_why_nothing_is_known() -> None:

@@ -10,7 +10,7 @@ from tests.unit.operator.apiserver import ApiServer, eventually
 from tests.unit.operator.make import MINIMAL, Json, pod
 
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.detect import EVERY_KIND
+from hipbmm_operator.detect.affinity import EVERY_KIND
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import Kind

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.detect.nodes import codes, detect, device, node, resource_slice
 
-from hipbmm_operator.detect import Want, summary
+from hipbmm_operator.detect.node_fit import Want, summary
 from hipbmm_operator.detect.sources.dra import extended_resources
 
 Json = dict[str, Any]

@@ -1,4 +1,4 @@
-"""Conditions as metav1 wants them: every known type always there, transition times that move only with the status."""
+"""Conditions as metav1 wants them: transition times that move only with the status."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -54,11 +54,9 @@ def unknown(kind: str, reason: Reason | Foreign, message: str = "") -> Finding:
 def merge(
     previous: Iterable[Condition], findings: Sequence[Finding], generation: int, now: datetime
 ) -> list[Condition]:
-    """All conditions, in the order of TYPES; last Stalled, if it is found."""
+    """A condition for each finding, in their order."""
     before = {condition.type: condition for condition in previous}
-    known = {finding.type: finding for finding in findings}
-    kinds = (*TYPES, STALLED) if STALLED in known else TYPES
-    return [_condition(before.get(kind), known[kind], generation, now) for kind in kinds]
+    return [_condition(before.get(finding.type), finding, generation, now) for finding in findings]
 
 
 def _condition(before: Condition | None, finding: Finding, generation: int, now: datetime) -> Condition:

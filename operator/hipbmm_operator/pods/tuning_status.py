@@ -1,0 +1,27 @@
+"""`status.tuning` as one report of `warm` gives it. Pure."""
+
+from hipbmm_operator.api.status import StackStatus, TuningStatus
+from hipbmm_operator.pods.report import Report
+
+
+def of_report(report: Report, dispatch: str, dispatch_reason: str) -> TuningStatus:
+    """The status; `dispatch` is where the servers find their rows, "" when nobody says."""
+    return TuningStatus(
+        key=report.key or None,
+        state=report.state,
+        problems=report.problems,
+        tuned=report.tuned,
+        progress=f"{report.tuned}/{report.problems}",
+        failed=report.failed,
+        source=report.source,
+        seconds=report.seconds,
+        geomean_speedup=report.geomean,
+        plan_source=report.plan_source or None,
+        notes=list(report.notes),
+        unproven=list(report.unproven),
+        unplanned=report.unplanned,
+        dispatch=dispatch or None,
+        dispatch_reason=dispatch_reason or None,
+        stack=StackStatus.model_validate(report.stack),
+        last_error="; ".join(report.errors)[:1024] or None,
+    )
