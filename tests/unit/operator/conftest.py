@@ -1,11 +1,7 @@
-"""A shared machine may stop a process for seconds: no example of a property is late because of that."""
+"""Fixtures of the operator's own tests."""
 
 import pytest
-from hypothesis import settings
 from tests.ports import free_port
-
-settings.register_profile("shared", deadline=None)
-settings.load_profile("shared")
 
 
 @pytest.fixture

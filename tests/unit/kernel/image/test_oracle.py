@@ -51,7 +51,7 @@ def image(torch: str = "def set_num_threads(n): pass\n", what: str = "raise Runt
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Callable[[Image, float], oracle.Asked]:
-    def run(files: Image, seconds: float = 30.0) -> oracle.Asked:
+    def run(files: Image, seconds: float = 120.0) -> oracle.Asked:
         for name, text in files.items():
             path = tmp_path / "site" / name
             path.parent.mkdir(parents=True, exist_ok=True)
