@@ -33,7 +33,8 @@ from localkube.paths import Layout
 from localkube.record import Record
 from localkube.supervisor import Spec
 
-_READY_SECONDS = 180.0
+_READY_SECONDS = 400.0
+"""A quiet machine needs a tenth. Processes that have ended are told at once."""
 
 
 @dataclass(frozen=True)

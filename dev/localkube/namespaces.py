@@ -15,6 +15,9 @@ from localkube.record import Record
 # On the mount points that we made. Of the namespace "trusted", which tmpfs has too; only root sees it.
 _MARK = "trusted.hipbmm-localkube"
 
+# What was killed has memory to give back first, on a machine that may have others to serve.
+_DYING_SECONDS = 90
+
 # sun_path of sockaddr_un, without the final NUL.
 _LONGEST_SOCKET = 107
 
@@ -102,7 +105,7 @@ def _remove_cgroup(path: Path) -> None:
     for child in path.iterdir():
         if child.is_dir():
             _remove_cgroup(child)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + _DYING_SECONDS
     while True:
         try:
             path.rmdir()

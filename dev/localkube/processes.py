@@ -54,7 +54,7 @@ def choose_supervisor(marked: list[Process]) -> int | None:
     return None
 
 
-def stop(root: Path, *, politely: bool, seconds: float = 40.0) -> None:
+def stop(root: Path, *, politely: bool, seconds: float = 120.0) -> None:
     """Kill everything; `politely` asks the supervisor to stop it first.
 
     The supervisor alone is killed at first: all else dies with it, and its parent `unshare` stays to collect it.
