@@ -72,16 +72,16 @@ def obstacle(observed: Observed) -> Obstacle | None:
     holding = [pod for pod in former if pod.node]
     if not holding:
         return None
-    freed = _least(observed, live, holding)
+    new, old = pod_demand.of(live.template), _least(observed, live, holding)
     found = [
-        *_of_quota(freed, live.refusal or "", live.refused_since),
+        *_of_quota(new, old, live.refusal or "", live.refused_since),
         *_of_pods(live, observed, current, holding),
-        *(hindrance for pod in current for hindrance in _of_note(observed, freed, pod)),
+        *(hindrance for pod in current for hindrance in _of_note(observed, new, old, pod)),
     ]
     return min(found, key=lambda each: each.since, default=None)
 
 
-def _of_quota(freed: Demand, refusal: str, since: datetime | None) -> Iterator[Obstacle]:
+def _of_quota(new: Demand, old: Demand, refusal: str, since: datetime | None) -> Iterator[Obstacle]:
     """The quota lets nothing be made beside the old pods, and would when what one of them holds is freed."""
     figures = _QUOTA.search(refusal)
     if figures is None or since is None:
@@ -89,7 +89,7 @@ def _of_quota(freed: Demand, refusal: str, since: datetime | None) -> Iterator[O
     requested, used, limited = (_figures(figures[number]) for number in (1, 2, 3))
     fits = all(
         name in limited
-        and max(used.get(name, Decimal()) - freed.of_quota(name, amount), Decimal()) + amount <= limited[name]
+        and max(used.get(name, Decimal()) - old.freed(name, amount, new), Decimal()) + amount <= limited[name]
         for name, amount in requested.items()
     )
     if fits:
@@ -105,14 +105,14 @@ def _of_pods(
             yield Obstacle(reason, f"{pod.name}: {pod.unschedulable}", pod.unschedulable_since)
 
 
-def _of_note(observed: Observed, freed: Demand, pod: Pod) -> Iterator[Obstacle]:
+def _of_note(observed: Observed, new: Demand, old: Demand, pod: Pod) -> Iterator[Obstacle]:
     """What an Event says: a volume that is attached elsewhere, a quota on the devices that the pod claims."""
     note = observed.facts.notes.get(pod.uid)
     if note is None or pod.created is None:
         return
     if "Multi-Attach error" in note.message:
         yield Obstacle("FailedAttachVolume", f"{pod.name}: {note.message}", pod.created)
-    yield from _of_quota(freed, note.message, pod.created)
+    yield from _of_quota(new, old, note.message, pod.created)
 
 
 def _in_the_way(live: Deployment, observed: Observed, pod: Pod, holding: Sequence[Pod]) -> bool:
@@ -130,16 +130,19 @@ def _in_the_way(live: Deployment, observed: Observed, pod: Pod, holding: Sequenc
         return all(amount <= old.requests.get(name, 0) for name, amount in new.requests.items())
     if any(words in message for words in ("Too many pods", "ReadWriteOncePod", "cannot allocate all claims")):
         return True
-    if "anti-affinity" in message and _repelled(observed, live, holding):
-        return True
-    return "topology spread constraints" in message and "missing required label" not in message
+    return _kept_apart(observed, live, holding, message)
 
 
-def _repelled(observed: Observed, live: Deployment, holding: Sequence[Pod]) -> bool:
-    """Whether new and old pods keep apart; the rule may be that of the old ones alone (a change has taken it out)."""
+def _kept_apart(observed: Observed, live: Deployment, holding: Sequence[Pod], message: str) -> bool:
+    """Whether new and old pods keep apart; an anti-affinity may be the old ones' alone (a change has taken it out)."""
     new, namespace = live.template, live.meta.namespace
     olds = _templates(observed, live, holding) or [new]
-    return any(pod_demand.repels(new, old, namespace) or pod_demand.repels(old, new, namespace) for old in olds)
+    if "anti-affinity" in message and any(
+        pod_demand.repels(new, old, namespace) or pod_demand.repels(old, new, namespace) for old in olds
+    ):
+        return True
+    spread = "topology spread constraints" in message and "missing required label" not in message
+    return spread and any(pod_demand.spreads(new, old) for old in olds)
 
 
 def _least(observed: Observed, live: Deployment, holding: Sequence[Pod]) -> Demand:

@@ -30,6 +30,10 @@ _SCHEDULING: tuple[tuple[str, Scheduling], ...] = (
     ("no nodes available", "NoMatchingNodes"),
 )
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"})
+_BACK_OFF = "CrashLoopBackOff"
+_HARMLESS = frozenset({"", "PodInitializing", "ContainerCreating", _BACK_OFF})
+"""What a container waits for when all is well, or when how it ended says more. Any other word is the kubelet's or the
+container runtime's for why it cannot start, and new ones come."""
 _BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: ErrImagePull: )?')
 _NAMES = re.compile(r'"[^"]*"|\S*[/@]\S*')
 """Names of images, registries and files in a message: a tag may be called 404, a repository `denied`."""
@@ -146,7 +150,7 @@ def _of_container(pod: Pod, container: Container, startup_seconds: int, now: dat
         return Failure(pod.name, container.name, image_reason(message) or "ImagePullFailed", message)
     if container.waiting == "InvalidImageName":
         return Failure(pod.name, container.name, "InvalidImageName", container.waiting_message)
-    if container.waiting in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
+    if container.waiting not in _HARMLESS:
         return Failure(pod.name, container.name, _config_reason(container), container.waiting_message)
     ended = _bad_end(container)
     if ended is not None:
@@ -174,16 +178,18 @@ def _config_reason(container: Container) -> Reason | Foreign:
         return "SecretNotFound" if "secret" in (found[1], found[2]) else "ConfigMapNotFound"
     if "run as non-root" in message or "runasnonroot" in message:
         return "RunAsNonRootRefused"
-    return Foreign(container.waiting)
+    return Foreign(container.waiting) if _WORD.match(container.waiting) else "ContainerFailed"
 
 
 def _bad_end(container: Container) -> Ended | None:
     """The end that keeps the container from working now: of this run, or of the last one while the new is not ready."""
-    if container.ended is not None:
-        return container.ended if container.ended.exit_code else None
-    if container.last is not None and container.last.exit_code and not container.ready:
-        return container.last
-    return None
+    ended = container.ended or (None if container.ready else container.last)
+    return ended if ended is not None and (ended.exit_code or _ends_again(container)) else None
+
+
+def _ends_again(container: Container) -> bool:
+    """Whether it is one that has to run on, and does not, though it ends well: `vllm serve --help` is started again."""
+    return container.waiting == _BACK_OFF or (container.name == contract.SERVER and container.restarts > 1)
 
 
 def _ended_reason(name: str, ended: Ended, startup_seconds: int) -> Reason | Foreign:

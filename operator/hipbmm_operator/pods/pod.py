@@ -73,6 +73,11 @@ class Pod:
         return not self.deleting and self.phase not in ("Failed", "Succeeded")
 
     @property
+    def begun(self) -> bool:
+        """Its node has admitted it: it is ready, or a container of it has run."""
+        return self.ready or any(each.running or each.ended or each.last for each in self.containers.values())
+
+    @property
     def warming(self) -> bool:
         """Its `warm` runs now."""
         warm = self.containers.get(contract.WARM)

@@ -84,7 +84,8 @@ def _derived(spec: Spec) -> Collection[str]:
     given = {entry.name: entry.value or "" for entry in spec.server.env}
     if "XDG_CACHE_HOME" in given:
         return ("HF_HOME", "VLLM_CACHE_ROOT")
-    mounted = any(f"{given.get('HOME', '')}/".startswith(f"{path}/") for path in volumes.users_paths(spec))
+    writable = set(volumes.users_paths(spec)) - volumes.read_only_paths(spec)
+    mounted = any(f"{given.get('HOME', '')}/".startswith(f"{path}/") for path in writable)
     # A home that is mounted is meant to hold the caches; any other one may be read-only.
     return ("XDG_CACHE_HOME", "HF_HOME", "VLLM_CACHE_ROOT", "TRITON_CACHE_DIR") if mounted else ()
 
@@ -103,26 +104,44 @@ def of_harvest(spec: Spec, *, mirror: bool = False) -> list[Json]:
 def _mounted_caches(spec: Spec) -> dict[str, str]:
     """Caches that the user has mounted where an image keeps them, or by a name that says what they are.
 
-    Without this they would be mounted and not used, and every pod would download the model again.
+    Without this they would be mounted and not used, and every pod would download the model again. Where nobody can
+    write, only models are looked for: code of a model (HF_HOME/modules) and compiled kernels have to be written.
     """
     found: dict[str, str] = {}
+    read_only = volumes.read_only_paths(spec)
     for path in sorted(volumes.users_paths(spec), key=len):
-        parent, _, last = path.rpartition("/")
-        if last == ".cache":
-            found |= {"XDG_CACHE_HOME": path, "HF_HOME": f"{path}/huggingface", "VLLM_CACHE_ROOT": f"{path}/vllm"}
-            found["MODELSCOPE_CACHE"] = f"{path}/modelscope/hub"
-        elif last == "hub" and _HUGGING_FACE.fullmatch(parent.rpartition("/")[2]):
-            found["HF_HUB_CACHE"] = path
-        elif _HUGGING_FACE.fullmatch(last):
-            found["HF_HOME"] = path
-        elif path == "/root" or parent == "/home":
-            found["HF_HOME"] = f"{path}/.cache/huggingface"
-        elif path.endswith(("/.cache/modelscope", "/.cache/modelscope/hub")):
-            found["MODELSCOPE_CACHE"] = f"{path.removesuffix('/hub')}/hub"
-        elif path.endswith("/.cache/vllm"):
-            found["VLLM_CACHE_ROOT"] = path
-        elif path.endswith(("/.triton", "/.triton/cache")):
-            found["TRITON_CACHE_DIR"] = f"{path.removesuffix('/cache')}/cache"
+        caches = _caches_at(path)
+        if path in read_only:
+            home = caches.get("HF_HOME")
+            models = {"HF_HUB_CACHE": f"{home}/hub"} if home else {}
+            caches = {**models, **{name: at for name, at in caches.items() if name in _OF_MODELS}}
+        found |= caches
+    if any(entry.name == "HUGGINGFACE_HUB_CACHE" for entry in spec.server.env):
+        found.pop("HF_HUB_CACHE", None)  # the newer name, which would win over the user's
+    return found
+
+
+_OF_MODELS = ("HF_HUB_CACHE", "MODELSCOPE_CACHE")
+
+
+def _caches_at(path: str) -> dict[str, str]:
+    parent, _, last = path.rpartition("/")
+    if last == ".cache":
+        models = {"HF_HOME": f"{path}/huggingface", "MODELSCOPE_CACHE": f"{path}/modelscope/hub"}
+        return {"XDG_CACHE_HOME": path, "VLLM_CACHE_ROOT": f"{path}/vllm", **models}
+    found: dict[str, str] = {}
+    if last == "hub" and _HUGGING_FACE.fullmatch(parent.rpartition("/")[2]):
+        found["HF_HUB_CACHE"] = path
+    elif _HUGGING_FACE.fullmatch(last):
+        found["HF_HOME"] = path
+    elif path == "/root" or parent == "/home":
+        found["HF_HOME"] = f"{path}/.cache/huggingface"
+    elif path.endswith(("/.cache/modelscope", "/.cache/modelscope/hub")):
+        found["MODELSCOPE_CACHE"] = f"{path.removesuffix('/hub')}/hub"
+    elif path.endswith("/.cache/vllm"):
+        found["VLLM_CACHE_ROOT"] = path
+    elif path.endswith(("/.triton", "/.triton/cache")):
+        found["TRITON_CACHE_DIR"] = f"{path.removesuffix('/cache')}/cache"
     return found
 
 

@@ -7,25 +7,35 @@ from decimal import Decimal
 from hipbmm_operator.kube import quantity
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, as_objects
+from hipbmm_operator.resources import circumstances
+
+HASH = "pod-template-hash"
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Amounts by resource."""
+    """Amounts by resource. `unsaid`: resources for which the defaults of the namespace count in some container."""
 
     requests: Mapping[str, Decimal] = field(default_factory=dict)
     limits: Mapping[str, Decimal] = field(default_factory=dict)
+    unsaid: frozenset[str] = frozenset()
 
-    def of_quota(self, name: str, otherwise: Decimal) -> Decimal:
-        """The amount that a ResourceQuota counts under a name, such as `requests.amd.com/gpu`."""
+    def freed(self, name: str, amount: Decimal, new: "Demand") -> Decimal:
+        """What a ResourceQuota gives back under a name, such as `requests.amd.com/gpu`, when a pod of this demand ends.
+
+        It has counted a pod of the demand `new` with `amount`, which may be more than the template says: defaults of a
+        LimitRange, the overhead of a RuntimeClass, containers that a webhook adds. Those are in both pods.
+        """
         if name.startswith("count/") and name != "count/pods":
             return Decimal()  # no pod is one of these objects
-        kind, _, resource = name.partition(".")
-        if kind == "limits":
-            return self.limits.get(resource, Decimal())
-        if kind == "requests":
-            return self.requests.get(resource, Decimal())
-        return self.requests.get(name, otherwise)
+        part, _, rest = name.partition(".")
+        resource = rest if part in ("limits", "requests") else name
+        own, other = (
+            (each.limits if part == "limits" else each.requests).get(resource, Decimal()) for each in (self, new)
+        )
+        if (resource in self.unsaid) == (resource in new.unsaid):
+            return amount - other + own
+        return amount if resource in self.unsaid else own
 
 
 def of(template: Json) -> Demand:
@@ -34,7 +44,15 @@ def of(template: Json) -> Demand:
     A native sidecar runs from its turn on, so later init containers come on top of it
     (kubernetes.io/docs/concepts/workloads/pods/sidecar-containers, "Resource sharing within containers").
     """
-    return Demand(_total(template, "requests", "limits"), _total(template, "limits"))
+    return Demand(_total(template, "requests", "limits"), _total(template, "limits"), _unsaid(template))
+
+
+def _unsaid(template: Json) -> frozenset[str]:
+    spec = as_object(template.get("spec"))
+    containers = [*as_objects(spec.get("initContainers")), *as_objects(spec.get("containers"))]
+    limits = [as_object(as_object(container.get("resources")).get("limits")) for container in containers]
+    bounded = circumstances.of(template).rules.bounds
+    return frozenset(resource for resource in bounded if any(resource not in each for each in limits))
 
 
 def _total(template: Json, *parts: str) -> dict[str, Decimal]:
@@ -64,22 +82,47 @@ def _amounts(container: Json, parts: Sequence[str]) -> dict[str, Decimal]:
 def least(demands: Iterable[Demand]) -> Demand:
     """The smallest amount of each resource."""
     listed = list(demands)
-    return Demand(_min([each.requests for each in listed]), _min([each.limits for each in listed]))
+    unsaid = frozenset.intersection(*(each.unsaid for each in listed)) if listed else frozenset[str]()
+    return Demand(_min([each.requests for each in listed]), _min([each.limits for each in listed]), unsaid)
 
 
 def repels(one: Json, other: Json, namespace: str) -> bool:
     """Whether a pod of template `one` may not be on a node with an older one of `other`, by its anti-affinity."""
-    labels = as_object(as_object(other.get("metadata")).get("labels"))
     rules = as_object(as_object(as_object(one.get("spec")).get("affinity")).get("podAntiAffinity"))
     terms = as_objects(rules.get("requiredDuringSchedulingIgnoredDuringExecution"))
-    return any(_selects(term.get("labelSelector"), labels) and _reaches(term, namespace) for term in terms)
+    return any(_is_about(term, one, other) and _reaches(term, namespace) for term in terms)
+
+
+def spreads(one: Json, other: Json) -> bool:
+    """Whether older pods of `other` count where pods of template `one` have to be spread.
+
+    So it is as well when the template has no such rule: then somebody else has put one on the pods.
+    """
+    rules = as_objects(as_object(one.get("spec")).get("topologySpreadConstraints"))
+    hard = [rule for rule in rules if rule.get("whenUnsatisfiable") == "DoNotSchedule"]
+    return not hard or any(_is_about(rule, one, other) for rule in hard)
+
+
+def _is_about(rule: Json, one: Json, other: Json) -> bool:
+    """Whether a rule of pods of template `one` selects older pods of `other`.
+
+    Of matchLabelKeys and mismatchLabelKeys those count that the pod with the rule has. No two templates have one hash.
+    """
+    own, labels = (as_object(as_object(each.get("metadata")).get("labels")) for each in (one, other))
+
+    def same(keys: object) -> list[bool]:
+        known = [key for key in keys if key in own or key == HASH] if isinstance(keys, list) else []
+        return [key != HASH and own[key] == labels.get(key) for key in known]
+
+    alike = all(same(rule.get("matchLabelKeys"))) and not any(same(rule.get("mismatchLabelKeys")))
+    return alike and _selects(rule.get("labelSelector"), labels)
 
 
 def _reaches(term: Json, namespace: str) -> bool:
-    """Whether a term is about pods of the namespace, and not about those with the same hash of their template only."""
-    named, keys = term.get("namespaces"), term.get("matchLabelKeys")
+    """Whether a term is about pods of the namespace."""
+    named = term.get("namespaces")
     elsewhere = isinstance(named, list) and named and namespace not in named and term.get("namespaceSelector") is None
-    return not elsewhere and not (isinstance(keys, list) and "pod-template-hash" in keys)
+    return not elsewhere
 
 
 def _selects(selector: object, labels: Json) -> bool:

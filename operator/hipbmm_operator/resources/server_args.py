@@ -64,7 +64,7 @@ _ATTACHED = re.compile(r"-[nr]\d+")
 """argparse takes the value of a flag of one letter without a space."""
 _LARGEST = 65535
 _LOOPBACK = frozenset({"localhost", "localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"})
-_SHORT_LOOPBACK = re.compile(r"127(?:\.[0-9]+){0,2}|0x7f[0-9a-f]{6}")
+_SHORT_LOOPBACK = re.compile(r"127(?:\.[0-9]+){0,2}|0x7f[0-9a-f]{6}|0177(?:\.[0-9]+){0,3}|2130706433")
 """Addresses that only the C library takes (inet_aton): 127.1 is 127.0.0.1."""
 
 
@@ -142,7 +142,7 @@ def resolve(spec: Spec) -> Command:
         tensor=tensor,
         gpus=gpus,
         port=port,
-        tls=any(flag in users.given for flag in _TLS),
+        tls=any(users.given.get(flag) for flag in _TLS),
         problems=tuple(users.problems),
     )
 

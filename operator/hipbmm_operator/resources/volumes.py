@@ -82,6 +82,18 @@ def users_paths(spec: Spec) -> list[str]:
     return [normal(mount.mount_path) for mount in _users(spec)]
 
 
+def read_only_paths(spec: Spec) -> frozenset[str]:
+    """Of these, where nobody can write: the mount is read-only, or its volume."""
+    fixed = {
+        volume.name
+        for volume in spec.pod_template.spec.volumes or []
+        if volume.config_map
+        or volume.secret
+        or (volume.persistent_volume_claim and volume.persistent_volume_claim.read_only)
+    }
+    return frozenset(normal(mount.mount_path) for mount in _users(spec) if mount.read_only or mount.name in fixed)
+
+
 def _users(spec: Spec) -> list[VolumeMount]:
     return spec.pod_template.spec.container(contract.SERVER).volume_mounts or []
 

@@ -214,12 +214,12 @@ def _of_note(note: Note) -> Reason | Foreign:
 def _current(observed: Observed) -> list[Pod]:
     """Pods whose failures count.
 
-    Kubernetes keeps failed pods long after others took their place: those do not count. An unbound claim is reported
-    by StorageReady, and not again for each pod that waits for it.
+    Kubernetes keeps failed pods (evicted, or of a node that was shut down) long after others took their place: those
+    do not count. An unbound claim is reported by StorageReady, and not again for each pod that waits for it.
     """
     pods = observed.pods
-    ready = [pod.created for pod in pods if pod.live and pod.ready and pod.created is not None]
-    newest = max(ready, default=None)
+    placed = [pod.created for pod in pods if pod.live and pod.begun and pod.created is not None]
+    newest = max(placed, default=None)
     today = [pod for pod in pods if pod.live or newest is None or pod.created is None or pod.created > newest]
     return [pod for pod in today if not (observed.claim_pending and pod_failures.waits_for_claim(pod))]
 

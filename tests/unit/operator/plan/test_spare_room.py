@@ -250,6 +250,43 @@ def test_a_quota_in_other_figures_is_counted_too() -> None:
     assert rollout.plan().strategy == "InPlace"
 
 
+def spread(**more: object) -> Json:
+    rule = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule", **more}
+    return {"podTemplate": {"spec": {"topologySpreadConstraints": [rule]}}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "strategy"),
+    [
+        (spread(), "InPlace"),
+        (spread(minDomains=3), "InPlace"),
+        (spread(matchLabelKeys=["pod-template-hash"]), "Surge"),
+        (spread(labelSelector={"matchLabels": {"app": "another"}}), "Surge"),
+        (
+            spread(labelSelector={"matchExpressions": [{"key": "hipbmm.io/deployment", "operator": "Exists"}]}),
+            "InPlace",
+        ),
+    ],
+)
+@pytest.mark.parametrize("restart", [False, True])
+def test_old_pods_that_do_not_count_where_new_ones_are_spread_are_not_stopped(
+    rule: Json, strategy: str, *, restart: bool
+) -> None:
+    rollout = Rollout(rule, restart=restart)
+    assert rollout.plan(rollout.waiting(SPREAD, since=600)).strategy == strategy
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_quota_that_counts_the_defaults_of_the_namespace(*, restart: bool) -> None:
+    """The template says nothing about cpu; a LimitRange gives the server 8."""
+    rollout = Rollout(restart=restart)
+    rollout.refused(
+        'pods "x" is forbidden: exceeded quota: q, requested: limits.cpu=8500m, used: limits.cpu=17, limited:'
+        " limits.cpu=17"
+    )
+    assert rollout.plan().strategy == "InPlace"
+
+
 def test_more_replicas_than_there_is_room_for_are_no_rollout() -> None:
     """Scaled up: all pods have the newest template."""
     rollout = Rollout(restart=True)

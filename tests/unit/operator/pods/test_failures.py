@@ -1,6 +1,7 @@
 """Troubles of pods, in one word each."""
 
 import json
+from typing import Any
 
 import pytest
 from tests.unit.operator.make import NOW, Json, ended, pod, report, time
@@ -170,6 +171,46 @@ def test_a_server_that_ended(last: Json, reason: str) -> None:
     assert only(pod(answer=report(), server=again)).reason == reason
     recovered = again | {"ready": True, "started": True}
     assert none(pod(answer=report(), ready=True, server=recovered))
+
+
+@pytest.mark.parametrize(
+    "word", ["SignatureValidationFailed", "RRONotSupported", "PostStartHookError", "CreateContainerError", "NewInK8s"]
+)
+@pytest.mark.parametrize("name", ["payload", "warm", "server"])
+def test_whatever_a_container_waits_for_is_said_in_the_word_of_the_kubelet(word: str, name: str) -> None:
+    states: dict[str, Any] = {name: {"state": {"waiting": {"reason": word, "message": "policy: not signed"}}}}
+    found = only(pod(**states))
+    assert (found.reason, found.container, found.message) == (word, name, "policy: not signed")
+
+
+def test_a_word_that_no_condition_takes_is_not_its_reason() -> None:
+    found = only(pod(server={"state": {"waiting": {"reason": "a/b: c", "message": "x"}}}))
+    assert (found.reason, found.message) == ("ContainerFailed", "x")
+
+
+@pytest.mark.parametrize(
+    ("state", "restarts", "fails"),
+    [
+        ({"state": {"waiting": {"reason": "CrashLoopBackOff"}}}, 1, True),
+        ({"state": {"running": {}}, "ready": False}, 2, True),
+        ({"state": {"running": {}}, "ready": True, "started": True}, 5, False),
+        ({"state": {"running": {}}, "ready": False}, 1, False),  # its node was started again
+    ],
+)
+def test_a_server_that_ends_well_again_and_again_does_not_serve(state: Json, restarts: int, *, fails: bool) -> None:
+    body = pod(answer=report(), server={**state, "lastState": {"terminated": ended(0)}, "restartCount": restarts})
+    if not fails:
+        assert none(body)
+        return
+    found = only(body)
+    assert (found.reason, found.exit_code, found.message) == ("ServerCrashed", 0, "exit code 0 (Completed)")
+
+
+def test_containers_that_have_done_their_work_are_no_trouble() -> None:
+    """A new sandbox of the pod runs them again, and they have ended well before."""
+    again = {"state": {"running": {}}, "lastState": {"terminated": ended(0)}, "restartCount": 3}
+    assert none(pod(payload=again, warm=again))
+    assert none(pod(payload={"state": {"terminated": ended(0)}}, warm={"state": {"terminated": ended(0)}}))
 
 
 def test_a_tuner_that_ended_says_why_itself_or_the_operator_does() -> None:

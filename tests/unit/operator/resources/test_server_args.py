@@ -125,6 +125,8 @@ def test_an_abbreviation_of_several_flags_is_refused(flag: str) -> None:
         (["--ho", "[::1]"], "--host [::1]"),
         (["--host", "127.1"], "--host 127.1"),
         (["--host", "0x7f000001"], "--host 0x7f000001"),
+        (["--host", "0177.0.0.1"], "--host 0177.0.0.1"),
+        (["--host", "2130706433"], "--host 2130706433"),
         (["--host", "::ffff:127.0.0.1"], "--host ::ffff:127.0.0.1"),
         (["--host", "LOCALHOST."], "--host LOCALHOST."),
         (["--host", "vllm.localhost"], "--host vllm.localhost"),
@@ -163,6 +165,22 @@ def test_a_server_that_nobody_could_reach_is_refused_by_name(args: list[str], to
 )
 def test_a_server_that_can_be_reached_is_taken_as_it_is(args: list[str]) -> None:
     assert command({"server": {"args": args}}).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("args", "tls"),
+    [
+        (["--ssl-keyfile", "/tls/key"], True),
+        (["--ssl_certfile=/tls/crt"], True),
+        (["--ssl-c", "/tls/crt"], False),  # of several flags: refused
+        (["--ssl-keyfile", "", "--ssl-certfile="], False),  # as a chart writes it where no certificate is given
+        (["--ssl-keyfile"], False),
+        (["--ssl-ca-certs", "/tls/ca"], False),
+        (["--enable-ssl-refresh"], False),
+    ],
+)
+def test_a_server_answers_by_tls_when_it_is_given_a_key_or_a_certificate(args: list[str], *, tls: bool) -> None:
+    assert command({"server": {"args": args}}).tls is tls
 
 
 def test_the_port_of_the_sidecar_is_taken() -> None:

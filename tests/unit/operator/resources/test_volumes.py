@@ -149,6 +149,46 @@ def test_a_variable_from_which_the_cache_follows_decides_it(
     assert (env.get("HF_HUB_CACHE") or env.get("HF_HOME") or f"{home}/huggingface") == cache
 
 
+READ_ONLY: dict[str, tuple[Json, Json]] = {
+    "mount": ({"emptyDir": {}}, {"readOnly": True}),
+    "claim": ({"persistentVolumeClaim": {"claimName": "models", "readOnly": True}}, {}),
+    "config map": ({"configMap": {"name": "models"}}, {}),
+    "secret": ({"secret": {"secretName": "models"}}, {}),
+}
+
+
+@pytest.mark.parametrize("how", READ_ONLY)
+@pytest.mark.parametrize(
+    ("path", "hub"),
+    [
+        ("/root/.cache/huggingface", "/root/.cache/huggingface/hub"),
+        ("/root/.cache/huggingface/hub", "/root/.cache/huggingface/hub"),
+        ("/root/.cache", "/root/.cache/huggingface/hub"),
+        ("/home/vllm", "/home/vllm/.cache/huggingface/hub"),
+        ("/root/.cache/vllm", None),
+        ("/root/.triton", None),
+    ],
+)
+def test_in_a_cache_that_nobody_can_write_only_models_are_looked_for(path: str, hub: str | None, how: str) -> None:
+    """Code of a model (HF_HOME/modules) and compiled kernels have to be written somewhere."""
+    source, more = READ_ONLY[how]
+    spec = mounting(path)
+    spec["podTemplate"]["spec"]["volumes"] = [{"name": "mine", **source}]
+    spec["podTemplate"]["spec"]["containers"][0]["volumeMounts"][0] |= more
+    for name in ("server", "warm"):
+        found = environment(spec, name)
+        assert found.get("HF_HUB_CACHE") == hub
+        written = ("HOME", "HF_HOME", "XDG_CACHE_HOME", "VLLM_CACHE_ROOT", "TRITON_CACHE_DIR")
+        assert {found[variable].partition("/cache")[0] for variable in written} == {"/hipbmm"}
+
+
+@pytest.mark.parametrize("name", ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"])
+def test_both_names_of_the_hubs_cache_win_over_a_mount(name: str) -> None:
+    spec = mounting("/root/.cache/huggingface/hub", server={"env": [{"name": name, "value": "/data/hub"}]})
+    found = environment(spec)
+    assert (found.get("HF_HUB_CACHE") or found["HUGGINGFACE_HUB_CACHE"]) == "/data/hub"
+
+
 @pytest.mark.parametrize("name", ["server", "warm"])
 def test_a_read_only_image_has_a_directory_for_temporary_files(name: str) -> None:
     read_only = {"securityContext": {"readOnlyRootFilesystem": True}}

@@ -14,6 +14,7 @@ from tests.unit.operator.make import (
     pod,
     report,
     resource,
+    time,
 )
 from tests.unit.operator.status.situations import condition, message, serving, status
 
@@ -227,6 +228,28 @@ def test_a_resource_that_recovers_is_said_to_tune() -> None:
     assert (found["phase"], condition(found, "Ready")) == ("Tuning", ("False", "Tuning"))
     assert condition(found, "Progressing") == ("True", "RollingOut")
     assert [failure["reason"] for failure in found["failures"]] == ["ServerCrashed"]
+
+
+@pytest.mark.parametrize(
+    "reason", ["Evicted", "Terminated", "NodeAffinity", "UnexpectedAdmissionError", "OutOfamd.com/gpu"]
+)
+def test_a_pod_that_is_only_kept_as_a_record_hides_nothing_of_its_successor(reason: str) -> None:
+    """Evicted, or of a node that was shut down: Kubernetes keeps it until somebody deletes it."""
+    name = planned(resource()).revision.name
+    live = deployment(planned(resource()))
+    dead = pod("dead", revision=name)
+    dead["metadata"]["creationTimestamp"] = time(900)
+    dead["status"] = {"phase": "Failed", "reason": reason, "message": "the node was low on resource"}
+    found = status({}, dead, live=live)
+    assert (found["phase"], condition(found, "Ready")[0]) == ("Failed", "False")
+    successor = pod("new", revision=name, warming=True)
+    found = status({}, dead, successor, live=live, progress=Progress("Tuning", 41, 204))
+    assert (found["phase"], condition(found, "Ready"), found["failures"]) == ("Tuning", ("False", "Tuning"), [])
+    assert condition(found, "Progressing") == ("True", "RollingOut")
+    refused = pod("newest", revision=name)  # the node takes this one no more, either
+    refused["metadata"]["creationTimestamp"] = time(5)
+    refused["status"] = dead["status"]
+    assert condition(status({}, successor, refused, live=live), "Progressing")[0] == "False"
 
 
 def test_who_tuned_is_not_forgotten_when_the_tuner_is_gone() -> None:
