@@ -14,6 +14,8 @@ from hipbmm_operator.kube.kinds import Kind
 Json = dict[str, Any]
 T = TypeVar("T")
 
+WAIT_SECONDS = 400.0
+"""The garbage collector may stand still for five minutes on a busy machine, after CRDs have come or gone."""
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 
@@ -46,9 +48,9 @@ class Api:
     ) -> Json:
         """One request; raises ApiStatusError."""
         status, text = self._text(method, path, body, query, content)
-        parsed: Json = json.loads(text)
         if status >= 400:
-            raise ApiStatusError(status, parsed)
+            raise ApiStatusError(status, _refusal(text))
+        parsed: Json = json.loads(text)
         return parsed
 
     def _lines(self, method: str, path: str, query: Json) -> list[Json]:
@@ -108,13 +110,21 @@ class Api:
                 raise
 
 
+def _refusal(text: str) -> Json:
+    """The Status of a refusal. A server that is busy or stops answers with a plain line."""
+    try:
+        return dict(json.loads(text))
+    except ValueError:
+        return {"message": text}
+
+
 def is_established(crd: Json) -> bool:
     """Whether a CRD is served. It has no conditions at first."""
     conditions = (crd.get("status") or {}).get("conditions") or []
     return any((entry["type"], entry["status"]) == ("Established", "True") for entry in conditions)
 
 
-def until(what: str, ask: Callable[[], T | None], seconds: float = 180.0) -> T:
+def until(what: str, ask: Callable[[], T | None], seconds: float = WAIT_SECONDS) -> T:
     """The first answer that is not None (or False); fails after so long, naming what it waited for."""
     deadline = time.monotonic() + seconds
     while True:

@@ -8,6 +8,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
+_REST_SECONDS = 5.0
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
 
 
@@ -17,15 +18,20 @@ class Audit:
     def __init__(self, log: Path, user: str) -> None:
         self._log = log
         self._user = user
-        self._from = log.stat().st_size
+        begun = log.stat()
+        self._file, self._from = begun.st_ino, begun.st_size
 
     def everything(self) -> Iterator[Json]:
         """Completed requests of all users since then."""
-        with self._log.open("rb") as log:
-            log.seek(self._from)
-            for line in log:
-                if line.endswith(b"}\n"):
-                    yield json.loads(line)
+        # The API server gives a file that is full another name, with the time, and begins a new one.
+        files = [*sorted(self._log.parent.glob(f"{self._log.stem}-*{self._log.suffix}")), self._log]
+        first = next(number for number, file in enumerate(files) if file.stat().st_ino == self._file)
+        for number, file in enumerate(files[first:]):
+            with file.open("rb") as log:
+                log.seek(0 if number else self._from)
+                for line in log:
+                    if line.endswith(b"}\n"):
+                        yield json.loads(line)
 
     def requests(self) -> list[Json]:
         """Completed requests of the user since then."""
@@ -38,6 +44,11 @@ class Audit:
             for event in self.requests()
             if event["verb"] in WRITES and event["objectRef"]["resource"] != "leases"
         ]
+
+
+def at_rest(audit_log: Path, user: str) -> bool:
+    """Whether a user has written nothing for a while; a request is in the log some time after its answer."""
+    return not writes_during(audit_log, user, _REST_SECONDS)
 
 
 def writes_during(audit_log: Path, user: str, seconds: float) -> list[str]:

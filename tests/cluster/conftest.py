@@ -31,8 +31,8 @@ SYSTEM = "hipbmm-test-system"
 OPERATOR_USER = f"system:serviceaccount:{SYSTEM}:operator"
 
 
-TEST_SECONDS = 900
-"""One test waits for several states in turn, each for up to three minutes on a busy machine."""
+TEST_SECONDS = 2400
+"""One test waits for several states in turn, each for up to some minutes on a busy machine."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

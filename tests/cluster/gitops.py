@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 from tests.cluster.api import until
-from tests.cluster.audit import WRITES, Audit, writes_during
+from tests.cluster.audit import WRITES, Audit, at_rest
 from tests.cluster.conftest import OPERATOR_USER
 from tests.cluster.test_scripts import Shell
 from tests.cluster.world import World, resource
@@ -40,7 +40,7 @@ def nothing_is_written(world: World, shell: Shell, audit_log: Path, manifest: Pa
 
 def _applied(world: World, shell: Shell, audit_log: Path, manifest: Path, seconds: float, how: tuple[str, ...]) -> int:
     world.shows(Ready="AllReplicasWarm", Progressing="RolloutComplete")
-    until("no more writes", lambda: not writes_during(audit_log, OPERATOR_USER, 2))
+    until("no more writes", lambda: at_rest(audit_log, OPERATOR_USER))
     before, audit, rounds = versions(world), Audit(audit_log, OPERATOR_USER), 0
     end = time.monotonic() + seconds
     while time.monotonic() < end or rounds < _ROUNDS:

@@ -39,6 +39,10 @@ BINDING = Kind(_GROUP, "v1", "mutatingadmissionpolicybindings", "MutatingAdmissi
 WEBHOOK = Kind(_GROUP, "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", namespaced=False)
 BY = "test.hipbmm.io/injected-by"
 """On a namespace of these tests: `policy` or `webhook`."""
+PATIENT = 30
+"""Seconds that the API server waits for a webhook which this process serves, as long as it may: the product's own two
+are more than a busy machine always keeps, and a pod that is made without an answer is plain."""
+_SECONDS = 120
 
 
 def namespace(api: Api, name: str, by: str, **labels: str) -> str:
@@ -93,6 +97,7 @@ def webhooks(api: Api, scratch: Path, profiles: list[Json], by: tuple[str, ...] 
         bundle = base64.b64encode(certificate.read_bytes()).decode()
         body = webhook.configuration("zz-hipbmm-test", {"url": f"https://127.0.0.1:{port}"}, bundle)
         for each in body["webhooks"]:
+            each["timeoutSeconds"] = PATIENT
             each.setdefault("namespaceSelector", {}).update(_places(by))
         api.apply(WEBHOOK, body)
         try:
@@ -130,6 +135,7 @@ def like_kserve(api: Api, scratch: Path, name: str) -> Iterator[None]:
     body["webhooks"] = body["webhooks"][:1]
     body["webhooks"][0]["objectSelector"] = {"matchLabels": {"like-kserve": "true"}}
     body["webhooks"][0]["failurePolicy"] = "Fail"
+    body["webhooks"][0]["timeoutSeconds"] = PATIENT
     api.apply(WEBHOOK, body)
     try:
         yield
@@ -162,12 +168,12 @@ def serving(profiles: list[Json], context: ssl.SSLContext) -> Iterator[int]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     server = WebhookServer(lambda where: [p for p in profiles if p["metadata"]["namespace"] == where])
-    asyncio.run_coroutine_threadsafe(server.start(0, context), loop).result(10)
+    asyncio.run_coroutine_threadsafe(server.start(0, context), loop).result(_SECONDS)
     try:
         yield server.port
     finally:
         # The loop runs on: the API server's side of a TLS connection ends when it likes, and is then closed.
-        asyncio.run_coroutine_threadsafe(server.close(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(server.close(), loop).result(_SECONDS)
 
 
 def certify(scratch: Path, days: int = 1) -> tuple[Path, Path]:

@@ -10,6 +10,7 @@ import json
 import ssl
 import subprocess
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.api import Api, ApiStatusError
+from urllib3.exceptions import HTTPError
 
 from hipbmm_operator.kube.kinds import EVENT, NODE, POD, Kind
 
@@ -214,12 +216,12 @@ class Kubelet:
 
     def _beat(self) -> None:
         """Node leases, and the end of pods that are being deleted."""
-        beats = 0
+        due = 0.0
         while not self._stop.wait(0.2):
-            beats += 1
-            with contextlib.suppress(ApiStatusError, OSError):
-                if beats % int(_BEAT_SECONDS / 0.2) == 1:
+            with contextlib.suppress(ApiStatusError, OSError, HTTPError):  # the next beat tries again
+                if time.monotonic() >= due:
                     self._renew()
+                    due = time.monotonic() + _BEAT_SECONDS
                 self._bury()
 
     def _renew(self) -> None:

@@ -50,7 +50,7 @@ def untuned(world: World, reason: str, message: str) -> tuple[Json, str]:
 
 def replaced(world: World, old: Json) -> None:
     """A pod that reads what was repaired comes, and the old one goes."""
-    (new,) = until("a pod that reads it", lambda: new_pods(world, [old]), 240)
+    (new,) = until("a pod that reads it", lambda: new_pods(world, [old]))
     world.kubelet.serving(new, report())
     # Ready was True before, for a pod that served untuned: the reason is what changes.
     status = world.shows(Ready="AllReplicasWarm", ConfigValid="True")

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.cluster.api import Api, until
+from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.badday import heals
 from tests.cluster.conftest import CRD
 from tests.cluster.world import World
 
-from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT, Kind
 
 Json = dict[str, Any]
 KIND = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
@@ -43,11 +43,22 @@ def crd(api: Api) -> Iterator[Installed]:
     found.apply(found.original())
 
 
+def stored(world: World, status: Json) -> Json:
+    """The status that the API server would keep after such a write; empty when it refuses that."""
+    path = HIPBMM_DEPLOYMENT.path(world.namespace, world.name, "status")
+    merge = "application/merge-patch+json"
+    try:
+        return dict(world.api.request("PATCH", path, {"status": status}, {"dryRun": "All"}, merge)["status"])
+    except ApiStatusError:
+        return {}
+
+
 def test_an_older_crd_drops_fields_of_the_status(world: World, crd: Installed) -> None:
     body, properties = crd.changed()
     del properties["status"]["properties"]["warm"]
     crd.apply(body)
     world.create()
+    until("the older CRD to be in force", lambda: "warm" not in stored(world, {"warm": "0/1"}))
     world.recover(1)
     found = world.becomes("ConfigValid", "False", "OutdatedCRD")
     assert "status.warm" in found["message"]
@@ -61,6 +72,7 @@ def test_an_older_crd_refuses_a_value_of_the_status(world: World, crd: Installed
     properties["status"]["properties"]["phase"]["enum"].remove("Running")
     crd.apply(body)
     world.create()
+    until("the older CRD to be in force", lambda: not stored(world, {"phase": "Running"}))
     world.recover(1)
     found = world.becomes("ConfigValid", "False", "OutdatedCRD")
     assert "status.phase" in found["message"]

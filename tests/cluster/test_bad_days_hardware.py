@@ -45,6 +45,12 @@ def nodes(world: World) -> Iterator[Nodes]:
         world.kubelet.remove_node(name)
 
 
+def complete(world: World) -> int | None:
+    """How many pods there are, when there are as many as the operator has asked for."""
+    count = len(list(pods(world.api, world.namespace)))
+    return count if world.deployment()["spec"]["replicas"] == count else None
+
+
 def test_no_node_has_the_gpu(world: World) -> None:
     world.create(gpu={"products": ["MI355X"]})
     hardware = world.becomes("HardwareCompatible", "False", "NoMatchingNodes")
@@ -122,7 +128,7 @@ def test_a_pool_of_two_architectures(world: World, nodes: Nodes) -> None:
         for pod in found:
             name, product = pod["metadata"]["name"], kind[pod["spec"]["nodeName"]]
             if name not in served and product not in tuned:
-                before = len(list(pods(world.api, world.namespace)))
+                before = until("the pods that are asked for", lambda: complete(world))
                 touched = {"annotations": {"example.com/touched": f"{product} tunes"}}
                 world.observed({"service": touched})
                 assert world.deployment()["spec"]["replicas"] == before, "others start while it tunes"

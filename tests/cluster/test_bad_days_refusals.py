@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.badday import BINDING, LIMIT_RANGE, POLICY, QUOTA, heals
+from tests.cluster.injection import restricted
 from tests.cluster.operator_process import NAMESPACE, OperatorProcess
 from tests.cluster.rights import Rights
 from tests.cluster.world import World
@@ -36,6 +37,7 @@ def test_a_quota_that_is_exceeded(world: World, counted: str) -> None:
 def test_a_namespace_that_refuses_the_pods(world: World) -> None:
     label = "pod-security.kubernetes.io/enforce"
     world.api.merge(NAMESPACE, "", world.namespace, {"metadata": {"labels": {label: "restricted"}}})
+    until("the label to be in force", lambda: restricted(world.api, world.namespace))
     world.create(podTemplate={"spec": {"securityContext": {"runAsNonRoot": False}}})
     assert "restricted" in world.becomes("Progressing", "False", "PodSecurityRejected")["message"]
     world.becomes("Ready", "False", "PodSecurityRejected")

@@ -122,12 +122,12 @@ def test_gpus_by_claims(world: World, driver: Driver) -> None:
 
     world.change({"image": "registry.example/vllm:2"})
     world.becomes("Progressing", "True", "WaitingForSpareGPU")
-    (new,) = until("the new pod on the devices", lambda: new_pods(world, [pod]), 240)
+    (new,) = until("the new pod on the devices", lambda: new_pods(world, [pod]))
     world.kubelet.serving(new, report())
     world.becomes("Progressing", "True", "RolloutComplete")
 
     world.change({"parallelism": {"tensor": 1}})
-    (one,) = until("a pod with one GPU", lambda: new_pods(world, [pod, new]), 240)
+    (one,) = until("a pod with one GPU", lambda: new_pods(world, [pod, new]))
     world.kubelet.serving(one, report())
     world.becomes("Ready", "True", "AllReplicasWarm")
     until("one device", lambda: [len(devices) for devices in driver.claimed()] == [1])
@@ -147,7 +147,7 @@ def test_a_quota_on_devices_without_a_spare_one(world: World, driver: Driver) ->
     (old,) = world.scheduled(1)
     world.change({"image": "registry.example/vllm:2"})
     assert "exceeded quota: devices" in world.becomes("Progressing", "True", "WaitingForRoom")["message"]
-    (new,) = until("the new pod on the device", lambda: new_pods(world, [old]), 240)
+    (new,) = until("the new pod on the device", lambda: new_pods(world, [old]))
     world.kubelet.serving(new, report())
     world.becomes("Progressing", "True", "RolloutComplete")
 

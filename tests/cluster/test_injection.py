@@ -316,15 +316,14 @@ def dead_webhook(two: Two, api: Api, tmp_path: Path) -> Iterator[str]:
 def test_a_webhook_that_never_answers_costs_two_seconds(two: Two, api: Api, dead_webhook: str) -> None:
     pod = _in(stacks.asking("deployment"), dead_webhook)
 
-    def waited() -> float | None:
-        """Seconds that a pod took; None while the API server does not know the webhook yet."""
+    def waited() -> bool:
+        """Whether a pod took as long; it takes less while the API server does not know the webhook yet."""
         started = time.monotonic()
         assert "hipbmm-warm" not in json.dumps(injection.dry(api, pod)["spec"])
-        took = time.monotonic() - started
-        return took if took > 1 else None
+        return hooks.SECONDS <= time.monotonic() - started < 10
 
-    # Its own two seconds, not the ten that a webhook has by default.
-    assert until("the webhook to be asked", waited) < 10
+    # Its own two seconds, not the ten that a webhook has by default: a busy machine may add some, but not each time.
+    until("a pod to take two seconds", waited)
 
 
 _CREATED = 40

@@ -21,10 +21,10 @@ def test_a_scheduler_that_does_not_run_and_a_kubelet_that_does_not_act(world: Wo
     other = World(world.api, world.kubelet, world.namespace, "other")
     other.create()
     world.create(**scheduler("no-such-scheduler"))
-    assert "no-such-scheduler" in world.becomes("Progressing", "False", "SchedulerNotResponding", 240)["message"]
+    assert "no-such-scheduler" in world.becomes("Progressing", "False", "SchedulerNotResponding")["message"]
     world.becomes("Ready", "False", "SchedulerNotResponding")
     world.shows(phase="Pending")
-    assert "mi300x-a" in other.becomes("Progressing", "False", "NodeNotResponding", 240)["message"]
+    assert "mi300x-a" in other.becomes("Progressing", "False", "NodeNotResponding")["message"]
     other.becomes("Ready", "False", "NodeNotResponding")
     world.api.delete(kinds.HIPBMM_DEPLOYMENT, world.namespace, "other")
     world.pods(1)

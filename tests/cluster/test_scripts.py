@@ -43,8 +43,11 @@ class Shell:
         until(f"columns {wanted}", lambda: wanted.items() <= self.columns().items())
 
     def columns(self) -> dict[str, str]:
-        """`kubectl get` without options, by column."""
-        header, line = self.run("get", "hbd", "qwen").stdout.splitlines()
+        """`kubectl get` without options, by column; nothing when it did not come through."""
+        done = self.run("get", "hbd", "qwen")
+        if done.returncode:
+            return {}
+        header, line = done.stdout.splitlines()
         starts = [header.index(word) for word in header.split()]
         parts = [line[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
         return dict(zip(header.split(), parts, strict=True))

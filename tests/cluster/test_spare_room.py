@@ -172,7 +172,7 @@ def test_a_rollout_without_spare_room_ends(world: World, nodes: list[str], what:
         assert short.cause in found["Progressing"]["message"]
         assert (found["Progressing"]["status"], found["Ready"]["status"]) == ("True", "Unknown")
         world.becomes("Progressing", "True", "UpdatingInPlace")
-        (new,) = until("the new pod in the place of the old one", lambda: new_pods(world, [old]), 240)
+        (new,) = until("the new pod in the place of the old one", lambda: new_pods(world, [old]))
         world.kubelet.serving(new, report())
         status = world.shows(Progressing="RolloutComplete", Ready="AllReplicasWarm")
         assert (status["revision"]["updated"], status["revision"]["serving"]) == (1, 1)

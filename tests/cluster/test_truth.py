@@ -84,7 +84,12 @@ def test_nothing_is_claimed_before_it_is_known(world: World) -> None:
     version = world.api.request("GET", path)["metadata"]["resourceVersion"]
     world.create()
     world.until("a status", lambda status: bool(status["conditions"]))
-    first = next(body for body in world.api.watch(path, version) if (body.get("status") or {}).get("conditions"))
+
+    def first_written() -> Json | None:
+        bodies = world.api.watch(path, version)
+        return next((body for body in bodies if (body.get("status") or {}).get("conditions")), None)
+
+    first = until("the first status in the watch", first_written)
     conditions = {entry["type"]: (entry["status"], entry["reason"]) for entry in first["status"]["conditions"]}
     assert conditions == {
         "Ready": ("Unknown", "Pending"),

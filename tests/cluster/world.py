@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.cluster.api import Api, until
+from tests.cluster.api import WAIT_SECONDS, Api, until
 from tests.cluster.kubelet import Kubelet, pods
 
 from hipbmm_operator.kube import kinds
 
 Json = dict[str, Any]
 
-WAIT = 180.0
-"""Seconds in which a failure must show; what comes of itself takes a few, and more on a busy machine."""
+WAIT = WAIT_SECONDS
+"""In which a failure must show; what comes of itself takes a few, and more on a busy machine."""
 
 
 def resource(namespace: str, name: str = "qwen", **spec: object) -> Json:
@@ -120,7 +120,7 @@ class World:
 
         return until(f"{count} pods on nodes", ask, WAIT)
 
-    def recover(self, count: int, answer: Json | None = None, seconds: float = 240) -> None:
+    def recover(self, count: int, answer: Json | None = None, seconds: float = WAIT) -> None:
         """Whatever pods there are work from now on, until the resource is Ready with so many."""
         worked: set[str] = set()
 
@@ -155,7 +155,7 @@ class World:
         """Delete every resource of the namespace, so that its GPUs are free for the next test."""
         for body in self.api.items(kinds.HIPBMM_DEPLOYMENT, self.namespace):
             self.api.delete(kinds.HIPBMM_DEPLOYMENT, self.namespace, body["metadata"]["name"])
-        until("the pods to go", lambda: not self.api.items(kinds.POD, self.namespace), 240)
+        until("the pods to go", lambda: not self.api.items(kinds.POD, self.namespace))
 
 
 def _over(pod: Json) -> bool:

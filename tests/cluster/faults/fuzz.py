@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 _BATCH = 25
 _SERVER_ERROR = 500
-_SECONDS = 240.0
+_SECONDS = 600.0
 _TYPES = 8
 """Conditions of every resource that was seen; one that cannot go on is Stalled besides."""
 

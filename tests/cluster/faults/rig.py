@@ -28,7 +28,9 @@ from hipbmm_operator.kube import kinds
 
 T = TypeVar("T")
 
-LIFE_SECONDS = 240.0
+LIFE_SECONDS = 480.0
+"""For one rollout; nine lives share the cores."""
+_ROLLOUTS = 3
 _SIDE_BY_SIDE = 9
 _STILL = 40
 """So many reads in a row, five seconds and more, find the same: much longer than the operator's debounce window."""
@@ -99,7 +101,7 @@ class Rig:
                 dead.set()
 
         def revive() -> None:
-            if dead.wait(LIFE_SECONDS):
+            if dead.wait(_ROLLOUTS * LIFE_SECONDS):
                 operator.process.wait(60)
                 operator.start()
                 done.set()
@@ -195,7 +197,7 @@ def killed(place: Place, expected: Ends, write: int) -> Ends:
         alive, writes = ends_as(rig.world, expected.alive), rig.proxy.writes
         if writes < write:
             raise NotReachedError(f"the life took {writes} writes only")
-        if not revived.wait(240):
+        if not revived.wait(LIFE_SECONDS):
             raise AssertionError("the operator did not start again")
         return Ends(alive, deleted(rig.world), writes, operator.defects())
 
@@ -217,7 +219,7 @@ def deleted(world: World) -> state.Json:
     """Delete the resource; what is left when all its children and pods have gone."""
     world.api.delete(kinds.HIPBMM_DEPLOYMENT, world.namespace, world.name)
     for kind in (kinds.DEPLOYMENT, kinds.SERVICE, kinds.BUDGET, kinds.CONTROLLER_REVISION, kinds.POD):
-        until(f"no {kind.plural}", lambda kind=kind: not world.api.items(kind, world.namespace), 240)  # type: ignore[misc]
+        until(f"no {kind.plural}", lambda kind=kind: not world.api.items(kind, world.namespace))  # type: ignore[misc]
     return state.of(world.api, world.namespace)
 
 
