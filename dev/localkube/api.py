@@ -30,7 +30,7 @@ class Api:
         self._context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         self._context.load_cert_chain(str(pki / f"{user}.crt"), str(pki / f"{user}.key"))
 
-    def request(self, method: str, path: str, body: Object | None = None, seconds: float = 10.0) -> Object:
+    def request(self, method: str, path: str, body: Object | None = None, seconds: float = 60.0) -> Object:
         """One call. Raises ApiError for a refusal, OSError or http.client.HTTPException when nobody answers."""
         connection = http.client.HTTPSConnection(self._host, context=self._context, timeout=seconds)
         try:

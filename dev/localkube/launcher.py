@@ -12,7 +12,7 @@ from localkube.paths import PACKAGE, Layout
 from localkube.record import Record
 from localkube.supervisor import COMPONENT_VARIABLE, INSTANCE_VARIABLE, Spec
 
-_FORK_SECONDS = 10.0
+_FORK_SECONDS = 120.0
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 
 

@@ -19,7 +19,7 @@ _POLL_SECONDS = 0.2
 def api_ready(api: Api) -> str:
     """Empty when the API server is ready, else what is missing."""
     try:
-        api.request("GET", "/readyz", seconds=3)
+        api.request("GET", "/readyz", seconds=30)
     except ssl.SSLCertVerificationError as error:
         raise LocalkubeError(f"another server answers at the API server's address: {error}") from error
     except ApiError as error:
