@@ -25,15 +25,26 @@ if TYPE_CHECKING:
 HEURISTIC = -1
 PARAMETERS = ("mat1", "mat2", "solution_index", "bias", "out_dtype", "scaleA", "scaleB", "scaleOut", "bpreshuffle")
 """Of `aiter.hipb_mm` in every release that has it (v0.1.10.post2 on); newer ones add `use_gelu` behind them."""
+POSITIONAL = PARAMETERS[:3]
+DEFAULTS = {"solution_index": HEURISTIC}
+"""Of the wrapper; None for the others."""
 
 
 def fits(function: HipbMm) -> bool:
-    """Whether `function` takes the parameters that the wrapper hands on, in this order."""
+    """Whether `function` takes the parameters that the wrapper hands on, in this order, by name, with these defaults.
+
+    What is behind them must have a default: the wrapper gives none when its caller gives none.
+    """
     try:
-        names = tuple(inspect.signature(function).parameters)
+        found = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return False
-    return names[: len(PARAMETERS)] == PARAMETERS
+    ours, rest = found[: len(PARAMETERS)], found[len(PARAMETERS) :]
+    by_position = [each.kind is each.POSITIONAL_OR_KEYWORD or each.name in POSITIONAL for each in ours]
+    same = [each.default in (each.empty, DEFAULTS.get(each.name)) for each in ours]
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    optional = [each.kind in variadic or each.default is not each.empty for each in rest]
+    return tuple(each.name for each in ours) == PARAMETERS and all([*by_position, *same, *optional])
 
 
 def make(
@@ -54,7 +65,7 @@ def make(
     def hipb_mm(
         mat1: torch.Tensor,
         mat2: torch.Tensor,
-        solution_index: int,
+        solution_index: int = HEURISTIC,
         bias: torch.Tensor | None = None,
         out_dtype: torch.dtype | None = None,
         scaleA: torch.Tensor | None = None,  # noqa: N803 - AITER's name

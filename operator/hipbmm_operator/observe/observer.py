@@ -18,13 +18,14 @@ from hipbmm_operator.observe import parse, service_monitor
 from hipbmm_operator.observe.memory import trim
 from hipbmm_operator.observe.mirror_logs import MirrorLogs
 from hipbmm_operator.observe.namespace_rules import NamespaceRules
-from hipbmm_operator.observe.observed import Deployment, Observed
+from hipbmm_operator.observe.observed import Deployment, Observed, OnDemandFacts
 from hipbmm_operator.observe.on_demand import OnDemandReads
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.resources import (
     circumstances,
     controller_revision,
+    environment,
     gpu_claims,
     node_affinity,
     placement,
@@ -75,16 +76,19 @@ class Observer:
             mirror=mirror,
             claim_templates=await self._claim_templates(key, resource, spec, revisions),
             hardware=self._hardware(spec, deployment) if spec else None,
-            circumstances=await self._circumstances(resource, facts.config, revisions) if spec else Circumstances(),
+            circumstances=await self._circumstances(resource, spec, facts, revisions) if spec else Circumstances(),
             facts=facts,
         )
 
-    async def _circumstances(self, resource: Resource, config: str, revisions: Sequence[Revision]) -> Circumstances:
+    async def _circumstances(
+        self, resource: Resource, spec: Spec, facts: OnDemandFacts, revisions: Sequence[Revision]
+    ) -> Circumstances:
         """Those of now. The namespace is asked when a template has to be rendered, which is seldom."""
         read = kinds_to_read(self.nodes.shown())
-        if controller_revision.stored(controller_revision.content(resource), config, revisions):
+        if controller_revision.stored(controller_revision.content(resource), facts.config, revisions):
             return Circumstances(read)
-        return Circumstances(read, await self.rules.at(resource.owner.namespace))
+        given = references.given(spec, facts.keys) & environment.CACHES
+        return Circumstances(read, await self.rules.at(resource.owner.namespace), given)
 
     def deployment(self, key: NamespacedName) -> Deployment | None:
         """The Deployment as it is known now: after a write, too."""

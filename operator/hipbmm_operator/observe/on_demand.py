@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, get_args
@@ -22,6 +22,7 @@ from hipbmm_operator.resources.volume_claim import StoredClaim
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
+_Keys = Mapping[tuple[str, str], tuple[str, ...]]
 
 _LOG_LINES = 20
 _STUCK = timedelta(seconds=20)
@@ -97,11 +98,13 @@ class OnDemandReads:
                 await self._note(notes, namespace, kinds.CLAIM, claim.meta.uid, _EVENT_SECONDS, *EVENT_REASONS)
         stalled = warming is not None and progress is not None and self._stalled(warming, progress)
         referred = bool(config_maps or secrets)
-        config = await self._config(namespace, config_maps, secrets) if referred else ""
+        config, keys = await self._config(namespace, config_maps, secrets) if referred else ("", {})
         again += [_CONFIG_SECONDS] if referred else []
         spoken, wait = await self._words.at(pods, now)
         again += [] if wait is None else [wait]
-        return OnDemandFacts(progress, stalled, starts, spoken, notes, storage_class, config, min(again, default=None))
+        return OnDemandFacts(
+            progress, stalled, starts, spoken, notes, storage_class, config, keys, min(again, default=None)
+        )
 
     def _stalled(self, pod: Pod, progress: report.Progress) -> bool:
         now = self._clock()
@@ -170,23 +173,26 @@ class OnDemandReads:
 
         return await self._remembered("class", name or "", _EVENT_SECONDS * 0.9, read)
 
-    async def _config(self, namespace: str, config_maps: Sequence[str], secrets: Sequence[str]) -> str:
-        """Digest of these objects; "" when a ConfigMap may not be read. What is not there is as good as empty.
+    async def _config(self, namespace: str, config_maps: Sequence[str], secrets: Sequence[str]) -> tuple[str, _Keys]:
+        """Digest and keys of these objects; "" when a ConfigMap may not be read. What is not there is as good as empty.
 
         Secrets count where an administrator lets the operator read them.
         """
 
-        async def read() -> str:
+        async def read() -> tuple[str, _Keys]:
             found = [await self._content(kinds.CONFIG_MAP, namespace, name) for name in config_maps]
+            of = [kinds.CONFIG_MAP.kind] * len(found)
             if self._clock() >= self._refused.get(namespace, 0.0):
                 try:
                     found += [await self._content(kinds.SECRET, namespace, name) for name in secrets]
                 except errors.ForbiddenError:
                     self._refused[namespace] = self._clock() + _REFUSED_SECONDS
-            return names.short_hash(canonical(found), 16) if found else ""
+            of += [kinds.SECRET.kind] * (len(found) - len(of))
+            keys = {(kind, name): tuple(data or ()) for kind, (name, data, _) in zip(of, found, strict=True)}
+            return (names.short_hash(canonical(found), 16) if found else ""), keys
 
         at = f"{namespace}/{config_maps}/{secrets}"
-        return await self._remembered("config", at, _CONFIG_SECONDS * 0.9, read) or ""
+        return await self._remembered("config", at, _CONFIG_SECONDS * 0.9, read) or ("", {})
 
     async def _content(self, kind: Kind, namespace: str, name: str) -> list[Any]:
         body = await self._kube.find(kind, namespace, name) or {}

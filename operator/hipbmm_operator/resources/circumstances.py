@@ -1,6 +1,6 @@
-"""What a pod template depends on beside the spec: the labels of the cluster's nodes, and the rules of the namespace.
+"""What a pod template depends on beside the spec: labels of nodes, rules of the namespace, variables of ConfigMaps.
 
-Both are read when a template is rendered and noted on it. So what changes later changes no pod, and a template can be
+They are read when a template is rendered and noted on it. So what changes later changes no pod, and a template can be
 compared with the one that this operator would render in the same circumstances.
 """
 
@@ -39,10 +39,14 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """The kinds of node label that an affinity reads, and the rules of the namespace."""
+    """The kinds of node label that an affinity reads, and the rules of the namespace.
+
+    `given`: variables of caches that the server has from ConfigMaps and Secrets (`envFrom`).
+    """
 
     kinds: frozenset[LabelKind] = EVERY_KIND
     rules: Rules = field(default_factory=Rules)
+    given: frozenset[str] = frozenset()
 
     def annotations(self) -> dict[str, str]:
         """As a template notes them; nothing for every kind of label and no rules."""
@@ -54,6 +58,8 @@ class Circumstances:
             rules["nonRoot"] = True
         if rules:
             found[names.ANNOTATION_NAMESPACE_RULES] = json.dumps(rules)
+        if self.given:
+            found[names.ANNOTATION_GIVEN] = ",".join(sorted(self.given))
         return found
 
 
@@ -69,6 +75,7 @@ def of(template: Json) -> Circumstances:
     return Circumstances(
         kinds=EVERY_KIND if kinds is None else frozenset(_KNOWN[k] for k in str(kinds).split(",") if k in _KNOWN),
         rules=Rules(bounds, non_root=bool(rules.get("nonRoot"))),
+        given=frozenset(filter(None, str(noted.get(names.ANNOTATION_GIVEN, "")).split(","))),
     )
 
 

@@ -60,32 +60,34 @@ def program(spec: Spec, command: Command, *, mirror: bool = False) -> dict[str, 
     return values
 
 
-def of_warm(spec: Spec, command: Command, *, mirror: bool = False) -> list[Json]:
+def of_warm(spec: Spec, command: Command, *, mirror: bool = False, given: frozenset[str] = frozenset()) -> list[Json]:
     """Environment of `warm`: that of the server, so that the stack and the plan are the server's, and its pod."""
-    return _merge([*_of_serving(spec, command, mirror=mirror), _POD_UID, _NODE_NAME], _users(spec))
+    return _merge([*_of_serving(spec, command, given, mirror=mirror), _POD_UID, _NODE_NAME], _users(spec))
 
 
-def of_server(spec: Spec, command: Command, *, mirror: bool = False) -> list[Json]:
-    """Environment of `server`."""
-    return _merge(_of_serving(spec, command, mirror=mirror), _users(spec))
+def of_server(spec: Spec, command: Command, *, mirror: bool = False, given: frozenset[str] = frozenset()) -> list[Json]:
+    """Environment of `server`. A cache that is `given` by `envFrom`, over which `env` would win, is left out."""
+    return _merge(_of_serving(spec, command, given, mirror=mirror), _users(spec))
 
 
-def _of_serving(spec: Spec, command: Command, *, mirror: bool) -> list[Json]:
+def _of_serving(spec: Spec, command: Command, given: frozenset[str], *, mirror: bool) -> list[Json]:
     settings = _unlike_defaults(program(spec, command, mirror=mirror))
     flags = sorted(contract.FLAGS.keys() & {entry.name for entry in spec.server.env})
     if flags:
         settings["HIPBMM_USER_FLAGS"] = ",".join(flags)
-    writable = {name: path for name, path in WRITABLE.items() if name not in _derived(spec)}
-    return [*_values({**writable, **_mounted_caches(spec), **contract.FLAGS, **settings}), *_token(spec)]
+    derived = _derived(spec, given)
+    caches = {name: path for name, path in WRITABLE.items() if name not in derived} | _mounted_caches(spec, given)
+    caches = {name: path for name, path in caches.items() if name not in given}
+    return [*_values({**caches, **contract.FLAGS, **settings}), *_token(spec)]
 
 
-def _derived(spec: Spec) -> Collection[str]:
+def _derived(spec: Spec, given: frozenset[str]) -> Collection[str]:
     """Caches that follow from a variable of the user's, as the libraries derive them."""
-    given = {entry.name: entry.value or "" for entry in spec.server.env}
-    if "XDG_CACHE_HOME" in given:
+    values = {entry.name: entry.value or "" for entry in spec.server.env}
+    if "XDG_CACHE_HOME" in values or "XDG_CACHE_HOME" in given:
         return ("HF_HOME", "VLLM_CACHE_ROOT")
     writable = set(volumes.users_paths(spec)) - volumes.read_only_paths(spec)
-    mounted = any(f"{given.get('HOME', '')}/".startswith(f"{path}/") for path in writable)
+    mounted = any(f"{values.get('HOME', '')}/".startswith(f"{path}/") for path in writable)
     # A home that is mounted is meant to hold the caches; any other one may be read-only.
     return ("XDG_CACHE_HOME", "HF_HOME", "VLLM_CACHE_ROOT", "TRITON_CACHE_DIR") if mounted else ()
 
@@ -101,7 +103,7 @@ def of_harvest(spec: Spec, *, mirror: bool = False) -> list[Json]:
     return _merge([*_values(plain), _POD_UID], users)
 
 
-def _mounted_caches(spec: Spec) -> dict[str, str]:
+def _mounted_caches(spec: Spec, given: frozenset[str]) -> dict[str, str]:
     """Caches that the user has mounted where an image keeps them, or by a name that says what they are.
 
     Without this they would be mounted and not used, and every pod would download the model again. Where nobody can
@@ -116,12 +118,15 @@ def _mounted_caches(spec: Spec) -> dict[str, str]:
             models = {"HF_HUB_CACHE": f"{home}/hub"} if home else {}
             caches = {**models, **{name: at for name, at in caches.items() if name in _OF_MODELS}}
         found |= caches
-    if any(entry.name == "HUGGINGFACE_HUB_CACHE" for entry in spec.server.env):
+    if _OLD_HUB in given or any(entry.name == _OLD_HUB for entry in spec.server.env):
         found.pop("HF_HUB_CACHE", None)  # the newer name, which would win over the user's
     return found
 
 
+_OLD_HUB = "HUGGINGFACE_HUB_CACHE"
 _OF_MODELS = ("HF_HUB_CACHE", "MODELSCOPE_CACHE")
+CACHES = frozenset({*WRITABLE, *_OF_MODELS, _OLD_HUB})
+"""Variables of which the operator leaves out, or derives, what a user gives by `envFrom`."""
 
 
 def _caches_at(path: str) -> dict[str, str]:

@@ -1,8 +1,11 @@
 """ConfigMaps and Secrets whose content pods read only when they start: a change reaches nothing that runs. Pure."""
 
+from collections.abc import Mapping
+
 from hipbmm_operator.api.common import EnvSource, KeySelector, NameRef
 from hipbmm_operator.api.pod_template import EnvFrom
 from hipbmm_operator.api.spec import Spec, TokenSecretRef
+from hipbmm_operator.kube import kinds
 
 
 def config_maps(spec: Spec) -> tuple[str, ...]:
@@ -15,6 +18,16 @@ def secrets(spec: Spec) -> tuple[str, ...]:
     """Names of the Secrets with variables, and with the token for Hugging Face."""
     variables = (source.secret_key_ref for source in _sources(spec))
     return _names(spec.model.token_secret_ref, *variables, *(each.secret_ref for each in _env_from(spec)))
+
+
+def given(spec: Spec, keys: Mapping[tuple[str, str], tuple[str, ...]]) -> frozenset[str]:
+    """Names of the variables that `envFrom` makes of these keys, which are those of objects by kind and name."""
+    found: set[str] = set()
+    for each in _env_from(spec):
+        for kind, reference in ((kinds.CONFIG_MAP, each.config_map_ref), (kinds.SECRET, each.secret_ref)):
+            if reference is not None:
+                found |= {f"{each.prefix or ''}{key}" for key in keys.get((kind.kind, reference.name), ())}
+    return frozenset(found)
 
 
 def _sources(spec: Spec) -> list[EnvSource]:

@@ -215,3 +215,48 @@ def test_the_parameters_are_those_of_aiter(simulated: ModuleType) -> None:
     assert tuple(inspect.signature(simulated.hipb_mm).parameters)[: len(wrapper.PARAMETERS)] == wrapper.PARAMETERS
     for other in (torch.mm, make, print, 7):
         assert not wrapper.fits(other)  # type: ignore[arg-type]
+
+
+REST = "bias=None, out_dtype=None, scaleA=None, scaleB=None, scaleOut=None, bpreshuffle=None"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fits"),
+    [
+        (f"mat1, mat2, solution_index, {REST}", True),
+        (f"mat1, mat2, solution_index, {REST}, use_gelu=False", True),
+        (f"mat1, mat2, solution_index, {REST}, *, stream=None, **more", True),
+        (f"mat1, mat2, solution_index=-1, {REST}", True),
+        (f"mat1, mat2, solution_index=0, {REST}", False),
+        (f"mat1, mat2, solution_index, {REST.replace('bpreshuffle=None', 'bpreshuffle=True')}", False),
+        (f"mat1, mat2, solution_index, {REST}, *, out", False),
+        (f"mat1, mat2, solution_index, /, {REST}", True),
+        (f"mat1, mat2, solution_index, *, {REST}", False),
+        ("mat1, mat2, solution_index, bias, out_dtype, scaleA, scaleB, scaleOut, bpreshuffle, /", False),
+        (f"mat1, mat2, {REST}, solution_index=-1", False),
+        ("*arguments, **keywords", False),
+    ],
+)
+def test_only_a_function_that_takes_what_the_wrapper_gives_is_wrapped(parameters: str, *, fits: bool) -> None:
+    """And where it is wrapped, no call of any spelling reaches it otherwise than without the wrapper."""
+    seen: list[Any] = []
+    scope: dict[str, Any] = {"seen": seen}
+    exec(f"def hipb_mm({parameters}):\n    seen.append(locals())", scope)  # noqa: S102 - a signature of each kind
+    function = scope["hipb_mm"]
+    assert wrapper.fits(function) is fits
+    if not fits:
+        return
+    a = torch.zeros(16, K)
+    wrapped = wrapper.make(function, [], CPU, (FNUZ, torch.bfloat16), Recorder("", 0))
+    scales = {"scaleA": torch.ones(16, 1), "scaleB": torch.ones(1, N)}
+    spelled: list[tuple[tuple[object, ...], dict[str, object]]] = [
+        ((a, a, 7), {}),
+        ((a, a, -1), {**scales, "bpreshuffle": True}),
+        ((a, a, -1, None, torch.bfloat16, *scales.values(), None, True), {}),
+    ]
+    for arguments, keywords in spelled:
+        function(*arguments, **keywords)
+        wrapped(*arguments, **keywords)
+        plain, ours = seen[-2:]
+        assert plain.keys() == ours.keys()
+        assert all(plain[name] is ours[name] or plain[name] == ours[name] for name in plain)

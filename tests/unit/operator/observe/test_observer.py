@@ -1,9 +1,11 @@
 """One value of the watched objects and of what is read besides."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from tests.unit.operator.fakekube import FakeKube
-from tests.unit.operator.make import NOW, Json, pod, report, resource, time, typed
+from tests.unit.operator.make import NOW, Json, observed, planned, pod, report, resource, time, typed
 from tests.unit.operator.mirror_objects import content, line, shard
 
 from hipbmm_operator.kube import kinds, names
@@ -12,9 +14,11 @@ from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.mirror import configmap
 from hipbmm_operator.observe.mirror_logs import MirrorLogs
 from hipbmm_operator.observe.namespace_rules import NamespaceRules
-from hipbmm_operator.observe.observed import Observed
+from hipbmm_operator.observe.observed import Observed, OnDemandFacts
 from hipbmm_operator.observe.observer import Observer
 from hipbmm_operator.observe.on_demand import OnDemandReads
+from hipbmm_operator.plan.plan import Plan
+from hipbmm_operator.resources import circumstances, environment
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.node_cache import NodeBook
 from hipbmm_operator.watch.pruning import prune
@@ -129,3 +133,47 @@ async def test_a_server_is_unready_from_when_it_started_and_not_from_when_its_po
     case.put(kinds.POD, pod(answer=report(), ready=True) | {"x": time()})
     (found,) = (await case.observe(after=40)).pods
     assert found.ready
+
+
+@pytest.mark.parametrize(
+    ("source", "data", "prefix", "left_out", "derived"),
+    [
+        ("configMap", {"HF_HOME": "/data/hf", "OTHER": "x"}, "", {"HF_HOME"}, set[str]()),
+        ("secret", {"HF_HOME": "L2RhdGE="}, "", {"HF_HOME"}, set[str]()),
+        ("configMap", {"HOME": "/data/hf"}, "HF_", {"HF_HOME"}, set[str]()),
+        ("configMap", {"HF_HOME": "/data/hf"}, "MY_", set[str](), set[str]()),
+        ("configMap", {"XDG_CACHE_HOME": "/data"}, "", {"XDG_CACHE_HOME"}, {"HF_HOME", "VLLM_CACHE_ROOT"}),
+        ("configMap", {"HUGGINGFACE_HUB_CACHE": "/data"}, "", {"HF_HUB_CACHE"}, set[str]()),
+        ("configMap", {"VLLM_CACHE_ROOT": "/data", "TRITON_CACHE_DIR": "/x"}, "", {"VLLM_CACHE_ROOT"}, set[str]()),
+        ("configMap", {"VLLM_ROCM_USE_AITER": "0"}, "", set[str](), set[str]()),
+    ],
+)
+async def test_a_cache_that_config_maps_and_secrets_give_is_left_to_them(
+    source: str, data: Json, prefix: str, left_out: set[str], derived: set[str]
+) -> None:
+    """A variable of `env` would win over `envFrom`. The template that is stored is rendered again just so."""
+    case = Case()
+    kind = kinds.CONFIG_MAP if source == "configMap" else kinds.SECRET
+    case.kube.objects[kind, "ns", "mine"] = {"metadata": {"name": "mine"}, "data": data}
+    server = {"name": "server", "envFrom": [{"prefix": prefix, f"{source}Ref": {"name": "mine"}}]}
+    of = resource({"podTemplate": {"spec": {"containers": [server]}}})
+    plain, plan = planned(of), planned(of, await case.observer.at(KEY, of, typed(of), NOW))
+    for name in ("server", "warm"):
+        before, after = (variables(each, name) for each in (plain, plan))
+        assert before - after >= (left_out | derived) - {"HF_HUB_CACHE"}
+        assert not after & (left_out | derived)
+        assert "VLLM_ROCM_USE_AITER" in after
+    stored = plan.revision.template
+    assert circumstances.of(stored).given == {f"{prefix}{key}" for key in data} & environment.CACHES
+    again = replace(observed(), circumstances=circumstances.of(stored), facts=OnDemandFacts(config=config_of(stored)))
+    assert planned(of, again).revision.template["spec"] == stored["spec"]
+
+
+def variables(plan: Plan, container: str) -> set[str]:
+    pod = plan.revision.template["spec"]
+    (found,) = [each for each in [*pod["initContainers"], *pod["containers"]] if each["name"] == container]
+    return {entry["name"] for entry in found["env"]}
+
+
+def config_of(template: Json) -> str:
+    return str(template["metadata"]["annotations"]["hipbmm.io/config"])

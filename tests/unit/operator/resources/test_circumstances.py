@@ -89,6 +89,7 @@ def test_a_restricted_namespace_is_promised_that_nothing_runs_as_root() -> None:
     [
         Circumstances(),
         Circumstances(frozenset({LabelKind.OVERRIDE, LabelKind.LABELLER})),
+        Circumstances(given=frozenset({"HF_HOME", "XDG_CACHE_HOME"})),
         Circumstances(EVERY_KIND, Rules({"cpu": Bounds("1", ""), "memory": Bounds("", "2Gi")}, non_root=True)),
     ],
 )
