@@ -49,6 +49,7 @@ def int8(*targets: str) -> Config:
     return {"targets": list(targets), "weights": weights, "input_activations": inputs}
 
 
+FP8: Config = PTPC["config_groups"]["group_0"]  # type: ignore[index] # a literal
 CHECKPOINTS: dict[str, Config] = {
     "usual": ptpc(),
     "dynamic tensor activations": ptpc(inputs={"strategy": "tensor"}),
@@ -58,6 +59,10 @@ CHECKPOINTS: dict[str, Config] = {
     "ignored by the fused name": ptpc(ignore=["lm_head", "re:.*qkv_proj"]),
     "ignored literally": ptpc(ignore=["model.layers.0.mlp.down_proj"]),
     "targets by pattern": ptpc(targets=["re:.*self_attn.*"]),
+    "class by pattern": ptpc(targets=["re:.*Linear"]),
+    "parts of two groups": ptpc(targets=["re:.*q_proj"], group={**FP8, "targets": ["re:.*\\.(k|v)_proj"]}),
+    "first part of another group": ptpc(targets=["re:.*\\.(k|v)_proj"], group=int8("re:.*q_proj")),
+    "parts of which one has no group": ptpc(targets=["re:.*(q|k)_proj", "re:.*o_proj"]),
     "parts of another group": ptpc(group=int8("re:.*\\.(gate|up)_proj$")),
     "names of another group": ptpc(group=int8("re:.*down_proj$")),
     "quark": quark(),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from hipbmm_kernel.planner import vllm_version as versions
 from hipbmm_kernel.planner.model_config import Fields
-from hipbmm_kernel.planner.name_list import NameList, Names, glob, is_glob, names_of
+from hipbmm_kernel.planner.name_list import REGEX, NameList, Names, glob, is_glob, names_of
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.shapes.module import Module
 from hipbmm_kernel.planner.vllm_version import Version
@@ -43,6 +43,14 @@ class Quantisation(NamedTuple):
 
 _PLAIN = Scheme(reason="not quantised to FP8: runs as a plain 16-bit GEMM")
 _PTPC = Scheme(per_token=True, per_channel=True)
+_CLASSES = (
+    "ColumnParallelLinear",
+    "MergedColumnParallelLinear",
+    "QKVParallelLinear",
+    "ReplicatedLinear",
+    "RowParallelLinear",
+)
+"""vLLM's classes of linears, by which a group of compressed-tensors may find them."""
 
 
 def of(whole: Fields, text: Fields, flags: ServerFlags, version: Version) -> Quantisation:
@@ -76,25 +84,43 @@ def _other(found: Fields, version: Version) -> Quantisation:
 def _compressed_tensors(found: Fields, version: Version) -> Quantisation:
     """Checkpoints of llm-compressor: groups of targets with a scheme each, and an ignore list.
 
-    A group is found by the module's name, then by the names of its parts, then by its class (`Linear` is part of every
-    linear's class name), as vLLM's `find_matched_target` does; until 0.26 the class came before the parts. Names of
-    types and strategies are read in any case, as compressed-tensors reads them.
+    A group is found by the module's name, then by the names of its parts (the group of the first, where each has one),
+    then by its class, as vLLM's `find_matched_target` does; until 0.26 the class came before the parts. Names of types
+    and strategies are read in any case, as compressed-tensors reads them.
     """
     groups = []
     for name, group in found.objects("config_groups").items():
-        targets = group.texts("targets")
-        by_class = any("linear" in text.lower() and text.lower() in "mergedcolumnparallellinear" for text in targets)
-        groups.append((NameList(f"{found.name}.config_groups.{name}.targets", targets), by_class, _ct_scheme(group)))
+        targets = NameList(f"{found.name}.config_groups.{name}.targets", group.texts("targets"))
+        groups.append((targets, _names_linears(group), _ct_scheme(group)))
+
+    def named(spellings: Sequence[str]) -> Scheme | None:
+        return next((scheme for targets, _, scheme in groups if targets.has(spellings)), None)
 
     def covered(names: Names) -> Scheme:
-        by_name = [scheme for targets, _, scheme in groups if targets.has(names.module)]
-        by_class = [scheme for _, named, scheme in groups if named]
-        by_parts = [scheme for targets, _, scheme in groups if all(targets.has(part) for part in names.parts)]
-        parts_first = version >= versions.PARTS_BEFORE_CLASS
-        ranked = [*by_name, *by_parts, *by_class] if parts_first else [*by_name, *by_class, *by_parts]
-        return ranked[0] if ranked else Scheme(reason="not quantised: no group of the checkpoint targets it")
+        by_parts = [named(part) for part in names.parts]
+        part = None if None in by_parts else by_parts[0]
+        by_class = next((scheme for _, meant, scheme in groups if meant), None)
+        ranked = (part, by_class) if version >= versions.PARTS_BEFORE_CLASS else (by_class, part)
+        fitting = (scheme for scheme in (named(names.module), *ranked) if scheme is not None)
+        return next(fitting, Scheme(reason="not quantised: no group of the checkpoint targets it"))
 
     return Quantisation("compressed-tensors", covered, NameList(f"{found.name}.ignore", found.texts("ignore"), version))
+
+
+def _names_linears(group: Fields) -> bool:
+    """Whether a group means every linear by its class: a target is a part of the class's name, or a pattern for it.
+
+    ConfigInvalid when it means some classes only: what class each linear has is not known here.
+    """
+    targets = group.texts("targets")
+    patterns = NameList(f"{group.name}.targets", (text for text in targets if text.startswith(REGEX)))
+    parts = [text.lower() for text in targets if not text.startswith(REGEX)]
+    meant = {name for name in _CLASSES if any(part in name.lower() for part in parts) or patterns.has((name,))}
+    if meant and meant != set(_CLASSES):
+        group.refuse(
+            "targets", ", ".join(sorted(meant)), "a target must mean all of vLLM's classes of linears, or none"
+        )
+    return bool(meant)
 
 
 def _ct_scheme(group: Fields) -> Scheme:

@@ -12,6 +12,7 @@ from tests.unit.kernel.plans import build, eligible, ptpc, reasons
 
 from hipbmm_kernel.linear import eligibility
 from hipbmm_kernel.planner import plan, vllm_version
+from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.vllm_version import Version
@@ -283,3 +284,46 @@ def test_a_backend_without_an_fp8_kernel_leaves_vllms_own_choice(
 ) -> None:
     found = build("qwen3-32b", vllm=Version(*version), flags=ServerFlags(linear_backend=backend))
     assert len(eligible(found)) == count
+
+
+def groups(*targets: list[str], schemes: list[dict[str, object]]) -> Config:
+    """Groups of compressed-tensors, each with targets and a scheme."""
+    made = {
+        f"group_{at}": {**scheme, "targets": names}
+        for at, (names, scheme) in enumerate(zip(targets, schemes, strict=True))
+    }
+    return {**PTPC, "config_groups": made}
+
+
+GROUP: dict[str, object] = copy.deepcopy(PTPC["config_groups"]["group_0"])  # type: ignore[index] # a literal
+WEIGHTS_ALONE: dict[str, object] = {**GROUP, "input_activations": None}
+
+
+@pytest.mark.parametrize("target", ["Linear", "linear", "re:.*Linear", "re:.*"])
+def test_a_group_finds_linears_by_the_name_of_their_class(target: str) -> None:
+    found = build("qwen3-32b", groups([target], schemes=[GROUP]))
+    assert eligible(found) == {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"}
+
+
+@pytest.mark.parametrize("target", ["RowParallelLinear", "ParallelLinear", "re:QKV.*", "re:.*ParallelLinear"])
+def test_a_group_of_some_classes_only_is_refused(target: str) -> None:
+    with pytest.raises(ConfigInvalid, match=r"group_0\.targets"):
+        build("qwen3-32b", groups([target], schemes=[GROUP]))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        (["re:.*q_proj"], ["re:.*\\.(k|v)_proj"], GROUP),
+        (["re:.*\\.(k|v)_proj"], ["re:.*q_proj"], WEIGHTS_ALONE),
+        (["re:.*q_proj"], ["re:.*k_proj"], None),
+    ],
+    ids=["the first part's group", "the first part's group is the second", "one part has no group"],
+)
+def test_a_merged_linear_has_the_scheme_of_its_first_part(
+    first: list[str], second: list[str], found: dict[str, object] | None
+) -> None:
+    made = reasons(build("qwen3-32b", groups(first, second, schemes=[GROUP, WEIGHTS_ALONE])))
+    words = "no group of the checkpoint targets it" if found is None else "W8A16" if found is WEIGHTS_ALONE else ""
+    assert words in made["qkv_proj"]
+    assert bool(words) == bool(made["qkv_proj"])
