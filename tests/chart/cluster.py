@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-INSTANCE = "chart"
-DEADLINE = 240.0
+INSTANCE = f"{os.environ.get('HIPBMM_TEST_INSTANCE', 'test')}-chart"
+DEADLINE = 400.0
+_UNINSTALL = "14m"
+"""The garbage collector stands still while CRDs come and go: on a busy machine a release's pod goes minutes later."""
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 
 
@@ -48,7 +51,8 @@ class Cluster:
         return self.helm(*arguments, "--values", "-", stdin=json.dumps(values or {}))
 
     def uninstall(self, namespace: str) -> None:
-        self.helm("uninstall", "hipbmm-operator", "--namespace", namespace, "--ignore-not-found", "--wait")
+        flags = ("--ignore-not-found", "--wait", "--timeout", _UNINSTALL)
+        self.helm("uninstall", "hipbmm-operator", "--namespace", namespace, *flags)
 
     def get(self, *arguments: str, user: str = "") -> Any:  # noqa: ANN401 (a JSON value)
         """An object, or the list of objects, as JSON."""
@@ -90,7 +94,7 @@ class Cluster:
 
 
 def eventually(what: str, look: Callable[[], T]) -> T:
-    """The first true answer of `look`; fails with the last one after four minutes."""
+    """The first true answer of `look`; fails with the last one after some minutes."""
     end = time.monotonic() + DEADLINE
     while True:
         answer = look()

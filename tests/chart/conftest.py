@@ -32,6 +32,7 @@ def monitoring_crds() -> list[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """An API server of our own: the tests install and delete the CRD, which no other test and no user must meet."""
+    localkube("down", "--name", INSTANCE)  # what a killed run left behind would be there, too
     localkube("up", "--profile", "control-plane", "--name", INSTANCE)
     try:
         yield Cluster(localkube("kubeconfig", "--name", INSTANCE))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Long enough for the first start of the API server.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 CRD = "customresourcedefinition/hipbmmdeployments.hipbmm.io"
 ALL_CRDS = (CRD, "customresourcedefinition/hipbmmprofiles.hipbmm.io")

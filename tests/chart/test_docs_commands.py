@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.chart.cluster import Cluster
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 PAGES = ("detection", "install", "operations", "troubleshooting", "uninstall")
 # Verbs that wait for a pod, and words that stand for something of the user's.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.chart.cluster import Cluster
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 FILES = sorted(EXAMPLES.glob("*.yaml"))
 CRD_FILES = sorted((ROOT / "crds").glob("*.yaml"))

@@ -17,7 +17,7 @@ from hipbmm_operator.injection import spelling
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 VALUES: dict[str, Any] = {"injection": {"enabled": True, "webhook": {"enabled": True}}}
 SYSTEM, MODELS = "injecting", "injected-models"
@@ -61,6 +61,8 @@ def ready(cluster: Cluster) -> None:
         return False
 
     eventually("the API server to guard the status", refused)
+    profiles = "hipbmmprofiles.hipbmm.io"
+    eventually("the right", lambda: cluster.can(ACCOUNT, "patch", profiles, MODELS, subresource="status"))
     cluster.apply(status, "--subresource=status", "--force-conflicts", user=ACCOUNT)
 
 

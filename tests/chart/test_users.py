@@ -12,7 +12,7 @@ from tests.chart.test_apiserver import ALL_CRDS, SAMPLE, established
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 NAMESPACE = "users"
 REFUSED = "may not create Deployments in namespace users"

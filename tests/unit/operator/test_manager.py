@@ -121,7 +121,7 @@ async def test_what_may_not_be_seen_is_left_alone_until_it_may_be_seen(tmp_path:
 
 async def test_a_watch_that_is_not_answered_fails_the_probes(tmp_path: Path, unused_tcp_port: int) -> None:
     api = ApiServer()
-    timing = {"watch_seconds": 1.0, "watch_stale_seconds": 1.5}
+    timing = {"watch_seconds": 1.0, "watch_stale_seconds": 5.0}
     async with running(api, tmp_path, unused_tcp_port, **timing) as operator:
         await operator.until("/readyz", 200)
         api.refused["WATCH", "services"] = 503
@@ -136,7 +136,7 @@ async def test_an_operator_that_does_not_hold_the_lease_writes_nothing(tmp_path:
     about = {"name": LEASE[1], "namespace": LEASE[0]}
     api.put(kinds.LEASE, {"metadata": about, "spec": spec})
     api.put(kinds.HIPBMM_DEPLOYMENT, resource())
-    async with running(api, tmp_path, unused_tcp_port) as operator:
+    async with running(api, tmp_path, unused_tcp_port, lease_seconds=600.0) as operator:
         await operator.until("/readyz", 200)
         await operator.until("/metrics", 200, "hipbmm_leader 0.0")
         assert api.count("PATCH") == api.count("POST") == 0
