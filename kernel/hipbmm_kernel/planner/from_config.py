@@ -10,10 +10,17 @@ from hipbmm_kernel.planner.shapes.module import TOWERS, Model, Module, Parallel
 from hipbmm_kernel.rows.gemm import Linear
 
 _PREFIXES = ("model.",)
-_NESTED_PREFIXES = ("language_model.model.", "model.language_model.", "language_model.", "model.")
+_NESTED_PREFIXES = (
+    "language_model.model.",
+    "model.language_model.",
+    "language_model.",
+    "model.text_model.",
+    "llm.model.",
+    "model.",
+)
 _OTHER_BACKENDS = ("aiter", "torch")
 """Values of --linear-backend that have an FP8 kernel for ROCm, which is not HIPBMM; others leave vLLM's own choice."""
-_TOWER_PREFIXES = ("", "model.")
+_TOWER_PREFIXES = ("",)
 
 
 def of_model(whole: Fields, options: Options) -> Plan:

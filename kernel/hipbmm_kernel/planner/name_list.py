@@ -19,6 +19,8 @@ MAX_REPEATS = 6
 
 REGEX = "re:"
 _SIGNS = "*?["
+_ROOT = "model."
+"""Before the names of towers in some checkpoints, and in none of vLLM's."""
 _NESTED_REPEAT = re.compile(r"[*+}]\??\)[*+{]")
 
 
@@ -46,15 +48,16 @@ def names_of(module: Module, prefixes: Sequence[str]) -> Names:
 class NameList:
     """Names and patterns of one list of a checkpoint, ready to be asked many times."""
 
-    __slots__ = ("_fused_first", "_globs", "_names", "_patterns")
+    __slots__ = ("_field", "_fused_first", "_globs", "_names", "_patterns")
 
     def __init__(self, field: str, entries: Iterable[str], version: Version = NEWEST, *, globs: bool = False) -> None:
         """`globs` says that an entry may be a shell pattern, as in the lists for online quantisation from 0.33 on."""
         texts = list(dict.fromkeys(entries))
         plain = [text for text in texts if not text.startswith(REGEX)]
+        self._field = field
         self._fused_first = version >= ASKS_FUSED_NAMES
         self._globs = [text for text in plain if globs and self._fused_first and is_glob(text)]
-        self._names = frozenset(plain)
+        self._names = frozenset([*plain, *(text.removeprefix(_ROOT) for text in plain)])
         self._patterns = [_compile(field, text[len(REGEX) :]) for text in texts if text.startswith(REGEX)]
 
     def means(self, names: Names) -> bool | None:
@@ -69,12 +72,20 @@ class NameList:
         return answers.pop() if len(answers) == 1 else None
 
     def has(self, spellings: Sequence[str]) -> bool:
-        """Whether one of these spellings of a full name is in the list."""
-        return (
-            not self._names.isdisjoint(spellings)
-            or any(pattern.match(spelling) for pattern in self._patterns for spelling in spellings)
-            or any(glob(spelling, text) for text in self._globs for spelling in spellings)
-        )
+        """Whether one of these spellings of a full name is in the list.
+
+        ConfigInvalid when a pattern means some of them only: vLLM maps names to its own, and leaves patterns alone.
+        """
+        if not self._names.isdisjoint(spellings):
+            return True
+        for pattern in self._patterns:
+            meant = {bool(pattern.match(spelling)) for spelling in spellings}
+            if len(meant) > 1:
+                remedy = f"means {spellings[0]} by some of its spellings only: vLLM's own is not known here"
+                raise ConfigInvalid(self._field, f"{REGEX}{pattern.pattern}", remedy)
+            if True in meant:
+                return True
+        return any(glob(spelling, text) for text in self._globs for spelling in spellings)
 
 
 def is_glob(text: str) -> bool:

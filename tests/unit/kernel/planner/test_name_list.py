@@ -54,6 +54,32 @@ def test_only_some_parts_of_a_fused_linear_ignored() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"re:model\.layers\..*o_proj",
+        r"re:^language_model\..*o_proj",
+        r"re:model\.language_model.*",
+        "re:.*text_model.*",
+    ],
+)
+def test_a_pattern_that_depends_on_the_name_of_the_language_model_is_refused(pattern: str) -> None:
+    with pytest.raises(ConfigInvalid, match="by some of its spellings only"):
+        build("mistral-small-24b", ptpc(top={"ignore": [pattern]}))
+
+
+def test_where_there_is_one_spelling_a_pattern_may_depend_on_it() -> None:
+    found = build("qwen3-32b", ptpc(top={"ignore": [r"re:model\.layers\..*o_proj"]}))
+    assert {name for name, reason in reasons(found).items() if reason} == {"o_proj"}
+
+
+@pytest.mark.parametrize("prefix", ["", "model."])
+def test_a_tower_is_listed_with_and_without_the_models_name(prefix: str) -> None:
+    listed = [f"{prefix}vision_tower.vision_model.encoder.layers.{at}.self_attn.out_proj" for at in range(27)]
+    found = build("gemma-3-27b", ptpc(top={"ignore": listed}), tensor=8)
+    assert "out_proj" not in [each.linear.name for each in found.incompatible]
+
+
 @pytest.mark.parametrize("prefix", ["language_model.model.", "model.language_model.", "language_model.", "model."])
 def test_names_of_multimodal_checkpoints(prefix: str) -> None:
     ignore = [f"{prefix}layers.{at}.self_attn.o_proj" for at in range(40)]
