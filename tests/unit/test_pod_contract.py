@@ -75,6 +75,60 @@ def test_a_setting_that_is_left_out_is_the_programs_own_default() -> None:
     assert parsed == settings.parse_settings(decided)
 
 
+def as_kubernetes(text: str, env: dict[str, str]) -> str:
+    """What the kubelet makes of a word of a command or of a variable's value (k8s.io/kubernetes, expansion.Expand)."""
+    out, at = "", 0
+    while at < len(text):
+        if text[at] != "$" or at + 1 == len(text):
+            out, at = out + text[at], at + 1
+        elif text[at + 1] == "(" and ")" in text[at:]:
+            end = text.index(")", at)
+            out, at = out + env.get(text[at + 2 : end], text[at : end + 1]), end + 1
+        else:
+            out, at = out + ("$" if text[at + 1] == "$" else text[at : at + 2]), at + 2
+    return out
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "$(SEQS)",
+        "--max-num-seqs=$(SEQS)",
+        '{"cudagraph_capture_sizes": [$(SEQS)]}',
+        "$(QUOTED)",
+        "$(FROM)",
+        "$(NOT_THERE)",
+        "$$(SEQS)",
+        "$$$(SEQS)",
+        "$(SEQS",
+        "$",
+        "a$b$",
+        "$()",
+        '"\\$(SEQS)',
+        "\u00fc$(SEQS)",
+    ],
+)
+def test_the_plan_reads_the_arguments_that_the_server_gets(argument: str) -> None:
+    """Kubernetes puts variables into the command; of `warm` it sees the same arguments in a variable."""
+    values = {"SEQS": "64", "QUOTED": '"]\\ {$(SEQS)}', "FROM": "of a ConfigMap"}
+    given = [{"name": name, "value": value} for name, value in values.items() if name != "FROM"]
+    spec = Spec.model_validate(
+        {"image": "i:1", "model": {"name": "org/model"}, "server": {"args": [argument], "env": given}}
+    )
+    command = resolve(spec)
+
+    def environment_of(entries: list[dict[str, str]]) -> dict[str, str]:
+        env = {"FROM": values["FROM"]}
+        for entry in entries:
+            env[entry["name"]] = as_kubernetes(entry.get("value", ""), env)
+        return env
+
+    server = environment_of(environment.of_server(spec, command))
+    got = [as_kubernetes(word, server) for word in command.argv]
+    planned = settings.parse_settings(environment_of(environment.of_warm(spec, command))).server_args
+    assert list(planned) == got[got.index("org/model") + 1 :]
+
+
 def test_the_example_report_is_understood_in_full() -> None:
     example = re.search(r"```json\n(.*?)```", PAGE, re.DOTALL)
     assert example

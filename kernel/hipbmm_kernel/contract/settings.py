@@ -143,7 +143,20 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         if len(text) > MAX_TEXT or "\0" in text:
             raise SettingsError(f"{name} is longer than {MAX_TEXT} characters")
         values[field] = read(name, text)
+    if not values["mode"]:
+        values["server_args"] = tuple(_resolved(argument, env) for argument in values["server_args"])
     return Settings(**values, conflicting_env=_conflicts(env))
+
+
+def _resolved(argument: str, env: Mapping[str, str]) -> str:
+    """An argument as the server gets it: Kubernetes puts variables in place of `$(NAME)`, and `$` of `$$`."""
+    if "$" not in argument:
+        return argument
+    import re  # noqa: PLC0415 - few arguments refer to variables, and a start takes milliseconds
+
+    return re.sub(
+        r"\$(?:\$|\(([^)]*)\))", lambda found: "$" if found[1] is None else env.get(found[1], found[0]), argument
+    )
 
 
 def _conflicts(env: Mapping[str, str]) -> tuple[str, ...]:

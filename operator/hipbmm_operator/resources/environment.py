@@ -36,7 +36,8 @@ def program(spec: Spec, command: Command, *, mirror: bool = False) -> dict[str, 
     values = {
         "HIPBMM_MODEL": spec.model.name,
         "HIPBMM_TENSOR_PARALLEL": str(command.tensor),
-        "HIPBMM_SERVER_ARGS": json.dumps(list(command.arguments)),
+        # `$$`: Kubernetes would put variables in here, whose values need not be JSON; the program does it.
+        "HIPBMM_SERVER_ARGS": json.dumps(list(command.arguments)).replace("$", "$$"),
         "HIPBMM_POLICY": tuning.policy,
         "HIPBMM_BUDGET_SECONDS": str(tuning.budget_seconds),
         "HIPBMM_TUNE": "1" if tuning.enabled else "0",
