@@ -4,9 +4,11 @@ Once with the costs that the order was made from, and once with what AITER's onl
 which the order does not know. Both are computed, hence exact and repeatable.
 """
 
+import heapq
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from unittest import mock
@@ -29,9 +31,23 @@ def measure() -> dict[str, float]:
     drawn = schedule.order(predicted, GPUS)
     return {
         "tuning_problems": len(predicted),
-        "tuning_efficiency_8_gpus": schedule.efficiency(predicted, GPUS),
-        "tuning_efficiency_8_simulated_gpus": sum(taken) / (GPUS * schedule.makespan(taken, drawn, GPUS)),
+        "tuning_efficiency_8_gpus": efficiency(predicted, GPUS),
+        "tuning_efficiency_8_simulated_gpus": sum(taken) / (GPUS * makespan(taken, drawn, GPUS)),
     }
+
+
+def makespan(costs: Sequence[float], drawn: Sequence[int], workers: int) -> float:
+    """Seconds until the last worker is done when each, once free, draws the next of `drawn`."""
+    free_at = [0.0] * workers
+    for position in drawn:
+        heapq.heappush(free_at, heapq.heappop(free_at) + costs[position])
+    return max(free_at)
+
+
+def efficiency(costs: Sequence[float], workers: int) -> float:
+    """The share of the workers' time that is spent on problems: 1.0 when all end together."""
+    total = sum(costs)
+    return total / (workers * makespan(costs, schedule.order(costs, workers), workers)) if total else 1.0
 
 
 def simulated(problems: tuple[Problem, ...]) -> list[float]:

@@ -34,14 +34,8 @@ def per_row(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Te
     return (values / scale).clamp(-limit, limit).to(dtype).contiguous(), scale
 
 
-def per_token(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """Activations [M, K] as FP8 [M, K] and scales (M, 1)."""
-    return per_row(x, dtype)
-
-
-def per_channel(weight: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """A weight [N, K] as FP8 [N, K] and scales (N, 1)."""
-    return per_row(weight, dtype)
+per_token = per_channel = per_row
+"""Activations [M, K] as FP8 [M, K] and scales (M, 1); a weight [N, K] as FP8 [N, K] and scales (N, 1)."""
 
 
 def to_fnuz(values: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

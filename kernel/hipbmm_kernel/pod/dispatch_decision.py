@@ -91,36 +91,24 @@ def _check_directory(settings: Settings) -> str:
     return f"{settings.dispatch_directory}/check"
 
 
-class Decision:
+class Decision(NamedTuple):
     """The decision after the tuning, without an obstacle. `env` is the server's; without `may_ask` no child starts.
 
     `checked` is what a child of the tuning has shown already.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        env: Mapping[str, str],
-        outlook: Outlook,
-        volume: Volume,
-        clock: Clock,
-        stop: Stop,
-        checked: "Checked | None" = None,
-        *,
-        may_ask: bool,
-    ) -> None:
-        self._settings = settings
-        self._env = env
-        self._outlook = outlook
-        self._volume = volume
-        self._clock = clock
-        self._stop = stop
-        self._checked = checked
-        self._may_ask = may_ask
+    settings: Settings
+    env: Mapping[str, str]
+    outlook: Outlook
+    volume: Volume
+    clock: Clock
+    stop: Stop
+    may_ask: bool
+    checked: "Checked | None" = None
 
     def make(self, identity: Identity, rows: Sequence[Row]) -> Dispatch:
         """Write the table where the server is to have it in memory. Never raises."""
-        outlook, settings = self._outlook, self._settings
+        outlook, settings = self.outlook, self.settings
         table = Table(identity.stack, entries(outlook.plan, rows))
         if not table.entries:
             return Dispatch(FILE, "no row is verified", outlook.notes)
@@ -128,9 +116,9 @@ class Decision:
         if found.mode == MEMORY:
             padded = bands.with_padding(table.entries, known.bands if known else ())
             try:
-                volumes.make_directories(self._volume, settings.dispatch_directory)
+                volumes.make_directories(self.volume, settings.dispatch_directory)
                 whole = tables.encode(table._replace(entries=padded))
-                volumes.replace_file(self._volume, settings.dispatch_table, whole)
+                volumes.replace_file(self.volume, settings.dispatch_table, whole)
             except (OSError, ValueError) as error:
                 words = volumes.describe(error) if isinstance(error, OSError) else str(error)
                 return found._replace(mode=FILE, reason=f"{settings.dispatch_table}: {words}")
@@ -138,11 +126,11 @@ class Decision:
 
     def _answer(self, table: Table) -> tuple[Answer | None, Dispatch]:
         """The image's answer, of the stores or of a child, and what follows from it."""
-        settings, key, known = self._settings, self._outlook.key, self._outlook.known
-        notes, children, reason = self._outlook.notes, 0, f"{UNKNOWN}, and no child may start"
-        if known is None and (self._checked or self._may_ask):
-            children = 0 if self._checked else 1
-            known, reason = self._asked(self._checked or self._ask(table))
+        settings, key, known = self.settings, self.outlook.key, self.outlook.known
+        notes, children, reason = self.outlook.notes, 0, f"{UNKNOWN}, and no child may start"
+        if known is None and (self.checked or self.may_ask):
+            children = 0 if self.checked else 1
+            known, reason = self._asked(self.checked or self._ask(table))
             notes += self._kept(known) if known else ()
         if known is None:
             notes = (*notes, f"dispatch: {reason}")
@@ -155,10 +143,10 @@ class Decision:
         """What a child of its own shows."""
         from hipbmm_kernel.dispatch.check import check  # noqa: PLC0415 - nothing of it is needed where it is known
 
-        env = {**self._env, **{name: value for name, value in CONTRACT_ENV.items() if not self._env.get(name)}}
-        settings = self._settings
+        env = {**self.env, **{name: value for name, value in CONTRACT_ENV.items() if not self.env.get(name)}}
+        settings = self.settings
         directory, seconds = _check_directory(settings), RACE_SHARE * settings.budget_seconds
-        return check(table, env, settings.program, directory, seconds, self._clock, self._stop)
+        return check(table, env, settings.program, directory, seconds, self.clock, self.stop)
 
     @staticmethod
     def _asked(checked: "Checked") -> tuple[Answer | None, str]:
@@ -168,8 +156,8 @@ class Decision:
         return Answer(checked.works, checked.reason, bands.choose(checked.timed)), ""
 
     def _kept(self, known: Answer) -> tuple[str, ...]:
-        key = self._outlook.key
-        keep = functools.partial(plans.keep, self._volume, self._settings.store, key, encode(key, known))
+        key = self.outlook.key
+        keep = functools.partial(plans.keep, self.volume, self.settings.store, key, encode(key, known))
         try:
             error = within(VOLUME_SECONDS, keep)
         except TooLate as late:

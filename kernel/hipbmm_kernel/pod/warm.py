@@ -180,7 +180,7 @@ class Warm:
         failed = {**_vetoed(outcome.table, left, column), **outcome.failed}
         failures = {problem: failed.get(problem) or outcome.skipped.get(problem) or "" for problem in left}
         seconds = self._clock.monotonic() - self._began
-        unproven = tuple(_name(problem) for problem in failed)  # those that production taught among them
+        unproven = tuple(gemm.label(problem) for problem in failed)  # those that production taught among them
         facts = verdict.facts_of(
             len(problems), len(missing), failures, outcome, tune=self._settings.tune, seconds=seconds
         )
@@ -205,7 +205,7 @@ class Warm:
             source=verdict.source(facts),
             spread=outcome.spread,
             children=outcome.children + dispatch.children,
-            failures=tuple((_name(problem), reason) for problem, reason in {**failures, **failed}.items() if reason),
+            failures=tuple((gemm.label(each), why) for each, why in {**failures, **failed}.items() if why),
             unproven=unproven,
             unplanned=learned,
         )
@@ -263,9 +263,7 @@ class Warm:
 
         may_ask = self._settings.tune and not self._no_tuning and not self._stop.requested
         env = {**self._env, **self._directories()}
-        decision = Decision(
-            self._settings, env, outlook, self._volume, self._clock, self._stop, self._checked, may_ask=may_ask
-        )
+        decision = Decision(self._settings, env, outlook, self._volume, self._clock, self._stop, may_ask, self._checked)
         found = decision.make(identity, rows)
         self._notes += found.notes
         if found.mirrored is not None:
@@ -349,10 +347,6 @@ class Warm:
     def _say(self, text: str) -> None:
         self._stderr.write(f"hipbmm warm: {one_line(text)}\n")
         self._stderr.flush()
-
-
-def _name(problem: Problem) -> str:
-    return "M={} N={} K={}".format(*problem)
 
 
 def _rows(planned: Planned, final: Table, column: str, *, verified: bool) -> tuple[list[Row], int]:

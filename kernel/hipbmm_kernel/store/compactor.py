@@ -64,7 +64,7 @@ def compact_key(
     publisher = Publisher(volume, clock, store, key)
     for shard in compaction.made(least, limits is WHOLE):
         try:
-            published.append(publisher.publish(functools.partial(_numbered, shard), PUBLISH_SECONDS).name)
+            published.append(publisher.publish(functools.partial(_numbered, shard), PUBLISH_SECONDS))
         except PublishError as error:
             errors.append(str(error))
     return Compacted(reader.reading.shards, tuple(published), removed, tuple(errors))

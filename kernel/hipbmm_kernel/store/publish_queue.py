@@ -130,7 +130,7 @@ class PublishQueue:
     def _publish(self, kind: str, items: list[Row | Veto]) -> bool:
         shard = self._head._replace(kind=kind, **{kind: tuple(items)})  # type: ignore[arg-type] # its fields' names
         try:
-            published = self._publisher.publish(lambda seq: shard._replace(seq=seq), PUBLISH_SECONDS, self._left)
+            name = self._publisher.publish(lambda seq: shard._replace(seq=seq), PUBLISH_SECONDS, self._left)
         except PublishError as error:
             self.failures += 1
             self._not_before = self._clock.monotonic() + BATCH_SECONDS
@@ -141,5 +141,5 @@ class PublishQueue:
         self.published += 1
         self.last_published = self._clock.wall()
         self.error = ""
-        self._log(f"store: published {published.name} with {len(items)} {kind}")
+        self._log(f"store: published {name} with {len(items)} {kind}")
         return True

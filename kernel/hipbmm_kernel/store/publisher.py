@@ -9,7 +9,6 @@ import contextlib
 import errno
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.store import shard as shards
@@ -20,7 +19,6 @@ from hipbmm_kernel.system.volume import Volume
 
 FIRST_PAUSE = 0.05
 MAX_PAUSE = 5.0
-MAX_ERRORS = 8
 HOPELESS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EPERM})
 """Errors that waiting does not heal. One of them may still be a stale cache of a network volume; the same one twice in
 a row is not."""
@@ -34,14 +32,6 @@ NOT_FOR_DIRECTORIES = frozenset(
 )
 """What fsync of a directory says on volumes that know no such thing. Anything else is a name that may be lost."""
 STACK_NAME = "stack.json"
-
-
-class Published(NamedTuple):
-    """A shard that is on the volume: its name, its place in the origin's numbering, and what went wrong before."""
-
-    name: str
-    seq: int
-    errors: tuple[str, ...]
 
 
 class PublishError(OSError):
@@ -66,15 +56,14 @@ class Publisher:
 
     def publish(
         self, build: Callable[[int], Shard], seconds: float, left: Callable[[], float] = lambda: math.inf
-    ) -> Published:
-        """Publish `build(seq)`, retrying under new names for `seconds`. PublishError when none of them held.
+    ) -> str:
+        """Publish `build(seq)`, retrying under new names for `seconds`; the shard's name. PublishError when none held.
 
         `left` is asked before each retry and may end them sooner: the seconds that the caller still has.
         ShardError, a mistake of the caller, is not retried.
         """
         deadline = self._clock.monotonic() + seconds
         pause = FIRST_PAUSE
-        errors: list[str] = []
         hopeless = 0
         until_full = deadline
         while True:
@@ -84,14 +73,14 @@ class Publisher:
                 self.describe()
                 name = self.put(shards.name_of(data), data)
             except OSError as error:
-                errors.append(volumes.describe(error))
+                problem = volumes.describe(error)
                 hopeless = hopeless + 1 if error.errno in HOPELESS else 0
                 full = error.errno in FULL
                 until_full = min(until_full, self._clock.monotonic() + FULL_SECONDS) if full else deadline
             else:
-                return Published(name, self._seq, tuple(errors[-MAX_ERRORS:]))
+                return name
             if hopeless > 1 or self._clock.monotonic() + pause > until_full or pause > left():
-                raise PublishError(errors[-1], hopeless > 1)
+                raise PublishError(problem, hopeless > 1)
             self._clock.sleep(pause)
             pause = min(pause * 2, MAX_PAUSE)
 

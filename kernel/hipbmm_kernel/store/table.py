@@ -55,10 +55,6 @@ class Table(NamedTuple):
         """Whether the problem of `key` ended its workers itself, so that it is not tuned again."""
         return (key, shard_lines.WHOLE_PROBLEM) in self.vetoes
 
-    def keys(self) -> list[str]:
-        """Keys that have a row to serve, in the order of a delivered file."""
-        return [row.key for row in self.winners()]
-
     def winners(self) -> list[Row]:
         """The row to serve of every key that has one, in the order of a delivered file (`file_order`)."""
         if self.vetoes:

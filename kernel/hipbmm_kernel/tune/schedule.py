@@ -5,7 +5,6 @@ band the longest goes first. Whatever a budget cuts off is then the coldest, and
 whichever worker is free, ends on all GPUs at nearly the same time.
 """
 
-import heapq
 from collections.abc import Sequence
 
 BANDS = 6
@@ -37,17 +36,3 @@ def _bands(costs: Sequence[float], workers: int) -> list[list[int]]:
     elif band:
         bands.append(band)
     return bands
-
-
-def makespan(costs: Sequence[float], drawn: Sequence[int], workers: int) -> float:
-    """Seconds until the last worker is done when each, once free, draws the next of `drawn`."""
-    free_at = [0.0] * workers
-    for position in drawn:
-        heapq.heappush(free_at, heapq.heappop(free_at) + costs[position])
-    return max(free_at)
-
-
-def efficiency(costs: Sequence[float], workers: int) -> float:
-    """The share of the workers' time that is spent on problems: 1.0 when all end together."""
-    total = sum(costs)
-    return total / (workers * makespan(costs, order(costs, workers), workers)) if total else 1.0

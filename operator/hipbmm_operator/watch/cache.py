@@ -6,7 +6,7 @@ arrive after its DELETED event, and no event would take it away again.
 """
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from hipbmm_operator.kube import kinds
@@ -93,10 +93,6 @@ class Store:
         """One object."""
         entry = self._objects[kind].get(NamespacedName(namespace, name))
         return entry.packed if entry else None
-
-    def all(self, kind: Kind) -> Iterator[CachedObject]:
-        """All objects of a kind."""
-        return (entry.packed for entry in self._objects[kind].values())
 
     def count(self, kind: Kind) -> int:
         """Number of objects of a kind."""

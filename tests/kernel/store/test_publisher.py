@@ -40,7 +40,7 @@ def publish(
     root.mkdir(exist_ok=True)
     publisher = Publisher(volume or Volume(), FakeClock(), str(root), stack)
     head = Shard(stack.key, "pod-a.warm", 0, rows=what)  # type: ignore[arg-type] # rows, by every caller
-    return publisher.publish(lambda seq: head._replace(seq=seq), seconds).name
+    return publisher.publish(lambda seq: head._replace(seq=seq), seconds)
 
 
 def expected(*parts: tuple[object, ...]) -> Table:

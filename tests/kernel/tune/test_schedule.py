@@ -1,6 +1,7 @@
 """The order in which GPUs draw problems: every one once, hot ones early, all GPUs busy to the end."""
 
 import pytest
+from bench.kernel_tuning import efficiency, makespan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ def costs(shapes: tuple[tuple[int, int], ...]) -> list[float]:
 @pytest.mark.parametrize("shapes", [QWEN3_32B, LLAMA_70B_TP8])
 @pytest.mark.parametrize("workers", [1, 2, 4, 8])
 def test_no_gpu_idles(shapes: tuple[tuple[int, int], ...], workers: int) -> None:
-    assert schedule.efficiency(costs(shapes), workers) >= 0.95
+    assert efficiency(costs(shapes), workers) >= 0.95
 
 
 def test_what_is_cut_off_is_the_coldest() -> None:
@@ -39,5 +40,5 @@ def test_every_problem_is_drawn_once(every: list[float], workers: int) -> None:
 
 @given(st.lists(st.floats(0.001, 10.0), min_size=1, max_size=300), st.integers(1, 16))
 def test_the_makespan_is_never_worse_than_lists_can_be(every: list[float], workers: int) -> None:
-    last = schedule.makespan(every, schedule.order(every, workers), workers)
+    last = makespan(every, schedule.order(every, workers), workers)
     assert sum(every) / workers - 1e-9 <= last <= sum(every) / workers + max(every) + 1e-9

@@ -149,7 +149,7 @@ def test_a_list_always_ends_at_the_truth(
     play(during, lose=False)
     store.replace(kinds.SERVICE, listed, began)
     store.end()
-    held = {packed.at.name: packed.body() for packed in store.all(kinds.SERVICE)}
+    held = {at.name: entry.packed.body() for at, entry in store._objects[kinds.SERVICE].items()}
     assert held == {name: packed.body() for name, packed in truth.items()}
     assert {packed.at.name for packed in store.owned(OWNER, kinds.SERVICE)} == set(truth)
 
