@@ -8,6 +8,7 @@ from functools import partial
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import kinds, names
+from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.kube.owner import Owner
@@ -82,23 +83,8 @@ def plan(
     obstacle = spare_room.obstacle(observed) if spec.rollout.strategy == "Auto" else None
     strategy = rollout.strategy(spec, observed, obstacle, now)
     how_fast = pace(spec, observed, choice.current.name)
-    workload = deployment.build(
-        owner,
-        choice.current.template,
-        replicas=replicas,
-        strategy=strategy,
-        pace=how_fast.kind,
-        budget_seconds=spec.tuning.budget_seconds,
-        startup_seconds=spec.server.startup_seconds,
-        released=released and rollout.noted(observed, replicas),
-    )
-    workload["metadata"]["annotations"] |= {
-        names.ANNOTATION_REVISION: choice.current.name,
-        names.ANNOTATION_CONTENT: controller_revision.content(resource),
-    }
-    # A queue takes a Deployment as a whole by its own labels.
-    queue = as_object(as_object(choice.current.template.get("metadata")).get("labels"))
-    workload["metadata"]["labels"] |= {key: value for key, value in queue.items() if key.startswith(_QUEUE_LABELS)}
+    marked = released and rollout.noted(observed, replicas)
+    workload = _deployment(resource, spec, choice.current, replicas, strategy, how_fast, released=marked)
     claim_steps, claim_deletions = volume_claim.steps(owner, spec.cache.pvc, place, observed.claim)
     copies, obsolete_copies = mirror_steps.steps(owner, observed.mirror, wanted=place.mirror)
     steps = [*claim_steps, *copies]
@@ -128,6 +114,36 @@ def plan(
         placement=place,
         requeue_after=_requeue(observed, obstacle, now, unfinished=replicas < rollout.asked(spec)),
     )
+
+
+def _deployment(
+    resource: Resource,
+    spec: Spec,
+    current: controller_revision.Revision,
+    replicas: int,
+    strategy: str,
+    how_fast: Pace,
+    *,
+    released: bool,
+) -> Json:
+    """The Deployment with what the operator notes on it. A queue takes it as a whole, by its own labels."""
+    workload = deployment.build(
+        resource.owner,
+        current.template,
+        replicas=replicas,
+        strategy=strategy,
+        pace=how_fast.kind,
+        budget_seconds=spec.tuning.budget_seconds,
+        startup_seconds=spec.server.startup_seconds,
+        released=released,
+    )
+    workload["metadata"]["annotations"] |= {
+        names.ANNOTATION_REVISION: current.name,
+        names.ANNOTATION_CONTENT: controller_revision.content(resource),
+    }
+    queue = as_object(as_object(current.template.get("metadata")).get("labels"))
+    workload["metadata"]["labels"] |= {key: value for key, value in queue.items() if key.startswith(_QUEUE_LABELS)}
+    return workload
 
 
 def _revision_step(owner: Owner, current: controller_revision.Revision) -> Step:
