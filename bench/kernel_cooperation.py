@@ -6,6 +6,7 @@ some seconds. Figures: problems tuned in all / in the plan, and seconds until th
 
 import heapq
 import random
+from collections import Counter
 from typing import NamedTuple
 
 from bench.kernel_tuning import QWEN3_32B_TP1
@@ -13,17 +14,45 @@ from hipbmm_kernel.planner import cost
 from hipbmm_kernel.planner.plan import Options, build
 from hipbmm_kernel.rows.gemm import Linear, Problem
 from hipbmm_kernel.tune import cooperation
-from hipbmm_kernel.tune.others import PUBLISH_SECONDS, REFRESH_SECONDS, STALLED_SECONDS
+from hipbmm_kernel.tune.cooperation import AHEAD, Silence
+from hipbmm_kernel.tune.others import PUBLISH_SECONDS, REFRESH_SECONDS
 
 READY_SECONDS = 5.0
+DIES_SECONDS = 2.0
 SEEDS = 3
 PODS = (1, 2, 4, 8, 16, 32)
+PAUSE_SECONDS = 15.0
+NEVER = float("inf")
+
+
+class Start(NamedTuple):
+    """What so many pods meet that start within `spread` seconds.
+
+    Of them `late` have their name `name_late` seconds later than the others, and children `ready_late` seconds later
+    than that; `dead` die two seconds after their children are ready; `gone` more have left a name and nothing else. A
+    problem takes `slow` times as long as on a real machine. Each pod reads the store every `refresh` seconds, and a row
+    is seen `lag` seconds after it is published. From second `paused` on the whole machine stands still for 15 s.
+    """
+
+    pods: int
+    gpus: int = 1
+    spread: float = 5.0
+    late: int = 0
+    name_late: float = 0.0
+    ready_late: float = 0.0
+    dead: int = 0
+    gone: int = 0
+    slow: float = 1.0
+    refresh: float = REFRESH_SECONDS
+    lag: float = 0.2
+    paused: float = NEVER
 
 
 class Result(NamedTuple):
-    """`tuned` is in all / in the plan; times in seconds since the first pod began."""
+    """`tuned` is by those that live / in the plan, `most` how many of them tuned one problem; times in seconds."""
 
     tuned: float
+    most: int
     seconds: float
     skew: float
 
@@ -31,82 +60,93 @@ class Result(NamedTuple):
 class Pod:
     """What one pod knows and does."""
 
-    def __init__(self, name: str, began: float, dies: float) -> None:
+    def __init__(self, name: str, began: float, ready: float, dies: float) -> None:
         self.name = name
         self.began = began
+        self.ready = ready
         self.dies = dies
+        self.names: list[str] = []
         self.known: set[Problem] = set()
         self.begun: set[Problem] = set()
-        self.looked = float("-inf")
-        self.progress: dict[str, tuple[int, float]] = {}
+        self.silence = Silence()
+        self.due = float("-inf")
         self.done = began
 
-    def look(self, now: float, visible: dict[Problem, float], pods: list[str]) -> None:
+    def look(self, now: float, store: "Store", names: list[str], refresh: float) -> None:
         """Read the store."""
-        self.looked = now
-        self.known = {problem for problem, at in visible.items() if at <= now}
-        counts = dict.fromkeys(pods, 0)
-        for problem in self.known:
-            counts[cooperation.owner(pods, problem)] += 1
-        for pod, count in counts.items():
-            if self.progress.get(pod, (-1, 0.0))[0] != count:
-                self.progress[pod] = (count, now)
-
-    def stalled(self, now: float) -> list[str]:
-        """Pods from which nothing has come for a while."""
-        return [pod for pod, (_, since) in self.progress.items() if now - since > STALLED_SECONDS]
+        self.names = names
+        self.known = {problem for problem, at in store.visible.items() if at <= now}
+        published = Counter(pod for pod, at in store.shards if at <= now)
+        self.silence.note(names, published, refresh, now - self.due)
+        self.due = now + refresh
 
 
-def simulate(
-    problems: tuple[Problem, ...],
-    pods: int,
-    gpus: int = 1,
-    seed: int = 0,
-    late: float = 5.0,
-    lag: float = 0.2,
-    dead: int = 0,
-) -> Result:
-    """One start of so many pods within `late` seconds; a row is seen `lag` seconds after it is published.
+class Store:
+    """When each problem's first row is visible, and who has published when."""
 
-    The first `dead` pods die two seconds after their children are ready.
-    """
+    def __init__(self) -> None:
+        self.visible: dict[Problem, float] = {}
+        self.shards: list[tuple[str, float]] = []
+
+    def add(self, pod: Pod, problem: Problem, now: float, lag: float) -> None:
+        """What the pod has finished is published at its next full second, if it lives that long."""
+        published = pod.began + PUBLISH_SECONDS * (1 + (now - pod.began) // PUBLISH_SECONDS)
+        if published < pod.dies:
+            self.visible[problem] = min(self.visible.get(problem, NEVER), published + lag)
+            self.shards.append((pod.name, published + lag))
+
+
+def simulate(problems: tuple[Problem, ...], start: Start, seed: int = 0) -> Result:
+    """One start of pods."""
     chance = random.Random(seed)
-    begins = sorted(chance.uniform(0, late) for _ in range(pods))
-    made = [
-        Pod(f"{seed}-{at}", begin, begin + READY_SECONDS + 2 if at < dead else float("inf"))
-        for at, begin in enumerate(begins)
-    ]
-    visible: dict[Problem, float] = {}
-    tuned = 0
+    made = _pods(start, seed, chance)
+    gone = [f"{seed}-gone-{at}" for at in range(start.gone)]
+    store = Store()
+    tuned = Counter[Problem]()
     events: list[tuple[float, int, Pod, Problem | None]] = []
     for pod in made:
-        for _ in range(gpus):
-            heapq.heappush(events, (pod.began + READY_SECONDS + chance.random(), len(events), pod, None))
+        for _ in range(start.gpus):
+            heapq.heappush(events, (pod.ready + chance.random(), len(events), pod, None))
     number = len(events)
     while events:
         now, _, pod, finished = heapq.heappop(events)
         if now >= pod.dies:
             continue
         if finished is not None:
-            published = pod.began + PUBLISH_SECONDS * (1 + (now - pod.began) // PUBLISH_SECONDS)
-            if published < pod.dies:
-                visible[finished] = min(visible.get(finished, float("inf")), published + lag)
-        names = [each.name for each in made if each.began <= now]
-        if now - pod.looked >= REFRESH_SECONDS:
-            pod.look(now, visible, names)
+            store.add(pod, finished, now, start.lag)
+        if now >= pod.due:
+            pod.look(now, store, [each.name for each in made if each.began <= now] + gone, start.refresh)
         left = [problem for problem in problems if problem not in pod.known | pod.begun]
         pod.done = now
-        problem = cooperation.pick(left, pod.name, names, pod.stalled(now), gpus) if left else None
+        ahead = AHEAD * start.gpus + len(pod.begun - pod.known)
+        problem = cooperation.pick(left, pod.name, pod.names, pod.silence.seconds, ahead) if left else None
         number += 1
         if problem is not None:
-            tuned += 1
+            tuned[problem] += pod.dies == NEVER
             pod.begun.add(problem)
-            seconds = cost.tuning_seconds(problem) * chance.uniform(0.85, 1.15)
-            heapq.heappush(events, (now + seconds, number, pod, problem))
+            ends = now + start.slow * cost.tuning_seconds(problem) * chance.uniform(0.85, 1.15)
+            heapq.heappush(events, (_resumed(start, now, ends), number, pod, problem))
         elif left:
-            heapq.heappush(events, (now + REFRESH_SECONDS, number, pod, None))
-    ends = [pod.done for pod in made if pod.dies == float("inf")]
-    return Result(tuned / len(problems), max(ends), max(ends) - min(ends))
+            heapq.heappush(events, (_resumed(start, now, now + REFRESH_SECONDS), number, pod, None))
+    done = [pod.done for pod in made if pod.dies == NEVER]
+    return Result(tuned.total() / len(problems), max(tuned.values()), max(done), max(done) - min(done))
+
+
+def _pods(start: Start, seed: int, chance: random.Random) -> list[Pod]:
+    """The first ones are late, those after them die."""
+    found = []
+    for at, begin in enumerate(sorted(chance.uniform(0, start.spread) for _ in range(start.pods))):
+        late = at < start.late
+        began = begin + late * start.name_late
+        ready = began + READY_SECONDS + late * start.ready_late
+        dies = ready + DIES_SECONDS if start.late <= at < start.late + start.dead else NEVER
+        found.append(Pod(f"{seed}-{at}", began, ready, dies))
+    return found
+
+
+def _resumed(start: Start, begins: float, ends: float) -> float:
+    """When something ends that would end then if the machine did not stand still."""
+    return ends + PAUSE_SECONDS * (begins < start.paused <= ends)
 
 
 def measure() -> dict[str, float]:
@@ -114,7 +154,7 @@ def measure() -> dict[str, float]:
     found: dict[str, float] = {}
     for gpus in (1, 8):
         for pods in PODS:
-            results = [simulate(problems, pods, gpus, seed) for seed in range(SEEDS)]
+            results = [simulate(problems, Start(pods, gpus), seed) for seed in range(SEEDS)]
             name = f"cooperation_{pods}_pods_{gpus}_gpus"
             found[f"{name}_tuned_of_plan"] = sum(result.tuned for result in results) / SEEDS
             found[f"{name}_seconds"] = sum(result.seconds for result in results) / SEEDS

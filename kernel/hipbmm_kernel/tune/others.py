@@ -6,25 +6,26 @@ only, as one server of the volume sets them. A name is a hint: a wrong one costs
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 from hipbmm_kernel.rows.gemm import Problem, Row, key_of
 from hipbmm_kernel.store import table
 from hipbmm_kernel.store.reader import Reader
+from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.store.shard_origin import node_of
 from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.tune import cooperation
 from hipbmm_kernel.tune.claims import believable
+from hipbmm_kernel.tune.cooperation import AHEAD, Silence
 from hipbmm_kernel.tune.handover import Handover
 
 PUBLISH_SECONDS = 1.0
 REFRESH_SECONDS = 1.0
 SHARE_OF_TIME = 5
 """Reading the store takes at most a fifth of the time: a slow volume is read less often."""
-STALLED_SECONDS = 10.0
-"""Without a row of a pod's share for so long, its problems are open to all."""
 READ_SECONDS = 5.0
 RECENT_SECONDS = 900.0
 """Names that are older than this pod's by more are of pods that tune no more."""
@@ -44,8 +45,11 @@ class Others:
         self._gpus = gpus
         self._pods: Collection[str] = (uid,)
         self._rows: dict[Problem, Row] = {}
-        self._next_refresh = 0.0
-        self._progress: dict[str, tuple[int, float]] = {}
+        self._begun: set[Problem] = set()
+        self._published = Counter[str]()
+        self._pause = REFRESH_SECONDS
+        self._next_refresh = float("-inf")
+        self._silence = Silence()
 
     def announce(self) -> None:
         """Leave this pod's name, and take away names a day older. What the volume refuses costs time, nothing else."""
@@ -58,9 +62,11 @@ class Others:
 
     def pick(self, left: Sequence[Problem]) -> Problem | None:
         """The next problem for this pod, hot first in `left`; None when all of it is with others."""
-        now = self._handover.clock.monotonic()
-        stalled = {pod for pod, (_, since) in self._progress.items() if now - since > STALLED_SECONDS}
-        return cooperation.pick(left, self._uid, self._pods, stalled, self._gpus)
+        # What this pod has begun and does not see in the store yet, others have, too.
+        ahead = AHEAD * self._gpus + len(self._begun - self._rows.keys())
+        found = cooperation.pick(left, self._uid, self._pods, self._silence.seconds, ahead)
+        self._begun |= {found} if found else set()
+        return found
 
     def refresh(self) -> bool:
         """Read the store again, if that is due; whether it was."""
@@ -71,32 +77,32 @@ class Others:
         with contextlib.suppress(OSError, TooLate):
             self._pods = within(READ_SECONDS, self._names)
         with contextlib.suppress(TooLate):
-            self._keep(within(READ_SECONDS, self._table))
+            found, self._published = within(READ_SECONDS, self._read)
+            self._keep(found)
+        self._silence.note(self._pods, self._published, self._pause, began - self._next_refresh)
         now = clock.monotonic()
-        self._next_refresh = now + max(REFRESH_SECONDS, SHARE_OF_TIME * (now - began))
-        self._note_progress(now)
+        self._pause = max(REFRESH_SECONDS, SHARE_OF_TIME * (now - began))
+        self._next_refresh = now + self._pause
         return True
 
-    def _table(self) -> Table:
+    def _read(self) -> tuple[Table, Counter[str]]:
+        """The table, and how many lines each origin has published."""
         made, settings = self._handover, self._handover.settings
         reader = Reader(made.volume, made.clock, made.identity.stack.key, READ_SECONDS)
-        return table.merge(reader.shards(settings.store), settings.retune_token, node_of(settings))
+        published = Counter[str]()
+
+        def counted() -> Iterator[Shard]:
+            for shard in reader.shards(settings.store):
+                published[shard.origin] += len(shard.rows) + len(shard.vetoes)
+                yield shard
+
+        return table.merge(counted(), settings.retune_token, node_of(settings)), published
 
     def _keep(self, found: Table) -> None:
         stack = self._handover.identity.stack
         found = believable(found, self._problems, stack.fp8_column, stack.product)
         best = {problem: found.best(key_of(problem, stack.fp8_column)) for problem in self._problems}
         self._rows |= {problem: row for problem, row in best.items() if row is not None and row.verified}
-
-    def _note_progress(self, now: float) -> None:
-        """How many problems of each pod's share have a row, and since when it is as many."""
-        done = dict.fromkeys(self._pods, 0)
-        for problem in self._rows:
-            done[cooperation.owner(self._pods, problem)] += 1
-        for pod, count in done.items():
-            before = self._progress.get(pod)
-            if before is None or before[0] != count:
-                self._progress[pod] = (count, now)
 
     def _announce(self) -> None:
         volume = self._handover.volume
