@@ -37,8 +37,9 @@ def of(kind: Kind, name: str, error: errors.ApiError) -> WriteFailure:
 
 _NAMES = re.compile(r'"[^"]*"')
 """Names that people chose: an object may be called `limitrange`."""
-_DENIED = re.compile(r"\bdenied (?:the )?request\b")
-"""By a webhook or a policy, with a status of its choice, mostly 403: no right of the operator is missing."""
+_DENIED = re.compile(r"\bdenied (?:the )?request\b|is forbidden: (?!user \"\" cannot|cannot set blockownerdeletion)")
+"""By admission, with a status of its choice, mostly 403: no right of the operator is missing, which the API server says
+in these words (`forbiddenMessage` of k8s.io/apiserver; the plugin OwnerReferencesPermissionEnforcement)."""
 _REFUSALS: tuple[tuple[str, Refusal], ...] = (
     ("exceeded quota", "QuotaExceeded"),
     ("failed quota", "QuotaExceeded"),
@@ -66,7 +67,8 @@ def reason_of(error: errors.ApiError) -> Reason:
         # API server answers 500, and will for the same object again.
         return "Rejected"
     if isinstance(error, errors.ForbiddenError):
-        return refusal(error.message) or ("Rejected" if _DENIED.search(error.message) else "Forbidden")
+        denied = _DENIED.search(_NAMES.sub('""', error.message.lower()))
+        return refusal(error.message) or ("Rejected" if denied else "Forbidden")
     return next((reason for kind, reason in _REASON_BY_CLASS if isinstance(error, kind)), "ApiUnavailable")
 
 

@@ -46,6 +46,16 @@ from hipbmm_operator.plan import write_failure
             ),
             "Rejected",
         ),
+        *(
+            (errors.ForbiddenError(403, "Forbidden", f'{kind} "x" is forbidden: {why}'), reason)
+            for kind, why, reason in (
+                ("persistentvolumeclaims", "only dynamically provisioned pvc can be resized", "Rejected"),
+                ("deployments.apps", "pod template is not signed by the platform", "Rejected"),
+                ("services", 'User "a" cannot patch resource "services" in API group ""', "Forbidden"),
+                ("deployments.apps", "cannot set blockOwnerDeletion if an ownerReference refers to ...", "Forbidden"),
+            )
+        ),
+        (errors.ForbiddenError(403, "Forbidden", "a proxy says no"), "Forbidden"),
         (errors.InvalidError(400, "BadRequest", 'admission webhook "kyverno" denied the request: x'), "Rejected"),
         (errors.InvalidError(422, "Invalid", "bad"), "Rejected"),
         (
