@@ -17,6 +17,10 @@ SCHEDULING_REASONS: frozenset[str] = frozenset(get_args(Scheduling))
 _SCHEDULING: tuple[tuple[str, Scheduling], ...] = (
     ("persistentvolumeclaim", "StorageNotReady"),
     ("volume node affinity", "StorageNotReady"),
+    ("persistent volume", "StorageNotReady"),
+    ("free storage", "StorageNotReady"),
+    ("binding volumes", "StorageNotReady"),
+    ("max volume count", "StorageNotReady"),
     ("insufficient amd.com/", "InsufficientGPU"),
     ("cannot allocate all claims", "InsufficientGPU"),
     ("insufficient ", "InsufficientResources"),
