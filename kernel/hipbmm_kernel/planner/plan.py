@@ -82,9 +82,14 @@ class Plan(NamedTuple):
 
     @property
     def biased(self) -> frozenset[tuple[int, int]]:
-        """(N, K) whose most used linear has a bias: AITER's row key does not say it, the call that tunes does."""
+        """(N, K) that are tuned with a bias, as their most used linear has one: AITER's row key does not say it."""
         shapes = _shapes(self.linears)
         return frozenset(shape for shape, (copies, biased) in shapes.items() if biased * 2 > copies)
+
+    @property
+    def calls(self) -> frozenset[tuple[int, int, bool]]:
+        """(N, K, bias) of all eligible linears: what the server calls."""
+        return frozenset(each.linear[:3] for each in self.linears if each.eligible)
 
 
 def build(config: bytes | None, options: Options) -> Plan:

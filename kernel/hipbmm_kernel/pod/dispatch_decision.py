@@ -50,17 +50,18 @@ class Answer(NamedTuple):
 
 
 def entries(plan: Plan, rows: Iterable[Row]) -> tuple[Entry, ...]:
-    """An entry for each verified row of the plan's linears, with the bias that it was verified with.
+    """An entry for each verified row and each linear of the plan that calls it, with a bias or without.
 
-    A plan without linears is that of a server which is not known: all verified rows may be of use to it, without bias.
+    A row is verified for both. A plan without linears is that of a server which is not known: all verified rows may be
+    of use to it, without bias.
     """
-    shapes = {(each.linear.n, each.linear.k) for each in plan.linears if each.eligible}
-    biased = plan.biased
+    calls = plan.calls
     return tuple(
-        Entry(m, n, k, (n, k) in biased, row.algo_index, m)
+        Entry(m, n, k, bias, row.algo_index, m)
         for row in rows
         for m, n, k in (row.problem,)
-        if row.verified and row.algo_index > 0 and (not plan.linears or (n, k) in shapes)
+        for bias in (False, True)
+        if row.verified and row.algo_index > 0 and ((n, k, bias) in calls if plan.linears else not bias)
     )
 
 
@@ -168,8 +169,7 @@ class Decision(NamedTuple):
 def key_of(identity: Identity, planned: Plan) -> str:
     """16 hex digits of what the answer depends on: the stack, vLLM, AITER, this program and the plan's problems."""
     parts = [_MARK, identity.stack.key, identity.vllm, identity.stack.aiter, installed.read().record, __version__]
-    problems = sorted((*problem, problem[1:] in planned.biased) for problem in planned.problems)
-    return sha256(json.dumps([*parts, problems]).encode())[:KEY_LENGTH]
+    return sha256(json.dumps([*parts, sorted(planned.problems), sorted(planned.calls)]).encode())[:KEY_LENGTH]
 
 
 def encode(key: str, known: Answer) -> bytes:

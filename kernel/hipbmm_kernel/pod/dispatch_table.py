@@ -136,14 +136,14 @@ def wanted(demands: Iterable[Demand], planned: Plan, budget: float, product: str
 
     Those that were called MIN_CALLS times, for at most DEMAND_SHARE of `budget`, GPU seconds.
     """
-    shapes = {(each.linear.n, each.linear.k) for each in planned.linears if each.eligible}
-    known, found, seconds = frozenset(planned.problems), [], 0.0
+    calls, known, found, seconds = planned.calls, set(planned.problems), [], 0.0
     for item in demands:
         problem = Problem(item.m, item.n, item.k)
-        if item.calls < MIN_CALLS or item.m > MAX_M or (item.n, item.k) not in shapes or problem in known:
+        if item.calls < MIN_CALLS or item.m > MAX_M or (item.n, item.k, item.bias) not in calls:
             continue
-        if item.bias != ((item.n, item.k) in planned.biased):
+        if problem in known:
             continue
+        known.add(problem)
         seconds += cost.tuning_seconds(problem, product or cost.DEFAULT_PRODUCT)
         if seconds > DEMAND_SHARE * budget:
             break

@@ -9,6 +9,7 @@ A repaired file never changes meaning: it answers each key with the index of the
 that key, or not at all.
 """
 
+import io
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -20,6 +21,13 @@ MAX_BYTES = 256 * 2**20
 
 MAX_ROWS = 262_144
 """Most distinct keys that are kept of one file."""
+
+MAX_LINES = 4 * MAX_ROWS
+MAX_LINE = 1 << 20
+"""Bytes of a line: a thousand rows that lost their line ends."""
+
+MAX_REJECTED = 65_536
+"""Most lines of a file that may be no rows: what has more is no table, and to say why of each takes minutes."""
 
 _BOM = "\xef\xbb\xbf"
 """UTF-8's byte order mark as latin-1; `cat` of two files puts one in the middle too."""
@@ -66,14 +74,15 @@ def parse_lines(data: bytes) -> Parsed:
 
 
 def _read(data: bytes, max_rows: int | None) -> "_Reader":
-    lines = data.split(b"\n")
-    tail = lines.pop()
-    reader = _Reader(lines, max_rows)
-    for number, raw in enumerate(lines, 1):
-        reader.take(number, raw.decode("latin-1").removesuffix("\r"), terminated=True)
+    reader = _Reader(data, max_rows)
+    for number, raw in enumerate(io.BytesIO(data), 1):
+        text = raw.decode("latin-1")
+        if text.endswith("\n"):
+            reader.take(number, text[:-1].removesuffix("\r"), terminated=True)
+        else:
+            reader.take(number, text, terminated=False)
         if reader.refused is not None:
             return reader
-    reader.take(len(lines) + 1, tail.decode("latin-1"), terminated=False)
     reader.end()
     return reader
 
@@ -101,9 +110,9 @@ def _order(row: Row) -> tuple[int, int, int, str]:
 class _Reader:
     """The state of one reading."""
 
-    def __init__(self, lines: list[bytes], max_rows: int | None) -> None:
+    def __init__(self, data: bytes, max_rows: int | None) -> None:
         """`max_rows` is the most that a whole file may have; None is a part of one."""
-        self._lines = lines
+        self._data = data
         self._max_rows = max_rows
         self._accepted: dict[str, Row] = {}
         self._foreign: dict[str, Row] = {}
@@ -116,6 +125,12 @@ class _Reader:
 
     def take(self, number: int, text: str, *, terminated: bool) -> None:
         """Take one line without its line end; `terminated` says whether it had one."""
+        if self._max_rows is not None and number > MAX_LINES:
+            self.refused = f"more than {MAX_LINES} lines"
+            return
+        if len(text) > MAX_LINE:
+            self._reject(number, f"longer than {MAX_LINE} bytes")
+            return
         text = text.removeprefix(_BOM)
         if not text.strip(_BLANKS) or text[0] == "#":
             return
@@ -129,7 +144,7 @@ class _Reader:
         # What else writes into such a file leaves other traces than a torn append, and then nothing of it is believed.
         pieces = torn_lines.pieces(text) if text.isprintable() and gemm.COLUMNS[0] not in text else [text]
         if len(pieces) == 1:
-            self._rejected.append(Finding(number, reason))
+            self._reject(number, reason)
             return
         for piece in pieces[:-1]:
             self._piece(number, piece, terminated=False)
@@ -158,7 +173,7 @@ class _Reader:
         if reason == line_diagnosis.PERMUTED and self._max_rows is not None:
             self.refused = f"line {number}: {reason}"
         elif reason:  # no sign of a table of rows: tools of hipBLASLt write such headers, too
-            self._rejected.append(Finding(number, reason))
+            self._reject(number, reason)
         else:
             self._signs = True
         return True
@@ -167,7 +182,14 @@ class _Reader:
         """Take one part of a line that several rows share."""
         reason = self._row(number, piece.split(","), terminated=terminated)
         if reason is not None:
-            self._rejected.append(Finding(number, f"part of a line that rows share: {reason}"))
+            self._reject(number, f"part of a line that rows share: {reason}")
+
+    def _reject(self, number: int, reason: str) -> None:
+        """A line is no row. Of a part of a file not more than so many are named; a whole file is refused for it."""
+        if len(self._rejected) < MAX_REJECTED:
+            self._rejected.append(Finding(number, reason))
+        elif self._max_rows is not None:
+            self.refused = f"more than {MAX_REJECTED} lines are no rows, line {number} last: {reason}"
 
     def _row(self, number: int, columns: list[str], *, terminated: bool) -> str | None:
         """Take one row, or say why the columns are none."""
@@ -199,5 +221,5 @@ class _Reader:
 
     def _complete_names(self) -> frozenset[str]:
         if self._names is None:
-            self._names = torn_lines.complete_names(self._lines)
+            self._names = torn_lines.complete_names(io.BytesIO(self._data))
         return self._names

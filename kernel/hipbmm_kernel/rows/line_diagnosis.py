@@ -1,5 +1,6 @@
 """Why a line or a whole file is not what AITER's writer wrote, in words that name the cause."""
 
+import re
 from collections.abc import Callable, Sequence
 
 from hipbmm_kernel.rows import gemm
@@ -31,7 +32,9 @@ _FOREIGN_FORMATS = (
 _OTHER_TABLES = frozenset({b"cu_num", b"kernelId", b"solidx", b"libtype"})
 """Columns of AITER's tuned tables of other calls (facts: aiter/configs of ROCm/aiter)."""
 _MANY_SEPARATORS = 10
-_CONFLICT_MARKERS = (b"<<<<<<<", b"|||||||", b">>>>>>>")
+_CONFLICT_MARKERS = tuple(
+    re.compile(b"\n" + text) for text in (b"<<<<<<<", rb"\|\|\|\|\|\|\|", b">>>>>>>", rb"=======\r*(?:\n|\Z)")
+)
 _SAMPLE = 64
 _SHOWN = 40
 _MAX_STRIDE_DIGITS = 19
@@ -75,9 +78,7 @@ def file_reason(data: bytes) -> str | None:
         return "UTF-16 text: save it as ASCII"
     if b"\r" in data and b"\n" not in data:
         return "line ends are CR only: AITER sees one line"
-    if any(marker in data for marker in _CONFLICT_MARKERS) or b"=======" in data:
-        return _conflict_reason(data)
-    return None
+    return _conflict_reason(data)
 
 
 def looks_like_a_row(text: str) -> bool:
@@ -191,8 +192,11 @@ def _looks_wide(sample: bytes) -> bool:
 
 def _conflict_reason(data: bytes) -> str | None:
     """A reason when a line is a conflict marker of git; the same characters inside a name are none."""
-    for number, line in enumerate(data.split(b"\n"), 1):
-        if line.startswith(_CONFLICT_MARKERS) or line.rstrip(b"\r") == b"=======":
+    first = b"\n" + data[: data.find(b"\n") + 1 or None]
+    for text, before in ((first, 0), (data, 1)):
+        starts = [found.start() for marker in _CONFLICT_MARKERS if (found := marker.search(text))]
+        if starts:
+            number = text.count(b"\n", 0, min(starts)) + 1 + before
             return f"line {number} is a conflict marker of a version control system"
     return None
 

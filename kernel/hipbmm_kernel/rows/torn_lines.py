@@ -38,11 +38,11 @@ def pieces(text: str) -> list[str]:
 
 
 def complete_names(lines: Iterable[bytes]) -> frozenset[str]:
-    """Kernel names of lines that have their line end and 20 columns."""
+    """Kernel names of those of `lines` that have their line end and 20 columns."""
     found = set()
     for raw in lines:
-        if raw.count(b",") == len(gemm.COLUMNS) - 1:
-            found.add(raw[raw.rindex(b",") + 1 :].decode("latin-1").removesuffix("\r"))
+        if raw.endswith(b"\n") and raw.count(b",") == len(gemm.COLUMNS) - 1:
+            found.add(raw[raw.rindex(b",") + 1 : -1].decode("latin-1").removesuffix("\r"))
     return frozenset(found)
 
 

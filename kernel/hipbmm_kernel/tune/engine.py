@@ -71,8 +71,8 @@ def tune_missing(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence
     failed = {visit.job.problem: visit.failure for visit in visits if visit.failure}
     return Outcome(
         table=_with(loaded, found, tuner.vetoes),
-        reason=abort.reason if abort else "",
-        message=str(abort) if abort else "",
+        reason=abort.reason if abort else "TunerFailed" if tuner.sick else "",
+        message=str(abort) if abort else tuner.sick,
         unsafe=tuner.unsafe,
         failed=failed,
         skipped={visit.job.problem: visit.skipped for visit in visits if visit.skipped and not visit.failure},
@@ -108,14 +108,19 @@ def _with(loaded: Table, rows: Iterable[Row], vetoes: Iterable[gemm.Veto]) -> Ta
 
 def _visits(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence[Problem]) -> list[Visit]:
     settings, stack = handover.settings, handover.identity.stack
-    planned = frozenset(plan.problems)
+    planned, biased, calls = frozenset(plan.problems), plan.biased, plan.calls
     held = {problem: loaded.best(gemm.key_of(problem, stack.fp8_column)) for problem in (*wanted, *plan.problems)}
     sample = _sample(
         [problem for problem in plan.problems if problem not in wanted and held[problem]], settings.pod_uid
     )
     return [
         Visit(
-            Job(problem, (problem.n, problem.k) in plan.biased, _seconds(problem, stack.product)),
+            Job(
+                problem,
+                problem[1:] in biased,
+                _seconds(problem, stack.product),
+                mixed={(*problem[1:], False), (*problem[1:], True)} <= calls,
+            ),
             gemm.key_of(problem, stack.fp8_column),
             held[problem],
             checked=settings.verify,

@@ -2,7 +2,8 @@
 
 A GPU that sickens kills children, hangs, or computes wrong numbers, and would veto whatever it is given. So evidence is
 held back until the GPU that it comes from has computed a right result *after* it: a row that it found right before is
-run again at once. When that fails, the GPU is sick: it is retired, and what it had found since is forgotten.
+run again at once, or, when it has found none, the first one that another GPU has. When that fails, the GPU is sick: it
+is retired, and what it had found since is forgotten.
 """
 
 from typing import NamedTuple
@@ -31,11 +32,15 @@ class Trust:
         self._held.setdefault(gpu, []).append(evidence)
 
     def control(self, gpu: str) -> tuple[Job, Row] | None:
-        """A row that this GPU has found right, to be run again now; None when there is nothing to do."""
-        if gpu in self._asked or not self._held.get(gpu) or gpu not in self._good:
+        """A row that was found right, by this GPU if it has one, to be run on it now; None: there is nothing to do."""
+        if gpu in self._asked or not self._held.get(gpu) or not self._good:
             return None
         self._asked.add(gpu)
-        return self._good[gpu]
+        return self._good.get(gpu) or next(iter(self._good.values()))
+
+    def suspects(self) -> list[str]:
+        """GPUs from which there is evidence, and which have not been given a row that was found right."""
+        return [gpu for gpu, held in self._held.items() if held and gpu not in self._asked]
 
     def right(self, gpu: str, job: Job, row: Row) -> list[Veto]:
         """This GPU computed a right result: the evidence from it that stands."""

@@ -16,16 +16,10 @@ from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.csv_tail import CsvTail
 from hipbmm_kernel.tune.handover import Handover
 from hipbmm_kernel.tune.last import Last
+from hipbmm_kernel.tune.probing import ROWS, Probe, Probing
 from hipbmm_kernel.tune.trust import Evidence, Trust
 from hipbmm_kernel.tune.visit import Ask, Job, Visit
 
-PROBE_TOKENS = (1024, 512)
-"""The first is above AITER's limit of 512 for look-up and tuning: there a missing solution is an error, and the server
-uses the heuristic. The smallest planned M is probed too: upstream's own test warns of tiny sizes (aiter #2252)."""
-ROWS = max(PROBE_TOKENS)
-PROBE_SECONDS = 30.0
-"""At least for a probe above the limit, twice what a problem may take at most: the first one loads the library's first
-kernels. One that hangs is repeated once."""
 ROUNDS = 5
 """Timings of a row; their median counts. The spread of five is in the report (`spread`)."""
 MAX_DEATHS_IN_A_ROW = 6
@@ -41,14 +35,8 @@ NO_ROW = "AITER recorded no row"
 _START_REASONS = {"NoGpuError": "NoGpu", crew.OUT_OF_MEMORY_ERROR: "TunerOutOfMemory"}
 
 
-class Probe(NamedTuple):
-    """Whether the heuristic has a right solution for this problem."""
-
-    job: Job
-
-
 class Control(NamedTuple):
-    """A row that a GPU has found right is run there again."""
+    """A row that was found right is run again on a GPU that found something wrong."""
 
     job: Job
     row: Row
@@ -58,7 +46,7 @@ class Tuner:
     """Visits problems. Right rows and confirmed vetoes are handed to the store at once.
 
     `vetoes` holds all evidence: what is not confirmed binds this pod only. `unsafe` says that the server would meet
-    what ended the tuning.
+    what ended the tuning, `sick` which GPU does not compute.
     """
 
     def __init__(self, handover: Handover, gpus: Sequence[str], outbox: PublishQueue) -> None:
@@ -70,15 +58,17 @@ class Tuner:
         self._trust = Trust()
         self._tails: dict[str, CsvTail] = {}
         self._right: dict[str, Row] = {}
-        self._in_a_row = 0
+        self._in_a_row: list[str] = []
         self._default_deaths = 0
-        self._probe_deaths: dict[Probe, int] = {}
         self._parked: list[Visit] | None = []
         self._improving = 1
         self._for_memory: set[Visit] = set()
+        seconds = handover.settings.problem_seconds
+        self._probing = Probing(gpus, seconds, _command, self._retire, handover.log)
         self.vetoes: list[Veto] = []
         self.children = 0
         self.unsafe = False
+        self.sick = ""
         self.spread: list[float] = []
 
     def run(self, visits: Sequence[Visit], found: Callable[[], Table], *, exhaustive: bool) -> None:
@@ -98,7 +88,8 @@ class Tuner:
         ) as self._crew:
             try:
                 handover.progress.phase("Probing")
-                self._do(self._crew, self._probes(visits))
+                self._do(self._crew, self._probing.tasks(visit.job for visit in visits))
+                self._do(self._crew, self._probing.unanswered())
                 handover.progress.phase("Tuning")
                 self._visit_all(self._crew, visits)
                 parked, self._parked = self._parked or [], None
@@ -138,22 +129,6 @@ class Tuner:
     def out_of_memory(self) -> int:
         """How many problems have no row because a child was ended for lack of the container's memory."""
         return sum(visit.row is None for visit in self._for_memory)
-
-    def _probes(self, visits: Sequence[Visit]) -> list[Task]:
-        """Each linear above the limit first, then at 512 and at its smallest M."""
-        smallest: dict[tuple[int, int, bool], Job] = {}
-        for visit in visits:
-            held = smallest.setdefault((visit.job.problem.n, visit.job.problem.k, visit.job.bias), visit.job)
-            if visit.job.problem.m < held.problem.m:
-                smallest[visit.job.problem.n, visit.job.problem.k, visit.job.bias] = visit.job
-        tasks: list[Task] = []
-        for m in (*PROBE_TOKENS, None):
-            for job in smallest.values():
-                probed = job._replace(problem=job.problem._replace(m=m or job.problem.m))
-                seconds = self._handover.settings.problem_seconds
-                seconds = max(PROBE_SECONDS, 2 * seconds) if m == ROWS else seconds
-                tasks.append(Task(Probe(probed), _command(protocol.PROBE, len(tasks), probed), seconds))
-        return tasks
 
     def _next(self, visit: Visit) -> list[Task]:
         """The next task of a visit, before all others; none when it is parked or over."""
@@ -214,7 +189,7 @@ class Tuner:
             visit.proved()
         elif isinstance(index, int) and 0 < index <= MAX_INDEX:
             right = isinstance(us, float)
-            self._in_a_row = 0 if right else self._in_a_row
+            self._in_a_row = [] if right else self._in_a_row
             visit.announced(index, us if isinstance(us, float) else None, over=right or "reason" in message)
 
     def _outcome(self, outcome: Outcome) -> list[Task]:
@@ -226,7 +201,7 @@ class Tuner:
             subject.ended = "" if outcome.kind == crew.DONE else ended
             return []
         if isinstance(subject, Probe):
-            return self._probed(outcome, subject)
+            return self._probing.outcome(outcome, subject)
         if isinstance(subject, Control):
             return self._controlled(outcome, subject)
         if not isinstance(subject, Visit):
@@ -246,25 +221,7 @@ class Tuner:
             followed = self._verified(outcome, subject)
         else:
             subject.searched()
-        return [*followed, *self._next(subject)]
-
-    def _probed(self, outcome: Outcome, probe: Probe) -> list[Task]:
-        """No right solution above the limit: the server cannot run. Below it only the index that is served counts."""
-        reason = outcome.message.get("reason") or outcome.reason
-        if outcome.kind in crew.DEATHS:
-            self._probe_deaths[probe] = deaths = self._probe_deaths.get(probe, 0) + 1
-            if deaths < crew.MAX_FAILURES and probe.job.problem.m == ROWS:
-                return [outcome.task]
-            reason = f"the probe {outcome.kind}: {outcome.reason}"
-            if outcome.kind == crew.OUT_OF_MEMORY:
-                raise Abort("TunerOutOfMemory", f"{reason}, twice")
-        if not reason or outcome.kind == crew.SKIPPED:
-            return []
-        words = f"{_name(probe.job)}: {reason}"
-        if probe.job.problem.m == ROWS:
-            raise Abort("NoSolution", words)
-        self._handover.log(f"the heuristic's own choice for {words}")
-        return []
+        return [*followed, *([] if subject.active else self._next(subject))]
 
     def _written(self, outcome: Outcome, visit: Visit) -> tuple[Row | None, str]:
         """The row that AITER wrote into the table of the child's directory, or why what it wrote is none."""
@@ -275,7 +232,7 @@ class Tuner:
     def _tuned(self, visit: Visit, row: Row | None, reason: str) -> None:
         visit.tuned(row, reason)
         if visit.row is not None:
-            self._in_a_row = 0
+            self._in_a_row = []
             self._publish(visit.row)
             self._handover.progress.tuned()
 
@@ -288,8 +245,7 @@ class Tuner:
             wrong = outcome.message.get("defaultWrong")
             if wrong and self._default_deaths < MAX_DEFAULT_DEATHS:
                 self._handover.log(f"{_name(visit.job)}: the heuristic's own choice is wrong: {wrong}")
-            self._keep(outcome.worker.gpu, visit, index, times.median(tuned), times.median(default))
-            return []
+            return self._keep(outcome.worker.gpu, visit, index, times.median(tuned), times.median(default))
         reason = str(outcome.message.get("reason") or outcome.reason)
         self._handover.log(f"{_name(visit.job)}: index {index} is wrong: {reason}")
         visit.wrong(index, reason)
@@ -297,9 +253,12 @@ class Tuner:
 
     def _keep(
         self, gpu: str, visit: Visit, index: int, tuned: float | None = None, default: float | None = None
-    ) -> None:
-        """A right row: for the store, for the neighbours, and as proof that this GPU computes."""
-        self._in_a_row = 0
+    ) -> list[Task]:
+        """A right row: for the store, for the neighbours, and as proof that this GPU computes.
+
+        GPUs that have shown nothing right yet, and something wrong, are given it as well.
+        """
+        self._in_a_row = []
         if visit.row is None and visit.planned:
             if visit.known is None:
                 self._handover.progress.tuned()
@@ -308,6 +267,7 @@ class Tuner:
         row = visit.right(index, tuned, default)
         self._right[visit.key] = visit.row or row
         self._publish(row, *self._trust.right(gpu, visit.job, row))
+        return [task for each in self._trust.suspects() for task in self._run_again(each)]
 
     def _publish(self, *items: Row | Veto) -> None:
         if items:
@@ -319,29 +279,30 @@ class Tuner:
         self._handover.log(f"{outcome.task.command['do']} of {_name(visit.job)}: {words}")
         if visit.asked_is_right and isinstance(index, int):
             self._default_deaths += 1
-            self._keep(gpu, visit, index)
-            return []
+            return self._keep(gpu, visit, index)
         if outcome.task.command["do"] == protocol.TUNE:
             row, _ = self._written(outcome, visit)
             if row is not None:
                 self._tuned(visit, row, "")
-        self._count_death(words, outcome.kind)
         if outcome.kind == crew.OUT_OF_MEMORY:
             self._for_memory.add(visit)
             visit.died_for_memory(words)
-            return []
+            return self._count_death(gpu, words, outcome.kind)
         against = visit.died(words)
-        return self._accuse(gpu, visit, against, words)
+        return [*self._accuse(gpu, visit, against, words), *self._count_death(gpu, words, outcome.kind)]
 
-    def _count_death(self, words: str, kind: str) -> None:
-        """Abort when children end and nothing right ever comes between."""
-        self._in_a_row += 1
+    def _count_death(self, gpu: str, words: str, kind: str) -> list[Task]:
+        """Abort when children end and nothing right ever comes between; on one GPU of several it is that GPU."""
+        self._in_a_row.append(gpu)
         most = max(MAX_DEATHS_IN_A_ROW, 2 * len(self._gpus))
-        if self._in_a_row >= most:
+        if len(self._in_a_row) >= most:
             memory = kind == crew.OUT_OF_MEMORY
+            if len(self._gpus) > 1 and set(self._in_a_row) == {gpu} and not memory:
+                return self._retire(gpu, f"ended {most} children in a row: {words}")
             self.unsafe = not memory
             reason = "TunerOutOfMemory" if memory else "TunerFailed"
             raise Abort(reason, f"{most} children ended in a row: {words}")
+        return []
 
     def _accuse(self, gpu: str, visit: Visit, index: int | None, reason: str) -> list[Task]:
         """Hold evidence back, and run a row that this GPU has found right once more; no index is a mere suspicion."""
@@ -349,6 +310,9 @@ class Tuner:
         if veto is not None:
             self.vetoes.append(veto)
         self._trust.accuse(gpu, Evidence(visit, veto))
+        return self._run_again(gpu)
+
+    def _run_again(self, gpu: str) -> list[Task]:
         known = self._trust.control(gpu)
         if known is None:
             return []
@@ -360,15 +324,20 @@ class Tuner:
         """The GPU computes, so what it found stands; or it is sick, and what it found is forgotten."""
         gpu = outcome.worker.gpu
         if outcome.kind == crew.DONE and outcome.message.get("correct") is True:
-            self._in_a_row = 0
+            self._in_a_row = []
             self._publish(*self._trust.right(gpu, control.job, control.row))
             return []
         if outcome.kind in (crew.SKIPPED, crew.OUT_OF_MEMORY):
             return []
         reason = str(outcome.message.get("reason") or f"{outcome.kind}: {outcome.reason}")
-        words = f"GPU {gpu} no longer computes {_name(control.job)}, which it had found right: {reason}"
+        return self._retire(gpu, f"does not compute {_name(control.job)}, which was found right: {reason}")
+
+    def _retire(self, gpu: str, why: str) -> list[Task]:
+        """This GPU is sick: it gets no task any more, and the visits that it spoke against begin again."""
+        words = f"GPU {gpu} {why}"
+        self._in_a_row = []
         self._handover.log(words)
-        self.unsafe = True
+        self.unsafe, self.sick = True, self.sick or words
         again = self._trust.sick(gpu)
         keys = {visit.key for visit in again}
         self.vetoes = [veto for veto in self.vetoes if veto.key not in keys]

@@ -20,11 +20,15 @@ MAX_NEIGHBOURS = 3
 
 
 class Job(NamedTuple):
-    """A problem, whether its linear has a bias, and the predicted seconds of its tuning."""
+    """A problem, whether its linear has a bias, and the predicted seconds of its tuning.
+
+    `mixed` says that other linears of the same size call it the other way round.
+    """
 
     problem: Problem
     bias: bool
     seconds: float
+    mixed: bool = False
 
 
 class Ask(NamedTuple):

@@ -1,7 +1,7 @@
 """Pods whose children come from a process that has torch loaded, and the server that a pod starts after `warm`."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,20 +16,21 @@ from hipbmm_kernel.linear.gate import current_platform
 from hipbmm_kernel.linear.module import HipbMMLinear
 from hipbmm_kernel.linear.quantise import per_channel, per_token, reference
 found = {"kernel": "", "wrong": {}, "problems": 0}
-for n, k in json.loads(sys.argv[3]):
+for n, k, *biased in json.loads(sys.argv[3]):
     generator = torch.Generator().manual_seed(n + k)
     weight, scale = per_channel(torch.randn(n, k, generator=generator), torch.float8_e4m3fnuz)
-    linear = HipbMMLinear(weight, scale, platform=current_platform())
+    bias = (torch.randn(n, generator=generator) * k**0.5).bfloat16() if biased else None
+    linear = HipbMMLinear(weight, scale, bias, platform=current_platform())
     found["kernel"] = linear.selection.kernel.__name__
     tokens = torch.randn(1024, k, generator=generator)
     for m in json.loads(sys.argv[4]):
         a, a_scale = per_token(tokens[:m], weight.dtype)
-        expected = reference(a, a_scale, weight, scale)
+        expected = reference(a, a_scale, weight, scale, bias)
         limit = 0.02 * expected.square().mean().sqrt() + 0.02 * expected.abs()
         found["problems"] += 1
         wrong = int((~((linear(tokens[:m]).float() - expected).abs() <= limit)).sum())
         if wrong:
-            found["wrong"][f"M={m} N={n} K={k}"] = wrong
+            found["wrong"][f"M={m} N={n} K={k}" + " bias" * bool(biased)] = wrong
 print("served", json.dumps(found), flush=True)
 """
 """Every linear for every M, as a server of this pod computes it: which kernel, and how many elements are wrong."""
@@ -78,9 +79,9 @@ def make_pod(make_pod: PodMaker, zygote: Mapping[str, str]) -> PodMaker:
 def serve(zygote: Mapping[str, str]) -> Serve:
     """Run the server behind `exec`: `serve(pod, HIPBMM_SIM_FAULTS=...)`."""
 
-    def run(pod: Pod, **env: str) -> Serving:
+    def run(pod: Pod, linears: Sequence[Sequence[int]] = LINEARS, **env: str) -> Serving:
         command = [zygote["ZYGOTE_CHILD"], "-c", SERVER, str(ROOT / "kernel"), "0"]
-        done = pod.run("exec", "--", *command, json.dumps(LINEARS), json.dumps(ALL_TOKENS), **env)
+        done = pod.run("exec", "--", *command, json.dumps(linears), json.dumps(ALL_TOKENS), **env)
         served = next((line for line in done.stdout.splitlines() if line.startswith("served ")), "served {}")
         found: dict[str, Any] = json.loads(served.removeprefix("served "))
         return Serving(

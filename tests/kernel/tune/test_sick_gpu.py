@@ -1,4 +1,4 @@
-"""A GPU that sickens after its first good rows: nothing that it says binds others, and the pod says so."""
+"""A GPU that is sick, or sickens after its first good rows: nothing that it says binds others, and the pod says so."""
 
 import importlib.util
 
@@ -32,10 +32,20 @@ def test_a_healthy_pod_is_complete_after_a_sick_one(make_pod: PodMaker, serve: S
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_other_gpus_of_a_pod_do_what_a_sick_one_cannot(make_pod: PodMaker, kind: str) -> None:
+# Without the launches that time an index: a GPU that sickens before it has computed anything, and after two problems.
+@pytest.mark.parametrize("when", ["on=tuning|tune|lookup,after=0", "on=tuning|tune|lookup,after=6", "on=heuristic"])
+def test_the_other_gpus_of_a_pod_do_what_a_sick_one_cannot(
+    make_pod: PodMaker, serve: Serve, kind: str, when: str
+) -> None:
     pod = make_pod(gpus=2)
-    # Without the launches that time an index: two problems are whole before this GPU sickens.
-    faults = f"{kind}:on=tuning|tune|lookup,gpu=1,after=6"
-    done = pod.run("warm", HIPBMM_SIM_FAULTS=faults, HIPBMM_PROBLEM_SECONDS="3")
-    assert pod.message["tuned"] == pod.message["rows"] == PROBLEMS, done.stderr
-    assert pod.message["vetoed"] == 0
+    done = pod.run("warm", HIPBMM_SIM_FAULTS=f"{kind}:{when},gpu=1", HIPBMM_PROBLEM_SECONDS="3")
+    message = pod.message
+    assert message["tuned"] == message["rows"] == PROBLEMS, done.stderr
+    assert (message["vetoed"], message["unproven"]) == (0, [])
+    # The server would use that GPU as well.
+    assert (message["state"], message["reason"], message["hipbmm"]) == ("Partial", "TunerFailed", False)
+    assert "HIPBMM is off: 8 of 8 problems tuned: GPU 1 " in message["message"]
+    assert not serve(pod).hipbmm
+    healthy = make_pod("pod-b")
+    healthy.run("warm")
+    assert (healthy.message["source"], healthy.message["rows"], healthy.message["vetoed"]) == ("Restored", PROBLEMS, 0)

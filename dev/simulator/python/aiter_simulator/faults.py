@@ -2,9 +2,9 @@
 
 A condition is ``M=64``, ``N=5120``, ``K=1024`` (a value or a range ``1-512``), ``index=4711``,
 ``on=tune|lookup|heuristic|...`` (which step), ``table=with|without`` (whether the working directory has rows),
-``gpu=1`` (the value of HIP_VISIBLE_DEVICES), ``after=20`` and ``times=2`` (how many occasions pass before it, and how
-often it happens then, counted over all processes that share ``HIPBMM_SIM_STATE``), or an argument of the kind (``ms=``,
-``how=``). README.md lists the kinds.
+``bias=with|without``, ``gpu=1`` (the value of HIP_VISIBLE_DEVICES), ``after=20`` and ``times=2`` (how many occasions
+pass before it, and how often it happens then, counted over all processes that share ``HIPBMM_SIM_STATE``), or an
+argument of the kind (``ms=``, ``how=``). README.md lists the kinds.
 """
 
 import os
@@ -35,7 +35,7 @@ KINDS = frozenset(
     }
 )
 _NUMBERS = frozenset({"M", "N", "K", "index"})
-_TEXTS = frozenset({"on", "table", "gpu"})
+_TEXTS = frozenset({"on", "table", "gpu", "bias"})
 _ARGUMENTS = frozenset({"times", "ms", "how", "factor", "bytes", "after", "again"})
 
 

@@ -61,9 +61,10 @@ def multiply(call: Call, solution_index: int) -> torch.Tensor:
     gemm = prepared.gemm
     solutions = library.load(runtime.current_gpu())
     choice = _choose(solutions, gemm, solution_index, gelu=call.gelu)
-    faults.strike(M=gemm.M, N=gemm.N, K=gemm.K, index=choice.index, on=choice.on)
+    bias = "with" if gemm.bias else "without"
+    faults.strike(M=gemm.M, N=gemm.N, K=gemm.K, index=choice.index, on=choice.on, bias=bias)
     usable = _launch(solutions, gemm, choice)
-    rule = faults.find("wrong", M=gemm.M, N=gemm.N, K=gemm.K, index=choice.index, on=choice.on)
+    rule = faults.find("wrong", M=gemm.M, N=gemm.N, K=gemm.K, index=choice.index, on=choice.on, bias=bias)
     if rule is not None:
         return epilogue.spoil(prepared.result(), rule.arguments.get("how", "all"))
     return prepared.result() if usable else epilogue.spoil(prepared.result(), "all")

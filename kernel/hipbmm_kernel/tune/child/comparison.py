@@ -14,14 +14,14 @@ class Reference:
     """What is right: fp32 values [rows, N], of which a result of M tokens is compared with the first M rows."""
 
     def __init__(self, values: torch.Tensor) -> None:
-        self._values = values
+        self.values = values
         self._squares = torch.linalg.vector_norm(values, dim=1).square().double().cumsum(0)
         """Sums of the squares of the first rows."""
 
     def compare(self, result: torch.Tensor) -> str | None:
         """Why `result` [M, N] is not the first M rows of the reference, or None. NaN and infinity are wrong."""
-        m, n = len(result), self._values.shape[1]
-        expected = self._values[:m]
+        m, n = len(result), self.values.shape[1]
+        expected = self.values[:m]
         if result.shape != expected.shape:
             return f"shape {list(result.shape)} instead of {[m, n]}"
         if result.numel() == 0:
@@ -37,5 +37,5 @@ class Reference:
 
     def _excess(self, result: torch.Tensor, first: int, last: int) -> torch.Tensor:
         """By how much elements of rows `first` to `last` lie farther off than their own size allows."""
-        values = self._values[first : min(last, len(result))]
+        values = self.values[first : min(last, len(result))]
         return result[first:last].to(torch.float32, copy=True).sub_(values).abs_().sub_(values.abs(), alpha=RELATIVE)

@@ -4,6 +4,7 @@ All M of a linear share one block of activations and take its first rows: the re
 every M, and each element of each result is compared, not a sample.
 """
 
+import copy
 from typing import NamedTuple
 
 import torch
@@ -44,11 +45,10 @@ class Operands:
         self.weight_scale = weights.transpose_scale(scale)
         x = torch.randn(rows, linear.k, generator=generator, device=device.torch_device)
         self._x, self._x_scale = quantise.per_token(x, device.fp8)
-        self.bias = None
-        if linear.bias:
-            bias = torch.randn(linear.n, generator=generator, device=device.torch_device)
-            self.bias = (bias * linear.k**0.5).to(torch.bfloat16)  # as large as a sum of K products, so that it counts
-        self._expected: Reference | None = None
+        bias = torch.randn(linear.n, generator=generator, device=device.torch_device)
+        self._bias = (bias * linear.k**0.5).to(torch.bfloat16)  # as large as a sum of K products, so that it counts
+        self.bias = self._bias if linear.bias else None
+        self.known: Reference | None = None
 
     def tokens(self, m: int) -> tuple[torch.Tensor, torch.Tensor]:
         """FP8 activations [m, K] and their scales (m, 1): the first rows of the block."""
@@ -65,9 +65,16 @@ class Operands:
 
     def expected(self) -> Reference:
         """The fp32 result of the dequantised operands, for all rows of the block."""
-        if self._expected is None:
-            self._expected = Reference(self._reference())
-        return self._expected
+        if self.known is None:
+            self.known = Reference(self._reference())
+        return self.known
+
+    def turned(self, m: int) -> "Operands":
+        """The same for up to `m` tokens, without the bias that these have, or with one where they have none."""
+        turned = copy.copy(self)
+        turned.bias = None if self.linear.bias else self._bias
+        turned.known = Reference(self.expected().values[:m].add(self._bias, alpha=-1 if self.linear.bias else 1))
+        return turned
 
     def _reference(self) -> torch.Tensor:
         n, k = self.linear.n, self.linear.k
@@ -103,4 +110,4 @@ def _weight(device: Device, linear: Linear, generator: torch.Generator) -> tuple
 def operand_bytes(linear: Linear, rows: int) -> int:
     """Device bytes that making these operands takes at its peak: weight, its shuffled copy, activations, reference."""
     weight = linear.n * linear.k
-    return 3 * weight + rows * linear.k * 8 + rows * linear.n * 8 + min(4 * weight, WIDE_BYTES)
+    return 3 * weight + rows * linear.k * 8 + rows * linear.n * 12 + min(4 * weight, WIDE_BYTES)

@@ -84,14 +84,16 @@ class Tasks:
     def _verify(self, command: Message, report: Callable[[Message], None]) -> Message:
         """Compare an index with fp32: found in a table as the server finds it, and given. Then time it against -1.
 
-        `right` is reported before anything else runs: what ends the process after it says nothing about the index.
+        A row's key does not say whether there is a bias, so neither does what is proven: looked up as the plan has it,
+        given the other way round. `right` is reported before anything else runs: what ends the process after it says
+        nothing about the index.
         """
         problem, index, rounds = _problem(command), _integer(command, "index"), _integer(command, "rounds")
         operands = self._prepare(command, 0)
         given = functools.partial(self._call, operands, problem.m, index)
         row = Row(str(command["key"]), index)
         verdict = self._check(operands, problem.m, functools.partial(self._look_up, operands, problem.m, row))
-        verdict = verdict or self._check(operands, problem.m, given)
+        verdict = verdict or self._check_turned(operands, problem.m, index)
         if verdict is not None:
             return {"correct": False, "reason": verdict}
         report({"event": protocol.RIGHT, "id": command["id"]})
@@ -134,6 +136,7 @@ class Tasks:
             report({"event": protocol.CANDIDATE, "id": command["id"], "index": index, "us": None})
             call = functools.partial(self._call, operands, problem.m, index)
             verdict, us = self._check(operands, problem.m, call), None
+            verdict = verdict or self._check_turned(operands, problem.m, index)
             if verdict is None:
                 right += 1
                 us = self._quick_time(functools.partial(self._launch, operands, problem.m, index), operands, best)
@@ -184,6 +187,12 @@ class Tasks:
         except RuntimeError as error:
             return str(error).splitlines()[0][:200] if str(error) else "RuntimeError"
         return operands.expected().compare(result[:m])
+
+    def _check_turned(self, operands: Operands, m: int, index: int) -> str | None:
+        """The same of an index, with a bias where the linear has none, and without where it has one."""
+        turned = operands.turned(m)
+        verdict = self._check(turned, m, functools.partial(self._call, turned, m, index))
+        return verdict and f"{'without' if operands.linear.bias else 'with'} a bias: {verdict}"
 
     def _prepare(self, command: Message, extra: int) -> Operands:
         """The operands of a command's linear, made or remembered; MemoryShortError when `extra` would not fit too."""

@@ -30,7 +30,7 @@ def operands(request: pytest.FixtureRequest, simulated: ModuleType) -> Operands:
 def test_a_bias_that_is_wrong_is_found(operands: Operands, wrong: str) -> None:
     assert operands.bias is not None
     expected, bias = operands.expected(), operands.bias.float()
-    product = expected._values - bias
+    product = expected.values - bias
     without_one = bias.clone()
     without_one[bias.abs().argmax()] = 0
     kinds = {"none": bias * 0, "of the next tile": bias.roll(16), "without one column": without_one, "twice": bias * 2}

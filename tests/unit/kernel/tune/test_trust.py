@@ -13,7 +13,7 @@ VETO = Veto(KEY, 9, "wrong")
 def test_evidence_is_held_until_its_gpu_has_computed_something_right() -> None:
     trust, visit = Trust(), Visit(JOB, KEY)
     trust.accuse("0", Evidence(visit, VETO))
-    assert trust.control("0") is None  # nothing is known that it could run again
+    assert trust.control("0") is None  # nothing is known that it could run
     assert trust.right("1", JOB, GOOD) == []
     assert trust.right("0", JOB, GOOD) == [VETO]
     assert trust.right("0", JOB, GOOD) == []
@@ -37,3 +37,15 @@ def test_what_a_sick_gpu_found_is_dropped_and_its_visits_begin_again() -> None:
     assert trust.sick("0") == [visit]
     assert trust.sick("0") == []
     assert trust.right("0", JOB, GOOD) == []
+
+
+def test_a_gpu_that_has_found_nothing_right_is_given_the_row_of_another_one() -> None:
+    trust, visit = Trust(), Visit(JOB, KEY)
+    trust.accuse("0", Evidence(visit, VETO))
+    assert trust.control("0") is None
+    assert trust.right("1", JOB, GOOD) == []
+    assert trust.suspects() == ["0"]
+    assert trust.control("0") == (JOB, GOOD)
+    assert trust.suspects() == []
+    assert trust.sick("0") == [visit]
+    assert trust.suspects() == []

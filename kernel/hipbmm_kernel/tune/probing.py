@@ -1,0 +1,97 @@
+"""The first questions of a tuning: has hipBLASLt's own choice a right solution for each linear? Without a process.
+
+Above AITER's limit for look-up and tuning the server uses the heuristic: where that has no right solution, the server
+cannot run. Where there are several GPUs, two of them must say so: one alone may be sick.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from hipbmm_kernel.rows.gemm import label
+from hipbmm_kernel.tune import crew, protocol
+from hipbmm_kernel.tune.crew import Abort, Outcome, Task
+from hipbmm_kernel.tune.visit import Job
+
+PROBE_TOKENS = (1024, 512)
+"""The first is above AITER's limit of 512 for look-up and tuning: there a missing solution is an error, and the server
+uses the heuristic. The smallest planned M is probed too: upstream's own test warns of tiny sizes (aiter #2252)."""
+ROWS = max(PROBE_TOKENS)
+PROBE_SECONDS = 30.0
+"""At least for a probe above the limit, twice what a problem may take at most: the first one loads the library's first
+kernels. One that hangs is repeated once."""
+
+
+class Probe(NamedTuple):
+    """Whether the heuristic has a right solution for this problem."""
+
+    job: Job
+
+
+class Probing:
+    """The probes of one tuning.
+
+    `command` makes a child's command, `sick` takes a GPU that fails where another does not.
+    """
+
+    def __init__(
+        self,
+        gpus: Sequence[str],
+        seconds: float,
+        command: Callable[[str, int, Job], Mapping[str, object]],
+        sick: Callable[[str, str], Sequence[Task]],
+        log: Callable[[str], object],
+    ) -> None:
+        self._gpus = gpus
+        self._seconds = seconds
+        self._command = command
+        self._sick = sick
+        self._log = log
+        self._failed: dict[Probe, list[str]] = {}
+        self._unanswered: dict[Probe, Task] = {}
+
+    def tasks(self, jobs: Iterable[Job]) -> list[Task]:
+        """Each linear above the limit first, then at 512 and at its smallest M."""
+        ordered = sorted(jobs, key=lambda job: job.problem.m)
+        ordered += [job._replace(bias=not job.bias) for job in ordered if job.mixed]
+        smallest: dict[tuple[int, int, bool], Job] = {}
+        for job in ordered:
+            smallest.setdefault((job.problem.n, job.problem.k, job.bias), job)
+        found: list[Task] = []
+        for m in (*PROBE_TOKENS, None):
+            for job in smallest.values():
+                probed = job._replace(problem=job.problem._replace(m=m or job.problem.m))
+                seconds = max(PROBE_SECONDS, 2 * self._seconds) if m == ROWS else self._seconds
+                found.append(Task(Probe(probed), self._command(protocol.PROBE, len(found), probed), seconds))
+        return found
+
+    def unanswered(self) -> list[Task]:
+        """What only one GPU was to answer, which has retired since: for any other."""
+        return [task._replace(gpu="") for task in self._unanswered.values()]
+
+    def outcome(self, outcome: Outcome, probe: Probe) -> list[Task]:
+        """No right solution above the limit: Abort. Below it only the index that is served counts."""
+        self._unanswered.pop(probe, None)
+        died, gpu = outcome.kind in crew.DEATHS, outcome.worker.gpu
+        reason = str(outcome.message.get("reason") or outcome.reason or "")
+        if died:
+            reason = f"the probe {outcome.kind}: {outcome.reason}"
+        before = self._failed.get(probe, [])
+        if outcome.kind == crew.SKIPPED:
+            return []
+        words = f"{label(probe.job.problem)}: {reason}"
+        if not reason:
+            others = [each for each in before if each != gpu]
+            return [
+                task for each in others for task in self._sick(each, f"fails where GPU {gpu} does not: {words[:-2]}")
+            ]
+        if probe.job.problem.m != ROWS:
+            self._log(f"the heuristic's own choice for {words}")
+            return []
+        self._failed[probe] = [*before, gpu]
+        other = next((each for each in self._gpus if each != gpu), "")
+        if not before and (died or other):
+            self._unanswered[probe] = again = outcome.task._replace(gpu=other)
+            return [again]
+        if outcome.kind == crew.OUT_OF_MEMORY:
+            raise Abort("TunerOutOfMemory", f"{reason}, twice")
+        raise Abort("NoSolution", words)

@@ -1,0 +1,79 @@
+"""Large files that are no tables: what they cost is bounded, whatever they hold."""
+
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+from tests.unit.kernel.csvtext import HEADER, file, row
+
+from hipbmm_kernel.rows import aiter_csv
+
+SIZE = 8 << 20
+MOST_SECONDS = 10.0
+"""Of processor time. A second or two where nothing is in the way; without the bounds the worst took minutes."""
+
+GARBAGE: dict[str, Callable[[], bytes]] = {
+    "line ends": lambda: b"\n" * SIZE,
+    "line ends of DOS": lambda: b"\r\n" * (SIZE // 2),
+    "short lines": lambda: b"x\n" * (SIZE // 2),
+    "comments": lambda: b"#\n" * (SIZE // 2),
+    "one line of commas": lambda: b"," * SIZE,
+    "lines of commas": lambda: b",\n" * (SIZE // 2),
+    "empty fields": lambda: (b"," * 19 + b"\n") * (SIZE // 20),
+    "starts of rows on one line": lambda: b"true,true,T,N," * (SIZE // 14),
+    "starts of rows": lambda: b"true,true,T,N,\n" * (SIZE // 15),
+    "almost conflict markers": lambda: b"=======x\n" * (SIZE // 9),
+    "random bytes": lambda: random.Random(1).randbytes(SIZE),
+    "one line of NULs": lambda: HEADER.encode() + b"\n" + b"\0" * SIZE,
+}
+
+
+@pytest.mark.parametrize("make", GARBAGE.values(), ids=GARBAGE.keys())
+def test_a_large_file_that_is_no_table_is_read_in_bounded_time(make: Callable[[], bytes]) -> None:
+    data, began = make(), time.process_time()
+    parsed = aiter_csv.parse(data)
+    assert time.process_time() - began < MOST_SECONDS
+    assert parsed.accepted == ()
+    assert parsed.refused or len(parsed.rejected) <= aiter_csv.MAX_REJECTED
+    assert len(parsed.refused or "") < 300
+
+
+def test_so_many_wrong_lines_cost_no_row_and_one_more_refuses_the_file() -> None:
+    wrong = "cut," * 3
+    at_most = file(row(), *[wrong] * aiter_csv.MAX_REJECTED)
+    assert len(aiter_csv.parse(at_most).accepted) == 1
+    refused = aiter_csv.parse(at_most + wrong.encode() + b"\n").refused
+    assert refused is not None
+    assert f"more than {aiter_csv.MAX_REJECTED} lines are no rows" in refused
+
+
+def test_a_part_of_a_file_keeps_its_rows_beside_any_number_of_wrong_lines() -> None:
+    parsed = aiter_csv.parse_lines(b"x\n" * (2 * aiter_csv.MAX_REJECTED) + file(row()))
+    assert (len(parsed.accepted), len(parsed.rejected)) == (1, aiter_csv.MAX_REJECTED)
+
+
+def test_a_line_that_is_too_long_costs_that_line() -> None:
+    parsed = aiter_csv.parse(file(row(), "x" * (aiter_csv.MAX_LINE + 1), row(2)))
+    assert (len(parsed.accepted), [finding.line for finding in parsed.rejected]) == (2, [3])
+
+
+def test_too_many_lines_of_any_kind_refuse_the_file() -> None:
+    assert (
+        aiter_csv.parse(file(row()) + b"\n" * aiter_csv.MAX_LINES).refused == f"more than {aiter_csv.MAX_LINES} lines"
+    )
+
+
+@pytest.mark.parametrize("before", [b"", file(row())])
+@pytest.mark.parametrize("marker", [b"<<<<<<< ours", b"||||||| base", b"=======", b">>>>>>> theirs"])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n" + file(row())])
+def test_a_conflict_marker_refuses_the_file_wherever_it_stands(before: bytes, marker: bytes, end: bytes) -> None:
+    line = before.count(b"\n") + 1
+    assert aiter_csv.parse(before + marker + end).refused == (
+        f"line {line} is a conflict marker of a version control system"
+    )
+
+
+@pytest.mark.parametrize("text", [b"x=======", b"=======x", b" <<<<<<<", b"======"])
+def test_the_characters_of_a_marker_elsewhere_are_none(text: bytes) -> None:
+    assert "conflict marker" not in (aiter_csv.parse(text + b"\n" + file(row())).refused or "")
