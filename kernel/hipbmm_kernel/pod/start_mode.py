@@ -94,10 +94,10 @@ def _mode(crashes: int, report: Mapping[str, object] | None) -> tuple[str, str]:
 
 
 def _off(report: Mapping[str, object] | None) -> str:
-    """Why `warm` turns HIPBMM off; "" when it does not."""
+    """Why HIPBMM is off after `warm`; "" when its report says that it is not."""
     if report is None:
         return "there is no report of `warm`"
-    return str(report.get("reason") or "the report says so") if report.get("hipbmm") is False else ""
+    return "" if report.get("hipbmm") is True else str(report.get("reason") or "the report does not say that it is on")
 
 
 def without_hipbmm(state: State, reason: str) -> State:

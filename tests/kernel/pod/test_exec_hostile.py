@@ -81,6 +81,14 @@ def report_in_another_encoding(pod: Pod) -> None:
     (pod.home / "report.json").write_bytes(b"\xff\xfe{\x00}\x00\xff")
 
 
+def report_without_an_answer(pod: Pod) -> None:
+    (pod.home / "report.json").write_text("{}")
+
+
+def report_with_an_answer_that_is_no_boolean(pod: Pod) -> None:
+    (pod.home / "report.json").write_text('{"state": "Complete", "hipbmm": "false"}')
+
+
 def table_that_nobody_may_write(pod: Pod) -> None:
     pod.served_file.chmod(0o444)
 
@@ -117,10 +125,66 @@ OFF = [
     report_that_is_a_pipe,
     report_that_links_to_itself,
     report_in_another_encoding,
+    report_without_an_answer,
+    report_with_an_answer_that_is_no_boolean,
     table_that_nobody_may_write,
     directory_of_the_table_that_is_a_file,
     no_home,
 ]
+
+
+def in_memory(pod: Pod) -> Path:
+    """The place of the table in memory, for which the report asks."""
+    (pod.home / "report.json").write_text('{"state": "Complete", "hipbmm": true, "dispatch": "Memory"}')
+    (pod.home / "dispatch").mkdir()
+    return pod.home / "dispatch" / "table"
+
+
+def memory_that_is_a_pipe(pod: Pod) -> None:
+    os.mkfifo(in_memory(pod))
+
+
+def memory_of_a_terabyte(pod: Pod) -> None:
+    with in_memory(pod).open("wb") as file:
+        file.truncate(1 << 40)
+
+
+def memory_that_links_to_a_device(pod: Pod) -> None:
+    in_memory(pod).symlink_to("/dev/zero")
+
+
+def memory_in_a_directory_that_is_a_file(pod: Pod) -> None:
+    in_memory(pod).parent.rmdir()
+    (pod.home / "dispatch").write_text("")
+
+
+def words_that_are_a_directory(pod: Pod) -> None:
+    (in_memory(pod).parent / "asked").mkdir()
+
+
+def cache_that_is_a_pipe(pod: Pod) -> None:
+    os.mkfifo(pod.home / "cache")
+
+
+def cache_that_links_to_itself(pod: Pod) -> None:
+    (pod.home / "cache").symlink_to(pod.home / "cache")
+
+
+def rest_of_a_table_that_is_a_directory(pod: Pod) -> None:
+    (pod.served_file.parent / f"{pod.served_file.name}.without").mkdir()
+
+
+ON = [
+    memory_that_is_a_pipe,
+    memory_of_a_terabyte,
+    memory_that_links_to_a_device,
+    memory_in_a_directory_that_is_a_file,
+    words_that_are_a_directory,
+    cache_that_is_a_pipe,
+    cache_that_links_to_itself,
+    rest_of_a_table_that_is_a_directory,
+]
+"""What a server with its file does not need."""
 
 
 @pytest.fixture
@@ -157,6 +221,13 @@ def test_a_damaged_state_costs_hipbmm_once(ready: Pod, damage: Damage) -> None:
 def test_what_stays_broken_costs_hipbmm_and_starts_are_counted(ready: Pod, damage: Damage) -> None:
     damage(ready)
     assert [seen["on"] for seen in starts(ready, 2)] == ["0", "0"]
+
+
+@pytest.mark.parametrize("damage", ON)
+def test_what_the_file_does_not_need_costs_nothing(ready: Pod, damage: Damage) -> None:
+    damage(ready)
+    assert starts(ready, 2) == [{"on": "1", "table": True}] * 2
+    assert ready.served_file.read_text() == TABLE
 
 
 def test_a_link_is_never_followed(ready: Pod) -> None:
