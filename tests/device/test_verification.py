@@ -87,7 +87,7 @@ def test_one_wrong_element_is_found(aiter_stand_in: StandIn, value: float) -> No
     device = Device()
     expected = Operands(device, LINEAR, 512).expected()
     for m in (1, 64, 512):
-        result = expected._values[:m].to(torch.bfloat16)
+        result = expected.values[:m].to(torch.bfloat16)
         assert expected.compare(result) is None
         result[m - 1, LINEAR.n // 3] = value
         assert str(expected.compare(result)).startswith(f"1 of {m * LINEAR.n} elements are wrong")
