@@ -8,7 +8,7 @@ from hipbmm_operator.api.reasons import Config
 from hipbmm_operator.api.resource import Resource, parse_spec
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.pods import contract
-from hipbmm_operator.resources import environment, server_args, volumes
+from hipbmm_operator.resources import environment, server_args, service, volumes
 from hipbmm_operator.resources.server_args import Command
 
 
@@ -45,6 +45,9 @@ def check(spec: Spec, command: Command) -> list[Problem]:
     problems += _environment(spec, command)
     problems += _mounts(spec)
     problems += [Problem("InvalidSpec", message, fatal=True) for message in volumes.conflicts(spec)]
+    if service.shows_sidecar(spec) and spec.service.port == contract.METRICS_PORT:
+        message = f"spec.service.port: {spec.service.port} is the Service's port of the sidecar's metrics"
+        problems.append(Problem("InvalidSpec", f"{message} (spec.service.monitor.enabled)", fatal=True))
     return problems
 
 

@@ -14,13 +14,18 @@ def url(owner: Owner, spec: Spec, *, tls: bool) -> str:
     return f"{scheme}://{names.child(owner.name)}.{owner.namespace}.svc{port}"
 
 
+def shows_sidecar(spec: Spec) -> bool:
+    """Whether the Service has a port for the metrics of the sidecar."""
+    return spec.service.monitor.enabled and spec.tuning.harvest
+
+
 def build(owner: Owner, spec: Spec, *, monitored: bool) -> Json:
     """The Service, with the name of the resource. `monitored`: there is, or was, a ServiceMonitor of it."""
     metadata = owner.metadata()
     own = {**metadata["annotations"]} | ({names.ANNOTATION_MONITORED: "true"} if monitored else {})
     metadata["annotations"] = {**spec.service.annotations, **own}
     ports = [{"name": "http", "port": spec.service.port, "protocol": "TCP", "targetPort": "http"}]
-    if spec.service.monitor.enabled and spec.tuning.harvest:
+    if shows_sidecar(spec):
         port = contract.METRICS_PORT
         ports.append({"name": "hipbmm", "port": port, "protocol": "TCP", "targetPort": "hipbmm"})
     body = {"type": spec.service.type, "selector": names.selector_labels(owner.name), "ports": ports}

@@ -89,8 +89,13 @@ def extended_resources(classes: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     for device_class in classes:
         spec = mapping(device_class.get("spec"))
         named = text(mapping(device_class.get("metadata")).get("name")) == DRIVER
-        selectors = map(mapping, sequence(spec.get("selectors")))
-        if named or any(DRIVER in text(mapping(each.get("cel")).get("expression")) for each in selectors):
+        selectors = [mapping(each) for each in sequence(spec.get("selectors"))]
+        # A class without a selector is one of all devices.
+        if (
+            named
+            or not selectors
+            or any(DRIVER in text(mapping(each.get("cel")).get("expression")) for each in selectors)
+        ):
             found.add(text(spec.get("extendedResourceName")))
     return frozenset(found - {""})
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from tests.unit.operator.make import resource, typed
+from tests.unit.operator.make import planned, resource, typed
 
+from hipbmm_operator.kube.kinds import SERVICE
 from hipbmm_operator.plan.validation import check, unread
 from hipbmm_operator.resources import server_args
 
@@ -35,6 +36,20 @@ def test_plugins_of_the_user_that_leave_out_what_memory_needs_are_reported(dispa
     spec = typed(resource({"server": {"env": env, "dispatch": dispatch}}))
     left_out = dispatch == "Memory" and "hipbmm" not in plugins
     assert [problem.reason for problem in check(spec, server_args.resolve(spec))] == ["ConflictingEnv"] * left_out
+
+
+@pytest.mark.parametrize("port", [9410, 9411])
+@pytest.mark.parametrize("harvest", [True, False])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_ports_of_the_service_differ_or_the_spec_is_refused(port: int, *, harvest: bool, enabled: bool) -> None:
+    """Kubernetes refuses a Service with one port twice, in words that name no field of ours."""
+    of = resource({"service": {"port": port, "monitor": {"enabled": enabled}}, "tuning": {"harvest": harvest}})
+    spec = typed(of)
+    problems = check(spec, server_args.resolve(spec))
+    (step,) = [step for step in planned(of).steps if step.kind == SERVICE]
+    ports = [each["port"] for each in step.body["spec"]["ports"]]
+    assert [each.fatal for each in problems] == [True] * (len(ports) - len(set(ports)))
+    assert all("spec.service.port: 9410" in each.message for each in problems)
 
 
 def test_a_secret_value_is_never_in_a_problem() -> None:

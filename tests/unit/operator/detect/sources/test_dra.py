@@ -268,6 +268,7 @@ def device_class(name: str = "gpu.amd.com", extended: object = "amd.com/gpu", dr
         ([device_class()], {"amd.com/gpu"}),
         ([device_class(name="fast")], {"amd.com/gpu"}),
         ([device_class(driver="")], {"amd.com/gpu"}),
+        ([device_class(name="all", driver="")], {"amd.com/gpu"}),
         ([device_class(extended=None)], set()),
         ([device_class(name="gpu.nvidia.com", driver="gpu.nvidia.com", extended="nvidia.com/gpu")], set()),
         ([{}, {"spec": None}, {"spec": {"selectors": [None, {"cel": 3}]}}], set()),
