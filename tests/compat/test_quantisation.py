@@ -53,6 +53,7 @@ FP8: Config = PTPC["config_groups"]["group_0"]  # type: ignore[index] # a litera
 CHECKPOINTS: dict[str, Config] = {
     "usual": ptpc(),
     "dynamic tensor activations": ptpc(inputs={"strategy": "tensor"}),
+    "locally dynamic activations": ptpc(inputs={"dynamic": "local"}),
     "static tensor": ptpc(inputs={"strategy": "tensor", "dynamic": False}, weights={"strategy": "tensor"}),
     "tensor weights": ptpc(weights={"strategy": "tensor"}),
     "ignored part by part": ptpc(ignore=["lm_head", "re:.*(q|k|v)_proj"]),

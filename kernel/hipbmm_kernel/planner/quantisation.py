@@ -138,7 +138,7 @@ def _ct_scheme(group: Fields) -> Scheme:
     if strategy == "block":
         return Scheme(reason="block scales: runs other kernels")
     # vLLM takes every dynamic activation scheme for one scale per token, whatever its strategy says.
-    return Scheme(inputs.raw("dynamic") is True, strategy == "channel")
+    return Scheme(inputs.raw("dynamic") in (True, "local"), strategy == "channel")
 
 
 def _quark(found: Fields, version: Version) -> Quantisation:

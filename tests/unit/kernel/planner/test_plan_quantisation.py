@@ -45,6 +45,11 @@ def test_schemes_that_never_reach_the_kernel(quantisation: Config | None, words:
     assert words in found.message
 
 
+@pytest.mark.parametrize("dynamic", [True, "local"])
+def test_activations_of_any_dynamic_kind_have_a_scale_per_token(dynamic: object) -> None:
+    assert len(eligible(build("qwen3-32b", ptpc(inputs={"dynamic": dynamic, "strategy": "tensor"})))) == 4
+
+
 def test_weights_alone_are_not_enough() -> None:
     config = copy.deepcopy(PTPC)
     config["config_groups"]["group_0"]["input_activations"] = None  # type: ignore[index] # a literal
