@@ -33,6 +33,7 @@ class ServerFlags(NamedTuple):
     expert_parallel: bool = False
     max_num_seqs: int | None = None
     max_num_batched_tokens: int | None = None
+    max_model_len: int | None = None
     max_capture_size: int | None = None
     capture_sizes: tuple[int, ...] | None = None
     compile_sizes: tuple[int, ...] = ()
@@ -103,6 +104,7 @@ _INTEGERS = {
 _LISTS = {"cudagraph-capture-sizes": "capture_sizes"}
 _TEXTS = {
     "performance-mode": "performance_mode",
+    "max-model-len": "max_model_len",  # a number, or `auto`
     "quantization": "quantization",
     "q": "quantization",
     "dtype": "dtype",
@@ -258,6 +260,7 @@ class _Reader:
             expert_parallel=values.get("expert_parallel") is True,
             max_num_seqs=_count(values.get("max_num_seqs")),
             max_num_batched_tokens=_count(values.get("max_num_batched_tokens")),
+            max_model_len=_count(_integer(_text(values.get("max_model_len")))),
             max_capture_size=_count(values.get("max_capture_size", compilation.get("max_cudagraph_capture_size"))),
             capture_sizes=_counts(capture if capture is not None else compilation.get("cudagraph_capture_sizes")),
             compile_sizes=_counts(compilation.get("compile_sizes")) or (),

@@ -48,8 +48,7 @@ def plan(flags: ServerFlags, version: Version = NEWEST, override: tuple[int, ...
     captured = captured_sizes(flags, version) if flags.graphs else ()
     if override:
         return overridden(Tokens(captured, (), frozenset()), override)
-    batched = flags.max_num_batched_tokens or DEFAULT_MAX_NUM_BATCHED_TOKENS
-    sequences = flags.max_num_seqs or DEFAULT_MAX_NUM_SEQS
+    sequences, batched = _most(flags)
     graphs = set(captured) | _uniform_sizes(flags, captured, sequences)
     # Without a graph for batches with a prefill those run with their own M, whatever it is.
     first = 1 if flags.decode_only else max(graphs, default=0) + 1
@@ -57,6 +56,13 @@ def plan(flags: ServerFlags, version: Version = NEWEST, override: tuple[int, ...
     most = min(gemm.MAX_M, max(batched, max(graphs, default=0)))
     planned = tuple(size for size in sorted(graphs | eager) if 0 < size <= most)
     return Tokens(captured, planned, frozenset(planned) - (set() if flags.decode_only else graphs))
+
+
+def _most(flags: ServerFlags) -> tuple[int, int]:
+    """The most sequences and tokens of a batch; by default no more tokens than all sequences can have."""
+    sequences = flags.max_num_seqs or DEFAULT_MAX_NUM_SEQS
+    default = min(sequences * (flags.max_model_len or DEFAULT_MAX_NUM_BATCHED_TOKENS), DEFAULT_MAX_NUM_BATCHED_TOKENS)
+    return sequences, flags.max_num_batched_tokens or default
 
 
 def overridden(tokens: Tokens, override: tuple[int, ...]) -> Tokens:
@@ -75,8 +81,7 @@ def thinned(tokens: Tokens) -> Tokens:
 
 def captured_sizes(flags: ServerFlags, version: Version) -> tuple[int, ...]:
     """The list of sizes that vLLM itself computes, in rising order."""
-    sequences = flags.max_num_seqs or DEFAULT_MAX_NUM_SEQS
-    batched = flags.max_num_batched_tokens or DEFAULT_MAX_NUM_BATCHED_TOKENS
+    sequences, batched = _most(flags)
     if flags.capture_sizes:
         sizes = {size for size in flags.capture_sizes if size <= batched}
     else:

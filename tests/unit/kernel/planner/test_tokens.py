@@ -40,6 +40,24 @@ def test_the_batch_limit_is_captured_when_it_is_small() -> None:
     assert captured(V23, ServerFlags(max_num_batched_tokens=300))[-3:] == (272, 288, 300)
 
 
+@pytest.mark.parametrize(
+    ("line", "most"),
+    [
+        ("--max-num-seqs 2 --max-model-len 64", 128),
+        ("--max-num-seqs 1 --max-model 0.1k", 100),
+        ("--max-num-seqs 2 --max-model-len 64 --max-num-batched-tokens 512", 512),
+        ("--max-num-seqs 2 --max-model-len auto", 512),
+        ("--max-num-seqs 2 --max-model-len -1", 512),
+        ("--max-model-len 64", 512),
+    ],
+)
+def test_a_batch_has_no_more_tokens_than_its_sequences(line: str, most: int) -> None:
+    """`max_num_batched_tokens` of EngineArgs where the user names none."""
+    flags = ServerFlags.from_argv(line.split())
+    assert not flags.unread
+    assert max(tokens.plan(flags, V33).planned) == most
+
+
 def test_interactivity_is_fine_grained_below_32() -> None:
     assert captured(V23, ServerFlags(performance_mode="interactivity"))[:34] == (*range(1, 33), 40, 48)
 
