@@ -17,13 +17,7 @@ _MAX_MESSAGE = 1024
 
 def build(owner: Owner, transition: Transition) -> Json:
     """The Event. Its name follows from its content: the same transition is never sent twice."""
-    about = {
-        "apiVersion": names.API_VERSION,
-        "kind": names.KIND,
-        "name": owner.name,
-        "namespace": owner.namespace,
-        "uid": owner.uid,
-    }
+    about = kinds.HIPBMM_DEPLOYMENT.reference(owner.name, owner.uid) | {"namespace": owner.namespace}
     content = f"{owner.uid}/{transition.reason}/{transition.time}"
     return body(about, content, transition.type, transition.reason, transition.message, transition.time)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hipbmm_operator.api.profile import ProfileSpec
 from hipbmm_operator.injection.spelling import HARVEST, KERNEL_KEY, WARM
-from hipbmm_operator.kube import errors, kinds, metadata, names
+from hipbmm_operator.kube import errors, kinds, metadata
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object
@@ -154,12 +154,7 @@ def _is_right(body: Json, sha256: str) -> bool:
 
 def _owner(profile: Profile) -> Json:
     """Not a controller: the profiles of a namespace share the program."""
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.PROFILE_KIND,
-        "name": profile.meta.name,
-        "uid": profile.meta.uid,
-    }
+    return kinds.HIPBMM_PROFILE.reference(profile.meta.name, profile.meta.uid)
 
 
 def _metadata(profile: Profile, name: str) -> Json:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from hipbmm_operator.apply.profile_objects import ProfileObjects
@@ -82,44 +83,37 @@ def _version(body: Json | None) -> str:
     return metadata.parse(body or {}).resource_version
 
 
+@dataclass(eq=False, slots=True)
 class ProfileReconciler:
     """Brings one profile at a time to where its spec wants it."""
 
-    def __init__(
-        self,
-        profiles: ProfileList,
-        reads: ProfileReads,
-        objects: ProfileObjects,
-        writer: ProfileWriter,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._profiles = profiles
-        self._reads = reads
-        self._objects = objects
-        self._writer = writer
-        self._now = now
-        self._uids: dict[NamespacedName, str] = {}
+    profiles: ProfileList
+    reads: ProfileReads
+    objects: ProfileObjects
+    writer: ProfileWriter
+    now: Callable[[], datetime]
+    _uids: dict[NamespacedName, str] = field(default_factory=dict, init=False)
 
     async def __call__(self, key: NamespacedName) -> Outcome:
         """Reconcile; raises ApiError when it could not."""
-        body = self._profiles.get(key)
+        body = self.profiles.get(key)
         if body is None:
-            self._objects.forget(self._uids.pop(key, ""))
+            self.objects.forget(self._uids.pop(key, ""))
             metrics.PROFILES.withdraw(key)
             return Outcome()
         profile = values.parse(body)
         if profile.meta.deleting:
             return Outcome()
         self._uids[key] = profile.meta.uid
-        others = {name: each for each in self._profiles.of(key.namespace) if (name := _key(each).name) != key.name}
-        kernel = await self._objects.kernel(profile)
-        now = self._now()
-        facts = await self._reads.facts(profile, body, others, kernel, now)
+        others = {name: each for each in self.profiles.of(key.namespace) if (name := _key(each).name) != key.name}
+        kernel = await self.objects.kernel(profile)
+        now = self.now()
+        facts = await self.reads.facts(profile, body, others, kernel, now)
         status = report.build(profile, facts, now)
-        written = await self._writer.write(profile, status, facts, timestamp(now))
+        written = await self.writer.write(profile, status, facts, timestamp(now))
         metrics.PROFILES.show(key, as_object(body.get("spec")), status)
-        await self._objects.mirror(profile, facts)
+        await self.objects.mirror(profile, facts)
         if written:
-            await self._profiles.refresh()
+            await self.profiles.refresh()
         unsettled = any(each.pod.live and not each.pod.ready for each in facts.pods)
         return Outcome(again=_SOON_SECONDS if unsettled else _LATER_SECONDS)

@@ -58,15 +58,11 @@ def choose_resource(offers: Sequence[Offer], dra: DraGpus, extended: Collection[
         capacity = len(dra.devices) if not dra.auto else dra.allocatable
         name = GPU_RESOURCE if GPU_RESOURCE in extended else DRA_RESOURCE
         return ResourceChoice(name, dra.allocatable, capacity, reasons, by_dra=True)
-    best = _best(live or offers)
+    best = min(live or offers, key=_preference, default=None)
     if best is None:
         return ResourceChoice(None, 0, 0)
     reasons = _plugin_reasons(best, live, dra)
     return ResourceChoice(best.resource, best.allocatable, best.capacity, reasons)
-
-
-def _best(offers: Sequence[Offer]) -> Offer | None:
-    return min(offers, key=_preference, default=None)
 
 
 def _preference(offer: Offer) -> tuple[int, int, str]:

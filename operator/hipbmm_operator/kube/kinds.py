@@ -32,6 +32,10 @@ class Kind:
         """An object of this kind; `parts` are what it has beside its metadata."""
         return {"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata, **parts}
 
+    def reference(self, name: str, uid: str) -> Json:
+        """How another object names one of this kind."""
+        return {"apiVersion": self.api_version, "kind": self.kind, "name": name, "uid": uid}
+
 
 HIPBMM_DEPLOYMENT = Kind(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
 HIPBMM_PROFILE = Kind(names.GROUP, names.VERSION, names.PROFILE_PLURAL, names.PROFILE_KIND)

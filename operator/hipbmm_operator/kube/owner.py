@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +17,7 @@ class Owner:
 
     def reference(self) -> Json:
         """The ownerReference by which Kubernetes deletes a child with its owner."""
-        return {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "name": self.name,
-            "uid": self.uid,
-            "controller": True,
-            "blockOwnerDeletion": True,
-        }
+        return {**HIPBMM_DEPLOYMENT.reference(self.name, self.uid), "controller": True, "blockOwnerDeletion": True}
 
     def metadata(self, role: str = "", *, owned: bool = True) -> Json:
         """Metadata of a child. One without an owner has no label by which another tool (Argo CD) finds its objects."""

@@ -22,8 +22,10 @@ _HARMLESS = frozenset(
         "MirrorTooLarge",
         "MirrorRejected",
         "MirrorUnreadable",
+        "MinimumReplicasUnavailable",
     }
 )
+"""Reported in their own conditions, but no cause for pods that do not serve: the last only says that they do not."""
 _CAUSES = ("ConfigValid", "Progressing", "StorageReady", "HardwareCompatible", "Available")
 
 
@@ -93,7 +95,7 @@ def _serving(findings: Mapping[str, Finding]) -> Finding:
 def _not_enough(findings: Mapping[str, Finding], serving: int, plan: Plan) -> Finding:
     """The first condition that fails says why; a resource that is just starting has no cause yet."""
     for finding in _causes(findings):
-        if finding.state == "False" and finding.reason != "MinimumReplicasUnavailable" and not _harmless(finding):
+        if finding.state == "False" and finding.reason not in _HARMLESS:
             return false("Ready", finding.reason, finding.message)
     tuned = findings["Tuned"]
     if tuned.reason in _TUNING:
@@ -107,11 +109,6 @@ def _causes(findings: Mapping[str, Finding]) -> list[Finding]:
     """The conditions in which to look for the cause: StorageReady says more than that pods wait for storage."""
     found = [findings[kind] for kind in _CAUSES]
     return sorted(found, key=lambda finding: finding.reason == "StorageNotReady")
-
-
-def _harmless(finding: Finding) -> bool:
-    """Reported in its own condition, but no cause for pods that do not serve."""
-    return finding.reason in _HARMLESS
 
 
 def phase(findings: Mapping[str, Finding], observed: Observed, plan: Plan | None) -> Phase:

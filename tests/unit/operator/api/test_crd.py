@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hipbmm_operator.api import crd
@@ -118,6 +118,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(sorted(SCHEMA["spec"]["properties"])), JSON))
 def test_no_spec_breaks_the_parser(spec: Json) -> None:
     try:
