@@ -40,7 +40,7 @@ def of_server(spec: Spec, gpus: int, bounds: Mapping[str, Bounds]) -> Json:
 def of_injected(spec: Spec, name: str, bounds: Mapping[str, Bounds]) -> Json:
     """Of `payload` or `harvest`; limits = requests where the server has such, so that the pod can be Guaranteed.
 
-    And where a LimitRange bounds the resource: then no ratio of the two is too large.
+    And where a LimitRange bounds the resource: then no ratio of the two is too large. Devices they have none.
     """
     limits, requests = _asked(spec, name)
     for resource, usual in _LIMITS[name].items():
@@ -50,6 +50,9 @@ def of_injected(spec: Spec, name: str, bounds: Mapping[str, Bounds]) -> Json:
         limit = smaller(larger(usual, bound.least), bound.most) if bound else usual
         least = limit if bound or _guaranteed(spec) else _REQUESTS[name][resource]
         limits[resource] = larger(limit, str(requests.setdefault(resource, least)))
+    # A LimitRange gives its default to who names no amount, and its maximum is one: a container would get devices.
+    devices = (each for each, bound in bounds.items() if "/" in each and not bound.least)
+    limits.update({each: "0" for each in devices if each not in limits})
     return {"limits": limits, "requests": requests} if requests else {"limits": limits}
 
 

@@ -98,6 +98,20 @@ def test_a_template_says_what_it_was_rendered_for(around: Circumstances) -> None
     assert circumstances.of(plan.revision.template) == around
 
 
+@pytest.mark.parametrize("name", ["amd.com/gpu", "amd.com/cpx_nps4", "rdma/hca_shared_devices_a"])
+@pytest.mark.parametrize("key", ["max", "default"])
+def test_a_limit_range_on_devices_gives_none_to_what_the_operator_adds(name: str, key: str) -> None:
+    """Kubernetes makes the maximum the default, for each container that names no amount."""
+    ranges = [limit_range(**{key: {name: "8"}})]
+    found = containers(rendered(Rules(bounds_of(ranges)), {"gpu": {"resourceName": "amd.com/gpu"}}))
+    assert {each: found[each]["limits"].get(name) for each in ("payload", "harvest")} == dict.fromkeys(
+        ("payload", "harvest"), "0"
+    )
+    assert found["server"]["limits"]["amd.com/gpu"] == "1"
+    least = containers(rendered(Rules(bounds_of([limit_range(min={name: "1"})]))))
+    assert name not in least["harvest"]["limits"], "a minimum would refuse it"
+
+
 @pytest.mark.parametrize("noted", ["", "{", "[]", '{"cpu": 1}', '{"cpu": ["1"]}', '{"cpu": ["1", "2", "3"]}'])
 def test_what_somebody_else_wrote_there_does_no_harm(noted: str) -> None:
     template = {"metadata": {"annotations": {"hipbmm.io/namespace-rules": noted}}}
