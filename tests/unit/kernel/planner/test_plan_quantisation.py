@@ -107,6 +107,18 @@ def test_a_vllm_without_the_kernel_plans_nothing_and_says_so() -> None:
     assert len(found.tokens.planned) == 51
 
 
+@pytest.mark.parametrize(
+    ("has_kernel", "minor", "problems"), [(True, 22, 204), (False, 33, 0), (None, 22, 0), (None, 33, 204)]
+)
+def test_the_class_in_the_image_decides_and_the_version_only_where_there_is_no_image(
+    has_kernel: bool | None, minor: int, problems: int
+) -> None:
+    found = build("qwen3-32b", vllm=Version(0, minor), has_kernel=has_kernel)
+
+    assert len(found.problems) == problems
+    assert ("no HIPBMM kernel" in found.message) is not bool(problems)
+
+
 def test_a_linear_backend_without_the_kernel_is_named() -> None:
     found = build("qwen3-32b", flags=ServerFlags(linear_backend="aiter"))
 
