@@ -1,6 +1,7 @@
 """The plan of this pod: its settings, the model's config.json and the image's vLLM, put into the pure planner."""
 
 import functools
+import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -81,7 +82,15 @@ def make_plan(
     message = made.message
     if made.reason == CONFIG_MISSING:
         message = f"{message} ({found.source})"
-    return Planned(made, made.reason, message, found.source, notes + made.warnings, asked.refused)
+    notes += made.warnings + _other_format(found.source)
+    return Planned(made, made.reason, message, found.source, notes, asked.refused)
+
+
+def _other_format(source: str) -> tuple[str, ...]:
+    """What vLLM reads in place of the config.json at this path where the weights are in Mistral's format as well."""
+    other = f"{os.path.dirname(source)}/params.json"
+    words = f"{other} is not read: vLLM takes it for the configuration where the weights are consolidated*.safetensors"
+    return (words,) if source.endswith(f"/{model_lookup.FILE_NAME}") and os.path.isfile(other) else ()
 
 
 def _options(

@@ -98,6 +98,15 @@ def test_an_image_that_is_not_to_be_asked_is_not(pod: Pod) -> None:
     assert not list(pod.root.rglob("asked"))
 
 
+@pytest.mark.parametrize("beside", ["params.json", "generation_config.json"])
+def test_another_configuration_that_vllm_may_take_is_named(pod: Pod, beside: str) -> None:
+    make_image(pod, image())
+    (pod.root / "model" / beside).write_text("{}")
+    pod.run("warm", HIPBMM_TUNE="0", HIPBMM_IMAGE_SECONDS="0")
+    named = [note for note in pod.report["notes"] if "params.json is not read" in note]
+    assert (pod.report["problems"], len(named)) == (12, int(beside == "params.json"))
+
+
 CHAIN = {"vllm/model_executor/kernels/linear/__init__.py": "_POSSIBLE_FP8_KERNELS = {}\n"}
 
 
