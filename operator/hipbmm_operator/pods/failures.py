@@ -33,12 +33,21 @@ _SCHEDULING: tuple[tuple[str, Scheduling], ...] = (
     ("node(s) didn't match", "NoMatchingNodes"),
     ("no nodes available", "NoMatchingNodes"),
 )
-_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"})
+_PULL = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
+)
 _BACK_OFF = "CrashLoopBackOff"
 _HARMLESS = frozenset({"", "PodInitializing", "ContainerCreating", _BACK_OFF})
 """What a container waits for when all is well, or when how it ended says more. Any other word is the kubelet's or the
 container runtime's for why it cannot start, and new ones come."""
-_BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: ErrImagePull: )?')
+_BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: (?:ErrImagePull: )?)?')
 _NAMES = re.compile(r'"[^"]*"|\S*[/@]\S*')
 """Names of images, registries and files in a message: a tag may be called 404, a repository `denied`."""
 _CHOSEN = re.compile(r'"[^"]*"|\{[^}]*\}')

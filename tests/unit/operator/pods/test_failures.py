@@ -139,6 +139,17 @@ def test_a_back_off_that_repeats_the_cause_is_cut_to_the_cause() -> None:
     assert (found.reason, found.message) == ("ImagePullUnauthorized", "401 Unauthorized")
 
 
+@pytest.mark.parametrize("waiting", ["SignatureValidationFailed", "ErrImagePull", "RegistryUnavailable"])
+def test_a_back_off_has_the_reason_of_the_pull_before_it(waiting: str) -> None:
+    """A pull is tried again and again: a reason that changes with each try would be an Event each time."""
+    cause = "image pull failed for q.example/vllm@sha256:40 because the signature validation failed: rejected"
+    later = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "q.example/v:1": {waiting}: {cause}'}
+    first = only(pod(warm={"state": {"waiting": {"reason": waiting, "message": cause}}}))
+    backing_off = only(pod(warm={"state": {"waiting": later}}))
+    assert first.reason == backing_off.reason == "ImagePullFailed"
+    assert backing_off.message in (cause, f"{waiting}: {cause}")
+
+
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
@@ -182,7 +193,7 @@ def test_a_server_that_ended(last: Json, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["SignatureValidationFailed", "RRONotSupported", "PostStartHookError", "CreateContainerError", "NewInK8s"]
+    "word", ["VerifyNonRootError", "RRONotSupported", "PostStartHookError", "CreateContainerError", "NewInK8s"]
 )
 @pytest.mark.parametrize("name", ["payload", "warm", "server"])
 def test_whatever_a_container_waits_for_is_said_in_the_word_of_the_kubelet(word: str, name: str) -> None:
