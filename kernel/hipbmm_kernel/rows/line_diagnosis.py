@@ -29,9 +29,12 @@ _FOREIGN_FORMATS = (
     (b"<?xml", _MARKUP),
     (b"{", "JSON"),
 )
-_OTHER_TABLES = frozenset({b"cu_num", b"kernelId", b"solidx", b"libtype"})
+_OTHER_TABLES = frozenset({"cu_num", "kernelId", "solidx", "libtype"})
 """Columns of AITER's tuned tables of other calls (facts: aiter/configs of ROCm/aiter)."""
-_MANY_SEPARATORS = 10
+_HEAD = 4096
+_MARKS = str.maketrans("", "", " \"'\r\ufeff")
+_SEPARATOR = re.compile(r"[,;\t]")
+_ROW_START = re.compile(r"(?:true|false)[,;\t](?:true|false)[,;\t][tn][,;\t][tn][,;\t]")
 _CONFLICT_MARKERS = tuple(
     re.compile(b"\n" + text) for text in (b"<<<<<<<", rb"\|\|\|\|\|\|\|", b">>>>>>>", rb"=======\r*(?:\n|\Z)")
 )
@@ -69,7 +72,8 @@ _NUMBER_CAUSES: _Causes = (
 
 def file_reason(data: bytes) -> str | None:
     """Why the whole file must not be used, or None."""
-    if _OTHER_TABLES & set(data[: data.find(b"\n")].replace(b" ", b"").split(b",")):
+    head = data[:_HEAD].decode("utf-8", "replace").translate(_MARKS).strip().partition("\n")[0]
+    if not _OTHER_TABLES.isdisjoint(_SEPARATOR.split(head)):
         return "another of AITER's tuned tables, for other calls than the one that HIPBMM makes"
     for magic, reason in _FOREIGN_FORMATS:
         if data.startswith(magic, _TAR_AT if magic == _TAR else 0):
@@ -82,9 +86,8 @@ def file_reason(data: bytes) -> str | None:
 
 
 def looks_like_a_row(text: str) -> bool:
-    """Whether a line that is no row may be a damaged one: it has about its fields, or begins as one does."""
-    separators = max(text.count(mark) for mark in (",", ";", "\t"))
-    return text.startswith(BOOLEANS) or (separators >= _MANY_SEPARATORS and "true" in text.lower())
+    """Whether a line that is no row may be a damaged one: it begins as one, or has a row's beginning in it somehow."""
+    return text.startswith(BOOLEANS) or _ROW_START.search(text.translate(_MARKS).lower()) is not None
 
 
 def header_reason(columns: Sequence[str]) -> str | None:

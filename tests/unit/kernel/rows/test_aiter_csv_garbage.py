@@ -77,3 +77,46 @@ def test_a_conflict_marker_refuses_the_file_wherever_it_stands(before: bytes, ma
 @pytest.mark.parametrize("text", [b"x=======", b"=======x", b" <<<<<<<", b"======"])
 def test_the_characters_of_a_marker_elsewhere_are_none(text: bytes) -> None:
     assert "conflict marker" not in (aiter_csv.parse(text + b"\n" + file(row())).refused or "")
+
+
+OTHER = (
+    "gfx,cu_num,M,N,K,bias,dtype,outdtype,scaleAB,bpreshuffle,libtype,solidx,splitK,us,kernelName\n"
+    "gfx942,304,1,256,512,True,torch.bfloat16,torch.bfloat16,False,True,hipblaslt,4711,0,12.5,Cijk_A\n"
+)
+"""AITER's tuned table of other calls."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        OTHER,
+        "\n\n" + OTHER,
+        "\ufeff" + OTHER,
+        OTHER.replace(",", ";"),
+        OTHER.replace(",", "\t"),
+        OTHER.replace("\n", "\r\n"),
+        "\n".join('"' + line.replace(",", '","') + '"' for line in OTHER.splitlines()),
+        OTHER.splitlines()[1] * 3,
+    ],
+)
+def test_another_table_is_refused_once_in_whatever_form_it_was_saved(text: str) -> None:
+    parsed = aiter_csv.parse(text.encode())
+    assert parsed.refused
+    assert parsed == aiter_csv.Parsed(refused=parsed.refused)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[\n{"preshuffle": true, "use_rowwise": true, "m": 1, "n": 2, "k": 3, "lda": 4, "ldb": 5, "ldc": 6, "x": 7}\n]',
+        "- {preshuffle: true, rowwise: true, trans_a: T, trans_b: N, m: 1, n: 2, k: 3, a: 4, b: 5, c: 6, d: 7, e: 8}\n",
+        "a,b,c,d,e,f,g,h,i,j,k,l,m\ntrue,1,2,3,4,5,6,7,8,9,10,11,12\n".replace("\ntrue", "\n0,true"),
+        "PAR1" + "\x00,true" * 30,
+        "SQLite format 3\x00" + "true,false," * 20,
+        "%PDF-1.7\n" + "1 true,false;" * 20,
+    ],
+)
+def test_what_is_no_table_is_refused_though_it_has_booleans_and_commas(text: str) -> None:
+    parsed = aiter_csv.parse(text.encode("latin-1"))
+    assert parsed.refused
+    assert parsed == aiter_csv.Parsed(refused=parsed.refused)
