@@ -28,6 +28,16 @@ def forged(shards: Path, *inputs: str) -> None:
     stores.age(shards / shard.name_of(data))
 
 
+def a_pipe_for_the_stack(shards: Path) -> None:
+    (shards.parent / "stack.json").unlink()
+    os.mkfifo(shards.parent / "stack.json")
+
+
+def empty_files(shards: Path) -> None:
+    for at in range(500):
+        (shards / f"0bad-{at}.warm.1.{at:012x}.csv").touch()
+
+
 def a_terabyte(shards: Path) -> None:
     (shards / NAME).touch()
     os.truncate(shards / NAME, 1 << 40)
@@ -51,10 +61,7 @@ def plans_in_deep_brackets(shards: Path) -> None:
 ODD: dict[str, Callable[[Path], object]] = {
     "an empty file": lambda shards: (shards / NAME).touch(),
     "a pipe": lambda shards: os.mkfifo(shards / NAME),
-    "a pipe for the stack": lambda shards: (
-        (shards.parent / "stack.json").unlink(),
-        os.mkfifo(shards.parent / "stack.json"),
-    ),
+    "a pipe for the stack": a_pipe_for_the_stack,
     "a link to itself": lambda shards: (shards / NAME).symlink_to(NAME),
     "a link to a device": lambda shards: (shards / NAME).symlink_to("/dev/zero"),
     "a directory": lambda shards: (shards / NAME).mkdir(),
@@ -64,7 +71,7 @@ ODD: dict[str, Callable[[Path], object]] = {
     "names of other bytes": names_of_other_bytes,
     "a time to come": lambda shards: os.utime(next(shards.iterdir()), (2**40, 2**40)),
     "a time before the epoch": a_time_before_the_epoch,
-    "empty files": lambda shards: [(shards / f"0bad-{at}.warm.1.{at:012x}.csv").touch() for at in range(500)],
+    "empty files": empty_files,
     "a compaction of what is not there": lambda shards: forged(shards, NAME),
     "a key that is a file": lambda shards: (shards.parent.parent / ("f" * 16)).write_text(""),
     "a key without shards": lambda shards: (shards.parent.parent / ("e" * 16)).mkdir(),
@@ -73,7 +80,7 @@ ODD: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.fixture(params=ODD.values(), ids=ODD.keys())
+@pytest.fixture(params=list(ODD.values()), ids=list(ODD))
 def odd(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     store = tmp_path / "store"
     shards = stores.put(store, STACK, *ROWS, old=True).parent
