@@ -158,7 +158,7 @@ def test_what_exec_says_of_its_starts_is_understood(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     parsed = settings.parse_settings({"HIPBMM_HOME": str(tmp_path)})
     modes = []
-    (tmp_path / "report.json").write_text("{}")
+    (tmp_path / "report.json").write_text('{"hipbmm": true}')
     for _ in range(5):
         log = io.StringIO()
         launch.Start(parsed, Volume(), Clock(), launch.Log(log)).prepare(dict(os.environ))
