@@ -91,7 +91,7 @@ def test_what_is_broken_is_a_plain_server(home: Pod, spoil: Callable[[Path], Any
 
 def test_the_command_is_the_very_process_and_its_status_counts(home: Pod) -> None:
     started = home.start("exec", "--foreign", "--", "sh", "-c", "echo $$; exit 7")
-    stdout, _ = started.communicate(timeout=60)
+    stdout, _ = started.communicate(timeout=150)
     assert (int(stdout), started.returncode) == (started.pid, 7)
 
 

@@ -45,7 +45,7 @@ def command(program: str, *more: str) -> list[str]:
 def start(home: Path, *more: str) -> list[str | None]:
     """A container that starts: what the last process of it has, with the variables that kubelet reads now."""
     done = subprocess.run(
-        command(REGISTER, *more), env=variables(home), capture_output=True, text=True, timeout=60, check=False
+        command(REGISTER, *more), env=variables(home), capture_output=True, text=True, timeout=150, check=False
     )
     assert done.returncode == 0, done.stderr
     found: list[str | None] = json.loads(done.stdout)

@@ -135,8 +135,8 @@ def test_a_second_start_does_nothing_new(full: Pod) -> None:
 
 
 def test_a_run_that_was_killed_is_not_repeated(pod: Pod) -> None:
-    # Its store is empty, so that it tunes for seconds: with all rows it may be done before it is killed.
-    started = pod.start("warm", *SERVE, HIPBMM_MODE="EnvFile")
+    # Its store is empty and its tuning hangs: it is not done before it is killed.
+    started = pod.start("warm", *SERVE, HIPBMM_MODE="EnvFile", HIPBMM_SIM_FAULTS="hang")
     _until(lambda: (pod.home / "state.json").exists() and _children(started.pid))
     (child,) = _children(started.pid)
     started.kill()

@@ -330,12 +330,19 @@ def test_odd_files_of_the_pod_leave_the_metrics_whole(sidecar: tuple[Pod, int]) 
 
 def test_held_connections_do_not_block_the_next_one(sidecar: tuple[Pod, int]) -> None:
     _, port = sidecar
-    held = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(http.MAX_CONNECTIONS)]
+    until(lambda: answers_while_all_are_held(port))  # sooner or later: a machine that stands still ends all of them
+
+
+def answers_while_all_are_held(port: int) -> bool:
+    """Whether there is an answer before the held connections end by themselves."""
+    held = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(http.MAX_CONNECTIONS)]
     began = time.monotonic()
-    assert get(port, "/healthz") == (200, "ok\n")
-    assert time.monotonic() - began < http.CONNECTION_SECONDS
+    answer = get(port, "/healthz")
+    seconds = time.monotonic() - began
     for client in held:
         client.close()
+    assert answer == (200, "ok\n")
+    return seconds < http.CONNECTION_SECONDS
 
 
 def test_the_sidecar_is_small(sidecar: tuple[Pod, int]) -> None:
@@ -350,7 +357,7 @@ def test_slow_and_broken_clients_do_not_delay_the_harvest(sidecar: tuple[Pod, in
     pod, port = sidecar
     clients = []
     for text in (b"", b"GET /met", b"\0\xff\r\n\r\n", b"POST /metrics HTTP/1.1\r\n\r\n", b"A" * 20_000) * 10:
-        client = socket.create_connection(("127.0.0.1", port), timeout=10)
+        client = socket.create_connection(("127.0.0.1", port), timeout=60)
         client.sendall(text)
         clients.append(client)
     append(pod, line(LEARNED[0]))

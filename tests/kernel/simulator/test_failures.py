@@ -73,7 +73,7 @@ def test_a_miss_inside_a_capture_exits_and_a_hit_does_not(run: Run) -> None:
 )
 def test_ways_to_die(run: Run, fault: str, code: int | str) -> None:
     ordered = f"{fault}:M=16,N=256,on=tuning,times=1"
-    done = run("call(8); call(16)", seconds=6 if fault == "hang" else 60, HIPBMM_SIM_FAULTS=ordered, **ON)
+    done = run("call(8); call(16)", seconds=20 if fault == "hang" else 60, HIPBMM_SIM_FAULTS=ordered, **ON)
     assert done.code == code
     assert [row[5] for row in done.rows] == ["8"]
     assert run("assert call(16)", HIPBMM_SIM_FAULTS=ordered, **ON).code == 0

@@ -31,7 +31,7 @@ def run(root: Path, at: int, when: str, under: Sequence[str] = ()) -> tuple[int,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT / 'kernel'}:{ROOT}"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     told = done.returncode == 1 and under and re.search(r"^\w+Error: \[Errno [0-9]+\]", done.stderr, re.MULTILINE)
