@@ -115,7 +115,7 @@ class Pod:
             cwd=self.root,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=500,
             check=False,
         )
 

@@ -44,7 +44,7 @@ ALPHABET = string.printable.translate(str.maketrans("", "", "'\t\n\r\x0b\x0c")) 
 
 
 @pytest.mark.skipif(not PARSERS or shutil.which("go") is None, reason="needs Go and the module of Kubernetes")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_kubelet_reads_what_is_written(tmp_path: Path) -> None:
     chance = random.Random(17)
     (tmp_path / "files").mkdir()

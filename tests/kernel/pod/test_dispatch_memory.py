@@ -15,7 +15,7 @@ from hipbmm_operator.mirror import shards as operator_shards
 from hipbmm_operator.mirror.content import Content
 
 pytestmark = [
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="children need torch"),
 ]
 LINEAR = {"HIPBMM_LINEARS": '[{"n": 256, "k": 512}]', "HIPBMM_TOKENS": "[1, 16]", "HIPBMM_MODEL_CONFIG": "/nowhere"}

@@ -14,7 +14,7 @@ from hipbmm_kernel.planner.answer import HIPBMM
 if TYPE_CHECKING:
     from tests.kernel.pods import Pod
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 KERNEL = "vllm/model_executor/kernels/linear/scaled_mm/aiter.py"
 HAS_KERNEL = {KERNEL: f"class {HIPBMM}: pass\n"}

@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.kernel.pods import Pod
 
-pytestmark = [pytest.mark.torch, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(600)]
 
 OLD = {"HIPBMM_SIM_AITER": "0.1.11"}
 """Without AITER's check for zero solutions: an unset candidate, index 0, is launched."""

@@ -11,7 +11,7 @@ from tests.kernel.pods import Pod, PodMaker, write_rocm
 from hipbmm_kernel.rows import aiter_csv
 
 pytestmark = [
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="children need torch"),
 ]
 PROBLEMS = 12

@@ -3,7 +3,7 @@
 import pytest
 from tests.kernel.simulator.programs import TABLE, Run
 
-pytestmark = [pytest.mark.torch, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(600)]
 ON = {"HIP_ONLINE_TUNING": "1"}
 
 

@@ -3,7 +3,7 @@
 import pytest
 from tests.kernel.simulator.programs import Run
 
-pytestmark = [pytest.mark.torch, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(600)]
 
 
 def check(run: Run, program: str, **env: str) -> None:

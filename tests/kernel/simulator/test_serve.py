@@ -17,7 +17,7 @@ import pytest
 from tests.kernel.simulator.programs import TABLE
 from tests.ports import free_port
 
-pytestmark = [pytest.mark.torch, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(600)]
 
 GROUP = {
     "weights": {"num_bits": 8, "type": "float", "strategy": "channel"},

@@ -6,7 +6,7 @@ import sys
 import pytest
 from tests.kernel.simulator.programs import Run
 
-pytestmark = [pytest.mark.torch, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(600)]
 
 
 def test_only_the_newer_generation_asks_for_solutions_with_gelu(run: Run, environment: dict[str, str]) -> None:

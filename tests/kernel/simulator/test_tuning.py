@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.kernel.simulator.programs import PREAMBLE, TABLE, Run
 
-pytestmark = [pytest.mark.torch, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(600)]
 ON = {"HIP_ONLINE_TUNING": "1"}
 
 

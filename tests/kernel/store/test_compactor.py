@@ -96,7 +96,7 @@ def test_two_compactors_at_once_lose_nothing_and_the_next_leaves_one_file(tmp_pa
     assert len(names(tmp_path)) == 1
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_readers_during_compactions_see_every_row(tmp_path: Path, a_stack: Stack) -> None:
     """Without any grace, which is the worst case: what a reader has listed is gone when it opens it."""
     acknowledged: list[int] = []

@@ -8,7 +8,7 @@ from tests.kernel.store import crashes
 SAMPLES = 18
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_a_sample_of_crashes_loses_nothing(tmp_path: Path) -> None:
     count = crashes.calls(tmp_path / "undisturbed")
     step = max(1, count // SAMPLES)

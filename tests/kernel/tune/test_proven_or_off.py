@@ -14,7 +14,7 @@ from hipbmm_kernel.rows import aiter_csv, gemm
 from hipbmm_kernel.store import shard
 
 pytestmark = [
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="children need torch"),
 ]
 PROBLEMS = len(LINEARS) * len(TOKENS)
@@ -195,7 +195,7 @@ def with_the_plugin(pod: Pod, broken: str = "", text: str = "", **env: str) -> l
     more = {"HIPBMM_SIM_SYSFS": pod.env["HIPBMM_SYSFS"], "HIPBMM_SIM_DEV": pod.env["HIPBMM_DEV"]}
     more |= {"ZYGOTE_CHILD": str(child), "PYTHONPATH": pod.env["PYTHONPATH"].rpartition(":")[0]}
     command = [sys.executable, str(pod.home / "kernel"), "warm"]
-    subprocess.run(command, env=pod.env | more | env, cwd=pod.root, capture_output=True, timeout=240, check=True)
+    subprocess.run(command, env=pod.env | more | env, cwd=pod.root, capture_output=True, timeout=500, check=True)
     return [line for line in starts.read_text().splitlines() if "tune.child" in line or "dispatch." in line]
 
 

@@ -8,7 +8,7 @@ from tests.kernel.pods import Pod, PodMaker
 from tests.kernel.tune.conftest import LINEARS, TOKENS, Serve
 
 pytestmark = [
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="children need torch"),
 ]
 PROBLEMS = len(LINEARS) * len(TOKENS)

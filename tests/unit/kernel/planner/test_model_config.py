@@ -16,7 +16,7 @@ from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options
 from hipbmm_kernel.pod import pod_plan
 
-pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+pytestmark = pytest.mark.timeout(600)  # a thousand examples each, on a machine that may be shared
 
 
 def refused(data: bytes) -> ConfigInvalid:

@@ -14,7 +14,7 @@ from hipbmm_kernel.planner import plan, server_flags, tokens
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.rows import gemm
 
-pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+pytestmark = pytest.mark.timeout(600)  # a thousand examples each, on a machine that may be shared
 
 
 NONE = ServerFlags()

@@ -16,7 +16,7 @@ from hipbmm_kernel.rows import aiter_csv
 if TYPE_CHECKING:
     from hipbmm_kernel.rows.gemm import Row
 
-pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+pytestmark = pytest.mark.timeout(600)  # a thousand examples each, on a machine that may be shared
 
 
 MANY = settings(max_examples=1000, deadline=None)

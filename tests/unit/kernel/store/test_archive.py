@@ -12,7 +12,7 @@ from tests.unit.kernel.strategies import KEY
 from hipbmm_kernel.store import archive, publisher
 from hipbmm_kernel.store.archive import Member
 
-pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+pytestmark = pytest.mark.timeout(600)  # a thousand examples each, on a machine that may be shared
 
 
 SHARD = Member(KEY, "pod.0.1.0123456789ab.csv")

@@ -12,7 +12,7 @@ from hipbmm_kernel.rows.gemm import Veto
 from hipbmm_kernel.store import compaction, shard, shard_origin, table, turns
 from hipbmm_kernel.store.compaction import Compaction
 
-pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+pytestmark = pytest.mark.timeout(600)  # a thousand examples each, on a machine that may be shared
 
 Store = dict[str, shard.Shard]
 

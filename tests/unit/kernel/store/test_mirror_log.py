@@ -16,7 +16,7 @@ from hipbmm_kernel.rows.gemm import Problem, Row, Veto
 from hipbmm_kernel.store import mirror_log, shard, table
 from hipbmm_kernel.store.shard import Shard
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 Held = list[tuple[str, Shard]]
 

@@ -14,7 +14,7 @@ from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.rows.gemm import Problem, Row, Veto
 from hipbmm_kernel.store import shard, shard_lines
 
-pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+pytestmark = pytest.mark.timeout(600)  # a thousand examples each, on a machine that may be shared
 
 
 ROWS = tuple(

@@ -14,7 +14,7 @@ from hipbmm_kernel.rows import aiter_csv, gemm
 from hipbmm_kernel.rows.gemm import Problem, Row, Veto
 from hipbmm_kernel.store import shard, table
 
-pytestmark = pytest.mark.timeout(300)  # a thousand examples each, on a machine that may be shared
+pytestmark = pytest.mark.timeout(600)  # a thousand examples each, on a machine that may be shared
 
 
 MANY = settings(max_examples=1000, deadline=None)
