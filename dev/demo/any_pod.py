@@ -17,7 +17,7 @@ PROFILE = "qwen"
 KNOWN, OTHER = "vllm", "other"
 """Names of the two Deployments: of the model that the resource has tuned, and of another."""
 WARM = "hipbmm-warm"
-SECONDS = 300.0
+SECONDS = 600.0
 SMALLER = {"hidden_size": 512, "intermediate_size": 1024, "num_attention_heads": 8, "num_hidden_layers": 2}
 SMALL = ["--max-num-seqs", "4", "--max-num-batched-tokens", "4", "--cudagraph-capture-sizes", "1", "2", "4"]
 

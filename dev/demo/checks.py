@@ -10,8 +10,8 @@ from demo.view import condition
 
 Json = dict[str, Any]
 
-_RESTORED_SECONDS = 3.0
-"""A quiet machine needs a third of a second (bench/kernel_warm.py), several pods at once on a busy one more."""
+_ANSWER_SECONDS = 600.0
+"""For a completion: a simulated GPU multiplies on the CPU, which may have others to serve."""
 PROMPT = {"model": "qwen3-32b", "prompt": "GEMM tuning is", "max_tokens": 8}
 
 
@@ -62,16 +62,16 @@ def completion(kubectl: Kubectl, name: str) -> Json:
     program = (
         "import sys, urllib.request as r;"
         f"q = r.Request({address!r}, {json.dumps(PROMPT).encode()!r}, {{'Content-Type': 'application/json'}});"
-        "sys.stdout.write(r.urlopen(q, timeout=20).read().decode())"
+        "sys.stdout.write(r.urlopen(q, timeout=200).read().decode())"
     )
     pod = pods(kubectl, name)[0]["metadata"]["name"]
 
     def asked() -> str | None:
         """The Service leads to a pod some time after that is Ready."""
-        done = kubectl.attempt("exec", pod, "-c", "server", "--", "python3", "-c", program)
+        done = kubectl.attempt("exec", pod, "-c", "server", "--", "python3", "-c", program, timeout=240)
         return None if done.returncode else done.stdout
 
-    answer: Json = json.loads(wait.until(f"a completion through the Service {name}", asked, 120))
+    answer: Json = json.loads(wait.until(f"a completion through the Service {name}", asked, _ANSWER_SECONDS))
     if not answer.get("choices") or not answer["choices"][0].get("text"):
         raise DemoError("the Service answered without a completion", json.dumps(answer))
     return answer
@@ -91,14 +91,19 @@ def table_csv(kubectl: Kubectl, name: str) -> list[str]:
 
 
 def restored_fast(kubectl: Kubectl, name: str, tuner: str) -> dict[str, Json]:
-    """Reports of all pods but the tuner; each must have restored all rows soon, with no child and no torch."""
-    found = {pod: answer for pod, answer in reports(kubectl, name).items() if pod != tuner}
+    """Reports of all pods but the tuner; each restored all rows without child and torch, sooner than the tuner tuned.
+
+    How long that takes is a figure of the bench (bench/kernel_warm.py): here several pods start at once on one CPU.
+    """
+    every = reports(kubectl, name)
+    tuning = float(every[tuner]["seconds"])
+    found = {pod: answer for pod, answer in every.items() if pod != tuner}
     for pod, answer in found.items():
         if (
             answer["source"] != "Restored"
             or answer["torchImported"]
             or answer["children"]
-            or float(answer["seconds"]) >= _RESTORED_SECONDS
+            or float(answer["seconds"]) >= tuning
         ):
             raise DemoError(f"{pod} did not start warm from the store", json.dumps(answer, indent=1))
     return found

@@ -29,7 +29,7 @@ def namespace(kubectl: Kubectl, name: str, labels: dict[str, str] | None = None)
 
 def fresh_namespace(kubectl: Kubectl, name: str) -> None:
     """An empty namespace: what an earlier run left in it, its claim too, goes first."""
-    kubectl.run("delete", "namespace", name, "--ignore-not-found", "--wait=true", timeout=300)
+    kubectl.run("delete", "namespace", name, "--ignore-not-found", "--wait=true", timeout=600)
     namespace(kubectl, name)
 
 
@@ -48,7 +48,7 @@ def simulated_gpus(cluster: Cluster) -> Json:
                 return node
         return None
 
-    return wait.until("a node with 8 allocatable amd.com/gpu and AMD's labels", ready, 300)
+    return wait.until("a node with 8 allocatable amd.com/gpu and AMD's labels", ready, 600)
 
 
 def operator(cluster: Cluster) -> None:

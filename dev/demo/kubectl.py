@@ -24,14 +24,14 @@ class Kubectl:
         """The same cluster, another namespace."""
         return Kubectl(self.binary, self.kubeconfig, namespace)
 
-    def run(self, *args: str, stdin: str | None = None, timeout: float = 120.0) -> str:
+    def run(self, *args: str, stdin: str | None = None, timeout: float = 300.0) -> str:
         """Run kubectl; its standard output. Raises DemoError with its standard error."""
         done = self.attempt(*args, stdin=stdin, timeout=timeout)
         if done.returncode:
             raise DemoError(f"kubectl {' '.join(args)} ended with {done.returncode}", done.stderr)
         return done.stdout
 
-    def attempt(self, *args: str, stdin: str | None = None, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+    def attempt(self, *args: str, stdin: str | None = None, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
         """Run kubectl and give what came of it, whatever it was."""
         return subprocess.run(
             [self.binary, "--kubeconfig", self.kubeconfig, "--namespace", self.namespace, *args],

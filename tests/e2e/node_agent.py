@@ -90,7 +90,7 @@ def node_agent(cluster: Cluster) -> Iterator[NodeAgent]:
         return kubectl.get("pod", "e2e-node")["status"].get("phase") == "Running" or None
 
     try:
-        wait.until("the agent runs", runs, 300)
+        wait.until("the agent runs", runs, 600)
         yield NodeAgent(kubectl)
     finally:
         kubectl.run("delete", "pod", "e2e-node", "--grace-period=1", timeout=120)

@@ -19,7 +19,7 @@ def workspace(cluster: Cluster, name: str) -> Iterator[Kubectl]:
     try:
         yield cluster.kubectl.within(name)
     finally:
-        cluster.kubectl.run("delete", "namespace", name, "--wait=true", timeout=600)
+        cluster.kubectl.run("delete", "namespace", name, "--wait=true", timeout=1200)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from demo import checks, view, wait
 from demo.cluster import Cluster
 from demo.kubectl import Kubectl
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = pytest.mark.timeout(3600)
 
 Json = dict[str, Any]
-SETTLED_WITHIN = 600
+SETTLED_WITHIN = 1200
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_the_second_replica_restores_what_the_first_has_tuned(cluster: Cluster, 
         assert set(mounted["binaryData"]) == {f"{name}.gz" for name in before[tuner]["mirror"]["shards"]}
 
         # The pod that tuned goes; the one in its place finds the rows, too, and no other pod was touched.
-        kubectl.run("delete", "pod", tuner, "--wait=true", timeout=300)
+        kubectl.run("delete", "pod", tuner, "--wait=true", timeout=600)
 
         def reported() -> dict[str, Json] | None:
             """The status may still be that of before the deletion."""

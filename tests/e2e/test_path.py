@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.audit import writes_during
+from tests.cluster.audit import at_rest, writes_during
 from tests.e2e.rollout import Rollout, workspace
 
-from demo import any_pod, checks, install, next_steps, wait
+from demo import any_pod, checks, install, next_steps, view, wait
 from demo.cluster import Cluster
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(3600)
 
 OPERATOR_USER = "system:serviceaccount:hipbmm-system:hipbmm-operator"
-SETTLED_WITHIN = 900  # seconds; a simulated GPU computes on the CPU, which other tests may be using
+SETTLED_WITHIN = 1800  # seconds; a simulated GPU computes on the CPU, which other tests may be using
 RSS_LIMIT_KIB = 120 * 1024
 
 
@@ -67,10 +67,10 @@ def test_the_calls_run_verified_indices_from_memory_and_the_sidecar_counts_them(
     assert rollout.resource()["status"]["tuning"]["dispatch"] == "Memory"
     for pod in checks.pods(rollout.kubectl, rollout.name):
         name = pod["metadata"]["name"]
-        counted = wait.until(f"{name} to have counted calls", functools.partial(calls, rollout, name), 240)
+        counted = wait.until(f"{name} to have counted calls", functools.partial(calls, rollout, name), 600)
         assert counted["verified"] > 0
         wait.until(
-            f"the sidecar of {name} to pass on who serves from memory", functools.partial(spoken, rollout, name), 240
+            f"the sidecar of {name} to pass on who serves from memory", functools.partial(spoken, rollout, name), 600
         )
 
 
@@ -82,8 +82,8 @@ def spoken(rollout: Rollout, pod: str) -> bool:
 def calls(rollout: Rollout, pod: str) -> dict[str, float] | None:
     """Calls of rank 0 by result, as the sidecar shows them; None before the first are counted."""
     program = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9410/metrics').read().decode())"
-    text = rollout.kubectl.run("exec", pod, "-c", "server", "--", "python3", "-c", program)
-    found = re.findall(r'^hipbmm_dispatch_calls_total{rank="0",result="(\w+)"} (\d+)$', text, re.MULTILINE)
+    asked = rollout.kubectl.attempt("exec", pod, "-c", "server", "--", "python3", "-c", program)
+    found = re.findall(r'^hipbmm_dispatch_calls_total{rank="0",result="(\w+)"} (\d+)$', asked.stdout, re.MULTILINE)
     return {result: float(count) for result, count in found} or None
 
 
@@ -104,8 +104,27 @@ def test_scaling_to_four_starts_warm_without_torch(rollout: Rollout) -> None:
 
 def test_nothing_is_written_while_nothing_changes(rollout: Rollout, audit_log: str) -> None:
     log = Path(audit_log)
-    wait.until("the last write", lambda: not writes_during(log, OPERATOR_USER, 5) or None, 300)
-    assert writes_during(log, OPERATOR_USER, 60) == []
+
+    def rolled_out() -> bool | None:
+        """Pods are available some time after they are ready, and the status tells that."""
+        return view.condition(rollout.resource(), "Progressing").get("reason") == "RolloutComplete" or None
+
+    wait.until("the end of the rollout", rolled_out, 600)
+    wait.until("the last write", lambda: at_rest(log, OPERATOR_USER) or None, 600)
+
+    def minute() -> list[str] | None:
+        """The writes of a minute in which no pod changed: one whose probe failed on a busy machine is worth a write."""
+        before = versions(rollout)
+        found = writes_during(log, OPERATOR_USER, 60)
+        return found if versions(rollout) == before else None
+
+    assert wait.until("a minute in which no pod changes", minute, 1200) == []
+
+
+def versions(rollout: Rollout) -> dict[str, str]:
+    """The pods of the resource, by resourceVersion."""
+    found = (pod["metadata"] for pod in checks.pods(rollout.kubectl, rollout.name))
+    return {about["name"]: about["resourceVersion"] for about in found}
 
 
 def test_the_operator_stays_small(rollout: Rollout) -> None:
@@ -126,7 +145,7 @@ def test_deleting_with_the_operator_stopped_leaves_only_the_claim(rollout: Rollo
         assert checks.only_the_claim_stays(rollout.kubectl, rollout.name).startswith("persistentvolumeclaim/")
     finally:
         system.run("scale", "deployment/hipbmm-operator", "--replicas=1")
-        system.run("rollout", "status", "deployment/hipbmm-operator", "--timeout=300s", timeout=310)
+        system.run("rollout", "status", "deployment/hipbmm-operator", "--timeout=600s", timeout=620)
 
 
 def test_the_commands_that_the_demo_prints_work_and_restore_from_the_claim_that_stayed(rollout: Rollout) -> None:
@@ -136,7 +155,7 @@ def test_the_commands_that_the_demo_prints_work_and_restore_from_the_claim_that_
     next_steps.MANIFEST.write_text(install.manifest(rollout.cluster)[1])
     printed = next_steps.commands(rollout.cluster, rollout.kubectl.namespace)
     script = "\n".join(command.line for command in printed if not command.removes)
-    done = subprocess.run([bash, "-euxc", script], capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run([bash, "-euxc", script], capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     rollout.settle(SETTLED_WITHIN)
     reports = checks.reports(rollout.kubectl, rollout.name).values()
