@@ -109,13 +109,15 @@ def test_a_quota_on_limits_where_the_namespace_has_defaults(api: Api, world: Wor
         {"min": {"cpu": "250m", "memory": "512Mi"}, "default": {"cpu": "4", "memory": "64Gi"}},
         {"max": {"cpu": "32", "memory": "256Gi"}},
         {"maxLimitRequestRatio": {"cpu": "1", "memory": "2"}, "default": {"cpu": "8", "memory": "64Gi"}},
+        {"max": {"amd.com/gpu": "8"}},
     ],
-    ids=["min", "max", "ratio"],
+    ids=["min", "max", "ratio", "devices"],
 )
 def test_a_limit_range(api: Api, world: World, item: Json) -> None:
     put(api, LIMIT_RANGE, world.namespace, {"limits": [{"type": "Container", **item}]})
     world.create()
-    assert admitted(world)
+    limits = {each["name"]: each["resources"]["limits"] for each in admitted(world)["spec"]["initContainers"]}
+    assert {each.get("amd.com/gpu", "0") for name, each in limits.items() if name != "warm"} == {"0"}
 
 
 def test_a_ratio_of_whole_pods(api: Api, world: World) -> None:

@@ -49,6 +49,18 @@ def quota(world: World) -> Iterator[None]:
 
 
 @contextmanager
+def defaults(world: World) -> Iterator[None]:
+    """Most of what one replica is counted with is the default of a LimitRange; no template says so."""
+    for kind, spec in (
+        (kinds.LIMIT_RANGE, {"limits": [{"type": "Container", "default": {"cpu": "4"}}]}),
+        (QUOTA, {"hard": {"limits.cpu": "6"}}),
+    ):
+        metadata = {"name": "defaults", "namespace": world.namespace}
+        world.api.create(kind, {"apiVersion": "v1", "kind": kind.kind, "metadata": metadata, "spec": spec})
+    yield
+
+
+@contextmanager
 def queue(world: World) -> Iterator[None]:
     """What Kueue does: each pod gets a gate, and loses it while the queue has room, which is for one pod."""
     gates = f'[Object.spec.schedulingGates{{name: "{GATE}"}}]'
@@ -114,6 +126,7 @@ class Short:
 SHORT = {
     "gpu": Short({"parallelism": {"tensor": 8}}, cause="Insufficient amd.com/gpu", reason="WaitingForSpareGPU"),
     "quota": Short(around=quota, cause="exceeded quota: gpus"),
+    "defaults": Short(around=defaults, cause="exceeded quota: defaults"),
     "gate": Short(around=queue, cause=GATE),
     "anti-affinity": Short(pod_spec(affinity=APART), cause="anti-affinity rules"),
     "spread": Short(pod_spec(topologySpreadConstraints=[SPREAD]), cause="topology spread constraints"),
