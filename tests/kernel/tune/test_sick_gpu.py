@@ -48,9 +48,11 @@ def with_a_sick_gpu(make_pod: PodMaker, kind: str, when: str) -> Pod:
     raise AssertionError("whatever the second GPU did, the pod is complete")
 
 
-@pytest.mark.parametrize("kind", KINDS)
 # Without the launches that time an index: a GPU that sickens before it has computed anything, and after two problems.
-@pytest.mark.parametrize("when", ["on=tuning|tune|lookup,after=0", "on=tuning|tune|lookup,after=6", "on=heuristic"])
+WHEN = [(kind, f"on=tuning|tune|lookup,after={good}") for kind in KINDS for good in (0, 6)]
+
+
+@pytest.mark.parametrize(("kind", "when"), [*WHEN, ("exit", "on=heuristic"), ("wrong", "on=heuristic")])
 def test_the_other_gpus_of_a_pod_do_what_a_sick_one_cannot(
     make_pod: PodMaker, serve: Serve, kind: str, when: str
 ) -> None:
