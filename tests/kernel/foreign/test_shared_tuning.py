@@ -68,7 +68,7 @@ def test_names_that_are_none_of_pods_cost_time_only(make_foreign: PodMaker) -> N
         (names / f"pod-{number}").touch()
         if number % 2:
             os.utime(names / f"pod-{number}", (2**33, 2**33))
-    done = pod.run("warm", *SERVE, HIPBMM_DISPATCH="File", HIPBMM_BUDGET_SECONDS="200")
+    done = pod.run("warm", *SERVE, HIPBMM_DISPATCH="File", HIPBMM_BUDGET_SECONDS="400")
     assert done.returncode == 0, done.stderr
     message = pod.message
     assert (message["state"], message["tuned"]) == ("Complete", message["problems"]), done.stderr

@@ -119,7 +119,7 @@ def test_readers_during_compactions_see_every_row(tmp_path: Path, a_stack: Stack
         few = 0
         for _ in range(1000):
             least = acknowledged[-1]
-            reader = store.Reader(Volume(), Clock(), a_stack.key, 20.0)
+            reader = store.Reader(Volume(), Clock(), a_stack.key, 120.0)
             few += len(table.merge(reader.shards(str(tmp_path))).rows) < least
             assert reader.reading.errors == []
     finally:
