@@ -19,7 +19,7 @@ RECIPE: Json = {
     "mirrors": ["qwen-profile-mirror", "other-mirror"],
     "modes": ["Wrap", "EnvFile"],
     "env": [{"name": "HIPBMM_BUDGET_SECONDS", "value": "180"}, {"name": "HIPBMM_PROFILE", "value": PROFILE}],
-    "harvest": {"resources": {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "100m", "memory": "256Mi"}}},
+    "harvest": {"resources": {"limits": {"cpu": "500m", "memory": "256Mi"}, "requests": {"cpu": "0", "memory": "0"}}},
 }
 
 

@@ -53,6 +53,11 @@ class Api:
         parsed: Json = json.loads(text)
         return parsed
 
+    def sample(self, name: str) -> float:
+        """Sum of the API server's own metric of this name, labels as printed; 0 when it is not there."""
+        lines = self._text("GET", "/metrics", None, None)[1].splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
     def _lines(self, method: str, path: str, query: Json) -> list[Json]:
         return [json.loads(line) for line in self._text(method, path, None, query)[1].splitlines()]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from tests import stacks
-from tests.cluster import injection, shapes
+from tests.cluster import injection, shapes, unusual
 from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.operator_process import NAMESPACE
 
@@ -105,7 +105,7 @@ def test_twice_is_once(two: Two, stack: str) -> None:
     assert two.made(again)[1] == injection.comparable(once)
 
 
-@pytest.mark.parametrize("change", shapes.INJECTED, ids=lambda change: change.__name__)
+@pytest.mark.parametrize("change", shapes.INJECTED + unusual.INJECTED, ids=lambda change: change.__name__)
 def test_a_pod_of_any_shape_is_admitted_and_injected(two: Two, change: shapes.Change) -> None:
     for stack in ("deployment", "deployment-args"):
         policy, webhook, plain = two.made(shapes.changed(stacks.asking(stack), change))
@@ -114,16 +114,43 @@ def test_a_pod_of_any_shape_is_admitted_and_injected(two: Two, change: shapes.Ch
         kept = {each["name"]: each for each in policy["containers"]}
         assert list(kept) == [each["name"] for each in plain["containers"]]
         for each in plain["containers"]:
-            own = {"command", "env", "volumeMounts"} if "amd.com/gpu" in json.dumps(each) else set()
+            own = {"command", "env", "volumeMounts"} if "hipbmm-home" in json.dumps(kept[each["name"]]) else set()
             assert {key: kept[each["name"]].get(key) for key in each.keys() - own} == {
                 key: value for key, value in each.items() if key not in own
             }
 
 
-@pytest.mark.parametrize("change", shapes.LEFT, ids=lambda change: change.__name__)
-def test_a_pod_with_names_of_ours_is_as_without_us(two: Two, change: shapes.Change) -> None:
+@pytest.mark.parametrize("change", [*shapes.LEFT, *unusual.LEFT], ids=lambda change: change.__name__)
+def test_a_pod_that_is_left_is_as_without_us(two: Two, change: shapes.Change) -> None:
     policy, webhook, plain = two.made(shapes.changed(stacks.asking("deployment"), change))
     assert json.dumps(policy) == json.dumps(webhook) == json.dumps(plain)
+
+
+def test_a_pod_that_nobody_else_changes_is_evaluated_once(two: Two, api: Api) -> None:
+    two.put()
+    evaluated = 'apiserver_mutating_admission_policy_check_total{error_type="no_error",policy="hipbmm-test-label"'
+    for stack, times in (("production-stack", 1), ("deployment-args", 1), ("kuberay-worker", 2)):
+        before = api.sample(evaluated)
+        made = injection.dry(api, _in(stacks.asking(stack), two.policy))
+        assert api.sample(evaluated) - before == times
+        for each in made["spec"]["initContainers"]:
+            if each["name"] == "hipbmm-harvest":
+                assert "kube-api-access" not in json.dumps(each)
+
+
+def test_a_container_of_an_injected_pod_to_look_into_it(two: Two, api: Api) -> None:
+    """An ephemeral container is added as to any pod, and nothing else changes."""
+    two.put()
+    pod = _in(stacks.asking("deployment"), two.policy)
+    del pod["metadata"]["ownerReferences"]  # an owner that is not there: the pod would be deleted
+    made = api.create(POD, pod)
+    name = made["metadata"]["name"]
+    server = made["spec"]["containers"][0]["name"]
+    looking = {"name": "look", "image": "registry.example/busybox:1", "targetContainerName": server}
+    after = api.merge(POD, two.policy, name, {"spec": {"ephemeralContainers": [looking]}}, "ephemeralcontainers")
+    assert [each["name"] for each in after["spec"].pop("ephemeralContainers")] == ["look"]
+    assert after["spec"] == made["spec"]
+    api.delete(POD, two.policy, name, 0)
 
 
 @pytest.mark.parametrize("name", ["aaa-kserve", "zzz-kserve"])

@@ -132,7 +132,7 @@ def _wait(child: subprocess.Popen[bytes], answer: str, seconds: float, clock: Cl
         if clock.monotonic() >= deadline:
             return "no answer in time"
         if stop.requested:
-            return "the pod was asked to stop"
+            return "warm was asked to end"
         stop.wait(GLANCE_SECONDS)
     return ""
 

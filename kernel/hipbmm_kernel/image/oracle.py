@@ -95,7 +95,7 @@ def _wait(child: subprocess.Popen[bytes], family: Family, log: int, deadline: fl
         if clock.monotonic() >= deadline:
             return "the image's vLLM did not answer in time"
         if stop.requested:
-            return "the pod was asked to stop"
+            return "warm was asked to end"
         if family.memory() > most:
             return f"the image's vLLM took more than {most / (1 << 30):.1f} GiB to answer"
         if os.fstat(log).st_size > LOG_BYTES:

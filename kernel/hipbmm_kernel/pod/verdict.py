@@ -137,7 +137,7 @@ def _partial(facts: Facts, counted: str) -> Verdict:
     if not facts.tune:
         return Verdict(report.DISABLED, "TuningDisabled", f"{counted}; tuning is disabled")
     if facts.stopped:
-        return Verdict(report.PARTIAL, "BudgetExhausted", f"{counted} when the pod was asked to stop")
+        return Verdict(report.PARTIAL, "BudgetExhausted", f"{counted} when warm was asked to end")
     if facts.failed or facts.unsafe:
         words = f"{counted}, {facts.failed} failed: {facts.first_failure}"
         return Verdict(report.PARTIAL, "ProblemsFailed", words)

@@ -205,9 +205,24 @@ def last_first(items: Expr, name: str, test: Predicate) -> Expr:
     return Expr(f"{backwards}.filter({name}, {body.cel})", lambda scope: found.run(scope)[::-1])
 
 
-def behind(items: Expr, count: int) -> Expr:
-    """The list without its first items."""
-    return Expr(f"{items.cel}.transformList(i, v, i >= {count}, v)", lambda scope: items.run(scope)[count:])
+def part(items: Expr, start: Expr, end: Expr) -> Expr:
+    """The items from the one index to before the other; both are within the list."""
+    return Expr(
+        f"{items.cel}.slice({start.cel}, {end.cel})", lambda scope: items.run(scope)[start.run(scope) : end.run(scope)]
+    )
+
+
+def last(items: Expr) -> Expr:
+    """The last item of a list that has one."""
+    return Expr(f"{items.cel}[{items.cel}.size() - 1]", lambda scope: items.run(scope)[-1])
+
+
+def without(of: Expr, names: tuple[str, ...]) -> Expr:
+    """An object without these keys."""
+    return Expr(
+        f"{of.cel}.transformMap(k, v, !(k in {_literal(names)}), v)",
+        lambda scope: {key: value for key, value in of.run(scope).items() if key not in names},
+    )
 
 
 def comma_separated(items: Expr) -> Expr:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hipbmm_operator.injection import table
+from hipbmm_operator.injection import marks, table
 from hipbmm_operator.kube.json_text import Json
 
 
@@ -17,8 +17,8 @@ def matches(pod: Json, profile: Json) -> bool:
 
 
 def operations(pod: Json, profile: Json) -> list[Json]:
-    """JSON Patch for a pod that asks for `profile`, whose status has the recipe; empty when the pod stays plain."""
-    if why_plain(pod, profile):
+    """JSON Patch for a pod that asks for `profile`, whose status has the recipe; empty when the pod stays as it is."""
+    if why_plain(pod, profile) or marks.SETTLED.run({"object": pod, "params": profile}):
         return []
     found: list[Json] = table.OPERATIONS.run(_scope(pod, profile))
     return found

@@ -3,8 +3,8 @@
 Two policies with the same mutation: for pods that name a profile, and for pods that a profile chooses by labels.
 """
 
-from hipbmm_operator.injection import spelling, table
-from hipbmm_operator.injection.expr import Expr
+from hipbmm_operator.injection import marks, spelling, table
+from hipbmm_operator.injection.expr import Expr, negate
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
 
@@ -33,7 +33,8 @@ def objects(version: str, name: str) -> list[Json]:
 
 def _policy(version: str, name: str, selectors: Json, mine: Expr) -> Json:
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-    conditions = (("mine", mine), ("not-skipped", table.NOT_SKIPPED), ("ready", table.READY))
+    unsettled = negate(marks.SETTLED)
+    conditions = (("mine", mine), ("not-skipped", table.NOT_SKIPPED), ("ready", table.READY), ("unsettled", unsettled))
     return {
         "apiVersion": f"{GROUP}/{version}",
         "kind": "MutatingAdmissionPolicy",

@@ -4,14 +4,13 @@ Variables are computed in this order, each from those before it. `REFUSALS` say 
 look at what we add, or the second pass of admission would undo the first.
 """
 
-from hipbmm_operator.injection import scripts, service
+from hipbmm_operator.injection import marks, scripts, service
 from hipbmm_operator.injection import spelling as s
 from hipbmm_operator.injection.expr import (
     Expr,
     Predicate,
     add,
     at,
-    behind,
     both,
     choose,
     comma_separated,
@@ -31,6 +30,7 @@ from hipbmm_operator.injection.expr import (
     negate,
     operation,
     optional,
+    part,
     root,
     select,
     size,
@@ -62,6 +62,8 @@ BY_MATCH = both(
 NOT_SKIPPED = both(
     negate(equal(optional(_POD, "metadata", "annotations", s.ANNOTATION_SKIP, default=""), constant("true"))),
     negate(contains(_LABELS, constant(s.LABEL_DEPLOYMENT))),
+    # Of a static pod: a node may not make one that names a ConfigMap.
+    negate(contains(optional(_POD, "metadata", "annotations", default={}), constant(s.ANNOTATION_MIRROR))),
     # It has no sh.
     negate(equal(optional(_POD, "spec", "os", "name", default=""), constant("windows"))),
 )
@@ -72,26 +74,13 @@ def _name_in(item: Expr, names: tuple[str, ...]) -> Expr:
 
 
 def _has_gpu(container: Expr) -> Expr:
-    return some(optional(container, "resources", "limits", default={}), "r", lambda r: starts(r, s.GPU_PREFIX))
-
-
-def _is_ours(entry: Expr) -> Expr:
-    """A variable that reads our file."""
-    volume = optional(entry, "valueFrom", "fileKeyRef", "volumeName", default="")
-    return equal(volume, constant(s.HOME_VOLUME))
-
-
-def _marked(command: Expr) -> Expr:
-    return both(less(constant(3), size(command)), equal(at(command, constant(3)), constant(s.MARK)))
-
-
-def _wrapped(command: Expr) -> Expr:
-    return both(less(constant(4), size(command)), _marked(command))
+    limits = optional(container, "resources", "limits", default={})
+    return some(limits, "r", lambda r: both(starts(r, s.GPU_PREFIX), negate(equal(at(limits, r), constant("0")))))
 
 
 def _is_somebody_elses(container: Expr) -> Expr:
     """An init container with a name of ours that no former pass has added."""
-    return both(_name_in(container, s.CONTAINERS), negate(_marked(optional(container, "command", default=[]))))
+    return both(_name_in(container, s.CONTAINERS), negate(marks.marked(optional(container, "command", default=[]))))
 
 
 def _waits(container: Expr) -> Expr:
@@ -102,7 +91,7 @@ def _waits(container: Expr) -> Expr:
 
 
 _OWN_COMMAND = optional(_V("server"), "command", default=[])
-_USERS_ENV = select(optional(_V("server"), "env", default=[]), "e", lambda e: negate(_is_ours(e)))
+_USERS_ENV = select(optional(_V("server"), "env", default=[]), "e", lambda e: negate(marks.is_ours(e)))
 _WANTED = optional(_POD, "metadata", "annotations", s.ANNOTATION_CONTAINER, default="")
 _FIRST_WAIT = indices(_V("kept"), "i", _waits)
 
@@ -120,6 +109,7 @@ VARIABLES: tuple[tuple[str, Expr], ...] = (
     ("server", at(field(_POD, "spec", "containers"), _V("index"))),
     ("base", add(constant("/spec/containers/"), text(_V("index")))),
     ("inits", optional(_POD, "spec", "initContainers", default=[])),
+    ("again", some(_V("inits"), "c", lambda c: equal(field(c, "name"), constant(s.WARM)))),
     ("kept", select(_V("inits"), "c", lambda c: negate(_name_in(c, s.CONTAINERS)))),
     ("volumes", optional(_POD, "spec", "volumes", default=[])),
     (
@@ -132,7 +122,7 @@ VARIABLES: tuple[tuple[str, Expr], ...] = (
     ),
     ("waits", _FIRST_WAIT),
     ("place", choose(equal(size(_V("waits")), constant(0)), size(_V("kept")), at(_V("waits"), constant(0)))),
-    ("own", choose(_wrapped(_OWN_COMMAND), behind(_OWN_COMMAND, 4), _OWN_COMMAND)),
+    ("own", choose(marks.wrapped(_OWN_COMMAND), part(_OWN_COMMAND, constant(4), size(_OWN_COMMAND)), _OWN_COMMAND)),
     ("modes", optional(_RECIPE, "modes", default=[])),
     (
         "command",
@@ -166,7 +156,7 @@ REFUSALS: tuple[tuple[str, Expr], ...] = (
             some(_V("inits"), "c", _is_somebody_elses),
             both(
                 some(_V("volumes"), "v", lambda v: _name_in(v, s.VOLUMES)),
-                negate(some(_V("inits"), "c", lambda c: equal(field(c, "name"), constant(s.WARM)))),
+                negate(_V("again")),
             ),
             some(
                 optional(_V("server"), "volumeMounts", default=[]),
@@ -175,6 +165,11 @@ REFUSALS: tuple[tuple[str, Expr], ...] = (
                     negate(_name_in(m, s.VOLUMES)),
                     either(equal(field(m, "mountPath"), constant(s.HOME)), starts(field(m, "mountPath"), f"{s.HOME}/")),
                 ),
+            ),
+            some(
+                optional(_V("server"), "volumeDevices", default=[]),
+                "d",
+                lambda d: equal(field(d, "devicePath"), constant(s.HOME)),
             ),
         ),
     ),
@@ -187,20 +182,6 @@ REFUSALS: tuple[tuple[str, Expr], ...] = (
 """Why a pod that asks for a profile stays plain, the first that holds."""
 
 _NOTHING = constant([])
-_REMOVED = (
-    "ports",
-    "livenessProbe",
-    "readinessProbe",
-    "startupProbe",
-    "lifecycle",
-    "restartPolicy",
-    "restartPolicyRules",
-    "resizePolicy",
-    "stdin",
-    "stdinOnce",
-    "tty",
-)
-"""Of a server, not of a container that runs before it."""
 _REMOVED_OF_HARVEST = ("args", "envFrom", "workingDir", "volumeDevices")
 
 
@@ -259,7 +240,7 @@ def _env_of_warm() -> list[Expr]:
         ),
         listed(
             operation("add", to, value=made(name=constant("HIPBMM_MODE"), value=_V("mode"))),
-            operation("add", to, value=made(name=constant("HIPBMM_FIXED_ENV"), value=comma_separated(fixed))),
+            operation("add", to, value=made(name=constant(marks.LAST_ENV), value=comma_separated(fixed))),
         ),
     ]
 
@@ -279,7 +260,7 @@ def _warm() -> list[Expr]:
             _set(_V("warm"), "/terminationMessagePath", constant("/dev/termination-log")),
             _set(_V("warm"), "/terminationMessagePolicy", constant("File")),
         ),
-        *_without("warm", _REMOVED),
+        *_without("warm", marks.NOT_COPIED),
         *_env_of_warm(),
         listed(
             operation("add", mounts, value=_mount(s.HOME_VOLUME, s.HOME)),
@@ -293,11 +274,10 @@ def _warm() -> list[Expr]:
 
 def _harvest() -> Expr:
     """Beside the server, without its GPUs, its secrets and its volumes."""
-    mounts = choose(
-        has(_RECIPE, "claim"),
-        constant([{"name": s.HOME_VOLUME, "mountPath": s.HOME}, {"name": s.STORE_VOLUME, "mountPath": s.STORE}]),
-        constant([{"name": s.HOME_VOLUME, "mountPath": s.HOME}]),
-    )
+    home, store = _mount(s.HOME_VOLUME, s.HOME), _mount(s.STORE_VOLUME, s.STORE)
+    # The API server gives the pod's token to each container that has nothing at this path.
+    no_token = _mount(s.HOME_VOLUME, s.TOKEN, read_only=True)
+    mounts = choose(has(_RECIPE, "claim"), listed(home, no_token, store), listed(home, no_token))
     env = each(
         optional(_RECIPE, "env", default=[]), "e", lambda e: made(name=field(e, "name"), value=field(e, "value"))
     )
@@ -310,7 +290,7 @@ def _harvest() -> Expr:
             _set(_V("harvest"), "/volumeMounts", mounts),
             _set(_V("harvest"), "/env", add(listed(_field_env("HIPBMM_POD_UID")), env)),
         ),
-        *_without("harvest", _REMOVED + _REMOVED_OF_HARVEST),
+        *_without("harvest", marks.NOT_COPIED + _REMOVED_OF_HARVEST),
         listed(_set(_V("harvest"), "/restartPolicy", constant("Always"))),
         choose(
             service.bounded(_V("server")),
@@ -365,14 +345,20 @@ def _ensure(of: Expr, key: str, path: Expr) -> Expr:
     return choose(has(of, key), _NOTHING, listed(operation("add", path, value=_NOTHING)))
 
 
-def _operations() -> Expr:
-    mounts, env = (optional(_V("server"), key, default=[]) for key in ("volumeMounts", "env"))
-    spec = field(_POD, "spec")
+def _stripped(mounts: Expr, env: Expr) -> Expr:
     return add(
         _strip(constant("/spec/initContainers/"), _V("inits"), lambda c: _name_in(c, s.CONTAINERS)),
         _strip(constant("/spec/volumes/"), _V("volumes"), lambda v: _name_in(v, s.VOLUMES)),
         _strip(_under(_V("base"), "/volumeMounts/"), mounts, lambda m: _name_in(m, s.VOLUMES)),
-        _strip(_under(_V("base"), "/env/"), env, _is_ours),
+        _strip(_under(_V("base"), "/env/"), env, marks.is_ours),
+    )
+
+
+def _operations() -> Expr:
+    mounts, env = (optional(_V("server"), key, default=[]) for key in ("volumeMounts", "env"))
+    spec = field(_POD, "spec")
+    return add(
+        choose(_V("again"), _stripped(mounts, env), _NOTHING),
         _ensure(spec, "initContainers", constant("/spec/initContainers")),
         _ensure(spec, "volumes", constant("/spec/volumes")),
         _ensure(_V("server"), "env", _under(_V("base"), "/env")),

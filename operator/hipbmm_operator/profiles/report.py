@@ -203,7 +203,7 @@ def _from_file(injected: Sequence[ForeignPod], spoken: Mapping[str, Spoken]) -> 
 
 WORDS = {
     "Predates": "older than the profile, or born while it was not ready",
-    "Skipped": "with the annotation hipbmm.io/skip, of a HipbmmDeployment, or for Windows",
+    "Skipped": "with the annotation hipbmm.io/skip, of a HipbmmDeployment, static, or for Windows",
     "NotReady": "the profile is not ready",
     "NoGpuContainer": "no container has a limit of amd.com/; name it in spec.container",
     "SeveralGpuContainers": "several containers have a limit of amd.com/; name one in spec.container",

@@ -52,6 +52,11 @@ def test_conclusions(facts: Facts, state: str, reason: str, source: str) -> None
     assert reason in REASONS
 
 
+def test_the_end_of_a_budget_is_not_called_the_end_of_the_pod() -> None:
+    """The warm of a foreign pod is asked to end by its own deadline, too."""
+    assert verdict.conclude(Facts(9, 3, 4, stopped=True)).message == "7 of 9 problems tuned when warm was asked to end"
+
+
 @pytest.mark.parametrize("more", [{}, {"abort": "TunerFailed"}, {"unfinished": 1}, {"tune": False}, {"stopped": True}])
 def test_hipbmm_is_off_where_a_wrong_choice_would_be_made_again(more: dict[str, object]) -> None:
     found = verdict.conclude(WRONG._replace(unproven=("M=1 N=256 K=512", "M=2 N=256 K=512"), **more))  # type: ignore[arg-type] # fields of Facts

@@ -8,7 +8,7 @@ from typing import Any
 import jsonpatch
 import pytest
 from tests import stacks
-from tests.cluster import shapes
+from tests.cluster import shapes, unusual
 
 from hipbmm_operator.injection import patch, scripts, spelling
 
@@ -128,7 +128,9 @@ def test_the_sidecar_has_neither_gpu_nor_secret_nor_volume_of_the_server() -> No
     assert harvest["restartPolicy"] == "Always"
     assert harvest["resources"] == stacks.RECIPE["harvest"]["resources"]
     assert not harvest.keys() & {"args", "envFrom", "workingDir", "ports"}
-    assert [mount["mountPath"] for mount in harvest["volumeMounts"]] == ["/hipbmm"]
+    assert [mount["mountPath"] for mount in harvest["volumeMounts"]] == ["/hipbmm", spelling.TOKEN]
+    # Something of ours is at the token's path, so the API server mounts none.
+    assert {mount["name"] for mount in harvest["volumeMounts"]} == {spelling.HOME_VOLUME}
     assert {entry["name"] for entry in harvest["env"]} == {
         "HIPBMM_POD_UID",
         "HIPBMM_BUDGET_SECONDS",
@@ -255,6 +257,14 @@ def test_names_of_ours_that_a_pod_has_leave_it_plain(change: shapes.Change) -> N
     reason = "Skipped" if change is shapes.windows else "NamesTaken"
     assert patch.why_plain(pod, stacks.profile()) == reason
     assert patch.operations(pod, stacks.profile()) == []
+
+
+@pytest.mark.parametrize("change", unusual.LEFT, ids=lambda change: change.__name__)
+def test_an_unusual_pod_stays_plain_for_a_reason(change: shapes.Change) -> None:
+    pod = shapes.changed(stacks.asking("deployment"), change)
+    reason = unusual.LEFT[change]
+    assert patch.why_plain(pod, stacks.profile()) == reason
+    assert bool(reason) == patch.names(pod, stacks.profile())
 
 
 @pytest.mark.parametrize(

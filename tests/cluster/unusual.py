@@ -1,0 +1,190 @@
+"""Pods that few authors write, each a change of an ordinary one: other owners, other ways to have GPUs, mistakes."""
+
+from typing import Any
+
+from tests.cluster.shapes import Change
+
+Json = dict[str, Any]
+_PIPE = "set -e; (echo 'a \"b\"' | tr a b) && exec vllm serve m $(cat /etc/x 2>/dev/null || true) > >(tee /tmp/l) 2>&1"
+
+
+def _server(pod: Json) -> Json:
+    found: Json = pod["spec"]["containers"][0]
+    return found
+
+
+def _add_mount(pod: Json, **mount: Any) -> None:  # noqa: ANN401  # any JSON
+    pod["spec"].setdefault("volumes", []).append({"name": "mine", "emptyDir": {}})
+    _server(pod).setdefault("volumeMounts", []).append({"name": "mine", **mount})
+
+
+def arguments_alone(pod: Json) -> None:
+    _server(pod).pop("command", None)
+    _server(pod)["args"] = ["--model", "m", "--port=8000"]
+
+
+def pipeline_of_a_shell(pod: Json) -> None:
+    _server(pod)["command"] = ["bash", "-euo", "pipefail", "-c", _PIPE, "--"]
+    _server(pod)["args"] = ["$(HOME)", "$$", "\t", "*"]
+
+
+def many_long_arguments(pod: Json) -> None:
+    _server(pod)["args"] = [f"--override-{i}=" + "x" * 1000 for i in range(60)]
+
+
+def variables_of_the_same_name(pod: Json) -> None:
+    _server(pod)["env"] = [{"name": "A", "value": "1"}, {"name": "A", "value": "$(A)2"}, {"name": "EMPTY"}]
+
+
+def variable_of_a_file(pod: Json) -> None:
+    pod["spec"].setdefault("volumes", []).append({"name": "mine", "emptyDir": {}})
+    source = {"volumeName": "mine", "path": "env", "key": "PYTHONPATH", "optional": True}
+    _server(pod)["env"] = [{"name": "PYTHONPATH", "valueFrom": {"fileKeyRef": source}}]
+
+
+def no_token_and_no_volume(pod: Json) -> None:
+    pod["spec"]["automountServiceAccountToken"] = False
+    pod["spec"].pop("volumes", None)
+    for key in ("env", "volumeMounts"):
+        _server(pod).pop(key, None)
+
+
+def token_of_its_own(pod: Json) -> None:
+    path = "/var/run/secrets/kubernetes.io/serviceaccount"
+    source = {"serviceAccountToken": {"path": "token", "audience": "vault"}}
+    pod["spec"].setdefault("volumes", []).append({"name": "mine", "projected": {"sources": [source]}})
+    _server(pod).setdefault("volumeMounts", []).append({"name": "mine", "mountPath": path, "readOnly": True})
+
+
+def part_of_a_volume(pod: Json) -> None:
+    _add_mount(pod, mountPath="/hipbmm-models", subPath="hipbmm/store")
+
+
+def init_container_with_the_gpus(pod: Json) -> None:
+    server = {key: each for key, each in _server(pod).items() if key in ("image", "resources")}
+    command = ["python3", "-m", "vllm.entrypoints.cli.main", "bench"]
+    pod["spec"]["initContainers"] = [{**server, "name": "bench", "command": command}]
+
+
+def pod_of_a_stateful_set(pod: Json) -> None:
+    pod["metadata"] |= {"name": "vllm-0"}
+    pod["metadata"]["labels"] |= {"statefulset.kubernetes.io/pod-name": "vllm-0", "apps.kubernetes.io/pod-index": "0"}
+    pod["spec"] |= {"hostname": "vllm-0", "subdomain": "vllm"}
+
+
+def pod_of_a_daemon_set(pod: Json) -> None:
+    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node-1"]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    pod["spec"] |= {"affinity": {"nodeAffinity": required}, "tolerations": [{"operator": "Exists"}]}
+    pod["spec"].setdefault("volumes", []).append({"name": "host", "hostPath": {"path": "/models"}})
+
+
+def bound_to_a_node(pod: Json) -> None:
+    pod["spec"] |= {"nodeName": "node-1", "enableServiceLinks": False, "hostAliases": [{"ip": "127.0.0.1"}]}
+
+
+def held_by_a_gate(pod: Json) -> None:
+    pod["spec"] |= {"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}], "schedulerName": "volcano"}
+    pod["metadata"]["finalizers"] = ["example.com/kept"]
+
+
+def every_container_in_one_room(pod: Json) -> None:
+    pod["spec"] |= {"shareProcessNamespace": True, "hostIPC": True, "setHostnameAsFQDN": True}
+    _server(pod)["securityContext"] = {"privileged": True}
+
+
+def requests_of_the_pod_are_used_up(pod: Json) -> None:
+    """A sidecar that asked for more would be refused."""
+    pod["spec"]["resources"] = {"requests": {"cpu": "1", "memory": "1Gi"}}
+    _server(pod)["resources"] = {"limits": {"amd.com/gpu": "1"}, "requests": {"cpu": "1", "memory": "1Gi"}}
+
+
+def partitions_of_a_gpu(pod: Json) -> None:
+    _server(pod)["resources"] = {"limits": {"amd.com/cpx_nps4": "2"}}
+
+
+def gpus_by_a_claim(pod: Json) -> None:
+    pod["spec"]["resourceClaims"] = [{"name": "gpu", "resourceClaimTemplateName": "gpu"}]
+    _server(pod)["resources"] = {"claims": [{"name": "gpu"}]}
+    pod["metadata"]["annotations"] = {"hipbmm.io/container": _server(pod)["name"]}
+
+
+def no_gpus_beside_the_server(pod: Json) -> None:
+    other = {"name": "router", "image": "registry.example/router:1", "resources": {"limits": {"amd.com/gpu": "0"}}}
+    pod["spec"]["containers"].append(other)
+
+
+def skip_that_says_no(pod: Json) -> None:
+    pod["metadata"]["annotations"] = {"hipbmm.io/skip": "false", "hipbmm.io/container": ""}
+
+
+def no_gpus(pod: Json) -> None:
+    _server(pod)["resources"] = {"limits": {"amd.com/gpu": "0"}}
+
+
+def gpus_of_another_maker(pod: Json) -> None:
+    _server(pod)["resources"] = {"limits": {"nvidia.com/gpu": "1"}}
+
+
+def container_that_is_not_there(pod: Json) -> None:
+    pod["metadata"]["annotations"] = {"hipbmm.io/container": "vlm"}
+
+
+def init_container_as_the_server(pod: Json) -> None:
+    pod["spec"]["initContainers"] = [{"name": "first", "image": "registry.example/init:1"}]
+    pod["metadata"]["annotations"] = {"hipbmm.io/container": "first"}
+
+
+def label_without_a_name(pod: Json) -> None:
+    pod["metadata"]["labels"]["hipbmm.io/profile"] = ""
+
+
+def mount_of_our_path(pod: Json) -> None:
+    _add_mount(pod, mountPath="/hipbmm/", subPath="x")
+
+
+def device_at_our_path(pod: Json) -> None:
+    pod["spec"].setdefault("volumes", []).append({"name": "disk", "persistentVolumeClaim": {"claimName": "disk"}})
+    _server(pod)["volumeDevices"] = [{"name": "disk", "devicePath": "/hipbmm"}]
+
+
+def static_pod(pod: Json) -> None:
+    """As its kubelet shows it."""
+    pod["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "0" * 32, "kubernetes.io/config.source": "file"}
+    pod["spec"] |= {"nodeName": "node-1", "automountServiceAccountToken": False}
+    pod["spec"].pop("serviceAccountName", None)
+    _server(pod)["env"] = []  # one that names a Secret is refused
+
+
+INJECTED: tuple[Change, ...] = (
+    arguments_alone,
+    pipeline_of_a_shell,
+    many_long_arguments,
+    variables_of_the_same_name,
+    variable_of_a_file,
+    no_token_and_no_volume,
+    token_of_its_own,
+    part_of_a_volume,
+    init_container_with_the_gpus,
+    pod_of_a_stateful_set,
+    pod_of_a_daemon_set,
+    bound_to_a_node,
+    held_by_a_gate,
+    every_container_in_one_room,
+    requests_of_the_pod_are_used_up,
+    partitions_of_a_gpu,
+    gpus_by_a_claim,
+    no_gpus_beside_the_server,
+    skip_that_says_no,
+)
+LEFT: dict[Change, str] = {
+    no_gpus: "NoGpuContainer",
+    gpus_of_another_maker: "NoGpuContainer",
+    container_that_is_not_there: "NoGpuContainer",
+    init_container_as_the_server: "NoGpuContainer",
+    mount_of_our_path: "NamesTaken",
+    device_at_our_path: "NamesTaken",
+    static_pod: "Skipped",
+    label_without_a_name: "",
+}
+"""And why it stays plain, "" where it asks for no profile."""
