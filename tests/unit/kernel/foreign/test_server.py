@@ -22,6 +22,33 @@ def test_the_servers_arguments_become_settings() -> None:
     assert planned.note == "server: VllmServe: org/m"
 
 
+COMPUTED = """# flags that vLLM has since some version
+LOG_ARGS="--disable-uvicorn-access-log"
+VERSION=$(vllm --version 2>/dev/null | tail -1 | awk '{print $NF}')
+if [[ "$VERSION" =~ ^[0-9]+ ]] && [ "$(printf '%s\\n' "0.16.0" "${VERSION}" | sort -V | head -1)" = "0.16.0" ]; then
+  LOG_ARGS="--disable-access-log-for-endpoints /health,/metrics"
+fi
+eval "exec vllm serve /mnt/models \\
+  --served-model-name "qwen" "publishers/ns/models/qwen" \\
+  --port 8001 \\
+  ${LOG_ARGS} --tensor-parallel-size 2 \\
+   \\
+  ${VLLM_ADDITIONAL_ARGS} \\
+  $@"
+"""
+"""As KServe's LLMInferenceService starts vLLM since 2026: the text is in the command, the author's flags in args."""
+
+
+def test_flags_that_a_shell_computes_are_left_out() -> None:
+    env = {"VLLM_ADDITIONAL_ARGS": "--enforce-eager"}
+    planned = found(["/bin/bash", "-c", COMPUTED, "--", "--max-num-seqs=256"], env)
+    assert planned.env["HIPBMM_MODEL"] == "/mnt/models"
+    assert json.loads(planned.env["HIPBMM_SERVER_ARGS"]) == [
+        *("--served-model-name", "qwen", "publishers/ns/models/qwen", "--port", "8001"),
+        *("--tensor-parallel-size", "2", "--enforce-eager", "--max-num-seqs=256"),
+    ]
+
+
 def test_the_profile_names_the_model_and_the_command_line_the_rest() -> None:
     planned = found(["vllm", "serve", "/mnt/models", "--enforce-eager"], {"HIPBMM_MODEL": "org/m"})
     assert planned.env["HIPBMM_MODEL"] == "org/m"
