@@ -85,7 +85,7 @@ def _dtype(whole: Fields, text: Fields, flag: str) -> str:
     if name in ("bfloat16", "float32", "float"):
         return "float32" if name == "float" else name
     for fields in (text, whole):
-        for field in ("torch_dtype", "dtype"):
+        for field in ("dtype", "torch_dtype"):  # transformers takes the newer name where both are there
             given = fields.raw(field)
             if isinstance(given, str):
                 given = given.removeprefix("torch.")

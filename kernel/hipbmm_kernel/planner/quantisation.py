@@ -59,7 +59,8 @@ def of(whole: Fields, text: Fields, flags: ServerFlags, version: Version) -> Qua
         for field in ("quantization_config", "compression_config"):
             found = fields.nested(field)
             if found is not None:
-                method = found.text("quant_method").lower().replace("_", "-") or "compressed-tensors"
+                method = found.text("quant_method").lower().replace("_", "-")
+                method = method or ("compressed-tensors" if field == "compression_config" else "unnamed")
                 return _FORMATS.get(method, _other)(found, version)
     return _online(flags, version)
 

@@ -344,3 +344,16 @@ def test_a_merged_linear_has_the_scheme_of_its_first_part(
     words = "no group of the checkpoint targets it" if found is None else "W8A16" if found is WEIGHTS_ALONE else ""
     assert words in made["qkv_proj"]
     assert bool(words) == bool(made["qkv_proj"])
+
+
+@pytest.mark.parametrize(("field", "found"), [("quantization_config", 0), ("compression_config", 4)])
+def test_a_configuration_without_a_method_is_compressed_tensors_by_its_older_name_only(field: str, found: int) -> None:
+    config = json.loads(encoded("qwen3-32b", None)) | {field: {**PTPC, "quant_method": None}}
+    assert len(eligible(plan.build(json.dumps(config).encode(), Options()))) == found
+
+
+@pytest.mark.parametrize(("newer", "found"), [("bfloat16", 4), ("float16", 0)])
+def test_of_two_names_of_the_type_the_newer_counts(newer: str, found: int) -> None:
+    other = "float16" if found else "bfloat16"
+    config = json.loads(encoded("qwen3-32b", PTPC)) | {"torch_dtype": other, "dtype": newer}
+    assert len(eligible(plan.build(json.dumps(config).encode(), Options()))) == found
