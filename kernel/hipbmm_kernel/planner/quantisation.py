@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from hipbmm_kernel.planner import vllm_version as versions
 from hipbmm_kernel.planner.model_config import Fields
-from hipbmm_kernel.planner.name_list import REGEX, NameList, Names, glob, is_glob, names_of
+from hipbmm_kernel.planner.name_list import REGEX, NameList, Names, glob, names_of
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.shapes.module import Module
 from hipbmm_kernel.planner.vllm_version import Version
@@ -145,8 +145,7 @@ def _ct_scheme(group: Fields) -> Scheme:
 def _quark(found: Fields, version: Version) -> Quantisation:
     """Checkpoints of AMD Quark: one scheme for all layers, schemes by name pattern, and an exclude list.
 
-    A shell pattern means names; without its signs vLLM asks whether the name is part of the pattern. From 0.33 all
-    signs of a shell count (vllm-project/vllm#48606).
+    A pattern with `*` is a shell's; without one vLLM asks whether the name is part of the pattern (read in 0.33.0).
     """
     everything = found.nested("global_quant_config")
     rest = Scheme(reason="not quantised: no scheme of the checkpoint covers it")
@@ -154,8 +153,7 @@ def _quark(found: Fields, version: Version) -> Quantisation:
     patterns = [(name, _quark_scheme(each, version)) for name, each in found.objects("layer_quant_config").items()]
 
     def matches(name: str, pattern: str) -> bool:
-        shell = is_glob(pattern) if version >= versions.ASKS_FUSED_NAMES else "*" in pattern
-        return glob(name, pattern) if shell else name in pattern
+        return glob(name, pattern) if "*" in pattern else name in pattern
 
     def of_part(spellings: Sequence[str]) -> Scheme:
         meant = (scheme for pattern, scheme in patterns if any(matches(each, pattern) for each in spellings))

@@ -80,6 +80,16 @@ def test_quark_schemes_by_name_pattern() -> None:
     assert set(found.values()) == {""}
 
 
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [("*down_proj", True), ("*.?.mlp.down_proj", True), ("model.layers.?.mlp.down_proj", False), ("down_proj", False)],
+)
+def test_a_pattern_of_quark_without_an_asterisk_is_no_shells(pattern: str, found: bool) -> None:
+    config = {**QUARK, "layer_quant_config": {pattern: {"weight": None, "input_tensors": None}}}
+    made = build("qwen3-32b", config).linears
+    assert any(each.linear.name == "down_proj" and not each.eligible for each in made) is found
+
+
 def test_quark_parts_with_different_schemes_are_named() -> None:
     config = copy.deepcopy(QUARK)
     config["layer_quant_config"] = {"*k_proj": {"weight": {"dtype": "int4"}, "input_tensors": None}}
