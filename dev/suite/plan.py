@@ -96,7 +96,7 @@ def full() -> tuple[Stage, ...]:
     return (
         *QUICK,
         Stage("kernel", _pytest(_torch_python(), "tests/kernel"), ("torch",)),
-        Stage("chart", _pytest(_TEST, "tests/chart"), ("cluster", "tools")),
+        Stage("chart", _pytest(_TEST, "tests/chart"), ("cluster", "tools"), lane=_PODS),
         *_cluster(),
         Stage("node", _pytest(_TEST, "tests/e2e/test_localkube_node.py"), ("node",), lane=_WAIT),
         Stage("path", _pytest(_TEST, *_PATH), ("node",), lane=_PODS),
