@@ -78,7 +78,11 @@ def _planned(module: Module, found: Quantisation, dtype: str, no_kernel: str, *,
 
 
 def _dtype(whole: Fields, text: Fields, flag: str) -> str:
-    """The type activations have in vLLM: a config's float32, or no word about it, becomes bfloat16 on ROCm."""
+    """The type activations have in vLLM: what a config says is bfloat16 on ROCm, but for float16.
+
+    float32 is made smaller, and what the platform cannot compute with (float8_e4m3fn) falls back to its first type
+    (`_resolve_auto_dtype` of 0.33.0).
+    """
     name = flag.lower()
     if name in ("half", "float16"):
         return "float16"
@@ -88,6 +92,5 @@ def _dtype(whole: Fields, text: Fields, flag: str) -> str:
         for field in ("dtype", "torch_dtype"):  # transformers takes the newer name where both are there
             given = fields.raw(field)
             if isinstance(given, str):
-                given = given.removeprefix("torch.")
-                return eligibility.BFLOAT16 if given == "float32" else given
+                return "float16" if given.removeprefix("torch.") in ("float16", "half") else eligibility.BFLOAT16
     return eligibility.BFLOAT16

@@ -129,6 +129,10 @@ def _ct_scheme(group: Fields) -> Scheme:
     if weights is None:
         return Scheme(reason="not quantised: its group has no weights scheme")
     kind = f"{weights.text('type').lower() or 'int'}{weights.count('num_bits', 8)}"
+    grouped = "group" in weights.text("strategy").lower() or weights.raw("group_size") not in (None, -1)
+    if kind.startswith("float") and kind != "float8" and not grouped:
+        # vLLM 0.33.0 asks these weights' type and strategy and not their bits, and would load them as FP8.
+        weights.refuse("num_bits", weights.count("num_bits", 8), "weights of a float type have 8 bits, or groups")
     if kind != "float8":
         return Scheme(reason=f"weights are {kind}, not float8: runs other kernels")
     if inputs is None:

@@ -32,7 +32,8 @@ ONLINE = ServerFlags(quantization="fp8_per_channel")
         (ptpc(weights={"strategy": "tensor"}), eligibility.WRONG_SCALES),
         (ptpc(weights={"strategy": "block"}), "block scales"),
         (ptpc(weights={"type": "int"}), "int8, not float8"),
-        (ptpc(weights={"num_bits": 4}), "float4, not float8"),
+        (ptpc(weights={"num_bits": 4, "strategy": "tensor_group"}), "float4, not float8"),
+        (ptpc(weights={"num_bits": 4, "strategy": None, "group_size": 32}), "float4, not float8"),
         (ptpc(inputs={"dynamic": False}), eligibility.WRONG_SCALES),
         (ptpc(inputs={"type": "int"}), "activations are not float8"),
     ],
@@ -162,6 +163,8 @@ def test_online_ignore_lists_take_shell_patterns(pattern: str, left_out: set[str
         ({"torch_dtype": None}, "auto", True),
         ({"torch_dtype": None, "dtype": "float16"}, "auto", False),
         ({"torch_dtype": "bfloat16"}, "half", False),
+        ({"torch_dtype": "half"}, "auto", False),
+        ({"torch_dtype": "torch.float8_e4m3fn"}, "auto", True),
     ],
 )
 def test_the_output_type(fields: Config, flag: str, eligible: bool) -> None:
@@ -367,3 +370,9 @@ def test_of_two_names_of_the_type_the_newer_counts(newer: str, found: int) -> No
     other = "float16" if found else "bfloat16"
     config = json.loads(encoded("qwen3-32b", PTPC)) | {"torch_dtype": other, "dtype": newer}
     assert len(eligible(plan.build(json.dumps(config).encode(), Options()))) == found
+
+
+@pytest.mark.parametrize("strategy", ["channel", "tensor", None])
+def test_bits_that_vllm_does_not_ask_for_are_refused_by_the_field(strategy: str | None) -> None:
+    with pytest.raises(ConfigInvalid, match=r"weights\.num_bits.*4.*8 bits"):
+        plan.build(encoded("qwen3-32b", ptpc(weights={"num_bits": 4, "strategy": strategy})), Options())
