@@ -18,6 +18,7 @@ _NESTED_PREFIXES = (
     "llm.model.",
     "model.",
 )
+"""Before a module of a model within another; the last one is that of the text model alone."""
 _OTHER_BACKENDS = ("aiter", "torch")
 """Values of --linear-backend that have an FP8 kernel for ROCm, which is not HIPBMM; others leave vLLM's own choice."""
 _TOWER_PREFIXES = ("",)

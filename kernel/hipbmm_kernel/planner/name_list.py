@@ -74,9 +74,14 @@ class NameList:
     def has(self, spellings: Sequence[str]) -> bool:
         """Whether one of these spellings of a full name is in the list.
 
-        ConfigInvalid when a pattern means some of them only: vLLM maps names to its own, and leaves patterns alone.
+        ConfigInvalid when a pattern means some of them only: vLLM maps names to its own, and leaves patterns alone. So
+        it is for the last of several, the name in a text model alone: some classes of vLLM map it, others do not.
         """
-        if not self._names.isdisjoint(spellings):
+        named = self._names.intersection(spellings)
+        if len(spellings) > 1 and named == {spellings[-1]}:
+            remedy = "is a name of a text model alone: whether vLLM maps it to its own is not known here"
+            raise ConfigInvalid(self._field, spellings[-1], remedy)
+        if named:
             return True
         for pattern in self._patterns:
             meant = {bool(pattern.match(spelling)) for spelling in spellings}

@@ -80,7 +80,13 @@ def test_a_tower_is_listed_with_and_without_the_models_name(prefix: str) -> None
     assert "out_proj" not in [each.linear.name for each in found.incompatible]
 
 
-@pytest.mark.parametrize("prefix", ["language_model.model.", "model.language_model.", "language_model.", "model."])
+def test_a_name_in_the_text_model_alone_is_refused_where_that_stands_in_another() -> None:
+    # In vLLM 0.33.0 Qwen2.5-VL and Mistral 3 map `model.`; Qwen3-VL and Gemma 3 map `model.language_model.` only.
+    with pytest.raises(ConfigInvalid, match=r"model\.layers\.0\.self_attn\.o_proj.*text model alone"):
+        build("mistral-small-24b", ptpc(top={"ignore": ["model.layers.0.self_attn.o_proj"]}))
+
+
+@pytest.mark.parametrize("prefix", ["language_model.model.", "model.language_model.", "language_model."])
 def test_names_of_multimodal_checkpoints(prefix: str) -> None:
     ignore = [f"{prefix}layers.{at}.self_attn.o_proj" for at in range(40)]
     found = build("mistral-small-24b", ptpc(top={"ignore": ignore}))
