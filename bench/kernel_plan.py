@@ -35,7 +35,7 @@ CONFIG = {
 }
 PROGRAM = """
 import sys
-from hipbmm_kernel import plan
+from hipbmm_kernel.planner import plan
 with open(sys.argv[1], "rb") as file:
     found = plan.build(file.read(), plan.Options())
 sys.exit(len(found.problems) != 204)
