@@ -66,7 +66,7 @@ class NameList:
         vLLM asks a fused module's own name first: until 0.32 it counts only when it is spelled out, later patterns are
         asked as well.
         """
-        if self.has(names.module) if self._fused_first else not self._names.isdisjoint(names.module):
+        if self.has(names.module) if self._fused_first else self._spelled_out(names.module):
             return True
         answers = {self.has(spellings) for spellings in names.parts}
         return answers.pop() if len(answers) == 1 else None
@@ -74,14 +74,9 @@ class NameList:
     def has(self, spellings: Sequence[str]) -> bool:
         """Whether one of these spellings of a full name is in the list.
 
-        ConfigInvalid when a pattern means some of them only: vLLM maps names to its own, and leaves patterns alone. So
-        it is for the last of several, the name in a text model alone: some classes of vLLM map it, others do not.
+        ConfigInvalid when a pattern means some of them only: vLLM maps names to its own, and leaves patterns alone.
         """
-        named = self._names.intersection(spellings)
-        if len(spellings) > 1 and named == {spellings[-1]}:
-            remedy = "is a name of a text model alone: whether vLLM maps it to its own is not known here"
-            raise ConfigInvalid(self._field, spellings[-1], remedy)
-        if named:
+        if self._spelled_out(spellings):
             return True
         for pattern in self._patterns:
             meant = {bool(pattern.match(spelling)) for spelling in spellings}
@@ -91,6 +86,18 @@ class NameList:
             if True in meant:
                 return True
         return any(glob(spelling, text) for text in self._globs for spelling in spellings)
+
+    def _spelled_out(self, spellings: Sequence[str]) -> bool:
+        """Whether one of these spellings is an entry.
+
+        ConfigInvalid when it is the last of several, the name in a text model alone: some classes of vLLM map that to
+        their own, others do not.
+        """
+        named = self._names.intersection(spellings)
+        if len(spellings) > 1 and named == {spellings[-1]}:
+            remedy = "is a name of a text model alone: whether vLLM maps it to its own is not known here"
+            raise ConfigInvalid(self._field, spellings[-1], remedy)
+        return bool(named)
 
 
 def is_glob(text: str) -> bool:

@@ -80,10 +80,13 @@ def test_a_tower_is_listed_with_and_without_the_models_name(prefix: str) -> None
     assert "out_proj" not in [each.linear.name for each in found.incompatible]
 
 
-def test_a_name_in_the_text_model_alone_is_refused_where_that_stands_in_another() -> None:
+@pytest.mark.parametrize("version", [(0, 23), (0, 28), (0, 33)])
+@pytest.mark.parametrize("linear", ["self_attn.o_proj", "self_attn.q_proj"])
+def test_a_name_in_the_text_model_alone_is_refused_within_another(linear: str, version: tuple[int, int]) -> None:
     # In vLLM 0.33.0 Qwen2.5-VL and Mistral 3 map `model.`; Qwen3-VL and Gemma 3 map `model.language_model.` only.
-    with pytest.raises(ConfigInvalid, match=r"model\.layers\.0\.self_attn\.o_proj.*text model alone"):
-        build("mistral-small-24b", ptpc(top={"ignore": ["model.layers.0.self_attn.o_proj"]}))
+    ignored = ptpc(top={"ignore": [f"model.layers.0.{linear}"]})
+    with pytest.raises(ConfigInvalid, match=rf"model\.layers\.0\.{linear}.*text model alone"):
+        build("mistral-small-24b", ignored, vllm=Version(*version))
 
 
 @pytest.mark.parametrize("prefix", ["language_model.model.", "model.language_model.", "language_model."])
