@@ -14,6 +14,8 @@ from localkube.errors import LocalkubeError
 
 _STORAGE_CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 _POLL_SECONDS = 0.2
+_GONE_POLLS = 10
+"""A process shows no environment, by which it is found, while it executes another program: that is no end of it."""
 
 
 def api_ready(api: Api) -> str:
@@ -73,10 +75,11 @@ def _heartbeat(condition: Object) -> float:
 
 def wait(probe: Callable[[], str], seconds: float, alive: Callable[[], bool], console: Console) -> None:
     """Until `probe` says nothing; an error when it takes longer than `seconds` or the processes are gone."""
-    started = time.monotonic()
+    started, gone = time.monotonic(), 0
     while missing := probe():
         waited = time.monotonic() - started
-        if not alive():
+        gone = 0 if alive() else gone + 1
+        if gone > _GONE_POLLS:
             raise LocalkubeError(f"the supervisor has ended while waiting for {missing}")
         if waited > seconds:
             raise LocalkubeError(f"not ready after {seconds:.0f} s: {missing}")

@@ -154,3 +154,9 @@ def test_waiting_ends_with_the_reason() -> None:
     with pytest.raises(LocalkubeError, match="ended while waiting for the disk"):
         readiness.wait(lambda: "the disk", 60, lambda: False, quiet())
     readiness.wait(lambda: "", 0, lambda: False, quiet())
+
+
+def test_a_supervisor_that_is_not_seen_for_a_moment_has_not_ended() -> None:
+    missing = iter(["the disk", "the disk", "the disk", ""])
+    seen = iter([False, False, True])
+    readiness.wait(lambda: next(missing), 60, lambda: next(seen), quiet())
