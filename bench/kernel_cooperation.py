@@ -1,6 +1,6 @@
 """How often pods that start at once tune one problem twice: `tune.cooperation`, with a clock that is a number.
 
-Each pod sees the others' names at its start, publishes once a second and looks once a second; children are ready after
+Each pod sees the others' names at its start, publishes once a second and reads once a second; children are ready after
 some seconds. Figures: problems tuned in all / in the plan, and seconds until the last pod has every row.
 """
 
@@ -14,7 +14,7 @@ from hipbmm_kernel.planner import cost
 from hipbmm_kernel.planner.plan import Options, build
 from hipbmm_kernel.rows.gemm import Linear, Problem
 from hipbmm_kernel.tune import cooperation
-from hipbmm_kernel.tune.cooperation import AHEAD, Silence
+from hipbmm_kernel.tune.cooperation import Silence
 from hipbmm_kernel.tune.others import PUBLISH_SECONDS, REFRESH_SECONDS
 
 READY_SECONDS = 5.0
@@ -72,7 +72,7 @@ class Pod:
         self.due = float("-inf")
         self.done = began
 
-    def look(self, now: float, store: "Store", names: list[str], refresh: float) -> None:
+    def read(self, now: float, store: "Store", names: list[str], refresh: float) -> None:
         """Read the store."""
         self.names = names
         self.known = {problem for problem, at in store.visible.items() if at <= now}
@@ -115,10 +115,10 @@ def simulate(problems: tuple[Problem, ...], start: Start, seed: int = 0) -> Resu
         if finished is not None:
             store.add(pod, finished, now, start.lag)
         if now >= pod.due:
-            pod.look(now, store, [each.name for each in made if each.began <= now] + gone, start.refresh)
+            pod.read(now, store, [each.name for each in made if each.began <= now] + gone, start.refresh)
         left = [problem for problem in problems if problem not in pod.known | pod.begun]
         pod.done = now
-        ahead = AHEAD * start.gpus + len(pod.begun - pod.known)
+        ahead = cooperation.ahead(start.gpus, pod.begun, pod.known)
         problem = cooperation.pick(left, pod.name, pod.names, pod.silence.seconds, ahead) if left else None
         number += 1
         if problem is not None:

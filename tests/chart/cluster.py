@@ -93,11 +93,11 @@ class Cluster:
         return done.stdout
 
 
-def eventually(what: str, look: Callable[[], T]) -> T:
-    """The first true answer of `look`; fails with the last one after some minutes."""
+def eventually(what: str, ask: Callable[[], T]) -> T:
+    """The first true answer of `ask`; fails with the last one after some minutes."""
     end = time.monotonic() + DEADLINE
     while True:
-        answer = look()
+        answer = ask()
         if answer:
             return answer
         assert time.monotonic() < end, f"{what}: still {answer!r}"

@@ -18,55 +18,12 @@ from tests import stacks
 from tests.cluster import injection, shapes, unusual
 from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.operator_process import NAMESPACE
+from tests.cluster.two_admissions import Two, placed
 
 from hipbmm_operator.injection import webhook as hooks
 from hipbmm_operator.kube.kinds import DEPLOYMENT, HIPBMM_PROFILE, POD, Kind
 
 Json = dict[str, Any]
-
-
-class Two:
-    """The same profiles in two namespaces: one of the policy, one of the webhook."""
-
-    def __init__(self, api: Api, mark: str, profiles: list[Json]) -> None:
-        self.api = api
-        self.profiles = profiles
-        self.policy = injection.namespace(api, f"policy-{mark}", "policy", **{"hipbmm.io/injection": "enabled"})
-        self.webhook = injection.namespace(api, f"webhook-{mark}", "webhook", **{"hipbmm.io/injection": "enabled"})
-        self.plain = injection.namespace(api, f"plain-{mark}", "nobody")
-
-    def put(self, **more: Any) -> None:  # noqa: ANN401  # parts of a recipe
-        """The profile in both namespaces, and nothing else; returns when admission knows it."""
-        self.profiles.clear()
-        for place in (self.policy, self.webhook):
-            body = stacks.profile(place, **copy.deepcopy(more))
-            injection.put_profile(self.api, body)
-            self.profiles.append(body)
-        mark = uuid.uuid4().hex
-        body = stacks.profile(self.policy, name="known", env=[{"name": "HIPBMM_MARK", "value": mark}])
-        injection.put_profile(self.api, body)
-        probe = stacks.pod("kubeai", self.policy)
-        probe["metadata"]["labels"]["hipbmm.io/profile"] = "known"
-        until("the policy to know it", lambda: mark in json.dumps(injection.dry(self.api, probe)))
-
-    def label(self, key: str, value: str | None, known: Callable[[str], bool]) -> None:
-        """Label the two namespaces; returns when admission goes by it in both."""
-        for place in (self.policy, self.webhook):
-            self.api.merge(NAMESPACE, "", place, {"metadata": {"labels": {key: value}}})
-            until(f"{key}={value} in {place}", lambda place=place: known(place))  # type: ignore[misc]
-
-    def made(self, pod: Json) -> tuple[Json, Json, Json]:
-        """The pod by the policy, by the webhook, and by an API server without us."""
-        return tuple(  # type: ignore[return-value]  # three of them
-            injection.comparable(injection.dry(self.api, _in(pod, place)))
-            for place in (self.policy, self.webhook, self.plain)
-        )
-
-
-def _in(pod: Json, namespace: str) -> Json:
-    body = copy.deepcopy(pod)
-    body["metadata"]["namespace"] = namespace
-    return body
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +55,7 @@ def test_policy_and_webhook_give_the_same_pod(two: Two, stack: str) -> None:
 
 @pytest.mark.parametrize("stack", stacks.STACKS)
 def test_twice_is_once(two: Two, stack: str) -> None:
-    once = injection.dry(two.api, _in(stacks.asking(stack), two.policy))
+    once = injection.dry(two.api, placed(stacks.asking(stack), two.policy))
     again = {key: once[key] for key in ("apiVersion", "kind", "metadata", "spec")}
     again["metadata"] = {key: once["metadata"][key] for key in ("labels", "namespace")} | {"generateName": "again-"}
     assert two.made(again)[0] == injection.comparable(once)
@@ -131,7 +88,7 @@ def test_a_pod_that_nobody_else_changes_is_evaluated_once(two: Two, api: Api) ->
     evaluated = 'apiserver_mutating_admission_policy_check_total{error_type="no_error",policy="hipbmm-test-label"'
     for stack, times in (("production-stack", 1), ("deployment-args", 1), ("kuberay-worker", 2)):
         before = api.sample(evaluated)
-        made = injection.dry(api, _in(stacks.asking(stack), two.policy))
+        made = injection.dry(api, placed(stacks.asking(stack), two.policy))
         assert api.sample(evaluated) - before == times
         for each in made["spec"]["initContainers"]:
             if each["name"] == "hipbmm-harvest":
@@ -141,7 +98,7 @@ def test_a_pod_that_nobody_else_changes_is_evaluated_once(two: Two, api: Api) ->
 def test_a_container_of_an_injected_pod_to_look_into_it(two: Two, api: Api) -> None:
     """An ephemeral container is added as to any pod, and nothing else changes."""
     two.put()
-    pod = _in(stacks.asking("deployment"), two.policy)
+    pod = placed(stacks.asking("deployment"), two.policy)
     del pod["metadata"]["ownerReferences"]  # an owner that is not there: the pod would be deleted
     made = api.create(POD, pod)
     name = made["metadata"]["name"]
@@ -196,7 +153,7 @@ def test_a_namespace_that_bounds_pods_admits_an_injected_one(two: Two, api: Api,
     kind = Kind("", "v1", f"{rule['kind'].lower()}s", rule["kind"])
     pod = stacks.asking("deployment")
     body = {"apiVersion": "v1", **rule, "metadata": {"name": "bounds"}}
-    used = [_used_by(api, kind, _in(body, place), _in(pod, place)) for place in (two.policy, two.plain)]
+    used = [_used_by(api, kind, placed(body, place), placed(pod, place)) for place in (two.policy, two.plain)]
     assert used[0] == used[1]
 
 
@@ -305,7 +262,7 @@ def test_labels_of_a_stack_choose_a_pod_where_the_namespace_allows_it(two: Two, 
     pod = stacks.pod("kubeai")
 
     def injects(place: str) -> bool:
-        return "hipbmm-warm" in json.dumps(injection.dry(api, _in(pod, place)))
+        return "hipbmm-warm" in json.dumps(injection.dry(api, placed(pod, place)))
 
     until("the policy", lambda: injects(two.policy))
     policy, webhook, _ = two.made(pod)
@@ -341,7 +298,7 @@ def dead_webhook(two: Two, api: Api, tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_webhook_that_never_answers_costs_two_seconds(two: Two, api: Api, dead_webhook: str) -> None:
-    pod = _in(stacks.asking("deployment"), dead_webhook)
+    pod = placed(stacks.asking("deployment"), dead_webhook)
 
     def waited() -> bool:
         """Whether a pod took as long; it takes less while the API server does not know the webhook yet."""
@@ -376,7 +333,7 @@ def test_no_pod_is_refused_while_its_profile_comes_and_goes(two: Two, api: Api) 
             for number in itertools.count():
                 if number >= _CREATED and len(seen) == 2:  # both kinds
                     break
-                spec = injection.dry(api, _in(stacks.asking("deployment"), two.policy))["spec"]
+                spec = injection.dry(api, placed(stacks.asking("deployment"), two.policy))["spec"]
                 parts = json.dumps(spec["containers"]), json.dumps(spec["volumes"])
                 whole = "hipbmm-warm" in [each["name"] for each in spec.get("initContainers", [])]
                 assert {"hipbmm-home" in part for part in parts} == {whole}

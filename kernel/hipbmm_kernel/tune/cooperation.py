@@ -12,6 +12,7 @@ pod holds nothing for long, and many that wait do not all tune the same. Two pod
 
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from hipbmm_kernel.rows.gemm import Problem
 
@@ -50,6 +51,14 @@ class Silence:
 def owner(pods: Collection[str], problem: Problem) -> str:
     """The pod that a problem belongs to."""
     return max(pods, key=lambda pod: _rank(pod, problem))
+
+
+def ahead(gpus: int, begun: AbstractSet[Problem], seen: AbstractSet[Problem]) -> int:
+    """How many problems of its share an owner is probably at, or has finished and not shown yet.
+
+    What this pod has `begun` and has not `seen` in the store, others have, too: a slow volume shows all of it late.
+    """
+    return AHEAD * gpus + len(begun - seen)
 
 
 def pick(

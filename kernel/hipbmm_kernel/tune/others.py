@@ -19,7 +19,7 @@ from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.tune import cooperation
 from hipbmm_kernel.tune.claims import believable
-from hipbmm_kernel.tune.cooperation import AHEAD, Silence
+from hipbmm_kernel.tune.cooperation import Silence
 from hipbmm_kernel.tune.handover import Handover
 
 PUBLISH_SECONDS = 1.0
@@ -62,8 +62,7 @@ class Others:
 
     def pick(self, left: Sequence[Problem]) -> Problem | None:
         """The next problem for this pod, hot first in `left`; None when all of it is with others."""
-        # What this pod has begun and does not see in the store yet, others have, too.
-        ahead = AHEAD * self._gpus + len(self._begun - self._rows.keys())
+        ahead = cooperation.ahead(self._gpus, self._begun, self._rows.keys())
         found = cooperation.pick(left, self._uid, self._pods, self._silence.seconds, ahead)
         self._begun |= {found} if found else set()
         return found
