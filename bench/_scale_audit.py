@@ -51,7 +51,7 @@ def wave(events: Iterable[Json], operator: str, namespace: str, names: frozenset
             children[name] = max(_time(event), children.get(name, 0.0))
     missing = names - children.keys()
     if missing or names - born.keys():
-        raise RuntimeError(f"the audit log tells of no children of {sorted(missing)[:5]}")
+        raise RuntimeError(f"the audit log has no children of {sorted(missing)[:5]}")
     return Wave(
         requests=requests,
         kinds=kinds,
@@ -76,7 +76,7 @@ def changes(events: Iterable[Json], operator: str, namespace: str, names: Sequen
         elif about["resource"] == "deployments" and by_operator and name in asked:
             done.setdefault(name, _time(event))
     if missing := set(names) - done.keys():
-        raise RuntimeError(f"the audit log tells of no change of {sorted(missing)[:5]}")
+        raise RuntimeError(f"the audit log has no change of {sorted(missing)[:5]}")
     return [done[name] - asked[name] for name in names]
 
 

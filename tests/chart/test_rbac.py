@@ -11,7 +11,7 @@ from tests.chart.rendering import render
 from tests.chart.tools import CHART, ROOT
 
 RULES = CHART / "templates" / "_rules.tpl"
-HEAD = "{{/* Rights of the operator, generated from operator/hipbmm_operator/rbac.yaml, which tells the reasons. */}}\n"
+HEAD = "{{/* Rights of the operator, generated from operator/hipbmm_operator/rbac.yaml, which has the reasons. */}}\n"
 TITLES = {
     "namespaced": "In the namespaces it manages.",
     "cluster": "Of the cluster, to read only.",

@@ -1,4 +1,4 @@
-{{/* Rights of the operator, generated from operator/hipbmm_operator/rbac.yaml, which tells the reasons. */}}
+{{/* Rights of the operator, generated from operator/hipbmm_operator/rbac.yaml, which has the reasons. */}}
 
 {{/* In the namespaces it manages. */}}
 {{- define "hipbmm.rules.namespaced" -}}

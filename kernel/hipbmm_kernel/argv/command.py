@@ -1,4 +1,4 @@
-"""vLLM in the argv of a container: as it stands there, behind wrappers, or in a shell's script."""
+"""vLLM in the argv of a container: as it is, behind wrappers, or in a shell's script."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ _WRAPPERS = frozenset(
         *("nsys", "rocprofv3", "rocprof", "rocprof-sys-run", "opentelemetry-instrument", "ddtrace-run"),
     }
 )
-"""Programs that become, or run, the command that stands behind their own options."""
+"""Programs that become, or run, the command that follows their own options."""
 _DROPPING = re.compile(r"-([0v]*[iu]|$|-ignore|-unset)")
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
 _PYTHON_VALUES = ("-X", "-W", "--check-hash-based-pycs")

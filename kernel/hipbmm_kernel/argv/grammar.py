@@ -58,7 +58,7 @@ Node = Simple | Branches | Loop | Case | Function | Group
 
 
 class Step(NamedTuple):
-    """A command, what stands before it (`&&`, `||` or ""), and whether `!` turns its result round."""
+    """A command, the operator before it (`&&`, `||` or ""), and whether `!` turns its result round."""
 
     node: Node
     after: str = ""

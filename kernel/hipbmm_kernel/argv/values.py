@@ -129,7 +129,7 @@ class Expander:
         return found
 
     def _parts(self, piece: Piece, variables: Variables) -> list[str | None]:
-        """Texts to be joined to what stands beside them; None where a blank separates."""
+        """Texts to be joined to their neighbours; None where a blank separates."""
         if piece.kind == words.TEXT:
             return [piece.text]
         if piece.kind == words.UNKNOWN:

@@ -20,7 +20,7 @@ class ShellError(ValueError):
 
 
 class Piece(NamedTuple):
-    """A part of a word. The text of a PARAMETER is what stands in the braces: `V`, `V:-default`, `@`."""
+    """A part of a word. The text of a PARAMETER is what the braces hold: `V`, `V:-default`, `@`."""
 
     kind: str
     text: str

@@ -17,7 +17,7 @@ orderly end. `demand` keeps in a store what production had no row for.
 
 `kernel_plugin` is a plugin of its own: it gives the bundled HIPBMM kernel to a vLLM that has none (0.22).
 
-torch is imported in `wrapper`, at the first call, and in the child. `pod/` and `harvest/` import the rest.
+torch is imported in `wrapper`, at the first call, and in the child. Rooms above import the rest.
 """
 
 PLUGIN = "hipbmm_dispatch"

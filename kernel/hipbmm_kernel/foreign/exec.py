@@ -1,4 +1,4 @@
-"""`exec --foreign -- COMMAND`: the user's own command, in this very process, where it stands and with its arguments.
+"""`exec --foreign -- COMMAND`: the user's own command, in this process, in its own directory and with its arguments.
 
 What this adds is variables, and only while the table is proven and the server does not end early. Starts are counted
 as `exec` counts them; beyond the first mode there is only one: the user's own environment.

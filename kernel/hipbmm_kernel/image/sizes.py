@@ -137,7 +137,7 @@ def _first_runner(config: Any, mode: Any, query: int) -> _Dispatcher:
 
 
 def _second_runner(config: Any, mode: Any, query: int) -> _Dispatcher:
-    """The V2 runner's CudaGraphManager (0.23.0 to 0.33.0), told that its graphs are captured."""
+    """The V2 runner's CudaGraphManager (0.23.0 to 0.33.0), made to believe that its graphs are captured."""
     module = importlib.import_module("vllm.v1.worker.gpu.cudagraph_utils")
     torch = importlib.import_module("torch")
     none = importlib.import_module("vllm.config").CUDAGraphMode.NONE

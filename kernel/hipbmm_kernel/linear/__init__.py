@@ -6,5 +6,5 @@ own refusals, `torch_kernels` what serves instead, `module.HipbMMLinear` what a 
 the conditions of vLLM and AITER as functions of values: the planner asks the same ones, so plan and layer agree.
 Invariants: a weight is shuffled and transposed exactly once; HIP_ONLINE_TUNING is set before hipBLASLt starts; AITER's
 extension is created once per device and process; `eligibility` and `gate` import no torch, this file imports nothing.
-Imported by `planner`, `tune`, `pod` and `acceptance`; a process of a pod imports torch and AITER in children only.
+Any room above may import it; a process of a pod imports torch and AITER in children and in the server only.
 """

@@ -1,6 +1,6 @@
 """Which linears reach vLLM's HIPBMM kernel, in the words of that kernel.
 
-Two gates stand one behind the other, and they disagree:
+There are two gates, one after the other, and they disagree:
 
 * `can_implement` is vLLM's own predicate (`AiterHipbMMPerTokenFp8ScaledMMLinearKernel.can_implement`, vLLM 0.23.0 and
   later). A linear that it refuses is served by the next kernel of vLLM's list and writes no row.

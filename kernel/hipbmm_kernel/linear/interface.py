@@ -69,7 +69,7 @@ class Fp8LinearKernel(abc.ABC):
 
     @classmethod  # noqa: B027 - most kernels have no such setting
     def prepare(cls, platform: Platform, environ: MutableMapping[str, str]) -> None:
-        """Settings that must stand before the library behind the kernel starts. Called once the linear is accepted."""
+        """Settings to be made before the library behind the kernel starts. Called once the linear is accepted."""
 
     @classmethod
     def can_run(cls, device: torch.device, dtype: torch.dtype) -> Answer:  # noqa: ARG003 - the same

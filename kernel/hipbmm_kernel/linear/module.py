@@ -22,7 +22,7 @@ class HipbMMLinear(torch.nn.Module):  # type: ignore[misc] # torch is not instal
     """y = x W^T + b with an FP8 weight (one scale per output feature) and activations quantised per token at run time.
 
     Build it with `from_linear` or `from_checkpoint`, on the device where it will run: the weight is put into the chosen
-    kernel's layout at once. `selection` tells which kernel was chosen and why others were not. Input [..., K] of any
+    kernel's layout at once. `selection` names the chosen kernel, and why others refused. Input [..., K] of any
     floating type, output [..., N] bfloat16. For inference only. Its tensors are not part of `state_dict`, because their
     layout is the kernel's: the checkpoint stays the source of the weights. Casts (`.half()`) leave them as they are;
     moving to another device raises RuntimeError.

@@ -28,7 +28,7 @@ def probe(
 ) -> str | None:
     """Why `hipb_mm_fp8` cannot be used on `device` with FP8 type `dtype`, or None when it answers and answers right.
 
-    AITER v0.1.10.post2 to v0.1.11 lack the check for zero solutions: there only the comparison of the result tells,
+    AITER v0.1.10.post2 to v0.1.11 lack the check for zero solutions: there only the comparison of the result shows it,
     and the process may end. Run it in a child where that matters.
     """
 

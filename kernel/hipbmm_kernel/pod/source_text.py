@@ -25,7 +25,7 @@ def stripped(source: bytes) -> bytes:
             for number in range(row, last):
                 lines[number] = "\n"
             if row != last and rest.strip():
-                raise ValueError(f"line {last}: something stands behind a docstring")
+                raise ValueError(f"line {last}: something follows a docstring")
     return "".join(lines).encode("utf-8")
 
 
@@ -37,6 +37,6 @@ def _is_statement(tokens: list[tokenize.TokenInfo], at: int) -> bool:
 
 
 def _in_brackets(tokens: list[tokenize.TokenInfo]) -> bool:
-    """Whether a bracket is open: a string in a list over several lines stands on a line of its own, too."""
+    """Whether a bracket is open: a string in a list over several lines is on a line of its own, too."""
     texts = [token.string for token in tokens if token.type == tokenize.OP]
     return sum(text in "([{" for text in texts) > sum(text in ")]}" for text in texts)

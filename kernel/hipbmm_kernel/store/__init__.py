@@ -8,5 +8,5 @@ shards that are on the volume for certain, few shards in place of many, a store 
 acts, `archive` moves a store, `mirror_log` puts shards into a log, `frames` is for what travels beside them,
 `shard_origin` says who writes.
 Never: a lost row that was acknowledged, a line that was not checked, a link followed inside a store, a file of anybody
-else removed or changed (plans lie beside the keys), a veto of one node that binds another. Imported by tune and above.
+else removed or changed (plans lie beside the keys), a veto of one node that binds another. Rooms above import it.
 """

@@ -226,7 +226,7 @@ def _header(source: IO[bytes]) -> tuple[str, int] | None:
 
 
 def _block(source: IO[bytes]) -> tarfile.TarInfo | None:
-    """The next header as it stands, without what it promises; None for the empty one at the end."""
+    """The next header alone, without the content that it announces; None for the empty one at the end."""
     data = source.read(_BLOCK)
     if len(data) == _BLOCK and not data.strip(b"\0"):
         return None

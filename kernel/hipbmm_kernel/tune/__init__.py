@@ -8,5 +8,5 @@ indices of neighbours, then all that hipBLASLt lists. Whether a GPU may be belie
 order of problems.
 Invariants: a row leaves as verified only after its result was compared with fp32, found in a table and given; a veto
 leaves only after its GPU has computed something right since; a child that dies or hangs costs its task, never the run;
-no wait is without a limit. Imported by `pod` (`engine` only when something is to tune) and by `acceptance`.
+no wait is without a limit. Rooms above import it; `pod` imports `engine` only when something is to tune.
 """

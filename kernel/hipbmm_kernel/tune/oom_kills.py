@@ -2,7 +2,7 @@
 
 With cgroup v2 the kubelet lets the kernel end the whole container (memory.oom.group), which Kubernetes shows as
 `OOMKilled`. With cgroup v1, and where a container opted out, only the largest process ends, which is a child of ours:
-then this counter is the only place that tells it from any other SIGKILL.
+then this counter is the only place that shows the difference from any other SIGKILL.
 """
 
 ROOT = "/sys/fs/cgroup"

@@ -43,7 +43,7 @@ class Trust:
         return [gpu for gpu, held in self._held.items() if held and gpu not in self._asked]
 
     def right(self, gpu: str, job: Job, row: Row) -> list[Veto]:
-        """This GPU computed a right result: the evidence from it that stands."""
+        """This GPU computed a right result: the evidence from it that now counts."""
         self._good[gpu] = (job, row)
         self._asked.discard(gpu)
         return [each.veto for each in self._held.pop(gpu, []) if each.veto is not None]

@@ -321,7 +321,7 @@ class Tuner:
         return [self._task(Control(job, row), job, ask, rounds=0, gpu=gpu)]
 
     def _controlled(self, outcome: Outcome, control: Control) -> list[Task]:
-        """The GPU computes, so what it found stands; or it is sick, and what it found is forgotten."""
+        """The GPU computes, so what it found counts; or it is sick, and what it found is forgotten."""
         gpu = outcome.worker.gpu
         if outcome.kind == crew.DONE and outcome.message.get("correct") is True:
             self._in_a_row = []

@@ -42,7 +42,7 @@ class ProfileTuning(TuningWork):
         ge=1,
         le=3600,
         description="Time for tuning and verification in one pod; then the server starts with the rows so far. What"
-        " makes the pods waits for them: 180 fits into the deadlines of all that docs/any-pod.md names.",
+        " creates the pods waits for this: 180 fits into the deadlines of all that docs/any-pod.md names.",
     )
 
 
@@ -92,6 +92,6 @@ class ProfileSpec(Model):
     preflight: bool = Field(
         True,
         description="Before a workload's pods are injected, create one with and one without injection as a dry run, and"
-        " inject none if only the former is refused.",
+        " inject none if only the one with injection is refused.",
     )
     suspend: bool = Field(False, description="Inject no more pods. Pods that run stay as they are.")

@@ -119,7 +119,7 @@ class Gpu(Model):
         min_length=1,
         max_length=7,
         description="Products that are accepted. Default: every MI3xx. Pods run only on nodes whose labels identify one"
-        " of them.",
+        " of them; with spec.gpu.deviceClassName, on such devices.",
     )
     resource_name: Annotated[str, Field(max_length=64, pattern=r"^amd\.com/(gpu|(spx|dpx|tpx|qpx|cpx)_nps[1248])$")] = (
         Field("amd.com/gpu", description="The resource that the device plugin offers: whole GPUs, or a partition.")
@@ -205,7 +205,7 @@ class TuningWork(Model):
         1800, ge=1, le=86400, description="Time for tuning and verification in one pod; then the rows so far are used."
     )
     linears: Atomic[Linear] = Field(
-        [], max_length=256, description="Linears to tune in addition to those planned from the model's config.json."
+        [], max_length=256, description="Linears to tune in addition to those that the model's plan has."
     )
     tokens: Unique[Annotated[int, Field(ge=1, le=MAX_TOKENS)]] | None = Field(
         None,
@@ -231,7 +231,7 @@ class Tuning(TuningWork):
         "ServeUntuned", description="If the table is not complete: serve anyway, or do not start the server."
     )
     harvest: bool = Field(
-        True, description="Run a sidecar that publishes the rows that the server tunes in production."
+        True, description="Run a sidecar that publishes what the server learns in production, and serves metrics."
     )
 
 
@@ -278,8 +278,8 @@ class Rollout(Model):
 
     strategy: Literal["Auto", "Surge", "InPlace", "Recreate"] = Field(
         "Auto",
-        description="`Surge` starts a new pod before an old one stops and needs a spare GPU; `InPlace` stops an old one"
-        " first; `Recreate` stops all first; `Auto` surges, and continues in place if the new pod finds no GPU.",
+        description="`Surge` starts a new pod before an old one stops and needs room for it; `InPlace` stops an old one"
+        " first; `Recreate` stops all first; `Auto` surges, and continues in place if the new pod finds no room.",
     )
     untuned: Literal["Hold", "Replace"] = Field(
         "Hold",

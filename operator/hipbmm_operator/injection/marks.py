@@ -149,4 +149,4 @@ def _settled() -> Expr:
 
 
 SETTLED = _settled()
-"""The pod has been injected with this recipe, `hipbmm-warm` is the server's copy, and stands behind all others."""
+"""The pod has been injected with this recipe, `hipbmm-warm` is the server's copy, and comes after all others."""

@@ -1,6 +1,6 @@
 """Shell texts of the injected containers. POSIX sh; none of them can keep a pod from starting.
 
-The kubelet expands `$(NAME)` and `$$` in commands, so neither occurs here. BOOT stands between single quotes and has
+The kubelet expands `$(NAME)` and `$$` in commands, so neither occurs here. BOOT is between single quotes and has
 none.
 """
 

@@ -84,7 +84,7 @@ def _is_somebody_elses(container: Expr) -> Expr:
 
 
 def _waits(container: Expr) -> Expr:
-    """Nothing of ours may stand behind it: it waits for another pod, or ends the network."""
+    """Nothing of ours may come after it: it waits for another pod, or ends the network."""
     name = field(container, "name")
     network = both(contains(constant(s.NETWORK), name), negate(_V("proxied")))
     return either(contains(constant(s.WAITS), name), starts(name, s.WAIT_PREFIX), network)

@@ -6,5 +6,6 @@ the wrong type is None or empty. `on_demand.py` reads only while something is on
 once in some seconds and once for all reconciles that want it; at rest nothing is read.
 
 Never: a write; a decision; a body in `Observed` (a child's `spec` is opaque, for apply/ alone). What cannot be read is
-unknown, or an error of the reconcile, and never "not there". Imported by plan/, status/, apply/ and controller/.
+unknown, or an error of the reconcile, and never "not there". Imported by plan/, status/, apply/,
+controller/ and the manager.
 """

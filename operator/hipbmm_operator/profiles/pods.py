@@ -13,7 +13,7 @@ _NAMES = {name: f"{name} of the pod" for name in _OURS} | {
     spelling.WARM: contract.WARM,
     spelling.HARVEST: contract.HARVEST,
 }
-"""A container of the pod's own that is called like one of ours must not stand for it."""
+"""A container of the pod's own that is called like one of ours must not be taken for it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -58,7 +58,7 @@ def server(body: Json) -> Json:
 
 
 def is_wrapped(container: Json) -> bool:
-    """Whether its command stands behind our shell text (mode Wrap)."""
+    """Whether our shell text is in front of its command (mode Wrap)."""
     command = container.get("command")
     return isinstance(command, list) and command[3:4] == [spelling.MARK]
 

@@ -6,7 +6,7 @@ without defaults of the server. `pod_template` renders the four containers of do
 and `node_affinity`.
 
 Invariants: pure, the same input gives the same bytes; nothing in a template depends on a node, a pod or the time, only
-on the spec, the operator's version, the access modes of the claim and the label kinds; what the user wrote wins.
-Read by `plan/`, which decides what is written, and for parsed values (`Revision`, `Placement`) by `observe/` and
-`status/`.
+on the spec, the operator's version, the access modes of the claim and `circumstances` (kinds of node label, the
+namespace's rules, content of ConfigMaps); what the user wrote wins.
+`plan/` decides what of it is written; `observe/` and `status/` use its parsed values (`Revision`, `Placement`).
 """

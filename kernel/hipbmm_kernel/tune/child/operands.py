@@ -100,7 +100,7 @@ def _weight(device: Device, linear: Linear, generator: torch.Generator) -> tuple
     for number, first in enumerate(range(0, linear.n, base_rows)):
         turn, start = divmod(number * SHIFT, linear.k)
         block = codes[:, start : start + linear.k]
-        # Where N is so much larger than K that the shifts are used up, other rows stand beside each other.
+        # Where N is so much larger than K that the shifts are used up, other rows are neighbours.
         block = block if turn == 0 else torch.roll(block, 7 * turn, 0)
         weight[first : first + base_rows] = block[: linear.n - first]
     scale = torch.rand(linear.n, 1, generator=generator, device=device.torch_device) * 0.02 + 0.005

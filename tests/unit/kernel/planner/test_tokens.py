@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hipbmm_kernel.planner import tokens, vllm_version
+from hipbmm_kernel.planner import tokens
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.vllm_version import Version
 
@@ -148,26 +148,6 @@ def test_explicit_tokens_replace_everything() -> None:
 
     assert planned.planned == (4, 7)
     assert planned.eager == {7}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("0.23.0", Version(0, 23)),
-        ("v0.33.0", Version(0, 33)),
-        ("0.23.1rc2.dev3+g1a2b3c.rocm", Version(0, 23)),
-        ("0.33", Version(0, 33)),
-        ("1.0", Version(1, 0)),
-        ("0", None),
-        ("", None),
-        ("dev", None),
-        ("0.x", None),
-        ("0.٢", None),
-        ("99999999999.1", None),
-    ],
-)
-def test_versions(text: str, expected: Version | None) -> None:
-    assert vllm_version.parse(text) == expected
 
 
 def test_in_0_23_speculation_leaves_whole_queries_only() -> None:

@@ -1,0 +1,28 @@
+"""Times of Kubernetes: read and written in UTC; what is no time is none."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from hipbmm_operator.kube.times import moment, timestamp
+
+MOMENT = datetime(2026, 11, 29, 23, 5, 7, tzinfo=UTC)
+
+
+def test_what_is_written_is_read() -> None:
+    assert timestamp(MOMENT) == "2026-11-29T23:05:07Z"
+    assert moment(timestamp(MOMENT)) == MOMENT
+
+
+def test_another_zone_is_written_in_utc() -> None:
+    assert timestamp(MOMENT.astimezone(timezone(timedelta(hours=5, minutes=30)))) == "2026-11-29T23:05:07Z"
+
+
+@pytest.mark.parametrize("text", ["2026-11-29T23:05:07.123456Z", "2026-11-30T04:35:07.123456+05:30"])
+def test_the_microseconds_of_a_lease_are_read(text: str) -> None:
+    assert moment(text) == MOMENT.replace(microsecond=123456)
+
+
+@pytest.mark.parametrize("value", [None, 7, "", "yesterday", "2026-11-29T23:05:07", ["2026-11-29T23:05:07Z"]])
+def test_what_is_no_time_is_none(value: object) -> None:
+    assert moment(value) is None

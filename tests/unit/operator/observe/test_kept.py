@@ -1,0 +1,54 @@
+"""Answers that are kept: asked for again when they are old, and not after an error."""
+
+import pytest
+
+from hipbmm_operator.kube import errors
+from hipbmm_operator.observe.kept import Kept
+
+
+class Source:
+    """Counts what it is asked; raises while `broken`."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.broken = False
+
+    async def __call__(self) -> int:
+        self.asked += 1
+        if self.broken:
+            raise errors.ForbiddenError(403, "Forbidden", "")
+        return self.asked
+
+
+async def test_an_answer_is_kept_for_its_time() -> None:
+    now = [0.0]
+    kept, source = Kept(lambda: now[0]), Source()
+    answers = []
+    for now[0] in (0.0, 29.9, 30.0, 59.9, 60.0):
+        answers.append(await kept.get("key", 30.0, source))
+    assert answers == [1, 1, 2, 2, 3]
+
+
+async def test_each_key_has_its_own() -> None:
+    kept, one, other = Kept(lambda: 0.0), Source(), Source()
+    assert [await kept.get("one", 30.0, one), await kept.get("other", 30.0, other)] == [1, 1]
+    assert (one.asked, other.asked) == (1, 1)
+
+
+async def test_an_error_is_not_kept_and_does_not_hide_the_next_answer() -> None:
+    now = [0.0]
+    kept, source = Kept(lambda: now[0]), Source()
+    assert await kept.get("key", 30.0, source) == 1
+    now[0], source.broken = 31.0, True
+    with pytest.raises(errors.ForbiddenError):
+        await kept.get("key", 30.0, source)
+    source.broken = False
+    assert await kept.get("key", 30.0, source) == 3
+
+
+async def test_what_nobody_asks_for_any_more_takes_no_memory() -> None:
+    now = [0.0]
+    kept, source = Kept(lambda: now[0]), Source()
+    for now[0] in range(0, 100_000, 100):
+        await kept.get(now[0], 30.0, source)
+    assert len(kept._known) <= 7  # memory is what is asked about
