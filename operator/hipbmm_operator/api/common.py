@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hipbmm_operator.api.fields import ConfigMapKey, EnvName, Model, ObjectName, Quantity, rule, rules
+from hipbmm_operator.api.fields import ConfigMapKey, EnvName, Model, ObjectName, Quantity, checked
 
 
 class NameRef(Model):
@@ -43,15 +43,11 @@ class ResourceRef(Model):
 class EnvSource(Model):
     """Where the value of a variable comes from."""
 
-    model_config = Model.model_config | {
-        "json_schema_extra": rules(
-            rule(
-                "(has(self.secretKeyRef) ? 1 : 0) + (has(self.configMapKeyRef) ? 1 : 0)"
-                " + (has(self.fieldRef) ? 1 : 0) + (has(self.resourceFieldRef) ? 1 : 0) == 1",
-                "valueFrom must have exactly one source",
-            )
-        )
-    }
+    model_config = checked(
+        "(has(self.secretKeyRef) ? 1 : 0) + (has(self.configMapKeyRef) ? 1 : 0)"
+        " + (has(self.fieldRef) ? 1 : 0) + (has(self.resourceFieldRef) ? 1 : 0) == 1",
+        "valueFrom must have exactly one source",
+    )
 
     secret_key_ref: KeySelector | None = Field(None, description="A key of a Secret.")
     config_map_key_ref: KeySelector | None = Field(None, description="A key of a ConfigMap.")
@@ -62,15 +58,11 @@ class EnvSource(Model):
 class EnvVar(Model):
     """One environment variable."""
 
-    model_config = Model.model_config | {
-        "json_schema_extra": rules(
-            rule(
-                "!(has(self.value) && has(self.valueFrom))",
-                "value and valueFrom must not both be set",
-                messageExpression="'variable ' + self.name + ' must not have both value and valueFrom'",
-            )
-        )
-    }
+    model_config = checked(
+        "!(has(self.value) && has(self.valueFrom))",
+        "value and valueFrom must not both be set",
+        messageExpression="'variable ' + self.name + ' must not have both value and valueFrom'",
+    )
 
     name: EnvName = Field(description="Name of the variable.")
     value: Annotated[str, Field(max_length=32768)] | None = Field(None, description="Value of the variable.")

@@ -14,6 +14,10 @@ class Model(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
+    def body(self) -> dict[str, Any]:
+        """As the API server has it, without None."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
 
 def wrong_fields(error: ValidationError) -> str:
     """What is wrong with a spec: field, cause and value of the first few errors."""
@@ -24,14 +28,14 @@ def wrong_fields(error: ValidationError) -> str:
     return "; ".join(parts)
 
 
-def rule(expression: str, message: str, **more: str) -> dict[str, str]:
-    """One CEL rule. `message` is static text, or use `messageExpression=` to name the value."""
-    return {"rule": expression, "message": message, **more}
+def rule(expression: str, message: str, **more: str) -> dict[str, Any]:
+    """Schema extension with one CEL rule. `message` is static text, or use `messageExpression=` to name the value."""
+    return {"x-kubernetes-validations": [{"rule": expression, "message": message, **more}]}
 
 
-def rules(*entries: dict[str, str]) -> dict[str, Any]:
-    """Schema extension that holds CEL rules."""
-    return {"x-kubernetes-validations": list(entries)}
+def checked(expression: str, message: str, **more: str) -> ConfigDict:
+    """`model_config` of a model with a rule across its fields."""
+    return ConfigDict(json_schema_extra=rule(expression, message, **more))
 
 
 def list_map(*keys: str) -> dict[str, Any]:
@@ -106,7 +110,7 @@ NO_PARENT = "!self.matches('(^|/)[.][.](/|$)')"
 
 def no_parent(field: str) -> dict[str, Any]:
     """The rule that a path has no part `..`."""
-    return rules(rule(NO_PARENT, f"{field} must not contain '..'"))
+    return rule(NO_PARENT, f"{field} must not contain '..'")
 
 
 ModelName = Annotated[
@@ -115,12 +119,8 @@ ModelName = Annotated[
         min_length=1,
         max_length=1024,
         pattern=r"^[A-Za-z0-9/][A-Za-z0-9._/-]*$",
-        json_schema_extra=rules(
-            rule(
-                NO_PARENT,
-                "name must not contain '..'",
-                messageExpression="'model name must not contain \"..\": ' + self",
-            )
+        json_schema_extra=rule(
+            NO_PARENT, "name must not contain '..'", messageExpression="'model name must not contain \"..\": ' + self"
         ),
     ),
 ]

@@ -19,10 +19,10 @@ from hipbmm_operator.api.fields import (
     Quantity,
     RelativePath,
     TextMap,
+    checked,
     list_map,
     no_parent,
     rule,
-    rules,
 )
 from hipbmm_operator.api.scheduling import Affinity, Toleration, TopologySpread
 
@@ -33,7 +33,12 @@ Id = Annotated[int, Field(ge=0, le=MAX_INT32)]
 
 
 def _refused(field: str, expression: str = "false") -> dict[str, Any]:
-    return rules(rule(expression, f"podTemplate must not set {field}"))
+    return rule(expression, f"podTemplate must not set {field}")
+
+
+def _never(field: str) -> Any:  # noqa: ANN401  # pydantic types a field as its value
+    """A switch that only may be off."""
+    return Field(None, alias=field, description="Not accepted.", json_schema_extra=_refused(field, "self == false"))
 
 
 class SeccompProfile(Model):
@@ -66,19 +71,13 @@ class ContainerSecurity(Model):
     run_as_group: Id | None = Field(None, description="Group of the server.")
     run_as_non_root: bool | None = Field(None, description="Refuse to run as root.")
     read_only_root_filesystem: bool | None = Field(None, description="Mount the image read-only.")
-    privileged: bool | None = Field(
-        None, description="Not accepted.", json_schema_extra=_refused("privileged", "self == false")
-    )
-    allow_privilege_escalation: bool | None = Field(
-        None,
-        description="Not accepted.",
-        json_schema_extra=_refused("allowPrivilegeEscalation", "self == false"),
-    )
+    privileged: bool | None = _never("privileged")
+    allow_privilege_escalation: bool | None = _never("allowPrivilegeEscalation")
 
 
 def _amounts(part: str) -> dict[str, Any]:
     rest = f"GPUs are set by spec.parallelism, not in {part}"
-    return rules(rule("!self.exists(key, key.startsWith('amd.com/'))", rest))
+    return rule("!self.exists(key, key.startsWith('amd.com/'))", rest)
 
 
 Amounts = Annotated[dict[Annotated[str, Field(max_length=253)], Quantity], Field(max_length=16)]
@@ -137,26 +136,20 @@ class EmptyDirVolume(Model):
 class Volume(Model):
     """A volume: exactly one source."""
 
-    model_config = Model.model_config | {
-        "json_schema_extra": rules(
-            rule(
-                "(has(self.configMap) ? 1 : 0) + (has(self.secret) ? 1 : 0) + (has(self.persistentVolumeClaim) ? 1 : 0)"
-                " + (has(self.emptyDir) ? 1 : 0) + (has(self.hostPath) ? 1 : 0) == 1",
-                "a volume must have exactly one of configMap, secret, persistentVolumeClaim, emptyDir",
-                messageExpression="'volume ' + self.name + ' must have exactly one of configMap, secret,"
-                " persistentVolumeClaim, emptyDir'",
-            )
-        )
-    }
+    model_config = checked(
+        "(has(self.configMap) ? 1 : 0) + (has(self.secret) ? 1 : 0) + (has(self.persistentVolumeClaim) ? 1 : 0)"
+        " + (has(self.emptyDir) ? 1 : 0) + (has(self.hostPath) ? 1 : 0) == 1",
+        "a volume must have exactly one of configMap, secret, persistentVolumeClaim, emptyDir",
+        messageExpression="'volume ' + self.name + ' must have exactly one of configMap, secret,"
+        " persistentVolumeClaim, emptyDir'",
+    )
 
     name: DnsLabel = Field(
         description="Name of the volume.",
-        json_schema_extra=rules(
-            rule(
-                f"!(self in {list(RESERVED_VOLUMES)})",
-                "volume name is one of the operator's own",
-                messageExpression="'volume name must not be one of the operator\\'s own: ' + self",
-            )
+        json_schema_extra=rule(
+            f"!(self in {list(RESERVED_VOLUMES)})",
+            "volume name is one of the operator's own",
+            messageExpression="'volume name must not be one of the operator\\'s own: ' + self",
         ),
     )
     config_map: ConfigMapVolume | None = Field(None, description="Files of a ConfigMap.")
@@ -174,12 +167,10 @@ class VolumeMount(Model):
     name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Name of the volume.")
     mount_path: AbsolutePath = Field(
         description="Where it is mounted.",
-        json_schema_extra=rules(
-            rule(
-                "self != '/hipbmm' && !self.startsWith('/hipbmm/') && self != '/' && " + NO_PARENT,
-                "mountPath must not be / or inside /hipbmm",
-                messageExpression="'mountPath must not be /, inside /hipbmm, or contain \"..\": ' + self",
-            )
+        json_schema_extra=rule(
+            "self != '/hipbmm' && !self.startsWith('/hipbmm/') && self != '/' && " + NO_PARENT,
+            "mountPath must not be / or inside /hipbmm",
+            messageExpression="'mountPath must not be /, inside /hipbmm, or contain \"..\": ' + self",
         ),
     )
     sub_path: RelativePath | None = Field(
@@ -193,11 +184,9 @@ class VolumeMount(Model):
 class EnvFrom(Model):
     """All keys of a ConfigMap or Secret as variables."""
 
-    model_config = Model.model_config | {
-        "json_schema_extra": rules(
-            rule("has(self.configMapRef) != has(self.secretRef)", "envFrom must have configMapRef or secretRef")
-        )
-    }
+    model_config = checked(
+        "has(self.configMapRef) != has(self.secretRef)", "envFrom must have configMapRef or secretRef"
+    )
 
     prefix: Annotated[str, Field(max_length=64)] | None = Field(None, description="Put in front of each key.")
     config_map_ref: NameRef | None = Field(None, description="The ConfigMap.")
@@ -207,14 +196,10 @@ class EnvFrom(Model):
 class ContainerAdditions(Model):
     """Additions to a container: to `server` all of these, to `payload` and `harvest` resources."""
 
-    model_config = Model.model_config | {
-        "json_schema_extra": rules(
-            rule(
-                "self.name == 'server' || !(has(self.securityContext) || has(self.volumeMounts) || has(self.envFrom))",
-                "payload and harvest can be given resources only",
-            )
-        )
-    }
+    model_config = checked(
+        "self.name == 'server' || !(has(self.securityContext) || has(self.volumeMounts) || has(self.envFrom))",
+        "payload and harvest can be given resources only",
+    )
 
     name: Literal["server", "payload", "harvest"] = Field(
         description="`server`, or a container that the operator adds: `payload` copies its program, `harvest` publishes"
@@ -254,15 +239,9 @@ class PodSpec(Model):
     containers: ByName[ContainerAdditions] | None = Field(
         None, max_length=3, description="Additions to containers, by name."
     )
-    host_network: bool | None = Field(
-        None, description="Not accepted.", json_schema_extra=_refused("hostNetwork", "self == false")
-    )
-    host_pid: bool | None = Field(
-        None, alias="hostPID", description="Not accepted.", json_schema_extra=_refused("hostPID", "self == false")
-    )
-    host_ipc: bool | None = Field(
-        None, alias="hostIPC", description="Not accepted.", json_schema_extra=_refused("hostIPC", "self == false")
-    )
+    host_network: bool | None = _never("hostNetwork")
+    host_pid: bool | None = _never("hostPID")
+    host_ipc: bool | None = _never("hostIPC")
     service_account_name: Annotated[str, Field(max_length=253)] | None = Field(
         None,
         description="Not accepted: pods have no access to the API server.",
@@ -281,18 +260,16 @@ class PodMetadata(Model):
     labels: LabelMap = Field(
         {},
         description="Labels of the pods. Those of hipbmm.io and app.kubernetes.io belong to the operator.",
-        json_schema_extra=rules(
-            rule(
-                "!self.exists(key, key.startsWith('hipbmm.io/') || key.startsWith('app.kubernetes.io/'))",
-                "labels of hipbmm.io/ and app.kubernetes.io/ must not be set",
-            )
+        json_schema_extra=rule(
+            "!self.exists(key, key.startsWith('hipbmm.io/') || key.startsWith('app.kubernetes.io/'))",
+            "labels of hipbmm.io/ and app.kubernetes.io/ must not be set",
         ),
     )
     annotations: TextMap = Field(
         {},
         description="Annotations of the pods.",
-        json_schema_extra=rules(
-            rule("!self.exists(key, key.startsWith('hipbmm.io/'))", "annotations of hipbmm.io/ must not be set")
+        json_schema_extra=rule(
+            "!self.exists(key, key.startsWith('hipbmm.io/'))", "annotations of hipbmm.io/ must not be set"
         ),
     )
 

@@ -13,6 +13,8 @@ from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, as_objects
 from hipbmm_operator.kube.owner import Owner
 
+M = TypeVar("M", bound=Model)
+
 
 @dataclass(frozen=True, slots=True)
 class Previous:
@@ -55,27 +57,27 @@ def parse(body: Json) -> Resource:
 
 def parse_status(status: Json) -> Previous:
     """The parts of a stored status that the next one depends on."""
-    conditions = (_read(Condition, entry) for entry in as_objects(status.get("conditions")))
-    failures = (_read(Failure, entry) for entry in as_objects(status.get("failures")))
-    stacks = (_read(StackReplicas, entry) for entry in as_objects(status.get("stacks")))
     return Previous(
-        tuple(condition for condition in conditions if condition is not None),
-        tuple(failure for failure in failures if failure is not None),
-        _read(TuningStatus, status.get("tuning")),
-        tuple(stack for stack in stacks if stack is not None),
-        _read(ServiceStatus, status.get("service")),
-        _read(CacheStatus, status.get("cache")),
+        _all(Condition, status.get("conditions")),
+        _all(Failure, status.get("failures")),
+        readable(TuningStatus, status.get("tuning")),
+        _all(StackReplicas, status.get("stacks")),
+        readable(ServiceStatus, status.get("service")),
+        readable(CacheStatus, status.get("cache")),
     )
 
 
-M = TypeVar("M", bound=Model)
-
-
-def _read(model: type[M], raw: object) -> M | None:
+def readable(model: type[M], raw: object) -> M | None:
+    """What a former operator has stored; None when this one cannot read it."""
     try:
         return model.model_validate(raw)
     except ValidationError:
         return None
+
+
+def _all(model: type[M], raw: object) -> tuple[M, ...]:
+    found = (readable(model, entry) for entry in as_objects(raw))
+    return tuple(entry for entry in found if entry is not None)
 
 
 def parse_spec(raw: Json) -> Spec | str:

@@ -24,9 +24,8 @@ from hipbmm_operator.api.fields import (
     RelativePath,
     TextMap,
     Unique,
+    checked,
     no_parent,
-    rule,
-    rules,
 )
 from hipbmm_operator.api.pod_template import PodTemplate
 
@@ -82,15 +81,11 @@ class ModelSpec(Model):
 class Parallelism(Model):
     """How one replica is spread over GPUs."""
 
-    model_config = Model.model_config | {
-        "json_schema_extra": rules(
-            rule(
-                "(has(self.tensor) ? self.tensor : 1) * (has(self.pipeline) ? self.pipeline : 1)"
-                " * (has(self.data) ? self.data : 1) <= 64",
-                "tensor * pipeline * data must not be more than 64 GPUs",
-            )
-        )
-    }
+    model_config = checked(
+        "(has(self.tensor) ? self.tensor : 1) * (has(self.pipeline) ? self.pipeline : 1)"
+        " * (has(self.data) ? self.data : 1) <= 64",
+        "tensor * pipeline * data must not be more than 64 GPUs",
+    )
 
     tensor: int = Field(1, ge=1, le=MAX_GPUS, description="Tensor-parallel size (`--tensor-parallel-size`).")
     pipeline: int = Field(1, ge=1, le=16, description="Pipeline-parallel size (`--pipeline-parallel-size`).")
@@ -105,14 +100,10 @@ class Parallelism(Model):
 class Gpu(Model):
     """Which GPUs a pod may land on, and how it asks for them."""
 
-    model_config = Model.model_config | {
-        "json_schema_extra": rules(
-            rule(
-                "!(has(self.deviceClassName) && has(self.resourceName))",
-                "deviceClassName and resourceName are two ways to ask for GPUs: give one",
-            )
-        )
-    }
+    model_config = checked(
+        "!(has(self.deviceClassName) && has(self.resourceName))",
+        "deviceClassName and resourceName are two ways to ask for GPUs: give one",
+    )
 
     products: Unique[Product] | None = Field(
         None,

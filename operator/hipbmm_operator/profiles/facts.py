@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from hipbmm_operator.api.fields import wrong_fields
 from hipbmm_operator.api.profile import ProfileSpec
 from hipbmm_operator.api.profile_status import ProfileStatus
+from hipbmm_operator.api.resource import readable
 from hipbmm_operator.kube import metadata
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import Metadata, as_object
@@ -66,7 +67,7 @@ def parse(body: Json) -> Profile:
         meta=metadata.parse(body),
         spec=_spec(as_object(body.get("spec"))),
         raw_status=status,
-        previous=_previous(status),
+        previous=readable(ProfileStatus, status),
     )
 
 
@@ -75,13 +76,6 @@ def _spec(raw: Json) -> ProfileSpec | str:
         return ProfileSpec.model_validate(raw)
     except ValidationError as error:
         return f"{wrong_fields(error)}. Correct the field, or upgrade the operator if its CRD is newer"
-
-
-def _previous(status: Json) -> ProfileStatus | None:
-    try:
-        return ProfileStatus.model_validate(status)
-    except ValidationError:
-        return None
 
 
 def rivals(profile: Json, others: Mapping[str, Json]) -> tuple[str, ...]:
