@@ -60,9 +60,7 @@ class Applier:
         """Whether it was written, or why it was not."""
         name = step.body["metadata"]["name"]
         try:
-            if step.mode == "merge":
-                self._saw(step.kind, await self._kube.merge(step.kind, owner.namespace, name, step.body))
-            elif not await self._create_or_apply(owner, step, live):
+            if not await self._write(owner, step, live):
                 metrics.SKIPPED.labels(step.kind.kind).inc()
                 return False
         except errors.ApiError as error:
@@ -71,22 +69,22 @@ class Applier:
         LOG.info("Wrote %s %s (%s)", step.kind.kind, name, step.mode)
         return True
 
-    async def _create_or_apply(self, owner: Owner, step: Step, live: Child | None) -> bool:
-        """Whether the object had to be written."""
-        if step.mode == "create":
-            return await self._create(owner, step.kind, step.body)
-        return await self._apply(owner, step.kind, intent.sealed(step.body), live)
-
-    async def _create(self, owner: Owner, kind: Kind, body: Json) -> bool:
-        """Create. An object of that name must be ours: one that we have not seen yet."""
-        name = body["metadata"]["name"]
+    async def _write(self, owner: Owner, step: Step, live: Child | None) -> bool:
+        """Whether the object had to be written. One of the name of what is created must be ours, and not seen yet."""
+        kind, body, name = step.kind, step.body, step.body["metadata"]["name"]
+        if step.mode == "apply":
+            return await self._apply(owner, kind, intent.sealed(body), live)
         try:
-            self._saw(kind, await self._kube.create(kind, body))
+            if step.mode == "merge":
+                answer = await self._kube.merge(kind, owner.namespace, name, body)
+            else:
+                answer = await self._kube.create(kind, body)
         except errors.AlreadyExistsError:
             found = metadata.parse(await self._kube.get(kind, owner.namespace, name))
             if not (found.owned_by(owner) or found.made_for(owner)):
                 raise NameConflictError(kind, name) from None
             return False
+        self._saw(kind, answer)
         return True
 
     async def _apply(self, owner: Owner, kind: Kind, marked: Json, live: Child | None) -> bool:

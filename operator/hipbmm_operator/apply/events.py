@@ -38,19 +38,14 @@ def body(about: Json, content: str, kind: str, reason: str, message: str, time: 
     )
 
 
-async def send(kube: Kube, owner: Owner, wanted: Iterable[Transition]) -> None:
-    """Send them."""
-    for transition in wanted:
-        await send_one(kube, build(owner, transition))
-
-
-async def send_one(kube: Kube, event: Json) -> None:
-    """Send one. Events are a courtesy: one that cannot be sent is logged and forgotten."""
-    try:
-        await kube.create(kinds.EVENT, event)
-    except errors.AlreadyExistsError:
-        return
-    except errors.ApiError as error:
-        LOG.warning("Event %s was not sent: %s", event["reason"], error)
-    else:
-        metrics.EVENTS.labels(event["type"]).inc()
+async def send(kube: Kube, wanted: Iterable[Json]) -> None:
+    """Send Events. They are a courtesy: one that cannot be sent is logged and forgotten."""
+    for event in wanted:
+        try:
+            await kube.create(kinds.EVENT, event)
+        except errors.AlreadyExistsError:
+            continue
+        except errors.ApiError as error:
+            LOG.warning("Event %s was not sent: %s", event["reason"], error)
+        else:
+            metrics.EVENTS.labels(event["type"]).inc()

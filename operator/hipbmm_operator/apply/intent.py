@@ -1,7 +1,5 @@
 """Whether a live child is what was meant, without asking the API server. Pure."""
 
-from typing import Any
-
 from hipbmm_operator.kube import names, quantity
 from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.observe.observed import Child
@@ -45,12 +43,8 @@ def covers(wanted: object, live: object) -> bool:
     if isinstance(wanted, dict):
         return isinstance(live, dict) and all(covers(value, live.get(key)) for key, value in wanted.items())
     if isinstance(wanted, list):
-        return isinstance(live, list) and _covers_list(wanted, live)
+        # A longer live list has something that we did not ask for: apply, and see.
+        return isinstance(live, list) and len(wanted) == len(live) and all(map(covers, wanted, live))
     if wanted in ("", None, False, 0) and live is None:
         return True
     return wanted == live or quantity.equal(wanted, live)
-
-
-def _covers_list(wanted: list[Any], live: list[Any]) -> bool:
-    """Lists of the same length, in order. A longer live list has something that we did not ask for: apply, and see."""
-    return len(wanted) == len(live) and all(covers(one, other) for one, other in zip(wanted, live, strict=True))

@@ -10,7 +10,7 @@ from hipbmm_operator.apply.status_patch import merge_patch
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_objects
+from hipbmm_operator.kube.metadata import as_objects, conditions
 from hipbmm_operator.profiles.facts import Facts, Profile
 from hipbmm_operator.profiles.pods import Workload
 from hipbmm_operator.telemetry import metrics
@@ -33,7 +33,7 @@ def notes(profile: Profile, status: Json, facts: Facts) -> list[Note]:
     before = profile.raw_status
     own = Workload(names.PROFILE_KIND, profile.meta.name, names.API_VERSION, profile.meta.uid)
     found = []
-    old, now = _ready(before), _ready(status)
+    old, now = (conditions(each).get("Ready", {}) for each in (before, status))
     if now and (old.get("status"), old.get("reason")) != (now["status"], now["reason"]):
         kind: Literal["Normal", "Warning"] = "Normal" if now["status"] == "True" else "Warning"
         found.append(Note(own, kind, now["reason"], now["message"]))
@@ -56,10 +56,6 @@ def _of_workload(owner: Workload, before: Json, now: Json, profile: str) -> Iter
     if now.get("reason") and now["reason"] != before.get("reason"):
         reason = "NotInjected" if now.get("notInjected") else "Untuned"
         yield Note(owner, "Warning", reason, f"{now['reason']}: {now.get('message', '')}")
-
-
-def _ready(status: Json) -> Json:
-    return next((each for each in as_objects(status.get("conditions")) if each.get("type") == "Ready"), {})
 
 
 class ProfileWriter:
@@ -87,7 +83,7 @@ class ProfileWriter:
         except errors.ApiError as error:
             LOG.warning("Event %s was not sent: %s", note.reason, error)
         else:
-            await events.send_one(self._kube, _event(namespace, about, note, now))
+            await events.send(self._kube, [_event(namespace, about, note, now)])
 
     async def _identified(self, namespace: str, about: Workload) -> Workload:
         """With its uid, by which `kubectl describe` finds Events; pods name their ReplicaSet only."""

@@ -55,7 +55,7 @@ class StatusWriter:
         self._saw(kinds.HIPBMM_DEPLOYMENT, answer)
         metrics.STATUS_WRITES.inc()
         changes = transitions.transitions(resource.previous.conditions, parse_status(status).conditions)
-        await events.send(self._kube, owner, changes)
+        await events.send(self._kube, (events.build(owner, change) for change in changes))
         return True
 
     async def _patch(self, resource: Resource, status: Json, patch: Json) -> tuple[Json, str]:

@@ -38,7 +38,7 @@ class OwnCertificate:
         """Take a step of a renewal if one is due, and serve what the Secret holds; whether there is a certificate."""
         try:
             body = await self._kube.get(kinds.SECRET, self._secret.namespace, self._secret.name)
-            held = _texts(as_object(body.get("data")))
+            held = {key: _text(str(value)) for key, value in as_object(body.get("data")).items()}
             if self._kube.may_write():
                 held = await self._advance(body, held)
         except errors.ApiError as error:
@@ -77,10 +77,6 @@ def _load(context: ssl.SSLContext, text: str, key: str) -> bool:
 
 def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
-
-
-def _texts(data: Json) -> dict[str, str]:
-    return {key: _text(str(value)) for key, value in data.items()}
 
 
 def _text(value: str) -> str:

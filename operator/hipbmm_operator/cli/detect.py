@@ -31,10 +31,6 @@ class _UsageError(Exception):
     """The arguments cannot be understood, or the file cannot be opened."""
 
 
-class _UnreadableError(Exception):
-    """The file is too large or no text."""
-
-
 class _Parser(argparse.ArgumentParser):
     """argparse without exits and without writing to the process's own streams."""
 
@@ -128,13 +124,6 @@ def detect_inventory(inventory: Inventory, tolerations: Sequence[Mapping[str, An
 
 def _inventory(filename: str) -> Inventory:
     try:
-        return read_inventory(_read(filename))
-    except _UnreadableError as error:
-        return Inventory(problems=[str(error)])
-
-
-def _read(filename: str) -> str:
-    try:
         if filename == _STDIN:
             content = sys.stdin.buffer.read(LARGEST_BYTES + 1)
         else:
@@ -143,11 +132,12 @@ def _read(filename: str) -> str:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise _UsageError(f"cannot read {filename}: {error}") from error
     if len(content) > LARGEST_BYTES:
-        raise _UnreadableError(f"{filename}: larger than {LARGEST_BYTES >> 20} MiB")
+        return Inventory(problems=[f"{filename}: larger than {LARGEST_BYTES >> 20} MiB"])
     try:
-        return content.decode("utf-8-sig")
+        written = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _UnreadableError(f"{filename}: not UTF-8 at byte {error.start}") from error
+        return Inventory(problems=[f"{filename}: not UTF-8 at byte {error.start}"])
+    return read_inventory(written)
 
 
 def _discard(stdout: TextIO) -> None:

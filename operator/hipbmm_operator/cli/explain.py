@@ -55,7 +55,7 @@ def explain_command(argv: Sequence[str], stdin: TextIO, stdout: TextIO, stderr: 
     if argv:
         stdout.write(json.dumps([asdict(each) for each in found], indent=2) + "\n")
     else:
-        stdout.write("\n".join(map(_shown, found)) or "no pod that asks for a profile\n")
+        stdout.write("\n".join("".join(_lines(each)) for each in found) or "no pod that asks for a profile\n")
     return FINE
 
 
@@ -110,8 +110,7 @@ def _why_plain(pod: Json, named: str, asked: Sequence[Json], owner: pods.Workloa
 
 
 def _not_ready(profile: Json) -> str:
-    conditions = as_objects(as_object(profile.get("status")).get("conditions"))
-    ready = next((each for each in conditions if each.get("type") == "Ready"), {})
+    ready = metadata.conditions(as_object(profile.get("status"))).get("Ready", {})
     return f"{ready.get('reason', 'no operator has seen it')}: {ready.get('message', '')}"
 
 
@@ -131,14 +130,10 @@ def _kernel(kernel: str, asked: Sequence[Json]) -> str:
     return f"{kernel[:12]}{'' if kernel in current else ', not that of the profile now'}" if kernel else ""
 
 
-def _shown(found: Explanation) -> str:
-    return "".join(f"{line}\n" for line in _lines(found))
-
-
 def _lines(found: Explanation) -> Iterator[str]:
-    yield f"pod {found.pod} of {found.workload}"
-    yield f"  profile   {found.profile}"
-    yield f"  injected  {f'yes, {found.mode}, program {found.kernel}' if found.injected else 'no'}"
-    yield f"  why       {f'{found.reason}: ' if found.reason else ''}{found.message}"
+    yield f"pod {found.pod} of {found.workload}\n"
+    yield f"  profile   {found.profile}\n"
+    yield f"  injected  {f'yes, {found.mode}, program {found.kernel}' if found.injected else 'no'}\n"
+    yield f"  why       {f'{found.reason}: ' if found.reason else ''}{found.message}\n"
     if found.remedy:
-        yield f"  do        {found.remedy}"
+        yield f"  do        {found.remedy}\n"

@@ -13,8 +13,9 @@ from hipbmm_operator.cli.plain_yaml import PlainYamlError, documents
 from hipbmm_operator.detect.sources.dra import node_of_slice
 from hipbmm_operator.detect.sources.facts import node_name
 from hipbmm_operator.detect.sources.pci import node_of_feature
-from hipbmm_operator.detect.sources.values import mapping, shown, text
+from hipbmm_operator.detect.sources.values import shown, text
 from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import as_object
 
 # API group by kind; other groups have kinds of the same names (Longhorn has a Node).
 _GROUPS: Final = {
@@ -24,8 +25,7 @@ _GROUPS: Final = {
     "DeviceClass": "resource.k8s.io",
     "NodeFeature": "nfd.k8s-sigs.io",
 }
-_MAPPINGS: Final = ("metadata", "spec", "status")
-_STATUS_MAPPINGS: Final = ("capacity", "allocatable")
+_OBJECTS: Final = ("metadata", "spec", "status", "metadata.labels", "status.capacity", "status.allocatable")
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ def _add_document(inventory: Inventory, document: object, where: str) -> None:
         elif items is not None:
             inventory.problems.append(f"{where}, items: a list is wanted, this is {_kind_of(items)}")
     else:
-        _add_object(inventory, document, where, "", "")
+        _add_object(inventory, document, f"{where}, ", "")
 
 
 def _add_items(inventory: Inventory, items: list[Any], where: str, kind: str) -> None:
@@ -94,28 +94,24 @@ def _add_items(inventory: Inventory, items: list[Any], where: str, kind: str) ->
     for index, item in enumerate(items):
         place = f"{where}[{index}]"
         if isinstance(item, dict):
-            _add_object(inventory, item, place, kind, ".")
+            _add_object(inventory, item, f"{place}.", kind)
         else:
             inventory.problems.append(f"{place}: an object is wanted, this is {_kind_of(item)}")
 
 
-def _add_object(inventory: Inventory, found: Json, where: str, kind: str, dot: str) -> None:
-    """``dot`` joins the name of a field to ``where``.
-
-    "" makes ``document 1, kind``, "." makes ``document 1, items[0].kind``.
-    """
-    join = dot or ", "
+def _add_object(inventory: Inventory, found: Json, at: str, kind: str) -> None:
+    """``at`` stands before the name of a field: ``document 1, `` or ``document 1, items[0].``."""
     kind = text(found.get("kind")) or kind
     if not kind:
-        inventory.problems.append(f"{where}{join}kind: missing")
+        inventory.problems.append(f"{at}kind: missing")
         return
     version = text(found.get("apiVersion"))
     if kind not in _GROUPS or (version and version.rpartition("/")[0] != _GROUPS[kind]):
         inventory.passed_over += 1
         return
-    inventory.problems.extend(f"{where}{join}{problem}" for problem in _wrong_types(found))
+    inventory.problems.extend(f"{at}{problem}" for problem in _wrong_types(found))
     if kind == "Node":
-        _add_node(inventory, found, f"{where}{join}metadata.name")
+        _add_node(inventory, found, f"{at}metadata.name")
     elif kind == "Pod":
         inventory.pods.append(found)
     elif kind == "DeviceClass":
@@ -139,20 +135,15 @@ def _add_node(inventory: Inventory, found: Json, where: str) -> None:
 
 
 def _wrong_types(found: Json) -> Iterator[str]:
-    """Fields that are no objects though they must be; detection takes them for missing."""
-    for key in _MAPPINGS:
-        if found.get(key) is not None and not isinstance(found[key], dict):
-            yield f"{key}: an object is wanted, this is {_kind_of(found[key])}"
-    labels = mapping(found.get("metadata")).get("labels")
-    if labels is not None and not isinstance(labels, dict):
-        yield f"metadata.labels: an object is wanted, this is {_kind_of(labels)}"
-    for key, value in mapping(labels).items():
+    """Fields that must be objects and are none, and labels that are no texts; detection takes them for missing."""
+    for path in _OBJECTS:
+        parent, _, key = path.rpartition(".")
+        value = (as_object(found.get(parent)) if parent else found).get(key)
+        if value is not None and not isinstance(value, dict):
+            yield f"{path}: an object is wanted, this is {_kind_of(value)}"
+    for key, value in as_object(as_object(found.get("metadata")).get("labels")).items():
         if value is None or isinstance(value, dict | list):
             yield f"metadata.labels[{shown(key)}]: a text is wanted, this is {_kind_of(value)}"
-    status = mapping(found.get("status"))
-    for key in _STATUS_MAPPINGS:
-        if status.get(key) is not None and not isinstance(status[key], dict):
-            yield f"status.{key}: an object is wanted, this is {_kind_of(status[key])}"
 
 
 def _kind_of(value: object) -> str:

@@ -24,6 +24,7 @@ from hipbmm_operator.detect.sources.keys import (
     OVERRIDE_LABEL,
     PARTITION_KEYS,
 )
+from hipbmm_operator.kube.metadata import fulfils
 
 _ID: Final = "amd.com/gpu.device-id"
 _BETA_ID: Final = "beta.amd.com/gpu.device-id"
@@ -31,6 +32,7 @@ _UNITS: Final = "amd.com/gpu.cu-count"
 _BETA_UNITS: Final = "beta.amd.com/gpu.cu-count"
 _NAME: Final = "amd.com/gpu.product-name"
 _MODE: Final = "amd.com/gpu.mode"
+_KNOWN_TYPES: Final = frozenset(written for types in INSTANCE_TYPES.values() for written in types)
 
 
 class LabelKind(StrEnum):
@@ -107,7 +109,7 @@ def affinity_terms(
 
 def selects(terms: Iterable[Term], labels: Mapping[str, str]) -> bool:
     """Whether a node with these labels is chosen, by the scheduler's rules for the operators used here."""
-    return any(all(_fulfils(requirement, labels) for requirement in term["matchExpressions"]) for term in terms)
+    return any(all(fulfils(labels, requirement) for requirement in term["matchExpressions"]) for term in terms)
 
 
 def chosen_by(product: str | None, labels: Mapping[str, str]) -> tuple[LabelKind, ...]:
@@ -129,24 +131,10 @@ def kinds_shown(chosen: Sequence[LabelKind], labels: Mapping[str, str]) -> froze
     return frozenset({*chosen[:1], *({LabelKind.INSTANCE_TYPE} if chosen and known else ()), *partitions})
 
 
-_KNOWN_TYPES: Final = frozenset(written for types in INSTANCE_TYPES.values() for written in types)
-
-
 @lru_cache(maxsize=len(PRODUCT_NAMES))
 def _terms_by_kind(product: str) -> Mapping[LabelKind, Sequence[Term]]:
     wanted = [found for found in PRODUCTS if found.name == product]
     return {kind: list(_terms(kind, wanted, EVERY_KIND, whole=False)) for kind in LabelKind}
-
-
-def _fulfils(requirement: Requirement, labels: Mapping[str, str]) -> bool:
-    operator = requirement["operator"]
-    values: list[str] = requirement.get("values", [])
-    value = labels.get(requirement["key"])
-    if operator == "In":
-        return value is not None and value in values
-    if operator == "NotIn":
-        return value is None or value not in values
-    return (value is not None) is (operator == "Exists")
 
 
 def _terms(kind: LabelKind, products: Sequence[Product], read: frozenset[LabelKind], *, whole: bool) -> Iterator[Term]:

@@ -6,11 +6,9 @@ from typing import Any, Final
 
 from hipbmm_operator.detect.reasons import Reason
 from hipbmm_operator.detect.resource_choice import ResourceChoice
-from hipbmm_operator.detect.sources.facts import NodeFacts, Taint
+from hipbmm_operator.detect.sources.facts import BLOCKING_EFFECTS, NodeFacts, Taint
 from hipbmm_operator.detect.sources.values import shown, text
 
-# PreferNoSchedule never keeps a pod away.
-BLOCKING_EFFECTS: Final = frozenset({"NoSchedule", "NoExecute"})
 # Repartitioning, a failed health check, a driver upgrade: the node works for nobody now, whatever a pod tolerates.
 NEVER_TOLERATED: Final = frozenset({"amd-dcm", "amd-gpu-unhealthy", "amd-gpu-driver-upgrade"})
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")

@@ -17,7 +17,7 @@ from hipbmm_operator.detect.sources.dra import DraGpus, dra_gpus
 from hipbmm_operator.detect.sources.facts import NodeFacts, node_facts
 from hipbmm_operator.detect.sources.keys import OVERRIDE_LABEL
 from hipbmm_operator.detect.sources.labels import LabellerLabels, labeller_labels, passthrough_labels, unhealthy_gpus
-from hipbmm_operator.detect.sources.pci import belongs_to, labelled_gpus, listed_gpus
+from hipbmm_operator.detect.sources.pci import labelled_gpus, listed_gpus, node_of_feature
 from hipbmm_operator.detect.sources.values import shown
 
 _LABELS_MISSING: Final = Reason(
@@ -74,8 +74,6 @@ def detect_node(
     facts, choice, model = seen.facts, seen.choice, judged.model
     chosen = chosen_by(model.product if model else None, facts.labels)
     taken = (used or {}).get(choice.name or "", 0)
-    known = model is not None and model.product is not None
-    unreachable = (_LABELS_MISSING,) if known and not chosen and choice.name != DRA_RESOURCE else ()
     blockers = node_blockers(facts) + resource_blockers(choice, used=taken, request=request)
     tainted = taint_blockers(facts.taints, tolerations)
     return Detection(
@@ -91,15 +89,7 @@ def detect_node(
         gpus=choice.gpus,
         free=max(0, choice.gpus - taken),
         claimable=claimable(seen.dra, model),
-        reasons=(
-            *_identity_reasons(seen, judged),
-            *blockers,
-            *tainted,
-            *unreachable,
-            *choice.reasons,
-            *judged.shape.reasons,
-            *_remarks(seen),
-        ),
+        reasons=_reasons(seen, judged, blockers + tainted, reachable=bool(chosen)),
         blockers=blockers,
         taints=blocking_taints(facts.taints),
         offers=facts.offers,
@@ -120,7 +110,7 @@ def _see(
     facts = node_facts(node)
     labeller = labeller_labels(facts.labels)
     dra = dra_gpus(slices, facts.name)
-    listed = listed_gpus(feature for feature in features if belongs_to(feature, facts.name))
+    listed = listed_gpus(feature for feature in features if node_of_feature(feature) == facts.name)
     labelled = labelled_gpus(facts.labels)
     evidence = gather(facts.labels, labeller, dra, listed, labelled)
     shows_amd = bool(facts.offers or dra.devices or dra.vfio) or is_amd(
@@ -169,6 +159,14 @@ def _state(seen: _Seen, judged: _Judged, *, blocked: bool) -> State:
     if seen.choice.name is None:
         return State.NO_DRIVER
     return State.NOT_AVAILABLE if blocked else State.AVAILABLE
+
+
+def _reasons(seen: _Seen, judged: _Judged, away: tuple[Reason, ...], *, reachable: bool) -> tuple[Reason, ...]:
+    """Why the node is what it is, what keeps pods ``away`` from it, and what is odd about it."""
+    known = judged.model is not None and judged.model.product is not None
+    unreachable = (_LABELS_MISSING,) if known and not reachable and seen.choice.name != DRA_RESOURCE else ()
+    odd = (*seen.choice.reasons, *judged.shape.reasons, *_remarks(seen))
+    return (*_identity_reasons(seen, judged), *away, *unreachable, *odd)
 
 
 def _identity_reasons(seen: _Seen, judged: _Judged) -> tuple[Reason, ...]:

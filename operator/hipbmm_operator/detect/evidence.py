@@ -93,10 +93,7 @@ def gather(
 
 
 def is_amd(labels: Mapping[str, str], labeller: LabellerLabels, *, listed: PciGpus, labelled: PciGpus) -> bool:
-    """Whether labels or PCI functions show some AMD GPU, of whatever kind.
-
-    The label ``amd.com/gpu`` is a user's and proves nothing.
-    """
+    """Whether labels or PCI functions show some AMD GPU. The label ``amd.com/gpu`` is a user's and proves nothing."""
     return (
         labeller.present
         or listed.amd
@@ -112,10 +109,7 @@ def _of_ids(ids: Iterable[str]) -> frozenset[GpuModel]:
 
 
 def override_model(written: str) -> GpuModel | None:
-    """What the override label says.
-
-    A product's name in any case, or a device id of an MI3xx; None for anything else.
-    """
+    """What the override label says: a product's name in any case, or a device id of an MI3xx; None for all else."""
     product = _PRODUCT_BY_FOLDED.get(written.strip().lower())
     if product is not None:
         return model_of_product(product, product)

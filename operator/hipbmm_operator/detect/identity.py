@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final
 
 from hipbmm_operator.detect.catalogue.products import GpuModel
 from hipbmm_operator.detect.evidence import Evidence, Tier
 from hipbmm_operator.detect.reasons import Reason, State
 
+HOLD_SECONDS: Final = 600.0
 _OTHER: Final = "not MI3xx"
 
 
@@ -63,11 +65,9 @@ def _conflict(evidence: Sequence[Evidence]) -> Reason | None:
     A tier may see another AMD GPU beside the MI3xx that the other one does not (a display on the bus without a driver):
     that alone is no conflict.
     """
-    by_id = [found for found in evidence if found.tier.by_id]
-    for number, first in enumerate(by_id):
-        for second in by_id[number + 1 :]:
-            if _contradict(first, second):
-                return Reason("ConflictingIds", f"{_claim(first)}, {_claim(second)}")
+    for first, second in combinations([found for found in evidence if found.tier.by_id], 2):
+        if _contradict(first, second):
+            return Reason("ConflictingIds", f"{_claim(first)}, {_claim(second)}")
     return None
 
 
@@ -116,9 +116,6 @@ def _doubts(winner: Evidence, model: GpuModel, others: Sequence[Evidence]) -> tu
             Reason(code, f"{winner.source} says {winner.shown}, {other.source} says {other.shown}; the former counts")
         )
     return tuple(reasons)
-
-
-HOLD_SECONDS: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)

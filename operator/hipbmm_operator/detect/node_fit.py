@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind
-from hipbmm_operator.detect.availability import taint_blockers
+from hipbmm_operator.detect.availability import default_tolerations, untolerated
 from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, compute_units_of, mode_of_resource
 from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES, product_named
 from hipbmm_operator.detect.detection import Detection
@@ -52,14 +52,13 @@ _NO_SUCH_GPU: Final[frozenset[str]] = frozenset({"ProductMismatch", "NotMI3xx"})
 class Want:
     """What one pod of a deployment asks of a node; no products means any known MI3xx.
 
-    ``tolerations`` are the pod's own; None takes each Detection's state as it is. ``kinds`` are the kinds of label that
-    its affinity reads.
+    ``tolerations`` are the pod's own, ``kinds`` the kinds of label that its affinity reads.
     """
 
     products: tuple[str, ...] = ()
     resource: str = GPU_RESOURCE
     request: int = 1
-    tolerations: Sequence[Mapping[str, Any]] | None = None
+    tolerations: Sequence[Mapping[str, Any]] = field(default_factory=default_tolerations)
     kinds: frozenset[LabelKind] = EVERY_KIND
 
 
@@ -155,11 +154,7 @@ def _blocked(detection: Detection, want: Want) -> str | None:
     """What keeps pods from the node, whatever GPUs it has."""
     gpus = ("GPUsTaken", "NotEnoughGPUs", "NoAllocatable")
     codes = [blocker.code for blocker in detection.blockers if blocker.code not in gpus]
-    if want.tolerations is not None:
-        tainted = bool(taint_blockers(detection.taints, want.tolerations))
-    else:
-        tainted = any(reason.code == "NodeTainted" for reason in detection.reasons)
-    return next(iter(codes), "NodeTainted" if tainted else None)
+    return next(iter(codes), "NodeTainted" if untolerated(detection.taints, want.tolerations) else None)
 
 
 def _too_few_offered(detection: Detection, want: Want) -> str | None:

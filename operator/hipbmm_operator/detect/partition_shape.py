@@ -61,10 +61,7 @@ def signs_of(
     listed: int,
     shared: bool,
 ) -> Signs:
-    """Collect the signs.
-
-    ``listed`` counts GPUs on the PCI bus; ``shared`` says that ``amd.com/gpu`` does not count devices.
-    """
+    """``listed`` counts GPUs on the PCI bus; ``shared`` says that ``amd.com/gpu`` does not count devices."""
     by_dra = choice.by_dra
     published_units = frozenset(device.compute_units for device in dra.devices if device.compute_units)
     published_memory = frozenset(device.memory_gib for device in dra.devices if device.memory_gib)
@@ -86,10 +83,7 @@ def signs_of(
 
 
 def shape_of(signs: Signs) -> Shape:
-    """Decide mode and compute units.
-
-    The first sign that speaks gives the mode, and all are checked against each other.
-    """
+    """Mode and compute units: the first sign that speaks gives the mode, and all are checked against each other."""
     if signs.exclusive_modes and (len(signs.profiles) > 1 or len(signs.compute_units) > 1):
         reason = Reason("AutoPartition", "the DRA driver offers each GPU in several modes; the claim decides")
         return Shape(None, None, (reason,))
@@ -112,10 +106,7 @@ def _only(values: frozenset[int]) -> int | None:
 
 
 def _fraction(signs: Signs) -> Shape | None:
-    """A virtual function that is a part of a GPU.
-
-    The compute units of a partition, but as many devices as functions.
-    """
+    """A virtual function that is a part of a GPU: compute units of a partition, but as many devices as functions."""
     units = _only(signs.compute_units)
     if not signs.virtual or signs.product is None or units is None or signs.named or signs.labelled or signs.profiles:
         return None

@@ -53,19 +53,12 @@ EVENT = Kind("", "v1", "events", "Event")
 LIMIT_RANGE = Kind("", "v1", "limitranges", "LimitRange")
 RESOURCE_QUOTA = Kind("", "v1", "resourcequotas", "ResourceQuota")
 NAMESPACE = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
+_ADMISSION = "admissionregistration.k8s.io"
 MUTATING_POLICY_BINDING = Kind(
-    "admissionregistration.k8s.io",
-    "v1",
-    "mutatingadmissionpolicybindings",
-    "MutatingAdmissionPolicyBinding",
-    namespaced=False,
+    _ADMISSION, "v1", "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", namespaced=False
 )
 MUTATING_WEBHOOK = Kind(
-    "admissionregistration.k8s.io",
-    "v1",
-    "mutatingwebhookconfigurations",
-    "MutatingWebhookConfiguration",
-    namespaced=False,
+    _ADMISSION, "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", namespaced=False
 )
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 STORAGE_CLASS = Kind("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced=False)
@@ -80,7 +73,6 @@ DEVICE_CLASSES = tuple(
 )
 FOLLOWED = (*RESOURCE_SLICES, *DEVICE_CLASSES)
 NODE_FEATURE = Kind("nfd.k8s-sigs.io", "v1alpha1", "nodefeatures", "NodeFeature")
-
 
 WATCHED = (
     HIPBMM_DEPLOYMENT,

@@ -58,6 +58,20 @@ def parse(body: Mapping[str, Any]) -> Metadata:
     )
 
 
+def fulfils(labels: Mapping[str, str], requirement: Json) -> bool:
+    """Whether labels fulfil a requirement of a selector: In, NotIn, Exists or DoesNotExist."""
+    operator, values = str(requirement.get("operator")), requirement.get("values")
+    value = labels.get(str(requirement.get("key")))
+    if operator in ("Exists", "DoesNotExist"):
+        return (value is not None) == (operator == "Exists")
+    return (isinstance(values, list) and value in values) == (operator == "In")
+
+
+def conditions(status: Json) -> dict[str, Json]:
+    """The conditions of a status by type."""
+    return {str(entry.get("type")): entry for entry in as_objects(status.get("conditions"))}
+
+
 def as_object(value: object) -> Json:
     """The value when it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}

@@ -19,10 +19,13 @@ class Owner:
         """The ownerReference by which Kubernetes deletes a child with its owner."""
         return {**HIPBMM_DEPLOYMENT.reference(self.name, self.uid), "controller": True, "blockOwnerDeletion": True}
 
-    def metadata(self, role: str = "", *, owned: bool = True) -> Json:
-        """Metadata of a child. One without an owner has no label by which another tool (Argo CD) finds its objects."""
+    def metadata(self, name: str = "", *, owned: bool = True) -> Json:
+        """Metadata of a child, by default of the resource's own name.
+
+        One without an owner has no label by which another tool (Argo CD) finds its objects.
+        """
         metadata: Json = {
-            "name": names.child(self.name, role),
+            "name": name or names.child(self.name),
             "namespace": self.namespace,
             "labels": names.labels(self.name),
             "annotations": {names.ANNOTATION_DEPLOYMENT: self.name},

@@ -6,5 +6,6 @@ ConfigMaps (`configmap`) and the writes that lead there (`steps`).
 
 Invariants: pure; a shard that is not whole does not exist; rows are never lost by a write, because an immutable copy is
 made before what pods mount is changed; the content is bounded by what a ConfigMap holds; the name that pods mount never
-changes. `observe/` reads logs into it, `plan/` takes its steps.
+changes. `observe/` reads logs into it, `watch/` keeps its summary of a ConfigMap, `plan/` takes its steps, `apply/`
+keeps the rows of a profile by it.
 """

@@ -17,7 +17,7 @@ def archive_name(owner_name: str, digest: str) -> str:
 
 def build(owner: Owner, content: Content, taken: Iterable[str]) -> Json:
     """What pods mount. `taken` are the shards that were read from logs, so that none is read twice."""
-    metadata = owner.metadata("mirror")
+    metadata = owner.metadata(names.mirror(owner.name))
     metadata["annotations"] |= {
         names.ANNOTATION_DIGEST: content.digest,
         names.ANNOTATION_TAKEN: ",".join(sorted(taken)),

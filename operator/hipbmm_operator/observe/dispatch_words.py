@@ -8,7 +8,7 @@ from datetime import datetime
 
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Kube
-from hipbmm_operator.observe import memory
+from hipbmm_operator.observe.kept import trim
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.pods.report import FILE, MEMORY, UNKNOWN, Spoken, parse_spoken
@@ -58,7 +58,7 @@ class DispatchWords:
         return {uid: spoken for uid, spoken in verdicts.items() if spoken}, _AGAIN_SECONDS if wait else None
 
     async def _read(self, pod: Pod, age: float) -> _Read:
-        run, now = memory.run(pod), self._clock()
+        run, now = pod.run, self._clock()
         known = self._known.get(run)
         if known is not None:
             seconds = _AGAIN_SECONDS * 0.9 if age < SILENT_SECONDS + _AGAIN_SECONDS else _SELDOM_SECONDS
@@ -73,7 +73,7 @@ class DispatchWords:
         settled = spoken is not None and spoken.mode != UNKNOWN and age >= _SETTLED_SECONDS
         self._known.pop(run, None)
         self._known[run] = read = _Read(now, spoken, settled)
-        memory.trim(self._known, _MAX_ENTRIES)
+        trim(self._known, _MAX_ENTRIES)
         return read
 
 

@@ -1,4 +1,4 @@
-"""Answers that change seldom, kept for a while."""
+"""What was read is kept for a while, and within a bound."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -7,6 +7,16 @@ T = TypeVar("T")
 
 _FORGOTTEN_SECONDS = 600.0
 """What nobody has asked for again in so long is most likely about something that is gone."""
+
+
+_MAX_ENTRIES = 4096
+"""Entries of one memory: some for each pod of a large cluster."""
+
+
+def trim(memory: dict[Any, Any], most: int = _MAX_ENTRIES) -> None:
+    """Forget the entries that were put in first: most likely of objects that are gone."""
+    while len(memory) > most:
+        del memory[next(iter(memory))]
 
 
 class Kept:

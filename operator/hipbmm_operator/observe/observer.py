@@ -15,7 +15,7 @@ from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.mirror.state import MirrorState
 from hipbmm_operator.observe import parse, service_monitor
-from hipbmm_operator.observe.memory import trim
+from hipbmm_operator.observe.kept import trim
 from hipbmm_operator.observe.mirror_logs import MirrorLogs
 from hipbmm_operator.observe.namespace_rules import NamespaceRules
 from hipbmm_operator.observe.observed import Deployment, Observed, OnDemandFacts
@@ -162,8 +162,5 @@ class Observer:
 
     def _hardware(self, spec: Spec, live: Deployment | None) -> HardwareSummary | None:
         """How the nodes fit the pods as they are, or as they are about to be."""
-        users = spec.pod_template.spec.tolerations or []
-        tolerations = [entry.model_dump(by_alias=True, exclude_none=True) for entry in users]
-        tolerations += node_affinity.tolerations(spec.gpu.tolerations)
         read = circumstances.of(live.template).kinds if live else kinds_to_read(self.nodes.shown())
-        return self.nodes.summary(spec, tolerations, server_args.resolve(spec).gpus, read)
+        return self.nodes.summary(spec, node_affinity.tolerations(spec), server_args.resolve(spec).gpus, read)

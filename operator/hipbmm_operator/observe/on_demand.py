@@ -13,8 +13,8 @@ from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import as_object
-from hipbmm_operator.observe import memory
 from hipbmm_operator.observe.dispatch_words import DispatchWords
+from hipbmm_operator.observe.kept import trim
 from hipbmm_operator.observe.observed import NO_PULL_SECRET, UNPLACED, Note, OnDemandFacts
 from hipbmm_operator.pods import contract, failures, report, stall
 from hipbmm_operator.pods.pod import Pod
@@ -79,7 +79,7 @@ class OnDemandReads:
         starts: dict[str, report.Start] = {}
         notes: dict[str, Note] = {}
         for pod in pods:
-            if self._asks_for_start(pod) and not await self._start(starts, pod) and memory.restarts(pod):
+            if self._asks_for_start(pod) and not await self._start(starts, pod) and pod.restarts:
                 again.append(_EVENT_SECONDS)
             if _waits(pod):
                 again.append(_EVENT_SECONDS)
@@ -109,7 +109,7 @@ class OnDemandReads:
     def _stalled(self, pod: Pod, progress: report.Progress) -> bool:
         now = self._clock()
         self._paces[pod.uid] = stall.step(self._paces.get(pod.uid), progress, now)
-        memory.trim(self._paces)
+        trim(self._paces)
         return stall.stalled(self._paces[pod.uid], now)
 
     def _asks_for_start(self, pod: Pod) -> bool:
@@ -120,7 +120,7 @@ class OnDemandReads:
         server = pod.containers.get(contract.SERVER)
         if not pod.live or server is None or not server.running:
             return False
-        return server.restarts > 0 or not pod.ready or ("start", memory.run(pod)) in self._memory
+        return pod.restarts > 0 or not pod.ready or ("start", pod.run) in self._memory
 
     async def _start(self, starts: dict[str, report.Start], pod: Pod) -> bool:
         """How the server was started this time: the beginning of its log says it, and is read until it does."""
@@ -129,10 +129,9 @@ class OnDemandReads:
             text = await self._kube.log(pod.namespace, pod.name, contract.SERVER, limit=_HEAD_BYTES)
             return report.parse_start(text)
 
-        run = memory.run(pod)
-        known = self._memory.get(("start", run))
+        known = self._memory.get(("start", pod.run))
         wait = float("inf") if known is not None and known.value is not None else _EVENT_SECONDS * 0.9
-        start = await self._remembered("start", run, wait, read)
+        start = await self._remembered("start", pod.run, wait, read)
         if start is not None:
             starts[pod.uid] = start
         return start is not None
@@ -168,7 +167,8 @@ class OnDemandReads:
         async def read() -> bool:
             if not name:
                 pages = [page async for page in self._kube.pages(kinds.STORAGE_CLASS)]
-                return any(_is_default(body) for page in pages for body in page.items)
+                found = (metadata.parse(body).annotations for page in pages for body in page.items)
+                return any(noted.get(_DEFAULT_CLASS) == "true" for noted in found)
             return await self._kube.find(kinds.STORAGE_CLASS, "", name) is not None
 
         return await self._remembered("class", name or "", _EVENT_SECONDS * 0.9, read)
@@ -221,7 +221,7 @@ class OnDemandReads:
             del self._reading[at]
         self._memory.pop(at, None)
         self._memory[at] = _Memory(self._clock(), value)
-        memory.trim(self._memory)
+        trim(self._memory)
         return value
 
 
@@ -245,7 +245,3 @@ def _waits(pod: Pod) -> bool:
 
 def _is_stuck(since: datetime | None, now: datetime) -> bool:
     return since is not None and now - since >= _STUCK
-
-
-def _is_default(body: Json) -> bool:
-    return metadata.parse(body).annotations.get(_DEFAULT_CLASS) == "true"

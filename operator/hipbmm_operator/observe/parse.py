@@ -16,6 +16,8 @@ from hipbmm_operator.pods.report import Report, parse_report
 from hipbmm_operator.resources.controller_revision import Revision
 from hipbmm_operator.resources.volume_claim import StoredClaim
 
+_STATUSES = ("initContainerStatuses", "containerStatuses")
+
 
 def child(body: Json) -> Child:
     """A Service, a PodDisruptionBudget or a ServiceMonitor."""
@@ -25,9 +27,7 @@ def child(body: Json) -> Child:
 def deployment(body: Json) -> Deployment:
     """The Deployment of the replicas."""
     seen, spec = child(body), as_object(body.get("spec"))
-    conditions = {
-        str(entry.get("type")): entry for entry in as_objects(as_object(body.get("status")).get("conditions"))
-    }
+    conditions = metadata.conditions(as_object(body.get("status")))
     progress = conditions.get("Progressing", {})
     refused = conditions.get("ReplicaFailure", {})
     if progress.get("reason") == "ReplicaSetCreateError":
@@ -111,7 +111,7 @@ def mirror_map(body: Json) -> MirrorMap:
 def pod(body: Json) -> Pod:
     """A pod, from the part of it that is kept in memory."""
     meta, spec, status = metadata.parse(body), as_object(body.get("spec")), as_object(body.get("status"))
-    conditions = {str(entry.get("type")): entry for entry in as_objects(status.get("conditions"))}
+    conditions = metadata.conditions(status)
     scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
     waits = scheduled.get("status") == "False"
     gates = tuple(_text(gate.get("name")) for gate in as_objects(spec.get("schedulingGates")))
@@ -145,9 +145,6 @@ def pod(body: Json) -> Pod:
 def _unschedulable(scheduled: Json, gates: Sequence[str]) -> str:
     """What the scheduler says, with the names of gates: the API server only counts them."""
     return " ".join((_text(scheduled.get("message")) or _text(scheduled.get("reason")), *gates))
-
-
-_STATUSES = ("initContainerStatuses", "containerStatuses")
 
 
 def _report(warm: Container | None) -> Report | None:

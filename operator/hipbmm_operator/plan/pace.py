@@ -10,7 +10,6 @@ from typing import Literal
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.plan.spare_room import split
-from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 
 
@@ -53,10 +52,8 @@ def _worse(observed: Observed, pod: Pod) -> str:
 
 
 def _proven(observed: Observed, pod: Pod) -> bool:
-    server = pod.containers.get(contract.SERVER)
-    restarted = server is not None and server.restarts > 0
     # How a server was started again is in its log, which may not have been read yet.
-    known = not restarted or pod.uid in observed.facts.starts
+    known = not pod.restarts or pod.uid in observed.facts.starts
     return known and pod.ready and (observed.warm(pod) or _asked(pod))
 
 

@@ -7,10 +7,8 @@ from functools import partial
 
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.kube import kinds, names
-from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube import kinds
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.kube.writes import Deletion, Step
 from hipbmm_operator.mirror import steps as mirror_steps
@@ -32,7 +30,6 @@ from hipbmm_operator.resources import (
 )
 from hipbmm_operator.resources.server_args import Command
 
-_QUEUE_LABELS = "kueue.x-k8s.io/"
 _UNSETTLED_SECONDS = 60.0
 """A resource that is not as it should be is reconciled again after so long, whatever event may have been lost."""
 
@@ -84,7 +81,9 @@ def plan(
     strategy = rollout.strategy(spec, observed, obstacle, now)
     how_fast = pace(spec, observed, choice.current.name)
     marked = released and rollout.noted(observed, replicas)
-    workload = _deployment(resource, spec, choice.current, replicas, strategy, how_fast, released=marked)
+    workload = deployment.build(
+        resource, spec, choice.current, replicas=replicas, strategy=strategy, pace=how_fast.kind, released=marked
+    )
     claim_steps, claim_deletions = volume_claim.steps(owner, spec.cache.pvc, place, observed.claim)
     copies, obsolete_copies = mirror_steps.steps(owner, observed.mirror, wanted=place.mirror)
     steps = [*claim_steps, *copies]
@@ -114,36 +113,6 @@ def plan(
         placement=place,
         requeue_after=_requeue(observed, obstacle, now, unfinished=replicas < rollout.asked(spec)),
     )
-
-
-def _deployment(
-    resource: Resource,
-    spec: Spec,
-    current: controller_revision.Revision,
-    replicas: int,
-    strategy: str,
-    how_fast: Pace,
-    *,
-    released: bool,
-) -> Json:
-    """The Deployment with what the operator notes on it. A queue takes it as a whole, by its own labels."""
-    workload = deployment.build(
-        resource.owner,
-        current.template,
-        replicas=replicas,
-        strategy=strategy,
-        pace=how_fast.kind,
-        budget_seconds=spec.tuning.budget_seconds,
-        startup_seconds=spec.server.startup_seconds,
-        released=released,
-    )
-    workload["metadata"]["annotations"] |= {
-        names.ANNOTATION_REVISION: current.name,
-        names.ANNOTATION_CONTENT: controller_revision.content(resource),
-    }
-    queue = as_object(as_object(current.template.get("metadata")).get("labels"))
-    workload["metadata"]["labels"] |= {key: value for key, value in queue.items() if key.startswith(_QUEUE_LABELS)}
-    return workload
 
 
 def _revision_step(owner: Owner, current: controller_revision.Revision) -> Step:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json, canonical
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import as_object, parse
 from hipbmm_operator.observe.observed import Deployment, Observed
 from hipbmm_operator.resources import circumstances
 from hipbmm_operator.resources.circumstances import Circumstances
@@ -71,7 +71,7 @@ def choose(resource: Resource, render: Render, observed: Observed) -> Choice:
 
 def _config(template: Json) -> str:
     """The digest of ConfigMaps that is noted on a template."""
-    return str(as_object(as_object(template.get("metadata")).get("annotations")).get(names.ANNOTATION_CONFIG, ""))
+    return parse(template).annotations.get(names.ANNOTATION_CONFIG, "")
 
 
 def _annotated(template: Json, more: Mapping[str, str]) -> Json:

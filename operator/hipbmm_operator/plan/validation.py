@@ -11,6 +11,8 @@ from hipbmm_operator.pods import contract
 from hipbmm_operator.resources import environment, server_args, service, volumes
 from hipbmm_operator.resources.server_args import Command
 
+_MOST_FIELDS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -43,15 +45,11 @@ def check(spec: Spec, command: Command) -> list[Problem]:
     """Problems of a spec that the schema accepted."""
     problems = [Problem("ConflictingArgs", message, fatal=True) for message in command.problems]
     problems += _environment(spec, command)
-    problems += _mounts(spec)
     problems += [Problem("InvalidSpec", message, fatal=True) for message in volumes.conflicts(spec)]
     if service.shows_sidecar(spec) and spec.service.port == contract.METRICS_PORT:
         message = f"spec.service.port: {spec.service.port} is the Service's port of the sidecar's metrics"
         problems.append(Problem("InvalidSpec", f"{message} (spec.service.monitor.enabled)", fatal=True))
     return problems
-
-
-_MOST_FIELDS = 5
 
 
 def unread(raw: dict[str, Any], spec: Spec) -> list[Problem]:
@@ -105,21 +103,4 @@ def _plugins(spec: Spec) -> list[Problem]:
             f"spec.server.env sets VLLM_PLUGINS={named}, without {contract.PLUGIN}, which spec.server.dispatch Memory"
             " needs: AITER reads the file",
         )
-    ]
-
-
-def _mounts(spec: Spec) -> list[Problem]:
-    """Mounts of volumes that are not there would only fail when pods are made."""
-    pod = spec.pod_template.spec
-    known = {volume.name for volume in pod.volumes or []}
-    mounts = [mount for container in pod.containers or [] for mount in container.volume_mounts or []]
-    return [
-        Problem(
-            "InvalidSpec",
-            f"spec.podTemplate.spec.containers[server].volumeMounts: volume {mount.name!r} must be one of"
-            f" spec.podTemplate.spec.volumes",
-            fatal=True,
-        )
-        for mount in mounts
-        if mount.name not in known
     ]

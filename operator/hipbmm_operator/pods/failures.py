@@ -9,7 +9,7 @@ from typing import get_args
 from hipbmm_operator.api.reasons import Foreign, Image, Reason, Scheduling
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Container, Ended, Pod
-from hipbmm_operator.pods.report import parse_report
+from hipbmm_operator.pods.report import WORD, parse_report
 
 IMAGE_REASONS: frozenset[str] = frozenset(get_args(Image))
 SCHEDULING_REASONS: frozenset[str] = frozenset(get_args(Scheduling))
@@ -59,7 +59,6 @@ _UNAUTHORIZED = re.compile(
     r"|no basic auth)\b"
 )
 _NOT_FOUND = re.compile(r"\b(?:404|(?<!file )not found|manifest unknown|not present with pull policy)\b")
-_WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
 UNBOUND = timedelta(seconds=45)
 """Provisioners need up to so long for a new claim, more when many ask; one that is not bound by then is a problem."""
 UNHEARD = timedelta(minutes=2)
@@ -67,6 +66,7 @@ UNHEARD = timedelta(minutes=2)
 _NOT_READY = timedelta(seconds=30)
 _STARTUP_SLACK_SECONDS = 15
 _STOPPED_BY_KUBELET = frozenset({137, 143})
+_ORDER = (contract.PAYLOAD, contract.WARM, contract.SERVER, contract.HARVEST, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def _failed_reason(reason: str) -> Reason | Foreign:
     """The reason of a failed pod as a condition takes it: the kubelet also says `OutOfamd.com/gpu`."""
     if reason.startswith("OutOf"):
         return "OutOfGPU" if "amd.com/" in reason else "OutOfResources"
-    return Foreign(reason) if _WORD.match(reason) else "PodFailed"
+    return Foreign(reason) if WORD.match(reason) else "PodFailed"
 
 
 def _pull_message(container: Container) -> str:
@@ -191,7 +191,7 @@ def _config_reason(container: Container) -> Reason | Foreign:
         return "SecretNotFound" if "secret" in (found[1], found[2]) else "ConfigMapNotFound"
     if "run as non-root" in message or "runasnonroot" in message:
         return "RunAsNonRootRefused"
-    return Foreign(container.waiting) if _WORD.match(container.waiting) else "ContainerFailed"
+    return Foreign(container.waiting) if WORD.match(container.waiting) else "ContainerFailed"
 
 
 def _bad_end(container: Container) -> Ended | None:
@@ -272,9 +272,6 @@ def next_change(pod: Pod, now: datetime) -> float | None:
         return None
     left = (pod.not_ready_since + _NOT_READY - now).total_seconds()
     return left if left > 0 else None
-
-
-_ORDER = (contract.PAYLOAD, contract.WARM, contract.SERVER, contract.HARVEST, None)
 
 
 def _rank(failure: Failure) -> int:

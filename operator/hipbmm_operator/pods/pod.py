@@ -1,6 +1,6 @@
 """One pod as the decisions see it, parsed in observe/parse.py. Absent is not zero."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -78,6 +78,17 @@ class Pod:
         return self.ready or any(each.running or each.ended or each.last for each in self.containers.values())
 
     @property
+    def restarts(self) -> int:
+        """How often its server was started again."""
+        server = self.containers.get(contract.SERVER)
+        return server.restarts if server is not None else 0
+
+    @property
+    def run(self) -> str:
+        """One start of its server."""
+        return f"{self.uid}/{self.restarts}"
+
+    @property
     def warming(self) -> bool:
         """Its `warm` runs now."""
         warm = self.containers.get(contract.WARM)
@@ -99,3 +110,9 @@ class Pod:
     def warm(self) -> bool:
         """It serves with a complete table."""
         return self.ready and self.live and self.report is not None and self.report.complete
+
+
+def leading(pods: Iterable[Pod]) -> Report | None:
+    """The first report that is not complete, so that nothing is hidden, else the first; None without any."""
+    reports = [pod.report for pod in pods if pod.report is not None]
+    return next((report for report in reports if not report.complete), next(iter(reports), None))

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hipbmm_operator.api.reasons import Foreign
+from hipbmm_operator.kube.metadata import as_object
 
 STATES = frozenset({"Complete", "Partial", "Unsupported", "Disabled", "NoPlan", "Failed"})
 SOURCES = frozenset({"Tuned", "Restored", "Mixed", "None"})
 MEMORY, FILE, UNKNOWN = "Memory", "File", "Unknown"
 DISPATCHES = frozenset({MEMORY, FILE})
-_WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
+WORD = re.compile(r"^[A-Za-z][A-Za-z0-9]{0,63}$")
 _KEY = re.compile(r"^(unknown|[0-9a-f]{16})$")
 _MAX_COUNT = 10_000_000
 _MAX_TEXT = 256
@@ -23,8 +24,6 @@ _MAX_MIRROR_SHARDS = 4
 _MAX_MIRROR_LINES = 1000
 SHARD_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\.(?:0|[1-9][0-9]{0,9})\.[0-9a-f]{12}\.csv$")
 """A shard's file name: origin, number there, and the start of the sha256 that its last line carries."""
-
-
 _STACK = {
     "arch": str,
     "computeUnits": int,
@@ -37,11 +36,7 @@ _STACK = {
     "fp8": str,
     "simulated": bool,
 }
-
-
 _PROGRESS = re.compile(r"hipbmm progress ((?:[a-z_]+=[^\s=]{1,32} ?)+)\s*$")
-
-
 TUNED, NO_TABLE, NO_HIPBMM, NO_AITER = "Tuned", "NoTable", "NoHipbmm", "NoAiter"
 MODES = (TUNED, NO_TABLE, NO_HIPBMM, NO_AITER)
 """How `exec` starts a server, from the most of ours to the least."""
@@ -61,10 +56,6 @@ def _word(words: frozenset[str], value: object, default: str) -> str:
 
 def _match(pattern: re.Pattern[str], value: object, default: str) -> str:
     return value if isinstance(value, str) and pattern.match(value) else default
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _list(value: object) -> list[Any]:
@@ -117,14 +108,14 @@ def parse_report(text: str) -> Report | None:
     state = _word(STATES, raw.get("state"), "")
     if not state:
         return None
-    storage, mirror = _object(raw.get("storage")), _object(raw.get("mirror"))
+    storage, mirror = as_object(raw.get("storage")), as_object(raw.get("mirror"))
     return Report(
         state=state,
-        reason=Foreign(_match(_WORD, raw.get("reason"), state)),
+        reason=Foreign(_match(WORD, raw.get("reason"), state)),
         message=_text(raw.get("message"), 1024),
         key=_match(_KEY, raw.get("key"), ""),
-        stack=_stack(_object(raw.get("stack"))),
-        plan_source=_text(_object(raw.get("plan")).get("source")),
+        stack=_stack(as_object(raw.get("stack"))),
+        plan_source=_text(as_object(raw.get("plan")).get("source")),
         problems=_count(raw.get("problems")),
         tuned=_count(raw.get("tuned")),
         failed=_count(raw.get("failed")),
@@ -164,7 +155,7 @@ def parse_progress(log: str) -> Progress | None:
         if found is None:
             continue
         words = dict(word.split("=", 1) for word in found[1].split())
-        if _WORD.match(words.get("phase", "")):
+        if WORD.match(words.get("phase", "")):
             return Progress(
                 phase=words["phase"],
                 tuned=_number(words.get("tuned")),

@@ -12,6 +12,7 @@ from hipbmm_operator.api.status import TuningStatus
 from hipbmm_operator.injection import patch
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.pods import tuning_status
+from hipbmm_operator.pods.pod import leading
 from hipbmm_operator.pods.report import FILE, Spoken
 from hipbmm_operator.profiles import recipe, trials
 from hipbmm_operator.profiles.facts import Facts, Profile
@@ -40,13 +41,9 @@ def build(profile: Profile, facts: Facts, now: datetime) -> Json:
         tuning=_tuning(facts) or (before.tuning if before else None),
         conditions=conditions.merge(known, _findings(spec, facts, against), generation, now),
     )
-    with_recipe = {"metadata": {"name": profile.meta.name}, "status": _dump(status)}
-    status = status.model_copy(update={"pods": _counts(facts.pods), "workloads": _workloads(facts, with_recipe)})
-    return _dump(status)
-
-
-def _dump(status: ProfileStatus) -> Json:
-    return status.model_dump(by_alias=True, exclude_none=True)
+    with_recipe = {"metadata": {"name": profile.meta.name}, "status": status.body()}
+    more = {"pods": _counts(facts.pods), "workloads": _workloads(facts, with_recipe)}
+    return status.model_copy(update=more).body()
 
 
 def _recipe(profile: Profile, facts: Facts, held: Sequence[str], *, ready: bool) -> Recipe | None:
@@ -215,10 +212,8 @@ WORDS = {
 
 
 def _tuning(facts: Facts) -> TuningStatus | None:
-    """The least complete report of the pods that serve, so that nothing is hidden."""
     reporting = [each.pod for each in facts.pods if each.injected and each.pod.live and each.pod.report is not None]
-    reports = [pod.report for pod in reporting if pod.report is not None]
-    report = next((each for each in reports if not each.complete), next(iter(reports), None))
+    report = leading(reporting)
     said = [facts.spoken[pod.uid] for pod in reporting if pod.uid in facts.spoken]
     spoken = next((each for each in said if each.mode == FILE), None)
     if report is None:

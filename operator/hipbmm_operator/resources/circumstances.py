@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind
-from hipbmm_operator.kube import names, quantity
+from hipbmm_operator.kube import metadata, names, quantity
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, as_objects
 
@@ -65,7 +65,7 @@ class Circumstances:
 
 def of(template: Json) -> Circumstances:
     """Those that a stored template was rendered in; templates of former operators read every kind of label."""
-    noted = as_object(as_object(template.get("metadata")).get("annotations"))
+    noted = metadata.parse(template).annotations
     kinds = noted.get(names.ANNOTATION_LABEL_KINDS)
     try:
         rules = as_object(json.loads(str(noted.get(names.ANNOTATION_NAMESPACE_RULES, "{}"))))
@@ -81,7 +81,7 @@ def of(template: Json) -> Circumstances:
 
 def admits_non_root_only(namespace: Json) -> bool:
     """Whether a Namespace enforces the Pod Security Standard `restricted`."""
-    return as_object(as_object(namespace.get("metadata")).get("labels")).get(_ENFORCE) == "restricted"
+    return metadata.parse(namespace).labels.get(_ENFORCE) == "restricted"
 
 
 def bounds_of(limit_ranges: Iterable[Json]) -> dict[str, Bounds]:

@@ -28,8 +28,7 @@ class Revision:
 
 def build(owner: Owner, revision: Revision) -> Json:
     """The ControllerRevision."""
-    metadata = owner.metadata()
-    metadata["name"] = revision.name
+    metadata = owner.metadata(revision.name)
     metadata["annotations"][names.ANNOTATION_CONTENT] = ",".join(revision.contents)
     return kinds.CONTROLLER_REVISION.body(metadata, revision=revision.number, data={"template": revision.template})
 

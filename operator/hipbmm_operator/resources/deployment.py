@@ -1,9 +1,15 @@
 """The Deployment of the replicas."""
 
 from hipbmm_operator.api.fields import MAX_INT32
+from hipbmm_operator.api.resource import Resource
+from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.metadata import parse
+from hipbmm_operator.resources.controller_revision import Revision, content
+
+_QUEUE_LABELS = "kueue.x-k8s.io/"
+"""A queue takes the Deployment as a whole, by labels that a user gives the pods."""
 
 _SLACK_SECONDS = 600
 """Pulling a 30 GB image and starting containers, on top of tuning and start-up."""
@@ -18,34 +24,33 @@ STRATEGIES: dict[str, Json] = {
 
 
 def build(
-    owner: Owner,
-    template: Json,
-    *,
-    replicas: int,
-    strategy: str,
-    pace: str,
-    budget_seconds: int,
-    startup_seconds: int,
-    released: bool,
+    resource: Resource, spec: Spec, revision: Revision, *, replicas: int, strategy: str, pace: str, released: bool
 ) -> Json:
-    """The Deployment.
+    """The Deployment, with what the operator notes on it.
 
     `strategy` is a key of STRATEGIES; `pace` is Free, Proving or Held (plan/pace.py); `released` marks that the first
     rollout is over.
     """
-    metadata = owner.metadata()
-    # Kubernetes takes the largest number for "no deadline", and wants the time of readiness to be smaller.
-    deadline = MAX_INT32 if pace == "Held" else budget_seconds + startup_seconds + _SLACK_SECONDS
+    metadata = resource.owner.metadata()
+    metadata["annotations"] |= {
+        names.ANNOTATION_REVISION: revision.name,
+        names.ANNOTATION_CONTENT: content(resource),
+    }
     if released:
         metadata["annotations"][names.ANNOTATION_RELEASED] = "true"
-    spec = {
+    of_pods = parse(revision.template).labels
+    metadata["labels"] |= {key: value for key, value in of_pods.items() if key.startswith(_QUEUE_LABELS)}
+    needed = spec.tuning.budget_seconds + spec.server.startup_seconds + _SLACK_SECONDS
+    # Kubernetes takes the largest number for "no deadline", and wants the time of readiness to be smaller.
+    deadline = MAX_INT32 if pace == "Held" else needed
+    body = {
         "replicas": replicas,
         "paused": False,  # one that a person pauses would never end a rollout, and nothing would say so
         "revisionHistoryLimit": 3,
         "minReadySeconds": _SETTLED_SECONDS if pace == "Free" else deadline - 1,
         "progressDeadlineSeconds": deadline,
-        "selector": {"matchLabels": names.selector_labels(owner.name)},
+        "selector": {"matchLabels": names.selector_labels(resource.owner.name)},
         "strategy": STRATEGIES[strategy],
-        "template": template,
+        "template": revision.template,
     }
-    return kinds.DEPLOYMENT.body(metadata, spec=spec)
+    return kinds.DEPLOYMENT.body(metadata, spec=body)

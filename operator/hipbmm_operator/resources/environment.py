@@ -21,10 +21,12 @@ WRITABLE: Mapping[str, str] = {
     "VLLM_CACHE_ROOT": f"{CACHE}/vllm",
 }
 """Caches go to an emptyDir, so that any user and a read-only root file system work (vllm#44548: torch needs USER)."""
-
+_OLD_HUB = "HUGGINGFACE_HUB_CACHE"
+_OF_MODELS = ("HF_HUB_CACHE", "MODELSCOPE_CACHE")
+CACHES = frozenset({*WRITABLE, *_OF_MODELS, _OLD_HUB})
+"""Variables of which the operator leaves out, or derives, what a user gives by `envFrom`."""
 _HUGGING_FACE = re.compile(r"\.?(?:hf|hugging[-_]?face)(?:[-_]?(?:home|cache|hub))?", re.IGNORECASE)
 """Names that people give to a cache of the Hugging Face hub."""
-
 _POD_UID: Json = {"name": "HIPBMM_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}
 _NODE_NAME: Json = {"name": "HIPBMM_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
 """A veto binds other nodes once a second node has confirmed it, so `warm` says on which node it ran."""
@@ -72,7 +74,9 @@ def of_server(spec: Spec, command: Command, *, mirror: bool = False, given: froz
 
 
 def _of_serving(spec: Spec, command: Command, given: frozenset[str], *, mirror: bool) -> list[Json]:
-    settings = _unlike_defaults(program(spec, command, mirror=mirror))
+    # Not what is the program's own default: the template is in each ReplicaSet, revision and pod.
+    wanted = program(spec, command, mirror=mirror)
+    settings = {name: value for name, value in wanted.items() if contract.DEFAULTS.get(name) != value}
     flags = sorted(contract.FLAGS.keys() & {entry.name for entry in spec.server.env})
     if flags:
         settings["HIPBMM_USER_FLAGS"] = ",".join(flags)
@@ -124,12 +128,6 @@ def _mounted_caches(spec: Spec, given: frozenset[str]) -> dict[str, str]:
     return found
 
 
-_OLD_HUB = "HUGGINGFACE_HUB_CACHE"
-_OF_MODELS = ("HF_HUB_CACHE", "MODELSCOPE_CACHE")
-CACHES = frozenset({*WRITABLE, *_OF_MODELS, _OLD_HUB})
-"""Variables of which the operator leaves out, or derives, what a user gives by `envFrom`."""
-
-
 def _caches_at(path: str) -> dict[str, str]:
     parent, _, last = path.rpartition("/")
     if last == ".cache":
@@ -151,13 +149,8 @@ def _caches_at(path: str) -> dict[str, str]:
     return found
 
 
-def _unlike_defaults(settings: Mapping[str, str]) -> dict[str, str]:
-    """Settings that differ from the program's own defaults: the template is in each ReplicaSet, revision and pod."""
-    return {name: value for name, value in settings.items() if contract.DEFAULTS.get(name) != value}
-
-
 def _users(spec: Spec) -> list[Json]:
-    return [entry.model_dump(by_alias=True, exclude_none=True) for entry in spec.server.env]
+    return [entry.body() for entry in spec.server.env]
 
 
 def _merge(own: list[Json], users: list[Json]) -> list[Json]:

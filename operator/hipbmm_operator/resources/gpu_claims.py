@@ -30,9 +30,7 @@ def referred(template: Json) -> str:
 
 def build(owner: Owner, name: str, gpu: Gpu, gpus: int) -> Json:
     """The ResourceClaimTemplate of that name."""
-    metadata = owner.metadata()
-    metadata["name"] = name
-    return RESOURCE_CLAIM_TEMPLATE.body(metadata, spec=_spec(gpu, gpus))
+    return RESOURCE_CLAIM_TEMPLATE.body(owner.metadata(name), spec=_spec(gpu, gpus))
 
 
 def _spec(gpu: Gpu, gpus: int) -> Json:

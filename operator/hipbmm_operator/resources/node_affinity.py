@@ -18,9 +18,11 @@ def node_terms(spec: Spec, kinds: Collection[LabelKind], required: Sequence[Json
     return [_both(other, term) for other in required for term in terms] if required else terms
 
 
-def tolerations(choice: str) -> list[Json]:
-    """`default`: the taint that keeps other pods off GPU nodes. Taints of maintenance are never tolerated."""
-    return [*default_tolerations()] if choice == "default" else []
+def tolerations(spec: Spec) -> list[Json]:
+    """`default`: the taint that keeps other pods off GPU nodes; then the user's. Taints of maintenance never are."""
+    users = spec.pod_template.spec.tolerations or []
+    own = default_tolerations() if spec.gpu.tolerations == "default" else []
+    return [*own, *(entry.body() for entry in users)]
 
 
 def _both(one: Json, other: Json) -> Json:

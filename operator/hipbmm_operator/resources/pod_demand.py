@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from hipbmm_operator.kube import quantity
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects
+from hipbmm_operator.kube.metadata import as_object, as_objects, fulfils, parse
 from hipbmm_operator.resources import circumstances
 
 HASH = "pod-template-hash"
@@ -108,7 +108,7 @@ def _is_about(rule: Json, one: Json, other: Json) -> bool:
 
     Of matchLabelKeys and mismatchLabelKeys those count that the pod with the rule has. No two templates have one hash.
     """
-    own, labels = (as_object(as_object(each.get("metadata")).get("labels")) for each in (one, other))
+    own, labels = (parse(each).labels for each in (one, other))
 
     def same(keys: object) -> list[bool]:
         known = [key for key in keys if key in own or key == HASH] if isinstance(keys, list) else []
@@ -125,20 +125,13 @@ def _reaches(term: Json, namespace: str) -> bool:
     return not elsewhere
 
 
-def _selects(selector: object, labels: Json) -> bool:
+def _selects(selector: object, labels: Mapping[str, str]) -> bool:
     """Whether a label selector selects these labels; none at all selects nothing (meta/v1, LabelSelector)."""
     if not isinstance(selector, dict):
         return False
     rules = as_objects(selector.get("matchExpressions"))
     plain = all(labels.get(key) == value for key, value in as_object(selector.get("matchLabels")).items())
-    return plain and all(_matches(rule, labels.get(str(rule.get("key")))) for rule in rules)
-
-
-def _matches(rule: Json, value: object) -> bool:
-    operator, values = str(rule.get("operator")), rule.get("values")
-    if operator in ("Exists", "DoesNotExist"):
-        return (value is not None) == (operator == "Exists")
-    return (isinstance(values, list) and value in values) == (operator == "In")
+    return plain and all(fulfils(labels, rule) for rule in rules)
 
 
 def _sum(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:

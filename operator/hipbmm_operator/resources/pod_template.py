@@ -48,10 +48,7 @@ def template(
         "volumes": volumes.of_pod(name, spec, place),
         "resourceClaims": gpu_claims.of_pod(name, spec.gpu, command.gpus),
         "affinity": _affinity(spec, around.kinds),
-        "tolerations": [
-            *node_affinity.tolerations(spec.gpu.tolerations),
-            *(_dump(entry) for entry in pod.tolerations or []),
-        ],
+        "tolerations": node_affinity.tolerations(spec),
     }
     if spec.image_pull_secrets:
         body["imagePullSecrets"] = [{"name": secret.name} for secret in spec.image_pull_secrets]
@@ -72,7 +69,7 @@ def template(
 
 
 def _dump(model: Model | None) -> Json:
-    return model.model_dump(by_alias=True, exclude_none=True) if model else {}
+    return model.body() if model else {}
 
 
 def _passed_through(name: str, pod: PodSpec) -> Json:

@@ -34,6 +34,13 @@ _SHORT = {
     "-dpl": _DATA_LOCAL,
     "-pcp": _PREFILL_CONTEXT,
     "-asc": _API_SERVERS,
+    "-dpn": "--data-parallel-rank",
+    "-dpr": "--data-parallel-start-rank",
+    "-dpa": "--data-parallel-address",
+    "-dpe": "--data-parallel-external-lb",
+    "-dph": "--data-parallel-hybrid-lb",
+    "-n": "--nnodes",
+    "-r": "--node-rank",
 }
 _ONE_POD = "a replica is one pod, and all replicas have the same arguments"
 _UNREACHABLE = "probes and the Service reach the server by HTTP on the pod's address"
@@ -49,17 +56,8 @@ _REFUSED = {
     "--nnodes": _ONE_POD,
     "--node-rank": _ONE_POD,
 }
-_SHORT_REFUSED = {
-    "-dpn": "--data-parallel-rank",
-    "-dpr": "--data-parallel-start-rank",
-    "-dpa": "--data-parallel-address",
-    "-dpe": "--data-parallel-external-lb",
-    "-dph": "--data-parallel-hybrid-lb",
-    "-n": "--nnodes",
-    "-r": "--node-rank",
-}
 _READ = (_TENSOR, _PIPELINE, _DATA, _DATA_LOCAL, _PREFILL_CONTEXT, _SERVED, _PORT, _HOST, _CONFIG, *_TLS)
-_KNOWN = frozenset({*_READ, *_REFUSED, *_SHORT, *_SHORT_REFUSED, _CLIENT_CERTIFICATES, _API_SERVERS})
+_KNOWN = frozenset({*_READ, *_REFUSED, *_SHORT, _CLIENT_CERTIFICATES, _API_SERVERS})
 _ATTACHED = re.compile(r"-[nr]\d+")
 """argparse takes the value of a flag of one letter without a space."""
 _LARGEST = 65535
@@ -114,7 +112,7 @@ class _Arguments:
         if _ATTACHED.fullmatch(written):
             written = written[:2]
         names = {written} if written in _KNOWN else {known for known in _KNOWN if _abbreviates(written, known)}
-        full = {_SHORT.get(name) or _SHORT_REFUSED.get(name) or name for name in names}
+        full = {_SHORT.get(name, name) for name in names}
         if len(full) > 1:
             self.refuse(f"{written} may mean {', '.join(sorted(full))}: write the flag in full")
         return full.pop() if len(full) == 1 else None

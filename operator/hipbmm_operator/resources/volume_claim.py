@@ -35,8 +35,7 @@ def name(owner_name: str, claim: Claim) -> str | None:
 
 def build(owner: Owner, claim: Claim) -> Json:
     """The claim. A retained one has no owner, so it outlives the resource."""
-    metadata = owner.metadata("store", owned=not claim.retain)
-    metadata["name"] = name(owner.name, claim)
+    metadata = owner.metadata(name(owner.name, claim) or "", owned=not claim.retain)
     spec: Json = {
         "accessModes": sorted(claim.access_modes),
         "resources": {"requests": {"storage": str(claim.size)}},

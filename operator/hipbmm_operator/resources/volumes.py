@@ -32,7 +32,7 @@ def of_pod(name: str, spec: Spec, place: Placement) -> list[Json]:
         reference = {"claimName": spec.model.volume.claim_name, "readOnly": True}
         volumes.append({"name": "models", "persistentVolumeClaim": reference})
     users = spec.pod_template.spec.volumes or []
-    return [*volumes, *(volume.model_dump(by_alias=True, exclude_none=True) for volume in users)]
+    return [*volumes, *(volume.body() for volume in users)]
 
 
 def of_warm(spec: Spec, place: Placement) -> list[Json]:
@@ -58,8 +58,11 @@ def of_harvest() -> list[Json]:
 def conflicts(spec: Spec) -> Iterator[str]:
     """Mounts of the user's that cannot be made; a message each, which names field and value."""
     field = "spec.podTemplate.spec.containers[server].volumeMounts"
+    known = {volume.name for volume in spec.pod_template.spec.volumes or []}
     seen: set[str] = set()
     for mount in _users(spec):
+        if mount.name not in known:
+            yield f"{field}: volume {mount.name!r} must be one of spec.podTemplate.spec.volumes"
         path = normal(mount.mount_path)
         if path in ("/", contract.HOME) or path.startswith(f"{contract.HOME}/"):
             yield f"{field}: mountPath {mount.mount_path!r} must not be / or inside {contract.HOME}"
@@ -104,14 +107,10 @@ def _scratch(spec: Spec) -> list[Json]:
     found: list[Json] = []
     if SHARED_MEMORY not in taken:
         found.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": str(spec.server.shm_size)}})
-    if _is_read_only(spec) and _TEMPORARY not in taken:
+    context = spec.pod_template.spec.container(contract.SERVER).security_context
+    if context and context.read_only_root_filesystem and _TEMPORARY not in taken:
         found.append({"name": "hipbmm-tmp", "emptyDir": {}})
     return found
-
-
-def _is_read_only(spec: Spec) -> bool:
-    context = spec.pod_template.spec.container(contract.SERVER).security_context
-    return bool(context and context.read_only_root_filesystem)
 
 
 def _of_serving(spec: Spec, store: Json) -> list[Json]:
@@ -127,4 +126,4 @@ def _of_serving(spec: Spec, store: Json) -> list[Json]:
     if spec.model.volume:
         sub_path = {"subPath": spec.model.volume.sub_path} if spec.model.volume.sub_path else {}
         mounts.append({"name": "models", "mountPath": contract.MODELS, "readOnly": True, **sub_path})
-    return [*mounts, *(mount.model_dump(by_alias=True, exclude_none=True) for mount in _users(spec))]
+    return [*mounts, *(mount.body() for mount in _users(spec))]

@@ -29,7 +29,7 @@ from hipbmm_operator.plan.validation import Problem
 from hipbmm_operator.plan.write_failure import WriteFailure, refusal
 from hipbmm_operator.pods import failures as pod_failures
 from hipbmm_operator.pods.failures import IMAGE_REASONS, Failure
-from hipbmm_operator.pods.pod import Pod
+from hipbmm_operator.pods.pod import Pod, leading
 from hipbmm_operator.status import ready as summary
 from hipbmm_operator.status import rollout, stacks, storage, tuning
 
@@ -64,7 +64,7 @@ def build(situation: Situation, now: datetime) -> Json:
     revision = plan.revision.name if plan else ""
     asked = plan.asked if plan else observed.deployment.replicas if observed.deployment else None
     by_stack = stacks.of_pods(observed, tuning.reporting(observed, revision), resource.previous.stacks)
-    status = Status(
+    return Status(
         observed_generation=resource.generation,
         phase=summary.phase(found, observed, plan),
         replicas=replicas,
@@ -82,9 +82,7 @@ def build(situation: Situation, now: datetime) -> Json:
         revision=_revision(observed, plan) if plan else None,
         failures=[_failure_status(failure) for failure in failures[:MAX_FAILURES]],
         conditions=conditions.merge(resource.previous.conditions, listed, resource.generation, now),
-    )
-    answer: Json = status.model_dump(by_alias=True, exclude_none=True)
-    return answer
+    ).body()
 
 
 def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) -> list[Finding]:
@@ -171,7 +169,7 @@ def _service(resource: Resource, plan: Plan | None) -> ServiceStatus | None:
 
 
 def _cache(observed: Observed, plan: Plan, revision: str) -> CacheStatus:
-    report = tuning.leading(tuning.reporting(observed, revision))
+    report = leading(tuning.reporting(observed, revision))
     mirror = observed.mirror.mounted
     return CacheStatus(
         claim_name=plan.placement.claim,

@@ -26,5 +26,5 @@ def build(resource: Resource, refusal: str, now: datetime) -> Json:
         "phase": "Pending",
         **resource.raw_status,
         "observedGeneration": resource.generation,
-        "conditions": [condition.model_dump(by_alias=True, exclude_none=True) for condition in merged],
+        "conditions": [condition.body() for condition in merged],
     }

@@ -5,7 +5,7 @@ from datetime import datetime
 from hipbmm_operator.api.conditions import Finding, false, true, unknown
 from hipbmm_operator.api.reasons import Storage
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.observe.observed import Note, Observed
+from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.pods.failures import UNBOUND
 from hipbmm_operator.resources.placement import SHARED, Placement
 from hipbmm_operator.resources.volume_claim import StoredClaim
@@ -79,11 +79,9 @@ def _pending(claim_name: str, live: StoredClaim, observed: Observed, now: dateti
         return unknown(KIND, "WaitForFirstConsumer", f"claim {claim_name} is bound when the first pod is scheduled")
     if live.meta.created is not None and now - live.meta.created < UNBOUND:
         return unknown(KIND, "ClaimPending", f"claim {claim_name} is not bound yet")
-    return false(KIND, _reason(note), f"claim {claim_name} is not bound" + (f": {note.message}" if note else ""))
-
-
-def _reason(note: Note | None) -> Storage:
-    return "ProvisioningFailed" if note and note.reason == "ProvisioningFailed" else "ClaimPending"
+    failed = note is not None and note.reason == "ProvisioningFailed"
+    message = f"claim {claim_name} is not bound" + (f": {note.message}" if note else "")
+    return false(KIND, "ProvisioningFailed" if failed else "ClaimPending", message)
 
 
 def _bound(claim_name: str, live: StoredClaim, spec: Spec, observed: Observed, asked: int) -> Finding:

@@ -8,7 +8,7 @@ from hipbmm_operator.api.status import StackReplicas, TuningStatus
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.pods import tuning_status
 from hipbmm_operator.pods.failures import Failure
-from hipbmm_operator.pods.pod import Pod
+from hipbmm_operator.pods.pod import Pod, leading
 from hipbmm_operator.pods.report import FILE, MEMORY, MODES, NO_AITER, NO_HIPBMM, NO_TABLE, Progress, Report
 from hipbmm_operator.status import stacks
 
@@ -32,13 +32,6 @@ def reporting(observed: Observed, revision: str) -> list[Pod]:
     reported = [pod for pod in observed.live_pods if pod.report is not None]
     current = [pod for pod in reported if pod.revision == revision]
     return sorted(current or reported, key=lambda pod: (not pod.ready, pod.name))
-
-
-def leading(pods: Sequence[Pod]) -> Report | None:
-    """The report that the status shows: the least complete one of the pods that serve, so that nothing is hidden."""
-    reports = [pod.report for pod in pods if pod.report is not None]
-    incomplete = [report for report in reports if not report.complete]
-    return next(iter(incomplete or reports), None)
 
 
 def tuned(observed: Observed, revision: str, failures: Sequence[Failure]) -> Finding:

@@ -5,5 +5,6 @@ In: log records with the resource that they are about (`logs.OBJECT`), counts fr
 Labels of metrics are bounded by the resources that exist: a resource that is gone takes its samples with it. Whether
 the process is healthy is decided in `manager`; the server only asks.
 
-Never: a secret in a log, an unbounded label, a write to the cluster. Any room may import it; it imports `kube/` only.
+Never: a secret in a log, an unbounded label, a write to the cluster. Any room above may import it; it imports `kube/`
+only.
 """

@@ -20,17 +20,16 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Kinds to watch, in which namespaces; without a namespace in all of them. `nothing`: none may be seen."""
+    """Kinds to watch, in which namespaces; without a namespace in all of them. No kinds: nothing may be seen."""
 
     kinds: tuple[Kind, ...]
     namespaces: tuple[str, ...]
-    nothing: bool = False
 
     def paths(self, prefix: str = "") -> dict[str, Kind]:
         """The kind by the path of each watch; `prefix` is the path of the API server's own address."""
         return {
             prefix + kind.path(namespace): kind
-            for kind in (() if self.nothing else self.kinds)
+            for kind in self.kinds
             for namespace in ((self.namespaces or ("",)) if kind.namespaced else ("",))
         }
 
@@ -97,11 +96,10 @@ class Rights:
     def scope(self) -> Scope:
         """What can be watched. A namespace is seen whole or not at all."""
         if not self._namespaces:
-            kinds = tuple(kind for kind in self._kinds if self.may(kind))
-            return Scope(kinds, (), nothing=not kinds)
+            return Scope(tuple(kind for kind in self._kinds if self.may(kind)), ())
         seen = tuple(namespace for namespace in self._namespaces if not self.blind(namespace))
         kinds = tuple(kind for kind in self._kinds if kind.namespaced or self.may(kind))
-        return Scope(kinds, seen, nothing=not seen)
+        return Scope(kinds if seen else (), seen)
 
     def _is_place(self, kind: Kind, namespace: str) -> bool:
         """Whether a kind is watched there; "" is everywhere, as for what belongs to no namespace."""

@@ -77,10 +77,7 @@ class Watches:
         """End the watches that run: what may be watched has changed. They begin again by themselves."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._end_round)
-
-    def _end_round(self) -> None:
-        self._round.set()
+                self._loop.call_soon_threadsafe(lambda: self._round.set())  # noqa: PLW0108  # the round of then
 
     def alive(self) -> bool:
         """Whether the API server has answered each watch within HIPBMM_WATCH_STALE_SECONDS, and events can come."""

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 
+_IN_A_ROW = 8
+"""So many urgent keys are taken before one that is not: nothing waits for ever."""
+
 
 @dataclass(slots=True)
 class _State:
@@ -22,10 +25,6 @@ class _State:
     failures: int = 0
     due: float | None = None
     since: float | None = None
-
-
-_IN_A_ROW = 8
-"""So many urgent keys are taken before one that is not: nothing waits for ever."""
 
 
 @dataclass(slots=True)

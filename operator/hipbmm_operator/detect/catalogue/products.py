@@ -101,18 +101,12 @@ def device_id(written: str) -> str | None:
 
 
 def dra_device_id(written: str) -> str | None:
-    """The device id of a DRA attribute.
-
-    Only ``0x`` and four hex digits: driver v0.1.0 published decimal serial numbers there.
-    """
+    """The device id of a DRA attribute: ``0x`` and four hex digits; driver v0.1.0 wrote serial numbers there."""
     return written[2:].lower() if _DRA_ID.fullmatch(written) else None
 
 
 def model_of_id(folded: str) -> GpuModel:
-    """What a device id (four lower-case hex digits) says.
-
-    An unknown id in the MI3xx range has an arch and no product.
-    """
+    """What a device id (four lower-case hex digits) says: an unknown one in the MI3xx range has an arch, no product."""
     found = _RANGE.fullmatch(folded)
     if found is None:
         return GpuModel(key=f"id:{folded}", shown=folded, arch=None)

@@ -7,6 +7,7 @@ not.
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,8 +15,10 @@ from typing import Any, Final
 from hipbmm_operator.detect.catalogue.marketing import MARKETING_NAMES
 from hipbmm_operator.detect.catalogue.partitions import mode_of_profile
 from hipbmm_operator.detect.catalogue.products import PRODUCTS, dra_device_id
-from hipbmm_operator.detect.sources.values import mapping, quantity, sequence, text
+from hipbmm_operator.detect.sources.facts import BLOCKING_EFFECTS
+from hipbmm_operator.detect.sources.values import quantity, sequence, text
 from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import as_object
 
 DRIVER: Final = "gpu.amd.com"
 _DOMAIN: Final = DRIVER + "/"
@@ -23,7 +26,6 @@ _PCI_BUS_ID: Final = "resource.kubernetes.io/pciBusID"
 _PCIE_ROOT: Final = "resource.kubernetes.io/pcieRoot"
 _AUTO_NAME: Final = re.compile(r"(gpu-[0-9]+)-(?:spx|dpx|tpx|qpx|cpx)-nps[1248]", re.IGNORECASE)
 _NOT_NODE_LOCAL: Final = ("nodeSelector", "allNodes", "perDeviceNodeSelection")
-_BLOCKING: Final = ("NoSchedule", "NoExecute")
 _GIB: Final = 2**30
 # What the driver writes when it cannot read the memory: 0 in newer versions, these in older ones.
 _FAKE_MEMORY_GIB: Final = frozenset({0, 20, 80})
@@ -32,10 +34,7 @@ _SCALARS: Final = ("string", "version", "int", "bool")
 
 @dataclass(frozen=True, slots=True)
 class DraDevice:
-    """One published device that is not for virtual machines.
-
-    ``gpu`` is equal for devices of one physical GPU; None when unknown.
-    """
+    """One device that is not for virtual machines. ``gpu`` is equal for devices of one physical GPU; None: unknown."""
 
     device_id: str | None
     rejected_id: str
@@ -50,10 +49,7 @@ class DraDevice:
 
 @dataclass(frozen=True, slots=True)
 class DraGpus:
-    """The devices of one node.
-
-    ``vfio`` counts those left out, ``incomplete`` is true while slices of a pool are missing.
-    """
+    """The devices of one node. ``vfio`` counts those left out, ``incomplete``: slices of a pool are missing."""
 
     devices: tuple[DraDevice, ...] = ()
     vfio: int = 0
@@ -66,10 +62,7 @@ class DraGpus:
 
     @property
     def allocatable(self) -> int:
-        """Devices that can be handed out together.
-
-        With AutoPartition the modes of one GPU exclude each other, so GPUs are counted.
-        """
+        """Devices that can be handed out together: with AutoPartition the modes of one GPU exclude each other."""
         usable = [device for device in self.devices if not device.tainted]
         return self._gpus(usable) if self.auto else len(usable)
 
@@ -87,14 +80,14 @@ def extended_resources(classes: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """Resources that DeviceClasses hand out this driver's devices as (``extendedResourceName``, Kubernetes >= 1.34)."""
     found = set()
     for device_class in classes:
-        spec = mapping(device_class.get("spec"))
-        named = text(mapping(device_class.get("metadata")).get("name")) == DRIVER
-        selectors = [mapping(each) for each in sequence(spec.get("selectors"))]
+        spec = as_object(device_class.get("spec"))
+        named = text(as_object(device_class.get("metadata")).get("name")) == DRIVER
+        selectors = [as_object(each) for each in sequence(spec.get("selectors"))]
         # A class without a selector is one of all devices.
         if (
             named
             or not selectors
-            or any(DRIVER in text(mapping(each.get("cel")).get("expression")) for each in selectors)
+            or any(DRIVER in text(as_object(each.get("cel")).get("expression")) for each in selectors)
         ):
             found.add(text(spec.get("extendedResourceName")))
     return frozenset(found - {""})
@@ -117,29 +110,29 @@ def device_selector(products: Sequence[str]) -> str:
 
 def node_of_slice(resource_slice: Mapping[str, Any]) -> str:
     """The node of a slice of our driver; "" for other drivers and for slices that are not node-local."""
-    spec = mapping(resource_slice.get("spec"))
+    spec = as_object(resource_slice.get("spec"))
     if text(spec.get("driver")) != DRIVER:
         return ""
     node = text(spec.get("nodeName"))
     if not node and not any(spec.get(key) for key in _NOT_NODE_LOCAL):
         # The driver names the pool after the node.
-        node = text(mapping(spec.get("pool")).get("name"))
+        node = text(as_object(spec.get("pool")).get("name"))
     return node
 
 
 def dra_gpus(slices: Iterable[Mapping[str, Any]], node: str) -> DraGpus:
     """Read the slices of one node; those of other nodes and drivers are passed over."""
-    specs = [mapping(found.get("spec")) for found in slices if node and node_of_slice(found) == node]
+    specs = [as_object(found.get("spec")) for found in slices if node and node_of_slice(found) == node]
     current, incomplete = _current(specs)
     devices: dict[tuple[str, str], DraDevice] = {}
     vfio: set[tuple[str, str]] = set()
     for number, spec in enumerate(current):
-        pool = text(mapping(spec.get("pool")).get("name"))
-        for index, device in enumerate(map(mapping, sequence(spec.get("devices")))):
+        pool = text(as_object(spec.get("pool")).get("name"))
+        for index, device in enumerate(map(as_object, sequence(spec.get("devices")))):
             name = text(device.get("name"))
             # The same slice may be given in two API versions: a device counts once.
             identity = (pool, name or f"#{number}.{index}")
-            body = mapping(device.get("basic")) or device
+            body = as_object(device.get("basic")) or device
             attributes = _texts(body.get("attributes"))
             if attributes.get("type", "").lower() == "vfio":
                 vfio.add(identity)
@@ -148,34 +141,31 @@ def dra_gpus(slices: Iterable[Mapping[str, Any]], node: str) -> DraGpus:
     return DraGpus(tuple(devices.values()), len(vfio), incomplete)
 
 
-def _current(specs: Sequence[Json]) -> tuple[list[Json], bool]:
+def _current(specs: Iterable[Json]) -> tuple[list[Json], bool]:
     """The slices of the highest generation of each pool, and whether any pool lacks slices that it announces."""
-    newest: dict[str, int] = {}
+    pools: dict[str, list[Json]] = defaultdict(list)
     for spec in specs:
-        pool = mapping(spec.get("pool"))
-        name = text(pool.get("name"))
-        newest[name] = max(newest.get(name, 0), quantity(pool.get("generation")) or 0)
-    current = []
-    missing = dict.fromkeys(newest, 0)
-    for spec in specs:
-        pool = mapping(spec.get("pool"))
-        name = text(pool.get("name"))
-        if (quantity(pool.get("generation")) or 0) == newest[name]:
-            current.append(spec)
-            announced = quantity(pool.get("resourceSliceCount")) or 0
-            missing[name] = max(missing[name], announced)
-    for spec in current:
-        missing[text(mapping(spec.get("pool")).get("name"))] -= 1
-    return current, any(number > 0 for number in missing.values())
+        pools[text(as_object(spec.get("pool")).get("name"))].append(spec)
+    current, incomplete = [], False
+    for pool in pools.values():
+        newest = max(_of_pool(spec, "generation") for spec in pool)
+        latest = [spec for spec in pool if _of_pool(spec, "generation") == newest]
+        incomplete |= max(_of_pool(spec, "resourceSliceCount") for spec in latest) > len(latest)
+        current += latest
+    return current, incomplete
+
+
+def _of_pool(spec: Json, key: str) -> int:
+    return quantity(as_object(spec.get("pool")).get(key)) or 0
 
 
 def _texts(attributes: object) -> dict[str, str]:
     """Attributes as texts by unqualified name; the driver's own domain may be written or not."""
-    return {name.removeprefix(_DOMAIN): _scalar(value) for name, value in mapping(attributes).items()}
+    return {name.removeprefix(_DOMAIN): _scalar(value) for name, value in as_object(attributes).items()}
 
 
 def _scalar(value: object) -> str:
-    wrapped = mapping(value)
+    wrapped = as_object(value)
     if wrapped:
         value = next((wrapped[kind] for kind in _SCALARS if kind in wrapped), None)
     return text(value)
@@ -183,11 +173,11 @@ def _scalar(value: object) -> str:
 
 def _capacity(capacity: Mapping[str, Any], name: str) -> int | None:
     value = capacity.get(name, capacity.get(_DOMAIN + name))
-    return quantity(mapping(value).get("value") if isinstance(value, Mapping) else value)
+    return quantity(as_object(value).get("value") if isinstance(value, Mapping) else value)
 
 
 def _device(name: str, body: Mapping[str, Any], attributes: Mapping[str, str]) -> DraDevice:
-    capacity = mapping(body.get("capacity"))
+    capacity = as_object(body.get("capacity"))
     ids = [attributes.get(key, "") for key in ("deviceID", "parentDeviceID")]
     parsed = next((found for found in map(dra_device_id, ids) if found), None)
     auto_name = _AUTO_NAME.fullmatch(name)
@@ -202,7 +192,7 @@ def _device(name: str, body: Mapping[str, Any], attributes: Mapping[str, str]) -
         memory_gib=None if gib in _FAKE_MEMORY_GIB else gib,
         gpu=_physical_gpu(attributes, auto_name[1] if auto_name else ""),
         auto=bool(auto_name or attributes.get("computePartition") or attributes.get("gpuIndex")),
-        tainted=any(text(mapping(taint).get("effect")) in _BLOCKING for taint in sequence(body.get("taints"))),
+        tainted=any(text(as_object(taint).get("effect")) in BLOCKING_EFFECTS for taint in sequence(body.get("taints"))),
     )
 
 

@@ -6,8 +6,11 @@ from typing import Any, Final
 
 from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, mode_of_resource
 from hipbmm_operator.detect.sources.keys import is_relevant
-from hipbmm_operator.detect.sources.values import mapping, quantity, sequence, text, truth
+from hipbmm_operator.detect.sources.values import quantity, sequence, text, truth
+from hipbmm_operator.kube.metadata import as_object
 
+# PreferNoSchedule never keeps a pod away.
+BLOCKING_EFFECTS: Final = frozenset({"NoSchedule", "NoExecute"})
 _SHARING_RESOURCES: Final = frozenset({"amd.com/gpumem", "amd.com/gpucores"})
 
 
@@ -34,10 +37,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """``ready`` is None when the node has no conditions at all.
-
-    ``shared`` is true when a sharing scheduler inflates ``amd.com/gpu``.
-    """
+    """``ready`` is None without any condition. ``shared``: a sharing scheduler inflates ``amd.com/gpu``."""
 
     name: str
     labels: Mapping[str, str]
@@ -51,26 +51,19 @@ class NodeFacts:
 
 def node_name(node: Mapping[str, Any]) -> str:
     """``metadata.name``, "" when missing."""
-    return text(mapping(node.get("metadata")).get("name"))
+    return text(as_object(node.get("metadata")).get("name"))
 
 
 def relevant_labels(node: Mapping[str, Any]) -> dict[str, str]:
     """The labels that detection reads, with every value as text."""
-    labels = mapping(mapping(node.get("metadata")).get("labels"))
-    return {
-        key: value if type(value) is str else text(value)
-        for key, value in labels.items()
-        if type(key) is str and is_relevant(key)
-    }
+    labels = as_object(as_object(node.get("metadata")).get("labels"))
+    return {key: text(value) for key, value in labels.items() if is_relevant(text(key))}
 
 
 def is_ready(status: Mapping[str, Any]) -> bool | None:
-    """The Ready condition.
-
-    True, False (also when other conditions are there and this one is not), None with no conditions at all.
-    """
+    """The condition Ready: True, False (also when only other conditions are there), None with no conditions at all."""
     conditions = sequence(status.get("conditions"))
-    for condition in map(mapping, conditions):
+    for condition in map(as_object, conditions):
         if condition.get("type") == "Ready":
             return truth(condition.get("status"))
     return False if conditions else None
@@ -83,17 +76,17 @@ def is_gpu_resource(name: object) -> bool:
 
 def node_facts(node: Mapping[str, Any]) -> NodeFacts:
     """Read a Node; a node with no status offers nothing and is not known to be ready."""
-    spec = mapping(node.get("spec"))
-    status = mapping(node.get("status"))
-    capacity = mapping(status.get("capacity"))
-    allocatable = mapping(status.get("allocatable"))
+    spec = as_object(node.get("spec"))
+    status = as_object(node.get("status"))
+    capacity = as_object(status.get("capacity"))
+    allocatable = as_object(status.get("allocatable"))
     names = sorted({name for name in (*capacity, *allocatable) if is_gpu_resource(name)})
     return NodeFacts(
         name=node_name(node),
         labels=relevant_labels(node),
-        taints=tuple(_taint(mapping(taint)) for taint in sequence(spec.get("taints"))),
+        taints=tuple(_taint(as_object(taint)) for taint in sequence(spec.get("taints"))),
         unschedulable=truth(spec.get("unschedulable")),
-        terminating=bool(mapping(node.get("metadata")).get("deletionTimestamp")),
+        terminating=bool(as_object(node.get("metadata")).get("deletionTimestamp")),
         ready=is_ready(status),
         offers=tuple(_offer(name, capacity, allocatable) for name in names),
         shared=not _SHARING_RESOURCES.isdisjoint((*capacity, *allocatable)),

@@ -50,10 +50,7 @@ class LabellerLabels:
     kinds: Mapping[str, _Counted]
 
     def values(self, kind: str, parse: Callable[[str], T | None]) -> frozenset[T]:
-        """The values of a kind.
-
-        The singular one, else the singular beta one, else those in keys with a count above 0.
-        """
+        """The singular value of a kind, else the singular beta one, else those in keys with a count above 0."""
         counted = self.kinds.get(kind, _NOTHING)
         for singular in (counted.plain, counted.beta):
             value = None if singular is None else parse(singular)

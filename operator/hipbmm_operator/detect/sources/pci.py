@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from hipbmm_operator.detect.catalogue.products import device_id
 from hipbmm_operator.detect.sources.keys import NFD_PCI_PREFIX, NFD_PREFIX
-from hipbmm_operator.detect.sources.values import mapping, sequence, text, truth
+from hipbmm_operator.detect.sources.values import sequence, text, truth
+from hipbmm_operator.kube.metadata import as_object
 
 NODE_NAME_LABEL: Final = "nfd.node.kubernetes.io/node-name"
 _AMD: Final = "1002"
@@ -34,10 +35,6 @@ class PciGpus:
     source: str = ""
 
 
-def _is_gpu_class(written: str) -> bool:
-    return written.startswith(_GPU_CLASSES)
-
-
 def labelled_gpus(labels: Mapping[str, str]) -> PciGpus:
     """Read the ``feature.node.kubernetes.io/pci-...present`` labels of a node."""
     ids: set[str] = set()
@@ -46,7 +43,7 @@ def labelled_gpus(labels: Mapping[str, str]) -> PciGpus:
         if not key.startswith(NFD_PCI_PREFIX):
             continue
         found = _PCI_LABEL.fullmatch(key[len(NFD_PREFIX) :].lower())
-        if found is None or not truth(value) or not _is_gpu_class(found[1] or "03"):
+        if found is None or not truth(value) or not (found[1] or "03").startswith(_GPU_CLASSES):
             continue
         amd = True
         device = found[2]
@@ -55,22 +52,14 @@ def labelled_gpus(labels: Mapping[str, str]) -> PciGpus:
     return PciGpus(amd=amd, ids=frozenset(ids), source="NFD label pci-*.present" if ids else "")
 
 
-def belongs_to(feature: Mapping[str, Any], node: str) -> bool:
-    """Whether a NodeFeature describes the node: by its label, or, where that is missing, by its own name."""
-    return node_of_feature(feature) == node
-
-
 def node_of_feature(feature: Mapping[str, Any]) -> str:
-    """The name of the node that a NodeFeature describes; "" when it says none."""
-    metadata = mapping(feature.get("metadata"))
-    return text(mapping(metadata.get("labels")).get(NODE_NAME_LABEL)) or text(metadata.get("name"))
+    """The name of the node that a NodeFeature describes, by its label or else its own name; "" when it says none."""
+    metadata = as_object(feature.get("metadata"))
+    return text(as_object(metadata.get("labels")).get(NODE_NAME_LABEL)) or text(metadata.get("name"))
 
 
 def listed_gpus(features: Iterable[Mapping[str, Any]]) -> PciGpus:
-    """Read the PCI functions of the NodeFeature objects of one node.
-
-    Two objects list the same hardware, so counts are not added.
-    """
+    """The PCI functions in the NodeFeatures of one node. Two list the same hardware, so counts are not added."""
     ids: set[str] = set()
     most = 0
     for feature in features:
@@ -81,13 +70,13 @@ def listed_gpus(features: Iterable[Mapping[str, Any]]) -> PciGpus:
 
 
 def _gpus_of_feature(feature: Mapping[str, Any]) -> list[str]:
-    instances = mapping(mapping(mapping(feature.get("spec")).get("features")).get("instances"))
+    instances = as_object(as_object(as_object(feature.get("spec")).get("features")).get("instances"))
     found = []
-    for element in sequence(mapping(instances.get("pci.device")).get("elements")):
-        attributes = mapping(mapping(element).get("attributes"))
+    for element in sequence(as_object(instances.get("pci.device")).get("elements")):
+        attributes = as_object(as_object(element).get("attributes"))
         vendor = text(attributes.get("vendor")).lower().removeprefix("0x")
         gpu_class = text(attributes.get("class")).lower().removeprefix("0x")
         device = device_id(text(attributes.get("device")))
-        if vendor == _AMD and device is not None and _is_gpu_class(gpu_class):
+        if vendor == _AMD and device is not None and gpu_class.startswith(_GPU_CLASSES):
             found.append(device)
     return found

@@ -9,9 +9,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from hipbmm_operator.kube import quantity as quantities
-from hipbmm_operator.kube.metadata import as_object as mapping
-
-__all__ = ["count", "mapping", "quantity", "sequence", "shown", "text", "truth"]
 
 _LARGEST: Final = 2**63 - 1
 _PRINTED: Final = 63  # the longest value a label may have
@@ -49,10 +46,7 @@ def count(value: object) -> int:
 
 
 def quantity(value: object) -> int | None:
-    """A Kubernetes quantity as a whole number.
-
-    ``8``, ``"8k"``, ``"196592Mi"``, ``"1e3"``; rounded down, never below 0; None when it is not one.
-    """
+    """A quantity such as ``8``, ``"196592Mi"`` or ``"1e3"``, rounded down, never below 0; None when it is not one."""
     found = quantities.value(text(value))
     return None if found is None else max(0, min(int(found), _LARGEST))
 

@@ -37,8 +37,8 @@ def test_an_event_is_about_the_resource_and_bounded() -> None:
 
 async def test_one_that_is_there_is_not_sent_again() -> None:
     kube = FakeKube()
-    await events.send(kube, OWNER, [ONE])  # type: ignore[arg-type]  # the part that is used
-    await events.send(kube, OWNER, [ONE, TWO])  # type: ignore[arg-type]
+    await events.send(kube, [events.build(OWNER, ONE)])  # type: ignore[arg-type]  # the part that is used
+    await events.send(kube, [events.build(OWNER, each) for each in (ONE, TWO)])  # type: ignore[arg-type]
     assert len([kind for _, kind, _ in kube.writes if kind == "Event"]) == 2
 
 
@@ -51,6 +51,6 @@ async def test_one_that_is_refused_does_not_keep_the_next_back(caplog: pytest.Lo
 
     kube = Refusing()
     with caplog.at_level(logging.WARNING):
-        await events.send(kube, OWNER, [ONE, TWO])  # type: ignore[arg-type]
+        await events.send(kube, [events.build(OWNER, each) for each in (ONE, TWO)])  # type: ignore[arg-type]
     assert [body["reason"] for (kind, *_), body in kube.objects.items() if kind == EVENT] == ["AllReplicasWarm"]
     assert "no Events here" in caplog.text

@@ -69,7 +69,7 @@ async def test_a_namespace_without_rights_does_not_keep_the_others_from_being_se
     assert found.blind("b") == ""
     kube.refused.add((DEPLOYMENT, "b"))
     await found.refresh()
-    assert found.scope().nothing
+    assert found.scope() == Scope((), ())
 
 
 def test_the_status_of_what_may_not_be_seen_keeps_what_was_known() -> None:
@@ -114,4 +114,4 @@ def test_the_paths_of_watches() -> None:
         "/x/api/v1/namespaces/b/pods",
         "/x/api/v1/nodes",
     }
-    assert Scope((POD,), (), nothing=True).paths() == {}
+    assert Scope((), ()).paths() == {}

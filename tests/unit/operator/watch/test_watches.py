@@ -159,7 +159,7 @@ async def test_a_new_scope_is_watched_after_a_restart(tmp_path: Path) -> None:
     api = ApiServer()
     api.put(POD, pod("one"))
     api.put(DEPLOYMENT, pod("two"))
-    scopes = [Scope((), (), nothing=True)]
+    scopes = [Scope((), ())]
     async with watched(api, tmp_path, lambda: scopes[-1], stale=1.5) as found:
         await eventually(found.watches.alive)
         for kind, names in ((POD, ["one"]), (DEPLOYMENT, ["one", "two"])):
