@@ -122,9 +122,13 @@ def test_a_file_is_bounded() -> None:
 def test_a_store_of_many_problems_is_read_in_part_and_hides_no_pod(store: str) -> None:
     publish(store, "pod-a", m7=3)
     folder = Path(store, "v1", KEY, "demand")
+    different = demand.MAX_LINES // MAX_DEMAND + 8  # more than are read
+    files = [
+        demand.encode(Demand(1 + at % 512, 16 * number, 16 * (1 + at // 512), False, 9) for at in range(MAX_DEMAND))
+        for number in range(1, 1 + different)
+    ]
     for number in range(1, demand.MAX_FILES + 2):
-        many = [Demand(1 + at % 512, 16 * number, 16 * (1 + at // 512), False, 9) for at in range(MAX_DEMAND)]
-        (folder / f"pod-b.{number}.{'0' * 12}.csv").write_bytes(demand.encode(many))
+        (folder / f"pod-b.{number}.{'0' * 12}.csv").write_bytes(files[number % different])
     found = demand.read(Volume(), [store], KEY, [])
     assert Demand(7, 256, 512, False, 3) in found
     assert MAX_DEMAND < len(found) <= demand.MAX_LINES

@@ -77,11 +77,11 @@ def test_a_resource_that_nobody_has_seen_is_not_done(of: crd.Definition) -> None
     assert of.status.model_validate(unseen).model_dump(by_alias=True)["observedGeneration"] == -1
 
 
-def test_defaults_are_told_in_words() -> None:
-    told = {path: node["description"] for path, node in ALL if "description" in node}
-    assert told["spec.server.startupSeconds"].endswith("Default: 1800.")
-    assert told["spec.tuning.policy"].endswith("Default: ServeUntuned.")
-    assert told["spec.cache.pvc.accessModes"].endswith('Default: ["ReadWriteMany"].')
+def test_defaults_are_in_the_descriptions() -> None:
+    said = {path: node["description"] for path, node in ALL if "description" in node}
+    assert said["spec.server.startupSeconds"].endswith("Default: 1800.")
+    assert said["spec.tuning.policy"].endswith("Default: ServeUntuned.")
+    assert said["spec.cache.pvc.accessModes"].endswith('Default: ["ReadWriteMany"].')
 
 
 @KINDS
@@ -99,7 +99,7 @@ def test_the_chart_template_is_the_same_behind_its_switches(of: crd.Definition) 
     assert text.startswith("{{- if .Values.crds.enabled }}")
     assert "helm.sh/resource-policy: keep" in text
     plain = "\n".join(line for line in text.splitlines() if "{{" not in line and "resource-policy" not in line)
-    body = yaml.safe_load(plain.replace("  annotations:\n", "", 1).replace("  labels:\n", "", 1))
+    body = yaml.load(plain.replace("  annotations:\n", "", 1).replace("  labels:\n", "", 1), yaml.CSafeLoader)
     assert body == crd.crd(of)
 
 
@@ -108,7 +108,7 @@ def test_the_command_checks_and_prints() -> None:
     environment = {"PYTHONPATH": str(crd.ROOT / "operator")}
     assert subprocess.run([*command, "--check"], env=environment, check=False).returncode == 0
     printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-    assert yaml.safe_load(printed)["metadata"]["name"] == f"{names.PLURAL}.{names.GROUP}"
+    assert f"  name: {names.PLURAL}.{names.GROUP}\n" in printed
 
 
 JSON = st.recursive(
