@@ -15,6 +15,7 @@ from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.publisher import Publisher
 from hipbmm_kernel.store.shard_origin import HARVEST, MIRROR, head
+from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.digest import canonical
 
@@ -174,8 +175,8 @@ class Harvester:
 def read_json(volume: Volume, path: str) -> dict[str, object]:
     """A JSON object of the pod's own disk; empty when there is none that can be used."""
     try:
-        document = json.loads(volumes.read_file(volume, path, MAX_JSON))
-    except (OSError, ValueError, RecursionError):
+        document = json_text.parsed(volumes.read_file(volume, path, MAX_JSON))
+    except (OSError, ValueError):
         return {}
     return document if isinstance(document, dict) else {}
 

@@ -4,11 +4,10 @@ hipBLASLt's solution indices "cannot be reused across library releases or across
 offline-tuning guide), and AITER's CSV names neither; an index of another build runs another kernel without a check.
 """
 
-import json
 from typing import Any, NamedTuple
 
 from hipbmm_kernel.rows import gemm
-from hipbmm_kernel.system import digest
+from hipbmm_kernel.system import digest, json_text
 from hipbmm_kernel.system.digest import canonical
 
 VERSION = 1
@@ -81,9 +80,9 @@ def parse(data: bytes) -> Stack:
     if len(data) > MAX_BYTES:
         raise StackError(f"more than {MAX_BYTES} bytes")
     try:
-        document = json.loads(data)
+        document: Any = json_text.parsed(data)
         stack = _from(document)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StackError(f"not a stack: {type(error).__name__}") from error
     if stack.canonical() != data.rstrip(b"\n"):
         raise StackError("not the canonical JSON of a stack of this version")

@@ -12,6 +12,7 @@ from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
 from hipbmm_kernel.store import frames, plans
 from hipbmm_kernel.store import shard as shards
+from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.digest import canonical, sha256
 from hipbmm_kernel.system.volume import Volume
@@ -34,8 +35,8 @@ def encode(key: str, found: Answer) -> bytes:
 def decode(key: str, data: bytes) -> Answer:
     """The answer in a plan file of this key. AnswerInvalid when it is cut, damaged, or another key's."""
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        document = json_text.parsed(data)
+    except ValueError as error:
         raise AnswerInvalid(f"not JSON: {error}") from error
     if not isinstance(document, dict) or document.get(_MARK) != _VERSION:
         raise AnswerInvalid("not a plan file")
@@ -62,8 +63,9 @@ def find(
     for root in roots:
         for path in (*plans.paths(root, key), *_mirrored(volume, root, key)):
             try:
-                data = volumes.read_file(volume, path, plans.MAX_BYTES, follow=True)
-                return parse(key, _unframed(path, data) if path.endswith(_GZIP) else data)
+                if not path.endswith(_GZIP):
+                    return parse(key, plans.read(volume, root, path.rpartition("/")[2]))
+                return parse(key, _unframed(path, volumes.read_file(volume, path, plans.MAX_BYTES, follow=True)))
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:

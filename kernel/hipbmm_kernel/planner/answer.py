@@ -1,9 +1,9 @@
 """What the image answered, as a value and as JSON; the JSON comes from a child or a volume, so it is checked."""
 
-import json
 from typing import Any, NamedTuple, TypeVar
 
 from hipbmm_kernel.linear import eligibility
+from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system.digest import canonical
 
 T = TypeVar("T")
@@ -73,8 +73,8 @@ def decode(data: bytes) -> Answer:
     if len(data) > MAX_BYTES:
         raise AnswerInvalid(f"an answer has at most {MAX_BYTES} bytes")
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        document = json_text.parsed(data)
+    except ValueError as error:
         raise AnswerInvalid(f"not JSON: {error}") from error
     if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
         raise AnswerInvalid(f"not an answer of format {FORMAT}")

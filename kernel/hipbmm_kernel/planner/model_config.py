@@ -7,12 +7,13 @@ hostile or broken file ends in `ConfigInvalid` with the name of the field instea
 import json
 from typing import NoReturn, TypeVar
 
+from hipbmm_kernel.system import json_text
+
 T = TypeVar("T")
 
 MAX_BYTES = 4 * 2**20
 """Largest config.json that is read; the largest published ones (long ignore lists) have about 300 kB."""
 
-MAX_DEPTH = 64
 MAX_SIZE = 2**20
 """Largest size of a layer; the widest published models have below 2^18."""
 
@@ -22,8 +23,6 @@ MAX_DIGITS = 18
 """Longer integers are not converted: the conversion of a hostile one takes quadratic time."""
 
 _SHOWN = 80
-_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
-_OPENING = b"[{"
 _TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
 
 
@@ -46,7 +45,8 @@ def parse(data: bytes) -> "Fields":
     """The fields of a config.json. ConfigInvalid when it is too large, too deep, not JSON or not an object."""
     if len(data) > MAX_BYTES:
         raise ConfigInvalid("config.json", f"{len(data)} bytes", f"a config.json has at most {MAX_BYTES} bytes")
-    _check_depth(data)
+    if json_text.is_deep(data):
+        raise ConfigInvalid("config.json", f"more than {json_text.MAX_DEPTH} levels", "must nest less deeply")
     try:
         document = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object, parse_int=_integer)
     except ConfigInvalid:
@@ -169,17 +169,6 @@ class Fields:
 
     def _dotted(self, field: str) -> str:
         return f"{self.name}.{field}" if self.name else field
-
-
-def _check_depth(data: bytes) -> None:
-    """ConfigInvalid when brackets nest deeper than MAX_DEPTH, counted without recursion and outside strings."""
-    unescaped = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside_strings = b"".join(unescaped.split(b'"')[::2])
-    depth = 0
-    for bracket in outside_strings.translate(None, _NOT_BRACKETS):
-        depth += 1 if bracket in _OPENING else -1
-        if depth > MAX_DEPTH:
-            raise ConfigInvalid("config.json", f"more than {MAX_DEPTH} levels", "must nest less deeply")
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -24,6 +24,7 @@ from hipbmm_kernel.pod.dispatch_table import UNKNOWN, VOLUME_SECONDS, Dispatch, 
 from hipbmm_kernel.rows.gemm import Row
 from hipbmm_kernel.store import plans
 from hipbmm_kernel.store.table import Table as StoreTable
+from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.digest import canonical, sha256
@@ -182,8 +183,8 @@ def encode(key: str, known: Answer) -> bytes:
 def decode(key: str, data: bytes) -> Answer:
     """The answer in a file of this key. AnswerInvalid when it is cut, damaged, or another file."""
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        document = json_text.parsed(data)
+    except ValueError as error:
         raise AnswerInvalid(f"not JSON: {error}") from error
     if not isinstance(document, dict) or document.get(_MARK) != _VERSION or document.get("key") != key:
         raise AnswerInvalid("not this image's answer about the table in memory")

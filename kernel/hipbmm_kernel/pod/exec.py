@@ -6,7 +6,6 @@ ours. Whatever is broken of ours, the server starts, with HIPBMM off where it co
 """
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -27,8 +26,10 @@ from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.identity.software import package_directory
 from hipbmm_kernel.pod import aiter_jit, dispatch_table, listen, served_file, start_mode, state_file
 from hipbmm_kernel.pod.start_mode import State
+from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.volume import Volume
 
 MAX_JSON = 4 << 20
@@ -74,7 +75,7 @@ class Log:
 
     def say(self, text: str) -> None:
         """One line."""
-        self.write(f"hipbmm exec: {text}\n")
+        self.write(f"hipbmm exec: {one_line(text)}\n")
 
     def write(self, text: str) -> None:
         """A text that ends with a line end."""
@@ -90,8 +91,8 @@ class Log:
 def read_report(volume: Volume, path: str) -> tuple[dict[str, object] | None, str]:
     """The report of `warm`, or None and why there is none that can be used."""
     try:
-        document = json.loads(volumes.read_file(volume, path, MAX_JSON))
-    except (OSError, ValueError, RecursionError) as error:
+        document = json_text.parsed(volumes.read_file(volume, path, MAX_JSON))
+    except (OSError, ValueError) as error:
         return None, f"{path} cannot be used: {error}"
     return (document, "") if isinstance(document, dict) else (None, "")
 

@@ -38,12 +38,11 @@ def unframe(name: str, packed: bytes, limit: int) -> tuple[str, list[str]]:
 
 
 def unzipped(data: bytes, limit: int) -> bytes:
-    """What a gzip in a mirror holds, at most `limit` bytes; b"" (no shard) when it is damaged or larger."""
+    """What a gzip in a mirror holds, at most `limit` bytes: no shard where it is larger; b"" when it is damaged."""
     import zlib  # noqa: PLC0415 - only mirrors need it
 
     stream = zlib.decompressobj(wbits=31)
     try:
-        text = stream.decompress(data, limit)
+        return stream.decompress(data, limit)
     except zlib.error:
         return b""
-    return text if stream.eof else b""

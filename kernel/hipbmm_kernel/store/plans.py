@@ -7,11 +7,11 @@ next one is taken (`<key>.2.json`).
 
 import contextlib
 import errno
-import json
 import re
 from collections.abc import Iterator
 
 from hipbmm_kernel.store import shard as shards
+from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.volume import Volume
 
@@ -40,11 +40,20 @@ def key_of(name: str) -> str:
 def damage(key: str, data: bytes) -> str:
     """Why these bytes are no file of the key; "" when they are. What reads a file checks its digest."""
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        document = json_text.parsed(data)
+    except ValueError as error:
         return f"not JSON: {error}"
     named = document.get("key") if isinstance(document, dict) else None
     return "" if named == key else "it does not name its key"
+
+
+def read(volume: Volume, root: str, name: str) -> bytes:
+    """The bytes of a file of that name in a store, in which no link is followed. OSError as the calls give it."""
+    directory = volumes.open_below(volume, root, *DIRECTORY.split("/"))
+    try:
+        return volumes.read_file(volume, name, MAX_BYTES, at=directory)
+    finally:
+        volume.close(directory)
 
 
 def whole(volume: Volume, root: str) -> Iterator[tuple[str, bytes]]:

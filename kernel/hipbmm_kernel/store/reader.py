@@ -15,6 +15,7 @@ import errno
 import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from hipbmm_kernel.store import frames, shard_lines, turns
@@ -35,6 +36,10 @@ MAX_REFUSED = 20
 FILE_LINES = 5
 """What opening a file costs, in lines."""
 GZIP = ".gz"
+MAX_UNZIPPED = 8 << 20
+"""Bytes of a gzipped shard: the operator keeps none that is larger."""
+QUICK_LISTINGS = 4
+"""A compaction takes one more; a directory whose names change all the time is not listed without a pause."""
 FIRST_PAUSE = 0.1
 MAX_PAUSE = 2.0
 TOO_MUCH = "the store is larger than what is read at once: `compact` makes it small"
@@ -108,6 +113,7 @@ class Reader:
         self._deadline = clock.monotonic() + seconds
         self._pause = FIRST_PAUSE
         self._lines, self._bytes = limits
+        self._inputs = MAX_NAMES
         self._known = shard_lines.Known()
         self.reading = Reading()
 
@@ -131,6 +137,7 @@ class Reader:
         """The shards of one store, from as many listings of its directory as it takes to have read every name."""
         done: set[str] = set()
         missed: dict[str, OSError] = {}
+        passes = 0
         while True:
             try:
                 directory, names, more = self._within_the_limit(lambda: self._listing(root, mirror))
@@ -142,8 +149,9 @@ class Reader:
                 if more and not (done or missed):
                     self.reading.refuse(f"{more} files", f"more than {MAX_NAMES}", more)
                 names = [name for name in names if name not in done]
-                if missed.keys() & set(names) and not self._wait():
-                    self._give_up({name: missed[name] for name in names if name in missed})
+                passes += 1
+                if (passes > QUICK_LISTINGS or missed.keys() & set(names)) and not self._wait():
+                    self._give_up(missed)
                     return
                 missed.clear()
                 yield from self._pass(directory, names, mirror, missed)
@@ -190,7 +198,9 @@ class Reader:
                 continue
             data = self._read(directory, file, mirror, missed, kept.bytes)
             if data is not None and self._lines - _cost(data) < kept.lines:
-                covered.update(shards.inputs_of(data))
+                inputs = list(islice(shards.inputs_of(data), self._inputs))
+                self._inputs -= len(inputs)
+                covered.update(inputs)
                 later.append(file)
             else:
                 found = self._found(file, data, mirror)
@@ -248,7 +258,7 @@ class Reader:
             self._miss(file.name, error, missed)
             return None
         if file.name.endswith(GZIP):
-            data = frames.unzipped(data, limit)
+            data = frames.unzipped(data, min(limit, MAX_UNZIPPED))
         self._bytes -= len(data)
         return data
 

@@ -129,14 +129,12 @@ def decode(data: bytes, known: Known | None = None, name: str | None = None) -> 
         raise ShardError(str(error)) from error
 
 
-def inputs_of(data: bytes) -> list[str]:
+def inputs_of(data: bytes) -> Iterator[str]:
     """The inputs that a shard names, unproven: for a reader that cannot afford its rows."""
     lines = _Lines(data, len(data))
     lines.next()
-    inputs = []
     while (line := lines.next()).startswith(INPUT):
-        inputs.append(line[len(INPUT) :])
-    return inputs
+        yield line[len(INPUT) :]
 
 
 class _Lines:
@@ -153,7 +151,7 @@ class _Lines:
         if stop < 0:
             return ""
         self.at = stop + 1
-        return self._data[start:stop].decode("ascii")
+        return self._data[start:stop].decode("ascii", "replace")
 
     def blocks(self) -> Iterator[list[str]]:
         """All further lines."""

@@ -314,3 +314,17 @@ def test_arguments_that_are_no_text_reach_the_server(ready: Pod) -> None:
     ]
     done = subprocess.run([*command, *odd], env=ready.env, cwd=ready.root, capture_output=True, text=True, check=True)
     assert done.stdout == f"{[b'-c', *odd]}\n"
+
+
+def test_what_somebody_else_wrote_is_one_line_of_the_log(ready: Pod) -> None:
+    forged = "\x1b[2J\nhipbmm exec: start 9 of the server, mode NoAiter: forged\r\u2028"
+    report = {"state": "Partial", "hipbmm": False, "reason": forged, "message": forged}
+    (ready.home / "report.json").write_text(json.dumps(report))
+    for arguments, env in (
+        (("--", "true"), {}),
+        (("--", "true"), {"HIPBMM_POLICY": "Block"}),
+        (("--foreign", "--", "true"), {}),
+    ):
+        log = ready.run("exec", *arguments, **env).stderr
+        assert all(line.isprintable() for line in log.split("\n"))
+        assert not any(line.startswith("hipbmm exec: start 9") for line in log.splitlines())

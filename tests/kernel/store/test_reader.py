@@ -334,3 +334,55 @@ def test_rows_of_another_retune_token_are_not_used(tmp_path: Path, a_stack: Stac
     put(tmp_path, a_stack.key, new, digest=shard.token_digest("b"), origin="pod-b.warm")
     assert read(tmp_path, a_stack, retune="b")[0] == expected(new)
     assert read(tmp_path, a_stack)[0] == expected(old, new)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\n", b"#input \xfe\n", b"#hipbmm-shard v1\n#input \xff\n", b"#input a\n", b"#input \n", b"#input "],
+)
+@pytest.mark.parametrize("limits", [store.START, store.Limits(600, 1 << 20)])
+def test_whatever_is_named_like_a_compaction_is_not_read_as_one(
+    tmp_path: Path, a_stack: Stack, content: bytes, limits: store.Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it names is read before it is proven, when there is no room for the rest of it."""
+    monkeypatch.setattr(store, "MAX_NAMES", 100)
+    path = put(tmp_path, a_stack.key, SOME)
+    head = f"#hipbmm-shard v1 key={a_stack.key} origin=0bad.compact seq=1 kind=rows token=-\n".encode()
+    for number, start in enumerate((b"", head)):
+        path.with_name(f"{number}bad.compact.1.0123456789ab.csv").write_bytes(start + content * 150_000)
+    reader = store.Reader(Volume(), FakeClock(), a_stack.key, 1.0, limits)
+    assert table.merge(reader.shards(str(tmp_path))) == expected(SOME)
+    assert len(reader.reading.covered) <= store.MAX_NAMES
+
+
+class Changing(Volume):
+    """A directory in which another file has come, and is gone again, whenever it is listed."""
+
+    listings = 0
+
+    def names(self, directory: int) -> list[str]:
+        self.listings += 1
+        return [*super().names(directory), f"pod-b.warm.{self.listings}.0123456789ab.csv"]
+
+
+def test_a_directory_whose_names_always_change_is_read_and_left_at_the_deadline(tmp_path: Path, a_stack: Stack) -> None:
+    put(tmp_path, a_stack.key, SOME)
+    volume = Changing()
+    found, reading, clock = read(tmp_path, a_stack, volume)
+    assert found == expected(SOME)
+    assert volume.listings < 100
+    assert sum(clock.slept) <= 90
+    assert len(reading.errors) == 1
+
+
+def test_what_gzip_bombs_cost_counts(tmp_path: Path, a_stack: Stack) -> None:
+    path = put(tmp_path, a_stack.key, SOME)
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    for number in range(12):
+        bomb = gzip.compress(bytes(4 << 20), mtime=0)
+        (mirror / f"{number}bad.warm.1.0123456789ab.csv.gz").write_bytes(bomb)
+    reader = store.Reader(Volume(), FakeClock(), a_stack.key, 1.0, store.Limits(600, 10 << 20))
+    assert table.merge(reader.shards(str(tmp_path), (str(mirror),))) == expected(SOME)
+    assert [each.reason for each in reader.reading.refused].count(store.TOO_MUCH) >= 9
+    assert path.exists()

@@ -15,6 +15,7 @@ from hipbmm_kernel.planner import model_config, plan
 from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options
 from hipbmm_kernel.pod import pod_plan
+from hipbmm_kernel.system import json_text
 
 pytestmark = pytest.mark.timeout(600)  # a thousand examples each, on a machine that may be shared
 
@@ -105,7 +106,7 @@ def refused_size(data: bytes) -> ConfigInvalid:
 def test_ten_thousand_levels_inside_a_supported_model() -> None:
     data = encoded("qwen3-32b")[:-1] + b', "x": ' + b"[" * 10_000 + b"]" * 10_000 + b"}"
 
-    assert refused(data).value == f"more than {model_config.MAX_DEPTH} levels"
+    assert refused(data).value == f"more than {json_text.MAX_DEPTH} levels"
 
 
 def test_brackets_in_strings_are_not_levels() -> None:
