@@ -21,8 +21,9 @@ ENDS = {TUNED: 0, NO_TABLE: 2, NO_HIPBMM: 3, NO_AITER: 4}
 ENDS_WITHOUT_HIPBMM = 2
 """Early ends that lead to NoAiter when the report of `warm` already says NoHipbmm."""
 
-PROVEN_WINDOWS = 48.0
-"""A run of so many warm-up windows (a day by default) proves its mode: some rows are first used after hours."""
+PROVEN_WINDOWS, PROVEN_SECONDS = 48.0, 86_400.0
+"""A run of so many warm-up windows, a day at least, proves its mode: some rows are first used after hours, also where
+the server is soon ready."""
 
 
 ORDERLY_STARTS = 20
@@ -66,12 +67,17 @@ def next_start(
     """
     crashes, ran = before.crashes, now - before.started
     if before.boot == boot and ran >= 0:
-        if ran >= PROVEN_WINDOWS * window:
+        if ran >= _proven(window):
             crashes = min(crashes, ENDS.get(before.mode, 0))
         elif not ((orderly and before.starts < ORDERLY_STARTS) or (_refused(report) and ran < REFUSED_SECONDS)):
             crashes += 1
     mode, reason = _mode(crashes, report)
     return before._replace(starts=before.starts + 1, crashes=crashes, mode=mode, reason=reason, started=now, boot=boot)
+
+
+def _proven(window: float) -> float:
+    """Seconds after which a run has proved its mode; none where a start takes no time, since every run does then."""
+    return max(PROVEN_WINDOWS * window, PROVEN_SECONDS) if window else 0.0
 
 
 def _refused(report: Mapping[str, object] | None) -> bool:

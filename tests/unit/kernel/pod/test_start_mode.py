@@ -1,5 +1,7 @@
 """The mode of a start: what the ends before it say, and a day without one."""
 
+import pytest
+
 from hipbmm_kernel.pod import start_mode
 from hipbmm_kernel.pod.start_mode import NO_AITER, NO_HIPBMM, NO_TABLE, TUNED, State, next_start
 
@@ -7,12 +9,12 @@ DAY = 86_400.0
 WINDOW = 1800.0
 
 
-def modes(*ran: float, report: dict[str, object] | None = None) -> list[str]:
+def modes(*ran: float, report: dict[str, object] | None = None, window: float = WINDOW) -> list[str]:
     """The modes of the starts of a server that ran so many seconds each time."""
     state, now, found = State(), 1000.0, []
     for seconds in (0.0, *ran):
         now += seconds
-        state = next_start(state, {"hipbmm": True} if report is None else report, now, "boot", WINDOW)
+        state = next_start(state, {"hipbmm": True} if report is None else report, now, "boot", window)
         found.append(state.mode)
     return found
 
@@ -37,6 +39,12 @@ def test_arguments_that_vllm_refuses_are_no_crashes_of_ours() -> None:
 def test_ends_after_good_days_are_none_of_the_table() -> None:
     assert modes(*[10 * DAY] * 6) == [TUNED] * 7
     assert modes(5.0, 10 * DAY, 5.0, 10 * DAY) == [TUNED] * 5
+
+
+@pytest.mark.parametrize("window", [10.0, 30.0, 60.0, 1800.0])
+@pytest.mark.parametrize("ran", [31 * 60.0, 5 * 3600.0, 20 * 3600.0])
+def test_a_row_that_ends_the_server_after_hours_counts_however_soon_it_is_ready(window: float, ran: float) -> None:
+    assert modes(*[ran] * 4, window=window) == [TUNED, TUNED, NO_TABLE, NO_HIPBMM, NO_AITER]
 
 
 def test_a_mode_in_which_a_server_ran_for_a_day_stays() -> None:
