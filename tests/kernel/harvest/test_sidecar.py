@@ -375,3 +375,14 @@ def test_a_taken_port_costs_the_metrics_only(served: Pod, port: int, a_stack: St
             until(lambda: stored(served, a_stack) == pairs(LEARNED[0]))
             running.send_signal(signal.SIGTERM)
             assert running.wait(120) == 0
+
+
+def test_requests_are_answered_while_there_is_more_of_the_file_to_read() -> None:
+    server = http.HttpServer(0, Clock(), lambda _path: (200, "text/plain", b"fine"))
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as peer:
+            peer.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            server.serve(0.0)
+            assert peer.recv(4096).startswith(b"HTTP/1.0 200")
+    finally:
+        server.close()
