@@ -8,6 +8,7 @@ from hipbmm_kernel.cli import command_line
 from hipbmm_kernel.cli.command_line import Answer
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.aiter_csv import Parsed
+from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.volume import Volume, describe, read_file, replace_file
 
 
@@ -53,7 +54,7 @@ def _document(parsed: Parsed) -> dict[str, object]:
 
 def _text(parsed: Parsed) -> str:
     if parsed.refused is not None:
-        return f"refused: {parsed.refused}\n"
+        return f"refused: {one_line(parsed.refused)}\n"
     counts = (
         f"{len(parsed.accepted)} accepted, {len(parsed.foreign)} foreign, {parsed.duplicates} duplicates, "
         f"{len(parsed.conflicts)} conflicts, {len(parsed.rejected)} rejected"

@@ -2,6 +2,7 @@
 
 from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Plan, PlannedLinear
+from hipbmm_kernel.system.shown import one_line
 
 
 def document(plan: Plan) -> dict[str, object]:
@@ -53,7 +54,7 @@ def text(plan: Plan) -> str:
     lines.append(f"{len(plan.problems)} problems: {span}, about {least:.0f} to {most:.0f} s on one GPU")
     if plan.message:
         lines.append(f"{plan.reason}: {plan.message}")
-    return "\n".join(lines) + "\n"
+    return "\n".join((*map(one_line, lines), ""))
 
 
 def _linear(planned: PlannedLinear) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Errors of the API server by who must act, and the one table from HTTP status to class."""
 
 from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.text import printable
 
 FIRST_ERROR = 400
 """Smallest HTTP status that is an error."""
@@ -63,7 +64,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 def from_status(status: int, body: Json, retry_after: str | None = None) -> ApiError:
     """The error for an HTTP status >= 400 and the server's `Status` object (may be empty)."""
     reason = str(body.get("reason") or status)
-    message = str(body.get("message") or "")
+    message = printable(str(body.get("message") or ""))
     kind = AlreadyExistsError if reason == "AlreadyExists" else _BY_STATUS.get(status, UnavailableError)
     return kind(status, reason, message, seconds(retry_after))
 

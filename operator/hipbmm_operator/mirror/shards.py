@@ -103,7 +103,7 @@ def number(name: str) -> int:
 def newest(names: Iterable[str]) -> dict[str, int]:
     """The highest number of each origin."""
     found: dict[str, int] = {}
-    for name in filter(SHARD_NAME.match, names):
+    for name in filter(SHARD_NAME.fullmatch, names):
         found[origin(name)] = max(number(name), found.get(origin(name), -1))
     return found
 
@@ -112,8 +112,8 @@ def _pieces(log: str, wanted: Callable[[str], bool]) -> dict[str, tuple[dict[int
     """By shard: its pieces by number, and how many there should be."""
     pieces: dict[str, tuple[dict[int, str], int]] = {}
     for line in log.split("\n"):  # not splitlines(): a character inside a line of ours must not begin one
-        found = _PIECE.match(line)
-        if found is None or SHARD_NAME.match(found[1]) is None or not wanted(found[1]):
+        found = _PIECE.fullmatch(line)
+        if found is None or SHARD_NAME.fullmatch(found[1]) is None or not wanted(found[1]):
             continue
         at, count = int(found[2]), int(found[3])
         kept, total = pieces.setdefault(found[1], ({}, count))
@@ -137,7 +137,7 @@ def check(name: str, packed: bytes) -> Shard:
     text = _unpacked(packed)
     body, trailer = text[: text.rfind("\n", 0, -1) + 1], text[text.rfind("\n", 0, -1) + 1 :]
     lines = body.split("\n")[:-1]
-    head = _HEAD.match(lines[0]) if lines else None
+    head = _HEAD.fullmatch(lines[0]) if lines else None
     if head is None:
         raise ShardError("its first line is not that of a shard")
     inputs = [line.removeprefix(_INPUT) for line in lines[1 : MAX_INPUTS + 2] if line.startswith(_INPUT)]
@@ -145,7 +145,7 @@ def check(name: str, packed: bytes) -> Shard:
     digest = hashlib.sha256(body.encode("ascii")).hexdigest()
     if trailer != f"#end rows={len(rows)} bytes={len(body)} sha256={digest}\n":
         raise ShardError("its last line does not fit what is before it")
-    if len(inputs) > MAX_INPUTS or not all(map(SHARD_NAME.match, inputs)):
+    if len(inputs) > MAX_INPUTS or not all(map(SHARD_NAME.fullmatch, inputs)):
         raise ShardError("an input is not the name of a shard")
     if not all(_is_data(line, _COLUMNS[head["kind"]]) for line in rows):
         raise ShardError(f"a line is not one of kind {head['kind']}")
@@ -157,7 +157,7 @@ def check(name: str, packed: bytes) -> Shard:
 
 
 def _is_data(line: str, columns: int) -> bool:
-    return len(line) <= MAX_LINE and line.count(",") == columns - 1 and _LINE.match(line) is not None
+    return len(line) <= MAX_LINE and line.count(",") == columns - 1 and _LINE.fullmatch(line) is not None
 
 
 def _unpacked(packed: bytes) -> str:

@@ -13,6 +13,7 @@ from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.text import printable
 from hipbmm_operator.observe.dispatch_words import DispatchWords
 from hipbmm_operator.observe.kept import trim
 from hipbmm_operator.observe.observed import NO_PULL_SECRET, UNPLACED, Note, OnDemandFacts
@@ -230,7 +231,7 @@ def latest(events: Iterable[Json]) -> dict[str, Note]:
     found: dict[str, Note] = {}
     for event in sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or "")):
         uid = str(as_object(event.get("involvedObject")).get("uid", ""))
-        found[uid] = Note(str(event["reason"]), str(event.get("message", ""))[:1000])
+        found[uid] = Note(str(event["reason"]), printable(str(event.get("message", ""))[:1000]))
     return found
 
 

@@ -7,6 +7,7 @@ from hipbmm_operator.kube import metadata, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, as_objects
 from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.text import printable
 from hipbmm_operator.kube.times import moment
 from hipbmm_operator.mirror.state import MirrorMap
 from hipbmm_operator.observe.observed import Child, Deployment
@@ -184,4 +185,4 @@ def _ended(raw: object) -> Ended | None:
 
 
 def _text(value: object) -> str:
-    return str(value or "")
+    return printable(str(value or ""))

@@ -177,7 +177,7 @@ def _failed_reason(reason: str) -> Reason | Foreign:
     """The reason of a failed pod as a condition takes it: the kubelet also says `OutOfamd.com/gpu`."""
     if reason.startswith("OutOf"):
         return "OutOfGPU" if "amd.com/" in reason else "OutOfResources"
-    return Foreign(reason) if WORD.match(reason) else "PodFailed"
+    return Foreign(reason) if WORD.fullmatch(reason) else "PodFailed"
 
 
 def _pull_message(container: Container) -> str:
@@ -191,7 +191,7 @@ def _config_reason(container: Container) -> Reason | Foreign:
         return "SecretNotFound" if "secret" in (found[1], found[2]) else "ConfigMapNotFound"
     if "run as non-root" in message or "runasnonroot" in message:
         return "RunAsNonRootRefused"
-    return Foreign(container.waiting) if WORD.match(container.waiting) else "ContainerFailed"
+    return Foreign(container.waiting) if WORD.fullmatch(container.waiting) else "ContainerFailed"
 
 
 def _bad_end(container: Container) -> Ended | None:
@@ -224,15 +224,9 @@ def _ended_reason(name: str, ended: Ended, startup_seconds: int) -> Reason | For
 
 def _ended_message(container: Container, ended: Ended) -> str:
     report = parse_report(ended.message) if container.name == contract.WARM else None
-    text = report.message if report else _printable(ended.message).strip()
+    text = report.message if report else ended.message.strip()
     how = f"exit code {ended.exit_code}" + (f" ({ended.reason})" if ended.reason not in ("", "Error") else "")
     return f"{how}: {text[-900:]}" if text else how
-
-
-def _printable(text: str) -> str:
-    """The last lines of a log, as a condition shows them: without colours and control characters."""
-    plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
-    return "".join(char if char.isprintable() or char == "\n" else " " for char in plain)
 
 
 def _not_ready(pod: Pod, container: Container, now: datetime) -> Failure | None:

@@ -55,7 +55,7 @@ def _word(words: frozenset[str], value: object, default: str) -> str:
 
 
 def _match(pattern: re.Pattern[str], value: object, default: str) -> str:
-    return value if isinstance(value, str) and pattern.match(value) else default
+    return value if isinstance(value, str) and pattern.fullmatch(value) else default
 
 
 def _list(value: object) -> list[Any]:
@@ -155,7 +155,7 @@ def parse_progress(log: str) -> Progress | None:
         if found is None:
             continue
         words = dict(word.split("=", 1) for word in found[1].split())
-        if WORD.match(words.get("phase", "")):
+        if WORD.fullmatch(words.get("phase", "")):
             return Progress(
                 phase=words["phase"],
                 tuned=_number(words.get("tuned")),

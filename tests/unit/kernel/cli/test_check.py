@@ -92,3 +92,10 @@ def test_check_for_people(tmp_path: Path) -> None:
         "line 3: conflict: algo_index 5 for a key that an earlier line gives 777",
     ]
     assert run(check_command)[0] == 2
+
+
+def test_foreign_text_is_escaped_for_people(tmp_path: Path) -> None:
+    missing = tmp_path / "a\x1b[2J\n\udcff.csv"
+    _, out, _ = run(check_command, missing)
+    assert len(out.splitlines()) == 1
+    assert out[:-1].isprintable()

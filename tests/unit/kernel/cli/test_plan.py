@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
+from tests.ptpc import PTPC
 from tests.unit.kernel.cli.commands import answer, run
 from tests.unit.kernel.configs import encoded
 
@@ -123,3 +125,27 @@ def test_wrong_usage_of_plan(argv: tuple[str, ...]) -> None:
 
     assert (code, out) == (2, "")
     assert "plan" in err
+
+
+HOSTILE = "x\x1b[31m\nforged\u2028\ud800"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"architectures": [HOSTILE]},
+        {"quantization_config": {"quant_method": HOSTILE}},
+        {"quantization_config": {**PTPC, "ignore": [HOSTILE]}},
+        {"torch_dtype": HOSTILE},
+        {"model_type": HOSTILE},
+        {"hidden_size": HOSTILE},
+        {HOSTILE: HOSTILE},
+    ],
+    ids=lambda fields: ascii(next(iter(fields)))[:20],
+)
+def test_foreign_text_is_escaped_for_people(config: Path, fields: dict[str, object]) -> None:
+    config.write_text(json.dumps(json.loads(config.read_text()) | fields))
+    _, out, err = run(plan_command, "--config", config)
+    assert all(line.isprintable() for line in (out + err).split("\n"))
+    assert "\nforged" not in out
+    out.encode()

@@ -27,3 +27,8 @@ def test_every_status_has_a_class(status: int, reason: str, kind: type[errors.Ap
 @pytest.mark.parametrize("text", [None, "", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "-1", "inf", "nan"])
 def test_a_retry_after_that_is_no_time_is_ignored(text: str | None) -> None:
     assert errors.seconds(text) is None
+
+
+def test_the_words_of_a_webhook_have_no_control_characters() -> None:
+    error = errors.from_status(403, {"reason": "Forbidden", "message": "denied: \x1b[31mno\r\u2028\nsee the policy"})
+    assert error.message == "denied: no  \nsee the policy"

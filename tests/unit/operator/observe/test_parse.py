@@ -147,3 +147,19 @@ def test_no_body_is_a_defect(kind: Callable[[Json], object], body: Json) -> None
 def test_no_body_of_a_revision_or_a_mirror_is_a_defect(body: Json) -> None:
     parse.revision(body, OWNER)
     parse.mirror_map(body)
+
+
+HOSTILE = "boom\x1b[31m \r\x00\u2028\u202e\x85\nsecond line"
+
+
+@pytest.mark.parametrize("state", ["waiting", "terminated"])
+def test_what_kubernetes_passes_on_has_no_control_characters(state: str) -> None:
+    """A command, an image's name and the end of a log come back in messages of the kubelet."""
+    body = pod(server={"state": {state: {"reason": "CreateContainerError", "message": HOSTILE, "exitCode": 1}}})
+    body["status"] |= {"message": HOSTILE, "reason": HOSTILE}
+    found = parse.pod(body)
+    server = found.containers["server"]
+    for text in (found.message, found.reason, server.waiting_message or (server.ended.message if server.ended else "")):
+        assert "second line" in text
+        assert all(line.isprintable() for line in text.split("\n"))
+        assert "[31m" not in text

@@ -102,3 +102,18 @@ def test_how_exec_started_the_server(log: str, start: Start | None) -> None:
 def test_no_log_breaks_the_start(log: str) -> None:
     parse_start("hipbmm exec: start 3 of the server, mode NoTable: " + log)
     parse_start(log)
+
+
+@pytest.mark.parametrize("field", ["state", "reason", "key", "geomean", "digest", "source", "dispatch"])
+@pytest.mark.parametrize("end", ["\n", "\r", "\u2028", " ", "\0"])
+def test_a_word_with_anything_behind_it_is_another_word(field: str, end: str) -> None:
+    """A reason with a line feed at its end would be refused by the API server, and the whole status with it."""
+    good = report(digest=f"sha256:{'a' * 64}", dispatch="Memory")
+    found = parse_report(json.dumps(good | {field: f"{good[field]}{end}"}))
+    assert found is None or not getattr(found, field) or str(getattr(found, field)).isalnum()
+
+
+def test_a_name_of_a_shard_with_a_line_feed_is_none() -> None:
+    found = parse_report(json.dumps(report(mirror={"shards": ["mirror.table.0.0123456789ab.csv\n"], "lines": 1})))
+    assert found is not None
+    assert found.mirror_shards == ()
