@@ -81,7 +81,7 @@ def test_a_server_that_never_gets_ready_again(world: World) -> None:
     heals(world)
 
 
-def test_a_server_that_hangs_is_told_without_any_event(world: World) -> None:
+def test_a_server_that_hangs_is_reported_without_any_event(world: World) -> None:
     """Nothing changes in the cluster when half a minute is over: the operator reconciles by itself."""
     world.create()
     server(world, running() | {"started": True})

@@ -122,7 +122,7 @@ def test_a_change_that_the_answer_to_a_status_write_tells_first_is_dealt_with(on
     assert operator.defects() == []
 
 
-def test_a_resource_whose_deletion_was_not_told_is_not_brought_back(one: Rig) -> None:
+def test_a_resource_whose_deletion_was_not_reported_is_not_brought_back(one: Rig) -> None:
     hide = Rule(watch_of(kinds.HIPBMM_DEPLOYMENT), keep=lambda event: event["type"] != "DELETED")
     one.proxy.rules = [hide]
     operator = one.start()

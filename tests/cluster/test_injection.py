@@ -111,7 +111,7 @@ def test_a_container_of_an_injected_pod_to_look_into_it(two: Two, api: Api) -> N
 
 
 @pytest.mark.parametrize("name", ["aaa-kserve", "zzz-kserve"])
-def test_warm_stands_behind_what_another_webhook_adds(two: Two, api: Api, tmp_path: Path, name: str) -> None:
+def test_warm_comes_after_what_another_webhook_adds(two: Two, api: Api, tmp_path: Path, name: str) -> None:
     two.put()
     pod = stacks.asking("kserve")
     del pod["spec"]["initContainers"]

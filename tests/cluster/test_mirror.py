@@ -156,7 +156,7 @@ def test_everything_goes_with_the_resource(mirrored: World) -> None:
     )
 
 
-def test_a_foreign_config_map_is_left_alone_and_told(world: World) -> None:
+def test_a_foreign_config_map_is_left_alone_and_reported(world: World) -> None:
     foreign: Json = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -175,7 +175,7 @@ def test_a_foreign_config_map_is_left_alone_and_told(world: World) -> None:
     world.becomes("Ready", "True")
 
 
-def test_a_log_that_lies_is_told_and_does_not_hold_the_rollout(world: World) -> None:
+def test_a_log_that_lies_is_reported_and_does_not_hold_the_rollout(world: World) -> None:
     world.create(replicas=2, cache=WITHOUT_VOLUME)
     (pod,) = world.scheduled(1)
     world.kubelet.logs[pod["metadata"]["name"]] = log(ONE).replace("H4sI", "AAAA")

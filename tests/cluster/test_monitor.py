@@ -39,7 +39,7 @@ def test_it_is_made_repaired_and_taken_away(world: World) -> None:
     until("one port", lambda: len(world.api.get(kinds.SERVICE, world.namespace, "qwen")["spec"]["ports"]) == 1)
 
 
-def test_without_its_kind_it_is_told_and_everything_else_works(world: World) -> None:
+def test_without_its_kind_it_is_reported_and_everything_else_works(world: World) -> None:
     if knows_monitors(world.api):
         pytest.skip("this cluster has ServiceMonitors")
     world.create(service=ASKED)

@@ -81,7 +81,7 @@ def test_an_update_without_a_spare_gpu_goes_on_in_place(world: World) -> None:
     until("surging again for the next update", lambda: not in_place())
 
 
-def test_a_right_that_is_taken_away_is_told_and_missed_only_until_it_is_back(
+def test_a_right_that_is_taken_away_is_reported_and_missed_only_until_it_is_back(
     world: World, api: Api, rights: Rights
 ) -> None:
     settle(world)

@@ -27,7 +27,7 @@ def told(world: World) -> list[tuple[str, str]]:
     return [(event["type"], event["reason"]) for event in mine]
 
 
-def told_to_the_end(world: World) -> list[tuple[str, str]]:
+def warned_to_the_end(world: World) -> list[tuple[str, str]]:
     """The same when the Event of the recovery is there: what was told before it is there, too."""
     until("the Event of the recovery", lambda: told(world)[-1:] and told(world)[-1][0] == "Normal")
     return told(world)
@@ -43,13 +43,13 @@ def test_events_tell_transitions_once(world: World) -> None:
             world.kubelet.containers(pod, {"payload": ended(0), "warm": state}, phase="Pending")
             world.becomes("Progressing", "False", "ImageNotFound")
     heals(world)
-    events = told_to_the_end(world)
+    events = warned_to_the_end(world)
     assert events.count(("Warning", "ImageNotFound")) == 1
     assert len(events) == len(set(events)), events
     assert [reason for kind, reason in events if kind == "Warning"] == ["ImageNotFound"]
 
 
-def test_a_crash_loop_is_told_once(world: World) -> None:
+def test_a_crash_loop_is_reported_once(world: World) -> None:
     world.create()
     (pod,) = world.scheduled(1)
     warm = {"payload": ended(0), "warm": ended(0, '{"v": 1, "state": "Complete", "reason": "Restored"}')}
@@ -61,7 +61,7 @@ def test_a_crash_loop_is_told_once(world: World) -> None:
             world.becomes("Available", "False", "ServerCrashed")
     world.until("one failure", lambda status: len(status["failures"]) == 1)
     heals(world)
-    assert [reason for kind, reason in told_to_the_end(world) if kind == "Warning"] == ["ServerCrashed"]
+    assert [reason for kind, reason in warned_to_the_end(world) if kind == "Warning"] == ["ServerCrashed"]
 
 
 def test_at_most_five_failures_and_none_after_recovery(world: World) -> None:

@@ -171,7 +171,7 @@ def test_the_author_s_command_arguments_user_and_directory_stay(place: Place) ->
     assert place.environment(pod)["PYTHONPATH"] == "/hipbmm/kernel"
 
 
-def test_warm_stands_behind_what_brings_the_model(place: Place) -> None:
+def test_warm_comes_after_what_brings_the_model(place: Place) -> None:
     """Case 3 and 14: the author's init container has run, and its volume is mounted."""
     for form in ("kserve", "cached"):
         names = [each["name"] for each in place.ready(form)["spec"]["initContainers"]]

@@ -89,7 +89,7 @@ def test_a_library_without_a_header_is_named_by_its_file_else_by_its_database(tm
     assert libraries(ROCM_PATH=str(tmp_path)).version == "1.2.70201"
 
 
-def test_no_database_for_this_gpu_is_unknown_and_told(tmp_path: Path) -> None:
+def test_no_database_for_this_gpu_is_unknown_and_reported(tmp_path: Path) -> None:
     write_rocm(tmp_path)
     found = libraries("gfx950", ROCM_PATH=str(tmp_path))
     assert (found.version, found.databases) == (None, ())

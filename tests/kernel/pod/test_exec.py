@@ -195,7 +195,7 @@ def test_policy_block_starts_with_a_complete_table_until_it_crashes(pod: Pod) ->
 
 
 @pytest.mark.parametrize(("command", "code"), [(("no-such-program",), 127), (("/",), 126), ((), 2), (("",), 2)])
-def test_a_command_that_cannot_be_started_is_told_and_is_no_crash(
+def test_a_command_that_cannot_be_started_is_reported_and_is_no_crash(
     pod: Pod, command: tuple[str, ...], code: int
 ) -> None:
     serve(pod, f"{gemm.HEADER}\n{LINE}")

@@ -88,7 +88,7 @@ def test_a_pod_restores_its_table_with_the_copy(pod: Pod, way: str) -> None:
     assert pod.message["reason"] == "TuningDisabled"
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     env = {"PYTHONPATH": str(ROOT / "kernel")}
     done = run(sys.executable, "-m", "hipbmm_kernel", "payload", tmp_path / "file", cwd=tmp_path, **env)

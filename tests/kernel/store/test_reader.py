@@ -56,7 +56,7 @@ def test_an_error_that_goes_away_is_waited_for(tmp_path: Path, a_stack: Stack, c
     assert reading.errors == []
 
 
-def test_an_error_that_stays_ends_at_the_deadline_and_is_told(tmp_path: Path, a_stack: Stack) -> None:
+def test_an_error_that_stays_ends_at_the_deadline_and_is_reported(tmp_path: Path, a_stack: Stack) -> None:
     put(tmp_path, a_stack.key, SOME)
     found, reading, clock = read(tmp_path, a_stack, FaultyVolume(failing_always("names", errno.EIO)))
     assert found == expected()

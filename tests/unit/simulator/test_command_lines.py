@@ -75,7 +75,7 @@ def test_what_vllms_parser_refuses_is_refused(line: str, modules: tuple[ModuleTy
     assert refused.value.code == 2
 
 
-def test_a_configuration_file_stands_before_the_command_line(
+def test_a_configuration_file_comes_before_the_command_line(
     modules: tuple[ModuleType, ModuleType], tmp_path: Path
 ) -> None:
     file = tmp_path / "serve.yaml"

@@ -14,7 +14,7 @@ from hipbmm_kernel.linear.eligibility import HIPBMM
 @pytest.mark.parametrize(
     ("named", "loaded"), [(None, True), ("hipbmm_kernel", True), ("a,hipbmm_kernel", True), ("hipbmm_dispatch", False)]
 )
-def test_vllm_loads_all_plugins_or_those_it_is_told(named: str | None, loaded: bool) -> None:
+def test_vllm_loads_all_plugins_or_those_that_are_named(named: str | None, loaded: bool) -> None:
     env = {} if named is None else {"VLLM_PLUGINS": named}
     assert (kernel_plugin.obstacle(env) == "") == loaded
 

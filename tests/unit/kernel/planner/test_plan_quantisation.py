@@ -244,7 +244,7 @@ def test_gemma_3_tower_is_quantised_online_and_may_be_fatal() -> None:
     assert build("gemma-3-27b", listed, tensor=8).reason == ""
 
 
-def test_explicit_linears_stand_beside_or_instead_of_the_config() -> None:
+def test_explicit_linears_come_beside_or_instead_of_the_config() -> None:
     extra = Linear(4096, 4096, bias=True)
     beside = build("qwen3-32b", linears=(extra,))
     instead = plan.build(None, Options(linears=(extra, Linear(24, 4096), Linear(64, 16 * 3))))

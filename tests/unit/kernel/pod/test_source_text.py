@@ -35,7 +35,7 @@ def test_the_program_is_the_same(path: Path) -> None:
     assert {node.value.value for node in texts} <= {""}  # type: ignore[attr-defined]
 
 
-def test_what_stands_on_a_line_of_its_own_and_is_a_value_stays() -> None:
+def test_what_is_on_a_line_of_its_own_and_is_a_value_stays() -> None:
     source = b'x = (\n    "a"  # why\n    "b"\n)\n\n\ndef f():\n    """D."""\n    return """\n# no comment\n"""\n'
     made = source_text.stripped(source)
     assert made == b'x = (\n    "a"\n    "b"\n)\n\n\ndef f():\n    ""\n    return """\n# no comment\n"""\n'

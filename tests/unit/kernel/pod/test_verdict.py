@@ -44,7 +44,7 @@ STATES = ["Complete", "Partial", "Unsupported", "Disabled", "NoPlan", "Failed"]
         (Facts(9, 3, 4, stopped=True), "Partial", "BudgetExhausted", "Mixed"),
     ],
 )
-def test_conclusions(facts: Facts, state: str, reason: str, source: str) -> None:
+def test_verdicts(facts: Facts, state: str, reason: str, source: str) -> None:
     found = verdict.conclude(facts)
     assert (found.state, found.reason, verdict.source(facts)) == (state, reason, source)
     assert found.hipbmm is (reason != "NoSolution" and not facts.unsafe)

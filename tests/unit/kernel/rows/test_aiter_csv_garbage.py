@@ -67,7 +67,7 @@ def test_too_many_lines_of_any_kind_refuse_the_file() -> None:
 @pytest.mark.parametrize("before", [b"", file(row())])
 @pytest.mark.parametrize("marker", [b"<<<<<<< ours", b"||||||| base", b"=======", b">>>>>>> theirs"])
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n" + file(row())])
-def test_a_conflict_marker_refuses_the_file_wherever_it_stands(before: bytes, marker: bytes, end: bytes) -> None:
+def test_a_conflict_marker_refuses_the_file_wherever_it_is(before: bytes, marker: bytes, end: bytes) -> None:
     line = before.count(b"\n") + 1
     assert aiter_csv.parse(before + marker + end).refused == (
         f"line {line} is a conflict marker of a version control system"

@@ -296,7 +296,7 @@ def test_too_many_rows_refuse_the_file() -> None:
     assert aiter_csv.parse(data, max_rows=11).refused is None
 
 
-def test_in_a_part_of_a_file_each_line_stands_alone() -> None:
+def test_in_a_part_of_a_file_each_line_is_read_alone() -> None:
     swapped = HEADER.replace(" m, n,", " n, m,")
     part = file("<<<<<<< HEAD", "\0" * 50, swapped, "{}", row(), "\xff\xfe", header="<html>")
 

@@ -14,7 +14,7 @@ JOB = Job(Problem(16, 256, 512), bias=False, seconds=1.0)
 WAYS = {"hangs": crew.HUNG, "ends": crew.KILLED, "is wrong": crew.DONE}
 
 
-class Desk:
+class Harness:
     """Probes of `gpus`, and which of them were called sick."""
 
     def __init__(self, *gpus: str) -> None:
@@ -41,46 +41,46 @@ class Desk:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_gpu_that_fails_where_another_one_does_not_is_sick(way: str) -> None:
-    desk = Desk("0", "1")
-    (again,) = desk.answer(desk.above(), "1", way)
+    harness = Harness("0", "1")
+    (again,) = harness.answer(harness.above(), "1", way)
     assert again.gpu == "0"
-    assert desk.answer(again, "0") == []
-    assert (desk.sick, desk.probing.unanswered()) == (["1"], [])
+    assert harness.answer(again, "0") == []
+    assert (harness.sick, harness.probing.unanswered()) == (["1"], [])
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_where_two_gpus_fail_there_is_no_solution(way: str) -> None:
-    desk = Desk("0", "1")
-    (again,) = desk.answer(desk.above(), "0", way)
+    harness = Harness("0", "1")
+    (again,) = harness.answer(harness.above(), "0", way)
     with pytest.raises(Abort, match="M=1024"):
-        desk.answer(again, "1", way)
-    assert desk.sick == []
+        harness.answer(again, "1", way)
+    assert harness.sick == []
 
 
 def test_one_gpu_alone_is_asked_again_only_when_its_child_ended() -> None:
-    desk = Desk("0")
-    (again,) = desk.answer(desk.above(), "0", "hangs")
-    assert (desk.answer(again, "0"), desk.sick) == ([], [])
+    harness = Harness("0")
+    (again,) = harness.answer(harness.above(), "0", "hangs")
+    assert (harness.answer(again, "0"), harness.sick) == ([], [])
     with pytest.raises(Abort):
-        desk.answer(desk.above(), "0", "is wrong")
+        harness.answer(harness.above(), "0", "is wrong")
 
 
 def test_what_a_gpu_that_retired_was_to_answer_goes_to_any_other() -> None:
-    desk = Desk("0", "1")
-    desk.answer(desk.above(), "0", "is wrong")
-    (left,) = desk.probing.unanswered()
+    harness = Harness("0", "1")
+    harness.answer(harness.above(), "0", "is wrong")
+    (left,) = harness.probing.unanswered()
     assert left.gpu == ""
 
 
 def test_below_the_limit_a_wrong_choice_is_only_logged() -> None:
-    desk = Desk("0", "1")
-    below = desk.probing.tasks([JOB])[-1]
-    assert desk.answer(below, "0", "is wrong") == []
-    assert (desk.sick, len(desk.logged)) == ([], 1)
+    harness = Harness("0", "1")
+    below = harness.probing.tasks([JOB])[-1]
+    assert harness.answer(below, "0", "is wrong") == []
+    assert (harness.sick, len(harness.logged)) == ([], 1)
 
 
 def test_a_linear_with_and_without_bias_is_probed_both_ways() -> None:
-    probes = [task.subject for task in Desk("0").probing.tasks([JOB._replace(mixed=True)])]
+    probes = [task.subject for task in Harness("0").probing.tasks([JOB._replace(mixed=True)])]
     assert {(probe.job.problem.m, probe.job.bias) for probe in probes if isinstance(probe, Probe)} == {
         (m, bias) for m in (16, 512, ROWS) for bias in (False, True)
     }

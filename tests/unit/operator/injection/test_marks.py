@@ -33,7 +33,7 @@ def with_token(pod: Json) -> Json:
 
 
 def waits(pod: Json) -> bool:
-    """What stands behind `hipbmm-warm` there may have another place after each change of the pod."""
+    """What comes after `hipbmm-warm` there may have another place after each change of the pod."""
     names = [each["name"] for each in pod["spec"].get("initContainers", [])]
     return any(name.startswith(("wait-", "istio-init", "istio-validation", "linkerd-init")) for name in names)
 

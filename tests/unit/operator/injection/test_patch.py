@@ -119,7 +119,7 @@ def test_nothing_that_is_added_can_fail_to_mount_or_to_pull(stack: str) -> None:
         ("lws-leader", ["hipbmm-warm"]),
     ],
 )
-def test_warm_stands_behind_the_model_and_before_what_waits(stack: str, order: list[str]) -> None:
+def test_warm_comes_after_the_model_and_before_what_waits(stack: str, order: list[str]) -> None:
     assert inits(injected(stacks.asking(stack))) == order
 
 

@@ -233,7 +233,7 @@ def test_of_a_changed_config_map_only_valid_shards_are_left() -> None:
     assert contents.summary({"binaryData": data, "data": {"a": "b"}, "immutable": True})["extra"] == ["a"]
 
 
-def test_what_is_too_large_for_a_config_map_is_told() -> None:
+def test_what_is_too_large_for_a_config_map_is_reported() -> None:
     rng = random.Random(1)
     rows = [line(m).replace("Cijk_Alik", rng.randbytes(200).hex()) for m in range(1, 4000)]
     assert not content(shard(*rows[:2000]), shard(*rows[2000:])).fits

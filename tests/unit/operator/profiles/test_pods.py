@@ -48,7 +48,7 @@ def test_statuses_get_our_names() -> None:
     assert [each["name"] for each in named["containerStatuses"]] == ["server"]
 
 
-def test_a_container_of_the_pod_that_is_called_like_one_of_ours_does_not_stand_for_it() -> None:
+def test_a_container_of_the_pod_that_is_called_like_one_of_ours_is_not_taken_for_it() -> None:
     body = stacks.pod("deployment")
     names = ["vllm", "server", "harvest"]
     body["spec"]["containers"] = [

@@ -85,7 +85,7 @@ def test_a_cluster_that_shows_no_product_is_read_by_every_kind(nodes: list[Json]
     assert chosen(plan, LABELLED, BY_NFD, BY_NAME, BY_HAND) == [True] * 4
 
 
-def test_a_node_that_comes_later_with_another_kind_is_told_and_restarts_nothing() -> None:
+def test_a_node_that_comes_later_with_another_kind_is_reported_and_restarts_nothing() -> None:
     book = cluster(LABELLED)
     before = planned(resource(), seen(book))
     book.put(node(BY_NFD, {"amd.com/gpu": "8"}, name="later"), 1)

@@ -55,7 +55,7 @@ def test_arguments_are_added_unless_given(spec: Json, arguments: list[str], gpus
         (["--tensor-parallel-size", "-4"], "'-4'"),
     ],
 )
-def test_arguments_that_contradict_a_field_are_told(args: list[str], told: str) -> None:
+def test_arguments_that_contradict_a_field_are_reported(args: list[str], told: str) -> None:
     (problem,) = command({"server": {"args": args}}).problems
     assert told in problem
 

@@ -66,7 +66,7 @@ def _selected(body: Json, selector: str) -> bool:
     )
 
 
-class Desk:
+class Harness:
     """A reconciler, its API server, and one profile."""
 
     def __init__(self, spec: Json | None = None, program: Program = PROGRAM) -> None:
