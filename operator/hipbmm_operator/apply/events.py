@@ -18,21 +18,20 @@ _MAX_MESSAGE = 1024
 def build(owner: Owner, transition: Transition) -> Json:
     """The Event. Its name follows from its content: the same transition is never sent twice."""
     about = kinds.HIPBMM_DEPLOYMENT.reference(owner.name, owner.uid) | {"namespace": owner.namespace}
-    content = f"{owner.uid}/{transition.reason}/{transition.time}"
-    return body(about, content, transition.type, transition.reason, transition.message, transition.time)
+    return body(about, f"{owner.uid}/{transition.reason}/{transition.time}", transition)
 
 
-def body(about: Json, content: str, kind: str, reason: str, message: str, time: str) -> Json:
+def body(about: Json, content: str, transition: Transition) -> Json:
     """An Event on the object `about`; its name is made of a hash of `content`."""
     name = f"{names.child(about['name'])}.{names.short_hash(content, 16)}"
     return kinds.EVENT.body(
         {"name": name, "namespace": about["namespace"]},
         involvedObject=about,
-        type=kind,
-        reason=reason,
-        message=(message or reason)[:_MAX_MESSAGE],
-        firstTimestamp=time,
-        lastTimestamp=time,
+        type=transition.type,
+        reason=transition.reason,
+        message=(transition.message or transition.reason)[:_MAX_MESSAGE],
+        firstTimestamp=transition.time,
+        lastTimestamp=transition.time,
         count=1,
         source={"component": names.FIELD_MANAGER},
     )

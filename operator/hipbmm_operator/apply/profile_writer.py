@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from hipbmm_operator.apply import events
@@ -10,52 +9,49 @@ from hipbmm_operator.apply.status_patch import merge_patch
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_objects, conditions
+from hipbmm_operator.kube.metadata import as_objects, conditions, parse
 from hipbmm_operator.profiles.facts import Facts, Profile
 from hipbmm_operator.profiles.pods import Workload
+from hipbmm_operator.status.transitions import Transition
 from hipbmm_operator.telemetry import metrics
 
 LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """One Event."""
-
-    about: Workload
-    type: Literal["Normal", "Warning"]
-    reason: str
-    message: str
+Change = tuple[Workload, Transition]
+"""What has changed, and the object that its Event is about."""
 
 
-def notes(profile: Profile, status: Json, facts: Facts) -> list[Note]:
+def changes(profile: Profile, status: Json, facts: Facts, time: str) -> list[Change]:
     """What changed from the stored status to the next one. Pure."""
     before = profile.raw_status
     own = Workload(names.PROFILE_KIND, profile.meta.name, names.API_VERSION, profile.meta.uid)
-    found = []
+    found: list[Change] = []
     old, now = (conditions(each).get("Ready", {}) for each in (before, status))
     if now and (old.get("status"), old.get("reason")) != (now["status"], now["reason"]):
-        kind: Literal["Normal", "Warning"] = "Normal" if now["status"] == "True" else "Warning"
-        found.append(Note(own, kind, now["reason"], now["message"]))
+        severity: Literal["Normal", "Warning"] = "Normal" if now["status"] == "True" else "Warning"
+        found.append((own, Transition(severity, now["reason"], now["message"], time)))
     owners = {(each.workload.kind, each.workload.name): each.workload for each in facts.pods}
     known = {(each["kind"], each["name"]): each for each in as_objects(before.get("workloads"))}
     for each in as_objects(status.get("workloads")):
         owner = owners.get((each["kind"], each["name"]))
         if owner is not None:
-            found += _of_workload(owner, known.get((each["kind"], each["name"]), {}), each, profile.meta.name)
+            former = known.get((each["kind"], each["name"]), {})
+            found += [(owner, change) for change in _of_workload(former, each, profile.meta.name, time)]
     tripped = status.get("tripped")
     if tripped and not before.get("tripped"):
         stuck = {each.workload for each in facts.pods if each.pod.name in tripped["pods"]}
-        found += [Note(owner, "Warning", "Suspended", tripped["message"]) for owner in sorted(stuck)]
+        suspended = Transition("Warning", "Suspended", tripped["message"], time)
+        found += [(owner, suspended) for owner in sorted(stuck)]
     return found
 
 
-def _of_workload(owner: Workload, before: Json, now: Json, profile: str) -> Iterable[Note]:
+def _of_workload(before: Json, now: Json, profile: str, time: str) -> Iterable[Transition]:
     if now.get("injected") and not before.get("injected"):
-        yield Note(owner, "Normal", "Injected", f"pods are injected by HipbmmProfile {profile}")
+        yield Transition("Normal", "Injected", f"pods are injected by HipbmmProfile {profile}", time)
     if now.get("reason") and now["reason"] != before.get("reason"):
         reason = "NotInjected" if now.get("notInjected") else "Untuned"
-        yield Note(owner, "Warning", reason, f"{now['reason']}: {now.get('message', '')}")
+        yield Transition("Warning", reason, f"{now['reason']}: {now.get('message', '')}", time)
 
 
 class ProfileWriter:
@@ -73,34 +69,32 @@ class ProfileWriter:
         body = {"metadata": {"uid": meta.uid}, "status": patch}
         await self._kube.merge(kinds.HIPBMM_PROFILE, meta.namespace, meta.name, body, "status")
         metrics.STATUS_WRITES.inc()
-        for note in notes(profile, status, facts):
-            await self._send(meta.namespace, note, now)
+        for about, change in changes(profile, status, facts, now):
+            await self._send(meta.namespace, about, change)
         return True
 
-    async def _send(self, namespace: str, note: Note, now: str) -> None:
+    async def _send(self, namespace: str, about: Workload, change: Transition) -> None:
         try:
-            about = await self._identified(namespace, note.about)
+            uid = await self._uid(namespace, about)
         except errors.ApiError as error:
-            LOG.warning("Event %s was not sent: %s", note.reason, error)
+            LOG.warning("Event %s was not sent: %s", change.reason, error)
         else:
-            await events.send(self._kube, [_event(namespace, about, note, now)])
+            await events.send(self._kube, [_event(namespace, about, uid, change)])
 
-    async def _identified(self, namespace: str, about: Workload) -> Workload:
-        """With its uid, by which `kubectl describe` finds Events; pods name their ReplicaSet only."""
+    async def _uid(self, namespace: str, about: Workload) -> str:
+        """By which `kubectl describe` finds Events; pods name their ReplicaSet only."""
         if about.uid or about.kind != "Deployment":
-            return about
-        body = await self._kube.get(kinds.DEPLOYMENT, namespace, about.name)
-        return Workload(about.kind, about.name, about.api_version, str(body["metadata"]["uid"]))
+            return about.uid
+        return parse(await self._kube.get(kinds.DEPLOYMENT, namespace, about.name)).uid
 
 
-def _event(namespace: str, about: Workload, note: Note, now: str) -> Json:
+def _event(namespace: str, about: Workload, uid: str, change: Transition) -> Json:
     involved = {
         "apiVersion": about.api_version,
         "kind": about.kind,
         "name": about.name,
         "namespace": namespace,
-        "uid": about.uid,
+        "uid": uid,
     }
-    content = f"{about.uid}/{about.kind}/{note.reason}/{note.message}/{now[:13]}"
-    known = {key: value for key, value in involved.items() if value}
-    return events.body(known, content, note.type, note.reason, note.message, now)
+    content = f"{uid}/{about.kind}/{change.reason}/{change.message}/{change.time[:13]}"
+    return events.body({key: value for key, value in involved.items() if value}, content, change)

@@ -11,7 +11,7 @@ from typing import Final, TextIO
 from hipbmm_operator.injection import patch, spelling
 from hipbmm_operator.kube import metadata
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects
+from hipbmm_operator.kube.metadata import as_object, as_objects, object_at
 from hipbmm_operator.pods import report as reports
 from hipbmm_operator.profiles import pods
 from hipbmm_operator.profiles.report import WORDS
@@ -118,15 +118,14 @@ def _why_injected(pod: Json) -> tuple[str, str, str]:
     """What `hipbmm-warm` says of itself."""
     for status in as_objects(as_object(pod.get("status")).get("initContainerStatuses")):
         if status.get("name") == spelling.WARM:
-            ended = as_object(as_object(status.get("state")).get("terminated"))
+            ended = object_at(status, "state", "terminated")
             found = reports.parse_report(str(ended.get("message", "")))
             return (found.reason, found.message, "") if found else ("", "hipbmm-warm has not reported yet", "")
     return "", "hipbmm-warm has not started yet", ""
 
 
 def _kernel(kernel: str, asked: Sequence[Json]) -> str:
-    wanted = (as_object(as_object(each.get("status")).get("injection")).get("kernel") for each in asked)
-    current = {as_object(each).get("sha256") for each in wanted}
+    current = {object_at(each, "status", "injection", "kernel").get("sha256") for each in asked}
     return f"{kernel[:12]}{'' if kernel in current else ', not that of the profile now'}" if kernel else ""
 
 

@@ -15,7 +15,7 @@ from hipbmm_operator.detect.sources.facts import node_name
 from hipbmm_operator.detect.sources.pci import node_of_feature
 from hipbmm_operator.detect.sources.values import shown, text
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import as_object, object_at
 
 # API group by kind; other groups have kinds of the same names (Longhorn has a Node).
 _GROUPS: Final = {
@@ -141,7 +141,7 @@ def _wrong_types(found: Json) -> Iterator[str]:
         value = (as_object(found.get(parent)) if parent else found).get(key)
         if value is not None and not isinstance(value, dict):
             yield f"{path}: an object is wanted, this is {_kind_of(value)}"
-    for key, value in as_object(as_object(found.get("metadata")).get("labels")).items():
+    for key, value in object_at(found, "metadata", "labels").items():
         if value is None or isinstance(value, dict | list):
             yield f"metadata.labels[{shown(key)}]: a text is wanted, this is {_kind_of(value)}"
 

@@ -15,7 +15,7 @@ from hipbmm_operator.controller.profiles import ProfileList, ProfileReconciler
 from hipbmm_operator.injection.webhook import NAME_START
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import object_at
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.observe.profile_facts import ProfileReads
 from hipbmm_operator.settings import Settings
@@ -85,6 +85,6 @@ def _mirrors(store: Store, namespace: str) -> tuple[str, ...]:
     found = []
     for key in store.resources():
         packed = store.get(HIPBMM_DEPLOYMENT, *key) if key.namespace == namespace else None
-        cache = as_object(as_object(packed.body().get("status")).get("cache")) if packed else {}
+        cache = object_at(packed.body(), "status", "cache") if packed else {}
         found.append(str(cache.get("mirror") or ""))
     return tuple(sorted(filter(None, found)))

@@ -77,6 +77,13 @@ def as_object(value: object) -> Json:
     return value if isinstance(value, dict) else {}
 
 
+def object_at(body: object, *path: str) -> Json:
+    """The JSON object at a path; an empty one when a part of the path is absent, or is none."""
+    for key in path:
+        body = as_object(body).get(key)
+    return as_object(body)
+
+
 def as_objects(value: object) -> list[Json]:
     """The JSON objects of a list; of anything else none."""
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from hipbmm_operator.kube import metadata, names
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects
+from hipbmm_operator.kube.metadata import as_object, as_objects, object_at
 from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.kube.text import printable
 from hipbmm_operator.kube.times import moment
@@ -33,7 +33,7 @@ def deployment(body: Json) -> Deployment:
     refused = conditions.get("ReplicaFailure", {})
     if progress.get("reason") == "ReplicaSetCreateError":
         refused = {**progress, "status": "True"}  # not even the ReplicaSet of the template is let in
-    rolling = as_object(as_object(spec.get("strategy")).get("rollingUpdate"))
+    rolling = object_at(spec, "strategy", "rollingUpdate")
     annotations = seen.meta.annotations
     replicas = spec.get("replicas", 1)
     return Deployment(
@@ -74,7 +74,7 @@ def claim(body: Json) -> StoredClaim:
         modes=_texts(status.get("accessModes")),
         asked_modes=_texts(spec.get("accessModes")),
         storage_class=None if storage_class is None else str(storage_class),
-        size=str(as_object(as_object(spec.get("resources")).get("requests")).get("storage", "")),
+        size=str(object_at(spec, "resources", "requests").get("storage", "")),
     )
 
 

@@ -12,7 +12,7 @@ from hipbmm_operator.api.profile_status import ProfileStatus
 from hipbmm_operator.api.resource import readable
 from hipbmm_operator.kube import metadata
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import Metadata, as_object
+from hipbmm_operator.kube.metadata import Metadata, as_object, object_at
 from hipbmm_operator.pods.report import Spoken
 from hipbmm_operator.profiles.pods import ForeignPod
 
@@ -87,7 +87,7 @@ def rivals(profile: Json, others: Mapping[str, Json]) -> tuple[str, ...]:
 
 
 def _labels(profile: Json) -> Json:
-    return as_object(as_object(as_object(profile.get("spec")).get("match")).get("podLabels"))
+    return object_at(profile, "spec", "match", "podLabels")
 
 
 def _meet(one: Json, other: Json) -> bool:

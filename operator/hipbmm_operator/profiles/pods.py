@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hipbmm_operator.injection import spelling
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import Metadata, as_object, as_objects
+from hipbmm_operator.kube.metadata import Metadata, as_object, as_objects, object_at
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 
@@ -51,7 +51,7 @@ def server(body: Json) -> Json:
 
     def rank(container: Json) -> int:
         mounts = {mount.get("name") for mount in as_objects(container.get("volumeMounts"))}
-        limits = as_object(as_object(container.get("resources")).get("limits"))
+        limits = object_at(container, "resources", "limits")
         return 0 if spelling.HOME_VOLUME in mounts else 1 if _gpus(limits) else 2
 
     return min(containers, key=rank, default={})

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from hipbmm_operator.kube import quantity
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects, fulfils, parse
+from hipbmm_operator.kube.metadata import as_object, as_objects, fulfils, object_at, parse
 from hipbmm_operator.resources import circumstances
 
 HASH = "pod-template-hash"
@@ -50,7 +50,7 @@ def of(template: Json) -> Demand:
 def _unsaid(template: Json) -> frozenset[str]:
     spec = as_object(template.get("spec"))
     containers = [*as_objects(spec.get("initContainers")), *as_objects(spec.get("containers"))]
-    limits = [as_object(as_object(container.get("resources")).get("limits")) for container in containers]
+    limits = [object_at(container, "resources", "limits") for container in containers]
     bounded = circumstances.of(template).rules.bounds
     return frozenset(resource for resource in bounded if any(resource not in each for each in limits))
 
@@ -88,7 +88,7 @@ def least(demands: Iterable[Demand]) -> Demand:
 
 def repels(one: Json, other: Json, namespace: str) -> bool:
     """Whether a pod of template `one` may not be on a node with an older one of `other`, by its anti-affinity."""
-    rules = as_object(as_object(as_object(one.get("spec")).get("affinity")).get("podAntiAffinity"))
+    rules = object_at(one, "spec", "affinity", "podAntiAffinity")
     terms = as_objects(rules.get("requiredDuringSchedulingIgnoredDuringExecution"))
     return any(_is_about(term, one, other) and _reaches(term, namespace) for term in terms)
 

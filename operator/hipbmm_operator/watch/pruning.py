@@ -8,7 +8,7 @@ from typing import Any, Final
 from hipbmm_operator.kube import json_text, kinds, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import as_object, object_at
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.mirror import content
 
@@ -119,7 +119,7 @@ class CachedObject:
 def prune(kind: Kind, body: Json) -> CachedObject:
     """The kept parts of a watched object."""
     kept = _keep(body, _KEPT[kind])
-    as_object(as_object(kept.get("metadata")).get("annotations")).pop(_NOISY_ANNOTATION, None)
+    object_at(kept, "metadata", "annotations").pop(_NOISY_ANNOTATION, None)
     if kind == kinds.CONFIG_MAP:
         kept["content"] = content.summary(body)  # of a mirror only what it holds, not the rows themselves
     return CachedObject(kind, kept)

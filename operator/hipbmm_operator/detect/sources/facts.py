@@ -7,7 +7,7 @@ from typing import Any, Final
 from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, mode_of_resource
 from hipbmm_operator.detect.sources.keys import is_relevant
 from hipbmm_operator.detect.sources.values import quantity, sequence, text, truth
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import as_object, object_at
 
 # PreferNoSchedule never keeps a pod away.
 BLOCKING_EFFECTS: Final = frozenset({"NoSchedule", "NoExecute"})
@@ -56,7 +56,7 @@ def node_name(node: Mapping[str, Any]) -> str:
 
 def relevant_labels(node: Mapping[str, Any]) -> dict[str, str]:
     """The labels that detection reads, with every value as text."""
-    labels = as_object(as_object(node.get("metadata")).get("labels"))
+    labels = object_at(node, "metadata", "labels")
     return {key: text(value) for key, value in labels.items() if is_relevant(text(key))}
 
 

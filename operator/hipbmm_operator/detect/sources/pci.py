@@ -13,7 +13,7 @@ from typing import Any, Final
 from hipbmm_operator.detect.catalogue.products import device_id
 from hipbmm_operator.detect.sources.keys import NFD_PCI_PREFIX, NFD_PREFIX
 from hipbmm_operator.detect.sources.values import sequence, text, truth
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import as_object, object_at
 
 NODE_NAME_LABEL: Final = "nfd.node.kubernetes.io/node-name"
 _AMD: Final = "1002"
@@ -70,10 +70,10 @@ def listed_gpus(features: Iterable[Mapping[str, Any]]) -> PciGpus:
 
 
 def _gpus_of_feature(feature: Mapping[str, Any]) -> list[str]:
-    instances = as_object(as_object(as_object(feature.get("spec")).get("features")).get("instances"))
+    listed = object_at(feature, "spec", "features", "instances", "pci.device")
     found = []
-    for element in sequence(as_object(instances.get("pci.device")).get("elements")):
-        attributes = as_object(as_object(element).get("attributes"))
+    for element in sequence(listed.get("elements")):
+        attributes = object_at(element, "attributes")
         vendor = text(attributes.get("vendor")).lower().removeprefix("0x")
         gpu_class = text(attributes.get("class")).lower().removeprefix("0x")
         device = device_id(text(attributes.get("device")))
