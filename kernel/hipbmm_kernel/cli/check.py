@@ -23,13 +23,20 @@ def check_command(argv: Sequence[str], stdout: IO[str], stderr: IO[str]) -> int:
 def _check(arguments: Namespace) -> Answer:
     parsed = _read(arguments.file)
     wrong = parsed.refused is not None or bool(parsed.rejected) or bool(parsed.conflicts)
-    complaints = []
-    if arguments.repair is not None and parsed.refused is None:
-        try:
-            replace_file(Volume(), arguments.repair, aiter_csv.repaired(parsed))
-        except (OSError, ValueError) as error:
-            complaints.append(f"{arguments.repair} cannot be written: {describe(error)}")
+    reason = _repair(arguments.repair, parsed) if arguments.repair is not None and parsed.refused is None else ""
+    complaints = [f"{arguments.repair} cannot be written: {reason}"] if reason else []
     return Answer(_document(parsed), _text(parsed), complaints, wrong or bool(complaints))
+
+
+def _repair(path: str, parsed: Parsed) -> str:
+    """Write what is left of a file; why it was not written, "" when it was."""
+    if parsed.rejected and not (parsed.accepted or parsed.foreign):
+        return "no row is left"
+    try:
+        replace_file(Volume(), command_line.target(path), aiter_csv.repaired(parsed))
+    except (OSError, ValueError) as error:
+        return describe(error)
+    return ""
 
 
 def _read(path: str) -> Parsed:

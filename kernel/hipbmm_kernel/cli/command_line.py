@@ -5,7 +5,9 @@ wrong usage ends with 2, what was found wrong with 1, and `-o json` prints one J
 """
 
 import argparse
+import errno
 import json
+import os
 from collections.abc import Callable, Sequence
 from typing import IO, NamedTuple, NoReturn
 
@@ -85,6 +87,17 @@ def run(
         stderr.write(f"{parser.command}: {one_line(complaint)}\n")
     stdout.write(json.dumps(answer.document) + "\n" if arguments.output == "json" else answer.text)
     return FOUND if answer.wrong else FINE
+
+
+def target(path: str) -> str:
+    """Where the file that is to be written at `path` is, behind links.
+
+    OSError where anything but a regular file has that name: /dev/stdout would become a file.
+    """
+    real = os.path.realpath(path)
+    if os.path.lexists(real) and not os.path.isfile(real):
+        raise OSError(errno.EINVAL, "not a regular file, so it is not replaced", path)
+    return real
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:

@@ -96,9 +96,9 @@ def _merge(arguments: Namespace) -> Answer:
         raise ValueError("; ".join(reading.errors))
     rows = table.winners()
     data = aiter_csv.format_rows(rows)
-    replace_file(Volume(), arguments.out, data)
+    replace_file(Volume(), command_line.target(arguments.out), data)
     if arguments.times is not None:
-        replace_file(Volume(), arguments.times, _times(rows))
+        replace_file(Volume(), command_line.target(arguments.times), _times(rows))
     document = {
         "key": keys[0],
         "shards": reading.shards,
@@ -137,7 +137,7 @@ def _export(arguments: Namespace) -> Answer:
     from hipbmm_kernel.store.archive import export_store  # noqa: PLC0415 - tarfile is for these two commands alone
 
     keys = _keys(arguments)
-    final = Path(arguments.file)
+    final = Path(command_line.target(arguments.file))
     temporary = final.with_name(f"{final.name}.{os.getpid()}.new")
     try:
         with temporary.open("xb") as target:

@@ -18,6 +18,8 @@ UNREPORTED = "unreported"
 """A partition of which there is no file. With the GPU's CUs beside it in the stack, rows stay among their like."""
 
 MAX_BYTES = 65_536
+MAX_DIGITS = 20
+"""Of a number of 64 bits."""
 
 
 class Product(NamedTuple):
@@ -110,7 +112,7 @@ def _properties(path: str) -> dict[str, int]:
     values = {}
     for line in (read_text(path) or "").splitlines():
         name, _, value = line.partition(" ")
-        if value.isascii() and value.isdigit():
+        if value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS:
             values[name] = int(value)
     return values
 

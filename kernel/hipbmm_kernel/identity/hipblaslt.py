@@ -68,7 +68,7 @@ def databases_of(library: str, arch: str, env: Mapping[str, str]) -> list[str]:
 def _directories(env: Mapping[str, str], packages: Iterable[str]) -> list[str]:
     """Where the dynamic linker may find the library, in its usual order: package, LD_LIBRARY_PATH, system."""
     listed = [path for path in env.get("LD_LIBRARY_PATH", "").split(":") if path]
-    system = [f"{root}/lib" for root in rocm_roots(env)]
+    system = [f"{root}/{name}" for root in rocm_roots(env) for name in ("lib", "lib64")]
     return _unique([*packages, *listed, *system, *_linker_directories()])
 
 

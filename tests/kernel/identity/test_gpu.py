@@ -74,3 +74,12 @@ def test_a_gpu_is_named_by_its_unique_id_too(write_node: Node, tmp_path: Path) -
 
 def test_xnack_is_the_processs_own_choice(write_node: Node) -> None:
     assert identity_gpu.read_hardware(*write_node(), {"HSA_XNACK": "1"}).gpus[0].features == "sramecc+:xnack+"
+
+
+@pytest.mark.parametrize("value", ["9" * 21, "9" * 5000, "-1", "1e3", "0x10", "", "\u0661", "1 2"])
+def test_a_property_that_is_no_number_of_64_bits_is_not_there(write_node: Node, tmp_path: Path, value: str) -> None:
+    paths = write_node()
+    for file in (tmp_path / "sys").rglob("properties"):
+        lines = [line for line in file.read_text().splitlines() if not line.startswith("simd_count")]
+        file.write_text("\n".join([*lines, f"simd_count {value}"]))
+    assert [gpu.compute_units for gpu in identity_gpu.read_hardware(*paths, {}).gpus] == [None]

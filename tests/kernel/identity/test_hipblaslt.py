@@ -30,6 +30,12 @@ def test_the_same_library_by_two_names_counts_once(tmp_path: Path) -> None:
     assert len(found.databases) == 1
 
 
+def test_a_library_of_distributions_with_two_directories_is_found(tmp_path: Path) -> None:
+    write_rocm(tmp_path)
+    (tmp_path / "lib").rename(tmp_path / "lib64")
+    assert len(libraries(ROCM_PATH=str(tmp_path)).databases) == 1
+
+
 def test_one_changed_byte_of_the_database_is_another_stack(tmp_path: Path) -> None:
     write_rocm(tmp_path, database=bytes(3_000_000))
     before = libraries(ROCM_PATH=str(tmp_path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.unit.kernel.csvtext import file, row
 
 from hipbmm_kernel.cli.check import check_command
@@ -99,3 +100,21 @@ def test_foreign_text_is_escaped_for_people(tmp_path: Path) -> None:
     _, out, _ = run(check_command, missing)
     assert len(out.splitlines()) == 1
     assert out[:-1].isprintable()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        file(row(1), row(2)).replace(b",", b"\t"),
+        file(row()).replace(b",", b";"),
+        file(row(1, index=-1)),
+        b"true,true,T",
+    ],
+    ids=["tabs", "semicolons", "no right index", "torn"],
+)
+def test_check_leaves_a_file_alone_of_which_no_row_is_left(tmp_path: Path, data: bytes) -> None:
+    source = tmp_path / "a.csv"
+    source.write_bytes(data)
+    code, _, err = run(check_command, source, "--repair", source)
+    assert (code, source.read_bytes()) == (1, data)
+    assert "no row is left" in err

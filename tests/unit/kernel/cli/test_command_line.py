@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.kernel.mi300x import STACK
+from tests.kernel.pods import rows
+from tests.kernel.store import stores as stores_of_tests
 from tests.unit.kernel.cli.commands import answer, run
+from tests.unit.kernel.csvtext import file, row
 
 from hipbmm_kernel.cli import command_line, stores
 from hipbmm_kernel.cli.acceptance import acceptance_command
@@ -16,7 +22,6 @@ from hipbmm_kernel.cli.plan import plan_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 COMMANDS = {
     "plan": plan_command,
@@ -77,3 +82,43 @@ def test_foreign_text_in_a_complaint_stays_one_line() -> None:
     assert code == 1
     assert len(stderr.getvalue().splitlines()) == 1
     assert stderr.getvalue().rstrip("\n").isprintable()
+
+
+WRITING: dict[str, tuple[str, ...]] = {
+    "check": ("{}/a.csv", "--repair"),
+    "merge": ("{}/store", "--out"),
+    "export": ("{}/store",),
+}
+
+
+@pytest.mark.parametrize("behind", ["", "a link to it"])
+@pytest.mark.parametrize("kind", ["fifo", "directory", "device"])
+@pytest.mark.parametrize(("name", "arguments"), WRITING.items(), ids=WRITING.keys())
+def test_only_a_file_is_replaced(tmp_path: Path, name: str, arguments: tuple[str, ...], kind: str, behind: str) -> None:
+    """`--repair /dev/stdout` by root would make a file of it, for all that run in the container."""
+    stores_of_tests.put(tmp_path / "store", STACK, *rows(3))
+    (tmp_path / "a.csv").write_bytes(file(row()))
+    target = tmp_path / "target"
+    if kind == "fifo":
+        os.mkfifo(target)
+    elif kind == "directory":
+        target.mkdir()
+    else:
+        target = Path("/dev/null")
+    wanted = tmp_path / "link" if behind else target
+    if behind:
+        wanted.symlink_to(target)
+    before = (target.stat().st_mode, target.stat().st_ino)
+    assert run(COMMANDS[name], *(argument.format(tmp_path) for argument in arguments), wanted)[0] == 1
+    assert (target.stat().st_mode, target.stat().st_ino) == before
+    assert wanted.is_symlink() == bool(behind)
+
+
+@pytest.mark.parametrize(("name", "arguments"), WRITING.items(), ids=WRITING.keys())
+def test_a_link_stays_one_and_its_file_is_written(tmp_path: Path, name: str, arguments: tuple[str, ...]) -> None:
+    stores_of_tests.put(tmp_path / "store", STACK, *rows(3))
+    (tmp_path / "a.csv").write_bytes(file(row()))
+    (tmp_path / "link").symlink_to("real")
+    assert run(COMMANDS[name], *(argument.format(tmp_path) for argument in arguments), tmp_path / "link")[0] == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").stat().st_size
