@@ -22,7 +22,7 @@ def dump(*bodies: dict[str, Any]) -> str:
 
 
 def test_the_policy_is_the_operator_s_own() -> None:
-    assert_same(CHART / "files" / "injection-policy.yaml", dump(*policy.objects("v1", NAME)))
+    assert_same(CHART / "files" / "injection-policy.yaml", dump(*policy.objects(NAME)))
 
 
 def test_the_webhook_is_the_operator_s_own() -> None:
@@ -55,9 +55,7 @@ def test_policies_have_the_names_that_the_operator_looks_for() -> None:
         f"{name}-match",
     ]
     rendered = {item["metadata"]["name"]: item["spec"] for item in rendering.of_kind("MutatingAdmissionPolicy")}
-    own = {
-        body["metadata"]["name"]: body["spec"] for body in policy.objects("v1", name) if "Binding" not in body["kind"]
-    }
+    own = {body["metadata"]["name"]: body["spec"] for body in policy.objects(name) if "Binding" not in body["kind"]}
     assert rendered == own
     assert installed(render({"injection": {"enabled": True, "policy": "Never"}})) == []
 

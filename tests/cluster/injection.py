@@ -27,6 +27,7 @@ from tests.cluster.operator_process import (
     bound,
     identity,
 )
+from tests.ports import free_port
 
 from hipbmm_operator.admission.webhook import WebhookServer
 from hipbmm_operator.injection import policy, webhook
@@ -67,7 +68,7 @@ def put_profile(api: Api, body: Json) -> None:
 def policies(api: Api, name: str = "hipbmm-test", by: tuple[str, ...] = ("policy",), mark: str = "") -> Iterator[None]:
     """The product's own policies, bound to the namespaces of these tests. `mark`: a word in the shell text of warm."""
     made: list[tuple[Kind, str]] = []
-    for body in policy.objects("v1", name):
+    for body in policy.objects(name):
         kind = POLICY if body["kind"] == POLICY.kind else BINDING
         if kind is BINDING:
             body["spec"]["matchResources"] = {"namespaceSelector": _places(by)}
@@ -168,9 +169,10 @@ def serving(profiles: list[Json], context: ssl.SSLContext) -> Iterator[int]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     server = WebhookServer(lambda where: [p for p in profiles if p["metadata"]["namespace"] == where])
-    asyncio.run_coroutine_threadsafe(server.start(0, context), loop).result(_SECONDS)
+    port = free_port()
+    asyncio.run_coroutine_threadsafe(server.start(port, context), loop).result(_SECONDS)
     try:
-        yield server.port
+        yield port
     finally:
         # The loop runs on: the API server's side of a TLS connection ends when it likes, and is then closed.
         asyncio.run_coroutine_threadsafe(server.close(), loop).result(_SECONDS)

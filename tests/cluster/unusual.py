@@ -118,6 +118,74 @@ def skip_that_says_no(pod: Json) -> None:
     pod["metadata"]["annotations"] = {"hipbmm.io/skip": "false", "hipbmm.io/container": ""}
 
 
+def model_in_an_image(pod: Json) -> None:
+    source = {"reference": "registry.example/qwen:1", "pullPolicy": "IfNotPresent"}
+    pod["spec"].setdefault("volumes", []).append({"name": "weights", "image": source})
+    mount = {"name": "weights", "mountPath": "/models", "subPath": "qwen", "readOnly": True}
+    _server(pod).setdefault("volumeMounts", []).append(mount)
+
+
+def claim_of_its_own(pod: Json) -> None:
+    wanted = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    template = {"spec": {**wanted, "storageClassName": "fast"}}
+    pod["spec"].setdefault("volumes", []).append({"name": "scratch", "ephemeral": {"volumeClaimTemplate": template}})
+    mount = {"name": "scratch", "mountPath": "/scratch", "mountPropagation": "HostToContainer"}
+    _server(pod).setdefault("volumeMounts", []).append(mount)
+
+
+def signal_to_stop(pod: Json) -> None:
+    pod["spec"]["os"] = {"name": "linux"}
+    _server(pod)["lifecycle"] = {"stopSignal": "SIGINT", "preStop": {"sleep": {"seconds": 5}}}
+
+
+def users_of_its_own(pod: Json) -> None:
+    pod["spec"] |= {"hostUsers": False, "securityContext": {"fsGroup": 7, "supplementalGroups": [8], "runAsUser": 9}}
+    kind = {"type": "RuntimeDefault"}
+    own = {
+        "appArmorProfile": kind,
+        "seccompProfile": kind,
+        "procMount": "Default",
+        "capabilities": {"add": ["SYS_PTRACE"]},
+    }
+    _server(pod)["securityContext"] = own
+
+
+def restart_of_all_containers(pod: Json) -> None:
+    """Init containers run again then."""
+    rule = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}
+    pod["spec"]["restartPolicy"] = "OnFailure"
+    _server(pod).update({"restartPolicy": "Never", "restartPolicyRules": [rule]})
+
+
+def pages_and_disk(pod: Json) -> None:
+    more = {"hugepages-2Mi": "1Gi", "ephemeral-storage": "20Gi", "memory": "8Gi", "cpu": "4"}
+    _server(pod)["resources"] = {"limits": {"amd.com/gpu": "1", **more}}
+    huge = {"name": "huge", "emptyDir": {"medium": "HugePages"}}
+    pod["spec"].setdefault("volumes", []).extend([huge, {"name": "quick", "emptyDir": {"medium": "Memory"}}])
+    _server(pod).setdefault("volumeMounts", []).append({"name": "quick", "mountPath": "/quick"})
+
+
+def variables_with_odd_names(pod: Json) -> None:
+    field = {"containerName": _server(pod)["name"], "resource": "limits.memory", "divisor": "1Mi"}
+    secret = {"name": "token", "key": "hf", "optional": True}
+    _server(pod)["env"] = [
+        {"name": "vllm.some-name_2", "value": "a'b\"c\\d\n$(HOME)"},
+        {"name": "MEMORY", "valueFrom": {"resourceFieldRef": field}},
+        {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": secret}},
+        {"name": "LABEL", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['a.b/c']"}}},
+    ]
+
+
+def thousands_of_variables(pod: Json) -> None:
+    _server(pod)["env"] = [{"name": f"V{i}", "value": "x" * 100} for i in range(2000)]
+
+
+def many_containers(pod: Json) -> None:
+    other = {"image": "registry.example/x:1", "env": [{"name": f"V{i}", "value": "1"} for i in range(20)]}
+    pod["spec"]["containers"] += [{**other, "name": f"beside-{i}"} for i in range(30)]
+    pod["spec"]["initContainers"] = [{**other, "name": f"before-{i}"} for i in range(30)]
+
+
 def no_gpus(pod: Json) -> None:
     _server(pod)["resources"] = {"limits": {"amd.com/gpu": "0"}}
 
@@ -176,6 +244,15 @@ INJECTED: tuple[Change, ...] = (
     gpus_by_a_claim,
     no_gpus_beside_the_server,
     skip_that_says_no,
+    model_in_an_image,
+    claim_of_its_own,
+    signal_to_stop,
+    users_of_its_own,
+    restart_of_all_containers,
+    pages_and_disk,
+    variables_with_odd_names,
+    thousands_of_variables,
+    many_containers,
 )
 LEFT: dict[Change, str] = {
     no_gpus: "NoGpuContainer",

@@ -36,11 +36,15 @@ _FILES = ("vllm/entrypoints/openai/api_server.py",)
 _WRAPPERS = frozenset(
     {
         *("env", "nohup", "nice", "ionice", "numactl", "taskset", "chrt", "stdbuf", "setsid", "time", "timeout"),
-        *("tini", "dumb-init", "catatonit", "sudo", "gosu", "su-exec", "uv", "conda", "poetry", "pixi"),
+        *("tini", "dumb-init", "catatonit", "catchsegv", "prlimit", "linkerd-await"),
+        *("sudo", "gosu", "su-exec", "setpriv", "runuser"),
+        *("vault-env", "secrets-init", "chamber", "doppler", "infisical"),
+        *("uv", "conda", "mamba", "micromamba", "poetry", "pixi", "pipenv", "pdm", "hatch"),
         *("nsys", "rocprofv3", "rocprof", "rocprof-sys-run", "opentelemetry-instrument", "ddtrace-run"),
     }
 )
 """Programs that become, or run, the command that follows their own options."""
+_LOGINS = {"runuser": ("-", "-l", "--login"), "setpriv": ("--reset-env",)}
 _DROPPING = re.compile(r"-([0v]*[iu]|$|-ignore|-unset)")
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
 _PYTHON_VALUES = ("-X", "-W", "--check-hash-based-pycs")
@@ -198,7 +202,9 @@ def _unwrapped(fields: tuple[str, ...]) -> tuple[int, tuple[tuple[str, str], ...
 
 
 def _drops(program: str, options: Sequence[str]) -> bool:
-    """Whether a wrapper may take PYTHONPATH away: `env -`, `-i`, `-u NAME` and their long forms, and `sudo`."""
+    """Whether a wrapper may take PYTHONPATH away: `env -`, `-i`, `-u NAME` and their long forms, `sudo`, a login."""
+    if program in _LOGINS:
+        return any(option in _LOGINS[program] for option in options)
     return program == "sudo" or (program == "env" and any(map(_DROPPING.match, options)))
 
 
@@ -234,7 +240,7 @@ def _server_of(program: str, fields: tuple[str, ...]) -> tuple[str, tuple[str, .
 
 
 def _script(fields: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """The text behind `-c` and the positional parameters; None, and the file with its arguments, without one."""
+    """The text behind `-c` and the parameters from `$0` on; None, and the file with its arguments, without one."""
     at = 2 if fields[0].endswith("busybox") else 1
     command = False
     while at < len(fields) and fields[at][:1] in ("-", "+") and fields[at] not in ("-", "--"):
@@ -245,7 +251,7 @@ def _script(fields: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     at += fields[at : at + 1] in (("-",), ("--",))
     if not command:
         return None, fields[at:]
-    return fields[at] if at < len(fields) else "", fields[at + 2 :]
+    return fields[at] if at < len(fields) else "", fields[at + 1 :]
 
 
 def _arguments_only(argv: tuple[str, ...]) -> list[_Candidate]:

@@ -63,9 +63,10 @@ class Walk:
         self._calls = 0
         self._steps = 0
 
-    def run(self, text: str, positional: tuple[str, ...]) -> None:
-        """Walk through a script. ShellError when it cannot be read."""
-        self._variables = self._variables._replace(positional=positional)
+    def run(self, text: str, parameters: tuple[str, ...]) -> None:
+        """Walk through a script; `parameters` begin with `$0`. ShellError when it cannot be read."""
+        named = {**self._variables.named, "0": parameters[:1]}
+        self._variables = self._variables._replace(named=named, positional=parameters[1:])
         try:
             self._block(grammar.parse(words.tokens(text)))
         except Ended:

@@ -35,6 +35,8 @@ class Variables(NamedTuple):
             return (" ".join(self.positional),) if self.positional else None
         if name == "#":
             return (str(len(self.positional)),)
+        if name == "0":
+            return self.named.get(name, UNKNOWN)
         if name.isdigit():
             number = int(name)
             return (self.positional[number - 1],) if 0 < number <= len(self.positional) else None

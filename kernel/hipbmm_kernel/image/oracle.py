@@ -39,7 +39,6 @@ class Asked(NamedTuple):
     answer: Answer | None
     reason: str = ""
     refused: bool = False
-    attempts: int = 0
 
 
 def ask(
@@ -52,7 +51,7 @@ def ask(
     """
     deadline = clock.monotonic() + seconds
     asked = Asked(None, "no time to ask the image")
-    for attempt in range(1, ATTEMPTS + 1):
+    for _ in range(ATTEMPTS):
         if clock.monotonic() >= deadline or stop.requested:
             break
         try:
@@ -61,7 +60,6 @@ def ask(
             asked = Asked(None, f"the image could not be asked: {type(error).__name__}: {error}"[:400])
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-        asked = asked._replace(attempts=attempt)
         if asked.answer is not None or asked.refused:
             break
     return asked

@@ -42,12 +42,6 @@ class WebhookServer:
         await web.TCPSite(self._runner, port=port, ssl_context=context).start()
         LOG.info("Serves admission on %s", self._runner.addresses)
 
-    @property
-    def port(self) -> int:
-        """The port that it listens on, by IPv4 where there is such: any free port is another one for each family."""
-        addresses = sorted(self._runner.addresses, key=len)
-        return int(addresses[0][1])
-
     async def close(self) -> None:
         """Stop serving."""
         await self._runner.cleanup()

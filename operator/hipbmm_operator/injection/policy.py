@@ -8,35 +8,33 @@ from hipbmm_operator.injection.expr import Expr, negate
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
 
-GROUP = "admissionregistration.k8s.io"
-VERSIONS = ("v1", "v1beta1")
-"""Of the API, the best first."""
+API_VERSION = "admissionregistration.k8s.io/v1"
 _LABELS = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, spelling.LABEL_ADMISSION: spelling.ADMISSION}
 LABEL_POLICY = "label"
 MATCH_POLICY = "match"
 
 
-def objects(version: str, name: str) -> list[Json]:
-    """All four objects. `name` begins their names; `version` is one of VERSIONS."""
+def objects(name: str) -> list[Json]:
+    """All four objects. `name` begins their names."""
     labelled = {"objectSelector": {"matchExpressions": [{"key": spelling.LABEL_PROFILE, "operator": "Exists"}]}}
     enabled = {
         "namespaceSelector": {"matchLabels": {spelling.LABEL_NAMESPACE: "enabled"}},
         "objectSelector": {"matchExpressions": [{"key": spelling.LABEL_PROFILE, "operator": "DoesNotExist"}]},
     }
     return [
-        _policy(version, f"{name}-{LABEL_POLICY}", labelled, table.BY_LABEL),
-        _binding(version, f"{name}-{LABEL_POLICY}"),
-        _policy(version, f"{name}-{MATCH_POLICY}", enabled, table.BY_MATCH),
-        _binding(version, f"{name}-{MATCH_POLICY}"),
+        _policy(f"{name}-{LABEL_POLICY}", labelled, table.BY_LABEL),
+        _binding(f"{name}-{LABEL_POLICY}"),
+        _policy(f"{name}-{MATCH_POLICY}", enabled, table.BY_MATCH),
+        _binding(f"{name}-{MATCH_POLICY}"),
     ]
 
 
-def _policy(version: str, name: str, selectors: Json, mine: Expr) -> Json:
+def _policy(name: str, selectors: Json, mine: Expr) -> Json:
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
     unsettled = negate(marks.SETTLED)
     conditions = (("mine", mine), ("not-skipped", table.NOT_SKIPPED), ("ready", table.READY), ("unsettled", unsettled))
     return {
-        "apiVersion": f"{GROUP}/{version}",
+        "apiVersion": API_VERSION,
         "kind": "MutatingAdmissionPolicy",
         "metadata": {"name": name, "labels": dict(_LABELS)},
         "spec": {
@@ -51,9 +49,9 @@ def _policy(version: str, name: str, selectors: Json, mine: Expr) -> Json:
     }
 
 
-def _binding(version: str, name: str) -> Json:
+def _binding(name: str) -> Json:
     return {
-        "apiVersion": f"{GROUP}/{version}",
+        "apiVersion": API_VERSION,
         "kind": "MutatingAdmissionPolicyBinding",
         "metadata": {"name": name, "labels": dict(_LABELS)},
         "spec": {"policyName": name, "paramRef": {"selector": {}, "parameterNotFoundAction": "Allow"}},

@@ -71,6 +71,14 @@ GPU_PREFIX = "amd.com/"
 WAITS = ("wait-gcs-ready",)
 WAIT_PREFIX = "wait-for-leader"
 """Init containers that wait for another pod: `warm` goes before them, or two waits add up."""
-NETWORK = ("istio-init", "istio-validation", "linkerd-init")
-PROXIES = ("istio-proxy", "linkerd-proxy")
+NETWORK = (
+    "istio-init",
+    "istio-validation",
+    "linkerd-init",
+    "linkerd-network-validator",
+    "kuma-init",
+    "kuma-validation",
+    "consul-connect-inject-init",
+)
+PROXIES = ("istio-proxy", "linkerd-proxy", "kuma-sidecar")
 """Init containers after which there is no network until a proxy runs; a native proxy runs before the next one."""

@@ -182,7 +182,6 @@ REFUSALS: tuple[tuple[str, Expr], ...] = (
 """Why a pod that asks for a profile stays plain, the first that holds."""
 
 _NOTHING = constant([])
-_REMOVED_OF_HARVEST = ("args", "envFrom", "workingDir", "volumeDevices")
 
 
 def _under(base: Expr, path: str) -> Expr:
@@ -198,12 +197,9 @@ def _strip(base: Expr, items: Expr, ours: Predicate) -> Expr:
     return each(last_first(items, "i", ours), "n", lambda n: operation("remove", add(base, text(n))))
 
 
-def _without(container: str, names: tuple[str, ...]) -> list[Expr]:
-    """A copy's fields that it must not have."""
-    return [
-        choose(has(_V("server"), name), listed(operation("remove", _under(_V(container), f"/{name}"))), _NOTHING)
-        for name in names
-    ]
+def _copy(to: Expr, path: str = "") -> Expr:
+    """A part of the server, all of it by default."""
+    return operation("copy", _under(to, path), source=_under(_V("base"), path))
 
 
 def _mount(volume: str, path: str, *, read_only: bool = False) -> Expr:
@@ -250,7 +246,7 @@ def _warm() -> list[Expr]:
     mounts = _under(_V("warm"), "/volumeMounts/-")
     return [
         listed(
-            operation("copy", _V("warm"), source=_V("base")),
+            _copy(_V("warm")),
             _set(_V("warm"), "/name", constant(s.WARM)),
             _set(
                 _V("warm"),
@@ -260,7 +256,10 @@ def _warm() -> list[Expr]:
             _set(_V("warm"), "/terminationMessagePath", constant("/dev/termination-log")),
             _set(_V("warm"), "/terminationMessagePolicy", constant("File")),
         ),
-        *_without("warm", marks.NOT_COPIED),
+        *(
+            choose(has(_V("server"), name), listed(operation("remove", _under(_V("warm"), f"/{name}"))), _NOTHING)
+            for name in marks.NOT_COPIED
+        ),
         *_env_of_warm(),
         listed(
             operation("add", mounts, value=_mount(s.HOME_VOLUME, s.HOME)),
@@ -273,32 +272,27 @@ def _warm() -> list[Expr]:
 
 
 def _harvest() -> Expr:
-    """Beside the server, without its GPUs, its secrets and its volumes."""
+    """Beside the server, as the same user, without its GPUs, its secrets and its volumes."""
     home, store = _mount(s.HOME_VOLUME, s.HOME), _mount(s.STORE_VOLUME, s.STORE)
     # The API server gives the pod's token to each container that has nothing at this path.
     no_token = _mount(s.HOME_VOLUME, s.TOKEN, read_only=True)
-    mounts = choose(has(_RECIPE, "claim"), listed(home, no_token, store), listed(home, no_token))
     env = each(
         optional(_RECIPE, "env", default=[]), "e", lambda e: made(name=field(e, "name"), value=field(e, "value"))
     )
-    add_all = add(
-        listed(
-            operation("copy", _V("harvest"), source=_V("base")),
-            _set(_V("harvest"), "/name", constant(s.HARVEST)),
-            _set(_V("harvest"), "/command", constant(["sh", "-c", scripts.HARVEST, s.MARK])),
-            _set(_V("harvest"), "/resources", constant({})),
-            _set(_V("harvest"), "/volumeMounts", mounts),
-            _set(_V("harvest"), "/env", add(listed(_field_env("HIPBMM_POD_UID")), env)),
-        ),
-        *_without("harvest", marks.NOT_COPIED + _REMOVED_OF_HARVEST),
-        listed(_set(_V("harvest"), "/restartPolicy", constant("Always"))),
-        choose(
-            service.bounded(_V("server")),
-            listed(_set(_V("harvest"), "/resources", field(_RECIPE, "harvest", "resources"))),
-            _NOTHING,
-        ),
+    container = made(
+        name=constant(s.HARVEST),
+        image=field(_V("server"), "image"),
+        command=constant(["sh", "-c", scripts.HARVEST, s.MARK]),
+        env=add(listed(_field_env("HIPBMM_POD_UID")), env),
+        volumeMounts=choose(has(_RECIPE, "claim"), listed(home, no_token, store), listed(home, no_token)),
+        resources=choose(service.bounded(_V("server")), field(_RECIPE, "harvest", "resources"), constant({})),
+        restartPolicy=constant("Always"),
     )
-    return choose(_V("sidecar"), add_all, _NOTHING)
+    copies = [
+        choose(has(_V("server"), name), listed(_copy(_V("harvest"), f"/{name}")), _NOTHING)
+        for name in ("imagePullPolicy", "securityContext")
+    ]
+    return choose(_V("sidecar"), add(listed(operation("add", _V("harvest"), value=container)), *copies), _NOTHING)
 
 
 def _server() -> list[Expr]:

@@ -54,6 +54,18 @@ def test_a_server_that_ends_early_is_plain_from_its_third_start_on(home: Pod) ->
     assert not set(OURS) & set(plain)
 
 
+def test_a_start_is_counted_once_where_another_program_stands_between_two_of_ours(home: Pod) -> None:
+    """As where a webhook puts a program in front of a command that admission has wrapped, and admission wraps again."""
+    ours = [sys.executable, "-m", "hipbmm_kernel", "exec", "--foreign", "--"]
+    for starts in (1, 2):
+        done = run(home, "env", "SECRET=1", *ours, sys.executable, "-c", SHOW)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)[2]
+        assert (found["SECRET"], [found[name] for name in OURS[:3]]) == ("1", ["1", "1", "1"])
+        assert found["HIPBMM_DISPATCH_TABLE"] == f"{home.home}/dispatch/table"
+        assert json.loads((home.home / "state.json").read_text())["starts"] == starts
+
+
 def test_the_users_own_values_stay(home: Pod) -> None:
     found = seen(home, VLLM_ROCM_USE_AITER="0", AITER_JIT_DIR="/mine")
     assert (found["VLLM_ROCM_USE_AITER"], found["AITER_JIT_DIR"]) == ("0", "/mine")

@@ -245,6 +245,23 @@ FORMS = {
         ],
         ("VllmServe", "org/m", []),
     ),
+    "secrets from a vault": Form(["/vault/vault-env", "vllm", "serve", "org/m"], ("VllmServe", "org/m", [])),
+    "a mesh that must be there": Form(
+        [
+            "/linkerd-await",
+            "--shutdown",
+            "--",
+            "python3",
+            "-m",
+            "vllm.entrypoints.openai.api_server",
+            "--model",
+            "org/m",
+        ],
+        ("ApiServer", "org/m", []),
+    ),
+    "another user": Form(
+        ["setpriv", "--reuid=1000", "--clear-groups", "sh", "-c", "exec vllm serve org/m"], ("VllmServe", "org/m", [])
+    ),
     "uv": Form(["uv", "run", "--no-sync", "vllm", "serve", "org/m"], ("VllmServe", "org/m", [])),
     "variables before the command": Form(
         sh("HF_HOME=/tmp VLLM_ROCM_USE_AITER=0 exec vllm serve 'org/m'"), ("VllmServe", "org/m", [])
@@ -269,6 +286,9 @@ FORMS = {
     "a here-document first": Form(
         sh('cat > /tmp/c.json <<\'EOF\'\n{"a": "vllm serve no/thing"}\nEOF\nvllm serve org/m'),
         ("VllmServe", "org/m", []),
+    ),
+    "a program and its arguments behind the text": Form(
+        ["sh", "-c", 'cd /app; exec "$0" "$@"', "vllm", "serve", "org/m"], ("VllmServe", "org/m", [])
     ),
     "a shell in a shell": Form(
         sh("exec bash -lc 'vllm serve org/m --seed \"1 2\"'"), ("VllmServe", "org/m", ["--seed", "1 2"])

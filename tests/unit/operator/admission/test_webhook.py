@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import ssl
 import subprocess
@@ -11,9 +12,10 @@ from typing import Any
 
 import jsonpatch
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientConnectorError, ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 from tests import stacks
+from tests.ports import free_port
 
 from hipbmm_operator.admission import webhook as module
 from hipbmm_operator.admission.webhook import WebhookServer
@@ -89,24 +91,26 @@ def _certificate(folder: Path) -> None:
     subprocess.run([*command, *names], check=True, capture_output=True)
 
 
-async def test_it_serves_from_when_the_certificate_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FIRST_SECONDS", 0.01)
-    task = asyncio.create_task(module.serve(0, module.Folder(tmp_path), profiles))
-    started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    start = WebhookServer.start
-
-    async def spy(self: WebhookServer, port: int, context: ssl.SSLContext) -> None:
-        await start(self, port, context)
-        started.set_result(self.port)
-
-    monkeypatch.setattr(WebhookServer, "start", spy)
-    await asyncio.sleep(0.05)
-    assert not started.done()
-    _certificate(tmp_path)
-    port = await asyncio.wait_for(started, 120)
+async def _allowed(port: int) -> bool:
     url = f"https://127.0.0.1:{port}{webhook.LABEL_PATH}"
     async with ClientSession() as client, client.post(url, data=review(stacks.asking("aibrix")), ssl=False) as answer:
-        assert (await answer.json())["response"]["allowed"] is True
+        return bool((await answer.json())["response"]["allowed"])
+
+
+async def test_it_serves_from_when_the_certificate_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FIRST_SECONDS", 0.01)
+    port = free_port()
+    task = asyncio.create_task(module.serve(port, module.Folder(tmp_path), profiles))
+    await asyncio.sleep(0.05)
+    with pytest.raises(ClientConnectorError):
+        await _allowed(port)
+    _certificate(tmp_path)
+    async with asyncio.timeout(120):
+        while True:
+            with contextlib.suppress(ClientConnectorError):
+                assert await _allowed(port)
+                break
+            await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -123,6 +123,27 @@ def test_warm_comes_after_the_model_and_before_what_waits(stack: str, order: lis
     assert inits(injected(stacks.asking(stack))) == order
 
 
+@pytest.mark.parametrize(
+    ("network", "proxy"),
+    [
+        ("istio-validation", "istio-proxy"),
+        ("linkerd-init", "linkerd-proxy"),
+        ("linkerd-network-validator", "linkerd-proxy"),
+        ("kuma-init", "kuma-sidecar"),
+        ("kuma-validation", "kuma-sidecar"),
+        ("consul-connect-inject-init", ""),
+    ],
+)
+def test_warm_stands_before_what_ends_the_network_unless_a_proxy_runs_then(network: str, proxy: str) -> None:
+    pod = stacks.asking("deployment")
+    pod["spec"]["initContainers"] = [{"name": "fetch", "image": "x"}, {"name": network, "image": "x"}]
+    ours = ["hipbmm-warm", "hipbmm-harvest"]
+    assert inits(injected(pod)) == ["fetch", *ours, network]
+    if proxy:
+        pod["spec"]["initContainers"].append({"name": proxy, "image": "x", "restartPolicy": "Always"})
+        assert inits(injected(pod)) == ["fetch", network, proxy, *ours]
+
+
 def test_the_sidecar_has_neither_gpu_nor_secret_nor_volume_of_the_server() -> None:
     harvest = container(injected(stacks.asking("production-stack")), spelling.HARVEST)
     assert harvest["restartPolicy"] == "Always"
