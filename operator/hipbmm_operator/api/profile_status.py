@@ -10,8 +10,10 @@ from hipbmm_operator.api.status import Condition, Count, LongText, Text, TuningS
 
 MAX_WORKLOADS = 20
 MAX_IMAGES = 16
+MAX_IMAGE = 1024
+"""Characters. The API server takes pods with longer names of images, which nobody can pull."""
 
-Image = Annotated[str, Field(max_length=1024)]
+Image = Annotated[str, Field(max_length=MAX_IMAGE)]
 
 
 class Kernel(Model):

@@ -23,6 +23,8 @@ from hipbmm_operator.profiles.facts import Facts, Profile
 LOG = logging.getLogger(__name__)
 
 _NAME_DIGITS = 12
+_REFUSED_SECONDS = 60.0
+"""Before rows are offered again to a ConfigMap that was refused."""
 _PROVEN_SECONDS = 15.0
 """Between two reads of the program in a ConfigMap: it is immutable, and pods refuse another one anyway."""
 
@@ -54,17 +56,21 @@ class ProfileObjects:
         self._clock = clock
         self._proven: dict[tuple[str, str], float] = {}
         self._read: dict[str, frozenset[str]] = {}
+        self._refused: dict[str, tuple[float, str]] = {}
         self._harvest = HarvestLogs(kube, clock, HARVEST)
 
     async def kernel(self, profile: Profile) -> Kernel:
-        """The program's ConfigMap, made or read back; raises ApiError."""
+        """The program's ConfigMap, made or read back; raises ApiError where a retry may help."""
         pin = profile.spec.pin if isinstance(profile.spec, ProfileSpec) else ""
         sha256 = pin or self._program.sha256
         if not sha256:
             return Kernel(problem=f"the operator has no kernel program: {self._program.problem}")
         name, key = kernel_map(sha256), (profile.meta.uid, sha256)
         if self._clock() - self._proven.get(key, -_PROVEN_SECONDS) >= _PROVEN_SECONDS:
-            problem = await self._prove(profile, name, sha256)
+            try:
+                problem = await self._prove(profile, name, sha256)
+            except (errors.ForbiddenError, errors.InvalidError) as error:
+                problem = f"ConfigMap {name}: {error.message}"
             if problem:
                 return Kernel(problem=problem)
             self._proven[key] = self._clock()
@@ -93,9 +99,16 @@ class ProfileObjects:
             await self._kube.merge(kinds.CONFIG_MAP, namespace, name, patch)
         return ""
 
+    def mirror_problem(self, profile: Profile) -> str:
+        """Why rows were not kept when they were last offered, "" when they were."""
+        return self._refused.get(profile.meta.uid, (0.0, ""))[1]
+
     async def mirror(self, profile: Profile, facts: Facts) -> None:
-        """Take over rows that pods have written into their logs; raises ApiError."""
+        """Take over rows that pods have written into their logs; raises ApiError where a retry may help."""
         if not isinstance(profile.spec, ProfileSpec) or profile.spec.cache.mirror == "Never":
+            return
+        again, _ = self._refused.get(profile.meta.uid, (0.0, ""))
+        if self._clock() < again:
             return
         taken = self._read.get(profile.meta.uid, frozenset())
         found: list[Shard] = []
@@ -116,31 +129,44 @@ class ProfileObjects:
         learned = await self._harvest.newest((each.pod for each in facts.pods if each.injected), taken)
         found += learned
         taken |= {shard.name for shard in learned}
+        problem = ""
         if found:
-            await self._store(profile, found)
-        self._read[profile.meta.uid] = taken
+            try:
+                problem = await self._store(profile, found)
+            except (errors.ForbiddenError, errors.InvalidError) as error:
+                problem = f"ConfigMap {mirror_name(profile.meta.name)}: {error.message}"
+        if problem:
+            self._refused[profile.meta.uid] = self._clock() + _REFUSED_SECONDS, problem
+        else:
+            self._refused.pop(profile.meta.uid, None)
+            self._read[profile.meta.uid] = taken
 
-    async def _store(self, profile: Profile, found: list[Shard]) -> None:
+    async def _store(self, profile: Profile, found: list[Shard]) -> str:
+        """Add rows to the mirror; why they are not kept, "" when they are. Raises ApiError."""
         namespace, name = profile.meta.namespace, mirror_name(profile.meta.name)
         body = await self._kube.find(kinds.CONFIG_MAP, namespace, name) or {}
+        owners = metadata.parse(body).owners
+        if owners and all(owner.get("uid") != profile.meta.uid for owner in owners):
+            return f"ConfigMap {name} was made for {owners[0].get('kind')} {owners[0].get('name')}"
         before = await asyncio.to_thread(contents.parse, body.get("binaryData"))
         content = before.joined(found)
         if content == before:
-            return
+            return ""
         if not content.fits:
-            LOG.warning("The rows of %s/%s are more than a ConfigMap can hold", namespace, name)
-            return
+            return f"ConfigMap {name}: the rows are more than it can hold"
         if not body:
             made = kinds.CONFIG_MAP.body(_metadata(profile, name), binaryData=content.binary())
             await self._kube.create(kinds.CONFIG_MAP, made)
-            return
+            return ""
         gone: dict[str, str | None] = dict.fromkeys(as_object(body.get("binaryData")))
         patch = {"metadata": {"uid": metadata.parse(body).uid}, "binaryData": {**gone, **content.binary()}}
         await self._kube.merge(kinds.CONFIG_MAP, namespace, name, patch)
+        return ""
 
     def forget(self, uid: str) -> None:
         """The profile is gone."""
         self._read.pop(uid, None)
+        self._refused.pop(uid, None)
         self._proven = {key: at for key, at in self._proven.items() if key[0] != uid}
 
 

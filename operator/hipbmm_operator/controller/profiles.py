@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hipbmm_operator.apply.profile_objects import ProfileObjects
@@ -108,7 +108,8 @@ class ProfileReconciler:
         others = {name: each for each in self.profiles.of(key.namespace) if (name := _key(each).name) != key.name}
         kernel = await self.objects.kernel(profile)
         now = self.now()
-        facts = await self.reads.facts(profile, body, others, kernel, now)
+        read = await self.reads.facts(profile, body, others, kernel, now)
+        facts = replace(read, mirror_problem=self.objects.mirror_problem(profile))
         status = report.build(profile, facts, now)
         written = await self.writer.write(profile, status, facts, timestamp(now))
         metrics.PROFILES.show(key, as_object(body.get("spec")), status)

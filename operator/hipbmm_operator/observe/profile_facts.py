@@ -89,7 +89,8 @@ class ProfileReads:
     def _mirrors_of(self, profile: Profile) -> tuple[str, ...]:
         if not isinstance(profile.spec, ProfileSpec) or profile.spec.cache.mirror == "Never":
             return ()
-        return (mirror_name(profile.meta.name), *self._mirrors(profile.meta.namespace))[:8]
+        found = (mirror_name(profile.meta.name), *self._mirrors(profile.meta.namespace))
+        return tuple(dict.fromkeys(found))[:8]
 
     async def _enabled(self, namespace: str) -> bool:
         try:

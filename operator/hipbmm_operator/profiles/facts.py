@@ -38,7 +38,7 @@ class Preflight:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`kernel_problem`, `claim_problem` and `claim_reason` are empty when all is well.
+    """`kernel_problem`, `mirror_problem`, `claim_problem` and `claim_reason` are empty when all is well.
 
     `installations` are all in the cluster whose admission changes the same pods.
     """
@@ -49,6 +49,7 @@ class Facts:
     kernel_map: str = ""
     kernel_problem: str = ""
     mirrors: tuple[str, ...] = ()
+    mirror_problem: str = ""
     claim_reason: str = ""
     claim_problem: str = ""
     env_files: bool = False

@@ -111,7 +111,9 @@ def _stalled(against: Finding) -> bool:
 def _injecting(facts: Facts) -> str:
     pods = _asking(facts.pods)
     plain = sum(not each.injected for each in pods)
-    return f"pods that ask for it are injected; {plain} of {len(pods)} are plain" if plain else ""
+    words = [f"{plain} of {len(pods)} are plain"] if plain else []
+    words += [f"rows that pods tuned are not kept: {facts.mirror_problem}"] if facts.mirror_problem else []
+    return "; ".join(["pods that ask for it are injected", *words]) if words else ""
 
 
 def _asking(pods: Sequence[ForeignPod]) -> list[ForeignPod]:

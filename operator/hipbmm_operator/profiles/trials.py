@@ -7,7 +7,7 @@ other pods of the image are born plain. Three pods that are stuck because of us 
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from hipbmm_operator.api.profile_status import MAX_IMAGES, Canary, Trip
+from hipbmm_operator.api.profile_status import MAX_IMAGE, MAX_IMAGES, Canary, Trip
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Container
 from hipbmm_operator.profiles.pods import ForeignPod
@@ -61,7 +61,8 @@ def canaries(
     known = {each.image: each for each in kept}
     for name, found in sorted(by_name.items(), key=lambda item: (item[1].pod.created is None, item[1].pod.created)):
         # Images whose pods are there keep their place: one that lost it would be tried anew, and push out the next.
-        if found.image and found.image not in known and sum(image in there for image in known) < MAX_IMAGES:
+        new = 0 < len(found.image) <= MAX_IMAGE and found.image not in known
+        if new and sum(image in there for image in known) < MAX_IMAGES:
             known[found.image] = Canary(image=found.image, kernel=kernel, state="Testing", pod=name)
     tried = (
         each.model_copy(update={"state": _verdict(by_name[each.pod], at_work)}) if each.state == "Testing" else each

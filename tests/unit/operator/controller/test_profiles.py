@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from tests.unit.operator.controller.profile_harness import KEY, MAP, PROGRAM, Ha
 
 from hipbmm_operator.controller.injection import read_program
 from hipbmm_operator.controller.profiles import ProfileList
-from hipbmm_operator.kube import kinds
+from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.observe.profile_facts import ProfileReads
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 
@@ -71,6 +73,27 @@ async def test_a_pinned_program_is_never_deleted(*, immutable: bool) -> None:
     status = await harness.run()
     assert condition(status, "Ready") == ("False", "KernelUnavailable")
     assert harness.kube.objects[kinds.CONFIG_MAP, "default", name]["binaryData"] == binary
+
+
+@pytest.mark.parametrize("verb", ["find", "create"])
+async def test_a_program_that_the_namespace_refuses_is_the_reason(monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    """A quota on ConfigMaps, a policy, a right that is missing."""
+    harness = Harness()
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.kube, verb, _refusing(getattr(harness.kube, verb)))
+        status = await harness.run()
+    assert condition(status, "Ready") == ("False", "KernelUnavailable")
+    assert f"ConfigMap {MAP}: exceeded quota" in json.dumps(status["conditions"])
+    assert condition(await harness.run(), "Ready") == ("True", "Injecting")
+
+
+def _refusing(ask: Callable[..., Any]) -> Callable[..., Any]:
+    async def answer(kind: Kind, *arguments: object) -> object:
+        if kind == kinds.CONFIG_MAP:
+            raise errors.ForbiddenError(403, "Forbidden", "exceeded quota")
+        return await ask(kind, *arguments)
+
+    return answer
 
 
 async def test_an_operator_without_a_program_says_so() -> None:
@@ -221,6 +244,51 @@ async def test_rows_in_a_log_reach_the_mirror() -> None:
     reads = harness.kube.reads.count(("log", "a/hipbmm-warm"))
     await harness.run()
     assert harness.kube.reads.count(("log", "a/hipbmm-warm")) == reads
+
+
+def _tuned(harness: Harness) -> str:
+    """A pod whose log has rows; the key of the rows in the mirror."""
+    shard = mirror_objects.text(mirror_objects.line(1))
+    name, text = mirror_objects.name_of(shard), mirror_objects.log(shard)
+    harness.kube.logs["a", "hipbmm-warm"] = text
+    harness.pod("a", injected=True, report=make.report(mirror={"shards": [name], "lines": text.count("\n")}))
+    return f"{name}.gz"
+
+
+async def test_rows_that_the_namespace_refuses_are_kept_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+    await harness.run()
+    key = _tuned(harness)
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.kube, "create", _refusing(harness.kube.create))
+        await harness.run()
+        status = await harness.run()
+    assert condition(status, "Ready") == ("True", "Injecting")
+    assert "are not kept: ConfigMap qwen-profile-mirror: exceeded quota" in json.dumps(status["conditions"])
+    await harness.run()
+    assert list(harness.kube.objects[kinds.CONFIG_MAP, "default", "qwen-profile-mirror"]["binaryData"]) == [key]
+    assert "not kept" not in json.dumps(await harness.run())
+
+
+async def test_the_mirror_of_somebody_else_is_read_and_not_written() -> None:
+    """That of a HipbmmDeployment that is called `qwen-profile` has the name of ours."""
+    harness = Harness()
+    harness.reconcile.reads = ProfileReads(
+        harness.kube,  # type: ignore[arg-type]  # the part that is used
+        "hipbmm-injection",
+        lambda _: ("other-mirror", "qwen-profile-mirror"),
+        lambda: harness.clock,
+    )
+    owner = {"kind": "HipbmmDeployment", "name": "qwen-profile", "uid": "theirs"}
+    metadata = {"name": "qwen-profile-mirror", "ownerReferences": [owner]}
+    harness.put(kinds.CONFIG_MAP, {"metadata": metadata, "binaryData": {}})
+    await harness.run()
+    _tuned(harness)
+    await harness.run()
+    status = await harness.run()
+    assert status["injection"]["mirrors"] == ["qwen-profile-mirror", "other-mirror"]
+    assert harness.kube.objects[kinds.CONFIG_MAP, "default", "qwen-profile-mirror"]["binaryData"] == {}
+    assert "was made for HipbmmDeployment qwen-profile" in json.dumps(status["conditions"])
 
 
 async def test_what_production_asked_for_reaches_the_mirror() -> None:

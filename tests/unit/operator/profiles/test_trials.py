@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests import stacks
 
-from hipbmm_operator.api.profile_status import MAX_IMAGES, Canary, Trip
+from hipbmm_operator.api.profile_status import MAX_IMAGE, MAX_IMAGES, Canary, Trip
 from hipbmm_operator.pods.pod import Container, Ended, Pod
 from hipbmm_operator.pods.report import Report
 from hipbmm_operator.profiles import trials
@@ -112,6 +112,12 @@ def test_more_images_than_are_kept_settle() -> None:
     first = trials.canaries([], many, KERNEL, ())
     assert len(first) == MAX_IMAGES
     assert trials.canaries(first, many, KERNEL, ()) == first
+
+
+def test_an_image_whose_name_no_status_holds_is_no_trial() -> None:
+    longest = "i" * MAX_IMAGE
+    found = trials.canaries([], [pod("a", image=f"{longest}i"), pod("b", image=longest)], KERNEL, ())
+    assert [each.image for each in found] == [longest]
 
 
 def test_images_without_pods_make_room() -> None:
