@@ -36,7 +36,7 @@ _FILES = ("vllm/entrypoints/openai/api_server.py",)
 _WRAPPERS = frozenset(
     {
         *("env", "nohup", "nice", "ionice", "numactl", "taskset", "chrt", "stdbuf", "setsid", "time", "timeout"),
-        *("tini", "dumb-init", "catatonit", "catchsegv", "prlimit", "linkerd-await"),
+        *("tini", "docker-init", "dumb-init", "catatonit", "catchsegv", "prlimit", "linkerd-await"),
         *("sudo", "gosu", "su-exec", "setpriv", "runuser"),
         *("vault-env", "secrets-init", "chamber", "doppler", "infisical"),
         *("uv", "conda", "mamba", "micromamba", "poetry", "pixi", "pipenv", "pdm", "hatch"),
@@ -45,6 +45,8 @@ _WRAPPERS = frozenset(
 )
 """Programs that become, or run, the command that follows their own options."""
 _LOGINS = {"runuser": ("-", "-l", "--login"), "setpriv": ("--reset-env",)}
+_VALUES = ("--python", "-p")
+"""Options of wrappers whose value is an interpreter that they choose."""
 _DROPPING = re.compile(r"-([0v]*[iu]|$|-ignore|-unset)")
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
 _PYTHON_VALUES = ("-X", "-W", "--check-hash-based-pycs")
@@ -139,10 +141,15 @@ class _Search:
             self._shell(fields, {**env, **dict(changed)}, changed, certain=certain, nesting=nesting)
         elif program == "ray" and "start" in fields[1:2]:
             self._ray = True
+        elif program == "ray" and "symmetric-run" in fields[1:2] and "--" in fields:
+            inner = fields[fields.index("--") + 1 :]
+            self.look_at(inner, env, changed, marks, certain=certain, nesting=nesting + 1)
         elif program.endswith((".sh", ".py", ".bash")):
             self._script_file(fields)
         elif _PYTHON.fullmatch(program):
-            self._files += [text for text in fields[1:] if not text.startswith("-")][:1]
+            at = _after_options(fields)
+            at += fields[at : at + 1] == ("-m",)
+            self._files += [text for text in fields[at : at + 1] if not text.startswith("-")]
 
     def _shell(
         self,
@@ -155,15 +162,15 @@ class _Search:
     ) -> None:
         """A shell with its own text, or with a script's file."""
         self.is_shell = True
-        text, positional = _script(fields)
+        text, parameters = _script(fields)
         if text is None:
-            self._script_file(positional)
+            self._script_file(parameters)
             return
         if values.is_marked(text):
             self._files.append("a text that only running it would show")
             return
         walk = shell.Walk({name: values.forgotten(value) for name, value in env.items()})
-        walk.run(text, tuple(values.forgotten(field) for field in positional))
+        walk.run(text, tuple(values.forgotten(field) for field in parameters or fields[:1]))
         for command in walk.commands:
             both = (*changed, *command.env)
             sure = certain and command.certain
@@ -193,7 +200,7 @@ def _unwrapped(fields: tuple[str, ...]) -> tuple[int, tuple[tuple[str, str], ...
     if program not in _WRAPPERS:
         return 0, ()
     for at in range(1, len(fields)):
-        inner = fields[at].rpartition("/")[2]
+        inner = fields[at].rpartition("/")[2] if fields[at - 1] not in _VALUES else ""
         if _server_of(inner, fields[at:])[0] or inner in shell.SHELLS or _PYTHON.fullmatch(inner):
             pairs = (text.partition("=") for text in fields[1:at] if "=" in text and not text.startswith("-"))
             dropped = ((PYTHONPATH, values.ANY),) if _drops(program, fields[1:at]) else ()
@@ -218,7 +225,7 @@ def is_isolated(fields: Sequence[str]) -> bool:
 def _after_options(fields: Sequence[str]) -> int:
     """Where the options of Python end."""
     at = 1
-    while at < len(fields) and fields[at].startswith("-") and fields[at] != "-m":
+    while at < len(fields) and fields[at].startswith("-") and fields[at][:2] not in ("-m", "-c"):
         at += 2 if fields[at] in _PYTHON_VALUES else 1
     return at
 

@@ -25,13 +25,17 @@ class Branches(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """`while` and `until` with their condition, or `for` with the words that its variable goes through."""
+    """`while` and `until` with their condition, or `for` with the words that its variable goes through.
+
+    `for V; do` has no words: it goes through the positional parameters. The header of `for ((...))` is a condition.
+    """
 
     condition: "Block"
     body: "Block"
     until: bool = False
     variable: str = ""
     over: tuple[Token, ...] = ()
+    has_words: bool = True
 
 
 class Case(NamedTuple):
@@ -49,20 +53,25 @@ class Function(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Commands in braces or parentheses."""
+    """Commands in braces, or in parentheses: then they run `apart`, in a process of their own."""
 
     body: "Block"
+    apart: bool = False
 
 
 Node = Simple | Branches | Loop | Case | Function | Group
 
 
 class Step(NamedTuple):
-    """A command, the operator before it (`&&`, `||` or ""), and whether `!` turns its result round."""
+    """A command, the operator before it (`&&`, `||`, `|` or ""), and whether `!` turns its result round.
+
+    `apart`: in a process of its own, since it is part of a pipe or runs beside the script (`&`).
+    """
 
     node: Node
     after: str = ""
     negated: bool = False
+    apart: bool = False
 
 
 Block = tuple[Step, ...]
@@ -95,12 +104,13 @@ class _Parser:
         after = ""
         while (token := self.token()) is not None and not self._ends(token, ends):
             if token.operator in _CONNECTORS or token.operator in _SEPARATORS:
-                after = token.operator if token.operator in _CONNECTORS else after if token.operator == "\n" else ""
+                after = _after(token.operator, after)
+                _set_apart(steps, token.operator)
                 self._at += 1
                 continue
             negated = token.plain == "!"
             self._at += negated
-            steps.append(Step(self._node(), after, negated))
+            steps.append(Step(self._node(), after, negated, after == "|"))
             after = ""
         self._depth -= 1
         return tuple(steps)
@@ -116,7 +126,7 @@ class _Parser:
             self._at += 1
             body = self.block(frozenset({")"}))
             self._expect(")")
-            return self._redirected(Group(body))
+            return self._redirected(Group(body, apart=True))
         if token.plain in _BLOCKS:
             self._at += 1
             return self._redirected(self._construct(token.plain))
@@ -159,8 +169,10 @@ class _Parser:
         while (token := self.token()) is not None and token.plain != "do":
             header += [] if token.operator else [token]
             self._at += 1
+        if header and header[0].is_arithmetic:
+            return Loop((Step(Simple((header[0],))),), self._body())
         name = header[0].plain if header else ""
-        return Loop((), self._body(), variable=name, over=tuple(header[2:]))
+        return Loop((), self._body(), variable=name, over=tuple(header[2:]), has_words=len(header) > 1)
 
     def _body(self) -> Block:
         self._expect("do")
@@ -189,16 +201,18 @@ class _Parser:
     def _simple(self) -> Node:
         words: list[Token] = []
         while (token := self.token()) is not None:
-            if token.operator in _REDIRECTIONS:
+            if words and words[0].plain == "[[" and words[-1].plain != "]]":
+                words.append(token)
+                self._at += 1
+            elif token.operator in _REDIRECTIONS:
                 self._at += 2
             elif token.operator == "(" and len(words) == 1:
-                self._skip("(", ")", "\n")
+                self._at += 1
+                self._expect(")")
+                self._skip("\n")
                 return Function(words[0].plain, (Step(self._node()),))
             elif token.operator:
-                if not (words and words[0].plain == "[[" and words[-1].plain != "]]"):
-                    break
-                words.append(Token(token.operator))
-                self._at += 1
+                break
             else:
                 words.append(token)
                 self._at += 1
@@ -227,3 +241,21 @@ class _Parser:
     def _skip(self, *operators: str) -> None:
         while (token := self.token()) is not None and token.operator in operators:
             self._at += 1
+
+
+def _after(operator: str, before: str) -> str:
+    """The operator before the next command, after one more operator."""
+    if operator == "\n":
+        return before
+    return "|" if operator == "|&" else operator if operator in ("&&", "||", "|") else ""
+
+
+def _set_apart(steps: list[Step], operator: str) -> None:
+    """A pipe sets its left side apart, `&` the whole chain before it."""
+    if not steps or operator not in ("|", "|&", "&"):
+        return
+    at = len(steps) - 1
+    steps[at] = steps[at]._replace(apart=True)
+    while operator == "&" and steps[at].after and at:
+        at -= 1
+        steps[at] = steps[at]._replace(apart=True)

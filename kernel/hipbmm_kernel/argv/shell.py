@@ -1,36 +1,29 @@
 """A walk through a script with the variables that are known: which commands it comes to, and with which fields.
 
-No command is run. An ordinary command is taken to succeed, since a script whose commands fail serves nothing; as a
-condition its result is not known. Tests of known values are decided. Where a condition is not known, both ways are
-walked, and what they set differently is one of two alternatives from then on.
+No command is run. An ordinary command is taken to succeed, since a script whose commands fail serves nothing: what
+follows its `&&` runs, but what that sets may be otherwise for all that comes after. As a condition, and before `||`,
+its result is not known. Tests of known values are decided. Where a condition is not known, both ways are walked, and
+what they set differently is one of two alternatives from then on. Parentheses, parts of a pipe and what runs beside the
+script change nothing in it.
 """
 
 import fnmatch
-import itertools
-import operator
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from hipbmm_kernel.argv import grammar, values, words
+from hipbmm_kernel.argv import builtin, conditions, grammar, values, words
 from hipbmm_kernel.argv.grammar import Block, Branches, Case, Function, Group, Loop, Node, Simple
 from hipbmm_kernel.argv.values import UNKNOWN, Expander, Marks, Value, Variables
 from hipbmm_kernel.argv.words import ShellError, Token
 
 MAX_CALLS = 12
 MAX_STEPS = 5000
-MAX_WAYS = 64
+MAX_ROUNDS = 64
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "busybox"})
+_GLOB = frozenset("*?[{")
+"""In what a loop goes through: names of files, or braces, that only running it would show."""
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=", re.DOTALL)
-_DECLARATIONS = frozenset({"export", "declare", "local", "readonly", "typeset"})
-_NUMERIC = {
-    "-eq": operator.eq,
-    "-ne": operator.ne,
-    "-lt": operator.lt,
-    "-le": operator.le,
-    "-gt": operator.gt,
-    "-ge": operator.ge,
-}
 
 
 class Command(NamedTuple):
@@ -58,6 +51,8 @@ class Walk:
         self._variables = Variables({name: (value,) for name, value in env.items()})
         self._expander = Expander(self.marks)
         self._functions: dict[str, Block] = {}
+        self._locals: list[dict[str, Variables]] = []
+        self._assumed = False
         self._exported: set[str] = set(env)
         self._uncertain = 0
         self._calls = 0
@@ -65,8 +60,7 @@ class Walk:
 
     def run(self, text: str, parameters: tuple[str, ...]) -> None:
         """Walk through a script; `parameters` begin with `$0`. ShellError when it cannot be read."""
-        named = {**self._variables.named, "0": parameters[:1]}
-        self._variables = self._variables._replace(named=named, positional=parameters[1:])
+        self._variables = self._variables._replace(name=parameters[0], positional=parameters[1:])
         try:
             self._block(grammar.parse(words.tokens(text)))
         except Ended:
@@ -75,17 +69,55 @@ class Walk:
     def _block(self, block: Block, *, condition: bool = False) -> bool | None:
         """The result of the last command: None when it is not known."""
         result: bool | None = True
+        skipped = doubtful = False
+        before: Variables | None = None  # what a chain sets behind a command that may fail holds in the chain only
         for step in block:
             self._steps += 1
             if self._steps > MAX_STEPS:
                 raise ShellError("too many commands")
-            skipped = {"&&": result is False, "||": result is True}.get(step.after, False)
+            if step.after == "":
+                self._variables = values.merged([before or self._variables, self._variables])
+                skipped, doubtful, before, self._assumed = False, False, None, False
+            elif step.after != "|":
+                known = None if step.after == "||" and self._assumed else result
+                skipped, doubtful = known is (step.after == "||"), known is None
+                before = before or (self._variables if self._assumed else None)
             if skipped:
                 continue
-            doubtful = bool(step.after) and result is None
-            found = self._fork(step.node, condition) if doubtful else self._node(step.node, condition)
-            result = None if doubtful or found is None else found != step.negated
+            found = self._step(step, condition, doubtful=doubtful, assumed=before is not None)
+            unsure = doubtful or found is None or (step.negated and self._assumed)
+            result = None if unsure else found != step.negated
+            if (
+                result
+                and not self._assumed
+                and isinstance(step.node, Simple)
+                and step.node.words[0].plain in builtin.LEAVING
+            ):
+                break
+        self._variables = values.merged([before or self._variables, self._variables])
         return result
+
+    def _step(self, step: grammar.Step, condition: bool, *, doubtful: bool, assumed: bool) -> bool | None:
+        if step.apart:
+            return self._apart(step.node, condition, doubtful=doubtful)
+        if doubtful:
+            return self._fork(step.node, condition)
+        try:
+            return self._node(step.node, condition)
+        except Ended:
+            if not assumed:
+                raise
+            return None
+
+    def _apart(self, node: Node, condition: bool, *, doubtful: bool = False) -> bool | None:
+        """Walk through what runs in a process of its own, which changes nothing here."""
+        before, exported = self._variables, set(self._exported)
+        try:
+            return self._fork(node, condition) if doubtful else self._node(node, condition)
+        except Ended:
+            return None
+        finally:
+            self._variables, self._exported = before, exported
 
     def _fork(self, node: Node, condition: bool) -> bool | None:
         """Walk through what may happen or not."""
@@ -97,7 +129,7 @@ class Walk:
             return None
         finally:
             self._uncertain -= 1
-            self._variables = _merged([before, self._variables])
+            self._variables = values.merged([before, self._variables])
 
     def _node(self, node: Node, condition: bool) -> bool | None:
         if isinstance(node, Simple):
@@ -105,13 +137,13 @@ class Walk:
         if isinstance(node, Branches):
             return self._branches(node)
         if isinstance(node, Loop):
-            return self._loop(node)
+            return self._for(node) if node.variable else self._loop(node)
         if isinstance(node, Case):
             return self._case(node)
         if isinstance(node, Function):
             self._functions[node.name] = node.body
             return True
-        return self._block(node.body, condition=condition)
+        return self._apart(Group(node.body), condition) if node.apart else self._block(node.body, condition=condition)
 
     def _branches(self, node: Branches) -> bool | None:
         ways: list[Variables] = []
@@ -135,28 +167,47 @@ class Walk:
                 self._variables = before
         finally:
             self._uncertain -= doubt
-        self._variables = _merged(ways)
+        self._variables = values.merged(ways)
+        return True
+
+    def _for(self, node: Loop) -> bool | None:
+        over = node.over if node.has_words else (words.ALL_PARAMETERS,)
+        fields = [field for token in over for field in self._expander.fields(token, self._variables)]
+        if len(fields) > MAX_ROUNDS or any(values.is_marked(field) or _GLOB & set(field) for field in fields):
+            self._set(node.variable, UNKNOWN)
+            return self._maybe(node.body)
+        for field in fields:
+            self._set(node.variable, (field,))
+            self._block(node.body)
         return True
 
     def _loop(self, node: Loop) -> bool | None:
-        if node.variable:
-            fields = [field for token in node.over for field in self._expander.fields(token, self._variables)]
-            value = values.union([self.marks.value(field) for field in fields])
-            self._set(node.variable, value)
-            certain = len(fields) == 1
-        else:
+        """Round by round, while the condition is known; a round that changes nothing is like all that follow."""
+        for _ in range(MAX_ROUNDS):
             result = self._block(node.condition, condition=True)
-            certain = result is (not node.until)
-        if certain:
-            return self._block(node.body)
-        self._fork(Group(node.body), condition=False)
+            if result is node.until:
+                return True
+            if result is None:
+                break
+            before = self._variables
+            self._block(node.body)
+            if self._variables == before:
+                return True
+        return self._maybe(node.body)
+
+    def _maybe(self, body: Block) -> bool | None:
+        """Walk through what happens any number of times."""
+        before = self._variables
+        self._fork(Group(body), condition=False)
+        self._variables = values.blurred(before, self._variables)
         return True
 
     def _case(self, node: Case) -> bool | None:
         known = self.marks.alternatives(self._expander.text(node.word, self._variables))
         before, ways = self._variables, [self._variables]
         for patterns, body in node.cases:
-            texts = [self._expander.text(pattern, self._variables) for pattern in patterns]
+            texts = [self._expander.pattern(pattern, self._variables) for pattern in patterns]
+            known = None if any(map(values.is_marked, texts)) else known
             fits = {any(fnmatch.fnmatchcase(text, pattern) for pattern in texts) for text in known or ()}
             if fits == {True} and len(ways) == 1:
                 return self._block(body)
@@ -166,45 +217,69 @@ class Walk:
                 ways.append(self._variables)
             if fits == {True}:
                 break
-        self._variables = _merged(ways)
+        self._variables = values.merged(ways)
         return True
 
     def _simple(self, tokens: tuple[Token, ...], condition: bool) -> bool | None:
+        self._defaults(tokens)
         if tokens[0].plain == "[[":
-            return self._test([self._expander.text(t, self._variables) or t.operator for t in tokens[1:-1]])
+            return conditions.result(self._compared(tokens[1:-1]), self.marks, patterns=True)
+        if tokens[0].is_arithmetic:
+            self._compute(tokens[0].word[0].text)
+            return None
         own: dict[str, Value] = {}
-        while tokens and (assigned := self._assignment(tokens[0])):
-            own[assigned[0]] = assigned[1]
+        before = self._variables
+        while tokens and (tokens[0].is_array or self._assignment(tokens[0])):
+            own |= {name: self._variables.named[name] for name in self._declared(tokens[0])}
             tokens = tokens[1:]
+        if not tokens:
+            return True
+        self._variables = before  # they are the command's own
         fields = [field for token in tokens for field in self._expander.fields(token, self._variables)]
-        while fields[:1] in (["command"], ["builtin"]):
+        while fields[:1] in (["command"], ["builtin"]) or (fields[:1] == ["-p"] and len(fields) > 1):
             del fields[0]
         if not fields:
-            for name, value in own.items():
-                self._set(name, value)
+            self._variables = self._variables._replace(named={**self._variables.named, **own})
             return True
-        if fields[0] in _DECLARATIONS:
-            self._declare(tokens[1:], exported=fields[0] == "export" or "-x" in fields)
+        if fields[0] in builtin.DECLARATIONS:
+            self._declare(fields, tokens[1:])
             return True
-        if fields[0] in ("[", "test"):
-            return self._test(fields[1 : -1 if fields[-1] == "]" else None])
         return self._command(fields, own, condition)
+
+    def _compared(self, tokens: tuple[Token, ...]) -> list[str]:
+        """The fields of `[[ ... ]]`."""
+        found: list[str] = []
+        for token in tokens:
+            text = self._expander.pattern if found[-1:] in conditions.COMPARING else self._expander.text
+            found.append(token.operator or text(token, self._variables))
+        return found
+
+    def _defaults(self, tokens: tuple[Token, ...]) -> None:
+        """`${V:=default}` sets the variable as well."""
+        for piece in (piece for token in tokens for piece in token.word):
+            if assigned := self._expander.default(piece, self._variables):
+                self._set(assigned[0], self.marks.value(assigned[1]))
 
     def _command(self, fields: list[str], own: Mapping[str, Value], condition: bool) -> bool | None:
         name, arguments = fields[0], fields[1:]
-        if name in ("true", ":", "false"):
+        if name in ("true", ":", "false", *builtin.LEAVING):
             return name != "false"
+        if name in ("[", "test"):
+            return conditions.result(fields[1 : -1 if fields[-1] == "]" else None], self.marks, patterns=False)
         if name in ("exit", "return"):
             raise Ended(name)
         if name in self._functions or name == "eval":
             return self._called(name, arguments)
-        if name in ("set", "shift", "unset", "read", "source", "."):
+        if name in ("set", "shift", "unset", "source", ".", *builtin.READING) or fields[:2] == ["printf", "-v"]:
             self._change(name, arguments)
-            return True
+            return None if name in builtin.READING else True
+        if name == "exec":
+            arguments = builtin.behind_exec(arguments)
         if name != "exec" or arguments:
             self._come_to(arguments if name == "exec" else fields, own)
         if name == "exec" and arguments:
             raise Ended(name)
+        self._assumed = self._assumed or name not in builtin.SUCCEEDING
         return None if condition else True
 
     def _come_to(self, fields: list[str], own: Mapping[str, Value]) -> None:
@@ -219,9 +294,13 @@ class Walk:
         if self._calls > MAX_CALLS:
             raise ShellError("too many calls")
         if name == "eval":
-            return self._block(grammar.parse(words.tokens(" ".join(arguments))))
+            found = self._block(grammar.parse(words.tokens(" ".join(arguments))))
+            if any(map(values.is_marked, arguments)):
+                self._doubt()
+            return found
         outer = self._variables.positional
         self._variables = self._variables._replace(positional=tuple(arguments))
+        self._locals.append({})
         try:
             return self._block(self._functions[name])
         except Ended as ended:
@@ -230,31 +309,75 @@ class Walk:
             return None
         finally:
             self._variables = self._variables._replace(positional=outer)
+            for variable, before in self._locals.pop().items():
+                self._variables = self._variables.restored(variable, before)
 
     def _change(self, name: str, arguments: list[str]) -> None:
         """Built-in commands that change variables."""
-        if name == "set" and "--" in arguments:
-            positional = tuple(arguments[arguments.index("--") + 1 :])
-            self._variables = self._variables._replace(positional=positional)
+        if name == "set":
+            at = builtin.options_of_set(arguments)
+            if at < len(arguments):
+                positional = tuple(arguments[at + (arguments[at] == "--") :])
+                self._variables = self._variables._replace(positional=positional)
         elif name == "shift":
             count = int(arguments[0]) if arguments and arguments[0].isdecimal() else 1
             self._variables = self._variables._replace(positional=self._variables.positional[count:])
         elif name == "unset":
-            named = {key: value for key, value in self._variables.named.items() if key not in arguments}
-            self._variables = self._variables._replace(named=named)
-        elif name == "read":
             for variable in arguments:
-                self._set(variable, UNKNOWN)
-        elif name in ("source", "."):
+                self._variables = self._variables.without(variable)
+        elif name in ("source", ".") and arguments[:1] and arguments[0].endswith("/activate"):
             self._variables = self._variables._replace(complete=False)
+        elif name in ("source", "."):
+            self._doubt()
+        else:
+            for text in arguments:
+                self._set(text, UNKNOWN)
+                self._compute(text)
 
-    def _declare(self, tokens: tuple[Token, ...], *, exported: bool) -> None:
-        for token in tokens:
-            assigned = self._assignment(token)
-            if assigned:
-                self._set(*assigned)
-            if exported:
-                self._exported.add(assigned[0] if assigned else self._expander.text(token, self._variables))
+    def _compute(self, text: str) -> None:
+        for name in builtin.computed(text):
+            self._set(name, UNKNOWN)
+
+    def _declare(self, fields: list[str], tokens: tuple[Token, ...]) -> None:
+        letters = "".join(text[1:] for text in fields[1:] if text[:1] == "-")
+        for name in [name for token in tokens for name in self._declared(token, local=fields[0] in builtin.LOCAL)]:
+            if "i" in letters:
+                self._set(name, UNKNOWN)
+            if "n" in letters and fields[0] != "export":
+                raise ShellError("a variable that stands for another one")
+            if "n" in letters:
+                self._exported.discard(name)
+            elif fields[0] == "export" or "x" in letters:
+                self._exported.add(name)
+
+    def _declared(self, token: Token, *, local: bool = False) -> list[str]:
+        """Set what a word of a declaration sets; the names in it."""
+        before = self._variables
+        names: list[str] = []
+        if array := self._expander.array(token, before):
+            self._set_array(*array)
+            names.append(array[0])
+        elif assigned := self._assignment(token):
+            self._set(*assigned)
+            names.append(assigned[0])
+        else:
+            for text in self._expander.fields(token, before):
+                name, equals, value = text.partition("=")
+                if values.is_marked(name):
+                    self._doubt()
+                elif name[:1] not in ("-", "+"):
+                    names.append(name)
+                    if equals or (local and self._locals):
+                        self._set(name, self.marks.value(value))
+        if local and self._locals:
+            self._locals[-1] = {**dict.fromkeys(names, before), **self._locals[-1]}
+        return names
+
+    def _doubt(self) -> None:
+        """What is not read may set any variable: others than the container has, and anew what the script has set."""
+        named = self._variables.named
+        kept = {name: value if value == (self._env.get(name),) else UNKNOWN for name, value in named.items()}
+        self._variables = self._variables._replace(named=kept, complete=False, arrays={})
 
     def _assignment(self, token: Token) -> tuple[str, Value] | None:
         """The variable and value of `V=text`; None for any other word."""
@@ -265,51 +388,13 @@ class Walk:
         rest = Token("", (first._replace(text=first.text[found.end() :]), *token.word[1:]))
         text = self._expander.text(rest, self._variables)
         if found[2]:
-            text = self.marks.of(self._variables.get(found[1]) or ("",)) + text
+            before = self._variables.get(found[1])
+            text = self.marks.of(values.EMPTY if before is None else before) + text
         return found[1], self.marks.value(text)
 
     def _set(self, name: str, value: Value) -> None:
-        self._variables = self._variables._replace(named={**self._variables.named, name: value})
+        self._variables = self._variables.changed(name, value)
 
-    def _test(self, fields: list[str]) -> bool | None:
-        """The result of `[ ... ]`; None when something in it is not known, or a file is asked for."""
-        for connector, decides in (("||", True), ("&&", False)):
-            if connector in fields:
-                at = fields.index(connector)
-                results = (self._test(fields[:at]), self._test(fields[at + 1 :]))
-                return decides if decides in results else None if None in results else not decides
-        if fields[:1] == ["!"]:
-            result = self._test(fields[1:])
-            return None if result is None else not result
-        alternatives = [self.marks.alternatives(field) for field in fields]
-        if any(found is None for found in alternatives):
-            return None
-        ways = list(itertools.islice(itertools.product(*(found or () for found in alternatives)), MAX_WAYS + 1))
-        results_of = {_decided(way) for way in ways}
-        return results_of.pop() if len(results_of) == 1 and len(ways) <= MAX_WAYS else None
-
-
-def _decided(fields: tuple[str, ...]) -> bool | None:
-    match fields:
-        case (text,):
-            return text not in ("", "-n")
-        case ("-z" | "-n" as name, text):
-            return (text == "") == (name == "-z")
-        case (left, "=" | "==" | "!=" as name, right):
-            return fnmatch.fnmatchcase(left, right) == (name != "!=")
-        case (left, name, right) if name in _NUMERIC and _is_number(left) and _is_number(right):
-            return bool(_NUMERIC[name](int(left), int(right)))
-    return None
-
-
-def _is_number(text: str) -> bool:
-    return text.removeprefix("-").isdecimal()
-
-
-def _merged(ways: list[Variables]) -> Variables:
-    """What is known after one of several ways was gone."""
-    if len(ways) == 1 or all(way is ways[0] for way in ways):
-        return ways[0]
-    names = dict.fromkeys(name for way in ways for name in way.named)
-    named = {name: values.union([way.named.get(name, values.EMPTY) for way in ways]) for name in names}
-    return ways[0]._replace(named=named, complete=all(way.complete for way in ways))
+    def _set_array(self, name: str, fields: tuple[str, ...] | None) -> None:
+        first = UNKNOWN if fields is None else self.marks.value(fields[0]) if fields else values.EMPTY
+        self._variables = self._variables.changed(name, first, fields)

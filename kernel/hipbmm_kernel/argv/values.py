@@ -4,8 +4,10 @@ A value that only running the script would show is UNKNOWN. One that depends on 
 one of few alternatives. Both travel through fields as marks, so that a word may carry them until somebody needs it.
 """
 
+import glob
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from hipbmm_kernel.argv import words
@@ -18,31 +20,57 @@ EMPTY: Value = ("",)
 ANY = "\0\0"
 """An unknown value in a field."""
 MAX_ALTERNATIVES = 8
+MAX_EXPANDED = 16 << 20
+"""Characters of all fields of one script."""
 _MARK = re.compile("\0(\\d*)\0")
+_NOTHING = Piece(words.TEXT, "", quoted=True)
+"""What a word in quotes begins with: of `"$@"` nothing may be left."""
+_ARRAY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([@*]|[0-9]{1,4})\]")
+_INDEXED = re.compile(r"\[.*\]=", re.DOTALL)
 _REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])(?:(:?[-+=?])(.*))?", re.DOTALL)
 
 
 class Variables(NamedTuple):
-    """Variables and positional parameters. `complete` is false after a script may have set others (`source`)."""
+    """Variables and positional parameters. `complete` is false after a script may have set others (`source`).
+
+    `name` is `$0`. An array is in `named` with its first field, as `$A` means that, and whole in `arrays`.
+    """
 
     named: Mapping[str, Value]
     positional: tuple[str, ...] = ()
     complete: bool = True
+    name: str = ""
+    arrays: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     def get(self, name: str) -> Value | None:
         """The value of a variable, None when it is not set."""
         if name in ("@", "*"):
             return (" ".join(self.positional),) if self.positional else None
         if name == "#":
-            return (str(len(self.positional)),)
-        if name == "0":
-            return self.named.get(name, UNKNOWN)
+            return UNKNOWN if ANY in self.positional else (str(len(self.positional)),)
         if name.isdigit():
-            number = int(name)
-            return (self.positional[number - 1],) if 0 < number <= len(self.positional) else None
+            parameters = (self.name, *self.positional)
+            return UNKNOWN if ANY in self.positional else parameters[int(name) :][:1] or None
         if not name[0].isalpha() and name[0] != "_":
             return UNKNOWN
         return self.named.get(name, None if self.complete else UNKNOWN)
+
+    def changed(self, name: str, value: Value, fields: tuple[str, ...] | None = None) -> "Variables":
+        """With another value, or with an array of these fields."""
+        arrays = {key: value for key, value in self.arrays.items() if key != name}
+        if fields is not None:
+            arrays[name] = fields
+        return self._replace(named={**self.named, name: value}, arrays=arrays)
+
+    def restored(self, name: str, before: "Variables") -> "Variables":
+        """With a variable as it was before."""
+        value = before.named.get(name)
+        return self.without(name) if value is None else self.changed(name, value, before.arrays.get(name))
+
+    def without(self, name: str) -> "Variables":
+        """Without a variable."""
+        named = {key: value for key, value in self.named.items() if key != name}
+        return self._replace(named=named, arrays={key: each for key, each in self.arrays.items() if key != name})
 
 
 class Marks:
@@ -75,7 +103,7 @@ class Marks:
 
     def value(self, field: str) -> Value:
         """The same as a variable's value."""
-        return self.alternatives(field) or UNKNOWN
+        return (self.alternatives(field) or UNKNOWN) if len(field) <= words.MAX_TEXT else UNKNOWN
 
 
 def is_marked(field: str) -> bool:
@@ -101,11 +129,40 @@ def union(values: Sequence[Value]) -> Value:
     return found if len(found) <= MAX_ALTERNATIVES else UNKNOWN
 
 
+def merged(ways: list[Variables]) -> Variables:
+    """What is known after one of several ways was gone."""
+    if len(ways) == 1 or all(way is ways[0] for way in ways):
+        return ways[0]
+    names = dict.fromkeys(name for way in ways for name in way.named)
+    named = {name: union([way.named.get(name, EMPTY) for way in ways]) for name in names}
+    return _alike(ways, named)
+
+
+def blurred(before: Variables, after: Variables) -> Variables:
+    """What is known after something happened any number of times, of which `after` is the first."""
+    names = {**before.named, **after.named}
+    same = {name for name in names if before.named.get(name) == after.named.get(name)}
+    return _alike([before, after], {name: names[name] if name in same else UNKNOWN for name in names})
+
+
+def _alike(ways: list[Variables], named: Mapping[str, Value]) -> Variables:
+    """`named` with what is the same in all ways; arrays and parameters that are not are unknown."""
+    first = ways[0]
+    kept = {
+        name: fields for name, fields in first.arrays.items() if all(way.arrays.get(name) == fields for way in ways)
+    }
+    lost = dict.fromkeys((name for way in ways for name in way.arrays if name not in kept), UNKNOWN)
+    positional = first.positional if all(way.positional == first.positional for way in ways) else (ANY,)
+    complete = all(way.complete for way in ways)
+    return Variables({**named, **lost}, positional, complete, first.name, kept)
+
+
 class Expander:
     """Words into fields, as a shell does it: unquoted expansions are split at blanks."""
 
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
+        self._left = MAX_EXPANDED
 
     def fields(self, token: Token, variables: Variables) -> list[str]:
         """The fields of a word."""
@@ -115,15 +172,53 @@ class Expander:
 
     def text(self, token: Token, variables: Variables) -> str:
         """A word as one field, as in an assignment."""
-        return " ".join(self._fields(tuple(p._replace(quoted=True) for p in token.word), variables))
+        quoted = tuple(piece._replace(quoted=True) for piece in _with_home(token.word))
+        return " ".join(self._fields(quoted, variables))
+
+    def pattern(self, token: Token, variables: Variables) -> str:
+        """A word as the pattern of `case`, or of `==` in `[[`: what is quoted means itself."""
+        literal = (
+            glob.escape(text) if piece.quoted else text
+            for piece in token.word
+            for text in [self.text(Token("", (piece,)), variables)]
+        )
+        return "".join(literal).replace("[^", "[!")
+
+    def default(self, piece: Piece, variables: Variables) -> tuple[str, str] | None:
+        """The variable that `${V:=default}` sets, and to what; None when it sets none."""
+        found = _REFERENCE.fullmatch(piece.text) if piece.kind == words.PARAMETER else None
+        if found is None or (found[2] or "")[-1:] != "=":
+            return None
+        return found[1], self._parameter(piece, variables)
+
+    def array(self, token: Token, variables: Variables) -> tuple[str, tuple[str, ...] | None] | None:
+        """The variable that `V=(...)` or `V+=(...)` sets, and its fields if they are known; None for other words."""
+        if not token.is_array:
+            return None
+        name, extends = token.word[0].text[:-1].removesuffix("+"), token.word[0].text.endswith("+=")
+        inner = [each for each in words.tokens(token.word[1].text[1:-1]) if each.operator != "\n"]
+        fields = tuple(field for each in inner for field in self._fields(each.word, variables))
+        before = self._array(name, variables) if extends else ()
+        odd = any(each.operator or _INDEXED.match(each.word[0].text) for each in inner)
+        return name, None if before is None or odd else (*before, *fields)
+
+    def _array(self, name: str, variables: Variables) -> tuple[str, ...] | None:
+        """The fields of a variable as an array; None when they are not known."""
+        fields, value = variables.arrays.get(name), variables.get(name)
+        if fields is not None or value is None:
+            return fields or ()
+        return value if len(value) == 1 else None
 
     def _fields(self, word: tuple[Piece, ...], variables: Variables) -> list[str]:
         found: list[str] = []
         begun = False
-        for piece in word:
+        for piece in _with_home(word):
             parts = self._parts(piece, variables)
-            if not parts:
+            if not parts or (piece == _NOTHING and len(word) > 1):
                 continue
+            self._left -= sum(len(part or "") for part in parts)
+            if self._left < 0:
+                raise words.ShellError(f"its words become more than {MAX_EXPANDED} characters")
             if begun and parts[0] is not None:
                 found[-1] += parts[0]
             found += [part for part in (parts[1:] if begun else parts) if part is not None]
@@ -132,19 +227,28 @@ class Expander:
 
     def _parts(self, piece: Piece, variables: Variables) -> list[str | None]:
         """Texts to be joined to their neighbours; None where a blank separates."""
-        if piece.kind == words.TEXT:
-            return [piece.text]
-        if piece.kind == words.UNKNOWN:
-            return [ANY]
+        if piece.kind != words.PARAMETER:
+            return [piece.text if piece.kind == words.TEXT else ANY]
         if piece.quoted and piece.text == "@":
             return list(variables.positional) if variables.positional else []
-        text = self._parameter(piece, variables)
+        array = _ARRAY.fullmatch(piece.text)
+        fields = self._array(array[1], variables) if array else None
+        if array and piece.quoted and array[2] == "@" and fields is not None:
+            return list(fields)
+        text = self._element(array[2], fields) if array else self._parameter(piece, variables)
         if piece.quoted:
             return [text]
+        if "IFS" in variables.named:
+            return [ANY]
         split: list[str | None] = list(text.split())
         before: list[str | None] = [None] if text[:1].isspace() else []
         after: list[str | None] = [None] if split and text[-1:].isspace() else []
         return [*before, *split, *after]
+
+    def _element(self, index: str, fields: tuple[str, ...] | None) -> str:
+        if fields is None or any(" " in field for field in fields if not index.isdigit()):
+            return ANY
+        return " ".join(fields) if not index.isdigit() else fields[int(index)] if int(index) < len(fields) else ""
 
     def _parameter(self, piece: Piece, variables: Variables) -> str:
         reference = _REFERENCE.fullmatch(piece.text)
@@ -161,3 +265,11 @@ class Expander:
         if other == "+" and empty:
             return ""
         return self._marks.of(UNKNOWN if other == "+" else EMPTY if value is None else value)
+
+
+def _with_home(word: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """A word with `$HOME` for a `~` at its beginning."""
+    first = word[0] if word else _NOTHING
+    if first[::2] != (words.TEXT, False) or first.text[:2] not in ("~", "~/") or (first.text == "~" and len(word) > 1):
+        return word
+    return (Piece(words.PARAMETER, "HOME", quoted=True), first._replace(text=first.text[1:]), *word[1:])

@@ -38,6 +38,21 @@ class Token(NamedTuple):
         """The text of an unquoted word without expansions, as reserved words are; "" for any other token."""
         return self.word[0].text if len(self.word) == 1 and self.word[0][::2] == (TEXT, False) else ""
 
+    @property
+    def is_arithmetic(self) -> bool:
+        """Whether this is `((...))`."""
+        return len(self.word) == 1 and self.word[0].kind == UNKNOWN and self.word[0].text.startswith("((")
+
+    @property
+    def is_array(self) -> bool:
+        """Whether this is `V=(...)` or `V+=(...)`."""
+        kinds = tuple(piece.kind for piece in self.word)
+        return kinds == (TEXT, UNKNOWN) and self.word[0].text[-1:] == "=" and self.word[1].text[:1] == "("
+
+
+ALL_PARAMETERS = Token("", (Piece(PARAMETER, "@", quoted=True),))
+"""`"$@"`."""
+
 
 def tokens(text: str) -> list[Token]:
     """The tokens of shell text. ShellError when a quote or bracket is not closed."""
@@ -60,7 +75,7 @@ class _Lexer:
         self.word: list[Piece] = []
         self._begun = False
         self._found: list[Token] = []
-        self._documents: list[str] = []
+        self._documents: list[tuple[str, bool]] = []
 
     def run(self) -> list[Token]:
         while self._at < len(self._text):
@@ -164,7 +179,7 @@ class _Lexer:
         elif name:
             self._at = name.end()
             self._add(PARAMETER, name[0], quoted=quoted)
-        else:
+        elif following != '"' or quoted:
             self._add(TEXT, "$", quoted=quoted)
 
     def _balanced(self) -> str:
@@ -195,12 +210,12 @@ class _Lexer:
 
     def _skip_documents(self) -> None:
         """Leave out the here-documents that begin on the line that has ended."""
-        for mark in self._documents:
+        for mark, indented in self._documents:
             while self._at < len(self._text):
                 end = _or_end(self._text.find("\n", self._at), self._text)
-                line = self._text[self._at : end]
+                line = self._text[self._at : end].rstrip("\r")
                 self._at = end + 1
-                if line.strip() == mark:
+                if (line.lstrip("\t") if indented else line) == mark:
                     break
         self._documents.clear()
 
@@ -209,7 +224,8 @@ class _Lexer:
             return
         word = tuple(self.word)
         if self._found and self._found[-1].operator in ("<<", "<<-"):
-            self._documents.append("".join(piece.text for piece in word))
+            mark = "".join(piece.text for piece in word)
+            self._documents.append((mark, self._found[-1].operator == "<<-"))
         self._found.append(Token("", word))
         self.word, self._begun = [], False
 

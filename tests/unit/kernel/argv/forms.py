@@ -262,6 +262,17 @@ FORMS = {
     "another user": Form(
         ["setpriv", "--reuid=1000", "--clear-groups", "sh", "-c", "exec vllm serve org/m"], ("VllmServe", "org/m", [])
     ),
+    "uv with an interpreter": Form(
+        ["uv", "run", "--python", "python3.12", "vllm", "serve", "org/m"], ("VllmServe", "org/m", [])
+    ),
+    "Ray on each node": Form(
+        ["ray", "symmetric-run", "--address", "leader:6379", "--min-nodes", "2", "--", "vllm", "serve", "org/m", *TP],
+        ("VllmServe", "org/m", TP),
+    ),
+    "Ray on each node, another program": Form(
+        ["ray", "symmetric-run", "--address", "leader:6379", "--", "python3", "train.py"],
+        ("ScriptFile", "train.py", []),
+    ),
     "uv": Form(["uv", "run", "--no-sync", "vllm", "serve", "org/m"], ("VllmServe", "org/m", [])),
     "variables before the command": Form(
         sh("HF_HOME=/tmp VLLM_ROCM_USE_AITER=0 exec vllm serve 'org/m'"), ("VllmServe", "org/m", [])

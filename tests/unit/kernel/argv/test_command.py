@@ -103,6 +103,9 @@ def test_a_configuration_file_is_named() -> None:
         "shift ²",
         f"shift {'9' * 5000}",
         f"[ {'1' * 5000} -eq 1 ]",
+        'A=ab; while true; do A="$A$A"; done',
+        f"A={'a' * 60_000}; while true; do echo $A$A$A; B=$(x)$B; done",
+        f"A={'a' * 60_000}; B=({'$A ' * 1000}); while true; do B+=(${{B[@]}}); done",
     ],
 )
 def test_no_text_is_too_odd(text: str) -> None:
@@ -119,6 +122,8 @@ def test_no_text_is_too_odd(text: str) -> None:
         ["sh", "-c", "vllm serve org/m --max-num-seqs=s3cret$(nproc)"],
         ["sh", "-c", "curl -H s3cret x; server s3cret"],
         ["sh", "-c", "vllm serve 's3cret"],
+        ["python3", "-c", "serve('s3cret')"],
+        ["python3", "-mserver", "--api-key", "s3cret"],
     ],
 )
 def test_why_nothing_was_found_shows_no_value(argv: list[str]) -> None:

@@ -1,0 +1,35 @@
+"""Commands that are the shell's own: their options, what they set, and whether they succeed."""
+
+import re
+from collections.abc import Sequence
+
+DECLARATIONS = frozenset({"export", "declare", "local", "readonly", "typeset"})
+LOCAL = frozenset({"declare", "local", "typeset"})
+SUCCEEDING = frozenset({"cd", "echo", "mkdir", "printf", "sleep", "trap", "ulimit", "umask"})
+"""Commands that succeed wherever the script goes on at all."""
+LEAVING = ("break", "continue")
+READING = frozenset({"read", "mapfile", "readarray", "getopts", "let"})
+_COMPUTED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*(?:[-+*/%&|^]|<<|>>)?=(?!=)|([A-Za-z_][A-Za-z0-9_]*)(?:\+\+|--)")
+
+
+def computed(text: str) -> list[str]:
+    """The variables that an arithmetic text sets."""
+    return [match[1] or match[2] for match in _COMPUTED.finditer(text)]
+
+
+def options_of_set(arguments: Sequence[str]) -> int:
+    """How many words of `set` are options; `--` is none."""
+    at = 0
+    while at < len(arguments) and arguments[at][:1] in ("-", "+") and arguments[at] != "--":
+        at += 2 if arguments[at][-1:] == "o" else 1
+    return at
+
+
+def behind_exec(arguments: Sequence[str]) -> list[str]:
+    """The command behind the options of `exec`: `-a NAME`, `-l`, and `-c`, which is `env -i`."""
+    at, clears = 0, False
+    while at < len(arguments) and arguments[at][:1] == "-" and arguments[at] != "--":
+        clears = clears or "c" in arguments[at]
+        at += 2 if arguments[at][-1:] == "a" else 1
+    at += arguments[at : at + 1] == ["--"]
+    return [*(["env", "-i"] if clears else []), *arguments[at:]]

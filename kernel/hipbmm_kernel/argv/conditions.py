@@ -1,0 +1,61 @@
+"""The result of `[ ... ]` and `[[ ... ]]`, where the fields decide it."""
+
+import fnmatch
+import itertools
+import operator
+from collections.abc import Sequence
+
+from hipbmm_kernel.argv.values import Marks
+
+MAX_WAYS = 64
+COMPARING = (["="], ["=="], ["!="])
+"""The words of `[[` that a pattern follows."""
+_NUMERIC = {
+    "-eq": operator.eq,
+    "-ne": operator.ne,
+    "-lt": operator.lt,
+    "-le": operator.le,
+    "-gt": operator.gt,
+    "-ge": operator.ge,
+}
+
+
+def result(fields: Sequence[str], marks: Marks, *, patterns: bool) -> bool | None:
+    """None when something is not known, or a file is asked for. With `patterns` as in `[[`: what `=` compares to."""
+    for connector, decides in (("||", True), ("&&", False)):
+        if connector in fields and "(" not in fields:
+            at = fields.index(connector)
+            sides = (fields[:at], fields[at + 1 :])
+            results = tuple(result(side, marks, patterns=patterns) for side in sides)
+            return decides if decides in results else None if None in results else not decides
+    if fields[:1] == ["!"]:
+        inverse = result(fields[1:], marks, patterns=patterns)
+        return None if inverse is None else not inverse
+    alternatives = [marks.alternatives(field) for field in fields]
+    if any(found is None for found in alternatives):
+        return None
+    ways = list(itertools.islice(itertools.product(*(found or () for found in alternatives)), MAX_WAYS + 1))
+    results_of = {_decided(way, patterns) for way in ways}
+    return results_of.pop() if len(results_of) == 1 and len(ways) <= MAX_WAYS else None
+
+
+def _decided(fields: tuple[str, ...], patterns: bool) -> bool | None:
+    match fields:
+        case ():
+            return False
+        case (text,):
+            return text != ""
+        case ("-z" | "-n" as name, text):
+            return (text == "") == (name == "-z")
+        case (left, "=" | "==" | "!=" as name, right):
+            same = fnmatch.fnmatchcase(left, right) if patterns else left == right
+            return same == (name != "!=")
+        case (left, name, right) if name in _NUMERIC and _is_number(left) and _is_number(right):
+            return bool(_NUMERIC[name](int(left), int(right)))
+    return None
+
+
+def _is_number(text: str) -> bool:
+    """Whether all shells read the same number: a leading 0 is octal to some."""
+    digits = text.removeprefix("-")
+    return digits.isdecimal() and (digits[0] != "0" or digits == "0")

@@ -1,0 +1,133 @@
+"""Scripts that start vLLM, for `test_against_bash`: the ways of shells to set variables, to choose, and to go on."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Script(NamedTuple):
+    text: str
+    arguments: tuple[str, ...] = ()
+    env: Mapping[str, str] = MappingProxyType({})
+
+
+READ = {
+    "colon assign default": Script(': "${MODEL:=org/m}"\n: ${TP:=8}\nvllm serve "$MODEL" -tp $TP'),
+    "colon assign set": Script(': "${TP:=8}"; vllm serve org/m -tp "$TP"', (), {"TP": "4"}),
+    "assign in use": Script('vllm serve "${MODEL:=org/m}" --served-model-name "$MODEL" -tp ${TP=2}; echo $TP'),
+    "dollar0": Script('exec vllm serve "$0" "$@"', ("org/m", "-tp", "2")),
+    "exec 0 at": Script('exec "$0" "$@"', ("vllm", "serve", "org/m", "-tp", "2")),
+    "shift2b": Script('M=$1 T=$2; shift 2; vllm serve $M -tp $T "$@"', ("x", "org/m", "4", "--enforce-eager")),
+    "star": Script("vllm serve $*", ("x", "org/m", "-tp", "4")),
+    "tilde": Script("vllm serve ~/models/llama", (), {"HOME": "/root"}),
+    "tilde eq": Script("M=~/models/llama; vllm serve $M --download-dir=~/x", (), {"HOME": "/root"}),
+    "array": Script('ARGS=(--tensor-parallel-size 4 --max-num-seqs 64)\nvllm serve org/m "${ARGS[@]}"'),
+    "array append": Script(
+        'ARGS=(org/m)\nif [ -n "${TP:-}" ]; then ARGS+=(-tp "$TP"); fi\nvllm serve "${ARGS[@]}"',
+        (),
+        {"TP": "4"},
+    ),
+    "array cond": Script(
+        'A=()\n[[ -n "$TP" ]] && A+=(-tp $TP)\n[[ "$EP" == 1 ]] && A+=(--enforce-eager)\nvllm serve org/m "${A[@]}"',
+        (),
+        {"TP": "4"},
+    ),
+    "array empty": Script('A=()\nvllm serve org/m "${A[@]}" -tp 2'),
+    "array comment": Script('A=(\n  --enforce-eager   # slow\n  # -tp 4\n  -tp 2\n)\nvllm serve org/m "${A[@]}"'),
+    "array elem": Script("A=(org/m 4); vllm serve ${A[0]} -tp ${A[1]}"),
+    "array first": Script("A=(org/m 4); vllm serve $A"),
+    "array cmd": Script('CMD=(vllm serve org/m -tp 2); exec "${CMD[@]}"'),
+    "string cmd append": Script(
+        'CMD="vllm serve org/m"; CMD="$CMD -tp 2"; CMD+=" --enforce-eager"; echo "$CMD"; eval "$CMD"'
+    ),
+    "exec a": Script("exec -a vllm-server vllm serve org/m"),
+    "declare dyn": Script('TP=1; K=TP; declare "$K=8"; vllm serve org/m -tp $TP'),
+    "export dyn": Script("TP=1; K=TP; export $K=8; vllm serve org/m -tp $TP"),
+    "local leak": Script("TP=4; f() { local TP=8; }; f; vllm serve org/m -tp $TP"),
+    "fn set": Script("TP=4; f() { TP=8; }; f; vllm serve org/m -tp $TP"),
+    "fn subshell": Script("TP=4; f() ( TP=8 ); f; vllm serve org/m -tp $TP"),
+    "unset": Script("unset TP; vllm serve org/m -tp ${TP:-2}", (), {"TP": "8"}),
+    "subshell assign": Script("TP=4; (TP=8); vllm serve org/m -tp $TP"),
+    "subshell exit": Script("(sleep 1; exit 0) & vllm serve org/m -tp 2"),
+    "subshell exec": Script("(exec ray start --head); vllm serve org/m -tp 2"),
+    "subshell serve bg": Script("( cd /; vllm serve org/m -tp 2 ) & wait"),
+    "background group exit": Script("{ sleep 1; exit; } & vllm serve org/m"),
+    "background assign": Script("TP=4; TP=8 & vllm serve org/m -tp $TP"),
+    "pipe assign": Script("TP=4; echo 8 | TP=8; vllm serve org/m -tp $TP"),
+    "pipe read": Script("TP=4; echo 8 | read TP; vllm serve org/m -tp $TP"),
+    "pipe exit": Script("echo x | (read; exit 1); vllm serve org/m"),
+    "tee process": Script("exec > >(cat) 2>&1; vllm serve org/m -tp 2"),
+    "test prec": Script('TP=4; [[ -n "$A" || -n "$B" && -n "$C" ]] && TP=8; vllm serve org/m -tp $TP', (), {"A": "1"}),
+    "test glob quoted": Script('TP=4; [[ $M == "L*" ]] && TP=8; vllm serve org/m -tp $TP', (), {"M": "Llama"}),
+    "test glob": Script("TP=4; [[ $M == L* ]] && TP=8; vllm serve org/m -tp $TP", (), {"M": "Llama"}),
+    "test glob single": Script('TP=4; [ "$M" = "L*" ] && TP=8; vllm serve org/m -tp $TP', (), {"M": "Llama"}),
+    "test empty unquoted": Script("TP=4; [ $X ] && TP=8; vllm serve org/m -tp $TP"),
+    "test n unquoted": Script("TP=4; [ -n $X ] && TP=8; vllm serve org/m -tp $TP"),
+    "case quoted": Script('case "$M" in "L*") TP=1;; L*) TP=8;; esac; vllm serve org/m -tp $TP', (), {"M": "Llama"}),
+    "case neg": Script('case "$M" in [!A-Z]*) TP=8;; *) TP=1;; esac; vllm serve org/m -tp $TP', (), {"M": "llama"}),
+    "case escape": Script('case "$M" in \\*) TP=8;; *) TP=1;; esac; vllm serve org/m -tp $TP', (), {"M": "x"}),
+    "for empty serve": Script("for x in $NONE; do vllm serve org/a; done; vllm serve org/b"),
+    "for args2": Script('for a in "$@"; do L="$L $a"; done; vllm serve org/m $L', ("x", "-tp", "4")),
+    "for break": Script("for i in 1; do break; vllm serve org/a; done; vllm serve org/b"),
+    "while break": Script("while true; do TP=4; break; TP=8; done; vllm serve org/m -tp $TP"),
+    "while shift": Script(
+        'while [ $# -gt 0 ]; do case $1 in --m) M=$2; shift 2;; *) R="$R $1"; shift;; esac; done; vllm serve $M $R',
+        ("x", "--m", "org/m", "-tp", "4"),
+    ),
+    "if exec else": Script(
+        'if [ "$LWS_WORKER_INDEX" = "0" ]; then exec vllm serve org/m -tp 8; else exec ray start --block; fi',
+        (),
+        {"LWS_WORKER_INDEX": "0"},
+    ),
+    "set dashdash": Script('set -- -tp 4 "$@"; vllm serve org/m "$@"', ("x", "--enforce-eager")),
+    "set opt args": Script("set -e org/m 4; vllm serve $1 -tp $2"),
+    "locale q": Script('vllm serve $"org/m" -tp 2'),
+    "continuation mid": Script("vllm serve org/m --tensor-par\\\nallel-size 2"),
+    "redirect mid": Script("vllm serve org/m >/dev/null -tp 2 2>&1"),
+    "heredoc indent mark": Script("cat <<EOF >/dev/null\n  EOF\nvllm serve org/x\nEOF\nvllm serve org/m"),
+    "heredoc quote in": Script("cat <<EOF >/dev/null\nit's \"fine\nEOF\nvllm serve org/m -tp 2"),
+    "comment apostrophe": Script("# don't stop\nvllm serve org/m -tp 2"),
+    "multi assign": Script("A=1 B=2 C=$A vllm serve org/m"),
+    "cd and nl": Script("cd / && export TP=8\nvllm serve org/m -tp $TP"),
+    "mkdir and nl": Script("mkdir -p /tmp && TP=8\nvllm serve org/m -tp $TP"),
+    "ray and": Script("ray start --head --port=6379 && vllm serve org/m -tp 2"),
+    "download and": Script("hf download org/m --local-dir /m && vllm serve /m -tp 2"),
+    "cmd or brace exit": Script("rocm-smi || { echo no; exit 1; }; vllm serve org/m"),
+    "retry loop": Script("for i in 1 2 3; do vllm serve org/m -tp 2 && break; sleep 0; done"),
+}
+"""What is found in them is what bash starts."""
+UNREAD = {
+    "at slice": Script('vllm serve "$1" "${@:2}"', ("x", "org/m", "-tp", "4")),
+    "array unknown element": Script('A=(-tp $(nproc)); vllm serve org/m "${A[@]}"'),
+    "ifs read": Script('IFS=, read -r M T <<< "org/m,4"; vllm serve $M -tp $T'),
+    "mapfile": Script('mapfile -t ARGS < /etc/args; vllm serve org/m "${ARGS[@]}"'),
+    "mapfile plain": Script("TP=4; readarray TP < /etc/args; vllm serve org/m -tp $TP"),
+    "printf v": Script('TP=1; printf -v TP "%s" 8; vllm serve org/m -tp $TP'),
+    "let": Script("TP=1; let TP=8; vllm serve org/m -tp $TP"),
+    "arith cmd assign": Script("TP=1; ((TP=8)); vllm serve org/m -tp $TP"),
+    "getopts": Script("TP=1; while getopts t: o; do TP=$OPTARG; done; vllm serve org/m -tp $TP", ("x", "-t", "8")),
+    "export xargs": Script("export $(echo TP=8 | xargs); vllm serve org/m -tp ${TP:-1}"),
+    "export subst": Script("TP=1; export $(echo TP=8); vllm serve org/m -tp $TP"),
+    "eval subst": Script('TP=1; eval "$(echo TP=8)"; vllm serve org/m -tp $TP'),
+    "eval subst default": Script('eval "$(echo TP=8)"; vllm serve org/m -tp ${TP:-1}'),
+    "nameref": Script("TP=1; declare -n R=TP; R=8; vllm serve org/m -tp $TP"),
+    "declare i": Script("declare -i TP=2*4; vllm serve org/m -tp $TP"),
+    "fn return value": Script("f() { return 1; }; TP=4; f && TP=8; vllm serve org/m -tp $TP"),
+    "grep and assign": Script("TP=4; grep -q MI300 /etc/hostname && TP=8; vllm serve org/m -tp $TP"),
+    "grep and or": Script("grep -q MI300 /etc/hostname && TP=8 || TP=4; vllm serve org/m -tp $TP"),
+    "grep or assign": Script("TP=8; grep -q MI300 /etc/hostname || TP=4; vllm serve org/m -tp $TP"),
+    "pgrep or serve": Script("pgrep vllm || vllm serve org/m"),
+    "grep and exec": Script("grep -q x /etc/hostname && exec vllm serve org/a; exec vllm serve org/b"),
+    "cmd or exec": Script("rocm-smi || exec vllm serve org/cpu; exec vllm serve org/gpu"),
+    "arith and": Script("TP=4; (( GPUS > 4 )) && TP=8; vllm serve org/m -tp $TP", (), {"GPUS": "2"}),
+    "not cmd": Script("TP=4; ! grep -q x /etc/hostname && TP=8; vllm serve org/m -tp $TP"),
+    "test paren": Script(
+        'TP=4; [[ ( -n "$A" || -n "$B" ) && -n "$C" ]] && TP=8; vllm serve org/m -tp $TP', (), {"A": "1"}
+    ),
+    "test lt": Script("TP=4; [[ 9 < 10 ]] && TP=8; vllm serve org/m -tp $TP"),
+    "test num octal": Script("TP=4; [[ 010 -eq 10 ]] && TP=8; vllm serve org/m -tp $TP"),
+    "while count": Script("i=0; while [ $i -lt 2 ]; do i=$((i+1)); done; vllm serve org/m -tp $i"),
+    "source override": Script("TP=4; . /tmp/of-a-test; vllm serve org/m -tp $TP"),
+    "ifs changed": Script("IFS=,; vllm serve org/m $E", (), {"E": "-tp,4"}),
+}
+"""What they start depends on what only running them would show."""
