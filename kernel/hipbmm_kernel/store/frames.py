@@ -43,6 +43,7 @@ def unzipped(data: bytes, limit: int) -> bytes:
 
     stream = zlib.decompressobj(wbits=31)
     try:
-        return stream.decompress(data, limit)
+        text = stream.decompress(data, limit)
     except zlib.error:
         return b""
+    return text if stream.eof or len(text) == limit else b""

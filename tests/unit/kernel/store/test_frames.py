@@ -41,7 +41,10 @@ def test_another_name_is_refused() -> None:
         unframe(NAME.replace("pod-a", "pod-b"), gzip.compress(TEXT), LIMIT)
 
 
-def test_a_bomb_is_not_unpacked() -> None:
-    assert unzipped(gzip.compress(b"0" * 50_000_000), LIMIT) == b""
+def test_a_bomb_is_unpacked_up_to_the_limit_and_damage_not_at_all() -> None:
+    bomb = gzip.compress(b"0" * 50_000_000)
+    assert len(unzipped(bomb, LIMIT)) == LIMIT, "what it costs is what was unpacked"
+    with pytest.raises(ShardError):
+        unframe(NAME, bomb, LIMIT)
     assert unzipped(b"no gzip", LIMIT) == b""
     assert unzipped(gzip.compress(TEXT)[:-9], LIMIT) == b""
