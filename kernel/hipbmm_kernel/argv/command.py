@@ -279,7 +279,8 @@ def _server(found: _Candidate) -> Server | Unread:
     if found.form in (VLLM_SERVE, ARGUMENTS_ONLY) and arguments and not arguments[0].startswith("-"):
         model, arguments = arguments[0], arguments[1:]
     named, arguments = flags.taken(arguments, "model")
-    config, arguments = flags.taken(arguments, "config")
+    # vLLM takes `--config=FILE` for no file to read (0.22 to 0.33, https://github.com/vllm-project/vllm/issues/43252).
+    config, arguments = flags.taken(arguments, "config", inline=False)
     if found.form == HUGGINGFACE:
         named = flags.taken(arguments, "model-dir")[0] or flags.taken(arguments, "model-id")[0] or "/mnt/models"
     model = model or named

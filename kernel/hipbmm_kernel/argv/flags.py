@@ -69,14 +69,14 @@ class Split(NamedTuple):
     unread: str = ""
 
 
-def taken(arguments: Iterable[str], *names: str) -> tuple[str, tuple[str, ...]]:
-    """The last value of one of the flags `names`, "" for none, and the arguments without them."""
+def taken(arguments: Iterable[str], name: str, *, inline: bool = True) -> tuple[str, tuple[str, ...]]:
+    """The last value of a flag, "" for none, and the arguments without it; without `inline` `--name=value` is none."""
     found, kept = "", []
     for group in _groups(arguments):
-        name, _, inline = group[0].partition("=")
-        if _named(name) in names:
-            found = inline or (group[1] if len(group) > 1 else "")
-            kept += [] if inline else group[2:]
+        flag, _, value = group[0].partition("=")
+        if _named(flag) == name and (inline or not value):
+            found = value or (group[1] if len(group) > 1 else "")
+            kept += [] if value else group[2:]
         else:
             kept += group
     return found, tuple(kept)

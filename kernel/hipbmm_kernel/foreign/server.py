@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from hipbmm_kernel.argv import command, flags
 from hipbmm_kernel.argv.command import Server, Unread
+from hipbmm_kernel.argv.values import Marks
 from hipbmm_kernel.foreign import config_file
 from hipbmm_kernel.planner.server_flags import ServerFlags
 
@@ -47,7 +48,10 @@ def _with_config_file(found: Server) -> Server | Unread:
     model, rest = flags.taken(configured, "model")
     if not found.model and not model:
         return Unread(command.MODEL_UNKNOWN, f"neither the command line nor {found.config_file} names it")
-    return found._replace(model=found.model or model, arguments=(*rest, *found.arguments))
+    split = flags.split(rest, Marks(), found.form)
+    if split.unread:
+        return Unread(CONFIG_FILE, f"{found.config_file}: {split.unread}")
+    return found._replace(model=found.model or model, arguments=(*split.arguments, *found.arguments))
 
 
 def _settings(env: Mapping[str, str], found: Server, model: str) -> dict[str, str]:

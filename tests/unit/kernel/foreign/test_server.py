@@ -84,8 +84,26 @@ def test_a_configuration_file_stands_for_its_arguments(tmp_path: Path) -> None:
             "8",
         ]
     )
-    over = found(["vllm", "serve", "org/other", f"--config={path}"])
+    over = found(["vllm", "serve", "org/other", "--config", str(path)])
     assert over.env["HIPBMM_MODEL"] == "org/other"
+
+
+def test_what_differs_between_pods_is_left_out_of_a_file_too(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("master-addr: lws-0\nnode_rank: 1\nmax-num-seqs: 64\nheadless: true\n")
+    planned = found(["vllm", "serve", "org/m", "--config", str(path), "--nnodes", "2"])
+    assert json.loads(planned.env["HIPBMM_SERVER_ARGS"]) == ["--max-num-seqs", "64"]
+    path.write_text('dtype: "\\0"\n')
+    assert found(["vllm", "serve", "org/m", "--config", str(path)]).note.startswith("server: ConfigFileUnreadable")
+
+
+def test_a_configuration_file_behind_an_equals_sign_is_not_read_as_vllm_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("model: org/m\ntensor-parallel-size: 8\n")
+    planned = found(["vllm", "serve", "org/other", f"--config={path}"])
+    assert (planned.env["HIPBMM_MODEL"], planned.env.get("HIPBMM_TENSOR_PARALLEL")) == ("org/other", None)
+    assert json.loads(planned.env["HIPBMM_SERVER_ARGS"]) == [f"--config={path}"]
+    assert found(["vllm", "serve", f"--config={path}"]).note.startswith("server: ModelUnknown")
 
 
 @pytest.mark.parametrize("text", [None, "- a\n- b\n", "a: [", "\x00", ""])
