@@ -91,11 +91,12 @@ class Harvester:
         return appended.more
 
     def finish(self, seconds: float) -> None:
-        """The last turn: everything that is complete in the file, published within `seconds`."""
-        while self.turn():
+        """The last turns: everything that is complete in the file, as far as it is read and published in `seconds`."""
+        deadline = self._clock.monotonic() + seconds
+        while self.turn() and self._clock.monotonic() < deadline:
             continue
         if self._queue is not None:
-            self._queue.close(seconds)
+            self._queue.close(max(0.0, deadline - self._clock.monotonic()))
             self._commit()
 
     def _hand_on(self) -> None:

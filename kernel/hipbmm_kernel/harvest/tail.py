@@ -13,8 +13,9 @@ from hipbmm_kernel.rows.gemm import Row
 from hipbmm_kernel.system import digest
 from hipbmm_kernel.system.volume import Volume
 
-CHUNK = 4 << 20
-"""Bytes that are looked at in one turn; more waits for the next one, so that memory stays small."""
+CHUNK = 1 << 18
+"""Bytes that are looked at in one turn: a tenth of a second also where each line is to be diagnosed. More waits for the
+next turn, so that probes are answered and memory stays small."""
 WINDOW = 1024
 """Bytes before a place by which it is known again: about two rows with their kernel names."""
 

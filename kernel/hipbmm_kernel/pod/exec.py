@@ -106,6 +106,7 @@ class Start:
         self._clock = clock
         self._log = log
         self._state = State()
+        self._unreadable = False
 
     def prepare(self, env: Mapping[str, str]) -> dict[str, str] | None:
         """Count this start, put the table in order, go to the working directory: the server's environment.
@@ -198,6 +199,7 @@ class Start:
         window, orderly = self._settings.warmup_seconds, ends.orderly(self._settings.processes)
         state = start_mode.next_start(before, report, now, boot, window, orderly=orderly)
         if obstacle:
+            self._unreadable = True
             state = start_mode.without_hipbmm(state, f"earlier starts are not known: {obstacle}")
         return state, before
 
@@ -217,9 +219,12 @@ class Start:
         return ""
 
     def _remember(self, state: State) -> State:
-        """Write the state, to the spare file where the disk refuses it; what it becomes then."""
+        """Write the state, to the spare file where the disk refuses it or has lost it; what it becomes then."""
         path, wall = self._settings.state_file, self._clock.wall()
         self._state = state
+        if self._unreadable:
+            with contextlib.suppress(OSError):
+                state_file.write(state_file.spare(path, self._settings.pod_uid), state, wall)
         try:
             state_file.write(path, state, wall)
         except OSError as error:

@@ -328,3 +328,16 @@ def test_what_somebody_else_wrote_is_one_line_of_the_log(ready: Pod) -> None:
         log = ready.run("exec", *arguments, **env).stderr
         assert all(line.isprintable() for line in log.split("\n"))
         assert not any(line.startswith("hipbmm exec: start 9") for line in log.splitlines())
+
+
+def test_a_state_that_is_lost_before_each_start_is_counted_in_memory(ready: Pod) -> None:
+    spare = Path(state_file.spare(ready.settings().state_file, ready.env["HIPBMM_POD_UID"]))
+    logs = []
+    try:
+        for damage in (*OFF_ONCE[1:6], state_in_deep_brackets):
+            damage(ready)
+            logs.append(ready.run("exec", "--", "false").stderr)
+    finally:
+        spare.unlink(missing_ok=True)
+    assert "mode NoAiter" in logs[4]
+    assert "mode NoAiter" in logs[5]
