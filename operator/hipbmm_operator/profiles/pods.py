@@ -16,6 +16,13 @@ _NAMES = {name: f"{name} of the pod" for name in _OURS} | {
 """A container of the pod's own that is called like one of ours must not be taken for it."""
 
 
+_HASHED = (
+    ("pod-template-hash", "Deployment", "apps/v1"),
+    ("rollouts-pod-template-hash", "Rollout", "argoproj.io/v1alpha1"),
+)
+"""Labels of pods whose value ends the name of their ReplicaSet, and who makes such ReplicaSets."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Workload:
     """What a person takes for the owner of a pod. `uid` is empty where only its name is known."""
@@ -30,6 +37,8 @@ class Workload:
         """How its pods are made anew."""
         if self.kind in ("Deployment", "StatefulSet", "DaemonSet"):
             return f"kubectl rollout restart {self.kind.lower()}/{self.name}"
+        if self.kind == "Rollout":
+            return f"kubectl argo rollouts restart {self.name}"
         return f"delete the pods of {self.kind} {self.name}"
 
 
@@ -103,7 +112,8 @@ def workload(meta: Metadata) -> Workload:
     if controller is None:
         return Workload("Pod", meta.name, "v1", meta.uid)
     name, kind = str(controller.get("name", "")), str(controller.get("kind", ""))
-    suffix = f"-{labels.get('pod-template-hash', '')}"
-    if kind == "ReplicaSet" and len(suffix) > 1 and name.endswith(suffix):
-        return Workload("Deployment", name.removesuffix(suffix), "apps/v1")
+    for label, owner, version in _HASHED if kind == "ReplicaSet" else ():
+        suffix = f"-{labels.get(label, '')}"
+        if len(suffix) > 1 and name.endswith(suffix):
+            return Workload(owner, name.removesuffix(suffix), version)
     return Workload(kind, name, str(controller.get("apiVersion", "")), str(controller.get("uid", "")))

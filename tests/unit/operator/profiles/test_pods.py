@@ -27,6 +27,16 @@ def test_the_owner_that_a_person_knows(stack: str, kind: str, name: str) -> None
     assert (found.kind, found.name) == (kind, name)
 
 
+def test_a_rollout_of_argo_keeps_its_name_from_one_replica_set_to_the_next() -> None:
+    body = stacks.pod("deployment")
+    body["metadata"]["labels"] = {"rollouts-pod-template-hash": "7c9f"}
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "vllm-7c9f", "uid": "u", "controller": True}
+    body["metadata"]["ownerReferences"] = [owner]
+    found = pods.workload(metadata.parse(body))
+    assert (found.kind, found.name, found.uid) == ("Rollout", "vllm", "")
+    assert found.restart == "kubectl argo rollouts restart vllm"
+
+
 def test_a_controller_that_nobody_has_heard_of() -> None:
     body = stacks.pod("kubeai")
     body["metadata"]["ownerReferences"] = [
