@@ -390,7 +390,8 @@ def test_requests_are_answered_while_there_is_more_of_the_file_to_read() -> None
 
 def test_a_turn_reads_a_part_of_a_long_file_and_the_last_ones_end_in_time(served: Pod, a_stack: Stack) -> None:
     """Each turn keeps probes waiting, and a pod that is deleted has half a minute."""
-    harvest = Harvester(served.settings(), Volume(), clock := FakeClock(), [].append)
+    clock, lines = FakeClock(), list[str]()
+    harvest = Harvester(served.settings(), Volume(), clock, lines.append)
     append(served, "this is no row\n" * 200_000 + line(LEARNED[0]))
     assert harvest.turn()
     assert sum(harvest.rejected.values()) < 50_000
