@@ -37,7 +37,7 @@ def children_of(home: Path) -> list[int]:
 
 
 def ended(home: Path) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while children_of(home):
         if time.monotonic() > deadline:
             return False
