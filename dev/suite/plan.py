@@ -1,4 +1,4 @@
-"""Which stages there are, in what order: cheap and telling ones first, so that a mistake shows early."""
+"""Which stages there are, in what order: cheap ones that find much first, so that a mistake shows early."""
 
 import os
 import sys
