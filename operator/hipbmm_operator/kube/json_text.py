@@ -3,21 +3,19 @@
 import json
 from typing import Any
 
+import orjson
+
 Json = dict[str, Any]
 """An object of the API as it travels."""
 
 
 def loads(data: bytes | str) -> Any:  # noqa: ANN401  # any JSON
     """The value; ValueError for what is no JSON."""
-    import orjson  # noqa: PLC0415 - the pure rooms name Json only, and run where there is no orjson (tests/kernel)
-
     return orjson.loads(data)
 
 
 def dumps(value: object) -> bytes:
     """UTF-8, keys in order, without spaces: equal values are equal bytes."""
-    import orjson  # noqa: PLC0415 - see `loads`
-
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 

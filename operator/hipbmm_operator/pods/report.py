@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hipbmm_operator.api.reasons import Foreign
-from hipbmm_operator.kube.metadata import as_object
 
 STATES = frozenset({"Complete", "Partial", "Unsupported", "Disabled", "NoPlan", "Failed"})
 SOURCES = frozenset({"Tuned", "Restored", "Mixed", "None"})
@@ -56,6 +55,11 @@ def _word(words: frozenset[str], value: object, default: str) -> str:
 
 def _match(pattern: re.Pattern[str], value: object, default: str) -> str:
     return value if isinstance(value, str) and pattern.fullmatch(value) else default
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    # Not that of kube/: the kernel program's tests use this file, where there is no orjson.
+    return value if isinstance(value, dict) else {}
 
 
 def _list(value: object) -> list[Any]:
@@ -108,14 +112,14 @@ def parse_report(text: str) -> Report | None:
     state = _word(STATES, raw.get("state"), "")
     if not state:
         return None
-    storage, mirror = as_object(raw.get("storage")), as_object(raw.get("mirror"))
+    storage, mirror = _object(raw.get("storage")), _object(raw.get("mirror"))
     return Report(
         state=state,
         reason=Foreign(_match(WORD, raw.get("reason"), state)),
         message=_text(raw.get("message"), 1024),
         key=_match(_KEY, raw.get("key"), ""),
-        stack=_stack(as_object(raw.get("stack"))),
-        plan_source=_text(as_object(raw.get("plan")).get("source")),
+        stack=_stack(_object(raw.get("stack"))),
+        plan_source=_text(_object(raw.get("plan")).get("source")),
         problems=_count(raw.get("problems")),
         tuned=_count(raw.get("tuned")),
         failed=_count(raw.get("failed")),
