@@ -22,6 +22,8 @@ GROUP_LABELS = (
     "leaderworkerset.sigs.k8s.io/name",
     "ray.io/cluster",
     "grove.io/podclique",
+    "rolebasedgroup.workloads.x-k8s.io/name",
+    "rbg.workloads.x-k8s.io/group-name",
     "pod-group.scheduling.sigs.k8s.io/name",
 )
 """On pods that live and die together: one container that starts again takes the whole group down, so no sidecar."""

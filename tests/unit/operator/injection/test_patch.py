@@ -144,6 +144,23 @@ def test_warm_stands_before_what_ends_the_network_unless_a_proxy_runs_then(netwo
         assert inits(injected(pod)) == ["fetch", network, proxy, *ours]
 
 
+@pytest.mark.parametrize(
+    "label",
+    [
+        "leaderworkerset.sigs.k8s.io/name",
+        "ray.io/cluster",
+        "grove.io/podclique",
+        "rolebasedgroup.workloads.x-k8s.io/name",
+        "rbg.workloads.x-k8s.io/group-name",
+        "pod-group.scheduling.sigs.k8s.io/name",
+    ],
+)
+def test_a_pod_whose_group_is_made_anew_when_a_container_starts_again_has_no_sidecar(label: str) -> None:
+    pod = stacks.asking("deployment")
+    pod["metadata"]["labels"][label] = "group"
+    assert inits(injected(pod)) == ["hipbmm-warm"]
+
+
 def test_the_sidecar_has_neither_gpu_nor_secret_nor_volume_of_the_server() -> None:
     harvest = container(injected(stacks.asking("production-stack")), spelling.HARVEST)
     assert harvest["restartPolicy"] == "Always"
