@@ -16,6 +16,8 @@ from hipbmm_kernel.system.volume import Volume
 CHUNK = 1 << 18
 """Bytes that are looked at in one turn: a tenth of a second also where each line is to be diagnosed. More waits for the
 next turn, so that probes are answered and memory stays small."""
+LONGEST = aiter_csv.MAX_LINE + 1
+"""Bytes of a line that is waited for: rows that lost their line ends are one."""
 WINDOW = 1024
 """Bytes before a place by which it is known again: about two rows with their kernel names."""
 
@@ -68,10 +70,13 @@ class Tail:
             self.cursor = Cursor(status.st_dev, status.st_ino, 0, self._before(fd, 0))
         data = self._volume.read_at(fd, CHUNK, offset)
         end = data.rfind(b"\n") + 1
+        if end == 0 and len(data) == CHUNK:
+            data = self._volume.read_at(fd, LONGEST, offset)
+            end = data.find(b"\n") + 1
         if end == 0:
-            if len(data) < CHUNK:
+            if len(data) < LONGEST:
                 return Appended()
-            end = len(data)  # a line longer than any row: step over it
+            end = len(data)  # a line longer than any that may hold rows: step over it
         self.cursor = self.cursor._replace(offset=offset + end, before=self._before(fd, offset + end))
         parsed = aiter_csv.parse_lines(data[:end])
         rejected = tuple(finding.reason for finding in parsed.rejected)

@@ -400,3 +400,11 @@ def test_a_turn_reads_a_part_of_a_long_file_and_the_last_ones_end_in_time(served
     assert clock.slept == []
     harvest.finish(60.0)
     assert harvest.harvested == 1
+
+
+def test_many_rows_that_lost_their_line_ends_are_learned(served: Pod, a_stack: Stack) -> None:
+    learned = [row(m=1 + at % 512, n=8192 + 16 * (at // 512), index=1000 + at) for at in range(3000)]
+    append(served, "".join(map(line, learned)).replace("\n", "") + "\n" + line(LEARNED[0]))
+    harvest = harvester(served)
+    harvest.finish(60.0)
+    assert stored(served, a_stack) == pairs(*learned, LEARNED[0])
