@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from demo import possible
 from hipbmm_kernel.__main__ import ANYWHERE, IN_A_POD
@@ -37,3 +38,25 @@ def test_the_demo_s_ways_out_exist() -> None:
 def test_commands_of_the_kernel_program_exist(page: Path) -> None:
     named = re.findall(r"(?:-m hipbmm_kernel|/hipbmm/kernel) ([a-z]+)", code(page.read_text()))
     assert set(named) <= {*ANYWHERE, *IN_A_POD}
+
+
+EXEC = re.compile(r" exec .*?-c ([a-z]+) -- .*?/hipbmm/kernel ([a-z]+)")
+POD = ROOT / "tests" / "golden" / "operator" / "minimal" / "children.yaml"
+
+
+def test_what_writes_to_the_store_runs_where_it_may_write() -> None:
+    """The server mounts the store read-only."""
+    (template,) = (
+        body["data"]["template"]["spec"]
+        for body in yaml.safe_load_all(POD.read_text())
+        if body["kind"] == "ControllerRevision"
+    )
+    writable = {
+        container["name"]: not mount.get("readOnly", False)
+        for container in (*template["initContainers"], *template["containers"])
+        for mount in container["volumeMounts"]
+        if mount["mountPath"] == "/hipbmm/store"
+    }
+    found = [pair for page in PAGES for pair in EXEC.findall(code(page.read_text()))]
+    assert {command for _, command in found} >= {"import", "compact", "export", "merge"}
+    assert [pair for pair in found if pair[1] in ("import", "compact") and not writable[pair[0]]] == []
