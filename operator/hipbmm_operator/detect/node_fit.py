@@ -197,17 +197,17 @@ def _reason(refused: Mapping[str, Sequence[str]]) -> str:
 
 
 def _message(matched: int, refused: Mapping[str, Sequence[str]], remedies: Mapping[str, str], want: Want) -> str:
-    asked = f"{' or '.join(want.products) or 'any MI3xx'} with {want.request} {want.resource}"
+    asked = f"{' or '.join(want.products) or 'any MI3xx'}, {want.request} {want.resource}"
     parts = [
         f"{len(refused[code])} {code}" + _named(refused[code], matched) + remedies[code]
         for code in _NEAREST_FIRST
         if code in refused
     ]
     if matched:
-        return f"{matched} {'node has' if matched == 1 else 'nodes have'} {asked}" + (
+        return f"{matched} {'node fits' if matched == 1 else 'nodes fit'} ({asked})" + (
             f"; not used: {', '.join(parts)}" if parts else ""
         )
-    return f"no node has {asked}: " + (", ".join(parts) or "no node has an AMD GPU")
+    return f"no node fits ({asked}): " + (", ".join(parts) or "no node has an AMD GPU")
 
 
 def _remedy(code: str, detection: Detection) -> str:

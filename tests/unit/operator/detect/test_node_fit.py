@@ -71,7 +71,7 @@ def test_one_good_node_is_enough() -> None:
     assert (result.nodes, result.product, result.arch) == (1, "MI300X", "gfx942")
     assert (result.compute_units, result.partition) == (304, "SPX")
     assert sum(result.counts.values()) == len(BAD), "every node but the one without GPUs, and the good one"
-    assert result.message.startswith("1 node has MI300X with 4 amd.com/gpu; not used: 1 GPUsTaken, 1 NodeCordoned")
+    assert result.message.startswith("1 node fits (MI300X, 4 amd.com/gpu); not used: 1 GPUsTaken, 1 NodeCordoned")
 
 
 def test_the_order_of_nodes_does_not_matter() -> None:
