@@ -31,11 +31,23 @@ CHECK_SECONDS = 900.0
 """A cold JIT build of AITER's module takes minutes; the server is spared it then."""
 RACE_SECONDS = 120.0
 """Of all measurements at most; sizes that are not reached are not padded."""
-LAST_SECONDS = 20.0
-"""For the last measurement that was begun in time; a device that hangs in it costs no more."""
+STEP_SECONDS = 20.0
+"""At least for the planned GEMM, and for each measurement: a device that hangs in one costs no more."""
 GLANCE_SECONDS = 0.2
 LOG_TAIL = 8192
 MAX_ANSWER = 1 << 20
+
+
+class Limits(NamedTuple):
+    """Seconds: `race` of all measurements, `step` of the planned GEMM and of each measurement."""
+
+    race: float
+    step: float
+
+
+def limits(race: float, problem: float) -> Limits:
+    """What a pod allows that has so many seconds for the race, and for a problem."""
+    return Limits(min(race, RACE_SECONDS), max(problem, STEP_SECONDS))
 
 
 class Checked(NamedTuple):
@@ -47,15 +59,15 @@ class Checked(NamedTuple):
 
 
 def check(
-    table: Table, env: Mapping[str, str], program: str, directory: str, seconds: float, clock: Clock, stop: Stop
+    table: Table, env: Mapping[str, str], program: str, directory: str, limits: Limits, clock: Clock, stop: Stop
 ) -> Checked:
     """Run the cheapest problem of `table` through the plugin in `program`, and time its gaps. Never raises.
 
-    `env` is the server's, `seconds` are for the timing; `directory` is made, used by the child and removed.
+    `env` is the server's; `directory` is made, used by the child and removed.
     """
     try:
         _prepare(table, directory)
-        return _child(env, program, directory, min(seconds, RACE_SECONDS), clock, stop)
+        return _child(env, program, directory, limits, clock, stop)
     except (OSError, ValueError) as error:
         return Checked(None, f"no child could be asked: {error}"[:400])
     finally:
@@ -66,13 +78,13 @@ class InTuning:
     """The same by a child of the tuning, as its last task: `table` makes the table of what the tuning has found."""
 
     def __init__(
-        self, table: Callable[[store.Table], Table], env: Mapping[str, str], directory: str, seconds: float
+        self, table: Callable[[store.Table], Table], env: Mapping[str, str], directory: str, limits: Limits
     ) -> None:
         self._table = table
         self._env = env
         self._directory = directory
-        self._seconds = min(seconds, RACE_SECONDS)
-        self.last = Last("dispatch.tuning_child", self._command, self._seconds + LAST_SECONDS)
+        self._race_seconds = limits.race
+        self.last = Last("dispatch.tuning_child", self._command, limits.step)
 
     def checked(self) -> Checked | None:
         """What the child has shown; None when it was not asked, or when a child of its own must say whether it works.
@@ -97,7 +109,7 @@ class InTuning:
         except (OSError, ValueError):
             return None
         env = {**self._env, tables.VARIABLE: f"{self._directory}/table"}
-        return {"directory": self._directory, "env": env, "seconds": self._seconds}
+        return {"directory": self._directory, "env": env, "seconds": self._race_seconds}
 
 
 def _prepare(table: Table, directory: str) -> None:
@@ -107,13 +119,13 @@ def _prepare(table: Table, directory: str) -> None:
         file.write(tables.encode(table))
 
 
-def _child(env: Mapping[str, str], program: str, directory: str, seconds: float, clock: Clock, stop: Stop) -> Checked:
-    command = [sys.executable, "-m", "hipbmm_kernel.dispatch.child", f"{directory}/{ANSWER}", str(seconds)]
+def _child(env: Mapping[str, str], program: str, directory: str, limits: Limits, clock: Clock, stop: Stop) -> Checked:
+    command = [sys.executable, "-m", "hipbmm_kernel.dispatch.child", f"{directory}/{ANSWER}", str(limits.race)]
     server = {**tables.with_program(env, program), tables.VARIABLE: f"{directory}/table"}
     with open(f"{directory}/log", "wb") as log:
         child = process.start(command, directory, server, log, log)
     try:
-        ended = _wait(child, f"{directory}/{ANSWER}", seconds + LAST_SECONDS, clock, stop)
+        ended = _wait(child, f"{directory}/{ANSWER}", limits.step, clock, stop)
     finally:
         process.kill_session(child.pid)
         status = child.wait()
@@ -124,11 +136,12 @@ def _child(env: Mapping[str, str], program: str, directory: str, seconds: float,
 
 
 def _wait(child: subprocess.Popen[bytes], answer: str, seconds: float, clock: Clock, stop: Stop) -> str:
-    """Wait for the end of a child, `seconds` after its first answer; why it is ended, "" when it ended by itself."""
-    deadline, answered = clock.monotonic() + CHECK_SECONDS, False
+    """Wait for the end of a child, `seconds` after it last wrote an answer; why it is ended, "" when it ended."""
+    deadline, seen = clock.monotonic() + CHECK_SECONDS, 0
     while child.poll() is None:
-        if not answered and os.path.exists(answer):
-            deadline, answered = clock.monotonic() + seconds, True
+        written = _written(answer)
+        if written != seen:
+            deadline, seen = clock.monotonic() + seconds, written
         if clock.monotonic() >= deadline:
             return "no answer in time"
         if stop.requested:
@@ -137,12 +150,19 @@ def _wait(child: subprocess.Popen[bytes], answer: str, seconds: float, clock: Cl
     return ""
 
 
+def _written(answer: str) -> int:
+    try:
+        return os.stat(answer).st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def _answer(directory: str, ending: str, words: str) -> Checked:
     """What a child that has ended left behind; `ending` says how it ended, `words` are its last."""
-    try:
-        with open(f"{directory}/{ANSWER}", "rb") as file:
-            found = json.loads(file.read(MAX_ANSWER))
-    except FileNotFoundError:
+    found: object = {}
+    with suppress(FileNotFoundError), open(f"{directory}/{ANSWER}", "rb") as file:
+        found = json.loads(file.read(MAX_ANSWER))
+    if found == {}:  # what it wrote before the GEMM
         return Checked(None, ": ".join(filter(None, (f"the child ended without an answer ({ending})", words)))[:400])
     if not isinstance(found, dict) or "error" in found:
         return Checked(None, f"the child failed: {found['error'] if isinstance(found, dict) else found}"[:400])

@@ -19,16 +19,17 @@ from hipbmm_kernel.dispatch.table import Entry
 GROUP = "vllm.general_plugins"
 
 
-def main(arguments: list[str], proven: Callable[[], None] = lambda: None) -> int:
-    """Find out, and write what came of it after each step: the next one may end this process.
+def main(arguments: list[str], alive: Callable[[], None] = lambda: None) -> int:
+    """Find out, and write what came of it after each step: the next one may end this process, or hang.
 
-    `proven` is called when the plugin works, before anything is timed.
+    `alive` is called when the plugin works, and before each measurement.
     """
     answer, seconds = Path(arguments[0]), float(arguments[1])
     table = tables.decode(Path(os.environ[tables.VARIABLE]).read_bytes())
     exact = [entry for entry in table.entries if entry.padded_m == entry.m]
     try:
-        reason = ask(min(exact, key=lambda entry: entry.m * entry.n * entry.k))
+        smallest = min(exact, key=lambda entry: entry.m * entry.n * entry.k)
+        reason = ask(smallest, lambda: _write(answer, {}))
         found: dict[str, object] = {"works": not reason, "reason": reason}
     except Exception as error:  # noqa: BLE001 - whatever torch or AITER raises is an answer to the parent
         found = {"error": f"{type(error).__name__}: {error}"[:400]}
@@ -36,16 +37,24 @@ def main(arguments: list[str], proven: Callable[[], None] = lambda: None) -> int
     if found.get("works"):
         from hipbmm_kernel.dispatch.race import race  # noqa: PLC0415 - imports torch
 
-        proven()
-        timed = []
-        for one in race(exact, time.monotonic() + seconds):
-            timed.append(one)
+        alive()
+        timed: list[tuple[object, ...]] = []
+
+        def step() -> None:
+            alive()
             _write(answer, {**found, "timed": timed})
+
+        for one in race(exact, time.monotonic() + seconds, step):
+            timed.append(one)
+            step()
     return 0
 
 
-def ask(entry: Entry) -> str:
-    """Why the plugin does not serve on this image, "" when it does. Raises what torch and AITER raise."""
+def ask(entry: Entry, built: Callable[[], None]) -> str:
+    """Why the plugin does not serve on this image, "" when it does. Raises what torch and AITER raise.
+
+    `built` is called before the GEMM, when AITER's module is there.
+    """
     found = [point for point in importlib.metadata.entry_points(group=GROUP) if point.name == PLUGIN]
     if not found:
         return f"this Python does not find the plugin {PLUGIN}"
@@ -57,6 +66,7 @@ def ask(entry: Entry) -> str:
 
     device = Device()
     ensure_extension(device.torch_device)
+    built()
     operands = Operands(device, Linear(*entry[1:4]), entry.m)
     x, x_scale = operands.tokens(entry.m)
     result = hipb_mm_fp8(x, operands.shuffled, x_scale, operands.weight_scale, operands.bias, solution_index=HEURISTIC)

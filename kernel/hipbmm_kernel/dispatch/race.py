@@ -29,8 +29,8 @@ ATTEMPTS = 5
 Launch = Callable[[int], torch.Tensor]
 
 
-def race(exact: list[Entry], until: float) -> Iterator[Timed]:
-    """The measured sizes, one after the other, up to the monotonic second `until`.
+def race(exact: list[Entry], until: float, alive: Callable[[], None]) -> Iterator[Timed]:
+    """The measured sizes, one after the other, up to the monotonic second `until`; `alive` is called before each.
 
     A linear for which the device has not enough memory is left out, and so is a size whose padded result is wrong.
     """
@@ -43,11 +43,13 @@ def race(exact: list[Entry], until: float) -> Iterator[Timed]:
         linear = Linear(*shape)
         if device.free_bytes() < operand_bytes(linear, rows) + ROTATED_BYTES + RESERVE:
             continue
+        alive()
         operands = Operands(device, linear, rows)
         operands.rotate(sets_for(linear.n * linear.k))
         for entry in entries:
             if time.monotonic() > until:
                 return
+            alive()
             padded, default = _launches(device, operands, entry, function)
             if all(_seconds(device, padded) > SLOW_SECONDS for _ in range(ATTEMPTS)):
                 break

@@ -7,6 +7,7 @@ of a row that it found in its file: getAlgosFromIndex, then the GEMM (`gradlib/c
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
     from hipbmm_kernel.dispatch.table import Entry
 
     HipbMm = Callable[..., torch.Tensor]
+    Known = Callable[[tuple[object, ...]], tuple[int, int] | None]
 
 HEURISTIC = -1
 PARAMETERS = ("mat1", "mat2", "solution_index", "bias", "out_dtype", "scaleA", "scaleB", "scaleOut", "bpreshuffle")
 """Of `aiter.hipb_mm` in every release that has it (v0.1.10.post2 on); newer ones add `use_gelu` behind them."""
-POSITIONAL = PARAMETERS[:3]
+POSITIONAL, NAMED = PARAMETERS[:3], PARAMETERS[3:]
 DEFAULTS = {"solution_index": HEURISTIC}
 """Of the wrapper; None for the others."""
 
@@ -57,10 +59,13 @@ def make(
     Exact sizes return what `inner` returns; a padded call returns the first M rows of it, a view with the strides of
     an [M, N] tensor.
     """
-    operand, result = dtypes
-    known = _by_shape(entries, operand, result).get
+    known = _by_shape(entries, *dtypes)
+    return _serving(inner, known.get, device, recorder, functools.partial(_missed, dtypes, recorder.missed))
+
+
+def _serving(inner: HipbMm, known: Known, device: int, recorder: Recorder, missed: Callable[..., None]) -> HipbMm:
+    """The function itself; `missed` notes a call that has no entry."""
     verified, padded, heuristic = (tick.__next__ for tick in recorder.ticks)
-    missed = recorder.missed
 
     def hipb_mm(
         mat1: torch.Tensor,
@@ -83,42 +88,53 @@ def make(
             or rest
             or mat1.get_device() != device
         ):
-            return inner(
-                mat1,
-                mat2,
-                solution_index,
-                bias=bias,
-                out_dtype=out_dtype,
-                scaleA=scaleA,
-                scaleB=scaleB,
-                scaleOut=scaleOut,
-                bpreshuffle=bpreshuffle,
-                **rest,
-            )
+            named = zip(NAMED, (bias, out_dtype, scaleA, scaleB, scaleOut, bpreshuffle), strict=True)
+            return inner(mat1, mat2, solution_index, **dict(named), **rest)
         entry = known((mat1.shape, scaleA.numel(), scaleB.numel(), mat1.dtype, out_dtype, bias is None))
+        index, rows = entry or (HEURISTIC, 0)
         if entry is None:
             heuristic()
-            row_wise = scaleB.numel() == mat2.shape[1]
-            if row_wise and mat1.dtype is operand and out_dtype is result and mat1.shape[0] <= MAX_M:
-                missed((mat1.shape[0], mat2.shape[1], mat1.shape[1], bias is not None))
-            return inner(
-                mat1, mat2, HEURISTIC, bias=bias, out_dtype=out_dtype, scaleA=scaleA, scaleB=scaleB, bpreshuffle=True
-            )
-        index, rows = entry
-        if rows:
+            missed(mat1, mat2, scaleB, out_dtype, biased=bias is not None)
+        elif rows:
             padded()
             m = mat1.shape[0]
-            # The rows behind M are never read by anybody: a row of the result depends on its own row alone.
-            wide, scale = mat1.new_empty((rows, mat1.shape[1])), scaleA.new_empty((rows, 1))
-            wide[:m] = mat1
-            scale[:m] = scaleA.reshape(m, 1)
+            wide, scale = _widened(mat1, scaleA, rows)
             return inner(
                 wide, mat2, index, bias=bias, out_dtype=out_dtype, scaleA=scale, scaleB=scaleB, bpreshuffle=True
             )[:m]
-        verified()
+        else:
+            verified()
         return inner(mat1, mat2, index, bias=bias, out_dtype=out_dtype, scaleA=scaleA, scaleB=scaleB, bpreshuffle=True)
 
     return hipb_mm
+
+
+def _widened(mat1: torch.Tensor, scale: torch.Tensor, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The tokens and their scales with so many rows.
+
+    Those behind M are never read by anybody: a row of the result depends on its own row alone.
+    """
+    m = mat1.shape[0]
+    wide, scales = mat1.new_empty((rows, mat1.shape[1])), scale.new_empty((rows, 1))
+    wide[:m] = mat1
+    scales[:m] = scale.reshape(m, 1)
+    return wide, scales
+
+
+def _missed(
+    dtypes: tuple[torch.dtype, torch.dtype],
+    note: Callable[[tuple[int, int, int, bool]], None],
+    mat1: torch.Tensor,
+    mat2: torch.Tensor,
+    scale_b: torch.Tensor,
+    out_dtype: torch.dtype | None,
+    *,
+    biased: bool,
+) -> None:
+    """Count a call without an entry, if a later `warm` could tune it."""
+    row_wise = scale_b.numel() == mat2.shape[1]
+    if row_wise and (mat1.dtype, out_dtype) == dtypes and mat1.shape[0] <= MAX_M:
+        note((mat1.shape[0], mat2.shape[1], mat1.shape[1], biased))
 
 
 def _by_shape(

@@ -79,13 +79,13 @@ def in_tuning(
     """
     if settings.dispatch == FILE or outlook.obstacle or outlook.known is not None or not outlook.key:
         return None
-    from hipbmm_kernel.dispatch.check import InTuning  # noqa: PLC0415 - nothing of it is needed where it is known
+    from hipbmm_kernel.dispatch.check import InTuning, limits  # noqa: PLC0415 - nothing of it is needed where it is known
 
     return InTuning(
         lambda found: Table(identity.stack, entries(outlook.plan, rows(found))),
         {name: env.get(name) or value for name, value in CONTRACT_ENV.items()},
         _check_directory(settings),
-        RACE_SHARE * settings.budget_seconds,
+        limits(RACE_SHARE * settings.budget_seconds, settings.problem_seconds),
     )
 
 
@@ -143,12 +143,12 @@ class Decision(NamedTuple):
 
     def _ask(self, table: Table) -> "Checked":
         """What a child of its own shows."""
-        from hipbmm_kernel.dispatch.check import check  # noqa: PLC0415 - nothing of it is needed where it is known
+        from hipbmm_kernel.dispatch.check import check, limits  # noqa: PLC0415 - nothing of it is needed where it is known
 
         env = {**self.env, **{name: value for name, value in CONTRACT_ENV.items() if not self.env.get(name)}}
         settings = self.settings
-        directory, seconds = _check_directory(settings), RACE_SHARE * settings.budget_seconds
-        return check(table, env, settings.program, directory, seconds, self.clock, self.stop)
+        allowed = limits(RACE_SHARE * settings.budget_seconds, settings.problem_seconds)
+        return check(table, env, settings.program, _check_directory(settings), allowed, self.clock, self.stop)
 
     @staticmethod
     def _asked(checked: "Checked") -> tuple[Answer | None, str]:

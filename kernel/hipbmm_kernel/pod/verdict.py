@@ -2,7 +2,7 @@
 
 # No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.contract import report
@@ -64,9 +64,18 @@ def unfit(settings: Settings, identity: Identity) -> Verdict | None:
     return None
 
 
-def unplanned(reason: str, message: str) -> Verdict:
-    """A plan that tunes nothing. A model that vLLM cannot load with HIPBMM is served without it."""
-    return Verdict(report.NO_PLAN, reason, message, hipbmm=reason != "KernelIncompatible")
+def unplanned(reason: str, message: str, unproven: Sequence[str]) -> Verdict:
+    """A plan that tunes nothing. A model that vLLM cannot load with HIPBMM is served without it.
+
+    So is one that may call what is `unproven`: problems of the stack for which AITER's choice was found wrong.
+    """
+    if unproven:
+        message = f"{message}; {_off(unproven)}"
+    return Verdict(report.NO_PLAN, reason, message, hipbmm=reason != "KernelIncompatible" and not unproven)
+
+
+def _off(unproven: Sequence[str]) -> str:
+    return f"HIPBMM is off: no solution is proven for {len(unproven)} problems, {unproven[0]} first"
 
 
 def facts_of(
@@ -113,9 +122,8 @@ def _conclude(facts: Facts) -> Verdict:
     if facts.abort == "StackMismatch":
         return Verdict(report.FAILED, "StackMismatch", facts.abort_message)
     if facts.unproven and not facts.unsafe:
-        words = f"HIPBMM is off: no solution is proven for {len(facts.unproven)} problems, {facts.unproven[0]} first"
         failed = f"{counted}, {facts.failed} failed: {facts.first_failure}"
-        return Verdict(report.PARTIAL, "ProblemsUnproven", f"{failed}; {words}", hipbmm=False)
+        return Verdict(report.PARTIAL, "ProblemsUnproven", f"{failed}; {_off(facts.unproven)}", hipbmm=False)
     if have == facts.problems and not facts.unsafe:
         return _complete(facts)
     if facts.abort:

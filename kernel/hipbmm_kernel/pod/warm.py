@@ -26,7 +26,7 @@ from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.stop import Stop
-from hipbmm_kernel.tune.claims import believable
+from hipbmm_kernel.tune.claims import believable, mirrored
 from hipbmm_kernel.tune.handover import Handover, Outcome
 
 if TYPE_CHECKING:
@@ -151,16 +151,19 @@ class Warm:
     ) -> Report:
         """The report of a plan that tunes nothing: every row of the stack may be of use, none without the kernel.
 
-        A pod that is not ours has its rows in memory or not at all.
+        A pod that is not ours has its rows in memory or not at all. In ours AITER tunes what the file lacks.
         """
-        found = verdict.unplanned(planned.reason, planned.message)
+        vetoed = [] if self._settings.mode else _without_a_right_row(loaded, identity.stack.fp8_column)
+        found = verdict.unplanned(planned.reason, planned.message, vetoed)
         rows = table.learned(loaded, (), identity.stack.fp8_column, None)[:LEARNED_ROWS] if found.hipbmm else []
         dispatch = dispatch_table.Dispatch()
         if rows and self._settings.mode:
             dispatch = self._dispatch(identity, outlook, rows)
         made = self._served(found, identity, rows, planned)
         reason = dispatch.reason if dispatch.mode != MEMORY else ""
-        return made._replace(dispatch=dispatch.mode, dispatch_reason=reason, children=dispatch.children)
+        return made._replace(
+            dispatch=dispatch.mode, dispatch_reason=reason, children=dispatch.children, unproven=tuple(vetoed)
+        )
 
     def _tuned(self, identity: Identity, planned: Planned, loaded: Table, outlook: dispatch_table.Outlook) -> Report:
         """The report of a plan with problems, after what is missing has been tuned."""
@@ -190,7 +193,7 @@ class Warm:
         if facts.abort != "StackMismatch":
             rows, learned = _rows(planned, outcome.table, column, verified=self._settings.verify)
             keys = (gemm.key_of(problem, column) for problem in problems)
-            self._stores.compare_with_mirror(outcome.table, keys, identity.stack.key)
+            self._stores.compare_with_mirror(mirrored(outcome.table, outcome.unproven), keys, identity.stack.key)
         found = verdict.conclude(facts)
         dispatch = self._dispatch(identity, outlook, rows) if found.hipbmm else dispatch_table.Dispatch()
         return self._served(found, identity, rows, planned)._replace(
@@ -228,9 +231,13 @@ class Warm:
 
         env = {**self._env, **self._directories()}
         column, verify = identity.stack.fp8_column, self._settings.verify
-        proof = in_tuning(
-            self._settings, env, outlook, identity, lambda found: _rows(planned, found, column, verified=verify)[0]
-        )
+
+        def rows(found: Table) -> list[Row]:
+            """What the server gets; nothing when HIPBMM is off."""
+            left = table.missing(found, planned.plan.problems, column)
+            return [] if _vetoed(found, left, column) else _rows(planned, found, column, verified=verify)[0]
+
+        proof = in_tuning(self._settings, env, outlook, identity, rows)
         env = with_program(env, self._settings.program) if proof else env
         made = Handover(self._settings, identity, env, self._volume, self._clock, self._stop, self._progress, self._say)
         outcome = tune_missing(made._replace(last=proof.last if proof else None), planned.plan, loaded, wanted)
@@ -370,6 +377,12 @@ def _unproven(planned: Planned, loaded: Table, column: str) -> list[Problem]:
     rows = [loaded.best(gemm.key_of(problem, column)) for problem in planned.plan.problems]
     rows += _learned(planned, loaded, column)[:LEARNED_ROWS]
     return [row.problem for row in rows if row is not None and not row.verified]
+
+
+def _without_a_right_row(known: Table, column: str) -> list[str]:
+    """Problems of the stack, of whatever model, that AITER must not tune in production."""
+    problems = {gemm.problem_of(key) for key, _ in known.vetoes if known.best(key) is None}
+    return [gemm.label(problem) for problem in _vetoed(known, sorted(problems), column)]
 
 
 def _vetoed(known: Table, problems: list[Problem], column: str) -> dict[Problem, str]:

@@ -48,9 +48,9 @@ def tune_missing(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence
     own = head(settings, stack, WARM)
     publisher = Publisher(handover.volume, handover.clock, settings.store, stack)
     batch_seconds = others.PUBLISH_SECONDS if settings.cooperate else BATCH_SECONDS
-    outbox = PublishQueue(publisher, handover.clock, own, handover.log, batch_seconds=batch_seconds)
+    queue = PublishQueue(publisher, handover.clock, own, handover.log, batch_seconds=batch_seconds)
     visits = _visits(handover, plan, loaded, wanted)
-    tuner = _tuner(handover, visits, own.origin, outbox)
+    tuner = _tuner(handover, visits, own.origin, queue)
     abort: Abort | None = None
     try:
         tuner.run(
@@ -64,9 +64,9 @@ def tune_missing(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence
         shutil.rmtree(f"{settings.home}/tune", ignore_errors=True)
     unproven = [visit.unproven for visit in visits if visit.unproven is not None and visit.unproven != visit.known]
     if unproven and not (abort and tuner.unsafe):
-        outbox.add(*unproven)
+        queue.add(*unproven)
     handover.progress.phase("Publishing")
-    unpublished = outbox.close(STOPPED_STORE_SECONDS if handover.stop.requested else STORE_SECONDS)
+    unpublished = queue.close(STOPPED_STORE_SECONDS if handover.stop.requested else STORE_SECONDS)
     found = [*unproven, *(visit.row for visit in visits if visit.row is not None)]
     failed = {visit.job.problem: visit.failure for visit in visits if visit.failure}
     return Outcome(
@@ -78,23 +78,24 @@ def tune_missing(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence
         skipped={visit.job.problem: visit.skipped for visit in visits if visit.skipped and not visit.failure},
         out_of_memory=tuner.out_of_memory(),
         unfinished=sum(visit.row is None and not visit.skipped and not visit.failure for visit in visits),
+        unproven=tuner.unproven(visits),
         replaced=sum(visit.row is not None and visit.reason != "" for visit in visits),
         stopped=handover.stop.requested,
         children=tuner.children,
         spread=f"{statistics.median(tuner.spread):.3f}" if tuner.spread else None,
-        storage_error=outbox.error if unpublished else "",
-        errors=(f"{unpublished} rows are not in the store: {outbox.error}",) if unpublished else (),
+        storage_error=queue.error if unpublished else "",
+        errors=(f"{unpublished} rows are not in the store: {queue.error}",) if unpublished else (),
     )
 
 
-def _tuner(handover: Handover, visits: Sequence[Visit], origin: str, outbox: PublishQueue) -> Tuner:
+def _tuner(handover: Handover, visits: Sequence[Visit], origin: str, queue: PublishQueue) -> Tuner:
     """The tuner of a pod alone, or of one that shares its plan."""
     gpus = visible_gpus(handover.env, handover.identity.gpus)
     if not handover.settings.cooperate:
-        return Tuner(handover, gpus, outbox)
+        return Tuner(handover, gpus, queue)
     beside = others.Others(handover, [visit.job.problem for visit in visits], origin, len(gpus))
     beside.announce()
-    return SharingTuner(handover, gpus, outbox, beside)
+    return SharingTuner(handover, gpus, queue, beside)
 
 
 def _with(loaded: Table, rows: Iterable[Row], vetoes: Iterable[gemm.Veto]) -> Table:

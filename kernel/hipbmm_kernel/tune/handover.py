@@ -34,6 +34,7 @@ class Outcome(NamedTuple):
     `table` is the store's and the new rows together; `reason` says why tuning could not go on ("" when it could), and
     `unsafe` that the server would meet the same. `failed` says what speaks against a problem without a row, `skipped`
     that its memory did not suffice; `out_of_memory` of the failed ended a child for lack of the container's memory.
+    `unproven` are the (N, K) that were not found right above AITER's limit: only here do their rows count as verified.
     `spread` is how far repeated timings lie apart, `replaced` counts rows that are not AITER's first choice.
     """
 
@@ -45,6 +46,7 @@ class Outcome(NamedTuple):
     skipped: Mapping[Problem, str] = {}
     out_of_memory: int = 0
     unfinished: int = 0
+    unproven: frozenset[tuple[int, int]] = frozenset()
     replaced: int = 0
     stopped: bool = False
     children: int = 0

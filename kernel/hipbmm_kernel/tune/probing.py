@@ -2,6 +2,9 @@
 
 Above AITER's limit for look-up and tuning the server uses the heuristic: where that has no right solution, the server
 cannot run. Where there are several GPUs, two of them must say so: one alone may be sick.
+
+A pod that restores verified rows starts no child, so the rows are the record of the probes as well: others get to know
+a row as verified only when its linear was right above the limit too, with a bias and without (`proven`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,9 +25,15 @@ kernels. One that hangs is repeated once."""
 
 
 class Probe(NamedTuple):
-    """Whether the heuristic has a right solution for this problem."""
+    """Whether the heuristic has a right solution for this problem; `turned`: with a bias if it has none, or without."""
 
     job: Job
+    turned: bool = False
+
+    @property
+    def needed(self) -> bool:
+        """Whether this server makes the call."""
+        return self.job.mixed or not self.turned
 
 
 class Probing:
@@ -48,20 +57,21 @@ class Probing:
         self._log = log
         self._failed: dict[Probe, list[str]] = {}
         self._unanswered: dict[Probe, Task] = {}
+        self.proven: set[tuple[int, int]] = set()
 
     def tasks(self, jobs: Iterable[Job]) -> list[Task]:
         """Each linear above the limit first, then at 512 and at its smallest M."""
         ordered = sorted(jobs, key=lambda job: job.problem.m)
-        ordered += [job._replace(bias=not job.bias) for job in ordered if job.mixed]
-        smallest: dict[tuple[int, int, bool], Job] = {}
+        smallest: dict[tuple[int, int], Job] = {}
         for job in ordered:
-            smallest.setdefault((job.problem.n, job.problem.k, job.bias), job)
+            smallest.setdefault((job.problem.n, job.problem.k), job)
         found: list[Task] = []
         for m in (*PROBE_TOKENS, None):
             for job in smallest.values():
                 probed = job._replace(problem=job.problem._replace(m=m or job.problem.m))
                 seconds = max(PROBE_SECONDS, 2 * self._seconds) if m == ROWS else self._seconds
-                found.append(Task(Probe(probed), self._command(protocol.PROBE, len(found), probed), seconds))
+                command = {**self._command(protocol.PROBE, len(found), probed), "turned": False}
+                found.append(Task(Probe(probed), command, seconds))
         return found
 
     def unanswered(self) -> list[Task]:
@@ -81,10 +91,11 @@ class Probing:
         words = f"{label(probe.job.problem)}: {reason}"
         if not reason:
             others = [each for each in before if each != gpu]
-            return [
+            sick = [
                 task for each in others for task in self._sick(each, f"fails where GPU {gpu} does not: {words[:-2]}")
             ]
-        if probe.job.problem.m != ROWS:
+            return [*sick, *self._right(outcome.task, probe)]
+        if probe.job.problem.m != ROWS or not probe.needed:
             self._log(f"the heuristic's own choice for {words}")
             return []
         self._failed[probe] = [*before, gpu]
@@ -95,3 +106,12 @@ class Probing:
         if outcome.kind == crew.OUT_OF_MEMORY:
             raise Abort("TunerOutOfMemory", f"{reason}, twice")
         raise Abort("NoSolution", words)
+
+    def _right(self, task: Task, probe: Probe) -> list[Task]:
+        """After a right answer the same the other way round, by the child that has the operands, if it is free."""
+        above = probe.job.problem.m == ROWS
+        if probe.turned:
+            self.proven |= {probe.job.problem[1:]} if above else set()
+            return []
+        turned = task._replace(subject=probe._replace(turned=True), command={**task.command, "turned": True})
+        return [turned._replace(gpu="", soon=True)] if above or probe.job.mixed else []

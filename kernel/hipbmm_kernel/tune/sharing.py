@@ -18,8 +18,8 @@ from hipbmm_kernel.tune.visit import Visit
 class SharingTuner(Tuner):
     """Visits problems until each has a row of this pod's or of another's, or time is up."""
 
-    def __init__(self, handover: Handover, gpus: Sequence[str], outbox: PublishQueue, others: Others) -> None:
-        super().__init__(handover, gpus, outbox)
+    def __init__(self, handover: Handover, gpus: Sequence[str], queue: PublishQueue, others: Others) -> None:
+        super().__init__(handover, gpus, queue)
         self._others = others
         self._open: list[Visit] = []
         self._adopted = 0

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.rows.gemm import MAX_INDEX, OWN_CHOICE, Problem, Row, Veto, key_of
@@ -10,7 +10,7 @@ from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.shard_lines import WHOLE_PROBLEM
 from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system import process
-from hipbmm_kernel.tune import attest, crew, protocol, schedule, times
+from hipbmm_kernel.tune import attest, claims, crew, protocol, schedule, times
 from hipbmm_kernel.tune.budget import Budget
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.csv_tail import CsvTail
@@ -49,10 +49,10 @@ class Tuner:
     what ended the tuning, `sick` which GPU does not compute.
     """
 
-    def __init__(self, handover: Handover, gpus: Sequence[str], outbox: PublishQueue) -> None:
+    def __init__(self, handover: Handover, gpus: Sequence[str], queue: PublishQueue) -> None:
         self._handover = handover
         self._gpus = gpus
-        self._outbox = outbox
+        self._queue = queue
         self._crew: Crew | None = None
         self._budget = Budget(handover)
         self._trust = Trust()
@@ -270,8 +270,14 @@ class Tuner:
         return [task for each in self._trust.suspects() for task in self._run_again(each)]
 
     def _publish(self, *items: Row | Veto) -> None:
+        """For the store; who restores a row whose linear is not proven above AITER's limit verifies it, and probes."""
+        proven = self._probing.proven
         if items:
-            self._outbox.add(*items)
+            self._queue.add(*(claims.published(each, proven) for each in items))
+
+    def unproven(self, visits: Iterable[Visit]) -> frozenset[tuple[int, int]]:
+        """(N, K) whose probes above AITER's limit came to no good end."""
+        return frozenset(visit.job.problem[1:] for visit in visits) - self._probing.proven
 
     def _died(self, outcome: Outcome, visit: Visit) -> list[Task]:
         gpu, index = outcome.worker.gpu, outcome.task.command.get("index")

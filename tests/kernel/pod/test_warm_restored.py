@@ -11,8 +11,10 @@ from tests.kernel.pods import SMALL_MODEL, Pod, PodMaker, fill, write_rocm
 
 from hipbmm_kernel.planner import plan
 from hipbmm_kernel.pod import state_file
-from hipbmm_kernel.rows import aiter_csv
+from hipbmm_kernel.rows import aiter_csv, gemm
 from hipbmm_kernel.rows.gemm import Problem
+from hipbmm_kernel.store import shard
+from hipbmm_kernel.store.shard_origin import node_of
 from hipbmm_kernel.system.volume import Volume
 
 CONFIG = json.dumps(SMALL_MODEL).encode()
@@ -177,6 +179,22 @@ def test_an_unknown_architecture_is_served_with_every_row_of_the_stack(full: Pod
         "Unknown",
     )
     assert (message["rows"], message["children"], message["hipbmm"]) == (12, 0, True)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_an_unknown_architecture_may_call_what_aiter_must_not_choose_for(full: Pod, right: bool) -> None:
+    stack, problem = full.stack(), Problem(1, 2048, 512)
+    node = node_of(full.settings(HIPBMM_NODE_NAME="node-a"))
+    veto = gemm.Veto(gemm.key_of(problem), gemm.OWN_CHOICE, "no solution")
+    data = shard.encode(shard.Shard(stack.key, "someone.warm", 2, shard.VETOES, vetoes=(veto,), node=node))
+    (full.store / "v1" / stack.key / "shards" / shard.name_of(data)).write_bytes(data)
+    if right:
+        fill(full.store, stack, [problem])
+    change(full, architectures=["UnheardOfForCausalLM"], model_type="unheard_of")
+    full.run("warm", HIPBMM_NODE_NAME="node-a")
+    message = full.message
+    assert (message["state"], message["reason"], message["hipbmm"]) == ("NoPlan", "UnknownArchitecture", right)
+    assert message["unproven"] == ([] if right else ["M=1 N=2048 K=512"])
 
 
 def test_a_model_that_the_kernel_would_kill_is_served_without_it(full: Pod) -> None:

@@ -5,10 +5,12 @@ import json
 from collections.abc import Sequence
 
 import pytest
+from tests.kernel.pod.test_warm_mirror import logged
 from tests.kernel.pods import Pod, PodMaker
 from tests.kernel.tune.conftest import LINEARS, TOKENS, Serve
 
 from hipbmm_kernel.rows import aiter_csv
+from hipbmm_kernel.store import mirror_log, shard
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -49,6 +51,35 @@ def test_an_index_that_is_wrong_one_way_only_serves_neither(
     for pod in (tuning, restoring):
         served = serve(pod, MIXED, HIPBMM_SIM_FAULTS=faults)
         assert (served.wrong, served.hipbmm, served.problems) == ({}, True, len(MIXED) * (len(TOKENS) + 1)), served.log
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "bias", "way"),
+    [(LINEARS, BIASED, "with", "wrong"), (LINEARS, BIASED, "with", "exit"), (BIASED, LINEARS, "without", "wrong")],
+)
+def test_a_pod_that_restores_rows_of_the_other_call_is_off_where_that_is_wrong_above_the_limit(
+    make_pod: PodMaker, serve: Serve, first: list[list[int]], later: list[list[int]], bias: str, way: str
+) -> None:
+    fault = f"{way}:M=1024,on=heuristic,bias={bias}"
+    pods = [with_linears(make_pod(name), linears) for name, linears in [("a", first), ("b", later), ("c", first)]]
+    for pod, linears in zip(pods, (first, later, first), strict=True):
+        pod.run("warm", HIPBMM_SIM_FAULTS=fault)
+        served = serve(pod, linears, HIPBMM_SIM_FAULTS=fault)
+        assert (served.wrong, pod.message["hipbmm"]) == ({}, linears == first), served.log
+        assert pod.message["state"] == ("Complete" if linears == first else "Unsupported")
+        assert pod.message["rows"] == PROBLEMS
+
+
+def test_the_mirror_does_not_say_more_than_was_probed(make_pod: PodMaker) -> None:
+    said = {}
+    for name, fault in [("a", ""), ("b", "wrong:M=1024,N=256,on=heuristic,bias=with")]:
+        pod = with_linears(make_pod(name), LINEARS)
+        pod.env["HIPBMM_STORE"] = str(pod.home / "store")
+        texts = logged(pod.run("warm", HIPBMM_SIM_FAULTS=fault, HIPBMM_MIRROR_LOG="1").stderr)
+        (rows,) = (shard.decode(text).rows for name, text in texts.items() if name.startswith(mirror_log.ORIGIN))
+        said[name] = {row.problem.n for row in rows if row.verified}
+        assert len(rows) == PROBLEMS
+    assert said == {"a": {256, 512}, "b": {512}}
 
 
 @pytest.mark.parametrize("bias", ["with", "without"])

@@ -10,6 +10,7 @@ import pytest
 from tests.kernel.pods import Pod, PodMaker
 from tests.kernel.tune.conftest import LINEARS, TOKENS, Serve
 
+from hipbmm_kernel.dispatch.check import RACE_SECONDS
 from hipbmm_kernel.rows import aiter_csv, gemm
 from hipbmm_kernel.store import shard
 
@@ -197,6 +198,31 @@ def with_the_plugin(pod: Pod, broken: str = "", text: str = "", **env: str) -> l
     command = [sys.executable, str(pod.home / "kernel"), "warm"]
     subprocess.run(command, env=pod.env | more | env, cwd=pod.root, capture_output=True, timeout=500, check=True)
     return [line for line in starts.read_text().splitlines() if "tune.child" in line or "dispatch." in line]
+
+
+HANGS = "[vllm.general_plugins]\nhipbmm_dispatch = signal:pause\n"
+
+
+def test_a_call_that_hangs_in_memory_costs_no_more_than_a_problem(make_pod: PodMaker) -> None:
+    pod = make_pod()
+    began = time.monotonic()
+    with_the_plugin(pod, "*.dist-info/entry_points.txt", HANGS, HIPBMM_PROBLEM_SECONDS="20")
+    assert time.monotonic() - began < RACE_SECONDS
+    assert (pod.message["state"], pod.message["children"], pod.message["dispatch"]) == ("Complete", 1, "File")
+    assert "without an answer (hung" in pod.message["dispatchReason"]
+
+
+def test_a_pod_whose_hipbmm_is_off_asks_nothing_about_memory(make_pod: PodMaker, tmp_path: Path) -> None:
+    """A problem that ended its children is not tuned again, so nothing of this tuning fails."""
+    fault = "segv:M=16,N=256,K=512"
+    node = {"HIPBMM_NODE_NAME": "node-a", "HIPBMM_SIM_FAULTS": fault}
+    make_pod("pod-a").run("warm", HIPBMM_TOKENS="[1, 16]", **node)
+    pod, asked = make_pod("pod-b"), tmp_path / "asked"
+    text = f"open({str(asked)!r}, 'w').close()\n\ndef race(*_):\n    return ()\n"
+    with_the_plugin(pod, "*/dispatch/race.py", text, **node)
+    assert (pod.message["hipbmm"], pod.message["reason"]) == (False, "ProblemsUnproven")
+    assert pod.message["tuned"] == PROBLEMS - 1
+    assert not asked.exists()
 
 
 ENDS = "import os\nos.abort()\n"

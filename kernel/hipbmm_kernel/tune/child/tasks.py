@@ -66,9 +66,11 @@ class Tasks:
         self._operands.clear()
 
     def _probe(self, command: Message, _report: Callable[[Message], None]) -> Message:
-        """Whether the heuristic has a right solution for a linear at M tokens, with tuning off."""
+        """Whether the heuristic has a right solution for a linear at M tokens, tuning off; `turned`: see `Probe`."""
         operands = self._prepare(command, 0)
         m = _problem(command).m
+        if command["turned"]:
+            return {"reason": self._check_turned(operands, m, HEURISTIC)}
         return {"reason": self._check(operands, m, functools.partial(self._call, operands, m, HEURISTIC))}
 
     def _tune(self, command: Message, _report: Callable[[Message], None]) -> Message:

@@ -3,9 +3,9 @@
 import pytest
 
 from hipbmm_kernel.planner import cost
-from hipbmm_kernel.rows.gemm import FNUZ, Problem, Row, key_of
+from hipbmm_kernel.rows.gemm import FNUZ, Problem, Row, Veto, key_of
 from hipbmm_kernel.store.table import Table
-from hipbmm_kernel.tune.claims import believable
+from hipbmm_kernel.tune.claims import believable, mirrored, published
 
 PROBLEM = Problem(1, 10240, 8192)
 KEY = key_of(PROBLEM)
@@ -36,3 +36,20 @@ def test_possible_times_change_nothing() -> None:
 def test_what_was_measured_is_possible(problem: tuple[int, int, int], us: float) -> None:
     assert cost.least_us(Problem(*problem), "MI355X") < us
     assert cost.least_us(Problem(*problem), "MI355X") > us / 40
+
+
+VERIFIED = Row(KEY, 5, "a", 17.4, 18.0, verified=True)
+
+
+def test_a_row_is_published_as_verified_only_where_its_linear_is_proven() -> None:
+    veto = Veto(KEY, 5, "wrong")
+    assert (published(VERIFIED, {PROBLEM[1:]}), published(veto, set())) == (VERIFIED, veto)
+    assert published(VERIFIED, {(64, 64)}) == VERIFIED._replace(verified=False)
+
+
+def test_a_mirror_gets_the_same() -> None:
+    other = key_of(Problem(1, 64, 64))
+    given = Table({KEY: (VERIFIED,), other: (VERIFIED._replace(key=other),)}, {}, {})
+    found = mirrored(given, {PROBLEM[1:]})
+    assert found.rows == {**given.rows, KEY: (VERIFIED._replace(verified=False),)}
+    assert mirrored(given, set()) is given
