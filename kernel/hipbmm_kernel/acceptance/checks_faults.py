@@ -33,8 +33,7 @@ def absent_index(context: Context) -> Verdict:
     problem = context.problems[0]
     row = Row(context.key(problem), ABSENT_INDEX)
     context.table("absent").write_bytes(aiter_csv.format_rows([row]))
-    child = context.child("multiply", "absent", SECONDS, problems=[list(problem)], calls=1)
-    return judge_absent(child)
+    return judge_absent(context.child("multiply", "absent", SECONDS, problems=[list(problem)], calls=1))
 
 
 def judge_absent(child: ChildRun) -> Verdict:
@@ -129,8 +128,7 @@ def judge_memory(watched: ChildRun, child: ChildRun, needed: int) -> Verdict:
 def capture_hit(context: Context) -> Verdict:
     """A problem that is in the table can be captured in a graph, and the replay gives the right product."""
     copy_table(context, "captured")
-    child = context.child("capture", "captured", SECONDS, problems=[list(context.problems[0])], warm=True)
-    return judge_capture(child)
+    return judge_capture(context.child("capture", "captured", SECONDS, problems=[list(context.problems[0])], warm=True))
 
 
 def judge_capture(child: ChildRun) -> Verdict:
@@ -146,8 +144,7 @@ def judge_capture(child: ChildRun) -> Verdict:
 
 def capture_miss(context: Context) -> Verdict:
     """A problem that is not in the table cannot be tuned during capture: the process ends, or the capture fails."""
-    child = context.child("capture", "missed", SECONDS, problems=[list(context.problems[0])], warm=False)
-    return judge_miss(child)
+    return judge_miss(context.child("capture", "missed", SECONDS, problems=[list(context.problems[0])], warm=False))
 
 
 def judge_miss(child: ChildRun) -> Verdict:

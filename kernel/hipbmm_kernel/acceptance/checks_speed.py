@@ -23,8 +23,7 @@ def timing_gain(context: Context) -> Verdict:
     for row in context.evidence("rows-parse")["rows"]:
         problem = gemm.problem_of(row["key"])
         listed.append([*problem, row["index"], row["key"]])
-    child = context.child("race", "race", SECONDS, online=False, rows=listed, rounds=ROUNDS)
-    return judge_gain(child, len(listed))
+    return judge_gain(context.child("race", "race", SECONDS, online=False, rows=listed, rounds=ROUNDS), len(listed))
 
 
 def judge_gain(child: ChildRun, expected: int) -> Verdict:

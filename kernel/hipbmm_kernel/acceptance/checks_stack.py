@@ -18,8 +18,7 @@ NO_SOLUTION = "found 0 valid solutions"
 
 def environment(context: Context) -> Verdict:
     """PyTorch for ROCm sees a GPU, AITER imports and has the GEMM. Its child serves the next three checks as well."""
-    child = context.child("inspect", "inspect", INSPECT_SECONDS)
-    return judge_environment(child)
+    return judge_environment(context.child("inspect", "inspect", INSPECT_SECONDS))
 
 
 def judge_environment(child: ChildRun) -> Verdict:

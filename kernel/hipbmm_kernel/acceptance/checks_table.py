@@ -167,12 +167,11 @@ def judge_unwritable(child: ChildRun, unchanged: bool) -> Verdict:
 
 
 def _above(context: Context) -> Problem:
-    """The first problem's linear with one token more than AITER tunes."""
     return context.problems[0]._replace(m=MAX_M + 1)
 
 
 def _below(context: Context) -> list[dict[str, Any]]:
-    """What the tuning child child about the problems that AITER tunes."""
+    """What the tuning child reported about the problems that AITER tunes."""
     runs: list[dict[str, Any]] = context.evidence("rows-parse")["runs"]
     return [run for run in runs if run["problem"][0] <= MAX_M]
 

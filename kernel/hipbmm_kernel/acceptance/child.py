@@ -8,6 +8,7 @@ import os
 import sys
 from typing import Any
 
+from hipbmm_kernel.system.shown import first_line
 from hipbmm_kernel.tune.child.lifeline import die_with_parent
 
 
@@ -36,8 +37,7 @@ def main(arguments: list[str]) -> int:
 
         PROGRAMS[program](json.loads(text), report)
     except Exception as error:  # noqa: BLE001 - torch and AITER raise what they like: it is an answer for the parent
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        report("error", {"type": type(error).__name__, "message": (lines or [""])[0][:400]})
-        sys.stderr.write(f"{type(error).__name__}: {(lines or [''])[0][:400]}\n")
+        report("error", {"type": type(error).__name__, "message": first_line(error)})
+        sys.stderr.write(f"{type(error).__name__}: {first_line(error)}\n")
         return 1
     return 0

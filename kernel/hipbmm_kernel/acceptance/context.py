@@ -7,12 +7,10 @@ from typing import NamedTuple
 from hipbmm_kernel.acceptance import supervision
 from hipbmm_kernel.acceptance.report import Evidence, Verdict
 from hipbmm_kernel.acceptance.supervision import ChildRun
-from hipbmm_kernel.contract.settings import CONTRACT_ENV, SERVED_NAME
+from hipbmm_kernel.contract.settings import CONTRACT_ENV, ONLINE_TUNING, SERVED_NAME
 from hipbmm_kernel.identity.container import Identity
+from hipbmm_kernel.identity.gpu import visible_gpus
 from hipbmm_kernel.rows.gemm import Problem, key_of
-
-ONLINE_TUNING = "HIP_ONLINE_TUNING"
-VISIBLE = ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
 
 
 class Context(NamedTuple):
@@ -37,8 +35,7 @@ class Context(NamedTuple):
     def child_env(self, *, online: bool) -> dict[str, str]:
         """The contract's flags on, online tuning exactly on or off, one GPU visible."""
         env = {**self.env, **CONTRACT_ENV}
-        visible = next((self.env[name] for name in VISIBLE if self.env.get(name)), "0")
-        env["HIP_VISIBLE_DEVICES"] = visible.split(",")[0]
+        env["HIP_VISIBLE_DEVICES"] = next(iter(visible_gpus(self.env, 1)), "0")
         env.pop("CUDA_VISIBLE_DEVICES", None)
         if not online:
             del env[ONLINE_TUNING]

@@ -264,5 +264,4 @@ def _fp8_of(library: ModuleType) -> str:
 
 
 def _name(dtype: torch.dtype) -> str:
-    """`e4m3fnuz` for torch.float8_e4m3fnuz: the stack's names."""
     return str(dtype).removeprefix("torch.").removeprefix("float8_")

@@ -48,30 +48,19 @@ class Result(NamedTuple):
     seconds: float
 
 
-class About(NamedTuple):
-    """Where and when: program version, time in UTC, the identity as JSON, the problems as [M, N, K]."""
-
-    program: str
-    time: str
-    simulated: bool
-    key: str
-    stack: Mapping[str, Any]
-    problems: Sequence[Sequence[int]]
-
-
 def overall(results: Sequence[Result]) -> str:
     """`fail` when one failed, `pass` when one passed and none failed, else `skip`."""
     outcomes = {result.verdict.outcome for result in results}
     return FAIL if FAIL in outcomes else PASS if PASS in outcomes else SKIP
 
 
-def document(about: About, results: Sequence[Result]) -> dict[str, Any]:
-    """The JSON document."""
+def document(about: Mapping[str, object], results: Sequence[Result]) -> dict[str, Any]:
+    """The JSON document. `about` has program, time, simulated, key, stack and problems: what ran, when and where."""
     counts = {outcome: sum(each.verdict.outcome == outcome for each in results) for outcome in (PASS, FAIL, SKIP)}
     return {
         "v": VERSION,
         "kind": "hipbmm-acceptance",
-        **about._asdict(),
+        **about,
         "outcome": overall(results),
         "counts": counts,
         "seconds": round(sum(result.seconds for result in results), 3),

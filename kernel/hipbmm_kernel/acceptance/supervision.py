@@ -79,11 +79,6 @@ def run_command(command: Sequence[str], directory: Path, env: Mapping[str, str],
     return _wait(process.start(command, directory, env), seconds)
 
 
-def start_program(arguments: Sequence[str], directory: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a command of this program and leave it running; `stop` ends it."""
-    return process.start([*process.program("__main__"), *arguments], directory, env)
-
-
 def stop(running: subprocess.Popen[bytes], seconds: float) -> Ended:
     """Ask a program to end (SIGTERM) and wait for it."""
     running.terminate()

@@ -274,7 +274,6 @@ def _arguments_only(argv: tuple[str, ...]) -> list[_Candidate]:
 
 
 def _server(found: _Candidate) -> Server | Unread:
-    """The model and the arguments of a candidate."""
     model, arguments = "", found.fields
     if found.form in (VLLM_SERVE, ARGUMENTS_ONLY) and arguments and not arguments[0].startswith("-"):
         model, arguments = arguments[0], arguments[1:]

@@ -13,7 +13,7 @@ from typing import TextIO
 from hipbmm_kernel import __version__
 from hipbmm_kernel.acceptance import catalogue, report
 from hipbmm_kernel.acceptance.context import Context
-from hipbmm_kernel.acceptance.report import PASS, About
+from hipbmm_kernel.acceptance.report import PASS
 from hipbmm_kernel.cli import command_line
 from hipbmm_kernel.cli.command_line import Answer
 from hipbmm_kernel.contract.settings import parse_settings
@@ -50,7 +50,14 @@ def _checked(options: argparse.Namespace, stderr: TextIO) -> Answer:
         return Answer(claims, "".join(f"{name}: {claim}\n" for name, claim in claims.items()))
     identity = read_identity(settings.sysfs, settings.dev, os.environ, settings.simulated)
     stack = identity.stack
-    about = About(__version__, timestamp(time.time()), stack.simulated, stack.key, stack.document(), problems)
+    about = {
+        "program": __version__,
+        "time": timestamp(time.time()),
+        "simulated": stack.simulated,
+        "key": stack.key,
+        "stack": stack.document(),
+        "problems": problems,
+    }
     root = Path(tempfile.mkdtemp(prefix="hipbmm-acceptance-", dir=options.scratch))
     try:
         results = catalogue.run(checks, Context(root, dict(os.environ), identity, problems, {}), stderr)

@@ -89,7 +89,6 @@ class Progress:
         self._stream.flush()
 
     def _done(self) -> int:
-        """What the phase has behind it."""
         return self._verified if self._phase == VERIFYING else self._tuned + self._failed
 
     def _eta(self, now: float) -> float:

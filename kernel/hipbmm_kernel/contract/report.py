@@ -11,9 +11,14 @@ from typing import NamedTuple
 
 from hipbmm_kernel.identity.stack import Stack, json_name
 from hipbmm_kernel.rows.gemm import Row
+from hipbmm_kernel.system import json_text
+from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.volume import Volume
 
 VERSION = 1
 MAX_MESSAGE_BYTES = 4096
+MAX_BYTES = 4 << 20
+"""Of report.json."""
 
 COMPLETE = "Complete"
 PARTIAL = "Partial"
@@ -88,6 +93,15 @@ class Report(NamedTuple):
 def whole(report: Report) -> bytes:
     """The report for report.json."""
     return json.dumps(report.document(), indent=1, ensure_ascii=True).encode("ascii") + b"\n"
+
+
+def read(volume: Volume, path: str) -> tuple[dict[str, object] | None, str]:
+    """A report, or another of the pod's own JSON objects; None, and why, when there is none that can be used."""
+    try:
+        document = json_text.parsed(volumes.read_file(volume, path, MAX_BYTES))
+    except (OSError, ValueError) as error:
+        return None, f"{path} cannot be used: {error}"
+    return (document, "") if isinstance(document, dict) else (None, f"{path} holds no object")
 
 
 def termination_message(report: Report) -> bytes:

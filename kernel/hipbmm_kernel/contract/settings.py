@@ -159,6 +159,11 @@ def _resolved(argument: str, env: Mapping[str, str]) -> str:
     )
 
 
+def with_contract(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment with the contract's variables where it has none."""
+    return {**env, **{name: value for name, value in CONTRACT_ENV.items() if not env.get(name)}}
+
+
 def _conflicts(env: Mapping[str, str]) -> tuple[str, ...]:
     """The contract's variables that a user set to switch a part off. Unset is fine: exec sets them."""
     return tuple(name for name in CONTRACT_ENV if env.get(name, "1").strip().lower() not in ("1", "true", ""))

@@ -20,7 +20,7 @@ from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.bands import Timed
 from hipbmm_kernel.dispatch.table import Table
 from hipbmm_kernel.store import table as store
-from hipbmm_kernel.system import process
+from hipbmm_kernel.system import files, process
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.tune.last import Last
@@ -129,9 +129,7 @@ def _child(env: Mapping[str, str], program: str, directory: str, limits: Limits,
     finally:
         process.kill_session(child.pid)
         status = child.wait()
-    with open(f"{directory}/log", "rb") as log:
-        log.seek(max(0, os.path.getsize(f"{directory}/log") - LOG_TAIL))
-        words = process.last_words(log.read().decode("utf-8", "replace"))
+    words = process.last_words(files.tail(f"{directory}/log", LOG_TAIL))
     return _answer(directory, ended or process.ending(status), words)
 
 

@@ -8,13 +8,12 @@ Without a shared volume demand travels as plans do: in a shard's frame (`store/f
 origin `demand.<pod uid>` and, for its number, the second when it was written.
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from hipbmm_kernel.dispatch.demand_lines import DEMAND_HEADER, MAX_DEMAND, Demand, Problem, line, read_demand
+from hipbmm_kernel.dispatch.demand_lines import DEMAND_HEADER, MAX_DEMAND, Demand, Problem, line, ranked, read_demand
 from hipbmm_kernel.store import frames
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.system import volume as volumes
@@ -45,12 +44,7 @@ def encode(demands: Iterable[Demand]) -> bytes:
     return body + f"#sha256={sha256(body)}\n".encode()
 
 
-def decode(data: bytes) -> list[Demand]:
-    """The problems in a file's bytes; none when it is cut or changed."""
-    return read_demand(_whole(data))
-
-
-def _whole(data: bytes) -> str:
+def whole(data: bytes) -> str:
     """The text of a file; "" when it is cut or changed."""
     body, mark, digest = data.rpartition(b"#sha256=")
     return body.decode("ascii", "replace") if mark and digest == f"{sha256(body)}\n".encode() else ""
@@ -59,22 +53,14 @@ def _whole(data: bytes) -> str:
 def publish(volume: Volume, root: str, key: str, origin: str, demands: Iterable[Demand]) -> None:
     """Write a pod's counts, then remove its former files and those of pods long gone. OSError when it fails."""
     data = encode(demands)
-    directory = volumes.open_below(volume, root, "v1", key, FOLDER, make=True)
-    try:
+    with volumes.closing(volume, volumes.open_below(volume, root, "v1", key, FOLDER, make=True)) as directory:
         own = [name for name in volume.names(directory) if (found := re.fullmatch(_NAME, name)) and found[1] == origin]
         number = max((int(name.split(".")[-3]) for name in own), default=0) + 1
         fresh = f"{origin}.{number}.{sha256(data)[:12]}.csv"
-        file = volume.create(fresh, at=directory)
-        try:
-            volumes.write_all(volume, file, data)
-            volume.sync(file)
-        finally:
-            volume.close(file)
+        volumes.fill(volume, volume.create(fresh, at=directory), data)
         if volumes.read_file(volume, fresh, MAX_BYTES, at=directory) == data:
             for name in {*own, *_stale(volume, directory)} - {fresh}:
                 volume.remove(name, at=directory)
-    finally:
-        volume.close(directory)
 
 
 def framed(key: str, origin: str, seconds: int, demands: Iterable[Demand]) -> tuple[str, bytes]:
@@ -106,27 +92,21 @@ def read(volume: Volume, roots: Iterable[str], key: str, problems: list[str]) ->
                 continue
             except OSError as error:
                 problems.append(f"demand of {root}: {volumes.describe(error)}")
-    total: dict[Problem, int] = {}
+    total = Counter[Problem]()
     for counts in by_origin.values():
-        for problem, calls in counts.items():
-            total[problem] = total.get(problem, 0) + calls
-    return sorted((Demand(*problem, calls) for problem, calls in total.items()), key=lambda item: (-item.calls, item))
+        total.update(counts)
+    return ranked(total)
 
 
 def _stored(volume: Volume, root: str, key: str) -> Iterator[tuple[str, str]]:
-    """Origin and content of the files of a key in a store."""
-    directory = volumes.open_below(volume, root, "v1", key, FOLDER)
-    try:
+    with volumes.closing(volume, volumes.open_below(volume, root, "v1", key, FOLDER)) as directory:
         for name in _in_turn(_times(volume, directory)):
             yield _origin(name), _content(volume, directory, name)
-    finally:
-        volume.close(directory)
 
 
 def _mirrored(volume: Volume, root: str, key: str) -> Iterator[tuple[str, str]]:
     """The same of a flat mirror, as a ConfigMap is: its files are links, and their number is their time."""
-    directory = volume.open_directory(root, follow=True)
-    try:
+    with volumes.closing(volume, volume.open_directory(root, follow=True)) as directory:
         names = (name.removesuffix(GZIP) for name in volume.names(directory) if name.endswith(GZIP))
         times = [
             (float(found[2]), name) for name in names if shards.is_demand(name) and (found := re.fullmatch(_NAME, name))
@@ -137,8 +117,6 @@ def _mirrored(volume: Volume, root: str, key: str) -> Iterator[tuple[str, str]]:
                 its_key, lines = frames.unframe(name, packed, MAX_BYTES)
                 if its_key == key:
                     yield _origin(name).removeprefix(f"{shards.DEMAND}."), "\n".join(lines)
-    finally:
-        volume.close(directory)
 
 
 def _in_turn(times: Iterable[tuple[float, str]]) -> list[str]:
@@ -153,7 +131,7 @@ def _in_turn(times: Iterable[tuple[float, str]]) -> list[str]:
 
 def _content(volume: Volume, directory: int, name: str) -> str:
     try:
-        return _whole(volumes.read_file(volume, name, MAX_BYTES, at=directory))
+        return whole(volumes.read_file(volume, name, MAX_BYTES, at=directory))
     except OSError:  # removed meanwhile, or damaged: demand is a hint
         return ""
 
@@ -161,10 +139,8 @@ def _content(volume: Volume, directory: int, name: str) -> str:
 def _times(volume: Volume, directory: int) -> Iterator[tuple[float, str]]:
     for name in volume.names(directory):
         if re.fullmatch(_NAME, name):
-            try:
+            with suppress(OSError):
                 yield volume.stat_name(name, directory).st_mtime, name
-            except OSError:
-                continue
 
 
 def _stale(volume: Volume, directory: int) -> list[str]:
@@ -176,8 +152,3 @@ def _stale(volume: Volume, directory: int) -> list[str]:
 
 def _origin(name: str) -> str:
     return name.rsplit(".", 3)[0]
-
-
-def origin_of(pod_uid: str) -> str:
-    """The origin of this pod's demand; outside a pod a random one."""
-    return pod_uid or f"local-{os.urandom(6).hex()}"

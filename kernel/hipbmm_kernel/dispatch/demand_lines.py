@@ -1,7 +1,7 @@
 """Calls of problems that the table in memory has no entry for, as values and as lines of a file."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -37,7 +37,12 @@ def merged(demands: Iterable[Iterable[Demand]]) -> list[Demand]:
     most: dict[Problem, int] = {}
     for item in itertools.chain.from_iterable(demands):
         most[item[:4]] = max(item.calls, most.get(item[:4], 0))
-    return sorted((Demand(*problem, calls) for problem, calls in most.items()), key=lambda item: (-item.calls, item))
+    return ranked(most)
+
+
+def ranked(calls: Mapping[Problem, int]) -> list[Demand]:
+    """Problems by their calls, most called first."""
+    return sorted((Demand(*problem, count) for problem, count in calls.items()), key=lambda item: (-item.calls, item))
 
 
 def line(item: Demand) -> str:

@@ -37,12 +37,6 @@ def environment(env: Mapping[str, str], program: str) -> dict[str, str]:
     return {**tables.with_program(env, program), VARIABLE: "1"}
 
 
-def obstacle(env: Mapping[str, str]) -> str:
-    """Why vLLM would not load the plugin, "" when it does: VLLM_PLUGINS names all that are loaded."""
-    named = env.get("VLLM_PLUGINS")
-    return f"VLLM_PLUGINS leaves {NAME} out" if named is not None and NAME not in named.split(",") else ""
-
-
 def register() -> None:
     """Put the kernel before the others, as soon as vLLM has its list. Never raises."""
     if os.environ.get(VARIABLE) != "1":

@@ -14,7 +14,7 @@ import threading
 from array import array
 from contextlib import suppress
 
-from hipbmm_kernel.dispatch.demand_lines import DEMAND_HEADER, MAX_DEMAND, Demand, Problem, line
+from hipbmm_kernel.dispatch.demand_lines import DEMAND_HEADER, MAX_DEMAND, Demand, Problem, line, ranked
 
 RESULTS = ("verified", "padded", "heuristic")
 COUNTERS = struct.Struct("<3Q")
@@ -78,8 +78,7 @@ class Recorder:
 
     def demand(self) -> list[Demand]:
         """The problems without an entry, most called first."""
-        found = [Demand(*problem, self._calls[slot]) for problem, slot in list(self._slots.items())]
-        return sorted(found, key=lambda item: (-item.calls, item))
+        return ranked({problem: self._calls[slot] for problem, slot in list(self._slots.items())})
 
     def write(self) -> None:
         """Write both files now. A volume that is full costs the numbers, never the server."""

@@ -79,6 +79,17 @@ def with_program(env: Mapping[str, str], program: str) -> dict[str, str]:
     return {**env, "PYTHONPATH": f"{own}:{program}" if own else program}
 
 
+def left_out(env: Mapping[str, str], *plugins: str) -> str:
+    """Why vLLM would not load these plugins, "" when it does.
+
+    It loads all plugins, or those that VLLM_PLUGINS names: a list with commas, no blanks taken away
+    (vllm/envs.py, vllm/plugins/__init__.py).
+    """
+    named = env.get("VLLM_PLUGINS")
+    missing = [plugin for plugin in plugins if named is not None and plugin not in named.split(",")]
+    return f"VLLM_PLUGINS leaves {', '.join(missing)} out" if missing else ""
+
+
 def _entry(values: object) -> Entry:
     if not isinstance(values, list) or len(values) != len(Entry._fields):
         raise ValueError(f"an entry has {len(Entry._fields)} values")

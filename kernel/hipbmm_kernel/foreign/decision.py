@@ -48,6 +48,4 @@ def _obstacle(report: Mapping[str, object] | None, env: Mapping[str, str], fixed
         return "the table in memory is not proven on this image, or has no rows"
     if {PYTHONPATH, TABLE} & set(fixed):
         return "the pod's spec sets PYTHONPATH, so that vLLM would not find the plugin"
-    allowed = env.get("VLLM_PLUGINS")
-    left_out = [name for name in PLUGINS if allowed is not None and name not in allowed.split(",")]
-    return f"VLLM_PLUGINS leaves out {', '.join(left_out)}" if left_out else ""
+    return tables.left_out(env, *PLUGINS)

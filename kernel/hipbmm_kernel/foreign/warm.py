@@ -20,16 +20,15 @@ from hipbmm_kernel.contract.settings import ENV_FILE, FILE, SERVE_UNTUNED, Setti
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch import words
 from hipbmm_kernel.foreign import decision, env_file, memory, server
-from hipbmm_kernel.identity.gpu import read_hardware
+from hipbmm_kernel.identity.gpu import read_hardware, visible_gpus
 from hipbmm_kernel.identity.software import package_directory
 from hipbmm_kernel.pod import aiter_jit, state_file
-from hipbmm_kernel.pod.exec import Log, read_report
+from hipbmm_kernel.pod.exec import Log
 from hipbmm_kernel.system import process
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.family import Family
 from hipbmm_kernel.system.memory import left
-from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.volume import Volume
 
@@ -52,7 +51,7 @@ def warm_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None)
             os.fstat(number)
         except OSError:  # closed, and the next file that is opened would take its place
             os.open(os.devnull, os.O_RDWR)
-    log = _Log(stderr or sys.stdout)
+    log = Log(stderr or sys.stdout, "warm")
     try:
         with Stop() as stop:
             _Run(argv[1:], env, stop, log).run()
@@ -61,15 +60,8 @@ def warm_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None)
     return 0
 
 
-class _Log(Log):
-    def say(self, text: str) -> None:
-        self.write(f"hipbmm warm: {one_line(text)}\n")
-
-
 class _Run:
-    """One run: server, memory, child, decision."""
-
-    def __init__(self, argv: list[str], env: Mapping[str, str], stop: Stop, log: _Log) -> None:
+    def __init__(self, argv: list[str], env: Mapping[str, str], stop: Stop, log: Log) -> None:
         self._argv = argv
         ours = {"HIPBMM_POLICY": SERVE_UNTUNED}
         self._env, self._notes = usable({"HIPBMM_BUDGET_SECONDS": BUDGET_SECONDS, **env, **ours})
@@ -136,7 +128,7 @@ class _Run:
         if not room.gpus:
             limits["HIPBMM_TUNE"] = "0"
         elif room.gpus < len(gpus):
-            limits["HIP_VISIBLE_DEVICES"] = ",".join(_visible(self._env, len(gpus))[: room.gpus])
+            limits["HIP_VISIBLE_DEVICES"] = ",".join(visible_gpus(self._env, len(gpus))[: room.gpus])
         if os.path.isdir(settings.store):  # a claim: without one, nobody has made it yet
             limits["HIPBMM_COOPERATE"] = "1"
         else:
@@ -188,9 +180,9 @@ class _Run:
         volumes.replace_file(self._volume, f"{settings.home}/{env_file.NAME}", data)
 
     def _variables(self, settings: Settings) -> dict[str, str]:
-        report, _ = read_report(self._volume, settings.report_file)
+        made, _ = report.read(self._volume, settings.report_file)
         directories = aiter_jit.variables(self._env, f"{settings.home}/cache", package_directory("aiter"))
-        found, reason = decision.variables(report, self._env, settings.fixed_env, settings.home, directories)
+        found, reason = decision.variables(made, self._env, settings.fixed_env, settings.home, directories)
         self._log.say(f"the server starts plain: {reason}" if reason else "the server starts with the table")
         if found:
             with contextlib.suppress(OSError):  # the first start finds this; later ones begin anew (`starts`)
@@ -209,9 +201,3 @@ def usable(env: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
             del kept[str(error).partition(" ")[0].rstrip(":")]
         else:
             return kept, wrong
-
-
-def _visible(env: Mapping[str, str], count: int) -> list[str]:
-    """The values of HIP_VISIBLE_DEVICES for the GPUs that HIP would show."""
-    chosen = next((env[name] for name in ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES") if name in env), "")
-    return [part.strip() for part in chosen.split(",") if part.strip()] or [str(number) for number in range(count)]

@@ -15,6 +15,7 @@ from hipbmm_kernel.dispatch.demand_lines import Demand
 from hipbmm_kernel.harvest.dispatched import Dispatched
 from hipbmm_kernel.harvest.harvester import read_json
 from hipbmm_kernel.store import shard as shards
+from hipbmm_kernel.store.shard_origin import pod_of
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
@@ -46,7 +47,7 @@ class Demanding:
         self._dispatched = dispatched
         self._log = log
         self._announce = announce
-        self._origin = demand.origin_of(settings.pod_uid)
+        self._origin = pod_of(settings)
         self._published: list[Demand] = []
         self._announced: list[Demand] = []
         self._due = self._announce_due = 0.0

@@ -51,7 +51,6 @@ class Dispatched:
         return demand_lines.merged(map(demand_lines.read_demand, texts))
 
     def _files(self, kind: str, limit: int) -> Iterator[tuple[str, bytes]]:
-        """Rank and content of the files of a kind."""
         try:
             names = sorted(os.listdir(self._directory))[: 2 * MAX_FILES]
         except OSError:

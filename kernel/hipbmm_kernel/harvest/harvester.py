@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from hipbmm_kernel.contract import report
 from hipbmm_kernel.harvest.tail import Cursor, Tail
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.publisher import Publisher
 from hipbmm_kernel.store.shard_origin import HARVEST, MIRROR, head
-from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.digest import canonical
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from hipbmm_kernel.system.clock import Clock
     from hipbmm_kernel.system.volume import Volume
 
-MAX_JSON = 4 << 20
 MAX_PLACE = 2**63
 CURSOR_NAME = "harvest.json"
 FOREIGN = "foreign"
@@ -44,7 +43,10 @@ _CATEGORIES = (
 
 
 class Harvester:
-    """Publishes what is new. Counters are totals since this process began."""
+    """Publishes what is new. Counters are totals since this process began.
+
+    In `queue` rows wait for the volume; it is None before the stack is known.
+    """
 
     def __init__(
         self,
@@ -65,17 +67,12 @@ class Harvester:
         self._tail = Tail(volume, settings.served_file, self._remembered())
         self._committed = self._tail.cursor
         self._stack: Stack | None = None
-        self._queue: PublishQueue | None = None
+        self.queue: PublishQueue | None = None
         self._unstored: list[Row] = []
         self._unserved: frozenset[str] = frozenset()
         self.harvested = 0
         self.unplanned = 0
         self.rejected: dict[str, int] = {}
-
-    @property
-    def queue(self) -> PublishQueue | None:
-        """Where rows wait for the volume; None before the stack is known."""
-        return self._queue
 
     def turn(self) -> bool:
         """Read what was appended and hand it on; whether more is waiting."""
@@ -95,14 +92,14 @@ class Harvester:
         deadline = self._clock.monotonic() + seconds
         while self.turn() and self._clock.monotonic() < deadline:
             continue
-        if self._queue is not None:
-            self._queue.close(max(0.0, deadline - self._clock.monotonic()))
+        if self.queue is not None:
+            self.queue.close(max(0.0, deadline - self._clock.monotonic()))
             self._commit()
 
     def _hand_on(self) -> None:
         if not self._unstored or not self._ready():
             return
-        stack, queue = self._stack, self._queue
+        stack, queue = self._stack, self.queue
         if stack is None or queue is None:
             return
         column = stack.fp8_column
@@ -119,15 +116,15 @@ class Harvester:
 
     def _ready(self) -> bool:
         """Whether the stack is known, by the report of `warm`; without it no row can be said to belong anywhere."""
-        if self._queue is not None:
+        if self.queue is not None:
             return True
-        report = read_json(self._volume, self._settings.report_file)
-        self._stack = self._reported_stack(report)
-        self._unserved = _unserved(report)
+        found = read_json(self._volume, self._settings.report_file)
+        self._stack = self._reported_stack(found)
+        self._unserved = _unserved(found)
         if self._stack is None or self._stack.key == stacks.UNKNOWN:
             return False
         publisher = Publisher(self._volume, self._clock, self._settings.store, self._stack)
-        self._queue = PublishQueue(
+        self.queue = PublishQueue(
             publisher, self._clock, head(self._settings, self._stack, HARVEST), self._log, batch_rows=1
         )
         if self._announce is not None:
@@ -136,9 +133,9 @@ class Harvester:
             self._announcer = Announcer(head(self._settings, self._stack, MIRROR), self._clock, self._announce)
         return True
 
-    def _reported_stack(self, report: Mapping[str, object]) -> Stack | None:
-        document = report.get("stackDocument")
-        if not isinstance(document, dict) or report.get("reason") == "StackMismatch":
+    def _reported_stack(self, found: Mapping[str, object]) -> Stack | None:
+        document = found.get("stackDocument")
+        if not isinstance(document, dict) or found.get("reason") == "StackMismatch":
             # Another GPU or library computes here than the stack says: its rows would crash whoever takes them.
             return None
         try:
@@ -149,7 +146,7 @@ class Harvester:
 
     def _commit(self) -> None:
         """Remember how far the file is harvested, once nothing before that place waits any more."""
-        if self._unstored or (self._queue is not None and self._queue.waiting()):
+        if self._unstored or (self.queue is not None and self.queue.waiting()):
             return
         cursor = self._tail.cursor
         if cursor == self._committed:
@@ -175,16 +172,12 @@ class Harvester:
 
 def read_json(volume: Volume, path: str) -> dict[str, object]:
     """A JSON object of the pod's own disk; empty when there is none that can be used."""
-    try:
-        document = json_text.parsed(volumes.read_file(volume, path, MAX_JSON))
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
+    return report.read(volume, path)[0] or {}
 
 
-def _unserved(report: Mapping[str, object]) -> frozenset[str]:
+def _unserved(found: Mapping[str, object]) -> frozenset[str]:
     """Problems of the plan for which `warm` had no row, as it names them."""
-    failures = report.get("failures")
+    failures = found.get("failures")
     named = [each.get("problem") for each in failures if isinstance(each, dict)] if isinstance(failures, list) else []
     return frozenset(name for name in named if isinstance(name, str))
 

@@ -170,7 +170,6 @@ def _report_metrics(report: Mapping[str, object]) -> list[Metric]:
 
 
 def _state_metrics(state: Mapping[str, object]) -> list[Metric]:
-    """What `exec` did."""
     modes = {mode: float(mode == state.get("mode")) for mode in start_mode.MODES}
     return [
         plain("hipbmm_server_starts_total", COUNTER, "Starts of the server in this pod.", _number(state, "starts")),

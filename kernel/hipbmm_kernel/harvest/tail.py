@@ -11,6 +11,7 @@ from typing import NamedTuple
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.gemm import Row
 from hipbmm_kernel.system import digest
+from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.volume import Volume
 
 CHUNK = 1 << 18
@@ -50,15 +51,10 @@ class Tail:
     def read(self) -> Appended:
         """What was appended since the last call; nothing of a file that is not there or cannot be read."""
         try:
-            fd = self._volume.open(self._path)
+            with volumes.closing(self._volume, self._volume.open(self._path)) as fd:
+                return self._read(fd)
         except OSError:
             return Appended()
-        try:
-            return self._read(fd)
-        except OSError:
-            return Appended()
-        finally:
-            self._volume.close(fd)
 
     def _read(self, fd: int) -> Appended:
         status = self._volume.stat(fd)

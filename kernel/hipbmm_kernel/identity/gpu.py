@@ -8,6 +8,10 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from hipbmm_kernel.system.files import read_text
+
+SELECTORS = ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
+"""In the order in which HIP reads them; the first that is set wins."""
 AMD = 0x1002
 SRAM_ECC_CAPABILITY = 1 << 19
 """HSA_CAP_SRAM_EDCSUPPORTED in the node's `capability`."""
@@ -17,7 +21,6 @@ ROCR_SELECTOR = "ROCR_VISIBLE_DEVICES"
 UNREPORTED = "unreported"
 """A partition of which there is no file. With the GPU's CUs beside it in the stack, rows stay among their like."""
 
-MAX_BYTES = 65_536
 MAX_DIGITS = 20
 """Of a number of 64 bits."""
 
@@ -84,6 +87,17 @@ def read_hardware(sysfs: str, dev: str, env: Mapping[str, str]) -> Hardware:
     return Hardware(gpus, tuple(notes))
 
 
+def visible_gpus(env: Mapping[str, str], count: int) -> tuple[str, ...]:
+    """One value per GPU that HIP would show: the user's own selection if there is one, else all `count` of them."""
+    for name in SELECTORS:
+        if name in env:
+            chosen = [part.strip() for part in env[name].split(",")]
+            # HIP ignores everything from the first entry that is no device on.
+            valid = [part for part in chosen if part and part != "-1"]
+            return tuple(dict.fromkeys(valid))
+    return tuple(str(number) for number in range(count))
+
+
 def _selected(nodes: list[dict[str, int]], selector: str) -> list[dict[str, int]]:
     """What ROCR_VISIBLE_DEVICES leaves: numbers or GPU-<unique id>, up to the first that is none of these GPUs."""
     chosen: list[dict[str, int]] = []
@@ -110,7 +124,7 @@ def _nodes(directory: str) -> list[dict[str, int]]:
 
 def _properties(path: str) -> dict[str, int]:
     values = {}
-    for line in (read_text(path) or "").splitlines():
+    for line in read_text(path).splitlines():
         name, _, value = line.partition(" ")
         if value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS:
             values[name] = int(value)
@@ -165,21 +179,12 @@ def _partition_file(sysfs: str, node: dict[str, int], nodes: list[dict[str, int]
     place = _place(node)
     siblings = [node, *(other for other in nodes if other is not node and _place(other) == place)]
     for sibling in siblings:
-        text = read_text(f"{sysfs}/class/drm/renderD{sibling['drm_render_minor']}/device/{name}")
-        if text and text.strip().isalnum():
-            return text.strip().upper()
+        text = read_text(f"{sysfs}/class/drm/renderD{sibling['drm_render_minor']}/device/{name}").strip()
+        if text.isalnum():
+            return text.upper()
     return None
 
 
 def _place(node: dict[str, int]) -> tuple[int, int]:
     """PCI domain, bus and device: equal for all partitions of one GPU, which differ in the function at most."""
     return node.get("domain", 0), node.get("location_id", 0) >> 3
-
-
-def read_text(path: str) -> str | None:
-    """A small text file; None when it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(MAX_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return None

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from hipbmm_kernel.identity.gpu import read_text
+from hipbmm_kernel.system.files import listed, read_text
 
 LIBRARY = "libhipblaslt.so"
 TENSILE_PATH = "HIPBLASLT_TENSILE_LIBPATH"
@@ -67,26 +67,18 @@ def databases_of(library: str, arch: str, env: Mapping[str, str]) -> list[str]:
 
 def _directories(env: Mapping[str, str], packages: Iterable[str]) -> list[str]:
     """Where the dynamic linker may find the library, in its usual order: package, LD_LIBRARY_PATH, system."""
-    listed = [path for path in env.get("LD_LIBRARY_PATH", "").split(":") if path]
-    system = [f"{root}/{name}" for root in rocm_roots(env) for name in ("lib", "lib64")]
-    return _unique([*packages, *listed, *system, *_linker_directories()])
+    named = filter(None, env.get("LD_LIBRARY_PATH", "").split(":"))
+    system = (f"{root}/{name}" for root in rocm_roots(env) for name in ("lib", "lib64"))
+    return _unique([*packages, *named, *system, *_linker_directories()])
 
 
 def _linker_directories() -> list[str]:
     """What /etc/ld.so.conf.d adds, and the distributions' own directories."""
     lines = []
-    for name in listed(LINKER_CONFIGURATION, ""):
+    for name in listed(LINKER_CONFIGURATION):
         if name.endswith(".conf"):
-            lines += (read_text(f"{LINKER_CONFIGURATION}/{name}") or "").splitlines()
+            lines += read_text(f"{LINKER_CONFIGURATION}/{name}").splitlines()
     return [line.strip() for line in lines if line.startswith("/")] + ["/usr/lib", "/usr/lib64"]
-
-
-def listed(directory: str, prefix: str) -> list[str]:
-    """The names in a directory that begin with `prefix`, sorted; none when it cannot be read."""
-    try:
-        return sorted(name for name in os.listdir(directory) if name.startswith(prefix))
-    except OSError:
-        return []
 
 
 def _unique(paths: Iterable[str]) -> list[str]:
@@ -125,7 +117,7 @@ def _digest(path: str) -> str:
 
 def _version(directory: str) -> str | None:
     """Of the header beside a library; else what follows the soname in the file's own name."""
-    header = read_text(f"{os.path.dirname(directory)}/include/hipblaslt/hipblaslt-version.h") or ""
+    header = read_text(f"{os.path.dirname(directory)}/include/hipblaslt/hipblaslt-version.h")
     parts = [re.search(rf"HIPBLASLT_VERSION_{part}\s+(\d+)", header) for part in _VERSION_PARTS]
     if all(parts):
         return ".".join(part.group(1) for part in parts if part)

@@ -5,8 +5,8 @@ import re
 import sys
 from collections.abc import Mapping
 
-from hipbmm_kernel.identity.gpu import read_text
-from hipbmm_kernel.identity.hipblaslt import listed, rocm_roots
+from hipbmm_kernel.identity.hipblaslt import rocm_roots
+from hipbmm_kernel.system.files import listed, read_text
 
 _ASSIGNED = re.compile(
     r"^(?:__version__|version)\s*(?::\s*\w+\s*)?=\s*(?:version\s*=\s*)?['\"]([^'\"\s]{1,80})['\"]", re.MULTILINE
@@ -49,7 +49,7 @@ def package_version(package: str, *distributions: str) -> str | None:
     if directory is None:
         return None
     for name in ("_version.py", "version.py", "__init__.py"):
-        match = _ASSIGNED.search(read_text(f"{directory}/{name}") or "")
+        match = _ASSIGNED.search(read_text(f"{directory}/{name}"))
         if match:
             return match.group(1)
     return _metadata_version(distributions or (package,))
@@ -69,11 +69,11 @@ def _metadata_version(distributions: tuple[str, ...]) -> str | None:
 def rocm_version(env: Mapping[str, str]) -> str | None:
     """Of the ROCm installation; else of the HIP that torch was built with."""
     for root in rocm_roots(env):
-        text = read_text(f"{root}/.info/version")
-        if text and text.strip():
-            return text.strip().split("-")[0][:40]
+        text = read_text(f"{root}/.info/version").strip()
+        if text:
+            return text.split("-")[0][:40]
     torch = package_directory("torch")
-    match = re.search(_HIP, read_text(f"{torch}/version.py") or "") if torch else None
+    match = re.search(_HIP, read_text(f"{torch}/version.py")) if torch else None
     return match.group(1) if match else None
 
 

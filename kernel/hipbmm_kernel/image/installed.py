@@ -6,10 +6,10 @@ import os
 import sys
 from typing import NamedTuple
 
-from hipbmm_kernel.identity.hipblaslt import listed
 from hipbmm_kernel.identity.software import package_directory
 from hipbmm_kernel.linear.eligibility import HIPBMM
 from hipbmm_kernel.system.digest import sha256
+from hipbmm_kernel.system.files import listed, read_bytes
 
 _NEEDED = ("engine/arg_utils.py", "model_executor/model_loader/utils.py")
 """Files of a vLLM that can be asked; an image without them is not asked at all."""
@@ -43,8 +43,7 @@ def read() -> Installed:
     for name in _NEEDED:
         if not os.path.isfile(f"{directory}/{name}"):
             return Installed(f"the image's vLLM has no {name}")
-    kernel = _bytes(f"{directory}/{_KERNEL_FILE}") or b""
-    chain = _bytes(f"{directory}/{_CHAIN_FILE}") or b""
+    kernel, chain = (read_bytes(f"{directory}/{name}", MAX_BYTES) or b"" for name in (_KERNEL_FILE, _CHAIN_FILE))
     return Installed("", f"class {HIPBMM}".encode() in kernel, _record(directory), _CHAIN in chain)
 
 
@@ -56,7 +55,7 @@ def _record(directory: str) -> str:
     """
     for path in sys.path:
         for name in listed(path, "vllm-") if path else []:
-            data = _bytes(f"{path}/{name}/RECORD") if name.endswith(".dist-info") else None
+            data = read_bytes(f"{path}/{name}/RECORD", MAX_BYTES) if name.endswith(".dist-info") else None
             if data is not None and f"vllm/{_NEEDED[0]},".encode() in data:
                 return sha256(data)
     sizes: list[str] = []
@@ -65,11 +64,3 @@ def _record(directory: str) -> str:
             with contextlib.suppress(OSError):
                 sizes.append(f"{folder[len(directory) :]}/{name} {os.stat(f'{folder}/{name}').st_size}")
     return sha256("\n".join(sorted(size for size in sizes if ".py " in size)).encode("utf-8", "surrogateescape"))
-
-
-def _bytes(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read(MAX_BYTES)
-    except OSError:
-        return None

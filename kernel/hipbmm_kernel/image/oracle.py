@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
-from hipbmm_kernel.system import memory, process
+from hipbmm_kernel.system import files, memory, process
 from hipbmm_kernel.system.family import Family
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _attempt(
             family.end()
     if ended:
         return Asked(None, ended)
-    return _reply(reply, status, _tail(f"{directory}/{LOG_NAME}"))
+    return _reply(reply, status, process.last_words(files.tail(f"{directory}/{LOG_NAME}", LOG_TAIL)))
 
 
 def _wait(child: subprocess.Popen[bytes], family: Family, log: int, deadline: float, clock: Clock, stop: Stop) -> str:
@@ -133,12 +133,3 @@ def _without_answer(data: bytes) -> Asked | None:
     if isinstance(document.get("error"), str):
         return Asked(None, f"the image's vLLM could not be asked: {document['error']}"[:400])
     return None
-
-
-def _tail(path: str) -> str:
-    try:
-        with open(path, "rb") as log:
-            log.seek(max(0, os.path.getsize(path) - LOG_TAIL))
-            return process.last_words(log.read().decode("utf-8", "replace"))
-    except OSError:
-        return ""

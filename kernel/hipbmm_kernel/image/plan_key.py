@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.system.digest import canonical, sha256
+from hipbmm_kernel.system.files import listed, read_bytes
 
 LENGTH = 16
 MAX_FILE = 4 << 20
@@ -73,20 +74,14 @@ def _beside(config_path: str) -> Iterator[tuple[str, str]]:
     if not config_path.endswith("/config.json"):
         return
     folder = os.path.dirname(config_path)
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError:
-        return
-    for name in names:
+    for name in listed(folder):
         if name.endswith(_OF_A_MODEL) and not name.startswith(_NOT_OF_A_PLAN):
             yield name, _digest(f"{folder}/{name}")
 
 
 def _digest(path: str) -> str:
     """The digest of a file's content; its size when it is too large to be a configuration, "" when it is unreadable."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_FILE + 1)
-    except OSError:
+    data = read_bytes(path, MAX_FILE + 1)
+    if data is None:
         return ""
     return sha256(data) if len(data) <= MAX_FILE else f"{os.path.getsize(path)} bytes"

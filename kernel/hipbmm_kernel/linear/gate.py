@@ -62,11 +62,6 @@ def flag(environ: Mapping[str, str], name: str) -> bool:
     return environ.get(name, str(name in ON_BY_DEFAULT)).lower() in {"1", "true"}
 
 
-def flags_on(environ: Mapping[str, str]) -> bool:
-    """True when all three flags are on."""
-    return all(flag(environ, name) for name in FLAGS)
-
-
 def refusal(platform: Platform, environ: Mapping[str, str]) -> str | None:
     """Why the path is off here, in vLLM's words, or None when it is on.
 
@@ -74,7 +69,7 @@ def refusal(platform: Platform, environ: Mapping[str, str]) -> str | None:
     """
     if not platform.rocm:
         return NOT_ROCM
-    if not flags_on(environ):
+    if not all(flag(environ, name) for name in FLAGS):
         return FLAGS_MISSING
     if not platform.mi3xx:
         return f"requires an MI3xx GPU ({' or '.join(MI3XX)}), received {platform.arch}."

@@ -8,6 +8,7 @@ import torch
 from hipbmm_kernel.linear.op import hipb_mm_fp8
 from hipbmm_kernel.linear.quantise import per_channel, per_token, reference, relative_error
 from hipbmm_kernel.linear.weights import shuffle, transpose_scale
+from hipbmm_kernel.system.shown import first_line
 
 TOKENS = 1024
 """Above AITER's limit of 512 for lookup and tuning: there a missing solution is an error, not a garbage candidate."""
@@ -23,9 +24,7 @@ NO_SOLUTION = "found 0 valid solutions"
 
 
 @functools.cache
-def probe(
-    device: torch.device, dtype: torch.dtype, weight_shape: tuple[int, int] = WEIGHT_SHAPE, tokens: int = TOKENS
-) -> str | None:
+def probe(device: torch.device, dtype: torch.dtype) -> str | None:
     """Why `hipb_mm_fp8` cannot be used on `device` with FP8 type `dtype`, or None when it answers and answers right.
 
     AITER v0.1.10.post2 to v0.1.11 lack the check for zero solutions: there only the comparison of the result shows it,
@@ -35,7 +34,7 @@ def probe(
     def product(a: torch.Tensor, a_scale: torch.Tensor, w: torch.Tensor, w_scale: torch.Tensor) -> torch.Tensor:
         return hipb_mm_fp8(a, shuffle(w), a_scale, transpose_scale(w_scale))
 
-    return trial(product, device, dtype, weight_shape, tokens)
+    return trial(product, device, dtype, WEIGHT_SHAPE, TOKENS)
 
 
 def trial(
@@ -53,7 +52,6 @@ def trial(
     try:
         result = product(*operands)
     except (RuntimeError, ValueError) as error:
-        lines = str(error).splitlines() or [type(error).__name__]
-        return next((line for line in lines if NO_SOLUTION in line), lines[0])
+        return next((line for line in str(error).splitlines() if NO_SOLUTION in line), first_line(error))
     size = relative_error(result, reference(*operands))
     return None if size <= TOLERANCE else f"wrong result: relative error {size:.3g} at M={tokens}, N={n}, K={k}"

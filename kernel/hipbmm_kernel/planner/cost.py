@@ -28,7 +28,7 @@ PEAKS = {
     "MI350X": Peak(8.0e12, 4614e12),
     "MI355X": Peak(8.0e12, 5033e12),
 }
-"""By product. MI308X is computed (80 CU at 2.1 GHz), the others are published."""
+"""By product; any other counts as DEFAULT_PRODUCT. MI308X is computed (80 CU at 2.1 GHz), the others are published."""
 
 BANDWIDTH_SHARE = 0.55
 FLOPS_SHARE = 0.35
@@ -46,15 +46,15 @@ _ROTATING_BYTES = 128 * MIB
 _MOST_COPIES = 100
 
 
-def launch_us(problem: Problem, product: str = DEFAULT_PRODUCT) -> float:
+def launch_us(problem: Problem, product: str | None = None) -> float:
     """Microseconds of one launch: FP8 operands read, bf16 result written, or the multiply-adds, whichever is longer."""
     transfer, compute = _at_peak_us(problem, product)
     return max(transfer / BANDWIDTH_SHARE, compute / FLOPS_SHARE, SHORTEST_US)
 
 
-def _at_peak_us(problem: Problem, product: str) -> tuple[float, float]:
+def _at_peak_us(problem: Problem, product: str | None) -> tuple[float, float]:
     m, n, k = problem
-    peak = PEAKS.get(product, PEAKS[DEFAULT_PRODUCT])
+    peak = PEAKS.get(product or "", PEAKS[DEFAULT_PRODUCT])
     return (n * k + m * k + 2 * m * n) / peak.bandwidth * 1e6, 2 * m * n * k / peak.flops * 1e6
 
 
@@ -63,17 +63,17 @@ LEAST_SHARE = 0.5
 clocks may exceed the published ones and a part of the operands may lie in a cache."""
 
 
-def least_us(problem: Problem, product: str = DEFAULT_PRODUCT) -> float:
+def least_us(problem: Problem, product: str | None = None) -> float:
     """Microseconds below which a measured time of one launch with cold operands is an error or a lie."""
     return LEAST_SHARE * max(_at_peak_us(problem, product))
 
 
-def tuning_seconds(problem: Problem, product: str = DEFAULT_PRODUCT, launches: int = MOST_LAUNCHES) -> float:
-    """Seconds of one online tuning of `problem` with that many launches."""
-    return launch_us(problem, product) * launches * 1e-6
+def tuning_seconds(problem: Problem, product: str | None = None) -> float:
+    """Most seconds of one online tuning of `problem`."""
+    return launch_us(problem, product) * MOST_LAUNCHES * 1e-6
 
 
-def estimate(problems: Iterable[Problem], product: str = DEFAULT_PRODUCT) -> tuple[float, float]:
+def estimate(problems: Iterable[Problem], product: str | None = None) -> tuple[float, float]:
     """Least and most seconds of tuning all problems on one GPU, process start and JIT not included."""
     total = sum(launch_us(problem, product) for problem in problems) * 1e-6
     return total * FEWEST_LAUNCHES, total * MOST_LAUNCHES

@@ -6,10 +6,9 @@ from hipbmm_kernel.planner.model_config import Fields
 from hipbmm_kernel.planner.plan import CONFIG, UNKNOWN, Options, Plan, PlannedLinear
 from hipbmm_kernel.planner.quantisation import Quantisation
 from hipbmm_kernel.planner.shapes import families, towers
-from hipbmm_kernel.planner.shapes.module import TOWERS, Model, Module, Parallel
+from hipbmm_kernel.planner.shapes.module import TOWERS, Model, Module
 from hipbmm_kernel.rows.gemm import Linear
 
-_PREFIXES = ("model.",)
 _NESTED_PREFIXES = (
     "language_model.model.",
     "model.language_model.",
@@ -21,7 +20,6 @@ _NESTED_PREFIXES = (
 """Before a module of a model within another; the last one is that of the text model alone."""
 _OTHER_BACKENDS = ("aiter", "torch")
 """Values of --linear-backend that have an FP8 kernel for ROCm, which is not HIPBMM; others leave vLLM's own choice."""
-_TOWER_PREFIXES = ("",)
 
 
 def of_model(whole: Fields, options: Options) -> Plan:
@@ -32,9 +30,9 @@ def of_model(whole: Fields, options: Options) -> Plan:
         return Plan(name, UNKNOWN, unsure=True)
     text = whole.language()
     flags = options.flags
-    replicated = flags.expert_parallel and options.tensor_parallel > 1 and (flags.data_parallel or 1) > 1
-    ranks = 1 if flags.encoder_mode == "data" else 0
-    model = Model(text, whole, Parallel(options.tensor_parallel, replicated, ranks), options.vllm)
+    ranks = options.tensor_parallel
+    replicated = flags.expert_parallel and ranks > 1 and (flags.data_parallel or 1) > 1
+    model = Model(text, whole, ranks, 1 if flags.encoder_mode == "data" else ranks, replicated, options.vllm)
     found = quantisation.of(whole, text, flags, options.vllm)
     dtype, no_kernel = _dtype(whole, text, flags.dtype), _no_kernel(options)
     grouped: dict[PlannedLinear, int] = {}
@@ -68,10 +66,9 @@ def _planned(module: Module, found: Quantisation, dtype: str, no_kernel: str, *,
     linear = Linear(n, k, module.bias, module.name)
     if module.unquantised:
         return PlannedLinear(linear, module.unquantised)
-    prefixes = _NESTED_PREFIXES if nested else _PREFIXES
-    scheme = found.scheme(module, _TOWER_PREFIXES if module.path.startswith(TOWERS) else prefixes)
-    reason = scheme.reason or eligibility.can_implement(n, k, dtype, scheme.per_token, scheme.per_channel) or ""
-    reason = reason or no_kernel
+    prefixes = _NESTED_PREFIXES if nested else ("model.",)
+    scheme = found.scheme(module, ("",) if module.path.startswith(TOWERS) else prefixes)
+    reason = scheme.reason or eligibility.can_implement(n, k, dtype, scheme.per_token, scheme.per_channel) or no_kernel
     if reason:
         return PlannedLinear(linear, reason)
     fatal = eligibility.shuffle_reason(n, k) or ""

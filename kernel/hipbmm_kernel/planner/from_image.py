@@ -4,7 +4,7 @@ from hipbmm_kernel.linear import eligibility
 from hipbmm_kernel.planner import plan
 from hipbmm_kernel.planner.answer import Answer, ImageLinear
 from hipbmm_kernel.planner.plan import Options, Plan, PlannedLinear
-from hipbmm_kernel.planner.short_name import short_name
+from hipbmm_kernel.planner.shapes.module import short_name
 from hipbmm_kernel.planner.tokens import Tokens, overridden
 from hipbmm_kernel.rows.gemm import Linear
 

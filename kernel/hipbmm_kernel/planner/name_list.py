@@ -19,6 +19,7 @@ MAX_REPEATS = 6
 
 REGEX = "re:"
 _SIGNS = "*?["
+"""Of a shell pattern."""
 _ROOT = "model."
 """Before the names of towers in some checkpoints, and in none of vLLM's."""
 _NESTED_REPEAT = re.compile(r"[*+}]\??\)[*+{]")
@@ -56,7 +57,7 @@ class NameList:
         plain = [text for text in texts if not text.startswith(REGEX)]
         self._field = field
         self._fused_first = version >= ASKS_FUSED_NAMES
-        self._globs = [text for text in plain if globs and self._fused_first and is_glob(text)]
+        self._globs = [text for text in plain if globs and self._fused_first and any(sign in text for sign in _SIGNS)]
         self._names = frozenset([*plain, *(text.removeprefix(_ROOT) for text in plain)])
         self._patterns = [_compile(field, text[len(REGEX) :]) for text in texts if text.startswith(REGEX)]
 
@@ -98,11 +99,6 @@ class NameList:
             remedy = "is a name of a text model alone: whether vLLM maps it to its own is not known here"
             raise ConfigInvalid(self._field, spellings[-1], remedy)
         return bool(named)
-
-
-def is_glob(text: str) -> bool:
-    """Whether a text is a shell pattern."""
-    return any(sign in text for sign in _SIGNS)
 
 
 def glob(name: str, pattern: str) -> bool:

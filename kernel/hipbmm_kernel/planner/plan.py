@@ -36,7 +36,7 @@ class Options(NamedTuple):
     flags: ServerFlags = ServerFlags()
     linears: tuple[Linear, ...] = ()
     tokens: tuple[int, ...] = ()
-    product: str = cost.DEFAULT_PRODUCT
+    product: str | None = None
 
 
 class PlannedLinear(NamedTuple):
@@ -140,7 +140,7 @@ def finished(plan: Plan, options: Options, *, missing_config: bool) -> Plan:
     )
 
 
-def thinned(plan: Plan, product: str) -> Plan:
+def thinned(plan: Plan, product: str | None) -> Plan:
     """The plan of a server that pads the sizes between those of the grid: the same linears, fewer problems."""
     kept = token_counts.thinned(plan.tokens)
     if not plan.problems or kept == plan.tokens:

@@ -1,8 +1,9 @@
 """vLLM's version, as far as plans depend on it."""
 
+import re
 from typing import NamedTuple
 
-MAX_PART = 9999
+_TEXT = re.compile(r"v?0*([0-9]{1,4})\.0*([0-9]{1,4})(?:\..*)?", re.DOTALL)
 
 
 class Version(NamedTuple):
@@ -47,14 +48,7 @@ def parse(text: str) -> Version | None:
 
     A clone without tags builds `0.1.dev0` (setuptools_scm's word for "unknown"), which says nothing about its age.
     """
-    parts = text.strip().removeprefix("v").split(".")
-    numbers = []
-    for part in parts[:2]:
-        if not (part.isascii() and part.isdigit()) or int(part[:5]) > MAX_PART:
-            return None
-        numbers.append(int(part))
-    if len(numbers) < len(Version._fields):
+    found = _TEXT.fullmatch(text.strip())
+    if found is None or (found.groups() < ("0", "2") and "dev" in text):
         return None
-    if numbers < [0, 2] and "dev" in text:
-        return None
-    return Version(numbers[0], numbers[1])
+    return Version(int(found[1]), int(found[2]))

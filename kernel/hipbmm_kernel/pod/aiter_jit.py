@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 
-from hipbmm_kernel.identity.hipblaslt import listed
+from hipbmm_kernel.system.files import listed
 
 JIT_DIR = "AITER_JIT_DIR"
 TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - where Python and compilers look
@@ -40,10 +40,10 @@ def _link_modules(modules: str, own: str) -> None:
     AITER removes a module that exists before it compiles it again, so a link is never written through. One that leads
     nowhere (the container has another image now) it would not see, and then write through.
     """
-    for name in listed(own, ""):
+    for name in listed(own):
         if not os.path.exists(f"{own}/{name}"):
             os.unlink(f"{own}/{name}")
-    for name in listed(modules, ""):
+    for name in listed(modules):
         if name.endswith(".so"):
             with contextlib.suppress(FileExistsError):  # linked by an earlier start, or compiled here
                 os.symlink(f"{modules}/{name}", f"{own}/{name}")

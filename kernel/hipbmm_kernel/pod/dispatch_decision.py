@@ -11,20 +11,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel import __version__
-from hipbmm_kernel.contract.settings import CONTRACT_ENV, FILE, MEMORY, Settings
+from hipbmm_kernel.contract.settings import CONTRACT_ENV, FILE, MEMORY, Settings, with_contract
 from hipbmm_kernel.dispatch import bands
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.bands import Band
 from hipbmm_kernel.dispatch.table import Entry, Table
 from hipbmm_kernel.identity.container import Identity
-from hipbmm_kernel.image import installed, plan_file
-from hipbmm_kernel.planner.answer import AnswerInvalid
+from hipbmm_kernel.image import installed
 from hipbmm_kernel.planner.plan import Plan
 from hipbmm_kernel.pod.dispatch_table import UNKNOWN, VOLUME_SECONDS, Dispatch, Outlook
 from hipbmm_kernel.rows.gemm import Row
 from hipbmm_kernel.store import plans
 from hipbmm_kernel.store.table import Table as StoreTable
-from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.digest import canonical, sha256
@@ -138,21 +136,18 @@ class Decision(NamedTuple):
             notes = (*notes, f"dispatch: {reason}")
             # Who asks for Memory gets it without the proof, and without padding.
             return None, Dispatch(MEMORY if settings.dispatch == MEMORY else FILE, reason, notes, None, children)
-        mirrored = plan_file.frame(key, encode(key, known)) if settings.mirror_log else None
+        mirrored = plans.frame(key, encode(key, known)) if settings.mirror_log else None
         return known, Dispatch(MEMORY if known.works else FILE, known.reason, notes, mirrored, children)
 
     def _ask(self, table: Table) -> "Checked":
-        """What a child of its own shows."""
         from hipbmm_kernel.dispatch.check import check, limits  # noqa: PLC0415 - nothing of it is needed where it is known
 
-        env = {**self.env, **{name: value for name, value in CONTRACT_ENV.items() if not self.env.get(name)}}
         settings = self.settings
-        allowed = limits(RACE_SHARE * settings.budget_seconds, settings.problem_seconds)
+        allowed, env = limits(RACE_SHARE * settings.budget_seconds, settings.problem_seconds), with_contract(self.env)
         return check(table, env, settings.program, _check_directory(settings), allowed, self.clock, self.stop)
 
     @staticmethod
     def _asked(checked: "Checked") -> tuple[Answer | None, str]:
-        """A child's answer, or why it has none."""
         if checked.works is None:
             return None, f"{UNKNOWN}: {checked.reason}"
         return Answer(checked.works, checked.reason, bands.choose(checked.timed)), ""
@@ -181,21 +176,18 @@ def encode(key: str, known: Answer) -> bytes:
 
 
 def decode(key: str, data: bytes) -> Answer:
-    """The answer in a file of this key. AnswerInvalid when it is cut, damaged, or another file."""
-    try:
-        document = json_text.parsed(data)
-    except ValueError as error:
-        raise AnswerInvalid(f"not JSON: {error}") from error
-    if not isinstance(document, dict) or document.get(_MARK) != _VERSION or document.get("key") != key:
-        raise AnswerInvalid("not this image's answer about the table in memory")
+    """The answer in a file of this key. ValueError when it is cut, damaged, or another file."""
+    document = plans.document(key, data)
+    if document.get(_MARK) != _VERSION:
+        raise ValueError("not this image's answer about the table in memory")
     digest = document.pop("sha256", None)
     works, reason = document.get("works"), document.get("reason")
     if digest != sha256(canonical(document)) or not isinstance(works, bool) or not isinstance(reason, str):
-        raise AnswerInvalid("its digest does not fit its content")
+        raise ValueError("its digest does not fit its content")
     try:
         return Answer(works, reason, tuple(_band(each) for each in document["bands"]))
     except (KeyError, TypeError) as error:
-        raise AnswerInvalid(f"its bands are none: {error}") from error
+        raise ValueError(f"its bands are none: {error}") from error
 
 
 def _band(values: object) -> Band:

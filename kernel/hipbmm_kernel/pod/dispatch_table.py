@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.contract.settings import FILE, Settings
 from hipbmm_kernel.dispatch import PLUGIN
+from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.demand_lines import Demand
 from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.planner import cost, plan
 from hipbmm_kernel.planner.plan import Plan
 from hipbmm_kernel.rows.gemm import MAX_M, Problem
 from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.files import read_bytes
 from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.system.volume import Volume
 
@@ -63,14 +65,10 @@ class Dispatch(NamedTuple):
 
 
 def obstacle(env: Mapping[str, str], program: str) -> str:
-    """Why vLLM would not load the plugin from `program`, "" when it does.
-
-    vLLM loads all plugins, or those that VLLM_PLUGINS names: a list with commas, no blanks taken away
-    (vllm/envs.py, vllm/plugins/__init__.py).
-    """
-    named = env.get("VLLM_PLUGINS")
-    if named is not None and PLUGIN not in named.split(","):
-        return f"VLLM_PLUGINS leaves {PLUGIN} out"
+    """Why vLLM would not load the plugin from `program`, "" when it does."""
+    left_out = tables.left_out(env, PLUGIN)
+    if left_out:
+        return left_out
     try:
         names = os.listdir(program)
     except OSError as error:
@@ -83,11 +81,10 @@ def obstacle(env: Mapping[str, str], program: str) -> str:
 def _isolated(env: Mapping[str, str]) -> str:
     """Why the script `vllm` of this image ignores PYTHONPATH; "" when it does not, or there is none."""
     for directory in os.get_exec_path(env):
-        try:
-            with open(f"{directory}/vllm", "rb") as file:
-                first = file.read(MAX_SHEBANG).partition(b"\n")[0].decode("ascii", "replace")
-        except OSError:
+        data = read_bytes(f"{directory}/vllm", MAX_SHEBANG)
+        if data is None:
             continue
+        first = data.partition(b"\n")[0].decode("ascii", "replace")
         words = first.removeprefix("#!").split() if first.startswith("#!") else []
         while words and (words[0].endswith("/env") or words[0] == "-S"):
             words.pop(0)
@@ -110,18 +107,14 @@ def look_ahead(
     reason = "" if settings.dispatch == FILE else obstacle(env, settings.program)
     if settings.dispatch == FILE or reason or not (planned.problems or settings.mode):
         return Outlook(planned, reason)
-    from hipbmm_kernel.image import plan_file  # noqa: PLC0415 - nothing of it is needed where there is an obstacle
-    from hipbmm_kernel.pod import dispatch_decision as decision  # noqa: PLC0415
+    from hipbmm_kernel.pod import dispatch_decision as decision  # noqa: PLC0415 - not needed where there is an obstacle
+    from hipbmm_kernel.store import plans  # noqa: PLC0415 - same
 
-    thin = (
-        planned
-        if settings.tokens or not planned.problems
-        else plan.thinned(planned, identity.stack.product or cost.DEFAULT_PRODUCT)
-    )
+    thin = planned if settings.tokens else plan.thinned(planned, identity.stack.product)
     key = decision.key_of(identity, thin)
     problems: list[str] = []
     roots = (settings.store, *settings.mirrors)
-    find = functools.partial(plan_file.find, volume, roots, key, decision.decode, problems)
+    find = functools.partial(plans.find, volume, roots, key, decision.decode, problems)
     try:
         known = within(VOLUME_SECONDS, find)
     except TooLate as late:
@@ -144,7 +137,7 @@ def wanted(demands: Iterable[Demand], planned: Plan, budget: float, product: str
         if problem in known:
             continue
         known.add(problem)
-        seconds += cost.tuning_seconds(problem, product or cost.DEFAULT_PRODUCT)
+        seconds += cost.tuning_seconds(problem, product)
         if seconds > DEMAND_SHARE * budget:
             break
         found.append(problem)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
+from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.settings import (
     BLOCK,
     CONTRACT_ENV,
@@ -20,19 +21,18 @@ from hipbmm_kernel.contract.settings import (
     Settings,
     SettingsError,
     parse_settings,
+    with_contract,
 )
 from hipbmm_kernel.dispatch import ends, words
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.identity.software import package_directory
 from hipbmm_kernel.pod import aiter_jit, dispatch_table, listen, served_file, start_mode, state_file
 from hipbmm_kernel.pod.start_mode import State
-from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.volume import Volume
 
-MAX_JSON = 4 << 20
 USAGE = "usage: hipbmm_kernel exec -- COMMAND [ARGUMENT ...]\n"
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
@@ -68,14 +68,15 @@ def exec_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None)
 
 
 class Log:
-    """Lines on standard error, which may be closed or broken: what cannot be written is not."""
+    """Lines of a command on standard error, which may be closed or broken: what cannot be written is not."""
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO | None, command: str = "exec") -> None:
         self._stream = stream
+        self._command = command
 
     def say(self, text: str) -> None:
         """One line."""
-        self.write(f"hipbmm exec: {one_line(text)}\n")
+        self.write(f"hipbmm {self._command}: {one_line(text)}\n")
 
     def write(self, text: str) -> None:
         """A text that ends with a line end."""
@@ -86,15 +87,6 @@ class Log:
             self._stream.flush()
         except (OSError, ValueError):
             self._stream = None
-
-
-def read_report(volume: Volume, path: str) -> tuple[dict[str, object] | None, str]:
-    """The report of `warm`, or None and why there is none that can be used."""
-    try:
-        document = json_text.parsed(volumes.read_file(volume, path, MAX_JSON))
-    except (OSError, ValueError) as error:
-        return None, f"{path} cannot be used: {error}"
-    return (document, "") if isinstance(document, dict) else (None, "")
 
 
 class Start:
@@ -113,14 +105,14 @@ class Start:
 
         None when policy Block forbids the start.
         """
-        report = self._report()
-        state, before = self._next(report)
+        found = self._report()
+        state, before = self._next(found)
         if state.mode in (start_mode.TUNED, start_mode.NO_TABLE):
             obstacle = self._arrange(aside=state.mode == start_mode.NO_TABLE and before.mode != start_mode.NO_TABLE)
             state = start_mode.without_hipbmm(state, obstacle) if obstacle else state
         state = self._remember(state)
         if self._settings.policy == BLOCK:
-            reason = start_mode.blocked(state, report)
+            reason = start_mode.blocked(state, found)
             if reason is not None:
                 self._log.say(f"policy Block: the server is not started: {reason}")
                 self._not_started()
@@ -129,7 +121,7 @@ class Start:
         why = f": {state.reason}" if state.reason else ""
         self._log.say(f"start {state.starts} of the server, mode {state.mode}{why}")
         adjusted = {**server_env(env, state.mode, self._settings.user_flags), **self._directories(env, state)}
-        asked = report is not None and report.get("dispatch") == MEMORY
+        asked = found is not None and found.get("dispatch") == MEMORY
         self._begin_words(asked, why and f"mode {state.mode}{why}")
         if state.mode == start_mode.NO_AITER:
             return adjusted
@@ -186,18 +178,17 @@ class Start:
         """The environment in which vLLM finds the plugin with the bundled kernel, which obeys the same flags."""
         from hipbmm_kernel.dispatch import kernel_plugin  # noqa: PLC0415 - few servers need it
 
-        reason = kernel_plugin.obstacle(env)
+        reason = tables.left_out(env, kernel_plugin.NAME)
         if reason:
             self._log.say(f"spec.server.plugin has no effect: {reason}")
             return env
         return kernel_plugin.environment(env, self._settings.program)
 
-    def _next(self, report: Mapping[str, object] | None) -> tuple[State, State]:
-        """The state of this start, and the one before."""
+    def _next(self, found: Mapping[str, object] | None) -> tuple[State, State]:
         now, boot = self._clock.monotonic(), state_file.boot_id()
         before, obstacle = state_file.last(self._volume, self._settings.state_file, self._settings.pod_uid)
         window, orderly = self._settings.warmup_seconds, ends.orderly(self._settings.processes)
-        state = start_mode.next_start(before, report, now, boot, window, orderly=orderly)
+        state = start_mode.next_start(before, found, now, boot, window, orderly=orderly)
         if obstacle:
             self._unreadable = True
             state = start_mode.without_hipbmm(state, f"earlier starts are not known: {obstacle}")
@@ -273,8 +264,7 @@ class Start:
             return {}
 
     def _report(self) -> dict[str, object] | None:
-        """The report of `warm`; None when there is none that can be used."""
-        found, problem = read_report(self._volume, self._settings.report_file)
+        found, problem = report.read(self._volume, self._settings.report_file)
         if problem:
             self._log.say(problem)
         return found
@@ -301,4 +291,4 @@ def server_env(env: Mapping[str, str], mode: str, users: tuple[str, ...] = ()) -
         return {name: value for name, value in env.items() if CONTRACT_ENV.get(name) != value or name in users}
     if mode == start_mode.NO_HIPBMM:
         return {**env, "VLLM_ROCM_USE_AITER_LINEAR_HIPBMM": "0", "HIP_ONLINE_TUNING": "0"}
-    return {**env, **{name: value for name, value in CONTRACT_ENV.items() if not env.get(name)}}
+    return with_contract(env)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hipbmm_kernel import __version__
-from hipbmm_kernel.contract.settings import CONTRACT_ENV, Settings
+from hipbmm_kernel.contract.settings import Settings, with_contract
 from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.image.installed import Installed
 from hipbmm_kernel.planner.answer import Answer
@@ -48,13 +48,15 @@ def find(
     if not settings.model:
         return ImagePlan(None, notes=("planned from config.json: no model is named that the image could be asked for",))
     from hipbmm_kernel.image import plan_file, plan_key  # noqa: PLC0415 - not needed where no vLLM can be asked
+    from hipbmm_kernel.store import plans  # noqa: PLC0415 - same
 
     arguments = (settings.model, *settings.server_args)
     key = plan_key.key_of(arguments, env, found.data, found.source, _image(settings, identity, image))
     problems: list[str] = []
     roots = (settings.store, *settings.mirrors)
     try:
-        kept = within(VOLUME_SECONDS, functools.partial(plan_file.read, volume, roots, key, problems))
+        find = functools.partial(plans.find, volume, roots, key, plan_file.decode, problems)
+        kept = within(VOLUME_SECONDS, find)
     except TooLate as late:
         kept, problems = None, [f"plan file: {late}"]
     if kept is not None:
@@ -72,18 +74,19 @@ def _asked(
     clock: Clock,
     stop: Stop,
 ) -> ImagePlan:
-    """Ask, and keep what was answered."""
     from hipbmm_kernel.dispatch import kernel_plugin  # noqa: PLC0415 - only where a child starts
     from hipbmm_kernel.image import oracle, plan_file  # noqa: PLC0415 - no child process where a plan is known
+    from hipbmm_kernel.store import plans  # noqa: PLC0415 - same
 
-    server = {**env, **{name: value for name, value in CONTRACT_ENV.items() if not env.get(name)}}
+    server = with_contract(env)
     if settings.plugin:
         server = kernel_plugin.environment(server, settings.program)
     asked = oracle.ask(arguments, server, f"{settings.home}/image", settings.image_seconds, clock, stop)
     if asked.answer is None:
         return ImagePlan(None, notes=(f"planned from config.json: {asked.reason}",), refused=asked.refused)
     try:
-        error = within(VOLUME_SECONDS, functools.partial(plan_file.publish, volume, settings.store, key, asked.answer))
+        data = plan_file.encode(key, asked.answer)
+        error = within(VOLUME_SECONDS, functools.partial(plans.keep, volume, settings.store, key, data))
     except TooLate as late:
         error = str(late)
     notes = (f"plan {key} could not be kept: {error}",) if error else ()

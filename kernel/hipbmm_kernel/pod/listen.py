@@ -7,10 +7,14 @@ with both: no pod there would ever be ready. vLLM's socket on `::` takes both fa
 
 import re
 
+from hipbmm_kernel.system.files import read_bytes, read_text
+
 _LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")
 _GLOBAL = "00"
 """Scope of an address in if_inet6 that is not of one link."""
 _DECIDED = ("--host", "--uds", "--config")
+_MAX_BYTES = 16 << 20
+"""Of a table of the kernel."""
 _ALL_IPV4 = "0.0.0.0"  # noqa: S104  # what the user has said: all addresses, which are of IPv6 here
 
 
@@ -26,7 +30,7 @@ def reachable(command: list[str], net: str = "/proc/net", own: str = "/proc/sys/
     deciding = [at for at, argument in enumerate(command) if _decides(argument)]
     if all(_is_all_ipv4(command, at) for at in deciding) and not _has_ipv4(net):
         return [*command, "--host", "::"]
-    return [*command, "--host", "::"] if not deciding and _takes_both(own) else command
+    return [*command, "--host", "::"] if not deciding and read_text(own).strip() == "0" else command
 
 
 def _is_all_ipv4(command: list[str], at: int) -> bool:
@@ -41,27 +45,13 @@ def _decides(argument: str) -> bool:
     return len(name) > len("--h") and any(flag.startswith(name) for flag in _DECIDED)
 
 
-def _takes_both(own: str) -> bool:
-    try:
-        with open(own, encoding="ascii", errors="replace") as setting:
-            return setting.read().strip() == "0"
-    except OSError:
-        return False
-
-
 def _has_ipv4(net: str) -> bool:
     """Whether an interface other than the loopback has an address; True where it cannot be found out."""
-    try:
-        with open(f"{net}/fib_trie", encoding="ascii", errors="replace") as table:
-            return any(not address.startswith("127.") for address in _LOCAL.findall(table.read()))
-    except OSError:
-        return True
+    table = read_bytes(f"{net}/fib_trie", _MAX_BYTES)
+    addresses = _LOCAL.findall(table.decode("ascii", "replace")) if table is not None else [""]
+    return any(not address.startswith("127.") for address in addresses)
 
 
 def _has_ipv6(net: str) -> bool:
-    try:
-        with open(f"{net}/if_inet6", encoding="ascii", errors="replace") as table:
-            fields = [line.split() for line in table]
-    except OSError:
-        return False
+    fields = [line.split() for line in read_text(f"{net}/if_inet6", _MAX_BYTES).splitlines()]
     return any(len(each) == 6 and each[3] == _GLOBAL and each[5] != "lo" for each in fields)  # noqa: PLR2004 - columns

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from hipbmm_kernel.contract.settings import Settings
 from hipbmm_kernel.planner.model_config import MAX_BYTES
 from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.files import read_text
 from hipbmm_kernel.system.volume import Volume
 
 FILE_NAME = "config.json"
@@ -59,7 +60,6 @@ def find_config(settings: Settings, env: Mapping[str, str], volume: Volume) -> F
 
 
 def _places(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
-    """Paths to try in order."""
     if settings.model_config:
         yield settings.model_config
         return
@@ -84,11 +84,7 @@ def _cached(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
     for hub in _hubs(env):
         folder = f"{hub}/models--{settings.model.replace('/', '--')}"
         yield f"{folder}/snapshots/{wanted}/{FILE_NAME}"
-        try:
-            with open(f"{folder}/refs/{wanted}", encoding="ascii") as file:
-                commit = file.read(128).strip()
-        except (OSError, ValueError):
-            continue
+        commit = read_text(f"{folder}/refs/{wanted}", 128).strip()
         if re.fullmatch(_REVISION, commit):
             yield f"{folder}/snapshots/{commit}/{FILE_NAME}"
 

@@ -68,11 +68,13 @@ def make_plan(
     asked = image_plan.find(settings, env, identity, image, found, volume, clock, stop)
     notes += asked.notes
     if asked.answer is not None:
-        from hipbmm_kernel.image import plan_file  # noqa: PLC0415 - of the image's answer alone, as the next one
+        from hipbmm_kernel.image import plan_file  # noqa: PLC0415 - of the image's answer alone, as the next two
         from hipbmm_kernel.planner import from_image  # noqa: PLC0415
+        from hipbmm_kernel.store import plans  # noqa: PLC0415
 
         made = from_image.build(asked.answer, options)
-        mirrored = plan_file.framed(asked.key, asked.answer) if settings.mirror_log else None
+        data = plan_file.encode(asked.key, asked.answer)
+        mirrored = plans.frame(asked.key, data) if settings.mirror_log else None
         notes = (*asked.notes, *made.warnings)
         return Planned(made, made.reason, made.message, asked.source, notes, mirrored=mirrored)
     try:
@@ -113,6 +115,6 @@ def _options(
         flags=in_environment(ServerFlags.from_argv(settings.server_args), env),
         linears=settings.linears,
         tokens=settings.tokens,
-        product=identity.stack.product or Options().product,
+        product=identity.stack.product,
     )
     return options, notes

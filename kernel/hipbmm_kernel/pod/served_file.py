@@ -7,7 +7,6 @@ halves throughput. Only this replica's process ever opens it, so it may be repla
 import errno
 import os
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from hipbmm_kernel.rows import aiter_csv, gemm
 from hipbmm_kernel.rows.gemm import Row
@@ -22,24 +21,11 @@ ASIDE = ".without"
 """What is put behind the name of a table that is suspected of crashing the server."""
 
 
-class Served(NamedTuple):
-    """How many rows a served file has, and the digest of its bytes."""
-
-    rows: int
-    digest: str
-
-
-def write(volume: Volume, path: str, rows: Iterable[Row]) -> Served:
-    """Write the served file, or the header alone. OSError when the pod's own disk refuses it."""
-    listed = list(rows)
-    data = aiter_csv.format_rows(listed)
+def write(volume: Volume, path: str, rows: Iterable[Row]) -> str:
+    """Write the served file, or the header alone; `sha256:<hex>` of it. OSError when the pod's own disk refuses it."""
+    data = aiter_csv.format_rows(rows)
     volumes.make_directories(volume, os.path.dirname(path))
     volumes.replace_file(volume, path, data)
-    return Served(len(listed), digest(data))
-
-
-def digest(data: bytes) -> str:
-    """`sha256:<hex>` of a file's bytes."""
     return f"sha256:{sha256(data)}"
 
 

@@ -16,6 +16,7 @@ from hipbmm_kernel.pod.start_mode import MODES, State
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import timestamp
 from hipbmm_kernel.system.digest import sha256
+from hipbmm_kernel.system.files import read_text
 from hipbmm_kernel.system.volume import Volume
 
 BYTES = 4096
@@ -73,16 +74,7 @@ def _state(document: dict[str, object]) -> State:
 
 def write(path: str, state: State, wall: float) -> None:
     """Overwrite the file in place, or create it. OSError when the disk does not take it."""
-    document = {
-        "starts": state.starts,
-        "crashes": state.crashes,
-        "mode": state.mode,
-        "reason": state.reason[:MAX_REASON],
-        "time": timestamp(wall),
-        "started": state.started,
-        "boot": state.boot,
-        "attempts": state.attempts,
-    }
+    document = {**state._asdict(), "reason": state.reason[:MAX_REASON], "time": timestamp(wall)}
     data = json.dumps(document, ensure_ascii=True).encode("ascii").ljust(BYTES - 1) + b"\n"
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     try:
@@ -115,8 +107,4 @@ def end_attempt(volume: Volume, path: str, wall: float) -> None:
 
 def boot_id() -> str:
     """Which boot the monotonic clock belongs to; `unknown` where the kernel does not say."""
-    try:
-        with open(BOOT_ID, encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return "unknown"
+    return read_text(BOOT_ID).strip() or "unknown"

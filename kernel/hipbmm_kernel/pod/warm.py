@@ -99,7 +99,6 @@ class Warm:
         return found
 
     def _begin(self) -> int:
-        """Count this run; how many before it have not come to their end."""
         path = self._settings.state_file
         try:
             volumes.make_directories(self._volume, self._settings.home)
@@ -119,7 +118,6 @@ class Warm:
             self._say(f"{self._settings.state_file}: {volumes.describe(error)}")
 
     def _warmed(self) -> Report:
-        """The steps from identity to the served file."""
         settings = self._settings
         identity = read_identity(settings.sysfs, settings.dev, self._env, settings.simulated)
         self._notes += identity.notes
@@ -294,9 +292,9 @@ class Warm:
         capture would end the server. So HIPBMM is off then.
         """
         self._progress.phase("Publishing")
-        served = served_file.Served(0, "")
+        digest = ""
         try:
-            served = served_file.write(self._volume, self._settings.served_file, rows)
+            digest = served_file.write(self._volume, self._settings.served_file, rows)
         except OSError as error:
             words = f"{self._settings.served_file}: {volumes.describe(error)}"
             self._errors.append(words)
@@ -315,8 +313,8 @@ class Warm:
             unverified=sum(not row.verified for row in rows),
             seconds=self._clock.monotonic() - self._began,
             geomean=report.geomean(rows),
-            rows=served.rows,
-            digest=served.digest,
+            rows=len(rows) if digest else 0,
+            digest=digest,
             torch_imported="torch" in sys.modules,
             hipbmm=found.hipbmm,
             refused=planned is not None and planned.refused,

@@ -116,8 +116,6 @@ def _order(row: Row) -> tuple[int, int, int, str]:
 
 
 class _Reader:
-    """The state of one reading."""
-
     def __init__(self, data: bytes, max_rows: int | None) -> None:
         """`max_rows` is the most that a whole file may have; None is a part of one."""
         self._data = data
@@ -187,7 +185,6 @@ class _Reader:
         return True
 
     def _piece(self, number: int, piece: str, *, terminated: bool) -> None:
-        """Take one part of a line that several rows share."""
         reason = self._row(number, piece.split(","), terminated=terminated)
         if reason is not None:
             self._reject(number, f"part of a line that rows share: {reason}")

@@ -6,6 +6,7 @@ only regular files and long names are understood of the tar format, and sizes ar
 before it is written.
 """
 
+import contextlib
 import hashlib
 import io
 import itertools
@@ -134,15 +135,13 @@ def _files(volume: Volume, clock: Clock, store: str, key: str, seconds: float) -
     found = {name: data for name, _, data in reader.named(store)}
     if reader.reading.errors:
         raise OSError("; ".join(reader.reading.errors))
-    directory = volumes.open_below(volume, store, "v1", key)
-    try:
+    with (
+        volumes.closing(volume, volumes.open_below(volume, store, "v1", key)) as directory,
+        contextlib.suppress(OSError, stacks.StackError),  # a store without its description is still a store
+    ):
         described = volumes.read_file(volume, STACK_NAME, stacks.MAX_BYTES, at=directory)
         if stacks.parse(described).key == key:
             yield Member(key, ""), described
-    except (OSError, stacks.StackError):
-        pass  # a store without its description is still a store
-    finally:
-        volume.close(directory)
     for name in sorted(found):
         yield Member(key, name), found[name]
 
@@ -190,14 +189,13 @@ def _check(found: Member, data: bytes) -> None:
     """ArchiveError unless the bytes are a shard of that name and key, or the stack or plan of that key."""
     try:
         if found.plan:
-            damage = plans.damage(found.key, data)
-        else:
-            key = shards.decode(data, name=found.shard).key if found.shard else stacks.parse(data).key
-            damage = "" if key == found.key else "a file of another key"
-    except (shards.ShardError, stacks.StackError) as error:
-        damage = str(error)
-    if damage:
-        raise ArchiveError(f"{found.path}: {damage}")
+            plans.document(found.key, data)
+            return
+        key = shards.decode(data, name=found.shard).key if found.shard else stacks.parse(data).key
+    except ValueError as error:
+        raise ArchiveError(f"{found.path}: {error}") from error
+    if key != found.key:
+        raise ArchiveError(f"{found.path}: a file of another key")
 
 
 def _limit(found: Member | None) -> int:

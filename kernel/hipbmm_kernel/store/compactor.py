@@ -53,12 +53,10 @@ def compact_key(
         return Compacted(0, (), 0, ())
     except OSError as error:
         return Compacted(0, (), 0, (volumes.describe(error),))
-    try:
-        reader = Reader(volume, clock, key, read_seconds, limits)
-        compaction = Compaction(reader.reading.covered)
+    reader = Reader(volume, clock, key, read_seconds, limits)
+    compaction = Compaction(reader.reading.covered)
+    with volumes.closing(volume, directory):
         removed, errors = _read(volume, clock, directory, grace, reader.named(store), compaction)
-    finally:
-        volume.close(directory)
     errors += reader.reading.errors
     published = []
     publisher = Publisher(volume, clock, store, key)
@@ -106,7 +104,6 @@ def _age(volume: Volume, clock: Clock, directory: int, name: str) -> float:
 
 
 def _removed(volume: Volume, directory: int, name: str, errors: list[str]) -> bool:
-    """Remove a shard; whether it was there."""
     try:
         volume.remove(name, at=directory)
     except FileNotFoundError:

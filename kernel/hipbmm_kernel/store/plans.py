@@ -3,22 +3,32 @@
 The rules are those of shards: no rename, no append, no lock; a file is written under a name that nobody has, read back,
 and trusted for its content only, which is a JSON object with its own key. A name whose file is damaged is left, and the
 next one is taken (`<key>.2.json`).
+
+A mirror is flat and holds what the operator found in a log. There such a file has a shard's frame, so that whoever
+carries shards carries it: origin `plan.<key>`, kind `plan`, the file in base64 as its lines.
 """
 
 import contextlib
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
+from hipbmm_kernel.store import frames
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.volume import Volume
 
+T = TypeVar("T")
+
 NAMES = 3
 MAX_BYTES = (1 << 20) + 4096
 DIRECTORY = "v1/plans"
 _NAME = r"([0-9a-f]+)(?:\.[2-9])?\.json"
+_GZIP = ".gz"
+_LINE = 1000
+"""Characters of a line in a mirror, of which a shard's have at most 1024."""
 
 
 def names(key: str) -> list[str]:
@@ -37,44 +47,85 @@ def key_of(name: str) -> str:
     return found[1] if found is not None and shards.is_key(found[1]) else ""
 
 
-def damage(key: str, data: bytes) -> str:
-    """Why these bytes are no file of the key; "" when they are. What reads a file checks its digest."""
+def document(key: str, data: bytes) -> dict[str, Any]:
+    """The JSON object of a file of the key. ValueError when it is none; who reads the object checks its digest."""
     try:
-        document = json_text.parsed(data)
+        found = json_text.parsed(data)
     except ValueError as error:
-        return f"not JSON: {error}"
-    named = document.get("key") if isinstance(document, dict) else None
-    return "" if named == key else "it does not name its key"
+        raise ValueError(f"not JSON: {error}") from error
+    named = found.get("key") if isinstance(found, dict) else None
+    if not isinstance(found, dict) or named != key:
+        raise ValueError(f"its key is {str(named)[:40]}")
+    return found
 
 
-def read(volume: Volume, root: str, name: str) -> bytes:
-    """The bytes of a file of that name in a store, in which no link is followed. OSError as the calls give it."""
-    directory = volumes.open_below(volume, root, *DIRECTORY.split("/"))
+def find(
+    volume: Volume, roots: Iterable[str], key: str, parse: Callable[[str, bytes], T], problems: list[str]
+) -> T | None:
+    """What `parse` makes of the file of a key, in the first store or mirror where it raises no ValueError.
+
+    What was damaged or unreadable goes into `problems`.
+    """
+    for root in roots:
+        for path in (*paths(root, key), *_mirrored(volume, root, key)):
+            try:
+                return parse(key, _unframed(volume, path) if path.endswith(_GZIP) else _read(volume, root, path))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except (OSError, ValueError) as error:
+                problems.append(f"{path}: {volumes.describe(error)}")
+    return None
+
+
+def _mirrored(volume: Volume, root: str, key: str) -> list[str]:
     try:
-        return volumes.read_file(volume, name, MAX_BYTES, at=directory)
-    finally:
-        volume.close(directory)
+        with volumes.closing(volume, volume.open_directory(root, follow=True)) as directory:
+            names = sorted(volume.names(directory))
+    except OSError:
+        return []
+    start = f"{shards.PLAN}.{key}."
+    return [f"{root}/{name}" for name in names if name.startswith(start) and name.endswith(_GZIP)]
+
+
+def frame(key: str, data: bytes) -> tuple[str, bytes]:
+    """Name and text of a file for a mirror: those of a shard of kind `plan`."""
+    import base64  # noqa: PLC0415 - only mirrors need it
+
+    text = base64.b64encode(data).decode("ascii")
+    lines = [text[at : at + _LINE] for at in range(0, len(text), _LINE)]
+    return frames.frame(key, f"{shards.PLAN}.{key}", 0, shards.PLAN, (shards.PLAN, *lines))
+
+
+def _read(volume: Volume, root: str, path: str) -> bytes:
+    """The bytes of a file of a store, in which no link is followed."""
+    with volumes.closing(volume, volumes.open_below(volume, root, *DIRECTORY.split("/"))) as directory:
+        return volumes.read_file(volume, path.rpartition("/")[2], MAX_BYTES, at=directory)
+
+
+def _unframed(volume: Volume, path: str) -> bytes:
+    """The file in a mirror's gzip. ValueError when it is damaged."""
+    import base64  # noqa: PLC0415 - only mirrors need it
+
+    packed = volumes.read_file(volume, path, MAX_BYTES, follow=True)
+    _, lines = frames.unframe(path.rpartition("/")[2].removesuffix(_GZIP), packed, 2 * MAX_BYTES)
+    return base64.b64decode("".join(lines[1:]), validate=True)
 
 
 def whole(volume: Volume, root: str) -> Iterator[tuple[str, bytes]]:
     """Every key of a store with the bytes of its first file that is whole. Never raises: a plan can be asked again."""
     found: set[str] = set()
-    try:
-        directory = volumes.open_below(volume, root, *DIRECTORY.split("/"))
-    except OSError:
-        return
-    try:
+    with (
+        contextlib.suppress(OSError),
+        volumes.closing(volume, volumes.open_below(volume, root, *DIRECTORY.split("/"))) as directory,
+    ):
         for name in sorted(volume.names(directory)):
             key = key_of(name)
-            with contextlib.suppress(OSError):
-                data = volumes.read_file(volume, name, MAX_BYTES, at=directory) if key and key not in found else b""
-                if data and not damage(key, data):
+            with contextlib.suppress(OSError, ValueError):
+                if key and key not in found:
+                    data = volumes.read_file(volume, name, MAX_BYTES, at=directory)
+                    document(key, data)
                     found.add(key)
                     yield key, data
-    except OSError:
-        return
-    finally:
-        volume.close(directory)
 
 
 def keep(volume: Volume, root: str, key: str, data: bytes) -> str:
@@ -84,29 +135,22 @@ def keep(volume: Volume, root: str, key: str, data: bytes) -> str:
         directory = volumes.open_below(volume, root, *DIRECTORY.split("/"), make=True)
     except OSError as failed:
         return volumes.describe(failed)
-    try:
+    with volumes.closing(volume, directory):
         for name in names(key):
             try:
                 _put(volume, name, data, directory)
             except OSError as failed:
                 error = volumes.describe(failed)
                 if failed.errno not in (errno.EEXIST, errno.EIO):
-                    return error
+                    break
             else:
                 return ""
-    finally:
-        volume.close(directory)
     return error
 
 
 def _put(volume: Volume, name: str, data: bytes, directory: int) -> None:
     """Write a new file and read it back. FileExistsError when another content, or half of one, has that name."""
     with contextlib.suppress(FileExistsError):
-        fd = volume.create(name, at=directory)
-        try:
-            volumes.write_all(volume, fd, data)
-            volume.sync(fd)
-        finally:
-            volume.close(fd)
+        volumes.fill(volume, volume.create(name, at=directory), data)
     if volumes.read_file(volume, name, MAX_BYTES, at=directory) != data:
         raise FileExistsError(errno.EEXIST, "another content has this name", name)

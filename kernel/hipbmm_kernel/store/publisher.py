@@ -90,12 +90,14 @@ class Publisher:
         The store itself is a mount: if it is missing, so is the volume. What is missing inside is made, and a link
         inside is not followed: it could lead anywhere.
         """
-        directory = volumes.open_below(self._volume, self._root, "v1", self._key, "shards", make=True)
-        try:
+        with self._directory("shards") as directory:
             self._put(name, data, directory)
-        finally:
-            self._volume.close(directory)
         return name
+
+    def _directory(self, *parts: str) -> contextlib.AbstractContextManager[int]:
+        """A directory of the key, made where it is missing."""
+        opened = volumes.open_below(self._volume, self._root, "v1", self._key, *parts, make=True)
+        return volumes.closing(self._volume, opened)
 
     def _put(self, name: str, data: bytes, directory: int) -> None:
         try:
@@ -105,7 +107,8 @@ class Publisher:
             # what a retransmitted create left behind. The content decides, once it is on the device.
             if volumes.read_file(self._volume, name, len(data), at=directory) != data:
                 raise
-            self._sync(self._volume.open(name, at=directory))
+            with volumes.closing(self._volume, self._volume.open(name, at=directory)) as fd:
+                self._volume.sync(fd)
         else:
             if volumes.read_file(self._volume, name, len(data), at=directory) != data:
                 raise OSError(errno.EIO, "the volume returned other bytes than were written", name)
@@ -114,21 +117,11 @@ class Publisher:
     def _write(self, name: str, data: bytes, directory: int) -> None:
         fd = self._volume.create(name, at=directory)
         try:
-            try:
-                volumes.write_all(self._volume, fd, data)
-                self._volume.sync(fd)
-            finally:
-                self._volume.close(fd)
+            volumes.fill(self._volume, fd, data)
         except OSError:
             with contextlib.suppress(OSError):  # gives a full volume its bytes back; what stays is no shard anyhow
                 self._volume.remove(name, at=directory)
             raise
-
-    def _sync(self, fd: int) -> None:
-        try:
-            self._volume.sync(fd)
-        finally:
-            self._volume.close(fd)
 
     def _sync_directory(self, directory: int) -> None:
         """Make the name durable where the volume can; many network volumes cannot and need not."""
@@ -143,16 +136,10 @@ class Publisher:
         data = self._description
         if data is None:
             return
-        with contextlib.suppress(OSError):  # whatever is wrong with the volume, the shard that follows shows it
-            directory = volumes.open_below(self._volume, self._root, "v1", self._key, make=True)
-            try:
-                self._describe(data, directory)
-            finally:
-                self._volume.close(directory)
-
-    def _describe(self, data: bytes, directory: int) -> None:
-        with contextlib.suppress(OSError):  # missing, which is the normal first time, or another one
-            if volumes.read_file(self._volume, STACK_NAME, 2 * len(data), at=directory) == data:
-                return
-            self._volume.remove(STACK_NAME, at=directory)
-        self._write(STACK_NAME, data, directory)
+        # Whatever is wrong with the volume, the shard that follows shows it.
+        with contextlib.suppress(OSError), self._directory() as directory:
+            with contextlib.suppress(OSError):  # missing, which is the normal first time, or another one
+                if volumes.read_file(self._volume, STACK_NAME, 2 * len(data), at=directory) == data:
+                    return
+                self._volume.remove(STACK_NAME, at=directory)
+            self._write(STACK_NAME, data, directory)

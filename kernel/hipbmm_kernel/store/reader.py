@@ -96,11 +96,8 @@ class Reading:
 
 def keys_of(volume: Volume, store: str) -> list[str]:
     """The keys of a store, sorted. OSError when it is none."""
-    directory = volumes.open_below(volume, store, "v1")
-    try:
+    with volumes.closing(volume, volumes.open_below(volume, store, "v1")) as directory:
         return sorted(name for name in volume.names(directory) if shards.is_key(name))
-    finally:
-        volume.close(directory)
 
 
 class Reader:
@@ -224,7 +221,6 @@ class Reader:
         return [found] if found else []
 
     def _quarter(self) -> Limits:
-        """A quarter of what may still be read."""
         return Limits(self._lines // 4, self._bytes // 4)
 
     def _sized(self, directory: int, names: list[str], mirror: bool, missed: dict[str, OSError]) -> Iterator[File]:

@@ -16,13 +16,14 @@ MIRROR = "mirror"
 
 
 def head(settings: Settings, stack: Stack, rank: str) -> Shard:
-    """The first line of the shards that this process publishes; `rank` says which of a pod's programs it is.
-
-    Outside a pod there is no uid; a random one keeps names apart, which is all that they are for.
-    """
-    uid = settings.pod_uid or f"local-{os.urandom(6).hex()}"
+    """The first line of the shards that this process publishes; `rank` says which of a pod's programs it is."""
     token = shards.token_digest(settings.retune_token)
-    return Shard(stack.key, f"{uid}.{rank}", 0, token=token, node=node_of(settings))
+    return Shard(stack.key, f"{pod_of(settings)}.{rank}", 0, token=token, node=node_of(settings))
+
+
+def pod_of(settings: Settings) -> str:
+    """The pod's uid; outside a pod a random one, which keeps names apart: that is all that they are for."""
+    return settings.pod_uid or f"local-{os.urandom(6).hex()}"
 
 
 def node_of(settings: Settings) -> str:

@@ -1,12 +1,13 @@
 """How much memory a container has left before the kernel ends it."""
 
+from hipbmm_kernel.system.files import read_text
+
 ROOT = "/sys/fs/cgroup"
 _FILES = (
     ("memory.max", "memory.current", "memory.stat", "inactive_file"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
 )
 """Of cgroup v2 and v1: the limit, what is used, and what of that is page cache which the kernel gives back."""
-_MAX_BYTES = 65536
 NO_LIMIT = 1 << 60
 
 
@@ -17,26 +18,19 @@ def left(root: str = ROOT) -> int | None:
         if limit is None:
             continue
         used = _number(f"{root}/{used_name}") or 0
-        return None if limit >= NO_LIMIT else max(0, limit - used + _field(f"{root}/{stat_name}", cache))
+        return None if limit >= NO_LIMIT else max(0, limit - used + field(f"{root}/{stat_name}", cache))
     return None
 
 
 def _number(path: str) -> int | None:
-    text = _text(path).strip()
+    text = read_text(path).strip()
     return NO_LIMIT if text == "max" else int(text) if text.isdecimal() else None
 
 
-def _field(path: str, name: str) -> int:
-    for line in _text(path).splitlines():
+def field(path: str, name: str) -> int:
+    """The number behind a name at the beginning of a line; 0 when there is none."""
+    for line in read_text(path).splitlines():
         word, _, number = line.partition(" ")
         if word == name and number.strip().isdecimal():
             return int(number)
     return 0
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read(_MAX_BYTES)
-    except OSError:
-        return ""

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 
 TRANSIENT = frozenset({errno.EIO, errno.ESTALE, errno.EINTR, errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY, errno.ENOLCK})
 """Errors that a network volume gives for a while and that then go away."""
@@ -81,6 +82,15 @@ class Volume:
         os.rename(source, target)
 
 
+@contextlib.contextmanager
+def closing(volume: Volume, fd: int) -> Iterator[int]:
+    """A descriptor that is closed behind the block, whatever happens in it."""
+    try:
+        yield fd
+    finally:
+        volume.close(fd)
+
+
 def open_below(volume: Volume, root: str, *parts: str, make: bool = False) -> int:
     """A descriptor of the directory `root`/`parts`; below `root` no link is followed, and `make` makes what is missing.
 
@@ -88,14 +98,11 @@ def open_below(volume: Volume, root: str, *parts: str, make: bool = False) -> in
     """
     fd = volume.open_directory(root, follow=True)
     for part in parts:
-        outer = fd
-        try:
+        with closing(volume, fd) as outer:
             if make:
                 with contextlib.suppress(FileExistsError):
                     volume.make_directory(part, at=outer)
             fd = volume.open_directory(part, at=outer)
-        finally:
-            volume.close(outer)
     return fd
 
 
@@ -112,10 +119,8 @@ def make_directories(volume: Volume, path: str) -> None:
             missing.append(path)
             path = os.path.dirname(path)
     for directory in reversed(missing):
-        try:
+        with contextlib.suppress(FileExistsError):
             volume.make_directory(directory)
-        except FileExistsError:
-            continue
 
 
 def write_all(volume: Volume, fd: int, data: bytes) -> None:
@@ -131,17 +136,20 @@ def write_all(volume: Volume, fd: int, data: bytes) -> None:
         view = view[count:]
 
 
+def fill(volume: Volume, fd: int, data: bytes) -> None:
+    """Write all of `data` into a new file, force it to the device, and close it."""
+    with closing(volume, fd):
+        write_all(volume, fd, data)
+        volume.sync(fd)
+
+
 def read_file(volume: Volume, path: str, limit: int, follow: bool = False, at: int | None = None) -> bytes:
     """The bytes of a regular file of at most `limit` bytes. OSError otherwise; EFBIG names a larger one."""
-    fd = volume.open(path, follow, at)
-    try:
-        return read_all(volume, fd, path, limit)
-    finally:
-        volume.close(fd)
+    with closing(volume, volume.open(path, follow, at)) as fd:
+        return _read_all(volume, fd, path, limit)
 
 
-def read_all(volume: Volume, fd: int, path: str, limit: int) -> bytes:
-    """Everything behind `fd`, at most `limit` bytes."""
+def _read_all(volume: Volume, fd: int, path: str, limit: int) -> bytes:
     status = volume.stat(fd)
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", path)
@@ -162,7 +170,7 @@ def read_all(volume: Volume, fd: int, path: str, limit: int) -> bytes:
             raise OSError(errno.EFBIG, f"larger than {limit} bytes", path)
 
 
-def replace_file(volume: Volume, path: str, data: bytes, mode: int = 0o644) -> None:
+def replace_file(volume: Volume, path: str, data: bytes) -> None:
     """Write a file of the pod's own disk so that a reader sees the old or the new one, and a crash leaves one of them.
 
     For local files only (served file, report, state): a rename on a shared volume is not dependable.
@@ -170,15 +178,12 @@ def replace_file(volume: Volume, path: str, data: bytes, mode: int = 0o644) -> N
     temporary = f"{path}.{os.getpid()}.new"
     with contextlib.suppress(FileNotFoundError):
         volume.remove(temporary)
-    fd = volume.create(temporary, mode)
+    fd = volume.create(temporary, 0o644)
     try:
-        write_all(volume, fd, data)
-        volume.sync(fd)
+        fill(volume, fd, data)
     except BaseException:
-        volume.close(fd)
         volume.remove(temporary)
         raise
-    volume.close(fd)
     volume.rename(temporary, path)
 
 

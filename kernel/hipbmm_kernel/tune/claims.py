@@ -17,7 +17,7 @@ def believable(loaded: Table, problems: Iterable[Problem], fp8: str, product: st
     for problem in problems:
         key = key_of(problem, fp8)
         rows = loaded.rows.get(key, ())
-        least = cost.least_us(problem, product or cost.DEFAULT_PRODUCT) if rows else 0.0
+        least = cost.least_us(problem, product) if rows else 0.0
         if any(_is_impossible(row, least) for row in rows):
             changed[key] = tuple(
                 row._replace(tuned_us=None, default_us=None, verified=False) if _is_impossible(row, least) else row

@@ -2,9 +2,10 @@
 
 import shutil
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from hipbmm_kernel.contract.settings import EXHAUSTIVE
+from hipbmm_kernel.identity.gpu import visible_gpus
 from hipbmm_kernel.planner import cost
 from hipbmm_kernel.planner.plan import Plan
 from hipbmm_kernel.rows import gemm
@@ -22,24 +23,11 @@ from hipbmm_kernel.tune.sharing import SharingTuner
 from hipbmm_kernel.tune.tuner import Tuner
 from hipbmm_kernel.tune.visit import Job, Visit
 
-SELECTORS = ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
-"""In the order in which HIP reads them; the first that is set wins."""
 STORE_SECONDS = 60.0
 STOPPED_STORE_SECONDS = 5.0
 SAMPLE = 4
 """Verified rows of the store that a pod verifies again when it has children anyway: a wrong claim of one origin meets
 one of them in each pod."""
-
-
-def visible_gpus(env: Mapping[str, str], count: int) -> tuple[str, ...]:
-    """One value per GPU that HIP would show: the user's own selection if there is one, else all `count` of them."""
-    for name in SELECTORS:
-        if name in env:
-            chosen = [part.strip() for part in env[name].split(",")]
-            # HIP ignores everything from the first entry that is no device on.
-            valid = [part for part in chosen if part and part != "-1"]
-            return tuple(dict.fromkeys(valid))
-    return tuple(str(number) for number in range(count))
 
 
 def tune_missing(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence[Problem]) -> Outcome:
@@ -89,7 +77,6 @@ def tune_missing(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence
 
 
 def _tuner(handover: Handover, visits: Sequence[Visit], origin: str, queue: PublishQueue) -> Tuner:
-    """The tuner of a pod alone, or of one that shares its plan."""
     gpus = visible_gpus(handover.env, handover.identity.gpus)
     if not handover.settings.cooperate:
         return Tuner(handover, gpus, queue)
@@ -119,7 +106,7 @@ def _visits(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence[Prob
             Job(
                 problem,
                 problem[1:] in biased,
-                _seconds(problem, stack.product),
+                cost.tuning_seconds(problem, stack.product),
                 mixed={(*problem[1:], False), (*problem[1:], True)} <= calls,
             ),
             gemm.key_of(problem, stack.fp8_column),
@@ -135,7 +122,3 @@ def _sample(problems: Iterable[Problem], uid: str) -> list[Problem]:
     """Another few in each pod, the same in each run of one."""
     drawn = sorted(problems, key=lambda problem: digest.sha256(f"{uid} {problem}".encode()))
     return drawn[:SAMPLE]
-
-
-def _seconds(problem: Problem, product: str | None) -> float:
-    return cost.tuning_seconds(problem, product or cost.DEFAULT_PRODUCT)

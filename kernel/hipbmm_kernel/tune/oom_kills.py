@@ -5,10 +5,10 @@ With cgroup v2 the kubelet lets the kernel end the whole container (memory.oom.g
 then this counter is the only place that shows the difference from any other SIGKILL.
 """
 
-ROOT = "/sys/fs/cgroup"
+from hipbmm_kernel.system.memory import ROOT, field
+
 _FILES = ("memory.events", "memory/memory.oom_control")
 """Of cgroup v2 and v1; both have a line `oom_kill N`. The kernel counts before it sends the signal."""
-_MAX_BYTES = 4096
 
 
 class OomKills:
@@ -26,14 +26,4 @@ class OomKills:
 
     def _count(self) -> int:
         """Kills so far; 0 where nothing says so."""
-        for name in _FILES:
-            try:
-                with open(f"{self._root}/{name}", encoding="ascii", errors="replace") as file:
-                    text = file.read(_MAX_BYTES)
-            except OSError:
-                continue
-            for line in text.splitlines():
-                word, _, number = line.partition(" ")
-                if word == "oom_kill" and number.strip().isdecimal():
-                    return int(number)
-        return 0
+        return max(field(f"{self._root}/{name}", "oom_kill") for name in _FILES)

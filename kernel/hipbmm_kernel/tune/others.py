@@ -127,12 +127,7 @@ class Others:
         nearest = sorted(recent, key=lambda name: (abs(ages[name]), name))[:MAX_PODS]
         return tuple(sorted({self._uid, *nearest}))
 
-    @contextlib.contextmanager
-    def _directory(self) -> Iterator[int]:
+    def _directory(self) -> contextlib.AbstractContextManager[int]:
         made = self._handover
-        key = made.identity.stack.key
-        directory = volumes.open_below(made.volume, made.settings.store, "v1", key, "pods", make=True)
-        try:
-            yield directory
-        finally:
-            made.volume.close(directory)
+        parts = ("v1", made.identity.stack.key, "pods")
+        return volumes.closing(made.volume, volumes.open_below(made.volume, made.settings.store, *parts, make=True))

@@ -38,9 +38,9 @@ class SharingTuner(Tuner):
             handover.log(f"{self._adopted} of {count} problems were tuned by other pods meanwhile")
         super()._visit_all(running, [visit for visit in visits if visit.known is not None and visit.known.verified])
 
-    def _followed(self, outcome: Outcome) -> list[Task]:
+    def _outcome(self, outcome: Outcome) -> list[Task]:
         """What follows from an outcome; where nothing does, the next problem."""
-        tasks = super()._followed(outcome)
+        tasks = super()._outcome(outcome)
         return tasks or ([] if outcome.kind == crew.UNFINISHED else self._opened())
 
     def _opened(self) -> list[Task]:
@@ -59,7 +59,6 @@ class SharingTuner(Tuner):
         return []
 
     def _adopt(self) -> None:
-        """Take the rows that others have published."""
         progress = self._handover.progress
         for visit in list(self._open):
             row = self._others.row(visit.job.problem)

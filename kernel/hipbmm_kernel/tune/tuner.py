@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from hipbmm_kernel.rows.gemm import MAX_INDEX, OWN_CHOICE, Problem, Row, Veto, key_of
+from hipbmm_kernel.rows.gemm import MAX_INDEX, OWN_CHOICE, Problem, Row, Veto, key_of, label
 from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.shard_lines import WHOLE_PROBLEM
 from hipbmm_kernel.store.table import Table
@@ -80,7 +80,7 @@ class Tuner:
         their indices may serve it.
         """
         handover = self._handover
-        handlers = Handlers(self._attest_hardware, self._ready, self._followed, self._event, handover.progress.tick)
+        handlers = Handlers(self._attest_hardware, self._ready, self._outcome, self._event, handover.progress.tick)
         directory = f"{handover.settings.home}/tune"
         command = process.program(handover.last.module) if handover.last else ()
         with Crew(
@@ -108,9 +108,6 @@ class Tuner:
         """Visit each as far as it goes without a search."""
         order = schedule.order([visit.job.seconds for visit in visits], len(self._gpus))
         self._do(running, [task for at in order for task in self._next(visits[at])])
-
-    def _followed(self, outcome: Outcome) -> list[Task]:
-        return self._outcome(outcome)
 
     def _do(self, running: Crew, tasks: list[Task]) -> None:
         """Do tasks and what follows from them. Abort when work is left because every GPU has given up."""
@@ -146,7 +143,7 @@ class Tuner:
         if not visit.failure:
             return
         progress = self._handover.progress
-        self._handover.log(f"{_name(visit.job)} gets no row: {visit.failure}")
+        self._handover.log(f"{label(visit.job.problem)} gets no row: {visit.failure}")
         if visit.planned:
             progress.refuted() if visit.known else progress.failed()
 
@@ -244,10 +241,10 @@ class Tuner:
                 self.spread.append((max(tuned) - min(tuned)) / statistics.median(tuned))
             wrong = outcome.message.get("defaultWrong")
             if wrong and self._default_deaths < MAX_DEFAULT_DEATHS:
-                self._handover.log(f"{_name(visit.job)}: the heuristic's own choice is wrong: {wrong}")
+                self._handover.log(f"{label(visit.job.problem)}: the heuristic's own choice is wrong: {wrong}")
             return self._keep(outcome.worker.gpu, visit, index, times.median(tuned), times.median(default))
         reason = str(outcome.message.get("reason") or outcome.reason)
-        self._handover.log(f"{_name(visit.job)}: index {index} is wrong: {reason}")
+        self._handover.log(f"{label(visit.job.problem)}: index {index} is wrong: {reason}")
         visit.wrong(index, reason)
         return self._accuse(outcome.worker.gpu, visit, index, reason)
 
@@ -282,7 +279,7 @@ class Tuner:
     def _died(self, outcome: Outcome, visit: Visit) -> list[Task]:
         gpu, index = outcome.worker.gpu, outcome.task.command.get("index")
         words = f"{outcome.kind}: {outcome.reason}"
-        self._handover.log(f"{outcome.task.command['do']} of {_name(visit.job)}: {words}")
+        self._handover.log(f"{outcome.task.command['do']} of {label(visit.job.problem)}: {words}")
         if visit.asked_is_right and isinstance(index, int):
             self._default_deaths += 1
             return self._keep(gpu, visit, index)
@@ -336,7 +333,7 @@ class Tuner:
         if outcome.kind in (crew.SKIPPED, crew.OUT_OF_MEMORY):
             return []
         reason = str(outcome.message.get("reason") or f"{outcome.kind}: {outcome.reason}")
-        return self._retire(gpu, f"does not compute {_name(control.job)}, which was found right: {reason}")
+        return self._retire(gpu, f"does not compute {label(control.job.problem)}, which was found right: {reason}")
 
     def _retire(self, gpu: str, why: str) -> list[Task]:
         """This GPU is sick: it gets no task any more, and the visits that it spoke against begin again."""
@@ -363,7 +360,3 @@ def printable(text: str) -> str:
 def _command(kind: str, number: int, job: Job) -> dict[str, object]:
     m, n, k = job.problem
     return {"do": kind, "id": number, "m": m, "n": n, "k": k, "bias": job.bias, "rows": ROWS}
-
-
-def _name(job: Job) -> str:
-    return f"M={job.problem.m} N={job.problem.n} K={job.problem.k}"

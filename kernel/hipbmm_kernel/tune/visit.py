@@ -10,7 +10,7 @@ then offered its neighbours' indices first; one that ends a second child is give
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from hipbmm_kernel.rows.gemm import Problem, Row, is_time
+from hipbmm_kernel.rows.gemm import NO_NAME, Problem, Row, is_time
 from hipbmm_kernel.tune import protocol
 
 MAX_DEATHS = 2
@@ -41,7 +41,8 @@ class Ask(NamedTuple):
 class Visit:
     """What is known of one problem. `known` is the store's row of it, `checked` false believes AITER's own choice.
 
-    `planned` says that it is one of the plan's problems. It is `active` while a task of it waits or runs.
+    `planned` says that it is one of the plan's problems. It is `active` while a task of it waits or runs, and
+    `improving` when all indices are tried, not only as many as make one right.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Visit:
         self._checked = checked
         self._tuned = False
         self._searched = False
-        self._improving = False
+        self.improving = False
         self._found: tuple[float, int] | None = None
 
     @property
@@ -86,7 +87,7 @@ class Visit:
         return self.asked
 
     def _next(self, near: list[Row]) -> Ask | None:
-        if self._improving:
+        if self.improving:
             return self._improve()
         if self.row is not None or self.deaths >= MAX_DEATHS:
             return None
@@ -102,13 +103,8 @@ class Visit:
     def search_faster(self) -> None:
         """Go on with a search of every index, for one that is faster than the row."""
         if self.row is not None:
-            self._improving, self._searched, self.candidate = True, False, None
+            self.improving, self._searched, self.candidate = True, False, None
             self.tried, self.deaths = [*self.refuted, self.row.algo_index], 0
-
-    @property
-    def improving(self) -> bool:
-        """Whether all indices are tried, not only as many as make one right."""
-        return self._improving
 
     def _improve(self) -> Ask | None:
         if not self._searched and self.deaths < MAX_SEARCH_DEATHS:
@@ -128,7 +124,7 @@ class Visit:
     def right(self, index: int, tuned_us: float | None = None, default_us: float | None = None) -> Row:
         """The index is right: its row, which is the problem's unless a faster one is known."""
         candidate = self.candidate
-        name = candidate.kernel_name if candidate and candidate.algo_index == index else Row("", 1).kernel_name
+        name = candidate.kernel_name if candidate and candidate.algo_index == index else NO_NAME
         row = Row(self.key, index, name, tuned_us, default_us, verified=True)
         held = self.row
         if held is None or held.tuned_us is None or (tuned_us is not None and tuned_us < held.tuned_us):
@@ -161,7 +157,7 @@ class Visit:
             self.tried.append(index)
             self.refuted[index] = reason
             return index
-        if self.deaths < MAX_DEATHS or self._improving:
+        if self.deaths < MAX_DEATHS or self.improving:
             return None
         if asked.kind == protocol.VERIFY:
             self.refuted[asked.solution] = reason

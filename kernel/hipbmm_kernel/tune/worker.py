@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from hipbmm_kernel.system import process
+from hipbmm_kernel.system import files, process
 from hipbmm_kernel.tune import protocol
 
 LOG_NAME = "child.log"
@@ -78,13 +78,7 @@ class Worker:
 
     def last_words(self) -> str:
         """What the library printed before it ended the child."""
-        try:
-            with open(f"{self.directory}/{LOG_NAME}", "rb") as log:
-                log.seek(0, os.SEEK_END)
-                log.seek(max(0, log.tell() - LOG_TAIL))
-                return process.last_words(log.read().decode("utf-8", "replace"))
-        except OSError:
-            return ""
+        return process.last_words(files.tail(f"{self.directory}/{LOG_NAME}", LOG_TAIL))
 
     def discard(self) -> None:
         """Remove the working directory."""

@@ -80,7 +80,7 @@ def llama4_mlp(model: Model, layer: int) -> Iterable[Module]:
     path, step = f"layers.{layer}.feed_forward", model.fields.count("interleave_moe_layer_step", 1)
     if not step or (layer + 1) % step:
         return gated_mlp(model, path, "intermediate_size_mlp")
-    return gated_mlp(model, f"{path}.shared_expert", "intermediate_size", replicated=model.parallel.replicated_experts)
+    return gated_mlp(model, f"{path}.shared_expert", "intermediate_size", replicated=model.replicated_experts)
 
 
 def qwen_mlp(model: Model, layer: int, *, gate: bool = False, replicates: bool = False) -> Iterator[Module]:
@@ -94,7 +94,7 @@ def qwen_mlp(model: Model, layer: int, *, gate: bool = False, replicates: bool =
     if gate:
         yield Module(f"{path}.gate", experts, model.hidden)
     if fields.count(_SHARED):
-        replicated = replicates and model.parallel.replicated_experts
+        replicated = replicates and model.replicated_experts
         yield from gated_mlp(model, f"{path}.shared_expert", _SHARED, replicated=replicated)
 
 

@@ -66,7 +66,7 @@ def deepseek_mlp(model: Model, layer: int) -> tuple[Module, ...]:
     step, first = fields.size_or("moe_layer_freq", 1), fields.count("first_k_dense_replace")
     if not fields.count("n_routed_experts") or layer < first or layer % step:
         return gated_mlp(model, path, "intermediate_size")
-    shared, replicated = fields.count("n_shared_experts"), model.parallel.replicated_experts
+    shared, replicated = fields.count("n_shared_experts"), model.replicated_experts
     if not shared:
         return ()
     return gated_mlp(model, f"{path}.shared_experts", "moe_intermediate_size", shared, replicated=replicated)

@@ -2,11 +2,9 @@
 
 from typing import NamedTuple
 
-from hipbmm_kernel.planner.model_config import Fields
-from hipbmm_kernel.planner.short_name import short_name
+from hipbmm_kernel.planner.model_config import MAX_LAYERS, Fields
 from hipbmm_kernel.planner.vllm_version import NEWEST, Version
 
-MAX_LAYERS = 1024
 PATCHES = "its M is the number of image patches, which is above 512"
 TOWERS = ("vision_tower.", "visual.")
 """How the path of a module outside the decoder begins."""
@@ -40,24 +38,24 @@ class Module(NamedTuple):
         return self.merged or (self.path.rpartition(".")[2],)
 
 
-class Parallel(NamedTuple):
-    """Tensor-parallel size of the attention, whether shared experts are replicated, and the ranks that share a tower.
-
-    `tower` 0 means as many as share the attention. vLLM replicates shared experts with sequence-parallel MoE: expert
-    parallelism with tensor and data parallelism above 1.
-    """
-
-    tensor: int = 1
-    replicated_experts: bool = False
-    tower: int = 0
+def short_name(path: str) -> str:
+    """The last component of a module's path, with `shared_expert(s).` before it where both exist."""
+    *parents, last = path.split(".")
+    return f"{parents[-1]}.{last}" if parents and parents[-1].startswith("shared_expert") else last
 
 
 class Model(NamedTuple):
-    """A model's text fields, the whole config around them (the same object when nothing is nested), ranks, vLLM."""
+    """A model's text fields, the whole config around them (the same object when nothing is nested), ranks, vLLM.
+
+    `tensor` ranks share the attention, `tower_ranks` a vision tower. vLLM replicates shared experts with
+    sequence-parallel MoE: expert parallelism with tensor and data parallelism above 1.
+    """
 
     fields: Fields
     whole: Fields
-    parallel: Parallel
+    tensor: int
+    tower_ranks: int
+    replicated_experts: bool
     vllm: Version = NEWEST
 
     @property
@@ -80,14 +78,14 @@ class Model(NamedTuple):
 
     def split(self, field: str, value: int) -> int:
         """One rank's share of `value`; ConfigInvalid when the ranks cannot share it evenly, as vLLM raises too."""
-        tensor = self.parallel.tensor
+        tensor = self.tensor
         if value % tensor:
             self.fields.refuse(field, value, f"tensor parallel size {tensor} does not divide {value}")
         return value // tensor
 
     def kv_heads(self, total: int) -> int:
         """Key-value heads of one rank: shared out, or replicated when there are more ranks than heads."""
-        tensor = self.parallel.tensor
+        tensor = self.tensor
         if total >= tensor:
             return self.split("num_key_value_heads", total)
         if tensor % total:

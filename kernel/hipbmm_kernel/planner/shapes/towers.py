@@ -33,7 +33,7 @@ def find(model: Model, family: Family) -> tuple[tuple[Module, ...], bool]:
         return tuple(_siglip(model, vision)), True
     if vision is None or kind is None:
         return (), kind is not None or family.tower != ""
-    return tuple(_qwen(kind, vision, model.parallel.tower or model.parallel.tensor)), True
+    return tuple(_qwen(kind, vision, model.tower_ranks)), True
 
 
 def _siglip(model: Model, vision: Fields) -> Iterator[Module]:

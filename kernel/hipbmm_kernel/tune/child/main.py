@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel.linear.gate import ONLINE_TUNING
+from hipbmm_kernel.system.shown import first_line
 from hipbmm_kernel.tune import protocol
 from hipbmm_kernel.tune.child.device import MemoryShortError
 from hipbmm_kernel.tune.child.lifeline import die_with_parent
@@ -74,7 +75,7 @@ def _start(channel: Channel) -> Tasks | None:
 
         tasks = Tasks(device)
     except Exception as error:  # noqa: BLE001 - imports run foreign code: whatever it raises is the reason to report
-        channel.send({"event": protocol.FAILED, "id": None, "error": type(error).__name__, "reason": _text(error)})
+        channel.send({"event": protocol.FAILED, "id": None, "error": type(error).__name__, "reason": first_line(error)})
         return None
     channel.send({"event": protocol.READY, "libraries": loaded_libraries(), "free": device.free_bytes()})
     return tasks
@@ -88,14 +89,14 @@ def _answer(tasks: Tasks, command: dict[str, object], channel: Channel, last: La
             return {"event": protocol.DONE, "id": command["id"], **last(command, channel.send)}
         return {"event": protocol.DONE, "id": command["id"], **tasks.run(command, channel.send)}
     except MemoryShortError as error:
-        return {"event": protocol.SKIPPED, "id": command["id"], "reason": _text(error)}
+        return {"event": protocol.SKIPPED, "id": command["id"], "reason": first_line(error)}
     except Exception as error:  # noqa: BLE001 - torch and AITER raise what they like; the parent decides what it means
-        return {"event": protocol.FAILED, "id": command["id"], "error": type(error).__name__, "reason": _text(error)}
-
-
-def _text(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:400]
+        return {
+            "event": protocol.FAILED,
+            "id": command["id"],
+            "error": type(error).__name__,
+            "reason": first_line(error),
+        }
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension, hipb_mm_fp8
 from hipbmm_kernel.planner import cost
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.gemm import Problem, Row
+from hipbmm_kernel.system.shown import first_line
 from hipbmm_kernel.tune import protocol
 from hipbmm_kernel.tune.child.device import Device, MemoryShortError
 from hipbmm_kernel.tune.child.operands import Linear, Operands, operand_bytes
@@ -59,7 +60,7 @@ class Tasks:
             return tasks[str(command["do"])](command, report)
         except torch.cuda.OutOfMemoryError as error:
             # A neighbour on the device took what was free a moment ago: that says nothing about the problem.
-            raise MemoryShortError(str(error).splitlines()[0]) from error
+            raise MemoryShortError(first_line(error)) from error
 
     def release(self) -> None:
         """Give the device's memory back."""
@@ -172,7 +173,6 @@ class Tasks:
 
     @staticmethod
     def _launch(operands: Operands, m: int, index: int, copy: int) -> torch.Tensor:
-        """One call on one copy of the weight."""
         x, x_scale = operands.tokens(m)
         weight = operands.copies[copy]
         return hipb_mm_fp8(
@@ -187,7 +187,7 @@ class Tasks:
         except torch.cuda.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            return str(error).splitlines()[0][:200] if str(error) else "RuntimeError"
+            return first_line(error)
         return operands.expected().compare(result[:m])
 
     def _check_turned(self, operands: Operands, m: int, index: int) -> str | None:

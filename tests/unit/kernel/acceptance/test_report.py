@@ -6,11 +6,16 @@ import math
 import pytest
 
 from hipbmm_kernel.acceptance import report
-from hipbmm_kernel.acceptance.report import FAIL, PASS, SKIP, About, Result, Verdict
+from hipbmm_kernel.acceptance.report import FAIL, PASS, SKIP, Result, Verdict
 
-ABOUT = About(
-    "0.1.0", "2026-11-23T16:00:00Z", False, "9f2c0a1b2c3d4e5f", {"product": "MI300X", "rocm": None}, [(1, 64, 256)]
-)
+ABOUT = {
+    "program": "0.1.0",
+    "time": "2026-11-23T16:00:00Z",
+    "simulated": False,
+    "key": "9f2c0a1b2c3d4e5f",
+    "stack": {"product": "MI300X", "rocm": None},
+    "problems": [(1, 64, 256)],
+}
 
 
 def _result(name: str, outcome: str, evidence: dict[str, object] | None = None) -> Result:
@@ -70,4 +75,4 @@ def test_page_keeps_its_table_whole() -> None:
 
 
 def test_a_simulated_run_says_so() -> None:
-    assert "SIMULATED GPU" in report.page(report.document(ABOUT._replace(simulated=True), [_result("a", PASS)]))
+    assert "SIMULATED GPU" in report.page(report.document({**ABOUT, "simulated": True}, [_result("a", PASS)]))

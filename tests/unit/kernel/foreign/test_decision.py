@@ -36,8 +36,8 @@ def test_the_images_own_path_comes_first_and_the_users_values_stay() -> None:
         ({"hipbmm": True}, {}, (), "not proven"),
         (PROVEN, {}, ("PYTHONPATH",), "sets PYTHONPATH"),
         (PROVEN, {"VLLM_PLUGINS": "other"}, (), "hipbmm_starts, hipbmm_dispatch"),
-        (PROVEN, {"VLLM_PLUGINS": ""}, (), "leaves out"),
-        (PROVEN, {"VLLM_PLUGINS": "hipbmm_dispatch"}, (), "leaves out hipbmm_starts"),
+        (PROVEN, {"VLLM_PLUGINS": ""}, (), "hipbmm_starts, hipbmm_dispatch out"),
+        (PROVEN, {"VLLM_PLUGINS": "hipbmm_dispatch"}, (), "leaves hipbmm_starts out"),
     ],
 )
 def test_what_is_not_proven_gets_nothing(

@@ -11,8 +11,7 @@ import pytest
 from tests.unit.kernel.planner.test_answer import ANSWER
 
 from hipbmm_kernel.image import plan_file
-from hipbmm_kernel.planner.answer import AnswerInvalid
-from hipbmm_kernel.store import mirror_log
+from hipbmm_kernel.store import mirror_log, plans
 from hipbmm_kernel.store.reader import Reader
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
@@ -27,39 +26,39 @@ KEY = "0123456789abcdef"
 
 def test_what_one_pod_keeps_the_next_one_finds(tmp_path: Path) -> None:
     problems: list[str] = []
-    assert plan_file.read(Volume(), [str(tmp_path)], KEY, problems) is None
-    assert plan_file.publish(Volume(), str(tmp_path), KEY, ANSWER) == ""
-    assert plan_file.read(Volume(), [str(tmp_path / "none"), str(tmp_path)], KEY, problems) == ANSWER
+    assert plans.find(Volume(), [str(tmp_path)], KEY, plan_file.decode, problems) is None
+    assert plans.keep(Volume(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER)) == ""
+    assert plans.find(Volume(), [str(tmp_path / "none"), str(tmp_path)], KEY, plan_file.decode, problems) == ANSWER
     assert problems == []
     assert [path.name for path in (tmp_path / "v1" / "plans").iterdir()] == [f"{KEY}.json"]
 
 
 def test_two_pods_with_one_answer_keep_one_file(tmp_path: Path) -> None:
     for _ in range(2):
-        assert plan_file.publish(Volume(), str(tmp_path), KEY, ANSWER) == ""
+        assert plans.keep(Volume(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER)) == ""
     assert len(list((tmp_path / "v1" / "plans").iterdir())) == 1
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, -1])
 def test_a_damaged_file_is_named_and_the_next_name_is_taken(tmp_path: Path, cut: int) -> None:
     data = plan_file.encode(KEY, ANSWER)
-    plans = tmp_path / "v1" / "plans"
-    plans.mkdir(parents=True)
-    (plans / f"{KEY}.json").write_bytes(data[:cut] if cut >= 0 else data.replace(b"5120", b"5121"))
+    directory = tmp_path / "v1" / "plans"
+    directory.mkdir(parents=True)
+    (directory / f"{KEY}.json").write_bytes(data[:cut] if cut >= 0 else data.replace(b"5120", b"5121"))
     problems: list[str] = []
-    assert plan_file.read(Volume(), [str(tmp_path)], KEY, problems) is None
+    assert plans.find(Volume(), [str(tmp_path)], KEY, plan_file.decode, problems) is None
     assert len(problems) == 1
-    assert plan_file.publish(Volume(), str(tmp_path), KEY, ANSWER) == ""
-    assert plan_file.read(Volume(), [str(tmp_path)], KEY, problems) == ANSWER
+    assert plans.keep(Volume(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER)) == ""
+    assert plans.find(Volume(), [str(tmp_path)], KEY, plan_file.decode, problems) == ANSWER
 
 
 def test_another_keys_plan_is_refused() -> None:
-    with pytest.raises(AnswerInvalid, match="its key is"):
+    with pytest.raises(ValueError, match="its key is"):
         plan_file.decode("f" * 16, plan_file.encode(KEY, ANSWER))
 
 
 def test_a_plan_file_is_json_for_people(tmp_path: Path) -> None:
-    plan_file.publish(Volume(), str(tmp_path), KEY, ANSWER)
+    plans.keep(Volume(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER))
     document = json.loads((tmp_path / "v1" / "plans" / f"{KEY}.json").read_text())
     assert document["plan"]["architecture"] == "Qwen3ForCausalLM"
 
@@ -70,25 +69,25 @@ class Full(Volume):
 
 
 def test_a_volume_that_is_full_is_a_reason_and_nothing_else(tmp_path: Path) -> None:
-    assert "ENOSPC" in plan_file.publish(Full(), str(tmp_path), KEY, ANSWER)
-    assert plan_file.publish(Volume(), str(tmp_path), KEY, ANSWER) == ""
+    assert "ENOSPC" in plans.keep(Full(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER))
+    assert plans.keep(Volume(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER)) == ""
 
 
 def test_a_store_that_is_not_there_is_a_reason(tmp_path: Path) -> None:
-    assert "ENOENT" in plan_file.publish(Volume(), str(tmp_path / "none"), KEY, ANSWER)
+    assert "ENOENT" in plans.keep(Volume(), str(tmp_path / "none"), KEY, plan_file.encode(KEY, ANSWER))
 
 
 def test_a_plan_is_carried_by_whoever_carries_shards(tmp_path: Path) -> None:
-    name, text = plan_file.framed(KEY, ANSWER)
+    name, text = plans.frame(KEY, plan_file.encode(KEY, ANSWER))
     carried = operator_shards.check(name, gzip.compress(text))
     assert (carried.name, carried.key) == (name, KEY)
     (tmp_path / f"{name}.gz").write_bytes(carried.packed)
-    assert plan_file.read(Volume(), [str(tmp_path)], KEY, []) == ANSWER
-    assert plan_file.read(Volume(), [str(tmp_path)], "f" * 16, []) is None
+    assert plans.find(Volume(), [str(tmp_path)], KEY, plan_file.decode, []) == ANSWER
+    assert plans.find(Volume(), [str(tmp_path)], "f" * 16, plan_file.decode, []) is None
 
 
 def test_a_plan_in_a_log_is_found_by_the_operator() -> None:
-    name, text = plan_file.framed(KEY, ANSWER)
+    name, text = plans.frame(KEY, plan_file.encode(KEY, ANSWER))
     log = "\n".join(["hipbmm warm: something", *mirror_log.log_lines(text, name), ""])
     found, problems = operator_shards.in_log(log, [name])
     assert ([each.name for each in found], problems) == ([name], [])
@@ -98,15 +97,15 @@ def test_a_plan_in_a_log_is_found_by_the_operator() -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"\x1f\x8b", b"not a gzip"])
 def test_a_damaged_plan_of_a_mirror_is_named(tmp_path: Path, damage: bytes) -> None:
-    name, _ = plan_file.framed(KEY, ANSWER)
+    name, _ = plans.frame(KEY, plan_file.encode(KEY, ANSWER))
     (tmp_path / f"{name}.gz").write_bytes(damage)
     problems: list[str] = []
-    assert plan_file.read(Volume(), [str(tmp_path)], KEY, problems) is None
+    assert plans.find(Volume(), [str(tmp_path)], KEY, plan_file.decode, problems) is None
     assert len(problems) == 1
 
 
 def test_a_plan_is_no_shard_to_who_reads_shards(tmp_path: Path) -> None:
-    name, text = plan_file.framed(KEY, ANSWER)
+    name, text = plans.frame(KEY, plan_file.encode(KEY, ANSWER))
     (tmp_path / f"{name}.gz").write_bytes(gzip.compress(text))
     reader = Reader(Volume(), Clock(), KEY, 1.0)
     assert list(reader.mirrored([str(tmp_path)])) == []

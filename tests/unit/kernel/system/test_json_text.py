@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from tests.kernel.mi300x import STACK
 
-from hipbmm_kernel.harvest.harvester import read_json
+from hipbmm_kernel.contract import report
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.image import plan_file
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import AnswerInvalid
 from hipbmm_kernel.pod import dispatch_decision
-from hipbmm_kernel.pod.exec import read_report
 from hipbmm_kernel.store import plans
 from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system.digest import canonical
@@ -62,17 +61,17 @@ def a_stack(text: str) -> object:
     return stacks.parse(json.dumps(document).replace('"@"', text).encode())
 
 
-READERS: dict[str, tuple[Callable[[str], object], type[Exception] | tuple[()]]] = {
+READERS: dict[str, tuple[Callable[[str], object], type[Exception]]] = {
     "a plan": (
         lambda text: plan_file.decode(KEY, f'{{"hipbmm-plan":1,"key":"{KEY}","plan":{text}}}'.encode()),
-        AnswerInvalid,
+        ValueError,
     ),
     "an answer": (lambda text: answer.decode(text.encode()), AnswerInvalid),
     "an answer about memory": (
         lambda text: dispatch_decision.decode(KEY, f'{{"hipbmm-dispatch-check":1,"key":"{KEY}","x":{text}}}'.encode()),
-        AnswerInvalid,
+        ValueError,
     ),
-    "a file beside the shards": (lambda text: plans.damage(KEY, text.encode()), ()),
+    "a file beside the shards": (lambda text: plans.document(KEY, text.encode()), ValueError),
     "a stack": (a_stack, stacks.StackError),
 }
 
@@ -91,6 +90,6 @@ def test_a_report_that_cannot_be_shown_is_none(tmp_path: Path, depth: int) -> No
     path = tmp_path / "report.json"
     for text in nested(depth):
         path.write_text(f'{{"reason":{text}}}')
-        for found in (read_json(Volume(), str(path)), read_report(Volume(), str(path))[0]):
-            assert canonical(found)
-            assert repr(found)
+        found, _ = report.read(Volume(), str(path))
+        assert canonical(found)
+        assert repr(found)
