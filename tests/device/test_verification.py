@@ -35,7 +35,9 @@ def test_a_right_result_is_found_right_and_timed(
     tasks = Tasks(Device())
     for m in (1, 64, 512):
         reported: list[dict[str, object]] = []
-        assert tasks.run(_command(protocol.PROBE, m), reported.append) == {"reason": None}
+        for turned in (False, True):
+            probe = {**_command(protocol.PROBE, m), "turned": turned}
+            assert tasks.run(probe, reported.append) == {"reason": None}
         answer = tasks.run(_command(protocol.VERIFY, m), reported.append)
         assert (answer["correct"], answer["defaultWrong"]) == (True, None)
         assert [each["event"] for each in reported] == [protocol.RIGHT]
