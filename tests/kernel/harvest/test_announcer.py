@@ -5,7 +5,7 @@ import gzip
 
 import pytest
 from tests.kernel.faults import FakeClock
-from tests.kernel.harvest.test_sidecar import LEARNED, append, line, served
+from tests.kernel.harvest.learning import LEARNED, append, line
 from tests.kernel.pods import Pod
 
 from hipbmm_kernel.harvest.announcer import INTERVAL, Announcer
@@ -13,8 +13,6 @@ from hipbmm_kernel.harvest.harvester import Harvester
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.store import mirror_log, shard
 from hipbmm_kernel.system.volume import Volume
-
-__all__ = ["served"]
 
 
 def announced(lines: list[str]) -> list[shard.Shard]:

@@ -134,7 +134,7 @@ def test_warm_comes_after_the_model_and_before_what_waits(stack: str, order: lis
         ("consul-connect-inject-init", ""),
     ],
 )
-def test_warm_stands_before_what_ends_the_network_unless_a_proxy_runs_then(network: str, proxy: str) -> None:
+def test_warm_runs_before_what_ends_the_network_unless_a_proxy_runs_then(network: str, proxy: str) -> None:
     pod = stacks.asking("deployment")
     pod["spec"]["initContainers"] = [{"name": "fetch", "image": "x"}, {"name": network, "image": "x"}]
     ours = ["hipbmm-warm", "hipbmm-harvest"]

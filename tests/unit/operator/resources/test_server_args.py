@@ -46,7 +46,7 @@ def test_arguments_are_added_unless_given(spec: Json, arguments: list[str], gpus
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "reported"),
     [
         (["--tensor-parallel-size", "8"], "--tensor-parallel-size 8"),
         (["-tp=8"], "--tensor-parallel-size 8"),
@@ -55,9 +55,9 @@ def test_arguments_are_added_unless_given(spec: Json, arguments: list[str], gpus
         (["--tensor-parallel-size", "-4"], "'-4'"),
     ],
 )
-def test_arguments_that_contradict_a_field_are_reported(args: list[str], told: str) -> None:
+def test_arguments_that_contradict_a_field_are_reported(args: list[str], reported: str) -> None:
     (problem,) = command({"server": {"args": args}}).problems
-    assert told in problem
+    assert reported in problem
 
 
 def test_arguments_are_passed_as_they_are() -> None:
