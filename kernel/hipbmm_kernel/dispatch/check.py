@@ -29,8 +29,8 @@ ANSWER = "answer"
 """The file with what the child has found out, in its directory."""
 CHECK_SECONDS = 900.0
 """A cold JIT build of AITER's module takes minutes; the server is spared it then."""
-RACE_SECONDS = 120.0
-"""Of all measurements at most; sizes that are not reached are not padded."""
+RACE_SHARE, RACE_SECONDS = 0.1, 120.0
+"""Of the budget, and at most, for all measurements; sizes that are not reached are not padded."""
 STEP_SECONDS = 20.0
 """At least for the planned GEMM, and for each measurement: a device that hangs in one costs no more."""
 GLANCE_SECONDS = 0.2
@@ -45,9 +45,9 @@ class Limits(NamedTuple):
     step: float
 
 
-def limits(race: float, problem: float) -> Limits:
-    """What a pod allows that has so many seconds for the race, and for a problem."""
-    return Limits(min(race, RACE_SECONDS), max(problem, STEP_SECONDS))
+def limits(budget: float, problem: float) -> Limits:
+    """What a pod allows that has so many seconds for all of its tuning, and for a problem."""
+    return Limits(min(RACE_SHARE * budget, RACE_SECONDS), max(problem, STEP_SECONDS))
 
 
 class Checked(NamedTuple):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HEURISTIC = -1
 PARAMETERS = ("mat1", "mat2", "solution_index", "bias", "out_dtype", "scaleA", "scaleB", "scaleOut", "bpreshuffle")
 """Of `aiter.hipb_mm` in every release that has it (v0.1.10.post2 on); newer ones add `use_gelu` behind them."""
-POSITIONAL, NAMED = PARAMETERS[:3], PARAMETERS[3:]
+POSITIONAL = PARAMETERS[:3]
 DEFAULTS = {"solution_index": HEURISTIC}
 """Of the wrapper; None for the others."""
 
@@ -88,8 +88,9 @@ def _serving(inner: HipbMm, known: Known, device: int, recorder: Recorder, misse
             or rest
             or mat1.get_device() != device
         ):
-            named = zip(NAMED, (bias, out_dtype, scaleA, scaleB, scaleOut, bpreshuffle), strict=True)
-            return inner(mat1, mat2, solution_index, **dict(named), **rest)
+            scales = {"scaleA": scaleA, "scaleB": scaleB, "scaleOut": scaleOut}
+            others = {"bias": bias, "out_dtype": out_dtype, "bpreshuffle": bpreshuffle}
+            return inner(mat1, mat2, solution_index, **scales, **others, **rest)
         entry = known((mat1.shape, scaleA.numel(), scaleB.numel(), mat1.dtype, out_dtype, bias is None))
         index, rows = entry or (HEURISTIC, 0)
         if entry is None:

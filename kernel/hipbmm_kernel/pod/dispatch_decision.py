@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from hipbmm_kernel.dispatch.check import Checked, InTuning
 
 KEY_LENGTH = 16
-RACE_SHARE = 0.1
-"""Of the budget, for timing the sizes between the planned ones."""
 _MARK = "hipbmm-dispatch-check"
 _VERSION = 1
 
@@ -83,7 +81,7 @@ def in_tuning(
         lambda found: Table(identity.stack, entries(outlook.plan, rows(found))),
         {name: env.get(name) or value for name, value in CONTRACT_ENV.items()},
         _check_directory(settings),
-        limits(RACE_SHARE * settings.budget_seconds, settings.problem_seconds),
+        limits(settings.budget_seconds, settings.problem_seconds),
     )
 
 
@@ -143,7 +141,7 @@ class Decision(NamedTuple):
         from hipbmm_kernel.dispatch.check import check, limits  # noqa: PLC0415 - nothing of it is needed where it is known
 
         settings = self.settings
-        allowed, env = limits(RACE_SHARE * settings.budget_seconds, settings.problem_seconds), with_contract(self.env)
+        allowed, env = limits(settings.budget_seconds, settings.problem_seconds), with_contract(self.env)
         return check(table, env, settings.program, _check_directory(settings), allowed, self.clock, self.stop)
 
     @staticmethod

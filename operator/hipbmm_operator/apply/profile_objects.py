@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from hipbmm_operator.api.profile import ProfileSpec
@@ -67,10 +67,7 @@ class ProfileObjects:
             return Kernel(problem=f"the operator has no kernel program: {self._program.problem}")
         name, key = kernel_map(sha256), (profile.meta.uid, sha256)
         if self._clock() - self._proven.get(key, -_PROVEN_SECONDS) >= _PROVEN_SECONDS:
-            try:
-                problem = await self._prove(profile, name, sha256)
-            except (errors.ForbiddenError, errors.InvalidError) as error:
-                problem = f"ConfigMap {name}: {error.message}"
+            problem = await _or_refusal(name, self._prove(profile, name, sha256))
             if problem:
                 return Kernel(problem=problem)
             self._proven[key] = self._clock()
@@ -129,21 +126,17 @@ class ProfileObjects:
         learned = await self._harvest.newest((each.pod for each in facts.pods if each.injected), taken)
         found += learned
         taken |= {shard.name for shard in learned}
-        problem = ""
-        if found:
-            try:
-                problem = await self._store(profile, found)
-            except (errors.ForbiddenError, errors.InvalidError) as error:
-                problem = f"ConfigMap {mirror_name(profile.meta.name)}: {error.message}"
+        name = mirror_name(profile.meta.name)
+        problem = await _or_refusal(name, self._store(profile, name, found)) if found else ""
         if problem:
             self._refused[profile.meta.uid] = self._clock() + _REFUSED_SECONDS, problem
         else:
             self._refused.pop(profile.meta.uid, None)
             self._read[profile.meta.uid] = taken
 
-    async def _store(self, profile: Profile, found: list[Shard]) -> str:
+    async def _store(self, profile: Profile, name: str, found: list[Shard]) -> str:
         """Add rows to the mirror; why they are not kept, "" when they are. Raises ApiError."""
-        namespace, name = profile.meta.namespace, mirror_name(profile.meta.name)
+        namespace = profile.meta.namespace
         body = await self._kube.find(kinds.CONFIG_MAP, namespace, name) or {}
         owners = metadata.parse(body).owners
         if owners and all(owner.get("uid") != profile.meta.uid for owner in owners):
@@ -190,3 +183,11 @@ def _metadata(profile: Profile, name: str) -> Json:
         "labels": {"app.kubernetes.io/part-of": "hipbmm"},
         "ownerReferences": [_owner(profile)],
     }
+
+
+async def _or_refusal(name: str, problem: Awaitable[str]) -> str:
+    """Why a ConfigMap is not as it should be, or is refused; raises ApiError where a retry may help."""
+    try:
+        return await problem
+    except (errors.ForbiddenError, errors.InvalidError) as error:
+        return f"ConfigMap {name}: {error.message}"
