@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hipbmm_kernel.contract import settings
+from hipbmm_kernel.contract import progress, settings
 from hipbmm_kernel.foreign import decision, env_file
 from hipbmm_kernel.pod import exec as launch
 from hipbmm_kernel.system.clock import Clock
@@ -147,6 +147,13 @@ def test_states_and_sources_are_those_of_the_page() -> None:
 def test_the_example_progress_line_is_understood() -> None:
     line = next(line for line in PAGE.splitlines() if line.startswith("hipbmm progress"))
     assert report.parse_progress(f"other\n{line}\n") == report.Progress("Tuning", 38, 204, 0)
+
+
+def test_phases_are_those_of_the_page() -> None:
+    sentence = re.search(r"`phase` is one of ([A-Za-z, ]+)\.", PAGE)
+    assert sentence is not None
+    assert tuple(sentence[1].split(", ")) == progress.PHASES
+    assert report.LAST_PHASES == (progress.IMPROVING, progress.CHECKING)
 
 
 def test_the_example_of_a_start_is_understood() -> None:

@@ -1,15 +1,19 @@
 """Progress lines of `warm` on standard error, as docs/pod-contract.md gives them: the operator reads them.
 
-One line per change but at most one per 2 s, one at the start and one at the end.
+One line per change but at most one per 2 s, one per 15 s without a change while children work, one at the start and one
+at the end.
 """
 
+import math
 from typing import TextIO
 
 from hipbmm_kernel.system.clock import Clock
 
 INTERVAL = 2.0
-TUNING, VERIFYING = "Tuning", "Verifying"
-PHASES = ("Identity", "Planning", "Loading", "Probing", TUNING, VERIFYING, "Publishing", "Done")
+LIFE_SECONDS = 15.0
+TUNING, VERIFYING, IMPROVING, CHECKING = "Tuning", "Verifying", "Improving", "Checking"
+"""The last two come when all problems are done: the search for faster kernels, and what one child checks at the end."""
+PHASES = ("Identity", "Planning", "Loading", "Probing", TUNING, VERIFYING, IMPROVING, CHECKING, "Publishing", "Done")
 
 
 class Progress:
@@ -63,11 +67,9 @@ class Progress:
         self.failed()
 
     def tick(self) -> None:
-        """Say what has changed, if the last line is old enough."""
-        now = self._clock.monotonic()
-        if self._last is not None and now - self._last < INTERVAL:
-            return
-        if self._counts() != self._said:
+        """Say what has changed, if the last line is old enough; that this process lives, if it is much older."""
+        since = math.inf if self._last is None else self._clock.monotonic() - self._last
+        if since >= (LIFE_SECONDS if self._counts() == self._said else INTERVAL):
             self._say()
 
     def done(self, tuned: int, failed: int) -> None:

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from hipbmm_kernel.contract.progress import CHECKING, IMPROVING, TUNING
 from hipbmm_kernel.rows.gemm import MAX_INDEX, OWN_CHOICE, Problem, Row, Veto, key_of, label
 from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.shard_lines import WHOLE_PROBLEM
@@ -90,7 +91,7 @@ class Tuner:
                 handover.progress.phase("Probing")
                 self._do(self._crew, self._probing.tasks(visit.job for visit in visits))
                 self._do(self._crew, self._probing.unanswered())
-                handover.progress.phase("Tuning")
+                handover.progress.phase(TUNING)
                 self._visit_all(self._crew, visits)
                 parked, self._parked = self._parked or [], None
                 self._do(self._crew, [task for visit in parked for task in self._next(visit)])
@@ -98,6 +99,8 @@ class Tuner:
                 self._improving = max(1, len(faster))
                 for visit in faster:
                     visit.search_faster()
+                if faster:
+                    handover.progress.phase(IMPROVING)
                 self._do(self._crew, [task for visit in faster for task in self._next(visit)])
                 if handover.last and not self.unsafe and not any(visit.failure for visit in visits):
                     self._do_last(self._crew, handover.last, handover.last.command(found()))
@@ -116,10 +119,10 @@ class Tuner:
             failure = running.last_failure
             raise Abort(_START_REASONS.get(failure.error, "TunerFailed"), failure.reason)
 
-    @staticmethod
-    def _do_last(running: Crew, last: Last, command: Mapping[str, object] | None) -> None:
+    def _do_last(self, running: Crew, last: Last, command: Mapping[str, object] | None) -> None:
         """What comes last, in a child that is there. It has a time limit of its own."""
         if command is not None:
+            self._handover.progress.phase(CHECKING)
             task = Task(last, {**command, "do": protocol.LAST, "id": id(last)}, last.seconds)
             running.run([task], lambda: math.inf, hire=False)
 

@@ -36,6 +36,9 @@ _STACK = {
     "simulated": bool,
 }
 _PROGRESS = re.compile(r"hipbmm progress ((?:[a-z_]+=[^\s=]{1,32} ?)+)\s*$")
+IMPROVING, CHECKING = "Improving", "Checking"
+LAST_PHASES = (IMPROVING, CHECKING)
+"""Of a tuning whose problems are all done: faster kernels are searched, a child checks the table in memory."""
 TUNED, NO_TABLE, NO_HIPBMM, NO_AITER = "Tuned", "NoTable", "NoHipbmm", "NoAiter"
 MODES = (TUNED, NO_TABLE, NO_HIPBMM, NO_AITER)
 """How `exec` starts a server, from the most of ours to the least."""
@@ -143,13 +146,19 @@ def parse_report(text: str) -> Report | None:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One progress line of `warm`."""
+    """One progress line of `warm`. `elapsed`, its seconds, is no progress: it says only that `warm` lives."""
 
     phase: str
     tuned: int
     problems: int
     failed: int = 0
     verified: int = 0
+    elapsed: int = field(default=0, compare=False)
+
+    @property
+    def all_done(self) -> bool:
+        """Whether every problem has its end: what follows, or still runs, shows in no count."""
+        return self.phase in LAST_PHASES or (self.tuned + self.failed >= self.problems and self.verified >= self.tuned)
 
 
 def parse_progress(log: str) -> Progress | None:
@@ -166,6 +175,7 @@ def parse_progress(log: str) -> Progress | None:
                 problems=_number(words.get("problems")),
                 failed=_number(words.get("failed")),
                 verified=_number(words.get("verified")),
+                elapsed=_number(words.get("elapsed_s")),
             )
     return None
 

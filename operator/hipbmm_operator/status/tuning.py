@@ -9,12 +9,28 @@ from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.pods import tuning_status
 from hipbmm_operator.pods.failures import Failure
 from hipbmm_operator.pods.pod import Pod, leading
-from hipbmm_operator.pods.report import FILE, MEMORY, MODES, NO_AITER, NO_HIPBMM, NO_TABLE, Progress, Report
+from hipbmm_operator.pods.report import (
+    CHECKING,
+    FILE,
+    IMPROVING,
+    LAST_PHASES,
+    MEMORY,
+    MODES,
+    NO_AITER,
+    NO_HIPBMM,
+    NO_TABLE,
+    Progress,
+    Report,
+)
 from hipbmm_operator.status import stacks
 
 _VERIFYING = "Verifying"
-_AT_WORK = frozenset({"Probing", "Tuning", _VERIFYING})
+_AT_WORK = frozenset({"Probing", "Tuning", _VERIFYING, *LAST_PHASES})
 """Phases of a `warm` that found rows missing."""
+_NOW = {
+    IMPROVING: "it searches for faster kernels",
+    CHECKING: "it checks whether the server can have its table in memory",
+}
 _TUNED = ("Tuned", "Mixed")
 """Sources of a table whose pod tuned."""
 _WITHOUT: Mapping[str, tuple[reasons.Serving, str]] = {
@@ -71,10 +87,11 @@ def _only_restores(observed: Observed, revision: str) -> bool:
 def _progress_text(progress: Progress | None, *, stalled: bool) -> str:
     if progress is None or not progress.problems:
         return "the tuner is starting"
-    text = f"{progress.tuned} of {progress.problems} problems tuned ({progress.phase})"
+    now = _NOW.get(progress.phase)
+    text = f"{progress.tuned} of {progress.problems} problems tuned{f'; {now}' if now else f' ({progress.phase})'}"
     if progress.phase == _VERIFYING:
         text = f"{progress.verified} of {progress.problems} problems verified"
-    return f"{text}; no progress for much longer than a problem took so far" if stalled else text
+    return f"{text}; no progress for much longer than any step took so far" if stalled else text
 
 
 def warm(observed: Observed, asked: int, dispatch: str = "Auto") -> Finding:

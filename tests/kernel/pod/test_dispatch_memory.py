@@ -24,10 +24,16 @@ SHOW = "import json, os; print(json.dumps({k: os.environ.get(k) for k in ('PYTHO
 
 def warmed(pod: Pod, **env: str) -> dict[str, Any]:
     """The report of `warm` in a pod where `payload` has left the program."""
+    logged(pod, **env)
+    return pod.report
+
+
+def logged(pod: Pod, **env: str) -> str:
+    """The log of the same."""
     assert pod.run("payload", str(pod.home)).returncode == 0
     done = pod.run("warm", **simulated(pod), **LINEAR, **env)
     assert done.returncode == 0, done.stderr
-    return pod.report
+    return done.stderr
 
 
 def simulated(pod: Pod) -> dict[str, str]:
@@ -210,7 +216,8 @@ def test_a_size_whose_own_choice_ends_or_stops_the_device_is_not_padded_and_cost
     pod: Pod, fault: str
 ) -> None:
     faults = {"HIPBMM_SIM_FAULTS": f"{fault}:M=2-15,on=heuristic", "HIPBMM_BUDGET_SECONDS": "60"}
-    report = warmed(pod, **faults)
+    log, report = logged(pod, **faults), pod.report
+    assert fault == "exit" or " phase=Checking tuned=2 problems=2 failed=0 verified=2 " in log
     assert (report["state"], report["dispatch"]) == ("Complete", "Memory"), report["notes"]
     table = tables.decode((pod.home / "dispatch/table").read_bytes())
     assert [(entry.m, entry.padded_m) for entry in table.entries] == [(1, 1), (16, 16)]

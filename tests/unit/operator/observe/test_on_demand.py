@@ -69,6 +69,19 @@ async def test_a_tuner_without_progress_is_stalled_after_a_while() -> None:
     assert (await case.read(pod("a", warming=True))).stalled
 
 
+async def test_a_tuner_in_its_last_step_is_stalled_only_when_its_log_is_silent() -> None:
+    case, line = (
+        Case(),
+        "hipbmm progress phase=Checking tuned=204 problems=204 failed=0 verified=204 elapsed_s={} eta_s=0\n",
+    )
+    for seconds in range(100, 300, 15):
+        case.kube.logs["a", "warm"] = line.format(seconds)
+        assert not (await case.read(pod("a", warming=True))).stalled
+        case.clock += 15
+    case.clock += 61
+    assert (await case.read(pod("a", warming=True))).stalled
+
+
 async def test_what_cannot_be_read_now_is_as_it_was() -> None:
     case = Case()
     case.kube.logs["a", "warm"] = PROGRESS.format(38)

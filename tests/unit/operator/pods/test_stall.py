@@ -1,5 +1,8 @@
 """When a tuner is reported as stalled: after what is long for it, not after what is long for another."""
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +45,43 @@ def test_a_verification_that_hangs_is_reported_like_a_tuning() -> None:
     pace = step(pace, Progress("Verifying", 204, 204, verified=2), 1)
     assert stalled(pace, 2 + LEAST_SECONDS)
     assert not stalled(step(pace, Progress("Verifying", 204, 204, verified=3), 2 + LEAST_SECONDS), 50)
+
+
+LAST_STEPS = [
+    Progress("Tuning", 204, 204, verified=204),
+    Progress("Tuning", 201, 204, failed=3, verified=201),
+    Progress("Verifying", 204, 204, verified=204),
+    Progress("Improving", 204, 204, verified=204),
+    Progress("Checking", 204, 204),  # where nothing is verified
+    Progress("Publishing", 204, 204, verified=204),
+    Progress("Done", 204, 204, verified=204),
+]
+
+
+@pytest.mark.parametrize("progress", LAST_STEPS, ids=lambda progress: f"{progress.phase}-{progress.failed}")
+def test_with_all_problems_done_it_is_enough_that_warm_lives(progress: Progress) -> None:
+    pace = step(paced(0, 2, 4), progress, 6)
+    for seconds in range(15, 3600, 15):
+        pace = step(pace, replace(progress, elapsed=seconds), 6 + seconds)
+        assert not stalled(pace, 6 + seconds + LEAST_SECONDS)
+    silent = step(pace, pace.progress, 10_000)
+    assert stalled(silent, 10_000) == (progress.phase not in ("Publishing", "Done"))
+
+
+@pytest.mark.parametrize(
+    "progress",
+    [
+        Progress("Tuning", 203, 204, verified=203),
+        Progress("Tuning", 201, 204, failed=2, verified=201),
+        Progress("Tuning", 204, 204, verified=38),  # rows of the store that nobody has verified
+        Progress("Verifying", 204, 204, verified=38),
+    ],
+)
+def test_before_that_it_is_not(progress: Progress) -> None:
+    pace = step(paced(0, 2), progress, 4)
+    for seconds in range(15, 121, 15):
+        pace = step(pace, replace(progress, elapsed=seconds), 4 + seconds)
+    assert stalled(pace, 4 + 120)
 
 
 def test_a_new_phase_starts_anew() -> None:

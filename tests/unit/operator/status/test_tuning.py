@@ -288,6 +288,17 @@ def test_a_tuner_that_hangs_is_reported() -> None:
     assert found["tuning"]["state"] == "Running"
 
 
+@pytest.mark.parametrize(("phase", "words"), [("Improving", "faster kernels"), ("Checking", "table in memory")])
+def test_a_tuner_says_what_it_does_when_all_problems_are_done(phase: str, words: str) -> None:
+    of = resource({"replicas": 2})
+    name = planned(of).revision.name
+    pods = [pod("a", revision=name, answer=report()), pod("b", revision=name, warming=True)]
+    found = status({"replicas": 2}, *pods, live=deployment(planned(of)), progress=Progress(phase, 204, 204))
+    assert condition(found, "Tuned") == ("False", "Tuning")
+    assert message(found, "Tuned").startswith("204 of 204 problems tuned; ")
+    assert words in message(found, "Tuned")
+
+
 @pytest.mark.parametrize(
     ("mode", "reason"),
     [
