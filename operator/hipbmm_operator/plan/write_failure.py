@@ -37,15 +37,15 @@ def of(kind: Kind, name: str, error: errors.ApiError) -> WriteFailure:
 
 _NAMES = re.compile(r'"[^"]*"')
 """Names that people chose: an object may be called `limitrange`."""
-_DENIED = re.compile(r"\bdenied (?:the )?request\b|is forbidden: (?!user \"\" cannot|cannot set blockownerdeletion)")
-"""By admission, with a status of its choice, mostly 403: no right of the operator is missing, which the API server says
-in these words (`forbiddenMessage` of k8s.io/apiserver; the plugin OwnerReferencesPermissionEnforcement)."""
+_DENIED = re.compile(r"\bdenied (?:the )?request\b")
+"""By a webhook or a policy: the rest names policies, and is in the words of whoever wrote them."""
+_NO_RIGHT = re.compile(r"is forbidden: (?:user \"\" cannot|cannot set blockownerdeletion)")
+"""How the API server says that a right is missing (`forbiddenMessage` of k8s.io/apiserver; the plugin
+OwnerReferencesPermissionEnforcement). What else is forbidden, admission refuses."""
+_QUOTA = re.compile(r"\bexceeded (?:\w+ )?quota\b|\bfailed quota\b|\binsufficient quota to match these scopes\b")
+"""Of ResourceQuotas, and of what counts for several namespaces by a webhook (hierarchical, cluster)."""
 _REFUSALS: tuple[tuple[str, Refusal], ...] = (
-    ("exceeded quota", "QuotaExceeded"),
-    ("failed quota", "QuotaExceeded"),
-    ("insufficient quota to match these scopes", "QuotaExceeded"),
     ("violates podsecurity", "PodSecurityRejected"),
-    ("limitrange", "LimitRangeRejected"),
     (" usage per container", "LimitRangeRejected"),
     ("limit to request ratio per ", "LimitRangeRejected"),
     (" usage per pod", "LimitRangeRejected"),
@@ -67,7 +67,8 @@ def reason_of(error: errors.ApiError) -> Reason:
         # API server answers 500, and will for the same object again.
         return "Rejected"
     if isinstance(error, errors.ForbiddenError):
-        denied = _DENIED.search(_NAMES.sub('""', error.message.lower()))
+        text = _NAMES.sub('""', error.message.lower())
+        denied = _DENIED.search(text) or ("is forbidden: " in text and not _NO_RIGHT.search(text))
         return refusal(error.message) or ("Rejected" if denied else "Forbidden")
     return next((reason for kind, reason in _REASON_BY_CLASS if isinstance(error, kind)), "ApiUnavailable")
 
@@ -75,11 +76,15 @@ def reason_of(error: errors.ApiError) -> Reason:
 def refusal(message: str) -> Refusal | None:
     """Why an admission plugin of Kubernetes refuses an object, from its message; None for another one."""
     text = _NAMES.sub('""', message.lower())
-    return next((reason for needle, reason in _REFUSALS if needle in text), None)
+    if _QUOTA.search(text):
+        return "QuotaExceeded"
+    known = () if _DENIED.search(text) else _REFUSALS
+    return next((reason for needle, reason in known if needle in text), None)
 
 
 def pod_refusal(message: str) -> Refusal:
     """Why Kubernetes does not let the Deployment create pods."""
     # A request of ours above a limit that is not ours: a LimitRange put it there.
-    limited = "must be less than or equal to" in message.lower()
+    text = message.lower()
+    limited = "must be less than or equal to" in text and not _DENIED.search(text)
     return refusal(message) or ("LimitRangeRejected" if limited else "PodCreationRefused")

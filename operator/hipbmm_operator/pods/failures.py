@@ -14,13 +14,21 @@ from hipbmm_operator.pods.report import WORD, parse_report
 IMAGE_REASONS: frozenset[str] = frozenset(get_args(Image))
 SCHEDULING_REASONS: frozenset[str] = frozenset(get_args(Scheduling))
 
+_VOLUMES = (
+    "persistentvolume",
+    "persistent volume",
+    "pvc(s)",
+    "volume node affinity",
+    "volume zone",
+    "max volume count",
+    "binding volumes",
+    "free storage",
+    "available disk",
+    "csi driver",
+)
+"""Words of the scheduler's plugins for volumes; "PersistentVolume's node affinity" is about no label of a pod's."""
 _SCHEDULING: tuple[tuple[str, Scheduling], ...] = (
-    ("persistentvolumeclaim", "StorageNotReady"),
-    ("volume node affinity", "StorageNotReady"),
-    ("persistent volume", "StorageNotReady"),
-    ("free storage", "StorageNotReady"),
-    ("binding volumes", "StorageNotReady"),
-    ("max volume count", "StorageNotReady"),
+    *((needle, "StorageNotReady") for needle in _VOLUMES),
     ("insufficient amd.com/", "InsufficientGPU"),
     ("cannot allocate all claims", "InsufficientGPU"),
     ("insufficient ", "InsufficientResources"),
@@ -48,8 +56,9 @@ _HARMLESS = frozenset({"", "PodInitializing", "ContainerCreating", _BACK_OFF})
 """What a container waits for when all is well, or when how it ended says more. Any other word is the kubelet's or the
 container runtime's for why it cannot start, and new ones come."""
 _BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: (?:ErrImagePull: )?)?')
-_NAMES = re.compile(r'"[^"]*"|\S*[/@]\S*')
-"""Names of images, registries and files in a message: a tag may be called 404, a repository `denied`."""
+_NAMES = re.compile(r'"[^"]*"|\S*[/@]\S*|\[[0-9a-f:]+\]|(?:[\w-]+\.)+[\w-]+(?::\d+)?')
+"""Names of images, registries and files in a message, and addresses: a tag may be called 404, a repository or the host of
+a registry `denied`, and its port may be 403."""
 _CHOSEN = re.compile(r'"[^"]*"|\{[^}]*\}')
 """Names and taints in a message of the scheduler: a taint may be called {team: anti-affinity}."""
 _REFERENCE = re.compile(r'^(secret|configmap) "|\bin (secret|configmap) \S+$')
@@ -58,7 +67,10 @@ _UNAUTHORIZED = re.compile(
     r"\b(?:401|403|unauthorized|forbidden|(?<!permission )denied|(?<!proxy )authentication required"
     r"|no basic auth)\b"
 )
-_NOT_FOUND = re.compile(r"\b(?:404|(?<!file )not found|manifest unknown|not present with pull policy)\b")
+_NOT_FOUND = re.compile(
+    r"\b(?:404|(?<!file )(?<!platform in manifest: )not found|manifest unknown|not present with pull policy)\b"
+)
+"""An image that is there for other platforms only is no wrong tag (containerd: no match for platform in manifest)."""
 UNBOUND = timedelta(seconds=45)
 """Provisioners need up to so long for a new claim, more when many ask; one that is not bound by then is a problem."""
 UNHEARD = timedelta(minutes=2)

@@ -73,3 +73,34 @@ from hipbmm_operator.plan import write_failure
 )
 def test_every_error_has_a_reason(error: errors.ApiError, reason: str) -> None:
     assert write_failure.reason_of(error) == reason
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "resource Deployment/ns/qwen was blocked due to the policies require-limitrange: no budget",
+        "[psp] violates PodSecurity-like rules of team a",
+        "replicas must be less than or equal to 3",
+        "the namespace is being terminated next week",
+        "at most 2 usage per pod",
+        "[no-exceeded-quota] label missing",
+    ],
+)
+@pytest.mark.parametrize(
+    "who",
+    [
+        'admission webhook "w" denied the request: ',
+        "deployments.apps \"q\" is forbidden: policy 'limitrange' denied request: ",
+    ],
+)
+def test_words_and_names_of_other_peoples_policies_are_no_cause(who: str, words: str) -> None:
+    assert write_failure.reason_of(errors.ForbiddenError(403, "Forbidden", who + words)) == "Rejected"
+    assert write_failure.pod_refusal(who + words) == "PodCreationRefused"
+
+
+@pytest.mark.parametrize("kind", ["", "hierarchical ", "cluster "])
+def test_a_quota_is_one_whoever_counts_it(kind: str) -> None:
+    message = (
+        f'admission webhook "hnc" denied the request: exceeded {kind}quota in namespace "a": "q", requested: pods=1'
+    )
+    assert write_failure.pod_refusal(message) == "QuotaExceeded"
