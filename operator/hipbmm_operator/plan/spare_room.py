@@ -1,8 +1,8 @@
 """Evidence that pods of before hold the room that a new pod waits for: then a rollout has to go on in place. Pure.
 
 Each kind of evidence is in the words of the one that refuses: the scheduler, the quota at creation, the scheduling gate
-of a queue, the volume that is attached elsewhere. A refusal that the end of an old pod would not lift is none: a larger
-request, a quota that wants a limit, a node that does not match.
+of a queue, the node's kubelet, the volume that is attached elsewhere. A refusal that the end of an old pod would not
+lift is none: a larger request, a quota that wants a limit, a node that does not match.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from hipbmm_operator.api.reasons import Reason
+from hipbmm_operator.api.reasons import Foreign, Reason
 from hipbmm_operator.kube import quantity
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.observe.observed import Deployment, Observed
@@ -25,16 +25,16 @@ GRACE = timedelta(seconds=30)
 _QUEUE_GATES = ("kueue.x-k8s.io/", "scheduling.volcano.sh/")
 """Of the gates of Kueue and Volcano, which hold a pod back until its queue has quota (kueue.sigs.k8s.io, "Run Plain
 Pods"; `QueueAllocationGateKey` of volcano.sh/apis)."""
-_QUEUE_WORDS = re.compile(r"\b(?:queue|quota|pod ?group|gang)\b", re.IGNORECASE)
+_QUEUE_WORDS = re.compile(r"\b(?:queue|\w*quota|pod ?group|gang)s?\b", re.IGNORECASE)
 _INSUFFICIENT = re.compile(r"Insufficient ([A-Za-z0-9./_-]*[A-Za-z0-9])")
-_QUOTA = re.compile(r"exceeded quota: [^,]+, requested: (\S+), used: (\S+), limited: (\S+)")
+_QUOTA = re.compile(r"exceeded (?:\w+ )?quota\b[^,]+, requested: (\S+), used: (\S+), limited: (\S+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
     """Why a new pod finds no room beside the old ones, and since when."""
 
-    reason: Reason
+    reason: Reason | Foreign
     message: str
     since: datetime
 
@@ -76,6 +76,7 @@ def obstacle(observed: Observed) -> Obstacle | None:
     found = [
         *_of_quota(new, old, live.refusal or "", live.refused_since),
         *_of_pods(live, observed, current, holding),
+        *_of_nodes(live, observed, [pod.template_hash for pod in former], holding),
         *(hindrance for pod in current for hindrance in _of_note(observed, new, old, pod)),
     ]
     return min(found, key=lambda each: each.since, default=None)
@@ -105,6 +106,27 @@ def _of_pods(
             yield Obstacle(reason, f"{pod.name}: {pod.unschedulable}", pod.unschedulable_since)
 
 
+def _of_nodes(
+    live: Deployment, observed: Observed, former: Sequence[str], holding: Sequence[Pod]
+) -> Iterator[Obstacle]:
+    """The node of an old pod refuses new ones; Kubernetes makes one after the other, and none gets through."""
+    new, old = pod_demand.of(live.template), _least(observed, live, holding)
+    pods = [pod for pod in observed.pods if pod.revision == live.revision and pod.template_hash not in former]
+    nodes, newest = {pod.node for pod in holding}, max((pod.created for pod in holding if pod.created), default=None)
+    if any(pod.live and pod.begun for pod in pods) or not _as_much(new, old):
+        return
+    for pod in pods:
+        reason = failures.refused_by_node(pod)
+        # Not a record of former days: the same template may come again.
+        if reason and pod.node in nodes and pod.created and (newest is None or pod.created > newest):
+            yield Obstacle(reason, f"{pod.name}: {pod.message}", pod.created)
+
+
+def _as_much(new: Demand, old: Demand) -> bool:
+    """Whether a new pod asks for no more than the end of an old one frees."""
+    return all(amount <= old.requests.get(name, 0) for name, amount in new.requests.items())
+
+
 def _of_note(observed: Observed, new: Demand, old: Demand, pod: Pod) -> Iterator[Obstacle]:
     """What an Event says: a volume that is attached elsewhere, a quota on the devices that the pod claims."""
     note = observed.facts.notes.get(pod.uid)
@@ -127,7 +149,7 @@ def _in_the_way(live: Deployment, observed: Observed, pod: Pod, holding: Sequenc
             return True
     if pod.scheduler not in ("", "default-scheduler") and _QUEUE_WORDS.search(message):
         # A scheduler with queues: they have room for this pod when one that asks for as much ends.
-        return all(amount <= old.requests.get(name, 0) for name, amount in new.requests.items())
+        return _as_much(new, old)
     if any(words in message for words in ("Too many pods", "ReadWriteOncePod", "cannot allocate all claims")):
         return True
     return _kept_apart(observed, live, holding, message)

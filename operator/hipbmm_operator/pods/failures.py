@@ -57,8 +57,8 @@ _HARMLESS = frozenset({"", "PodInitializing", "ContainerCreating", _BACK_OFF})
 container runtime's for why it cannot start, and new ones come."""
 _BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: (?:ErrImagePull: )?)?')
 _NAMES = re.compile(r'"[^"]*"|\S*[/@]\S*|\[[0-9a-f:]+\]|(?:[\w-]+\.)+[\w-]+(?::\d+)?')
-"""Names of images, registries and files in a message, and addresses: a tag may be called 404, a repository or the host of
-a registry `denied`, and its port may be 403."""
+"""Names of images, registries and files in a message, and addresses: a tag may be called 404, a repository or the host
+of a registry `denied`, and its port may be 403."""
 _CHOSEN = re.compile(r'"[^"]*"|\{[^}]*\}')
 """Names and taints in a message of the scheduler: a taint may be called {team: anti-affinity}."""
 _REFERENCE = re.compile(r'^(secret|configmap) "|\bin (secret|configmap) \S+$')
@@ -167,6 +167,18 @@ def image_reason(message: str) -> Image | None:
     if _NOT_FOUND.search(text):
         return "ImageNotFound"
     return "ImagePullFailed" if message else None
+
+
+def refused_by_node(pod: Pod) -> Reason | Foreign | None:
+    """Why the kubelet did not take a pod: what it asks for is not free on the node, or not together; None otherwise.
+
+    The words are those of k8s.io/kubernetes, pkg/kubelet: lifecycle/predicate.go, cm/topologymanager, cm/devicemanager.
+    """
+    if pod.phase != "Failed":
+        return None
+    taken = pod.reason == "UnexpectedAdmissionError" and "devices unavailable" in pod.message
+    refused = taken or pod.reason == "TopologyAffinityError" or pod.reason.startswith("OutOf")
+    return _failed_reason(pod.reason) if refused else None
 
 
 def _of_container(pod: Pod, container: Container, startup_seconds: int, now: datetime) -> Failure | None:

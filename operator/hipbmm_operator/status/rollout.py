@@ -66,11 +66,11 @@ def unusable(observed: Observed, config: Finding) -> Finding:
 
 def _without_room(observed: Observed, plan: Plan) -> Finding | None:
     """A new pod finds no room beside the old ones: that is how the rollout moves, not what halts it."""
-    if plan.obstacle is None:
+    if plan.obstacle is None or (plan.strategy == "InPlace" and _late(observed)):
         return None
     if plan.strategy == "InPlace":
         return true("Progressing", "UpdatingInPlace", _IN_PLACE)
-    no_gpu = plan.obstacle.reason == "InsufficientGPU"
+    no_gpu = plan.obstacle.reason in ("InsufficientGPU", "OutOfGPU")
     message = f"a new replica finds no room beside those of before: {plan.obstacle.message}"
     served = _if_served(observed, plan)
     return true("Progressing", "WaitingForSpareGPU" if no_gpu else "WaitingForRoom", message + served)
@@ -90,8 +90,12 @@ def _refused(observed: Observed) -> Finding | None:
     return None if message is None else false("Progressing", pod_refusal(message), message)
 
 
+def _late(observed: Observed) -> bool:
+    return observed.deployment is not None and observed.deployment.overdue
+
+
 def _overdue(observed: Observed) -> Finding | None:
-    if observed.deployment is None or not observed.deployment.overdue:
+    if not _late(observed):
         return None
     return false("Progressing", "ProgressDeadlineExceeded", "the rollout has not moved within its deadline")
 
@@ -126,10 +130,13 @@ def _stuck(observed: Observed, plan: Plan, failures: Sequence[Failure]) -> Findi
     cause = next(iter(of_current(observed, plan, failures)), None)
     if cause is None:
         return None
-    leaving = any(pod.deleting and pod.node for pod in observed.pods)
-    if plan.strategy == "InPlace" and cause.reason in SCHEDULING_REASONS and leaving:
+    leaving = [pod for pod in observed.pods if pod.deleting and pod.node]
+    waits = plan.strategy == "InPlace" and cause.reason in SCHEDULING_REASONS and bool(leaving)
+    if waits and not _late(observed):
         return true("Progressing", "UpdatingInPlace", _IN_PLACE)
-    return false("Progressing", cause.reason, _where(cause) + _if_served(observed, plan))
+    # Of a lost node: Kubernetes takes a pod for stopped when its kubelet says so, and starts no other in its place.
+    held = "".join(f"; {pod.name} on node {pod.node} does not end" for pod in leaving[:1] if waits)
+    return false("Progressing", cause.reason, _where(cause) + held + _if_served(observed, plan))
 
 
 def of_current(observed: Observed, plan: Plan, failures: Sequence[Failure]) -> list[Failure]:

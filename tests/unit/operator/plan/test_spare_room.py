@@ -144,6 +144,14 @@ def test_a_quota_that_the_old_pods_use_up_is_no_room(*, restart: bool) -> None:
     assert rollout.plan().strategy == "InPlace"
 
 
+@pytest.mark.parametrize("kind", ["hierarchical ", "cluster "])
+def test_a_quota_over_several_namespaces_is_no_room(kind: str) -> None:
+    rollout = Rollout()
+    figures = "requested: requests.amd.com/gpu=1, used: requests.amd.com/gpu=2, limited: requests.amd.com/gpu=2"
+    rollout.refused(f'admission webhook "w" denied the request: exceeded {kind}quota in namespace "a": "q", {figures}')
+    assert rollout.plan().strategy == "InPlace"
+
+
 @pytest.mark.parametrize("restart", [False, True])
 @pytest.mark.parametrize("gate", [KUEUE, "scheduling.volcano.sh/queue-allocation-gate"])
 def test_a_queue_that_admits_no_second_pod_is_no_room(gate: str, *, restart: bool) -> None:
@@ -163,6 +171,13 @@ def test_a_queue_that_admits_no_second_pod_is_no_room(gate: str, *, restart: boo
         ("volcano", "pod group is not ready, 1 Pending, 1 minAvailable; Pending: 1 Unschedulable", {}, "InPlace"),
         ("kai-scheduler", "Workload requested 1 GPUs, but quota of queue team-a is 2", {}, "InPlace"),
         ("yunikorn", "application does not fit into queue root.models", {}, "InPlace"),
+        (
+            "scheduler-plugins",
+            "pod is rejected in PreFilter because ElasticQuota team-a is more than Max",
+            {},
+            "InPlace",
+        ),
+        ("koord-scheduler", "Insufficient quotas, quotaName: team-a, exceedDimensions: [amd.com/gpu]", {}, "InPlace"),
         ("volcano", "pod group is not ready", asks(memory="2Ti"), "Surge"),
         ("volcano", "0/2 nodes are unavailable: 2 node(s) had untolerated taint {queue: gang}", {}, "Surge"),
         ("default-scheduler", "something about a queue", {}, "Surge"),
