@@ -81,6 +81,7 @@ CHECKPOINTS: dict[str, Config] = {
 ONLINE = [
     "--quantization fp8_per_channel",
     "--quantization fp8_per_tensor",
+    "--quantization fp8 --quantization-config.linear fp8_per_channel",
     '--quantization online --quantization-config {"linear":"fp8_per_channel"}',
     "--quantization fp8_per_channel --quantization-config.linear mxfp8",
     '--quantization fp8_per_channel --quantization-config {"ignore":["re:.*down_proj"]}',
@@ -89,6 +90,12 @@ ONLINE = [
     '--quantization fp8_per_channel --quantization-config {"ignore":["model.layers.[0-1].mlp.*"]}',
     '--quantization online --quantization-config {"targets":{"*down_proj":"fp8_per_channel"}}',
 ]
+OVER = [
+    '--quantization-config {"linear":"fp8_per_channel"}',
+    '--quantization-config {"targets":{"*o_proj":"fp8_per_channel"}}',
+    '--quantization-config {"linear":"fp8_per_channel","ignore":["*o_proj"]}',
+]
+"""Beside a checkpoint that leaves its attention in 16 bit."""
 VERSIONS = ("0.23.0", "0.28.0", "0.33.0")
 TAKEN = {"0.23.0": 14, "0.28.0": 21, "0.33.0": 23}
 """How many of the cases a version takes at least."""
@@ -128,6 +135,7 @@ def model(quantisation: Config | None) -> Config:
 CASES: dict[str, tuple[Config, list[str]]] = {
     **{name: (model(checkpoint), []) for name, checkpoint in CHECKPOINTS.items()},
     **{line: (model(None), line.split(" ")) for line in ONLINE},
+    **{f"over {line}": (model(ptpc(ignore=["re:.*self_attn.*"])), line.split(" ")) for line in OVER},
 }
 
 

@@ -15,22 +15,28 @@ from hipbmm_kernel.planner.vllm_version import Version
 
 
 class Scheme(NamedTuple):
-    """How a module is quantised. `reason` says why it never reaches an FP8 kernel with such scales; "" if it may."""
+    """How a module is quantised. `reason` says why it never reaches an FP8 kernel with such scales; "" if it may.
+
+    `plain` says that the checkpoint has it in 16 bit.
+    """
 
     per_token: bool = False
     per_channel: bool = False
     reason: str = ""
+    plain: bool = False
 
 
 class Quantisation(NamedTuple):
     """The schemes of one checkpoint under one vLLM.
 
-    `label` names the method for people, `covered` says how a module is quantised that the list `ignored` does not mean.
+    `label` names the method for people, `covered` says how a module is quantised that the list `ignored` does not mean,
+    `over` is what flags ask for where the checkpoint has 16 bit (vLLM 0.33 ends as it loads where they mean more).
     """
 
     label: str
     covered: Callable[[Names], Scheme]
     ignored: NameList | None = None
+    over: "Quantisation | None" = None
 
     def scheme(self, module: Module, prefixes: Sequence[str]) -> Scheme:
         """The scheme of a module whose full name is one of `prefixes` before its path."""
@@ -38,10 +44,16 @@ class Quantisation(NamedTuple):
         left_out = self.ignored.means(names) if self.ignored else False
         if left_out is None:
             return Scheme(reason=f"vLLM refuses to load it: the checkpoint ignores only some of {names.listed}")
-        return Scheme(reason="not quantised: in the checkpoint's ignore list") if left_out else self.covered(names)
+        found = _plain(": in the checkpoint's ignore list") if left_out else self.covered(names)
+        asked = self.over.scheme(module, prefixes) if self.over is not None and found.plain else found
+        return found if asked.plain else asked
 
 
-_PLAIN = Scheme(reason="not quantised to FP8: runs as a plain 16-bit GEMM")
+def _plain(why: str) -> Scheme:
+    return Scheme(reason=f"not quantised{why}", plain=True)
+
+
+_PLAIN = _plain(" to FP8: runs as a plain 16-bit GEMM")
 _PTPC = Scheme(per_token=True, per_channel=True)
 _CLASSES = (
     "ColumnParallelLinear",
@@ -61,7 +73,9 @@ def of(whole: Fields, text: Fields, flags: ServerFlags, version: Version) -> Qua
             if found is not None:
                 method = found.text("quant_method").lower().replace("_", "-")
                 method = method or ("compressed-tensors" if field == "compression_config" else "unnamed")
-                return _FORMATS.get(method, _other)(found, version)
+                made = _FORMATS.get(method, _other)(found, version)
+                asked = version >= versions.ONLINE_OVER_CHECKPOINTS and (flags.online_linear or flags.online_targets)
+                return made._replace(over=_online(flags._replace(quantization="online"), version)) if asked else made
     return _online(flags, version)
 
 
@@ -69,8 +83,6 @@ _OTHER_METHODS = {
     "fp8": "FP8 with block or per-tensor scales: runs other kernels",
     "fbgemm-fp8": "vLLM gives FBGEMM weights per-token scales: requires per channel weight scales.",
     "modelopt": "ModelOpt FP8: vLLM builds no per channel weight scales for it",
-    "mxfp4": "not quantised: MXFP4 covers the experts only",
-    "gpt-oss-mxfp4": "not quantised: MXFP4 covers the experts only",
 }
 
 
@@ -79,6 +91,8 @@ def _other(found: Fields, version: Version) -> Quantisation:
     method = found.text("quant_method").lower().replace("_", "-")
     ignored = NameList(f"{found.name}.modules_to_not_convert", found.texts("modules_to_not_convert"), version)
     scheme = Scheme(reason=_OTHER_METHODS.get(method, f"quantised by {method}: runs other kernels"))
+    if method in ("mxfp4", "gpt-oss-mxfp4"):
+        scheme = _plain(": MXFP4 covers the experts only")
     return Quantisation(method, lambda _: scheme, ignored)
 
 
@@ -103,7 +117,7 @@ def _compressed_tensors(found: Fields, version: Version) -> Quantisation:
         by_class = next((scheme for _, meant, scheme in groups if meant), None)
         ranked = (part, by_class) if version >= versions.PARTS_BEFORE_CLASS else (by_class, part)
         fitting = (scheme for scheme in (named(names.module), *ranked) if scheme is not None)
-        return next(fitting, Scheme(reason="not quantised: no group of the checkpoint targets it"))
+        return next(fitting, _plain(": no group of the checkpoint targets it"))
 
     return Quantisation("compressed-tensors", covered, NameList(f"{found.name}.ignore", found.texts("ignore"), version))
 
@@ -127,7 +141,7 @@ def _names_linears(group: Fields) -> bool:
 def _ct_scheme(group: Fields) -> Scheme:
     weights, inputs = group.nested("weights"), group.nested("input_activations")
     if weights is None:
-        return Scheme(reason="not quantised: its group has no weights scheme")
+        return _plain(": its group has no weights scheme")
     kind = f"{weights.text('type').lower() or 'int'}{weights.count('num_bits', 8)}"
     grouped = "group" in weights.text("strategy").lower() or weights.raw("group_size") not in (None, -1)
     if kind.startswith("float") and kind != "float8" and not grouped:
@@ -152,7 +166,7 @@ def _quark(found: Fields, version: Version) -> Quantisation:
     A pattern with `*` is a shell's; without one vLLM asks whether the name is part of the pattern (read in 0.33.0).
     """
     everything = found.nested("global_quant_config")
-    rest = Scheme(reason="not quantised: no scheme of the checkpoint covers it")
+    rest = _plain(": no scheme of the checkpoint covers it")
     rest = rest if everything is None else _quark_scheme(everything, version)
     patterns = [(name, _quark_scheme(each, version)) for name, each in found.objects("layer_quant_config").items()]
 
@@ -184,7 +198,7 @@ def _quark_scheme(config: Fields, version: Version) -> Scheme:
     if per_channel and version < first:
         words = f"vLLM {version} takes Quark's per channel weight scales for per token ones, {first} does not"
         return Scheme(reason=words)
-    return Scheme(activations.raw("is_dynamic") is True and activations.text("qscheme") == "per_channel", per_channel)
+    return Scheme(bool(activations.raw("is_dynamic")) and activations.text("qscheme") == "per_channel", per_channel)
 
 
 _FORMATS = {"compressed-tensors": _compressed_tensors, "quark": _quark}
@@ -210,7 +224,8 @@ def _online(flags: ServerFlags, version: Version) -> Quantisation:
             return Scheme(reason=f"{method} has no per channel weight scales")
 
         return Quantisation("online", of_target)
-    method = flags.online_linear.lower().replace("_", "-").removesuffix("-static") if asked in _ONLINE else ""
+    known = (*_ONLINE, "fp8") if version >= versions.ONLINE_OVER_CHECKPOINTS else _ONLINE
+    method = flags.online_linear.lower().replace("_", "-").removesuffix("-static") if asked in known else ""
     method, scheme = method or asked, _PTPC
     if method == "ptpc-fp8":
         scheme = Scheme(reason="ptpc_fp8 is gone since vLLM 0.22; use fp8_per_channel")

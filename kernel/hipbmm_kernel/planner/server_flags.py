@@ -195,8 +195,8 @@ class _Reader:
                 self._values[_INTEGERS.get(name) or _LISTS[name]] = numbers[0] if name in _INTEGERS else tuple(numbers)
         elif name in _TEXTS:
             self._values[_TEXTS[name]] = values[0] if values else self._values.get(_TEXTS[name])
-        elif name in _NOT_READ:
-            self._unread.append(f"{shown}: {_NOT_READ[name]}")
+        elif base in _NOT_READ:
+            self._unread.append(f"{shown}: {_NOT_READ[base]}")
         else:
             return self._take_switch(name, values)
         return len(values)
@@ -321,6 +321,8 @@ def _split(argument: str) -> tuple[str | None, str | None]:
         return None, None
     if argument.startswith("-O") and argument[2:3] not in ("", ".", "="):
         return "O", argument[2:]
+    if argument.startswith("-q") and argument[2:3] not in ("", "="):
+        return "q", argument[2:]
     text = argument.lstrip("-")
     head, equals, value = text.partition("=")
     base, dot, path = head.partition(".")

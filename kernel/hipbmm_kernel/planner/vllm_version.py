@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-_TEXT = re.compile(r"v?0*([0-9]{1,4})\.0*([0-9]{1,4})(?:\..*)?", re.DOTALL)
+_TEXT = re.compile(r"v?0*([0-9]{1,4})\.0*([0-9]{1,4})(?![0-9]).*", re.DOTALL)
 
 
 class Version(NamedTuple):
@@ -18,6 +18,8 @@ class Version(NamedTuple):
 
 NEWEST = Version(0, 33)
 """The newest version whose sources were read; later ones are planned like it."""
+
+_FIRST_RELEASE = Version(0, 1)
 
 FIRST_WITH_KERNEL = Version(0, 23)
 """vllm-project/vllm #40426; before it no Python file mentions `hipb_mm`, so a row could not be used."""
@@ -39,16 +41,22 @@ SHARES_KEYS = Version(0, 30)
 BACKENDS_FALL_BACK = Version(0, 28)
 """From it on a `--linear-backend` that has no FP8 kernel for ROCm leaves vLLM's own choice; read in 0.28."""
 
+ONLINE_OVER_CHECKPOINTS = Version(0, 33)
+"""From it on `--quantization-config` also quantises what a quantised checkpoint leaves in 16 bit; absent in 0.28."""
+
 FIRST_ONLINE_PER_CHANNEL = Version(0, 24)
 """`--quantization fp8_per_channel`."""
 
 
 def parse(text: str) -> Version | None:
-    """The version in texts such as `0.23.0`, `v0.23.1rc2.dev3+g1a2b` or `0.33`; None when it is none.
+    """The version in texts such as `0.23.0`, `v0.23.1rc2.dev3+g1a2b`, `0.33rc1` or `0.33`; None when it is none.
 
-    A clone without tags builds `0.1.dev0` (setuptools_scm's word for "unknown"), which says nothing about its age.
+    A clone without tags builds `0.1.dev0` (setuptools_scm's word for "unknown"), which says nothing about its age; nor
+    does `0.0.0`, which is what other build tools write there.
     """
     found = _TEXT.fullmatch(text.strip())
-    if found is None or (found.groups() < ("0", "2") and "dev" in text):
+    if found is None:
         return None
-    return Version(int(found[1]), int(found[2]))
+    version = Version(int(found[1]), int(found[2]))
+    unknown = version < _FIRST_RELEASE or (version == _FIRST_RELEASE and "dev" in text)
+    return None if unknown else version

@@ -8,7 +8,6 @@ from hipbmm_kernel.system.shown import shown
 
 _TAR, _TAR_AT = b"ustar", 257
 """In the header of the first member (tar(5))."""
-_MARKUP = "HTML or XML, perhaps the answer of a failed download"
 _FOREIGN_FORMATS = (
     (_TAR, "a tar archive, not text"),
     (b"\x1f\x8b", "gzip data, not text"),
@@ -20,15 +19,16 @@ _FOREIGN_FORMATS = (
     (b"\xff\xfe", "UTF-16 text: save it as ASCII"),
     (b"\xfe\xff", "UTF-16 text: save it as ASCII"),
     (b"#hipbmm-shard ", "a shard of a store, not AITER's file: see `merge`"),
-    (b"version https://git-lfs", "a git-lfs pointer: fetch the file that it stands for"),
-    (b"Validator,", "results of PyTorch TunableOp, whose solutions are for other calls"),
-    (b"Git Version:", "hipBLASLt's own override file (HIPBLASLT_TUNING_OVERRIDE_FILE)"),
-    (b"M,N,K,", "AITER's list of shapes that are to be tuned for other calls"),
-    (b"<!", _MARKUP),
-    (b"<h", _MARKUP),
-    (b"<?xml", _MARKUP),
-    (b"{", "JSON"),
 )
+_FOREIGN_TEXTS = (
+    (r"versionhttps://git-lfs", "a git-lfs pointer: fetch the file that it stands for"),
+    (r"Validator,|\w*TunableOp_", "results of PyTorch TunableOp, whose solutions are for other calls"),
+    (r"GitVersion:|transA,transB,", "hipBLASLt's own override file (HIPBLASLT_TUNING_OVERRIDE_FILE)"),
+    (r"(?:B,)?M,N,K(?:,|$)|token,model_dim,", "AITER's list of shapes that are to be tuned for other calls"),
+    (r"<[!hH?]", "HTML or XML, perhaps the answer of a failed download"),
+    (r"\{|\[(?:$|[\[{])", "JSON"),
+)
+"""How the first line of data begins, without blanks, quotes and marks, and with commas between its fields."""
 _OTHER_TABLES = frozenset({"cu_num", "kernelId", "solidx", "libtype"})
 """Columns of AITER's tuned tables of other calls (facts: aiter/configs of ROCm/aiter)."""
 _HEAD = 4096
@@ -72,17 +72,26 @@ _NUMBER_CAUSES: _Causes = (
 
 def file_reason(data: bytes) -> str | None:
     """Why the whole file must not be used, or None."""
-    head = data[:_HEAD].decode("utf-8", "replace").translate(_MARKS).strip().partition("\n")[0]
-    if not _OTHER_TABLES.isdisjoint(_SEPARATOR.split(head)):
+    columns = _SEPARATOR.split(_head(data))
+    if not _OTHER_TABLES.isdisjoint(columns):
         return "another of AITER's tuned tables, for other calls than the one that HIPBMM makes"
     for magic, reason in _FOREIGN_FORMATS:
         if data.startswith(magic, _TAR_AT if magic == _TAR else 0):
+            return reason
+    for start, reason in _FOREIGN_TEXTS:
+        if re.match(start, ",".join(columns)):
             return reason
     if _looks_wide(data[:_SAMPLE]):
         return "UTF-16 text: save it as ASCII"
     if b"\r" in data and b"\n" not in data:
         return "line ends are CR only: AITER sees one line"
     return _conflict_reason(data)
+
+
+def _head(data: bytes) -> str:
+    """The first line that is neither empty nor a comment."""
+    lines = data[:_HEAD].decode("utf-8", "replace").translate(_MARKS).split("\n")
+    return next((line for line in map(str.strip, lines) if line and line[0] != "#"), "")
 
 
 def looks_like_a_row(text: str) -> bool:
@@ -132,7 +141,10 @@ def count_reason(columns: Sequence[str]) -> str:
         cause = "a hole of NUL bytes"
     elif len(columns) < len(gemm.COLUMNS):
         separator = next((name for mark, name in _SEPARATORS if text.count(mark) >= gemm.KEY_COLUMNS), None)
-        cause = f"separated by {separator}, as a spreadsheet does" if separator else "cut before the end of the row"
+        begins = "cut before the end of the row" if looks_like_a_row(text) else "not the beginning of a row"
+        cause = f"separated by {separator}, as a spreadsheet does" if separator else begins
+    elif not looks_like_a_row(text):
+        cause = "not the beginning of a row"
     elif columns[-1] == "":
         cause = "a trailing comma"
     elif columns[0].isdigit() and columns[1].strip().lower() in BOOLEANS:

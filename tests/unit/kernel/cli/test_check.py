@@ -89,7 +89,7 @@ def test_check_for_people(tmp_path: Path) -> None:
 
     assert out.splitlines() == [
         "1 accepted, 0 foreign, 0 duplicates, 1 conflicts, 1 rejected",
-        "line 4: rejected: 1 columns instead of 20: cut before the end of the row",
+        "line 4: rejected: 1 columns instead of 20: not the beginning of a row",
         "line 3: conflict: algo_index 5 for a key that an earlier line gives 777",
     ]
     assert run(check_command)[0] == 2

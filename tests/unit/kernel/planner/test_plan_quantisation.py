@@ -293,10 +293,57 @@ def test_quark_lists_of_one_are_unwrapped_from_0_33(version: tuple[int, int], co
         (ServerFlags(quantization="online", online_targets=(("*self_attn*", "fp8_per_channel"),)), 2),
         (ServerFlags(quantization="online", online_targets=(("re:.*mlp.*", "fp8_per_tensor"),)), 0),
         (ServerFlags(online_linear="fp8_per_channel"), 0),
+        (ServerFlags(quantization="fp8", online_linear="fp8_per_channel"), 4),
     ],
 )
 def test_online_quantisation_is_read_as_vllm_resolves_it(flags: ServerFlags, names: int) -> None:
     assert len(eligible(build("qwen3-32b", None, flags=flags))) == names
+
+
+MLP_ALONE = ptpc(top={"ignore": ["lm_head", "re:.*self_attn.*"]})
+INT8_MLP_ALONE = ptpc(top={"ignore": ["lm_head", "re:.*self_attn.*"]}, weights={"type": "int"}, inputs={"type": "int"})
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "flags", "names"),
+    [
+        (MLP_ALONE, ServerFlags(), {"gate_up_proj", "down_proj"}),
+        (MLP_ALONE, ServerFlags(online_linear="fp8_per_channel"), {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"}),
+        (MLP_ALONE, ServerFlags(online_linear="fp8_per_tensor"), {"gate_up_proj", "down_proj"}),
+        (
+            MLP_ALONE,
+            ServerFlags(online_linear="fp8_per_channel", ignore=("*qkv_proj",)),
+            {"o_proj", "gate_up_proj", "down_proj"},
+        ),
+        (INT8_MLP_ALONE, ServerFlags(online_linear="fp8_per_channel"), {"qkv_proj", "o_proj"}),
+        (INT8_MLP_ALONE, ServerFlags(online_targets=(("*o_proj", "fp8_per_channel"),)), {"o_proj"}),
+        (MXFP4, ServerFlags(online_targets=(("*down_proj", "fp8_per_channel"),)), {"down_proj"}),
+        (
+            {**QUARK, "exclude": ["re:.*mlp.*"]},
+            ServerFlags(online_targets=(("*o_proj", "mxfp8"),)),
+            {"qkv_proj", "o_proj"},
+        ),
+        (
+            {**BLOCK, "modules_to_not_convert": ["re:.*down_proj"]},
+            ServerFlags(online_targets=(("*down_proj", "fp8_per_channel"),)),
+            {"down_proj"},
+        ),
+    ],
+)
+@pytest.mark.parametrize("newer", [True, False])
+def test_from_0_33_flags_quantise_what_a_checkpoint_has_in_16_bit(
+    checkpoint: Config, flags: ServerFlags, names: set[str], newer: bool
+) -> None:
+    version = Version(0, 33 if newer else 28)
+    found = eligible(build("qwen3-32b", checkpoint, flags=flags, vllm=version))
+    assert found == (names if newer else eligible(build("qwen3-32b", checkpoint, vllm=version)))
+
+
+@pytest.mark.parametrize("dynamic", [True, 1])
+def test_quark_takes_any_true_value_for_dynamic(dynamic: object) -> None:
+    config = copy.deepcopy(QUARK)
+    config["global_quant_config"]["input_tensors"]["is_dynamic"] = dynamic  # type: ignore[index] # a literal
+    assert len(eligible(build("qwen3-32b", config))) == 4
 
 
 @pytest.mark.parametrize(

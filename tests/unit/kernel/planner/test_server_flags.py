@@ -93,6 +93,10 @@ CASES: dict[str, ServerFlags] = {
     ),
     "--mm-encoder-tp-mode data --language-model-only": NONE._replace(encoder_mode="data", language_only=True),
     "--hf-overrides {}": NONE._replace(unread=("--hf-overrides {}: its fields are not in the plan",)),
+    "--hf_overrides.text_config.hidden_size=8": NONE._replace(
+        unread=("--hf-overrides.text_config.hidden_size 8: its fields are not in the plan",)
+    ),
+    "-qfp8_per_channel": NONE._replace(quantization="fp8_per_channel"),
     "--max-num-seqs": NONE._replace(unread=("--max-num-seqs",)),
     "--max-num-seqs lots": NONE._replace(unread=("--max-num-seqs lots",)),
     "--max-num-seqs -5": NONE._replace(unread=("--max-num-seqs -5",)),

@@ -20,6 +20,17 @@ from hipbmm_kernel.planner.vllm_version import Version, parse
         ("0.٢", None),
         ("99999999999.1", None),
         ("0.1.dev0", None),  # a clone without tags
+        ("0.1.dev9000+gdeadbeef.d20260101", None),
+        ("0.0.0", None),
+        ("0.1.7", Version(0, 1)),
+        ("0.11.2.dev278+gdbc3d9991", Version(0, 11)),  # a nightly of a clone with tags
+        ("0.19.0rc1.dev1", Version(0, 19)),
+        ("0.2.0.dev1", Version(0, 2)),
+        ("0.22rc1", Version(0, 22)),
+        ("0.33+rocm720", Version(0, 33)),
+        ("0.33.post1", Version(0, 33)),
+        ("0.33-rocm", Version(0, 33)),
+        ("0.33333", None),
     ],
 )
 def test_versions(text: str, expected: Version | None) -> None:

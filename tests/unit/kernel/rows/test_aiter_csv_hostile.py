@@ -218,7 +218,7 @@ CASES = {
         refused="a header of 11 columns that is not AITER's",
     ),
     "no table: TunableOp without its header": Case(
-        b"GemmTunableOp_Half_TN,tn_8192_1_1280,Gemm_Hipblaslt_TN_61400,0.01\n", refused="no row and no header"
+        b"GemmTunableOp_Half_TN,tn_8192_1_1280,Gemm_Hipblaslt_TN_61400,0.01\n", refused="TunableOp"
     ),
     "no table: a tar archive of one": Case(
         b"table.csv".ljust(257, b"\0") + b"ustar\x0000".ljust(255, b"\0") + file(row()), refused="tar archive"
