@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hipbmm_kernel.argv import builtin, conditions, grammar, values, words
+from hipbmm_kernel.argv.chain import Chain
 from hipbmm_kernel.argv.grammar import Block, Branches, Case, Function, Group, Loop, Node, Simple
 from hipbmm_kernel.argv.values import UNKNOWN, Expander, Marks, Value, Variables
 from hipbmm_kernel.argv.words import ShellError, Token
@@ -69,23 +70,20 @@ class Walk:
     def _block(self, block: Block, *, condition: bool = False) -> bool | None:
         """The result of the last command: None when it is not known."""
         result: bool | None = True
-        skipped = doubtful = False
-        before: Variables | None = None  # what a chain sets behind a command that may fail holds in the chain only
+        chain = Chain()
         for step in block:
             self._steps += 1
             if self._steps > MAX_STEPS:
                 raise ShellError("too many commands")
             if step.after == "":
-                self._variables = values.merged([before or self._variables, self._variables])
-                skipped, doubtful, before, self._assumed = False, False, None, False
+                self._variables = values.merged([chain.before or self._variables, self._variables])
+                chain, self._assumed = Chain(), False
             elif step.after != "|":
-                known = None if step.after == "||" and self._assumed else result
-                skipped, doubtful = known is (step.after == "||"), known is None
-                before = before or (self._variables if self._assumed else None)
-            if skipped:
+                chain = chain.behind(step.after, result, self._variables if self._assumed else None)
+            if chain.skipped:
                 continue
-            found = self._step(step, condition, doubtful=doubtful, assumed=before is not None)
-            unsure = doubtful or found is None or (step.negated and self._assumed)
+            found = self._step(step, condition, chain)
+            unsure = chain.doubtful or found is None or (step.negated and self._assumed)
             result = None if unsure else found != step.negated
             if (
                 result
@@ -94,18 +92,18 @@ class Walk:
                 and step.node.words[0].plain in builtin.LEAVING
             ):
                 break
-        self._variables = values.merged([before or self._variables, self._variables])
+        self._variables = values.merged([chain.before or self._variables, self._variables])
         return result
 
-    def _step(self, step: grammar.Step, condition: bool, *, doubtful: bool, assumed: bool) -> bool | None:
+    def _step(self, step: grammar.Step, condition: bool, chain: Chain) -> bool | None:
         if step.apart:
-            return self._apart(step.node, condition, doubtful=doubtful)
-        if doubtful:
+            return self._apart(step.node, condition, doubtful=chain.doubtful)
+        if chain.doubtful:
             return self._fork(step.node, condition)
         try:
             return self._node(step.node, condition)
         except Ended:
-            if not assumed:
+            if chain.before is None:
                 raise
             return None
 
