@@ -97,10 +97,10 @@ def _answers(worker: Worker, folder: str, lines: list[str]) -> Iterator[tuple[st
 
 
 def _short(answer: dict[str, object]) -> dict[str, object]:
-    """What a golden file keeps: linears with vLLM's choice, and the sizes as counts."""
+    """What a golden file keeps: linears with vLLM's choice."""
     if "refused" in answer:
         return {"refused": str(answer["refused"])[:200]}
-    return {name: answer[name] for name in ("architecture", "linears", "graph_mode", "runner")}
+    return {name: answer[name] for name in ("architecture", "linears")}
 
 
 if __name__ == "__main__":

@@ -91,7 +91,6 @@ def flags(*arguments: str) -> Any:  # noqa: ANN401 - JSON
         "linear_backend": _linear_backend(config.kernel_config),
         "planned": list(ran.planned),
         "eager": list(ran.eager),
-        "runner": ran.runner,
         "notes": notes,
     }
 

@@ -18,8 +18,6 @@ MAX_M = 512
 class Sizes(NamedTuple):
     """What runs. `captured` are vLLM's own sizes, `planned` every M up to 512, `eager` those without a graph."""
 
-    mode: str
-    runner: str
     captured: tuple[int, ...]
     planned: tuple[int, ...]
     eager: tuple[int, ...]
@@ -58,8 +56,6 @@ def of(config: Any, notes: list[str]) -> Sizes:
     found = graphs | eager
     planned = tuple(sorted(size for size in found if 0 < size <= MAX_M))
     return Sizes(
-        mode=str(getattr(mode, "name", mode)),
-        runner="V2" if newest else "V1",
         captured=tuple(sorted(int(size) for size in config.compilation_config.cudagraph_capture_sizes or [])),
         planned=planned,
         eager=tuple(size for size in planned if size in eager),

@@ -8,7 +8,7 @@ from hipbmm_kernel.system.digest import canonical
 
 T = TypeVar("T")
 
-FORMAT = 1
+FORMAT = 2
 MAX_BYTES = 1 << 20
 MAX_LINEARS = 512
 """Kinds of linears: the models with other sizes in each layer have about 320."""
@@ -52,9 +52,6 @@ class Answer(NamedTuple):
     vllm: str
     architecture: str
     quantisation: str
-    tensor_parallel: int
-    graph_mode: str
-    runner: str
     linears: tuple[ImageLinear, ...]
     captured: tuple[int, ...]
     planned: tuple[int, ...]

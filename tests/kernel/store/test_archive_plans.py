@@ -27,7 +27,7 @@ LINEAR = ImageLinear(
     tower=False,
     load_tokens=0,
 )
-ANSWER = Answer("0.33.0", "Qwen3ForCausalLM", "compressed-tensors", 8, "FULL", "V2", (LINEAR,), (1, 2), (1, 2), ())
+ANSWER = Answer("0.33.0", "Qwen3ForCausalLM", "compressed-tensors", (LINEAR,), (1, 2), (1, 2), ())
 
 
 @pytest.fixture
