@@ -98,6 +98,35 @@ def test_a_user_s_variable_replaces_the_chart_s() -> None:
     assert {"name": "OTHER", "value": "1"} in container["env"]
 
 
+@pytest.mark.parametrize("name", ["HIPBMM_HTTP_PORT", "HIPBMM_LEASE_NAME", "HIPBMM_NAMESPACES", "HIPBMM_WEBHOOK_PORT"])
+def test_a_variable_that_the_rest_of_the_release_depends_on_is_refused(name: str) -> None:
+    with pytest.raises(RenderError, match=f"extraEnv must not set {name}"):
+        render({"extraEnv": [{"name": name, "value": "9090"}]})
+
+
+@pytest.mark.parametrize("path", ["/tmp", "/tmp/"])  # noqa: S108  # the chart's own
+def test_a_user_s_volume_or_mount_takes_the_place_of_the_chart_s(path: str) -> None:
+    """The API refuses two volumes of one name, two mounts at one path, and Helm two keys of one name."""
+    larger = {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}
+    assert render({"extraVolumes": [larger]}).pod["spec"]["volumes"] == [larger]
+    own = {"name": "scratch", "emptyDir": {"medium": "Memory"}}
+    mount = {"name": "scratch", "mountPath": path}
+    mounted = render({"extraVolumes": [own], "extraVolumeMounts": [mount]})
+    assert mounted.container["volumeMounts"] == [mount]
+    assert own in mounted.pod["spec"]["volumes"]
+    certificates = {"name": "certificates", "csi": {"driver": "certificates.example"}}
+    webhook = {"enabled": True, "webhook": {"enabled": True, "secretName": "tls", "caBundle": "YQ=="}}
+    pod = render({"extraVolumes": [certificates], "injection": webhook}).pod
+    assert [each for each in pod["spec"]["volumes"] if each["name"] == "certificates"] == [certificates]
+
+
+def test_a_user_s_annotation_replaces_the_chart_s() -> None:
+    key = "kubectl.kubernetes.io/default-container"
+    assert render().pod["metadata"]["annotations"] == {key: "operator"}
+    mine = {key: "proxy", "team": "inference"}
+    assert render({"podAnnotations": mine}).pod["metadata"]["annotations"] == mine
+
+
 def test_common_labels_reach_every_object_and_never_replace_the_chart_s() -> None:
     mine = {"team": "inference", "app.kubernetes.io/name": "other"}
     rendering = render({"commonLabels": mine})

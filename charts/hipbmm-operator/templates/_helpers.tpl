@@ -111,11 +111,42 @@ app.kubernetes.io/component: operator
 {{- end }}
 {{- end }}
 {{- end }}
+{{- $fixed := list "HIPBMM_HTTP_PORT" "HIPBMM_WEBHOOK_PORT" "HIPBMM_LEASE_NAME" "HIPBMM_NAMESPACES" "HIPBMM_INJECTION_NAME" "HIPBMM_WEBHOOK_SECRET" }}
+{{- range .Values.extraEnv }}
+{{- if has .name $fixed }}
+{{- fail (printf "extraEnv must not set %s: probes, Services and roles of the release are made for the chart's own value" .name) }}
+{{- end }}
+{{- end }}
+{{- include "hipbmm.unless" (dict "key" "name" "own" $env "users" .Values.extraEnv) }}
+{{- end }}
+
+{{/* Volumes of the pod. A user's volume takes the place of the chart's of the same name. */}}
+{{- define "hipbmm.volumes" -}}
+{{- $own := list (dict "name" "tmp" "emptyDir" (dict "sizeLimit" "64Mi")) }}
+{{- if has (include "hipbmm.certificateBy" .) (list "cert-manager" "user") }}
+{{- /* Optional: the operator works without, and takes the certificate when it is there. */}}
+{{- $secret := .Values.injection.webhook.secretName | default (printf "%s-webhook" (include "hipbmm.fullname" .)) }}
+{{- $own = append $own (dict "name" "certificates" "secret" (dict "secretName" $secret "optional" true)) }}
+{{- end }}
+{{- include "hipbmm.unless" (dict "key" "name" "own" $own "users" .Values.extraVolumes) }}
+{{- end }}
+
+{{/* Mounts of the container. A user's mount takes the place of the chart's at the same path. */}}
+{{- define "hipbmm.volumeMounts" -}}
+{{- $own := list (dict "name" "tmp" "mountPath" "/tmp") }}
+{{- if has (include "hipbmm.certificateBy" .) (list "cert-manager" "user") }}
+{{- $own = append $own (dict "name" "certificates" "mountPath" "/certificates" "readOnly" true) }}
+{{- end }}
+{{- include "hipbmm.unless" (dict "key" "mountPath" "own" $own "users" .Values.extraVolumeMounts) }}
+{{- end }}
+
+{{/* The chart's entries that the user gives none for, by `key`; then the user's. The API refuses two with one key. */}}
+{{- define "hipbmm.unless" -}}
 {{- $given := dict }}
-{{- range .Values.extraEnv }}{{ $_ := set $given .name true }}{{ end }}
-{{- $own := list }}
-{{- range $env }}{{ if not (hasKey $given .name) }}{{ $own = append $own . }}{{ end }}{{ end }}
-{{- toYaml (concat $own .Values.extraEnv) }}
+{{- range .users }}{{ $_ := set $given (trimSuffix "/" (get . $.key)) true }}{{ end }}
+{{- $kept := list }}
+{{- range .own }}{{ if not (hasKey $given (get . $.key)) }}{{ $kept = append $kept . }}{{ end }}{{ end }}
+{{- toYaml (concat $kept .users) }}
 {{- end }}
 
 {{/* Rights in a served namespace. */}}
