@@ -44,6 +44,15 @@ def test_every_variable_and_default_is_documented() -> None:
     assert documented_variables() == settings.DEFAULTS
 
 
+@pytest.mark.parametrize("service", ["hipbmm", *(f"hipbmm-{each}" for each in ("metrics", "home", "store", "tune"))])
+def test_a_service_of_any_name_is_no_setting(service: str) -> None:
+    """Kubernetes gives each pod of a namespace variables of its Services, unless the pod wants none."""
+    name = service.upper().replace("-", "_")
+    ends = ("SERVICE_HOST", "SERVICE_PORT", "PORT", "PORT_80_TCP", "PORT_80_TCP_PROTO", "PORT_80_TCP_PORT")
+    links = {f"{name}_{end}": "tcp://10.96.0.7:80" if end.startswith("PORT") else "10.96.0.7" for end in ends}
+    assert settings.parse_settings(links) == settings.parse_settings({})
+
+
 def test_both_sides_inject_and_expect_the_same_flags() -> None:
     line = next(line for line in PAGE.splitlines() if line.startswith("`VLLM_ROCM_USE_AITER=1"))
     documented = dict(word.split("=") for word in line.strip("`.").split())

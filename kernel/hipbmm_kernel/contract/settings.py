@@ -203,6 +203,11 @@ def _integer(low: int, high: int) -> Callable[[str, str], int]:
     return read
 
 
+def _port(name: str, text: str) -> int:
+    """A Service `hipbmm-metrics` gives pods of its namespace this variable, too: `tcp://10.0.0.1:80` is not meant."""
+    return _integer(0, 65535)(name, DEFAULTS[name] if "://" in text else text)
+
+
 def _seconds(low: float) -> Callable[[str, str], float]:
     def read(name: str, text: str) -> float:
         try:
@@ -303,7 +308,7 @@ _FIELDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "termination_log": ("/dev/termination-log", _path),
     "sysfs": ("/sys", _path),
     "dev": ("/dev", _path),
-    "metrics_port": ("9410", _integer(0, 65535)),
+    "metrics_port": ("9410", _port),
     "harvest_seconds": ("20", _seconds(0.05)),
     "read_seconds": ("90", _seconds(0.0)),
     "warmup_seconds": ("1800", _seconds(0.0)),

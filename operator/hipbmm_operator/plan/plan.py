@@ -92,7 +92,7 @@ def plan(
     claims, obsolete_claims = _gpu_claims(owner, spec, command, observed, choice)
     steps += claims
     monitored = spec.service.monitor.enabled or observed.monitor.live is not None
-    steps.append(Step("apply", kinds.SERVICE, service.build(owner, spec, monitored=monitored)))
+    steps.append(Step("apply", kinds.SERVICE, service.build(owner, spec, monitored=monitored, tls=command.tls)))
     if spec.service.monitor.enabled and observed.monitor.served:
         steps.append(Step("apply", kinds.SERVICE_MONITOR, service_monitor.build(owner, spec, tls=command.tls)))
     if rollout.asked(spec) > 1:

@@ -20,6 +20,9 @@ _LIMITS: Mapping[str, Mapping[str, str]] = {
     contract.PAYLOAD: {"cpu": "1", "memory": "128Mi"},
     contract.HARVEST: {"cpu": "500m", "memory": "256Mi"},
 }
+_DISK = {"ephemeral-storage": "1Gi"}
+"""Limit where a LimitRange has a minimum of it, so that a container must name some. It is for logs, which the kubelet
+keeps below some 50 MB."""
 
 
 def of_server(spec: Spec, gpus: int, bounds: Mapping[str, Bounds]) -> Json:
@@ -43,7 +46,8 @@ def of_injected(spec: Spec, name: str, bounds: Mapping[str, Bounds]) -> Json:
     And where a LimitRange bounds the resource: then no ratio of the two is too large. Devices they have none.
     """
     limits, requests = _asked(spec, name)
-    for resource, usual in _LIMITS[name].items():
+    disk = {each: usual for each, usual in _DISK.items() if each in bounds and bounds[each].least}
+    for resource, usual in {**_LIMITS[name], **disk}.items():
         if resource in limits:
             continue  # without a request, Kubernetes takes the limit
         bound = bounds.get(resource)

@@ -39,6 +39,7 @@ _SHORT = {
     "-dpa": "--data-parallel-address",
     "-dpe": "--data-parallel-external-lb",
     "-dph": "--data-parallel-hybrid-lb",
+    "-dpm": "--data-parallel-multi-port-external-lb",
     "-n": "--nnodes",
     "-r": "--node-rank",
 }
@@ -53,6 +54,7 @@ _REFUSED = {
     "--data-parallel-address": _ONE_POD,
     "--data-parallel-external-lb": _ONE_POD,
     "--data-parallel-hybrid-lb": _ONE_POD,
+    "--data-parallel-multi-port-external-lb": "each rank would have a port of its own, and the Service has one",
     "--nnodes": _ONE_POD,
     "--node-rank": _ONE_POD,
 }

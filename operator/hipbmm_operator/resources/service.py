@@ -19,12 +19,17 @@ def shows_sidecar(spec: Spec) -> bool:
     return spec.service.monitor.enabled and spec.tuning.harvest
 
 
-def build(owner: Owner, spec: Spec, *, monitored: bool) -> Json:
-    """The Service, with the name of the resource. `monitored`: there is, or was, a ServiceMonitor of it."""
+def build(owner: Owner, spec: Spec, *, monitored: bool, tls: bool) -> Json:
+    """The Service, with the name of the resource.
+
+    `monitored`: there is, or was, a ServiceMonitor of it. `tls`: the server answers by HTTPS, which meshes and gateways
+    would not guess from the port's name.
+    """
     metadata = owner.metadata()
     own = {**metadata["annotations"]} | ({names.ANNOTATION_MONITORED: "true"} if monitored else {})
     metadata["annotations"] = {**spec.service.annotations, **own}
-    ports = [{"name": "http", "port": spec.service.port, "protocol": "TCP", "targetPort": "http"}]
+    protocol = {"appProtocol": "https"} if tls else {}
+    ports = [{"name": "http", "port": spec.service.port, "protocol": "TCP", "targetPort": "http", **protocol}]
     if shows_sidecar(spec):
         port = contract.METRICS_PORT
         ports.append({"name": "hipbmm", "port": port, "protocol": "TCP", "targetPort": "hipbmm"})

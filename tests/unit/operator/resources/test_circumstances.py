@@ -62,6 +62,18 @@ def test_the_minimal_resource_keeps_to_a_limit_range(case: str) -> None:
         assert admitted(resources, [RANGES[case]]), (name, resources)
 
 
+@pytest.mark.parametrize(("least", "most"), [("10Mi", ""), ("4Gi", ""), ("4Gi", "10Gi"), ("200Mi", "300Mi")])
+def test_a_minimum_of_disk_is_kept_by_what_the_operator_adds(least: str, most: str) -> None:
+    """Without a maximum or a default, Kubernetes refuses a container that names no amount."""
+    largest = {"max": {"ephemeral-storage": most}} if most else {}
+    ranges = [limit_range(min={"ephemeral-storage": least}, **largest)]
+    found = containers(rendered(Rules(bounds_of(ranges))))
+    for name in ("payload", "harvest"):
+        assert admitted(found[name], ranges), found[name]
+        assert quantity.value(found[name]["limits"]["ephemeral-storage"])
+    assert "ephemeral-storage" not in str(containers(rendered(Rules(bounds_of([limit_range(min={"cpu": "1"})])))))
+
+
 def test_of_several_limit_ranges_the_narrowest_counts() -> None:
     one, other = limit_range(min={"cpu": "1"}, max={"cpu": "9"}), limit_range(min={"cpu": "500m"}, max={"cpu": "4000m"})
     assert bounds_of([one, other]) == {"cpu": Bounds("1", "4000m")}

@@ -43,6 +43,12 @@ def schemes(spec: Json) -> set[str]:
     return {probe.get("scheme", "HTTP") for probe in probes}
 
 
+def protocols(spec: Json) -> dict[str, str | None]:
+    """What the Service says of each port."""
+    (found,) = [step.body for step in planned(resource(spec)).steps if step.kind == kinds.SERVICE]
+    return {port["name"]: port.get("appProtocol") for port in found["spec"]["ports"]}
+
+
 @pytest.mark.parametrize(
     "args",
     [
@@ -59,4 +65,6 @@ def test_a_server_with_a_certificate_is_asked_by_https(args: list[str]) -> None:
     server, sidecar = monitor["spec"]["endpoints"]
     assert (server["scheme"], server["tlsConfig"]) == ("https", {"insecureSkipVerify": True})
     assert "scheme" not in sidecar
+    assert protocols(spec) == {"http": "https", "hipbmm": None}, "a mesh takes a port called http for plain HTTP"
     assert schemes({}) == {"HTTP"}
+    assert protocols({}) == {"http": None}

@@ -116,6 +116,8 @@ def test_an_abbreviation_of_several_flags_is_refused(flag: str) -> None:
     ("args", "told"),
     [
         (["--headless"], "--headless"),
+        (["-dp", "2", "-dpl", "2", "-dpm"], "--data-parallel-multi-port-external-lb"),
+        (["-dp", "2", "-dpl", "2", "--data-parallel-multi"], "--data-parallel-multi-port-external-lb"),
         (["--headl"], "--headless"),
         (["--uds", "/tmp/socket"], "--uds"),  # noqa: S108
         (["--host", "127.0.0.1"], "--host 127.0.0.1"),
