@@ -12,7 +12,7 @@ from aiohttp import web
 
 from hipbmm_operator.injection import patch, webhook
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import as_object, object_at
 from hipbmm_operator.telemetry import metrics
 
 LOG = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class WebhookServer:
     async def _answer(self, request: web.Request, mine: Callable[[Json, Json], bool]) -> web.Response:
         uid, operations, result = "", [], "plain"
         try:
-            asked = as_object(as_object(json.loads(await request.read())).get("request"))
+            asked = object_at(json.loads(await request.read()), "request")
             uid = str(asked.get("uid", ""))
             operations = self._operations(asked, mine)
             result = "injected" if operations else "plain"

@@ -12,7 +12,7 @@ from hipbmm_operator.injection.spelling import HARVEST, KERNEL_KEY, WARM
 from hipbmm_operator.kube import errors, kinds, metadata
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import as_object, object_at
 from hipbmm_operator.mirror import content as contents
 from hipbmm_operator.mirror.shards import Shard
 from hipbmm_operator.observe.harvest_logs import HarvestLogs
@@ -165,7 +165,7 @@ class ProfileObjects:
 
 def _is_right(body: Json, sha256: str) -> bool:
     try:
-        data = base64.b64decode(str(as_object(body.get("binaryData")).get(KERNEL_KEY, "")), validate=True)
+        data = base64.b64decode(str(object_at(body, "binaryData").get(KERNEL_KEY, "")), validate=True)
     except ValueError:
         return False
     return hashlib.sha256(data).hexdigest() == sha256 and body.get("immutable") is True

@@ -18,7 +18,7 @@ from hipbmm_operator.admission import certificate, webhook
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects
+from hipbmm_operator.kube.metadata import as_object, as_objects, object_at
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 
 LOG = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class OwnCertificate:
     async def _advance(self, body: Json, held: dict[str, str]) -> dict[str, str]:
         configuration = await self._kube.get(kinds.MUTATING_WEBHOOK, "", self._configuration)
         hooks = as_objects(configuration.get("webhooks"))
-        given = {str(as_object(each.get("clientConfig")).get("caBundle") or "") for each in hooks}
+        given = {str(object_at(each, "clientConfig").get("caBundle") or "") for each in hooks}
         trusted = _text(given.pop()) if len(given) == 1 else ""
         host = f"{self._secret.name}.{self._secret.namespace}.svc"
         wanted = certificate.step(held, trusted, host, self._now())

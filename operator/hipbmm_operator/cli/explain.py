@@ -11,7 +11,7 @@ from typing import Final, TextIO
 from hipbmm_operator.injection import patch, spelling
 from hipbmm_operator.kube import metadata
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects, object_at
+from hipbmm_operator.kube.metadata import as_object, as_objects, object_at, objects_at
 from hipbmm_operator.pods import report as reports
 from hipbmm_operator.profiles import pods
 from hipbmm_operator.profiles.report import WORDS
@@ -116,7 +116,7 @@ def _not_ready(profile: Json) -> str:
 
 def _why_injected(pod: Json) -> tuple[str, str, str]:
     """What `hipbmm-warm` says of itself."""
-    for status in as_objects(as_object(pod.get("status")).get("initContainerStatuses")):
+    for status in objects_at(pod, "status", "initContainerStatuses"):
         if status.get("name") == spelling.WARM:
             ended = object_at(status, "state", "terminated")
             found = reports.parse_report(str(ended.get("message", "")))

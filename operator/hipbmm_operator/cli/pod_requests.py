@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from hipbmm_operator.detect.sources.facts import is_gpu_resource
 from hipbmm_operator.detect.sources.values import text
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import object_at
 from hipbmm_operator.resources import pod_demand
 
 _TERMINAL: Final = frozenset({"Succeeded", "Failed"})
@@ -20,8 +20,8 @@ def gpu_requests(pods: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]
     """
     taken: dict[str, Counter[str]] = defaultdict(Counter)
     for pod in pods:
-        node = text(as_object(pod.get("spec")).get("nodeName"))
-        if node and text(as_object(pod.get("status")).get("phase")) not in _TERMINAL:
+        node = text(object_at(pod, "spec").get("nodeName"))
+        if node and text(object_at(pod, "status").get("phase")) not in _TERMINAL:
             asked = pod_demand.of(dict(pod)).requests
             taken[node] += Counter({name: min(int(n), _LARGEST) for name, n in asked.items() if is_gpu_resource(name)})
     return {node: dict(resources) for node, resources in taken.items()}

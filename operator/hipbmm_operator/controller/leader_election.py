@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import as_object, object_at
 from hipbmm_operator.settings import Settings
 
 LOG = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ class Leader:
         mine = spec.get("holderIdentity") == self._settings.identity
         transitions = spec.get("leaseTransitions")
         count = transitions if isinstance(transitions, int) else 0
-        version = as_object(lease.get("metadata")).get("resourceVersion")
+        version = object_at(lease, "metadata").get("resourceVersion")
         metadata = {"name": self._settings.lease_name, "namespace": self._settings.namespace}
         claim = {
             "holderIdentity": self._settings.identity,

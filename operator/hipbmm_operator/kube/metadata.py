@@ -87,3 +87,8 @@ def object_at(body: object, *path: str) -> Json:
 def as_objects(value: object) -> list[Json]:
     """The JSON objects of a list; of anything else none."""
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def objects_at(body: object, *path: str) -> list[Json]:
+    """The JSON objects of the list at a path; none where there is none."""
+    return as_objects(object_at(body, *path[:-1]).get(path[-1]))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hipbmm_operator.injection import spelling
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import Metadata, as_object, as_objects, object_at
+from hipbmm_operator.kube.metadata import Metadata, as_object, as_objects, object_at, objects_at
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 
@@ -56,7 +56,7 @@ class ForeignPod:
 
 def server(body: Json) -> Json:
     """The vLLM container, as far as a pod shows it: the one that was injected, else the first with GPUs."""
-    containers = as_objects(as_object(body.get("spec")).get("containers"))
+    containers = objects_at(body, "spec", "containers")
 
     def rank(container: Json) -> int:
         mounts = {mount.get("name") for mount in as_objects(container.get("volumeMounts"))}
@@ -78,7 +78,7 @@ def _gpus(limits: Json) -> bool:
 
 def kernel_of(body: Json) -> str | None:
     """The sha256 of the program that the pod was born with; None for a plain pod."""
-    for container in as_objects(as_object(body.get("spec")).get("initContainers")):
+    for container in objects_at(body, "spec", "initContainers"):
         command = container.get("command", ())
         if container.get("name") == spelling.WARM and len(command) > 4:  # noqa: PLR2004  # sh -c TEXT hipbmm SHA
             return str(command[4])

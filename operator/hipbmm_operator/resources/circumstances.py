@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind
 from hipbmm_operator.kube import metadata, names, quantity
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects
+from hipbmm_operator.kube.metadata import as_object, objects_at
 
 _KNOWN = {kind.value: kind for kind in LabelKind}
 _ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -88,7 +88,7 @@ def bounds_of(limit_ranges: Iterable[Json]) -> dict[str, Bounds]:
     """The bounds of containers that hold in a namespace: of several LimitRanges, the narrowest."""
     found: dict[str, Bounds] = {}
     for body in limit_ranges:
-        for item in as_objects(as_object(body.get("spec")).get("limits")):
+        for item in objects_at(body, "spec", "limits"):
             if item.get("type") == "Pod":
                 # Of all containers together: what the operator adds has limits equal to its requests then.
                 found.update({name: found.get(name, Bounds()) for name in as_object(item.get("maxLimitRequestRatio"))})

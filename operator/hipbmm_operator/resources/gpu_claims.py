@@ -9,7 +9,7 @@ from hipbmm_operator.detect.sources.dra import device_selector
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.kinds import RESOURCE_CLAIM_TEMPLATE
-from hipbmm_operator.kube.metadata import as_object, as_objects
+from hipbmm_operator.kube.metadata import objects_at
 from hipbmm_operator.kube.owner import Owner
 
 CLAIM = "gpus"
@@ -24,7 +24,7 @@ def of_pod(name: str, gpu: Gpu, gpus: int) -> list[Json]:
 
 def referred(template: Json) -> str:
     """The ResourceClaimTemplate that a pod template refers to, "" for none."""
-    claims = as_objects(as_object(template.get("spec")).get("resourceClaims"))
+    claims = objects_at(template, "spec", "resourceClaims")
     return next((str(claim.get("resourceClaimTemplateName", "")) for claim in claims if claim.get("name") == CLAIM), "")
 
 

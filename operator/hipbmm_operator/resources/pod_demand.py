@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from hipbmm_operator.kube import quantity
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects, fulfils, object_at, parse
+from hipbmm_operator.kube.metadata import as_object, as_objects, fulfils, object_at, objects_at, parse
 from hipbmm_operator.resources import circumstances
 
 HASH = "pod-template-hash"
@@ -98,7 +98,7 @@ def spreads(one: Json, other: Json) -> bool:
 
     So it is as well when the template has no such rule: then somebody else has put one on the pods.
     """
-    rules = as_objects(as_object(one.get("spec")).get("topologySpreadConstraints"))
+    rules = objects_at(one, "spec", "topologySpreadConstraints")
     hard = [rule for rule in rules if rule.get("whenUnsatisfiable") == "DoNotSchedule"]
     return not hard or any(_is_about(rule, one, other) for rule in hard)
 

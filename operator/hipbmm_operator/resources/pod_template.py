@@ -9,7 +9,7 @@ from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.detect.affinity import LabelKind
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import object_at
 from hipbmm_operator.pods import contract
 from hipbmm_operator.resources import container_resources, environment, gpu_claims, node_affinity, volumes
 from hipbmm_operator.resources.circumstances import Circumstances
@@ -94,7 +94,7 @@ def _affinity(spec: Spec, kinds: Collection[LabelKind]) -> Json:
     if spec.gpu.device_class_name:
         return users  # the devices of its claim choose the node of a pod
     node = users.get("nodeAffinity", {})
-    required = as_object(node.get("requiredDuringSchedulingIgnoredDuringExecution")).get("nodeSelectorTerms", [])
+    required = object_at(node, "requiredDuringSchedulingIgnoredDuringExecution").get("nodeSelectorTerms", [])
     terms = node_affinity.node_terms(spec, kinds, required)
     node = {**node, "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
     return {**users, "nodeAffinity": node}

@@ -21,7 +21,7 @@ from hipbmm_operator.api.status import (
 from hipbmm_operator.api.status import Failure as FailureStatus
 from hipbmm_operator.kube import names, times
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects
+from hipbmm_operator.kube.metadata import object_at, objects_at
 from hipbmm_operator.observe.observed import NO_PULL_SECRET, UNPLACED, Note, Observed
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.plan.spare_room import split
@@ -198,8 +198,8 @@ def _with_claims(failure: Failure, observed: Observed) -> Failure:
     """With the claims of the pods, where the scheduler says only that one of them is not bound."""
     if failure.reason != "StorageNotReady" or "unbound" not in failure.message or observed.deployment is None:
         return failure
-    volumes = as_objects(as_object(observed.deployment.template.get("spec")).get("volumes"))
-    claims = [str(as_object(each.get("persistentVolumeClaim")).get("claimName", "")) for each in volumes]
+    volumes = objects_at(observed.deployment.template, "spec", "volumes")
+    claims = [str(object_at(each, "persistentVolumeClaim").get("claimName", "")) for each in volumes]
     return replace(failure, message=f"{failure.message} (claims: {', '.join(filter(None, claims))})")
 
 

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects
+from hipbmm_operator.kube.metadata import as_object, as_objects, object_at
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 
 Families = Mapping[str, tuple[str, tuple[str, ...]]]
@@ -80,7 +80,7 @@ def of_resource(spec: Json, status: Json) -> Iterator[Sample]:
     """The samples of RESOURCE; what is not known is empty or 0."""
     hardware, tuning = as_object(status.get("hardware")), as_object(status.get("tuning"))
     info = (
-        as_object(spec.get("model")).get("name"),
+        object_at(spec, "model").get("name"),
         spec.get("image"),
         hardware.get("product"),
         hardware.get("arch"),

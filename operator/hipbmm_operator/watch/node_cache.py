@@ -12,7 +12,7 @@ from hipbmm_operator.detect.node_fit import HardwareSummary, Want, summary
 from hipbmm_operator.detect.resource_choice import DRA_RESOURCE
 from hipbmm_operator.kube import json_text
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import object_at
 from hipbmm_operator.watch.pruning import CachedObject
 
 _CACHED_SUMMARIES = 256
@@ -31,7 +31,7 @@ class NodeBook:
 
     def put(self, node: Json, now: float) -> bool:
         """Judge a node as it is now; whether anything about it has changed. `now`: seconds of a steady clock."""
-        name = str(as_object(node.get("metadata")).get("name", ""))
+        name = str(object_at(node, "metadata").get("name", ""))
         before = self._detections.get(name)
         previous = before.identity if before else None
         if before is not None and previous is not None and not before.stale:

@@ -140,5 +140,5 @@ def _keep(value: object, shape: _Shape) -> Any:  # noqa: ANN401  # any JSON
 
 
 def _owner(namespace: str, about: Json) -> NamespacedName | None:
-    name = as_object(about.get("annotations")).get(names.ANNOTATION_DEPLOYMENT)
+    name = object_at(about, "annotations").get(names.ANNOTATION_DEPLOYMENT)
     return NamespacedName(namespace, str(name)) if name and namespace else None
