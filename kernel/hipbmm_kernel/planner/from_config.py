@@ -36,7 +36,7 @@ def of_model(whole: Fields, options: Options) -> Plan:
     found = quantisation.of(whole, text, flags, options.vllm)
     dtype, no_kernel = _dtype(whole, text, flags.dtype), _no_kernel(options)
     grouped: dict[PlannedLinear, int] = {}
-    tower, sure = towers.find(model, family) if not flags.language_only else ((), True)
+    tower, sure = towers.find(model, family, flags.no_input) if not flags.language_only else ((), True)
     for module in (*family.modules(model), *tower):
         planned = _planned(module, found, dtype, no_kernel, nested=text is not whole)
         grouped[planned] = grouped.get(planned, 0) + 1
@@ -45,7 +45,15 @@ def of_model(whole: Fields, options: Options) -> Plan:
     warnings: tuple[str, ...] = ("the draft model's own linears are not in the plan",) if flags.draft_model else ()
     if not sure:
         warnings += ("the linears outside the language model are not known, nor whether HIPBMM can load them",)
-    return Plan(name, CONFIG, linears, left_out=left_out, warnings=warnings, quantisation=found.label, unsure=not sure)
+    return Plan(
+        name,
+        CONFIG,
+        linears,
+        left_out=left_out,
+        warnings=warnings,
+        quantisation=found.label,
+        unsure=not sure or flags.draft_model,
+    )
 
 
 def _no_kernel(options: Options) -> str:

@@ -7,14 +7,22 @@ unambiguous beginnings of long flags, `-O0`, `-cc '{...}'`; the last one wins, a
 spelling of the flag.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.linear.eligibility import HIPBMM
-
-MAX_ARGUMENT = 65_536
-MAX_COUNT = 2**31 - 1
+from hipbmm_kernel.planner.flag_values import (
+    MAX_ARGUMENT,
+    count_of,
+    counts_of,
+    empty_inputs,
+    integer,
+    json_value,
+    pairs_of,
+    text_of,
+    texts_of,
+    weight_of,
+)
 
 
 class ServerFlags(NamedTuple):
@@ -22,8 +30,9 @@ class ServerFlags(NamedTuple):
 
     `capture_sizes` are the user's graph sizes. `graphs` is false when nothing is captured, `decode_only` when batches
     with a prefill replay no graph, `piecewise` when no graph is one of a whole batch, `draft_model` when a second
-    model drafts, `first_runner` when the environment chooses the V1 runner (False: V2, None: the version decides),
-    `sequence_parallel` when sizes must be multiples of the ranks, `encoder_mode` is that of a vision tower.
+    model drafts or layers of its own (MTP), `first_runner` when the environment chooses the V1 runner (False: V2, None:
+    the version decides), `sequence_parallel` when sizes must be multiples of the ranks, `encoder_mode` is that of a
+    vision tower, `no_input` holds the kinds of input that no request may have.
     `online_linear` and `online_targets` are those of `--quantization-config`; `unread` names the arguments that could
     not be read.
     """
@@ -51,6 +60,7 @@ class ServerFlags(NamedTuple):
     ignore: tuple[str, ...] = ()
     encoder_mode: str = ""
     language_only: bool = False
+    no_input: frozenset[str] = frozenset()
     dtype: str = "auto"
     linear_backend: str = "auto"
     unread: tuple[str, ...] = ()
@@ -111,6 +121,7 @@ _TEXTS = {
     "mm-encoder-tp-mode": "encoder_mode",
     "linear-backend": "linear_backend",
     "spec-model": "spec_model",
+    "spec-method": "spec_method",
 }
 _SWITCHES = {
     "enforce-eager": "enforce_eager",
@@ -125,12 +136,14 @@ _JSON = {
     "sc": "speculative",
     "quantization-config": "quantization_config",
     "kernel-config": "kernel",
+    "limit-mm-per-prompt": "limits",
 }
 _NOT_READ = {
     "config": "the arguments in that file are not seen",
     "hf-overrides": "its fields are not in the plan",
     "config-format": "config.json is planned",
     "model-impl": "vLLM's own classes are planned",
+    "mm-encoder-only": "the language model is planned",
     "enable-lora": "graphs of adapters are not in the plan",
 }
 _COMPILATION_NOT_READ = {"splitting_ops": "compilation.splitting_ops: graphs are planned as without it"}
@@ -143,8 +156,6 @@ _ENV_NOT_READ = {
 """Flags and variables that can change the plan and that this planner does not know; the image's own vLLM does."""
 _OFF = (*(f"no-{name}" for name in _SWITCHES), "disable-expert-parallel")
 _KNOWN = (*_INTEGERS, *_LISTS, *_TEXTS, *_SWITCHES, *_OFF, *_JSON, *_NOT_READ)
-_DECIMAL = {"k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
-_BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _FP8 = "fp8_w8a8"
 """What `linear_backend_per_quant` calls the linears that HIPBMM is for (0.33)."""
 _LEVELS: dict[object, str] = {0: "NONE", 1: "PIECEWISE"}
@@ -185,10 +196,10 @@ class _Reader:
         shown = f"{'-' if len(name) <= len('tp') else '--'}{name} {' '.join(values)[:80]}".rstrip()
         if base in _JSON:
             self._take_json((spelling, base), path, values)
-        elif name == "O" and values and _integer(values[0]) is None:
+        elif name == "O" and values and integer(values[0]) is None:
             self._take_json(("O", "cc"), "", values)
         elif name in _INTEGERS or name in _LISTS:
-            numbers = [_integer(part) for text in values for part in text.replace(",", " ").split()]
+            numbers = [integer(part) for text in values for part in text.replace(",", " ").split()]
             if not numbers or None in numbers or (name in _INTEGERS and len(numbers) > 1):
                 self._unread.append(shown)
             else:
@@ -219,7 +230,7 @@ class _Reader:
         elif path:
             self._take_key(flag, path, values[0])
         else:
-            value = _json(values[0])
+            value = json_value(values[0])
             if isinstance(value, int) and field == "compilation":
                 value = {"level": value}
             if isinstance(value, dict):
@@ -228,9 +239,9 @@ class _Reader:
                 self._unread.append(f"{field}: {values[0][:80]}")
 
     def _take_key(self, flag: tuple[str, str], path: str, text: str) -> None:
-        value: object = text.split(",") if path.endswith("+") else _json(text)
+        value: object = text.split(",") if path.endswith("+") else json_value(text)
         if value == text:
-            number = _integer(text)
+            number = integer(text)
             value = text if number is None else number
         holder = self._dotted.setdefault(flag, {})
         *parents, last = path.removesuffix("+").split(".")
@@ -254,32 +265,37 @@ class _Reader:
         passes = compilation.get("pass_config")
         passes = passes if isinstance(passes, dict) else {}
         graphs = self._graph_mode(compilation)
+        drafted = values.get("spec_tokens", speculative.get("num_speculative_tokens"))
+        if drafted is None and (speculative or "spec_method" in values):
+            self._unread.append("speculative: no number of tokens, planned without any")
         return ServerFlags(
-            tensor_parallel=_count(values.get("tensor_parallel")),
-            data_parallel=_count(values.get("data_parallel")),
+            tensor_parallel=count_of(values.get("tensor_parallel")),
+            data_parallel=count_of(values.get("data_parallel")),
             expert_parallel=values.get("expert_parallel") is True,
-            max_num_seqs=_count(values.get("max_num_seqs")),
-            max_num_batched_tokens=_count(values.get("max_num_batched_tokens")),
-            max_model_len=_count(_integer(_text(values.get("max_model_len")))),
-            max_capture_size=_count(values.get("max_capture_size", compilation.get("max_cudagraph_capture_size"))),
-            capture_sizes=_counts(capture if capture is not None else compilation.get("cudagraph_capture_sizes")),
-            compile_sizes=_counts(compilation.get("compile_sizes")) or (),
-            speculative_tokens=_count(values.get("spec_tokens", speculative.get("num_speculative_tokens"))) or 0,
-            draft_model=isinstance(values.get("spec_model", speculative.get("model")), str),
+            max_num_seqs=count_of(values.get("max_num_seqs")),
+            max_num_batched_tokens=count_of(values.get("max_num_batched_tokens")),
+            max_model_len=count_of(integer(text_of(values.get("max_model_len")))),
+            max_capture_size=count_of(values.get("max_capture_size", compilation.get("max_cudagraph_capture_size"))),
+            capture_sizes=counts_of(capture if capture is not None else compilation.get("cudagraph_capture_sizes")),
+            compile_sizes=counts_of(compilation.get("compile_sizes")) or (),
+            speculative_tokens=count_of(drafted) or 0,
+            draft_model=isinstance(values.get("spec_model", speculative.get("model")), str)
+            or "mtp" in text_of(values.get("spec_method", speculative.get("method"))),
             graphs=graphs != "NONE",
             decode_only=graphs == "FULL_DECODE_ONLY",
             piecewise=graphs == "PIECEWISE",
             # Without a threshold of the user's own vLLM has none for this GPU, and leaves it out.
             sequence_parallel=any(str(passes.get(name)).lower() in _TRUE for name in _PARALLEL_PASSES)
-            and _count(passes.get("sp_min_token_num")) is not None,
-            performance_mode=_text(values.get("performance_mode")),
-            quantization=_text(values.get("quantization")),
-            online_linear=_online(online.get("linear")),
-            online_targets=_pairs(online.get("targets")),
-            ignore=_texts(online.get("ignore")),
-            encoder_mode=_text(values.get("encoder_mode")),
+            and count_of(passes.get("sp_min_token_num")) is not None,
+            performance_mode=text_of(values.get("performance_mode")),
+            quantization=text_of(values.get("quantization")),
+            online_linear=weight_of(online.get("linear")),
+            online_targets=pairs_of(online.get("targets")),
+            ignore=texts_of(online.get("ignore")),
+            encoder_mode=text_of(values.get("encoder_mode")),
             language_only=values.get("language_only") is True,
-            dtype=_text(values.get("dtype")) or "auto",
+            no_input=empty_inputs(self._json["limits"]),
+            dtype=text_of(values.get("dtype")) or "auto",
             linear_backend=self._backend().lower(),
             unread=(*self._unread, *(words for name, words in _COMPILATION_NOT_READ.items() if name in compilation)),
         )
@@ -287,17 +303,17 @@ class _Reader:
     def _backend(self) -> str:
         """The backend of FP8 linears: the one for these alone, else that of either flag whose value is not `auto`."""
         kernel = self._json["kernel"]
-        flag = _text(self._values.get("linear_backend"))
+        flag = text_of(self._values.get("linear_backend"))
         of_all = flag if flag.lower() != "auto" else ""
-        own = dict(_pairs(kernel.get("linear_backend_per_quant"))).get(_FP8)
-        return own or of_all or _text(kernel.get("linear_backend")) or "auto"
+        own = dict(pairs_of(kernel.get("linear_backend_per_quant"))).get(_FP8)
+        return own or of_all or text_of(kernel.get("linear_backend")) or "auto"
 
     def _graph_mode(self, compilation: dict[str, object]) -> str:
         """The name of vLLM's graph mode: the user's or that of the optimisation level, less what needs compilation."""
         if self._values.get("enforce_eager") is True or compilation.get("use_cudagraph") is False:
             return "NONE"
         level, named = self._values.get("optimization_level"), compilation.get("cudagraph_mode")
-        mode = _LEVELS.get(level, "FULL_AND_PIECEWISE") if named is None else _text(named).upper()
+        mode = _LEVELS.get(level, "FULL_AND_PIECEWISE") if named is None else text_of(named).upper()
         if isinstance(named, int):
             mode = _GRAPH_MODES[named] if 0 <= named < len(_GRAPH_MODES) else ""
         compiled = compilation.get("mode")
@@ -343,57 +359,3 @@ def _until_flag(arguments: Sequence[str]) -> list[str]:
             break
         found.append(argument)
     return found
-
-
-def _integer(text: str) -> int | None:
-    """A number as vLLM reads it, with its suffixes (1k is 1000, 1K is 1024), or None."""
-    text = text.strip()
-    decimal, factor = text[-1:] in _DECIMAL, _DECIMAL.get(text[-1:]) or _BINARY.get(text[-1:], 1)
-    digits = text[:-1] if factor != 1 else text
-    whole, _, fraction = digits.partition(".") if decimal else (digits, "", "")
-    if not f"{whole}{fraction}".isdecimal() or not digits.isascii() or len(digits) > len(str(MAX_COUNT)):
-        return None
-    return min(int(float(digits) * factor) if fraction else int(whole) * factor, MAX_COUNT)
-
-
-def _json(text: str) -> object:
-    """A JSON value, or the text itself when it is none (`NONE`)."""
-    if len(text) > MAX_ARGUMENT:
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _count(value: object) -> int | None:
-    """A number above 0; JSON's texts of digits count, as pydantic takes them."""
-    value = int(value) if isinstance(value, str) and value.isdecimal() and len(value) <= len(str(MAX_COUNT)) else value
-    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_COUNT
-    return value if good and isinstance(value, int) else None
-
-
-def _counts(value: object) -> tuple[int, ...] | None:
-    if not isinstance(value, (list, tuple)):
-        return None
-    numbers = (_integer(item) if isinstance(item, str) else item for item in value)
-    return tuple(number for number in map(_count, numbers) if number is not None)
-
-
-def _online(value: object) -> str:
-    """What `linear` of an online quantisation says of weights: a name, or an object with `weight`."""
-    return _text(value.get("weight")) if isinstance(value, dict) else _text(value)
-
-
-def _pairs(value: object) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value, dict):
-        return ()
-    return tuple((str(name), text) for name, text in value.items() if isinstance(text, str))
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

@@ -56,10 +56,10 @@ def no_linears(_model: Model, _layer: int) -> Iterable[Module]:
     return ()
 
 
-def llama_attention(model: Model, layer: int) -> Iterable[Module]:
+def llama_attention(model: Model, layer: int, *, merged: tuple[str, ...] = forms.QKV) -> Iterable[Module]:
     """Llama's: `qkv_bias`, where it is given, is for qkv_proj alone."""
     both = model.fields.flag("attention_bias", False) or model.fields.flag("bias", False)
-    return grouped(model, layer, qkv_bias=model.fields.flag("qkv_bias", both), o_bias=both)
+    return grouped(model, layer, qkv_bias=model.fields.flag("qkv_bias", both), o_bias=both, merged=merged)
 
 
 def qwen2_attention(model: Model, layer: int) -> Iterable[Module]:
@@ -124,22 +124,20 @@ class Family(NamedTuple):
             yield from self.mlp(model, layer)
 
 
-_GEMMA = {
-    "": {"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256},
-    "gemma": {"num_attention_heads": 16, "num_key_value_heads": 16, "head_dim": 256},
-}
+_SIGLIP_MLP = (("vision tower fc1 and fc2", UNQUANTISED),)
 _FAMILIES = (
     Family(
         ("LLaMAForCausalLM", "LlamaForCausalLM", "Ministral3ForCausalLM", "MistralForCausalLM"),
         ("llama", "ministral3", "mistral"),
         llama_attention,
         partial(dense, bias="mlp_bias"),
+        defaults={"ministral3": {"head_dim": 128}},
     ),
-    Family(  # the shapes of Llama, but the checkpoint already stores qkv_proj and gate_up_proj merged
+    Family(  # Llama's class, but the checkpoint already stores qkv_proj and gate_up_proj merged
         ("Phi3ForCausalLM",),
         ("phi3",),
-        partial(grouped, qkv_bias="attention_bias", o_bias="attention_bias", merged=()),
-        partial(dense, merged=()),
+        partial(llama_attention, merged=()),
+        partial(dense, bias="mlp_bias", merged=()),
     ),
     Family(
         ("Qwen2ForCausalLM", "Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration"),
@@ -148,7 +146,14 @@ _FAMILIES = (
     ),
     Family(("Qwen3ForCausalLM",), ("qwen3", "qwen3_vl_text"), partial(grouped, qkv_bias="attention_bias", width=128)),
     Family(("MixtralForCausalLM",), ("mixtral",), mlp=no_linears, left_out=_SPARSE),
-    Family(("GptOssForCausalLM",), ("gpt_oss",), gpt_oss_attention, no_linears, _SPARSE),
+    Family(
+        ("GptOssForCausalLM",),
+        ("gpt_oss",),
+        gpt_oss_attention,
+        no_linears,
+        _SPARSE,
+        defaults={"": {"head_dim": 64}},
+    ),
     Family(  # vLLM's class has no bias, whatever `attention_bias` says
         ("Llama4ForCausalLM",),
         ("llama4_text",),
@@ -157,7 +162,7 @@ _FAMILIES = (
         defaults={"": {"num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128}},
         tower=NOTHING,
     ),
-    Family(("Qwen2MoeForCausalLM",), ("qwen2_moe",), partial(grouped, qkv_bias=True), qwen_mlp, _SPARSE),
+    Family(("Qwen2MoeForCausalLM",), ("qwen2_moe",), qwen2_attention, qwen_mlp, _SPARSE),
     Family(  # the router gate is built with the quantisation config, unlike every other family's
         ("Qwen3MoeForCausalLM",),
         ("qwen3_moe", "qwen3_vl_moe_text"),
@@ -165,12 +170,19 @@ _FAMILIES = (
         partial(qwen_mlp, gate=True),
         (_EXPERTS,),
     ),
+    Family(  # vLLM's class has no bias, whatever `attention_bias` says
+        ("GemmaForCausalLM",),
+        ("gemma",),
+        left_out=_SIGLIP_MLP,
+        defaults={"": {"num_attention_heads": 16, "num_key_value_heads": 16, "head_dim": 256}},
+        tower=SIGLIP,
+    ),
     Family(
-        ("Gemma2ForCausalLM", "Gemma3ForCausalLM", "GemmaForCausalLM"),
-        ("gemma", "gemma2", "gemma3_text"),
+        ("Gemma2ForCausalLM", "Gemma3ForCausalLM"),
+        ("gemma2", "gemma3_text"),
         partial(grouped, qkv_bias="attention_bias", o_bias="attention_bias"),
-        left_out=(("vision tower fc1 and fc2", UNQUANTISED),),
-        defaults=_GEMMA,
+        left_out=_SIGLIP_MLP,
+        defaults={"": {"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256}},
         tower=SIGLIP,
     ),
     Family(("Gemma4ForCausalLM",), ("gemma4_text",), forms.gemma4_attention, forms.gemma4_mlp, _SPARSE),
@@ -187,6 +199,7 @@ _FAMILIES = (
         forms.qwen3_next_attention,
         partial(qwen_mlp, replicates=True),
         _SPARSE,
+        defaults={"": {"head_dim": 256}},
     ),
 )
 

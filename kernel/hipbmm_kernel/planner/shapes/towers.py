@@ -24,16 +24,19 @@ _KINDS = {
 _SIGLIP = {"hidden_size": 1152, "num_hidden_layers": 27, "num_attention_heads": 16}
 
 
-def find(model: Model, family: Family) -> tuple[tuple[Module, ...], bool]:
-    """The linears outside the language model that are known here, and whether these are all."""
+def find(model: Model, family: Family, no_input: frozenset[str]) -> tuple[tuple[Module, ...], bool]:
+    """The linears outside the language model that are known here, and whether these are all.
+
+    vLLM makes no tower whose kinds of input are all in `no_input` (`_mark_tower_model` of 0.23.0 to 0.33.0).
+    """
     if "vision_config" not in model.whole and "audio_config" not in model.whole:
         return (), True
     kind, vision = _KINDS.get(model.whole.text("model_type")), model.whole.nested("vision_config")
     if vision is not None and family.tower == SIGLIP:
-        return tuple(_siglip(model, vision)), True
+        return () if "image" in no_input else tuple(_siglip(model, vision)), True
     if vision is None or kind is None:
         return (), kind is not None or family.tower != ""
-    return tuple(_qwen(kind, vision, model.tower_ranks)), True
+    return () if {"image", "video"} <= no_input else tuple(_qwen(kind, vision, model.tower_ranks)), True
 
 
 def _siglip(model: Model, vision: Fields) -> Iterator[Module]:

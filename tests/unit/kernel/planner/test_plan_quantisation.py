@@ -98,18 +98,6 @@ def test_quark_parts_with_different_schemes_are_named() -> None:
     assert "q_proj, k_proj, v_proj have different schemes" in reasons(build("qwen3-32b", config))["qkv_proj"]
 
 
-def test_online_quantisation_by_version() -> None:
-    new = build("qwen3-32b", None, flags=ONLINE)
-    old = build("qwen3-32b", None, flags=ONLINE, vllm=vllm_version.Version(0, 23))
-    gone = build("qwen3-32b", None, flags=ServerFlags(quantization="ptpc_fp8"))
-    other = build("qwen3-32b", None, flags=ServerFlags(quantization="fp8"))
-
-    assert len(new.problems) == 204
-    assert "needs vLLM 0.24, this is 0.23" in old.message
-    assert "gone since vLLM 0.22" in gone.message
-    assert "no per channel weight scales" in other.message
-
-
 def test_a_vllm_without_the_kernel_plans_nothing_and_says_so() -> None:
     found = build("qwen3-32b", vllm=vllm_version.Version(0, 22))
 
@@ -134,24 +122,6 @@ def test_a_linear_backend_without_the_kernel_is_named() -> None:
     found = build("qwen3-32b", flags=ServerFlags(linear_backend="aiter"))
 
     assert "--linear-backend aiter leaves the HIPBMM kernel out" in found.message
-
-
-@pytest.mark.parametrize(
-    ("pattern", "left_out"),
-    [
-        ("*o_proj", {"o_proj"}),
-        ("model.layers.*.mlp.*", {"gate_up_proj", "down_proj"}),
-        ("model.layers.*.self_attn", set()),
-        ("*self_attn*qkv*", {"qkv_proj"}),
-        ("model.layers.0*", set()),
-        ("re:.*o_proj", {"o_proj"}),
-    ],
-)
-def test_online_ignore_lists_take_shell_patterns(pattern: str, left_out: set[str]) -> None:
-    found = build("qwen3-32b", None, flags=ONLINE._replace(ignore=(pattern,)))
-    everywhere = {each.linear.name for each in found.linears} - {e.linear.name for e in found.linears if e.eligible}
-
-    assert everywhere == left_out
 
 
 @pytest.mark.parametrize(
@@ -237,6 +207,8 @@ def test_gemma_3_tower_is_quantised_online_and_may_be_fatal() -> None:
     assert "image patches" in tower["out_proj"].reason
     assert len(online.problems) == 204
 
+    without = build("gemma-3-27b", None, tensor=8, flags=ONLINE._replace(no_input=frozenset({"image"})))
+    assert without.incompatible == ()
     eight = build("gemma-3-27b", None, tensor=8, flags=ONLINE)
     assert [each.linear.name for each in eight.incompatible] == ["out_proj"]
     assert eight.incompatible[0].linear[:2] == (1152, 144)
@@ -282,61 +254,6 @@ def test_quark_lists_of_one_are_unwrapped_from_0_33(version: tuple[int, int], co
     assert isinstance(everything, dict)
     config = {**QUARK, "global_quant_config": {name: [value] for name, value in everything.items()}}
     assert len(eligible(build("qwen3-32b", config, vllm=Version(*version)))) == count
-
-
-@pytest.mark.parametrize(
-    ("flags", "names"),
-    [
-        (ServerFlags(quantization="online", online_linear="fp8_per_channel"), 4),
-        (ServerFlags(quantization="fp8_per_tensor", online_linear="fp8_per_channel_static"), 4),
-        (ServerFlags(quantization="fp8_per_channel", online_linear="mxfp8"), 0),
-        (ServerFlags(quantization="online", online_targets=(("*self_attn*", "fp8_per_channel"),)), 2),
-        (ServerFlags(quantization="online", online_targets=(("re:.*mlp.*", "fp8_per_tensor"),)), 0),
-        (ServerFlags(online_linear="fp8_per_channel"), 0),
-        (ServerFlags(quantization="fp8", online_linear="fp8_per_channel"), 4),
-    ],
-)
-def test_online_quantisation_is_read_as_vllm_resolves_it(flags: ServerFlags, names: int) -> None:
-    assert len(eligible(build("qwen3-32b", None, flags=flags))) == names
-
-
-MLP_ALONE = ptpc(top={"ignore": ["lm_head", "re:.*self_attn.*"]})
-INT8_MLP_ALONE = ptpc(top={"ignore": ["lm_head", "re:.*self_attn.*"]}, weights={"type": "int"}, inputs={"type": "int"})
-
-
-@pytest.mark.parametrize(
-    ("checkpoint", "flags", "names"),
-    [
-        (MLP_ALONE, ServerFlags(), {"gate_up_proj", "down_proj"}),
-        (MLP_ALONE, ServerFlags(online_linear="fp8_per_channel"), {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"}),
-        (MLP_ALONE, ServerFlags(online_linear="fp8_per_tensor"), {"gate_up_proj", "down_proj"}),
-        (
-            MLP_ALONE,
-            ServerFlags(online_linear="fp8_per_channel", ignore=("*qkv_proj",)),
-            {"o_proj", "gate_up_proj", "down_proj"},
-        ),
-        (INT8_MLP_ALONE, ServerFlags(online_linear="fp8_per_channel"), {"qkv_proj", "o_proj"}),
-        (INT8_MLP_ALONE, ServerFlags(online_targets=(("*o_proj", "fp8_per_channel"),)), {"o_proj"}),
-        (MXFP4, ServerFlags(online_targets=(("*down_proj", "fp8_per_channel"),)), {"down_proj"}),
-        (
-            {**QUARK, "exclude": ["re:.*mlp.*"]},
-            ServerFlags(online_targets=(("*o_proj", "mxfp8"),)),
-            {"qkv_proj", "o_proj"},
-        ),
-        (
-            {**BLOCK, "modules_to_not_convert": ["re:.*down_proj"]},
-            ServerFlags(online_targets=(("*down_proj", "fp8_per_channel"),)),
-            {"down_proj"},
-        ),
-    ],
-)
-@pytest.mark.parametrize("newer", [True, False])
-def test_from_0_33_flags_quantise_what_a_checkpoint_has_in_16_bit(
-    checkpoint: Config, flags: ServerFlags, names: set[str], newer: bool
-) -> None:
-    version = Version(0, 33 if newer else 28)
-    found = eligible(build("qwen3-32b", checkpoint, flags=flags, vllm=version))
-    assert found == (names if newer else eligible(build("qwen3-32b", checkpoint, vllm=version)))
 
 
 @pytest.mark.parametrize("dynamic", [True, 1])

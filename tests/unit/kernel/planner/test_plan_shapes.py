@@ -169,6 +169,61 @@ def test_gemma_4_by_layer_type() -> None:
     }
 
 
+SIZES = {"hidden_size": 768, "num_hidden_layers": 1, "num_attention_heads": 8, "intermediate_size": 1536}
+BIASES = {"attention_bias": True, "mlp_bias": True, "qkv_bias": False}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "fields", "expected"),
+    [
+        ("Ministral3ForCausalLM", {"model_type": "ministral3"}, {(3072, 768, False), (768, 1024, False)}),
+        ("MistralForCausalLM", {"model_type": "mistral"}, {(2304, 768, False), (768, 768, False)}),
+        ("GptOssForCausalLM", {"model_type": "gpt_oss"}, {(1536, 768, True), (768, 512, True)}),
+        ("Qwen2MoeForCausalLM", {"head_dim": 64, "num_experts": 4}, {(2304, 768, True), (768, 768, False)}),
+        ("Qwen3_5ForCausalLM", {"layer_types": ["full_attention"]}, {(8192, 768, False), (768, 2048, False)}),
+        ("GemmaForCausalLM", {"head_dim": 96, **BIASES}, {(2304, 768, False), (768, 768, False)}),
+        ("Gemma2ForCausalLM", {"head_dim": 96, **BIASES}, {(2304, 768, True), (768, 768, True)}),
+        ("Phi3ForCausalLM", BIASES, {(2304, 768, False), (768, 768, True)}),
+        ("LlamaForCausalLM", BIASES, {(2304, 768, False), (768, 768, True)}),
+    ],
+)
+def test_attention_takes_width_and_bias_as_each_class_does(
+    architecture: str, fields: dict[str, object], expected: set[tuple[int, int, bool]]
+) -> None:
+    """Numbers are those of vLLM 0.33's own classes."""
+    config = {**SIZES, "num_key_value_heads": 8, "architectures": [architecture], **fields}
+    found = plan.build(json.dumps(config).encode(), Options()).linears
+    assert {each.linear[:3] for each in found if each.linear.name in ("qkv_proj", "o_proj")} == expected
+
+
+TOWER = {"depth": 1, "hidden_size": 1152, "intermediate_size": 4304, "out_hidden_size": 768, "model_type": "qwen3_vl"}
+
+
+@pytest.mark.parametrize(
+    ("no_input", "fatal"), [((), True), (("image",), True), (("image", "video"), False), (("audio",), True)]
+)
+def test_a_tower_that_gets_no_input_is_not_made(no_input: tuple[str, ...], fatal: bool) -> None:
+    text = {**SIZES, "model_type": "qwen3_vl_text", "num_key_value_heads": 8}
+    config = {"architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qwen3_vl", "text_config": text}
+    flags = ServerFlags(quantization="fp8_per_channel", no_input=frozenset(no_input))
+    found = plan.build(json.dumps({**config, "vision_config": TOWER}).encode(), Options(flags=flags))
+    assert [each.linear[:2] for each in found.incompatible] == [(1152, 4304)] * fatal
+
+
+def test_what_a_draft_needs_beside_the_model_is_not_known() -> None:
+    found = plan.build(encoded("qwen3-32b"), Options(flags=ServerFlags(draft_model=True)))
+    assert found.unsure
+    assert found.warnings == ("the draft model's own linears are not in the plan",)
+
+
+@pytest.mark.parametrize("architecture", ["Phi3ForCausalLM", "LlamaForCausalLM", "Qwen3ForCausalLM"])
+def test_an_mlp_has_a_bias_where_the_class_of_llama_has_it(architecture: str) -> None:
+    config = {**SIZES, "architectures": [architecture], **BIASES}
+    found = plan.build(json.dumps(config).encode(), Options()).linears
+    biased = {each.linear.name for each in found if each.linear.bias and "proj" in each.linear.name[-9:]}
+    assert ({"gate_up_proj", "down_proj"} <= biased) is (architecture != "Qwen3ForCausalLM")
+
+
 def test_gemma_3_takes_what_transformers_assumes_where_the_config_is_silent() -> None:
     found = {each.linear.name: each.linear[:2] for each in plan.build(encoded("gemma-3-4b"), Options()).linears[:4]}
 

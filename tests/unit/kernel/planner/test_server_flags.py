@@ -91,6 +91,15 @@ CASES: dict[str, ServerFlags] = {
     "-q online --quantization-config.targets.*o_proj fp8_per_channel": NONE._replace(
         quantization="online", online_targets=(("*o_proj", "fp8_per_channel"),)
     ),
+    '-cc {"cudagraph_capture_sizes":[1.0,2]}': NONE._replace(capture_sizes=(1, 2)),
+    '--limit-mm-per-prompt {"image":0,"video":{"count":0},"audio":1}': NONE._replace(
+        no_input=frozenset({"image", "video"})
+    ),
+    "--limit-mm-per-prompt.image 0": NONE._replace(no_input=frozenset({"image"})),
+    "--mm-encoder-only": NONE._replace(unread=("--mm-encoder-only: the language model is planned",)),
+    '-sc {"method":"suffix"}': NONE._replace(unread=("speculative: no number of tokens, planned without any",)),
+    "--spec-method mtp --spec-tokens 1": NONE._replace(speculative_tokens=1, draft_model=True),
+    '-sc {"method":"deepseek_mtp","num_speculative_tokens":2}': NONE._replace(speculative_tokens=2, draft_model=True),
     "--mm-encoder-tp-mode data --language-model-only": NONE._replace(encoder_mode="data", language_only=True),
     "--hf-overrides {}": NONE._replace(unread=("--hf-overrides {}: its fields are not in the plan",)),
     "--hf_overrides.text_config.hidden_size=8": NONE._replace(

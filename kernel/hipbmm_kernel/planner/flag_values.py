@@ -1,0 +1,73 @@
+"""The values of a server's flags, as vLLM's parser and pydantic read them. What is none of a kind is None or empty."""
+
+import json
+
+MAX_ARGUMENT = 65_536
+MAX_COUNT = 2**31 - 1
+_DECIMAL = {"k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
+_BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def integer(text: str) -> int | None:
+    """A number as vLLM reads it, with its suffixes (1k is 1000, 1K is 1024), or None."""
+    text = text.strip()
+    decimal, factor = text[-1:] in _DECIMAL, _DECIMAL.get(text[-1:]) or _BINARY.get(text[-1:], 1)
+    digits = text[:-1] if factor != 1 else text
+    whole, _, fraction = digits.partition(".") if decimal else (digits, "", "")
+    if not f"{whole}{fraction}".isdecimal() or not digits.isascii() or len(digits) > len(str(MAX_COUNT)):
+        return None
+    return min(int(float(digits) * factor) if fraction else int(whole) * factor, MAX_COUNT)
+
+
+def json_value(text: str) -> object:
+    """A JSON value, or the text itself when it is none (`NONE`)."""
+    if len(text) > MAX_ARGUMENT:
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def count_of(value: object) -> int | None:
+    """A number above 0; JSON's texts of digits and `8.0` count, as pydantic takes them."""
+    value = int(value) if isinstance(value, float) and value.is_integer() else value
+    value = int(value) if isinstance(value, str) and value.isdecimal() and len(value) <= len(str(MAX_COUNT)) else value
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_COUNT
+    return value if good and isinstance(value, int) else None
+
+
+def counts_of(value: object) -> tuple[int, ...] | None:
+    """The numbers above 0 in a list."""
+    if not isinstance(value, (list, tuple)):
+        return None
+    numbers = (integer(item) if isinstance(item, str) else item for item in value)
+    return tuple(number for number in map(count_of, numbers) if number is not None)
+
+
+def empty_inputs(limits: dict[str, object]) -> frozenset[str]:
+    """The kinds of input of which `--limit-mm-per-prompt` lets no request have one: 0, or an object with `count`."""
+    numbers = {kind: limit.get("count") if isinstance(limit, dict) else limit for kind, limit in limits.items()}
+    return frozenset(kind for kind, number in numbers.items() if number == 0)
+
+
+def weight_of(value: object) -> str:
+    """What `linear` of an online quantisation says of weights: a name, or an object with `weight`."""
+    return text_of(value.get("weight")) if isinstance(value, dict) else text_of(value)
+
+
+def pairs_of(value: object) -> tuple[tuple[str, str], ...]:
+    """The names and values of an object whose value is a text."""
+    if not isinstance(value, dict):
+        return ()
+    return tuple((str(name), text) for name, text in value.items() if isinstance(text, str))
+
+
+def texts_of(value: object) -> tuple[str, ...]:
+    """The texts in a list."""
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
+
+
+def text_of(value: object) -> str:
+    """A text."""
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,96 @@
+"""Online quantisation: what a flag asks for, with and without a quantised checkpoint."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.kernel.configs import BLOCK, MXFP4, QUARK, Config
+from tests.unit.kernel.plans import build, eligible, ptpc
+
+from hipbmm_kernel.planner import vllm_version
+from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.planner.vllm_version import Version
+
+ONLINE = ServerFlags(quantization="fp8_per_channel")
+MLP_ALONE = ptpc(top={"ignore": ["lm_head", "re:.*self_attn.*"]})
+INT8_MLP_ALONE = ptpc(top={"ignore": ["lm_head", "re:.*self_attn.*"]}, weights={"type": "int"}, inputs={"type": "int"})
+
+
+def test_online_quantisation_by_version() -> None:
+    new = build("qwen3-32b", None, flags=ONLINE)
+    old = build("qwen3-32b", None, flags=ONLINE, vllm=vllm_version.Version(0, 23))
+    gone = build("qwen3-32b", None, flags=ServerFlags(quantization="ptpc_fp8"))
+    other = build("qwen3-32b", None, flags=ServerFlags(quantization="fp8"))
+
+    assert len(new.problems) == 204
+    assert "needs vLLM 0.24, this is 0.23" in old.message
+    assert "gone since vLLM 0.22" in gone.message
+    assert "no per channel weight scales" in other.message
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left_out"),
+    [
+        ("*o_proj", {"o_proj"}),
+        ("model.layers.*.mlp.*", {"gate_up_proj", "down_proj"}),
+        ("model.layers.*.self_attn", set()),
+        ("*self_attn*qkv*", {"qkv_proj"}),
+        ("model.layers.0*", set()),
+        ("re:.*o_proj", {"o_proj"}),
+    ],
+)
+def test_online_ignore_lists_take_shell_patterns(pattern: str, left_out: set[str]) -> None:
+    found = build("qwen3-32b", None, flags=ONLINE._replace(ignore=(pattern,)))
+    everywhere = {each.linear.name for each in found.linears} - {e.linear.name for e in found.linears if e.eligible}
+
+    assert everywhere == left_out
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        (ServerFlags(quantization="online", online_linear="fp8_per_channel"), 4),
+        (ServerFlags(quantization="fp8_per_tensor", online_linear="fp8_per_channel_static"), 4),
+        (ServerFlags(quantization="fp8_per_channel", online_linear="mxfp8"), 0),
+        (ServerFlags(quantization="online", online_targets=(("*self_attn*", "fp8_per_channel"),)), 2),
+        (ServerFlags(quantization="online", online_targets=(("re:.*mlp.*", "fp8_per_tensor"),)), 0),
+        (ServerFlags(online_linear="fp8_per_channel"), 0),
+        (ServerFlags(quantization="fp8", online_linear="fp8_per_channel"), 4),
+    ],
+)
+def test_online_quantisation_is_read_as_vllm_resolves_it(flags: ServerFlags, names: int) -> None:
+    assert len(eligible(build("qwen3-32b", None, flags=flags))) == names
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "flags", "names"),
+    [
+        (MLP_ALONE, ServerFlags(), {"gate_up_proj", "down_proj"}),
+        (MLP_ALONE, ServerFlags(online_linear="fp8_per_channel"), {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"}),
+        (MLP_ALONE, ServerFlags(online_linear="fp8_per_tensor"), {"gate_up_proj", "down_proj"}),
+        (
+            MLP_ALONE,
+            ServerFlags(online_linear="fp8_per_channel", ignore=("*qkv_proj",)),
+            {"o_proj", "gate_up_proj", "down_proj"},
+        ),
+        (INT8_MLP_ALONE, ServerFlags(online_linear="fp8_per_channel"), {"qkv_proj", "o_proj"}),
+        (INT8_MLP_ALONE, ServerFlags(online_targets=(("*o_proj", "fp8_per_channel"),)), {"o_proj"}),
+        (MXFP4, ServerFlags(online_targets=(("*down_proj", "fp8_per_channel"),)), {"down_proj"}),
+        (
+            {**QUARK, "exclude": ["re:.*mlp.*"]},
+            ServerFlags(online_targets=(("*o_proj", "mxfp8"),)),
+            {"qkv_proj", "o_proj"},
+        ),
+        (
+            {**BLOCK, "modules_to_not_convert": ["re:.*down_proj"]},
+            ServerFlags(online_targets=(("*down_proj", "fp8_per_channel"),)),
+            {"down_proj"},
+        ),
+    ],
+)
+@pytest.mark.parametrize("newer", [True, False])
+def test_from_0_33_flags_quantise_what_a_checkpoint_has_in_16_bit(
+    checkpoint: Config, flags: ServerFlags, names: set[str], newer: bool
+) -> None:
+    version = Version(0, 33 if newer else 28)
+    found = eligible(build("qwen3-32b", checkpoint, flags=flags, vllm=version))
+    assert found == (names if newer else eligible(build("qwen3-32b", checkpoint, vllm=version)))
