@@ -166,7 +166,7 @@ def with_contract(env: Mapping[str, str]) -> dict[str, str]:
 
 def _conflicts(env: Mapping[str, str]) -> tuple[str, ...]:
     """The contract's variables that a user set to switch a part off. Unset is fine: exec sets them."""
-    return tuple(name for name in CONTRACT_ENV if env.get(name, "1").strip().lower() not in ("1", "true", ""))
+    return tuple(name for name in CONTRACT_ENV if env.get(name, "1").lower() not in ("1", "true", ""))
 
 
 def _text(_name: str, text: str) -> str:

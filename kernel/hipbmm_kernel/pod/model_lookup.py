@@ -19,6 +19,8 @@ from hipbmm_kernel.system.volume import Volume
 FILE_NAME = "config.json"
 _REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?"
 _REVISION = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+_SHORTEST = {"--hf-config-path": "--hf-c", "--revision": "--rev"}
+"""The flags read here, and their shortest beginning that means no other flag of vLLM 0.23.0 to 0.33.0."""
 SECONDS = 60.0
 MAX_REASON = 200
 PROGRAM = (
@@ -103,11 +105,11 @@ def revision(arguments: tuple[str, ...]) -> str:
 
 
 def _last(arguments: tuple[str, ...], flag: str) -> str:
-    """The last value of a flag on the server's command line, "" without one."""
+    """The last value of a flag on the server's command line, "" without one; argparse takes its beginnings, too."""
     found = ""
     for at, argument in enumerate(arguments):
         name, _, value = argument.replace("_", "-", argument.partition("=")[0].count("_")).partition("=")
-        if name == flag:
+        if name.startswith(_SHORTEST[flag]) and flag.startswith(name):
             found = value or (arguments[at + 1] if at + 1 < len(arguments) else "")
     return found
 
