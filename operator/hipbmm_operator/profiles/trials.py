@@ -4,10 +4,12 @@ The first pod of an image that was injected with a kernel program tries it; unti
 other pods of the image are born plain. Three pods that are stuck because of us end it for all images.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Literal
 
 from hipbmm_operator.api.profile_status import MAX_IMAGE, MAX_IMAGES, Canary, Trip
+from hipbmm_operator.injection import spelling
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Container
 from hipbmm_operator.profiles.pods import ForeignPod
@@ -15,6 +17,17 @@ from hipbmm_operator.profiles.pods import ForeignPod
 STUCK_PODS = 3
 _WAITING = frozenset({"RunContainerError", "CreateContainerError", "CreateContainerConfigError", "CrashLoopBackOff"})
 _CRASHES = 2
+_NAMES_OURS = re.compile(
+    rf"(?<![\w.-])(?:{'|'.join(spelling.VOLUMES)})(?![\w.-])|(?<![\w.-]){spelling.HOME}(?![\w.-])|\benv file\b"
+)
+"""A volume, path or file of ours: a Secret of the user's, a pod or a namespace may be called `hipbmm-demo`."""
+_WITHOUT_US = re.compile(
+    r'(?:secret|configmap) "[^"]*" not found|couldn\'t find key \S+ in (?:secret|configmap) |run as non-root'
+    r"|runasnonroot|deadline exceeded|is reserved for",
+    re.IGNORECASE,
+)
+"""What `hipbmm-warm` shares with the server that it is a copy of, and what a slow node says of any container: the plain
+pod would wait as well."""
 _NO_PROGRAM = frozenset({"KernelMissing", "KernelMismatch"})
 """What the shell text says of a pod in which the program was not run."""
 
@@ -24,13 +37,20 @@ def stuck(found: ForeignPod) -> str:
     if not found.injected or not found.pod.live:
         return ""
     for container in found.pod.containers.values():
-        ours = container.name == contract.WARM or "hipbmm" in container.waiting_message
-        if container.waiting in _WAITING and (ours or "env file" in container.waiting_message):
+        if container.waiting in _WAITING and _because_of_us(container):
             return f"{_shown(container.name)}: {container.waiting}: {container.waiting_message}"[:300]
     warm = found.pod.containers.get(contract.WARM)
     if warm is not None and warm.restarts and warm.last is not None and warm.last.exit_code:
         return f"hipbmm-warm ended with {warm.last.exit_code} ({warm.last.reason}), {warm.restarts} times"
     return ""
+
+
+def _because_of_us(waiting: Container) -> bool:
+    if waiting.waiting == "CrashLoopBackOff":
+        return waiting.name == contract.WARM
+    if _WITHOUT_US.search(waiting.waiting_message):
+        return False
+    return waiting.name == contract.WARM or _NAMES_OURS.search(waiting.waiting_message) is not None
 
 
 def _shown(name: str) -> str:
@@ -42,12 +62,15 @@ def _crashes(container: Container | None) -> bool:
 
 
 def crash_only_when_injected(pods: Sequence[ForeignPod]) -> list[ForeignPod]:
-    """Injected pods whose server crashes, if plain pods of the same image serve and none of them crashes."""
+    """Injected pods whose server crashes, if plain pods of the same workload and image serve and none of them crashes.
+
+    One image serves many models: what another workload does with it says nothing.
+    """
     crashed = [each for each in pods if each.injected and _crashes(each.pod.containers.get(contract.SERVER))]
     plain = [each for each in pods if not each.injected]
-    well = {each.image for each in plain if each.pod.ready}
-    ill = {each.image for each in plain if _crashes(each.pod.containers.get(contract.SERVER))}
-    return [each for each in crashed if each.image in well - ill]
+    well = {(each.workload, each.image) for each in plain if each.pod.ready}
+    ill = {(each.workload, each.image) for each in plain if _crashes(each.pod.containers.get(contract.SERVER))}
+    return [each for each in crashed if (each.workload, each.image) in well - ill]
 
 
 def canaries(

@@ -151,6 +151,22 @@ def test_a_verdict_outlives_its_pod() -> None:
             Container("server", waiting="CreateContainerConfigError", waiting_message="couldn't parse env file"),
             "server: CreateContainerConfigError",
         ),
+        (
+            Container(
+                "server",
+                waiting="CreateContainerConfigError",
+                waiting_message='cannot find the volume "hipbmm-home" referenced by FileKeyRef',
+            ),
+            "server: CreateContainerConfigError",
+        ),
+        (
+            Container("server", waiting="CreateContainerError", waiting_message="mkdir /hipbmm: read-only file system"),
+            "server: CreateContainerError",
+        ),
+        (
+            Container("warm", waiting="CrashLoopBackOff", waiting_message="restarting failed container=hipbmm-warm"),
+            "hipbmm-warm: CrashLoopBackOff",
+        ),
     ],
 )
 def test_what_a_pod_is_stuck_in(container: Container, words: str) -> None:
@@ -164,6 +180,30 @@ def test_what_a_pod_is_stuck_in(container: Container, words: str) -> None:
         Container("warm", restarts=1, last=Ended(0, "Completed", "", None, None)),
         Container("server", waiting="CreateContainerConfigError", waiting_message='secret "hf" not found'),
         Container("server", waiting="CrashLoopBackOff", restarts=7),
+        *(
+            Container(name, waiting="CreateContainerConfigError", waiting_message=message)
+            for name in ("warm", "server", "another")
+            for message in (
+                'secret "hf" not found',
+                'secret "hipbmm-hf-token" not found',
+                'configmap "hipbmm-store" not found',
+                "couldn't find key hipbmm in Secret models/hipbmm-hf-token",
+                'container has runAsNonRoot and image will run as root (pod: "hipbmm-demo_models(uid)")',
+            )
+        ),
+        *(
+            Container(name, waiting="CreateContainerError", waiting_message=message)
+            for name in ("warm", "server")
+            for message in ("context deadline exceeded", 'name "x_hipbmm-demo_models_0" is reserved for "9f2e"')
+        ),
+        *(
+            Container("server", waiting=waiting, waiting_message=message, restarts=7)
+            for waiting, message in (
+                ("CrashLoopBackOff", "back-off 5m0s restarting failed container=vllm pod=hipbmm-demo-7d9f_hipbmm(uid)"),
+                ("CrashLoopBackOff", "back-off 5m0s restarting failed container=vllm pod=q-7d9f_hipbmm-home(uid)"),
+                ("RunContainerError", 'exec: "/hipbmm-demo/start.sh": no such file in pod hipbmm-home-1'),
+            )
+        ),
     ],
 )
 def test_what_is_not_because_of_us(container: Container) -> None:
@@ -193,3 +233,5 @@ def test_servers_that_crash_only_when_injected_end_it() -> None:
     assert isinstance(trials.trip(None, [*crashed, well], 1, KERNEL), Trip)
     assert trials.trip(None, crashed, 1, KERNEL) is None
     assert trials.trip(None, [*crashed, well, ill], 1, KERNEL) is None
+    other = replace(well, workload=Workload("Deployment", "another model"))
+    assert trials.trip(None, [*crashed, other], 1, KERNEL) is None, "the image is the same, the arguments are not"
