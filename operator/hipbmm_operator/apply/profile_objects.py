@@ -22,6 +22,7 @@ from hipbmm_operator.profiles.facts import Facts, Profile
 
 LOG = logging.getLogger(__name__)
 
+_LABELS = {"app.kubernetes.io/part-of": "hipbmm"}
 _NAME_DIGITS = 12
 _REFUSED_SECONDS = 60.0
 """Before rows are offered again to a ConfigMap that was refused."""
@@ -138,9 +139,8 @@ class ProfileObjects:
         """Add rows to the mirror; why they are not kept, "" when they are. Raises ApiError."""
         namespace = profile.meta.namespace
         body = await self._kube.find(kinds.CONFIG_MAP, namespace, name) or {}
-        owners = metadata.parse(body).owners
-        if owners and all(owner.get("uid") != profile.meta.uid for owner in owners):
-            return f"ConfigMap {name} was made for {owners[0].get('kind')} {owners[0].get('name')}"
+        if body and (theirs := _somebody_else(metadata.parse(body), profile)):
+            return f"ConfigMap {name} was made for {theirs}"
         before = await asyncio.to_thread(contents.parse, body.get("binaryData"))
         content = before.joined(found)
         if content == before:
@@ -171,6 +171,14 @@ def _is_right(body: Json, sha256: str) -> bool:
     return hashlib.sha256(data).hexdigest() == sha256 and body.get("immutable") is True
 
 
+def _somebody_else(meta: metadata.Metadata, profile: Profile) -> str:
+    """Whose a ConfigMap is, if not the profile's; one that outlived a profile, or a backup of one, has its labels."""
+    if not meta.owners:
+        return "" if _LABELS.items() <= meta.labels.items() else "something else"
+    ours = any(owner.get("uid") == profile.meta.uid for owner in meta.owners)
+    return "" if ours else f"{meta.owners[0].get('kind')} {meta.owners[0].get('name')}"
+
+
 def _owner(profile: Profile) -> Json:
     """Not a controller: the profiles of a namespace share the program."""
     return kinds.HIPBMM_PROFILE.reference(profile.meta.name, profile.meta.uid)
@@ -180,7 +188,7 @@ def _metadata(profile: Profile, name: str) -> Json:
     return {
         "name": name,
         "namespace": profile.meta.namespace,
-        "labels": {"app.kubernetes.io/part-of": "hipbmm"},
+        "labels": dict(_LABELS),
         "ownerReferences": [_owner(profile)],
     }
 

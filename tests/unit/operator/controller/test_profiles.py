@@ -16,7 +16,6 @@ from hipbmm_operator.controller.profiles import ProfileList
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
-from hipbmm_operator.observe.profile_facts import ProfileReads
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 
@@ -246,7 +245,7 @@ async def test_rows_in_a_log_reach_the_mirror() -> None:
     assert harness.kube.reads.count(("log", "a/hipbmm-warm")) == reads
 
 
-def _tuned(harness: Harness) -> str:
+def tuned(harness: Harness) -> str:
     """A pod whose log has rows; the key of the rows in the mirror."""
     shard = mirror_objects.text(mirror_objects.line(1))
     name, text = mirror_objects.name_of(shard), mirror_objects.log(shard)
@@ -258,7 +257,7 @@ def _tuned(harness: Harness) -> str:
 async def test_rows_that_the_namespace_refuses_are_kept_later(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = Harness()
     await harness.run()
-    key = _tuned(harness)
+    key = tuned(harness)
     with monkeypatch.context() as patch:
         patch.setattr(harness.kube, "create", _refusing(harness.kube.create))
         await harness.run()
@@ -268,27 +267,6 @@ async def test_rows_that_the_namespace_refuses_are_kept_later(monkeypatch: pytes
     await harness.run()
     assert list(harness.kube.objects[kinds.CONFIG_MAP, "default", "qwen-profile-mirror"]["binaryData"]) == [key]
     assert "not kept" not in json.dumps(await harness.run())
-
-
-async def test_the_mirror_of_somebody_else_is_read_and_not_written() -> None:
-    """That of a HipbmmDeployment that is called `qwen-profile` has the name of ours."""
-    harness = Harness()
-    harness.reconcile.reads = ProfileReads(
-        harness.kube,  # type: ignore[arg-type]  # the part that is used
-        "hipbmm-injection",
-        lambda _: ("other-mirror", "qwen-profile-mirror"),
-        lambda: harness.clock,
-    )
-    owner = {"kind": "HipbmmDeployment", "name": "qwen-profile", "uid": "theirs"}
-    metadata = {"name": "qwen-profile-mirror", "ownerReferences": [owner]}
-    harness.put(kinds.CONFIG_MAP, {"metadata": metadata, "binaryData": {}})
-    await harness.run()
-    _tuned(harness)
-    await harness.run()
-    status = await harness.run()
-    assert status["injection"]["mirrors"] == ["qwen-profile-mirror", "other-mirror"]
-    assert harness.kube.objects[kinds.CONFIG_MAP, "default", "qwen-profile-mirror"]["binaryData"] == {}
-    assert "was made for HipbmmDeployment qwen-profile" in json.dumps(status["conditions"])
 
 
 async def test_what_production_asked_for_reaches_the_mirror() -> None:

@@ -1,0 +1,45 @@
+"""ConfigMaps that have the name of a profile's mirror, and are somebody else's."""
+
+import json
+
+import pytest
+from tests.unit.operator.controller.profile_harness import Harness
+from tests.unit.operator.controller.test_profiles import tuned
+
+from hipbmm_operator.kube import kinds
+from hipbmm_operator.observe.profile_facts import ProfileReads
+
+
+async def test_the_mirror_of_somebody_else_is_read_and_not_written() -> None:
+    """That of a HipbmmDeployment that is called `qwen-profile` has the name of ours."""
+    harness = Harness()
+    harness.reconcile.reads = ProfileReads(
+        harness.kube,  # type: ignore[arg-type]  # the part that is used
+        "hipbmm-injection",
+        lambda _: ("other-mirror", "qwen-profile-mirror"),
+        lambda: harness.clock,
+    )
+    owner = {"kind": "HipbmmDeployment", "name": "qwen-profile", "uid": "theirs"}
+    metadata = {"name": "qwen-profile-mirror", "ownerReferences": [owner]}
+    harness.put(kinds.CONFIG_MAP, {"metadata": metadata, "binaryData": {}})
+    await harness.run()
+    tuned(harness)
+    await harness.run()
+    status = await harness.run()
+    assert status["injection"]["mirrors"] == ["qwen-profile-mirror", "other-mirror"]
+    assert harness.kube.objects[kinds.CONFIG_MAP, "default", "qwen-profile-mirror"]["binaryData"] == {}
+    assert "was made for HipbmmDeployment qwen-profile" in json.dumps(status["conditions"])
+
+
+@pytest.mark.parametrize("labels", [{"app.kubernetes.io/part-of": "hipbmm"}, {}])
+async def test_a_config_map_of_the_users_that_has_the_name_of_a_mirror_stays(labels: dict[str, str]) -> None:
+    """One of ours that has lost its owner, as in a backup, is taken on."""
+    harness = Harness()
+    metadata = {"name": "qwen-profile-mirror", "labels": labels}
+    harness.put(kinds.CONFIG_MAP, {"metadata": metadata, "binaryData": {"theirs": "AAAA"}})
+    await harness.run()
+    key = tuned(harness)
+    await harness.run()
+    assert labels or "was made for something else" in json.dumps(await harness.run())
+    found = harness.kube.objects[kinds.CONFIG_MAP, "default", "qwen-profile-mirror"]["binaryData"]
+    assert list(found) == ([key] if labels else ["theirs"])
