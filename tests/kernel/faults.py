@@ -70,6 +70,10 @@ class FaultyVolume(Volume):
         self._strike("read")
         return super().read(fd, min(count, 100) if self.short_writes else count)
 
+    def read_at(self, fd: int, count: int, offset: int) -> bytes:
+        self._strike("read_at")
+        return super().read_at(fd, count, offset)
+
     def sync(self, fd: int) -> None:
         self._strike("sync")
         super().sync(fd)

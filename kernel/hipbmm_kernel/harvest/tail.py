@@ -52,18 +52,21 @@ class Tail:
         """What was appended since the last call; nothing of a file that is not there or cannot be read."""
         try:
             with volumes.closing(self._volume, self._volume.open(self._path)) as fd:
-                return self._read(fd)
+                reached, appended = self._read(fd)
         except OSError:
-            return Appended()
+            return Appended()  # also where it could not be closed: the place stays, and the same lines come again
+        self.cursor = reached
+        return appended
 
-    def _read(self, fd: int) -> Appended:
+    def _read(self, fd: int) -> tuple[Cursor, Appended]:
+        """The place behind what was read, and what that was."""
         status = self._volume.stat(fd)
         if not stat.S_ISREG(status.st_mode):
-            return Appended()
-        offset = self.cursor.offset
-        if self.cursor != Cursor(status.st_dev, status.st_ino, offset, self._before(fd, offset)):
+            return self.cursor, Appended()
+        reached, offset = self.cursor, self.cursor.offset
+        if reached != Cursor(status.st_dev, status.st_ino, offset, self._before(fd, offset)):
             offset = 0
-            self.cursor = Cursor(status.st_dev, status.st_ino, 0, self._before(fd, 0))
+            reached = Cursor(status.st_dev, status.st_ino, 0, self._before(fd, 0))
         data = self._volume.read_at(fd, CHUNK, offset)
         end = data.rfind(b"\n") + 1
         if end == 0 and len(data) == CHUNK:
@@ -71,12 +74,12 @@ class Tail:
             end = data.find(b"\n") + 1
         if end == 0:
             if len(data) < LONGEST:
-                return Appended()
+                return reached, Appended()
             end = len(data)  # a line longer than any that may hold rows: step over it
-        self.cursor = self.cursor._replace(offset=offset + end, before=self._before(fd, offset + end))
+        reached = reached._replace(offset=offset + end, before=self._before(fd, offset + end))
         parsed = aiter_csv.parse_lines(data[:end])
         rejected = tuple(finding.reason for finding in parsed.rejected)
-        return Appended(parsed.accepted, rejected, self.cursor.offset < status.st_size)
+        return reached, Appended(parsed.accepted, rejected, reached.offset < status.st_size)
 
     def _before(self, fd: int, offset: int) -> str:
         """The digest of the bytes before a place; of fewer when the file does not reach so far any more."""
