@@ -28,14 +28,37 @@ BINDINGS = "mutatingadmissionpolicybindings,mutatingwebhookconfigurations"
 ADMISSION = "mutatingadmissionpolicies,mutatingadmissionpolicybindings,mutatingwebhookconfigurations"
 
 
+FOREIGN: dict[str, Any] = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "ValidatingAdmissionPolicy",
+    "metadata": {"name": "mesh-injection-status"},
+    "spec": {
+        "matchConstraints": {
+            "resourceRules": [
+                {
+                    "apiGroups": ["mesh.example"],
+                    "apiVersions": ["v1"],
+                    "operations": ["UPDATE"],
+                    "resources": ["meshes/status"],
+                }
+            ]
+        },
+        "validations": [{"expression": "true"}],
+    },
+}
+"""Of a product that has nothing to do with ours but the name."""
+
+
 @pytest.fixture
 def installed(cluster: Cluster) -> Iterator[Cluster]:
     cluster.namespace(SYSTEM, RESTRICTED)
     cluster.namespace(MODELS)
+    cluster.apply(FOREIGN)
     cluster.install(SYSTEM, VALUES)
     cluster.established("hipbmmprofiles.hipbmm.io")
     yield cluster
     cluster.uninstall(SYSTEM)
+    cluster.kubectl("delete", "validatingadmissionpolicy", FOREIGN["metadata"]["name"])
     for crd in ("hipbmmdeployments.hipbmm.io", "hipbmmprofiles.hipbmm.io"):
         cluster.kubectl("delete", "crd", crd, "--ignore-not-found")
     cluster.kubectl("delete", "namespace", SYSTEM, MODELS, "--wait=false")
