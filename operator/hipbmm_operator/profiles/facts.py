@@ -80,7 +80,7 @@ def _spec(raw: Json) -> ProfileSpec | str:
 
 
 def rivals(profile: Json, others: Mapping[str, Json]) -> tuple[str, ...]:
-    """Names of profiles of the namespace that could choose the same pod by its labels."""
+    """Names of profiles of the namespace that could choose the same pod by its labels; a suspended one chooses none."""
     mine = _labels(profile)
     if not mine:
         return ()
@@ -88,6 +88,8 @@ def rivals(profile: Json, others: Mapping[str, Json]) -> tuple[str, ...]:
 
 
 def _labels(profile: Json) -> Json:
+    if as_object(profile.get("spec")).get("suspend") is True:
+        return {}
     return object_at(profile, "spec", "match", "podLabels")
 
 

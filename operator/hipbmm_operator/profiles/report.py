@@ -59,7 +59,7 @@ def _against(spec: ProfileSpec | str, facts: Facts, tripped: Trip | None) -> Fin
     if isinstance(spec, str):
         return false("Ready", "InvalidSpec", spec)
     names = ", ".join(facts.rivals)
-    if spec.suspend and not facts.rivals:
+    if spec.suspend:
         # It is what was asked for: who waits for the profile need not wait for ever.
         return true("Ready", "Suspended", "spec.suspend is true: pods are born plain")
     rival = f"spec.match.podLabels could choose the same pods as profile {names}: give one label another value in each"

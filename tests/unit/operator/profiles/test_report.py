@@ -193,6 +193,11 @@ def test_rivals_are_profiles_whose_labels_can_meet() -> None:
     others = {"same": body(a="1"), "wider": body(b="2"), "apart": body(a="2"), "named": {"spec": {}}}
     assert values.rivals(body(a="1"), others) == ("same", "wider")
     assert values.rivals({"spec": {}}, others) == ()
+    for each in ("same", "wider"):
+        others[each]["spec"]["suspend"] = True
+    assert values.rivals(body(a="1"), others) == (), "as where one profile takes the place of another"
+    suspended = {"spec": {**body(a="1")["spec"], "suspend": True}}
+    assert values.rivals(suspended, {"other": body(a="1")}) == ()
 
 
 def test_a_status_of_its_own_is_read_back() -> None:
