@@ -9,6 +9,7 @@ from hipbmm_operator.pods import contract
 from hipbmm_operator.resources import gpu_claims
 from hipbmm_operator.resources.circumstances import Bounds, larger, smaller
 
+_Amounts = dict[str, str | int]
 _LEAST = {"cpu": "100m", "memory": "512Mi"}
 """Requests of the server, so that a pod is never BestEffort, the first to be killed; what a model needs, only its user
 knows."""
@@ -20,9 +21,9 @@ _LIMITS: Mapping[str, Mapping[str, str]] = {
     contract.PAYLOAD: {"cpu": "1", "memory": "128Mi"},
     contract.HARVEST: {"cpu": "500m", "memory": "256Mi"},
 }
-_DISK = {"ephemeral-storage": "1Gi"}
-"""Limit where a LimitRange has a minimum of it, so that a container must name some. It is for logs, which the kubelet
-keeps below some 50 MB."""
+_DISK, _LOGS = "ephemeral-storage", "256Mi"
+"""The disk of a node, and what of it is asked for where each container must name some. It is for logs, which the
+kubelet keeps below some 50 MB."""
 
 
 def of_server(spec: Spec, gpus: int, bounds: Mapping[str, Bounds]) -> Json:
@@ -46,21 +47,35 @@ def of_injected(spec: Spec, name: str, bounds: Mapping[str, Bounds]) -> Json:
     And where a LimitRange bounds the resource: then no ratio of the two is too large. Devices they have none.
     """
     limits, requests = _asked(spec, name)
-    disk = {each: usual for each, usual in _DISK.items() if each in bounds and bounds[each].least}
-    for resource, usual in {**_LIMITS[name], **disk}.items():
+    for resource, usual in _LIMITS[name].items():
         if resource in limits:
             continue  # without a request, Kubernetes takes the limit
         bound = bounds.get(resource)
         limit = smaller(larger(usual, bound.least), bound.most) if bound else usual
         least = limit if bound or _guaranteed(spec) else _REQUESTS[name][resource]
         limits[resource] = larger(limit, str(requests.setdefault(resource, least)))
+    _ask_for_disk(spec, limits, requests, bounds.get(_DISK, Bounds()))
     # A LimitRange gives its default to who names no amount, and its maximum is one: a container would get devices.
     devices = (each for each, bound in bounds.items() if "/" in each and not bound.least)
     limits.update({each: "0" for each in devices if each not in limits})
     return {"limits": limits, "requests": requests} if requests else {"limits": limits}
 
 
-def _asked(spec: Spec, name: str) -> tuple[dict[str, str | int], dict[str, str | int]]:
+def _ask_for_disk(spec: Spec, limits: _Amounts, requests: _Amounts, bound: Bounds) -> None:
+    """Disk where a LimitRange bounds it (its maximum is what who names none gets), or the user gives the server some.
+
+    A limit only beside one of the server: the kubelet adds those of all containers up, and evicts the pod whose caches
+    need more (k8s.io/kubernetes, pkg/kubelet/eviction, podEphemeralStorageLimitEviction).
+    """
+    of_server = _asked(spec, contract.SERVER)
+    if _DISK in limits or not (bound.least or bound.most or any(_DISK in each for each in of_server)):
+        return
+    amount = requests.setdefault(_DISK, smaller(larger(_LOGS, bound.least), bound.most))
+    if _DISK in of_server[0]:
+        limits[_DISK] = amount
+
+
+def _asked(spec: Spec, name: str) -> tuple[_Amounts, _Amounts]:
     asked = spec.pod_template.spec.container(name).resources
     return (dict(asked.limits or {}), dict(asked.requests or {})) if asked else ({}, {})
 

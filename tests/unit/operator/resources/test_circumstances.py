@@ -38,11 +38,11 @@ def admitted(resources: Json, ranges: list[Json]) -> bool:
             request = quantity.value(requests.get(name, limits.get(name, usual.get(name, ""))))
             least, most = (quantity.value(item.get(key, {}).get(name, "")) for key in ("min", "max"))
             ratio = quantity.value(item.get("maxLimitRequestRatio", {}).get(name, ""))
-            if limit is None or request is None or request > limit:
+            if request is None or (limit is None and most is not None) or (limit is not None and request > limit):
                 return False
-            if (least is not None and request < least) or (most is not None and limit > most):
+            if (least is not None and request < least) or (limit is not None and most is not None and limit > most):
                 return False
-            if ratio is not None and limit / request > ratio:
+            if ratio is not None and (limit is None or limit / request > ratio):
                 return False
     return True
 
@@ -62,15 +62,18 @@ def test_the_minimal_resource_keeps_to_a_limit_range(case: str) -> None:
         assert admitted(resources, [RANGES[case]]), (name, resources)
 
 
-@pytest.mark.parametrize(("least", "most"), [("10Mi", ""), ("4Gi", ""), ("4Gi", "10Gi"), ("200Mi", "300Mi")])
-def test_a_minimum_of_disk_is_kept_by_what_the_operator_adds(least: str, most: str) -> None:
-    """Without a maximum or a default, Kubernetes refuses a container that names no amount."""
-    largest = {"max": {"ephemeral-storage": most}} if most else {}
-    ranges = [limit_range(min={"ephemeral-storage": least}, **largest)]
+@pytest.mark.parametrize(
+    ("least", "most"), [("10Mi", ""), ("4Gi", ""), ("4Gi", "10Gi"), ("200Mi", "300Mi"), ("", "9Gi")]
+)
+def test_bounds_of_disk_are_kept_by_what_the_operator_adds(least: str, most: str) -> None:
+    """Without a maximum or a default, Kubernetes refuses a container that names no amount; else it gets the maximum."""
+    bounds = {key: {"ephemeral-storage": amount} for key, amount in (("min", least), ("max", most)) if amount}
+    ranges = [limit_range(**bounds)]
     found = containers(rendered(Rules(bounds_of(ranges))))
     for name in ("payload", "harvest"):
         assert admitted(found[name], ranges), found[name]
-        assert quantity.value(found[name]["limits"]["ephemeral-storage"])
+        assert found[name]["requests"]["ephemeral-storage"] in ("256Mi", least)
+        assert "ephemeral-storage" not in found[name]["limits"], "of all containers together, and the caches need more"
     assert "ephemeral-storage" not in str(containers(rendered(Rules(bounds_of([limit_range(min={"cpu": "1"})])))))
 
 

@@ -65,6 +65,20 @@ def test_else_the_operators_containers_ask_for_little(server: Json) -> None:
     assert found["harvest"]["requests"] == {"cpu": "10m", "memory": "64Mi"}
 
 
+@pytest.mark.parametrize(
+    ("parts", "given"), [(("requests",), "50Gi"), (("limits",), "50Gi"), (("requests", "limits"), "9Gi")]
+)
+def test_where_the_server_names_disk_the_others_do(parts: tuple[str, ...], given: str) -> None:
+    """As a quota on it wants. A limit only beside one of the server: the kubelet adds them up, with the caches."""
+    found = containers(server={part: {"ephemeral-storage": given} for part in parts})
+    for name in ("payload", "harvest"):
+        amounts = {part: found[name][part].get("ephemeral-storage") for part in ("requests", "limits")}
+        assert amounts == {"requests": "256Mi", "limits": "256Mi" if "limits" in parts else None}
+    own = {"requests": {"ephemeral-storage": "1Gi"}}
+    set_by_user = containers(server={"limits": {"ephemeral-storage": given}}, harvest=own)["harvest"]
+    assert set_by_user["requests"]["ephemeral-storage"] == set_by_user["limits"]["ephemeral-storage"] == "1Gi"
+
+
 @pytest.mark.parametrize("name", ["payload", "harvest"])
 def test_resources_of_the_operators_containers_can_be_set(name: str) -> None:
     given = {"requests": {"cpu": "50m", "ephemeral-storage": "1Gi"}, "limits": {"cpu": "2", "memory": "1Gi"}}
