@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from compat import models
+from compat.recent import RECENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -347,8 +348,10 @@ _MORE: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """The same, and what a published config.json has beside the defaults."""
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
-    name: (kind, {}) for name, kind in map(str.split, _DEFAULTS.strip().splitlines())
-} | _MORE
+    **{name: (kind, {}) for name, kind in map(str.split, _DEFAULTS.strip().splitlines())},
+    **_MORE,
+    **RECENT,
+}
 LAYERS = 6
 _OWN = "per_layer_config"
 _PATTERN = "hybrid_override_pattern"

@@ -123,11 +123,15 @@ def config(architecture: str, known: Mapping[str, tuple[str, dict[str, Any]]] = 
         warnings.simplefilter("ignore")
         mapping = importlib.import_module("transformers").CONFIG_MAPPING
         found: dict[str, Any] = _plain(mapping[model_type]().to_dict()) if model_type in mapping else {}
-    merged = {
-        name: {**found.get(name, {}), **value} if isinstance(value, dict) else value for name, value in more.items()
+    found |= {"architectures": [architecture], "model_type": model_type, "dtype": "bfloat16"}
+    return _merged(found, more) | {QUANTISATION: PTPC}
+
+
+def _merged(found: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """The fields of both, also within objects."""
+    return found | {
+        name: _merged(found.get(name, {}), value) if isinstance(value, dict) else value for name, value in more.items()
     }
-    found |= {"architectures": [architecture], "model_type": model_type, "dtype": "bfloat16", **merged}
-    return found | {QUANTISATION: PTPC}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
