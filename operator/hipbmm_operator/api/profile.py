@@ -16,7 +16,8 @@ class Match(Model):
         {},
         description="Pods with all of these labels, for owners that do not pass the label on. The namespace must have"
         " the label `hipbmm.io/injection: enabled`. A pod that names a profile in its label `hipbmm.io/profile` is not"
-        " chosen by this. Two profiles that could choose the same pod are both not ready (Conflict).",
+        " chosen by this. Two profiles that could choose the same pod are both not ready (Conflict), unless one is"
+        " suspended.",
     )
 
 

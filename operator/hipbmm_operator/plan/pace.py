@@ -32,31 +32,34 @@ def pace(spec: Spec, observed: Observed, revision: str) -> Pace:
         former = [pod for pod in former if pod.revision != revision]
     if spec.rollout.untuned == "Replace" or not any(observed.warm(pod) for pod in former):
         return FREE
-    found = [(pod, why) for pod in current if (why := _worse(observed, pod))]
+    found = [(pod, why) for pod in current if (why := _worse(spec, observed, pod))]
     if found:
         pod, why = found[0]
         return Pace("Held", f"{pod.name} {why}")
-    return FREE if any(_proven(observed, pod) for pod in current) else Pace("Proving")
+    return FREE if any(_proven(spec, observed, pod) for pod in current) else Pace("Proving")
 
 
-def _worse(observed: Observed, pod: Pod) -> str:
+def _worse(spec: Spec, observed: Observed, pod: Pod) -> str:
     """In what a new pod is worse than a warm one; "" when it is not, or nobody knows yet."""
     start = observed.without_table(pod)
     if start is not None:
         return f"serves in mode {start.mode}: {start.reason}"
     if pod.report is None:
         return "serves, and its `warm` has left no report" if pod.ready else ""
-    if not pod.warmed or pod.report.complete or _asked(pod):
+    if not pod.warmed or pod.report.complete or _asked(spec, pod):
         return ""
     return f"serves without a complete table ({pod.report.reason}): {pod.report.message}"
 
 
-def _proven(observed: Observed, pod: Pod) -> bool:
+def _proven(spec: Spec, observed: Observed, pod: Pod) -> bool:
     # How a server was started again is in its log, which may not have been read yet.
     known = not pod.restarts or pod.uid in observed.facts.starts
-    return known and pod.ready and (observed.warm(pod) or _asked(pod))
+    return known and pod.ready and (observed.warm(pod) or _asked(spec, pod))
 
 
-def _asked(pod: Pod) -> bool:
-    """Whether the spec itself asks for a pod that serves what rows there are: tuning is off, or a variable says so."""
-    return pod.report is not None and pod.report.state == "Disabled"
+def _asked(spec: Spec, pod: Pod) -> bool:
+    """Whether the spec itself asks for a pod that serves what rows there are: tuning is off, or a variable says so.
+
+    A model without a plan reports that, whether it should be tuned or not.
+    """
+    return pod.report is not None and (not spec.tuning.enabled or pod.report.state == "Disabled")

@@ -70,6 +70,15 @@ def test_the_spec_can_let_warm_replicas_go() -> None:
         assert times(rollout, new(rollout, report(state="Disabled", reason="TuningDisabled"))) == (SETTLED, DEADLINE)
 
 
+@pytest.mark.parametrize("state", ["NoPlan", "Unsupported", "Partial", "Failed"])
+def test_a_spec_without_tuning_lets_them_go_whatever_the_new_pod_says(state: str) -> None:
+    """A change to a model, or to a GPU, that HIPBMM does nothing for."""
+    rollout = Rollout(after={"tuning": {"enabled": False}})
+    worse = new(rollout, report(state=state, reason="NoEligibleLinears"))
+    assert times(rollout, worse) == (SETTLED, DEADLINE)
+    assert times(rollout, worse, start=Start("NoAiter", "it crashed")) == (LONGEST - 1, LONGEST)
+
+
 def test_replicas_that_were_no_better_are_replaced() -> None:
     rollout = Rollout()
     rollout.old = [

@@ -55,6 +55,15 @@ def test_a_resource_is_shown_as_its_status_says() -> None:
         assert sample in told.splitlines()
 
 
+@pytest.mark.parametrize("state", ["NoPlan", "Unsupported", "Partial", "Disabled"])
+def test_no_tuning_is_wanted_where_the_spec_switches_it_off(state: str) -> None:
+    """Whatever the pods say: a model without eligible linears reports that it has no plan."""
+    resources = StatusMetrics(RESOURCE, of_resource)
+    spec, status = {"tuning": {"enabled": False}}, {"conditions": [], "tuning": {"state": state}}
+    resources.show(NamespacedName("models", "qwen"), spec, status)
+    assert 'hipbmm_tuning_wanted{name="qwen",namespace="models"} 0.0' in text(resources)
+
+
 def test_a_resource_that_changes_has_one_info_and_one_that_goes_has_none() -> None:
     resources = StatusMetrics(RESOURCE, of_resource)
     resources.show(NamespacedName("models", "qwen"), SPEC, STATUS)
