@@ -65,6 +65,7 @@ CHECKPOINTS: dict[str, Config] = {
     "first part of another group": ptpc(targets=["re:.*\\.(k|v)_proj"], group=int8("re:.*q_proj")),
     "parts of which one has no group": ptpc(targets=["re:.*(q|k)_proj", "re:.*o_proj"]),
     "parts of another group": ptpc(group=int8("re:.*\\.(gate|up)_proj$")),
+    "the same target twice": ptpc(group=int8("Linear")),
     "names of another group": ptpc(group=int8("re:.*down_proj$")),
     "quark": quark(),
     "quark lists of one": quark(

@@ -3,11 +3,12 @@
 Sources: vLLM's compressed-tensors, Quark, FBGEMM, ModelOpt, fp8 and online quantisation configs, 0.23.0 to 0.33.0.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.planner import vllm_version as versions
-from hipbmm_kernel.planner.model_config import Fields
+from hipbmm_kernel.planner.model_config import ConfigInvalid, Fields
 from hipbmm_kernel.planner.name_list import REGEX, NameList, Names, glob, names_of
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.shapes.module import Module
@@ -100,13 +101,18 @@ def _compressed_tensors(found: Fields, version: Version) -> Quantisation:
     """Checkpoints of llm-compressor: groups of targets with a scheme each, and an ignore list.
 
     A group is found by the module's name, then by the names of its parts (the group of the first, where each has one),
-    then by its class, as vLLM's `find_matched_target` does; until 0.26 the class came before the parts. Names of types
-    and strategies are read in any case, as compressed-tensors reads them.
+    then by its class, as vLLM's `find_matched_target` does; until 0.26 the class came before the parts. A target of
+    several groups has the scheme of the last. Names of types and strategies are read in any case, as compressed-tensors
+    reads them.
     """
-    groups = []
+    last: dict[str, tuple[str, Scheme]] = {}
     for name, group in found.objects("config_groups").items():
-        targets = NameList(f"{found.name}.config_groups.{name}.targets", group.texts("targets"))
-        groups.append((targets, _names_linears(group), _ct_scheme(group)))
+        made = (f"{found.name}.config_groups.{name}.targets", _ct_scheme(group))
+        last |= dict.fromkeys(group.texts("targets"), made)
+    groups = []
+    for (field, scheme), part in itertools.groupby(last, last.__getitem__):
+        targets = tuple(part)
+        groups.append((NameList(field, targets), _names_linears(field, targets), scheme))
 
     def named(spellings: Sequence[str]) -> Scheme | None:
         return next((scheme for targets, _, scheme in groups if targets.has(spellings)), None)
@@ -122,19 +128,17 @@ def _compressed_tensors(found: Fields, version: Version) -> Quantisation:
     return Quantisation("compressed-tensors", covered, NameList(f"{found.name}.ignore", found.texts("ignore"), version))
 
 
-def _names_linears(group: Fields) -> bool:
-    """Whether a group means every linear by its class: a target is a part of the class's name, or a pattern for it.
+def _names_linears(field: str, targets: Sequence[str]) -> bool:
+    """Whether targets mean every linear by its class: one is a part of the class's name, or a pattern for it.
 
-    ConfigInvalid when it means some classes only: what class each linear has is not known here.
+    ConfigInvalid when they mean some classes only: what class each linear has is not known here.
     """
-    targets = group.texts("targets")
-    patterns = NameList(f"{group.name}.targets", (text for text in targets if text.startswith(REGEX)))
+    patterns = NameList(field, (text for text in targets if text.startswith(REGEX)))
     parts = [text.lower() for text in targets if not text.startswith(REGEX)]
     meant = {name for name in _CLASSES if any(part in name.lower() for part in parts) or patterns.has((name,))}
     if meant and meant != set(_CLASSES):
-        group.refuse(
-            "targets", ", ".join(sorted(meant)), "a target must mean all of vLLM's classes of linears, or none"
-        )
+        remedy = "a target must mean all of vLLM's classes of linears, or none"
+        raise ConfigInvalid(field, ", ".join(sorted(meant)), remedy)
     return bool(meant)
 
 

@@ -323,6 +323,21 @@ def test_a_merged_linear_has_the_scheme_of_its_first_part(
     assert bool(words) == bool(made["qkv_proj"])
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "scheme"),
+    [
+        (["Linear"], ["Linear"], WEIGHTS_ALONE),
+        (["re:.*proj"], ["Linear", "re:.*proj"], WEIGHTS_ALONE),
+        (["re:.*proj"], ["re:.*o_proj", "Linear"], GROUP),
+    ],
+)
+def test_a_target_of_two_groups_has_the_scheme_of_the_last(
+    first: list[str], second: list[str], scheme: dict[str, object]
+) -> None:
+    found = build("qwen3-32b", groups(first, second, schemes=[GROUP, WEIGHTS_ALONE]))
+    assert len(eligible(found)) == (4 if scheme is GROUP else 0)
+
+
 @pytest.mark.parametrize(("field", "found"), [("quantization_config", 0), ("compression_config", 4)])
 def test_a_configuration_without_a_method_is_compressed_tensors_by_its_older_name_only(field: str, found: int) -> None:
     config = json.loads(encoded("qwen3-32b", None)) | {field: {**PTPC, "quant_method": None}}
