@@ -14,7 +14,7 @@ from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, as_objects, object_at, objects_at
 from hipbmm_operator.pods import report as reports
 from hipbmm_operator.profiles import pods
-from hipbmm_operator.profiles.report import WORDS
+from hipbmm_operator.profiles.report import UNLABELLED, WORDS
 
 USAGE: Final = """usage: kubectl get pods,hipbmmprofiles -o json | python -m hipbmm_operator explain [-o json]
 
@@ -106,7 +106,8 @@ def _why_plain(pod: Json, named: str, asked: Sequence[Json], owner: pods.Workloa
     reason = patch.why_plain(pod, asked[0]) or "Predates"
     if reason == "NotReady":
         return reason, f"{WORDS[reason]}: {_not_ready(asked[0])}", ""
-    return reason, WORDS[reason], owner.restart if reason in ("Predates", "Canary") else ""
+    unlabelled = f". {UNLABELLED}" if reason == "Predates" and not named else ""
+    return reason, WORDS[reason] + unlabelled, owner.restart if reason in ("Predates", "Canary") else ""
 
 
 def _not_ready(profile: Json) -> str:

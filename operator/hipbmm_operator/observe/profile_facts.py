@@ -67,6 +67,7 @@ class ProfileReads:
         spoken, _ = await self._words.at((each.pod for each in found if each.injected), now)
         known = Facts(
             pods=found,
+            enabled=enabled,
             at_work=await self._at_work(profile, found),
             kernel=kernel.sha256,
             kernel_map=kernel.config_map,

@@ -44,6 +44,8 @@ class Facts:
     """
 
     pods: tuple[ForeignPod, ...] = ()
+    enabled: bool = True
+    """Whether the namespace lets profiles choose pods by their labels."""
     at_work: frozenset[str] = frozenset()
     kernel: str = ""
     kernel_map: str = ""

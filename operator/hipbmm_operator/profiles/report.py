@@ -88,7 +88,7 @@ def _findings(spec: ProfileSpec | str, facts: Facts, against: Finding | None) ->
     if ready is None and facts.admission == "None":
         ready = false("Ready", admission.reason, admission.message)
     return [
-        ready or true("Ready", "Injecting", _injecting(facts)),
+        ready or true("Ready", "Injecting", _injecting(spec, facts)),
         config or true("ConfigValid", "Valid"),
         admission,
         _preflight(spec, facts),
@@ -108,10 +108,12 @@ def _stalled(against: Finding) -> bool:
     return against.state == "False" and against.reason in ("InvalidSpec", "Conflict", "Suspended")
 
 
-def _injecting(facts: Facts) -> str:
+def _injecting(spec: ProfileSpec | str, facts: Facts) -> str:
     pods = _asking(facts.pods)
+    chooses = isinstance(spec, ProfileSpec) and bool(spec.match.pod_labels)
     plain = sum(not each.injected for each in pods)
     words = [f"{plain} of {len(pods)} are plain"] if plain else []
+    words += [UNLABELLED] if chooses and not facts.enabled else []
     words += [f"rows that pods tuned are not kept: {facts.mirror_problem}"] if facts.mirror_problem else []
     return "; ".join(["pods that ask for it are injected", *words]) if words else ""
 
@@ -200,11 +202,12 @@ def _from_file(injected: Sequence[ForeignPod], spoken: Mapping[str, Spoken]) -> 
     return "", ""
 
 
+UNLABELLED = "spec.match.podLabels chooses pods in namespaces with the label hipbmm.io/injection: enabled only"
 WORDS = {
     "Predates": "older than the profile, or born while it was not ready",
     "Skipped": "with the annotation hipbmm.io/skip, of a HipbmmDeployment, static, or for Windows",
     "NotReady": "the profile is not ready",
-    "NoGpuContainer": "no container has a limit of amd.com/; name it in spec.container",
+    "NoGpuContainer": "no container has a limit of amd.com/ (name it in spec.container), or the name that is given there",
     "SeveralGpuContainers": "several containers have a limit of amd.com/; name one in spec.container",
     "NamesTaken": "a mount inside /hipbmm, or a container or volume with a name of ours",
     "Canary": "another pod of this image tries the recipe, or has tried it in vain",

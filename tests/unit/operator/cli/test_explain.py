@@ -134,6 +134,9 @@ def test_an_injected_pod_tells_its_mode_its_program_and_its_report(stack: str, m
 def test_a_pod_that_the_profile_chooses() -> None:
     profile = stacks.profile(spec={"match": {"podLabels": {"app": "model"}}})
     assert explained(stacks.pod("kubeai"), profile)["profile"] == "qwen"
+    said = explained(stacks.pod("kubeai"), profile)
+    assert said["reason"] == "Predates"
+    assert "hipbmm.io/injection: enabled" in said["message"], "kubectl does not show the namespace here"
     code, out, _ = run(json.dumps(stacks.pod("aibrix")) + json.dumps(profile))
     assert (code, out) == (0, "no pod that asks for a profile\n")
 

@@ -61,6 +61,17 @@ def test_what_speaks_against_it(spec: Json, change: Json, reason: str) -> None:
     assert kstatus.compute({"metadata": {"generation": 3}, "status": status}) == ("Failed" if failed else "InProgress")
 
 
+@pytest.mark.parametrize("enabled", [False, True])
+@pytest.mark.parametrize("labels", [{}, {"app": "vllm"}])
+def test_labels_that_choose_nothing_for_lack_of_a_label_of_the_namespace(
+    labels: dict[str, str], *, enabled: bool
+) -> None:
+    status = report.build(profile({"match": {"podLabels": labels}}), replace(FACTS, enabled=enabled), NOW)
+    (said,) = [each.get("message", "") for each in status["conditions"] if each["type"] == "Ready"]
+    assert ready(status) == ("True", "Injecting")
+    assert ("hipbmm.io/injection: enabled" in said) == (bool(labels) and not enabled)
+
+
 def test_a_profile_that_somebody_suspends_is_done_and_injects_nothing() -> None:
     first = report.build(profile(), FACTS, NOW)
     status = report.build(profile({"suspend": True}, first), FACTS, NOW)
