@@ -207,7 +207,7 @@ WORDS = {
     "Predates": "older than the profile, or born while it was not ready",
     "Skipped": "with the annotation hipbmm.io/skip, of a HipbmmDeployment, static, or for Windows",
     "NotReady": "the profile is not ready",
-    "NoGpuContainer": "no container has a limit of amd.com/ (name it in spec.container), or the name that is given there",
+    "NoGpuContainer": "no container has a limit of amd.com/ (name it in spec.container), or the name given there",
     "SeveralGpuContainers": "several containers have a limit of amd.com/; name one in spec.container",
     "NamesTaken": "a mount inside /hipbmm, or a container or volume with a name of ours",
     "Canary": "another pod of this image tries the recipe, or has tried it in vain",
