@@ -11,9 +11,9 @@ from hipbmm_kernel.system.clock import Clock
 
 INTERVAL = 2.0
 LIFE_SECONDS = 15.0
-TUNING, VERIFYING, IMPROVING, CHECKING = "Tuning", "Verifying", "Improving", "Checking"
+TUNING, IMPROVING, CHECKING = "Tuning", "Improving", "Checking"
 """The last two come when all problems are done: the search for faster kernels, and what one child checks at the end."""
-PHASES = ("Identity", "Planning", "Loading", "Probing", TUNING, VERIFYING, IMPROVING, CHECKING, "Publishing", "Done")
+PHASES = ("Identity", "Planning", "Loading", "Probing", TUNING, IMPROVING, CHECKING, "Publishing", "Done")
 
 
 class Progress:
@@ -91,13 +91,12 @@ class Progress:
         self._stream.flush()
 
     def _done(self) -> int:
-        return self._verified if self._phase == VERIFYING else self._tuned + self._failed
+        return self._tuned + self._failed
 
     def _eta(self, now: float) -> float:
         """Seconds that this phase still takes at its speed so far; 0 when nothing is known or nothing is left."""
-        if self._phase not in (TUNING, VERIFYING):
+        if self._phase != TUNING:
             return 0.0
         done = self._done() - self._phase_start
-        whole = self._tuned if self._phase == VERIFYING else self._problems
-        left = whole - self._done()
+        left = self._problems - self._done()
         return max(0.0, (now - self._phase_began) / done * left) if done > 0 else 0.0

@@ -36,7 +36,7 @@ _STACK = {
     "simulated": bool,
 }
 _PROGRESS = re.compile(r"hipbmm progress ((?:[a-z_]+=[^\s=]{1,32} ?)+)\s*$")
-IMPROVING, CHECKING = "Improving", "Checking"
+TUNING, IMPROVING, CHECKING = "Tuning", "Improving", "Checking"
 LAST_PHASES = (IMPROVING, CHECKING)
 """Of a tuning whose problems are all done: faster kernels are searched, a child checks the table in memory."""
 TUNED, NO_TABLE, NO_HIPBMM, NO_AITER = "Tuned", "NoTable", "NoHipbmm", "NoAiter"
@@ -159,6 +159,11 @@ class Progress:
     def all_done(self) -> bool:
         """Whether every problem has its end: what follows, or still runs, shows in no count."""
         return self.phase in LAST_PHASES or (self.tuned + self.failed >= self.problems and self.verified >= self.tuned)
+
+    @property
+    def verifying(self) -> bool:
+        """Whether all that is left is to verify rows of the store that nobody has verified."""
+        return self.phase == TUNING and self.tuned + self.failed >= self.problems and self.verified < self.tuned
 
 
 def parse_progress(log: str) -> Progress | None:

@@ -6,12 +6,12 @@ When all problems are done no count moves any more. `warm` limits the time of wh
 
 from dataclasses import dataclass
 
-from hipbmm_operator.pods.report import LAST_PHASES, Progress
+from hipbmm_operator.pods.report import LAST_PHASES, TUNING, Progress
 
 LEAST_SECONDS = 45.0
 """No tuner is reported as stalled before: a problem takes seconds, and a hang must show within a minute."""
 _TIMES_SLOWER = 5.0
-_STEPWISE = frozenset({"Tuning", "Verifying", *LAST_PHASES})
+_STEPWISE = frozenset({TUNING, *LAST_PHASES})
 """Only here each step shows: reading or writing a store says nothing for a while."""
 
 

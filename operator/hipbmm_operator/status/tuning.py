@@ -19,13 +19,13 @@ from hipbmm_operator.pods.report import (
     NO_AITER,
     NO_HIPBMM,
     NO_TABLE,
+    TUNING,
     Progress,
     Report,
 )
 from hipbmm_operator.status import stacks
 
-_VERIFYING = "Verifying"
-_AT_WORK = frozenset({"Probing", "Tuning", _VERIFYING, *LAST_PHASES})
+_AT_WORK = frozenset({"Probing", TUNING, *LAST_PHASES})
 """Phases of a `warm` that found rows missing."""
 _NOW = {
     IMPROVING: "it searches for faster kernels",
@@ -89,7 +89,7 @@ def _progress_text(progress: Progress | None, *, stalled: bool) -> str:
         return "the tuner is starting"
     now = _NOW.get(progress.phase)
     text = f"{progress.tuned} of {progress.problems} problems tuned{f'; {now}' if now else f' ({progress.phase})'}"
-    if progress.phase == _VERIFYING:
+    if progress.verifying:
         text = f"{progress.verified} of {progress.problems} problems verified"
     return f"{text}; no progress for much longer than any step took so far" if stalled else text
 
@@ -192,7 +192,7 @@ def _running(known: TuningStatus, progress: Progress) -> TuningStatus:
 
 def _column(progress: Progress) -> str:
     """The column TUNED while a pod is at work: `204/204` for the minutes that verification takes would look stuck."""
-    if progress.phase == _VERIFYING:
+    if progress.verifying:
         return f"verified {progress.verified}/{progress.problems}"
     return f"{progress.tuned}/{progress.problems}"
 

@@ -52,11 +52,11 @@ def test_progress_counts_what_verification_finds() -> None:
     stream, clock = io.StringIO(), FakeClock()
     progress = Progress(stream, clock)
     progress.plan(204, 204, 100)
-    progress.phase("Verifying")
+    progress.phase("Tuning")
     for _ in range(4):
         clock.now += 1
         progress.verified()
-    assert "phase=Verifying tuned=204 problems=204 failed=0 verified=104 elapsed_s=4 eta_s=100" in stream.getvalue()
+    assert "phase=Tuning tuned=204 problems=204 failed=0 verified=104 elapsed_s=4 eta_s=0" in stream.getvalue()
     clock.now += 2
     progress.refuted()
-    assert "phase=Verifying tuned=203 problems=204 failed=1 verified=104 elapsed_s=6" in stream.getvalue()
+    assert "phase=Tuning tuned=203 problems=204 failed=1 verified=104 elapsed_s=6" in stream.getvalue()

@@ -41,16 +41,15 @@ def test_other_phases_are_silent_for_long() -> None:
 
 
 def test_a_verification_that_hangs_is_reported_like_a_tuning() -> None:
-    pace = step(None, Progress("Verifying", 204, 204, verified=1), 0)
-    pace = step(pace, Progress("Verifying", 204, 204, verified=2), 1)
+    pace = step(None, Progress("Tuning", 204, 204, verified=1), 0)
+    pace = step(pace, Progress("Tuning", 204, 204, verified=2), 1)
     assert stalled(pace, 2 + LEAST_SECONDS)
-    assert not stalled(step(pace, Progress("Verifying", 204, 204, verified=3), 2 + LEAST_SECONDS), 50)
+    assert not stalled(step(pace, Progress("Tuning", 204, 204, verified=3), 2 + LEAST_SECONDS), 50)
 
 
 LAST_STEPS = [
     Progress("Tuning", 204, 204, verified=204),
     Progress("Tuning", 201, 204, failed=3, verified=201),
-    Progress("Verifying", 204, 204, verified=204),
     Progress("Improving", 204, 204, verified=204),
     Progress("Checking", 204, 204),  # where nothing is verified
     Progress("Publishing", 204, 204, verified=204),
@@ -74,7 +73,6 @@ def test_with_all_problems_done_it_is_enough_that_warm_lives(progress: Progress)
         Progress("Tuning", 203, 204, verified=203),
         Progress("Tuning", 201, 204, failed=2, verified=201),
         Progress("Tuning", 204, 204, verified=38),  # rows of the store that nobody has verified
-        Progress("Verifying", 204, 204, verified=38),
     ],
 )
 def test_before_that_it_is_not(progress: Progress) -> None:

@@ -176,7 +176,7 @@ def test_tuning_shows_progress() -> None:
     assert (found["tuning"]["state"], found["tuning"]["progress"]) == ("Running", "38/204")
     assert (found["phase"], condition(found, "Ready")) == ("Tuning", ("False", "Tuning"))
     found = status(
-        None, pod(revision=name, warming=True), live=live, progress=Progress("Verifying", 204, 204, verified=38)
+        None, pod(revision=name, warming=True), live=live, progress=Progress("Tuning", 204, 204, verified=38)
     )
     assert found["tuning"]["progress"] == "verified 38/204"
     assert (found["tuning"]["tuned"], condition(found, "Tuned")) == (204, ("False", "Tuning"))
