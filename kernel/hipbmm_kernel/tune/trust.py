@@ -53,7 +53,3 @@ class Trust:
         self._good.pop(gpu, None)
         self._asked.discard(gpu)
         return list(dict.fromkeys(each.visit for each in self._held.pop(gpu, [])))
-
-    def held(self) -> list[Veto]:
-        """Evidence that no right result has confirmed."""
-        return [each.veto for of_gpu in self._held.values() for each in of_gpu if each.veto is not None]

@@ -28,7 +28,7 @@ MAX_LINE = 1024
 
 _PIECE = re.compile(r"^hipbmm-shard (\S{1,200}) ([1-9][0-9]{0,3})/([1-9][0-9]{0,3}) ([A-Za-z0-9+/]{1,4096}={0,2})$")
 _HEAD = re.compile(
-    r"^#hipbmm-shard v1 key=(?P<key>[0-9a-f]{16}) origin=(?P<origin>[A-Za-z0-9_.-]{1,128})"
+    r"^#hipbmm-shard v1 key=[0-9a-f]{16} origin=(?P<origin>[A-Za-z0-9_.-]{1,128})"
     r" seq=(?P<seq>[0-9]{1,10}) kind=(?P<kind>rows|vetoes|plan|demand) token=(?:[0-9a-f]{12}|-)$"
 )
 _INPUT = "#input "
@@ -49,8 +49,6 @@ class Shard:
     """A checked shard. `packed` is its gzip, the same bytes for the same text."""
 
     name: str
-    key: str
-    lines: int
     inputs: tuple[str, ...]
     packed: bytes
 
@@ -153,7 +151,7 @@ def check(name: str, packed: bytes) -> Shard:
         raise ShardError(f"kind {head['kind']} with another's origin, or more than {_MAX_DEMAND_LINES} lines of demand")
     if name != f"{head['origin']}.{head['seq']}.{digest[:12]}.csv":
         raise ShardError("its content has another name")
-    return Shard(name, head["key"], len(rows), tuple(inputs), gzip.compress(body.encode() + trailer.encode(), mtime=0))
+    return Shard(name, tuple(inputs), gzip.compress(body.encode() + trailer.encode(), mtime=0))
 
 
 def _is_data(line: str, columns: int) -> bool:

@@ -12,8 +12,6 @@ from hipbmm_operator.kube.kinds import Kind
 class WriteFailure:
     """One write that was not done."""
 
-    kind: Kind
-    name: str
     reason: Reason
     message: str
     retry: bool
@@ -32,7 +30,7 @@ def of(kind: Kind, name: str, error: errors.ApiError) -> WriteFailure:
     reason = reason_of(error)
     message = f"{kind.kind} {name}: {error.message or error}"
     retry = reason != "NamespaceTerminating"
-    return WriteFailure(kind, name, reason, message, retry=retry, retry_after=error.retry_after)
+    return WriteFailure(reason, message, retry=retry, retry_after=error.retry_after)
 
 
 _NAMES = re.compile(r'"[^"]*"')

@@ -14,7 +14,6 @@ from tests.unit.operator.make import (
 from tests.unit.operator.status.situations import condition, serving, status
 
 from hipbmm_operator.api import reasons
-from hipbmm_operator.kube import kinds
 from hipbmm_operator.plan.write_failure import WriteFailure
 
 
@@ -69,14 +68,14 @@ def test_what_is_to_be_stopped_is_stopped_when_no_pod_is_left(asked: Json, reaso
 def test_pods_that_cannot_be_stopped_are_not_said_to_be() -> None:
     was = planned(resource(), observed(pod(answer=report())))
     serves = pod(revision=was.revision.name, ready=True, answer=report())
-    refused = (WriteFailure(kinds.DEPLOYMENT, "qwen", "Forbidden", "Deployment qwen: no", retry=True),)
+    refused = (WriteFailure("Forbidden", "Deployment qwen: no", retry=True),)
     found = status({"suspend": True}, serves, live=deployment(was), refused=refused)
     assert (condition(found, "Ready"), found["phase"]) == (("False", "Forbidden"), "Degraded")
 
 
 @pytest.mark.parametrize("reason", ["Forbidden", "QuotaExceeded", "NameConflict", "NamespaceTerminating", "Rejected"])
 def test_a_write_that_was_refused(reason: reasons.Reason) -> None:
-    found = status(refused=(WriteFailure(kinds.SERVICE, "qwen", reason, "Service qwen: no", retry=True),))
+    found = status(refused=(WriteFailure(reason, "Service qwen: no", retry=True),))
     assert condition(found, "Progressing") == ("False", reason)
     assert condition(found, "Ready") == ("False", reason)
 
