@@ -32,6 +32,8 @@ def _plan(arguments: Namespace) -> Answer:
         plan = pod_plan.build_in_time(_config(arguments.config), options)
     except ConfigInvalid as error:
         return Answer(plan_text.refusal(error), "", (f"ConfigInvalid: {error}",), wrong=True)
+    if vllm_version.parse(arguments.vllm_version) is None:
+        plan = plan._replace(warnings=(vllm_version.unknown(arguments.vllm_version), *plan.warnings))
     return Answer(plan_text.document(plan), plan_text.text(plan))
 
 
@@ -66,8 +68,7 @@ def _parser() -> command_line.Parser:
 
 
 def _options(arguments: Namespace) -> plans.Options:
-    vllm = vllm_version.parse(arguments.vllm_version)
-    if vllm is None:
+    if not vllm_version.is_number(arguments.vllm_version):
         raise command_line.UsageError(f"plan: --vllm-version {arguments.vllm_version[:40]!r} is not a version")
     linears = settings.parse_linears("--linears", arguments.linears)
     if arguments.config is None and not linears:
@@ -75,7 +76,7 @@ def _options(arguments: Namespace) -> plans.Options:
     flags = _flags(arguments)
     return plans.Options(
         tensor_parallel=flags.tensor_parallel or 1,
-        vllm=vllm,
+        vllm=vllm_version.parse(arguments.vllm_version) or vllm_version.NEWEST,
         flags=flags,
         linears=linears,
         tokens=settings.parse_tokens("--tokens", arguments.tokens, MAX_M),

@@ -48,6 +48,16 @@ FIRST_ONLINE_PER_CHANNEL = Version(0, 24)
 """`--quantization fp8_per_channel`."""
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a version's, if only one that says nothing about its age."""
+    return _TEXT.fullmatch(text.strip()) is not None
+
+
+def unknown(text: str) -> str:
+    """What is said of a plan for a version that `parse` does not know."""
+    return f"vLLM's version {text!r} is not known: planned like {NEWEST}"
+
+
 def parse(text: str) -> Version | None:
     """The version in texts such as `0.23.0`, `v0.23.1rc2.dev3+g1a2b`, `0.33rc1` or `0.33`; None when it is none.
 

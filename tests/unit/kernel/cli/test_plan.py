@@ -48,6 +48,14 @@ def test_plan_keeps_its_contract(config: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("version", ["0.1.dev0", "0.1.dev9000+gdeadbeef", "0.0.0"])
+def test_a_version_that_says_nothing_about_its_age_is_planned_like_the_newest(config: Path, version: str) -> None:
+    code, plan = answer(plan_command, "--config", config, "--vllm-version", version)
+
+    assert (code, plan["problems"]) == (0, 204)
+    assert plan["warnings"] == [f"vLLM's version '{version}' is not known: planned like 0.33"]
+
+
 def test_plan_takes_every_flag(config: Path) -> None:
     argv = ("--config", config, "--max-num-seqs", 64, "--max-num-batched-tokens", 400, "--num-speculative-tokens", 1)
     _, small = answer(plan_command, *argv, "--vllm-version", "0.33.0")
