@@ -82,8 +82,7 @@ class Recorder:
 
     def write(self) -> None:
         """Write both files now. A volume that is full costs the numbers, never the server."""
-        if self._file is not None:
-            self._write_calls(self._file)
+        self._write_calls()
         with suppress(OSError):
             path = f"{self._directory}/demand-{self._rank}-{os.getpid()}.csv"
             with open(f"{path}.new", "w", encoding="ascii") as file:
@@ -91,15 +90,15 @@ class Recorder:
                 file.writelines(line(item) for item in self.demand())
             os.replace(f"{path}.new", path)
 
-    def _write_calls(self, file: mmap.mmap) -> None:
-        COUNTERS.pack_into(file, 0, *map(sum, zip(self._before, self.totals(), strict=True)))
+    def _write_calls(self) -> None:
+        if self._file is not None:
+            COUNTERS.pack_into(self._file, 0, *map(sum, zip(self._before, self.totals(), strict=True)))
 
     def _write_often(self) -> None:
         for turn in itertools.count(1):
             if self._stop.wait(CALLS_SECONDS):
                 return
-            if self._file is not None:
-                self._write_calls(self._file)
+            self._write_calls()
             if turn % DEMAND_EVERY == 0:
                 self.write()
 
