@@ -29,10 +29,11 @@ class ServerFlags(NamedTuple):
     """What a command line says; None means vLLM's own default.
 
     `capture_sizes` are the user's graph sizes. `graphs` is false when nothing is captured, `decode_only` when batches
-    with a prefill replay no graph, `piecewise` when no graph is one of a whole batch, `draft_model` when a second
-    model drafts or layers of its own (MTP), `first_runner` when the environment chooses the V1 runner (False: V2, None:
-    the version decides), `sequence_parallel` when sizes must be multiples of the ranks, `encoder_mode` is that of a
-    vision tower, `no_input` holds the kinds of input that no request may have.
+    with a prefill replay no graph, `piecewise` when no graph is one of a whole batch, `full` when batches with and
+    without a prefill replay the same graphs, `draft_model` when the `drafter`, a method or a model, has linears,
+    `first_runner` when the environment chooses the V1 runner (False: V2, None: the version decides),
+    `sequence_parallel` when sizes must be multiples of the ranks, `encoder_mode` is that of a vision tower, `no_input`
+    holds the kinds of input that no request may have.
     `online_linear` and `online_targets` are those of `--quantization-config`; `unread` names the arguments that could
     not be read.
     """
@@ -47,11 +48,13 @@ class ServerFlags(NamedTuple):
     capture_sizes: tuple[int, ...] | None = None
     compile_sizes: tuple[int, ...] = ()
     speculative_tokens: int = 0
+    drafter: str = ""
     draft_model: bool = False
     first_runner: bool | None = None
     graphs: bool = True
     decode_only: bool = False
     piecewise: bool = False
+    full: bool = False
     sequence_parallel: bool = False
     performance_mode: str = ""
     quantization: str = ""
@@ -265,6 +268,8 @@ class _Reader:
         passes = compilation.get("pass_config")
         passes = passes if isinstance(passes, dict) else {}
         graphs = self._graph_mode(compilation)
+        method = text_of(values.get("spec_method", speculative.get("method")))
+        model = text_of(values.get("spec_model", speculative.get("model")))
         drafted = values.get("spec_tokens", speculative.get("num_speculative_tokens"))
         if drafted is None and (speculative or "spec_method" in values):
             self._unread.append("speculative: no number of tokens, planned without any")
@@ -279,11 +284,12 @@ class _Reader:
             capture_sizes=counts_of(capture if capture is not None else compilation.get("cudagraph_capture_sizes")),
             compile_sizes=counts_of(compilation.get("compile_sizes")) or (),
             speculative_tokens=count_of(drafted) or 0,
-            draft_model=isinstance(values.get("spec_model", speculative.get("model")), str)
-            or "mtp" in text_of(values.get("spec_method", speculative.get("method"))),
+            drafter=method or model,
+            draft_model=bool(model) or "mtp" in method,
             graphs=graphs != "NONE",
             decode_only=graphs == "FULL_DECODE_ONLY",
             piecewise=graphs == "PIECEWISE",
+            full=graphs == "FULL",
             # Without a threshold of the user's own vLLM has none for this GPU, and leaves it out.
             sequence_parallel=any(str(passes.get(name)).lower() in _TRUE for name in _PARALLEL_PASSES)
             and count_of(passes.get("sp_min_token_num")) is not None,

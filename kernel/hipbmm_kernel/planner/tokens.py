@@ -24,11 +24,15 @@ GRAPH_LIMIT = 512
 _FINE_LIMIT = 32
 _STEP_8_END = 256
 
-_COVERS_SEQUENCES = Version(0, 28)
-"""From it on `max_num_seqs` and the sizes of speculative batches join the list (read in 0.33, absent in 0.27)."""
+_COVERS_SEQUENCES = Version(0, 29)
+"""From it on `max_num_seqs` and the sizes of speculative batches join the list (read in 0.33, absent in 0.28)."""
 
 _ROUNDS_ITS_LIST = Version(0, 23)
-"""Up to it the V1 runner is the default, which rounds its list with speculation (run in 0.23 to 0.33; V2 in 0.28)."""
+"""Up to it the V1 runner is the default, which rounds its list with speculation (run in 0.23, 0.28 and 0.33)."""
+
+_DRAFTS_ALL = Version(0, 29)
+"""From it on V2 runs all that drafts (read in 0.33); in 0.28 these ways, and V1 the others and sparse models (MTP)."""
+_SECOND_RUNNER_DRAFTS = ("eagle", "dflash", "dspark")
 
 
 class Tokens(NamedTuple):
@@ -95,10 +99,17 @@ def captured_sizes(flags: ServerFlags, version: Version) -> tuple[int, ...]:
     tensor = flags.tensor_parallel or 1
     if flags.sequence_parallel and tensor > 1 and version < _COVERS_SEQUENCES:
         sizes = {size for size in sizes if size % tensor == 0}
-    first_runner = version <= _ROUNDS_ITS_LIST if flags.first_runner is None else flags.first_runner
-    if flags.speculative_tokens and first_runner and not flags.piecewise:
+    if flags.speculative_tokens and _has_first_runner(flags, version) and not flags.piecewise:
         sizes = _whole_queries(sizes, 1 + flags.speculative_tokens)
     return tuple(sorted(sizes))
+
+
+def _has_first_runner(flags: ServerFlags, version: Version) -> bool:
+    """Whether a server that drafts has the V1 runner."""
+    if flags.first_runner is not None:
+        return flags.first_runner
+    other = flags.drafter != "" and not any(word in flags.drafter.lower() for word in _SECOND_RUNNER_DRAFTS)
+    return version <= _ROUNDS_ITS_LIST or (version < _DRAFTS_ALL and other)
 
 
 def _whole_queries(sizes: set[int], query: int) -> set[int]:
@@ -127,7 +138,7 @@ def _decode_sizes(sequences: int, query: int) -> set[int]:
 def _uniform_sizes(flags: ServerFlags, captured: tuple[int, ...], sequences: int) -> set[int]:
     """With speculation both runners round a size up to whole decode queries and capture whole batches of that, too."""
     query = 1 + flags.speculative_tokens
-    if query == 1 or flags.piecewise or not captured:
+    if query == 1 or flags.piecewise or flags.full or not captured:
         return set()
     rounded = {-(-size // query) * query for size in captured}
     return {size for size in rounded if size <= min(captured[-1], sequences * query)}

@@ -59,14 +59,15 @@ CASES: dict[str, ServerFlags] = {
     "--max-cudagraph-capture-size 512": NONE._replace(max_capture_size=512),
     '--speculative-config {"num_speculative_tokens":3}': NONE._replace(speculative_tokens=3),
     '-sc {"method":"eagle","model":"x/y","num_speculative_tokens":3}': NONE._replace(
-        speculative_tokens=3, draft_model=True
+        speculative_tokens=3, draft_model=True, drafter="eagle"
     ),
+    "-cc.cudagraph_mode FULL": NONE._replace(full=True),
     "--speculative-config.num_speculative_tokens 2": NONE._replace(speculative_tokens=2),
     "-sc.num-speculative-tokens 2": NONE._replace(speculative_tokens=2),
     '-s {"num-speculative-tokens":3}': NONE._replace(speculative_tokens=3),
     "-cc.mode vllm_compile": NONE,
     "-cc.splitting_ops []": NONE._replace(unread=("compilation.splitting_ops: graphs are planned as without it",)),
-    "--spec-tokens 4 --spec-model x": NONE._replace(speculative_tokens=4, draft_model=True),
+    "--spec-tokens 4 --spec-model x": NONE._replace(speculative_tokens=4, draft_model=True, drafter="x"),
     "--performance-mode interactivity": NONE._replace(performance_mode="interactivity"),
     "--quantization fp8_per_channel --dtype half": NONE._replace(quantization="fp8_per_channel", dtype="half"),
     "--linear-backend aiter": NONE._replace(linear_backend="aiter"),
@@ -97,9 +98,13 @@ CASES: dict[str, ServerFlags] = {
     ),
     "--limit-mm-per-prompt.image 0": NONE._replace(no_input=frozenset({"image"})),
     "--mm-encoder-only": NONE._replace(unread=("--mm-encoder-only: the language model is planned",)),
-    '-sc {"method":"suffix"}': NONE._replace(unread=("speculative: no number of tokens, planned without any",)),
-    "--spec-method mtp --spec-tokens 1": NONE._replace(speculative_tokens=1, draft_model=True),
-    '-sc {"method":"deepseek_mtp","num_speculative_tokens":2}': NONE._replace(speculative_tokens=2, draft_model=True),
+    '-sc {"method":"suffix"}': NONE._replace(
+        drafter="suffix", unread=("speculative: no number of tokens, planned without any",)
+    ),
+    "--spec-method mtp --spec-tokens 1": NONE._replace(speculative_tokens=1, draft_model=True, drafter="mtp"),
+    '-sc {"method":"deepseek_mtp","num_speculative_tokens":2}': NONE._replace(
+        speculative_tokens=2, draft_model=True, drafter="deepseek_mtp"
+    ),
     "--mm-encoder-tp-mode data --language-model-only": NONE._replace(encoder_mode="data", language_only=True),
     "--hf-overrides {}": NONE._replace(unread=("--hf-overrides {}: its fields are not in the plan",)),
     "--hf_overrides.text_config.hidden_size=8": NONE._replace(

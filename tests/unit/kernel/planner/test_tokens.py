@@ -9,7 +9,7 @@ from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.vllm_version import Version
 
 DEFAULT = (1, 2, 4, *range(8, 256, 8), *range(256, 513, 16))
-V23, V27, V33 = (Version(0, minor) for minor in (23, 27, 33))
+V23, V27, V28, V33 = (Version(0, minor) for minor in (23, 27, 28, 33))
 
 
 def captured(vllm: Version, flags: ServerFlags | None = None) -> tuple[int, ...]:
@@ -100,6 +100,30 @@ def test_uniform_decode_batches_are_rounded_up_to_whole_queries() -> None:
     assert set(DEFAULT) <= set(planned.planned)
     assert max(planned.planned) == 512
     assert planned.eager == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("drafter", "vllm", "planned"),
+    [
+        ("ngram", V28, 63),
+        ("draft_model", V28, 63),
+        ("yuhuili/EAGLE3-LLaMA3", V28, 85),
+        ("mtp", V28, 63),
+        ("ngram", V33, 92),
+    ],
+)
+def test_ways_of_drafting_that_the_second_runner_lacks_round_the_list(
+    drafter: str, vllm: Version, planned: int
+) -> None:
+    """63 and the last 92 are what the dispatchers of vLLM 0.28.0 and 0.33.0 themselves have."""
+    flags = ServerFlags(speculative_tokens=2, drafter=drafter)
+    assert len(tokens.plan(flags, vllm).planned) == planned
+    assert (captured(vllm, flags)[0] == 3) is (planned == 63)
+
+
+@pytest.mark.parametrize(("full", "planned"), [(True, 53), (False, 84)])
+def test_one_kind_of_graph_for_all_batches_is_not_rounded_to_whole_queries(full: bool, planned: int) -> None:
+    assert len(tokens.plan(ServerFlags(speculative_tokens=5, full=full), V33).planned) == planned
 
 
 def test_more_speculation_captures_more_for_few_sequences() -> None:
