@@ -285,7 +285,7 @@ class _Reader:
             compile_sizes=counts_of(compilation.get("compile_sizes")) or (),
             speculative_tokens=count_of(drafted) or 0,
             drafter=method or model,
-            draft_model=bool(model) or "mtp" in method,
+            draft_model="mtp" in method or model not in ("", "ngram", "[ngram]"),
             graphs=graphs != "NONE",
             decode_only=graphs == "FULL_DECODE_ONLY",
             piecewise=graphs == "PIECEWISE",

@@ -61,6 +61,7 @@ CASES: dict[str, ServerFlags] = {
     '-sc {"method":"eagle","model":"x/y","num_speculative_tokens":3}': NONE._replace(
         speculative_tokens=3, draft_model=True, drafter="eagle"
     ),
+    '-sc {"model":"[ngram]","num_speculative_tokens":3}': NONE._replace(speculative_tokens=3, drafter="[ngram]"),
     "-cc.cudagraph_mode FULL": NONE._replace(full=True),
     "--speculative-config.num_speculative_tokens 2": NONE._replace(speculative_tokens=2),
     "-sc.num-speculative-tokens 2": NONE._replace(speculative_tokens=2),
