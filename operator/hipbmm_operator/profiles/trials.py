@@ -47,7 +47,7 @@ def stuck(found: ForeignPod) -> str:
 
 def _because_of_us(waiting: Container) -> bool:
     if waiting.waiting == "CrashLoopBackOff":
-        return waiting.name == contract.WARM
+        return waiting.name in (contract.WARM, contract.HARVEST)
     if _WITHOUT_US.search(waiting.waiting_message):
         return False
     return waiting.name == contract.WARM or _NAMES_OURS.search(waiting.waiting_message) is not None

@@ -270,6 +270,7 @@ def test_a_server_that_never_answers_after_it_started() -> None:
         ("dial tcp 10.0.0.7:403: i/o timeout", "ImagePullFailed"),
         ("dial tcp [fd00:10::404]:443: connect: no route to host", "ImagePullFailed"),
         ("no match for platform in manifest: not found", "ImagePullFailed"),
+        ("no match for platform in manifest sha256:9f86d081884c: not found", "ImagePullFailed"),
         ("write /var/lib/containerd/ingest/404aa/data: no space left on device", "ImagePullFailed"),
         ("unexpected status from HEAD request to https://r.example/v2/a: 403 Forbidden", "ImagePullUnauthorized"),
         ('pull access denied for "x/y", repository does not exist', "ImagePullUnauthorized"),

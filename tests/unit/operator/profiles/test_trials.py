@@ -167,6 +167,10 @@ def test_a_verdict_outlives_its_pod() -> None:
             Container("warm", waiting="CrashLoopBackOff", waiting_message="restarting failed container=hipbmm-warm"),
             "hipbmm-warm: CrashLoopBackOff",
         ),
+        (  # no pod is ready whose sidecar is not
+            Container("harvest", waiting="CrashLoopBackOff", waiting_message="failed container=hipbmm-harvest"),
+            "hipbmm-harvest: CrashLoopBackOff",
+        ),
     ],
 )
 def test_what_a_pod_is_stuck_in(container: Container, words: str) -> None:
