@@ -54,24 +54,26 @@ def of_injected(spec: Spec, name: str, bounds: Mapping[str, Bounds]) -> Json:
         limit = smaller(larger(usual, bound.least), bound.most) if bound else usual
         least = limit if bound or _guaranteed(spec) else _REQUESTS[name][resource]
         limits[resource] = larger(limit, str(requests.setdefault(resource, least)))
-    _ask_for_disk(spec, limits, requests, bounds.get(_DISK, Bounds()))
+    _ask_for_disk(spec, limits, requests, bounds.get(_DISK))
     # A LimitRange gives its default to who names no amount, and its maximum is one: a container would get devices.
     devices = (each for each, bound in bounds.items() if "/" in each and not bound.least)
     limits.update({each: "0" for each in devices if each not in limits})
     return {"limits": limits, "requests": requests} if requests else {"limits": limits}
 
 
-def _ask_for_disk(spec: Spec, limits: _Amounts, requests: _Amounts, bound: Bounds) -> None:
-    """Disk where a LimitRange bounds it (its maximum is what who names none gets), or the user gives the server some.
+def _ask_for_disk(spec: Spec, limits: _Amounts, requests: _Amounts, bound: Bounds | None) -> None:
+    """Disk where the user gives the server some, as a quota on it wants of each container.
 
     A limit only beside one of the server: the kubelet adds those of all containers up, and evicts the pod whose caches
-    need more (k8s.io/kubernetes, pkg/kubelet/eviction, podEphemeralStorageLimitEviction).
+    need more (k8s.io/kubernetes, pkg/kubelet/eviction, podEphemeralStorageLimitEviction). Without one a LimitRange sets
+    both amounts, from its default, maximum or minimum: a request of ours could be above its limit, or break its ratio.
     """
-    of_server = _asked(spec, contract.SERVER)
-    if _DISK in limits or not (bound.least or bound.most or any(_DISK in each for each in of_server)):
+    limited, requested = (_DISK in asked for asked in _asked(spec, contract.SERVER))
+    if _DISK in limits or not (limited or (requested and bound is None)):
         return
+    bound = bound or Bounds()
     amount = requests.setdefault(_DISK, smaller(larger(_LOGS, bound.least), bound.most))
-    if _DISK in of_server[0]:
+    if limited:
         limits[_DISK] = amount
 
 

@@ -32,10 +32,12 @@ def admitted(resources: Json, ranges: list[Json]) -> bool:
     """As Kubernetes judges a container (plugin LimitRanger), after the defaults of the LimitRange."""
     limits, requests = dict(resources.get("limits", {})), dict(resources.get("requests", {}))
     for item in (entry for body in ranges for entry in body["spec"]["limits"] if entry["type"] == "Container"):
-        usual = item.get("default", item.get("max", {}))
-        for name in {**item.get("min", {}), **item.get("max", {}), **item.get("maxLimitRequestRatio", {})}:
+        # As the API server completes it (`SetDefaults_LimitRangeItem` of k8s.io/kubernetes).
+        usual = item.get("max", {}) | item.get("default", {})
+        asked = item.get("min", {}) | usual | item.get("defaultRequest", {})
+        for name in asked | item.get("maxLimitRequestRatio", {}):
             limit = quantity.value(limits.get(name, usual.get(name, "")))
-            request = quantity.value(requests.get(name, limits.get(name, usual.get(name, ""))))
+            request = quantity.value(requests.get(name, limits.get(name, asked.get(name, ""))))
             least, most = (quantity.value(item.get(key, {}).get(name, "")) for key in ("min", "max"))
             ratio = quantity.value(item.get("maxLimitRequestRatio", {}).get(name, ""))
             if request is None or (limit is None and most is not None) or (limit is not None and request > limit):
@@ -62,19 +64,26 @@ def test_the_minimal_resource_keeps_to_a_limit_range(case: str) -> None:
         assert admitted(resources, [RANGES[case]]), (name, resources)
 
 
-@pytest.mark.parametrize(
-    ("least", "most"), [("10Mi", ""), ("4Gi", ""), ("4Gi", "10Gi"), ("200Mi", "300Mi"), ("", "9Gi")]
-)
-def test_bounds_of_disk_are_kept_by_what_the_operator_adds(least: str, most: str) -> None:
-    """Without a maximum or a default, Kubernetes refuses a container that names no amount; else it gets the maximum."""
-    bounds = {key: {"ephemeral-storage": amount} for key, amount in (("min", least), ("max", most)) if amount}
-    ranges = [limit_range(**bounds)]
-    found = containers(rendered(Rules(bounds_of(ranges))))
+DISKS: list[dict[str, str]] = [
+    {"min": "10Mi"},
+    {"min": "4Gi", "max": "10Gi"},
+    {"min": "10Mi", "default": "100Mi"},
+    {"default": "100Mi", "max": "9Gi"},
+    {"default": "1Gi", "max": "9Gi", "maxLimitRequestRatio": "1"},
+    {"default": "1Gi", "defaultRequest": "600Mi", "maxLimitRequestRatio": "2"},
+]
+
+
+@pytest.mark.parametrize("disk", DISKS, ids=str)
+@pytest.mark.parametrize("server", [{}, {"limits": "8Gi"}, {"limits": "8Gi", "requests": "8Gi"}, {"requests": "1Gi"}])
+def test_a_limit_range_on_disk_admits_what_the_operator_adds(disk: dict[str, str], server: dict[str, str]) -> None:
+    ranges = [limit_range(**{key: {"ephemeral-storage": amount} for key, amount in disk.items()})]
+    asked = {key: {"ephemeral-storage": amount} for key, amount in server.items()}
+    spec = {"podTemplate": {"spec": {"containers": [{"name": "server", "resources": asked}]}}}
+    found = containers(rendered(Rules(bounds_of(ranges)), spec))
     for name in ("payload", "harvest"):
         assert admitted(found[name], ranges), found[name]
-        assert found[name]["requests"]["ephemeral-storage"] in ("256Mi", least)
-        assert "ephemeral-storage" not in found[name]["limits"], "of all containers together, and the caches need more"
-    assert "ephemeral-storage" not in str(containers(rendered(Rules(bounds_of([limit_range(min={"cpu": "1"})])))))
+        assert ("ephemeral-storage" in found[name]["limits"]) is ("limits" in server), "the caches need more"
 
 
 def test_of_several_limit_ranges_the_narrowest_counts() -> None:
