@@ -42,8 +42,9 @@ _NO_RIGHT = re.compile(r"is forbidden: (?:user \"\" cannot|cannot set blockowner
 OwnerReferencesPermissionEnforcement). What else is forbidden, admission refuses."""
 _QUOTA = re.compile(r"\bexceeded (?:\w+ )?quota\b|\bfailed quota\b|\binsufficient quota to match these scopes\b")
 """Of ResourceQuotas, and of what counts for several namespaces by a webhook (hierarchical, cluster)."""
+_POD_SECURITY = 'violates podsecurity "'
+"""Then the level: by the API server, and by the webhook of Kubernetes for the same rules."""
 _REFUSALS: tuple[tuple[str, Refusal], ...] = (
-    ("violates podsecurity", "PodSecurityRejected"),
     (" usage per container", "LimitRangeRejected"),
     ("limit to request ratio per ", "LimitRangeRejected"),
     (" usage per pod", "LimitRangeRejected"),
@@ -76,6 +77,8 @@ def refusal(message: str) -> Refusal | None:
     text = _NAMES.sub('""', message.lower())
     if _QUOTA.search(text):
         return "QuotaExceeded"
+    if _POD_SECURITY in text:
+        return "PodSecurityRejected"
     known = () if _DENIED.search(text) else _REFUSALS
     return next((reason for needle, reason in known if needle in text), None)
 

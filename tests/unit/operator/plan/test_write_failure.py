@@ -98,6 +98,13 @@ def test_words_and_names_of_other_peoples_policies_are_no_cause(who: str, words:
     assert write_failure.pod_refusal(who + words) == "PodCreationRefused"
 
 
+@pytest.mark.parametrize("who", ["", 'admission webhook "pod-security-webhook.kubernetes.io" denied the request: '])
+def test_rules_for_pods_are_kubernetes_own_whoever_enforces_them(who: str) -> None:
+    message = f'{who}pods "q" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true'
+    assert write_failure.reason_of(errors.ForbiddenError(403, "Forbidden", message)) == "PodSecurityRejected"
+    assert write_failure.pod_refusal(message) == "PodSecurityRejected"
+
+
 @pytest.mark.parametrize("kind", ["", "hierarchical ", "cluster "])
 def test_a_quota_is_one_whoever_counts_it(kind: str) -> None:
     message = (
