@@ -46,11 +46,12 @@ def stuck(found: ForeignPod) -> str:
 
 
 def _because_of_us(waiting: Container) -> bool:
+    ours = waiting.name in (contract.WARM, contract.HARVEST)
     if waiting.waiting == "CrashLoopBackOff":
-        return waiting.name in (contract.WARM, contract.HARVEST)
+        return ours
     if _WITHOUT_US.search(waiting.waiting_message):
         return False
-    return waiting.name == contract.WARM or _NAMES_OURS.search(waiting.waiting_message) is not None
+    return ours or _NAMES_OURS.search(waiting.waiting_message) is not None
 
 
 def _shown(name: str) -> str:

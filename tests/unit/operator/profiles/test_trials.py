@@ -171,6 +171,7 @@ def test_a_verdict_outlives_its_pod() -> None:
             Container("harvest", waiting="CrashLoopBackOff", waiting_message="failed container=hipbmm-harvest"),
             "hipbmm-harvest: CrashLoopBackOff",
         ),
+        (Container("harvest", waiting="RunContainerError", waiting_message="no"), "hipbmm-harvest: RunContainerError"),
     ],
 )
 def test_what_a_pod_is_stuck_in(container: Container, words: str) -> None:
