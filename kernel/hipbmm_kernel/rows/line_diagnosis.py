@@ -25,7 +25,7 @@ _FOREIGN_TEXTS = (
     (r"Validator,|\w*TunableOp_", "results of PyTorch TunableOp, whose solutions are for other calls"),
     (r"GitVersion:|transA,transB,", "hipBLASLt's own override file (HIPBLASLT_TUNING_OVERRIDE_FILE)"),
     (r"(?:B,)?M,N,K(?:,|$)|token,model_dim,", "AITER's list of shapes that are to be tuned for other calls"),
-    (r"<[!hH?]", "HTML or XML, perhaps the answer of a failed download"),
+    (r"<(?:[!hH]|\?xml)", "HTML or XML, perhaps the answer of a failed download"),
     (r"\{|\[(?:$|[\[{])", "JSON"),
 )
 """How the first line of data begins, without blanks, quotes and marks, and with commas between its fields."""
