@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from localkube import builder, imagebuilder, images, imagestore, instance, lifecycle, modules, prepare, record, status
@@ -57,23 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     config = commands.add_parser("kubeconfig", parents=[named], help="print the path of the kubeconfig")
     config.set_defaults(run=_kubeconfig)
 
-    load = commands.add_parser("load", parents=[named], help="import images into a node")
-    load.add_argument(
-        "images", nargs="+", metavar="IMAGE", help=f"an OCI archive, or one of {', '.join(images.IMAGES)}"
-    )
-    _builder_options(load)
-    load.set_defaults(run=_load)
-
-    make = commands.add_parser("images", help="build images and print the paths of their archives")
-    make.add_argument("images", nargs="*", metavar="IMAGE", help=f"of {', '.join(images.IMAGES)}; default: all")
-    _builder_options(make)
-    make.set_defaults(run=_images)
-
-    ahead = commands.add_parser("prepare", help="build all that a node and its images need, side by side")
-    ahead.add_argument("--kubernetes", choices=modules.kubernetes_minors(), help="default: the newest")
-    ahead.add_argument("images", nargs="*", metavar="IMAGE", help=f"of {', '.join(images.IMAGES)}; default: all")
-    _builder_options(ahead)
-    ahead.set_defaults(run=_prepare)
+    _image_commands(commands.add_parser, named)
 
     doctor = commands.add_parser("doctor", help="check, and as root install, what the node profile and images need")
     doctor.set_defaults(run=_doctor)
@@ -86,6 +70,26 @@ def _parser() -> argparse.ArgumentParser:
     tool.add_argument("tool", metavar="TOOL", help="kubectl, helm, ctr, kwok, kubeconform, kube-score, ...")
     tool.set_defaults(run=_tool)
     return parser
+
+
+def _image_commands(add: Callable[..., argparse.ArgumentParser], named: argparse.ArgumentParser) -> None:
+    load = add("load", parents=[named], help="import images into a node")
+    load.add_argument(
+        "images", nargs="+", metavar="IMAGE", help=f"an OCI archive, or one of {', '.join(images.IMAGES)}"
+    )
+    _builder_options(load)
+    load.set_defaults(run=_load)
+
+    make = add("images", help="build images and print the paths of their archives")
+    make.add_argument("images", nargs="*", metavar="IMAGE", help=f"of {', '.join(images.IMAGES)}; default: all")
+    _builder_options(make)
+    make.set_defaults(run=_images)
+
+    ahead = add("prepare", help="build all that a node and its images need, side by side")
+    ahead.add_argument("--kubernetes", choices=modules.kubernetes_minors(), help="default: the newest")
+    ahead.add_argument("images", nargs="*", metavar="IMAGE", help=f"of {', '.join(images.IMAGES)}; default: all")
+    _builder_options(ahead)
+    ahead.set_defaults(run=_prepare)
 
 
 def _builder_options(parser: argparse.ArgumentParser) -> None:

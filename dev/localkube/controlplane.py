@@ -91,6 +91,32 @@ class ControlPlane:
             "--audit-log-maxsize=200",
             "--audit-log-maxbackup=2",
         ]
+        return Component(
+            "kube-apiserver",
+            (
+                self._binary("kube-apiserver"),
+                f"--bind-address={self.address}",
+                f"--advertise-address={self.address}",
+                f"--secure-port={self.ports['apiserver']}",
+                f"--service-cluster-ip-range={self.record.networks.services}",
+                f"--tls-cert-file={self._pki('apiserver.crt')}",
+                f"--tls-private-key-file={self._pki('apiserver.key')}",
+                f"--client-ca-file={self._pki('ca.crt')}",
+                "--authorization-mode=Node,RBAC",
+                "--enable-admission-plugins=NodeRestriction",
+                "--allow-privileged=true",
+                # The only API server leaves at once: there is none that could take over its connections.
+                "--shutdown-delay-duration=0s",
+                # An endpoint of the service "kubernetes" on loopback is refused; in that profile no pod could use it.
+                *(["--endpoint-reconciler-type=none"] if self.record.profile != "node" else []),
+                *etcd,
+                *audit,
+                *self._apiserver_trust(),
+            ),
+        )
+
+    def _apiserver_trust(self) -> tuple[str, ...]:
+        """Certificates and keys towards kubelets, aggregated API servers and service accounts."""
         kubelet = [
             f"--kubelet-client-certificate={self._pki('apiserver-kubelet-client.crt')}",
             f"--kubelet-client-key={self._pki('apiserver-kubelet-client.key')}",
@@ -112,31 +138,7 @@ class ControlPlane:
             f"--service-account-key-file={self._pki('sa.pub')}",
             f"--service-account-signing-key-file={self._pki('sa.key')}",
         ]
-        return Component(
-            "kube-apiserver",
-            (
-                self._binary("kube-apiserver"),
-                f"--bind-address={self.address}",
-                f"--advertise-address={self.address}",
-                f"--secure-port={self.ports['apiserver']}",
-                f"--service-cluster-ip-range={self.record.networks.services}",
-                f"--tls-cert-file={self._pki('apiserver.crt')}",
-                f"--tls-private-key-file={self._pki('apiserver.key')}",
-                f"--client-ca-file={self._pki('ca.crt')}",
-                "--authorization-mode=Node,RBAC",
-                "--enable-admission-plugins=NodeRestriction",
-                "--allow-privileged=true",
-                # The only API server leaves at once: there is none that could take over its connections.
-                "--shutdown-delay-duration=0s",
-                # An endpoint of the service "kubernetes" on loopback is refused; in that profile no pod could use it.
-                *(["--endpoint-reconciler-type=none"] if self.record.profile != "node" else []),
-                *etcd,
-                *audit,
-                *kubelet,
-                *aggregation,
-                *tokens,
-            ),
-        )
+        return (*kubelet, *aggregation, *tokens)
 
     def _controller_manager(self) -> Component:
         return Component(

@@ -157,81 +157,39 @@ def _draw_kind(number: int, seed: tuple[object, ...]) -> str:
     return _KINDS[1 + stable.integer("other", *seed) % (len(_KINDS) - 1)]
 
 
+_FIELDS = (
+    "AF1_AFEM1_AFEM1_ASEM1_CLR{clr}_CADS0_DTLA{dtla}_DTLB0_DTVA1_DTVB0_"
+    "EPS0_FDSI0_GRPM{grpm}_GRVWA{grvwa}_GRVWB16_GSUAMB_GLS0_"
+    "ISA942_IU1_K1_LDSTI0_LBSPPA256_LBSPPB256_LBSPPM0_LPA16_LPB16_LPM0_LRVW16_"
+    "LWPMn1_MIAV{miav}_MIWT{miwt}_MO40_NTn1_NTA0_NTB0_NTC0_NTD4_NTM0_NEPBS2_NLCA1_NLCB1_ONLL1_PGR{pgr}_PLR1_PKA1_SIA3_"
+    "SS1_SPO0_SRVW0_SSO0_SVW{svw}_SK0_SKXCCM0_TLDS1_ULSGRO0_USL1_UIOFGRO0_UPLRP0_USFGROn1_VSn1_VWA{vwa}_VWB1_"
+    "WSGRA0_WSGRB0_WS64_WG{wg}_WGM{wgm}_WGMXCC{wgmxcc}_WGMXCCGn1_WGRn1_PF{build}"
+)
+"""Fields of a Tensile kernel name behind the tile, in its order; those in braces differ between solutions."""
+
+
 def _kernel_name(solution: Solution, build: str) -> str:
     types = {"F8N_swizzled": "F8NBS", "F8N_plain": "F8NBS", "BBS": "BBS", "HHS": "HHS"}[solution.kind]
     swizzle = "_STA" if solution.kind == "F8N_swizzled" else ""
     seed = stable.integer("name", build, solution.index)
-    fields = [
-        "AF1",
-        "AFEM1",
-        "AFEM1",
-        "ASEM1",
-        f"CLR{seed % 2}",
-        "CADS0",
-        f"DTLA{seed >> 1 & 1}",
-        "DTLB0",
-        "DTVA1",
-        "DTVB0",
-    ]
-    fields += [
-        "EPS0",
-        "FDSI0",
-        f"GRPM{1 << (seed >> 2 & 3)}",
-        f"GRVWA{16 >> (seed >> 4 & 1)}",
-        "GRVWB16",
-        "GSUAMB",
-        "GLS0",
-    ]
-    fields += ["ISA942", "IU1", "K1", "LDSTI0", "LBSPPA256", "LBSPPB256", "LBSPPM0", "LPA16", "LPB16", "LPM0", "LRVW16"]
-    fields += [
-        "LWPMn1",
-        f"MIAV{seed >> 5 & 1}",
-        f"MIWT{1 + (seed >> 6) % 8}_{1 + (seed >> 9) % 8}",
-        "MO40",
-        "NTn1",
-        "NTA0",
-        "NTB0",
-    ]
-    fields += [
-        "NTC0",
-        "NTD4",
-        "NTM0",
-        "NEPBS2",
-        "NLCA1",
-        "NLCB1",
-        "ONLL1",
-        f"PGR{1 + (seed >> 12 & 1)}",
-        "PLR1",
-        "PKA1",
-        "SIA3",
-    ]
-    fields += [
-        "SS1",
-        "SPO0",
-        "SRVW0",
-        "SSO0",
-        f"SVW{1 << (seed >> 13 & 3)}",
-        "SK0",
-        "SKXCCM0",
-        "TLDS1",
-        "ULSGRO0",
-        "USL1",
-        "UIOFGRO0",
-    ]
-    fields += ["UPLRP0", "USFGROn1", "VSn1", f"VWA{1 << (seed >> 15 & 1)}", "VWB1", "WSGRA0", "WSGRB0", "WS64"]
-    fields += [
-        f"WG{16 << (seed >> 16 & 1)}_{4 << (seed >> 17 & 1)}_{1 + (seed >> 18 & 1)}",
-        f"WGM{1 + (seed >> 19) % 32}",
-    ]
-    fields += [
-        f"WGMXCC{8 >> (seed >> 24 & 3)}",
-        "WGMXCCGn1",
-        "WGRn1",
-        f"PF{hashlib.sha256(build.encode()).hexdigest()[:16]}",
-    ]
+    fields = _FIELDS.format(
+        clr=seed % 2,
+        dtla=seed >> 1 & 1,
+        grpm=1 << (seed >> 2 & 3),
+        grvwa=16 >> (seed >> 4 & 1),
+        miav=seed >> 5 & 1,
+        miwt=f"{1 + (seed >> 6) % 8}_{1 + (seed >> 9) % 8}",
+        pgr=1 + (seed >> 12 & 1),
+        svw=1 << (seed >> 13 & 3),
+        vwa=1 << (seed >> 15 & 1),
+        wg=f"{16 << (seed >> 16 & 1)}_{4 << (seed >> 17 & 1)}_{1 + (seed >> 18 & 1)}",
+        wgm=1 + (seed >> 19) % 32,
+        wgmxcc=8 >> (seed >> 24 & 3),
+        build=hashlib.sha256(build.encode()).hexdigest()[:16],
+    )
     tail = "SN" if solution.whole_depth else "SB"
     head = f"Cijk_Alik_Bljk_{types}_BH_Bias_HA_S_SABV_SAV_UserArgs{swizzle}"
-    return f"{head}_MT{solution.tile_n}x{solution.tile_m}x{solution.depth}_MI16x16x1_{tail}_LDSB1_{'_'.join(fields)}"
+    return f"{head}_MT{solution.tile_n}x{solution.tile_m}x{solution.depth}_MI16x16x1_{tail}_LDSB1_{fields}"
 
 
 def build_identity(arch: str) -> str:
