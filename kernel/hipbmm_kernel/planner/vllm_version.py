@@ -68,5 +68,5 @@ def parse(text: str) -> Version | None:
     if found is None:
         return None
     version = Version(int(found[1]), int(found[2]))
-    unknown = version < _FIRST_RELEASE or (version == _FIRST_RELEASE and "dev" in text)
-    return None if unknown else version
+    ageless = version < _FIRST_RELEASE or (version == _FIRST_RELEASE and "dev" in text)
+    return None if ageless else version

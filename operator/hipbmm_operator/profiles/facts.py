@@ -90,7 +90,7 @@ def rivals(profile: Json, others: Mapping[str, Json]) -> tuple[str, ...]:
 
 
 def _labels(profile: Json) -> Json:
-    if as_object(profile.get("spec")).get("suspend") is True:
+    if object_at(profile, "spec").get("suspend") is True:
         return {}
     return object_at(profile, "spec", "match", "podLabels")
 

@@ -93,7 +93,7 @@ def of_resource(spec: Json, status: Json) -> Iterator[Sample]:
     for state in ("problems", "tuned", "failed"):
         yield "hipbmm_tuning_problems", (state,), tuning.get(state) or 0
     yield "hipbmm_tuning_duration_seconds", (), tuning.get("seconds") or 0
-    off = as_object(spec.get("tuning")).get("enabled") is False or tuning.get("state") == "Disabled"
+    off = object_at(spec, "tuning").get("enabled") is False or tuning.get("state") == "Disabled"
     yield "hipbmm_tuning_wanted", (), int(not off)
 
 

@@ -77,9 +77,9 @@ def test_no_more_than_one_shard_holds_is_announced(a_stack: Stack, monkeypatch: 
 
 
 def test_without_a_mirror_nothing_is_announced(served: Pod) -> None:
-    told: list[str] = []
-    harvest = Harvester(served.settings(), Volume(), FakeClock(), told.append)
+    logged: list[str] = []
+    harvest = Harvester(served.settings(), Volume(), FakeClock(), logged.append)
     append(served, line(LEARNED[0]))
     harvest.turn()
     harvest.finish(5.0)
-    assert not [text for text in told if mirror_log.MARK in text]
+    assert not [text for text in logged if mirror_log.MARK in text]

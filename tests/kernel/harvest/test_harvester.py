@@ -65,11 +65,11 @@ def test_a_restarted_sidecar_publishes_nothing_twice_and_loses_nothing(served: P
 
 def test_rows_that_the_volume_refused_are_published_after_a_restart(served: Pod, a_stack: Stack) -> None:
     append(served, line(LEARNED[0]))
-    told: list[str] = []
-    refused = harvester(served, OnlyTheStoreFails(failing_always("create", errno.ENOSPC)), told)
+    logged: list[str] = []
+    refused = harvester(served, OnlyTheStoreFails(failing_always("create", errno.ENOSPC)), logged)
     refused.finish(2.0)
     assert stored(served, a_stack) == set()
-    assert any("ENOSPC" in text for text in told)
+    assert any("ENOSPC" in text for text in logged)
     harvester(served).finish(5.0)
     assert stored(served, a_stack) == pairs(LEARNED[0])
 
