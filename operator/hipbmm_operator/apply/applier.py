@@ -39,7 +39,7 @@ class Applier:
     def __init__(self, kube: Kube, saw: Callable[[Kind, Json], None]) -> None:
         self._kube = kube
         self._saw = saw
-        self._held: dict[tuple[Kind, str], tuple[str, str, str]] = {}
+        self._held: dict[tuple[str, Kind], tuple[str, str, str]] = {}
 
     async def run(self, owner: Owner, plan: Plan, live: Mapping[Kind, Child | None]) -> Applied:
         """Do all steps and deletions; one that fails does not keep the others back."""
@@ -54,7 +54,7 @@ class Applier:
 
     def forget(self, uid: str) -> None:
         """The resource is gone."""
-        self._held = {key: value for key, value in self._held.items() if value[0] != uid}
+        self._held = {key: state for key, state in self._held.items() if key[0] != uid}
 
     async def _try(self, owner: Owner, step: Step, live: Child | None) -> bool | WriteFailure:
         """Whether it was written, or why it was not."""
@@ -100,7 +100,7 @@ class Applier:
             answer = await self._kube.apply(kind, body, force=True)
         self._saw(kind, answer)
         stored = parse.child(answer)
-        self._held[kind, stored.meta.uid] = (owner.uid, intent.mark(marked), intent.form(stored))
+        self._held[owner.uid, kind] = (stored.meta.uid, intent.mark(marked), intent.form(stored))
         return True
 
     async def _first_apply(self, owner: Owner, kind: Kind, marked: Json) -> Json:
@@ -116,7 +116,7 @@ class Applier:
 
     def _holds(self, owner: Owner, kind: Kind, marked: Json, live: Child) -> bool:
         """Whether a child is as it is meant. One that was, and has not changed, is not compared field by field."""
-        at, state = (kind, live.meta.uid), (owner.uid, intent.mark(marked), intent.form(live))
+        at, state = (owner.uid, kind), (live.meta.uid, intent.mark(marked), intent.form(live))
         if self._held.get(at) == state:
             return True
         if not intent.fulfilled(marked, live):

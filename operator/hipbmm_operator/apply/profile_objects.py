@@ -16,7 +16,7 @@ from hipbmm_operator.kube.metadata import as_object, object_at
 from hipbmm_operator.mirror import content as contents
 from hipbmm_operator.mirror.shards import Shard
 from hipbmm_operator.observe.harvest_logs import HarvestLogs
-from hipbmm_operator.observe.mirror_logs import rows_in_log
+from hipbmm_operator.observe.mirror_logs import rows_in_log, still_in_logs
 from hipbmm_operator.observe.profile_facts import Kernel, mirror_name
 from hipbmm_operator.profiles.facts import Facts, Profile
 
@@ -133,7 +133,7 @@ class ProfileObjects:
             self._refused[profile.meta.uid] = self._clock() + _REFUSED_SECONDS, problem
         else:
             self._refused.pop(profile.meta.uid, None)
-            self._read[profile.meta.uid] = taken
+            self._read[profile.meta.uid] = still_in_logs(taken, (each.pod for each in facts.pods))
 
     async def _store(self, profile: Profile, name: str, found: list[Shard]) -> str:
         """Add rows to the mirror; why they are not kept, "" when they are. Raises ApiError."""

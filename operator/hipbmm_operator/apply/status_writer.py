@@ -24,7 +24,7 @@ class StatusWriter:
     """Keeps the status of resources.
 
     A CRD that is older than the operator drops fields that it does not know, or refuses values. What was lost is in
-    `dropped`; whether it still is, is tried now and then.
+    `dropped`; the resource that has shown it tries now and then whether it still is. Others may have no such field.
     """
 
     def __init__(
@@ -37,6 +37,8 @@ class StatusWriter:
         self._clock = clock
         self._stored: dict[str, tuple[str, str]] = {}
         self._tried = clock()
+        self._witness = ""
+        """UID of the resource whose status has shown what is in `dropped`."""
 
     async def write(self, resource: Resource, status: Json) -> bool:
         """Write the status if it differs; whether it did. Raises ApiError, ConflictError when the uid is another."""
@@ -44,13 +46,14 @@ class StatusWriter:
         owner = resource.owner
         patch = merge_patch(before, status)
         if not patch:
+            self._note(owner.uid, "")
             return False
         # An older CRD drops fields that it does not know: then what is stored never equals what was written.
-        if self._stored.get(owner.uid) == (digest(status), digest(before)) and not self._try_again():
+        if self._stored.get(owner.uid) == (digest(status), digest(before)) and not self._try_again(owner.uid):
             return False
         answer, refused = await self._patch(resource, status, patch)
         stored = as_object(answer.get("status"))
-        self.dropped = refused or lost(status, stored)
+        self._note(owner.uid, refused or lost(status, stored))
         self._stored[owner.uid] = (digest(status), digest(stored))
         self._saw(kinds.HIPBMM_DEPLOYMENT, answer)
         metrics.STATUS_WRITES.inc()
@@ -76,9 +79,14 @@ class StatusWriter:
         body = {"metadata": {"uid": owner.uid}, "status": patch}
         return await self._kube.merge(kinds.HIPBMM_DEPLOYMENT, owner.namespace, owner.name, body, "status")
 
-    def _try_again(self) -> bool:
+    def _note(self, uid: str, dropped: str) -> None:
+        """Note what the status of one resource has shown."""
+        if self._witness in ("", uid):
+            self.dropped, self._witness = dropped, uid if dropped else ""
+
+    def _try_again(self, uid: str) -> bool:
         """Whether it is time to see if the CRD has been upgraded; one resource tries for all."""
-        if not self.dropped or self._clock() - self._tried < self.retry_seconds:
+        if uid != self._witness or self._clock() - self._tried < self.retry_seconds:
             return False
         self._tried = self._clock()
         return True
@@ -86,3 +94,5 @@ class StatusWriter:
     def forget(self, uid: str) -> None:
         """The resource is gone."""
         self._stored.pop(uid, None)
+        if uid == self._witness:
+            self._note(uid, "")

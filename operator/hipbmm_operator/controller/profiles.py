@@ -40,6 +40,7 @@ class ProfileList:
         self._namespaces = namespaces or ("",)
         self._queue = queue
         self._known: dict[NamespacedName, Json] = {}
+        self._turn = asyncio.Lock()
 
     def get(self, key: NamespacedName) -> Json | None:
         """One profile."""
@@ -60,6 +61,10 @@ class ProfileList:
 
     async def refresh(self) -> None:
         """List them once; those that changed or are gone are reconciled. Raises ApiError."""
+        async with self._turn:  # an older list never replaces a newer one
+            await self._list()
+
+    async def _list(self) -> None:
         found: dict[NamespacedName, Json] = {}
         for namespace in self._namespaces:
             try:
@@ -104,6 +109,8 @@ class ProfileReconciler:
         profile = values.parse(body)
         if profile.meta.deleting:
             return Outcome()
+        if self._uids.get(key, profile.meta.uid) != profile.meta.uid:
+            self.objects.forget(self._uids[key])  # another of the same name has taken its place
         self._uids[key] = profile.meta.uid
         others = {name: each for each in self.profiles.of(key.namespace) if (name := _key(each).name) != key.name}
         kernel = await self.objects.kernel(profile)

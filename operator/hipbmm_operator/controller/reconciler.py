@@ -48,6 +48,8 @@ class Reconciler:
         resource = self._resource(key)
         if resource is None:
             return self._forget(key)
+        if self._known.get(key, resource.owner.uid) != resource.owner.uid:
+            self._forget(key)  # another of the same name has taken its place
         self._known[key] = resource.owner.uid
         logs.identify(resource.owner.uid, resource.generation)
         if resource.deleting:

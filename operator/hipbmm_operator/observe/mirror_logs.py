@@ -84,7 +84,7 @@ class MirrorLogs:
             mounted=mounted,
             archives=archives,
             content=content,
-            taken=_still_in_logs(taken, live) | frozenset(fresh),
+            taken=still_in_logs(taken, live) | frozenset(fresh),
             on_their_way=waiting,
             reason=reason,
             message=message,
@@ -150,7 +150,7 @@ async def rows_in_log(kube: Kube, pod: Pod, container: str, wanted: Iterable[str
     return await asyncio.to_thread(shards.in_log, text, wanted)
 
 
-def _still_in_logs(taken: frozenset[str], pods: Iterable[Pod]) -> frozenset[str]:
+def still_in_logs(taken: frozenset[str], pods: Iterable[Pod]) -> frozenset[str]:
     """Of the shards that were read, those that a log may still have: the note of them stays small."""
     listed = list(pods)
     reported = {name for pod in listed if pod.report for name in pod.report.mirror_shards}

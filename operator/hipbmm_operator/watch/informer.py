@@ -10,7 +10,7 @@ import random
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Sequence
 
 from hipbmm_operator.detect.sources.dra import DRIVER, extended_resources, node_of_slice
 from hipbmm_operator.detect.sources.pci import node_of_feature
@@ -54,7 +54,8 @@ class Informer:
         self._settings = settings
         self._rights = rights
         self._asked = asyncio.Event()
-        self._published: dict[Kind, str] = {}
+        self._published: dict[str, tuple[Kind, str]] = {}
+        """By plural the version of the API that served what DRA publishes, and the resourceVersion of that list."""
 
     async def run(self, events: AsyncIterator[Event]) -> None:
         """Take events until cancelled."""
@@ -171,12 +172,12 @@ class Informer:
     async def _devices_changed(self) -> bool:
         watches = (
             self._kube.changed(kind, since, _DEVICES_SECONDS, _OURS.get(kind.plural, ""))
-            for kind, since in self._published.items()
+            for kind, since in self._published.values()
         )
         try:
             return any(await asyncio.gather(*watches))
-        except errors.GoneError:
-            return True  # too long ago: nobody knows
+        except (errors.GoneError, errors.NotFoundError):
+            return True  # too long ago, or the API server has other versions now: nobody knows
 
     def _reconcile_all(self, within: float, after: float = 0.0) -> None:
         for key in self._store.resources():
@@ -216,8 +217,8 @@ class Informer:
         classes = await self._first_served(kinds.DEVICE_CLASSES)
         return self._nodes.attach(slices, features, extended_resources(classes))
 
-    async def _first_served(self, versions: Iterable[Kind]) -> list[Json]:
-        """All objects of the first of these versions that the API server has."""
+    async def _first_served(self, versions: Sequence[Kind]) -> list[Json]:
+        """All objects of the first of these versions of a kind that the API server has."""
         for kind in versions:
             found: list[Json] = []
             try:
@@ -225,10 +226,11 @@ class Informer:
                 async for page in self._kube.pages(kind, size=self._settings.page_size, fields=fields):
                     found += page.items
                     if kind in FOLLOWED:
-                        self._published[kind] = page.resource_version
+                        self._published[kind.plural] = (kind, page.resource_version)
             except (errors.NotFoundError, errors.ForbiddenError):
                 continue
             return found
+        self._published.pop(versions[0].plural, None)
         return []
 
     async def _list_nodes(self) -> None:

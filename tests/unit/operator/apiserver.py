@@ -53,6 +53,8 @@ class ApiServer:
         """HTTP status by method (WATCH and LIST for reads of collections) and plural."""
         self.hung: set[str] = set()
         """Plurals whose watches get no answer."""
+        self.unserved: set[str] = set()
+        """Versions of its API that it does not have, such as `resource.k8s.io/v1`."""
         self.requests: list[str] = []
         self.stale = False
         """Watches are told that their resourceVersion is too old."""
@@ -120,6 +122,8 @@ class ApiServer:
         path = request.match_info["path"]
         self.requests.append(f"{request.method} /{path}?{request.query_string}")
         at = _at(path)
+        if any(path.startswith(f"apis/{version}/") for version in self.unserved):
+            return _status(404, "the server could not find the requested resource")
         if at is None:
             return _discovery(path)
         watch = "watch" in request.query

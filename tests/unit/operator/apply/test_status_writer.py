@@ -43,8 +43,8 @@ class Case:
         self.kube.objects[AT] = {"metadata": {"name": "qwen", "namespace": "ns", "uid": "uid-1"}}
         self.writer = StatusWriter(self.kube, lambda *_: None, lambda: self.clock, 60.0)  # type: ignore[arg-type]
 
-    async def write(self, status: Json) -> bool:
-        return await self.writer.write(parse(self.kube.objects[AT]), status)
+    async def write(self, status: Json, at: tuple[Kind, str, str] = AT) -> bool:
+        return await self.writer.write(parse(self.kube.objects[at]), status)
 
     def stored(self) -> Any:  # noqa: ANN401
         return self.kube.objects[AT]["status"]
@@ -76,6 +76,32 @@ async def test_a_crd_that_drops_a_field_is_not_written_to_again_and_again() -> N
     case.kube.drops = ""
     assert await case.write(STATUS)
     assert (case.writer.dropped, case.stored()) == ("", STATUS)
+
+
+async def test_what_one_resource_has_shown_of_the_crd_stands_until_the_same_one_shows_otherwise() -> None:
+    """A status without the field says nothing: by each of them all resources would be reported as well again."""
+    case, other = Case(), (HIPBMM_DEPLOYMENT, "ns", "other")
+    case.kube.objects[other] = {"metadata": {"name": "other", "namespace": "ns", "uid": "uid-2"}}
+    case.kube.drops = "cache"
+    without = {key: value for key, value in STATUS.items() if key != "cache"}
+    await case.write(STATUS)
+    case.clock += 61
+    for replicas in (1, 2, 2):
+        await case.write(without | {"replicas": replicas}, other)
+        assert case.writer.dropped == "status.cache"
+    assert await case.write(STATUS)
+    assert not await case.write(without)
+    assert case.writer.dropped == ""
+
+
+async def test_a_resource_that_is_gone_shows_nothing_of_the_crd_any_more() -> None:
+    case = Case()
+    case.kube.drops = "cache"
+    await case.write(STATUS)
+    case.writer.forget("uid-2")
+    assert case.writer.dropped == "status.cache"
+    case.writer.forget("uid-1")
+    assert case.writer.dropped == ""
 
 
 async def test_a_value_that_is_refused_does_not_keep_the_rest_back() -> None:

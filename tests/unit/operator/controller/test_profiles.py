@@ -1,9 +1,10 @@
 """One reconcile of a profile against an API server in memory: recipe, program, preflight, mirror, Events."""
 
+import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.unit.operator.controller.profile_harness import KEY, MAP, PROGRAM, Ha
 from hipbmm_operator.controller.injection import read_program
 from hipbmm_operator.controller.profiles import ProfileList
 from hipbmm_operator.kube import errors, kinds
+from hipbmm_operator.kube.client import Page
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.telemetry import metrics
@@ -269,6 +271,21 @@ async def test_rows_that_the_namespace_refuses_are_kept_later(monkeypatch: pytes
     assert "not kept" not in json.dumps(await harness.run())
 
 
+async def test_what_was_read_of_pods_and_profiles_that_are_gone_is_not_remembered() -> None:
+    harness = Harness()
+    await harness.run()
+    tuned(harness)
+    await harness.run()
+    remembered = harness.reconcile.objects._read
+    assert [len(names) for names in remembered.values()] == [1]
+    harness.kube.objects.pop((kinds.POD, "default", "a"))
+    await harness.run()
+    assert [len(names) for names in remembered.values()] == [0]
+    harness.put(kinds.HIPBMM_PROFILE, {"metadata": {"name": "qwen", "uid": "another"}, "spec": {}})
+    await harness.run()
+    assert list(remembered) == ["another"]
+
+
 async def test_what_production_asked_for_reaches_the_mirror() -> None:
     harness = Harness()
     await harness.run()
@@ -356,6 +373,33 @@ async def test_a_namespace_that_cannot_be_listed_hides_no_other() -> None:
     assert sorted(each["metadata"]["name"] for each in profiles.of("default")) == ["new", "qwen"]
     # What was known of it stays: its profiles are not gone.
     assert [each["metadata"]["name"] for each in profiles.of("b")] == ["theirs"]
+
+
+async def test_an_older_list_of_profiles_never_replaces_a_newer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes long, beside that of a reconcile which has just written."""
+    harness = Harness()
+    taken, goes_on = asyncio.Event(), asyncio.Event()
+    plain = harness.kube.pages
+
+    async def late(*asked: Any, **more: Any) -> AsyncIterator[Page]:  # noqa: ANN401
+        pages = [page async for page in plain(*asked, **more)]
+        if not taken.is_set():
+            taken.set()
+            await goes_on.wait()
+        for page in pages:
+            yield page
+
+    monkeypatch.setattr(harness.kube, "pages", late)
+    older = asyncio.create_task(harness.list.refresh())
+    await taken.wait()
+    harness.kube.objects[kinds.HIPBMM_PROFILE, *KEY]["spec"] = {"suspend": True}
+    newer = asyncio.create_task(harness.list.refresh())
+    await asyncio.sleep(0)
+    goes_on.set()
+    await asyncio.gather(older, newer)
+    found = harness.list.get(KEY)
+    assert found is not None
+    assert found["spec"] == {"suspend": True}
 
 
 async def test_a_profile_that_is_gone_is_forgotten() -> None:

@@ -8,7 +8,7 @@ from tests.unit.operator.fakekube import FakeKube, reconciler
 from tests.unit.operator.make import pod, report
 
 from hipbmm_operator.kube import names
-from hipbmm_operator.kube.kinds import DEPLOYMENT, HIPBMM_DEPLOYMENT, POD, Kind
+from hipbmm_operator.kube.kinds import DEPLOYMENT, HIPBMM_DEPLOYMENT, POD, SERVICE, Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.pruning import prune
@@ -146,3 +146,25 @@ async def test_a_resource_that_is_not_known_needs_nothing() -> None:
     harness.store.remove(HIPBMM_DEPLOYMENT, *KEY, "uid-0")
     assert await harness.reconcile(KEY) == Outcome()
     assert harness.kube.writes == []
+
+
+async def test_nothing_is_remembered_of_resources_that_are_gone() -> None:
+    """Of one that another of its name has replaced before anybody saw it gone, too, nor of children made anew."""
+    harness = Harness()
+    await harness.reconcile(KEY)
+    gone = harness.kube.objects.pop((DEPLOYMENT, *KEY))
+    harness.store.remove(DEPLOYMENT, *KEY, gone["metadata"]["uid"])
+    await harness.reconcile(KEY)
+
+    def remembered() -> tuple[int, int]:
+        return len(harness.reconcile.applier._held), len(harness.reconcile.status_writer._stored)
+
+    assert remembered() == (2, 1)
+    body = harness.kube.objects[HIPBMM_DEPLOYMENT, *KEY]
+    metadata = body["metadata"] | {"uid": "uid-1", "resourceVersion": harness.kube.version()}
+    harness.put(HIPBMM_DEPLOYMENT, {**body, "metadata": metadata, "status": {}})
+    for kind in (DEPLOYMENT, SERVICE):
+        child = harness.kube.objects.pop((kind, *KEY))
+        harness.store.remove(kind, *KEY, child["metadata"]["uid"])
+    await harness.reconcile(KEY)
+    assert remembered() == (2, 1)

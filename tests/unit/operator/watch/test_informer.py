@@ -236,6 +236,12 @@ def slices(version: str = "1") -> tuple[Json, Json]:
     return node, {"metadata": {"name": f"slice-{version}"}, "spec": spec}
 
 
+def fits(harness: Harness) -> bool:
+    want = Spec.model_validate({**MINIMAL, "gpu": {"deviceClassName": "gpu.amd.com"}})
+    found = harness.nodes.summary(want, [], 1, EVERY_KIND)
+    return found is not None and found.compatible
+
+
 @pytest.mark.parametrize("gone", [False, True])
 async def test_what_a_driver_publishes_between_two_resyncs_is_taken_over(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, *, gone: bool
@@ -245,19 +251,34 @@ async def test_what_a_driver_publishes_between_two_resyncs_is_taken_over(
     node, published = slices()
     harness.api.put(kinds.NODE, node)
     await harness.informer.resync(1.0)
-    want = Spec.model_validate({**MINIMAL, "gpu": {"deviceClassName": "gpu.amd.com"}})
-
-    def fits() -> bool:
-        found = harness.nodes.summary(want, [], 1, EVERY_KIND)
-        return found is not None and found.compatible
-
-    assert not fits()
+    assert not fits(harness)
     following = asyncio.create_task(harness.informer.follow_devices())
     await eventually(lambda: harness.api.count("watch=true") == 2)
     harness.api.put(kinds.RESOURCE_SLICES[0], published, quietly=gone)
     if gone:
         harness.api.end_watches()
-    await eventually(fits)
+    await eventually(lambda: fits(harness))
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+@pytest.mark.parametrize("left", [[], ["v1"]])
+async def test_devices_are_followed_when_the_api_server_has_other_versions_than_before(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, left: list[str]
+) -> None:
+    """As after an upgrade: beta versions go. Where all are gone, nothing is asked again and again."""
+    monkeypatch.setattr(informer, "_DEVICES_SECONDS", 0.01)
+    node, published = slices()
+    harness.api.put(kinds.NODE, node)
+    harness.api.unserved = {"resource.k8s.io/v1"}
+    await harness.informer.resync(1.0)
+    harness.api.unserved = {f"resource.k8s.io/{each}" for each in ("v1", "v1beta2", "v1beta1") if each not in left}
+    harness.api.put(kinds.RESOURCE_SLICES[0], published)
+    following = asyncio.create_task(harness.informer.follow_devices())
+    if left:
+        await eventually(lambda: fits(harness))
+    else:
+        await eventually(lambda: not harness.informer._published)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
 
