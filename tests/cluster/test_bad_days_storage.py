@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 from tests.cluster.api import until
-from tests.cluster.badday import heals
+from tests.cluster.badday import failure, heals
 from tests.cluster.kubelet import report
 from tests.cluster.world import World
 
 from hipbmm_operator.kube import kinds
+from hipbmm_operator.kube.kinds import Kind
 
 Json = dict[str, Any]
+_VOLUME = Kind("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
 
 
 def on_class(name: str) -> Json:
@@ -45,6 +47,43 @@ def test_a_claim_that_nobody_provides_a_volume_for(world: World) -> None:
         heals(world)
     finally:
         world.api.delete(kinds.STORAGE_CLASS, "", name)
+
+
+def test_a_volume_on_a_node_without_room(world: World) -> None:
+    """GPUs are free where the volume is not: what is to be mended is the room beside the volume."""
+    labels = {"amd.com/gpu.device-id": "74a5", "amd.com/gpu.cu-count": "304"}
+    names = [f"{place}-{world.namespace}" for place in ("full", "free")]
+    for name, gpus in zip(names, (1, 8), strict=True):
+        world.kubelet.node(name, labels=labels, gpus=gpus)
+    nodes = kinds.NODE
+    until("the nodes", lambda: not any(world.api.get(nodes, "", name)["spec"].get("taints") for name in names))
+    place = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": names[:1]}]}
+    size = {"storage": "1Gi"}
+    spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    metadata = {"name": f"weights-{world.namespace}"}
+    volume = {
+        "capacity": size,
+        "local": {"path": "/data"},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [place]}},
+    }
+    world.api.create(_VOLUME, _VOLUME.body(metadata, spec=spec | volume))
+    claim = {**spec, "resources": {"requests": size}, "volumeName": metadata["name"]}
+    world.api.create(kinds.CLAIM, kinds.CLAIM.body({"name": "weights", "namespace": world.namespace}, spec=claim))
+    try:
+        model = {"name": "/models/m", "volume": {"claimName": "weights"}}
+        world.create(gpu={"products": ["MI325X"]}, parallelism={"tensor": 2}, model=model)
+        found = failure(world, reason="InsufficientGPU")
+        assert found["message"].endswith(" (also StorageNotReady)")
+        world.becomes("Progressing", "False", "InsufficientGPU")
+        world.kubelet.heartbeat(names[0], gpus=8)
+        (pod,) = world.scheduled(1)
+        assert pod["spec"]["nodeName"] == names[0]
+        heals(world)
+    finally:
+        world.clean()
+        world.api.delete(_VOLUME, "", metadata["name"])
+        for name in names:
+            world.kubelet.remove_node(name)
 
 
 def test_a_named_claim_that_is_not_there(world: World) -> None:

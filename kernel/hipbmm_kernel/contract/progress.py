@@ -26,7 +26,8 @@ class Progress:
         self._last: float | None = None
         self._said = ""
         self._phase = PHASES[0]
-        self._tuned = self._problems = self._failed = self._verified = 0
+        self._tuned = self._problems = self._failed = 0
+        self._verified: int | None = 0
         self._phase_began = self._began
         self._phase_start = 0
 
@@ -41,8 +42,11 @@ class Progress:
             self._phase_start = self._done()
         self.tick()
 
-    def plan(self, problems: int, restored: int, verified: int = 0) -> None:
-        """How many problems there are, how many have a row already, and how many of those rows are verified."""
+    def plan(self, problems: int, restored: int, verified: int | None = 0) -> None:
+        """How many problems there are, how many have a row already, and how many of those are verified.
+
+        `verified` is None where nothing is verified: then no line has a count of it, which would never move.
+        """
         self._problems, self._tuned, self._verified = problems, restored, verified
         self.tick()
 
@@ -58,7 +62,8 @@ class Progress:
 
     def verified(self) -> None:
         """One more row was found right."""
-        self._verified += 1
+        if self._verified is not None:
+            self._verified += 1
         self.tick()
 
     def refuted(self) -> None:
@@ -78,10 +83,8 @@ class Progress:
         self._say()
 
     def _counts(self) -> str:
-        return (
-            f"phase={self._phase} tuned={self._tuned} problems={self._problems} failed={self._failed} "
-            f"verified={self._verified}"
-        )
+        verified = "" if self._verified is None else f" verified={self._verified}"
+        return f"phase={self._phase} tuned={self._tuned} problems={self._problems} failed={self._failed}{verified}"
 
     def _say(self) -> None:
         now = self._clock.monotonic()

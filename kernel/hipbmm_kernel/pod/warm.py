@@ -168,7 +168,8 @@ class Warm:
         problems, column = planned.plan.problems, identity.stack.fp8_column
         loaded = believable(loaded, problems, column, identity.stack.product)
         missing = table.missing(loaded, problems, column)
-        self._progress.plan(len(problems), len(problems) - len(missing), table.verified(loaded, problems, column))
+        verified = table.verified(loaded, problems, column) if self._settings.verify else None
+        self._progress.plan(len(problems), len(problems) - len(missing), verified)
         wanted = [problem for problem in missing if not loaded.hopeless(gemm.key_of(problem, column))]
         wanted += _unproven(planned, loaded, column) if self._settings.verify else []
         wanted += self._demanded(identity, planned.plan, loaded, wanted) if self._settings.verify else []

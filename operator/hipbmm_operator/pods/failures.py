@@ -18,15 +18,18 @@ _VOLUMES = (
     "persistentvolume",
     "persistent volume",
     "pvc(s)",
-    "volume node affinity",
-    "volume zone",
     "max volume count",
     "binding volumes",
     "free storage",
     "available disk",
     "csi driver",
 )
-"""Words of the scheduler's plugins for volumes; "PersistentVolume's node affinity" is about no label of a pod's."""
+"""Words of the scheduler's plugins for volumes. It asks them about nodes with room, so they come before what misses."""
+_ELSEWHERE = re.compile(
+    r"unbound immediate persistentvolumeclaims|persistentvolume's node affinity|volume node affinity|volume zone"
+    r"|satisfy plugin[^.,]*volumebinding[^.,]*"
+)
+"""That a volume is on other nodes, or not there yet: where nodes have no room, these are to be mended, not it."""
 _SCHEDULING: tuple[tuple[str, Scheduling], ...] = (
     *((needle, "StorageNotReady") for needle in _VOLUMES),
     ("insufficient amd.com/", "InsufficientGPU"),
@@ -39,8 +42,10 @@ _SCHEDULING: tuple[tuple[str, Scheduling], ...] = (
     ("untolerated taint", "UntoleratedTaint"),
     ("node affinity", "NoMatchingNodes"),
     ("node(s) didn't match", "NoMatchingNodes"),
+    ("satisfy plugin", "NoMatchingNodes"),
     ("no nodes available", "NoMatchingNodes"),
 )
+_NO_ROOM: tuple[Scheduling, ...] = ("InsufficientGPU", "InsufficientResources")
 _PULL = frozenset(
     {
         "ErrImagePull",
@@ -105,7 +110,7 @@ def of_pod(pod: Pod, startup_seconds: int, now: datetime) -> Iterator[Failure]:
         return
     reason = scheduling_reason(pod)
     if reason is not None and pod.unschedulable is not None and not _left_to_bind(pod, now):
-        yield Failure(pod.name, None, reason, pod.unschedulable, time=pod.unschedulable_since)
+        yield Failure(pod.name, None, reason, with_second_cause(pod.unschedulable), time=pod.unschedulable_since)
     for container in pod.containers.values():
         failure = _of_container(pod, container, startup_seconds, now)
         if failure is not None:
@@ -131,9 +136,25 @@ def scheduling_reason(pod: Pod) -> Scheduling | None:
 
 
 def unschedulable_reason(message: str) -> Scheduling:
-    """The cause that a scheduler's message names."""
-    text = without_names(message).lower()
-    return next((reason for needle, reason in _SCHEDULING if needle in text), "Unschedulable")
+    """The cause that a scheduler's message names, of several the one to mend."""
+    return _causes(message)[0]
+
+
+def with_second_cause(message: str) -> str:
+    """The message, and the second reason where both a volume and the room on nodes keep a pod from them."""
+    second = "".join(f" (also {reason})" for reason in _causes(message)[1:])
+    return f"{message}{second}"
+
+
+def _causes(message: str) -> list[Scheduling]:
+    """The cause to mend, and a second one where it is of the other kind: a volume, or no room."""
+    # What the preemption finds repeats causes of nodes that it cannot help.
+    text, elsewhere = _ELSEWHERE.subn(" ", without_names(message).lower().partition("preemption:")[0])
+    found = [reason for needle, reason in _SCHEDULING if needle in text]
+    first: Scheduling = next(iter(found), "Unschedulable")
+    if elsewhere:
+        return [first, "StorageNotReady"] if first in _NO_ROOM else ["StorageNotReady"]
+    return [first, *[each for each in found if each in _NO_ROOM][:1]] if first == "StorageNotReady" else [first]
 
 
 def unheard(pod: Pod, now: datetime) -> Failure | None:
@@ -265,8 +286,9 @@ def _not_ready(pod: Pod, container: Container, now: datetime) -> Failure | None:
 
 
 def waits_for_claim(pod: Pod) -> bool:
-    """Whether the scheduler leaves the pod aside until a claim of it is bound."""
-    return "unbound immediate persistentvolumeclaims" in (pod.unschedulable or "").lower()
+    """Whether the scheduler leaves the pod aside until a claim of it is bound, and names nothing else."""
+    text = pod.unschedulable or ""
+    return "unbound immediate persistentvolumeclaims" in text.lower() and _causes(text) == ["StorageNotReady"]
 
 
 def _left_to_bind(pod: Pod, now: datetime) -> float:

@@ -179,7 +179,7 @@ def parse_progress(log: str) -> Progress | None:
                 tuned=_number(words.get("tuned")),
                 problems=_number(words.get("problems")),
                 failed=_number(words.get("failed")),
-                verified=_number(words.get("verified")),
+                verified=_number(words.get("verified", words.get("tuned"))),  # without a count none is to be verified
                 elapsed=_number(words.get("elapsed_s")),
             )
     return None

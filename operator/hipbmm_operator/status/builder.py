@@ -186,7 +186,7 @@ def _failures(situation: Situation, now: datetime) -> list[Failure]:
     found = pod_failures.of_pods(_current(observed), startup, now)
     failing = {failure.pod for failure in found}
     notes = {pod.name: observed.facts.notes[pod.uid] for pod in observed.live_pods if pod.uid in observed.facts.notes}
-    found += [Failure(name, None, _of_note(note), note.message) for name, note in notes.items() if name not in failing]
+    found += [Failure(name, None, *_of_note(note)) for name, note in notes.items() if name not in failing]
     waiting = [pod for pod in observed.live_pods if pod.name not in failing and pod.name not in notes]
     found += [failure for pod in waiting if (failure := pod_failures.unheard(pod, now)) is not None]
     before = situation.resource.previous.failures
@@ -203,10 +203,10 @@ def _with_claims(failure: Failure, observed: Observed) -> Failure:
     return replace(failure, message=f"{failure.message} (claims: {', '.join(filter(None, claims))})")
 
 
-def _of_note(note: Note) -> Reason | Foreign:
+def _of_note(note: Note) -> tuple[Reason | Foreign, str]:
     if note.reason == UNPLACED:
-        return pod_failures.unschedulable_reason(note.message)
-    return refusal(note.message) or Foreign(note.reason)
+        return pod_failures.unschedulable_reason(note.message), pod_failures.with_second_cause(note.message)
+    return refusal(note.message) or Foreign(note.reason), note.message
 
 
 def _current(observed: Observed) -> list[Pod]:

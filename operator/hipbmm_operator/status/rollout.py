@@ -66,7 +66,12 @@ def unusable(observed: Observed, config: Finding) -> Finding:
 
 def _without_room(observed: Observed, plan: Plan) -> Finding | None:
     """A new pod finds no room beside the old ones: that is how the rollout moves, not what halts it."""
-    if plan.obstacle is None or (plan.strategy == "InPlace" and _late(observed)):
+    live = observed.deployment
+    if plan.obstacle is None or live is None:
+        return None
+    # A deadline that passed before a pod was stopped in place says nothing about what goes on now.
+    begun = live.in_place and len(observed.live_pods) <= live.replicas
+    if plan.strategy == "InPlace" and begun and live.overdue:
         return None
     if plan.strategy == "InPlace":
         return true("Progressing", "UpdatingInPlace", _IN_PLACE)

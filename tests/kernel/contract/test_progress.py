@@ -60,3 +60,16 @@ def test_progress_counts_what_verification_finds() -> None:
     clock.now += 2
     progress.refuted()
     assert "phase=Tuning tuned=203 problems=204 failed=1 verified=104 elapsed_s=6" in stream.getvalue()
+
+
+def test_where_nothing_is_verified_no_line_counts_it() -> None:
+    stream, clock = io.StringIO(), FakeClock()
+    progress = Progress(stream, clock)
+    progress.plan(204, 203, None)
+    progress.phase("Tuning")
+    clock.now += 4
+    progress.verified()
+    clock.now += 4
+    progress.tuned()
+    said = stream.getvalue().splitlines()[-1]
+    assert said == "hipbmm progress phase=Tuning tuned=204 problems=204 failed=0 elapsed_s=8 eta_s=0"

@@ -85,8 +85,11 @@ def test_a_problem_that_ends_every_child_is_given_up_after_two_and_hipbmm_is_off
 
 
 def test_a_child_that_dies_once_costs_nothing_but_a_new_child(pod: Pod) -> None:
-    pod.run("warm", HIPBMM_SIM_FAULTS="segv:M=16,on=tuning,times=1", HIPBMM_VERIFY="0")
+    done = pod.run("warm", HIPBMM_SIM_FAULTS="segv:M=16,on=tuning,times=1", HIPBMM_VERIFY="0")
     assert (pod.message["state"], pod.message["tuned"], pod.message["children"]) == ("Complete", PROBLEMS, 2)
+    planned = [line for line in done.stderr.splitlines() if f" problems={PROBLEMS} " in line]
+    assert planned
+    assert not [line for line in planned if "verified=" in line], "a count that never moves"
 
 
 def test_a_problem_that_hangs_is_ended_by_its_deadline(pod: Pod) -> None:

@@ -70,3 +70,29 @@ def test_an_old_pod_that_never_ends_is_named(serving: int) -> None:
     assert condition(found, "Stalled") == ("True", "InsufficientGPU")
     (said,) = [each["message"] for each in found["conditions"] if each["type"] == "Progressing"]
     assert "old-1 on node node-1 does not end" in said
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("switched", [False, True])
+def test_a_deadline_that_passed_before_the_rollout_goes_on_in_place_says_nothing_about_it(
+    *, switched: bool, stopped: bool
+) -> None:
+    """The operator was away for longer than the deadline, and finds a new pod without room."""
+    rollout = Rollout()
+    rollout.live["spec"]["strategy"]["rollingUpdate"] = {
+        "maxSurge": 0 if switched else 1,
+        "maxUnavailable": int(switched),
+    }
+    rollout.live["status"]["conditions"] = [
+        {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    ]
+    old = rollout.old[stopped:]
+    found = status(
+        {"replicas": 2, "image": "vllm:2"},
+        *old,
+        rollout.waiting(GPU, since=5000),
+        live=rollout.live,
+        revisions=rollout.revisions,
+    )
+    assert (condition(found, "Progressing")[0] == "False") is (switched and stopped)
+    assert ("Stalled" in {each["type"] for each in found["conditions"]}) is (switched and stopped)

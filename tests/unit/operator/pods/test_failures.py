@@ -68,6 +68,46 @@ def test_why_a_pod_is_not_scheduled(message: str, reason: str) -> None:
     assert only(pod(unschedulable=message, since=46)).reason == reason
 
 
+NO_GPU, ELSEWHERE = "8 Insufficient amd.com/gpu", "5 node(s) didn't match PersistentVolume's node affinity"
+VICTIMS = (
+    ". preemption: 0/9 nodes are available: 1 No preemption victims found for incoming pod, 8 Insufficient memory."
+)
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason", "second"),
+    [
+        # The scheduler asks for room first: a node whose volume misses has it; one without room may have the volume.
+        ((NO_GPU, "1 node(s) didn't find available persistent volumes to bind"), "StorageNotReady", "InsufficientGPU"),
+        ((NO_GPU, "1 node(s) did not have enough free storage"), "StorageNotReady", "InsufficientGPU"),
+        (("8 Insufficient memory", "1 node(s) exceed max volume count"), "StorageNotReady", "InsufficientResources"),
+        ((ELSEWHERE, NO_GPU), "InsufficientGPU", "StorageNotReady"),
+        ((ELSEWHERE, "4 Insufficient cpu"), "InsufficientResources", "StorageNotReady"),
+        (
+            ("1 Insufficient amd.com/gpu", "5 node(s) had volume node affinity conflict"),
+            "InsufficientGPU",
+            "StorageNotReady",
+        ),
+        ((NO_GPU, "5 node(s) had no available volume zone"), "InsufficientGPU", "StorageNotReady"),
+        ((NO_GPU, "5 node(s) didn't satisfy plugin(s) [VolumeBinding]"), "InsufficientGPU", "StorageNotReady"),
+        ((NO_GPU, "8 pod has unbound immediate PersistentVolumeClaims"), "InsufficientGPU", "StorageNotReady"),
+        # A claim with WaitForFirstConsumer waits for the pod, and the pod for room.
+        ((NO_GPU, "1 node(s) had untolerated taint(s)"), "InsufficientGPU", None),
+        (("1 node(s) had untolerated taint(s)", ELSEWHERE), "StorageNotReady", None),
+        (("5 node(s) didn't satisfy plugin VolumeBinding", "1 node(s) were unschedulable"), "StorageNotReady", None),
+        (("5 node(s) didn't satisfy plugin(s) [NodeAffinity]",), "NoMatchingNodes", None),
+        (("1 node(s) didn't match Pod's node affinity/selector",), "NoMatchingNodes", None),
+    ],
+)
+@pytest.mark.parametrize("after", [".", VICTIMS])
+def test_of_a_volume_and_room_the_one_to_mend_comes_first_and_both_are_named(
+    parts: tuple[str, ...], reason: str, second: str | None, after: str
+) -> None:
+    message = f"0/9 nodes are available: {', '.join(parts)}{after}"
+    found = only(pod(unschedulable=message, since=1))
+    assert (found.reason, found.message) == (reason, message + (f" (also {second})" if second else ""))
+
+
 def test_a_pod_may_wait_for_a_new_claim_for_a_while() -> None:
     message = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
     waiting = pod(unschedulable=message, since=20)

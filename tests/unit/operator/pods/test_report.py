@@ -67,6 +67,13 @@ def test_the_last_progress_line_counts() -> None:
     )
     assert later is not None
     assert (later.phase, later.tuned, later.verified) == ("Tuning", 204, 38)
+    assert later.verifying
+    unverified = parse_progress(
+        f"{log}hipbmm progress phase=Tuning tuned=204 problems=204 failed=0 elapsed_s=12 eta_s=4"
+    )
+    assert unverified is not None
+    assert unverified.all_done
+    assert not unverified.verifying
 
 
 @given(st.text())
