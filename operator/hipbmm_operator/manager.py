@@ -171,7 +171,10 @@ class Operator:
     def _measure(self) -> None:
         metrics.LEADER.set(int(self._leader.may_write()))
         metrics.QUEUE_DEPTH.set(self._queue.depth())
-        metrics.QUEUE_AGE.set(self._queue.oldest())
+        # Without the Lease nothing here is worked on, and nothing that was seen with it is kept true.
+        holds = self._leader.holds()
+        metrics.QUEUE_AGE.set(self._queue.oldest() if holds else 0.0)
+        metrics.RESOURCES.shown = metrics.PROFILES.shown = holds
 
 
 async def run(settings: Settings) -> int:

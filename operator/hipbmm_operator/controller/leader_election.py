@@ -74,6 +74,10 @@ class Leader:
         """Whether the last renewal is young enough for a write to end before the Lease can pass on."""
         return self._renewed is not None and self._clock() - self._renewed < self._settings.lease_deadline_seconds
 
+    def holds(self) -> bool:
+        """Whether the Lease is ours as far as this process knows: also while the API server does not answer."""
+        return self._renewed is not None
+
     async def wait(self) -> None:
         """Until this process may write."""
         while not self.may_write():

@@ -41,19 +41,21 @@ class StatusMetrics(Collector):
     def __init__(self, families: Families, samples: Callable[[Json, Json], Iterable[Sample]]) -> None:
         self._families = families
         self._samples = samples
-        self._shown: dict[NamespacedName, tuple[Sample, ...]] = {}
+        self.shown = True
+        """Whether there are samples at all now."""
+        self._held: dict[NamespacedName, tuple[Sample, ...]] = {}
         self._lock = threading.Lock()
 
     def show(self, key: NamespacedName, spec: Json, status: Json) -> None:
         """Show an object as its status says, until it is withdrawn. The spec may be one that cannot be used."""
         samples = tuple(self._samples(spec, status))
         with self._lock:
-            self._shown[key] = samples
+            self._held[key] = samples
 
     def withdraw(self, key: NamespacedName) -> None:
         """The object is gone: so are its metrics."""
         with self._lock:
-            self._shown.pop(key, None)
+            self._held.pop(key, None)
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """The metrics without samples."""
@@ -62,9 +64,9 @@ class StatusMetrics(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """All samples."""
         with self._lock:
-            shown = dict(self._shown)
+            held = dict(self._held) if self.shown else {}
         families = self._empty()
-        for key, samples in shown.items():
+        for key, samples in held.items():
             for name, labels, value in samples:
                 families[name].add_metric([*key, *labels], value)
         yield from families.values()

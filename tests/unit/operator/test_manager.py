@@ -139,7 +139,22 @@ async def test_an_operator_that_does_not_hold_the_lease_writes_nothing(tmp_path:
     async with running(api, tmp_path, unused_tcp_port, lease_seconds=600.0) as operator:
         await operator.until("/readyz", 200)
         await operator.until("/metrics", 200, "hipbmm_leader 0.0")
+        assert "hipbmm_workqueue_depth 1.0" in (await operator.probe("/metrics"))[1]
+        assert "hipbmm_workqueue_oldest_seconds 0.0" in (await operator.probe("/metrics"))[1]
         assert api.count("PATCH") == api.count("POST") == 0
+
+
+async def test_an_operator_that_has_lost_the_lease_says_nothing_of_resources(
+    tmp_path: Path, unused_tcp_port: int
+) -> None:
+    """What it knew of them last is not true for long, and alerts would fire by it."""
+    api = ApiServer()
+    api.put(kinds.HIPBMM_DEPLOYMENT, resource())
+    async with running(api, tmp_path, unused_tcp_port, lease_renew_seconds=0.2) as operator:
+        await operator.until("/metrics", 200, 'name="qwen"')
+        lease = api.objects[kinds.LEASE][LEASE]
+        api.put(kinds.LEASE, {**lease, "spec": {**lease["spec"], "holderIdentity": "another"}})
+        await operator.until("/metrics", 200, "hipbmm_leader 0.0", without='name="qwen"')
 
 
 async def test_a_port_that_is_taken_ends_the_operator_with_an_error(tmp_path: Path, unused_tcp_port: int) -> None:
