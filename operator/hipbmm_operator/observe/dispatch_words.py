@@ -5,10 +5,11 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Kube
-from hipbmm_operator.observe.kept import trim
+from hipbmm_operator.observe.kept import Kept
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.pods.report import FILE, MEMORY, UNKNOWN, Spoken, parse_spoken
@@ -22,13 +23,11 @@ _SETTLED_SECONDS = 60.0
 _AGAIN_SECONDS = 30.0
 _SELDOM_SECONDS = 540.0
 _LINES, _LOG_BYTES = 128, 2**20
-_MAX_ENTRIES = 16_384
 _WHY = "vLLM has not loaded the plugin in all of them, or runs no FP8 GEMM of AITER"
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    at: float
     spoken: Spoken | None
     settled: bool
 
@@ -38,9 +37,8 @@ class DispatchWords:
 
     def __init__(self, kube: Kube, clock: Callable[[], float], container: str = contract.HARVEST) -> None:
         self._kube = kube
-        self._clock = clock
         self._container = container
-        self._known: dict[str, _Read] = {}
+        self._kept = Kept(clock, forgotten=float("inf"))
 
     async def at(self, pods: Iterable[Pod], now: datetime) -> tuple[Mapping[str, Spoken], float | None]:
         """By uid, what the servers of pods run: Memory or File. And the seconds after which to read again.
@@ -58,23 +56,21 @@ class DispatchWords:
         return {uid: spoken for uid, spoken in verdicts.items() if spoken}, _AGAIN_SECONDS if wait else None
 
     async def _read(self, pod: Pod, age: float) -> _Read:
-        run, now = pod.run, self._clock()
-        known = self._known.get(run)
-        if known is not None:
-            seconds = _AGAIN_SECONDS * 0.9 if age < SILENT_SECONDS + _AGAIN_SECONDS else _SELDOM_SECONDS
-            if known.settled or now - known.at < seconds:
-                return known
+        known: _Read | None = self._kept.last(pod.run)
+        seconds = _AGAIN_SECONDS * 0.9 if age < SILENT_SECONDS + _AGAIN_SECONDS else _SELDOM_SECONDS
+        if known is not None and known.settled:
+            return known
         spoken = known.spoken if known else None
+        return await self._kept.get(pod.run, seconds, partial(self._ask, pod, age, spoken))
+
+    async def _ask(self, pod: Pod, age: float, spoken: Spoken | None) -> _Read:
+        """What is said now; `spoken`, what was said before, where the log cannot be read."""
         try:
             text = await self._kube.log(pod.namespace, pod.name, self._container, _LINES, _LOG_BYTES)
             spoken = parse_spoken(text)
         except errors.ApiError as error:
             LOG.debug("Could not read what %s says of its table: %s", pod.name, error)
-        settled = spoken is not None and spoken.mode != UNKNOWN and age >= _SETTLED_SECONDS
-        self._known.pop(run, None)
-        self._known[run] = read = _Read(now, spoken, settled)
-        trim(self._known, _MAX_ENTRIES)
-        return read
+        return _Read(spoken, spoken is not None and spoken.mode != UNKNOWN and age >= _SETTLED_SECONDS)
 
 
 def _can_speak(pod: Pod) -> bool:

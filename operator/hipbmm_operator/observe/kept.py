@@ -1,5 +1,6 @@
 """What was read is kept for a while, and within a bound."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -7,32 +8,52 @@ T = TypeVar("T")
 
 _FORGOTTEN_SECONDS = 600.0
 """What nobody has asked for again in so long is most likely about something that is gone."""
+_MAX_ENTRIES = 16_384
+"""Entries of one memory: one or two for each pod of a large cluster."""
 
 
-_MAX_ENTRIES = 4096
-"""Entries of one memory: some for each pod of a large cluster."""
-
-
-def trim(memory: dict[Any, Any], most: int = _MAX_ENTRIES) -> None:
+def trim(memory: dict[Any, Any]) -> None:
     """Forget the entries that were put in first: most likely of objects that are gone."""
-    while len(memory) > most:
+    while len(memory) > _MAX_ENTRIES:
         del memory[next(iter(memory))]
 
 
 class Kept:
-    """Answers by key, each asked for again after so many seconds."""
+    """Answers by key: asked for once for all that want one at the same time, and again after so many seconds."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], forgotten: float = _FORGOTTEN_SECONDS) -> None:
         self._clock = clock
+        self._forgotten = forgotten
         self._known: dict[object, tuple[float, Any]] = {}
+        """The last answers and when they came, the oldest first."""
+        self._asked: dict[object, asyncio.Task[Any]] = {}
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._known
+
+    def last(self, key: object) -> Any:  # noqa: ANN401  # what was answered
+        """The last answer, however old it is; None when there is none."""
+        return self._known[key][1] if key in self._known else None
 
     async def get(self, key: object, seconds: float, ask: Callable[[], Awaitable[T]]) -> T:
         """The answer, asked for when the last one is older; raises what `ask` raises."""
-        now = self._clock()
-        if key not in self._known or now - self._known[key][0] >= seconds:
+        if key in self._known and self._clock() - self._known[key][0] < seconds:
+            known: T = self._known[key][1]
+            return known
+        if key not in self._asked:
+            self._asked[key] = asyncio.create_task(self._ask(key, ask))
+        answer: T = await asyncio.shield(self._asked[key])
+        return answer
+
+    async def _ask(self, key: object, ask: Callable[[], Awaitable[T]]) -> T:
+        try:
             answer = await ask()
-            self._known.pop(key, None)
-            self._known = {key: known for key, known in self._known.items() if now - known[0] < _FORGOTTEN_SECONDS}
-            self._known[key] = (now, answer)
-        known: T = self._known[key][1]
-        return known
+        finally:
+            del self._asked[key]
+        now = self._clock()
+        self._known.pop(key, None)
+        self._known[key] = (now, answer)
+        while now - next(iter(self._known.values()))[0] >= self._forgotten:
+            del self._known[next(iter(self._known))]
+        trim(self._known)
+        return answer

@@ -1,9 +1,7 @@
 """What is read besides the watched objects, only while something is on its way or wrong; nothing at rest."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, get_args
 
@@ -15,7 +13,7 @@ from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import as_object
 from hipbmm_operator.kube.text import printable
 from hipbmm_operator.observe.dispatch_words import DispatchWords
-from hipbmm_operator.observe.kept import trim
+from hipbmm_operator.observe.kept import Kept, trim
 from hipbmm_operator.observe.observed import NO_PULL_SECRET, UNPLACED, Note, OnDemandFacts
 from hipbmm_operator.pods import contract, failures, report, stall
 from hipbmm_operator.pods.pod import Pod
@@ -40,12 +38,6 @@ EVENT_REASONS: tuple[str, ...] = (*get_args(Event), "FailedBinding", "ExternalPr
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
-@dataclass(slots=True)
-class _Memory:
-    at: float
-    value: Any
-
-
 class OnDemandReads:
     """Reads logs and Events, no more often than it must."""
 
@@ -53,8 +45,7 @@ class OnDemandReads:
         self._kube = kube
         self._progress_seconds = progress_seconds
         self._clock = clock
-        self._memory: dict[tuple[str, str], _Memory] = {}
-        self._reading: dict[tuple[str, str], asyncio.Task[Any]] = {}
+        self._kept = Kept(clock, forgotten=float("inf"))
         self._paces: dict[str, stall.Pace] = {}
         self._refused: dict[str, float] = {}
         self._words = DispatchWords(kube, clock)
@@ -121,7 +112,7 @@ class OnDemandReads:
         server = pod.containers.get(contract.SERVER)
         if not pod.live or server is None or not server.running:
             return False
-        return pod.restarts > 0 or not pod.ready or ("start", pod.run) in self._memory
+        return pod.restarts > 0 or not pod.ready or ("start", pod.run) in self._kept
 
     async def _start(self, starts: dict[str, report.Start], pod: Pod) -> bool:
         """How the server was started this time: the beginning of its log says it, and is read until it does."""
@@ -130,8 +121,7 @@ class OnDemandReads:
             text = await self._kube.log(pod.namespace, pod.name, contract.SERVER, limit=_HEAD_BYTES)
             return report.parse_start(text)
 
-        known = self._memory.get(("start", pod.run))
-        wait = float("inf") if known is not None and known.value is not None else _EVENT_SECONDS * 0.9
+        wait = _EVENT_SECONDS * 0.9 if self._kept.last(("start", pod.run)) is None else float("inf")
         start = await self._remembered("start", pod.run, wait, read)
         if start is not None:
             starts[pod.uid] = start
@@ -202,28 +192,16 @@ class OnDemandReads:
     async def _remembered(self, what: str, uid: str, seconds: float, read: Callable[[], Awaitable[T]]) -> T | None:
         """The answer of `read`, at most so old. What cannot be read now is unknown, or as it was."""
         at = (what, uid)
-        memory = self._memory.get(at)
-        if memory is not None and self._clock() - memory.at < seconds:
-            known: T | None = memory.value
-            return known
-        if at not in self._reading:
-            # Many reconciles may want the same at once: it is read once for all of them.
-            self._reading[at] = asyncio.create_task(self._read(at, read, memory.value if memory else None))
-        value: T | None = await asyncio.shield(self._reading[at])
-        return value
 
-    async def _read(self, at: tuple[str, str], read: Callable[[], Awaitable[T]], before: T | None) -> T | None:
-        value = before
-        try:
-            value = await read()
-        except errors.ApiError as error:
-            LOG.debug("Could not read %s of %s: %s", *at, error)
-        finally:
-            del self._reading[at]
-        self._memory.pop(at, None)
-        self._memory[at] = _Memory(self._clock(), value)
-        trim(self._memory)
-        return value
+        async def ask() -> T | None:
+            try:
+                return await read()
+            except errors.ApiError as error:
+                LOG.debug("Could not read %s of %s: %s", *at, error)
+                before: T | None = self._kept.last(at)
+                return before
+
+        return await self._kept.get(at, seconds, ask)
 
 
 def latest(events: Iterable[Json]) -> dict[str, Note]:

@@ -49,10 +49,13 @@ def template(
         "resourceClaims": gpu_claims.of_pod(name, spec.gpu, command.gpus),
         "affinity": _affinity(spec, around.kinds),
         "tolerations": node_affinity.tolerations(spec),
+        "imagePullSecrets": [secret.body() for secret in spec.image_pull_secrets],
+        "nodeSelector": pod.node_selector,
+        "priorityClassName": pod.priority_class_name,
+        "runtimeClassName": pod.runtime_class_name,
+        "schedulerName": pod.scheduler_name,
+        "topologySpreadConstraints": _spread(name, pod),
     }
-    if spec.image_pull_secrets:
-        body["imagePullSecrets"] = [{"name": secret.name} for secret in spec.image_pull_secrets]
-    body |= _passed_through(name, pod)
     metadata = spec.pod_template.metadata
     return {
         "metadata": {
@@ -64,7 +67,7 @@ def template(
                 names.ANNOTATION_DEPLOYMENT: name,
             },
         },
-        "spec": {key: value for key, value in body.items() if value not in ([], {})},
+        "spec": {key: value for key, value in body.items() if value not in ([], {}, None)},
     }
 
 
@@ -72,21 +75,9 @@ def _dump(model: Model | None) -> Json:
     return model.body() if model else {}
 
 
-def _passed_through(name: str, pod: PodSpec) -> Json:
-    out: Json = {
-        key: value
-        for key, value in {
-            "nodeSelector": pod.node_selector,
-            "priorityClassName": pod.priority_class_name,
-            "runtimeClassName": pod.runtime_class_name,
-            "schedulerName": pod.scheduler_name,
-        }.items()
-        if value
-    }
+def _spread(name: str, pod: PodSpec) -> list[Json]:
     selector = {"labelSelector": {"matchLabels": names.selector_labels(name)}}
-    if pod.topology_spread_constraints:
-        out["topologySpreadConstraints"] = [selector | _dump(entry) for entry in pod.topology_spread_constraints]
-    return out
+    return [selector | constraint.body() for constraint in pod.topology_spread_constraints or []]
 
 
 def _affinity(spec: Spec, kinds: Collection[LabelKind]) -> Json:
@@ -186,7 +177,7 @@ def _image(spec: Spec) -> Json:
 
 
 def _env_from(extra: ContainerAdditions) -> Json:
-    return {"envFrom": [_dump(entry) for entry in extra.env_from]} if extra.env_from else {}
+    return {"envFrom": [source.body() for source in extra.env_from]} if extra.env_from else {}
 
 
 def _pod_security(pod: PodSpec, around: Circumstances) -> Json:

@@ -1,5 +1,7 @@
 """Answers that are kept: asked for again when they are old, and not after an error."""
 
+import asyncio
+
 import pytest
 
 from hipbmm_operator.kube import errors
@@ -52,3 +54,27 @@ async def test_what_nobody_asks_for_any_more_takes_no_memory() -> None:
     for now[0] in range(0, 100_000, 100):
         await kept.get(now[0], 30.0, source)
     assert len(kept._known) <= 7  # memory is what is asked about
+
+
+async def test_what_many_want_at_the_same_time_is_asked_for_once() -> None:
+    kept, source, goes_on = Kept(lambda: 0.0), Source(), asyncio.Event()
+
+    async def slow() -> int:
+        await goes_on.wait()
+        return await source()
+
+    wanting = [asyncio.create_task(kept.get("key", 30.0, slow)) for _ in range(3)]
+    await asyncio.sleep(0)
+    wanting[0].cancel()
+    goes_on.set()
+    assert await asyncio.gather(*wanting[1:]) == [1, 1]
+    assert (source.asked, kept.last("key"), "key" in kept) == (1, 1, True)
+
+
+async def test_without_a_time_nothing_is_forgotten_but_what_is_too_much() -> None:
+    now = [0.0]
+    kept, source = Kept(lambda: now[0], forgotten=float("inf")), Source()
+    for now[0] in range(17_000):
+        await kept.get(now[0], 30.0, source)
+    assert len(kept._known) == 16_384
+    assert (0 in kept, kept.last(0), kept.last(16_999)) == (False, None, 17_000)
