@@ -51,7 +51,7 @@ class EnvSource(Model):
 
     secret_key_ref: KeySelector | None = Field(None, description="A key of a Secret.")
     config_map_key_ref: KeySelector | None = Field(None, description="A key of a ConfigMap.")
-    field_ref: FieldRef | None = Field(None, description="A field of the pod.")
+    field_ref: FieldRef | None = None
     resource_field_ref: ResourceRef | None = Field(None, description="A resource limit or request of a container.")
 
 

@@ -10,7 +10,10 @@ _MAX_ERRORS = 5
 
 
 class Model(BaseModel):
-    """Base of all models: camelCase outside, unknown fields ignored, immutable."""
+    """Base of all models: camelCase outside, unknown fields ignored, immutable.
+
+    A field without a description has the docstring of its model as such.
+    """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 

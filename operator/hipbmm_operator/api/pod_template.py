@@ -42,7 +42,7 @@ def _never(field: str) -> Any:  # noqa: ANN401  # pydantic types a field as its 
 
 
 class SeccompProfile(Model):
-    """Seccomp profile."""
+    """Seccomp profile of all containers."""
 
     type: Literal["RuntimeDefault", "Localhost"] = Field(description="Profile; Unconfined is not accepted.")
     localhost_profile: Annotated[str, Field(max_length=512)] | None = Field(None, description="File of the profile.")
@@ -61,7 +61,7 @@ class PodSecurity(Model):
     supplemental_groups: Atomic[Id] | None = Field(
         None, max_length=32, description="Further groups, such as the node's render group that owns the GPU devices."
     )
-    seccomp_profile: SeccompProfile | None = Field(None, description="Seccomp profile of all containers.")
+    seccomp_profile: SeccompProfile | None = None
 
 
 class ContainerSecurity(Model):
@@ -152,10 +152,10 @@ class Volume(Model):
             messageExpression="'volume name must not be one of the operator\\'s own: ' + self",
         ),
     )
-    config_map: ConfigMapVolume | None = Field(None, description="Files of a ConfigMap.")
-    secret: SecretVolume | None = Field(None, description="Files of a Secret.")
-    persistent_volume_claim: ClaimVolume | None = Field(None, description="A PersistentVolumeClaim.")
-    empty_dir: EmptyDirVolume | None = Field(None, description="An empty directory.")
+    config_map: ConfigMapVolume | None = None
+    secret: SecretVolume | None = None
+    persistent_volume_claim: ClaimVolume | None = None
+    empty_dir: EmptyDirVolume | None = None
     host_path: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=1024)]] | None = Field(
         None, max_length=2, description="Not accepted.", json_schema_extra=_refused("hostPath")
     )
@@ -210,7 +210,7 @@ class ContainerAdditions(Model):
         description="CPU, memory and storage. Where the server has limits equal to its requests for cpu and memory,"
         " payload and harvest have such, too, and the pod is Guaranteed.",
     )
-    security_context: ContainerSecurity | None = Field(None, description="Security context of the server.")
+    security_context: ContainerSecurity | None = None
     volume_mounts: list[VolumeMount] | None = Field(
         None,
         max_length=32,
@@ -234,7 +234,7 @@ class PodSpec(Model):
     priority_class_name: ObjectName | None = Field(None, description="Priority class.")
     runtime_class_name: ObjectName | None = Field(None, description="Runtime class.")
     scheduler_name: ObjectName | None = Field(None, description="Scheduler.")
-    security_context: PodSecurity | None = Field(None, description="Security context of the pods.")
+    security_context: PodSecurity | None = None
     volumes: ByName[Volume] | None = Field(None, max_length=32, description="Further volumes.")
     containers: ByName[ContainerAdditions] | None = Field(
         None, max_length=3, description="Additions to containers, by name."
@@ -275,7 +275,7 @@ class PodMetadata(Model):
 
 
 class PodTemplate(Model):
-    """Additions to the pods."""
+    """Additions to the pods: fields that give a pod no further rights on its node."""
 
-    metadata: PodMetadata = Field(PodMetadata(), description="Labels and annotations of the pods.")
-    spec: PodSpec = Field(PodSpec(), description="Additions to the pods' spec.")
+    metadata: PodMetadata = PodMetadata()
+    spec: PodSpec = PodSpec()

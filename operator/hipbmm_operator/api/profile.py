@@ -22,7 +22,7 @@ class Match(Model):
 
 
 class ProfileModel(Model):
-    """The model, where it cannot be read from the server's own command line."""
+    """The model, where the command line does not say it."""
 
     name: ModelName | None = Field(
         None, description="A Hugging Face id, or a path in the pod. Default: what the server's command line says."
@@ -65,7 +65,7 @@ class ProfileCache(Model):
 class ProfileSpec(Model):
     """The desired state."""
 
-    match: Match = Field(Match(), description="Which pods the profile is for, besides those that name it.")
+    match: Match = Match()
     container: DnsLabel | None = Field(
         None,
         description="Name of the vLLM container. Default: the only container with a limit of a resource `amd.com/`."
@@ -77,9 +77,9 @@ class ProfileSpec(Model):
         description="ENTRYPOINT of the image, for containers without `command` where nodes are older than Kubernetes"
         " 1.35. Nobody can look it up: it is started as it is written here.",
     )
-    model: ProfileModel = Field(ProfileModel(), description="The model, where the command line does not say it.")
-    tuning: ProfileTuning = Field(ProfileTuning(), description="What a pod tunes before its server starts.")
-    cache: ProfileCache = Field(ProfileCache(), description="Where tuned rows are kept.")
+    model: ProfileModel = ProfileModel()
+    tuning: ProfileTuning = ProfileTuning()
+    cache: ProfileCache = ProfileCache()
     harvest: Literal["Auto", "Never"] = Field(
         "Auto",
         description="A sidecar that publishes what the server learns: `Auto` where the namespace admits it and the pod"

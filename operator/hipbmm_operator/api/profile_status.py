@@ -40,7 +40,7 @@ class HarvestResources(Model):
 
 
 class Harvest(Model):
-    """The sidecar."""
+    """The sidecar, where it is admitted."""
 
     resources: HarvestResources = Field(description="What it asks for.")
 
@@ -50,7 +50,7 @@ class Recipe(Model):
 
     format: Annotated[int, Field(ge=1, le=1000)] = Field(description="Version of this object.")
     ready: bool = Field(description="Whether pods are injected now.")
-    kernel: Kernel = Field(description="The kernel program.")
+    kernel: Kernel
     mirrors: Unique[Text] | None = Field(None, max_length=8, description="ConfigMaps with tuned rows, all optional.")
     claim: Text | None = Field(None, description="PersistentVolumeClaim with tuned rows.")
     model_config_: Text | None = Field(
@@ -64,7 +64,7 @@ class Recipe(Model):
         " that the kubelet reads from a file (every node runs Kubernetes 1.35).",
     )
     env: ByName[Setting] = Field([], max_length=32, description="Settings of the program.")
-    harvest: Harvest | None = Field(None, description="The sidecar, where it is admitted.")
+    harvest: Harvest | None = None
     held_images: Unique[Image] | None = Field(
         None,
         max_length=MAX_IMAGES,
@@ -107,7 +107,7 @@ class Canary(Model):
 
 
 class Trip(Model):
-    """Why the profile injects no more."""
+    """Why no more pods are injected, when pods got stuck because of us."""
 
     generation: Annotated[int, Field(ge=0)] = Field(description="Generation of the spec that this is about.")
     kernel: Annotated[str, Field(max_length=64)] = Field(description="sha256 of the kernel program it is about.")
@@ -123,8 +123,8 @@ class ProfileStatus(Model):
     )
     admission: Literal["Policy", "Webhook", "None"] = Field("None", description="What injects pods in this cluster.")
     injection: Recipe | None = Field(None, description="The recipe: what admission adds.")
-    pods: PodCounts | None = Field(None, description="The pods that the profile is for.")
-    tuning: TuningStatus | None = Field(None, description="Tuning of the stack that the pods run.")
+    pods: PodCounts | None = None
+    tuning: TuningStatus | None = None
     workloads: list[Workload] = Field(
         default=[],
         max_length=MAX_WORKLOADS,
@@ -137,5 +137,5 @@ class ProfileStatus(Model):
         description="Images that were tried.",
         json_schema_extra=list_map("image"),
     )
-    tripped: Trip | None = Field(None, description="Why no more pods are injected, when pods got stuck because of us.")
+    tripped: Trip | None = None
     conditions: ByType[Condition] = Field([], max_length=16, description="The conditions. `Ready` sums the others up.")

@@ -29,7 +29,7 @@ class NodeTerm(Model):
 
 
 class NodeSelector(Model):
-    """Terms of which one must hold."""
+    """Terms that a node must fulfil, in addition to having an accepted GPU."""
 
     node_selector_terms: Atomic[NodeTerm] = Field(
         min_length=1, max_length=8, description="Terms; one of them must hold."
@@ -46,9 +46,7 @@ class PreferredNode(Model):
 class NodeAffinity(Model):
     """Affinity to nodes. Required terms are combined with those of the GPU products."""
 
-    required_during_scheduling_ignored_during_execution: NodeSelector | None = Field(
-        None, description="Terms that a node must fulfil, in addition to having an accepted GPU."
-    )
+    required_during_scheduling_ignored_during_execution: NodeSelector | None = None
     preferred_during_scheduling_ignored_during_execution: Atomic[PreferredNode] | None = Field(
         None, max_length=32, description="Terms that are preferred."
     )

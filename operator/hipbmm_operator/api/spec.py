@@ -38,7 +38,7 @@ MAX_GPUS = 64
 
 
 class ModelVolume(ClaimRef):
-    """A volume that holds the model, mounted read-only at /models."""
+    """A PersistentVolumeClaim with the model, mounted at /models."""
 
     sub_path: RelativePath | None = Field(
         None,
@@ -48,7 +48,7 @@ class ModelVolume(ClaimRef):
 
 
 class TokenSecretRef(Model):
-    """A token for Hugging Face."""
+    """Secret with a Hugging Face token. The containers get it as HF_TOKEN."""
 
     name: ObjectName = Field(description="Name of the Secret.")
     key: ConfigMapKey = Field("HF_TOKEN", description="Key in the Secret.")
@@ -67,15 +67,13 @@ class ModelSpec(Model):
         None,
         description="Name under which clients ask for the model (`--served-model-name`). Default: spec.model.name.",
     )
-    volume: ModelVolume | None = Field(None, description="A PersistentVolumeClaim with the model, mounted at /models.")
+    volume: ModelVolume | None = None
     config_map_ref: NameRef | None = Field(
         None,
         description="A ConfigMap with the key `config.json` of the model, if the model itself cannot be read before the"
         " server starts. A change of its content rolls the pods, within about a minute.",
     )
-    token_secret_ref: TokenSecretRef | None = Field(
-        None, description="Secret with a Hugging Face token. The containers get it as HF_TOKEN."
-    )
+    token_secret_ref: TokenSecretRef | None = None
 
 
 class Parallelism(Model):
@@ -98,7 +96,7 @@ class Parallelism(Model):
 
 
 class Gpu(Model):
-    """Which GPUs a pod may land on, and how it asks for them."""
+    """Which GPUs, and how a pod asks for them."""
 
     model_config = checked(
         "!(has(self.deviceClassName) && has(self.resourceName))",
@@ -227,7 +225,7 @@ class Tuning(TuningWork):
 
 
 class Claim(Model):
-    """The volume on which tuned rows are shared."""
+    """The PersistentVolumeClaim that holds the store."""
 
     claim_name: ObjectName | None = Field(
         None,
@@ -256,7 +254,7 @@ class Claim(Model):
 class Cache(Model):
     """Where tuned rows live."""
 
-    pvc: Claim = Field(Claim(), description="The PersistentVolumeClaim that holds the store.")
+    pvc: Claim = Claim()
     mirror: Literal["Auto", "Always", "Never"] = Field(
         "Auto",
         description="Keep the tuned rows in a ConfigMap that every pod reads: `Auto` instead of a volume that is not"
@@ -280,7 +278,7 @@ class Rollout(Model):
 
 
 class Monitor(Model):
-    """The ServiceMonitor of the replicas, for the Prometheus operator."""
+    """The ServiceMonitor, for the Prometheus operator."""
 
     enabled: bool = Field(
         False, description="Create a ServiceMonitor for the metrics of server and sidecar. Its CRD must exist."
@@ -297,7 +295,7 @@ class ServiceSpec(Model):
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field("ClusterIP", description="Type of the Service.")
     port: Port = Field(80, description="Port of the Service.")
     annotations: TextMap = Field({}, description="Annotations of the Service.")
-    monitor: Monitor = Field(Monitor(), description="The ServiceMonitor, for the Prometheus operator.")
+    monitor: Monitor = Monitor()
 
 
 class Spec(Model):
@@ -316,15 +314,13 @@ class Spec(Model):
         None, description="Pull policy of the serving image. Default: Kubernetes decides by the tag."
     )
     image_pull_secrets: ByName[NameRef] = Field([], max_length=16, description="Secrets for pulling both images.")
-    model: ModelSpec = Field(description="What is served.")
-    parallelism: Parallelism = Field(Parallelism(), description="How one replica is spread over GPUs.")
-    gpu: Gpu = Field(Gpu(), description="Which GPUs, and how a pod asks for them.")
-    server: Server = Field(Server(), description="The server process.")
-    tuning: Tuning = Field(Tuning(), description="What is tuned before the first request.")
-    cache: Cache = Field(Cache(), description="Where tuned rows live.")
-    rollout: Rollout = Field(Rollout(), description="How a change reaches the pods.")
-    service: ServiceSpec = Field(ServiceSpec(), description="The Service in front of the replicas.")
+    model: ModelSpec
+    parallelism: Parallelism = Parallelism()
+    gpu: Gpu = Gpu()
+    server: Server = Server()
+    tuning: Tuning = Tuning()
+    cache: Cache = Cache()
+    rollout: Rollout = Rollout()
+    service: ServiceSpec = ServiceSpec()
     suspend: bool = Field(False, description="Stop all pods and keep everything else.")
-    pod_template: PodTemplate = Field(
-        PodTemplate(), description="Additions to the pods: fields that give a pod no further rights on its node."
-    )
+    pod_template: PodTemplate = PodTemplate()

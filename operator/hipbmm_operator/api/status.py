@@ -52,7 +52,7 @@ class HardwareStatus(Model):
 
 
 class StackStatus(Model):
-    """What the rows in use are valid for, as the pods report it."""
+    """What the rows are valid for."""
 
     arch: Text | None = Field(None, description="Architecture, such as gfx942.")
     compute_units: Count | None = Field(None, description="Compute units of one device.")
@@ -103,7 +103,7 @@ class TuningStatus(Model):
         None, description="Where the servers find their rows: in memory, or in the file that AITER reads."
     )
     dispatch_reason: Text | None = Field(None, description="Why it is the file, unless the spec asks for it.")
-    stack: StackStatus | None = Field(None, description="What the rows are valid for.")
+    stack: StackStatus | None = None
     last_error: LongText | None = Field(None, description="The last error of the tuner.")
 
 
@@ -175,17 +175,17 @@ class Status(Model):
     warm_replicas: Count = Field(0, description="Pods that serve with a complete table.")
     warm: Annotated[str, Field(max_length=16)] = Field("", description="`warmReplicas/replicas asked for`.")
     selector: Annotated[str, Field(max_length=512)] = Field("", description="Label selector of the pods, for scaling.")
-    hardware: HardwareStatus | None = Field(None, description="The GPUs that pods run on, or could.")
-    tuning: TuningStatus | None = Field(None, description="Tuning of the stack that the pods run.")
+    hardware: HardwareStatus | None = None
+    tuning: TuningStatus | None = None
     stacks: list[StackReplicas] = Field(
         default=[],
         max_length=16,
         description="The stacks that replicas run on, one for each kind of GPU; `tuning` has their sums.",
         json_schema_extra=list_map("key"),
     )
-    cache: CacheStatus | None = Field(None, description="The store.")
-    service: ServiceStatus | None = Field(None, description="Where clients reach the server.")
-    revision: RevisionStatus | None = Field(None, description="The pod template.")
+    cache: CacheStatus | None = None
+    service: ServiceStatus | None = None
+    revision: RevisionStatus | None = None
     failures: Atomic[Failure] = Field(
         [], max_length=MAX_FAILURES, description="Failures of pods now; empty if there are none."
     )
