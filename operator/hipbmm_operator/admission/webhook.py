@@ -6,6 +6,7 @@ import json
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -32,8 +33,8 @@ class WebhookServer:
     def __init__(self, profiles: Profiles) -> None:
         self._profiles = profiles
         application = web.Application(client_max_size=8 << 20)
-        application.router.add_post(webhook.LABEL_PATH, self._label)
-        application.router.add_post(webhook.MATCH_PATH, self._match)
+        application.router.add_post(webhook.LABEL_PATH, partial(self._answer, patch.names))
+        application.router.add_post(webhook.MATCH_PATH, partial(self._answer, patch.matches))
         self._runner = web.AppRunner(application, access_log=None)
 
     async def start(self, port: int, context: ssl.SSLContext) -> None:
@@ -46,13 +47,7 @@ class WebhookServer:
         """Stop serving."""
         await self._runner.cleanup()
 
-    async def _label(self, request: web.Request) -> web.Response:
-        return await self._answer(request, patch.names)
-
-    async def _match(self, request: web.Request) -> web.Response:
-        return await self._answer(request, patch.matches)
-
-    async def _answer(self, request: web.Request, mine: Callable[[Json, Json], bool]) -> web.Response:
+    async def _answer(self, mine: Callable[[Json, Json], bool], request: web.Request) -> web.Response:
         uid, operations, result = "", [], "plain"
         try:
             asked = object_at(json.loads(await request.read()), "request")
@@ -88,15 +83,9 @@ async def serve(port: int, certificate: Certificate, profiles: Profiles) -> None
         await server.close()
 
 
-class Folder:
-    """A certificate that somebody else puts into a folder, and renews there."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    async def __call__(self, context: ssl.SSLContext) -> bool:
-        """Load it; whether it could be read."""
-        return load(context, self._path)
+async def from_folder(certificates: Path, context: ssl.SSLContext) -> bool:
+    """Load a certificate that somebody else puts into a folder, and renews there; whether it could be read."""
+    return load(context, certificates)
 
 
 def load(context: ssl.SSLContext, certificates: Path) -> bool:

@@ -5,9 +5,10 @@ import random
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from hipbmm_operator.admission.webhook import Certificate, Folder, serve
+from hipbmm_operator.admission.webhook import Certificate, from_folder, serve
 from hipbmm_operator.apply.profile_objects import ProfileObjects, Program
 from hipbmm_operator.apply.profile_writer import ProfileWriter
 from hipbmm_operator.controller.leader_election import Leader
@@ -61,7 +62,7 @@ class Injection:
 
 def _certificate(settings: Settings, kube: Kube, now: Callable[[], datetime]) -> Certificate:
     if not settings.webhook_secret:
-        return Folder(Path(settings.webhook_certificates))
+        return partial(from_folder, Path(settings.webhook_certificates))
     # Here, since the library that makes certificates takes megabytes that other operators do not need.
     from hipbmm_operator.apply.webhook_certificate import OwnCertificate  # noqa: PLC0415
 

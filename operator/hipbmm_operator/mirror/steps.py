@@ -5,7 +5,7 @@ from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.kube.writes import Deletion, Step
 from hipbmm_operator.mirror import configmap
 from hipbmm_operator.mirror.content import Content
-from hipbmm_operator.mirror.state import MirrorMap, MirrorState
+from hipbmm_operator.mirror.state import MirrorState
 
 _METADATA = ("labels", "annotations", "ownerReferences")
 
@@ -14,16 +14,16 @@ def steps(owner: Owner, state: MirrorState, *, wanted: bool) -> tuple[list[Step]
     """First the immutable copy, then what pods mount; a former copy goes when the new one is mounted."""
     if not wanted:
         own = [*state.archives, *([state.mounted] if state.mounted else [])]
-        return [], [_deletion(each) for each in own]
+        return [], [Deletion.of(kinds.CONFIG_MAP, each.meta) for each in own]
     if state.content is None:
         meant = state.mounted.meant if state.mounted else ""
-        return [], [_deletion(archive) for archive in state.archives if archive.digest != meant]
+        return [], [Deletion.of(kinds.CONFIG_MAP, each.meta) for each in state.archives if each.digest != meant]
     made = []
     if state.content.digest not in {archive.digest for archive in state.archives}:
         made.append(Step("create", kinds.CONFIG_MAP, configmap.build_archive(owner, state.content, state.taken)))
     if state.mounted is not None and state.mounted.immutable:
         # Somebody sealed it, so it cannot be repaired but only replaced.
-        return made, [_deletion(state.mounted)]
+        return made, [Deletion.of(kinds.CONFIG_MAP, state.mounted.meta)]
     return [*made, _mounted(owner, state.content, state)], []
 
 
@@ -36,7 +36,3 @@ def _mounted(owner: Owner, content: Content, state: MirrorState) -> Step:
     metadata |= {"name": body["metadata"]["name"], "namespace": owner.namespace, "uid": live.meta.uid}
     data: dict[str, str | None] = dict.fromkeys(live.keys) | body["binaryData"]
     return Step("merge", kinds.CONFIG_MAP, {"metadata": metadata, "binaryData": data, "data": None})
-
-
-def _deletion(live: MirrorMap) -> Deletion:
-    return Deletion.of(kinds.CONFIG_MAP, live.meta)

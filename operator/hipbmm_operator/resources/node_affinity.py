@@ -1,21 +1,30 @@
-"""What a pod template says about GPUs: node affinity by product together with the user's own, and tolerations.
+"""Where a pod template lets its pods run: on nodes with an accepted GPU and as the user says, and what they tolerate.
 
 The affinity is the list of terms that detection judges nodes by, for the kinds of label that the cluster's nodes showed
 when the template was rendered (`circumstances`), so that nodes that come and go change no pod.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.detect.affinity import LabelKind, affinity_terms
 from hipbmm_operator.detect.availability import default_tolerations
 from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import object_at
+
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
-def node_terms(spec: Spec, kinds: Collection[LabelKind], required: Sequence[Json] = ()) -> list[Json]:
-    """Node selector terms (ORed): a node with one of the products (every MI3xx without any), and one of `required`."""
+def affinity(spec: Spec, kinds: Collection[LabelKind]) -> Json:
+    """The user's affinity; of its node selector terms (ORed), each together with each of one for the GPUs."""
+    users = spec.pod_template.spec.affinity.body() if spec.pod_template.spec.affinity else {}
+    if spec.gpu.device_class_name:
+        return users  # the devices of its claim choose the node of a pod
+    of_nodes = users.get("nodeAffinity", {})
     terms = affinity_terms(spec.gpu.products or (), spec.gpu.resource_name, kinds)
-    return [_both(other, term) for other in required for term in terms] if required else terms
+    if required := object_at(of_nodes, _REQUIRED).get("nodeSelectorTerms"):
+        terms = [_both(other, term) for other in required for term in terms]
+    return {**users, "nodeAffinity": {**of_nodes, _REQUIRED: {"nodeSelectorTerms": terms}}}
 
 
 def tolerations(spec: Spec) -> list[Json]:

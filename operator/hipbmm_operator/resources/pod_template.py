@@ -1,15 +1,12 @@
 """The pod template: the four containers of docs/pod-contract.md and their volumes."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from hipbmm_operator.api.fields import Model
 from hipbmm_operator.api.pod_template import ContainerAdditions, ContainerSecurity, PodSpec
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.detect.affinity import LabelKind
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import object_at
 from hipbmm_operator.pods import contract
 from hipbmm_operator.resources import container_resources, environment, gpu_claims, node_affinity, volumes
 from hipbmm_operator.resources.circumstances import Circumstances
@@ -47,7 +44,7 @@ def template(
         "containers": [_server(spec, command, place, around)],
         "volumes": volumes.of_pod(name, spec, place),
         "resourceClaims": gpu_claims.of_pod(name, spec.gpu, command.gpus),
-        "affinity": _affinity(spec, around.kinds),
+        "affinity": node_affinity.affinity(spec, around.kinds),
         "tolerations": node_affinity.tolerations(spec),
         "imagePullSecrets": [secret.body() for secret in spec.image_pull_secrets],
         "nodeSelector": pod.node_selector,
@@ -78,17 +75,6 @@ def _dump(model: Model | None) -> Json:
 def _spread(name: str, pod: PodSpec) -> list[Json]:
     selector = {"labelSelector": {"matchLabels": names.selector_labels(name)}}
     return [selector | constraint.body() for constraint in pod.topology_spread_constraints or []]
-
-
-def _affinity(spec: Spec, kinds: Collection[LabelKind]) -> Json:
-    users = _dump(spec.pod_template.spec.affinity)
-    if spec.gpu.device_class_name:
-        return users  # the devices of its claim choose the node of a pod
-    node = users.get("nodeAffinity", {})
-    required = object_at(node, "requiredDuringSchedulingIgnoredDuringExecution").get("nodeSelectorTerms", [])
-    terms = node_affinity.node_terms(spec, kinds, required)
-    node = {**node, "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
-    return {**users, "nodeAffinity": node}
 
 
 def _payload(spec: Spec, payload: Payload, around: Circumstances) -> Json:

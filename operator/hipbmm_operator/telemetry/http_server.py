@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 from prometheus_client import generate_latest
@@ -18,13 +19,10 @@ class HttpServer:
     """Serves until `close`."""
 
     def __init__(self, health: Check, ready: Check, before_metrics: Callable[[], None]) -> None:
-        self._health = health
-        self._ready = ready
-        self._before_metrics = before_metrics
         application = web.Application()
-        application.router.add_get("/healthz", self._healthz)
-        application.router.add_get("/readyz", self._readyz)
-        application.router.add_get("/metrics", self._metrics)
+        application.router.add_get("/healthz", partial(_probe, health))
+        application.router.add_get("/readyz", partial(_probe, ready))
+        application.router.add_get("/metrics", partial(_metrics, before_metrics))
         self._runner = web.AppRunner(application, access_log=None)
 
     async def start(self, port: int) -> None:
@@ -37,16 +35,12 @@ class HttpServer:
         """Stop serving."""
         await self._runner.cleanup()
 
-    async def _healthz(self, _: web.Request) -> web.Response:
-        return _answer(self._health())
 
-    async def _readyz(self, _: web.Request) -> web.Response:
-        return _answer(self._ready())
-
-    async def _metrics(self, _: web.Request) -> web.Response:
-        self._before_metrics()
-        return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": "text/plain; version=0.0.4"})
-
-
-def _answer(problem: str | None) -> web.Response:
+async def _probe(check: Check, _: web.Request) -> web.Response:
+    problem = check()
     return web.Response(text="ok\n") if problem is None else web.Response(status=503, text=f"{problem}\n")
+
+
+async def _metrics(before: Callable[[], None], _: web.Request) -> web.Response:
+    before()
+    return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": "text/plain; version=0.0.4"})

@@ -7,6 +7,7 @@ import json
 import ssl
 import subprocess
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ async def _allowed(port: int) -> bool:
 async def test_it_serves_from_when_the_certificate_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FIRST_SECONDS", 0.01)
     port = free_port()
-    task = asyncio.create_task(module.serve(port, module.Folder(tmp_path), profiles))
+    task = asyncio.create_task(module.serve(port, partial(module.from_folder, tmp_path), profiles))
     await asyncio.sleep(0.05)
     with pytest.raises(ClientConnectorError):
         await _allowed(port)
