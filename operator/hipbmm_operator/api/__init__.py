@@ -7,5 +7,5 @@ conditions, `reasons` has every reason that one can have.
 
 Invariants: the schema and the parser are one thing and cannot differ; a field that is accepted has an effect; a default
 that is added later changes no stored object; unknown fields are reported, not refused, because the CRD may be newer.
-Imports `kube/` only; every other room may import it.
+Imports `kube/` only; any room above may import it.
 """

@@ -5,5 +5,5 @@ In: parsed pods (`observe/parse` makes them), termination messages and log lines
 `contract` has the names, paths and variables that both sides of the pod contract share.
 
 Invariants: pure, the time is an argument; pods are not trusted, so nothing here raises for what one says; absent is not
-zero. Imports `api/` and `kube/` only; any room above may import it.
+zero. Imports `api/` only; any room above may import it.
 """

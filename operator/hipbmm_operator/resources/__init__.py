@@ -1,7 +1,7 @@
 """Builders of the children: from a resource to the objects that Kubernetes gets, one kind per file.
 
 In: the typed spec, the owner, the resolved command line of the server (`server_args`), where the rows are kept
-(`placement`), the kinds of node label that the affinity reads. Out: bodies of the API as dictionaries, complete and
+(`placement`), what the cluster asks of pods (`circumstances`). Out: bodies of the API as dictionaries, complete and
 without defaults of the server. `pod_template` renders the four containers of docs/pod-contract.md with `environment`
 and `node_affinity`.
 

@@ -7,5 +7,5 @@ with exponential backoff and full jitter, a success resets that. `Debounce` is t
 resource's children become one reconcile and one status.
 
 Never: two workers on one key, a key that is lost while it is reconciled, a retry without a pause. `watch/`,
-`controller/` and `manager` import it. No clock is read here but the one that is handed in.
+`controller/` and `manager` import it. Queue and window have no clock but the one that is handed in.
 """
