@@ -102,7 +102,7 @@ def test_other_ranks_and_formats(
         pytest.skip("vLLM refuses it")
 
 
-@pytest.mark.parametrize("version", ["0.23.0", "0.28.0"])
+@pytest.mark.parametrize("version", ["0.23.0", "0.28.0", "0.30.0"])
 @pytest.mark.parametrize("architecture", OLDER)
 def test_older_versions(version: str, architecture: str, workers: dict[str, Worker], tmp_path: Path) -> None:
     if not compared(workers[version], held_back.write(architecture, tmp_path, PTPC), 1):

@@ -36,7 +36,7 @@ def test_linears_are_those_vllm_makes_its_kernel_for(architecture: str, newest: 
     assert of_oracle(newest, folder, "-tp", "2") == newest.run("record", folder, "-tp", "2")
 
 
-@pytest.mark.parametrize("version", ["0.23.0", "0.28.0"])
+@pytest.mark.parametrize("version", ["0.23.0", "0.28.0", "0.30.0"])
 @pytest.mark.parametrize("architecture", OLDER)
 def test_older_versions_answer_the_same_questions(
     version: str, architecture: str, workers: dict[str, Worker], tmp_path: Path
@@ -45,7 +45,7 @@ def test_older_versions_answer_the_same_questions(
     assert of_oracle(worker, folder, "-tp", "4") == worker.run("record", folder, "-tp", "4")
 
 
-@pytest.mark.parametrize("version", ["0.23.0", "0.28.0", "0.33.0"])
+@pytest.mark.parametrize("version", ["0.23.0", "0.28.0", "0.30.0", "0.33.0"])
 def test_what_an_encoder_makes_is_no_token(version: str, workers: dict[str, Worker], tmp_path: Path) -> None:
     """The encoder runs once for each request, and so does the projection of its states; the rest sees tokens."""
     answer = workers[version].run("ask", str(models.write("WhisperForConditionalGeneration", tmp_path)))

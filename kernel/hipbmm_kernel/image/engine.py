@@ -9,8 +9,14 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-_PARSERS = ("vllm.entrypoints.common.cli_args", "vllm.entrypoints.openai.cli_args")
-"""Where `make_arg_parser` is: from 0.33 (read there), and up to 0.28."""
+_PARSERS = (
+    "vllm.entrypoints.common.cli_args",
+    "vllm.entrypoints.launchers.cli_args",
+    "vllm.entrypoints.openai.cli_args",
+    "vllm.entrypoints.cli.serve",
+)
+"""Where `make_arg_parser` is: from 0.33, in 0.29 to 0.32, up to 0.28. The last one imports it in each of them, with the
+whole server, so it is asked where vLLM has moved it again."""
 
 _OFFLINE = (ConnectionError, TimeoutError)
 _OF_THIS_MOMENT = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENETUNREACH, errno.EHOSTUNREACH)
@@ -56,8 +62,9 @@ def _parsed(own: Any | None, arguments: list[str], notes: list[str]) -> Any:
         return own.parse_args(arguments)
     notes.append("vllm serve's own parser was not found: its engine's parser read the command line")
     flexible = importlib.import_module("vllm.utils.argparse_utils").FlexibleArgumentParser
-    engine = importlib.import_module("vllm.engine.arg_utils").AsyncEngineArgs
-    return engine.add_cli_args(flexible()).parse_known_args(arguments)[0]
+    engines = importlib.import_module("vllm.engine.arg_utils").AsyncEngineArgs.add_cli_args(flexible())
+    engines.add_argument("model_tag", nargs="?")  # the model without a flag, as `vllm serve` takes it
+    return engines.parse_known_args(arguments)[0]
 
 
 def _words(error: BaseException) -> str:

@@ -29,6 +29,21 @@ PARSER = "import argparse\nclass FlexibleArgumentParser(argparse.ArgumentParser)
 TORN = """import os, sys; open(sys.argv[-1], "w").write('{"format": 1, "linears": [[')"""
 LOUD = "import os, sys; sys.stdout.write('all is well ' * 1_000_000)"
 
+SERVE = """
+def make_arg_parser(parser):
+    parser.add_argument("model_tag", nargs="?")
+    return parser
+"""
+SAYS_MODEL = """
+class AsyncEngineArgs:
+    @classmethod
+    def from_cli_args(cls, parsed): raise ValueError(f"the model is {parsed.model}")
+    @classmethod
+    def add_cli_args(cls, parser):
+        parser.add_argument("--model", default="vLLM's default")
+        return parser
+"""
+
 Image = dict[str, str]
 
 
@@ -78,6 +93,18 @@ def test_a_server_that_vllm_refuses_is_not_tried_twice(ask: Callable[[Image], or
     assert asked.refused
     assert children(tmp_path) == 1
     assert "max_num_seqs is wrong" in asked.reason
+
+
+@pytest.mark.parametrize("place", ["common/cli_args", "launchers/cli_args", "openai/cli_args", "cli/serve", None])
+def test_the_model_without_a_flag_is_read_wherever_vllm_keeps_its_parser(
+    ask: Callable[[Image], oracle.Asked], place: str | None
+) -> None:
+    """0.29 and 0.33 moved it; the next version may again, or have none that is known."""
+    package = f"vllm/entrypoints/{place}".rpartition("/")[0]
+    where = {} if place is None else {f"{package}/__init__.py": "", f"vllm/entrypoints/{place}.py": SERVE}
+    files = {"vllm/entrypoints/__init__.py": "", "vllm/engine/arg_utils.py": SAYS_MODEL, **where}
+    asked = ask({**image(), **files})
+    assert "the model is model" in asked.reason
 
 
 @pytest.mark.parametrize(
