@@ -51,6 +51,12 @@ def unknown(kind: str, reason: Reason | Foreign, message: str = "") -> Finding:
     return Finding(kind, "Unknown", reason, message)
 
 
+def outdated_crd(dropped: str) -> Finding:
+    """ConfigValid where the API server does not keep the whole status: a field of it, or what was said about it."""
+    message = f"the CRD is older than the operator and drops {dropped}: upgrade it with the chart"
+    return false("ConfigValid", "OutdatedCRD", message)
+
+
 def merge(
     previous: Iterable[Condition], findings: Sequence[Finding], generation: int, now: datetime
 ) -> list[Condition]:

@@ -1,11 +1,11 @@
-"""Writes the status of a profile when it differs, then what changed as Events of the profile and of the owners."""
+"""What changed in the status of a profile, as Events of the profile and of the owners of its pods."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from hipbmm_operator.apply import events
-from hipbmm_operator.apply.status_patch import merge_patch
+from hipbmm_operator.apply.status_writer import StatusWriter
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
@@ -13,7 +13,6 @@ from hipbmm_operator.kube.metadata import as_objects, conditions, parse
 from hipbmm_operator.profiles.facts import Facts, Profile
 from hipbmm_operator.profiles.pods import Workload
 from hipbmm_operator.status.transitions import Transition
-from hipbmm_operator.telemetry import metrics
 
 LOG = logging.getLogger(__name__)
 
@@ -55,22 +54,18 @@ def _of_workload(before: Json, now: Json, profile: str, time: str) -> Iterable[T
 
 
 class ProfileWriter:
-    """Writes them."""
+    """Writes the status of profiles, and sends the Events."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, clock: Callable[[], float], retry_seconds: float) -> None:
+        self.status = StatusWriter(kube, lambda *_: None, clock, retry_seconds, kinds.HIPBMM_PROFILE)
         self._kube = kube
 
     async def write(self, profile: Profile, status: Json, facts: Facts, now: str) -> bool:
         """Write the status if it differs; whether it did. Raises ApiError, ConflictError when the uid is another."""
-        patch = merge_patch(profile.raw_status, status)
-        if not patch:
+        if not await self.status.store(profile.meta, profile.raw_status, status):
             return False
-        meta = profile.meta
-        body = {"metadata": {"uid": meta.uid}, "status": patch}
-        await self._kube.merge(kinds.HIPBMM_PROFILE, meta.namespace, meta.name, body, "status")
-        metrics.STATUS_WRITES.inc()
         for about, change in changes(profile, status, facts, now):
-            await self._send(meta.namespace, about, change)
+            await self._send(profile.meta.namespace, about, change)
         return True
 
     async def _send(self, namespace: str, about: Workload, change: Transition) -> None:

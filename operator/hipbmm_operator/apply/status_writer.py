@@ -11,7 +11,8 @@ from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import Metadata, as_object
+from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.status import transitions
 from hipbmm_operator.telemetry import metrics
 
@@ -21,18 +22,24 @@ _MAX_REFUSAL = 512
 
 
 class StatusWriter:
-    """Keeps the status of resources.
+    """Keeps the status of resources of one kind.
 
     A CRD that is older than the operator drops fields that it does not know, or refuses values. What was lost is in
     `dropped`; the resource that has shown it tries now and then whether it still is. Others may have no such field.
     """
 
     def __init__(
-        self, kube: Kube, saw: Callable[[Kind, Json], None], clock: Callable[[], float], retry_seconds: float
+        self,
+        kube: Kube,
+        saw: Callable[[Kind, Json], None],
+        clock: Callable[[], float],
+        retry_seconds: float,
+        kind: Kind = kinds.HIPBMM_DEPLOYMENT,
     ) -> None:
         self.dropped = ""
         self.retry_seconds = retry_seconds
         self._kube = kube
+        self._kind = kind
         self._saw = saw
         self._clock = clock
         self._stored: dict[str, tuple[str, str]] = {}
@@ -41,9 +48,18 @@ class StatusWriter:
         """UID of the resource whose status has shown what is in `dropped`."""
 
     async def write(self, resource: Resource, status: Json) -> bool:
-        """Write the status if it differs; whether it did. Raises ApiError, ConflictError when the uid is another."""
-        before = resource.raw_status
-        owner = resource.owner
+        """Store the status of a HipbmmDeployment, and send its transitions as Events; whether it differed."""
+        if not await self.store(resource.owner, resource.raw_status, status):
+            return False
+        changes = transitions.transitions(resource.previous.conditions, parse_status(status).conditions)
+        await events.send(self._kube, (events.build(resource.owner, change) for change in changes))
+        return True
+
+    async def store(self, owner: Owner | Metadata, before: Json, status: Json) -> bool:
+        """Write the status if it differs from `before`, which is stored; whether it did.
+
+        Raises ApiError, ConflictError when the uid is another.
+        """
         patch = merge_patch(before, status)
         if not patch:
             self._note(owner.uid, "")
@@ -51,33 +67,30 @@ class StatusWriter:
         # An older CRD drops fields that it does not know: then what is stored never equals what was written.
         if self._stored.get(owner.uid) == (digest(status), digest(before)) and not self._try_again(owner.uid):
             return False
-        answer, refused = await self._patch(resource, status, patch)
+        answer, refused = await self._patch(owner, before, status, patch)
         stored = as_object(answer.get("status"))
         self._note(owner.uid, refused or lost(status, stored))
         self._stored[owner.uid] = (digest(status), digest(stored))
-        self._saw(kinds.HIPBMM_DEPLOYMENT, answer)
+        self._saw(self._kind, answer)
         metrics.STATUS_WRITES.inc()
-        changes = transitions.transitions(resource.previous.conditions, parse_status(status).conditions)
-        await events.send(self._kube, (events.build(owner, change) for change in changes))
         return True
 
-    async def _patch(self, resource: Resource, status: Json, patch: Json) -> tuple[Json, str]:
+    async def _patch(self, owner: Owner | Metadata, before: Json, status: Json, patch: Json) -> tuple[Json, str]:
         """Write; when the CRD refuses values, without the fields that have them, and what it said."""
         try:
-            return await self._merge(resource, patch), ""
+            return await self._merge(owner, patch), ""
         except errors.InvalidError as error:
             LOG.warning("The status is refused: %s", error)
-            kept = without(status, resource.raw_status, error.message)
+            kept = without(status, before, error.message)
             if kept == status:
                 raise
-            answer = await self._merge(resource, merge_patch(resource.raw_status, kept))
+            answer = await self._merge(owner, merge_patch(before, kept))
             return answer, f"a value: {error.message[:_MAX_REFUSAL]}"
 
-    async def _merge(self, resource: Resource, patch: Json) -> Json:
+    async def _merge(self, owner: Owner | Metadata, patch: Json) -> Json:
         # The uid is a precondition: a new resource of the same name never gets the status of an old one.
-        owner = resource.owner
         body = {"metadata": {"uid": owner.uid}, "status": patch}
-        return await self._kube.merge(kinds.HIPBMM_DEPLOYMENT, owner.namespace, owner.name, body, "status")
+        return await self._kube.merge(self._kind, owner.namespace, owner.name, body, "status")
 
     def _note(self, uid: str, dropped: str) -> None:
         """Note what the status of one resource has shown."""

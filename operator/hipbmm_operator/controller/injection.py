@@ -43,7 +43,7 @@ class Injection:
             profiles=self.profiles,
             reads=ProfileReads(kube, settings.injection_name, lambda where: _mirrors(store, where), time.monotonic),
             objects=ProfileObjects(kube, read_program(settings.kernel_zip), time.monotonic),
-            writer=ProfileWriter(kube),
+            writer=ProfileWriter(kube, time.monotonic, settings.crd_seconds),
             now=now,
         )
         self._workers = Workers(queue, reconcile, leader.wait)

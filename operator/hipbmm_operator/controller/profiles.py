@@ -103,20 +103,21 @@ class ProfileReconciler:
         """Reconcile; raises ApiError when it could not."""
         body = self.profiles.get(key)
         if body is None:
-            self.objects.forget(self._uids.pop(key, ""))
+            self._forget(self._uids.pop(key, ""))
             metrics.PROFILES.withdraw(key)
             return Outcome()
         profile = values.parse(body)
         if profile.meta.deleting:
             return Outcome()
         if self._uids.get(key, profile.meta.uid) != profile.meta.uid:
-            self.objects.forget(self._uids[key])  # another of the same name has taken its place
+            self._forget(self._uids[key])  # another of the same name has taken its place
         self._uids[key] = profile.meta.uid
         others = {name: each for each in self.profiles.of(key.namespace) if (name := _key(each).name) != key.name}
         kernel = await self.objects.kernel(profile)
         now = self.now()
         read = await self.reads.facts(profile, body, others, kernel, now)
-        facts = replace(read, mirror_problem=self.objects.mirror_problem(profile))
+        mirror_problem, dropped = self.objects.mirror_problem(profile), self.writer.status.dropped
+        facts = replace(read, mirror_problem=mirror_problem, dropped=dropped)
         status = report.build(profile, facts, now)
         written = await self.writer.write(profile, status, facts, timestamp(now))
         metrics.PROFILES.show(key, as_object(body.get("spec")), status)
@@ -125,3 +126,7 @@ class ProfileReconciler:
             await self.profiles.refresh()
         unsettled = any(each.pod.live and not each.pod.ready for each in facts.pods)
         return Outcome(again=_SOON_SECONDS if unsettled else _LATER_SECONDS)
+
+    def _forget(self, uid: str) -> None:
+        for part in (self.objects, self.writer.status):
+            part.forget(uid)

@@ -61,6 +61,8 @@ class Facts:
     rivals: tuple[str, ...] = ()
     spoken: Mapping[str, Spoken] = field(default_factory=dict)
     """By uid of the pod, what its server's processes serve from."""
+    dropped: str = ""
+    """A field of the status that the API server did not keep, or its own words about the status."""
 
 
 def parse(body: Json) -> Profile:

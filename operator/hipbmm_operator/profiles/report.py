@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from hipbmm_operator.api import conditions, reasons
-from hipbmm_operator.api.conditions import STALLED, Finding, State, false, true, unknown
+from hipbmm_operator.api.conditions import STALLED, Finding, State, false, outdated_crd, true, unknown
 from hipbmm_operator.api.profile import ProfileSpec
 from hipbmm_operator.api.profile_status import MAX_WORKLOADS, PodCounts, ProfileStatus, Recipe, Trip, Workload
 from hipbmm_operator.api.status import TuningStatus
@@ -89,7 +89,7 @@ def _findings(spec: ProfileSpec | str, facts: Facts, against: Finding | None) ->
         ready = false("Ready", admission.reason, admission.message)
     return [
         ready or true("Ready", "Injecting", _injecting(spec, facts)),
-        config or true("ConfigValid", "Valid"),
+        config or (outdated_crd(facts.dropped) if facts.dropped else true("ConfigValid", "Valid")),
         admission,
         _preflight(spec, facts),
         *([true(STALLED, against.reason, against.message)] if against and _stalled(against) else []),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from hipbmm_operator.api import conditions
-from hipbmm_operator.api.conditions import Finding, false, true, unknown
+from hipbmm_operator.api.conditions import Finding, false, outdated_crd, true, unknown
 from hipbmm_operator.api.reasons import Foreign, Reason
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
@@ -124,8 +124,7 @@ def _config(situation: Situation) -> Finding:
     if missing is not None:
         return false("ConfigValid", missing.reason, missing.message)
     if situation.dropped:
-        message = f"the CRD is older than the operator and drops {situation.dropped}: upgrade it with the chart"
-        return false("ConfigValid", "OutdatedCRD", message)
+        return outdated_crd(situation.dropped)
     return true("ConfigValid", "Valid")
 
 

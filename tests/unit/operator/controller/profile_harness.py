@@ -27,17 +27,25 @@ MAP = f"hipbmm-kernel-{PROGRAM.sha256[:12]}"
 
 
 class ProfileKube(FakeKube):
-    """`refuses` says why a pod is refused by a dry run; `server` is the API server's version; `hidden` a namespace."""
+    """`refuses` says why a pod is refused by a dry run; `server` is the API server's version; `hidden` a namespace.
+
+    `drops` is a field of the status that the CRD does not know.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.server = "v1.37.2"
         self.dry_runs: list[Json] = []
-        self.hidden = ""
+        self.hidden = self.drops = ""
 
     def refuses(self, pod: Json) -> str:
         del pod
         return ""
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: Json, subresource: str = "") -> Json:
+        kept = {key: value for key, value in patch.get("status", {}).items() if key != self.drops}
+        patch = {**patch, "status": kept} if subresource else patch
+        return await super().merge(kind, namespace, name, patch, subresource)
 
     async def server_version(self) -> str:
         return self.server
@@ -79,7 +87,7 @@ class Harness:
             profiles=self.list,
             reads=ProfileReads(kube, "hipbmm-injection", lambda _: ("of-a-deployment",), lambda: self.clock),
             objects=ProfileObjects(kube, program, lambda: self.clock),
-            writer=ProfileWriter(kube),
+            writer=ProfileWriter(kube, lambda: self.clock, 60.0),
             now=lambda: datetime(2026, 11, 29, 12, tzinfo=UTC),
         )
         self.put(kinds.HIPBMM_PROFILE, {"metadata": {"name": "qwen"}, "spec": spec or {}})

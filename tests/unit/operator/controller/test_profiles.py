@@ -39,6 +39,29 @@ async def test_a_new_profile_is_ready_with_program_and_recipe() -> None:
     assert harness.kube.writes == writes
 
 
+async def test_a_crd_that_drops_a_field_of_the_status_is_named_and_not_written_to_again_and_again() -> None:
+    harness = Harness()
+    harness.kube.drops = "admission"
+
+    def writes() -> int:
+        return sum(kind == "HipbmmProfile" for _, kind, _ in harness.kube.writes)
+
+    await harness.run()
+    status = await harness.run()
+    assert condition(status, "ConfigValid") == ("False", "OutdatedCRD")
+    assert "status.admission" in json.dumps(status["conditions"])
+    assert condition(status, "Ready") == ("True", "Injecting")
+    await harness.run()
+    before = writes()
+    for _ in range(3):
+        harness.clock -= 90.0
+        await harness.run()
+    assert writes() == before
+    harness.kube.drops = ""
+    await harness.run()
+    assert condition(await harness.run(), "ConfigValid") == ("True", "Valid")
+
+
 async def test_the_second_profile_owns_the_program_too() -> None:
     harness = Harness()
     await harness.run()
