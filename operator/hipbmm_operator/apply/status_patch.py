@@ -22,16 +22,15 @@ def merge_patch(before: Json, after: Json) -> Json:
     return patch
 
 
-def lost(status: Json, stored: Json, path: str = "status") -> str:
+def lost(sent: object, stored: object, path: str = "status") -> str:
     """The first field of a status that is not in what the API server stored; "" when all of them are."""
-    for key, value in status.items():
-        if key not in stored:
-            return f"{path}.{key}"
-        if isinstance(value, dict) and isinstance(stored[key], dict):
-            found = lost(value, stored[key], f"{path}.{key}")
-            if found:
-                return found
-    return ""
+    found: list[str] = []
+    if isinstance(sent, dict) and isinstance(stored, dict):
+        at = {key: f"{path}.{key}" for key in sent}
+        found = [lost(sent[key], stored[key], at[key]) if key in stored else at[key] for key in sent]
+    elif isinstance(sent, list) and isinstance(stored, list):
+        found = [lost(one, other, f"{path}[]") for one, other in zip(sent, stored, strict=False)]
+    return next(filter(None, found), "")
 
 
 def without(status: Json, before: Json, refusal: str) -> Json:

@@ -10,7 +10,7 @@ from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import object_at
 from hipbmm_operator.kube.text import printable
 from hipbmm_operator.observe.dispatch_words import DispatchWords
 from hipbmm_operator.observe.kept import Kept, trim
@@ -207,10 +207,16 @@ class OnDemandReads:
 def latest(events: Iterable[Json]) -> dict[str, Note]:
     """The newest of these Events about each object, by its uid."""
     found: dict[str, Note] = {}
-    for event in sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or "")):
-        uid = str(as_object(event.get("involvedObject")).get("uid", ""))
+    for event in sorted(events, key=_last_time):
+        uid = str(object_at(event, "involvedObject").get("uid", ""))
         found[uid] = Note(str(event["reason"]), printable(str(event.get("message", ""))[:1000]))
     return found
+
+
+def _last_time(event: Json) -> str:
+    """When an Event was last observed: one of a series says it there only, as those of the scheduler do."""
+    last = object_at(event, "series").get("lastObservedTime") or event.get("lastTimestamp")
+    return str(last or event.get("eventTime") or "")
 
 
 def _waits(pod: Pod) -> bool:

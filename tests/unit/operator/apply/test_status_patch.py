@@ -50,6 +50,7 @@ def test_what_an_older_crd_dropped_is_named() -> None:
     assert lost(status, status) == ""
     assert lost(status, {"a": 1, "b": {"d": {}}, "e": []}) == "status.b.c"
     assert lost(status, {}) == "status.a"
+    assert lost(status, {**status, "e": [{}]}) == "status.e[].f"
 
 
 def test_a_refused_field_of_the_status_stays_as_it_was() -> None:

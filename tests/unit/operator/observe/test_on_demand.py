@@ -127,6 +127,16 @@ async def test_a_first_start_without_hipbmm_is_read_before_the_pod_is_ready_and_
 WAITING: Json = {"state": {"waiting": {"reason": "ContainerCreating"}}}
 
 
+async def test_of_a_series_of_events_its_last_time_counts() -> None:
+    """Its Event has no other time but that of the first."""
+    case = Case()
+    series = {"count": 2, "lastObservedTime": time(1)}
+    case.event("uid-a", "FailedMount", "still", lastTimestamp=None, eventTime=time(60), series=series)
+    case.event("uid-a", "FailedMount", "in between", lastTimestamp=None, eventTime=time(30))
+    case.event("uid-a", "FailedMount", "without a time", lastTimestamp=None)
+    assert (await case.read(pod("a", payload=WAITING))).notes["uid-a"].message == "still"
+
+
 async def test_why_a_pod_is_stuck_is_in_its_newest_event() -> None:
     case = Case()
     case.event("uid-a", "FailedMount", "old", lastTimestamp=time(50))
