@@ -1,6 +1,6 @@
 """vLLM's arguments of a server, without those that differ from pod to pod and change no plan."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.argv import values
@@ -47,6 +47,21 @@ _OF_A_FRONT_END = (
     "otlp-traces-endpoint",
 )
 """What decides nothing about linears and numbers of tokens: a value of theirs that is not known does no harm."""
+_SWITCHES = (
+    *("allow-credentials", "async-scheduling", "cudagraph-metrics", "enforce-eager", "headless", "kv-cache-metrics"),
+    *("kv-sharing-fast-prefill", "language-model-only", "mm-encoder-only", "return-tokens-as-token-ids", "ep"),
+    *("skip-mm-profiling", "skip-tokenizer-init", "trust-remote-code"),
+)
+"""Flags without a value, beside those whose name says so."""
+_SETTINGS = (
+    *("attention-backend", "block-size", "cc", "compilation-config", "cpu-offload-gb", "data-parallel-size", "dp"),
+    *("distributed-executor-backend", "download-dir", "dtype", "gpu-memory-utilization", "hf-overrides", "host", "O"),
+    *("kv-cache-dtype", "kv-transfer-config", "limit-mm-per-prompt", "linear-backend", "load-format", "max-model-len"),
+    *("max-num-batched-tokens", "max-num-seqs", "optimization-level", "pipeline-parallel-size", "port", "pp", "q"),
+    *("quantization", "quantization-config", "reasoning-parser", "revision", "runner", "sc", "seed", "swap-space"),
+    *("speculative-config", "tensor-parallel-size", "tokenizer", "tool-call-parser", "tp", "uvicorn-log-level"),
+)
+"""Flags with one value."""
 _OF_DYNAMO = (
     "is-prefill-worker",
     "is-decode-worker",
@@ -73,8 +88,8 @@ def taken(arguments: Iterable[str], name: str, *, inline: bool = True) -> tuple[
     """The last value of a flag, "" for none, and the arguments without it; without `inline` `--name=value` is none."""
     found, kept = "", []
     for group in _groups(arguments):
-        flag, _, value = group[0].partition("=")
-        if _named(flag) == name and (inline or not value):
+        value = group[0].partition("=")[2]
+        if _named(group[0]) == name and (inline or not value):
             found = value or (group[1] if len(group) > 1 else "")
             kept += [] if value else group[2:]
         else:
@@ -82,12 +97,35 @@ def taken(arguments: Iterable[str], name: str, *, inline: bool = True) -> tuple[
     return found, tuple(kept)
 
 
+def positional(arguments: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The one argument that is no flag and no flag's value, and the rest; "" where none is known for certain to be."""
+    groups = [(group[:own], group[own:]) for group in _groups(arguments) for own in [_own(group)]]
+    found = [text for _, others in groups for text in others]
+    if len(found) != 1:
+        return "", tuple(arguments)
+    return found[0], tuple(text for own, _ in groups for text in own)
+
+
+def _own(group: Sequence[str]) -> int:
+    """How many fields of a group are the flag and its values: all where the flag is not known."""
+    name = _named(group[0]).partition(".")[0]
+    if not name:
+        return int(group[0] == "--")
+    if (
+        "=" in group[0]
+        or name in _SWITCHES
+        or (name.startswith(("enable-", "disable-", "no-")) and name not in _OF_A_FRONT_END)
+    ):
+        return 1
+    return 2 if name in _SETTINGS else len(group)
+
+
 def split(arguments: Iterable[str], marks: values.Marks, form: str) -> Split:
     """The arguments on which a plan depends. Without a flag of a pod; a mark is replaced by what it stands for."""
     foreign = {"DynamoVllm": _OF_DYNAMO, "HuggingfaceServer": _OF_HUGGINGFACE}.get(form, ())
     kept: list[str] = []
     for group in _groups(_spliced(arguments, marks)):
-        name = _named(group[0].partition("=")[0])
+        name = _named(group[0])
         if name in _OF_A_POD or name in foreign:
             continue
         if any(values.is_marked(text) for text in group):
@@ -110,11 +148,8 @@ def _spliced(arguments: Iterable[str], marks: values.Marks) -> list[str]:
 
 def _planned(text: str) -> tuple[str, ...]:
     """Of the words of a text, those that a plan depends on."""
-    return tuple(part for group in _groups(text.split()) if not _is_idle(group[0]) for part in group)
-
-
-def _is_idle(flag: str) -> bool:
-    return _named(flag.partition("=")[0]) in (*_OF_A_POD, *_OF_A_FRONT_END)
+    idle = (*_OF_A_POD, *_OF_A_FRONT_END)
+    return tuple(part for group in _groups(text.split()) if _named(group[0]) not in idle for part in group)
 
 
 def _groups(arguments: Iterable[str]) -> list[list[str]]:
@@ -132,5 +167,6 @@ def _is_flag(text: str) -> bool:
     return len(text) > 1 and text[0] == "-" and not text[1].isdigit()
 
 
-def _named(flag: str) -> str:
-    return flag.lstrip("-").replace("_", "-") if _is_flag(flag) else ""
+def _named(text: str) -> str:
+    """The name of the flag that a text is, with or without its value; "" when it is none."""
+    return text.partition("=")[0].lstrip("-").replace("_", "-") if _is_flag(text) else ""

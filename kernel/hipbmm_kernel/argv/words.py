@@ -88,7 +88,7 @@ class _Lexer:
             if quoted and self._text[self._at] != '"':
                 self._in_double_quotes()
             elif not self._special(self._text[self._at]):
-                self._add(TEXT, self._take(1), quoted=quoted)
+                self._take(quoted=quoted)
 
     def _step(self) -> None:
         character = self._text[self._at]
@@ -107,7 +107,7 @@ class _Lexer:
         elif character == "(" and self._is_assignment():
             self._add(UNKNOWN, self._balanced(), quoted=False)
         elif not self._operator() and not self._special(character):
-            self._add(TEXT, self._take(1), quoted=False)
+            self._take(quoted=False)
 
     def _operator(self) -> bool:
         found = _OPERATOR.match(self._text, self._at)
@@ -130,9 +130,7 @@ class _Lexer:
             self._add(TEXT, self._text[self._at + 1 : self._at + 2], quoted=True)
             self._at += 2
         elif character == "`":
-            end = self._until("`", self._at + 1)
-            self._add(UNKNOWN, self._text[self._at : end + 1], quoted=False)
-            self._at = end + 1
+            self._unknown_until("`", quoted=False)
         elif character == "$":
             self._dollar(quoted=False)
         else:
@@ -158,11 +156,9 @@ class _Lexer:
         elif character == "$":
             self._dollar(quoted=True)
         elif character == "`":
-            end = self._until("`", self._at + 1)
-            self._add(UNKNOWN, self._text[self._at : end + 1], quoted=True)
-            self._at = end + 1
+            self._unknown_until("`", quoted=True)
         else:
-            self._add(TEXT, self._take(1), quoted=True)
+            self._take(quoted=True)
 
     def _dollar(self, quoted: bool) -> None:
         self._at += 1
@@ -173,9 +169,7 @@ class _Lexer:
         elif following == "{":
             self._add(PARAMETER, self._balanced()[1:-1], quoted=quoted)
         elif following == "'" and not quoted:
-            end = self._until("'", self._at + 1)
-            self._add(UNKNOWN, self._text[self._at : end + 1], quoted=True)
-            self._at = end + 1
+            self._unknown_until("'", quoted=True)
         elif name:
             self._at = name.end()
             self._add(PARAMETER, name[0], quoted=quoted)
@@ -240,10 +234,15 @@ class _Lexer:
     def _is_assignment(self) -> bool:
         return bool(self.word) and self.word[-1].kind == TEXT and self.word[-1].text.endswith("=")
 
-    def _take(self, count: int) -> str:
-        taken = self._text[self._at : self._at + count]
-        self._at += count
-        return taken
+    def _take(self, *, quoted: bool) -> None:
+        """The character here means itself."""
+        self._add(TEXT, self._text[self._at], quoted=quoted)
+        self._at += 1
+
+    def _unknown_until(self, mark: str, *, quoted: bool) -> None:
+        end = self._until(mark, self._at + 1)
+        self._add(UNKNOWN, self._text[self._at : end + 1], quoted=quoted)
+        self._at = end + 1
 
     def _peek(self) -> str:
         if self._at >= len(self._text):

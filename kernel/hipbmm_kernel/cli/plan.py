@@ -16,6 +16,11 @@ from hipbmm_kernel.rows.gemm import MAX_M
 from hipbmm_kernel.system.volume import Volume, describe, read_file
 
 _MOST = 2**31 - 1
+_OF_A_SERVER = (
+    *("tensor_parallel_size", "data_parallel_size", "enable_expert_parallel", "max_num_seqs", "performance_mode"),
+    *("max_num_batched_tokens", "max_cudagraph_capture_size", "cudagraph_capture_sizes", "num_speculative_tokens"),
+    *("enforce_eager", "quantization", "dtype"),
+)
 
 
 def plan_command(argv: Sequence[str], stdout: IO[str], stderr: IO[str]) -> int:
@@ -69,7 +74,9 @@ def _parser() -> command_line.Parser:
 
 def _options(arguments: Namespace) -> plans.Options:
     if not vllm_version.is_number(arguments.vllm_version):
-        raise command_line.UsageError(f"plan: --vllm-version {arguments.vllm_version[:40]!r} is not a version")
+        raise command_line.UsageError(
+            f"plan: --vllm-version: {arguments.vllm_version[:40]!r}: must be a release like 0.33.0"
+        )
     linears = settings.parse_linears("--linears", arguments.linears)
     if arguments.config is None and not linears:
         raise command_line.UsageError("plan: --config FILE or --linears JSON is needed")
@@ -85,23 +92,13 @@ def _options(arguments: Namespace) -> plans.Options:
 
 
 def _flags(arguments: Namespace) -> ServerFlags:
-    flags = ServerFlags.from_argv(settings.parse_arguments("--server-args", arguments.server_args))
-    sizes = arguments.cudagraph_capture_sizes
-    overrides: dict[str, object] = {
-        "tensor_parallel": arguments.tensor_parallel_size,
-        "data_parallel": arguments.data_parallel_size,
-        "expert_parallel": arguments.enable_expert_parallel or None,
-        "max_num_seqs": arguments.max_num_seqs,
-        "max_num_batched_tokens": arguments.max_num_batched_tokens,
-        "max_capture_size": arguments.max_cudagraph_capture_size,
-        "capture_sizes": tuple(sizes) if sizes else None,
-        "speculative_tokens": arguments.num_speculative_tokens,
-        "performance_mode": arguments.performance_mode,
-        "graphs": False if arguments.enforce_eager else None,
-        "quantization": arguments.quantization,
-        "dtype": arguments.dtype,
-    }
-    return flags._replace(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type] # argparse has no types
+    """The flags of `--server-args`, then those of this command, which have vLLM's names."""
+    argv = settings.parse_arguments("--server-args", arguments.server_args)
+    for name, value in vars(arguments).items():
+        if name in _OF_A_SERVER and value not in (None, False):
+            values = value if isinstance(value, list) else [] if value is True else [value]
+            argv = (*argv, f"--{name.replace('_', '-')}", *map(str, values))
+    return ServerFlags.from_argv(argv)
 
 
 def _config(path: str | None) -> bytes | None:

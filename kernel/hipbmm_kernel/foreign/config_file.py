@@ -29,7 +29,8 @@ def arguments(path: str) -> tuple[str, ...]:
     found: list[str] = []
     for name, value in document.items():
         found += _argument(f"--{name}", value)
-    return tuple(found)
+    # What `false` means only the image's vLLM knows: nothing, or `--no-NAME` from 0.28 on where there is such a flag.
+    return (*found, *(["--config", path] if any(value is False for value in document.values()) else []))
 
 
 def _argument(flag: str, value: object) -> list[str]:

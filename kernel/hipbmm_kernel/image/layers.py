@@ -6,7 +6,6 @@ In the child only. Nothing has data, so the largest model needs as much memory a
 import contextlib
 import importlib
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from hipbmm_kernel.image import single_process
@@ -19,11 +18,6 @@ _KERNELS = ("fp8_linear", "kernel")
 """Where quantisation methods keep the kernel they chose."""
 
 
-def build(config: Any) -> Any:
-    """The model of a configuration, without any data. Raises what vLLM raises."""
-    return _initialised(config)
-
-
 def build_draft(config: Any) -> Any:
     """The model that drafts for it, as its proposer loads it (vllm/v1/spec_decode, 0.23.0 to 0.33.0).
 
@@ -31,14 +25,15 @@ def build_draft(config: Any) -> Any:
     """
     speculative = config.speculative_config
     if speculative.method != "draft_model":
-        return _initialised(config, model_config=speculative.draft_model_config)
+        return build(config, model_config=speculative.draft_model_config)
     parallel = speculative.draft_parallel_config
     replace = importlib.import_module("vllm.config.utils").replace
     own = replace(config, quant_config=None, parallel_config=parallel, model_config=speculative.draft_model_config)
-    return _initialised(own, prefix="draft_model")
+    return build(own, prefix="draft_model")
 
 
-def _initialised(config: Any, **options: Any) -> Any:
+def build(config: Any, **options: Any) -> Any:
+    """The model of a configuration, without any data. Raises what vLLM raises."""
     torch = importlib.import_module("torch")
     loader = importlib.import_module("vllm.model_executor.model_loader.utils")
     current = importlib.import_module("vllm.config").set_current_vllm_config
@@ -68,19 +63,15 @@ def linears(model: Any, notes: list[str]) -> tuple[ImageLinear, ...]:
     language = _language_modules(model, notes)
     loading = _called_while_loading(model)
     found: dict[tuple[object, ...], ImageLinear] = {}
-    chosen = 0
     for path, module in model.named_modules():
         kernel = _kernel(module)
         hipbmm = kernel is not None and type(kernel).__name__ == HIPBMM
-        chosen += hipbmm
         if not hipbmm and not isinstance(module, base):
             continue
         linear = _linear(path, module, kernel, language, loading)
         alike = (_LAYER.sub("", path), *linear[1:])
         known = found.get(alike)
         found[alike] = known._replace(copies=known.copies + 1) if known else linear
-    if chosen == 0 and any(linear.hipbmm for linear in found.values()):
-        notes.append("linears and kernels do not add up")
     return tuple(found.values())
 
 
@@ -106,9 +97,7 @@ def _kernel(module: Any) -> Any:
     for holder in (getattr(module, "scheme", None), method, getattr(method, "scheme", None)):
         for name in _KERNELS:
             kernel = getattr(holder, name, None)
-            if kernel is not None and not callable(kernel):
-                return kernel
-            if kernel is not None and hasattr(kernel, "can_implement"):
+            if kernel is not None and (hasattr(kernel, "can_implement") or not callable(kernel)):
                 return kernel
     return None
 
@@ -149,23 +138,13 @@ def _language_modules(model: Any, notes: list[str]) -> set[int] | None:
         if inner is None:
             notes.append(f"which part of the model is the language model is not known: {type(error).__name__}")
             return None
-    modules = {id(module): module for module in inner.modules()}
-    return modules.keys() - {id(part) for module in modules.values() for part in _of_encoder(module)}
-
-
-def _of_encoder(holder: Any) -> Iterator[Any]:
-    """The linear of cross attention that is given what the encoder made, once for each request (0.23.0 to 0.33.0)."""
-    part = getattr(holder, "kv_proj", None)
-    if part is not None and type(getattr(holder, "attn", None)).__name__ == "CrossAttention":
-        yield part
+    modules = list(inner.modules())
+    # Cross attention's `kv_proj` is given what the encoder made, once for each request (0.23.0 to 0.33.0).
+    crossing = (each for each in modules if type(getattr(each, "attn", None)).__name__ == "CrossAttention")
+    return {*map(id, modules)} - {id(getattr(each, "kv_proj", None)) for each in crossing}
 
 
 def _called_while_loading(model: Any) -> set[int]:
     """Modules that are called with an identity of their own K while weights load: `kv_b_proj` of latent attention."""
-    return {id(part) for holder in model.modules() for part in _split_at_load(holder)}
-
-
-def _split_at_load(holder: Any) -> Iterator[Any]:
-    part = getattr(holder, "kv_b_proj", None)
-    if part is not None and hasattr(holder, "process_weights_after_loading"):
-        yield part
+    holders = (holder for holder in model.modules() if hasattr(holder, "process_weights_after_loading"))
+    return {id(part) for holder in holders if (part := getattr(holder, "kv_b_proj", None)) is not None}

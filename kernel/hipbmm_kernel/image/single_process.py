@@ -96,11 +96,7 @@ def inspection() -> None:
     """
     registry: Any = importlib.import_module("vllm.model_executor.models.registry")
     registry._run_in_subprocess  # noqa: B018 - AttributeError where the name is gone
-    registry._run_in_subprocess = _call
-
-
-def _call(function: Callable[[], Any]) -> Any:
-    return function()
+    registry._run_in_subprocess = lambda function: function()
 
 
 @contextlib.contextmanager

@@ -23,16 +23,14 @@ class Sizes(NamedTuple):
     eager: tuple[int, ...]
 
 
-class _Dispatcher:
-    """A runner's dispatcher, and the sizes that it captures at start-up."""
+class _Dispatcher(NamedTuple):
+    """A runner's dispatcher, and the sizes that it captures at start-up.
 
-    def __init__(self, ask: Callable[..., tuple[int, bool]], captures: tuple[int, ...]) -> None:
-        self._ask = ask
-        self.captures = captures
+    `ask(tokens, requests, uniform=...)` says how many tokens run for a batch, and whether a graph is replayed.
+    """
 
-    def __call__(self, tokens: int, requests: int, *, uniform: bool) -> tuple[int, bool]:
-        """The number of tokens that run for a batch of `tokens` in `requests`, and whether a graph is replayed."""
-        return self._ask(tokens, requests, uniform=uniform)
+    ask: Callable[..., tuple[int, bool]]
+    captures: tuple[int, ...]
 
 
 def of(config: Any, notes: list[str]) -> Sizes:
@@ -46,9 +44,9 @@ def of(config: Any, notes: list[str]) -> Sizes:
     graphs: set[int] = set()
     eager: set[int] = set()
     for tokens in range(1, min(MAX_M, batched) + 1):
-        answers = [dispatch(tokens, min(tokens, sequences), uniform=False)]
+        answers = [dispatch.ask(tokens, min(tokens, sequences), uniform=False)]
         if tokens % query == 0 and tokens // query <= sequences:
-            answers.append(dispatch(tokens, tokens // query, uniform=True))
+            answers.append(dispatch.ask(tokens, tokens // query, uniform=True))
         for size, graphed in answers:
             (graphs if graphed else eager).add(size)
     graphs |= set(dispatch.captures)

@@ -1,5 +1,6 @@
 """The values of a server's flags, as vLLM's parser and pydantic read them. What is none of a kind is None or empty."""
 
+import contextlib
 import json
 
 MAX_ARGUMENT = 65_536
@@ -30,11 +31,19 @@ def json_value(text: str) -> object:
 
 
 def count_of(value: object) -> int | None:
-    """A number above 0; JSON's texts of digits and `8.0` count, as pydantic takes them."""
-    value = int(value) if isinstance(value, float) and value.is_integer() else value
-    value = int(value) if isinstance(value, str) and value.isdecimal() and len(value) <= len(str(MAX_COUNT)) else value
-    good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_COUNT
-    return value if good and isinstance(value, int) else None
+    """A number above 0 as pydantic takes it; no truth value."""
+    number = None if isinstance(value, bool) else whole(value)
+    return number if number is not None and 0 < number <= MAX_COUNT else None
+
+
+def whole(value: object) -> int | None:
+    """A whole number as pydantic takes it: truth values are 0 and 1; texts of digits, `+8` and `8.0` count."""
+    if isinstance(value, str):
+        digits, _, fraction = value.strip().partition(".")
+        short = len(digits) <= len(str(MAX_COUNT)) and digits.isascii() and not fraction.strip("0")
+        with contextlib.suppress(ValueError):
+            return int(digits) if short else None
+    return int(value) if isinstance(value, int) or (isinstance(value, float) and value.is_integer()) else None
 
 
 def counts_of(value: object) -> tuple[int, ...] | None:
@@ -48,7 +57,7 @@ def counts_of(value: object) -> tuple[int, ...] | None:
 def empty_inputs(limits: dict[str, object]) -> frozenset[str]:
     """The kinds of input of which `--limit-mm-per-prompt` lets no request have one: 0, or an object with `count`."""
     numbers = {kind: limit.get("count") if isinstance(limit, dict) else limit for kind, limit in limits.items()}
-    return frozenset(kind for kind, number in numbers.items() if number == 0)
+    return frozenset(kind for kind, number in numbers.items() if whole(number) == 0)
 
 
 def weight_of(value: object) -> str:

@@ -85,17 +85,12 @@ class Fields:
         """The same fields where those of `defaults` stand for missing or null ones."""
         return Fields(self._values, self.name, {**self._defaults, **defaults})
 
-    def size(self, field: str, most: int = MAX_SIZE) -> int:
-        """A positive integer that must be there."""
+    def size(self, field: str, default: int | None = None, most: int = MAX_SIZE) -> int:
+        """A positive integer, or `default` when it is missing or null; without one it must be there."""
         value = self.raw(field)
-        if value is None:
+        if value is None and default is None:
             self.refuse(field, "missing" if field not in self._values else None, "a positive integer is needed")
-        return self._whole(field, value, 1, most)
-
-    def size_or(self, field: str, default: int) -> int:
-        """A positive integer, or `default` when it is missing or null."""
-        value = self.raw(field)
-        return default if value is None else self._whole(field, value, 1)
+        return default if value is None and default is not None else self._whole(field, value, 1, most)
 
     def count(self, field: str, default: int = 0) -> int:
         """A natural number, or `default` when it is missing or null."""

@@ -49,14 +49,20 @@ def names_of(module: Module, prefixes: Sequence[str]) -> Names:
 class NameList:
     """Names and patterns of one list of a checkpoint, ready to be asked many times."""
 
-    __slots__ = ("_field", "_fused_first", "_globs", "_names", "_patterns")
+    __slots__ = ("_asks_fused", "_field", "_fused_first", "_globs", "_names", "_patterns")
 
-    def __init__(self, field: str, entries: Iterable[str], version: Version = NEWEST, *, globs: bool = False) -> None:
-        """`globs` says that an entry may be a shell pattern, as in the lists for online quantisation from 0.33 on."""
+    def __init__(
+        self, field: str, entries: Iterable[str], version: Version = NEWEST, *, globs: bool = False, quark: bool = False
+    ) -> None:
+        """`globs` says that an entry may be a shell pattern, as in the lists for online quantisation from 0.30 on.
+
+        A list of `quark` is not asked about a fused name before.
+        """
         texts = list(dict.fromkeys(entries))
         plain = [text for text in texts if not text.startswith(REGEX)]
         self._field = field
         self._fused_first = version >= ASKS_FUSED_NAMES
+        self._asks_fused = self._fused_first or not quark
         self._globs = [text for text in plain if globs and self._fused_first and any(sign in text for sign in _SIGNS)]
         self._names = frozenset([*plain, *(text.removeprefix(_ROOT) for text in plain)])
         self._patterns = [_compile(field, text[len(REGEX) :]) for text in texts if text.startswith(REGEX)]
@@ -64,10 +70,11 @@ class NameList:
     def means(self, names: Names) -> bool | None:
         """Whether the list means a module; None when it means only some of its parts, which vLLM refuses to load.
 
-        vLLM asks a fused module's own name first: until 0.32 it counts only when it is spelled out, later patterns are
+        vLLM asks a fused module's own name first: until 0.29 it counts only when it is spelled out, later patterns are
         asked as well.
         """
-        if self.has(names.module) if self._fused_first else self._spelled_out(names.module):
+        asked = self.has if self._fused_first else self._spelled_out
+        if self._asks_fused and asked(names.module):
             return True
         answers = {self.has(spellings) for spellings in names.parts}
         return answers.pop() if len(answers) == 1 else None

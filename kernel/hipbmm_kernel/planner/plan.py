@@ -111,7 +111,9 @@ def build(config: bytes | None, options: Options) -> Plan:
     plan = plan._replace(
         linears=plan.linears + named,
         tokens=token_counts.plan(flags, options.vllm, options.tokens),
-        warnings=plan.warnings + tuple(f"not read: {argument}" for argument in flags.unread),
+        warnings=plan.warnings
+        + tuple(f"not read: {argument}" for argument in flags.unread)
+        + token_counts.doubts(flags, options.vllm),
         source=EXPLICIT if plan.source == UNKNOWN and named else plan.source,
     )
     return finished(plan, options, missing_config=config is None)

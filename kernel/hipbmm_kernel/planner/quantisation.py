@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.planner import vllm_version as versions
+from hipbmm_kernel.planner.flag_values import whole
 from hipbmm_kernel.planner.model_config import ConfigInvalid, Fields
 from hipbmm_kernel.planner.name_list import REGEX, NameList, Names, glob, names_of
 from hipbmm_kernel.planner.server_flags import ServerFlags
@@ -146,22 +147,29 @@ def _ct_scheme(group: Fields) -> Scheme:
     weights, inputs = group.nested("weights"), group.nested("input_activations")
     if weights is None:
         return _plain(": its group has no weights scheme")
-    kind = f"{weights.text('type').lower() or 'int'}{weights.count('num_bits', 8)}"
+    kind = f"{weights.text('type').lower() or 'int'}{_bits(weights)}"
     grouped = "group" in weights.text("strategy").lower() or weights.raw("group_size") not in (None, -1)
     if kind.startswith("float") and kind != "float8" and not grouped:
         # vLLM 0.33.0 asks these weights' type and strategy and not their bits, and would load them as FP8.
-        weights.refuse("num_bits", weights.count("num_bits", 8), "weights of a float type have 8 bits, or groups")
+        weights.refuse("num_bits", weights.raw("num_bits"), "weights of a float type have 8 bits, or groups")
     if kind != "float8":
         return Scheme(reason=f"weights are {kind}, not float8: runs other kernels")
     if inputs is None:
         return Scheme(reason="activations are not quantised (W8A16): runs other kernels")
-    if inputs.text("type").lower() != "float" or inputs.count("num_bits", 8) != 8:  # noqa: PLR2004 - bits of FP8
+    if inputs.text("type").lower() != "float" or _bits(inputs) != 8:  # noqa: PLR2004 - bits of FP8
         return Scheme(reason="activations are not float8: runs other kernels")
     strategy = weights.text("strategy").lower() or ("channel" if weights.raw("group_size") == -1 else "")
     if strategy == "block":
         return Scheme(reason="block scales: runs other kernels")
     # vLLM takes every dynamic activation scheme for one scale per token, whatever its strategy says.
     return Scheme(inputs.raw("dynamic") in (True, "local"), strategy == "channel")
+
+
+def _bits(scheme: Fields) -> int:
+    """The bits of a scheme of compressed-tensors, which takes a text of digits for a number."""
+    given = scheme.raw("num_bits")
+    found = 8 if given is None else whole(given)
+    return scheme.refuse("num_bits", given, "must be an integer") if found is None else found
 
 
 def _quark(found: Fields, version: Version) -> Quantisation:
@@ -187,7 +195,8 @@ def _quark(found: Fields, version: Version) -> Quantisation:
             return Scheme(reason=f"vLLM refuses to load it: {names.listed} have different schemes")
         return schemes.pop()
 
-    return Quantisation("quark", covered, NameList(f"{found.name}.exclude", found.texts("exclude"), version))
+    excluded = NameList(f"{found.name}.exclude", found.texts("exclude"), version, quark=True)
+    return Quantisation("quark", covered, excluded)
 
 
 def _quark_scheme(config: Fields, version: Version) -> Scheme:

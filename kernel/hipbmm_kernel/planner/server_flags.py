@@ -7,7 +7,7 @@ unambiguous beginnings of long flags, `-O0`, `-cc '{...}'`; the last one wins, a
 spelling of the flag.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.linear.eligibility import HIPBMM
@@ -24,16 +24,19 @@ from hipbmm_kernel.planner.flag_values import (
     weight_of,
 )
 
+NONE, PIECEWISE, FULL = "NONE", "PIECEWISE", "FULL"
+FULL_DECODE_ONLY, FULL_AND_PIECEWISE = "FULL_DECODE_ONLY", "FULL_AND_PIECEWISE"
+
 
 class ServerFlags(NamedTuple):
     """What a command line says; None means vLLM's own default.
 
-    `capture_sizes` are the user's graph sizes. `graphs` is false when nothing is captured, `decode_only` when batches
-    with a prefill replay no graph, `piecewise` when no graph is one of a whole batch, `full` when batches with and
-    without a prefill replay the same graphs, `draft_model` when the `drafter`, a method or a model, has linears,
-    `first_runner` when the environment chooses the V1 runner (False: V2, None: the version decides),
-    `sequence_parallel` when sizes must be multiples of the ranks, `encoder_mode` is that of a vision tower, `no_input`
-    holds the kinds of input that no request may have.
+    `capture_sizes` are the user's graph sizes, `graph_mode` is vLLM's name: NONE captures nothing, FULL_DECODE_ONLY no
+    batches with a prefill, PIECEWISE no whole batch, and FULL replays the same graphs for batches with and without a
+    prefill. `draft_model` says that the `drafter`, a method or a model, has linears, `first_runner` that the
+    environment chooses the V1 runner (False: V2, None: the version decides), `sequence_parallel` that sizes must be
+    multiples of the ranks. `encoder_mode` is that of a vision tower, `no_input` holds the kinds of input that no
+    request may have.
     `online_linear` and `online_targets` are those of `--quantization-config`; `unread` names the arguments that could
     not be read.
     """
@@ -51,10 +54,7 @@ class ServerFlags(NamedTuple):
     drafter: str = ""
     draft_model: bool = False
     first_runner: bool | None = None
-    graphs: bool = True
-    decode_only: bool = False
-    piecewise: bool = False
-    full: bool = False
+    graph_mode: str = FULL_AND_PIECEWISE
     sequence_parallel: bool = False
     performance_mode: str = ""
     quantization: str = ""
@@ -149,7 +149,12 @@ _NOT_READ = {
     "mm-encoder-only": "the language model is planned",
     "enable-lora": "graphs of adapters are not in the plan",
 }
-_COMPILATION_NOT_READ = {"splitting_ops": "compilation.splitting_ops: graphs are planned as without it"}
+_JSON_NOT_READ = {
+    ("compilation", "splitting_ops"): "graphs are planned as without it",
+    ("speculative", "num_speculative_tokens_per_batch_size"): "each batch is planned with the most tokens",
+    ("speculative", "parallel_drafting"): "the runner is planned as without it",
+    ("speculative", "use_heterogeneous_vocab"): "the runner is planned as without it",
+}
 _ENV_NOT_READ = {
     "TORCH_COMPILE_DISABLE": "graphs are planned as if models were compiled",
     "VLLM_USE_BREAKABLE_CUDAGRAPH": "graphs are planned as without it",
@@ -157,15 +162,22 @@ _ENV_NOT_READ = {
     "VLLM_MLA_DISABLE": "latent attention is planned",
 }
 """Flags and variables that can change the plan and that this planner does not know; the image's own vLLM does."""
+_RUNNER = (
+    *("convert", "runner", "enable-dbo", "ubatch-size", "enable-prompt-embeds", "logits-processors", "logprobs-mode"),
+    *("prefill-context-parallel-size", "pcp", "kv-sharing-fast-prefill", "enable-return-routed-experts"),
+    *("ec-transfer-config", "enable-elastic-ep"),
+)
+"""Flags that choose the V1 runner in one version or another, or none that drafts: the plan differs with speculation."""
 _OFF = (*(f"no-{name}" for name in _SWITCHES), "disable-expert-parallel")
-_KNOWN = (*_INTEGERS, *_LISTS, *_TEXTS, *_SWITCHES, *_OFF, *_JSON, *_NOT_READ)
+_KNOWN = (*_INTEGERS, *_LISTS, *_TEXTS, *_SWITCHES, *_OFF, *_JSON, *_NOT_READ, *_RUNNER)
 _FP8 = "fp8_w8a8"
 """What `linear_backend_per_quant` calls the linears that HIPBMM is for (0.33)."""
-_LEVELS: dict[object, str] = {0: "NONE", 1: "PIECEWISE"}
-_GRAPH_MODES = ("NONE", "PIECEWISE", "FULL")
+_LEVELS: dict[object, str] = {0: NONE, 1: PIECEWISE}
+_GRAPH_MODES = (NONE, PIECEWISE, FULL)
 _COMPILES = (3, "3", "VLLM_COMPILE")
-_UNCOMPILED = {"PIECEWISE": "NONE", "FULL_AND_PIECEWISE": "FULL_DECODE_ONLY"}
-"""Graphs by optimisation level and by number, compilation modes in which pieces are compiled, and graphs without."""
+_STOCK = ("1", "STOCK_TORCH_COMPILE")
+_UNCOMPILED = {PIECEWISE: NONE, FULL_AND_PIECEWISE: FULL_DECODE_ONLY}
+"""Graphs by optimisation level and by number, modes in which pieces are compiled and a model is, and graphs without."""
 _TRUE = ("true", "1", "t", "yes", "y", "on")
 """What pydantic takes for a truth value, in any case."""
 _PARALLEL_PASSES = ("enable_sp", "enable_sequence_parallelism", "fuse_gemm_comms")
@@ -179,6 +191,7 @@ class _Reader:
         self._json: dict[str, dict[str, object]] = {name: {} for name in _JSON.values()}
         self._dotted: dict[tuple[str, str], dict[str, object]] = {}
         self._unread: list[str] = []
+        self._runner: list[str] = []
 
     def read(self, argv: Sequence[str]) -> None:
         at = 0
@@ -211,6 +224,8 @@ class _Reader:
             self._values[_TEXTS[name]] = values[0] if values else self._values.get(_TEXTS[name])
         elif base in _NOT_READ:
             self._unread.append(f"{shown}: {_NOT_READ[base]}")
+        elif base in _RUNNER:
+            self._runner.append(f"{shown}: speculation is planned as without it")
         else:
             return self._take_switch(name, values)
         return len(values)
@@ -271,8 +286,6 @@ class _Reader:
         method = text_of(values.get("spec_method", speculative.get("method")))
         model = text_of(values.get("spec_model", speculative.get("model")))
         drafted = values.get("spec_tokens", speculative.get("num_speculative_tokens"))
-        if drafted is None and (speculative or "spec_method" in values):
-            self._unread.append("speculative: no number of tokens, planned without any")
         return ServerFlags(
             tensor_parallel=count_of(values.get("tensor_parallel")),
             data_parallel=count_of(values.get("data_parallel")),
@@ -286,10 +299,7 @@ class _Reader:
             speculative_tokens=count_of(drafted) or 0,
             drafter=method or model,
             draft_model="mtp" in method or model not in ("", "ngram", "[ngram]"),
-            graphs=graphs != "NONE",
-            decode_only=graphs == "FULL_DECODE_ONLY",
-            piecewise=graphs == "PIECEWISE",
-            full=graphs == "FULL",
+            graph_mode=graphs,
             # Without a threshold of the user's own vLLM has none for this GPU, and leaves it out.
             sequence_parallel=any(str(passes.get(name)).lower() in _TRUE for name in _PARALLEL_PASSES)
             and count_of(passes.get("sp_min_token_num")) is not None,
@@ -303,8 +313,21 @@ class _Reader:
             no_input=empty_inputs(self._json["limits"]),
             dtype=text_of(values.get("dtype")) or "auto",
             linear_backend=self._backend().lower(),
-            unread=(*self._unread, *(words for name, words in _COMPILATION_NOT_READ.items() if name in compilation)),
+            unread=tuple(self._all_unread(speculative, drafted, graphs)),
         )
+
+    def _all_unread(self, speculative: dict[str, object], drafted: object, graphs: str) -> Iterator[str]:
+        yield from self._unread
+        compilation = self._json["compilation"]
+        for (field, name), words in _JSON_NOT_READ.items():
+            if name in (compilation if field == "compilation" else speculative):
+                yield f"{field}.{name}: {words}"
+        if graphs == FULL and str(compilation.get("mode")).upper() in _STOCK:
+            yield "compilation.mode 1: graphs of whole batches are planned, which vLLM 0.32 leaves out"
+        if count_of(drafted):
+            yield from self._runner
+        elif drafted is None and (speculative or "spec_method" in self._values):
+            yield "speculative: no number of tokens, planned without any"
 
     def _backend(self) -> str:
         """The backend of FP8 linears: the one for these alone, else that of either flag whose value is not `auto`."""
@@ -317,9 +340,9 @@ class _Reader:
     def _graph_mode(self, compilation: dict[str, object]) -> str:
         """The name of vLLM's graph mode: the user's or that of the optimisation level, less what needs compilation."""
         if self._values.get("enforce_eager") is True or compilation.get("use_cudagraph") is False:
-            return "NONE"
+            return NONE
         level, named = self._values.get("optimization_level"), compilation.get("cudagraph_mode")
-        mode = _LEVELS.get(level, "FULL_AND_PIECEWISE") if named is None else text_of(named).upper()
+        mode = _LEVELS.get(level, FULL_AND_PIECEWISE) if named is None else text_of(named).upper()
         if isinstance(named, int):
             mode = _GRAPH_MODES[named] if 0 <= named < len(_GRAPH_MODES) else ""
         compiled = compilation.get("mode")
@@ -341,10 +364,8 @@ def _split(argument: str) -> tuple[str | None, str | None]:
     """The flag's name without dashes and with '-' for '_', and the value after '='; None for what is no flag."""
     if not _is_flag(argument):
         return None, None
-    if argument.startswith("-O") and argument[2:3] not in ("", ".", "="):
-        return "O", argument[2:]
-    if argument.startswith("-q") and argument[2:3] not in ("", "="):
-        return "q", argument[2:]
+    if argument[:2] in ("-O", "-q") and argument[2:3] not in ("", ".", "="):
+        return argument[1], argument[2:]
     text = argument.lstrip("-")
     head, equals, value = text.partition("=")
     base, dot, path = head.partition(".")

@@ -8,7 +8,8 @@ V2 runner and `adjust_cudagraph_sizes_for_spec_decode` of the V1 runner. Older v
 
 from typing import NamedTuple
 
-from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.planner.model_config import ConfigInvalid
+from hipbmm_kernel.planner.server_flags import FULL, FULL_DECODE_ONLY, NONE, PIECEWISE, ServerFlags
 from hipbmm_kernel.planner.vllm_version import NEWEST, Version
 from hipbmm_kernel.rows import gemm
 
@@ -27,12 +28,22 @@ _STEP_8_END = 256
 _COVERS_SEQUENCES = Version(0, 29)
 """From it on `max_num_seqs` and the sizes of speculative batches join the list (read in 0.33, absent in 0.28)."""
 
-_ROUNDS_ITS_LIST = Version(0, 23)
-"""Up to it the V1 runner is the default, which rounds its list with speculation (run in 0.23, 0.28 and 0.33)."""
-
-_DRAFTS_ALL = Version(0, 29)
-"""From it on V2 runs all that drafts (read in 0.33); in 0.28 these ways, and V1 the others and sparse models (MTP)."""
-_SECOND_RUNNER_DRAFTS = ("eagle", "dflash", "dspark")
+_SECOND_RUNNER_DRAFTS = {
+    "eagle": Version(0, 24),
+    "dflash": Version(0, 24),
+    "dspark": Version(0, 24),
+    "mtp": Version(0, 29),
+    "ngram": Version(0, 32),
+    "medusa": Version(0, 33),
+    "mlp_speculator": Version(0, 33),
+    "suffix": Version(1000, 0),
+    "custom_class": Version(1000, 0),
+}
+"""Ways of drafting, and the first version whose V2 runner has them; V1 rounds its list (read in 0.23 to 0.33)."""
+_DRAFT_MODELS = Version(0, 31)
+"""The same for all others."""
+_RUNNER_BY_MODEL = (Version(0, 24), Version(0, 29))
+"""From the one to before the other, models with experts or recurrent layers have the V1 runner."""
 
 
 class Tokens(NamedTuple):
@@ -49,17 +60,18 @@ class Tokens(NamedTuple):
 
 def plan(flags: ServerFlags, version: Version = NEWEST, override: tuple[int, ...] = ()) -> Tokens:
     """The tokens of a server with `flags`; `override` replaces them all, as `spec.tuning.tokens` does."""
-    captured = captured_sizes(flags, version) if flags.graphs else ()
+    captured = captured_sizes(flags, version) if flags.graph_mode != NONE else ()
     if override:
         return overridden(Tokens(captured, (), frozenset()), override)
     sequences, batched = _most(flags)
     graphs = set(captured) | _uniform_sizes(flags, captured, sequences)
     # Without a graph for batches with a prefill those run with their own M, whatever it is.
-    first = 1 if flags.decode_only else max(graphs, default=0) + 1
+    decodes = flags.graph_mode == FULL_DECODE_ONLY
+    first = 1 if decodes else max(graphs, default=0) + 1
     eager = {*range(first, gemm.MAX_M + 1), min(sequences, batched), *flags.compile_sizes}
     most = min(gemm.MAX_M, max(batched, max(graphs, default=0)))
     planned = tuple(size for size in sorted(graphs | eager) if 0 < size <= most)
-    return Tokens(captured, planned, frozenset(planned) - (set() if flags.decode_only else graphs))
+    return Tokens(captured, planned, frozenset(planned) - (set() if decodes else graphs))
 
 
 def _most(flags: ServerFlags) -> tuple[int, int]:
@@ -99,17 +111,30 @@ def captured_sizes(flags: ServerFlags, version: Version) -> tuple[int, ...]:
     tensor = flags.tensor_parallel or 1
     if flags.sequence_parallel and tensor > 1 and version < _COVERS_SEQUENCES:
         sizes = {size for size in sizes if size % tensor == 0}
-    if flags.speculative_tokens and _has_first_runner(flags, version) and not flags.piecewise:
-        sizes = _whole_queries(sizes, 1 + flags.speculative_tokens)
+    if flags.speculative_tokens and _has_first_runner(flags, version) and flags.graph_mode != PIECEWISE:
+        whole = _whole_queries(sizes, 1 + flags.speculative_tokens)
+        if sizes and not whole:
+            remedy = f"must reach {1 + flags.speculative_tokens} with speculation, or vLLM {version} does not start"
+            raise ConfigInvalid("cudagraph_capture_sizes", max(sizes), remedy)
+        sizes = whole
     return tuple(sorted(sizes))
+
+
+def doubts(flags: ServerFlags, version: Version) -> tuple[str, ...]:
+    """What is said of a server that drafts with a runner that its model decides on."""
+    first, last = _RUNNER_BY_MODEL
+    if not flags.speculative_tokens or flags.first_runner is not None or not first <= version < last:
+        return ()
+    runner = "V1" if _has_first_runner(flags, version) else "V2"
+    return (f"vLLM {version} chooses the runner of a server that drafts by its model: planned as {runner}",)
 
 
 def _has_first_runner(flags: ServerFlags, version: Version) -> bool:
     """Whether a server that drafts has the V1 runner."""
     if flags.first_runner is not None:
         return flags.first_runner
-    other = flags.drafter != "" and not any(word in flags.drafter.lower() for word in _SECOND_RUNNER_DRAFTS)
-    return version <= _ROUNDS_ITS_LIST or (version < _DRAFTS_ALL and other)
+    since = (first for word, first in _SECOND_RUNNER_DRAFTS.items() if word in flags.drafter.lower())
+    return version < next(since, _DRAFT_MODELS if flags.drafter else _RUNNER_BY_MODEL[0])
 
 
 def _whole_queries(sizes: set[int], query: int) -> set[int]:
@@ -138,7 +163,7 @@ def _decode_sizes(sequences: int, query: int) -> set[int]:
 def _uniform_sizes(flags: ServerFlags, captured: tuple[int, ...], sequences: int) -> set[int]:
     """With speculation both runners round a size up to whole decode queries and capture whole batches of that, too."""
     query = 1 + flags.speculative_tokens
-    if query == 1 or flags.piecewise or flags.full or not captured:
+    if query == 1 or flags.graph_mode in (PIECEWISE, FULL) or not captured:
         return set()
     rounded = {-(-size // query) * query for size in captured}
     return {size for size in rounded if size <= min(captured[-1], sequences * query)}

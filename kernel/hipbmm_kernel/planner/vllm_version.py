@@ -3,7 +3,11 @@
 import re
 from typing import NamedTuple
 
-_TEXT = re.compile(r"v?0*([0-9]{1,4})\.0*([0-9]{1,4})(?![0-9]).*", re.DOTALL)
+_TEXT = re.compile(
+    r"v?0*([0-9]{1,4})\.0*([0-9]{1,4})(?:\.[0-9]+)*(?:[._-]?(?:a|b|c|rc|alpha|beta|pre|post|dev)[._-]?[0-9]*)*(?:[+-].*)?",
+    re.DOTALL | re.IGNORECASE,
+)
+"""A release as PEP 440 has it, and anything behind `+` or `-`."""
 
 
 class Version(NamedTuple):
@@ -27,9 +31,9 @@ FIRST_WITH_KERNEL = Version(0, 23)
 FIRST_QUARK_PER_CHANNEL = Version(0, 24)
 """0.23 builds Quark's per-channel weights with a per-token key, which `can_implement` declines."""
 
-ASKS_FUSED_NAMES = Version(0, 33)
+ASKS_FUSED_NAMES = Version(0, 30)
 """From it on patterns of an ignore list are asked about a fused module's own name first (vllm-project/vllm#51285),
-Quark unwraps lists of one, and shell patterns may hold `?` and `[...]`; read in 0.33, absent in 0.27."""
+Quark unwraps lists of one, and shell patterns may hold `?` and `[...]`; read in 0.30, absent in 0.29."""
 
 PARTS_BEFORE_CLASS = Version(0, 27)
 """From it on a group of compressed-tensors that names all parts of a module comes before one that names its class
@@ -37,6 +41,9 @@ PARTS_BEFORE_CLASS = Version(0, 27)
 
 SHARES_KEYS = Version(0, 30)
 """From it on Gemma 4's layers that share keys and values have q_proj, before it qkv_proj like the others."""
+
+READS_INTERVAL = Version(0, 32)
+"""From it on Qwen3-Next's config class is transformers', which reads `full_attention_interval`; absent in 0.31."""
 
 BACKENDS_FALL_BACK = Version(0, 28)
 """From it on a `--linear-backend` that has no FP8 kernel for ROCm leaves vLLM's own choice; read in 0.28."""

@@ -22,7 +22,7 @@ CASES: dict[str, tuple[str, Config | None, Options]] = {
     "qwen3-32b.plain": ("qwen3-32b", None, Options()),
     "qwen3-32b.quark.0.23": ("qwen3-32b", QUARK, Options(vllm=vllm_version.Version(0, 23))),
     "llama-3.1-70b.tp8": ("llama-3.1-70b", PTPC, Options(8)),
-    "llama-3.1-70b.tp8.eager": ("llama-3.1-70b", PTPC, Options(8, flags=ServerFlags(graphs=False))),
+    "llama-3.1-70b.tp8.eager": ("llama-3.1-70b", PTPC, Options(8, flags=ServerFlags(graph_mode="NONE"))),
     "qwen2.5-72b.tp8": ("qwen2.5-72b", PTPC, Options(8)),
     "deepseek-v2-lite.tp4": ("deepseek-v2-lite", PTPC, Options(4)),
     "deepseek-v3.tp8": ("deepseek-v3", PTPC, Options(8)),

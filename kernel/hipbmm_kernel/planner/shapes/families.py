@@ -36,7 +36,7 @@ def grouped(
     `width` is the head_dim of a config that has none; None: the hidden size shared out over the heads.
     """
     qkv, out = (model.fields.flag(bias, False) if isinstance(bias, str) else bias for bias in (qkv_bias, o_bias))
-    width = forms.head_dim(model) if width is None else model.fields.size_or("head_dim", width)
+    width = forms.head_dim(model) if width is None else model.fields.size("head_dim", width)
     return attention(model, f"layers.{layer}.self_attn", qkv_bias=qkv, o_bias=out, width=width, merged=merged)
 
 
@@ -83,12 +83,14 @@ def llama4_mlp(model: Model, layer: int) -> Iterable[Module]:
     return gated_mlp(model, f"{path}.shared_expert", "intermediate_size", replicated=model.replicated_experts)
 
 
-def qwen_mlp(model: Model, layer: int, *, gate: bool = False, replicates: bool = False) -> Iterator[Module]:
-    """Layers with experts have perhaps a `gate` and a shared expert that are linears, the others a dense MLP."""
+def qwen_mlp(
+    model: Model, layer: int, *, gate: bool = False, replicates: bool = False, sparse: bool = False
+) -> Iterator[Module]:
+    """Layers with experts (all if `sparse`) have perhaps a `gate` and a shared expert, the others a dense MLP."""
     fields, path = model.fields, f"layers.{layer}.mlp"
     experts = fields.count("num_experts") or fields.count("num_local_experts")  # transformers 5 writes the latter
-    step = fields.size_or("decoder_sparse_step", 1)
-    if not experts or layer in fields.counts("mlp_only_layers") or (layer + 1) % step:
+    step = fields.size("decoder_sparse_step", 1)
+    if not sparse and (not experts or layer in fields.counts("mlp_only_layers") or (layer + 1) % step):
         yield from gated_mlp(model, path, "intermediate_size")
         return
     if gate:
@@ -96,6 +98,14 @@ def qwen_mlp(model: Model, layer: int, *, gate: bool = False, replicates: bool =
     if fields.count(_SHARED):
         replicated = replicates and model.replicated_experts
         yield from gated_mlp(model, f"{path}.shared_expert", _SHARED, replicated=replicated)
+
+
+def qwen3_next_mlp(model: Model, layer: int) -> Iterable[Module]:
+    """Qwen3-Next's; Qwen3.5's class is dense or has experts in each layer by its model_type alone."""
+    kind = model.fields.text("model_type")
+    if kind == "qwen3_5_text":
+        return dense(model, layer)
+    return qwen_mlp(model, layer, replicates=True, sparse=kind == "qwen3_5_moe_text")
 
 
 class Family(NamedTuple):
@@ -197,7 +207,7 @@ _FAMILIES = (
         ("Qwen3NextForCausalLM", "Qwen3_5ForCausalLM", "Qwen3_5MoeForCausalLM"),
         ("qwen3_5_moe_text", "qwen3_5_text", "qwen3_next"),
         forms.qwen3_next_attention,
-        partial(qwen_mlp, replicates=True),
+        qwen3_next_mlp,
         _SPARSE,
         defaults={"": {"head_dim": 256}},
     ),

@@ -13,7 +13,7 @@ UNQUANTISED = "built without the quantisation config"
 
 def head_dim(model: Model) -> int:
     """`head_dim` when the config has it, else the hidden size shared out over the heads."""
-    return model.fields.size_or("head_dim", max(model.hidden // model.fields.size("num_attention_heads"), 1))
+    return model.fields.size("head_dim", max(model.hidden // model.fields.size("num_attention_heads"), 1))
 
 
 def attention(
@@ -33,7 +33,7 @@ def attention(
     (an output gate beside the query).
     """
     total = model.fields.size("num_attention_heads")
-    kv_total = kv_total or model.fields.size_or("num_key_value_heads", total)
+    kv_total = kv_total or model.fields.size("num_key_value_heads", total)
     heads, kv_heads = model.split("num_attention_heads", total), model.kv_heads(kv_total)
     return (
         Module(f"{path}.qkv_proj", (gates * heads + 2 * kv_heads) * width, model.hidden, qkv_bias, merged),
@@ -63,7 +63,7 @@ def gated_mlp(
 def deepseek_mlp(model: Model, layer: int) -> tuple[Module, ...]:
     """The first layers have a dense MLP, the others experts with shared experts beside them."""
     fields, path = model.fields, f"layers.{layer}.mlp"
-    step, first = fields.size_or("moe_layer_freq", 1), fields.count("first_k_dense_replace")
+    step, first = fields.size("moe_layer_freq", 1), fields.count("first_k_dense_replace")
     if not fields.count("n_routed_experts") or layer < first or layer % step:
         return gated_mlp(model, path, "intermediate_size")
     shared, replicated = fields.count("n_shared_experts"), model.replicated_experts
@@ -100,7 +100,10 @@ def latent_attention(model: Model, layer: int) -> Iterator[Module]:
 def qwen3_next_attention(model: Model, layer: int) -> Iterator[Module]:
     """Qwen3-Next and Qwen3.5: every fourth layer attends, the others run a gated delta net."""
     fields, path = model.fields, f"layers.{layer}.linear_attn"
-    if model.layer_types("linear_attention", fields.size_or("full_attention_interval", 4))[layer] == FULL:
+    stored = fields.text("model_type").startswith("qwen3_next")  # merged in the checkpoint already
+    reads_interval = not stored or model.vllm >= vllm_version.READS_INTERVAL
+    interval = fields.size("full_attention_interval", 4) if reads_interval else 4
+    if model.layer_types("linear_attention", interval)[layer] == FULL:
         bias, gates = fields.flag("qkv_bias", False), 2 if fields.flag("attn_output_gate", True) else 1
         path = f"layers.{layer}.self_attn"
         yield from attention(model, path, width=head_dim(model), qkv_bias=bias, gates=gates)
@@ -108,7 +111,6 @@ def qwen3_next_attention(model: Model, layer: int) -> Iterator[Module]:
     value_heads = fields.size("linear_num_value_heads")
     keys = fields.size("linear_num_key_heads") * fields.size("linear_key_head_dim")
     values = value_heads * fields.size("linear_value_head_dim")
-    stored = fields.text("model_type").startswith("qwen3_next")  # merged in the checkpoint already
     key_share = model.split("linear_num_key_heads", keys)
     value_share = model.split("linear_num_value_heads", values)
     head_share = model.split("linear_num_value_heads", value_heads)
@@ -132,13 +134,13 @@ def gemma4_attention(model: Model, layer: int) -> Iterator[Module]:
     own = fields.objects("per_layer_config")
     # transformers 5 writes what differs per layer, by a number that may have a zero in front.
     other = own.get(str(layer)) or own.get(f"{layer:02d}") or own.get(f"{layer:03d}") or fields
-    width = other.size_or("head_dim", fields.size_or("head_dim", 256))
-    kv_total = fields.size_or("num_key_value_heads", fields.size("num_attention_heads"))
-    kv_total = other.size_or("num_key_value_heads", kv_total)
+    width = other.size("head_dim", fields.size("head_dim", 256))
+    kv_total = fields.size("num_key_value_heads", fields.size("num_attention_heads"))
+    kv_total = other.size("num_key_value_heads", kv_total)
     same = fields.flag("attention_k_eq_v", False)
     if full and other is fields:
-        width = fields.size_or("global_head_dim", width)
-        kv_total = fields.size_or("num_global_key_value_heads", kv_total) if same else kv_total
+        width = fields.size("global_head_dim", width)
+        kv_total = fields.size("num_global_key_value_heads", kv_total) if same else kv_total
     bias = fields.flag("attention_bias", False)
     merged = ("q_proj", "k_proj") if full and same else QKV
     qkv, out = attention(model, path, width=width, qkv_bias=bias, o_bias=bias, kv_total=kv_total, merged=merged)

@@ -66,7 +66,7 @@ class Model(NamedTuple):
     @property
     def layers(self) -> range:
         """Indices of the decoder layers."""
-        return range(self.fields.size("num_hidden_layers", MAX_LAYERS))
+        return range(self.fields.size("num_hidden_layers", most=MAX_LAYERS))
 
     def layer_types(self, other: str, interval: int) -> tuple[str, ...]:
         """The type of each layer; where the config names none, each `interval`-th is FULL and the rest `other`."""

@@ -56,7 +56,7 @@ def _qwen(kind: str, vision: Fields, ranks: int) -> Iterator[Module]:
         yield _split(f"{path}.attn.qkv", 3 * width, width, ranks)
         yield _split(f"{path}.attn.proj", width, width, ranks, rows=False)
         yield from _mlp(kind, vision, f"{path}.mlp", width, ranks)
-    merged = width * vision.size_or("spatial_merge_size", 2) ** 2
+    merged = width * vision.size("spatial_merge_size", 2) ** 2
     out = vision.size("hidden_size") if kind == _SECOND else vision.size("out_hidden_size")
     first, second = ("linear_fc1", "linear_fc2") if kind == _THIRD else ("mlp.0", "mlp.2")
     deep = len(vision.counts("deepstack_visual_indexes")) if kind == _THIRD else 0
@@ -71,7 +71,7 @@ def _mlp(kind: str, vision: Fields, path: str, width: int, ranks: int) -> Iterat
         yield _split(f"{path}.gate_up_proj", 2 * size, width, ranks)._replace(merged=GATE_UP)
         yield _split(f"{path}.down_proj", width, size, ranks, rows=False)
         return
-    size = vision.size_or("mlp_ratio", 4) * width if kind == _SECOND else vision.size("intermediate_size")
+    size = vision.size("mlp_ratio", 4) * width if kind == _SECOND else vision.size("intermediate_size")
     first, second = ("fc1", "fc2") if kind == _SECOND else ("linear_fc1", "linear_fc2")
     yield _split(f"{path}.{first}", size, width, ranks)
     yield _split(f"{path}.{second}", width, size, ranks, rows=False)

@@ -329,6 +329,31 @@ FORMS = {
     "two models": Form(sh("vllm serve org/a --port 1 & vllm serve org/b --port 2; wait"), ("SeveralServers", "", [])),
     "a quote that never ends": Form(sh("vllm serve 'org/m"), ("ShellSyntax", "", [])),
     "an echo of it": Form(sh('echo vllm serve org/m; echo "vllm serve org/m"'), ("NoServerCommand", "", [])),
-    "model behind flags": Form(["vllm", "serve", "--enforce-eager", "org/m"], ("ModelUnknown", "", [])),
+    "model behind a switch": Form(
+        ["vllm", "serve", "--enforce-eager", "org/m"], ("VllmServe", "org/m", ["--enforce-eager"])
+    ),
+    "model behind a flag with its value": Form(
+        ["vllm", "serve", "-tp", "2", "org/m", "--port", "1"], ("VllmServe", "org/m", ["-tp", "2", "--port", "1"])
+    ),
+    "model behind a key of a JSON flag": Form(
+        sh("vllm serve -cc.mode 3 --no-enable-prefix-caching --max_num_seqs=8 org/m"),
+        ("VllmServe", "org/m", ["-cc.mode", "3", "--no-enable-prefix-caching", "--max_num_seqs=8"]),
+    ),
+    "model behind two dashes": Form(
+        ["serve", "--cudagraph-capture-sizes", "1", "2", "--", "org/m"],
+        ("VllmServe", "org/m", ["--cudagraph-capture-sizes", "1", "2", "--"]),
+        has_command=False,
+    ),
+    "model behind a configuration file": Form(
+        ["vllm", "serve", "--config", "/c.yaml", "org/m"], ("VllmServe", "org/m", [])
+    ),
+    "model behind a flag with several values": Form(
+        ["vllm", "serve", "--api-key", "a", "org/m"], ("ModelUnknown", "", [])
+    ),
+    "model behind a flag that is not known": Form(["vllm", "serve", "--new-flag", "org/m"], ("ModelUnknown", "", [])),
+    "two that may be models": Form(["vllm", "serve", "-tp", "2", "a", "b"], ("ModelUnknown", "", [])),
+    "a value that may be the model": Form(
+        sh("vllm serve --port 1 $(cat /model) --enforce-eager"), ("Substitution", "the model", [])
+    ),
     "nothing": Form([], ("NoServerCommand", "", []), has_command=False),
 }

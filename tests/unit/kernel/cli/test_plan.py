@@ -116,6 +116,7 @@ def test_plan_for_people(config: Path) -> None:
         ("--config", "x", "--tensor-parallel-size", "-1"),
         ("--config", "x", "--max-num-seqs", "1e3"),
         ("--config", "x", "--vllm-version", "newest"),
+        ("--config", "x", "--vllm-version", "0.33garbage"),
         ("--config", "x", "--tokens", "[0]"),
         ("--config", "x", "--tokens", "[513]"),
         ("--config", "x", "--tokens", "{}"),
@@ -157,3 +158,9 @@ def test_foreign_text_is_escaped_for_people(config: Path, fields: dict[str, obje
     assert all(line.isprintable() for line in (out + err).split("\n"))
     assert "\nforged" not in out
     out.encode()
+
+
+@pytest.mark.parametrize("version", ["0.33garbage", "newest", "0.33.x", ""])
+def test_a_version_that_is_none_is_named_with_its_remedy(version: str) -> None:
+    code, _, err = run(plan_command, "--config", "x", "--vllm-version", version)
+    assert (code, err) == (2, f"plan: --vllm-version: {version!r}: must be a release like 0.33.0\n")

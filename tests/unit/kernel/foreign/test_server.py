@@ -80,6 +80,8 @@ def test_a_configuration_file_stands_for_its_arguments(tmp_path: Path) -> None:
             "2",
             "--x",
             '{"a": 1}',
+            "--config",  # what `lora: false` means only the image's own vLLM knows
+            str(path),
             "--max-num-seqs",
             "8",
         ]
@@ -90,9 +92,9 @@ def test_a_configuration_file_stands_for_its_arguments(tmp_path: Path) -> None:
 
 def test_what_differs_between_pods_is_left_out_of_a_file_too(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
-    path.write_text("master-addr: lws-0\nnode_rank: 1\nmax-num-seqs: 64\nheadless: true\n")
+    path.write_text("master-addr: lws-0\nnode_rank: 1\nmax-num-seqs: 64\nheadless: true\nseed: 0\n")
     planned = found(["vllm", "serve", "org/m", "--config", str(path), "--nnodes", "2"])
-    assert json.loads(planned.env["HIPBMM_SERVER_ARGS"]) == ["--max-num-seqs", "64"]
+    assert json.loads(planned.env["HIPBMM_SERVER_ARGS"]) == ["--max-num-seqs", "64", "--seed", "0"]
     path.write_text('dtype: "\\0"\n')
     assert found(["vllm", "serve", "org/m", "--config", str(path)]).note.startswith("server: ConfigFileUnreadable")
 

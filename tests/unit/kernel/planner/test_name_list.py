@@ -149,8 +149,8 @@ def test_patterns_of_published_checkpoints_are_taken(pattern: str) -> None:
     assert build("qwen3-32b", ptpc(top={"ignore": [pattern]})).source == "Config"
 
 
-@pytest.mark.parametrize(("version", "left_out"), [((0, 27), set()), ((0, 32), set()), ((0, 33), {"qkv_proj"})])
-def test_patterns_are_asked_about_fused_names_from_0_33(version: tuple[int, int], left_out: set[str]) -> None:
+@pytest.mark.parametrize(("version", "left_out"), [((0, 27), set()), ((0, 29), set()), ((0, 30), {"qkv_proj"})])
+def test_patterns_are_asked_about_fused_names_from_0_30(version: tuple[int, int], left_out: set[str]) -> None:
     found = build("qwen3-32b", ptpc(top={"ignore": ["re:.*qkv_proj"]}), vllm=Version(*version))
     assert {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"} - eligible(found) == left_out
 
@@ -161,3 +161,19 @@ def test_parts_come_before_the_class_from_0_27(version: tuple[int, int], chosen:
     config = ptpc()
     config["config_groups"] = {**config["config_groups"], "group_1": fp4}  # type: ignore[dict-item] # a literal
     assert ("gate_up_proj" in eligible(build("qwen3-32b", config, vllm=Version(*version)))) is chosen
+
+
+@pytest.mark.parametrize(("version", "first"), [((0, 24), True), ((0, 29), True), ((0, 30), False), ((0, 33), False)])
+@pytest.mark.parametrize("fused", ["self_attn.qkv_proj", "mlp.gate_up_proj"])
+def test_quark_was_not_asked_about_a_fused_name(fused: str, version: tuple[int, int], first: bool) -> None:
+    excluded = {**QUARK, "exclude": [f"model.layers.0.{fused}"]}
+    found = build("qwen3-32b", excluded, vllm=Version(*version)).linears
+    assert {each.linear.copies for each in found if each.eligible} == ({64} if first else {63, 64})
+
+
+def test_quark_excludes_a_fused_linear_by_its_parts_in_every_version() -> None:
+    excluded = {**QUARK, "exclude": ["re:.*(q|k|v)_proj", "model.layers.0.mlp.down_proj"]}
+    for minor in (24, 29, 33):
+        found = build("qwen3-32b", excluded, vllm=Version(0, minor))
+        assert "qkv_proj" not in eligible(found)
+        assert 63 in {each.linear.copies for each in found.linears if each.eligible}

@@ -248,8 +248,8 @@ def test_dynamic_activations_have_one_scale_per_token_whatever_their_strategy(st
     assert len(eligible(build("qwen3-32b", config))) == 4
 
 
-@pytest.mark.parametrize(("version", "count"), [((0, 27), 0), ((0, 33), 4)])
-def test_quark_lists_of_one_are_unwrapped_from_0_33(version: tuple[int, int], count: int) -> None:
+@pytest.mark.parametrize(("version", "count"), [((0, 29), 0), ((0, 30), 4), ((0, 33), 4)])
+def test_quark_lists_of_one_are_unwrapped_from_0_30(version: tuple[int, int], count: int) -> None:
     everything = QUARK["global_quant_config"]
     assert isinstance(everything, dict)
     config = {**QUARK, "global_quant_config": {name: [value] for name, value in everything.items()}}
@@ -355,3 +355,16 @@ def test_of_two_names_of_the_type_the_newer_counts(newer: str, found: int) -> No
 def test_bits_that_vllm_does_not_ask_for_are_refused_by_the_field(strategy: str | None) -> None:
     with pytest.raises(ConfigInvalid, match=r"weights\.num_bits.*4.*8 bits"):
         plan.build(encoded("qwen3-32b", ptpc(weights={"num_bits": 4, "strategy": strategy})), Options())
+
+
+@pytest.mark.parametrize("part", ["weights", "inputs"])
+@pytest.mark.parametrize("bits", ["8", 8.0, "8.0", " 8"])
+def test_bits_are_read_as_compressed_tensors_reads_them(part: str, bits: object) -> None:
+    assert len(eligible(build("qwen3-32b", ptpc(**{part: {"num_bits": bits}})))) == 4
+    assert not eligible(build("qwen3-32b", ptpc(inputs={"num_bits": "4"})))
+
+
+@pytest.mark.parametrize("bits", ["x", "8x", 8.5, [8], "\u0668"])
+def test_bits_that_are_no_number_are_refused_by_the_field(bits: object) -> None:
+    with pytest.raises(ConfigInvalid, match=r"weights\.num_bits"):
+        build("qwen3-32b", ptpc(weights={"num_bits": bits}))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.ptpc import PTPC
 from tests.unit.kernel.configs import MODELS, encoded
 
 from hipbmm_kernel.planner import plan
 from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options
 from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.planner.vllm_version import Version
 
 
 def shapes(model: str, tensor: int, **flags: object) -> dict[str, tuple[int, int]]:
@@ -288,6 +290,41 @@ def test_linears_with_and_without_bias_that_share_a_row_are_named() -> None:
     found = plan.build(config, Options())
 
     assert found.warnings == ("linears of 24576x8192 with and without bias share one row: AITER's key has no bias",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "dense"),
+    [
+        ("qwen3_5_text", {"num_experts": 4, "shared_expert_intermediate_size": 512}, 48),
+        ("qwen3_5_moe_text", {"num_experts": 4, "shared_expert_intermediate_size": 512, "mlp_only_layers": [0]}, 0),
+        ("qwen3_5_moe_text", {"num_experts": 4, "shared_expert_intermediate_size": 512, "decoder_sparse_step": 2}, 0),
+        ("qwen3_next", {"mlp_only_layers": [0]}, 1),
+        ("qwen3_next", {"decoder_sparse_step": 2}, 24),
+    ],
+)
+def test_of_qwen3_5_the_model_type_says_which_layers_have_experts(
+    kind: str, fields: dict[str, object], dense: int
+) -> None:
+    names = {"qwen3_5_text": "Qwen3_5ForCausalLM", "qwen3_5_moe_text": "Qwen3_5MoeForCausalLM"}
+    config = {"architectures": [names.get(kind, "Qwen3NextForCausalLM")], "model_type": kind, **fields}
+    found = plan.build(encoded("qwen3-next-80b", PTPC, **config), Options())
+    copies = {each.linear.name: each.linear.copies for each in found.linears}
+    assert copies.get("gate_up_proj", 0) == dense
+    assert copies.get("shared_expert.gate_up_proj", 0) == 48 - dense
+
+
+@pytest.mark.parametrize(
+    ("kind", "minor", "full"),
+    [("qwen3_next", 31, 12), ("qwen3_next", 32, 24), ("qwen3_5_text", 23, 24), ("qwen3_5_text", 33, 24)],
+)
+def test_the_interval_of_full_attention_counts_where_vllms_own_config_class_reads_it(
+    kind: str, minor: int, full: int
+) -> None:
+    config = encoded("qwen3-next-80b", PTPC, model_type=kind, full_attention_interval=2, layer_types=None)
+    found = plan.build(config, Options(vllm=Version(0, minor)))
+    assert {each.linear.copies for each in found.linears if each.linear.name == "qkv_proj"} == {full}
+    listed = encoded("qwen3-next-80b", PTPC, full_attention_interval=2, layer_types=["full_attention"] * 48)
+    assert all(each.linear.name != "in_proj_qkvz" for each in plan.build(listed, Options()).linears)
 
 
 @pytest.mark.parametrize(

@@ -29,28 +29,28 @@ CASES: dict[str, ServerFlags] = {
     "-tp=4": NONE._replace(tensor_parallel=4),
     "--tensor-parallel-size 8 --enable-expert-parallel": NONE._replace(tensor_parallel=8, expert_parallel=True),
     "--enable-expert-parallel --no-enable-expert-parallel": NONE,
-    "--enforce-eager": NONE._replace(graphs=False),
-    "--enforce_eager": NONE._replace(graphs=False),
+    "--enforce-eager": NONE._replace(graph_mode="NONE"),
+    "--enforce_eager": NONE._replace(graph_mode="NONE"),
     "--enforce-eager --no-enforce-eager": NONE,
     "--enforce-eager=false": NONE,
     "--enforce-eager --no-enforce": NONE,
     "--enable-expert-parallel --no-enable-exp": NONE,
     "--enable-expert-parallel --disable-exp": NONE,
-    "-O0": NONE._replace(graphs=False),
-    "-O 0": NONE._replace(graphs=False),
-    "-O=0": NONE._replace(graphs=False),
-    "--optimization-level 0": NONE._replace(graphs=False),
+    "-O0": NONE._replace(graph_mode="NONE"),
+    "-O 0": NONE._replace(graph_mode="NONE"),
+    "-O=0": NONE._replace(graph_mode="NONE"),
+    "--optimization-level 0": NONE._replace(graph_mode="NONE"),
     "-O3": NONE,
-    "-O.cudagraph_mode=NONE": NONE._replace(graphs=False),
-    "-cc.cudagraph_mode NONE": NONE._replace(graphs=False),
-    "--compilation-config.cudagraph_mode=none": NONE._replace(graphs=False),
+    "-O.cudagraph_mode=NONE": NONE._replace(graph_mode="NONE"),
+    "-cc.cudagraph_mode NONE": NONE._replace(graph_mode="NONE"),
+    "--compilation-config.cudagraph_mode=none": NONE._replace(graph_mode="NONE"),
     "--compilation-config.pass_config.enable_sp true": NONE,
     "-cc.pass_config.enable_sp true -cc.pass_config.sp_min_token_num 8": NONE._replace(sequence_parallel=True),
     "-cc.pass_config.enable_sp True -cc.pass_config.sp_min_token_num 8": NONE._replace(sequence_parallel=True),
-    '-cc {"cudagraph_mode":"NONE"}': NONE._replace(graphs=False),
-    '-cc {"cudagraph_mode":0}': NONE._replace(graphs=False),
+    '-cc {"cudagraph_mode":"NONE"}': NONE._replace(graph_mode="NONE"),
+    '-cc {"cudagraph_mode":0}': NONE._replace(graph_mode="NONE"),
     '-cc {"cudagraph_mode":"FULL_AND_PIECEWISE"}': NONE,
-    '-cc {"use_cudagraph":false}': NONE._replace(graphs=False),
+    '-cc {"use_cudagraph":false}': NONE._replace(graph_mode="NONE"),
     '--compilation-config={"cudagraph_capture_sizes":[1,2,64]}': NONE._replace(capture_sizes=(1, 2, 64)),
     '--compilation_config {"max_cudagraph_capture_size":64}': NONE._replace(max_capture_size=64),
     '-cc {"compile_sizes":[33,"cudagraph_capture_sizes"]}': NONE._replace(compile_sizes=(33,)),
@@ -62,7 +62,7 @@ CASES: dict[str, ServerFlags] = {
         speculative_tokens=3, draft_model=True, drafter="eagle"
     ),
     '-sc {"model":"[ngram]","num_speculative_tokens":3}': NONE._replace(speculative_tokens=3, drafter="[ngram]"),
-    "-cc.cudagraph_mode FULL": NONE._replace(full=True),
+    "-cc.cudagraph_mode FULL": NONE._replace(graph_mode="FULL"),
     "--speculative-config.num_speculative_tokens 2": NONE._replace(speculative_tokens=2),
     "-sc.num-speculative-tokens 2": NONE._replace(speculative_tokens=2),
     '-s {"num-speculative-tokens":3}': NONE._replace(speculative_tokens=3),
@@ -76,9 +76,9 @@ CASES: dict[str, ServerFlags] = {
     '--quantization-config {"ignore":["re:.*o_proj"]}': NONE._replace(ignore=("re:.*o_proj",)),
     "--max-num-seq 64 --tensor-parallel 4": NONE._replace(max_num_seqs=64, tensor_parallel=4),
     "--max-num 64": NONE,
-    "-cc.cudagraph_mode FULL_DECODE_ONLY": NONE._replace(decode_only=True),
-    '-cc {"cudagraph_mode":"FULL_DECODE_ONLY"}': NONE._replace(decode_only=True),
-    "-cc.mode 0": NONE._replace(decode_only=True),
+    "-cc.cudagraph_mode FULL_DECODE_ONLY": NONE._replace(graph_mode="FULL_DECODE_ONLY"),
+    '-cc {"cudagraph_mode":"FULL_DECODE_ONLY"}': NONE._replace(graph_mode="FULL_DECODE_ONLY"),
+    "-cc.mode 0": NONE._replace(graph_mode="FULL_DECODE_ONLY"),
     "-cc.cudagraph_capture_sizes+=1,2,4": NONE._replace(capture_sizes=(1, 2, 4)),
     "-cc.cudagraph_capture_sizes+ 1 -cc.cudagraph_capture_sizes+ 2,4": NONE._replace(capture_sizes=(1, 2, 4)),
     "-cc.max_cudagraph_capture_size 1k": NONE._replace(max_capture_size=1000),
@@ -98,6 +98,30 @@ CASES: dict[str, ServerFlags] = {
         no_input=frozenset({"image", "video"})
     ),
     "--limit-mm-per-prompt.image 0": NONE._replace(no_input=frozenset({"image"})),
+    '--limit-mm-per-prompt {"image":"0","video":0.0,"audio":false}': NONE._replace(
+        no_input=frozenset({"image", "video", "audio"})
+    ),
+    '--limit-mm-per-prompt {"image":{"count":"00"},"video":{},"audio":"1"}': NONE._replace(
+        no_input=frozenset({"image"})
+    ),
+    "--runner pooling --convert embed --enable-dbo": NONE,
+    '--runner pooling -sc {"method":"ngram","num_speculative_tokens":2}': NONE._replace(
+        speculative_tokens=2, drafter="ngram", unread=("--runner pooling: speculation is planned as without it",)
+    ),
+    '--enable-dbo -sc {"method":"ngram","num_speculative_tokens":2}': NONE._replace(
+        speculative_tokens=2, drafter="ngram", unread=("--enable-dbo: speculation is planned as without it",)
+    ),
+    "-sc.method ngram -sc.num_speculative_tokens 2 -sc.num_speculative_tokens_per_batch_size [[1,4,2]]": NONE._replace(
+        speculative_tokens=2,
+        drafter="ngram",
+        unread=("speculative.num_speculative_tokens_per_batch_size: each batch is planned with the most tokens",),
+    ),
+    "-cc.mode 1 -cc.cudagraph_mode FULL": NONE._replace(
+        graph_mode="FULL",
+        unread=("compilation.mode 1: graphs of whole batches are planned, which vLLM 0.32 leaves out",),
+    ),
+    "-cc.mode stock_torch_compile -O0": NONE._replace(graph_mode="NONE"),
+    "-cc.mode 0 -cc.cudagraph_mode FULL": NONE._replace(graph_mode="FULL"),
     "--mm-encoder-only": NONE._replace(unread=("--mm-encoder-only: the language model is planned",)),
     '-sc {"method":"suffix"}': NONE._replace(
         drafter="suffix", unread=("speculative: no number of tokens, planned without any",)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.kernel.configs import encoded
 
-from hipbmm_kernel.planner import tokens
+from hipbmm_kernel.planner import plan, tokens
+from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.vllm_version import Version
 
@@ -110,6 +112,12 @@ def test_uniform_decode_batches_are_rounded_up_to_whole_queries() -> None:
         ("yuhuili/EAGLE3-LLaMA3", V28, 85),
         ("mtp", V28, 63),
         ("ngram", V33, 92),
+        ("mtp", Version(0, 29), 92),
+        ("ngram", Version(0, 31), 64),
+        ("draft_model", Version(0, 30), 64),
+        ("draft_model", Version(0, 31), 92),
+        ("ngram", Version(0, 32), 92),
+        ("suffix", V33, 64),
     ],
 )
 def test_ways_of_drafting_that_the_second_runner_lacks_round_the_list(
@@ -118,12 +126,12 @@ def test_ways_of_drafting_that_the_second_runner_lacks_round_the_list(
     """63 and the last 92 are what the dispatchers of vLLM 0.28.0 and 0.33.0 themselves have."""
     flags = ServerFlags(speculative_tokens=2, drafter=drafter)
     assert len(tokens.plan(flags, vllm).planned) == planned
-    assert (captured(vllm, flags)[0] == 3) is (planned == 63)
+    assert (captured(vllm, flags)[0] == 3) is (planned in (63, 64))
 
 
-@pytest.mark.parametrize(("full", "planned"), [(True, 53), (False, 84)])
-def test_one_kind_of_graph_for_all_batches_is_not_rounded_to_whole_queries(full: bool, planned: int) -> None:
-    assert len(tokens.plan(ServerFlags(speculative_tokens=5, full=full), V33).planned) == planned
+@pytest.mark.parametrize(("mode", "planned"), [("FULL", 53), ("FULL_AND_PIECEWISE", 84)])
+def test_one_kind_of_graph_for_all_batches_is_not_rounded_to_whole_queries(mode: str, planned: int) -> None:
+    assert len(tokens.plan(ServerFlags(speculative_tokens=5, graph_mode=mode), V33).planned) == planned
 
 
 def test_more_speculation_captures_more_for_few_sequences() -> None:
@@ -140,7 +148,7 @@ def test_below_512_every_further_m_is_eager() -> None:
 
 
 def test_without_graphs_every_m_is_eager() -> None:
-    planned = tokens.plan(ServerFlags(graphs=False), V33)
+    planned = tokens.plan(ServerFlags(graph_mode="NONE"), V33)
 
     assert planned.captured == ()
     assert planned.planned == tuple(range(1, 513))
@@ -181,6 +189,31 @@ def test_in_0_23_speculation_leaves_whole_queries_only() -> None:
 
 
 def test_batches_with_a_prefill_run_with_their_own_size_when_graphs_are_for_decoding_only() -> None:
-    found = tokens.plan(ServerFlags(decode_only=True, max_num_seqs=64))
+    found = tokens.plan(ServerFlags(graph_mode="FULL_DECODE_ONLY", max_num_seqs=64))
     assert found.planned == tuple(range(1, 513))
     assert found.eager == frozenset(range(1, 513))
+
+
+@pytest.mark.parametrize("flags", [ServerFlags(capture_sizes=(1, 2)), ServerFlags(max_capture_size=2)])
+def test_a_list_of_which_the_v1_runner_leaves_nothing_is_refused_as_vllm_does_not_start(flags: ServerFlags) -> None:
+    drafting = flags._replace(speculative_tokens=3, drafter="ngram")
+    with pytest.raises(ConfigInvalid, match=r"cudagraph_capture_sizes: .2.: must reach 4"):
+        tokens.plan(drafting, V28)
+    assert len(tokens.plan(drafting, V33).planned) == 512
+    assert len(tokens.plan(drafting._replace(graph_mode="PIECEWISE"), V28).planned) == 512
+
+
+@pytest.mark.parametrize(
+    ("flags", "vllm", "runner"),
+    [
+        (ServerFlags(speculative_tokens=2, drafter="eagle3"), V28, "V2"),
+        (ServerFlags(speculative_tokens=2, drafter="mtp"), V27, "V1"),
+        (ServerFlags(speculative_tokens=2, drafter="eagle3"), V33, ""),
+        (ServerFlags(speculative_tokens=2, drafter="eagle3"), V23, ""),
+        (ServerFlags(speculative_tokens=2, drafter="eagle3", first_runner=True), V28, ""),
+        (ServerFlags(), V28, ""),
+    ],
+)
+def test_a_runner_that_the_model_decides_on_is_said(flags: ServerFlags, vllm: Version, runner: str) -> None:
+    said = plan.build(encoded("qwen3-32b"), plan.Options(vllm=vllm, flags=flags)).warnings
+    assert [words[-2:] for words in said if "runner" in words] == ([runner] if runner else [])

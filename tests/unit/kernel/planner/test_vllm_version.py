@@ -31,6 +31,12 @@ from hipbmm_kernel.planner.vllm_version import Version, parse
         ("0.33.post1", Version(0, 33)),
         ("0.33-rocm", Version(0, 33)),
         ("0.33333", None),
+        ("0.33garbage", None),
+        ("0.33.0.x", None),
+        ("0.33 0.28", None),
+        ("0.33.0rc", Version(0, 33)),
+        ("0.33.0.dev20260101", Version(0, 33)),
+        ("0.23.0+rocm700", Version(0, 23)),
     ],
 )
 def test_versions(text: str, expected: Version | None) -> None:
