@@ -47,19 +47,12 @@ _OF_A_FRONT_END = (
     "otlp-traces-endpoint",
 )
 """What decides nothing about linears and numbers of tokens: a value of theirs that is not known does no harm."""
-_SWITCHES = (
-    *("allow-credentials", "async-scheduling", "cudagraph-metrics", "enforce-eager", "headless", "kv-cache-metrics"),
-    *("kv-sharing-fast-prefill", "language-model-only", "mm-encoder-only", "return-tokens-as-token-ids", "ep"),
-    *("skip-mm-profiling", "skip-tokenizer-init", "trust-remote-code"),
-)
+_SWITCHES = ("enforce-eager", "headless", "language-model-only", "skip-mm-profiling", "trust-remote-code")
 """Flags without a value, beside those whose name says so."""
 _SETTINGS = (
-    *("attention-backend", "block-size", "cc", "compilation-config", "cpu-offload-gb", "data-parallel-size", "dp"),
-    *("distributed-executor-backend", "download-dir", "dtype", "gpu-memory-utilization", "hf-overrides", "host", "O"),
-    *("kv-cache-dtype", "kv-transfer-config", "limit-mm-per-prompt", "linear-backend", "load-format", "max-model-len"),
-    *("max-num-batched-tokens", "max-num-seqs", "optimization-level", "pipeline-parallel-size", "port", "pp", "q"),
-    *("quantization", "quantization-config", "reasoning-parser", "revision", "runner", "sc", "seed", "swap-space"),
-    *("speculative-config", "tensor-parallel-size", "tokenizer", "tool-call-parser", "tp", "uvicorn-log-level"),
+    *("block-size", "cc", "compilation-config", "data-parallel-size", "dp", "dtype", "gpu-memory-utilization", "host"),
+    *("kv-cache-dtype", "load-format", "max-model-len", "max-num-batched-tokens", "max-num-seqs", "O", "port", "q"),
+    *("pipeline-parallel-size", "pp", "quantization", "seed", "tensor-parallel-size", "tokenizer", "tp"),
 )
 """Flags with one value."""
 _OF_DYNAMO = (

@@ -126,10 +126,7 @@ def _without_answer(data: bytes) -> Asked | None:
         document = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(document, dict):
-        return None
-    if isinstance(document.get("refused"), str):
-        return Asked(None, f"the image's vLLM refuses this server: {document['refused']}"[:400], refused=True)
-    if isinstance(document.get("error"), str):
-        return Asked(None, f"the image's vLLM could not be asked: {document['error']}"[:400])
+    for field, words in (("refused", "refuses this server"), ("error", "could not be asked")):
+        if isinstance(document, dict) and isinstance(document.get(field), str):
+            return Asked(None, f"the image's vLLM {words}: {document[field]}"[:400], refused=field == "refused")
     return None

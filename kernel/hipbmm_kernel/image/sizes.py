@@ -36,7 +36,7 @@ class _Dispatcher(NamedTuple):
 def of(config: Any, notes: list[str]) -> Sizes:
     """The sizes of a configuration whose model has been built (its attention layers decide on the graph mode)."""
     newest = bool(config.use_v2_model_runner)
-    query = 1 + _speculative(config)
+    query = 1 + int(getattr(config.speculative_config, "num_speculative_tokens", None) or 0)
     mode = _resolved_mode(config, query, newest, notes)
     dispatch = _second_runner(config, mode, query) if newest else _first_runner(config, mode, query)
     batched = int(config.scheduler_config.max_num_batched_tokens)
@@ -50,7 +50,9 @@ def of(config: Any, notes: list[str]) -> Sizes:
         for size, graphed in answers:
             (graphs if graphed else eager).add(size)
     graphs |= set(dispatch.captures)
-    eager |= _run_eagerly(config, sequences, batched) - graphs
+    # Without a graph start-up itself runs the sampler's dummy batch, and what is compiled for one size.
+    compiled = {size for size in config.compilation_config.compile_sizes or [] if isinstance(size, int)}
+    eager |= {min(sequences, batched), *compiled} - graphs
     found = graphs | eager
     planned = tuple(sorted(size for size in found if 0 < size <= MAX_M))
     return Sizes(
@@ -58,20 +60,6 @@ def of(config: Any, notes: list[str]) -> Sizes:
         planned=planned,
         eager=tuple(size for size in planned if size in eager),
     )
-
-
-def _run_eagerly(config: Any, sequences: int, batched: int) -> set[int]:
-    """Sizes that start-up itself runs without a graph: the sampler's dummy run, and what is compiled for one size."""
-    sizes = {min(sequences, batched)}
-    for size in config.compilation_config.compile_sizes or []:
-        if isinstance(size, int):
-            sizes.add(size)
-    return sizes
-
-
-def _speculative(config: Any) -> int:
-    speculative = config.speculative_config
-    return int(speculative.num_speculative_tokens or 0) if speculative is not None else 0
 
 
 def _resolved_mode(config: Any, query: int, newest: bool, notes: list[str]) -> Any:
@@ -100,19 +88,13 @@ def _attention_support(config: Any, notes: list[str]) -> tuple[Any, str | None]:
             continue
         try:
             backend = ask()
-            found = _support_of(backend, layer, config)
+            found = backend.get_builder_cls().get_cudagraph_support(config, layer.get_kv_cache_spec(config))
         except Exception as error:  # noqa: BLE001 - any backend's own code, whose answer is a refinement only
             notes.append(f"attention backend not asked about graphs: {type(error).__name__}: {str(error)[:120]}")
             return None, None
         if found.value < least.value:
             least, name = found, backend.__name__
     return least, name
-
-
-def _support_of(backend: Any, layer: Any, config: Any) -> Any:
-    builder = backend.get_builder_cls()
-    spec = layer.get_kv_cache_spec(config)
-    return builder.get_cudagraph_support(config, spec)
 
 
 def _first_runner(config: Any, mode: Any, query: int) -> _Dispatcher:

@@ -26,7 +26,10 @@ _FINE_LIMIT = 32
 _STEP_8_END = 256
 
 _COVERS_SEQUENCES = Version(0, 29)
-"""From it on `max_num_seqs` and the sizes of speculative batches join the list (read in 0.33, absent in 0.28)."""
+"""From it on `max_num_seqs` and the sizes of speculative batches join the list (absent in 0.28)."""
+
+_PADS_SEQUENCES = Version(0, 32)
+"""From it on sequence parallelism takes sizes that are no multiple of the ranks (absent in 0.31)."""
 
 _SECOND_RUNNER_DRAFTS = {
     "eagle": Version(0, 24),
@@ -109,7 +112,7 @@ def captured_sizes(flags: ServerFlags, version: Version) -> tuple[int, ...]:
         if version >= _COVERS_SEQUENCES and flags.max_capture_size is None:
             sizes |= {size for size in _decode_sizes(sequences, query) if size <= largest}
     tensor = flags.tensor_parallel or 1
-    if flags.sequence_parallel and tensor > 1 and version < _COVERS_SEQUENCES:
+    if flags.sequence_parallel and tensor > 1 and version < _PADS_SEQUENCES:
         sizes = {size for size in sizes if size % tensor == 0}
     if flags.speculative_tokens and _has_first_runner(flags, version) and flags.graph_mode != PIECEWISE:
         whole = _whole_queries(sizes, 1 + flags.speculative_tokens)

@@ -48,8 +48,8 @@ READS_INTERVAL = Version(0, 32)
 BACKENDS_FALL_BACK = Version(0, 28)
 """From it on a `--linear-backend` that has no FP8 kernel for ROCm leaves vLLM's own choice; read in 0.28."""
 
-ONLINE_OVER_CHECKPOINTS = Version(0, 33)
-"""From it on `--quantization-config` also quantises what a quantised checkpoint leaves in 16 bit; absent in 0.28."""
+ONLINE_OVER_CHECKPOINTS = Version(0, 30)
+"""From it on `--quantization-config` also quantises what a quantised checkpoint leaves in 16 bit; absent in 0.29."""
 
 FIRST_ONLINE_PER_CHANNEL = Version(0, 24)
 """`--quantization fp8_per_channel`."""

@@ -64,10 +64,11 @@ def test_interactivity_is_fine_grained_below_32() -> None:
     assert captured(V23, ServerFlags(performance_mode="interactivity"))[:34] == (*range(1, 33), 40, 48)
 
 
-def test_sequence_parallelism_keeps_multiples_of_the_ranks_up_to_0_27() -> None:
+def test_sequence_parallelism_keeps_multiples_of_the_ranks_up_to_0_31() -> None:
     flags = ServerFlags(sequence_parallel=True, tensor_parallel=4)
 
-    assert captured(V27, flags)[:3] == (4, 8, 16)
+    assert captured(V27, flags)[:3] == captured(Version(0, 31), flags)[:3] == (4, 8, 16)
+    assert captured(Version(0, 32), flags) == DEFAULT
     assert captured(V27, flags._replace(tensor_parallel=1)) == DEFAULT
     assert captured(V33, flags) == DEFAULT
 
