@@ -88,9 +88,9 @@ def test_online_quantisation_is_read_as_vllm_resolves_it(flags: ServerFlags, nam
     ],
 )
 @pytest.mark.parametrize("newer", [True, False])
-def test_from_0_33_flags_quantise_what_a_checkpoint_has_in_16_bit(
+def test_from_0_30_flags_quantise_what_a_checkpoint_has_in_16_bit(
     checkpoint: Config, flags: ServerFlags, names: set[str], newer: bool
 ) -> None:
-    version = Version(0, 33 if newer else 28)
+    version = Version(0, 30 if newer else 29)
     found = eligible(build("qwen3-32b", checkpoint, flags=flags, vllm=version))
     assert found == (names if newer else eligible(build("qwen3-32b", checkpoint, vllm=version)))
