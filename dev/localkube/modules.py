@@ -24,6 +24,7 @@ _STAMPS: dict[str, tuple[str, str | None]] = {
     "containerd": ("github.com/containerd/containerd/v2", "github.com/containerd/containerd/v2/version.Version"),
     "coredns": ("github.com/coredns/coredns", "github.com/coredns/coredns/coremain.GitCommit"),
     "helm": ("helm.sh/helm/v4", "helm.sh/helm/v4/internal/version.version"),
+    "helm-3": ("helm.sh/helm/v3", "helm.sh/helm/v3/internal/version.version"),
     "kuberay": ("github.com/ray-project/kuberay/ray-operator", None),
     "kwok": ("sigs.k8s.io/kwok", "sigs.k8s.io/kwok/pkg/consts.Version"),
     "kubeconform": ("github.com/yannh/kubeconform", "main.version"),

@@ -155,6 +155,7 @@ def test_a_pod_is_counted_from_birth_to_warm(place: Place) -> None:
     place.profile("counted")
     place.ready("counted")
     pod = place.injected_once("counted")
+    place.kubelet.containers(pod, {"hipbmm-warm": running()}, phase="Pending")
     place.becomes("counted", "a trial", lambda s: [c["state"] for c in s.get("canaries", [])] == ["Testing"])
     place.plain("counted")
     place.serves(pod)
@@ -172,6 +173,35 @@ def test_a_pod_is_counted_from_birth_to_warm(place: Place) -> None:
         lambda s: {each["reason"] for each in s["workloads"] if each["notInjected"]} == {"Predates"},
     )
     place.injected_once("counted")
+
+
+@pytest.mark.long
+def test_while_a_trial_waits_for_gpus_another_pod_of_its_image_may_be_it(place: Place) -> None:
+    place.profile("waits", preflight=False)
+    place.ready("waits")
+    image = "registry.example/waits:1"
+
+    def made(**node: str) -> Json | None:
+        body = stacks.asking("deployment", place.namespace)
+        body["metadata"]["labels"]["hipbmm.io/profile"] = "waits"
+        del body["metadata"]["ownerReferences"]
+        body["spec"] |= node
+        body["spec"]["containers"][-1]["image"] = image
+        body["spec"]["containers"][-1]["resources"] = {"limits": {"amd.com/gpu": "1" if node else "999"}}
+        return place._or_delete(place.api.create(POD, body))
+
+    def trial(state: str, pod: Json) -> None:
+        wanted = [(image, state, pod["metadata"]["name"])]
+        place.becomes(
+            "waits", f"a trial {state}", lambda s: [(c["image"], c["state"], c["pod"]) for c in s["canaries"]] == wanted
+        )
+
+    first = until("an injected pod", made)
+    trial("Testing", first)
+    second = until("another one", lambda: made(nodeName="mi300x-a"), 180)
+    place.serves(second)
+    trial("Proved", second)
+    until("a third one", lambda: made(nodeName="mi300x-a"))
 
 
 def test_three_stuck_pods_end_it(place: Place) -> None:

@@ -35,7 +35,7 @@ def build(profile: Profile, facts: Facts, now: datetime) -> Json:
     status = ProfileStatus(
         observed_generation=generation,
         admission=facts.admission,
-        injection=_recipe(profile, facts, trials.held(tried), ready=against is None),
+        injection=_recipe(profile, facts, trials.held(tried, facts.pods, now), ready=against is None),
         canaries=tried,
         tripped=tripped,
         tuning=_tuning(facts) or (before.tuning if before else None),

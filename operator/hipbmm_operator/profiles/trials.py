@@ -1,11 +1,13 @@
 """Trials of images, and the trip after which a profile injects no more. Pure.
 
-The first pod of an image that was injected with a kernel program tries it; until it has shown that the program runs,
-other pods of the image are born plain. Three pods that are stuck because of us end it for all images.
+The first pod of an image in which a kernel program begins tries it; until it has shown that the program runs, other
+pods of the image are born plain. A pod that waits (for a GPU, a Secret, a download) shows nothing about the program, so
+another one may try in its place. Three pods that are stuck because of us end it for all images.
 """
 
 import re
 from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Literal
 
 from hipbmm_operator.api.profile_status import MAX_IMAGE, MAX_IMAGES, Canary, Trip
@@ -15,6 +17,9 @@ from hipbmm_operator.pods.pod import Container
 from hipbmm_operator.profiles.pods import ForeignPod
 
 STUCK_PODS = 3
+_TURN, _TURNS = timedelta(minutes=1), 10
+"""So long after the last pod of an image, for each that waits, the next one may try: no wait holds an image for ever,
+and the more there are the fewer come, as all may get their nodes at once."""
 _WAITING = frozenset({"RunContainerError", "CreateContainerError", "CreateContainerConfigError", "CrashLoopBackOff"})
 _CRASHES = 2
 _NAMES_OURS = re.compile(
@@ -80,19 +85,27 @@ def canaries(
     """The trials of `kernel`. `at_work` are uids of pods whose `warm` has written progress."""
     by_name = {each.pod.name: each for each in pods if _tries(each, kernel)}
     there = {each.image for each in by_name.values()}
-    # A trial whose pod is gone has shown nothing: the next pod of the image is the trial.
-    kept = [each for each in before if each.kernel == kernel and (each.state != "Testing" or each.pod in by_name)]
+    # A trial whose pod is gone, or waits, has shown nothing: the next pod of the image may be the trial.
+    kept = [
+        each
+        for each in before
+        if each.kernel == kernel and (each.state != "Testing" or (each.pod in by_name and _begun(by_name[each.pod])))
+    ]
     known = {each.image: each for each in kept}
-    for name, found in sorted(by_name.items(), key=lambda item: (item[1].pod.created is None, item[1].pod.created)):
+    for found in sorted(by_name.values(), key=_order):
         # Images whose pods are there keep their place: one that lost it would be tried anew, and push out the next.
         new = 0 < len(found.image) <= MAX_IMAGE and found.image not in known
         if new and sum(image in there for image in known) < MAX_IMAGES:
-            known[found.image] = Canary(image=found.image, kernel=kernel, state="Testing", pod=name)
+            known[found.image] = Canary(image=found.image, kernel=kernel, state="Testing", pod=found.pod.name)
     tried = (
         each.model_copy(update={"state": _verdict(by_name[each.pod], at_work)}) if each.state == "Testing" else each
         for each in known.values()
     )
     return sorted(tried, key=lambda each: each.image in there)[-MAX_IMAGES:]
+
+
+def _order(found: ForeignPod) -> tuple[bool, bool, datetime | None]:
+    return not _begun(found), found.pod.created is None, found.pod.created
 
 
 def _tries(found: ForeignPod, kernel: str) -> bool:
@@ -102,6 +115,12 @@ def _tries(found: ForeignPod, kernel: str) -> bool:
     if found.pod.report is not None:
         return found.pod.report.reason not in _NO_PROGRAM
     return found.pod.live or _ended(found.pod.containers.get(contract.WARM))
+
+
+def _begun(found: ForeignPod) -> bool:
+    """Whether its `warm` has run, or cannot because of us: before that a pod waits for what a plain one waits for."""
+    warm = found.pod.containers.get(contract.WARM)
+    return found.pod.report is not None or (warm is not None and warm.running) or _ended(warm) or bool(stuck(found))
 
 
 def _ended(warm: Container | None) -> bool:
@@ -114,9 +133,19 @@ def _verdict(tried: ForeignPod, at_work: Collection[str]) -> Literal["Testing", 
     return "Refused" if _ended(tried.pod.containers.get(contract.WARM)) or stuck(tried) else "Testing"
 
 
-def held(trials: Sequence[Canary]) -> list[str]:
-    """Images whose pods are born plain."""
-    return sorted(each.image for each in trials if each.state != "Proved")
+def held(trials: Sequence[Canary], pods: Sequence[ForeignPod], now: datetime) -> list[str]:
+    """Images whose pods are born plain: those in vain, and those that a pod tries, or may be about to."""
+    return sorted(
+        each.image
+        for each in trials
+        if each.state == "Refused" or (each.state == "Testing" and _is_tried(each, pods, now))
+    )
+
+
+def _is_tried(trial: Canary, pods: Sequence[ForeignPod], now: datetime) -> bool:
+    of_image = [each for each in pods if each.image == trial.image and _tries(each, trial.kernel)]
+    born = max((each.pod.created for each in of_image if each.pod.created is not None), default=now)
+    return any(map(_begun, of_image)) or now - born < _TURN * min(len(of_image), _TURNS)
 
 
 def trip(before: Trip | None, pods: Sequence[ForeignPod], generation: int, kernel: str) -> Trip | None:

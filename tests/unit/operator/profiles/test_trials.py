@@ -61,7 +61,8 @@ def test_the_oldest_injected_pod_tries_its_image() -> None:
         ("i:1", "a", "Testing"),
         ("i:2", "c", "Testing"),
     ]
-    assert trials.held(found) == ["i:1", "i:2"]
+    assert trials.held(found, [], BORN) == []
+    assert trials.held(found, [pod("a"), pod("c", image="i:2")], BORN) == ["i:1", "i:2"]
 
 
 def test_a_plain_pod_tries_nothing() -> None:
@@ -74,7 +75,63 @@ TESTING = [Canary(image="i:1", kernel=KERNEL, state="Testing", pod="a")]
 def test_a_report_or_progress_proves_an_image() -> None:
     assert trials.canaries(TESTING, [reported(pod("a"))], KERNEL, ())[0].state == "Proved"
     assert trials.canaries(TESTING, [pod("a")], KERNEL, {"uid-a"})[0].state == "Proved"
-    assert trials.held(trials.canaries(TESTING, [reported(pod("a"))], KERNEL, ())) == []
+    proving = [reported(pod("a"))]
+    assert trials.held(trials.canaries(TESTING, proving, KERNEL, ()), proving, BORN) == []
+
+
+RUNS = Container("warm", running=True)
+NO_SECRET = Container("warm", waiting="CreateContainerConfigError", waiting_message='secret "hf" not found')
+BEHIND = Container("warm", waiting="PodInitializing")
+
+
+@pytest.mark.parametrize(
+    ("container", "held"),
+    [
+        (None, False),  # no node: GPUs miss, or a queue holds it
+        (NO_SECRET, False),
+        (Container("warm", waiting="ImagePullBackOff"), False),
+        (BEHIND, False),  # a volume misses, or another container downloads a model
+        (RUNS, True),
+        (Container("warm", waiting="CrashLoopBackOff", restarts=1), True),
+    ],
+)
+def test_a_pod_that_waits_holds_its_image_for_a_minute_and_one_that_tries_until_its_end(
+    container: Container | None, *, held: bool
+) -> None:
+    there = [pod("a", *([container] if container else []))]
+    young, old = BORN + timedelta(seconds=59), BORN + timedelta(seconds=61)
+    assert trials.held(TESTING, there, young) == ["i:1"]
+    assert trials.held(TESTING, there, old) == (["i:1"] if held else [])
+
+
+def test_another_pod_is_the_trial_in_the_place_of_one_that_waits() -> None:
+    waits, runs = pod("a", age=600), pod("b", RUNS)
+    found = trials.canaries(TESTING, [waits, runs], KERNEL, ())
+    assert [(each.pod, each.state) for each in found] == [("b", "Testing")]
+    late = BORN + timedelta(hours=1)
+    assert trials.held(found, [waits, runs], late) == ["i:1"]
+    found = trials.canaries(found, [waits, runs], KERNEL, {"uid-b"})
+    assert [(each.pod, each.state) for each in found] == [("b", "Proved")]
+    begins = pod("a", RUNS, age=600)
+    assert (
+        trials.canaries([Canary(image="i:1", kernel=KERNEL, state="Testing", pod="b")], [begins, runs], KERNEL, ())[
+            0
+        ].pod
+        == "b"
+    ), "the trial that has begun stays the trial"
+
+
+def test_pods_that_all_wait_are_let_in_one_by_one_and_always_again() -> None:
+    """A Deployment of which a new pod is made every ten seconds, where no GPU is free for two hours."""
+    there: list[ForeignPod] = []
+    for second in range(0, 7200, 10):
+        known = trials.canaries([], there, KERNEL, ())
+        if "i:1" not in trials.held(known, there, BORN + timedelta(seconds=second)):
+            there.append(pod(f"p{second:04}", age=-second))
+    born = [int(each.pod.name[1:]) for each in there]
+    assert born[:4] == [0, 60, 180, 360]
+    assert len(born) < 20
+    assert born[-1] > 7200 - 660
 
 
 def test_an_image_without_a_report_is_refused() -> None:
