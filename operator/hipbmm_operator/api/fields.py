@@ -53,6 +53,11 @@ Unique = Annotated[list[T], Field(json_schema_extra={"x-kubernetes-list-type": "
 """A list of values; duplicates are refused by the API server."""
 ByName = Annotated[list[T], Field(json_schema_extra=list_map("name"))]
 ByType = Annotated[list[T], Field(json_schema_extra=list_map("type"))]
+ByReason = Annotated[list[T], Field(json_schema_extra=list_map("reason"))]
+ByKey = Annotated[list[T], Field(json_schema_extra=list_map("key"))]
+ByImage = Annotated[list[T], Field(json_schema_extra=list_map("image"))]
+ByObject = Annotated[list[T], Field(json_schema_extra=list_map("kind", "name"))]
+ByMountPath = Annotated[list[T], Field(json_schema_extra=list_map("mountPath"))]
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 

@@ -10,6 +10,7 @@ from hipbmm_operator.api.fields import (
     NO_PARENT,
     AbsolutePath,
     Atomic,
+    ByMountPath,
     ByName,
     ConfigMapKey,
     DnsLabel,
@@ -20,7 +21,6 @@ from hipbmm_operator.api.fields import (
     RelativePath,
     TextMap,
     checked,
-    list_map,
     no_parent,
     rule,
 )
@@ -211,11 +211,8 @@ class ContainerAdditions(Model):
         " payload and harvest have such, too, and the pod is Guaranteed.",
     )
     security_context: ContainerSecurity | None = None
-    volume_mounts: list[VolumeMount] | None = Field(
-        None,
-        max_length=32,
-        description="Further mounts, in the server and in the tuner.",
-        json_schema_extra=list_map("mountPath"),
+    volume_mounts: ByMountPath[VolumeMount] | None = Field(
+        None, max_length=32, description="Further mounts, in the server and in the tuner."
     )
     env_from: Atomic[EnvFrom] | None = Field(None, max_length=16, description="Variables from ConfigMaps and Secrets.")
 

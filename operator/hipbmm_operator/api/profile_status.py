@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hipbmm_operator.api.fields import Atomic, ByName, ByType, Model, Quantity, Unique, list_map
+from hipbmm_operator.api.fields import Atomic, ByImage, ByName, ByObject, ByType, Model, Quantity, Unique
 from hipbmm_operator.api.spec import Argument
 from hipbmm_operator.api.status import Condition, Count, LongText, Text, TuningStatus
 
@@ -125,17 +125,9 @@ class ProfileStatus(Model):
     injection: Recipe | None = Field(None, description="The recipe: what admission adds.")
     pods: PodCounts | None = None
     tuning: TuningStatus | None = None
-    workloads: list[Workload] = Field(
-        default=[],
-        max_length=MAX_WORKLOADS,
-        description="Owners of the pods; those with a problem first.",
-        json_schema_extra=list_map("kind", "name"),
+    workloads: ByObject[Workload] = Field(
+        [], max_length=MAX_WORKLOADS, description="Owners of the pods; those with a problem first."
     )
-    canaries: list[Canary] = Field(
-        default=[],
-        max_length=MAX_IMAGES,
-        description="Images that were tried.",
-        json_schema_extra=list_map("image"),
-    )
+    canaries: ByImage[Canary] = Field([], max_length=MAX_IMAGES, description="Images that were tried.")
     tripped: Trip | None = None
     conditions: ByType[Condition] = Field([], max_length=16, description="The conditions. `Ready` sums the others up.")

@@ -67,7 +67,13 @@ class LabelSelector(Model):
     match_expressions: Atomic[LabelRequirement] | None = Field(None, max_length=32, description="Requirements.")
 
 
-MatchLabelKeys = Annotated[Atomic[LabelKey], Field(max_length=16)]
+MatchLabelKeys = Annotated[
+    Atomic[LabelKey],
+    Field(
+        max_length=16,
+        description="Only pods that have the new pod's own values of these labels, such as pod-template-hash.",
+    ),
+]
 
 
 class PodTerm(Model):
@@ -77,9 +83,7 @@ class PodTerm(Model):
     namespaces: Atomic[ObjectName] | None = Field(None, max_length=32, description="Namespaces of these pods.")
     namespace_selector: LabelSelector | None = Field(None, description="Namespaces of these pods, by label.")
     topology_key: TopologyKey = Field(description="Node label: nodes with the same value are near to each other.")
-    match_label_keys: MatchLabelKeys | None = Field(
-        None, description="Only pods that have the new pod's own values of these labels, such as pod-template-hash."
-    )
+    match_label_keys: MatchLabelKeys | None = None
     mismatch_label_keys: MatchLabelKeys | None = Field(
         None, description="Only pods that have other values of these labels than the new pod."
     )
@@ -132,9 +136,7 @@ class TopologySpread(Model):
     topology_key: TopologyKey = Field(description="Node label that makes the domains.")
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = Field(description="What to do beyond maxSkew.")
     label_selector: LabelSelector | None = Field(None, description="Pods that count. Default: those of this resource.")
-    match_label_keys: MatchLabelKeys | None = Field(
-        None, description="Only pods that have the new pod's own values of these labels, such as pod-template-hash."
-    )
+    match_label_keys: MatchLabelKeys | None = None
     min_domains: Annotated[int, Field(ge=1, le=MAX_INT32)] | None = Field(
         None, description="While there are fewer domains than this, the fewest pods of a domain count as 0."
     )

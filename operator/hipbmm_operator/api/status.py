@@ -4,12 +4,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hipbmm_operator.api.fields import MAX_INT32, Atomic, ByType, Model, list_map
+from hipbmm_operator.api.fields import MAX_INT32, Atomic, ByKey, ByReason, ByType, Model
 
 Phase = Literal["Pending", "Tuning", "Starting", "Running", "Updating", "Degraded", "Suspended", "Failed"]
 Text = Annotated[str, Field(max_length=256)]
 LongText = Annotated[str, Field(max_length=1024)]
 Count = Annotated[int, Field(ge=0, le=MAX_INT32)]
+Speedup = Annotated[
+    str,
+    Field(
+        max_length=16,
+        description="Time of hipBLASLt's own choice over tuned time, geometric mean of the measured rows.",
+    ),
+]
 Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 
 MAX_FAILURES = 5
@@ -43,12 +50,7 @@ class HardwareStatus(Model):
     compute_units: Count | None = Field(None, description="Compute units of one device.")
     partition: Text | None = Field(None, description="Compute partition, such as SPX.")
     nodes: Count = Field(0, description="Nodes that fit and can take pods now.")
-    reasons: list[NodeCount] = Field(
-        default=[],
-        max_length=16,
-        description="The other AMD nodes, counted by reason.",
-        json_schema_extra=list_map("reason"),
-    )
+    reasons: ByReason[NodeCount] = Field([], max_length=16, description="The other AMD nodes, counted by reason.")
 
 
 class StackStatus(Model):
@@ -83,9 +85,7 @@ class TuningStatus(Model):
         None, description="Where the rows came from when this stack was first warm."
     )
     seconds: Count | None = Field(None, description="Time that tuning took in the pod that tuned.")
-    geomean_speedup: Annotated[str, Field(max_length=16)] | None = Field(
-        None, description="Time of hipBLASLt's own choice over tuned time, geometric mean of the measured rows."
-    )
+    geomean_speedup: Speedup | None = None
     plan_source: Text | None = Field(
         None,
         description="`Image` (its own vLLM answered), `Config` (planned from config.json), `Explicit` or `Unknown`.",
@@ -117,9 +117,7 @@ class StackReplicas(Model):
     problems: Count = Field(0, description="Matrix shapes (problems) that this model needs there.")
     tuned: Count = Field(0, description="Matrix shapes that have a row in the table of this stack.")
     warm: Count = Field(0, description="Pods that serve with a complete table.")
-    speedup: Annotated[str, Field(max_length=16)] | None = Field(
-        None, description="Time of hipBLASLt's own choice over tuned time, geometric mean of the measured rows."
-    )
+    speedup: Speedup | None = None
 
 
 class ServiceStatus(Model):
@@ -177,11 +175,10 @@ class Status(Model):
     selector: Annotated[str, Field(max_length=512)] = Field("", description="Label selector of the pods, for scaling.")
     hardware: HardwareStatus | None = None
     tuning: TuningStatus | None = None
-    stacks: list[StackReplicas] = Field(
-        default=[],
+    stacks: ByKey[StackReplicas] = Field(
+        [],
         max_length=16,
         description="The stacks that replicas run on, one for each kind of GPU; `tuning` has their sums.",
-        json_schema_extra=list_map("key"),
     )
     cache: CacheStatus | None = None
     service: ServiceStatus | None = None

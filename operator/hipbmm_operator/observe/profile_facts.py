@@ -9,7 +9,7 @@ import jsonpatch
 
 from hipbmm_operator.api.profile import ProfileSpec
 from hipbmm_operator.injection import patch, spelling
-from hipbmm_operator.kube import errors, kinds, names
+from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object
@@ -81,10 +81,11 @@ class ProfileReads:
             rivals=values.rivals(body, others),
             spoken=spoken,
         )
-        if not isinstance(profile.spec, ProfileSpec) or not kernel.config_map or not profile.spec.preflight:
+        spec = profile.spec
+        if not isinstance(spec, ProfileSpec) or not kernel.config_map or not spec.preflight:
             return known
         key = (profile.meta.uid, profile.meta.generation, kernel.sha256, problem)
-        checked = await self._kept.get(key, _LONG_SECONDS, lambda: self._preflight(profile, known))
+        checked = await self._kept.get(key, _LONG_SECONDS, lambda: self._preflight(profile, spec, known))
         return replace(known, preflight=checked)
 
     def _mirrors_of(self, profile: Profile) -> tuple[str, ...]:
@@ -98,8 +99,7 @@ class ProfileReads:
             body = await self._kube.get(kinds.NAMESPACE, "", namespace)
         except (errors.ForbiddenError, errors.NotFoundError):
             return False
-        labels = as_object(as_object(body.get("metadata")).get("labels"))
-        return labels.get(spelling.LABEL_NAMESPACE) == "enabled"
+        return metadata.parse(body).labels.get(spelling.LABEL_NAMESPACE) == "enabled"
 
     async def _claim(self, profile: Profile) -> tuple[str, str]:
         """Reason and message when the claim that the spec names would keep pods waiting."""
@@ -145,22 +145,20 @@ class ProfileReads:
                     out.add(each.pod.uid)
         return frozenset(out)
 
-    async def _preflight(self, profile: Profile, known: Facts) -> Preflight:
+    async def _preflight(self, profile: Profile, spec: ProfileSpec, known: Facts) -> Preflight:
         """Dry runs of a pod of ours and of plain pods that exist, with and without injection."""
-        if not isinstance(profile.spec, ProfileSpec):
-            return Preflight()
-        namespace, unknown, tried = profile.meta.namespace, "", False
-        harvest = profile.spec.harvest == "Auto" and not await self._has_quota(namespace)
-        for sample in [_sample(namespace, profile.spec.container or "vllm"), *_plain(known.pods)]:
+        name, namespace, unknown, tried = profile.meta.name, profile.meta.namespace, "", False
+        harvest = spec.harvest == "Auto" and not await self._has_quota(namespace)
+        for sample in [_sample(namespace, spec.container or "vllm"), *_plain(known.pods)]:
             refusal = await self._refusal(sample)
             if refusal:
                 unknown = f"a plain pod is refused as well: {refusal}"
                 continue
             tried = True
-            if harvest and await self._refusal(_injected(sample, profile, known, harvest=True)):
+            if harvest and await self._refusal(_injected(sample, name, spec, known, harvest=True)):
                 harvest = False
             if not harvest:
-                refusal = await self._refusal(_injected(sample, profile, known, harvest=False))
+                refusal = await self._refusal(_injected(sample, name, spec, known, harvest=False))
             if refusal:
                 return Preflight(refusal)
         return Preflight(unknown=unknown, harvest=harvest and tried)
@@ -222,30 +220,28 @@ def _plain(pods: tuple[ForeignPod, ...]) -> list[Json]:
     found: dict[tuple[str, str], Json] = {}
     for each in pods:
         if not each.injected and each.pod.live:
-            meta = as_object(each.body.get("metadata"))
-            metadata = {"namespace": each.pod.namespace, "generateName": "hipbmm-preflight-"}
+            about = {
+                "namespace": each.pod.namespace,
+                "generateName": "hipbmm-preflight-",
+                "labels": metadata.parse(each.body).labels,
+            }
             spec = {key: value for key, value in as_object(each.body.get("spec")).items() if key != "nodeName"}
-            found.setdefault(
-                (each.workload.kind, each.workload.name), _pod({**metadata, "labels": meta.get("labels") or {}}, spec)
-            )
+            found.setdefault((each.workload.kind, each.workload.name), _pod(about, spec))
     return list(found.values())[:_SAMPLES]
 
 
-def _pod(metadata: Json, spec: Json) -> Json:
+def _pod(about: Json, spec: Json) -> Json:
     """A pod that admission of ours leaves alone: what is to be tried is in it already."""
     annotations = {spelling.ANNOTATION_SKIP: "true"}
-    return kinds.POD.body({**metadata, "annotations": annotations}, spec=spec)
+    return kinds.POD.body({**about, "annotations": annotations}, spec=spec)
 
 
-def _injected(sample: Json, profile: Profile, known: Facts, *, harvest: bool) -> Json:
+def _injected(sample: Json, name: str, spec: ProfileSpec, known: Facts, *, harvest: bool) -> Json:
     asked = copy.deepcopy(sample)
     del asked["metadata"]["annotations"]
     assumed = replace(known, preflight=Preflight(harvest=harvest))
-    if not isinstance(profile.spec, ProfileSpec):
-        return sample
-    made = recipe.build(profile.meta.name, profile.spec, assumed, (), ready=True)
-    status = {"injection": made.model_dump(by_alias=True, exclude_none=True)}
-    operations = patch.operations(asked, {"metadata": {"name": profile.meta.name}, "status": status})
+    status = {"injection": recipe.build(name, spec, assumed, (), ready=True).body()}
+    operations = patch.operations(asked, {"metadata": {"name": name}, "status": status})
     done: Json = jsonpatch.apply_patch(asked, operations)
     done["metadata"]["annotations"] = {spelling.ANNOTATION_SKIP: "true"}
     return done
