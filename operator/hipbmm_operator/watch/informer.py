@@ -10,7 +10,7 @@ import random
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 from hipbmm_operator.detect.sources.dra import DRIVER, extended_resources, node_of_slice
 from hipbmm_operator.detect.sources.pci import node_of_feature
@@ -164,7 +164,7 @@ class Informer:
             pause = asyncio.create_task(asyncio.sleep(_DEVICES_SECONDS))
             try:
                 if await self._devices_changed():
-                    self._judge(await self._list_extras())
+                    self._judge(await self._list_devices())
             except errors.ApiError as error:
                 LOG.debug("Devices cannot be followed: %s", error)
             await pause
@@ -206,14 +206,21 @@ class Informer:
         known = self._store.get(kind, about.get("namespace", ""), about["name"])
         return known if known is not None and known.is_version_of(body) else prune(kind, body)
 
-    async def _list_extras(self) -> set[str]:
-        """What DRA and NFD publish about nodes, which of them it changed. An absent or forbidden API says nothing."""
-        slices: dict[str, list[CachedObject]] = defaultdict(list)
-        for body in await self._first_served(kinds.RESOURCE_SLICES):
-            slices[node_of_slice(body)].append(prune(kinds.RESOURCE_SLICES[0], body))
+    async def _list_features(self) -> Mapping[str, list[CachedObject]]:
+        """What NFD publishes, by node: of each node up to half a megabyte, so only with a resync."""
         features: dict[str, list[CachedObject]] = defaultdict(list)
         for body in await self._first_served((kinds.NODE_FEATURE,)):
             features[node_of_feature(body)].append(prune(kinds.NODE_FEATURE, body))
+        return features
+
+    async def _list_devices(self, features: Mapping[str, list[CachedObject]] | None = None) -> set[str]:
+        """What DRA publishes about nodes, and NFD (None: as before); which of them it changed.
+
+        An absent or forbidden API says nothing.
+        """
+        slices: dict[str, list[CachedObject]] = defaultdict(list)
+        for body in await self._first_served(kinds.RESOURCE_SLICES):
+            slices[node_of_slice(body)].append(prune(kinds.RESOURCE_SLICES[0], body))
         classes = await self._first_served(kinds.DEVICE_CLASSES)
         return self._nodes.attach(slices, features, extended_resources(classes))
 
@@ -235,7 +242,7 @@ class Informer:
 
     async def _list_nodes(self) -> None:
         """Nodes are optional: an operator of single namespaces may not be allowed to read them."""
-        anew = await self._list_extras()
+        anew = await self._list_devices(await self._list_features())
         try:
             listed = await self._list(kinds.NODE)
         except errors.ForbiddenError:

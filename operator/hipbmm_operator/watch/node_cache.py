@@ -49,14 +49,18 @@ class NodeBook:
     def attach(
         self,
         slices: Mapping[str, Sequence[CachedObject]],
-        features: Mapping[str, Sequence[CachedObject]],
+        features: Mapping[str, Sequence[CachedObject]] | None,
         extended: frozenset[str] = frozenset(),
     ) -> set[str]:
-        """Take over what DRA and NFD publish by node; the nodes for which that changed are to be judged anew."""
+        """Take over what DRA publishes by node, and NFD (None: as before).
+
+        The nodes for which that changed are to be judged anew.
+        """
         changed = set()
-        for name in {*self._extra, *slices, *features}:
-            extra = (slices.get(name, ()), features.get(name, ()))
-            if _texts(self._extra.get(name, ((), ()))) != _texts(extra) or (extra[0] and extended != self._extended):
+        for name in {*self._extra, *slices, *(features or ())}:
+            before = self._extra.get(name, ((), ()))
+            extra = (slices.get(name, ()), before[1] if features is None else features.get(name, ()))
+            if _texts(before) != _texts(extra) or (extra[0] and extended != self._extended):
                 self._extra[name] = extra
                 changed.add(name)
             if not any(extra):

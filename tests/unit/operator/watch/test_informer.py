@@ -260,6 +260,7 @@ async def test_what_a_driver_publishes_between_two_resyncs_is_taken_over(
     await eventually(lambda: fits(harness))
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
+    assert harness.api.count("nodefeatures") == 1, "they are large, and come with a resync"
 
 
 @pytest.mark.parametrize("left", [[], ["v1"]])

@@ -116,6 +116,9 @@ def test_what_dra_publishes_about_a_node_has_it_judged_anew() -> None:
     assert book.attach(slices, {}) == {"n"}
     assert book.attach(slices, {}) == frozenset()
     assert book.attach(slices, {}, frozenset({"amd.com/gpu"})) == {"n"}
+    assert book.attach({}, {"n": slices["n"]}) == {"n"}
+    assert book.attach(slices, None) == {"n"}
+    assert book._extra["n"] == (slices["n"], slices["n"]), "features without a list of them are those of before"
     assert book.attach({}, {}) == {"n"}
     assert not book._extra, "nodes that are gone stay in memory"
     assert book.attach({}, {}) == frozenset()
