@@ -11,6 +11,7 @@ import mmap
 import os
 import struct
 import threading
+import time
 from array import array
 from contextlib import suppress
 
@@ -35,8 +36,8 @@ class Recorder:
         self._before: tuple[int, ...] = (0,) * len(RESULTS)
         self._reading = threading.Lock()
         self._slots: dict[Problem, int] = {}
+        self._free = itertools.count()  # a slot is given once: two threads that miss two problems share none
         self._calls = array("Q", bytes(8 * MAX_DEMAND))
-        self._stop = threading.Event()
         self._file: mmap.mmap | None = None
 
     def start(self) -> None:
@@ -64,7 +65,7 @@ class Recorder:
         """
         slot = self._slots.get(problem)
         if slot is None:
-            slot = len(self._slots)
+            slot = next(self._free)
             if slot >= MAX_DEMAND:
                 return
             slot = self._slots.setdefault(problem, slot)
@@ -96,8 +97,7 @@ class Recorder:
 
     def _write_often(self) -> None:
         for turn in itertools.count(1):
-            if self._stop.wait(CALLS_SECONDS):
-                return
+            time.sleep(CALLS_SECONDS)
             self._write_calls()
             if turn % DEMAND_EVERY == 0:
                 self.write()

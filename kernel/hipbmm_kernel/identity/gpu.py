@@ -4,6 +4,7 @@ A container sees every GPU of its node in /sys/class/kfd; the device plugin only
 its render node exists in /dev/dri. Files: kernel drivers/gpu/drm/amd (kfd_topology.c, amdgpu_gfx.c, amdgpu_gmc.c).
 """
 
+import itertools
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -91,10 +92,9 @@ def visible_gpus(env: Mapping[str, str], count: int) -> tuple[str, ...]:
     """One value per GPU that HIP would show: the user's own selection if there is one, else all `count` of them."""
     for name in SELECTORS:
         if name in env:
-            chosen = [part.strip() for part in env[name].split(",")]
+            chosen = (part.strip() for part in env[name].split(","))
             # HIP ignores everything from the first entry that is no device on.
-            valid = [part for part in chosen if part and part != "-1"]
-            return tuple(dict.fromkeys(valid))
+            return tuple(dict.fromkeys(itertools.takewhile(lambda part: part and part[0] != "-", chosen)))
     return tuple(str(number) for number in range(count))
 
 

@@ -140,6 +140,6 @@ class PublishQueue:
             return False
         self.published += 1
         self.last_published = self._clock.wall()
-        self.error = ""
+        self._hopeless, self.error = False, ""
         self._log(f"store: published {name} with {len(items)} {kind}")
         return True

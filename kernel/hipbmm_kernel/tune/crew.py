@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.system import process
+from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.tune import protocol, worker
 from hipbmm_kernel.tune.oom_kills import OomKills
 from hipbmm_kernel.tune.worker import Failure, Worker
@@ -176,7 +177,11 @@ class Crew:
                 continue
             self._generation += 1
             command = self._plain if self._failures[gpu] else self._command
-            hired = Worker(gpu, f"{self._directory}/{gpu}.{self._generation}", self._env, command)
+            try:
+                hired = Worker(gpu, f"{self._directory}/{gpu}.{self._generation}", self._env, command)
+            except OSError as error:  # a full disk, no process left: asking again at once would not help
+                self.retire(gpu, f"no child can be started: {volumes.describe(error)}")
+                continue
             hired.deadline = self._clock.monotonic() + START_SECONDS
             self.started += 1
             self._workers.append(hired)
@@ -206,7 +211,7 @@ class Crew:
         timed = [each.deadline for each in self._workers if each.state != worker.IDLE]
         timeout = max(0.0, min([TICK_SECONDS, deadline - now, *(at - now for at in timed)]))
         for key, _ in self._selector.select(timeout):
-            if isinstance(key.data, Worker):
+            if key.data in self._workers:  # what another child said a moment ago may have ended this one
                 self._read(key.data)
 
     def _read(self, each: Worker) -> None:

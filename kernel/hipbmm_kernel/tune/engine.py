@@ -1,5 +1,6 @@
 """Tuning from the problems that want a row to verified rows: the one entry from `warm` into this room."""
 
+import os
 import shutil
 import statistics
 from collections.abc import Iterable, Sequence
@@ -49,7 +50,8 @@ def tune_missing(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence
     except Abort as error:
         abort = error
     finally:
-        shutil.rmtree(f"{settings.home}/tune", ignore_errors=True)
+        if os.path.isdir(f"{settings.home}/tune"):  # rmtree opens what it removes, and a pipe there would not return
+            shutil.rmtree(f"{settings.home}/tune", ignore_errors=True)
     unproven = [visit.unproven for visit in visits if visit.unproven is not None and visit.unproven != visit.known]
     if unproven and not (abort and tuner.unsafe):
         queue.add(*unproven)

@@ -25,7 +25,10 @@ class Failure(NamedTuple):
 
 
 class Worker:
-    """A running child on one GPU. `directory` is its working directory, made empty here; `command` what it runs."""
+    """A running child on one GPU. `directory` is its working directory, made empty here; `command` what it runs.
+
+    OSError when it cannot be started.
+    """
 
     def __init__(self, gpu: str, directory: str, env: Mapping[str, str], command: Sequence[str]) -> None:
         self.gpu = gpu
@@ -39,13 +42,17 @@ class Worker:
         commands_read, self._commands = os.pipe()
         self.events, events_write = os.pipe()
         self._lines = protocol.Lines()
-        with open(f"{directory}/{LOG_NAME}", "ab") as log:
-            descriptors = (commands_read, events_write)
-            arguments = [str(number) for number in (os.getpid(), *descriptors)]
-            child_env = {**env, "HIP_VISIBLE_DEVICES": gpu}
-            self._process = process.start([*command, *arguments], directory, child_env, log, log, descriptors)
-        os.close(commands_read)
-        os.close(events_write)
+        descriptors = (commands_read, events_write)
+        arguments = [str(number) for number in (os.getpid(), *descriptors)]
+        child_env = {**env, "HIP_VISIBLE_DEVICES": gpu}
+        try:
+            with open(f"{directory}/{LOG_NAME}", "ab") as log:
+                self._process = process.start([*command, *arguments], directory, child_env, log, log, descriptors)
+        except OSError:
+            self._close(self._commands, self.events)
+            raise
+        finally:
+            self._close(*descriptors)
         os.set_blocking(self.events, False)
 
     def send(self, command: Mapping[str, object]) -> bool:
@@ -70,11 +77,15 @@ class Worker:
 
     def kill(self) -> str:
         """End the child and everything it started, now; how it ended, for people. Safe to call again."""
-        for end in (self._commands, self.events):
-            if end >= 0:
-                os.close(end)
+        self._close(self._commands, self.events)
         self._commands = self.events = -1
         return process.ending(process.end(self._process, END_SECONDS))
+
+    @staticmethod
+    def _close(*ends: int) -> None:
+        for end in ends:
+            if end >= 0:
+                os.close(end)
 
     def last_words(self) -> str:
         """What the library printed before it ended the child."""

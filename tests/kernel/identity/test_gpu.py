@@ -64,6 +64,22 @@ def test_the_gpus_that_the_runtime_is_told_to_show(write_node: Node, selector: s
     assert "ROCR_VISIBLE_DEVICES" in found.notes[-1]
 
 
+@pytest.mark.parametrize(
+    ("env", "gpus"),
+    [
+        ({}, ("0", "1", "2")),
+        ({"HIP_VISIBLE_DEVICES": "2, 0"}, ("2", "0")),
+        ({"CUDA_VISIBLE_DEVICES": "1,1"}, ("1",)),
+        ({"HIP_VISIBLE_DEVICES": "1", "CUDA_VISIBLE_DEVICES": "0"}, ("1",)),
+        ({"HIP_VISIBLE_DEVICES": "0,-1,1"}, ("0",)),
+        ({"HIP_VISIBLE_DEVICES": "0,,1"}, ("0",)),
+        ({"HIP_VISIBLE_DEVICES": "-1"}, ()),
+    ],
+)
+def test_no_gpu_is_tuned_on_that_hip_hides_from_the_server(env: dict[str, str], gpus: tuple[str, ...]) -> None:
+    assert identity_gpu.visible_gpus(env, 3) == gpus
+
+
 def test_a_gpu_is_named_by_its_unique_id_too(write_node: Node, tmp_path: Path) -> None:
     paths = write_node(mine=(0, 1), count=2)
     second = next(path for path in (tmp_path / "sys").rglob("properties") if "drm_render_minor 136" in path.read_text())

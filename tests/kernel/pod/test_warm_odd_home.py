@@ -104,6 +104,14 @@ def test_the_rows_are_served_beside_what_they_do_not_need(full: Pod, odd: Callab
     assert served(full) == ["1", ROWS]
 
 
+@pytest.mark.parametrize("odd", [file("tune"), pipe("tune")], ids=["a file", "a pipe"])
+def test_a_tuner_without_room_for_its_children_is_a_reason_in_the_report(pod: Pod, odd: Callable[[Pod], None]) -> None:
+    odd(pod)
+    served(pod)
+    assert (pod.report["state"], pod.report["reason"]) == ("Failed", "TunerFailed")
+    assert "no child can be started: " in pod.report["message"]
+
+
 @pytest.mark.parametrize("odd", list(BROKEN.values()), ids=list(BROKEN))
 def test_a_server_starts_without_hipbmm_where_what_it_needs_is_in_the_way(
     full: Pod, odd: Callable[[Pod], None]

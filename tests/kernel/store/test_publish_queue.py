@@ -4,15 +4,17 @@ import errno
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from tests.kernel.faults import FakeClock, FaultyVolume, failing_always
 from tests.kernel.pods import row, rows
 
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.rows.gemm import Veto
+from hipbmm_kernel.store import publish_queue, shard, table
 from hipbmm_kernel.store import reader as store
-from hipbmm_kernel.store import shard, table
 from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.publisher import FULL_SECONDS, Publisher
 from hipbmm_kernel.store.shard import Shard
@@ -41,14 +43,18 @@ def stored(root: Path, stack: Stack) -> int:
     return len(table.merge(reader.shards(str(root))).winners())
 
 
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_rows_are_published_in_batches_and_the_rest_at_the_end(tmp_path: Path, a_stack: Stack) -> None:
     lines: list[str] = []
     box = queue(tmp_path, a_stack, Volume(), lines)
     box.add(*rows(16))
-    deadline = time.monotonic() + 120
-    while stored(tmp_path, a_stack) < 16:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    _until(lambda: stored(tmp_path, a_stack) == 16)
     box.add(*rows(3, first=100), Veto(row(m=9).key, 5, "slow"))
     assert box.close(60.0) == 0
     kinds = [shard.decode(path.read_bytes()).kind for path in tmp_path.glob("v1/*/shards/*")]
@@ -92,6 +98,26 @@ def test_closing_shortens_the_time_limit_of_a_shard_that_is_being_tried(tmp_path
     assert box.close(1.0) == 2
     assert "EIO" in box.error
     assert any("EIO" in line for line in lines), "why the rows are not in the store is said before the process ends"
+
+
+def test_a_volume_that_was_hopeless_and_is_well_again_gets_the_last_rows_too(
+    tmp_path: Path, a_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish_queue, "BATCH_SECONDS", 0.0)  # what failed is tried again at once
+    well = threading.Event()
+
+    def read_only(called: str, _count: int) -> None:
+        if called == "create" and not well.is_set():
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    box = queue(tmp_path, a_stack, FaultyVolume(read_only), [], batch=2)
+    box.add(*rows(2))
+    _until(lambda: box.failures > 0)
+    well.set()
+    _until(lambda: box.published > 0)
+    box.add(row(m=9))
+    assert box.close(60.0) == 0
+    assert stored(tmp_path, a_stack) == 3
 
 
 def test_what_may_not_be_stored_takes_nothing_along(tmp_path: Path, a_stack: Stack) -> None:

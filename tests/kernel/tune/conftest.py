@@ -1,12 +1,16 @@
 """Pods whose children come from a process that has torch loaded, and the server that a pod starts after `warm`."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.kernel.pods import ROOT, Pod, PodMaker
+from tests.kernel.tune.scripted import Scene
+
+from hipbmm_kernel.system.stop import Stop
 
 SERVER = """
 import json, sys
@@ -56,6 +60,12 @@ class Serving:
 
 
 Serve = Callable[..., Serving]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with Stop() as stop:
+        yield Scene(tmp_path, stop)
 
 
 @pytest.fixture

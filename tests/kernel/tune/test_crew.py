@@ -5,46 +5,19 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.kernel.pods import ROOT
+from tests.kernel.tune.scripted import Scene
 
-from hipbmm_kernel.system.clock import Clock
-from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.tune import crew, worker
-from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
+from hipbmm_kernel.tune.crew import Abort, Outcome, Task
 from hipbmm_kernel.tune.oom_kills import OomKills
 from hipbmm_kernel.tune.worker import Failure
-
-SCRIPT = """
-import json, os, signal, sys, time
-root, parent, commands, events = sys.argv[1:5]
-commands, events = int(commands), int(events)
-def say(**message):
-    os.write(events, json.dumps(message).encode() + b"\\n")
-def once(name):
-    path = os.path.join(os.environ["STATE"], name)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-    except FileExistsError:
-        return False
-    return True
-{start}
-say(event="hello", gpu=os.environ["HIP_VISIBLE_DEVICES"], online=os.environ.get("HIP_ONLINE_TUNING"))
-say(event="ready", libraries=[])
-while data := os.read(commands, 65536):
-    for line in data.splitlines():
-        command = json.loads(line)
-        do = command["do"]
-        {task}
-        say(event="done", id=command["id"], gpu=os.environ["HIP_VISIBLE_DEVICES"])
-"""
-
 
 CHILD = """
 import os, sys, time
@@ -60,74 +33,6 @@ command = [sys.executable, "-c", sys.argv[2], sys.argv[1], str(os.getpid())]
 print(subprocess.Popen(command, start_new_session=True).pid, flush=True)
 time.sleep(1000)
 """
-
-
-class Scene:
-    """A crew of scripted children, and what its handlers were told."""
-
-    def __init__(self, root: Path, stop: Stop) -> None:
-        self._others = _children()
-        self.root = root
-        self.stop = stop
-        self.outcomes: list[Outcome] = []
-        self.hellos: list[Mapping[str, object]] = []
-        self.abort: Abort | None = None
-        self.last_failure = Failure("", "")
-        self.started = 0
-
-    def run(
-        self,
-        tasks: list[str],
-        task: str = "pass",
-        start: str = "pass",
-        gpus: tuple[str, ...] = ("0",),
-        seconds: float = 30.0,
-        deadline: Callable[[], float] = lambda: float("inf"),
-        on_outcome: Callable[[Outcome], list[Task]] | None = None,
-    ) -> list[Task]:
-        (self.root / "state").mkdir(exist_ok=True)
-        program = SCRIPT.format(task=textwrap.indent(textwrap.dedent(task), " " * 8).strip(), start=start)
-        handlers = Handlers(self.hellos.append, self._nothing, on_outcome or self._retry, self._event, lambda: None)
-        env = {"PATH": os.environ["PATH"], "STATE": str(self.root / "state")}
-        kills = OomKills(str(self.root / "state"))
-        command = [sys.executable, "-c", program, str(ROOT / "kernel")]
-        with Crew(gpus, str(self.root / "tune"), env, Clock(), self.stop, handlers, command, kills) as running:
-            try:
-                # Only what hangs may take so long: a machine that stands still for a while ends no other task.
-                limits = {name: seconds if name == "bad" else 120.0 for name in tasks}
-                todo = [Task(name, {"do": name, "id": number}, limits[name]) for number, name in enumerate(tasks, 1)]
-                return running.run(todo, deadline)
-            finally:
-                self.last_failure = running.last_failure
-                self.started = running.started
-
-    def survivors(self) -> set[int]:
-        """Children that were not there before, zombies included: other tests' fixtures have processes of their own."""
-        return _children() - self._others
-
-    def kinds(self) -> dict[object, list[str]]:
-        found: dict[object, list[str]] = {}
-        for outcome in self.outcomes:
-            found.setdefault(outcome.task.subject, []).append(outcome.kind)
-        return found
-
-    def _retry(self, outcome: Outcome) -> list[Task]:
-        """A task that ended its child is tried once more; one that is not finished is handed back."""
-        self.outcomes.append(outcome)
-        again = outcome.kind in crew.DEATHS and len(self.kinds()[outcome.task.subject]) < 2
-        return [outcome.task] if again else []
-
-    def _nothing(self, _message: Mapping[str, object]) -> None:
-        return None
-
-    def _event(self, _task: Task, _message: Mapping[str, object]) -> None:
-        return None
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    with Stop() as stop:
-        yield Scene(tmp_path, stop)
 
 
 def test_every_task_is_done_once_and_by_all_gpus(scene: Scene) -> None:
@@ -285,6 +190,68 @@ def test_a_gpu_whose_children_never_start_is_retired_with_the_reason(scene: Scen
     assert scene.started == crew.MAX_FAILURES
 
 
+def a_file_in_place_of_the_directory(scene: Scene) -> None:
+    (scene.root / "tune").write_text("")
+
+
+def no_such_program(scene: Scene) -> None:
+    scene.python = "/nowhere/python3"
+
+
+@pytest.mark.parametrize("spoil", [a_file_in_place_of_the_directory, no_such_program])
+def test_a_child_for_which_there_is_no_room_retires_its_gpu_with_the_reason(
+    scene: Scene, spoil: Callable[[Scene], None]
+) -> None:
+    spoil(scene)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    left = scene.run(["a"], gpus=("0", "1"))
+    assert [task.subject for task in left] == ["a"]
+    assert scene.last_failure.reason.startswith("no child can be started: ENO")
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+STARTS_LATE = """
+def wait_for(name):
+    while not os.path.exists(os.path.join(os.environ["STATE"], name)):
+        time.sleep(0.01)
+if os.environ["HIP_VISIBLE_DEVICES"] == "1":
+    wait_for("0 has answered")
+    say(event="hello")
+    once("1 has said hello")
+    time.sleep(1000)
+"""
+ANSWERS = """
+once("0 is at work")
+wait_for("the parent is busy")
+say(event="done", id=command["id"])
+once("0 has answered")
+continue
+"""
+
+
+def test_a_child_that_an_answer_retires_may_have_said_something_at_that_moment(scene: Scene) -> None:
+    state = scene.root / "state"
+
+    def be_busy_until_both_have_spoken() -> None:
+        if (state / "0 is at work").exists() and not (state / "the parent is busy").exists():
+            (state / "the parent is busy").touch()
+            deadline = time.monotonic() + 120
+            while not (state / "1 has said hello").exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+    def retire_the_other(outcome: Outcome) -> list[Task]:
+        assert scene.running is not None
+        scene.running.retire("1", "sick")
+        return scene._retry(outcome)
+
+    tick, done = be_busy_until_both_have_spoken, retire_the_other
+    assert scene.run(["a"], ANSWERS, STARTS_LATE, ("0", "1"), tick=tick, on_outcome=done) == []
+    assert scene.kinds() == {"a": [crew.DONE]}
+    assert scene.last_failure == Failure("", "sick")
+    assert not scene.survivors()
+
+
 def test_one_gpu_that_never_starts_does_not_stop_the_others(scene: Scene) -> None:
     die = "os.write(2, b'Hip error: 100'); once('one') or once('two'); os._exit(1)"
     bad = f"if os.environ['HIP_VISIBLE_DEVICES'] == '1': {die}"
@@ -343,19 +310,6 @@ def test_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     child = int(next(line for line in lines if line.isdigit()))
     assert "ready" in lines
     assert _ended(child)
-
-
-def _children() -> set[int]:
-    """Processes whose parent is this one, zombies included."""
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = stat.read_text().rpartition(")")[2].split()[1]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(parent) == os.getpid():
-            found.add(int(stat.parent.name))
-    return found
 
 
 def _ended(pid: int) -> bool:

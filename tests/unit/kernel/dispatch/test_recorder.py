@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from hypothesis import given
@@ -76,6 +77,32 @@ def test_demand_is_bounded_and_known_problems_go_on_counting(tmp_path: Path) -> 
     found = recorder.demand()
     assert len(found) == MAX_DEMAND
     assert found[0] == Demand(1, 16, 512, False, 2)
+
+
+class Interrupted(tuple[int, int, int, bool]):  # noqa: SLOT001 - a tuple takes no slots
+    """A problem that another thread overtakes while it gets its place."""
+
+    overtake: Callable[[], None]
+
+    def __hash__(self) -> int:
+        overtake, self.overtake = self.overtake, lambda: None
+        overtake()
+        return super().__hash__()
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other)
+
+
+def test_problems_that_threads_miss_at_one_moment_are_counted_apart(tmp_path: Path) -> None:
+    recorder = Recorder(str(tmp_path), 0)
+
+    def again() -> None:  # the first hash looks the problem up, the second gives it its place
+        slow.overtake = lambda: recorder.missed((2, 16, 512, False))
+
+    slow = Interrupted((1, 16, 512, False))
+    slow.overtake = again
+    recorder.missed(slow)
+    assert sorted(recorder.demand()) == [Demand(1, 16, 512, False, 1), Demand(2, 16, 512, False, 1)]
 
 
 def test_a_volume_that_is_gone_costs_the_numbers_only(tmp_path: Path) -> None:
