@@ -23,7 +23,7 @@ from hipbmm_kernel.store import table as store
 from hipbmm_kernel.system import files, process
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.stop import Stop
-from hipbmm_kernel.tune.last import Last
+from hipbmm_kernel.tune.handover import Last
 
 ANSWER = "answer"
 """The file with what the child has found out, in its directory."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.system import process
 from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.memory import OomKills
 from hipbmm_kernel.tune import protocol, worker
-from hipbmm_kernel.tune.oom_kills import OomKills
 from hipbmm_kernel.tune.worker import Failure, Worker
 
 if TYPE_CHECKING:
@@ -23,19 +23,16 @@ if TYPE_CHECKING:
     from hipbmm_kernel.system.clock import Clock
     from hipbmm_kernel.system.stop import Stop
 
-CHILD = "tune.child.main"
 START_SECONDS = 900.0
 """A cold JIT build of AITER's module takes minutes; that is not tuning time."""
 MAX_FAILURES = 2
 TICK_SECONDS = 1.0
 
-DONE = "done"
-FAILED = "failed"
-SKIPPED = "skipped"
 KILLED = "killed"
 HUNG = "hung"
 OUT_OF_MEMORY = "out of memory"
 UNFINISHED = "unfinished"
+"""How a task ends, beside what the child itself says: DONE, FAILED and SKIPPED of `protocol`."""
 DEATHS = frozenset({KILLED, HUNG, OUT_OF_MEMORY})
 """Endings of the child. That the container has too little memory says nothing about the problem."""
 OUT_OF_MEMORY_ERROR = "OutOfMemory"
@@ -56,7 +53,7 @@ class Task(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a task ended: `kind` is one of this module's words, `message` the child's answer, empty if there is none."""
+    """How a task ended: `kind` is one of these words, `message` the child's answer, empty if there is none."""
 
     task: Task
     kind: str
@@ -94,14 +91,12 @@ class Crew:
         clock: Clock,
         stop: Stop,
         handlers: Handlers,
-        command: Sequence[str] = (),
+        commands: Sequence[Sequence[str]],
         oom_kills: OomKills | None = None,
-        *,
-        plain: bool = False,
     ) -> None:
         """Children start when the first task needs one, all of them: a first task alone must not delay the others.
 
-        They run `command`; the next one after a child that could not start with it is a plain one, if that is another.
+        They run the first of `commands`; the next one after a child that could not start runs the last.
         """
         self._gpus = list(gpus)
         self._directory = directory
@@ -109,8 +104,7 @@ class Crew:
         self._clock = clock
         self._stop = stop
         self._handlers = handlers
-        self._command = command or process.program(CHILD)
-        self._plain = process.program(CHILD) if plain else self._command
+        self._commands = commands
         self._oom_kills = oom_kills or OomKills()
         self._workers: list[Worker] = []
         self._failures = dict.fromkeys(gpus, 0)
@@ -176,7 +170,7 @@ class Crew:
             if gpu in occupied or self._failures[gpu] >= MAX_FAILURES:
                 continue
             self._generation += 1
-            command = self._plain if self._failures[gpu] else self._command
+            command = self._commands[-1 if self._failures[gpu] else 0]
             try:
                 hired = Worker(gpu, f"{self._directory}/{gpu}.{self._generation}", self._env, command)
             except OSError as error:  # a full disk, no process left: asking again at once would not help
@@ -238,7 +232,7 @@ class Crew:
             self._handlers.event(each.task, message)
         elif message.get("id") is None:
             each.failure = Failure(str(message.get("error")), str(message.get("reason")))
-        elif event in (DONE, FAILED, SKIPPED):
+        elif event in (protocol.DONE, protocol.FAILED, protocol.SKIPPED):
             self._failures[each.gpu] = 0
             self._finish(each, str(event), str(message.get("reason") or ""), message)
 

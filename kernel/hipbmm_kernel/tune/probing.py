@@ -86,7 +86,7 @@ class Probing:
         if died:
             reason = f"the probe {outcome.kind}: {outcome.reason}"
         before = self._failed.get(probe, [])
-        if outcome.kind == crew.SKIPPED:
+        if outcome.kind == protocol.SKIPPED:
             return []
         words = f"{label(probe.job.problem)}: {reason}"
         if not reason:

@@ -4,7 +4,10 @@ Not stdin and stdout: AITER prints from C++, block-buffered, and a dying library
 """
 
 import json
+import statistics
 from collections.abc import Mapping
+
+from hipbmm_kernel.rows.gemm import is_time
 
 MAX_LINE = 1 << 20
 
@@ -57,3 +60,16 @@ class Lines:
         if len(self._rest) > MAX_LINE:
             raise ProtocolError("a line longer than any message")
         return [line for line in lines if line]
+
+
+def times(value: object) -> list[float]:
+    """What of a value in a message is a time: microseconds."""
+    return [float(us) for us in value if isinstance(us, float) and us > 0] if isinstance(value, list) else []
+
+
+def median(found: list[float]) -> float | None:
+    """The median in microseconds, to a thousandth; None for no times, or one that no device can have."""
+    if not found:
+        return None
+    us = round(statistics.median(found), 3)
+    return us if is_time(us) else None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.tune import crew
-from hipbmm_kernel.tune.crew import Crew, Outcome, Task
+from hipbmm_kernel.tune.crew import Outcome, Task
 from hipbmm_kernel.tune.handover import Handover
 from hipbmm_kernel.tune.others import REFRESH_SECONDS, Others
 from hipbmm_kernel.tune.tuner import Tuner
@@ -24,19 +24,19 @@ class SharingTuner(Tuner):
         self._open: list[Visit] = []
         self._adopted = 0
 
-    def _visit_all(self, running: Crew, visits: Sequence[Visit]) -> None:
+    def _visit_all(self, visits: Sequence[Visit]) -> None:
         handover = self._handover
         self._open = [visit for visit in visits if visit.known is None or not visit.known.verified]
         count = len(self._open)
         while self._open and not handover.stop.requested and self._budget.left():
             tasks = [task for _ in self._gpus for task in self._opened()]
             if tasks:
-                self._do(running, tasks)
+                self._do(tasks)
             else:
                 handover.stop.wait(REFRESH_SECONDS)
         if self._adopted:
             handover.log(f"{self._adopted} of {count} problems were tuned by other pods meanwhile")
-        super()._visit_all(running, [visit for visit in visits if visit.known is not None and visit.known.verified])
+        super()._visit_all([visit for visit in visits if visit.known is not None and visit.known.verified])
 
     def _outcome(self, outcome: Outcome) -> list[Task]:
         """What follows from an outcome; where nothing does, the next problem."""

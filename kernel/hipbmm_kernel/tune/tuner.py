@@ -11,16 +11,15 @@ from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.shard_lines import WHOLE_PROBLEM
 from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system import process
-from hipbmm_kernel.tune import attest, claims, crew, protocol, schedule, times
-from hipbmm_kernel.tune.budget import Budget
+from hipbmm_kernel.tune import attest, claims, crew, protocol, schedule
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.csv_tail import CsvTail
-from hipbmm_kernel.tune.handover import Handover
-from hipbmm_kernel.tune.last import Last
+from hipbmm_kernel.tune.handover import Handover, Last
 from hipbmm_kernel.tune.probing import ROWS, Probe, Probing
 from hipbmm_kernel.tune.trust import Evidence, Trust
 from hipbmm_kernel.tune.visit import Ask, Job, Visit
 
+CHILD = "tune.child.main"
 ROUNDS = 5
 """Timings of a row; their median counts. The spread of five is in the report (`spread`)."""
 MAX_DEATHS_IN_A_ROW = 6
@@ -54,8 +53,7 @@ class Tuner:
         self._handover = handover
         self._gpus = gpus
         self._queue = queue
-        self._crew: Crew | None = None
-        self._budget = Budget(handover)
+        self._budget = schedule.Budget(handover.clock, handover.settings.budget_seconds)
         self._trust = Trust()
         self._tails: dict[str, CsvTail] = {}
         self._right: dict[str, Row] = {}
@@ -66,8 +64,18 @@ class Tuner:
         self._for_memory: set[Visit] = set()
         seconds = handover.settings.problem_seconds
         self._probing = Probing(gpus, seconds, _command, self._retire, handover.log)
+        handlers = Handlers(self._attest_hardware, self._ready, self._outcome, self._event, handover.progress.tick)
+        modules = [handover.last.module, CHILD] if handover.last else [CHILD]
+        self._crew = Crew(
+            gpus,
+            f"{handover.settings.home}/tune",
+            handover.env,
+            handover.clock,
+            handover.stop,
+            handlers,
+            [process.program(module) for module in modules],
+        )
         self.vetoes: list[Veto] = []
-        self.children = 0
         self.unsafe = False
         self.sick = ""
         self.spread: list[float] = []
@@ -81,50 +89,47 @@ class Tuner:
         their indices may serve it.
         """
         handover = self._handover
-        handlers = Handlers(self._attest_hardware, self._ready, self._outcome, self._event, handover.progress.tick)
-        directory = f"{handover.settings.home}/tune"
-        command = process.program(handover.last.module) if handover.last else ()
-        with Crew(
-            self._gpus, directory, handover.env, handover.clock, handover.stop, handlers, command, plain=True
-        ) as self._crew:
-            try:
-                handover.progress.phase("Probing")
-                self._do(self._crew, self._probing.tasks(visit.job for visit in visits))
-                self._do(self._crew, self._probing.unanswered())
-                handover.progress.phase(TUNING)
-                self._visit_all(self._crew, visits)
-                parked, self._parked = self._parked or [], None
-                self._do(self._crew, [task for visit in parked for task in self._next(visit)])
-                faster = [visit for visit in visits if exhaustive and visit.row is not None]
-                self._improving = max(1, len(faster))
-                for visit in faster:
-                    visit.search_faster()
-                if faster:
-                    handover.progress.phase(IMPROVING)
-                self._do(self._crew, [task for visit in faster for task in self._next(visit)])
-                if handover.last and not self.unsafe and not any(visit.failure for visit in visits):
-                    self._do_last(self._crew, handover.last, handover.last.command(found()))
-            finally:
-                self.children = self._crew.started
+        with self._crew:
+            handover.progress.phase("Probing")
+            self._do(self._probing.tasks(visit.job for visit in visits))
+            self._do(self._probing.unanswered())
+            handover.progress.phase(TUNING)
+            self._visit_all(visits)
+            parked, self._parked = self._parked or [], None
+            self._do([task for visit in parked for task in self._next(visit)])
+            faster = [visit for visit in visits if exhaustive and visit.row is not None]
+            self._improving = max(1, len(faster))
+            for visit in faster:
+                visit.search_faster()
+            if faster:
+                handover.progress.phase(IMPROVING)
+            self._do([task for visit in faster for task in self._next(visit)])
+            if handover.last and not self.unsafe and not any(visit.failure for visit in visits):
+                self._do_last(handover.last, handover.last.command(found()))
 
-    def _visit_all(self, running: Crew, visits: Sequence[Visit]) -> None:
+    @property
+    def children(self) -> int:
+        """How many children were started."""
+        return self._crew.started
+
+    def _visit_all(self, visits: Sequence[Visit]) -> None:
         """Visit each as far as it goes without a search."""
         order = schedule.order([visit.job.seconds for visit in visits], len(self._gpus))
-        self._do(running, [task for at in order for task in self._next(visits[at])])
+        self._do([task for at in order for task in self._next(visits[at])])
 
-    def _do(self, running: Crew, tasks: list[Task]) -> None:
+    def _do(self, tasks: list[Task]) -> None:
         """Do tasks and what follows from them. Abort when work is left because every GPU has given up."""
-        left = running.run(tasks, self._budget.deadline)
-        if left and running.retired and not self._handover.stop.requested:
-            failure = running.last_failure
+        left = self._crew.run(tasks, self._budget.deadline)
+        if left and self._crew.retired and not self._handover.stop.requested:
+            failure = self._crew.last_failure
             raise Abort(_START_REASONS.get(failure.error, "TunerFailed"), failure.reason)
 
-    def _do_last(self, running: Crew, last: Last, command: Mapping[str, object] | None) -> None:
+    def _do_last(self, last: Last, command: Mapping[str, object] | None) -> None:
         """What comes last, in a child that is there. It has a time limit of its own."""
         if command is not None:
             self._handover.progress.phase(CHECKING)
             task = Task(last, {**command, "do": protocol.LAST, "id": id(last)}, last.seconds)
-            running.run([task], lambda: math.inf, hire=False)
+            self._crew.run([task], lambda: math.inf, hire=False)
 
     def out_of_memory(self) -> int:
         """How many problems have no row because a child was ended for lack of the container's memory."""
@@ -198,7 +203,7 @@ class Tuner:
             return [outcome.task]
         if isinstance(subject, Last):
             ended = f"{outcome.kind}: {outcome.reason}" if outcome.kind in crew.DEATHS else None
-            subject.ended = "" if outcome.kind == crew.DONE else ended
+            subject.ended = "" if outcome.kind == protocol.DONE else ended
             return []
         if isinstance(subject, Probe):
             return self._probing.outcome(outcome, subject)
@@ -211,7 +216,7 @@ class Tuner:
         followed: list[Task] = []
         if outcome.kind in crew.DEATHS:
             followed = self._died(outcome, subject)
-        elif outcome.kind == crew.SKIPPED:
+        elif outcome.kind == protocol.SKIPPED:
             subject.out_of_memory(outcome.reason)
         elif kind == protocol.TUNE:
             row, rejected = self._written(outcome, subject)
@@ -238,14 +243,14 @@ class Tuner:
 
     def _verified(self, outcome: Outcome, visit: Visit) -> list[Task]:
         index = int(str(outcome.task.command["index"]))
-        if outcome.kind == crew.DONE and outcome.message.get("correct") is True:
-            tuned, default = times.times(outcome.message.get("tuned")), times.times(outcome.message.get("default"))
+        if outcome.kind == protocol.DONE and outcome.message.get("correct") is True:
+            tuned, default = (protocol.times(outcome.message.get(name)) for name in ("tuned", "default"))
             if len(tuned) > 1:
                 self.spread.append((max(tuned) - min(tuned)) / statistics.median(tuned))
             wrong = outcome.message.get("defaultWrong")
             if wrong and self._default_deaths < MAX_DEFAULT_DEATHS:
                 self._handover.log(f"{label(visit.job.problem)}: the heuristic's own choice is wrong: {wrong}")
-            return self._keep(outcome.worker.gpu, visit, index, times.median(tuned), times.median(default))
+            return self._keep(outcome.worker.gpu, visit, index, protocol.median(tuned), protocol.median(default))
         reason = str(outcome.message.get("reason") or outcome.reason)
         self._handover.log(f"{label(visit.job.problem)}: index {index} is wrong: {reason}")
         visit.wrong(index, reason)
@@ -329,11 +334,11 @@ class Tuner:
     def _controlled(self, outcome: Outcome, control: Control) -> list[Task]:
         """The GPU computes, so what it found counts; or it is sick, and what it found is forgotten."""
         gpu = outcome.worker.gpu
-        if outcome.kind == crew.DONE and outcome.message.get("correct") is True:
+        if outcome.kind == protocol.DONE and outcome.message.get("correct") is True:
             self._in_a_row = []
             self._publish(*self._trust.right(gpu, control.job, control.row))
             return []
-        if outcome.kind in (crew.SKIPPED, crew.OUT_OF_MEMORY):
+        if outcome.kind in (protocol.SKIPPED, crew.OUT_OF_MEMORY):
             return []
         reason = str(outcome.message.get("reason") or f"{outcome.kind}: {outcome.reason}")
         return self._retire(gpu, f"does not compute {label(control.job.problem)}, which was found right: {reason}")
@@ -349,8 +354,7 @@ class Tuner:
         self.vetoes = [veto for veto in self.vetoes if veto.key not in keys]
         for visit in again:
             visit.forget()
-        if self._crew is not None:
-            self._crew.retire(gpu, words)
+        self._crew.retire(gpu, words)
         return [task for visit in again if not visit.active for task in self._next(visit)]
 
 

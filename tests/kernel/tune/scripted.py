@@ -9,10 +9,10 @@ from pathlib import Path
 from tests.kernel.pods import ROOT
 
 from hipbmm_kernel.system.clock import Clock
+from hipbmm_kernel.system.memory import OomKills
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.tune import crew
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
-from hipbmm_kernel.tune.oom_kills import OomKills
 from hipbmm_kernel.tune.worker import Failure
 
 SCRIPT = """
@@ -72,7 +72,7 @@ class Scene:
         env = {"PATH": os.environ["PATH"], "STATE": str(self.root / "state")}
         kills = OomKills(str(self.root / "state"))
         command = [self.python, "-c", program, str(ROOT / "kernel")]
-        with Crew(gpus, str(self.root / "tune"), env, Clock(), self.stop, handlers, command, kills) as running:
+        with Crew(gpus, str(self.root / "tune"), env, Clock(), self.stop, handlers, [command], kills) as running:
             self.running = running
             try:
                 # Only what hangs may take so long: a machine that stands still for a while ends no other task.

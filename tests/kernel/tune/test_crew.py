@@ -14,9 +14,8 @@ import pytest
 from tests.kernel.pods import ROOT
 from tests.kernel.tune.scripted import Scene
 
-from hipbmm_kernel.tune import crew, worker
+from hipbmm_kernel.tune import crew, protocol, worker
 from hipbmm_kernel.tune.crew import Abort, Outcome, Task
-from hipbmm_kernel.tune.oom_kills import OomKills
 from hipbmm_kernel.tune.worker import Failure
 
 CHILD = """
@@ -44,7 +43,7 @@ def test_every_task_is_done_once_and_by_all_gpus(scene: Scene) -> None:
             time.sleep(0.01)"""
     left = scene.run(names, task=wait_for_the_other, gpus=("0", "2"))
     assert left == []
-    assert scene.kinds() == {name: [crew.DONE] for name in names}
+    assert scene.kinds() == {name: [protocol.DONE] for name in names}
     assert {hello["gpu"] for hello in scene.hellos} == {"0", "2"}
     assert scene.started == 2
 
@@ -100,30 +99,6 @@ def test_children_that_are_killed_for_memory_before_they_are_ready_retire_their_
     assert "memory limit" in scene.last_failure.reason
 
 
-@pytest.mark.parametrize(
-    ("name", "form"),
-    [
-        ("memory.events", "low 0\nhigh 0\nmax 9\noom {}\noom_kill {}\noom_group_kill 0\n"),
-        ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill {1}\n"),
-    ],
-    ids=["cgroup v2", "cgroup v1"],
-)
-def test_kills_for_memory_are_counted_by_both_versions_of_cgroups(tmp_path: Path, name: str, form: str) -> None:
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_text(form.format(7, 3))
-    kills = OomKills(str(tmp_path))
-    assert not kills.new()
-    (tmp_path / name).write_text(form.format(8, 4))
-    assert kills.new()
-    assert not kills.new()
-
-
-def test_without_cgroups_no_kill_is_for_memory(tmp_path: Path) -> None:
-    assert not OomKills(str(tmp_path)).new()
-    (tmp_path / "memory.events").write_text("oom_kill many\n")
-    assert not OomKills(str(tmp_path)).new()
-
-
 def test_a_task_whose_child_died_once_is_tried_again(scene: Scene) -> None:
     scene.run(["a", "bad", "b"], task="if do == 'bad' and once('bad'): os._exit(1)")
     assert scene.kinds() == {"a": ["done"], "bad": ["killed", "done"], "b": ["done"]}
@@ -173,7 +148,7 @@ def test_a_child_that_cannot_be_ended_is_left_behind_and_the_others_go_on(
         time.sleep(1000)"""
     left = scene.run(["bad", "good", "better"], task=freeze, seconds=5.0, gpus=("0", "1"))
     assert left == []
-    assert scene.kinds() == {"bad": [crew.HUNG] * 2, "good": [crew.DONE], "better": [crew.DONE]}
+    assert scene.kinds() == {"bad": [crew.HUNG] * 2, "good": [protocol.DONE], "better": [protocol.DONE]}
     hung = [outcome.reason for outcome in scene.outcomes if outcome.kind == crew.HUNG]
     assert hung == ["took too long: it cannot be ended and is left behind"] * 2
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):  # the child is still running, indeed
@@ -247,7 +222,7 @@ def test_a_child_that_an_answer_retires_may_have_said_something_at_that_moment(s
 
     tick, done = be_busy_until_both_have_spoken, retire_the_other
     assert scene.run(["a"], ANSWERS, STARTS_LATE, ("0", "1"), tick=tick, on_outcome=done) == []
-    assert scene.kinds() == {"a": [crew.DONE]}
+    assert scene.kinds() == {"a": [protocol.DONE]}
     assert scene.last_failure == Failure("", "sick")
     assert not scene.survivors()
 

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import pytest
 
 from hipbmm_kernel.rows.gemm import Problem
-from hipbmm_kernel.tune import crew
+from hipbmm_kernel.tune import crew, protocol
 from hipbmm_kernel.tune.crew import Abort, Outcome, Task
 from hipbmm_kernel.tune.probing import ROWS, Probe, Probing
 from hipbmm_kernel.tune.visit import Job
 
 JOB = Job(Problem(16, 256, 512), bias=False, seconds=1.0)
-WAYS = {"hangs": crew.HUNG, "ends": crew.KILLED, "is wrong": crew.DONE}
+WAYS = {"hangs": crew.HUNG, "ends": crew.KILLED, "is wrong": protocol.DONE}
 
 
 class Harness:
@@ -31,7 +31,7 @@ class Harness:
         message = {"reason": "all elements are wrong"} if way == "is wrong" else {}
         worker = SimpleNamespace(gpu=gpu)
         assert isinstance(task.subject, Probe)
-        outcome = Outcome(task, WAYS.get(way, crew.DONE), way, message, worker)  # type: ignore[arg-type] # its GPU alone
+        outcome = Outcome(task, WAYS.get(way, protocol.DONE), way, message, worker)  # type: ignore[arg-type] # its GPU alone
         return self.probing.outcome(outcome, task.subject)
 
     def above(self) -> Task:
@@ -113,5 +113,5 @@ def test_a_probe_for_which_the_memory_does_not_suffice_proves_nothing() -> None:
     harness = Harness("0")
     probe = harness.above()
     assert isinstance(probe.subject, Probe)
-    outcome = Outcome(probe, crew.SKIPPED, "needs memory", {}, SimpleNamespace(gpu="0"))  # type: ignore[arg-type] # its GPU
+    outcome = Outcome(probe, protocol.SKIPPED, "needs memory", {}, SimpleNamespace(gpu="0"))  # type: ignore[arg-type] # its GPU
     assert (harness.probing.outcome(outcome, probe.subject), harness.probing.proven) == ([], set())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hipbmm_kernel.tune.times import median, times
+from hipbmm_kernel.tune.protocol import median, times
 
 
 @pytest.mark.parametrize(
