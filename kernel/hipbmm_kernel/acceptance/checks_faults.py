@@ -3,7 +3,7 @@
 The program is built around these claims (children, guard, fallback), so a claim that no longer holds is a failure too.
 """
 
-from hipbmm_kernel.acceptance.checks_table import ANNOUNCEMENT, copy_table
+from hipbmm_kernel.acceptance.checks_table import ANNOUNCEMENT, copy_table, run_evidence
 from hipbmm_kernel.acceptance.context import Context
 from hipbmm_kernel.acceptance.report import Verdict, failed, judged, skipped
 from hipbmm_kernel.acceptance.supervision import ChildRun, while_watching
@@ -38,7 +38,7 @@ def absent_index(context: Context) -> Verdict:
 
 def judge_absent(child: ChildRun) -> Verdict:
     """Pass when the process ended without a result. An exception, a hang and a result fail: that is not the claim."""
-    evidence = {"runs": child.answers.get("problem", []), "end": child.end.evidence()}
+    evidence = run_evidence(child)
     if child.last("problem") is not None:
         verdict = child.last("problem")["verdict"]
         return failed(f"the call returned ({verdict or 'a right product'}): an absent index is tolerated", evidence)
@@ -61,15 +61,15 @@ def free_memory_rule(context: Context) -> Verdict:
 def judge_full(child: ChildRun, table: bool) -> Verdict:
     """Skip when memory could not be filled. Fail when the child died or wrote a row."""
     free = child.last("free")
-    evidence = {"free": free, "table": table, "announced": child.end.stderr.count(ANNOUNCEMENT)}
-    evidence |= {"saidNoSpace": NO_SPACE in child.end.stderr, "end": child.end.evidence()}
+    announced, no_space = child.end.stderr.count(ANNOUNCEMENT), NO_SPACE in child.end.stderr
+    evidence = {**child.evidence("free"), "table": table, "announced": announced, "saidNoSpace": no_space}
     if free is None:
         return failed(f"the child {child.end.words()}", evidence)
     if free["bytes"] > LOOKUP_FLOOR:
         return skipped(f"{free['bytes'] >> 20} MiB stay free whatever is allocated", evidence)
     if child.last("survived") is None:
         return failed(f"the child {child.end.words()}", evidence)
-    skips = not table and not evidence["announced"]
+    skips = not table and not announced
     return judged(skips, f"{free['bytes'] >> 20} MiB free: nothing tuned", "tuned all the same", evidence)
 
 
@@ -83,7 +83,7 @@ def low_memory_exit(context: Context) -> Verdict:
 def judge_short(child: ChildRun, needed: int) -> Verdict:
     """Skip when memory could not be brought between the two bounds. Fail when the child lived on."""
     free = child.last("free")
-    evidence = {"free": free, "needed": needed, "end": child.end.evidence()}
+    evidence = {**child.evidence("free"), "needed": needed}
     if free is None:
         return failed(f"the child {child.end.words()}", evidence)
     if not LOOKUP_FLOOR < free["bytes"] < needed:
@@ -114,7 +114,7 @@ TOO_MUCH = 192 << 20
 def judge_memory(watched: ChildRun, child: ChildRun, needed: int) -> Verdict:
     """Skip when free memory never moved. Fail when the tuning took more than the guard allows for, or far less."""
     extremes, before = watched.last("watched"), child.last("before")
-    evidence = {"watched": extremes, "before": before, "needed": needed, "end": child.end.evidence()}
+    evidence = {**child.evidence("before"), "watched": extremes, "needed": needed}
     if not child.end.well or extremes is None or before is None:
         return failed(f"the tuning child {child.end.words()}, the other {watched.end.words()}", evidence)
     if extremes["least"] >= before["free"] - (1 << 20):
@@ -134,7 +134,7 @@ def capture_hit(context: Context) -> Verdict:
 def judge_capture(child: ChildRun) -> Verdict:
     """Skip when this device cannot replay graphs. Fail when the child died or the product is wrong."""
     replayed = child.last("replayed")
-    evidence = {"replayed": replayed, "end": child.end.evidence()}
+    evidence = child.evidence("replayed")
     if replayed is None:
         return failed(f"the child {child.end.words()}", evidence)
     if not replayed["possible"]:
@@ -149,7 +149,7 @@ def capture_miss(context: Context) -> Verdict:
 
 def judge_miss(child: ChildRun) -> Verdict:
     """Pass when the capture did not succeed, whichever way; fail when it did or hung."""
-    evidence = {"captured": child.last("captured"), "error": child.last("error"), "end": child.end.evidence()}
+    evidence = child.evidence("captured", "error")
     if child.end.status is None:
         return failed(child.end.words(), evidence)
-    return judged(child.last("captured") is None, child.end.words(), "the miss was captured", evidence)
+    return judged(evidence["captured"] is None, child.end.words(), "the miss was captured", evidence)

@@ -30,7 +30,7 @@ def judge_gain(child: ChildRun, expected: int) -> Verdict:
     """Fail when a row is wrong or was not raced, or the geometric mean is below `FLOOR`."""
     rows = child.answers.get("row", [])
     raced = [_raced(row) for row in rows]
-    evidence: dict[str, Any] = {"rows": raced, "rounds": ROUNDS, "end": child.end.evidence()}
+    evidence = {**child.evidence(), "rows": raced, "rounds": ROUNDS}
     if len(rows) != expected or not child.end.well:
         return failed(f"{len(rows)} of {expected} rows were raced: {child.end.words()}", evidence)
     wrong = [row["problem"] for row in rows if not row["correct"]]
@@ -71,7 +71,7 @@ def judge_ways(child: ChildRun, expected: int, unchanged: bool) -> Verdict:
     """Fail when a result is wrong, a call in memory missed its index, or the table grew."""
     rows: list[dict[str, Any]] = child.answers.get("row", [])
     calls = child.last("calls") or {}
-    evidence = {"rows": rows, "calls": calls, "unchanged": unchanged, "end": child.end.evidence()}
+    evidence = {**child.evidence(), "rows": rows, "calls": calls, "unchanged": unchanged}
     if len(rows) != expected or not child.end.well:
         return failed(f"{len(rows)} of {expected} rows were called: {child.end.words()}", evidence)
     wrong = [row["problem"] for row in rows if row["file"]["verdict"] or row["memory"]["verdict"]]

@@ -23,9 +23,8 @@ def environment(context: Context) -> Verdict:
 
 def judge_environment(child: ChildRun) -> Verdict:
     """Fail when torch saw no GPU, or AITER could not start or lacks `hipb_mm`."""
-    sections = {name: child.last(name) for name in ("device", "gate", "library", "probe", "error")}
-    evidence = {**sections, "end": child.end.evidence()}
-    device, library = sections["device"], sections["library"]
+    evidence = child.evidence("device", "gate", "library", "probe", "error")
+    device, library = evidence["device"], evidence["library"]
     if device is None:
         return failed(f"PyTorch sees no GPU: {_why(child)}", evidence)
     if library is None:
@@ -92,12 +91,7 @@ def registration(context: Context) -> Verdict:
 def judge_registration(child: ChildRun) -> Verdict:
     """Fail on any part of opcheck that is not a success, and when there was no answer."""
     outcomes = child.last("opcheck")
-    evidence = {
-        "opcheck": outcomes,
-        "compiled": child.last("compiled"),
-        "why": _why(child),
-        "end": child.end.evidence(),
-    }
+    evidence = {**child.evidence("opcheck", "compiled"), "why": _why(child)}
     if outcomes is None:
         return failed(f"no answer: {_why(child)}", evidence)
     wrong = [name for name, outcome in outcomes.items() if outcome != "SUCCESS"]

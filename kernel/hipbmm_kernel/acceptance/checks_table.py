@@ -27,7 +27,7 @@ def rows_parse(context: Context) -> Verdict:
     """Online tuning of the problems writes rows that the strict reader accepts, under the keys that the plan uses."""
     asked = [*context.problems, _above(context)]
     child = context.child("multiply", TUNED, TUNE_SECONDS, problems=_listed(asked), calls=CALLS)
-    evidence = _run_evidence(child)
+    evidence = run_evidence(child)
     if not child.end.well:
         return failed(f"the tuning child {child.end.words()}", evidence)
     path = context.table(TUNED)
@@ -66,7 +66,7 @@ def second_start(context: Context) -> Verdict:
     before = context.table(TUNED).read_bytes()
     child = context.child("multiply", TUNED, TUNE_SECONDS, problems=_listed(context.problems), calls=2)
     if not child.end.well:
-        return failed(f"the child {child.end.words()}", _run_evidence(child))
+        return failed(f"the child {child.end.words()}", run_evidence(child))
     verdict = judge_hits(child.answers.get("problem", []), tuned_before=True)
     evidence = {**verdict.evidence, "announced": child.end.stderr.count(ANNOUNCEMENT)}
     unchanged = context.table(TUNED).read_bytes() == before and not evidence["announced"]
@@ -137,7 +137,7 @@ def torn_row(context: Context) -> Verdict:
 
 def judge_torn(torn: ChildRun, repaired: ChildRun) -> Verdict:
     """Fail when the second call found the row without a repair (the claim is wrong) or not with one (the repair is)."""
-    evidence = {name: _run_evidence(child) for name, child in (("torn", torn), ("repaired", repaired))}
+    evidence = {name: run_evidence(child) for name, child in (("torn", torn), ("repaired", repaired))}
     if not (torn.end.well and repaired.end.well and torn.last("problem") and repaired.last("problem")):
         return failed(f"a child did not end well: {torn.end.words()}; {repaired.end.words()}", evidence)
     lost, lost_after_repair = (len(set(child.last("problem")["bytes"])) != 1 for child in (torn, repaired))
@@ -159,7 +159,7 @@ def unwritable(context: Context) -> Verdict:
 def judge_unwritable(child: ChildRun, unchanged: bool) -> Verdict:
     """Fail when the child died, the table grew, or fewer tunings were announced than calls were made."""
     announced = child.end.stderr.count(ANNOUNCEMENT)
-    evidence = {**_run_evidence(child), "announced": announced, "calls": CALLS, "unchanged": unchanged}
+    evidence = {**run_evidence(child), "announced": announced, "calls": CALLS, "unchanged": unchanged}
     if not child.end.well:
         return failed(f"the child {child.end.words()}", evidence)
     yes, no = f"{announced} tunings in {CALLS} calls", f"{announced} tunings in {CALLS} calls, unchanged: {unchanged}"
@@ -196,8 +196,9 @@ def copy_table(context: Context, name: str) -> Path:
     return shutil.copyfile(context.table(TUNED), context.table(name))
 
 
-def _run_evidence(child: ChildRun) -> Evidence:
-    return {"runs": child.answers.get("problem", []), "end": child.end.evidence()}
+def run_evidence(child: ChildRun) -> Evidence:
+    """All that a child reported of its problems, and how it ended."""
+    return {"runs": child.answers.get("problem", []), **child.evidence()}
 
 
 def _listed(problems: Sequence[Problem]) -> list[list[int]]:

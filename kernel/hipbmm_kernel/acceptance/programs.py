@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from hipbmm_kernel.contract.settings import SERVED_NAME
+from hipbmm_kernel.contract.settings import ONLINE_TUNING, SERVED_NAME
 from hipbmm_kernel.dispatch import wrapper
 from hipbmm_kernel.dispatch.recorder import RESULTS, Recorder
 from hipbmm_kernel.dispatch.table import Entry
@@ -142,7 +142,7 @@ def both_ways(arguments: Arguments, report: Report) -> None:
     device = calls.launch(some).get_device()
     dtypes = (calls.device.fp8, torch.bfloat16)
     library.hipb_mm = wrapper.make(library.hipb_mm, entries, device, dtypes, recorder)  # type: ignore[attr-defined]
-    os.environ.pop(gate.ONLINE_TUNING, None)
+    os.environ.pop(ONLINE_TUNING, None)
     for problem, file in by_file.items():
         memory = _timed(calls, problem, arguments["calls"])
         report("row", {"problem": list(problem), "index": rows[problem], "file": file, "memory": memory})

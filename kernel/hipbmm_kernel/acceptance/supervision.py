@@ -60,6 +60,10 @@ class ChildRun(NamedTuple):
         values = self.answers.get(subject)
         return values[-1] if values else None
 
+    def evidence(self, *subjects: str) -> dict[str, Any]:
+        """For a report: the last value about each of the subjects, and how the child ended."""
+        return {**{subject: self.last(subject) for subject in subjects}, "end": self.end.evidence()}
+
 
 def run_child(
     program: str, arguments: Mapping[str, object], directory: Path, env: Mapping[str, str], seconds: float

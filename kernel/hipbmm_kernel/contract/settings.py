@@ -24,6 +24,7 @@ SERVED_NAME = "hip_online_tuning_res.csv"
 """The name AITER opens in its working directory, hard-coded there."""
 
 ONLINE_TUNING = "HIP_ONLINE_TUNING"
+"""AITER's own switch: only `1` and `true` turn it on. It is read when hipBLASLt starts."""
 CONTRACT_ENV = {
     "VLLM_ROCM_USE_AITER": "1",
     "VLLM_ROCM_USE_AITER_LINEAR": "1",

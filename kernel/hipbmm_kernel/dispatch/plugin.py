@@ -14,6 +14,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from hipbmm_kernel.contract.settings import ONLINE_TUNING
 from hipbmm_kernel.dispatch import PLUGIN, ends, words
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.recorder import Recorder
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from hipbmm_kernel.dispatch.table import Table
 
-ONLINE_TUNING = "HIP_ONLINE_TUNING"
 NO_TUNING = "HIPBMM_NO_ONLINE_TUNING"
 """The variable that says: AITER's file would be in a directory that is not ours, so nothing may be tuned into it."""
 AITER = "aiter"

@@ -15,11 +15,9 @@ from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension
 from hipbmm_kernel.tune.child.device import Device
 from hipbmm_kernel.tune.child.operands import Linear, Operands, operand_bytes
 from hipbmm_kernel.tune.child.stopwatch import ROTATED_BYTES, Stopwatch, sets_for
+from hipbmm_kernel.tune.child.tasks import RESERVE
 
 ROUNDS = 3
-RESERVE = 192 << 20
-"""As the tuner leaves free."""
-
 SLOW_SECONDS = 0.05
 """Of one launch, which takes 30 us on a GPU. A race makes hundreds: no start waits for those of an emulated device."""
 

@@ -11,8 +11,9 @@ import json
 import logging
 import os
 
+from hipbmm_kernel.contract.settings import ONLINE_TUNING
 from hipbmm_kernel.dispatch import ends, words
-from hipbmm_kernel.dispatch.plugin import NO_TUNING, ONLINE_TUNING
+from hipbmm_kernel.dispatch.plugin import NO_TUNING
 from hipbmm_kernel.foreign import env_file
 from hipbmm_kernel.foreign.decision import TABLE
 from hipbmm_kernel.pod import start_mode, state_file

@@ -7,7 +7,6 @@ says as much as the whole of it.
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 
 from hipbmm_kernel.contract.settings import Settings
 from hipbmm_kernel.dispatch import demand
@@ -77,8 +76,7 @@ class Demanding:
         self._due = self._announce_due = 0.0
         self.turn()
         if self._thread is not None:
-            with suppress(RuntimeError):
-                self._thread.join(seconds)
+            self._thread.join(seconds)
 
     def _publish(self, key: str, found: list[Demand]) -> None:
         try:

@@ -66,7 +66,7 @@ class Harvester:
         self._cursor_file = f"{settings.home}/{CURSOR_NAME}"
         self._tail = Tail(volume, settings.served_file, self._remembered())
         self._committed = self._tail.cursor
-        self._stack: Stack | None = None
+        self._column = ""
         self.queue: PublishQueue | None = None
         self._unstored: list[Row] = []
         self._unserved: frozenset[str] = frozenset()
@@ -97,13 +97,10 @@ class Harvester:
             self._commit()
 
     def _hand_on(self) -> None:
-        if not self._unstored or not self._ready():
+        queue = self._opened() if self._unstored else None
+        if queue is None:
             return
-        stack, queue = self._stack, self.queue
-        if stack is None or queue is None:
-            return
-        column = stack.fp8_column
-        own = [row for row in self._unstored if row.key == gemm.key_of(row.problem, column)]
+        own = [row for row in self._unstored if row.key == gemm.key_of(row.problem, self._column)]
         for _ in range(len(self._unstored) - len(own)):
             self._reject(FOREIGN)
         self._unstored.clear()
@@ -114,24 +111,23 @@ class Harvester:
         if self._announcer is not None:
             self._announcer.add(own)
 
-    def _ready(self) -> bool:
-        """Whether the stack is known, by the report of `warm`; without it no row can be said to belong anywhere."""
+    def _opened(self) -> PublishQueue | None:
+        """The queue, once `warm` has reported the stack: without it no row can be said to belong anywhere."""
         if self.queue is not None:
-            return True
+            return self.queue
         found = read_json(self._volume, self._settings.report_file)
-        self._stack = self._reported_stack(found)
+        stack = self._reported_stack(found)
         self._unserved = _unserved(found)
-        if self._stack is None or self._stack.key == stacks.UNKNOWN:
-            return False
-        publisher = Publisher(self._volume, self._clock, self._settings.store, self._stack)
-        self.queue = PublishQueue(
-            publisher, self._clock, head(self._settings, self._stack, HARVEST), self._log, batch_rows=1
-        )
+        if stack is None or stack.key == stacks.UNKNOWN:
+            return None
+        self._column = stack.fp8_column
+        publisher = Publisher(self._volume, self._clock, self._settings.store, stack)
+        self.queue = PublishQueue(publisher, self._clock, head(self._settings, stack, HARVEST), self._log, batch_rows=1)
         if self._announce is not None:
             from hipbmm_kernel.harvest.announcer import Announcer  # noqa: PLC0415 - most pods have a shared volume
 
-            self._announcer = Announcer(head(self._settings, self._stack, MIRROR), self._clock, self._announce)
-        return True
+            self._announcer = Announcer(head(self._settings, stack, MIRROR), self._clock, self._announce)
+        return self.queue
 
     def _reported_stack(self, found: Mapping[str, object]) -> Stack | None:
         document = found.get("stackDocument")

@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hipbmm_kernel.contract.settings import ONLINE_TUNING
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
@@ -18,9 +20,6 @@ FLAGS = ("VLLM_ROCM_USE_AITER", "VLLM_ROCM_USE_AITER_LINEAR", "VLLM_ROCM_USE_AIT
 """All three must be on. vLLM's default of the second is on, of the other two off."""
 
 ON_BY_DEFAULT = frozenset({"VLLM_ROCM_USE_AITER_LINEAR"})
-
-ONLINE_TUNING = "HIP_ONLINE_TUNING"
-"""AITER's own switch: only `1` and `true` turn it on. It is read when hipBLASLt starts."""
 
 MI3XX = ("gfx942", "gfx950")
 

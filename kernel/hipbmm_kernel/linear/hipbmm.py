@@ -1,6 +1,5 @@
 """vLLM's HIPBMM kernel: AITER's hipBLASLt GEMM on pre-shuffled FP8 weights, with online tuning."""
 
-import os
 from collections.abc import Mapping, MutableMapping
 
 import torch
@@ -19,10 +18,9 @@ class AiterHipbMMPerTokenFp8ScaledMMLinearKernel(Fp8LinearKernel):
     multiply = staticmethod(hipb_mm_fp8)
 
     @classmethod
-    def is_supported(cls, platform: Platform | None = None, environ: Mapping[str, str] | None = None) -> Answer:
+    def is_supported(cls, platform: Platform, environ: Mapping[str, str]) -> Answer:
         """ROCm, the three flags on an MI3xx, and an AITER that has `hipb_mm`."""
-        platform = gate.current_platform() if platform is None else platform
-        reason = gate.refusal(platform, os.environ if environ is None else environ)
+        reason = gate.refusal(platform, environ)
         if reason is not None:
             return False, reason
         try:

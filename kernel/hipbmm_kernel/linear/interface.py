@@ -35,11 +35,9 @@ class Fp8LinearKernel(abc.ABC):
     """One way to multiply FP8 activations by an FP8 weight.
 
     It is asked in this order: `is_supported` (the machine), `can_implement` (the linear), `can_load` (the weight's
-    layout), `can_run` (a trial on the device). A layer holds its weight as the [K, N] view of the checkpoint's [N, K]
-    tensor, as vLLM's do, and its scale as (N, 1).
+    layout), `can_run` (a trial on the device). A layer holds its `weight` as the [K, N] view of the checkpoint's
+    [N, K] tensor, as vLLM's do, and its `weight_scale` as (N, 1).
     """
-
-    layer_param_names: ClassVar[tuple[str, str]] = ("weight", "weight_scale")
 
     multiply: ClassVar[Callable[..., torch.Tensor]]
     """The product [M, N] of `(a, b, a_scale, b_scale, bias, out_dtype)`, b and its scale in the kernel's layout."""
@@ -49,12 +47,8 @@ class Fp8LinearKernel(abc.ABC):
         self._loaded: torch.Tensor | None = None
 
     @classmethod
-    def is_supported(
-        cls,
-        platform: Platform | None = None,  # noqa: ARG003 - of those that have such a condition
-        environ: Mapping[str, str] | None = None,  # noqa: ARG003 - the same
-    ) -> Answer:
-        """Whether this machine and process can use the kernel, and if not, why. None: the current ones."""
+    def is_supported(cls, platform: Platform, environ: Mapping[str, str]) -> Answer:  # noqa: ARG003 - most take any
+        """Whether this machine and process can use the kernel, and if not, why."""
         return True, None
 
     @classmethod
@@ -82,14 +76,12 @@ class Fp8LinearKernel(abc.ABC):
         A second call on the same weight would transpose and shuffle it again and make every result wrong, without an
         error, since the shapes stay plausible; so it raises RuntimeError. New weights may be processed.
         """
-        weight_name, scale_name = self.layer_param_names
-        weight = getattr(layer, weight_name)
-        if self._loaded is weight:
+        if self._loaded is layer.weight:
             raise RuntimeError("the weights of this layer are in the kernel's layout already")
-        weight, scale = self._to_layout(weight, getattr(layer, scale_name))
-        replace_tensor(layer, weight_name, weight)
-        replace_tensor(layer, scale_name, scale)
-        self._loaded = getattr(layer, weight_name)
+        weight, scale = self._to_layout(layer.weight, layer.weight_scale)
+        replace_tensor(layer, "weight", weight)
+        replace_tensor(layer, "weight_scale", scale)
+        self._loaded = layer.weight
 
     @abc.abstractmethod
     def _to_layout(self, weight: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -97,7 +89,7 @@ class Fp8LinearKernel(abc.ABC):
 
     def apply_weights(self, layer: torch.nn.Module, x: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
         """`x` [..., K] times the layer's weight, plus bias [N]: [..., N] of the config's out_dtype."""
-        weight, scale = (getattr(layer, name) for name in self.layer_param_names)
+        weight, scale = layer.weight, layer.weight_scale
         a, a_scale = per_token(x.reshape(-1, x.shape[-1]), weight.dtype)
         return self.apply_scaled_mm(
             A=a, B=weight, out_dtype=self.config.out_dtype, As=a_scale, Bs=scale, bias=bias, output_shape=x.shape

@@ -243,15 +243,12 @@ class Start:
                 os.symlink(self._settings.served_file, link)
         except OSError as error:
             self._log.say(f"no link to the table can be made here ({volumes.describe(error)}); starting in {work}")
-            self._change_directory(work)
+            try:
+                os.chdir(work)
+            except OSError as other:
+                self._log.say(f"{work}: {volumes.describe(other)}; the server starts without a table")
             return
         self._log.say(f"{link} links to the table")
-
-    def _change_directory(self, work: str) -> None:
-        try:
-            os.chdir(work)
-        except OSError as error:
-            self._log.say(f"{work}: {volumes.describe(error)}; the server starts without a table")
 
     def _directories(self, env: Mapping[str, str], state: State) -> dict[str, str]:
         """Variables of writable directories, for a server that runs AITER by our wish."""

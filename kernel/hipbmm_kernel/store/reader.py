@@ -216,9 +216,27 @@ class Reader:
             yield from self._found(file, self._read(directory, file, mirror, missed), mirror)
 
     def _found(self, file: File, data: bytes | None, mirror: bool) -> list[Found]:
-        """The shard in a file's bytes; none where they could not be read, or are no shard."""
-        found = self._decoded(file.name, data, mirror) if data is not None else None
-        return [found] if found else []
+        """The shard in a file's bytes; none where they could not be read, or are no shard of this key."""
+        if data is None:
+            return []
+        if _cost(data) > self._lines:
+            self._lines -= FILE_LINES
+            self.reading.refuse(file.name, TOO_MUCH)
+            return []
+        self._lines -= _cost(data)
+        name = file.name.removesuffix(GZIP) if mirror else file.name
+        try:
+            shard = shards.decode(data, self._known, name)
+        except shards.ShardError as error:
+            self.reading.refuse(file.name, str(error))
+            return []
+        if shard.key != self._key:
+            # A flat mirror holds the shards of all stacks of its deployment, a store only those of its directory's key.
+            if not mirror:
+                self.reading.refuse(file.name, f"its key is {shard.key}")
+            return []
+        self.reading.shards += 1
+        return [Found(name, shard, data)]
 
     def _quarter(self) -> Limits:
         return Limits(self._lines // 4, self._bytes // 4)
@@ -257,26 +275,6 @@ class Reader:
             data = frames.unzipped(data, min(limit, MAX_UNZIPPED))
         self._bytes -= len(data)
         return data
-
-    def _decoded(self, listed: str, data: bytes, mirror: bool) -> Found | None:
-        name = listed.removesuffix(GZIP) if mirror else listed
-        if _cost(data) > self._lines:
-            self._lines -= FILE_LINES
-            self.reading.refuse(listed, TOO_MUCH)
-            return None
-        self._lines -= _cost(data)
-        try:
-            shard = shards.decode(data, self._known, name)
-        except shards.ShardError as error:
-            self.reading.refuse(listed, str(error))
-            return None
-        if shard.key != self._key:
-            # A flat mirror holds the shards of all stacks of its deployment, a store only those of its directory's key.
-            if not mirror:
-                self.reading.refuse(listed, f"its key is {shard.key}")
-            return None
-        self.reading.shards += 1
-        return Found(name, shard, data)
 
     def _miss(self, name: str, error: OSError, missed: dict[str, OSError]) -> None:
         """Note a file that could not be read: to be tried again, or refused when waiting does not help."""

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from hipbmm_kernel.linear.gate import ONLINE_TUNING
+from hipbmm_kernel.contract.settings import ONLINE_TUNING
 from hipbmm_kernel.system.shown import first_line
 from hipbmm_kernel.tune import protocol
 from hipbmm_kernel.tune.child.device import MemoryShortError

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from hipbmm_kernel.contract.settings import SERVED_NAME
-from hipbmm_kernel.linear.gate import ONLINE_TUNING
+from hipbmm_kernel.contract.settings import ONLINE_TUNING, SERVED_NAME
 from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension, hipb_mm_fp8
 from hipbmm_kernel.planner import cost
 from hipbmm_kernel.rows import aiter_csv
