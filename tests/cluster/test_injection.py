@@ -83,6 +83,18 @@ def test_a_pod_that_is_left_is_as_without_us(two: Two, change: shapes.Change) ->
     assert json.dumps(policy) == json.dumps(webhook) == json.dumps(plain)
 
 
+def test_a_large_pod_is_stored(two: Two, api: Api) -> None:
+    """A dry run stores nothing: etcd has a limit of its own."""
+    for count in (24, 100):
+        for place in (two.policy, two.webhook):
+            pod = placed(stacks.asking("deployment"), place)
+            del pod["metadata"]["ownerReferences"]
+            pod["spec"]["containers"][0]["env"] = [{"name": f"V{i}", "value": "x" * 10_000} for i in range(count)]
+            made = api.create(POD, pod)
+            assert ("hipbmm-warm" in json.dumps(made["spec"].get("initContainers", []))) is (count == 24)
+            api.delete(POD, place, made["metadata"]["name"], 0)
+
+
 def test_a_pod_that_nobody_else_changes_is_evaluated_once(two: Two, api: Api) -> None:
     two.put()
     evaluated = 'apiserver_mutating_admission_policy_check_total{error_type="no_error",policy="hipbmm-test-label"'

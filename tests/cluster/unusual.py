@@ -186,6 +186,62 @@ def many_containers(pod: Json) -> None:
     pod["spec"]["initContainers"] = [{**other, "name": f"before-{i}"} for i in range(30)]
 
 
+def containers_of_one_image(pod: Json) -> None:
+    image = _server(pod)["image"]
+    pod["spec"]["containers"].insert(0, {"name": "router", "image": image, "command": ["vllm-router"]})
+    pod["spec"]["initContainers"] = [{"name": "fetch", "image": image, "args": ["download"]}]
+    pod["metadata"]["annotations"] = {"hipbmm.io/container": pod["spec"]["containers"][1]["name"]}
+
+
+def proxy_that_is_probed_and_first(pod: Json) -> None:
+    probe = {"httpGet": {"path": "/ready", "port": 15021}, "failureThreshold": 30}
+    proxy = {"name": "vault-agent", "image": "registry.example/vault:1", "restartPolicy": "Always"}
+    pod["spec"]["initContainers"] = [
+        {**proxy, "startupProbe": probe, "lifecycle": {"preStop": {"sleep": {"seconds": 1}}}}
+    ]
+    pod["spec"].setdefault("volumes", []).append({"name": "secrets", "emptyDir": {"medium": "Memory"}})
+    mount = {"name": "secrets", "mountPath": "/vault/secrets", "recursiveReadOnly": "IfPossible", "readOnly": True}
+    _server(pod).setdefault("volumeMounts", []).append(mount)
+
+
+def shell_that_reads_secrets(pod: Json) -> None:
+    _server(pod)["command"] = ["/bin/sh", "-ec"]
+    _server(pod)["args"] = ["source /vault/secrets/env && exec vllm serve /models --port ${PORT:-8000} \\\n --seed 0"]
+
+
+def as_guaranteed_by_the_pod_alone(pod: Json) -> None:
+    pod["spec"]["resources"] = {"limits": {"cpu": "8", "memory": "64Gi"}, "requests": {"cpu": "8", "memory": "64Gi"}}
+    _server(pod)["resources"] = {"limits": {"amd.com/gpu": "1"}}
+
+
+def member_of_a_gang(pod: Json) -> None:
+    labels = {"pod-group.scheduling.sigs.k8s.io": "g", "kueue.x-k8s.io/queue-name": "q", "app.kubernetes.io/x": ""}
+    pod["metadata"]["labels"] |= labels
+    pod["metadata"]["annotations"] = {"scheduling.k8s.io/group-name": "g", "big": "x" * 200_000}
+    pod["spec"] |= {"priorityClassName": "system-node-critical", "preemptionPolicy": "PreemptLowerPriority"}
+    spread = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
+    pod["spec"]["topologySpreadConstraints"] = [{**spread, "matchLabelKeys": ["pod-template-hash"]}]
+
+
+def everything_of_the_pod_as_files(pod: Json) -> None:
+    sources = [
+        {"downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
+        {"secret": {"name": "hf", "optional": True, "items": [{"key": "t", "path": "t", "mode": 256}]}},
+    ]
+    pod["spec"].setdefault("volumes", []).append({"name": "all", "projected": {"sources": sources, "defaultMode": 288}})
+    _server(pod).setdefault("volumeMounts", []).append({"name": "all", "mountPath": "/etc/all/", "subPath": "labels"})
+
+
+def larger_than_half_of_what_is_stored(pod: Json) -> None:
+    """etcd takes 1.5 MiB: with a copy of the server it would be refused."""
+    _server(pod)["env"] = [{"name": f"V{i}", "value": "x" * 10_000} for i in range(80)]
+
+
+def for_windows_by_its_nodes(pod: Json) -> None:
+    pod["spec"]["nodeSelector"] = {"kubernetes.io/os": "windows"}
+
+
 def no_gpus(pod: Json) -> None:
     _server(pod)["resources"] = {"limits": {"amd.com/gpu": "0"}}
 
@@ -253,6 +309,12 @@ INJECTED: tuple[Change, ...] = (
     variables_with_odd_names,
     thousands_of_variables,
     many_containers,
+    containers_of_one_image,
+    proxy_that_is_probed_and_first,
+    shell_that_reads_secrets,
+    as_guaranteed_by_the_pod_alone,
+    member_of_a_gang,
+    everything_of_the_pod_as_files,
 )
 LEFT: dict[Change, str] = {
     no_gpus: "NoGpuContainer",
@@ -262,6 +324,8 @@ LEFT: dict[Change, str] = {
     mount_of_our_path: "NamesTaken",
     device_at_our_path: "NamesTaken",
     static_pod: "Skipped",
+    for_windows_by_its_nodes: "Skipped",
+    larger_than_half_of_what_is_stored: "TooLarge",
     label_without_a_name: "",
 }
 """And why it stays plain, "" where it asks for no profile."""

@@ -43,8 +43,8 @@ Injection = Literal[
 ]
 """Of a HipbmmProfile."""
 Plain = Literal[
-    "Skipped", "NotReady", "NoGpuContainer", "SeveralGpuContainers", "NamesTaken", "Canary", "EntrypointUnknown",
-    "Predates", "Stuck",
+    "Skipped", "NotReady", "NoGpuContainer", "SeveralGpuContainers", "NamesTaken", "TooLarge", "Canary",
+    "EntrypointUnknown", "Predates", "Stuck",
 ]
 """Why pods of a workload are not injected, or are stuck: `status.workloads` of a HipbmmProfile."""
 Write = Literal["NameConflict", "Forbidden", "Rejected", "Conflict", "ApiUnavailable"]

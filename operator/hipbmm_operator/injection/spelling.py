@@ -24,6 +24,7 @@ GROUP_LABELS = (
     "grove.io/podclique",
     "rolebasedgroup.workloads.x-k8s.io/name",
     "rbg.workloads.x-k8s.io/group-name",
+    "modelserving.volcano.sh/name",
     "pod-group.scheduling.sigs.k8s.io/name",
 )
 """On pods that live and die together: one container that starts again takes the whole group down, so no sidecar."""
@@ -60,6 +61,9 @@ ENV_KEYS = (
 )
 """What `warm` may decide for a server whose command is in its image."""
 
+MAX_COPIED = 250_000
+"""Characters of a server's command, arguments and variables: etcd takes 1.5 MiB, and a copy of them is added."""
+
 WRAP = "Wrap"
 ENV_FILE_MODE = "EnvFile"
 
@@ -70,7 +74,7 @@ KERNEL_KEY = "hipbmm_kernel.zip"
 """Key of the kernel program in its ConfigMap."""
 
 GPU_PREFIX = "amd.com/"
-WAITS = ("wait-gcs-ready",)
+WAITS = ("wait-gcs-ready", "grove-initc")
 WAIT_PREFIX = "wait-for-leader"
 """Init containers that wait for another pod: `warm` goes before them, or two waits add up."""
 NETWORK = (

@@ -66,6 +66,7 @@ NOT_SKIPPED = both(
     negate(contains(optional(_POD, "metadata", "annotations", default={}), constant(s.ANNOTATION_MIRROR))),
     # It has no sh.
     negate(equal(optional(_POD, "spec", "os", "name", default=""), constant("windows"))),
+    negate(equal(optional(_POD, "spec", "nodeSelector", "kubernetes.io/os", default=""), constant("windows"))),
 )
 
 
@@ -91,6 +92,11 @@ def _waits(container: Expr) -> Expr:
 
 
 _OWN_COMMAND = optional(_V("server"), "command", default=[])
+_LONG = add(
+    _V("own"),
+    optional(_V("server"), "args", default=[]),
+    each(optional(_V("server"), "env", default=[]), "e", lambda e: optional(e, "value", default="")),
+)
 _USERS_ENV = select(optional(_V("server"), "env", default=[]), "e", lambda e: negate(marks.is_ours(e)))
 _WANTED = optional(_POD, "metadata", "annotations", s.ANNOTATION_CONTAINER, default="")
 _FIRST_WAIT = indices(_V("kept"), "i", _waits)
@@ -173,6 +179,7 @@ REFUSALS: tuple[tuple[str, Expr], ...] = (
             ),
         ),
     ),
+    ("TooLarge", less(constant(s.MAX_COPIED), size(comma_separated(_LONG)))),
     ("Canary", contains(optional(_RECIPE, "heldImages", default=[]), optional(_V("server"), "image", default=""))),
     (
         "EntrypointUnknown",

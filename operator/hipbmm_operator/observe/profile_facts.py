@@ -12,7 +12,7 @@ from hipbmm_operator.injection import patch, spelling
 from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import as_object, object_at
 from hipbmm_operator.observe import admission_objects, foreign_pods
 from hipbmm_operator.observe.dispatch_words import DispatchWords
 from hipbmm_operator.observe.kept import Kept
@@ -24,8 +24,11 @@ from hipbmm_operator.profiles.facts import Facts, Preflight, Profile
 from hipbmm_operator.profiles.pods import ForeignPod
 
 _SHORT_SECONDS, _LONG_SECONDS = 10.0, 60.0
-_ENV_FILES = (1, 35)
-"""Kubernetes of API server and nodes since which `fileKeyRef` is on."""
+_ENV_FILES, _SIDECARS = (1, 35), (1, 29)
+"""Kubernetes of API server and nodes since which `fileKeyRef`, and native sidecars, are on: an older kubelet would wait
+for the end of a sidecar, or refuse the pod."""
+_SKEW = 3
+"""By how many minors a kubelet may be older than the API server (kubernetes.io/releases/version-skew-policy)."""
 _SAMPLES = 4
 _LOG_LINES = 20
 _NODES = 40
@@ -64,6 +67,7 @@ class ProfileReads:
         admission = await self._kept.get(
             "admission", _SHORT_SECONDS, lambda: admission_objects.read(self._kube, self._name)
         )
+        oldest = await self._kept.get("oldest", _LONG_SECONDS, self._oldest)
         spoken, _ = await self._words.at((each.pod for each in found if each.injected), now)
         known = Facts(
             pods=found,
@@ -75,7 +79,7 @@ class ProfileReads:
             mirrors=self._mirrors_of(profile),
             claim_reason=reason,
             claim_problem=problem,
-            env_files=await self._kept.get("env files", _LONG_SECONDS, self._env_files),
+            env_files=oldest >= _ENV_FILES,
             admission=admission.by,
             installations=admission.installations,
             rivals=values.rivals(body, others),
@@ -85,7 +89,10 @@ class ProfileReads:
         if not isinstance(spec, ProfileSpec) or not kernel.config_map or not spec.preflight:
             return known
         key = (profile.meta.uid, profile.meta.generation, kernel.sha256, problem)
-        checked = await self._kept.get(key, _LONG_SECONDS, lambda: self._preflight(profile, spec, known))
+        sidecars = oldest >= _SIDECARS
+        checked = await self._kept.get(
+            key, _LONG_SECONDS, lambda: self._preflight(profile, spec, known, sidecars=sidecars)
+        )
         return replace(known, preflight=checked)
 
     def _mirrors_of(self, profile: Profile) -> tuple[str, ...]:
@@ -116,18 +123,17 @@ class ProfileReads:
             return "AccessModeUnsupported", f"spec.cache.pvc.claimName: {name} is not ReadWriteMany, pods would wait"
         return "", ""
 
-    async def _env_files(self) -> bool:
-        """Whether API server and all nodes can read variables from files of a volume."""
-        if _minor(await self._kube.server_version()) < _ENV_FILES:
-            return False
+    async def _oldest(self) -> tuple[int, int]:
+        """The oldest Kubernetes of API server and nodes; as old as may be where a node does not say."""
+        major, minor = server = _minor(await self._kube.server_version())
+        unknown, versions = (major, minor - _SKEW), [server]
         try:
             async for page in self._kube.pages(kinds.NODE, size=_NODES):
-                infos = (as_object(as_object(node.get("status")).get("nodeInfo")) for node in page.items)
-                if any(_minor(str(info.get("kubeletVersion", ""))) < _ENV_FILES for info in infos):
-                    return False
+                kubelets = [object_at(node, "status", "nodeInfo").get("kubeletVersion") for node in page.items]
+                versions += [_minor(str(version)) if version else unknown for version in kubelets]
         except errors.ForbiddenError:
-            return False
-        return True
+            return unknown
+        return min(versions)
 
     async def _at_work(self, profile: Profile, found: tuple[ForeignPod, ...]) -> frozenset[str]:
         """Pods that try an image and whose program runs: their log has a line of progress."""
@@ -145,10 +151,10 @@ class ProfileReads:
                     out.add(each.pod.uid)
         return frozenset(out)
 
-    async def _preflight(self, profile: Profile, spec: ProfileSpec, known: Facts) -> Preflight:
+    async def _preflight(self, profile: Profile, spec: ProfileSpec, known: Facts, *, sidecars: bool) -> Preflight:
         """Dry runs of a pod of ours and of plain pods that exist, with and without injection."""
         name, namespace, unknown, tried = profile.meta.name, profile.meta.namespace, "", False
-        harvest = spec.harvest == "Auto" and not await self._has_quota(namespace)
+        harvest = sidecars and spec.harvest == "Auto" and not await self._has_quota(namespace)
         for sample in [_sample(namespace, spec.container or "vllm"), *_plain(known.pods)]:
             refusal = await self._refusal(sample)
             if refusal:

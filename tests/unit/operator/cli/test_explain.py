@@ -63,6 +63,10 @@ def _taken(pod: Json, _: Json) -> None:
     pod["spec"]["containers"].append({"name": "hipbmm-warm", "image": "x"})
 
 
+def _large(pod: Json, _: Json) -> None:
+    pod["spec"]["containers"][0]["args"] = ["x" * 100_000] * 3
+
+
 def _held(pod: Json, profile: Json) -> None:
     profile["status"]["injection"]["heldImages"] = [pod["spec"]["containers"][0]["image"]]
 
@@ -80,6 +84,7 @@ CASES: dict[str, tuple[Change, str]] = {
     "NoGpuContainer": (_no_gpu, ""),
     "SeveralGpuContainers": (_two, ""),
     "NamesTaken": (_taken, ""),
+    "TooLarge": (_large, ""),
     "Canary": (_held, RESTART),
     "EntrypointUnknown": (_no_command, ""),
 }

@@ -176,6 +176,23 @@ async def test_variables_from_files_need_new_nodes(server: str, kubelets: list[s
 
 
 @pytest.mark.parametrize(
+    ("server", "kubelet", "sidecar"),
+    [
+        ("v1.31.9", "v1.29.0-eks-1", True),
+        ("v1.31.9", "v1.28.4", False),  # it refuses the pod
+        ("v1.30.1", "v1.27.16", False),  # it would wait for the end of the sidecar
+        ("v1.31.9", "", False),
+        ("v1.32.0", "", True),
+    ],
+)
+async def test_a_node_that_knows_no_sidecars_gets_none(server: str, kubelet: str, *, sidecar: bool) -> None:
+    harness = Harness()
+    harness.kube.server = server
+    harness.put(kinds.NODE, {"metadata": {"name": "n"}, "status": {"nodeInfo": {"kubeletVersion": kubelet}}}, "")
+    assert ("harvest" in (await harness.run())["injection"]) is sidecar
+
+
+@pytest.mark.parametrize(
     ("status", "reason"),
     [
         (None, "ClaimNotFound"),

@@ -123,6 +123,14 @@ def test_warm_comes_after_the_model_and_before_what_waits(stack: str, order: lis
     assert inits(injected(stacks.asking(stack))) == order
 
 
+@pytest.mark.parametrize("wait", ["wait-gcs-ready", "grove-initc", "wait-for-leader-lws"])
+def test_warm_comes_before_what_waits_for_another_pod(wait: str) -> None:
+    """Else the two waits add up; Grove appends its own to those of the author."""
+    pod = stacks.asking("deployment")
+    pod["spec"]["initContainers"] = [{"name": name, "image": "x"} for name in ("fetch", wait)]
+    assert inits(injected(pod)) == ["fetch", "hipbmm-warm", "hipbmm-harvest", wait]
+
+
 @pytest.mark.parametrize(
     ("network", "proxy"),
     [
@@ -153,6 +161,7 @@ def test_warm_runs_before_what_ends_the_network_unless_a_proxy_runs_then(network
         "rolebasedgroup.workloads.x-k8s.io/name",
         "rbg.workloads.x-k8s.io/group-name",
         "pod-group.scheduling.sigs.k8s.io/name",
+        "modelserving.volcano.sh/name",
     ],
 )
 def test_a_pod_whose_group_is_made_anew_when_a_container_starts_again_has_no_sidecar(label: str) -> None:
