@@ -96,7 +96,7 @@ def full() -> tuple[Stage, ...]:
     return (
         *QUICK,
         Stage("kernel", _pytest(_torch_python(), "tests/kernel"), ("torch",)),
-        Stage("chart", _pytest(_TEST, "tests/chart"), ("cluster", "tools"), lane=_PODS),
+        Stage("chart", _pytest(_TEST, "tests/chart", "-m", "not long"), ("cluster", "tools"), lane=_PODS),
         *_cluster(),
         Stage("node", _pytest(_TEST, "tests/e2e/test_localkube_node.py"), ("node",), lane=_WAIT),
         Stage("path", _pytest(_TEST, *_PATH), ("node",), lane=_PODS),
@@ -119,7 +119,7 @@ def soak() -> tuple[Stage, ...]:
     return (
         Stage("soak", _pytest(_torch_python(), "tests/soak", f"--ignore={operator}"), ("torch",)),
         Stage("soak-operator", _pytest(_TEST, operator), ("cluster",)),
-        Stage("soak-cluster", _pytest(_TEST, "tests/cluster", "-m", "long"), ("cluster",)),
+        Stage("soak-cluster", _pytest(_TEST, "tests/cluster", "tests/chart", "-m", "long"), ("cluster",)),
     )
 
 
