@@ -18,7 +18,7 @@ CASES = [
         "crashes-with-table",
         "Warm",
         "ServingWithoutTable",
-        "the server crashed 2 times",
+        "the server ended 2 times",
         faults("crash:on=server-start,table=with"),
         serves=True,
     ),
