@@ -17,7 +17,7 @@ from hipbmm_operator.observe.on_demand import OnDemandReads
 from hipbmm_operator.pods.report import Start
 
 PROGRESS = "hipbmm progress phase=Tuning tuned={} problems=204 failed=0 elapsed_s=1 eta_s=9\n"
-START = "hipbmm exec: start 2 of the server, mode NoTable: the server crashed 2 times while it warmed up\n"
+START = "hipbmm exec: start 2 of the server, mode NoTable: the server ended 2 times soon after its start\n"
 AGAIN: Json = {"state": {"running": {}}, "restartCount": 2, "lastState": {"terminated": ended(1)}}
 
 
@@ -105,7 +105,7 @@ async def test_how_a_server_that_crashed_was_started_is_read_until_it_is_known()
     case.kube.logs["a", "server"] = START
     case.clock += 10
     known = await case.read(body)
-    assert known.starts == {"uid-a": Start("NoTable", "the server crashed 2 times while it warmed up")}
+    assert known.starts == {"uid-a": Start("NoTable", "the server ended 2 times soon after its start")}
     case.clock += 1000
     assert await case.read(body) == known
     assert (known.again, len(case.kube.reads)) == (None, 2)

@@ -309,7 +309,7 @@ def test_a_tuner_says_what_it_does_when_all_problems_are_done(phase: str, words:
     ],
 )
 def test_a_server_that_crashed_with_its_table_serves_without_and_is_not_warm(mode: str, reason: str | None) -> None:
-    start = Start(mode, "the server crashed 2 times while it warmed up" if reason else "")
+    start = Start(mode, "the server ended 2 times soon after its start" if reason else "")
     found = serving({"replicas": 2}, count=2, starts={"uid-qwen-1": start})
     assert condition(found, "Tuned") == ("True", "Tuned")
     if reason is None:
