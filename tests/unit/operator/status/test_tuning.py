@@ -318,7 +318,7 @@ def test_a_server_that_crashed_with_its_table_serves_without_and_is_not_warm(mod
     assert condition(found, "Warm") == ("False", reason)
     assert condition(found, "Ready") == ("True", "ServingUntuned")
     assert "qwen-1" in message(found, "Ready")
-    assert "crashed 2 times" in message(found, "Ready")
+    assert "ended 2 times" in message(found, "Ready")
     assert (found["warmReplicas"], found["warm"]) == (1, "1/2")
 
 
