@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.argv import flags, shell, values
+from hipbmm_kernel.argv.shell import Command
 from hipbmm_kernel.argv.words import ShellError
 
 VLLM_SERVE = "VllmServe"
@@ -90,7 +91,7 @@ def find(argv: Sequence[str], env: Mapping[str, str], *, has_command: bool = Tru
     """
     search = _Search()
     try:
-        search.look_at(tuple(argv), env)
+        search.look_at(Command(tuple(argv), certain=True), env, values.Marks())
     except ShellError as error:
         return Unread(SYNTAX, str(error))
     except (ValueError, RecursionError):
@@ -116,34 +117,24 @@ class _Search:
         self._files: list[str] = []
         self._ray = False
 
-    def look_at(
-        self,
-        fields: tuple[str, ...],
-        env: Mapping[str, str],
-        changed: tuple[tuple[str, str], ...] = (),
-        marks: values.Marks | None = None,
-        *,
-        certain: bool = True,
-        nesting: int = 0,
-    ) -> None:
-        """Look at one command."""
-        marks = marks or values.Marks()
-        at, own = _unwrapped(fields)
-        fields, changed = fields[at:], (*changed, *own)
+    def look_at(self, command: Command, env: Mapping[str, str], marks: values.Marks, nesting: int = 0) -> None:
+        """Look at one command, in whose fields are these marks."""
+        at, own = _unwrapped(command.fields)
+        command = command._replace(fields=command.fields[at:], env=(*command.env, *own))
+        fields = command.fields
         if not fields or nesting > MAX_NESTING:
             return
         program = fields[0].rpartition("/")[2]
         form, arguments = _server_of(program, fields)
         if form:
-            changed += ((PYTHONPATH, values.ANY),) if is_isolated(fields) else ()
-            self.found.append(_Candidate(form, arguments, certain, changed, marks))
+            changed = (*command.env, *(((PYTHONPATH, values.ANY),) if is_isolated(fields) else ()))
+            self.found.append(_Candidate(form, arguments, command.certain, changed, marks))
         elif program in shell.SHELLS:
-            self._shell(fields, {**env, **dict(changed)}, changed, certain=certain, nesting=nesting)
+            self._shell(command, {**env, **dict(command.env)}, nesting)
         elif program == "ray" and "start" in fields[1:2]:
             self._ray = True
         elif program == "ray" and "symmetric-run" in fields[1:2] and "--" in fields:
-            inner = fields[fields.index("--") + 1 :]
-            self.look_at(inner, env, changed, marks, certain=certain, nesting=nesting + 1)
+            self.look_at(command._replace(fields=fields[fields.index("--") + 1 :]), env, marks, nesting + 1)
         elif program.endswith((".sh", ".py", ".bash")):
             self._script_file(fields)
         elif _PYTHON.fullmatch(program):
@@ -151,18 +142,10 @@ class _Search:
             at += fields[at : at + 1] == ("-m",)
             self._files += [text for text in fields[at : at + 1] if not text.startswith("-")]
 
-    def _shell(
-        self,
-        fields: tuple[str, ...],
-        env: Mapping[str, str],
-        changed: tuple[tuple[str, str], ...],
-        *,
-        certain: bool,
-        nesting: int,
-    ) -> None:
+    def _shell(self, command: Command, env: Mapping[str, str], nesting: int) -> None:
         """A shell with its own text, or with a script's file."""
         self.is_shell = True
-        text, parameters = _script(fields)
+        text, parameters = _script(command.fields)
         if text is None:
             self._script_file(parameters)
             return
@@ -170,11 +153,10 @@ class _Search:
             self._files.append("a text that only running it would show")
             return
         walk = shell.Walk({name: values.forgotten(value) for name, value in env.items()})
-        walk.run(text, tuple(values.forgotten(field) for field in parameters or fields[:1]))
-        for command in walk.commands:
-            both = (*changed, *command.env)
-            sure = certain and command.certain
-            self.look_at(command.fields, env, both, walk.marks, certain=sure, nesting=nesting + 1)
+        walk.run(text, tuple(values.forgotten(field) for field in parameters or command.fields[:1]))
+        for fields, certain, changed in walk.commands:
+            inner = Command(fields, command.certain and certain, (*command.env, *changed))
+            self.look_at(inner, env, walk.marks, nesting + 1)
 
     def _script_file(self, fields: Sequence[str]) -> None:
         if not fields:
@@ -288,12 +270,12 @@ def _server(found: _Candidate) -> Server | Unread:
     known = found.marks.alternatives(model)
     if known is None or len(known) > 1 or values.is_marked(config):
         return Unread(SUBSTITUTION, f"the model: {values.without_marks(model)[:90]}")
-    split = flags.split(arguments, found.marks, found.form)
-    if split.unread:
-        return Unread(SUBSTITUTION, split.unread)
+    known_arguments = flags.split(arguments, found.marks, found.form)
+    if isinstance(known_arguments, str):
+        return Unread(SUBSTITUTION, known_arguments)
     if not model and not config:
         return Unread(MODEL_UNKNOWN, "neither the first argument nor --model names it")
     env = dict(found.env)
     hidden = tuple(name for name in env if values.is_marked(name + env[name]))
     seen = tuple(pair for pair in env.items() if pair[0] not in hidden)
-    return Server(found.form, known[0], split.arguments, seen, config, hidden)
+    return Server(found.form, known[0], known_arguments, seen, config, hidden)

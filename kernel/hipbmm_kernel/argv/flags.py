@@ -1,7 +1,6 @@
 """vLLM's arguments of a server, without those that differ from pod to pod and change no plan."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from hipbmm_kernel.argv import values
 
@@ -70,13 +69,6 @@ _OF_DYNAMO = (
 _OF_HUGGINGFACE = ("model-name", "model-id", "model-dir", "backend", "task", "return-token-type-ids", "http-port")
 
 
-class Split(NamedTuple):
-    """`arguments` are vLLM's; `unread` names a flag whose value is not known, "" when there is none."""
-
-    arguments: tuple[str, ...]
-    unread: str = ""
-
-
 def taken(arguments: Iterable[str], name: str, *, inline: bool = True) -> tuple[str, tuple[str, ...]]:
     """The last value of a flag, "" for none, and the arguments without it; without `inline` `--name=value` is none."""
     found, kept = "", []
@@ -104,17 +96,18 @@ def _own(group: Sequence[str]) -> int:
     name = _named(group[0]).partition(".")[0]
     if not name:
         return int(group[0] == "--")
-    if (
-        "=" in group[0]
-        or name in _SWITCHES
-        or (name.startswith(("enable-", "disable-", "no-")) and name not in _OF_A_FRONT_END)
-    ):
+    inline = "=" in group[0] or (group[0][:2] == "-O" and group[0] != "-O")
+    switch = name.startswith(("enable-", "disable-", "no-")) and name != "disable-access-log-for-endpoints"
+    if inline or switch or name in _SWITCHES:
         return 1
     return 2 if name in _SETTINGS else len(group)
 
 
-def split(arguments: Iterable[str], marks: values.Marks, form: str) -> Split:
-    """The arguments on which a plan depends. Without a flag of a pod; a mark is replaced by what it stands for."""
+def split(arguments: Iterable[str], marks: values.Marks, form: str) -> tuple[str, ...] | str:
+    """The arguments on which a plan depends, or the flag whose value is not known.
+
+    They are without flags of a pod; a mark is replaced by what it stands for.
+    """
     foreign = {"DynamoVllm": _OF_DYNAMO, "HuggingfaceServer": _OF_HUGGINGFACE}.get(form, ())
     kept: list[str] = []
     for group in _groups(_spliced(arguments, marks)):
@@ -124,9 +117,9 @@ def split(arguments: Iterable[str], marks: values.Marks, form: str) -> Split:
         if any(values.is_marked(text) for text in group):
             if name in _OF_A_FRONT_END:
                 continue
-            return Split((), f"{values.without_marks(group[0].partition('=')[0])[:90]} ?")
+            return f"{values.without_marks(group[0].partition('=')[0])[:90]} ?"
         kept += group
-    return Split(tuple(kept))
+    return tuple(kept)
 
 
 def _spliced(arguments: Iterable[str], marks: values.Marks) -> list[str]:

@@ -48,10 +48,10 @@ def _with_config_file(found: Server) -> Server | Unread:
     model, rest = flags.taken(configured, "model")
     if not found.model and not model:
         return Unread(command.MODEL_UNKNOWN, f"neither the command line nor {found.config_file} names it")
-    split = flags.split(rest, Marks(), found.form)
-    if split.unread:
-        return Unread(CONFIG_FILE, f"{found.config_file}: {split.unread}")
-    return found._replace(model=found.model or model, arguments=(*split.arguments, *found.arguments))
+    known = flags.split(rest, Marks(), found.form)
+    if isinstance(known, str):
+        return Unread(CONFIG_FILE, f"{found.config_file}: {known}")
+    return found._replace(model=found.model or model, arguments=(*known, *found.arguments))
 
 
 def _settings(env: Mapping[str, str], found: Server, model: str) -> dict[str, str]:

@@ -69,13 +69,14 @@ def _resolved_mode(config: Any, query: int, newest: bool, notes: list[str]) -> A
     resolve = getattr(compilation, "resolve_cudagraph_mode_and_sizes", None)
     if support is None or resolve is None:
         return compilation.cudagraph_mode
-    options = {
-        "uniform_decode_query_len": query,
-        "use_v2_model_runner": newest,
-        "tensor_parallel_size": config.parallel_config.tensor_parallel_size,
-    }
-    known = inspect.signature(resolve).parameters
-    return resolve(support, backend, **{name: value for name, value in options.items() if name in known})
+    ranks = config.parallel_config.tensor_parallel_size
+    options = _known(resolve, uniform_decode_query_len=query, use_v2_model_runner=newest, tensor_parallel_size=ranks)
+    return resolve(support, backend, **options)
+
+
+def _known(function: Callable[..., Any], **options: object) -> dict[str, object]:
+    """Those of the options that a function of this version has."""
+    return {name: value for name, value in options.items() if name in inspect.signature(function).parameters}
 
 
 def _attention_support(config: Any, notes: list[str]) -> tuple[Any, str | None]:
@@ -120,9 +121,7 @@ def _second_runner(config: Any, mode: Any, query: int) -> _Dispatcher:
     with single_process.graph_pool():
         manager = module.CudaGraphManager(config, torch.device(single_process.META), mode, query)
     manager._graphs_captured = True
-    options = {"num_active_loras": 0, "max_query_len": None}
-    known = inspect.signature(manager.dispatch).parameters
-    options = {name: value for name, value in options.items() if name in known}
+    options = _known(manager.dispatch, num_active_loras=0, max_query_len=None)
 
     def dispatch(tokens: int, requests: int, *, uniform: bool) -> tuple[int, bool]:
         found = manager.dispatch(requests, tokens, query if uniform else None, **options)

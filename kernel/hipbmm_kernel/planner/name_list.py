@@ -5,8 +5,9 @@ when all of its parts are, and vLLM refuses to load when only some are. Patterns
 could backtrack for ever are refused.
 """
 
+import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.planner.model_config import ConfigInvalid
@@ -38,18 +39,17 @@ class Names(NamedTuple):
 
 def names_of(module: Module, prefixes: Sequence[str]) -> Names:
     """The names of a module whose full name is one of `prefixes` before its path."""
-    stem = module.path[: module.path.rfind(".") + 1]
-    return Names(
-        [prefix + module.path for prefix in prefixes],
-        [[f"{prefix}{stem}{part}" for prefix in prefixes] for part in module.parts],
-        ", ".join(module.parts),
-    )
+    paths = dict.fromkeys((module.stored or module.path, module.path))
+    stems = [f"{prefix}{path[: path.rfind('.') + 1]}" for path in paths for prefix in prefixes]
+    last = module.path.rpartition(".")[2]
+    spelled = [[stem + part for stem in stems] for part in module.parts]
+    return Names([stem + last for stem in stems], spelled, ", ".join(module.parts))
 
 
 class NameList:
     """Names and patterns of one list of a checkpoint, ready to be asked many times."""
 
-    __slots__ = ("_asks_fused", "_field", "_fused_first", "_globs", "_names", "_patterns")
+    __slots__ = ("_asks_fused", "_field", "_fused_first", "_names", "_patterns")
 
     def __init__(
         self, field: str, entries: Iterable[str], version: Version = NEWEST, *, globs: bool = False, quark: bool = False
@@ -63,9 +63,10 @@ class NameList:
         self._field = field
         self._fused_first = version >= ASKS_FUSED_NAMES
         self._asks_fused = self._fused_first or not quark
-        self._globs = [text for text in plain if globs and self._fused_first and any(sign in text for sign in _SIGNS)]
         self._names = frozenset([*plain, *(text.removeprefix(_ROOT) for text in plain)])
-        self._patterns = [_compile(field, text[len(REGEX) :]) for text in texts if text.startswith(REGEX)]
+        patterns = {text: _compile(field, text[len(REGEX) :]).match for text in texts if text.startswith(REGEX)}
+        signed = [text for text in plain if globs and self._fused_first and any(sign in text for sign in _SIGNS)]
+        self._patterns: dict[str, Callable[[str], object]] = {**patterns, **{text: glob(text) for text in signed}}
 
     def means(self, names: Names) -> bool | None:
         """Whether the list means a module; None when it means only some of its parts, which vLLM refuses to load.
@@ -86,14 +87,14 @@ class NameList:
         """
         if self._spelled_out(spellings):
             return True
-        for pattern in self._patterns:
-            meant = {bool(pattern.match(spelling)) for spelling in spellings}
+        for text, matches in self._patterns.items():
+            meant = {bool(matches(spelling)) for spelling in spellings}
             if len(meant) > 1:
                 remedy = f"means {spellings[0]} by some of its spellings only: vLLM's own is not known here"
-                raise ConfigInvalid(self._field, f"{REGEX}{pattern.pattern}", remedy)
+                raise ConfigInvalid(self._field, text, remedy)
             if True in meant:
                 return True
-        return any(glob(spelling, text) for text in self._globs for spelling in spellings)
+        return False
 
     def _spelled_out(self, spellings: Sequence[str]) -> bool:
         """Whether one of these spellings is an entry.
@@ -108,11 +109,9 @@ class NameList:
         return bool(named)
 
 
-def glob(name: str, pattern: str) -> bool:
-    """Whether a shell pattern means the whole name: `*`, `?` and `[...]`, as Python's fnmatch has them."""
-    import fnmatch  # noqa: PLC0415 - few checkpoints have such a pattern
-
-    return fnmatch.fnmatchcase(name, pattern[:MAX_PATTERN])
+def glob(pattern: str) -> Callable[[str], object]:
+    """What a shell pattern means, of whole names: `*`, `?` and `[...]`, as Python's fnmatch has them."""
+    return re.compile(fnmatch.translate(pattern[:MAX_PATTERN])).match
 
 
 def _compile(field: str, text: str) -> re.Pattern[str]:

@@ -183,7 +183,7 @@ def _quark(found: Fields, version: Version) -> Quantisation:
     patterns = [(name, _quark_scheme(each, version)) for name, each in found.objects("layer_quant_config").items()]
 
     def matches(name: str, pattern: str) -> bool:
-        return glob(name, pattern) if "*" in pattern else name in pattern
+        return glob(pattern)(name) is not None if "*" in pattern else name in pattern
 
     def of_part(spellings: Sequence[str]) -> Scheme:
         meant = (scheme for pattern, scheme in patterns if any(matches(each, pattern) for each in spellings))

@@ -32,17 +32,13 @@ _PADS_SEQUENCES = Version(0, 32)
 """From it on sequence parallelism takes sizes that are no multiple of the ranks (absent in 0.31)."""
 
 _SECOND_RUNNER_DRAFTS = {
-    "eagle": Version(0, 24),
-    "dflash": Version(0, 24),
-    "dspark": Version(0, 24),
-    "mtp": Version(0, 29),
-    "ngram": Version(0, 32),
-    "medusa": Version(0, 33),
-    "mlp_speculator": Version(0, 33),
-    "suffix": Version(1000, 0),
-    "custom_class": Version(1000, 0),
+    Version(0, 24): ("eagle", "dflash", "dspark"),
+    Version(0, 29): ("mtp",),
+    Version(0, 32): ("ngram",),
+    Version(0, 33): ("medusa", "mlp_speculator"),
+    Version(1000, 0): ("suffix", "custom_class"),
 }
-"""Ways of drafting, and the first version whose V2 runner has them; V1 rounds its list (read in 0.23 to 0.33)."""
+"""The first version whose V2 runner drafts in these ways; V1 rounds its list (read in 0.23 to 0.33)."""
 _DRAFT_MODELS = Version(0, 31)
 """The same for all others."""
 _RUNNER_BY_MODEL = (Version(0, 24), Version(0, 29))
@@ -136,7 +132,8 @@ def _has_first_runner(flags: ServerFlags, version: Version) -> bool:
     """Whether a server that drafts has the V1 runner."""
     if flags.first_runner is not None:
         return flags.first_runner
-    since = (first for word, first in _SECOND_RUNNER_DRAFTS.items() if word in flags.drafter.lower())
+    drafter = flags.drafter.lower()
+    since = (first for first, words in _SECOND_RUNNER_DRAFTS.items() if any(word in drafter for word in words))
     return version < next(since, _DRAFT_MODELS if flags.drafter else _RUNNER_BY_MODEL[0])
 
 

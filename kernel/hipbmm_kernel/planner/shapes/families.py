@@ -20,6 +20,8 @@ _TASKS = ("CausalLM", "ConditionalGeneration")
 _EXPERTS = ("experts", "routed experts run in fused MoE kernels")
 _SPARSE = (_EXPERTS, ("router gate", UNQUANTISED))
 _SHARED = "shared_expert_intermediate_size"
+_SPARSE_BY_TYPE = {"qwen3_5_text": False, "qwen3_5_moe_text": True}
+"""vLLM's classes of Qwen3.5 ask for nothing else."""
 
 
 def grouped(
@@ -68,11 +70,15 @@ def qwen2_attention(model: Model, layer: int) -> Iterable[Module]:
     return attention(model, f"layers.{layer}.self_attn", qkv_bias=True, width=width)
 
 
-def gpt_oss_attention(model: Model, layer: int) -> Iterable[Module]:
-    """gpt-oss: a bias on both; key-value heads are split, not replicated, and experts are split (vLLM fails else)."""
+def gpt_oss_attention(model: Model, layer: int) -> Iterator[Module]:
+    """gpt-oss: a bias on both; key-value heads are split, not replicated, and experts are split (vLLM fails else).
+
+    vLLM calls it `attn`: it maps names of the checkpoint, and leaves patterns alone.
+    """
     for field in ("num_key_value_heads", "intermediate_size"):
         model.split(field, model.fields.size(field))
-    return grouped(model, layer, qkv_bias=True, o_bias=True)
+    for each in grouped(model, layer, qkv_bias=True, o_bias=True):
+        yield each._replace(path=each.path.replace("self_attn", "attn"), stored=each.path)
 
 
 def llama4_mlp(model: Model, layer: int) -> Iterable[Module]:
@@ -83,14 +89,18 @@ def llama4_mlp(model: Model, layer: int) -> Iterable[Module]:
     return gated_mlp(model, f"{path}.shared_expert", "intermediate_size", replicated=model.replicated_experts)
 
 
-def qwen_mlp(
-    model: Model, layer: int, *, gate: bool = False, replicates: bool = False, sparse: bool = False
-) -> Iterator[Module]:
-    """Layers with experts (all if `sparse`) have perhaps a `gate` and a shared expert, the others a dense MLP."""
+def qwen_mlp(model: Model, layer: int, *, gate: bool = False, replicates: bool = False) -> Iterator[Module]:
+    """Layers with experts have perhaps a `gate` and a shared expert that are linears, the others a dense MLP."""
     fields, path = model.fields, f"layers.{layer}.mlp"
-    experts = fields.count("num_experts") or fields.count("num_local_experts")  # transformers 5 writes the latter
-    step = fields.size("decoder_sparse_step", 1)
-    if not sparse and (not experts or layer in fields.counts("mlp_only_layers") or (layer + 1) % step):
+    experts, local = fields.count("num_experts"), fields.count("num_local_experts")  # transformers 5 writes the latter
+    if experts and local and experts != local:
+        fields.refuse("num_local_experts", local, f"must be num_experts, which is {experts}")
+    experts = experts or local
+    sparse = _SPARSE_BY_TYPE.get(fields.text("model_type"))
+    if sparse is None:
+        is_dense = layer in fields.counts("mlp_only_layers") or (layer + 1) % fields.size("decoder_sparse_step", 1)
+        sparse = experts > 0 and not is_dense
+    if not sparse:
         yield from gated_mlp(model, path, "intermediate_size")
         return
     if gate:
@@ -98,14 +108,6 @@ def qwen_mlp(
     if fields.count(_SHARED):
         replicated = replicates and model.replicated_experts
         yield from gated_mlp(model, f"{path}.shared_expert", _SHARED, replicated=replicated)
-
-
-def qwen3_next_mlp(model: Model, layer: int) -> Iterable[Module]:
-    """Qwen3-Next's; Qwen3.5's class is dense or has experts in each layer by its model_type alone."""
-    kind = model.fields.text("model_type")
-    if kind == "qwen3_5_text":
-        return dense(model, layer)
-    return qwen_mlp(model, layer, replicates=True, sparse=kind == "qwen3_5_moe_text")
 
 
 class Family(NamedTuple):
@@ -207,7 +209,7 @@ _FAMILIES = (
         ("Qwen3NextForCausalLM", "Qwen3_5ForCausalLM", "Qwen3_5MoeForCausalLM"),
         ("qwen3_5_moe_text", "qwen3_5_text", "qwen3_next"),
         forms.qwen3_next_attention,
-        qwen3_next_mlp,
+        partial(qwen_mlp, replicates=True),
         _SPARSE,
         defaults={"": {"head_dim": 256}},
     ),

@@ -13,9 +13,9 @@ TOWERS = ("vision_tower.", "visual.")
 class Module(NamedTuple):
     """One linear module of one rank.
 
-    `path` is its name inside the decoder (`layers.0.self_attn.qkv_proj`), `merged` the names that its parts have in the
-    checkpoint where they are not its own. `unquantised` says why it is never quantised, `untuned` why no row of it is
-    ever looked up, and `load_tokens` is an M that only loading the weights uses (0: none).
+    `path` is its name inside the decoder (`layers.0.self_attn.qkv_proj`); where they are others in the checkpoint,
+    `stored` is its name there and `merged` those of its parts. `unquantised` says why it is never quantised, `untuned`
+    why no row of it is ever looked up, and `load_tokens` is an M that only loading the weights uses (0: none).
     """
 
     path: str
@@ -26,6 +26,7 @@ class Module(NamedTuple):
     unquantised: str = ""
     untuned: str = ""
     load_tokens: int = 0
+    stored: str = ""
 
     @property
     def name(self) -> str:

@@ -339,6 +339,12 @@ FORMS = {
         sh("vllm serve -cc.mode 3 --no-enable-prefix-caching --max_num_seqs=8 org/m"),
         ("VllmServe", "org/m", ["-cc.mode", "3", "--no-enable-prefix-caching", "--max_num_seqs=8"]),
     ),
+    "model behind a level, and a switch of the front end": Form(
+        ["vllm", "serve", "-O3", "--disable-log-stats", "org/m"], ("VllmServe", "org/m", ["-O3", "--disable-log-stats"])
+    ),
+    "model behind a list that may hold it": Form(
+        ["vllm", "serve", "--disable-access-log-for-endpoints", "/health", "org/m"], ("ModelUnknown", "", [])
+    ),
     "model behind two dashes": Form(
         ["serve", "--cudagraph-capture-sizes", "1", "2", "--", "org/m"],
         ("VllmServe", "org/m", ["--cudagraph-capture-sizes", "1", "2", "--"]),

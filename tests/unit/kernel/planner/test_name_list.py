@@ -10,6 +10,7 @@ from tests.unit.kernel.configs import QUARK
 from tests.unit.kernel.plans import build, eligible, ptpc, reasons
 
 from hipbmm_kernel.planner.model_config import ConfigInvalid
+from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.vllm_version import Version
 
 IGNORED = "not quantised: in the checkpoint's ignore list"
@@ -66,6 +67,29 @@ def test_only_some_parts_of_a_fused_linear_ignored() -> None:
 def test_a_pattern_that_depends_on_the_name_of_the_language_model_is_refused(pattern: str) -> None:
     with pytest.raises(ConfigInvalid, match="by some of its spellings only"):
         build("mistral-small-24b", ptpc(top={"ignore": [pattern]}))
+
+
+@pytest.mark.parametrize("listed", ["ignore", "targets"])
+@pytest.mark.parametrize("pattern", ["model.layers.0.*.o_proj", "model.layers.[0-3].mlp.*", "re:^model.layers.*"])
+def test_a_shell_pattern_that_depends_on_it_is_refused_as_well(pattern: str, listed: str) -> None:
+    asked = {"ignore": {"ignore": (pattern,)}, "targets": {"online_targets": ((pattern, "fp8_per_channel"),)}}[listed]
+    flags = ServerFlags(quantization="online", online_linear="fp8_per_channel")._replace(**asked)  # type: ignore[arg-type]
+    with pytest.raises(ConfigInvalid, match=f"quantization-config.{listed}.*by some of its spellings only"):
+        build("mistral-small-24b", None, flags=flags)
+    assert build("mistral-7b", None, flags=flags).source == "Config"
+
+
+@pytest.mark.parametrize("pattern", ["re:.*self_attn.*", r"re:.*\.attn\..*"])
+def test_of_gpt_oss_patterns_depend_on_vllms_own_name_of_the_attention(pattern: str) -> None:
+    for scheme in (ptpc(top={"ignore": [pattern]}), {**QUARK, "exclude": [pattern]}):
+        with pytest.raises(ConfigInvalid, match="by some of its spellings only"):
+            build("gpt-oss-120b", scheme)
+
+
+def test_of_gpt_oss_names_of_the_checkpoint_are_mapped_and_endings_count() -> None:
+    listed = [f"model.layers.{at}.self_attn.o_proj" for at in range(36)]
+    assert eligible(build("gpt-oss-120b", ptpc(top={"ignore": listed}))) == {"qkv_proj"}
+    assert eligible(build("gpt-oss-120b", ptpc(top={"ignore": ["re:.*(q|k|v)_proj"]}))) == {"o_proj"}
 
 
 def test_where_there_is_one_spelling_a_pattern_may_depend_on_it() -> None:

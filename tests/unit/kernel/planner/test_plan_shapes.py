@@ -348,3 +348,11 @@ def test_a_class_that_may_have_linears_of_its_own_is_not_planned_by_its_type(
     assert plan.build(json.dumps(text).encode(), Options()).source == alone
     made = plan.build(json.dumps(whole).encode(), Options())
     assert (made.source, made.unsure) == (around, True)
+
+
+@pytest.mark.parametrize(("fields", "rows"), [({"num_experts": None, "num_local_experts": 64}, 64), ({}, 128)])
+def test_the_number_of_experts_has_two_names(fields: dict[str, object], rows: int) -> None:
+    found = plan.build(encoded("qwen3-30b-a3b", PTPC, **fields), Options())
+    assert {each.linear.n for each in found.linears if each.linear.name == "gate"} == {rows}
+    with pytest.raises(ConfigInvalid, match="num_local_experts: '4': must be num_experts, which is 128"):
+        plan.build(encoded("qwen3-30b-a3b", PTPC, num_local_experts=4), Options())
