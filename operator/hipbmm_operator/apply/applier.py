@@ -42,19 +42,36 @@ class Applier:
         self._held: dict[tuple[str, Kind], tuple[str, str, str]] = {}
 
     async def run(self, owner: Owner, plan: Plan, live: Mapping[Kind, Child | None]) -> Applied:
-        """Do all steps and deletions; one that fails does not keep the others back."""
+        """Do all steps and deletions; one that fails keeps back only what follows of its kind."""
         done: list[bool | WriteFailure] = []
+        halted: set[Kind] = set()
         for early in (True, False):
-            steps = [step for step in plan.steps if (step.kind in _EARLY) is early]
-            done += await asyncio.gather(*(self._try(owner, step, live.get(step.kind)) for step in steps))
+            steps: dict[Kind, list[Step]] = {}
+            for step in plan.steps:
+                if (step.kind in _EARLY) is early:
+                    steps.setdefault(step.kind, []).append(step)
+            groups = await asyncio.gather(*(self._in_turn(owner, steps[kind], live.get(kind)) for kind in steps))
+            for kind, group in zip(steps, groups, strict=True):
+                done += group
+                halted |= {kind} if isinstance(group[-1], WriteFailure) else set()
         for deletion in plan.deletions:
-            done.append(await self._delete(owner, deletion))
+            if deletion.kind not in halted:
+                done.append(await self._delete(owner, deletion))
         failures = tuple(result for result in done if isinstance(result, WriteFailure))
         return Applied(sum(result is True for result in done), failures)
 
     def forget(self, uid: str) -> None:
         """The resource is gone."""
         self._held = {key: state for key, state in self._held.items() if key[0] != uid}
+
+    async def _in_turn(self, owner: Owner, steps: list[Step], live: Child | None) -> list[bool | WriteFailure]:
+        """The steps of one kind up to the first that fails: a mirror is not changed before there is a copy of it."""
+        done: list[bool | WriteFailure] = []
+        for step in steps:
+            done.append(await self._try(owner, step, live))
+            if isinstance(done[-1], WriteFailure):
+                break
+        return done
 
     async def _try(self, owner: Owner, step: Step, live: Child | None) -> bool | WriteFailure:
         """Whether it was written, or why it was not."""

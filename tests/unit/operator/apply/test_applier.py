@@ -1,6 +1,8 @@
 """The writes of a plan: only those that are needed, and none on an object that is not ours."""
 
+import asyncio
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +11,8 @@ from tests.unit.operator.make import Json, planned, resource
 
 from hipbmm_operator.apply.applier import Applied, Applier
 from hipbmm_operator.kube import errors
-from hipbmm_operator.kube.kinds import BUDGET, CLAIM, DEPLOYMENT, SERVICE, Kind
-from hipbmm_operator.kube.writes import Deletion
+from hipbmm_operator.kube.kinds import BUDGET, CLAIM, CONFIG_MAP, DEPLOYMENT, SERVICE, Kind
+from hipbmm_operator.kube.writes import Deletion, Step
 from hipbmm_operator.observe import parse
 from hipbmm_operator.plan.plan import Plan
 
@@ -157,12 +159,38 @@ async def test_one_that_is_refused_does_not_keep_the_others_back() -> None:
     assert (applied.written, (DEPLOYMENT, *NAME) in case.kube.objects) == (4, True)
 
 
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_mirror_is_not_changed_before_there_is_a_copy_of_it(
+    monkeypatch: pytest.MonkeyPatch, *, refused: bool
+) -> None:
+    """Else its rows are lost where a quota refuses the copy: the mirror is repaired from the copy of before."""
+    case = Case()
+    plain = case.kube.create
+
+    async def slow(kind: Kind, body: Json) -> Json:
+        if kind == CONFIG_MAP and refused:
+            raise errors.ForbiddenError(403, "Forbidden", "exceeded quota: configmaps=2")
+        await asyncio.sleep(0)
+        return await plain(kind, body)
+
+    monkeypatch.setattr(case.kube, "create", slow)
+    copied, mounted = ({"metadata": {"name": name, "namespace": "ns"}} for name in ("copy", "mounted"))
+    case.kube.objects[CONFIG_MAP, "ns", "mounted"] = copy.deepcopy(mounted)
+    steps = (Step("create", CONFIG_MAP, copied), Step("merge", CONFIG_MAP, mounted), *PLAN.steps)
+    plan = replace(PLAN, steps=steps, deletions=(Deletion(CONFIG_MAP, "former", "uid", "1"),))
+    applied = await case.run(plan)
+    maps = [(verb, name) for verb, kind, name in case.kube.writes if kind == "ConfigMap"]
+    assert maps == ([] if refused else [("create", "copy"), ("merge", "mounted"), ("delete", "former")])
+    assert [failure.reason for failure in applied.failures] == (["QuotaExceeded"] if refused else [])
+    assert (DEPLOYMENT, *NAME) in case.kube.objects
+
+
 async def test_deletions_come_last_and_one_that_fails_is_said() -> None:
     case = Case()
     await case.run()
     gone = planned(resource({"replicas": 1}))
     deletions = (Deletion(BUDGET, "qwen", "uid-PodDisruptionBudget", "3"), Deletion(CLAIM, "qwen-store", "c", "1"))
-    plan = Plan(**{field: getattr(gone, field) for field in gone.__dataclass_fields__} | {"deletions": deletions})
+    plan = replace(gone, deletions=deletions)
     case.kube.refuse = {CLAIM: errors.UnavailableError(429, "TooManyRequests", "later", 3.0)}
     applied = await case.run(plan)
     assert case.kube.writes[-1] == ("delete", "PodDisruptionBudget", "qwen")
