@@ -69,7 +69,8 @@ class MirrorLogs:
         reason, message = _problem(reads)
         content = None
         if fresh or state.drifted(owner.name, mounted, archive):
-            before = await self._stored(owner, archive, mounted)
+            intact = mounted is not None and mounted.digest == mounted.meant
+            before = await self._stored(owner, *((mounted, archive) if intact else (archive, mounted)))
             content = before.joined(fresh.values())
             if not content.fits:
                 reason = "MirrorTooLarge"

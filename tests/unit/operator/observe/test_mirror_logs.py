@@ -125,6 +125,14 @@ def test_rows_that_do_not_fit_leave_the_mirror_as_it_is() -> None:
     assert (found.reason, found.content, found.on_their_way) == ("MirrorTooLarge", None, frozenset())
 
 
+def test_rows_that_are_mounted_are_not_lost_where_only_a_former_copy_is_left() -> None:
+    """Former operators could change what pods mount though a quota refused the copy."""
+    newest, former = content(shard(line(1)), shard(line(2))), content(shard(line(1)))
+    bodies = [stored(newest)[0], stored(former)[1]]
+    found = Case(FailingApi({}, bodies)).observe(in_memory(bodies))
+    assert found.content == newest
+
+
 @pytest.mark.parametrize("lost", ["archive", "mounted"])
 def test_either_config_map_restores_the_other(lost: str) -> None:
     of = content(shard(line(1)))
