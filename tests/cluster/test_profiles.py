@@ -16,7 +16,7 @@ from tests.cluster.conftest import Cluster
 from tests.cluster.kubelet import Kubelet, ended, report, running
 from tests.cluster.operator_process import NAMESPACE, OperatorProcess
 
-from hipbmm_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, EVENT, HIPBMM_PROFILE, POD, Kind
+from hipbmm_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, EVENT, HIPBMM_PROFILE, LIMIT_RANGE, POD, Kind
 
 Json = dict[str, Any]
 CREATE_ERROR = {"state": {"waiting": {"reason": "RunContainerError", "message": '"sh": executable file not found'}}}
@@ -173,6 +173,26 @@ def test_a_pod_is_counted_from_birth_to_warm(place: Place) -> None:
         lambda s: {each["reason"] for each in s["workloads"] if each["notInjected"]} == {"Predates"},
     )
     place.injected_once("counted")
+
+
+def test_a_pod_of_the_largest_size_that_a_namespace_allows_is_admitted(place: Place) -> None:
+    """Before any of them is there, so that no dry run can have found it."""
+    rule = {"type": "Pod", "max": {"cpu": "2", "memory": "2Gi"}, "maxLimitRequestRatio": {"cpu": "2"}}
+    metadata = {"name": "largest", "namespace": place.namespace}
+    place.api.create(LIMIT_RANGE, LIMIT_RANGE.body(metadata, spec={"limits": [rule]}))
+    try:
+        place.profile("largest")
+        place.ready("largest")
+        body = stacks.asking("deployment", place.namespace)
+        body["metadata"]["labels"]["hipbmm.io/profile"] = "largest"
+        del body["metadata"]["ownerReferences"]
+        (server,) = body["spec"]["containers"]
+        limits = {"amd.com/gpu": "1", "cpu": "2", "memory": "2Gi"}
+        server["resources"] = {"limits": limits, "requests": {**limits, "cpu": "1"}}
+        found = until("an injected pod", lambda: place._or_delete(place.api.create(POD, body)))
+        assert "hipbmm-harvest" not in json.dumps(found["spec"])
+    finally:
+        place.api.delete(LIMIT_RANGE, place.namespace, "largest")
 
 
 @pytest.mark.long

@@ -267,6 +267,10 @@ def mount_of_our_path(pod: Json) -> None:
     _add_mount(pod, mountPath="/hipbmm/", subPath="x")
 
 
+def relative_mount_of_our_path(pod: Json) -> None:
+    _add_mount(pod, mountPath="hipbmm/store")
+
+
 def device_at_our_path(pod: Json) -> None:
     pod["spec"].setdefault("volumes", []).append({"name": "disk", "persistentVolumeClaim": {"claimName": "disk"}})
     _server(pod)["volumeDevices"] = [{"name": "disk", "devicePath": "/hipbmm"}]
@@ -322,6 +326,7 @@ LEFT: dict[Change, str] = {
     container_that_is_not_there: "NoGpuContainer",
     init_container_as_the_server: "NoGpuContainer",
     mount_of_our_path: "NamesTaken",
+    relative_mount_of_our_path: "NamesTaken",
     device_at_our_path: "NamesTaken",
     static_pod: "Skipped",
     for_windows_by_its_nodes: "Skipped",

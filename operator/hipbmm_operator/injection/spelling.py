@@ -41,6 +41,8 @@ MODEL_VOLUME = "hipbmm-model-config"
 VOLUMES = (HOME_VOLUME, KERNEL_VOLUME, MIRROR_VOLUME, STORE_VOLUME, MODEL_VOLUME)
 
 HOME = "/hipbmm"
+HOMES = (HOME, "hipbmm")
+"""The kubelet puts a relative path of a mount below the root."""
 PROGRAM = "/hipbmm/program"
 MIRROR = "/hipbmm/mirror"
 STORE = "/hipbmm/store"

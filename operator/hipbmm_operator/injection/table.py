@@ -169,7 +169,10 @@ REFUSALS: tuple[tuple[str, Expr], ...] = (
                 "m",
                 lambda m: both(
                     negate(_name_in(m, s.VOLUMES)),
-                    either(equal(field(m, "mountPath"), constant(s.HOME)), starts(field(m, "mountPath"), f"{s.HOME}/")),
+                    either(
+                        contains(constant(s.HOMES), field(m, "mountPath")),
+                        *(starts(field(m, "mountPath"), f"{home}/") for home in s.HOMES),
+                    ),
                 ),
             ),
             some(

@@ -12,7 +12,7 @@ from hipbmm_operator.injection import patch, spelling
 from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, object_at
+from hipbmm_operator.kube.metadata import as_object, object_at, objects_at
 from hipbmm_operator.observe import admission_objects, foreign_pods
 from hipbmm_operator.observe.dispatch_words import DispatchWords
 from hipbmm_operator.observe.kept import Kept
@@ -154,7 +154,7 @@ class ProfileReads:
     async def _preflight(self, profile: Profile, spec: ProfileSpec, known: Facts, *, sidecars: bool) -> Preflight:
         """Dry runs of a pod of ours and of plain pods that exist, with and without injection."""
         name, namespace, unknown, tried = profile.meta.name, profile.meta.namespace, "", False
-        harvest = sidecars and spec.harvest == "Auto" and not await self._has_quota(namespace)
+        harvest = sidecars and spec.harvest == "Auto" and not await self._bounds_pods(namespace)
         for sample in [_sample(namespace, spec.container or "vllm"), *_plain(known.pods)]:
             refusal = await self._refusal(sample)
             if refusal:
@@ -169,11 +169,15 @@ class ProfileReads:
                 return Preflight(refusal)
         return Preflight(unknown=unknown, harvest=harvest and tried)
 
-    async def _has_quota(self, namespace: str) -> bool:
-        """Whether the pods of a namespace share a quota: then sidecars could use up what the last pod needs."""
+    async def _bounds_pods(self, namespace: str) -> bool:
+        """Whether a pod may have all of a quota, or the maximum of a pod: then a sidecar is too much."""
         try:
             async for page in self._kube.pages(kinds.RESOURCE_QUOTA, namespace):
                 if page.items:
+                    return True
+            async for page in self._kube.pages(kinds.LIMIT_RANGE, namespace):
+                rules = (rule for item in page.items for rule in objects_at(item, "spec", "limits"))
+                if any(rule.get("type") == "Pod" for rule in rules):
                     return True
         except errors.ForbiddenError:
             return True

@@ -241,10 +241,20 @@ async def test_preflight_tries_the_sidecar_beside_a_server_of_the_name_that_the_
     assert "harvest" in (await Harness({"container": "main"}).run())["injection"]
 
 
-async def test_where_pods_share_a_quota_none_gets_a_sidecar() -> None:
+@pytest.mark.parametrize(
+    ("kind", "spec", "sidecar"),
+    [
+        (kinds.RESOURCE_QUOTA, {}, False),
+        (kinds.LIMIT_RANGE, {"limits": [{"type": "Container"}, {"type": "Pod", "max": {"cpu": "8"}}]}, False),
+        (kinds.LIMIT_RANGE, {"limits": [{"type": "Container", "max": {"cpu": "8"}}]}, True),
+    ],
+)
+async def test_where_a_pod_may_have_all_that_is_allowed_none_gets_a_sidecar(
+    kind: Kind, spec: Json, *, sidecar: bool
+) -> None:
     harness = Harness()
-    harness.put(kinds.RESOURCE_QUOTA, {"metadata": {"name": "q"}, "spec": {}})
-    assert "harvest" not in (await harness.run())["injection"]
+    harness.put(kind, {"metadata": {"name": "q"}, "spec": spec})
+    assert ("harvest" in (await harness.run())["injection"]) is sidecar
 
 
 async def test_preflight_of_a_namespace_that_refuses_all_pods(monkeypatch: pytest.MonkeyPatch) -> None:
