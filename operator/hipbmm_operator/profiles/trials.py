@@ -38,15 +38,19 @@ _NO_PROGRAM = frozenset({"KernelMissing", "KernelMismatch"})
 
 
 def stuck(found: ForeignPod) -> str:
-    """What an injected pod is stuck in because of us, in the words of Kubernetes; "" when it is not."""
-    if not found.injected or not found.pod.live:
+    """What an injected pod is stuck in, or failed by, because of us, in the words of Kubernetes; "" when it is not."""
+    pod, warm = found.pod, found.pod.containers.get(contract.WARM)
+    # With restartPolicy Never. One that was evicted, or whose node was shut down, has a reason.
+    failed = pod.phase == "Failed" and not pod.reason and not pod.deleting
+    if not found.injected or not (pod.live or failed):
         return ""
-    for container in found.pod.containers.values():
+    for container in pod.containers.values():
         if container.waiting in _WAITING and _because_of_us(container):
             return f"{_shown(container.name)}: {container.waiting}: {container.waiting_message}"[:300]
-    warm = found.pod.containers.get(contract.WARM)
-    if warm is not None and warm.restarts and warm.last is not None and warm.last.exit_code:
-        return f"hipbmm-warm ended with {warm.last.exit_code} ({warm.last.reason}), {warm.restarts} times"
+    last = (warm.ended if failed else warm.last) if warm is not None and (failed or warm.restarts) else None
+    if warm is not None and last is not None and last.exit_code:
+        times = "and the pod with it" if failed else f"{warm.restarts} times"
+        return f"hipbmm-warm ended with {last.exit_code} ({last.reason}), {times}"
     return ""
 
 

@@ -285,6 +285,20 @@ def test_the_third_stuck_pod_ends_it() -> None:
     assert trials.trip(tripped, [], 1, "b" * 64) is None
 
 
+@pytest.mark.parametrize(
+    ("code", "reason", "ends"), [(137, "", True), (137, "Evicted", False), (143, "NodeShutdown", False), (0, "", False)]
+)
+def test_pods_that_are_not_started_again_and_fail_because_of_us_end_it(code: int, reason: str, *, ends: bool) -> None:
+    """Of a Job, or of KubeRay with its autoscaler: restartPolicy Never, and an init container that fails ends it."""
+    killed = Container("warm", ended=Ended(code, "OOMKilled", "", None, None))
+    found = [pod(f"p{n}", killed) for n in range(3)]
+    dead = [replace(each, pod=replace(each.pod, phase="Failed", reason=reason)) for each in found]
+    tripped = trials.trip(None, dead, 1, KERNEL)
+    assert (tripped is not None) is ends
+    if tripped is not None:
+        assert "hipbmm-warm ended with 137 (OOMKilled), and the pod with it" in tripped.message
+
+
 CRASHING = Container("server", restarts=3, last=Ended(1, "Error", "", None, None))
 
 
