@@ -244,9 +244,7 @@ def listed(*items: Expr) -> Expr:
 def operation(op: str, path: Expr, **more: Expr) -> Expr:
     """One operation of JSON Patch: `value=` of an add, `source=` of a copy."""
     names = {"value": "value", "source": "from"}
-    cel = [f'op: "{op}"', f"path: {path.cel}"]
-    for key, term in more.items():
-        cel.append(f"{'from' if key == 'source' else key}: {term.cel}")
+    cel = [f'op: "{op}"', f"path: {path.cel}", *(f"{names[key]}: {term.cel}" for key, term in more.items())]
 
     def run(scope: Scope) -> dict[str, Any]:
         return {"op": op, "path": path.run(scope)} | {names[key]: term.run(scope) for key, term in more.items()}

@@ -1,6 +1,6 @@
 """The MutatingWebhookConfiguration, for API servers without a MutatingAdmissionPolicy. Pure."""
 
-from hipbmm_operator.injection import spelling
+from hipbmm_operator.injection import policy, spelling
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
 
@@ -22,21 +22,8 @@ def configuration(name: str, client: Json, certificates: str) -> Json:
             "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, spelling.LABEL_ADMISSION: spelling.ADMISSION},
         },
         "webhooks": [
-            _webhook(
-                "label",
-                _client(client, LABEL_PATH, certificates),
-                {"objectSelector": {"matchExpressions": [{"key": spelling.LABEL_PROFILE, "operator": "Exists"}]}},
-            ),
-            _webhook(
-                "match",
-                _client(client, MATCH_PATH, certificates),
-                {
-                    "objectSelector": {
-                        "matchExpressions": [{"key": spelling.LABEL_PROFILE, "operator": "DoesNotExist"}]
-                    },
-                    "namespaceSelector": {"matchLabels": {spelling.LABEL_NAMESPACE: "enabled"}},
-                },
-            ),
+            _webhook("label", _client(client, LABEL_PATH, certificates), policy.NAMED),
+            _webhook("match", _client(client, MATCH_PATH, certificates), policy.CHOSEN),
         ],
     }
 

@@ -89,13 +89,8 @@ def canaries(
     """The trials of `kernel`. `at_work` are uids of pods whose `warm` has written progress."""
     by_name = {each.pod.name: each for each in pods if _tries(each, kernel)}
     there = {each.image for each in by_name.values()}
-    # A trial whose pod is gone, or waits, has shown nothing: the next pod of the image may be the trial.
-    kept = [
-        each
-        for each in before
-        if each.kernel == kernel and (each.state != "Testing" or (each.pod in by_name and _begun(by_name[each.pod])))
-    ]
-    known = {each.image: each for each in kept}
+    # What is not decided is chosen anew: a trial whose pod is gone, or waits, has shown nothing.
+    known = {each.image: each for each in before if each.kernel == kernel and each.state != "Testing"}
     for found in sorted(by_name.values(), key=_order):
         # Images whose pods are there keep their place: one that lost it would be tried anew, and push out the next.
         new = 0 < len(found.image) <= MAX_IMAGE and found.image not in known

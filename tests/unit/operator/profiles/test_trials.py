@@ -112,13 +112,6 @@ def test_another_pod_is_the_trial_in_the_place_of_one_that_waits() -> None:
     assert trials.held(found, [waits, runs], late) == ["i:1"]
     found = trials.canaries(found, [waits, runs], KERNEL, {"uid-b"})
     assert [(each.pod, each.state) for each in found] == [("b", "Proved")]
-    begins = pod("a", RUNS, age=600)
-    assert (
-        trials.canaries([Canary(image="i:1", kernel=KERNEL, state="Testing", pod="b")], [begins, runs], KERNEL, ())[
-            0
-        ].pod
-        == "b"
-    ), "the trial that has begun stays the trial"
 
 
 def test_pods_that_all_wait_are_let_in_one_by_one_and_always_again() -> None:
