@@ -54,6 +54,7 @@ class Informer:
         self._settings = settings
         self._rights = rights
         self._asked = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._published: dict[str, tuple[Kind, str]] = {}
         """By plural the version of the API that served what DRA publishes, and the resourceVersion of that list."""
 
@@ -219,10 +220,11 @@ class Informer:
         An absent or forbidden API says nothing.
         """
         slices: dict[str, list[CachedObject]] = defaultdict(list)
-        for body in await self._first_served(kinds.RESOURCE_SLICES):
-            slices[node_of_slice(body)].append(prune(kinds.RESOURCE_SLICES[0], body))
-        classes = await self._first_served(kinds.DEVICE_CLASSES)
-        return self._nodes.attach(slices, features, extended_resources(classes))
+        async with self._turn:  # an older list never replaces a newer one
+            for body in await self._first_served(kinds.RESOURCE_SLICES):
+                slices[node_of_slice(body)].append(prune(kinds.RESOURCE_SLICES[0], body))
+            classes = await self._first_served(kinds.DEVICE_CLASSES)
+            return self._nodes.attach(slices, features, extended_resources(classes))
 
     async def _first_served(self, versions: Sequence[Kind]) -> list[Json]:
         """All objects of the first of these versions of a kind that the API server has."""

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.operator.apiserver import ApiServer, eventually
@@ -12,7 +13,7 @@ from tests.unit.operator.make import MINIMAL, Json, pod
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.detect.affinity import EVERY_KIND
 from hipbmm_operator.kube import kinds, names
-from hipbmm_operator.kube.client import Kube
+from hipbmm_operator.kube.client import Kube, Page
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.settings import Settings
@@ -282,6 +283,34 @@ async def test_devices_are_followed_when_the_api_server_has_other_versions_than_
         await eventually(lambda: not harness.informer._published)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_an_older_list_of_devices_never_replaces_a_newer_one(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of a resync, beside the one that a change asks for."""
+    node, published = slices()
+    harness.api.put(kinds.NODE, node)
+    await harness.informer.resync(1.0)
+    taken, goes_on = asyncio.Event(), asyncio.Event()
+    plain = harness.informer._kube.pages
+
+    async def late(kind: Kind, **more: Any) -> AsyncIterator[Page]:  # noqa: ANN401
+        async for page in plain(kind, **more):
+            yield page
+        if kind == kinds.RESOURCE_SLICES[0] and not taken.is_set():
+            taken.set()
+            await goes_on.wait()
+
+    monkeypatch.setattr(harness.informer._kube, "pages", late)
+    older = asyncio.create_task(harness.informer._list_devices())
+    await taken.wait()
+    harness.api.put(kinds.RESOURCE_SLICES[0], published)
+    newer = asyncio.create_task(harness.informer._list_devices())
+    await asyncio.wait({newer}, timeout=0.5)
+    goes_on.set()
+    harness.informer._judge({*await older, *await newer})
+    assert fits(harness)
 
 
 async def test_without_news_of_devices_nothing_is_read(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
