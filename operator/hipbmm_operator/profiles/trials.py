@@ -35,6 +35,8 @@ _WITHOUT_US = re.compile(
 pod would wait as well."""
 _NO_PROGRAM = frozenset({"KernelMissing", "KernelMismatch"})
 """What the shell text says of a pod in which the program was not run."""
+_NODE_LOST = frozenset({"Unknown", "ContainerStatusUnknown"})
+"""What containerd (exit code 255) and the kubelet (137) say of a container that ended while its node was down."""
 
 
 def stuck(found: ForeignPod) -> str:
@@ -48,7 +50,7 @@ def stuck(found: ForeignPod) -> str:
         if container.waiting in _WAITING and _because_of_us(container):
             return f"{_shown(container.name)}: {container.waiting}: {container.waiting_message}"[:300]
     last = (warm.ended if failed else warm.last) if warm is not None and (failed or warm.restarts) else None
-    if warm is not None and last is not None and last.exit_code:
+    if warm is not None and last is not None and last.exit_code and last.reason not in _NODE_LOST:
         times = "and the pod with it" if failed else f"{warm.restarts} times"
         return f"hipbmm-warm ended with {last.exit_code} ({last.reason}), {times}"
     return ""
@@ -91,7 +93,7 @@ def canaries(
     there = {each.image for each in by_name.values()}
     # What is not decided is chosen anew: a trial whose pod is gone, or waits, has shown nothing.
     known = {each.image: each for each in before if each.kernel == kernel and each.state != "Testing"}
-    for found in sorted(by_name.values(), key=_order):
+    for found in sorted(by_name.values(), key=lambda each: (not _proves(each, at_work), *_order(each))):
         # Images whose pods are there keep their place: one that lost it would be tried anew, and push out the next.
         new = 0 < len(found.image) <= MAX_IMAGE and found.image not in known
         if new and sum(image in there for image in known) < MAX_IMAGES:
@@ -123,11 +125,18 @@ def _begun(found: ForeignPod) -> bool:
 
 
 def _ended(warm: Container | None) -> bool:
-    return warm is not None and (warm.ended is not None or warm.restarts > 0)
+    if warm is None or (warm.ended is None and not warm.restarts):
+        return False
+    last = warm.ended or warm.last
+    return last is None or last.reason not in _NODE_LOST
+
+
+def _proves(found: ForeignPod, at_work: Collection[str]) -> bool:
+    return found.pod.report is not None or found.pod.uid in at_work
 
 
 def _verdict(tried: ForeignPod, at_work: Collection[str]) -> Literal["Testing", "Proved", "Refused"]:
-    if tried.pod.report is not None or tried.pod.uid in at_work:
+    if _proves(tried, at_work):
         return "Proved"
     return "Refused" if _ended(tried.pod.containers.get(contract.WARM)) or stuck(tried) else "Testing"
 

@@ -114,6 +114,28 @@ def test_another_pod_is_the_trial_in_the_place_of_one_that_waits() -> None:
     assert [(each.pod, each.state) for each in found] == [("b", "Proved")]
 
 
+def test_a_trial_that_has_shown_it_decides_also_when_an_older_pod_begins() -> None:
+    """The older one may have begun since the log of the trial was asked for, and may hang."""
+    trial, begins = pod("b", RUNS), pod("a", RUNS, age=600)
+    before = trials.canaries(TESTING, [trial, pod("a", age=600)], KERNEL, ())
+    assert [(each.pod, each.state) for each in before] == [("b", "Testing")]
+    for found, at_work in ((trial, {"uid-b"}), (reported(trial), set[str]())):
+        (decided,) = trials.canaries(before, [found, begins], KERNEL, at_work)
+        assert (decided.pod, decided.state) == ("b", "Proved")
+
+
+@pytest.mark.parametrize(("code", "reason"), [(255, "Unknown"), (137, "ContainerStatusUnknown")])
+def test_a_node_that_was_down_says_nothing_about_the_program(code: int, reason: str) -> None:
+    """Of the pods that were tuning on it those with restartPolicy Never have failed, and the others begin anew."""
+    end = Ended(code, reason, "", None, None)
+    begins = [pod(name, Container("warm", running=True, restarts=1, last=end)) for name in "abc"]
+    dead = [pod(name, Container("warm", ended=end)) for name in "abc"]
+    dead = [replace(each, pod=replace(each.pod, phase="Failed", reason="")) for each in dead]
+    assert trials.trip(None, begins, 1, KERNEL) is trials.trip(None, dead, 1, KERNEL) is None
+    assert [each.state for each in trials.canaries(TESTING, begins, KERNEL, ())] == ["Testing"]
+    assert trials.canaries(TESTING, dead, KERNEL, ()) == []
+
+
 def test_pods_that_all_wait_are_let_in_one_by_one_and_always_again() -> None:
     """A Deployment of which a new pod is made every ten seconds, where no GPU is free for two hours."""
     there: list[ForeignPod] = []
