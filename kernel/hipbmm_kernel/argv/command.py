@@ -78,9 +78,9 @@ class Unread(NamedTuple):
 class _Candidate(NamedTuple):
     form: str
     fields: tuple[str, ...]
-    certain: bool
-    env: tuple[tuple[str, str], ...]
-    marks: values.Marks
+    certain: bool = True
+    env: tuple[tuple[str, str], ...] = ()
+    marks: values.Marks = values.Marks()
 
 
 def find(argv: Sequence[str], env: Mapping[str, str], *, has_command: bool = True) -> Server | Unread:
@@ -245,14 +245,13 @@ def _script(fields: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
 
 def _arguments_only(argv: tuple[str, ...]) -> list[_Candidate]:
     """Arguments of an ENTRYPOINT: `vllm serve` (today's images), `vllm`, the API server (older ones), huggingface's."""
-    marks = values.Marks()
     if argv[:1] == ("serve",):
-        return [_Candidate(VLLM_SERVE, argv[1:], certain=True, env=(), marks=marks)]
+        return [_Candidate(VLLM_SERVE, argv[1:])]
     if not argv or ("/" not in argv[0] and not argv[0].startswith("-")):
         return []
     names = {text.partition("=")[0].replace("_", "-") for text in argv}
     form = HUGGINGFACE if names & {"--model-id", "--model-dir", "--model-name"} else ARGUMENTS_ONLY
-    return [_Candidate(form, argv, certain=True, env=(), marks=marks)]
+    return [_Candidate(form, argv)]
 
 
 def _server(found: _Candidate) -> Server | Unread:

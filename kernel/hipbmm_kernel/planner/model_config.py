@@ -94,18 +94,15 @@ class Fields:
 
     def count(self, field: str, default: int = 0) -> int:
         """A natural number, or `default` when it is missing or null."""
-        value = self.raw(field)
-        return default if value is None else self._whole(field, value, 0)
+        return self._whole(field, self.raw(field), 0) if field in self else default
 
     def flag(self, field: str, default: bool) -> bool:
         """A boolean, or `default` when it is missing or null."""
-        value = self.raw(field)
-        return default if value is None else self._of(bool, field, value, "must be true or false")
+        return self._of(bool, field, self.raw(field), "must be true or false") if field in self else default
 
     def text(self, field: str) -> str:
         """A string, "" when it is missing or null."""
-        value = self.raw(field)
-        return "" if value is None else self._of(str, field, value, "must be a string")
+        return self._of(str, field, self.raw(field), "must be a string") if field in self else ""
 
     def texts(self, field: str) -> tuple[str, ...]:
         """A list of strings; empty when it is missing or null."""

@@ -29,13 +29,7 @@ def document(plan: Plan) -> dict[str, object]:
 
 def refusal(error: ConfigInvalid) -> dict[str, object]:
     """What is printed in place of a plan when the config cannot be planned."""
-    return {
-        "reason": "ConfigInvalid",
-        "field": error.field,
-        "value": error.value,
-        "remedy": error.remedy,
-        "message": str(error),
-    }
+    return {"reason": "ConfigInvalid", **vars(error), "message": str(error)}
 
 
 def text(plan: Plan) -> str:

@@ -7,6 +7,7 @@ unambiguous beginnings of long flags, `-O0`, `-cc '{...}'`; the last one wins, a
 spelling of the flag.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -170,8 +171,6 @@ _RUNNER = (
 """Flags that choose the V1 runner in one version or another, or none that drafts: the plan differs with speculation."""
 _OFF = (*(f"no-{name}" for name in _SWITCHES), "disable-expert-parallel")
 _KNOWN = (*_INTEGERS, *_LISTS, *_TEXTS, *_SWITCHES, *_OFF, *_JSON, *_NOT_READ, *_RUNNER)
-_FP8 = "fp8_w8a8"
-"""What `linear_backend_per_quant` calls the linears that HIPBMM is for (0.33)."""
 _LEVELS: dict[object, str] = {0: NONE, 1: PIECEWISE}
 _GRAPH_MODES = (NONE, PIECEWISE, FULL)
 _COMPILES = (3, "3", "VLLM_COMPILE")
@@ -208,7 +207,11 @@ class _Reader:
     def _take(self, spelling: str, name: str, following: Sequence[str], *, inline: bool) -> int:
         """Take one flag; how many of the arguments after it are its values."""
         base, _, path = name.partition(".")
-        values = list(following[:1]) if inline else _until_flag(following)[: None if name in _LISTS else 1]
+        values = (
+            list(following[:1])
+            if inline
+            else [*itertools.takewhile(_is_value, following)][: None if name in _LISTS else 1]
+        )
         shown = f"{'-' if len(name) <= len('tp') else '--'}{name} {' '.join(values)[:80]}".rstrip()
         if base in _JSON:
             self._take_json((spelling, base), path, values)
@@ -227,18 +230,11 @@ class _Reader:
         elif base in _RUNNER:
             self._runner.append(f"{shown}: speculation is planned as without it")
         else:
-            return self._take_switch(name, values)
-        return len(values)
-
-    def _take_switch(self, name: str, values: Sequence[str]) -> int:
-        # 0.33 has --disable-x beside --no-enable-x, which older versions refuse.
-        positive = f"enable-{name[len('disable-') :]}" if name.startswith("disable-") else name.removeprefix("no-")
-        field = _SWITCHES.get(positive)
-        if field is None:
+            # 0.33 has --disable-x beside --no-enable-x, which older versions refuse. A value is refused by all.
+            positive = f"enable-{name[len('disable-') :]}" if name.startswith("disable-") else name.removeprefix("no-")
+            self._values[_SWITCHES.get(positive, "")] = positive == name
             return 0
-        explicit = values[0].lower() if values else ""
-        self._values[field] = (explicit != "false") == (positive == name)
-        return int(explicit in ("true", "false"))
+        return len(values)
 
     def _take_json(self, flag: tuple[str, str], path: str, values: Sequence[str]) -> None:
         """Take a JSON argument, or one key of it: `-cc.pass_config.enable_sp true`; a flag is its spelling and name."""
@@ -334,7 +330,7 @@ class _Reader:
         kernel = self._json["kernel"]
         flag = text_of(self._values.get("linear_backend"))
         of_all = flag if flag.lower() != "auto" else ""
-        own = dict(pairs_of(kernel.get("linear_backend_per_quant"))).get(_FP8)
+        own = dict(pairs_of(kernel.get("linear_backend_per_quant"))).get("fp8_w8a8")  # what HIPBMM is for (0.33)
         return own or of_all or text_of(kernel.get("linear_backend")) or "auto"
 
     def _graph_mode(self, compilation: dict[str, object]) -> str:
@@ -362,7 +358,7 @@ def _unabbreviated(name: str, argument: str) -> tuple[str, str]:
 
 def _split(argument: str) -> tuple[str | None, str | None]:
     """The flag's name without dashes and with '-' for '_', and the value after '='; None for what is no flag."""
-    if not _is_flag(argument):
+    if _is_value(argument):
         return None, None
     if argument[:2] in ("-O", "-q") and argument[2:3] not in ("", ".", "="):
         return argument[1], argument[2:]
@@ -375,14 +371,5 @@ def _split(argument: str) -> tuple[str | None, str | None]:
     return name, (value if equals else None)
 
 
-def _is_flag(argument: str) -> bool:
-    return len(argument) > 1 and argument[0] == "-" and not argument[1].isdigit()
-
-
-def _until_flag(arguments: Sequence[str]) -> list[str]:
-    found = []
-    for argument in arguments:
-        if _is_flag(argument):
-            break
-        found.append(argument)
-    return found
+def _is_value(argument: str) -> bool:
+    return argument[:1] != "-" or argument == "-" or argument[1].isdigit()

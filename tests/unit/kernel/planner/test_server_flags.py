@@ -32,7 +32,6 @@ CASES: dict[str, ServerFlags] = {
     "--enforce-eager": NONE._replace(graph_mode="NONE"),
     "--enforce_eager": NONE._replace(graph_mode="NONE"),
     "--enforce-eager --no-enforce-eager": NONE,
-    "--enforce-eager=false": NONE,
     "--enforce-eager --no-enforce": NONE,
     "--enable-expert-parallel --no-enable-exp": NONE,
     "--enable-expert-parallel --disable-exp": NONE,
