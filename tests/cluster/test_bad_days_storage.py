@@ -72,8 +72,9 @@ def test_a_volume_on_a_node_without_room(world: World) -> None:
     try:
         model = {"name": "/models/m", "volume": {"claimName": "weights"}}
         world.create(gpu={"products": ["MI325X"]}, parallelism={"tensor": 2}, model=model)
-        found = failure(world, reason="InsufficientGPU")
-        assert found["message"].endswith(" (also StorageNotReady)")
+        failure(world, reason="InsufficientGPU")
+        also = " (also StorageNotReady)"
+        world.until("both causes", lambda status: status["failures"][0]["message"].endswith(also))
         world.becomes("Progressing", "False", "InsufficientGPU")
         world.kubelet.heartbeat(names[0], gpus=8)
         (pod,) = world.scheduled(1)
