@@ -25,10 +25,6 @@ class UsageError(Exception):
     """Wrong usage; the message says what."""
 
 
-class HelpWanted(Exception):  # noqa: N818 - it is no error
-    """`-h` was given; the message is the help."""
-
-
 class Answer(NamedTuple):
     """What a command prints: `document` with `-o json`, else `text`; `complaints` are lines for standard error."""
 
@@ -51,12 +47,6 @@ class Parser(argparse.ArgumentParser):
         """Raise UsageError."""
         raise UsageError(f"{self.format_usage()}{self.prog}: {message}")
 
-    def read(self, argv: Sequence[str]) -> argparse.Namespace:
-        """The arguments. UsageError when they are wrong, HelpWanted when help is asked for."""
-        if any(argument in ("-h", "--help") for argument in argv):
-            raise HelpWanted(self.format_help())
-        return self.parse_args(list(argv))
-
 
 def run(
     parser: Parser,
@@ -71,15 +61,15 @@ def run(
     `work` may raise UsageError, and OSError or ValueError for what cannot be used; `refusal` makes the JSON value of
     the latter from the arguments and the reason.
     """
+    if any(argument in ("-h", "--help") for argument in argv):
+        stdout.write(parser.format_help())
+        return FINE
     try:
-        arguments = parser.read(argv)
+        arguments = parser.parse_args(argv)
         try:
             answer = work(arguments)
         except (OSError, ValueError) as error:
             answer = Answer(refusal(arguments, describe(error)), "", (describe(error),), wrong=True)
-    except HelpWanted as wanted:
-        stdout.write(str(wanted))
-        return FINE
     except UsageError as error:
         stderr.write(f"{error}\n")
         return USAGE

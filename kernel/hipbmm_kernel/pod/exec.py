@@ -51,17 +51,18 @@ def exec_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None)
     if not command or not command[0]:
         log.write(USAGE)
         return 2
+    wrong = ""
     try:
-        start = Start(parse_settings(env), volumes.Volume(), Clock(), log)
+        settings = parse_settings(env)
     except SettingsError as error:
+        wrong = str(error)
         if env.get("HIPBMM_POLICY") == BLOCK:
-            log.say(str(error))
+            log.say(wrong)
             return 2
-        users = {"HIPBMM_USER_FLAGS": env.get("HIPBMM_USER_FLAGS", "")}
-        start = Start(parse_settings(users), volumes.Volume(), Clock(), log)
-        return start.become(command, start.plain(env, str(error)))
+        settings = parse_settings({"HIPBMM_USER_FLAGS": env.get("HIPBMM_USER_FLAGS", "")})
+    start = Start(settings, volumes.Volume(), Clock(), log)
     try:
-        adjusted = start.prepare(env)
+        adjusted = start.plain(env, wrong) if wrong else start.prepare(env)
     except Exception as error:  # noqa: BLE001 - the server starts whatever happens to what is ours
         adjusted = start.plain(env, f"{type(error).__name__}: {error}")
     return 1 if adjusted is None else start.become(listen.reachable(command), adjusted)

@@ -50,6 +50,14 @@ def state(pod: Pod) -> dict[str, Any]:
     return document
 
 
+def test_a_setting_that_is_wrong_does_not_change_where_the_server_listens(pod: Pod) -> None:
+    """With an IPv6 address, as in a cluster of IPv6, that is `--host ::`, without which no probe reaches the server."""
+    starts = [pod.run("exec", "--", "python3", "-c", SHOW, "serve", HIPBMM_TUNE=tune) for tune in ("1", "perhaps")]
+    right, wrong = (json.loads(done.stdout)["argv"] for done in starts)
+    assert "HIPBMM_TUNE" in starts[1].stderr
+    assert wrong == right
+
+
 def test_the_server_replaces_the_program_in_its_directory_with_the_table(pod: Pod) -> None:
     serve(pod, f"{gemm.HEADER}\n{LINE}")
     seen = start(pod)
