@@ -133,9 +133,12 @@ class Decision(NamedTuple):
         if known is None:
             notes = (*notes, f"dispatch: {reason}")
             # Who asks for Memory gets it without the proof, and without padding.
-            return None, Dispatch(MEMORY if settings.dispatch == MEMORY else FILE, reason, notes, None, children)
-        mirrored = plans.frame(key, encode(key, known)) if settings.mirror_log else None
-        return known, Dispatch(MEMORY if known.works else FILE, known.reason, notes, mirrored, children)
+            works, mirrored = settings.dispatch == MEMORY, None
+        else:
+            works, reason = known.works, known.reason
+            mirrored = plans.frame(key, encode(key, known)) if settings.mirror_log else None
+        mode, reason = (MEMORY, "") if works else (FILE, reason)
+        return known, Dispatch(mode, reason, notes, mirrored, children)
 
     def _ask(self, table: Table) -> "Checked":
         from hipbmm_kernel.dispatch.check import check, limits  # noqa: PLC0415 - nothing of it is needed where it is known

@@ -7,13 +7,14 @@ the server starts anyway, unless policy Block says otherwise.
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.progress import Progress
 from hipbmm_kernel.contract.report import Report
-from hipbmm_kernel.contract.settings import BLOCK, FILE, MEMORY, Settings, SettingsError, parse_settings
+from hipbmm_kernel.contract.settings import BLOCK, FILE, Settings, SettingsError, parse_settings
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.identity.container import Identity, read_identity
 from hipbmm_kernel.identity.software import package_directory
@@ -157,10 +158,8 @@ class Warm:
         dispatch = dispatch_table.Dispatch()
         if rows and self._settings.mode:
             dispatch = self._dispatch(identity, outlook, rows)
-        made = self._served(found, identity, rows, planned)
-        reason = dispatch.reason if dispatch.mode != MEMORY else ""
-        return made._replace(
-            dispatch=dispatch.mode, dispatch_reason=reason, children=dispatch.children, unproven=tuple(vetoed)
+        return self._served(found, identity, rows, planned)._replace(
+            dispatch=dispatch.mode, dispatch_reason=dispatch.reason, children=dispatch.children, unproven=tuple(vetoed)
         )
 
     def _tuned(self, identity: Identity, planned: Planned, loaded: Table, outlook: dispatch_table.Outlook) -> Report:
@@ -197,7 +196,7 @@ class Warm:
         dispatch = self._dispatch(identity, outlook, rows) if found.hipbmm else dispatch_table.Dispatch()
         return self._served(found, identity, rows, planned)._replace(
             dispatch=dispatch.mode,
-            dispatch_reason=dispatch.reason if dispatch.mode != MEMORY else "",
+            dispatch_reason=dispatch.reason,
             tuned=facts.restored + facts.tuned,
             restored=facts.restored,
             failed=facts.failed,
@@ -228,7 +227,6 @@ class Warm:
         from hipbmm_kernel.pod.dispatch_decision import in_tuning  # noqa: PLC0415
         from hipbmm_kernel.tune.engine import tune_missing  # noqa: PLC0415
 
-        env = {**self._env, **self._directories()}
         column, verify = identity.stack.fp8_column, self._settings.verify
 
         def rows(found: Table) -> list[Row]:
@@ -236,6 +234,7 @@ class Warm:
             left = table.missing(found, planned.plan.problems, column)
             return [] if _vetoed(found, left, column) else _rows(planned, found, column, verified=verify)[0]
 
+        env = self._child_env
         proof = in_tuning(self._settings, env, outlook, identity, rows)
         env = with_program(env, self._settings.program) if proof else env
         made = Handover(self._settings, identity, env, self._volume, self._clock, self._stop, self._progress, self._say)
@@ -268,21 +267,24 @@ class Warm:
         from hipbmm_kernel.pod.dispatch_decision import Decision  # noqa: PLC0415 - only where memory is possible
 
         may_ask = self._settings.tune and not self._no_tuning and not self._stop.requested
-        env = {**self._env, **self._directories()}
-        decision = Decision(self._settings, env, outlook, self._volume, self._clock, self._stop, may_ask, self._checked)
+        decision = Decision(
+            self._settings, self._child_env, outlook, self._volume, self._clock, self._stop, may_ask, self._checked
+        )
         found = decision.make(identity, rows)
         self._notes += found.notes
         if found.mirrored is not None:
             self._stores.mirror_plan(*found.mirrored)
         return found
 
-    def _directories(self) -> dict[str, str]:
-        """Variables of directories that can be written: the server gets the same, and what is compiled here, too."""
+    @functools.cached_property
+    def _child_env(self) -> dict[str, str]:
+        """With directories that can be written: the server gets the same, and what is compiled here, too."""
         try:
-            return aiter_jit.variables(self._env, f"{self._settings.home}/cache", package_directory("aiter"))
+            added = aiter_jit.variables(self._env, f"{self._settings.home}/cache", package_directory("aiter"))
         except OSError as error:
             self._errors.append(f"no directory for compiled modules: {volumes.describe(error)}")
-            return {}
+            added = {}
+        return {**self._env, **added}
 
     def _served(
         self, found: Verdict, identity: Identity, rows: Sequence[Row], planned: Planned | None = None

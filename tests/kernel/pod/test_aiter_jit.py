@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.kernel.pods import Pod
 
-from hipbmm_kernel.pod import aiter_jit
+from hipbmm_kernel.pod import aiter_jit, payload
 
 MODULES = ("module_hipbsolgemm.so", "module_rmsnorm.so")
 
@@ -102,6 +102,18 @@ def test_a_cache_that_cannot_be_written_does_not_stop_the_server(pod: Pod, packa
     (package / "jit").chmod(0o555)
     (pod.home / "cache").write_text("not a directory")
     assert found(pod, package) == ["unset", "unset"]
+
+
+def test_a_cache_that_cannot_be_written_is_said_once_in_the_report(pod: Pod, package: Path) -> None:
+    """It is asked for by the tuning and by the table in memory. No child starts here, so that none needs torch."""
+    (package / "jit").chmod(0o555)
+    for name in ("cache", "tune"):
+        (pod.home / name).write_text("not a directory")
+    payload.copy_program(pod.home)
+    path = f"{package.parent}:{pod.env['PYTHONPATH']}"
+    assert pod.run_bound_by_permissions("warm", PYTHONPATH=path, HIPBMM_DISPATCH="Memory").returncode == 0
+    assert pod.report["reason"] == "TunerFailed"
+    assert sum("no directory for compiled modules" in error for error in pod.report["errors"]) == 1
 
 
 def test_temporary_files_go_to_the_cache_where_the_root_file_system_is_read_only(tmp_path: Path) -> None:
