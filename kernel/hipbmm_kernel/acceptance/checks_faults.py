@@ -108,7 +108,7 @@ TOO_LITTLE = 0.9
 """Of the computed size: allocation that a sampler at some 10 us does not miss by more."""
 
 TOO_MUCH = 192 << 20
-"""The guard's own reserve (`tune.tasks`): what allocations may be rounded up by."""
+"""The guard's own reserve (`tune.child.tasks`): what allocations may be rounded up by."""
 
 
 def judge_memory(watched: ChildRun, child: ChildRun, needed: int) -> Verdict:

@@ -1,6 +1,6 @@
 """What the children of the checks do on the device. Each program takes JSON arguments and reports what it sees.
 
-All of them call the op that serves (`linear.op`) on operands that the tuner uses (`tune.operands`).
+All of them call the op that serves (`linear.op`) on operands that the tuner uses (`tune.child.operands`).
 """
 
 import os

@@ -5,5 +5,5 @@ In: arguments. Out: one JSON value or a text on standard output, lines for peopl
 
 `plan` and `acceptance` are about a model and a machine, `check` about a CSV, `stores` about a store.
 Never: an exit from inside, a traceback for what a file holds, a second value on standard output. The commands that run
-in a pod are not here: they take no arguments, and must not pay for argparse. Imported by `__main__` only.
+in a pod are not here: they must not pay for argparse. Imported by `__main__` only.
 """

@@ -1,6 +1,6 @@
 """Demand in a store: which problems without a row production asked for, and how often, by pod.
 
-`<store>/v1/<key>/demand/<pod uid>.<number>.<sha12>.csv`: a header, the lines of `recorder`, a line with the sha256 of
+`<store>/v1/<key>/demand/<pod uid>.<number>.<sha12>.csv`: a header, `demand_lines`, a line with the sha256 of
 what is before it. Files are written once. A pod's counts only grow, so its files join by the greatest count, and the
 counts of pods add up. A file says nothing about what is right: it only says what the next `warm` may look for.
 

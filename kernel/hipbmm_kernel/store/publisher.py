@@ -69,9 +69,10 @@ class Publisher:
         while True:
             self._seq += 1
             data = shards.encode(build(self._seq))
+            name = shards.name_of(data)
             try:
                 self.describe()
-                name = self.put(shards.name_of(data), data)
+                self.put(name, data)
             except OSError as error:
                 problem = volumes.describe(error)
                 hopeless = hopeless + 1 if error.errno in HOPELESS else 0
@@ -84,35 +85,31 @@ class Publisher:
             self._clock.sleep(pause)
             pause = min(pause * 2, MAX_PAUSE)
 
-    def put(self, name: str, data: bytes) -> str:
-        """Write one shard under its own name, once, and read it back; the name. OSError when any call failed.
+    def put(self, name: str, data: bytes) -> None:
+        """Write one shard under its own name, once, and read it back. OSError when any call failed.
 
         The store itself is a mount: if it is missing, so is the volume. What is missing inside is made, and a link
         inside is not followed: it could lead anywhere.
         """
         with self._directory("shards") as directory:
-            self._put(name, data, directory)
-        return name
+            try:
+                self._write(name, data, directory)
+            except FileExistsError:
+                # The name holds the hash of the content: either this is the same shard, written before a restart, or it
+                # is what a retransmitted create left behind. The content decides, once it is on the device.
+                if volumes.read_file(self._volume, name, len(data), at=directory) != data:
+                    raise
+                with volumes.closing(self._volume, self._volume.open(name, at=directory)) as fd:
+                    self._volume.sync(fd)
+            else:
+                if volumes.read_file(self._volume, name, len(data), at=directory) != data:
+                    raise OSError(errno.EIO, "the volume returned other bytes than were written", name)
+            self._sync_directory(directory)
 
     def _directory(self, *parts: str) -> contextlib.AbstractContextManager[int]:
         """A directory of the key, made where it is missing."""
         opened = volumes.open_below(self._volume, self._root, "v1", self._key, *parts, make=True)
         return volumes.closing(self._volume, opened)
-
-    def _put(self, name: str, data: bytes, directory: int) -> None:
-        try:
-            self._write(name, data, directory)
-        except FileExistsError:
-            # The name holds the hash of the content: either this is the same shard, written before a restart, or it is
-            # what a retransmitted create left behind. The content decides, once it is on the device.
-            if volumes.read_file(self._volume, name, len(data), at=directory) != data:
-                raise
-            with volumes.closing(self._volume, self._volume.open(name, at=directory)) as fd:
-                self._volume.sync(fd)
-        else:
-            if volumes.read_file(self._volume, name, len(data), at=directory) != data:
-                raise OSError(errno.EIO, "the volume returned other bytes than were written", name)
-        self._sync_directory(directory)
 
     def _write(self, name: str, data: bytes, directory: int) -> None:
         fd = self._volume.create(name, at=directory)
