@@ -16,7 +16,7 @@ from typing import TextIO
 
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.report import Report
-from hipbmm_kernel.contract.settings import ENV_FILE, FILE, SERVE_UNTUNED, Settings, SettingsError, parse_settings
+from hipbmm_kernel.contract.settings import ENV_FILE, FILE, SERVE_UNTUNED, SettingsError, parse_settings
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch import words
 from hipbmm_kernel.foreign import decision, env_file, memory, server
@@ -30,6 +30,7 @@ from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.family import Family
 from hipbmm_kernel.system.memory import left
 from hipbmm_kernel.system.stop import Stop
+from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.system.volume import Volume
 
 BUDGET_SECONDS = "180"
@@ -41,6 +42,8 @@ GRACE_SECONDS = 25.0
 """From the request to end until the child is killed: rows are published, the report is written."""
 STOP_SECONDS = 5.0
 GLANCE_SECONDS = 0.2
+STORE_SECONDS = 5.0
+"""For the first look at a shared volume, which may hang."""
 FAILED = "TunerFailed"
 
 
@@ -65,6 +68,7 @@ class _Run:
         self._argv = argv
         ours = {"HIPBMM_POLICY": SERVE_UNTUNED}
         self._env, self._notes = usable({"HIPBMM_BUDGET_SECONDS": BUDGET_SECONDS, **env, **ours})
+        self._settings = parse_settings(self._env)
         self._stop = stop
         self._log = log
         self._clock = Clock()
@@ -73,70 +77,69 @@ class _Run:
 
     def run(self) -> None:
         """Everything. Only what the pod's own disk refuses is raised."""
-        settings = parse_settings(self._env)
-        if os.path.exists(settings.report_file):
+        if os.path.exists(self._settings.report_file):
             self._log.say("an earlier run in this pod has done it all")
             return
-        volumes.make_directories(self._volume, settings.home)
+        volumes.make_directories(self._volume, self._settings.home)
         try:
-            reason = self._unfinished(settings) or self._child(settings)
+            reason = self._unfinished() or self._child()
         except Exception as error:  # noqa: BLE001 - the report and the file `env` are there whatever happens
             reason = f"{type(error).__name__}: {error}"
         if reason:
-            self._report(settings, reason)
-        self._decide(settings)
+            self._report(reason)
+        self._decide()
 
-    def _unfinished(self, settings: Settings) -> str:
+    def _unfinished(self) -> str:
         """Why nothing is done here: what ended an earlier run would end this one, and restart the pod's group again."""
         try:
-            attempts = state_file.read(self._volume, settings.state_file).attempts
+            attempts = state_file.read(self._volume, self._settings.state_file).attempts
         except state_file.StateError as error:
             return f"earlier runs are not known: {error}"
         return "an earlier run of warm in this pod was ended before it was done" if attempts else ""
 
-    def _child(self, settings: Settings) -> str:
+    def _child(self) -> str:
         """Run `warm`; why there is no report of it, "" when there is one."""
         command = [*process.program("__main__"), "warm"]
         with Family() as family:
-            child = process.start(command, os.getcwd(), self._settings_of_child(settings), 1, 2)
+            child = process.start(command, os.getcwd(), self._settings_of_child(), 1, 2)
             try:
-                ended = self._wait(child, settings)
+                ended = self._wait(child)
             finally:
                 process.kill_session(child.pid)
                 status = child.wait()
                 family.end()  # the image's vLLM that was being asked, in a session of its own
-        if os.path.exists(settings.report_file):
+        if os.path.exists(self._settings.report_file):
             return ""
         return ended or f"warm ended with {process.ending(status)}"
 
-    def _settings_of_child(self, settings: Settings) -> dict[str, str]:
+    def _settings_of_child(self) -> dict[str, str]:
         """The environment of the child: the server's, the settings that its command line gives, and limits."""
-        seen = tables.with_program(self._env, settings.program)  # as the server's command line is started
-        found = server.find(self._argv, seen, has_command=settings.mode != ENV_FILE)
-        gpus = read_hardware(settings.sysfs, settings.dev, self._env).gpus
+        seen = tables.with_program(self._env, self._settings.program)  # as the server's command line is started
+        found = server.find(self._argv, seen, has_command=self._settings.mode != ENV_FILE)
+        gpus = read_hardware(self._settings.sysfs, self._settings.dev, self._env).gpus
         room = memory.room(left(), len(gpus))
-        budget = settings.budget_seconds
+        budget = self._settings.budget_seconds
         limits = {
             "HIPBMM_BUDGET_SECONDS": str(budget * TUNE_SHARE),
-            "HIPBMM_IMAGE_SECONDS": str(min(settings.image_seconds, budget * IMAGE_SHARE) if room.ask else 0),
-            "HIPBMM_READ_SECONDS": str(min(settings.read_seconds, budget / 6)),
+            "HIPBMM_IMAGE_SECONDS": str(min(self._settings.image_seconds, budget * IMAGE_SHARE) if room.ask else 0),
+            "HIPBMM_READ_SECONDS": str(min(self._settings.read_seconds, budget / 6)),
             "HIPBMM_NOTES": json.dumps([note for note in (found.note, room.note, *self._notes) if note]),
         }
-        path = found.env.get(decision.PYTHONPATH, settings.program)
-        if decision.PYTHONPATH in found.hidden or settings.program not in path.split(":"):
+        path = found.env.get(decision.PYTHONPATH, self._settings.program)
+        if decision.PYTHONPATH in found.hidden or self._settings.program not in path.split(":"):
             limits["HIPBMM_DISPATCH"] = FILE  # the server does not find the plugin, and without it it gets no table
         if not room.gpus:
             limits["HIPBMM_TUNE"] = "0"
         elif room.gpus < len(gpus):
             limits["HIP_VISIBLE_DEVICES"] = ",".join(visible_gpus(self._env, len(gpus))[: room.gpus])
-        if os.path.isdir(settings.store):  # a claim: without one, nobody has made it yet
-            limits["HIPBMM_COOPERATE"] = "1"
-        else:
-            with contextlib.suppress(OSError):  # the report says that there is no store
-                os.makedirs(settings.store, exist_ok=True)
+        with contextlib.suppress(TooLate, OSError):  # that a volume hangs, or is not there, the child reports
+            if within(STORE_SECONDS, lambda: os.path.isdir(self._settings.store)):  # a claim
+                limits["HIPBMM_COOPERATE"] = "1"
+            else:  # without one, nobody has made it yet
+                os.makedirs(self._settings.store, exist_ok=True)
         return {**self._env, **found.env, **limits}
 
-    def _wait(self, child: subprocess.Popen[bytes], settings: Settings) -> str:
+    def _wait(self, child: subprocess.Popen[bytes]) -> str:
         """Wait for the child; why it had to be ended, "" when it ended by itself.
 
         When its time is up it is asked to end, which publishes and reports what there is; then it is killed.
@@ -145,7 +148,7 @@ class _Run:
         reason = ""
         while child.poll() is None:
             now = self._clock.monotonic()
-            if not reason and (self._stop.requested or now >= self._began + settings.budget_seconds):
+            if not reason and (self._stop.requested or now >= self._began + self._settings.budget_seconds):
                 reason = "the pod was asked to stop" if self._stop.requested else "warm did not end within its time"
                 kill_at = now + (STOP_SECONDS if self._stop.requested else GRACE_SECONDS)
                 child.send_signal(signal.SIGTERM)
@@ -155,13 +158,13 @@ class _Run:
             self._clock.sleep(GLANCE_SECONDS) if self._stop.requested else self._stop.wait(GLANCE_SECONDS)
         return reason
 
-    def _report(self, settings: Settings, reason: str) -> None:
+    def _report(self, reason: str) -> None:
         """A report of this process, where the child has left none."""
         found = Report(report.FAILED, FAILED, reason, hipbmm=False)
         self._log.say(reason)
         for path, data in (
-            (settings.report_file, report.whole(found)),
-            (settings.termination_log, report.termination_message(found)),
+            (self._settings.report_file, report.whole(found)),
+            (self._settings.termination_log, report.termination_message(found)),
         ):
             try:
                 with open(path, "wb") as file:
@@ -169,24 +172,24 @@ class _Run:
             except OSError as error:
                 self._log.say(f"{path}: {volumes.describe(error)}")
 
-    def _decide(self, settings: Settings) -> None:
+    def _decide(self) -> None:
         """Write the file `env`: variables where kubelet is to read them, else nothing in it."""
         data = b""
         try:
-            if settings.mode == ENV_FILE:
-                data = env_file.encode(self._variables(settings))
+            if self._settings.mode == ENV_FILE:
+                data = env_file.encode(self._variables())
         except Exception as error:  # noqa: BLE001 - kubelet wants the file, whatever happens
             self._log.say(f"the server starts plain: {type(error).__name__}: {error}")
-        volumes.replace_file(self._volume, f"{settings.home}/{env_file.NAME}", data)
+        volumes.replace_file(self._volume, f"{self._settings.home}/{env_file.NAME}", data)
 
-    def _variables(self, settings: Settings) -> dict[str, str]:
-        made, _ = report.read(self._volume, settings.report_file)
-        directories = aiter_jit.variables(self._env, f"{settings.home}/cache", package_directory("aiter"))
-        found, reason = decision.variables(made, self._env, settings.fixed_env, settings.home, directories)
+    def _variables(self) -> dict[str, str]:
+        made, _ = report.read(self._volume, self._settings.report_file)
+        directories = aiter_jit.variables(self._env, f"{self._settings.home}/cache", package_directory("aiter"))
+        found, reason = decision.variables(made, self._env, self._settings.fixed_env, self._settings.home, directories)
         self._log.say(f"the server starts plain: {reason}" if reason else "the server starts with the table")
         if found:
             with contextlib.suppress(OSError):  # the first start finds this; later ones begin anew (`starts`)
-                words.begin(settings.dispatch_directory, 1)
+                words.begin(self._settings.dispatch_directory, 1)
         return found
 
 

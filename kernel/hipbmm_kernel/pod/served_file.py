@@ -4,6 +4,7 @@ It is on the pod's own disk and writable: AITER tunes again on every call when i
 halves throughput. Only this replica's process ever opens it, so it may be replaced by a rename.
 """
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterable
@@ -54,13 +55,10 @@ def repair(volume: Volume, path: str) -> tuple[str, int]:
     return f"repaired: {len(parsed.rejected)} lines removed", len(rows)
 
 
-def put_aside(volume: Volume, path: str) -> bool:
-    """Move the served file out of AITER's sight; False when there is none."""
-    try:
+def put_aside(volume: Volume, path: str) -> None:
+    """Move the served file, if there is one, out of AITER's sight."""
+    with contextlib.suppress(FileNotFoundError):
         volume.rename(path, path + ASIDE)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def check_appendable(path: str) -> None:

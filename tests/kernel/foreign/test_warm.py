@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,11 @@ from tests.kernel.pods import SIMULATOR, SMALL_MODEL, Pod, fill
 from tests.unit.kernel.image.test_oracle import image
 
 from hipbmm_kernel.foreign import env_file
+from hipbmm_kernel.foreign import warm as foreign_warm
 from hipbmm_kernel.planner import plan
 from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.pod.exec import Log
+from hipbmm_kernel.system.stop import Stop
 
 PROBLEMS = list(plan.build(json.dumps(SMALL_MODEL).encode(), plan.Options(tokens=(1, 2, 16))).problems)
 SERVE = ("--", "vllm", "serve", "org/model")
@@ -201,6 +205,23 @@ def hanging(pod: Pod, tmp_path: Path) -> Pod:
     )
     pod.env["PYTHONPATH"] = f"{site}:{pod.env['PYTHONPATH']}"
     return pod
+
+
+def test_a_volume_that_hangs_holds_up_the_child_alone(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go, isdir = threading.Event(), os.path.isdir
+
+    def hang(path: str) -> bool:
+        return let_go.wait(120) if path == str(pod.store) else isdir(path)
+
+    monkeypatch.setattr(foreign_warm, "STORE_SECONDS", 0.1)
+    monkeypatch.setattr(os.path, "isdir", hang)
+    with Stop() as stop:
+        run = foreign_warm._Run(list(SERVE[1:]), {**pod.env, "HIPBMM_MODE": "EnvFile"}, stop, Log(None))
+        env = run._settings_of_child()
+    assert not let_go.is_set()
+    assert "HIPBMM_COOPERATE" not in env
+    assert json.loads(env["HIPBMM_NOTES"])[0] == "server: VllmServe: org/model"
+    let_go.set()
 
 
 def test_a_child_that_hangs_is_killed_and_the_server_starts_plain(hanging: Pod) -> None:
