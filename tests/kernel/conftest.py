@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -43,3 +44,18 @@ def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, st
         }
         assert server.stdin is not None
         server.stdin.close()
+
+
+@pytest.fixture
+def freezer() -> Iterator[Path]:
+    """A group of processes in which nothing ends, as one that waits in the kernel for a hung GPU."""
+    group = Path(f"/sys/fs/cgroup/freezer/hipbmm-{os.getpid()}")
+    try:
+        group.mkdir()
+    except OSError:
+        pytest.skip("only the freezer of cgroups v1 holds a process that is killed")
+    yield group
+    (group / "freezer.state").write_text("THAWED")
+    while (group / "cgroup.procs").read_text():
+        time.sleep(0.01)
+    group.rmdir()

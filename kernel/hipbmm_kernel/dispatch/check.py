@@ -127,8 +127,7 @@ def _child(env: Mapping[str, str], program: str, directory: str, limits: Limits,
     try:
         ended = _wait(child, f"{directory}/{ANSWER}", limits.step, clock, stop)
     finally:
-        process.kill_session(child.pid)
-        status = child.wait()
+        status = process.end(child, process.END_SECONDS)
     words = process.last_words(files.tail(f"{directory}/log", LOG_TAIL))
     return _answer(directory, ended or process.ending(status), words)
 

@@ -105,8 +105,7 @@ class _Run:
             try:
                 ended = self._wait(child)
             finally:
-                process.kill_session(child.pid)
-                status = child.wait()
+                status = process.end(child, process.END_SECONDS)
                 family.end()  # the image's vLLM that was being asked, in a session of its own
         if os.path.exists(self._settings.report_file):
             return ""

@@ -16,6 +16,8 @@ from typing import IO
 FATAL_MARKS = ("hipBLAS error:", "Hip error:", "Memory access fault", "HSA_STATUS_ERROR", "out of memory")
 """What AITER and the ROCm runtime print before they end the process."""
 LAST_LINES = 3
+END_SECONDS = 5.0
+"""How long a killed child may take to end. One that waits in the kernel for a hung GPU may never: it is left behind."""
 LEFT_BEHIND = "it cannot be ended and is left behind"
 
 

@@ -10,8 +10,6 @@ from hipbmm_kernel.tune import protocol
 
 LOG_NAME = "child.log"
 LOG_TAIL = 4096
-END_SECONDS = 5.0
-"""How long a killed child may take to end. One that waits in the kernel for a hung GPU may never: it is left behind."""
 STARTING = "starting"
 IDLE = "idle"
 BUSY = "busy"
@@ -79,7 +77,7 @@ class Worker:
         """End the child and everything it started, now; how it ended, for people. Safe to call again."""
         self._close(self._commands, self.events)
         self._commands = self.events = -1
-        return process.ending(process.end(self._process, END_SECONDS))
+        return process.ending(process.end(self._process, process.END_SECONDS))
 
     @staticmethod
     def _close(*ends: int) -> None:

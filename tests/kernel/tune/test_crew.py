@@ -7,14 +7,15 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.kernel.pods import ROOT
 from tests.kernel.tune.scripted import Scene
 
-from hipbmm_kernel.tune import crew, protocol, worker
+from hipbmm_kernel.system import process
+from hipbmm_kernel.tune import crew, protocol
 from hipbmm_kernel.tune.crew import Abort, Outcome, Task
 from hipbmm_kernel.tune.worker import Failure
 
@@ -123,25 +124,10 @@ def test_a_child_that_ignores_signals_and_its_grandchildren_are_ended_too(scene:
     assert _ended(grandchild)
 
 
-@pytest.fixture
-def freezer() -> Iterator[Path]:
-    """A group of processes in which nothing ends, as one that waits in the kernel for a hung GPU."""
-    group = Path(f"/sys/fs/cgroup/freezer/hipbmm-{os.getpid()}")
-    try:
-        group.mkdir()
-    except OSError:
-        pytest.skip("only the freezer of cgroups v1 holds a process that is killed")
-    yield group
-    (group / "freezer.state").write_text("THAWED")
-    while (group / "cgroup.procs").read_text():
-        time.sleep(0.01)
-    group.rmdir()
-
-
 def test_a_child_that_cannot_be_ended_is_left_behind_and_the_others_go_on(
     scene: Scene, freezer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "END_SECONDS", 0.5)
+    monkeypatch.setattr(process, "END_SECONDS", 0.5)
     freeze = f"""if do == 'bad':
         open('{freezer}/cgroup.procs', 'w').write(str(os.getpid()))
         open('{freezer}/freezer.state', 'w').write('FROZEN')
