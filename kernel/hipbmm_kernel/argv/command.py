@@ -264,7 +264,7 @@ def _server(found: _Candidate) -> Server | Unread:
     if found.form == HUGGINGFACE:
         named = flags.taken(arguments, "model-dir")[0] or flags.taken(arguments, "model-id")[0] or "/mnt/models"
     if not (model or named) and found.form in (VLLM_SERVE, ARGUMENTS_ONLY):
-        model, arguments = flags.positional(arguments)
+        model, arguments = flags.positional(arguments, found.marks)
     model = model or named
     known = found.marks.alternatives(model)
     if known is None or len(known) > 1 or values.is_marked(config):

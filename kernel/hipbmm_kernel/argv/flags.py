@@ -82,9 +82,9 @@ def taken(arguments: Iterable[str], name: str, *, inline: bool = True) -> tuple[
     return found, tuple(kept)
 
 
-def positional(arguments: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+def positional(arguments: Sequence[str], marks: values.Marks) -> tuple[str, tuple[str, ...]]:
     """The one argument that is no flag and no flag's value, and the rest; "" where none is known for certain to be."""
-    groups = [(group[:own], group[own:]) for group in _groups(arguments) for own in [_own(group)]]
+    groups = [(group[:own], group[own:]) for group in _groups(_spliced(arguments, marks)) for own in [_own(group)]]
     found = [text for _, others in groups for text in others]
     if len(found) != 1:
         return "", tuple(arguments)

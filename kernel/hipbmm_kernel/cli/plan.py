@@ -95,7 +95,7 @@ def _flags(arguments: Namespace) -> ServerFlags:
     """The flags of `--server-args`, then those of this command, which have vLLM's names."""
     argv = settings.parse_arguments("--server-args", arguments.server_args)
     for name, value in vars(arguments).items():
-        if name in _OF_A_SERVER and value not in (None, False):
+        if name in _OF_A_SERVER and value is not None and value is not False:  # 0 is a value
             values = value if isinstance(value, list) else [] if value is True else [value]
             argv = (*argv, f"--{name.replace('_', '-')}", *map(str, values))
     return ServerFlags.from_argv(argv)

@@ -36,7 +36,8 @@ class _Dispatcher(NamedTuple):
 def of(config: Any, notes: list[str]) -> Sizes:
     """The sizes of a configuration whose model has been built (its attention layers decide on the graph mode)."""
     newest = bool(config.use_v2_model_runner)
-    query = 1 + int(getattr(config.speculative_config, "num_speculative_tokens", None) or 0)
+    drafts = config.speculative_config  # without the attribute the plan would be one without speculation: it must fail
+    query = 1 + (int(drafts.num_speculative_tokens or 0) if drafts is not None else 0)
     mode = _resolved_mode(config, query, newest, notes)
     dispatch = _second_runner(config, mode, query) if newest else _first_runner(config, mode, query)
     batched = int(config.scheduler_config.max_num_batched_tokens)

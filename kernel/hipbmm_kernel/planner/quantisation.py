@@ -180,13 +180,13 @@ def _quark(found: Fields, version: Version) -> Quantisation:
     everything = found.nested("global_quant_config")
     rest = _plain(": no scheme of the checkpoint covers it")
     rest = rest if everything is None else _quark_scheme(everything, version)
-    patterns = [(name, _quark_scheme(each, version)) for name, each in found.objects("layer_quant_config").items()]
-
-    def matches(name: str, pattern: str) -> bool:
-        return glob(pattern)(name) is not None if "*" in pattern else name in pattern
+    patterns = [
+        (glob(name) if "*" in name else name.__contains__, _quark_scheme(each, version))
+        for name, each in found.objects("layer_quant_config").items()
+    ]
 
     def of_part(spellings: Sequence[str]) -> Scheme:
-        meant = (scheme for pattern, scheme in patterns if any(matches(each, pattern) for each in spellings))
+        meant = (scheme for matches, scheme in patterns if any(map(matches, spellings)))
         return next(meant, rest)
 
     def covered(names: Names) -> Scheme:

@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 _TEXT = re.compile(
-    r"v?0*([0-9]{1,4})\.0*([0-9]{1,4})(?:\.[0-9]+)*(?:[._-]?(?:a|b|c|rc|alpha|beta|pre|post|dev)[._-]?[0-9]*)*(?:[+-].*)?",
+    r"v?0*([0-9]{1,4})\.0*([0-9]{1,4})(?:\.[0-9]+)*(?:[._-]?(?:a|b|c|rc|alpha|beta|pre|post|dev)(?:[._-]?[0-9]+)?)*(?:[+-].*)?",
     re.DOTALL | re.IGNORECASE,
 )
 """A release as PEP 440 has it, and anything behind `+` or `-`."""

@@ -353,6 +353,10 @@ FORMS = {
     "model behind a configuration file": Form(
         ["vllm", "serve", "--config", "/c.yaml", "org/m"], ("VllmServe", "org/m", [])
     ),
+    "what changes no plan behind a configuration file": Form(
+        sh('test -n "$(id)" && KEY="--api-key x" || KEY=; vllm serve --config /c.yaml --max-num-seqs 8 $KEY'),
+        ("VllmServe", "", ["--max-num-seqs", "8"]),
+    ),
     "model behind a flag with several values": Form(
         ["vllm", "serve", "--api-key", "a", "org/m"], ("ModelUnknown", "", [])
     ),

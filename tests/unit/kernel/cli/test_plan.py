@@ -75,6 +75,14 @@ def test_plan_takes_every_flag(config: Path) -> None:
     assert own["problems"] == 10
 
 
+@pytest.mark.parametrize("form", ['["--num-speculative-tokens", "2"]', '["-sc", "{\\"num_speculative_tokens\\": 2}"]'])
+def test_the_own_flag_wins_also_with_0(config: Path, form: str) -> None:
+    _, plain = answer(plan_command, "--config", config)
+    _, drafting = answer(plan_command, "--config", config, "--server-args", form)
+    _, off = answer(plan_command, "--config", config, "--server-args", form, "--num-speculative-tokens", 0)
+    assert off == plain != drafting
+
+
 def test_plan_names_a_config_it_cannot_plan(tmp_path: Path, config: Path) -> None:
     bad = tmp_path / "bad.json"
     bad.write_bytes(encoded("qwen3-32b", hidden_size=-1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import fnmatch
 import json
 
 import pytest
@@ -246,6 +247,24 @@ def test_plans_without_problems_say_why() -> None:
 def test_dynamic_activations_have_one_scale_per_token_whatever_their_strategy(strategy: str) -> None:
     config = ptpc(weights={"strategy": "CHANNEL", "type": "FLOAT"}, inputs={"strategy": strategy, "dynamic": True})
     assert len(eligible(build("qwen3-32b", config))) == 4
+
+
+def test_a_pattern_of_quark_is_compiled_once_however_many_linears_it_is_asked_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a pattern for each linear of a large model a plan would else take longer than it may."""
+    compiled: list[str] = []
+    translate = fnmatch.translate
+
+    def counted(text: str) -> str:
+        compiled.append(text)
+        return translate(text)
+
+    monkeypatch.setattr(fnmatch, "translate", counted)
+    patterns = [f"*.layers.{at}.self_attn.*" for at in range(64)]
+    config = {**QUARK, "layer_quant_config": dict.fromkeys(patterns, QUARK["global_quant_config"])}
+    assert len(eligible(build("qwen3-32b", config))) == 4
+    assert sorted(compiled) == sorted(patterns)
 
 
 @pytest.mark.parametrize(("version", "count"), [((0, 29), 0), ((0, 30), 4), ((0, 33), 4)])
