@@ -42,9 +42,9 @@ class Applier:
         self._held: dict[tuple[str, Kind], tuple[str, str, str]] = {}
 
     async def run(self, owner: Owner, plan: Plan, live: Mapping[Kind, Child | None]) -> Applied:
-        """Do all steps and deletions; one that fails keeps back only what follows of its kind."""
+        """Do all steps and deletions; one that fails keeps back only the next steps of its kind."""
         done: list[bool | WriteFailure] = []
-        halted: set[Kind] = set()
+        uncopied = False
         for early in (True, False):
             steps: dict[Kind, list[Step]] = {}
             for step in plan.steps:
@@ -53,9 +53,10 @@ class Applier:
             groups = await asyncio.gather(*(self._in_turn(owner, steps[kind], live.get(kind)) for kind in steps))
             for kind, group in zip(steps, groups, strict=True):
                 done += group
-                halted |= {kind} if isinstance(group[-1], WriteFailure) else set()
+                uncopied |= kind == CONFIG_MAP and isinstance(group[-1], WriteFailure)
         for deletion in plan.deletions:
-            if deletion.kind not in halted:
+            # A mirror stays until there is a copy of it. Any other obsolete object may be what fills the quota.
+            if not (uncopied and deletion.kind == CONFIG_MAP):
                 done.append(await self._delete(owner, deletion))
         failures = tuple(result for result in done if isinstance(result, WriteFailure))
         return Applied(sum(result is True for result in done), failures)

@@ -11,7 +11,7 @@ from tests.unit.operator.make import Json, planned, resource
 
 from hipbmm_operator.apply.applier import Applied, Applier
 from hipbmm_operator.kube import errors
-from hipbmm_operator.kube.kinds import BUDGET, CLAIM, CONFIG_MAP, DEPLOYMENT, SERVICE, Kind
+from hipbmm_operator.kube.kinds import BUDGET, CLAIM, CONFIG_MAP, CONTROLLER_REVISION, DEPLOYMENT, SERVICE, Kind
 from hipbmm_operator.kube.writes import Deletion, Step
 from hipbmm_operator.observe import parse
 from hipbmm_operator.plan.plan import Plan
@@ -183,6 +183,27 @@ async def test_a_mirror_is_not_changed_before_there_is_a_copy_of_it(
     assert maps == ([] if refused else [("create", "copy"), ("merge", "mounted"), ("delete", "former")])
     assert [failure.reason for failure in applied.failures] == (["QuotaExceeded"] if refused else [])
     assert (DEPLOYMENT, *NAME) in case.kube.objects
+
+
+async def test_what_is_obsolete_goes_also_where_it_fills_the_quota_of_what_is_to_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the new template of the pods would be refused for ever."""
+    case = Case()
+    former = (CONTROLLER_REVISION, "ns", "former")
+    case.kube.objects[former] = {"metadata": {"name": "former", "namespace": "ns"}}
+    plain = case.kube.create
+
+    async def within_quota(kind: Kind, body: Json) -> Json:
+        if kind == CONTROLLER_REVISION and former in case.kube.objects:
+            raise errors.ForbiddenError(403, "Forbidden", "exceeded quota: count/controllerrevisions.apps=1")
+        return await plain(kind, body)
+
+    monkeypatch.setattr(case.kube, "create", within_quota)
+    plan = replace(PLAN, deletions=(Deletion(CONTROLLER_REVISION, "former", "uid", "1"),))
+    assert [failure.reason for failure in (await case.run(plan)).failures] == ["QuotaExceeded"]
+    assert (await case.run(PLAN)).failures == ()
+    assert [kind for kind, *_ in case.kube.objects].count(CONTROLLER_REVISION) == 1
 
 
 async def test_deletions_come_last_and_one_that_fails_is_said() -> None:
