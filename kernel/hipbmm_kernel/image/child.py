@@ -58,7 +58,7 @@ def ask(arguments: tuple[str, ...]) -> answer.Answer:
         found += _of_draft(config, notes)
     return answer.Answer(
         vllm=str(getattr(importlib.import_module("vllm"), "__version__", "unknown"))[:100],
-        architecture=_architecture(config),
+        architecture=str(getattr(config.model_config, "architecture", ""))[: answer.MAX_TEXT],
         quantisation=str(config.model_config.quantization or "none")[:100],
         linears=found,
         captured=ran.captured,
@@ -79,11 +79,6 @@ def _of_draft(config: Any, notes: list[str]) -> tuple[answer.ImageLinear, ...]:
     return tuple(
         linear._replace(path=f"draft.{linear.path}"[: answer.MAX_TEXT]) for linear in layers.linears(model, notes)
     )
-
-
-def _architecture(config: Any) -> str:
-    names = getattr(config.model_config, "architecture", None) or (config.model_config.architectures or [""])[0]
-    return str(names)[: answer.MAX_TEXT]
 
 
 def _write(path: str, data: bytes) -> None:

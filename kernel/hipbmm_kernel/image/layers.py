@@ -11,8 +11,8 @@ from typing import Any
 from hipbmm_kernel.image import single_process
 from hipbmm_kernel.linear.eligibility import HIPBMM
 from hipbmm_kernel.planner.answer import MAX_TEXT, ImageLinear
+from hipbmm_kernel.rows.gemm import MAX_M
 
-MAX_M = 512
 _LAYER = re.compile(r"\.\d+(?=\.|$)")
 _KERNELS = ("fp8_linear", "kernel")
 """Where quantisation methods keep the kernel they chose."""
@@ -37,7 +37,7 @@ def build(config: Any, **options: Any) -> Any:
     torch = importlib.import_module("torch")
     loader = importlib.import_module("vllm.model_executor.model_loader.utils")
     current = importlib.import_module("vllm.config").set_current_vllm_config
-    default_dtype = _default_dtype()
+    default_dtype = importlib.import_module("vllm.utils.torch_utils").set_default_torch_dtype
     with contextlib.ExitStack() as stack:
         stack.enter_context(current(config))
         single_process.groups(config.parallel_config)
@@ -48,13 +48,6 @@ def build(config: Any, **options: Any) -> Any:
         stack.enter_context(single_process.meta_values())
         stack.enter_context(single_process.device_literals())
         return loader.initialize_model(vllm_config=config, **options)
-
-
-def _default_dtype() -> Any:
-    for name in ("vllm.utils.torch_utils", "vllm.model_executor.model_loader.utils"):
-        with contextlib.suppress(ImportError, AttributeError):
-            return importlib.import_module(name).set_default_torch_dtype
-    raise ImportError("set_default_torch_dtype is not where 0.23 to 0.33 have it")
 
 
 def linears(model: Any, notes: list[str]) -> tuple[ImageLinear, ...]:

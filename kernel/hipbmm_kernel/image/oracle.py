@@ -105,7 +105,8 @@ def _wait(child: subprocess.Popen[bytes], family: Family, log: int, deadline: fl
 def _reply(path: str, status: int | None, words: str) -> Asked:
     """What a child that has ended left behind."""
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
+        # A child may have left a pipe in the file's place, for which `open` would wait: it has no data.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             data = file.read(answer.MAX_BYTES + 1) or b""
     except FileNotFoundError:
         return Asked(None, f"the image's vLLM died of {process.ending(status)}: {words}")
@@ -113,11 +114,6 @@ def _reply(path: str, status: int | None, words: str) -> Asked:
         return Asked(answer.decode(data))
     except AnswerInvalid as invalid:
         return _without_answer(data) or Asked(None, f"the image's vLLM gave no answer: {invalid}")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """An opener for what a child left in the file's place: a pipe, for which `open` would wait, has no data."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _without_answer(data: bytes) -> Asked | None:

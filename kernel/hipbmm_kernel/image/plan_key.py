@@ -48,15 +48,13 @@ def key_of(
         "answer": answer.FORMAT,
         "arguments": list(arguments),
         "config": sha256(config) if config is not None else None,
-        "env": {name: value for name, value in sorted(env.items()) if _is_read(name)},
+        "env": {
+            name: value for name, value in sorted(env.items()) if name.startswith(_PREFIXES) and name not in _OF_A_POD
+        },
         "files": dict([*_named(arguments), *_beside(config_path)][:MAX_FILES]),
         "image": dict(image),
     }
     return sha256(canonical(document))[:LENGTH]
-
-
-def _is_read(name: str) -> bool:
-    return name.startswith(_PREFIXES) and name not in _OF_A_POD
 
 
 def _named(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from hipbmm_kernel.image import single_process
-
-MAX_M = 512
+from hipbmm_kernel.rows.gemm import MAX_M
 
 
 class Sizes(NamedTuple):
