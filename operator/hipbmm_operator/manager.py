@@ -150,8 +150,8 @@ class Operator:
         """
         if self._primed and self._unanswered() < self._settings.lease_seconds and not self._alive():
             return "a watch is not answered"
-        if self._leader.may_write() and self._queue.oldest() > _OLDEST_SECONDS:
-            return f"a resource has waited for {self._queue.oldest():.0f} s"
+        if self._leader.may_write() and self._oldest() > _OLDEST_SECONDS:
+            return f"a resource has waited for {self._oldest():.0f} s"
         return None
 
     def _ready(self) -> str | None:
@@ -165,16 +165,19 @@ class Operator:
     def _alive(self) -> bool:
         return self._watches is not None and self._watches.alive()
 
+    def _oldest(self) -> float:
+        """Seconds that a resource has waited for a worker. Nothing is worked on before the Lease is taken."""
+        return min(self._queue.oldest(), self._leader.held())
+
     def _unanswered(self) -> float:
         return time.monotonic() - self._leader.answered
 
     def _measure(self) -> None:
         metrics.LEADER.set(int(self._leader.may_write()))
         metrics.QUEUE_DEPTH.set(self._queue.depth())
-        # Without the Lease nothing here is worked on, and nothing that was seen with it is kept true.
-        holds = self._leader.holds()
-        metrics.QUEUE_AGE.set(self._queue.oldest() if holds else 0.0)
-        metrics.RESOURCES.shown = metrics.PROFILES.shown = holds
+        metrics.QUEUE_AGE.set(self._oldest())
+        # Without the Lease nothing that was seen with it is kept true.
+        metrics.RESOURCES.shown = metrics.PROFILES.shown = self._leader.holds()
 
 
 async def run(settings: Settings) -> int:

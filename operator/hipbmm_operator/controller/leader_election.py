@@ -65,6 +65,7 @@ class Leader:
         self._clock = clock
         self._sighting: Sighting | None = None
         self._renewed: float | None = None
+        self._taken = 0.0
         self._leads = asyncio.Event()
         self._attempt: asyncio.Task[None] | None = None
         self.answered: float = clock()
@@ -77,6 +78,10 @@ class Leader:
     def holds(self) -> bool:
         """Whether the Lease is ours as far as this process knows: also while the API server does not answer."""
         return self._renewed is not None
+
+    def held(self) -> float:
+        """Seconds since the Lease was taken; 0 without it."""
+        return self._clock() - self._taken if self.holds() else 0.0
 
     async def wait(self) -> None:
         """Until this process may write."""
@@ -127,6 +132,7 @@ class Leader:
             return
         if self._renewed is None:
             LOG.info("Holds the Lease as %s", self._settings.identity)
+            self._taken = started
         # The start of the request counts: the server may have stored it then, and others count from there.
         self._renewed = started
         self._leads.set()

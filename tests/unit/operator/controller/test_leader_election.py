@@ -107,6 +107,22 @@ async def test_a_paused_process_may_not_write_when_it_goes_on() -> None:
     assert (first.may_write(), second.may_write()) == (False, True)
 
 
+async def test_how_long_the_lease_is_held_is_counted_from_when_it_was_taken() -> None:
+    """A standby's queue is as old as the standby, which says nothing about how it works."""
+    clock, lease = Clock(), OneLease()
+    first, second = leader(lease, "first", clock), leader(lease, "second", clock)
+    for _ in range(3):
+        await first._try()
+        await second._try()
+        clock.now += 20
+    assert (first.held(), second.held()) == (60, 0)
+    clock.now += 20
+    await second._try()
+    clock.now += 5
+    await first._try()
+    assert (first.held(), second.held()) == (0, 5)
+
+
 async def test_a_lease_that_was_deleted_is_made_again() -> None:
     clock, lease = Clock(), OneLease()
     one = leader(lease, "one", clock)
