@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(600)
 
-VERSIONS = ("0.23.0", "0.28.0", "0.33.0")
+VERSIONS = ("0.23.0", "0.28.0", "0.30.0", "0.33.0")
 Found = list[tuple[int, int, int, str]]
 
 

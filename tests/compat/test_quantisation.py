@@ -97,8 +97,8 @@ OVER = [
     '--quantization-config {"linear":"fp8_per_channel","ignore":["*o_proj"]}',
 ]
 """Beside a checkpoint that leaves its attention in 16 bit."""
-VERSIONS = ("0.23.0", "0.28.0", "0.33.0")
-TAKEN = {"0.23.0": 14, "0.28.0": 21, "0.33.0": 23}
+VERSIONS = ("0.23.0", "0.28.0", "0.30.0", "0.33.0")
+TAKEN = {"0.23.0": 14, "0.28.0": 21, "0.30.0": 23, "0.33.0": 23}
 """How many of the cases a version takes at least."""
 
 

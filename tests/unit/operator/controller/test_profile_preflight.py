@@ -1,0 +1,79 @@
+"""What a profile's preflight tries against an API server in memory, and what it leaves out then."""
+
+from typing import Any
+
+import pytest
+from tests.unit.operator.controller.profile_harness import Harness, condition
+
+from hipbmm_operator.kube import kinds
+from hipbmm_operator.kube.kinds import Kind
+
+Json = dict[str, Any]
+
+
+def _inits(pod: Json) -> list[str]:
+    return [each["name"] for each in pod["spec"].get("initContainers") or []]
+
+
+async def test_preflight_names_what_refuses_an_injected_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+    monkeypatch.setattr(harness.kube, "refuses", lambda pod: "no init containers" if _inits(pod) else "")
+    status = await harness.run()
+    assert condition(status, "Ready") == ("False", "PreflightRefused")
+    assert "no init containers" in str(status["conditions"])
+
+
+async def test_preflight_leaves_out_a_sidecar_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+    monkeypatch.setattr(harness.kube, "refuses", lambda pod: "too small" if "hipbmm-harvest" in _inits(pod) else "")
+    status = await harness.run()
+    assert condition(status, "Ready") == ("True", "Injecting")
+    assert "harvest" not in status["injection"]
+
+
+async def test_preflight_tries_the_sidecar_beside_a_server_of_the_name_that_the_spec_gives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    harness = Harness({"container": "main"})
+    monkeypatch.setattr(harness.kube, "refuses", lambda pod: "too small" if "hipbmm-harvest" in _inits(pod) else "")
+    status = await harness.run()
+    assert condition(status, "Ready") == ("True", "Injecting")
+    assert "harvest" not in status["injection"]
+    assert "harvest" in (await Harness({"container": "main"}).run())["injection"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "sidecar"),
+    [
+        (kinds.RESOURCE_QUOTA, {}, False),
+        (kinds.LIMIT_RANGE, {"limits": [{"type": "Container"}, {"type": "Pod", "max": {"cpu": "8"}}]}, False),
+        (kinds.LIMIT_RANGE, {"limits": [{"type": "Container", "max": {"cpu": "8"}}]}, True),
+    ],
+)
+async def test_where_a_pod_may_have_all_that_is_allowed_none_gets_a_sidecar(
+    kind: Kind, spec: Json, *, sidecar: bool
+) -> None:
+    harness = Harness()
+    harness.put(kind, {"metadata": {"name": "q"}, "spec": spec})
+    assert ("harvest" in (await harness.run())["injection"]) is sidecar
+
+
+async def test_preflight_of_a_namespace_that_refuses_all_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = Harness()
+    monkeypatch.setattr(harness.kube, "refuses", lambda _: "quota exceeded")
+    status = await harness.run()
+    assert condition(status, "PreflightPassed") == ("Unknown", "PreflightUnknown")
+    assert condition(status, "Ready") == ("True", "Injecting")
+    assert "harvest" not in status["injection"]
+
+
+async def test_preflight_tries_the_pods_that_are_there_and_can_be_left_out() -> None:
+    harness = Harness()
+    harness.pod("old", injected=False)
+    await harness.run()
+    images = {body["spec"]["containers"][0]["image"] for body in harness.kube.dry_runs}
+    assert images == {"localhost/hipbmm/preflight:1", "registry.example/vllm-openai-rocm:v0.23.0"}
+    assert all(body["metadata"]["annotations"] == {"hipbmm.io/skip": "true"} for body in harness.kube.dry_runs)
+    without = Harness({"preflight": False})
+    await without.run()
+    assert without.kube.dry_runs == []
