@@ -12,23 +12,29 @@ API_VERSION = "admissionregistration.k8s.io/v1"
 _LABELS = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, spelling.LABEL_ADMISSION: spelling.ADMISSION}
 LABEL_POLICY = "label"
 MATCH_POLICY = "match"
-NAMED = {"objectSelector": {"matchExpressions": [{"key": spelling.LABEL_PROFILE, "operator": "Exists"}]}}
-"""Pods that name a profile."""
-CHOSEN = {
-    "namespaceSelector": {"matchLabels": {spelling.LABEL_NAMESPACE: "enabled"}},
-    "objectSelector": {"matchExpressions": [{"key": spelling.LABEL_PROFILE, "operator": "DoesNotExist"}]},
-}
-"""Pods that a profile may choose."""
 
 
 def objects(name: str) -> list[Json]:
     """All four objects. `name` begins their names."""
     return [
-        _policy(f"{name}-{LABEL_POLICY}", NAMED, table.BY_LABEL),
+        _policy(f"{name}-{LABEL_POLICY}", named(), table.BY_LABEL),
         _binding(f"{name}-{LABEL_POLICY}"),
-        _policy(f"{name}-{MATCH_POLICY}", CHOSEN, table.BY_MATCH),
+        _policy(f"{name}-{MATCH_POLICY}", chosen(), table.BY_MATCH),
         _binding(f"{name}-{MATCH_POLICY}"),
     ]
+
+
+def named() -> Json:
+    """The selectors of pods that name a profile."""
+    return {"objectSelector": {"matchExpressions": [{"key": spelling.LABEL_PROFILE, "operator": "Exists"}]}}
+
+
+def chosen() -> Json:
+    """The selectors of pods that a profile may choose."""
+    return {
+        "namespaceSelector": {"matchLabels": {spelling.LABEL_NAMESPACE: "enabled"}},
+        "objectSelector": {"matchExpressions": [{"key": spelling.LABEL_PROFILE, "operator": "DoesNotExist"}]},
+    }
 
 
 def _policy(name: str, selectors: Json, mine: Expr) -> Json:

@@ -22,8 +22,8 @@ def configuration(name: str, client: Json, certificates: str) -> Json:
             "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER, spelling.LABEL_ADMISSION: spelling.ADMISSION},
         },
         "webhooks": [
-            _webhook("label", _client(client, LABEL_PATH, certificates), policy.NAMED),
-            _webhook("match", _client(client, MATCH_PATH, certificates), policy.CHOSEN),
+            _webhook("label", _client(client, LABEL_PATH, certificates), policy.named()),
+            _webhook("match", _client(client, MATCH_PATH, certificates), policy.chosen()),
         ],
     }
 
