@@ -72,15 +72,15 @@ class Place:
         """Apply it; its status once it is ready and the API server's admission knows it."""
         self.apply_profile(name, **spec)
         status = self.profile_is(name, "Injecting", "True")
+        self.until(f"admission to know profile {name}", lambda: self.injects(name) or None)
+        return status
+
+    def injects(self, name: str) -> bool:
+        """Whether admission, which knows of changes a moment late, would inject a pod that names this profile."""
         sample = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "sample", "labels": {LABEL: name}}}
         text = json.dumps(sample | {"spec": pod_spec(server("localhost/sample:1"))})
-
-        def known() -> bool | None:
-            out = self.kubectl.run("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=text)
-            return is_injected(json.loads(out)) or None
-
-        self.until(f"admission to know profile {name}", known)
-        return status
+        out = self.kubectl.run("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=text)
+        return is_injected(json.loads(out))
 
     def apply_profile(self, name: str, **spec: object) -> None:
         """Apply it, and no more."""

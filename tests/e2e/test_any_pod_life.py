@@ -239,6 +239,7 @@ def test_an_uninstalled_chart_leaves_pods_running_and_the_next_one_is_plain(plac
     helm(cluster, "uninstall", "hipbmm-operator", "--wait")
     try:
         place.serves_tuned(place.ready("early"))
+        place.until("admission to know that the policy is gone", lambda: not place.injects(PROFILE) or None)
         place.serves_plain(replaced(place, "early", lambda pod: "initContainers" not in pod["spec"]))
     finally:
         install.operator(cluster)
