@@ -91,7 +91,7 @@ def find(argv: Sequence[str], env: Mapping[str, str], *, has_command: bool = Tru
     """
     search = _Search()
     try:
-        search.look_at(Command(tuple(argv), certain=True), env, values.Marks())
+        search.read(Command(tuple(argv), certain=True), env, values.Marks())
     except ShellError as error:
         return Unread(SYNTAX, str(error))
     except (ValueError, RecursionError):
@@ -117,8 +117,8 @@ class _Search:
         self._files: list[str] = []
         self._ray = False
 
-    def look_at(self, command: Command, env: Mapping[str, str], marks: values.Marks, nesting: int = 0) -> None:
-        """Look at one command, in whose fields are these marks."""
+    def read(self, command: Command, env: Mapping[str, str], marks: values.Marks, nesting: int = 0) -> None:
+        """Read one command, in whose fields are these marks."""
         at, own = _unwrapped(command.fields)
         command = command._replace(fields=command.fields[at:], env=(*command.env, *own))
         fields = command.fields
@@ -134,7 +134,7 @@ class _Search:
         elif program == "ray" and "start" in fields[1:2]:
             self._ray = True
         elif program == "ray" and "symmetric-run" in fields[1:2] and "--" in fields:
-            self.look_at(command._replace(fields=fields[fields.index("--") + 1 :]), env, marks, nesting + 1)
+            self.read(command._replace(fields=fields[fields.index("--") + 1 :]), env, marks, nesting + 1)
         elif program.endswith((".sh", ".py", ".bash")):
             self._script_file(fields)
         elif _PYTHON.fullmatch(program):
@@ -156,7 +156,7 @@ class _Search:
         walk.run(text, tuple(values.forgotten(field) for field in parameters or command.fields[:1]))
         for fields, certain, changed in walk.commands:
             inner = Command(fields, command.certain and certain, (*command.env, *changed))
-            self.look_at(inner, env, walk.marks, nesting + 1)
+            self.read(inner, env, walk.marks, nesting + 1)
 
     def _script_file(self, fields: Sequence[str]) -> None:
         if not fields:

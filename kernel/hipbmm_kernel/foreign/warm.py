@@ -43,7 +43,7 @@ GRACE_SECONDS = 25.0
 STOP_SECONDS = 5.0
 GLANCE_SECONDS = 0.2
 STORE_SECONDS = 5.0
-"""For the first look at a shared volume, which may hang."""
+"""For asking whether the store is there: a shared volume may hang."""
 FAILED = "TunerFailed"
 
 

@@ -42,7 +42,8 @@ class StatusWriter:
         self._kind = kind
         self._saw = saw
         self._clock = clock
-        self._stored: dict[str, tuple[str, str]] = {}
+        self._stored: dict[str, tuple[str, str, bool]] = {}
+        """By UID what was written, what is stored since, and whether a part of it was dropped."""
         self._tried = clock()
         self._witness = ""
         """UID of the resource whose status has shown what is in `dropped`."""
@@ -64,13 +65,15 @@ class StatusWriter:
         if not patch:
             self._note(owner.uid, "")
             return False
-        # An older CRD drops fields that it does not know: then what is stored never equals what was written.
-        if self._stored.get(owner.uid) == (digest(status), digest(before)) and not self._try_again(owner.uid):
+        # An older CRD drops fields that it does not know: then what is stored never equals what was written. Where
+        # nothing was dropped and they differ all the same, the last `before` was out of date: it is written again.
+        if self._stored.get(owner.uid) == (digest(status), digest(before), True) and not self._try_again(owner.uid):
             return False
         answer, refused = await self._patch(owner, before, status, patch)
         stored = as_object(answer.get("status"))
-        self._note(owner.uid, refused or lost(status, stored))
-        self._stored[owner.uid] = (digest(status), digest(stored))
+        dropped = refused or lost(status, stored)
+        self._note(owner.uid, dropped)
+        self._stored[owner.uid] = (digest(status), digest(stored), bool(dropped))
         self._saw(self._kind, answer)
         metrics.STATUS_WRITES.inc()
         return True

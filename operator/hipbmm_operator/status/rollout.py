@@ -69,7 +69,7 @@ def _without_room(observed: Observed, plan: Plan) -> Finding | None:
     live = observed.deployment
     if plan.obstacle is None or live is None:
         return None
-    # A deadline that passed before a pod was stopped in place says nothing about what goes on now.
+    # A deadline that passed before a pod was stopped in place is not one of this rollout.
     begun = live.in_place and len(observed.live_pods) <= live.replicas
     if plan.strategy == "InPlace" and begun and live.overdue:
         return None

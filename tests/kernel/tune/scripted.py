@@ -41,7 +41,7 @@ while data := os.read(commands, 65536):
 
 
 class Scene:
-    """A crew of scripted children, and what its handlers were told."""
+    """A crew of scripted children, and what its handlers received."""
 
     def __init__(self, root: Path, stop: Stop) -> None:
         self._others = _children()
@@ -75,7 +75,7 @@ class Scene:
         with Crew(gpus, str(self.root / "tune"), env, Clock(), self.stop, handlers, [command], kills) as running:
             self.running = running
             try:
-                # Only what hangs may take so long: a machine that stands still for a while ends no other task.
+                # Only what hangs may take so long: a machine that pauses for a while ends no other task.
                 limits = {name: seconds if name == "bad" else 120.0 for name in tasks}
                 todo = [Task(name, {"do": name, "id": number}, limits[name]) for number, name in enumerate(tasks, 1)]
                 return running.run(todo, deadline)

@@ -1,5 +1,6 @@
 """The status is written when it differs, whole where the CRD lets it, and its transitions become Events."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -58,6 +59,19 @@ async def test_a_status_is_written_once() -> None:
     assert [kind for _, kind, _ in case.kube.writes] == ["HipbmmDeployment", "Event"]
 
 
+async def test_what_a_status_that_was_out_of_date_hid_is_written_with_the_next() -> None:
+    case = Case()
+    await case.write(STATUS)
+    old = parse(copy.deepcopy(case.kube.objects[AT]))
+    await case.write(STATUS | {"phase": "Degraded", "replicas": 0})
+    wanted = STATUS | {"cache": {"mirror": "another"}}
+    assert await case.writer.write(old, wanted)
+    assert (case.stored()["phase"], case.writer.dropped) == ("Degraded", ""), "the patch was made from the old one"
+    assert await case.write(wanted)
+    assert case.stored() == wanted
+    assert not await case.write(wanted)
+
+
 async def test_its_transitions_are_events() -> None:
     case = Case()
     await case.write(STATUS)
@@ -78,7 +92,7 @@ async def test_a_crd_that_drops_a_field_is_not_written_to_again_and_again() -> N
     assert (case.writer.dropped, case.stored()) == ("", STATUS)
 
 
-async def test_what_one_resource_has_shown_of_the_crd_stands_until_the_same_one_shows_otherwise() -> None:
+async def test_what_one_resource_has_shown_of_the_crd_counts_until_the_same_one_shows_otherwise() -> None:
     """A status without the field says nothing: by each of them all resources would be reported as well again."""
     case, other = Case(), (HIPBMM_DEPLOYMENT, "ns", "other")
     case.kube.objects[other] = {"metadata": {"name": "other", "namespace": "ns", "uid": "uid-2"}}
