@@ -26,24 +26,41 @@ _ROOT = "model."
 _NESTED_REPEAT = re.compile(r"[*+}]\??\)[*+{]")
 
 
+class Spellings(NamedTuple):
+    """How a full name may be spelled: as vLLM knows it or maps it, and `alone`, in a text model without the rest."""
+
+    known: Sequence[str]
+    alone: Sequence[str] = ()
+
+    @property
+    def every(self) -> list[str]:
+        """All of them."""
+        return [*self.known, *self.alone]
+
+
 class Names(NamedTuple):
     """The spellings of a module's full name, and for each of its parts in the checkpoint those of the part's.
 
     `listed` is the names of the parts, for people.
     """
 
-    module: Sequence[str]
-    parts: Sequence[Sequence[str]]
+    module: Spellings
+    parts: Sequence[Spellings]
     listed: str
 
 
 def names_of(module: Module, prefixes: Sequence[str]) -> Names:
     """The names of a module whose full name is one of `prefixes` before its path."""
     paths = dict.fromkeys((module.stored or module.path, module.path))
-    stems = [f"{prefix}{path[: path.rfind('.') + 1]}" for path in paths for prefix in prefixes]
+    stems = [f"{prefix}{path[: path.rfind('.') + 1]}" for prefix in prefixes for path in paths]
+    known = len(stems) - len(paths) or len(stems)
+
+    def spelled(name: str) -> Spellings:
+        every = [stem + name for stem in stems]
+        return Spellings(every[:known], every[known:])
+
     last = module.path.rpartition(".")[2]
-    spelled = [[stem + part for stem in stems] for part in module.parts]
-    return Names([stem + last for stem in stems], spelled, ", ".join(module.parts))
+    return Names(spelled(last), [spelled(part) for part in module.parts], ", ".join(module.parts))
 
 
 class NameList:
@@ -80,7 +97,7 @@ class NameList:
         answers = {self.has(spellings) for spellings in names.parts}
         return answers.pop() if len(answers) == 1 else None
 
-    def has(self, spellings: Sequence[str]) -> bool:
+    def has(self, spellings: Spellings) -> bool:
         """Whether one of these spellings of a full name is in the list.
 
         ConfigInvalid when a pattern means some of them only: vLLM maps names to its own, and leaves patterns alone.
@@ -88,25 +105,26 @@ class NameList:
         if self._spelled_out(spellings):
             return True
         for text, matches in self._patterns.items():
-            meant = {bool(matches(spelling)) for spelling in spellings}
+            meant = {bool(matches(spelling)) for spelling in spellings.every}
             if len(meant) > 1:
-                remedy = f"means {spellings[0]} by some of its spellings only: vLLM's own is not known here"
+                remedy = f"means {spellings.known[0]} by some of its spellings only: vLLM's own is not known here"
                 raise ConfigInvalid(self._field, text, remedy)
             if True in meant:
                 return True
         return False
 
-    def _spelled_out(self, spellings: Sequence[str]) -> bool:
+    def _spelled_out(self, spellings: Spellings) -> bool:
         """Whether one of these spellings is an entry.
 
-        ConfigInvalid when it is the last of several, the name in a text model alone: some classes of vLLM map that to
-        their own, others do not.
+        ConfigInvalid when it is the name in a text model alone: some classes of vLLM map that to their own, others do
+        not.
         """
-        named = self._names.intersection(spellings)
-        if len(spellings) > 1 and named == {spellings[-1]}:
+        if not self._names.isdisjoint(spellings.known):
+            return True
+        for name in self._names.intersection(spellings.alone):
             remedy = "is a name of a text model alone: whether vLLM maps it to its own is not known here"
-            raise ConfigInvalid(self._field, spellings[-1], remedy)
-        return bool(named)
+            raise ConfigInvalid(self._field, name, remedy)
+        return False
 
 
 def glob(pattern: str) -> Callable[[str], object]:

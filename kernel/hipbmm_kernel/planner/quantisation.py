@@ -10,7 +10,7 @@ from typing import NamedTuple
 from hipbmm_kernel.planner import vllm_version as versions
 from hipbmm_kernel.planner.flag_values import whole
 from hipbmm_kernel.planner.model_config import ConfigInvalid, Fields
-from hipbmm_kernel.planner.name_list import REGEX, NameList, Names, glob, names_of
+from hipbmm_kernel.planner.name_list import REGEX, NameList, Names, Spellings, glob, names_of
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.shapes.module import Module
 from hipbmm_kernel.planner.vllm_version import Version
@@ -115,7 +115,7 @@ def _compressed_tensors(found: Fields, version: Version) -> Quantisation:
         targets = tuple(part)
         groups.append((NameList(field, targets), _names_linears(field, targets), scheme))
 
-    def named(spellings: Sequence[str]) -> Scheme | None:
+    def named(spellings: Spellings) -> Scheme | None:
         return next((scheme for targets, _, scheme in groups if targets.has(spellings)), None)
 
     def covered(names: Names) -> Scheme:
@@ -136,7 +136,9 @@ def _names_linears(field: str, targets: Sequence[str]) -> bool:
     """
     patterns = NameList(field, (text for text in targets if text.startswith(REGEX)))
     parts = [text.lower() for text in targets if not text.startswith(REGEX)]
-    meant = {name for name in _CLASSES if any(part in name.lower() for part in parts) or patterns.has((name,))}
+    meant = {
+        name for name in _CLASSES if any(part in name.lower() for part in parts) or patterns.has(Spellings((name,)))
+    }
     if meant and meant != set(_CLASSES):
         remedy = "a target must mean all of vLLM's classes of linears, or none"
         raise ConfigInvalid(field, ", ".join(sorted(meant)), remedy)
@@ -185,8 +187,8 @@ def _quark(found: Fields, version: Version) -> Quantisation:
         for name, each in found.objects("layer_quant_config").items()
     ]
 
-    def of_part(spellings: Sequence[str]) -> Scheme:
-        meant = (scheme for matches, scheme in patterns if any(map(matches, spellings)))
+    def of_part(spellings: Spellings) -> Scheme:
+        meant = (scheme for matches, scheme in patterns if any(map(matches, spellings.every)))
         return next(meant, rest)
 
     def covered(names: Names) -> Scheme:

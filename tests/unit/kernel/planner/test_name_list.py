@@ -87,8 +87,9 @@ def test_of_gpt_oss_patterns_depend_on_vllms_own_name_of_the_attention(pattern: 
 
 
 def test_of_gpt_oss_names_of_the_checkpoint_are_mapped_and_endings_count() -> None:
-    listed = [f"model.layers.{at}.self_attn.o_proj" for at in range(36)]
-    assert eligible(build("gpt-oss-120b", ptpc(top={"ignore": listed}))) == {"qkv_proj"}
+    for name in ("self_attn", "attn"):  # the checkpoint's, and vLLM's own
+        listed = [f"model.layers.{at}.{name}.o_proj" for at in range(36)]
+        assert eligible(build("gpt-oss-120b", ptpc(top={"ignore": listed}))) == {"qkv_proj"}
     assert eligible(build("gpt-oss-120b", ptpc(top={"ignore": ["re:.*(q|k|v)_proj"]}))) == {"o_proj"}
 
 
