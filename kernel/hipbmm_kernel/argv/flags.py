@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from hipbmm_kernel.argv import values
+from hipbmm_kernel.argv.known_flags import INTEGERS, JSON, OTHER_SETTINGS, OTHER_SWITCHES, SWITCHES, TEXTS
 
 _OF_A_POD = (
     "host",
@@ -46,14 +47,6 @@ _OF_A_FRONT_END = (
     "otlp-traces-endpoint",
 )
 """What decides nothing about linears and numbers of tokens: a value of theirs that is not known does no harm."""
-_SWITCHES = ("enforce-eager", "headless", "language-model-only", "skip-mm-profiling", "trust-remote-code")
-"""Flags without a value, beside those whose name says so."""
-_SETTINGS = (
-    *("block-size", "cc", "compilation-config", "data-parallel-size", "dp", "dtype", "gpu-memory-utilization", "host"),
-    *("kv-cache-dtype", "load-format", "max-model-len", "max-num-batched-tokens", "max-num-seqs", "O", "port", "q"),
-    *("pipeline-parallel-size", "pp", "quantization", "seed", "tensor-parallel-size", "tokenizer", "tp"),
-)
-"""Flags with one value."""
 _OF_DYNAMO = (
     "is-prefill-worker",
     "is-decode-worker",
@@ -98,9 +91,9 @@ def _own(group: Sequence[str]) -> int:
         return int(group[0] == "--")
     inline = "=" in group[0] or (group[0][:2] == "-O" and group[0] != "-O")
     switch = name.startswith(("enable-", "disable-", "no-")) and name != "disable-access-log-for-endpoints"
-    if inline or switch or name in _SWITCHES:
+    if inline or switch or name in {*SWITCHES, *OTHER_SWITCHES}:
         return 1
-    return 2 if name in _SETTINGS else len(group)
+    return 2 if name in {*INTEGERS, *TEXTS, *JSON, *OTHER_SETTINGS} else len(group)
 
 
 def split(arguments: Iterable[str], marks: values.Marks, form: str) -> tuple[str, ...] | str:

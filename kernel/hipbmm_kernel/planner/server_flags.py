@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from hipbmm_kernel.argv.known_flags import INTEGERS, JSON, LISTS, SWITCHES, TEXTS
 from hipbmm_kernel.linear.eligibility import HIPBMM
 from hipbmm_kernel.planner.flag_values import (
     MAX_ARGUMENT,
@@ -102,46 +103,6 @@ def _switch(text: str) -> bool | None:
         return None
 
 
-_INTEGERS = {
-    "tensor-parallel-size": "tensor_parallel",
-    "tp": "tensor_parallel",
-    "data-parallel-size": "data_parallel",
-    "dp": "data_parallel",
-    "max-num-seqs": "max_num_seqs",
-    "max-num-batched-tokens": "max_num_batched_tokens",
-    "max-cudagraph-capture-size": "max_capture_size",
-    "spec-tokens": "spec_tokens",
-    "num-speculative-tokens": "spec_tokens",
-    "optimization-level": "optimization_level",
-    "O": "optimization_level",
-}
-_LISTS = {"cudagraph-capture-sizes": "capture_sizes"}
-_TEXTS = {
-    "performance-mode": "performance_mode",
-    "max-model-len": "max_model_len",  # a number, or `auto`
-    "quantization": "quantization",
-    "q": "quantization",
-    "dtype": "dtype",
-    "mm-encoder-tp-mode": "encoder_mode",
-    "linear-backend": "linear_backend",
-    "spec-model": "spec_model",
-    "spec-method": "spec_method",
-}
-_SWITCHES = {
-    "enforce-eager": "enforce_eager",
-    "enable-expert-parallel": "expert_parallel",
-    "ep": "expert_parallel",
-    "language-model-only": "language_only",
-}
-_JSON = {
-    "compilation-config": "compilation",
-    "cc": "compilation",
-    "speculative-config": "speculative",
-    "sc": "speculative",
-    "quantization-config": "quantization_config",
-    "kernel-config": "kernel",
-    "limit-mm-per-prompt": "limits",
-}
 _NOT_READ = {
     "config": "the arguments in that file are not seen",
     "hf-overrides": "its fields are not in the plan",
@@ -156,6 +117,8 @@ _JSON_NOT_READ = {
     ("speculative", "parallel_drafting"): "the runner is planned as without it",
     ("speculative", "use_heterogeneous_vocab"): "the runner is planned as without it",
 }
+_DEFAULTS = ("none", "false", "0")
+"""What says of a field that is not read the same as its absence: pydantic takes a truth value as a text, too."""
 _ENV_NOT_READ = {
     "TORCH_COMPILE_DISABLE": "graphs are planned as if models were compiled",
     "VLLM_USE_BREAKABLE_CUDAGRAPH": "graphs are planned as without it",
@@ -169,8 +132,8 @@ _RUNNER = (
     *("ec-transfer-config", "enable-elastic-ep"),
 )
 """Flags that choose the V1 runner in one version or another, or none that drafts: the plan differs with speculation."""
-_OFF = (*(f"no-{name}" for name in _SWITCHES), "disable-expert-parallel")
-_KNOWN = (*_INTEGERS, *_LISTS, *_TEXTS, *_SWITCHES, *_OFF, *_JSON, *_NOT_READ, *_RUNNER)
+_OFF = (*(f"no-{name}" for name in SWITCHES), "disable-expert-parallel")
+_KNOWN = (*INTEGERS, *LISTS, *TEXTS, *SWITCHES, *_OFF, *JSON, *_NOT_READ, *_RUNNER)
 _LEVELS: dict[object, str] = {0: NONE, 1: PIECEWISE}
 _GRAPH_MODES = (NONE, PIECEWISE, FULL)
 _COMPILES = (3, "3", "VLLM_COMPILE")
@@ -187,7 +150,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._values: dict[str, object] = {}
-        self._json: dict[str, dict[str, object]] = {name: {} for name in _JSON.values()}
+        self._json: dict[str, dict[str, object]] = {name: {} for name in JSON.values()}
         self._dotted: dict[tuple[str, str], dict[str, object]] = {}
         self._unread: list[str] = []
         self._runner: list[str] = []
@@ -202,7 +165,7 @@ class _Reader:
                 used = self._take(*_unabbreviated(name, argv[at - 1]), following, inline=value is not None)
                 at += used if value is None else 0
         for (_, flag), values in self._dotted.items():
-            self._json[_JSON[flag]] = values
+            self._json[JSON[flag]] = values
 
     def _take(self, spelling: str, name: str, following: Sequence[str], *, inline: bool) -> int:
         """Take one flag; how many of the arguments after it are its values."""
@@ -210,21 +173,21 @@ class _Reader:
         values = (
             list(following[:1])
             if inline
-            else [*itertools.takewhile(_is_value, following)][: None if name in _LISTS else 1]
+            else [*itertools.takewhile(_is_value, following)][: None if name in LISTS else 1]
         )
         shown = f"{'-' if len(name) <= len('tp') else '--'}{name} {' '.join(values)[:80]}".rstrip()
-        if base in _JSON:
+        if base in JSON:
             self._take_json((spelling, base), path, values)
         elif name == "O" and values and integer(values[0]) is None:
             self._take_json(("O", "cc"), "", values)
-        elif name in _INTEGERS or name in _LISTS:
+        elif name in INTEGERS or name in LISTS:
             numbers = [integer(part) for text in values for part in text.replace(",", " ").split()]
-            if not numbers or None in numbers or (name in _INTEGERS and len(numbers) > 1):
+            if not numbers or None in numbers or (name in INTEGERS and len(numbers) > 1):
                 self._unread.append(shown)
             else:
-                self._values[_INTEGERS.get(name) or _LISTS[name]] = numbers[0] if name in _INTEGERS else tuple(numbers)
-        elif name in _TEXTS:
-            self._values[_TEXTS[name]] = values[0] if values else self._values.get(_TEXTS[name])
+                self._values[INTEGERS.get(name) or LISTS[name]] = numbers[0] if name in INTEGERS else tuple(numbers)
+        elif name in TEXTS:
+            self._values[TEXTS[name]] = values[0] if values else self._values.get(TEXTS[name])
         elif base in _NOT_READ:
             self._unread.append(f"{shown}: {_NOT_READ[base]}")
         elif base in _RUNNER:
@@ -232,13 +195,13 @@ class _Reader:
         else:
             # 0.33 has --disable-x beside --no-enable-x, which older versions refuse. A value is refused by all.
             positive = f"enable-{name[len('disable-') :]}" if name.startswith("disable-") else name.removeprefix("no-")
-            self._values[_SWITCHES.get(positive, "")] = positive == name
+            self._values[SWITCHES.get(positive, "")] = positive == name
             return 0
         return len(values)
 
     def _take_json(self, flag: tuple[str, str], path: str, values: Sequence[str]) -> None:
         """Take a JSON argument, or one key of it: `-cc.pass_config.enable_sp true`; a flag is its spelling and name."""
-        field = _JSON[flag[1]]
+        field = JSON[flag[1]]
         if not values:
             self._unread.append(f"{field}: no value")
         elif path:
@@ -262,7 +225,7 @@ class _Reader:
         for parent in parents:
             inner = holder.setdefault(parent, {})
             if not isinstance(inner, dict):
-                self._unread.append(f"{_JSON[flag[1]]}.{path}")
+                self._unread.append(f"{JSON[flag[1]]}.{path}")
                 return
             holder = inner
         before = holder.get(last)
@@ -316,7 +279,8 @@ class _Reader:
         yield from self._unread
         compilation = self._json["compilation"]
         for (field, name), words in _JSON_NOT_READ.items():
-            if name in (compilation if field == "compilation" else speculative):
+            value = (compilation if field == "compilation" else speculative).get(name)
+            if str(value).lower() not in _DEFAULTS:
                 yield f"{field}.{name}: {words}"
         if graphs == FULL and str(compilation.get("mode")).upper() in _STOCK:
             yield "compilation.mode 1: graphs of whole batches are planned, which vLLM 0.32 leaves out"

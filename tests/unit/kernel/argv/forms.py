@@ -342,6 +342,14 @@ FORMS = {
     "model behind a level, and a switch of the front end": Form(
         ["vllm", "serve", "-O3", "--disable-log-stats", "org/m"], ("VllmServe", "org/m", ["-O3", "--disable-log-stats"])
     ),
+    "model behind flags that a plan is made of": Form(
+        ["vllm", "serve", "-ep", "-sc", "{}", "--max-cudagraph-capture-size", "64", "--performance-mode", "x", "org/m"],
+        (
+            "VllmServe",
+            "org/m",
+            ["-ep", "-sc", "{}", "--max-cudagraph-capture-size", "64", "--performance-mode", "x"],
+        ),
+    ),
     "model behind a list that may hold it": Form(
         ["vllm", "serve", "--disable-access-log-for-endpoints", "/health", "org/m"], ("ModelUnknown", "", [])
     ),

@@ -115,6 +115,12 @@ CASES: dict[str, ServerFlags] = {
         drafter="ngram",
         unread=("speculative.num_speculative_tokens_per_batch_size: each batch is planned with the most tokens",),
     ),
+    "-cc.splitting_ops null -sc.parallel_drafting false -sc.num_speculative_tokens 2": NONE._replace(
+        speculative_tokens=2
+    ),
+    '-sc {"use_heterogeneous_vocab":"False","parallel_drafting":true,"num_speculative_tokens":2}': NONE._replace(
+        speculative_tokens=2, unread=("speculative.parallel_drafting: the runner is planned as without it",)
+    ),
     "-cc.mode 1 -cc.cudagraph_mode FULL": NONE._replace(
         graph_mode="FULL",
         unread=("compilation.mode 1: graphs of whole batches are planned, which vLLM 0.32 leaves out",),

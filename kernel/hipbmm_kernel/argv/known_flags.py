@@ -1,0 +1,48 @@
+"""vLLM's flags by what they take: those that a plan is made of, with the name of what they say, and some others."""
+
+INTEGERS = {
+    "tensor-parallel-size": "tensor_parallel",
+    "tp": "tensor_parallel",
+    "data-parallel-size": "data_parallel",
+    "dp": "data_parallel",
+    "max-num-seqs": "max_num_seqs",
+    "max-num-batched-tokens": "max_num_batched_tokens",
+    "max-cudagraph-capture-size": "max_capture_size",
+    "spec-tokens": "spec_tokens",
+    "num-speculative-tokens": "spec_tokens",
+    "optimization-level": "optimization_level",
+    "O": "optimization_level",
+}
+LISTS = {"cudagraph-capture-sizes": "capture_sizes"}
+TEXTS = {
+    "performance-mode": "performance_mode",
+    "max-model-len": "max_model_len",  # a number, or `auto`
+    "quantization": "quantization",
+    "q": "quantization",
+    "dtype": "dtype",
+    "mm-encoder-tp-mode": "encoder_mode",
+    "linear-backend": "linear_backend",
+    "spec-model": "spec_model",
+    "spec-method": "spec_method",
+}
+SWITCHES = {
+    "enforce-eager": "enforce_eager",
+    "enable-expert-parallel": "expert_parallel",
+    "ep": "expert_parallel",
+    "language-model-only": "language_only",
+}
+JSON = {
+    "compilation-config": "compilation",
+    "cc": "compilation",
+    "speculative-config": "speculative",
+    "sc": "speculative",
+    "quantization-config": "quantization_config",
+    "kernel-config": "kernel",
+    "limit-mm-per-prompt": "limits",
+}
+OTHER_SETTINGS = (
+    *("block-size", "gpu-memory-utilization", "host", "kv-cache-dtype", "load-format", "port"),
+    *("pipeline-parallel-size", "pp", "seed", "tokenizer"),
+)
+OTHER_SWITCHES = ("headless", "skip-mm-profiling", "trust-remote-code")
+"""Those with one value and those without any that decide nothing about a plan."""
