@@ -14,9 +14,7 @@ from hipbmm_kernel.planner import answer
 _PARSED = ("int", "float", "human_readable_int", "loads", "<lambda>")
 """Functions that parse a flag's text and refuse some, as vLLM names them. The lambda takes names in any case."""
 _HEAVY = (
-    "vllm.entrypoints.common.cli_args",
-    "vllm.entrypoints.launchers.cli_args",
-    "vllm.entrypoints.openai.cli_args",
+    *engine.PARSERS[:-1],  # the last one brings the whole server
     "vllm.engine.arg_utils",
     "vllm.model_executor.model_loader.utils",
     "vllm.model_executor.layers.linear",

@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-_PARSERS = (
+PARSERS = (
     "vllm.entrypoints.common.cli_args",
     "vllm.entrypoints.launchers.cli_args",
     "vllm.entrypoints.openai.cli_args",
@@ -50,7 +50,7 @@ def config(arguments: Sequence[str], notes: list[str]) -> Any:
 def parser() -> Any | None:
     """The parser of `vllm serve`, whose abbreviations depend on all of its flags; None where it is not found."""
     flexible = importlib.import_module("vllm.utils.argparse_utils").FlexibleArgumentParser
-    for name in _PARSERS:
+    for name in PARSERS:
         with contextlib.suppress(ImportError):
             return importlib.import_module(name).make_arg_parser(flexible())
     return None
