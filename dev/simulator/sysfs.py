@@ -127,6 +127,9 @@ def _write_pci(root: Path, index: int, gpu: Gpu, product: Product, unique: int) 
         files["product_name"] = product.board
     for name, value in files.items():
         _text(path / name, value)
+    bus = root / "bus/pci/devices"
+    bus.mkdir(parents=True, exist_ok=True)
+    (bus / path.name).symlink_to(os.path.relpath(path, bus))
     return path
 
 

@@ -1,7 +1,8 @@
 """The GPUs of this container, from sysfs: what they are, and which of the node's GPUs are ours.
 
-A container sees every GPU of its node in /sys/class/kfd; the device plugin only limits /dev/dri. So a GPU is ours when
-its render node exists in /dev/dri. Files: kernel drivers/gpu/drm/amd (kfd_topology.c, amdgpu_gfx.c, amdgpu_gmc.c).
+A container sees every GPU of its node in /sys/class/kfd, though it may not be able to read those that its device cgroup
+leaves out. So a GPU is ours when its render node exists in /dev/dri. Files: kernel drivers/gpu/drm/amd
+(kfd_topology.c, amdgpu_gfx.c, amdgpu_gmc.c).
 """
 
 import itertools
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from hipbmm_kernel.system.files import read_text
 
 SELECTORS = ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
-"""In the order in which HIP reads them; the first that is set wins."""
+"""In the order in which HIP reads them; the first that is not empty wins (clr, rocdevice.cpp)."""
 AMD = 0x1002
 SRAM_ECC_CAPABILITY = 1 << 19
 """HSA_CAP_SRAM_EDCSUPPORTED in the node's `capability`."""
@@ -84,14 +85,14 @@ def read_hardware(sysfs: str, dev: str, env: Mapping[str, str]) -> Hardware:
         visible = _selected(visible, env[ROCR_SELECTOR])
         notes.append(f"{ROCR_SELECTOR}={env[ROCR_SELECTOR][:80]} leaves {len(visible)} GPUs")
     xnack = env.get("HSA_XNACK", "0") == "1"
-    gpus = tuple(_gpu(sysfs, node, nodes, xnack, notes) for node in visible)
+    gpus = tuple(_gpu(sysfs, node, xnack, notes) for node in visible)
     return Hardware(gpus, tuple(notes))
 
 
 def visible_gpus(env: Mapping[str, str], count: int) -> tuple[str, ...]:
     """One value per GPU that HIP would show: the user's own selection if there is one, else all `count` of them."""
     for name in SELECTORS:
-        if name in env:
+        if env.get(name):
             chosen = (part.strip() for part in env[name].split(","))
             # HIP ignores everything from the first entry that is no device on.
             return tuple(dict.fromkeys(itertools.takewhile(lambda part: part and part[0] != "-", chosen)))
@@ -131,7 +132,7 @@ def _properties(path: str) -> dict[str, int]:
     return values
 
 
-def _gpu(sysfs: str, node: dict[str, int], nodes: list[dict[str, int]], xnack: bool, notes: list[str]) -> Gpu:
+def _gpu(sysfs: str, node: dict[str, int], xnack: bool, notes: list[str]) -> Gpu:
     minor = node["drm_render_minor"]
     arch = _arch(node["gfx_target_version"])
     units = node.get("simd_count", 0) // (node.get("simd_per_cu") or DEFAULT_SIMD_PER_CU)
@@ -139,8 +140,8 @@ def _gpu(sysfs: str, node: dict[str, int], nodes: list[dict[str, int]], xnack: b
     product = PRODUCTS.get(node.get("device_id", 0)) if node.get("vendor_id", AMD) == AMD else None
     if product is None:
         notes.append(f"renderD{minor}: PCI id {pci_id} is no known product")
-    compute = _partition_file(sysfs, node, nodes, "current_compute_partition")
-    memory = _partition_file(sysfs, node, nodes, "current_memory_partition")
+    compute = _partition_file(sysfs, node, "current_compute_partition")
+    memory = _partition_file(sysfs, node, "current_memory_partition")
     whole = product is not None and product.compute_units == units
     if compute is None and whole:
         # Virtual functions have no partition files; all CUs of the product in one device is what SPX means.
@@ -174,17 +175,17 @@ def _features(node: dict[str, int], arch: str, xnack: bool) -> str:
     return f"sramecc{'+' if ecc else '-'}:xnack{'+' if xnack else '-'}"
 
 
-def _partition_file(sysfs: str, node: dict[str, int], nodes: list[dict[str, int]], name: str) -> str | None:
-    """A partition file of the PCI device behind a node: partitions after the first are platform devices without it."""
-    place = _place(node)
-    siblings = [node, *(other for other in nodes if other is not node and _place(other) == place)]
-    for sibling in siblings:
-        text = read_text(f"{sysfs}/class/drm/renderD{sibling['drm_render_minor']}/device/{name}").strip()
+def _partition_file(sysfs: str, node: dict[str, int], name: str) -> str | None:
+    """A partition file of the PCI device behind a node: partitions after the first are platform devices without it.
+
+    `location_id` is the GPU's bus, device and function, with the partition's number in the function, or in bits 28 to
+    31: the driver has had both.
+    """
+    location = node.get("location_id", 0)
+    device = f"{node.get('domain', 0):04x}:{location >> 8 & 0xFF:02x}:{location >> 3 & 0x1F:02x}"
+    own = f"{sysfs}/class/drm/renderD{node['drm_render_minor']}/device"
+    for place in (own, *(f"{sysfs}/bus/pci/devices/{device}.{function}" for function in (location & 7, 0))):
+        text = read_text(f"{place}/{name}").strip()
         if text.isalnum():
             return text.upper()
     return None
-
-
-def _place(node: dict[str, int]) -> tuple[int, int]:
-    """PCI domain, bus and device: equal for all partitions of one GPU, which differ in the function at most."""
-    return node.get("domain", 0), node.get("location_id", 0) >> 3

@@ -1,5 +1,6 @@
 """GPUs from sysfs, for the nodes that exist."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,31 @@ def test_only_the_gpus_of_this_container_count(write_node: Node) -> None:
 
 def test_partitions_after_the_first_get_their_mode_from_their_gpu(write_node: Node) -> None:
     found = identity_gpu.read_hardware(*write_node(mine=(3,), partition="CPX", memory="NPS4", count=2), {})
+    assert [(gpu.compute_units, gpu.partition, gpu.memory_partition) for gpu in found.gpus] == [(38, "CPX", "NPS4")]
+
+
+def _only_one_readable(root: Path, minor: int, location: int) -> None:
+    """As a container with this device alone: the kernel refuses to show it the others' properties (kfd_topology.c)."""
+    for path in root.rglob("nodes/*/properties"):
+        text = path.read_text()
+        if f"drm_render_minor {minor}\n" in text:
+            path.write_text(re.sub(r"location_id \d+", f"location_id {location}", text))
+        elif "simd_count 0\n" not in text:
+            path.unlink()
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        pytest.param(0x26 << 8 | 2, id="number in the function"),
+        pytest.param(2 << 28 | 0x26 << 8, id="number in bits 28 to 31"),
+        pytest.param(0x26 << 8, id="no number"),
+    ],
+)
+def test_the_mode_of_a_partition_needs_no_other_partition(write_node: Node, tmp_path: Path, location: int) -> None:
+    paths = write_node(mine=(10,), partition="CPX", memory="NPS4", count=2)
+    _only_one_readable(tmp_path / "sys", 128 + 8 + 2, location)
+    found = identity_gpu.read_hardware(*paths, {})
     assert [(gpu.compute_units, gpu.partition, gpu.memory_partition) for gpu in found.gpus] == [(38, "CPX", "NPS4")]
 
 
@@ -74,6 +100,8 @@ def test_the_gpus_that_the_runtime_is_told_to_show(write_node: Node, selector: s
         ({"HIP_VISIBLE_DEVICES": "0,-1,1"}, ("0",)),
         ({"HIP_VISIBLE_DEVICES": "0,,1"}, ("0",)),
         ({"HIP_VISIBLE_DEVICES": "-1"}, ()),
+        ({"HIP_VISIBLE_DEVICES": ""}, ("0", "1", "2")),
+        ({"HIP_VISIBLE_DEVICES": "", "CUDA_VISIBLE_DEVICES": "2"}, ("2",)),
     ],
 )
 def test_no_gpu_is_tuned_on_that_hip_hides_from_the_server(env: dict[str, str], gpus: tuple[str, ...]) -> None:

@@ -98,7 +98,7 @@ def _select(gpus: list[SimulatedGpu]) -> tuple[SimulatedGpu, ...]:
 
     An invalid ordinal ends the list, as in HIP.
     """
-    hip = os.environ.get("HIP_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))
+    hip = os.environ.get("HIP_VISIBLE_DEVICES") or os.environ.get("CUDA_VISIBLE_DEVICES") or None
     for value in (os.environ.get("ROCR_VISIBLE_DEVICES"), hip):
         if value is not None:
             gpus = _pick(gpus, value)
