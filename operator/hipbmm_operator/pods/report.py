@@ -42,7 +42,7 @@ LAST_PHASES = (IMPROVING, CHECKING)
 TUNED, NO_TABLE, NO_HIPBMM, NO_AITER = "Tuned", "NoTable", "NoHipbmm", "NoAiter"
 MODES = (TUNED, NO_TABLE, NO_HIPBMM, NO_AITER)
 """How `exec` starts a server, from the most of ours to the least."""
-_START = re.compile(r"^hipbmm exec: start [0-9]{1,9} of the server, mode ([A-Za-z]+)(?:: (.*))?$", re.MULTILINE)
+_START = re.compile(r"^hipbmm exec: start (?:[0-9]{1,9} )?of the server, mode ([A-Za-z]+)(?:: (.*))?$", re.MULTILINE)
 _SPOKEN = re.compile(r"^hipbmm harvest: dispatch ([A-Za-z]+): (.*)$", re.MULTILINE)
 _FROM_FILE = re.compile(r"^hipbmm exec: dispatch File: (.*)$", re.MULTILINE)
 

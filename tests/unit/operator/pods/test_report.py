@@ -96,6 +96,10 @@ def test_numbers_of_progress_are_bounded() -> None:
             "hipbmm exec: served file kept, 8 rows\nhipbmm exec: start 3 of the server, mode NoTable: it crashed\n",
             Start("NoTable", "it crashed"),
         ),
+        (
+            "hipbmm exec: start of the server, mode NoAiter: this start cannot be counted\n",
+            Start("NoAiter", "this start cannot be counted"),
+        ),
         ("hipbmm exec: start 3 of the server, mode Other\n", None),
         ("INFO hipbmm exec: start 3 of the server, mode NoTable\n", None),
         ("", None),
