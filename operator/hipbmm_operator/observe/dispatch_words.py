@@ -23,6 +23,8 @@ _SETTLED_SECONDS = 60.0
 _AGAIN_SECONDS = 30.0
 _SELDOM_SECONDS = 540.0
 _LINES, _LOG_BYTES = 128, 2**20
+_MAX_SAID = 128
+"""Characters of what the sidecar says: with the words behind it they fit into the status."""
 _WHY = "vLLM has not loaded the plugin in all of them, or runs no FP8 GEMM of AITER"
 
 
@@ -84,4 +86,4 @@ def _verdict(spoken: Spoken | None, age: float) -> Spoken | None:
     """The word of the processes; after a while their silence is one, too."""
     if spoken is None or spoken.mode != UNKNOWN:
         return spoken
-    return Spoken(FILE, f"{spoken.reason}: {_WHY}") if age >= SILENT_SECONDS else None
+    return Spoken(FILE, f"{spoken.reason[:_MAX_SAID]}: {_WHY}") if age >= SILENT_SECONDS else None

@@ -7,6 +7,7 @@ import pytest
 from tests.unit.operator.fakekube import FakeKube
 from tests.unit.operator.make import NOW, Json, pod, report, time
 
+from hipbmm_operator.api.status import TuningStatus
 from hipbmm_operator.kube import errors
 from hipbmm_operator.observe import parse
 from hipbmm_operator.observe.dispatch_words import SILENT_SECONDS, DispatchWords
@@ -60,6 +61,13 @@ async def test_silence_is_no_fault_before_its_time() -> None:
     assert spoken.reason.startswith("1 of 2 processes say that they serve from memory: vLLM has not loaded the plugin")
     case.kube.logs["a", "harvest"] = LINE.format("Memory", "")
     assert (await case.at(SILENT_SECONDS + 600))[0] == Spoken("Memory")
+
+
+async def test_what_a_sidecar_says_fits_into_the_status_however_long_it_is() -> None:
+    spoken, _ = await Case(LINE.format("Unknown", "x" * 9000)).at(SILENT_SECONDS + 1)
+    assert spoken is not None
+    assert spoken.reason.endswith("FP8 GEMM of AITER")
+    TuningStatus(state="Complete", dispatch_reason=spoken.reason)
 
 
 async def test_an_operator_that_starts_again_knows_how_long_it_has_been_silent() -> None:
