@@ -14,6 +14,7 @@ from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, objects_at
 
 _KNOWN = {kind.value: kind for kind in LabelKind}
+_BOUNDING = ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
@@ -95,8 +96,7 @@ def bounds_of(limit_ranges: Iterable[Json]) -> dict[str, Bounds]:
             if item.get("type") != "Container":
                 continue
             least, most = as_object(item.get("min")), as_object(item.get("max"))
-            parts = (least, most, *(as_object(item.get(key)) for key in ("default", "maxLimitRequestRatio")))
-            for name in set().union(*parts):
+            for name in set().union(*(as_object(item.get(key)) for key in _BOUNDING)):
                 before = found.get(name, Bounds())
                 found[name] = Bounds(
                     larger(before.least, str(least.get(name, ""))), smaller(before.most, str(most.get(name, "")))

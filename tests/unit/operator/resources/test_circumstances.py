@@ -86,6 +86,14 @@ def test_a_limit_range_on_disk_admits_what_the_operator_adds(disk: dict[str, str
         assert ("ephemeral-storage" in found[name]["limits"]) is ("limits" in server), "the caches need more"
 
 
+@pytest.mark.parametrize("key", ["min", "max", "default", "defaultRequest"])
+def test_what_the_user_does_not_give_is_left_to_a_limit_range(key: str) -> None:
+    ranges = [limit_range(**{key: {"cpu": "2", "memory": "8Gi"}})]
+    found = containers(rendered(Rules(bounds_of(ranges))))
+    assert found["server"]["requests"] == {"amd.com/gpu": "1"}
+    assert all(admitted(each, ranges) for each in found.values())
+
+
 def test_of_several_limit_ranges_the_narrowest_counts() -> None:
     one, other = limit_range(min={"cpu": "1"}, max={"cpu": "9"}), limit_range(min={"cpu": "500m"}, max={"cpu": "4000m"})
     assert bounds_of([one, other]) == {"cpu": Bounds("1", "4000m")}
