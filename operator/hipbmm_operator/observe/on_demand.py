@@ -115,17 +115,22 @@ class OnDemandReads:
         return pod.restarts > 0 or not pod.ready or ("start", pod.run) in self._kept
 
     async def _start(self, starts: dict[str, report.Start], pod: Pod) -> bool:
-        """How the server was started this time: the beginning of its log says it, and is read until it does."""
+        """How the server was started this time; whether that is final.
 
-        async def read() -> report.Start | None:
+        The beginning of its log says it, and is read until it does: not of a log that was rotated, which begins later.
+        """
+
+        async def read() -> tuple[report.Start | None, bool]:
             text = await self._kube.log(pod.namespace, pod.name, contract.SERVER, limit=_HEAD_BYTES)
-            return report.parse_start(text)
+            start = report.parse_start(text)
+            return start, start is not None or len(text.encode()) >= _HEAD_BYTES
 
-        wait = _EVENT_SECONDS * 0.9 if self._kept.last(("start", pod.run)) is None else float("inf")
-        start = await self._remembered("start", pod.run, wait, read)
+        start, final = self._kept.last(("start", pod.run)) or (None, False)
+        if not final:
+            start, final = await self._remembered("start", pod.run, _EVENT_SECONDS * 0.9, read) or (None, False)
         if start is not None:
             starts[pod.uid] = start
-        return start is not None
+        return final
 
     async def _progress(self, pod: Pod) -> report.Progress | None:
         async def read() -> report.Progress | None:

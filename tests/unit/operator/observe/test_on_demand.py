@@ -111,6 +111,17 @@ async def test_how_a_server_that_crashed_was_started_is_read_until_it_is_known()
     assert (known.again, len(case.kube.reads)) == (None, 2)
 
 
+async def test_a_log_whose_beginning_is_gone_is_not_read_again() -> None:
+    case = Case()
+    case.kube.logs["a", "server"] = "INFO GET /health\n" * 1000
+    body = pod("a", answer=report(), server=AGAIN)
+    for _ in range(3):
+        found = await case.read(body)
+        assert (found.starts, found.again) == ({}, None)
+        case.clock += 1000
+    assert case.kube.reads == [("log", "a/server")]
+
+
 async def test_a_first_start_without_hipbmm_is_read_before_the_pod_is_ready_and_remembered() -> None:
     case = Case()
     starting: Json = {"state": {"running": {}}, "ready": False}
