@@ -97,13 +97,13 @@ class Failure:
     time: datetime | None = None
 
 
-def of_pods(pods: Sequence[Pod], startup_seconds: int, now: datetime) -> list[Failure]:
-    """All failures of pods that are not being deleted, most telling first."""
+def of_pods(pods: Sequence[Pod], startup_seconds: float, now: datetime) -> list[Failure]:
+    """All failures of pods that are not being deleted, most telling first. `startup_seconds` may be infinite."""
     found = [failure for pod in pods if not pod.deleting for failure in of_pod(pod, startup_seconds, now)]
     return sorted(found, key=lambda failure: (_rank(failure), failure.pod, failure.container or ""))
 
 
-def of_pod(pod: Pod, startup_seconds: int, now: datetime) -> Iterator[Failure]:
+def of_pod(pod: Pod, startup_seconds: float, now: datetime) -> Iterator[Failure]:
     """Failures of one pod."""
     if pod.phase == "Failed" and pod.reason:
         yield Failure(pod.name, None, _failed_reason(pod.reason), pod.message or f"pod failed: {pod.reason}")
@@ -201,7 +201,7 @@ def refused_by_node(pod: Pod) -> Reason | Foreign | None:
     return _failed_reason(pod.reason) if refused else None
 
 
-def _of_container(pod: Pod, container: Container, startup_seconds: int, now: datetime) -> Failure | None:
+def _of_container(pod: Pod, container: Container, startup_seconds: float, now: datetime) -> Failure | None:
     if container.waiting in _PULL:
         message = _pull_message(container)
         return Failure(pod.name, container.name, image_reason(message) or "ImagePullFailed", message)
@@ -211,7 +211,7 @@ def _of_container(pod: Pod, container: Container, startup_seconds: int, now: dat
         return Failure(pod.name, container.name, _config_reason(container), container.waiting_message)
     ended = _bad_end(container)
     if ended is not None:
-        reason = _ended_reason(container.name, ended, startup_seconds)
+        reason = _ended_reason(pod, container.name, ended, startup_seconds)
         message = _ended_message(container, ended)
         return Failure(pod.name, container.name, reason, message, ended.exit_code, ended.finished)
     return _not_ready(pod, container, now)
@@ -249,7 +249,7 @@ def _ends_again(container: Container) -> bool:
     return container.waiting == _BACK_OFF or (container.name == contract.SERVER and container.restarts > 1)
 
 
-def _ended_reason(name: str, ended: Ended, startup_seconds: int) -> Reason | Foreign:
+def _ended_reason(pod: Pod, name: str, ended: Ended, startup_seconds: float) -> Reason | Foreign:
     if ended.reason == "OOMKilled":
         return "OOMKilled"
     if name == contract.WARM:
@@ -258,12 +258,15 @@ def _ended_reason(name: str, ended: Ended, startup_seconds: int) -> Reason | For
     if name == contract.PAYLOAD:
         return "PayloadFailed"
     if name == contract.SERVER:
-        ran = ended.seconds
+        late = ended.seconds is not None and ended.seconds >= startup_seconds - _STARTUP_SLACK_SECONDS
         killed = ended.exit_code in _STOPPED_BY_KUBELET
-        if killed and ran is not None and ran >= startup_seconds - _STARTUP_SLACK_SECONDS:
-            return "StartupDeadlineExceeded"
-        return "ServerCrashed"
+        return "StartupDeadlineExceeded" if killed and late and not _served(pod, ended) else "ServerCrashed"
     return "ContainerFailed"
+
+
+def _served(pod: Pod, ended: Ended) -> bool:
+    """Whether the server was ready in the run that ended: then the pod ceased to be ready after its beginning."""
+    return bool(pod.not_ready_since and ended.started and pod.not_ready_since > ended.started)
 
 
 def _ended_message(container: Container, ended: Ended) -> str:

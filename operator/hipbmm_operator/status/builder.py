@@ -1,5 +1,6 @@
 """The whole status."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -180,7 +181,7 @@ def _cache(observed: Observed, plan: Plan, revision: str) -> CacheStatus:
 
 
 def _failures(situation: Situation, now: datetime) -> list[Failure]:
-    startup = situation.spec.server.startup_seconds if situation.spec else 0
+    startup = situation.spec.server.startup_seconds if situation.spec else math.inf
     observed = situation.observed
     found = pod_failures.of_pods(_current(observed), startup, now)
     failing = {failure.pod for failure in found}

@@ -1,6 +1,7 @@
 """Troubles of pods, in one word each."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -232,11 +233,21 @@ def test_a_server_that_ended(last: Json, reason: str) -> None:
         "lastState": {"terminated": last},
         "restartCount": 2,
     }
-    assert only(pod(answer=report(), server=crashing)).reason == reason
+    assert only(pod(answer=report(), since=7200, server=crashing)).reason == reason
     again = {"state": {"running": {}}, "lastState": {"terminated": last}, "restartCount": 2, "ready": False}
-    assert only(pod(answer=report(), server=again)).reason == reason
+    assert only(pod(answer=report(), since=7200, server=again)).reason == reason
     recovered = again | {"ready": True, "started": True}
     assert none(pod(answer=report(), ready=True, server=recovered))
+
+
+def test_a_server_that_had_served_did_not_exceed_its_time_to_start() -> None:
+    """Killed for its liveness after hours; and one of a spec that says no time any more."""
+    killed = {"state": {"running": {}}, "lastState": {"terminated": ended(137, seconds=7200)}, "restartCount": 1}
+    assert only(pod(answer=report(), since=5, server=killed)).reason == "ServerCrashed"
+    never = pod(answer=report(), since=9000, server=killed)
+    assert only(never).reason == "StartupDeadlineExceeded"
+    (found,) = of_pods([parse.pod(never)], math.inf, NOW)
+    assert found.reason == "ServerCrashed"
 
 
 @pytest.mark.parametrize(
