@@ -55,7 +55,8 @@ def build(situation: Situation, now: datetime) -> Json:
     """The status as the API server stores it."""
     resource, observed, plan = situation.resource, situation.observed, situation.plan
     failures = _failures(situation, now)
-    found = {finding.type: finding for finding in _findings(situation, failures, now)}
+    current = rollout.of_current(observed, plan, failures) if plan else failures
+    found = {finding.type: finding for finding in _findings(situation, current, now)}
     replicas, serving = rollout.replicas(observed)
     suspended = situation.spec is not None and situation.spec.suspend
     found["Ready"] = summary.ready(found, plan, replicas, serving, suspended=suspended)
@@ -76,7 +77,7 @@ def build(situation: Situation, now: datetime) -> Json:
             f"{key}={value}" for key, value in sorted(names.selector_labels(resource.owner.name).items())
         ),
         hardware=_hardware(observed),
-        tuning=tuning.status(observed, revision, resource.previous.tuning, by_stack, failures),
+        tuning=tuning.status(observed, revision, resource.previous.tuning, by_stack, current),
         stacks=by_stack,
         cache=_cache(observed, plan, revision) if plan else resource.previous.cache,
         service=_service(resource, plan),
@@ -87,6 +88,7 @@ def build(situation: Situation, now: datetime) -> Json:
 
 
 def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) -> list[Finding]:
+    """The conditions that Ready sums up; `failures` are those of pods of the current revision."""
     observed, spec, plan, refused = situation.observed, situation.spec, situation.plan, situation.refused
     found = [_config(situation), _compatible(observed)]
     if spec is None or plan is None:
@@ -105,7 +107,7 @@ def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) 
         rollout.progressing(observed, plan, failures, refused, storage.unbound(stored)),
         tuning.tuned(observed, plan.revision.name, failures),
         tuning.warm(observed, plan.asked, spec.server.dispatch),
-        rollout.available(observed, plan.asked, rollout.of_current(observed, plan, failures)),
+        rollout.available(observed, plan.asked, failures),
     ]
 
 

@@ -132,7 +132,7 @@ def _as_planned(observed: Observed, plan: Plan) -> bool:
 
 def _stuck(observed: Observed, plan: Plan, failures: Sequence[Failure]) -> Finding | None:
     """A failure of a pod of the current template keeps its rollout from ending."""
-    cause = next(iter(of_current(observed, plan, failures)), None)
+    cause = next(iter(failures), None)
     if cause is None:
         return None
     leaving = [pod for pod in observed.pods if pod.deleting and pod.node]

@@ -215,6 +215,19 @@ def test_a_resource_that_tunes_again_shows_the_progress_and_what_serves_meanwhil
     assert (found["phase"], condition(found, "Ready")) == ("Updating", ("Unknown", "RollingOut"))
 
 
+def test_how_a_tuner_of_before_ended_is_not_said_of_the_one_at_work() -> None:
+    was = planned(resource())
+    change = {"image": "vllm:2"}
+    name = planned(resource(change)).revision.name
+    crash = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": ended(1)}}
+    old, new = pod("old", revision=was.revision.name, warm=crash), pod("new", revision=name, warming=True)
+    live = deployment(planned(resource(change)))
+    found = status(change, old, new, live=live, progress=Progress("Tuning", 38, 204))
+    assert (condition(found, "Tuned"), found["tuning"]["state"]) == (("False", "Tuning"), "Running")
+    assert "lastError" not in found["tuning"]
+    assert [(failure["pod"], failure["reason"]) for failure in found["failures"]] == [("old", "TunerCrashed")]
+
+
 def test_a_resource_that_recovers_is_said_to_tune() -> None:
     """The pod of before crashes on while the repaired one tunes beside it."""
     was = planned(resource())
