@@ -139,7 +139,6 @@ class Crew:
                 break
             self._dispatch()
             self._wait(deadline())
-            self._expire()
             self._handlers.tick()
         return self._abandon()
 
@@ -204,9 +203,12 @@ class Crew:
         now = self._clock.monotonic()
         timed = [each.deadline for each in self._workers if each.state != worker.IDLE]
         timeout = max(0.0, min([TICK_SECONDS, deadline - now, *(at - now for at in timed)]))
-        for key, _ in self._selector.select(timeout):
+        ready = self._selector.select(timeout)
+        now = self._clock.monotonic()  # what follows may take long: what children say meanwhile is not late
+        for key, _ in ready:
             if key.data in self._workers:  # what another child said a moment ago may have ended this one
                 self._read(key.data)
+        self._expire(now)
 
     def _read(self, each: Worker) -> None:
         try:
@@ -247,8 +249,7 @@ class Crew:
         self._queue.extendleft(task for task in reversed(tasks) if task.soon)
         self._queue.extend(task for task in tasks if not task.soon)
 
-    def _expire(self) -> None:
-        now = self._clock.monotonic()
+    def _expire(self, now: float) -> None:
         for each in list(self._workers):
             if each.state != worker.IDLE and now >= each.deadline:
                 self._lost(each, "took too long", hung=True)

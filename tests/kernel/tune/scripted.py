@@ -65,6 +65,7 @@ class Scene:
         deadline: Callable[[], float] = lambda: float("inf"),
         on_outcome: Callable[[Outcome], list[Task]] | None = None,
         tick: Callable[[], None] = lambda: None,
+        clock: Clock | None = None,
     ) -> list[Task]:
         (self.root / "state").mkdir(exist_ok=True)
         program = SCRIPT.format(task=textwrap.indent(textwrap.dedent(task), " " * 8).strip(), start=start)
@@ -72,7 +73,9 @@ class Scene:
         env = {"PATH": os.environ["PATH"], "STATE": str(self.root / "state")}
         kills = OomKills(str(self.root / "state"))
         command = [self.python, "-c", program, str(ROOT / "kernel")]
-        with Crew(gpus, str(self.root / "tune"), env, Clock(), self.stop, handlers, [command], kills) as running:
+        with Crew(
+            gpus, str(self.root / "tune"), env, clock or Clock(), self.stop, handlers, [command], kills
+        ) as running:
             self.running = running
             try:
                 # Only what hangs may take so long: a machine that pauses for a while ends no other task.

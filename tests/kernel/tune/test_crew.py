@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.kernel.faults import FakeClock
 from tests.kernel.pods import ROOT
 from tests.kernel.tune.scripted import Scene
 
@@ -110,6 +111,33 @@ def test_a_child_that_hangs_is_ended_at_the_deadline(scene: Scene) -> None:
     assert left == []
     assert scene.kinds() == {"bad": ["hung", "hung"], "b": ["done"]}
     assert not scene.survivors()
+
+
+def test_a_child_that_answered_while_the_parent_was_held_up_has_not_hung(scene: Scene) -> None:
+    """Outcomes are handed to a store, which may hang."""
+    clock, state = FakeClock(), scene.root / "state"
+    task = """
+        def wait_for(name):
+            while not os.path.exists(os.path.join(os.environ["STATE"], name)):
+                time.sleep(0.01)
+        if do == "bad":
+            once("at-work")
+            wait_for("held-up")
+            say(event="done", id=command["id"])
+            once("answered")
+            continue
+        wait_for("at-work")"""
+
+    def held_up(outcome: Outcome) -> list[Task]:
+        scene.outcomes.append(outcome)
+        if outcome.task.subject == "a":
+            (state / "held-up").touch()
+            assert _within_a_minute((state / "answered").exists)
+            clock.sleep(1000.0)
+        return []
+
+    scene.run(["a", "bad"], task=task, gpus=("0", "1"), on_outcome=held_up, clock=clock)
+    assert scene.kinds() == {"a": ["done"], "bad": ["done"]}
 
 
 def test_a_child_that_ignores_signals_and_its_grandchildren_are_ended_too(scene: Scene) -> None:
@@ -275,11 +303,19 @@ def test_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 def _ended(pid: int) -> bool:
     """Whether a process ends within a minute: a signal that is sent is not yet delivered."""
-    for _ in range(3000):
+
+    def gone() -> bool:
         try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
         except FileNotFoundError:
+            return True
+
+    return _within_a_minute(gone)
+
+
+def _within_a_minute(happened: Callable[[], bool]) -> bool:
+    for _ in range(3000):
+        if happened():
             return True
         time.sleep(0.02)
     return False
