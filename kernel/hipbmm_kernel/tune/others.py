@@ -85,14 +85,15 @@ class Others:
         return True
 
     def _read(self) -> tuple[Table, Counter[str]]:
-        """The table, and how many lines each origin has published."""
+        """The table, and how many lines about these problems each origin has published: who tunes others is silent."""
         made, settings = self._handover, self._handover.settings
+        keys = {key_of(problem, made.identity.stack.fp8_column) for problem in self._problems}
         reader = Reader(made.volume, made.clock, made.identity.stack.key, READ_SECONDS)
         published = Counter[str]()
 
         def counted() -> Iterator[Shard]:
             for shard in reader.shards(settings.store):
-                published[shard.origin] += len(shard.rows) + len(shard.vetoes)
+                published[shard.origin] += sum(line.key in keys for line in (*shard.rows, *shard.vetoes))
                 yield shard
 
         return table.merge(counted(), settings.retune_token, node_of(settings)), published

@@ -33,6 +33,7 @@ class SharingTuner(Tuner):
             if tasks:
                 self._do(tasks)
             else:
+                handover.progress.tick()
                 handover.stop.wait(REFRESH_SECONDS)
         if self._adopted:
             handover.log(f"{self._adopted} of {count} problems were tuned by other pods meanwhile")
