@@ -93,7 +93,8 @@ class Others:
 
         def counted() -> Iterator[Shard]:
             for shard in reader.shards(settings.store):
-                published[shard.origin] += sum(line.key in keys for line in (*shard.rows, *shard.vetoes))
+                about = [*(row.key for row in shard.rows), *(veto.key for veto in shard.vetoes)]
+                published[shard.origin] += sum(key in keys for key in about)
                 yield shard
 
         return table.merge(counted(), settings.retune_token, node_of(settings)), published

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import pytest
 from tests.kernel.faults import FakeClock
 from tests.kernel.pods import row
 from tests.kernel.store.stores import put
@@ -65,14 +66,17 @@ class Waits(Stop):
         self.requested = self._clock.now >= self._until
 
 
-def test_a_pod_that_waits_for_others_says_that_it_lives(tmp_path: Path, a_stack: Stack) -> None:
+def test_a_pod_that_waits_for_others_says_that_it_lives(
+    tmp_path: Path, a_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock, said = FakeClock(), io.StringIO()
     with Waits(clock, 60.0) as stop:
         handover = a_handover(tmp_path, a_stack, clock, stop, said)
         others = Others(handover, PLAN, "pod-a.warm", 1)
-        queue = PublishQueue(Publisher(Volume(), clock, str(tmp_path), a_stack), clock, Shard(a_stack.key, "a", 0), str)
+        publisher = Publisher(Volume(), clock, str(tmp_path), a_stack)
+        queue = PublishQueue(publisher, clock, Shard(a_stack.key, "pod-a.warm", 0), handover.log)
         tuner = SharingTuner(handover, ("0",), queue, others)
         visit = Visit(Job(PLAN[0], bias=False, seconds=1.0), key_of(PLAN[0]))
-        others.pick = lambda _left: None  # type: ignore[method-assign] # all of it is with others
+        monkeypatch.setattr(others, "pick", lambda _left: None)  # all of it is with others
         tuner._visit_all([visit])
     assert len(said.getvalue().splitlines()) >= 60.0 // LIFE_SECONDS
