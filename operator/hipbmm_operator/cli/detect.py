@@ -2,13 +2,13 @@
 
 import argparse
 import json
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
+from hipbmm_operator.cli import output
 from hipbmm_operator.cli.inventory import Inventory, read_inventory
 from hipbmm_operator.cli.pod_requests import gpu_requests
 from hipbmm_operator.cli.table import table
@@ -95,11 +95,10 @@ def detect_command(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
         stderr.write(f"{parser.format_usage()}error: {error}\n")
         return WRONG_USAGE
     detections = detect_inventory(inventory, [*default_tolerations(), *options.tolerate], options.request)
-    try:
-        _print(detections, options.output, stdout)
-        stdout.flush()
-    except BrokenPipeError:
-        _discard(stdout)
+    if options.output == "json":
+        output.write(stdout, json.dumps([detection.as_dict() for detection in detections], indent=2) + "\n")
+    else:
+        output.write(stdout, table(detections))
     return _report(inventory, stderr)
 
 
@@ -138,20 +137,6 @@ def _inventory(filename: str) -> Inventory:
     except UnicodeDecodeError as error:
         return Inventory(problems=[f"{filename}: not UTF-8 at byte {error.start}"])
     return read_inventory(written)
-
-
-def _discard(stdout: TextIO) -> None:
-    """The reader is gone (``| head``): let the interpreter's last flush go nowhere instead of ending in a traceback."""
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), stdout.fileno())
-
-
-def _print(detections: Sequence[Detection], output: str, stdout: TextIO) -> None:
-    if output == "json":
-        json.dump([detection.as_dict() for detection in detections], stdout, indent=2)
-        stdout.write("\n")
-    else:
-        stdout.write(table(detections))
 
 
 def _report(inventory: Inventory, stderr: TextIO) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, TextIO
 
+from hipbmm_operator.cli import output
 from hipbmm_operator.injection import patch, spelling
 from hipbmm_operator.kube import metadata
 from hipbmm_operator.kube.json_text import Json
@@ -53,9 +54,10 @@ def explain_command(argv: Sequence[str], stdin: TextIO, stdout: TextIO, stderr: 
         stderr.write(f"error: the input is no JSON of kubectl: {error}\n")
         return UNREADABLE
     if argv:
-        stdout.write(json.dumps([asdict(each) for each in found], indent=2) + "\n")
+        output.write(stdout, json.dumps([asdict(each) for each in found], indent=2) + "\n")
     else:
-        stdout.write("\n".join("".join(_lines(each)) for each in found) or "no pod that asks for a profile\n")
+        text = "\n".join("".join(_lines(each)) for each in found)
+        output.write(stdout, text or "no pod that asks for a profile\n")
     return FINE
 
 

@@ -3,6 +3,9 @@
 import copy
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -175,3 +178,22 @@ def test_what_is_no_json_is_named(text: str) -> None:
 def test_usage() -> None:
     assert run("", "--help")[0] == 0
     assert run("", "vllm-0")[0] == 2
+
+
+@pytest.mark.parametrize("argv", [[], ["-o", "json"]])
+def test_a_reader_that_leaves_early(argv: list[str]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "hipbmm_operator", "explain", *argv],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": "operator"},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stdin.write(json.dumps(stacks.asking("deployment")).encode() * 50)
+        process.stdin.close()
+        assert process.stderr.read() == b""
+        assert process.wait(120) == 0
