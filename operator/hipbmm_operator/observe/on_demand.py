@@ -32,7 +32,13 @@ _CONFIG_SECONDS = 60.0
 """After so long a changed ConfigMap of the user's reaches the pods."""
 _REFUSED_SECONDS = 600.0
 """The right to read Secrets is not asked for again in a namespace for so long."""
-EVENT_REASONS: tuple[str, ...] = (*get_args(Event), "FailedBinding", "ExternalProvisioning", UNPLACED)
+EVENT_REASONS: tuple[str, ...] = (
+    *get_args(Event),
+    "FailedBinding",
+    "ExternalProvisioning",
+    "WaitForPodScheduled",
+    UNPLACED,
+)
 """Of Events about what is stuck. The newest counts: that a provisioner is at work, too. Some schedulers write no more.
 """
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"

@@ -12,6 +12,8 @@ from hipbmm_operator.resources.volume_claim import StoredClaim
 
 KIND = "StorageReady"
 _UNBOUND = frozenset({"ClaimPending", "ProvisioningFailed", "StorageClassNotFound", "NoDefaultStorageClass"})
+_OF_THE_FIRST_POD = ("WaitForFirstConsumer", "WaitForPodScheduled")
+"""Kubernetes' words for a claim that is bound where its first pod is: there is none, or it has no node yet."""
 
 
 def finding(place: Placement, spec: Spec, observed: Observed, asked: int, now: datetime) -> Finding:
@@ -75,7 +77,7 @@ def _pending(claim_name: str, live: StoredClaim, observed: Observed, now: dateti
             KIND, "NoDefaultStorageClass", f"claim {claim_name} names no storage class and there is no default one"
         )
     note = observed.facts.notes.get(live.meta.uid)
-    if note and note.reason == "WaitForFirstConsumer":
+    if note and note.reason in _OF_THE_FIRST_POD:
         return unknown(KIND, "WaitForFirstConsumer", f"claim {claim_name} is bound when the first pod is scheduled")
     if live.meta.created is not None and now - live.meta.created < UNBOUND:
         return unknown(KIND, "ClaimPending", f"claim {claim_name} is not bound yet")

@@ -224,6 +224,13 @@ async def test_whether_the_class_of_an_unbound_claim_exists(
     assert (found.storage_class, found.notes["uid-c"].reason, found.again) == (expected, "ProvisioningFailed", 10.0)
 
 
+@pytest.mark.parametrize("reason", ["WaitForFirstConsumer", "WaitForPodScheduled", "ExternalProvisioning"])
+async def test_what_kubernetes_says_of_a_claim_that_waits_is_read(reason: str) -> None:
+    case = Case()
+    case.event("uid-c", reason, "waiting", kind="PersistentVolumeClaim")
+    assert [note.reason for note in (await case.read(claim=unbound())).notes.values()] == [reason]
+
+
 async def test_a_bound_claim_is_not_asked_for() -> None:
     case = Case()
     await case.read(claim=unbound() | {"status": {"phase": "Bound"}})

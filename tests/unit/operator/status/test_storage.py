@@ -26,8 +26,9 @@ def test_storage() -> None:
     assert condition(missing, "StorageReady") == ("False", "StorageClassNotFound")
     none = status(claim=bound("Pending"), storage_class=False)
     assert condition(none, "StorageReady") == ("False", "NoDefaultStorageClass")
-    waits = status(claim=bound("Pending"), notes={"uid-c": Note("WaitForFirstConsumer", "")})
-    assert condition(waits, "StorageReady") == ("Unknown", "WaitForFirstConsumer")
+    for word in ("WaitForFirstConsumer", "WaitForPodScheduled"):
+        waits = status(claim=bound("Pending"), notes={"uid-c": Note(word, "")})
+        assert condition(waits, "StorageReady") == ("Unknown", "WaitForFirstConsumer")
     failed = status(claim=bound("Pending"), notes={"uid-c": Note("ProvisioningFailed", "no server")})
     assert condition(failed, "StorageReady") == ("False", "ProvisioningFailed")
     external = status(claim=bound("Pending"), notes={"uid-c": Note("ExternalProvisioning", "Waiting for x")})
