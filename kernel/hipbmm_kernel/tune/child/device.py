@@ -21,7 +21,10 @@ class NoGpuError(RuntimeError):
 
 
 class Device:
-    """The current GPU. NoGpuError when there is none."""
+    """The current GPU. NoGpuError when there is none.
+
+    Made before AITER is imported: its modules find the HIP runtime that torch uses from here on.
+    """
 
     def __init__(self) -> None:
         if not torch.cuda.is_available() or torch.cuda.device_count() < 1:
@@ -30,6 +33,7 @@ class Device:
         torch.cuda.set_device(self.torch_device)
         self._properties = torch.cuda.get_device_properties(self.torch_device)
         self.fp8 = quantise.fp8_dtype(self.arch)
+        share_hip_runtime()
 
     @property
     def arch(self) -> str:
@@ -65,7 +69,7 @@ def loaded_libraries(name: str = "libhipblaslt") -> list[str]:
 
 
 def share_hip_runtime() -> None:
-    """Make the symbols of the HIP runtime that torch has loaded visible to all libraries, as vLLM does before AITER.
+    """Make the symbols of the HIP runtime that torch has loaded visible to all libraries, as vLLM does from 0.28.
 
     torch loads its libamdhip64 privately. AITER's modules look for HIP's symbols in the process, and a second runtime
     that the loader finds for them instead knows no device memory of torch's.

@@ -66,11 +66,10 @@ def main(arguments: list[str], last: Last | None = None) -> int:
 def _start(channel: Channel) -> Tasks | None:
     """Import torch and AITER and make the extension. None when that failed, which has been reported to the parent."""
     try:
-        from hipbmm_kernel.tune.child.device import Device, loaded_libraries, share_hip_runtime  # noqa: PLC0415 - imports torch
+        from hipbmm_kernel.tune.child.device import Device, loaded_libraries  # noqa: PLC0415 - imports torch
 
         device = Device()
         channel.send({"event": protocol.HELLO, **device.description()})
-        share_hip_runtime()
         from hipbmm_kernel.tune.child.tasks import Tasks  # noqa: PLC0415 - imports torch
 
         tasks = Tasks(device)

@@ -9,15 +9,21 @@ import pytest
 from tests.kernel.pods import ROOT
 
 PROGRAM = """
-import ctypes, os, sys
+import ctypes, os, sys, types
 sys.path.insert(0, sys.argv[1])
-from hipbmm_kernel.tune.child.device import share_hip_runtime
-share_hip_runtime()
+import torch
+from hipbmm_kernel.tune.child.device import Device
+gpu = types.SimpleNamespace(gcnArchName="gfx942", multi_processor_count=304, name="MI300X")
+torch.cuda.is_available = lambda: True
+torch.cuda.device_count = lambda: 1
+torch.cuda.set_device = lambda device: None
+torch.cuda.get_device_properties = lambda device: gpu
+Device()
 ctypes.CDLL(sys.argv[2], mode=os.RTLD_LOCAL)
 def visible():
     return hasattr(ctypes.CDLL(None), "hipGetDeviceCount")
 before = visible()
-share_hip_runtime()
+Device()
 print(before, visible())
 """
 
