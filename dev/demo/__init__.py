@@ -1,4 +1,6 @@
 """`make demo`: one `kubectl apply` becomes tuned, warm, serving replicas on a real Kubernetes.
 
-Each step is checked, and the end-to-end tests call the same steps, so what a person watches is what CI proves.
+In: a cluster, the user's (KUBECONFIG) or one of `localkube`'s. Out: lines for a person, exit code 0 when every claim
+held. tests/e2e call the same steps, so what a person watches is what CI proves. Never: a line that claims what was not
+checked. Imported by tests only.
 """

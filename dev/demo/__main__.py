@@ -1,6 +1,6 @@
 """`python -m demo`: the whole path, watched and checked.
 
-Exit 0 when every claim held, 1 with the reason and the logs.
+Exit 0 when every claim held, 1 with the reason and the logs, 2 for arguments: there are none.
 """
 
 import os
@@ -130,6 +130,9 @@ STARTED = time.monotonic()
 
 def main() -> int:
     """Run it; say what to try next, or what went wrong with the evidence."""
+    if sys.argv[1:]:
+        say("usage: make demo (no arguments; README.md says what it needs, how long it takes and what it leaves)")
+        return 2
     try:
         step("Cluster")
         cluster = choose("demo")

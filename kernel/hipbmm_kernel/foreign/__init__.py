@@ -6,5 +6,5 @@ serves it: in the file `env`, which kubelet reads at each start, or set by `exec
 
 Never: an exit status other than 0 from `warm`, a run beyond its deadline, more memory than the container has left, a
 server that does not start because of us, a working directory or an argument that is not the user's, a guess of what
-a command line means.
+a command line means. Imported by `__main__` only.
 """

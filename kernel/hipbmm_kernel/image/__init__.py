@@ -9,5 +9,5 @@ kept in the stores (`plan_key`, `plan_file`), so that one pod per (model, comman
 What one process alone needs to build a model is in `single_process`, one function per need. What is unknown there ends
 in an error that the parent reports, and the built-in planner takes over.
 Never: a weight read, a GPU opened, a network used but for what the server itself would fetch, a crash of the pod.
-torch and vLLM are imported by the child alone, inside functions.
+torch and vLLM are imported by the child alone, inside functions. Imported by `pod`.
 """

@@ -21,7 +21,7 @@ class Kernel(Model):
 
     config_map: Text = Field(description="ConfigMap of the namespace that holds it.")
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)] = Field(
-        description="What it must be: pods refuse any other."
+        description="sha256 of the program in it: pods refuse any other."
     )
 
 
@@ -42,7 +42,7 @@ class HarvestResources(Model):
 class Harvest(Model):
     """The sidecar, where it is admitted."""
 
-    resources: HarvestResources = Field(description="What it asks for.")
+    resources: HarvestResources = Field(description="Resources of the sidecar.")
 
 
 class Recipe(Model):

@@ -194,7 +194,7 @@ class TuningWork(Model):
         1800, ge=1, le=86400, description="Time for tuning and verification in one pod; then the rows so far are used."
     )
     linears: Atomic[Linear] = Field(
-        [], max_length=256, description="Linears to tune in addition to those that the model's plan has."
+        [], max_length=256, description="Linear layers, by size, to tune in addition to those of the model."
     )
     tokens: Unique[Annotated[int, Field(ge=1, le=MAX_TOKENS)]] | None = Field(
         None,

@@ -96,7 +96,7 @@ class TuningStatus(Model):
     unproven: Atomic[Text] = Field(
         [],
         max_length=8,
-        description="Problems for which no solution is proven: HIPBMM is off for the server because of them.",
+        description="Matrix shapes for which no kernel is proven right: HIPBMM is off for the server because of them.",
     )
     unplanned: Count = Field(0, description="Rows in use that the plan does not name: learned in production.")
     dispatch: Literal["Memory", "File"] | None = Field(
@@ -131,7 +131,7 @@ class CacheStatus(Model):
     """The store."""
 
     claim_name: Text | None = Field(None, description="PersistentVolumeClaim of the store.")
-    access_modes: Atomic[Text] = Field([], max_length=4, description="Its access modes.")
+    access_modes: Atomic[Text] = Field([], max_length=4, description="Access modes of the claim.")
     mirror: Text | None = Field(None, description="ConfigMap that mirrors the tuned rows.")
     rows: Count | None = Field(None, description="Rows that are served.")
     digest: Text | None = Field(None, description="Digest of the served table.")
@@ -142,7 +142,9 @@ class RevisionStatus(Model):
 
     current: Text | None = Field(None, description="ControllerRevision that the Deployment uses.")
     updated: Count = Field(0, description="Pods of the current template; a restart of the Deployment makes a new one.")
-    serving: Count = Field(0, description="Those of them that serve. The rollout is over when all replicas do.")
+    serving: Count = Field(
+        0, description="Pods of the current template that serve. The rollout is over when all replicas do."
+    )
     outdated: bool = Field(
         False,
         description="The installed operator would render another template. The annotation hipbmm.io/roll-forward with"

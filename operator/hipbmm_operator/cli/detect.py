@@ -1,4 +1,4 @@
-"""``python -m hipbmm_operator detect``: what the operator would make of nodes in a file, without a cluster."""
+"""The command `detect`: what the operator would make of the nodes in a file, without a cluster."""
 
 import argparse
 import json
@@ -21,6 +21,7 @@ FINE: Final = 0
 FOUND_WRONG: Final = 1
 WRONG_USAGE: Final = 2
 LARGEST_BYTES: Final = 128 * 2**20
+_ABOUT: Final = "What the operator would make of the nodes in a file, without a cluster (docs/detection.md)."
 _STDIN: Final = "-"
 _TOLERATION: Final = re.compile(
     r"(?P<key>[A-Za-z0-9][-A-Za-z0-9_./]*)(?:=(?P<value>[-A-Za-z0-9_.]*))?(?::(?P<effect>NoSchedule|NoExecute|PreferNoSchedule))?"
@@ -39,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> _Parser:
-    parser = _Parser(prog="hipbmm_operator detect", description=__doc__, add_help=False, allow_abbrev=False)
+    parser = _Parser(prog="hipbmm_operator detect", description=_ABOUT, add_help=False, allow_abbrev=False)
     parser.add_argument("-h", "--help", action="store_true", help="show this text")
     parser.add_argument(
         "-f",

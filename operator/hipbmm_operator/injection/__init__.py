@@ -6,6 +6,6 @@ function at once. `policy` puts the CEL into a MutatingAdmissionPolicy; `patch` 
 to say why a pod is plain. `scripts` are the shell texts of the containers, `spelling` all that both sides spell.
 
 The patch strips what a former pass has added and adds it again, so it gives the same pod however often it runs, and
-`hipbmm-warm` comes after the containers that other webhooks have added meanwhile. Never: a look-up, a value that the
-pod's own author has set being replaced, anything that can fail to mount or to pull. Pure.
+`hipbmm-warm` comes after the containers that other webhooks have added meanwhile. Never: a look-up, a value of the
+pod's own author that is replaced, anything that can fail to mount or to pull. Pure. Any room above may import it.
 """
