@@ -61,7 +61,7 @@ def test_a_label_before_its_profile(place: Place) -> None:
     """Case 26: the pod is counted as plain, with the reason and the command that changes it; the command works."""
     entry = place.workload(PROFILE, "early", "Predates")
     assert (entry["kind"], entry["injected"], entry["notInjected"]) == ("Deployment", 0, 1)
-    command = "kubectl rollout restart deployment/early"
+    command = f"kubectl -n {place.kubectl.namespace} rollout restart deployment/early"
     assert command in entry["message"]
     assert "Predates" in place.event("early", "NotInjected", command)
     assert "0/1" in place.kubectl.run("get", "hbp", PROFILE)

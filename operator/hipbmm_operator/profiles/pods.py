@@ -31,14 +31,17 @@ class Workload:
     name: str
     api_version: str = ""
     uid: str = ""
+    namespace: str = ""
 
     @property
     def restart(self) -> str:
-        """How its pods are made anew."""
+        """How its pods are made anew, as a person can paste it."""
         if self.kind in ("Deployment", "StatefulSet", "DaemonSet"):
-            return f"kubectl rollout restart {self.kind.lower()}/{self.name}"
+            return f"kubectl -n {self.namespace} rollout restart {self.kind.lower()}/{self.name}"
         if self.kind == "Rollout":
-            return f"kubectl argo rollouts restart {self.name}"
+            return f"kubectl argo rollouts restart {self.name} -n {self.namespace}"
+        if self.kind == "Pod":
+            return "delete the pod and create it again"
         return f"delete the pods of {self.kind} {self.name}"
 
 
@@ -108,12 +111,13 @@ def workload(meta: Metadata) -> Workload:
     )
     for kind, label in named:
         if label in labels:
-            return Workload(kind, labels[label])
+            return Workload(kind, labels[label], namespace=meta.namespace)
     if controller is None:
-        return Workload("Pod", meta.name, "v1", meta.uid)
+        return Workload("Pod", meta.name, "v1", meta.uid, meta.namespace)
     name, kind = str(controller.get("name", "")), str(controller.get("kind", ""))
     for label, owner, version in _HASHED if kind == "ReplicaSet" else ():
         suffix = f"-{labels.get(label, '')}"
         if len(suffix) > 1 and name.endswith(suffix):
-            return Workload(owner, name.removesuffix(suffix), version)
-    return Workload(kind, name, str(controller.get("apiVersion", "")), str(controller.get("uid", "")))
+            return Workload(owner, name.removesuffix(suffix), version, namespace=meta.namespace)
+    version, uid = str(controller.get("apiVersion", "")), str(controller.get("uid", ""))
+    return Workload(kind, name, version, uid, meta.namespace)

@@ -79,7 +79,7 @@ def _no_command(pod: Json, profile: Json) -> None:
     profile["status"]["injection"]["modes"] = ["Wrap"]
 
 
-RESTART = "kubectl rollout restart deployment/vllm"
+RESTART = "kubectl -n default rollout restart deployment/vllm"
 CASES: dict[str, tuple[Change, str]] = {
     "Predates": (_nothing, RESTART),
     "Skipped": (_skip, ""),

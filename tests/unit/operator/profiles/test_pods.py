@@ -34,7 +34,14 @@ def test_a_rollout_of_argo_keeps_its_name_from_one_replica_set_to_the_next() -> 
     body["metadata"]["ownerReferences"] = [owner]
     found = pods.workload(metadata.parse(body))
     assert (found.kind, found.name, found.uid) == ("Rollout", "vllm", "")
-    assert found.restart == "kubectl argo rollouts restart vllm"
+    assert found.restart == "kubectl argo rollouts restart vllm -n default"
+
+
+def test_a_pod_that_nobody_owns_has_no_owner_to_restart() -> None:
+    body = stacks.pod("deployment")
+    del body["metadata"]["ownerReferences"]
+    found = pods.workload(metadata.parse(body))
+    assert (found.kind, found.restart) == ("Pod", "delete the pod and create it again")
 
 
 def test_a_controller_that_nobody_has_heard_of() -> None:
@@ -42,7 +49,7 @@ def test_a_controller_that_nobody_has_heard_of() -> None:
     body["metadata"]["ownerReferences"] = [
         {"apiVersion": "x/v1", "kind": "Model", "name": "m", "uid": "u", "controller": True}
     ]
-    assert pods.workload(metadata.parse(body)) == pods.Workload("Model", "m", "x/v1", "u")
+    assert pods.workload(metadata.parse(body)) == pods.Workload("Model", "m", "x/v1", "u", "default")
 
 
 def test_the_server_is_the_container_with_gpus() -> None:

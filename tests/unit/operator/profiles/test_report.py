@@ -161,7 +161,7 @@ def test_pods_are_counted_and_a_plain_one_says_how_to_bring_it_in() -> None:
     # The image is held while its first pod tries it.
     assert (found["kind"], found["name"], found["notInjected"]) == ("Deployment", "d", 1)
     assert found["reason"] == "Predates"
-    assert "kubectl rollout restart deployment/d" in found["message"]
+    assert "kubectl -n models rollout restart deployment/d" in found["message"]
 
 
 def test_pods_that_skip_the_profile_and_pods_that_ended_are_not_counted() -> None:

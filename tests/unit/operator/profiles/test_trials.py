@@ -40,7 +40,7 @@ def pod(
         ),
         body=stacks.asking("deployment"),
         image=image,
-        workload=Workload("Deployment", "d"),
+        workload=Workload("Deployment", "d", namespace="models"),
         injected=injected,
         kernel=KERNEL if injected else "",
     )
