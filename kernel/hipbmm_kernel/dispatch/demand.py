@@ -57,7 +57,7 @@ def publish(volume: Volume, root: str, key: str, origin: str, demands: Iterable[
         own = [name for name in volume.names(directory) if (found := re.fullmatch(_NAME, name)) and found[1] == origin]
         number = max((int(name.split(".")[-3]) for name in own), default=0) + 1
         fresh = f"{origin}.{number}.{sha256(data)[:12]}.csv"
-        volumes.fill(volume, volume.create(fresh, at=directory), data)
+        volumes.write_new(volume, fresh, data, directory)
         if volumes.read_file(volume, fresh, MAX_BYTES, at=directory) == data:
             for name in {*own, *_stale(volume, directory)} - {fresh}:
                 volume.remove(name, at=directory)

@@ -138,7 +138,7 @@ def keep(volume: Volume, root: str, key: str, data: bytes) -> str:
     with volumes.closing(volume, directory):
         for name in names(key):
             try:
-                _put(volume, name, data, directory)
+                _put(volume, root, name, data, directory)
             except OSError as failed:
                 error = volumes.describe(failed)
                 if failed.errno not in (errno.EEXIST, errno.EIO):
@@ -148,9 +148,10 @@ def keep(volume: Volume, root: str, key: str, data: bytes) -> str:
     return error
 
 
-def _put(volume: Volume, name: str, data: bytes, directory: int) -> None:
+def _put(volume: Volume, root: str, name: str, data: bytes, directory: int) -> None:
     """Write a new file and read it back. FileExistsError when another content, or half of one, has that name."""
     with contextlib.suppress(FileExistsError):
-        volumes.fill(volume, volume.create(name, at=directory), data)
+        volumes.write_new(volume, name, data, directory)
     if volumes.read_file(volume, name, MAX_BYTES, at=directory) != data:
         raise FileExistsError(errno.EEXIST, "another content has this name", name)
+    volumes.sync_names(volume, root, *DIRECTORY.split("/"))

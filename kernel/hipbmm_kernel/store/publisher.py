@@ -26,11 +26,6 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 FULL_SECONDS = 10.0
 """How long a full volume is asked again: a compaction elsewhere frees some of it at once, or nobody does for long."""
 
-
-NOT_FOR_DIRECTORIES = frozenset(
-    {errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM, errno.EROFS}
-)
-"""What fsync of a directory says on volumes that know no such thing. Anything else is a name that may be lost."""
 STACK_NAME = "stack.json"
 
 
@@ -93,7 +88,7 @@ class Publisher:
         """
         with self._directory("shards") as directory:
             try:
-                self._write(name, data, directory)
+                volumes.write_new(self._volume, name, data, directory)
             except FileExistsError:
                 # The name holds the hash of the content: either this is the same shard, written before a restart, or it
                 # is what a retransmitted create left behind. The content decides, once it is on the device.
@@ -104,29 +99,12 @@ class Publisher:
             else:
                 if volumes.read_file(self._volume, name, len(data), at=directory) != data:
                     raise OSError(errno.EIO, "the volume returned other bytes than were written", name)
-            self._sync_directory(directory)
+        volumes.sync_names(self._volume, self._root, "v1", self._key, "shards")
 
     def _directory(self, *parts: str) -> contextlib.AbstractContextManager[int]:
         """A directory of the key, made where it is missing."""
         opened = volumes.open_below(self._volume, self._root, "v1", self._key, *parts, make=True)
         return volumes.closing(self._volume, opened)
-
-    def _write(self, name: str, data: bytes, directory: int) -> None:
-        fd = self._volume.create(name, at=directory)
-        try:
-            volumes.fill(self._volume, fd, data)
-        except OSError:
-            with contextlib.suppress(OSError):  # gives a full volume its bytes back; what stays is no shard anyhow
-                self._volume.remove(name, at=directory)
-            raise
-
-    def _sync_directory(self, directory: int) -> None:
-        """Make the name durable where the volume can; many network volumes cannot and need not."""
-        try:
-            self._volume.sync(directory)
-        except OSError as error:
-            if error.errno not in NOT_FOR_DIRECTORIES:
-                raise
 
     def describe(self) -> None:
         """Leave stack.json beside the shards, for people and `export`; nothing depends on it, so nothing is raised."""
@@ -139,4 +117,4 @@ class Publisher:
                 if volumes.read_file(self._volume, STACK_NAME, 2 * len(data), at=directory) == data:
                     return
                 self._volume.remove(STACK_NAME, at=directory)
-            self._write(STACK_NAME, data, directory)
+            volumes.write_new(self._volume, STACK_NAME, data, directory)

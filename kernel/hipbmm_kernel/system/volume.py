@@ -13,6 +13,11 @@ from collections.abc import Iterator
 TRANSIENT = frozenset({errno.EIO, errno.ESTALE, errno.EINTR, errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY, errno.ENOLCK})
 """Errors that a network volume gives for a while and that then go away."""
 
+NOT_FOR_DIRECTORIES = frozenset(
+    {errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM, errno.EROFS}
+)
+"""What fsync of a directory says on volumes that know no such thing. Anything else is a name that may be lost."""
+
 CHUNK = 1 << 20
 
 
@@ -106,6 +111,20 @@ def open_below(volume: Volume, root: str, *parts: str, make: bool = False) -> in
     return fd
 
 
+def sync_names(volume: Volume, root: str, *parts: str) -> None:
+    """Make the names in `root`/`parts`, and those of all parts, durable where the volume can.
+
+    Of whoever made a directory nobody knows whether it lived to do so. Many network volumes cannot, and need not.
+    """
+    for depth in range(len(parts) + 1):
+        with closing(volume, open_below(volume, root, *parts[:depth])) as directory:
+            try:
+                volume.sync(directory)
+            except OSError as error:
+                if error.errno not in NOT_FOR_DIRECTORIES:
+                    raise
+
+
 def make_directories(volume: Volume, path: str) -> None:
     """`path` and its parents, as far as they are missing. OSError when one cannot be made."""
     missing = []
@@ -136,11 +155,17 @@ def write_all(volume: Volume, fd: int, data: bytes) -> None:
         view = view[count:]
 
 
-def fill(volume: Volume, fd: int, data: bytes) -> None:
-    """Write all of `data` into a new file, force it to the device, and close it."""
-    with closing(volume, fd):
-        write_all(volume, fd, data)
-        volume.sync(fd)
+def write_new(volume: Volume, path: str, data: bytes, at: int | None = None, mode: int = 0o664) -> None:
+    """A new file with `data`, forced to the device. OSError when any call failed; a full volume has its room back."""
+    fd = volume.create(path, mode, at)
+    try:
+        with closing(volume, fd):
+            write_all(volume, fd, data)
+            volume.sync(fd)
+    except OSError:
+        with contextlib.suppress(OSError):
+            volume.remove(path, at)
+        raise
 
 
 def read_file(volume: Volume, path: str, limit: int, follow: bool = False, at: int | None = None) -> bytes:
@@ -178,12 +203,7 @@ def replace_file(volume: Volume, path: str, data: bytes) -> None:
     temporary = f"{path}.{os.getpid()}.new"
     with contextlib.suppress(FileNotFoundError):
         volume.remove(temporary)
-    fd = volume.create(temporary, 0o644)
-    try:
-        fill(volume, fd, data)
-    except BaseException:
-        volume.remove(temporary)
-        raise
+    write_new(volume, temporary, data, mode=0o644)
     volume.rename(temporary, path)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from hipbmm_kernel.system.volume import Volume
 
 ROOT = Path(__file__).resolve().parents[3]
 KILLED = -9
-WHENS = ("before", "half", "after")
+WHENS = ("before", "half", "after", "lost")
 
 
 def run(root: Path, at: int, when: str, under: Sequence[str] = ()) -> tuple[int, list[str]]:
@@ -71,6 +72,8 @@ def served(root: Path) -> dict[str, int]:
 def check(root: Path, at: int, when: str) -> bool:
     """Crash once, look, then run again undisturbed: the same table as without the crash. Whether it did crash."""
     status, said = run(root, at, when)
+    for path in (Path(line.removeprefix("lost ")) for line in said if line.startswith("lost ")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     if "harvested" in said:
         assert stored(root) == truth(*killing.TUNED, *killing.LEARNED)
     check_after(root, said)

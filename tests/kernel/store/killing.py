@@ -1,9 +1,11 @@
 """A tuner and a harvester, run as a process that kills itself at one write-type system call.
 
-    python killing.py ROOT CALL before|half|after
+    python killing.py ROOT CALL before|half|after|lost
 
 CALL 0 never comes: the process ends well and prints how many calls there were. Whatever a call is to a reader, "half"
-is what a crash in the middle of a write leaves. Lines on stdout: `acked N`: the rows up to N are on the volume.
+is what a crash in the middle of a write leaves. "lost" is a crash of the node after the call: what was made in a
+directory and not synced with it may be gone. Lines on stdout: `acked N`: the rows up to N are on the volume; `lost
+PATH`.
 """
 
 import os
@@ -38,19 +40,28 @@ class KillingVolume(Volume):
         self._at = at
         self._when = when
         self.count = 0
+        self._unsynced: set[Path] = set()
 
     def _due(self) -> bool:
         self.count += 1
         return self.count == self._at
 
     def _around(self, due: bool, when: str) -> None:
-        if due and self._when == when:
-            os.kill(os.getpid(), signal.SIGKILL)
+        lost = self._when == "lost"
+        if not due or when != ("after" if lost else self._when):
+            return
+        for path in tuple(self._unsynced) if lost else ():
+            tell(f"lost {path}")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _made(self, path: str, at: int | None) -> None:
+        self._unsynced.add(Path(path) if at is None else _place(at) / path)
 
     def create(self, path: str, mode: int = 0o664, at: int | None = None) -> int:
         due = self._due()
         self._around(due, "before")
         fd = super().create(path, mode, at)
+        self._made(path, at)
         self._around(due, "half")
         self._around(due, "after")
         return fd
@@ -69,6 +80,7 @@ class KillingVolume(Volume):
         due = self._due()
         self._around(due, "before")
         super().sync(fd)
+        self._unsynced -= {path for path in tuple(self._unsynced) if path.parent == _place(fd)}
         self._around(due, "after")
 
     def close(self, fd: int) -> None:
@@ -81,6 +93,7 @@ class KillingVolume(Volume):
         due = self._due()
         self._around(due, "before")
         super().make_directory(path, at)
+        self._made(path, at)
         self._around(due, "after")
 
     def remove(self, path: str, at: int | None = None) -> None:
@@ -94,6 +107,10 @@ class KillingVolume(Volume):
         self._around(due, "before")
         super().rename(source, target)
         self._around(due, "after")
+
+
+def _place(fd: int) -> Path:
+    return Path(f"/proc/self/fd/{fd}").readlink()
 
 
 def tell(text: str) -> None:

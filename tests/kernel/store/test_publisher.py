@@ -18,6 +18,8 @@ from hipbmm_kernel.system.volume import Volume
 
 CODES = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.ESTALE, errno.EACCES, errno.ENOLCK, errno.EINTR, errno.EROFS)
 CALLS_OF_ONE_ATTEMPT = 4
+DIRECTORIES = (2, 3, 4, 5)
+"""Syncs of an attempt behind that of its file: the store's own directory first, the one with the name last."""
 REFUSALS = [
     (call, code)
     for call in ("create", "write", "sync", "close", "open", "read")
@@ -168,10 +170,10 @@ def test_a_link_inside_a_store_leads_nowhere(tmp_path: Path, a_stack: Stack, par
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE], ids=errno.errorcode.get)
-def test_a_name_that_may_be_lost_is_not_published(tmp_path: Path, a_stack: Stack, code: int) -> None:
-    """The last fsync of an attempt is that of the directory."""
+@pytest.mark.parametrize("number", DIRECTORIES)
+def test_a_name_that_may_be_lost_is_not_published(tmp_path: Path, a_stack: Stack, number: int, code: int) -> None:
     publish(tmp_path, a_stack, OLD)
-    volume = FaultyVolume(failing("sync", 2, code))
+    volume = FaultyVolume(failing("sync", number, code))
     publish(tmp_path, a_stack, NEW, volume)
     assert volume.calls.count("create") == 2
 
@@ -179,7 +181,12 @@ def test_a_name_that_may_be_lost_is_not_published(tmp_path: Path, a_stack: Stack
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.EACCES, errno.EOPNOTSUPP, errno.EBADF], ids=errno.errorcode.get)
 def test_a_volume_that_knows_no_fsync_of_directories_is_fine(tmp_path: Path, a_stack: Stack, code: int) -> None:
     publish(tmp_path, a_stack, OLD)
-    volume = FaultyVolume(failing("sync", 2, code))
+
+    def fault(called: str, count: int) -> None:
+        if called == "sync" and count in DIRECTORIES:
+            raise OSError(code, os.strerror(code))
+
+    volume = FaultyVolume(fault)
     publish(tmp_path, a_stack, NEW, volume)
     assert volume.calls.count("create") == 1
 
@@ -188,7 +195,7 @@ def test_a_shard_that_is_found_after_a_kill_is_synced_before_it_counts(tmp_path:
     publish(tmp_path, a_stack, NEW)
     synced = FaultyVolume()
     publish(tmp_path, a_stack, NEW, synced)
-    assert synced.calls.count("sync") == 2, "the file and its directory"
+    assert synced.calls.count("sync") == 1 + len(DIRECTORIES), "the file, and each directory above it"
     lost = FaultyVolume(failing("sync", 1, errno.EIO))
     publish(tmp_path, a_stack, NEW, lost)
     assert lost.calls.count("create") == 2, "the pages may be gone: another name"

@@ -69,7 +69,8 @@ class Full(Volume):
 
 
 def test_a_volume_that_is_full_is_a_reason_and_nothing_else(tmp_path: Path) -> None:
-    assert "ENOSPC" in plans.keep(Full(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER))
+    for _ in range(plans.NAMES + 1):  # nothing is left that would use up the names of the key
+        assert "ENOSPC" in plans.keep(Full(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER))
     assert plans.keep(Volume(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER)) == ""
 
 
