@@ -132,7 +132,7 @@ def test_three_stuck_pods_end_the_injection(place: Place) -> None:
     status = place.profile_is("breaks", "Suspended")
     stuck = {each["metadata"]["name"] for each in place.pods("breaks")}
     assert set(status["tripped"]["pods"]) == stuck
-    message = place.event("breaks", "Suspended", "born plain")
+    message = place.event("breaks", "Suspended", "new ones are plain")
     assert all(name in message for name in stuck)
     place.kubectl.run("scale", "deployment", "breaks", "--replicas=4")
     fourth = place.ready("breaks")

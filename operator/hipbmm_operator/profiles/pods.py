@@ -80,7 +80,7 @@ def _gpus(limits: Json) -> bool:
 
 
 def kernel_of(body: Json) -> str | None:
-    """The sha256 of the program that the pod was born with; None for a plain pod."""
+    """The sha256 of the program that the pod was created with; None for a plain pod."""
     for container in objects_at(body, "spec", "initContainers"):
         command = container.get("command", ())
         if container.get("name") == spelling.WARM and len(command) > 4:  # noqa: PLR2004  # sh -c TEXT hipbmm SHA

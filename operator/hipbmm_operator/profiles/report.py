@@ -61,7 +61,7 @@ def _against(spec: ProfileSpec | str, facts: Facts, tripped: Trip | None) -> Fin
     names = ", ".join(facts.rivals)
     if spec.suspend:
         # It is what was asked for: who waits for the profile need not wait for ever.
-        return true("Ready", "Suspended", "spec.suspend is true: pods are born plain")
+        return true("Ready", "Suspended", "spec.suspend is true: new pods are plain")
     rival = f"spec.match.podLabels could choose the same pods as profile {names}: give one label another value in each"
     refused = f"an injected pod would be refused: {facts.preflight.refusal}"
     candidates: tuple[tuple[object, reasons.Reason | reasons.Foreign, str], ...] = (
@@ -204,7 +204,7 @@ def _from_file(injected: Sequence[ForeignPod], spoken: Mapping[str, Spoken]) -> 
 
 UNLABELLED = "spec.match.podLabels chooses pods in namespaces with the label hipbmm.io/injection: enabled only"
 WORDS = {
-    "Predates": "older than the profile, or born while it was not ready",
+    "Predates": "older than the profile, or created while the profile was not ready",
     "Skipped": "with the annotation hipbmm.io/skip, of a HipbmmDeployment, static, or for Windows",
     "NotReady": "the profile is not ready",
     "NoGpuContainer": "no container has a limit of amd.com/ (name it in spec.container), or the name given there",

@@ -1,7 +1,7 @@
 """Trials of images, and the trip after which a profile injects no more. Pure.
 
 The first pod of an image in which a kernel program begins tries it; until it has shown that the program runs, other
-pods of the image are born plain. A pod that waits (for a GPU, a Secret, a download) shows nothing about the program, so
+new pods of the image are plain. A pod that waits (for a GPU, a Secret, a download) shows nothing about the program, so
 another one may try in its place. Three pods that are stuck because of us end it for all images.
 """
 
@@ -142,7 +142,7 @@ def _verdict(tried: ForeignPod, at_work: Collection[str]) -> Literal["Testing", 
 
 
 def held(trials: Sequence[Canary], pods: Sequence[ForeignPod], now: datetime) -> list[str]:
-    """Images whose pods are born plain: those in vain, and those that a pod tries, or may be about to."""
+    """Images whose new pods are plain: those in vain, and those that a pod tries, or may be about to."""
     return sorted(
         each.image
         for each in trials
@@ -168,6 +168,6 @@ def trip(before: Trip | None, pods: Sequence[ForeignPod], generation: int, kerne
     if len(bad) < STUCK_PODS:
         return None
     names = sorted(bad)
-    message = f"{len(bad)} pods are stuck because of the injection; delete them, new ones are born plain: "
+    message = f"{len(bad)} pods are stuck because of the injection; delete them, new ones are plain: "
     text = f"{message}{', '.join(names[:8])}. {bad[names[0]]}"
     return Trip(generation=generation, kernel=kernel, pods=names[:8], message=text[:1024])
