@@ -1,5 +1,6 @@
 """Commands that are the shell's own: their options, what they set, and whether they succeed."""
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -9,6 +10,14 @@ SUCCEEDING = frozenset({"cd", "echo", "mkdir", "printf", "sleep", "trap", "ulimi
 """Commands that succeed wherever the script goes on at all."""
 LEAVING = ("break", "continue")
 READING = frozenset({"read", "mapfile", "readarray", "getopts", "let"})
+OF_THE_SHELL = frozenset(
+    {
+        *("_", "DIRSTACK", "EPOCHREALTIME", "EPOCHSECONDS", "EUID", "FUNCNAME", "GROUPS", "HOSTNAME", "HOSTTYPE"),
+        *("IFS", "LINENO", "MACHTYPE", "MAPFILE", "OLDPWD", "OPTARG", "OPTERR", "OPTIND", "OSTYPE", "PIPESTATUS"),
+        *("PPID", "PS4", "PWD", "RANDOM", "REPLY", "SECONDS", "SHELL", "SHELLOPTS", "SHLVL", "SRANDOM", "TERM", "UID"),
+    }
+)
+"""Variables that shells set by themselves, beside those of bash that begin with its name."""
 _COMPUTED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*(?:[-+*/%&|^]|<<|>>)?=(?!=)|([A-Za-z_][A-Za-z0-9_]*)(?:\+\+|--)")
 
 
@@ -33,3 +42,11 @@ def behind_exec(arguments: Sequence[str]) -> list[str]:
         at += 2 if arguments[at][-1:] == "a" else 1
     at += arguments[at : at + 1] == ["--"]
     return [*(["env", "-i"] if clears else []), *arguments[at:]]
+
+
+def exports_all(options: Sequence[str], *, before: bool) -> bool:
+    """Whether what is set behind `set` with these options is exported: `-a`, `-o allexport`."""
+    for text, name in itertools.zip_longest(options, options[1:], fillvalue=""):
+        if text[:1] in ("-", "+") and ("a" in text or name == "allexport"):
+            before = text[0] == "-"
+    return before

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from hipbmm_kernel.argv import flags, shell, values
+from hipbmm_kernel.argv import directory, flags, shell, values
 from hipbmm_kernel.argv.shell import Command
 from hipbmm_kernel.argv.words import ShellError
 
@@ -23,6 +23,7 @@ MODEL_UNKNOWN = "ModelUnknown"
 RAY_NODE = "RayNode"
 SYNTAX = "ShellSyntax"
 
+SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "busybox"})
 MAX_NESTING = 6
 MAX_ABOUT = 200
 PYTHONPATH = "PYTHONPATH"
@@ -129,7 +130,7 @@ class _Search:
         if form:
             changed = (*command.env, *(((PYTHONPATH, values.ANY),) if is_isolated(fields) else ()))
             self.found.append(_Candidate(form, arguments, command.certain, changed, marks))
-        elif program in shell.SHELLS:
+        elif program in SHELLS:
             self._shell(command, {**env, **dict(command.env)}, nesting)
         elif program == "ray" and "start" in fields[1:2]:
             self._ray = True
@@ -152,7 +153,8 @@ class _Search:
         if values.is_marked(text):
             self._files.append("a text that only running it would show")
             return
-        walk = shell.Walk({name: values.forgotten(value) for name, value in env.items()})
+        is_bash = command.fields[0].endswith(("bash", "zsh"))
+        walk = shell.Walk({name: values.forgotten(value) for name, value in env.items()}, is_bash=is_bash)
         walk.run(text, tuple(values.forgotten(field) for field in parameters or command.fields[:1]))
         for fields, certain, changed in walk.commands:
             inner = Command(fields, command.certain and certain, (*command.env, *changed))
@@ -183,7 +185,7 @@ def _unwrapped(fields: tuple[str, ...]) -> tuple[int, tuple[tuple[str, str], ...
         return 0, ()
     for at in range(1, len(fields)):
         inner = fields[at].rpartition("/")[2] if fields[at - 1] not in _VALUES else ""
-        if _server_of(inner, fields[at:])[0] or inner in shell.SHELLS or _PYTHON.fullmatch(inner):
+        if _server_of(inner, fields[at:])[0] or inner in SHELLS or _PYTHON.fullmatch(inner):
             pairs = (text.partition("=") for text in fields[1:at] if "=" in text and not text.startswith("-"))
             dropped = ((PYTHONPATH, values.ANY),) if _drops(program, fields[1:at]) else ()
             return at, (*dropped, *((name, value) for name, _, value in pairs))
@@ -276,5 +278,7 @@ def _server(found: _Candidate) -> Server | Unread:
         return Unread(MODEL_UNKNOWN, "neither the first argument nor --model names it")
     env = dict(found.env)
     hidden = tuple(name for name in env if values.is_marked(name + env[name]))
+    if directory.HERE in hidden and (model[:1] == "." or config[:1] not in ("", "/")):
+        return Unread(SUBSTITUTION, f"the directory of {model or config}"[:90])
     seen = tuple(pair for pair in env.items() if pair[0] not in hidden)
     return Server(found.form, known[0], known_arguments, seen, config, hidden)

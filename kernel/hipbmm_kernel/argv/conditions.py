@@ -20,16 +20,24 @@ _NUMERIC = {
 }
 
 
-def result(fields: Sequence[str], marks: Marks, *, patterns: bool) -> bool | None:
-    """None when something is not known, or a file is asked for. With `patterns` as in `[[`: what `=` compares to."""
+def result(fields: Sequence[str], marks: Marks, *, patterns: bool, is_bash: bool) -> bool | None:
+    """None when something is not known, or a file is asked for. With `patterns` as in `[[`: what `=` compares to.
+
+    To a plain `sh` all `[[` and each `==` may be errors, which are false: there they are never known to be true.
+    """
+    found = _result(fields, marks, patterns=patterns)
+    return None if found and not is_bash and (patterns or "==" in fields) else found
+
+
+def _result(fields: Sequence[str], marks: Marks, *, patterns: bool) -> bool | None:
     for connector, decides in (("||", True), ("&&", False)):
         if connector in fields and "(" not in fields:
             at = fields.index(connector)
             sides = (fields[:at], fields[at + 1 :])
-            results = tuple(result(side, marks, patterns=patterns) for side in sides)
+            results = tuple(_result(side, marks, patterns=patterns) for side in sides)
             return decides if decides in results else None if None in results else not decides
     if fields[:1] == ["!"]:
-        inverse = result(fields[1:], marks, patterns=patterns)
+        inverse = _result(fields[1:], marks, patterns=patterns)
         return None if inverse is None else not inverse
     alternatives = [marks.alternatives(field) for field in fields]
     if any(found is None for found in alternatives):

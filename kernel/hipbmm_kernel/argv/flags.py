@@ -27,6 +27,7 @@ _OF_A_FRONT_END = (
     "api-server-count",
     "served-model-name",
     "root-path",
+    "allowed-origins",
     "chat-template",
     "uvicorn-log-level",
     "disable-uvicorn-access-log",

@@ -7,12 +7,13 @@ what they set differently is one of two alternatives from then on. Parentheses, 
 script change nothing in it.
 """
 
+import contextlib
 import fnmatch
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from hipbmm_kernel.argv import builtin, conditions, grammar, values, words
+from hipbmm_kernel.argv import builtin, conditions, directory, grammar, values, words
 from hipbmm_kernel.argv.chain import Chain
 from hipbmm_kernel.argv.grammar import Block, Branches, Case, Function, Group, Loop, Node, Simple
 from hipbmm_kernel.argv.values import UNKNOWN, Expander, Marks, Value, Variables
@@ -21,9 +22,6 @@ from hipbmm_kernel.argv.words import ShellError, Token
 MAX_CALLS = 12
 MAX_STEPS = 5000
 MAX_ROUNDS = 64
-SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "busybox"})
-_GLOB = frozenset("*?[{")
-"""In what a loop goes through: names of files, or braces, that only running it would show."""
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=", re.DOTALL)
 
 
@@ -45,16 +43,18 @@ class Ended(Exception):  # noqa: N818 - not an error: the script has come to `ex
 class Walk:
     """One walk; `commands` are what it came to."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], *, is_bash: bool) -> None:
         self.commands: list[Command] = []
         self.marks = Marks()
         self._env = env
+        self._is_bash = is_bash
         self._variables = Variables({name: (value,) for name, value in env.items()})
         self._expander = Expander(self.marks)
         self._functions: dict[str, Block] = {}
         self._locals: list[dict[str, Variables]] = []
         self._assumed = False
         self._exported: set[str] = set(env)
+        self._exports_all = False
         self._uncertain = 0
         self._calls = 0
         self._steps = 0
@@ -62,10 +62,8 @@ class Walk:
     def run(self, text: str, parameters: tuple[str, ...]) -> None:
         """Walk through a script; `parameters` begin with `$0`. ShellError when it cannot be read."""
         self._variables = self._variables._replace(name=parameters[0], positional=parameters[1:])
-        try:
+        with contextlib.suppress(Ended):
             self._block(grammar.parse(words.tokens(text)))
-        except Ended:
-            return
 
     def _block(self, block: Block, *, condition: bool = False) -> bool | None:
         """The result of the last command: None when it is not known."""
@@ -85,12 +83,8 @@ class Walk:
             found = self._step(step, condition, chain)
             unsure = chain.doubtful or found is None or (step.negated and self._assumed)
             result = None if unsure else found != step.negated
-            if (
-                result
-                and not self._assumed
-                and isinstance(step.node, Simple)
-                and step.node.words[0].plain in builtin.LEAVING
-            ):
+            leaves = isinstance(step.node, Simple) and step.node.words[0].plain in builtin.LEAVING
+            if result and not self._assumed and leaves:
                 break
         self._variables = values.merged([chain.before or self._variables, self._variables])
         return result
@@ -171,7 +165,7 @@ class Walk:
     def _for(self, node: Loop) -> bool | None:
         over = node.over if node.has_words else (words.ALL_PARAMETERS,)
         fields = [field for token in over for field in self._expander.fields(token, self._variables)]
-        if len(fields) > MAX_ROUNDS or any(values.is_marked(field) or _GLOB & set(field) for field in fields):
+        if len(fields) > MAX_ROUNDS or any(map(values.is_marked, fields)):
             self._set(node.variable, UNKNOWN)
             return self._maybe(node.body)
         for field in fields:
@@ -221,7 +215,7 @@ class Walk:
     def _simple(self, tokens: tuple[Token, ...], condition: bool) -> bool | None:
         self._defaults(tokens)
         if tokens[0].plain == "[[":
-            return conditions.result(self._compared(tokens[1:-1]), self.marks, patterns=True)
+            return conditions.result(self._compared(tokens[1:-1]), self.marks, patterns=True, is_bash=self._is_bash)
         if tokens[0].is_arithmetic:
             self._compute(tokens[0].word[0].text)
             return None
@@ -263,9 +257,13 @@ class Walk:
         if name in ("true", ":", "false", *builtin.LEAVING):
             return name != "false"
         if name in ("[", "test"):
-            return conditions.result(fields[1 : -1 if fields[-1] == "]" else None], self.marks, patterns=False)
+            tested = fields[1 : -1 if fields[-1] == "]" else None]
+            return conditions.result(tested, self.marks, patterns=False, is_bash=self._is_bash)
         if name in ("exit", "return"):
             raise Ended(name)
+        if name in directory.COMMANDS:
+            self._variables = directory.entered(self._variables, self.marks, name, arguments)
+            self._exported.add(directory.HERE)
         if name in self._functions or name == "eval":
             return self._called(name, arguments)
         if name in ("set", "shift", "unset", "source", ".", *builtin.READING) or fields[:2] == ["printf", "-v"]:
@@ -314,12 +312,14 @@ class Walk:
         """Built-in commands that change variables."""
         if name == "set":
             at = builtin.options_of_set(arguments)
+            self._exports_all = builtin.exports_all(arguments[:at], before=self._exports_all)
             if at < len(arguments):
-                positional = tuple(arguments[at + (arguments[at] == "--") :])
-                self._variables = self._variables._replace(positional=positional)
+                rest = tuple(arguments[at + (arguments[at] == "--") :])
+                self._variables = self._variables._replace(positional=rest)
         elif name == "shift":
-            count = int(arguments[0]) if arguments and arguments[0].isdecimal() else 1
-            self._variables = self._variables._replace(positional=self._variables.positional[count:])
+            count = arguments[0] if arguments else "1"
+            rest = self._variables.positional[int(count) :] if count.isdecimal() else (values.ANY,)
+            self._variables = self._variables._replace(positional=rest)
         elif name == "unset":
             for variable in arguments:
                 self._variables = self._variables.without(variable)
@@ -387,11 +387,13 @@ class Walk:
         text = self._expander.text(rest, self._variables)
         if found[2]:
             before = self._variables.get(found[1])
-            text = self.marks.of(values.EMPTY if before is None else before) + text
+            text = (self.marks.of(values.EMPTY if before is None else before) if self._is_bash else values.ANY) + text
         return found[1], self.marks.value(text)
 
     def _set(self, name: str, value: Value) -> None:
         self._variables = self._variables.changed(name, value)
+        if self._exports_all:
+            self._exported.add(name)
 
     def _set_array(self, name: str, fields: tuple[str, ...] | None) -> None:
         first = UNKNOWN if fields is None else self.marks.value(fields[0]) if fields else values.EMPTY

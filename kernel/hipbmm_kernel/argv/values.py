@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from hipbmm_kernel.argv import words
+from hipbmm_kernel.argv import builtin, words
 from hipbmm_kernel.argv.words import Piece, Token
 
 Value = tuple[str, ...]
@@ -27,6 +27,7 @@ _NOTHING = Piece(words.TEXT, "", quoted=True)
 """What a word in quotes begins with: of `"$@"` nothing may be left."""
 _ARRAY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([@*]|[0-9]{1,4})\]")
 _INDEXED = re.compile(r"\[.*\]=", re.DOTALL)
+_PATTERN = re.compile(r"^~\w|[*?]|\[.*/|/.*\[|\{[^}]*(?:,|\.\.)[^}]*\}", re.DOTALL)
 _REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])(?:(:?[-+=?])(.*))?", re.DOTALL)
 
 
@@ -44,6 +45,8 @@ class Variables(NamedTuple):
 
     def get(self, name: str) -> Value | None:
         """The value of a variable, None when it is not set."""
+        if name == "*" and "IFS" in self.named:
+            return UNKNOWN
         if name in ("@", "*"):
             return (" ".join(self.positional),) if self.positional else None
         if name == "#":
@@ -53,7 +56,8 @@ class Variables(NamedTuple):
             return UNKNOWN if ANY in self.positional else parameters[int(name) :][:1] or None
         if not name[0].isalpha() and name[0] != "_":
             return UNKNOWN
-        return self.named.get(name, None if self.complete else UNKNOWN)
+        is_known = self.complete and name not in builtin.OF_THE_SHELL and not name.startswith("BASH")
+        return self.named.get(name, None if is_known else UNKNOWN)
 
     def changed(self, name: str, value: Value, fields: tuple[str, ...] | None = None) -> "Variables":
         """With another value, or with an array of these fields."""
@@ -168,12 +172,11 @@ class Expander:
         """The fields of a word."""
         if token.operator:
             return [token.operator]
-        return self._fields(token.word, variables)
+        return [ANY] if _is_pattern(token.word) else self._fields(token.word, variables)
 
     def text(self, token: Token, variables: Variables) -> str:
         """A word as one field, as in an assignment."""
-        quoted = tuple(piece._replace(quoted=True) for piece in _with_home(token.word))
-        return " ".join(self._fields(quoted, variables))
+        return " ".join(self._fields(token.word, variables, split=False))
 
     def pattern(self, token: Token, variables: Variables) -> str:
         """A word as the pattern of `case`, or of `==` in `[[`: what is quoted means itself."""
@@ -189,7 +192,7 @@ class Expander:
         found = _REFERENCE.fullmatch(piece.text) if piece.kind == words.PARAMETER else None
         if found is None or (found[2] or "")[-1:] != "=":
             return None
-        return found[1], self._parameter(piece, variables)
+        return found[1], self.text(Token("", (piece,)), variables)
 
     def array(self, token: Token, variables: Variables) -> tuple[str, tuple[str, ...] | None] | None:
         """The variable that `V=(...)` or `V+=(...)` sets, and its fields if they are known; None for other words."""
@@ -209,11 +212,11 @@ class Expander:
             return fields or ()
         return value if len(value) == 1 else None
 
-    def _fields(self, word: tuple[Piece, ...], variables: Variables) -> list[str]:
+    def _fields(self, word: tuple[Piece, ...], variables: Variables, *, split: bool = True) -> list[str]:
         found: list[str] = []
         begun = False
         for piece in _with_home(word):
-            parts = self._parts(piece, variables)
+            parts = self._parts(piece, variables, whole=piece.quoted or not split)
             if not parts or (piece == _NOTHING and len(word) > 1):
                 continue
             self._left -= sum(len(part or "") for part in parts)
@@ -225,32 +228,36 @@ class Expander:
             begun = parts[-1] is not None
         return found
 
-    def _parts(self, piece: Piece, variables: Variables) -> list[str | None]:
-        """Texts to be joined to their neighbours; None where a blank separates."""
+    def _parts(self, piece: Piece, variables: Variables, *, whole: bool) -> Sequence[str | None]:
+        """Texts to be joined to their neighbours; None where a blank separates. `whole`: no blank does."""
         if piece.kind != words.PARAMETER:
-            return [piece.text if piece.kind == words.TEXT else ANY]
-        if piece.quoted and piece.text == "@":
-            return list(variables.positional) if variables.positional else []
+            text = piece.text if piece.kind == words.TEXT else ANY
+            return [text] if whole else _separated(text)
         array = _ARRAY.fullmatch(piece.text)
         fields = self._array(array[1], variables) if array else None
-        if array and piece.quoted and array[2] == "@" and fields is not None:
-            return list(fields)
-        text = self._element(array[2], fields) if array else self._parameter(piece, variables)
-        if piece.quoted:
-            return [text]
-        if "IFS" in variables.named:
-            return [ANY]
-        split: list[str | None] = list(text.split())
-        before: list[str | None] = [None] if text[:1].isspace() else []
-        after: list[str | None] = [None] if split and text[-1:].isspace() else []
-        return [*before, *split, *after]
+        if whole and (piece.text == "@" or (piece.text.startswith(("@-", "@:-")) and variables.positional)):
+            return variables.positional
+        if array and whole and array[2] == "@" and fields is not None:
+            return fields
+        found = self._element(array[2], fields, variables) if array else self._parameter(piece, variables)
+        if not isinstance(found, str):
+            fields = tuple(self._fields(found, variables, split=not whole))
+            return [" ".join(fields)] if whole else fields
+        if whole:
+            return [found]
+        return [ANY] if "IFS" in variables.named or set("*?") & set(found) else _separated(found)
 
-    def _element(self, index: str, fields: tuple[str, ...] | None) -> str:
-        if fields is None or any(" " in field for field in fields if not index.isdigit()):
+    def _element(self, index: str, fields: tuple[str, ...] | None, variables: Variables) -> str:
+        if (
+            fields is None
+            or (index == "*" and "IFS" in variables.named)
+            or any(" " in field for field in fields if not index.isdigit())
+        ):
             return ANY
         return " ".join(fields) if not index.isdigit() else fields[int(index)] if int(index) < len(fields) else ""
 
-    def _parameter(self, piece: Piece, variables: Variables) -> str:
+    def _parameter(self, piece: Piece, variables: Variables) -> str | tuple[Piece, ...]:
+        """The value of a parameter, or the word that stands for it: the default of `${V:-default}`."""
         reference = _REFERENCE.fullmatch(piece.text)
         if reference is None:
             return ANY
@@ -261,7 +268,7 @@ class Expander:
             return ANY
         other = operator[-1:]
         if (other in ("-", "=") and empty) or (other == "+" and not empty and value != UNKNOWN):
-            return " ".join(self._fields(words.pieces(default, quoted=True), variables))
+            return words.pieces(default, quoted=piece.quoted)
         if other == "+" and empty:
             return ""
         return self._marks.of(UNKNOWN if other == "+" else EMPTY if value is None else value)
@@ -273,3 +280,17 @@ def _with_home(word: tuple[Piece, ...]) -> tuple[Piece, ...]:
     if first[::2] != (words.TEXT, False) or first.text[:2] not in ("~", "~/") or (first.text == "~" and len(word) > 1):
         return word
     return (Piece(words.PARAMETER, "HOME", quoted=True), first._replace(text=first.text[1:]), *word[1:])
+
+
+def _separated(text: str) -> list[str | None]:
+    """The fields of a text, and None where a blank separates them from their neighbours."""
+    fields = text.split()
+    before: list[str | None] = [None] if text[:1].isspace() else []
+    after: list[str | None] = [None] if fields and text[-1:].isspace() else []
+    return [*before, *fields, *after]
+
+
+def _is_pattern(word: tuple[Piece, ...]) -> bool:
+    """Whether names of files may stand for a word, its braces for several words, or another user's home for `~NAME`."""
+    bare = "".join(piece.text if piece[::2] == (words.TEXT, False) else "_" for piece in word)
+    return _PATTERN.search(bare) is not None

@@ -1,10 +1,11 @@
 """The server of this pod as settings for a plan: from the profile, the argv, and the file that the argv names."""
 
 import json
+import posixpath
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from hipbmm_kernel.argv import command, flags
+from hipbmm_kernel.argv import command, directory, flags
 from hipbmm_kernel.argv.command import Server, Unread
 from hipbmm_kernel.argv.values import Marks
 from hipbmm_kernel.foreign import config_file
@@ -42,7 +43,8 @@ def _with_config_file(found: Server) -> Server | Unread:
     if not found.config_file:
         return found
     try:
-        configured = config_file.arguments(found.config_file)
+        here = dict(found.env).get(directory.HERE, "")
+        configured = config_file.arguments(posixpath.join(here, found.config_file))
     except config_file.ConfigFileError as error:
         return Unread(CONFIG_FILE, str(error))
     model, rest = flags.taken(configured, "model")

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
+from hipbmm_kernel.argv import directory
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.report import Report
 from hipbmm_kernel.contract.settings import ENV_FILE, FILE, SERVE_UNTUNED, SettingsError, parse_settings
@@ -101,7 +102,8 @@ class _Run:
         """Run `warm`; why there is no report of it, "" when there is one."""
         command = [*process.program("__main__"), "warm"]
         with Family() as family:
-            child = process.start(command, os.getcwd(), self._settings_of_child(), 1, 2)
+            env = self._settings_of_child()
+            child = process.start(command, _directory(env), env, 1, 2)
             try:
                 ended = self._wait(child)
             finally:
@@ -113,7 +115,8 @@ class _Run:
 
     def _settings_of_child(self) -> dict[str, str]:
         """The environment of the child: the server's, the settings that its command line gives, and limits."""
-        seen = tables.with_program(self._env, self._settings.program)  # as the server's command line is started
+        here = {directory.HERE: os.getcwd()}
+        seen = tables.with_program(self._env, self._settings.program) | here  # as the server's command line is started
         found = server.find(self._argv, seen, has_command=self._settings.mode != ENV_FILE)
         gpus = read_hardware(self._settings.sysfs, self._settings.dev, self._env).gpus
         room = memory.room(left(), len(gpus))
@@ -136,7 +139,7 @@ class _Run:
                 limits["HIPBMM_COOPERATE"] = "1"
             else:  # without one, nobody has made it yet
                 os.makedirs(self._settings.store, exist_ok=True)
-        return {**self._env, **found.env, **limits}
+        return {**self._env, **here, **found.env, **limits}
 
     def _wait(self, child: subprocess.Popen[bytes]) -> str:
         """Wait for the child; why it had to be ended, "" when it ended by itself.
@@ -190,6 +193,15 @@ class _Run:
             with contextlib.suppress(OSError):  # the first start finds this; later ones begin anew (`starts`)
                 words.begin(self._settings.dispatch_directory, 1)
         return found
+
+
+def _directory(env: Mapping[str, str]) -> str:
+    """Where the server's command line leads, if that is there: a model may be named from there."""
+    path = env[directory.HERE]
+    with contextlib.suppress(TooLate, OSError):
+        if within(STORE_SECONDS, lambda: os.path.isdir(path)):
+            return path
+    return os.getcwd()
 
 
 def usable(env: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

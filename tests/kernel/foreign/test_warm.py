@@ -160,6 +160,16 @@ def test_a_value_that_only_running_the_script_would_show_is_not_given_to_the_chi
     assert (full.message["state"], first_note(full)) == ("Complete", "server: VllmServe: org/model")
 
 
+@pytest.mark.parametrize("text", ["cd models && exec vllm serve ./small", "cd models; cd ..; vllm serve models/small"])
+def test_a_model_is_looked_for_where_the_script_has_gone(full: Pod, text: str) -> None:
+    model = full.root / "models" / "small"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text(json.dumps(SMALL_MODEL))
+    del full.env["HIPBMM_MODEL_CONFIG"]
+    warm(full, "--", "sh", "-c", text)
+    assert (full.message["state"], full.message["plan"]["source"]) == ("Complete", "Config")
+
+
 @pytest.mark.parametrize("mode", ["Wrap", "EnvFile"])
 @pytest.mark.parametrize(
     ("text", "dispatch"),

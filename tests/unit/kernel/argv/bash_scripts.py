@@ -93,6 +93,22 @@ READ = {
     "ray and": Script("ray start --head --port=6379 && vllm serve org/m -tp 2"),
     "download and": Script("hf download org/m --local-dir /m && vllm serve /m -tp 2"),
     "cmd or brace exit": Script("rocm-smi || { echo no; exit 1; }; vllm serve org/m"),
+    "default in quotes": Script(
+        "M=${M:-'org/m'}; export T=${T:-\"2\"}; vllm serve $M -tp ${U:-'8'} --seed \"${S:-7}\""
+    ),
+    "default of several words": Script("vllm serve org/m ${E:--tp 2} ${S:-'--hf-overrides' '{\"a\": 1}'}"),
+    "default of JSON": Script('S=${S:-\'{"method": "ngram"}\'}; vllm serve org/m --speculative-config "$S"'),
+    "default for all": Script('vllm serve "${@:-org/m}"', ("x", "org/a", "-tp", "2")),
+    "quotes are no patterns": Script(
+        'vllm serve org/m --hf-overrides \'{"a":1,"b":[2]}\' --allowed-origins ["*"] -tp 2'
+    ),
+    "cd": Script("cd /usr && cd share/../lib; vllm serve $PWD/m"),
+    "cd home": Script("cd; vllm serve $PWD/m"),
+    "cd in a subshell": Script("cd /usr; (cd /tmp && true); vllm serve $PWD/m"),
+    "cd in a shell in a shell": Script("cd /usr; bash -c 'vllm serve $PWD/m'"),
+    "cd to what is not known": Script('cd "$(mktemp -d)" && vllm serve org/m'),
+    "set -a": Script("set -a; T=2; set +a; S=3; bash -c 'vllm serve org/m -tp ${T:-1} --seed ${S:-7}'"),
+    "set -o allexport": Script("set -e -o allexport; T=2; bash -c 'vllm serve org/m -tp ${T:-1}'"),
     "retry loop": Script("for i in 1 2 3; do vllm serve org/m -tp 2 && break; sleep 0; done"),
 }
 """What is found in them is what bash starts."""
@@ -128,6 +144,25 @@ UNREAD = {
     "test num octal": Script("TP=4; [[ 010 -eq 10 ]] && TP=8; vllm serve org/m -tp $TP"),
     "while count": Script("i=0; while [ $i -lt 2 ]; do i=$((i+1)); done; vllm serve org/m -tp $i"),
     "source override": Script("TP=4; . /tmp/of-a-test; vllm serve org/m -tp $TP"),
+    "user": Script('if [ "$UID" = 0 ]; then M=org/a; else M=org/b; fi; vllm serve $M'),
+    "host": Script('case "$HOSTNAME" in *-0) TP=8;; *) TP=4;; esac; vllm serve org/m -tp $TP'),
+    "which shell": Script('if [ -n "$BASH_VERSION" ]; then M=org/a; else M=org/b; fi; vllm serve $M'),
+    "system": Script("[[ $OSTYPE == linux* ]] && M=org/a; vllm serve ${M:-org/b}"),
+    "matched": Script("[[ $S =~ tp([0-9]+) ]]; vllm serve org/m -tp ${BASH_REMATCH[1]} --seed 8", (), {"S": "x-tp4"}),
+    "option's value": Script("getopts t: o; vllm serve org/m -tp $OPTARG --seed 0", ("x", "-t", "8")),
+    "options shifted": Script('getopts t: o; shift $((OPTIND-1)); vllm serve "$@"', ("x", "-t", "8", "org/m")),
+    "reply": Script("read <<< org/m; vllm serve $REPLY -tp 2"),
+    "random": Script("vllm serve org/m --max-num-seqs $RANDOM"),
+    "cd by a command": Script('cd "$(dirname /usr/x)" && vllm serve ./m'),
+    "cd perhaps": Script("if [ -d /usr ]; then cd /usr; fi; vllm serve --config c.yaml"),
+    "cd back": Script("cd /usr; cd /tmp; cd -; vllm serve $PWD/m"),
+    "files": Script("vllm serve /usr/*/m*"),
+    "files in a class": Script("vllm serve /usr/l[i]b"),
+    "files of a variable": Script("vllm serve $M", (), {"M": "/usr/li?"}),
+    "braces": Script("vllm serve org/m --cudagraph-capture-sizes {1,2,4}"),
+    "braces of numbers": Script("vllm serve org/m --cudagraph-capture-sizes {1..4}"),
+    "somebody's home": Script("vllm serve ~root/m"),
+    "joined": Script('A=(1 2); IFS=,; vllm serve org/m --served-model-name x --cudagraph-capture-sizes "${A[*]}"'),
     "ifs changed": Script("IFS=,; vllm serve org/m $E", (), {"E": "-tp,4"}),
 }
 """What they start depends on what only running them would show."""

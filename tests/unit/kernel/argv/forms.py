@@ -326,6 +326,18 @@ FORMS = {
     "an alternative for a shell in a shell": Form(
         sh(f"{EITHER}; sh -c 'vllm serve $1' sh $S"), ("Substitution", "", [])
     ),
+    "a test that is bash's alone, in a shell that may be another": Form(
+        sh('TP=1; if [ "$A" == x ]; then TP=8; fi; vllm serve org/m -tp $TP'), ("Substitution", "-tp ?", []), {"A": "x"}
+    ),
+    "brackets that are bash's alone": Form(
+        sh("TP=1; [[ -n $A ]] && TP=8; vllm serve org/m -tp $TP"), ("Substitution", "-tp ?", []), {"A": "x"}
+    ),
+    "a test that is false in each shell": Form(
+        sh("[[ -n $A ]] && TP=8; vllm serve org/m ${TP:+-tp $TP}"), ("VllmServe", "org/m", [])
+    ),
+    "a word added as only bash adds it": Form(
+        sh("A='--seed 1'; A+=' -tp 2'; vllm serve org/m $A"), ("Substitution", "? ?", [])
+    ),
     "two models": Form(sh("vllm serve org/a --port 1 & vllm serve org/b --port 2; wait"), ("SeveralServers", "", [])),
     "a quote that never ends": Form(sh("vllm serve 'org/m"), ("ShellSyntax", "", [])),
     "an echo of it": Form(sh('echo vllm serve org/m; echo "vllm serve org/m"'), ("NoServerCommand", "", [])),

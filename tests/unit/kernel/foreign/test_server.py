@@ -62,6 +62,12 @@ def test_what_is_not_understood_plans_nothing_and_says_why() -> None:
     assert found(["/start.sh"], {"HIPBMM_MODEL": "org/m"}).note == "server: Profile: org/m (ScriptFile: /start.sh)"
 
 
+def test_a_configuration_file_is_looked_for_where_the_script_has_gone(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("model: org/m\n")
+    planned = found(["sh", "-c", f"cd {tmp_path} && exec vllm serve --config c.yaml"])
+    assert (planned.env["HIPBMM_MODEL"], planned.env["PWD"]) == ("org/m", str(tmp_path))
+
+
 def test_a_configuration_file_stands_for_its_arguments(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(
