@@ -23,6 +23,7 @@ USAGE = "usage: hipbmm_kernel exec --foreign -- COMMAND [ARGUMENT ...]\n"
 def exec_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None) -> int:
     """`exec --foreign -- COMMAND ...`: does not return if the command starts; its status as a shell gives it if not."""
     log = Log(stderr)
+    sys.path += filter(None, env.get(decision.PYTHONPATH, "").split(":"))  # behind ours, to find AITER
     command = argv[2:] if argv[1:2] == ["--"] else argv[1:]
     if not command:
         (stderr or sys.stderr).write(USAGE)

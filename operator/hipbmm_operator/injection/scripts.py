@@ -50,11 +50,14 @@ exit 0
 
 SERVER = f"""
 if [ -r {HOME}/kernel/__main__.py ] && command -v python3 >/dev/null 2>&1; then
-  exec python3 {HOME}/kernel exec --foreign -- "$@"
+  exec python3 -I {HOME}/kernel exec --foreign -- "$@"
 fi
 exec "$@"
 """.strip()
-"""In front of a server's command. It starts whatever has become of us."""
+"""In front of a server's command. It starts whatever has become of us.
+
+`-I`: PYTHONHOME and PYTHONPATH are for the server's Python, which need not be this one.
+"""
 
 HARVEST = f"""
 p=

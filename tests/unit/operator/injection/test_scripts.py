@@ -138,6 +138,15 @@ def test_the_server_starts_by_the_program(home: Path) -> None:
     assert called(home) == ["exec", "--foreign", "--", "echo", "a b"]
 
 
+@pytest.mark.parametrize("name", ["PYTHONHOME", "PYTHONPATH"])
+def test_the_server_starts_by_the_program_with_variables_for_another_python(home: Path, name: str) -> None:
+    (home / "json.py").write_text("raise SystemExit(9)")
+    run(scripts.WARM, home, put_program(home))
+    done = run(scripts.SERVER, home, "sh", "-c", f'echo "${name}"', **{name: str(home)})
+    assert (done.stdout, done.returncode) == (f"{home}\n", 0)
+    assert called(home)[:2] == ["exec", "--foreign"]
+
+
 def test_the_server_starts_without_the_program(home: Path) -> None:
     done = run(scripts.SERVER, home, "sh", "-c", 'echo "$1"; exit 3', "zero", "one")
     assert (done.stdout, done.returncode) == ("one\n", 3)
