@@ -114,6 +114,11 @@ def no_gpus_beside_the_server(pod: Json) -> None:
     pod["spec"]["containers"].append(other)
 
 
+def network_card_beside_the_server(pod: Json) -> None:
+    resources = {"limits": {"amd.com/nic": "1"}}
+    pod["spec"]["containers"].append({"name": "agent", "image": "registry.example/agent:1", "resources": resources})
+
+
 def skip_that_says_no(pod: Json) -> None:
     pod["metadata"]["annotations"] = {"hipbmm.io/skip": "false", "hipbmm.io/container": ""}
 
@@ -246,6 +251,10 @@ def no_gpus(pod: Json) -> None:
     _server(pod)["resources"] = {"limits": {"amd.com/gpu": "0"}}
 
 
+def another_device_of_the_maker(pod: Json) -> None:
+    _server(pod)["resources"] = {"limits": {"amd.com/ama_u30": "1"}}
+
+
 def gpus_of_another_maker(pod: Json) -> None:
     _server(pod)["resources"] = {"limits": {"nvidia.com/gpu": "1"}}
 
@@ -303,6 +312,7 @@ INJECTED: tuple[Change, ...] = (
     partitions_of_a_gpu,
     gpus_by_a_claim,
     no_gpus_beside_the_server,
+    network_card_beside_the_server,
     skip_that_says_no,
     model_in_an_image,
     claim_of_its_own,
@@ -322,6 +332,7 @@ INJECTED: tuple[Change, ...] = (
 )
 LEFT: dict[Change, str] = {
     no_gpus: "NoGpuContainer",
+    another_device_of_the_maker: "NoGpuContainer",
     gpus_of_another_maker: "NoGpuContainer",
     container_that_is_not_there: "NoGpuContainer",
     init_container_as_the_server: "NoGpuContainer",

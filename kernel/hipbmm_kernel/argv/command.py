@@ -97,7 +97,7 @@ def find(argv: Sequence[str], env: Mapping[str, str], *, has_command: bool = Tru
         return Unread(SYNTAX, str(error))
     except (ValueError, RecursionError):
         return Unread(SYNTAX, "a number or a test is too long to be read")
-    if not search.found and not has_command and not search.is_shell:
+    if not (search.found or has_command or search.is_shell or search.files):
         search.found += _arguments_only(tuple(argv))
     certain = list({each[:2]: each for each in search.found if each.certain}.values())
     if len(certain) > 1:
@@ -115,7 +115,7 @@ class _Search:
     def __init__(self) -> None:
         self.found: list[_Candidate] = []
         self.is_shell = False
-        self._files: list[str] = []
+        self.files: list[str] = []
         self._ray = False
 
     def read(self, command: Command, env: Mapping[str, str], marks: values.Marks, nesting: int = 0) -> None:
@@ -141,7 +141,7 @@ class _Search:
         elif _PYTHON.fullmatch(program):
             at = _after_options(fields)
             at += fields[at : at + 1] == ("-m",)
-            self._files += [text for text in fields[at : at + 1] if not text.startswith("-")]
+            self.files += [text for text in fields[at : at + 1] if not text.startswith("-")]
 
     def _shell(self, command: Command, env: Mapping[str, str], nesting: int) -> None:
         """A shell with its own text, or with a script's file."""
@@ -151,7 +151,7 @@ class _Search:
             self._script_file(parameters)
             return
         if values.is_marked(text):
-            self._files.append("a text that only running it would show")
+            self.files.append("a text that only running it would show")
             return
         is_bash = command.fields[0].endswith(("bash", "zsh"))
         walk = shell.Walk({name: values.forgotten(value) for name, value in env.items()}, is_bash=is_bash)
@@ -166,14 +166,14 @@ class _Search:
         if fields[0].endswith(_GROUP_SCRIPT):
             self._ray = True
         else:
-            self._files.append(fields[0])
+            self.files.append(fields[0])
 
     def reason(self, argv: Sequence[str]) -> Unread:
         """Why there is no candidate."""
         if self._ray:
             return Unread(RAY_NODE, "this pod starts a Ray node, and its command line names no model")
-        if self._files:
-            return Unread(SCRIPT_FILE, values.without_marks(self._files[0])[:MAX_ABOUT])
+        if self.files:
+            return Unread(SCRIPT_FILE, values.without_marks(self.files[0])[:MAX_ABOUT])
         # Not the arguments: kubelet has put values of Secrets into them, and a report is for all to read.
         return Unread(NO_SERVER, argv[0][:MAX_ABOUT] if argv else "no command and no arguments")
 

@@ -75,7 +75,11 @@ MARK = "hipbmm"
 KERNEL_KEY = "hipbmm_kernel.zip"
 """Key of the kernel program in its ConfigMap."""
 
-GPU_PREFIX = "amd.com/"
+GPUS = (
+    "amd.com/gpu",
+    *(f"amd.com/{mode}_nps{n}" for mode in ("spx", "dpx", "tpx", "qpx", "cpx") for n in (1, 2, 4, 8)),
+)
+"""Resources that are GPUs or partitions of one; `amd.com/nic` is none."""
 WAITS = ("wait-gcs-ready", "grove-initc")
 WAIT_PREFIX = "wait-for-leader"
 """Init containers that wait for another pod: `warm` goes before them, or two waits add up."""

@@ -76,7 +76,7 @@ def _name_in(item: Expr, names: tuple[str, ...]) -> Expr:
 
 def _has_gpu(container: Expr) -> Expr:
     limits = optional(container, "resources", "limits", default={})
-    return some(limits, "r", lambda r: both(starts(r, s.GPU_PREFIX), negate(equal(at(limits, r), constant("0")))))
+    return some(limits, "r", lambda r: both(contains(constant(s.GPUS), r), negate(equal(at(limits, r), constant("0")))))
 
 
 def _is_somebody_elses(container: Expr) -> Expr:

@@ -385,5 +385,11 @@ FORMS = {
     "a value that may be the model": Form(
         sh("vllm serve --port 1 $(cat /model) --enforce-eager"), ("Substitution", "the model", [])
     ),
+    "ENTRYPOINT that runs a script": Form(
+        ["/scripts/start.sh", "org/m"], ("ScriptFile", "/start.sh", []), has_command=False
+    ),
+    "ENTRYPOINT an interpreter": Form(
+        ["/app/main.py", "--model", "org/m"], ("ScriptFile", "/main.py", []), has_command=False
+    ),
     "nothing": Form([], ("NoServerCommand", "", []), has_command=False),
 }
