@@ -1,6 +1,5 @@
 """Whether pods can start on a node now. Kept apart from what the node is: a cordon does not change its GPUs."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -11,7 +10,6 @@ from hipbmm_operator.detect.sources.values import shown, text
 
 # Repartitioning, a failed health check, a driver upgrade: the node works for nobody now, whatever a pod tolerates.
 NEVER_TOLERATED: Final = frozenset({"amd-dcm", "amd-gpu-unhealthy", "amd-gpu-driver-upgrade"})
-_INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 
 
 def default_tolerations() -> list[dict[str, str]]:
@@ -30,16 +28,7 @@ def tolerates(toleration: Mapping[str, Any], taint: Taint) -> bool:
         return operator == "Exists"
     if key != taint.key:
         return False
-    value = text(toleration.get("value"))
-    if operator in {"Lt", "Gt"}:
-        return _compares(operator, taint.value, value)
-    return operator == "Exists" or (operator == "Equal" and value == taint.value)
-
-
-def _compares(operator: str, tainted: str, tolerated: str) -> bool:
-    if not (_INTEGER.fullmatch(tainted) and _INTEGER.fullmatch(tolerated)):
-        return False
-    return int(tainted) < int(tolerated) if operator == "Lt" else int(tainted) > int(tolerated)
+    return operator == "Exists" or (operator == "Equal" and text(toleration.get("value")) == taint.value)
 
 
 def blocking_taints(taints: Sequence[Taint]) -> tuple[Taint, ...]:

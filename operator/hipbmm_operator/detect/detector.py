@@ -6,11 +6,10 @@ from typing import Any, Final
 
 from hipbmm_operator.detect.affinity import chosen_by, kinds_shown
 from hipbmm_operator.detect.availability import blocking_taints, node_blockers, resource_blockers, taint_blockers
-from hipbmm_operator.detect.catalogue.products import GpuModel
 from hipbmm_operator.detect.detection import Detection
-from hipbmm_operator.detect.evidence import gather, is_amd, override_model
+from hipbmm_operator.detect.evidence import Tier, gather, is_amd, override_model
 from hipbmm_operator.detect.identity import HOLD_SECONDS, Identity, Resolution, held, resolve
-from hipbmm_operator.detect.partition_shape import Shape, shape_of, signs_of
+from hipbmm_operator.detect.partition_shape import shape_of, signs_of
 from hipbmm_operator.detect.reasons import Reason, State
 from hipbmm_operator.detect.resource_choice import DRA_RESOURCE, ResourceChoice, choose_resource, claimable
 from hipbmm_operator.detect.sources.dra import DraGpus, dra_gpus
@@ -41,13 +40,15 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What the node is taken for: by ``kept``, the remembered identity, or else by what was seen now."""
+    """What the node is taken for; ``kept``: by the remembered identity, not by what was seen now.
 
-    kept: Identity | None
-    model: GpuModel | None
-    shape: Shape
-    confidence: str | None
+    ``tier`` is that of the evidence, also where it comes to no identity; ``odd`` is what is odd about the shape.
+    """
+
     identity: Identity | None
+    tier: Tier | None
+    kept: bool = False
+    odd: tuple[Reason, ...] = ()
 
 
 def detect_node(
@@ -71,7 +72,8 @@ def detect_node(
     """
     seen = _see(node, slices, features, extended)
     judged = _judge(seen, previous, now)
-    facts, choice, model = seen.facts, seen.choice, judged.model
+    facts, choice, identity = seen.facts, seen.choice, judged.identity
+    model = identity.model if identity else None
     chosen = chosen_by(model.product if model else None, facts.labels)
     taken = (used or {}).get(choice.name or "", 0)
     blockers = node_blockers(facts) + resource_blockers(choice, used=taken, request=request)
@@ -82,9 +84,9 @@ def detect_node(
         product=model.product if model else None,
         arch=model.arch if model else seen.resolution.arch,
         virtual=model.virtual if model else None,
-        compute_units=judged.shape.compute_units,
-        partition=judged.shape.partition,
-        confidence=judged.confidence,
+        compute_units=identity.compute_units if identity else None,
+        partition=identity.partition if identity else None,
+        confidence=judged.tier.confidence if judged.tier is not None else None,
         resource=choice.name,
         gpus=choice.gpus,
         free=max(0, choice.gpus - taken),
@@ -93,11 +95,11 @@ def detect_node(
         blockers=blockers,
         taints=blocking_taints(facts.taints),
         offers=facts.offers,
-        amd=seen.amd or judged.kept is not None,
-        stale=judged.kept is not None,
+        amd=seen.amd or judged.kept,
+        stale=judged.kept,
         chosen_by=chosen,
         shows=kinds_shown(chosen, facts.labels),
-        identity=judged.identity,
+        identity=identity,
     )
 
 
@@ -132,10 +134,9 @@ def _judge(seen: _Seen, previous: Identity | None, now: float) -> _Judged:
     resolution = seen.resolution
     kept = held(previous, resolution, now)
     if kept is not None:
-        return _Judged(kept, kept.model, Shape(kept.partition, kept.compute_units), kept.tier.confidence, kept)
+        return _Judged(kept, kept.tier, kept=True)
     if resolution.model is None or resolution.tier is None:
-        tier = None if resolution.state is State.CONFLICT else resolution.tier
-        return _Judged(None, None, Shape(None, None), tier.confidence if tier is not None else None, None)
+        return _Judged(None, None if resolution.state is State.CONFLICT else resolution.tier)
     shape = shape_of(
         signs_of(
             resolution.model,
@@ -148,13 +149,13 @@ def _judge(seen: _Seen, previous: Identity | None, now: float) -> _Judged:
         )
     )
     identity = Identity(resolution.model, shape.compute_units, shape.partition, resolution.tier, now)
-    return _Judged(None, resolution.model, shape, resolution.tier.confidence, identity)
+    return _Judged(identity, resolution.tier, odd=shape.reasons)
 
 
 def _state(seen: _Seen, judged: _Judged, *, blocked: bool) -> State:
     if seen.passthrough:
         return State.EXCLUDED
-    if judged.kept is None and seen.resolution.state is not None:
+    if not judged.kept and seen.resolution.state is not None:
         return seen.resolution.state
     if seen.choice.name is None:
         return State.NO_DRIVER
@@ -163,9 +164,9 @@ def _state(seen: _Seen, judged: _Judged, *, blocked: bool) -> State:
 
 def _reasons(seen: _Seen, judged: _Judged, away: tuple[Reason, ...], *, reachable: bool) -> tuple[Reason, ...]:
     """Why the node is what it is, what keeps pods ``away`` from it, and what is odd about it."""
-    known = judged.model is not None and judged.model.product is not None
+    known = judged.identity is not None and judged.identity.model.product is not None
     unreachable = (_LABELS_MISSING,) if known and not reachable and seen.choice.name != DRA_RESOURCE else ()
-    odd = (*seen.choice.reasons, *judged.shape.reasons, *_remarks(seen))
+    odd = (*seen.choice.reasons, *judged.odd, *_remarks(seen))
     return (*_identity_reasons(seen, judged), *away, *unreachable, *odd)
 
 
@@ -174,13 +175,13 @@ def _identity_reasons(seen: _Seen, judged: _Judged) -> tuple[Reason, ...]:
     reasons = [
         Reason("Passthrough", f"{shown(label)}: the GPUs belong to virtual machines") for label in seen.passthrough[:4]
     ]
-    if judged.kept is not None:
-        name = judged.kept.model.product or judged.kept.model.shown
+    if judged.kept and judged.identity is not None:
+        name = judged.identity.model.product or judged.identity.model.shown
         detail = f"nothing confirms {name} now; the last identity is kept for {HOLD_SECONDS:.0f} s"
         reasons.append(Reason("Stale", detail))
     else:
         reasons.extend(seen.resolution.reasons)
-    if judged.model is not None and seen.choice.name is None:
+    if judged.identity is not None and seen.choice.name is None:
         reasons.append(
             Reason(
                 "GPUResourceMissing",

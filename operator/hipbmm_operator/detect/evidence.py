@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from hipbmm_operator.detect.catalogue.marketing import Name, read_hint, read_name
+from hipbmm_operator.detect.catalogue.marketing import read_hint, read_name
 from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES, GpuModel, device_id, model_of_id, model_of_product
 from hipbmm_operator.detect.sources.dra import DraGpus
 from hipbmm_operator.detect.sources.keys import (
@@ -61,12 +61,16 @@ class Tier(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one tier says: all kinds of GPU it names, and where. ``generic`` evidence yields to any hint."""
+    """What one tier says: all kinds of GPU it names, and where."""
 
     tier: Tier
     models: frozenset[GpuModel]
     source: str
-    generic: bool = False
+
+    @property
+    def generic(self) -> bool:
+        """Whether it says so little that it yields to any hint."""
+        return all(model.generic for model in self.models)
 
     @property
     def shown(self) -> str:
@@ -126,8 +130,7 @@ def _override(labels: Mapping[str, str]) -> Evidence:
 def _model_labels(labels: Mapping[str, str]) -> Evidence:
     names = [key.rpartition("-")[2] for key in (NFD_MI300X_LABEL, NFD_MI210_LABEL) if truth(labels.get(key))]
     names += [key[len(AIM_PREFIX) :] for key, value in labels.items() if key.startswith(AIM_PREFIX) and count(value)]
-    read = [read_name(name) for name in names]
-    return Evidence(Tier.MODEL_LABEL, _telling(read), "model label")
+    return Evidence(Tier.MODEL_LABEL, _telling(map(read_name, names)), "model label")
 
 
 def _product_names(labeller: LabellerLabels, dra: DraGpus) -> Evidence:
@@ -135,16 +138,16 @@ def _product_names(labeller: LabellerLabels, dra: DraGpus) -> Evidence:
     labelled = sorted(labeller.values("product-name", non_empty))
     generic: frozenset[GpuModel] = frozenset()
     for source, written in (("ResourceSlice productName", published), ("label amd.com/gpu.product-name", labelled)):
-        names = [read_name(name) for name in written]
-        telling = _telling(names)
+        models = frozenset(filter(None, map(read_name, written)))
+        telling = _telling(models)
         if telling:
             return Evidence(Tier.PRODUCT_NAME, telling, source)
-        generic |= {name.model for name in names if name.model is not None}
-    return Evidence(Tier.PRODUCT_NAME, generic, "product name", generic=True)
+        generic |= models
+    return Evidence(Tier.PRODUCT_NAME, generic, "product name")
 
 
-def _telling(names: Iterable[Name]) -> frozenset[GpuModel]:
-    return frozenset(name.model for name in names if name.model is not None and not name.generic)
+def _telling(models: Iterable[GpuModel | None]) -> frozenset[GpuModel]:
+    return frozenset(model for model in models if model is not None and not model.generic)
 
 
 def _cloud(labels: Mapping[str, str]) -> Evidence:

@@ -6,7 +6,6 @@ only count where no device id is known.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from hipbmm_operator.detect.catalogue.products import GpuModel, model_of_product
@@ -52,17 +51,6 @@ _GENERIC: Final = re.compile(r"(?:amd[ _-])?radeon[ _-]graphics", re.IGNORECASE)
 _VIRTUAL: Final = re.compile(r"(?:^|[ _-])vf(?:$|[ _-])", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
-    """What a marketing name says: ``model`` is None for an MI3xx of which nobody knows which, and for no product.
-
-    ``generic``: a Radeon of no known kind, as libdrm calls MI3xx, too.
-    """
-
-    model: GpuModel | None = None
-    generic: bool = False
-
-
 def _product(written: str) -> str | None:
     found = _MI3XX.search(written)
     if found is None:
@@ -71,16 +59,19 @@ def _product(written: str) -> str | None:
     return f"MI{suffix}" if suffix[-1] in "AXP" else f"MI{suffix}X"
 
 
-def read_name(written: str) -> Name:
-    """Read a marketing name such as ``AMD_Instinct_MI300X_OAM``."""
+def read_name(written: str) -> GpuModel | None:
+    """What a marketing name such as ``AMD_Instinct_MI300X_OAM`` says; None for one of no product.
+
+    And for an MI3xx of which nobody knows which.
+    """
     product = _product(written)
     if product is not None:
         virtual = True if _VIRTUAL.search(written) else None
-        return Name(model_of_product(product, shown(written), virtual=virtual))
+        return model_of_product(product, shown(written), virtual=virtual)
     generic = _GENERIC.fullmatch(written.strip()) is not None
     if _SOME_MI3XX.search(written) or not (generic or _OTHER_INSTINCT.search(written) or _RADEON.search(written)):
-        return Name()
-    return Name(GpuModel(key=f"name:{written.lower()}", shown=shown(written), arch=None), generic)
+        return None
+    return GpuModel(key=f"name:{written.lower()}", shown=shown(written), arch=None, generic=generic)
 
 
 def read_hint(written: str) -> GpuModel | None:

@@ -8,12 +8,11 @@ The device id is the only identity that is both precise and widely present; noth
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 GFX942: Final = "gfx942"
 GFX950: Final = "gfx950"
-FP8_TYPES: Final[Mapping[str, str]] = MappingProxyType({GFX942: "e4m3fnuz", GFX950: "e4m3fn"})
+FP8_TYPES: Final[Mapping[str, str]] = {GFX942: "e4m3fnuz", GFX950: "e4m3fn"}
 
 _ID: Final = re.compile(r"[0-9a-f]{4}")
 _DRA_ID: Final = re.compile(r"0x[0-9a-fA-F]{4}")
@@ -47,7 +46,7 @@ class Product:
 
 
 def _modes(**ways: int) -> Mapping[str, int]:
-    return MappingProxyType({"SPX": 1, **ways})
+    return {"SPX": 1, **ways}
 
 
 _EIGHT_XCD: Final = _modes(DPX=2, QPX=4, CPX=8)
@@ -74,7 +73,8 @@ class GpuModel:
 
     ``key`` is equal for evidence of the same product (a virtual function and its physical GPU, an HF variant and its
     product); ``shown`` is the id or the name as read; ``arch`` is None when it is no MI3xx; ``product`` is None when
-    the id is in the MI3xx range but unknown; ``virtual`` is None when the evidence does not say it.
+    the id is in the MI3xx range but unknown; ``virtual`` is None when the evidence does not say it; ``generic``: a
+    Radeon of no known kind, as libdrm calls MI3xx, too.
     """
 
     key: str
@@ -82,6 +82,7 @@ class GpuModel:
     arch: str | None
     product: str | None = None
     virtual: bool | None = None
+    generic: bool = False
 
 
 def product_named(name: str | None) -> Product | None:
