@@ -48,16 +48,13 @@ class GoneError(ApiError):
 
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: InvalidError,
-    401: UnavailableError,
     403: ForbiddenError,
     404: NotFoundError,
-    408: UnavailableError,
     409: ConflictError,
     410: GoneError,
     413: InvalidError,
     415: InvalidError,
     422: InvalidError,
-    429: UnavailableError,
 }
 
 

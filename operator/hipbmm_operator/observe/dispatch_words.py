@@ -77,9 +77,8 @@ class DispatchWords:
 
 def _can_speak(pod: Pod) -> bool:
     """Whether its processes were asked to serve from memory, and there is a sidecar that would pass on their word."""
-    sidecar = pod.containers.get(contract.HARVEST)
     asked = pod.report is not None and pod.report.dispatch == MEMORY
-    return asked and pod.live and pod.ready and sidecar is not None and sidecar.running
+    return asked and pod.live and pod.ready and pod.container(contract.HARVEST).running
 
 
 def _verdict(spoken: Spoken | None, age: float) -> Spoken | None:

@@ -33,8 +33,7 @@ class HarvestLogs:
         """The newest rows and demand of each serving pod, unless the mirror holds them, or later ones, already."""
         found: list[Shard] = []
         for pod in pods:
-            sidecar = pod.containers.get(contract.HARVEST)
-            if pod.ready and sidecar is not None and sidecar.running:
+            if pod.ready and pod.container(contract.HARVEST).running:
                 found += await self._kept.get(pod.uid, INTERVAL, partial(self._read, pod))
         latest = shards.newest(held)
         return [shard for shard in found if shards.number(shard.name) > latest.get(shards.origin(shard.name), -1)]

@@ -101,8 +101,8 @@ class Observer:
 
     def _unready(self, pod: Pod, now: datetime) -> Pod:
         """With the time from which its started server is not ready: Kubernetes counts from the pod's beginning."""
-        server = pod.containers.get(contract.SERVER)
-        if server is None or not server.started or server.ready or pod.not_ready_since is None:
+        server = pod.container(contract.SERVER)
+        if not server.started or server.ready or pod.not_ready_since is None:
             self._started.pop(pod.uid, None)
             return pod
         since = self._started.setdefault(pod.uid, now)

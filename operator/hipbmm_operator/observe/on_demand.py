@@ -115,8 +115,7 @@ class OnDemandReads:
 
         A first start is read while the pod is not ready yet; at rest nothing is read.
         """
-        server = pod.containers.get(contract.SERVER)
-        if not pod.live or server is None or not server.running:
+        if not pod.live or not pod.container(contract.SERVER).running:
             return False
         return pod.restarts > 0 or not pod.ready or ("start", pod.run) in self._kept
 

@@ -137,7 +137,7 @@ def pod(body: Json) -> Pod:
         unheard_since=None if waits or containers else moment(scheduled.get("lastTransitionTime")) or meta.created,
         gates=gates,
         containers=containers,
-        report=_report(containers.get(contract.WARM)),
+        report=_report(containers[contract.WARM]) if contract.WARM in containers else None,
         ready_since=moment(ready.get("lastTransitionTime")) if ready.get("status") == "True" else None,
         not_ready_since=moment(ready.get("lastTransitionTime")) if ready.get("status") == "False" else None,
     )
@@ -148,9 +148,9 @@ def _unschedulable(scheduled: Json, gates: Sequence[str]) -> str:
     return " ".join((_text(scheduled.get("message")) or _text(scheduled.get("reason")), *gates))
 
 
-def _report(warm: Container | None) -> Report | None:
+def _report(warm: Container) -> Report | None:
     """The report of the last `warm` that ended. A restarted pod sandbox runs it again: then the new one counts."""
-    ended = (warm.ended or warm.last) if warm is not None else None
+    ended = warm.ended or warm.last
     return parse_report(ended.message) if ended else None
 
 

@@ -141,8 +141,7 @@ class ProfileReads:
         testing = {each.pod for each in trials if each.state == "Testing"}
         out = set()
         for each in found:
-            warm = each.pod.containers.get(contract.WARM)
-            if each.pod.name in testing and warm is not None and warm.running:
+            if each.pod.name in testing and each.pod.container(contract.WARM).running:
                 try:
                     text = await self._kube.log(each.pod.namespace, each.pod.name, spelling.WARM, _LOG_LINES)
                 except errors.ApiError:

@@ -308,8 +308,8 @@ def next_change(pod: Pod, now: datetime) -> float | None:
         return left
     if pod.live and pod.unheard_since is not None:
         return max(0.0, (pod.unheard_since + UNHEARD - now).total_seconds()) or None
-    server = pod.containers.get(contract.SERVER)
-    waits = server is not None and server.started and server.running and not server.ready
+    server = pod.container(contract.SERVER)
+    waits = server.started and server.running and not server.ready
     if not pod.live or not waits or pod.not_ready_since is None:
         return None
     left = (pod.not_ready_since + _NOT_READY - now).total_seconds()

@@ -39,6 +39,9 @@ class Container:
     last: Ended | None = None
 
 
+_ABSENT = Container("")
+
+
 @dataclass(frozen=True, slots=True)
 class Pod:
     """One pod."""
@@ -67,6 +70,10 @@ class Pod:
     gates: tuple[str, ...] = ()
     """Scheduling gates that are not removed yet: the scheduler leaves the pod aside."""
 
+    def container(self, name: str) -> Container:
+        """The container of that name; for one that is not there, one that does nothing and has done nothing."""
+        return self.containers.get(name, _ABSENT)
+
     @property
     def live(self) -> bool:
         """Neither ended nor being deleted."""
@@ -80,8 +87,7 @@ class Pod:
     @property
     def restarts(self) -> int:
         """How often its server was started again."""
-        server = self.containers.get(contract.SERVER)
-        return server.restarts if server is not None else 0
+        return self.container(contract.SERVER).restarts
 
     @property
     def run(self) -> str:
@@ -91,20 +97,19 @@ class Pod:
     @property
     def warming(self) -> bool:
         """Its `warm` runs now."""
-        warm = self.containers.get(contract.WARM)
-        return self.live and warm is not None and warm.running
+        return self.live and self.container(contract.WARM).running
 
     @property
     def warmed(self) -> bool:
         """Its `warm` ended well."""
-        warm = self.containers.get(contract.WARM)
-        return warm is not None and warm.ended is not None and warm.ended.exit_code == 0
+        ended = self.container(contract.WARM).ended
+        return ended is not None and ended.exit_code == 0
 
     @property
     def warm_finished(self) -> datetime | None:
         """When its `warm` ended; None when it has not, or Kubernetes does not say."""
-        warm = self.containers.get(contract.WARM)
-        return warm.ended.finished if warm is not None and warm.ended is not None else None
+        ended = self.container(contract.WARM).ended
+        return ended.finished if ended is not None else None
 
     @property
     def warm(self) -> bool:

@@ -10,7 +10,9 @@ from hipbmm_operator.plan.spare_room import split
 from hipbmm_operator.plan.write_failure import WriteFailure, pod_refusal
 from hipbmm_operator.pods.failures import SCHEDULING_REASONS, Failure
 
-_IN_PLACE = "one replica is stopped before its successor starts, which needs no spare room"
+_IN_PLACE = true(
+    "Progressing", "UpdatingInPlace", "one replica is stopped before its successor starts, which needs no spare room"
+)
 
 
 def replicas(observed: Observed) -> tuple[int, int]:
@@ -74,7 +76,7 @@ def _without_room(observed: Observed, plan: Plan) -> Finding | None:
     if plan.strategy == "InPlace" and begun and live.overdue:
         return None
     if plan.strategy == "InPlace":
-        return true("Progressing", "UpdatingInPlace", _IN_PLACE)
+        return _IN_PLACE
     no_gpu = plan.obstacle.reason in ("InsufficientGPU", "OutOfGPU")
     message = f"a new replica finds no room beside those of before: {plan.obstacle.message}"
     served = _if_served(observed, plan)
@@ -108,7 +110,7 @@ def _overdue(observed: Observed) -> Finding | None:
 def _moving(observed: Observed, plan: Plan) -> Finding:
     if not _over(observed, plan):
         if plan.strategy == "InPlace":
-            return true("Progressing", "UpdatingInPlace", _IN_PLACE)
+            return _IN_PLACE
         return true("Progressing", "RollingOut", "replicas are being updated or started")
     if plan.replicas < plan.asked:
         waiting = plan.asked - plan.replicas
@@ -138,7 +140,7 @@ def _stuck(observed: Observed, plan: Plan, failures: Sequence[Failure]) -> Findi
     leaving = [pod for pod in observed.pods if pod.deleting and pod.node]
     waits = plan.strategy == "InPlace" and cause.reason in SCHEDULING_REASONS and bool(leaving)
     if waits and not _late(observed):
-        return true("Progressing", "UpdatingInPlace", _IN_PLACE)
+        return _IN_PLACE
     # Of a lost node: Kubernetes takes a pod for stopped when its kubelet says so, and starts no other in its place.
     held = "".join(f"; {pod.name} on node {pod.node} does not end" for pod in leaving[:1] if waits)
     return false("Progressing", cause.reason, _where(cause) + held + _if_served(observed, plan))
