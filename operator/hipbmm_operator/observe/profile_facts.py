@@ -30,6 +30,8 @@ for the end of a sidecar, or refuse the pod."""
 _SKEW = 3
 """By how many minors a kubelet may be older than the API server (kubernetes.io/releases/version-skew-policy)."""
 _SAMPLES = 4
+_INTERNAL_ERROR = 500
+"""The API server's answer when it cannot call a webhook of somebody else, for as long as that is so."""
 _LOG_LINES = 20
 _NODES = 40
 """Whole nodes of a page: each may be 50 kB."""
@@ -155,7 +157,7 @@ class ProfileReads:
         name, namespace, unknown, tried = profile.meta.name, profile.meta.namespace, "", False
         harvest = sidecars and spec.harvest == "Auto" and not await self._bounds_pods(namespace)
         for sample in [_sample(namespace, spec.container or "vllm"), *_plain(known.pods)]:
-            refusal = await self._refusal(sample)
+            refusal = await self._refusal(sample, failing=_INTERNAL_ERROR)
             if refusal:
                 unknown = f"a plain pod is refused as well: {refusal}"
                 continue
@@ -182,10 +184,15 @@ class ProfileReads:
             return True
         return False
 
-    async def _refusal(self, pod: Json) -> str:
+    async def _refusal(self, pod: Json, failing: int | None = None) -> str:
+        """Why a pod is not let in; raises ApiError when nobody says, but for an HTTP status that counts as such."""
         try:
             await self._kube.try_create(kinds.POD, pod)
         except (errors.ForbiddenError, errors.InvalidError, errors.NotFoundError) as error:
+            return error.message
+        except errors.UnavailableError as error:
+            if error.status != failing:
+                raise
             return error.message
         return ""
 

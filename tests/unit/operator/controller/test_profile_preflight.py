@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.controller.profile_harness import Harness, condition
 
-from hipbmm_operator.kube import kinds
+from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.kinds import Kind
 
 Json = dict[str, Any]
@@ -65,6 +65,27 @@ async def test_preflight_of_a_namespace_that_refuses_all_pods(monkeypatch: pytes
     assert condition(status, "PreflightPassed") == ("Unknown", "PreflightUnknown")
     assert condition(status, "Ready") == ("True", "Injecting")
     assert "harvest" not in status["injection"]
+
+
+@pytest.mark.parametrize(
+    ("status", "plain_too", "passed"), [(500, True, "PreflightUnknown"), (500, False, None), (503, True, None)]
+)
+async def test_a_webhook_of_somebody_else_that_cannot_be_called_keeps_no_profile_without_a_status(
+    status: int, plain_too: bool, passed: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def try_create(_: Kind, pod: Json) -> None:
+        if plain_too or _inits(pod):
+            raise errors.UnavailableError(status, "InternalError", 'failed calling webhook "p.example": no endpoints')
+
+    harness = Harness()
+    monkeypatch.setattr(harness.kube, "try_create", try_create)
+    if passed is None:
+        with pytest.raises(errors.UnavailableError):
+            await harness.run()
+        return
+    found = await harness.run()
+    assert condition(found, "PreflightPassed") == ("Unknown", passed)
+    assert condition(found, "Ready") == ("True", "Injecting")
 
 
 async def test_preflight_tries_the_pods_that_are_there_and_can_be_left_out() -> None:
