@@ -91,6 +91,7 @@ ONLINE = [
     '--quantization fp8_per_channel --quantization-config {"ignore":["model.layers.[0-1].mlp.*"]}',
     '--quantization online --quantization-config {"targets":{"*down_proj":"fp8_per_channel"}}',
 ]
+MXFP8: Config = {"quant_method": "modelopt", "quant_algo": "MXFP8", "ignore": ["lm_head", "model.layers.0.mlp.*"]}
 OVER = [
     '--quantization-config {"linear":"fp8_per_channel"}',
     '--quantization-config {"targets":{"*o_proj":"fp8_per_channel"}}',
@@ -137,6 +138,7 @@ CASES: dict[str, tuple[Config, list[str]]] = {
     **{name: (model(checkpoint), []) for name, checkpoint in CHECKPOINTS.items()},
     **{line: (model(None), line.split(" ")) for line in ONLINE},
     **{f"over {line}": (model(ptpc(ignore=["re:.*self_attn.*"])), line.split(" ")) for line in OVER},
+    **{f"over MXFP8 {line}": (model(MXFP8), line.split(" ")) for line in OVER},
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.planner.model_config import ConfigInvalid
-from hipbmm_kernel.planner.shapes.module import Module
+from hipbmm_kernel.planner.shapes.module import TOWERS, Module
 from hipbmm_kernel.planner.vllm_version import ASKS_FUSED_NAMES, NEWEST, Version
 
 MAX_PATTERN = 4096
@@ -80,7 +80,8 @@ class NameList:
         self._field = field
         self._fused_first = version >= ASKS_FUSED_NAMES
         self._asks_fused = self._fused_first or not quark
-        self._names = frozenset([*plain, *(text.removeprefix(_ROOT) for text in plain)])
+        towers = (text.removeprefix(_ROOT) for text in plain if text.removeprefix(_ROOT).startswith(TOWERS))
+        self._names = frozenset([*plain, *towers])
         patterns = {text: _compile(field, text[len(REGEX) :]).match for text in texts if text.startswith(REGEX)}
         signed = [text for text in plain if globs and self._fused_first and any(sign in text for sign in _SIGNS)]
         self._patterns: dict[str, Callable[[str], object]] = {**patterns, **{text: glob(text) for text in signed}}

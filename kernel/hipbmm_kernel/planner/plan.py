@@ -107,6 +107,7 @@ def build(config: bytes | None, options: Options) -> Plan:
         from hipbmm_kernel.planner import from_config  # noqa: PLC0415 - what the image answered needs nothing of it
 
         plan = from_config.of_model(model_config.parse(config), options)
+        flags = token_counts.for_model(flags, plan.architecture, options.vllm)
     named = tuple(map(explicit, options.linears))
     plan = plan._replace(
         linears=plan.linears + named,

@@ -19,7 +19,7 @@ from hipbmm_kernel.planner.vllm_version import Version
 class Scheme(NamedTuple):
     """How a module is quantised. `reason` says why it never reaches an FP8 kernel with such scales; "" if it may.
 
-    `plain` says that the checkpoint has it in 16 bit.
+    `plain` says that online quantisation may have it: in 16 bit in the checkpoint, or in what vLLM makes that of.
     """
 
     per_token: bool = False
@@ -76,8 +76,12 @@ def of(whole: Fields, text: Fields, flags: ServerFlags, version: Version) -> Qua
                 method = found.text("quant_method").lower().replace("_", "-")
                 method = method or ("compressed-tensors" if field == "compression_config" else "unnamed")
                 made = _FORMATS.get(method, _other)(found, version)
-                asked = version >= versions.ONLINE_OVER_CHECKPOINTS and (flags.online_linear or flags.online_targets)
-                return made._replace(over=_online(flags._replace(quantization="online"), version)) if asked else made
+                if version < versions.ONLINE_OVER_CHECKPOINTS or not (flags.online_linear or flags.online_targets):
+                    return made
+                if method.startswith("modelopt") and not _is_mxfp8(found):
+                    remedy = "which linears it leaves in 16 bit is not read: with --quantization-config name them"
+                    found.refuse("quant_method", method, remedy)
+                return made._replace(over=_online(flags._replace(quantization="online"), version))
     return _online(flags, version)
 
 
@@ -91,11 +95,20 @@ _OTHER_METHODS = {
 def _other(found: Fields, version: Version) -> Quantisation:
     """A method that never reaches HIPBMM."""
     method = found.text("quant_method").lower().replace("_", "-")
-    ignored = NameList(f"{found.name}.modules_to_not_convert", found.texts("modules_to_not_convert"), version)
+    field = "ignored_layers" if found.texts("ignored_layers") else "modules_to_not_convert"
+    ignored = NameList(f"{found.name}.{field}", found.texts(field), version)
     scheme = Scheme(reason=_OTHER_METHODS.get(method, f"quantised by {method}: runs other kernels"))
     if method in ("mxfp4", "gpt-oss-mxfp4"):
         scheme = _plain(": MXFP4 covers the experts only")
+    if _is_mxfp8(found) and version >= versions.REQUANTISES_MXFP8:
+        scheme = scheme._replace(plain=True)
     return Quantisation(method, lambda _: scheme, ignored)
+
+
+def _is_mxfp8(found: Fields) -> bool:
+    """Whether a checkpoint of ModelOpt's, or one in its format, has one scale per 32 values."""
+    named = found.nested("quantization") or found
+    return found.text("quant_method").lower() == "mxfp8" or "MXFP8" in named.text("quant_algo").upper()
 
 
 def _compressed_tensors(found: Fields, version: Version) -> Quantisation:

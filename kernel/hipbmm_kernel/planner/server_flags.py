@@ -25,6 +25,7 @@ from hipbmm_kernel.planner.flag_values import (
     texts_of,
     weight_of,
 )
+from hipbmm_kernel.planner.vllm_version import BATCH_INVARIANT, Version
 
 NONE, PIECEWISE, FULL = "NONE", "PIECEWISE", "FULL"
 FULL_DECODE_ONLY, FULL_AND_PIECEWISE = "FULL_DECODE_ONLY", "FULL_AND_PIECEWISE"
@@ -81,16 +82,17 @@ class ServerFlags(NamedTuple):
 def in_environment(flags: ServerFlags, env: Mapping[str, str]) -> ServerFlags:
     """The flags of a server with this environment. VLLM_USE_V2_MODEL_RUNNER is an integer, or not set."""
     chosen = _switch(env.get("VLLM_USE_V2_MODEL_RUNNER", ""))
-    unread = tuple(f"{name}: {_ENV_NOT_READ[name]}" for name in _ENV_NOT_READ if env.get(name, "0") not in ("", "0"))
+    named = [name for name in _ENV_NOT_READ if env.get(name, "0") not in ("", "0", *_IDLE.get(name, ()))]
+    unread = tuple(f"{name}: {_ENV_NOT_READ[name]}" for name in named)
     first = flags.first_runner if chosen is None else not chosen
     return flags._replace(first_runner=first, unread=flags.unread + unread)
 
 
-def disabled_by(env: Mapping[str, str]) -> str:
-    """Why vLLM leaves the HIPBMM kernel out in this environment, "" when it does not."""
+def disabled_by(env: Mapping[str, str], version: Version) -> str:
+    """Why this vLLM leaves the HIPBMM kernel out in this environment, "" when it does not."""
     if HIPBMM in env.get("VLLM_DISABLED_KERNELS", "").split(","):
         return f"VLLM_DISABLED_KERNELS names {HIPBMM}"
-    if _switch(env.get("VLLM_BATCH_INVARIANT", "")):
+    if version >= BATCH_INVARIANT and _switch(env.get("VLLM_BATCH_INVARIANT", "")):
         return "VLLM_BATCH_INVARIANT leaves the HIPBMM kernel out"
     return ""
 
@@ -109,8 +111,14 @@ _NOT_READ = {
     "config-format": "config.json is planned",
     "model-impl": "vLLM's own classes are planned",
     "mm-encoder-only": "the language model is planned",
-    "enable-lora": "graphs of adapters are not in the plan",
 }
+_IDLE = {
+    "config-format": ("auto", "hf"),
+    "model-impl": ("auto", "vllm"),
+    "hf-overrides": ("{}",),
+    "VLLM_DP_SIZE": ("1",),
+}
+"""Values of theirs with which the plan is right."""
 _JSON_NOT_READ = {
     ("compilation", "splitting_ops"): "graphs are planned as without it",
     ("speculative", "num_speculative_tokens_per_batch_size"): "each batch is planned with the most tokens",
@@ -133,7 +141,7 @@ _RUNNER = (
 )
 """Flags that choose the V1 runner in one version or another, or none that drafts: the plan differs with speculation."""
 _OFF = (*(f"no-{name}" for name in SWITCHES), "disable-expert-parallel")
-_KNOWN = (*INTEGERS, *LISTS, *TEXTS, *SWITCHES, *_OFF, *JSON, *_NOT_READ, *_RUNNER)
+_KNOWN = ("model", *INTEGERS, *LISTS, *TEXTS, *SWITCHES, *_OFF, *JSON, *_NOT_READ, *_RUNNER)
 _LEVELS: dict[object, str] = {0: NONE, 1: PIECEWISE}
 _GRAPH_MODES = (NONE, PIECEWISE, FULL)
 _COMPILES = (3, "3", "VLLM_COMPILE")
@@ -189,7 +197,8 @@ class _Reader:
         elif name in TEXTS:
             self._values[TEXTS[name]] = values[0] if values else self._values.get(TEXTS[name])
         elif base in _NOT_READ:
-            self._unread.append(f"{shown}: {_NOT_READ[base]}")
+            if " ".join(values) not in _IDLE.get(name, ()):
+                self._unread.append(f"{shown}: {_NOT_READ[base]}")
         elif base in _RUNNER:
             self._runner.append(f"{shown}: speculation is planned as without it")
         else:
@@ -210,8 +219,8 @@ class _Reader:
             value = json_value(values[0])
             if isinstance(value, int) and field == "compilation":
                 value = {"level": value}
-            if isinstance(value, dict):
-                self._json[field] = value
+            if isinstance(value, dict) or value is None:
+                self._json[field] = value or {}
             else:
                 self._unread.append(f"{field}: {values[0][:80]}")
 

@@ -43,6 +43,9 @@ _DRAFT_MODELS = Version(0, 31)
 """The same for all others."""
 _RUNNER_BY_MODEL = (Version(0, 24), Version(0, 29))
 """From the one to before the other, models with experts or recurrent layers have the V1 runner."""
+_FIRST_RUNNER_MODELS = ("DeepseekV32ForCausalLM", "DeepseekV4ForCausalLM", "GlmMoeDsaForCausalLM")
+_FIRST_RUNNER_VERSIONS = (Version(0, 29), Version(0, 32))
+"""Models that have the V1 runner on ROCm where nothing else is asked for, from the one to before the other."""
 
 
 class Tokens(NamedTuple):
@@ -126,6 +129,13 @@ def doubts(flags: ServerFlags, version: Version) -> tuple[str, ...]:
         return ()
     runner = "V1" if _has_first_runner(flags, version) else "V2"
     return (f"vLLM {version} chooses the runner of a server that drafts by its model: planned as {runner}",)
+
+
+def for_model(flags: ServerFlags, architecture: str, version: Version) -> ServerFlags:
+    """The flags of a server of this model, with the runner that vLLM chooses by it (V1 cannot draft with DSpark)."""
+    first, last = _FIRST_RUNNER_VERSIONS
+    keeps = architecture in _FIRST_RUNNER_MODELS and first <= version < last and "dspark" not in flags.drafter.lower()
+    return flags._replace(first_runner=True) if keeps and flags.first_runner is None else flags
 
 
 def _has_first_runner(flags: ServerFlags, version: Version) -> bool:

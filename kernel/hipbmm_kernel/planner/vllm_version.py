@@ -51,6 +51,12 @@ BACKENDS_FALL_BACK = Version(0, 28)
 ONLINE_OVER_CHECKPOINTS = Version(0, 30)
 """From it on `--quantization-config` also quantises what a quantised checkpoint leaves in 16 bit; absent in 0.29."""
 
+REQUANTISES_MXFP8 = Version(0, 32)
+"""From it on that also means the linears of an MXFP8 checkpoint, and no others that are quantised; absent in 0.31."""
+
+BATCH_INVARIANT = Version(0, 32)
+"""From it on VLLM_BATCH_INVARIANT chooses a kernel for FP8 linears on ROCm; absent in 0.31."""
+
 FIRST_ONLINE_PER_CHANNEL = Version(0, 24)
 """`--quantization fp8_per_channel`."""
 

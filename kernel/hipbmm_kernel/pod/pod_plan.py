@@ -109,7 +109,7 @@ def _options(
         tensor_parallel=settings.tensor_parallel,
         vllm=vllm or vllm_version.NEWEST,
         has_kernel=image.has_chain if plugged else image.has_kernel,
-        disabled=disabled_by(env),
+        disabled=disabled_by(env, vllm or vllm_version.NEWEST),
         flags=in_environment(ServerFlags.from_argv(settings.server_args), env),
         linears=settings.linears,
         tokens=settings.tokens,

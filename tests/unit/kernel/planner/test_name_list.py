@@ -27,6 +27,7 @@ IGNORED = "not quantised: in the checkpoint's ignore list"
         ([f"model.layers.{at}.self_attn.{p}_proj" for at in range(64) for p in "qkv"], {"qkv_proj"}),
         ([f"model.layers.{at}.self_attn.qkv_proj" for at in range(64)], {"qkv_proj"}),
         (["down_proj", "re:down_proj"], set()),
+        ([f"model.model.layers.{at}.mlp.down_proj" for at in range(64)], set()),
         (["re:.*qkv_proj"], {"qkv_proj"}),
     ],
 )

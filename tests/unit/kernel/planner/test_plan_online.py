@@ -7,6 +7,7 @@ from tests.unit.kernel.configs import BLOCK, MXFP4, QUARK, Config
 from tests.unit.kernel.plans import build, eligible, ptpc
 
 from hipbmm_kernel.planner import vllm_version
+from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.vllm_version import Version
 
@@ -94,3 +95,28 @@ def test_from_0_30_flags_quantise_what_a_checkpoint_has_in_16_bit(
     version = Version(0, 30 if newer else 29)
     found = eligible(build("qwen3-32b", checkpoint, flags=flags, vllm=version))
     assert found == (names if newer else eligible(build("qwen3-32b", checkpoint, vllm=version)))
+
+
+MXFP8 = {"quant_method": "modelopt", "quant_algo": "MXFP8", "ignore": ["lm_head", "*self_attn*"]}
+
+
+@pytest.mark.parametrize(
+    "checkpoint",
+    [
+        MXFP8,
+        {"quant_method": "modelopt_mxfp8", "quantization": {"quant_algo": "mxfp8", "exclude_modules": ["lm_head"]}},
+        {"quant_method": "mxfp8", "ignored_layers": ["lm_head"]},
+    ],
+)
+def test_from_0_32_flags_quantise_what_a_checkpoint_has_in_mxfp8(checkpoint: Config) -> None:
+    o_proj = ServerFlags(online_targets=(("*o_proj", "fp8_per_channel"),))
+    assert eligible(build("qwen3-32b", checkpoint, flags=o_proj, vllm=Version(0, 32))) == {"o_proj"}
+    assert not eligible(build("qwen3-32b", checkpoint, flags=o_proj, vllm=Version(0, 31)))
+    assert not eligible(build("qwen3-32b", checkpoint, vllm=Version(0, 32)))
+
+
+def test_what_other_formats_of_modelopt_leave_in_16_bit_is_not_guessed() -> None:
+    checkpoint = {**MXFP8, "quant_algo": "FP8"}
+    with pytest.raises(ConfigInvalid, match=r"quantization_config\.quant_method: 'modelopt'"):
+        build("qwen3-32b", checkpoint, flags=ServerFlags(online_linear="fp8_per_channel"))
+    assert not eligible(build("qwen3-32b", checkpoint))

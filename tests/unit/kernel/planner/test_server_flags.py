@@ -12,6 +12,7 @@ from tests.unit.kernel.configs import encoded
 from hipbmm_kernel.linear.eligibility import HIPBMM
 from hipbmm_kernel.planner import plan, server_flags, tokens
 from hipbmm_kernel.planner.server_flags import ServerFlags
+from hipbmm_kernel.planner.vllm_version import NEWEST, Version
 from hipbmm_kernel.rows import gemm
 
 pytestmark = pytest.mark.timeout(600)  # a thousand examples each, on a machine that may be shared
@@ -136,7 +137,11 @@ CASES: dict[str, ServerFlags] = {
         speculative_tokens=2, draft_model=True, drafter="deepseek_mtp"
     ),
     "--mm-encoder-tp-mode data --language-model-only": NONE._replace(encoder_mode="data", language_only=True),
-    "--hf-overrides {}": NONE._replace(unread=("--hf-overrides {}: its fields are not in the plan",)),
+    "--hf-overrides {} --model-impl vllm --config-format=hf": NONE,
+    "--hf-overrides.x {}": NONE._replace(unread=("--hf-overrides.x {}: its fields are not in the plan",)),
+    "--model-impl transformers": NONE._replace(unread=("--model-impl transformers: vLLM's own classes are planned",)),
+    "--model org/m --enable-lora --max-loras 4": NONE,
+    '-sc {"method":"ngram","num_speculative_tokens":2} -sc null': NONE,
     "--hf_overrides.text_config.hidden_size=8": NONE._replace(
         unread=("--hf-overrides.text_config.hidden_size 8: its fields are not in the plan",)
     ),
@@ -200,7 +205,9 @@ def test_deep_json_is_text() -> None:
     ],
 )
 def test_variables_leave_the_kernel_out_as_vllm_splits_them(env: dict[str, str], named: bool) -> None:
-    assert bool(server_flags.disabled_by(env)) == named
+    assert bool(server_flags.disabled_by(env, NEWEST)) == named
+    older = server_flags.disabled_by(env, Version(0, 31))
+    assert bool(older) == (named and "VLLM_BATCH_INVARIANT" not in env)
 
 
 @pytest.mark.parametrize(
@@ -216,4 +223,4 @@ def test_a_variable_chooses_the_runner(value: str, first: bool | None) -> None:
 )
 def test_variables_that_are_not_read_are_named(name: str) -> None:
     assert [text.partition(":")[0] for text in server_flags.in_environment(NONE, {name: "2"}).unread] == [name]
-    assert server_flags.in_environment(NONE, {name: "0"}).unread == ()
+    assert server_flags.in_environment(NONE, {name: "0", "VLLM_DP_SIZE": "1"}).unread == ()

@@ -218,3 +218,24 @@ def test_a_list_of_which_the_v1_runner_leaves_nothing_is_refused_as_vllm_does_no
 def test_a_runner_that_the_model_decides_on_is_said(flags: ServerFlags, vllm: Version, runner: str) -> None:
     said = plan.build(encoded("qwen3-32b"), plan.Options(vllm=vllm, flags=flags)).warnings
     assert [words[-2:] for words in said if "runner" in words] == ([runner] if runner else [])
+
+
+@pytest.mark.parametrize(
+    ("model", "minor", "drafter", "chosen", "first"),
+    [
+        ("deepseek-v3.2", 28, "mtp", None, True),
+        ("deepseek-v3.2", 29, "mtp", None, True),
+        ("deepseek-v3.2", 31, "deepseek_mtp", None, True),
+        ("deepseek-v3.2", 31, "dspark", None, False),
+        ("deepseek-v3.2", 31, "mtp", False, False),
+        ("deepseek-v3.2", 32, "mtp", None, False),
+        ("deepseek-v3", 31, "mtp", None, False),
+    ],
+)
+def test_some_models_keep_the_v1_runner_on_rocm(
+    model: str, minor: int, drafter: str, chosen: bool | None, first: bool
+) -> None:
+    flags = ServerFlags(speculative_tokens=2, drafter=drafter, first_runner=chosen)
+    made = plan.build(encoded(model), plan.Options(8, vllm=Version(0, minor), flags=flags))
+    assert made.tokens == tokens.plan(flags._replace(first_runner=first), Version(0, minor))
+    assert (max(made.tokens.captured) < 512) == first  # V1 rounds to whole queries of 3
