@@ -47,7 +47,7 @@ def report(**changes: object) -> Json:
         "v": 1,
         "state": "Complete",
         "reason": "Tuned",
-        "message": "204 of 204 problems tuned in 48 s",
+        "message": "204 of 204 matrix shapes tuned in 48 s",
         "key": "9f2c0a1b2c3d4e5f",
         "stack": copy.deepcopy(STACK),
         "plan": {"source": "Config", "architecture": "Qwen3ForCausalLM", "linears": 4},

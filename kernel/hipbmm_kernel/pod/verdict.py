@@ -75,7 +75,7 @@ def unplanned(reason: str, message: str, unproven: Sequence[str]) -> Verdict:
 
 
 def _off(unproven: Sequence[str]) -> str:
-    return f"HIPBMM is off: no solution is proven for {len(unproven)} problems, {unproven[0]} first"
+    return f"HIPBMM is off: no kernel is proven right for {len(unproven)} matrix shapes, {unproven[0]} first"
 
 
 def facts_of(
@@ -114,7 +114,7 @@ def conclude(facts: Facts) -> Verdict:
 
 def _conclude(facts: Facts) -> Verdict:
     have = facts.restored + facts.tuned
-    counted = f"{have} of {facts.problems} problems tuned"
+    counted = f"{have} of {facts.problems} matrix shapes tuned"
     if facts.abort == "NoSolution":
         return Verdict(
             report.UNSUPPORTED, "NoSolution", f"no solution on this stack: {facts.abort_message}", hipbmm=False
@@ -134,9 +134,9 @@ def _conclude(facts: Facts) -> Verdict:
 
 def _complete(facts: Facts) -> Verdict:
     if facts.tuned == 0:
-        return Verdict(report.COMPLETE, "Restored", f"{facts.problems} problems restored from the store")
+        return Verdict(report.COMPLETE, "Restored", f"{facts.problems} matrix shapes restored from the store")
     return Verdict(
-        report.COMPLETE, "Tuned", f"{facts.tuned} of {facts.problems} problems tuned in {facts.seconds:.0f} s"
+        report.COMPLETE, "Tuned", f"{facts.tuned} of {facts.problems} matrix shapes tuned in {facts.seconds:.0f} s"
     )
 
 

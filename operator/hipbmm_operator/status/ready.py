@@ -26,6 +26,9 @@ _HARMLESS = frozenset(
     }
 )
 """Reported in their own conditions, but no cause for pods that do not serve: the last only says that they do not."""
+_SAID_BETTER = frozenset({"StorageNotReady", "NoMatchingNodes", "ConfigMissing", "ConfigInvalid"})
+"""The scheduler's words, where another condition names the claim or the nodes; and that nothing could be planned, where
+another condition says why the server does not run."""
 _CAUSES = ("ConfigValid", "Progressing", "StorageReady", "HardwareCompatible", "Available")
 
 
@@ -106,9 +109,9 @@ def _not_enough(findings: Mapping[str, Finding], serving: int, plan: Plan) -> Fi
 
 
 def _causes(findings: Mapping[str, Finding]) -> list[Finding]:
-    """The conditions in which to look for the cause: StorageReady says more than that pods wait for storage."""
+    """The conditions in which to look for the cause, those that another one explains at the end."""
     found = [findings[kind] for kind in _CAUSES]
-    return sorted(found, key=lambda finding: finding.reason == "StorageNotReady")
+    return sorted(found, key=lambda finding: finding.reason in _SAID_BETTER and finding.type != "HardwareCompatible")
 
 
 def phase(findings: Mapping[str, Finding], observed: Observed, plan: Plan | None) -> Phase:

@@ -88,9 +88,9 @@ def _progress_text(progress: Progress | None, *, stalled: bool) -> str:
     if progress is None or not progress.problems:
         return "the tuner is starting"
     now = _NOW.get(progress.phase)
-    text = f"{progress.tuned} of {progress.problems} problems tuned{f'; {now}' if now else f' ({progress.phase})'}"
+    text = f"{progress.tuned} of {progress.problems} matrix shapes tuned{f'; {now}' if now else f' ({progress.phase})'}"
     if progress.verifying:
-        text = f"{progress.verified} of {progress.problems} problems verified"
+        text = f"{progress.verified} of {progress.problems} matrix shapes verified"
     return f"{text}; no progress for much longer than any step took so far" if stalled else text
 
 

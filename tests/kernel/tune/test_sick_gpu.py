@@ -62,7 +62,7 @@ def test_the_other_gpus_of_a_pod_do_what_a_sick_one_cannot(
     assert (message["vetoed"], message["unproven"]) == (0, [])
     # The server would use that GPU as well.
     assert (message["state"], message["reason"], message["hipbmm"]) == ("Partial", "TunerFailed", False)
-    assert "HIPBMM is off: 8 of 8 problems tuned: GPU 1 " in message["message"]
+    assert "HIPBMM is off: 8 of 8 matrix shapes tuned: GPU 1 " in message["message"]
     assert not serve(pod).hipbmm
     healthy = make_pod("pod-b")
     healthy.run("warm")

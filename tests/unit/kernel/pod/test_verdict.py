@@ -54,7 +54,8 @@ def test_verdicts(facts: Facts, state: str, reason: str, source: str) -> None:
 
 def test_the_end_of_a_budget_is_not_called_the_end_of_the_pod() -> None:
     """The warm of a foreign pod is asked to end by its own deadline, too."""
-    assert verdict.conclude(Facts(9, 3, 4, stopped=True)).message == "7 of 9 problems tuned when warm was asked to end"
+    found = verdict.conclude(Facts(9, 3, 4, stopped=True))
+    assert found.message == "7 of 9 matrix shapes tuned when warm was asked to end"
 
 
 @pytest.mark.parametrize("more", [{}, {"abort": "TunerFailed"}, {"unfinished": 1}, {"tune": False}, {"stopped": True}])
@@ -62,7 +63,7 @@ def test_hipbmm_is_off_where_a_wrong_choice_would_be_made_again(more: dict[str, 
     found = verdict.conclude(WRONG._replace(unproven=("M=1 N=256 K=512", "M=2 N=256 K=512"), **more))  # type: ignore[arg-type] # fields of Facts
     assert (found.state, found.reason, found.hipbmm) == ("Partial", "ProblemsUnproven", False)
     assert "2 failed: 97 % of the elements are wrong; HIPBMM is off" in found.message
-    assert "2 problems, M=1 N=256 K=512 first" in found.message
+    assert "2 matrix shapes, M=1 N=256 K=512 first" in found.message
 
 
 def test_the_facts_of_an_outcome() -> None:

@@ -8,6 +8,7 @@ from tests.unit.operator.make import (
     NOW,
     Json,
     deployment,
+    ended,
     hardware,
     observed,
     planned,
@@ -212,6 +213,30 @@ def test_a_scheduler_that_writes_events_only() -> None:
     found = status(None, body, live=live, notes={"uid-qwen-1": Note("FailedScheduling", "8 Insufficient amd.com/gpu")})
     assert condition(found, "Progressing") == condition(found, "Ready") == ("False", "InsufficientGPU")
     assert found["phase"] == "Pending"
+
+
+@pytest.mark.parametrize("reason", ["NoMatchingNodes", "LabelsMissing", "UnknownAMD", "PartitionMismatch"])
+def test_ready_names_the_nodes_where_the_scheduler_says_only_that_none_matches(reason: str) -> None:
+    told = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
+    plan = planned(resource())
+    waits = pod(revision=plan.revision.name, unschedulable=told, since=60)
+    none = hardware(nodes=0, reason=reason, message="no node fits: node-1")
+    found = status(None, waits, live=deployment(plan), hardware=none)
+    assert (condition(found, "Ready"), message(found, "Ready")) == (("False", reason), "no node fits: node-1")
+    own = status(None, waits, live=deployment(plan))
+    assert (condition(own, "Ready"), message(own, "Ready").endswith(told)) == (("False", "NoMatchingNodes"), True)
+
+
+@pytest.mark.parametrize("reason", ["ConfigMissing", "ConfigInvalid"])
+def test_a_server_that_crashes_is_the_cause_and_not_that_nothing_was_planned(reason: str) -> None:
+    plan = planned(resource())
+    answer = report(state="NoPlan", reason=reason, message="no config.json")
+    starts = pod(revision=plan.revision.name, answer=answer)
+    assert condition(status(None, starts, live=deployment(plan)), "Ready") == ("False", reason)
+    crash = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": ended(2)}}
+    found = status(None, pod(revision=plan.revision.name, answer=answer, server=crash), live=deployment(plan))
+    assert condition(found, "ConfigValid") == ("False", reason)
+    assert condition(found, "Ready") == ("False", "ServerCrashed")
 
 
 def test_a_claim_of_the_users_that_is_not_bound_is_named() -> None:

@@ -308,7 +308,7 @@ def test_a_tuner_says_what_it_does_when_all_problems_are_done(phase: str, words:
     pods = [pod("a", revision=name, answer=report()), pod("b", revision=name, warming=True)]
     found = status({"replicas": 2}, *pods, live=deployment(planned(of)), progress=Progress(phase, 204, 204))
     assert condition(found, "Tuned") == ("False", "Tuning")
-    assert message(found, "Tuned").startswith("204 of 204 problems tuned; ")
+    assert message(found, "Tuned").startswith("204 of 204 matrix shapes tuned; ")
     assert words in message(found, "Tuned")
 
 
