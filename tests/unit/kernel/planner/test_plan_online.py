@@ -97,7 +97,7 @@ def test_from_0_30_flags_quantise_what_a_checkpoint_has_in_16_bit(
     assert found == (names if newer else eligible(build("qwen3-32b", checkpoint, vllm=version)))
 
 
-MXFP8 = {"quant_method": "modelopt", "quant_algo": "MXFP8", "ignore": ["lm_head", "*self_attn*"]}
+MXFP8: Config = {"quant_method": "modelopt", "quant_algo": "MXFP8", "ignore": ["lm_head", "*self_attn*"]}
 
 
 @pytest.mark.parametrize(
