@@ -13,7 +13,7 @@ from hipbmm_kernel.acceptance.supervision import Ended
 from hipbmm_kernel.rows.gemm import MAX_M, Problem
 from hipbmm_kernel.store import table
 from hipbmm_kernel.store.reader import Reader
-from hipbmm_kernel.system import process
+from hipbmm_kernel.system import itself, process
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
 
@@ -66,7 +66,7 @@ def exec_harvest(context: Context) -> Verdict:
     problems = [list(problem) for problem in (*_problems(context), learned)]
     command = supervision.child_command("multiply", {"problems": problems, "calls": 1})
     env = _pod_env(context, home)
-    harvester = process.start([*process.program("__main__"), "harvest"], home, env)
+    harvester = process.start([*itself.command("__main__"), "harvest"], home, env)
     served = supervision.run_program(["exec", "--", *command], home, env, SERVE_SECONDS)
     found = _wait_for(context, learned)
     harvested = supervision.stop(harvester, HARVEST_SECONDS)

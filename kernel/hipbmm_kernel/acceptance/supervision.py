@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hipbmm_kernel.system import process
+from hipbmm_kernel.system import itself, process
 
 _TAIL = 600
 """Characters of a child's standard error that are kept as evidence."""
@@ -75,7 +75,7 @@ def run_child(
 
 def run_program(arguments: Sequence[str], directory: Path, env: Mapping[str, str], seconds: float) -> Ended:
     """Run a command of this program (`warm`, `exec` ...) as a process of its own."""
-    return run_command([*process.program("__main__"), *arguments], directory, env, seconds)
+    return run_command([*itself.command("__main__"), *arguments], directory, env, seconds)
 
 
 def run_command(command: Sequence[str], directory: Path, env: Mapping[str, str], seconds: float) -> Ended:
@@ -91,7 +91,7 @@ def stop(running: subprocess.Popen[bytes], seconds: float) -> Ended:
 
 def child_command(program: str, arguments: Mapping[str, object], parent: int = 0) -> list[str]:
     """The command line of a child program that ends with the process `parent`; 0 for use behind `exec --`."""
-    return [*process.program("acceptance.child"), str(parent), program, json.dumps(arguments)]
+    return [*itself.command("acceptance.child"), str(parent), program, json.dumps(arguments)]
 
 
 def parse_answers(text: str) -> dict[str, list[Any]]:

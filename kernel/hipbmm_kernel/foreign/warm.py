@@ -25,7 +25,7 @@ from hipbmm_kernel.identity.gpu import read_hardware, visible_gpus
 from hipbmm_kernel.identity.software import package_directory
 from hipbmm_kernel.pod import aiter_jit, state_file
 from hipbmm_kernel.pod.exec import Log
-from hipbmm_kernel.system import process
+from hipbmm_kernel.system import itself, process
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.family import Family
@@ -100,7 +100,7 @@ class _Run:
 
     def _child(self) -> str:
         """Run `warm`; why there is no report of it, "" when there is one."""
-        command = [*process.program("__main__"), "warm"]
+        command = [*itself.command("__main__"), "warm"]
         with Family() as family:
             env = self._settings_of_child()
             child = process.start(command, _directory(env), env, 1, 2)

@@ -7,15 +7,11 @@ import sys
 from collections.abc import Callable
 
 from hipbmm_kernel.contract.settings import Settings
-from hipbmm_kernel.system import digest
+from hipbmm_kernel.system import digest, itself
 from hipbmm_kernel.system.clock import Clock
 
 INTERVAL = 3600
-PROGRAM = (
-    "import os, sys; os.nice(10); sys.path.insert(0, sys.argv[1]); "
-    "from hipbmm_kernel.__main__ import main; sys.exit(main(sys.argv[2:]))"
-)
-"""Runs a command of this program from where it lies, a directory or a zip."""
+NICE = 10
 
 
 class Compacting:
@@ -35,10 +31,11 @@ class Compacting:
             return
         self._seen = self._published()
         self._due = self._clock.monotonic() + INTERVAL
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        command = [sys.executable, "-c", PROGRAM, root, "compact", "--bounded", self._store]
+        command = [*itself.command("__main__"), "compact", "--bounded", self._store]
         quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
-        self._child = os.posix_spawn(sys.executable, command, os.environ, file_actions=quiet)
+        with contextlib.suppress(OSError):  # a pod may have no room for a process now; the next time is due in an hour
+            self._child = os.posix_spawn(sys.executable, command, os.environ, file_actions=quiet)
+            os.setpriority(os.PRIO_PROCESS, self._child, NICE)
 
     def close(self) -> None:
         """End a child that runs: what it leaves behind is a store as good as before."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
-from hipbmm_kernel.system import files, memory, process
+from hipbmm_kernel.system import files, itself, memory, process
 from hipbmm_kernel.system.family import Family
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _attempt(
         json.dump({"arguments": list(arguments)}, file)
     # The log is appended to, so that writers go on where it is emptied.
     with open(f"{directory}/{LOG_NAME}", "ab") as log, Family() as family:
-        child = process.start([*process.program("image.child"), request, reply], directory, env, log, log)
+        child = process.start([*itself.command("image.child"), request, reply], directory, env, log, log)
         try:
             ended = _wait(child, family, log.fileno(), deadline, clock, stop)
         finally:

@@ -115,8 +115,8 @@ class Start:
         if self._settings.policy == BLOCK:
             reason = start_mode.blocked(state, found)
             if reason is not None:
-                self._log.say(f"policy Block: the server is not started: {reason}")
                 self._not_started()
+                self._say_blocked(reason)
                 return None
         self._enter_directory()
         why = f": {state.reason}" if state.reason else ""
@@ -132,11 +132,17 @@ class Start:
             adjusted = self._in_memory(adjusted)
         return self._with_marks(adjusted)
 
-    def plain(self, env: Mapping[str, str], reason: str) -> dict[str, str]:
-        """The server's own environment, for a start that cannot be counted."""
+    def plain(self, env: Mapping[str, str], reason: str) -> dict[str, str] | None:
+        """The server's own environment, for a start that cannot be counted; None under policy Block."""
+        if self._settings.policy == BLOCK:
+            self._say_blocked(reason)
+            return None
         state = start_mode.uncounted(State(), reason)
         self._log.say(f"start of the server, mode {state.mode}: {state.reason}")
         return server_env(env, state.mode, self._settings.user_flags)
+
+    def _say_blocked(self, reason: str) -> None:
+        self._log.say(f"policy Block: the server is not started: {reason}")
 
     def _in_memory(self, env: dict[str, str]) -> dict[str, str]:
         """The environment with the plugin and its table; unchanged where vLLM or the plugin could not use them."""

@@ -24,7 +24,7 @@ _SHORTEST = {"--hf-config-path": "--hf-c", "--revision": "--rev"}
 SECONDS = 60.0
 MAX_REASON = 200
 PROGRAM = (
-    "import sys; from huggingface_hub import hf_hub_download; "
+    "import sys; sys.path = [*filter(None, sys.path)]; from huggingface_hub import hf_hub_download; "
     "sys.stdout.write(hf_hub_download(sys.argv[1], 'config.json', revision=sys.argv[2]))"
 )
 

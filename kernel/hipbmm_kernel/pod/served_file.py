@@ -71,7 +71,7 @@ def check_appendable(path: str) -> None:
         fd = os.open(path, flags)
     except FileNotFoundError:
         probe = f"{path}.{os.getpid()}.probe"
-        fd = os.open(probe, flags | os.O_CREAT | os.O_EXCL, 0o644)
+        fd = os.open(probe, flags | os.O_CREAT, 0o644)  # one may be left by a start that was killed here
         os.unlink(probe)
     try:
         room = os.fstatvfs(fd)

@@ -8,7 +8,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -19,16 +18,6 @@ LAST_LINES = 3
 END_SECONDS = 5.0
 """How long a killed child may take to end. One that waits in the kernel for a hung GPU may never: it is left behind."""
 LEFT_BEHIND = "it cannot be ended and is left behind"
-
-
-def program(module: str) -> list[str]:
-    """The command that runs `main(arguments)` of a module of this package, from where this program runs: a zip, too."""
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    text = (
-        "import sys; sys.path.insert(0, sys.argv[1]); "
-        f"from hipbmm_kernel.{module} import main; sys.exit(main(sys.argv[2:]))"
-    )
-    return [sys.executable, "-c", text, root]
 
 
 def start(

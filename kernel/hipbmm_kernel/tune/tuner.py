@@ -10,7 +10,7 @@ from hipbmm_kernel.rows.gemm import MAX_INDEX, OWN_CHOICE, Problem, Row, Veto, k
 from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.shard_lines import WHOLE_PROBLEM
 from hipbmm_kernel.store.table import Table
-from hipbmm_kernel.system import process
+from hipbmm_kernel.system import itself
 from hipbmm_kernel.tune import attest, claims, crew, protocol, schedule
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.csv_tail import CsvTail
@@ -73,7 +73,7 @@ class Tuner:
             handover.clock,
             handover.stop,
             handlers,
-            [process.program(module) for module in modules],
+            [itself.command(module) for module in modules],
         )
         self.vetoes: list[Veto] = []
         self.unsafe = False

@@ -1,9 +1,11 @@
 """The sidecar compacts the store in a child, when there is something to do, and never waits for it."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
+import pytest
 from tests.kernel.faults import FakeClock
 from tests.kernel.pods import Pod, row
 from tests.kernel.store.stores import names, put, read
@@ -42,6 +44,38 @@ def test_a_pod_that_has_published_makes_few_shards_of_many(pod: Pod, a_stack: St
     assert read(pod.store, a_stack) == before
     compacting.turn()
     assert not compacting._running(), "not twice in a row"
+
+
+def test_files_in_the_working_directory_do_not_take_the_place_of_pythons_own(
+    pod: Pod, a_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many(pod, a_stack)
+    (pod.root / "json.py").write_text("raise SystemExit(99)")
+    monkeypatch.chdir(pod.root)
+    clock = FakeClock()
+    compacting = Compacting(pod.settings(), clock, lambda: 1)
+    clock.sleep(INTERVAL)
+    compacting.turn()
+    until_it_ends(compacting)
+    assert len(names(pod.store)) == MANY + 1
+
+
+def test_where_no_process_can_be_started_the_sidecar_goes_on_and_tries_again(
+    pod: Pod, a_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many(pod, a_stack)
+    clock = FakeClock()
+    published = 1
+    compacting = Compacting(pod.settings(), clock, lambda: published)
+    with monkeypatch.context() as without:
+        without.setattr(sys, "executable", "/nowhere/python3")
+        clock.sleep(INTERVAL)
+        compacting.turn()
+    published = 2
+    clock.sleep(INTERVAL)
+    compacting.turn()
+    until_it_ends(compacting)
+    assert len(names(pod.store)) == MANY + 1
 
 
 def test_a_child_that_runs_is_ended_with_the_sidecar(pod: Pod, a_stack: Stack, tmp_path: Path) -> None:

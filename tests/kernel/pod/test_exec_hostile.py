@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.kernel.pods import Pod, row
 
-from hipbmm_kernel.pod import state_file
+from hipbmm_kernel.pod import served_file, state_file
 from hipbmm_kernel.rows import gemm
 
 SHOW = "import json, os; print(json.dumps({'on': os.environ.get('VLLM_ROCM_USE_AITER_LINEAR_HIPBMM'), "
@@ -305,6 +305,22 @@ def test_a_wrong_setting_costs_all_of_ours_and_not_the_server(ready: Pod, settin
     assert f"mode NoAiter: {setting}" in done.stderr
     blocked = ready.run("exec", "--", *server, HIPBMM_POLICY="Block", HIPBMM_POD_UID="?!")
     assert (blocked.returncode, blocked.stdout) == (2, "")
+
+
+def test_policy_block_starts_no_server_that_nothing_is_known_of(ready: Pod) -> None:
+    odd = f"{ready.home}\udcff"  # a name that is no UTF-8, which nobody has thought of everywhere
+    done = ready.run("exec", "--", "sh", "-c", "echo serving", HIPBMM_HOME=odd, HIPBMM_POLICY="Block")
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    served = ready.run("exec", "--", "sh", "-c", "echo serving", HIPBMM_HOME=odd)
+    assert (served.returncode, served.stdout) == (0, "serving\n")
+
+
+def test_what_a_start_that_was_killed_has_left_does_not_speak_against_the_disk(ready: Pod) -> None:
+    ready.served_file.unlink()
+    left = ready.served_file.with_name(f"{ready.served_file.name}.{os.getpid()}.probe")
+    left.touch()
+    served_file.check_appendable(str(ready.served_file))
+    assert not left.exists()
 
 
 def test_arguments_that_are_no_text_reach_the_server(ready: Pod) -> None:
