@@ -115,17 +115,21 @@ class NameList:
         return False
 
     def _spelled_out(self, spellings: Spellings) -> bool:
-        """Whether one of these spellings is an entry.
+        """Whether one of these spellings is an entry."""
+        return is_one(spellings, self._names.__contains__, self._field)
 
-        ConfigInvalid when it is the name in a text model alone: some classes of vLLM map that to their own, others do
-        not.
-        """
-        if not self._names.isdisjoint(spellings.known):
-            return True
-        for name in self._names.intersection(spellings.alone):
-            remedy = "is a name of a text model alone: whether vLLM maps it to its own is not known here"
-            raise ConfigInvalid(self._field, name, remedy)
-        return False
+
+def is_one(spellings: Spellings, matches: Callable[[str], object], field: str) -> bool:
+    """Whether one of these spellings is meant.
+
+    ConfigInvalid when it is the name in a text model alone: some classes of vLLM map that to their own, others do not.
+    """
+    if any(map(matches, spellings.known)):
+        return True
+    for name in filter(matches, spellings.alone):
+        remedy = "is a name of a text model alone: whether vLLM maps it to its own is not known here"
+        raise ConfigInvalid(field, name, remedy)
+    return False
 
 
 def glob(pattern: str) -> Callable[[str], object]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from hipbmm_kernel.planner import vllm_version as versions
 from hipbmm_kernel.planner.flag_values import whole
 from hipbmm_kernel.planner.model_config import ConfigInvalid, Fields
-from hipbmm_kernel.planner.name_list import REGEX, NameList, Names, Spellings, glob, names_of
+from hipbmm_kernel.planner.name_list import REGEX, NameList, Names, Spellings, glob, is_one, names_of
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.shapes.module import Module
 from hipbmm_kernel.planner.vllm_version import Version
@@ -195,13 +195,14 @@ def _quark(found: Fields, version: Version) -> Quantisation:
     everything = found.nested("global_quant_config")
     rest = _plain(": no scheme of the checkpoint covers it")
     rest = rest if everything is None else _quark_scheme(everything, version)
+    field = f"{found.name}.layer_quant_config"
     patterns = [
         (glob(name) if "*" in name else name.__contains__, _quark_scheme(each, version))
         for name, each in found.objects("layer_quant_config").items()
     ]
 
     def of_part(spellings: Spellings) -> Scheme:
-        meant = (scheme for matches, scheme in patterns if any(map(matches, spellings.every)))
+        meant = (scheme for matches, scheme in patterns if is_one(spellings, matches, field))
         return next(meant, rest)
 
     def covered(names: Names) -> Scheme:

@@ -106,7 +106,7 @@ def _switch(text: str) -> bool | None:
 
 
 _NOT_READ = {
-    "config": "the arguments in that file are not seen",
+    "config": "what that file alone says is not in the plan",
     "hf-overrides": "its fields are not in the plan",
     "config-format": "config.json is planned",
     "model-impl": "vLLM's own classes are planned",

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 from tests.ptpc import PTPC
-from tests.unit.kernel.configs import QUARK
+from tests.unit.kernel.configs import QUARK, Config
 from tests.unit.kernel.plans import build, eligible, ptpc, reasons
 
 from hipbmm_kernel.planner.model_config import ConfigInvalid
@@ -113,6 +113,18 @@ def test_a_name_in_the_text_model_alone_is_refused_within_another(linear: str, v
     ignored = ptpc(top={"ignore": [f"model.layers.0.{linear}"]})
     with pytest.raises(ConfigInvalid, match=rf"model\.layers\.0\.{linear}.*text model alone"):
         build("mistral-small-24b", ignored, vllm=Version(*version))
+
+
+def test_a_pattern_of_quarks_schemes_that_means_a_text_model_alone_is_refused_as_well() -> None:
+    def quark(pattern: str) -> Config:
+        scheme = {"weight": {"dtype": "int4"}, "input_tensors": None}
+        return {**QUARK, "layer_quant_config": {pattern: scheme}}
+
+    with pytest.raises(ConfigInvalid, match=r"layer_quant_config: .model\.layers\.0\..*text model alone"):
+        build("mistral-small-24b", quark("model.layers.*"))
+    for pattern in ("*.layers.*mlp*", "language_model.*mlp*", "model.language_model.*mlp*"):
+        assert eligible(build("mistral-small-24b", quark(pattern))) == {"qkv_proj", "o_proj"}
+    assert not eligible(build("mistral-7b", quark("model.layers.*")))
 
 
 @pytest.mark.parametrize("prefix", ["language_model.model.", "model.language_model.", "language_model."])
