@@ -189,7 +189,8 @@ def _verdict(plan: Plan, problems: tuple[Problem, ...], *, missing_config: bool)
     if problems:
         return "", ""
     if missing_config and not plan.linears:
-        return "ConfigMissing", "there is no config.json and no explicit linear: nothing is planned"
+        found = "no config.json of the model was found, so nothing is planned"
+        return "ConfigMissing", f"{found}; spec.model.configMapRef can name one"
     if plan.source == UNKNOWN:
         named = f"architecture {plan.architecture}" if plan.architecture else "a config.json without architectures"
         return "UnknownArchitecture", f"{named} is not one whose linears are known: online tuning fills the table"
