@@ -32,6 +32,8 @@ anywhere:
 YOUNG_CONTAINERS = 50_000
 """New containers before the garbage collector looks for cycles. The program makes many small tuples and hardly a cycle:
 with the default a merge of 200,000 rows spends a quarter of its time in the collector."""
+SHARING = frozenset({"warm", "harvest", "import", "compact"})
+"""Commands that make directories in a store. Pods of other users write into them, too, if their group may."""
 VERSION_FLAGS = ("-V", "--version")
 HELP_FLAGS = ("-h", "--help", "help")
 
@@ -68,6 +70,8 @@ def main(argv: list[str]) -> int:
     foreign = FOREIGN.get((name, argv[1])) if argv[1:] else None
     module, function = foreign or IN_A_POD.get(name) or ANYWHERE.get(name) or ("", "")
     if module:
+        if name in SHARING:
+            os.umask(0o002)
         command = getattr(importlib.import_module(f"hipbmm_kernel.{module}"), function)
         status = int(command(argv[1:], os.environ if name in IN_A_POD else sys.stdout, sys.stderr))
         gc.freeze()  # else the interpreter looks for cycles among all that is left as it ends: a twentieth of `warm`

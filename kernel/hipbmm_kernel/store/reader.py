@@ -256,7 +256,7 @@ class Reader:
             elif status.st_size < shards.MIN_BYTES and not name.endswith(GZIP):
                 self.reading.refuse(name, f"incomplete: {status.st_size} bytes")
             else:
-                yield turns.file(name, status.st_size)
+                yield turns.file(name, status.st_size, status.st_ctime)
 
     def _read(
         self, directory: int, file: File, mirror: bool, missed: dict[str, OSError], kept: int = 0

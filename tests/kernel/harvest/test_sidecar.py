@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import stat
 import time
 import urllib.error
 import urllib.request
@@ -136,6 +137,15 @@ def test_slow_and_broken_clients_do_not_delay_the_harvest(sidecar: tuple[Pod, in
     for client in clients:
         client.close()
     until(lambda: get(port, "/healthz")[0] == 200)
+
+
+def test_pods_of_another_user_and_the_same_group_may_write_beside_it(sidecar: tuple[Pod, int], a_stack: Stack) -> None:
+    pod, _ = sidecar
+    append(pod, line(LEARNED[0]))
+    until(lambda: stored(pod, a_stack) == pairs(LEARNED[0]))
+    made = [path for path in (pod.store / "v1").rglob("") if path.is_dir()]
+    assert len(made) == len(("v1", "key", "shards"))
+    assert all(path.stat().st_mode & stat.S_IWGRP for path in made)
 
 
 def test_a_taken_port_costs_the_metrics_only(served: Pod, port: int, a_stack: Stack) -> None:

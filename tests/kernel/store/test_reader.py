@@ -157,6 +157,14 @@ def test_one_publisher_does_not_hide_the_others(tmp_path: Path, a_stack: Stack) 
     assert reader.reading.refused_count >= 24
 
 
+def test_thousands_of_publishers_do_not_hide_what_was_there_before(tmp_path: Path, a_stack: Stack) -> None:
+    place = put(tmp_path, a_stack.key, SOME).parent
+    for number in range(200):
+        (place / f"{number:012x}.warm.1.0123456789ab.csv").write_bytes(b"x" * shard.MIN_BYTES)
+    reader = store.Reader(Volume(), FakeClock(), a_stack.key, 1.0, store.Limits(600, 1 << 20))
+    assert table.merge(reader.shards(str(tmp_path))) == expected(SOME)
+
+
 @pytest.mark.parametrize("lines", [1, 100, 600])
 def test_a_compaction_that_names_the_shards_of_others_does_not_hide_them(
     tmp_path: Path, a_stack: Stack, lines: int
