@@ -37,8 +37,7 @@ def _plan(arguments: Namespace) -> Answer:
         plan = pod_plan.build_in_time(_config(arguments.config), options)
     except ConfigInvalid as error:
         return Answer(plan_text.refusal(error), "", (f"ConfigInvalid: {error}",), wrong=True)
-    if vllm_version.parse(arguments.vllm_version) is None:
-        plan = plan._replace(warnings=(vllm_version.unknown(arguments.vllm_version), *plan.warnings))
+    plan = plan._replace(warnings=vllm_version.doubts(arguments.vllm_version) + plan.warnings)
     return Answer(plan_text.document(plan), plan_text.text(plan))
 
 

@@ -66,9 +66,13 @@ def is_number(text: str) -> bool:
     return _TEXT.fullmatch(text.strip()) is not None
 
 
-def unknown(text: str) -> str:
-    """What is said of a plan for a version that `parse` does not know."""
-    return f"vLLM's version {text!r} is not known: planned like {NEWEST}"
+def doubts(text: str) -> tuple[str, ...]:
+    """What is said of a plan for a version that `parse` does not know, or for a build between two releases."""
+    version = parse(text)
+    if version is None:
+        return (f"vLLM's version {text!r} is not known: planned like {NEWEST}",)
+    between = "dev" in text.partition("+")[0]
+    return (f"vLLM {text} is a build between two releases: planned like {version}",) if between else ()
 
 
 def parse(text: str) -> Version | None:

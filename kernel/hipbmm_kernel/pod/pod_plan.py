@@ -101,7 +101,7 @@ def _options(
     """What the built-in plan depends on beside config.json, and what is not certain about it."""
     named = settings.vllm_version or identity.vllm or ""
     vllm = vllm_version.parse(named)
-    notes: tuple[str, ...] = () if vllm else (vllm_version.unknown(named),)
+    notes = vllm_version.doubts(named)
     plugged = settings.plugin and image.has_kernel is False
     if plugged and not image.has_chain:
         notes += ("spec.server.plugin: this vLLM has no list of kernels that the plugin knows",)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hipbmm_kernel.planner.vllm_version import Version, parse
+from hipbmm_kernel.planner.vllm_version import Version, doubts, parse
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,22 @@ from hipbmm_kernel.planner.vllm_version import Version, parse
 )
 def test_versions(text: str, expected: Version | None) -> None:
     assert parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0.30.0", ""),
+        ("0.30.0rc1+gdev", ""),
+        (
+            "0.30.1.dev12+g1234.rocm700",
+            "vLLM 0.30.1.dev12+g1234.rocm700 is a build between two releases: planned like 0.30",
+        ),
+        ("0.1.dev0", "vLLM's version '0.1.dev0' is not known: planned like 0.33"),
+    ],
+)
+def test_what_is_said_of_a_version_that_is_no_release(text: str, words: str) -> None:
+    assert doubts(text) == ((words,) if words else ())
 
 
 @pytest.mark.parametrize("part", ["a.", "dev_", "rc1.", ".1", "-"])
