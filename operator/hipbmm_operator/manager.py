@@ -85,7 +85,9 @@ class Operator:
             debounce=debounce,
         )
         self._workers = Workers(self._queue, reconcile, self._leader.wait)
-        self._injection = Injection(settings, kube, store, self._leader, now) if settings.injection_name else None
+        self._injection = (
+            Injection(settings, kube, store, self._nodes, self._leader, now) if settings.injection_name else None
+        )
         self._watches: Watches | None = None
         self._http = HttpServer(self._health, self._ready, self._measure)
 

@@ -21,6 +21,7 @@ from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.observe.profile_facts import ProfileReads
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.watch.node_cache import NodeBook
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 from hipbmm_operator.workqueue.workers import Workers
 
@@ -33,7 +34,13 @@ class Injection:
     """Run it once."""
 
     def __init__(
-        self, settings: Settings, kube: Kube, store: Store, leader: Leader, now: Callable[[], datetime]
+        self,
+        settings: Settings,
+        kube: Kube,
+        store: Store,
+        nodes: NodeBook,
+        leader: Leader,
+        now: Callable[[], datetime],
     ) -> None:
         self._seconds = settings.injection_seconds
         backoff = Backoff(settings.backoff_seconds, settings.backoff_max_seconds, random.random)
@@ -41,7 +48,9 @@ class Injection:
         self.profiles = ProfileList(kube, settings.namespaces, queue)
         reconcile = ProfileReconciler(
             profiles=self.profiles,
-            reads=ProfileReads(kube, settings.injection_name, lambda where: _mirrors(store, where), time.monotonic),
+            reads=ProfileReads(
+                kube, settings.injection_name, lambda where: _mirrors(store, where), nodes.kubelets, time.monotonic
+            ),
             objects=ProfileObjects(kube, read_program(settings.kernel_zip), time.monotonic),
             writer=ProfileWriter(kube, time.monotonic, settings.crd_seconds),
             now=now,

@@ -1,7 +1,7 @@
 """What is read of the cluster about a profile. Answers that change seldom are kept for a while."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from hipbmm_operator.injection import patch, spelling
 from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, object_at, objects_at
+from hipbmm_operator.kube.metadata import as_object, objects_at
 from hipbmm_operator.observe import admission_objects, foreign_pods
 from hipbmm_operator.observe.dispatch_words import DispatchWords
 from hipbmm_operator.observe.kept import Kept
@@ -33,8 +33,6 @@ _SAMPLES = 4
 _INTERNAL_ERROR = 500
 """The API server's answer when it cannot call a webhook of somebody else, for as long as that is so."""
 _LOG_LINES = 20
-_NODES = 40
-"""Whole nodes of a page: each may be 50 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +45,23 @@ class Kernel:
 
 
 class ProfileReads:
-    """Reads for profiles. `name` begins the names of the admission objects; `mirrors` are those of a namespace."""
+    """Reads for profiles. `name` begins the names of the admission objects; `mirrors` are those of a namespace.
+
+    `kubelets` are the versions of the nodes on which their pods run, None when nodes cannot be read.
+    """
 
     def __init__(
-        self, kube: Kube, name: str, mirrors: Callable[[str], tuple[str, ...]], clock: Callable[[], float]
+        self,
+        kube: Kube,
+        name: str,
+        mirrors: Callable[[str], tuple[str, ...]],
+        kubelets: Callable[[], Iterable[str] | None],
+        clock: Callable[[], float],
     ) -> None:
         self._kube = kube
         self._name = name
         self._mirrors = mirrors
+        self._kubelets = kubelets
         self._kept = Kept(clock)
         self._words = DispatchWords(kube, clock, spelling.HARVEST)
 
@@ -69,7 +76,7 @@ class ProfileReads:
         admission = await self._kept.get(
             "admission", _SHORT_SECONDS, lambda: admission_objects.read(self._kube, self._name)
         )
-        oldest = await self._kept.get("oldest", _LONG_SECONDS, self._oldest)
+        oldest = self._oldest(await self._kept.get("server", _LONG_SECONDS, self._kube.server_version))
         spoken, _ = await self._words.at((each.pod for each in found if each.injected), now)
         known = Facts(
             pods=found,
@@ -125,17 +132,13 @@ class ProfileReads:
             return "AccessModeUnsupported", f"spec.cache.pvc.claimName: {name} is not ReadWriteMany, pods would wait"
         return "", ""
 
-    async def _oldest(self) -> tuple[int, int]:
+    def _oldest(self, version: str) -> tuple[int, int]:
         """The oldest Kubernetes of API server and nodes; as old as may be where a node does not say."""
-        major, minor = server = _minor(await self._kube.server_version())
-        unknown, versions = (major, minor - _SKEW), [server]
-        try:
-            async for page in self._kube.pages(kinds.NODE, size=_NODES):
-                kubelets = [object_at(node, "status", "nodeInfo").get("kubeletVersion") for node in page.items]
-                versions += [_minor(str(version)) if version else unknown for version in kubelets]
-        except errors.ForbiddenError:
+        major, minor = server = _minor(version) or (0, 0)
+        unknown, kubelets = (major, minor - _SKEW), self._kubelets()
+        if kubelets is None:
             return unknown
-        return min(versions)
+        return min([server, *(_minor(kubelet) or unknown for kubelet in kubelets)])
 
     async def _at_work(self, profile: Profile, found: tuple[ForeignPod, ...]) -> frozenset[str]:
         """Pods that try an image and whose program runs: their log has a line of progress."""
@@ -202,13 +205,13 @@ def mirror_name(profile: str) -> str:
     return names.child(profile, "profile-mirror")
 
 
-def _minor(version: str) -> tuple[int, int]:
-    """`v1.35.2-gke.1` as (1, 35); (0, 0) when it is no version."""
+def _minor(version: str) -> tuple[int, int] | None:
+    """`v1.35.2-gke.1` as (1, 35); None when it is no version."""
     parts = version.removeprefix("v").split(".")
     try:
         return int(parts[0]), int("".join(char for char in parts[1] if char.isdigit()))
     except (IndexError, ValueError):
-        return 0, 0
+        return None
 
 
 def _sample(namespace: str, container: str) -> Json:

@@ -24,6 +24,7 @@ class NodeBook:
     def __init__(self) -> None:
         self.readable = True
         self._detections: dict[str, Detection] = {}
+        self._kubelets: dict[str, str] = {}
         self._summaries: dict[bytes, HardwareSummary] = {}
         self._extra: dict[str, tuple[Sequence[CachedObject], Sequence[CachedObject]]] = {}
         self._shown: frozenset[LabelKind] | None = None
@@ -40,10 +41,12 @@ class NodeBook:
         slices, features = ([packed.body() for packed in each] for each in self._extra.get(name, ((), ())))
         found = detect_node(node, slices, features, default_tolerations(), previous, now, extended=self._extended)
         self._detections[name] = found
+        self._kubelets[name] = str(object_at(node, "status", "nodeInfo").get("kubeletVersion") or "")
         return (before is None or _essence(before) != _essence(found)) and self._changed()
 
     def remove(self, name: str) -> bool:
         """Forget a node; whether it was known."""
+        self._kubelets.pop(name, None)
         return self._detections.pop(name, None) is not None and self._changed()
 
     def attach(
@@ -72,6 +75,16 @@ class NodeBook:
     def stale(self) -> frozenset[str]:
         """Nodes whose identity outlives its labels: to be judged anew now and then."""
         return frozenset(name for name, found in self._detections.items() if found.stale)
+
+    def kubelets(self) -> list[str] | None:
+        """Versions of the kubelets that run pods with AMD GPUs; None when nodes cannot be read.
+
+        Of all nodes where none is known to have a GPU: those that a cluster will add are as old as the others.
+        """
+        if not self.readable:
+            return None
+        known = {name: self._kubelets[name] for name, found in self._detections.items() if found.amd}
+        return list((known or self._kubelets).values())
 
     def summary(
         self, spec: Spec, tolerations: Sequence[Json], gpus: int, kinds: frozenset[LabelKind]

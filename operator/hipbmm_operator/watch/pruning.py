@@ -56,7 +56,12 @@ _KEPT: Final[Mapping[Kind, Mapping[str, _Shape]]] = {
     kinds.NODE: {
         "metadata": ("name", "uid", "resourceVersion", "deletionTimestamp", "labels"),
         "spec": ("taints", "unschedulable"),
-        "status": {"capacity": ..., "allocatable": ..., "conditions": [("type", "status")]},
+        "status": {
+            "capacity": ...,
+            "allocatable": ...,
+            "conditions": [("type", "status")],
+            "nodeInfo": ("kubeletVersion",),
+        },
     },
     kinds.RESOURCE_SLICES[0]: {"metadata": ("name",), "spec": ...},
     # Of all that NFD finds, half a megabyte as dictionaries.

@@ -18,6 +18,8 @@ from hipbmm_operator.kube.client import Page
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.observe.profile_facts import ProfileReads
+from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.pruning import prune
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 
 Json = dict[str, Any]
@@ -82,10 +84,13 @@ class Harness:
         self.clock = 0.0
         kube: Any = self.kube
         queue = Queue(Backoff(1.0, 1.0, lambda: 1.0), lambda: self.clock)
+        self.nodes = NodeBook()
         self.list = ProfileList(kube, (), queue)
         self.reconcile = ProfileReconciler(
             profiles=self.list,
-            reads=ProfileReads(kube, "hipbmm-injection", lambda _: ("of-a-deployment",), lambda: self.clock),
+            reads=ProfileReads(
+                kube, "hipbmm-injection", lambda _: ("of-a-deployment",), self.nodes.kubelets, lambda: self.clock
+            ),
             objects=ProfileObjects(kube, program, lambda: self.clock),
             writer=ProfileWriter(kube, lambda: self.clock, 60.0),
             now=lambda: datetime(2026, 11, 29, 12, tzinfo=UTC),
@@ -96,6 +101,11 @@ class Harness:
     def put(self, kind: Kind, body: Json, namespace: str = "default") -> None:
         body["metadata"] |= {"namespace": namespace} if namespace else {}
         self.kube._put("create", kind, body)
+
+    def node(self, name: str, kubelet: str, *, gpus: int = 8) -> None:
+        """A node as the cache has it."""
+        status = {"nodeInfo": {"kubeletVersion": kubelet}, "allocatable": {"amd.com/gpu": str(gpus)} if gpus else {}}
+        self.nodes.put(prune(kinds.NODE, {"metadata": {"name": name}, "status": status}).body(), 0.0)
 
     def installed(self, kind: Kind, name: str) -> None:
         """An admission object of an installation of ours."""

@@ -17,6 +17,7 @@ async def test_the_mirror_of_somebody_else_is_read_and_not_written() -> None:
         harness.kube,  # type: ignore[arg-type]  # the part that is used
         "hipbmm-injection",
         lambda _: ("other-mirror", "qwen-profile-mirror"),
+        harness.nodes.kubelets,
         lambda: harness.clock,
     )
     owner = {"kind": "HipbmmDeployment", "name": "qwen-profile", "uid": "theirs"}

@@ -170,8 +170,7 @@ async def test_variables_from_files_need_new_nodes(server: str, kubelets: list[s
     harness = Harness()
     harness.kube.server = server
     for number, version in enumerate(kubelets):
-        status = {"nodeInfo": {"kubeletVersion": version}}
-        harness.put(kinds.NODE, {"metadata": {"name": f"n{number}"}, "status": status}, "")
+        harness.node(f"n{number}", version)
     assert (await harness.run())["injection"]["modes"] == modes
 
 
@@ -182,14 +181,31 @@ async def test_variables_from_files_need_new_nodes(server: str, kubelets: list[s
         ("v1.31.9", "v1.28.4", False),  # it refuses the pod
         ("v1.30.1", "v1.27.16", False),  # it would wait for the end of the sidecar
         ("v1.31.9", "", False),
+        ("v1.31.9", "custom", False),
         ("v1.32.0", "", True),
+        ("v1.32.0", "custom", True),  # however it names itself: an older one may not be there
     ],
 )
 async def test_a_node_that_knows_no_sidecars_gets_none(server: str, kubelet: str, *, sidecar: bool) -> None:
     harness = Harness()
     harness.kube.server = server
-    harness.put(kinds.NODE, {"metadata": {"name": "n"}, "status": {"nodeInfo": {"kubeletVersion": kubelet}}}, "")
+    harness.node("n", kubelet)
     assert ("harvest" in (await harness.run())["injection"]) is sidecar
+
+
+async def test_only_nodes_that_run_its_pods_say_what_a_pod_may_have() -> None:
+    """A virtual kubelet, or an old pool without GPUs, takes nothing from them; and no profile lists nodes."""
+    harness = Harness()
+    harness.kube.server = "v1.36.0"
+    harness.node("old", "v1.19.10-vk-azure-aci-1.4", gpus=0)
+    assert (await harness.run())["injection"]["modes"] == ["Wrap"]  # a pool of GPUs that is empty now may be as old
+    harness.node("gpus", "v1.36.0")
+    status = await harness.run()
+    assert (status["injection"]["modes"], "harvest" in status["injection"]) == (["Wrap", "EnvFile"], True)
+    harness.nodes.remove("gpus")
+    harness.nodes.readable = False
+    assert (await harness.run())["injection"]["modes"] == ["Wrap"]
+    assert ("list", "Node") not in harness.kube.reads
 
 
 @pytest.mark.parametrize(
