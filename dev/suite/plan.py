@@ -54,7 +54,7 @@ QUICK = (
     Stage("unit-operator", _pytest(_TEST, "tests/unit/operator", "tests/golden"), lane=_WAIT),
 )
 
-_CHART_COPIES = ("test_crds.py", "test_rbac.py", "test_readme.py", "test_golden.py")
+_CHART_COPIES = ("test_crds.py", "test_injection.py", "test_rbac.py", "test_readme.py", "test_golden.py")
 GENERATE = (
     Stage("crds", (_TEST, "-m", "hipbmm_operator.api.crd", "--write")),
     Stage(

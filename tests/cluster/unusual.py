@@ -243,6 +243,10 @@ def larger_than_half_of_what_is_stored(pod: Json) -> None:
     _server(pod)["env"] = [{"name": f"V{i}", "value": "x" * 10_000} for i in range(80)]
 
 
+def larger_than_half_in_few_characters(pod: Json) -> None:
+    _server(pod)["env"] = [{"name": f"V{i}", "value": "\N{GRINNING FACE}" * 3000} for i in range(80)]
+
+
 def for_windows_by_its_nodes(pod: Json) -> None:
     pod["spec"]["nodeSelector"] = {"kubernetes.io/os": "windows"}
 
@@ -342,6 +346,7 @@ LEFT: dict[Change, str] = {
     static_pod: "Skipped",
     for_windows_by_its_nodes: "Skipped",
     larger_than_half_of_what_is_stored: "TooLarge",
+    larger_than_half_in_few_characters: "TooLarge",
     label_without_a_name: "",
 }
 """And why it stays plain, "" where it asks for no profile."""

@@ -126,6 +126,11 @@ def size(items: Expr) -> Expr:
     return Expr(f"{items.cel}.size()", lambda scope: len(items.run(scope)))
 
 
+def utf8(text: Expr) -> Expr:
+    """A text as the bytes that are stored."""
+    return Expr(f"bytes({text.cel})", lambda scope: text.run(scope).encode())
+
+
 def less(one: Expr, other: Expr) -> Expr:
     """Order of integers."""
     return Expr(f"{one.cel} < {other.cel}", lambda scope: bool(one.run(scope) < other.run(scope)))

@@ -64,7 +64,7 @@ ENV_KEYS = (
 """What `warm` may decide for a server whose command is in its image."""
 
 MAX_COPIED = 250_000
-"""Characters of a server's command, arguments and variables: etcd takes 1.5 MiB, and a copy of them is added."""
+"""Bytes of a server's command, arguments and variables: etcd takes 1.5 MiB, and a copy of them is added."""
 
 WRAP = "Wrap"
 ENV_FILE_MODE = "EnvFile"

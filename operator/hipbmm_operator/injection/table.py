@@ -37,6 +37,7 @@ from hipbmm_operator.injection.expr import (
     some,
     starts,
     text,
+    utf8,
     variable,
 )
 
@@ -95,7 +96,11 @@ _OWN_COMMAND = optional(_V("server"), "command", default=[])
 _LONG = add(
     _V("own"),
     optional(_V("server"), "args", default=[]),
-    each(optional(_V("server"), "env", default=[]), "e", lambda e: optional(e, "value", default="")),
+    each(
+        optional(_V("server"), "env", default=[]),
+        "e",
+        lambda e: add(field(e, "name"), optional(e, "value", default="")),
+    ),
 )
 _USERS_ENV = select(optional(_V("server"), "env", default=[]), "e", lambda e: negate(marks.is_ours(e)))
 _WANTED = optional(_POD, "metadata", "annotations", s.ANNOTATION_CONTAINER, default="")
@@ -182,7 +187,7 @@ REFUSALS: tuple[tuple[str, Expr], ...] = (
             ),
         ),
     ),
-    ("TooLarge", less(constant(s.MAX_COPIED), size(comma_separated(_LONG)))),
+    ("TooLarge", less(constant(s.MAX_COPIED), size(utf8(comma_separated(_LONG))))),
     ("Canary", contains(optional(_RECIPE, "heldImages", default=[]), optional(_V("server"), "image", default=""))),
     (
         "EntrypointUnknown",
