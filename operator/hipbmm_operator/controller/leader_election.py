@@ -171,8 +171,8 @@ class Leader:
         mine = spec.get("holderIdentity") == self._settings.identity
         transitions = spec.get("leaseTransitions")
         count = transitions if isinstance(transitions, int) else 0
-        version = object_at(lease, "metadata").get("resourceVersion")
-        metadata = {"name": self._settings.lease_name, "namespace": self._settings.namespace}
+        # Labels and annotations of others stay.
+        own = {"name": self._settings.lease_name, "namespace": self._settings.namespace}
         claim = {
             "holderIdentity": self._settings.identity,
             "leaseDurationSeconds": max(1, round(self._settings.lease_seconds)),
@@ -180,4 +180,4 @@ class Leader:
             "renewTime": now,
             "leaseTransitions": count if mine or not spec else count + 1,
         }
-        return kinds.LEASE.body(metadata | ({"resourceVersion": version} if version else {}), spec=claim)
+        return kinds.LEASE.body(object_at(lease, "metadata") | own, spec=claim)

@@ -123,6 +123,19 @@ async def test_how_long_the_lease_is_held_is_counted_from_when_it_was_taken() ->
     assert (first.held(), second.held()) == (0, 5)
 
 
+async def test_what_others_have_noted_on_the_lease_stays() -> None:
+    clock, lease = Clock(), OneLease()
+    one = leader(lease, "one", clock)
+    await one._try()
+    assert lease.stored is not None
+    noted = {"labels": {"team": "serving"}, "annotations": {"argocd.argoproj.io/tracking-id": "x"}}
+    lease.stored["metadata"] |= noted
+    clock.now += 5
+    await one._try()
+    assert lease.stored["metadata"].items() >= noted.items()
+    assert one.may_write()
+
+
 async def test_a_lease_that_was_deleted_is_made_again() -> None:
     clock, lease = Clock(), OneLease()
     one = leader(lease, "one", clock)
