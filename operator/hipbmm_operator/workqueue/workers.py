@@ -40,6 +40,7 @@ class Workers:
         while True:
             await self._may_start()
             key = await self._queue.get()
+            await self._may_start()  # the key may have come long after
             if self._stopping:
                 return
             self._busy += 1

@@ -121,6 +121,19 @@ async def test_nothing_starts_before_the_process_may_write_and_what_runs_is_wait
         assert harness.done == [KEY]
 
 
+async def test_a_worker_that_waits_for_a_key_when_the_lease_is_lost_starts_nothing() -> None:
+    async with working() as harness:
+        harness.queue.add(KEY)
+        await eventually(lambda: harness.done == [KEY])
+        harness.may_start.clear()
+        harness.queue.add(NamespacedName("ns", "later"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert harness.done == [KEY]
+        harness.may_start.set()
+        await eventually(lambda: harness.done == [KEY, NamespacedName("ns", "later")])
+
+
 async def test_a_reconcile_that_does_not_end_is_not_waited_for_longer_than_asked() -> None:
     async with working() as harness:
         harness.hold.clear()
