@@ -76,7 +76,7 @@ def is_wrapped(container: Json) -> bool:
 
 
 def _gpus(limits: Json) -> bool:
-    return any(name in spelling.GPUS for name in limits)
+    return any(name in spelling.GPUS and amount != "0" for name, amount in limits.items())
 
 
 def kernel_of(body: Json) -> str | None:

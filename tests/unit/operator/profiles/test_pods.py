@@ -55,6 +55,9 @@ def test_a_controller_that_nobody_has_heard_of() -> None:
 def test_the_server_is_the_container_with_gpus() -> None:
     assert pods.server(stacks.pod("statefulset"))["name"] == "vllm"
     assert pods.server({"spec": {}}) == {}
+    none: Any = {"name": "first", "resources": {"limits": {"amd.com/gpu": "0"}}}
+    some: Any = {"name": "vllm", "resources": {"limits": {"amd.com/gpu": "1"}}}
+    assert pods.server({"spec": {"containers": [none, some]}})["name"] == "vllm"
 
 
 def test_statuses_get_our_names() -> None:
