@@ -217,13 +217,13 @@ class OnDemandReads:
 def latest(events: Iterable[Json]) -> dict[str, Note]:
     """The newest of these Events about each object, by its uid."""
     found: dict[str, Note] = {}
-    for event in sorted(events, key=_last_time):
+    for event in sorted(events, key=last_time):
         uid = str(object_at(event, "involvedObject").get("uid", ""))
         found[uid] = Note(str(event["reason"]), printable(str(event.get("message", ""))[:1000]))
     return found
 
 
-def _last_time(event: Json) -> str:
+def last_time(event: Json) -> str:
     """When an Event was last observed: one of a series says it there only, as those of the scheduler do."""
     last = object_at(event, "series").get("lastObservedTime") or event.get("lastTimestamp")
     return str(last or event.get("eventTime") or "")

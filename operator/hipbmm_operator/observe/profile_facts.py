@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import jsonpatch
 
@@ -13,13 +13,15 @@ from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, objects_at
+from hipbmm_operator.kube.times import moment
 from hipbmm_operator.observe import admission_objects, foreign_pods
 from hipbmm_operator.observe.dispatch_words import DispatchWords
 from hipbmm_operator.observe.kept import Kept
+from hipbmm_operator.observe.on_demand import last_time
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.report import parse_progress
 from hipbmm_operator.profiles import facts as values
-from hipbmm_operator.profiles import recipe
+from hipbmm_operator.profiles import recipe, trials
 from hipbmm_operator.profiles.facts import Facts, Preflight, Profile
 from hipbmm_operator.profiles.pods import ForeignPod
 
@@ -32,6 +34,8 @@ _SKEW = 3
 _SAMPLES = 4
 _INTERNAL_ERROR = 500
 """The API server's answer when it cannot call a webhook of somebody else, for as long as that is so."""
+_CREATIONS = timedelta(minutes=20)
+"""Longer than controllers wait between two tries to create a pod (17 minutes): the next one is to be plain."""
 _LOG_LINES = 20
 
 
@@ -100,7 +104,7 @@ class ProfileReads:
         key = (profile.meta.uid, profile.meta.generation, kernel.sha256, problem)
         sidecars = oldest >= _SIDECARS
         checked = await self._kept.get(
-            key, _LONG_SECONDS, lambda: self._preflight(profile, spec, known, sidecars=sidecars)
+            key, _LONG_SECONDS, lambda: self._preflight(profile, spec, known, now, sidecars=sidecars)
         )
         return replace(known, preflight=checked)
 
@@ -125,6 +129,8 @@ class ProfileReads:
         body = await self._kube.find(kinds.CLAIM, profile.meta.namespace, name)
         if body is None:
             return "ClaimNotFound", f"spec.cache.pvc.claimName: there is no PersistentVolumeClaim {name}"
+        if metadata.parse(body).deleting:
+            return "ClaimTerminating", f"spec.cache.pvc.claimName: {name} is being deleted, new pods would wait for it"
         status = as_object(body.get("status"))
         if status.get("phase") != "Bound":
             return "ClaimPending", f"spec.cache.pvc.claimName: {name} is {status.get('phase')}, pods would wait for it"
@@ -155,9 +161,13 @@ class ProfileReads:
                     out.add(each.pod.uid)
         return frozenset(out)
 
-    async def _preflight(self, profile: Profile, spec: ProfileSpec, known: Facts, *, sidecars: bool) -> Preflight:
+    async def _preflight(
+        self, profile: Profile, spec: ProfileSpec, known: Facts, now: datetime, *, sidecars: bool
+    ) -> Preflight:
         """Dry runs of a pod of ours and of plain pods that exist, with and without injection."""
         name, namespace, unknown, tried = profile.meta.name, profile.meta.namespace, "", False
+        if met := await self._not_created(namespace, now):
+            return Preflight(met)
         harvest = sidecars and spec.harvest == "Auto" and not await self._bounds_pods(namespace)
         for sample in [_sample(namespace, spec.container or "vllm"), *_plain(known.pods)]:
             refusal = await self._refusal(sample, failing=_INTERNAL_ERROR)
@@ -172,6 +182,17 @@ class ProfileReads:
             if refusal:
                 return Preflight(refusal)
         return Preflight(unknown=unknown, harvest=harvest and tried)
+
+    async def _not_created(self, namespace: str, now: datetime) -> str:
+        """What refused a pod by the name of something of ours: no dry run was like it, and no pod is there to count."""
+        try:
+            pages = self._kube.pages(kinds.EVENT, namespace, fields="reason=FailedCreate")
+            events = [event async for page in pages for event in page.items]
+        except errors.ForbiddenError:
+            return ""
+        recent = (event for event in events if now - (moment(last_time(event)) or now) < _CREATIONS)
+        messages = (str(event.get("message", "")) for event in recent)
+        return next(filter(trials.names_ours, messages), "")
 
     async def _bounds_pods(self, namespace: str) -> bool:
         """Whether a pod may have all of a quota, or the maximum of a pod: then a sidecar is too much."""

@@ -23,9 +23,9 @@ and the more there are the fewer come, as all may get their nodes at once."""
 _WAITING = frozenset({"RunContainerError", "CreateContainerError", "CreateContainerConfigError", "CrashLoopBackOff"})
 _CRASHES = 2
 _NAMES_OURS = re.compile(
-    rf"(?<![\w.-])(?:{'|'.join(spelling.VOLUMES)})(?![\w.-])|(?<![\w.-]){spelling.HOME}(?![\w.-])|\benv file\b"
+    rf"(?<![\w.-])(?:{'|'.join((*spelling.VOLUMES, *spelling.CONTAINERS, spelling.HOME))})(?![\w.-])|\benv file\b"
 )
-"""A volume, path or file of ours: a Secret of the user's, a pod or a namespace may be called `hipbmm-demo`."""
+"""Something of ours: a Secret of the user's, a pod or a namespace may be called `hipbmm-demo`."""
 _WITHOUT_US = re.compile(
     r'(?:secret|configmap) "[^"]*" not found|couldn\'t find key \S+ in (?:secret|configmap) |run as non-root'
     r"|runasnonroot|deadline exceeded|is reserved for",
@@ -62,7 +62,12 @@ def _because_of_us(waiting: Container) -> bool:
         return ours
     if _WITHOUT_US.search(waiting.waiting_message):
         return False
-    return ours or _NAMES_OURS.search(waiting.waiting_message) is not None
+    return ours or names_ours(waiting.waiting_message)
+
+
+def names_ours(words: str) -> bool:
+    """Whether Kubernetes names something of ours."""
+    return _NAMES_OURS.search(words) is not None
 
 
 def _shown(name: str) -> str:

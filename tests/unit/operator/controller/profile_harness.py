@@ -58,11 +58,15 @@ class ProfileKube(FakeKube):
         if words := self.refuses(body):
             raise errors.ForbiddenError(403, "Forbidden", words)
 
-    async def pages(self, kind: Kind, namespace: str = "", selector: object = "", **_: object) -> AsyncIterator[Page]:
+    async def pages(
+        self, kind: Kind, namespace: str = "", selector: object = "", fields: str = "", **_: object
+    ) -> AsyncIterator[Page]:
         if self.hidden and namespace == self.hidden:
             raise errors.ForbiddenError(403, "Forbidden", f"{kind.plural} of {namespace} are forbidden")
         async for page in super().pages(kind, namespace):
-            yield Page([body for body in page.items if _selected(body, str(selector))], "0")
+            reason = fields.removeprefix("reason=")
+            found = [body for body in page.items if reason in ("", body.get("reason"))]
+            yield Page([body for body in found if _selected(body, str(selector))], "0")
 
 
 def _selected(body: Json, selector: str) -> bool:

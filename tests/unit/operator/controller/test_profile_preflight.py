@@ -98,3 +98,23 @@ async def test_preflight_tries_the_pods_that_are_there_and_can_be_left_out() -> 
     without = Harness({"preflight": False})
     await without.run()
     assert without.kube.dry_runs == []
+
+
+@pytest.mark.parametrize(
+    ("words", "at", "ready"),
+    [
+        ('Error creating: admission webhook "x" denied the request: hipbmm-warm has no owner', "11:50", False),
+        ("create Pod vllm-0 in StatefulSet vllm failed error: volume hipbmm-home is not allowed", "11:41", False),
+        ('Error creating: admission webhook "x" denied the request: hipbmm-warm has no owner', "11:39", True),
+        ("Error creating: exceeded quota: gpus, requested: requests.amd.com/gpu=8", "11:59", True),
+        ('Error creating: pods "hipbmm-warm-7c9d-x2k" is forbidden: quota', "11:59", True),
+    ],
+)
+async def test_a_pod_that_is_refused_because_of_us_is_plain_next(words: str, at: str, *, ready: bool) -> None:
+    """By a webhook that no dry run has met: there is no pod to count, only what its controller says."""
+    harness = Harness()
+    event = {"reason": "FailedCreate", "message": words, "lastTimestamp": f"2026-11-29T{at}:00Z"}
+    harness.put(kinds.EVENT, {"metadata": {"name": "e"}, **event})
+    status = await harness.run()
+    assert condition(status, "Ready") == (("True", "Injecting") if ready else ("False", "PreflightRefused"))
+    assert (words in str(status["conditions"])) is not ready

@@ -215,12 +215,14 @@ async def test_only_nodes_that_run_its_pods_say_what_a_pod_may_have() -> None:
         ({"phase": "Pending"}, "ClaimPending"),
         ({"phase": "Bound", "accessModes": ["ReadWriteOnce"]}, "AccessModeUnsupported"),
         ({"phase": "Bound", "accessModes": ["ReadWriteMany"]}, "Injecting"),
+        ({"phase": "Bound", "accessModes": ["ReadWriteMany"], "deleted": True}, "ClaimTerminating"),
     ],
 )
 async def test_a_claim_that_pods_would_wait_for(status: Json | None, reason: str) -> None:
     harness = Harness({"cache": {"pvc": {"claimName": "rows"}}})
     if status is not None:
-        harness.put(kinds.CLAIM, {"metadata": {"name": "rows"}, "status": status})
+        deleted = {"deletionTimestamp": "2026-11-29T11:59:00Z"} if status.pop("deleted", False) else {}
+        harness.put(kinds.CLAIM, {"metadata": {"name": "rows", **deleted}, "status": status})
     found = await harness.run()
     assert condition(found, "Ready")[1] == reason
     assert found["injection"]["claim"] == "rows"
