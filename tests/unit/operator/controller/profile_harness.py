@@ -59,12 +59,12 @@ class ProfileKube(FakeKube):
             raise errors.ForbiddenError(403, "Forbidden", words)
 
     async def pages(
-        self, kind: Kind, namespace: str = "", selector: object = "", fields: str = "", **_: object
+        self, kind: Kind, namespace: str = "", selector: object = "", fields: object = "", **_: object
     ) -> AsyncIterator[Page]:
         if self.hidden and namespace == self.hidden:
             raise errors.ForbiddenError(403, "Forbidden", f"{kind.plural} of {namespace} are forbidden")
         async for page in super().pages(kind, namespace):
-            reason = fields.removeprefix("reason=")
+            reason = str(fields).removeprefix("reason=")
             found = [body for body in page.items if reason in ("", body.get("reason"))]
             yield Page([body for body in found if _selected(body, str(selector))], "0")
 
