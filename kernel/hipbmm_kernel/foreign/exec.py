@@ -4,6 +4,7 @@ What this adds is variables, and only while the table is proven and the server d
 as `exec` counts them; beyond the first mode there is only one: the user's own environment.
 """
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from typing import TextIO
@@ -11,7 +12,7 @@ from typing import TextIO
 from hipbmm_kernel.contract.settings import MEMORY, Settings, SettingsError, parse_settings
 from hipbmm_kernel.dispatch.plugin import NO_TUNING
 from hipbmm_kernel.foreign import decision
-from hipbmm_kernel.identity.software import package_directory
+from hipbmm_kernel.identity.software import look_in, package_directory
 from hipbmm_kernel.pod import aiter_jit, start_mode
 from hipbmm_kernel.pod.exec import Log, Start
 from hipbmm_kernel.system import volume as volumes
@@ -22,8 +23,8 @@ USAGE = "usage: hipbmm_kernel exec --foreign -- COMMAND [ARGUMENT ...]\n"
 
 def exec_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None) -> int:
     """`exec --foreign -- COMMAND ...`: does not return if the command starts; its status as a shell gives it if not."""
-    log = Log(stderr)
-    sys.path += filter(None, env.get(decision.PYTHONPATH, "").split(":"))  # behind ours, to find AITER
+    log, env = Log(stderr), as_given(env)
+    look_in(env.get(decision.PYTHONPATH, ""))
     command = argv[2:] if argv[1:2] == ["--"] else argv[1:]
     if not command:
         (stderr or sys.stderr).write(USAGE)
@@ -41,6 +42,15 @@ def exec_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None)
         log.say(f"{type(error).__name__}: {error}; the server starts as if we were not there")
         adjusted = dict(env)
     return start.become(command, adjusted)
+
+
+def as_given(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment without LC_CTYPE where this Python has set it as it began (PEP 538)."""
+    found = dict(env)
+    with contextlib.suppress(OSError), open("/proc/self/environ", "rb") as file:
+        if b"\0LC_CTYPE=" not in b"\0" + file.read():
+            found.pop("LC_CTYPE", None)
+    return found
 
 
 class ForeignStart(Start):

@@ -31,6 +31,11 @@ def package_directory(name: str) -> str | None:
     return next(iter(spec.submodule_search_locations), None)
 
 
+def look_in(paths: str) -> None:
+    """Look for packages in the directories of a PYTHONPATH as well, behind all others: an isolated Python does not."""
+    sys.path += filter(None, paths.split(":"))
+
+
 def library_directories() -> list[str]:
     """Directories of libraries that Python packages bring along: torch's own, and ROCm as Python packages."""
     torch = package_directory("torch")

@@ -1,5 +1,7 @@
 """Shell texts of the injected containers. POSIX sh; none of them can keep a pod from starting.
 
+`python3 -I`: PYTHONHOME and PYTHONPATH are for the server's Python, which need not be the first of PATH.
+
 The kubelet expands `$(NAME)` and `$$` in commands, so neither occurs here. BOOT is between single quotes and has
 none.
 """
@@ -40,7 +42,7 @@ trap 'kill $p' TERM
 sha=$1
 shift
 if command -v python3 >/dev/null 2>&1; then
-  python3 -I -c '{BOOT}' "$sha" && {{ python3 {HOME}/kernel warm -- "$@" & p=$!; wait $p; }}
+  python3 -I -c '{BOOT}' "$sha" && {{ python3 -I {HOME}/kernel warm -- "$@" & p=$!; wait $p; }}
 else
   echo "hipbmm: this image has no python3" | tee /dev/termination-log
 fi
@@ -54,10 +56,7 @@ if [ -r {HOME}/kernel/__main__.py ] && command -v python3 >/dev/null 2>&1; then
 fi
 exec "$@"
 """.strip()
-"""In front of a server's command. It starts whatever has become of us.
-
-`-I`: PYTHONHOME and PYTHONPATH are for the server's Python, which need not be this one.
-"""
+"""In front of a server's command. It starts whatever has become of us."""
 
 HARVEST = f"""
 p=

@@ -71,6 +71,14 @@ def test_the_users_own_values_stay(home: Pod) -> None:
     assert (found["VLLM_ROCM_USE_AITER"], found["AITER_JIT_DIR"]) == ("0", "/mine")
 
 
+@pytest.mark.parametrize("own", [{}, {"LC_CTYPE": "C.UTF-8"}])
+def test_what_python_sets_for_itself_does_not_reach_the_server(home: Pod, own: dict[str, str]) -> None:
+    (home.home / "report.json").unlink()
+    done = run(home, "env", "-0", LC_ALL="", LANG="C", **own)
+    found = dict(entry.split("=", 1) for entry in done.stdout.strip("\0").split("\0"))
+    assert found == {**home.env, "LC_ALL": "", "LANG": "C", **own}
+
+
 def damaged(name: str, text: str | None) -> Callable[[Path], Any]:
     def spoil(home: Path) -> None:
         (home / name).unlink(missing_ok=True)

@@ -141,7 +141,8 @@ def test_the_server_starts_by_the_program(home: Path) -> None:
 @pytest.mark.parametrize("name", ["PYTHONHOME", "PYTHONPATH"])
 def test_the_server_starts_by_the_program_with_variables_for_another_python(home: Path, name: str) -> None:
     (home / "json.py").write_text("raise SystemExit(9)")
-    run(scripts.WARM, home, put_program(home))
+    run(scripts.WARM, home, put_program(home), "vllm", **{name: str(home)})
+    assert called(home) == ["warm", "--", "vllm"]
     done = run(scripts.SERVER, home, "sh", "-c", f'echo "${name}"', **{name: str(home)})
     assert (done.stdout, done.returncode) == (f"{home}\n", 0)
     assert called(home)[:2] == ["exec", "--foreign"]
