@@ -11,7 +11,7 @@ from hipbmm_operator.api.profile_status import MAX_WORKLOADS, PodCounts, Profile
 from hipbmm_operator.api.status import TuningStatus
 from hipbmm_operator.injection import patch
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.pods import tuning_status
+from hipbmm_operator.pods import contract, tuning_status
 from hipbmm_operator.pods.pod import leading
 from hipbmm_operator.pods.report import FILE, Spoken
 from hipbmm_operator.profiles import recipe, trials
@@ -187,9 +187,12 @@ def _why(
         if message := trials.stuck(each):
             return "Stuck", f"{each.pod.name}: {message}"
     for each in injected:
-        report = each.pod.report
+        report, warm = each.pod.report, each.pod.containers.get(contract.WARM)
         if report is not None and not report.complete:
-            return report.reason, f"{each.pod.name}: {report.message}"
+            found = f" ({report.notes[0]})" if report.state == "NoPlan" and report.notes else ""
+            return report.reason, f"{each.pod.name}: {report.message}{found}"
+        if report is None and warm is not None and warm.ended is not None:
+            return "TunerFailed", f"{each.pod.name}: hipbmm-warm has left no report; see its log"
     return "", ""
 
 

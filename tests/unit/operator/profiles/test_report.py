@@ -9,7 +9,9 @@ from tests import stacks
 from tests.cluster import kstatus
 from tests.unit.operator.profiles.test_trials import BAD_WARM, KERNEL, failed, pod, reported
 
-from hipbmm_operator.pods.report import Spoken
+from hipbmm_operator.api.reasons import Foreign
+from hipbmm_operator.pods.pod import Container, Ended
+from hipbmm_operator.pods.report import Report, Spoken
 from hipbmm_operator.profiles import facts as values
 from hipbmm_operator.profiles import report
 from hipbmm_operator.profiles.facts import Facts, Preflight
@@ -180,6 +182,25 @@ def test_a_stuck_pod_is_named() -> None:
     status = report.build(profile(), replace(FACTS, pods=(pod("b", BAD_WARM),)), NOW)
     assert status["workloads"][0]["reason"] == "Stuck"
     assert "b: hipbmm-warm: RunContainerError" in status["workloads"][0]["message"]
+
+
+def test_why_nothing_was_planned_says_what_was_found_of_the_server() -> None:
+    unread = reported(pod("a"), "ConfigMissing")
+    said = Report(
+        "NoPlan", Foreign("ConfigMissing"), "no model is named", notes=("server: ScriptFile: /start.sh", "plan")
+    )
+    facts = replace(FACTS, pods=(replace(unread, pod=replace(unread.pod, report=said)),))
+    (entry,) = report.build(profile(), facts, NOW)["workloads"]
+    assert (entry["reason"], entry["message"]) == (
+        "ConfigMissing",
+        "a: no model is named (server: ScriptFile: /start.sh)",
+    )
+
+
+def test_a_warm_that_has_left_no_report_is_named() -> None:
+    silent = pod("a", Container("warm", ended=Ended(0, "Completed", "", None, None)))
+    (entry,) = report.build(profile(), replace(FACTS, pods=(silent,)), NOW)["workloads"]
+    assert (entry["reason"], entry["warm"]) == ("TunerFailed", 0)
 
 
 def test_three_stuck_pods_suspend_it() -> None:
