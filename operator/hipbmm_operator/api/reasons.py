@@ -21,7 +21,7 @@ Storage = Literal[
     "MirrorTooLarge", "MirrorRejected", "MirrorUnreadable",
 ]
 Hardware = Literal[
-    "NodesMatched", "MixedArchitectures", "NodesNotReadable", "NoMatchingNodes", "NotAvailable", "GPUsTaken",
+    "NodesMatched", "MixedArchitectures", "NodesNotReadable", "NoMatchingNodes", "NotAvailable",
     "NodeCordoned", "NodeNotReady", "NodeTainted", "NodeTerminating", "NoAllocatable", "NotEnoughGPUs",
     "LabelsMissing", "PartitionMismatch", "ResourceMismatch", "NoDriver", "Conflict", "Mixed", "Excluded",
     "UnknownAMD", "ProductMismatch", "NotMI3xx",

@@ -17,11 +17,11 @@ class Detection:
     """What a node is, and whether pods can start on it.
 
     ``compute_units`` is per logical device; ``gpus`` counts the allocatable logical devices of ``resource`` (a CPX
-    MI300X is eight); ``free`` is what running pods leave of it. ``claimable`` counts by product the devices that
-    DRA offers, whatever they can be asked for as. ``blockers`` hold whatever the tolerations, ``taints`` are those
-    that need one. ``amd`` is false for a node without any AMD GPU. ``chosen_by`` are the kinds of label by which an
-    affinity can choose this node, ``shows`` those that templates should read because of it. ``identity`` is to be
-    given back as ``previous`` next time. An unknown value is None.
+    MI300X is eight). ``claimable`` counts by product the devices that DRA offers, whatever they can be asked for as.
+    ``blockers`` keep every pod away, ``taints`` those that do not tolerate them. ``amd`` is false for a node without
+    any AMD GPU. ``chosen_by`` are the kinds of label by which an affinity can choose this node, ``shows`` those that
+    templates should read because of it. ``identity`` is to be given back as ``previous`` next time. An unknown value is
+    None.
     """
 
     node: str
@@ -34,7 +34,6 @@ class Detection:
     confidence: str | None
     resource: str | None
     gpus: int
-    free: int
     claimable: Mapping[str, int]
     reasons: tuple[Reason, ...]
     blockers: tuple[Reason, ...]

@@ -75,12 +75,16 @@ def detect_node(
     facts, choice, identity = seen.facts, seen.choice, judged.identity
     model = identity.model if identity else None
     chosen = chosen_by(model.product if model else None, facts.labels)
+    blockers = node_blockers(facts)
     taken = (used or {}).get(choice.name or "", 0)
-    blockers = node_blockers(facts) + resource_blockers(choice, used=taken, request=request)
-    tainted = taint_blockers(facts.taints, tolerations)
+    away = (
+        *blockers,
+        *resource_blockers(choice, used=taken, request=request),
+        *taint_blockers(facts.taints, tolerations),
+    )
     return Detection(
         node=facts.name,
-        state=_state(seen, judged, blocked=bool(blockers or tainted)),
+        state=_state(seen, judged, blocked=bool(away)),
         product=model.product if model else None,
         arch=model.arch if model else seen.resolution.arch,
         virtual=model.virtual if model else None,
@@ -89,9 +93,8 @@ def detect_node(
         confidence=judged.tier.confidence if judged.tier is not None else None,
         resource=choice.name,
         gpus=choice.gpus,
-        free=max(0, choice.gpus - taken),
         claimable=claimable(seen.dra, model),
-        reasons=_reasons(seen, judged, blockers + tainted, reachable=bool(chosen)),
+        reasons=_reasons(seen, judged, away, reachable=bool(chosen)),
         blockers=blockers,
         taints=blocking_taints(facts.taints),
         offers=facts.offers,

@@ -25,7 +25,6 @@ _LONGEST_MESSAGE: Final = 1024
 # Why a node with AMD GPUs is not counted, the closest to fitting first: the first that occurs is the reason of the
 # condition.
 _NEAREST_FIRST: Final[tuple[str, ...]] = (
-    "GPUsTaken",
     "NodeCordoned",
     "NodeNotReady",
     "NodeTainted",
@@ -43,7 +42,7 @@ _NEAREST_FIRST: Final[tuple[str, ...]] = (
     "ProductMismatch",
     "NotMI3xx",
 )
-_NOT_AVAILABLE: Final[frozenset[str]] = frozenset(_NEAREST_FIRST[:6])
+_NOT_AVAILABLE: Final[frozenset[str]] = frozenset(_NEAREST_FIRST[:5])
 # No node has the right GPU: the condition says so plainly, and the message gives the counts.
 _NO_SUCH_GPU: Final[frozenset[str]] = frozenset({"ProductMismatch", "NotMI3xx"})
 
@@ -128,7 +127,7 @@ def mismatch(detection: Detection, want: Want) -> str | None:
         return "ProductMismatch"
     if detection.state is State.NO_DRIVER:
         return "NoDriver"
-    return _resource_mismatch(detection, want) or _blocked(detection, want) or _too_few_offered(detection, want)
+    return _resource_mismatch(detection, want) or _blocked(detection, want) or _too_few(_offered(detection, want), want)
 
 
 def _claim_mismatch(detection: Detection, want: Want) -> str | None:
@@ -152,18 +151,13 @@ def _resource_mismatch(detection: Detection, want: Want) -> str | None:
 
 def _blocked(detection: Detection, want: Want) -> str | None:
     """What keeps pods from the node, whatever GPUs it has."""
-    gpus = ("GPUsTaken", "NotEnoughGPUs", "NoAllocatable")
-    codes = [blocker.code for blocker in detection.blockers if blocker.code not in gpus]
-    return next(iter(codes), "NodeTainted" if untolerated(detection.taints, want.tolerations) else None)
+    if detection.blockers:
+        return detection.blockers[0].code
+    return "NodeTainted" if untolerated(detection.taints, want.tolerations) else None
 
 
-def _too_few_offered(detection: Detection, want: Want) -> str | None:
-    allocatable = next(
-        (offer.allocatable for offer in detection.offers if offer.resource == want.resource), detection.gpus
-    )
-    if detection.resource == want.resource and allocatable >= want.request > detection.free:
-        return "GPUsTaken"
-    return _too_few(allocatable, want)
+def _offered(detection: Detection, want: Want) -> int:
+    return next((offer.allocatable for offer in detection.offers if offer.resource == want.resource), detection.gpus)
 
 
 def _too_few(allocatable: int, want: Want) -> str | None:

@@ -64,7 +64,7 @@ def _patch(body: Json, live: StoredClaim) -> Json:
 
 
 def _is_stale(wanted: Mapping[str, str], current: Mapping[str, str]) -> bool:
-    """Whether a retained claim has a label that former operators gave it (see LABEL_INSTANCE)."""
+    """Whether a retained claim has a label of when it was not retained (see LABEL_INSTANCE)."""
     given = current.get(names.LABEL_INSTANCE) == wanted[names.LABEL_DEPLOYMENT]
     return given and names.LABEL_INSTANCE not in wanted
 

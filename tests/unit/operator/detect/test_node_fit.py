@@ -24,7 +24,6 @@ def dra() -> Detection:
 
 
 BAD: dict[str, tuple[Detection, str]] = {
-    "GPUsTaken": (detect(node(WHOLE, EIGHT), used={"amd.com/gpu": 8}), "GPUsTaken"),
     "NodeCordoned": (detect(node(WHOLE, EIGHT, unschedulable=True)), "NodeCordoned"),
     "NodeNotReady": (detect(node(WHOLE, EIGHT, ready="False")), "NodeNotReady"),
     "NodeTainted": (detect(node(WHOLE, EIGHT, taints=["sku=gpu:NoSchedule"])), "NodeTainted"),
@@ -71,7 +70,7 @@ def test_one_good_node_is_enough() -> None:
     assert (result.nodes, result.product, result.arch) == (1, "MI300X", "gfx942")
     assert (result.compute_units, result.partition) == (304, "SPX")
     assert sum(result.counts.values()) == len(BAD), "every node but the one without GPUs, and the good one"
-    assert result.message.startswith("1 node fits (MI300X, 4 amd.com/gpu); not used: 1 GPUsTaken, 1 NodeCordoned")
+    assert result.message.startswith("1 node fits (MI300X, 4 amd.com/gpu); not used: 1 NodeCordoned")
 
 
 def test_the_order_of_nodes_does_not_matter() -> None:
