@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from hipbmm_operator.api.reasons import Storage
@@ -31,15 +31,14 @@ _LATER_SECONDS = 60.0
 """Between two tries when nothing waits for them any more."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Read:
-    """What the log of one pod gave. `failed` says why it could not be read, `at` when that was tried."""
+    """What the log of one pod gave `at` that time; `failed` says why it could not be read."""
 
-    found: list[Shard] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    done: bool = False
+    at: float
+    found: Sequence[Shard] = ()
+    problems: Sequence[str] = ()
     failed: str = ""
-    at: float = 0.0
 
 
 class MirrorLogs:
@@ -98,30 +97,28 @@ class MirrorLogs:
 
     async def _read(self, owner: Owner, reporting: list[Pod]) -> list[_Read]:
         """Read each log once; a log that cannot be read now is tried again later."""
-        before = self._reads.get(owner.uid, {})
-        reads = {pod.uid: before.get(pod.uid) or _Read() for pod in reporting}
-        if reads or before:
-            self._reads[owner.uid] = reads
+        before = self._reads.pop(owner.uid, {})
+        reads = {pod.uid: before[pod.uid] for pod in reporting if pod.uid in before}
         read: set[frozenset[str]] = set()
         for pod in reporting:
             wanted = frozenset(pod.report.mirror_shards if pod.report else ())
-            known = reads[pod.uid]
-            if known.done:
+            known = reads.get(pod.uid)
+            if known is not None and not known.failed:
                 read.add(wanted)
-            elif wanted not in read and (not known.failed or self._clock() - known.at >= _AGAIN_SECONDS * 0.9):
-                await self._read_one(pod, wanted, known)
+            elif wanted not in read and (known is None or self._clock() - known.at >= _AGAIN_SECONDS * 0.9):
+                reads[pod.uid] = await self._read_one(pod, wanted)
                 read.add(wanted)
-        return [known for known in reads.values() if known.done or known.failed]
+        if reads:
+            self._reads[owner.uid] = reads
+        return list(reads.values())
 
-    async def _read_one(self, pod: Pod, wanted: frozenset[str], into: _Read) -> None:
-        into.at = self._clock()
+    async def _read_one(self, pod: Pod, wanted: frozenset[str]) -> _Read:
+        now = self._clock()
         try:
-            into.found, into.problems = await rows_in_log(self._kube, pod, contract.WARM, wanted)
+            return _Read(now, *await rows_in_log(self._kube, pod, contract.WARM, wanted))
         except errors.ApiError as error:
             LOG.warning("Could not read the rows in the log of %s: %s", pod.name, error)
-            into.failed = f"the log of {pod.name} cannot be read: {error.message or error}"
-        else:
-            into.done, into.failed = True, ""
+            return _Read(now, failed=f"the log of {pod.name} cannot be read: {error.message or error}")
 
     async def _stored(self, owner: Owner, *maps: MirrorMap | None) -> Content:
         """What the mirror holds: from the first of these ConfigMaps that has valid shards."""
@@ -175,4 +172,4 @@ def _problem(reads: Iterable[_Read]) -> tuple[Storage | None, str]:
 
 def _hopeless(reads: Iterable[_Read], reason: Storage | None) -> bool:
     """Whether waiting does not help: all that could be read was read, and some of it cannot be used."""
-    return reason in ("MirrorRejected", "MirrorTooLarge") and all(read.done for read in reads)
+    return reason in ("MirrorRejected", "MirrorTooLarge") and not any(read.failed for read in reads)
