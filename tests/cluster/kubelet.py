@@ -132,11 +132,12 @@ class Kubelet:
         before = self.api.get(POD, metadata["namespace"], metadata["name"])["status"]
         inner = _restarts(before, "initContainerStatuses")
         outer = _restarts(before, "containerStatuses")
+        begun = "" if ready else _begun(states)
         conditions = [
             _condition("PodScheduled", True, before),
             _condition("Initialized", phase == "Running", before),
-            _condition("ContainersReady", ready, before),
-            _condition("Ready", ready, before),
+            _condition("ContainersReady", ready, before, begun),
+            _condition("Ready", ready, before, begun),
         ]
         status: Json = {
             "phase": phase,
@@ -273,15 +274,21 @@ def _restarts(status: Json, key: str) -> dict[str, int]:
     return {entry["name"]: entry["restartCount"] for entry in status.get(key) or []}
 
 
-def _condition(kind: str, holds: bool, before: Json) -> Json:
-    """A condition of a pod; its time moves with its status only."""
+def _condition(kind: str, holds: bool, before: Json, begun: str = "") -> Json:
+    """A condition of a pod; its time moves with its status only, and is at first that of the pod's beginning."""
     was: Json = next((entry for entry in before.get("conditions") or [] if entry["type"] == kind), {})
-    moved = was.get("status") != str(holds)
+    moved = was.get("status", str(holds)) != str(holds)
     return {
         "type": kind,
         "status": str(holds),
-        "lastTransitionTime": now() if moved else was.get("lastTransitionTime") or now(),
+        "lastTransitionTime": now() if moved else was.get("lastTransitionTime") or begun or now(),
     }
+
+
+def _begun(states: dict[str, Json]) -> str:
+    """When the first of these containers that has ended was started; "" without any."""
+    ends = (state.get(key, {}).get("terminated") for state in states.values() for key in ("state", "lastState"))
+    return min((end["startedAt"] for end in ends if end), default="")
 
 
 def running(*, ready: bool = False) -> Json:
