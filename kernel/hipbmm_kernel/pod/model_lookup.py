@@ -81,7 +81,11 @@ def _is_repository(model: str) -> bool:
 
 
 def _cached(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
-    """The snapshots of huggingface_hub's cache that hold the revision asked for."""
+    """The snapshots of huggingface_hub's cache that hold the revision asked for; with ModelScope its one directory."""
+    if _is_of_modelscope(env):
+        root = env.get("MODELSCOPE_CACHE") or "~/.cache/modelscope/hub"
+        yield f"{os.path.expanduser(root)}/models/{settings.model.replace('.', '___')}/{FILE_NAME}"
+        return
     wanted = revision(settings.server_args)
     for hub in _hubs(env):
         folder = f"{hub}/models--{settings.model.replace('/', '--')}"
@@ -89,6 +93,10 @@ def _cached(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
         commit = read_text(f"{folder}/refs/{wanted}", 128).strip()
         if re.fullmatch(_REVISION, commit):
             yield f"{folder}/snapshots/{commit}/{FILE_NAME}"
+
+
+def _is_of_modelscope(env: Mapping[str, str]) -> bool:
+    return env.get("VLLM_USE_MODELSCOPE", "").strip().lower() in ("1", "true")
 
 
 def _hubs(env: Mapping[str, str]) -> list[str]:
@@ -118,6 +126,8 @@ def download_config(repository: str, revision: str, env: Mapping[str, str]) -> t
     """The path of the downloaded file, or None and why there is none. Takes at most a minute."""
     import subprocess  # noqa: PLC0415 - 10 ms of start-up that a config.json on a disk does not need
 
+    if _is_of_modelscope(env):
+        return None, "not in ModelScope's cache, and VLLM_USE_MODELSCOPE is set"
     if env.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         return None, "not in the cache, and HF_HUB_OFFLINE is set"
     command = [sys.executable, "-c", PROGRAM, repository, revision]

@@ -50,3 +50,22 @@ def test_other_flags_name_no_configuration(flag: str, tmp_path: Path) -> None:
 )
 def test_a_revision_of_a_cached_model(arguments: list[str], revision: str, tmp_path: Path) -> None:
     assert found(tmp_path, *arguments) == revision
+
+
+@pytest.mark.parametrize("value", ["1", "true", " True"])
+def test_a_model_of_modelscope_is_no_other_models_of_that_name(value: str, tmp_path: Path) -> None:
+    env = {"VLLM_USE_MODELSCOPE": value, "MODELSCOPE_CACHE": str(tmp_path), "HF_HUB_CACHE": str(tmp_path)}
+    settings = parse_settings({"HIPBMM_HOME": str(tmp_path), "HIPBMM_MODEL": "a/b-1.5"})
+    of_huggingface = tmp_path / "models--a--b-1.5/snapshots/main"
+    of_huggingface.mkdir(parents=True)
+    (of_huggingface / "config.json").write_text("theirs")
+
+    without = model_lookup.find_config(settings, env, Volume())
+    assert without.data is None
+    assert "ModelScope" in without.source
+    own = tmp_path / "models/a/b-1___5"
+    own.mkdir(parents=True)
+    (own / "config.json").write_text("own")
+    assert model_lookup.find_config(settings, env, Volume()).data == b"own"
+    env["VLLM_USE_MODELSCOPE"] = "False"
+    assert model_lookup.find_config(settings, env, Volume()).data == b"theirs"
