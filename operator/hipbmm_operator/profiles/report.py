@@ -207,7 +207,7 @@ def _from_file(injected: Sequence[ForeignPod], spoken: Mapping[str, Spoken]) -> 
 
 UNLABELLED = "spec.match.podLabels chooses pods in namespaces with the label hipbmm.io/injection: enabled only"
 WORDS = {
-    "Predates": "older than the profile, or created while the profile was not ready",
+    "Predates": "older than the profile, or created while nothing injected pods",
     "Skipped": "with the annotation hipbmm.io/skip, of a HipbmmDeployment, static, or for Windows",
     "NotReady": "the profile is not ready",
     "NoGpuContainer": "no container has a limit of amd.com/gpu (name it in spec.container), or the name given there",

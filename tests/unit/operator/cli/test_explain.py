@@ -158,7 +158,7 @@ def test_people_read_lines() -> None:
         "pod  of Deployment vllm",
         "  profile   qwen",
         "  injected  no",
-        "  why       Predates: older than the profile, or created while the profile was not ready",
+        "  why       Predates: older than the profile, or created while nothing injected pods",
         f"  do        {RESTART}",
     ]
 
