@@ -1,8 +1,9 @@
 """The watched objects in memory, fed by watch events and corrected by lists.
 
 A list replaces: what it does not hold is gone, even when its DELETED event was lost. What was put after the list began
-is newer than the list and stays. An object that was deleted never comes back: the answer to a write of it may
-arrive after its DELETED event, and no event would take it away again.
+is newer than the list and stays. A state from before a DELETED event never comes back: the answer to a write may arrive
+after it, and no event would take the object away again. A later state does: an object whose labels are not the
+selector's any more is DELETED to a watch, too, until it has them again.
 """
 
 from collections import OrderedDict, defaultdict
@@ -15,7 +16,7 @@ from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.watch.pruning import CachedObject, newer
 
 _DELETED_KEPT = 4096
-"""UIDs of deleted objects that are remembered: more than there are writes under way at any time."""
+"""Deleted objects that are remembered: more than there are writes under way at any time."""
 
 
 class _Entry(NamedTuple):
@@ -32,19 +33,25 @@ class Store:
         self._clock = 0
         self._gone: dict[tuple[Kind, NamespacedName], int] = {}
         self._lists = 0
-        self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._deleted: OrderedDict[str, str] = OrderedDict()
+        """By UID the resourceVersion of the deletion, "" when no event has told it."""
 
     def put(self, kind: Kind, packed: CachedObject) -> bool:
         """Keep an object. False when nothing that is kept has changed but its resourceVersion."""
         entry = self._objects[kind].get(packed.at)
         before = entry.packed if entry else None
-        if packed.uid in self._deleted or (before is not None and packed.is_older_than(before)):
+        deleted = self._deleted.get(packed.uid)
+        ghost = deleted is not None and not newer(packed.resource_version, deleted)
+        if ghost or (before is not None and packed.is_older_than(before)):
             return False
         self._set(kind, packed)
         return not packed.same(before)
 
-    def remove(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
-        """Forget an object, unless another of the same name has taken its place."""
+    def remove(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str = "") -> None:
+        """Forget an object, unless another of the same name has taken its place.
+
+        `resource_version` is that of the DELETED event.
+        """
         at = NamespacedName(namespace, name)
         entry = self._objects[kind].get(at)
         if entry is not None and entry.packed.uid in (uid, ""):
@@ -52,7 +59,7 @@ class Store:
         if self._lists:
             self._gone[kind, at] = self._tick()
         if uid:
-            self._deleted[uid] = None
+            self._deleted[uid] = resource_version
             if len(self._deleted) > _DELETED_KEPT:
                 self._deleted.popitem(last=False)
 

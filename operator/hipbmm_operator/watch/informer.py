@@ -71,11 +71,14 @@ class Informer:
             return
         metrics.WATCH_EVENTS.labels(kind.plural).inc()
         metrics.WATCH_EVENT_LAST.labels(kind.plural).set_to_current_time()
+        before = self._store.get(kind, *packed.at)
         if event.type == "DELETED":
-            self._store.remove(kind, *packed.at, packed.uid)
+            self._store.remove(kind, *packed.at, packed.uid, packed.resource_version)
         elif not self._store.put(kind, packed):
             return
         self._follow(kind, packed)
+        if before is not None and before.owner != packed.owner:
+            self._follow(kind, before)  # whose child it was: somebody took the annotation away
 
     def saw(self, kind: Kind, body: Json) -> None:
         """An object as the API server answered to a write of ours: known already when its event comes.

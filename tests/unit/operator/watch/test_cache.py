@@ -177,7 +177,23 @@ def test_a_pod_is_pruned_to_what_decisions_read() -> None:
 def test_the_answer_to_a_write_that_comes_after_the_deletion_brings_nothing_back() -> None:
     store = Store()
     store.put(kinds.SERVICE, service(version=1))
-    store.remove(kinds.SERVICE, "ns", "s", "u")
+    store.remove(kinds.SERVICE, "ns", "s", "u", "3")
     assert not store.put(kinds.SERVICE, service(version=2))
     assert store.get(kinds.SERVICE, "ns", "s") is None
-    assert store.put(kinds.SERVICE, service(version=3, uid="successor"))
+    assert store.put(kinds.SERVICE, service(version=4, uid="successor"))
+
+
+def test_what_no_event_has_told_is_gone_for_good() -> None:
+    store = Store()
+    store.put(kinds.SERVICE, service(version=1))
+    store.remove(kinds.SERVICE, "ns", "s", "u")
+    assert not store.put(kinds.SERVICE, service(version=9))
+
+
+def test_an_object_that_gets_its_labels_back_is_seen_again() -> None:
+    """A watch by labels says DELETED of one that has lost them."""
+    store = Store()
+    store.put(kinds.SERVICE, service(version=1))
+    store.remove(kinds.SERVICE, "ns", "s", "u", "2")
+    assert store.put(kinds.SERVICE, service(version=3))
+    assert store.owned(OWNER, kinds.SERVICE) == [store.get(kinds.SERVICE, "ns", "s")]

@@ -118,6 +118,15 @@ async def test_what_is_gone_is_forgotten_and_its_resource_reconciled(harness: Ha
     assert NamespacedName("ns", "qwen") in [key for _, key in await harness.due(1)]
 
 
+async def test_the_resource_hears_of_a_child_that_is_said_to_be_anothers(harness: Harness) -> None:
+    body = pod("a")
+    harness.take(kinds.POD, "ADDED", body)
+    await harness.due(5)
+    body["metadata"] |= {"resourceVersion": "9", "annotations": {}}
+    harness.take(kinds.POD, "MODIFIED", body)
+    assert [key for _, key in await harness.due(5)] == [NamespacedName("ns", "qwen")]
+
+
 async def test_another_object_of_the_same_name_takes_its_place(harness: Harness) -> None:
     harness.put("a")
     harness.api.remove(kinds.POD, "ns", "a")
