@@ -82,6 +82,8 @@ def drifted(owner_name: str, mounted: MirrorMap | None, archive: MirrorMap | Non
     """Whether one of the two is gone, or was changed by somebody."""
     if mounted is None or archive is None:
         return mounted is not None or archive is not None
+    if not (mounted.meta.owners and archive.meta.owners):
+        return True
     if not names.labels(owner_name).items() <= mounted.meta.labels.items():
         return True
     if mounted.meta.annotations.get(names.ANNOTATION_DEPLOYMENT) != owner_name:

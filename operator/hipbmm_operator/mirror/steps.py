@@ -19,8 +19,12 @@ def steps(owner: Owner, state: MirrorState, *, wanted: bool) -> tuple[list[Step]
         meant = state.mounted.meant if state.mounted else ""
         return [], [Deletion.of(kinds.CONFIG_MAP, each.meta) for each in state.archives if each.digest != meant]
     made = []
-    if state.content.digest not in {archive.digest for archive in state.archives}:
+    copy = next((archive for archive in state.archives if archive.digest == state.content.digest), None)
+    if copy is None:
         made.append(Step("create", kinds.CONFIG_MAP, configmap.build_archive(owner, state.content, state.taken)))
+    elif not copy.meta.owners:
+        owned = owner.metadata(copy.meta.name) | {"uid": copy.meta.uid}
+        made.append(Step("merge", kinds.CONFIG_MAP, {"metadata": owned}))
     if state.mounted is not None and state.mounted.immutable:
         # Somebody sealed it, so it cannot be repaired but only replaced.
         return made, [Deletion.of(kinds.CONFIG_MAP, state.mounted.meta)]

@@ -52,7 +52,7 @@ class MirrorLogs:
 
     async def at(self, owner: Owner, maps: Iterable[MirrorMap], pods: Iterable[Pod], now: datetime) -> MirrorState:
         """The mirror of a resource; `maps` are the ConfigMaps that are watched."""
-        own = [each for each in maps if each.meta.owned_by(owner)]
+        own = [each for each in maps if each.meta.writable_for(owner)]
         mounted = next((each for each in own if each.meta.name == names.mirror(owner.name)), None)
         archives = tuple(each for each in own if each.meta.name == configmap.archive_name(owner.name, each.digest))
         if mounted is None and archives:

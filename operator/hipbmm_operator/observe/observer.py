@@ -50,7 +50,7 @@ class Observer:
     mirror: MirrorLogs
     on_demand: OnDemandReads
     rules: NamespaceRules
-    _started: dict[str, datetime] = field(default_factory=dict, init=False)
+    _started: dict[str, tuple[bool, datetime]] = field(default_factory=dict, init=False)
 
     async def at(self, key: NamespacedName, resource: Resource, spec: Spec | None, now: datetime) -> Observed:
         """The cluster around a resource; of one without a usable spec only what is there. Raises ApiError."""
@@ -100,12 +100,17 @@ class Observer:
         self.mirror.forget(uid)
 
     def _unready(self, pod: Pod, now: datetime) -> Pod:
-        """With the time from which its started server is not ready: Kubernetes counts from the pod's beginning."""
+        """With the time from which its started server is not ready, or is and its pod is not.
+
+        Kubernetes counts from the pod's beginning.
+        """
         server = pod.container(contract.SERVER)
-        if not server.started or server.ready or pod.not_ready_since is None:
+        if not server.started or pod.not_ready_since is None:
             self._started.pop(pod.uid, None)
             return pod
-        since = self._started.setdefault(pod.uid, now)
+        ready, since = self._started.get(pod.uid, (server.ready, now))
+        since = since if ready == server.ready else now
+        self._started[pod.uid] = server.ready, since
         trim(self._started)
         return replace(pod, not_ready_since=max(since, pod.not_ready_since))
 
@@ -117,15 +122,16 @@ class Observer:
         return packed.body() if packed else None
 
     async def _claim(self, resource: Resource, spec: Spec) -> StoredClaim | None:
-        """The store's claim. One that somebody else made is not watched, so it is read."""
+        """The store's claim. One that somebody else made, or has labelled as theirs, is not watched, so it is read."""
         name = volume_claim.name(resource.owner.name, spec.cache.pvc)
         if name is None:
             return None
         packed = self.store.get(kinds.CLAIM, resource.owner.namespace, name)
         if packed is not None:
             return parse.claim(packed.body())
-        if spec.cache.pvc.claim_name is None:
-            return None
+        before = resource.previous.cache
+        if spec.cache.pvc.claim_name is None and (before is None or before.claim_name != name):
+            return None  # it is new
         body = await self.kube.find(kinds.CLAIM, resource.owner.namespace, name)
         return parse.claim(body) if body else None
 
@@ -142,7 +148,7 @@ class Observer:
             found = [metadata.parse(body) async for page in pages for body in page.items]
         except errors.NotFoundError:
             return ()  # the API is not served: creating one says so
-        return tuple(each for each in found if each.owned_by(resource.owner))
+        return tuple(each for each in found if each.writable_for(resource.owner))
 
     async def _mirror_state(
         self,

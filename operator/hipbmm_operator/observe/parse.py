@@ -83,9 +83,9 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def revision(body: Json, owner: Owner) -> Revision | None:
-    """A stored template of a resource; None for a ControllerRevision that holds none, or is of another resource."""
+    """A stored template of a resource or an orphan of it; None for a ControllerRevision of another, or without one."""
     meta, template = metadata.parse(body), as_object(body.get("data")).get("template")
-    if not isinstance(template, dict) or not meta.owned_by(owner):
+    if not isinstance(template, dict) or not meta.writable_for(owner):
         return None
     return Revision(
         name=meta.name,
@@ -94,6 +94,7 @@ def revision(body: Json, owner: Owner) -> Revision | None:
         template=template,
         uid=meta.uid,
         resource_version=meta.resource_version,
+        orphan=not meta.owners,
     )
 
 
@@ -140,6 +141,7 @@ def pod(body: Json) -> Pod:
         report=_report(containers[contract.WARM]) if contract.WARM in containers else None,
         ready_since=moment(ready.get("lastTransitionTime")) if ready.get("status") == "True" else None,
         not_ready_since=moment(ready.get("lastTransitionTime")) if ready.get("status") == "False" else None,
+        not_ready=_text(ready.get("message")),
     )
 
 

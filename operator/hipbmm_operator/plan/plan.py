@@ -25,6 +25,7 @@ from hipbmm_operator.resources import (
     gpu_claims,
     placement,
     pod_template,
+    references,
     service,
     service_monitor,
 )
@@ -75,7 +76,8 @@ def plan(
     owner = resource.owner
     place = placement.choose(owner.name, spec.cache, observed.claim)
     render = partial(pod_template.template, owner.name, spec, command, place, payload)
-    choice = revision.choose(resource, render, observed)
+    lacking = references.lacking(spec, observed.facts.keys)
+    choice = revision.choose(resource, render, observed, lacking=lacking)
     released, replicas = rollout.released(spec, observed), rollout.replicas(spec, observed)
     obstacle = spare_room.obstacle(observed) if spec.rollout.strategy == "Auto" else None
     strategy = rollout.strategy(spec, observed, obstacle, now)
@@ -87,8 +89,7 @@ def plan(
     claim_steps, claim_deletions = volume_claim.steps(owner, spec.cache.pvc, place, observed.claim)
     copies, obsolete_copies = mirror_steps.steps(owner, observed.mirror, wanted=place.mirror)
     steps = [*claim_steps, *copies]
-    if choice.store:
-        steps.append(_revision_step(owner, choice.current))
+    steps += _revision_steps(owner, observed, choice)
     claims, obsolete_claims = _gpu_claims(owner, spec, command, observed, choice)
     steps += claims
     monitored = spec.service.monitor.enabled or observed.monitor.live is not None
@@ -115,12 +116,19 @@ def plan(
     )
 
 
-def _revision_step(owner: Owner, current: controller_revision.Revision) -> Step:
+def _revision_steps(owner: Owner, observed: Observed, choice: revision.Choice) -> list[Step]:
+    """Of the current revision, if it has to be stored; orphans that stay get their owner back."""
+    kept = [each for each in observed.revisions if each not in choice.obsolete and each.name != choice.current.name]
+    orphans = [each for each in kept if each.orphan]
+    return [_revision_step(owner, each) for each in (*orphans, *([choice.current] if choice.store else ()))]
+
+
+def _revision_step(owner: Owner, revision: controller_revision.Revision) -> Step:
     """A template never changes; that it also serves another content of the spec is noted on the stored one."""
-    body = controller_revision.build(owner, current)
-    if not current.uid:
+    body = controller_revision.build(owner, revision)
+    if not revision.uid:
         return Step("create", kinds.CONTROLLER_REVISION, body)
-    body["metadata"]["uid"] = current.uid
+    body["metadata"]["uid"] = revision.uid
     return Step("merge", kinds.CONTROLLER_REVISION, {"metadata": body["metadata"]})
 
 
@@ -157,7 +165,7 @@ def _obsolete(owner: Owner, spec: Spec, observed: Observed, choice: revision.Cho
 
 
 def _ours(owner: Owner, kind: Kind, live: Child | None) -> list[Deletion]:
-    return [Deletion.of(kind, live.meta)] if live is not None and live.meta.owned_by(owner) else []
+    return [Deletion.of(kind, live.meta)] if live is not None and live.meta.writable_for(owner) else []
 
 
 def _requeue(observed: Observed, obstacle: Obstacle | None, now: datetime, *, unfinished: bool) -> float | None:

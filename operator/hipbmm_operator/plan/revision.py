@@ -33,15 +33,18 @@ class Choice:
     obsolete: tuple[Revision, ...] = ()
 
 
-def choose(resource: Resource, render: Render, observed: Observed) -> Choice:
+def choose(resource: Resource, render: Render, observed: Observed, *, lacking: bool = False) -> Choice:
     """Pick the revision for the content of the spec and of the ConfigMaps that it refers to, or render it.
 
+    `lacking`: of these something is not there without which no pod starts: new pods would only replace what runs.
     It is rendered in the circumstances of now; a stored one is outdated when this operator renders another one in the
     circumstances of then. When the revision of the Deployment was deleted, it is stored again from there instead of
     rolling pods.
     """
     revisions, config = observed.revisions, observed.facts.config
-    base = content(resource)
+    base, live = content(resource), observed.deployment.revision if observed.deployment else ""
+    if lacking and stored(base, "", revisions):
+        config = ""
     wanted = entry(base, config)
 
     def rendered(at: Circumstances, config: str) -> Revision:
@@ -51,7 +54,7 @@ def choose(resource: Resource, render: Render, observed: Observed) -> Choice:
             name, _next_number(revisions), (wanted,), _annotated(template, {names.ANNOTATION_REVISION: name})
         )
 
-    known = stored(base, config, revisions)
+    known = stored(base, config, revisions, live)
     kept = known or _recovered(observed.deployment, base, wanted, revisions)
     newest = rendered(circumstances.of(kept.template), _config(kept.template)) if kept else None
     outdated = kept is not None and newest is not None and kept.name != newest.name
@@ -63,7 +66,7 @@ def choose(resource: Resource, render: Render, observed: Observed) -> Choice:
     others = sorted((r for r in revisions if r.name != current.name), key=lambda r: r.number, reverse=True)
     return Choice(
         current=current,
-        store=same is None or same.contents != current.contents,
+        store=same is None or same.orphan or same.contents != current.contents,
         outdated=outdated,
         obsolete=tuple(others[HISTORY - 1 :]),
     )

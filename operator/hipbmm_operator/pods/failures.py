@@ -277,15 +277,21 @@ def _ended_message(container: Container, ended: Ended) -> str:
 
 
 def _not_ready(pod: Pod, container: Container, now: datetime) -> Failure | None:
-    """A server that has started and then fails its readiness probe for a while."""
+    """A server that has started and then fails its readiness probe for a while, or whose pod is not ready with it."""
     since = pod.not_ready_since
-    if container.name != contract.SERVER or not container.started or container.ready or not container.running:
+    if container.name != contract.SERVER or not _waits_to_be_ready(pod, container):
         return None
     if since is None or now - since < _NOT_READY:
         return None
-    return Failure(
-        pod.name, container.name, "NotReady", "the server has started but /health does not answer", time=since
-    )
+    message = "the server has started but /health does not answer"
+    if container.ready:
+        # A node that is lost says nothing; what others add to the pod has a word of its own.
+        message = f"the server is ready but its pod is not: {pod.not_ready or f'does node {pod.node} answer?'}"
+    return Failure(pod.name, container.name, "NotReady", message, time=since)
+
+
+def _waits_to_be_ready(pod: Pod, server: Container) -> bool:
+    return server.started and server.running and not pod.ready
 
 
 def waits_for_claim(pod: Pod) -> bool:
@@ -309,7 +315,7 @@ def next_change(pod: Pod, now: datetime) -> float | None:
     if pod.live and pod.unheard_since is not None:
         return max(0.0, (pod.unheard_since + UNHEARD - now).total_seconds()) or None
     server = pod.container(contract.SERVER)
-    waits = server.started and server.running and not server.ready
+    waits = _waits_to_be_ready(pod, server)
     if not pod.live or not waits or pod.not_ready_since is None:
         return None
     left = (pod.not_ready_since + _NOT_READY - now).total_seconds()

@@ -64,6 +64,8 @@ class Pod:
     report: Report | None = None
     ready_since: datetime | None = None
     not_ready_since: datetime | None = None
+    not_ready: str = ""
+    """Why it is not ready: a container beside the server is not, or a gate is not open."""
     scheduler: str = ""
     unheard_since: datetime | None = None
     """Since when it waits for the first word of its scheduler, or of its node's kubelet; None when both have spoken."""

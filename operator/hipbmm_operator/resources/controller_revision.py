@@ -16,7 +16,7 @@ _OUTSIDE_OF_PODS_CLAIM = ("storageClassName", "size", "retain")
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A stored template."""
+    """A stored template. `orphan`: it has lost its owner, and would outlive the resource."""
 
     name: str
     number: int
@@ -24,6 +24,7 @@ class Revision:
     template: Json
     uid: str = ""
     resource_version: str = ""
+    orphan: bool = False
 
 
 def build(owner: Owner, revision: Revision) -> Json:
@@ -51,8 +52,8 @@ def entry(base: str, config: str) -> str:
     return f"{base}.{config}" if config else base
 
 
-def stored(base: str, config: str, revisions: Sequence[Revision]) -> Revision | None:
-    """The newest stored revision for this content.
+def stored(base: str, config: str, revisions: Sequence[Revision], live: str = "") -> Revision | None:
+    """The stored revision for this content: of several the one of the Deployment, `live`, else the newest.
 
     ConfigMaps that cannot be read now count as unchanged; so do those of a revision that was stored before anybody
     read them, by a former operator or because they could not be read.
@@ -61,7 +62,7 @@ def stored(base: str, config: str, revisions: Sequence[Revision]) -> Revision | 
     exact = [revision for revision in of if entry(base, config) in revision.contents]
     noted = any(each.startswith(f"{base}.") for revision in of for each in revision.contents)
     found = exact or ([] if config and noted else of)
-    return max(found, key=lambda revision: revision.number, default=None)
+    return max(found, key=lambda revision: (revision.name == live, revision.number), default=None)
 
 
 def _is_of(base: str, noted: str) -> bool:

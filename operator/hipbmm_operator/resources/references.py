@@ -7,17 +7,30 @@ from hipbmm_operator.api.pod_template import EnvFrom
 from hipbmm_operator.api.spec import Spec, TokenSecretRef
 from hipbmm_operator.kube import kinds
 
+_Reference = NameRef | KeySelector | TokenSecretRef
+
 
 def config_maps(spec: Spec) -> tuple[str, ...]:
     """Names of the ConfigMaps with the model's config.json and with variables; volumes change in place."""
-    variables = (source.config_map_key_ref for source in _sources(spec))
-    return _names(spec.model.config_map_ref, *variables, *(each.config_map_ref for each in _env_from(spec)))
+    return tuple(sorted({reference.name for reference in _config_maps(spec)}))
 
 
 def secrets(spec: Spec) -> tuple[str, ...]:
     """Names of the Secrets with variables, and with the token for Hugging Face."""
-    variables = (source.secret_key_ref for source in _sources(spec))
-    return _names(spec.model.token_secret_ref, *variables, *(each.secret_ref for each in _env_from(spec)))
+    return tuple(sorted({reference.name for reference in _secrets(spec)}))
+
+
+def lacking(spec: Spec, keys: Mapping[tuple[str, str], tuple[str, ...]]) -> bool:
+    """Whether something without which no pod starts is not there; `keys` are those of what was read, as for `given`."""
+    needed = [(kinds.CONFIG_MAP.kind, each) for each in _config_maps(spec)]
+    needed += [(kinds.SECRET.kind, each) for each in _secrets(spec)]
+    return any(_lacks(each, keys[kind, each.name]) for kind, each in needed if (kind, each.name) in keys)
+
+
+def _lacks(reference: _Reference, keys: tuple[str, ...]) -> bool:
+    if isinstance(reference, NameRef):
+        return not keys
+    return reference.key not in keys and not (isinstance(reference, KeySelector) and reference.optional)
 
 
 def given(spec: Spec, keys: Mapping[tuple[str, str], tuple[str, ...]]) -> frozenset[str]:
@@ -30,13 +43,21 @@ def given(spec: Spec, keys: Mapping[tuple[str, str], tuple[str, ...]]) -> frozen
     return frozenset(found)
 
 
+def _config_maps(spec: Spec) -> list[_Reference]:
+    variables = (source.config_map_key_ref for source in _sources(spec))
+    found = (spec.model.config_map_ref, *variables, *(each.config_map_ref for each in _env_from(spec)))
+    return [reference for reference in found if reference is not None]
+
+
+def _secrets(spec: Spec) -> list[_Reference]:
+    variables = (source.secret_key_ref for source in _sources(spec))
+    found = (spec.model.token_secret_ref, *variables, *(each.secret_ref for each in _env_from(spec)))
+    return [reference for reference in found if reference is not None]
+
+
 def _sources(spec: Spec) -> list[EnvSource]:
     return [entry.value_from for entry in spec.server.env if entry.value_from is not None]
 
 
 def _env_from(spec: Spec) -> list[EnvFrom]:
     return [each for container in spec.pod_template.spec.containers or [] for each in container.env_from or []]
-
-
-def _names(*references: NameRef | KeySelector | TokenSecretRef | None) -> tuple[str, ...]:
-    return tuple(sorted({reference.name for reference in references if reference is not None}))

@@ -135,6 +135,20 @@ def test_what_somebody_put_into_the_mounted_one_is_taken_out_again() -> None:
     assert step.body["data"] is None
 
 
+def test_an_orphaned_mirror_and_its_copy_get_their_owner_back() -> None:
+    of = content(ONE)
+    orphans = [replace(each, meta=replace(each.meta, owners=())) for each in (mounted(of), archive(of))]
+    assert seen.drifted("qwen", mounted(of), orphans[1])
+    assert seen.drifted("qwen", orphans[0], archive(of))
+    made, gone = steps.steps(OWNER, MirrorState(orphans[0], (orphans[1],), content=of), wanted=True)
+    assert [(step.mode, step.body["metadata"]["uid"]) for step in made] == [
+        ("merge", orphans[1].meta.uid),
+        ("merge", "uid-mounted"),
+    ]
+    assert all(step.body["metadata"]["ownerReferences"][0]["uid"] == "uid-1" for step in made)
+    assert gone == []
+
+
 def test_a_sealed_mirror_is_replaced() -> None:
     of = content(ONE)
     sealed = mounted(of, immutable=True)

@@ -102,6 +102,15 @@ async def test_a_claim_of_somebody_else_is_read_and_one_of_ours_is_watched() -> 
     assert sum(what.startswith("PersistentVolumeClaim") for _, what in case.kube.reads) == 2
 
 
+async def test_a_claim_whose_labels_somebody_took_is_still_observed() -> None:
+    case = Case()
+    case.kube.objects[kinds.CLAIM, "ns", "qwen-store"] = {"status": {"phase": "Bound"}}
+    of = resource(status={"cache": {"claimName": "qwen-store"}})
+    found = await case.observer.at(KEY, of, typed(of), NOW)
+    assert found.claim is not None
+    assert found.claim.phase == "Bound"
+
+
 async def test_without_a_usable_spec_only_what_is_there_is_observed() -> None:
     case = Case()
     case.child(kinds.SERVICE)
@@ -130,8 +139,12 @@ async def test_a_server_is_unready_from_when_it_started_and_not_from_when_its_po
     for after in (0, 20):
         (found,) = (await case.observe(after=after)).pods
         assert found.not_ready_since == NOW
+    case.put(kinds.POD, pod(answer=report(), since=600, server=started | {"ready": True}))
+    for after in (30, 50):
+        (found,) = (await case.observe(after=after)).pods
+        assert found.not_ready_since == NOW + timedelta(seconds=30), "its pod is not ready since the server is"
     case.put(kinds.POD, pod(answer=report(), ready=True) | {"x": time()})
-    (found,) = (await case.observe(after=40)).pods
+    (found,) = (await case.observe(after=60)).pods
     assert found.ready
 
 

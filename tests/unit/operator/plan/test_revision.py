@@ -109,6 +109,29 @@ def test_config_maps_that_cannot_be_read_change_no_pod() -> None:
     assert all(step.kind != kinds.CONTROLLER_REVISION for step in plan.steps)
 
 
+def test_what_cannot_be_read_changes_no_pod_of_a_former_content_either() -> None:
+    of = resource(REFERS)
+    first, second = planned(of, observed(config="aaaa")), planned(of, observed(config="bbbb"))
+    both = (stored(first), stored(second, "uid-2", revision=2))
+    back = observed(revisions=both, live=deployment(first))
+    assert planned(of, back).revision.name == first.revision.name
+
+
+def test_a_config_map_that_is_deleted_changes_no_pod() -> None:
+    """No pod would start without it: in place, those that run would go for nothing."""
+    of, at = resource(REFERS), ("ConfigMap", "config")
+    first = planned(of, observed(config="aaaa", keys={at: ("config.json",)}))
+    seen = (stored(first),)
+    gone = planned(of, observed(revisions=seen, live=deployment(first), config="0000", keys={at: ()}))
+    assert gone.revision.name == first.revision.name
+    assert all(step.kind != kinds.CONTROLLER_REVISION for step in gone.steps)
+    other = planned(of, observed(revisions=seen, config="bbbb", keys={at: ("config.json",)}))
+    assert other.revision.name != first.revision.name
+    waits = planned(of, observed(config="0000", keys={at: ()}))
+    comes = planned(of, observed(revisions=(stored(waits),), config="aaaa", keys={at: ("config.json",)}))
+    assert comes.revision.name == first.revision.name
+
+
 def test_a_revision_of_a_former_operator_takes_the_content_that_it_finds() -> None:
     """An upgrade restarts nothing; the next change of the ConfigMap does."""
     of = resource(REFERS)
@@ -129,6 +152,23 @@ def test_five_revisions_are_kept() -> None:
         revisions.append(stored(plan, f"uid-{number}", revision=number))
     plan = planned(resource({"image": "vllm:8"}), observed(revisions=tuple(revisions)))
     assert sorted(deletion.uid for deletion in plan.deletions) == ["uid-1", "uid-2", "uid-3"]
+
+
+def test_orphans_that_stay_get_their_owner_back() -> None:
+    """Of `kubectl delete --cascade=orphan`: they are used by the next resource of the name, and go with it."""
+    old, new = planned(resource()), planned(resource({"image": "vllm:2"}))
+    orphans = []
+    for number, plan in enumerate((old, new), 1):
+        body = controller_revision.build(resource().owner, plan.revision)
+        body["metadata"] |= {"uid": f"uid-{number}", "resourceVersion": "1", "ownerReferences": []}
+        found = parse.revision(body | {"revision": number}, resource().owner)
+        assert found is not None
+        orphans.append(found)
+    plan = planned(resource({"image": "vllm:2"}), observed(revisions=tuple(orphans)), payload=NEWER)
+    assert plan.revision.template == new.revision.template
+    steps = [step for step in plan.steps if step.kind == kinds.CONTROLLER_REVISION]
+    assert [(step.mode, step.body["metadata"]["uid"]) for step in steps] == [("merge", "uid-1"), ("merge", "uid-2")]
+    assert all(step.body["metadata"]["ownerReferences"][0]["uid"] == "uid-1" for step in steps)
 
 
 def test_numbers_grow() -> None:

@@ -305,6 +305,25 @@ def test_a_server_that_never_answers_after_it_started() -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ("containers with unready status: [istio-proxy]", "istio-proxy"),
+        ('the status of pod readiness gate "target-health" is not "True", but False', "target-health"),
+        ("", "node-1"),
+    ],
+)
+def test_a_pod_that_is_not_ready_though_its_server_is(message: str, named: str) -> None:
+    """By what others add to the pod, or because its node is lost: then its containers are as they were last seen."""
+    up = {"state": {"running": {}}, "started": True, "ready": True}
+    body = pod(answer=report(), server=up, since=31)
+    body["status"]["conditions"][0]["message"] = message
+    found = only(body)
+    assert found.reason == "NotReady"
+    assert named in found.message
+    assert none(pod(answer=report(), server=up, since=29))
+
+
+@pytest.mark.parametrize(
     ("message", "reason"),
     [
         ('failed to resolve reference "r.example/vllm:403": dial tcp 10.0.0.7:443: i/o timeout', "ImagePullFailed"),

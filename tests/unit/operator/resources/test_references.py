@@ -2,7 +2,7 @@
 
 from tests.unit.operator.make import Json, resource, typed
 
-from hipbmm_operator.resources.references import config_maps, secrets
+from hipbmm_operator.resources.references import config_maps, lacking, secrets
 
 
 def test_config_json_and_variables_are_read_once_and_volumes_change_in_place() -> None:
@@ -30,3 +30,15 @@ def test_secrets_of_variables_and_the_token() -> None:
     }
     assert secrets(typed(resource(spec))) == ("hf", "many", "one")
     assert secrets(typed(resource())) == ()
+
+
+def test_what_no_pod_starts_without() -> None:
+    def one(name: str, **more: object) -> Json:
+        return {"name": name.upper(), "valueFrom": {"configMapKeyRef": {"name": name, "key": "k", **more}}}
+
+    spec = typed(resource({"server": {"env": [one("a"), one("b", optional=True)]}}))
+    a, b = ("ConfigMap", "a"), ("ConfigMap", "b")
+    assert not lacking(spec, {a: ("k",), b: ()})
+    assert lacking(spec, {a: (), b: ("k",)})
+    assert lacking(spec, {a: ("other",), b: ("k",)})
+    assert not lacking(spec, {}), "nothing was read"
