@@ -78,6 +78,7 @@ def plan(
     render = partial(pod_template.template, owner.name, spec, command, place, payload)
     lacking = references.lacking(spec, observed.facts.keys)
     choice = revision.choose(resource, render, observed, lacking=lacking)
+    place = placement.of(choice.current.template, place)
     released, replicas = rollout.released(spec, observed), rollout.replicas(spec, observed)
     obstacle = spare_room.obstacle(observed) if spec.rollout.strategy == "Auto" else None
     strategy = rollout.strategy(spec, observed, obstacle, now)

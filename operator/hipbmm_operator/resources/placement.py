@@ -1,8 +1,10 @@
 """Where the rows of one resource live: on a claim, in a ConfigMap that mirrors them, or in both. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hipbmm_operator.api.spec import Cache, Claim
+from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.metadata import object_at, objects_at
 from hipbmm_operator.resources import volume_claim
 from hipbmm_operator.resources.volume_claim import StoredClaim
 
@@ -36,6 +38,16 @@ def choose(owner_name: str, cache: Cache, live: StoredClaim | None) -> Placement
     if cache.mirror == "Auto" and SHARED not in modes:
         return Placement(None, mirror=True, aside=name, modes=modes)
     return Placement(name, cache.mirror == "Always", modes=modes)
+
+
+def of(template: Json, chosen: Placement) -> Placement:
+    """Where the pods of a stored template have their rows.
+
+    The claim may be of another kind than when it was rendered: somebody made it only then, or anew.
+    """
+    volumes = {str(volume.get("name")): volume for volume in objects_at(template, "spec", "volumes")}
+    claim = object_at(volumes.get("store"), "persistentVolumeClaim").get("claimName")
+    return replace(chosen, claim=claim, mirror="mirror" in volumes, aside=None if claim else chosen.aside)
 
 
 def _modes(wanted: Claim, live: StoredClaim | None) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from hipbmm_operator.api.conditions import Finding, false, true, unknown
 from hipbmm_operator.api.reasons import Storage
 from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.kube import names
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.pods.failures import UNBOUND
 from hipbmm_operator.resources.placement import SHARED, Placement
@@ -43,7 +44,8 @@ def _volume(place: Placement, spec: Spec, observed: Observed, asked: int, now: d
     if live.phase != "Bound":
         pending = _pending(claim_name, live, observed, now)
         # Reported at once, before a volume and pods are waited for: it will not get better.
-        narrow = _for_one_node(claim_name, live.usable_modes, asked) if pending.state == "Unknown" else None
+        unknown_yet = pending.state == "Unknown"
+        narrow = _for_one_node(claim_name, live.usable_modes, spec, asked) if unknown_yet else None
         return narrow or pending
     return _bound(claim_name, live, spec, observed, asked)
 
@@ -63,7 +65,7 @@ def _without(place: Placement) -> Finding:
 
 def _missing(spec: Spec, claim_name: str, asked: int) -> Finding:
     if spec.cache.pvc.create:
-        narrow = _for_one_node(claim_name, tuple(sorted(spec.cache.pvc.access_modes)), asked)
+        narrow = _for_one_node(claim_name, tuple(sorted(spec.cache.pvc.access_modes)), spec, asked)
         return narrow or unknown(KIND, "Creating", f"claim {claim_name} is being created")
     return false(KIND, "ClaimNotFound", f"claim {claim_name} must exist, because spec.cache.pvc.create is false")
 
@@ -95,7 +97,7 @@ def _bound(claim_name: str, live: StoredClaim, spec: Spec, observed: Observed, a
             KIND, _write_reason(problem), f"claim {claim_name} cannot be written: {problem or 'no reason given'}"
         )
     kept = f"claim {claim_name} is bound{_kept_modes(spec, live)}"
-    return _for_one_node(claim_name, live.usable_modes, asked) or true(KIND, "Bound", kept)
+    return _for_one_node(claim_name, live.usable_modes, spec, asked) or true(KIND, "Bound", kept)
 
 
 def _kept_modes(spec: Spec, live: StoredClaim) -> str:
@@ -107,16 +109,15 @@ def _kept_modes(spec: Spec, live: StoredClaim) -> str:
     return f"; it stays {', '.join(live.asked_modes)}: name a new claim in spec.cache.pvc.claimName to get {modes}"
 
 
-def _for_one_node(claim_name: str, modes: tuple[str, ...], asked: int) -> Finding | None:
+def _for_one_node(claim_name: str, modes: tuple[str, ...], spec: Spec, asked: int) -> Finding | None:
     """Several replicas on a volume that only one node can use."""
     if asked <= 1 or SHARED in modes:
         return None
-    return false(
-        KIND,
-        "AccessModeUnsupported",
-        f"claim {claim_name} is {', '.join(modes)}: {asked} replicas on several nodes need {SHARED}, or"
-        " spec.cache.mirror: Auto",
-    )
+    remedy = "spec.cache.mirror: Auto"
+    if spec.cache.mirror == "Auto":  # the claim came after the pods' template
+        remedy = f"pods with a mirror (annotate the resource {names.ANNOTATION_ROLL_FORWARD})"
+    needs = f"{asked} replicas on several nodes need {SHARED}, or {remedy}"
+    return false(KIND, "AccessModeUnsupported", f"claim {claim_name} is {', '.join(modes)}: {needs}")
 
 
 def _write_reason(problem: str) -> Storage:

@@ -9,6 +9,7 @@ from tests.unit.operator.make import (
     resource,
     time,
 )
+from tests.unit.operator.plan.test_revision import stored
 from tests.unit.operator.status.situations import bound, condition, message, status
 
 from hipbmm_operator.mirror.state import MirrorState
@@ -66,6 +67,22 @@ def test_what_keeps_a_claim_from_being_bound_comes_first() -> None:
     claim = bound("Pending", storageClassName="x", accessModes=["ReadWriteOnce"])
     found = status(spec, claim=claim, storage_class=False)
     assert condition(found, "StorageReady") == ("False", "StorageClassNotFound")
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_a_claim_for_one_node_that_came_after_the_pods_template(replicas: int) -> None:
+    """Its pods mount it: the mirror, which a template of now would have, is not there."""
+    spec = {"replicas": replicas, "cache": {"pvc": {"create": False, "claimName": "theirs"}}}
+    first = planned(resource(spec))
+    seen = {"claim": bound(accessModes=["ReadWriteOnce"]), "revisions": (stored(first),)}
+    found = status(spec, **seen)  # type: ignore[arg-type]
+    assert found["cache"]["claimName"] == "theirs"
+    assert found["revision"]["outdated"]
+    if replicas > 1:
+        assert condition(found, "StorageReady") == ("False", "AccessModeUnsupported")
+        assert "hipbmm.io/roll-forward" in message(found, "StorageReady")
+    else:
+        assert condition(found, "StorageReady") == ("True", "Bound")
 
 
 def test_a_claim_that_is_being_deleted() -> None:
