@@ -156,6 +156,25 @@ def test_everything_goes_with_the_resource(mirrored: World) -> None:
     )
 
 
+def test_what_was_orphaned_is_taken_over_and_goes_with_the_next_resource(mirrored: World) -> None:
+    """`kubectl delete --cascade=orphan`, then the same manifest again."""
+    mirrored.recover(2, told(ONE))
+    before = sorted(pod["metadata"]["uid"] for pod in mirrored.pods(2))
+    path = kinds.HIPBMM_DEPLOYMENT.path(mirrored.namespace, "qwen")
+    mirrored.api.request("DELETE", path, {"propagationPolicy": "Orphan"})
+    until("the resource to go", lambda: not mirrored.api.items(kinds.HIPBMM_DEPLOYMENT, mirrored.namespace))
+    mirrored.create(replicas=2, cache=WITHOUT_VOLUME)
+    mirrored.recover(2, told(ONE))
+    assert sorted(pod["metadata"]["uid"] for pod in mirrored.pods(2)) == before
+    mirrored.clean()
+    of = (kinds.DEPLOYMENT, kinds.CONTROLLER_REVISION, kinds.CONFIG_MAP)
+
+    def left() -> list[Json]:
+        return [each for kind in of for each in mirrored.api.items(kind, mirrored.namespace, names.MANAGED_SELECTOR)]
+
+    until("everything to go", lambda: not left())
+
+
 def test_a_foreign_config_map_is_left_alone_and_reported(world: World) -> None:
     foreign: Json = {
         "apiVersion": "v1",

@@ -68,6 +68,8 @@ DRIFT: list[tuple[Kind, Json]] = [
     (kinds.DEPLOYMENT, {"spec": {"paused": True}}),
     (kinds.DEPLOYMENT, {"metadata": {"labels": {"hipbmm.io/deployment": "other"}}}),
     (kinds.DEPLOYMENT, {"metadata": {"ownerReferences": []}}),
+    (kinds.DEPLOYMENT, {"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}}),
+    (kinds.DEPLOYMENT, {"metadata": {"annotations": {"hipbmm.io/deployment": None}}}),
     (kinds.SERVICE, {"spec": {"selector": {"hipbmm.io/deployment": "other"}}}),
     (kinds.SERVICE, {"metadata": {"labels": {"app.kubernetes.io/name": None}}}),
     (kinds.BUDGET, {"spec": {"maxUnavailable": 2}}),
@@ -95,6 +97,8 @@ def test_a_manual_change_of_any_child_is_put_right(world: World) -> None:
             return essence(world.api.get(kind, world.namespace, name)) == before
 
         until(f"{kind.kind} to be repaired after {change}", repaired)
+    world.change({"replicas": 3})
+    world.recover(3)  # the operator still sees all of them
 
 
 @pytest.mark.parametrize(

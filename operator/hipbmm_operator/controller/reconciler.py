@@ -52,8 +52,6 @@ class Reconciler:
             self._forget(key)  # another of the same name has taken its place
         self._known[key] = resource.owner.uid
         logs.identify(resource.owner.uid, resource.generation)
-        if resource.deleting:
-            return Outcome()
         try:
             outcome = await self._reconcile(key, resource)
         except (errors.NotFoundError, errors.ConflictError):
@@ -75,7 +73,10 @@ class Reconciler:
         observed = await self.observer.at(key, resource, checked.spec, now)
         planned = decide(resource, checked, observed, self.payload, now)
         situation = Situation(resource, checked.spec, checked.problems, observed, planned)
-        if planned is None:
+        live = observed.deployment
+        if resource.deleting and (live is None or live.meta.deleting):
+            return Outcome()
+        if planned is None or resource.deleting:  # a finalizer of somebody's holds it, and its pods run
             return Outcome(again=observed.again).at_latest(await self._report(key, situation))
         applied = await self._apply(key, situation, planned)
         outcome = _outcome(planned, applied)

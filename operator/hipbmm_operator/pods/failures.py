@@ -111,10 +111,8 @@ def of_pod(pod: Pod, startup_seconds: float, now: datetime) -> Iterator[Failure]
     reason = scheduling_reason(pod)
     if reason is not None and pod.unschedulable is not None and not _left_to_bind(pod, now):
         yield Failure(pod.name, None, reason, with_second_cause(pod.unschedulable), time=pod.unschedulable_since)
-    for container in pod.containers.values():
-        failure = _of_container(pod, container, startup_seconds, now)
-        if failure is not None:
-            yield failure
+    failures = [_of_container(pod, container, startup_seconds, now) for container in pod.containers.values()]
+    yield from filter(None, failures if any(failures) else [_beside_its_server(pod, now)])
 
 
 def pull_is_refused(pod: Pod) -> bool:
@@ -277,21 +275,26 @@ def _ended_message(container: Container, ended: Ended) -> str:
 
 
 def _not_ready(pod: Pod, container: Container, now: datetime) -> Failure | None:
-    """A server that has started and then fails its readiness probe for a while, or whose pod is not ready with it."""
-    since = pod.not_ready_since
-    if container.name != contract.SERVER or not _waits_to_be_ready(pod, container):
-        return None
-    if since is None or now - since < _NOT_READY:
+    """A server that has started and then fails its readiness probe for a while."""
+    if container.name != contract.SERVER or container.ready or not _waits_to_be_ready(pod, container, now):
         return None
     message = "the server has started but /health does not answer"
-    if container.ready:
-        # A node that is lost says nothing; what others add to the pod has a word of its own.
-        message = f"the server is ready but its pod is not: {pod.not_ready or f'does node {pod.node} answer?'}"
-    return Failure(pod.name, container.name, "NotReady", message, time=since)
+    return Failure(pod.name, container.name, "NotReady", message, time=pod.not_ready_since)
 
 
-def _waits_to_be_ready(pod: Pod, server: Container) -> bool:
-    return server.started and server.running and not pod.ready
+def _beside_its_server(pod: Pod, now: datetime) -> Failure | None:
+    """A pod that is not ready for a while though its server is: by what others add to it, or its node is lost."""
+    server = pod.container(contract.SERVER)
+    if not server.ready or not _waits_to_be_ready(pod, server, now):
+        return None
+    why = pod.not_ready or f"node {pod.node} may not answer"
+    message = f"the server is ready but its pod is not: {why}"
+    return Failure(pod.name, None, "NotReady", message, time=pod.not_ready_since)
+
+
+def _waits_to_be_ready(pod: Pod, server: Container, now: datetime) -> bool:
+    since = pod.not_ready_since
+    return server.started and server.running and not pod.ready and since is not None and now - since >= _NOT_READY
 
 
 def waits_for_claim(pod: Pod) -> bool:
@@ -315,7 +318,7 @@ def next_change(pod: Pod, now: datetime) -> float | None:
     if pod.live and pod.unheard_since is not None:
         return max(0.0, (pod.unheard_since + UNHEARD - now).total_seconds()) or None
     server = pod.container(contract.SERVER)
-    waits = _waits_to_be_ready(pod, server)
+    waits = server.started and server.running and not pod.ready
     if not pod.live or not waits or pod.not_ready_since is None:
         return None
     left = (pod.not_ready_since + _NOT_READY - now).total_seconds()

@@ -52,6 +52,10 @@ def progressing(
         return false("Progressing", first.reason, "; ".join(write.message for write in refused[:3]))
     if observed.deployment is None:
         return unknown("Progressing", "Pending", "the Deployment is being created")
+    if observed.deployment.meta.deleting:
+        name = observed.deployment.meta.name
+        message = f"Deployment {name} is being deleted, and is made again when its finalizers let it go"
+        return false("Progressing", "Conflict", message)
     halted = _without_room(observed, plan) or _refused(observed) or _stuck(observed, plan, failures)
     if unbound is not None and not halted and not _over(observed, plan):
         halted = false("Progressing", "StorageNotReady", unbound.message + _if_served(observed, plan))

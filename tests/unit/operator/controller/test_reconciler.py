@@ -140,6 +140,22 @@ async def test_a_resource_that_is_being_deleted_is_left_alone() -> None:
     assert harness.kube.writes == []
 
 
+async def test_the_status_of_a_resource_that_a_finalizer_holds_stays_true_and_its_children_are_left_alone() -> None:
+    harness = Harness()
+    for _ in range(2):
+        await harness.reconcile(KEY)
+    body = copy.deepcopy(harness.kube.objects[HIPBMM_DEPLOYMENT, *KEY])
+    body["metadata"] |= {"deletionTimestamp": "2026-11-23T12:00:00Z", "resourceVersion": harness.kube.version()}
+    harness.put(HIPBMM_DEPLOYMENT, body | {"spec": {**SPEC, "replicas": 7}})
+    revision = harness.kube.objects[DEPLOYMENT, *KEY]["metadata"]["annotations"][names.ANNOTATION_REVISION]
+    broken = {"state": {"waiting": {"reason": "CreateContainerError"}}}
+    harness.store.put(POD, prune(POD, pod(revision=revision, server=broken)))
+    harness.kube.writes.clear()
+    await harness.reconcile(KEY)
+    assert harness.condition("Available")["reason"] == "CreateContainerError"
+    assert harness.kube.writes == harness.statuses()
+
+
 async def test_a_resource_that_is_not_known_needs_nothing() -> None:
     harness = Harness()
     assert await harness.reconcile(NamespacedName("ns", "never")) == Outcome()

@@ -321,6 +321,8 @@ def test_a_pod_that_is_not_ready_though_its_server_is(message: str, named: str) 
     assert found.reason == "NotReady"
     assert named in found.message
     assert none(pod(answer=report(), server=up, since=29))
+    broken = {"state": {"terminated": ended(1)}}
+    assert only(pod(answer=report(), server=up, since=31, proxy=broken)).reason == "ContainerFailed"
 
 
 @pytest.mark.parametrize(

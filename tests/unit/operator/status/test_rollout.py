@@ -10,11 +10,20 @@ from tests.unit.operator.make import (
     pod,
     report,
     resource,
+    time,
 )
-from tests.unit.operator.status.situations import condition, serving, status
+from tests.unit.operator.status.situations import condition, message, serving, status
 
 from hipbmm_operator.api import reasons
 from hipbmm_operator.plan.write_failure import WriteFailure
+
+
+def test_a_deployment_that_a_finalizer_holds_moves_nothing() -> None:
+    live = deployment(planned(resource()))
+    live["metadata"]["deletionTimestamp"] = time(5)
+    found = status(live=live)
+    assert condition(found, "Progressing") == ("False", "Conflict")
+    assert "Deployment qwen is being deleted" in message(found, "Progressing")
 
 
 def test_an_update_that_fails_leaves_the_old_revision_serving_and_says_which_pod() -> None:
