@@ -37,7 +37,7 @@ if not os.path.isdir("{HOME}/kernel"):
 WARM = f"""
 umask 022
 p=
-trap 'kill $p' TERM
+trap 'kill $p; wait $p; exit 0' TERM
 [ -e {HOME}/{ENV_FILE} ] || true > {HOME}/{ENV_FILE}
 sha=$1
 shift
@@ -48,7 +48,10 @@ else
 fi
 exit 0
 """.strip()
-"""`$1` is the sha256 of the program, the rest the server's own command line."""
+"""`$1` is the sha256 of the program, the rest the server's own command line.
+
+At SIGTERM the shell waits: the container ends with it, and the program publishes what it has.
+"""
 
 SERVER = f"""
 if [ -r {HOME}/kernel/__main__.py ] && command -v python3 >/dev/null 2>&1; then

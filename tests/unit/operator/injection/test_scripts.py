@@ -32,11 +32,11 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def put_program(home: Path) -> str:
-    """The ConfigMap with a program that writes down how it was called; its sha256."""
+def put_program(home: Path, program: str = PROGRAM) -> str:
+    """The ConfigMap with a program, usually one that writes down how it was called; its sha256."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr("__main__.py", PROGRAM)
+        archive.writestr("__main__.py", program)
     (home / "program" / "hipbmm_kernel.zip").write_bytes(data.getvalue())
     return hashlib.sha256(data.getvalue()).hexdigest()
 
@@ -72,6 +72,26 @@ def test_warm_without_arguments_of_the_server(home: Path) -> None:
 
 def test_what_warm_ends_with_ends_no_pod(home: Path) -> None:
     assert run(scripts.WARM, home, put_program(home), EXIT="7").returncode == 0
+
+
+def test_a_pod_that_is_deleted_gives_warm_the_time_to_publish(home: Path) -> None:
+    working = """
+import os, pathlib, signal, sys, time
+home = pathlib.Path(os.environ["HOME_OF_TEST"])
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), (home / "published").touch(), sys.exit(1)))
+(home / "working").touch()
+signal.pause()
+"""
+    text = scripts.WARM.replace("/dev/termination-log", f"{home}/termination-log").replace("/hipbmm/", f"{home}/")
+    inside = {**os.environ, "HOME_OF_TEST": str(home)}
+    with subprocess.Popen(["sh", "-c", text, "hipbmm", put_program(home, working), "vllm"], env=inside) as process:
+        deadline = time.monotonic() + 120
+        while not (home / "working").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(120) == 0
+        assert (home / "published").exists()
 
 
 def test_a_second_start_keeps_the_decision(home: Path) -> None:
