@@ -59,7 +59,7 @@ def progressing(
     halted = _without_room(observed, plan) or _refused(observed) or _stuck(observed, plan, failures)
     if unbound is not None and not halted and not _over(observed, plan):
         halted = false("Progressing", "StorageNotReady", unbound.message + _if_served(observed, plan))
-    return halted or _held(plan) or _overdue(observed) or _moving(observed, plan)
+    return halted or _held(plan) or _moving(observed, plan)
 
 
 def unusable(observed: Observed, config: Finding) -> Finding:
@@ -105,13 +105,9 @@ def _late(observed: Observed) -> bool:
     return observed.deployment is not None and observed.deployment.overdue
 
 
-def _overdue(observed: Observed) -> Finding | None:
-    if not _late(observed):
-        return None
-    return false("Progressing", "ProgressDeadlineExceeded", "the rollout has not moved within its deadline")
-
-
 def _moving(observed: Observed, plan: Plan) -> Finding:
+    if _late(observed):
+        return false("Progressing", "ProgressDeadlineExceeded", "the rollout has not moved within its deadline")
     if not _over(observed, plan):
         if plan.strategy == "InPlace":
             return _IN_PLACE
