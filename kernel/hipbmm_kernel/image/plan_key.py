@@ -58,13 +58,13 @@ def key_of(
 
 
 def _named(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Files and model directories that arguments name, such as those of `--config` and `--hf-config-path`."""
+    """Files and model directories that arguments name: `--config`, `--hf-config-path`, a draft model's in JSON."""
     for argument in arguments:
-        for text in (argument, argument.partition("=")[2]):
+        for text in (argument, argument.partition("=")[2], *argument.split('"')[1::2]):
             if os.path.isfile(text):
                 yield text, _digest(text)
             elif text and os.path.isdir(text):
-                yield from _beside(f"{text}/config.json")
+                yield from ((f"{text}/{name}", digest) for name, digest in _beside(f"{text}/config.json"))
 
 
 def _beside(config_path: str) -> Iterator[tuple[str, str]]:

@@ -58,6 +58,19 @@ def test_a_file_that_is_named_counts_by_its_content(tmp_path: Path, argument: st
     assert len(set(keys)) == 2
 
 
+@pytest.mark.parametrize("argument", ["{}", "--speculative-config.model={}", '{{"method":"eagle","model":"{}"}}'])
+def test_a_draft_model_counts_beside_the_model_itself(tmp_path: Path, argument: str) -> None:
+    target, draft = tmp_path / "target", tmp_path / "draft"
+    for folder in (target, draft):
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+    arguments = (str(target), "--speculative-config", argument.format(draft))
+    keys = [plan_key.key_of(arguments, {}, b"{}", str(target / "config.json"), IMAGE)]
+    (draft / "config.json").write_text('{"hidden_size": 8}')
+    keys.append(plan_key.key_of(arguments, {}, b"{}", str(target / "config.json"), IMAGE))
+    assert len(set(keys)) == 2
+
+
 def test_code_and_configurations_beside_a_config_count(tmp_path: Path) -> None:
     path = str(tmp_path / "config.json")
     keys = [plan_key.key_of(ARGUMENTS, {}, b"{}", path, IMAGE)]
