@@ -113,7 +113,7 @@ class Crew:
         self._selector = selectors.DefaultSelector()
         self._selector.register(stop.fileno(), selectors.EVENT_READ)
         self.started = 0
-        self.last_failure = Failure("", "no child could be started")
+        self.last_failure = Failure("NoGpuError", "HIP is told to show no GPU")
 
     def __enter__(self) -> Self:
         return self
