@@ -7,10 +7,10 @@ that the next one is as if we were not there.
 """
 
 import contextlib
-import json
 import logging
 import os
 
+from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.settings import ONLINE_TUNING
 from hipbmm_kernel.dispatch import ends, words
 from hipbmm_kernel.dispatch.plugin import NO_TUNING
@@ -64,9 +64,9 @@ def _counted(home: str) -> str:
         with contextlib.suppress(OSError):
             words.begin(f"{home}/dispatch", 1)
         before = state_file.read(Volume(), path)
-        report = json.loads(_read(f"{home}/report.json"))
+        found, _ = report.read(Volume(), f"{home}/report.json")
         now, boot, orderly = clock.monotonic(), state_file.boot_id(), ends.orderly(f"{home}/dispatch/{ends.DIRECTORY}")
-        state = start_mode.next_start(before, report, now, boot, WARMUP_SECONDS, orderly=orderly)
+        state = start_mode.next_start(before, found, now, boot, WARMUP_SECONDS, orderly=orderly)
         state_file.write(path, state, clock.wall())
         logger.warning("hipbmm: start %d of the server, mode %s", state.starts, state.mode)
     return "" if state.mode == start_mode.TUNED else state.reason

@@ -93,6 +93,13 @@ def test_what_a_person_runs_in_the_container_is_no_start(home: Path) -> None:
     assert starts(home) == 1
 
 
+def test_the_report_of_a_large_plan_is_read_whole(home: Path) -> None:
+    report = json.loads((home / "report.json").read_text())
+    failures = [{"problem": f"M={m} N=256 K=512", "reason": "x" * 600} for m in range(2048)]
+    (home / "report.json").write_text(json.dumps({**report, "failures": failures}))
+    assert start(home) == [table(home), "1"]
+
+
 @pytest.mark.parametrize(("name", "text"), [("report.json", "{"), ("report.json", ""), ("state.json", "{")])
 def test_what_cannot_be_counted_has_no_table(home: Path, name: str, text: str) -> None:
     (home / name).unlink(missing_ok=True)
