@@ -6,5 +6,6 @@ Out: `plan.build` gives linears, each eligible or with the reason in the words o
 
 `shapes` knows which linears an architecture has, `quantisation` how a checkpoint quantises each.
 Never: I/O, a regular expression of a model that backtracks for ever, a plan for an architecture that is not known.
-The answer of the image's own vLLM is better than this one; nothing new is added here by hand.
+The answer of the image's own vLLM is better than this one; nothing new is added here by hand. Any room above
+may import it.
 """
