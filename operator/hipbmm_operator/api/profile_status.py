@@ -61,7 +61,7 @@ class Recipe(Model):
     modes: Unique[Literal["Wrap", "EnvFile"]] = Field(
         max_length=2,
         description="How servers may be started: `Wrap` in front of their command; `EnvFile`, without one, by variables"
-        " that the kubelet reads from a file (every node runs Kubernetes 1.35).",
+        " that the kubelet reads from a file (every node with AMD GPUs runs Kubernetes 1.35).",
     )
     env: ByName[Setting] = Field([], max_length=32, description="Settings of the program.")
     harvest: Harvest | None = None
