@@ -63,10 +63,9 @@ class WebhookServer:
 
     def _operations(self, asked: Json, mine: Callable[[Json, Json], bool]) -> list[Json]:
         pod, namespace = as_object(asked.get("object")), str(asked.get("namespace", ""))
-        for profile in self._profiles(namespace):
-            if mine(pod, profile):
-                return patch.operations(pod, profile)
-        return []
+        # One that is suspended, or not ready, may choose the pod as well.
+        patches = (patch.operations(pod, profile) for profile in self._profiles(namespace) if mine(pod, profile))
+        return next(filter(None, patches), [])
 
 
 async def serve(port: int, certificate: Certificate, profiles: Profiles) -> None:

@@ -58,6 +58,15 @@ async def test_a_pod_that_a_profile_chooses_gets_its_patch() -> None:
     assert "patch" not in await ask(webhook.LABEL_PATH, review(stacks.pod("kubeai")))
 
 
+@pytest.mark.parametrize("suspended_first", [False, True])
+async def test_a_suspended_profile_takes_no_pod_from_another(*, suspended_first: bool) -> None:
+    """The policy looks at each profile on its own."""
+    spec = {"match": {"podLabels": {"app": "model"}}}
+    both = [stacks.profile(name="a", spec=spec), stacks.profile(name="b", spec=spec)]
+    both[not suspended_first]["status"]["injection"]["ready"] = False
+    assert "patch" in await ask(webhook.MATCH_PATH, review(stacks.pod("kubeai")), lambda _: both)
+
+
 async def test_a_pod_of_another_namespace_stays_plain() -> None:
     assert await ask(webhook.LABEL_PATH, review(stacks.asking("deployment"), "else")) == {"uid": "u-1", "allowed": True}
 
