@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,10 @@ Json = dict[str, Any]
 _GROUP = "admissionregistration.k8s.io"
 POLICY = Kind(_GROUP, "v1", "mutatingadmissionpolicies", "MutatingAdmissionPolicy", namespaced=False)
 BINDING = Kind(_GROUP, "v1", "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", namespaced=False)
+VALIDATING = Kind(_GROUP, "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", namespaced=False)
+VALIDATING_BINDING = Kind(
+    _GROUP, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", namespaced=False
+)
 WEBHOOK = Kind(_GROUP, "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", namespaced=False)
 BY = "test.hipbmm.io/injected-by"
 """On a namespace of these tests: `policy` or `webhook`."""
@@ -243,3 +248,32 @@ def kernel_zip(scratch: Path) -> Path:
     command = [sys.executable, "-m", "hipbmm_kernel", "payload", "--zip", str(path)]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT / "kernel")})
     return path
+
+
+@contextmanager
+def forbidding(api: Api, where: str, expression: str, words: str, probe: Json, **more: Json) -> Iterator[None]:
+    """A policy of the cluster, such as Gatekeeper's, in a namespace; `probe` is a pod that it refuses."""
+    metadata = {"name": f"forbids-{uuid.uuid4().hex[:6]}"}
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    spec: Json = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [rule], **more},
+        "validations": [{"expression": expression, "message": words}],
+    }
+    there = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": where}}}
+    to = {"policyName": metadata["name"], "validationActions": ["Deny"], "matchResources": there}
+    for kind, its in ((VALIDATING, spec), (VALIDATING_BINDING, to)):
+        api.create(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "spec": its})
+    until("the policy", lambda: words in _refusal(api, probe))
+    yield
+    for kind in (VALIDATING_BINDING, VALIDATING):
+        api.delete(kind, "", metadata["name"])
+    until("no policy", lambda: not _refusal(api, probe))
+
+
+def _refusal(api: Api, pod: Json) -> str:
+    try:
+        dry(api, pod)
+    except ApiStatusError as error:
+        return error.message
+    return ""

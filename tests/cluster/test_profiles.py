@@ -16,14 +16,10 @@ from tests.cluster.conftest import Cluster
 from tests.cluster.kubelet import Kubelet, ended, report, running
 from tests.cluster.operator_process import NAMESPACE, OperatorProcess
 
-from hipbmm_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, EVENT, HIPBMM_PROFILE, LIMIT_RANGE, POD, Kind
+from hipbmm_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, EVENT, HIPBMM_PROFILE, LIMIT_RANGE, POD
 
 Json = dict[str, Any]
 CREATE_ERROR = {"state": {"waiting": {"reason": "RunContainerError", "message": '"sh": executable file not found'}}}
-VALIDATING = Kind("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "", namespaced=False)
-VALIDATING_BINDING = Kind(
-    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", "", namespaced=False
-)
 
 
 class Place:
@@ -349,46 +345,41 @@ def test_another_program_in_the_map_is_replaced(place: Place) -> None:
     until("the right program", right)
 
 
-@pytest.fixture
-def no_init_containers(place: Place) -> Iterator[str]:
-    """A policy of the cluster, such as Gatekeeper's, that forbids init containers in the namespace."""
-    name, words = f"no-init-{uuid.uuid4().hex[:6]}", "this namespace allows no init containers"
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-    spec: Json = {
-        "failurePolicy": "Fail",
-        "matchConstraints": {"resourceRules": [rule]},
-        "validations": [{"expression": "!has(object.spec.initContainers)", "message": words}],
-    }
-    version = "admissionregistration.k8s.io/v1"
-    policy = {"apiVersion": version, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name}, "spec": spec}
-    place.api.create(VALIDATING, policy)
-    where = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": place.namespace}}}
-    bound = {"policyName": name, "validationActions": ["Deny"], "matchResources": where}
-    binding = {
-        "apiVersion": version,
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": name},
-        "spec": bound,
-    }
-    place.api.create(VALIDATING_BINDING, binding)
-    probe = stacks.pod("kserve", place.namespace)
-    until("the policy", lambda: words in _refusal(place.api, probe))
-    yield words
-    place.api.delete(VALIDATING_BINDING, "", name)
-    place.api.delete(VALIDATING, "", name)
-    until("no policy", lambda: not _refusal(place.api, probe))
+def test_preflight_finds_what_would_refuse_an_injected_pod(place: Place) -> None:
+    words, probe = "this namespace allows no init containers", stacks.pod("kserve", place.namespace)
+    with injection.forbidding(place.api, place.namespace, "!has(object.spec.initContainers)", words, probe):
+        place.profile("forbidden")
+        status = place.ready("forbidden", "False", "PreflightRefused")
+        assert words in next(each["message"] for each in status["conditions"] if each["type"] == "Ready")
+        assert not injected(place.pod("forbidden"))
 
 
-def _refusal(api: Api, pod: Json) -> str:
-    try:
-        injection.dry(api, pod)
-    except ApiStatusError as error:
-        return error.message
-    return ""
+@pytest.mark.long
+def test_a_pod_that_only_a_policy_for_its_workload_refuses_is_plain_next(place: Place) -> None:
+    """No dry run is like it, and it is not there to be counted: what its controller says is all that is known."""
+    place.profile("met")
+    place.ready("met")
+    place.injected_once("met", "registry.example/another:1")
+    labels = {"app": "checked", "hipbmm.io/profile": "met"}
+    pod = stacks.pod("deployment", place.namespace)
+    asked = {**pod, "metadata": {**pod["metadata"], "labels": {"app": "checked"}}}
+    asked["spec"] = {**pod["spec"], "initContainers": [{"name": "hipbmm-warm", "image": "x"}]}
+    selector: Json = {"matchLabels": {"app": "checked"}}
+    allowed = "object.spec.?initContainers.orValue([]).all(c, c.name != 'hipbmm-warm')"
+    with injection.forbidding(
+        place.api, place.namespace, allowed, "hipbmm-warm has no place here", asked, objectSelector=selector
+    ):
+        template = {"metadata": {"labels": labels}, "spec": pod["spec"]}
+        spec = {"replicas": 1, "selector": selector, "template": template}
+        about = {"name": "checked", "namespace": place.namespace}
+        place.api.create(DEPLOYMENT, {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": about, "spec": spec})
+        place.ready("met", "False", "PreflightRefused")
 
+        def created() -> list[Json]:
+            pods = place.api.items(POD, place.namespace)
+            return [each for each in pods if each["metadata"]["labels"].get("app") == "checked"]
 
-def test_preflight_finds_what_would_refuse_an_injected_pod(place: Place, no_init_containers: str) -> None:
-    place.profile("forbidden")
-    status = place.ready("forbidden", "False", "PreflightRefused")
-    assert no_init_containers in next(each["message"] for each in status["conditions"] if each["type"] == "Ready")
-    assert not injected(place.pod("forbidden"))
+        found = until("a pod", created, 300)
+        assert not any(injected(each) for each in found)
+        place.api.delete(DEPLOYMENT, place.namespace, "checked")
+        until("no pod", lambda: not created())
