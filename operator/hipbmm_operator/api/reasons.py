@@ -69,23 +69,11 @@ Event = Literal[
     "ProvisioningFailed", "WaitForFirstConsumer", "FailedResourceClaimCreation",
 ]
 """Of Kubernetes' Events, which say why a pod or a claim is stuck."""
+
+Reason = Literal[
+    Config, Storage, Hardware, Tuning, Serving, Rollout, Injection, Plain, Write, Refusal, Image, Scheduling, Container,
+    Kubelet, Event,
+]
 # fmt: on
 
-Reason = (
-    Config
-    | Storage
-    | Hardware
-    | Tuning
-    | Serving
-    | Rollout
-    | Injection
-    | Plain
-    | Write
-    | Refusal
-    | Image
-    | Scheduling
-    | Container
-    | Kubelet
-    | Event
-)
-ALL = frozenset(str(reason) for group in get_args(Reason) for reason in get_args(group))
+ALL = frozenset[str](get_args(Reason))
