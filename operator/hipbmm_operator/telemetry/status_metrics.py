@@ -3,7 +3,6 @@
 A gauge object for each sample would cost 12,000 of them for 1,000 resources.
 """
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client.core import GaugeMetricFamily
@@ -36,7 +35,7 @@ _VALUE = {"True": 1, "False": 0, "Unknown": -1}
 
 
 class StatusMetrics(Collector):
-    """Samples of each object, as its spec and its status give them. Written by one thread, collected by any."""
+    """Samples of each object, as its spec and its status give them. Written and collected by one thread."""
 
     def __init__(self, families: Families, samples: Callable[[Json, Json], Iterable[Sample]]) -> None:
         self._families = families
@@ -44,18 +43,14 @@ class StatusMetrics(Collector):
         self.shown = True
         """Whether there are samples at all now."""
         self._held: dict[NamespacedName, tuple[Sample, ...]] = {}
-        self._lock = threading.Lock()
 
     def show(self, key: NamespacedName, spec: Json, status: Json) -> None:
         """Show an object as its status says, until it is withdrawn. The spec may be one that cannot be used."""
-        samples = tuple(self._samples(spec, status))
-        with self._lock:
-            self._held[key] = samples
+        self._held[key] = tuple(self._samples(spec, status))
 
     def withdraw(self, key: NamespacedName) -> None:
         """The object is gone: so are its metrics."""
-        with self._lock:
-            self._held.pop(key, None)
+        self._held.pop(key, None)
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """The metrics without samples."""
@@ -63,10 +58,8 @@ class StatusMetrics(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """All samples."""
-        with self._lock:
-            held = dict(self._held) if self.shown else {}
         families = self._empty()
-        for key, samples in held.items():
+        for key, samples in self._held.items() if self.shown else ():
             for name, labels, value in samples:
                 families[name].add_metric([*key, *labels], value)
         yield from families.values()
