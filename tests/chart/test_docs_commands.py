@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 PAGES = ("detection", "install", "operations", "troubleshooting", "uninstall")
 # Verbs that wait for a pod, and words that stand for something of the user's.
-NOT_RUN = re.compile(r" (logs|wait|exec|cp|port-forward|rollout) |POD| -w\b")
+NOT_RUN = re.compile(r" (logs|wait|exec|cp|port-forward|rollout) |POD|NODE| -w\b")
 INLINE = re.compile(r"`((?:kubectl|helm) [^`]* [^`]+)`")
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

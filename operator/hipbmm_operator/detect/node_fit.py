@@ -43,6 +43,11 @@ _NEAREST_FIRST: Final[tuple[str, ...]] = (
     "NotMI3xx",
 )
 _NOT_AVAILABLE: Final[frozenset[str]] = frozenset(_NEAREST_FIRST[:5])
+_REMEDIES: Final[Mapping[str, str]] = {
+    "LabelsMissing": f"label them {OVERRIDE_LABEL}, or roll the pods forward",
+    "UnknownAMD": f"label them {OVERRIDE_LABEL}, or run AMD's node labeller",
+    "NoDriver": "install the driver and the device plugin",
+}
 # No node has the right GPU: the condition says so plainly, and the message gives the counts.
 _NO_SUCH_GPU: Final[frozenset[str]] = frozenset({"ProductMismatch", "NotMI3xx"})
 
@@ -205,8 +210,9 @@ def _message(matched: int, refused: Mapping[str, Sequence[str]], remedies: Mappi
 
 
 def _remedy(code: str, detection: Detection) -> str:
-    if code == "LabelsMissing":
-        return f" (label them {OVERRIDE_LABEL}, or roll the pods forward)"
+    """What a person can do about nodes that do not fit, where it is the same for all of them."""
+    if code in _REMEDIES:
+        return f" ({_REMEDIES[code]})"
     if code == "ResourceMismatch" and detection.resource == DRA_RESOURCE:
         return f" (DRA devices need {EXTENDED_NAME}, or spec.gpu.deviceClassName)"
     return ""

@@ -64,6 +64,19 @@ def test_each_obstacle_has_its_reason(case: str) -> None:
         assert result.message.endswith("no node has an AMD GPU")
 
 
+@pytest.mark.parametrize(
+    ("case", "remedy"),
+    [
+        ("LabelsMissing", "label them hipbmm.io/gpu-product"),
+        ("UnknownAMD", "label them hipbmm.io/gpu-product"),
+        ("NoDriver", "install the driver"),
+        ("dra", "spec.gpu.deviceClassName"),
+    ],
+)
+def test_what_is_the_same_to_do_for_all_such_nodes_is_said_beside_them(case: str, remedy: str) -> None:
+    assert remedy in summary([BAD[case][0]], WANT).message
+
+
 def test_one_good_node_is_enough() -> None:
     result = summary([good(), *(found for found, _ in BAD.values())], WANT)
     assert (result.compatible, result.reason) == (True, "NodesMatched")
