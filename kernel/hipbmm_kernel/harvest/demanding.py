@@ -5,6 +5,7 @@ ever more seldom: the operator rewrites a ConfigMap each time, and what was aske
 says as much as the whole of it.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -66,8 +67,10 @@ class Demanding:
             return
         if to_store and found != self._published:
             self._due = now + INTERVAL
-            self._thread = threading.Thread(target=self._publish, args=(key, found), daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._publish, args=(key, found), daemon=True)
+            with contextlib.suppress(RuntimeError):  # a pod may have no room for a thread now
+                thread.start()
+                self._thread = thread
         if to_log:
             self._write(key, demand.for_mirror(found))
 

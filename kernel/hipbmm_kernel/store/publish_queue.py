@@ -4,6 +4,7 @@ A shared volume may hang for minutes. The tuner goes on meanwhile: rows wait her
 the oldest is 20 s old, and stay here when the volume refuses them, until it takes them or time is up.
 """
 
+import contextlib
 import math
 import threading
 from collections.abc import Callable
@@ -63,9 +64,7 @@ class PublishQueue:
                 self._waiting[shards.ROWS if isinstance(item, Row) else shards.VETOES].append(item)
             if self._oldest is None:
                 self._oldest = self._clock.monotonic()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="publish queue", daemon=True)
-                self._thread.start()
+            self._start()
             self._changed.notify()
 
     def waiting(self) -> int:
@@ -77,6 +76,7 @@ class PublishQueue:
         """Publish what waits, for at most `seconds`; how many rows and vetoes could not be published."""
         with self._changed:
             self._closing_at = self._clock.monotonic() + seconds
+            self._start()
             self._changed.notify()
         if self._thread is not None:
             # A volume that hangs in a system call is left behind: the thread is a daemon.
@@ -85,6 +85,14 @@ class PublishQueue:
             if self._thread is not None and self._thread.is_alive():
                 self.error = self.error or "the volume did not answer in time"
             return self._count()
+
+    def _start(self) -> None:
+        """Start the thread if it is missing and needed. Where a pod has no room for one now, a later call does it."""
+        if self._thread is None and self._count():
+            thread = threading.Thread(target=self._run, name="publish queue", daemon=True)
+            with contextlib.suppress(RuntimeError):
+                thread.start()
+                self._thread = thread
 
     def _count(self) -> int:
         return sum(map(len, self._waiting.values()))

@@ -1,6 +1,7 @@
 """What the server asked for without a row, in the store and in the log: when it has grown, and ever more seldom."""
 
 import json
+import threading
 
 import pytest
 from tests.kernel.faults import FakeClock
@@ -87,6 +88,21 @@ def test_a_pod_that_ends_writes_its_last_counts(serving: Serving) -> None:
     assert serving.calls() == 100
     serving.demanding.finish(2.0)
     assert serving.calls() == 150
+
+
+def test_a_pod_without_room_for_a_thread_publishes_at_its_end(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, a_stack: Stack
+) -> None:
+    def no_room(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_room)
+        serving.turn(calls=100)
+        serving.demanding.finish(2.0)
+    assert not (serving.pod.store / "v1").exists()
+    serving.demanding.finish(60.0)
+    assert demand.read(Volume(), [str(serving.pod.store)], a_stack.key, [])
 
 
 def test_without_a_mirror_nothing_is_in_the_log(pod: Pod, a_stack: Stack) -> None:

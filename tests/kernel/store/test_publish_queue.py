@@ -62,6 +62,25 @@ def test_rows_are_published_in_batches_and_the_rest_at_the_end(tmp_path: Path, a
     assert (box.published, box.failures, box.error) == (3, 0, "")
 
 
+def no_room(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_pod_without_room_for_a_thread_publishes_later(
+    tmp_path: Path, a_stack: Stack, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    box = queue(tmp_path, a_stack, Volume(), [], batch=1)
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_room)
+        box.add(*rows(3))
+        assert box.waiting() == 3
+    if again:
+        box.add(row(m=99))
+    assert box.close(60.0) == 0
+    assert stored(tmp_path, a_stack) == 3 + again
+
+
 def test_a_volume_that_hangs_neither_blocks_the_tuner_nor_the_end(tmp_path: Path, a_stack: Stack) -> None:
     volume = HangingVolume()
     box = queue(tmp_path, a_stack, volume, [], batch=1)
