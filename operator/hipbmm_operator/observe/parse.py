@@ -170,6 +170,7 @@ def _container(status: Json) -> Container:
         waiting_message=_text(waiting.get("message")),
         ended=_ended(state.get("terminated")),
         last=_ended(as_object(status.get("lastState")).get("terminated")),
+        begun=moment(object_at(state, "running").get("startedAt")),
     )
 
 

@@ -81,6 +81,8 @@ UNHEARD = timedelta(minutes=2)
 """Schedulers and kubelets act within seconds, and in a large cluster that starts anew within a minute."""
 _NOT_READY = timedelta(seconds=30)
 _STARTUP_SLACK_SECONDS = 15
+_OUTLIVED_SECONDS = 30
+"""More than the times of two crashes in the same step differ by."""
 _STOPPED_BY_KUBELET = frozenset({137, 143})
 _ORDER = (contract.PAYLOAD, contract.WARM, contract.SERVER, contract.HARVEST, None)
 
@@ -207,7 +209,7 @@ def _of_container(pod: Pod, container: Container, startup_seconds: float, now: d
         return Failure(pod.name, container.name, "InvalidImageName", container.waiting_message)
     if container.waiting not in _HARMLESS:
         return Failure(pod.name, container.name, _config_reason(container), container.waiting_message)
-    ended = _bad_end(container)
+    ended = _bad_end(container, now)
     if ended is not None:
         reason = _ended_reason(pod, container.name, ended, startup_seconds)
         message = _ended_message(container, ended)
@@ -236,10 +238,22 @@ def _config_reason(container: Container) -> Reason | Foreign:
     return Foreign(container.waiting) if WORD.fullmatch(container.waiting) else "ContainerFailed"
 
 
-def _bad_end(container: Container) -> Ended | None:
+def _bad_end(container: Container, now: datetime) -> Ended | None:
     """The end that keeps the container from working now: of this run, or of the last one while the new is not ready."""
-    ended = container.ended or (None if container.ready else container.last)
+    works = container.ready or _outlives_its_end(container, now)
+    ended = container.ended or (None if works else container.last)
     return ended if ended is not None and (ended.exit_code or _ends_again(container)) else None
+
+
+def _outlives_its_end(container: Container, now: datetime) -> bool:
+    """Whether a tuner runs for longer than when it crashed: it has come past what it crashed in, and may need an hour.
+
+    It is not ready before it ends.
+    """
+    before = container.last.seconds if container.last is not None else None
+    if container.name != contract.WARM or container.begun is None or before is None:
+        return False
+    return (now - container.begun).total_seconds() > before + _OUTLIVED_SECONDS
 
 
 def _ends_again(container: Container) -> bool:

@@ -37,6 +37,8 @@ class Container:
     waiting_message: str = ""
     ended: Ended | None = None
     last: Ended | None = None
+    begun: datetime | None = None
+    """When its run of now began."""
 
 
 _ABSENT = Container("")

@@ -290,6 +290,15 @@ def test_containers_that_have_done_their_work_are_no_trouble() -> None:
     assert none(pod(payload={"state": {"terminated": ended(0)}}, warm={"state": {"terminated": ended(0)}}))
 
 
+@pytest.mark.parametrize(("runs", "fails"), [(5, True), (320, True), (331, False)])
+def test_a_tuner_that_has_come_past_what_it_crashed_in_is_at_work(runs: float, *, fails: bool) -> None:
+    state: Json = {"running": {"startedAt": time(runs)}}
+    crashed = {"state": state, "lastState": {"terminated": ended(137, seconds=300)}, "restartCount": 1}
+    assert none(pod(warm=crashed)) is not fails
+    starting = {**crashed, "ready": False}
+    assert only(pod(answer=report(), since=7200, server=starting)).reason == "ServerCrashed"
+
+
 def test_a_tuner_that_ended_says_why_itself_or_the_operator_does() -> None:
     told = ended(1, json.dumps(report(state="Partial", reason="BudgetExhausted", message="100 of 204")))
     found = only(pod(warm={"state": {"terminated": told}}))

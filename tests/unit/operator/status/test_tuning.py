@@ -228,6 +228,17 @@ def test_how_a_tuner_of_before_ended_is_not_said_of_the_one_at_work() -> None:
     assert [(failure["pod"], failure["reason"]) for failure in found["failures"]] == [("old", "TunerCrashed")]
 
 
+def test_a_tuner_that_was_killed_once_and_tunes_on_is_said_to_tune() -> None:
+    plan = planned(resource())
+    state: Json = {"running": {"startedAt": time(900)}}
+    again = {"state": state, "lastState": {"terminated": ended(137, reason="OOMKilled", seconds=60)}, "restartCount": 1}
+    body = pod(revision=plan.revision.name, warm=again)
+    found = status(None, body, live=deployment(plan), progress=Progress("Tuning", 38, 204))
+    assert (found["phase"], condition(found, "Ready")) == ("Tuning", ("False", "Tuning"))
+    assert condition(found, "Progressing") == ("True", "RollingOut")
+    assert (found["tuning"]["state"], found["failures"]) == ("Running", [])
+
+
 def test_a_resource_that_recovers_is_said_to_tune() -> None:
     """The pod of before crashes on while the repaired one tunes beside it."""
     was = planned(resource())
