@@ -20,7 +20,7 @@ from hipbmm_kernel.store.archive import Moved
 from hipbmm_kernel.store.reader import WHOLE, Reader, keys_of
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.shown import shown
-from hipbmm_kernel.system.volume import Volume, replace_file
+from hipbmm_kernel.system.volume import Volume, replace_file, sync_names
 
 READ_SECONDS = 90.0
 """How long a shared volume's passing errors are waited out."""
@@ -145,6 +145,7 @@ def _export(arguments: Namespace) -> Answer:
             target.flush()
             os.fsync(target.fileno())
         temporary.replace(final)
+        sync_names(Volume(), str(final.parent))
     finally:
         temporary.unlink(missing_ok=True)
     return _moved(moved)

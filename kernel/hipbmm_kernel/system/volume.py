@@ -117,12 +117,12 @@ def sync_names(volume: Volume, root: str, *parts: str) -> None:
     Of whoever made a directory nobody knows whether it lived to do so. Many network volumes cannot, and need not.
     """
     for depth in range(len(parts) + 1):
-        with closing(volume, open_below(volume, root, *parts[:depth])) as directory:
-            try:
+        try:
+            with closing(volume, open_below(volume, root, *parts[:depth])) as directory:
                 volume.sync(directory)
-            except OSError as error:
-                if error.errno not in NOT_FOR_DIRECTORIES:
-                    raise
+        except OSError as error:
+            if error.errno not in NOT_FOR_DIRECTORIES:
+                raise
 
 
 def make_directories(volume: Volume, path: str) -> None:
@@ -196,15 +196,17 @@ def _read_all(volume: Volume, fd: int, path: str, limit: int) -> bytes:
 
 
 def replace_file(volume: Volume, path: str, data: bytes) -> None:
-    """Write a file of the pod's own disk so that a reader sees the old or the new one, and a crash leaves one of them.
+    """Write a file of the pod's own disk so that a reader sees the old or the new one.
 
-    For local files only (served file, report, state): a rename on a shared volume is not dependable.
+    A crash leaves one of them, and the new one once this has returned. For local files only (served file, report,
+    state): a rename on a shared volume is not dependable.
     """
     temporary = f"{path}.{os.getpid()}.new"
     with contextlib.suppress(FileNotFoundError):
         volume.remove(temporary)
     write_new(volume, temporary, data, mode=0o644)
     volume.rename(temporary, path)
+    sync_names(volume, os.path.dirname(path) or ".")
 
 
 def describe(error: Exception) -> str:
