@@ -183,6 +183,8 @@ class _Run:
                 data = env_file.encode(self._variables())
         except Exception as error:  # noqa: BLE001 - kubelet wants the file, whatever happens
             self._log.say(f"the server starts plain: {type(error).__name__}: {error}")
+        with contextlib.suppress(OSError):  # the server's command may leave this user, and its processes write here
+            os.chmod(self._settings.dispatch_directory, 0o1777)  # noqa: S103 - as /tmp, in the pod's own volume
         volumes.replace_file(self._volume, f"{self._settings.home}/{env_file.NAME}", data)
 
     def _variables(self) -> dict[str, str]:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import stat
 import subprocess
 import threading
 import time
@@ -189,6 +190,14 @@ def test_a_command_line_that_takes_the_plugin_away_has_no_table(full: Pod, mode:
     warm(full, "--", "sh", "-c", text, **memory, HIPBMM_MODE=mode)
     assert (full.message["rows"], full.report["dispatch"]) == (len(PROBLEMS), dispatch)
     assert ("HIPBMM_DISPATCH_TABLE" in written(full)) == ((mode, dispatch) == ("EnvFile", "Memory"))
+
+
+def test_a_server_that_becomes_another_user_can_say_what_it_serves_from(full: Pod) -> None:
+    """Its processes leave words and marks beside the table, and take nothing away that is not theirs."""
+    assert full.run("payload", str(full.home)).returncode == 0
+    warm(full, "--", "gosu", "vllm", *SERVE[1:], HIPBMM_DISPATCH="Memory", HIPBMM_TUNE="0", HIPBMM_MODE="Wrap")
+    assert (full.home / "dispatch" / "table").exists()
+    assert stat.S_IMODE((full.home / "dispatch").stat().st_mode) == 0o1777
 
 
 def test_a_directory_that_is_gone_leaves_a_report_and_a_file(full: Pod) -> None:
