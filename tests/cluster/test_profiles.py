@@ -287,6 +287,7 @@ def test_a_workload_hears_why_its_pods_are_plain(place: Place) -> None:
     [
         ({"suspend": True}, "True", "Suspended"),
         ({"pin": "f" * 64}, "False", "KernelUnavailable"),
+        ({"match": {"podLabels": {"no key": "x"}}}, "False", "InvalidSpec"),
         ({"cache": {"pvc": {"claimName": "absent"}}}, "False", "ClaimNotFound"),
     ],
 )

@@ -1,8 +1,9 @@
 """Field types of the custom resource: bounds, patterns and the Kubernetes extensions of their schemas."""
 
+import re
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 MAX_INT32 = 2_147_483_647
@@ -103,11 +104,21 @@ Quantity = Annotated[
 ]
 """Kubernetes quantity such as `1Gi`."""
 
+_PART = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_KEY = re.compile(rf"({_PART}(\.{_PART})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?")
+
+
+def _key(text: str) -> str:
+    if not _KEY.fullmatch(text):
+        raise ValueError("no label has such a key")
+    return text
+
+
 LabelMap = Annotated[
-    dict[Annotated[str, Field(max_length=317)], LabelValue],
+    dict[Annotated[str, Field(max_length=317), AfterValidator(_key)], LabelValue],
     Field(max_length=64, json_schema_extra={"maxProperties": 64}),
 ]
-"""Labels."""
+"""Labels. A schema cannot say of which form keys are: a question for pods with one that is no key would be refused."""
 TextMap = Annotated[
     dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=4096)]], Field(max_length=64)
 ]

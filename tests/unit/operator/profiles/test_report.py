@@ -63,6 +63,21 @@ def test_what_speaks_against_it(spec: Json, change: Json, reason: str) -> None:
     assert kstatus.compute({"metadata": {"generation": 3}, "status": status}) == ("Failed" if failed else "InProgress")
 
 
+@pytest.mark.parametrize(
+    "key", ["a b", "a,b", "x in (y),app", "!app", "-x", "x-", "a/b/c", "/x", "a..b/c", "é", "", "x" * 64]
+)
+def test_a_key_that_no_label_has_is_named(key: str) -> None:
+    """The API server takes it in the spec, and refuses each list of pods with it."""
+    found = profile({"match": {"podLabels": {key: "x"}}})
+    assert isinstance(found.spec, str)
+    assert "spec.match.podLabels" in found.spec
+
+
+@pytest.mark.parametrize("key", ["app", "a.b-c.io/d_E.f", "x" * 63])
+def test_a_key_that_labels_have_is_taken(key: str) -> None:
+    assert not isinstance(profile({"match": {"podLabels": {key: ""}}}).spec, str)
+
+
 @pytest.mark.parametrize("enabled", [False, True])
 @pytest.mark.parametrize("labels", [{}, {"app": "vllm"}])
 def test_labels_that_choose_nothing_for_lack_of_a_label_of_the_namespace(
