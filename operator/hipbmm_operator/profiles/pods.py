@@ -1,5 +1,6 @@
 """A pod that somebody else made, as the decisions see it. Pure."""
 
+import re
 from dataclasses import dataclass
 
 from hipbmm_operator.injection import spelling
@@ -14,8 +15,9 @@ _NAMES = {name: f"{name} of the pod" for name in _OURS} | {
     spelling.HARVEST: contract.HARVEST,
 }
 """A container of the pod's own that is called like one of ours must not be taken for it."""
-
-
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+"""Of an object. The API server checks no name in a pod's ownerReferences, and the owner's is in paths, and in commands
+that people paste."""
 _HASHED = (
     ("pod-template-hash", "Deployment", "apps/v1"),
     ("rollouts-pod-template-hash", "Rollout", "argoproj.io/v1alpha1"),
@@ -103,7 +105,8 @@ def with_our_names(body: Json) -> Json:
 def workload(meta: Metadata) -> Workload:
     """The owner by labels that stacks put on pods, else by the controller that made the pod."""
     labels = meta.labels
-    controller = next((owner for owner in meta.owners if owner.get("controller")), None)
+    controller = next((owner for owner in meta.owners if owner.get("controller")), {})
+    name = str(controller.get("name", ""))
     named = (
         ("LeaderWorkerSet", "leaderworkerset.sigs.k8s.io/name"),
         ("RayCluster", "ray.io/cluster"),
@@ -112,9 +115,9 @@ def workload(meta: Metadata) -> Workload:
     for kind, label in named:
         if label in labels:
             return Workload(kind, labels[label], namespace=meta.namespace)
-    if controller is None:
+    if not _NAME.fullmatch(name):
         return Workload("Pod", meta.name, "v1", meta.uid, meta.namespace)
-    name, kind = str(controller.get("name", "")), str(controller.get("kind", ""))
+    kind = str(controller.get("kind", ""))
     for label, owner, version in _HASHED if kind == "ReplicaSet" else ():
         suffix = f"-{labels.get(label, '')}"
         if len(suffix) > 1 and name.endswith(suffix):

@@ -44,6 +44,20 @@ def test_a_pod_that_nobody_owns_has_no_owner_to_restart() -> None:
     assert (found.kind, found.restart) == ("Pod", "delete the pod and create it again")
 
 
+@pytest.mark.parametrize(
+    "name", ["x;reboot-7c9f", "$(reboot)-7c9f", "../../../secrets/x-7c9f", "x?watch=1-7c9f", "-7c9f", ""]
+)
+@pytest.mark.parametrize("kind", ["ReplicaSet", "StatefulSet"])
+def test_an_owner_whose_name_is_none_is_not_believed(name: str, kind: str) -> None:
+    """Nobody but the author of the pod has seen it, and others paste the command with it."""
+    body = stacks.pod("deployment")
+    body["metadata"]["labels"] = {"pod-template-hash": "7c9f"}
+    owner = {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "u", "controller": True}
+    body["metadata"] |= {"name": "p", "ownerReferences": [owner]}
+    found = pods.workload(metadata.parse(body))
+    assert (found.kind, found.name) == ("Pod", "p")
+
+
 def test_a_controller_that_nobody_has_heard_of() -> None:
     body = stacks.pod("kubeai")
     body["metadata"]["ownerReferences"] = [
