@@ -105,18 +105,20 @@ class NameList:
         """
         if self._spelled_out(spellings):
             return True
-        for text, matches in self._patterns.items():
-            meant = {bool(matches(spelling)) for spelling in spellings.every}
-            if len(meant) > 1:
-                remedy = f"means {spellings.known[0]} by some of its spellings only: vLLM's own is not known here"
-                raise ConfigInvalid(self._field, text, remedy)
-            if True in meant:
-                return True
-        return False
+        return any(is_each(spellings.every, matches, self._field, text) for text, matches in self._patterns.items())
 
     def _spelled_out(self, spellings: Spellings) -> bool:
         """Whether one of these spellings is an entry."""
         return is_one(spellings, self._names.__contains__, self._field)
+
+
+def is_each(spellings: Sequence[str], matches: Callable[[str], object], field: str, pattern: str) -> bool:
+    """Whether a pattern means all of these spellings of a name; ConfigInvalid when it means some of them only."""
+    meant = {bool(matches(spelling)) for spelling in spellings}
+    if len(meant) > 1:
+        remedy = f"means {spellings[0]} by some of its spellings only: vLLM's own is not known here"
+        raise ConfigInvalid(field, pattern, remedy)
+    return meant.pop()
 
 
 def is_one(spellings: Spellings, matches: Callable[[str], object], field: str) -> bool:

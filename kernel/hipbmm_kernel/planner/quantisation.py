@@ -10,7 +10,7 @@ from typing import NamedTuple
 from hipbmm_kernel.planner import vllm_version as versions
 from hipbmm_kernel.planner.flag_values import whole
 from hipbmm_kernel.planner.model_config import ConfigInvalid, Fields
-from hipbmm_kernel.planner.name_list import REGEX, NameList, Names, Spellings, glob, is_one, names_of
+from hipbmm_kernel.planner.name_list import REGEX, NameList, Names, Spellings, glob, is_each, is_one, names_of
 from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.planner.shapes.module import Module
 from hipbmm_kernel.planner.vllm_version import Version
@@ -197,12 +197,18 @@ def _quark(found: Fields, version: Version) -> Quantisation:
     rest = rest if everything is None else _quark_scheme(everything, version)
     field = f"{found.name}.layer_quant_config"
     patterns = [
-        (glob(name) if "*" in name else name.__contains__, _quark_scheme(each, version))
+        (name, glob(name) if "*" in name else name.__contains__, _quark_scheme(each, version))
         for name, each in found.objects("layer_quant_config").items()
     ]
 
+    def means(pattern: str, matches: Callable[[str], object], spellings: Spellings) -> bool:
+        # Within another model vLLM maps how a pattern begins, and a name without `*` it maps as a whole.
+        if spellings.alone or "*" not in pattern:
+            return is_one(spellings, matches, field)
+        return is_each(spellings.known, matches, field, pattern)
+
     def of_part(spellings: Spellings) -> Scheme:
-        meant = (scheme for matches, scheme in patterns if is_one(spellings, matches, field))
+        meant = (scheme for pattern, matches, scheme in patterns if means(pattern, matches, spellings))
         return next(meant, rest)
 
     def covered(names: Names) -> Scheme:

@@ -80,9 +80,13 @@ def test_a_shell_pattern_that_depends_on_it_is_refused_as_well(pattern: str, lis
     assert build("mistral-7b", None, flags=flags).source == "Config"
 
 
-@pytest.mark.parametrize("pattern", ["re:.*self_attn.*", r"re:.*\.attn\..*"])
-def test_of_gpt_oss_patterns_depend_on_vllms_own_name_of_the_attention(pattern: str) -> None:
-    for scheme in (ptpc(top={"ignore": [pattern]}), {**QUARK, "exclude": [pattern]}):
+@pytest.mark.parametrize(("pattern", "glob"), [("re:.*self_attn.*", "*self_attn*"), (r"re:.*\.attn\..*", "*.attn.*")])
+def test_of_gpt_oss_patterns_depend_on_vllms_own_name_of_the_attention(pattern: str, glob: str) -> None:
+    for scheme in (
+        ptpc(top={"ignore": [pattern]}),
+        {**QUARK, "exclude": [pattern]},
+        {**QUARK, "layer_quant_config": {glob: {}}},
+    ):
         with pytest.raises(ConfigInvalid, match="by some of its spellings only"):
             build("gpt-oss-120b", scheme)
 
