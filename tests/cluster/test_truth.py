@@ -148,3 +148,20 @@ def test_a_default_that_is_spelled_out_changes_nothing(world: World) -> None:
         return "," in revision["metadata"]["annotations"]["hipbmm.io/content"]
 
     until("the content to be noted", noted)
+
+
+def test_text_of_any_kind_reaches_the_children_as_it_is(world: World) -> None:
+    """A chat template with an emoji, which YAML cannot escape as JSON does."""
+    text = "{{ '\U0001f916 \u6f22\u5b57' }}\n\t\"'\x85\u2028\ufeff$"
+    world.create(
+        replicas=2, server={"env": [{"name": "TEMPLATE", "value": text}]}, service={"annotations": {"x": text}}
+    )
+    (server,) = world.deployment()["spec"]["template"]["spec"]["containers"]
+    assert {"name": "TEMPLATE", "value": text} in server["env"]
+    assert (
+        until("the Service", lambda: world.api.find(kinds.SERVICE, world.namespace, "qwen"))["metadata"]["annotations"][
+            "x"
+        ]
+        == text
+    )
+    world.recover(2)

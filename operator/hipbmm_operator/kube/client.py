@@ -20,7 +20,8 @@ from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import CONTROLLER_REVISION, LEASE, POD, Kind
 from hipbmm_operator.kube.names import FIELD_MANAGER
 
-APPLY = "application/apply-patch+yaml"
+APPLY = "application/apply-patch+yaml; charset=utf-8"
+"""With its charset: the client library sends anything else as ASCII, in which YAML has no word for an emoji."""
 MERGE = "application/merge-patch+json"
 JSON = "application/json"
 YAML = "application/yaml"
@@ -231,7 +232,7 @@ class Kube:
             header_params={"Accept": JSON, "Content-Type": request.content_type},
             auth_settings=_AUTH,
         )
-        sent = as_yaml(request.body) if request.content_type == YAML else request.body
+        sent = as_yaml(request.body) if request.content_type in (YAML, APPLY) else request.body
         answer = await self._client.call_api(request.method, url, headers, sent, _request_timeout=self._timeout)
         data: bytes = await answer.read()  # type: ignore[no-untyped-call]
         return answer.status, answer.headers.get("Retry-After"), data

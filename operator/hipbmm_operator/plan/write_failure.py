@@ -35,6 +35,9 @@ def of(kind: Kind, name: str, error: errors.ApiError) -> WriteFailure:
 
 _NAMES = re.compile(r'"[^"]*"')
 """Names that people chose: an object may be called `limitrange`."""
+_FOR_EVER = ("typed patch object", "request is too large")
+"""The API server answers 500, and will for the same object again: its own schema refuses the patch, such as one with
+two mounts at a path, or a field that is there twice; or etcd takes no object of that size."""
 _DENIED = re.compile(r"\bdenied (?:the )?request\b")
 """By a webhook or a policy: the rest names policies, and is in the words of whoever wrote them."""
 _NO_RIGHT = re.compile(r"is forbidden: (?:user \"\" cannot|cannot set blockownerdeletion)")
@@ -61,9 +64,7 @@ _REASON_BY_CLASS: tuple[tuple[type[errors.ApiError], Write], ...] = (
 
 def reason_of(error: errors.ApiError) -> Reason:
     """The error in one word for a condition. Only a refusal (403) is read for its cause."""
-    if "typed patch object" in error.message:
-        # Its own schema refuses the patch, such as one with two mounts at a path, or a field that is there twice. The
-        # API server answers 500, and will for the same object again.
+    if any(words in error.message for words in _FOR_EVER):
         return "Rejected"
     if isinstance(error, errors.ForbiddenError):
         text = _NAMES.sub('""', error.message.lower())

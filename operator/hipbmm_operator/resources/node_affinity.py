@@ -23,7 +23,8 @@ def affinity(spec: Spec, kinds: Collection[LabelKind]) -> Json:
     of_nodes = users.get("nodeAffinity", {})
     terms = affinity_terms(spec.gpu.products or (), spec.gpu.resource_name, kinds)
     if required := object_at(of_nodes, _REQUIRED).get("nodeSelectorTerms"):
-        terms = [_both(other, term) for other in required for term in terms]
+        # A term without a requirement chooses no node (core/v1, NodeSelectorTerm), and still does with nothing else.
+        terms = [_both(other, term) for other in required if any(other.values()) for term in terms] or [{}]
     return {**users, "nodeAffinity": {**of_nodes, _REQUIRED: {"nodeSelectorTerms": terms}}}
 
 

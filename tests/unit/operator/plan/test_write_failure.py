@@ -68,6 +68,7 @@ from hipbmm_operator.plan import write_failure
             errors.UnavailableError(500, "InternalError", "failed to create typed patch object (ns/qwen): duplicate"),
             "Rejected",
         ),
+        (errors.UnavailableError(500, "500", "etcdserver: request is too large"), "Rejected"),
         (errors.UnavailableError(0, "TimeoutError", "x"), "ApiUnavailable"),
     ],
 )

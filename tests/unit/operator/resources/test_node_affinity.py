@@ -150,6 +150,19 @@ def test_the_terms_of_the_user_are_kept_beside_ours() -> None:
     assert len(terms(plan)) == 2 * len(terms(planned(resource(), seen(cluster(LABELLED)))))
 
 
+@pytest.mark.parametrize("empty", [{}, {"matchExpressions": []}, {"matchExpressions": [], "matchFields": []}])
+def test_a_term_of_the_user_that_chooses_no_node_chooses_none(empty: Json) -> None:
+    def terms_of(*required: Json) -> list[Json]:
+        affinity = {
+            "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [*required]}}
+        }
+        return terms(planned(resource({"podTemplate": {"spec": {"affinity": affinity}}}), seen(cluster(LABELLED))))
+
+    rack = {"matchExpressions": [{"key": "rack", "operator": "In", "values": ["a"]}]}
+    assert terms_of(rack, empty) == terms_of(rack)
+    assert terms_of(empty) == [{}]
+
+
 def test_the_smallest_example_has_a_small_template() -> None:
     example = yaml.safe_load((Path(__file__).parents[4] / "examples" / "minimal.yaml").read_text())
     for labels in (LABELLED, {**LABELLED, "node.kubernetes.io/instance-type": "Standard_ND96isr_MI300X_v5"}):
