@@ -155,13 +155,13 @@ def _choosing(kind: LabelKind, products: Sequence[Product]) -> list[Requirement]
     if kind in _VALUES:
         key, written = _VALUES[kind]
         values = [value for product in products for value in written(product)]
-        return [_in(key, values)] if values else []
+        return [_need(key, "In", *values)] if values else []
     if kind not in _KEYS:
         return []
     pattern, written = _KEYS[kind]
-    found = [_exists(pattern.format(part)) for product in products for part in written(product)]
+    found = [_need(pattern.format(part), "Exists") for product in products for part in written(product)]
     if kind is LabelKind.MODEL and any(product.name == "MI300X" for product in products):
-        found.append(_in(NFD_MI300X_LABEL, ["true"]))
+        found.append(_need(NFD_MI300X_LABEL, "In", "true"))
     return found
 
 
@@ -169,7 +169,7 @@ def _stronger_missing(kind: LabelKind) -> list[Requirement]:
     """What keeps a kind of label from speaking where a more trusted one does, or where GPUs are passed through."""
     match kind:
         case LabelKind.OVERRIDE | LabelKind.LABELLER:
-            return [_not_in(_MODE, ["pf-passthrough", "vf-passthrough"])]
+            return [_need(_MODE, "NotIn", "pf-passthrough", "vf-passthrough")]
         case LabelKind.BETA:
             return _missing(_ID)
         case LabelKind.CLOUD_MODEL | LabelKind.INSTANCE_TYPE:
@@ -182,11 +182,11 @@ def _whole(kind: LabelKind, products: Sequence[Product], read: frozenset[LabelKi
     """What keeps partitioned GPUs out, by the labeller's labels or by its beta labels, which have no partition key."""
     parts = [str(units) for units in sorted(set().union(*map(_parts, products)))]
     if kind in _BY_BETA_UNITS:
-        return [_not_in(_BETA_UNITS, parts)]
+        return [_need(_BETA_UNITS, "NotIn", *parts)]
     modes = [mode for mode in MODES if mode != SPX and any(mode in product.modes for product in products)]
     profiles = [f"{mode.lower()}_nps{nps}" for mode in modes for nps in (1, 2, 4, 8)]
     keys = [key for partition, key in _PARTITION_LABELS.items() if partition in read]
-    return [*(_not_in(key, profiles) for key in keys), _not_in(_UNITS, parts)]
+    return [*(_need(key, "NotIn", *profiles) for key in keys), _need(_UNITS, "NotIn", *parts)]
 
 
 def _parts(product: Product) -> set[int]:
@@ -210,17 +210,9 @@ def _groups(products: Sequence[Product]) -> list[list[Product]]:
     return groups
 
 
-def _in(key: str, values: Sequence[str]) -> Requirement:
-    return {"key": key, "operator": "In", "values": list(values)}
-
-
-def _not_in(key: str, values: Sequence[str]) -> Requirement:
-    return {"key": key, "operator": "NotIn", "values": list(values)}
-
-
-def _exists(key: str) -> Requirement:
-    return {"key": key, "operator": "Exists"}
+def _need(key: str, operator: str, *values: str) -> Requirement:
+    return {"key": key, "operator": operator, **({"values": list(values)} if values else {})}
 
 
 def _missing(*keys: str) -> list[Requirement]:
-    return [{"key": key, "operator": "DoesNotExist"} for key in keys]
+    return [_need(key, "DoesNotExist") for key in keys]
