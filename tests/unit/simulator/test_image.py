@@ -68,7 +68,7 @@ def test_visible_devices(tmp_path: Path) -> None:
         (("HIP_VISIBLE_DEVICES", "2"),): "144",
         (("HIP_VISIBLE_DEVICES", "3,1"),): "152 136",
         (("HIP_VISIBLE_DEVICES", "0,9,1"),): "128",
-        (("HIP_VISIBLE_DEVICES", ""),): "",
+        (("HIP_VISIBLE_DEVICES", ""),): "128 136 144 152",  # none to HIP (clr, rocdevice.cpp)
         (("ROCR_VISIBLE_DEVICES", "2,3"), ("HIP_VISIBLE_DEVICES", "1")): "152",
         (("CUDA_VISIBLE_DEVICES", "1"),): "136",
     }
