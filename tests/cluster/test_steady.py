@@ -120,6 +120,17 @@ def test_a_deleted_child_is_made_again(world: World, kind: Kind, name: str | Non
     until("its template", lambda: world.deployment()["spec"]["template"] == template)
 
 
+def test_a_pod_that_is_taken_out_to_look_into_it_is_replaced_and_does_not_count(world: World) -> None:
+    settle(world, 1)
+    (pod,) = world.pods(1)
+    name = pod["metadata"]["name"]
+    world.api.merge(kinds.POD, world.namespace, name, {"metadata": {"labels": {"hipbmm.io/deployment": "debug"}}})
+    world.pods(2)
+    world.shows(replicas=1, readyReplicas=0)  # the new one, which does not serve yet
+    world.recover(1)
+    world.api.delete(kinds.POD, world.namespace, name)  # it belongs to nobody any more
+
+
 def test_a_budget_goes_with_the_second_replica(world: World) -> None:
     settle(world)
     until("the budget", lambda: world.api.find(kinds.BUDGET, world.namespace, "qwen"))

@@ -54,7 +54,7 @@ class Observer:
 
     async def at(self, key: NamespacedName, resource: Resource, spec: Spec | None, now: datetime) -> Observed:
         """The cluster around a resource; of one without a usable spec only what is there. Raises ApiError."""
-        pods = tuple(self._unready(parse.pod(body), now) for body in self._owned(key, kinds.POD))
+        pods = tuple(self._unready(parse.pod(body), now) for body in self._owned(key, kinds.POD) if _selected(body))
         stored = (parse.revision(body, resource.owner) for body in self._owned(key, kinds.CONTROLLER_REVISION))
         revisions = tuple(revision for revision in stored if revision is not None)
         claim = await self._claim(resource, spec) if spec else None
@@ -170,3 +170,10 @@ class Observer:
         """How the nodes fit the pods as they are, or as they are about to be."""
         read = circumstances.of(live.template).kinds if live else kinds_to_read(self.nodes.shown())
         return self.nodes.summary(spec, node_affinity.tolerations(spec), server_args.resolve(spec).gpus, read)
+
+
+def _selected(pod: Json) -> bool:
+    """Whether the Deployment and the Service select a pod: one whose label a person changes is let go by both."""
+    meta = metadata.parse(pod)
+    wanted = names.label_value(meta.annotations.get(names.ANNOTATION_DEPLOYMENT, ""))
+    return meta.labels.get(names.LABEL_DEPLOYMENT) == wanted

@@ -151,6 +151,7 @@ def pod(
             "namespace": "ns",
             "uid": f"uid-{name}",
             "creationTimestamp": time(60),
+            "labels": {names.LABEL_DEPLOYMENT: "qwen"},
             "annotations": {names.ANNOTATION_DEPLOYMENT: "qwen", names.ANNOTATION_REVISION: revision},
         },
         "spec": {} if unschedulable is not None else {"nodeName": "node-1"},

@@ -102,6 +102,16 @@ async def test_a_claim_of_somebody_else_is_read_and_one_of_ours_is_watched() -> 
     assert sum(what.startswith("PersistentVolumeClaim") for _, what in case.kube.reads) == 2
 
 
+async def test_a_pod_that_is_taken_out_of_the_selector_does_not_count() -> None:
+    """A person changes its label, to look into it while another one takes its place."""
+    case = Case()
+    case.put(kinds.POD, pod("a"))
+    for name, labels in (("b", {names.LABEL_DEPLOYMENT: "debug"}), ("c", {})):
+        body = pod(name)
+        case.put(kinds.POD, {**body, "metadata": {**body["metadata"], "labels": labels}})
+    assert [each.name for each in (await case.observe()).pods] == ["a"]
+
+
 async def test_a_claim_whose_labels_somebody_took_is_still_observed() -> None:
     case = Case()
     case.kube.objects[kinds.CLAIM, "ns", "qwen-store"] = {"status": {"phase": "Bound"}}
