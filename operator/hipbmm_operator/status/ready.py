@@ -26,7 +26,9 @@ _HARMLESS = frozenset(
     }
 )
 """Reported in their own conditions, but no cause for pods that do not serve: the last only says that they do not."""
-_SAID_BETTER = frozenset({"StorageNotReady", "NoMatchingNodes", "ConfigMissing", "ConfigInvalid"})
+_SAID_BETTER = frozenset(
+    {"StorageNotReady", "NoMatchingNodes", "UntoleratedTaint", "NodesCordoned", "ConfigMissing", "ConfigInvalid"}
+)
 """The scheduler's words, where another condition names the claim or the nodes; and that nothing could be planned, where
 another condition says why the server does not run."""
 _CAUSES = ("ConfigValid", "Progressing", "StorageReady", "HardwareCompatible", "Available")
