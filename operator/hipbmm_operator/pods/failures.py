@@ -277,8 +277,12 @@ def _ended_reason(pod: Pod, name: str, ended: Ended, startup_seconds: float) -> 
 
 
 def _served(pod: Pod, ended: Ended) -> bool:
-    """Whether the server was ready in the run that ended: then the pod ceased to be ready after its beginning."""
-    return bool(pod.not_ready_since and ended.started and pod.not_ready_since > ended.started)
+    """Whether the server was ready in the run that ended: then the pod ceased to be ready in it.
+
+    Kubelets say so a moment later; what is later still is of the run that followed.
+    """
+    since, began, end = pod.not_ready_since, ended.started, ended.finished
+    return bool(since and began and end and began < since <= end + timedelta(seconds=_STARTUP_SLACK_SECONDS))
 
 
 def _ended_message(container: Container, ended: Ended) -> str:

@@ -2,6 +2,8 @@
 
 import json
 import math
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -246,6 +248,8 @@ def test_a_server_that_had_served_did_not_exceed_its_time_to_start() -> None:
     assert only(pod(answer=report(), since=5, server=killed)).reason == "ServerCrashed"
     never = pod(answer=report(), since=9000, server=killed)
     assert only(never).reason == "StartupDeadlineExceeded"
+    next_run = replace(parse.pod(never), not_ready_since=NOW + timedelta(minutes=5))  # it has started, and is not ready
+    assert [each.reason for each in of_pods([next_run], 1800, NOW)] == ["StartupDeadlineExceeded"]
     (found,) = of_pods([parse.pod(never)], math.inf, NOW)
     assert found.reason == "ServerCrashed"
 
