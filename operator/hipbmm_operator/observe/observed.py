@@ -75,8 +75,8 @@ class OnDemandFacts:
     `stalled`: the progress has not moved for longer than can be expected. `starts` says by uid of the pod how a
     crashed server was started again, `notes` has Events by uid of their object. `storage_class`: whether the class of
     an unbound claim exists, None when it was not asked. `config`: digest of the ConfigMaps that the spec refers to, ""
-    when it refers to none or they cannot be read, `keys`: theirs by kind and name. `spoken`: by uid of the pod, what
-    its server's processes serve from.
+    when it refers to none or they cannot be read, `keys`: theirs by kind and name, None of one that is not there.
+    `spoken`: by uid of the pod, what its server's processes serve from.
     """
 
     progress: Progress | None = None
@@ -86,7 +86,7 @@ class OnDemandFacts:
     notes: Mapping[str, Note] = field(default_factory=dict)
     storage_class: bool | None = None
     config: str = ""
-    keys: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    keys: Mapping[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict)
     again: float | None = None
 
 

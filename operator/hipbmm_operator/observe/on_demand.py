@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from hipbmm_operator.api.reasons import Event
 from hipbmm_operator.kube import errors, kinds, metadata, names
@@ -21,7 +21,7 @@ from hipbmm_operator.resources.volume_claim import StoredClaim
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
-_Keys = Mapping[tuple[str, str], tuple[str, ...]]
+_Keys = Mapping[tuple[str, str], tuple[str, ...] | None]
 
 _LOG_LINES = 20
 _STUCK = timedelta(seconds=20)
@@ -181,23 +181,22 @@ class OnDemandReads:
         """
 
         async def read() -> tuple[str, _Keys]:
-            found = [await self._content(kinds.CONFIG_MAP, namespace, name) for name in config_maps]
-            of = [kinds.CONFIG_MAP.kind] * len(found)
+            found = await self._found(kinds.CONFIG_MAP, namespace, config_maps)
             if self._clock() >= self._refused.get(namespace, 0.0):
                 try:
-                    found += [await self._content(kinds.SECRET, namespace, name) for name in secrets]
+                    found |= await self._found(kinds.SECRET, namespace, secrets)
                 except errors.ForbiddenError:
                     self._refused[namespace] = self._clock() + _REFUSED_SECONDS
-            of += [kinds.SECRET.kind] * (len(found) - len(of))
-            keys = {(kind, name): tuple(data or ()) for kind, (name, data, _) in zip(of, found, strict=True)}
-            return (names.short_hash(canonical(found), 16) if found else ""), keys
+            contents = [[name, body.get("data"), body.get("binaryData")] for (_, name), body in found.items()]
+            keys = {at: tuple(body.get("data") or ()) if body else None for at, body in found.items()}
+            return (names.short_hash(canonical(contents), 16) if contents else ""), keys
 
         at = f"{namespace}/{config_maps}/{secrets}"
         return await self._remembered("config", at, _CONFIG_SECONDS * 0.9, read) or ("", {})
 
-    async def _content(self, kind: Kind, namespace: str, name: str) -> list[Any]:
-        body = await self._kube.find(kind, namespace, name) or {}
-        return [name, body.get("data"), body.get("binaryData")]
+    async def _found(self, kind: Kind, namespace: str, names: Sequence[str]) -> dict[tuple[str, str], Json]:
+        """By kind and name; {} is not there."""
+        return {(kind.kind, name): await self._kube.find(kind, namespace, name) or {} for name in names}
 
     async def _remembered(self, what: str, uid: str, seconds: float, read: Callable[[], Awaitable[T]]) -> T | None:
         """The answer of `read`, at most so old. What cannot be read now is unknown, or as it was."""

@@ -61,7 +61,7 @@ def stored(base: str, config: str, revisions: Sequence[Revision], live: str = ""
     of = [revision for revision in revisions if any(_is_of(base, each) for each in revision.contents)]
     exact = [revision for revision in of if entry(base, config) in revision.contents]
     noted = any(each.startswith(f"{base}.") for revision in of for each in revision.contents)
-    found = exact or ([] if config and noted else of)
+    found = (exact or ([] if noted else of)) if config else of
     return max(found, key=lambda revision: (revision.name == live, revision.number), default=None)
 
 

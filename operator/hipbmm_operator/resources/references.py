@@ -20,26 +20,26 @@ def secrets(spec: Spec) -> tuple[str, ...]:
     return tuple(sorted({reference.name for reference in _secrets(spec)}))
 
 
-def lacking(spec: Spec, keys: Mapping[tuple[str, str], tuple[str, ...]]) -> bool:
+def lacking(spec: Spec, keys: Mapping[tuple[str, str], tuple[str, ...] | None]) -> bool:
     """Whether something without which no pod starts is not there; `keys` are those of what was read, as for `given`."""
     needed = [(kinds.CONFIG_MAP.kind, each) for each in _config_maps(spec)]
     needed += [(kinds.SECRET.kind, each) for each in _secrets(spec)]
     return any(_lacks(each, keys[kind, each.name]) for kind, each in needed if (kind, each.name) in keys)
 
 
-def _lacks(reference: _Reference, keys: tuple[str, ...]) -> bool:
+def _lacks(reference: _Reference, keys: tuple[str, ...] | None) -> bool:
     if isinstance(reference, NameRef):
-        return not keys
-    return reference.key not in keys and not (isinstance(reference, KeySelector) and reference.optional)
+        return keys is None
+    return reference.key not in (keys or ()) and not (isinstance(reference, KeySelector) and reference.optional)
 
 
-def given(spec: Spec, keys: Mapping[tuple[str, str], tuple[str, ...]]) -> frozenset[str]:
+def given(spec: Spec, keys: Mapping[tuple[str, str], tuple[str, ...] | None]) -> frozenset[str]:
     """Names of the variables that `envFrom` makes of these keys, which are those of objects by kind and name."""
     found: set[str] = set()
     for each in _env_from(spec):
         for kind, reference in ((kinds.CONFIG_MAP, each.config_map_ref), (kinds.SECRET, each.secret_ref)):
             if reference is not None:
-                found |= {f"{each.prefix or ''}{key}" for key in keys.get((kind.kind, reference.name), ())}
+                found |= {f"{each.prefix or ''}{key}" for key in keys.get((kind.kind, reference.name)) or ()}
     return frozenset(found)
 
 

@@ -122,14 +122,26 @@ def test_a_config_map_that_is_deleted_changes_no_pod() -> None:
     of, at = resource(REFERS), ("ConfigMap", "config")
     first = planned(of, observed(config="aaaa", keys={at: ("config.json",)}))
     seen = (stored(first),)
-    gone = planned(of, observed(revisions=seen, live=deployment(first), config="0000", keys={at: ()}))
+    gone = planned(of, observed(revisions=seen, live=deployment(first), config="0000", keys={at: None}))
     assert gone.revision.name == first.revision.name
     assert all(step.kind != kinds.CONTROLLER_REVISION for step in gone.steps)
     other = planned(of, observed(revisions=seen, config="bbbb", keys={at: ("config.json",)}))
     assert other.revision.name != first.revision.name
-    waits = planned(of, observed(config="0000", keys={at: ()}))
+    waits = planned(of, observed(config="0000", keys={at: None}))
     comes = planned(of, observed(revisions=(stored(waits),), config="aaaa", keys={at: ("config.json",)}))
     assert comes.revision.name == first.revision.name
+
+
+def test_what_is_not_there_or_cannot_be_read_brings_back_no_revision_from_before_anybody_read_it() -> None:
+    """Nor does an upgrade, where pods run that the loss of a ConfigMap made."""
+    of, at = resource(REFERS), ("ConfigMap", "config")
+    first, second = planned(of), planned(of, observed(config="bbbb"))
+    both = (stored(first), stored(second, "uid-2", revision=2))
+    for seen in (
+        observed(revisions=both, live=deployment(second)),
+        observed(revisions=both, live=deployment(second), config="0000", keys={at: None}),
+    ):
+        assert planned(of, seen).revision.name == second.revision.name
 
 
 def test_a_revision_of_a_former_operator_takes_the_content_that_it_finds() -> None:

@@ -2,7 +2,7 @@
 
 from tests.unit.operator.make import Json, resource, typed
 
-from hipbmm_operator.resources.references import config_maps, lacking, secrets
+from hipbmm_operator.resources.references import config_maps, given, lacking, secrets
 
 
 def test_config_json_and_variables_are_read_once_and_volumes_change_in_place() -> None:
@@ -42,3 +42,12 @@ def test_what_no_pod_starts_without() -> None:
     assert lacking(spec, {a: (), b: ("k",)})
     assert lacking(spec, {a: ("other",), b: ("k",)})
     assert not lacking(spec, {}), "nothing was read"
+
+
+def test_an_empty_object_lacks_nothing() -> None:
+    """Of `envFrom`: pods start with no variable from it, and not without it."""
+    server: Json = {"name": "server", "envFrom": [{"configMapRef": {"name": "c"}}]}
+    spec = typed(resource({"podTemplate": {"spec": {"containers": [server]}}}))
+    assert not lacking(spec, {("ConfigMap", "c"): ()})
+    assert lacking(spec, {("ConfigMap", "c"): None})
+    assert given(spec, {("ConfigMap", "c"): None}) == frozenset()
