@@ -4,13 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TextIO
 
-from hipbmm_kernel.acceptance import (
-    checks_faults,
-    checks_program,
-    checks_speed,
-    checks_stack,
-    checks_table,
-)
+from hipbmm_kernel.acceptance import checks_faults, checks_program, checks_speed, checks_stack, checks_table
 from hipbmm_kernel.acceptance.context import Context
 from hipbmm_kernel.acceptance.report import PASS, Result, Verdict, failed, skipped
 

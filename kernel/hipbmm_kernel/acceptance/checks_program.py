@@ -10,7 +10,7 @@ from hipbmm_kernel.acceptance.checks_table import ANNOUNCEMENT
 from hipbmm_kernel.acceptance.context import Context
 from hipbmm_kernel.acceptance.report import Verdict, failed, judged
 from hipbmm_kernel.acceptance.supervision import Ended
-from hipbmm_kernel.rows.gemm import MAX_M, Problem
+from hipbmm_kernel.rows.gemm import Problem
 from hipbmm_kernel.store import table
 from hipbmm_kernel.store.reader import Reader
 from hipbmm_kernel.system import itself, process
@@ -62,14 +62,17 @@ def judge_warm(first: Warmed, second: Warmed, problems: int) -> Verdict:
 def exec_harvest(context: Context) -> Verdict:
     """The server finds all rows that `warm` served, learns one more, and `harvest` takes that one to the store."""
     home = context.root / "pod-2"
-    learned = _unplanned(context)
+    learned = context.unplanned()
     problems = [list(problem) for problem in (*_problems(context), learned)]
     command = supervision.child_command("multiply", {"problems": problems, "calls": 1})
     env = _pod_env(context, home)
     harvester = process.start([*itself.command("__main__"), "harvest"], home, env)
-    served = supervision.run_program(["exec", "--", *command], home, env, SERVE_SECONDS)
-    found = _wait_for(context, learned)
-    harvested = supervision.stop(harvester, HARVEST_SECONDS)
+    try:
+        served = supervision.run_program(["exec", "--", *command], home, env, SERVE_SECONDS)
+        found = _wait_for(context, learned)
+        harvested = supervision.stop(harvester, HARVEST_SECONDS)
+    finally:
+        process.kill_session(harvester.pid)  # also where one of these raised
     return judge_round_trip(served, harvested, found, len(problems))
 
 
@@ -100,12 +103,11 @@ def _warm(context: Context, name: str) -> Warmed:
 
 def _pod_env(context: Context, home: Path) -> dict[str, str]:
     """The settings of a pod whose plan is given, with its home and store in the scratch directory."""
-    linears = sorted({(problem.n, problem.k) for problem in context.problems})
     settings: dict[str, object] = {
         "HIPBMM_HOME": home,
         "HIPBMM_STORE": context.directory("store"),
         "HIPBMM_MIRRORS": home / "mirror",
-        "HIPBMM_LINEARS": json.dumps([{"n": n, "k": k} for n, k in linears]),
+        "HIPBMM_LINEARS": json.dumps([{"n": n, "k": k} for n, k in _linears(context)]),
         "HIPBMM_TOKENS": json.dumps(_tokens(context)),
         "HIPBMM_TERMINATION_LOG": home / "termination-log",
         "HIPBMM_POD_UID": home.name,
@@ -123,19 +125,17 @@ def _of_machine(name: str) -> bool:
     return name in {"HIPBMM_SYSFS", "HIPBMM_DEV"} or name.startswith("HIPBMM_SIM_")
 
 
+def _linears(context: Context) -> list[tuple[int, int]]:
+    return sorted({(problem.n, problem.k) for problem in context.problems})
+
+
 def _tokens(context: Context) -> list[int]:
     return sorted({problem.m for problem in context.problems})
 
 
 def _problems(context: Context) -> list[Problem]:
     """All linears times all tokens: what `warm` makes of the settings."""
-    linears = sorted({(problem.n, problem.k) for problem in context.problems})
-    return [Problem(m, n, k) for n, k in linears for m in _tokens(context)]
-
-
-def _unplanned(context: Context) -> Problem:
-    problem = context.problems[0]
-    return problem._replace(m=next(m for m in range(1, MAX_M) if m not in _tokens(context)))
+    return [Problem(m, n, k) for n, k in _linears(context) for m in _tokens(context)]
 
 
 def _wait_for(context: Context, problem: Problem) -> bool:

@@ -45,12 +45,10 @@ def judge_identity(identity: Identity, seen: Mapping[str, Any], env: Mapping[str
     stack, device, library = identity.stack, seen["device"], seen["library"]
     differences = [f"unknown: {name}" for name in stack.unknown()]
     hardware = attest.hardware_difference(stack, device)
-    loaded = attest.library_difference(stack, library["loaded"], env)
+    loaded = attest.tuning_difference(stack, library["loaded"], env)
     differences += [difference for difference in (hardware, loaded) if difference is not None]
     if stack.fp8 != device["fp8"] or library["fp8"] not in ("", stack.fp8):
         differences.append(f"FP8 type: {stack.fp8} expected, op {device['fp8']}, AITER {library['fp8']}")
-    if not library["loaded"] and not stack.simulated:
-        differences.append("no libhipblaslt is mapped in the process that uses it")
     evidence = {"stack": stack.document(), "key": stack.key, "device": device, "library": library}
     evidence |= {"gpus": identity.gpus, "notes": list(identity.notes), "differences": differences}
     return judged(not differences, f"key {stack.key}", "; ".join(differences), evidence)

@@ -121,8 +121,7 @@ def judge_above(runs: Sequence[dict[str, Any]]) -> Verdict:
 
 def torn_row(context: Context) -> Verdict:
     """AITER glues the row after a torn line to it and both are lost; the repair before each start prevents it."""
-    first, second = _pair(context)
-    if not _copy_row(context, first, "torn"):
+    if not _copy_row(context, "torn"):
         return failed("no tuned row to tear")
     torn = context.table("torn").read_bytes()[:-20]
     child = []
@@ -131,7 +130,7 @@ def torn_row(context: Context) -> Verdict:
         path.write_bytes(torn)
         if repair:
             served_file.repair(Volume(), str(path))
-        child.append(context.child("multiply", name, TUNE_SECONDS, problems=_listed([second]), calls=2))
+        child.append(context.child("multiply", name, TUNE_SECONDS, problems=[list(context.unplanned())], calls=2))
     return judge_torn(child[0], child[1])
 
 
@@ -148,11 +147,12 @@ def judge_torn(torn: ChildRun, repaired: ChildRun) -> Verdict:
 
 def unwritable(context: Context) -> Verdict:
     """Where the table cannot grow, a miss is no error: the problem is tuned again on every call, without a word."""
-    first, second = _pair(context)
-    if not _copy_row(context, first, "unwritable"):
+    if not _copy_row(context, "unwritable"):
         return failed("no tuned row to start from")
     before = context.table("unwritable").read_bytes()
-    child = context.child("multiply", "unwritable", TUNE_SECONDS, problems=_listed([second]), calls=CALLS, limit=True)
+    child = context.child(
+        "multiply", "unwritable", TUNE_SECONDS, problems=[list(context.unplanned())], calls=CALLS, limit=True
+    )
     return judge_unwritable(child, context.table("unwritable").read_bytes() == before)
 
 
@@ -176,17 +176,10 @@ def _below(context: Context) -> list[dict[str, Any]]:
     return [run for run in runs if run["problem"][0] <= MAX_M]
 
 
-def _pair(context: Context) -> tuple[Problem, Problem]:
-    """A problem that was tuned, and one of the same linear that was not."""
-    problem = context.problems[0]
-    taken = {each.m for each in context.problems if each[1:] == problem[1:]}
-    return problem, problem._replace(m=next(m for m in range(1, MAX_M) if m not in taken))
-
-
-def _copy_row(context: Context, problem: Problem, name: str) -> bool:
-    """A table with one tuned row in the directory of that name; False when the problem has no row."""
+def _copy_row(context: Context, name: str) -> bool:
+    """A table with the first problem's row in the directory of that name; False when it has none."""
     rows = aiter_csv.parse(context.table(TUNED).read_bytes()).accepted
-    chosen = [row for row in rows if row.key == context.key(problem)]
+    chosen = [row for row in rows if row.key == context.key(context.problems[0])]
     context.table(name).write_bytes(aiter_csv.format_rows(chosen))
     return bool(chosen)
 

@@ -12,26 +12,19 @@ from hipbmm_kernel.system.shown import first_line
 from hipbmm_kernel.tune.child.lifeline import die_with_parent
 
 
-class Reporter:
-    """Writes `[subject, value]` lines to a descriptor at once: the next call into AITER may be the last."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def __call__(self, subject: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
-        """Report one value about a subject."""
-        data = memoryview(json.dumps([subject, value]).encode("ascii") + b"\n")
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-
-
 def main(arguments: list[str]) -> int:
     """`main([parent's pid or 0, program, JSON of its arguments])`; 1 when the program raised."""
     parent, program, text = arguments
     if int(parent):
         die_with_parent(int(parent))
-    report = Reporter(os.dup(sys.stdout.fileno()))
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def report(subject: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+        """One value about a subject, at once: the next call into AITER may be the last."""
+        answers.write(json.dumps([subject, value]) + "\n")
+        answers.flush()
+
     try:
         from hipbmm_kernel.acceptance.programs import PROGRAMS  # noqa: PLC0415 - imports torch
 

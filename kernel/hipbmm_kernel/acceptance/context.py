@@ -10,7 +10,7 @@ from hipbmm_kernel.acceptance.supervision import ChildRun
 from hipbmm_kernel.contract.settings import CONTRACT_ENV, ONLINE_TUNING, SERVED_NAME
 from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.identity.gpu import visible_gpus
-from hipbmm_kernel.rows.gemm import Problem, key_of
+from hipbmm_kernel.rows.gemm import MAX_M, Problem, key_of
 
 
 class Context(NamedTuple):
@@ -47,6 +47,11 @@ class Context(NamedTuple):
         """Run a child program in the directory of that name."""
         env = self.child_env(online=online)
         return supervision.run_child(program, arguments, self.directory(directory), env, seconds)
+
+    def unplanned(self) -> Problem:
+        """A problem of the first one's linear with a number of tokens that no problem has."""
+        taken = {problem.m for problem in self.problems}
+        return self.problems[0]._replace(m=next(m for m in range(1, MAX_M) if m not in taken))
 
     def key(self, problem: Problem) -> str:
         """The 18 columns of a problem on this stack. ValueError when the FP8 type is unknown."""

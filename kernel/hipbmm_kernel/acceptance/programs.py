@@ -216,15 +216,8 @@ def capture(arguments: Arguments, report: Report) -> None:
 
 
 PROGRAMS: dict[str, Callable[[Arguments, Report], None]] = {
-    "inspect": inspect,
-    "register": register,
-    "multiply": multiply,
-    "race": race,
-    "both_ways": both_ways,
-    "fill_memory": fill_memory,
-    "watch": watch,
-    "allocate": allocate,
-    "capture": capture,
+    program.__name__: program
+    for program in (inspect, register, multiply, race, both_ways, fill_memory, watch, allocate, capture)
 }
 
 

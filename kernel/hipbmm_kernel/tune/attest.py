@@ -22,7 +22,7 @@ def hardware_difference(stack: Stack, hello: Mapping[str, object]) -> str | None
 def tuning_difference(stack: Stack, libraries: list[str], env: Mapping[str, str]) -> str | None:
     """The same as `library_difference` for a process whose AITER has made its hipBLASLt handle: one must be seen."""
     if not libraries and not stack.simulated:  # the simulator has none
-        return "no libhipblaslt is seen in the process that tunes"
+        return "no libhipblaslt is mapped in the process that uses it"
     return library_difference(stack, libraries, env)
 
 

@@ -1,14 +1,22 @@
 """Children as they really end: by exit, by signal, by their deadline, with children of their own, with torn answers."""
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hipbmm_kernel.acceptance import supervision
+from hipbmm_kernel.acceptance import checks_program, supervision
+from hipbmm_kernel.acceptance.context import Context
 from hipbmm_kernel.acceptance.supervision import Ended
+from hipbmm_kernel.identity.container import Identity
+from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.rows.gemm import Problem
+from hipbmm_kernel.system import process
 
 
 def _python(program: str, directory: Path, seconds: float = 30.0) -> Ended:
@@ -98,3 +106,25 @@ def test_a_program_of_ours(tmp_path: Path) -> None:
 )
 def test_answers(data: str, answers: dict[str, object]) -> None:
     assert supervision.parse_answers(data) == answers
+
+
+def test_a_check_that_fails_leaves_no_harvest_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    start = process.start
+
+    def noted(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401 - those of `start`
+        started.append(start(*arguments, **options))
+        return started[-1]
+
+    def fails(*_: object) -> bool:
+        raise OSError("the store cannot be read")
+
+    monkeypatch.setattr(process, "start", noted)
+    monkeypatch.setattr(checks_program, "_wait_for", fails)
+    env = {"PATH": os.environ["PATH"]}
+    context = Context(tmp_path, env, Identity(Stack(), 0, None, ()), (Problem(1, 64, 64),), {})
+    context.directory("pod-2")
+    with pytest.raises(OSError, match="cannot be read"):
+        checks_program.exec_harvest(context)
+    started[0].communicate(timeout=60)
+    assert started[0].returncode == -signal.SIGKILL
