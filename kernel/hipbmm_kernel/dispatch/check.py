@@ -24,6 +24,7 @@ from hipbmm_kernel.system import files, process
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.tune.handover import Last
+from hipbmm_kernel.tune.protocol import Message
 
 ANSWER = "answer"
 """The file with what the child has found out, in its directory."""
@@ -100,7 +101,7 @@ class InTuning:
             shutil.rmtree(self._directory, ignore_errors=True)
         return found if found.works or (ended and found.works is None) else None
 
-    def _command(self, found: store.Table) -> Mapping[str, object] | None:
+    def _command(self, found: store.Table) -> Message | None:
         table = self._table(found)
         if not table.entries:
             return None

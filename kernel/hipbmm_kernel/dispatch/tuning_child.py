@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from hipbmm_kernel.dispatch import check, child, plugin
 from hipbmm_kernel.tune import protocol
 from hipbmm_kernel.tune.child import main as tuner
+from hipbmm_kernel.tune.protocol import Message
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-Message = dict[str, object]
 
 
 def main(arguments: list[str]) -> int:
@@ -28,11 +27,9 @@ def main(arguments: list[str]) -> int:
         """Be set up as the server is, in `directory`, with `env`; the answer is in the directory."""
         if not seen:
             raise RuntimeError("the hook of the plugin has not seen the import of AITER")
-        directory, env = str(command["directory"]), command["env"]
-        if not isinstance(env, dict):
-            raise TypeError(f"env is {env!r}")
+        directory = command["directory"]
         os.chdir(directory)
-        os.environ.update(env)
+        os.environ.update(command["env"])
         event: Message = {"event": protocol.RIGHT, "id": command["id"]}
         child.main([f"{directory}/{check.ANSWER}", str(command["seconds"])], lambda: report(event))
         return {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import selectors
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hipbmm_kernel.system import process
 from hipbmm_kernel.system import volume as volumes
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from hipbmm_kernel.system.clock import Clock
     from hipbmm_kernel.system.stop import Stop
+    from hipbmm_kernel.tune.protocol import Message
 
 START_SECONDS = 900.0
 """A cold JIT build of AITER's module takes minutes; that is not tuning time."""
@@ -45,8 +46,8 @@ class Task(NamedTuple):
     `gpu` is the only one that may do it, "" when any may; `soon` puts it before all others that wait.
     """
 
-    subject: object
-    command: Mapping[str, object]
+    subject: Any
+    command: Message
     seconds: float
     gpu: str = ""
     soon: bool = False
@@ -58,7 +59,7 @@ class Outcome(NamedTuple):
     task: Task
     kind: str
     reason: str
-    message: Mapping[str, object]
+    message: Message
     worker: Worker
 
 
@@ -73,10 +74,10 @@ class Abort(Exception):  # noqa: N818 - not an error of the program: tuning cann
 class Handlers(NamedTuple):
     """What the caller wants to know. `outcome` returns the tasks that follow; it may raise Abort."""
 
-    hello: Callable[[Mapping[str, object]], None]
-    ready: Callable[[Mapping[str, object]], None]
+    hello: Callable[[Message], None]
+    ready: Callable[[Message], None]
     outcome: Callable[[Outcome], Sequence[Task]]
-    event: Callable[[Task, Mapping[str, object]], None]
+    event: Callable[[Task, Message], None]
     tick: Callable[[], None]
 
 
@@ -222,7 +223,7 @@ class Crew:
         for message in messages:
             self._take(each, message)
 
-    def _take(self, each: Worker, message: Mapping[str, object]) -> None:
+    def _take(self, each: Worker, message: Message) -> None:
         event = message.get("event")
         if event == protocol.HELLO:
             self._handlers.hello(message)
@@ -238,7 +239,7 @@ class Crew:
             self._failures[each.gpu] = 0
             self._finish(each, str(event), str(message.get("reason") or ""), message)
 
-    def _finish(self, each: Worker, kind: str, reason: str, message: Mapping[str, object]) -> None:
+    def _finish(self, each: Worker, kind: str, reason: str, message: Message) -> None:
         task = each.task
         each.task, each.state = None, worker.IDLE
         if isinstance(task, Task):

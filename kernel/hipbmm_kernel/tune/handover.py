@@ -11,6 +11,7 @@ from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.tune.protocol import Message
 
 
 class Last:
@@ -22,7 +23,7 @@ class Last:
     more after each event. `ended` says how the child ended in it, "" when it did not; None: no child has done it.
     """
 
-    def __init__(self, module: str, command: Callable[[Table], Mapping[str, object] | None], seconds: float) -> None:
+    def __init__(self, module: str, command: Callable[[Table], Message | None], seconds: float) -> None:
         self.module = module
         self.command = command
         self.seconds = seconds

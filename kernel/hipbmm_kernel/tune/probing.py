@@ -7,12 +7,13 @@ A pod that restores verified rows starts no child, so the rows are the record of
 a row as verified only when its linear was right above the limit too, with a bias and without (`proven`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.rows.gemm import label
 from hipbmm_kernel.tune import crew, protocol
 from hipbmm_kernel.tune.crew import Abort, Outcome, Task
+from hipbmm_kernel.tune.protocol import Message
 from hipbmm_kernel.tune.visit import Job
 
 PROBE_TOKENS = (1024, 512)
@@ -46,7 +47,7 @@ class Probing:
         self,
         gpus: Sequence[str],
         seconds: float,
-        command: Callable[[str, int, Job], Mapping[str, object]],
+        command: Callable[[str, int, Job], Message],
         sick: Callable[[str, str], Sequence[Task]],
         log: Callable[[str], object],
     ) -> None:

@@ -5,11 +5,14 @@ Not stdin and stdout: AITER prints from C++, block-buffered, and a dying library
 
 import json
 import statistics
-from collections.abc import Mapping
+from typing import Any
 
 from hipbmm_kernel.rows.gemm import is_time
 
 MAX_LINE = 1 << 20
+
+Message = dict[str, Any]
+"""What one side says to the other; both are of this program."""
 
 HELLO = "hello"
 READY = "ready"
@@ -28,16 +31,20 @@ LAST = "last"
 UNSUPPORTED_AITER = "aiter has no hipb_mm"
 
 
+class MemoryShortError(RuntimeError):
+    """The device has not enough free memory for a task; AITER would end the process."""
+
+
 class ProtocolError(ValueError):
     """The other side said something that is no message."""
 
 
-def encode(message: Mapping[str, object]) -> bytes:
+def encode(message: Message) -> bytes:
     """One message as a line."""
     return json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
 
 
-def decode(line: bytes) -> dict[str, object]:
+def decode(line: bytes) -> Message:
     """The message of a line. ProtocolError when it is none."""
     try:
         message = json.loads(line)

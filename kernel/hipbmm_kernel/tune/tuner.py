@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.contract.progress import CHECKING, IMPROVING, TUNING
@@ -16,6 +16,7 @@ from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.csv_tail import CsvTail
 from hipbmm_kernel.tune.handover import Handover, Last
 from hipbmm_kernel.tune.probing import ROWS, Probe, Probing
+from hipbmm_kernel.tune.protocol import Message
 from hipbmm_kernel.tune.trust import Evidence, Trust
 from hipbmm_kernel.tune.visit import Ask, Job, Visit
 
@@ -124,7 +125,7 @@ class Tuner:
             failure = self._crew.last_failure
             raise Abort(_START_REASONS.get(failure.error, "TunerFailed"), failure.reason)
 
-    def _do_last(self, last: Last, command: Mapping[str, object] | None) -> None:
+    def _do_last(self, last: Last, command: Message | None) -> None:
         """What comes last, in a child that is there. It has a time limit of its own."""
         if command is not None:
             self._handover.progress.phase(CHECKING)
@@ -170,22 +171,20 @@ class Tuner:
     def _key(self, problem: Problem) -> str:
         return key_of(problem, self._handover.identity.stack.fp8_column)
 
-    def _attest_hardware(self, hello: Mapping[str, object]) -> None:
+    def _attest_hardware(self, hello: Message) -> None:
         """Abort with StackMismatch when torch sees another GPU than sysfs."""
         difference = attest.hardware_difference(self._handover.identity.stack, hello)
         if difference is not None:
             raise Abort("StackMismatch", difference)
 
-    def _ready(self, ready: Mapping[str, object]) -> None:
+    def _ready(self, ready: Message) -> None:
         """Abort with StackMismatch when a hipBLASLt was loaded that is not in the stack."""
-        libraries = ready.get("libraries")
-        paths = [str(path) for path in libraries] if isinstance(libraries, list) else []
-        difference = attest.tuning_difference(self._handover.identity.stack, paths, self._handover.env)
+        difference = attest.tuning_difference(self._handover.identity.stack, ready["libraries"], self._handover.env)
         if difference is not None:
             raise Abort("StackMismatch", difference)
         self._budget.start()
 
-    def _event(self, task: Task, message: Mapping[str, object]) -> None:
+    def _event(self, task: Task, message: Message) -> None:
         """What a child reports while it is at a task: an index is right, or is about to be tried, or was."""
         visit, index, us = task.subject, message.get("index"), message.get("us")
         if not isinstance(visit, Visit):
@@ -209,8 +208,6 @@ class Tuner:
             return self._probing.outcome(outcome, subject)
         if isinstance(subject, Control):
             return self._controlled(outcome, subject)
-        if not isinstance(subject, Visit):
-            raise TypeError(f"not a visit: {subject!r}")
         subject.active = False
         kind = outcome.task.command["do"]
         followed: list[Task] = []
@@ -242,7 +239,7 @@ class Tuner:
             self._handover.progress.tuned()
 
     def _verified(self, outcome: Outcome, visit: Visit) -> list[Task]:
-        index = int(str(outcome.task.command["index"]))
+        index = outcome.task.command["index"]
         if outcome.kind == protocol.DONE and outcome.message.get("correct") is True:
             tuned, default = (protocol.times(outcome.message.get(name)) for name in ("tuned", "default"))
             if len(tuned) > 1:
@@ -364,6 +361,6 @@ def printable(text: str) -> str:
     return " ".join(plain.split())[:MAX_REASON] or "unknown"
 
 
-def _command(kind: str, number: int, job: Job) -> dict[str, object]:
+def _command(kind: str, number: int, job: Job) -> Message:
     m, n, k = job.problem
     return {"do": kind, "id": number, "m": m, "n": n, "k": k, "bias": job.bias, "rows": ROWS}

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hipbmm_kernel.system import files, process
 from hipbmm_kernel.tune import protocol
+from hipbmm_kernel.tune.protocol import Message
 
 LOG_NAME = "child.log"
 LOG_TAIL = 4096
@@ -53,7 +54,7 @@ class Worker:
             self._close(*descriptors)
         os.set_blocking(self.events, False)
 
-    def send(self, command: Mapping[str, object]) -> bool:
+    def send(self, command: Message) -> bool:
         """Give a command; False when the child is gone. Never waits: commands are smaller than a pipe's buffer."""
         try:
             os.write(self._commands, protocol.encode(command))
@@ -61,9 +62,9 @@ class Worker:
             return False
         return True
 
-    def receive(self) -> list[dict[str, object]] | None:
+    def receive(self) -> list[Message] | None:
         """Messages that have come; None when the child has closed its end, that is, ended. ProtocolError on garbage."""
-        messages: list[dict[str, object]] = []
+        messages: list[Message] = []
         while True:
             try:
                 data = os.read(self.events, 65536)

@@ -8,11 +8,6 @@ import torch
 
 from hipbmm_kernel.linear import quantise
 
-
-class MemoryShortError(RuntimeError):
-    """The device has not enough free memory for the task; AITER would end the process."""
-
-
 MAPS = "/proc/self/maps"
 
 

@@ -20,11 +20,10 @@ from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.gemm import Problem, Row
 from hipbmm_kernel.system.shown import first_line
 from hipbmm_kernel.tune import protocol
-from hipbmm_kernel.tune.child.device import Device, MemoryShortError
+from hipbmm_kernel.tune.child.device import Device
 from hipbmm_kernel.tune.child.operands import Linear, Operands, operand_bytes
 from hipbmm_kernel.tune.child.stopwatch import ROTATED_BYTES, Stopwatch, sets_for
-
-Message = dict[str, object]
+from hipbmm_kernel.tune.protocol import MemoryShortError, Message
 
 RESERVE = 192 << 20
 """Bytes left free beside AITER's buffers. At 128 MiB free AITER skips tuning and look-up (hipbsolgemm.cu); hipMalloc
@@ -56,7 +55,7 @@ class Tasks:
             protocol.SEARCH: self._search,
         }
         try:
-            return tasks[str(command["do"])](command, report)
+            return tasks[command["do"]](command, report)
         except torch.cuda.OutOfMemoryError as error:
             # A neighbour on the device took what was free a moment ago: that says nothing about the problem.
             raise MemoryShortError(first_line(error)) from error
@@ -90,10 +89,10 @@ class Tasks:
         given the other way round. `right` is reported before anything else runs: what ends the process after it says
         nothing about the index.
         """
-        problem, index, rounds = _problem(command), _integer(command, "index"), _integer(command, "rounds")
+        problem, index, rounds = _problem(command), command["index"], command["rounds"]
         operands = self._prepare(command, 0)
         given = functools.partial(self._call, operands, problem.m, index)
-        row = Row(str(command["key"]), index)
+        row = Row(command["key"], index)
         verdict = self._check(operands, problem.m, functools.partial(self._look_up, operands, problem.m, row))
         verdict = verdict or self._check_turned(operands, problem.m, index)
         if verdict is not None:
@@ -126,10 +125,10 @@ class Tasks:
 
         `enough` right ones end it, 0 for all.
         """
-        problem, enough = _problem(command), _integer(command, "enough")
+        problem, enough = _problem(command), command["enough"]
         operands = self._prepare(command, 0)
-        skip = set(_list(command, "skip"))
-        deadline = time.monotonic() + float(str(command["seconds"]))
+        skip = set(command["skip"])
+        deadline = time.monotonic() + command["seconds"]
         best, right, tried = float("inf"), 0, 0
         found = [index for index in self._candidates(operands, problem.m) if index > 0 and index not in skip]
         for index in found:
@@ -197,8 +196,8 @@ class Tasks:
 
     def _prepare(self, command: Message, extra: int) -> Operands:
         """The operands of a command's linear, made or remembered; MemoryShortError when `extra` would not fit too."""
-        linear = Linear(_integer(command, "n"), _integer(command, "k"), bool(command["bias"]))
-        rows = _integer(command, "rows")
+        linear = Linear(command["n"], command["k"], command["bias"])
+        rows = command["rows"]
         held = self._operands.get(linear)
         if held is None or held.rows < rows:
             needed = operand_bytes(linear, rows)
@@ -209,7 +208,7 @@ class Tasks:
         if extra:
             held.drop_copies()
             self._demand(extra, linear)
-        elif int(str(command.get("rounds", 0))) and self._device.free_bytes() > ROTATED_BYTES + RESERVE:
+        elif command.get("rounds") and self._device.free_bytes() > ROTATED_BYTES + RESERVE:
             held.rotate(sets_for(linear.n * linear.k))
         return held
 
@@ -250,18 +249,4 @@ def _table_of(row: Row) -> Iterator[int]:
 
 
 def _problem(command: Message) -> Problem:
-    return Problem(_integer(command, "m"), _integer(command, "n"), _integer(command, "k"))
-
-
-def _integer(command: Message, name: str) -> int:
-    value = command[name]
-    if not isinstance(value, int):
-        raise TypeError(f"{name} is {value!r}")
-    return value
-
-
-def _list(command: Message, name: str) -> list[object]:
-    value = command[name]
-    if not isinstance(value, list):
-        raise TypeError(f"{name} is {value!r}")
-    return value
+    return Problem(command["m"], command["n"], command["k"])

@@ -36,7 +36,7 @@ class Harness:
 
     def above(self) -> Task:
         """The probe above the limit."""
-        return next(task for task in self.probing.tasks([JOB]) if task.subject.job.problem.m == ROWS)  # type: ignore[attr-defined]
+        return next(task for task in self.probing.tasks([JOB]) if task.subject.job.problem.m == ROWS)
 
 
 @pytest.mark.parametrize("way", WAYS)
