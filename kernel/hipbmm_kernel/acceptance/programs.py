@@ -41,13 +41,10 @@ class Calls:
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.device = Device()
         ensure_extension(self.device.torch_device)
-        self._operands: dict[tuple[int, int], Operands] = {}
-        rows: dict[tuple[int, int], int] = {}
-        for problem in problems:
-            shape = (problem.n, problem.k)
-            rows[shape] = max(rows.get(shape, 0), problem.m)
-        for (n, k), most in rows.items():
-            self._operands[n, k] = Operands(self.device, Linear(n, k, bias=False), most)
+        rows = {(problem.n, problem.k): problem.m for problem in sorted(problems)}  # the largest M comes last
+        self._operands = {
+            (n, k): Operands(self.device, Linear(n, k, bias=False), most) for (n, k), most in rows.items()
+        }
 
     def __call__(self, problem: Problem) -> torch.Tensor:
         """One call as the server makes it; returns when the device is done."""

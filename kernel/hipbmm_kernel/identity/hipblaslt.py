@@ -105,14 +105,10 @@ _ENDS = (".dat", ".dat.zlib", ".yaml")
 
 def _digest(path: str) -> str:
     digest = hashlib.sha256()
-    buffer = bytearray(CHUNK)
-    view = memoryview(buffer)
     with open(path, "rb", buffering=0) as file:
-        while True:
-            count = file.readinto(buffer)
-            if not count:
-                return digest.hexdigest()
-            digest.update(view[:count])
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _version(directory: str) -> str | None:
