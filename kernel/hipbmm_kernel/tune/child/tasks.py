@@ -70,7 +70,7 @@ class Tasks:
         m = _problem(command).m
         if command["turned"]:
             return {"reason": self._check_turned(operands, m, HEURISTIC)}
-        return {"reason": self._check(operands, m, functools.partial(self._call, operands, m, HEURISTIC))}
+        return {"reason": self._check(operands, m, functools.partial(self._launch, operands, m, HEURISTIC))}
 
     def _tune(self, command: Message, _report: Callable[[Message], None]) -> Message:
         """One call with online tuning on: AITER tunes and appends its row to the table here, which the parent reads."""
@@ -78,7 +78,7 @@ class Tasks:
         operands = self._prepare(command, cost.tuning_bytes(problem))
         began = time.monotonic()
         with _tuning_on():
-            self._call(operands, problem.m, HEURISTIC)
+            self._launch(operands, problem.m, HEURISTIC)
             self._device.synchronize()
         return {"seconds": time.monotonic() - began}
 
@@ -91,7 +91,7 @@ class Tasks:
         """
         problem, index, rounds = _problem(command), command["index"], command["rounds"]
         operands = self._prepare(command, 0)
-        given = functools.partial(self._call, operands, problem.m, index)
+        given = functools.partial(self._launch, operands, problem.m, index)
         row = Row(command["key"], index)
         verdict = self._check(operands, problem.m, functools.partial(self._look_up, operands, problem.m, row))
         verdict = verdict or self._check_turned(operands, problem.m, index)
@@ -100,7 +100,7 @@ class Tasks:
         report({"event": protocol.RIGHT, "id": command["id"]})
         if not rounds:
             return {"correct": True}
-        default = functools.partial(self._call, operands, problem.m, HEURISTIC)
+        default = functools.partial(self._launch, operands, problem.m, HEURISTIC)
         default_verdict = self._check(operands, problem.m, default) if command["default"] else "not asked"
         contenders = [given, default] if default_verdict is None else [given]
         times = self._stopwatch.race(contenders, len(operands.copies), rounds)
@@ -112,7 +112,7 @@ class Tasks:
     def _look_up(self, operands: Operands, m: int, row: Row) -> torch.Tensor:
         """The server's own call, in a directory whose table holds this row. RuntimeError when AITER misses it."""
         with _tuning_on(), _table_of(row) as size:
-            result = self._call(operands, m, HEURISTIC)
+            result = self._launch(operands, m, HEURISTIC)
             self._device.synchronize()
             if os.stat(SERVED_NAME).st_size != size:
                 raise RuntimeError("AITER does not find this row in its table")
@@ -133,7 +133,7 @@ class Tasks:
             if time.monotonic() > deadline or 0 < enough <= right:
                 break
             report({"event": protocol.CANDIDATE, "id": command["id"], "index": index, "us": None})
-            call = functools.partial(self._call, operands, problem.m, index)
+            call = functools.partial(self._launch, operands, problem.m, index)
             verdict, us = self._check(operands, problem.m, call), None
             verdict = verdict or self._check_turned(operands, problem.m, index)
             if verdict is None:
@@ -165,7 +165,7 @@ class Tasks:
         return [int(index) for index in found]
 
     @staticmethod
-    def _call(operands: Operands, m: int, index: int, copy: int = 0) -> torch.Tensor:
+    def _launch(operands: Operands, m: int, index: int, copy: int = 0) -> torch.Tensor:
         x, x_scale = operands.tokens(m)
         weight = operands.copies[copy]
         return hipb_mm_fp8(
@@ -186,7 +186,7 @@ class Tasks:
     def _check_turned(self, operands: Operands, m: int, index: int) -> str | None:
         """The same of an index, with a bias where the linear has none, and without where it has one."""
         turned = operands.turned(m)
-        verdict = self._check(turned, m, functools.partial(self._call, turned, m, index))
+        verdict = self._check(turned, m, functools.partial(self._launch, turned, m, index))
         return verdict and f"{'without' if operands.linear.bias else 'with'} a bias: {verdict}"
 
     def _prepare(self, command: Message, extra: int) -> Operands:
