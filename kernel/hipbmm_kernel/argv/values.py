@@ -245,7 +245,8 @@ class Expander:
             return [" ".join(fields)] if whole else fields
         if whole:
             return [found]
-        return [ANY] if "IFS" in variables.named or set("*?") & set(found) else _separated(found)
+        parts = [ANY] if "IFS" in variables.named else _separated(found)
+        return [ANY if part and set("*?") & set(part) else part for part in parts]
 
     def _element(self, index: str, fields: tuple[str, ...] | None, variables: Variables) -> str:
         if (

@@ -68,6 +68,13 @@ def test_a_command_line_may_take_pythonpath_away(argv: list[str], hidden: bool) 
     assert ("PYTHONPATH" in found.hidden) == hidden
 
 
+def test_a_word_of_a_variable_that_names_of_files_may_replace_hides_itself_only() -> None:
+    found = command.find(sh("vllm serve m $MORE"), {"MORE": '-tp 2 --allowed-origins ["*"] --seed 1'})
+    assert isinstance(found, Server)
+    assert found.arguments == ("-tp", "2", "--seed", "1")
+    assert isinstance(command.find(sh("vllm serve m $MORE"), {"MORE": "-tp ? --seed 1"}), Unread)
+
+
 def test_a_configuration_file_is_named() -> None:
     found = command.find(["vllm", "serve", "--config", "/etc/vllm.yaml", "--port", "80"], {})
     assert isinstance(found, Server)
