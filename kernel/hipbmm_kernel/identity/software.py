@@ -32,8 +32,12 @@ def package_directory(name: str) -> str | None:
 
 
 def look_in(paths: str) -> None:
-    """Look for packages in the directories of a PYTHONPATH as well, behind all others: an isolated Python does not."""
-    sys.path += filter(None, paths.split(":"))
+    """Look for packages in the directories of a PYTHONPATH as well, which an isolated Python does not.
+
+    They come before the installed packages, as for the server, and behind the standard library, which we import.
+    """
+    at = next((at for at, path in enumerate(sys.path) if path.endswith("-packages")), len(sys.path))
+    sys.path[at:at] = filter(None, paths.split(":"))
 
 
 def library_directories() -> list[str]:

@@ -1,5 +1,6 @@
 """Versions of Python packages and the environment that selects solutions, without importing anything."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,13 @@ def test_a_packages_version_in_its_metadata(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.syspath_prepend(str(tmp_path))
     assert software.package_version("otherpackage", "amd_other", "other") == "0.1.20+rocm7"
     assert software.package_version("nosuchpackage") is None
+
+
+def test_a_package_of_pythonpath_comes_before_an_installed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for directory in ("own", "lib/site-packages"):
+        (tmp_path / directory / "somepackage").mkdir(parents=True)
+        (tmp_path / directory / "somepackage/__init__.py").touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), str(tmp_path / "lib/site-packages")])
+    software.look_in(f":{tmp_path}/own")
+    assert software.package_directory("somepackage") == f"{tmp_path}/own/somepackage"
+    assert sys.path[0] == str(tmp_path)
