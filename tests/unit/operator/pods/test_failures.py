@@ -1,9 +1,6 @@
 """Troubles of pods, in one word each."""
 
 import json
-import math
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -220,41 +217,6 @@ def test_configuration(message: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "reason"),
-    [
-        (ended(1), "ServerCrashed"),
-        (ended(137, reason="OOMKilled"), "OOMKilled"),
-        (ended(137, seconds=1790), "StartupDeadlineExceeded"),
-        (ended(143, seconds=1800), "StartupDeadlineExceeded"),
-        (ended(137, seconds=30), "ServerCrashed"),
-    ],
-)
-def test_a_server_that_ended(last: Json, reason: str) -> None:
-    crashing = {
-        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-        "lastState": {"terminated": last},
-        "restartCount": 2,
-    }
-    assert only(pod(answer=report(), since=7200, server=crashing)).reason == reason
-    again = {"state": {"running": {}}, "lastState": {"terminated": last}, "restartCount": 2, "ready": False}
-    assert only(pod(answer=report(), since=7200, server=again)).reason == reason
-    recovered = again | {"ready": True, "started": True}
-    assert none(pod(answer=report(), ready=True, server=recovered))
-
-
-def test_a_server_that_had_served_did_not_exceed_its_time_to_start() -> None:
-    """Killed for its liveness after hours; and one of a spec that says no time any more."""
-    killed = {"state": {"running": {}}, "lastState": {"terminated": ended(137, seconds=7200)}, "restartCount": 1}
-    assert only(pod(answer=report(), since=5, server=killed)).reason == "ServerCrashed"
-    never = pod(answer=report(), since=9000, server=killed)
-    assert only(never).reason == "StartupDeadlineExceeded"
-    next_run = replace(parse.pod(never), not_ready_since=NOW + timedelta(minutes=5))  # it has started, and is not ready
-    assert [each.reason for each in of_pods([next_run], 1800, NOW)] == ["StartupDeadlineExceeded"]
-    (found,) = of_pods([parse.pod(never)], math.inf, NOW)
-    assert found.reason == "ServerCrashed"
-
-
-@pytest.mark.parametrize(
     "word", ["VerifyNonRootError", "RRONotSupported", "PostStartHookError", "CreateContainerError", "NewInK8s"]
 )
 @pytest.mark.parametrize("name", ["payload", "warm", "server"])
@@ -267,24 +229,6 @@ def test_whatever_a_container_waits_for_is_said_in_the_word_of_the_kubelet(word:
 def test_a_word_that_no_condition_takes_is_not_its_reason() -> None:
     found = only(pod(server={"state": {"waiting": {"reason": "a/b: c", "message": "x"}}}))
     assert (found.reason, found.message) == ("ContainerFailed", "x")
-
-
-@pytest.mark.parametrize(
-    ("state", "restarts", "fails"),
-    [
-        ({"state": {"waiting": {"reason": "CrashLoopBackOff"}}}, 1, True),
-        ({"state": {"running": {}}, "ready": False}, 2, True),
-        ({"state": {"running": {}}, "ready": True, "started": True}, 5, False),
-        ({"state": {"running": {}}, "ready": False}, 1, False),  # its node was started again
-    ],
-)
-def test_a_server_that_ends_well_again_and_again_does_not_serve(state: Json, restarts: int, *, fails: bool) -> None:
-    body = pod(answer=report(), server={**state, "lastState": {"terminated": ended(0)}, "restartCount": restarts})
-    if not fails:
-        assert none(body)
-        return
-    found = only(body)
-    assert (found.reason, found.exit_code, found.message) == ("ServerCrashed", 0, "exit code 0 (Completed)")
 
 
 def test_containers_that_have_done_their_work_are_no_trouble() -> None:
@@ -309,33 +253,6 @@ def test_a_tuner_that_ended_says_why_itself_or_the_operator_does() -> None:
     assert (found.reason, found.exit_code) == ("BudgetExhausted", 1)
     assert "100 of 204" in found.message
     assert only(pod(warm={"state": {"terminated": ended(139, "Segmentation fault")}})).reason == "TunerCrashed"
-
-
-def test_a_server_that_never_answers_after_it_started() -> None:
-    hung = {"state": {"running": {}}, "started": True, "ready": False}
-    assert only(pod(answer=report(), server=hung, since=31)).reason == "NotReady"
-    assert none(pod(answer=report(), server=hung, since=29))
-
-
-@pytest.mark.parametrize(
-    ("message", "named"),
-    [
-        ("containers with unready status: [istio-proxy]", "istio-proxy"),
-        ('the status of pod readiness gate "target-health" is not "True", but False', "target-health"),
-        ("", "node-1"),
-    ],
-)
-def test_a_pod_that_is_not_ready_though_its_server_is(message: str, named: str) -> None:
-    """By what others add to the pod, or because its node is lost: then its containers are as they were last seen."""
-    up = {"state": {"running": {}}, "started": True, "ready": True}
-    body = pod(answer=report(), server=up, since=31)
-    body["status"]["conditions"][0]["message"] = message
-    found = only(body)
-    assert found.reason == "NotReady"
-    assert named in found.message
-    assert none(pod(answer=report(), server=up, since=29))
-    broken = {"state": {"terminated": ended(1)}}
-    assert only(pod(answer=report(), server=up, since=31, proxy=broken)).reason == "ContainerFailed"
 
 
 @pytest.mark.parametrize(
@@ -366,12 +283,6 @@ def test_a_pod_that_is_not_ready_though_its_server_is(message: str, named: str) 
 )
 def test_a_cause_is_a_word_of_its_own_and_never_part_of_a_name(message: str, reason: str) -> None:
     assert only(pod(warm={"state": {"waiting": {"reason": "ErrImagePull", "message": message}}})).reason == reason
-
-
-def test_the_last_lines_of_a_crashed_server_are_shown() -> None:
-    log = "\x1b[31mINFO\x1b[0m loading\nValueError: unrecognized arguments: --max-num-seq\x00s\n"
-    failure = only(pod(answer=report(), server={"state": {"terminated": ended(1, log)}}))
-    assert failure.message == "exit code 1: INFO loading\nValueError: unrecognized arguments: --max-num-seq s"
 
 
 @pytest.mark.parametrize("reason", ["UnexpectedAdmissionError", "TopologyAffinityError"])
