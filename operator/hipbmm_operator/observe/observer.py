@@ -12,6 +12,7 @@ from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.metadata import object_at
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.mirror.state import MirrorState
 from hipbmm_operator.observe import parse, service_monitor
@@ -161,7 +162,10 @@ class Observer:
     ) -> MirrorState:
         """The mirror, when there is one or should be."""
         maps = [parse.mirror_map(body) for body in self._owned(key, kinds.CONFIG_MAP)]
-        wanted = spec is not None and placement.choose(resource.owner.name, spec.cache, claim).mirror
+        chosen = placement.choose(resource.owner.name, spec.cache, claim) if spec else None
+        template = object_at(self._live(key, kinds.DEPLOYMENT), "spec", "template")
+        # A claim may be another one than when the pods' template was rendered: they go on as they are.
+        wanted = chosen is not None and (chosen.mirror or placement.of(template, chosen).mirror)
         if not wanted and not maps:
             return MirrorState()
         return await self.mirror.at(resource.owner, maps, pods if wanted else (), now)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from tests.unit.operator.fakekube import FakeKube
 from tests.unit.operator.make import NOW, Json, observed, planned, pod, report, resource, time, typed
-from tests.unit.operator.mirror_objects import content, line, shard
+from tests.unit.operator.mirror_objects import content, line, log, name_of, shard, text
 
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.kinds import Kind
@@ -140,6 +140,22 @@ async def test_a_mirror_is_observed_when_it_is_there_or_wanted() -> None:
     found = (await case.observe()).mirror
     assert found.mounted is not None
     assert (found.mounted.digest, found.mounted.shards) == (of.digest, frozenset(of.shards))
+
+
+async def test_rows_of_pods_that_mount_a_mirror_are_read_though_their_claim_is_another_one_by_now() -> None:
+    """The plan keeps the mirror of their template: what they tune anew is to get into it."""
+    case, rows = Case(), text(line(1))
+    spec: Json = {"cache": {"pvc": {"claimName": "theirs", "create": False}}}
+    shared = {"phase": "Bound", "accessModes": ["ReadWriteMany"]}
+    case.kube.objects[kinds.CLAIM, "ns", "theirs"] = {"metadata": {"name": "theirs"}, "status": shared}
+    case.kube.logs["a", "warm"] = log(rows)
+    case.put(kinds.POD, pod("a", answer=report(mirror={"shards": [name_of(rows)], "lines": 9})))
+    assert (await case.observe(spec)).mirror.content is None
+    volumes = [{"name": "store", "emptyDir": {}}, {"name": "mirror", "configMap": {"name": "qwen-mirror"}}]
+    case.child(kinds.DEPLOYMENT, spec={"template": {"spec": {"volumes": volumes}}})
+    found = (await case.observe(spec)).mirror.content
+    assert found is not None
+    assert set(found.shards) == {name_of(rows)}
 
 
 async def test_a_server_is_unready_from_when_it_started_and_not_from_when_its_pod_did() -> None:
