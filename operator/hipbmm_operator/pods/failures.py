@@ -80,6 +80,8 @@ UNBOUND = timedelta(seconds=45)
 UNHEARD = timedelta(minutes=2)
 """Schedulers and kubelets act within seconds, and in a large cluster that starts anew within a minute."""
 _NOT_READY = timedelta(seconds=30)
+_BESIDE = timedelta(minutes=2)
+"""What others add to a pod takes its time when all is well: a load balancer asks for its health several times."""
 _STARTUP_SLACK_SECONDS = 15
 _OUTLIVED_SECONDS = 30
 """More than the times of two crashes in the same step differ by."""
@@ -311,8 +313,16 @@ def _beside_its_server(pod: Pod, now: datetime) -> Failure | None:
 
 
 def _waits_to_be_ready(pod: Pod, server: Container, now: datetime) -> bool:
-    since = pod.not_ready_since
-    return server.started and server.running and not pod.ready and since is not None and now - since >= _NOT_READY
+    left = _left_to_be_ready(pod, server, now)
+    return left is not None and left <= 0
+
+
+def _left_to_be_ready(pod: Pod, server: Container, now: datetime) -> float | None:
+    """Seconds that a pod may still be without readiness; None for one whose server does not run, or that is ready."""
+    if pod.not_ready_since is None or pod.ready or not (server.started and server.running):
+        return None
+    patience = _BESIDE if server.ready and pod.not_ready else _NOT_READY
+    return (pod.not_ready_since + patience - now).total_seconds()
 
 
 def waits_for_claim(pod: Pod) -> bool:
@@ -335,12 +345,8 @@ def next_change(pod: Pod, now: datetime) -> float | None:
         return left
     if pod.live and pod.unheard_since is not None:
         return max(0.0, (pod.unheard_since + UNHEARD - now).total_seconds()) or None
-    server = pod.container(contract.SERVER)
-    waits = server.started and server.running and not pod.ready
-    if not pod.live or not waits or pod.not_ready_since is None:
-        return None
-    left = (pod.not_ready_since + _NOT_READY - now).total_seconds()
-    return left if left > 0 else None
+    waits = _left_to_be_ready(pod, pod.container(contract.SERVER), now) if pod.live else None
+    return waits if waits is not None and waits > 0 else None
 
 
 def _rank(failure: Failure) -> int:

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.operator.make import NOW, Json, ended, pod, report
 
 from hipbmm_operator.observe import parse
-from hipbmm_operator.pods.failures import Failure, of_pods
+from hipbmm_operator.pods.failures import Failure, next_change, of_pods
 
 
 def only(body: Json) -> Failure:
@@ -80,22 +80,22 @@ def test_a_server_that_never_answers_after_it_started() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "named"),
+    ("message", "named", "patience"),
     [
-        ("containers with unready status: [istio-proxy]", "istio-proxy"),
-        ('the status of pod readiness gate "target-health" is not "True", but False', "target-health"),
-        ("", "node-1"),
+        ("containers with unready status: [istio-proxy]", "istio-proxy", 120),
+        ('the status of pod readiness gate "target-health" is not "True", but False', "target-health", 120),
+        ("", "node-1", 30),
     ],
 )
-def test_a_pod_that_is_not_ready_though_its_server_is(message: str, named: str) -> None:
+def test_a_pod_that_is_not_ready_though_its_server_is(message: str, named: str, patience: int) -> None:
     """By what others add to the pod, or because its node is lost: then its containers are as they were last seen."""
     up = {"state": {"running": {}}, "started": True, "ready": True}
-    body = pod(answer=report(), server=up, since=31)
-    body["status"]["conditions"][0]["message"] = message
-    found = only(body)
-    assert found.reason == "NotReady"
-    assert named in found.message
-    assert none(pod(answer=report(), server=up, since=29))
+    for since, fails in ((patience + 1, True), (patience - 1, False)):
+        body = pod(answer=report(), server=up, since=since)
+        body["status"]["conditions"][0]["message"] = message
+        assert next_change(parse.pod(body), NOW) == (None if fails else 1)
+        found = [(each.reason, named in each.message) for each in of_pods([parse.pod(body)], 1800, NOW)]
+        assert found == ([("NotReady", True)] if fails else [])
     broken = {"state": {"terminated": ended(1)}}
     assert only(pod(answer=report(), server=up, since=31, proxy=broken)).reason == "ContainerFailed"
 
