@@ -56,7 +56,7 @@ class Reconciler:
             outcome = await self._reconcile(key, resource)
         except (errors.NotFoundError, errors.ConflictError):
             # Either something else, to be tried again, or the resource is gone and the event was lost or is late.
-            if await self._exists(resource):
+            if await self._live(resource) is not None:
                 raise
             self.store.remove(kinds.HIPBMM_DEPLOYMENT, *key, resource.owner.uid)
             return self._forget(key)
@@ -97,8 +97,10 @@ class Reconciler:
         resource, children = situation.resource, situation.observed.children
         if not resource.previous.conditions:
             await self._report(key, situation)
-        elif planned.makes_something(children) and not await self._exists(resource):
-            raise errors.NotFoundError(404, "NotFound", f"{names.KIND} {resource.owner.name} has been deleted")
+        elif planned.makes_something(children):
+            live = await self._live(resource)
+            if live is None or live.deleting:
+                raise errors.NotFoundError(404, "NotFound", f"{names.KIND} {resource.owner.name} has been deleted")
         return await self.applier.run(resource.owner, planned, children)
 
     async def _report(self, key: NamespacedName, situation: Situation) -> float | None:
@@ -121,10 +123,11 @@ class Reconciler:
         packed = self.store.get(kinds.HIPBMM_DEPLOYMENT, *key)
         return parse(packed.body()) if packed else None
 
-    async def _exists(self, resource: Resource) -> bool:
+    async def _live(self, resource: Resource) -> metadata.Metadata | None:
+        """It as the API server has it now; None when it is gone. One that a finalizer holds is not."""
         owner = resource.owner
         live = metadata.parse(await self.kube.find(kinds.HIPBMM_DEPLOYMENT, owner.namespace, owner.name) or {})
-        return live.uid == owner.uid and not live.deleting
+        return live if live.uid == owner.uid else None
 
     def _forget(self, key: NamespacedName) -> Outcome:
         """The resource is gone."""

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.operator.fakekube import FakeKube, reconciler
 from tests.unit.operator.make import pod, report
 
-from hipbmm_operator.kube import names
+from hipbmm_operator.kube import errors, names
 from hipbmm_operator.kube.kinds import DEPLOYMENT, HIPBMM_DEPLOYMENT, POD, SERVICE, Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.watch.cache import Store
@@ -154,6 +154,25 @@ async def test_the_status_of_a_resource_that_a_finalizer_holds_stays_true_and_it
     await harness.reconcile(KEY)
     assert harness.condition("Available")["reason"] == "CreateContainerError"
     assert {kind for _, kind, _ in harness.kube.writes} == {"HipbmmDeployment", "Event"}
+
+
+async def test_a_resource_whose_deletion_is_seen_late_is_not_forgotten_while_a_finalizer_holds_it() -> None:
+    """Nothing is made for it, and later events of it count."""
+    harness = Harness()
+    for _ in range(2):
+        await harness.reconcile(KEY)
+    gone = harness.kube.objects.pop((DEPLOYMENT, *KEY))
+    harness.store.remove(DEPLOYMENT, *KEY, gone["metadata"]["uid"])
+    body = harness.kube.objects[HIPBMM_DEPLOYMENT, *KEY]
+    body["metadata"] |= {"deletionTimestamp": "2026-11-23T12:00:00Z", "resourceVersion": harness.kube.version()}
+    harness.kube.writes.clear()
+    with pytest.raises(errors.NotFoundError):
+        await harness.reconcile(KEY)
+    assert harness.kube.writes == []
+    harness.put(HIPBMM_DEPLOYMENT, body)
+    seen = harness.store.get(HIPBMM_DEPLOYMENT, *KEY)
+    assert seen is not None
+    assert seen.body()["metadata"]["deletionTimestamp"]
 
 
 async def test_a_resource_that_is_not_known_needs_nothing() -> None:
