@@ -32,7 +32,8 @@ def main(arguments: list[str], last: Last | None = None) -> int:
     parent, commands, events = (int(argument) for argument in arguments)
     die_with_parent(parent)
     os.environ.pop(ONLINE_TUNING, None)  # tasks switch it on for the calls that need it
-    with os.fdopen(commands, "rb") as lines, os.fdopen(events, "wb") as answers:
+    # The parent kills a child that closes `events`: it ends with the process, which has said by then why it ends.
+    with os.fdopen(commands, "rb") as lines, os.fdopen(events, "wb", closefd=False) as answers:
 
         def send(message: Message) -> None:
             """Send a message to the parent; OSError when it is gone."""
