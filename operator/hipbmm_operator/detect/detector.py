@@ -76,12 +76,8 @@ def detect_node(
     model = identity.model if identity else None
     chosen = chosen_by(model.product if model else None, facts.labels)
     blockers = node_blockers(facts)
-    taken = (used or {}).get(choice.name or "", 0)
-    away = (
-        *blockers,
-        *resource_blockers(choice, used=taken, request=request),
-        *taint_blockers(facts.taints, tolerations),
-    )
+    missing = resource_blockers(choice, used=(used or {}).get(choice.name or "", 0), request=request)
+    away = (*blockers, *missing, *taint_blockers(facts.taints, tolerations))
     return Detection(
         node=facts.name,
         state=_state(seen, judged, blocked=bool(away)),
