@@ -37,8 +37,8 @@ _INTERNAL_ERROR = 500
 _CREATIONS = timedelta(minutes=20)
 """Longer than controllers wait between two tries to create a pod (17 minutes): the next one is to be plain."""
 _OF_EVERY_POD = "violates PodSecurity"
-"""It names all containers, `hipbmm-warm` with the server that it is a copy of: the plain pod is refused as well. What it
-has against our own parts a dry run meets."""
+"""It names all containers, `hipbmm-warm` with the server that it is a copy of: the plain pod is refused as well. What
+it has against our own parts a dry run meets."""
 _LOG_LINES = 20
 
 

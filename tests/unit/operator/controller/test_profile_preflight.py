@@ -108,12 +108,7 @@ async def test_preflight_tries_the_pods_that_are_there_and_can_be_left_out() -> 
         ('Error creating: admission webhook "x" denied the request: hipbmm-warm has no owner', "11:39", True),
         ("Error creating: exceeded quota: gpus, requested: requests.amd.com/gpu=8", "11:59", True),
         ('Error creating: pods "hipbmm-warm-7c9d-x2k" is forbidden: quota', "11:59", True),
-        (
-            'Error creating: pods "m-x2k" is forbidden: violates PodSecurity "restricted:latest": unrestricted capabilities'
-            ' (containers "hipbmm-warm", "vllm" must set securityContext.capabilities.drop=["ALL"])',
-            "11:59",
-            True,
-        ),
+        ('Error creating: violates PodSecurity "restricted:v1": x (containers "hipbmm-warm", "vllm")', "11:59", True),
     ],
 )
 async def test_a_pod_that_is_refused_because_of_us_is_plain_next(words: str, at: str, *, ready: bool) -> None:
