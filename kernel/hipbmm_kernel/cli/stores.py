@@ -96,9 +96,9 @@ def _merge(arguments: Namespace) -> Answer:
         raise ValueError("; ".join(reading.errors))
     rows = table.winners()
     data = aiter_csv.format_rows(rows)
-    replace_file(Volume(), command_line.target(arguments.out), data)
+    _write(arguments.out, data)
     if arguments.times is not None:
-        replace_file(Volume(), command_line.target(arguments.times), _times(rows))
+        _write(arguments.times, _times(rows))
     document = {
         "key": keys[0],
         "shards": reading.shards,
@@ -110,6 +110,12 @@ def _merge(arguments: Namespace) -> Answer:
         "error": None,
     }
     return Answer(document, f"{len(rows)} rows of key {keys[0]} from {reading.shards} shards\n")
+
+
+def _write(path: str, data: bytes) -> None:
+    target = command_line.target(path)
+    replace_file(Volume(), target, data)
+    sync_names(Volume(), os.path.dirname(target))
 
 
 def _times(rows: Sequence[Row]) -> bytes:

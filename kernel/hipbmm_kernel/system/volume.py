@@ -198,15 +198,14 @@ def _read_all(volume: Volume, fd: int, path: str, limit: int) -> bytes:
 def replace_file(volume: Volume, path: str, data: bytes) -> None:
     """Write a file of the pod's own disk so that a reader sees the old or the new one.
 
-    A crash leaves one of them, and the new one once this has returned. For local files only (served file, report,
-    state): a rename on a shared volume is not dependable.
+    A crash of the node leaves one of them: what a pod's files are for ends with it, so their directory is not synced.
+    For local files only (served file, report, state): a rename on a shared volume is not dependable.
     """
     temporary = f"{path}.{os.getpid()}.new"
     with contextlib.suppress(FileNotFoundError):
         volume.remove(temporary)
     write_new(volume, temporary, data, mode=0o644)
     volume.rename(temporary, path)
-    sync_names(volume, os.path.dirname(path) or ".")
 
 
 def describe(error: Exception) -> str:
