@@ -125,9 +125,8 @@ def pod(
     **states: Json,
 ) -> Json:
     """A pod; `states` are container statuses by name (underscores for nothing)."""
-    statuses: dict[str, Json] = {"payload": {"state": {"terminated": ended()}}}
-    statuses["warm"] = {"state": {"waiting": {"reason": "PodInitializing"}}}
-    statuses["server"] = {"state": {"waiting": {"reason": "PodInitializing"}}}
+    waits: Json = {"state": {"waiting": {"reason": "PodInitializing"}}}
+    statuses: dict[str, Json] = {"payload": {"state": {"terminated": ended()}}, "warm": waits, "server": waits}
     if warming:
         statuses["warm"] = {"state": {"running": {}}}
     if answer is not None:
