@@ -162,7 +162,8 @@ def test_an_exhaustive_search_finds_a_faster_kernel(make_pod: PodMaker, tmp_path
 
 def test_an_exhaustive_search_passes_over_indices_that_kill_or_are_wrong(pod: Pod) -> None:
     faults = "segv:on=explicit,index=2000-2040;wrong:on=explicit,index=3000-9000"
-    done = pod.run("warm", HIPBMM_SEARCH="Exhaustive", **explicit(pod, "[1]", faults))
+    slow = {"HIPBMM_SIM_SLEEP": "20"}  # a line comes every two seconds at most
+    done = pod.run("warm", HIPBMM_SEARCH="Exhaustive", **explicit(pod, "[1]", faults), **slow)
     assert "hipbmm progress phase=Improving tuned=1 problems=1 failed=0 verified=1 " in done.stderr
     message = pod.message
     assert (message["state"], message["tuned"], message["unverified"]) == ("Complete", 1, 0)
