@@ -15,7 +15,10 @@ PACKAGE = ROOT / "hipbmm_kernel"
 PURE = ("rows", "planner")
 """Rooms that decide from values alone (pyproject.toml has the same contract)."""
 FORBIDDEN = {"os", "time", "random", "subprocess", "socket", "asyncio", "pathlib", "threading", "torch", "io", "sys"}
-SLOW = {"argparse", "dataclasses", "inspect", "asyncio", "subprocess", "torch", "numpy", "logging", "tempfile", "ssl"}
+SLOW = {
+    *("argparse", "asyncio", "dataclasses", "inspect", "logging", "numpy", "ssl", "statistics", "subprocess"),
+    *("tempfile", "torch"),
+}
 
 
 def sources() -> list[Path]:
@@ -64,3 +67,11 @@ def test_planning_and_merging_import_nothing_slow(tmp_path: Path) -> None:
     modules = set(done.stdout.split())
 
     assert modules & SLOW == set()
+
+
+def test_warm_imports_nothing_slow_before_it_knows_what_it_has_to_do() -> None:
+    program = "import sys, hipbmm_kernel.pod.warm; print(*sorted(set(sys.modules)))"
+    command = [sys.executable, "-S", "-c", program]
+    done = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
+
+    assert set(done.stdout.split()) & SLOW == set()
