@@ -48,30 +48,29 @@ def test_the_syntax_is_that_of_python_3_10(path: Path) -> None:
     ast.parse(path.read_text(), feature_version=(3, 10))
 
 
-def test_planning_and_merging_import_nothing_slow(tmp_path: Path) -> None:
-    program = (
-        "import sys, hipbmm_kernel.planner.plan as p, hipbmm_kernel.store.table;"
-        "import hipbmm_kernel.rows.aiter_csv, hipbmm_kernel.identity.stack;"
-        "c = open(sys.argv[1], 'rb').read(); f = p.build(c, p.Options(4)); assert len(f.problems) == 204;"
-        "print(*sorted(set(sys.modules)))"
-    )
-    config = tmp_path / "config.json"
-    config.write_bytes(encoded("qwen3-32b"))
+def imported_by(program: str, *arguments: str) -> set[str]:
+    """Modules that a program has imported when it ends."""
     done = subprocess.run(
-        [sys.executable, "-S", "-c", program, str(config)],
+        [sys.executable, "-S", "-c", f"import sys; {program}; print(*sorted(set(sys.modules)))", *arguments],
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,
     )
-    modules = set(done.stdout.split())
+    return set(done.stdout.split())
 
-    assert modules & SLOW == set()
+
+def test_planning_and_merging_import_nothing_slow(tmp_path: Path) -> None:
+    program = (
+        "import hipbmm_kernel.planner.plan as p, hipbmm_kernel.store.table;"
+        "import hipbmm_kernel.rows.aiter_csv, hipbmm_kernel.identity.stack;"
+        "c = open(sys.argv[1], 'rb').read(); f = p.build(c, p.Options(4)); assert len(f.problems) == 204"
+    )
+    config = tmp_path / "config.json"
+    config.write_bytes(encoded("qwen3-32b"))
+
+    assert imported_by(program, str(config)) & SLOW == set()
 
 
 def test_warm_imports_nothing_slow_before_it_knows_what_it_has_to_do() -> None:
-    program = "import sys, hipbmm_kernel.pod.warm; print(*sorted(set(sys.modules)))"
-    command = [sys.executable, "-S", "-c", program]
-    done = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
-
-    assert set(done.stdout.split()) & SLOW == set()
+    assert imported_by("import hipbmm_kernel.pod.warm") & SLOW == set()

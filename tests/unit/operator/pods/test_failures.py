@@ -1,30 +1,20 @@
-"""Troubles of pods, in one word each."""
+"""Failures of pods, in one word each."""
 
 import json
 from typing import Any
 
 import pytest
 from tests.unit.operator.make import NOW, Json, ended, pod, report, time
+from tests.unit.operator.pods.failing import none, only
 
 from hipbmm_operator.observe import parse
 from hipbmm_operator.pods.failures import (
-    Failure,
     next_change,
-    of_pods,
     pull_is_refused,
     scheduling_reason,
     unheard,
     unschedulable_reason,
 )
-
-
-def only(body: Json) -> Failure:
-    (found,) = of_pods([parse.pod(body)], 1800, NOW)
-    return found
-
-
-def none(body: Json) -> bool:
-    return of_pods([parse.pod(body)], 1800, NOW) == []
 
 
 @pytest.mark.parametrize(

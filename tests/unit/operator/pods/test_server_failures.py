@@ -1,4 +1,4 @@
-"""Troubles of the server in a pod: how it ended, and that it is not ready."""
+"""Failures of the server in a pod: how it ended, and that it is not ready."""
 
 import math
 from dataclasses import replace
@@ -6,18 +6,10 @@ from datetime import timedelta
 
 import pytest
 from tests.unit.operator.make import NOW, Json, ended, pod, report
+from tests.unit.operator.pods.failing import none, only
 
 from hipbmm_operator.observe import parse
-from hipbmm_operator.pods.failures import Failure, next_change, of_pods
-
-
-def only(body: Json) -> Failure:
-    (found,) = of_pods([parse.pod(body)], 1800, NOW)
-    return found
-
-
-def none(body: Json) -> bool:
-    return of_pods([parse.pod(body)], 1800, NOW) == []
+from hipbmm_operator.pods.failures import next_change, of_pods
 
 
 @pytest.mark.parametrize(
@@ -80,17 +72,17 @@ def test_a_server_that_never_answers_after_it_started() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "named", "patience"),
+    ("message", "named", "allowed"),
     [
         ("containers with unready status: [istio-proxy]", "istio-proxy", 120),
         ('the status of pod readiness gate "target-health" is not "True", but False', "target-health", 120),
         ("", "node-1", 30),
     ],
 )
-def test_a_pod_that_is_not_ready_though_its_server_is(message: str, named: str, patience: int) -> None:
+def test_a_pod_that_is_not_ready_though_its_server_is(message: str, named: str, allowed: int) -> None:
     """By what others add to the pod, or because its node is lost: then its containers are as they were last seen."""
     up = {"state": {"running": {}}, "started": True, "ready": True}
-    for since, fails in ((patience + 1, True), (patience - 1, False)):
+    for since, fails in ((allowed + 1, True), (allowed - 1, False)):
         body = pod(answer=report(), server=up, since=since)
         body["status"]["conditions"][0]["message"] = message
         assert next_change(parse.pod(body), NOW) == (None if fails else 1)
