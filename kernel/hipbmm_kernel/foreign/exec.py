@@ -12,7 +12,7 @@ from typing import TextIO
 from hipbmm_kernel.contract.settings import MEMORY, Settings, SettingsError, parse_settings
 from hipbmm_kernel.dispatch.plugin import NO_TUNING
 from hipbmm_kernel.foreign import decision
-from hipbmm_kernel.identity.software import look_in, package_directory
+from hipbmm_kernel.identity.software import add_python_path, package_directory
 from hipbmm_kernel.pod import aiter_jit, start_mode
 from hipbmm_kernel.pod.exec import Log, Start
 from hipbmm_kernel.system import volume as volumes
@@ -24,7 +24,7 @@ USAGE = "usage: hipbmm_kernel exec --foreign -- COMMAND [ARGUMENT ...]\n"
 def exec_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None) -> int:
     """`exec --foreign -- COMMAND ...`: does not return if the command starts; its status as a shell gives it if not."""
     log, env = Log(stderr), as_given(env)
-    look_in(env.get(decision.PYTHONPATH, ""))
+    add_python_path(env.get(decision.PYTHONPATH, ""))
     command = argv[2:] if argv[1:2] == ["--"] else argv[1:]
     if not command:
         (stderr or sys.stderr).write(USAGE)

@@ -22,7 +22,7 @@ from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch import words
 from hipbmm_kernel.foreign import decision, env_file, memory, server
 from hipbmm_kernel.identity.gpu import read_hardware, visible_gpus
-from hipbmm_kernel.identity.software import look_in, package_directory
+from hipbmm_kernel.identity.software import add_python_path, package_directory
 from hipbmm_kernel.pod import aiter_jit, state_file
 from hipbmm_kernel.pod.exec import Log
 from hipbmm_kernel.system import itself, process
@@ -55,7 +55,7 @@ def warm_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None)
             os.fstat(number)
         except OSError:  # closed, and the next file that is opened would take its place
             os.open(os.devnull, os.O_RDWR)
-    look_in(env.get(decision.PYTHONPATH, ""))
+    add_python_path(env.get(decision.PYTHONPATH, ""))
     log = Log(stderr or sys.stdout, "warm")
     try:
         with Stop() as stop:

@@ -31,8 +31,8 @@ def package_directory(name: str) -> str | None:
     return next(iter(spec.submodule_search_locations), None)
 
 
-def look_in(paths: str) -> None:
-    """Look for packages in the directories of a PYTHONPATH as well, which an isolated Python does not.
+def add_python_path(paths: str) -> None:
+    """Find packages in the directories of a PYTHONPATH, too, which an isolated Python does not.
 
     They come before the installed packages, as for the server, and behind the standard library, which we import.
     """

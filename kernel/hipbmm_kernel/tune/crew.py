@@ -114,7 +114,9 @@ class Crew:
         self._selector = selectors.DefaultSelector()
         self._selector.register(stop.fileno(), selectors.EVENT_READ)
         self.started = 0
-        self.last_failure = Failure("NoGpuError", "HIP is told to show no GPU")
+        self.last_failure = Failure(
+            "NoGpuError", "HIP shows no GPU: HIP_VISIBLE_DEVICES or CUDA_VISIBLE_DEVICES hides all"
+        )
 
     def __enter__(self) -> Self:
         return self

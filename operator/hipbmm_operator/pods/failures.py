@@ -321,8 +321,8 @@ def _left_to_be_ready(pod: Pod, server: Container, now: datetime) -> float | Non
     """Seconds that a pod may still be without readiness; None for one whose server does not run, or that is ready."""
     if pod.not_ready_since is None or pod.ready or not (server.started and server.running):
         return None
-    patience = _BESIDE if server.ready and pod.not_ready else _NOT_READY
-    return (pod.not_ready_since + patience - now).total_seconds()
+    allowed = _BESIDE if server.ready and pod.not_ready else _NOT_READY
+    return (pod.not_ready_since + allowed - now).total_seconds()
 
 
 def waits_for_claim(pod: Pod) -> bool:

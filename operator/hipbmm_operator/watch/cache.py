@@ -34,7 +34,7 @@ class Store:
         self._gone: dict[tuple[Kind, NamespacedName], int] = {}
         self._lists = 0
         self._deleted: OrderedDict[str, str] = OrderedDict()
-        """By UID the resourceVersion of the deletion, "" when no event has told it."""
+        """By UID the resourceVersion of the deletion, "" when it was seen without an event."""
 
     def put(self, kind: Kind, packed: CachedObject) -> bool:
         """Keep an object. False when nothing that is kept has changed but its resourceVersion."""

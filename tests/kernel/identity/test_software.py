@@ -54,6 +54,6 @@ def test_a_package_of_pythonpath_comes_before_an_installed_one(tmp_path: Path, m
         (tmp_path / directory / "somepackage").mkdir(parents=True)
         (tmp_path / directory / "somepackage/__init__.py").touch()
     monkeypatch.setattr(sys, "path", [str(tmp_path), str(tmp_path / "lib/site-packages")])
-    software.look_in(f":{tmp_path}/own")
+    software.add_python_path(f":{tmp_path}/own")
     assert software.package_directory("somepackage") == f"{tmp_path}/own/somepackage"
     assert sys.path[0] == str(tmp_path)

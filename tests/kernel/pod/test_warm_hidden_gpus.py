@@ -1,4 +1,4 @@
-"""`warm` where the runtime is told to show no GPU."""
+"""`warm` where a variable hides every GPU from the runtime."""
 
 from tests.kernel.pods import Pod
 

@@ -217,7 +217,7 @@ def test_a_scheduler_that_writes_events_only() -> None:
 
 @pytest.mark.parametrize("reason", ["NoMatchingNodes", "LabelsMissing", "UnknownAMD", "PartitionMismatch"])
 @pytest.mark.parametrize(
-    ("told", "scheduler"),
+    ("words", "scheduler"),
     [
         ("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.", "NoMatchingNodes"),
         # The nodes of the control plane have a taint in most clusters, and the scheduler names it first.
@@ -226,15 +226,15 @@ def test_a_scheduler_that_writes_events_only() -> None:
     ],
 )
 def test_ready_names_the_nodes_where_the_scheduler_says_only_that_none_matches(
-    reason: str, told: str, scheduler: str
+    reason: str, words: str, scheduler: str
 ) -> None:
     plan = planned(resource())
-    waits = pod(revision=plan.revision.name, unschedulable=told, since=60)
+    waits = pod(revision=plan.revision.name, unschedulable=words, since=60)
     none = hardware(nodes=0, reason=reason, message="no node fits: node-1")
     found = status(None, waits, live=deployment(plan), hardware=none)
     assert (condition(found, "Ready"), message(found, "Ready")) == (("False", reason), "no node fits: node-1")
     own = status(None, waits, live=deployment(plan))
-    assert (condition(own, "Ready"), message(own, "Ready").endswith(told)) == (("False", scheduler), True)
+    assert (condition(own, "Ready"), message(own, "Ready").endswith(words)) == (("False", scheduler), True)
 
 
 @pytest.mark.parametrize("reason", ["ConfigMissing", "ConfigInvalid"])
