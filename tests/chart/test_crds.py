@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import sys
 from typing import Any
 
 import pytest
 import yaml
 from tests.chart.golden import assert_same
 from tests.chart.rendering import render
-from tests.chart.tools import CHART, ROOT, run
+from tests.chart.tools import CHART, ROOT
+
+from hipbmm_operator.api import crd
 
 FOLDER = CHART / "templates" / "crds"
 FILES = {
@@ -18,34 +18,27 @@ FILES = {
     "HipbmmProfile": "hipbmm.io_hipbmmprofiles.yaml",
 }
 EACH = pytest.mark.parametrize("kind", FILES)
-
-
-@functools.cache
-def generated(kind: str, *arguments: str) -> str:
-    command = (sys.executable, "-m", "hipbmm_operator.api.crd", "--kind", kind, *arguments)
-    done = run(*command, env={"PYTHONPATH": str(ROOT / "operator")})
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+DEFINITIONS = {definition.kind: definition for definition in crd.DEFINITIONS}
 
 
 def own_crd(kind: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(generated(kind))
+    content: dict[str, Any] = yaml.safe_load(crd.plain(DEFINITIONS[kind]))
     return content
 
 
 @EACH
 def test_template_is_the_generated_one(kind: str) -> None:
-    assert_same(FOLDER / FILES[kind], generated(kind, "--helm"))
+    assert_same(FOLDER / FILES[kind], crd.helm(DEFINITIONS[kind]))
 
 
 def test_rendered_crds_are_the_crds_of_the_models() -> None:
-    rendered = {crd["metadata"]["name"]: crd["spec"] for crd in render().of_kind("CustomResourceDefinition")}
-    assert rendered == {(crd := own_crd(kind))["metadata"]["name"]: crd["spec"] for kind in FILES}
+    rendered = {body["metadata"]["name"]: body["spec"] for body in render().of_kind("CustomResourceDefinition")}
+    assert rendered == {(body := own_crd(kind))["metadata"]["name"]: body["spec"] for kind in DEFINITIONS}
 
 
 @EACH
 def test_file_in_crds_is_the_generated_one(kind: str) -> None:
-    assert (ROOT / "crds" / FILES[kind]).read_text() == generated(kind)
+    assert (ROOT / "crds" / FILES[kind]).read_text() == crd.plain(DEFINITIONS[kind])
 
 
 def test_crds_are_kept_unless_asked_otherwise() -> None:

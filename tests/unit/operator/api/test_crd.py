@@ -1,7 +1,5 @@
 """The generated CRD: up to date, bounded everywhere, and explained everywhere."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +10,6 @@ from hypothesis import strategies as st
 
 from hipbmm_operator.api import crd
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.kube import names
 
 Json = dict[str, Any]
 SCHEMA = crd.schema(crd.DEPLOYMENT)["properties"]
@@ -101,14 +98,6 @@ def test_the_chart_template_is_the_same_behind_its_switches(of: crd.Definition) 
     plain = "\n".join(line for line in text.splitlines() if "{{" not in line and "resource-policy" not in line)
     body = yaml.load(plain.replace("  annotations:\n", "", 1).replace("  labels:\n", "", 1), yaml.CSafeLoader)
     assert body == crd.crd(of)
-
-
-def test_the_command_checks_and_prints() -> None:
-    command = [sys.executable, "-m", "hipbmm_operator.api.crd"]
-    environment = {"PYTHONPATH": str(crd.ROOT / "operator")}
-    assert subprocess.run([*command, "--check"], env=environment, check=False).returncode == 0
-    printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-    assert f"  name: {names.PLURAL}.{names.GROUP}\n" in printed
 
 
 JSON = st.recursive(
