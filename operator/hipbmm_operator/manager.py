@@ -20,10 +20,7 @@ from hipbmm_operator.controller.leader_election import Leader
 from hipbmm_operator.controller.reconciler import Reconciler
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import WATCHED
-from hipbmm_operator.observe.mirror_logs import MirrorLogs
-from hipbmm_operator.observe.namespace_rules import NamespaceRules
 from hipbmm_operator.observe.observer import Observer
-from hipbmm_operator.observe.on_demand import OnDemandReads
 from hipbmm_operator.resources.pod_template import Payload
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.telemetry import metrics
@@ -69,14 +66,7 @@ class Operator:
         reconcile = Reconciler(
             kube=kube,
             store=store,
-            observer=Observer(
-                kube,
-                store,
-                self._nodes,
-                mirror=MirrorLogs(kube, time.monotonic),
-                on_demand=OnDemandReads(kube, settings.progress_seconds, time.monotonic),
-                rules=NamespaceRules(kube, time.monotonic),
-            ),
+            observer=Observer(kube, store, self._nodes, time.monotonic, settings.progress_seconds),
             rights=self._rights,
             payload=Payload(settings.payload_image, settings.payload_pull_policy),
             status_writer=StatusWriter(kube, self._informer.saw, time.monotonic, settings.crd_seconds),

@@ -134,7 +134,7 @@ class Reconciler:
         self.debounce.forget(key)
         uid = self._known.pop(key, None)
         if uid is not None:
-            for part in (self.status_writer, self.applier, self.observer):
+            for part in (self.status_writer, self.applier):
                 part.forget(uid)
             metrics.RESOURCES.withdraw(key)
         return Outcome()

@@ -1,20 +1,16 @@
 """What serving processes say of their table, from the logs of sidecars: soon after a start, and then no more."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.observe.kept import Kept
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.pods.report import FILE, MEMORY, UNKNOWN, Spoken, parse_spoken
-
-LOG = logging.getLogger(__name__)
 
 SILENT_SECONDS = 180.0
 """After readiness; vLLM runs each GEMM of the model before it is ready, and the sidecar looks every 20 s."""
@@ -30,8 +26,8 @@ _WHY = "vLLM has not loaded the plugin in all of them, or runs no FP8 GEMM of AI
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    spoken: Spoken | None
-    settled: bool
+    spoken: Spoken | None = None
+    settled: bool = False
 
 
 class DispatchWords:
@@ -58,20 +54,16 @@ class DispatchWords:
         return {uid: spoken for uid, spoken in verdicts.items() if spoken}, _AGAIN_SECONDS if wait else None
 
     async def _read(self, pod: Pod, age: float) -> _Read:
-        known: _Read | None = self._kept.last(pod.run)
-        seconds = _AGAIN_SECONDS * 0.9 if age < SILENT_SECONDS + _AGAIN_SECONDS else _SELDOM_SECONDS
+        at = ("the words", pod.run)
+        known: _Read | None = self._kept.last(at)
         if known is not None and known.settled:
             return known
-        spoken = known.spoken if known else None
-        return await self._kept.get(pod.run, seconds, partial(self._ask, pod, age, spoken))
+        seconds = _AGAIN_SECONDS * 0.9 if age < SILENT_SECONDS + _AGAIN_SECONDS else _SELDOM_SECONDS
+        return await self._kept.latest(at, seconds, partial(self._ask, pod, age)) or _Read()
 
-    async def _ask(self, pod: Pod, age: float, spoken: Spoken | None) -> _Read:
-        """What is said now; `spoken`, what was said before, where the log cannot be read."""
-        try:
-            text = await self._kube.log(pod.namespace, pod.name, self._container, _LINES, _LOG_BYTES)
-            spoken = parse_spoken(text)
-        except errors.ApiError as error:
-            LOG.debug("Could not read what %s says of its table: %s", pod.name, error)
+    async def _ask(self, pod: Pod, age: float) -> _Read:
+        text = await self._kube.log(pod.namespace, pod.name, self._container, _LINES, _LOG_BYTES)
+        spoken = parse_spoken(text)
         return _Read(spoken, spoken is not None and spoken.mode != UNKNOWN and age >= _SETTLED_SECONDS)
 
 

@@ -1,19 +1,15 @@
 """What serving pods have learned, from the logs of their sidecars: read seldom, for no start waits for it."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.mirror import shards
 from hipbmm_operator.mirror.shards import Shard
 from hipbmm_operator.observe.kept import Kept
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
-
-LOG = logging.getLogger(__name__)
 
 INTERVAL = 540.0
 """Seconds between two reads of one pod: every resource is reconciled every 10 minutes anyway."""
@@ -34,14 +30,12 @@ class HarvestLogs:
         found: list[Shard] = []
         for pod in pods:
             if pod.ready and pod.container(contract.HARVEST).running:
-                found += await self._kept.get(pod.uid, INTERVAL, partial(self._read, pod))
+                found += (
+                    await self._kept.latest(("what was learned", pod.uid), INTERVAL, partial(self._read, pod)) or []
+                )
         latest = shards.newest(held)
         return [shard for shard in found if shards.number(shard.name) > latest.get(shards.origin(shard.name), -1)]
 
     async def _read(self, pod: Pod) -> list[Shard]:
-        try:
-            text = await self._kube.log(pod.namespace, pod.name, self._container, _LINES, _LOG_BYTES)
-        except errors.ApiError as error:
-            LOG.debug("Could not read what %s has learned: %s", pod.name, error)
-            return []
+        text = await self._kube.log(pod.namespace, pod.name, self._container, _LINES, _LOG_BYTES)
         return await asyncio.to_thread(shards.newest_in_log, text, shards.of_sidecar(pod.uid))

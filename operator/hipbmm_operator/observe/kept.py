@@ -1,9 +1,13 @@
 """What was read is kept for a while, and within a bound."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from hipbmm_operator.kube import errors
+
+LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _FORGOTTEN_SECONDS = 600.0
@@ -44,6 +48,19 @@ class Kept:
             self._asked[key] = asyncio.create_task(self._ask(key, ask))
         answer: T = await asyncio.shield(self._asked[key])
         return answer
+
+    async def latest(self, key: tuple[str, str], seconds: float, ask: Callable[[], Awaitable[T]]) -> T | None:
+        """The same; what cannot be read now is as it was, None when it never was. `key`: what is read, and of what."""
+
+        async def read() -> T | None:
+            try:
+                return await ask()
+            except errors.ApiError as error:
+                LOG.debug("Could not read %s of %s: %s", *key, error)
+                before: T | None = self.last(key)
+                return before
+
+        return await self.get(key, seconds, read)
 
     async def _ask(self, key: object, ask: Callable[[], Awaitable[T]]) -> T:
         try:

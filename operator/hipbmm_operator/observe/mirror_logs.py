@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from hipbmm_operator.api.reasons import Storage
 from hipbmm_operator.kube import errors, kinds, names
@@ -17,6 +18,7 @@ from hipbmm_operator.mirror.shards import Shard
 from hipbmm_operator.mirror.state import MirrorMap, MirrorState
 from hipbmm_operator.observe import parse
 from hipbmm_operator.observe.harvest_logs import HarvestLogs
+from hipbmm_operator.observe.kept import Kept
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.watch.pruning import prune
@@ -33,9 +35,8 @@ _LATER_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What the log of one pod gave `at` that time; `failed` says why it could not be read."""
+    """What the log of one pod gave; `failed` says why it could not be read."""
 
-    at: float
     found: Sequence[Shard] = ()
     problems: Sequence[str] = ()
     failed: str = ""
@@ -46,8 +47,7 @@ class MirrorLogs:
 
     def __init__(self, kube: Kube, clock: Callable[[], float]) -> None:
         self._kube = kube
-        self._clock = clock
-        self._reads: dict[str, dict[str, _Read]] = {}
+        self._kept = Kept(clock)
         self._harvest = HarvestLogs(kube, clock)
 
     async def at(self, owner: Owner, maps: Iterable[MirrorMap], pods: Iterable[Pod], now: datetime) -> MirrorState:
@@ -62,7 +62,7 @@ class MirrorLogs:
         held = taken | (mounted.shards if mounted is not None else frozenset())
         live = [pod for pod in pods if not pod.deleting]
         reporting = [pod for pod in live if state.missing(pod, held)]
-        reads = await self._read(owner, reporting)
+        reads = await self._read(reporting)
         learned = await self._harvest.newest(live, held)
         fresh = {shard.name: shard for shard in (*learned, *(shard for read in reads for shard in read.found))}
         reason, message = _problem(reads)
@@ -91,34 +91,27 @@ class MirrorLogs:
             again=_AGAIN_SECONDS if waiting else _LATER_SECONDS if late else None,
         )
 
-    def forget(self, uid: str) -> None:
-        """The resource is gone."""
-        self._reads.pop(uid, None)
-
-    async def _read(self, owner: Owner, reporting: list[Pod]) -> list[_Read]:
-        """Read each log once; a log that cannot be read now is tried again later."""
-        before = self._reads.pop(owner.uid, {})
-        reads = {pod.uid: before[pod.uid] for pod in reporting if pod.uid in before}
-        read: set[frozenset[str]] = set()
+    async def _read(self, reporting: list[Pod]) -> list[_Read]:
+        """Read each log once, one of those with the same rows; a log that cannot be read now is tried again later."""
+        reads: list[_Read] = []
+        known: set[frozenset[str]] = set()
         for pod in reporting:
             wanted = frozenset(pod.report.mirror_shards if pod.report else ())
-            known = reads.get(pod.uid)
-            if known is not None and not known.failed:
-                read.add(wanted)
-            elif wanted not in read and (known is None or self._clock() - known.at >= _AGAIN_SECONDS * 0.9):
-                reads[pod.uid] = await self._read_one(pod, wanted)
-                read.add(wanted)
-        if reads:
-            self._reads[owner.uid] = reads
-        return list(reads.values())
+            last: _Read | None = self._kept.last((pod.uid, wanted))
+            if last is None and wanted in known:
+                continue
+            seconds = _AGAIN_SECONDS * 0.9 if last and last.failed else float("inf")
+            reads.append(await self._kept.get((pod.uid, wanted), seconds, partial(self._read_one, pod, wanted)))
+            if not reads[-1].failed:
+                known.add(wanted)
+        return reads
 
     async def _read_one(self, pod: Pod, wanted: frozenset[str]) -> _Read:
-        now = self._clock()
         try:
-            return _Read(now, *await rows_in_log(self._kube, pod, contract.WARM, wanted))
+            return _Read(*await rows_in_log(self._kube, pod, contract.WARM, wanted))
         except errors.ApiError as error:
             LOG.warning("Could not read the rows in the log of %s: %s", pod.name, error)
-            return _Read(now, failed=f"the log of {pod.name} cannot be read: {error.message or error}")
+            return _Read(failed=f"the log of {pod.name} cannot be read: {error.message or error}")
 
     async def _stored(self, owner: Owner, *maps: MirrorMap | None) -> Content:
         """What the mirror holds: from the first of these ConfigMaps that has valid shards."""

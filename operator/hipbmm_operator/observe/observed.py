@@ -14,6 +14,7 @@ from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.pods.report import TUNED, Progress, Spoken, Start
 from hipbmm_operator.resources.circumstances import Circumstances
 from hipbmm_operator.resources.controller_revision import Revision
+from hipbmm_operator.resources.references import Keys
 from hipbmm_operator.resources.volume_claim import StoredClaim
 
 NO_PULL_SECRET = "FailedToRetrieveImagePullSecret"
@@ -86,7 +87,7 @@ class OnDemandFacts:
     notes: Mapping[str, Note] = field(default_factory=dict)
     storage_class: bool | None = None
     config: str = ""
-    keys: Mapping[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict)
+    keys: Keys = field(default_factory=dict)
     again: float | None = None
 
 

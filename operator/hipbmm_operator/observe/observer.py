@@ -1,8 +1,9 @@
 """Observe the cluster around one resource: what the watches know, and what is read because nothing watches it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
@@ -15,10 +16,9 @@ from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import object_at
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.mirror.state import MirrorState
-from hipbmm_operator.observe import parse, service_monitor
-from hipbmm_operator.observe.kept import trim
+from hipbmm_operator.observe import namespace_rules, parse, service_monitor
+from hipbmm_operator.observe.kept import Kept, trim
 from hipbmm_operator.observe.mirror_logs import MirrorLogs
-from hipbmm_operator.observe.namespace_rules import NamespaceRules
 from hipbmm_operator.observe.observed import Deployment, Observed, OnDemandFacts
 from hipbmm_operator.observe.on_demand import OnDemandReads
 from hipbmm_operator.pods import contract
@@ -40,18 +40,23 @@ from hipbmm_operator.resources.volume_claim import StoredClaim
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.node_cache import NodeBook
 
+_RULES_SECONDS = 30.0
+"""Many resources are often made at once in one namespace."""
 
-@dataclass(eq=False, slots=True)
+
 class Observer:
     """Makes one value of everything that decisions about a resource depend on."""
 
-    kube: Kube
-    store: Store
-    nodes: NodeBook
-    mirror: MirrorLogs
-    on_demand: OnDemandReads
-    rules: NamespaceRules
-    _started: dict[str, tuple[bool, datetime]] = field(default_factory=dict, init=False)
+    def __init__(
+        self, kube: Kube, store: Store, nodes: NodeBook, clock: Callable[[], float], progress_seconds: float
+    ) -> None:
+        self._kube = kube
+        self._store = store
+        self._nodes = nodes
+        self._mirror = MirrorLogs(kube, clock)
+        self._on_demand = OnDemandReads(kube, progress_seconds, clock)
+        self._rules = Kept(clock)
+        self._started: dict[str, tuple[bool, datetime]] = {}
 
     async def at(self, key: NamespacedName, resource: Resource, spec: Spec | None, now: datetime) -> Observed:
         """The cluster around a resource; of one without a usable spec only what is there. Raises ApiError."""
@@ -63,13 +68,11 @@ class Observer:
         service, budget = (self._live(key, kind) for kind in (kinds.SERVICE, kinds.BUDGET))
         seen = parse.child(service) if service else None
         deployment = self.deployment(key)
-        config_maps = references.config_maps(spec) if spec else ()
-        secrets = references.secrets(spec) if spec else ()
-        facts = await self.on_demand.at(key.namespace, pods, claim, now, config_maps, secrets)
+        facts = await self._on_demand.at(key.namespace, pods, claim, now, references.names(spec) if spec else ())
         return Observed(
             deployment=deployment,
             service=seen,
-            monitor=await service_monitor.read(self.kube, resource.owner, spec, seen),
+            monitor=await service_monitor.read(self._kube, resource.owner, spec, seen),
             budget=parse.child(budget) if budget else None,
             claim=claim,
             revisions=revisions,
@@ -85,20 +88,18 @@ class Observer:
         self, resource: Resource, spec: Spec, facts: OnDemandFacts, revisions: Sequence[Revision]
     ) -> Circumstances:
         """Those of now. The namespace is asked when a template has to be rendered, which is seldom."""
-        read = kinds_to_read(self.nodes.shown())
+        read = kinds_to_read(self._nodes.shown())
         if controller_revision.stored(controller_revision.content(resource), facts.config, revisions):
             return Circumstances(read)
         given = references.given(spec, facts.keys) & environment.CACHES
-        return Circumstances(read, await self.rules.at(resource.owner.namespace), given)
+        at = resource.owner.namespace
+        rules = await self._rules.get(at, _RULES_SECONDS, partial(namespace_rules.read, self._kube, at))
+        return Circumstances(read, rules, given)
 
     def deployment(self, key: NamespacedName) -> Deployment | None:
         """The Deployment as it is known now: after a write, too."""
         body = self._live(key, kinds.DEPLOYMENT)
         return parse.deployment(body) if body else None
-
-    def forget(self, uid: str) -> None:
-        """The resource is gone."""
-        self.mirror.forget(uid)
 
     def _unready(self, pod: Pod, now: datetime) -> Pod:
         """With the time from which its started server is not ready, or is and its pod is not.
@@ -116,10 +117,10 @@ class Observer:
         return replace(pod, not_ready_since=max(since, pod.not_ready_since))
 
     def _owned(self, key: NamespacedName, kind: Kind) -> list[Json]:
-        return [packed.body() for packed in self.store.owned(key, kind)]
+        return [packed.body() for packed in self._store.owned(key, kind)]
 
     def _live(self, key: NamespacedName, kind: Kind) -> Json | None:
-        packed = self.store.get(kind, key.namespace, names.child(key.name))
+        packed = self._store.get(kind, key.namespace, names.child(key.name))
         return packed.body() if packed else None
 
     async def _claim(self, resource: Resource, spec: Spec) -> StoredClaim | None:
@@ -127,13 +128,13 @@ class Observer:
         name = volume_claim.name(resource.owner.name, spec.cache.pvc)
         if name is None:
             return None
-        packed = self.store.get(kinds.CLAIM, resource.owner.namespace, name)
+        packed = self._store.get(kinds.CLAIM, resource.owner.namespace, name)
         if packed is not None:
             return parse.claim(packed.body())
         before = resource.previous.cache
         if spec.cache.pvc.claim_name is None and (before is None or before.claim_name != name):
             return None  # it is new
-        body = await self.kube.find(kinds.CLAIM, resource.owner.namespace, name)
+        body = await self._kube.find(kinds.CLAIM, resource.owner.namespace, name)
         return parse.claim(body) if body else None
 
     async def _claim_templates(
@@ -144,7 +145,7 @@ class Observer:
         if not used and not any(gpu_claims.referred(revision.template) for revision in revisions):
             return ()
         selector = ",".join(f"{label}={value}" for label, value in names.selector_labels(key.name).items())
-        pages = self.kube.pages(kinds.RESOURCE_CLAIM_TEMPLATE, key.namespace, selector=selector)
+        pages = self._kube.pages(kinds.RESOURCE_CLAIM_TEMPLATE, key.namespace, selector=selector)
         try:
             found = [metadata.parse(body) async for page in pages for body in page.items]
         except errors.NotFoundError:
@@ -168,12 +169,12 @@ class Observer:
         wanted = chosen is not None and (chosen.mirror or placement.of(template, chosen).mirror)
         if not wanted and not maps:
             return MirrorState()
-        return await self.mirror.at(resource.owner, maps, pods if wanted else (), now)
+        return await self._mirror.at(resource.owner, maps, pods if wanted else (), now)
 
     def _hardware(self, spec: Spec, live: Deployment | None) -> HardwareSummary | None:
         """How the nodes fit the pods as they are, or as they are about to be."""
-        read = circumstances.of(live.template).kinds if live else kinds_to_read(self.nodes.shown())
-        return self.nodes.summary(spec, node_affinity.tolerations(spec), server_args.resolve(spec).gpus, read)
+        read = circumstances.of(live.template).kinds if live else kinds_to_read(self._nodes.shown())
+        return self._nodes.summary(spec, node_affinity.tolerations(spec), server_args.resolve(spec).gpus, read)
 
 
 def _selected(pod: Json) -> bool:

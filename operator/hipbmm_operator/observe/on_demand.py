@@ -1,9 +1,8 @@
 """What is read besides the watched objects, only while something is on its way or wrong; nothing at rest."""
 
-import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar, get_args
+from typing import get_args
 
 from hipbmm_operator.api.reasons import Event
 from hipbmm_operator.kube import errors, kinds, metadata, names
@@ -17,11 +16,10 @@ from hipbmm_operator.observe.kept import Kept, trim
 from hipbmm_operator.observe.observed import NO_PULL_SECRET, UNPLACED, Note, OnDemandFacts
 from hipbmm_operator.pods import contract, failures, report, stall
 from hipbmm_operator.pods.pod import Pod
+from hipbmm_operator.resources.references import Keys
 from hipbmm_operator.resources.volume_claim import StoredClaim
 
-LOG = logging.getLogger(__name__)
-T = TypeVar("T")
-_Keys = Mapping[tuple[str, str], tuple[str, ...] | None]
+_Names = Sequence[tuple[Kind, str]]
 
 _LOG_LINES = 20
 _STUCK = timedelta(seconds=20)
@@ -57,17 +55,11 @@ class OnDemandReads:
         self._words = DispatchWords(kube, clock)
 
     async def at(
-        self,
-        namespace: str,
-        pods: Sequence[Pod],
-        claim: StoredClaim | None,
-        now: datetime,
-        config_maps: Sequence[str] = (),
-        secrets: Sequence[str] = (),
+        self, namespace: str, pods: Sequence[Pod], claim: StoredClaim | None, now: datetime, referred: _Names = ()
     ) -> OnDemandFacts:
         """Progress of the pod that tunes, how servers started, what their processes say, Events about what is stuck.
 
-        `config_maps` and `secrets` are those that the spec refers to: a user's own objects are not watched.
+        `referred` are the objects that the spec refers to: a user's own are not watched.
         """
         warming = min((pod for pod in pods if pod.warming), key=lambda pod: pod.name, default=None)
         again: list[float] = []
@@ -95,8 +87,7 @@ class OnDemandReads:
             if _is_stuck(claim.meta.created, now):
                 await self._note(notes, namespace, kinds.CLAIM, claim.meta.uid, _EVENT_SECONDS, *EVENT_REASONS)
         stalled = warming is not None and progress is not None and self._stalled(warming, progress)
-        referred = bool(config_maps or secrets)
-        config, keys = await self._config(namespace, config_maps, secrets) if referred else ("", {})
+        config, keys = await self._config(namespace, referred) if referred else ("", {})
         again += [_CONFIG_SECONDS] if referred else []
         spoken, wait = await self._words.at(pods, now)
         again += [] if wait is None else [wait]
@@ -132,7 +123,7 @@ class OnDemandReads:
 
         start, final = self._kept.last(("start", pod.run)) or (None, False)
         if not final:
-            start, final = await self._remembered("start", pod.run, _EVENT_SECONDS * 0.9, read) or (None, False)
+            start, final = await self._kept.latest(("start", pod.run), _EVENT_SECONDS * 0.9, read) or (None, False)
         if start is not None:
             starts[pod.uid] = start
         return final
@@ -142,7 +133,7 @@ class OnDemandReads:
             text = await self._kube.log(pod.namespace, pod.name, contract.WARM, _LOG_LINES)
             return report.parse_progress(text)
 
-        return await self._remembered("progress", pod.uid, self._progress_seconds * 0.9, read)
+        return await self._kept.latest(("progress", pod.uid), self._progress_seconds * 0.9, read)
 
     async def _note(
         self, notes: dict[str, Note], namespace: str, kind: Kind, uid: str, seconds: float, *reasons: str
@@ -156,7 +147,7 @@ class OnDemandReads:
             pages = self._kube.pages(kinds.EVENT, namespace, fields=f"involvedObject.kind={kind.kind}")
             return latest([event async for page in pages for event in page.items if event.get("reason") in reasons])
 
-        events = await self._remembered(f"{kind.plural} {reasons[0]}", namespace, seconds * 0.9, read) or {}
+        events = await self._kept.latest((f"{kind.plural} {reasons[0]}", namespace), seconds * 0.9, read) or {}
         if uid in events:
             notes[uid] = events[uid]
 
@@ -172,45 +163,32 @@ class OnDemandReads:
                 return any(noted.get(_DEFAULT_CLASS) == "true" for noted in found)
             return await self._kube.find(kinds.STORAGE_CLASS, "", name) is not None
 
-        return await self._remembered("class", name or "", _EVENT_SECONDS * 0.9, read)
+        return await self._kept.latest(("class", name or ""), _EVENT_SECONDS * 0.9, read)
 
-    async def _config(self, namespace: str, config_maps: Sequence[str], secrets: Sequence[str]) -> tuple[str, _Keys]:
+    async def _config(self, namespace: str, referred: _Names) -> tuple[str, Keys]:
         """Digest and keys of these objects; "" when a ConfigMap may not be read. What is not there is as good as empty.
 
         Secrets count where an administrator lets the operator read them.
         """
 
-        async def read() -> tuple[str, _Keys]:
-            found = await self._found(kinds.CONFIG_MAP, namespace, config_maps)
+        async def read() -> tuple[str, Keys]:
+            found = await self._found(kinds.CONFIG_MAP, namespace, referred)
             if self._clock() >= self._refused.get(namespace, 0.0):
                 try:
-                    found |= await self._found(kinds.SECRET, namespace, secrets)
+                    found |= await self._found(kinds.SECRET, namespace, referred)
                 except errors.ForbiddenError:
                     self._refused[namespace] = self._clock() + _REFUSED_SECONDS
             contents = [[name, body.get("data"), body.get("binaryData")] for (_, name), body in found.items()]
             keys = {at: tuple(body.get("data") or ()) if body else None for at, body in found.items()}
             return (names.short_hash(canonical(contents), 16) if contents else ""), keys
 
-        at = f"{namespace}/{config_maps}/{secrets}"
-        return await self._remembered("config", at, _CONFIG_SECONDS * 0.9, read) or ("", {})
+        at = ("config", f"{namespace}/{referred}")
+        return await self._kept.latest(at, _CONFIG_SECONDS * 0.9, read) or ("", {})
 
-    async def _found(self, kind: Kind, namespace: str, names: Sequence[str]) -> dict[tuple[str, str], Json]:
-        """By kind and name; {} is not there."""
-        return {(kind.kind, name): await self._kube.find(kind, namespace, name) or {} for name in names}
-
-    async def _remembered(self, what: str, uid: str, seconds: float, read: Callable[[], Awaitable[T]]) -> T | None:
-        """The answer of `read`, at most so old. What cannot be read now is unknown, or as it was."""
-        at = (what, uid)
-
-        async def ask() -> T | None:
-            try:
-                return await read()
-            except errors.ApiError as error:
-                LOG.debug("Could not read %s of %s: %s", *at, error)
-                before: T | None = self._kept.last(at)
-                return before
-
-        return await self._kept.get(at, seconds, ask)
+    async def _found(self, wanted: Kind, namespace: str, referred: _Names) -> dict[tuple[str, str], Json]:
+        """Those of a kind, by kind and name; {} is not there."""
+        names = [name for kind, name in referred if kind == wanted]
+        return {(wanted.kind, name): await self._kube.find(wanted, namespace, name) or {} for name in names}
 
 
 def latest(events: Iterable[Json]) -> dict[str, Note]:

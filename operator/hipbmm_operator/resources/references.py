@@ -2,29 +2,25 @@
 
 from collections.abc import Mapping
 
-from hipbmm_operator.api.common import EnvSource, KeySelector, NameRef
+from hipbmm_operator.api.common import KeySelector, NameRef
 from hipbmm_operator.api.pod_template import EnvFrom
 from hipbmm_operator.api.spec import Spec, TokenSecretRef
-from hipbmm_operator.kube import kinds
+from hipbmm_operator.kube.kinds import CONFIG_MAP, SECRET, Kind
 
 _Reference = NameRef | KeySelector | TokenSecretRef
+Keys = Mapping[tuple[str, str], tuple[str, ...] | None]
+"""The keys of objects, by their kind and name; None of one that is not there. What was not read is not in it."""
 
 
-def config_maps(spec: Spec) -> tuple[str, ...]:
-    """Names of the ConfigMaps with the model's config.json and with variables; volumes change in place."""
-    return tuple(sorted({reference.name for reference in _config_maps(spec)}))
+def names(spec: Spec) -> tuple[tuple[Kind, str], ...]:
+    """Of the objects with the model's config.json, the token and variables, sorted; volumes change in place."""
+    return tuple(sorted({(kind, reference.name) for kind, reference in _references(spec)}))
 
 
-def secrets(spec: Spec) -> tuple[str, ...]:
-    """Names of the Secrets with variables, and with the token for Hugging Face."""
-    return tuple(sorted({reference.name for reference in _secrets(spec)}))
-
-
-def lacking(spec: Spec, keys: Mapping[tuple[str, str], tuple[str, ...] | None]) -> bool:
-    """Whether something without which no pod starts is not there; `keys` are those of what was read, as for `given`."""
-    needed = [(kinds.CONFIG_MAP.kind, each) for each in _config_maps(spec)]
-    needed += [(kinds.SECRET.kind, each) for each in _secrets(spec)]
-    return any(_lacks(each, keys[kind, each.name]) for kind, each in needed if (kind, each.name) in keys)
+def lacking(spec: Spec, keys: Keys) -> bool:
+    """Whether something without which no pod starts is not there."""
+    needed = [(each, (kind.kind, each.name)) for kind, each in _references(spec)]
+    return any(_lacks(each, keys[at]) for each, at in needed if at in keys)
 
 
 def _lacks(reference: _Reference, keys: tuple[str, ...] | None) -> bool:
@@ -33,30 +29,23 @@ def _lacks(reference: _Reference, keys: tuple[str, ...] | None) -> bool:
     return reference.key not in (keys or ()) and not (isinstance(reference, KeySelector) and reference.optional)
 
 
-def given(spec: Spec, keys: Mapping[tuple[str, str], tuple[str, ...] | None]) -> frozenset[str]:
-    """Names of the variables that `envFrom` makes of these keys, which are those of objects by kind and name."""
+def given(spec: Spec, keys: Keys) -> frozenset[str]:
+    """Names of the variables that `envFrom` makes of these keys."""
     found: set[str] = set()
     for each in _env_from(spec):
-        for kind, reference in ((kinds.CONFIG_MAP, each.config_map_ref), (kinds.SECRET, each.secret_ref)):
+        for kind, reference in ((CONFIG_MAP, each.config_map_ref), (SECRET, each.secret_ref)):
             if reference is not None:
                 found |= {f"{each.prefix or ''}{key}" for key in keys.get((kind.kind, reference.name)) or ()}
     return frozenset(found)
 
 
-def _config_maps(spec: Spec) -> list[_Reference]:
-    variables = (source.config_map_key_ref for source in _sources(spec))
-    found = (spec.model.config_map_ref, *variables, *(each.config_map_ref for each in _env_from(spec)))
-    return [reference for reference in found if reference is not None]
-
-
-def _secrets(spec: Spec) -> list[_Reference]:
-    variables = (source.secret_key_ref for source in _sources(spec))
-    found = (spec.model.token_secret_ref, *variables, *(each.secret_ref for each in _env_from(spec)))
-    return [reference for reference in found if reference is not None]
-
-
-def _sources(spec: Spec) -> list[EnvSource]:
-    return [entry.value_from for entry in spec.server.env if entry.value_from is not None]
+def _references(spec: Spec) -> list[tuple[Kind, _Reference]]:
+    sources = [entry.value_from for entry in spec.server.env if entry.value_from is not None]
+    variables = _env_from(spec)
+    maps = [spec.model.config_map_ref, *(s.config_map_key_ref for s in sources), *(e.config_map_ref for e in variables)]
+    secrets = [spec.model.token_secret_ref, *(s.secret_key_ref for s in sources), *(e.secret_ref for e in variables)]
+    found = ((CONFIG_MAP, maps), (SECRET, secrets))
+    return [(kind, each) for kind, references in found for each in references if each is not None]
 
 
 def _env_from(spec: Spec) -> list[EnvFrom]:

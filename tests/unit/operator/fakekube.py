@@ -12,10 +12,7 @@ from hipbmm_operator.controller.reconciler import Reconciler
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Page
 from hipbmm_operator.kube.kinds import WATCHED, Kind
-from hipbmm_operator.observe.mirror_logs import MirrorLogs
-from hipbmm_operator.observe.namespace_rules import NamespaceRules
 from hipbmm_operator.observe.observer import Observer
-from hipbmm_operator.observe.on_demand import OnDemandReads
 from hipbmm_operator.resources.pod_template import Payload
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store
@@ -121,14 +118,7 @@ def reconciler(kube: FakeKube, store: Store, debounce: Debounce | None = None) -
             return
         store.put(kind, prune(kind, body))
 
-    observer = Observer(
-        kube=kube,  # type: ignore[arg-type]  # the part that is used
-        store=store,
-        nodes=NodeBook(),
-        mirror=MirrorLogs(kube, lambda: 0.0),  # type: ignore[arg-type]
-        on_demand=OnDemandReads(kube, 5.0, lambda: 0.0),  # type: ignore[arg-type]
-        rules=NamespaceRules(kube, lambda: 0.0),  # type: ignore[arg-type]
-    )
+    observer = Observer(kube, store, NodeBook(), lambda: 0.0, 5.0)  # type: ignore[arg-type]  # the part that is used
     return Reconciler(
         kube=kube,  # type: ignore[arg-type]
         store=store,

@@ -1,4 +1,4 @@
-"""The rules of a namespace are read once for the many resources that are made in it at once."""
+"""What a namespace asks of pods."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,7 @@ from tests.unit.operator.make import Json
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Page
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.observe.namespace_rules import NamespaceRules
+from hipbmm_operator.observe import namespace_rules
 from hipbmm_operator.resources.circumstances import Bounds, Rules
 
 
@@ -32,16 +32,11 @@ def cluster() -> FakeKube:
     return kube
 
 
-async def test_the_rules_are_read_and_kept_for_a_while() -> None:
-    kube, now = cluster(), [0.0]
-    rules = NamespaceRules(kube, lambda: now[0])  # type: ignore[arg-type]  # the part that is used
-    for _ in range(3):
-        assert await rules.at("ns") == Rules({"cpu": Bounds("1", "")}, non_root=True)
-    assert kube.reads == [("list", "LimitRange"), ("get", "Namespace ns")]
-    del kube.objects[kinds.LIMIT_RANGE, "ns", "bounds"]
-    now[0] = 31.0
-    assert await rules.at("ns") == Rules({}, non_root=True)
+async def test_limit_ranges_and_the_pod_security_standard_are_the_rules() -> None:
+    kube = cluster()
+    found = await namespace_rules.read(kube, "ns")  # type: ignore[arg-type]  # the part that is used
+    assert found == Rules({"cpu": Bounds("1", "")}, non_root=True)
 
 
 async def test_what_may_not_be_read_is_no_rule() -> None:
-    assert await NamespaceRules(Forbidding(), lambda: 0.0).at("ns") == Rules()  # type: ignore[arg-type]
+    assert await namespace_rules.read(Forbidding(), "ns") == Rules()  # type: ignore[arg-type]

@@ -12,13 +12,11 @@ from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.mirror import configmap
-from hipbmm_operator.observe.mirror_logs import MirrorLogs
-from hipbmm_operator.observe.namespace_rules import NamespaceRules
 from hipbmm_operator.observe.observed import Observed, OnDemandFacts
 from hipbmm_operator.observe.observer import Observer
-from hipbmm_operator.observe.on_demand import OnDemandReads
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.resources import circumstances, environment
+from hipbmm_operator.resources.circumstances import Bounds
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.node_cache import NodeBook
 from hipbmm_operator.watch.pruning import prune
@@ -33,14 +31,9 @@ class Case:
     def __init__(self) -> None:
         self.kube, self.store = FakeKube(), Store()
         kube: object = self.kube
-        self.observer = Observer(
-            kube,  # type: ignore[arg-type]  # the part that is used
-            self.store,
-            NodeBook(),
-            MirrorLogs(kube, lambda: 0.0),  # type: ignore[arg-type]
-            OnDemandReads(kube, 5.0, lambda: 0.0),  # type: ignore[arg-type]
-            NamespaceRules(kube, lambda: 0.0),  # type: ignore[arg-type]
-        )
+        self.clock = 0.0
+        # Of the API server the part that is used.
+        self.observer = Observer(kube, self.store, NodeBook(), lambda: self.clock, 5.0)  # type: ignore[arg-type]
 
     def put(self, kind: Kind, body: Json) -> None:
         self.store.put(kind, prune(kind, body))
@@ -206,6 +199,20 @@ async def test_a_cache_that_config_maps_and_secrets_give_is_left_to_them(
     assert circumstances.of(stored).given == {f"{prefix}{key}" for key in data} & environment.CACHES
     again = replace(observed(), circumstances=circumstances.of(stored), facts=OnDemandFacts(config=config_of(stored)))
     assert planned(of, again).revision.template["spec"] == stored["spec"]
+
+
+async def test_the_rules_of_the_namespace_are_kept_for_a_while() -> None:
+    """Many resources are often made at once in one namespace."""
+    case = Case()
+    case.kube.objects[kinds.LIMIT_RANGE, "ns", "bounds"] = {
+        "spec": {"limits": [{"type": "Container", "min": {"cpu": "1"}}]}
+    }
+    for _ in range(3):
+        assert (await case.observe()).circumstances.rules.bounds == {"cpu": Bounds("1", "")}
+    assert case.kube.reads.count(("list", "LimitRange")) == 1
+    del case.kube.objects[kinds.LIMIT_RANGE, "ns", "bounds"]
+    case.clock = 31.0
+    assert (await case.observe()).circumstances.rules.bounds == {}
 
 
 def variables(plan: Plan, container: str) -> set[str]:

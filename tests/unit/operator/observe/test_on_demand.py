@@ -241,7 +241,7 @@ async def test_config_maps_that_the_spec_refers_to_are_read_once_a_minute() -> N
     case = Case()
 
     async def config(*names: str) -> tuple[str, float | None]:
-        found = await case.reads.at("ns", [], None, NOW, names)
+        found = await case.reads.at("ns", [], None, NOW, [(CONFIG_MAP, name) for name in names])
         return found.config, found.again
 
     assert await config() == ("", None)
@@ -265,7 +265,8 @@ async def test_secrets_count_where_they_may_be_read() -> None:
 
     async def config(*config_maps: str) -> str:
         case.clock += 60
-        return (await case.reads.at("ns", [], None, NOW, config_maps, ("token",))).config
+        referred = [*((CONFIG_MAP, name) for name in config_maps), (SECRET, "token")]
+        return (await case.reads.at("ns", [], None, NOW, referred)).config
 
     allowed = await config()
     assert len(allowed) == 16
@@ -277,7 +278,7 @@ async def test_secrets_count_where_they_may_be_read() -> None:
     case.kube.forbidden.add(SECRET)
     assert await config() == ""
     reads = len(case.kube.reads)
-    only_maps = (await case.reads.at("ns", [], None, NOW, ("config",))).config
+    only_maps = (await case.reads.at("ns", [], None, NOW, [(CONFIG_MAP, "config")])).config
     assert await config("config") == only_maps
     assert [what for _, what in case.kube.reads[reads:]] == ["ConfigMap config"] * 2, "not asked for again"
 
