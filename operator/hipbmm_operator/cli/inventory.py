@@ -5,7 +5,7 @@ YAML of any number of documents or JSON, single objects or lists.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ _GROUPS: Final = {
     "DeviceClass": "resource.k8s.io",
     "NodeFeature": "nfd.k8s-sigs.io",
 }
+_TYPES: Final = {type(None): "null", dict: "an object", list: "a list", str: "a text", bool: "a boolean"}
+_LONGEST_PROBLEM: Final = 300
 _OBJECTS: Final = ("metadata", "spec", "status", "metadata.labels", "status.capacity", "status.allocatable")
 
 
@@ -49,58 +51,43 @@ def read_inventory(written: str) -> Inventory:
         for number, document in enumerate(_documents(written), start=1):
             _add_document(inventory, document, f"document {number}")
     except PlainYamlError as error:
-        inventory.problems.append(f"document {number + 1}: {shown_problem(str(error))}")
+        inventory.problems.append(f"document {number + 1}: {shown(str(error), _LONGEST_PROBLEM)}")
     return inventory
 
 
-def shown_problem(problem: str) -> str:
-    """A parser's message, which may quote the file, on one line and bounded."""
-    return problem if problem.isprintable() and len(problem) <= 300 else ascii(problem[:300])[1:-1]  # noqa: PLR2004 - a line
-
-
-def _documents(written: str) -> Iterator[Any]:
-    if written.lstrip()[:1] in {"{", "["}:
-        try:
-            # As text, like the scalars of YAML: 1e5 in JSON is somebody's unquoted label value.
-            yield json.loads(written, parse_int=str, parse_float=str, parse_constant=str)
-        except RecursionError as error:
-            raise PlainYamlError("too many levels") from error
-        except ValueError:
-            # YAML in flow style, or several JSON documents.
-            yield from documents(written)
-        return
-    yield from documents(written)
+def _documents(written: str) -> Iterable[Any]:
+    try:
+        # As text, like the scalars of YAML: 1e5 in JSON is somebody's unquoted label value.
+        return [json.loads(written, parse_int=str, parse_float=str, parse_constant=str)]
+    except RecursionError as error:
+        raise PlainYamlError("too many levels") from error
+    except ValueError:
+        # YAML, or several JSON documents.
+        return documents(written)
 
 
 def _add_document(inventory: Inventory, document: object, where: str) -> None:
-    if document is None:
+    """One object, or several: a list, or a List, of which the API server's own (``NodeList``) name no kind of items."""
+    kind, many = "", document
+    if isinstance(document, dict) and text(document.get("kind")).endswith("List"):
+        kind, where = text(document["kind"]).removesuffix("List"), f"{where}, items"
+        many = document.get("items")
+        if many is not None and not isinstance(many, list):
+            inventory.problems.append(f"{where}: a list is wanted, this is {_kind_of(many)}")
+            return
+    if isinstance(many, list):
+        for index, item in enumerate(many):
+            _add_object(inventory, item, f"{where}[{index}]", ".", kind)
+    elif many is not None:
+        _add_object(inventory, many, where, ", ", kind)
+
+
+def _add_object(inventory: Inventory, found: object, where: str, then: str, kind: str) -> None:
+    """``then`` stands between the place of the object and the name of a field."""
+    if not isinstance(found, dict):
+        inventory.problems.append(f"{where}: an object is wanted, this is {_kind_of(found)}")
         return
-    if isinstance(document, list):
-        _add_items(inventory, document, where, "")
-    elif not isinstance(document, dict):
-        inventory.problems.append(f"{where}: an object is wanted, this is {_kind_of(document)}")
-    elif text(document.get("kind")).endswith("List"):
-        items = document.get("items")
-        if isinstance(items, list):
-            _add_items(inventory, items, f"{where}, items", text(document["kind"]).removesuffix("List"))
-        elif items is not None:
-            inventory.problems.append(f"{where}, items: a list is wanted, this is {_kind_of(items)}")
-    else:
-        _add_object(inventory, document, f"{where}, ", "")
-
-
-def _add_items(inventory: Inventory, items: list[Any], where: str, kind: str) -> None:
-    """The API server's own lists (``NodeList``) leave the kind out of their items."""
-    for index, item in enumerate(items):
-        place = f"{where}[{index}]"
-        if isinstance(item, dict):
-            _add_object(inventory, item, f"{place}.", kind)
-        else:
-            inventory.problems.append(f"{place}: an object is wanted, this is {_kind_of(item)}")
-
-
-def _add_object(inventory: Inventory, found: Json, at: str, kind: str) -> None:
-    """``at`` stands before the name of a field: ``document 1, `` or ``document 1, items[0].``."""
+    at = where + then
     kind = text(found.get("kind")) or kind
     if not kind:
         inventory.problems.append(f"{at}kind: missing")
@@ -117,9 +104,7 @@ def _add_object(inventory: Inventory, found: Json, at: str, kind: str) -> None:
     elif kind == "DeviceClass":
         inventory.classes.append(found)
     elif kind == "ResourceSlice":
-        node = node_of_slice(found)
-        if node:
-            inventory.slices[node].append(found)
+        inventory.slices[node_of_slice(found)].append(found)
     else:
         inventory.features[node_of_feature(found)].append(found)
 
@@ -147,10 +132,4 @@ def _wrong_types(found: Json) -> Iterator[str]:
 
 
 def _kind_of(value: object) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    return "a text" if isinstance(value, str) else "a boolean"
+    return _TYPES[type(value)]

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from hipbmm_operator.detect.catalogue.marketing import INSTANCE_TYPES, MARKETING_NAMES
 from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, MODES, SPX
-from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES, PRODUCTS, Product, product_named
+from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES, PRODUCTS, Product
 from hipbmm_operator.detect.sources.keys import (
     AIM_PREFIX,
     CLOUD_MODEL_LABELS,
@@ -62,22 +62,19 @@ _BY_PLAIN_UNITS: Final = (LabelKind.OVERRIDE, LabelKind.LABELLER, LabelKind.PROD
 _BY_BETA_UNITS: Final = (LabelKind.BETA, LabelKind.BETA_COUNTED)
 
 _Written = Callable[[Product], Iterable[str]]
-_VALUES: Final[Mapping[LabelKind, tuple[str, _Written]]] = {
+_NAMING: Final[Mapping[LabelKind, tuple[str, _Written]]] = {
     LabelKind.OVERRIDE: (OVERRIDE_LABEL, lambda product: (product.name,)),
     LabelKind.LABELLER: (_ID, lambda product: product.ids),
     LabelKind.BETA: (_BETA_ID, lambda product: product.ids),
-    LabelKind.PRODUCT_NAME: (_NAME, lambda product: (f"AMD_Instinct_{name}" for name in MARKETING_NAMES[product.name])),
-    LabelKind.CLOUD_MODEL: (CLOUD_MODEL_LABELS[0], lambda product: (product.name.lower(),)),
-    LabelKind.INSTANCE_TYPE: (INSTANCE_TYPE_LABELS[0], lambda product: INSTANCE_TYPES.get(product.name, ())),
-}
-"""Kinds whose value names the product: the key, and the values of a product."""
-_KEYS: Final[Mapping[LabelKind, tuple[str, _Written]]] = {
     LabelKind.BETA_COUNTED: (_BETA_ID + ".{}", lambda product: product.ids),
     LabelKind.PCI_CLASS: (NFD_PREFIX + "pci-1200_1002_{}.present", lambda product: product.ids),
     LabelKind.PCI_VENDOR: (NFD_PREFIX + "pci-1002_{}.present", lambda product: product.ids),
     LabelKind.MODEL: (AIM_PREFIX + "{}", lambda product: (product.name,)),
+    LabelKind.PRODUCT_NAME: (_NAME, lambda product: (f"AMD_Instinct_{name}" for name in MARKETING_NAMES[product.name])),
+    LabelKind.CLOUD_MODEL: (CLOUD_MODEL_LABELS[0], lambda product: (product.name.lower(),)),
+    LabelKind.INSTANCE_TYPE: (INSTANCE_TYPE_LABELS[0], lambda product: INSTANCE_TYPES.get(product.name, ())),
 }
-"""Kinds whose key names the product."""
+"""Kinds that name a product: the key, and what is written for a product, as its value or in the place of {}."""
 
 Requirement = dict[str, Any]
 Term = dict[str, list[Requirement]]
@@ -114,10 +111,7 @@ def selects(terms: Iterable[Term], labels: Mapping[str, str]) -> bool:
 
 def chosen_by(product: str | None, labels: Mapping[str, str]) -> tuple[LabelKind, ...]:
     """The kinds of label by which the terms of a product choose a node, partitions aside; the most trusted first."""
-    found = product_named(product)
-    if found is None:
-        return ()
-    return tuple(kind for kind, terms in _terms_by_kind(found.name).items() if selects(terms, labels))
+    return tuple(kind for kind, terms in _terms_by_kind(product).items() if selects(terms, labels))
 
 
 def kinds_shown(chosen: Sequence[LabelKind], labels: Mapping[str, str]) -> frozenset[LabelKind]:
@@ -131,8 +125,8 @@ def kinds_shown(chosen: Sequence[LabelKind], labels: Mapping[str, str]) -> froze
     return frozenset({*chosen[:1], *({LabelKind.INSTANCE_TYPE} if chosen and known else ()), *partitions})
 
 
-@lru_cache(maxsize=len(PRODUCT_NAMES))
-def _terms_by_kind(product: str) -> Mapping[LabelKind, Sequence[Term]]:
+@lru_cache
+def _terms_by_kind(product: str | None) -> Mapping[LabelKind, Sequence[Term]]:
     wanted = [found for found in PRODUCTS if found.name == product]
     return {kind: list(_terms(kind, wanted, EVERY_KIND, whole=False)) for kind in LabelKind}
 
@@ -152,14 +146,13 @@ def _terms(kind: LabelKind, products: Sequence[Product], read: frozenset[LabelKi
 
 def _choosing(kind: LabelKind, products: Sequence[Product]) -> list[Requirement]:
     """What chooses the products by one kind of label, one requirement for each term."""
-    if kind in _VALUES:
-        key, written = _VALUES[kind]
-        values = [value for product in products for value in written(product)]
-        return [_need(key, "In", *values)] if values else []
-    if kind not in _KEYS:
+    if kind not in _NAMING:
         return []
-    pattern, written = _KEYS[kind]
-    found = [_need(pattern.format(part), "Exists") for product in products for part in written(product)]
+    key, written = _NAMING[kind]
+    values = [value for product in products for value in written(product)]
+    if "{}" not in key:
+        return [_need(key, "In", *values)] if values else []
+    found = [_need(key.format(value), "Exists") for value in values]
     if kind is LabelKind.MODEL and any(product.name == "MI300X" for product in products):
         found.append(_need(NFD_MI300X_LABEL, "In", "true"))
     return found

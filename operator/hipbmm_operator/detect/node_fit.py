@@ -3,7 +3,7 @@
 For ``status.hardware`` and the condition HardwareCompatible.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -93,28 +93,25 @@ class HardwareSummary:
 def summary(detections: Iterable[Detection], want: Want) -> HardwareSummary:
     """Sort all nodes by why they do not fit. The same detections in any order give the same summary."""
     matched: list[Detection] = []
-    refused: dict[str, list[str]] = {}
-    remedies: dict[str, str] = {}
+    refused: dict[str, list[Detection]] = {}
     for detection in detections:
         code = mismatch(detection, want)
         if code is None:
             matched.append(detection)
         elif detection.amd:
-            refused.setdefault(code, []).append(detection.node)
-            remedies.setdefault(code, _remedy(code, detection))
-    counts = {code: len(refused[code]) for code in _NEAREST_FIRST if code in refused}
-    if matched:
-        counts = {MATCHED: len(matched), **counts}
+            refused.setdefault(code, []).append(detection)
+    refused = {code: refused[code] for code in _NEAREST_FIRST if code in refused}
+    counts = {code: len(nodes) for code, nodes in refused.items()}
     shapes = [_shape(detection, want) for detection in matched]
     return HardwareSummary(
         nodes=len(matched),
         product=_joined(detection.product for detection in matched),
         arch=_joined(detection.arch for detection in matched),
-        compute_units=_unanimous([units for _, units in shapes]),
+        compute_units=_unanimous({units for _, units in shapes}),
         partition=_joined(mode for mode, _ in shapes),
         reason=MATCHED if matched else _reason(refused),
-        message=_message(len(matched), refused, remedies, want)[:_LONGEST_MESSAGE],
-        counts=counts,
+        message=_message(len(matched), refused, want)[:_LONGEST_MESSAGE],
+        counts={MATCHED: len(matched), **counts} if matched else counts,
         kinds={
             detection.node: f"{detection.product}/{mode}/{units}"
             for detection, (mode, units) in sorted(zip(matched, shapes, strict=True), key=lambda each: each[0].node)
@@ -184,23 +181,22 @@ def _joined(values: Iterable[str | None]) -> str | None:
     return ",".join(sorted({value for value in values if value is not None})) or None
 
 
-def _unanimous(values: Sequence[int | None]) -> int | None:
-    return values[0] if values and all(value == values[0] for value in values) else None
+def _unanimous(values: Collection[int | None]) -> int | None:
+    return next(iter(values)) if len(values) == 1 else None
 
 
-def _reason(refused: Mapping[str, Sequence[str]]) -> str:
-    present = [code for code in _NEAREST_FIRST if code in refused]
-    if not present or present[0] in _NO_SUCH_GPU:
+def _reason(refused: Mapping[str, Sequence[Detection]]) -> str:
+    nearest = next(iter(refused), NO_MATCH)
+    if nearest in _NO_SUCH_GPU:
         return NO_MATCH
-    return "NotAvailable" if len(_NOT_AVAILABLE.intersection(present)) > 1 else present[0]
+    return "NotAvailable" if len(_NOT_AVAILABLE.intersection(refused)) > 1 else nearest
 
 
-def _message(matched: int, refused: Mapping[str, Sequence[str]], remedies: Mapping[str, str], want: Want) -> str:
+def _message(matched: int, refused: Mapping[str, Sequence[Detection]], want: Want) -> str:
     asked = f"{' or '.join(want.products) or 'any MI3xx'}, {want.request} {want.resource}"
     parts = [
-        f"{len(refused[code])} {code}" + _named(refused[code], matched) + remedies[code]
-        for code in _NEAREST_FIRST
-        if code in refused
+        f"{len(nodes)} {code}" + ("" if matched else _named(nodes)) + _remedy(code, nodes[0])
+        for code, nodes in refused.items()
     ]
     if matched:
         return f"{matched} {'node fits' if matched == 1 else 'nodes fit'} ({asked})" + (
@@ -218,9 +214,7 @@ def _remedy(code: str, detection: Detection) -> str:
     return ""
 
 
-def _named(nodes: Sequence[str], matched: int) -> str:
-    """The first few names, where nothing matched."""
-    if matched:
-        return ""
-    first = ", ".join(shown(name) for name in sorted(nodes)[:_NAMED_NODES])
+def _named(nodes: Sequence[Detection]) -> str:
+    """The first few names."""
+    first = ", ".join(shown(name) for name in sorted(found.node for found in nodes)[:_NAMED_NODES])
     return f" ({first}{', ...' if len(nodes) > _NAMED_NODES else ''})"

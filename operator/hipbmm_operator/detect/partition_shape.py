@@ -7,6 +7,7 @@ smaller number is believed.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hipbmm_operator.detect.catalogue.partitions import (
     SPX,
@@ -21,6 +22,8 @@ from hipbmm_operator.detect.reasons import Reason
 from hipbmm_operator.detect.resource_choice import ResourceChoice
 from hipbmm_operator.detect.sources.dra import DraGpus
 from hipbmm_operator.detect.sources.labels import LabellerLabels, labelled_mode, positive, whole_gib
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def shape_of(signs: Signs) -> Shape:
     return Shape(mode, units, reasons + stale)
 
 
-def _only(values: frozenset[int]) -> int | None:
+def _only(values: frozenset[T]) -> T | None:
     return next(iter(values)) if len(values) == 1 else None
 
 
@@ -120,12 +123,9 @@ def _fraction(signs: Signs) -> Shape | None:
 
 
 def _mode(signs: Signs) -> tuple[str | None, tuple[Reason, ...]]:
-    if signs.named is not None:
-        return signs.named, ()
-    if signs.labelled is not None:
-        return signs.labelled, ()
-    if len(signs.profiles) == 1:
-        return next(iter(signs.profiles)), ()
+    told = signs.named or signs.labelled or _only(signs.profiles)
+    if told is not None:
+        return told, ()
     if len(signs.profiles) > 1 or len(signs.compute_units) > 1:
         return None, (Reason("PartitionsDiffer", "the GPUs of this node are partitioned differently"),)
     return _inferred_mode(signs)

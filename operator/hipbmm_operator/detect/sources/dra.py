@@ -16,9 +16,9 @@ from hipbmm_operator.detect.catalogue.marketing import MARKETING_NAMES
 from hipbmm_operator.detect.catalogue.partitions import mode_of_profile
 from hipbmm_operator.detect.catalogue.products import PRODUCTS, dra_device_id
 from hipbmm_operator.detect.sources.facts import BLOCKING_EFFECTS
-from hipbmm_operator.detect.sources.values import quantity, sequence, text
+from hipbmm_operator.detect.sources.values import quantity, text
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import as_object, as_objects
 
 DRIVER: Final = "gpu.amd.com"
 _DOMAIN: Final = DRIVER + "/"
@@ -82,7 +82,7 @@ def extended_resources(classes: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     for device_class in classes:
         spec = as_object(device_class.get("spec"))
         named = text(as_object(device_class.get("metadata")).get("name")) == DRIVER
-        selectors = [as_object(each) for each in sequence(spec.get("selectors"))]
+        selectors = as_objects(spec.get("selectors"))
         # A class without a selector is one of all devices.
         if (
             named
@@ -128,7 +128,7 @@ def dra_gpus(slices: Iterable[Mapping[str, Any]], node: str) -> DraGpus:
     vfio: set[tuple[str, str]] = set()
     for number, spec in enumerate(current):
         pool = text(as_object(spec.get("pool")).get("name"))
-        for index, device in enumerate(map(as_object, sequence(spec.get("devices")))):
+        for index, device in enumerate(as_objects(spec.get("devices"))):
             name = text(device.get("name"))
             # The same slice may be given in two API versions: a device counts once.
             identity = (pool, name or f"#{number}.{index}")
@@ -192,7 +192,7 @@ def _device(name: str, body: Mapping[str, Any], attributes: Mapping[str, str]) -
         memory_gib=None if gib in _FAKE_MEMORY_GIB else gib,
         gpu=_physical_gpu(attributes, auto_name[1] if auto_name else ""),
         auto=bool(auto_name or attributes.get("computePartition") or attributes.get("gpuIndex")),
-        tainted=any(text(as_object(taint).get("effect")) in BLOCKING_EFFECTS for taint in sequence(body.get("taints"))),
+        tainted=any(text(taint.get("effect")) in BLOCKING_EFFECTS for taint in as_objects(body.get("taints"))),
     )
 
 

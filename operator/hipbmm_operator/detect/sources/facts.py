@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, mode_of_resource
 from hipbmm_operator.detect.sources.keys import is_relevant
-from hipbmm_operator.detect.sources.values import quantity, sequence, text, truth
-from hipbmm_operator.kube.metadata import as_object, object_at
+from hipbmm_operator.detect.sources.values import quantity, text, truth
+from hipbmm_operator.kube.metadata import as_object, as_objects, conditions, object_at
 
 # PreferNoSchedule never keeps a pod away.
 BLOCKING_EFFECTS: Final = frozenset({"NoSchedule", "NoExecute"})
@@ -37,7 +37,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """``ready`` is None without any condition. ``shared``: a sharing scheduler inflates ``amd.com/gpu``."""
+    """``ready`` is None without any condition, False without its own. ``shared``: a scheduler inflates ``amd.com/gpu``."""
 
     name: str
     labels: Mapping[str, str]
@@ -60,15 +60,6 @@ def relevant_labels(node: Mapping[str, Any]) -> dict[str, str]:
     return {key: text(value) for key, value in labels.items() if is_relevant(text(key))}
 
 
-def is_ready(status: Mapping[str, Any]) -> bool | None:
-    """The condition Ready: True, False (also when only other conditions are there), None with no conditions at all."""
-    conditions = sequence(status.get("conditions"))
-    for condition in map(as_object, conditions):
-        if condition.get("type") == "Ready":
-            return truth(condition.get("status"))
-    return False if conditions else None
-
-
 def is_gpu_resource(name: object) -> bool:
     """Whether a resource name is ``amd.com/gpu`` or a partition's, such as ``amd.com/cpx_nps4``."""
     return isinstance(name, str) and (name == GPU_RESOURCE or mode_of_resource(name) is not None)
@@ -80,14 +71,15 @@ def node_facts(node: Mapping[str, Any]) -> NodeFacts:
     status = as_object(node.get("status"))
     capacity = as_object(status.get("capacity"))
     allocatable = as_object(status.get("allocatable"))
+    reported = conditions(status)
     names = sorted({name for name in (*capacity, *allocatable) if is_gpu_resource(name)})
     return NodeFacts(
         name=node_name(node),
         labels=relevant_labels(node),
-        taints=tuple(_taint(as_object(taint)) for taint in sequence(spec.get("taints"))),
+        taints=tuple(_taint(taint) for taint in as_objects(spec.get("taints"))),
         unschedulable=truth(spec.get("unschedulable")),
         terminating=bool(as_object(node.get("metadata")).get("deletionTimestamp")),
-        ready=is_ready(status),
+        ready=truth(reported.get("Ready", {}).get("status")) if reported else None,
         offers=tuple(_offer(name, capacity, allocatable) for name in names),
         shared=not _SHARING_RESOURCES.isdisjoint((*capacity, *allocatable)),
     )

@@ -6,7 +6,6 @@ the node has one value, and ``amd.com/gpu.K.<value>: "<count>"`` when it has sev
 value in them, so next to a singular key they prove nothing.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -39,9 +38,6 @@ class _Counted:
     suffixed: dict[str, int] = field(default_factory=dict)
 
 
-_NOTHING: Final = _Counted()
-
-
 @dataclass(frozen=True, slots=True)
 class LabellerLabels:
     """The labeller's labels of one node. ``present`` is true when there is any, of whatever kind."""
@@ -51,7 +47,7 @@ class LabellerLabels:
 
     def values(self, kind: str, parse: Callable[[str], T | None]) -> frozenset[T]:
         """The singular value of a kind, else the singular beta one, else those in keys with a count above 0."""
-        counted = self.kinds.get(kind, _NOTHING)
+        counted = self.kinds[kind]
         for singular in (counted.plain, counted.beta):
             value = None if singular is None else parse(singular)
             if value is not None:
@@ -62,26 +58,26 @@ class LabellerLabels:
     def count(self, kind: str, parse: Callable[[str], T | None]) -> int:
         """How many GPUs or devices the trusted values of a kind were counted on; 0 when there is no count."""
         trusted = self.values(kind, parse)
-        counts = self.kinds.get(kind, _NOTHING).suffixed.items()
+        counts = self.kinds[kind].suffixed.items()
         return sum(number for suffix, number in counts if parse(suffix) in trusted)
 
     def rejected_ids(self) -> tuple[str, ...]:
         """Values of ``device-id`` that are no device id, sorted."""
-        counted = self.kinds.get("device-id", _NOTHING)
+        counted = self.kinds["device-id"]
         written = {value for value in (counted.plain, counted.beta, *counted.suffixed) if value}
         return tuple(sorted(value for value in written if device_id(value) is None))
 
 
 def labeller_labels(labels: Mapping[str, str]) -> LabellerLabels:
     """Sort the labels of a node by kind."""
-    kinds: dict[str, _Counted] = defaultdict(_Counted)
+    kinds = {kind: _Counted() for kind in _KINDS}
     theirs = [label for label in labels if label.startswith((PLAIN_PREFIX, BETA_PREFIX))]
     for label in theirs:
         beta, value = label.startswith(BETA_PREFIX), labels[label]
         kind, in_key, suffix = label.removeprefix(BETA_PREFIX if beta else PLAIN_PREFIX).partition(".")
-        if kind not in _KINDS:
+        counted = kinds.get(kind)
+        if counted is None:
             continue
-        counted = kinds[kind]
         if in_key:
             counted.suffixed[suffix] = max(counted.suffixed.get(suffix, 0), count(value))
         elif beta:

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from hipbmm_operator.detect.catalogue.products import device_id
 from hipbmm_operator.detect.sources.keys import NFD_PCI_PREFIX, NFD_PREFIX
-from hipbmm_operator.detect.sources.values import sequence, text, truth
-from hipbmm_operator.kube.metadata import as_object, object_at
+from hipbmm_operator.detect.sources.values import text, truth
+from hipbmm_operator.kube.metadata import as_object, object_at, objects_at
 
 NODE_NAME_LABEL: Final = "nfd.node.kubernetes.io/node-name"
 _AMD: Final = "1002"
@@ -70,9 +70,8 @@ def listed_gpus(features: Iterable[Mapping[str, Any]]) -> PciGpus:
 
 
 def _gpus_of_feature(feature: Mapping[str, Any]) -> list[str]:
-    listed = object_at(feature, "spec", "features", "instances", "pci.device")
     found = []
-    for element in sequence(listed.get("elements")):
+    for element in objects_at(feature, "spec", "features", "instances", "pci.device", "elements"):
         attributes = object_at(element, "attributes")
         vendor = text(attributes.get("vendor")).lower().removeprefix("0x")
         gpu_class = text(attributes.get("class")).lower().removeprefix("0x")

@@ -5,19 +5,13 @@ booleans of them (``7551``, ``true``); those are read as the text they were writ
 """
 
 import re
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from hipbmm_operator.kube import quantity as quantities
 
 _LARGEST: Final = 2**63 - 1
 _PRINTED: Final = 63  # the longest value a label may have
 _COUNT: Final = re.compile(r"[0-9]{1,9}")
-
-
-def sequence(value: object) -> Sequence[Any]:
-    """The value when it is a list or a tuple, else an empty tuple. A string is not a sequence here."""
-    return value if isinstance(value, list | tuple) else ()
 
 
 def text(value: object) -> str:
@@ -51,7 +45,7 @@ def quantity(value: object) -> int | None:
     return None if found is None else max(0, min(int(found), _LARGEST))
 
 
-def shown(value: str) -> str:
-    """A value from outside as it may stand in a message: at most 63 characters, control characters escaped."""
-    short = value if len(value) <= _PRINTED else value[: _PRINTED - 1] + "…"
+def shown(value: str, most: int = _PRINTED) -> str:
+    """A value from outside as it may stand in a message: at most so many characters, control characters escaped."""
+    short = value if len(value) <= most else value[: most - 1] + "…"
     return short if short.isprintable() else ascii(short)[1:-1]
