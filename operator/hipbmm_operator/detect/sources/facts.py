@@ -37,7 +37,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """``ready`` is None without any condition, False without its own. ``shared``: a scheduler inflates ``amd.com/gpu``."""
+    """``ready``: None without conditions, False without its own. ``shared``: a scheduler inflates ``amd.com/gpu``."""
 
     name: str
     labels: Mapping[str, str]
