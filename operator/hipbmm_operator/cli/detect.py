@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
@@ -28,20 +29,14 @@ _TOLERATION: Final = re.compile(
 )
 
 
-class _UsageError(Exception):
-    """The arguments cannot be understood, or the file cannot be opened."""
-
-
 class _Parser(argparse.ArgumentParser):
-    """argparse without exits and without writing to the process's own streams."""
-
     def error(self, message: str) -> NoReturn:
-        raise _UsageError(message)
+        self.exit(WRONG_USAGE, f"{self.format_usage()}error: {message}\n")
 
 
 def _parser() -> _Parser:
     parser = _Parser(prog="hipbmm_operator detect", description=_ABOUT, add_help=False, allow_abbrev=False)
-    parser.add_argument("-h", "--help", action="store_true", help="show this text")
+    parser.add_argument("-h", "--help", action="help", help="show this text")
     parser.add_argument(
         "-f",
         "--filename",
@@ -85,16 +80,13 @@ def detect_command(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
     """
     parser = _parser()
     try:
-        options = parser.parse_args(argv)
-        if options.help:
-            stdout.write(parser.format_help())
-            return FINE
-        if options.filename is None:
-            parser.error("-f FILE is needed (- for standard input)")
-        inventory = _inventory(options.filename)
-    except _UsageError as error:
-        stderr.write(f"{parser.format_usage()}error: {error}\n")
-        return WRONG_USAGE
+        with redirect_stdout(stdout), redirect_stderr(stderr):
+            options = parser.parse_args(argv)
+            if options.filename is None:
+                parser.error("-f FILE is needed (- for standard input)")
+            inventory = _inventory(options.filename, parser)
+    except SystemExit as ended:
+        return WRONG_USAGE if ended.code else FINE
     detections = detect_inventory(inventory, [*default_tolerations(), *options.tolerate], options.request)
     if options.output == "json":
         output.write(stdout, json.dumps([detection.as_dict() for detection in detections], indent=2) + "\n")
@@ -122,7 +114,7 @@ def detect_inventory(inventory: Inventory, tolerations: Sequence[Mapping[str, An
     ]
 
 
-def _inventory(filename: str) -> Inventory:
+def _inventory(filename: str, parser: argparse.ArgumentParser) -> Inventory:
     try:
         if filename == _STDIN:
             content = sys.stdin.buffer.read(LARGEST_BYTES + 1)
@@ -130,7 +122,7 @@ def _inventory(filename: str) -> Inventory:
             with Path(filename).open("rb") as stream:
                 content = stream.read(LARGEST_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise _UsageError(f"cannot read {filename}: {error}") from error
+        parser.error(f"cannot read {filename}: {error}")
     if len(content) > LARGEST_BYTES:
         return Inventory(problems=[f"{filename}: larger than {LARGEST_BYTES >> 20} MiB"])
     try:

@@ -1,12 +1,12 @@
 """YAML as plain objects, scalars kept as the text they were written as.
 
 ``7551``, ``0123`` and ``1e5`` are label values of a manifest whose author forgot the quotes; YAML's own types would
-make other values of them. Only plain ``true``, ``false`` and ``null`` are no text. Built from libyaml's events without
-recursion: its own composer overflows the C stack on deep nesting. Tags mean nothing, so nothing in a file can run code.
+make other values of them. Only plain ``true``, ``false`` and ``null`` are no text. Built from libyaml's events: its own
+composer overflows the C stack on deep nesting. Tags mean nothing, so nothing in a file can run code.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, Final
 
 import yaml
@@ -23,90 +23,74 @@ class PlainYamlError(ValueError):
     """The text is no YAML, or more than is accepted; the message says where."""
 
 
-@dataclass(slots=True)
-class _Open:
-    """A collection being read; ``key`` is the pending key of a mapping."""
-
-    value: dict[str, Any] | list[Any]
-    anchor: str | None
-    key: str | None = None
-    merges: list[Any] = field(default_factory=list)
-
-
 def documents(written: str) -> Iterator[Any]:
     """The documents of a YAML text, one by one; PlainYamlError at the first that cannot be read."""
-    builder = _Builder()
     try:
-        for event in yaml.parse(written, Loader=_EVENTS):
-            if isinstance(event, yaml.DocumentStartEvent):
-                builder = _Builder(builder.merged)
-            elif isinstance(event, yaml.DocumentEndEvent):
-                yield builder.root
-            else:
-                builder.take(event)
+        yield from _Reader(written).documents()
     except yaml.YAMLError as error:
         raise PlainYamlError(" ".join(str(error).split())) from error
 
 
-class _Builder:
-    """One document from its events."""
+class _Reader:
+    """Values from events: each method takes those of what it reads, to its end."""
 
-    def __init__(self, merged: int = 0) -> None:
-        self.root: Any = None
-        self.merged = merged
-        self._open: list[_Open] = []
+    def __init__(self, written: str) -> None:
+        self._events: Iterator[Any] = yaml.parse(written, Loader=_EVENTS)
         self._anchors: dict[str, Any] = {}
+        self._merged = 0
 
-    def take(self, event: yaml.Event) -> None:
-        """Take the next event of the document."""
-        if isinstance(event, yaml.ScalarEvent):
-            plain = event.implicit[0] and event.value in _WORDS and not event.style
-            key_wanted = bool(self._open) and isinstance(self._open[-1].value, dict) and self._open[-1].key is None
-            self._put(_WORDS[event.value] if plain and not key_wanted else event.value, event.anchor, event)
-        elif isinstance(event, yaml.AliasEvent):
+    def documents(self) -> Iterator[Any]:
+        """The root of each document."""
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                self._anchors = {}
+                root = self._value(next(self._events), 0)
+                next(self._events)  # the end of the document, or an error
+                yield root
+
+    def _value(self, event: Any, level: int, *, key: bool = False) -> Any:  # noqa: ANN401  # events and values of any kind
+        if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
                 raise _error(f"alias *{event.anchor} names nothing that is complete", event)
-            self._put(self._anchors[event.anchor], None, event)
-        elif isinstance(event, yaml.CollectionStartEvent):
-            if len(self._open) >= MOST_LEVELS:
-                raise _error(f"more than {MOST_LEVELS} levels", event)
-            self._open.append(_Open({} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor))
-        elif isinstance(event, yaml.CollectionEndEvent):
-            done = self._open.pop()
-            if isinstance(done.value, dict) and done.merges:
-                done.value = self._merge(done.value, done.merges, event)
-            self._put(done.value, done.anchor, event)
-
-    def _put(self, value: object, anchor: str | None, event: yaml.Event) -> None:
-        if anchor is not None:
-            self._anchors[anchor] = value
-        if not self._open:
-            self.root = value
-            return
-        top = self._open[-1]
-        if isinstance(top.value, list):
-            top.value.append(value)
-        elif top.key is None:
-            if not isinstance(value, str):
-                raise _error("a key that is no text", event)
-            top.key = value
+            return self._anchors[event.anchor]
+        value: Any
+        if isinstance(event, yaml.ScalarEvent):
+            word = event.implicit[0] and event.value in _WORDS and not event.style and not key
+            value = _WORDS[event.value] if word else event.value
+        elif level >= MOST_LEVELS:
+            raise _error(f"more than {MOST_LEVELS} levels", event)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = [self._value(item, level + 1) for item in self._until(yaml.SequenceEndEvent)]
         else:
-            if top.key == _MERGE:
-                top.merges.extend(value if isinstance(value, list) else [value])
-            else:
-                top.value[top.key] = value
-            top.key = None
+            value = self._mapping(event, level + 1)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value
+        return value
 
-    def _merge(self, own: dict[str, Any], merges: list[Any], event: yaml.Event) -> dict[str, Any]:
+    def _mapping(self, start: yaml.Event, level: int) -> dict[str, Any]:
+        own: dict[str, Any] = {}
+        merges: list[Any] = []
+        for event in self._until(yaml.MappingEndEvent):
+            key = self._value(event, level, key=True)
+            if not isinstance(key, str):
+                raise _error("a key that is no text", event)
+            value = self._value(next(self._events), level)
+            if key == _MERGE:
+                merges += value if isinstance(value, list) else [value]
+            else:
+                own[key] = value
         merged: dict[str, Any] = {}
         for other in reversed(merges):
             if not isinstance(other, dict):
-                raise _error("a merge key wants a mapping", event)
-            self.merged += len(other)
-            if self.merged > MOST_MERGED:
-                raise _error(f"merge keys copy more than {MOST_MERGED} values", event)
+                raise _error("a merge key wants a mapping", start)
+            self._merged += len(other)
+            if self._merged > MOST_MERGED:
+                raise _error(f"merge keys copy more than {MOST_MERGED} values", start)
             merged.update(other)
         return {**merged, **own}
+
+    def _until(self, end: type[yaml.Event]) -> Iterator[Any]:
+        return takewhile(lambda event: not isinstance(event, end), self._events)
 
 
 def _error(problem: str, event: yaml.Event) -> PlainYamlError:
