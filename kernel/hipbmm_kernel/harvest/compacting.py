@@ -31,7 +31,8 @@ class Compacting:
             return
         self._seen = self._published()
         self._due = self._clock.monotonic() + INTERVAL
-        command = [*itself.command("__main__"), "compact", "--bounded", self._store]
+        python, *program = itself.command("__main__")
+        command = [python, "-I", *program, "compact", "--bounded", self._store]
         quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
         with contextlib.suppress(OSError):  # a pod may have no room for a process now; the next time is due in an hour
             self._child = os.posix_spawn(sys.executable, command, os.environ, file_actions=quiet)

@@ -64,7 +64,7 @@ exec "$@"
 HARVEST = f"""
 p=
 trap 'kill $p; wait $p; exit 0' TERM
-if [ -r {HOME}/kernel/__main__.py ]; then python3 {HOME}/kernel harvest & p=$!; wait $p; fi
+if [ -r {HOME}/kernel/__main__.py ]; then python3 -I {HOME}/kernel harvest & p=$!; wait $p; fi
 while :; do sleep 3600 & p=$!; wait $p; done
 """.strip()
 """Never ends by itself: a sidecar that starts again and again would be a pod that is not well because of us."""

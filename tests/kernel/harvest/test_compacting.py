@@ -46,12 +46,14 @@ def test_a_pod_that_has_published_makes_few_shards_of_many(pod: Pod, a_stack: St
     assert not compacting._running(), "not twice in a row"
 
 
-def test_files_in_the_working_directory_do_not_take_the_place_of_pythons_own(
-    pod: Pod, a_stack: Stack, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("variable", ["HOME", "PYTHONPATH", "PYTHONHOME"])
+def test_neither_the_working_directory_nor_variables_take_the_place_of_pythons_own_files(
+    pod: Pod, a_stack: Stack, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     many(pod, a_stack)
     (pod.root / "json.py").write_text("raise SystemExit(99)")
     monkeypatch.chdir(pod.root)
+    monkeypatch.setenv(variable, str(pod.root))
     clock = FakeClock()
     compacting = Compacting(pod.settings(), clock, lambda: 1)
     clock.sleep(INTERVAL)

@@ -168,6 +168,15 @@ def test_the_server_starts_by_the_program_with_variables_for_another_python(home
     assert called(home)[:2] == ["exec", "--foreign"]
 
 
+@pytest.mark.parametrize("name", ["PYTHONHOME", "PYTHONPATH"])
+def test_the_sidecar_runs_with_variables_for_another_python(home: Path, name: str) -> None:
+    (home / "json.py").write_text("raise SystemExit(9)")
+    run(scripts.WARM, home, put_program(home))
+    text = scripts.HARVEST.partition("\nwhile")[0]
+    assert run(text, home, **{name: str(home)}).returncode == 0
+    assert called(home) == ["harvest"]
+
+
 def test_the_server_starts_without_the_program(home: Path) -> None:
     done = run(scripts.SERVER, home, "sh", "-c", 'echo "$1"; exit 3', "zero", "one")
     assert (done.stdout, done.returncode) == ("one\n", 3)
