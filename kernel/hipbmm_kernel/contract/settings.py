@@ -6,7 +6,7 @@ names the variable, because guessing one would tune or serve something else than
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from hipbmm_kernel.rows.gemm import Linear
 
@@ -46,128 +46,6 @@ MAX_SIZE = 1 << 24
 
 class SettingsError(ValueError):
     """A variable cannot be understood; the message names it."""
-
-
-class Settings(NamedTuple):
-    """The parsed environment. Paths are text, times are seconds."""
-
-    home: str
-    store: str
-    mirrors: tuple[str, ...]
-    mirror_log: bool
-    model: str
-    model_config: str
-    tensor_parallel: int
-    server_args: tuple[str, ...]
-    vllm_version: str
-    linears: tuple[Linear, ...]
-    tokens: tuple[int, ...]
-    tune: bool
-    policy: str
-    budget_seconds: float
-    problem_seconds: float
-    verify: bool
-    search: str
-    retune_token: str
-    dispatch: str
-    plugin: bool
-    pod_uid: str
-    node_name: str
-    termination_log: str
-    sysfs: str
-    dev: str
-    metrics_port: int
-    harvest_seconds: float
-    read_seconds: float
-    warmup_seconds: float
-    image_seconds: float
-    user_flags: tuple[str, ...]
-    mode: str
-    fixed_env: tuple[str, ...]
-    cooperate: bool
-    notes: tuple[str, ...]
-    conflicting_env: tuple[str, ...]
-
-    @property
-    def work(self) -> str:
-        """The working directory of the server."""
-        return f"{self.home}/work"
-
-    @property
-    def served_file(self) -> str:
-        """The private table that AITER reads and appends to."""
-        return f"{self.home}/work/{SERVED_NAME}"
-
-    @property
-    def program(self) -> str:
-        """Where `payload` has left the program, and the plugin beside it."""
-        return f"{self.home}/kernel"
-
-    @property
-    def dispatch_directory(self) -> str:
-        """The table in memory, and what processes of the server write beside it: counts, words, marks."""
-        return f"{self.home}/dispatch"
-
-    @property
-    def dispatch_table(self) -> str:
-        """The table that the plugin serves from memory."""
-        return f"{self.dispatch_directory}/table"
-
-    @property
-    def processes(self) -> str:
-        """Marks of the server's processes (`dispatch.ends`)."""
-        return f"{self.dispatch_directory}/processes"
-
-    @property
-    def report_file(self) -> str:
-        """The whole report of `warm`."""
-        return f"{self.home}/report.json"
-
-    @property
-    def state_file(self) -> str:
-        """What `exec` did."""
-        return f"{self.home}/state.json"
-
-    @property
-    def simulated(self) -> bool:
-        """Whether hardware is read from somewhere else than the running kernel."""
-        return self.sysfs != DEFAULTS["HIPBMM_SYSFS"] or self.dev != DEFAULTS["HIPBMM_DEV"]
-
-
-def parse_settings(env: Mapping[str, str]) -> Settings:
-    """The settings in `env`. Raises SettingsError that names the first variable that cannot be understood."""
-    home = env.get("HIPBMM_HOME") or DEFAULTS["HIPBMM_HOME"]
-    values = {}
-    for field, (default, read) in _FIELDS.items():
-        name = f"HIPBMM_{field.upper()}"
-        text = env.get(name) or default.replace("$HIPBMM_HOME", home.rstrip("/"))
-        if len(text) > MAX_TEXT or "\0" in text:
-            raise SettingsError(f"{name} is longer than {MAX_TEXT} characters")
-        values[field] = read(name, text)
-    if not values["mode"]:
-        values["server_args"] = tuple(_resolved(argument, env) for argument in values["server_args"])
-    return Settings(**values, conflicting_env=_conflicts(env))
-
-
-def _resolved(argument: str, env: Mapping[str, str]) -> str:
-    """An argument as the server gets it: Kubernetes puts variables in place of `$(NAME)`, and `$` of `$$`."""
-    if "$" not in argument:
-        return argument
-    import re  # noqa: PLC0415 - few arguments refer to variables, and a start takes milliseconds
-
-    return re.sub(
-        r"\$(?:\$|\(([^)]*)\))", lambda found: "$" if found[1] is None else env.get(found[1], found[0]), argument
-    )
-
-
-def with_contract(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment with the contract's variables where it has none."""
-    return {**env, **{name: value for name, value in CONTRACT_ENV.items() if not env.get(name)}}
-
-
-def _conflicts(env: Mapping[str, str]) -> tuple[str, ...]:
-    """The contract's variables that a user set to switch a part off. Unset is fine: exec sets them."""
-    return tuple(name for name in CONTRACT_ENV if env.get(name, "1").lower() not in ("1", "true", ""))
 
 
 def _text(_name: str, text: str) -> str:
@@ -283,46 +161,133 @@ def _size(name: str, value: object, most: int) -> int:
     return value
 
 
+class Settings(NamedTuple):
+    """The parsed environment. Paths are text, times are seconds.
+
+    Each field has its default ($HIPBMM_HOME stands for that variable's value, empty is not set) and its reader. The
+    variable is HIPBMM_ and the field's name in capitals.
+    """
+
+    home: Annotated[str, "/hipbmm", _path]
+    store: Annotated[str, "$HIPBMM_HOME/store", _path]
+    mirrors: Annotated[tuple[str, ...], "$HIPBMM_HOME/mirror", _paths]
+    mirror_log: Annotated[bool, "0", _flag]
+    model: Annotated[str, "", _text]
+    model_config: Annotated[str, "", _text]
+    tensor_parallel: Annotated[int, "1", _integer(1, 1024)]
+    server_args: Annotated[tuple[str, ...], "[]", parse_arguments]
+    vllm_version: Annotated[str, "", _text]
+    linears: Annotated[tuple[Linear, ...], "", parse_linears]
+    tokens: Annotated[tuple[int, ...], "", parse_tokens]
+    tune: Annotated[bool, "1", _flag]
+    policy: Annotated[str, SERVE_UNTUNED, _choice(SERVE_UNTUNED, BLOCK)]
+    budget_seconds: Annotated[float, "1800", _seconds(0.0)]
+    problem_seconds: Annotated[float, "60", _seconds(0.05)]
+    verify: Annotated[bool, "1", _flag]
+    search: Annotated[str, ONLINE, _choice(ONLINE, EXHAUSTIVE)]
+    retune_token: Annotated[str, "", _text]
+    dispatch: Annotated[str, AUTO, _choice(AUTO, MEMORY, FILE)]
+    plugin: Annotated[bool, "0", _flag]
+    pod_uid: Annotated[str, "", _word]
+    node_name: Annotated[str, "", _text]
+    termination_log: Annotated[str, "/dev/termination-log", _path]
+    sysfs: Annotated[str, "/sys", _path]
+    dev: Annotated[str, "/dev", _path]
+    metrics_port: Annotated[int, "9410", _port]
+    harvest_seconds: Annotated[float, "20", _seconds(0.05)]
+    read_seconds: Annotated[float, "90", _seconds(0.0)]
+    warmup_seconds: Annotated[float, "1800", _seconds(0.0)]
+    image_seconds: Annotated[float, "180", _seconds(0.0)]
+    user_flags: Annotated[tuple[str, ...], "", _names]
+    mode: Annotated[str, "", _choice("", WRAP, ENV_FILE)]
+    fixed_env: Annotated[tuple[str, ...], "", _names]
+    cooperate: Annotated[bool, "0", _flag]
+    notes: Annotated[tuple[str, ...], "", parse_arguments]
+    conflicting_env: tuple[str, ...]
+
+    @property
+    def work(self) -> str:
+        """The working directory of the server."""
+        return f"{self.home}/work"
+
+    @property
+    def served_file(self) -> str:
+        """The private table that AITER reads and appends to."""
+        return f"{self.home}/work/{SERVED_NAME}"
+
+    @property
+    def program(self) -> str:
+        """Where `payload` has left the program, and the plugin beside it."""
+        return f"{self.home}/kernel"
+
+    @property
+    def dispatch_directory(self) -> str:
+        """The table in memory, and what processes of the server write beside it: counts, words, marks."""
+        return f"{self.home}/dispatch"
+
+    @property
+    def dispatch_table(self) -> str:
+        """The table that the plugin serves from memory."""
+        return f"{self.dispatch_directory}/table"
+
+    @property
+    def processes(self) -> str:
+        """Marks of the server's processes (`dispatch.ends`)."""
+        return f"{self.dispatch_directory}/processes"
+
+    @property
+    def report_file(self) -> str:
+        """The whole report of `warm`."""
+        return f"{self.home}/report.json"
+
+    @property
+    def state_file(self) -> str:
+        """What `exec` did."""
+        return f"{self.home}/state.json"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether hardware is read from somewhere else than the running kernel."""
+        return self.sysfs != DEFAULTS["HIPBMM_SYSFS"] or self.dev != DEFAULTS["HIPBMM_DEV"]
+
+
 _FIELDS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
-    "home": ("/hipbmm", _path),
-    "store": ("$HIPBMM_HOME/store", _path),
-    "mirrors": ("$HIPBMM_HOME/mirror", _paths),
-    "mirror_log": ("0", _flag),
-    "model": ("", _text),
-    "model_config": ("", _text),
-    "tensor_parallel": ("1", _integer(1, 1024)),
-    "server_args": ("[]", parse_arguments),
-    "vllm_version": ("", _text),
-    "linears": ("", parse_linears),
-    "tokens": ("", parse_tokens),
-    "tune": ("1", _flag),
-    "policy": (SERVE_UNTUNED, _choice(SERVE_UNTUNED, BLOCK)),
-    "budget_seconds": ("1800", _seconds(0.0)),
-    "problem_seconds": ("60", _seconds(0.05)),
-    "verify": ("1", _flag),
-    "search": (ONLINE, _choice(ONLINE, EXHAUSTIVE)),
-    "retune_token": ("", _text),
-    "dispatch": (AUTO, _choice(AUTO, MEMORY, FILE)),
-    "plugin": ("0", _flag),
-    "pod_uid": ("", _word),
-    "node_name": ("", _text),
-    "termination_log": ("/dev/termination-log", _path),
-    "sysfs": ("/sys", _path),
-    "dev": ("/dev", _path),
-    "metrics_port": ("9410", _port),
-    "harvest_seconds": ("20", _seconds(0.05)),
-    "read_seconds": ("90", _seconds(0.0)),
-    "warmup_seconds": ("1800", _seconds(0.0)),
-    "image_seconds": ("180", _seconds(0.0)),
-    "user_flags": ("", _names),
-    "mode": ("", _choice("", WRAP, ENV_FILE)),
-    "fixed_env": ("", _names),
-    "cooperate": ("0", _flag),
-    "notes": ("", parse_arguments),
+    field: hint.__metadata__ for field, hint in Settings.__annotations__.items() if field != "conflicting_env"
 }
-"""Fields of Settings: the default ($HIPBMM_HOME stands for that variable's value, empty is not set) and the reader.
-
-The variable is HIPBMM_ and the field's name in capitals.
-"""
-
 DEFAULTS = {f"HIPBMM_{field.upper()}": default for field, (default, _) in _FIELDS.items()}
+
+
+def parse_settings(env: Mapping[str, str]) -> Settings:
+    """The settings in `env`. Raises SettingsError that names the first variable that cannot be understood."""
+    home = env.get("HIPBMM_HOME") or DEFAULTS["HIPBMM_HOME"]
+    values = {}
+    for field, (default, read) in _FIELDS.items():
+        name = f"HIPBMM_{field.upper()}"
+        text = env.get(name) or default.replace("$HIPBMM_HOME", home.rstrip("/"))
+        if len(text) > MAX_TEXT or "\0" in text:
+            raise SettingsError(f"{name} is longer than {MAX_TEXT} characters")
+        values[field] = read(name, text)
+    if not values["mode"]:
+        values["server_args"] = tuple(_resolved(argument, env) for argument in values["server_args"])
+    return Settings(**values, conflicting_env=_conflicts(env))
+
+
+def _resolved(argument: str, env: Mapping[str, str]) -> str:
+    """An argument as the server gets it: Kubernetes puts variables in place of `$(NAME)`, and `$` of `$$`."""
+    if "$" not in argument:
+        return argument
+    import re  # noqa: PLC0415 - few arguments refer to variables, and a start takes milliseconds
+
+    return re.sub(
+        r"\$(?:\$|\(([^)]*)\))", lambda found: "$" if found[1] is None else env.get(found[1], found[0]), argument
+    )
+
+
+def with_contract(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment with the contract's variables where it has none."""
+    return {**env, **{name: value for name, value in CONTRACT_ENV.items() if not env.get(name)}}
+
+
+def _conflicts(env: Mapping[str, str]) -> tuple[str, ...]:
+    """The contract's variables that a user set to switch a part off. Unset is fine: exec sets them."""
+    return tuple(name for name in CONTRACT_ENV if env.get(name, "1").lower() not in ("1", "true", ""))
