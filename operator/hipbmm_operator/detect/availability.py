@@ -1,12 +1,12 @@
 """Whether pods can start on a node now. Kept apart from what the node is: a cordon does not change its GPUs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from hipbmm_operator.detect.reasons import Reason
 from hipbmm_operator.detect.resource_choice import ResourceChoice
 from hipbmm_operator.detect.sources.facts import BLOCKING_EFFECTS, NodeFacts, Taint
-from hipbmm_operator.detect.sources.values import shown, text
+from hipbmm_operator.detect.sources.values import text
 
 # Repartitioning, a failed health check, a driver upgrade: the node works for nobody now, whatever a pod tolerates.
 NEVER_TOLERATED: Final = frozenset({"amd-dcm", "amd-gpu-unhealthy", "amd-gpu-driver-upgrade"})
@@ -45,31 +45,23 @@ def untolerated(taints: Sequence[Taint], tolerations: Sequence[Mapping[str, Any]
     )
 
 
-def node_blockers(facts: NodeFacts) -> tuple[Reason, ...]:
+def node_blockers(facts: NodeFacts) -> Iterator[Reason]:
     """What keeps every pod away from the node, taints aside."""
-    found = []
     if facts.terminating:
-        found.append(Reason("NodeTerminating", "the node is being deleted"))
+        yield Reason("NodeTerminating", "the node is being deleted")
     if facts.ready is False:
-        found.append(Reason("NodeNotReady", "the condition Ready is not True"))
+        yield Reason("NodeNotReady", "the condition Ready is not True")
     if facts.unschedulable:
-        found.append(Reason("NodeCordoned", "spec.unschedulable is set"))
-    return tuple(found)
+        yield Reason("NodeCordoned", "spec.unschedulable is set")
 
 
-def taint_blockers(taints: Sequence[Taint], tolerations: Sequence[Mapping[str, Any]]) -> tuple[Reason, ...]:
-    """The taints that these tolerations do not cover."""
-    return tuple(Reason("NodeTainted", shown(str(taint))) for taint in untolerated(taints, tolerations))
-
-
-def resource_blockers(choice: ResourceChoice, *, used: int, request: int) -> tuple[Reason, ...]:
+def resource_blockers(choice: ResourceChoice, *, used: int, request: int) -> Iterator[Reason]:
     """Too few devices: none allocatable, fewer than asked for, or taken by running pods."""
     if choice.name is None:
-        return ()
+        return
     if choice.gpus == 0:
-        return (Reason("NoAllocatable", f"0 of {choice.capacity} {choice.name} allocatable"),)
-    if choice.gpus < request:
-        return (Reason("NotEnoughGPUs", f"{request} wanted, {choice.gpus} {choice.name} allocatable"),)
-    if choice.gpus - used < request:
-        return (Reason("GPUsTaken", f"{request} wanted, {used} of {choice.gpus} {choice.name} in use"),)
-    return ()
+        yield Reason("NoAllocatable", f"0 of {choice.capacity} {choice.name} allocatable")
+    elif choice.gpus < request:
+        yield Reason("NotEnoughGPUs", f"{request} wanted, {choice.gpus} {choice.name} allocatable")
+    elif choice.gpus - used < request:
+        yield Reason("GPUsTaken", f"{request} wanted, {used} of {choice.gpus} {choice.name} in use")

@@ -1,11 +1,11 @@
 """From one Node, and what DRA and NFD publish about it, to one Detection."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from hipbmm_operator.detect.affinity import chosen_by, kinds_shown
-from hipbmm_operator.detect.availability import blocking_taints, node_blockers, resource_blockers, taint_blockers
+from hipbmm_operator.detect.availability import blocking_taints, node_blockers, resource_blockers, untolerated
 from hipbmm_operator.detect.detection import Detection
 from hipbmm_operator.detect.evidence import Tier, gather, is_amd, override_model
 from hipbmm_operator.detect.identity import HOLD_SECONDS, Identity, Resolution, held, resolve
@@ -21,6 +21,9 @@ from hipbmm_operator.detect.sources.values import shown
 
 _LABELS_MISSING: Final = Reason(
     "LabelsMissing", f"no label that an affinity could read names the product; label the node {OVERRIDE_LABEL}"
+)
+_GPU_RESOURCE_MISSING: Final = Reason(
+    "GPUResourceMissing", "no amd.com resource and no DRA device: the driver or the device plugin is missing"
 )
 
 
@@ -75,9 +78,10 @@ def detect_node(
     facts, choice, identity = seen.facts, seen.choice, judged.identity
     model = identity.model if identity else None
     chosen = chosen_by(model.product if model else None, facts.labels)
-    blockers = node_blockers(facts)
+    blockers = tuple(node_blockers(facts))
     missing = resource_blockers(choice, used=(used or {}).get(choice.name or "", 0), request=request)
-    away = (*blockers, *missing, *taint_blockers(facts.taints, tolerations))
+    tainted = (Reason("NodeTainted", shown(str(taint))) for taint in untolerated(facts.taints, tolerations))
+    away = (*blockers, *missing, *tainted)
     return Detection(
         node=facts.name,
         state=_state(seen, judged, blocked=bool(away)),
@@ -169,47 +173,34 @@ def _reasons(seen: _Seen, judged: _Judged, away: tuple[Reason, ...], *, reachabl
     return (*_identity_reasons(seen, judged), *away, *unreachable, *odd)
 
 
-def _identity_reasons(seen: _Seen, judged: _Judged) -> tuple[Reason, ...]:
+def _identity_reasons(seen: _Seen, judged: _Judged) -> Iterator[Reason]:
     """Why the node is what it is; no figure in here changes with time alone."""
-    reasons = [
-        Reason("Passthrough", f"{shown(label)}: the GPUs belong to virtual machines") for label in seen.passthrough[:4]
-    ]
+    for label in seen.passthrough[:4]:
+        yield Reason("Passthrough", f"{shown(label)}: the GPUs belong to virtual machines")
     if judged.kept and judged.identity is not None:
         name = judged.identity.model.product or judged.identity.model.shown
-        detail = f"nothing confirms {name} now; the last identity is kept for {HOLD_SECONDS:.0f} s"
-        reasons.append(Reason("Stale", detail))
+        yield Reason("Stale", f"nothing confirms {name} now; the last identity is kept for {HOLD_SECONDS:.0f} s")
     else:
-        reasons.extend(seen.resolution.reasons)
+        yield from seen.resolution.reasons
     if judged.identity is not None and seen.choice.name is None:
-        reasons.append(
-            Reason(
-                "GPUResourceMissing",
-                "no amd.com resource and no DRA device: the driver or the device plugin is missing",
-            )
-        )
-    return tuple(reasons)
+        yield _GPU_RESOURCE_MISSING
 
 
-def _remarks(seen: _Seen) -> tuple[Reason, ...]:
+def _remarks(seen: _Seen) -> Iterator[Reason]:
     """What is odd about the node without changing the result."""
     facts, dra = seen.facts, seen.dra
-    reasons = []
-    rejected = [
-        *seen.labeller.rejected_ids(),
-        *sorted({device.rejected_id for device in dra.devices if device.rejected_id}),
-    ]
+    rejected = [*seen.labeller.rejected_ids(), *sorted({device.rejected_id for device in dra.devices} - {""})]
     if rejected:
-        reasons.append(Reason("DeviceIdRejected", f"not a PCI device id: {', '.join(map(shown, rejected[:4]))}"))
+        yield Reason("DeviceIdRejected", f"not a PCI device id: {', '.join(map(shown, rejected[:4]))}")
     override = facts.labels.get(OVERRIDE_LABEL)
     if override is not None and override_model(override) is None:
-        reasons.append(Reason("OverrideInvalid", f"{OVERRIDE_LABEL}={shown(override)} names no known MI3xx product"))
+        yield Reason("OverrideInvalid", f"{OVERRIDE_LABEL}={shown(override)} names no known MI3xx product")
     if dra.vfio:
-        reasons.append(Reason("VfioIgnored", f"{dra.vfio} DRA devices belong to virtual machines"))
+        yield Reason("VfioIgnored", f"{dra.vfio} DRA devices belong to virtual machines")
     unhealthy = unhealthy_gpus(facts.labels)
     if unhealthy:
-        reasons.append(Reason("GPUsUnhealthy", f"{unhealthy} marked unhealthy by the metrics exporter"))
+        yield Reason("GPUsUnhealthy", f"{unhealthy} marked unhealthy by the metrics exporter")
     if facts.shared:
-        reasons.append(Reason("GPUsShared", "a sharing scheduler is in use: amd.com/gpu does not count GPUs"))
+        yield Reason("GPUsShared", "a sharing scheduler is in use: amd.com/gpu does not count GPUs")
     if facts.ready is None and seen.amd:
-        reasons.append(Reason("ReadyNotReported", "the node has no conditions; its readiness is not judged"))
-    return tuple(reasons)
+        yield Reason("ReadyNotReported", "the node has no conditions; its readiness is not judged")

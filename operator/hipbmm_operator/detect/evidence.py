@@ -73,10 +73,11 @@ class Evidence:
         return all(model.generic for model in self.models)
 
     @property
-    def shown(self) -> str:
+    def claim(self) -> str:
         """The ids or names as read, for messages; at most four of them."""
         names = sorted(model.shown for model in self.models)
-        return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")  # noqa: PLR2004 - as the docstring says
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""  # noqa: PLR2004 - as the docstring says
+        return f"{self.source} says {', '.join(names[:4])}{more}"
 
 
 def gather(

@@ -1,7 +1,7 @@
 """From evidence to one identity: which tier wins, and what to do when tiers disagree or one names several products."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
 
@@ -22,9 +22,9 @@ class Resolution:
 
     state: State | None
     tier: Tier | None
-    model: GpuModel | None
-    arch: str | None
     reasons: tuple[Reason, ...]
+    model: GpuModel | None = None
+    arch: str | None = None
 
 
 def resolve(evidence: Sequence[Evidence], *, amd: bool) -> Resolution:
@@ -36,27 +36,23 @@ def resolve(evidence: Sequence[Evidence], *, amd: bool) -> Resolution:
     if winner.tier is not Tier.OVERRIDE:
         conflict = _conflict(usable)
         if conflict is not None:
-            return Resolution(State.CONFLICT, winner.tier, None, None, (conflict,))
+            return Resolution(State.CONFLICT, winner.tier, (conflict,))
     arches = {model.arch for model in winner.models}
     if arches == {None}:
-        reason = Reason("NotMI3xx", f"{winner.source} says {winner.shown}")
-        return Resolution(State.NOT_MI3XX, winner.tier, None, None, (reason,))
+        return Resolution(State.NOT_MI3XX, winner.tier, (Reason("NotMI3xx", winner.claim),))
     if len({model.key for model in winner.models}) > 1:
-        reason = Reason(
-            "MixedProducts", f"{winner.source} says {winner.shown}: one resource would hand out any of them"
-        )
-        return Resolution(State.MIXED, winner.tier, None, arches.pop() if len(arches) == 1 else None, (reason,))
-    model, reasons = _fold(winner)
-    return Resolution(None, winner.tier, model, model.arch, reasons + _doubts(winner, model, usable[1:]))
+        reason = Reason("MixedProducts", f"{winner.claim}: one resource would hand out any of them")
+        return Resolution(State.MIXED, winner.tier, (reason,), arch=arches.pop() if len(arches) == 1 else None)
+    model = _folded(winner)
+    reasons = (*_remarks(winner, model), *_doubts(winner, model, usable[1:]))
+    return Resolution(None, winner.tier, reasons, model, model.arch)
 
 
 def _unidentified(*, amd: bool) -> Resolution:
-    if amd:
-        reason = Reason(
-            "Unidentified", "there are AMD GPUs, but no device id, product name or instance type says which"
-        )
-        return Resolution(State.UNKNOWN_AMD, None, None, None, (reason,))
-    return Resolution(State.NOT_MI3XX, None, None, None, (Reason("NoAMDGPU", "nothing shows an AMD GPU"),))
+    if not amd:
+        return Resolution(State.NOT_MI3XX, None, (Reason("NoAMDGPU", "nothing shows an AMD GPU"),))
+    detail = "there are AMD GPUs, but no device id, product name or instance type says which"
+    return Resolution(State.UNKNOWN_AMD, None, (Reason("Unidentified", detail),))
 
 
 def _conflict(evidence: Sequence[Evidence]) -> Reason | None:
@@ -66,56 +62,48 @@ def _conflict(evidence: Sequence[Evidence]) -> Reason | None:
     that alone is no conflict.
     """
     for first, second in combinations([found for found in evidence if found.tier.by_id], 2):
-        if _contradict(first, second):
+        one, other = ({model.arch for model in each.models} - {None} for each in (first, second))
+        if one != other:
             return Reason("ConflictingIds", f"{_claim(first)}, {_claim(second)}")
     return None
 
 
-def _contradict(first: Evidence, second: Evidence) -> bool:
-    one = {model.arch for model in first.models} - {None}
-    other = {model.arch for model in second.models} - {None}
-    return bool(one or other) and one != other
-
-
 def _claim(evidence: Evidence) -> str:
     arches = ", ".join(sorted({model.arch or _OTHER for model in evidence.models}))
-    return f"{evidence.source} says {evidence.shown} ({arches})"
+    return f"{evidence.claim} ({arches})"
 
 
-def _fold(winner: Evidence) -> tuple[GpuModel, tuple[Reason, ...]]:
+def _folded(winner: Evidence) -> GpuModel:
     """One model for evidence of one product; physical and virtual ids together leave open which of them pods get."""
-    models = sorted(winner.models, key=lambda model: model.shown)
-    model = models[0]
-    reasons: list[Reason] = []
-    if len({found.virtual for found in models}) > 1:
-        model = GpuModel(model.key, model.shown, model.arch, model.product, None)
-        reasons.append(
-            Reason("PhysicalAndVirtual", f"{winner.source} says {winner.shown}: physical and virtual functions")
-        )
+    model = min(winner.models, key=lambda model: model.shown)
+    return replace(model, virtual=None) if _both_functions(winner) else model
+
+
+def _both_functions(evidence: Evidence) -> bool:
+    return len({model.virtual for model in evidence.models}) > 1
+
+
+def _remarks(winner: Evidence, model: GpuModel) -> Iterator[Reason]:
+    """What is odd about an identity."""
+    if _both_functions(winner):
+        yield Reason("PhysicalAndVirtual", f"{winner.claim}: physical and virtual functions")
     if model.product is None:
-        reasons.append(Reason("UnknownProduct", f"device id {model.shown} is {model.arch}, its product is not known"))
+        yield Reason("UnknownProduct", f"device id {model.shown} is {model.arch}, its product is not known")
     if winner.tier is Tier.OVERRIDE:
-        reasons.append(Reason("UserOverride", f"{winner.source} says {winner.shown}"))
+        yield Reason("UserOverride", winner.claim)
     if winner.tier is Tier.CLOUD:
-        reasons.append(
-            Reason("HintOnly", f"only {winner.source} says {winner.shown}; a claim about the machine, not its software")
-        )
-    return model, tuple(reasons)
+        yield Reason("HintOnly", f"only {winner.claim}; a claim about the machine, not its software")
 
 
-def _doubts(winner: Evidence, model: GpuModel, others: Sequence[Evidence]) -> tuple[Reason, ...]:
+def _doubts(winner: Evidence, model: GpuModel, others: Sequence[Evidence]) -> Iterator[Reason]:
     """What less trusted evidence says otherwise; it changes nothing."""
-    reasons = []
     for other in others:
         if model.key in {found.key for found in other.models}:
             if other.tier.by_id and any(found.arch is None for found in other.models):
-                reasons.append(Reason("OtherGPUs", f"{other.source} says {other.shown}"))
+                yield Reason("OtherGPUs", other.claim)
             continue
         code = "ProductMismatch" if other.tier.by_id and winner.tier.by_id else "NameMismatch"
-        reasons.append(
-            Reason(code, f"{winner.source} says {winner.shown}, {other.source} says {other.shown}; the former counts")
-        )
-    return tuple(reasons)
+        yield Reason(code, f"{winner.claim}, {other.claim}; the former counts")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Which resource a pod asks this node for: ``amd.com/gpu``, a partition's name, or a DRA claim."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -46,23 +46,14 @@ def choose_resource(offers: Sequence[Offer], dra: DraGpus, extended: Collection[
     """
     live = [offer for offer in offers if offer.allocatable > 0]
     if dra.devices and not live:
-        reasons = _dra_reasons(dra)
-        leftover = [offer.resource for offer in offers if offer.capacity > 0]
-        if leftover:
-            reasons += (
-                Reason(
-                    "ResourcesInTransition",
-                    f"{', '.join(leftover)} has nothing allocatable, the DRA driver has devices",
-                ),
-            )
+        reasons = tuple(_dra_reasons(dra, offers))
         capacity = len(dra.devices) if not dra.auto else dra.allocatable
         name = GPU_RESOURCE if GPU_RESOURCE in extended else DRA_RESOURCE
         return ResourceChoice(name, dra.allocatable, capacity, reasons, by_dra=True)
     best = min(live or offers, key=_preference, default=None)
     if best is None:
         return ResourceChoice(None, 0, 0)
-    reasons = _plugin_reasons(best, live, dra)
-    return ResourceChoice(best.resource, best.allocatable, best.capacity, reasons)
+    return ResourceChoice(best.resource, best.allocatable, best.capacity, tuple(_plugin_reasons(best, live, dra)))
 
 
 def _preference(offer: Offer) -> tuple[int, int, str]:
@@ -72,25 +63,22 @@ def _preference(offer: Offer) -> tuple[int, int, str]:
     return rank, -offer.allocatable, offer.resource
 
 
-def _dra_reasons(dra: DraGpus) -> tuple[Reason, ...]:
-    reasons = []
+def _dra_reasons(dra: DraGpus, offers: Sequence[Offer]) -> Iterator[Reason]:
     if dra.incomplete:
-        reasons.append(Reason("SlicesIncomplete", "a pool announces more ResourceSlices than there are"))
+        yield Reason("SlicesIncomplete", "a pool announces more ResourceSlices than there are")
     tainted = sum(device.tainted for device in dra.devices)
     if tainted:
-        reasons.append(Reason("DevicesTainted", f"{tainted} of {len(dra.devices)} published devices are tainted"))
-    return tuple(reasons)
+        yield Reason("DevicesTainted", f"{tainted} of {len(dra.devices)} published devices are tainted")
+    leftover = ", ".join(offer.resource for offer in offers if offer.capacity > 0)
+    if leftover:
+        yield Reason("ResourcesInTransition", f"{leftover} has nothing allocatable, the DRA driver has devices")
 
 
-def _plugin_reasons(best: Offer, live: Sequence[Offer], dra: DraGpus) -> tuple[Reason, ...]:
-    reasons = []
+def _plugin_reasons(best: Offer, live: Sequence[Offer], dra: DraGpus) -> Iterator[Reason]:
     if dra.devices:
-        reasons.append(
-            Reason("ResourcesInTransition", f"the DRA driver publishes devices too; {best.resource} is allocatable")
-        )
+        yield Reason("ResourcesInTransition", f"the DRA driver publishes devices too; {best.resource} is allocatable")
     others = [offer.resource for offer in live if offer is not best]
     if others and any(name == GPU_RESOURCE for name in (*others, best.resource)):
-        reasons.append(Reason("ResourcesInTransition", f"{', '.join(others)} is allocatable beside {best.resource}"))
+        yield Reason("ResourcesInTransition", f"{', '.join(others)} is allocatable beside {best.resource}")
     elif others:
-        reasons.append(Reason("SeveralPartitions", f"{', '.join(others)} is offered beside {best.resource}"))
-    return tuple(reasons)
+        yield Reason("SeveralPartitions", f"{', '.join(others)} is offered beside {best.resource}")
