@@ -1,30 +1,187 @@
 """Terms of a small language: each is CEL text and the Python function of the same meaning. Pure.
 
 Only what the table needs. Values are those of JSON; a function reads the names in its scope: `object`, `params`, the
-table's variables and the variables of the loops around it.
+table's variables and the variables of the loops around it. Where a term is wanted, a JSON value does as well, and any
+part of that may be a term.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import reduce
+from operator import add as plus
+from typing import Any, NoReturn
 
 Scope = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Expr:
-    """One term. `run` raises KeyError or IndexError where CEL would stop with an error."""
+    """One term. `run` raises KeyError or IndexError where CEL would stop with an error.
+
+    Operators and methods make terms. A method has the name of what it is in CEL, where that has one.
+    """
 
     cel: str
     run: Callable[[Scope], Any]
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"a term is neither true nor false before it is run: {self.cel}")
+
+    def __eq__(self, other: object) -> "Expr":  # type: ignore[override]  # a term, as of any operator
+        one, two = self, term(other)
+        return Expr(f"{one.cel} == {two.cel}", lambda scope: bool(one.run(scope) == two.run(scope)))
+
+    __hash__ = None  # type: ignore[assignment]  # as without equality
+
+    def __ne__(self, other: object) -> "Expr":  # type: ignore[override]  # a term, as of any operator
+        return ~(self == other)
+
+    def __lt__(self, other: object) -> "Expr":
+        one, two = self, term(other)
+        return Expr(f"{one.cel} < {two.cel}", lambda scope: bool(one.run(scope) < two.run(scope)))
+
+    def __gt__(self, other: object) -> "Expr":
+        return term(other) < self
+
+    def __invert__(self) -> "Expr":
+        return Expr(f"!({self.cel})", lambda scope: not self.run(scope))
+
+    def __getitem__(self, key: "str | int | Expr") -> "Expr":
+        """A field that is there by its name, an item by its index, the value of a key that is a term."""
+        found = term(key)
+        cel = f"{self.cel}.{key}" if isinstance(key, str) else f"{self.cel}[{found.cel}]"
+        return Expr(cel, lambda scope: self.run(scope)[found.run(scope)])
+
+    def get(self, *path: str, default: object) -> "Expr":
+        """A field that may be absent anywhere on its path; a key that is no name is looked up as such."""
+        steps = "".join(f".?{key}" if key.isidentifier() else f"[?{json.dumps(key)}]" for key in path)
+
+        def run(scope: Scope) -> Any:  # noqa: ANN401  # any JSON
+            value = self.run(scope)
+            for key in path:
+                if key not in value:
+                    return default
+                value = value[key]
+            return value
+
+        return Expr(f"{self.cel}{steps}.orValue({term(default).cel})", run)
+
+    def has(self, key: str) -> "Expr":
+        """Whether a field is there."""
+        return Expr(f"has({self.cel}.{key})", lambda scope: key in self.run(scope))
+
+    def contains(self, item: object) -> "Expr":
+        """Whether a list has an item, or an object a key."""
+        found = term(item)
+        return Expr(f"({found.cel} in {self.cel})", lambda scope: found.run(scope) in self.run(scope))
+
+    def startswith(self, prefix: str) -> "Expr":
+        """Whether a text begins so."""
+        return Expr(f"{self.cel}.startsWith({json.dumps(prefix)})", lambda scope: self.run(scope).startswith(prefix))
+
+    def size(self) -> "Expr":
+        """Number of items."""
+        return Expr(f"{self.cel}.size()", lambda scope: len(self.run(scope)))
+
+    def bytes(self) -> "Expr":
+        """A text as the bytes that are stored."""
+        return Expr(f"bytes({self.cel})", lambda scope: self.run(scope).encode())
+
+    def string(self) -> "Expr":
+        """A number as text."""
+        return Expr(f"string({self.cel})", lambda scope: str(self.run(scope)))
+
+    def join(self) -> "Expr":
+        """Texts as one, with commas."""
+        return Expr(f'{self.cel}.join(",")', lambda scope: ",".join(self.run(scope)))
+
+    def slice(self, start: object, end: "Expr | None" = None) -> "Expr":
+        """The items from the one index to before the other, or to the end; both are within the list."""
+        first, stop = term(start), self.size() if end is None else end
+        cel = f"{self.cel}.slice({first.cel}, {stop.cel})"
+        return Expr(cel, lambda scope: self.run(scope)[first.run(scope) : stop.run(scope)])
+
+    def last(self) -> "Expr":
+        """The last item of a list that has one."""
+        return Expr(f"{self.cel}[{self.cel}.size() - 1]", lambda scope: self.run(scope)[-1])
+
+    def without(self, names: tuple[str, ...]) -> "Expr":
+        """An object without these keys."""
+        return Expr(
+            f"{self.cel}.transformMap(k, v, !(k in {term(names).cel}), v)",
+            lambda scope: {key: value for key, value in self.run(scope).items() if key not in names},
+        )
+
+    def filter(self, name: str, test: "Predicate") -> "Expr":
+        """The items for which `test` holds."""
+        body = test(root(name))
+        return Expr(
+            f"{self.cel}.filter({name}, {body.cel})",
+            lambda scope: [each for each in self.run(scope) if body.run({**scope, name: each})],
+        )
+
+    def exists(self, name: str, test: "Predicate") -> "Expr":
+        """Whether `test` holds for any item, or key of an object."""
+        body = test(root(name))
+        return Expr(
+            f"{self.cel}.exists({name}, {body.cel})",
+            lambda scope: any(body.run({**scope, name: each}) for each in self.run(scope)),
+        )
+
+    def all(self, name: str, test: "Predicate") -> "Expr":
+        """Whether `test` holds for all items, or keys of an object."""
+        body = test(root(name))
+        return Expr(
+            f"{self.cel}.all({name}, {body.cel})",
+            lambda scope: all(body.run({**scope, name: each}) for each in self.run(scope)),
+        )
+
+    def map(self, name: str, make: Callable[["Expr"], object]) -> "Expr":
+        """A list made of each item."""
+        body = term(make(root(name)))
+        return Expr(
+            f"{self.cel}.map({name}, {body.cel})",
+            lambda scope: [body.run({**scope, name: each}) for each in self.run(scope)],
+        )
+
+    def indices(self, name: str, test: "Predicate") -> "Expr":
+        """Where the items are for which `test` holds."""
+        body = test(self[root(name)])
+        return Expr(
+            f"lists.range({self.cel}.size()).filter({name}, {body.cel})",
+            lambda scope: [i for i in range(len(self.run(scope))) if body.run({**scope, name: i})],
+        )
+
+    def last_first(self, name: str, test: "Predicate") -> "Expr":
+        """As `indices`, from the end: the order in which items can be removed one by one."""
+        found, body = self.indices(name, test), test(self[root(name)])
+        backwards = f"lists.range({self.cel}.size()).map({name}, {self.cel}.size() - 1 - {name})"
+        return Expr(f"{backwards}.filter({name}, {body.cel})", lambda scope: found.run(scope)[::-1])
 
 
 Predicate = Callable[[Expr], Expr]
 
 
+def term(value: object) -> Expr:
+    """A JSON value, any part of which may be a term already.
+
+    CEL is typed: the values of an object differ in type, so each is made dynamic.
+    """
+    if isinstance(value, Expr):
+        return value
+    if isinstance(value, dict):
+        fields = {key: term(each) for key, each in value.items()}
+        cel = "{" + ", ".join(f"{json.dumps(key)}: dyn({each.cel})" for key, each in fields.items()) + "}"
+        return Expr(cel, lambda scope: {key: each.run(scope) for key, each in fields.items()})
+    if isinstance(value, list | tuple):
+        items = [term(each) for each in value]
+        return Expr(f"[{', '.join(each.cel for each in items)}]", lambda scope: [each.run(scope) for each in items])
+    return Expr(json.dumps(value), lambda _: value)
+
+
 def root(name: str) -> Expr:
-    """`object` or `params`."""
+    """`object` or `params`, or the variable of a loop."""
     return Expr(name, lambda scope: scope[name])
 
 
@@ -33,225 +190,34 @@ def variable(name: str) -> Expr:
     return Expr(f"variables.{name}", lambda scope: scope[name])
 
 
-def constant(value: Any) -> Expr:  # noqa: ANN401  # any JSON
-    """A JSON value."""
-    return Expr(_literal(value), lambda _: value)
-
-
-def _literal(value: Any) -> str:  # noqa: ANN401  # any JSON
-    """CEL is typed: the values of an object differ in type, so each is made dynamic."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)}: dyn({_literal(each)})" for key, each in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_literal(each) for each in value) + "]"
-    return json.dumps(value)
-
-
-def field(of: Expr, *path: str) -> Expr:
-    """A field that is there."""
-
-    def run(scope: Scope) -> Any:  # noqa: ANN401  # any JSON
-        value = of.run(scope)
-        for key in path:
-            value = value[key]
-        return value
-
-    return Expr(".".join((of.cel, *path)), run)
-
-
-def optional(of: Expr, *path: str, default: Any) -> Expr:  # noqa: ANN401  # any JSON
-    """A field that may be absent anywhere on its path; a key that is no name is looked up as such."""
-    steps = [f".?{key}" if key.isidentifier() else f"[?{json.dumps(key)}]" for key in path]
-
-    def run(scope: Scope) -> Any:  # noqa: ANN401  # any JSON
-        value = of.run(scope)
-        for key in path:
-            if key not in value:
-                return default
-            value = value[key]
-        return value
-
-    return Expr(f"{of.cel}{''.join(steps)}.orValue({_literal(default)})", run)
-
-
-def has(of: Expr, key: str) -> Expr:
-    """Whether a field is there."""
-    return Expr(f"has({of.cel}.{key})", lambda scope: key in of.run(scope))
-
-
-def contains(items: Expr, item: Expr) -> Expr:
-    """Whether a list has an item, or an object a key."""
-    return Expr(f"({item.cel} in {items.cel})", lambda scope: item.run(scope) in items.run(scope))
-
-
-def at(items: Expr, key: Expr) -> Expr:
-    """An item by its index, or a value by its key."""
-    return Expr(f"{items.cel}[{key.cel}]", lambda scope: items.run(scope)[key.run(scope)])
-
-
-def equal(one: Expr, other: Expr) -> Expr:
-    """Equality."""
-    return Expr(f"{one.cel} == {other.cel}", lambda scope: bool(one.run(scope) == other.run(scope)))
-
-
-def starts(text: Expr, prefix: str) -> Expr:
-    """Whether a text begins so."""
-    return Expr(f"{text.cel}.startsWith({json.dumps(prefix)})", lambda scope: text.run(scope).startswith(prefix))
-
-
-def both(*terms: Expr) -> Expr:
+def both(*tests: Expr) -> Expr:
     """All of them."""
-    return Expr("(" + " && ".join(term.cel for term in terms) + ")", lambda scope: all(t.run(scope) for t in terms))
+    return Expr(f"({' && '.join(each.cel for each in tests)})", lambda scope: all(each.run(scope) for each in tests))
 
 
-def either(*terms: Expr) -> Expr:
+def either(*tests: Expr) -> Expr:
     """Any of them."""
-    return Expr("(" + " || ".join(term.cel for term in terms) + ")", lambda scope: any(t.run(scope) for t in terms))
+    return Expr(f"({' || '.join(each.cel for each in tests)})", lambda scope: any(each.run(scope) for each in tests))
 
 
-def negate(term: Expr) -> Expr:
-    """The contrary."""
-    return Expr(f"!({term.cel})", lambda scope: not term.run(scope))
-
-
-def choose(test: Expr, yes: Expr, no: Expr) -> Expr:
+def choose(test: Expr, yes: object, no: object) -> Expr:
     """One of two values; the other is not looked at."""
-    return Expr(
-        f"({test.cel} ? {yes.cel} : {no.cel})", lambda scope: yes.run(scope) if test.run(scope) else no.run(scope)
-    )
+    one, two = term(yes), term(no)
+    cel = f"({test.cel} ? {one.cel} : {two.cel})"
+    return Expr(cel, lambda scope: one.run(scope) if test.run(scope) else two.run(scope))
 
 
-def size(items: Expr) -> Expr:
-    """Number of items."""
-    return Expr(f"{items.cel}.size()", lambda scope: len(items.run(scope)))
-
-
-def utf8(text: Expr) -> Expr:
-    """A text as the bytes that are stored."""
-    return Expr(f"bytes({text.cel})", lambda scope: text.run(scope).encode())
-
-
-def less(one: Expr, other: Expr) -> Expr:
-    """Order of integers."""
-    return Expr(f"{one.cel} < {other.cel}", lambda scope: bool(one.run(scope) < other.run(scope)))
-
-
-def text(number: Expr) -> Expr:
-    """A number as text."""
-    return Expr(f"string({number.cel})", lambda scope: str(number.run(scope)))
-
-
-def add(*terms: Expr) -> Expr:
+def add(*values: object) -> Expr:
     """Sum of numbers, texts or lists."""
-
-    def run(scope: Scope) -> Any:  # noqa: ANN401  # any JSON
-        total = terms[0].run(scope)
-        for term in terms[1:]:
-            total = total + term.run(scope)
-        return total
-
-    return Expr("(" + " + ".join(term.cel for term in terms) + ")", run)
+    terms = [term(each) for each in values]
+    cel = f"({' + '.join(each.cel for each in terms)})"
+    return Expr(cel, lambda scope: reduce(plus, (each.run(scope) for each in terms)))
 
 
-def _item(name: str) -> Expr:
-    return Expr(name, lambda scope: scope[name])
-
-
-def select(items: Expr, name: str, test: Predicate) -> Expr:
-    """The items for which `test` holds."""
-    body = test(_item(name))
-    return Expr(
-        f"{items.cel}.filter({name}, {body.cel})",
-        lambda scope: [each for each in items.run(scope) if body.run({**scope, name: each})],
-    )
-
-
-def some(items: Expr, name: str, test: Predicate) -> Expr:
-    """Whether `test` holds for any item, or key of an object."""
-    body = test(_item(name))
-    return Expr(
-        f"{items.cel}.exists({name}, {body.cel})",
-        lambda scope: any(body.run({**scope, name: each}) for each in items.run(scope)),
-    )
-
-
-def every(items: Expr, name: str, test: Predicate) -> Expr:
-    """Whether `test` holds for all items, or keys of an object."""
-    body = test(_item(name))
-    return Expr(
-        f"{items.cel}.all({name}, {body.cel})",
-        lambda scope: all(body.run({**scope, name: each}) for each in items.run(scope)),
-    )
-
-
-def each(items: Expr, name: str, make: Predicate) -> Expr:
-    """A list made of each item."""
-    body = make(_item(name))
-    return Expr(
-        f"{items.cel}.map({name}, {body.cel})",
-        lambda scope: [body.run({**scope, name: item}) for item in items.run(scope)],
-    )
-
-
-def indices(items: Expr, name: str, test: Predicate) -> Expr:
-    """Where the items are for which `test` holds."""
-    body = test(at(items, _item(name)))
-    return Expr(
-        f"lists.range({items.cel}.size()).filter({name}, {body.cel})",
-        lambda scope: [i for i in range(len(items.run(scope))) if body.run({**scope, name: i})],
-    )
-
-
-def last_first(items: Expr, name: str, test: Predicate) -> Expr:
-    """As `indices`, from the end: the order in which items can be removed one by one."""
-    found = indices(items, name, test)
-    backwards = f"lists.range({items.cel}.size()).map({name}, {items.cel}.size() - 1 - {name})"
-    body = test(at(items, _item(name)))
-    return Expr(f"{backwards}.filter({name}, {body.cel})", lambda scope: found.run(scope)[::-1])
-
-
-def part(items: Expr, start: Expr, end: Expr) -> Expr:
-    """The items from the one index to before the other; both are within the list."""
-    return Expr(
-        f"{items.cel}.slice({start.cel}, {end.cel})", lambda scope: items.run(scope)[start.run(scope) : end.run(scope)]
-    )
-
-
-def last(items: Expr) -> Expr:
-    """The last item of a list that has one."""
-    return Expr(f"{items.cel}[{items.cel}.size() - 1]", lambda scope: items.run(scope)[-1])
-
-
-def without(of: Expr, names: tuple[str, ...]) -> Expr:
-    """An object without these keys."""
-    return Expr(
-        f"{of.cel}.transformMap(k, v, !(k in {_literal(names)}), v)",
-        lambda scope: {key: value for key, value in of.run(scope).items() if key not in names},
-    )
-
-
-def comma_separated(items: Expr) -> Expr:
-    """Texts as one."""
-    return Expr(f'{items.cel}.join(",")', lambda scope: ",".join(items.run(scope)))
-
-
-def made(**values: Expr) -> Expr:
-    """An object of these values."""
-    cel = "{" + ", ".join(f"{json.dumps(key)}: dyn({value.cel})" for key, value in values.items()) + "}"
-    return Expr(cel, lambda scope: {key: value.run(scope) for key, value in values.items()})
-
-
-def listed(*items: Expr) -> Expr:
-    """A list of these values."""
-    return Expr("[" + ", ".join(item.cel for item in items) + "]", lambda scope: [item.run(scope) for item in items])
-
-
-def operation(op: str, path: Expr, **more: Expr) -> Expr:
+def operation(op: str, path: object, **more: object) -> Expr:
     """One operation of JSON Patch: `value=` of an add, `source=` of a copy."""
-    names = {"value": "value", "source": "from"}
-    cel = [f'op: "{op}"', f"path: {path.cel}", *(f"{names[key]}: {term.cel}" for key, term in more.items())]
-
-    def run(scope: Scope) -> dict[str, Any]:
-        return {"op": op, "path": path.run(scope)} | {names[key]: term.run(scope) for key, term in more.items()}
-
-    return Expr("JSONPatch{" + ", ".join(cel) + "}", run)
+    parts = {"path": term(path)} | {"from" if key == "source" else key: term(each) for key, each in more.items()}
+    cel = ", ".join([f'op: "{op}"', *(f"{key}: {each.cel}" for key, each in parts.items())])
+    return Expr(
+        f"JSONPatch{{{cel}}}", lambda scope: {"op": op, **{key: each.run(scope) for key, each in parts.items()}}
+    )

@@ -6,32 +6,7 @@ strips, then adds. So `SETTLED` is a condition of the policy. One that fails in 
 """
 
 from hipbmm_operator.injection import spelling as s
-from hipbmm_operator.injection.expr import (
-    Expr,
-    at,
-    both,
-    choose,
-    constant,
-    contains,
-    either,
-    equal,
-    every,
-    field,
-    has,
-    last,
-    less,
-    listed,
-    made,
-    negate,
-    optional,
-    part,
-    root,
-    select,
-    size,
-    some,
-    starts,
-    without,
-)
+from hipbmm_operator.injection.expr import Expr, both, choose, either, root, term
 
 NOT_COPIED = (
     "ports",
@@ -57,94 +32,85 @@ _COMMAND_SIZE = 5
 
 def is_ours(entry: Expr) -> Expr:
     """A variable that reads our file."""
-    volume = optional(entry, "valueFrom", "fileKeyRef", "volumeName", default="")
-    return equal(volume, constant(s.HOME_VOLUME))
+    return entry.get("valueFrom", "fileKeyRef", "volumeName", default="") == s.HOME_VOLUME
 
 
 def marked(command: Expr) -> Expr:
     """Whether a command is one of our shell texts."""
-    return both(less(constant(3), size(command)), equal(at(command, constant(3)), constant(s.MARK)))
+    return both(command.size() > 3, command[3] == s.MARK)  # noqa: PLR2004  # sh -c TEXT $0
 
 
 def wrapped(command: Expr) -> Expr:
     """Whether it is a server's own, behind our shell text."""
-    return both(less(constant(4), size(command)), marked(command))
+    return both(command.size() > 4, marked(command))  # noqa: PLR2004  # a word more
 
 
 def _begins(items: Expr, first: Expr) -> Expr:
-    return both(negate(less(size(items), size(first))), equal(part(items, constant(0), size(first)), first))
+    return both(~(items.size() < first.size()), items.slice(0, first.size()) == first)
 
 
 def _same_command(server: Expr, warm: Expr) -> Expr:
-    argv = optional(warm, "command", default=[])
-    own = part(argv, constant(_COMMAND_SIZE), size(argv))
-    command = field(server, "command")
-    recipe = field(root("params"), "status", "injection", "kernel", "sha256")
+    argv, command = warm.get("command", default=[]), server["command"]
+    own = argv.slice(_COMMAND_SIZE)
     return both(
         wrapped(argv),
-        equal(at(argv, constant(4)), recipe),
-        choose(
-            has(server, "command"),
-            both(wrapped(command), equal(own, part(command, constant(4), size(command)))),
-            equal(own, constant([])),
-        ),
+        argv[4] == root("params")["status"]["injection"]["kernel"]["sha256"],
+        choose(server.has("command"), both(wrapped(command), own == command.slice(4)), own == []),
     )
 
 
 def _same_env(server: Expr, warm: Expr) -> Expr:
-    env = optional(warm, "env", default=[])
-    users = listed(select(optional(server, "env", default=[]), "e", lambda e: negate(is_ours(e))))
-    wanted = optional(root("params"), "status", "injection", "env", default=[])
+    env = warm.get("env", default=[])
+    users = term([server.get("env", default=[]).filter("e", lambda e: ~is_ours(e))])
+    wanted = root("params").get("status", "injection", "env", default=[])
     return both(
-        negate(equal(size(env), constant(0))),
-        some(users, "u", lambda u: _begins(env, u)),
-        equal(field(last(env), "name"), constant(LAST_ENV)),
-        every(wanted, "e", lambda e: contains(env, made(name=field(e, "name"), value=field(e, "value")))),
+        env.size() != 0,
+        users.exists("u", lambda u: _begins(env, u)),
+        env.last()["name"] == LAST_ENV,
+        wanted.all("e", lambda e: env.contains({"name": e["name"], "value": e["value"]})),
     )
 
 
 def _same_mounts(server: Expr, warm: Expr) -> Expr:
-    mounts, ours = field(server, "volumeMounts"), optional(warm, "volumeMounts", default=[])
+    mounts, ours = server["volumeMounts"], warm.get("volumeMounts", default=[])
     return both(
-        equal(field(last(mounts), "name"), constant(s.HOME_VOLUME)),
+        mounts.last()["name"] == s.HOME_VOLUME,
         _begins(ours, mounts),
-        every(part(ours, size(mounts), size(ours)), "m", lambda m: contains(constant(s.VOLUMES), field(m, "name"))),
+        ours.slice(mounts.size()).all("m", lambda m: term(s.VOLUMES).contains(m["name"])),
     )
 
 
 def _copied(server: Expr, warm: Expr) -> Expr:
     return both(
-        equal(field(warm, "name"), constant(s.WARM)),
+        warm["name"] == s.WARM,
         _same_command(server, warm),
         _same_mounts(server, warm),
         _same_env(server, warm),
-        equal(without(server, _ITS_OWN + NOT_COPIED), without(warm, _ITS_OWN)),
+        server.without(_ITS_OWN + NOT_COPIED) == warm.without(_ITS_OWN),
     )
 
 
 def _may_wait(container: Expr) -> Expr:
     """What has a place behind ours, perhaps."""
-    name = field(container, "name")
-    return either(contains(constant(s.WAITS + s.NETWORK), name), starts(name, s.WAIT_PREFIX))
+    name = container["name"]
+    return either(term(s.WAITS + s.NETWORK).contains(name), name.startswith(s.WAIT_PREFIX))
 
 
 def _settled() -> Expr:
-    spec = field(root("object"), "spec")
-    inits = field(spec, "initContainers")
+    spec = root("object")["spec"]
+    inits = spec["initContainers"]
 
     def serves(container: Expr) -> Expr:
-        mounts = optional(container, "volumeMounts", default=[])
-        return some(mounts, "m", lambda m: equal(field(m, "name"), constant(s.HOME_VOLUME)))
+        return container.get("volumeMounts", default=[]).exists("m", lambda m: m["name"] == s.HOME_VOLUME)
+
+    def is_copied(container: Expr) -> Expr:
+        return both(serves(container), inits.exists("w", lambda warm: _copied(container, warm)))
 
     return both(
-        has(spec, "initContainers"),
-        contains(constant(s.CONTAINERS), field(last(inits), "name")),
-        negate(some(inits, "i", _may_wait)),
-        some(
-            field(spec, "containers"),
-            "c",
-            lambda c: both(serves(c), some(inits, "w", lambda w: _copied(c, w))),
-        ),
+        spec.has("initContainers"),
+        term(s.CONTAINERS).contains(inits.last()["name"]),
+        ~inits.exists("i", _may_wait),
+        spec["containers"].exists("c", is_copied),
     )
 
 

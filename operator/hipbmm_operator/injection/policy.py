@@ -4,7 +4,7 @@ Two policies with the same mutation: for pods that name a profile, and for pods 
 """
 
 from hipbmm_operator.injection import marks, spelling, table
-from hipbmm_operator.injection.expr import Expr, negate
+from hipbmm_operator.injection.expr import Expr
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
 
@@ -39,8 +39,8 @@ def chosen() -> Json:
 
 def _policy(name: str, selectors: Json, mine: Expr) -> Json:
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-    unsettled = negate(marks.SETTLED)
-    conditions = (("mine", mine), ("not-skipped", table.NOT_SKIPPED), ("ready", table.READY), ("unsettled", unsettled))
+    ready, settled = table.READY, marks.SETTLED
+    conditions = (("mine", mine), ("not-skipped", table.NOT_SKIPPED), ("ready", ready), ("unsettled", ~settled))
     return {
         "apiVersion": API_VERSION,
         "kind": "MutatingAdmissionPolicy",

@@ -4,7 +4,7 @@ The class counts CPU and memory of all containers: Guaranteed where each has req
 where none has either (kubernetes, pkg/apis/core/v1/helper/qos).
 """
 
-from hipbmm_operator.injection.expr import Expr, both, constant, either, equal, negate, optional
+from hipbmm_operator.injection.expr import Expr, both, either
 
 _COUNTED = ("cpu", "memory")
 
@@ -16,14 +16,13 @@ def guaranteed(container: Expr) -> Expr:
 
 def bounded(container: Expr) -> Expr:
     """Whether it has any: where it has none, a sidecar that has some would raise BestEffort."""
-    amounts = (_amount(container, kind, resource) for kind in ("requests", "limits") for resource in _COUNTED)
-    return either(*(negate(equal(amount, constant(""))) for amount in amounts))
+    return either(*(_amount(container, kind, each) != "" for kind in ("requests", "limits") for each in _COUNTED))
 
 
 def _is_exact(container: Expr, resource: str) -> Expr:
     asked = _amount(container, "requests", resource)
-    return both(negate(equal(asked, constant(""))), equal(asked, _amount(container, "limits", resource)))
+    return both(asked != "", asked == _amount(container, "limits", resource))
 
 
 def _amount(container: Expr, kind: str, resource: str) -> Expr:
-    return optional(container, "resources", kind, resource, default="")
+    return container.get("resources", kind, resource, default="")

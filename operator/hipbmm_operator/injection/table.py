@@ -6,283 +6,208 @@ look at what we add, or the second pass of admission would undo the first.
 
 from hipbmm_operator.injection import marks, scripts, service
 from hipbmm_operator.injection import spelling as s
-from hipbmm_operator.injection.expr import (
-    Expr,
-    Predicate,
-    add,
-    at,
-    both,
-    choose,
-    comma_separated,
-    constant,
-    contains,
-    each,
-    either,
-    equal,
-    every,
-    field,
-    has,
-    indices,
-    last_first,
-    less,
-    listed,
-    made,
-    negate,
-    operation,
-    optional,
-    part,
-    root,
-    select,
-    size,
-    some,
-    starts,
-    text,
-    utf8,
-    variable,
-)
+from hipbmm_operator.injection.expr import Expr, Predicate, add, both, choose, either, operation, root, term, variable
+from hipbmm_operator.kube.json_text import Json
 
 _POD, _PROFILE = root("object"), root("params")
-_RECIPE = field(_PROFILE, "status", "injection")
+_RECIPE = _PROFILE["status"]["injection"]
 _V = variable
+_SERVER, _BASE, _WARM, _SET, _COMMAND = (_V(name) for name in ("server", "base", "warm", "set", "command"))
 
 READY = both(
-    optional(_PROFILE, "status", "injection", "ready", default=False),
-    equal(optional(_PROFILE, "status", "injection", "format", default=0), constant(s.FORMAT)),
+    _PROFILE.get("status", "injection", "ready", default=False),
+    _PROFILE.get("status", "injection", "format", default=0) == s.FORMAT,
 )
 """The operator has prepared everything, and this admission understands it."""
-_LABELS = optional(_POD, "metadata", "labels", default={})
-BY_LABEL = equal(optional(_POD, "metadata", "labels", s.LABEL_PROFILE, default=""), field(_PROFILE, "metadata", "name"))
+_LABELS = _POD.get("metadata", "labels", default={})
+BY_LABEL = _POD.get("metadata", "labels", s.LABEL_PROFILE, default="") == _PROFILE["metadata"]["name"]
 """The pod names this profile."""
-_MATCH = optional(_PROFILE, "spec", "match", "podLabels", default={})
+_MATCH = _PROFILE.get("spec", "match", "podLabels", default={})
 BY_MATCH = both(
-    negate(contains(_LABELS, constant(s.LABEL_PROFILE))),
-    negate(equal(size(_MATCH), constant(0))),
-    every(_MATCH, "k", lambda k: both(contains(_LABELS, k), equal(at(_LABELS, k), at(_MATCH, k)))),
+    ~_LABELS.contains(s.LABEL_PROFILE),
+    _MATCH.size() != 0,
+    _MATCH.all("k", lambda k: both(_LABELS.contains(k), _LABELS[k] == _MATCH[k])),
 )
 """The profile chooses the pod, which names none."""
 NOT_SKIPPED = both(
-    negate(equal(optional(_POD, "metadata", "annotations", s.ANNOTATION_SKIP, default=""), constant("true"))),
-    negate(contains(_LABELS, constant(s.LABEL_DEPLOYMENT))),
+    _POD.get("metadata", "annotations", s.ANNOTATION_SKIP, default="") != "true",
+    ~_LABELS.contains(s.LABEL_DEPLOYMENT),
     # Of a static pod: a node may not make one that names a ConfigMap.
-    negate(contains(optional(_POD, "metadata", "annotations", default={}), constant(s.ANNOTATION_MIRROR))),
+    ~_POD.get("metadata", "annotations", default={}).contains(s.ANNOTATION_MIRROR),
     # It has no sh.
-    negate(equal(optional(_POD, "spec", "os", "name", default=""), constant("windows"))),
-    negate(equal(optional(_POD, "spec", "nodeSelector", "kubernetes.io/os", default=""), constant("windows"))),
+    _POD.get("spec", "os", "name", default="") != "windows",
+    _POD.get("spec", "nodeSelector", "kubernetes.io/os", default="") != "windows",
 )
 
 
 def _name_in(item: Expr, names: tuple[str, ...]) -> Expr:
-    return contains(constant(names), field(item, "name"))
+    return term(names).contains(item["name"])
 
 
 def _has_gpu(container: Expr) -> Expr:
-    limits = optional(container, "resources", "limits", default={})
-    return some(limits, "r", lambda r: both(contains(constant(s.GPUS), r), negate(equal(at(limits, r), constant("0")))))
+    limits = container.get("resources", "limits", default={})
+    return limits.exists("r", lambda r: both(term(s.GPUS).contains(r), limits[r] != "0"))
 
 
 def _is_somebody_elses(container: Expr) -> Expr:
     """An init container with a name of ours that no former pass has added."""
-    return both(_name_in(container, s.CONTAINERS), negate(marks.marked(optional(container, "command", default=[]))))
+    return both(_name_in(container, s.CONTAINERS), ~marks.marked(container.get("command", default=[])))
 
 
 def _waits(container: Expr) -> Expr:
     """Nothing of ours may come after it: it waits for another pod, or ends the network."""
-    name = field(container, "name")
-    network = both(contains(constant(s.NETWORK), name), negate(_V("proxied")))
-    return either(contains(constant(s.WAITS), name), starts(name, s.WAIT_PREFIX), network)
+    network = both(_name_in(container, s.NETWORK), ~_V("proxied"))
+    return either(_name_in(container, s.WAITS), container["name"].startswith(s.WAIT_PREFIX), network)
 
 
-_OWN_COMMAND = optional(_V("server"), "command", default=[])
+def _is_proxy(container: Expr) -> Expr:
+    return both(_name_in(container, s.PROXIES), container.get("restartPolicy", default="") == "Always")
+
+
+def _hides_ours(mount: Expr) -> Expr:
+    """A mount of the author's inside our folder."""
+    path = mount["mountPath"]
+    inside = either(term(s.HOMES).contains(path), *(path.startswith(f"{home}/") for home in s.HOMES))
+    return both(~_name_in(mount, s.VOLUMES), inside)
+
+
+_OWN_COMMAND = _SERVER.get("command", default=[])
+_ENV, _MOUNTS = (_SERVER.get(key, default=[]) for key in ("env", "volumeMounts"))
 _LONG = add(
-    _V("own"),
-    optional(_V("server"), "args", default=[]),
-    each(
-        optional(_V("server"), "env", default=[]),
-        "e",
-        lambda e: add(field(e, "name"), optional(e, "value", default="")),
-    ),
+    _V("own"), _SERVER.get("args", default=[]), _ENV.map("e", lambda e: add(e["name"], e.get("value", default="")))
 )
-_USERS_ENV = select(optional(_V("server"), "env", default=[]), "e", lambda e: negate(marks.is_ours(e)))
-_WANTED = optional(_POD, "metadata", "annotations", s.ANNOTATION_CONTAINER, default="")
-_FIRST_WAIT = indices(_V("kept"), "i", _waits)
+_WANTED = _POD.get("metadata", "annotations", s.ANNOTATION_CONTAINER, default="")
 
 VARIABLES: tuple[tuple[str, Expr], ...] = (
-    ("wanted", choose(equal(_WANTED, constant("")), optional(_RECIPE, "container", default=""), _WANTED)),
+    ("wanted", choose(_WANTED == "", _RECIPE.get("container", default=""), _WANTED)),
     (
         "chosen",
-        indices(
-            field(_POD, "spec", "containers"),
-            "i",
-            lambda c: choose(equal(_V("wanted"), constant("")), _has_gpu(c), equal(field(c, "name"), _V("wanted"))),
+        _POD["spec"]["containers"].indices(
+            "i", lambda c: choose(_V("wanted") == "", _has_gpu(c), c["name"] == _V("wanted"))
         ),
     ),
-    ("index", choose(equal(size(_V("chosen")), constant(1)), at(_V("chosen"), constant(0)), constant(0))),
-    ("server", at(field(_POD, "spec", "containers"), _V("index"))),
-    ("base", add(constant("/spec/containers/"), text(_V("index")))),
-    ("inits", optional(_POD, "spec", "initContainers", default=[])),
-    ("again", some(_V("inits"), "c", lambda c: equal(field(c, "name"), constant(s.WARM)))),
-    ("kept", select(_V("inits"), "c", lambda c: negate(_name_in(c, s.CONTAINERS)))),
-    ("volumes", optional(_POD, "spec", "volumes", default=[])),
-    (
-        "proxied",
-        some(
-            _V("inits"),
-            "c",
-            lambda c: both(_name_in(c, s.PROXIES), equal(optional(c, "restartPolicy", default=""), constant("Always"))),
-        ),
-    ),
-    ("waits", _FIRST_WAIT),
-    ("place", choose(equal(size(_V("waits")), constant(0)), size(_V("kept")), at(_V("waits"), constant(0)))),
-    ("own", choose(marks.wrapped(_OWN_COMMAND), part(_OWN_COMMAND, constant(4), size(_OWN_COMMAND)), _OWN_COMMAND)),
-    ("modes", optional(_RECIPE, "modes", default=[])),
+    ("index", choose(_V("chosen").size() == 1, _V("chosen")[0], 0)),
+    ("server", _POD["spec"]["containers"][_V("index")]),
+    ("base", add("/spec/containers/", _V("index").string())),
+    ("inits", _POD.get("spec", "initContainers", default=[])),
+    ("again", _V("inits").exists("c", lambda c: c["name"] == s.WARM)),
+    ("kept", _V("inits").filter("c", lambda c: ~_name_in(c, s.CONTAINERS))),
+    ("volumes", _POD.get("spec", "volumes", default=[])),
+    ("proxied", _V("inits").exists("c", _is_proxy)),
+    ("waits", _V("kept").indices("i", _waits)),
+    ("place", choose(_V("waits").size() == 0, _V("kept").size(), _V("waits")[0])),
+    ("own", choose(marks.wrapped(_OWN_COMMAND), _OWN_COMMAND.slice(4), _OWN_COMMAND)),
+    ("modes", _RECIPE.get("modes", default=[])),
     (
         "command",
         choose(
-            either(negate(equal(size(_V("own")), constant(0))), contains(_V("modes"), constant(s.ENV_FILE_MODE))),
+            either(_V("own").size() != 0, _V("modes").contains(s.ENV_FILE_MODE)),
             _V("own"),
-            optional(_RECIPE, "entrypoint", default=[]),
+            _RECIPE.get("entrypoint", default=[]),
         ),
     ),
-    ("mode", choose(equal(size(_V("command")), constant(0)), constant(s.ENV_FILE_MODE), constant(s.WRAP))),
-    ("set", each(_USERS_ENV, "e", lambda e: field(e, "name"))),
-    ("warm", add(constant("/spec/initContainers/"), text(_V("place")))),
-    ("harvest", add(constant("/spec/initContainers/"), text(add(_V("place"), constant(1))))),
+    ("mode", choose(_COMMAND.size() == 0, s.ENV_FILE_MODE, s.WRAP)),
+    ("set", _ENV.filter("e", lambda e: ~marks.is_ours(e)).map("e", lambda e: e["name"])),
+    ("warm", add("/spec/initContainers/", _V("place").string())),
+    ("harvest", add("/spec/initContainers/", add(_V("place"), 1).string())),
     (
         "sidecar",
         both(
-            has(_RECIPE, "harvest"),
-            negate(service.guaranteed(_V("server"))),
-            negate(some(constant(s.GROUP_LABELS), "g", lambda g: contains(_LABELS, g))),
+            _RECIPE.has("harvest"),
+            ~service.guaranteed(_SERVER),
+            ~term(s.GROUP_LABELS).exists("g", _LABELS.contains),
         ),
     ),
 )
 
 REFUSALS: tuple[tuple[str, Expr], ...] = (
-    ("NoGpuContainer", equal(size(_V("chosen")), constant(0))),
-    ("SeveralGpuContainers", less(constant(1), size(_V("chosen")))),
+    ("NoGpuContainer", _V("chosen").size() == 0),
+    ("SeveralGpuContainers", _V("chosen").size() > 1),
     (
         "NamesTaken",
         either(
-            some(field(_POD, "spec", "containers"), "c", lambda c: _name_in(c, s.CONTAINERS)),
-            some(_V("inits"), "c", _is_somebody_elses),
-            both(
-                some(_V("volumes"), "v", lambda v: _name_in(v, s.VOLUMES)),
-                negate(_V("again")),
-            ),
-            some(
-                optional(_V("server"), "volumeMounts", default=[]),
-                "m",
-                lambda m: both(
-                    negate(_name_in(m, s.VOLUMES)),
-                    either(
-                        contains(constant(s.HOMES), field(m, "mountPath")),
-                        *(starts(field(m, "mountPath"), f"{home}/") for home in s.HOMES),
-                    ),
-                ),
-            ),
-            some(
-                optional(_V("server"), "volumeDevices", default=[]),
-                "d",
-                lambda d: equal(field(d, "devicePath"), constant(s.HOME)),
-            ),
+            _POD["spec"]["containers"].exists("c", lambda c: _name_in(c, s.CONTAINERS)),
+            _V("inits").exists("c", _is_somebody_elses),
+            both(_V("volumes").exists("v", lambda v: _name_in(v, s.VOLUMES)), ~_V("again")),
+            _MOUNTS.exists("m", _hides_ours),
+            _SERVER.get("volumeDevices", default=[]).exists("d", lambda d: d["devicePath"] == s.HOME),
         ),
     ),
-    ("TooLarge", less(constant(s.MAX_COPIED), size(utf8(comma_separated(_LONG))))),
-    ("Canary", contains(optional(_RECIPE, "heldImages", default=[]), optional(_V("server"), "image", default=""))),
-    (
-        "EntrypointUnknown",
-        both(equal(size(_V("command")), constant(0)), negate(contains(_V("modes"), constant(s.ENV_FILE_MODE)))),
-    ),
+    ("TooLarge", _LONG.join().bytes().size() > s.MAX_COPIED),
+    ("Canary", _RECIPE.get("heldImages", default=[]).contains(_SERVER.get("image", default=""))),
+    ("EntrypointUnknown", both(_COMMAND.size() == 0, ~_V("modes").contains(s.ENV_FILE_MODE))),
 )
 """Why a pod that asks for a profile stays plain, the first that holds."""
 
-_NOTHING = constant([])
+
+def _add(base: Expr, path: str, value: object) -> Expr:
+    return operation("add", add(base, path), value=value)
 
 
-def _under(base: Expr, path: str) -> Expr:
-    return add(base, constant(path))
-
-
-def _set(base: Expr, path: str, value: Expr) -> Expr:
-    return operation("add", _under(base, path), value=value)
-
-
-def _strip(base: Expr, items: Expr, ours: Predicate) -> Expr:
+def _strip(base: object, items: Expr, ours: Predicate) -> Expr:
     """Remove what a former pass has added to a list."""
-    return each(last_first(items, "i", ours), "n", lambda n: operation("remove", add(base, text(n))))
+    return items.last_first("i", ours).map("n", lambda n: operation("remove", add(base, n.string())))
 
 
 def _copy(to: Expr, path: str = "") -> Expr:
     """A part of the server, all of it by default."""
-    return operation("copy", _under(to, path), source=_under(_V("base"), path))
+    return operation("copy", add(to, path), source=add(_BASE, path))
 
 
-def _mount(volume: str, path: str, *, read_only: bool = False) -> Expr:
-    return constant({"name": volume, "mountPath": path} | ({"readOnly": True} if read_only else {}))
+def _mount(volume: str, path: str, *, read_only: bool = False) -> Json:
+    return {"name": volume, "mountPath": path} | ({"readOnly": True} if read_only else {})
 
 
-def _when(field_name: str, *operations: Expr) -> Expr:
-    """Only if the recipe has it."""
-    return choose(has(_RECIPE, field_name), listed(*operations), _NOTHING)
+def _when(test: Expr, *operations: Expr) -> Expr:
+    return choose(test, operations, [])
 
 
 _FIELDS_OF_POD = {"HIPBMM_POD_UID": "metadata.uid", "HIPBMM_NODE_NAME": "spec.nodeName"}
 
 
-def _field_env(name: str) -> Expr:
-    reference = {"apiVersion": "v1", "fieldPath": _FIELDS_OF_POD[name]}
-    return constant({"name": name, "valueFrom": {"fieldRef": reference}})
+def _field_env(name: str) -> Json:
+    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": _FIELDS_OF_POD[name]}}}
 
 
-def _env_of_warm() -> list[Expr]:
+def _pair(entry: Expr) -> Json:
+    return {"name": entry["name"], "value": entry["value"]}
+
+
+def _env_of_warm() -> list[object]:
     """Variables that the pod's author has not set."""
-    to = _under(_V("warm"), "/env/-")
 
-    def add_pair(e: Expr) -> Expr:
-        return operation("add", to, value=made(name=field(e, "name"), value=field(e, "value")))
+    def put(entry: Json) -> Expr:
+        return _add(_WARM, "/env/-", entry)
 
-    wanted = select(optional(_RECIPE, "env", default=[]), "e", lambda e: negate(contains(_V("set"), field(e, "name"))))
-    fixed = select(constant(s.ENV_KEYS), "k", lambda k: contains(_V("set"), k))
+    wanted = _RECIPE.get("env", default=[]).filter("e", lambda e: ~_SET.contains(e["name"]))
+    fixed = term(s.ENV_KEYS).filter("k", _SET.contains)
     return [
-        each(wanted, "e", add_pair),
-        *(
-            choose(contains(_V("set"), constant(name)), _NOTHING, listed(operation("add", to, value=_field_env(name))))
-            for name in _FIELDS_OF_POD
-        ),
-        listed(
-            operation("add", to, value=made(name=constant("HIPBMM_MODE"), value=_V("mode"))),
-            operation("add", to, value=made(name=constant(marks.LAST_ENV), value=comma_separated(fixed))),
-        ),
+        wanted.map("e", lambda e: put(_pair(e))),
+        *(choose(_SET.contains(each), [], [put(_field_env(each))]) for each in _FIELDS_OF_POD),
+        [put({"name": "HIPBMM_MODE", "value": _V("mode")}), put({"name": marks.LAST_ENV, "value": fixed.join()})],
     ]
 
 
-def _warm() -> list[Expr]:
-    command = constant(["sh", "-c", scripts.WARM, s.MARK])
-    mounts = _under(_V("warm"), "/volumeMounts/-")
+def _warm() -> list[object]:
+    command = add(["sh", "-c", scripts.WARM, s.MARK], [_RECIPE["kernel"]["sha256"]], _COMMAND)
+
+    def mount(volume: str, path: str, *, read_only: bool = True) -> Expr:
+        return _add(_WARM, "/volumeMounts/-", _mount(volume, path, read_only=read_only))
+
     return [
-        listed(
-            _copy(_V("warm")),
-            _set(_V("warm"), "/name", constant(s.WARM)),
-            _set(
-                _V("warm"),
-                "/command",
-                add(command, listed(field(_RECIPE, "kernel", "sha256")), _V("command")),
-            ),
-            _set(_V("warm"), "/terminationMessagePath", constant("/dev/termination-log")),
-            _set(_V("warm"), "/terminationMessagePolicy", constant("File")),
-        ),
-        *(
-            choose(has(_V("server"), name), listed(operation("remove", _under(_V("warm"), f"/{name}"))), _NOTHING)
-            for name in marks.NOT_COPIED
-        ),
+        [
+            _copy(_WARM),
+            _add(_WARM, "/name", s.WARM),
+            _add(_WARM, "/command", command),
+            _add(_WARM, "/terminationMessagePath", "/dev/termination-log"),
+            _add(_WARM, "/terminationMessagePolicy", "File"),
+        ],
+        *(_when(_SERVER.has(name), operation("remove", add(_WARM, f"/{name}"))) for name in marks.NOT_COPIED),
         *_env_of_warm(),
-        listed(
-            operation("add", mounts, value=_mount(s.HOME_VOLUME, s.HOME)),
-            operation("add", mounts, value=_mount(s.KERNEL_VOLUME, s.PROGRAM, read_only=True)),
-        ),
-        _when("mirrors", operation("add", mounts, value=_mount(s.MIRROR_VOLUME, s.MIRROR, read_only=True))),
-        _when("claim", operation("add", mounts, value=_mount(s.STORE_VOLUME, s.STORE))),
-        _when("modelConfig", operation("add", mounts, value=_mount(s.MODEL_VOLUME, s.MODEL, read_only=True))),
+        [mount(s.HOME_VOLUME, s.HOME, read_only=False), mount(s.KERNEL_VOLUME, s.PROGRAM)],
+        _when(_RECIPE.has("mirrors"), mount(s.MIRROR_VOLUME, s.MIRROR)),
+        _when(_RECIPE.has("claim"), mount(s.STORE_VOLUME, s.STORE, read_only=False)),
+        _when(_RECIPE.has("modelConfig"), mount(s.MODEL_VOLUME, s.MODEL)),
     ]
 
 
@@ -291,87 +216,74 @@ def _harvest() -> Expr:
     home, store = _mount(s.HOME_VOLUME, s.HOME), _mount(s.STORE_VOLUME, s.STORE)
     # The API server gives the pod's token to each container that has nothing at this path.
     no_token = _mount(s.HOME_VOLUME, s.TOKEN, read_only=True)
-    env = each(
-        optional(_RECIPE, "env", default=[]), "e", lambda e: made(name=field(e, "name"), value=field(e, "value"))
-    )
-    container = made(
-        name=constant(s.HARVEST),
-        image=field(_V("server"), "image"),
-        command=constant(["sh", "-c", scripts.HARVEST, s.MARK]),
-        env=add(listed(_field_env("HIPBMM_POD_UID")), env),
-        volumeMounts=choose(has(_RECIPE, "claim"), listed(home, no_token, store), listed(home, no_token)),
-        resources=choose(service.bounded(_V("server")), field(_RECIPE, "harvest", "resources"), constant({})),
-        restartPolicy=constant("Always"),
-    )
-    copies = [
-        choose(has(_V("server"), name), listed(_copy(_V("harvest"), f"/{name}")), _NOTHING)
-        for name in ("imagePullPolicy", "securityContext")
-    ]
-    return choose(_V("sidecar"), add(listed(operation("add", _V("harvest"), value=container)), *copies), _NOTHING)
+    container = {
+        "name": s.HARVEST,
+        "image": _SERVER["image"],
+        "command": ["sh", "-c", scripts.HARVEST, s.MARK],
+        "env": add([_field_env("HIPBMM_POD_UID")], _RECIPE.get("env", default=[]).map("e", _pair)),
+        "volumeMounts": choose(_RECIPE.has("claim"), [home, no_token, store], [home, no_token]),
+        "resources": choose(service.bounded(_SERVER), _RECIPE["harvest"]["resources"], {}),
+        "restartPolicy": "Always",
+    }
+    to = _V("harvest")
+    copies = [_when(_SERVER.has(key), _copy(to, f"/{key}")) for key in ("imagePullPolicy", "securityContext")]
+    return choose(_V("sidecar"), add([operation("add", to, value=container)], *copies), [])
 
 
-def _server() -> list[Expr]:
+def _server() -> list[object]:
     """Last, so that the copies have none of it."""
-    wrap = add(constant(["sh", "-c", scripts.SERVER, s.MARK]), _V("command"))
-    free = select(constant(s.ENV_KEYS), "k", lambda k: negate(contains(_V("set"), k)))
+    wrap = add(["sh", "-c", scripts.SERVER, s.MARK], _COMMAND)
+    free = term(s.ENV_KEYS).filter("k", lambda k: ~_SET.contains(k))
 
     def from_file(k: Expr) -> Expr:
-        source = made(
-            volumeName=constant(s.HOME_VOLUME), path=constant(s.ENV_FILE), key=k, optional=constant(value=True)
-        )
-        return _set(_V("base"), "/env/-", made(name=k, valueFrom=made(fileKeyRef=source)))
+        source = {"volumeName": s.HOME_VOLUME, "path": s.ENV_FILE, "key": k, "optional": True}
+        return _add(_BASE, "/env/-", {"name": k, "valueFrom": {"fileKeyRef": source}})
 
     return [
-        listed(_set(_V("base"), "/volumeMounts/-", _mount(s.HOME_VOLUME, s.HOME))),
-        choose(
-            equal(_V("mode"), constant(s.WRAP)),
-            listed(_set(_V("base"), "/command", wrap)),
-            each(free, "k", from_file),
-        ),
+        [_add(_BASE, "/volumeMounts/-", _mount(s.HOME_VOLUME, s.HOME))],
+        choose(_V("mode") == s.WRAP, [_add(_BASE, "/command", wrap)], free.map("k", from_file)),
     ]
 
 
-def _volumes() -> list[Expr]:
-    to = constant("/spec/volumes/-")
-    kernel = made(name=field(_RECIPE, "kernel", "configMap"), optional=constant(value=True))
-    mirrors = each(
-        field(_RECIPE, "mirrors"), "m", lambda m: made(configMap=made(name=m, optional=constant(value=True)))
-    )
-    model = made(name=field(_RECIPE, "modelConfig"), optional=constant(value=True))
+def _volumes() -> list[object]:
+    def volume(name: str, **source: object) -> Expr:
+        return operation("add", "/spec/volumes/-", value={"name": name, **source})
 
-    def volume(name: str, **source: Expr) -> Expr:
-        return operation("add", to, value=made(name=constant(name), **source))
+    def config(name: Expr) -> Json:
+        return {"name": name, "optional": True}
 
+    mirrors = _RECIPE["mirrors"].map("m", lambda m: {"configMap": config(m)})
     return [
-        listed(volume(s.HOME_VOLUME, emptyDir=constant({})), volume(s.KERNEL_VOLUME, configMap=kernel)),
-        _when("mirrors", volume(s.MIRROR_VOLUME, projected=made(sources=mirrors))),
-        _when("claim", volume(s.STORE_VOLUME, persistentVolumeClaim=made(claimName=field(_RECIPE, "claim")))),
-        _when("modelConfig", volume(s.MODEL_VOLUME, configMap=model)),
+        [
+            volume(s.HOME_VOLUME, emptyDir={}),
+            volume(s.KERNEL_VOLUME, configMap=config(_RECIPE["kernel"]["configMap"])),
+        ],
+        _when(_RECIPE.has("mirrors"), volume(s.MIRROR_VOLUME, projected={"sources": mirrors})),
+        _when(_RECIPE.has("claim"), volume(s.STORE_VOLUME, persistentVolumeClaim={"claimName": _RECIPE["claim"]})),
+        _when(_RECIPE.has("modelConfig"), volume(s.MODEL_VOLUME, configMap=config(_RECIPE["modelConfig"]))),
     ]
 
 
-def _ensure(of: Expr, key: str, path: Expr) -> Expr:
-    return choose(has(of, key), _NOTHING, listed(operation("add", path, value=_NOTHING)))
+def _ensure(of: Expr, key: str, path: object) -> Expr:
+    return choose(of.has(key), [], [operation("add", path, value=[])])
 
 
-def _stripped(mounts: Expr, env: Expr) -> Expr:
+def _stripped() -> Expr:
     return add(
-        _strip(constant("/spec/initContainers/"), _V("inits"), lambda c: _name_in(c, s.CONTAINERS)),
-        _strip(constant("/spec/volumes/"), _V("volumes"), lambda v: _name_in(v, s.VOLUMES)),
-        _strip(_under(_V("base"), "/volumeMounts/"), mounts, lambda m: _name_in(m, s.VOLUMES)),
-        _strip(_under(_V("base"), "/env/"), env, marks.is_ours),
+        _strip("/spec/initContainers/", _V("inits"), lambda c: _name_in(c, s.CONTAINERS)),
+        _strip("/spec/volumes/", _V("volumes"), lambda v: _name_in(v, s.VOLUMES)),
+        _strip(add(_BASE, "/volumeMounts/"), _MOUNTS, lambda m: _name_in(m, s.VOLUMES)),
+        _strip(add(_BASE, "/env/"), _ENV, marks.is_ours),
     )
 
 
 def _operations() -> Expr:
-    mounts, env = (optional(_V("server"), key, default=[]) for key in ("volumeMounts", "env"))
-    spec = field(_POD, "spec")
     return add(
-        choose(_V("again"), _stripped(mounts, env), _NOTHING),
-        _ensure(spec, "initContainers", constant("/spec/initContainers")),
-        _ensure(spec, "volumes", constant("/spec/volumes")),
-        _ensure(_V("server"), "env", _under(_V("base"), "/env")),
-        _ensure(_V("server"), "volumeMounts", _under(_V("base"), "/volumeMounts")),
+        choose(_V("again"), _stripped(), []),
+        _ensure(_POD["spec"], "initContainers", "/spec/initContainers"),
+        _ensure(_POD["spec"], "volumes", "/spec/volumes"),
+        _ensure(_SERVER, "env", add(_BASE, "/env")),
+        _ensure(_SERVER, "volumeMounts", add(_BASE, "/volumeMounts")),
         *_warm(),
         _harvest(),
         *_server(),
@@ -379,5 +291,5 @@ def _operations() -> Expr:
     )
 
 
-OPERATIONS = choose(either(*(test for _, test in REFUSALS)), _NOTHING, _operations())
+OPERATIONS = choose(either(*(test for _, test in REFUSALS)), [], _operations())
 """The patch: empty for a pod that stays plain."""
