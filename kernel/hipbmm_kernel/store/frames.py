@@ -4,37 +4,33 @@ The first and the last line are a shard's, the second is a header, the rest is w
 that it is whole; nobody merges it.
 """
 
-import re
 from collections.abc import Iterable
 
 from hipbmm_kernel.store import shard as shards
-from hipbmm_kernel.store.shard import ShardError
+from hipbmm_kernel.store.shard import Shard, ShardError
 from hipbmm_kernel.system.digest import sha256
-
-_HEAD = re.compile(rb"#hipbmm-shard v1 key=([0-9a-f]{16}) origin=(\S{1,128}) seq=([0-9]{1,10}) kind=[a-z]+ token=-")
 
 
 def frame(key: str, origin: str, seq: int, kind: str, lines: Iterable[str]) -> tuple[str, bytes]:
     """Name and text; the first of `lines` is the header."""
-    head = f"{shards.MAGIC} key={key} origin={origin} seq={seq} kind={kind} token={shards.ANY_TOKEN}"
-    body = "\n".join((head, *lines, "")).encode("ascii")
+    head = Shard(key, origin, seq, kind)
+    body = "\n".join((shards.first_line(head), *lines, "")).encode("ascii")
     digest = sha256(body)
-    name = f"{origin}.{seq}.{digest[: shards.SHA_DIGITS]}.csv"
-    return name, body + shards.trailer(len(body), body.count(b"\n") - 2, digest)
+    return shards.file_name(head, digest), body + shards.trailer(len(body), body.count(b"\n") - 2, digest)
 
 
 def unframe(name: str, packed: bytes, limit: int) -> tuple[str, list[str]]:
     """Key and lines of the file of that name in a gzip, header included. ShardError when it is cut or changed."""
     text = unzipped(packed, limit)
     end = text.rfind(b"\n", 0, -1) + 1
-    head = _HEAD.fullmatch(text[: text.find(b"\n")])
     digest = sha256(text[:end])
-    if head is None or text[end:] != shards.trailer(end, text.count(b"\n", 0, end) - 2, digest):
+    if not end or text[end:] != shards.trailer(end, text.count(b"\n", 0, end) - 2, digest):
         raise ShardError("incomplete or changed")
-    key, origin, seq = (part.decode("ascii", "replace") for part in head.groups())
-    if name != f"{origin}.{seq}.{digest[: shards.SHA_DIGITS]}.csv":
+    first, *lines, _ = text[:end].decode("ascii", "replace").split("\n")
+    head = shards.head_of(first)
+    if name != shards.file_name(head, digest):
         raise ShardError("its content has another name")
-    return key, text[:end].decode("ascii", "replace").split("\n")[1:-1]
+    return head.key, lines
 
 
 def unzipped(data: bytes, limit: int) -> bytes:

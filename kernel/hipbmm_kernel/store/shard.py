@@ -12,6 +12,7 @@ writer, so each line is validated as strictly as a line of AITER's CSV (`shard_l
 so in the column of the kernel's name.
 """
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -39,17 +40,16 @@ ANY_TOKEN = "-"
 MIN_BYTES = 256
 """Less than any shard has: its column header alone is longer."""
 
-KEY_DIGITS = 16
 SHA_DIGITS = 12
-MAX_ORIGIN = 128
 
 _HEADERS = {
     ROWS: f"{gemm.HEADER}, tuned_us, default_us, verified",
     VETOES: f"{gemm.HEADER}, reason",
 }
-_FIELDS = ("key=", "origin=", "seq=", "kind=", "token=")
-_HEX = frozenset("0123456789abcdef")
-_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+_KEY, _SHA, _SEQ = "[0-9a-f]{16}", "[0-9a-f]{12}", "0|[1-9][0-9]{0,9}"
+_ORIGIN = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_HEAD = re.compile(rf"{MAGIC} key=({_KEY}) origin=({_ORIGIN}) seq=({_SEQ}) kind=([a-z]+) token=({_SHA}|{ANY_TOKEN})")
+_NAME = re.compile(rf"{_ORIGIN}\.(?:{_SEQ})\.{_SHA}\.csv")
 
 
 class ShardError(ValueError):
@@ -81,8 +81,8 @@ def claims(shard: Shard) -> Iterator[Veto]:
 
 def encode(shard: Shard) -> bytes:
     """The text of `shard`. ShardError when it holds a field, row or veto that may not be stored, or is too large."""
-    _check_head(shard)
-    head = f"{MAGIC} key={shard.key} origin={shard.origin} seq={shard.seq} kind={shard.kind} token={shard.token}"
+    head = first_line(shard)
+    _check(shard)
     try:
         data = [shard_lines.row_line(row) for row in shard.rows]
         data += [shard_lines.veto_line(veto) for veto in claims(shard)]
@@ -114,9 +114,9 @@ def decode(data: bytes, known: Known | None = None, name: str | None = None) -> 
     sha256 = digest.sha256(memoryview(data)[:end])
     if not end or data[end:] != trailer(end, data.count(b"\n", lines.at, end), sha256):
         raise ShardError("incomplete or changed: the last line is not the trailer of the bytes before it")
-    shard = _head(first)._replace(inputs=tuple(inputs))
-    _check_head(shard)
-    if name is not None and name != _file_name(shard, sha256):
+    shard = head_of(first)._replace(inputs=tuple(inputs))
+    _check(shard)
+    if name is not None and name != file_name(shard, sha256):
         raise ShardError("its name is not the one that its content has")
     if header != _HEADERS.get(shard.kind):
         raise ShardError(f"line {len(inputs) + 2} is not the column header of kind {shard.kind}")
@@ -166,19 +166,13 @@ class _Lines:
 
 def name_of(data: bytes) -> str:
     """The file name that the encoded shard `data` has in a store. ShardError when it is not a shard."""
-    first = data[: data.find(b"\n")]
-    if not first.isascii():
-        raise ShardError("not ASCII")
-    head = _head(first.decode("ascii"))
-    _check_head(head)
-    return _file_name(head, digest.sha256(memoryview(data)[: data.rfind(b"\n", 0, -1) + 1]))
+    head = head_of(data[: data.find(b"\n")].decode("ascii", "replace"))
+    return file_name(head, digest.sha256(memoryview(data)[: data.rfind(b"\n", 0, -1) + 1]))
 
 
 def is_name(name: str) -> bool:
     """Whether a shard can have that file name: `<pod uid>.<rank>.<seq>.<first digits of the hash>.csv`."""
-    origin, seq, sha12, end = ("", "", "", *name.rsplit(".", 3))[-4:]
-    right = _is_origin(origin) and _is_number(seq) and len(sha12) == SHA_DIGITS and _HEX.issuperset(sha12)
-    return right and end == "csv"
+    return _NAME.fullmatch(name) is not None
 
 
 def is_beside(name: str) -> bool:
@@ -198,7 +192,7 @@ def token_digest(token: str) -> str:
 
 def is_key(text: str) -> bool:
     """Whether `text` is a key: 16 lower-case hex digits."""
-    return len(text) == KEY_DIGITS and _HEX.issuperset(text)
+    return re.fullmatch(_KEY, text) is not None
 
 
 def trailer(size: int, data_lines: int, sha256: str) -> bytes:
@@ -206,49 +200,33 @@ def trailer(size: int, data_lines: int, sha256: str) -> bytes:
     return f"#end rows={data_lines} bytes={size} sha256={sha256}\n".encode("ascii")
 
 
-def _file_name(head: Shard, sha256: str) -> str:
+def file_name(head: Shard, sha256: str) -> str:
+    """The name of a shard with that hash."""
     return f"{head.origin}.{head.seq}.{sha256[:SHA_DIGITS]}.csv"
 
 
-def _head(line: str) -> Shard:
-    """The fields of the first line, unchecked but for their names and order."""
-    parts = line.split(" ")
-    fields = parts[2:]
-    if " ".join(parts[:2]) != MAGIC or len(fields) != len(_FIELDS):
-        raise ShardError(f"the first line is not {MAGIC} with {len(_FIELDS)} fields")
-    values = []
-    for label, text in zip(_FIELDS, fields, strict=True):
-        if not text.startswith(label):
-            raise ShardError(f"the first line has no {label} where it belongs")
-        values.append(text[len(label) :])
-    key, origin, seq, kind, token = values
-    if not _is_number(seq):
-        raise ShardError("seq is not a number")
+def first_line(shard: Shard) -> str:
+    """The first line of a shard. ShardError when a field of it may not be stored."""
+    line = f"{MAGIC} key={shard.key} origin={shard.origin} seq={shard.seq} kind={shard.kind} token={shard.token}"
+    head_of(line)
+    return line
+
+
+def head_of(line: str) -> Shard:
+    """The shard, without its content, that has this first line."""
+    found = _HEAD.fullmatch(line)
+    if found is None:
+        fields = "key=<16 hex> origin=<pod uid>.<rank> seq=<number> kind=<kind> token=<12 hex or ->"
+        raise ShardError(f"the first line is not {MAGIC} {fields}")
+    key, origin, seq, kind, token = found.groups()
     return Shard(key, origin, int(seq), kind, token)
 
 
-def _check_head(shard: Shard) -> None:
-    """ShardError unless every field of the first lines may be stored."""
-    if not is_key(shard.key):
-        raise ShardError(f"key is not {KEY_DIGITS} hex digits")
-    if not _is_origin(shard.origin):
-        raise ShardError("origin is not <pod uid>.<rank> in letters, digits, '-', '_' and '.'")
-    if not 0 <= shard.seq < 10**gemm.MAX_DIGITS:
-        raise ShardError("seq is negative or too large")
-    if shard.kind not in _HEADERS or (shard.vetoes and shard.rows):
+def _check(shard: Shard) -> None:
+    """ShardError unless the content is of the shard's kind, and its inputs are names."""
+    if shard.kind not in _HEADERS:
         raise ShardError(f"kind is not one of {', '.join(_HEADERS)}")
     if (shard.rows and shard.kind != ROWS) or (shard.vetoes and shard.kind != VETOES):
         raise ShardError(f"kind {shard.kind} with data of another kind")
-    if shard.token != ANY_TOKEN and not (len(shard.token) == SHA_DIGITS and _HEX.issuperset(shard.token)):
-        raise ShardError("token is not a digest")
     if not all(is_name(name) for name in shard.inputs):
         raise ShardError("an input is not the name of a shard")
-
-
-def _is_origin(text: str) -> bool:
-    return 0 < len(text) <= MAX_ORIGIN and text[0] not in ".-" and _NAME.issuperset(text)
-
-
-def _is_number(text: str) -> bool:
-    """Whether `text` is a canonical natural number of at most 10 digits."""
-    return text == "0" or (text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= gemm.MAX_DIGITS)
