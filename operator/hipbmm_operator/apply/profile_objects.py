@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from hipbmm_operator.api.profile import ProfileSpec
@@ -15,8 +15,8 @@ from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, object_at
 from hipbmm_operator.mirror import content as contents
 from hipbmm_operator.mirror.shards import Shard
-from hipbmm_operator.observe.harvest_logs import HarvestLogs
-from hipbmm_operator.observe.mirror_logs import rows_in_log, still_in_logs
+from hipbmm_operator.observe.log_rows import LogRows
+from hipbmm_operator.observe.mirror_logs import still_in_logs
 from hipbmm_operator.observe.profile_facts import Kernel, mirror_name
 from hipbmm_operator.profiles.facts import Facts, Profile
 
@@ -58,7 +58,7 @@ class ProfileObjects:
         self._proven: dict[tuple[str, str], float] = {}
         self._read: dict[str, frozenset[str]] = {}
         self._refused: dict[str, tuple[float, str]] = {}
-        self._harvest = HarvestLogs(kube, clock, HARVEST)
+        self._rows = LogRows(kube, clock, WARM, HARVEST)
 
     async def kernel(self, profile: Profile) -> Kernel:
         """The program's ConfigMap, made or read back; raises ApiError where a retry may help."""
@@ -109,33 +109,17 @@ class ProfileObjects:
         if self._clock() < again:
             return
         taken = self._read.get(profile.meta.uid, frozenset())
-        found: list[Shard] = []
-        for each in facts.pods:
-            report = each.pod.report
-            wanted = frozenset(report.mirror_shards if report else ()) - taken
-            if not wanted or not each.injected:
-                continue
-            try:
-                good, problems = await rows_in_log(self._kube, each.pod, WARM, wanted)
-            except errors.ApiError as error:
-                LOG.warning("Could not read the rows in the log of %s: %s", each.pod.name, error)
-                continue
-            for problem in problems:
-                LOG.warning("Rows in the log of %s are not as they should be: %s", each.pod.name, problem)
-            found += good
-            taken |= wanted
-        learned = await self._harvest.newest((each.pod for each in facts.pods if each.injected), taken)
-        found += learned
-        taken |= {shard.name for shard in learned}
+        found = await self._rows.new([each.pod for each in facts.pods if each.injected], taken)
         name = mirror_name(profile.meta.name)
-        problem = await _or_refusal(name, self._store(profile, name, found)) if found else ""
+        problem = await _or_refusal(name, self._store(profile, name, found.shards)) if found.shards else ""
         if problem:
             self._refused[profile.meta.uid] = self._clock() + _REFUSED_SECONDS, problem
         else:
             self._refused.pop(profile.meta.uid, None)
+            taken |= found.wanted | {shard.name for shard in found.shards}
             self._read[profile.meta.uid] = still_in_logs(taken, (each.pod for each in facts.pods))
 
-    async def _store(self, profile: Profile, name: str, found: list[Shard]) -> str:
+    async def _store(self, profile: Profile, name: str, found: Iterable[Shard]) -> str:
         """Add rows to the mirror; why they are not kept, "" when they are. Raises ApiError."""
         namespace = profile.meta.namespace
         body = await self._kube.find(kinds.CONFIG_MAP, namespace, name) or {}
