@@ -2,7 +2,7 @@
 
 import re
 
-from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.json_text import Json, missing
 
 _FIRST_PHASE = "Pending"
 """Every CRD has it, and needs one."""
@@ -22,15 +22,9 @@ def merge_patch(before: Json, after: Json) -> Json:
     return patch
 
 
-def lost(sent: object, stored: object, path: str = "status") -> str:
+def lost(sent: Json, stored: Json) -> str:
     """The first field of a status that is not in what the API server stored; "" when all of them are."""
-    found: list[str] = []
-    if isinstance(sent, dict) and isinstance(stored, dict):
-        at = {key: f"{path}.{key}" for key in sent}
-        found = [lost(sent[key], stored[key], at[key]) if key in stored else at[key] for key in sent]
-    elif isinstance(sent, list) and isinstance(stored, list):
-        found = [lost(one, other, f"{path}[]") for one, other in zip(sent, stored, strict=False)]
-    return next(filter(None, found), "")
+    return re.sub(r"\[\d+\]", "[]", next(missing(sent, stored, "status"), ""))  # whichever entry of a list it is
 
 
 def without(status: Json, before: Json, refusal: str) -> Json:

@@ -1,12 +1,12 @@
 """Checks that the schema cannot make: across fields, and against the pod contract. Pure."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from hipbmm_operator.api.reasons import Config
 from hipbmm_operator.api.resource import Resource, parse_spec
 from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.kube.json_text import missing
 from hipbmm_operator.pods import contract
 from hipbmm_operator.resources import environment, server_args, service, volumes
 from hipbmm_operator.resources.server_args import Command
@@ -55,24 +55,12 @@ def check(spec: Spec, command: Command) -> list[Problem]:
 def unread(raw: dict[str, Any], spec: Spec) -> list[Problem]:
     """Fields that a newer CRD let through and this operator does not know: they have no effect."""
     known = spec.model_dump(by_alias=True, exclude_unset=True)
-    fields = list(_unread(raw, known, "spec"))
+    fields = list(missing(raw, known, "spec"))
     if not fields:
         return []
     rest = len(fields) - _MOST_FIELDS
     shown = ", ".join(fields[:_MOST_FIELDS]) + (f" and {rest} more" if rest > 0 else "")
     return [Problem("UnknownField", f"{shown}: not known to this operator, which is older than the CRD; upgrade it")]
-
-
-def _unread(raw: object, known: object, path: str) -> Iterator[str]:
-    if isinstance(raw, dict) and isinstance(known, dict):
-        for key, value in raw.items():
-            if key in known:
-                yield from _unread(value, known[key], f"{path}.{key}")
-            else:
-                yield f"{path}.{key}"
-    elif isinstance(raw, list) and isinstance(known, list):
-        for number, (one, other) in enumerate(zip(raw, known, strict=False)):
-            yield from _unread(one, other, f"{path}[{number}]")
 
 
 def _environment(spec: Spec, command: Command) -> list[Problem]:
