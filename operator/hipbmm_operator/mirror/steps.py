@@ -1,13 +1,38 @@
-"""The writes that a mirror needs. Pure."""
+"""The ConfigMaps of a mirror, one that pods mount and an immutable copy of it, and the writes that lead there. Pure."""
 
-from hipbmm_operator.kube import kinds
+from collections.abc import Iterable
+
+from hipbmm_operator.kube import kinds, names
+from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.kube.writes import Deletion, Step
-from hipbmm_operator.mirror import configmap
 from hipbmm_operator.mirror.content import Content
 from hipbmm_operator.mirror.state import MirrorState
 
+_DIGITS = 10
 _METADATA = ("labels", "annotations", "ownerReferences")
+
+
+def archive_name(owner_name: str, digest: str) -> str:
+    """Name of the immutable copy of a content."""
+    return names.child(owner_name, f"mirror-{digest[:_DIGITS]}")
+
+
+def build(owner: Owner, content: Content, taken: Iterable[str]) -> Json:
+    """What pods mount. `taken` are the shards that were read from logs, so that none is read twice."""
+    metadata = owner.metadata(names.mirror(owner.name))
+    metadata["annotations"] |= {
+        names.ANNOTATION_DIGEST: content.digest,
+        names.ANNOTATION_TAKEN: ",".join(sorted(taken)),
+    }
+    return kinds.CONFIG_MAP.body(metadata, binaryData=content.binary())
+
+
+def build_archive(owner: Owner, content: Content, taken: Iterable[str]) -> Json:
+    """The immutable copy, from which the mounted one is repaired."""
+    body = build(owner, content, taken)
+    body["metadata"]["name"] = archive_name(owner.name, content.digest)
+    return body | {"immutable": True}
 
 
 def steps(owner: Owner, state: MirrorState, *, wanted: bool) -> tuple[list[Step], list[Deletion]]:
@@ -21,7 +46,7 @@ def steps(owner: Owner, state: MirrorState, *, wanted: bool) -> tuple[list[Step]
     made = []
     copy = next((archive for archive in state.archives if archive.digest == state.content.digest), None)
     if copy is None:
-        made.append(Step("create", kinds.CONFIG_MAP, configmap.build_archive(owner, state.content, state.taken)))
+        made.append(Step("create", kinds.CONFIG_MAP, build_archive(owner, state.content, state.taken)))
     elif not copy.meta.owners:
         owned = owner.metadata(copy.meta.name) | {"uid": copy.meta.uid}
         made.append(Step("merge", kinds.CONFIG_MAP, {"metadata": owned}))
@@ -32,7 +57,7 @@ def steps(owner: Owner, state: MirrorState, *, wanted: bool) -> tuple[list[Step]
 
 
 def _mounted(owner: Owner, content: Content, state: MirrorState) -> Step:
-    body = configmap.build(owner, content, state.taken)
+    body = build(owner, content, state.taken)
     live = state.mounted
     if live is None:
         return Step("create", kinds.CONFIG_MAP, body)

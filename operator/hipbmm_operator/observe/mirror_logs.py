@@ -8,8 +8,8 @@ from hipbmm_operator.api.reasons import Storage
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.owner import Owner
-from hipbmm_operator.mirror import configmap, shards, state
 from hipbmm_operator.mirror import content as contents
+from hipbmm_operator.mirror import shards, state, steps
 from hipbmm_operator.mirror.content import Content
 from hipbmm_operator.mirror.state import MirrorMap, MirrorState
 from hipbmm_operator.observe import parse
@@ -32,7 +32,7 @@ class MirrorLogs:
         """The mirror of a resource; `maps` are the ConfigMaps that are watched."""
         own = [each for each in maps if each.meta.writable_for(owner)]
         mounted = next((each for each in own if each.meta.name == names.mirror(owner.name)), None)
-        archives = tuple(each for each in own if each.meta.name == configmap.archive_name(owner.name, each.digest))
+        archives = tuple(each for each in own if each.meta.name == steps.archive_name(owner.name, each.digest))
         if mounted is None and archives:
             mounted = await self._unlabelled(owner)
         archive = state.current(mounted, archives)

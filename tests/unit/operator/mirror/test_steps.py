@@ -10,8 +10,8 @@ from tests.unit.operator.mirror_objects import Json, content, kept, line, shard
 from hipbmm_operator.api.spec import Cache
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.writes import Deletion
-from hipbmm_operator.mirror import configmap, steps
 from hipbmm_operator.mirror import state as seen
+from hipbmm_operator.mirror import steps
 from hipbmm_operator.mirror.content import Content
 from hipbmm_operator.mirror.state import MirrorMap, MirrorState
 from hipbmm_operator.observe import parse
@@ -91,11 +91,11 @@ def test_access_modes_change_pods_only_when_they_stop_being_shared() -> None:
 
 
 def mounted(of: Content, **changes: object) -> MirrorMap:
-    return parse.mirror_map(kept(configmap.build(OWNER, of, ["a"]), "uid-mounted", changes))
+    return parse.mirror_map(kept(steps.build(OWNER, of, ["a"]), "uid-mounted", changes))
 
 
 def archive(of: Content) -> MirrorMap:
-    return parse.mirror_map(kept(configmap.build_archive(OWNER, of, ["a"]), f"uid-{of.digest[:4]}"))
+    return parse.mirror_map(kept(steps.build_archive(OWNER, of, ["a"]), f"uid-{of.digest[:4]}"))
 
 
 def writes(state: MirrorState, *, wanted: bool = True) -> tuple[list[tuple[str, str]], list[str]]:

@@ -11,7 +11,7 @@ from tests.unit.operator.mirror_objects import Json, content, kept, line, log, n
 
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.mirror import configmap
+from hipbmm_operator.mirror import steps
 from hipbmm_operator.mirror.content import Content
 from hipbmm_operator.mirror.state import GRACE, MirrorState
 from hipbmm_operator.observe import parse
@@ -58,7 +58,7 @@ def warmed(name: str, *shards: str, **more: Any) -> Json:  # noqa: ANN401 - argu
 
 
 def stored(of: Content, *taken: str) -> list[Json]:
-    return [configmap.build(OWNER, of, taken), configmap.build_archive(OWNER, of, taken)]
+    return [steps.build(OWNER, of, taken), steps.build_archive(OWNER, of, taken)]
 
 
 def in_memory(bodies: list[Json]) -> list[Json]:
