@@ -92,9 +92,7 @@ def revision(body: Json, owner: Owner) -> Revision | None:
         number=int(body.get("revision") or 0),
         contents=tuple(part for part in meta.annotations.get(names.ANNOTATION_CONTENT, "").split(",") if part),
         template=template,
-        uid=meta.uid,
-        resource_version=meta.resource_version,
-        orphan=not meta.owners,
+        meta=meta,
     )
 
 

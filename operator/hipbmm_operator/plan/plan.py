@@ -120,16 +120,16 @@ def plan(
 def _revision_steps(owner: Owner, observed: Observed, choice: revision.Choice) -> list[Step]:
     """Of the current revision, if it has to be stored; orphans that stay get their owner back."""
     kept = [each for each in observed.revisions if each not in choice.obsolete and each.name != choice.current.name]
-    orphans = [each for each in kept if each.orphan]
+    orphans = [each for each in kept if not each.meta.owners]
     return [_revision_step(owner, each) for each in (*orphans, *([choice.current] if choice.store else ()))]
 
 
 def _revision_step(owner: Owner, revision: controller_revision.Revision) -> Step:
     """A template never changes; that it also serves another content of the spec is noted on the stored one."""
     body = controller_revision.build(owner, revision)
-    if not revision.uid:
+    if not revision.meta.uid:
         return Step("create", kinds.CONTROLLER_REVISION, body)
-    body["metadata"]["uid"] = revision.uid
+    body["metadata"]["uid"] = revision.meta.uid
     return Step("merge", kinds.CONTROLLER_REVISION, {"metadata": body["metadata"]})
 
 
@@ -153,11 +153,7 @@ def _gpu_claims(
 
 
 def _obsolete(owner: Owner, spec: Spec, observed: Observed, choice: revision.Choice) -> list[Deletion]:
-    gone = [
-        Deletion(kinds.CONTROLLER_REVISION, old.name, old.uid, old.resource_version)
-        for old in choice.obsolete
-        if old.uid
-    ]
+    gone = [Deletion.of(kinds.CONTROLLER_REVISION, old.meta) for old in choice.obsolete]
     if rollout.asked(spec) <= 1:
         gone += _ours(owner, kinds.BUDGET, observed.budget)
     if not spec.service.monitor.enabled:

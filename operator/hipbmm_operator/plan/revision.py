@@ -66,7 +66,7 @@ def choose(resource: Resource, render: Render, observed: Observed, *, lacking: b
     others = sorted((r for r in revisions if r.name != current.name), key=lambda r: r.number, reverse=True)
     return Choice(
         current=current,
-        store=same is None or same.orphan or same.contents != current.contents,
+        store=same is None or not same.meta.owners or same.contents != current.contents,
         outdated=outdated,
         obsolete=tuple(others[HISTORY - 1 :]),
     )

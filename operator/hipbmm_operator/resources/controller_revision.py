@@ -1,12 +1,12 @@
 """The ControllerRevision that stores one rendered pod template, and the content of a spec that it was rendered for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json, canonical
-from hipbmm_operator.kube.metadata import as_object
+from hipbmm_operator.kube.metadata import Metadata, as_object
 from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.resources.placement import SHARED
 
@@ -16,15 +16,13 @@ _OUTSIDE_OF_PODS_CLAIM = ("storageClassName", "size", "retain")
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A stored template. `orphan`: it has lost its owner, and would outlive the resource."""
+    """A rendered template; `meta` is that of its ControllerRevision, without a uid when it is not stored yet."""
 
     name: str
     number: int
     contents: tuple[str, ...]
     template: Json
-    uid: str = ""
-    resource_version: str = ""
-    orphan: bool = False
+    meta: Metadata = field(default_factory=Metadata)
 
 
 def build(owner: Owner, revision: Revision) -> Json:

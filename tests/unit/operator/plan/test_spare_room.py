@@ -9,6 +9,7 @@ from tests.unit.operator.make import Json, deployment, observed, planned, pod, r
 from tests.unit.operator.status.situations import condition, status
 
 from hipbmm_operator.api.resource import Resource
+from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.observe.observed import Note, Observed
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.plan.spare_room import obstacle, split
@@ -60,7 +61,9 @@ class Rollout:
         seen = observed(pod(answer=report()))
         old = planned(was, seen)
         self.resource = was if restart else self.of({**(after or before or {}), "image": "vllm:2"})
-        revision = Revision(old.revision.name, 1, old.revision.contents, old.revision.template, uid="r")
+        revision = Revision(
+            old.revision.name, 1, old.revision.contents, old.revision.template, Metadata(uid="r", owners=({},))
+        )
         self.revisions = (revision,)
         new = old if restart else planned(self.resource, observed(live=deployment(old), revisions=self.revisions))
         self.live = deployment(new)

@@ -56,7 +56,9 @@ def test_another_number_or_class_is_another_template_and_the_same_is_the_same() 
 def test_what_is_there_is_not_made_and_what_nothing_refers_to_goes() -> None:
     plan = planned(resource(BY_CLAIM))
     name = made(plan)["metadata"]["name"]
-    stored = Revision(plan.revision.name, 1, plan.revision.contents, plan.revision.template, uid="r")
+    stored = Revision(
+        plan.revision.name, 1, plan.revision.contents, plan.revision.template, Metadata(uid="r", owners=({},))
+    )
     there = (Metadata(name, "ns", "uid-t"), Metadata("former", "ns", "uid-f"))
     seen = replace(observed(revisions=(stored,)), claim_templates=there)
     again = planned(resource(BY_CLAIM), seen)
