@@ -1,6 +1,7 @@
 """What is read of the cluster about a profile. Answers that change seldom are kept for a while."""
 
 import copy
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -231,11 +232,8 @@ def mirror_name(profile: str) -> str:
 
 def _minor(version: str) -> tuple[int, int] | None:
     """`v1.35.2-gke.1` as (1, 35); None when it is no version."""
-    parts = version.removeprefix("v").split(".")
-    try:
-        return int(parts[0]), int("".join(char for char in parts[1] if char.isdigit()))
-    except (IndexError, ValueError):
-        return None
+    found = re.match(r"v?(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def _sample(namespace: str, container: str) -> Json:

@@ -47,20 +47,14 @@ def program(spec: Spec, command: Command, *, mirror: bool = False) -> dict[str, 
         "HIPBMM_SEARCH": tuning.search,
         "HIPBMM_WARMUP_SECONDS": str(spec.server.startup_seconds),
         "HIPBMM_DISPATCH": spec.server.dispatch,
+        "HIPBMM_PLUGIN": "1" if spec.server.plugin else "",
+        "HIPBMM_MIRROR_LOG": "1" if mirror else "",
+        "HIPBMM_MODEL_CONFIG": contract.MODEL_CONFIG if spec.model.config_map_ref else "",
+        "HIPBMM_LINEARS": json.dumps([linear.model_dump() for linear in tuning.linears]) if tuning.linears else "",
+        "HIPBMM_TOKENS": json.dumps(sorted(tuning.tokens)) if tuning.tokens else "",
+        "HIPBMM_RETUNE_TOKEN": tuning.retune_token,
     }
-    if spec.server.plugin:
-        values["HIPBMM_PLUGIN"] = "1"
-    if mirror:
-        values["HIPBMM_MIRROR_LOG"] = "1"
-    if spec.model.config_map_ref:
-        values["HIPBMM_MODEL_CONFIG"] = contract.MODEL_CONFIG
-    if tuning.linears:
-        values["HIPBMM_LINEARS"] = json.dumps([linear.model_dump() for linear in tuning.linears])
-    if tuning.tokens:
-        values["HIPBMM_TOKENS"] = json.dumps(sorted(tuning.tokens))
-    if tuning.retune_token:
-        values["HIPBMM_RETUNE_TOKEN"] = tuning.retune_token
-    return values
+    return {name: value for name, value in values.items() if value}
 
 
 def of_warm(spec: Spec, command: Command, *, mirror: bool = False, given: frozenset[str] = frozenset()) -> list[Json]:
