@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
 from hipbmm_operator.cli import output
-from hipbmm_operator.cli.inventory import Inventory, read_inventory
-from hipbmm_operator.cli.pod_requests import gpu_requests
+from hipbmm_operator.cli.inventory import Inventory, gpu_requests, read_inventory
 from hipbmm_operator.cli.table import table
 from hipbmm_operator.detect.availability import default_tolerations
 from hipbmm_operator.detect.detection import Detection

@@ -4,18 +4,19 @@ YAML of any number of documents or JSON, single objects or lists.
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hipbmm_operator.cli.plain_yaml import PlainYamlError, documents
 from hipbmm_operator.detect.sources.dra import node_of_slice
-from hipbmm_operator.detect.sources.facts import node_name
+from hipbmm_operator.detect.sources.facts import is_gpu_resource, node_name
 from hipbmm_operator.detect.sources.pci import node_of_feature
 from hipbmm_operator.detect.sources.values import shown, text
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, object_at
+from hipbmm_operator.resources import pod_demand
 
 # API group by kind; other groups have kinds of the same names (Longhorn has a Node).
 _GROUPS: Final = {
@@ -27,6 +28,7 @@ _GROUPS: Final = {
 }
 _TYPES: Final = {type(None): "null", dict: "an object", list: "a list", str: "a text", bool: "a boolean"}
 _LONGEST_PROBLEM: Final = 300
+_TERMINAL: Final = frozenset({"Succeeded", "Failed"})
 _OBJECTS: Final = ("metadata", "spec", "status", "metadata.labels", "status.capacity", "status.allocatable")
 
 
@@ -37,7 +39,7 @@ class Inventory:
     nodes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     slices: dict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     features: dict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
-    pods: list[Mapping[str, Any]] = field(default_factory=list)
+    pods: list[Json] = field(default_factory=list)
     classes: list[Mapping[str, Any]] = field(default_factory=list)
     passed_over: int = 0
     problems: list[str] = field(default_factory=list)
@@ -133,3 +135,17 @@ def _wrong_types(found: Json) -> Iterator[str]:
 
 def _kind_of(value: object) -> str:
     return _TYPES[type(value)]
+
+
+def gpu_requests(pods: Iterable[Json]) -> dict[str, Counter[str]]:
+    """Devices by node and resource that pods hold which are bound to a node and have not ended.
+
+    Leave out the pods of a deployment whose own chances are asked for. DRA claims are not in the pods and not counted.
+    """
+    taken: dict[str, Counter[str]] = defaultdict(Counter)
+    for pod in pods:
+        node = text(object_at(pod, "spec").get("nodeName"))
+        if node and text(object_at(pod, "status").get("phase")) not in _TERMINAL:
+            asked = pod_demand.of(pod).requests
+            taken[node] += Counter({name: int(amount) for name, amount in asked.items() if is_gpu_resource(name)})
+    return taken

@@ -8,7 +8,7 @@ from typing import Any, Final
 from hipbmm_operator.kube import json_text, kinds, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.metadata import as_object, object_at
+from hipbmm_operator.kube.metadata import as_object, as_objects, object_at
 from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.mirror import content
 
@@ -139,7 +139,7 @@ def _keep(value: object, shape: _Shape) -> Any:  # noqa: ANN401  # any JSON
     if isinstance(shape, EllipsisType):
         return dict(value) if isinstance(value, dict) else value
     if isinstance(shape, list):
-        return [_keep(entry, shape[0]) for entry in value] if isinstance(value, list) else []
+        return [_keep(entry, shape[0]) for entry in as_objects(value)]
     shapes = shape if isinstance(shape, Mapping) else dict.fromkeys(shape, ...)
     return {key: _keep(value[key], shapes[key]) for key in shapes if key in value} if isinstance(value, dict) else {}
 

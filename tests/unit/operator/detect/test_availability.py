@@ -3,12 +3,13 @@
 # ruff: noqa: E501 - one row of a table is one line
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
 from tests.unit.operator.detect.nodes import codes, detect, node, taint
 
-from hipbmm_operator.cli.pod_requests import gpu_requests
+from hipbmm_operator.cli.inventory import gpu_requests
 
 Json = dict[str, Any]
 LABELS = {"A:device-id": "74a1", "A:cu-count": "304"}
@@ -173,7 +174,7 @@ def init_container(number: str, *, sidecar: bool = False) -> Json:
     ],
 )
 def test_what_pods_hold(pods: list[Json], used: int) -> None:
-    assert gpu_requests(pods).get("n", {}).get("amd.com/gpu", 0) == used
+    assert gpu_requests(pods).get("n", Counter())["amd.com/gpu"] == used
 
 
 def test_requests_without_limits_count() -> None:

@@ -10,14 +10,13 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.unit.operator.detect.nodes import device, node, node_feature, resource_slice
 from tests.unit.operator.detect.strategies import FEATURES, IDS, JUNK, LABELS, NAMES, NODES, PLACES, SLICES, TEXT
 
-from hipbmm_operator.cli.inventory import read_inventory
+from hipbmm_operator.cli.inventory import gpu_requests, read_inventory
 from hipbmm_operator.cli.plain_yaml import PlainYamlError, documents
-from hipbmm_operator.cli.pod_requests import gpu_requests
 from hipbmm_operator.detect.affinity import affinity_terms, selects
 from hipbmm_operator.detect.availability import default_tolerations
 from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES
@@ -208,6 +207,7 @@ def test_seeded_soup() -> None:
 
 @QUICK
 @given(NODES, SLICES, FEATURES)
+@example({"metadata": {"name": "n"}, "status": {"conditions": ["74a1"]}}, {}, {})
 def test_what_is_kept_of_an_object_is_all_that_is_read(subject: Json, one_slice: Json, feature: Json) -> None:
     try:
         bodies = orjson.loads(orjson.dumps([subject, one_slice, feature]))
