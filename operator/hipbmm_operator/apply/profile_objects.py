@@ -15,10 +15,11 @@ from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, object_at
 from hipbmm_operator.mirror import content as contents
 from hipbmm_operator.mirror.shards import Shard
+from hipbmm_operator.observe.kept import Kept
 from hipbmm_operator.observe.log_rows import LogRows
 from hipbmm_operator.observe.mirror_logs import still_in_logs
-from hipbmm_operator.observe.profile_facts import Kernel, mirror_name
-from hipbmm_operator.profiles.facts import Facts, Profile
+from hipbmm_operator.observe.profile_facts import mirror_name
+from hipbmm_operator.profiles.facts import Facts, Kernel, Profile
 
 LOG = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class ProfileObjects:
         self._kube = kube
         self._program = program
         self._clock = clock
-        self._proven: dict[tuple[str, str], float] = {}
+        self._proven = Kept(clock)
         self._read: dict[str, frozenset[str]] = {}
         self._refused: dict[str, tuple[float, str]] = {}
         self._rows = LogRows(kube, clock, WARM, HARVEST)
@@ -67,12 +68,9 @@ class ProfileObjects:
         if not sha256:
             return Kernel(problem=f"the operator has no kernel program: {self._program.problem}")
         name, key = kernel_map(sha256), (profile.meta.uid, sha256)
-        if self._clock() - self._proven.get(key, -_PROVEN_SECONDS) >= _PROVEN_SECONDS:
-            problem = await _or_refusal(name, self._prove(profile, name, sha256))
-            if problem:
-                return Kernel(problem=problem)
-            self._proven[key] = self._clock()
-        return Kernel(sha256, name)
+        seconds = 0.0 if self._proven.last(key) else _PROVEN_SECONDS
+        problem = await self._proven.get(key, seconds, lambda: _or_refusal(name, self._prove(profile, name, sha256)))
+        return Kernel(problem=problem) if problem else Kernel(sha256, name)
 
     async def _prove(self, profile: Profile, name: str, sha256: str) -> str:
         """See to it that the ConfigMap holds that program, for this profile too; else why it does not."""
@@ -144,7 +142,6 @@ class ProfileObjects:
         """The profile is gone."""
         self._read.pop(uid, None)
         self._refused.pop(uid, None)
-        self._proven = {key: at for key, at in self._proven.items() if key[0] != uid}
 
 
 def _is_right(body: Json, sha256: str) -> bool:

@@ -1,23 +1,15 @@
 """What injects pods in this cluster: the admission objects of this installation, and of others."""
 
-from typing import Literal, NamedTuple
-
 from hipbmm_operator.injection import spelling
 from hipbmm_operator.injection.policy import LABEL_POLICY
 from hipbmm_operator.injection.webhook import NAME_START
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.profiles.facts import Admission
 
 _OURS = f"{spelling.LABEL_ADMISSION}={spelling.ADMISSION}"
 _POLICY_END = f"-{LABEL_POLICY}"
-
-
-class Admission(NamedTuple):
-    """`by` is ours; `installations` are the names of all whose admission changes the same pods, ours too."""
-
-    by: Literal["Policy", "Webhook", "None"]
-    installations: tuple[str, ...]
 
 
 async def read(kube: Kube, name: str) -> Admission:

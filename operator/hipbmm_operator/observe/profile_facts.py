@@ -3,7 +3,7 @@
 import copy
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import jsonpatch
@@ -15,7 +15,7 @@ from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, objects_at
 from hipbmm_operator.kube.times import moment
-from hipbmm_operator.observe import admission_objects, foreign_pods
+from hipbmm_operator.observe import admission_objects, foreign_pods, parse
 from hipbmm_operator.observe.dispatch_words import DispatchWords
 from hipbmm_operator.observe.kept import Kept
 from hipbmm_operator.observe.on_demand import last_time
@@ -23,7 +23,7 @@ from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.report import parse_progress
 from hipbmm_operator.profiles import facts as values
 from hipbmm_operator.profiles import recipe, trials
-from hipbmm_operator.profiles.facts import Facts, Preflight, Profile
+from hipbmm_operator.profiles.facts import Facts, Kernel, Preflight, Profile
 from hipbmm_operator.profiles.pods import ForeignPod
 
 _SHORT_SECONDS, _LONG_SECONDS = 10.0, 60.0
@@ -41,15 +41,6 @@ _OF_EVERY_POD = "violates PodSecurity"
 """It names all containers, `hipbmm-warm` with the server that it is a copy of: the plain pod is refused as well. What
 it has against our own parts a dry run meets."""
 _LOG_LINES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """The kernel program in the namespace; `problem` says why it cannot be used."""
-
-    sha256: str = ""
-    config_map: str = ""
-    problem: str = ""
 
 
 class ProfileReads:
@@ -80,7 +71,6 @@ class ProfileReads:
         namespace = profile.meta.namespace
         enabled = await self._kept.get(("enabled", namespace), _SHORT_SECONDS, lambda: self._enabled(namespace))
         found = await foreign_pods.listed(self._kube, profile, enabled=enabled)
-        reason, problem = await self._claim(profile)
         admission = await self._kept.get(
             "admission", _SHORT_SECONDS, lambda: admission_objects.read(self._kube, self._name)
         )
@@ -90,22 +80,18 @@ class ProfileReads:
             pods=found,
             enabled=enabled,
             at_work=await self._at_work(profile, found),
-            kernel=kernel.sha256,
-            kernel_map=kernel.config_map,
-            kernel_problem=kernel.problem,
+            kernel=kernel,
             mirrors=self._mirrors_of(profile),
-            claim_reason=reason,
-            claim_problem=problem,
+            claim=await self._claim(profile),
             env_files=oldest >= _ENV_FILES,
-            admission=admission.by,
-            installations=admission.installations,
+            admission=admission,
             rivals=values.rivals(body, others),
             spoken=spoken,
         )
         spec = profile.spec
         if not isinstance(spec, ProfileSpec) or not kernel.config_map or not spec.preflight:
             return known
-        key = (profile.meta.uid, profile.meta.generation, kernel.sha256, problem)
+        key = (profile.meta.uid, profile.meta.generation, kernel.sha256, known.claim)
         sidecars = oldest >= _SIDECARS
         checked = await self._kept.get(
             key, _LONG_SECONDS, lambda: self._preflight(profile, spec, known, now, sidecars=sidecars)
@@ -133,12 +119,12 @@ class ProfileReads:
         body = await self._kube.find(kinds.CLAIM, profile.meta.namespace, name)
         if body is None:
             return "ClaimNotFound", f"spec.cache.pvc.claimName: there is no PersistentVolumeClaim {name}"
-        if metadata.parse(body).deleting:
+        claim = parse.claim(body)
+        if claim.meta.deleting:
             return "ClaimTerminating", f"spec.cache.pvc.claimName: {name} is being deleted, new pods would wait for it"
-        status = as_object(body.get("status"))
-        if status.get("phase") != "Bound":
-            return "ClaimPending", f"spec.cache.pvc.claimName: {name} is {status.get('phase')}, pods would wait for it"
-        if "ReadWriteMany" not in (status.get("accessModes") or []):
+        if claim.phase != "Bound":
+            return "ClaimPending", f"spec.cache.pvc.claimName: {name} is {claim.phase}, pods would wait for it"
+        if "ReadWriteMany" not in claim.modes:
             return "AccessModeUnsupported", f"spec.cache.pvc.claimName: {name} is not ReadWriteMany, pods would wait"
         return "", ""
 

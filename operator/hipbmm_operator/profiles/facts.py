@@ -37,26 +37,36 @@ class Preflight:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """`kernel_problem`, `mirror_problem`, `claim_problem` and `claim_reason` are empty when all is well.
+class Kernel:
+    """The kernel program in the namespace; `problem` says why it cannot be used."""
 
-    `installations` are all in the cluster whose admission changes the same pods.
-    """
+    sha256: str = ""
+    config_map: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """`by` is ours; `installations` are the names of all whose admission changes the same pods, ours too."""
+
+    by: Literal["Policy", "Webhook", "None"] = "None"
+    installations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is wrong is empty when all is well; of a claim that would keep pods waiting it is reason and message."""
 
     pods: tuple[ForeignPod, ...] = ()
     enabled: bool = True
     """Whether the namespace lets profiles choose pods by their labels."""
     at_work: frozenset[str] = frozenset()
-    kernel: str = ""
-    kernel_map: str = ""
-    kernel_problem: str = ""
+    kernel: Kernel = Kernel()
     mirrors: tuple[str, ...] = ()
     mirror_problem: str = ""
-    claim_reason: str = ""
-    claim_problem: str = ""
+    claim: tuple[str, str] = ("", "")
     env_files: bool = False
-    admission: Literal["Policy", "Webhook", "None"] = "None"
-    installations: tuple[str, ...] = ()
+    admission: Admission = Admission()
     preflight: Preflight = field(default_factory=Preflight)
     rivals: tuple[str, ...] = ()
     spoken: Mapping[str, Spoken] = field(default_factory=dict)

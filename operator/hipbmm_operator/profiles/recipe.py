@@ -21,7 +21,7 @@ def build(name: str, spec: ProfileSpec, facts: Facts, held: Sequence[str], *, re
     return Recipe(
         format=spelling.FORMAT,
         ready=ready,
-        kernel=Kernel(config_map=facts.kernel_map, sha256=facts.kernel),
+        kernel=Kernel(config_map=facts.kernel.config_map, sha256=facts.kernel.sha256),
         mirrors=list(facts.mirrors) or None,
         claim=spec.cache.pvc.claim_name if spec.cache.pvc else None,
         modelConfig=spec.model.config_map_ref.name if spec.model.config_map_ref else None,

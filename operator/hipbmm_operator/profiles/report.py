@@ -29,12 +29,12 @@ def build(profile: Profile, facts: Facts, now: datetime) -> Json:
     """`status` as it should be stored."""
     before, spec = profile.previous, profile.spec
     generation, known = profile.meta.generation, before.conditions if before else ()
-    tripped = trials.trip(before.tripped if before else None, facts.pods, generation, facts.kernel)
-    tried = trials.canaries(before.canaries if before else (), facts.pods, facts.kernel, facts.at_work)
+    tripped = trials.trip(before.tripped if before else None, facts.pods, generation, facts.kernel.sha256)
+    tried = trials.canaries(before.canaries if before else (), facts.pods, facts.kernel.sha256, facts.at_work)
     against = _against(spec, facts, tripped)
     status = ProfileStatus(
         observed_generation=generation,
-        admission=facts.admission,
+        admission=facts.admission.by,
         injection=_recipe(profile, facts, trials.held(tried, facts.pods, now), ready=against is None),
         canaries=tried,
         tripped=tripped,
@@ -48,7 +48,7 @@ def build(profile: Profile, facts: Facts, now: datetime) -> Json:
 
 def _recipe(profile: Profile, facts: Facts, held: Sequence[str], *, ready: bool) -> Recipe | None:
     """The recipe; without a spec or a kernel program the last one, not ready."""
-    if isinstance(profile.spec, ProfileSpec) and facts.kernel_map:
+    if isinstance(profile.spec, ProfileSpec) and facts.kernel.config_map:
         return recipe.build(profile.meta.name, profile.spec, facts, held, ready=ready)
     last = profile.previous.injection if profile.previous else None
     return last.model_copy(update={"ready": False}) if last else None
@@ -66,8 +66,8 @@ def _against(spec: ProfileSpec | str, facts: Facts, tripped: Trip | None) -> Fin
     refused = f"an injected pod would be refused: {facts.preflight.refusal}"
     candidates: tuple[tuple[object, reasons.Reason | reasons.Foreign, str], ...] = (
         (facts.rivals, "Conflict", rival),
-        (facts.kernel_problem, "KernelUnavailable", facts.kernel_problem),
-        (facts.claim_problem, reasons.Foreign(facts.claim_reason), facts.claim_problem),
+        (facts.kernel.problem, "KernelUnavailable", facts.kernel.problem),
+        (facts.claim[1], reasons.Foreign(facts.claim[0]), facts.claim[1]),
         (facts.preflight.refusal, "PreflightRefused", refused),
         (tripped, "Suspended", tripped.message if tripped else ""),
     )
@@ -82,10 +82,10 @@ def _findings(spec: ProfileSpec | str, facts: Facts, against: Finding | None) ->
         "Webhook": ("True", "WebhookInstalled", "the operator's webhook injects pods"),
         "None": ("False", "NoAdmission", _NO_ADMISSION),
     }
-    state, reason, message = installed[facts.admission]
-    admission = Finding("AdmissionReady", state, reason, message + _also(facts.installations))
+    state, reason, message = installed[facts.admission.by]
+    admission = Finding("AdmissionReady", state, reason, message + _also(facts.admission.installations))
     ready = against
-    if ready is None and facts.admission == "None":
+    if ready is None and facts.admission.by == "None":
         ready = false("Ready", admission.reason, admission.message)
     return [
         ready or true("Ready", "Injecting", _injecting(spec, facts)),

@@ -14,11 +14,13 @@ from hipbmm_operator.pods.pod import Container, Ended
 from hipbmm_operator.pods.report import Report, Spoken
 from hipbmm_operator.profiles import facts as values
 from hipbmm_operator.profiles import report
-from hipbmm_operator.profiles.facts import Facts, Preflight
+from hipbmm_operator.profiles.facts import Admission, Facts, Kernel, Preflight
 
 Json = dict[str, Any]
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
-FACTS = Facts(kernel=KERNEL, kernel_map="hipbmm-kernel-aaaa", admission="Policy", preflight=Preflight(harvest=True))
+FACTS = Facts(
+    kernel=Kernel(KERNEL, "hipbmm-kernel-aaaa"), admission=Admission("Policy"), preflight=Preflight(harvest=True)
+)
 
 
 def profile(spec: Json | None = None, status: Json | None = None) -> values.Profile:
@@ -48,8 +50,8 @@ def test_nothing_speaks_against_it() -> None:
     [
         ({"tuning": {"budgetSeconds": 0}}, {}, "InvalidSpec"),
         ({}, {"rivals": ("other",)}, "Conflict"),
-        ({}, {"kernel_problem": "gone"}, "KernelUnavailable"),
-        ({}, {"claim_problem": "no claim", "claim_reason": "ClaimNotFound"}, "ClaimNotFound"),
+        ({}, {"kernel": Kernel(problem="gone")}, "KernelUnavailable"),
+        ({}, {"claim": ("ClaimNotFound", "no claim")}, "ClaimNotFound"),
         ({}, {"preflight": Preflight("no init containers")}, "PreflightRefused"),
     ],
 )
@@ -105,17 +107,17 @@ def test_an_invalid_field_is_named_with_its_value() -> None:
 
 
 def test_without_admission_the_recipe_is_there_and_the_profile_not_ready() -> None:
-    status = report.build(profile(), replace(FACTS, admission="None"), NOW)
+    status = report.build(profile(), replace(FACTS, admission=Admission()), NOW)
     assert ready(status) == ("False", "NoAdmission")
     assert status["injection"]["ready"] is True
     assert status["admission"] == "None"
-    hooked = report.build(profile(), replace(FACTS, admission="Webhook"), NOW)
+    hooked = report.build(profile(), replace(FACTS, admission=Admission("Webhook")), NOW)
     assert ("AdmissionReady", "WebhookInstalled") in {(each["type"], each["reason"]) for each in hooked["conditions"]}
 
 
 def test_several_installations_that_inject_are_named() -> None:
     def said(*names: str) -> tuple[str, str, str]:
-        status = report.build(profile(), replace(FACTS, installations=names), NOW)
+        status = report.build(profile(), replace(FACTS, admission=Admission("Policy", names)), NOW)
         assert ready(status) == ("True", "Injecting")
         (found,) = [each for each in status["conditions"] if each["type"] == "AdmissionReady"]
         return found["status"], found["reason"], found["message"]
