@@ -25,8 +25,8 @@ class FieldRef(Model):
     """A field of the pod."""
 
     api_version: Annotated[str, Field(max_length=16)] | None = Field(None, description="API version of the path.")
-    field_path: Annotated[str, Field(min_length=1, max_length=512)] = Field(
-        description="Path of the pod's field, such as `status.podIP`."
+    field_path: str = Field(
+        min_length=1, max_length=512, description="Path of the pod's field, such as `status.podIP`."
     )
 
 
@@ -34,9 +34,7 @@ class ResourceRef(Model):
     """A resource of a container."""
 
     container_name: Annotated[str, Field(max_length=63)] | None = Field(None, description="The container.")
-    resource: Annotated[str, Field(min_length=1, max_length=253)] = Field(
-        description="The resource, such as `limits.memory`."
-    )
+    resource: str = Field(min_length=1, max_length=253, description="The resource, such as `limits.memory`.")
     divisor: Quantity | None = Field(None, description="Unit of the result.")
 
 

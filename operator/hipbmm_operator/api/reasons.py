@@ -20,11 +20,14 @@ Storage = Literal[
     "AccessModeUnsupported", "NoSpaceLeft", "StoreReadOnly", "StoreNotWritable",
     "MirrorTooLarge", "MirrorRejected", "MirrorUnreadable",
 ]
-Hardware = Literal[
-    "NodesMatched", "MixedArchitectures", "NodesNotReadable", "NoMatchingNodes", "NotAvailable",
+Unfit = Literal[
     "NodeCordoned", "NodeNotReady", "NodeTainted", "NodeTerminating", "NoAllocatable", "NotEnoughGPUs",
     "LabelsMissing", "PartitionMismatch", "ResourceMismatch", "NoDriver", "Conflict", "Mixed", "Excluded",
     "UnknownAMD", "ProductMismatch", "NotMI3xx",
+]
+"""Why a node with AMD GPUs is not counted, the closest to fitting first: that is the reason of the condition."""
+Hardware = Literal[
+    "NodesMatched", "MixedArchitectures", "NodesNotReadable", "NoMatchingNodes", "NotAvailable", Unfit,
 ]
 Tuning = Literal["Tuning", "TunerStalled", "MixedStacks"]
 Serving = Literal[

@@ -118,14 +118,12 @@ class Affinity(Model):
 class Toleration(Model):
     """A taint that is tolerated."""
 
-    key: Annotated[str, Field(max_length=317)] | None = Field(
-        None, description="Key; absent, with Exists: every taint."
-    )
+    key: str | None = Field(None, max_length=317, description="Key; absent, with Exists: every taint.")
     operator: Literal["Exists", "Equal"] | None = Field(None, description="Comparison.")
     value: Annotated[str, Field(max_length=63)] | None = Field(None, description="Value of the taint.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(None, description="Effect.")
-    toleration_seconds: Annotated[int, Field(ge=0, le=MAX_INT32)] | None = Field(
-        None, description="How long a NoExecute taint is tolerated."
+    toleration_seconds: int | None = Field(
+        None, ge=0, le=MAX_INT32, description="How long a NoExecute taint is tolerated."
     )
 
 

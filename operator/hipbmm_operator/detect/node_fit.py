@@ -5,8 +5,9 @@ For ``status.hardware`` and the condition HardwareCompatible.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from hipbmm_operator.api.reasons import Unfit
 from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind
 from hipbmm_operator.detect.availability import default_tolerations, untolerated
 from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, compute_units_of, mode_of_resource
@@ -22,26 +23,7 @@ NO_MATCH: Final = "NoMatchingNodes"
 _NAMED_NODES: Final = 3
 _LONGEST_MESSAGE: Final = 1024
 
-# Why a node with AMD GPUs is not counted, the closest to fitting first: the first that occurs is the reason of the
-# condition.
-_NEAREST_FIRST: Final[tuple[str, ...]] = (
-    "NodeCordoned",
-    "NodeNotReady",
-    "NodeTainted",
-    "NodeTerminating",
-    "NoAllocatable",
-    "NotEnoughGPUs",
-    "LabelsMissing",
-    "PartitionMismatch",
-    "ResourceMismatch",
-    "NoDriver",
-    "Conflict",
-    "Mixed",
-    "Excluded",
-    "UnknownAMD",
-    "ProductMismatch",
-    "NotMI3xx",
-)
+_NEAREST_FIRST: Final[tuple[str, ...]] = get_args(Unfit)
 _NOT_AVAILABLE: Final[frozenset[str]] = frozenset(_NEAREST_FIRST[:5])
 _REMEDIES: Final[Mapping[str, str]] = {
     "LabelsMissing": f"label them {OVERRIDE_LABEL}, or roll the pods forward",

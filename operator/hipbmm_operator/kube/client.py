@@ -212,30 +212,25 @@ class Kube:
         return (await self._data(_Request("GET", path, query))).decode("utf-8", "replace")
 
     async def _data(self, request: _Request) -> bytes:
-        try:
-            status, retry_after, data = await self._send(request)
-        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
-            raise errors.UnavailableError(0, type(error).__name__, f"{request}: {error}") from error
-        if status >= errors.FIRST_ERROR:
-            raise errors.from_status(status, _status_object(data), retry_after)
-        return data
-
-    async def _send(self, request: _Request) -> tuple[int, str | None, bytes]:
-        """Status, Retry-After and body of the answer."""
         if request.writes and not self.may_write():
             raise errors.UnavailableError(0, "NotLeader", "another operator may hold the Lease")
-        # param_serialize adds the credentials and refreshes a rotated token; the body goes as it is.
-        _, url, headers, _, _ = await self._client.param_serialize(
-            request.method,
-            request.path,
-            query_params=list(request.query.items()),
-            header_params={"Accept": JSON, "Content-Type": request.content_type},
-            auth_settings=_AUTH,
-        )
         sent = as_yaml(request.body) if request.content_type in (YAML, APPLY) else request.body
-        answer = await self._client.call_api(request.method, url, headers, sent, _request_timeout=self._timeout)
-        data: bytes = await answer.read()  # type: ignore[no-untyped-call]
-        return answer.status, answer.headers.get("Retry-After"), data
+        try:
+            # param_serialize adds the credentials and refreshes a rotated token; the body goes as it is.
+            _, url, headers, _, _ = await self._client.param_serialize(
+                request.method,
+                request.path,
+                query_params=list(request.query.items()),
+                header_params={"Accept": JSON, "Content-Type": request.content_type},
+                auth_settings=_AUTH,
+            )
+            answer = await self._client.call_api(request.method, url, headers, sent, _request_timeout=self._timeout)
+            data: bytes = await answer.read()  # type: ignore[no-untyped-call]
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
+            raise errors.UnavailableError(0, type(error).__name__, f"{request}: {error}") from error
+        if answer.status >= errors.FIRST_ERROR:
+            raise errors.from_status(answer.status, _status_object(data), answer.headers.get("Retry-After"))
+        return data
 
 
 def as_yaml(body: Json | None) -> str:
