@@ -36,7 +36,8 @@ def test_reasons_of_nodes_are_in_the_registry() -> None:
 
 
 def test_each_reason_is_given_somewhere() -> None:
-    given = set().union(*(words(path) for path in OPERATOR.rglob("*.py") if path.name != "reasons.py"))
+    registry = OPERATOR / "api" / "reasons.py"
+    given = set().union(*(words(path) for path in OPERATOR.rglob("*.py") if path != registry))
     from_kubernetes = {*get_args(reasons.Event), *get_args(reasons.Kubelet)} | {
         "CreateContainerConfigError",
         "CreateContainerError",
