@@ -50,8 +50,17 @@ _LOGINS = {"runuser": ("-", "-l", "--login"), "setpriv": ("--reset-env",)}
 _VALUES = ("--python", "-p")
 """Options of wrappers whose value is an interpreter that they choose."""
 _DROPPING = re.compile(r"-([0v]*[iu]|$|-ignore|-unset)")
+_ENTERING = {
+    "env": re.compile(r"-[0iv]*C|--chdir(?:=|$)"),
+    "sudo": re.compile(r"-D|--chdir(?:=|$)"),
+    "uv": re.compile(r"--directory(?:=|$)"),
+    "conda": re.compile(r"--cwd(?:=|$)"),
+}
+"""Options of wrappers that name the directory in which the command starts, up to its name."""
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
 _PYTHON_VALUES = ("-X", "-W", "--check-hash-based-pycs")
+_PYTHON_LAST = re.compile(r"-([^-cmWX]*)([cm])(.*)", re.DOTALL)
+"""The last option of Python's own, behind others of a letter and before its value: `-m`, `-um`, `-mMODULE`."""
 _GROUP_SCRIPT = "multi-node-serving.sh"
 
 
@@ -121,7 +130,7 @@ class _Search:
     def read(self, command: Command, env: Mapping[str, str], marks: values.Marks, nesting: int = 0) -> None:
         """Read one command, in whose fields are these marks."""
         at, own = _unwrapped(command.fields)
-        command = command._replace(fields=command.fields[at:], env=(*command.env, *own))
+        command = command._replace(fields=_apart(command.fields[at:]), env=(*command.env, *own))
         fields = command.fields
         if not fields or nesting > MAX_NESTING:
             return
@@ -188,7 +197,7 @@ def _unwrapped(fields: tuple[str, ...]) -> tuple[int, tuple[tuple[str, str], ...
         if _server_of(inner, fields[at:])[0] or inner in SHELLS or _PYTHON.fullmatch(inner):
             pairs = (text.partition("=") for text in fields[1:at] if "=" in text and not text.startswith("-"))
             dropped = ((PYTHONPATH, values.ANY),) if _drops(program, fields[1:at]) else ()
-            return at, (*dropped, *((name, value) for name, _, value in pairs))
+            return at, (*dropped, *((name, value) for name, _, value in pairs), *_entered(program, fields[1:at]))
     return 0, ()
 
 
@@ -197,6 +206,17 @@ def _drops(program: str, options: Sequence[str]) -> bool:
     if program in _LOGINS:
         return any(option in _LOGINS[program] for option in options)
     return program == "sudo" or (program == "env" and any(map(_DROPPING.match, options)))
+
+
+def _entered(program: str, options: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The directory that a wrapper enters before it starts the command, if it does."""
+    pattern = _ENTERING.get(program)
+    named = [(at, found.end()) for at, text in enumerate(options) if pattern and (found := pattern.match(text))]
+    if not named:
+        return ()
+    at, end = named[-1]
+    path = options[at][end:] or "".join(options[at + 1 : at + 2])
+    return ((directory.HERE, path if path.startswith("/") else values.ANY),)
 
 
 def is_isolated(fields: Sequence[str]) -> bool:
@@ -209,9 +229,21 @@ def is_isolated(fields: Sequence[str]) -> bool:
 def _after_options(fields: Sequence[str]) -> int:
     """Where the options of Python end."""
     at = 1
-    while at < len(fields) and fields[at].startswith("-") and fields[at][:2] not in ("-m", "-c"):
+    while at < len(fields) and fields[at].startswith("-") and not _PYTHON_LAST.fullmatch(fields[at]):
         at += 2 if fields[at] in _PYTHON_VALUES else 1
     return at
+
+
+def _apart(fields: tuple[str, ...]) -> tuple[str, ...]:
+    """A command, if it is Python's with its last option apart from what is around it: `-u -m MODULE`."""
+    at = _after_options(fields)
+    is_python = bool(fields) and _PYTHON.fullmatch(fields[0].rpartition("/")[2])
+    found = _PYTHON_LAST.fullmatch(fields[at]) if is_python and at < len(fields) else None
+    if found is None:
+        return fields
+    before, last, value = found.groups()
+    parts = (f"-{before}" if before else "", f"-{last}", value)
+    return (*fields[:at], *filter(None, parts), *fields[at + 1 :])
 
 
 def _server_of(program: str, fields: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

@@ -59,6 +59,8 @@ def test_what_a_script_computes_for_its_server_is_hidden(argv: list[str]) -> Non
         (["python3", "-E", "-m", "vllm", "serve", "m"], True),
         (["python3", "-X", "faulthandler", "-uI", "/usr/bin/vllm", "serve", "m"], True),
         (["python3", "-u", "-m", "vllm", "serve", "m", "-EI"], False),
+        (["python3", "-Im", "vllm", "serve", "m"], True),
+        (["python3", "-umvllm", "serve", "m"], False),
         (sh("unset PYTHONPATH; vllm serve m"), True),
     ],
 )
@@ -66,6 +68,40 @@ def test_a_command_line_may_take_pythonpath_away(argv: list[str], hidden: bool) 
     found = command.find(argv, {"PYTHONPATH": "/hipbmm/kernel"})
     assert isinstance(found, Server)
     assert ("PYTHONPATH" in found.hidden) == hidden
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "here"),
+    [
+        (["env", "-C", "/app"], "/app"),
+        (["env", "-C/app"], "/app"),
+        (["env", "-iC", "/app", "A=b"], "/app"),
+        (["env", "--chdir=/app"], "/app"),
+        (["env", "--chdir", "/x", "-C", "/app"], "/app"),
+        (["sudo", "-D", "/app"], "/app"),
+        (["uv", "run", "--directory", "/app"], "/app"),
+        (["env", "-C", "app"], None),
+        (["uv", "--directory=app", "run"], None),
+        (["numactl", "-C", "0-3"], "/root"),
+    ],
+)
+def test_a_wrapper_may_enter_another_directory(wrapper: list[str], here: str | None) -> None:
+    found = command.find([*wrapper, "vllm", "serve", "./m"], {"PWD": "/root"})
+    if here is None:
+        assert isinstance(found, Unread)
+        assert found.reason == "Substitution"
+    else:
+        assert isinstance(found, Server)
+        assert dict(found.env).get("PWD", "/root") == here
+
+
+@pytest.mark.parametrize("options", [["-m"], ["-um"], ["-Xfaulthandler", "-Oum"], ["-W", "ignore", "-m"]])
+def test_a_module_may_stand_beside_other_options_of_python(options: list[str]) -> None:
+    api = "vllm.entrypoints.openai.api_server"
+    for words in ([*options, api], [*options[:-1], options[-1] + api]):
+        found = command.find(["python3", *words, "--model", "org/m"], {})
+        assert isinstance(found, Server)
+        assert (found.form, found.model) == ("ApiServer", "org/m")
 
 
 def test_a_word_of_a_variable_that_names_of_files_may_replace_hides_itself_only() -> None:
