@@ -13,11 +13,14 @@ def integer(text: str) -> int | None:
     """A number as vLLM reads it, with its suffixes (1k is 1000, 1K is 1024), or None."""
     text = text.strip()
     decimal, factor = text[-1:] in _DECIMAL, _DECIMAL.get(text[-1:]) or _BINARY.get(text[-1:], 1)
-    digits = text[:-1] if factor != 1 else text
-    whole, _, fraction = digits.partition(".") if decimal else (digits, "", "")
-    if not f"{whole}{fraction}".isdecimal() or not digits.isascii() or len(digits) > len(str(MAX_COUNT)):
+    if factor == 1:
+        number = whole(text)
+        return None if number is None or number < 0 else min(number, MAX_COUNT)
+    digits = text[:-1]
+    before, _, fraction = digits.partition(".") if decimal else (digits, "", "")
+    if not f"{before}{fraction}".isdecimal() or not digits.isascii() or len(digits) > len(str(MAX_COUNT)):
         return None
-    return min(int(float(digits) * factor) if fraction else int(whole) * factor, MAX_COUNT)
+    return min(int(float(digits) * factor) if fraction else int(before) * factor, MAX_COUNT)
 
 
 def json_value(text: str) -> object:
