@@ -62,6 +62,9 @@ ANYWHERE = {
 }
 """Commands of (arguments, standard output, standard error)."""
 
+PRINTING_NO_HELP = {*IN_A_POD, "payload"}
+"""Commands without a parser of arguments: --help behind them is that of the program."""
+
 
 def main(argv: list[str]) -> int:
     """Run one command: 0 fine, 1 found something wrong, 2 wrong usage."""
@@ -69,14 +72,14 @@ def main(argv: list[str]) -> int:
     name = argv[0] if argv else ""
     foreign = FOREIGN.get((name, argv[1])) if argv[1:] else None
     module, function = foreign or IN_A_POD.get(name) or ANYWHERE.get(name) or ("", "")
-    if module:
+    if module and not (name in PRINTING_NO_HELP and argv[1:2] and argv[1] in HELP_FLAGS[:2]):
         if name in SHARING:
             os.umask(0o002)
         command = getattr(importlib.import_module(f"hipbmm_kernel.{module}"), function)
         status = int(command(argv[1:], os.environ if name in IN_A_POD else sys.stdout, sys.stderr))
         gc.freeze()  # else the interpreter looks for cycles among all that is left as it ends: a twentieth of `warm`
         return status
-    if name in HELP_FLAGS:
+    if module or name in HELP_FLAGS:
         sys.stdout.write(USAGE)
         return 0
     if name in VERSION_FLAGS:

@@ -8,7 +8,6 @@ ours. Whatever is broken of ours, the server starts, with HIPBMM off where it co
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -44,9 +43,6 @@ def exec_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None)
     A setting that is wrong costs all that is ours, and the server only under policy Block.
     """
     log = Log(stderr)
-    if argv[:1] in (["-h"], ["--help"]):
-        sys.stdout.write(USAGE)
-        return 0
     command = argv[1:] if argv[:1] == ["--"] else argv
     if not command or not command[0]:
         log.write(USAGE)

@@ -213,10 +213,11 @@ def test_a_command_that_cannot_be_started_is_reported_and_is_no_crash(
     assert (state(pod)["mode"], state(pod)["crashes"]) == ("Tuned", 0)
 
 
-def test_help_prints_the_usage_and_does_nothing(pod: Pod) -> None:
+@pytest.mark.parametrize("command", ["exec", "warm", "harvest", "payload"])
+def test_help_prints_the_usage_and_does_nothing(pod: Pod, command: str) -> None:
     for flag in ("--help", "-h"):
-        done = pod.run("exec", flag)
-        assert (done.returncode, done.stdout.startswith("usage: ")) == (0, True)
+        done = pod.run(command, flag)
+        assert (done.returncode, done.stdout.startswith("usage: "), done.stderr) == (0, True, "")
     assert list(pod.home.iterdir()) == []
 
 
