@@ -23,6 +23,7 @@ _FOREIGN_FORMATS = (
 _FOREIGN_TEXTS = (
     (r"versionhttps://git-lfs", "a git-lfs pointer: fetch the file that it stands for"),
     (r"Validator,|\w*TunableOp_", "results of PyTorch TunableOp, whose solutions are for other calls"),
+    (r"transA,transB,M,N,batch_count,", "rocBLAS's own override file (ROCBLAS_TENSILE_GEMM_OVERRIDE_PATH)"),
     (r"GitVersion:|transA,transB,", "hipBLASLt's own override file (HIPBLASLT_TUNING_OVERRIDE_FILE)"),
     (r"(?:B,)?M,N,K(?:,|$)|token,model_dim,", "AITER's list of shapes that are to be tuned for other calls"),
     (r"<(?:[!hH]|\?xml)", "HTML or XML, perhaps the answer of a failed download"),

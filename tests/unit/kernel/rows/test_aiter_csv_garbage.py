@@ -99,6 +99,9 @@ TABLES = {
     "another of AITER's tuned tables": OTHER,
     "TunableOp": "Validator,PT_VERSION,2.10.0\nGemmTunableOp_Half_TN,tn_8192_1_1280,Gemm_Hipblaslt_TN_61400,0.01\n",
     "results of PyTorch TunableOp": "ScaledGemmTunableOp_Float8_e4m3fnuz_BFloat16_TN,tn_8192_1_1280\n",
+    "ROCBLAS_TENSILE_GEMM_OVERRIDE_PATH": (
+        "transA,transB,M,N,batch_count,K,alpha,beta,lda,ldb,ldc,input_type,output_type,compute_type,solution_index\nT,N,1\n"
+    ),
     "hipBLASLt's own override file": "Git Version: dabb6df2b9\ntransA,transB,batch_count,m,n,k\nT,N,1,10240,1,5120\n",
     "HIPBLASLT_TUNING_OVERRIDE_FILE": "transA,transB,batch_count,m,n,k,solution_index\nT,N,1,10240,1,5120,7\n",
     "to be tuned": "M,N,K\n1,1280,8192\n",
