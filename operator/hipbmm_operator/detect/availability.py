@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from hipbmm_operator.detect.reasons import Reason
 from hipbmm_operator.detect.resource_choice import ResourceChoice
-from hipbmm_operator.detect.sources.facts import BLOCKING_EFFECTS, NodeFacts, Taint
+from hipbmm_operator.detect.sources.facts import NodeFacts, Taint
 from hipbmm_operator.detect.sources.values import text
 
 # Repartitioning, a failed health check, a driver upgrade: the node works for nobody now, whatever a pod tolerates.
@@ -26,21 +26,15 @@ def tolerates(toleration: Mapping[str, Any], taint: Taint) -> bool:
     key = text(toleration.get("key"))
     if not key:
         return operator == "Exists"
-    if key != taint.key:
-        return False
-    return operator == "Exists" or (operator == "Equal" and text(toleration.get("value")) == taint.value)
-
-
-def blocking_taints(taints: Sequence[Taint]) -> tuple[Taint, ...]:
-    """The taints that keep pods without a toleration away."""
-    return tuple(taint for taint in taints if taint.effect in BLOCKING_EFFECTS)
+    same = operator == "Exists" or (operator == "Equal" and text(toleration.get("value")) == taint.value)
+    return key == taint.key and same
 
 
 def untolerated(taints: Sequence[Taint], tolerations: Sequence[Mapping[str, Any]]) -> tuple[Taint, ...]:
-    """The blocking taints that remain with these tolerations."""
+    """The taints that remain with these tolerations."""
     return tuple(
         taint
-        for taint in blocking_taints(taints)
+        for taint in taints
         if taint.key in NEVER_TOLERATED or not any(tolerates(toleration, taint) for toleration in tolerations)
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hipbmm_operator.detect.affinity import chosen_by, kinds_shown
-from hipbmm_operator.detect.availability import blocking_taints, node_blockers, resource_blockers, untolerated
+from hipbmm_operator.detect.availability import node_blockers, resource_blockers, untolerated
 from hipbmm_operator.detect.detection import Detection
 from hipbmm_operator.detect.evidence import Tier, gather, is_amd, override_model
 from hipbmm_operator.detect.identity import HOLD_SECONDS, Identity, Resolution, held, resolve
@@ -96,7 +96,7 @@ def detect_node(
         claimable=claimable(seen.dra, model),
         reasons=_reasons(seen, judged, away, reachable=bool(chosen)),
         blockers=blockers,
-        taints=blocking_taints(facts.taints),
+        taints=facts.taints,
         offers=facts.offers,
         amd=seen.amd or judged.kept,
         stale=judged.kept,

@@ -18,7 +18,7 @@ from hipbmm_operator.detect.catalogue.products import PRODUCTS, dra_device_id
 from hipbmm_operator.detect.sources.facts import BLOCKING_EFFECTS
 from hipbmm_operator.detect.sources.values import quantity, text
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects
+from hipbmm_operator.kube.metadata import as_object, as_objects, object_at, objects_at
 
 DRIVER: Final = "gpu.amd.com"
 _DOMAIN: Final = DRIVER + "/"
@@ -29,7 +29,7 @@ _NOT_NODE_LOCAL: Final = ("nodeSelector", "allNodes", "perDeviceNodeSelection")
 _GIB: Final = 2**30
 # What the driver writes when it cannot read the memory: 0 in newer versions, these in older ones.
 _FAKE_MEMORY_GIB: Final = frozenset({0, 20, 80})
-_SCALARS: Final = ("string", "version", "int", "bool")
+_SCALARS: Final = ("string", "version", "int", "bool", "value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +80,11 @@ def extended_resources(classes: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """Resources that DeviceClasses hand out this driver's devices as (``extendedResourceName``, Kubernetes >= 1.34)."""
     found = set()
     for device_class in classes:
-        spec = as_object(device_class.get("spec"))
-        named = text(as_object(device_class.get("metadata")).get("name")) == DRIVER
-        selectors = as_objects(spec.get("selectors"))
-        # A class without a selector is one of all devices.
-        if (
-            named
-            or not selectors
-            or any(DRIVER in text(as_object(each.get("cel")).get("expression")) for each in selectors)
-        ):
-            found.add(text(spec.get("extendedResourceName")))
+        named = text(object_at(device_class, "metadata").get("name")) == DRIVER
+        selectors = objects_at(device_class, "spec", "selectors")
+        chosen = any(DRIVER in text(object_at(each, "cel").get("expression")) for each in selectors)
+        if named or chosen or not selectors:  # a class without a selector is one of all devices
+            found.add(text(object_at(device_class, "spec").get("extendedResourceName")))
     return frozenset(found - {""})
 
 
@@ -159,9 +154,9 @@ def _of_pool(spec: Json, key: str) -> int:
     return quantity(as_object(spec.get("pool")).get(key)) or 0
 
 
-def _texts(attributes: object) -> dict[str, str]:
-    """Attributes as texts by unqualified name; the driver's own domain may be written or not."""
-    return {name.removeprefix(_DOMAIN): _scalar(value) for name, value in as_object(attributes).items()}
+def _texts(values: object) -> dict[str, str]:
+    """Attributes or capacities as texts by unqualified name; the driver's own domain may be written or not."""
+    return {name.removeprefix(_DOMAIN): _scalar(value) for name, value in as_object(values).items()}
 
 
 def _scalar(value: object) -> str:
@@ -171,24 +166,19 @@ def _scalar(value: object) -> str:
     return text(value)
 
 
-def _capacity(capacity: Mapping[str, Any], name: str) -> int | None:
-    value = capacity.get(name, capacity.get(_DOMAIN + name))
-    return quantity(as_object(value).get("value") if isinstance(value, Mapping) else value)
-
-
 def _device(name: str, body: Mapping[str, Any], attributes: Mapping[str, str]) -> DraDevice:
-    capacity = as_object(body.get("capacity"))
+    capacity = _texts(body.get("capacity"))
     ids = [attributes.get(key, "") for key in ("deviceID", "parentDeviceID")]
     parsed = next((found for found in map(dra_device_id, ids) if found), None)
     auto_name = _AUTO_NAME.fullmatch(name)
-    memory = _capacity(capacity, "memory")
+    memory = quantity(capacity.get("memory"))
     gib = None if memory is None else round(memory / _GIB)
     return DraDevice(
         device_id=parsed,
         rejected_id="" if parsed else ids[0] or ids[1],
         product_name=attributes.get("productName", ""),
         mode=mode_of_profile(attributes.get("partitionProfile") or attributes.get("computePartition") or ""),
-        compute_units=_capacity(capacity, "computeUnits") or None,
+        compute_units=quantity(capacity.get("computeUnits")) or None,
         memory_gib=None if gib in _FAKE_MEMORY_GIB else gib,
         gpu=_physical_gpu(attributes, auto_name[1] if auto_name else ""),
         auto=bool(auto_name or attributes.get("computePartition") or attributes.get("gpuIndex")),

@@ -37,7 +37,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """``ready``: None without conditions, False without its own. ``shared``: a scheduler inflates ``amd.com/gpu``."""
+    """``taints`` are those that keep pods away; ``ready`` is None without conditions, False without its own.
+
+    ``shared``: a sharing scheduler inflates ``amd.com/gpu``.
+    """
 
     name: str
     labels: Mapping[str, str]
@@ -76,7 +79,9 @@ def node_facts(node: Mapping[str, Any]) -> NodeFacts:
     return NodeFacts(
         name=node_name(node),
         labels=relevant_labels(node),
-        taints=tuple(_taint(taint) for taint in as_objects(spec.get("taints"))),
+        taints=tuple(
+            taint for taint in map(_taint, as_objects(spec.get("taints"))) if taint.effect in BLOCKING_EFFECTS
+        ),
         unschedulable=truth(spec.get("unschedulable")),
         terminating=bool(as_object(node.get("metadata")).get("deletionTimestamp")),
         ready=truth(reported.get("Ready", {}).get("status")) if reported else None,
