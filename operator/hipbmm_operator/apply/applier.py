@@ -1,6 +1,5 @@
 """Carry out a plan: the writes that are still needed, and nothing on an object that is not ours."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from hipbmm_operator.apply import intent
 from hipbmm_operator.kube import errors, metadata
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.kinds import CLAIM, CONFIG_MAP, CONTROLLER_REVISION, RESOURCE_CLAIM_TEMPLATE, Kind
+from hipbmm_operator.kube.kinds import CONFIG_MAP, Kind
 from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.kube.writes import Deletion, Step
 from hipbmm_operator.observe import parse
@@ -20,9 +19,6 @@ from hipbmm_operator.plan.write_failure import NameConflictError, WriteFailure
 from hipbmm_operator.telemetry import metrics
 
 LOG = logging.getLogger(__name__)
-
-_EARLY = frozenset({CLAIM, CONFIG_MAP, CONTROLLER_REVISION, RESOURCE_CLAIM_TEMPLATE})
-"""What pods use, and where their template is stored: there before the Deployment, which is written with the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,37 +38,23 @@ class Applier:
         self._held: dict[tuple[str, Kind], tuple[str, str, str]] = {}
 
     async def run(self, owner: Owner, plan: Plan, live: Mapping[Kind, Child | None]) -> Applied:
-        """Do all steps and deletions; one that fails keeps back only the next steps of its kind."""
+        """Do all steps in order, then the deletions; one that fails keeps back only the next steps of its kind."""
         done: list[bool | WriteFailure] = []
-        uncopied = False
-        for early in (True, False):
-            steps: dict[Kind, list[Step]] = {}
-            for step in plan.steps:
-                if (step.kind in _EARLY) is early:
-                    steps.setdefault(step.kind, []).append(step)
-            groups = await asyncio.gather(*(self._in_turn(owner, steps[kind], live.get(kind)) for kind in steps))
-            for kind, group in zip(steps, groups, strict=True):
-                done += group
-                uncopied |= kind == CONFIG_MAP and isinstance(group[-1], WriteFailure)
-        for deletion in plan.deletions:
-            # A mirror stays until there is a copy of it. Any other obsolete object may be what fills the quota.
-            if not (uncopied and deletion.kind == CONFIG_MAP):
-                done.append(await self._delete(owner, deletion))
+        failed: set[Kind] = set()
+        for step in plan.steps:
+            if step.kind not in failed:  # a mirror is not changed before there is a copy of it
+                done.append(await self._try(owner, step, live.get(step.kind)))
+                if isinstance(done[-1], WriteFailure):
+                    failed.add(step.kind)
+        # A mirror stays until there is a copy of it. Any other obsolete object may be what fills the quota.
+        gone = [each for each in plan.deletions if each.kind != CONFIG_MAP or CONFIG_MAP not in failed]
+        done += [await self._delete(owner, each) for each in gone]
         failures = tuple(result for result in done if isinstance(result, WriteFailure))
         return Applied(sum(result is True for result in done), failures)
 
     def forget(self, uid: str) -> None:
         """The resource is gone."""
         self._held = {key: state for key, state in self._held.items() if key[0] != uid}
-
-    async def _in_turn(self, owner: Owner, steps: list[Step], live: Child | None) -> list[bool | WriteFailure]:
-        """The steps of one kind up to the first that fails: a mirror is not changed before there is a copy of it."""
-        done: list[bool | WriteFailure] = []
-        for step in steps:
-            done.append(await self._try(owner, step, live))
-            if isinstance(done[-1], WriteFailure):
-                break
-        return done
 
     async def _try(self, owner: Owner, step: Step, live: Child | None) -> bool | WriteFailure:
         """Whether it was written, or why it was not."""

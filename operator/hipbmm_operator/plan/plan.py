@@ -37,7 +37,7 @@ _UNSETTLED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The writes, in order, and the decisions behind them."""
+    """The writes, in order, what pods use before the Deployment; and the decisions behind them."""
 
     steps: tuple[Step, ...]
     deletions: tuple[Deletion, ...]
