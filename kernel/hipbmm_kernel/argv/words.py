@@ -9,10 +9,29 @@ from typing import NamedTuple
 
 TEXT, PARAMETER, UNKNOWN = "text", "parameter", "unknown"
 MAX_TEXT = 128 << 10
-_BLANK = " \t\r"
 _OPERATOR = re.compile(r"\n|;;|;|&&|\|\||\|&|\||&>>|&>|\d*(?:<<<|<<-|<<|<>|>>|>&|<&|>\||>|<)|&|\(|\)")
+_BLANKS = re.compile(r"[ \t\r]+")
+_COMMENT = re.compile(r"#[^\n]*")
+_CONTINUATION = re.compile(r"\\\r?\n")
+_PROCESS = re.compile(r"[<>](?=\()|(?=\(\()")
+"""Before the bracket of `<(...)`, and of `((...))`."""
+_PLAIN = re.compile(r"[^ \t\r\n;&|<>()'\"\\`$]+")
+_SINGLE_QUOTED = re.compile(r"'([^']*)'")
+_BACKQUOTED = re.compile(r"`[^`]*`")
+_ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
+_DOUBLE_QUOTE = re.compile(r'"()')
+_ESCAPED_IN_QUOTES = re.compile(r'\\(?:\n()|(["\\$`]))')
+_PLAIN_IN_QUOTES = re.compile(r'[^"\\$`]+|\\')
+_PLAIN_IN_DEFAULT = re.compile(r"[^'\"\\`$]+")
+_ANSI_QUOTED = re.compile(r"'[^']*'")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]")
+_NESTING = {
+    "(": re.compile(r"""\\.|'[^']*'|"[^"\\]*(?:\\.[^"\\]*)*"|[()'"]""", re.DOTALL),
+    "{": re.compile(r"""\\.|"[^"\\]*(?:\\.[^"\\]*)*"|[{}"]""", re.DOTALL),
+}
+"""What counts between a bracket and the one that closes it: brackets, and what may hide some; a quote alone is open."""
 _CLOSING = {"(": ")", "{": "}"}
+_OPEN = "a quote or a bracket is not closed"
 
 
 class ShellError(ValueError):
@@ -75,7 +94,7 @@ class _Lexer:
         self.word: list[Piece] = []
         self._begun = False
         self._found: list[Token] = []
-        self._documents: list[tuple[str, bool]] = []
+        self._documents: list[tuple[str, str]] = []
 
     def run(self) -> list[Token]:
         while self._at < len(self._text):
@@ -87,27 +106,31 @@ class _Lexer:
         while self._at < len(self._text):
             if quoted and self._text[self._at] != '"':
                 self._in_double_quotes()
-            elif not self._special(self._text[self._at]):
-                self._take(quoted=quoted)
+            elif not (self._special() or self._take(_PLAIN_IN_DEFAULT, quoted=quoted)):
+                raise ShellError(_OPEN)
 
     def _step(self) -> None:
-        character = self._text[self._at]
-        if self._text.startswith(("\\\n", "\\\r\n"), self._at):
-            self._at = self._text.index("\n", self._at) + 1
-        elif character in _BLANK:
+        if self._skip(_CONTINUATION) or (not self._begun and self._skip(_COMMENT)):
+            return
+        if self._skip(_BLANKS):
             self._end_word()
-            self._at += 1
-        elif character == "#" and not self._begun:
-            self._at = _or_end(self._text.find("\n", self._at), self._text)
-        elif self._text.startswith("((", self._at) and not self._begun:
+        elif self._is_array() or (not self._begun and self._skip(_PROCESS)):
             self._add(UNKNOWN, self._balanced(), quoted=False)
-        elif self._text.startswith(("<(", ">("), self._at) and not self._begun:
-            self._at += 1
-            self._add(UNKNOWN, self._balanced(), quoted=False)
-        elif character == "(" and self._is_assignment():
-            self._add(UNKNOWN, self._balanced(), quoted=False)
-        elif not self._operator() and not self._special(character):
-            self._take(quoted=False)
+        elif not (self._operator() or self._special() or self._take(_PLAIN)):
+            raise ShellError(_OPEN)
+
+    def _skip(self, pattern: re.Pattern[str]) -> bool:
+        found = pattern.match(self._text, self._at)
+        self._at = found.end() if found else self._at
+        return found is not None
+
+    def _take(self, pattern: re.Pattern[str], kind: str = TEXT, *, quoted: bool = False) -> bool:
+        """Take what is here as a piece, if it is the pattern: its group, or all of it where it has none."""
+        found = pattern.match(self._text, self._at)
+        if found:
+            self._at = found.end()
+            self._add(kind, found[found.lastindex or 0], quoted=quoted)
+        return found is not None
 
     def _operator(self) -> bool:
         found = _OPERATOR.match(self._text, self._at)
@@ -116,101 +139,69 @@ class _Lexer:
         self._end_word()
         self._at = found.end()
         self._found.append(Token(found[0].lstrip("0123456789")))
-        if found[0] == "\n" and self._documents:
+        if found[0] == "\n":
             self._skip_documents()
         return True
 
-    def _special(self, character: str) -> bool:
+    def _special(self) -> bool:
         """Take a quote, an escape or an expansion; False for any other character."""
-        if character == "'":
-            self._quoted_text(self._until("'", self._at + 1))
-        elif character == '"':
-            self._double_quotes()
-        elif character == "\\":
-            self._add(TEXT, self._text[self._at + 1 : self._at + 2], quoted=True)
-            self._at += 2
-        elif character == "`":
-            self._unknown_until("`", quoted=False)
-        elif character == "$":
-            self._dollar(quoted=False)
-        else:
+        return (
+            self._take(_SINGLE_QUOTED, quoted=True)
+            or self._double_quotes()
+            or self._take(_ESCAPED, quoted=True)
+            or self._take(_BACKQUOTED, UNKNOWN)
+            or self._dollar(quoted=False)
+        )
+
+    def _double_quotes(self) -> bool:
+        if not self._take(_DOUBLE_QUOTE, quoted=True):
             return False
+        while not self._skip(_DOUBLE_QUOTE):
+            self._in_double_quotes()
         return True
 
-    def _quoted_text(self, end: int) -> None:
-        self._add(TEXT, self._text[self._at + 1 : end], quoted=True)
-        self._at = end + 1
-
-    def _double_quotes(self) -> None:
-        self._at += 1
-        self._add(TEXT, "", quoted=True)
-        while self._peek() != '"':
-            self._in_double_quotes()
-        self._at += 1
-
     def _in_double_quotes(self) -> None:
-        character = self._peek()
-        if character == "\\" and self._text[self._at + 1 : self._at + 2] in ('"', "\\", "$", "`", "\n"):
-            self._add(TEXT, self._text[self._at + 1].strip("\n"), quoted=True)
-            self._at += 2
-        elif character == "$":
-            self._dollar(quoted=True)
-        elif character == "`":
-            self._unknown_until("`", quoted=True)
-        else:
-            self._take(quoted=True)
+        if not (
+            self._take(_ESCAPED_IN_QUOTES, quoted=True)
+            or self._take(_BACKQUOTED, UNKNOWN, quoted=True)
+            or self._dollar(quoted=True)
+            or self._take(_PLAIN_IN_QUOTES, quoted=True)
+        ):
+            raise ShellError(_OPEN)
 
-    def _dollar(self, quoted: bool) -> None:
+    def _dollar(self, *, quoted: bool) -> bool:
+        if not self._text.startswith("$", self._at):
+            return False
         self._at += 1
         following = self._text[self._at : self._at + 1]
-        name = _NAME.match(self._text, self._at)
         if following == "(":
             self._add(UNKNOWN, f"${self._balanced()}", quoted=quoted)
         elif following == "{":
             self._add(PARAMETER, self._balanced()[1:-1], quoted=quoted)
-        elif following == "'" and not quoted:
-            self._unknown_until("'", quoted=True)
-        elif name:
-            self._at = name.end()
-            self._add(PARAMETER, name[0], quoted=quoted)
-        elif following != '"' or quoted:
+        elif not quoted and following == "'":
+            return self._take(_ANSI_QUOTED, UNKNOWN, quoted=True)
+        elif not self._take(_NAME, PARAMETER, quoted=quoted) and (quoted or following != '"'):
             self._add(TEXT, "$", quoted=quoted)
+        return True
 
     def _balanced(self) -> str:
         """From a bracket to the one that closes it, over quotes."""
         start, opening = self._at, self._text[self._at]
         depth = 0
-        while True:
-            character = self._peek()
-            if character == "\\":
-                self._at += 1
-            elif character == "'" and opening == "(":
-                self._at = self._until("'", self._at + 1)
-            elif character == '"':
-                self._at = self._after_double_quotes()
-            depth += (character == opening) - (character == _CLOSING[opening])
-            self._at += 1
+        for found in _NESTING[opening].finditer(self._text, start):
+            depth += (found[0] == opening) - (found[0] == _CLOSING[opening])
+            if found[0] in ("'", '"'):
+                break
             if depth == 0:
+                self._at = found.end()
                 return self._text[start : self._at]
-
-    def _after_double_quotes(self) -> int:
-        """The position of the double quote that closes the one here."""
-        at = self._at + 1
-        while at < len(self._text) and self._text[at] != '"':
-            at += 2 if self._text[at] == "\\" else 1
-        if at >= len(self._text):
-            raise ShellError("a double quote is not closed")
-        return at
+        raise ShellError(_OPEN)
 
     def _skip_documents(self) -> None:
         """Leave out the here-documents that begin on the line that has ended."""
-        for mark, indented in self._documents:
-            while self._at < len(self._text):
-                end = _or_end(self._text.find("\n", self._at), self._text)
-                line = self._text[self._at : end].rstrip("\r")
-                self._at = end + 1
-                if (line.lstrip("\t") if indented else line) == mark:
-                    break
+        for mark, tabs in self._documents:
+            end = re.compile(rf"^{tabs}{re.escape(mark)}\r*(?:\n|\Z)", re.MULTILINE).search(self._text, self._at)
+            self._at = end.end() if end else len(self._text)
         self._documents.clear()
 
     def _end_word(self) -> None:
@@ -219,7 +210,7 @@ class _Lexer:
         word = tuple(self.word)
         if self._found and self._found[-1].operator in ("<<", "<<-"):
             mark = "".join(piece.text for piece in word)
-            self._documents.append((mark, self._found[-1].operator == "<<-"))
+            self._documents.append((mark, r"\t*" if self._found[-1].operator == "<<-" else ""))
         self._found.append(Token("", word))
         self.word, self._begun = [], False
 
@@ -231,30 +222,7 @@ class _Lexer:
         else:
             self.word.append(Piece(kind, text, quoted))
 
-    def _is_assignment(self) -> bool:
-        return bool(self.word) and self.word[-1].kind == TEXT and self.word[-1].text.endswith("=")
-
-    def _take(self, *, quoted: bool) -> None:
-        """The character here means itself."""
-        self._add(TEXT, self._text[self._at], quoted=quoted)
-        self._at += 1
-
-    def _unknown_until(self, mark: str, *, quoted: bool) -> None:
-        end = self._until(mark, self._at + 1)
-        self._add(UNKNOWN, self._text[self._at : end + 1], quoted=quoted)
-        self._at = end + 1
-
-    def _peek(self) -> str:
-        if self._at >= len(self._text):
-            raise ShellError("a quote or a bracket is not closed")
-        return self._text[self._at]
-
-    def _until(self, mark: str, start: int) -> int:
-        end = self._text.find(mark, start)
-        if end < 0:
-            raise ShellError(f"{mark} is not closed")
-        return end
-
-
-def _or_end(at: int, text: str) -> int:
-    return at if at >= 0 else len(text)
+    def _is_array(self) -> bool:
+        """Whether the bracket of `V=(...)` is here."""
+        last = self.word[-1] if self.word else None
+        return self._text[self._at] == "(" and last is not None and last.kind == TEXT and last.text.endswith("=")
