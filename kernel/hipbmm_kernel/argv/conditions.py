@@ -5,7 +5,7 @@ import itertools
 import operator
 from collections.abc import Sequence
 
-from hipbmm_kernel.argv.values import Marks
+from hipbmm_kernel.argv.values import Marks, is_marked
 
 MAX_WAYS = 64
 COMPARING = (["="], ["=="], ["!="])
@@ -27,6 +27,13 @@ def result(fields: Sequence[str], marks: Marks, *, patterns: bool, is_bash: bool
     """
     found = _result(fields, marks, patterns=patterns)
     return None if found and not is_bash and (patterns or "==" in fields) else found
+
+
+def fits(word: str, patterns: Sequence[str], marks: Marks) -> bool | None:
+    """Whether a word is like one of the patterns, as `case` asks; None when that is not known."""
+    known = () if any(map(is_marked, patterns)) else marks.alternatives(word) or ()
+    results = {any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns) for text in known}
+    return True if "*" in patterns else results.pop() if len(results) == 1 else None
 
 
 def _result(fields: Sequence[str], marks: Marks, *, patterns: bool) -> bool | None:

@@ -12,13 +12,16 @@ _BLOCKS = frozenset({"if", "for", "select", "while", "until", "case", "{", "func
 
 
 class Simple(NamedTuple):
-    """A command of words; `[[ ... ]]` is one, with its operators as words."""
+    """A command of words; `[[ ... ]]` is one, with its operators as words.
+
+    `case WORD PATTERN ...` is true where the word is like one of the patterns.
+    """
 
     words: tuple[Token, ...]
 
 
 class Branches(NamedTuple):
-    """`if`: conditions with their bodies in order, and the body for none of them."""
+    """`if` and `case`: conditions with their bodies in order, and the body for none of them."""
 
     cases: tuple[tuple["Block", "Block"], ...]
     otherwise: "Block"
@@ -38,13 +41,6 @@ class Loop(NamedTuple):
     has_words: bool = True
 
 
-class Case(NamedTuple):
-    """`case`: the word, and patterns with their bodies."""
-
-    word: Token
-    cases: tuple[tuple[tuple[Token, ...], "Block"], ...]
-
-
 class Function(NamedTuple):
     """The definition of a function."""
 
@@ -59,7 +55,7 @@ class Group(NamedTuple):
     apart: bool = False
 
 
-Node = Simple | Branches | Loop | Case | Function | Group
+Node = Simple | Branches | Loop | Function | Group
 
 
 class Step(NamedTuple):
@@ -180,23 +176,24 @@ class _Parser:
         self._expect("done")
         return body
 
-    def _case(self) -> Case:
-        word = self._word()
+    def _case(self) -> Branches:
+        case, word = self._tokens[self._at - 1], self._word()
         self._skip("\n")
         self._expect("in")
-        cases: list[tuple[tuple[Token, ...], Block]] = []
+        cases: list[tuple[Block, Block]] = []
         while True:
             self._skip("\n", ";;", ";")
             if (token := self.token()) is not None and token.plain == "esac":
                 self._at += 1
-                return Case(word, tuple(cases))
+                return Branches(tuple(cases), ())
             self._skip("(")
             patterns = [self._word()]
             while (token := self.token()) is not None and token.operator == "|":
                 self._at += 1
                 patterns.append(self._word())
             self._expect(")")
-            cases.append((tuple(patterns), self.block(frozenset({";;", "esac"}))))
+            fits = Step(Simple((case, word, *patterns)))
+            cases.append(((fits,), self.block(frozenset({";;", "esac"}))))
 
     def _simple(self) -> Node:
         words: list[Token] = []

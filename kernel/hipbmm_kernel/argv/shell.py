@@ -8,21 +8,18 @@ script change nothing in it.
 """
 
 import contextlib
-import fnmatch
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from hipbmm_kernel.argv import builtin, conditions, directory, grammar, values, words
 from hipbmm_kernel.argv.chain import Chain
-from hipbmm_kernel.argv.grammar import Block, Branches, Case, Function, Group, Loop, Node, Simple
+from hipbmm_kernel.argv.grammar import Block, Branches, Function, Group, Loop, Node, Simple
 from hipbmm_kernel.argv.values import UNKNOWN, Expander, Marks, Value, Variables
 from hipbmm_kernel.argv.words import ShellError, Token
 
 MAX_CALLS = 12
 MAX_STEPS = 5000
 MAX_ROUNDS = 64
-_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=", re.DOTALL)
 
 
 class Command(NamedTuple):
@@ -36,8 +33,12 @@ class Command(NamedTuple):
     env: tuple[tuple[str, str], ...] = ()
 
 
-class Ended(Exception):  # noqa: N818 - not an error: the script has come to `exit` or `exec`
-    """The script ends here."""
+class Ended(Exception):  # noqa: N818 - not an error
+    """The script, its function, its loop or this round of the loop ends here, by the command that is named."""
+
+
+def _ending(name: str, arguments: list[str]) -> Exception:
+    return ShellError(f"{name} of several loops") if arguments and name in builtin.LEAVING else Ended(name)
 
 
 class Walk:
@@ -53,6 +54,7 @@ class Walk:
         self._functions: dict[str, Block] = {}
         self._locals: list[dict[str, Variables]] = []
         self._assumed = False
+        self._left: list[Variables] = []
         self._exported: set[str] = set(env)
         self._exports_all = False
         self._uncertain = 0
@@ -83,9 +85,6 @@ class Walk:
             found = self._step(step, condition, chain)
             unsure = chain.doubtful or found is None or (step.negated and self._assumed)
             result = None if unsure else found != step.negated
-            leaves = isinstance(step.node, Simple) and step.node.words[0].plain in builtin.LEAVING
-            if result and not self._assumed and leaves:
-                break
         self._variables = values.merged([chain.before or self._variables, self._variables])
         return result
 
@@ -96,10 +95,16 @@ class Walk:
             return self._fork(step.node, condition)
         try:
             return self._node(step.node, condition)
-        except Ended:
+        except Ended as ended:
             if chain.before is None:
                 raise
+            self._perhaps(ended)
             return None
+
+    def _perhaps(self, ended: Ended) -> None:
+        """Go on behind a command that may end what it stands in."""
+        if ended.args[0] in builtin.LEAVING:
+            self._left.append(self._variables)
 
     def _apart(self, node: Node, condition: bool, *, doubtful: bool = False) -> bool | None:
         """Walk through what runs in a process of its own, which changes nothing here."""
@@ -117,7 +122,8 @@ class Walk:
         self._uncertain += 1
         try:
             return self._node(node, condition)
-        except Ended:
+        except Ended as ended:
+            self._perhaps(ended)
             return None
         finally:
             self._uncertain -= 1
@@ -129,9 +135,7 @@ class Walk:
         if isinstance(node, Branches):
             return self._branches(node)
         if isinstance(node, Loop):
-            return self._for(node) if node.variable else self._loop(node)
-        if isinstance(node, Case):
-            return self._case(node)
+            return self._loop(node)
         if isinstance(node, Function):
             self._functions[node.name] = node.body
             return True
@@ -139,28 +143,55 @@ class Walk:
 
     def _branches(self, node: Branches) -> bool | None:
         ways: list[Variables] = []
-        doubt = 0
+        results: set[bool | None] = set()
+        assumed, uncertain = False, self._uncertain
         try:
             for condition, body in (*node.cases, ((), node.otherwise)):
                 result = self._block(condition, condition=True)
                 if result is False:
                     continue
-                doubt += result is None
                 self._uncertain += result is None
                 before = self._variables
                 try:
-                    self._block(body)
+                    results.add(self._block(body))
                     ways.append(self._variables)
-                except Ended:
+                    assumed |= self._assumed
+                except Ended as ended:
                     if result and not ways:
                         raise
+                    self._perhaps(ended)
                 if result:
                     break
                 self._variables = before
         finally:
-            self._uncertain -= doubt
-        self._variables = values.merged(ways)
-        return True
+            self._uncertain = uncertain
+        self._variables, self._assumed = values.merged(ways), assumed
+        return results.pop() if len(results) == 1 else None
+
+    def _loop(self, node: Loop) -> bool | None:
+        """Walk through a loop; how often its body runs, or how far, is not known where something is in `_left`."""
+        before, outer = self._variables, self._left
+        self._left = []
+        try:
+            result = self._for(node) if node.variable else self._while(node)
+        except Ended as ended:
+            if ended.args != ("break",):
+                raise
+            result = True
+        finally:
+            left, self._left = self._left, outer
+        if left:
+            after = values.merged([self._variables, *left])
+            self._variables, result = values.blurred(before, after), result or None
+        return result
+
+    def _round(self, body: Block) -> bool | None:
+        try:
+            return self._block(body)
+        except Ended as ended:
+            if ended.args != ("continue",):
+                raise
+            return True
 
     def _for(self, node: Loop) -> bool | None:
         over = node.over if node.has_words else (words.ALL_PARAMETERS,)
@@ -168,60 +199,43 @@ class Walk:
         if len(fields) > MAX_ROUNDS or any(map(values.is_marked, fields)):
             self._set(node.variable, UNKNOWN)
             return self._maybe(node.body)
+        result: bool | None = True
         for field in fields:
             self._set(node.variable, (field,))
-            self._block(node.body)
-        return True
+            result = self._round(node.body)
+        return result
 
-    def _loop(self, node: Loop) -> bool | None:
+    def _while(self, node: Loop) -> bool | None:
         """Round by round, while the condition is known; a round that changes nothing is like all that follow."""
+        result: bool | None = True
+        assumed = False
         for _ in range(MAX_ROUNDS):
-            result = self._block(node.condition, condition=True)
-            if result is node.until:
-                return True
-            if result is None:
+            goes_on = self._block(node.condition, condition=True)
+            if goes_on is None:
                 break
             before = self._variables
-            self._block(node.body)
+            if goes_on is not node.until:
+                result, assumed = self._round(node.body), self._assumed
             if self._variables == before:
-                return True
+                self._assumed = assumed
+                return result
         return self._maybe(node.body)
 
     def _maybe(self, body: Block) -> bool | None:
         """Walk through what happens any number of times."""
-        before = self._variables
-        self._fork(Group(body), condition=False)
-        self._variables = values.blurred(before, self._variables)
-        return True
-
-    def _case(self, node: Case) -> bool | None:
-        known = self.marks.alternatives(self._expander.text(node.word, self._variables))
-        before, ways = self._variables, [self._variables]
-        for patterns, body in node.cases:
-            texts = [self._expander.pattern(pattern, self._variables) for pattern in patterns]
-            known = None if any(map(values.is_marked, texts)) else known
-            fits = {any(fnmatch.fnmatchcase(text, pattern) for pattern in texts) for text in known or ()}
-            if fits == {True} and len(ways) == 1:
-                return self._block(body)
-            if fits != {False}:
-                self._variables = before
-                self._fork(Group(body), condition=False)
-                ways.append(self._variables)
-            if fits == {True}:
-                break
-        self._variables = values.merged(ways)
-        return True
+        self._left.append(self._variables)
+        return self._fork(Group(body), condition=False)
 
     def _simple(self, tokens: tuple[Token, ...], condition: bool) -> bool | None:
         self._defaults(tokens)
-        if tokens[0].plain == "[[":
-            return conditions.result(self._compared(tokens[1:-1]), self.marks, patterns=True, is_bash=self._is_bash)
+        if tokens[0].plain in ("case", "[["):
+            return self._case(*tokens[1:]) if tokens[0].plain == "case" else self._brackets(tokens[1:-1])
         if tokens[0].is_arithmetic:
             self._compute(tokens[0].word[0].text)
             return None
         own: dict[str, Value] = {}
         before = self._variables
-        while tokens and (tokens[0].is_array or self._assignment(tokens[0])):
+        while tokens and self._expander.assigned(tokens[0], self._variables, is_bash=self._is_bash):
             own |= {name: self._variables.named[name] for name in self._declared(tokens[0])}
             tokens = tokens[1:]
         if not tokens:
@@ -238,13 +252,17 @@ class Walk:
             return True
         return self._command(fields, own, condition)
 
-    def _compared(self, tokens: tuple[Token, ...]) -> list[str]:
-        """The fields of `[[ ... ]]`."""
+    def _case(self, word: Token, *patterns: Token) -> bool | None:
+        texts = [self._expander.pattern(pattern, self._variables) for pattern in patterns]
+        return conditions.fits(self._expander.text(word, self._variables), texts, self.marks)
+
+    def _brackets(self, tokens: tuple[Token, ...]) -> bool | None:
+        """`[[ ... ]]`."""
         found: list[str] = []
         for token in tokens:
             text = self._expander.pattern if found[-1:] in conditions.COMPARING else self._expander.text
             found.append(token.operator or text(token, self._variables))
-        return found
+        return conditions.result(found, self.marks, patterns=True, is_bash=self._is_bash)
 
     def _defaults(self, tokens: tuple[Token, ...]) -> None:
         """`${V:=default}` sets the variable as well."""
@@ -254,13 +272,13 @@ class Walk:
 
     def _command(self, fields: list[str], own: Mapping[str, Value], condition: bool) -> bool | None:
         name, arguments = fields[0], fields[1:]
-        if name in ("true", ":", "false", *builtin.LEAVING):
+        if name in ("true", ":", "false"):
             return name != "false"
         if name in ("[", "test"):
             tested = fields[1 : -1 if fields[-1] == "]" else None]
             return conditions.result(tested, self.marks, patterns=False, is_bash=self._is_bash)
-        if name in ("exit", "return"):
-            raise Ended(name)
+        if name in ("exit", "return", *builtin.LEAVING):
+            raise _ending(name, arguments)
         if name in directory.COMMANDS:
             self._variables = directory.entered(self._variables, self.marks, name, arguments)
             self._exported.add(directory.HERE)
@@ -352,10 +370,7 @@ class Walk:
         """Set what a word of a declaration sets; the names in it."""
         before = self._variables
         names: list[str] = []
-        if array := self._expander.array(token, before):
-            self._set_array(*array)
-            names.append(array[0])
-        elif assigned := self._assignment(token):
+        if assigned := self._expander.assigned(token, before, is_bash=self._is_bash):
             self._set(*assigned)
             names.append(assigned[0])
         else:
@@ -377,24 +392,7 @@ class Walk:
         kept = {name: value if value == (self._env.get(name),) else UNKNOWN for name, value in named.items()}
         self._variables = self._variables._replace(named=kept, complete=False, arrays={})
 
-    def _assignment(self, token: Token) -> tuple[str, Value] | None:
-        """The variable and value of `V=text`; None for any other word."""
-        first = token.word[0] if token.word else None
-        found = _ASSIGNMENT.match(first.text) if first and first[::2] == (words.TEXT, False) else None
-        if first is None or found is None:
-            return None
-        rest = Token("", (first._replace(text=first.text[found.end() :]), *token.word[1:]))
-        text = self._expander.text(rest, self._variables)
-        if found[2]:
-            before = self._variables.get(found[1])
-            text = (self.marks.of(values.EMPTY if before is None else before) if self._is_bash else values.ANY) + text
-        return found[1], self.marks.value(text)
-
-    def _set(self, name: str, value: Value) -> None:
-        self._variables = self._variables.changed(name, value)
-        if self._exports_all:
+    def _set(self, name: str, value: Value, fields: values.Fields | None = None) -> None:
+        self._variables = self._variables.changed(name, value, fields)
+        if self._exports_all and fields is None:
             self._exported.add(name)
-
-    def _set_array(self, name: str, fields: tuple[str, ...] | None) -> None:
-        first = UNKNOWN if fields is None else self.marks.value(fields[0]) if fields else values.EMPTY
-        self._variables = self._variables.changed(name, first, fields)

@@ -15,6 +15,7 @@ from hipbmm_kernel.argv.words import Piece, Token
 
 Value = tuple[str, ...]
 """The alternatives; one for a known value, none for an unknown one."""
+Fields = tuple[str, ...]
 UNKNOWN: Value = ()
 EMPTY: Value = ("",)
 ANY = "\0\0"
@@ -25,6 +26,7 @@ MAX_EXPANDED = 16 << 20
 _MARK = re.compile("\0(\\d*)\0")
 _NOTHING = Piece(words.TEXT, "", quoted=True)
 """What a word in quotes begins with: of `"$@"` nothing may be left."""
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=", re.DOTALL)
 _ARRAY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([@*]|[0-9]{1,4})\]")
 _INDEXED = re.compile(r"\[.*\]=", re.DOTALL)
 _PATTERN = re.compile(r"^~\w|[*?]|\[.*/|/.*\[|\{[^}]*(?:,|\.\.)[^}]*\}", re.DOTALL)
@@ -194,18 +196,33 @@ class Expander:
             return None
         return found[1], self.text(Token("", (piece,)), variables)
 
-    def array(self, token: Token, variables: Variables) -> tuple[str, tuple[str, ...] | None] | None:
-        """The variable that `V=(...)` or `V+=(...)` sets, and its fields if they are known; None for other words."""
-        if not token.is_array:
+    def assigned(self, token: Token, variables: Variables, *, is_bash: bool) -> tuple[str, Value, Fields | None] | None:
+        """The variable that `V=text` or `V=(...)` sets, its value, and its fields as an array; None for other words."""
+        first = token.word[0] if token.word else None
+        found = _ASSIGNMENT.match(first.text) if first and first[::2] == (words.TEXT, False) else None
+        if first is None or found is None:
             return None
-        name, extends = token.word[0].text[:-1].removesuffix("+"), token.word[0].text.endswith("+=")
-        inner = [each for each in words.tokens(token.word[1].text[1:-1]) if each.operator != "\n"]
-        fields = tuple(field for each in inner for field in self._fields(each.word, variables))
-        before = self._array(name, variables) if extends else ()
-        odd = any(each.operator or _INDEXED.match(each.word[0].text) for each in inner)
-        return name, None if before is None or odd else (*before, *fields)
+        name, extends = found[1], found[2] != ""
+        if token.is_array:
+            fields = self._elements(
+                token.word[1].text[1:-1], variables, self._array(name, variables) if extends else ()
+            )
+            value = UNKNOWN if fields is None else self._marks.value(fields[0]) if fields else EMPTY
+            return name, value, fields
+        text = self.text(Token("", (first._replace(text=first.text[found.end() :]), *token.word[1:])), variables)
+        if extends:
+            before = variables.get(name)
+            text = (self._marks.of(EMPTY if before is None else before) if is_bash else ANY) + text
+        return name, self._marks.value(text), None
 
-    def _array(self, name: str, variables: Variables) -> tuple[str, ...] | None:
+    def _elements(self, text: str, variables: Variables, before: Fields | None) -> Fields | None:
+        """The fields of an array behind those that it had; None when they are not known."""
+        inner = [each for each in words.tokens(text) if each.operator != "\n"]
+        fields = tuple(field for each in inner for field in self._fields(each.word, variables))
+        odd = any(each.operator or _INDEXED.match(each.word[0].text) for each in inner)
+        return None if before is None or odd else (*before, *fields)
+
+    def _array(self, name: str, variables: Variables) -> Fields | None:
         """The fields of a variable as an array; None when they are not known."""
         fields, value = variables.arrays.get(name), variables.get(name)
         if fields is not None or value is None:

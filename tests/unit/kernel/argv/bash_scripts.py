@@ -66,6 +66,19 @@ READ = {
     "case quoted": Script('case "$M" in "L*") TP=1;; L*) TP=8;; esac; vllm serve org/m -tp $TP', (), {"M": "Llama"}),
     "case neg": Script('case "$M" in [!A-Z]*) TP=8;; *) TP=1;; esac; vllm serve org/m -tp $TP', (), {"M": "llama"}),
     "case escape": Script('case "$M" in \\*) TP=8;; *) TP=1;; esac; vllm serve org/m -tp $TP', (), {"M": "x"}),
+    "case default": Script('case "${M:=org/m}" in org/*) TP=8;; esac; vllm serve $M -tp $TP'),
+    "case exit": Script('case "$(id -u)" in x) exit 1;; *) TP=8;; esac; vllm serve org/m -tp $TP'),
+    "if result": Script("if true; then false; fi || TP=8; vllm serve org/m -tp ${TP:-2}"),
+    "case result": Script("case a in b) ;; a) false;; esac || TP=8; vllm serve org/m -tp ${TP:-2}"),
+    "for result": Script("for i in 1; do false; done || TP=8; vllm serve org/m -tp ${TP:-2}"),
+    "while result": Script('while [ -z "$A" ]; do A=1; false; done || TP=8; vllm serve org/m -tp ${TP:-2}'),
+    "for break in if": Script(
+        "for i in 2 4 8; do if [ $i = 4 ]; then break; fi; TP=$i; done; vllm serve org/m -tp $TP"
+    ),
+    "for continue": Script("for i in 2 4 8; do TP=$i; [ $i = 4 ] || continue; break; done; vllm serve org/m -tp $TP"),
+    "for break in case": Script(
+        "for i in 2 4; do B=1$B; case $i in 2) break;; esac; done && vllm serve org/m --seed $B -tp $i"
+    ),
     "for empty serve": Script("for x in $NONE; do vllm serve org/a; done; vllm serve org/b"),
     "for args2": Script('for a in "$@"; do L="$L $a"; done; vllm serve org/m $L', ("x", "-tp", "4")),
     "for break": Script("for i in 1; do break; vllm serve org/a; done; vllm serve org/b"),
@@ -144,6 +157,22 @@ UNREAD = {
     "test num octal": Script("TP=4; [[ 010 -eq 10 ]] && TP=8; vllm serve org/m -tp $TP"),
     "while count": Script("i=0; while [ $i -lt 2 ]; do i=$((i+1)); done; vllm serve org/m -tp $i"),
     "source override": Script("TP=4; . /tmp/of-a-test; vllm serve org/m -tp $TP"),
+    "if perhaps false": Script("if [ -d /usr ]; then false; fi || TP=8; vllm serve org/m -tp ${TP:-2}"),
+    "while perhaps false": Script("while [ -d /x ]; do false; done || TP=8; vllm serve org/m -tp ${TP:-2}"),
+    "while run": Script(
+        'while [ -z "$W" ]; do W=1; grep -q x /etc/hostname; done && TP=8; vllm serve org/m -tp ${TP:-2}'
+    ),
+    "either run": Script(
+        "if [ -d /x ]; then grep -q x /etc/hostname; else A=1; fi && TP=8; vllm serve org/m -tp ${TP:-2}"
+    ),
+    "break perhaps": Script("for i in 2 4; do TP=$i; [ -d /usr ] && break; done; vllm serve org/m -tp $TP"),
+    "break perhaps, and back": Script(
+        "TP=2; for i in 1 2; do TP=4; if [ -d /usr ]; then break; fi; TP=2; done; vllm serve org/m -tp $TP"
+    ),
+    "continue perhaps": Script(
+        "TP=2; for i in 1 2; do TP=4; if [ -d /usr ]; then continue; fi; TP=2; done; vllm serve org/m -tp $TP"
+    ),
+    "break of two": Script("for i in 1 2; do for j in 1 2; do TP=$i$j; break 2; done; done; vllm serve org/m -tp $TP"),
     "user": Script('if [ "$UID" = 0 ]; then M=org/a; else M=org/b; fi; vllm serve $M'),
     "host": Script('case "$HOSTNAME" in *-0) TP=8;; *) TP=4;; esac; vllm serve org/m -tp $TP'),
     "which shell": Script('if [ -n "$BASH_VERSION" ]; then M=org/a; else M=org/b; fi; vllm serve $M'),
