@@ -10,6 +10,6 @@ away; `detector` makes the Detection, `node_fit` compares it with a deployment, 
 be sent to it. `catalogue/` holds the facts about hardware.
 
 Invariants: pure, the time is an argument; never raises, whatever the objects hold; what pods cannot be sent to is not
-counted as fitting. Imports `kube/` and the reasons of `api/`; any room above may import it.
+counted as fitting. Imports `kube/` and `api/`; any room above may import it.
 docs/detection.md explains it to users.
 """

@@ -1,13 +1,12 @@
-"""How many nodes fit one deployment, and why the others do not.
-
-For ``status.hardware`` and the condition HardwareCompatible.
-"""
+"""How many nodes fit one deployment, and why the others do not: ``status.hardware``, and HardwareCompatible."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
-from hipbmm_operator.api.reasons import Unfit
+from hipbmm_operator.api.conditions import Finding, false, true
+from hipbmm_operator.api.reasons import Hardware, Unfit
+from hipbmm_operator.api.status import HardwareStatus, NodeCount
 from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind
 from hipbmm_operator.detect.availability import default_tolerations, untolerated
 from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, compute_units_of, mode_of_resource
@@ -18,12 +17,10 @@ from hipbmm_operator.detect.resource_choice import DRA_RESOURCE, EXTENDED_NAME
 from hipbmm_operator.detect.sources.keys import OVERRIDE_LABEL
 from hipbmm_operator.detect.sources.values import shown
 
-MATCHED: Final = "NodesMatched"
-NO_MATCH: Final = "NoMatchingNodes"
 _NAMED_NODES: Final = 3
 _LONGEST_MESSAGE: Final = 1024
 
-_NEAREST_FIRST: Final[tuple[str, ...]] = get_args(Unfit)
+_NEAREST_FIRST: Final[tuple[Unfit, ...]] = get_args(Unfit)
 _NOT_AVAILABLE: Final[frozenset[str]] = frozenset(_NEAREST_FIRST[:5])
 _REMEDIES: Final[Mapping[str, str]] = {
     "LabelsMissing": f"label them {OVERRIDE_LABEL}, or roll the pods forward",
@@ -32,6 +29,8 @@ _REMEDIES: Final[Mapping[str, str]] = {
 }
 # No node has the right GPU: the condition says so plainly, and the message gives the counts.
 _NO_SUCH_GPU: Final[frozenset[str]] = frozenset({"ProductMismatch", "NotMI3xx"})
+
+_Refused = Mapping[Unfit, Sequence[Detection]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,55 +49,42 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class HardwareSummary:
-    """Nodes that fit: values that differ between them are joined by commas, a differing number is None.
+    """HardwareCompatible, and the nodes: those without an AMD GPU count nowhere, so that they come and go unnoticed.
 
-    ``counts`` has the nodes with AMD GPUs by reason; nodes without any are in none, so that they come and go unnoticed.
-    ``kinds`` has by name what the nodes that fit are: rows that are tuned on one kind are of no use on another.
+    Of nodes that fit, values that differ are joined by commas, and a differing number is None. ``kinds`` has by name
+    what they are: rows that are tuned on one kind are of no use on another.
     """
 
-    nodes: int
-    product: str | None
-    arch: str | None
-    compute_units: int | None
-    partition: str | None
-    reason: str
-    message: str
-    counts: Mapping[str, int]
+    finding: Finding
+    status: HardwareStatus
     kinds: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def compatible(self) -> bool:
-        """Whether a pod could run somewhere."""
-        return self.nodes > 0
 
 
 def summary(detections: Iterable[Detection], want: Want) -> HardwareSummary:
     """Sort all nodes by why they do not fit. The same detections in any order give the same summary."""
     matched: list[Detection] = []
-    refused: dict[str, list[Detection]] = {}
+    others: dict[str, list[Detection]] = {}
     for detection in detections:
         code = mismatch(detection, want)
         if code is None:
             matched.append(detection)
         elif detection.amd:
-            refused.setdefault(code, []).append(detection)
-    refused = {code: refused[code] for code in _NEAREST_FIRST if code in refused}
-    counts = {code: len(nodes) for code, nodes in refused.items()}
+            others.setdefault(code, []).append(detection)
+    refused = {code: others[code] for code in _NEAREST_FIRST if code in others}
     shapes = [_shape(detection, want) for detection in matched]
-    return HardwareSummary(
-        nodes=len(matched),
+    status = HardwareStatus(
         product=_joined(detection.product for detection in matched),
         arch=_joined(detection.arch for detection in matched),
         compute_units=_unanimous({units for _, units in shapes}),
         partition=_joined(mode for mode, _ in shapes),
-        reason=MATCHED if matched else _reason(refused),
-        message=_message(len(matched), refused, want)[:_LONGEST_MESSAGE],
-        counts={MATCHED: len(matched), **counts} if matched else counts,
-        kinds={
-            detection.node: f"{detection.product}/{mode}/{units}"
-            for detection, (mode, units) in sorted(zip(matched, shapes, strict=True), key=lambda each: each[0].node)
-        },
+        nodes=len(matched),
+        reasons=[NodeCount(reason=code, nodes=len(nodes)) for code, nodes in refused.items()],
     )
+    kinds = {
+        detection.node: f"{detection.product}/{mode}/{units}"
+        for detection, (mode, units) in sorted(zip(matched, shapes, strict=True), key=lambda each: each[0].node)
+    }
+    return HardwareSummary(_finding(status, refused, want), status, kinds)
 
 
 def mismatch(detection: Detection, want: Want) -> str | None:
@@ -167,14 +153,24 @@ def _unanimous(values: Collection[int | None]) -> int | None:
     return next(iter(values)) if len(values) == 1 else None
 
 
-def _reason(refused: Mapping[str, Sequence[Detection]]) -> str:
-    nearest = next(iter(refused), NO_MATCH)
-    if nearest in _NO_SUCH_GPU:
-        return NO_MATCH
+def _finding(status: HardwareStatus, refused: _Refused, want: Want) -> Finding:
+    message = _message(status.nodes, refused, want)[:_LONGEST_MESSAGE]
+    if not status.nodes:
+        return false("HardwareCompatible", _reason(refused), message)
+    if "," in (status.arch or ""):
+        mixed = f"they are of several architectures ({status.arch}), each tuned for by itself"
+        return true("HardwareCompatible", "MixedArchitectures", f"{message}; {mixed}: spec.gpu.products chooses")
+    return true("HardwareCompatible", "NodesMatched", message)
+
+
+def _reason(refused: _Refused) -> Hardware:
+    nearest = next(iter(refused), None)
+    if nearest is None or nearest in _NO_SUCH_GPU:
+        return "NoMatchingNodes"
     return "NotAvailable" if len(_NOT_AVAILABLE.intersection(refused)) > 1 else nearest
 
 
-def _message(matched: int, refused: Mapping[str, Sequence[Detection]], want: Want) -> str:
+def _message(matched: int, refused: _Refused, want: Want) -> str:
     asked = f"{' or '.join(want.products) or 'any MI3xx'}, {want.request} {want.resource}"
     parts = [
         f"{len(nodes)} {code}" + ("" if matched else _named(nodes)) + _remedy(code, nodes[0])

@@ -13,8 +13,6 @@ from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.api.status import (
     MAX_FAILURES,
     CacheStatus,
-    HardwareStatus,
-    NodeCount,
     RevisionStatus,
     ServiceStatus,
     Status,
@@ -33,8 +31,6 @@ from hipbmm_operator.pods.failures import IMAGE_REASONS, Failure
 from hipbmm_operator.pods.pod import Pod, leading
 from hipbmm_operator.status import ready as summary
 from hipbmm_operator.status import rollout, stacks, storage, tuning
-
-_MAX_REASONS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +72,7 @@ def build(situation: Situation, now: datetime) -> Json:
         selector=",".join(
             f"{key}={value}" for key, value in sorted(names.selector_labels(resource.owner.name).items())
         ),
-        hardware=_hardware(observed),
+        hardware=observed.hardware.status if observed.hardware else None,
         tuning=tuning.status(observed, revision, resource.previous.tuning, by_stack, current),
         stacks=by_stack,
         cache=_cache(observed, plan, revision) if plan else resource.previous.cache,
@@ -132,31 +128,9 @@ def _config(situation: Situation) -> Finding:
 
 
 def _compatible(observed: Observed) -> Finding:
-    hardware = observed.hardware
-    if hardware is None:
+    if observed.hardware is None:
         return unknown("HardwareCompatible", "NodesNotReadable", "the operator may not read nodes")
-    if not hardware.compatible:
-        return false("HardwareCompatible", Foreign(hardware.reason), hardware.message)
-    if "," in (hardware.arch or ""):
-        mixed = f"they are of several architectures ({hardware.arch}), each tuned for by itself"
-        message = f"{hardware.message}; {mixed}: spec.gpu.products chooses"
-        return true("HardwareCompatible", "MixedArchitectures", message)
-    return true("HardwareCompatible", Foreign(hardware.reason), hardware.message)
-
-
-def _hardware(observed: Observed) -> HardwareStatus | None:
-    hardware = observed.hardware
-    if hardware is None:
-        return None
-    others = [(reason, nodes) for reason, nodes in hardware.counts.items() if reason != "NodesMatched"]
-    return HardwareStatus(
-        product=hardware.product,
-        arch=hardware.arch,
-        compute_units=hardware.compute_units,
-        partition=hardware.partition,
-        nodes=hardware.nodes,
-        reasons=[NodeCount(reason=reason, nodes=nodes) for reason, nodes in others[:_MAX_REASONS]],
-    )
+    return observed.hardware.finding
 
 
 def _revision(observed: Observed, plan: Plan) -> RevisionStatus:

@@ -5,8 +5,10 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hipbmm_operator.api.conditions import Finding, true
 from hipbmm_operator.api.resource import Resource, parse
 from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.api.status import HardwareStatus
 from hipbmm_operator.detect.node_fit import HardwareSummary
 from hipbmm_operator.kube import names
 from hipbmm_operator.mirror.state import MirrorState
@@ -74,18 +76,10 @@ def time(ago: float = 0) -> str:
     return (NOW - timedelta(seconds=ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def hardware(**changes: object) -> HardwareSummary:
-    values: Json = {
-        "nodes": 1,
-        "product": "MI300X",
-        "arch": "gfx942",
-        "compute_units": 304,
-        "partition": "SPX",
-        "reason": "NodesMatched",
-        "message": "1 node has it",
-        "counts": {"NodesMatched": 1},
-    }
-    return HardwareSummary(**(values | changes))
+def hardware(finding: Finding | None = None, kinds: Json | None = None, **changes: object) -> HardwareSummary:
+    values = {"nodes": 1, "product": "MI300X", "arch": "gfx942", "compute_units": 304, "partition": "SPX"}
+    status = HardwareStatus.model_validate(values | changes)
+    return HardwareSummary(finding or true("HardwareCompatible", "NodesMatched", "1 node has it"), status, kinds or {})
 
 
 def report(**changes: object) -> Json:

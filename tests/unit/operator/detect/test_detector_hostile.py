@@ -95,8 +95,8 @@ def test_label_soup(subject: Json, slices: list[Json], features: list[Json]) -> 
     assert (found.identity is not None) == again.stale
     for resource in ("amd.com/gpu", "amd.com/cpx_nps4"):
         total = summary([found, again], Want(resource=resource))
-        assert total.nodes <= 2
-        assert len(total.message) <= 1024
+        assert total.status.nodes <= 2
+        assert len(total.finding.message) <= 1024
 
 
 HOSTILE: list[Any] = [

@@ -9,6 +9,7 @@ import yaml
 from tests.unit.operator.detect.nodes import expand, node
 from tests.unit.operator.make import Json, deployment, observed, planned, resource, typed
 
+from hipbmm_operator.api.status import NodeCount
 from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind, kinds_to_read, selects
 from hipbmm_operator.detect.node_fit import HardwareSummary
 from hipbmm_operator.kube import names
@@ -67,7 +68,7 @@ def test_a_cluster_of_one_kind_has_short_terms() -> None:
     plan = planned(resource(), seen(book))
     assert circumstances.of(plan.revision.template).kinds == {LabelKind.OVERRIDE, LabelKind.LABELLER}
     assert chosen(plan, LABELLED, BY_HAND, BY_NFD, {}) == [True, True, False, False]
-    assert fit(book, plan).nodes == 2
+    assert fit(book, plan).status.nodes == 2
 
 
 def test_a_mixed_cluster_is_read_by_each_kind_that_it_shows() -> None:
@@ -75,7 +76,7 @@ def test_a_mixed_cluster_is_read_by_each_kind_that_it_shows() -> None:
     plan = planned(resource(), seen(book))
     assert chosen(plan, LABELLED, BY_NFD, BY_NAME, BY_HAND) == [True] * 4
     assert chosen(plan, {"F:pci-1002_74a1.present": "true"}) == [False]
-    assert (fit(book, plan).nodes, fit(book, plan).counts) == (3, {"NodesMatched": 3})
+    assert (fit(book, plan).status.nodes, fit(book, plan).status.reasons) == (3, [])
 
 
 @pytest.mark.parametrize("nodes", [[], [{}], [{"A:device-id": "740f"}]], ids=["none", "no GPU", "MI210"])
@@ -93,16 +94,16 @@ def test_a_node_that_comes_later_with_another_kind_is_reported_and_restarts_noth
     assert (after.revision.template, after.outdated) == (before.revision.template, False)
     assert all(step.kind.kind != "ControllerRevision" for step in after.steps)
     told = fit(book, after)
-    assert (told.nodes, told.counts) == (1, {"NodesMatched": 1, "LabelsMissing": 1})
-    assert "1 LabelsMissing (label them hipbmm.io/gpu-product, or roll the pods forward)" in told.message
+    assert (told.status.nodes, told.status.reasons) == (1, [NodeCount(reason="LabelsMissing", nodes=1)])
+    assert "1 LabelsMissing (label them hipbmm.io/gpu-product, or roll the pods forward)" in told.finding.message
 
     book.put(node({**BY_NFD, **BY_HAND}, {"amd.com/gpu": "8"}, name="later"), 2)
-    assert fit(book, after).nodes == 2, "the first remedy"
+    assert fit(book, after).status.nodes == 2, "the first remedy"
 
     book.put(node(BY_NFD, {"amd.com/gpu": "8"}, name="later"), 3)
     asked = resource(annotations={names.ANNOTATION_ROLL_FORWARD: "1"})
     forward = planned(asked, seen(book, before))
-    assert fit(book, forward).nodes == 2, "the second remedy"
+    assert fit(book, forward).status.nodes == 2, "the second remedy"
     assert chosen(forward, LABELLED, BY_NFD) == [True, True]
 
 

@@ -20,7 +20,8 @@ from tests.unit.operator.make import (
 )
 from tests.unit.operator.status.situations import condition, message, serving, status
 
-from hipbmm_operator.api.conditions import TYPES
+from hipbmm_operator.api.conditions import TYPES, Finding, true
+from hipbmm_operator.api.reasons import Foreign
 from hipbmm_operator.observe.observed import Note
 from hipbmm_operator.plan.validation import Problem
 from hipbmm_operator.status.builder import Situation, build
@@ -107,10 +108,10 @@ def test_a_crd_that_is_older_than_the_operator() -> None:
 
 
 def test_a_pool_of_several_architectures_is_compatible_and_reported() -> None:
-    mixed = hardware(product="MI300X,MI355X", arch="gfx942,gfx950", nodes=2)
+    mixed = hardware(true("HardwareCompatible", "MixedArchitectures", "gfx942,gfx950"), arch="gfx942,gfx950", nodes=2)
     found = status(hardware=mixed)
     assert condition(found, "HardwareCompatible") == ("True", "MixedArchitectures")
-    assert "gfx942,gfx950" in message(found, "HardwareCompatible")
+    assert (message(found, "HardwareCompatible"), found["hardware"]["arch"]) == ("gfx942,gfx950", "gfx942,gfx950")
     assert condition(status(hardware=None), "HardwareCompatible") == ("Unknown", "NodesNotReadable")
 
 
@@ -230,7 +231,7 @@ def test_ready_names_the_nodes_where_the_scheduler_says_only_that_none_matches(
 ) -> None:
     plan = planned(resource())
     waits = pod(revision=plan.revision.name, unschedulable=words, since=60)
-    none = hardware(nodes=0, reason=reason, message="no node fits: node-1")
+    none = hardware(Finding("HardwareCompatible", "False", Foreign(reason), "no node fits: node-1"), nodes=0)
     found = status(None, waits, live=deployment(plan), hardware=none)
     assert (condition(found, "Ready"), message(found, "Ready")) == (("False", reason), "no node fits: node-1")
     own = status(None, waits, live=deployment(plan))

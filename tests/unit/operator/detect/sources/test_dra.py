@@ -282,15 +282,15 @@ def test_devices_with_an_extended_name_count_as_that_resource() -> None:
     found = detect(node(BY_HAND), slices=SLICES, extended=frozenset({"amd.com/gpu"}))
     assert (found.state, found.product, found.resource, found.gpus) == ("Available", "MI355X", "amd.com/gpu", 8)
     fit = summary([found], Want(products=("MI355X",), request=8))
-    assert (fit.compatible, fit.nodes, fit.partition, fit.compute_units) == (True, 1, "SPX", 256)
+    assert (fit.status.nodes, fit.status.partition, fit.status.compute_units) == (1, "SPX", 256)
 
 
 def test_devices_without_one_are_told_what_is_missing() -> None:
     found = detect(node(BY_HAND), slices=SLICES)
     assert found.resource == "dra"
     fit = summary([found], Want())
-    assert fit.reason == "ResourceMismatch"
-    assert "DRA devices need a DeviceClass of gpu.amd.com with extendedResourceName: amd.com/gpu" in fit.message
+    assert fit.finding.reason == "ResourceMismatch"
+    assert "DRA devices need a DeviceClass of gpu.amd.com with extendedResourceName: amd.com/gpu" in fit.finding.message
 
 
 def test_a_device_plugin_goes_before_an_extended_name() -> None:
@@ -302,7 +302,7 @@ def test_a_device_plugin_goes_before_an_extended_name() -> None:
 def test_partitions_with_an_extended_name_are_no_whole_gpus() -> None:
     slices = [resource_slice(eight(deviceID="0x75a3", partitionProfile="cpx_nps1", computeUnits="32"))]
     found = detect(node(BY_HAND), slices=slices, extended=frozenset({"amd.com/gpu"}))
-    assert summary([found], Want()).reason == "PartitionMismatch"
+    assert summary([found], Want()).finding.reason == "PartitionMismatch"
 
 
 CLAIMS = Want(products=("MI355X",), resource="dra", request=8)
@@ -311,17 +311,17 @@ CLAIMS = Want(products=("MI355X",), resource="dra", request=8)
 @pytest.mark.parametrize("extended", [frozenset[str](), frozenset({"amd.com/gpu"})])
 def test_a_claim_fits_a_node_that_no_label_names(extended: frozenset[str]) -> None:
     found = detect(node(), slices=SLICES, extended=extended)
-    assert summary([found], CLAIMS).nodes == 1
-    assert summary([found], Want(products=("MI355X",), request=8)).nodes == 0
-    assert summary([found], replace(CLAIMS, request=9)).reason == "NotEnoughGPUs"
-    assert summary([found], replace(CLAIMS, products=("MI300X",))).reason == "NoMatchingNodes"
+    assert summary([found], CLAIMS).status.nodes == 1
+    assert summary([found], Want(products=("MI355X",), request=8)).status.nodes == 0
+    assert summary([found], replace(CLAIMS, request=9)).finding.reason == "NotEnoughGPUs"
+    assert summary([found], replace(CLAIMS, products=("MI300X",))).finding.reason == "NoMatchingNodes"
 
 
 def test_a_claim_fits_no_node_of_the_device_plugin_alone() -> None:
     found = detect(node(BY_HAND, {"amd.com/gpu": "8"}))
-    assert summary([found], CLAIMS).reason == "ResourceMismatch"
+    assert summary([found], CLAIMS).finding.reason == "ResourceMismatch"
     both = detect(node(BY_HAND, {"amd.com/gpu": "4"}), slices=SLICES)
-    assert summary([both], CLAIMS).nodes == 1
+    assert summary([both], CLAIMS).status.nodes == 1
 
 
 def test_a_claim_chooses_among_the_gpus_of_a_mixed_node() -> None:
@@ -330,5 +330,5 @@ def test_a_claim_chooses_among_the_gpus_of_a_mixed_node() -> None:
     found = detect(node(), slices=[resource_slice([*older, *mine])])
     assert found.state == "Mixed"
     assert found.claimable == {"MI355X": 2}
-    assert summary([found], replace(CLAIMS, request=2)).nodes == 1
-    assert summary([found], replace(CLAIMS, request=3)).reason == "NotEnoughGPUs"
+    assert summary([found], replace(CLAIMS, request=2)).status.nodes == 1
+    assert summary([found], replace(CLAIMS, request=3)).finding.reason == "NotEnoughGPUs"
