@@ -193,16 +193,12 @@ class Informer:
         """Bring the cache to what a list says; what changed by it, or is gone."""
         own = kind in (kinds.HIPBMM_DEPLOYMENT, kinds.NODE)
         selector = "" if own else names.MANAGED_SELECTOR
-        began = self._store.begin()
-        try:
-            listed: list[CachedObject] = []
-            version = ""
-            async for page in self._kube.pages(kind, namespace, selector, self._settings.page_size):
-                listed += [self._pruned(kind, body) for body in page.items]
-                version = page.resource_version
-            return self._store.replace(kind, listed, began, namespace, version)
-        finally:
-            self._store.end()
+        listed: list[CachedObject] = []
+        version = ""
+        async for page in self._kube.pages(kind, namespace, selector, self._settings.page_size):
+            listed += [self._pruned(kind, body) for body in page.items]
+            version = page.resource_version
+        return self._store.replace(kind, listed, version, namespace)
 
     def _pruned(self, kind: Kind, body: Json) -> CachedObject:
         """The object as it is kept, or would be."""

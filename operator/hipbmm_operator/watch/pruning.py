@@ -103,10 +103,6 @@ class CachedObject:
         about = as_object(body.get("metadata"))
         return (self.uid, self.resource_version) == (about.get("uid"), about.get("resourceVersion"))
 
-    def is_older_than(self, other: "CachedObject") -> bool:
-        """Whether it is a former state of the same object."""
-        return self.uid == other.uid and newer(other.resource_version, self.resource_version)
-
     def same(self, other: "CachedObject | None") -> bool:
         """Whether nothing that is kept differs, except the resourceVersion."""
         return other is not None and self.data == other.data

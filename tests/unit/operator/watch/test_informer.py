@@ -62,7 +62,7 @@ class Harness:
 
     def kept(self) -> dict[str, bool]:
         """The pods in the cache, and whether they are ready."""
-        bodies = [entry.packed.body() for entry in self.store._objects[kinds.POD].values()]
+        bodies = [packed.body() for packed in self.store._objects[kinds.POD].values()]
         return {body["metadata"]["name"]: body["status"]["conditions"][0]["status"] == "True" for body in bodies}
 
 
