@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import NameOID
@@ -67,16 +66,11 @@ def usable(pair: Pair, host: str, now: datetime) -> bool:
         found = x509.load_pem_x509_certificate(pair.certificate.encode())
         key = load_pem_private_key(pair.key.encode(), None).public_key()
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        alike = _bytes(key) == _bytes(found.public_key())
+        alike = key == found.public_key()
         served = host in names.get_values_for_type(x509.DNSName)
         return alike and served and now < found.not_valid_after_utc and bool(issuer(pair.ca, found))
     except (ValueError, TypeError, x509.ExtensionNotFound):
         return False
-
-
-def _bytes(key: object) -> bytes:
-    found: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]
-    return found
 
 
 def due(certificate: str, now: datetime) -> bool:

@@ -83,12 +83,10 @@ async def serve(port: int, certificate: Certificate, profiles: Profiles) -> None
 
 
 async def from_folder(certificates: Path, context: ssl.SSLContext) -> bool:
-    """Load a certificate that somebody else puts into a folder, and renews there; whether it could be read."""
-    return load(context, certificates)
+    """Take the certificate of a folder, where somebody renews it; whether it could be read.
 
-
-def load(context: ssl.SSLContext, certificates: Path) -> bool:
-    """Take the certificate of a folder; whether it could be read. New connections get the new one."""
+    New connections get the new one.
+    """
     try:
         context.load_cert_chain(certificates / "tls.crt", certificates / "tls.key")
     except OSError as error:  # ssl.SSLError is one

@@ -45,7 +45,7 @@ class OwnCertificate:
             LOG.warning("The webhook's certificate cannot be read or renewed: %s", error)
             return bool(self._loaded)
         text = held.get("tls.crt", "")
-        if text and text != self._loaded and _load(context, text, held.get("tls.key", "")):
+        if text and text != self._loaded and await _load(context, text, held.get("tls.key", "")):
             self._loaded = text
         return bool(self._loaded)
 
@@ -67,12 +67,12 @@ class OwnCertificate:
         return wanted
 
 
-def _load(context: ssl.SSLContext, text: str, key: str) -> bool:
+async def _load(context: ssl.SSLContext, text: str, key: str) -> bool:
     # The standard library reads certificates from files only. The folder is the operator's own.
     with tempfile.TemporaryDirectory() as folder:
         for name, content in (("tls.crt", text), ("tls.key", key)):
             (Path(folder) / name).write_text(content)
-        return webhook.load(context, Path(folder))
+        return await webhook.from_folder(Path(folder), context)
 
 
 def _base64(text: str) -> str:

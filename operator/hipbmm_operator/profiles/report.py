@@ -187,11 +187,11 @@ def _why(
         if message := trials.stuck(each):
             return "Stuck", f"{each.pod.name}: {message}"
     for each in injected:
-        report, warm = each.pod.report, each.pod.containers.get(contract.WARM)
+        report = each.pod.report
         if report is not None and not report.complete:
             found = f" ({report.notes[0]})" if report.state == "NoPlan" and report.notes else ""
             return report.reason, f"{each.pod.name}: {report.message}{found}"
-        if report is None and warm is not None and warm.ended is not None:
+        if report is None and each.pod.container(contract.WARM).ended is not None:
             return "TunerFailed", f"{each.pod.name}: hipbmm-warm has left no report; see its log"
     return "", ""
 

@@ -41,7 +41,7 @@ _NODE_LOST = frozenset({"Unknown", "ContainerStatusUnknown"})
 
 def stuck(found: ForeignPod) -> str:
     """What an injected pod is stuck in, or failed by, because of us, in the words of Kubernetes; "" when it is not."""
-    pod, warm = found.pod, found.pod.containers.get(contract.WARM)
+    pod, warm = found.pod, found.pod.container(contract.WARM)
     # With restartPolicy Never. One that was evicted, or whose node was shut down, has a reason.
     failed = pod.phase == "Failed" and not pod.reason and not pod.deleting
     if not found.injected or not (pod.live or failed):
@@ -49,8 +49,8 @@ def stuck(found: ForeignPod) -> str:
     for container in pod.containers.values():
         if container.waiting in _WAITING and _because_of_us(container):
             return f"{_shown(container.name)}: {container.waiting}: {container.waiting_message}"[:300]
-    last = (warm.ended if failed else warm.last) if warm is not None and (failed or warm.restarts) else None
-    if warm is not None and last is not None and last.exit_code and last.reason not in _NODE_LOST:
+    last = warm.ended if failed else warm.last if warm.restarts else None
+    if last is not None and last.exit_code and last.reason not in _NODE_LOST:
         times = "and the pod with it" if failed else f"{warm.restarts} times"
         return f"hipbmm-warm ended with {last.exit_code} ({last.reason}), {times}"
     return ""
@@ -74,8 +74,9 @@ def _shown(name: str) -> str:
     return f"hipbmm-{name}" if name in (contract.WARM, contract.HARVEST) else name
 
 
-def _crashes(container: Container | None) -> bool:
-    return container is not None and container.restarts >= _CRASHES and not container.ready
+def _crashes(found: ForeignPod) -> bool:
+    server = found.pod.container(contract.SERVER)
+    return server.restarts >= _CRASHES and not server.ready
 
 
 def crash_only_when_injected(pods: Sequence[ForeignPod]) -> list[ForeignPod]:
@@ -83,10 +84,10 @@ def crash_only_when_injected(pods: Sequence[ForeignPod]) -> list[ForeignPod]:
 
     One image serves many models: what another workload does with it says nothing.
     """
-    crashed = [each for each in pods if each.injected and _crashes(each.pod.containers.get(contract.SERVER))]
+    crashed = [each for each in pods if each.injected and _crashes(each)]
     plain = [each for each in pods if not each.injected]
     well = {(each.workload, each.image) for each in plain if each.pod.ready}
-    ill = {(each.workload, each.image) for each in plain if _crashes(each.pod.containers.get(contract.SERVER))}
+    ill = {(each.workload, each.image) for each in plain if _crashes(each)}
     return [each for each in crashed if (each.workload, each.image) in well - ill]
 
 
@@ -120,20 +121,19 @@ def _tries(found: ForeignPod, kernel: str) -> bool:
         return False
     if found.pod.report is not None:
         return found.pod.report.reason not in _NO_PROGRAM
-    return found.pod.live or _ended(found.pod.containers.get(contract.WARM))
+    return found.pod.live or _ended(found)
 
 
 def _begun(found: ForeignPod) -> bool:
     """Whether its `warm` has run, or cannot because of us: before that a pod waits for what a plain one waits for."""
-    warm = found.pod.containers.get(contract.WARM)
-    return found.pod.report is not None or (warm is not None and warm.running) or _ended(warm) or bool(stuck(found))
+    running = found.pod.container(contract.WARM).running
+    return found.pod.report is not None or running or _ended(found) or bool(stuck(found))
 
 
-def _ended(warm: Container | None) -> bool:
-    if warm is None or (warm.ended is None and not warm.restarts):
-        return False
+def _ended(found: ForeignPod) -> bool:
+    warm = found.pod.container(contract.WARM)
     last = warm.ended or warm.last
-    return last is None or last.reason not in _NODE_LOST
+    return bool(warm.ended or warm.restarts) and (last is None or last.reason not in _NODE_LOST)
 
 
 def _proves(found: ForeignPod, at_work: Collection[str]) -> bool:
@@ -143,7 +143,7 @@ def _proves(found: ForeignPod, at_work: Collection[str]) -> bool:
 def _verdict(tried: ForeignPod, at_work: Collection[str]) -> Literal["Testing", "Proved", "Refused"]:
     if _proves(tried, at_work):
         return "Proved"
-    return "Refused" if _ended(tried.pod.containers.get(contract.WARM)) or stuck(tried) else "Testing"
+    return "Refused" if _ended(tried) or stuck(tried) else "Testing"
 
 
 def held(trials: Sequence[Canary], pods: Sequence[ForeignPod], now: datetime) -> list[str]:

@@ -62,32 +62,25 @@ class Workers:
 
     async def _one(self, key: NamespacedName) -> None:
         token = OBJECT.set(About(key, f"{next(self._ids):x}"))
-        started = time.monotonic()
+        started, result = time.monotonic(), "ok"
         try:
             outcome = await self._reconcile(key)
+            if outcome.retry:
+                result = "trouble"
         except errors.ApiError as error:
             LOG.warning("Reconcile failed: %s", error)
-            self._failed(key, error.retry_after, "error")
+            outcome, result = Outcome(retry=True, retry_after=error.retry_after), "error"
         except Exception:
             # A defect met by one resource must not stop the others; it is logged in full, counted, and tried again.
             LOG.exception("Reconcile failed with a defect")
-            self._failed(key, None, "defect")
-        else:
-            self._succeeded(key, outcome)
+            outcome, result = Outcome(retry=True), "defect"
         finally:
             metrics.RECONCILE_SECONDS.observe(time.monotonic() - started)
             OBJECT.reset(token)
-
-    def _failed(self, key: NamespacedName, retry_after: float | None, result: str) -> None:
         metrics.RECONCILES.labels(result).inc()
-        self._queue.retry(key, retry_after)
-
-    def _succeeded(self, key: NamespacedName, outcome: Outcome) -> None:
         if outcome.retry:
-            metrics.RECONCILES.labels("trouble").inc()
             self._queue.retry(key, outcome.retry_after)
         else:
-            metrics.RECONCILES.labels("ok").inc()
             self._queue.forgive(key)
         if outcome.again is not None:
             self._queue.add(key, outcome.again)

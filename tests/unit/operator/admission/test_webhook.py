@@ -126,9 +126,9 @@ async def test_it_serves_from_when_the_certificate_is_there(tmp_path: Path, monk
         await task
 
 
-def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
-    assert not module.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tmp_path)
+async def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
+    assert not await module.from_folder(tmp_path, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     _certificate(tmp_path)
-    assert module.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tmp_path)
+    assert await module.from_folder(tmp_path, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     (tmp_path / "tls.key").write_text("garbage")
-    assert not module.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tmp_path)
+    assert not await module.from_folder(tmp_path, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
