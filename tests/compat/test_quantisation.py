@@ -160,3 +160,7 @@ def test_the_linears_with_the_kernel_are_those_of_each_version(name: str, versio
 @pytest.mark.parametrize("version", VERSIONS)
 def test_each_version_takes_most_of_them(version: str, answers: Answers) -> None:
     assert sum("linears" in answer for answer in answers[version].values()) >= TAKEN[version]
+
+
+def test_a_linear_that_both_quantise_ends_the_server(answers: Answers) -> None:
+    assert "cannot read back" in answers["0.33.0"][f"over {OVER[0]}"]["refused"]

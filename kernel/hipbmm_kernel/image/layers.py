@@ -8,7 +8,7 @@ import importlib
 import re
 from typing import Any
 
-from hipbmm_kernel.image import single_process
+from hipbmm_kernel.image import engine, single_process
 from hipbmm_kernel.linear.eligibility import HIPBMM
 from hipbmm_kernel.planner.answer import MAX_TEXT, ImageLinear
 from hipbmm_kernel.rows.gemm import MAX_M
@@ -51,7 +51,7 @@ def build(config: Any, **options: Any) -> Any:
 
 
 def linears(model: Any, notes: list[str]) -> tuple[ImageLinear, ...]:
-    """The model's linears, alike ones together, in the model's order."""
+    """The model's linears, alike ones together, in the model's order. Refused where it could not be loaded."""
     base = importlib.import_module("vllm.model_executor.layers.linear").LinearBase
     language = _language_modules(model, notes)
     loading = _called_while_loading(model)
@@ -61,6 +61,10 @@ def linears(model: Any, notes: list[str]) -> tuple[ImageLinear, ...]:
         hipbmm = kernel is not None and type(kernel).__name__ == HIPBMM
         if not hipbmm and not isinstance(module, base):
             continue
+        if _is_quantised_twice(module):
+            raise engine.Refused(
+                f"online quantisation means {path}, whose quantised weights this vLLM cannot read back"
+            )
         linear = _linear(path, module, kernel, language, loading)
         alike = (_LAYER.sub("", path), *linear[1:])
         known = found.get(alike)
@@ -93,6 +97,12 @@ def _kernel(module: Any) -> Any:
             if kernel is not None and (hasattr(kernel, "can_implement") or not callable(kernel)):
                 return kernel
     return None
+
+
+def _is_quantised_twice(module: Any) -> bool:
+    """Whether loading ends because a method has to quantise anew what it cannot have in 16 bit (0.32, 0.33)."""
+    source = getattr(getattr(module, "quant_method", None), "requantization_source", None)
+    return source is not None and type(source).dequantize_weight.__qualname__.startswith("QuantizeMethodBase.")
 
 
 def _shape(module: Any, kernel: Any) -> tuple[int, int]:

@@ -32,7 +32,7 @@ class Quantisation(NamedTuple):
     """The schemes of one checkpoint under one vLLM.
 
     `label` names the method for people, `covered` says how a module is quantised that the list `ignored` does not mean,
-    `over` is what flags ask for where the checkpoint has 16 bit (vLLM 0.33 ends as it loads where they mean more).
+    `over` is what flags ask for where the checkpoint has 16 bit: vLLM ends where they mean more (0.30 to 0.33).
     """
 
     label: str
@@ -47,8 +47,10 @@ class Quantisation(NamedTuple):
         if left_out is None:
             return Scheme(reason=f"vLLM refuses to load it: the checkpoint ignores only some of {names.listed}")
         found = _plain(": in the checkpoint's ignore list") if left_out else self.covered(names)
-        asked = self.over.scheme(module, prefixes) if self.over is not None and found.plain else found
-        return found if asked.plain else asked
+        asked = self.over.scheme(module, prefixes) if self.over is not None else found
+        if asked.plain or self.over is None:
+            return found
+        return asked if found.plain else _TWICE
 
 
 def _plain(why: str) -> Scheme:
@@ -57,6 +59,7 @@ def _plain(why: str) -> Scheme:
 
 _PLAIN = _plain(" to FP8: runs as a plain 16-bit GEMM")
 _PTPC = Scheme(per_token=True, per_channel=True)
+_TWICE = Scheme(reason="vLLM refuses to load it: --quantization-config means it, and the checkpoint has quantised it")
 _CLASSES = (
     "ColumnParallelLinear",
     "MergedColumnParallelLinear",
@@ -74,7 +77,7 @@ def of(whole: Fields, text: Fields, flags: ServerFlags, version: Version) -> Qua
             found = fields.nested(field)
             if found is not None:
                 method = found.text("quant_method").lower().replace("_", "-")
-                method = method or ("compressed-tensors" if field == "compression_config" else "unnamed")
+                method = method or ("compressed-tensors" if field == "compression_config" else "")
                 made = _FORMATS.get(method, _other)(found, version)
                 if version < versions.ONLINE_OVER_CHECKPOINTS or not (flags.online_linear or flags.online_targets):
                     return made
@@ -94,7 +97,7 @@ _OTHER_METHODS = {
 
 def _other(found: Fields, version: Version) -> Quantisation:
     """A method that never reaches HIPBMM."""
-    method = found.text("quant_method").lower().replace("_", "-")
+    method = found.text("quant_method").lower().replace("_", "-") or "an unnamed method"
     field = "ignored_layers" if found.texts("ignored_layers") else "modules_to_not_convert"
     ignored = NameList(f"{found.name}.{field}", found.texts(field), version)
     scheme = Scheme(reason=_OTHER_METHODS.get(method, f"quantised by {method}: runs other kernels"))
@@ -240,6 +243,9 @@ _FORMATS = {"compressed-tensors": _compressed_tensors, "quark": _quark}
 _ONLINE = ("online", "fp8-per-channel", "fp8-per-tensor", "fp8-per-block", "mxfp8", "mxfp4")
 """Values of --quantization with which vLLM reads --quantization-config as one of online quantisation."""
 
+_OF_EXPERTS = ("int8_per_channel_weight_only", "nvfp4_per_token")
+"""Methods of online quantisation that leave linears as they are."""
+
 
 def _online(flags: ServerFlags, version: Version) -> Quantisation:
     """What a flag asks for: one method for all but an ignore list, or the method that a target's pattern names."""
@@ -254,8 +260,10 @@ def _online(flags: ServerFlags, version: Version) -> Quantisation:
 
         def of_target(names: Names) -> Scheme:
             method = next((method for targets, method in named if targets.means(names) is not False), None)
-            if method is None or method.replace("-", "_") == "fp8_per_channel":
-                return _PTPC if method else _PLAIN
+            if method in (None, *_OF_EXPERTS):
+                return _PLAIN
+            if method == "fp8_per_channel":
+                return _PTPC
             return Scheme(reason=f"{method} has no per channel weight scales")
 
         return Quantisation("online", of_target)

@@ -66,11 +66,11 @@ def test_online_quantisation_is_read_as_vllm_resolves_it(flags: ServerFlags, nam
     ("checkpoint", "flags", "names"),
     [
         (MLP_ALONE, ServerFlags(), {"gate_up_proj", "down_proj"}),
-        (MLP_ALONE, ServerFlags(online_linear="fp8_per_channel"), {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"}),
-        (MLP_ALONE, ServerFlags(online_linear="fp8_per_tensor"), {"gate_up_proj", "down_proj"}),
+        (MLP_ALONE, ServerFlags(online_linear="fp8_per_channel"), {"qkv_proj", "o_proj"}),
+        (MLP_ALONE, ServerFlags(online_linear="fp8_per_tensor"), set()),
         (
             MLP_ALONE,
-            ServerFlags(online_linear="fp8_per_channel", ignore=("*qkv_proj",)),
+            ServerFlags(online_linear="fp8_per_channel", ignore=("*qkv_proj", "*mlp*")),
             {"o_proj", "gate_up_proj", "down_proj"},
         ),
         (INT8_MLP_ALONE, ServerFlags(online_linear="fp8_per_channel"), {"qkv_proj", "o_proj"}),
@@ -79,7 +79,7 @@ def test_online_quantisation_is_read_as_vllm_resolves_it(flags: ServerFlags, nam
         (
             {**QUARK, "exclude": ["re:.*mlp.*"]},
             ServerFlags(online_targets=(("*o_proj", "mxfp8"),)),
-            {"qkv_proj", "o_proj"},
+            {"qkv_proj"},
         ),
         (
             {**BLOCK, "modules_to_not_convert": ["re:.*down_proj"]},
@@ -95,6 +95,18 @@ def test_from_0_30_flags_quantise_what_a_checkpoint_has_in_16_bit(
     version = Version(0, 30 if newer else 29)
     found = eligible(build("qwen3-32b", checkpoint, flags=flags, vllm=version))
     assert found == (names if newer else eligible(build("qwen3-32b", checkpoint, vllm=version)))
+
+
+@pytest.mark.parametrize("checkpoint", [MLP_ALONE, INT8_MLP_ALONE, {**QUARK, "exclude": ["*self_attn*"]}])
+@pytest.mark.parametrize("method", ["fp8_per_channel", "mxfp8", "int8_per_channel_weight_only"])
+def test_what_both_quantise_is_named(checkpoint: Config, method: str) -> None:
+    flags = ServerFlags(online_targets=(("*down_proj", method),))
+    found = {each.linear.name: each.reason for each in build("qwen3-32b", checkpoint, flags=flags).linears}
+    alone = {each.linear.name: each.reason for each in build("qwen3-32b", checkpoint).linears}
+    refused = "vLLM refuses to load it" in found.pop("down_proj")
+    assert refused == (method != "int8_per_channel_weight_only")
+    del alone["down_proj"]
+    assert found == alone
 
 
 MXFP8: Config = {"quant_method": "modelopt", "quant_algo": "MXFP8", "ignore": ["lm_head", "*self_attn*"]}

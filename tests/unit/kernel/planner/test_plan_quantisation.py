@@ -30,6 +30,7 @@ ONLINE = ServerFlags(quantization="fp8_per_channel")
         ({"quant_method": "fbgemm_fp8", "modules_to_not_convert": []}, "requires per channel weight scales"),
         ({"quant_method": "gptq", "bits": 4}, "quantised by gptq"),
         ({"quant_method": "modelopt"}, "ModelOpt"),
+        ({"bits": 4}, "quantised by an unnamed method"),
         (ptpc(weights={"strategy": "tensor"}), eligibility.WRONG_SCALES),
         (ptpc(weights={"strategy": "block"}), "block scales"),
         (ptpc(weights={"type": "int"}), "int8, not float8"),
