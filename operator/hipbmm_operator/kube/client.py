@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import aiohttp
 
@@ -43,25 +43,6 @@ _LEASES = f"/apis/{LEASE.group}/"
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    """One request below the server's address."""
-
-    method: str
-    path: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    body: Json | None = None
-    content_type: str = JSON
-
-    @property
-    def writes(self) -> bool:
-        """Whether it writes anything but the Lease."""
-        return self.method != "GET" and not self.path.startswith(_LEASES)
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
     """One page of a list."""
 
@@ -96,7 +77,7 @@ class Kube:
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Json:
         """One object; raises NotFoundError."""
-        return await self._json(_Request("GET", kind.path(namespace, name)))
+        return await self._json("GET", kind.path(namespace, name))
 
     async def find(self, kind: Kind, namespace: str, name: str) -> Json | None:
         """One object, or None when there is none of that name or kind."""
@@ -114,7 +95,7 @@ class Kube:
         token = ""
         while True:
             wanted = query | ({"continue": token} if token else {})
-            answer = await self._json(_Request("GET", kind.path(namespace), wanted))
+            answer = await self._json("GET", kind.path(namespace), wanted)
             metadata = answer.get("metadata", {})
             yield Page(answer.get("items") or [], str(metadata.get("resourceVersion", "")))
             token = metadata.get("continue") or ""
@@ -125,7 +106,7 @@ class Kube:
         """Why a kind may not be listed (or watched), in the API server's words; "" when it may. Changes nothing."""
         nothing = {"fieldSelector": NOTHING, "resourceVersion": "0", "timeoutSeconds": "1"}
         try:
-            await self._json(_Request("GET", kind.path(namespace), {"limit": "1"}))
+            await self._json("GET", kind.path(namespace), {"limit": "1"})
             if watch:
                 await self._text(kind.path(namespace), {"watch": "true", **nothing})
         except errors.ForbiddenError as error:
@@ -154,40 +135,40 @@ class Kube:
         metadata = body["metadata"]
         query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower(), "fieldValidation": "Strict"}
         path = kind.path(metadata.get("namespace", ""), metadata["name"])
-        return await self._json(_Request("PATCH", path, query, body, APPLY))
+        return await self._json("PATCH", path, query, body, APPLY)
 
     async def create(self, kind: Kind, body: Json) -> Json:
         """Create; raises AlreadyExistsError."""
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         path = kind.path(body["metadata"].get("namespace", ""))
-        return await self._json(_Request("POST", path, query, body, YAML if kind in _KEPT_AS_SENT else JSON))
+        return await self._json("POST", path, query, body, YAML if kind in _KEPT_AS_SENT else JSON)
 
     async def try_create(self, kind: Kind, body: Json) -> None:
         """Have everything checked that a create is checked for, and create nothing. Raises what a create raises."""
         path = kind.path(body["metadata"].get("namespace", ""))
-        await self._json(_Request("POST", path, {"fieldManager": FIELD_MANAGER, "dryRun": "All"}, body))
+        await self._json("POST", path, {"fieldManager": FIELD_MANAGER, "dryRun": "All"}, body)
 
     async def server_version(self) -> str:
         """Version of the API server, such as `v1.37.2`."""
-        return str((await self._json(_Request("GET", "/version"))).get("gitVersion", ""))
+        return str((await self._json("GET", "/version")).get("gitVersion", ""))
 
     async def replace(self, kind: Kind, body: Json) -> Json:
         """Replace the object of that resourceVersion; raises ConflictError when it has changed."""
         metadata = body["metadata"]
         path = kind.path(metadata.get("namespace", ""), metadata["name"])
-        return await self._json(_Request("PUT", path, {"fieldManager": FIELD_MANAGER}, body, JSON))
+        return await self._json("PUT", path, {"fieldManager": FIELD_MANAGER}, body, JSON)
 
     async def merge(self, kind: Kind, namespace: str, name: str, patch: Json, subresource: str = "") -> Json:
         """JSON merge patch. A `metadata.uid` in it is a precondition."""
         path = kind.path(namespace, name, subresource)
-        return await self._json(_Request("PATCH", path, {"fieldManager": FIELD_MANAGER}, patch, MERGE))
+        return await self._json("PATCH", path, {"fieldManager": FIELD_MANAGER}, patch, MERGE)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str = "") -> None:
         """Delete exactly that object, in the background. One that is gone already is fine."""
         preconditions = {"uid": uid, **({"resourceVersion": resource_version} if resource_version else {})}
         body = {"propagationPolicy": "Background", "preconditions": preconditions}
         try:
-            await self._json(_Request("DELETE", kind.path(namespace, name), body=body))
+            await self._json("DELETE", kind.path(namespace, name), body=body)
         except errors.NotFoundError:
             return
 
@@ -199,35 +180,44 @@ class Kube:
         query |= {} if lines is None else {"tailLines": str(lines)}
         return await self._text(POD.path(namespace, pod, "log"), query)
 
-    async def _json(self, request: _Request) -> Json:
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = JSON,
+    ) -> Json:
         try:
-            answer = json_text.loads(await self._data(request))
+            answer = json_text.loads(await self._data(method, path, query or {}, body, content_type))
         except ValueError:
-            raise errors.UnavailableError(0, "BadAnswer", f"{request} gave no JSON") from None
+            raise errors.UnavailableError(0, "BadAnswer", f"{method} {path} gave no JSON") from None
         if not isinstance(answer, dict):
-            raise errors.UnavailableError(0, "BadAnswer", f"{request} gave no object")
+            raise errors.UnavailableError(0, "BadAnswer", f"{method} {path} gave no object")
         return answer
 
     async def _text(self, path: str, query: Mapping[str, str]) -> str:
-        return (await self._data(_Request("GET", path, query))).decode("utf-8", "replace")
+        return (await self._data("GET", path, query, None, JSON)).decode("utf-8", "replace")
 
-    async def _data(self, request: _Request) -> bytes:
-        if request.writes and not self.may_write():
+    async def _data(
+        self, method: str, path: str, query: Mapping[str, str], body: Json | None, content_type: str
+    ) -> bytes:
+        if method != "GET" and not path.startswith(_LEASES) and not self.may_write():
             raise errors.UnavailableError(0, "NotLeader", "another operator may hold the Lease")
-        sent = as_yaml(request.body) if request.content_type in (YAML, APPLY) else request.body
+        sent = as_yaml(body) if content_type in (YAML, APPLY) else body
         try:
             # param_serialize adds the credentials and refreshes a rotated token; the body goes as it is.
             _, url, headers, _, _ = await self._client.param_serialize(
-                request.method,
-                request.path,
-                query_params=list(request.query.items()),
-                header_params={"Accept": JSON, "Content-Type": request.content_type},
+                method,
+                path,
+                query_params=list(query.items()),
+                header_params={"Accept": JSON, "Content-Type": content_type},
                 auth_settings=_AUTH,
             )
-            answer = await self._client.call_api(request.method, url, headers, sent, _request_timeout=self._timeout)
+            answer = await self._client.call_api(method, url, headers, sent, _request_timeout=self._timeout)
             data: bytes = await answer.read()  # type: ignore[no-untyped-call]
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
-            raise errors.UnavailableError(0, type(error).__name__, f"{request}: {error}") from error
+            raise errors.UnavailableError(0, type(error).__name__, f"{method} {path}: {error}") from error
         if answer.status >= errors.FIRST_ERROR:
             raise errors.from_status(answer.status, _status_object(data), answer.headers.get("Retry-After"))
         return data
