@@ -20,10 +20,11 @@ from hipbmm_kernel.dispatch.recorder import RESULTS, Recorder
 from hipbmm_kernel.dispatch.table import Entry
 from hipbmm_kernel.linear import gate, probe
 from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKernel
+from hipbmm_kernel.linear.libraries import loaded_libraries
 from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension, hipb_mm_fp8
 from hipbmm_kernel.rows.gemm import Problem
 from hipbmm_kernel.tune import protocol
-from hipbmm_kernel.tune.child.device import Device, loaded_libraries
+from hipbmm_kernel.tune.child.device import Device
 from hipbmm_kernel.tune.child.operands import Linear, Operands
 from hipbmm_kernel.tune.child.tasks import Tasks
 

@@ -96,8 +96,8 @@ def _decide(inner: Callable[..., Any], table: Table, operand: Any, directory: st
         import torch  # noqa: PLC0415 - it has long been imported
 
         from hipbmm_kernel.dispatch import wrapper  # noqa: PLC0415 - same
+        from hipbmm_kernel.linear.libraries import loaded_libraries  # noqa: PLC0415 - same
         from hipbmm_kernel.linear.quantise import fp8_dtype  # noqa: PLC0415 - same
-        from hipbmm_kernel.tune.child.device import loaded_libraries  # noqa: PLC0415 - same
 
         properties = torch.cuda.get_device_properties(operand.device)
         arch = str(getattr(properties, "gcnArchName", ""))

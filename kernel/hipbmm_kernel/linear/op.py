@@ -13,6 +13,8 @@ from types import ModuleType
 
 import torch
 
+from hipbmm_kernel.linear.libraries import share_hip_runtime
+
 NAME = "hipbmm::hipb_mm_fp8"
 
 HEURISTIC = -1
@@ -29,7 +31,11 @@ _extensions: dict[torch.device, ModuleType] = {}
 
 
 def load_aiter() -> ModuleType:
-    """The `aiter` module. Raises whatever its import raises: it loads compiled code, so not only ImportError."""
+    """The `aiter` module. Raises whatever its import raises: it loads compiled code, so not only ImportError.
+
+    Its modules find the HIP runtime that torch uses (`libraries`): so it is imported first by this function.
+    """
+    share_hip_runtime()
     return importlib.import_module("aiter")
 
 

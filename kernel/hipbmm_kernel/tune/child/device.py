@@ -1,14 +1,8 @@
 """The one GPU of a child, through torch: what it is, its memory, its clock."""
 
-import ctypes
-import os
-import re
-
 import torch
 
 from hipbmm_kernel.linear import quantise
-
-MAPS = "/proc/self/maps"
 
 
 class NoGpuError(RuntimeError):
@@ -16,10 +10,7 @@ class NoGpuError(RuntimeError):
 
 
 class Device:
-    """The current GPU. NoGpuError when there is none.
-
-    Made before AITER is imported: its modules find the HIP runtime that torch uses from here on.
-    """
+    """The current GPU. NoGpuError when there is none."""
 
     def __init__(self) -> None:
         if not torch.cuda.is_available() or torch.cuda.device_count() < 1:
@@ -28,7 +19,6 @@ class Device:
         torch.cuda.set_device(self.torch_device)
         self._properties = torch.cuda.get_device_properties(self.torch_device)
         self.fp8 = quantise.fp8_dtype(self.arch)
-        share_hip_runtime()
 
     @property
     def arch(self) -> str:
@@ -53,21 +43,3 @@ class Device:
     def synchronize(self) -> None:
         """Wait for the device."""
         torch.cuda.synchronize()
-
-
-def loaded_libraries(name: str = "libhipblaslt") -> list[str]:
-    """The files of every library of that name that this process has mapped: the ones in use."""
-    pattern = re.compile(rf"/\S*{name}\.so\S*")
-    with open(MAPS, encoding="utf-8", errors="replace") as maps:
-        found = {match.group(0) for match in map(pattern.search, maps) if match}
-    return sorted(found)
-
-
-def share_hip_runtime() -> None:
-    """Make the symbols of the HIP runtime that torch has loaded visible to all libraries, as vLLM does from 0.28.
-
-    torch loads its libamdhip64 privately. AITER's modules look for HIP's symbols in the process, and a second runtime
-    that the loader finds for them instead knows no device memory of torch's.
-    """
-    for path in loaded_libraries("libamdhip64"):
-        ctypes.CDLL(path, mode=os.RTLD_GLOBAL | os.RTLD_NOLOAD)

@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel.contract.settings import ONLINE_TUNING
+from hipbmm_kernel.linear.libraries import loaded_libraries
 from hipbmm_kernel.system.shown import first_line
 from hipbmm_kernel.tune import protocol
 from hipbmm_kernel.tune.child.lifeline import die_with_parent
@@ -51,7 +52,7 @@ def main(arguments: list[str], last: Last | None = None) -> int:
 def _start(send: Send) -> Tasks | None:
     """Import torch and AITER and make the extension. None when that failed, which has been reported to the parent."""
     try:
-        from hipbmm_kernel.tune.child.device import Device, loaded_libraries  # noqa: PLC0415 - imports torch
+        from hipbmm_kernel.tune.child.device import Device  # noqa: PLC0415 - imports torch
 
         device = Device()
         send({"event": protocol.HELLO, **device.description()})
