@@ -70,8 +70,8 @@ def inspect(_arguments: Arguments, report: Report) -> None:
     """The device, the libraries, the gate, the op's registration and the probe, in the order of rising risk."""
     device = Device()
     report("device", {**device.description(), "count": torch.cuda.device_count(), "fp8": _name(device.fp8)})
-    accepted, reason = AiterHipbMMPerTokenFp8ScaledMMLinearKernel.is_supported(gate.current_platform(), os.environ)
-    report("gate", {"accepted": accepted, "reason": reason})
+    reason = AiterHipbMMPerTokenFp8ScaledMMLinearKernel.unsupported(gate.current_platform(), os.environ)
+    report("gate", {"accepted": reason is None, "reason": reason})
     library = ensure_extension(device.torch_device)
     has_gemm = hasattr(library, "hipb_mm")
     report("library", {"loaded": loaded_libraries(), "hipb_mm": has_gemm, "fp8": _fp8_of(library)})

@@ -91,14 +91,14 @@ def kernel_class(base: Any) -> Any:  # noqa: ANN401 - vLLM's classes, which exis
         def is_supported(cls, compute_capability: int | None = None) -> tuple[bool, str | None]:
             """ROCm, the three flags on an MI3xx, and an AITER that has `hipb_mm`."""
             del compute_capability
-            return Bundled.is_supported(platform(), os.environ)
+            reason = Bundled.unsupported(platform(), os.environ)
+            return reason is None, reason
 
         @classmethod
         def can_implement(cls, c: Any) -> tuple[bool, str | None]:  # noqa: ANN401 - as above
             """As vLLM 0.23, and K % 32 == 0, without which AITER ends the server while it loads."""
-            config = judged(c)
-            accepted = Bundled.can_implement(config)
-            return Bundled.can_load(config) if accepted[0] else accepted
+            reason = Bundled.refusal(judged(c))
+            return reason is None, reason
 
         def __init__(self, c: Any, layer_param_names: Sequence[str]) -> None:  # noqa: ANN401 - as above
             super().__init__(c, layer_param_names)

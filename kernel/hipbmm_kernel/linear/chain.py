@@ -71,7 +71,7 @@ def select_kernel(
         reason = _refusal(kernel, config, platform, environ)
         if reason is None:
             kernel.prepare(platform, environ)
-            reason = kernel.can_run(device, dtype)[1]
+            reason = kernel.trial(device, dtype)
         if reason is None:
             logger.info("Selected %s for %s on %s", kernel.__name__, config.weight_shape, device)
             return Selection(kernel, tuple(refusals))
@@ -86,4 +86,4 @@ def _refusal(
     """Why a kernel is not even tried."""
     if kernel.__name__ in environ.get(DISABLED_KERNELS, "").split(","):
         return "is disabled by environment variable."
-    return kernel.is_supported(platform, environ)[1] or kernel.can_implement(config)[1] or kernel.can_load(config)[1]
+    return kernel.unsupported(platform, environ) or kernel.refusal(config)

@@ -27,16 +27,12 @@ class LinearConfig:
     weight: Granularity = "channel"
 
 
-Answer = tuple[bool, str | None]
-"""True and None, or False and the reason: what vLLM's kernels answer."""
-
-
 class Fp8LinearKernel(abc.ABC):
     """One way to multiply FP8 activations by an FP8 weight.
 
-    It is asked in this order: `is_supported` (the machine), `can_implement` (the linear), `can_load` (the weight's
-    layout), `can_run` (a trial on the device). A layer holds its `weight` as the [K, N] view of the checkpoint's
-    [N, K] tensor, as vLLM's do, and its `weight_scale` as (N, 1).
+    It is asked in this order why it cannot be used, None if it can: `unsupported` (the machine), `refusal` (the
+    linear), `trial` (on the device). A layer holds its `weight` as the [K, N] view of the checkpoint's [N, K] tensor,
+    as vLLM's do, and its `weight_scale` as (N, 1).
     """
 
     multiply: ClassVar[Callable[..., torch.Tensor]]
@@ -46,29 +42,25 @@ class Fp8LinearKernel(abc.ABC):
         self.config = config
         self._loaded: torch.Tensor | None = None
 
-    @classmethod
-    def is_supported(cls, platform: Platform, environ: Mapping[str, str]) -> Answer:  # noqa: ARG003 - most take any
-        """Whether this machine and process can use the kernel, and if not, why."""
-        return True, None
+    @staticmethod
+    def unsupported(platform: Platform, environ: Mapping[str, str]) -> str | None:  # noqa: ARG004 - most take any
+        """Why this machine and process cannot use the kernel."""
+        return None
 
-    @classmethod
-    def can_implement(cls, config: LinearConfig) -> Answer:  # noqa: ARG003 - the same
-        """Whether the kernel can compute this linear, and if not, why."""
-        return True, None
+    @staticmethod
+    def refusal(config: LinearConfig) -> str | None:  # noqa: ARG004 - the same
+        """Why the kernel cannot compute this linear, or cannot load its weight."""
+        return None
 
-    @classmethod
-    def can_load(cls, config: LinearConfig) -> Answer:  # noqa: ARG003 - the same
-        """Whether the weight can be brought into the kernel's layout, and if not, why."""
-        return True, None
-
-    @classmethod  # noqa: B027 - most kernels have no such setting
-    def prepare(cls, platform: Platform, environ: MutableMapping[str, str]) -> None:
+    @staticmethod
+    def prepare(platform: Platform, environ: MutableMapping[str, str]) -> object:  # noqa: ARG004 - the same
         """Settings to be made before the library behind the kernel starts. Called once the linear is accepted."""
+        return None
 
-    @classmethod
-    def can_run(cls, device: torch.device, dtype: torch.dtype) -> Answer:  # noqa: ARG003 - the same
-        """Whether a trial on `device` with FP8 type `dtype` gives a right result, and if not, why."""
-        return True, None
+    @staticmethod
+    def trial(device: torch.device, dtype: torch.dtype) -> str | None:  # noqa: ARG004 - the same
+        """Why a product on `device` with FP8 type `dtype` is not right."""
+        return None
 
     def process_weights_after_loading(self, layer: torch.nn.Module) -> None:
         """Bring the layer's weight and scale into the kernel's layout, once.
@@ -119,9 +111,8 @@ def replace_tensor(layer: torch.nn.Module, name: str, tensor: torch.Tensor) -> N
         setattr(layer, name, tensor)
 
 
-def ptpc_bfloat16(config: LinearConfig) -> Answer:
+def ptpc_bfloat16(config: LinearConfig) -> str | None:
     """The planner's own predicate (`eligibility.can_implement`), so that plan and layer agree."""
     n, k = config.weight_shape or (None, None)
     dtype = str(config.out_dtype).removeprefix("torch.")
-    reason = eligibility.can_implement(n, k, dtype, config.activation == "token", config.weight == "channel")
-    return reason is None, reason
+    return eligibility.can_implement(n, k, dtype, config.activation == "token", config.weight == "channel")

@@ -4,7 +4,7 @@ import functools
 
 import torch
 
-from hipbmm_kernel.linear.interface import Answer, Fp8LinearKernel, LinearConfig, ptpc_bfloat16
+from hipbmm_kernel.linear.interface import Fp8LinearKernel, LinearConfig, ptpc_bfloat16
 from hipbmm_kernel.linear.probe import trial
 from hipbmm_kernel.linear.weights import transpose_scale
 
@@ -43,18 +43,20 @@ class RowWiseTorchFp8Kernel(Fp8LinearKernel):
 
     multiply = staticmethod(_scaled_mm)
 
-    @classmethod
-    def can_implement(cls, config: LinearConfig) -> Answer:
+    @staticmethod
+    def refusal(config: LinearConfig) -> str | None:
         """Scales per token and per channel, bfloat16, N and K divisible by 16."""
-        if config.weight_shape is None:
-            return False, "weight_shape is required."
-        return ptpc_bfloat16(config)
+        return "weight_shape is required." if config.weight_shape is None else ptpc_bfloat16(config)
 
-    @classmethod
-    def can_run(cls, device: torch.device, dtype: torch.dtype) -> Answer:
+    @staticmethod
+    @functools.cache
+    def trial(device: torch.device, dtype: torch.dtype) -> str | None:
         """One small product on the device, compared with fp32."""
-        reason = _scaled_mm_reason(device, dtype)
-        return reason is None, reason
+
+        def product(a: torch.Tensor, a_scale: torch.Tensor, w: torch.Tensor, w_scale: torch.Tensor) -> torch.Tensor:
+            return _scaled_mm(a, w.t(), a_scale, transpose_scale(w_scale), None, torch.bfloat16)
+
+        return trial(product, device, dtype, (32, 64), 17)
 
     def _to_layout(self, weight: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return weight.t().contiguous().t(), transpose_scale(scale)
@@ -67,13 +69,3 @@ class DequantisedFp8Kernel(Fp8LinearKernel):
 
     def _to_layout(self, weight: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return weight, transpose_scale(scale)
-
-
-@functools.cache
-def _scaled_mm_reason(device: torch.device, dtype: torch.dtype) -> str | None:
-    """Why `torch._scaled_mm` cannot be used with row-wise scales, or None."""
-
-    def product(a: torch.Tensor, a_scale: torch.Tensor, w: torch.Tensor, w_scale: torch.Tensor) -> torch.Tensor:
-        return _scaled_mm(a, w.t(), a_scale, transpose_scale(w_scale), None, torch.bfloat16)
-
-    return trial(product, device, dtype, (32, 64), 17)

@@ -32,7 +32,7 @@ print(hasattr(ctypes.CDLL(None), "hipGetDeviceCount"))
 
 @pytest.mark.torch
 @pytest.mark.skipif(shutil.which("cc") is None, reason="a library is compiled")
-@pytest.mark.parametrize("first", ["ensure_extension(torch.device('cpu'))", "HipbMM.is_supported(mi300x, flags)"])
+@pytest.mark.parametrize("first", ["ensure_extension(torch.device('cpu'))", "HipbMM.unsupported(mi300x, flags)"])
 def test_the_runtime_that_is_loaded_is_visible_to_aiter_whoever_imports_it(tmp_path: Path, first: str) -> None:
     library = tmp_path / "libamdhip64.so.7"
     source = "int hipGetDeviceCount(int *count) { *count = 1; return 0; }"
