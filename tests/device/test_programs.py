@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from tests.device.conftest import StandIn
+from tests.kernel.acceptance.child_runs import verdict_of
 
 from hipbmm_kernel.acceptance import checks_faults, checks_stack, programs, supervision
 from hipbmm_kernel.acceptance.report import PASS
@@ -29,15 +30,18 @@ def _child_run(program: str, **arguments: Any) -> ChildRun:  # noqa: ANN401 - an
     return ChildRun(Ended(0, "", "", 0.0), answers)
 
 
-def test_the_op_is_registered_and_compiles(aiter_stand_in: StandIn) -> None:
-    verdict = checks_stack.judge_registration(_child_run("register", problems=[PROBLEM]))
+def test_the_op_is_registered_and_compiles(aiter_stand_in: StandIn, tmp_path: Path) -> None:
+    child = _child_run("register", problems=[PROBLEM])
+    verdict = verdict_of(checks_stack.registration, tmp_path, register=child)
     assert verdict.outcome == PASS, verdict
-    assert checks_stack.judge_compilation(verdict.evidence).outcome == PASS
+    compiled = verdict_of(checks_stack.compilation, tmp_path, seen={"op-registration": verdict.evidence})
+    assert compiled.outcome == PASS, compiled
 
 
 @pytest.mark.parametrize("warm", [True, False])
-def test_a_call_is_captured_and_replayed(aiter_stand_in: StandIn, warm: bool) -> None:
-    verdict = checks_faults.judge_capture(_child_run("capture", problems=[PROBLEM], warm=warm))
+def test_a_call_is_captured_and_replayed(aiter_stand_in: StandIn, tmp_path: Path, warm: bool) -> None:
+    child = _child_run("capture", problems=[PROBLEM], warm=warm)
+    verdict = verdict_of(checks_faults.capture_hit, tmp_path, table=b"rows", capture=child)
     assert verdict.outcome == PASS, verdict
 
 
@@ -58,7 +62,7 @@ def test_memory_is_filled_down_to_what_was_asked(
     finally:
         torch.cuda.empty_cache()
     assert checks_faults.FILLED - 32 * MIB < child.last("free")["bytes"] <= checks_faults.LOOKUP_FLOOR
-    assert checks_faults.judge_full(child, table=False).outcome == PASS
+    assert verdict_of(checks_faults.free_memory_rule, tmp_path, fill_memory=child).outcome == PASS
 
 
 def test_another_process_sees_what_this_one_allocates(tmp_path: Path, device: torch.device) -> None:

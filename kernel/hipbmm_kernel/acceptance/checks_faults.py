@@ -6,7 +6,7 @@ The program is built around these claims (children, guard, fallback), so a claim
 from hipbmm_kernel.acceptance.checks_table import ANNOUNCEMENT, copy_table, run_evidence
 from hipbmm_kernel.acceptance.context import Context
 from hipbmm_kernel.acceptance.report import Verdict, failed, judged, skipped
-from hipbmm_kernel.acceptance.supervision import ChildRun, while_watching
+from hipbmm_kernel.acceptance.supervision import while_watching
 from hipbmm_kernel.planner import cost
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.gemm import Problem, Row
@@ -27,22 +27,23 @@ SHORT = 200 << 20
 
 NO_SPACE = "No space left"
 
+TOO_LITTLE = 0.9
+"""Of the computed size: allocation that a sampler at some 10 us does not miss by more."""
+
+TOO_MUCH = 192 << 20
+"""The guard's own reserve (`tune.child.tasks`): what allocations may be rounded up by."""
+
 
 def absent_index(context: Context) -> Verdict:
     """A row whose index this hipBLASLt does not have ends the process, so rows must never cross stacks."""
     problem = context.problems[0]
-    row = Row(context.key(problem), ABSENT_INDEX)
-    context.table("absent").write_bytes(aiter_csv.format_rows([row]))
-    return judge_absent(context.child("multiply", "absent", SECONDS, problems=[list(problem)], calls=1))
-
-
-def judge_absent(child: ChildRun) -> Verdict:
-    """Pass when the process ended without a result. An exception, a hang and a result fail: that is not the claim."""
+    context.table("absent").write_bytes(aiter_csv.format_rows([Row(context.key(problem), ABSENT_INDEX)]))
+    child = context.child("multiply", "absent", SECONDS, problems=[problem], calls=1)
     evidence = run_evidence(child)
-    if child.last("problem") is not None:
-        verdict = child.last("problem")["verdict"]
-        return failed(f"the call returned ({verdict or 'a right product'}): an absent index is tolerated", evidence)
-    error = child.last("error")
+    called, error = child.last("problem"), child.last("error")
+    if called is not None:
+        right = called["verdict"] or "a right product"
+        return failed(f"the call returned ({right}): an absent index is tolerated", evidence)
     if error is not None:
         return failed(f"the call raised {error['type']}: {error['message']}", evidence)
     ended = child.end.status is not None and not child.end.well
@@ -51,23 +52,15 @@ def judge_absent(child: ChildRun) -> Verdict:
 
 def free_memory_rule(context: Context) -> Verdict:
     """With 128 MiB of device memory free or less, AITER neither tunes a problem nor writes a row for it."""
-    problem = context.problems[0]
     child = context.child(
-        "fill_memory", "full-memory", SECONDS, problems=[list(problem)], free=FILLED, most=LOOKUP_FLOOR
+        "fill_memory", "full-memory", SECONDS, problems=context.problems[:1], free=FILLED, most=LOOKUP_FLOOR
     )
-    return judge_full(child, context.table("full-memory").exists())
-
-
-def judge_full(child: ChildRun, table: bool) -> Verdict:
-    """Skip when memory could not be filled. Fail when the child died or wrote a row."""
-    free = child.last("free")
+    free, table = child.last("free"), context.table("full-memory").exists()
     announced, no_space = child.end.stderr.count(ANNOUNCEMENT), NO_SPACE in child.end.stderr
     evidence = {**child.evidence("free"), "table": table, "announced": announced, "saidNoSpace": no_space}
-    if free is None:
-        return failed(f"the child {child.end.words()}", evidence)
-    if free["bytes"] > LOOKUP_FLOOR:
+    if free is not None and free["bytes"] > LOOKUP_FLOOR:
         return skipped(f"{free['bytes'] >> 20} MiB stay free whatever is allocated", evidence)
-    if child.last("survived") is None:
+    if free is None or child.last("survived") is None:
         return failed(f"the child {child.end.words()}", evidence)
     skips = not table and not announced
     return judged(skips, f"{free['bytes'] >> 20} MiB free: nothing tuned", "tuned all the same", evidence)
@@ -76,12 +69,7 @@ def judge_full(child: ChildRun, table: bool) -> Verdict:
 def low_memory_exit(context: Context) -> Verdict:
     """With more than 128 MiB free but less than a tuning needs, AITER ends the process: why the tuner guards memory."""
     needed = cost.tuning_bytes(LARGE)
-    child = context.child("fill_memory", "short", SECONDS, problems=[list(LARGE)], free=SHORT, most=needed)
-    return judge_short(child, needed)
-
-
-def judge_short(child: ChildRun, needed: int) -> Verdict:
-    """Skip when memory could not be brought between the two bounds. Fail when the child lived on."""
+    child = context.child("fill_memory", "short", SECONDS, problems=[LARGE], free=SHORT, most=needed)
     free = child.last("free")
     evidence = {**child.evidence("free"), "needed": needed}
     if free is None:
@@ -95,24 +83,12 @@ def judge_short(child: ChildRun, needed: int) -> Verdict:
 
 def memory_guard(context: Context) -> Verdict:
     """What a tuning takes from the device is what the guard computes, as another process sees it."""
-    stop = context.root / "memory-stop"
+    stop, needed = context.root / "memory-stop", cost.tuning_bytes(LARGE)
     watched, child = while_watching(
         lambda: context.child("watch", "watch", SECONDS, online=False, stop=str(stop), most=SECONDS),
-        lambda: context.child("allocate", "allocate", SECONDS, problems=[list(LARGE)]),
+        lambda: context.child("allocate", "allocate", SECONDS, problems=[LARGE]),
         stop,
     )
-    return judge_memory(watched, child, cost.tuning_bytes(LARGE))
-
-
-TOO_LITTLE = 0.9
-"""Of the computed size: allocation that a sampler at some 10 us does not miss by more."""
-
-TOO_MUCH = 192 << 20
-"""The guard's own reserve (`tune.child.tasks`): what allocations may be rounded up by."""
-
-
-def judge_memory(watched: ChildRun, child: ChildRun, needed: int) -> Verdict:
-    """Skip when free memory never moved. Fail when the tuning took more than the guard allows for, or far less."""
     extremes, before = watched.last("watched"), child.last("before")
     evidence = {**child.evidence("before"), "watched": extremes, "needed": needed}
     if not child.end.well or extremes is None or before is None:
@@ -128,11 +104,7 @@ def judge_memory(watched: ChildRun, child: ChildRun, needed: int) -> Verdict:
 def capture_hit(context: Context) -> Verdict:
     """A problem that is in the table can be captured in a graph, and the replay gives the right product."""
     copy_table(context, "captured")
-    return judge_capture(context.child("capture", "captured", SECONDS, problems=[list(context.problems[0])], warm=True))
-
-
-def judge_capture(child: ChildRun) -> Verdict:
-    """Skip when this device cannot replay graphs. Fail when the child died or the product is wrong."""
+    child = context.child("capture", "captured", SECONDS, problems=context.problems[:1], warm=True)
     replayed = child.last("replayed")
     evidence = child.evidence("replayed")
     if replayed is None:
@@ -144,11 +116,7 @@ def judge_capture(child: ChildRun) -> Verdict:
 
 def capture_miss(context: Context) -> Verdict:
     """A problem that is not in the table cannot be tuned during capture: the process ends, or the capture fails."""
-    return judge_miss(context.child("capture", "missed", SECONDS, problems=[list(context.problems[0])], warm=False))
-
-
-def judge_miss(child: ChildRun) -> Verdict:
-    """Pass when the capture did not succeed, whichever way; fail when it did or hung."""
+    child = context.child("capture", "missed", SECONDS, problems=context.problems[:1], warm=False)
     evidence = child.evidence("captured", "error")
     if child.end.status is None:
         return failed(child.end.words(), evidence)

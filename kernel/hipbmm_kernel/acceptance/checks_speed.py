@@ -8,31 +8,26 @@ from typing import Any
 from hipbmm_kernel.acceptance.checks_table import copy_table
 from hipbmm_kernel.acceptance.context import Context
 from hipbmm_kernel.acceptance.report import Verdict, failed, judged
-from hipbmm_kernel.acceptance.supervision import ChildRun
 from hipbmm_kernel.rows import gemm
 
 SECONDS = 600.0
 ROUNDS = 7
+CALLS = 200
 FLOOR = 0.98
 """The geometric mean below which tuned rows count as slower than the heuristic: two percent are noise."""
 
 
 def timing_gain(context: Context) -> Verdict:
     """Tuned indices are right and, in the geometric mean, not slower than the heuristic's choice."""
-    listed = []
-    for row in context.evidence("rows-parse")["rows"]:
-        problem = gemm.problem_of(row["key"])
-        listed.append([*problem, row["index"], row["key"]])
-    return judge_gain(context.child("race", "race", SECONDS, online=False, rows=listed, rounds=ROUNDS), len(listed))
-
-
-def judge_gain(child: ChildRun, expected: int) -> Verdict:
-    """Fail when a row is wrong or was not raced, or the geometric mean is below `FLOOR`."""
+    listed = [
+        [*gemm.problem_of(row["key"]), row["index"], row["key"]] for row in context.evidence("rows-parse")["rows"]
+    ]
+    child = context.child("race", "race", SECONDS, online=False, rows=listed, rounds=ROUNDS)
     rows = child.answers.get("row", [])
     raced = [_raced(row) for row in rows]
     evidence = {**child.evidence(), "rows": raced, "rounds": ROUNDS}
-    if len(rows) != expected or not child.end.well:
-        return failed(f"{len(rows)} of {expected} rows were raced: {child.end.words()}", evidence)
+    if len(rows) != len(listed) or not child.end.well:
+        return failed(f"{len(rows)} of {len(listed)} rows were raced: {child.end.words()}", evidence)
     wrong = [row["problem"] for row in rows if not row["correct"]]
     speedups = [row["speedup"] for row in raced if row["speedup"] is not None]
     if wrong or not speedups:
@@ -41,6 +36,28 @@ def judge_gain(child: ChildRun, expected: int) -> Verdict:
     extremes = f"best {max(speedups):.2f}, worst {min(speedups):.2f}"
     words = f"geometric mean {geomean:.3f} over {len(speedups)} problems, {extremes}"
     return judged(geomean >= FLOOR, words, words, evidence)
+
+
+def both_ways(context: Context) -> Verdict:
+    """The table in memory runs the same right index as AITER's file and appends nothing; both host times are shown."""
+    listed = [[*gemm.problem_of(row["key"]), row["index"]] for row in context.evidence("rows-parse")["rows"]]
+    before = copy_table(context, "both-ways").read_bytes()
+    child = context.child("both_ways", "both-ways", SECONDS, rows=listed, calls=CALLS)
+    unchanged = context.table("both-ways").read_bytes() == before
+    rows: list[dict[str, Any]] = child.answers.get("row", [])
+    calls = child.last("calls") or {}
+    evidence = {**child.evidence(), "rows": rows, "calls": calls, "unchanged": unchanged}
+    if len(rows) != len(listed) or not child.end.well:
+        return failed(f"{len(rows)} of {len(listed)} rows were called: {child.end.words()}", evidence)
+    wrong = [row["problem"] for row in rows if row["file"]["verdict"] or row["memory"]["verdict"]]
+    missed = calls.get("heuristic") != 0 or calls.get("verified", 0) < len(listed)
+    by_file, by_memory = (statistics.fmean(row[way]["hostUs"] for row in rows) for way in ("file", "memory"))
+    return judged(
+        not wrong and not missed and unchanged,
+        f"host time of a call: {by_file:.1f} us by the file, {by_memory:.1f} us from memory",
+        f"wrong results: {wrong}; calls in memory: {calls}; table unchanged: {unchanged}",
+        evidence,
+    )
 
 
 def _raced(row: dict[str, Any]) -> dict[str, Any]:
@@ -54,32 +71,3 @@ def _raced(row: dict[str, Any]) -> dict[str, Any]:
 
 def _median(times: Sequence[float] | None) -> Any:  # noqa: ANN401 - a float or None, divided only when it is a float
     return statistics.median(times) if times else None
-
-
-CALLS = 200
-
-
-def both_ways(context: Context) -> Verdict:
-    """The table in memory runs the same right index as AITER's file and appends nothing; both host times are shown."""
-    listed = [[*gemm.problem_of(row["key"]), row["index"]] for row in context.evidence("rows-parse")["rows"]]
-    before = copy_table(context, "both-ways").read_bytes()
-    child = context.child("both_ways", "both-ways", SECONDS, rows=listed, calls=CALLS)
-    return judge_ways(child, len(listed), context.table("both-ways").read_bytes() == before)
-
-
-def judge_ways(child: ChildRun, expected: int, unchanged: bool) -> Verdict:
-    """Fail when a result is wrong, a call in memory missed its index, or the table grew."""
-    rows: list[dict[str, Any]] = child.answers.get("row", [])
-    calls = child.last("calls") or {}
-    evidence = {**child.evidence(), "rows": rows, "calls": calls, "unchanged": unchanged}
-    if len(rows) != expected or not child.end.well:
-        return failed(f"{len(rows)} of {expected} rows were called: {child.end.words()}", evidence)
-    wrong = [row["problem"] for row in rows if row["file"]["verdict"] or row["memory"]["verdict"]]
-    missed = calls.get("heuristic") != 0 or calls.get("verified", 0) < expected
-    by_file, by_memory = (statistics.fmean(row[way]["hostUs"] for row in rows) for way in ("file", "memory"))
-    return judged(
-        not wrong and not missed and unchanged,
-        f"host time of a call: {by_file:.1f} us by the file, {by_memory:.1f} us from memory",
-        f"wrong results: {wrong}; calls in memory: {calls}; table unchanged: {unchanged}",
-        evidence,
-    )

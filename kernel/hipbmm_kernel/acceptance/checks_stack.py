@@ -1,12 +1,8 @@
 """Checks of the container: is the GPU what sysfs says, is the gate open, is there a solution at all."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from hipbmm_kernel.acceptance.context import Context
 from hipbmm_kernel.acceptance.report import Verdict, failed, judged, skipped
 from hipbmm_kernel.acceptance.supervision import ChildRun
-from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.tune import attest
 
 INSPECT_SECONDS = 900.0
@@ -18,11 +14,7 @@ NO_SOLUTION = "found 0 valid solutions"
 
 def environment(context: Context) -> Verdict:
     """PyTorch for ROCm sees a GPU, AITER imports and has the GEMM. Its child serves the next three checks as well."""
-    return judge_environment(context.child("inspect", "inspect", INSPECT_SECONDS))
-
-
-def judge_environment(child: ChildRun) -> Verdict:
-    """Fail when torch saw no GPU, or AITER could not start or lacks `hipb_mm`."""
+    child = context.child("inspect", "inspect", INSPECT_SECONDS)
     evidence = child.evidence("device", "gate", "library", "probe", "error")
     device, library = evidence["device"], evidence["library"]
     if device is None:
@@ -37,15 +29,11 @@ def judge_environment(child: ChildRun) -> Verdict:
 
 def stack_identity(context: Context) -> Verdict:
     """What was read from files without torch is what torch, HIP and AITER see."""
-    return judge_identity(context.identity, context.evidence("environment"), context.env)
-
-
-def judge_identity(identity: Identity, seen: Mapping[str, Any], env: Mapping[str, str]) -> Verdict:
-    """Fail on any part that differs or is unknown, and name it."""
+    identity, seen = context.identity, context.evidence("environment")
     stack, device, library = identity.stack, seen["device"], seen["library"]
     differences = [f"unknown: {name}" for name in stack.unknown()]
     hardware = attest.hardware_difference(stack, device)
-    loaded = attest.tuning_difference(stack, library["loaded"], env)
+    loaded = attest.tuning_difference(stack, library["loaded"], context.env)
     differences += [difference for difference in (hardware, loaded) if difference is not None]
     if stack.fp8 != device["fp8"] or library["fp8"] not in ("", stack.fp8):
         differences.append(f"FP8 type: {stack.fp8} expected, op {device['fp8']}, AITER {library['fp8']}")
@@ -62,16 +50,12 @@ def gate(context: Context) -> Verdict:
 
 def probe(context: Context) -> Verdict:
     """One GEMM at M = 1024 gives a right product, or AITER's words for having no solution."""
-    return judge_probe(context.evidence("environment"))
-
-
-def judge_probe(seen: Mapping[str, Any]) -> Verdict:
-    """Both clear answers pass; `supported` in the evidence tells them apart. Death and wrong numbers fail."""
+    seen = context.evidence("environment")
     answer = seen["probe"]
     if answer is None:
         return failed(f"the probe gave no answer: {seen['end']['ended']}", {"supported": False, "end": seen["end"]})
     reason = answer["reason"]
-    evidence = {"supported": reason is None, "reason": reason}
+    evidence = {"supported": reason is None, "reason": reason}  # tells the two clear answers apart for `catalogue`
     clear = reason is None or NO_SOLUTION in reason
     yes = "a right product" if reason is None else f"no swizzled solution on this stack: {reason}"
     return judged(clear, yes, f"no clear answer: {reason}", evidence)
@@ -81,13 +65,7 @@ def registration(context: Context) -> Verdict:
     """The op over AITER passes `torch.library.opcheck`."""
     if context.identity.stack.simulated:
         return skipped("PyTorch's tracers ask the CUDA or HIP runtime itself, which a simulated GPU does not have")
-    problem = min(context.problems)
-    child = context.child("register", "register", REGISTER_SECONDS, online=False, problems=[list(problem)])
-    return judge_registration(child)
-
-
-def judge_registration(child: ChildRun) -> Verdict:
-    """Fail on any part of opcheck that is not a success, and when there was no answer."""
+    child = context.child("register", "register", REGISTER_SECONDS, online=False, problems=[min(context.problems)])
     outcomes = child.last("opcheck")
     evidence = {**child.evidence("opcheck", "compiled"), "why": _why(child)}
     if outcomes is None:
@@ -98,11 +76,7 @@ def judge_registration(child: ChildRun) -> Verdict:
 
 def compilation(context: Context) -> Verdict:
     """`torch.compile` makes one graph of the op over AITER, with the right product."""
-    return judge_compilation(context.evidence("op-registration"))
-
-
-def judge_compilation(seen: Mapping[str, Any]) -> Verdict:
-    """Fail on a wrong product, and when nothing was compiled."""
+    seen = context.evidence("op-registration")
     compiled = seen["compiled"]
     if compiled is None:
         return failed(f"not compiled: {seen['why']}", {"end": seen["end"]})

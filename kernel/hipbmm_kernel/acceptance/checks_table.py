@@ -1,17 +1,15 @@
 """Checks of the table: AITER writes rows that are read strictly, finds them again, and loses them as documented."""
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hipbmm_kernel.acceptance.context import Context
-from hipbmm_kernel.acceptance.report import PASS, Evidence, Verdict, failed, judged
+from hipbmm_kernel.acceptance.report import Evidence, Verdict, failed, judged
 from hipbmm_kernel.acceptance.supervision import ChildRun
 from hipbmm_kernel.pod import served_file
 from hipbmm_kernel.rows import aiter_csv
-from hipbmm_kernel.rows.aiter_csv import Parsed
-from hipbmm_kernel.rows.gemm import MAX_M, Problem
+from hipbmm_kernel.rows.gemm import MAX_M
 from hipbmm_kernel.system.volume import Volume
 
 TUNE_SECONDS = 600.0
@@ -25,23 +23,17 @@ ANNOUNCEMENT = "Tuning hip GEMM"
 
 def rows_parse(context: Context) -> Verdict:
     """Online tuning of the problems writes rows that the strict reader accepts, under the keys that the plan uses."""
-    asked = [*context.problems, _above(context)]
-    child = context.child("multiply", TUNED, TUNE_SECONDS, problems=_listed(asked), calls=CALLS)
-    evidence = run_evidence(child)
+    asked = [*context.problems, context.problems[0]._replace(m=MAX_M + 1)]
+    child = context.child("multiply", TUNED, TUNE_SECONDS, problems=asked, calls=CALLS)
     if not child.end.well:
-        return failed(f"the tuning child {child.end.words()}", evidence)
+        return failed(f"the tuning child {child.end.words()}", run_evidence(child))
     path = context.table(TUNED)
     if not path.exists():
-        return failed("no table was written", evidence)
+        return failed("no table was written", run_evidence(child))
     parsed = aiter_csv.parse(path.read_bytes())
-    return judge_rows(parsed, [context.key(problem) for problem in context.problems], evidence)
-
-
-def judge_rows(parsed: Parsed, keys: Sequence[str], run: Evidence) -> Verdict:
-    """Fail when a line was rejected, a key is missing, or a row has another key than was expected."""
-    found = [row.key for row in parsed.accepted]
+    found, keys = [row.key for row in parsed.accepted], [context.key(problem) for problem in context.problems]
     evidence = {
-        **run,
+        **run_evidence(child),
         "rows": [{"key": row.key, "index": row.algo_index, "kernel": row.kernel_name} for row in parsed.accepted],
         "foreign": [row.key for row in parsed.foreign],
         "rejected": [list(rejected) for rejected in parsed.rejected],
@@ -58,60 +50,41 @@ def judge_rows(parsed: Parsed, keys: Sequence[str], run: Evidence) -> Verdict:
 
 def lookup_hits(context: Context) -> Verdict:
     """In the process that tuned, the second and third call of each problem find its row: the table does not grow."""
-    return judge_hits(_below(context), tuned_before=False)
+    runs = _below(context)
+    grew = [run["problem"] for run in runs if len(set(run["bytes"])) != 1]
+    evidence = {"runs": runs, "grew": grew}
+    return judged(runs != [] and not grew, f"{len(runs)} problems found", f"tuned again: {grew}", evidence)
 
 
 def second_start(context: Context) -> Verdict:
     """A new process with the table of the first one tunes nothing, from its first call on."""
     before = context.table(TUNED).read_bytes()
-    child = context.child("multiply", TUNED, TUNE_SECONDS, problems=_listed(context.problems), calls=2)
+    child = context.child("multiply", TUNED, TUNE_SECONDS, problems=context.problems, calls=2)
     if not child.end.well:
         return failed(f"the child {child.end.words()}", run_evidence(child))
-    verdict = judge_hits(child.answers.get("problem", []), tuned_before=True)
-    evidence = {**verdict.evidence, "announced": child.end.stderr.count(ANNOUNCEMENT)}
-    unchanged = context.table(TUNED).read_bytes() == before and not evidence["announced"]
+    runs, announced = child.answers.get("problem", []), child.end.stderr.count(ANNOUNCEMENT)
+    grew = [run["problem"] for run in runs if set(run["bytes"]) != {len(before)}]
+    unchanged = context.table(TUNED).read_bytes() == before and not announced and not grew
     return judged(
-        verdict.outcome == PASS and unchanged,
-        f"{len(context.problems)} problems found",
-        f"the table changed or a tuning was announced; {verdict.summary}",
-        evidence,
+        unchanged and len(runs) == len(context.problems),
+        f"{len(runs)} problems found",
+        f"the table changed or a tuning was announced; tuned again: {grew}",
+        {"runs": runs, "grew": grew, "announced": announced},
     )
-
-
-def judge_hits(runs: Sequence[dict[str, Any]], *, tuned_before: bool) -> Verdict:
-    """Fail when the table grew after the first call of a problem, or at all when it was `tuned_before`."""
-    grew = [run["problem"] for run in runs if len(set(run["bytes"])) != 1]
-    if tuned_before and len({size for run in runs for size in run["bytes"]}) > 1:
-        grew = grew or [run["problem"] for run in runs]
-    evidence = {"runs": list(runs), "grew": grew}
-    if not runs:
-        return failed("no problem was called", evidence)
-    return judged(not grew, f"{len(runs)} problems found", f"tuned again: {grew}", evidence)
 
 
 def accuracy(context: Context) -> Verdict:
     """Every element of every tuned result agrees with the fp32 product of the same operands."""
-    return judge_accuracy(_below(context))
-
-
-def judge_accuracy(runs: Sequence[dict[str, Any]]) -> Verdict:
-    """Fail on any problem with a verdict against it."""
+    runs = _below(context)
     wrong = {str(run["problem"]): run["verdict"] for run in runs if run["verdict"] is not None}
     evidence = {"problems": [run["problem"] for run in runs], "wrong": wrong}
-    if not runs:
-        return failed("no problem was called", evidence)
-    return judged(not wrong, f"{len(runs)} results right", f"wrong: {wrong}", evidence)
+    return judged(runs != [] and not wrong, f"{len(runs)} results right", f"wrong: {wrong}", evidence)
 
 
 def above_limit(context: Context) -> Verdict:
     """One token above 512, nothing is looked up or tuned, whatever the environment says."""
-    return judge_above(context.evidence("rows-parse")["runs"])
-
-
-def judge_above(runs: Sequence[dict[str, Any]]) -> Verdict:
-    """Fail when the table grew in the calls above the limit, or there were none."""
-    sizes = [run["bytes"][-1] for run in runs if run["problem"][0] <= MAX_M]
-    above = [run for run in runs if run["problem"][0] > MAX_M]
+    sizes = [run["bytes"][-1] for run in _below(context)]
+    above = [run for run in context.evidence("rows-parse")["runs"] if run["problem"][0] > MAX_M]
     evidence = {"before": sizes, "above": above}
     if not sizes or not above:
         return failed("no problem above the limit was called after the others", evidence)
@@ -123,19 +96,14 @@ def torn_row(context: Context) -> Verdict:
     """AITER glues the row after a torn line to it and both are lost; the repair before each start prevents it."""
     if not _copy_row(context, "torn"):
         return failed("no tuned row to tear")
-    torn = context.table("torn").read_bytes()[:-20]
-    child = []
-    for name, repair in (("torn", False), ("repaired", True)):
-        path = context.table(name)
-        path.write_bytes(torn)
-        if repair:
-            served_file.repair(Volume(), str(path))
-        child.append(context.child("multiply", name, TUNE_SECONDS, problems=[list(context.unplanned())], calls=2))
-    return judge_torn(child[0], child[1])
-
-
-def judge_torn(torn: ChildRun, repaired: ChildRun) -> Verdict:
-    """Fail when the second call found the row without a repair (the claim is wrong) or not with one (the repair is)."""
+    data = context.table("torn").read_bytes()[:-20]
+    for name in ("torn", "repaired"):
+        context.table(name).write_bytes(data)
+    served_file.repair(Volume(), str(context.table("repaired")))
+    torn, repaired = (
+        context.child("multiply", name, TUNE_SECONDS, problems=[context.unplanned()], calls=2)
+        for name in ("torn", "repaired")
+    )
     evidence = {name: run_evidence(child) for name, child in (("torn", torn), ("repaired", repaired))}
     if not (torn.end.well and repaired.end.well and torn.last("problem") and repaired.last("problem")):
         return failed(f"a child did not end well: {torn.end.words()}; {repaired.end.words()}", evidence)
@@ -151,23 +119,14 @@ def unwritable(context: Context) -> Verdict:
         return failed("no tuned row to start from")
     before = context.table("unwritable").read_bytes()
     child = context.child(
-        "multiply", "unwritable", TUNE_SECONDS, problems=[list(context.unplanned())], calls=CALLS, limit=True
+        "multiply", "unwritable", TUNE_SECONDS, problems=[context.unplanned()], calls=CALLS, limit=True
     )
-    return judge_unwritable(child, context.table("unwritable").read_bytes() == before)
-
-
-def judge_unwritable(child: ChildRun, unchanged: bool) -> Verdict:
-    """Fail when the child died, the table grew, or fewer tunings were announced than calls were made."""
-    announced = child.end.stderr.count(ANNOUNCEMENT)
+    unchanged, announced = context.table("unwritable").read_bytes() == before, child.end.stderr.count(ANNOUNCEMENT)
     evidence = {**run_evidence(child), "announced": announced, "calls": CALLS, "unchanged": unchanged}
     if not child.end.well:
         return failed(f"the child {child.end.words()}", evidence)
     yes, no = f"{announced} tunings in {CALLS} calls", f"{announced} tunings in {CALLS} calls, unchanged: {unchanged}"
     return judged(unchanged and announced == CALLS, yes, no, evidence)
-
-
-def _above(context: Context) -> Problem:
-    return context.problems[0]._replace(m=MAX_M + 1)
 
 
 def _below(context: Context) -> list[dict[str, Any]]:
@@ -192,7 +151,3 @@ def copy_table(context: Context, name: str) -> Path:
 def run_evidence(child: ChildRun) -> Evidence:
     """All that a child reported of its problems, and how it ended."""
     return {"runs": child.answers.get("problem", []), **child.evidence()}
-
-
-def _listed(problems: Sequence[Problem]) -> list[list[int]]:
-    return [list(problem) for problem in problems]

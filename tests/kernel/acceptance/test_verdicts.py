@@ -1,11 +1,12 @@
-"""Every judge must be able to pass, to fail, and to say why: nothing here needs a GPU, torch or a simulator."""
+"""Every check must be able to pass, to fail, and to say why: nothing here needs a GPU, torch or a simulator."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.kernel.acceptance.child_runs import EXITED, LATE, SEGFAULT, WELL, child_run, run
+from tests.kernel.acceptance.child_runs import EXITED, LATE, SEGFAULT, WELL, child_run, run, verdict_of
 from tests.kernel.mi300x import STACK
 
 from hipbmm_kernel.acceptance import (
@@ -16,12 +17,13 @@ from hipbmm_kernel.acceptance import (
     checks_table,
 )
 from hipbmm_kernel.acceptance.checks_program import Warmed
-from hipbmm_kernel.acceptance.report import FAIL, PASS, SKIP
+from hipbmm_kernel.acceptance.context import Context
+from hipbmm_kernel.acceptance.report import FAIL, PASS, SKIP, Verdict
 from hipbmm_kernel.acceptance.supervision import ChildRun, Ended
-from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.identity.stack import Stack
-from hipbmm_kernel.rows import aiter_csv, gemm
-from hipbmm_kernel.rows.gemm import Problem, Row
+from hipbmm_kernel.planner import cost
+from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.rows.gemm import Problem
 
 MIB = 1 << 20
 KEY = gemm.key_of(Problem(1, 64, 256))
@@ -47,8 +49,8 @@ LIBRARY = {"loaded": ["/opt/rocm/lib/libhipblaslt.so.1"], "hipb_mm": True, "fp8"
         (child_run(LATE), FAIL, "no answer within 300 s"),
     ],
 )
-def test_environment(child: ChildRun, outcome: str, summary: str) -> None:
-    verdict = checks_stack.judge_environment(child)
+def test_environment(tmp_path: Path, child: ChildRun, outcome: str, summary: str) -> None:
+    verdict = verdict_of(checks_stack.environment, tmp_path, inspect=child)
     assert verdict.outcome == outcome
     assert summary in verdict.summary
 
@@ -78,7 +80,7 @@ def test_identity(
         stack = stack._replace(databases=(sha256(b"solutions").hexdigest(),))
     library = {**library, "loaded": [str(tmp_path / Path(path).name) for path in library["loaded"]]}
     seen = {"device": device, "library": library}
-    verdict = checks_stack.judge_identity(Identity(stack, 1, "0.33.0", ()), seen, {})
+    verdict = verdict_of(checks_stack.stack_identity, tmp_path, seen={"environment": seen}, stack=stack)
     assert verdict.outcome == (PASS if difference is None else FAIL)
     assert (difference or "key ") in verdict.summary
 
@@ -93,23 +95,29 @@ def test_identity(
         (None, FAIL, False),
     ],
 )
-def test_probe(answer: dict[str, object] | None, outcome: str, supported: bool) -> None:
-    verdict = checks_stack.judge_probe({"probe": answer, "end": EXITED.evidence()})
+def test_probe(tmp_path: Path, answer: dict[str, object] | None, outcome: str, supported: bool) -> None:
+    seen = {"environment": {"probe": answer, "end": EXITED.evidence()}}
+    verdict = verdict_of(checks_stack.probe, tmp_path, seen=seen)
     assert (verdict.outcome, verdict.evidence["supported"]) == (outcome, supported)
 
 
-def test_registration_and_compilation() -> None:
-    good = checks_stack.judge_registration(child_run(opcheck={"a": "SUCCESS"}, compiled={"verdict": None}))
-    assert good.outcome == PASS
-    assert checks_stack.judge_compilation(good.evidence).outcome == PASS
-    wrong = checks_stack.judge_registration(
-        child_run(opcheck={"a": "SUCCESS", "b": "FAILED"}, compiled={"verdict": "NaN"})
-    )
-    assert (wrong.outcome, wrong.summary) == (FAIL, "not a success: b")
-    assert checks_stack.judge_compilation(wrong.evidence).outcome == FAIL
-    dead = checks_stack.judge_registration(child_run(SEGFAULT))
-    assert (dead.outcome, dead.summary) == (FAIL, "no answer: ended with SIGSEGV")
-    assert checks_stack.judge_compilation(dead.evidence).outcome == FAIL
+@pytest.mark.parametrize(
+    ("child", "registered", "compiled"),
+    [
+        (child_run(opcheck={"a": "SUCCESS"}, compiled={"verdict": None}), "1 parts", "one graph"),
+        (
+            child_run(opcheck={"a": "SUCCESS", "b": "FAILED"}, compiled={"verdict": "NaN"}),
+            "not a success: b",
+            "wrong product: NaN",
+        ),
+        (child_run(SEGFAULT), "no answer: ended with SIGSEGV", "not compiled: ended with SIGSEGV"),
+    ],
+)
+def test_registration_and_compilation(tmp_path: Path, child: ChildRun, registered: str, compiled: str) -> None:
+    op = verdict_of(checks_stack.registration, tmp_path, register=child)
+    assert (op.outcome, op.summary) == (PASS if registered == "1 parts" else FAIL, registered)
+    graph = verdict_of(checks_stack.compilation, tmp_path, seen={"op-registration": op.evidence})
+    assert (graph.outcome, graph.summary) == (PASS if compiled == "one graph" else FAIL, compiled)
 
 
 def _table(*lines: str) -> bytes:
@@ -128,48 +136,95 @@ def _table(*lines: str) -> bytes:
         (b"<<<<<<< HEAD\n", "refused"),
     ],
 )
-def test_rows(table: bytes, wrong: str) -> None:
-    verdict = checks_table.judge_rows(aiter_csv.parse(table), [KEY], {"runs": []})
+def test_rows(tmp_path: Path, table: bytes, wrong: str) -> None:
+    verdict = verdict_of(checks_table.rows_parse, tmp_path, appended=table, multiply=child_run())
     assert verdict.outcome == (FAIL if wrong else PASS)
     assert (wrong or "1 rows, none rejected") in verdict.summary
 
 
-def test_hits_after_tuning() -> None:
-    assert checks_table.judge_hits([run([1, 64, 256], [600, 600, 600])], tuned_before=False).outcome == PASS
-    assert checks_table.judge_hits([run([1, 64, 256], [300, 600, 900])], tuned_before=False).outcome == FAIL
-    assert checks_table.judge_hits([run([1, 64, 256], [300, 600, 600])], tuned_before=False).outcome == FAIL
-    assert checks_table.judge_hits([], tuned_before=False).outcome == FAIL
+def test_rows_of_a_child_that_writes_none(tmp_path: Path) -> None:
+    verdict = verdict_of(checks_table.rows_parse, tmp_path, multiply=child_run())
+    assert (verdict.outcome, verdict.summary) == (FAIL, "no table was written")
 
 
-def test_hits_from_the_first_call_on() -> None:
-    same = [run([1, 64, 256], [600, 600]), run([2, 64, 256], [600, 600])]
-    assert checks_table.judge_hits(same, tuned_before=True).outcome == PASS
-    assert checks_table.judge_hits([run([1, 64, 256], [600, 900])], tuned_before=True).outcome == FAIL
-    grown = [run([1, 64, 256], [600, 600]), run([2, 64, 256], [900, 900])]
-    assert checks_table.judge_hits(grown, tuned_before=True).outcome == FAIL
+def test_rows_of_a_child_that_ends(tmp_path: Path) -> None:
+    dead = verdict_of(checks_table.rows_parse, tmp_path, appended=_table(f"{KEY},812,KERN"), multiply=child_run(EXITED))
+    assert (dead.outcome, dead.summary[:35]) == (FAIL, "the tuning child ended with exit(1)")
 
 
-def test_accuracy() -> None:
-    assert checks_table.judge_accuracy([run([1, 64, 256], [600])]).outcome == PASS
-    verdict = checks_table.judge_accuracy([run([1, 64, 256], [600]), run([2, 64, 256], [900], "64 of 64 are wrong")])
+def _after_tuning(root: Path, check: Callable[[Context], Verdict], *runs: dict[str, Any]) -> Verdict:
+    """The verdict on what the child that tuned has reported."""
+    return verdict_of(check, root, seen={"rows-parse": {"runs": list(runs)}})
+
+
+@pytest.mark.parametrize(
+    ("runs", "outcome"),
+    [
+        ([run([1, 64, 256], [600, 600, 600])], PASS),
+        ([run([1, 64, 256], [600, 600, 600]), run([2, 64, 256], [900, 900, 900])], PASS),
+        ([run([1, 64, 256], [300, 600, 900])], FAIL),
+        ([run([1, 64, 256], [300, 600, 600])], FAIL),
+        ([], FAIL),
+    ],
+)
+def test_hits_after_tuning(tmp_path: Path, runs: list[dict[str, Any]], outcome: str) -> None:
+    assert _after_tuning(tmp_path, checks_table.lookup_hits, *runs).outcome == outcome
+
+
+TABLE = _table(f"{KEY},812,KERN")
+HIT = run([1, 64, 256], [len(TABLE)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("child", "appended", "outcome"),
+    [
+        (child_run(problem=HIT), b"", PASS),
+        (child_run(problem=run([1, 64, 256], [len(TABLE), len(TABLE) + 300])), b"", FAIL),
+        (child_run(problem=run([1, 64, 256], [len(TABLE) + 300] * 2)), b"", FAIL),
+        (child_run(problem=HIT), b"another", FAIL),
+        (child_run(problem=HIT, output="Tuning hip GEMM (64, 1, 256)\n"), b"", FAIL),
+        (child_run(), b"", FAIL),
+        (child_run(EXITED, problem=HIT), b"", FAIL),
+    ],
+)
+def test_hits_from_the_first_call_on(tmp_path: Path, child: ChildRun, appended: bytes, outcome: str) -> None:
+    verdict = verdict_of(checks_table.second_start, tmp_path, table=TABLE, appended=appended, multiply=child)
+    assert verdict.outcome == outcome
+
+
+def test_accuracy(tmp_path: Path) -> None:
+    right, wrong = run([1, 64, 256], [600]), run([2, 64, 256], [900], "64 of 64 are wrong")
+    assert _after_tuning(tmp_path, checks_table.accuracy, right).outcome == PASS
+    verdict = _after_tuning(tmp_path, checks_table.accuracy, right, wrong)
     assert verdict.outcome == FAIL
     assert verdict.evidence["wrong"] == {"[2, 64, 256]": "64 of 64 are wrong"}
-    assert checks_table.judge_accuracy([]).outcome == FAIL
+    assert _after_tuning(tmp_path, checks_table.accuracy).outcome == FAIL
 
 
-def test_above_the_limit() -> None:
-    below = run([16, 64, 256], [600, 600])
-    assert checks_table.judge_above([below, run([513, 64, 256], [600, 600])]).outcome == PASS
-    assert checks_table.judge_above([below, run([513, 64, 256], [600, 900])]).outcome == FAIL
-    assert checks_table.judge_above([below]).outcome == FAIL
+def test_above_the_limit(tmp_path: Path) -> None:
+    below, above = run([16, 64, 256], [600, 600]), run([513, 64, 256], [600, 600])
+    assert _after_tuning(tmp_path, checks_table.above_limit, below, above).outcome == PASS
+    grown = run([513, 64, 256], [600, 900])
+    assert _after_tuning(tmp_path, checks_table.above_limit, below, grown).outcome == FAIL
+    assert _after_tuning(tmp_path, checks_table.above_limit, below).outcome == FAIL
 
 
-def test_torn_row() -> None:
-    lost, kept = child_run(problem=run([2, 64, 256], [900, 1200])), child_run(problem=run([2, 64, 256], [900, 900]))
-    assert checks_table.judge_torn(lost, kept).outcome == PASS
-    assert "writer has changed" in checks_table.judge_torn(kept, kept).summary
-    assert checks_table.judge_torn(lost, lost).summary == "lost in spite of the repair"
-    assert checks_table.judge_torn(lost, child_run(EXITED)).outcome == FAIL
+LOST, KEPT = child_run(problem=run([2, 64, 256], [900, 1200])), child_run(problem=run([2, 64, 256], [900, 900]))
+
+
+@pytest.mark.parametrize(
+    ("torn", "repaired", "summary"),
+    [
+        (LOST, KEPT, "lost when glued, kept after repair"),
+        (KEPT, KEPT, "the row after a torn line was found again: AITER's writer has changed"),
+        (LOST, LOST, "lost in spite of the repair"),
+        (LOST, child_run(EXITED), "a child did not end well"),
+    ],
+)
+def test_torn_row(tmp_path: Path, torn: ChildRun, repaired: ChildRun, summary: str) -> None:
+    verdict = verdict_of(checks_table.torn_row, tmp_path, table=TABLE, torn=torn, repaired=repaired)
+    assert verdict.outcome == (PASS if "kept after repair" in summary else FAIL)
+    assert verdict.summary.startswith(summary)
 
 
 @pytest.mark.parametrize(
@@ -181,8 +236,10 @@ def test_torn_row() -> None:
         (child_run(EXITED, output="Tuning hip GEMM (64, 2, 256)\n" * 3), True, FAIL),
     ],
 )
-def test_unwritable(child: ChildRun, unchanged: bool, outcome: str) -> None:
-    assert checks_table.judge_unwritable(child, unchanged).outcome == outcome
+def test_unwritable(tmp_path: Path, child: ChildRun, unchanged: bool, outcome: str) -> None:
+    appended = b"" if unchanged else b"another"
+    verdict = verdict_of(checks_table.unwritable, tmp_path, table=TABLE, appended=appended, multiply=child)
+    assert verdict.outcome == outcome
 
 
 @pytest.mark.parametrize(
@@ -196,8 +253,8 @@ def test_unwritable(child: ChildRun, unchanged: bool, outcome: str) -> None:
         (child_run(EXITED, error={"type": "RuntimeError", "message": "invalid"}), FAIL, "raised RuntimeError: invalid"),
     ],
 )
-def test_absent_index(child: ChildRun, outcome: str, summary: str) -> None:
-    verdict = checks_faults.judge_absent(child)
+def test_absent_index(tmp_path: Path, child: ChildRun, outcome: str, summary: str) -> None:
+    verdict = verdict_of(checks_faults.absent_index, tmp_path, multiply=child)
     assert verdict.outcome == outcome
     assert summary in verdict.summary
 
@@ -213,8 +270,10 @@ def test_absent_index(child: ChildRun, outcome: str, summary: str) -> None:
         (child_run(EXITED), False, FAIL),
     ],
 )
-def test_free_memory_rule(child: ChildRun, table: bool, outcome: str) -> None:
-    assert checks_faults.judge_full(child, table).outcome == outcome
+def test_free_memory_rule(tmp_path: Path, child: ChildRun, table: bool, outcome: str) -> None:
+    appended = b"a row" if table else b""
+    verdict = verdict_of(checks_faults.free_memory_rule, tmp_path, appended=appended, fill_memory=child)
+    assert verdict.outcome == outcome
 
 
 @pytest.mark.parametrize(
@@ -225,29 +284,34 @@ def test_free_memory_rule(child: ChildRun, table: bool, outcome: str) -> None:
         (child_run(free={"bytes": 200 * MIB}, survived={"bytes": 600}), FAIL),
         (child_run(EXITED, free={"bytes": 200 * MIB}, error={"type": "RuntimeError", "message": "?"}), FAIL),
         (child_run(LATE, free={"bytes": 200 * MIB}), FAIL),
-        (child_run(free={"bytes": 264 * MIB}), SKIP),
+        (child_run(free={"bytes": cost.tuning_bytes(checks_faults.LARGE)}), SKIP),
         (child_run(free={"bytes": 128 * MIB}), SKIP),
         (child_run(EXITED), FAIL),
     ],
 )
-def test_low_memory_exit(child: ChildRun, outcome: str) -> None:
-    assert checks_faults.judge_short(child, 263 * MIB).outcome == outcome
+def test_low_memory_exit(tmp_path: Path, child: ChildRun, outcome: str) -> None:
+    assert verdict_of(checks_faults.low_memory_exit, tmp_path, fill_memory=child).outcome == outcome
 
 
-@pytest.mark.parametrize(
-    ("taken", "outcome"), [(263, PASS), (240, PASS), (450, PASS), (200, FAIL), (460, FAIL), (0, SKIP)]
-)
-def test_memory_guard(taken: int, outcome: str) -> None:
-    free = 100_000 * MIB
-    watched = child_run(watched={"least": free - taken * MIB, "most": free, "samples": 9})
-    verdict = checks_faults.judge_memory(watched, child_run(before={"free": free}), 263 * MIB)
-    assert verdict.outcome == outcome
+@pytest.mark.parametrize(("more", "outcome"), [(0, PASS), (-23, PASS), (187, PASS), (-63, FAIL), (197, FAIL)])
+def test_memory_guard(tmp_path: Path, more: int, outcome: str) -> None:
+    free, taken = 100_000 * MIB, cost.tuning_bytes(checks_faults.LARGE) + more * MIB
+    watched = child_run(watched={"least": free - taken, "most": free, "samples": 9})
+    tuned = child_run(before={"free": free})
+    assert verdict_of(checks_faults.memory_guard, tmp_path, watch=watched, allocate=tuned).outcome == outcome
 
 
-def test_memory_guard_needs_both_children() -> None:
-    watched = child_run(watched={"least": 1, "most": 2, "samples": 9})
-    assert checks_faults.judge_memory(watched, child_run(EXITED), 263 * MIB).outcome == FAIL
-    assert checks_faults.judge_memory(child_run(EXITED), child_run(before={"free": 5}), 263 * MIB).outcome == FAIL
+def test_memory_guard_of_a_process_that_sees_nothing_of_another(tmp_path: Path) -> None:
+    watched = child_run(watched={"least": 100_000 * MIB, "most": 100_000 * MIB, "samples": 9})
+    tuned = child_run(before={"free": 100_000 * MIB})
+    assert verdict_of(checks_faults.memory_guard, tmp_path, watch=watched, allocate=tuned).outcome == SKIP
+
+
+def test_memory_guard_needs_both_children(tmp_path: Path) -> None:
+    watched, tuned = child_run(watched={"least": 1, "most": 2, "samples": 9}), child_run(before={"free": 5})
+    dead = child_run(EXITED)
+    assert verdict_of(checks_faults.memory_guard, tmp_path, watch=watched, allocate=dead).outcome == FAIL
+    assert verdict_of(checks_faults.memory_guard, tmp_path, watch=dead, allocate=tuned).outcome == FAIL
 
 
 @pytest.mark.parametrize(
@@ -259,8 +323,8 @@ def test_memory_guard_needs_both_children() -> None:
         (child_run(EXITED, captured={"bytes": 0}), FAIL),
     ],
 )
-def test_capture_of_a_hit(child: ChildRun, outcome: str) -> None:
-    assert checks_faults.judge_capture(child).outcome == outcome
+def test_capture_of_a_hit(tmp_path: Path, child: ChildRun, outcome: str) -> None:
+    assert verdict_of(checks_faults.capture_hit, tmp_path, table=TABLE, capture=child).outcome == outcome
 
 
 @pytest.mark.parametrize(
@@ -272,16 +336,22 @@ def test_capture_of_a_hit(child: ChildRun, outcome: str) -> None:
         (child_run(LATE), FAIL),
     ],
 )
-def test_capture_of_a_miss(child: ChildRun, outcome: str) -> None:
-    assert checks_faults.judge_miss(child).outcome == outcome
+def test_capture_of_a_miss(tmp_path: Path, child: ChildRun, outcome: str) -> None:
+    assert verdict_of(checks_faults.capture_miss, tmp_path, capture=child).outcome == outcome
 
 
 def _raced(tuned: list[float], default: list[float], *, correct: bool = True) -> dict[str, object]:
     return {"problem": [1, 64, 256], "index": 5, "correct": correct, "tuned": tuned, "default": default}
 
 
-def test_gain() -> None:
-    verdict = checks_speed.judge_gain(child_run(row=[_raced([8.0, 9.0, 100.0], [18.0]), _raced([10.0], [10.0])]), 2)
+def _race(root: Path, child: ChildRun) -> Verdict:
+    """The verdict on a race of two rows."""
+    written = {"rows": [{"key": KEY, "index": 812}, {"key": gemm.key_of(Problem(2, 64, 256)), "index": 5}]}
+    return verdict_of(checks_speed.timing_gain, root, seen={"rows-parse": written}, race=child)
+
+
+def test_gain(tmp_path: Path) -> None:
+    verdict = _race(tmp_path, child_run(row=[_raced([8.0, 9.0, 100.0], [18.0]), _raced([10.0], [10.0])]))
     assert verdict.outcome == PASS
     assert verdict.evidence["geomean"] == pytest.approx(2**0.5)
     assert [row["speedup"] for row in verdict.evidence["rows"]] == [2.0, 1.0]
@@ -297,8 +367,8 @@ def test_gain() -> None:
         ([_raced([10.0], []), _raced([10.0], [])], WELL, "nothing to compare with"),
     ],
 )
-def test_no_gain(rows: list[dict[str, object]], end: Ended, summary: str) -> None:
-    verdict = checks_speed.judge_gain(child_run(end, row=rows), 2)
+def test_no_gain(tmp_path: Path, rows: list[dict[str, object]], end: Ended, summary: str) -> None:
+    verdict = _race(tmp_path, child_run(end, row=rows))
     assert verdict.outcome == FAIL
     assert summary in verdict.summary
 
@@ -346,12 +416,6 @@ def test_round_trip(served: Ended, harvested: Ended, found: bool, summary: str) 
     assert summary in verdict.summary
 
 
-def test_rows_raced_are_the_rows_written() -> None:
-    parsed = aiter_csv.parse(aiter_csv.format_rows([Row(KEY, 812)]))
-    rows = checks_table.judge_rows(parsed, [KEY], {"runs": []}).evidence["rows"]
-    assert [(gemm.problem_of(row["key"]), row["index"]) for row in rows] == [(Problem(1, 64, 256), 812)]
-
-
 def both(verdict: str | None = None) -> dict[str, Any]:
     return {
         "problem": [1, 64, 256],
@@ -370,11 +434,19 @@ def both(verdict: str | None = None) -> dict[str, Any]:
         ([], {"verified": 0, "padded": 0, "heuristic": 0}, True, FAIL),
     ],
 )
-def test_both_ways(rows: list[dict[str, Any]], calls: dict[str, int], unchanged: bool, outcome: str) -> None:
-    assert checks_speed.judge_ways(child_run(row=rows, calls=calls), 1, unchanged).outcome == outcome
+def test_both_ways(
+    tmp_path: Path, rows: list[dict[str, Any]], calls: dict[str, int], unchanged: bool, outcome: str
+) -> None:
+    assert _ways(tmp_path, child_run(row=rows, calls=calls), b"" if unchanged else b"another").outcome == outcome
 
 
-def test_both_ways_shows_both_times() -> None:
+def _ways(root: Path, child: ChildRun, appended: bytes = b"") -> Verdict:
+    """The verdict on one row that was called both ways."""
+    seen = {"rows-parse": {"rows": [{"key": KEY, "index": 812}]}}
+    return verdict_of(checks_speed.both_ways, root, seen=seen, table=TABLE, appended=appended, both_ways=child)
+
+
+def test_both_ways_shows_both_times(tmp_path: Path) -> None:
     calls = {"verified": 201, "padded": 0, "heuristic": 0}
-    words = checks_speed.judge_ways(child_run(row=[both()], calls=calls), 1, True).summary
+    words = _ways(tmp_path, child_run(row=[both()], calls=calls)).summary
     assert words == "host time of a call: 58.0 us by the file, 1.5 us from memory"
