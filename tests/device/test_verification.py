@@ -58,7 +58,7 @@ def test_a_replay_does_not_time_the_host(aiter_stand_in: StandIn, capsys: pytest
     operands.rotate(8)
 
     def launch(copy: int) -> None:
-        Tasks._launch(operands, 1, -1, copy)
+        operands.launch(1, copy=copy)
 
     replayed = statistics.median(watch.race([launch], 8, ROUNDS)[0])
     torch.cuda.synchronize()
@@ -77,7 +77,7 @@ def test_what_shares_a_graph_takes_the_time_that_it_takes_alone(aiter_stand_in: 
     device, watch = Device(), Stopwatch()
     operands = Operands(device, LINEAR, 1024)
     operands.rotate(8)
-    launches = [functools.partial(Tasks._launch, operands, m, -1) for m in (1, 1024)]
+    launches = [functools.partial(operands.launch, m, -1) for m in (1, 1024)]
     together = [statistics.median(times) for times in watch.race(launches, 8, ROUNDS)]
     alone = [statistics.median(watch.race([launch], 8, ROUNDS)[0]) for launch in launches]
     assert together == [pytest.approx(us, rel=0.1) for us in alone]
@@ -87,7 +87,7 @@ def test_what_shares_a_graph_takes_the_time_that_it_takes_alone(aiter_stand_in: 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e4])
 def test_one_wrong_element_is_found(aiter_stand_in: StandIn, value: float) -> None:
     device = Device()
-    expected = Operands(device, LINEAR, 512).expected()
+    expected = Operands(device, LINEAR, 512).expected
     for m in (1, 64, 512):
         result = expected.values[:m].to(torch.bfloat16)
         assert expected.compare(result) is None

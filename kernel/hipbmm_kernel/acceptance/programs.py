@@ -21,7 +21,7 @@ from hipbmm_kernel.dispatch.table import Entry
 from hipbmm_kernel.linear import gate, probe
 from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKernel
 from hipbmm_kernel.linear.libraries import loaded_libraries
-from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension, hipb_mm_fp8
+from hipbmm_kernel.linear.op import ensure_extension, hipb_mm_fp8
 from hipbmm_kernel.rows.gemm import Problem
 from hipbmm_kernel.tune import protocol
 from hipbmm_kernel.tune.child.device import Device
@@ -55,15 +55,11 @@ class Calls:
 
     def launch(self, problem: Problem) -> torch.Tensor:
         """The same without waiting, for graph capture."""
-        operands = self._operands[problem.n, problem.k]
-        x, x_scale = operands.tokens(problem.m)
-        return hipb_mm_fp8(
-            x, operands.shuffled, x_scale, operands.weight_scale, None, torch.bfloat16, solution_index=HEURISTIC
-        )
+        return self._operands[problem.n, problem.k].launch(problem.m)
 
     def verdict(self, problem: Problem, result: torch.Tensor) -> str | None:
         """Why a result differs from the fp32 product, or None."""
-        return self._operands[problem.n, problem.k].expected().compare(result)
+        return self._operands[problem.n, problem.k].expected.compare(result)
 
 
 def inspect(_arguments: Arguments, report: Report) -> None:
@@ -84,7 +80,7 @@ def register(arguments: Arguments, report: Report) -> None:
     calls = Calls([problem])
     operands = calls._operands[problem.n, problem.k]  # noqa: SLF001 - the raw arguments are what opcheck wants
     x, x_scale = operands.tokens(problem.m)
-    given = (x, operands.shuffled, x_scale, operands.weight_scale)
+    given = (x, operands.copies[0], x_scale, operands.weight_scale)
     # test_schema compares inputs by torch.allclose, which PyTorch does not have for FP8.
     tests = ("test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
     report("opcheck", torch.library.opcheck(hipb_mm_fp8, given, test_utils=tests))

@@ -60,7 +60,7 @@ def ask(entry: Entry, built: Callable[[], None]) -> str:
         return f"this Python does not find the plugin {PLUGIN}"
     found[0].load()()
     # Only now: in a child of its own the plugin finds a process that has not imported AITER yet, as it does in vLLM.
-    from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension, hipb_mm_fp8  # noqa: PLC0415 - imports torch
+    from hipbmm_kernel.linear.op import ensure_extension  # noqa: PLC0415 - imports torch
     from hipbmm_kernel.tune.child.device import Device  # noqa: PLC0415 - same
     from hipbmm_kernel.tune.child.operands import Linear, Operands  # noqa: PLC0415 - same
 
@@ -68,11 +68,10 @@ def ask(entry: Entry, built: Callable[[], None]) -> str:
     ensure_extension(device.torch_device)
     built()
     operands = Operands(device, Linear(*entry[1:4]), entry.m)
-    x, x_scale = operands.tokens(entry.m)
-    result = hipb_mm_fp8(x, operands.shuffled, x_scale, operands.weight_scale, operands.bias, solution_index=HEURISTIC)
+    result = operands.launch(entry.m)
     if not plugin.recorders:
         return "the plugin left AITER as it is"
-    verdict = operands.expected().compare(result)
+    verdict = operands.expected.compare(result)
     calls = plugin.recorders[0].totals()
     return verdict or ("" if calls == (1, 0, 0) else f"the planned GEMM did not run from the table: {calls}")
 

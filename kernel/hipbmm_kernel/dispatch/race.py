@@ -51,7 +51,7 @@ def race(exact: list[Entry], until: float, alive: Callable[[], None]) -> Iterato
             padded, default = _launches(device, operands, entry, function)
             if all(_seconds(device, padded) > SLOW_SECONDS for _ in range(ATTEMPTS)):
                 break
-            if operands.expected().compare(padded(0)) is None:
+            if operands.expected.compare(padded(0)) is None:
                 times = stopwatch.race((padded, default), len(operands.copies), ROUNDS)
                 yield Timed(*entry[:4], *(sorted(each)[len(each) // 2] for each in times))
 

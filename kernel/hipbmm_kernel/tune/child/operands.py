@@ -5,11 +5,13 @@ every M, and each element of each result is compared, not a sample.
 """
 
 import copy
+import functools
 from typing import NamedTuple
 
 import torch
 
 from hipbmm_kernel.linear import quantise, weights
+from hipbmm_kernel.linear.op import HEURISTIC, hipb_mm_fp8
 from hipbmm_kernel.tune.child.comparison import Reference
 from hipbmm_kernel.tune.child.device import Device
 
@@ -40,40 +42,42 @@ class Operands:
         generator = torch.Generator(device.torch_device).manual_seed(SEED + linear.n * 31 + linear.k)
         self._weight, scale = _weight(device, linear, generator)
         self._weight_scale = scale
-        self.shuffled = weights.shuffle(self._weight)
-        self.copies = [self.shuffled]
+        self.copies = [weights.shuffle(self._weight)]
         self.weight_scale = weights.transpose_scale(scale)
         x = torch.randn(rows, linear.k, generator=generator, device=device.torch_device)
         self._x, self._x_scale = quantise.per_token(x, device.fp8)
         bias = torch.randn(linear.n, generator=generator, device=device.torch_device)
         self._bias = (bias * linear.k**0.5).to(torch.bfloat16)  # as large as a sum of K products, so that it counts
         self.bias = self._bias if linear.bias else None
-        self.known: Reference | None = None
 
     def tokens(self, m: int) -> tuple[torch.Tensor, torch.Tensor]:
         """FP8 activations [m, K] and their scales (m, 1): the first rows of the block."""
         return self._x[:m], self._x_scale[:m]
 
+    def launch(self, m: int, index: int = HEURISTIC, copy: int = 0) -> torch.Tensor:
+        """The product for M tokens by the op that serves, by one of the copies; it may not be done yet."""
+        x, x_scale = self.tokens(m)
+        return hipb_mm_fp8(x, self.copies[copy], x_scale, self.weight_scale, self.bias, solution_index=index)
+
     def rotate(self, sets: int) -> None:
         """Have `sets` copies of the shuffled weight in `copies`: launches that read them in turn find no warm cache."""
         for _ in range(len(self.copies), sets):
-            self.copies.append(self.shuffled.t().clone().t())
+            self.copies.append(self.copies[0].t().clone().t())
 
     def drop_copies(self) -> None:
         """Give the copies' memory back."""
         del self.copies[1:]
 
+    @functools.cached_property
     def expected(self) -> Reference:
         """The fp32 result of the dequantised operands, for all rows of the block."""
-        if self.known is None:
-            self.known = Reference(self._reference())
-        return self.known
+        return Reference(self._reference())
 
     def turned(self, m: int) -> "Operands":
         """The same for up to `m` tokens, without the bias that these have, or with one where they have none."""
         turned = copy.copy(self)
         turned.bias = None if self.linear.bias else self._bias
-        turned.known = Reference(self.expected().values[:m].add(self._bias, alpha=-1 if self.linear.bias else 1))
+        turned.expected = Reference(self.expected.values[:m].add(self._bias, alpha=-1 if self.linear.bias else 1))
         return turned
 
     def _reference(self) -> torch.Tensor:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from hipbmm_kernel.contract.settings import ONLINE_TUNING, SERVED_NAME
-from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension, hipb_mm_fp8
+from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension
 from hipbmm_kernel.planner import cost
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.gemm import Problem, Row
@@ -70,7 +70,7 @@ class Tasks:
         m = _problem(command).m
         if command["turned"]:
             return {"reason": self._check_turned(operands, m, HEURISTIC)}
-        return {"reason": self._check(operands, m, functools.partial(self._launch, operands, m, HEURISTIC))}
+        return {"reason": self._check(operands, functools.partial(operands.launch, m))}
 
     def _tune(self, command: Message, _report: Callable[[Message], None]) -> Message:
         """One call with online tuning on: AITER tunes and appends its row to the table here, which the parent reads."""
@@ -78,7 +78,7 @@ class Tasks:
         operands = self._prepare(command, cost.tuning_bytes(problem))
         began = time.monotonic()
         with _tuning_on():
-            self._launch(operands, problem.m, HEURISTIC)
+            operands.launch(problem.m)
             self._device.synchronize()
         return {"seconds": time.monotonic() - began}
 
@@ -91,20 +91,20 @@ class Tasks:
         """
         problem, index, rounds = _problem(command), command["index"], command["rounds"]
         operands = self._prepare(command, 0)
-        given = functools.partial(self._launch, operands, problem.m, index)
+        given = functools.partial(operands.launch, problem.m, index)
         row = Row(command["key"], index)
-        verdict = self._check(operands, problem.m, functools.partial(self._look_up, operands, problem.m, row))
+        verdict = self._check(operands, functools.partial(self._look_up, operands, problem.m, row))
         verdict = verdict or self._check_turned(operands, problem.m, index)
         if verdict is not None:
             return {"correct": False, "reason": verdict}
         report({"event": protocol.RIGHT, "id": command["id"]})
         if not rounds:
             return {"correct": True}
-        default = functools.partial(self._launch, operands, problem.m, HEURISTIC)
-        default_verdict = self._check(operands, problem.m, default) if command["default"] else "not asked"
+        default = functools.partial(operands.launch, problem.m, HEURISTIC)
+        default_verdict = self._check(operands, default) if command["default"] else "not asked"
         contenders = [given, default] if default_verdict is None else [given]
         times = self._stopwatch.race(contenders, len(operands.copies), rounds)
-        verdict = self._check(operands, problem.m, given)  # some kernels are wrong when they have run before
+        verdict = self._check(operands, given)  # some kernels are wrong when they have run before
         if verdict is not None:
             return {"correct": False, "reason": f"right at first, then {verdict}"}
         return {"correct": True, "tuned": times[0], "default": times[1:] and times[1], "defaultWrong": default_verdict}
@@ -112,7 +112,7 @@ class Tasks:
     def _look_up(self, operands: Operands, m: int, row: Row) -> torch.Tensor:
         """The server's own call, in a directory whose table holds this row. RuntimeError when AITER misses it."""
         with _tuning_on(), _table_of(row) as size:
-            result = self._launch(operands, m, HEURISTIC)
+            result = operands.launch(m)
             self._device.synchronize()
             if os.stat(SERVED_NAME).st_size != size:
                 raise RuntimeError("AITER does not find this row in its table")
@@ -133,9 +133,8 @@ class Tasks:
             if time.monotonic() > deadline or 0 < enough <= right:
                 break
             report({"event": protocol.CANDIDATE, "id": command["id"], "index": index, "us": None})
-            call = functools.partial(self._launch, operands, problem.m, index)
-            verdict, us = self._check(operands, problem.m, call), None
-            verdict = verdict or self._check_turned(operands, problem.m, index)
+            call, us = functools.partial(operands.launch, problem.m, index), None
+            verdict = self._check(operands, call) or self._check_turned(operands, problem.m, index)
             if verdict is None:
                 right += 1
                 us = self._quick_time(call, operands, best)
@@ -154,7 +153,7 @@ class Tasks:
         x, x_scale = operands.tokens(m)
         found = self._aiter.hipb_findallsols(
             x,
-            operands.shuffled,
+            operands.copies[0],
             bias=operands.bias,
             out_dtype=torch.bfloat16,
             scaleA=x_scale,
@@ -165,15 +164,7 @@ class Tasks:
         return [int(index) for index in found]
 
     @staticmethod
-    def _launch(operands: Operands, m: int, index: int, copy: int = 0) -> torch.Tensor:
-        x, x_scale = operands.tokens(m)
-        weight = operands.copies[copy]
-        return hipb_mm_fp8(
-            x, weight, x_scale, operands.weight_scale, operands.bias, torch.bfloat16, solution_index=index
-        )
-
-    @staticmethod
-    def _check(operands: Operands, m: int, call: Callable[[], torch.Tensor]) -> str | None:
+    def _check(operands: Operands, call: Callable[[], torch.Tensor]) -> str | None:
         """Why the result of a call is wrong or there is none, or None when every element is right."""
         try:
             result = call()
@@ -181,12 +172,12 @@ class Tasks:
             raise
         except RuntimeError as error:
             return first_line(error)
-        return operands.expected().compare(result[:m])
+        return operands.expected.compare(result)
 
     def _check_turned(self, operands: Operands, m: int, index: int) -> str | None:
         """The same of an index, with a bias where the linear has none, and without where it has one."""
         turned = operands.turned(m)
-        verdict = self._check(turned, m, functools.partial(self._launch, turned, m, index))
+        verdict = self._check(turned, functools.partial(turned.launch, m, index))
         return verdict and f"{'without' if operands.linear.bias else 'with'} a bias: {verdict}"
 
     def _prepare(self, command: Message, extra: int) -> Operands:

@@ -29,7 +29,7 @@ def operands(request: pytest.FixtureRequest, simulated: ModuleType) -> Operands:
 @pytest.mark.parametrize("wrong", ["none", "of the next tile", "without one column", "twice"])
 def test_a_bias_that_is_wrong_is_found(operands: Operands, wrong: str) -> None:
     assert operands.bias is not None
-    expected, bias = operands.expected(), operands.bias.float()
+    expected, bias = operands.expected, operands.bias.float()
     product = expected.values - bias
     without_one = bias.clone()
     without_one[bias.abs().argmax()] = 0
