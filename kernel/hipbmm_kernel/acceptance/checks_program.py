@@ -34,7 +34,7 @@ def warm_twice(context: Context) -> Verdict:
     """`warm` tunes the problems once; a second pod with the same store starts no child and imports no torch."""
     context.directory("store")
     runs = [_warm(context, name) for name in ("pod-1", "pod-2")]
-    return judge_warm(runs[0], runs[1], len(_problems(context)))
+    return judge_warm(runs[0], runs[1], len(context.problems))
 
 
 def judge_warm(first: Warmed, second: Warmed, problems: int) -> Verdict:
@@ -63,7 +63,7 @@ def exec_harvest(context: Context) -> Verdict:
     """The server finds all rows that `warm` served, learns one more, and `harvest` takes that one to the store."""
     home = context.root / "pod-2"
     learned = context.unplanned()
-    problems = [list(problem) for problem in (*_problems(context), learned)]
+    problems = [*context.problems, learned]
     command = supervision.child_command("multiply", {"problems": problems, "calls": 1})
     env = _pod_env(context, home)
     harvester = process.start([*itself.command("__main__"), "harvest"], home, env)
@@ -102,13 +102,17 @@ def _warm(context: Context, name: str) -> Warmed:
 
 
 def _pod_env(context: Context, home: Path) -> dict[str, str]:
-    """The settings of a pod whose plan is given, with its home and store in the scratch directory."""
+    """The settings of a pod whose plan is given, with its home and store in the scratch directory.
+
+    The problems are all tokens of each linear, which is what `warm` makes of these settings.
+    """
+    linears = dict.fromkeys((problem.n, problem.k) for problem in context.problems)
     settings: dict[str, object] = {
         "HIPBMM_HOME": home,
         "HIPBMM_STORE": context.directory("store"),
         "HIPBMM_MIRRORS": home / "mirror",
-        "HIPBMM_LINEARS": json.dumps([{"n": n, "k": k} for n, k in _linears(context)]),
-        "HIPBMM_TOKENS": json.dumps(_tokens(context)),
+        "HIPBMM_LINEARS": json.dumps([{"n": n, "k": k} for n, k in linears]),
+        "HIPBMM_TOKENS": json.dumps(sorted({problem.m for problem in context.problems})),
         "HIPBMM_TERMINATION_LOG": home / "termination-log",
         "HIPBMM_POD_UID": home.name,
         "HIPBMM_METRICS_PORT": 0,
@@ -117,25 +121,9 @@ def _pod_env(context: Context, home: Path) -> dict[str, str]:
     }
     env = context.child_env(online=True)
     # What the pod around the acceptance was asked to serve is not what this round trip serves.
-    env = {name: value for name, value in env.items() if not name.startswith("HIPBMM_") or _of_machine(name)}
+    machine = ("HIPBMM_SYSFS", "HIPBMM_DEV", "HIPBMM_SIM_")
+    env = {name: value for name, value in env.items() if not name.startswith("HIPBMM_") or name.startswith(machine)}
     return {**env, **{name: str(value) for name, value in settings.items()}}
-
-
-def _of_machine(name: str) -> bool:
-    return name in {"HIPBMM_SYSFS", "HIPBMM_DEV"} or name.startswith("HIPBMM_SIM_")
-
-
-def _linears(context: Context) -> list[tuple[int, int]]:
-    return sorted({(problem.n, problem.k) for problem in context.problems})
-
-
-def _tokens(context: Context) -> list[int]:
-    return sorted({problem.m for problem in context.problems})
-
-
-def _problems(context: Context) -> list[Problem]:
-    """All linears times all tokens: what `warm` makes of the settings."""
-    return [Problem(m, n, k) for n, k in _linears(context) for m in _tokens(context)]
 
 
 def _wait_for(context: Context, problem: Problem) -> bool:

@@ -6,6 +6,7 @@ cannot even start twice in a row retires its GPU; when all have retired the run 
 
 from __future__ import annotations
 
+import math
 import selectors
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hipbmm_kernel.system import process
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.memory import OomKills
-from hipbmm_kernel.tune import protocol, worker
+from hipbmm_kernel.tune import protocol
 from hipbmm_kernel.tune.worker import Failure, Worker
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class Crew:
         self._failures[gpu] = MAX_FAILURES
         self.last_failure = Failure("", reason)
         self._drop_pinned(gpu)
-        for each in [each for each in self._workers if each.gpu == gpu and each.state != worker.BUSY]:
+        for each in [each for each in self._workers if each.gpu == gpu and each.task is None]:
             self._end(each)
             each.discard()
 
@@ -163,7 +164,7 @@ class Crew:
         self._queue = deque(task for task in self._queue if task.gpu != gpu)
 
     def _busy(self) -> list[Worker]:
-        return [each for each in self._workers if each.state == worker.BUSY]
+        return [each for each in self._workers if each.task is not None]
 
     def _hire(self) -> None:
         """One child per GPU that has not failed twice in a row."""
@@ -184,29 +185,20 @@ class Crew:
             self._selector.register(hired.events, selectors.EVENT_READ, hired)
 
     def _dispatch(self) -> None:
-        for each in list(self._workers):
-            task = self._next_for(each) if each.state == worker.IDLE else None
+        for each in [each for each in self._workers if each.ready and each.task is None]:
+            task = next((task for task in self._queue if task.gpu in ("", each.gpu)), None)
             if task is None:
                 continue
-            each.task, each.state = task, worker.BUSY
-            each.deadline = self._clock.monotonic() + task.seconds
-            if not each.send(task.command):
-                # It died while idle: that says nothing about this task.
-                each.task, each.state = None, worker.IDLE
-                self._queue.appendleft(task)
+            if each.send(task.command):
+                self._queue.remove(task)
+                each.task, each.deadline = task, self._clock.monotonic() + task.seconds
+            else:  # It died while idle: that says nothing about this task.
                 self._lost(each, "ended while idle")
-
-    def _next_for(self, each: Worker) -> Task | None:
-        task = next((task for task in self._queue if task.gpu in ("", each.gpu)), None)
-        if task is not None:
-            self._queue.remove(task)
-        return task
 
     def _wait(self, deadline: float) -> None:
         now = self._clock.monotonic()
-        timed = [each.deadline for each in self._workers if each.state != worker.IDLE]
-        timeout = max(0.0, min([TICK_SECONDS, deadline - now, *(at - now for at in timed)]))
-        ready = self._selector.select(timeout)
+        first = min([deadline, *(each.deadline for each in self._workers)])
+        ready = self._selector.select(max(0.0, min(TICK_SECONDS, first - now)))
         now = self._clock.monotonic()  # what follows may take long: what children say meanwhile is not late
         for key, _ in ready:
             if key.data in self._workers:  # what another child said a moment ago may have ended this one
@@ -231,21 +223,17 @@ class Crew:
             self._handlers.hello(message)
         elif event == protocol.READY:
             self._handlers.ready(message)
-            each.state = worker.IDLE
-        elif event in (protocol.CANDIDATE, protocol.RIGHT) and isinstance(each.task, Task):
+            each.ready, each.deadline = True, math.inf
+        elif event in (protocol.CANDIDATE, protocol.RIGHT) and each.task is not None:
             each.deadline = self._clock.monotonic() + each.task.seconds
             self._handlers.event(each.task, message)
         elif message.get("id") is None:
             each.failure = Failure(str(message.get("error")), str(message.get("reason")))
         elif event in (protocol.DONE, protocol.FAILED, protocol.SKIPPED):
             self._failures[each.gpu] = 0
-            self._finish(each, str(event), str(message.get("reason") or ""), message)
-
-    def _finish(self, each: Worker, kind: str, reason: str, message: Message) -> None:
-        task = each.task
-        each.task, each.state = None, worker.IDLE
-        if isinstance(task, Task):
-            self._follow(Outcome(task, kind, reason, message, each))
+            task, each.task, each.deadline = each.task, None, math.inf
+            if task is not None:
+                self._follow(Outcome(task, str(event), str(message.get("reason") or ""), message, each))
 
     def _follow(self, outcome: Outcome) -> None:
         tasks = self._handlers.outcome(outcome)
@@ -254,22 +242,21 @@ class Crew:
 
     def _expire(self, now: float) -> None:
         for each in list(self._workers):
-            if each.state != worker.IDLE and now >= each.deadline:
+            if now >= each.deadline:
                 self._lost(each, "took too long", hung=True)
 
     def _lost(self, each: Worker, reason: str, hung: bool = False) -> None:
         """A child that ended, hangs, or talks nonsense: strike its task, or its GPU when it never became ready."""
-        task, state = each.task, each.state
         ending = self._end(each)
         for_memory = ending == "SIGKILL" and not hung and self._oom_kills.new()
         if for_memory:
             reason = "the container's memory limit is too small"
         ended = [ending] if not reason or ending == process.LEFT_BEHIND else []
         words = ": ".join(filter(None, (reason, *ended, each.last_words())))
-        if isinstance(task, Task):
+        if each.task is not None:
             kind = OUT_OF_MEMORY if for_memory else HUNG if hung else KILLED
-            self._follow(Outcome(task, kind, words, {}, each))
-        elif state == worker.STARTING:
+            self._follow(Outcome(each.task, kind, words, {}, each))
+        elif not each.ready:
             self._failures[each.gpu] += 1
             if self._failures[each.gpu] >= MAX_FAILURES:
                 self._drop_pinned(each.gpu)
@@ -285,10 +272,8 @@ class Crew:
         """Take back what was not finished. Children in a task are ended; idle ones stay for the next run."""
         left = list(self._queue)
         for each in self._busy():
-            task = each.task
             self._end(each)
-            if isinstance(task, Task):
-                left += self._handlers.outcome(Outcome(task, UNFINISHED, "time is up", {}, each))
+            left += self._handlers.outcome(Outcome(each.task, UNFINISHED, "time is up", {}, each))
             each.discard()
         self._queue.clear()
         return left

@@ -1,9 +1,10 @@
 """One child process as the parent sees it: started in a directory and process group of its own, spoken to, ended."""
 
+import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hipbmm_kernel.system import files, process
 from hipbmm_kernel.tune import protocol
@@ -11,9 +12,6 @@ from hipbmm_kernel.tune.protocol import Message
 
 LOG_NAME = "child.log"
 LOG_TAIL = 4096
-STARTING = "starting"
-IDLE = "idle"
-BUSY = "busy"
 
 
 class Failure(NamedTuple):
@@ -26,15 +24,16 @@ class Failure(NamedTuple):
 class Worker:
     """A running child on one GPU. `directory` is its working directory, made empty here; `command` what it runs.
 
-    OSError when it cannot be started.
+    It is `ready` when it has started, and idle then while it has no `task`, for as long as it likes. Else it has until
+    `deadline`, on the monotonic clock. OSError when it cannot be started.
     """
 
     def __init__(self, gpu: str, directory: str, env: Mapping[str, str], command: Sequence[str]) -> None:
         self.gpu = gpu
         self.directory = directory
-        self.state = STARTING
-        self.deadline = 0.0
-        self.task: object = None
+        self.ready = False
+        self.deadline = math.inf
+        self.task: Any = None
         self.failure: Failure | None = None
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory)

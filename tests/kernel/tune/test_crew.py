@@ -2,6 +2,7 @@
 
 import gc
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -104,6 +105,19 @@ def test_children_that_are_killed_for_memory_before_they_are_ready_retire_their_
 def test_a_task_whose_child_died_once_is_tried_again(scene: Scene) -> None:
     scene.run(["a", "bad", "b"], task="if do == 'bad' and once('bad'): os._exit(1)")
     assert scene.kinds() == {"a": ["done"], "bad": ["killed", "done"], "b": ["done"]}
+
+
+def test_a_child_that_ends_while_it_is_idle_costs_no_task(scene: Scene) -> None:
+    def until_it_has_ended(outcome: Outcome) -> list[Task]:
+        scene.outcomes.append(outcome)
+        if outcome.task.subject == "last":
+            select.select([outcome.worker.events], [], [], 60.0)
+        return []
+
+    task = "if do == 'last': say(event='done', id=command['id']); os._exit(0)"
+    assert scene.run(["last", "b"], task=task, on_outcome=until_it_has_ended) == []
+    assert scene.kinds() == {"last": ["done"], "b": ["done"]}
+    assert scene.started == 2
 
 
 def test_a_child_that_hangs_is_ended_at_the_deadline(scene: Scene) -> None:
