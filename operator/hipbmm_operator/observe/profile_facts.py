@@ -156,7 +156,8 @@ class ProfileReads:
     ) -> Preflight:
         """Dry runs of a pod of ours and of plain pods that exist, with and without injection."""
         name, namespace, unknown, tried = profile.meta.name, profile.meta.namespace, "", False
-        if met := await self._not_created(namespace, now):
+        refused = ("refused", namespace)
+        if met := await self._kept.get(refused, _SHORT_SECONDS, lambda: self._not_created(namespace, now)):
             return Preflight(met)
         harvest = sidecars and spec.harvest == "Auto" and not await self._bounds_pods(namespace)
         for sample in [_sample(namespace, spec.container or "vllm"), *_plain(known.pods)]:

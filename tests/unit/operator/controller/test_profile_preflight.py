@@ -7,6 +7,7 @@ from tests.unit.operator.controller.profile_harness import Harness, condition
 
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.kube.namespaced_name import NamespacedName
 
 Json = dict[str, Any]
 
@@ -119,3 +120,21 @@ async def test_a_pod_that_is_refused_because_of_us_is_plain_next(words: str, at:
     status = await harness.run()
     assert condition(status, "Ready") == (("True", "Injecting") if ready else ("False", "PreflightRefused"))
     assert (words in str(status["conditions"])) is not ready
+
+
+async def test_events_are_listed_once_for_all_profiles_of_a_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API server reads each Event of the namespace for each list."""
+    harness, listed = Harness(), []
+    pages = harness.kube.pages
+
+    def counted(kind: Kind, *of: Any, **more: Any) -> Any:  # noqa: ANN401  # passed on
+        listed.append(kind)
+        return pages(kind, *of, **more)
+
+    monkeypatch.setattr(harness.kube, "pages", counted)
+    for name in ("one", "two"):
+        harness.put(kinds.HIPBMM_PROFILE, {"metadata": {"name": name}, "spec": {}})
+    await harness.run()
+    for name in ("one", "two"):
+        await harness.reconcile(NamespacedName("default", name))
+    assert listed.count(kinds.EVENT) == 1
