@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from tests.cluster import injection
 from tests.cluster.api import ApiStatusError, until
 from tests.cluster.badday import BINDING, LIMIT_RANGE, POLICY, QUOTA, heals
 from tests.cluster.world import World
@@ -69,6 +70,38 @@ def policy(world: World, group: str, resource: str) -> Iterator[None]:
 
 
 @contextmanager
+def cap(world: World, replicas: int) -> Iterator[None]:
+    """A policy that lets no Deployment have more replicas."""
+    name, most = world.namespace, f"object.spec.replicas > {replicas} ? {replicas} : object.spec.replicas"
+    patch = f"[JSONPatch{{op: 'replace', path: '/spec/replicas', value: {most}}}]"
+    spec = {
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "matchConstraints": {
+            "resourceRules": [{**rule("apps", "deployments"), "operations": ["CREATE", "UPDATE"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}},
+        },
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
+    }
+    for kind, body in ((injection.POLICY, spec), (injection.BINDING, {"policyName": name})):
+        world.api.create(kind, kind.body({"name": name}, spec=body))
+    until("the policy", lambda: dry_replicas(world, replicas + 1) == replicas)
+    yield
+    for kind in (injection.BINDING, injection.POLICY):
+        world.api.delete(kind, "", name)
+    until("no policy", lambda: dry_replicas(world, replicas + 1) > replicas)
+
+
+def dry_replicas(world: World, replicas: int) -> int:
+    """How many a dry run of a Deployment with so many has."""
+    template = {"metadata": {"labels": {"app": "probe"}}, "spec": {"containers": [{"name": "c", "image": "x"}]}}
+    spec = {"replicas": replicas, "selector": {"matchLabels": {"app": "probe"}}, "template": template}
+    body = kinds.DEPLOYMENT.body({"name": "probe", "namespace": world.namespace}, spec=spec)
+    answer = world.api.request("POST", kinds.DEPLOYMENT.path(world.namespace), body, {"dryRun": "All"})
+    return int(answer["spec"]["replicas"])
+
+
+@contextmanager
 def webhook(world: World) -> Iterator[None]:
     """A webhook for pods whose server is gone."""
     hook = {
@@ -85,6 +118,20 @@ def webhook(world: World) -> Iterator[None]:
     yield
     world.api.delete(WEBHOOK, "", world.namespace)
     until("no webhook", lambda: not probe(world, "pods"))
+
+
+def test_a_policy_that_caps_replicas(world: World) -> None:
+    with cap(world, 1):
+        world.create(replicas=3)
+        world.serve(1)
+        assert "is stored with 1 replicas in place of 3" in world.becomes("Progressing", "False", "Conflict")["message"]
+        world.becomes("Ready", "False", "Conflict")
+        seen = world.deployment()["metadata"]["generation"]
+        world.change({"service": {"port": 8080}})
+        world.shows(Ready="Conflict", Progressing="Conflict", ConfigValid="Valid")
+        assert world.deployment()["metadata"]["generation"] == seen
+    world.change({"replicas": 2})
+    heals(world, 2)
 
 
 def test_a_policy_that_wants_a_label_of_pods(world: World) -> None:

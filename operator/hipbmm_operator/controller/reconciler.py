@@ -18,6 +18,7 @@ from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.observe.observer import Observer
 from hipbmm_operator.plan.plan import Plan, decide
 from hipbmm_operator.plan.validation import read
+from hipbmm_operator.plan.write_failure import altered
 from hipbmm_operator.resources.pod_template import Payload
 from hipbmm_operator.status import no_access
 from hipbmm_operator.status.builder import Situation, build
@@ -84,8 +85,10 @@ class Reconciler:
         if wait is not None:
             return outcome.at_latest(wait)
         # A Deployment that was just written counts as it is now: the former one would say that its rollout is over.
-        now_observed = replace(observed, deployment=self.observer.deployment(key))
-        reported = await self._report(key, replace(situation, observed=now_observed, refused=applied.failures))
+        stored = self.observer.deployment(key)
+        refused = applied.failures or altered(planned.replicas, stored)
+        now_observed = replace(observed, deployment=stored)
+        reported = await self._report(key, replace(situation, observed=now_observed, refused=refused))
         return outcome.at_latest(observed.again).at_latest(reported)
 
     async def _apply(self, key: NamespacedName, situation: Situation, planned: Plan) -> Applied:

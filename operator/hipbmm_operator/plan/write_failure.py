@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hipbmm_operator.api.reasons import Reason, Refusal, Write
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.kinds import Kind
+from hipbmm_operator.observe.observed import Deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,14 @@ class WriteFailure:
     message: str
     retry: bool
     retry_after: float | None = None
+
+
+def altered(wanted: int, live: Deployment | None) -> tuple[WriteFailure, ...]:
+    """That a Deployment, after it was written, has not so many replicas; another write would meet the same."""
+    if live is None or live.replicas == wanted:
+        return ()
+    stored = f"Deployment {live.meta.name} is stored with {live.replicas} replicas in place of {wanted}"
+    return (WriteFailure("Conflict", f"{stored}: an admission policy or another controller changes it", retry=False),)
 
 
 class NameConflictError(errors.ApiError):

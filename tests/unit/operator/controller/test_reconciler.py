@@ -68,6 +68,26 @@ async def test_a_rollout_that_has_just_begun_is_never_called_over() -> None:
     assert reported[-1] == (2, "RollingOut")
 
 
+async def test_replicas_that_an_admission_policy_changes_are_said_and_not_fought_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    harness = Harness()
+    apply = harness.kube.apply
+
+    async def admitted(kind: Kind, body: Json, *, force: bool) -> Json:
+        spec = {**body["spec"], "replicas": 5} if kind == DEPLOYMENT else body["spec"]
+        return await apply(kind, {**body, "spec": spec}, force=force)
+
+    monkeypatch.setattr(harness.kube, "apply", admitted)
+    for _ in range(3):
+        await harness.reconcile(KEY)
+    said = harness.condition("Progressing")
+    assert (said["status"], said["reason"]) == ("False", "Conflict")
+    assert "Deployment qwen is stored with 5 replicas in place of 1" in said["message"]
+    assert harness.condition("ConfigValid")["status"] == "True"
+    assert len([write for write in harness.kube.writes if write[1] == "Deployment"]) == 1
+
+
 async def test_a_status_waits_once_for_what_follows_from_written_children_and_not_for_failures() -> None:
     harness = Harness()
     outcome = await harness.reconcile(KEY)
