@@ -153,3 +153,35 @@ def test_health_and_metrics(operator: OperatorProcess) -> None:
     assert operator.http("/healthz") == (200, "ok\n")
     until("the operator to be ready", lambda: operator.http("/readyz") == (200, "ok\n"))
     until("the operator to lead", lambda: operator.metric("hipbmm_leader") == 1)
+
+
+def test_pods_are_recreated_beside_figures_that_another_manager_has_applied(world: World) -> None:
+    """Server-side apply leaves what another manager owns, and the API server refuses Recreate beside such figures."""
+    settle(world, 1)
+    metadata = {"name": "qwen", "namespace": world.namespace}
+    figures = {"strategy": {"rollingUpdate": {"maxSurge": 1}}}  # as they are: nothing is put back
+    world.api.apply(kinds.DEPLOYMENT, kinds.DEPLOYMENT.body(metadata, spec=figures), "flux")
+    for strategy, wanted in (
+        ("Recreate", {"type": "Recreate"}),
+        ("Surge", {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}),
+    ):
+        world.change({"rollout": {"strategy": strategy}})
+        until(strategy, lambda wanted=wanted: world.deployment()["spec"]["strategy"] == wanted)  # type: ignore[misc]
+        world.shows(Ready="AllReplicasWarm", ConfigValid="Valid", Progressing="RolloutComplete")
+
+
+def test_a_restart_counts_beside_one_that_the_spec_names(world: World) -> None:
+    restarted = "kubectl.kubernetes.io/restartedAt"
+
+    def template(at: str) -> Json:
+        return {"metadata": {"annotations": {restarted: at}}}
+
+    world.create(podTemplate=template("2026-01-01T00:00:00Z"))
+    world.recover(1)
+    (before,) = world.pods(1)
+    later = "2026-02-01T00:00:00+01:00"
+    world.api.merge(kinds.DEPLOYMENT, world.namespace, "qwen", {"spec": {"template": template(later)}})
+    old = before["metadata"]["uid"]
+    until("another", lambda: {pod["metadata"]["uid"] for pod in world.api.items(kinds.POD, world.namespace)} - {old})
+    world.recover(1)
+    assert world.deployment()["spec"]["template"]["metadata"]["annotations"][restarted] == later

@@ -35,12 +35,13 @@ class Child:
 class Deployment(Child):
     """The Deployment. `revision` and `content` are what the operator noted on it, "" when it did not.
 
-    `in_place`: its strategy stops a pod before it starts another. `refusal`: why Kubernetes does not let it create
-    pods. `overdue`: its rollout has exceeded the progress deadline. `newest_hash` is the pod-template-hash of its
-    newest ReplicaSet, "" when Kubernetes does not say.
+    `rolling`: its strategy has figures; `in_place`: with them it stops a pod before it starts another. `refusal`: why
+    Kubernetes does not let it create pods. `overdue_since`: when its rollout exceeded the progress deadline.
+    `newest_hash` is the pod-template-hash of its newest ReplicaSet, "" when Kubernetes does not say.
     """
 
     replicas: int
+    rolling: bool
     in_place: bool
     released: bool
     revision: str
@@ -48,7 +49,7 @@ class Deployment(Child):
     template: Json
     refusal: str | None
     refused_since: datetime | None
-    overdue: bool
+    overdue_since: datetime | None
     newest_hash: str
 
 
@@ -129,6 +130,12 @@ class Observed:
     def live_pods(self) -> tuple[Pod, ...]:
         """Pods that neither ended nor are being deleted."""
         return tuple(pod for pod in self.pods if pod.live)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the rollout has exceeded its deadline, and no pod was stopped since: Kubernetes counts that later."""
+        since = self.deployment.overdue_since if self.deployment is not None else None
+        return since is not None and all(pod.ends is None or pod.ends <= since for pod in self.pods)
 
     @property
     def claim_pending(self) -> bool:

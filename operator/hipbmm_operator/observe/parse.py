@@ -28,7 +28,10 @@ def child(body: Json) -> Child:
 def deployment(body: Json) -> Deployment:
     """The Deployment of the replicas."""
     seen, spec = child(body), as_object(body.get("spec"))
-    conditions = metadata.conditions(as_object(body.get("status")))
+    status = as_object(body.get("status"))
+    # Those of a former generation say nothing about what was asked for since.
+    known = status.get("observedGeneration", seen.meta.generation) == seen.meta.generation
+    conditions = metadata.conditions(status) if known else {}
     progress = conditions.get("Progressing", {})
     refused = conditions.get("ReplicaFailure", {})
     if progress.get("reason") == "ReplicaSetCreateError":
@@ -40,6 +43,7 @@ def deployment(body: Json) -> Deployment:
         meta=seen.meta,
         spec=seen.spec,
         replicas=replicas if isinstance(replicas, int) else 1,
+        rolling=bool(rolling),
         in_place=rolling.get("maxSurge") == 0 and rolling.get("maxUnavailable") == 1,
         released=annotations.get(names.ANNOTATION_RELEASED) == "true",
         revision=annotations.get(names.ANNOTATION_REVISION, ""),
@@ -48,7 +52,9 @@ def deployment(body: Json) -> Deployment:
         refusal=_text(refused.get("message")) if refused.get("status") == "True" else None,
         refused_since=moment(refused.get("lastTransitionTime")),
         newest_hash=_newest_hash(_text(progress.get("message"))),
-        overdue=progress.get("reason") == "ProgressDeadlineExceeded",
+        overdue_since=moment(progress.get("lastTransitionTime"))
+        if progress.get("reason") == "ProgressDeadlineExceeded"
+        else None,
     )
 
 
@@ -128,6 +134,7 @@ def pod(body: Json) -> Pod:
         reason=_text(status.get("reason")),
         message=_text(status.get("message")),
         deleting=meta.deleting,
+        ends=moment(object_at(body, "metadata").get("deletionTimestamp")),
         ready=ready.get("status") == "True",
         created=meta.created,
         unschedulable=_unschedulable(scheduled, gates) if waits else None,

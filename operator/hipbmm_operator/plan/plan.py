@@ -8,11 +8,12 @@ from functools import partial
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import kinds
+from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.kube.writes import Deletion, Step
 from hipbmm_operator.mirror import steps as mirror_steps
-from hipbmm_operator.observe.observed import Child, Observed
+from hipbmm_operator.observe.observed import Child, Deployment, Observed
 from hipbmm_operator.plan import revision, rollout, spare_room, volume_claim
 from hipbmm_operator.plan.pace import Pace, pace
 from hipbmm_operator.plan.spare_room import Obstacle
@@ -99,7 +100,7 @@ def plan(
         steps.append(Step("apply", kinds.SERVICE_MONITOR, service_monitor.build(owner, spec, tls=command.tls)))
     if rollout.asked(spec) > 1:
         steps.append(Step("apply", kinds.BUDGET, disruption_budget.build(owner)))
-    steps.append(Step("apply", kinds.DEPLOYMENT, workload))
+    steps += _workload_steps(owner, observed.deployment, workload)
     return Plan(
         steps=tuple(steps),
         deletions=(*claim_deletions, *obsolete_copies, *obsolete_claims, *_obsolete(owner, spec, observed, choice)),
@@ -115,6 +116,19 @@ def plan(
         placement=place,
         requeue_after=_requeue(observed, obstacle, now, unfinished=replicas < rollout.asked(spec)),
     )
+
+
+def _workload_steps(owner: Owner, live: Deployment | None, workload: Json) -> list[Step]:
+    """The Deployment, beside what others have written into it."""
+    steps: list[Step] = []
+    if live is not None and live.meta.writable_for(owner):
+        workload["spec"]["template"] = deployment.restarted(workload["spec"]["template"], live.template)
+        recreate = {"type": "Recreate", "rollingUpdate": None}
+        if live.rolling and workload["spec"]["strategy"]["type"] == "Recreate":
+            # Both are refused, and an apply would leave the figures that somebody else has set, too.
+            patch = {"metadata": {"name": live.meta.name, "uid": live.meta.uid}, "spec": {"strategy": recreate}}
+            steps.append(Step("merge", kinds.DEPLOYMENT, patch))
+    return [*steps, Step("apply", kinds.DEPLOYMENT, workload)]
 
 
 def _revision_steps(owner: Owner, observed: Observed, choice: revision.Choice) -> list[Step]:

@@ -73,6 +73,8 @@ class Pod:
     """Since when it waits for the first word of its scheduler, or of its node's kubelet; None when both have spoken."""
     gates: tuple[str, ...] = ()
     """Scheduling gates that are not removed yet: the scheduler leaves the pod aside."""
+    ends: datetime | None = None
+    """By when one that is being deleted is to have ended."""
 
     def container(self, name: str) -> Container:
         """The container of that name; for one that is not there, one that does nothing and has done nothing."""

@@ -6,10 +6,13 @@ from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import parse
+from hipbmm_operator.kube.times import moment
 from hipbmm_operator.resources.controller_revision import Revision, content
 
 _QUEUE_LABELS = "kueue.x-k8s.io/"
 """A queue takes the Deployment as a whole, by labels that a user gives the pods."""
+
+_RESTARTED = "kubectl.kubernetes.io/restartedAt"
 
 _SLACK_SECONDS = 600
 """Pulling a 30 GB image and starting containers, on top of tuning and start-up."""
@@ -54,3 +57,12 @@ def build(
         "template": revision.template,
     }
     return kinds.DEPLOYMENT.body(metadata, spec=body)
+
+
+def restarted(template: Json, live: Json) -> Json:
+    """The template; of a time of restart in it and the one of `kubectl rollout restart`, the later counts."""
+    annotations, last = parse(template).annotations, parse(live).annotations.get(_RESTARTED)
+    done, asked = moment(last), moment(annotations.get(_RESTARTED))
+    if _RESTARTED not in annotations or done is None or (asked is not None and done <= asked):
+        return template
+    return {**template, "metadata": {**template["metadata"], "annotations": {**annotations, _RESTARTED: last}}}

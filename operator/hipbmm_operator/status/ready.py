@@ -78,8 +78,7 @@ def stalled(findings: Mapping[str, Finding], observed: Observed) -> Finding | No
     config, progress = findings["ConfigValid"], findings["Progressing"]
     if _fatal(config):
         return true(STALLED, config.reason, config.message)
-    overdue = observed.deployment is not None and observed.deployment.overdue
-    halted = progress.state == "False" and (overdue or progress.reason == "HeldUntuned")
+    halted = progress.state == "False" and (observed.overdue or progress.reason == "HeldUntuned")
     if not halted or findings["Ready"].state == "True":
         return None
     return true(STALLED, progress.reason, progress.message)

@@ -77,7 +77,7 @@ def _without_room(observed: Observed, plan: Plan) -> Finding | None:
         return None
     # A deadline that passed before a pod was stopped in place is not one of this rollout.
     begun = live.in_place and len(observed.live_pods) <= live.replicas
-    if plan.strategy == "InPlace" and begun and live.overdue:
+    if plan.strategy == "InPlace" and begun and observed.overdue:
         return None
     if plan.strategy == "InPlace":
         return _IN_PLACE
@@ -101,12 +101,8 @@ def _refused(observed: Observed) -> Finding | None:
     return None if message is None else false("Progressing", pod_refusal(message), message)
 
 
-def _late(observed: Observed) -> bool:
-    return observed.deployment is not None and observed.deployment.overdue
-
-
 def _moving(observed: Observed, plan: Plan) -> Finding:
-    if _late(observed):
+    if observed.overdue:
         return false("Progressing", "ProgressDeadlineExceeded", "the rollout has not moved within its deadline")
     if not _over(observed, plan):
         if plan.strategy == "InPlace":
@@ -139,7 +135,7 @@ def _stuck(observed: Observed, plan: Plan, failures: Sequence[Failure]) -> Findi
         return None
     leaving = [pod for pod in observed.pods if pod.deleting and pod.node]
     waits = plan.strategy == "InPlace" and cause.reason in SCHEDULING_REASONS and bool(leaving)
-    if waits and not _late(observed):
+    if waits and not observed.overdue:
         return _IN_PLACE
     # Of a lost node: Kubernetes takes a pod for stopped when its kubelet says so, and starts no other in its place.
     held = "".join(f"; {pod.name} on node {pod.node} does not end" for pod in leaving[:1] if waits)

@@ -33,7 +33,11 @@ _WHOLE: Final = {"metadata": _METADATA, "spec": ..., "status": ...}
 _KEPT: Final[Mapping[Kind, Mapping[str, _Shape]]] = {
     kinds.HIPBMM_DEPLOYMENT: _WHOLE,
     # Without its counts: pods are counted themselves, and each count would be a change.
-    kinds.DEPLOYMENT: {"metadata": _METADATA, "spec": ..., "status": {"conditions": _CONDITIONS}},
+    kinds.DEPLOYMENT: {
+        "metadata": _METADATA,
+        "spec": ...,
+        "status": {"observedGeneration": ..., "conditions": _CONDITIONS},
+    },
     kinds.SERVICE: _WHOLE,
     kinds.CLAIM: {"metadata": _METADATA, "spec": ..., "status": ("phase", "accessModes", "capacity", "conditions")},
     kinds.CONTROLLER_REVISION: {"metadata": _METADATA, "revision": ..., "data": ...},

@@ -9,6 +9,7 @@ from tests.unit.operator.make import Json, ended, pod, report, resource, time
 
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.times import moment
 from hipbmm_operator.observe import parse
 
 OWNER = resource().owner
@@ -26,17 +27,29 @@ def test_a_deployment() -> None:
         }
     )
     assert (found.replicas, found.in_place, found.released, found.revision) == (3, True, True, "r-1")
-    assert (found.content, found.refusal, found.overdue) == ("c", "exceeded quota", False)
+    assert (found.content, found.refusal, found.overdue_since) == ("c", "exceeded quota", None)
     assert found.template == {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": []}}
 
 
 def test_a_deployment_whose_pods_are_let_in_again_is_not_refused() -> None:
     conditions = [
         {"type": "ReplicaFailure", "status": "False", "message": "old"},
-        {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"},
+        {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "lastTransitionTime": time(5)},
     ]
     found = parse.deployment({"status": {"conditions": conditions}})
-    assert (found.refusal, found.overdue, found.replicas, found.template) == (None, True, 1, {})
+    assert (found.refusal, found.overdue_since, found.replicas, found.template) == (None, moment(time(5)), 1, {})
+
+
+def test_what_was_said_of_a_former_generation_of_a_deployment_is_not_said_of_this_one() -> None:
+    words = {"message": 'ReplicaSet "qwen-5d" has timed out', "lastTransitionTime": time(5)}
+    conditions = [
+        {"type": "ReplicaFailure", "status": "True", **words},
+        {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", **words},
+    ]
+    status = {"observedGeneration": 3, "conditions": conditions}
+    said, former = (parse.deployment({"metadata": {"generation": at}, "status": status}) for at in (3, 4))
+    assert (said.refusal, said.overdue_since, said.newest_hash) == (words["message"], moment(time(5)), "5d")
+    assert (former.refusal, former.overdue_since, former.newest_hash) == (None, None, "")
 
 
 def test_a_claim_has_the_modes_of_its_volume_once_there_is_one() -> None:

@@ -15,6 +15,11 @@ NODE_REFUSALS = {
 }
 
 
+def overdue(ago: float) -> Json:
+    why = {"reason": "ProgressDeadlineExceeded", "lastTransitionTime": time(ago)}
+    return {"type": "Progressing", "status": "False", **why}
+
+
 def refused_by_node(rollout: Rollout, name: str, since: float, reason: str, message: str) -> Json:
     body = rollout.labelled(pod(name, revision=rollout.revision), "new")
     body["metadata"]["creationTimestamp"] = time(since)
@@ -62,9 +67,7 @@ def test_an_old_pod_that_never_ends_is_named(serving: int) -> None:
     spec = {"replicas": 2, "image": "vllm:2"}
     found = status(spec, *copy.deepcopy(bodies), live=rollout.live, revisions=rollout.revisions)
     assert condition(found, "Progressing") == ("True", "UpdatingInPlace")
-    rollout.live["status"]["conditions"] = [
-        {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
-    ]
+    rollout.live["status"]["conditions"] = [overdue(5)]
     found = status(spec, *bodies, live=rollout.live, revisions=rollout.revisions)
     assert condition(found, "Progressing") == ("False", "InsufficientGPU")
     assert condition(found, "Stalled") == ("True", "InsufficientGPU")
@@ -83,9 +86,7 @@ def test_a_deadline_that_passed_before_the_rollout_goes_on_in_place_says_nothing
         "maxSurge": 0 if switched else 1,
         "maxUnavailable": int(switched),
     }
-    rollout.live["status"]["conditions"] = [
-        {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
-    ]
+    rollout.live["status"]["conditions"] = [overdue(5)]
     old = rollout.old[stopped:]
     found = status(
         {"replicas": 2, "image": "vllm:2"},
@@ -96,3 +97,16 @@ def test_a_deadline_that_passed_before_the_rollout_goes_on_in_place_says_nothing
     )
     assert (condition(found, "Progressing")[0] == "False") is (switched and stopped)
     assert ("Stalled" in {each["type"] for each in found["conditions"]}) is (switched and stopped)
+
+
+def test_a_pod_that_is_stopped_after_the_deadline_has_moved_the_rollout() -> None:
+    """Kubernetes says so a moment later: it counts the pods that are left first."""
+    rollout = Rollout()
+    rollout.live["spec"]["strategy"]["rollingUpdate"] = {"maxSurge": 0, "maxUnavailable": 1}
+    rollout.live["status"]["conditions"] = [overdue(100)]
+    rollout.old[0]["metadata"]["deletionTimestamp"] = time(-60)
+    bodies = [*rollout.old, rollout.waiting(GPU, since=5000)]
+    spec = {"replicas": 2, "image": "vllm:2"}
+    found = status(spec, *bodies, live=rollout.live, revisions=rollout.revisions)
+    assert condition(found, "Progressing") == ("True", "UpdatingInPlace")
+    assert "Stalled" not in {each["type"] for each in found["conditions"]}

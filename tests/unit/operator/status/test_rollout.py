@@ -106,7 +106,12 @@ def test_pods_that_are_refused_for_a_reason_that_is_not_known() -> None:
 def test_the_progress_deadline() -> None:
     live = deployment(planned(resource()))
     live["status"]["conditions"].append(
-        {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+        {
+            "type": "Progressing",
+            "status": "False",
+            "reason": "ProgressDeadlineExceeded",
+            "lastTransitionTime": time(5),
+        }
     )
     found = status(live=live)
     assert condition(found, "Progressing") == condition(found, "Ready") == ("False", "ProgressDeadlineExceeded")
