@@ -1,5 +1,6 @@
 """`merge`, `compact`, `export` and `import`: what people do with a store as a whole."""
 
+import contextlib
 import gc
 import hashlib
 import os
@@ -20,7 +21,7 @@ from hipbmm_kernel.store.archive import Moved
 from hipbmm_kernel.store.reader import WHOLE, Reader, keys_of
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.shown import shown
-from hipbmm_kernel.system.volume import Volume, replace_file, sync_names
+from hipbmm_kernel.system.volume import Volume, closing, replace_file, sync_names
 
 READ_SECONDS = 90.0
 """How long a shared volume's passing errors are waited out."""
@@ -115,7 +116,14 @@ def _merge(arguments: Namespace) -> Answer:
 def _write(path: str, data: bytes) -> None:
     target = command_line.target(path)
     replace_file(Volume(), target, data)
-    sync_names(Volume(), os.path.dirname(target))
+    _sync(os.path.dirname(target))
+
+
+def _sync(directory: str) -> None:
+    """Make the names in a directory durable; of one that may not be read they cannot be."""
+    volume = Volume()
+    with contextlib.suppress(PermissionError), closing(volume, volume.open_directory(directory, follow=True)) as opened:
+        sync_names(volume, opened)
 
 
 def _times(rows: Sequence[Row]) -> bytes:
@@ -151,7 +159,7 @@ def _export(arguments: Namespace) -> Answer:
             target.flush()
             os.fsync(target.fileno())
         temporary.replace(final)
-        sync_names(Volume(), str(final.parent))
+        _sync(str(final.parent))
     finally:
         temporary.unlink(missing_ok=True)
     return _moved(moved)

@@ -131,27 +131,24 @@ def whole(volume: Volume, root: str) -> Iterator[tuple[str, bytes]]:
 def keep(volume: Volume, root: str, key: str, data: bytes) -> str:
     """Write the file of a key into a store, in which no link is followed; "" when it is there and whole, else why."""
     error = ""
-    try:
-        directory = volumes.open_below(volume, root, *DIRECTORY.split("/"), make=True)
-    except OSError as failed:
-        return volumes.describe(failed)
-    with volumes.closing(volume, directory):
-        for name in names(key):
-            try:
-                _put(volume, root, name, data, directory)
-            except OSError as failed:
-                error = volumes.describe(failed)
-                if failed.errno not in (errno.EEXIST, errno.EIO):
-                    break
-            else:
-                return ""
+    for name in names(key):
+        try:
+            opened = volumes.open_below(volume, root, *DIRECTORY.split("/"), make=True, sync=True)
+            with volumes.closing(volume, opened) as directory:
+                _put(volume, name, data, directory)
+        except OSError as failed:
+            error = volumes.describe(failed)
+            if failed.errno not in (errno.EEXIST, errno.EIO):
+                break
+        else:
+            return ""
     return error
 
 
-def _put(volume: Volume, root: str, name: str, data: bytes, directory: int) -> None:
+def _put(volume: Volume, name: str, data: bytes, directory: int) -> None:
     """Write a new file and read it back. FileExistsError when another content, or half of one, has that name."""
     with contextlib.suppress(FileExistsError):
         volumes.write_new(volume, name, data, directory)
     if volumes.read_file(volume, name, MAX_BYTES, at=directory) != data:
         raise FileExistsError(errno.EEXIST, "another content has this name", name)
-    volumes.sync_names(volume, root, *DIRECTORY.split("/"))
+    volumes.sync_names(volume, directory)

@@ -86,7 +86,7 @@ class Publisher:
         The store itself is a mount: if it is missing, so is the volume. What is missing inside is made, and a link
         inside is not followed: it could lead anywhere.
         """
-        with self._directory("shards") as directory:
+        with self._directory("shards", sync=True) as directory:
             try:
                 volumes.write_new(self._volume, name, data, directory)
             except FileExistsError:
@@ -99,11 +99,11 @@ class Publisher:
             else:
                 if volumes.read_file(self._volume, name, len(data), at=directory) != data:
                     raise OSError(errno.EIO, "the volume returned other bytes than were written", name)
-        volumes.sync_names(self._volume, self._root, "v1", self._key, "shards")
+            volumes.sync_names(self._volume, directory)
 
-    def _directory(self, *parts: str) -> contextlib.AbstractContextManager[int]:
+    def _directory(self, *parts: str, sync: bool = False) -> contextlib.AbstractContextManager[int]:
         """A directory of the key, made where it is missing."""
-        opened = volumes.open_below(self._volume, self._root, "v1", self._key, *parts, make=True)
+        opened = volumes.open_below(self._volume, self._root, "v1", self._key, *parts, make=True, sync=sync)
         return volumes.closing(self._volume, opened)
 
     def describe(self) -> None:

@@ -96,9 +96,10 @@ def closing(volume: Volume, fd: int) -> Iterator[int]:
         volume.close(fd)
 
 
-def open_below(volume: Volume, root: str, *parts: str, make: bool = False) -> int:
+def open_below(volume: Volume, root: str, *parts: str, make: bool = False, sync: bool = False) -> int:
     """A descriptor of the directory `root`/`parts`; below `root` no link is followed, and `make` makes what is missing.
 
+    With `sync` the names of all parts are durable: of whoever made a directory nobody knows whether it lived to do so.
     OSError as the calls give it: NotADirectoryError for a link.
     """
     fd = volume.open_directory(root, follow=True)
@@ -107,22 +108,19 @@ def open_below(volume: Volume, root: str, *parts: str, make: bool = False) -> in
             if make:
                 with contextlib.suppress(FileExistsError):
                     volume.make_directory(part, at=outer)
+            if sync:
+                sync_names(volume, outer)
             fd = volume.open_directory(part, at=outer)
     return fd
 
 
-def sync_names(volume: Volume, root: str, *parts: str) -> None:
-    """Make the names in `root`/`parts`, and those of all parts, durable where the volume can.
-
-    Of whoever made a directory nobody knows whether it lived to do so. Many network volumes cannot, and need not.
-    """
-    for depth in range(len(parts) + 1):
-        try:
-            with closing(volume, open_below(volume, root, *parts[:depth])) as directory:
-                volume.sync(directory)
-        except OSError as error:
-            if error.errno not in NOT_FOR_DIRECTORIES:
-                raise
+def sync_names(volume: Volume, directory: int) -> None:
+    """Make the names in an open directory durable where the volume can. Many network volumes cannot, and need not."""
+    try:
+        volume.sync(directory)
+    except OSError as error:
+        if error.errno not in NOT_FOR_DIRECTORIES:
+            raise
 
 
 def make_directories(volume: Volume, path: str) -> None:

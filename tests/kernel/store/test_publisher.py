@@ -18,8 +18,9 @@ from hipbmm_kernel.system.volume import Volume
 
 CODES = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.ESTALE, errno.EACCES, errno.ENOLCK, errno.EINTR, errno.EROFS)
 CALLS_OF_ONE_ATTEMPT = 4
-DIRECTORIES = (2, 3, 4, 5)
-"""Syncs of an attempt behind that of its file: the store's own directory first, the one with the name last."""
+DIRECTORIES, FILE = (1, 2, 3, 5), 4
+"""Syncs of an attempt beside a stack.json: from the store's own directory to the one with the name."""
+FILE_IN_A_NEW_STORE = FILE + 1
 REFUSALS = [
     (call, code)
     for call in ("create", "write", "sync", "close", "open", "read")
@@ -109,10 +110,28 @@ def test_a_transfer_that_is_interrupted_again_and_again_is_repeated(tmp_path: Pa
 
 
 def test_a_descriptor_is_never_synced_twice_after_an_error(tmp_path: Path, a_stack: Stack) -> None:
-    volume = FaultyVolume(failing("sync", 2, errno.EIO))
+    volume = FaultyVolume(failing("sync", FILE_IN_A_NEW_STORE, errno.EIO))
     publish(tmp_path, a_stack, NEW, volume)
-    at = [number for number, call in enumerate(volume.calls) if call == "sync"][1]
+    at = [number for number, call in enumerate(volume.calls) if call == "sync"][FILE_IN_A_NEW_STORE - 1]
     assert volume.calls[at + 1] == "close"
+
+
+def test_one_walk_syncs_every_name_after_it_was_made(tmp_path: Path, a_stack: Stack) -> None:
+    synced: list[tuple[str, list[str]]] = []
+
+    class Watched(FaultyVolume):
+        def sync(self, fd: int) -> None:
+            path = Path(f"/proc/self/fd/{fd}").readlink()
+            synced.append((path.name, [each.name for each in path.glob("*")]))
+            super().sync(fd)
+
+    volume = Watched()
+    key = a_stack.key
+    data = shard.encode(Shard(key, "pod-a.warm", 1, rows=NEW))
+    name = shard.name_of(data)
+    Publisher(volume, FakeClock(), str(tmp_path), key).put(name, data)
+    assert synced == [(tmp_path.name, ["v1"]), ("v1", [key]), (key, ["shards"]), (name, []), ("shards", [name])]
+    assert volume.calls.count("open_directory") == len((tmp_path, "v1", key, "shards"))
 
 
 def test_every_attempt_has_its_own_name(tmp_path: Path, a_stack: Stack) -> None:
@@ -124,7 +143,7 @@ def test_every_attempt_has_its_own_name(tmp_path: Path, a_stack: Stack) -> None:
                 names.append(path)
             return super().create(path, mode, at)
 
-    publish(tmp_path, a_stack, NEW, Refusing(failing("sync", 2, errno.ENOSPC)))
+    publish(tmp_path, a_stack, NEW, Refusing(failing("sync", FILE_IN_A_NEW_STORE, errno.ENOSPC)))
     assert len(names) == len(set(names)) == 2
 
 
@@ -173,9 +192,8 @@ def test_a_link_inside_a_store_leads_nowhere(tmp_path: Path, a_stack: Stack, par
 @pytest.mark.parametrize("number", DIRECTORIES)
 def test_a_name_that_may_be_lost_is_not_published(tmp_path: Path, a_stack: Stack, number: int, code: int) -> None:
     publish(tmp_path, a_stack, OLD)
-    volume = FaultyVolume(failing("sync", number, code))
-    publish(tmp_path, a_stack, NEW, volume)
-    assert volume.calls.count("create") == 2
+    name = publish(tmp_path, a_stack, NEW, FaultyVolume(failing("sync", number, code)))
+    assert name.split(".")[-3] == "2"
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.EACCES, errno.EOPNOTSUPP, errno.EBADF], ids=errno.errorcode.get)
@@ -196,7 +214,7 @@ def test_a_shard_that_is_found_after_a_kill_is_synced_before_it_counts(tmp_path:
     synced = FaultyVolume()
     publish(tmp_path, a_stack, NEW, synced)
     assert synced.calls.count("sync") == 1 + len(DIRECTORIES), "the file, and each directory above it"
-    lost = FaultyVolume(failing("sync", 1, errno.EIO))
+    lost = FaultyVolume(failing("sync", FILE, errno.EIO))
     publish(tmp_path, a_stack, NEW, lost)
     assert lost.calls.count("create") == 2, "the pages may be gone: another name"
 
