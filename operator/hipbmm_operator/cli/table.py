@@ -12,11 +12,8 @@ _UNKNOWN: Final = "-"
 def table(detections: Sequence[Detection]) -> str:
     """One line for each node, columns aligned; WHY is the first reason. Names from outside cannot move the cursor."""
     rows = [_HEADER, *(_row(detection) for detection in detections)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER) - 1)]
-    lines = (
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
-        for row in rows
-    )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "".join(f"{line}\n" for line in lines)
 
 
