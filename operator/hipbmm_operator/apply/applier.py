@@ -10,7 +10,7 @@ from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import CONFIG_MAP, Kind
 from hipbmm_operator.kube.owner import Owner
-from hipbmm_operator.kube.writes import Deletion, Step
+from hipbmm_operator.kube.writes import Step
 from hipbmm_operator.observe import parse
 from hipbmm_operator.observe.observed import Child
 from hipbmm_operator.plan import write_failure
@@ -38,17 +38,17 @@ class Applier:
         self._held: dict[tuple[str, Kind], tuple[str, str, str]] = {}
 
     async def run(self, owner: Owner, plan: Plan, live: Mapping[Kind, Child | None]) -> Applied:
-        """Do all steps in order, then the deletions; one that fails keeps back only the next steps of its kind."""
+        """Do all steps in order; one that fails keeps back only the next steps of its kind."""
         done: list[bool | WriteFailure] = []
         failed: set[Kind] = set()
         for step in plan.steps:
-            if step.kind not in failed:  # a mirror is not changed before there is a copy of it
-                done.append(await self._try(owner, step, live.get(step.kind)))
-                if isinstance(done[-1], WriteFailure):
-                    failed.add(step.kind)
-        # A mirror stays until there is a copy of it. Any other obsolete object may be what fills the quota.
-        gone = [each for each in plan.deletions if each.kind != CONFIG_MAP or CONFIG_MAP not in failed]
-        done += [await self._delete(owner, each) for each in gone]
+            # A mirror is not changed, and stays, until there is a copy of it. Anything else that is obsolete may be
+            # what fills the quota.
+            if step.kind in failed and (step.mode != "delete" or step.kind == CONFIG_MAP):
+                continue
+            done.append(await self._try(owner, step, live.get(step.kind)))
+            if isinstance(done[-1], WriteFailure):
+                failed.add(step.kind)
         failures = tuple(result for result in done if isinstance(result, WriteFailure))
         return Applied(sum(result is True for result in done), failures)
 
@@ -66,7 +66,10 @@ class Applier:
         except errors.ApiError as error:
             return write_failure.of(step.kind, name, error)
         metrics.WRITES.labels(step.kind.kind, step.mode).inc()
-        LOG.info("Wrote %s %s (%s)", step.kind.kind, name, step.mode)
+        if step.mode == "delete":
+            LOG.info("Deleted %s %s", step.kind.kind, name)
+        else:
+            LOG.info("Wrote %s %s (%s)", step.kind.kind, name, step.mode)
         return True
 
     async def _write(self, owner: Owner, step: Step, live: Child | None) -> bool:
@@ -74,6 +77,10 @@ class Applier:
         kind, body, name = step.kind, step.body, step.body["metadata"]["name"]
         if step.mode == "apply":
             return await self._apply(owner, kind, intent.sealed(body), live)
+        if step.mode == "delete":
+            seen = body["metadata"]
+            await self._kube.delete(kind, owner.namespace, name, seen["uid"], seen["resourceVersion"])
+            return True
         try:
             if step.mode == "merge":
                 answer = await self._kube.merge(kind, owner.namespace, name, body)
@@ -122,14 +129,4 @@ class Applier:
         if not intent.fulfilled(marked, live):
             return False
         self._held[at] = state
-        return True
-
-    async def _delete(self, owner: Owner, deletion: Deletion) -> bool | WriteFailure:
-        kind, name = deletion.kind, deletion.name
-        try:
-            await self._kube.delete(kind, owner.namespace, name, deletion.uid, deletion.resource_version)
-        except errors.ApiError as error:
-            return write_failure.of(kind, name, error)
-        metrics.WRITES.labels(kind.kind, "delete").inc()
-        LOG.info("Deleted %s %s", kind.kind, name)
         return True

@@ -10,23 +10,17 @@ from hipbmm_operator.kube.metadata import Metadata
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write. `apply`: server-side apply. `create`: only if absent. `merge`: a JSON merge patch of that uid."""
+    """One write. `apply`: server-side apply. `create`: only if absent. `merge`: a JSON merge patch of that uid.
 
-    mode: Literal["apply", "create", "merge"]
+    `delete`: exactly that object in exactly that state, both of which the body's metadata has.
+    """
+
+    mode: Literal["apply", "create", "merge", "delete"]
     kind: Kind
     body: Json
 
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """One object to delete, exactly that one in exactly that state."""
-
-    kind: Kind
-    name: str
-    uid: str
-    resource_version: str
-
     @classmethod
-    def of(cls, kind: Kind, meta: Metadata) -> Self:
+    def delete(cls, kind: Kind, meta: Metadata) -> Self:
         """The deletion of an object that was seen."""
-        return cls(kind, meta.name, meta.uid, meta.resource_version)
+        seen = {"name": meta.name, "uid": meta.uid, "resourceVersion": meta.resource_version}
+        return cls("delete", kind, {"metadata": seen})

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.owner import Owner
-from hipbmm_operator.kube.writes import Deletion, Step
+from hipbmm_operator.kube.writes import Step
 from hipbmm_operator.mirror.content import Content
 from hipbmm_operator.mirror.state import MirrorState
 
@@ -35,14 +35,14 @@ def build_archive(owner: Owner, content: Content, taken: Iterable[str]) -> Json:
     return body | {"immutable": True}
 
 
-def steps(owner: Owner, state: MirrorState, *, wanted: bool) -> tuple[list[Step], list[Deletion]]:
+def steps(owner: Owner, state: MirrorState, *, wanted: bool) -> list[Step]:
     """First the immutable copy, then what pods mount; a former copy goes when the new one is mounted."""
     if not wanted:
         own = [*state.archives, *([state.mounted] if state.mounted else [])]
-        return [], [Deletion.of(kinds.CONFIG_MAP, each.meta) for each in own]
+        return [Step.delete(kinds.CONFIG_MAP, each.meta) for each in own]
     if state.content is None:
         meant = state.mounted.meant if state.mounted else ""
-        return [], [Deletion.of(kinds.CONFIG_MAP, each.meta) for each in state.archives if each.digest != meant]
+        return [Step.delete(kinds.CONFIG_MAP, each.meta) for each in state.archives if each.digest != meant]
     made = []
     copy = next((archive for archive in state.archives if archive.digest == state.content.digest), None)
     if copy is None:
@@ -52,8 +52,8 @@ def steps(owner: Owner, state: MirrorState, *, wanted: bool) -> tuple[list[Step]
         made.append(Step("merge", kinds.CONFIG_MAP, {"metadata": owned}))
     if state.mounted is not None and state.mounted.immutable:
         # Somebody sealed it, so it cannot be repaired but only replaced.
-        return made, [Deletion.of(kinds.CONFIG_MAP, state.mounted.meta)]
-    return [*made, _mounted(owner, state.content, state)], []
+        return [*made, Step.delete(kinds.CONFIG_MAP, state.mounted.meta)]
+    return [*made, _mounted(owner, state.content, state)]
 
 
 def _mounted(owner: Owner, content: Content, state: MirrorState) -> Step:

@@ -1,6 +1,6 @@
 """What to do next for one resource: pure functions of its spec, of what was observed, and of the time.
 
-In: `Resource`, `Observed`, `now`. Out: a `Plan` (writes, deletions, the decisions behind them), or the problems of a
+In: `Resource`, `Observed`, `now`. Out: a `Plan` (writes and the decisions behind them), or the problems of a
 spec that cannot be used. `validation.py` checks what the schema cannot, `revision.py` picks the stored pod template,
 `rollout.py` decides replicas and strategy, `spare_room.py` sees that old pods are in the way of new ones, `pace.py`
 that new ones serve worse; `volume_claim.py` repairs the claim, `write_failure.py` names refusals.

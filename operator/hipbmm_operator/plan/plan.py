@@ -11,7 +11,7 @@ from hipbmm_operator.kube import kinds
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.owner import Owner
-from hipbmm_operator.kube.writes import Deletion, Step
+from hipbmm_operator.kube.writes import Step
 from hipbmm_operator.mirror import steps as mirror_steps
 from hipbmm_operator.observe.observed import Child, Deployment, Observed
 from hipbmm_operator.plan import revision, rollout, spare_room, volume_claim
@@ -38,10 +38,9 @@ _UNSETTLED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The writes, in order, what pods use before the Deployment; and the decisions behind them."""
+    """The writes, in order: what pods use, the Deployment, deletions; and the decisions behind them."""
 
     steps: tuple[Step, ...]
-    deletions: tuple[Deletion, ...]
     asked: int
     replicas: int
     released: bool
@@ -88,22 +87,21 @@ def plan(
     workload = deployment.build(
         resource, spec, choice.current, replicas=replicas, strategy=strategy, pace=how_fast.kind, released=marked
     )
-    claim_steps, claim_deletions = volume_claim.steps(owner, spec.cache.pvc, place, observed.claim)
-    copies, obsolete_copies = mirror_steps.steps(owner, observed.mirror, wanted=place.mirror)
-    steps = [*claim_steps, *copies]
-    steps += _revision_steps(owner, observed, choice)
-    claims, obsolete_claims = _gpu_claims(owner, spec, command, observed, choice)
-    steps += claims
-    monitored = spec.service.monitor.enabled or observed.monitor.live is not None
-    steps.append(Step("apply", kinds.SERVICE, service.build(owner, spec, monitored=monitored, tls=command.tls)))
-    if spec.service.monitor.enabled and observed.monitor.served:
-        steps.append(Step("apply", kinds.SERVICE_MONITOR, service_monitor.build(owner, spec, tls=command.tls)))
-    if rollout.asked(spec) > 1:
-        steps.append(Step("apply", kinds.BUDGET, disruption_budget.build(owner)))
-    steps += _workload_steps(owner, observed.deployment, workload)
+    monitor, several = spec.service.monitor.enabled, rollout.asked(spec) > 1
+    front = service.build(owner, spec, monitored=monitor or observed.monitor.live is not None, tls=command.tls)
+    scrape = service_monitor.build(owner, spec, tls=command.tls) if monitor and observed.monitor.served else None
+    steps = [
+        *volume_claim.steps(owner, spec.cache.pvc, place, observed.claim),
+        *mirror_steps.steps(owner, observed.mirror, wanted=place.mirror),
+        *_revision_steps(owner, observed, choice),
+        *_gpu_claims(owner, spec, command, observed, choice),
+        Step("apply", kinds.SERVICE, front),
+        *_optional(owner, kinds.SERVICE_MONITOR, scrape, None if monitor else observed.monitor.live),
+        *_optional(owner, kinds.BUDGET, disruption_budget.build(owner) if several else None, observed.budget),
+        *_workload_steps(owner, observed.deployment, workload),
+    ]
     return Plan(
-        steps=tuple(steps),
-        deletions=(*claim_deletions, *obsolete_copies, *obsolete_claims, *_obsolete(owner, spec, observed, choice)),
+        steps=tuple(sorted(steps, key=lambda step: step.mode == "delete")),
         asked=rollout.asked(spec),
         replicas=replicas,
         released=released,
@@ -132,10 +130,11 @@ def _workload_steps(owner: Owner, live: Deployment | None, workload: Json) -> li
 
 
 def _revision_steps(owner: Owner, observed: Observed, choice: revision.Choice) -> list[Step]:
-    """Of the current revision, if it has to be stored; orphans that stay get their owner back."""
+    """Of the current revision, if it has to be stored; orphans that stay get their owner back, and old ones go."""
     kept = [each for each in observed.revisions if each not in choice.obsolete and each.name != choice.current.name]
     orphans = [each for each in kept if not each.meta.owners]
-    return [_revision_step(owner, each) for each in (*orphans, *([choice.current] if choice.store else ()))]
+    stored = [_revision_step(owner, each) for each in (*orphans, *([choice.current] if choice.store else ()))]
+    return [*stored, *(Step.delete(kinds.CONTROLLER_REVISION, old.meta) for old in choice.obsolete)]
 
 
 def _revision_step(owner: Owner, revision: controller_revision.Revision) -> Step:
@@ -147,36 +146,23 @@ def _revision_step(owner: Owner, revision: controller_revision.Revision) -> Step
     return Step("merge", kinds.CONTROLLER_REVISION, {"metadata": body["metadata"]})
 
 
-def _gpu_claims(
-    owner: Owner, spec: Spec, command: Command, observed: Observed, choice: revision.Choice
-) -> tuple[list[Step], list[Deletion]]:
-    """The ResourceClaimTemplate that the pods refer to; those that no stored template refers to any more."""
-    name = gpu_claims.referred(choice.current.template)
+def _gpu_claims(owner: Owner, spec: Spec, command: Command, observed: Observed, choice: revision.Choice) -> list[Step]:
+    """The ResourceClaimTemplate that the pods refer to; those that no stored template refers to any more go."""
+    name, there = gpu_claims.referred(choice.current.template), observed.claim_templates
     gone = {old.name for old in choice.obsolete}
     kept = {name, *(gpu_claims.referred(each.template) for each in observed.revisions if each.name not in gone)}
-    there = {meta.name for meta in observed.claim_templates}
-    body = gpu_claims.build(owner, name, spec.gpu, command.gpus) if name and name not in there else None
-    return (
-        [Step("create", kinds.RESOURCE_CLAIM_TEMPLATE, body)] if body else [],
-        [
-            Deletion.of(kinds.RESOURCE_CLAIM_TEMPLATE, meta)
-            for meta in observed.claim_templates
-            if meta.name not in kept
-        ],
-    )
+    found = [Step.delete(kinds.RESOURCE_CLAIM_TEMPLATE, meta) for meta in there if meta.name not in kept]
+    if name and name not in {meta.name for meta in there}:
+        body = gpu_claims.build(owner, name, spec.gpu, command.gpus)
+        found.append(Step("create", kinds.RESOURCE_CLAIM_TEMPLATE, body))
+    return found
 
 
-def _obsolete(owner: Owner, spec: Spec, observed: Observed, choice: revision.Choice) -> list[Deletion]:
-    gone = [Deletion.of(kinds.CONTROLLER_REVISION, old.meta) for old in choice.obsolete]
-    if rollout.asked(spec) <= 1:
-        gone += _ours(owner, kinds.BUDGET, observed.budget)
-    if not spec.service.monitor.enabled:
-        gone += _ours(owner, kinds.SERVICE_MONITOR, observed.monitor.live)
-    return gone
-
-
-def _ours(owner: Owner, kind: Kind, live: Child | None) -> list[Deletion]:
-    return [Deletion.of(kind, live.meta)] if live is not None and live.meta.writable_for(owner) else []
+def _optional(owner: Owner, kind: Kind, body: Json | None, live: Child | None) -> list[Step]:
+    """A child that is not always there; without a body, one of ours goes."""
+    if body is not None:
+        return [Step("apply", kind, body)]
+    return [Step.delete(kind, live.meta)] if live is not None and live.meta.writable_for(owner) else []
 
 
 def _requeue(observed: Observed, obstacle: Obstacle | None, now: datetime, *, unfinished: bool) -> float | None:

@@ -6,35 +6,33 @@ from hipbmm_operator.api.spec import Claim
 from hipbmm_operator.kube import kinds, names, quantity
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.owner import Owner
-from hipbmm_operator.kube.writes import Deletion, Step
+from hipbmm_operator.kube.writes import Step
 from hipbmm_operator.resources import placement, volume_claim
 from hipbmm_operator.resources.volume_claim import StoredClaim
 
 
-def steps(
-    owner: Owner, wanted: Claim, place: placement.Placement, live: StoredClaim | None
-) -> tuple[list[Step], list[Deletion]]:
+def steps(owner: Owner, wanted: Claim, place: placement.Placement, live: StoredClaim | None) -> list[Step]:
     """Create the claim, repair it, or replace it while it is still unbound. A claim that is not ours is only used."""
     if not wanted.create:
-        return [], []
+        return []
     if place.claim is None:
-        return [], _never_bound(owner, live)
+        return _never_bound(owner, live)
     body = volume_claim.build(owner, wanted)
     if live is None:
-        return [Step("create", kinds.CLAIM, body)], []
+        return [Step("create", kinds.CLAIM, body)]
     if not live.meta.made_for(owner):
-        return [], []
+        return []
     if _differs(body["spec"], live) and (replaced := _never_bound(owner, live)):
         # Its spec cannot be changed, so a corrected one takes its place.
-        return [], replaced
+        return replaced
     patch = _patch(body, live)
-    return ([Step("merge", kinds.CLAIM, patch)] if patch else []), []
+    return [Step("merge", kinds.CLAIM, patch)] if patch else []
 
 
-def _never_bound(owner: Owner, live: StoredClaim | None) -> list[Deletion]:
+def _never_bound(owner: Owner, live: StoredClaim | None) -> list[Step]:
     """A claim of ours that is not used and was never bound, so that nothing is on it."""
     unbound = live is not None and live.meta.made_for(owner) and live.phase == "Pending"
-    return [Deletion.of(kinds.CLAIM, live.meta)] if live is not None and unbound else []
+    return [Step.delete(kinds.CLAIM, live.meta)] if live is not None and unbound else []
 
 
 def _differs(wanted: Json, live: StoredClaim) -> bool:

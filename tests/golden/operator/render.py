@@ -36,8 +36,8 @@ LABELLED = Circumstances(kinds_to_read({LabelKind.LABELLER}))
 def children(case: Path) -> str:
     """What is written for the resource of a case, in this order, and what is deleted."""
     planned = _planned(case)
-    bodies = [_once(step.body, planned, case.name) for step in planned.steps]
-    deleted = [f"{deletion.kind.kind}/{deletion.name}" for deletion in planned.deletions]
+    bodies = [_once(step.body, planned, case.name) for step in planned.steps if step.mode != "delete"]
+    deleted = [f"{step.kind.kind}/{step.body['metadata']['name']}" for step in planned.steps if step.mode == "delete"]
     return _text([*bodies, *([{"deleted": deleted}] if deleted else [])])
 
 
@@ -62,7 +62,7 @@ def _plan(resource: Resource, observed: Observed) -> Plan:
 
 def _made(resource: Resource, planned: Plan) -> Observed:
     """The cluster after these writes."""
-    live = {step.kind: _stored(step.body) for step in planned.steps}
+    live = {step.kind: _stored(step.body) for step in planned.steps if step.mode != "delete"}
     revision = parsed.revision(live[kinds.CONTROLLER_REVISION], resource.owner)
     assert revision
     return Observed(

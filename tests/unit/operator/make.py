@@ -10,7 +10,8 @@ from hipbmm_operator.api.resource import Resource, parse
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.api.status import HardwareStatus
 from hipbmm_operator.detect.node_fit import HardwareSummary
-from hipbmm_operator.kube import names
+from hipbmm_operator.kube import kinds, names
+from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.mirror.state import MirrorState
 from hipbmm_operator.observe import parse as parsed
 from hipbmm_operator.observe.observed import Observed, OnDemandFacts, ServiceMonitorState
@@ -161,8 +162,15 @@ def pod(
 
 def deployment(of: Plan, **annotations: str) -> Json:
     """The Deployment of a plan as the API server has it. How many replicas are ready is what its pods say."""
-    body = copy.deepcopy(next(step.body for step in of.steps if step.body["kind"] == "Deployment"))
+    body = copy.deepcopy(next(step.body for step in of.steps if step.kind == kinds.DEPLOYMENT))
     body["metadata"] |= {"uid": "uid-d", "resourceVersion": "5", "generation": 1}
     body["metadata"]["annotations"] |= annotations
     body["status"] = {"conditions": []}
     return body
+
+
+def deletions(of: Plan) -> list[tuple[Kind, str, str]]:
+    """Kind, name and uid of what a plan deletes; that comes last."""
+    found = [step for step in of.steps if step.mode == "delete"]
+    assert list(of.steps[len(of.steps) - len(found) :]) == found
+    return [(step.kind, step.body["metadata"]["name"], step.body["metadata"]["uid"]) for step in found]

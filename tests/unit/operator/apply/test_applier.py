@@ -12,13 +12,18 @@ from tests.unit.operator.make import Json, planned, resource
 from hipbmm_operator.apply.applier import Applied, Applier
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.kinds import BUDGET, CLAIM, CONFIG_MAP, CONTROLLER_REVISION, DEPLOYMENT, SERVICE, Kind
-from hipbmm_operator.kube.writes import Deletion, Step
+from hipbmm_operator.kube.metadata import Metadata
+from hipbmm_operator.kube.writes import Step
 from hipbmm_operator.observe import parse
 from hipbmm_operator.plan.plan import Plan
 
 OF = resource({"replicas": 2})
 PLAN = planned(OF)
 NAME = ("ns", "qwen")
+
+
+def gone(kind: Kind, name: str, uid: str) -> Step:
+    return Step.delete(kind, Metadata(name=name, uid=uid, resource_version="1"))
 
 
 class Api(FakeKube):
@@ -177,7 +182,7 @@ async def test_a_mirror_is_not_changed_before_there_is_a_copy_of_it(
     copied, mounted = ({"metadata": {"name": name, "namespace": "ns"}} for name in ("copy", "mounted"))
     case.kube.objects[CONFIG_MAP, "ns", "mounted"] = copy.deepcopy(mounted)
     steps = (Step("create", CONFIG_MAP, copied), Step("merge", CONFIG_MAP, mounted), *PLAN.steps)
-    plan = replace(PLAN, steps=steps, deletions=(Deletion(CONFIG_MAP, "former", "uid", "1"),))
+    plan = replace(PLAN, steps=(*steps, gone(CONFIG_MAP, "former", "uid")))
     applied = await case.run(plan)
     maps = [(verb, name) for verb, kind, name in case.kube.writes if kind == "ConfigMap"]
     assert maps == ([] if refused else [("create", "copy"), ("merge", "mounted"), ("delete", "former")])
@@ -200,18 +205,17 @@ async def test_what_is_obsolete_goes_also_where_it_fills_the_quota_of_what_is_to
         return await plain(kind, body)
 
     monkeypatch.setattr(case.kube, "create", within_quota)
-    plan = replace(PLAN, deletions=(Deletion(CONTROLLER_REVISION, "former", "uid", "1"),))
+    plan = replace(PLAN, steps=(*PLAN.steps, gone(CONTROLLER_REVISION, "former", "uid")))
     assert [failure.reason for failure in (await case.run(plan)).failures] == ["QuotaExceeded"]
     assert (await case.run(PLAN)).failures == ()
     assert [kind for kind, *_ in case.kube.objects].count(CONTROLLER_REVISION) == 1
 
 
-async def test_deletions_come_last_and_one_that_fails_is_said() -> None:
+async def test_a_deletion_that_fails_is_said() -> None:
     case = Case()
     await case.run()
-    gone = planned(resource({"replicas": 1}))
-    deletions = (Deletion(BUDGET, "qwen", "uid-PodDisruptionBudget", "3"), Deletion(CLAIM, "qwen-store", "c", "1"))
-    plan = replace(gone, deletions=deletions)
+    less = planned(resource({"replicas": 1}))
+    plan = replace(less, steps=(*less.steps, gone(BUDGET, "qwen", "uid-b"), gone(CLAIM, "qwen-store", "c")))
     case.kube.refuse = {CLAIM: errors.UnavailableError(429, "TooManyRequests", "later", 3.0)}
     applied = await case.run(plan)
     assert case.kube.writes[-1] == ("delete", "PodDisruptionBudget", "qwen")

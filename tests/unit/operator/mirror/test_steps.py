@@ -4,12 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.unit.operator.make import NOW, observed, planned, pod, report, resource, typed
+from tests.unit.operator.make import NOW, deletions, observed, planned, pod, report, resource, typed
 from tests.unit.operator.mirror_objects import Json, content, kept, line, shard
 
 from hipbmm_operator.api.spec import Cache
 from hipbmm_operator.kube import kinds, names
-from hipbmm_operator.kube.writes import Deletion
 from hipbmm_operator.mirror import state as seen
 from hipbmm_operator.mirror import steps
 from hipbmm_operator.mirror.content import Content
@@ -76,10 +75,10 @@ def test_the_pods_of_a_mirror_read_it_by_a_name_that_never_changes() -> None:
 def test_a_volume_that_pods_cannot_share_is_neither_made_nor_kept_waiting() -> None:
     spec = resource({"cache": {"pvc": RWO}})
     assert not [step for step in planned(spec).steps if step.kind == kinds.CLAIM]
-    (gone,) = planned(spec, observed(claim=claim("Pending", "ReadWriteMany"))).deletions
-    assert (gone.kind, gone.name, gone.uid) == (kinds.CLAIM, "qwen-store", "uid-c")
-    assert planned(spec, observed(claim=claim("Bound", "ReadWriteOnce"))).deletions == ()
-    assert planned(spec, observed(claim=claim("Pending", "ReadWriteMany", ours=False))).deletions == ()
+    gone = deletions(planned(spec, observed(claim=claim("Pending", "ReadWriteMany"))))
+    assert gone == [(kinds.CLAIM, "qwen-store", "uid-c")]
+    assert deletions(planned(spec, observed(claim=claim("Bound", "ReadWriteOnce")))) == []
+    assert deletions(planned(spec, observed(claim=claim("Pending", "ReadWriteMany", ours=False)))) == []
 
 
 def test_access_modes_change_pods_only_when_they_stop_being_shared() -> None:
@@ -98,17 +97,16 @@ def archive(of: Content) -> MirrorMap:
     return parse.mirror_map(kept(steps.build_archive(OWNER, of, ["a"]), f"uid-{of.digest[:4]}"))
 
 
-def writes(state: MirrorState, *, wanted: bool = True) -> tuple[list[tuple[str, str]], list[str]]:
-    made, gone = steps.steps(OWNER, state, wanted=wanted)
-    return [(step.mode, step.body["metadata"]["name"]) for step in made], [deletion.name for deletion in gone]
+def writes(state: MirrorState, *, wanted: bool = True) -> list[tuple[str, str]]:
+    return [(step.mode, step.body["metadata"]["name"]) for step in steps.steps(OWNER, state, wanted=wanted)]
 
 
 def test_the_first_rows_make_both_config_maps_and_then_nothing_is_written() -> None:
     of = content(ONE)
     copy = f"qwen-mirror-{of.digest[:10]}"
-    assert writes(MirrorState(content=of)) == ([("create", copy), ("create", "qwen-mirror")], [])
-    assert writes(MirrorState(mounted=mounted(of), archives=(archive(of),))) == ([], [])
-    made, _ = steps.steps(OWNER, MirrorState(content=of, taken=frozenset({"b", "a"})), wanted=True)
+    assert writes(MirrorState(content=of)) == [("create", copy), ("create", "qwen-mirror")]
+    assert writes(MirrorState(mounted=mounted(of), archives=(archive(of),))) == []
+    made = steps.steps(OWNER, MirrorState(content=of, taken=frozenset({"b", "a"})), wanted=True)
     assert made[0].body["immutable"] is True
     assert "immutable" not in made[1].body
     for step in made:
@@ -120,16 +118,16 @@ def test_new_rows_replace_the_mounted_content_and_the_former_copy_goes_after_it(
     old, new = content(ONE), content(ONE, TWO)
     copy = f"qwen-mirror-{new.digest[:10]}"
     state = MirrorState(mounted=mounted(old), archives=(archive(old),), content=new)
-    assert writes(state) == ([("create", copy), ("merge", "qwen-mirror")], [])
+    assert writes(state) == [("create", copy), ("merge", "qwen-mirror")]
     after = MirrorState(mounted=mounted(new), archives=(archive(old), archive(new)))
-    assert writes(after) == ([], [f"qwen-mirror-{old.digest[:10]}"])
+    assert writes(after) == [("delete", f"qwen-mirror-{old.digest[:10]}")]
 
 
 def test_what_somebody_put_into_the_mounted_one_is_taken_out_again() -> None:
     of = content(ONE)
     changed = mounted(of, keys=[f"{ONE.name}.gz", "theirs"], extra=["plain"], digest="0" * 64)
     assert seen.drifted("qwen", changed, archive(of))
-    (step,), _ = steps.steps(OWNER, MirrorState(mounted=changed, archives=(archive(of),), content=of), wanted=True)
+    (step,) = steps.steps(OWNER, MirrorState(mounted=changed, archives=(archive(of),), content=of), wanted=True)
     assert (step.mode, step.body["metadata"]["uid"]) == ("merge", "uid-mounted")
     assert step.body["binaryData"] == {"theirs": None, **of.binary()}
     assert step.body["data"] is None
@@ -140,29 +138,26 @@ def test_an_orphaned_mirror_and_its_copy_get_their_owner_back() -> None:
     orphans = [replace(each, meta=replace(each.meta, owners=())) for each in (mounted(of), archive(of))]
     assert seen.drifted("qwen", mounted(of), orphans[1])
     assert seen.drifted("qwen", orphans[0], archive(of))
-    made, gone = steps.steps(OWNER, MirrorState(orphans[0], (orphans[1],), content=of), wanted=True)
+    made = steps.steps(OWNER, MirrorState(orphans[0], (orphans[1],), content=of), wanted=True)
     assert [(step.mode, step.body["metadata"]["uid"]) for step in made] == [
         ("merge", orphans[1].meta.uid),
         ("merge", "uid-mounted"),
     ]
     assert all(step.body["metadata"]["ownerReferences"][0]["uid"] == "uid-1" for step in made)
-    assert gone == []
 
 
 def test_a_sealed_mirror_is_replaced() -> None:
     of = content(ONE)
     sealed = mounted(of, immutable=True)
-    made, gone = steps.steps(
-        OWNER, MirrorState(mounted=sealed, archives=(archive(of),), content=content(TWO)), wanted=True
-    )
-    assert [step.mode for step in made] == ["create"]
-    assert gone == [Deletion(kinds.CONFIG_MAP, "qwen-mirror", "uid-mounted", "9")]
+    made = steps.steps(OWNER, MirrorState(mounted=sealed, archives=(archive(of),), content=content(TWO)), wanted=True)
+    assert [step.mode for step in made] == ["create", "delete"]
+    assert made[1].body["metadata"] == {"name": "qwen-mirror", "uid": "uid-mounted", "resourceVersion": "9"}
 
 
 def test_a_mirror_that_is_not_wanted_any_more_goes() -> None:
     of = content(ONE)
     state = MirrorState(mounted=mounted(of), archives=(archive(of),), content=of)
-    assert writes(state, wanted=False) == ([], [f"qwen-mirror-{of.digest[:10]}", "qwen-mirror"])
+    assert writes(state, wanted=False) == [("delete", f"qwen-mirror-{of.digest[:10]}"), ("delete", "qwen-mirror")]
 
 
 def test_what_has_drifted() -> None:

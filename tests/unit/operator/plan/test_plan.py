@@ -1,6 +1,6 @@
 """Which children are planned in which situation."""
 
-from tests.unit.operator.make import Json, observed, planned, resource
+from tests.unit.operator.make import Json, deletions, observed, planned, resource
 
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.observe import parse
@@ -16,9 +16,9 @@ def test_a_budget_only_for_several_replicas() -> None:
     assert steps(planned(resource({"replicas": 2})), kinds.BUDGET) == ["apply"]
     live = {"metadata": {"name": "qwen", "uid": "b", "resourceVersion": "1", "ownerReferences": [{"uid": "uid-1"}]}}
     plan = planned(resource({"replicas": 1}), observed(budget=live))
-    assert [deletion.kind for deletion in plan.deletions] == [kinds.BUDGET]
+    assert [kind for kind, *_ in deletions(plan)] == [kinds.BUDGET]
     foreign = {"metadata": live["metadata"] | {"ownerReferences": [{"uid": "other"}]}}
-    assert planned(resource({"replicas": 1}), observed(budget=foreign)).deletions == ()
+    assert deletions(planned(resource({"replicas": 1}), observed(budget=foreign))) == []
 
 
 def test_labels_of_a_queue_reach_the_deployment_and_its_pods() -> None:
@@ -37,9 +37,9 @@ def test_a_service_monitor_only_when_asked_and_known_to_the_cluster() -> None:
     assert steps(planned(resource()), kinds.SERVICE_MONITOR) == []
     live = {"metadata": {"name": "qwen", "uid": "m", "resourceVersion": "1", "ownerReferences": [{"uid": "uid-1"}]}}
     left = planned(resource(), observed(monitor=ServiceMonitorState(parse.child(live))))
-    assert [(deletion.kind, deletion.uid) for deletion in left.deletions] == [(kinds.SERVICE_MONITOR, "m")]
+    assert [(kind, uid) for kind, _, uid in deletions(left)] == [(kinds.SERVICE_MONITOR, "m")]
     foreign = {"metadata": live["metadata"] | {"ownerReferences": [{"uid": "other"}]}}
-    assert planned(resource(), observed(monitor=ServiceMonitorState(parse.child(foreign)))).deletions == ()
+    assert deletions(planned(resource(), observed(monitor=ServiceMonitorState(parse.child(foreign))))) == []
 
 
 def test_a_monitored_service_remembers_its_monitor_and_shows_the_sidecar() -> None:

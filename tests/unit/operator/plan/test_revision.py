@@ -1,6 +1,6 @@
 """A template is rendered once per content of the spec; operators, defaults and nodes change no pod."""
 
-from tests.unit.operator.make import NOW, PAYLOAD, Json, deployment, observed, planned, resource
+from tests.unit.operator.make import NOW, PAYLOAD, Json, deletions, deployment, observed, planned, resource
 
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.observe import parse
@@ -163,7 +163,7 @@ def test_five_revisions_are_kept() -> None:
         plan = planned(resource({"image": f"vllm:{number}"}))
         revisions.append(stored(plan, f"uid-{number}", revision=number))
     plan = planned(resource({"image": "vllm:8"}), observed(revisions=tuple(revisions)))
-    assert sorted(deletion.uid for deletion in plan.deletions) == ["uid-1", "uid-2", "uid-3"]
+    assert sorted(uid for _, _, uid in deletions(plan)) == ["uid-1", "uid-2", "uid-3"]
 
 
 def test_orphans_that_stay_get_their_owner_back() -> None:

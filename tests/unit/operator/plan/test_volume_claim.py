@@ -1,6 +1,6 @@
 """The claim: created, repaired, replaced, or left alone."""
 
-from tests.unit.operator.make import Json, observed, planned, resource, time
+from tests.unit.operator.make import Json, deletions, observed, planned, resource, time
 from tests.unit.operator.plan.test_plan import steps
 
 from hipbmm_operator.kube import kinds, names
@@ -41,17 +41,18 @@ def test_a_claim_that_grows_is_patched_and_one_that_shrinks_is_not() -> None:
 
 def test_a_bound_claim_is_never_replaced_and_an_unbound_one_is() -> None:
     other = resource({"cache": {"pvc": {"storageClassName": "fast"}}})
-    assert planned(other, observed(claim=claim("Bound"))).deletions == ()
-    (deletion,) = planned(other, observed(claim=claim("Pending"))).deletions
-    assert (deletion.kind, deletion.uid, deletion.resource_version) == (kinds.CLAIM, "uid-c", "3")
-    assert steps(planned(other, observed(claim=claim("Pending"))), kinds.CLAIM) == []
+    assert deletions(planned(other, observed(claim=claim("Bound")))) == []
+    plan = planned(other, observed(claim=claim("Pending")))
+    assert [(kind, uid) for kind, _, uid in deletions(plan)] == [(kinds.CLAIM, "uid-c")]
+    assert plan.steps[-1].body["metadata"]["resourceVersion"] == "3"
+    assert steps(plan, kinds.CLAIM) == ["delete"]
 
 
 def test_somebody_elses_claim_is_used_and_never_touched() -> None:
     named = resource({"cache": {"pvc": {"claimName": "qwen-store", "storageClassName": "fast", "size": "9Gi"}}})
     plan = planned(named, observed(claim=claim("Pending", ours=False)))
     assert steps(plan, kinds.CLAIM) == []
-    assert plan.deletions == ()
+    assert deletions(plan) == []
     assert plan.placement.claim == "qwen-store"
 
 
