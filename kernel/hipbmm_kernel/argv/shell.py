@@ -227,7 +227,8 @@ class Walk:
         return self._fork(Group(body), condition=False)
 
     def _simple(self, tokens: tuple[Token, ...], condition: bool) -> bool | None:
-        self._defaults(tokens)
+        for name, value in self._expander.defaults(tokens, self._variables):
+            self._set(name, value)
         if tokens[0].plain in ("case", "[["):
             return self._case(*tokens[1:]) if tokens[0].plain == "case" else self._brackets(tokens[1:-1])
         if tokens[0].is_arithmetic:
@@ -263,12 +264,6 @@ class Walk:
             text = self._expander.pattern if found[-1:] in conditions.COMPARING else self._expander.text
             found.append(token.operator or text(token, self._variables))
         return conditions.result(found, self.marks, patterns=True, is_bash=self._is_bash)
-
-    def _defaults(self, tokens: tuple[Token, ...]) -> None:
-        """`${V:=default}` sets the variable as well."""
-        for piece in (piece for token in tokens for piece in token.word):
-            if assigned := self._expander.default(piece, self._variables):
-                self._set(assigned[0], self.marks.value(assigned[1]))
 
     def _command(self, fields: list[str], own: Mapping[str, Value], condition: bool) -> bool | None:
         name, arguments = fields[0], fields[1:]
@@ -356,8 +351,9 @@ class Walk:
 
     def _declare(self, fields: list[str], tokens: tuple[Token, ...]) -> None:
         letters = "".join(text[1:] for text in fields[1:] if text[:1] == "-")
-        for name in [name for token in tokens for name in self._declared(token, local=fields[0] in builtin.LOCAL)]:
-            if "i" in letters:
+        named = [(self._declared(token, local=fields[0] in builtin.LOCAL), token) for token in tokens]
+        for name, token in [(name, token) for names, token in named for name in names]:
+            if "i" in letters or values.has_braces(token.word):
                 self._set(name, UNKNOWN)
             if "n" in letters and fields[0] != "export":
                 raise ShellError("a variable that stands for another one")

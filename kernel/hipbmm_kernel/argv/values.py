@@ -6,7 +6,7 @@ one of few alternatives. Both travel through fields as marks, so that a word may
 
 import glob
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -24,12 +24,12 @@ MAX_ALTERNATIVES = 8
 MAX_EXPANDED = 16 << 20
 """Characters of all fields of one script."""
 _MARK = re.compile("\0(\\d*)\0")
-_NOTHING = Piece(words.TEXT, "", quoted=True)
-"""What a word in quotes begins with: of `"$@"` nothing may be left."""
+_WORD = re.compile(r"\w+")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=", re.DOTALL)
 _ARRAY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([@*]|[0-9]{1,4})\]")
 _INDEXED = re.compile(r"\[.*\]=", re.DOTALL)
-_PATTERN = re.compile(r"^~\w|[*?]|\[.*/|/.*\[|\{[^}]*(?:,|\.\.)[^}]*\}", re.DOTALL)
+_BRACES = re.compile(r"\{[^}]*(?:,|\.\.)[^}]*\}")
+_PATTERN = re.compile(r"^~\w|[*?]|\[.*/|/.*\[", re.DOTALL)
 _REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])(?:(:?[-+=?])(.*))?", re.DOTALL)
 
 
@@ -189,12 +189,18 @@ class Expander:
         )
         return "".join(literal).replace("[^", "[!")
 
-    def default(self, piece: Piece, variables: Variables) -> tuple[str, str] | None:
-        """The variable that `${V:=default}` sets, and to what; None when it sets none."""
-        found = _REFERENCE.fullmatch(piece.text) if piece.kind == words.PARAMETER else None
-        if found is None or (found[2] or "")[-1:] != "=":
-            return None
-        return found[1], self.text(Token("", (piece,)), variables)
+    def defaults(self, tokens: Iterable[Token], variables: Variables) -> Iterator[tuple[str, Value]]:
+        """The variables that `${V:=default}` sets, and to what; one that a word before it needs is not known then."""
+        used: set[str] = set()
+        for piece in (piece for token in tokens for piece in token.word if piece.kind == words.PARAMETER):
+            found = _REFERENCE.fullmatch(piece.text)
+            if found and found[2] in ("=", ":="):
+                late = found[1] in used and variables.get(found[1]) in (None, EMPTY)
+                other = piece._replace(text=f"{found[1]}{found[2][:-1]}-{found[3]}")
+                value = UNKNOWN if late else self._marks.value(self.text(Token("", (other,)), variables))
+                variables = variables.changed(found[1], value)
+                yield found[1], value
+            used.update(_WORD.findall(piece.text))
 
     def assigned(self, token: Token, variables: Variables, *, is_bash: bool) -> tuple[str, Value, Fields | None] | None:
         """The variable that `V=text` or `V=(...)` sets, its value, and its fields as an array; None for other words."""
@@ -218,7 +224,7 @@ class Expander:
     def _elements(self, text: str, variables: Variables, before: Fields | None) -> Fields | None:
         """The fields of an array behind those that it had; None when they are not known."""
         inner = [each for each in words.tokens(text) if each.operator != "\n"]
-        fields = tuple(field for each in inner for field in self._fields(each.word, variables))
+        fields = tuple(field for each in inner for field in self.fields(each, variables))
         odd = any(each.operator or _INDEXED.match(each.word[0].text) for each in inner)
         return None if before is None or odd else (*before, *fields)
 
@@ -234,7 +240,7 @@ class Expander:
         begun = False
         for piece in _with_home(word):
             parts = self._parts(piece, variables, whole=piece.quoted or not split)
-            if not parts or (piece == _NOTHING and len(word) > 1):
+            if not parts:
                 continue
             self._left -= sum(len(part or "") for part in parts)
             if self._left < 0:
@@ -252,7 +258,7 @@ class Expander:
             return [text] if whole else _separated(text)
         array = _ARRAY.fullmatch(piece.text)
         fields = self._array(array[1], variables) if array else None
-        if whole and (piece.text == "@" or (piece.text.startswith(("@-", "@:-")) and variables.positional)):
+        if whole and (piece.text == "@" or (piece.text.startswith(("@-", "@:-")) and any(variables.positional))):
             return variables.positional
         if array and whole and array[2] == "@" and fields is not None:
             return fields
@@ -285,6 +291,8 @@ class Expander:
         if operator.startswith(":") and value is not None and len(value) > 1 and "" in value:
             return ANY
         other = operator[-1:]
+        if other == "=" and empty and default:
+            return ANY  # what it sets in such a place is not followed
         if (other in ("-", "=") and empty) or (other == "+" and not empty and value != UNKNOWN):
             return words.pieces(default, quoted=piece.quoted)
         if other == "+" and empty:
@@ -294,7 +302,7 @@ class Expander:
 
 def _with_home(word: tuple[Piece, ...]) -> tuple[Piece, ...]:
     """A word with `$HOME` for a `~` at its beginning."""
-    first = word[0] if word else _NOTHING
+    first = word[0] if word else Piece(words.TEXT, "", quoted=True)
     if first[::2] != (words.TEXT, False) or first.text[:2] not in ("~", "~/") or (first.text == "~" and len(word) > 1):
         return word
     return (Piece(words.PARAMETER, "HOME", quoted=True), first._replace(text=first.text[1:]), *word[1:])
@@ -310,5 +318,13 @@ def _separated(text: str) -> list[str | None]:
 
 def _is_pattern(word: tuple[Piece, ...]) -> bool:
     """Whether names of files may stand for a word, its braces for several words, or another user's home for `~NAME`."""
-    bare = "".join(piece.text if piece[::2] == (words.TEXT, False) else "_" for piece in word)
-    return _PATTERN.search(bare) is not None
+    return has_braces(word) or _PATTERN.search(_bare(word)) is not None
+
+
+def has_braces(word: tuple[Piece, ...]) -> bool:
+    """Whether a word may be several for its braces, `{1,2}`."""
+    return _BRACES.search(_bare(word)) is not None
+
+
+def _bare(word: tuple[Piece, ...]) -> str:
+    return "".join(piece.text if piece[::2] == (words.TEXT, False) else "_" for piece in word)

@@ -19,7 +19,8 @@ _PLAIN = re.compile(r"[^ \t\r\n;&|<>()'\"\\`$]+")
 _SINGLE_QUOTED = re.compile(r"'([^']*)'")
 _BACKQUOTED = re.compile(r"`[^`]*`")
 _ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
-_DOUBLE_QUOTE = re.compile(r'"()')
+_DOUBLE_QUOTE = re.compile('"')
+_EMPTY_QUOTES = re.compile(r'"()"')
 _ESCAPED_IN_QUOTES = re.compile(r'\\(?:\n()|(["\\$`]))')
 _PLAIN_IN_QUOTES = re.compile(r'[^"\\$`]+|\\')
 _PLAIN_IN_DEFAULT = re.compile(r"[^'\"\\`$]+")
@@ -154,7 +155,9 @@ class _Lexer:
         )
 
     def _double_quotes(self) -> bool:
-        if not self._take(_DOUBLE_QUOTE, quoted=True):
+        if self._take(_EMPTY_QUOTES, quoted=True):
+            return True
+        if not self._skip(_DOUBLE_QUOTE):
             return False
         while not self._skip(_DOUBLE_QUOTE):
             self._in_double_quotes()

@@ -14,7 +14,7 @@ from hipbmm_kernel.argv.command import Server
 SERVERS = ("vllm", "python3")
 COMMANDS = ("ray", "curl", "hf", "pip", "rocm-smi", "pgrep", "grep", "hostname", "nproc", "sleep")
 RECORD = """#!/bin/bash
-printf '%s\\0' "${0##*/}" "$@" '' >> "$RECORD"
+printf '%s\\0' "${0##*/}" "$@" $'\\n' >> "$RECORD"
 exit 0
 """
 
@@ -34,7 +34,7 @@ def started(script: Script, path: Path, record: Path) -> list[Server]:
     env = {"PATH": f"{path}:/usr/bin:/bin", "RECORD": str(record), "HOME": "/root", **script.env}
     argv = ["bash", "-c", script.text, *script.arguments]
     subprocess.run(argv, env=env, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
-    lines = record.read_text().split("\0\0")[:-1] if record.exists() else []
+    lines = record.read_text().split("\0\n\0")[:-1] if record.exists() else []
     found = [command.find(line.split("\0"), {}) for line in lines]
     assert all(isinstance(each, Server) for each in found)
     return [each for each in found if isinstance(each, Server)]
