@@ -47,9 +47,11 @@ _WRAPPERS = frozenset(
 )
 """Programs that become, or run, the command that follows their own options."""
 _LOGINS = {"runuser": ("-", "-l", "--login"), "setpriv": ("--reset-env",)}
-_VALUES = ("--python", "-p")
+_CHOOSING = ("--python", "-p")
 """Options of wrappers whose value is an interpreter that they choose."""
-_DROPPING = re.compile(r"-([0v]*[iu]|$|-ignore|-unset)")
+_CLEARING = re.compile(r"-(?:[0v]*i|$|-i)")
+_UNSETTING = re.compile(r"-(?:[0iv]*u|-unset(?:=|$))")
+"""Options of `env` that take away all variables, and one, up to its name."""
 _ENTERING = {
     "env": re.compile(r"-[0iv]*C|--chdir(?:=|$)"),
     "sudo": re.compile(r"-D|--chdir(?:=|$)"),
@@ -193,30 +195,33 @@ def _unwrapped(fields: tuple[str, ...]) -> tuple[int, tuple[tuple[str, str], ...
     if program not in _WRAPPERS:
         return 0, ()
     for at in range(1, len(fields)):
-        inner = fields[at].rpartition("/")[2] if fields[at - 1] not in _VALUES else ""
+        inner = fields[at].rpartition("/")[2] if fields[at - 1] not in _CHOOSING else ""
         if _server_of(inner, fields[at:])[0] or inner in SHELLS or _PYTHON.fullmatch(inner):
             pairs = (text.partition("=") for text in fields[1:at] if "=" in text and not text.startswith("-"))
-            dropped = ((PYTHONPATH, values.ANY),) if _drops(program, fields[1:at]) else ()
+            dropped = ((name, values.ANY) for name in _dropped(program, fields[1:at]))
             return at, (*dropped, *((name, value) for name, _, value in pairs), *_entered(program, fields[1:at]))
     return 0, ()
 
 
-def _drops(program: str, options: Sequence[str]) -> bool:
-    """Whether a wrapper may take PYTHONPATH away: `env -`, `-i`, `-u NAME` and their long forms, `sudo`, a login."""
-    if program in _LOGINS:
-        return any(option in _LOGINS[program] for option in options)
-    return program == "sudo" or (program == "env" and any(map(_DROPPING.match, options)))
+def _dropped(program: str, options: Sequence[str]) -> list[str]:
+    """The variables that a wrapper takes away: PYTHONPATH if it takes all, as `env -i`, `sudo` and a login do."""
+    clears = program == "sudo" or any(option in _LOGINS.get(program, ()) for option in options)
+    if program == "env":
+        clears = any(map(_CLEARING.match, options))
+    unset = _values(_UNSETTING, options) if program == "env" else []
+    return [PYTHONPATH, *unset] if clears else unset
 
 
 def _entered(program: str, options: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """The directory that a wrapper enters before it starts the command, if it does."""
-    pattern = _ENTERING.get(program)
-    named = [(at, found.end()) for at, text in enumerate(options) if pattern and (found := pattern.match(text))]
-    if not named:
-        return ()
-    at, end = named[-1]
-    path = options[at][end:] or "".join(options[at + 1 : at + 2])
-    return ((directory.HERE, path if path.startswith("/") else values.ANY),)
+    paths = _values(_ENTERING[program], options) if program in _ENTERING else []
+    return tuple((directory.HERE, path if path.startswith("/") else values.ANY) for path in paths[-1:])
+
+
+def _values(option: re.Pattern[str], options: Sequence[str]) -> list[str]:
+    """The values of an option, each in the word of its name or in the next one."""
+    named = ((at, found.end()) for at, text in enumerate(options) if (found := option.match(text)))
+    return [options[at][end:] or "".join(options[at + 1 : at + 2]) for at, end in named]
 
 
 def is_isolated(fields: Sequence[str]) -> bool:

@@ -341,6 +341,8 @@ class Walk:
         elif name in ("source", "."):
             self._doubt()
         else:
+            if any(map(values.is_marked, arguments)):
+                self._doubt()
             for text in arguments:
                 self._set(text, UNKNOWN)
                 self._compute(text)

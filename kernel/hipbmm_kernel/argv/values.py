@@ -190,9 +190,15 @@ class Expander:
         return "".join(literal).replace("[^", "[!")
 
     def defaults(self, tokens: Iterable[Token], variables: Variables) -> Iterator[tuple[str, Value]]:
-        """The variables that `${V:=default}` sets, and to what; one that a word before it needs is not known then."""
+        """The variables that `${V:=default}` sets, and to what; one that a word before it needs is not known then.
+
+        Nor is what `$((V = 1))` sets.
+        """
         used: set[str] = set()
-        for piece in (piece for token in tokens for piece in token.word if piece.kind == words.PARAMETER):
+        for piece in (piece for token in tokens for piece in token.word if piece.kind != words.TEXT):
+            if piece.kind == words.UNKNOWN:
+                yield from ((name, UNKNOWN) for name in builtin.computed(piece.text) if piece.text.startswith("$(("))
+                continue
             found = _REFERENCE.fullmatch(piece.text)
             if found and found[2] in ("=", ":="):
                 late = found[1] in used and variables.get(found[1]) in (None, EMPTY)

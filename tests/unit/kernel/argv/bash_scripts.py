@@ -136,6 +136,8 @@ UNREAD = {
     "mapfile plain": Script("TP=4; readarray TP < /etc/args; vllm serve org/m -tp $TP"),
     "printf v": Script('TP=1; printf -v TP "%s" 8; vllm serve org/m -tp $TP'),
     "let": Script("TP=1; let TP=8; vllm serve org/m -tp $TP"),
+    "let with an asterisk": Script("TP=1; let TP=2*4; vllm serve org/m -tp $TP"),
+    "arith expansion assign": Script('TP=1; echo $((TP=8)) "$((++N, TP=4))"; vllm serve org/m -tp $TP'),
     "arith cmd assign": Script("TP=1; ((TP=8)); vllm serve org/m -tp $TP"),
     "getopts": Script("TP=1; while getopts t: o; do TP=$OPTARG; done; vllm serve org/m -tp $TP", ("x", "-t", "8")),
     "export xargs": Script("export $(echo TP=8 | xargs); vllm serve org/m -tp ${TP:-1}"),
