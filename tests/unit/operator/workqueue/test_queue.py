@@ -187,7 +187,7 @@ async def test_what_became_urgent_while_it_was_worked_on_comes_first_afterwards(
     queue.done(A)
     queue.done(B)
     assert queue.depth() == 0
-    assert queue._states == {}
+    assert not any((queue._others, queue._urgent, queue._active, queue._failures, queue._due))
 
 
 @pytest.mark.parametrize("turns", range(4))
