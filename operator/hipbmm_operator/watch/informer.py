@@ -10,7 +10,7 @@ import random
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from hipbmm_operator.detect.sources.dra import DRIVER, extended_resources, node_of_slice
 from hipbmm_operator.detect.sources.pci import node_of_feature
@@ -22,7 +22,7 @@ from hipbmm_operator.settings import Settings
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store
-from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.node_cache import ByNode, NodeBook
 from hipbmm_operator.watch.pruning import CachedObject, prune
 from hipbmm_operator.watch.watches import Event
 from hipbmm_operator.workqueue.queue import Queue
@@ -206,24 +206,18 @@ class Informer:
         known = self._store.get(kind, about.get("namespace", ""), about["name"])
         return known if known is not None and known.is_version_of(body) else prune(kind, body)
 
-    async def _list_features(self) -> Mapping[str, list[CachedObject]]:
-        """What NFD publishes, by node: of each node up to half a megabyte, so only with a resync."""
-        features: dict[str, list[CachedObject]] = defaultdict(list)
-        for body in await self._first_served((kinds.NODE_FEATURE,)):
-            features[node_of_feature(body)].append(prune(kinds.NODE_FEATURE, body))
-        return features
-
-    async def _list_devices(self, features: Mapping[str, list[CachedObject]] | None = None) -> set[str]:
-        """What DRA publishes about nodes, and NFD (None: as before); which of them it changed.
-
-        An absent or forbidden API says nothing.
-        """
-        slices: dict[str, list[CachedObject]] = defaultdict(list)
+    async def _list_devices(self) -> set[str]:
+        """What DRA publishes; the nodes that it changes. An absent or forbidden API says nothing."""
         async with self._turn:  # an older list never replaces a newer one
-            for body in await self._first_served(kinds.RESOURCE_SLICES):
-                slices[node_of_slice(body)].append(prune(kinds.RESOURCE_SLICES[0], body))
-            classes = await self._first_served(kinds.DEVICE_CLASSES)
-            return self._nodes.attach(slices, features, extended_resources(classes))
+            slices = await self._by_node(kinds.RESOURCE_SLICES, node_of_slice)
+            extended = extended_resources(await self._first_served(kinds.DEVICE_CLASSES))
+            return self._nodes.attach("slices", slices) | self._nodes.extend(extended)
+
+    async def _by_node(self, versions: Sequence[Kind], node_of: Callable[[Json], str]) -> ByNode:
+        found: dict[str, list[CachedObject]] = defaultdict(list)
+        for body in await self._first_served(versions):
+            found[node_of(body)].append(prune(versions[0], body))
+        return found
 
     async def _first_served(self, versions: Sequence[Kind]) -> list[Json]:
         """All objects of the first of these versions of a kind that the API server has."""
@@ -243,7 +237,9 @@ class Informer:
 
     async def _list_nodes(self) -> None:
         """Nodes are optional: an operator of single namespaces may not be allowed to read them."""
-        anew = await self._list_devices(await self._list_features())
+        # Of each node up to half a megabyte, so only with a resync.
+        features = await self._by_node((kinds.NODE_FEATURE,), node_of_feature)
+        anew = self._nodes.attach("features", features) | await self._list_devices()
         try:
             listed = await self._list(kinds.NODE)
         except errors.ForbiddenError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.detect.affinity import LabelKind
@@ -16,6 +17,7 @@ from hipbmm_operator.kube.metadata import object_at
 from hipbmm_operator.watch.pruning import CachedObject
 
 _CACHED_SUMMARIES = 256
+ByNode = Mapping[str, Sequence[CachedObject]]
 
 
 class NodeBook:
@@ -26,7 +28,7 @@ class NodeBook:
         self._detections: dict[str, Detection] = {}
         self._kubelets: dict[str, str] = {}
         self._summaries: dict[bytes, HardwareSummary] = {}
-        self._extra: dict[str, tuple[Sequence[CachedObject], Sequence[CachedObject]]] = {}
+        self._published: dict[str, ByNode] = {"slices": {}, "features": {}}
         self._shown: frozenset[LabelKind] | None = None
         self._extended: frozenset[str] = frozenset()
 
@@ -38,7 +40,7 @@ class NodeBook:
         if before is not None and previous is not None and not before.stale:
             # Until this change nothing about the node had changed: its identity was confirmed up to now.
             previous = replace(previous, seen=now)
-        slices, features = ([packed.body() for packed in each] for each in self._extra.get(name, ((), ())))
+        slices, features = ([packed.body() for packed in each.get(name, ())] for each in self._published.values())
         found = detect_node(node, slices, features, default_tolerations(), previous, now, extended=self._extended)
         self._detections[name] = found
         self._kubelets[name] = str(object_at(node, "status", "nodeInfo").get("kubeletVersion") or "")
@@ -49,27 +51,15 @@ class NodeBook:
         self._kubelets.pop(name, None)
         return self._detections.pop(name, None) is not None and self._changed()
 
-    def attach(
-        self,
-        slices: Mapping[str, Sequence[CachedObject]],
-        features: Mapping[str, Sequence[CachedObject]] | None,
-        extended: frozenset[str] = frozenset(),
-    ) -> set[str]:
-        """Take over what DRA publishes by node, and NFD (None: as before).
+    def attach(self, source: Literal["slices", "features"], published: ByNode) -> set[str]:
+        """Take over what DRA, or NFD, publishes of the nodes; those that it changes are to be judged anew."""
+        before, self._published[source] = self._published[source], published
+        return {name for name in {*before, *published} if _texts(before, name) != _texts(published, name)}
 
-        The nodes for which that changed are to be judged anew.
-        """
-        changed = set()
-        for name in {*self._extra, *slices, *(features or ())}:
-            before = self._extra.get(name, ((), ()))
-            extra = (slices.get(name, ()), before[1] if features is None else features.get(name, ()))
-            if _texts(before) != _texts(extra) or (extra[0] and extended != self._extended):
-                self._extra[name] = extra
-                changed.add(name)
-            if not any(extra):
-                self._extra.pop(name, None)
-        self._extended = extended
-        return changed
+    def extend(self, extended: frozenset[str]) -> set[str]:
+        """Take over the resources that DRA serves, too; nodes with slices are to be judged anew if these change."""
+        before, self._extended = self._extended, extended
+        return set() if before == extended else {*self._published["slices"]}
 
     @property
     def stale(self) -> frozenset[str]:
@@ -113,8 +103,8 @@ class NodeBook:
         return True
 
 
-def _texts(extra: tuple[Sequence[CachedObject], Sequence[CachedObject]]) -> list[list[bytes]]:
-    return [[packed.data for packed in each] for each in extra]
+def _texts(published: ByNode, name: str) -> list[bytes]:
+    return [packed.data for packed in published.get(name, ())]
 
 
 def _essence(detection: Detection) -> Detection:

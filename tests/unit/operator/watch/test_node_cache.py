@@ -113,15 +113,15 @@ def test_an_identity_that_outlives_its_labels_is_judged_again_until_it_is_given_
 def test_what_dra_publishes_about_a_node_has_it_judged_anew() -> None:
     book = NodeBook()
     slices = {"n": [prune(kinds.RESOURCE_SLICES[0], resource_slice([device()]))]}
-    assert book.attach(slices, {}) == {"n"}
-    assert book.attach(slices, {}) == frozenset()
-    assert book.attach(slices, {}, frozenset({"amd.com/gpu"})) == {"n"}
-    assert book.attach({}, {"n": slices["n"]}) == {"n"}
-    assert book.attach(slices, None) == {"n"}
-    assert book._extra["n"] == (slices["n"], slices["n"]), "features without a list of them are those of before"
-    assert book.attach({}, {}) == {"n"}
-    assert not book._extra, "nodes that are gone stay in memory"
-    assert book.attach({}, {}) == frozenset()
+    assert book.attach("slices", slices) == {"n"}
+    assert not book.attach("slices", slices)
+    assert book.extend(frozenset({"amd.com/gpu"})) == {"n"}
+    assert not book.extend(frozenset({"amd.com/gpu"}))
+    assert book.attach("features", slices) == {"n"}
+    assert book.attach("slices", {}) == {"n"}
+    assert not book.extend(frozenset())
+    assert book.attach("features", {}) == {"n"}
+    assert not book.attach("features", {})
 
 
 def test_a_node_that_was_not_known_is_removed_without_a_change() -> None:
