@@ -6,7 +6,7 @@ part of that may be a term.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import add as plus
@@ -115,35 +115,27 @@ class Expr:
 
     def filter(self, name: str, test: "Predicate") -> "Expr":
         """The items for which `test` holds."""
-        body = test(root(name))
-        return Expr(
-            f"{self.cel}.filter({name}, {body.cel})",
-            lambda scope: [each for each in self.run(scope) if body.run({**scope, name: each})],
-        )
+        return self._loop("filter", name, test, lambda found: [item for item, holds in found if holds])
 
     def exists(self, name: str, test: "Predicate") -> "Expr":
         """Whether `test` holds for any item, or key of an object."""
-        body = test(root(name))
-        return Expr(
-            f"{self.cel}.exists({name}, {body.cel})",
-            lambda scope: any(body.run({**scope, name: each}) for each in self.run(scope)),
-        )
+        return self._loop("exists", name, test, lambda found: any(holds for _, holds in found))
 
     def all(self, name: str, test: "Predicate") -> "Expr":
         """Whether `test` holds for all items, or keys of an object."""
-        body = test(root(name))
-        return Expr(
-            f"{self.cel}.all({name}, {body.cel})",
-            lambda scope: all(body.run({**scope, name: each}) for each in self.run(scope)),
-        )
+        return self._loop("all", name, test, lambda found: all(holds for _, holds in found))
 
     def map(self, name: str, make: Callable[["Expr"], object]) -> "Expr":
         """A list made of each item."""
-        body = term(make(root(name)))
-        return Expr(
-            f"{self.cel}.map({name}, {body.cel})",
-            lambda scope: [body.run({**scope, name: each}) for each in self.run(scope)],
-        )
+        return self._loop("map", name, make, lambda found: [made for _, made in found])
+
+    def _loop(
+        self, macro: str, name: str, of: Callable[["Expr"], object], end: Callable[[Iterator[tuple[Any, Any]]], Any]
+    ) -> "Expr":
+        """`end` makes the answer of the items, each with what `of` is for it."""
+        body = term(of(root(name)))
+        cel = f"{self.cel}.{macro}({name}, {body.cel})"
+        return Expr(cel, lambda scope: end((each, body.run({**scope, name: each})) for each in self.run(scope)))
 
     def indices(self, name: str, test: "Predicate") -> "Expr":
         """Where the items are for which `test` holds."""
