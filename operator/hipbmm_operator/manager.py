@@ -15,7 +15,7 @@ from typing import Any
 from hipbmm_operator import __version__
 from hipbmm_operator.apply.applier import Applier
 from hipbmm_operator.apply.status_writer import StatusWriter
-from hipbmm_operator.controller.injection import Injection
+from hipbmm_operator.controller.injection import serve_profiles
 from hipbmm_operator.controller.leader_election import Leader
 from hipbmm_operator.controller.reconciler import Reconciler
 from hipbmm_operator.kube.client import Kube
@@ -75,9 +75,7 @@ class Operator:
             debounce=debounce,
         )
         self._workers = Workers(self._queue, reconcile, self._leader.wait)
-        self._injection = (
-            Injection(settings, kube, store, self._nodes, self._leader, now) if settings.injection_name else None
-        )
+        self._profiles = partial(serve_profiles, settings, kube, store, self._nodes, self._leader, now)
         self._watches: Watches | None = None
         self._http = HttpServer(self._health, self._ready, self._measure)
 
@@ -118,8 +116,7 @@ class Operator:
             group.create_task(self._informer.follow_devices())
             for _ in range(max(1, self._settings.workers)):
                 group.create_task(self._workers.run())
-            if self._injection is not None:
-                group.create_task(self._injection.run())
+            group.create_task(self._profiles())
 
     async def _end(self, tasks: list[asyncio.Task[Any]]) -> None:
         LOG.info("Stops")

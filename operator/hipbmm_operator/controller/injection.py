@@ -30,43 +30,31 @@ _MAX_PROGRAM = 900_000
 """Bytes that a ConfigMap can hold beside its metadata."""
 
 
-class Injection:
-    """Run it once."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        kube: Kube,
-        store: Store,
-        nodes: NodeBook,
-        leader: Leader,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._seconds = settings.injection_seconds
-        backoff = Backoff(settings.backoff_seconds, settings.backoff_max_seconds, random.random)
-        queue = Queue(backoff, time.monotonic)
-        self.profiles = ProfileList(kube, settings.namespaces, queue)
-        reconcile = ProfileReconciler(
-            profiles=self.profiles,
-            reads=ProfileReads(
-                kube, settings.injection_name, lambda where: _mirrors(store, where), nodes.kubelets, time.monotonic
-            ),
-            objects=ProfileObjects(kube, read_program(settings.kernel_zip), time.monotonic),
-            writer=ProfileWriter(kube, time.monotonic, settings.crd_seconds),
-            now=now,
-        )
-        self._workers = Workers(queue, reconcile, leader.wait)
-        self._port = settings.webhook_port
-        self._certificate = _certificate(settings, kube, now)
-
-    async def run(self) -> None:
-        """Serve profiles until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.profiles.run(self._seconds))
-            if self._port:
-                group.create_task(serve(self._port, self._certificate, self.profiles.of))
-            for _ in range(_WORKERS):
-                group.create_task(self._workers.run())
+async def serve_profiles(
+    settings: Settings, kube: Kube, store: Store, nodes: NodeBook, leader: Leader, now: Callable[[], datetime]
+) -> None:
+    """Serve profiles until cancelled, if the operator is to serve any."""
+    if not settings.injection_name:
+        return
+    backoff = Backoff(settings.backoff_seconds, settings.backoff_max_seconds, random.random)
+    queue = Queue(backoff, time.monotonic)
+    profiles = ProfileList(kube, settings.namespaces, queue)
+    reconcile = ProfileReconciler(
+        profiles=profiles,
+        reads=ProfileReads(
+            kube, settings.injection_name, lambda where: _mirrors(store, where), nodes.kubelets, time.monotonic
+        ),
+        objects=ProfileObjects(kube, read_program(settings.kernel_zip), time.monotonic),
+        writer=ProfileWriter(kube, time.monotonic, settings.crd_seconds),
+        now=now,
+    )
+    workers = Workers(queue, reconcile, leader.wait)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(profiles.run(settings.injection_seconds))
+        if settings.webhook_port:
+            group.create_task(serve(settings.webhook_port, _certificate(settings, kube, now), profiles.of))
+        for _ in range(_WORKERS):
+            group.create_task(workers.run())
 
 
 def _certificate(settings: Settings, kube: Kube, now: Callable[[], datetime]) -> Certificate:
