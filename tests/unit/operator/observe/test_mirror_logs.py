@@ -91,6 +91,13 @@ def test_pods_with_the_same_rows_are_read_once() -> None:
     assert again.on_their_way == {"uid-qwen-1", "uid-qwen-2"}
 
 
+def test_where_one_log_cannot_be_read_another_with_the_same_rows_is() -> None:
+    case = Case(FailingApi({"qwen-1": errors.UnavailableError(0, "TimeoutError", "no kubelet"), "qwen-2": log(ONE)}))
+    found = case.observe([], warmed("qwen-1", ONE), warmed("qwen-2", ONE))
+    assert (found.content, found.reason) == (content(shard(line(1))), "MirrorUnreadable")
+    assert case.api.read == ["qwen-1/warm", "qwen-2/warm"]
+
+
 def test_nothing_is_read_when_nothing_is_new() -> None:
     bodies = stored(content(shard(line(1))), name_of(ONE))
     case = Case(FailingApi({}, bodies))
