@@ -15,10 +15,18 @@ from tests.unit.operator.apiserver import ApiServer, eventually
 from hipbmm_operator import manager
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.settings import Settings
+from hipbmm_operator.telemetry import metrics
 
 Json = dict[str, Any]
 SPEC: Json = {"image": "registry.example/vllm:1", "model": {"name": "org/model"}}
 LEASE = ("hipbmm-system", "hipbmm-operator")
+
+
+@pytest.fixture(autouse=True)
+def metrics_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an operator shows depends on its Lease, and the metrics are those of the process."""
+    for each in (metrics.RESOURCES, metrics.PROFILES):
+        monkeypatch.setattr(each, "shown", each.shown)
 
 
 class Running:
