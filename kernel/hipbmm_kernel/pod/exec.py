@@ -276,7 +276,8 @@ class Start:
         try:
             os.execvpe(command[0], command, env)  # noqa: S606 - becoming another program is what this command is for
         except (OSError, ValueError) as error:
-            self._log.say(f"{command[0]}: {error}")
+            # Of a name that no directory of PATH has, the error shows the last directory.
+            self._log.say(f"{command[0]}: {getattr(error, 'strerror', error)}")
             self._not_started()
             return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
 
