@@ -6,7 +6,6 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from hipbmm_operator.api.fields import Model, wrong_fields
-from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.api.status import CacheStatus, Condition, Failure, ServiceStatus, StackReplicas, TuningStatus
 from hipbmm_operator.kube import metadata, names
 from hipbmm_operator.kube.json_text import Json
@@ -80,9 +79,9 @@ def _all(model: type[M], raw: object) -> tuple[M, ...]:
     return tuple(entry for entry in found if entry is not None)
 
 
-def parse_spec(raw: Json) -> Spec | str:
+def parse_spec(model: type[M], raw: Json) -> M | str:
     """The typed spec, or what is wrong with it (field and value), when an older or newer CRD let it through."""
     try:
-        return Spec.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
         return wrong_fields(error)

@@ -34,7 +34,7 @@ class Checked:
 
 def read(resource: Resource) -> Checked:
     """The typed spec of a resource, and all that is wrong with it."""
-    spec = parse_spec(resource.raw_spec)
+    spec = parse_spec(Spec, resource.raw_spec)
     if isinstance(spec, str):
         return Checked(None, None, (Problem("InvalidSpec", spec, fatal=True),))
     command = server_args.resolve(spec)

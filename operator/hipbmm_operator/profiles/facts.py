@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import ValidationError
-
-from hipbmm_operator.api.fields import wrong_fields
 from hipbmm_operator.api.profile import ProfileSpec
 from hipbmm_operator.api.profile_status import ProfileStatus
-from hipbmm_operator.api.resource import readable
+from hipbmm_operator.api.resource import parse_spec, readable
 from hipbmm_operator.kube import metadata
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import Metadata, as_object, object_at
@@ -78,19 +75,10 @@ class Facts:
 def parse(body: Json) -> Profile:
     """A profile from its object."""
     status = as_object(body.get("status"))
-    return Profile(
-        meta=metadata.parse(body),
-        spec=_spec(as_object(body.get("spec"))),
-        raw_status=status,
-        previous=readable(ProfileStatus, status),
-    )
-
-
-def _spec(raw: Json) -> ProfileSpec | str:
-    try:
-        return ProfileSpec.model_validate(raw)
-    except ValidationError as error:
-        return f"{wrong_fields(error)}. Correct the field, or upgrade the operator if its CRD is newer"
+    spec = parse_spec(ProfileSpec, as_object(body.get("spec")))
+    if isinstance(spec, str):
+        spec += ". Correct the field, or upgrade the operator if its CRD is newer"
+    return Profile(metadata.parse(body), spec, raw_status=status, previous=readable(ProfileStatus, status))
 
 
 def rivals(profile: Json, others: Mapping[str, Json]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import yaml
 from tests.unit.operator.make import planned
 
 from hipbmm_operator.api.resource import parse, parse_spec
+from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import names
 from hipbmm_operator.plan import validation
 from hipbmm_operator.resources import server_args
@@ -27,7 +28,7 @@ EXAMPLES = [
 def test_an_example_has_no_problem(body: Json) -> None:
     body["metadata"] |= {"namespace": "models", "uid": "uid-1"}
     resource = parse(body)
-    spec = parse_spec(resource.raw_spec)
+    spec = parse_spec(Spec, resource.raw_spec)
     assert not isinstance(spec, str), spec
     assert validation.check(spec, server_args.resolve(spec)) == []
     assert list(validation.unread(resource.raw_spec, spec)) == []
