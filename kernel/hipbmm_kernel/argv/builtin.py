@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 DECLARATIONS = frozenset({"export", "declare", "local", "readonly", "typeset"})
 LOCAL = frozenset({"declare", "local", "typeset"})
+OF_BASH = frozenset({"declare", "typeset"})
 SUCCEEDING = frozenset({"cd", "echo", "mkdir", "printf", "sleep", "trap", "ulimit", "umask"})
 """Commands that succeed wherever the script goes on at all."""
 LEAVING = ("break", "continue")

@@ -55,7 +55,7 @@ class Walk:
         self._locals: list[dict[str, Variables]] = []
         self._assumed = False
         self._left: list[Variables] = []
-        self._exported: set[str] = set(env)
+        self._exported: dict[str, bool | None] = dict.fromkeys(env, True)
         self._exports_all = False
         self._uncertain = 0
         self._calls = 0
@@ -108,13 +108,13 @@ class Walk:
 
     def _apart(self, node: Node, condition: bool, *, doubtful: bool = False) -> bool | None:
         """Walk through what runs in a process of its own, which changes nothing here."""
-        before, exported = self._variables, set(self._exported)
+        before = self._variables, dict(self._exported), self._exports_all, dict(self._functions)
         try:
             return self._fork(node, condition) if doubtful else self._node(node, condition)
         except Ended:
             return None
         finally:
-            self._variables, self._exported = before, exported
+            self._variables, self._exported, self._exports_all, self._functions = before
 
     def _fork(self, node: Node, condition: bool) -> bool | None:
         """Walk through what may happen or not."""
@@ -170,8 +170,7 @@ class Walk:
 
     def _loop(self, node: Loop) -> bool | None:
         """Walk through a loop; how often its body runs, or how far, is not known where something is in `_left`."""
-        before, outer = self._variables, self._left
-        self._left = []
+        before, outer, self._left = self._variables, self._left, []
         try:
             result = self._for(node) if node.variable else self._while(node)
         except Ended as ended:
@@ -195,6 +194,7 @@ class Walk:
 
     def _for(self, node: Loop) -> bool | None:
         over = node.over if node.has_words else (words.ALL_PARAMETERS,)
+        self._defaults(over)
         fields = [field for token in over for field in self._expander.fields(token, self._variables)]
         if len(fields) > MAX_ROUNDS or any(map(values.is_marked, fields)):
             self._set(node.variable, UNKNOWN)
@@ -227,12 +227,12 @@ class Walk:
         return self._fork(Group(body), condition=False)
 
     def _simple(self, tokens: tuple[Token, ...], condition: bool) -> bool | None:
-        for name, value in self._expander.defaults(tokens, self._variables):
-            self._set(name, value)
+        self._defaults(tokens)
         if tokens[0].plain in ("case", "[["):
             return self._case(*tokens[1:]) if tokens[0].plain == "case" else self._brackets(tokens[1:-1])
         if tokens[0].is_arithmetic:
-            self._compute(tokens[0].word[0].text)
+            for name in builtin.computed(tokens[0].word[0].text):
+                self._set(name, UNKNOWN)
             return None
         own: dict[str, Value] = {}
         before = self._variables
@@ -252,6 +252,10 @@ class Walk:
             self._declare(fields, tokens[1:])
             return True
         return self._command(fields, own, condition)
+
+    def _defaults(self, tokens: tuple[Token, ...]) -> None:
+        for name, value in self._expander.defaults(tokens, self._variables):
+            self._set(name, value)
 
     def _case(self, word: Token, *patterns: Token) -> bool | None:
         texts = [self._expander.pattern(pattern, self._variables) for pattern in patterns]
@@ -276,7 +280,7 @@ class Walk:
             raise _ending(name, arguments)
         if name in directory.COMMANDS:
             self._variables = directory.entered(self._variables, self.marks, name, arguments)
-            self._exported.add(directory.HERE)
+            self._export(directory.HERE, yes=True)
         if name in self._functions or name == "eval":
             return self._called(name, arguments)
         if name in ("set", "shift", "unset", "source", ".", *builtin.READING) or fields[:2] == ["printf", "-v"]:
@@ -292,9 +296,10 @@ class Walk:
         return None if condition else True
 
     def _come_to(self, fields: list[str], own: Mapping[str, Value]) -> None:
-        env = {name: self._variables.named.get(name, UNKNOWN) for name in self._exported} | dict(own)
-        seen = {name: value[0] if len(value) == 1 else values.ANY for name, value in env.items()}
-        changed = tuple((name, text) for name, text in sorted(seen.items()) if self._env.get(name) != text)
+        seen = {name: yes for name, yes in self._exported.items() if yes is not False or name in self._env}
+        env = {name: self._variables.named.get(name, UNKNOWN) if yes else UNKNOWN for name, yes in seen.items()}
+        texts = {name: value[0] if len(value) == 1 else values.ANY for name, value in (env | dict(own)).items()}
+        changed = tuple((name, text) for name, text in sorted(texts.items()) if self._env.get(name) != text)
         self.commands.append(Command(tuple(fields), not self._uncertain, changed))
 
     def _called(self, name: str, arguments: list[str]) -> bool | None:
@@ -336,6 +341,7 @@ class Walk:
         elif name == "unset":
             for variable in arguments:
                 self._variables = self._variables.without(variable)
+                self._export(variable, yes=False)
         elif name in ("source", ".") and arguments[:1] and arguments[0].endswith("/activate"):
             self._variables = self._variables._replace(complete=False)
         elif name in ("source", "."):
@@ -343,26 +349,20 @@ class Walk:
         else:
             if any(map(values.is_marked, arguments)):
                 self._doubt()
-            for text in arguments:
-                self._set(text, UNKNOWN)
-                self._compute(text)
-
-    def _compute(self, text: str) -> None:
-        for name in builtin.computed(text):
-            self._set(name, UNKNOWN)
+            for variable in (each for text in arguments for each in (text, *builtin.computed(text))):
+                self._set(variable, UNKNOWN)
 
     def _declare(self, fields: list[str], tokens: tuple[Token, ...]) -> None:
         letters = "".join(text[1:] for text in fields[1:] if text[:1] == "-")
+        unsure = "i" in letters or (fields[0] in builtin.OF_BASH and not self._is_bash)
         named = [(self._declared(token, local=fields[0] in builtin.LOCAL), token) for token in tokens]
         for name, token in [(name, token) for names, token in named for name in names]:
-            if "i" in letters or values.has_braces(token.word):
+            if unsure or values.has_braces(token.word):
                 self._set(name, UNKNOWN)
             if "n" in letters and fields[0] != "export":
                 raise ShellError("a variable that stands for another one")
-            if "n" in letters:
-                self._exported.discard(name)
-            elif fields[0] == "export" or "x" in letters:
-                self._exported.add(name)
+            if fields[0] == "export" or "x" in letters:
+                self._export(name, yes="n" not in letters)
 
     def _declared(self, token: Token, *, local: bool = False) -> list[str]:
         """Set what a word of a declaration sets; the names in it."""
@@ -393,4 +393,8 @@ class Walk:
     def _set(self, name: str, value: Value, fields: values.Fields | None = None) -> None:
         self._variables = self._variables.changed(name, value, fields)
         if self._exports_all and fields is None:
-            self._exported.add(name)
+            self._export(name, yes=True)
+
+    def _export(self, name: str, *, yes: bool) -> None:
+        """Processes see a variable from here on, or do not; what they see is not known where that is in doubt."""
+        self._exported[name] = yes if not self._uncertain or self._exported.get(name, False) is yes else None

@@ -35,6 +35,7 @@ READ = {
     "array empty": Script('A=()\nvllm serve org/m "${A[@]}" -tp 2'),
     "array comment": Script('A=(\n  --enforce-eager   # slow\n  # -tp 4\n  -tp 2\n)\nvllm serve org/m "${A[@]}"'),
     "nothing in quotes": Script('vllm serve org/m --seed \'\'$A ""$@ "$A"$B "$@" ${A:+x}\'\' -tp 2'),
+    "assign in for": Script("for i in 2 ${T:=4}; do :; done; vllm serve org/m -tp $T --seed $i"),
     "assign twice": Script('vllm serve "${M:=org/m}" --served-model-name "${M:=x}" ${E:=} --seed ${S:=1}${S}'),
     "default for empty ones": Script('vllm serve "${@:-org/m}"', ("x", "")),
     "array elem": Script("A=(org/m 4); vllm serve ${A[0]} -tp ${A[1]}"),

@@ -332,6 +332,9 @@ FORMS = {
     "brackets that are bash's alone": Form(
         sh("TP=1; [[ -n $A ]] && TP=8; vllm serve org/m -tp $TP"), ("Substitution", "-tp ?", []), {"A": "x"}
     ),
+    "a declaration that is bash's alone": Form(
+        sh("TP=1; declare TP=8; vllm serve org/m -tp $TP"), ("Substitution", "-tp ?", [])
+    ),
     "a test that is false in each shell": Form(
         sh("[[ -n $A ]] && TP=8; vllm serve org/m ${TP:+-tp $TP}"), ("VllmServe", "org/m", [])
     ),

@@ -19,7 +19,8 @@ def test_forms(form: Form) -> None:
 
 
 def test_what_a_script_sets_for_its_server_is_known() -> None:
-    text = "export VLLM_USE_V1=1 OTHER=2; LOCAL=3; HIP_ONLINE_TUNING=0 vllm serve org/m"
+    apart = "(set -a; f() { export APART=1; }); f() { true; }; (f() { export APART=1; }); f"
+    text = f"{apart}; export VLLM_USE_V1=1 OTHER=2; LOCAL=3; HIP_ONLINE_TUNING=0 vllm serve org/m"
     found = command.find(sh(text), {"OTHER": "2"})
     assert isinstance(found, Server)
     assert found.env == (("HIP_ONLINE_TUNING", "0"), ("VLLM_USE_V1", "1"))
@@ -34,6 +35,9 @@ def test_what_a_script_sets_for_its_server_is_known() -> None:
         ["env", "-u", "V", "vllm", "serve", "m/x"],
         ["env", "--unset=V", "vllm", "serve", "m/x"],
         sh("export V; unset V; exec vllm serve m/x"),
+        sh("export -n V; exec vllm serve m/x", program="bash"),
+        sh("unset V; V=1; exec vllm serve m/x"),
+        sh("if [ -f /x ]; then unset V; fi; V=1; exec vllm serve m/x"),
         sh("export V=$(hostname -i); sh -c 'vllm serve m/x'"),
         sh("if [ -f /x ]; then V=1; else V=2; fi; export V; exec vllm serve m/x"),
     ],
