@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from aiohttp import web
 from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.operator_process import (
     CLUSTER_BINDING,
@@ -30,7 +31,7 @@ from tests.cluster.operator_process import (
 )
 from tests.ports import free_port
 
-from hipbmm_operator.admission.webhook import WebhookServer
+from hipbmm_operator.admission.webhook import application
 from hipbmm_operator.injection import policy, webhook
 from hipbmm_operator.kube.kinds import HIPBMM_PROFILE, POD, Kind
 
@@ -173,14 +174,19 @@ def serving(profiles: list[Json], context: ssl.SSLContext) -> Iterator[int]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    server = WebhookServer(lambda where: [p for p in profiles if p["metadata"]["namespace"] == where])
-    port = free_port()
-    asyncio.run_coroutine_threadsafe(server.start(port, context), loop).result(_SECONDS)
+    routes = application(lambda where: [p for p in profiles if p["metadata"]["namespace"] == where])
+    port, runner = free_port(), web.AppRunner(routes, access_log=None)
+
+    async def start() -> None:
+        await runner.setup()
+        await web.TCPSite(runner, port=port, ssl_context=context).start()
+
+    asyncio.run_coroutine_threadsafe(start(), loop).result(_SECONDS)
     try:
         yield port
     finally:
         # The loop runs on: the API server's side of a TLS connection ends when it likes, and is then closed.
-        asyncio.run_coroutine_threadsafe(server.close(), loop).result(_SECONDS)
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(_SECONDS)
 
 
 def certify(scratch: Path, days: int = 1) -> tuple[Path, Path]:

@@ -27,59 +27,53 @@ Certificate = Callable[[ssl.SSLContext], Awaitable[bool]]
 """Loads the certificate that is there into the context; whether there is one."""
 
 
-class WebhookServer:
-    """Serves until `close`."""
+Chooses = Callable[[Json, Json], bool]
+"""Whether a pod is for a profile."""
 
-    def __init__(self, profiles: Profiles) -> None:
-        self._profiles = profiles
-        application = web.Application(client_max_size=8 << 20)
-        application.router.add_post(webhook.LABEL_PATH, partial(self._answer, patch.names))
-        application.router.add_post(webhook.MATCH_PATH, partial(self._answer, patch.matches))
-        self._runner = web.AppRunner(application, access_log=None)
 
-    async def start(self, port: int, context: ssl.SSLContext) -> None:
-        """Listen on all addresses of the pod. A context whose certificate is loaded anew serves the new one."""
-        await self._runner.setup()
-        await web.TCPSite(self._runner, port=port, ssl_context=context).start()
-        LOG.info("Serves admission on %s", self._runner.addresses)
+def application(profiles: Profiles) -> web.Application:
+    """The routes, one for each way in which a pod is for a profile."""
+    found = web.Application(client_max_size=8 << 20)
+    for path, chooses in ((webhook.LABEL_PATH, patch.names), (webhook.MATCH_PATH, patch.matches)):
+        found.router.add_post(path, partial(_answer, profiles, chooses))
+    return found
 
-    async def close(self) -> None:
-        """Stop serving."""
-        await self._runner.cleanup()
 
-    async def _answer(self, mine: Callable[[Json, Json], bool], request: web.Request) -> web.Response:
-        uid, operations, result = "", [], "plain"
-        try:
-            asked = object_at(json.loads(await request.read()), "request")
-            uid = str(asked.get("uid", ""))
-            operations = self._operations(asked, mine)
-            result = "injected" if operations else "plain"
-        except Exception:
-            # A refusal would keep a pod of somebody else from starting; failurePolicy does not cover it.
-            LOG.exception("A pod stays plain because of a defect")
-            result = "error"
-        metrics.ADMISSIONS.labels(result).inc()
-        return web.json_response(_review(uid, operations))
-
-    def _operations(self, asked: Json, mine: Callable[[Json, Json], bool]) -> list[Json]:
+async def _answer(profiles: Profiles, chooses: Chooses, request: web.Request) -> web.Response:
+    uid, operations, result = "", [], "plain"
+    try:
+        asked = object_at(json.loads(await request.read()), "request")
+        uid = str(asked.get("uid", ""))
         pod, namespace = as_object(asked.get("object")), str(asked.get("namespace", ""))
         # One that is suspended, or not ready, may choose the pod as well.
-        patches = (patch.operations(pod, profile) for profile in self._profiles(namespace) if mine(pod, profile))
-        return next(filter(None, patches), [])
+        patches = (patch.operations(pod, profile) for profile in profiles(namespace) if chooses(pod, profile))
+        operations = next(filter(None, patches), [])
+        result = "injected" if operations else "plain"
+    except Exception:
+        # A refusal would keep a pod of somebody else from starting; failurePolicy does not cover it.
+        LOG.exception("A pod stays plain because of a defect")
+        result = "error"
+    metrics.ADMISSIONS.labels(result).inc()
+    return web.json_response(_review(uid, operations))
 
 
 async def serve(port: int, certificate: Certificate, profiles: Profiles) -> None:
-    """Serve until cancelled, from when the certificate is there. One that is renewed is taken without a restart."""
+    """Serve on all addresses of the pod until cancelled, from when the certificate is there.
+
+    One that is renewed is loaded into the same context, which takes it without a restart.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server, started = WebhookServer(profiles), False
+    runner, started = web.AppRunner(application(profiles), access_log=None), False
     try:
         while True:
             if await certificate(context) and not started:
-                await server.start(port, context)
+                await runner.setup()
+                await web.TCPSite(runner, port=port, ssl_context=context).start()
+                LOG.info("Serves admission on %s", runner.addresses)
                 started = True
             await asyncio.sleep(_CHECK_SECONDS if started else _FIRST_SECONDS)
     finally:
-        await server.close()
+        await runner.cleanup()
 
 
 async def from_folder(certificates: Path, context: ssl.SSLContext) -> bool:

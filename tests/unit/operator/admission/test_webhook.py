@@ -19,7 +19,6 @@ from tests import stacks
 from tests.ports import free_port
 
 from hipbmm_operator.admission import webhook as module
-from hipbmm_operator.admission.webhook import WebhookServer
 from hipbmm_operator.injection import webhook
 
 Json = dict[str, Any]
@@ -31,7 +30,7 @@ def profiles(namespace: str) -> Iterable[Json]:
 
 
 async def ask(path: str, body: bytes, source: Any = profiles) -> Json:  # noqa: ANN401  # also one that fails
-    async with TestClient(TestServer(WebhookServer(source)._runner.app)) as client:
+    async with TestClient(TestServer(module.application(source))) as client:
         answer = await client.post(path, data=body)
         assert answer.status == 200
         review: Json = await answer.json()
