@@ -42,7 +42,10 @@ JSON = {
 }
 OTHER_SETTINGS = (
     *("block-size", "gpu-memory-utilization", "host", "kv-cache-dtype", "load-format", "port"),
-    *("pipeline-parallel-size", "pp", "seed", "tokenizer"),
+    *("pipeline-parallel-size", "pp", "seed", "tokenizer", "tokenizer-mode", "revision", "download-dir"),
+    *("attention-backend", "moe-backend", "all2all-backend", "distributed-executor-backend", "scheduling-policy"),
+    *("tool-call-parser", "reasoning-parser", "chat-template", "generation-config", "override-generation-config"),
+    *("kv-transfer-config", "api-server-count", "uvicorn-log-level", "max-loras", "max-lora-rank", "hf-overrides"),
 )
-OTHER_SWITCHES = ("headless", "skip-mm-profiling", "trust-remote-code")
+OTHER_SWITCHES = ("async-scheduling", "headless", "skip-mm-profiling", "trust-remote-code")
 """Those with one value and those without any that decide nothing about a plan."""

@@ -368,6 +368,22 @@ FORMS = {
     "model behind a list that may hold it": Form(
         ["vllm", "serve", "--disable-access-log-for-endpoints", "/health", "org/m"], ("ModelUnknown", "", [])
     ),
+    "model behind flags of a recipe": Form(
+        sh("vllm serve --tool-call-parser hermes --async-scheduling --attention-backend ROCM_AITER_FA --seed 1 org/m"),
+        (
+            "VllmServe",
+            "org/m",
+            [
+                "--tool-call-parser",
+                "hermes",
+                "--async-scheduling",
+                "--attention-backend",
+                "ROCM_AITER_FA",
+                "--seed",
+                "1",
+            ],
+        ),
+    ),
     "model behind two dashes": Form(
         ["serve", "--cudagraph-capture-sizes", "1", "2", "--", "org/m"],
         ("VllmServe", "org/m", ["--cudagraph-capture-sizes", "1", "2", "--"]),

@@ -1,10 +1,16 @@
 """Command lines of pods, and what they say about the server."""
 
+import json
+from pathlib import Path
+
 import pytest
 from tests.unit.kernel.argv.forms import FORMS, Form, sh
 
-from hipbmm_kernel.argv import command
+from hipbmm_kernel.argv import command, known_flags
 from hipbmm_kernel.argv.command import Server, Unread
+
+OPTIONS = Path(__file__).parents[4] / "dev/simulator/python/vllm/options.json"
+"""All flags of the newest vLLM, asked of its own parser."""
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
@@ -117,6 +123,15 @@ def test_a_word_of_a_variable_that_names_of_files_may_replace_hides_itself_only(
     assert isinstance(found, Server)
     assert found.arguments == ("-tp", "2", "--seed", "1")
     assert isinstance(command.find(sh("vllm serve m $MORE"), {"MORE": "-tp ? --seed 1"}), Unread)
+
+
+def test_known_flags_take_as_many_values_as_in_vllm() -> None:
+    single = {*known_flags.INTEGERS, *known_flags.TEXTS, *known_flags.JSON, *known_flags.OTHER_SETTINGS}
+    alone = {*known_flags.SWITCHES, *known_flags.OTHER_SWITCHES}
+    counts = {name.lstrip("-"): count for names, _, count, *_ in json.loads(OPTIONS.read_text()) for name in names}
+    assert {counts[name] for name in single & counts.keys()} == {None}
+    assert {counts[name] for name in alone & counts.keys()} == {0}
+    assert {*known_flags.OTHER_SETTINGS, *known_flags.OTHER_SWITCHES} <= counts.keys()
 
 
 def test_a_configuration_file_is_named() -> None:
