@@ -8,7 +8,6 @@ import random
 import signal
 import sys
 import time
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -62,7 +61,6 @@ class Operator:
         self._informer = Informer(kube, store := Store(), self._nodes, self._queue, settings, self._rights)
         self._leader = Leader(kube, settings, answers_again=self._informer.ask_for_resync)
         kube.may_write = self._leader.may_write
-        now = partial(datetime.now, UTC)
         reconcile = Reconciler(
             kube=kube,
             store=store,
@@ -71,11 +69,11 @@ class Operator:
             payload=Payload(settings.payload_image, settings.payload_pull_policy),
             status_writer=StatusWriter(kube, self._informer.saw, time.monotonic, settings.crd_seconds),
             applier=Applier(kube, self._informer.saw),
-            now=now,
+            now=kube.clock.now,
             debounce=debounce,
         )
         self._workers = Workers(self._queue, reconcile, self._leader.wait)
-        self._profiles = partial(serve_profiles, settings, kube, store, self._nodes, self._leader, now)
+        self._profiles = partial(serve_profiles, settings, kube, store, self._nodes, self._leader, kube.clock.now)
         self._watches: Watches | None = None
         self._http = HttpServer(self._health, self._ready, self._measure)
 

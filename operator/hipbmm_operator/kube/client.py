@@ -5,6 +5,8 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 
 import aiohttp
 
@@ -19,6 +21,7 @@ from hipbmm_operator.kube.async_client import (
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import CONTROLLER_REVISION, LEASE, POD, Kind
 from hipbmm_operator.kube.names import FIELD_MANAGER
+from hipbmm_operator.kube.times import ServerClock
 
 APPLY = "application/apply-patch+yaml; charset=utf-8"
 """With its charset: the client library sends anything else as ASCII, in which YAML has no word for an emoji."""
@@ -58,6 +61,7 @@ class Kube:
         self._client = ApiClient(configuration)
         self._client.user_agent = FIELD_MANAGER
         self._timeout = aiohttp.ClientTimeout(total=request_seconds)
+        self.clock = ServerClock(partial(datetime.now, UTC))
         self.may_write: Callable[[], bool] = lambda: True
         """Asked before each write but those of the Lease itself."""
 
@@ -215,6 +219,7 @@ class Kube:
                 auth_settings=_AUTH,
             )
             answer = await self._client.call_api(method, url, headers, sent, _request_timeout=self._timeout)
+            self.clock.heard(answer.headers.get("Date"))
             data: bytes = await answer.read()  # type: ignore[no-untyped-call]
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
             raise errors.UnavailableError(0, type(error).__name__, f"{method} {path}: {error}") from error

@@ -1,12 +1,17 @@
-"""What is sent to the API server."""
+"""What is sent to the API server, and what its answers say beside the objects."""
 
 import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipbmm_operator.kube.client import as_yaml
+from hipbmm_operator.kube.async_client import Configuration
+from hipbmm_operator.kube.client import Kube, as_yaml
 
 
 @given(
@@ -17,3 +22,18 @@ from hipbmm_operator.kube.client import as_yaml
 def test_what_is_sent_as_yaml_reads_as_it_was(value: object) -> None:
     text = as_yaml({"data": value})
     assert yaml.safe_load(text) == json.loads(text) == {"data": value}
+
+
+async def test_the_clock_is_that_of_the_api_server() -> None:
+    behind = timedelta(minutes=10)
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({}, headers={"Date": format_datetime(datetime.now(UTC) - behind, usegmt=True)})
+
+    app = web.Application()
+    app.router.add_get("/version", answer)
+    async with TestServer(app) as server:
+        kube = Kube(Configuration(host=str(server.make_url("")).rstrip("/")), 60)
+        await kube.server_version()
+        await kube.close()
+    assert abs(datetime.now(UTC) - kube.clock.now() - behind) < timedelta(seconds=60)

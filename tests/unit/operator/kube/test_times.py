@@ -1,10 +1,11 @@
 """Times of Kubernetes: read and written in UTC; what is no time is none."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
 
 import pytest
 
-from hipbmm_operator.kube.times import moment, timestamp
+from hipbmm_operator.kube.times import ServerClock, moment, timestamp
 
 MOMENT = datetime(2026, 11, 29, 23, 5, 7, tzinfo=UTC)
 
@@ -26,3 +27,17 @@ def test_the_microseconds_of_a_lease_are_read(text: str) -> None:
 @pytest.mark.parametrize("value", [None, 7, "", "yesterday", "2026-11-29T23:05:07", ["2026-11-29T23:05:07Z"]])
 def test_what_is_no_time_is_none(value: object) -> None:
     assert moment(value) is None
+
+
+@pytest.mark.parametrize("seconds", [-3600, -600, -30, 30, 600])
+def test_the_time_is_that_of_the_api_server_where_this_machine_has_another(seconds: int) -> None:
+    clock = ServerClock(lambda: MOMENT)
+    assert clock.now() == MOMENT
+    there = MOMENT + timedelta(seconds=seconds)
+    clock.heard(format_datetime(there, usegmt=True))
+    assert clock.now() == there
+    for unheard in (None, "", "yesterday"):
+        clock.heard(unheard)
+        assert clock.now() == there
+    clock.heard(format_datetime(MOMENT - timedelta(seconds=4), usegmt=True))
+    assert clock.now() == MOMENT, "an answer that was read late"
