@@ -55,7 +55,7 @@ def test_what_is_chosen_on_this_gpu(device: torch.device) -> None:
     selection = HipbMMLinear.from_linear(_linear(device, 2560, 5120)).selection
     if torch.version.hip is None:
         assert selection.kernel is RowWiseTorchFp8Kernel, selection.refusals
-        assert [refusal.reason for refusal in selection.refusals] == ["requires ROCm."]
+        assert selection.refusals == {HipbMM.__name__: "requires ROCm."}
 
 
 @pytest.mark.parametrize("bias", [False, True])

@@ -33,19 +33,11 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A kernel that was not chosen, by class name, and why."""
-
-    kernel: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Selection:
-    """The chosen kernel class, and those before it that refused, in the order of the chain."""
+    """The chosen kernel class, and why those before it refused, by class name in the order of the chain."""
 
     kernel: type[Fp8LinearKernel]
-    refusals: tuple[Refusal, ...]
+    refusals: Mapping[str, str]
 
 
 class Options(TypedDict, total=False):
@@ -66,7 +58,7 @@ def select_kernel(
     """
     platform = options.get("platform") or current_platform(device)
     environ = options.get("environ", os.environ)
-    refusals: list[Refusal] = []
+    refusals: dict[str, str] = {}
     for kernel in options.get("candidates", CHAIN):
         reason = _refusal(kernel, config, platform, environ)
         if reason is None:
@@ -74,9 +66,9 @@ def select_kernel(
             reason = kernel.trial(device, dtype)
         if reason is None:
             logger.info("Selected %s for %s on %s", kernel.__name__, config.weight_shape, device)
-            return Selection(kernel, tuple(refusals))
-        refusals.append(Refusal(kernel.__name__, reason))
-    listed = "; ".join(f"{refusal.kernel} {refusal.reason}" for refusal in refusals)
+            return Selection(kernel, refusals)
+        refusals[kernel.__name__] = reason
+    listed = "; ".join(f"{name} {reason}" for name, reason in refusals.items())
     raise ValueError(f"no kernel takes {config}: {listed}")
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.kernel.linear.conftest import OrderFault
 
-from hipbmm_kernel.linear.chain import CHAIN, Refusal, select_kernel
+from hipbmm_kernel.linear.chain import CHAIN, select_kernel
 from hipbmm_kernel.linear.gate import Platform
 from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKernel as HipbMM
 from hipbmm_kernel.linear.interface import LinearConfig
@@ -28,7 +28,7 @@ def test_hipbmm_where_the_gate_is_open(
 ) -> None:
     selection = select_kernel(CONFIG, CPU, FNUZ, platform=mi300x, environ=flags_on)
     assert selection.kernel is HipbMM
-    assert selection.refusals == ()
+    assert selection.refusals == {}
     assert flags_on["HIP_ONLINE_TUNING"] == "1"
     assert "Selected AiterHipbMMPerTokenFp8ScaledMMLinearKernel for (512, 4096)" in caplog.text
 
@@ -53,9 +53,8 @@ def test_pytorch_where_a_flag_is_missing(mi300x: Platform, flags_on: dict[str, s
     del flags_on[missing]
     selection = select_kernel(CONFIG, CPU, FNUZ, platform=mi300x, environ=flags_on)
     assert selection.kernel is RowWiseTorchFp8Kernel
-    (refusal,) = selection.refusals
-    assert refusal.kernel == NAMES[0]
-    assert "and `VLLM_ROCM_USE_AITER_LINEAR_HIPBMM=1`." in refusal.reason
+    assert list(selection.refusals) == NAMES[:1]
+    assert "and `VLLM_ROCM_USE_AITER_LINEAR_HIPBMM=1`." in selection.refusals[NAMES[0]]
     assert "HIP_ONLINE_TUNING" not in flags_on
 
 
@@ -72,7 +71,7 @@ def test_a_refused_linear_leaves_the_process_alone(
 ) -> None:
     selection = select_kernel(config, CPU, FNUZ, platform=mi300x, environ=flags_on)
     assert selection.kernel is DequantisedFp8Kernel
-    assert selection.refusals[0].reason.startswith(reason)
+    assert selection.refusals[NAMES[0]].startswith(reason)
     assert "HIP_ONLINE_TUNING" not in flags_on
 
 
@@ -82,7 +81,7 @@ def test_a_weight_that_kills_vllm_at_load_goes_to_the_next_kernel(
     config = LinearConfig((64, 48), torch.bfloat16)
     selection = select_kernel(config, CPU, FNUZ, platform=mi300x, environ=flags_on)
     assert selection.kernel is RowWiseTorchFp8Kernel
-    assert "K divisible by 32" in selection.refusals[0].reason
+    assert "K divisible by 32" in selection.refusals[NAMES[0]]
 
 
 def test_a_stack_without_solutions_goes_to_the_next_kernel(
@@ -91,14 +90,14 @@ def test_a_stack_without_solutions_goes_to_the_next_kernel(
     order_fault("no-solution")
     selection = select_kernel(CONFIG, CPU, FNUZ, platform=mi300x, environ=flags_on)
     assert selection.kernel is RowWiseTorchFp8Kernel
-    assert "found 0 valid solutions" in selection.refusals[0].reason
+    assert "found 0 valid solutions" in selection.refusals[NAMES[0]]
 
 
 def test_disabled_by_name_as_in_vllm(simulated: ModuleType, mi300x: Platform, flags_on: dict[str, str]) -> None:
     flags_on["VLLM_DISABLED_KERNELS"] = ",".join(NAMES[:2])
     selection = select_kernel(CONFIG, CPU, FNUZ, platform=mi300x, environ=flags_on)
     assert selection.kernel is DequantisedFp8Kernel
-    assert selection.refusals == tuple(Refusal(name, "is disabled by environment variable.") for name in NAMES[:2])
+    assert selection.refusals == dict.fromkeys(NAMES[:2], "is disabled by environment variable.")
     assert "HIP_ONLINE_TUNING" not in flags_on
 
 

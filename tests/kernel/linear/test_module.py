@@ -65,7 +65,7 @@ def test_the_chosen_kernel_is_shown(simulated: ModuleType, mi300x: Platform, fla
     assert "kernel=AiterHipbMMPerTokenFp8ScaledMMLinearKernel" in repr(chosen)
     elsewhere = HipbMMLinear.from_linear(_linear(), platform=ELSEWHERE, environ={})
     assert elsewhere.selection.kernel is RowWiseTorchFp8Kernel
-    assert [refusal.reason for refusal in elsewhere.selection.refusals] == ["requires ROCm."]
+    assert elsewhere.selection.refusals == {HipbMM.__name__: "requires ROCm."}
 
 
 def test_fp8_type_follows_the_gpu(simulated: ModuleType, mi300x: Platform) -> None:
