@@ -3,10 +3,11 @@
 The program is built around these claims (children, guard, fallback), so a claim that no longer holds is a failure too.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 from hipbmm_kernel.acceptance.checks_table import ANNOUNCEMENT, copy_table, run_evidence
 from hipbmm_kernel.acceptance.context import Context
 from hipbmm_kernel.acceptance.report import Verdict, failed, judged, skipped
-from hipbmm_kernel.acceptance.supervision import while_watching
 from hipbmm_kernel.planner import cost
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.gemm import Problem, Row
@@ -84,11 +85,13 @@ def low_memory_exit(context: Context) -> Verdict:
 def memory_guard(context: Context) -> Verdict:
     """What a tuning takes from the device is what the guard computes, as another process sees it."""
     stop, needed = context.root / "memory-stop", cost.tuning_bytes(LARGE)
-    watched, child = while_watching(
-        lambda: context.child("watch", "watch", SECONDS, online=False, stop=str(stop), most=SECONDS),
-        lambda: context.child("allocate", "allocate", SECONDS, problems=[LARGE]),
-        stop,
-    )
+    with ThreadPoolExecutor() as pool:
+        watching = pool.submit(context.child, "watch", "watch", SECONDS, online=False, stop=str(stop), most=SECONDS)
+        try:
+            child = context.child("allocate", "allocate", SECONDS, problems=[LARGE])
+        finally:
+            stop.touch()
+    watched = watching.result()
     extremes, before = watched.last("watched"), child.last("before")
     evidence = {**child.evidence("before"), "watched": extremes, "needed": needed}
     if not child.end.well or extremes is None or before is None:

@@ -6,9 +6,8 @@ However a child ends, that is an answer here and never an error of the acceptanc
 import json
 import os
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,19 +104,6 @@ def parse_answers(text: str) -> dict[str, list[Any]]:
         if isinstance(message, list) and len(message) == 2 and isinstance(message[0], str):  # noqa: PLR2004 - a pair
             answers.setdefault(message[0], []).append(message[1])
     return answers
-
-
-def while_watching(watch: Callable[[], ChildRun], act: Callable[[], ChildRun], stop: Path) -> tuple[ChildRun, ChildRun]:
-    """Run `act` while `watch` runs; the file `stop` then makes the watcher end. What each came to."""
-    watched: list[ChildRun] = []
-    thread = threading.Thread(target=lambda: watched.append(watch()))
-    thread.start()
-    try:
-        acted = act()
-    finally:
-        stop.touch()
-        thread.join()
-    return watched[0], acted
 
 
 def _wait(running: subprocess.Popen[bytes], seconds: float) -> Ended:
