@@ -66,7 +66,7 @@ def tune_missing(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence
         unsafe=tuner.unsafe,
         failed=failed,
         skipped={visit.job.problem: visit.skipped for visit in visits if visit.skipped and not visit.failure},
-        out_of_memory=tuner.out_of_memory(),
+        out_of_memory=sum(visit.row is None and visit.died_of_memory for visit in visits),
         unfinished=sum(visit.row is None and not visit.skipped and not visit.failure for visit in visits),
         unproven=tuner.unproven(visits),
         replaced=sum(visit.row is not None and visit.reason != "" for visit in visits),
@@ -89,10 +89,7 @@ def _tuner(handover: Handover, visits: Sequence[Visit], origin: str, queue: Publ
 
 def _with(loaded: Table, rows: Iterable[Row], vetoes: Iterable[gemm.Veto]) -> Table:
     """The store's table with what this pod found; its own vetoes bind it, confirmed or not."""
-    new: dict[str, tuple[Row, ...]] = {}
-    for row in rows:
-        new[row.key] = (row,)
-    own = Table(new, {(veto.key, veto.algo_index): veto.reason for veto in vetoes}, {})
+    own = Table({row.key: (row,) for row in rows}, {(veto.key, veto.algo_index): veto.reason for veto in vetoes}, {})
     return table.union([loaded, own])
 
 

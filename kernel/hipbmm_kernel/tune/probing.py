@@ -13,13 +13,11 @@ from typing import NamedTuple
 from hipbmm_kernel.rows.gemm import label
 from hipbmm_kernel.tune import crew, protocol
 from hipbmm_kernel.tune.crew import Abort, Outcome, Task
-from hipbmm_kernel.tune.protocol import Message
-from hipbmm_kernel.tune.visit import Job
+from hipbmm_kernel.tune.visit import ROWS, Job
 
-PROBE_TOKENS = (1024, 512)
+PROBE_TOKENS = (ROWS, 512)
 """The first is above AITER's limit of 512 for look-up and tuning: there a missing solution is an error, and the server
 uses the heuristic. The smallest planned M is probed too: upstream's own test warns of tiny sizes (aiter #2252)."""
-ROWS = max(PROBE_TOKENS)
 PROBE_SECONDS = 30.0
 """At least for a probe above the limit, twice what a problem may take at most: the first one loads the library's first
 kernels. One that hangs is repeated once."""
@@ -38,22 +36,17 @@ class Probe(NamedTuple):
 
 
 class Probing:
-    """The probes of one tuning.
-
-    `command` makes a child's command, `sick` takes a GPU that fails where another does not.
-    """
+    """The probes of one tuning. `sick` takes a GPU that fails where another does not."""
 
     def __init__(
         self,
         gpus: Sequence[str],
         seconds: float,
-        command: Callable[[str, int, Job], Message],
         sick: Callable[[str, str], Sequence[Task]],
         log: Callable[[str], object],
     ) -> None:
         self._gpus = gpus
         self._seconds = seconds
-        self._command = command
         self._sick = sick
         self._log = log
         self._failed: dict[Probe, list[str]] = {}
@@ -71,7 +64,7 @@ class Probing:
             for job in smallest.values():
                 probed = job._replace(problem=job.problem._replace(m=m or job.problem.m))
                 seconds = max(PROBE_SECONDS, 2 * self._seconds) if m == ROWS else self._seconds
-                command = {**self._command(protocol.PROBE, len(found), probed), "turned": False}
+                command = {**probed.command(protocol.PROBE, len(found)), "turned": False}
                 found.append(Task(Probe(probed), command, seconds))
         return found
 

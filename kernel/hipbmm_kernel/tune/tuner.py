@@ -13,9 +13,8 @@ from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system import itself
 from hipbmm_kernel.tune import attest, claims, crew, protocol, schedule
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
-from hipbmm_kernel.tune.csv_tail import CsvTail
 from hipbmm_kernel.tune.handover import Handover, Last
-from hipbmm_kernel.tune.probing import ROWS, Probe, Probing
+from hipbmm_kernel.tune.probing import Probe, Probing
 from hipbmm_kernel.tune.protocol import Message
 from hipbmm_kernel.tune.trust import Evidence, Trust
 from hipbmm_kernel.tune.visit import Ask, Job, Visit
@@ -56,15 +55,13 @@ class Tuner:
         self._queue = queue
         self._budget = schedule.Budget(handover.clock, handover.settings.budget_seconds)
         self._trust = Trust()
-        self._tails: dict[str, CsvTail] = {}
         self._right: dict[str, Row] = {}
         self._in_a_row: list[str] = []
         self._default_deaths = 0
         self._parked: list[Visit] | None = []
         self._improving = 1
-        self._for_memory: set[Visit] = set()
         seconds = handover.settings.problem_seconds
-        self._probing = Probing(gpus, seconds, _command, self._retire, handover.log)
+        self._probing = Probing(gpus, seconds, self._retire, handover.log)
         handlers = Handlers(self._attest_hardware, self._ready, self._outcome, self._event, handover.progress.tick)
         modules = [handover.last.module, CHILD] if handover.last else [CHILD]
         self._crew = Crew(
@@ -132,10 +129,6 @@ class Tuner:
             task = Task(last, {**command, "do": protocol.LAST, "id": id(last)}, last.seconds)
             self._crew.run([task], lambda: math.inf, hire=False)
 
-    def out_of_memory(self) -> int:
-        """How many problems have no row because a child was ended for lack of the container's memory."""
-        return sum(visit.row is None for visit in self._for_memory)
-
     def _next(self, visit: Visit) -> list[Task]:
         """The next task of a visit, before all others; none when it is parked or over."""
         ask = visit.next(self._right.values())
@@ -157,7 +150,7 @@ class Tuner:
             progress.refuted() if visit.known else progress.failed()
 
     def _task(self, subject: object, job: Job, ask: Ask, *, rounds: int = ROUNDS, gpu: str = "") -> Task:
-        command = _command(ask.kind, id(subject), job)
+        command = job.command(ask.kind, id(subject))
         if ask.kind == protocol.VERIFY:
             timed = self._default_deaths < MAX_DEFAULT_DEATHS
             command |= {"key": self._key(job.problem), "index": ask.solution, "rounds": rounds, "default": timed}
@@ -227,7 +220,7 @@ class Tuner:
 
     def _written(self, outcome: Outcome, visit: Visit) -> tuple[Row | None, str]:
         """The row that AITER wrote into the table of the child's directory, or why what it wrote is none."""
-        tail = self._tails.setdefault(outcome.worker.directory, CsvTail(outcome.worker.directory))
+        tail = outcome.worker.table
         row = tail.row(visit.key)
         return row, tail.rejected[-1] if row is None and tail.rejected else ""
 
@@ -293,18 +286,17 @@ class Tuner:
             if row is not None:
                 self._tuned(visit, row, "")
         if outcome.kind == crew.OUT_OF_MEMORY:
-            self._for_memory.add(visit)
             visit.died_for_memory(words)
-            return self._count_death(gpu, words, outcome.kind)
+            return self._count_death(outcome, words)
         against = visit.died(words)
-        return [*self._accuse(gpu, visit, against, words), *self._count_death(gpu, words, outcome.kind)]
+        return [*self._accuse(gpu, visit, against, words), *self._count_death(outcome, words)]
 
-    def _count_death(self, gpu: str, words: str, kind: str) -> list[Task]:
+    def _count_death(self, outcome: Outcome, words: str) -> list[Task]:
         """Abort when children end and nothing right ever comes between; on one GPU of several it is that GPU."""
+        gpu, memory = outcome.worker.gpu, outcome.kind == crew.OUT_OF_MEMORY
         self._in_a_row.append(gpu)
         most = max(MAX_DEATHS_IN_A_ROW, 2 * len(self._gpus))
         if len(self._in_a_row) >= most:
-            memory = kind == crew.OUT_OF_MEMORY
             if len(self._gpus) > 1 and set(self._in_a_row) == {gpu} and not memory:
                 return self._retire(gpu, f"ended {most} children in a row: {words}")
             self.unsafe = not memory
@@ -359,8 +351,3 @@ def printable(text: str) -> str:
     """A reason as a shard and a report can carry it: printable ASCII without commas, short, not empty."""
     plain = "".join(c if c.isascii() and c.isprintable() and c != "," else " " for c in text)
     return " ".join(plain.split())[:MAX_REASON] or "unknown"
-
-
-def _command(kind: str, number: int, job: Job) -> Message:
-    m, n, k = job.problem
-    return {"do": kind, "id": number, "m": m, "n": n, "k": k, "bias": job.bias, "rows": ROWS}

@@ -12,7 +12,10 @@ from typing import NamedTuple
 
 from hipbmm_kernel.rows.gemm import NO_NAME, Problem, Row, is_time
 from hipbmm_kernel.tune import protocol
+from hipbmm_kernel.tune.protocol import Message
 
+ROWS = 1024
+"""Tokens for which a child makes its operands: those of a probe above AITER's limit."""
 MAX_DEATHS = 2
 MAX_SEARCH_DEATHS = 8
 """Indices of one problem that may end a child while a faster one than the right one that is known is searched."""
@@ -29,6 +32,11 @@ class Job(NamedTuple):
     bias: bool
     seconds: float
     mixed: bool = False
+
+    def command(self, kind: str, number: int) -> Message:
+        """What a child is told; a task of the protocol adds what it needs beside the problem."""
+        m, n, k = self.problem
+        return {"do": kind, "id": number, "m": m, "n": n, "k": k, "bias": self.bias, "rows": ROWS}
 
 
 class Ask(NamedTuple):
@@ -61,6 +69,7 @@ class Visit:
         self.deaths = 0
         self.reason = ""
         self.skipped = ""
+        self.died_of_memory = False
         self.trying: int | None = None
         self.tried: list[int] = []
         self._checked = checked
@@ -167,7 +176,7 @@ class Visit:
     def died_for_memory(self, reason: str) -> None:
         """A child was ended because the container's memory limit is too small: that says nothing about the problem."""
         self.deaths += 1
-        self.skipped = reason
+        self.skipped, self.died_of_memory = reason, True
 
     def out_of_memory(self, reason: str) -> None:
         """The device's memory does not suffice for what was asked."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from hipbmm_kernel.system import files, process
 from hipbmm_kernel.tune import protocol
+from hipbmm_kernel.tune.csv_tail import CsvTail
 from hipbmm_kernel.tune.protocol import Message
 
 LOG_NAME = "child.log"
@@ -25,7 +26,7 @@ class Worker:
     """A running child on one GPU. `directory` is its working directory, made empty here; `command` what it runs.
 
     It is `ready` when it has started, and idle then while it has no `task`, for as long as it likes. Else it has until
-    `deadline`, on the monotonic clock. OSError when it cannot be started.
+    `deadline`, on the monotonic clock. `table` is what its AITER has written. OSError when it cannot be started.
     """
 
     def __init__(self, gpu: str, directory: str, env: Mapping[str, str], command: Sequence[str]) -> None:
@@ -40,6 +41,7 @@ class Worker:
         commands_read, self._commands = os.pipe()
         self.events, events_write = os.pipe()
         self._lines = protocol.Lines()
+        self.table = CsvTail(directory)
         descriptors = (commands_read, events_write)
         arguments = [str(number) for number in (os.getpid(), *descriptors)]
         child_env = {**env, "HIP_VISIBLE_DEVICES": gpu}

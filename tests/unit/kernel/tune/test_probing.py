@@ -7,8 +7,8 @@ import pytest
 from hipbmm_kernel.rows.gemm import Problem
 from hipbmm_kernel.tune import crew, protocol
 from hipbmm_kernel.tune.crew import Abort, Outcome, Task
-from hipbmm_kernel.tune.probing import ROWS, Probe, Probing
-from hipbmm_kernel.tune.visit import Job
+from hipbmm_kernel.tune.probing import Probe, Probing
+from hipbmm_kernel.tune.visit import ROWS, Job
 
 JOB = Job(Problem(16, 256, 512), bias=False, seconds=1.0)
 WAYS = {"hangs": crew.HUNG, "ends": crew.KILLED, "is wrong": protocol.DONE}
@@ -20,7 +20,7 @@ class Harness:
     def __init__(self, *gpus: str) -> None:
         self.sick: list[str] = []
         self.logged: list[str] = []
-        self.probing = Probing(gpus, 1.0, lambda kind, *_: {"do": kind}, self._sick, self.logged.append)
+        self.probing = Probing(gpus, 1.0, self._sick, self.logged.append)
 
     def _sick(self, gpu: str, _why: str) -> list[Task]:
         self.sick.append(gpu)
