@@ -10,12 +10,11 @@ from hipbmm_kernel.acceptance.report import PASS, Result, Verdict, failed, skipp
 
 
 class Check(NamedTuple):
-    """One claim. `needs` are checks that must have passed before it; `solution` says that the probe must have, too."""
+    """One claim. `needs` are checks that must have passed before it; of `PROBE` also that it found a solution."""
 
     name: str
     run: Callable[[Context], Verdict]
     needs: tuple[str, ...] = ()
-    solution: bool = False
 
     @property
     def claim(self) -> str:
@@ -23,33 +22,34 @@ class Check(NamedTuple):
         return " ".join((self.run.__doc__ or "").split())
 
 
-_PROBED = ("environment", "probe-1024")
-_TUNED = ("environment", "probe-1024", "rows-parse")
+PROBE = "probe-1024"
+_PROBED = ("environment", PROBE)
+_TUNED = (*_PROBED, "rows-parse")
 
 CHECKS: tuple[Check, ...] = (
     Check("environment", checks_stack.environment),
     Check("stack-identity", checks_stack.stack_identity, ("environment",)),
     Check("gate", checks_stack.gate, ("environment",)),
-    Check("probe-1024", checks_stack.probe, ("environment",)),
-    Check("op-registration", checks_stack.registration, _PROBED, solution=True),
-    Check("op-compiles", checks_stack.compilation, (*_PROBED, "op-registration"), solution=True),
-    Check("rows-parse", checks_table.rows_parse, _PROBED, solution=True),
-    Check("lookup-hits", checks_table.lookup_hits, _TUNED, solution=True),
-    Check("accuracy", checks_table.accuracy, _TUNED, solution=True),
-    Check("second-start", checks_table.second_start, _TUNED, solution=True),
-    Check("above-512", checks_table.above_limit, _TUNED, solution=True),
-    Check("timing-gain", checks_speed.timing_gain, _TUNED, solution=True),
-    Check("both-ways", checks_speed.both_ways, _TUNED, solution=True),
-    Check("torn-row", checks_table.torn_row, _TUNED, solution=True),
-    Check("unwritable-table", checks_table.unwritable, _TUNED, solution=True),
-    Check("capture-hit", checks_faults.capture_hit, _TUNED, solution=True),
-    Check("capture-miss", checks_faults.capture_miss, _PROBED, solution=True),
-    Check("warm-twice", checks_program.warm_twice, _PROBED, solution=True),
-    Check("exec-harvest", checks_program.exec_harvest, (*_PROBED, "warm-twice"), solution=True),
-    Check("memory-guard", checks_faults.memory_guard, _PROBED, solution=True),
-    Check("free-memory-rule", checks_faults.free_memory_rule, _PROBED, solution=True),
-    Check("low-memory-exit", checks_faults.low_memory_exit, _PROBED, solution=True),
-    Check("absent-index", checks_faults.absent_index, _PROBED, solution=True),
+    Check(PROBE, checks_stack.probe, ("environment",)),
+    Check("op-registration", checks_stack.registration, _PROBED),
+    Check("op-compiles", checks_stack.compilation, (*_PROBED, "op-registration")),
+    Check("rows-parse", checks_table.rows_parse, _PROBED),
+    Check("lookup-hits", checks_table.lookup_hits, _TUNED),
+    Check("accuracy", checks_table.accuracy, _TUNED),
+    Check("second-start", checks_table.second_start, _TUNED),
+    Check("above-512", checks_table.above_limit, _TUNED),
+    Check("timing-gain", checks_speed.timing_gain, _TUNED),
+    Check("both-ways", checks_speed.both_ways, _TUNED),
+    Check("torn-row", checks_table.torn_row, _TUNED),
+    Check("unwritable-table", checks_table.unwritable, _TUNED),
+    Check("capture-hit", checks_faults.capture_hit, _TUNED),
+    Check("capture-miss", checks_faults.capture_miss, _PROBED),
+    Check("warm-twice", checks_program.warm_twice, _PROBED),
+    Check("exec-harvest", checks_program.exec_harvest, (*_PROBED, "warm-twice")),
+    Check("memory-guard", checks_faults.memory_guard, _PROBED),
+    Check("free-memory-rule", checks_faults.free_memory_rule, _PROBED),
+    Check("low-memory-exit", checks_faults.low_memory_exit, _PROBED),
+    Check("absent-index", checks_faults.absent_index, _PROBED),
 )
 
 
@@ -71,7 +71,7 @@ def obstacle(check: Check, seen: Mapping[str, Verdict]) -> Verdict | None:
     for name in check.needs:
         if seen[name].outcome != PASS:
             return skipped(f"needs {name}, which came to {seen[name].outcome}")
-    if check.solution and not seen["probe-1024"].evidence["supported"]:
+    if PROBE in check.needs and not seen[PROBE].evidence["supported"]:
         return skipped("this stack has no swizzled solution, so there is nothing to tune")
     return None
 

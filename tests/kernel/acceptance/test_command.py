@@ -130,10 +130,10 @@ def test_trouble_inside_a_check_is_its_failure_and_skips_what_needs_it(tmp_path:
 
 def test_without_a_solution_nothing_is_tuned() -> None:
     seen = {"probe-1024": Verdict(PASS, "no solution", {"supported": False})}
-    obstacle = catalogue.obstacle(Check("x", _forbidden, ("probe-1024",), solution=True), seen)
+    obstacle = catalogue.obstacle(Check("x", _forbidden, ("probe-1024",)), seen)
     assert obstacle is not None
     assert (obstacle.outcome, "no swizzled solution" in obstacle.summary) == (SKIP, True)
-    assert catalogue.obstacle(Check("x", _passing, ("probe-1024",)), seen) is None
+    assert catalogue.obstacle(Check("x", _passing), seen) is None
 
 
 def test_a_machine_without_torch_or_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
