@@ -5,7 +5,7 @@ Out: an `Outcome`: rows found right, vetoes, and why other problems have none; t
 `engine` is the entry. `tuner` runs one `crew` of children, one per GPU: each idle child gets the next task. What is
 asked about a problem, and what an answer means, is `visit` (pure): tune, verify, and when AITER's choice is wrong the
 indices of neighbours, then all that hipBLASLt lists. Whether a GPU may be believed is `trust` (pure); `schedule` is the
-order of problems and the time that there is for them.
+order of problems (pure).
 Invariants: a row leaves as verified only after its result was compared with fp32, found in a table and given, with a
 bias and without, and its linear was found right above AITER's limit both ways; a veto leaves only after its GPU has
 computed something right since; a child that dies or hangs costs its task, never the run; no wait is without a limit.

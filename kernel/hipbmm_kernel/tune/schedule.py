@@ -1,4 +1,4 @@
-"""In which order problems are tuned, hot first and no GPU idle at the end, and how much time there is for them.
+"""In which order problems are tuned: hot first, and no GPU idle at the end. Pure.
 
 Problems come hot first (small M, most used linear). They are cut into bands of about equal predicted cost; inside a
 band the longest goes first. Whatever a budget cuts off is then the coldest, and the last band, drawn longest first by
@@ -6,8 +6,6 @@ whichever worker is free, ends on all GPUs at nearly the same time.
 """
 
 from collections.abc import Sequence
-
-from hipbmm_kernel.system.clock import Clock
 
 BANDS = 6
 MIN_BAND_TASKS = 3
@@ -38,25 +36,3 @@ def _bands(costs: Sequence[float], workers: int) -> list[list[int]]:
     elif band:
         bands.append(band)
     return bands
-
-
-class Budget:
-    """The time for everything that children do. It runs from the first child's being ready: a build is not tuning."""
-
-    def __init__(self, clock: Clock, seconds: float) -> None:
-        self._clock = clock
-        self._seconds = seconds
-        self._began: float | None = None
-
-    def start(self) -> None:
-        """Let it run; later calls change nothing."""
-        if self._began is None:
-            self._began = self._clock.monotonic()
-
-    def deadline(self) -> float:
-        """When it is used up, on the monotonic clock; infinity before it runs."""
-        return float("inf") if self._began is None else self._began + self._seconds
-
-    def left(self) -> float:
-        """Seconds that are left."""
-        return max(0.0, min(self._seconds, self.deadline() - self._clock.monotonic()))

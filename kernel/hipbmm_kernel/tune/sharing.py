@@ -28,7 +28,7 @@ class SharingTuner(Tuner):
         handover = self._handover
         self._open = [visit for visit in visits if visit.known is None or not visit.known.verified]
         count = len(self._open)
-        while self._open and not handover.stop.requested and self._budget.left():
+        while self._open and not handover.stop.requested and self._left():
             tasks = [task for _ in self._gpus for task in self._opened()]
             if tasks:
                 self._do(tasks)

@@ -53,7 +53,8 @@ class Tuner:
         self._handover = handover
         self._gpus = gpus
         self._queue = queue
-        self._budget = schedule.Budget(handover.clock, handover.settings.budget_seconds)
+        self._deadline = math.inf
+        """Of all tasks. The budget runs from the first child's being ready: a build is not tuning."""
         self._trust = Trust()
         self._right: dict[str, Row] = {}
         self._in_a_row: list[str] = []
@@ -117,7 +118,7 @@ class Tuner:
 
     def _do(self, tasks: list[Task]) -> None:
         """Do tasks and what follows from them. Abort when work is left because every GPU has given up."""
-        left = self._crew.run(tasks, self._budget.deadline)
+        left = self._crew.run(tasks, lambda: self._deadline)
         if left and self._crew.retired and not self._handover.stop.requested:
             failure = self._crew.last_failure
             raise Abort(_START_REASONS.get(failure.error, "TunerFailed"), failure.reason)
@@ -155,7 +156,7 @@ class Tuner:
             timed = self._default_deaths < MAX_DEFAULT_DEATHS
             command |= {"key": self._key(job.problem), "index": ask.solution, "rounds": rounds, "default": timed}
         if ask.kind == protocol.SEARCH and isinstance(subject, Visit):
-            left = self._budget.left()
+            left = self._left()
             seconds = left * len(self._gpus) / self._improving if subject.improving else left * SEARCH_SHARE
             enough = 0 if subject.improving else ENOUGH
             command |= {"skip": [*subject.tried, *subject.refuted], "seconds": seconds, "enough": enough}
@@ -175,7 +176,12 @@ class Tuner:
         difference = attest.tuning_difference(self._handover.identity.stack, ready["libraries"], self._handover.env)
         if difference is not None:
             raise Abort("StackMismatch", difference)
-        self._budget.start()
+        self._deadline = min(self._deadline, self._handover.clock.monotonic() + self._handover.settings.budget_seconds)
+
+    def _left(self) -> float:
+        """Seconds of the budget that are left; all of it before it runs."""
+        left = min(self._handover.settings.budget_seconds, self._deadline - self._handover.clock.monotonic())
+        return max(0.0, left)
 
     def _event(self, task: Task, message: Message) -> None:
         """What a child reports while it is at a task: an index is right, or is about to be tried, or was."""

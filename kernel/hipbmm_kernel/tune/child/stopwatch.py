@@ -8,6 +8,7 @@ contender that holds it three times as often as the others, and the difference o
 launch reads another copy of the operands, so that what a layer of a model would read from HBM is not read from a cache.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -49,9 +50,6 @@ def separated(groups: Sequence[float]) -> list[float]:
 
 class Stopwatch:
     """Races calls on the current device."""
-
-    def __init__(self) -> None:
-        self._cycles_per_us: float | None = None
 
     def race(self, contenders: Sequence[Launch], sets: int, rounds: int) -> list[list[float]]:
         """Microseconds of one launch of each contender in each round. A contender launches on a set of operands.
@@ -98,10 +96,18 @@ class Stopwatch:
         return lambda: _timed(enqueue, lambda: self._occupy(len(launches) * HOST_US_PER_LAUNCH))
 
     def _occupy(self, us: float) -> None:
-        if self._cycles_per_us is None:
-            self._cycles_per_us = _calibrate()
         if self._cycles_per_us:
             torch.cuda._sleep(int(us * self._cycles_per_us))  # noqa: SLF001 - torch's own tests time with it
+
+    @functools.cached_property
+    def _cycles_per_us(self) -> float:
+        """Cycles of the sleep kernel in one microsecond; 0 where torch has none, and the host's share counts."""
+        try:
+            torch.cuda._sleep(CALIBRATION_CYCLES)  # noqa: SLF001 - as above; the first one loads the kernel
+            us = _timed(lambda: torch.cuda._sleep(CALIBRATION_CYCLES))  # noqa: SLF001 - as above
+        except (AttributeError, RuntimeError):
+            return 0.0
+        return CALIBRATION_CYCLES / us if us > 0 else 0.0
 
 
 def _timed(work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
@@ -113,13 +119,3 @@ def _timed(work: Callable[[], object], before: Callable[[], object] = lambda: No
     end.record()
     end.synchronize()
     return float(start.elapsed_time(end)) * 1000.0
-
-
-def _calibrate() -> float:
-    """Cycles of the sleep kernel in one microsecond; 0 where torch has none, and the host's share counts."""
-    try:
-        torch.cuda._sleep(CALIBRATION_CYCLES)  # noqa: SLF001 - as above; the first one loads the kernel
-        us = _timed(lambda: torch.cuda._sleep(CALIBRATION_CYCLES))  # noqa: SLF001 - as above
-    except (AttributeError, RuntimeError):
-        return 0.0
-    return CALIBRATION_CYCLES / us if us > 0 else 0.0
