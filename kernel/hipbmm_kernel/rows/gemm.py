@@ -152,12 +152,11 @@ def is_size(text: str) -> bool:
     return int(text) <= MAX_SIZE
 
 
-def is_index(text: str) -> bool:
-    """Whether `text` is a solution index that AITER uses as written: 1 <= index < 2^31, decimal, no leading zero.
+is_index = is_size
+"""Whether a text is a solution index that AITER uses as written: 1 <= index < 2^31, decimal, no leading zero.
 
-    0 is what an unset candidate leaves behind, negative ones hide every later row of their key, larger ones wrap.
-    """
-    return is_size(text)
+0 is what an unset candidate leaves behind, negative ones hide every later row of their key, larger ones wrap.
+"""
 
 
 def is_name(text: str) -> bool:

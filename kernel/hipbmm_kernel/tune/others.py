@@ -44,7 +44,8 @@ class Others:
         self._uid = uid
         self._gpus = gpus
         self._pods: Collection[str] = (uid,)
-        self._rows: dict[Problem, Row] = {}
+        self.rows: dict[Problem, Row] = {}
+        """Verified rows of these problems that the store has."""
         self._begun: set[Problem] = set()
         self._published = Counter[str]()
         self._pause = REFRESH_SECONDS
@@ -56,13 +57,9 @@ class Others:
         with contextlib.suppress(OSError, TooLate):
             within(READ_SECONDS, self._announce)
 
-    def row(self, problem: Problem) -> Row | None:
-        """A verified row of a problem that another pod has published."""
-        return self._rows.get(problem)
-
     def pick(self, left: Sequence[Problem]) -> Problem | None:
         """The next problem for this pod, hot first in `left`; None when all of it is with others."""
-        ahead = cooperation.ahead(self._gpus, self._begun, self._rows.keys())
+        ahead = cooperation.ahead(self._gpus, self._begun, self.rows.keys())
         found = cooperation.pick(left, self._uid, self._pods, self._silence.seconds, ahead)
         self._begun |= {found} if found else set()
         return found
@@ -103,7 +100,7 @@ class Others:
         stack = self._handover.identity.stack
         found = believable(found, self._problems, stack.fp8_column, stack.product)
         best = {problem: found.best(key_of(problem, stack.fp8_column)) for problem in self._problems}
-        self._rows |= {problem: row for problem, row in best.items() if row is not None and row.verified}
+        self.rows |= {problem: row for problem, row in best.items() if row is not None and row.verified}
 
     def _announce(self) -> None:
         volume = self._handover.volume

@@ -6,6 +6,7 @@ which a pod visits as a sample, are not shared.
 
 from collections.abc import Sequence
 
+from hipbmm_kernel.rows.gemm import Problem
 from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.tune import crew
 from hipbmm_kernel.tune.crew import Outcome, Task
@@ -21,12 +22,13 @@ class SharingTuner(Tuner):
     def __init__(self, handover: Handover, gpus: Sequence[str], queue: PublishQueue, others: Others) -> None:
         super().__init__(handover, gpus, queue)
         self._others = others
-        self._open: list[Visit] = []
+        self._open = dict[Problem, Visit]()
         self._adopted = 0
 
     def _visit_all(self, visits: Sequence[Visit]) -> None:
         handover = self._handover
-        self._open = [visit for visit in visits if visit.known is None or not visit.known.verified]
+        sample = [visit for visit in visits if visit.known is not None and visit.known.verified]
+        self._open = {visit.job.problem: visit for visit in visits if visit not in sample}
         count = len(self._open)
         while self._open and not handover.stop.requested and self._left():
             tasks = [task for _ in self._gpus for task in self._opened()]
@@ -37,7 +39,7 @@ class SharingTuner(Tuner):
                 handover.stop.wait(REFRESH_SECONDS)
         if self._adopted:
             handover.log(f"{self._adopted} of {count} problems were tuned by other pods meanwhile")
-        super()._visit_all([visit for visit in visits if visit.known is not None and visit.known.verified])
+        super()._visit_all(sample)
 
     def _outcome(self, outcome: Outcome) -> list[Task]:
         """What follows from an outcome; where nothing does, the next problem."""
@@ -49,25 +51,21 @@ class SharingTuner(Tuner):
         if self._others.refresh():
             self._adopt()
         while self._open:
-            by_problem = {visit.job.problem: visit for visit in self._open}
-            problem = self._others.pick(list(by_problem))
+            problem = self._others.pick(list(self._open))
             if problem is None:
                 return []
-            self._open.remove(by_problem[problem])
-            tasks = self._next(by_problem[problem])
+            tasks = self._next(self._open.pop(problem))
             if tasks:
                 return tasks
         return []
 
     def _adopt(self) -> None:
         progress = self._handover.progress
-        for visit in list(self._open):
-            row = self._others.row(visit.job.problem)
-            if row is not None:
-                self._open.remove(visit)
-                visit.adopt(row)
-                self._adopted += 1
-                if visit.planned and visit.known is None:
-                    progress.tuned()
-                if visit.planned:
-                    progress.verified()
+        for problem in [problem for problem in self._open if problem in self._others.rows]:
+            visit = self._open.pop(problem)
+            visit.adopt(self._others.rows[problem])
+            self._adopted += 1
+            if visit.planned and visit.known is None:
+                progress.tuned()
+            if visit.planned:
+                progress.verified()
