@@ -28,6 +28,17 @@ class Band(NamedTuple):
     pays: bool
 
 
+class Answer(NamedTuple):
+    """Whether the plugin works on an image and a stack, None when that could not be found out; `reason` says why not.
+
+    `bands` says what is padded.
+    """
+
+    works: bool | None
+    reason: str = ""
+    bands: tuple[Band, ...] = ()
+
+
 class Timed(NamedTuple):
     """What was measured of one size: microseconds padded, copy included, and by the heuristic."""
 

@@ -16,8 +16,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from hipbmm_kernel.contract.settings import SERVED_NAME
+from hipbmm_kernel.dispatch import bands
 from hipbmm_kernel.dispatch import table as tables
-from hipbmm_kernel.dispatch.bands import Timed
+from hipbmm_kernel.dispatch.bands import Answer, Timed
 from hipbmm_kernel.dispatch.table import Table
 from hipbmm_kernel.store import table as store
 from hipbmm_kernel.system import files, process
@@ -51,17 +52,9 @@ def limits(budget: float, problem: float) -> Limits:
     return Limits(min(RACE_SHARE * budget, RACE_SECONDS), max(problem, STEP_SECONDS))
 
 
-class Checked(NamedTuple):
-    """`works` is None when it could not be found out; `reason` says why it is not True."""
-
-    works: bool | None
-    reason: str = ""
-    timed: tuple[Timed, ...] = ()
-
-
 def check(
     table: Table, env: Mapping[str, str], program: str, directory: str, limits: Limits, clock: Clock, stop: Stop
-) -> Checked:
+) -> Answer:
     """Run the cheapest problem of `table` through the plugin in `program`, and time its gaps. Never raises.
 
     `env` is the server's; `directory` is made, used by the child and removed.
@@ -70,7 +63,7 @@ def check(
         _prepare(table, directory)
         return _child(env, program, directory, limits, clock, stop)
     except (OSError, ValueError) as error:
-        return Checked(None, f"no child could be asked: {error}"[:400])
+        return Answer(None, f"no child could be asked: {error}"[:400])
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -87,16 +80,16 @@ class InTuning:
         self._race_seconds = limits.race
         self.last = Last("dispatch.tuning_child", self._command, limits.step)
 
-    def checked(self) -> Checked | None:
+    def checked(self) -> Answer | None:
         """What the child has shown; None when it was not asked, or when a child of its own must say whether it works.
 
         A child that ended, or hung, is no reason to risk another one: whether it works is not known then.
         """
         ended = self.last.ended
         try:
-            found = Checked(None) if ended is None else _answer(self._directory, ended, "")
+            found = Answer(None) if ended is None else _answer(self._directory, ended, "")
         except (OSError, ValueError) as error:
-            found = Checked(None, str(error)[:400])
+            found = Answer(None, str(error)[:400])
         finally:
             shutil.rmtree(self._directory, ignore_errors=True)
         return found if found.works or (ended and found.works is None) else None
@@ -120,7 +113,7 @@ def _prepare(table: Table, directory: str) -> None:
         file.write(tables.encode(table))
 
 
-def _child(env: Mapping[str, str], program: str, directory: str, limits: Limits, clock: Clock, stop: Stop) -> Checked:
+def _child(env: Mapping[str, str], program: str, directory: str, limits: Limits, clock: Clock, stop: Stop) -> Answer:
     command = [sys.executable, "-m", "hipbmm_kernel.dispatch.child", f"{directory}/{ANSWER}", str(limits.race)]
     server = {**tables.with_program(env, program), tables.VARIABLE: f"{directory}/table"}
     with open(f"{directory}/log", "wb") as log:
@@ -155,21 +148,21 @@ def _written(answer: str) -> int:
         return 0
 
 
-def _answer(directory: str, ending: str, words: str) -> Checked:
+def _answer(directory: str, ending: str, words: str) -> Answer:
     """What a child that has ended left behind; `ending` says how it ended, `words` are its last."""
     found: object = {}
     with suppress(FileNotFoundError), open(f"{directory}/{ANSWER}", "rb") as file:
         found = json.loads(file.read(MAX_ANSWER))
     if found == {}:  # what it wrote before the GEMM
-        return Checked(None, ": ".join(filter(None, (f"the child ended without an answer ({ending})", words)))[:400])
+        return Answer(None, ": ".join(filter(None, (f"the child ended without an answer ({ending})", words)))[:400])
     if not isinstance(found, dict) or "error" in found:
-        return Checked(None, f"the child failed: {found['error'] if isinstance(found, dict) else found}"[:400])
+        return Answer(None, f"the child failed: {found['error'] if isinstance(found, dict) else found}"[:400])
     if not found.get("works"):
-        return Checked(False, f"{found.get('reason')}: {words}"[:400])
+        return Answer(False, f"{found.get('reason')}: {words}"[:400])
     if os.path.exists(f"{directory}/{SERVED_NAME}"):
-        return Checked(False, "AITER tuned although the table is in memory")
+        return Answer(False, "AITER tuned although the table is in memory")
     timed = []
     for values in found.get("timed", ()):
         with suppress(TypeError):
             timed.append(Timed(*values))
-    return Checked(True, "", tuple(timed))
+    return Answer(True, "", bands.choose(timed))

@@ -14,7 +14,7 @@ from hipbmm_kernel import __version__
 from hipbmm_kernel.contract.settings import CONTRACT_ENV, FILE, MEMORY, Settings, with_contract
 from hipbmm_kernel.dispatch import bands
 from hipbmm_kernel.dispatch import table as tables
-from hipbmm_kernel.dispatch.bands import Band
+from hipbmm_kernel.dispatch.bands import Answer, Band
 from hipbmm_kernel.dispatch.table import Entry, Table
 from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.image import installed
@@ -31,19 +31,11 @@ from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.system.volume import Volume
 
 if TYPE_CHECKING:
-    from hipbmm_kernel.dispatch.check import Checked, InTuning
+    from hipbmm_kernel.dispatch.check import InTuning
 
 KEY_LENGTH = 16
 _MARK = "hipbmm-dispatch-check"
 _VERSION = 1
-
-
-class Answer(NamedTuple):
-    """Whether the plugin works on an image and a stack; `reason` says why not. `bands` says what is padded."""
-
-    works: bool
-    reason: str = ""
-    bands: tuple[Band, ...] = ()
 
 
 def entries(plan: Plan, rows: Iterable[Row]) -> tuple[Entry, ...]:
@@ -102,7 +94,7 @@ class Decision(NamedTuple):
     clock: Clock
     stop: Stop
     may_ask: bool
-    checked: "Checked | None" = None
+    checked: Answer | None = None
 
     def make(self, identity: Identity, rows: Sequence[Row]) -> Dispatch:
         """Write the table where the server is to have it in memory. Never raises."""
@@ -110,7 +102,10 @@ class Decision(NamedTuple):
         table = Table(identity.stack, entries(outlook.plan, rows))
         if not table.entries:
             return Dispatch(FILE, "no row is verified", outlook.notes)
-        known, found = self._answer(table)
+        known, children = outlook.known or self.checked, 0
+        if known is None and self.may_ask:
+            known, children = self._ask(table), 1
+        found = self._follows(known)._replace(children=children)
         if found.mode == MEMORY:
             padded = bands.with_padding(table.entries, known.bands if known else ())
             try:
@@ -118,40 +113,28 @@ class Decision(NamedTuple):
                 whole = tables.encode(table._replace(entries=padded))
                 volumes.replace_file(self.volume, settings.dispatch_table, whole)
             except (OSError, ValueError) as error:
-                words = volumes.describe(error) if isinstance(error, OSError) else str(error)
-                return found._replace(mode=FILE, reason=f"{settings.dispatch_table}: {words}")
+                return found._replace(mode=FILE, reason=f"{settings.dispatch_table}: {volumes.describe(error)}")
         return found
 
-    def _answer(self, table: Table) -> tuple[Answer | None, Dispatch]:
-        """The image's answer, of the stores or of a child, and what follows from it."""
-        settings, key, known = self.settings, self.outlook.key, self.outlook.known
-        notes, children, reason = self.outlook.notes, 0, f"{UNKNOWN}, and no child may start"
-        if known is None and (self.checked or self.may_ask):
-            children = 0 if self.checked else 1
-            known, reason = self._asked(self.checked or self._ask(table))
-            notes += self._kept(known) if known else ()
-        if known is None:
+    def _follows(self, known: Answer | None) -> Dispatch:
+        """What follows from the image's answer, which is kept if it is new. Nobody was asked where it is None."""
+        settings, (_, _, key, stored, notes) = self.settings, self.outlook
+        if known is None or known.works is None:
+            reason = f"{UNKNOWN}: {known.reason}" if known else f"{UNKNOWN}, and no child may start"
             notes = (*notes, f"dispatch: {reason}")
             # Who asks for Memory gets it without the proof, and without padding.
-            works, mirrored = settings.dispatch == MEMORY, None
-        else:
-            works, reason = known.works, known.reason
-            mirrored = plans.frame(key, encode(key, known)) if settings.mirror_log else None
-        mode, reason = (MEMORY, "") if works else (FILE, reason)
-        return known, Dispatch(mode, reason, notes, mirrored, children)
+            return Dispatch(MEMORY, "", notes) if settings.dispatch == MEMORY else Dispatch(FILE, reason, notes)
+        notes += self._kept(known) if stored is None else ()
+        mirrored = plans.frame(key, encode(key, known)) if settings.mirror_log else None
+        mode, reason = (MEMORY, "") if known.works else (FILE, known.reason)
+        return Dispatch(mode, reason, notes, mirrored)
 
-    def _ask(self, table: Table) -> "Checked":
+    def _ask(self, table: Table) -> Answer:
         from hipbmm_kernel.dispatch.check import check, limits  # noqa: PLC0415 - nothing of it is needed where it is known
 
         settings = self.settings
         allowed, env = limits(settings.budget_seconds, settings.problem_seconds), with_contract(self.env)
         return check(table, env, settings.program, _check_directory(settings), allowed, self.clock, self.stop)
-
-    @staticmethod
-    def _asked(checked: "Checked") -> tuple[Answer | None, str]:
-        if checked.works is None:
-            return None, f"{UNKNOWN}: {checked.reason}"
-        return Answer(checked.works, checked.reason, bands.choose(checked.timed)), ""
 
     def _kept(self, known: Answer) -> tuple[str, ...]:
         key = self.outlook.key

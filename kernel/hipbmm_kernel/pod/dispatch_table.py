@@ -29,7 +29,7 @@ from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.system.volume import Volume
 
 if TYPE_CHECKING:
-    from hipbmm_kernel.pod.dispatch_decision import Answer
+    from hipbmm_kernel.dispatch.bands import Answer
 
 VOLUME_SECONDS = 10.0
 """For an answer on a shared volume; beyond it the answer is not known."""

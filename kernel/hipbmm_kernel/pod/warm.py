@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
-    from hipbmm_kernel.dispatch.check import Checked
+    from hipbmm_kernel.dispatch.bands import Answer
     from hipbmm_kernel.planner.plan import Plan
     from hipbmm_kernel.pod.pod_plan import Planned
     from hipbmm_kernel.rows.gemm import Problem, Row
@@ -83,7 +83,7 @@ class Warm:
         self._errors: list[str] = []
         self._notes: list[str] = [*settings.notes]
         self._no_tuning = ""
-        self._checked: Checked | None = None
+        self._checked: Answer | None = None
 
     def run(self) -> Report:
         """Do everything and write the report. OSError of the pod's own disk is reported like any other trouble."""
