@@ -14,7 +14,7 @@ from hipbmm_kernel.dispatch import demand as demands
 from hipbmm_kernel.dispatch.demand_lines import Demand
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import table
-from hipbmm_kernel.store.reader import MANY, Reader
+from hipbmm_kernel.store.reader import MANY, Reader, Reading
 from hipbmm_kernel.store.shard_origin import node_of
 from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system.clock import Clock
@@ -36,14 +36,11 @@ class Stores:
         self._mirrored: list[tuple[str, shards.Shard]] = []
         self._uncovered = 0
         self.error = ""
-        self.errors: list[str] = []
-        self.notes: list[str] = []
-        self.counted = ""
         self.mirror_shards: tuple[str, ...] = ()
         self.mirror_lines: list[str] = []
 
-    def load(self, key: str) -> Table:
-        """The table of the stack with this key."""
+    def load(self, key: str) -> tuple[Table, Reading]:
+        """The table of the stack with this key, and what its reading met."""
         settings = self._settings
         reader = Reader(self._volume, self._clock, key, settings.read_seconds)
         try:
@@ -51,14 +48,10 @@ class Stores:
         except TooLate as late:
             reader.reading.errors.append(f"{settings.store}: {late}: the volume hangs")
             merged = table.EMPTY
-        reading = reader.reading
-        self.counted = f"{reading.shards} shards read, {reading.refused_count} files refused"
-        self.notes = [f"refused {refused.name}: {refused.reason}" for refused in reading.refused]
-        self.errors = reading.errors
-        self._uncovered = reading.uncovered
-        if reading.errors:
-            self.error = reading.errors[0]
-        return merged
+        self._uncovered = reader.reading.uncovered
+        if reader.reading.errors:
+            self.error = reader.reading.errors[0]
+        return merged, reader.reading
 
     def _merge(self, reader: Reader) -> Table:
         settings = self._settings

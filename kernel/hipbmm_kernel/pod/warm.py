@@ -18,6 +18,7 @@ from hipbmm_kernel.contract.settings import BLOCK, FILE, Settings, SettingsError
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.identity.container import Identity, read_identity
 from hipbmm_kernel.identity.software import package_directory
+from hipbmm_kernel.planner.plan import UNKNOWN, Plan
 from hipbmm_kernel.pod import aiter_jit, dispatch_table, pod_plan, served_file, state_file, verdict
 from hipbmm_kernel.pod.stores import Stores
 from hipbmm_kernel.pod.verdict import Verdict
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from hipbmm_kernel.dispatch.bands import Answer
-    from hipbmm_kernel.planner.plan import Plan
     from hipbmm_kernel.pod.pod_plan import Planned
     from hipbmm_kernel.rows.gemm import Problem, Row
     from hipbmm_kernel.store.table import Table
@@ -83,6 +83,8 @@ class Warm:
         self._errors: list[str] = []
         self._notes: list[str] = [*settings.notes]
         self._no_tuning = ""
+        self._identity = Identity(stacks.Stack(), 0, None, ())
+        self._outlook = dispatch_table.Outlook(Plan("", UNKNOWN), "")
         self._checked: Answer | None = None
 
     def run(self) -> Report:
@@ -91,8 +93,7 @@ class Warm:
         unfinished = self._begin()
         if unfinished >= UNFINISHED_WARM:
             words = f"{unfinished} runs of warm in this pod were ended before they were done"
-            nothing = Identity(stacks.Stack(), 0, None, ())
-            found = self._served(Verdict(report.FAILED, "TunerFailed", words, hipbmm=False), nothing, ())
+            found = self._served(Verdict(report.FAILED, "TunerFailed", words, hipbmm=False), ())
         else:
             found = self._warmed()
         self._write_report(found)
@@ -120,63 +121,57 @@ class Warm:
 
     def _warmed(self) -> Report:
         settings = self._settings
-        identity = read_identity(settings.sysfs, settings.dev, self._env, settings.simulated)
+        identity = self._identity = read_identity(settings.sysfs, settings.dev, self._env, settings.simulated)
         self._notes += identity.notes
         unfit = verdict.unfit(settings, identity)
         if unfit is not None:
-            return self._served(unfit, identity, ())
+            return self._served(unfit, ())
         self._progress.phase("Planning")
         planned = pod_plan.make_plan(settings, self._env, identity, self._volume, self._clock, self._stop)
         self._notes += [f"plan: {planned.source}", *planned.notes]
-        outlook = dispatch_table.look_ahead(settings, self._env, identity, planned.plan, self._volume)
-        planned = planned._replace(plan=outlook.plan)
+        self._outlook = dispatch_table.look_ahead(settings, self._env, identity, planned.plan, self._volume)
+        planned = planned._replace(plan=self._outlook.plan)
         self._progress.phase("Loading")
-        loaded = self._load(identity)
+        loaded, reading = self._stores.load(identity.stack.key)
+        self._say(f"{reading.shards} shards read, {reading.refused_count} files refused")
+        self._notes += [f"refused {refused.name}: {refused.reason}" for refused in reading.refused]
+        self._errors += reading.errors
         if planned.mirrored is not None:
             self._stores.mirror_plan(*planned.mirrored)
-        if planned.reason:
-            return self._unplanned(identity, planned, loaded, outlook)
-        return self._tuned(identity, planned, loaded, outlook)
+        return self._unplanned(planned, loaded) if planned.reason else self._tuned(planned, loaded)
 
-    def _load(self, identity: Identity) -> Table:
-        loaded = self._stores.load(identity.stack.key)
-        self._say(self._stores.counted)
-        self._notes += self._stores.notes
-        self._errors += self._stores.errors
-        return loaded
-
-    def _unplanned(
-        self, identity: Identity, planned: Planned, loaded: Table, outlook: dispatch_table.Outlook
-    ) -> Report:
+    def _unplanned(self, planned: Planned, loaded: Table) -> Report:
         """The report of a plan that tunes nothing: every row of the stack may be of use, none without the kernel.
 
         A pod that is not ours has its rows in memory or not at all. In ours AITER tunes what the file lacks.
         """
-        vetoed = [] if self._settings.mode else _without_a_right_row(loaded, identity.stack.fp8_column)
+        column = self._identity.stack.fp8_column
+        vetoed = [] if self._settings.mode else _without_a_right_row(loaded, column)
         found = verdict.unplanned(planned.reason, planned.message, vetoed)
-        rows = table.learned(loaded, (), identity.stack.fp8_column, None)[:LEARNED_ROWS] if found.hipbmm else []
+        rows = table.learned(loaded, (), column, None)[:LEARNED_ROWS] if found.hipbmm else []
         dispatch = dispatch_table.Dispatch()
         if rows and self._settings.mode:
-            dispatch = self._dispatch(identity, outlook, rows)
-        return self._served(found, identity, rows, planned)._replace(
+            dispatch = self._dispatch(rows)
+        return self._served(found, rows, planned)._replace(
             dispatch=dispatch.mode, dispatch_reason=dispatch.reason, children=dispatch.children, unproven=tuple(vetoed)
         )
 
-    def _tuned(self, identity: Identity, planned: Planned, loaded: Table, outlook: dispatch_table.Outlook) -> Report:
+    def _tuned(self, planned: Planned, loaded: Table) -> Report:
         """The report of a plan with problems, after what is missing has been tuned."""
-        problems, column = planned.plan.problems, identity.stack.fp8_column
-        loaded = believable(loaded, problems, column, identity.stack.product)
+        stack = self._identity.stack
+        problems, column = planned.plan.problems, stack.fp8_column
+        loaded = believable(loaded, problems, column, stack.product)
         missing = table.missing(loaded, problems, column)
         verified = table.verified(loaded, problems, column) if self._settings.verify else None
         self._progress.plan(len(problems), len(problems) - len(missing), verified)
         wanted = [problem for problem in missing if not loaded.hopeless(gemm.key_of(problem, column))]
         wanted += _unproven(planned, loaded, column) if self._settings.verify else []
-        wanted += self._demanded(identity, planned.plan, loaded, wanted) if self._settings.verify else []
+        wanted += self._demanded(planned.plan, loaded, wanted) if self._settings.verify else []
         outcome = Outcome(loaded)
         if wanted and self._settings.tune and self._no_tuning:
             outcome = outcome._replace(reason="TunerFailed", message=self._no_tuning)
         elif wanted and self._settings.tune:
-            outcome = self._tune(identity, planned, loaded, wanted, outlook)
+            outcome = self._tune(planned, loaded, wanted)
         left = table.missing(outcome.table, problems, column)
         failed = {**_vetoed(outcome.table, left, column), **outcome.failed}
         failures = {problem: failed.get(problem) or outcome.skipped.get(problem) or "" for problem in left}
@@ -191,10 +186,10 @@ class Warm:
         if facts.abort != "StackMismatch":
             rows, learned = _rows(planned, outcome.table, column, verified=self._settings.verify)
             keys = (gemm.key_of(problem, column) for problem in problems)
-            self._stores.compare_with_mirror(mirrored(outcome.table, outcome.unproven), keys, identity.stack.key)
+            self._stores.compare_with_mirror(mirrored(outcome.table, outcome.unproven), keys, stack.key)
         found = verdict.conclude(facts)
-        dispatch = self._dispatch(identity, outlook, rows) if found.hipbmm else dispatch_table.Dispatch()
-        return self._served(found, identity, rows, planned)._replace(
+        dispatch = self._dispatch(rows) if found.hipbmm else dispatch_table.Dispatch()
+        return self._served(found, rows, planned)._replace(
             dispatch=dispatch.mode,
             dispatch_reason=dispatch.reason,
             tuned=facts.restored + facts.tuned,
@@ -211,14 +206,7 @@ class Warm:
             unplanned=learned,
         )
 
-    def _tune(
-        self,
-        identity: Identity,
-        planned: Planned,
-        loaded: Table,
-        wanted: list[Problem],
-        outlook: dispatch_table.Outlook,
-    ) -> Outcome:
+    def _tune(self, planned: Planned, loaded: Table, wanted: list[Problem]) -> Outcome:
         """Tune what is missing; here, and only here, the tuner is imported.
 
         A child that has nothing left to tune shows whether the table may be in memory.
@@ -227,7 +215,8 @@ class Warm:
         from hipbmm_kernel.pod.dispatch_decision import in_tuning  # noqa: PLC0415
         from hipbmm_kernel.tune.engine import tune_missing  # noqa: PLC0415
 
-        column, verify = identity.stack.fp8_column, self._settings.verify
+        identity, verify = self._identity, self._settings.verify
+        column = identity.stack.fp8_column
 
         def rows(found: Table) -> list[Row]:
             """What the server gets; nothing when HIPBMM is off."""
@@ -235,7 +224,7 @@ class Warm:
             return [] if _vetoed(found, left, column) else _rows(planned, found, column, verified=verify)[0]
 
         env = self._child_env
-        proof = in_tuning(self._settings, env, outlook, identity, rows)
+        proof = in_tuning(self._settings, env, self._outlook, identity, rows)
         env = with_program(env, self._settings.program) if proof else env
         made = Handover(self._settings, identity, env, self._volume, self._clock, self._stop, self._progress, self._say)
         outcome = tune_missing(made._replace(last=proof.last if proof else None), planned.plan, loaded, wanted)
@@ -244,24 +233,19 @@ class Warm:
         self._stores.error = outcome.storage_error or self._stores.error
         return outcome
 
-    def _demanded(self, identity: Identity, plan: Plan, loaded: Table, wanted: Sequence[Problem]) -> list[Problem]:
+    def _demanded(self, plan: Plan, loaded: Table, wanted: Sequence[Problem]) -> list[Problem]:
         """What production asked for without a row, the most wanted first, as far as a part of the budget suffices."""
         if not self._settings.tune or self._no_tuning:
             return []
-        found = dispatch_table.wanted(
-            self._stores.demand(identity.stack.key, self._notes),
-            plan,
-            self._settings.budget_seconds * max(1, identity.gpus),
-            identity.stack.product,
-        )
-        column = identity.stack.fp8_column
+        stack, budget = self._identity.stack, self._settings.budget_seconds * max(1, self._identity.gpus)
+        found = dispatch_table.wanted(self._stores.demand(stack.key, self._notes), plan, budget, stack.product)
+        column = stack.fp8_column
         keys = {problem: gemm.key_of(problem, column) for problem in found if problem not in wanted}
         return [problem for problem, key in keys.items() if loaded.best(key) is None and not loaded.hopeless(key)]
 
-    def _dispatch(
-        self, identity: Identity, outlook: dispatch_table.Outlook, rows: Sequence[Row]
-    ) -> dispatch_table.Dispatch:
+    def _dispatch(self, rows: Sequence[Row]) -> dispatch_table.Dispatch:
         """The table in memory, where it works on this image; a child is asked only where children may start."""
+        outlook = self._outlook
         if self._settings.dispatch == FILE or outlook.obstacle:
             return dispatch_table.Dispatch(FILE, outlook.obstacle, outlook.notes)
         from hipbmm_kernel.pod.dispatch_decision import Decision  # noqa: PLC0415 - only where memory is possible
@@ -270,7 +254,7 @@ class Warm:
         decision = Decision(
             self._settings, self._child_env, outlook, self._volume, self._clock, self._stop, may_ask, self._checked
         )
-        found = decision.make(identity, rows)
+        found = decision.make(self._identity, rows)
         self._notes += found.notes
         if found.mirrored is not None:
             self._stores.mirror_plan(*found.mirrored)
@@ -286,9 +270,7 @@ class Warm:
             added = {}
         return {**self._env, **added}
 
-    def _served(
-        self, found: Verdict, identity: Identity, rows: Sequence[Row], planned: Planned | None = None
-    ) -> Report:
+    def _served(self, found: Verdict, rows: Sequence[Row], planned: Planned | None = None) -> Report:
         """Write the served file; the report.
 
         A pod's own disk that refuses it would refuse AITER's appends too: each call would tune again, and a graph
@@ -302,7 +284,7 @@ class Warm:
             words = f"{self._settings.served_file}: {volumes.describe(error)}"
             self._errors.append(words)
             found = Verdict(report.FAILED, "ServedFileUnwritable", words, hipbmm=False)
-        stack, plan = identity.stack, planned.plan if planned else None
+        stack, plan = self._identity.stack, planned.plan if planned else None
         return Report(
             state=found.state,
             reason=found.reason,
