@@ -5,9 +5,8 @@
 
 # No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
 
-import functools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel import __version__
@@ -19,16 +18,13 @@ from hipbmm_kernel.dispatch.table import Entry, Table
 from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.image import installed
 from hipbmm_kernel.planner.plan import Plan
-from hipbmm_kernel.pod.dispatch_table import UNKNOWN, VOLUME_SECONDS, Dispatch, Outlook
+from hipbmm_kernel.pod.dispatch_table import UNKNOWN, Dispatch, Outlook
 from hipbmm_kernel.rows.gemm import Row
 from hipbmm_kernel.store import plans
 from hipbmm_kernel.store.table import Table as StoreTable
 from hipbmm_kernel.system import volume as volumes
-from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.digest import canonical, sha256
-from hipbmm_kernel.system.stop import Stop
-from hipbmm_kernel.system.time_limits import TooLate, within
-from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.tune.handover import Handover
 
 if TYPE_CHECKING:
     from hipbmm_kernel.dispatch.check import InTuning
@@ -54,24 +50,19 @@ def entries(plan: Plan, rows: Iterable[Row]) -> tuple[Entry, ...]:
     )
 
 
-def in_tuning(
-    settings: Settings,
-    env: Mapping[str, str],
-    outlook: Outlook,
-    identity: Identity,
-    rows: Callable[[StoreTable], Sequence[Row]],
-) -> "InTuning | None":
+def in_tuning(here: Handover, outlook: Outlook, rows: Callable[[StoreTable], Sequence[Row]]) -> "InTuning | None":
     """The question to one of the tuning's children, None when there is none; `rows` are the rows that a table serves.
 
-    `env` is the server's.
+    The environment is the server's.
     """
+    settings = here.settings
     if settings.dispatch == FILE or outlook.obstacle or outlook.known is not None or not outlook.key:
         return None
     from hipbmm_kernel.dispatch.check import InTuning, limits  # noqa: PLC0415 - nothing of it is needed where it is known
 
     return InTuning(
-        lambda found: Table(identity.stack, entries(outlook.plan, rows(found))),
-        {name: env.get(name) or value for name, value in CONTRACT_ENV.items()},
+        lambda found: Table(here.identity.stack, entries(outlook.plan, rows(found))),
+        {name: here.env.get(name) or value for name, value in CONTRACT_ENV.items()},
         _check_directory(settings),
         limits(settings.budget_seconds, settings.problem_seconds),
     )
@@ -82,49 +73,41 @@ def _check_directory(settings: Settings) -> str:
 
 
 class Decision(NamedTuple):
-    """The decision after the tuning, without an obstacle. `env` is the server's; without `may_ask` no child starts.
+    """The decision after the tuning, without an obstacle, in the server's environment; who `may_ask` starts a child."""
 
-    `checked` is what a child of the tuning has shown already.
-    """
-
-    settings: Settings
-    env: Mapping[str, str]
+    here: Handover
     outlook: Outlook
-    volume: Volume
-    clock: Clock
-    stop: Stop
     may_ask: bool
-    checked: Answer | None = None
 
-    def make(self, identity: Identity, rows: Sequence[Row]) -> Dispatch:
+    def make(self, rows: Sequence[Row]) -> Dispatch:
         """Write the table where the server is to have it in memory. Never raises."""
-        outlook, settings = self.outlook, self.settings
-        table = Table(identity.stack, entries(outlook.plan, rows))
+        outlook, settings, volume = self.outlook, self.here.settings, self.here.volume
+        table = Table(self.here.identity.stack, entries(outlook.plan, rows))
         if not table.entries:
             return Dispatch(FILE, "no row is verified", outlook.notes)
-        known, children = outlook.known or self.checked, 0
+        known, children = outlook.known or outlook.checked, 0
         if known is None and self.may_ask:
             known, children = self._ask(table), 1
         found = self._follows(known)._replace(children=children)
         if found.mode == MEMORY:
             padded = bands.with_padding(table.entries, known.bands if known else ())
             try:
-                volumes.make_directories(self.volume, settings.dispatch_directory)
+                volumes.make_directories(volume, settings.dispatch_directory)
                 whole = tables.encode(table._replace(entries=padded))
-                volumes.replace_file(self.volume, settings.dispatch_table, whole)
+                volumes.replace_file(volume, settings.dispatch_table, whole)
             except (OSError, ValueError) as error:
                 return found._replace(mode=FILE, reason=f"{settings.dispatch_table}: {volumes.describe(error)}")
         return found
 
     def _follows(self, known: Answer | None) -> Dispatch:
         """What follows from the image's answer, which is kept if it is new. Nobody was asked where it is None."""
-        settings, (_, _, key, stored, notes) = self.settings, self.outlook
+        settings, key, notes = self.here.settings, self.outlook.key, self.outlook.notes
         if known is None or known.works is None:
             reason = f"{UNKNOWN}: {known.reason}" if known else f"{UNKNOWN}, and no child may start"
             notes = (*notes, f"dispatch: {reason}")
             # Who asks for Memory gets it without the proof, and without padding.
             return Dispatch(MEMORY, "", notes) if settings.dispatch == MEMORY else Dispatch(FILE, reason, notes)
-        notes += self._kept(known) if stored is None else ()
+        notes += self._kept(known) if self.outlook.known is None else ()
         mirrored = plans.frame(key, encode(key, known)) if settings.mirror_log else None
         mode, reason = (MEMORY, "") if known.works else (FILE, known.reason)
         return Dispatch(mode, reason, notes, mirrored)
@@ -132,17 +115,13 @@ class Decision(NamedTuple):
     def _ask(self, table: Table) -> Answer:
         from hipbmm_kernel.dispatch.check import check, limits  # noqa: PLC0415 - nothing of it is needed where it is known
 
-        settings = self.settings
-        allowed, env = limits(settings.budget_seconds, settings.problem_seconds), with_contract(self.env)
-        return check(table, env, settings.program, _check_directory(settings), allowed, self.clock, self.stop)
+        here, settings = self.here, self.here.settings
+        allowed, env = limits(settings.budget_seconds, settings.problem_seconds), with_contract(here.env)
+        return check(table, env, settings.program, _check_directory(settings), allowed, here.clock, here.stop)
 
     def _kept(self, known: Answer) -> tuple[str, ...]:
-        key = self.outlook.key
-        keep = functools.partial(plans.keep, self.volume, self.settings.store, key, encode(key, known))
-        try:
-            error = within(VOLUME_SECONDS, keep)
-        except TooLate as late:
-            error = str(late)
+        here, key = self.here, self.outlook.key
+        error = plans.keep_in_time(here.volume, here.settings.store, key, encode(key, known))
         return (f"whether the table in memory works could not be kept: {error}",) if error else ()
 
 

@@ -15,24 +15,21 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from hipbmm_kernel.contract.settings import FILE, Settings
+from hipbmm_kernel.contract.settings import FILE
 from hipbmm_kernel.dispatch import PLUGIN
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.demand_lines import Demand
-from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.planner import cost, plan
 from hipbmm_kernel.planner.plan import Plan
 from hipbmm_kernel.rows.gemm import MAX_M, Problem
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.files import read_bytes
 from hipbmm_kernel.system.time_limits import TooLate, within
-from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.tune.handover import Handover
 
 if TYPE_CHECKING:
     from hipbmm_kernel.dispatch.bands import Answer
 
-VOLUME_SECONDS = 10.0
-"""For an answer on a shared volume; beyond it the answer is not known."""
 MAX_SHEBANG = 256
 """Bytes of a first line that the kernel reads (BINPRM_BUF_SIZE)."""
 MIN_CALLS = 1000
@@ -42,13 +39,17 @@ UNKNOWN = "whether it works here is not known"
 
 
 class Outlook(NamedTuple):
-    """What is known before the tuning: the plan, why it must be the file ("" when memory is possible), the answer."""
+    """What is known before the tuning: the plan, why it must be the file ("" when memory is possible), the answer.
+
+    `checked` is what a child of the tuning has shown since.
+    """
 
     plan: Plan
     obstacle: str
     key: str = ""
     known: "Answer | None" = None
     notes: tuple[str, ...] = ()
+    checked: "Answer | None" = None
 
 
 class Dispatch(NamedTuple):
@@ -97,14 +98,13 @@ def _isolated(env: Mapping[str, str]) -> str:
     return ""
 
 
-def look_ahead(
-    settings: Settings, env: Mapping[str, str], identity: Identity, planned: Plan, volume: Volume
-) -> Outlook:
+def look_ahead(here: Handover, planned: Plan) -> Outlook:
     """What is known of this image before the tuning, and the plan for it. Never raises.
 
     A pod that is not ours may have its rows without a plan, by an answer that does not depend on one.
     """
-    reason = "" if settings.dispatch == FILE else obstacle(env, settings.program)
+    settings, identity = here.settings, here.identity
+    reason = "" if settings.dispatch == FILE else obstacle(here.env, settings.program)
     if settings.dispatch == FILE or reason or not (planned.problems or settings.mode):
         return Outlook(planned, reason)
     from hipbmm_kernel.pod import dispatch_decision as decision  # noqa: PLC0415 - not needed where there is an obstacle
@@ -114,9 +114,9 @@ def look_ahead(
     key = decision.key_of(identity, thin)
     problems: list[str] = []
     roots = (settings.store, *settings.mirrors)
-    find = functools.partial(plans.find, volume, roots, key, decision.decode, problems)
+    find = functools.partial(plans.find, here.volume, roots, key, decision.decode, problems)
     try:
-        known = within(VOLUME_SECONDS, find)
+        known = within(plans.SECONDS, find)
     except TooLate as late:
         return Outlook(planned, f"{UNKNOWN}: {late}")
     if known is not None and not known.works:

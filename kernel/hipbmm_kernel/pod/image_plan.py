@@ -1,22 +1,15 @@
 """The plan of this pod by its image's own vLLM: from the stores when one pod has asked already, else by asking."""
 
 import functools
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from hipbmm_kernel import __version__
-from hipbmm_kernel.contract.settings import Settings, with_contract
-from hipbmm_kernel.identity.container import Identity
+from hipbmm_kernel.contract.settings import with_contract
 from hipbmm_kernel.image.installed import Installed
 from hipbmm_kernel.planner.answer import Answer
 from hipbmm_kernel.pod.model_lookup import Found
-from hipbmm_kernel.system.clock import Clock
-from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.time_limits import TooLate, within
-from hipbmm_kernel.system.volume import Volume
-
-VOLUME_SECONDS = 10.0
-"""For a plan file on a shared volume; beyond it the image is asked instead, which takes as long."""
+from hipbmm_kernel.tune.handover import Handover
 
 
 class ImagePlan(NamedTuple):
@@ -32,17 +25,9 @@ class ImagePlan(NamedTuple):
     key: str = ""
 
 
-def find(
-    settings: Settings,
-    env: Mapping[str, str],
-    identity: Identity,
-    image: Installed,
-    found: Found,
-    volume: Volume,
-    clock: Clock,
-    stop: Stop,
-) -> ImagePlan:
+def find(here: Handover, image: Installed, found: Found) -> ImagePlan:
     """The image's answer for this pod's server. Never raises."""
+    settings = here.settings
     if image.missing or not settings.image_seconds:
         return ImagePlan(None, notes=(f"planned from config.json: {image.missing or 'the image is not to be asked'}",))
     if not settings.model:
@@ -51,53 +36,41 @@ def find(
     from hipbmm_kernel.store import plans  # noqa: PLC0415 - same
 
     arguments = (settings.model, *settings.server_args)
-    key = plan_key.key_of(arguments, env, found.data, found.source, _image(settings, identity, image))
+    key = plan_key.key_of(arguments, here.env, found.data, found.source, _image(here, image))
     problems: list[str] = []
     roots = (settings.store, *settings.mirrors)
     try:
-        find = functools.partial(plans.find, volume, roots, key, plan_file.decode, problems)
-        kept = within(VOLUME_SECONDS, find)
+        find = functools.partial(plans.find, here.volume, roots, key, plan_file.decode, problems)
+        kept = within(plans.SECONDS, find)
     except TooLate as late:
         kept, problems = None, [f"plan file: {late}"]
     if kept is not None:
         return ImagePlan(kept, f"plan {key}", tuple(problems), key=key)
-    made = _asked(settings, env, arguments, key, volume, clock, stop)
+    made = _asked(here, arguments, key)
     return made._replace(notes=(*problems, *made.notes))
 
 
-def _asked(
-    settings: Settings,
-    env: Mapping[str, str],
-    arguments: tuple[str, ...],
-    key: str,
-    volume: Volume,
-    clock: Clock,
-    stop: Stop,
-) -> ImagePlan:
+def _asked(here: Handover, arguments: tuple[str, ...], key: str) -> ImagePlan:
     from hipbmm_kernel.dispatch import kernel_plugin  # noqa: PLC0415 - only where a child starts
     from hipbmm_kernel.image import oracle, plan_file  # noqa: PLC0415 - no child process where a plan is known
     from hipbmm_kernel.store import plans  # noqa: PLC0415 - same
 
-    server = with_contract(env)
+    settings, server = here.settings, with_contract(here.env)
     if settings.plugin:
         server = kernel_plugin.environment(server, settings.program)
-    asked = oracle.ask(arguments, server, f"{settings.home}/image", settings.image_seconds, clock, stop)
+    asked = oracle.ask(arguments, server, f"{settings.home}/image", settings.image_seconds, here.clock, here.stop)
     if asked.answer is None:
         return ImagePlan(None, notes=(f"planned from config.json: {asked.reason}",), refused=asked.refused)
-    try:
-        data = plan_file.encode(key, asked.answer)
-        error = within(VOLUME_SECONDS, functools.partial(plans.keep, volume, settings.store, key, data))
-    except TooLate as late:
-        error = str(late)
+    error = plans.keep_in_time(here.volume, settings.store, key, plan_file.encode(key, asked.answer))
     notes = (f"plan {key} could not be kept: {error}",) if error else ()
     return ImagePlan(asked.answer, f"plan {key}, asked of the image's vLLM {asked.answer.vllm}", notes, key=key)
 
 
-def _image(settings: Settings, identity: Identity, image: Installed) -> dict[str, object]:
+def _image(here: Handover, image: Installed) -> dict[str, object]:
     """What the answer depends on in the image and its GPU."""
-    stack = identity.stack
+    settings, stack = here.settings, here.identity.stack
     return {
-        "vllm": settings.vllm_version or identity.vllm,
+        "vllm": settings.vllm_version or here.identity.vllm,
         "record": image.record,
         "aiter": stack.aiter,
         "arch": stack.arch,

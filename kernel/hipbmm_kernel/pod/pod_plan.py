@@ -14,10 +14,8 @@ from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options, Plan
 from hipbmm_kernel.planner.server_flags import ServerFlags, disabled_by, in_environment
 from hipbmm_kernel.pod import image_plan, model_lookup
-from hipbmm_kernel.system.clock import Clock
-from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.time_limits import Overtime, within_processor_seconds
-from hipbmm_kernel.system.volume import Volume
+from hipbmm_kernel.tune.handover import Handover
 
 CONFIG_INVALID = "ConfigInvalid"
 CONFIG_MISSING = "ConfigMissing"
@@ -52,20 +50,19 @@ def build_in_time(config: bytes | None, options: Options) -> Plan:
         raise ConfigInvalid("config.json", over, remedy) from over
 
 
-def make_plan(
-    settings: Settings, env: Mapping[str, str], identity: Identity, volume: Volume, clock: Clock, stop: Stop
-) -> Planned:
+def make_plan(here: Handover) -> Planned:
     """The plan of this pod: the image's own vLLM's where it can be asked, else the built-in one.
 
     Never raises: what cannot be planned is a reason.
     """
-    found = model_lookup.find_config(settings, env, volume)
+    settings = here.settings
+    found = model_lookup.find_config(settings, here.env, here.volume)
     unplanned = Plan("", plan.UNKNOWN)
     if found.oversized:
         return Planned(unplanned, CONFIG_INVALID, found.source, found.source)
     image = installed.read()
-    options, notes = _options(settings, env, identity, image)
-    asked = image_plan.find(settings, env, identity, image, found, volume, clock, stop)
+    options, notes = _options(settings, here.env, here.identity, image)
+    asked = image_plan.find(here, image, found)
     notes += asked.notes
     if asked.answer is not None:
         from hipbmm_kernel.image import plan_file  # noqa: PLC0415 - of the image's answer alone, as the next two

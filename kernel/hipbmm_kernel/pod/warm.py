@@ -5,11 +5,10 @@ only when rows are missing. Trouble with the store, the model's config or the tu
 the server starts anyway, unless policy Block says otherwise.
 """
 
-from __future__ import annotations
-
 import functools
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TextIO
 
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.progress import Progress
@@ -20,26 +19,20 @@ from hipbmm_kernel.identity.container import Identity, read_identity
 from hipbmm_kernel.identity.software import package_directory
 from hipbmm_kernel.planner.plan import UNKNOWN, Plan
 from hipbmm_kernel.pod import aiter_jit, dispatch_table, pod_plan, served_file, state_file, verdict
+from hipbmm_kernel.pod.pod_plan import Planned
 from hipbmm_kernel.pod.stores import Stores
 from hipbmm_kernel.pod.verdict import Verdict
 from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.rows.gemm import Problem, Row
 from hipbmm_kernel.store import table
+from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.stop import Stop
+from hipbmm_kernel.system.volume import Volume
 from hipbmm_kernel.tune.claims import believable, mirrored
 from hipbmm_kernel.tune.handover import Handover, Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import TextIO
-
-    from hipbmm_kernel.dispatch.bands import Answer
-    from hipbmm_kernel.pod.pod_plan import Planned
-    from hipbmm_kernel.rows.gemm import Problem, Row
-    from hipbmm_kernel.store.table import Table
-    from hipbmm_kernel.system.volume import Volume
 
 UNFINISHED_TUNING, UNFINISHED_WARM = 3, 5
 """Runs of `warm` in this pod that were killed before their end, after which the next does not tune, or does nothing.
@@ -72,10 +65,8 @@ class Warm:
         self, settings: Settings, env: Mapping[str, str], volume: Volume, clock: Clock, stop: Stop, stderr: TextIO
     ) -> None:
         self._settings = settings
-        self._env = env
         self._volume = volume
         self._clock = clock
-        self._stop = stop
         self._stderr = stderr
         self._began = clock.monotonic()
         self._progress = Progress(stderr, clock)
@@ -83,9 +74,9 @@ class Warm:
         self._errors: list[str] = []
         self._notes: list[str] = [*settings.notes]
         self._no_tuning = ""
-        self._identity = Identity(stacks.Stack(), 0, None, ())
+        nothing = Identity(stacks.Stack(), 0, None, ())
+        self._here = Handover(settings, nothing, env, volume, clock, stop, self._progress, self._say)
         self._outlook = dispatch_table.Outlook(Plan("", UNKNOWN), "")
-        self._checked: Answer | None = None
 
     def run(self) -> Report:
         """Do everything and write the report. OSError of the pod's own disk is reported like any other trouble."""
@@ -121,15 +112,16 @@ class Warm:
 
     def _warmed(self) -> Report:
         settings = self._settings
-        identity = self._identity = read_identity(settings.sysfs, settings.dev, self._env, settings.simulated)
+        identity = read_identity(settings.sysfs, settings.dev, self._here.env, settings.simulated)
+        self._here = self._here._replace(identity=identity)
         self._notes += identity.notes
         unfit = verdict.unfit(settings, identity)
         if unfit is not None:
             return self._served(unfit, ())
         self._progress.phase("Planning")
-        planned = pod_plan.make_plan(settings, self._env, identity, self._volume, self._clock, self._stop)
+        planned = pod_plan.make_plan(self._here)
         self._notes += [f"plan: {planned.source}", *planned.notes]
-        self._outlook = dispatch_table.look_ahead(settings, self._env, identity, planned.plan, self._volume)
+        self._outlook = dispatch_table.look_ahead(self._here, planned.plan)
         planned = planned._replace(plan=self._outlook.plan)
         self._progress.phase("Loading")
         loaded, reading = self._stores.load(identity.stack.key)
@@ -145,7 +137,7 @@ class Warm:
 
         A pod that is not ours has its rows in memory or not at all. In ours AITER tunes what the file lacks.
         """
-        column = self._identity.stack.fp8_column
+        column = self._here.identity.stack.fp8_column
         vetoed = [] if self._settings.mode else _without_a_right_row(loaded, column)
         found = verdict.unplanned(planned.reason, planned.message, vetoed)
         rows = table.learned(loaded, (), column, None)[:LEARNED_ROWS] if found.hipbmm else []
@@ -158,7 +150,7 @@ class Warm:
 
     def _tuned(self, planned: Planned, loaded: Table) -> Report:
         """The report of a plan with problems, after what is missing has been tuned."""
-        stack = self._identity.stack
+        stack = self._here.identity.stack
         problems, column = planned.plan.problems, stack.fp8_column
         loaded = believable(loaded, problems, column, stack.product)
         missing = table.missing(loaded, problems, column)
@@ -215,20 +207,19 @@ class Warm:
         from hipbmm_kernel.pod.dispatch_decision import in_tuning  # noqa: PLC0415
         from hipbmm_kernel.tune.engine import tune_missing  # noqa: PLC0415
 
-        identity, verify = self._identity, self._settings.verify
-        column = identity.stack.fp8_column
+        column, verify = self._here.identity.stack.fp8_column, self._settings.verify
 
         def rows(found: Table) -> list[Row]:
             """What the server gets; nothing when HIPBMM is off."""
             left = table.missing(found, planned.plan.problems, column)
             return [] if _vetoed(found, left, column) else _rows(planned, found, column, verified=verify)[0]
 
-        env = self._child_env
-        proof = in_tuning(self._settings, env, self._outlook, identity, rows)
-        env = with_program(env, self._settings.program) if proof else env
-        made = Handover(self._settings, identity, env, self._volume, self._clock, self._stop, self._progress, self._say)
-        outcome = tune_missing(made._replace(last=proof.last if proof else None), planned.plan, loaded, wanted)
-        self._checked = proof.checked() if proof else None
+        here = self._here._replace(env=self._child_env)
+        proof = in_tuning(here, self._outlook, rows)
+        if proof:
+            here = here._replace(env=with_program(here.env, self._settings.program), last=proof.last)
+        outcome = tune_missing(here, planned.plan, loaded, wanted)
+        self._outlook = self._outlook._replace(checked=proof.checked() if proof else None)
         self._errors += outcome.errors
         self._stores.error = outcome.storage_error or self._stores.error
         return outcome
@@ -237,7 +228,8 @@ class Warm:
         """What production asked for without a row, the most wanted first, as far as a part of the budget suffices."""
         if not self._settings.tune or self._no_tuning:
             return []
-        stack, budget = self._identity.stack, self._settings.budget_seconds * max(1, self._identity.gpus)
+        stack, gpus = self._here.identity.stack, self._here.identity.gpus
+        budget = self._settings.budget_seconds * max(1, gpus)
         found = dispatch_table.wanted(self._stores.demand(stack.key, self._notes), plan, budget, stack.product)
         column = stack.fp8_column
         keys = {problem: gemm.key_of(problem, column) for problem in found if problem not in wanted}
@@ -250,11 +242,9 @@ class Warm:
             return dispatch_table.Dispatch(FILE, outlook.obstacle, outlook.notes)
         from hipbmm_kernel.pod.dispatch_decision import Decision  # noqa: PLC0415 - only where memory is possible
 
-        may_ask = self._settings.tune and not self._no_tuning and not self._stop.requested
-        decision = Decision(
-            self._settings, self._child_env, outlook, self._volume, self._clock, self._stop, may_ask, self._checked
-        )
-        found = decision.make(self._identity, rows)
+        may_ask = self._settings.tune and not self._no_tuning and not self._here.stop.requested
+        here = self._here._replace(env=self._child_env)
+        found = Decision(here, outlook, may_ask).make(rows)
         self._notes += found.notes
         if found.mirrored is not None:
             self._stores.mirror_plan(*found.mirrored)
@@ -264,11 +254,11 @@ class Warm:
     def _child_env(self) -> dict[str, str]:
         """With directories that can be written: the server gets the same, and what is compiled here, too."""
         try:
-            added = aiter_jit.variables(self._env, f"{self._settings.home}/cache", package_directory("aiter"))
+            added = aiter_jit.variables(self._here.env, f"{self._settings.home}/cache", package_directory("aiter"))
         except OSError as error:
             self._errors.append(f"no directory for compiled modules: {volumes.describe(error)}")
             added = {}
-        return {**self._env, **added}
+        return {**self._here.env, **added}
 
     def _served(self, found: Verdict, rows: Sequence[Row], planned: Planned | None = None) -> Report:
         """Write the served file; the report.
@@ -284,7 +274,7 @@ class Warm:
             words = f"{self._settings.served_file}: {volumes.describe(error)}"
             self._errors.append(words)
             found = Verdict(report.FAILED, "ServedFileUnwritable", words, hipbmm=False)
-        stack, plan = self._identity.stack, planned.plan if planned else None
+        stack, plan = self._here.identity.stack, planned.plan if planned else None
         return Report(
             state=found.state,
             reason=found.reason,

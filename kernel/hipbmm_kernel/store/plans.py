@@ -10,6 +10,7 @@ carries shards carries it: origin `plan.<key>`, kind `plan`, the file in base64 
 
 import contextlib
 import errno
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -18,10 +19,13 @@ from hipbmm_kernel.store import frames
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.system.volume import Volume
 
 T = TypeVar("T")
 
+SECONDS = 10.0
+"""For an answer on a shared volume; beyond it the image is asked again, which takes as long."""
 NAMES = 3
 MAX_BYTES = (1 << 20) + 4096
 DIRECTORY = "v1/plans"
@@ -143,6 +147,14 @@ def keep(volume: Volume, root: str, key: str, data: bytes) -> str:
         else:
             return ""
     return error
+
+
+def keep_in_time(volume: Volume, root: str, key: str, data: bytes) -> str:
+    """The same, within SECONDS."""
+    try:
+        return within(SECONDS, functools.partial(keep, volume, root, key, data))
+    except TooLate as late:
+        return str(late)
 
 
 def _put(volume: Volume, name: str, data: bytes, directory: int) -> None:

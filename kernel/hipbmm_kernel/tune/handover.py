@@ -31,7 +31,10 @@ class Last:
 
 
 class Handover(NamedTuple):
-    """Where a tuning happens: this pod, this stack, this process. `log` takes lines for people, `last` comes last."""
+    """Where a run of `warm` is: this pod, this stack, this process. `log` takes lines for people.
+
+    `last` is for the tuning, and comes last in it.
+    """
 
     settings: Settings
     identity: Identity
