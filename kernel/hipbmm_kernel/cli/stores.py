@@ -138,8 +138,10 @@ def _times(rows: Sequence[Row]) -> bytes:
 
 def _compact(arguments: Namespace) -> Answer:
     store, grace = arguments.directory, arguments.keep_hours * 3600.0
-    compact = compactor.compact_bounded if arguments.bounded else compactor.compact_key
-    done = {key: compact(Volume(), Clock(), store, key, READ_SECONDS, grace) for key in keys_of(Volume(), store)}
+    done = {
+        key: compactor.compact_key(Volume(), Clock(), store, key, READ_SECONDS, grace, bounded=arguments.bounded)
+        for key in keys_of(Volume(), store)
+    }
     lines = [
         f"{key}: {one.before} shards, {len(one.published)} new, {one.removed} removed\n" for key, one in done.items()
     ]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
-from hipbmm_kernel.contract.settings import MEMORY, Settings, SettingsError, parse_settings
+from hipbmm_kernel.contract.settings import MEMORY, SettingsError, parse_settings
 from hipbmm_kernel.dispatch.plugin import NO_TUNING
 from hipbmm_kernel.foreign import decision
 from hipbmm_kernel.identity.software import add_python_path, package_directory
@@ -61,17 +61,11 @@ class ForeignStart(Start):
         report = self._report()
         state, _ = self._next(report)
         state = self._remember(state)
-        found, reason = variables(self._settings, report, env)
+        # All that this process sees is the user's, and what it sets reaches the server.
+        directories = aiter_jit.variables(env, f"{self._settings.home}/cache", package_directory("aiter"))
+        found, reason = decision.variables(report, env, (), self._settings.home, directories)
         if state.mode != start_mode.TUNED:
             found, reason = {}, state.reason
         self._begin_words(report is not None and report.get("dispatch") == MEMORY, reason)
         self._log.say(f"start {state.starts} of the server, {f'plain: {reason}' if reason else 'with the table'}")
         return {**env, **found, **({NO_TUNING: "1"} if found else {})}
-
-
-def variables(
-    settings: Settings, report: Mapping[str, object] | None, env: Mapping[str, str]
-) -> tuple[dict[str, str], str]:
-    """As `decision.variables`; all that this process sees is the user's, and what it sets reaches the server."""
-    directories = aiter_jit.variables(env, f"{settings.home}/cache", package_directory("aiter"))
-    return decision.variables(report, env, (), settings.home, directories)

@@ -98,12 +98,10 @@ class Stores:
             return ""
         from hipbmm_kernel.store import compactor  # noqa: PLC0415 - few stores need it
 
-        seconds = self._settings.read_seconds
-        work = functools.partial(
-            compactor.compact_bounded, self._volume, self._clock, self._settings.store, key, seconds
-        )
+        store, seconds = self._settings.store, self._settings.read_seconds
+        compact = functools.partial(compactor.compact_key, self._volume, self._clock, store, key, seconds, bounded=True)
         with contextlib.suppress(TooLate):  # the store stays as it is, and somebody else compacts it
-            done = within(COMPACT_SECONDS, work)
+            done = within(COMPACT_SECONDS, compact)
             return f"compacted: {done.before} shards, {len(done.published)} new, {done.removed} removed"
         return ""
 

@@ -40,13 +40,14 @@ def compact_key(
     key: str,
     read_seconds: float,
     grace: float = GRACE_SECONDS,
-    limits: Limits = WHOLE,
-    least: int = 1,
+    *,
+    bounded: bool = False,
 ) -> Compacted:
-    """Compact the shards of `key` that `limits` let be read, and remove those that old compactions contain.
+    """Compact the shards of `key`, and remove those that old compactions contain. Never raises OSError.
 
-    Nothing is published unless it makes `least` shards fewer. Never raises OSError.
+    `bounded` as a pod does it by itself: only what is worth it, and a part of a large store at a time.
     """
+    limits, least = (BOUNDED, MANY // 2) if bounded else (WHOLE, 1)
     try:
         directory = volumes.open_below(volume, store, "v1", key, "shards")
     except FileNotFoundError:
@@ -60,19 +61,12 @@ def compact_key(
     errors += reader.reading.errors
     published = []
     publisher = Publisher(volume, clock, store, key)
-    for shard in compaction.made(least, limits is WHOLE):
+    for shard in compaction.made(least, not bounded):
         try:
             published.append(publisher.publish(functools.partial(_numbered, shard), PUBLISH_SECONDS))
         except PublishError as error:
             errors.append(str(error))
     return Compacted(reader.reading.shards, tuple(published), removed, tuple(errors))
-
-
-def compact_bounded(
-    volume: Volume, clock: Clock, store: str, key: str, read_seconds: float, grace: float = GRACE_SECONDS
-) -> Compacted:
-    """The same, as far as a pod does it by itself: only what is worth it, and a part of a large store at a time."""
-    return compact_key(volume, clock, store, key, read_seconds, grace, BOUNDED, MANY // 2)
 
 
 def _read(

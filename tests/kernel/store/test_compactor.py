@@ -131,7 +131,7 @@ def test_readers_during_compactions_see_every_row(tmp_path: Path, a_stack: Stack
 
 def test_a_bounded_compaction_waits_until_it_is_worth_it(tmp_path: Path, a_stack: Stack) -> None:
     def bounded() -> compactor.Compacted:
-        return compactor.compact_bounded(Volume(), Clock(), str(tmp_path), a_stack.key, 1.0)
+        return compactor.compact_key(Volume(), Clock(), str(tmp_path), a_stack.key, 1.0, bounded=True)
 
     for at in range(store.MANY // 2):
         put(tmp_path, a_stack, row(m=1 + at), origin=f"pod-{at}.warm")
@@ -151,7 +151,7 @@ def test_no_store_outgrows_what_a_start_can_read(
         put(tmp_path, a_stack, *five(rng.randrange(90)), origin=f"pod-{at}.warm")
     before = read(tmp_path, a_stack)
     for _ in range(12):
-        compactor.compact_bounded(Volume(), Clock(), str(tmp_path), a_stack.key, 1.0)
+        compactor.compact_key(Volume(), Clock(), str(tmp_path), a_stack.key, 1.0, bounded=True)
         assert read(tmp_path, a_stack) == before
         age(*shards_of(tmp_path))
     assert len(names(tmp_path)) < 40
