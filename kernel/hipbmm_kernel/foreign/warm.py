@@ -136,7 +136,7 @@ class _Run:
         elif room.gpus < len(gpus):
             limits["HIP_VISIBLE_DEVICES"] = ",".join(visible_gpus(self._env, len(gpus))[: room.gpus])
         with contextlib.suppress(TooLate, OSError):  # that a volume hangs, or is not there, the child reports
-            if within(STORE_SECONDS, lambda: os.path.isdir(self._settings.store)):  # a claim
+            if within(STORE_SECONDS, os.path.isdir, self._settings.store):  # a claim
                 limits["HIPBMM_COOPERATE"] = "1"
             else:  # without one, nobody has made it yet
                 os.makedirs(self._settings.store, exist_ok=True)
@@ -202,7 +202,7 @@ def _directory(env: Mapping[str, str]) -> str:
     """Where the server's command line leads, if that is there: a model may be named from there."""
     path = env[directory.HERE]
     with contextlib.suppress(TooLate, OSError):
-        if within(STORE_SECONDS, lambda: os.path.isdir(path)):
+        if within(STORE_SECONDS, os.path.isdir, path):
             return path
     return os.getcwd()
 

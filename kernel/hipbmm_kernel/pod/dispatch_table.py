@@ -10,7 +10,6 @@ padded. With the file each of them needs a row of its own.
 
 # No `from __future__ import annotations` here: NamedTuple would compile each text again at every start of `warm`.
 
-import functools
 import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -114,9 +113,8 @@ def look_ahead(here: Handover, planned: Plan) -> Outlook:
     key = decision.key_of(identity, thin)
     problems: list[str] = []
     roots = (settings.store, *settings.mirrors)
-    find = functools.partial(plans.find, here.volume, roots, key, decision.decode, problems)
     try:
-        known = within(plans.SECONDS, find)
+        known = within(plans.SECONDS, plans.find, here.volume, roots, key, decision.decode, problems)
     except TooLate as late:
         return Outlook(planned, f"{UNKNOWN}: {late}")
     if known is not None and not known.works:

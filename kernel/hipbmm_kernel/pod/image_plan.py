@@ -1,6 +1,5 @@
 """The plan of this pod by its image's own vLLM: from the stores when one pod has asked already, else by asking."""
 
-import functools
 from typing import NamedTuple
 
 from hipbmm_kernel import __version__
@@ -40,8 +39,7 @@ def find(here: Handover, image: Installed, found: Found) -> ImagePlan:
     problems: list[str] = []
     roots = (settings.store, *settings.mirrors)
     try:
-        find = functools.partial(plans.find, here.volume, roots, key, plan_file.decode, problems)
-        kept = within(plans.SECONDS, find)
+        kept = within(plans.SECONDS, plans.find, here.volume, roots, key, plan_file.decode, problems)
     except TooLate as late:
         kept, problems = None, [f"plan file: {late}"]
     if kept is not None:

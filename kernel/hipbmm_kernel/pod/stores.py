@@ -4,7 +4,6 @@ A store that cannot be read is an empty one and an error in the report; a volume
 """
 
 import contextlib
-import functools
 import itertools
 import os
 from collections.abc import Iterable
@@ -44,7 +43,7 @@ class Stores:
         settings = self._settings
         reader = Reader(self._volume, self._clock, key, settings.read_seconds)
         try:
-            merged = within(settings.read_seconds + HANG_SECONDS, functools.partial(self._merge, reader))
+            merged = within(settings.read_seconds + HANG_SECONDS, self._merge, reader)
         except TooLate as late:
             reader.reading.errors.append(f"{settings.store}: {late}: the volume hangs")
             merged = table.EMPTY
@@ -87,7 +86,7 @@ class Stores:
         """What production asked for without a row, most called first; why a store could not be read is a note."""
         roots = (self._settings.store, *self._settings.mirrors)
         try:
-            return within(HANG_SECONDS, functools.partial(demands.read, self._volume, roots, key, notes))
+            return within(HANG_SECONDS, demands.read, self._volume, roots, key, notes)
         except TooLate as late:
             notes.append(f"demand of the stores: {late}")
             return []
@@ -96,12 +95,11 @@ class Stores:
         """Make few shards of many, if there are many, so that no store outgrows what a start reads: what was done."""
         if self._uncovered < MANY or not self.is_writable():
             return ""
-        from hipbmm_kernel.store import compactor  # noqa: PLC0415 - few stores need it
+        from hipbmm_kernel.store.compactor import compact_key  # noqa: PLC0415 - few stores need it
 
         store, seconds = self._settings.store, self._settings.read_seconds
-        compact = functools.partial(compactor.compact_key, self._volume, self._clock, store, key, seconds, bounded=True)
         with contextlib.suppress(TooLate):  # the store stays as it is, and somebody else compacts it
-            done = within(COMPACT_SECONDS, compact)
+            done = within(COMPACT_SECONDS, compact_key, self._volume, self._clock, store, key, seconds, bounded=True)
             return f"compacted: {done.before} shards, {len(done.published)} new, {done.removed} removed"
         return ""
 
@@ -110,6 +108,6 @@ class Stores:
         if self.error:
             return False
         try:
-            return within(HANG_SECONDS, functools.partial(os.access, self._settings.store, os.W_OK))
+            return within(HANG_SECONDS, os.access, self._settings.store, os.W_OK)
         except TooLate:
             return False

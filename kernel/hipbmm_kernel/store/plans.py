@@ -10,7 +10,6 @@ carries shards carries it: origin `plan.<key>`, kind `plan`, the file in base64 
 
 import contextlib
 import errno
-import functools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -152,7 +151,7 @@ def keep(volume: Volume, root: str, key: str, data: bytes) -> str:
 def keep_in_time(volume: Volume, root: str, key: str, data: bytes) -> str:
     """The same, within SECONDS."""
     try:
-        return within(SECONDS, functools.partial(keep, volume, root, key, data))
+        return within(SECONDS, keep, volume, root, key, data)
     except TooLate as late:
         return str(late)
 

@@ -8,8 +8,9 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -36,14 +37,14 @@ class TooLate(Exception):  # noqa: N818 - it is the world that is late
     """The call did not return in time."""
 
 
-def within(seconds: float, call: Callable[[], T]) -> T:
-    """`call()`, or TooLate after `seconds`. What `call` raises is raised here."""
+def within(seconds: float, call: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+    """What `call` returns, or TooLate after `seconds`. What it raises is raised here."""
     results: list[T] = []
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            results.append(call())
+            results.append(call(*arguments, **keywords))
         except BaseException as error:  # noqa: BLE001 - handed on to the caller's thread, whatever it is
             errors.append(error)
 
