@@ -101,7 +101,8 @@ def read(volume: Volume, roots: Iterable[str], key: str, problems: list[str]) ->
 def _stored(volume: Volume, root: str, key: str) -> Iterator[tuple[str, str]]:
     with volumes.closing(volume, volumes.open_below(volume, root, "v1", key, FOLDER)) as directory:
         for name in _in_turn(_times(volume, directory)):
-            yield _origin(name), _content(volume, directory, name)
+            with suppress(OSError):  # removed meanwhile, or damaged: demand is a hint
+                yield _origin(name), whole(volumes.read_file(volume, name, MAX_BYTES, at=directory))
 
 
 def _mirrored(volume: Volume, root: str, key: str) -> Iterator[tuple[str, str]]:
@@ -127,13 +128,6 @@ def _in_turn(times: Iterable[tuple[float, str]]) -> list[str]:
         turns.append((seen[_origin(name)], -time, name))
         seen[_origin(name)] += 1
     return [name for _, _, name in sorted(turns)[:MAX_FILES]]
-
-
-def _content(volume: Volume, directory: int, name: str) -> str:
-    try:
-        return whole(volumes.read_file(volume, name, MAX_BYTES, at=directory))
-    except OSError:  # removed meanwhile, or damaged: demand is a hint
-        return ""
 
 
 def _times(volume: Volume, directory: int) -> Iterator[tuple[float, str]]:
