@@ -28,7 +28,7 @@ class Announcer:
         """Take rows; what is beyond the size of one shard in the log is left to the next start of a pod."""
         for row in rows:
             if len(self._rows) < mirror_log.MAX_LINES and (row.key, row.algo_index) not in self._rows:
-                self._rows[row.key, row.algo_index] = row
+                self._rows[row.key, row.algo_index] = mirror_log.shortened(row)
                 self._new = True
 
     def turn(self) -> None:

@@ -10,7 +10,7 @@ import base64
 import gzip
 from collections.abc import Iterable, Sequence
 
-from hipbmm_kernel.rows.gemm import Row
+from hipbmm_kernel.rows.gemm import NO_NAME, Row
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import table as tables
 from hipbmm_kernel.store.shard import Shard
@@ -19,6 +19,8 @@ from hipbmm_kernel.store.table import Table
 ORIGIN = "mirror.table"
 MAX_LINES = 8192
 """Rows, or vetoes, of one summary: 0.6 MB when compressed, of the 1 MiB that a ConfigMap may hold."""
+MAX_NAME = 700
+"""Characters of a kernel's name: the operator takes no shard with a line of more than 1024 characters."""
 MARK = "hipbmm-shard"
 PIECE_BYTES = 3072
 """Bytes of compressed shard in one line of a log, which becomes 4 KiB: container runtimes split lines of 16 KiB."""
@@ -61,9 +63,14 @@ def log_lines(data: bytes, name: str = "") -> list[str]:
     ]
 
 
+def shortened(row: Row) -> Row:
+    """The row as the mirror may have it: without a kernel name that is too long there, which no server needs."""
+    return row if len(row.kernel_name) <= MAX_NAME else row._replace(kernel_name=NO_NAME)
+
+
 def _rows(final: Table, first: Iterable[str]) -> list[Row]:
     """The served rows of the table in its order; when there are too many, those of `first` and as many others."""
-    winners = final.winners()
+    winners = [shortened(row) for row in final.winners()]
     if len(winners) <= MAX_LINES:
         return winners
     wanted = frozenset(first)

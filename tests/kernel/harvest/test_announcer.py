@@ -76,6 +76,15 @@ def test_no_more_than_one_shard_holds_is_announced(a_stack: Stack, monkeypatch: 
     assert len(found.rows) == 3
 
 
+def test_a_name_that_is_too_long_for_the_mirror_is_left_out(a_stack: Stack) -> None:
+    lines: list[str] = []
+    announcer = Announcer(shard.Shard(a_stack.key, "pod.mirror", 0), FakeClock(), lines.append)
+    announcer.add([LEARNED[0]._replace(kernel_name="x" * 5000), LEARNED[1]])
+    announcer.turn()
+    (found,) = announced(lines)
+    assert {*found.rows} == {LEARNED[0]._replace(kernel_name="-"), LEARNED[1]}
+
+
 def test_without_a_mirror_nothing_is_announced(served: Pod) -> None:
     logged: list[str] = []
     harvest = Harvester(served.settings(), Volume(), FakeClock(), logged.append)

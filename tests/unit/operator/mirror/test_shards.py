@@ -56,6 +56,21 @@ def test_what_the_program_writes_is_taken() -> None:
     assert (parsed.mirror_shards, parsed.mirror_lines) == (tuple(names), len(lines))
 
 
+def test_a_row_with_a_long_name_keeps_no_other_out_of_the_mirror() -> None:
+    keys = [gemm.key_of(gemm.Problem(m, 2**31 - 1, 2**31 - 1)) for m in (1, 2, 4)]
+    names = ("Cijk", f"Cijk_{'x' * 5000}", "x" * mirror_log.MAX_NAME)
+    rows = tuple(gemm.Row(key, 2**31 - 1, name, 1 / 3, 1 / 7, True) for key, name in zip(keys, names, strict=True))
+    head = kernel_shards.Shard("9f2c0a1b2c3d4e5f", "pod.warm", 1)
+    final = table.merge([head._replace(rows=rows)])
+    (written,) = mirror_log.unmirrored(final, [], (), "9f2c0a1b2c3d4e5f")
+    name = kernel_shards.name_of(written)
+    found, problems = shards.in_log("\n".join(mirror_log.log_lines(written)), [name])
+    assert (len(found), problems) == (1, [])
+    mirrored = kernel_shards.decode(gzip.decompress(found[0].packed))
+    assert {row.key: row.algo_index for row in mirrored.rows} == {row.key: row.algo_index for row in rows}
+    assert mirror_log.unmirrored(final, [(name, mirrored)], (), "9f2c0a1b2c3d4e5f") == []
+
+
 def test_equal_texts_give_equal_bytes_however_a_pod_packs_them() -> None:
     fast, best = (zlib.compressobj(level, wbits=31) for level in (1, 9))
     packed = [each.compress(ONE.encode()) + each.flush() for each in (fast, best)]
