@@ -3,7 +3,7 @@
 In: the served file that AITER appends to, report.json of `warm`, state.json of `exec`. Out: shards of new rows, the
 same as lines of its log where there is a mirror, /metrics, /healthz and /readyz, and now and then a compacted store.
 
-`tail` follows the file, `harvester` takes rows to a publish queue and remembers how far it came, `announcer` writes the
+`harvester` follows the file, takes rows to a publish queue and remembers how far it came, `announcer` writes the
 log, `dispatched` reads what the serving processes count, `demanding` publishes the problems that they had no row for,
 `compacting` starts a child, `http` and `metrics` answer, `sidecar` is the loop. One thread does all but
 publishing.

@@ -10,12 +10,12 @@ import json
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel.contract import report
-from hipbmm_kernel.harvest.tail import Cursor, Tail
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.publisher import Publisher
 from hipbmm_kernel.store.shard_origin import HARVEST, MIRROR, head
+from hipbmm_kernel.store.tail import Cursor, Tail
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.digest import canonical
 

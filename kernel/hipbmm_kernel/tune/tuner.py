@@ -215,7 +215,7 @@ class Tuner:
         elif outcome.kind == protocol.SKIPPED:
             subject.out_of_memory(outcome.reason)
         elif kind == protocol.TUNE:
-            row, rejected = self._written(outcome, subject)
+            row, rejected = outcome.worker.written(subject.key)
             self._tuned(subject, row, outcome.reason or rejected or NO_ROW)
             followed = self._accuse(outcome.worker.gpu, subject, OWN_CHOICE, rejected) if rejected else []
         elif kind == protocol.VERIFY:
@@ -223,12 +223,6 @@ class Tuner:
         else:
             subject.searched()
         return [*followed, *([] if subject.active else self._next(subject))]
-
-    def _written(self, outcome: Outcome, visit: Visit) -> tuple[Row | None, str]:
-        """The row that AITER wrote into the table of the child's directory, or why what it wrote is none."""
-        tail = outcome.worker.table
-        row = tail.row(visit.key)
-        return row, tail.rejected[-1] if row is None and tail.rejected else ""
 
     def _tuned(self, visit: Visit, row: Row | None, reason: str) -> None:
         visit.tuned(row, reason)
@@ -288,7 +282,7 @@ class Tuner:
             self._default_deaths += 1
             return self._keep(gpu, visit, index)
         if outcome.task.command["do"] == protocol.TUNE:
-            row, _ = self._written(outcome, visit)
+            row, _ = outcome.worker.written(visit.key)
             if row is not None:
                 self._tuned(visit, row, "")
         if outcome.kind == crew.OUT_OF_MEMORY:

@@ -6,9 +6,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from hipbmm_kernel.contract.settings import SERVED_NAME
+from hipbmm_kernel.rows.gemm import Row
+from hipbmm_kernel.store.tail import Cursor, Tail
 from hipbmm_kernel.system import files, process
+from hipbmm_kernel.system.volume import Volume
 from hipbmm_kernel.tune import protocol
-from hipbmm_kernel.tune.csv_tail import CsvTail
 from hipbmm_kernel.tune.protocol import Message
 
 LOG_NAME = "child.log"
@@ -26,7 +29,7 @@ class Worker:
     """A running child on one GPU. `directory` is its working directory, made empty here; `command` what it runs.
 
     It is `ready` when it has started, and idle then while it has no `task`, for as long as it likes. Else it has until
-    `deadline`, on the monotonic clock. `table` is what its AITER has written. OSError when it cannot be started.
+    `deadline`, on the monotonic clock. OSError when it cannot be started.
     """
 
     def __init__(self, gpu: str, directory: str, env: Mapping[str, str], command: Sequence[str]) -> None:
@@ -41,7 +44,8 @@ class Worker:
         commands_read, self._commands = os.pipe()
         self.events, events_write = os.pipe()
         self._lines = protocol.Lines()
-        self.table = CsvTail(directory)
+        self._table = Tail(Volume(), f"{directory}/{SERVED_NAME}", Cursor())
+        self._rows: dict[str, Row] = {}
         descriptors = (commands_read, events_write)
         arguments = [str(number) for number in (os.getpid(), *descriptors)]
         child_env = {**env, "HIP_VISIBLE_DEVICES": gpu}
@@ -74,6 +78,13 @@ class Worker:
             if not data:
                 return messages or None
             messages += [protocol.decode(line) for line in self._lines.feed(data)]
+
+    def written(self, key: str) -> tuple[Row | None, str]:
+        """The row of a key that AITER has written into the table here, or why what it wrote last is none."""
+        appended = self._table.read()
+        self._rows |= {row.key: row for row in appended.rows if row.key not in self._rows}
+        row = self._rows.get(key)
+        return row, appended.rejected[-1] if row is None and appended.rejected else ""
 
     def kill(self) -> str:
         """End the child and everything it started, now; how it ended, for people. Safe to call again."""

@@ -7,8 +7,8 @@ import pytest
 from tests.kernel.faults import FaultyVolume, failing
 from tests.kernel.harvest.learning import LEARNED, line
 
-from hipbmm_kernel.harvest.tail import Cursor, Tail
 from hipbmm_kernel.rows.gemm import Row
+from hipbmm_kernel.store.tail import Cursor, Tail
 from hipbmm_kernel.system.volume import Volume
 
 CALLS = ("open", "stat", "read_at", "close")

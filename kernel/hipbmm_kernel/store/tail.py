@@ -1,4 +1,4 @@
-"""Following the served file, read-only, while AITER appends to it.
+"""Following the file that AITER appends to, read-only: the served one, and that of a child of the tuner.
 
 Only complete lines are ever read. The file may be replaced (repair), put aside, vanish, or be cut and grow again: when
 the bytes before the place that was reached are not those that were read, it is read again from its beginning. Rows that
