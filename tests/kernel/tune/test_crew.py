@@ -2,7 +2,6 @@
 
 import gc
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -111,10 +110,10 @@ def test_a_child_that_ends_while_it_is_idle_costs_no_task(scene: Scene) -> None:
     def until_it_has_ended(outcome: Outcome) -> list[Task]:
         scene.outcomes.append(outcome)
         if outcome.task.subject == "last":
-            select.select([outcome.worker.events], [], [], 60.0)
+            os.waitid(os.P_PID, outcome.message["pid"], os.WEXITED | os.WNOWAIT)
         return []
 
-    task = "if do == 'last': say(event='done', id=command['id']); os._exit(0)"
+    task = "if do == 'last': say(event='done', id=command['id'], pid=os.getpid()); os._exit(0)"
     assert scene.run(["last", "b"], task=task, on_outcome=until_it_has_ended) == []
     assert scene.kinds() == {"last": ["done"], "b": ["done"]}
     assert scene.started == 2
