@@ -3,7 +3,8 @@
 All are ordered by resourceVersion, whatever comes first. A list replaces: what it does not hold is gone, even when its
 DELETED event was lost; what is newer than the list stays. A state from before a DELETED event never comes back: the
 answer to a write may arrive after it, and no event would take the object away again. A later state does: an object
-whose labels are not the selector's any more is DELETED to a watch, too, until it has them again.
+whose labels are not the selector's any more is DELETED to a watch, too, until it has them again. An API server that was
+restored from a backup counts anew from there: the next list shows it, and then counts more than all that was known.
 """
 
 from collections import OrderedDict, defaultdict
@@ -15,7 +16,7 @@ from hipbmm_operator.kube.namespaced_name import NamespacedName
 from hipbmm_operator.watch.pruning import CachedObject, newer
 
 _DELETED_KEPT = 4096
-"""Deleted objects that are remembered: more than there are writes under way at any time, or go while a list is read."""
+"""Deleted objects of a kind that are remembered: more than have a write under way, or go while a list is read."""
 
 
 class Store:
@@ -24,15 +25,21 @@ class Store:
     def __init__(self) -> None:
         self._objects: dict[Kind, dict[NamespacedName, CachedObject]] = defaultdict(dict)
         self._owned: dict[NamespacedName, set[tuple[Kind, NamespacedName]]] = defaultdict(set)
-        self._deleted: OrderedDict[str, str] = OrderedDict()
+        self._deleted: dict[Kind, OrderedDict[str, str]] = defaultdict(OrderedDict)
         """By UID the resourceVersion of the deletion, "" when it was seen without an event."""
+        self._listed: dict[tuple[Kind, str], str] = {}
+        """By kind and namespace the resourceVersion of the last list."""
 
-    def put(self, kind: Kind, packed: CachedObject) -> bool:
-        """Keep an object. False when nothing that is kept has changed but its resourceVersion."""
+    def put(self, kind: Kind, packed: CachedObject, of_list: str | None = None) -> bool:
+        """Keep an object. False when nothing that is kept has changed but its resourceVersion.
+
+        `of_list` is the version of the list that has it: so late it was still so.
+        """
+        version = packed.resource_version if of_list is None else of_list
         before = self._objects[kind].get(packed.at)
-        deleted = self._deleted.get(packed.uid)
-        ghost = deleted is not None and not newer(packed.resource_version, deleted)
-        if ghost or (before is not None and newer(before.resource_version, packed.resource_version)):
+        deleted = self._deleted[kind].get(packed.uid)
+        ghost = deleted is not None and not newer(version, deleted)
+        if ghost or (before is not None and newer(before.resource_version, version)):
             return False
         self._drop(kind, packed.at)
         self._objects[kind][packed.at] = packed
@@ -50,16 +57,21 @@ class Store:
         if packed is not None and packed.uid in (uid, ""):
             self._drop(kind, at)
         if uid:
-            self._deleted[uid] = resource_version
-            if len(self._deleted) > _DELETED_KEPT:
-                self._deleted.popitem(last=False)
+            deleted = self._deleted[kind]
+            deleted[uid] = resource_version
+            if len(deleted) > _DELETED_KEPT:
+                deleted.popitem(last=False)
 
     def replace(
         self, kind: Kind, listed: Iterable[CachedObject], resource_version: str, namespace: str = ""
     ) -> list[CachedObject]:
         """Take over a complete list (of one namespace, or all) of that version; what changed by it, or is gone."""
         found = {packed.at: packed for packed in listed}
-        changed = [packed for packed in found.values() if self.put(kind, packed)]
+        before, self._listed[kind, namespace] = self._listed.get((kind, namespace), ""), resource_version
+        if newer(before, resource_version):
+            self._deleted[kind].clear()
+            resource_version = ""  # nothing that is known is newer
+        changed = [packed for packed in found.values() if self.put(kind, packed, resource_version)]
         for at, packed in list(self._objects[kind].items()):
             unseen = namespace in ("", at.namespace) and at not in found
             if unseen and not newer(packed.resource_version, resource_version):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,7 +64,7 @@ def test_an_older_state_never_replaces_a_newer_one() -> None:
     store = Store()
     store.put(kinds.SERVICE, service(version=9, port=9))
     assert not store.put(kinds.SERVICE, service(version=8, port=8))
-    take_list(store, [service(version=7, port=7)])
+    take_list(store, [service(version=7, port=7)], "8")
     found = store.get(kinds.SERVICE, "ns", "s")
     assert found is not None
     assert found.body()["spec"] == {"port": 9}
@@ -154,6 +155,32 @@ def test_a_list_always_ends_at_the_truth(
     held = {at.name: packed.body() for at, packed in store._objects[kinds.SERVICE].items()}
     assert held == {name: packed.body() for name, packed in truth.items()}
     assert {packed.at.name for packed in store.owned(OWNER, kinds.SERVICE)} == set(truth)
+
+
+@pytest.mark.parametrize("backup", [35, 45], ids=["before the last list", "after it"])
+def test_an_api_server_restored_from_a_backup_is_believed(backup: int) -> None:
+    """It counts versions anew from those of the backup."""
+    store = Store()
+    made_again = service("made-again", version=31, uid="before", port=1)
+    changed, deleted = service("changed", version=30, uid="c", port=1), service("deleted", version=32, uid="d")
+    take_list(store, [made_again, changed, deleted], "40")
+    store.put(kinds.SERVICE, service("changed", version=50, uid="c", port=2))
+    store.put(kinds.SERVICE, service("lost", version=51, uid="l"))
+    store.put(kinds.SERVICE, service("made-again", version=52, uid="after", port=2))
+    store.remove(kinds.SERVICE, "ns", "deleted", "d", "53")
+    assert store.owned(OWNER, kinds.SERVICE) != [changed, deleted, made_again]
+    take_list(store, [made_again, changed, deleted], str(backup if backup < 40 else 60))
+    assert store.owned(OWNER, kinds.SERVICE) == [changed, deleted, made_again]
+    assert store.put(kinds.SERVICE, service("changed", version=61, uid="c", port=3)), "later states are taken"
+
+
+def test_no_deletion_is_forgotten_for_those_of_other_kinds() -> None:
+    """Pods go by the thousand while the answer to a write of something else is under way."""
+    store = Store()
+    store.remove(kinds.SERVICE, "ns", "s", "u", "3")
+    for number in range(5000):
+        store.remove(kinds.POD, "ns", f"p{number}", f"p{number}", "4")
+    assert not store.put(kinds.SERVICE, service(version=2))
 
 
 def test_owners_are_found_by_annotation() -> None:
