@@ -39,6 +39,10 @@ class Kept:
         """The last answer, however old it is; None when there is none."""
         return self._known[key][1] if key in self._known else None
 
+    def drop(self, key: object) -> None:
+        """Nobody will ask for it again."""
+        self._known.pop(key, None)
+
     async def get(self, key: object, seconds: float, ask: Callable[[], Awaitable[T]]) -> T:
         """The answer, asked for when the last one is older; raises what `ask` raises."""
         if key in self._known and self._clock() - self._known[key][0] < seconds:

@@ -8,7 +8,7 @@ from functools import partial
 
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Kube
-from hipbmm_operator.mirror import shards, state
+from hipbmm_operator.mirror import shards
 from hipbmm_operator.mirror.shards import Shard
 from hipbmm_operator.observe.kept import Kept
 from hipbmm_operator.pods import contract
@@ -52,9 +52,12 @@ class LogRows:
     async def new(self, pods: Sequence[Pod], held: frozenset[str]) -> Found:
         """What pods have written that is not `held`: nothing is read of one whose rows are."""
         reads = [Found(await self._learned(pods, held))]
-        for pod in (pod for pod in pods if state.missing(pod, held)):
+        for pod in pods:
             wanted = frozenset(pod.report.mirror_shards if pod.report else ())
             at = (pod.uid, wanted)
+            if wanted <= held:
+                self._kept.drop(at)  # up to a megabyte of each pod
+                continue
             last: Found | None = self._kept.last(at)
             if last is None and any(wanted == read.wanted for read in reads):
                 continue  # another pod has the same rows

@@ -1,6 +1,7 @@
 """Taking rows over when the API, a log or a ConfigMap fails: reported, tried again, and never in a loop."""
 
 import asyncio
+import gc
 import random
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.mirror import steps
 from hipbmm_operator.mirror.content import Content
+from hipbmm_operator.mirror.shards import Shard
 from hipbmm_operator.mirror.state import GRACE, MirrorState
 from hipbmm_operator.observe import parse
 from hipbmm_operator.observe.mirror_logs import MirrorLogs
@@ -96,6 +98,22 @@ def test_where_one_log_cannot_be_read_another_with_the_same_rows_is() -> None:
     found = case.observe([], warmed("qwen-1", ONE), warmed("qwen-2", ONE))
     assert (found.content, found.reason) == (content(shard(line(1))), "MirrorUnreadable")
     assert case.api.read == ["qwen-1/warm", "qwen-2/warm"]
+
+
+def test_rows_that_the_mirror_holds_are_not_kept_in_memory() -> None:
+    """A thousand pods have up to a megabyte each."""
+    rows = text(line(4711))
+    case, name = Case(FailingApi({"qwen-1": log(rows)})), name_of(rows)
+    case.observe([], warmed("qwen-1", rows))
+    assert in_use(name) == 1
+    case.observe(in_memory(stored(content(shard(line(4711))), name)), warmed("qwen-1", rows))
+    assert in_use(name) == 0
+
+
+def in_use(name: str) -> int:
+    """How many shards of this name are in memory."""
+    gc.collect()
+    return sum(isinstance(each, Shard) and each.name == name for each in gc.get_objects())
 
 
 def test_nothing_is_read_when_nothing_is_new() -> None:
