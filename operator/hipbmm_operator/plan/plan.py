@@ -93,8 +93,9 @@ def plan(
     steps = [
         *volume_claim.steps(owner, spec.cache.pvc, place, observed.claim),
         *mirror_steps.steps(owner, observed.mirror, wanted=place.mirror),
-        *_revision_steps(owner, observed, choice),
+        # As long as a template refers to them they are found, so they go first.
         *_gpu_claims(owner, spec, command, observed, choice),
+        *_revision_steps(owner, observed, choice),
         Step("apply", kinds.SERVICE, front),
         *_optional(owner, kinds.SERVICE_MONITOR, scrape, None if monitor else observed.monitor.live),
         *_optional(owner, kinds.BUDGET, disruption_budget.build(owner) if several else None, observed.budget),

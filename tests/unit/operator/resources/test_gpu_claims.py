@@ -7,6 +7,7 @@ from tests.unit.operator.make import Json, deletions, observed, planned, resourc
 from hipbmm_operator.kube import kinds
 from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.plan.plan import Plan
+from hipbmm_operator.plan.revision import HISTORY
 from hipbmm_operator.resources.controller_revision import Revision
 
 BY_CLAIM: Json = {"gpu": {"deviceClassName": "gpu.amd.com"}, "parallelism": {"tensor": 4}}
@@ -66,6 +67,20 @@ def test_what_is_there_is_not_made_and_what_nothing_refers_to_goes() -> None:
     assert [name for _, name, _ in deletions(again)] == ["former"]
     back = planned(resource({"parallelism": {"tensor": 4}}), seen)
     assert [name for _, name, _ in deletions(back)] == ["former"], "a stored template refers to the other one"
+
+
+def test_what_a_template_refers_to_goes_before_the_template() -> None:
+    """In between the operator may end, and what no stored template refers to is not looked for."""
+    plans = [planned(resource(spec)) for spec in (BY_CLAIM, *({"image": f"vllm:{each}"} for each in range(HISTORY)))]
+    stored = tuple(
+        Revision(name, number, of.revision.contents, of.revision.template, Metadata(name, uid=name))
+        for number, of in enumerate(plans)
+        for name in (f"r-{number}",)
+    )
+    there = (Metadata(made(plans[0])["metadata"]["name"], "ns", "uid-t"),)
+    seen = replace(observed(revisions=stored), claim_templates=there)
+    gone = [(kind, uid) for kind, _, uid in deletions(planned(resource({"image": f"vllm:{HISTORY - 1}"}), seen))]
+    assert gone == [(kinds.RESOURCE_CLAIM_TEMPLATE, "uid-t"), (kinds.CONTROLLER_REVISION, "r-0")]
 
 
 def test_without_a_class_nothing_is_claimed() -> None:
