@@ -47,10 +47,15 @@ class Applier:
             if step.kind in failed and (step.mode != "delete" or step.kind == CONFIG_MAP):
                 continue
             done.append(await self._try(owner, step, live.get(step.kind)))
-            if isinstance(done[-1], WriteFailure):
+            if isinstance(done[-1], WriteFailure) and step.mode != "delete":
                 failed.add(step.kind)
         failures = tuple(result for result in done if isinstance(result, WriteFailure))
         return Applied(sum(result is True for result in done), failures)
+
+    def wrote(self, owner: Owner, kind: Kind, live: Child) -> bool:
+        """Whether a child is as it was stored by the last write, and nobody has changed it since."""
+        uid, _, form = self._held.get((owner.uid, kind), ("", "", ""))
+        return (uid, form) == (live.meta.uid, intent.form(live))
 
     def forget(self, uid: str) -> None:
         """The resource is gone."""

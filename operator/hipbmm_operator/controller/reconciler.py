@@ -86,7 +86,9 @@ class Reconciler:
             return outcome.at_latest(wait)
         # A Deployment that was just written counts as it is now: the former one would say that its rollout is over.
         stored = self.observer.deployment(key)
-        refused = applied.failures or altered(planned.replicas, stored)
+        refused = applied.failures
+        if not refused and stored is not None and self.applier.wrote(resource.owner, kinds.DEPLOYMENT, stored):
+            refused = altered(planned.replicas, stored)
         now_observed = replace(observed, deployment=stored)
         reported = await self._report(key, replace(situation, observed=now_observed, refused=refused))
         return outcome.at_latest(observed.again).at_latest(reported)

@@ -19,9 +19,9 @@ class WriteFailure:
     retry_after: float | None = None
 
 
-def altered(wanted: int, live: Deployment | None) -> tuple[WriteFailure, ...]:
-    """That a Deployment, after it was written, has not so many replicas; another write would meet the same."""
-    if live is None or live.replicas == wanted:
+def altered(wanted: int, live: Deployment) -> tuple[WriteFailure, ...]:
+    """That a Deployment, as it was written, has not so many replicas; another write would meet the same."""
+    if live.replicas == wanted:
         return ()
     stored = f"Deployment {live.meta.name} is stored with {live.replicas} replicas in place of {wanted}"
     return (WriteFailure("Conflict", f"{stored}: an admission policy or another controller changes it", retry=False),)

@@ -211,6 +211,24 @@ async def test_what_is_obsolete_goes_also_where_it_fills_the_quota_of_what_is_to
     assert [kind for kind, *_ in case.kube.objects].count(CONTROLLER_REVISION) == 1
 
 
+async def test_a_deletion_that_is_refused_keeps_no_other_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a mirror that is not wanted any more: the others would stay for as long as the first is refused."""
+    case = Case()
+    plain = case.kube.delete
+
+    async def protected(kind: Kind, namespace: str, name: str, uid: str, resource_version: str = "") -> None:
+        if name == "first":
+            raise errors.ForbiddenError(403, "Forbidden", "denied the request: first is protected")
+        await plain(kind, namespace, name, uid, resource_version)
+
+    monkeypatch.setattr(case.kube, "delete", protected)
+    names = ("first", "second", "third")
+    case.kube.objects |= {(CONFIG_MAP, "ns", name): {"metadata": {"name": name}} for name in names}
+    plan = replace(PLAN, steps=(*PLAN.steps, *(gone(CONFIG_MAP, name, "uid") for name in names)))
+    assert [failure.reason for failure in (await case.run(plan)).failures] == ["Rejected"]
+    assert [name for kind, _, name in case.kube.objects if kind == CONFIG_MAP] == ["first"]
+
+
 async def test_a_deletion_that_fails_is_said() -> None:
     case = Case()
     await case.run()

@@ -10,6 +10,7 @@ from tests.unit.operator.make import pod, report
 from hipbmm_operator.kube import errors, names
 from hipbmm_operator.kube.kinds import DEPLOYMENT, HIPBMM_DEPLOYMENT, POD, SERVICE, Kind
 from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.pruning import prune
 from hipbmm_operator.workqueue.debounce import Debounce
@@ -86,6 +87,28 @@ async def test_replicas_that_an_admission_policy_changes_are_said_and_not_fought
     assert "Deployment qwen is stored with 5 replicas in place of 1" in said["message"]
     assert harness.condition("ConfigValid")["status"] == "True"
     assert len([write for write in harness.kube.writes if write[1] == "Deployment"]) == 1
+
+
+async def test_a_deployment_that_is_scaled_while_the_cluster_is_read_is_put_back_and_no_conflict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By `kubectl scale` or an autoscaler that has the wrong target: no policy has changed what was written."""
+    harness = Harness()
+    await harness.reconcile(KEY)
+    observe = harness.reconcile.observer.at
+
+    async def scaled(*of: Any) -> Observed:  # noqa: ANN401  # what `at` takes
+        seen = await observe(*of)
+        harness.changed(DEPLOYMENT, spec={**harness.kube.objects[DEPLOYMENT, *KEY]["spec"], "replicas": 3})
+        return seen
+
+    with monkeypatch.context() as during:
+        during.setattr(harness.reconcile.observer, "at", scaled)
+        await harness.reconcile(KEY)
+    assert harness.kube.objects[DEPLOYMENT, *KEY]["spec"]["replicas"] == 3
+    assert harness.condition("Progressing")["reason"] != "Conflict"
+    await harness.reconcile(KEY)
+    assert harness.kube.objects[DEPLOYMENT, *KEY]["spec"]["replicas"] == 1
 
 
 async def test_a_status_waits_once_for_what_follows_from_written_children_and_not_for_failures() -> None:
