@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.kernel.pods import ROOT
 
+from hipbmm_kernel.linear import libraries, op
+
 AITER = """
 import ctypes
 print(hasattr(ctypes.CDLL(None), "hipGetDeviceCount"))
@@ -42,3 +44,39 @@ def test_the_runtime_that_is_loaded_is_visible_to_aiter_whoever_imports_it(tmp_p
     command = [sys.executable, "-c", PROGRAM + first, str(ROOT / "kernel"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "False\nTrue\n", done.stderr
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("maps", ["7f00-7f01 r--p 00000000 08:01 42    /gone/libamdhip64.so.7\n", None])
+def test_a_runtime_that_cannot_be_shared_does_not_take_aiter_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, maps: str | None
+) -> None:
+    if maps is not None:
+        (tmp_path / "maps").write_text(maps)
+    monkeypatch.setattr(libraries, "MAPS", str(tmp_path / "maps"))
+    monkeypatch.setitem(sys.modules, "aiter", libraries)  # any module
+    libraries.share_hip_runtime.cache_clear()
+    assert op.load_aiter() is libraries
+
+
+@pytest.mark.torch
+def test_the_map_of_memory_is_read_once_for_all_linears(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def none(name: str) -> list[str]:
+        asked.append(name)
+        return []
+
+    monkeypatch.setattr(libraries, "loaded_libraries", none)
+    monkeypatch.setitem(sys.modules, "aiter", libraries)  # any module
+    libraries.share_hip_runtime.cache_clear()
+    for _ in range(3):
+        op.load_aiter()
+    assert asked == ["libamdhip64"]
+
+
+@pytest.mark.parametrize("path", ["/opt/rocm/lib/libhipblaslt.so.0.12", "/srv/my venv/torch/lib/libhipblaslt.so"])
+def test_the_file_of_a_library_is_named_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    (tmp_path / "maps").write_text(f"7f00-7f01 r--p 00000000 08:01 42    {path}\n7f01-7f02 rw-p 0 00:00 0    [heap]\n")
+    monkeypatch.setattr(libraries, "MAPS", str(tmp_path / "maps"))
+    assert libraries.loaded_libraries() == [path]
