@@ -229,11 +229,10 @@ class Crew:
             self._handlers.event(each.task, message)
         elif message.get("id") is None:
             each.failure = Failure(str(message.get("error")), str(message.get("reason")))
-        elif event in (protocol.DONE, protocol.FAILED, protocol.SKIPPED):
+        elif event in (protocol.DONE, protocol.FAILED, protocol.SKIPPED) and each.task is not None:
             self._failures[each.gpu] = 0
             task, each.task, each.deadline = each.task, None, math.inf
-            if task is not None:
-                self._follow(Outcome(task, str(event), str(message.get("reason") or ""), message, each))
+            self._follow(Outcome(task, str(event), str(message.get("reason") or ""), message, each))
 
     def _follow(self, outcome: Outcome) -> None:
         tasks = self._handlers.outcome(outcome)

@@ -153,6 +153,16 @@ def test_a_child_that_answered_while_the_parent_was_held_up_has_not_hung(scene: 
     assert scene.kinds() == {"a": ["done"], "bad": ["done"]}
 
 
+def test_a_child_that_answers_before_it_is_ready_has_no_more_time_for_that(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "START_SECONDS", 1.0)
+    end = time.monotonic() + 60.0
+    left = scene.run(["a"], start="say(event='done', id=1); time.sleep(1000)", deadline=lambda: end)
+    assert [task.subject for task in left] == ["a"]
+    assert (scene.started, scene.outcomes) == (crew.MAX_FAILURES, [])
+
+
 def test_a_child_that_ignores_signals_and_its_grandchildren_are_ended_too(scene: Scene) -> None:
     hang = """if do == 'bad':
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
