@@ -16,12 +16,13 @@ class ServerClock:
         self._ahead = timedelta()
 
     def heard(self, date: str | None) -> None:
-        """An answer has come, with this `Date`."""
+        """An answer has come, with this `Date`. What is known of the clocks stands while it is near enough."""
         try:
             ahead = parsedate_to_datetime(date or "").astimezone(UTC) - self._here()
-        except ValueError:
+        except (ValueError, OverflowError):
             return
-        self._ahead = timedelta() if abs(ahead) <= _SAME else ahead
+        if abs(ahead - self._ahead) > _SAME:
+            self._ahead = timedelta() if abs(ahead) <= _SAME else ahead
 
     def now(self) -> datetime:
         """The time."""

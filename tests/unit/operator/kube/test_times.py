@@ -36,8 +36,22 @@ def test_the_time_is_that_of_the_api_server_where_this_machine_has_another(secon
     there = MOMENT + timedelta(seconds=seconds)
     clock.heard(format_datetime(there, usegmt=True))
     assert clock.now() == there
-    for unheard in (None, "", "yesterday"):
+    for unheard in (None, "", "yesterday", f"Mon, 01 Jan 2026 00:00:00 {'9' * 20}", f"01 Jan {'9' * 20} 00:00:00 GMT"):
         clock.heard(unheard)
         assert clock.now() == there
     clock.heard(format_datetime(MOMENT - timedelta(seconds=4), usegmt=True))
     assert clock.now() == MOMENT, "an answer that was read late"
+
+
+@pytest.mark.parametrize("seconds", [-10.5, 10.5, 600.5])
+def test_the_time_does_not_go_to_and_fro_with_each_answer(seconds: float) -> None:
+    """An answer has whole seconds: of clocks that are just too far apart, one says so and the next does not."""
+    here = MOMENT
+    clock = ServerClock(lambda: here)
+    ahead = set()
+    for quarter in range(1, 40):
+        here = MOMENT + timedelta(seconds=quarter / 4)
+        clock.heard(format_datetime(here + timedelta(seconds=seconds), usegmt=True))
+        ahead.add(clock.now() - here)
+    assert len(ahead - {timedelta()}) == 1
+    assert clock.now() != here, "what is said now stays"
