@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from hipbmm_kernel.contract.settings import SERVED_NAME
 from hipbmm_kernel.rows.gemm import Row
-from hipbmm_kernel.store.tail import Cursor, Tail
+from hipbmm_kernel.store.tail import Appended, Cursor, Tail
 from hipbmm_kernel.system import files, process
 from hipbmm_kernel.system.volume import Volume
 from hipbmm_kernel.tune import protocol
@@ -81,10 +81,13 @@ class Worker:
 
     def written(self, key: str) -> tuple[Row | None, str]:
         """The row of a key that AITER has written into the table here, or why what it wrote last is none."""
-        appended = self._table.read()
-        self._rows |= {row.key: row for row in appended.rows if row.key not in self._rows}
+        appended, rejected = Appended(more=True), ""
+        while appended.more:
+            appended = self._table.read()
+            self._rows |= {row.key: row for row in appended.rows if row.key not in self._rows}
+            rejected = appended.rejected[-1] if appended.rejected else rejected
         row = self._rows.get(key)
-        return row, appended.rejected[-1] if row is None and appended.rejected else ""
+        return row, rejected if row is None else ""
 
     def kill(self) -> str:
         """End the child and everything it started, now; how it ended, for people. Safe to call again."""

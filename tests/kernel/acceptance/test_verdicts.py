@@ -176,20 +176,28 @@ HIT = run([1, 64, 256], [len(TABLE)] * 2)
 
 
 @pytest.mark.parametrize(
-    ("child", "appended", "outcome"),
+    ("child", "appended", "outcome", "summary"),
     [
-        (child_run(problem=HIT), b"", PASS),
-        (child_run(problem=run([1, 64, 256], [len(TABLE), len(TABLE) + 300])), b"", FAIL),
-        (child_run(problem=run([1, 64, 256], [len(TABLE) + 300] * 2)), b"", FAIL),
-        (child_run(problem=HIT), b"another", FAIL),
-        (child_run(problem=HIT, output="Tuning hip GEMM (64, 1, 256)\n"), b"", FAIL),
-        (child_run(), b"", FAIL),
-        (child_run(EXITED, problem=HIT), b"", FAIL),
+        (child_run(problem=HIT), b"", PASS, "1 problems found"),
+        (
+            child_run(problem=run([1, 64, 256], [len(TABLE), len(TABLE) + 300])),
+            b"",
+            FAIL,
+            "tuned again: [[1, 64, 256]]",
+        ),
+        (child_run(problem=run([1, 64, 256], [len(TABLE) + 300] * 2)), b"", FAIL, "tuned again: [[1, 64, 256]]"),
+        (child_run(problem=HIT), b"another", FAIL, "table unchanged: False"),
+        (child_run(problem=HIT, output="Tuning hip GEMM (64, 1, 256)\n"), b"", FAIL, "1 tunings announced"),
+        (child_run(), b"", FAIL, "0 problems called"),
+        (child_run(EXITED, problem=HIT), b"", FAIL, "exit(1)"),
     ],
 )
-def test_hits_from_the_first_call_on(tmp_path: Path, child: ChildRun, appended: bytes, outcome: str) -> None:
+def test_hits_from_the_first_call_on(
+    tmp_path: Path, child: ChildRun, appended: bytes, outcome: str, summary: str
+) -> None:
     verdict = verdict_of(checks_table.second_start, tmp_path, table=TABLE, appended=appended, multiply=child)
     assert verdict.outcome == outcome
+    assert summary in verdict.summary
 
 
 def test_accuracy(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 from tests.kernel.faults import FakeClock
+from tests.kernel.harvest.learning import LEARNED, line
 from tests.kernel.pods import ROOT
 from tests.kernel.tune.scripted import Scene
 
+from hipbmm_kernel.store.tail import CHUNK
 from hipbmm_kernel.system import process
 from hipbmm_kernel.tune import crew, protocol
 from hipbmm_kernel.tune.crew import Abort, Outcome, Task
@@ -117,6 +119,19 @@ def test_a_child_that_ends_while_it_is_idle_costs_no_task(scene: Scene) -> None:
     assert scene.run(["last", "b"], task=task, on_outcome=until_it_has_ended) == []
     assert scene.kinds() == {"last": ["done"], "b": ["done"]}
     assert scene.started == 2
+
+
+@pytest.mark.parametrize("before", ["", "x" * CHUNK + "\n", "x\n" * CHUNK])
+def test_a_row_is_found_behind_any_number_of_other_lines(scene: Scene, before: str) -> None:
+    found: list[object] = []
+    (scene.root / "table").write_text(before + line(LEARNED[0]))
+
+    def read(outcome: Outcome) -> list[Task]:
+        found.extend(outcome.worker.written(row.key)[0] for row in LEARNED[:2])
+        return []
+
+    scene.run(["a"], task=f"os.link('{scene.root}/table', 'hip_online_tuning_res.csv')", on_outcome=read)
+    assert found == [LEARNED[0], None]
 
 
 def test_a_child_that_hangs_is_ended_at_the_deadline(scene: Scene) -> None:
