@@ -19,12 +19,12 @@ OF_THE_SHELL = frozenset(
     }
 )
 """Variables that shells set by themselves, beside those of bash that begin with its name."""
-_COMPUTED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*(?:[-+*/%&|^]|<<|>>)?=(?!=)|([A-Za-z_][A-Za-z0-9_]*)(?:\+\+|--)")
+_COMPUTED = re.compile(r"\b([A-Za-z_]\w*)(?:\s*(?:[-+*/%&|^]|<<|>>)?=(?!=)|\+\+|--)", re.ASCII)
 
 
 def computed(text: str) -> list[str]:
     """The variables that an arithmetic text sets."""
-    return [match[1] or match[2] for match in _COMPUTED.finditer(text)]
+    return _COMPUTED.findall(text)
 
 
 def options_of_set(arguments: Sequence[str]) -> int:

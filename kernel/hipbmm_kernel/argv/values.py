@@ -28,8 +28,7 @@ _WORD = re.compile(r"\w+")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=", re.DOTALL)
 _ARRAY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([@*]|[0-9]{1,4})\]")
 _INDEXED = re.compile(r"\[.*\]=", re.DOTALL)
-_BRACES = re.compile(r"\{[^}]*(?:,|\.\.)[^}]*\}")
-_PATTERN = re.compile(r"^~\w|[*?]|\[.*/|/.*\[", re.DOTALL)
+_PATTERN = re.compile(r"^~\w|[*?]|\[[^/\[]*/|/[^/\[]*\[")
 _REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])(?:(:?[-+=?])(.*))?", re.DOTALL)
 
 
@@ -329,7 +328,8 @@ def _is_pattern(word: tuple[Piece, ...]) -> bool:
 
 def has_braces(word: tuple[Piece, ...]) -> bool:
     """Whether a word may be several for its braces, `{1,2}`."""
-    return _BRACES.search(_bare(word)) is not None
+    inner = (text.partition("{")[2] for text in _bare(word).split("}")[:-1])
+    return any("," in text or ".." in text for text in inner)
 
 
 def _bare(word: tuple[Piece, ...]) -> str:
