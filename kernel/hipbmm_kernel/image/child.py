@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - all that somebody else's code raises
         data = json.dumps({"error": f"{type(error).__name__}: {str(error)[:1000]}"}).encode()
         trace = traceback.format_exc()
-    Path(answer_file).write_bytes(data)  # the parent reads it when this process has ended
+    _write(answer_file, data)
     # Somebody else's code may have closed the standard streams, or put others in their place.
     with contextlib.suppress(Exception):
         sys.stderr.write(trace)
@@ -79,3 +79,10 @@ def _of_draft(config: Any, notes: list[str]) -> tuple[answer.ImageLinear, ...]:
     return tuple(
         linear._replace(path=f"draft.{linear.path}"[: answer.MAX_TEXT]) for linear in layers.linears(model, notes)
     )
+
+
+def _write(path: str, data: bytes) -> None:
+    """Whole or not at all, as on a full disk; what somebody else's code may have left there does not matter."""
+    temporary = Path(f"{path}.new")
+    temporary.write_bytes(data)
+    temporary.rename(path)

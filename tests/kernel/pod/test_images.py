@@ -25,7 +25,8 @@ CHATTY = f"{NOISE}raise ImportError('chatty')\n"
 JUNK = "import sys; open(sys.argv[-1], 'w').write('{' * 100_000); import os; os._exit(0)\n"
 PARSER = {"vllm/utils/argparse_utils.py": f"class FlexibleArgumentParser:\n def __init__(self): {HANG}"}
 STOPS = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)\n"
-PIPE = "import os, sys; os.mkfifo(sys.argv[-1]); os._exit(0)\n"
+PIPED = "import os, sys; os.mkfifo(sys.argv[-1])"
+PIPE = f"{PIPED}; os._exit(0)\n"
 WORDLESS = "class Wordless(Exception):\n def __str__(self): raise KeyError('no words')\nraise Wordless\n"
 LINGERS = "import sys, threading; threading.Thread(target=threading.Event().wait).start()"
 CLOSED = f"{LINGERS}; sys.stdout.close(); sys.stderr.close(); raise RuntimeError('remote code')"
@@ -52,6 +53,7 @@ CASES: dict[str, tuple[Image, str]] = {
     "closes every descriptor": (image(what=GONE), "remote code"),
     "answers on standard output": (image(what=FORGED), "remote code"),
     "leaves a pipe for an answer": (image(torch=PIPE), "gave no answer"),
+    "puts a pipe in the answer's place": (image(what=f"{PIPED}; raise RuntimeError('remote code')"), "remote code"),
     "leaves a directory for an answer": (image(torch=PIPE.replace("mkfifo", "mkdir")), "IsADirectoryError"),
     "raises what has no words": (image(torch=WORDLESS), "no words"),
     "raises what is no text": (image(what="raise RuntimeError('\\x1b[2J \\ud800 \\0')"), "RuntimeError"),
