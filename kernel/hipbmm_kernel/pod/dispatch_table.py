@@ -24,10 +24,10 @@ from hipbmm_kernel.rows.gemm import MAX_M, Problem
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.files import read_bytes
 from hipbmm_kernel.system.time_limits import TooLate, within
-from hipbmm_kernel.tune.handover import Handover
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a server's start needs neither
     from hipbmm_kernel.dispatch.bands import Answer
+    from hipbmm_kernel.tune.handover import Handover
 
 MAX_SHEBANG = 256
 """Bytes of a first line that the kernel reads (BINPRM_BUF_SIZE)."""
@@ -97,7 +97,7 @@ def _isolated(env: Mapping[str, str]) -> str:
     return ""
 
 
-def look_ahead(here: Handover, planned: Plan) -> Outlook:
+def look_ahead(here: "Handover", planned: Plan) -> Outlook:
     """What is known of this image before the tuning, and the plan for it. Never raises.
 
     A pod that is not ours may have its rows without a plan, by an answer that does not depend on one.
