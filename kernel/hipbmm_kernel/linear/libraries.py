@@ -18,13 +18,21 @@ def loaded_libraries(name: str = "libhipblaslt") -> list[str]:
 
 
 @functools.cache
-def share_hip_runtime() -> None:
+def share_hip_runtime(extension: str) -> None:
     """Make the symbols of the HIP runtime that torch has loaded visible to all libraries, as vLLM does from 0.28.
 
     torch loads its libamdhip64 privately. AITER's modules look for HIP's symbols in the process, and a second runtime
-    that the loader finds for them instead knows no device memory of torch's. Once in a process: a server asks for AITER
-    for each of its linears, and its map of memory has thousands of lines.
+    that the loader finds for them instead knows no device memory of torch's. `extension` is torch's own library: of two
+    runtimes it is the one that is found from there. Once in a process: a server asks for AITER for each of its linears,
+    and its map of memory has thousands of lines.
     """
-    with contextlib.suppress(OSError):  # no such file any more: AITER may find the runtime by itself, as before
-        for path in loaded_libraries("libamdhip64"):
-            ctypes.CDLL(path, mode=os.RTLD_GLOBAL | os.RTLD_NOLOAD)
+    with contextlib.suppress(OSError, AttributeError):  # it cannot be found: AITER may find it by itself, as before
+        found = loaded_libraries("libamdhip64")
+        for path in found:
+            if len(found) == 1 or _hip(path) == _hip(extension):
+                ctypes.CDLL(path, mode=os.RTLD_GLOBAL | os.RTLD_NOLOAD)
+
+
+def _hip(library: str) -> int | None:
+    """The address of a function of HIP, looked up in a library and those that it needs."""
+    return ctypes.cast(ctypes.CDLL(library, mode=os.RTLD_NOLOAD).hipGetDeviceCount, ctypes.c_void_p).value

@@ -35,7 +35,7 @@ def load_aiter() -> ModuleType:
 
     Its modules find the HIP runtime that torch uses (`libraries`): so it is imported first by this function.
     """
-    share_hip_runtime()
+    share_hip_runtime(torch._C.__file__)  # noqa: SLF001 - where vLLM looks for it, too
     return importlib.import_module("aiter")
 
 

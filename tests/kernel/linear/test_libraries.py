@@ -36,14 +36,39 @@ print(hasattr(ctypes.CDLL(None), "hipGetDeviceCount"))
 @pytest.mark.skipif(shutil.which("cc") is None, reason="a library is compiled")
 @pytest.mark.parametrize("first", ["ensure_extension(torch.device('cpu'))", "HipbMM.unsupported(mi300x, flags)"])
 def test_the_runtime_that_is_loaded_is_visible_to_aiter_whoever_imports_it(tmp_path: Path, first: str) -> None:
-    library = tmp_path / "libamdhip64.so.7"
-    source = "int hipGetDeviceCount(int *count) { *count = 1; return 0; }"
-    command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(library)]
-    subprocess.run(command, input=source, text=True, check=True)
+    _compile(tmp_path / "libamdhip64.so.7", "int hipGetDeviceCount(void) { return 7; }")
     (tmp_path / "aiter.py").write_text(AITER)
     command = [sys.executable, "-c", PROGRAM + first, str(ROOT / "kernel"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "False\nTrue\n", done.stderr
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(shutil.which("cc") is None, reason="a library is compiled")
+@pytest.mark.parametrize("used", [6, 7])
+def test_of_two_runtimes_the_one_that_torch_uses_is_visible(tmp_path: Path, used: int) -> None:
+    for version in (6, 7):
+        path = tmp_path / f"libamdhip64.so.{version}"
+        _compile(path, f"int hipGetDeviceCount(void) {{ return {version}; }}")
+    needed = f"-Wl,--no-as-needed,-rpath,{tmp_path}", f"-L{tmp_path}", f"-l:libamdhip64.so.{used}"
+    _compile(tmp_path / "extension.so", "int nothing;", *needed)
+    (tmp_path / "aiter.py").write_text("import ctypes\nprint(ctypes.CDLL(None).hipGetDeviceCount())")
+    program = f"""
+import ctypes, sys
+sys.path[:0] = [{str(ROOT / "kernel")!r}, {str(tmp_path)!r}]
+import torch
+from hipbmm_kernel.linear.op import load_aiter
+torch._C.__file__ = {str(tmp_path / "extension.so")!r}
+loaded = [ctypes.CDLL({str(tmp_path)!r} + name) for name in ("/libamdhip64.so.6", "/libamdhip64.so.7", "/extension.so")]
+load_aiter()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == f"{used}\n", done.stderr
+
+
+def _compile(library: Path, source: str, *options: str) -> None:
+    command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-x", "none", *options, "-o", str(library)]
+    subprocess.run(command, input=source, text=True, check=True)
 
 
 @pytest.mark.torch
