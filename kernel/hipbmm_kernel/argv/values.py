@@ -194,7 +194,8 @@ class Expander:
         Nor is what `$((V = 1))` sets.
         """
         used: set[str] = set()
-        for piece in (piece for token in tokens for piece in token.word if piece.kind != words.TEXT):
+        parts = (words.tokens(each.word[1].text[1:-1]) if each.is_array else [each] for each in tokens)
+        for piece in (piece for part in parts for token in part for piece in token.word if piece.kind != words.TEXT):
             if piece.kind == words.UNKNOWN:
                 yield from ((name, UNKNOWN) for name in builtin.computed(piece.text) if piece.text.startswith("$(("))
                 continue
