@@ -11,6 +11,7 @@ from hipbmm_kernel.acceptance.report import PASS, Verdict
 from hipbmm_kernel.acceptance.supervision import ChildRun, Ended
 from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.identity.stack import Stack
+from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.rows.gemm import Problem
 
 WELL = Ended(0, "", "", 1.0)
@@ -18,6 +19,15 @@ EXITED = Ended(1, "", "hipBLAS error: 'HIPBLAS_STATUS_INVALID_VALUE'(3) at hipbs
 SEGFAULT = Ended(-11, "", "", 1.0)
 LATE = Ended(None, "", "", 300.0)
 PROBLEM = Problem(1, 64, 256)
+KEY = gemm.key_of(PROBLEM)
+
+
+def table(*lines: str) -> bytes:
+    """AITER's table with these rows."""
+    return "\n".join([gemm.HEADER, *lines, ""]).encode()
+
+
+TABLE = table(f"{KEY},812,KERN")
 
 
 def child_run(end: Ended = WELL, *, output: str = "", **answers: Any) -> ChildRun:  # noqa: ANN401 - any JSON value

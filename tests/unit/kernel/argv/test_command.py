@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.unit.kernel.argv.flag_forms import FLAG_FORMS
 from tests.unit.kernel.argv.forms import FORMS, Form, sh
 
 from hipbmm_kernel.argv import command, known_flags
@@ -13,7 +14,7 @@ OPTIONS = Path(__file__).parents[4] / "dev/simulator/python/vllm/options.json"
 """All flags of the newest vLLM, asked of its own parser."""
 
 
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+@pytest.mark.parametrize("form", [*FORMS.values(), *FLAG_FORMS.values()], ids=[*FORMS, *FLAG_FORMS])
 def test_forms(form: Form) -> None:
     found = command.find(form.argv, form.env, has_command=form.has_command)
     word, text, arguments = form.expected
