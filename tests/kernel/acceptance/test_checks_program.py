@@ -1,4 +1,4 @@
-"""Each check of `acceptance.checks_program` can pass, fail, and say why. Nothing here needs a GPU, torch or a simulator."""
+"""Each check of `acceptance.checks_program` can pass, fail, and say why. No GPU, torch or simulator."""
 
 import pytest
 from tests.kernel.acceptance.child_runs import (

@@ -1,4 +1,4 @@
-"""Each check of `acceptance.checks_speed` can pass, fail, and say why. Nothing here needs a GPU, torch or a simulator."""
+"""Each check of `acceptance.checks_speed` can pass, fail, and say why. No GPU, torch or simulator."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Each check of `acceptance.checks_table` can pass, fail, and say why. Nothing here needs a GPU, torch or a simulator."""
+"""Each check of `acceptance.checks_table` can pass, fail, and say why. No GPU, torch or simulator."""
 
 from collections.abc import Callable
 from pathlib import Path
