@@ -72,7 +72,8 @@ def main(argv: list[str]) -> int:
     name = argv[0] if argv else ""
     foreign = FOREIGN.get((name, argv[1])) if argv[1:] else None
     module, function = foreign or IN_A_POD.get(name) or ANYWHERE.get(name) or ("", "")
-    if module and not (name in PRINTING_NO_HELP and argv[1:2] and argv[1] in HELP_FLAGS[:2]):
+    asks_for_help = name in PRINTING_NO_HELP and argv[1:2] in (["-h"], ["--help"])
+    if module and not asks_for_help:
         if name in SHARING:
             os.umask(0o002)
         command = getattr(importlib.import_module(f"hipbmm_kernel.{module}"), function)

@@ -55,7 +55,7 @@ def probe(context: Context) -> Verdict:
     if answer is None:
         return failed(f"the probe gave no answer: {seen['end']['ended']}", {"supported": False, "end": seen["end"]})
     reason = answer["reason"]
-    evidence = {"supported": reason is None, "reason": reason}  # tells the two clear answers apart for `catalogue`
+    evidence = {"supported": reason is None, "reason": reason}  # `catalogue` leaves out what needs a solution
     clear = reason is None or NO_SOLUTION in reason
     yes = "a right product" if reason is None else f"no swizzled solution on this stack: {reason}"
     return judged(clear, yes, f"no clear answer: {reason}", evidence)

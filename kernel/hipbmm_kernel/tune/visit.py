@@ -34,7 +34,7 @@ class Job(NamedTuple):
     mixed: bool = False
 
     def command(self, kind: str, number: int) -> Message:
-        """What a child is told; a task of the protocol adds what it needs beside the problem."""
+        """The command to a child; a task of the protocol adds what it needs beside the problem."""
         m, n, k = self.problem
         return {"do": kind, "id": number, "m": m, "n": n, "k": k, "bias": self.bias, "rows": ROWS}
 

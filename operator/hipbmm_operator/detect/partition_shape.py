@@ -123,9 +123,9 @@ def _fraction(signs: Signs) -> Shape | None:
 
 
 def _mode(signs: Signs) -> tuple[str | None, tuple[Reason, ...]]:
-    told = signs.named or signs.labelled or _only(signs.profiles)
-    if told is not None:
-        return told, ()
+    mode = signs.named or signs.labelled or _only(signs.profiles)
+    if mode is not None:
+        return mode, ()
     if len(signs.profiles) > 1 or len(signs.compute_units) > 1:
         return None, (Reason("PartitionsDiffer", "the GPUs of this node are partitioned differently"),)
     return _inferred_mode(signs)

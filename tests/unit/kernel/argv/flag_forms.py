@@ -1,4 +1,4 @@
-"""Command lines whose model stands behind flags: which word is the model is told by what is known of each flag."""
+"""Command lines whose model stands behind flags: which word is the model depends on what is known of each flag."""
 
 from tests.unit.kernel.argv.forms import Form, sh
 

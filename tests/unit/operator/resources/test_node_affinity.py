@@ -93,9 +93,9 @@ def test_a_node_that_comes_later_with_another_kind_is_reported_and_restarts_noth
     after = planned(resource(), seen(book, before))
     assert (after.revision.template, after.outdated) == (before.revision.template, False)
     assert all(step.kind.kind != "ControllerRevision" for step in after.steps)
-    told = fit(book, after)
-    assert (told.status.nodes, told.status.reasons) == (1, [NodeCount(reason="LabelsMissing", nodes=1)])
-    assert "1 LabelsMissing (label them hipbmm.io/gpu-product, or roll the pods forward)" in told.finding.message
+    hardware = fit(book, after)
+    assert (hardware.status.nodes, hardware.status.reasons) == (1, [NodeCount(reason="LabelsMissing", nodes=1)])
+    assert "1 LabelsMissing (label them hipbmm.io/gpu-product, or roll the pods forward)" in hardware.finding.message
 
     book.put(node({**BY_NFD, **BY_HAND}, {"amd.com/gpu": "8"}, name="later"), 2)
     assert fit(book, after).status.nodes == 2, "the first remedy"
