@@ -8,7 +8,8 @@ Nothing that is read is trusted: names, sizes, counts and every line are checked
 one reading may cost is bounded, and origins take turns (`turns`), so that no writer hides the shards of the others.
 
 A name that cannot be opened was removed by a compaction since the directory was listed, or is not visible yet. In both
-cases the directory is listed again: what took the name's place is in the new listing.
+cases the directory is listed again: what took the name's place is in the new listing, or was in the old one and only
+half written. So a file that was no valid shard is read once more if it has changed.
 """
 
 import errno
@@ -112,6 +113,8 @@ class Reader:
         self._lines, self._bytes = limits
         self._inputs = MAX_NAMES
         self._known = shard_lines.Known()
+        self._invalid: dict[str, tuple[File, str]] = {}
+        """Files of the store that is read now that are no valid shard yet, as they were, and why."""
         self.reading = Reading()
 
     def shards(self, store: str, mirrors: Iterable[str] = ()) -> Iterator[Shard]:
@@ -141,7 +144,7 @@ class Reader:
             except OSError as error:
                 if not isinstance(error, FileNotFoundError) or missed:
                     self.reading.errors.append(f"{root}: {volumes.describe(error)}")
-                return
+                break
             try:
                 if more and not (done or missed):
                     self.reading.refuse(f"{more} files", f"more than {MAX_NAMES}", more)
@@ -149,14 +152,17 @@ class Reader:
                 passes += 1
                 if (passes > QUICK_LISTINGS or missed.keys() & set(names)) and not self._wait():
                     self._give_up(missed)
-                    return
+                    break
                 missed.clear()
                 yield from self._pass(directory, names, mirror, missed)
-                done.update(name for name in names if name not in missed)
+                done.update(name for name in names if name not in missed and name not in self._invalid)
             finally:
                 self._volume.close(directory)
             if not missed:
-                return
+                break
+        for name, (_, reason) in self._invalid.items():
+            self.reading.refuse(name, reason)
+        self._invalid.clear()
 
     def _listing(self, root: str, mirror: bool) -> tuple[int, list[str], int]:
         """The open directory that holds this key's shards, the names in it that a shard can have, and how many more."""
@@ -228,8 +234,9 @@ class Reader:
         try:
             shard = shards.decode(data, self._known, name)
         except shards.ShardError as error:
-            self.reading.refuse(file.name, str(error))
+            self._invalid[file.name] = (file, str(error))
             return []
+        self._invalid.pop(file.name, None)
         if shard.key != self._key:
             # A flat mirror holds the shards of all stacks of its deployment, a store only those of its directory's key.
             if not mirror:
@@ -249,14 +256,15 @@ class Reader:
             except OSError as error:
                 self._miss(name, error, missed)
                 continue
+            file = turns.file(name, status.st_size, status.st_ctime)
             if not stat.S_ISREG(status.st_mode):
                 self.reading.refuse(name, "not a regular file")
             elif status.st_size > shards.MAX_BYTES:
                 self.reading.refuse(name, f"larger than {shards.MAX_BYTES} bytes")
             elif status.st_size < shards.MIN_BYTES and not name.endswith(GZIP):
-                self.reading.refuse(name, f"incomplete: {status.st_size} bytes")
-            else:
-                yield turns.file(name, status.st_size, status.st_ctime)
+                self._invalid[name] = (file, f"incomplete: {status.st_size} bytes")
+            elif self._invalid.get(name, (None,))[0] != file:
+                yield file
 
     def _read(
         self, directory: int, file: File, mirror: bool, missed: dict[str, OSError], kept: int = 0

@@ -112,6 +112,40 @@ def test_what_took_the_place_of_vanished_names_is_read(tmp_path: Path, a_stack: 
     assert (clock.slept, reading.errors, reading.refused_count) == ([], [], 0)
 
 
+@pytest.mark.parametrize("written", [0, 1, 300], ids="{} bytes".format)
+def test_a_compaction_that_was_half_written_when_it_was_read_is_read_again(
+    tmp_path: Path, a_stack: Stack, written: int
+) -> None:
+    """Its inputs may be gone before they are read: then it is the only file with their rows."""
+    some = tuple(row(m=1 + at) for at in range(5))
+    old = [put(tmp_path, a_stack.key, (each,), origin=f"pod-{at}.warm") for at, each in enumerate(some)]
+    compaction = put(tmp_path, a_stack.key, some, origin="compact.compact")
+    whole = compaction.read_bytes()
+    compaction.write_bytes(whole[:written])
+
+    class CompactedMeanwhile(Volume):
+        def open(self, path: str, follow: bool = False, at: int | None = None) -> int:
+            if path == old[0].name:
+                compaction.write_bytes(whole)
+                for each in old:
+                    each.unlink(missing_ok=True)
+            return super().open(path, follow, at)
+
+    found, reading, clock = read(tmp_path, a_stack, CompactedMeanwhile())
+    assert found == expected(some)
+    assert (clock.slept, reading.errors, reading.refused_count) == ([], [], 0)
+
+
+def test_a_damaged_shard_beside_names_that_vanish_is_read_and_refused_once(tmp_path: Path, a_stack: Stack) -> None:
+    damaged = put(tmp_path, a_stack.key, SOME)
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    put(tmp_path, a_stack.key, SOME, origin="pod-b.warm")
+    volume = FaultyVolume(failing("open", 4, errno.ENOENT))
+    found, reading, _ = read(tmp_path, a_stack, volume)
+    assert found == expected(SOME)
+    assert [each.name for each in reading.refused] == [damaged.name]
+
+
 def test_a_name_that_stays_unreadable_until_the_deadline_is_an_error(tmp_path: Path, a_stack: Stack) -> None:
     put(tmp_path, a_stack.key, SOME)
     found, reading, clock = read(tmp_path, a_stack, FaultyVolume(failing_always("open", errno.ENOENT)))
