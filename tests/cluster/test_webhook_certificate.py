@@ -34,7 +34,7 @@ from hipbmm_operator.apply.webhook_certificate import OwnCertificate
 from hipbmm_operator.injection import webhook
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import SECRET, SERVICE
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 
 Json = dict[str, Any]
 NAME = "hipbmm-operator-webhook"

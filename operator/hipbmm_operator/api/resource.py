@@ -7,10 +7,9 @@ from pydantic import ValidationError
 
 from hipbmm_operator.api.fields import Model, wrong_fields
 from hipbmm_operator.api.status import CacheStatus, Condition, Failure, ServiceStatus, StackReplicas, TuningStatus
-from hipbmm_operator.kube import metadata, names
+from hipbmm_operator.kube import metadata
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects
-from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.metadata import Metadata, as_object, as_objects
 
 M = TypeVar("M", bound=Model)
 
@@ -31,10 +30,7 @@ class Previous:
 class Resource:
     """A HipbmmDeployment. `raw_status` is opaque: the status writer compares the next status with it."""
 
-    owner: Owner
-    generation: int
-    deleting: bool
-    roll_forward: str
+    meta: Metadata
     raw_spec: Json
     raw_status: Json
     previous: Previous
@@ -42,16 +38,8 @@ class Resource:
 
 def parse(body: Json) -> Resource:
     """A resource from its object; its spec is parsed by `parse_spec`."""
-    meta, status = metadata.parse(body), as_object(body.get("status"))
-    return Resource(
-        owner=Owner(meta.namespace, meta.name, meta.uid),
-        generation=meta.generation,
-        deleting=meta.deleting,
-        roll_forward=str(meta.annotations.get(names.ANNOTATION_ROLL_FORWARD, "")),
-        raw_spec=as_object(body.get("spec")),
-        raw_status=status,
-        previous=parse_status(status),
-    )
+    status = as_object(body.get("status"))
+    return Resource(metadata.parse(body), as_object(body.get("spec")), status, previous=parse_status(status))
 
 
 def parse_status(status: Json) -> Previous:

@@ -9,7 +9,7 @@ from hipbmm_operator.kube import errors, metadata
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import CONFIG_MAP, Kind
-from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.kube.writes import Step
 from hipbmm_operator.observe import parse
 from hipbmm_operator.observe.observed import Child
@@ -37,7 +37,7 @@ class Applier:
         self._saw = saw
         self._held: dict[tuple[str, Kind], tuple[str, str, str]] = {}
 
-    async def run(self, owner: Owner, plan: Plan, live: Mapping[Kind, Child | None]) -> Applied:
+    async def run(self, owner: Metadata, plan: Plan, live: Mapping[Kind, Child | None]) -> Applied:
         """Do all steps in order; one that fails keeps back only the next steps of its kind."""
         done: list[bool | WriteFailure] = []
         failed: set[Kind] = set()
@@ -52,7 +52,7 @@ class Applier:
         failures = tuple(result for result in done if isinstance(result, WriteFailure))
         return Applied(sum(result is True for result in done), failures)
 
-    def wrote(self, owner: Owner, kind: Kind, live: Child) -> bool:
+    def wrote(self, owner: Metadata, kind: Kind, live: Child) -> bool:
         """Whether a child is as it was stored by the last write, and nobody has changed it since."""
         uid, _, form = self._held.get((owner.uid, kind), ("", "", ""))
         return (uid, form) == (live.meta.uid, intent.form(live))
@@ -61,7 +61,7 @@ class Applier:
         """The resource is gone."""
         self._held = {key: state for key, state in self._held.items() if key[0] != uid}
 
-    async def _try(self, owner: Owner, step: Step, live: Child | None) -> bool | WriteFailure:
+    async def _try(self, owner: Metadata, step: Step, live: Child | None) -> bool | WriteFailure:
         """Whether it was written, or why it was not."""
         name = step.body["metadata"]["name"]
         try:
@@ -77,7 +77,7 @@ class Applier:
             LOG.info("Wrote %s %s (%s)", step.kind.kind, name, step.mode)
         return True
 
-    async def _write(self, owner: Owner, step: Step, live: Child | None) -> bool:
+    async def _write(self, owner: Metadata, step: Step, live: Child | None) -> bool:
         """Whether the object had to be written. One of the name of what is created must be ours, and not seen yet."""
         kind, body, name = step.kind, step.body, step.body["metadata"]["name"]
         if step.mode == "apply":
@@ -99,7 +99,7 @@ class Applier:
         self._saw(kind, answer)
         return True
 
-    async def _apply(self, owner: Owner, kind: Kind, marked: Json, live: Child | None) -> bool:
+    async def _apply(self, owner: Metadata, kind: Kind, marked: Json, live: Child | None) -> bool:
         if live is None:
             answer = await self._first_apply(owner, kind, marked)
         elif not live.meta.writable_for(owner):
@@ -115,7 +115,7 @@ class Applier:
         self._held[owner.uid, kind] = (stored.meta.uid, intent.mark(marked), intent.form(stored))
         return True
 
-    async def _first_apply(self, owner: Owner, kind: Kind, marked: Json) -> Json:
+    async def _first_apply(self, owner: Metadata, kind: Kind, marked: Json) -> Json:
         """Make a child that was not seen: without force, so that a foreign object of the name stays as it is."""
         name = marked["metadata"]["name"]
         try:
@@ -126,7 +126,7 @@ class Applier:
                 raise NameConflictError(kind, name) from None
         return await self._kube.apply(kind, marked, force=True)
 
-    def _holds(self, owner: Owner, kind: Kind, marked: Json, live: Child) -> bool:
+    def _holds(self, owner: Metadata, kind: Kind, marked: Json, live: Child) -> bool:
         """Whether a child is as it is meant. One that was, and has not changed, is not compared field by field."""
         at, state = (owner.uid, kind), (live.meta.uid, intent.mark(marked), intent.form(live))
         if self._held.get(at) == state:

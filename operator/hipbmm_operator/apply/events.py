@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.status.transitions import Transition
 from hipbmm_operator.telemetry import metrics
 
@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 _MAX_MESSAGE = 1024
 
 
-def build(owner: Owner, transition: Transition) -> Json:
+def build(owner: Metadata, transition: Transition) -> Json:
     """The Event. Its name follows from its content: the same transition is never sent twice."""
     about = kinds.HIPBMM_DEPLOYMENT.reference(owner.name, owner.uid) | {"namespace": owner.namespace}
     return body(about, f"{owner.uid}/{transition.reason}/{transition.time}", transition)

@@ -12,7 +12,6 @@ from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import Metadata, as_object
-from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.status import transitions
 from hipbmm_operator.telemetry import metrics
 
@@ -50,13 +49,13 @@ class StatusWriter:
 
     async def write(self, resource: Resource, status: Json) -> bool:
         """Store the status of a HipbmmDeployment, and send its transitions as Events; whether it differed."""
-        if not await self.store(resource.owner, resource.raw_status, status):
+        if not await self.store(resource.meta, resource.raw_status, status):
             return False
         changes = transitions.transitions(resource.previous.conditions, parse_status(status).conditions)
-        await events.send(self._kube, (events.build(resource.owner, change) for change in changes))
+        await events.send(self._kube, (events.build(resource.meta, change) for change in changes))
         return True
 
-    async def store(self, owner: Owner | Metadata, before: Json, status: Json) -> bool:
+    async def store(self, owner: Metadata, before: Json, status: Json) -> bool:
         """Write the status if it differs from `before`, which is stored; whether it did.
 
         Raises ApiError, ConflictError when the uid is another.
@@ -78,7 +77,7 @@ class StatusWriter:
         metrics.STATUS_WRITES.inc()
         return True
 
-    async def _patch(self, owner: Owner | Metadata, before: Json, status: Json, patch: Json) -> tuple[Json, str]:
+    async def _patch(self, owner: Metadata, before: Json, status: Json, patch: Json) -> tuple[Json, str]:
         """Write; when the CRD refuses values, without the fields that have them, and what it said."""
         try:
             return await self._merge(owner, patch), ""
@@ -90,7 +89,7 @@ class StatusWriter:
             answer = await self._merge(owner, merge_patch(before, kept))
             return answer, f"a value: {error.message[:_MAX_REFUSAL]}"
 
-    async def _merge(self, owner: Owner | Metadata, patch: Json) -> Json:
+    async def _merge(self, owner: Metadata, patch: Json) -> Json:
         # The uid is a precondition: a new resource of the same name never gets the status of an old one.
         body = {"metadata": {"uid": owner.uid}, "status": patch}
         return await self._kube.merge(self._kind, owner.namespace, owner.name, body, "status")

@@ -18,8 +18,7 @@ from hipbmm_operator.admission import certificate, webhook
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects, object_at
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName, as_object, as_objects, object_at
 
 LOG = logging.getLogger(__name__)
 

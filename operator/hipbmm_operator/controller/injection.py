@@ -16,8 +16,7 @@ from hipbmm_operator.controller.profiles import ProfileList, ProfileReconciler
 from hipbmm_operator.injection.webhook import NAME_START
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT
-from hipbmm_operator.kube.metadata import object_at
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName, object_at
 from hipbmm_operator.observe.profile_facts import ProfileReads
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.watch.cache import Store

@@ -16,8 +16,7 @@ from hipbmm_operator.apply.profile_writer import ProfileWriter
 from hipbmm_operator.kube import errors, kinds, metadata
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName, as_object
 from hipbmm_operator.kube.times import timestamp
 from hipbmm_operator.observe.profile_facts import ProfileReads
 from hipbmm_operator.profiles import facts as values

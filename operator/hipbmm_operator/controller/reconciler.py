@@ -14,7 +14,7 @@ from hipbmm_operator.apply.status_writer import StatusWriter
 from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.observe.observer import Observer
 from hipbmm_operator.plan.plan import Plan, decide
 from hipbmm_operator.plan.validation import read
@@ -49,17 +49,17 @@ class Reconciler:
         resource = self._resource(key)
         if resource is None:
             return self._forget(key)
-        if self._known.get(key, resource.owner.uid) != resource.owner.uid:
+        if self._known.get(key, resource.meta.uid) != resource.meta.uid:
             self._forget(key)  # another of the same name has taken its place
-        self._known[key] = resource.owner.uid
-        logs.identify(resource.owner.uid, resource.generation)
+        self._known[key] = resource.meta.uid
+        logs.identify(resource.meta.uid, resource.meta.generation)
         try:
             outcome = await self._reconcile(key, resource)
         except (errors.NotFoundError, errors.ConflictError):
             # Either something else, to be tried again, or the resource is gone and the event was lost or is late.
             if await self._live(resource) is not None:
                 raise
-            self.store.remove(kinds.HIPBMM_DEPLOYMENT, *key, resource.owner.uid)
+            self.store.remove(kinds.HIPBMM_DEPLOYMENT, *key, resource.meta.uid)
             return self._forget(key)
         return outcome.at_latest(self.status_writer.retry_seconds if self.status_writer.dropped else None)
 
@@ -75,9 +75,9 @@ class Reconciler:
         planned = decide(resource, checked, observed, self.payload, now)
         situation = Situation(resource, checked.spec, checked.problems, observed, planned)
         live = observed.deployment
-        if resource.deleting and (live is None or live.meta.deleting):
+        if resource.meta.deleting and (live is None or live.meta.deleting):
             return Outcome()
-        if planned is None or resource.deleting:  # a finalizer of somebody's holds it, and its pods run
+        if planned is None or resource.meta.deleting:  # a finalizer of somebody's holds it, and its pods run
             return Outcome(again=observed.again).at_latest(await self._report(key, situation))
         applied = await self._apply(key, situation, planned)
         outcome = _outcome(planned, applied)
@@ -87,7 +87,7 @@ class Reconciler:
         # A Deployment that was just written counts as it is now: the former one would say that its rollout is over.
         stored = self.observer.deployment(key)
         refused = applied.failures
-        if not refused and stored is not None and self.applier.wrote(resource.owner, kinds.DEPLOYMENT, stored):
+        if not refused and stored is not None and self.applier.wrote(resource.meta, kinds.DEPLOYMENT, stored):
             refused = altered(planned.replicas, stored)
         now_observed = replace(observed, deployment=stored)
         reported = await self._report(key, replace(situation, observed=now_observed, refused=refused))
@@ -105,14 +105,14 @@ class Reconciler:
         elif planned.makes_something(children):
             live = await self._live(resource)
             if live is None or live.deleting:
-                raise errors.NotFoundError(404, "NotFound", f"{names.KIND} {resource.owner.name} has been deleted")
-        return await self.applier.run(resource.owner, planned, children)
+                raise errors.NotFoundError(404, "NotFound", f"{names.KIND} {resource.meta.name} has been deleted")
+        return await self.applier.run(resource.meta, planned, children)
 
     async def _report(self, key: NamespacedName, situation: Situation) -> float | None:
         """Write the status; 0 when it has to be written again, because the write has changed what is to be said."""
         known = self._resource(key)
         resource, dropped = situation.resource, self.status_writer.dropped
-        if known is not None and known.owner.uid == resource.owner.uid:
+        if known is not None and known.meta.uid == resource.meta.uid:
             # With the status that was just written.
             resource = replace(resource, raw_status=known.raw_status, previous=known.previous)
         status = build(replace(situation, resource=resource, dropped=dropped), self.now())
@@ -122,7 +122,7 @@ class Reconciler:
 
     async def _write_status(self, resource: Resource, status: Json) -> None:
         await self.status_writer.write(resource, status)
-        metrics.RESOURCES.show(NamespacedName(resource.owner.namespace, resource.owner.name), resource.raw_spec, status)
+        metrics.RESOURCES.show(NamespacedName(resource.meta.namespace, resource.meta.name), resource.raw_spec, status)
 
     def _resource(self, key: NamespacedName) -> Resource | None:
         packed = self.store.get(kinds.HIPBMM_DEPLOYMENT, *key)
@@ -130,7 +130,7 @@ class Reconciler:
 
     async def _live(self, resource: Resource) -> metadata.Metadata | None:
         """It as the API server has it now; None when it is gone. One that a finalizer holds is not."""
-        owner = resource.owner
+        owner = resource.meta
         live = metadata.parse(await self.kube.find(kinds.HIPBMM_DEPLOYMENT, owner.namespace, owner.name) or {})
         return live if live.uid == owner.uid else None
 

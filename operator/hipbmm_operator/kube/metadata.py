@@ -1,14 +1,21 @@
-"""The metadata of an object of the API, parsed once, and the questions of ownership that it answers. Pure."""
+"""The metadata of an object of the API, parsed once, whose the object is, and the metadata of its children. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT
 from hipbmm_operator.kube.times import moment
+
+
+class NamespacedName(NamedTuple):
+    """Namespace and name of a resource of ours, as controller-runtime calls it: the unit of work."""
+
+    namespace: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +33,34 @@ class Metadata:
     annotations: Mapping[str, str] = field(default_factory=dict)
     owners: tuple[Json, ...] = ()
 
-    def owned_by(self, owner: Owner) -> bool:
+    def of_child(self, name: str = "", *, owned: bool = True) -> Json:
+        """Metadata of a child of this HipbmmDeployment, by default of its own name.
+
+        One without an owner has no label by which another tool (Argo CD) finds its objects.
+        """
+        metadata: Json = {
+            "name": name or names.child(self.name),
+            "namespace": self.namespace,
+            "labels": names.labels(self.name),
+            "annotations": {names.ANNOTATION_DEPLOYMENT: self.name},
+        }
+        if owned:
+            reference = HIPBMM_DEPLOYMENT.reference(self.name, self.uid)
+            metadata["ownerReferences"] = [{**reference, "controller": True, "blockOwnerDeletion": True}]
+        else:
+            del metadata["labels"][names.LABEL_INSTANCE]
+        return metadata
+
+    def owned_by(self, owner: "Metadata") -> bool:
         """Whether the object is a child of exactly this resource."""
         return any(reference.get("uid") == owner.uid for reference in self.owners)
 
-    def made_for(self, owner: Owner) -> bool:
+    def made_for(self, owner: "Metadata") -> bool:
         """Whether the operator made the object for a resource of this name: a retained claim has no owner."""
         managed = self.labels.get(names.LABEL_MANAGED_BY) == names.FIELD_MANAGER
         return managed and self.annotations.get(names.ANNOTATION_DEPLOYMENT) == owner.name
 
-    def writable_for(self, owner: Owner) -> bool:
+    def writable_for(self, owner: "Metadata") -> bool:
         """Whether a child may be written: it is of this resource, or was and has lost its owner (an orphaned one)."""
         return self.owned_by(owner) or (not self.owners and self.made_for(owner))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.kube.writes import Step
 from hipbmm_operator.mirror.content import Content
 from hipbmm_operator.mirror.state import MirrorState
@@ -18,9 +18,9 @@ def archive_name(owner_name: str, digest: str) -> str:
     return names.child(owner_name, f"mirror-{digest[:_DIGITS]}")
 
 
-def build(owner: Owner, content: Content, taken: Iterable[str]) -> Json:
+def build(owner: Metadata, content: Content, taken: Iterable[str]) -> Json:
     """What pods mount. `taken` are the shards that were read from logs, so that none is read twice."""
-    metadata = owner.metadata(names.mirror(owner.name))
+    metadata = owner.of_child(names.mirror(owner.name))
     metadata["annotations"] |= {
         names.ANNOTATION_DIGEST: content.digest,
         names.ANNOTATION_TAKEN: ",".join(sorted(taken)),
@@ -28,14 +28,14 @@ def build(owner: Owner, content: Content, taken: Iterable[str]) -> Json:
     return kinds.CONFIG_MAP.body(metadata, binaryData=content.binary())
 
 
-def build_archive(owner: Owner, content: Content, taken: Iterable[str]) -> Json:
+def build_archive(owner: Metadata, content: Content, taken: Iterable[str]) -> Json:
     """The immutable copy, from which the mounted one is repaired."""
     body = build(owner, content, taken)
     body["metadata"]["name"] = archive_name(owner.name, content.digest)
     return body | {"immutable": True}
 
 
-def steps(owner: Owner, state: MirrorState, *, wanted: bool) -> list[Step]:
+def steps(owner: Metadata, state: MirrorState, *, wanted: bool) -> list[Step]:
     """First the immutable copy, then what pods mount; a former copy goes when the new one is mounted."""
     if not wanted:
         own = [*state.archives, *([state.mounted] if state.mounted else [])]
@@ -48,7 +48,7 @@ def steps(owner: Owner, state: MirrorState, *, wanted: bool) -> list[Step]:
     if copy is None:
         made.append(Step("create", kinds.CONFIG_MAP, build_archive(owner, state.content, state.taken)))
     elif not copy.meta.owners:
-        owned = owner.metadata(copy.meta.name) | {"uid": copy.meta.uid}
+        owned = owner.of_child(copy.meta.name) | {"uid": copy.meta.uid}
         made.append(Step("merge", kinds.CONFIG_MAP, {"metadata": owned}))
     if state.mounted is not None and state.mounted.immutable:
         # Somebody sealed it, so it cannot be repaired but only replaced.
@@ -56,7 +56,7 @@ def steps(owner: Owner, state: MirrorState, *, wanted: bool) -> list[Step]:
     return [*made, _mounted(owner, state.content, state)]
 
 
-def _mounted(owner: Owner, content: Content, state: MirrorState) -> Step:
+def _mounted(owner: Metadata, content: Content, state: MirrorState) -> Step:
     body = build(owner, content, state.taken)
     live = state.mounted
     if live is None:

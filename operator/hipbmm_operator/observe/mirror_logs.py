@@ -7,7 +7,7 @@ from datetime import datetime
 from hipbmm_operator.api.reasons import Storage
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.client import Kube
-from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.mirror import content as contents
 from hipbmm_operator.mirror import shards, state, steps
 from hipbmm_operator.mirror.content import Content
@@ -28,7 +28,7 @@ class MirrorLogs:
         self._kube = kube
         self._rows = LogRows(kube, clock)
 
-    async def at(self, owner: Owner, maps: Iterable[MirrorMap], pods: Iterable[Pod], now: datetime) -> MirrorState:
+    async def at(self, owner: Metadata, maps: Iterable[MirrorMap], pods: Iterable[Pod], now: datetime) -> MirrorState:
         """The mirror of a resource; `maps` are the ConfigMaps that are watched."""
         own = [each for each in maps if each.meta.writable_for(owner)]
         mounted = next((each for each in own if each.meta.name == names.mirror(owner.name)), None)
@@ -69,7 +69,7 @@ class MirrorLogs:
             again=AGAIN_SECONDS if waiting else _LATER_SECONDS if late else None,
         )
 
-    async def _stored(self, owner: Owner, *maps: MirrorMap | None) -> Content:
+    async def _stored(self, owner: Metadata, *maps: MirrorMap | None) -> Content:
         """What the mirror holds: from the first of these ConfigMaps that has valid shards."""
         for found in maps:
             if found is None:
@@ -80,7 +80,7 @@ class MirrorLogs:
                 return content
         return Content()
 
-    async def _unlabelled(self, owner: Owner) -> MirrorMap | None:
+    async def _unlabelled(self, owner: Metadata) -> MirrorMap | None:
         """The mounted ConfigMap when somebody took its labels away, so that it is not watched any more."""
         body = await self._kube.find(kinds.CONFIG_MAP, owner.namespace, names.mirror(owner.name))
         if body is None:

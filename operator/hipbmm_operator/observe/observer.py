@@ -13,8 +13,7 @@ from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.metadata import object_at
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName, object_at
 from hipbmm_operator.mirror.state import MirrorState
 from hipbmm_operator.observe import namespace_rules, parse, service_monitor
 from hipbmm_operator.observe.kept import Kept, trim
@@ -61,7 +60,7 @@ class Observer:
     async def at(self, key: NamespacedName, resource: Resource, spec: Spec | None, now: datetime) -> Observed:
         """The cluster around a resource; of one without a usable spec only what is there. Raises ApiError."""
         pods = tuple(self._unready(parse.pod(body), now) for body in self._owned(key, kinds.POD) if _selected(body))
-        stored = (parse.revision(body, resource.owner) for body in self._owned(key, kinds.CONTROLLER_REVISION))
+        stored = (parse.revision(body, resource.meta) for body in self._owned(key, kinds.CONTROLLER_REVISION))
         revisions = tuple(revision for revision in stored if revision is not None)
         claim = await self._claim(resource, spec) if spec else None
         mirror = await self._mirror_state(key, resource, spec, claim, pods, now)
@@ -72,7 +71,7 @@ class Observer:
         return Observed(
             deployment=deployment,
             service=seen,
-            monitor=await service_monitor.read(self._kube, resource.owner, spec, seen),
+            monitor=await service_monitor.read(self._kube, resource.meta, spec, seen),
             budget=parse.child(budget) if budget else None,
             claim=claim,
             revisions=revisions,
@@ -92,7 +91,7 @@ class Observer:
         if controller_revision.stored(controller_revision.content(resource), facts.config, revisions):
             return Circumstances(read)
         given = references.given(spec, facts.keys) & environment.CACHES
-        at = resource.owner.namespace
+        at = resource.meta.namespace
         rules = await self._rules.get(at, _RULES_SECONDS, partial(namespace_rules.read, self._kube, at))
         return Circumstances(read, rules, given)
 
@@ -125,16 +124,16 @@ class Observer:
 
     async def _claim(self, resource: Resource, spec: Spec) -> StoredClaim | None:
         """The store's claim. One that somebody else made, or has labelled as theirs, is not watched, so it is read."""
-        name = volume_claim.name(resource.owner.name, spec.cache.pvc)
+        name = volume_claim.name(resource.meta.name, spec.cache.pvc)
         if name is None:
             return None
-        packed = self._store.get(kinds.CLAIM, resource.owner.namespace, name)
+        packed = self._store.get(kinds.CLAIM, resource.meta.namespace, name)
         if packed is not None:
             return parse.claim(packed.body())
         before = resource.previous.cache
         if spec.cache.pvc.claim_name is None and (before is None or before.claim_name != name):
             return None  # it is new
-        body = await self._kube.find(kinds.CLAIM, resource.owner.namespace, name)
+        body = await self._kube.find(kinds.CLAIM, resource.meta.namespace, name)
         return parse.claim(body) if body else None
 
     async def _claim_templates(
@@ -150,7 +149,7 @@ class Observer:
             found = [metadata.parse(body) async for page in pages for body in page.items]
         except errors.NotFoundError:
             return ()  # the API is not served: creating one says so
-        return tuple(each for each in found if each.writable_for(resource.owner))
+        return tuple(each for each in found if each.writable_for(resource.meta))
 
     async def _mirror_state(
         self,
@@ -163,13 +162,13 @@ class Observer:
     ) -> MirrorState:
         """The mirror, when there is one or should be."""
         maps = [parse.mirror_map(body) for body in self._owned(key, kinds.CONFIG_MAP)]
-        chosen = placement.choose(resource.owner.name, spec.cache, claim) if spec else None
+        chosen = placement.choose(resource.meta.name, spec.cache, claim) if spec else None
         template = object_at(self._live(key, kinds.DEPLOYMENT), "spec", "template")
         # A claim may be another one than when the pods' template was rendered: they go on as they are.
         wanted = chosen is not None and (chosen.mirror or placement.of(template, chosen).mirror)
         if not wanted and not maps:
             return MirrorState()
-        return await self._mirror.at(resource.owner, maps, pods if wanted else (), now)
+        return await self._mirror.at(resource.meta, maps, pods if wanted else (), now)
 
     def _hardware(self, spec: Spec, live: Deployment | None) -> HardwareSummary | None:
         """How the nodes fit the pods as they are, or as they are about to be."""

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from hipbmm_operator.kube import metadata, names
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects, object_at
-from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.metadata import Metadata, as_object, as_objects, object_at
 from hipbmm_operator.kube.text import printable
 from hipbmm_operator.kube.times import moment
 from hipbmm_operator.mirror.state import MirrorMap
@@ -88,7 +87,7 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(sorted(map(str, value))) if isinstance(value, list) else ()
 
 
-def revision(body: Json, owner: Owner) -> Revision | None:
+def revision(body: Json, owner: Metadata) -> Revision | None:
     """A stored template of a resource or an orphan of it; None for a ControllerRevision of another, or without one."""
     meta, template = metadata.parse(body), as_object(body.get("data")).get("template")
     if not isinstance(template, dict) or not meta.writable_for(owner):

@@ -3,14 +3,14 @@
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
-from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.observe import parse
 from hipbmm_operator.observe.observed import Child, ServiceMonitorState
 
 _AGAIN_SECONDS = 60.0
 
 
-async def read(kube: Kube, owner: Owner, spec: Spec | None, service: Child | None) -> ServiceMonitorState:
+async def read(kube: Kube, owner: Metadata, spec: Spec | None, service: Child | None) -> ServiceMonitorState:
     """What there is; nothing is asked for a resource that has nothing to do with monitors. Raises ApiError."""
     wanted = spec is not None and spec.service.monitor.enabled
     if not wanted and (service is None or names.ANNOTATION_MONITORED not in service.meta.annotations):

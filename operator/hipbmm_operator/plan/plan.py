@@ -10,7 +10,7 @@ from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import kinds
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.kube.writes import Step
 from hipbmm_operator.mirror import steps as mirror_steps
 from hipbmm_operator.observe.observed import Child, Deployment, Observed
@@ -73,7 +73,7 @@ def plan(
     resource: Resource, spec: Spec, command: Command, observed: Observed, payload: pod_template.Payload, now: datetime
 ) -> Plan:
     """Everything that should be, compared with what is there only where Kubernetes does not allow a change."""
-    owner = resource.owner
+    owner = resource.meta
     place = placement.choose(owner.name, spec.cache, observed.claim)
     render = partial(pod_template.template, owner.name, spec, command, place, payload)
     lacking = references.lacking(spec, observed.facts.keys)
@@ -117,7 +117,7 @@ def plan(
     )
 
 
-def _workload_steps(owner: Owner, live: Deployment | None, workload: Json) -> list[Step]:
+def _workload_steps(owner: Metadata, live: Deployment | None, workload: Json) -> list[Step]:
     """The Deployment, beside what others have written into it."""
     steps: list[Step] = []
     if live is not None and live.meta.writable_for(owner):
@@ -130,7 +130,7 @@ def _workload_steps(owner: Owner, live: Deployment | None, workload: Json) -> li
     return [*steps, Step("apply", kinds.DEPLOYMENT, workload)]
 
 
-def _revision_steps(owner: Owner, observed: Observed, choice: revision.Choice) -> list[Step]:
+def _revision_steps(owner: Metadata, observed: Observed, choice: revision.Choice) -> list[Step]:
     """Of the current revision, if it has to be stored; orphans that stay get their owner back, and old ones go."""
     kept = [each for each in observed.revisions if each not in choice.obsolete and each.name != choice.current.name]
     orphans = [each for each in kept if not each.meta.owners]
@@ -138,7 +138,7 @@ def _revision_steps(owner: Owner, observed: Observed, choice: revision.Choice) -
     return [*stored, *(Step.delete(kinds.CONTROLLER_REVISION, old.meta) for old in choice.obsolete)]
 
 
-def _revision_step(owner: Owner, revision: controller_revision.Revision) -> Step:
+def _revision_step(owner: Metadata, revision: controller_revision.Revision) -> Step:
     """A template never changes; that it also serves another content of the spec is noted on the stored one."""
     body = controller_revision.build(owner, revision)
     if not revision.meta.uid:
@@ -147,7 +147,9 @@ def _revision_step(owner: Owner, revision: controller_revision.Revision) -> Step
     return Step("merge", kinds.CONTROLLER_REVISION, {"metadata": body["metadata"]})
 
 
-def _gpu_claims(owner: Owner, spec: Spec, command: Command, observed: Observed, choice: revision.Choice) -> list[Step]:
+def _gpu_claims(
+    owner: Metadata, spec: Spec, command: Command, observed: Observed, choice: revision.Choice
+) -> list[Step]:
     """The ResourceClaimTemplate that the pods refer to; those that no stored template refers to any more go."""
     name, there = gpu_claims.referred(choice.current.template), observed.claim_templates
     gone = {old.name for old in choice.obsolete}
@@ -159,7 +161,7 @@ def _gpu_claims(owner: Owner, spec: Spec, command: Command, observed: Observed, 
     return found
 
 
-def _optional(owner: Owner, kind: Kind, body: Json | None, live: Child | None) -> list[Step]:
+def _optional(owner: Metadata, kind: Kind, body: Json | None, live: Child | None) -> list[Step]:
     """A child that is not always there; without a body, one of ours goes."""
     if body is not None:
         return [Step("apply", kind, body)]

@@ -49,7 +49,7 @@ def choose(resource: Resource, render: Render, observed: Observed, *, lacking: b
 
     def rendered(at: Circumstances, config: str) -> Revision:
         template = _annotated(render(at), {names.ANNOTATION_CONFIG: config} if config else {})
-        name = names.child(resource.owner.name, names.short_hash(canonical(template), 10))
+        name = names.child(resource.meta.name, names.short_hash(canonical(template), 10))
         return Revision(
             name, _next_number(revisions), (wanted,), _annotated(template, {names.ANNOTATION_REVISION: name})
         )

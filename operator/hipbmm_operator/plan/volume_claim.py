@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from hipbmm_operator.api.spec import Claim
 from hipbmm_operator.kube import kinds, names, quantity
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.kube.writes import Step
 from hipbmm_operator.resources import placement, volume_claim
 from hipbmm_operator.resources.volume_claim import StoredClaim
 
 
-def steps(owner: Owner, wanted: Claim, place: placement.Placement, live: StoredClaim | None) -> list[Step]:
+def steps(owner: Metadata, wanted: Claim, place: placement.Placement, live: StoredClaim | None) -> list[Step]:
     """Create the claim, repair it, or replace it while it is still unbound. A claim that is not ours is only used."""
     if not wanted.create:
         return []
@@ -29,7 +29,7 @@ def steps(owner: Owner, wanted: Claim, place: placement.Placement, live: StoredC
     return [Step("merge", kinds.CLAIM, patch)] if patch else []
 
 
-def _never_bound(owner: Owner, live: StoredClaim | None) -> list[Step]:
+def _never_bound(owner: Metadata, live: StoredClaim | None) -> list[Step]:
     """A claim of ours that is not used and was never bound, so that nothing is on it."""
     unbound = live is not None and live.meta.made_for(owner) and live.phase == "Pending"
     return [Step.delete(kinds.CLAIM, live.meta)] if live is not None and unbound else []

@@ -7,7 +7,6 @@ from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.metadata import Metadata, as_object
-from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.resources.placement import SHARED
 
 _OUTSIDE_OF_PODS = ("replicas", "suspend", "service", "rollout")
@@ -25,9 +24,9 @@ class Revision:
     meta: Metadata = field(default_factory=Metadata)
 
 
-def build(owner: Owner, revision: Revision) -> Json:
+def build(owner: Metadata, revision: Revision) -> Json:
     """The ControllerRevision."""
-    metadata = owner.metadata(revision.name)
+    metadata = owner.of_child(revision.name)
     metadata["annotations"][names.ANNOTATION_CONTENT] = ",".join(revision.contents)
     return kinds.CONTROLLER_REVISION.body(metadata, revision=revision.number, data={"template": revision.template})
 
@@ -42,7 +41,8 @@ def content(resource: Resource) -> str:
             # Only a volume that pods cannot share changes them: they get a mirror instead of it.
             cache["pvc"].pop("accessModes", None)
     spec["cache"] = cache
-    return names.short_hash(canonical([_compact(spec), resource.roll_forward]), 16)
+    roll_forward = str(resource.meta.annotations.get(names.ANNOTATION_ROLL_FORWARD, ""))
+    return names.short_hash(canonical([_compact(spec), roll_forward]), 16)
 
 
 def entry(base: str, config: str) -> str:

@@ -34,7 +34,7 @@ def build(
     `strategy` is a key of STRATEGIES; `pace` is Free, Proving or Held (plan/pace.py); `released` marks that the first
     rollout is over.
     """
-    metadata = resource.owner.metadata()
+    metadata = resource.meta.of_child()
     metadata["annotations"] |= {
         names.ANNOTATION_REVISION: revision.name,
         names.ANNOTATION_CONTENT: content(resource),
@@ -52,7 +52,7 @@ def build(
         "revisionHistoryLimit": 3,
         "minReadySeconds": _SETTLED_SECONDS if pace == "Free" else deadline - 1,
         "progressDeadlineSeconds": deadline,
-        "selector": {"matchLabels": names.selector_labels(resource.owner.name)},
+        "selector": {"matchLabels": names.selector_labels(resource.meta.name)},
         "strategy": STRATEGIES[strategy],
         "template": revision.template,
     }

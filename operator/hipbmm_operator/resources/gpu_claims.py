@@ -9,8 +9,7 @@ from hipbmm_operator.detect.sources.dra import device_selector
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.kinds import RESOURCE_CLAIM_TEMPLATE
-from hipbmm_operator.kube.metadata import objects_at
-from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.metadata import Metadata, objects_at
 
 CLAIM = "gpus"
 """Name of the claim in the pod, and of its one request."""
@@ -28,9 +27,9 @@ def referred(template: Json) -> str:
     return next((str(claim.get("resourceClaimTemplateName", "")) for claim in claims if claim.get("name") == CLAIM), "")
 
 
-def build(owner: Owner, name: str, gpu: Gpu, gpus: int) -> Json:
+def build(owner: Metadata, name: str, gpu: Gpu, gpus: int) -> Json:
     """The ResourceClaimTemplate of that name."""
-    return RESOURCE_CLAIM_TEMPLATE.body(owner.metadata(name), spec=_spec(gpu, gpus))
+    return RESOURCE_CLAIM_TEMPLATE.body(owner.of_child(name), spec=_spec(gpu, gpus))
 
 
 def _spec(gpu: Gpu, gpus: int) -> Json:

@@ -3,11 +3,11 @@
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.pods import contract
 
 
-def url(owner: Owner, spec: Spec, *, tls: bool) -> str:
+def url(owner: Metadata, spec: Spec, *, tls: bool) -> str:
     """Base URL of the server inside the cluster."""
     scheme, usual = ("https", 443) if tls else ("http", 80)
     port = "" if spec.service.port == usual else f":{spec.service.port}"
@@ -19,13 +19,13 @@ def shows_sidecar(spec: Spec) -> bool:
     return spec.service.monitor.enabled and spec.tuning.harvest
 
 
-def build(owner: Owner, spec: Spec, *, monitored: bool, tls: bool) -> Json:
+def build(owner: Metadata, spec: Spec, *, monitored: bool, tls: bool) -> Json:
     """The Service, with the name of the resource.
 
     `monitored`: there is, or was, a ServiceMonitor of it. `tls`: the server answers by HTTPS, which meshes and gateways
     would not guess from the port's name.
     """
-    metadata = owner.metadata()
+    metadata = owner.of_child()
     own = {**metadata["annotations"]} | ({names.ANNOTATION_MONITORED: "true"} if monitored else {})
     metadata["annotations"] = {**spec.service.annotations, **own}
     protocol = {"appProtocol": "https"} if tls else {}

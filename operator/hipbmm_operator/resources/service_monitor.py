@@ -3,16 +3,16 @@
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.owner import Owner
+from hipbmm_operator.kube.metadata import Metadata
 
 
-def build(owner: Owner, spec: Spec, *, tls: bool) -> Json:
+def build(owner: Metadata, spec: Spec, *, tls: bool) -> Json:
     """The ServiceMonitor of the server's metrics and, where there is one, of the sidecar's.
 
     `tls`: the server answers by HTTPS. Pods are scraped by address, which no certificate names.
     """
     monitor = spec.service.monitor
-    metadata = owner.metadata()
+    metadata = owner.of_child()
     metadata["labels"] = {**monitor.labels, **metadata["labels"]}
     interval = {"interval": monitor.interval} if monitor.interval else {}
     secure = {"scheme": "https", "tlsConfig": {"insecureSkipVerify": True}} if tls else {}

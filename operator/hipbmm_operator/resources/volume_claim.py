@@ -6,7 +6,6 @@ from hipbmm_operator.api.spec import Claim
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import Metadata
-from hipbmm_operator.kube.owner import Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +32,9 @@ def name(owner_name: str, claim: Claim) -> str | None:
     return names.child(owner_name, "store") if claim.create else None
 
 
-def build(owner: Owner, claim: Claim) -> Json:
+def build(owner: Metadata, claim: Claim) -> Json:
     """The claim. A retained one has no owner, so it outlives the resource."""
-    metadata = owner.metadata(name(owner.name, claim) or "", owned=not claim.retain)
+    metadata = owner.of_child(name(owner.name, claim) or "", owned=not claim.retain)
     spec: Json = {
         "accessModes": sorted(claim.access_modes),
         "resources": {"requests": {"storage": str(claim.size)}},

@@ -63,15 +63,13 @@ def build(situation: Situation, now: datetime) -> Json:
     asked = plan.asked if plan else observed.deployment.replicas if observed.deployment else None
     by_stack = stacks.of_pods(observed, tuning.reporting(observed, revision), resource.previous.stacks)
     return Status(
-        observed_generation=resource.generation,
+        observed_generation=resource.meta.generation,
         phase=summary.phase(found, observed, plan),
         replicas=replicas,
         ready_replicas=serving,
         warm_replicas=warm,
         warm="" if asked is None else f"{warm}/{asked}",
-        selector=",".join(
-            f"{key}={value}" for key, value in sorted(names.selector_labels(resource.owner.name).items())
-        ),
+        selector=",".join(f"{key}={value}" for key, value in sorted(names.selector_labels(resource.meta.name).items())),
         hardware=observed.hardware.status if observed.hardware else None,
         tuning=tuning.status(observed, revision, resource.previous.tuning, by_stack, current),
         stacks=by_stack,
@@ -79,7 +77,7 @@ def build(situation: Situation, now: datetime) -> Json:
         service=_service(resource, plan),
         revision=_revision(observed, plan) if plan else None,
         failures=[_failure_status(failure) for failure in failures[:MAX_FAILURES]],
-        conditions=conditions.merge(resource.previous.conditions, listed, resource.generation, now),
+        conditions=conditions.merge(resource.previous.conditions, listed, resource.meta.generation, now),
     ).body()
 
 
@@ -141,7 +139,7 @@ def _revision(observed: Observed, plan: Plan) -> RevisionStatus:
 
 def _service(resource: Resource, plan: Plan | None) -> ServiceStatus | None:
     """A spec that cannot be used changes no child: clients reach the pods of before as before."""
-    return ServiceStatus(name=names.child(resource.owner.name), url=plan.url) if plan else resource.previous.service
+    return ServiceStatus(name=names.child(resource.meta.name), url=plan.url) if plan else resource.previous.service
 
 
 def _cache(observed: Observed, plan: Plan, revision: str) -> CacheStatus:

@@ -21,10 +21,10 @@ def build(resource: Resource, refusal: str, now: datetime) -> Json:
     }
     found["Ready"] = unknown("Ready", "Forbidden", message)
     found["Progressing"] = false("Progressing", "Forbidden", message)
-    merged = conditions.merge(before.values(), list(found.values()), resource.generation, now)
+    merged = conditions.merge(before.values(), list(found.values()), resource.meta.generation, now)
     return {
         "phase": "Pending",
         **resource.raw_status,
-        "observedGeneration": resource.generation,
+        "observedGeneration": resource.meta.generation,
         "conditions": [condition.body() for condition in merged],
     }

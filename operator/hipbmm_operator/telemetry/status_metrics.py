@@ -9,8 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import as_object, as_objects, object_at
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName, as_object, as_objects, object_at
 
 Families = Mapping[str, tuple[str, tuple[str, ...]]]
 """By name of a metric its text, and its labels beside namespace and name."""

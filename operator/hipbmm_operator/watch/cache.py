@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from hipbmm_operator.kube import kinds
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.watch.pruning import CachedObject, newer
 
 _DELETED_KEPT = 4096

@@ -8,8 +8,7 @@ from typing import Any, Final
 from hipbmm_operator.kube import json_text, kinds, names
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.metadata import as_object, as_objects, object_at
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName, as_object, as_objects, object_at
 from hipbmm_operator.mirror import content
 
 _Shape = Any  # EllipsisType | tuple[str, ...] | list[tuple[str, ...]] | Mapping[str, "_Shape"]

@@ -6,7 +6,7 @@ a status with a write failure are written at once.
 
 from collections.abc import Callable
 
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 
 
 class Debounce:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from hipbmm_operator.kube import errors
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.telemetry.logs import OBJECT, About
 from hipbmm_operator.workqueue.outcome import Outcome

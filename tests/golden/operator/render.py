@@ -63,7 +63,7 @@ def _plan(resource: Resource, observed: Observed) -> Plan:
 def _made(resource: Resource, planned: Plan) -> Observed:
     """The cluster after these writes."""
     live = {step.kind: _stored(step.body) for step in planned.steps if step.mode != "delete"}
-    revision = parsed.revision(live[kinds.CONTROLLER_REVISION], resource.owner)
+    revision = parsed.revision(live[kinds.CONTROLLER_REVISION], resource.meta)
     assert revision
     return Observed(
         deployment=parsed.deployment(live[kinds.DEPLOYMENT]),

@@ -58,7 +58,7 @@ class Case:
         self.kube, self.seen = Api(), list[str]()
         self.applier = Applier(self.kube, lambda kind, _: self.seen.append(kind.kind))  # type: ignore[arg-type]
 
-    async def run(self, plan: Plan = PLAN, owner: Any = OF.owner) -> Applied:  # noqa: ANN401
+    async def run(self, plan: Plan = PLAN, owner: Any = OF.meta) -> Applied:  # noqa: ANN401
         children = {kind: self.kube.objects.get((kind, *NAME)) for kind in (DEPLOYMENT, SERVICE, BUDGET)}
         live = {kind: parse.child(copy.deepcopy(body)) if body else None for kind, body in children.items()}
         return await self.applier.run(owner, plan, live)
@@ -113,7 +113,7 @@ async def test_a_form_of_the_api_server_is_remembered_and_not_written_again_and_
     case.kube.apply = apply  # type: ignore[method-assign]
     await case.run()
     assert (await case.run()).written == 0
-    case.applier.forget(OF.owner.uid)
+    case.applier.forget(OF.meta.uid)
     assert (await case.run()).written == 1
 
 
@@ -121,7 +121,7 @@ async def test_a_foreign_object_of_the_name_is_left_alone() -> None:
     case = Case()
     theirs = {"metadata": {"name": "qwen", "namespace": "ns", "uid": "theirs"}, "spec": {"selector": {"app": "x"}}}
     case.kube.objects[SERVICE, *NAME] = copy.deepcopy(theirs)
-    applied = await case.applier.run(OF.owner, PLAN, {})
+    applied = await case.applier.run(OF.meta, PLAN, {})
     (failure,) = applied.failures
     assert (failure.reason, failure.message.split()[0], failure.retry) == ("NameConflict", "Service", True)
     assert case.kube.objects[SERVICE, *NAME] == theirs
@@ -132,7 +132,7 @@ async def test_a_child_of_a_former_resource_of_the_name_is_left_to_the_garbage_c
     case = Case()
     await case.run()
     case.kube.writes.clear()
-    applied = await case.run(owner=resource(uid="uid-2").owner)
+    applied = await case.run(owner=resource(uid="uid-2").meta)
     assert {failure.reason for failure in applied.failures} == {"NameConflict"}
     assert not [kind for verb, kind, _ in case.kube.writes if verb == "apply"]
 
@@ -142,7 +142,7 @@ async def test_an_orphan_of_ours_that_was_not_seen_is_taken_over() -> None:
     orphan = copy.deepcopy(next(step.body for step in PLAN.steps if step.kind == SERVICE))
     orphan["metadata"] |= {"uid": "orphan", "ownerReferences": []}
     case.kube.objects[SERVICE, *NAME] = orphan
-    assert (await case.applier.run(OF.owner, PLAN, {})).failures == ()
+    assert (await case.applier.run(OF.meta, PLAN, {})).failures == ()
     assert case.kube.objects[SERVICE, *NAME]["metadata"]["ownerReferences"][0]["uid"] == "uid-1"
 
 

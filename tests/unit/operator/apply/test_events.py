@@ -12,7 +12,7 @@ from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.kinds import EVENT, Kind
 from hipbmm_operator.status.transitions import Transition
 
-OWNER = resource().owner
+OWNER = resource().meta
 ONE = Transition("Warning", "NoSolution", "no solution", "2026-11-23T12:00:00Z")
 TWO = Transition("Normal", "AllReplicasWarm", "x" * 2000, "2026-11-23T12:05:00Z")
 

@@ -140,4 +140,4 @@ async def test_a_new_resource_of_the_name_is_written_to_as_a_new_one() -> None:
     case.writer.forget("uid-1")
     case.kube.objects[AT] = {"metadata": {"name": "qwen", "namespace": "ns", "uid": "uid-2"}}
     assert await case.write(STATUS)
-    assert resource().owner.uid != case.kube.objects[AT]["metadata"]["uid"]
+    assert resource().meta.uid != case.kube.objects[AT]["metadata"]["uid"]

@@ -16,7 +16,7 @@ from hipbmm_operator.injection import patch, spelling
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Page
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.observe.profile_facts import ProfileReads
 from hipbmm_operator.watch.node_cache import NodeBook
 from hipbmm_operator.watch.pruning import prune

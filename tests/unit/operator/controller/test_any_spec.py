@@ -8,7 +8,7 @@ from tests.schemafuzz import spec_schema, specs
 from tests.unit.operator.fakekube import FakeKube, reconciler
 
 from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.pruning import prune
 

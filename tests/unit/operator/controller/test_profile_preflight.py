@@ -7,7 +7,7 @@ from tests.unit.operator.controller.profile_harness import Harness, condition
 
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 
 Json = dict[str, Any]
 

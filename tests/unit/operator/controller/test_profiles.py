@@ -17,7 +17,7 @@ from hipbmm_operator.controller.profiles import ProfileList
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Page
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 

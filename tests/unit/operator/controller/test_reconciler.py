@@ -9,7 +9,7 @@ from tests.unit.operator.make import pod, report
 
 from hipbmm_operator.kube import errors, names
 from hipbmm_operator.kube.kinds import DEPLOYMENT, HIPBMM_DEPLOYMENT, POD, SERVICE, Kind
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.pruning import prune

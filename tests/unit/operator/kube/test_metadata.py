@@ -6,10 +6,9 @@ import pytest
 
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.metadata import Metadata, parse
-from hipbmm_operator.kube.owner import Owner
 
 Json = dict[str, Any]
-OWNER = Owner("ns", "qwen", "uid-1")
+OWNER = Metadata(namespace="ns", name="qwen", uid="uid-1")
 OURS: Json = {
     "labels": {names.LABEL_MANAGED_BY: names.FIELD_MANAGER},
     "annotations": {names.ANNOTATION_DEPLOYMENT: "qwen"},

@@ -19,7 +19,7 @@ from hipbmm_operator.plan import rollout
 from hipbmm_operator.resources.placement import choose
 
 ONE, TWO = shard(line(1)), shard(line(2))
-OWNER = resource().owner
+OWNER = resource().meta
 NONE: Json = {"create": False}
 RWO: Json = {"accessModes": ["ReadWriteOnce"]}
 

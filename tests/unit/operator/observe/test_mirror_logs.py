@@ -19,7 +19,7 @@ from hipbmm_operator.mirror.state import GRACE, MirrorState
 from hipbmm_operator.observe import parse
 from hipbmm_operator.observe.mirror_logs import MirrorLogs
 
-OWNER = resource().owner
+OWNER = resource().meta
 ONE, TWO = text(line(1)), text(line(2))
 
 

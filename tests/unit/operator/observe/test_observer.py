@@ -10,7 +10,7 @@ from tests.unit.operator.mirror_objects import content, line, log, name_of, shar
 
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.mirror import steps
 from hipbmm_operator.observe.observed import Observed, OnDemandFacts
 from hipbmm_operator.observe.observer import Observer
@@ -127,7 +127,7 @@ async def test_without_a_usable_spec_only_what_is_there_is_observed() -> None:
 async def test_a_mirror_is_observed_when_it_is_there_or_wanted() -> None:
     case = Case()
     of = content(shard(line(1)))
-    body = steps.build(resource().owner, of, ())
+    body = steps.build(resource().meta, of, ())
     body["metadata"] |= {"uid": "uid-m", "resourceVersion": "1"}
     case.put(kinds.CONFIG_MAP, body)
     found = (await case.observe()).mirror

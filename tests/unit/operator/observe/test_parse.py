@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from tests.unit.operator.make import Json, ended, pod, report, resource, time
 
 from hipbmm_operator.kube import names
-from hipbmm_operator.kube.owner import Owner
 from hipbmm_operator.kube.times import moment
 from hipbmm_operator.observe import parse
 
-OWNER = resource().owner
+OWNER = resource().meta
 
 
 def test_a_deployment() -> None:
@@ -83,7 +82,7 @@ def test_ownership() -> None:
     ):
         assert (meta.owned_by(OWNER), meta.made_for(OWNER), meta.writable_for(OWNER)) == expected
     assert not foreign.writable_for(OWNER)
-    assert not retained.made_for(Owner("ns", "other", "uid-1"))
+    assert not retained.made_for(resource(name="other").meta)
 
 
 def test_a_revision_of_another_resource_or_without_a_template_is_none() -> None:
@@ -101,7 +100,7 @@ def test_a_revision_of_another_resource_or_without_a_template_is_none() -> None:
     assert found is not None
     assert (found.number, found.contents, found.template) == (3, ("a", "b"), {"spec": {}})
     assert parse.revision(body | {"data": {}}, OWNER) is None
-    assert parse.revision(body, Owner("ns", "qwen", "uid-2")) is None
+    assert parse.revision(body, resource(uid="uid-2").meta) is None
 
 
 @pytest.mark.parametrize("keys", [True, 7, "x", None, {}, [1, None]])

@@ -10,7 +10,7 @@ from hipbmm_operator.kube.kinds import SERVICE_MONITOR
 from hipbmm_operator.observe import parse, service_monitor
 from hipbmm_operator.observe.observed import ServiceMonitorState
 
-OWNER = resource().owner
+OWNER = resource().meta
 PLAIN = typed(resource())
 ASKS = typed(resource({"service": {"monitor": {"enabled": True}}}))
 BODY = {"metadata": {"name": "qwen", "namespace": "ns", "uid": "uid-m"}, "spec": {"endpoints": []}}

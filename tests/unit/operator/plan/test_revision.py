@@ -12,9 +12,9 @@ NEWER = Payload("registry.example/hipbmm-operator:2", "IfNotPresent")
 
 
 def stored(plan: Plan, uid: str = "uid-r", **changes: object) -> controller_revision.Revision:
-    body = controller_revision.build(resource().owner, plan.revision)
+    body = controller_revision.build(resource().meta, plan.revision)
     body["metadata"] |= {"uid": uid, "resourceVersion": "1"}
-    found = parse.revision(body | changes, resource().owner)
+    found = parse.revision(body | changes, resource().meta)
     assert found is not None
     return found
 
@@ -171,9 +171,9 @@ def test_orphans_that_stay_get_their_owner_back() -> None:
     old, new = planned(resource()), planned(resource({"image": "vllm:2"}))
     orphans = []
     for number, plan in enumerate((old, new), 1):
-        body = controller_revision.build(resource().owner, plan.revision)
+        body = controller_revision.build(resource().meta, plan.revision)
         body["metadata"] |= {"uid": f"uid-{number}", "resourceVersion": "1", "ownerReferences": []}
-        found = parse.revision(body | {"revision": number}, resource().owner)
+        found = parse.revision(body | {"revision": number}, resource().meta)
         assert found is not None
         orphans.append(found)
     plan = planned(resource({"image": "vllm:2"}), observed(revisions=tuple(orphans)), payload=NEWER)

@@ -14,7 +14,7 @@ def test_a_claim_is_observed_when_it_should_be_bound() -> None:
 
 
 def claim(phase: str = "Bound", *, ours: bool = True, **spec: object) -> Json:
-    labels = resource().owner.metadata(owned=False)["labels"] if ours else {}
+    labels = resource().meta.of_child(owned=False)["labels"] if ours else {}
     annotations = {names.ANNOTATION_DEPLOYMENT: "qwen"} if ours else {}
     metadata = {"name": "qwen-store", "namespace": "ns", "uid": "uid-c", "resourceVersion": "3"}
     full = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "std"}

@@ -12,7 +12,7 @@ from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.resources import circumstances, controller_revision
 from hipbmm_operator.resources.circumstances import Bounds, Circumstances, Rules, bounds_of
 
-OWNER = resource().owner
+OWNER = resource().meta
 
 
 def limit_range(**item: Json) -> Json:

@@ -20,7 +20,7 @@ from hipbmm_operator.resources import circumstances, controller_revision
 from hipbmm_operator.resources.circumstances import Circumstances
 from hipbmm_operator.watch.node_cache import NodeBook
 
-OWNER = resource().owner
+OWNER = resource().meta
 LABELLED = {"A:device-id": "74a1", "A:cu-count": "304"}
 BY_NFD = {"F:pci-1200_1002_74a1.present": "true"}
 BY_NAME = {"A:product-name": "AMD_Instinct_MI300X_OAM"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.telemetry import logs
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hipbmm_operator.kube import kinds, names
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.pruning import CachedObject, prune
 

@@ -15,7 +15,7 @@ from hipbmm_operator.detect.affinity import EVERY_KIND
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.client import Kube, Page
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.watch import informer
 from hipbmm_operator.watch.access import Rights

@@ -1,6 +1,6 @@
 """How long a status waits for the events that follow from a write of a child."""
 
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.workqueue.debounce import Debounce
 
 KEY = NamespacedName("ns", "qwen")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 
 A, B, C = NamespacedName("ns", "a"), NamespacedName("ns", "b"), NamespacedName("ns", "c")

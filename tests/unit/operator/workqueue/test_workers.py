@@ -8,7 +8,7 @@ import pytest
 from tests.unit.operator.apiserver import eventually
 
 from hipbmm_operator.kube import errors
-from hipbmm_operator.kube.namespaced_name import NamespacedName
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.telemetry import logs, metrics
 from hipbmm_operator.workqueue.outcome import Outcome
 from hipbmm_operator.workqueue.queue import Backoff, Queue
