@@ -111,12 +111,15 @@ _NOT_READ = {
     "config-format": "config.json is planned",
     "model-impl": "vLLM's own classes are planned",
     "mm-encoder-only": "the language model is planned",
+    "model-class-overrides": "vLLM's own classes are planned",
+    "dcp-q-replicate": "latent attention is planned as without it",
 }
 _IDLE = {
     "config-format": ("auto", "hf"),
     "model-impl": ("auto", "vllm"),
     "hf-overrides": ("{}",),
     "VLLM_DP_SIZE": ("1",),
+    "VLLM_ROCM_USE_AITER_FUSION_SHARED_EXPERTS": ("False", "false"),
 }
 """Values of theirs with which the plan is right."""
 _JSON_NOT_READ = {
@@ -132,6 +135,8 @@ _ENV_NOT_READ = {
     "VLLM_USE_BREAKABLE_CUDAGRAPH": "graphs are planned as without it",
     "VLLM_DP_SIZE": "--data-parallel-size is planned",
     "VLLM_MLA_DISABLE": "latent attention is planned",
+    "VLLM_DCP_Q_REPLICATE": "latent attention is planned as without it",
+    "VLLM_ROCM_USE_AITER_FUSION_SHARED_EXPERTS": "shared experts are planned as linears of their own",
 }
 """Flags and variables that can change the plan and that this planner does not know; the image's own vLLM does."""
 _RUNNER = (

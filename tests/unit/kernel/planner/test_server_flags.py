@@ -140,6 +140,12 @@ CASES: dict[str, ServerFlags] = {
     "--hf-overrides {} --model-impl vllm --config-format=hf": NONE,
     "--hf-overrides.x {}": NONE._replace(unread=("--hf-overrides.x {}: its fields are not in the plan",)),
     "--model-impl transformers": NONE._replace(unread=("--model-impl transformers: vLLM's own classes are planned",)),
+    '--model-class-overrides {"A":"b:C"}': NONE._replace(
+        unread=('--model-class-overrides {"A":"b:C"}: vLLM\'s own classes are planned',)
+    ),
+    "--dcp-q-replicate --port 1": NONE._replace(
+        unread=("--dcp-q-replicate: latent attention is planned as without it",)
+    ),
     "--model org/m --enable-lora --max-loras 4": NONE,
     '-sc {"method":"ngram","num_speculative_tokens":2} -sc null': NONE,
     "--hf_overrides.text_config.hidden_size=8": NONE._replace(
@@ -221,8 +227,17 @@ def test_a_variable_chooses_the_runner(value: str, first: bool | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["TORCH_COMPILE_DISABLE", "VLLM_USE_BREAKABLE_CUDAGRAPH", "VLLM_DP_SIZE", "VLLM_MLA_DISABLE"]
+    "name",
+    [
+        "TORCH_COMPILE_DISABLE",
+        "VLLM_USE_BREAKABLE_CUDAGRAPH",
+        "VLLM_DP_SIZE",
+        "VLLM_MLA_DISABLE",
+        "VLLM_DCP_Q_REPLICATE",
+        "VLLM_ROCM_USE_AITER_FUSION_SHARED_EXPERTS",
+    ],
 )
 def test_variables_that_are_not_read_are_named(name: str) -> None:
     assert [text.partition(":")[0] for text in server_flags.in_environment(NONE, {name: "2"}).unread] == [name]
-    assert server_flags.in_environment(NONE, {name: "0", "VLLM_DP_SIZE": "1"}).unread == ()
+    idle = {"VLLM_DP_SIZE": "1", "VLLM_ROCM_USE_AITER_FUSION_SHARED_EXPERTS": "False", name: "0"}
+    assert server_flags.in_environment(NONE, idle).unread == ()
