@@ -45,7 +45,7 @@ _GARBAGE = 10_000
 
 
 class Operator:
-    """All parts, wired."""
+    """Wires all parts, and runs them until a signal."""
 
     def __init__(self, settings: Settings, kube: Kube) -> None:
         self._settings = settings

@@ -23,35 +23,35 @@ class Settings:
     namespace: str = _env("HIPBMM_OPERATOR_NAMESPACE", "default", "the operator's own namespace, where its Lease is")
     identity: str = _env("HIPBMM_IDENTITY", "", "holder of the Lease; the pod's name, else host and process id")
     lease_name: str = _env("HIPBMM_LEASE_NAME", "hipbmm-operator", "name of the Lease")
-    lease_seconds: float = _env("HIPBMM_LEASE_SECONDS", 30.0, "a holder silent for so long is dead")
+    lease_seconds: float = _env("HIPBMM_LEASE_SECONDS", 30.0, "the Lease of a holder silent for so long may be taken")
     lease_renew_seconds: float = _env("HIPBMM_LEASE_RENEW_SECONDS", 5.0, "interval of renewal")
     lease_deadline_seconds: float = _env(
-        "HIPBMM_LEASE_DEADLINE_SECONDS", 15.0, "no write when the last renewal is older"
+        "HIPBMM_LEASE_DEADLINE_SECONDS", 15.0, "nothing is written when the last renewal is older"
     )
     payload_image: str = _env("HIPBMM_PAYLOAD_IMAGE", "hipbmm-operator:latest", "image of the init container `payload`")
     payload_pull_policy: str = _env("HIPBMM_PAYLOAD_PULL_POLICY", "IfNotPresent", "its pull policy")
     workers: int = _env("HIPBMM_WORKERS", 32, "reconciles at the same time")
-    resync_seconds: float = _env("HIPBMM_RESYNC_SECONDS", 600.0, "everything is listed and reconciled so often")
+    resync_seconds: float = _env("HIPBMM_RESYNC_SECONDS", 600.0, "interval of listing and reconciling everything")
     request_seconds: float = _env("HIPBMM_REQUEST_SECONDS", 10.0, "deadline of one API request")
     backoff_seconds: float = _env("HIPBMM_BACKOFF_SECONDS", 1.0, "first retry of a failed reconcile, at most")
     backoff_max_seconds: float = _env("HIPBMM_BACKOFF_MAX_SECONDS", 60.0, "longest wait between retries")
-    progress_seconds: float = _env("HIPBMM_PROGRESS_SECONDS", 5.0, "interval of reading progress while a pod is warm")
+    progress_seconds: float = _env("HIPBMM_PROGRESS_SECONDS", 5.0, "interval of reading the log of a running `warm`")
     debounce_seconds: float = _env(
-        "HIPBMM_DEBOUNCE_SECONDS", 2.0, "events of one resource's children within so long are one reconcile and status"
+        "HIPBMM_DEBOUNCE_SECONDS", 2.0, "events of a resource's children in this window are one reconcile and status"
     )
-    crd_seconds: float = _env("HIPBMM_CRD_SECONDS", 60.0, "how often a status is tried again that an older CRD cuts")
+    crd_seconds: float = _env("HIPBMM_CRD_SECONDS", 60.0, "interval of trying again a status that an older CRD cuts")
     watch_seconds: float = _env("HIPBMM_WATCH_SECONDS", 120.0, "life of one watch request")
     watch_stale_seconds: float = _env(
-        "HIPBMM_WATCH_STALE_SECONDS", 180.0, "a watch not answered for so long is dead: /healthz fails"
+        "HIPBMM_WATCH_STALE_SECONDS", 180.0, "/healthz fails when a watch has had no answer for so long"
     )
-    rights_seconds: float = _env("HIPBMM_RIGHTS_SECONDS", 30.0, "how often the rights to list and watch are tried")
+    rights_seconds: float = _env("HIPBMM_RIGHTS_SECONDS", 30.0, "interval of checking the rights to list and watch")
     page_size: int = _env("HIPBMM_PAGE_SIZE", 40, "objects per page of a list")
     injection_name: str = _env(
         "HIPBMM_INJECTION_NAME",
         "",
-        "beginning of the names of the admission objects; empty: no HipbmmProfile is served",
+        "prefix of the names of the admission objects; empty: no HipbmmProfile is served",
     )
-    injection_seconds: float = _env("HIPBMM_INJECTION_SECONDS", 2.0, "HipbmmProfiles are listed so often")
+    injection_seconds: float = _env("HIPBMM_INJECTION_SECONDS", 2.0, "interval of listing HipbmmProfiles")
     kernel_zip: str = _env(
         "HIPBMM_KERNEL_ZIP", "/opt/hipbmm/app/hipbmm_kernel.zip", "the kernel program that injected pods get"
     )

@@ -1,4 +1,4 @@
-"""What the operator and the program say to each other; docs/pod-contract.md is the page of it.
+"""The interface between the operator and the program, as docs/pod-contract.md describes it.
 
 In: the environment that the operator wrote (`settings`).
 Out: progress lines on standard error (`progress`), report.json and the termination message (`report`).

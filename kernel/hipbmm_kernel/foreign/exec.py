@@ -39,7 +39,7 @@ def exec_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None)
     try:
         adjusted = start.prepare(env)
     except Exception as error:  # noqa: BLE001 - the user's command starts whatever happens to what is ours
-        log.say(f"{type(error).__name__}: {error}; the server starts as if we were not there")
+        log.say(f"{type(error).__name__}: {error}; the server starts plain")
         adjusted = dict(env)
     return start.become(command, adjusted)
 

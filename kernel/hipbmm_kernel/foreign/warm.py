@@ -61,7 +61,7 @@ def warm_command(argv: list[str], env: Mapping[str, str], stderr: TextIO | None)
         with Stop() as stop:
             _Run(argv[1:], env, stop, log).run()
     except Exception as error:  # noqa: BLE001 - the server starts plain, whatever happens to what is ours
-        log.say(f"{type(error).__name__}: {error}; the server starts as if we were not there")
+        log.say(f"{type(error).__name__}: {error}; the server starts plain")
     return 0
 
 

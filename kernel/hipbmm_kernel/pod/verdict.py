@@ -50,17 +50,17 @@ class Facts(NamedTuple):
 def unfit(settings: Settings, identity: Identity) -> Verdict | None:
     """Why this container needs no plan at all, or None."""
     stack = identity.stack
-    odd = "; ".join(identity.notes) or "nothing was odd"
+    notes = "".join(f"; {note}" for note in identity.notes)
     if settings.conflicting_env:
         names = ", ".join(settings.conflicting_env)
         return Verdict(report.DISABLED, "ConflictingEnv", f"the user's environment turns off {names}", hipbmm=False)
     if identity.gpus == 0:
-        return Verdict(report.FAILED, "NoGpu", f"no AMD GPU in {settings.dev}/dri: {odd}")
+        return Verdict(report.FAILED, "NoGpu", f"no AMD GPU in {settings.dev}/dri{notes}")
     if stack.arch is not None and stack.arch not in gpu.FP8_BY_ARCH:
         return Verdict(report.UNSUPPORTED, "NoSolution", f"HIPBMM needs an MI3xx GPU, not {stack.arch}", hipbmm=False)
     unknown = stack.unknown()
     if unknown:
-        return Verdict(report.FAILED, "StackUnknown", f"not readable: {', '.join(unknown)}; {odd}")
+        return Verdict(report.FAILED, "StackUnknown", f"not readable: {', '.join(unknown)}{notes}")
     return None
 
 

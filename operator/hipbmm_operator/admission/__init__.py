@@ -1,4 +1,4 @@
-"""What the API server asks when a pod is made, where it has no MutatingAdmissionPolicy: one HTTPS route.
+"""The admission webhook for pods that are not ours, where the API server has no MutatingAdmissionPolicy.
 
 In: AdmissionReviews, and the profiles as the operator has them in memory. Out: the patch of `injection/`, or none.
 Every answer allows the pod, whatever happens here: an error is logged and counted, and the pod is plain. No answer

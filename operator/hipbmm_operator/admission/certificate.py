@@ -23,7 +23,7 @@ _SKEW = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """All in PEM."""
+    """CA, certificate and key, in PEM."""
 
     ca: str
     certificate: str

@@ -1,4 +1,4 @@
-"""The route that answers AdmissionReviews."""
+"""The HTTPS routes that answer AdmissionReviews."""
 
 import asyncio
 import base64

@@ -68,7 +68,7 @@ class Recipe(Model):
     held_images: Unique[Image] | None = Field(
         None,
         max_length=MAX_IMAGES,
-        description="Images whose pods stay plain: one pod tries the recipe, or has tried it in vain.",
+        description="Images whose new pods stay plain: another pod is the trial, or the trial has failed.",
     )
 
 

@@ -272,8 +272,8 @@ class Rollout(Model):
     )
     untuned: Literal["Hold", "Replace"] = Field(
         "Hold",
-        description="If a new pod serves without a complete table, or without HIPBMM, and those of before are warm:"
-        " `Hold` keeps these until the cause is mended, `Replace` lets the rollout continue.",
+        description="If a new pod serves without a complete table, or without HIPBMM, and the old pods are warm:"
+        " `Hold` keeps the old pods until the cause is repaired, `Replace` lets the rollout continue.",
     )
 
 

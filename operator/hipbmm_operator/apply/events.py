@@ -38,7 +38,7 @@ def body(about: Json, content: str, transition: Transition) -> Json:
 
 
 async def send(kube: Kube, wanted: Iterable[Json]) -> None:
-    """Send Events. They are a courtesy: one that cannot be sent is logged and forgotten."""
+    """Send Events. Nothing depends on them: one that cannot be sent is logged and dropped."""
     for event in wanted:
         try:
             await kube.create(kinds.EVENT, event)

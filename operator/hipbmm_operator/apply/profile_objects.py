@@ -50,7 +50,7 @@ def kernel_map(sha256: str) -> str:
 
 
 class ProfileObjects:
-    """Writes them."""
+    """Writes the two ConfigMaps of profiles."""
 
     def __init__(self, kube: Kube, program: Program, clock: Callable[[], float]) -> None:
         self._kube = kube

@@ -59,7 +59,7 @@ if [ -r {HOME}/kernel/__main__.py ] && command -v python3 >/dev/null 2>&1; then
 fi
 exec "$@"
 """.strip()
-"""In front of a server's command. It starts whatever has become of us."""
+"""In front of a server's command, which starts also where the kernel program is missing."""
 
 HARVEST = f"""
 p=
@@ -67,4 +67,4 @@ trap 'kill $p; wait $p; exit 0' TERM
 if [ -r {HOME}/kernel/__main__.py ]; then python3 -I {HOME}/kernel harvest & p=$!; wait $p; fi
 while :; do sleep 3600 & p=$!; wait $p; done
 """.strip()
-"""Never ends by itself: a sidecar that starts again and again would be a pod that is not well because of us."""
+"""Never ends by itself: a sidecar that restarts again and again would make the pod look broken because of us."""

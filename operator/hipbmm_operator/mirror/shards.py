@@ -54,7 +54,7 @@ class Shard:
 
 
 def in_log(log: str, wanted: Iterable[str]) -> tuple[list[Shard], list[str]]:
-    """The shards of these names in a log, and what is wrong with those that are not there as they should be."""
+    """The shards of these names in a log, and what is wrong with those that are missing or damaged."""
     names = frozenset(list(wanted)[:MAX_NAMES])
     pieces = _pieces(log, lambda name: name in names)
     shards, problems = [], []
@@ -94,7 +94,7 @@ def origin(name: str) -> str:
 
 
 def number(name: str) -> int:
-    """Its number there."""
+    """The number in a shard's name."""
     return int(name.rsplit(".", 3)[1])
 
 

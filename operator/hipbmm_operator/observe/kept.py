@@ -1,4 +1,4 @@
-"""What was read is kept for a while, and within a bound."""
+"""Keeps what was read for a while, and at most so many entries."""
 
 import asyncio
 import logging

@@ -40,7 +40,7 @@ class Found:
 
 
 class LogRows:
-    """Reads them; `warm` and `harvest` are the names of the two containers in the pods' spec."""
+    """Reads rows from logs; `warm` and `harvest` are the names of the two containers in the pods' spec."""
 
     def __init__(
         self, kube: Kube, clock: Callable[[], float], warm: str = contract.WARM, harvest: str = contract.HARVEST
@@ -80,7 +80,7 @@ class LogRows:
         # In a thread: unpacking and hashing megabytes would keep everything else waiting.
         found, rejected = await asyncio.to_thread(shards.in_log, text, wanted)
         for problem in rejected:
-            LOG.warning("Rows in the log of %s are not as they should be: %s", pod.name, problem)
+            LOG.warning("Rows in the log of %s are damaged: %s", pod.name, problem)
         return Found(found, wanted, rejected)
 
     async def _learned(self, pods: Sequence[Pod], held: frozenset[str]) -> list[Shard]:

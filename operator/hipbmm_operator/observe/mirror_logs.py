@@ -105,5 +105,5 @@ def still_in_logs(taken: frozenset[str], pods: Iterable[Pod]) -> frozenset[str]:
 
 def _problem(found: Found) -> tuple[Storage | None, str]:
     if found.rejected:
-        return "MirrorRejected", f"rows in a log are not as they should be: {'; '.join(found.rejected)[:500]}"
+        return "MirrorRejected", f"rows in a log are damaged: {'; '.join(found.rejected)[:500]}"
     return ("MirrorUnreadable", found.failed[0]) if found.failed else (None, "")

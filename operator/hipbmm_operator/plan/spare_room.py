@@ -1,8 +1,8 @@
-"""Evidence that pods of before hold the room that a new pod waits for: then a rollout has to go on in place. Pure.
+"""Evidence that old pods hold the room that a new pod waits for: then a rollout has to continue in place. Pure.
 
-Each kind of evidence is in the words of the one that refuses: the scheduler, the quota at creation, the scheduling gate
+The evidence is in the words of whoever refuses the new pod: the scheduler, the quota at creation, the scheduling gate
 of a queue, the node's kubelet, the volume that is attached elsewhere. A refusal that the end of an old pod would not
-lift is none: a larger request, a quota that wants a limit, a node that does not match.
+lift does not count: a larger request, a quota that wants a limit, a node that does not match.
 """
 
 import re

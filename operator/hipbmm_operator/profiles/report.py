@@ -212,9 +212,9 @@ WORDS = {
     "NotReady": "the profile is not ready",
     "NoGpuContainer": "no container has a limit of amd.com/gpu (name it in spec.container), or the name given there",
     "SeveralGpuContainers": "several containers have a limit of amd.com/gpu; name one in spec.container",
-    "NamesTaken": "a mount inside /hipbmm, or a container or volume with a name of ours",
+    "NamesTaken": "a mount inside /hipbmm, or a container or volume with a name that the injection uses",
     "TooLarge": "with a copy of its command, arguments and variables the API server would refuse the pod for its size",
-    "Canary": "another pod of this image tries the recipe, or has tried it in vain",
+    "Canary": "another pod of this image is the trial, or the trial has failed",
     "EntrypointUnknown": "the container has no command and a node is older than Kubernetes 1.35: give spec.entrypoint",
 }
 """Why a pod is plain."""

@@ -147,7 +147,7 @@ def _verdict(tried: ForeignPod, at_work: Collection[str]) -> Literal["Testing", 
 
 
 def held(trials: Sequence[Canary], pods: Sequence[ForeignPod], now: datetime) -> list[str]:
-    """Images whose new pods are plain: those in vain, and those that a pod tries, or may be about to."""
+    """Images whose new pods are plain: those whose trial has failed, and those that a pod tries or may be about to."""
     return sorted(
         each.image
         for each in trials

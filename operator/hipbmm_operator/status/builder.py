@@ -1,4 +1,4 @@
-"""The whole status."""
+"""Builds the whole status of a HipbmmDeployment."""
 
 import math
 from collections.abc import Sequence
@@ -138,7 +138,7 @@ def _revision(observed: Observed, plan: Plan) -> RevisionStatus:
 
 
 def _service(resource: Resource, plan: Plan | None) -> ServiceStatus | None:
-    """A spec that cannot be used changes no child: clients reach the pods of before as before."""
+    """A spec that cannot be used changes no child: clients reach the old pods by the same Service."""
     return ServiceStatus(name=names.child(resource.meta.name), url=plan.url) if plan else resource.previous.service
 
 

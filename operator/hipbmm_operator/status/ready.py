@@ -39,7 +39,7 @@ def ready(
 ) -> Finding:
     """Ready: all replicas that are asked for serve, with the pod template of this generation.
 
-    While a rollout moves it is Unknown, and False when it cannot come through, though the pods of before serve (that is
+    While a rollout moves it is Unknown, and False when the rollout cannot end, although the old pods serve (that is
     Available): `kubectl wait`, kstatus, Argo CD and Flux take it for the answer to "is what I applied there?".
     """
     config = findings["ConfigValid"]

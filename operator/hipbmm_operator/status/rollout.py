@@ -82,16 +82,16 @@ def _without_room(observed: Observed, plan: Plan) -> Finding | None:
     if plan.strategy == "InPlace":
         return _IN_PLACE
     no_gpu = plan.obstacle.reason in ("InsufficientGPU", "OutOfGPU")
-    message = f"a new replica finds no room beside those of before: {plan.obstacle.message}"
+    message = f"a new replica finds no room beside the old ones: {plan.obstacle.message}"
     served = _if_served(observed, plan)
     return true("Progressing", "WaitingForSpareGPU" if no_gpu else "WaitingForRoom", message + served)
 
 
 def _held(plan: Plan) -> Finding | None:
-    """A new pod serves worse than those of before, which stay."""
+    """A new pod serves worse than the old ones, which stay."""
     if plan.pace.kind != "Held":
         return None
-    remedy = "the warm replicas of before stay until the cause is mended (spec.rollout.untuned: Replace lets them go)"
+    remedy = "the old, warm replicas stay until the cause is repaired (spec.rollout.untuned: Replace ends this)"
     return false("Progressing", "HeldUntuned", f"{plan.pace.message}; {remedy}")
 
 

@@ -12,7 +12,7 @@ MAX_STACKS = 16
 
 
 def of_pods(observed: Observed, pods: Sequence[Pod], previous: Sequence[StackReplicas]) -> list[StackReplicas]:
-    """The stacks that these pods report, by key; without any report those of before, with no replicas."""
+    """The stacks that these pods report, by key; without any report the previous ones, with no replicas."""
     groups: dict[str, list[Pod]] = {}
     for pod in pods:
         if pod.report is not None:
@@ -24,7 +24,7 @@ def of_pods(observed: Observed, pods: Sequence[Pod], previous: Sequence[StackRep
 
 
 def _stack(observed: Observed, key: str, pods: Sequence[Pod], known: str | None) -> StackReplicas:
-    """`known` is the speed-up that a pod of before has measured."""
+    """`known` is the speed-up that an earlier pod has measured."""
     reports = [pod.report for pod in pods if pod.report is not None]
     report = next((each for each in reports if not each.complete), reports[0])
     return StackReplicas(

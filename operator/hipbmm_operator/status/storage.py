@@ -73,7 +73,7 @@ def _missing(spec: Spec, claim_name: str, asked: int) -> Finding:
 def _pending(claim_name: str, live: StoredClaim, observed: Observed, now: datetime) -> Finding:
     if observed.facts.storage_class is False:
         if live.storage_class:
-            message = f"claim {claim_name} wants storage class {live.storage_class!r}, which is not there"
+            message = f"claim {claim_name} wants storage class {live.storage_class!r}, which does not exist"
             return false(KIND, "StorageClassNotFound", message)
         return false(
             KIND, "NoDefaultStorageClass", f"claim {claim_name} names no storage class and there is no default one"

@@ -185,7 +185,7 @@ def _origin(report: Report, pods: Sequence[Pod], previous: TuningStatus | None) 
 
 
 def _running(known: TuningStatus, progress: Progress) -> TuningStatus:
-    """What is known, with the progress of a pod that is at work: while pods of before serve, too."""
+    """What is known, with the progress of a pod that tunes, also while old pods serve."""
     counts = {"problems": progress.problems, "tuned": progress.tuned, "failed": progress.failed}
     return known.model_copy(update={"state": "Running", "progress": _column(progress), **counts})
 

@@ -1,4 +1,4 @@
-"""What is known of the nodes: a detection each."""
+"""The cache of nodes: the detection of each, made again when the node changes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
