@@ -12,7 +12,7 @@ from hipbmm_operator.api.fields import Model
 from hipbmm_operator.api.profile import ProfileSpec
 from hipbmm_operator.api.profile_status import ProfileStatus
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.api.status import Status
+from hipbmm_operator.api.status import UNSEEN, Status
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
 
@@ -31,8 +31,7 @@ _RULES = "x-kubernetes-validations"
 class Definition:
     """One custom resource.
 
-    `scale` are the paths of its scale subresource. `unseen` is the status before the operator has seen the resource:
-    kstatus takes an object that says nothing for done.
+    `scale` are the paths of its scale subresource, `unseen` is the status before the operator has seen the resource.
     """
 
     kind: str
@@ -145,7 +144,7 @@ DEPLOYMENT = Definition(
         "statusReplicasPath": ".status.replicas",
         "labelSelectorPath": ".status.selector",
     },
-    unseen={"observedGeneration": -1, "phase": "Pending"},
+    unseen=UNSEEN,
 )
 
 PROFILE = Definition(

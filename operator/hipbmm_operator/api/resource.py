@@ -6,24 +6,12 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from hipbmm_operator.api.fields import Model, wrong_fields
-from hipbmm_operator.api.status import CacheStatus, Condition, Failure, ServiceStatus, StackReplicas, TuningStatus
+from hipbmm_operator.api.status import UNSEEN, Status
 from hipbmm_operator.kube import metadata
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import Metadata, as_object, as_objects
+from hipbmm_operator.kube.metadata import Metadata, as_object
 
 M = TypeVar("M", bound=Model)
-
-
-@dataclass(frozen=True, slots=True)
-class Previous:
-    """What the last status said. An entry that this operator cannot read counts as absent."""
-
-    conditions: tuple[Condition, ...] = ()
-    failures: tuple[Failure, ...] = ()
-    tuning: TuningStatus | None = None
-    stacks: tuple[StackReplicas, ...] = ()
-    service: ServiceStatus | None = None
-    cache: CacheStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,38 +21,29 @@ class Resource:
     meta: Metadata
     raw_spec: Json
     raw_status: Json
-    previous: Previous
+    previous: Status
 
 
 def parse(body: Json) -> Resource:
     """A resource from its object; its spec is parsed by `parse_spec`."""
     status = as_object(body.get("status"))
-    return Resource(metadata.parse(body), as_object(body.get("spec")), status, previous=parse_status(status))
+    return Resource(metadata.parse(body), as_object(body.get("spec")), status, previous=readable(Status, status))
 
 
-def parse_status(status: Json) -> Previous:
-    """The parts of a stored status that the next one depends on."""
-    return Previous(
-        _all(Condition, status.get("conditions")),
-        _all(Failure, status.get("failures")),
-        readable(TuningStatus, status.get("tuning")),
-        _all(StackReplicas, status.get("stacks")),
-        readable(ServiceStatus, status.get("service")),
-        readable(CacheStatus, status.get("cache")),
-    )
-
-
-def readable(model: type[M], raw: object) -> M | None:
-    """What a former operator has stored; None when this one cannot read it."""
+def readable(model: type[M], raw: Json) -> M:
+    """A status as it is stored; a field, or an entry of a list, that this operator cannot read counts as absent."""
     try:
-        return model.model_validate(raw)
-    except ValidationError:
-        return None
-
-
-def _all(model: type[M], raw: object) -> tuple[M, ...]:
-    found = (readable(model, entry) for entry in as_objects(raw))
-    return tuple(entry for entry in found if entry is not None)
+        return model.model_validate(UNSEEN | raw)
+    except ValidationError as error:
+        wrong = {entry["loc"][:2] for entry in error.errors()}
+    lists = {
+        field: [entry for place, entry in enumerate(value) if (field, place) not in wrong]
+        for field, value in raw.items()
+        if isinstance(value, list) and (field,) not in wrong
+    }
+    refused = {field for field, *_ in wrong}
+    others = {field: value for field, value in raw.items() if field not in refused}
+    return model.model_validate(UNSEEN | others | lists)
 
 
 def parse_spec(model: type[M], raw: Json) -> M | str:

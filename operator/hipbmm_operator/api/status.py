@@ -20,6 +20,8 @@ Speedup = Annotated[
 Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 
 MAX_FAILURES = 5
+UNSEEN: dict[str, object] = {"observedGeneration": -1, "phase": "Pending"}
+"""The status before the operator has seen the resource: kstatus takes an object that says nothing for done."""
 
 
 class Condition(Model):

@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Callable
 
-from hipbmm_operator.api.resource import Resource, parse_status
+from hipbmm_operator.api.resource import Resource, readable
+from hipbmm_operator.api.status import Status
 from hipbmm_operator.apply import events
 from hipbmm_operator.apply.intent import digest
 from hipbmm_operator.apply.status_patch import lost, merge_patch, without
@@ -51,7 +52,7 @@ class StatusWriter:
         """Store the status of a HipbmmDeployment, and send its transitions as Events; whether it differed."""
         if not await self.store(resource.meta, resource.raw_status, status):
             return False
-        changes = transitions.transitions(resource.previous.conditions, parse_status(status).conditions)
+        changes = transitions.transitions(resource.previous.conditions, readable(Status, status).conditions)
         await events.send(self._kube, (events.build(resource.meta, change) for change in changes))
         return True
 

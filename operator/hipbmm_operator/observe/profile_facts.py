@@ -138,8 +138,7 @@ class ProfileReads:
 
     async def _at_work(self, profile: Profile, found: tuple[ForeignPod, ...]) -> frozenset[str]:
         """Pods that try an image and whose program runs: their log has a line of progress."""
-        trials = profile.previous.canaries if profile.previous else []
-        testing = {each.pod for each in trials if each.state == "Testing"}
+        testing = {each.pod for each in profile.previous.canaries if each.state == "Testing"}
         out = set()
         for each in found:
             if each.pod.name in testing and each.pod.container(contract.WARM).running:

@@ -21,7 +21,7 @@ class Profile:
     meta: Metadata
     spec: ProfileSpec | str
     raw_status: Json
-    previous: ProfileStatus | None
+    previous: ProfileStatus
 
 
 @dataclass(frozen=True, slots=True)

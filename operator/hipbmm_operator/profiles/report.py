@@ -28,9 +28,9 @@ _NO_ADMISSION = (
 def build(profile: Profile, facts: Facts, now: datetime) -> Json:
     """`status` as it should be stored."""
     before, spec = profile.previous, profile.spec
-    generation, known = profile.meta.generation, before.conditions if before else ()
-    tripped = trials.trip(before.tripped if before else None, facts.pods, generation, facts.kernel.sha256)
-    tried = trials.canaries(before.canaries if before else (), facts.pods, facts.kernel.sha256, facts.at_work)
+    generation = profile.meta.generation
+    tripped = trials.trip(before.tripped, facts.pods, generation, facts.kernel.sha256)
+    tried = trials.canaries(before.canaries, facts.pods, facts.kernel.sha256, facts.at_work)
     against = _against(spec, facts, tripped)
     status = ProfileStatus(
         observed_generation=generation,
@@ -38,8 +38,8 @@ def build(profile: Profile, facts: Facts, now: datetime) -> Json:
         injection=_recipe(profile, facts, trials.held(tried, facts.pods, now), ready=against is None),
         canaries=tried,
         tripped=tripped,
-        tuning=_tuning(facts) or (before.tuning if before else None),
-        conditions=conditions.merge(known, _findings(spec, facts, against), generation, now),
+        tuning=_tuning(facts) or before.tuning,
+        conditions=conditions.merge(before.conditions, _findings(spec, facts, against), generation, now),
     )
     with_recipe = {"metadata": {"name": profile.meta.name}, "status": status.body()}
     more = {"pods": _counts(facts.pods), "workloads": _workloads(facts, with_recipe)}
@@ -50,7 +50,7 @@ def _recipe(profile: Profile, facts: Facts, held: Sequence[str], *, ready: bool)
     """The recipe; without a spec or a kernel program the last one, not ready."""
     if isinstance(profile.spec, ProfileSpec) and facts.kernel.config_map:
         return recipe.build(profile.meta.name, profile.spec, facts, held, ready=ready)
-    last = profile.previous.injection if profile.previous else None
+    last = profile.previous.injection
     return last.model_copy(update={"ready": False}) if last else None
 
 

@@ -1,7 +1,19 @@
-"""A resource as it is stored: specs of other CRDs."""
+"""A resource as it is stored: specs of other CRDs, statuses of other operators."""
 
-from hipbmm_operator.api.resource import parse_spec
+from typing import Any
+
+import pytest
+
+from hipbmm_operator.api.profile_status import ProfileStatus
+from hipbmm_operator.api.resource import parse_spec, readable
 from hipbmm_operator.api.spec import Spec
+from hipbmm_operator.api.status import Status
+
+Json = dict[str, Any]
+TRIED: Json = {"image": "vllm:1", "kernel": "0" * 64, "state": "Proved", "pod": "a"}
+TRIP: Json = {"generation": 1, "kernel": "0" * 64, "pods": ["a"], "message": "stuck"}
+FAILED: Json = {"pod": "a", "reason": "OOMKilled", "message": "m"}
+SERVICE: Json = {"name": "qwen", "url": "http://qwen"}
 
 
 def test_a_spec_that_an_older_crd_let_through_names_field_and_value() -> None:
@@ -13,3 +25,23 @@ def test_a_spec_that_an_older_crd_let_through_names_field_and_value() -> None:
 
 def test_unknown_fields_of_a_newer_crd_are_ignored() -> None:
     assert not isinstance(parse_spec(Spec, {"image": "x", "model": {"name": "m"}, "future": {"a": 1}}), str)
+
+
+@pytest.mark.parametrize(
+    ("model", "good", "stored"),
+    [
+        (Status, {"failures": [FAILED], "service": SERVICE}, {"failures": [{"pod": "b"}, FAILED, "c"]}),
+        (Status, {"failures": [FAILED], "service": SERVICE}, {"tuning": {"state": "Later"}, "phase": "Later"}),
+        (Status, {"failures": [FAILED], "service": SERVICE}, {"conditions": "none", "stacks": [{}, 1], "cache": []}),
+        (Status, {"service": SERVICE}, {"failures": [FAILED] * 6}),
+        (ProfileStatus, {"canaries": [TRIED], "tripped": TRIP}, {"canaries": [TRIED | {"state": "Later"}, TRIED]}),
+        (ProfileStatus, {"canaries": [TRIED], "tripped": TRIP}, {"injection": {"format": 1}, "admission": "Later"}),
+        (ProfileStatus, {"canaries": [TRIED]}, {"tripped": {"pods": ["a"]}, "workloads": [{"kind": "Deployment"}]}),
+        (Status, {}, {}),
+        (ProfileStatus, {}, {}),
+    ],
+)
+def test_what_another_operator_has_stored_costs_only_itself(model: type[Status], good: Json, stored: Json) -> None:
+    """Of a status that is read in part, the rest is known as it was: which images were tried, and why none is."""
+    found = readable(model, {"observedGeneration": 3} | good | stored).body()
+    assert found == model.model_validate({"observedGeneration": 3, "phase": "Pending"} | good).body()
