@@ -9,14 +9,12 @@ from hipbmm_operator.detect.availability import node_blockers, resource_blockers
 from hipbmm_operator.detect.detection import Detection
 from hipbmm_operator.detect.evidence import Tier, gather, is_amd, override_model
 from hipbmm_operator.detect.identity import HOLD_SECONDS, Identity, Resolution, held, resolve
-from hipbmm_operator.detect.partition_shape import shape_of, signs_of
+from hipbmm_operator.detect.partition_shape import shape_of
 from hipbmm_operator.detect.reasons import Reason, State
 from hipbmm_operator.detect.resource_choice import DRA_RESOURCE, ResourceChoice, choose_resource, claimable
-from hipbmm_operator.detect.sources.dra import DraGpus, dra_gpus
 from hipbmm_operator.detect.sources.facts import NodeFacts, node_facts
 from hipbmm_operator.detect.sources.keys import OVERRIDE_LABEL
-from hipbmm_operator.detect.sources.labels import LabellerLabels, labeller_labels, passthrough_labels, unhealthy_gpus
-from hipbmm_operator.detect.sources.pci import labelled_gpus, listed_gpus, node_of_feature
+from hipbmm_operator.detect.sources.labels import unhealthy_gpus
 from hipbmm_operator.detect.sources.values import shown
 
 _LABELS_MISSING: Final = Reason(
@@ -29,15 +27,11 @@ _GPU_RESOURCE_MISSING: Final = Reason(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What was read about a node, before any memory of it. ``passthrough`` are the labels that exclude it."""
+    """What was read about a node and what it comes to, before any memory of it."""
 
     facts: NodeFacts
-    labeller: LabellerLabels
-    dra: DraGpus
-    passthrough: tuple[str, ...]
     resolution: Resolution
     choice: ResourceChoice
-    listed: int
     amd: bool
 
 
@@ -73,7 +67,7 @@ def detect_node(
     clock. ``used`` is what pods hold of each resource (see ``gpu_requests``), ``request`` the devices that one pod
     wants, ``extended`` the resources that DeviceClasses hand out DRA devices as (see ``extended_resources``).
     """
-    seen = _see(node, slices, features, extended)
+    seen = _see(node_facts(node, slices, features), extended)
     judged = _judge(seen, previous, now)
     facts, choice, identity = seen.facts, seen.choice, judged.identity
     model = identity.model if identity else None
@@ -93,7 +87,7 @@ def detect_node(
         confidence=judged.tier.confidence if judged.tier is not None else None,
         resource=choice.name,
         gpus=choice.gpus,
-        claimable=claimable(seen.dra, model),
+        claimable=claimable(facts.dra, model),
         reasons=_reasons(seen, judged, away, reachable=bool(chosen)),
         blockers=blockers,
         taints=facts.taints,
@@ -106,31 +100,10 @@ def detect_node(
     )
 
 
-def _see(
-    node: Mapping[str, Any],
-    slices: Iterable[Mapping[str, Any]],
-    features: Iterable[Mapping[str, Any]],
-    extended: Collection[str],
-) -> _Seen:
-    facts = node_facts(node)
-    labeller = labeller_labels(facts.labels)
-    dra = dra_gpus(slices, facts.name)
-    listed = listed_gpus(feature for feature in features if node_of_feature(feature) == facts.name)
-    labelled = labelled_gpus(facts.labels)
-    evidence = gather(facts.labels, labeller, dra, listed, labelled)
-    shows_amd = bool(facts.offers or dra.devices or dra.vfio) or is_amd(
-        facts.labels, labeller, listed=listed, labelled=labelled
-    )
-    return _Seen(
-        facts=facts,
-        labeller=labeller,
-        dra=dra,
-        passthrough=passthrough_labels(facts.labels, labeller),
-        resolution=resolve(evidence, amd=shows_amd),
-        choice=choose_resource(facts.offers, dra, extended),
-        listed=listed.count,
-        amd=shows_amd or bool(evidence),
-    )
+def _see(facts: NodeFacts, extended: Collection[str]) -> _Seen:
+    evidence, amd = gather(facts), is_amd(facts)
+    choice = choose_resource(facts.offers, facts.dra, extended)
+    return _Seen(facts, resolve(evidence, amd=amd), choice, amd=amd or bool(evidence))
 
 
 def _judge(seen: _Seen, previous: Identity | None, now: float) -> _Judged:
@@ -140,23 +113,13 @@ def _judge(seen: _Seen, previous: Identity | None, now: float) -> _Judged:
         return _Judged(kept, kept.tier, kept=True)
     if resolution.model is None or resolution.tier is None:
         return _Judged(None, None if resolution.state is State.CONFLICT else resolution.tier)
-    shape = shape_of(
-        signs_of(
-            resolution.model,
-            seen.choice,
-            seen.facts.labels,
-            seen.labeller,
-            seen.dra,
-            listed=seen.listed,
-            shared=seen.facts.shared,
-        )
-    )
+    shape = shape_of(resolution.model, seen.choice, seen.facts)
     identity = Identity(resolution.model, shape.compute_units, shape.partition, resolution.tier, now)
     return _Judged(identity, resolution.tier, odd=shape.reasons)
 
 
 def _state(seen: _Seen, judged: _Judged, *, blocked: bool) -> State:
-    if seen.passthrough:
+    if seen.facts.passthrough:
         return State.EXCLUDED
     if not judged.kept and seen.resolution.state is not None:
         return seen.resolution.state
@@ -175,7 +138,7 @@ def _reasons(seen: _Seen, judged: _Judged, away: tuple[Reason, ...], *, reachabl
 
 def _identity_reasons(seen: _Seen, judged: _Judged) -> Iterator[Reason]:
     """Why the node is what it is; no figure in here changes with time alone."""
-    for label in seen.passthrough[:4]:
+    for label in seen.facts.passthrough[:4]:
         yield Reason("Passthrough", f"{shown(label)}: the GPUs belong to virtual machines")
     if judged.kept and judged.identity is not None:
         name = judged.identity.model.product or judged.identity.model.shown
@@ -188,8 +151,8 @@ def _identity_reasons(seen: _Seen, judged: _Judged) -> Iterator[Reason]:
 
 def _remarks(seen: _Seen) -> Iterator[Reason]:
     """What is odd about the node without changing the result."""
-    facts, dra = seen.facts, seen.dra
-    rejected = [*seen.labeller.rejected_ids(), *sorted({device.rejected_id for device in dra.devices} - {""})]
+    facts, dra = seen.facts, seen.facts.dra
+    rejected = [*facts.labeller.rejected_ids(), *sorted({device.rejected_id for device in dra.devices} - {""})]
     if rejected:
         yield Reason("DeviceIdRejected", f"not a PCI device id: {', '.join(map(shown, rejected[:4]))}")
     override = facts.labels.get(OVERRIDE_LABEL)

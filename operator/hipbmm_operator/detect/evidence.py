@@ -11,7 +11,7 @@ from typing import Final
 
 from hipbmm_operator.detect.catalogue.marketing import read_hint, read_name
 from hipbmm_operator.detect.catalogue.products import PRODUCT_NAMES, GpuModel, device_id, model_of_id, model_of_product
-from hipbmm_operator.detect.sources.dra import DraGpus
+from hipbmm_operator.detect.sources.facts import NodeFacts
 from hipbmm_operator.detect.sources.keys import (
     AIM_PREFIX,
     CLOUD_BRAND_LABELS,
@@ -23,8 +23,7 @@ from hipbmm_operator.detect.sources.keys import (
     OVERRIDE_LABEL,
     UNHEALTHY_PREFIX,
 )
-from hipbmm_operator.detect.sources.labels import LabellerLabels, non_empty
-from hipbmm_operator.detect.sources.pci import PciGpus
+from hipbmm_operator.detect.sources.labels import non_empty
 from hipbmm_operator.detect.sources.values import count, truth
 
 _PRODUCT_BY_FOLDED: Final[Mapping[str, str]] = {name.lower(): name for name in PRODUCT_NAMES}
@@ -80,29 +79,28 @@ class Evidence:
         return f"{self.source} says {', '.join(names[:4])}{more}"
 
 
-def gather(
-    labels: Mapping[str, str], labeller: LabellerLabels, dra: DraGpus, listed: PciGpus, labelled: PciGpus
-) -> tuple[Evidence, ...]:
+def gather(facts: NodeFacts) -> tuple[Evidence, ...]:
     """All evidence of a node by tier, the most trusted first; tiers that say nothing are left out."""
-    pci = listed if listed.ids else labelled
+    labelled, published = facts.labeller.values("device-id", device_id), facts.dra.devices
     found = (
-        _override(labels),
-        Evidence(Tier.DRA, _of_ids(d.device_id for d in dra.devices if d.device_id), "ResourceSlice deviceID"),
-        Evidence(Tier.LABELLER, _of_ids(labeller.values("device-id", device_id)), "label amd.com/gpu.device-id"),
-        Evidence(Tier.PCI, _of_ids(pci.ids), pci.source),
-        _model_labels(labels),
-        _product_names(labeller, dra),
-        _cloud(labels),
+        _override(facts.labels),
+        Evidence(Tier.DRA, _of_ids(d.device_id for d in published if d.device_id), "ResourceSlice deviceID"),
+        Evidence(Tier.LABELLER, _of_ids(labelled), "label amd.com/gpu.device-id"),
+        Evidence(Tier.PCI, _of_ids(facts.pci.ids), facts.pci.source),
+        _model_labels(facts.labels),
+        _product_names(facts),
+        _cloud(facts.labels),
     )
     return tuple(evidence for evidence in found if evidence.models)
 
 
-def is_amd(labels: Mapping[str, str], labeller: LabellerLabels, *, listed: PciGpus, labelled: PciGpus) -> bool:
-    """Whether labels or PCI functions show some AMD GPU. The label ``amd.com/gpu`` is a user's and proves nothing."""
+def is_amd(facts: NodeFacts) -> bool:
+    """Whether anything shows some AMD GPU. The label ``amd.com/gpu`` is a user's and proves nothing."""
+    labels = facts.labels
     return (
-        labeller.present
-        or listed.amd
-        or labelled.amd
+        bool(facts.offers or facts.dra.devices or facts.dra.vfio)
+        or facts.labeller.present
+        or facts.pci.amd
         or any(truth(labels.get(key)) for key in NFD_GPU_LABELS)
         or any(labels.get(key, "").lower() == "amd" for key in CLOUD_BRAND_LABELS)
         or any(key.startswith(UNHEALTHY_PREFIX) for key in labels)
@@ -134,9 +132,9 @@ def _model_labels(labels: Mapping[str, str]) -> Evidence:
     return Evidence(Tier.MODEL_LABEL, _telling(map(read_name, names)), "model label")
 
 
-def _product_names(labeller: LabellerLabels, dra: DraGpus) -> Evidence:
-    published = sorted({device.product_name for device in dra.devices if device.product_name})
-    labelled = sorted(labeller.values("product-name", non_empty))
+def _product_names(facts: NodeFacts) -> Evidence:
+    published = sorted({device.product_name for device in facts.dra.devices if device.product_name})
+    labelled = sorted(facts.labeller.values("product-name", non_empty))
     generic: frozenset[GpuModel] = frozenset()
     for source, written in (("ResourceSlice productName", published), ("label amd.com/gpu.product-name", labelled)):
         models = frozenset(filter(None, map(read_name, written)))

@@ -5,7 +5,7 @@ of the product: when they do not fit, the labels are stale (they are computed on
 smaller number is believed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,8 +20,8 @@ from hipbmm_operator.detect.catalogue.partitions import (
 from hipbmm_operator.detect.catalogue.products import GpuModel, Product, device_id, product_named
 from hipbmm_operator.detect.reasons import Reason
 from hipbmm_operator.detect.resource_choice import ResourceChoice
-from hipbmm_operator.detect.sources.dra import DraGpus
-from hipbmm_operator.detect.sources.labels import LabellerLabels, labelled_mode, positive, whole_gib
+from hipbmm_operator.detect.sources.facts import NodeFacts
+from hipbmm_operator.detect.sources.labels import labelled_mode, positive, whole_gib
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
+class _Signs:
     """Everything that speaks about the shape, of the chosen resource's own side where both sides speak.
 
     ``profiles`` are the modes that DRA devices name, ``logical`` and ``physical`` are device counts (0: not known).
@@ -54,39 +54,30 @@ class Signs:
     exclusive_modes: bool
 
 
-def signs_of(
-    model: GpuModel,
-    choice: ResourceChoice,
-    labels: Mapping[str, str],
-    labeller: LabellerLabels,
-    dra: DraGpus,
-    *,
-    listed: int,
-    shared: bool,
-) -> Signs:
-    """``listed`` counts GPUs on the PCI bus; ``shared`` says that ``amd.com/gpu`` does not count devices."""
-    by_dra = choice.by_dra
+def _signs_of(model: GpuModel, choice: ResourceChoice, facts: NodeFacts) -> _Signs:
+    by_dra, labeller, dra = choice.by_dra, facts.labeller, facts.dra
     published_units = frozenset(device.compute_units for device in dra.devices if device.compute_units)
     published_memory = frozenset(device.memory_gib for device in dra.devices if device.memory_gib)
     labelled_units = labeller.values("cu-count", positive)
     labelled_memory = labeller.values("vram", whole_gib)
     counted = labeller.count("device-id", device_id)
-    return Signs(
+    return _Signs(
         product=product_named(model.product),
         virtual=model.virtual is True,
         named=mode_of_resource(choice.name or ""),
-        labelled=labelled_mode(labels),
+        labelled=labelled_mode(facts.labels),
         profiles=frozenset(device.mode for device in dra.devices if device.mode),
         compute_units=(published_units or labelled_units) if by_dra else (labelled_units or published_units),
         memory_gib=(published_memory or labelled_memory) if by_dra else (labelled_memory or published_memory),
-        logical=0 if shared else choice.capacity,
-        physical=(dra.physical if by_dra else 0) or counted or listed,
+        logical=0 if facts.shared else choice.capacity,
+        physical=(dra.physical if by_dra else 0) or counted or facts.pci.count,
         exclusive_modes=by_dra and dra.auto,
     )
 
 
-def shape_of(signs: Signs) -> Shape:
+def shape_of(model: GpuModel, choice: ResourceChoice, facts: NodeFacts) -> Shape:
     """Mode and compute units: the first sign that speaks gives the mode, and all are checked against each other."""
+    signs = _signs_of(model, choice, facts)
     if signs.exclusive_modes and (len(signs.profiles) > 1 or len(signs.compute_units) > 1):
         reason = Reason("AutoPartition", "the DRA driver offers each GPU in several modes; the claim decides")
         return Shape(None, None, (reason,))
@@ -108,7 +99,7 @@ def _only(values: frozenset[T]) -> T | None:
     return next(iter(values)) if len(values) == 1 else None
 
 
-def _fraction(signs: Signs) -> Shape | None:
+def _fraction(signs: _Signs) -> Shape | None:
     """A virtual function that is a part of a GPU: compute units of a partition, but as many devices as functions."""
     units = _only(signs.compute_units)
     if not signs.virtual or signs.product is None or units is None or signs.named or signs.labelled or signs.profiles:
@@ -122,7 +113,7 @@ def _fraction(signs: Signs) -> Shape | None:
     return Shape(None, units, (reason,))
 
 
-def _mode(signs: Signs) -> tuple[str | None, tuple[Reason, ...]]:
+def _mode(signs: _Signs) -> tuple[str | None, tuple[Reason, ...]]:
     mode = signs.named or signs.labelled or _only(signs.profiles)
     if mode is not None:
         return mode, ()
@@ -131,7 +122,7 @@ def _mode(signs: Signs) -> tuple[str | None, tuple[Reason, ...]]:
     return _inferred_mode(signs)
 
 
-def _inferred_mode(signs: Signs) -> tuple[str, tuple[Reason, ...]]:
+def _inferred_mode(signs: _Signs) -> tuple[str, tuple[Reason, ...]]:
     product = signs.product
     units = _only(signs.compute_units)
     if product is not None:
@@ -149,7 +140,7 @@ def _inferred_mode(signs: Signs) -> tuple[str, tuple[Reason, ...]]:
     return SPX, (Reason("PartitionAssumed", "nothing reports the partition; SPX is the default"),)
 
 
-def _units(signs: Signs, mode: str) -> tuple[int | None, tuple[Reason, ...]]:
+def _units(signs: _Signs, mode: str) -> tuple[int | None, tuple[Reason, ...]]:
     """Compute units of a device in this mode, and what contradicts them; of two numbers the smaller one."""
     product = signs.product
     if product is None:
@@ -161,7 +152,7 @@ def _units(signs: Signs, mode: str) -> tuple[int | None, tuple[Reason, ...]]:
     return _checked(product, mode, expected, signs)
 
 
-def _checked(product: Product, mode: str, expected: int, signs: Signs) -> tuple[int, tuple[Reason, ...]]:
+def _checked(product: Product, mode: str, expected: int, signs: _Signs) -> tuple[int, tuple[Reason, ...]]:
     units = expected
     reasons = []
     if signs.compute_units and expected not in signs.compute_units:

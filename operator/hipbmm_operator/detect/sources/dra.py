@@ -15,12 +15,13 @@ from typing import Any, Final
 from hipbmm_operator.detect.catalogue.marketing import MARKETING_NAMES
 from hipbmm_operator.detect.catalogue.partitions import mode_of_profile
 from hipbmm_operator.detect.catalogue.products import PRODUCTS, dra_device_id
-from hipbmm_operator.detect.sources.facts import BLOCKING_EFFECTS
 from hipbmm_operator.detect.sources.values import quantity, text
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, as_objects, object_at, objects_at
 
 DRIVER: Final = "gpu.amd.com"
+# Of taints, of devices as of nodes: PreferNoSchedule never keeps a pod away.
+BLOCKING_EFFECTS: Final = frozenset({"NoSchedule", "NoExecute"})
 _DOMAIN: Final = DRIVER + "/"
 _PCI_BUS_ID: Final = "resource.kubernetes.io/pciBusID"
 _PCIE_ROOT: Final = "resource.kubernetes.io/pcieRoot"

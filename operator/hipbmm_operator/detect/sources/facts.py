@@ -1,16 +1,17 @@
-"""A Node object as the few facts that detection needs, read so that nothing in the object can raise."""
+"""What the sources say of a node, as the few facts that detection needs. Nothing in an object can raise."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE, mode_of_resource
+from hipbmm_operator.detect.sources.dra import BLOCKING_EFFECTS, DraGpus, dra_gpus
 from hipbmm_operator.detect.sources.keys import is_relevant
+from hipbmm_operator.detect.sources.labels import LabellerLabels, labeller_labels, passthrough_labels
+from hipbmm_operator.detect.sources.pci import PciGpus, pci_gpus
 from hipbmm_operator.detect.sources.values import quantity, text, truth
 from hipbmm_operator.kube.metadata import as_object, as_objects, conditions, object_at
 
-# PreferNoSchedule never keeps a pod away.
-BLOCKING_EFFECTS: Final = frozenset({"NoSchedule", "NoExecute"})
 _SHARING_RESOURCES: Final = frozenset({"amd.com/gpumem", "amd.com/gpucores"})
 
 
@@ -39,7 +40,7 @@ class Offer:
 class NodeFacts:
     """``taints`` are those that keep pods away; ``ready`` is None without conditions, False without its own.
 
-    ``shared``: a sharing scheduler inflates ``amd.com/gpu``.
+    ``shared``: a sharing scheduler inflates ``amd.com/gpu``. ``passthrough`` are the labels that exclude the node.
     """
 
     name: str
@@ -50,6 +51,10 @@ class NodeFacts:
     ready: bool | None
     offers: tuple[Offer, ...]
     shared: bool
+    labeller: LabellerLabels
+    passthrough: tuple[str, ...]
+    dra: DraGpus
+    pci: PciGpus
 
 
 def node_name(node: Mapping[str, Any]) -> str:
@@ -68,8 +73,15 @@ def is_gpu_resource(name: object) -> bool:
     return isinstance(name, str) and (name == GPU_RESOURCE or mode_of_resource(name) is not None)
 
 
-def node_facts(node: Mapping[str, Any]) -> NodeFacts:
-    """Read a Node; a node with no status offers nothing and is not known to be ready."""
+def node_facts(
+    node: Mapping[str, Any], slices: Iterable[Mapping[str, Any]], features: Iterable[Mapping[str, Any]]
+) -> NodeFacts:
+    """Read a Node, its ResourceSlices and its NodeFeatures, among those of other nodes.
+
+    A node with no status offers nothing and is not known to be ready.
+    """
+    name, labels = node_name(node), relevant_labels(node)
+    labeller = labeller_labels(labels)
     spec = as_object(node.get("spec"))
     status = as_object(node.get("status"))
     capacity = as_object(status.get("capacity"))
@@ -77,8 +89,8 @@ def node_facts(node: Mapping[str, Any]) -> NodeFacts:
     reported = conditions(status)
     names = sorted({name for name in (*capacity, *allocatable) if is_gpu_resource(name)})
     return NodeFacts(
-        name=node_name(node),
-        labels=relevant_labels(node),
+        name=name,
+        labels=labels,
         taints=tuple(
             taint for taint in map(_taint, as_objects(spec.get("taints"))) if taint.effect in BLOCKING_EFFECTS
         ),
@@ -87,6 +99,10 @@ def node_facts(node: Mapping[str, Any]) -> NodeFacts:
         ready=truth(reported.get("Ready", {}).get("status")) if reported else None,
         offers=tuple(_offer(name, capacity, allocatable) for name in names),
         shared=not _SHARING_RESOURCES.isdisjoint((*capacity, *allocatable)),
+        labeller=labeller,
+        passthrough=passthrough_labels(labels, labeller),
+        dra=dra_gpus(slices, name),
+        pci=pci_gpus(labels, features, name),
     )
 
 

@@ -29,13 +29,25 @@ _GPU_ID: Final = re.compile(r"[67][0-9a-f]{3}")
 class PciGpus:
     """``ids`` are the device ids found, ``count`` the GPUs (0: not counted), ``amd`` whether any AMD GPU is there."""
 
-    amd: bool = False
-    ids: frozenset[str] = frozenset()
-    count: int = 0
-    source: str = ""
+    amd: bool
+    ids: frozenset[str]
+    count: int
+    source: str
 
 
-def labelled_gpus(labels: Mapping[str, str]) -> PciGpus:
+def pci_gpus(labels: Mapping[str, str], features: Iterable[Mapping[str, Any]], node: str) -> PciGpus:
+    """Read the NodeFeatures of a node, else its labels. Two NodeFeatures list the same hardware: counts are not added.
+
+    Those of other nodes are passed over.
+    """
+    listed = [_gpus_of_feature(feature) for feature in features if node_of_feature(feature) == node]
+    count = max(map(len, listed), default=0)
+    if not count:
+        return _labelled_gpus(labels)
+    return PciGpus(amd=True, ids=frozenset().union(*listed), count=count, source="NodeFeature pci.device")
+
+
+def _labelled_gpus(labels: Mapping[str, str]) -> PciGpus:
     """Read the ``feature.node.kubernetes.io/pci-...present`` labels of a node."""
     ids: set[str] = set()
     amd = False
@@ -49,24 +61,13 @@ def labelled_gpus(labels: Mapping[str, str]) -> PciGpus:
         device = found[2]
         if device and (_GPU_ID.fullmatch(device) or (found[1] or "").startswith("03")) and device != _AMD:
             ids.add(device)
-    return PciGpus(amd=amd, ids=frozenset(ids), source="NFD label pci-*.present" if ids else "")
+    return PciGpus(amd=amd, ids=frozenset(ids), count=0, source="NFD label pci-*.present")
 
 
 def node_of_feature(feature: Mapping[str, Any]) -> str:
     """The name of the node that a NodeFeature describes, by its label or else its own name; "" when it says none."""
     metadata = as_object(feature.get("metadata"))
     return text(as_object(metadata.get("labels")).get(NODE_NAME_LABEL)) or text(metadata.get("name"))
-
-
-def listed_gpus(features: Iterable[Mapping[str, Any]]) -> PciGpus:
-    """The PCI functions in the NodeFeatures of one node. Two list the same hardware, so counts are not added."""
-    ids: set[str] = set()
-    most = 0
-    for feature in features:
-        found = _gpus_of_feature(feature)
-        ids.update(found)
-        most = max(most, len(found))
-    return PciGpus(amd=most > 0, ids=frozenset(ids), count=most, source="NodeFeature pci.device" if ids else "")
 
 
 def _gpus_of_feature(feature: Mapping[str, Any]) -> list[str]:
