@@ -15,7 +15,7 @@ from hipbmm_kernel.planner.plan import Options, build
 from hipbmm_kernel.rows.gemm import Linear, Problem
 from hipbmm_kernel.tune import cooperation
 from hipbmm_kernel.tune.cooperation import Silence
-from hipbmm_kernel.tune.others import PUBLISH_SECONDS, REFRESH_SECONDS
+from hipbmm_kernel.tune.peers import PUBLISH_SECONDS, REFRESH_SECONDS
 
 READY_SECONDS = 5.0
 DIES_SECONDS = 2.0

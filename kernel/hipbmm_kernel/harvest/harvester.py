@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hipbmm_kernel.contract.settings import Settings
-    from hipbmm_kernel.harvest.announcer import Announcer
+    from hipbmm_kernel.harvest.mirror_writer import MirrorWriter
     from hipbmm_kernel.identity.stack import Stack
     from hipbmm_kernel.rows.gemm import Row
     from hipbmm_kernel.system.clock import Clock
@@ -58,7 +58,7 @@ class Harvester:
     ) -> None:
         """`log` takes lines for people, `announce` the lines of shards for the mirror (None: there is no mirror)."""
         self._announce = announce
-        self._announcer: Announcer | None = None
+        self._mirror_writer: MirrorWriter | None = None
         self._settings = settings
         self._volume = volume
         self._clock = clock
@@ -82,8 +82,8 @@ class Harvester:
         # AITER found these here: rows that were served have no kernel name.
         self._unstored += [row for row in appended.rows if row.kernel_name != gemm.NO_NAME]
         self._hand_on()
-        if self._announcer is not None:
-            self._announcer.turn()
+        if self._mirror_writer is not None:
+            self._mirror_writer.turn()
         self._commit()
         return appended.more
 
@@ -108,8 +108,8 @@ class Harvester:
         self.unplanned += sum(gemm.label(row.problem) not in self._unserved for row in own)
         if own:
             queue.add(*own)
-        if self._announcer is not None:
-            self._announcer.add(own)
+        if self._mirror_writer is not None:
+            self._mirror_writer.add(own)
 
     def _opened(self) -> PublishQueue | None:
         """The queue, once `warm` has reported the stack: without it no row can be said to belong anywhere."""
@@ -124,9 +124,9 @@ class Harvester:
         publisher = Publisher(self._volume, self._clock, self._settings.store, stack)
         self.queue = PublishQueue(publisher, self._clock, head(self._settings, stack, HARVEST), self._log, batch_rows=1)
         if self._announce is not None:
-            from hipbmm_kernel.harvest.announcer import Announcer  # noqa: PLC0415 - most pods have a shared volume
+            from hipbmm_kernel.harvest.mirror_writer import MirrorWriter  # noqa: PLC0415 - most pods have a shared volume
 
-            self._announcer = Announcer(head(self._settings, stack, MIRROR), self._clock, self._announce)
+            self._mirror_writer = MirrorWriter(head(self._settings, stack, MIRROR), self._clock, self._announce)
         return self.queue
 
     def _reported_stack(self, found: Mapping[str, object]) -> Stack | None:

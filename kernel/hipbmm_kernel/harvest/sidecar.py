@@ -5,9 +5,9 @@ from typing import TextIO
 
 from hipbmm_kernel.contract.settings import Settings, SettingsError, parse_settings
 from hipbmm_kernel.harvest import metrics
-from hipbmm_kernel.harvest.compacting import Compacting
-from hipbmm_kernel.harvest.demanding import Demanding
-from hipbmm_kernel.harvest.dispatched import Dispatched
+from hipbmm_kernel.harvest.background_compaction import BackgroundCompaction
+from hipbmm_kernel.harvest.demand_publisher import DemandPublisher
+from hipbmm_kernel.harvest.dispatch_files import DispatchFiles
 from hipbmm_kernel.harvest.harvester import Harvester, read_json
 from hipbmm_kernel.harvest.http import Answer, HttpServer
 from hipbmm_kernel.harvest.metrics import COUNTER, GAUGE, Metric, labelled, plain
@@ -52,11 +52,11 @@ class Sidecar:
         self._stderr = stderr
         announce = self._write if settings.mirror_log else None
         self._harvester = Harvester(settings, volume, clock, self._say, announce)
-        self._compacting = Compacting(
+        self._compaction = BackgroundCompaction(
             settings, clock, lambda: self._harvester.queue.published if self._harvester.queue else 0
         )
-        self._dispatched = Dispatched(volume, settings.dispatch_table)
-        self._demanding = Demanding(settings, volume, clock, self._dispatched, self._say, announce)
+        self._dispatch_files = DispatchFiles(volume, settings.dispatch_table)
+        self._demand = DemandPublisher(settings, volume, clock, self._dispatch_files, self._say, announce)
         self._last_turn: float | None = None
         self._said = ""
         self._lines_since = 0
@@ -74,9 +74,9 @@ class Sidecar:
         finally:
             if server is not None:
                 server.close()
-        self._compacting.close()
+        self._compaction.close()
         self._harvester.finish(LAST_SECONDS)
-        self._demanding.finish(DEMAND_SECONDS)
+        self._demand.finish(DEMAND_SECONDS)
 
     def _listen(self, stop: Stop) -> HttpServer | None:
         try:
@@ -90,8 +90,8 @@ class Sidecar:
 
     def _turn(self) -> bool:
         more = self._harvester.turn()
-        self._compacting.turn()
-        self._demanding.turn()
+        self._compaction.turn()
+        self._demand.turn()
         self._say_dispatch()
         self._last_turn = self._clock.monotonic()
         return more
@@ -117,7 +117,7 @@ class Sidecar:
         report = read_json(self._volume, self._settings.report_file)
         state = read_json(self._volume, self._settings.state_file)
         own = [*_report_metrics(report), *_state_metrics(state), *self._harvest_metrics()]
-        return [*own, *self._dispatched.metrics()]
+        return [*own, *self._dispatch_files.metrics()]
 
     def _harvest_metrics(self) -> list[Metric]:
         harvester = self._harvester
@@ -139,7 +139,7 @@ class Sidecar:
 
     def _say_dispatch(self) -> None:
         """Write what the server's processes say of their table, when it has changed or the log has grown since."""
-        found = self._dispatched.words()
+        found = self._dispatch_files.words()
         said = "dispatch {}: {}".format(*found.summary()) if found is not None else ""
         if said != self._said or (said and self._lines_since >= SAID_AGAIN_LINES):
             self._say(said or "dispatch Unasked: this start of the server says nothing of its table")

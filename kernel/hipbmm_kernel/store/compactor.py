@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hipbmm_kernel.store import turns
+from hipbmm_kernel.store import read_order
 from hipbmm_kernel.store.compaction import Compaction
 from hipbmm_kernel.store.publisher import Publisher, PublishError
 from hipbmm_kernel.store.reader import MANY, WHOLE, Found, Limits, Reader
@@ -77,7 +77,7 @@ def _read(
     removed = 0
     containers = True
     for name, shard, _ in found:
-        if containers and not turns.is_compaction(name):
+        if containers and not read_order.is_compaction(name):
             containers = False
             removed += sum(_removed(volume, directory, each, errors) for each in compaction.end_containers())
         if containers:

@@ -5,7 +5,7 @@ A store is the writable volume, a mounted ConfigMap, an image volume or an unpac
 flat, its shards may be gzipped, and links are followed there, which is never done on the writable volume.
 
 Nothing that is read is trusted: names, sizes, counts and every line are checked, and what is refused is counted. What
-one reading may cost is bounded, and origins take turns (`turns`), so that no writer hides the shards of the others.
+one reading may cost is bounded, and origins take turns (`read_order`): no writer hides the shards of the others.
 
 A name that cannot be opened was removed by a compaction since the directory was listed, or is not visible yet. In both
 cases the directory is listed again: what took the name's place is in the new listing, or was in the old one and only
@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
-from hipbmm_kernel.store import frames, shard_lines, turns
+from hipbmm_kernel.store import frames, read_order, shard_lines
 from hipbmm_kernel.store import shard as shards
+from hipbmm_kernel.store.read_order import File
 from hipbmm_kernel.store.shard import Shard
-from hipbmm_kernel.store.turns import File
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
@@ -174,7 +174,7 @@ class Reader:
             raise
         if mirror:
             listed = [name for name in listed if not shards.is_beside(name)]
-        some = turns.first(listed, MAX_NAMES)
+        some = read_order.first(listed, MAX_NAMES)
         names = [name for name in some if shards.is_name(name.removesuffix(GZIP) if mirror else name)]
         return directory, names, len(listed) - len(some)
 
@@ -192,7 +192,7 @@ class Reader:
         But whoever calls a file a compaction, or names the shards of others in one, may lie. So a quarter is kept for
         what is no compaction, and of that a quarter for what is named.
         """
-        files = turns.in_turns(self._sized(directory, names, mirror, missed))
+        files = read_order.in_turns(self._sized(directory, names, mirror, missed))
         covered = set[str]() if mirror else self.reading.covered
         later, kept = [], self._quarter()
         for file in files:
@@ -256,7 +256,7 @@ class Reader:
             except OSError as error:
                 self._miss(name, error, missed)
                 continue
-            file = turns.file(name, status.st_size, status.st_ctime)
+            file = read_order.file(name, status.st_size, status.st_ctime)
             if not stat.S_ISREG(status.st_mode):
                 self.reading.refuse(name, "not a regular file")
             elif status.st_size > shards.MAX_BYTES:

@@ -17,7 +17,7 @@ from hipbmm_kernel.store.publisher import Publisher
 from hipbmm_kernel.store.shard_origin import WARM, head
 from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system import digest
-from hipbmm_kernel.tune import others
+from hipbmm_kernel.tune import peers
 from hipbmm_kernel.tune.crew import Abort
 from hipbmm_kernel.tune.handover import Handover, Outcome
 from hipbmm_kernel.tune.sharing import SharingTuner
@@ -36,7 +36,7 @@ def tune_missing(handover: Handover, plan: Plan, loaded: Table, wanted: Sequence
     stack, settings = handover.identity.stack, handover.settings
     own = head(settings, stack, WARM)
     publisher = Publisher(handover.volume, handover.clock, settings.store, stack)
-    batch_seconds = others.PUBLISH_SECONDS if settings.cooperate else BATCH_SECONDS
+    batch_seconds = peers.PUBLISH_SECONDS if settings.cooperate else BATCH_SECONDS
     queue = PublishQueue(publisher, handover.clock, own, handover.log, batch_seconds=batch_seconds)
     visits = _visits(handover, plan, loaded, wanted)
     tuner = _tuner(handover, visits, own.origin, queue)
@@ -82,7 +82,7 @@ def _tuner(handover: Handover, visits: Sequence[Visit], origin: str, queue: Publ
     gpus = visible_gpus(handover.env, handover.identity.gpus)
     if not handover.settings.cooperate:
         return Tuner(handover, gpus, queue)
-    beside = others.Others(handover, [visit.job.problem for visit in visits], origin, len(gpus))
+    beside = peers.Peers(handover, [visit.job.problem for visit in visits], origin, len(gpus))
     beside.announce()
     return SharingTuner(handover, gpus, queue, beside)
 

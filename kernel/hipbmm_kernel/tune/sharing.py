@@ -1,4 +1,4 @@
-"""A tuning that shares its plan with other pods: `cooperation` says which problem is next, `others` what is done.
+"""A tuning that shares its plan with other pods: `cooperation` says which problem is next, `peers` what is done.
 
 Otherwise it is the tuning of a pod alone: the same probes, visits and vetoes. Problems whose rows are verified anyway,
 which a pod visits as a sample, are not shared.
@@ -11,7 +11,7 @@ from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.tune import crew
 from hipbmm_kernel.tune.crew import Outcome, Task
 from hipbmm_kernel.tune.handover import Handover
-from hipbmm_kernel.tune.others import REFRESH_SECONDS, Others
+from hipbmm_kernel.tune.peers import REFRESH_SECONDS, Peers
 from hipbmm_kernel.tune.tuner import Tuner
 from hipbmm_kernel.tune.visit import Visit
 
@@ -19,9 +19,9 @@ from hipbmm_kernel.tune.visit import Visit
 class SharingTuner(Tuner):
     """Visits problems until each has a row of this pod's or of another's, or time is up."""
 
-    def __init__(self, handover: Handover, gpus: Sequence[str], queue: PublishQueue, others: Others) -> None:
+    def __init__(self, handover: Handover, gpus: Sequence[str], queue: PublishQueue, peers: Peers) -> None:
         super().__init__(handover, gpus, queue)
-        self._others = others
+        self._peers = peers
         self._open = dict[Problem, Visit]()
         self._adopted = 0
 
@@ -48,10 +48,10 @@ class SharingTuner(Tuner):
 
     def _opened(self) -> list[Task]:
         """The first task of the next problem for this pod; none when all that is left is with others."""
-        if self._others.refresh():
+        if self._peers.refresh():
             self._adopt()
         while self._open:
-            problem = self._others.pick(list(self._open))
+            problem = self._peers.pick(list(self._open))
             if problem is None:
                 return []
             tasks = self._next(self._open.pop(problem))
@@ -61,9 +61,9 @@ class SharingTuner(Tuner):
 
     def _adopt(self) -> None:
         progress = self._handover.progress
-        for problem in [problem for problem in self._open if problem in self._others.rows]:
+        for problem in [problem for problem in self._open if problem in self._peers.rows]:
             visit = self._open.pop(problem)
-            visit.adopt(self._others.rows[problem])
+            visit.adopt(self._peers.rows[problem])
             self._adopted += 1
             if visit.planned and visit.known is None:
                 progress.tuned()

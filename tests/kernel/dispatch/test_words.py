@@ -14,7 +14,7 @@ from tests.kernel.pods import ROOT, PodMaker
 
 from hipbmm_kernel.dispatch import words
 from hipbmm_kernel.harvest import metrics
-from hipbmm_kernel.harvest.dispatched import Dispatched
+from hipbmm_kernel.harvest.dispatch_files import DispatchFiles
 from hipbmm_kernel.system.volume import Volume
 from hipbmm_operator.pods.report import parse_spoken
 
@@ -114,7 +114,7 @@ def test_a_process_that_serves_from_memory_says_so(case: Case) -> None:
     found = case.serve()
     assert (found["used"], found["tuning"]) == ([[16, case.found[16], "explicit"]], None)
     assert case.said == ("Memory", "")
-    page = metrics.render(Dispatched(Volume(), str(case.made.table)).metrics()).decode()
+    page = metrics.render(DispatchFiles(Volume(), str(case.made.table)).metrics()).decode()
     assert 'hipbmm_dispatch_processes{mode="Memory"} 1\n' in page
     assert 'hipbmm_dispatch_processes{mode="File"} 0\n' in page
 

@@ -9,7 +9,7 @@ from tests.unit.kernel import strategies
 from tests.unit.kernel.strategies import KEY
 
 from hipbmm_kernel.rows.gemm import Veto
-from hipbmm_kernel.store import compaction, shard, shard_origin, table, turns
+from hipbmm_kernel.store import compaction, read_order, shard, shard_origin, table
 from hipbmm_kernel.store.compaction import Compaction
 
 pytestmark = pytest.mark.timeout(600)  # a thousand examples each, on a machine that may be shared
@@ -29,7 +29,7 @@ named_shards = st.lists(strategies.shards, max_size=5).map(stored)
 def step(named: Store, old: bool = True, least: int = 1, everything: bool = True) -> Store:
     """The store after one pass."""
     run = Compaction()
-    containers = {name for name in named if turns.is_compaction(name)}
+    containers = {name for name in named if read_order.is_compaction(name)}
     for name in sorted(containers):
         run.add_container(name, named[name], old)
     gone = set(run.end_containers())

@@ -21,7 +21,7 @@ from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.volume import Volume
 from hipbmm_kernel.tune.cooperation import MORE_SECONDS, STALLED_SECONDS
 from hipbmm_kernel.tune.handover import Handover
-from hipbmm_kernel.tune.others import Others
+from hipbmm_kernel.tune.peers import Peers
 from hipbmm_kernel.tune.sharing import SharingTuner
 from hipbmm_kernel.tune.visit import Job, Visit
 
@@ -38,7 +38,7 @@ def test_a_pod_that_tunes_another_model_is_not_waited_for(tmp_path: Path, a_stac
     clock = FakeClock()
     with Stop() as stop:
         handover = a_handover(tmp_path, a_stack, clock, stop, io.StringIO())
-        mine, other = (Others(handover, PLAN, uid, 1) for uid in ("pod-a.warm", "pod-b.warm"))
+        mine, other = (Peers(handover, PLAN, uid, 1) for uid in ("pod-a.warm", "pod-b.warm"))
         other.announce()
         mine.announce()
         left, began = list(PLAN), clock.monotonic()
@@ -72,7 +72,7 @@ def test_a_pod_that_waits_for_others_says_that_it_lives(
     clock, said = FakeClock(), io.StringIO()
     with Waits(clock, 60.0) as stop:
         handover = a_handover(tmp_path, a_stack, clock, stop, said)
-        others = Others(handover, PLAN, "pod-a.warm", 1)
+        others = Peers(handover, PLAN, "pod-a.warm", 1)
         publisher = Publisher(Volume(), clock, str(tmp_path), a_stack)
         queue = PublishQueue(publisher, clock, Shard(a_stack.key, "pod-a.warm", 0), handover.log)
         tuner = SharingTuner(handover, ("0",), queue, others)

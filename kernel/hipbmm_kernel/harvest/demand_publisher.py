@@ -12,7 +12,7 @@ from collections.abc import Callable
 from hipbmm_kernel.contract.settings import Settings
 from hipbmm_kernel.dispatch import demand
 from hipbmm_kernel.dispatch.demand_lines import Demand
-from hipbmm_kernel.harvest.dispatched import Dispatched
+from hipbmm_kernel.harvest.dispatch_files import DispatchFiles
 from hipbmm_kernel.harvest.harvester import read_json
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store.shard_origin import pod_of
@@ -26,7 +26,7 @@ MAX_INTERVAL = 86400.0
 """Between two times in the log: at first INTERVAL, then twice as long each time, up to this."""
 
 
-class Demanding:
+class DemandPublisher:
     """Publishes what this pod's server asked for without a row, when it has grown.
 
     `log` takes lines for people, `announce` the lines for the mirror (None: there is no mirror).
@@ -37,7 +37,7 @@ class Demanding:
         settings: Settings,
         volume: Volume,
         clock: Clock,
-        dispatched: Dispatched,
+        dispatched: DispatchFiles,
         log: Callable[[str], None],
         announce: Callable[[str], None] | None = None,
     ) -> None:

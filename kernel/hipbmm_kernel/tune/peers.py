@@ -35,7 +35,7 @@ MAX_PODS = 256
 _POD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
-class Others:
+class Peers:
     """The store as it was last read, and the problems that this pod should leave to others."""
 
     def __init__(self, handover: Handover, problems: Sequence[Problem], uid: str, gpus: int) -> None:

@@ -18,7 +18,7 @@ MAX_DEMAND_BYTES = 1 << 20
 _NAME = re.compile(r"(calls|demand)-([0-9]{1,4})-[0-9]{1,10}\.(?:bin|csv)")
 
 
-class Dispatched:
+class DispatchFiles:
     """Reads the directory of the table. What is missing or no such file counts nothing."""
 
     def __init__(self, volume: Volume, table: str) -> None:

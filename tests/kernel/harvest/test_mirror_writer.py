@@ -8,8 +8,8 @@ from tests.kernel.faults import FakeClock
 from tests.kernel.harvest.learning import LEARNED, append, line
 from tests.kernel.pods import Pod
 
-from hipbmm_kernel.harvest.announcer import INTERVAL, Announcer
 from hipbmm_kernel.harvest.harvester import Harvester
+from hipbmm_kernel.harvest.mirror_writer import INTERVAL, MirrorWriter
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.store import mirror_log, shard
 from hipbmm_kernel.system.volume import Volume
@@ -58,9 +58,9 @@ def test_a_container_that_starts_again_announces_greater_numbers(a_stack: Stack)
     lines: list[str] = []
     clock = FakeClock()
     for learned in LEARNED[:2]:
-        announcer = Announcer(shard.Shard(a_stack.key, "pod.mirror", 0), clock, lines.append)
-        announcer.add([learned])
-        announcer.turn()
+        writer = MirrorWriter(shard.Shard(a_stack.key, "pod.mirror", 0), clock, lines.append)
+        writer.add([learned])
+        writer.turn()
         clock.sleep(1)
     first, second = announced(lines)
     assert first.seq < second.seq
@@ -69,18 +69,18 @@ def test_a_container_that_starts_again_announces_greater_numbers(a_stack: Stack)
 def test_no_more_than_one_shard_holds_is_announced(a_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror_log, "MAX_LINES", 3)
     lines: list[str] = []
-    announcer = Announcer(shard.Shard(a_stack.key, "pod.mirror", 0), FakeClock(), lines.append)
-    announcer.add(LEARNED)
-    announcer.turn()
+    writer = MirrorWriter(shard.Shard(a_stack.key, "pod.mirror", 0), FakeClock(), lines.append)
+    writer.add(LEARNED)
+    writer.turn()
     (found,) = announced(lines)
     assert len(found.rows) == 3
 
 
 def test_a_name_that_is_too_long_for_the_mirror_is_left_out(a_stack: Stack) -> None:
     lines: list[str] = []
-    announcer = Announcer(shard.Shard(a_stack.key, "pod.mirror", 0), FakeClock(), lines.append)
-    announcer.add([LEARNED[0]._replace(kernel_name="x" * 5000), LEARNED[1]])
-    announcer.turn()
+    writer = MirrorWriter(shard.Shard(a_stack.key, "pod.mirror", 0), FakeClock(), lines.append)
+    writer.add([LEARNED[0]._replace(kernel_name="x" * 5000), LEARNED[1]])
+    writer.turn()
     (found,) = announced(lines)
     assert {*found.rows} == {LEARNED[0]._replace(kernel_name="-"), LEARNED[1]}
 

@@ -12,7 +12,7 @@ INTERVAL = 300.0
 """The operator reads a serving pod's log every few minutes only, and rows learned one by one fill no log that way."""
 
 
-class Announcer:
+class MirrorWriter:
     """Collects rows of one stack. `head` gives key, origin and token; `write` takes a line without its end."""
 
     def __init__(self, head: Shard, clock: Clock, write: Callable[[str], None]) -> None:

@@ -10,12 +10,12 @@ from tests.kernel.faults import FakeClock
 from tests.kernel.pods import Pod, row
 from tests.kernel.store.stores import names, put, read
 
-from hipbmm_kernel.harvest.compacting import INTERVAL, Compacting
+from hipbmm_kernel.harvest.background_compaction import INTERVAL, BackgroundCompaction
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.store.reader import MANY
 
 
-def until_it_ends(compacting: Compacting) -> None:
+def until_it_ends(compacting: BackgroundCompaction) -> None:
     ends = time.monotonic() + 120
     while compacting._running():
         assert time.monotonic() < ends
@@ -32,7 +32,7 @@ def test_a_pod_that_has_published_makes_few_shards_of_many(pod: Pod, a_stack: St
     before = read(pod.store, a_stack)
     clock = FakeClock()
     published = 0
-    compacting = Compacting(pod.settings(), clock, lambda: published)
+    compacting = BackgroundCompaction(pod.settings(), clock, lambda: published)
     clock.sleep(INTERVAL)
     compacting.turn()
     until_it_ends(compacting)
@@ -55,7 +55,7 @@ def test_neither_the_working_directory_nor_variables_take_the_place_of_pythons_o
     monkeypatch.chdir(pod.root)
     monkeypatch.setenv(variable, str(pod.root))
     clock = FakeClock()
-    compacting = Compacting(pod.settings(), clock, lambda: 1)
+    compacting = BackgroundCompaction(pod.settings(), clock, lambda: 1)
     clock.sleep(INTERVAL)
     compacting.turn()
     until_it_ends(compacting)
@@ -68,7 +68,7 @@ def test_where_no_process_can_be_started_the_sidecar_goes_on_and_tries_again(
     many(pod, a_stack)
     clock = FakeClock()
     published = 1
-    compacting = Compacting(pod.settings(), clock, lambda: published)
+    compacting = BackgroundCompaction(pod.settings(), clock, lambda: published)
     with monkeypatch.context() as without:
         without.setattr(sys, "executable", "/nowhere/python3")
         clock.sleep(INTERVAL)
@@ -83,7 +83,7 @@ def test_where_no_process_can_be_started_the_sidecar_goes_on_and_tries_again(
 def test_a_child_that_runs_is_ended_with_the_sidecar(pod: Pod, a_stack: Stack, tmp_path: Path) -> None:
     many(pod, a_stack)
     clock = FakeClock()
-    compacting = Compacting(pod.settings(), clock, lambda: 1)
+    compacting = BackgroundCompaction(pod.settings(), clock, lambda: 1)
     clock.sleep(INTERVAL)
     compacting.turn()
     child = compacting._child

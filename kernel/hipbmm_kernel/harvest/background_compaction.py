@@ -1,4 +1,4 @@
-"""Compacting the store now and then, in a child: its memory is given back, and a volume that hangs holds up nothing."""
+"""Compacts the store now and then, in a child: its memory is given back, and a volume that hangs holds up nothing."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ INTERVAL = 3600
 NICE = 10
 
 
-class Compacting:
+class BackgroundCompaction:
     """Starts `compact --bounded` when this pod has published something; pods of one store do not start together."""
 
     def __init__(self, settings: Settings, clock: Clock, published: Callable[[], int]) -> None:

@@ -9,8 +9,8 @@ from tests.kernel.pods import Pod
 
 from hipbmm_kernel.dispatch import demand
 from hipbmm_kernel.dispatch.recorder import Recorder
-from hipbmm_kernel.harvest.demanding import INTERVAL, MAX_INTERVAL, Demanding
-from hipbmm_kernel.harvest.dispatched import Dispatched
+from hipbmm_kernel.harvest.demand_publisher import INTERVAL, MAX_INTERVAL, DemandPublisher
+from hipbmm_kernel.harvest.dispatch_files import DispatchFiles
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.system.volume import Volume
 from hipbmm_operator.mirror import shards
@@ -29,9 +29,9 @@ class Serving:
         self.recorder = Recorder(str(pod.home / "dispatch"), 0)
         self.lines: list[str] = []
         settings = pod.settings()
-        dispatched = Dispatched(Volume(), settings.dispatch_table)
+        dispatched = DispatchFiles(Volume(), settings.dispatch_table)
         announce = self.lines.append if mirror else None
-        self.demanding = Demanding(settings, Volume(), self.clock, dispatched, lambda _: None, announce)
+        self.demanding = DemandPublisher(settings, Volume(), self.clock, dispatched, lambda _: None, announce)
 
     def turn(self, calls: int, seconds: float = 20.0) -> None:
         for _ in range(calls):

@@ -6,7 +6,7 @@ import pytest
 
 from hipbmm_kernel.dispatch.recorder import COUNTERS, Recorder
 from hipbmm_kernel.harvest import metrics
-from hipbmm_kernel.harvest.dispatched import Dispatched
+from hipbmm_kernel.harvest.dispatch_files import DispatchFiles
 from hipbmm_kernel.system.volume import Volume
 
 
@@ -28,7 +28,7 @@ def served(table: str, rank: int, *calls: int) -> Recorder:
 
 
 def page(table: str) -> list[str]:
-    text = metrics.render(Dispatched(Volume(), table).metrics()).decode()
+    text = metrics.render(DispatchFiles(Volume(), table).metrics()).decode()
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
@@ -76,5 +76,5 @@ def test_demand_of_ranks_is_one(table: str) -> None:
         recorder.missed((8 + rank, 256, 512, False))
         recorder.write()
     (Path(table).parent / "demand-0-1.csv").write_text("m,n,k,bias,calls\n1,2\n-1,2,3,0,9\nx\n")
-    found = Dispatched(Volume(), table).demand()
+    found = DispatchFiles(Volume(), table).demand()
     assert [(item.m, item.calls) for item in found] == [(7, 4), (8, 1), (9, 1)]
