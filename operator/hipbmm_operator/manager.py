@@ -27,7 +27,7 @@ from hipbmm_operator.telemetry.http_server import HttpServer
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.informer import Informer
-from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.node_cache import NodeCache
 from hipbmm_operator.watch.watches import Watches
 from hipbmm_operator.workqueue.debounce import Debounce
 from hipbmm_operator.workqueue.queue import Backoff, Queue
@@ -55,7 +55,7 @@ class Operator:
         self._primed = False
         backoff = Backoff(settings.backoff_seconds, settings.backoff_max_seconds, random.random)
         self._queue = Queue(backoff, time.monotonic)
-        self._nodes = NodeBook()
+        self._nodes = NodeCache()
         self._rights = Rights(kube, WATCHED, settings.namespaces)
         debounce = Debounce(settings.debounce_seconds, time.monotonic)
         self._informer = Informer(kube, store := Store(), self._nodes, self._queue, settings, self._rights)

@@ -15,10 +15,10 @@ from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, object_at
 from hipbmm_operator.mirror import content as contents
 from hipbmm_operator.mirror.shards import Shard
-from hipbmm_operator.observe.kept import Kept
 from hipbmm_operator.observe.log_rows import LogRows
 from hipbmm_operator.observe.mirror_logs import still_in_logs
 from hipbmm_operator.observe.profile_facts import mirror_name
+from hipbmm_operator.observe.read_cache import ReadCache
 from hipbmm_operator.profiles.facts import Facts, Kernel, Profile
 
 LOG = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class ProfileObjects:
         self._kube = kube
         self._program = program
         self._clock = clock
-        self._proven = Kept(clock)
+        self._proven = ReadCache(clock)
         self._read: dict[str, frozenset[str]] = {}
         self._refused: dict[str, tuple[float, str]] = {}
         self._rows = LogRows(kube, clock, WARM, HARVEST)

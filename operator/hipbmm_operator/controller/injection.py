@@ -20,7 +20,7 @@ from hipbmm_operator.kube.metadata import NamespacedName, object_at
 from hipbmm_operator.observe.profile_facts import ProfileReads
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.watch.cache import Store
-from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.node_cache import NodeCache
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 from hipbmm_operator.workqueue.workers import Workers
 
@@ -30,7 +30,7 @@ _MAX_PROGRAM = 900_000
 
 
 async def serve_profiles(
-    settings: Settings, kube: Kube, store: Store, nodes: NodeBook, leader: Leader, now: Callable[[], datetime]
+    settings: Settings, kube: Kube, store: Store, nodes: NodeCache, leader: Leader, now: Callable[[], datetime]
 ) -> None:
     """Serve profiles until cancelled, if the operator is to serve any."""
     if not settings.injection_name:

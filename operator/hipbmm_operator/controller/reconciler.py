@@ -65,7 +65,7 @@ class Reconciler:
 
     async def _reconcile(self, key: NamespacedName, resource: Resource) -> Outcome:
         """The four steps. Without access to all that is around a resource, only its status is written."""
-        refusal = self.rights.blind(key.namespace)
+        refusal = self.rights.no_access(key.namespace)
         if refusal:
             await self._write_status(resource, no_access.build(resource, refusal, self.now()))
             return Outcome()

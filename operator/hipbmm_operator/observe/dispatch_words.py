@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 
 from hipbmm_operator.kube.client import Kube
-from hipbmm_operator.observe.kept import Kept
+from hipbmm_operator.observe.read_cache import ReadCache
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.pods.report import FILE, MEMORY, UNKNOWN, Spoken, parse_spoken
@@ -36,7 +36,7 @@ class DispatchWords:
     def __init__(self, kube: Kube, clock: Callable[[], float], container: str = contract.HARVEST) -> None:
         self._kube = kube
         self._container = container
-        self._kept = Kept(clock, forgotten=float("inf"))
+        self._kept = ReadCache(clock, forgotten=float("inf"))
 
     async def at(self, pods: Iterable[Pod], now: datetime) -> tuple[Mapping[str, Spoken], float | None]:
         """By uid, what the servers of pods run: Memory or File. And the seconds after which to read again.

@@ -10,7 +10,7 @@ from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.mirror import shards
 from hipbmm_operator.mirror.shards import Shard
-from hipbmm_operator.observe.kept import Kept
+from hipbmm_operator.observe.read_cache import ReadCache
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 
@@ -46,7 +46,7 @@ class LogRows:
         self, kube: Kube, clock: Callable[[], float], warm: str = contract.WARM, harvest: str = contract.HARVEST
     ) -> None:
         self._kube = kube
-        self._kept = Kept(clock)
+        self._kept = ReadCache(clock)
         self._warm, self._harvest = warm, harvest
 
     async def new(self, pods: Sequence[Pod], held: frozenset[str]) -> Found:

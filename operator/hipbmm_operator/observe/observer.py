@@ -16,10 +16,10 @@ from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import NamespacedName, object_at
 from hipbmm_operator.mirror.state import MirrorState
 from hipbmm_operator.observe import namespace_rules, parse, service_monitor
-from hipbmm_operator.observe.kept import Kept, trim
 from hipbmm_operator.observe.mirror_logs import MirrorLogs
 from hipbmm_operator.observe.observed import Deployment, Observed, OnDemandFacts
 from hipbmm_operator.observe.on_demand import OnDemandReads
+from hipbmm_operator.observe.read_cache import ReadCache, trim
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.resources import (
@@ -37,7 +37,7 @@ from hipbmm_operator.resources.circumstances import Circumstances
 from hipbmm_operator.resources.controller_revision import Revision
 from hipbmm_operator.resources.volume_claim import StoredClaim
 from hipbmm_operator.watch.cache import Store
-from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.node_cache import NodeCache
 
 _RULES_SECONDS = 30.0
 """Many resources are often made at once in one namespace."""
@@ -47,14 +47,14 @@ class Observer:
     """Makes one value of everything that decisions about a resource depend on."""
 
     def __init__(
-        self, kube: Kube, store: Store, nodes: NodeBook, clock: Callable[[], float], progress_seconds: float
+        self, kube: Kube, store: Store, nodes: NodeCache, clock: Callable[[], float], progress_seconds: float
     ) -> None:
         self._kube = kube
         self._store = store
         self._nodes = nodes
         self._mirror = MirrorLogs(kube, clock)
         self._on_demand = OnDemandReads(kube, progress_seconds, clock)
-        self._rules = Kept(clock)
+        self._rules = ReadCache(clock)
         self._started: dict[str, tuple[bool, datetime]] = {}
 
     async def at(self, key: NamespacedName, resource: Resource, spec: Spec | None, now: datetime) -> Observed:

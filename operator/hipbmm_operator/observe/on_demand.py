@@ -12,8 +12,8 @@ from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import object_at
 from hipbmm_operator.kube.text import printable
 from hipbmm_operator.observe.dispatch_words import DispatchWords
-from hipbmm_operator.observe.kept import Kept, trim
 from hipbmm_operator.observe.observed import NO_PULL_SECRET, UNPLACED, Note, OnDemandFacts
+from hipbmm_operator.observe.read_cache import ReadCache, trim
 from hipbmm_operator.pods import contract, failures, report, stall
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.resources.references import Keys
@@ -49,8 +49,8 @@ class OnDemandReads:
         self._kube = kube
         self._progress_seconds = progress_seconds
         self._clock = clock
-        self._kept = Kept(clock, forgotten=float("inf"))
-        self._paces: dict[str, stall.Pace] = {}
+        self._kept = ReadCache(clock, forgotten=float("inf"))
+        self._speeds: dict[str, stall.Speed] = {}
         self._refused: dict[str, float] = {}
         self._words = DispatchWords(kube, clock)
 
@@ -97,9 +97,9 @@ class OnDemandReads:
 
     def _stalled(self, pod: Pod, progress: report.Progress) -> bool:
         now = self._clock()
-        self._paces[pod.uid] = stall.step(self._paces.get(pod.uid), progress, now)
-        trim(self._paces)
-        return stall.stalled(self._paces[pod.uid], now)
+        self._speeds[pod.uid] = stall.step(self._speeds.get(pod.uid), progress, now)
+        trim(self._speeds)
+        return stall.stalled(self._speeds[pod.uid], now)
 
     def _asks_for_start(self, pod: Pod) -> bool:
         """Whether it matters how this pod's server was started: again, or without HIPBMM from the first.

@@ -17,8 +17,8 @@ from hipbmm_operator.kube.metadata import as_object, objects_at
 from hipbmm_operator.kube.times import moment
 from hipbmm_operator.observe import admission_objects, foreign_pods, parse
 from hipbmm_operator.observe.dispatch_words import DispatchWords
-from hipbmm_operator.observe.kept import Kept
 from hipbmm_operator.observe.on_demand import last_time
+from hipbmm_operator.observe.read_cache import ReadCache
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.report import parse_progress
 from hipbmm_operator.profiles import facts as values
@@ -61,7 +61,7 @@ class ProfileReads:
         self._name = name
         self._mirrors = mirrors
         self._kubelets = kubelets
-        self._kept = Kept(clock)
+        self._kept = ReadCache(clock)
         self._words = DispatchWords(kube, clock, spelling.HARVEST)
 
     async def facts(

@@ -16,7 +16,7 @@ _STEPWISE = frozenset({TUNING, *LAST_PHASES})
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Speed:
     """The last progress, when it was first seen (seconds of a steady clock), and the longest wait for one so far."""
 
     progress: Progress
@@ -24,17 +24,17 @@ class Pace:
     longest: float = 0.0
 
 
-def step(before: Pace | None, progress: Progress, now: float) -> Pace:
-    """The pace after the progress was read once more."""
+def step(before: Speed | None, progress: Progress, now: float) -> Speed:
+    """The speed after the progress was read once more."""
     if before is None or before.progress.phase != progress.phase:
-        return Pace(progress, now)
+        return Speed(progress, now)
     lives = progress.all_done and before.progress.elapsed != progress.elapsed
     if before.progress == progress and not lives:
         return before
-    return Pace(progress, now, max(before.longest, now - before.since))
+    return Speed(progress, now, max(before.longest, now - before.since))
 
 
-def stalled(pace: Pace, now: float) -> bool:
+def stalled(speed: Speed, now: float) -> bool:
     """Whether nothing has come for much longer than anything took before."""
-    idle = now - pace.since
-    return pace.progress.phase in _STEPWISE and idle > max(LEAST_SECONDS, _TIMES_SLOWER * pace.longest)
+    idle = now - speed.since
+    return speed.progress.phase in _STEPWISE and idle > max(LEAST_SECONDS, _TIMES_SLOWER * speed.longest)

@@ -86,7 +86,7 @@ class Rights:
         """Whether a kind may be listed and watched in a namespace (all of them for "" )."""
         return (kind, namespace) not in self._refused
 
-    def blind(self, namespace: str) -> str:
+    def no_access(self, namespace: str) -> str:
         """Why resources of a namespace are left as they are, "" when they are not. Nodes are optional."""
         for kind, place in itertools.product(self._kinds, {"", namespace}):
             if kind != NODE and (refusal := self._refused.get((kind, place))):
@@ -97,7 +97,7 @@ class Rights:
         """What can be watched. A namespace is seen whole or not at all."""
         if not self._namespaces:
             return Scope(tuple(kind for kind in self._kinds if self.may(kind)), ())
-        seen = tuple(namespace for namespace in self._namespaces if not self.blind(namespace))
+        seen = tuple(namespace for namespace in self._namespaces if not self.no_access(namespace))
         kinds = tuple(kind for kind in self._kinds if kind.namespaced or self.may(kind))
         return Scope(kinds if seen else (), seen)
 

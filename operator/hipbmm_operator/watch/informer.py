@@ -22,7 +22,7 @@ from hipbmm_operator.settings import Settings
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store
-from hipbmm_operator.watch.node_cache import ByNode, NodeBook
+from hipbmm_operator.watch.node_cache import ByNode, NodeCache
 from hipbmm_operator.watch.pruning import CachedObject, prune
 from hipbmm_operator.watch.watches import Event
 from hipbmm_operator.workqueue.queue import Queue
@@ -45,7 +45,7 @@ class Informer:
     """Keeps store and node book true, and asks for reconciles of what changed."""
 
     def __init__(
-        self, kube: Kube, store: Store, nodes: NodeBook, queue: Queue, settings: Settings, rights: Rights
+        self, kube: Kube, store: Store, nodes: NodeCache, queue: Queue, settings: Settings, rights: Rights
     ) -> None:
         self._kube = kube
         self._store = store

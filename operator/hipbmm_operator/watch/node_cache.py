@@ -20,7 +20,7 @@ _CACHED_SUMMARIES = 256
 ByNode = Mapping[str, Sequence[CachedObject]]
 
 
-class NodeBook:
+class NodeCache:
     """Detections by node. They are made anew when a kept part of the node has changed, so not by heartbeats."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from hipbmm_operator.observe.observer import Observer
 from hipbmm_operator.resources.pod_template import Payload
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store
-from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.node_cache import NodeCache
 from hipbmm_operator.watch.pruning import prune
 from hipbmm_operator.workqueue.debounce import Debounce
 
@@ -118,7 +118,7 @@ def reconciler(kube: FakeKube, store: Store, debounce: Debounce | None = None) -
             return
         store.put(kind, prune(kind, body))
 
-    observer = Observer(kube, store, NodeBook(), lambda: 0.0, 5.0)  # type: ignore[arg-type]  # the part that is used
+    observer = Observer(kube, store, NodeCache(), lambda: 0.0, 5.0)  # type: ignore[arg-type]  # the part that is used
     return Reconciler(
         kube=kube,  # type: ignore[arg-type]
         store=store,

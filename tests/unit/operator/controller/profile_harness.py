@@ -18,7 +18,7 @@ from hipbmm_operator.kube.client import Page
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.observe.profile_facts import ProfileReads
-from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.node_cache import NodeCache
 from hipbmm_operator.watch.pruning import prune
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 
@@ -88,7 +88,7 @@ class Harness:
         self.clock = 0.0
         kube: Any = self.kube
         queue = Queue(Backoff(1.0, 1.0, lambda: 1.0), lambda: self.clock)
-        self.nodes = NodeBook()
+        self.nodes = NodeCache()
         self.list = ProfileList(kube, (), queue)
         self.reconcile = ProfileReconciler(
             profiles=self.list,

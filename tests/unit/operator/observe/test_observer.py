@@ -18,7 +18,7 @@ from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.resources import circumstances, environment
 from hipbmm_operator.resources.circumstances import Bounds
 from hipbmm_operator.watch.cache import Store
-from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.node_cache import NodeCache
 from hipbmm_operator.watch.pruning import prune
 
 KEY = NamespacedName("ns", "qwen")
@@ -33,7 +33,7 @@ class Case:
         kube: object = self.kube
         self.clock = 0.0
         # Of the API server the part that is used.
-        self.observer = Observer(kube, self.store, NodeBook(), lambda: self.clock, 5.0)  # type: ignore[arg-type]
+        self.observer = Observer(kube, self.store, NodeCache(), lambda: self.clock, 5.0)  # type: ignore[arg-type]
 
     def put(self, kind: Kind, body: Json) -> None:
         self.store.put(kind, prune(kind, body))

@@ -11,9 +11,9 @@ from tests.unit.operator.make import NOW, Json, ended, pod, report, time
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.kinds import CONFIG_MAP, EVENT, SECRET, STORAGE_CLASS
 from hipbmm_operator.observe import parse
-from hipbmm_operator.observe.kept import trim
 from hipbmm_operator.observe.observed import OnDemandFacts
 from hipbmm_operator.observe.on_demand import OnDemandReads
+from hipbmm_operator.observe.read_cache import trim
 from hipbmm_operator.pods.report import Start
 
 PROGRESS = "hipbmm progress phase=Tuning tuned={} problems=204 failed=0 elapsed_s=1 eta_s=9\n"

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hipbmm_operator.pods.report import Progress
-from hipbmm_operator.pods.stall import LEAST_SECONDS, Pace, stalled, step
+from hipbmm_operator.pods.stall import LEAST_SECONDS, Speed, stalled, step
 
 
-def paced(*times: float, phase: str = "Tuning") -> Pace:
+def paced(*times: float, phase: str = "Tuning") -> Speed:
     """A row at each of these times."""
     pace = None
     for tuned, now in enumerate(times):

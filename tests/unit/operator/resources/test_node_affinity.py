@@ -18,7 +18,7 @@ from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.resources import circumstances, controller_revision
 from hipbmm_operator.resources.circumstances import Circumstances
-from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.node_cache import NodeCache
 
 OWNER = resource().meta
 LABELLED = {"A:device-id": "74a1", "A:cu-count": "304"}
@@ -27,14 +27,14 @@ BY_NAME = {"A:product-name": "AMD_Instinct_MI300X_OAM"}
 BY_HAND = {"hipbmm.io/gpu-product": "MI300X"}
 
 
-def cluster(*labels: Json) -> NodeBook:
-    book = NodeBook()
+def cluster(*labels: Json) -> NodeCache:
+    book = NodeCache()
     for number, of_node in enumerate(labels):
         book.put(node(of_node, {"amd.com/gpu": "8"}, name=f"n{number}"), 0)
     return book
 
 
-def now(book: NodeBook) -> Circumstances:
+def now(book: NodeCache) -> Circumstances:
     return Circumstances(kinds_to_read(book.shown()))
 
 
@@ -48,13 +48,13 @@ def chosen(plan: Plan, *labels: Json) -> list[bool]:
     return [selects(terms(plan), expand(of_node)) for of_node in labels]
 
 
-def fit(book: NodeBook, plan: Plan) -> HardwareSummary:
+def fit(book: NodeCache, plan: Plan) -> HardwareSummary:
     found = book.summary(typed(resource()), [], 1, circumstances.of(plan.revision.template).kinds)
     assert found
     return found
 
 
-def seen(book: NodeBook, *before: Plan) -> Observed:
+def seen(book: NodeCache, *before: Plan) -> Observed:
     stored = [parse.revision(controller_revision.build(OWNER, plan.revision), OWNER) for plan in before]
     live = deployment(before[-1]) if before else None
     return replace(

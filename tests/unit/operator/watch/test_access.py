@@ -38,7 +38,7 @@ def rights(kube: Refusing, *namespaces: str) -> Rights:
 async def test_with_all_rights_everything_is_watched() -> None:
     found = rights(Refusing())
     assert not await found.refresh()
-    assert (found.scope(), found.blind("a")) == (Scope(KINDS, ()), "")
+    assert (found.scope(), found.no_access("a")) == (Scope(KINDS, ()), "")
 
 
 async def test_a_right_that_is_missing_everywhere_blinds_all_namespaces_until_it_is_back() -> None:
@@ -47,17 +47,17 @@ async def test_a_right_that_is_missing_everywhere_blinds_all_namespaces_until_it
     assert await found.refresh()
     assert not await found.refresh()
     assert found.scope() == Scope((DEPLOYMENT, NODE), ())
-    assert "pods" in found.blind("a")
+    assert "pods" in found.no_access("a")
     assert not found.may(POD)
     kube.refused.clear()
     assert await found.refresh()
-    assert (found.scope(), found.blind("a")) == (Scope(KINDS, ()), "")
+    assert (found.scope(), found.no_access("a")) == (Scope(KINDS, ()), "")
 
 
 async def test_nodes_are_optional() -> None:
     found = rights(Refusing((NODE, "")), "a")
     await found.refresh()
-    assert (found.scope(), found.blind("a")) == (Scope((DEPLOYMENT, POD), ("a",)), "")
+    assert (found.scope(), found.no_access("a")) == (Scope((DEPLOYMENT, POD), ("a",)), "")
 
 
 async def test_a_namespace_without_rights_does_not_keep_the_others_from_being_served() -> None:
@@ -65,8 +65,8 @@ async def test_a_namespace_without_rights_does_not_keep_the_others_from_being_se
     found = rights(kube, "a", "b")
     await found.refresh()
     assert found.scope() == Scope(KINDS, ("b",))
-    assert "'a'" in found.blind("a")
-    assert found.blind("b") == ""
+    assert "'a'" in found.no_access("a")
+    assert found.no_access("b") == ""
     kube.refused.add((DEPLOYMENT, "b"))
     await found.refresh()
     assert found.scope() == Scope((), ())

@@ -21,7 +21,7 @@ from hipbmm_operator.watch import informer
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.informer import Informer
-from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.node_cache import NodeCache
 from hipbmm_operator.watch.pruning import prune
 from hipbmm_operator.watch.watches import Event
 from hipbmm_operator.workqueue.queue import Backoff, Queue
@@ -31,7 +31,7 @@ class Harness:
     """An informer, whose watches are what the test brings it."""
 
     def __init__(self, api: ApiServer, kube: Kube) -> None:
-        self.api, self.store, self.nodes, self.now = api, Store(), NodeBook(), 0.0
+        self.api, self.store, self.nodes, self.now = api, Store(), NodeCache(), 0.0
         self.queue = Queue(Backoff(1.0, 1.0, lambda: 0.0), lambda: self.now)
         self.rights = Rights(kube, kinds.WATCHED, ())
         settings = Settings(page_size=2, resync_seconds=0.05)

@@ -8,7 +8,7 @@ from tests.unit.operator.detect.nodes import device, node, resource_slice
 
 from hipbmm_operator.detect.identity import HOLD_SECONDS
 from hipbmm_operator.kube import kinds
-from hipbmm_operator.watch.node_cache import NodeBook
+from hipbmm_operator.watch.node_cache import NodeCache
 from hipbmm_operator.watch.pruning import CachedObject, prune
 
 Json = dict[str, Any]
@@ -64,7 +64,7 @@ def test_heartbeats_are_no_change(path: list[Any], value: object) -> None:
     ],
 )
 def test_what_detection_does_not_read_changes_no_detection(path: list[Any], value: object) -> None:
-    book = NodeBook()
+    book = NodeCache()
     assert book.put(cached(subject()).body(), 0.0)
     assert not book.put(cached(changed(path, value)).body(), 1.0)
 
@@ -100,7 +100,7 @@ def test_what_matters(path: list[Any], value: object) -> None:
 
 
 def test_an_identity_that_outlives_its_labels_is_judged_again_until_it_is_given_up() -> None:
-    book = NodeBook()
+    book = NodeCache()
     book.put(subject(), 0.0)
     bare = node({}, {"amd.com/gpu": "8"})
     assert book.put(bare, 1.0)
@@ -111,7 +111,7 @@ def test_an_identity_that_outlives_its_labels_is_judged_again_until_it_is_given_
 
 
 def test_what_dra_publishes_about_a_node_has_it_judged_anew() -> None:
-    book = NodeBook()
+    book = NodeCache()
     slices = {"n": [prune(kinds.RESOURCE_SLICES[0], resource_slice([device()]))]}
     assert book.attach("slices", slices) == {"n"}
     assert not book.attach("slices", slices)
@@ -125,7 +125,7 @@ def test_what_dra_publishes_about_a_node_has_it_judged_anew() -> None:
 
 
 def test_a_node_that_was_not_known_is_removed_without_a_change() -> None:
-    book = NodeBook()
+    book = NodeCache()
     assert not book.remove("n")
     book.put(subject(), 0.0)
     assert book.remove("n")

@@ -22,7 +22,7 @@ def trim(memory: dict[Any, Any]) -> None:
         del memory[next(iter(memory))]
 
 
-class Kept:
+class ReadCache:
     """Answers by key: asked for once for all that want one at the same time, and again after so many seconds."""
 
     def __init__(self, clock: Callable[[], float], forgotten: float = _FORGOTTEN_SECONDS) -> None:
