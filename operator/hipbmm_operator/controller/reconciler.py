@@ -71,7 +71,7 @@ class Reconciler:
             return Outcome()
         now, checked = self.now(), read(resource)
 
-        observed = await self.observer.at(key, resource, checked.spec, now)
+        observed = await self.observer.at(resource, checked.spec, now)
         planned = decide(resource, checked, observed, self.payload, now)
         situation = Situation(resource, checked.spec, checked.problems, observed, planned)
         live = observed.deployment
@@ -85,7 +85,7 @@ class Reconciler:
         if wait is not None:
             return outcome.at_latest(wait)
         # A Deployment that was just written counts as it is now: the former one would say that its rollout is over.
-        stored = self.observer.deployment(key)
+        stored = self.observer.deployment(resource.meta)
         refused = applied.failures
         if not refused and stored is not None and self.applier.wrote(resource.meta, kinds.DEPLOYMENT, stored):
             refused = altered(planned.replicas, stored)

@@ -13,11 +13,11 @@ from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.metadata import NamespacedName, object_at
+from hipbmm_operator.kube.metadata import Metadata, NamespacedName, object_at
 from hipbmm_operator.mirror.state import MirrorState
-from hipbmm_operator.observe import namespace_rules, parse, service_monitor
+from hipbmm_operator.observe import parse
 from hipbmm_operator.observe.mirror_logs import MirrorLogs
-from hipbmm_operator.observe.observed import Deployment, Observed, OnDemandFacts
+from hipbmm_operator.observe.observed import Child, Deployment, Observed, OnDemandFacts, ServiceMonitorState
 from hipbmm_operator.observe.on_demand import OnDemandReads
 from hipbmm_operator.observe.read_cache import ReadCache, trim
 from hipbmm_operator.pods import contract
@@ -41,6 +41,8 @@ from hipbmm_operator.watch.node_cache import NodeCache
 
 _RULES_SECONDS = 30.0
 """Many resources are often made at once in one namespace."""
+_MONITOR_SECONDS = 60.0
+_NOT_TO_BE_READ = (errors.ForbiddenError, errors.NotFoundError)
 
 
 class Observer:
@@ -57,27 +59,28 @@ class Observer:
         self._rules = ReadCache(clock)
         self._started: dict[str, tuple[bool, datetime]] = {}
 
-    async def at(self, key: NamespacedName, resource: Resource, spec: Spec | None, now: datetime) -> Observed:
+    async def at(self, resource: Resource, spec: Spec | None, now: datetime) -> Observed:
         """The cluster around a resource; of one without a usable spec only what is there. Raises ApiError."""
-        pods = tuple(self._unready(parse.pod(body), now) for body in self._owned(key, kinds.POD) if _selected(body))
-        stored = (parse.revision(body, resource.meta) for body in self._owned(key, kinds.CONTROLLER_REVISION))
+        meta = resource.meta
+        pods = tuple(self._unready(parse.pod(body), now) for body in self._owned(meta, kinds.POD) if _selected(body))
+        stored = (parse.revision(body, meta) for body in self._owned(meta, kinds.CONTROLLER_REVISION))
         revisions = tuple(revision for revision in stored if revision is not None)
         claim = await self._claim(resource, spec) if spec else None
-        mirror = await self._mirror_state(key, resource, spec, claim, pods, now)
-        service, budget = (self._live(key, kind) for kind in (kinds.SERVICE, kinds.BUDGET))
+        mirror = await self._mirror_state(resource, spec, claim, pods, now)
+        service, budget = (self._live(meta, kind) for kind in (kinds.SERVICE, kinds.BUDGET))
         seen = parse.child(service) if service else None
-        deployment = self.deployment(key)
-        facts = await self._on_demand.at(key.namespace, pods, claim, now, references.names(spec) if spec else ())
+        deployment = self.deployment(meta)
+        facts = await self._on_demand.at(meta.namespace, pods, claim, now, references.names(spec) if spec else ())
         return Observed(
             deployment=deployment,
             service=seen,
-            monitor=await service_monitor.read(self._kube, resource.meta, spec, seen),
+            monitor=await service_monitor(self._kube, meta, spec, seen),
             budget=parse.child(budget) if budget else None,
             claim=claim,
             revisions=revisions,
             pods=pods,
             mirror=mirror,
-            claim_templates=await self._claim_templates(key, resource, spec, revisions),
+            claim_templates=await self._claim_templates(meta, spec, revisions),
             hardware=self._hardware(spec, deployment) if spec else None,
             circumstances=await self._circumstances(resource, spec, facts, revisions) if spec else Circumstances(),
             facts=facts,
@@ -92,12 +95,12 @@ class Observer:
             return Circumstances(read)
         given = references.given(spec, facts.keys) & environment.CACHES
         at = resource.meta.namespace
-        rules = await self._rules.get(at, _RULES_SECONDS, partial(namespace_rules.read, self._kube, at))
-        return Circumstances(read, rules, given)
+        rules = await self._rules.get(at, _RULES_SECONDS, partial(namespace_rules, self._kube, at))
+        return replace(rules, kinds=read, given=given)
 
-    def deployment(self, key: NamespacedName) -> Deployment | None:
+    def deployment(self, owner: Metadata) -> Deployment | None:
         """The Deployment as it is known now: after a write, too."""
-        body = self._live(key, kinds.DEPLOYMENT)
+        body = self._live(owner, kinds.DEPLOYMENT)
         return parse.deployment(body) if body else None
 
     def _unready(self, pod: Pod, now: datetime) -> Pod:
@@ -115,11 +118,11 @@ class Observer:
         trim(self._started)
         return replace(pod, not_ready_since=max(since, pod.not_ready_since))
 
-    def _owned(self, key: NamespacedName, kind: Kind) -> list[Json]:
-        return [packed.body() for packed in self._store.owned(key, kind)]
+    def _owned(self, owner: Metadata, kind: Kind) -> list[Json]:
+        return [packed.body() for packed in self._store.owned(NamespacedName(owner.namespace, owner.name), kind)]
 
-    def _live(self, key: NamespacedName, kind: Kind) -> Json | None:
-        packed = self._store.get(kind, key.namespace, names.child(key.name))
+    def _live(self, owner: Metadata, kind: Kind) -> Json | None:
+        packed = self._store.get(kind, owner.namespace, names.child(owner.name))
         return packed.body() if packed else None
 
     async def _claim(self, resource: Resource, spec: Spec) -> StoredClaim | None:
@@ -137,33 +140,27 @@ class Observer:
         return parse.claim(body) if body else None
 
     async def _claim_templates(
-        self, key: NamespacedName, resource: Resource, spec: Spec | None, revisions: Sequence[Revision]
+        self, owner: Metadata, spec: Spec | None, revisions: Sequence[Revision]
     ) -> tuple[metadata.Metadata, ...]:
         """ResourceClaimTemplates of a resource that uses such, or did. They are not watched: few have any."""
         used = spec is not None and spec.gpu.device_class_name
         if not used and not any(gpu_claims.referred(revision.template) for revision in revisions):
             return ()
-        selector = ",".join(f"{label}={value}" for label, value in names.selector_labels(key.name).items())
-        pages = self._kube.pages(kinds.RESOURCE_CLAIM_TEMPLATE, key.namespace, selector=selector)
+        selector = ",".join(f"{label}={value}" for label, value in names.selector_labels(owner.name).items())
+        pages = self._kube.pages(kinds.RESOURCE_CLAIM_TEMPLATE, owner.namespace, selector=selector)
         try:
             found = [metadata.parse(body) async for page in pages for body in page.items]
         except errors.NotFoundError:
             return ()  # the API is not served: creating one says so
-        return tuple(each for each in found if each.writable_for(resource.meta))
+        return tuple(each for each in found if each.writable_for(owner))
 
     async def _mirror_state(
-        self,
-        key: NamespacedName,
-        resource: Resource,
-        spec: Spec | None,
-        claim: StoredClaim | None,
-        pods: tuple[Pod, ...],
-        now: datetime,
+        self, resource: Resource, spec: Spec | None, claim: StoredClaim | None, pods: tuple[Pod, ...], now: datetime
     ) -> MirrorState:
         """The mirror, when there is one or should be."""
-        maps = [parse.mirror_map(body) for body in self._owned(key, kinds.CONFIG_MAP)]
+        maps = [parse.mirror_map(body) for body in self._owned(resource.meta, kinds.CONFIG_MAP)]
         chosen = placement.choose(resource.meta.name, spec.cache, claim) if spec else None
-        template = object_at(self._live(key, kinds.DEPLOYMENT), "spec", "template")
+        template = object_at(self._live(resource.meta, kinds.DEPLOYMENT), "spec", "template")
         # A claim may be another one than when the pods' template was rendered: they go on as they are.
         wanted = chosen is not None and (chosen.mirror or placement.of(template, chosen).mirror)
         if not wanted and not maps:
@@ -174,6 +171,36 @@ class Observer:
         """How the nodes fit the pods as they are, or as they are about to be."""
         read = circumstances.of(live.template).kinds if live else kinds_to_read(self._nodes.shown())
         return self._nodes.summary(spec, node_affinity.tolerations(spec), server_args.resolve(spec).gpus, read)
+
+
+async def namespace_rules(kube: Kube, namespace: str) -> Circumstances:
+    """Those that LimitRanges and the Pod Security Standard make. What may not be read is no rule. Raises ApiError."""
+    try:
+        bodies = [body async for page in kube.pages(kinds.LIMIT_RANGE, namespace) for body in page.items]
+    except _NOT_TO_BE_READ:
+        bodies = []
+    try:
+        non_root = circumstances.admits_non_root_only(await kube.get(kinds.NAMESPACE, "", namespace))
+    except _NOT_TO_BE_READ:
+        non_root = False
+    return Circumstances(bounds=circumstances.bounds_of(bodies), non_root=non_root)
+
+
+async def service_monitor(kube: Kube, owner: Metadata, spec: Spec | None, service: Child | None) -> ServiceMonitorState:
+    """That of a resource that asks for one, or did: read and not watched, for its kind may come and go.
+
+    Nothing is asked for a resource that has nothing to do with monitors. Raises ApiError.
+    """
+    wanted = spec is not None and spec.service.monitor.enabled
+    if not wanted and (service is None or names.ANNOTATION_MONITORED not in service.meta.annotations):
+        return ServiceMonitorState()
+    try:
+        live = await kube.get(kinds.SERVICE_MONITOR, owner.namespace, names.child(owner.name))
+    except errors.NotFoundError as error:
+        # An unknown kind is answered in plain text, a missing object with a Status.
+        served = error.reason == "NotFound"
+        return ServiceMonitorState(served=served, again=None if served or not wanted else _MONITOR_SECONDS)
+    return ServiceMonitorState(parse.child(live))
 
 
 def _selected(pod: Json) -> bool:

@@ -27,26 +27,16 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What a namespace asks of pods.
+class Circumstances:
+    """The kinds of node label that an affinity reads, and what the namespace asks of pods.
 
     `bounds` has the resources that a LimitRange speaks about. `non_root`: only pods are admitted that promise not to
-    run as root.
-    """
-
-    bounds: Mapping[str, Bounds] = field(default_factory=dict)
-    non_root: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """The kinds of node label that an affinity reads, and the rules of the namespace.
-
-    `given`: variables of caches that the server has from ConfigMaps and Secrets (`envFrom`).
+    run as root. `given`: variables of caches that the server has from ConfigMaps and Secrets (`envFrom`).
     """
 
     kinds: frozenset[LabelKind] = EVERY_KIND
-    rules: Rules = field(default_factory=Rules)
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    non_root: bool = False
     given: frozenset[str] = frozenset()
 
     def annotations(self) -> dict[str, str]:
@@ -54,8 +44,8 @@ class Circumstances:
         found = {}
         if self.kinds < EVERY_KIND:
             found[names.ANNOTATION_LABEL_KINDS] = ",".join(kind for kind in LabelKind if kind in self.kinds)
-        rules: Json = {name: [bound.least, bound.most] for name, bound in sorted(self.rules.bounds.items())}
-        if self.rules.non_root:
+        rules: Json = {name: [bound.least, bound.most] for name, bound in sorted(self.bounds.items())}
+        if self.non_root:
             rules["nonRoot"] = True
         if rules:
             found[names.ANNOTATION_NAMESPACE_RULES] = json.dumps(rules)
@@ -75,7 +65,8 @@ def of(template: Json) -> Circumstances:
     bounds = {name: Bounds(*map(str, pair[:2])) for name, pair in rules.items() if isinstance(pair, list)}
     return Circumstances(
         kinds=EVERY_KIND if kinds is None else frozenset(_KNOWN[k] for k in str(kinds).split(",") if k in _KNOWN),
-        rules=Rules(bounds, non_root=bool(rules.get("nonRoot"))),
+        bounds=bounds,
+        non_root=bool(rules.get("nonRoot")),
         given=frozenset(filter(None, str(noted.get(names.ANNOTATION_GIVEN, "")).split(","))),
     )
 

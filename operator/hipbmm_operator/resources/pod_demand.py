@@ -51,7 +51,7 @@ def _unsaid(template: Json) -> frozenset[str]:
     spec = as_object(template.get("spec"))
     containers = [*as_objects(spec.get("initContainers")), *as_objects(spec.get("containers"))]
     limits = [object_at(container, "resources", "limits") for container in containers]
-    bounded = circumstances.of(template).rules.bounds
+    bounded = circumstances.of(template).bounds
     return frozenset(resource for resource in bounded if any(resource not in each for each in limits))
 
 

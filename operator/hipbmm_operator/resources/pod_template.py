@@ -83,7 +83,7 @@ def _payload(spec: Spec, payload: Payload, around: Circumstances) -> Json:
         "image": payload.image,
         "imagePullPolicy": payload.pull_policy,
         "command": ["python", "-m", "hipbmm_kernel", "payload", contract.HOME],
-        "resources": container_resources.of_injected(spec, contract.PAYLOAD, around.rules.bounds),
+        "resources": container_resources.of_injected(spec, contract.PAYLOAD, around.bounds),
         # The image names a numeric user; platforms that give a user of their own put it here.
         "securityContext": {**_no_privileges(), "readOnlyRootFilesystem": True, "runAsNonRoot": True},
         "volumeMounts": [{"name": "hipbmm", "mountPath": contract.HOME}],
@@ -98,7 +98,7 @@ def _warm(spec: Spec, command: Command, place: Placement, around: Circumstances)
         "command": ["python3", contract.PROGRAM, "warm"],
         "env": environment.of_warm(spec, command, mirror=place.mirror, given=around.given),
         **_env_from(extra),
-        "resources": container_resources.of_server(spec, command.gpus, around.rules.bounds),
+        "resources": container_resources.of_server(spec, command.gpus, around.bounds),
         "securityContext": _security(extra.security_context),
         "volumeMounts": volumes.of_warm(spec, place),
     }
@@ -115,7 +115,7 @@ def _harvest(spec: Spec, place: Placement, around: Circumstances) -> list[Json]:
             "command": ["python3", contract.PROGRAM, "harvest"],
             "env": environment.of_harvest(spec, mirror=place.mirror),
             "ports": [{"name": "hipbmm", "containerPort": contract.METRICS_PORT}],
-            "resources": container_resources.of_injected(spec, contract.HARVEST, around.rules.bounds),
+            "resources": container_resources.of_injected(spec, contract.HARVEST, around.bounds),
             "securityContext": _security(spec.pod_template.spec.container(contract.SERVER).security_context),
             "volumeMounts": volumes.of_harvest(),
         }
@@ -134,7 +134,7 @@ def _server(spec: Spec, command: Command, place: Placement, around: Circumstance
         "env": environment.of_server(spec, command, mirror=place.mirror, given=around.given),
         **_env_from(extra),
         "ports": [{"name": "http", "containerPort": command.port}],
-        "resources": container_resources.of_server(spec, command.gpus, around.rules.bounds),
+        "resources": container_resources.of_server(spec, command.gpus, around.bounds),
         "securityContext": _security(extra.security_context),
         "volumeMounts": volumes.of_server(spec),
         # The last lines of a server that crashed are in `status.failures`.
@@ -168,7 +168,7 @@ def _env_from(extra: ContainerAdditions) -> Json:
 
 def _pod_security(pod: PodSpec, around: Circumstances) -> Json:
     # In a namespace that admits nothing else, a root image fails with a message of the kubelet that names the cause.
-    non_root = {"runAsNonRoot": True} if around.rules.non_root else {}
+    non_root = {"runAsNonRoot": True} if around.non_root else {}
     return {"seccompProfile": {"type": "RuntimeDefault"}} | non_root | _dump(pod.security_context)
 
 

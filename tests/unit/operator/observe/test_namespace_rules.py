@@ -8,8 +8,8 @@ from tests.unit.operator.make import Json
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Page
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.observe import namespace_rules
-from hipbmm_operator.resources.circumstances import Bounds, Rules
+from hipbmm_operator.observe.observer import namespace_rules
+from hipbmm_operator.resources.circumstances import Bounds, Circumstances
 
 
 class Forbidding(FakeKube):
@@ -34,9 +34,9 @@ def cluster() -> FakeKube:
 
 async def test_limit_ranges_and_the_pod_security_standard_are_the_rules() -> None:
     kube = cluster()
-    found = await namespace_rules.read(kube, "ns")  # type: ignore[arg-type]  # the part that is used
-    assert found == Rules({"cpu": Bounds("1", "")}, non_root=True)
+    found = await namespace_rules(kube, "ns")  # type: ignore[arg-type]  # the part that is used
+    assert found == Circumstances(bounds={"cpu": Bounds("1", "")}, non_root=True)
 
 
 async def test_what_may_not_be_read_is_no_rule() -> None:
-    assert await namespace_rules.read(Forbidding(), "ns") == Rules()  # type: ignore[arg-type]
+    assert await namespace_rules(Forbidding(), "ns") == Circumstances()  # type: ignore[arg-type]

@@ -10,7 +10,6 @@ from tests.unit.operator.mirror_objects import content, line, log, name_of, shar
 
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.kinds import Kind
-from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.mirror import steps
 from hipbmm_operator.observe.observed import Observed, OnDemandFacts
 from hipbmm_operator.observe.observer import Observer
@@ -21,7 +20,6 @@ from hipbmm_operator.watch.cache import Store
 from hipbmm_operator.watch.node_cache import NodeCache
 from hipbmm_operator.watch.pruning import prune
 
-KEY = NamespacedName("ns", "qwen")
 OWNED = {"ownerReferences": [{"uid": "uid-1"}], "annotations": {names.ANNOTATION_DEPLOYMENT: "qwen"}}
 
 
@@ -44,7 +42,7 @@ class Case:
 
     async def observe(self, spec: Json | None = None, *, after: float = 0) -> Observed:
         of = resource(spec)
-        return await self.observer.at(KEY, of, typed(of), NOW + timedelta(seconds=after))
+        return await self.observer.at(of, typed(of), NOW + timedelta(seconds=after))
 
 
 async def test_of_an_empty_cluster_nothing_is_observed() -> None:
@@ -74,7 +72,7 @@ async def test_the_deployment_is_known_as_it_is_after_a_write() -> None:
     case.child(kinds.DEPLOYMENT, spec={"replicas": 1})
     found = await case.observe()
     case.child(kinds.DEPLOYMENT, spec={"replicas": 5})
-    after = case.observer.deployment(KEY)
+    after = case.observer.deployment(resource().meta)
     assert found.deployment is not None
     assert after is not None
     assert (found.deployment.replicas, after.replicas) == (1, 5)
@@ -109,7 +107,7 @@ async def test_a_claim_whose_labels_somebody_took_is_still_observed() -> None:
     case = Case()
     case.kube.objects[kinds.CLAIM, "ns", "qwen-store"] = {"status": {"phase": "Bound"}}
     of = resource(status={"cache": {"claimName": "qwen-store"}})
-    found = await case.observer.at(KEY, of, typed(of), NOW)
+    found = await case.observer.at(of, typed(of), NOW)
     assert found.claim is not None
     assert found.claim.phase == "Bound"
 
@@ -119,7 +117,7 @@ async def test_without_a_usable_spec_only_what_is_there_is_observed() -> None:
     case.child(kinds.SERVICE)
     body = pod()
     case.put(kinds.POD, body)
-    found = await case.observer.at(KEY, resource(), None, NOW)
+    found = await case.observer.at(resource(), None, NOW)
     assert found.service is not None
     assert (len(found.pods), found.hardware, found.claim) == (1, None, None)
 
@@ -189,7 +187,7 @@ async def test_a_cache_that_config_maps_and_secrets_give_is_left_to_them(
     case.kube.objects[kind, "ns", "mine"] = {"metadata": {"name": "mine"}, "data": data}
     server = {"name": "server", "envFrom": [{"prefix": prefix, f"{source}Ref": {"name": "mine"}}]}
     of = resource({"podTemplate": {"spec": {"containers": [server]}}})
-    plain, plan = planned(of), planned(of, await case.observer.at(KEY, of, typed(of), NOW))
+    plain, plan = planned(of), planned(of, await case.observer.at(of, typed(of), NOW))
     for name in ("server", "warm"):
         before, after = (variables(each, name) for each in (plain, plan))
         assert before - after >= (left_out | derived) - {"HF_HUB_CACHE"}
@@ -208,11 +206,11 @@ async def test_the_rules_of_the_namespace_are_kept_for_a_while() -> None:
         "spec": {"limits": [{"type": "Container", "min": {"cpu": "1"}}]}
     }
     for _ in range(3):
-        assert (await case.observe()).circumstances.rules.bounds == {"cpu": Bounds("1", "")}
+        assert (await case.observe()).circumstances.bounds == {"cpu": Bounds("1", "")}
     assert case.kube.reads.count(("list", "LimitRange")) == 1
     del case.kube.objects[kinds.LIMIT_RANGE, "ns", "bounds"]
     case.clock = 31.0
-    assert (await case.observe()).circumstances.rules.bounds == {}
+    assert (await case.observe()).circumstances.bounds == {}
 
 
 def variables(plan: Plan, container: str) -> set[str]:

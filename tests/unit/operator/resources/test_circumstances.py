@@ -10,7 +10,7 @@ from hipbmm_operator.kube import quantity
 from hipbmm_operator.observe import parse
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.resources import circumstances, controller_revision
-from hipbmm_operator.resources.circumstances import Bounds, Circumstances, Rules, bounds_of
+from hipbmm_operator.resources.circumstances import Bounds, Circumstances, bounds_of
 
 OWNER = resource().meta
 
@@ -19,8 +19,12 @@ def limit_range(**item: Json) -> Json:
     return {"spec": {"limits": [{"type": "Container", **item}, {"type": "Pod", "max": {"cpu": "1"}}]}}
 
 
-def rendered(rules: Rules, spec: Json | None = None) -> Plan:
-    return planned(resource(spec), replace(observed(), circumstances=Circumstances(rules=rules)))
+def rendered(around: Circumstances, spec: Json | None = None) -> Plan:
+    return planned(resource(spec), replace(observed(), circumstances=around))
+
+
+def within(*limit_ranges: Json) -> Circumstances:
+    return Circumstances(bounds=bounds_of(limit_ranges))
 
 
 def containers(plan: Plan) -> dict[str, Json]:
@@ -59,7 +63,7 @@ RANGES = {
 
 @pytest.mark.parametrize("case", RANGES)
 def test_the_minimal_resource_keeps_to_a_limit_range(case: str) -> None:
-    plan = rendered(Rules(bounds_of([RANGES[case]])))
+    plan = rendered(within(RANGES[case]))
     for name, resources in containers(plan).items():
         assert admitted(resources, [RANGES[case]]), (name, resources)
 
@@ -80,7 +84,7 @@ def test_a_limit_range_on_disk_admits_what_the_operator_adds(disk: dict[str, str
     ranges = [limit_range(**{key: {"ephemeral-storage": amount} for key, amount in disk.items()})]
     asked = {key: {"ephemeral-storage": amount} for key, amount in server.items()}
     spec = {"podTemplate": {"spec": {"containers": [{"name": "server", "resources": asked}]}}}
-    found = containers(rendered(Rules(bounds_of(ranges)), spec))
+    found = containers(rendered(within(*ranges), spec))
     for name in ("payload", "harvest"):
         assert admitted(found[name], ranges), found[name]
         assert ("ephemeral-storage" in found[name]["limits"]) is ("limits" in server), "the caches need more"
@@ -89,7 +93,7 @@ def test_a_limit_range_on_disk_admits_what_the_operator_adds(disk: dict[str, str
 @pytest.mark.parametrize("key", ["min", "max", "default", "defaultRequest"])
 def test_what_the_user_does_not_give_is_left_to_a_limit_range(key: str) -> None:
     ranges = [limit_range(**{key: {"cpu": "2", "memory": "8Gi"}})]
-    found = containers(rendered(Rules(bounds_of(ranges))))
+    found = containers(rendered(within(*ranges)))
     assert found["server"]["requests"] == {"amd.com/gpu": "1"}
     assert all(admitted(each, ranges) for each in found.values())
 
@@ -103,17 +107,18 @@ def test_of_several_limit_ranges_the_narrowest_counts() -> None:
 def test_what_the_user_gives_is_not_changed_by_a_limit_range() -> None:
     given = {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1Gi"}}
     spec = {"podTemplate": {"spec": {"containers": [{"name": "harvest", "resources": given}]}}}
-    assert containers(rendered(Rules(bounds_of([RANGES["small maximum"]])), spec))["harvest"] == given
+    assert containers(rendered(within(RANGES["small maximum"]), spec))["harvest"] == given
 
 
 def test_a_restricted_namespace_is_promised_that_nothing_runs_as_root() -> None:
     restricted = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     assert circumstances.admits_non_root_only(restricted)
     assert not circumstances.admits_non_root_only({"metadata": {}})
-    assert rendered(Rules(non_root=True)).revision.template["spec"]["securityContext"]["runAsNonRoot"] is True
-    assert "runAsNonRoot" not in rendered(Rules()).revision.template["spec"]["securityContext"]
+    assert rendered(Circumstances(non_root=True)).revision.template["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert "runAsNonRoot" not in rendered(Circumstances()).revision.template["spec"]["securityContext"]
     said = {"podTemplate": {"spec": {"securityContext": {"runAsNonRoot": False}}}}
-    assert rendered(Rules(non_root=True), said).revision.template["spec"]["securityContext"]["runAsNonRoot"] is False
+    of_user = rendered(Circumstances(non_root=True), said).revision.template["spec"]["securityContext"]
+    assert of_user["runAsNonRoot"] is False
 
 
 @pytest.mark.parametrize(
@@ -122,7 +127,7 @@ def test_a_restricted_namespace_is_promised_that_nothing_runs_as_root() -> None:
         Circumstances(),
         Circumstances(frozenset({LabelKind.OVERRIDE, LabelKind.LABELLER})),
         Circumstances(given=frozenset({"HF_HOME", "XDG_CACHE_HOME"})),
-        Circumstances(EVERY_KIND, Rules({"cpu": Bounds("1", ""), "memory": Bounds("", "2Gi")}, non_root=True)),
+        Circumstances(bounds={"cpu": Bounds("1", ""), "memory": Bounds("", "2Gi")}, non_root=True),
     ],
 )
 def test_a_template_says_what_it_was_rendered_for(around: Circumstances) -> None:
@@ -135,12 +140,12 @@ def test_a_template_says_what_it_was_rendered_for(around: Circumstances) -> None
 def test_a_limit_range_on_devices_gives_none_to_what_the_operator_adds(name: str, key: str) -> None:
     """Kubernetes makes the maximum the default, for each container that names no amount."""
     ranges = [limit_range(**{key: {name: "8"}})]
-    found = containers(rendered(Rules(bounds_of(ranges)), {"gpu": {"resourceName": "amd.com/gpu"}}))
+    found = containers(rendered(within(*ranges), {"gpu": {"resourceName": "amd.com/gpu"}}))
     assert {each: found[each]["limits"].get(name) for each in ("payload", "harvest")} == dict.fromkeys(
         ("payload", "harvest"), "0"
     )
     assert found["server"]["limits"]["amd.com/gpu"] == "1"
-    least = containers(rendered(Rules(bounds_of([limit_range(min={name: "1"})]))))
+    least = containers(rendered(within(limit_range(min={name: "1"}))))
     assert name not in least["harvest"]["limits"], "a minimum would refuse it"
 
 
@@ -151,10 +156,10 @@ def test_what_somebody_else_wrote_there_does_no_harm(noted: str) -> None:
 
 
 def test_rules_that_come_later_change_no_pod_and_make_nothing_outdated() -> None:
-    before = rendered(Rules())
+    before = rendered(Circumstances())
     stored = parse.revision(controller_revision.build(OWNER, before.revision), OWNER)
     assert stored
-    later = Circumstances(rules=Rules({"cpu": Bounds("1", "")}, non_root=True))
+    later = Circumstances(bounds={"cpu": Bounds("1", "")}, non_root=True)
     after = planned(resource(), replace(observed(revisions=(stored,)), circumstances=later))
     assert (after.revision.template, after.outdated) == (before.revision.template, False)
 
@@ -162,6 +167,6 @@ def test_rules_that_come_later_change_no_pod_and_make_nothing_outdated() -> None
 def test_a_ratio_of_whole_pods_is_kept_by_what_the_operator_adds() -> None:
     """Whatever ratio the server has, up to the allowed one, the sum has no larger one."""
     of_pods = {"spec": {"limits": [{"type": "Pod", "maxLimitRequestRatio": {"cpu": "2", "memory": "1"}}]}}
-    found = containers(rendered(Rules(bounds_of([of_pods]))))
+    found = containers(rendered(within(of_pods)))
     for name in ("payload", "harvest"):
         assert found[name]["limits"] == found[name]["requests"]
