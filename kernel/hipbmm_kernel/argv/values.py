@@ -22,7 +22,8 @@ ANY = "\0\0"
 """An unknown value in a field."""
 MAX_ALTERNATIVES = 8
 MAX_EXPANDED = 16 << 20
-"""Characters of all fields of one script."""
+"""Characters of all fields of one script; each counts as FIELD more, since an array of empty ones doubles as well."""
+FIELD = 16
 _MARK = re.compile("\0(\\d*)\0")
 _WORD = re.compile(r"\w+")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=", re.DOTALL)
@@ -248,7 +249,7 @@ class Expander:
             parts = self._parts(piece, variables, whole=piece.quoted or not split)
             if not parts:
                 continue
-            self._left -= sum(len(part or "") for part in parts)
+            self._left -= sum(FIELD + len(part or "") for part in parts)
             if self._left < 0:
                 raise words.ShellError(f"its words become more than {MAX_EXPANDED} characters")
             if begun and parts[0] is not None:

@@ -173,6 +173,7 @@ def test_a_configuration_file_is_named() -> None:
         'A=ab; while true; do A="$A$A"; done',
         f"A={'a' * 60_000}; while true; do echo $A$A$A; B=$(x)$B; done",
         f"A={'a' * 60_000}; B=({'$A ' * 1000}); while true; do B+=(${{B[@]}}); done",
+        'while true; do B+=("" "${B[@]}"); done',
         f": $(({'A' * 120_000}))",
         f"A=({'[' * 120_000})",
         f"echo {'/' * 40_000} {'{' * 40_000} {'{,' * 20_000}",
