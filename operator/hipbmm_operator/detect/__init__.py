@@ -3,7 +3,7 @@
 In: plain Node, ResourceSlice and NodeFeature objects. Out: a `Detection` for each node, a `HardwareSummary` for each
 deployment, affinity terms.
 
-The way of a node: `sources/` read labels, NFD and DRA so that nothing in them can raise; `evidence` -> `identity` sort
+The path of a node: `sources/` read labels, NFD and DRA so that nothing in them can raise; `evidence` -> `identity` sort
 what they say into tiers of trust, resolve them to one product, and bridge labels that are gone for a while;
 `resource_choice`, `partition_shape`, `availability` choose the resource, the size of one device and what keeps pods
 away; `detector` makes the Detection, `node_fit` compares it with a deployment, `affinity` says by which labels pods can

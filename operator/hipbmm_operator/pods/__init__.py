@@ -1,4 +1,4 @@
-"""What pods say: a pod as a value, the report of `warm`, progress, how the server was started, and what is wrong.
+"""What pods report: a pod as a value, the report of `warm`, progress, how the server was started, and what is wrong.
 
 In: parsed pods (`observe/parse` makes them), termination messages and log lines. Out: `Pod`, `Report`, `Progress`,
 `Start` with every field checked and bounded, `Failure` with a reason of the API, and whether a tuner hangs (`stall`).
