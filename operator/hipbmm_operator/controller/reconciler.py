@@ -1,8 +1,4 @@
-"""One reconcile of one resource: observe, decide, apply, report.
-
-Each step takes values and gives a value; what happens in between, and when a status may wait, is decided elsewhere:
-`observe/` reads, `plan/` decides, `apply/` writes, `status/` says what is true, `workqueue/` says when.
-"""
+"""One reconcile of one resource: observe, decide, apply, report. Each step takes values and gives a value."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -20,8 +16,7 @@ from hipbmm_operator.plan.plan import Plan, decide
 from hipbmm_operator.plan.validation import read
 from hipbmm_operator.plan.write_failure import altered
 from hipbmm_operator.resources.pod_template import Payload
-from hipbmm_operator.status import no_access
-from hipbmm_operator.status.builder import Situation, build
+from hipbmm_operator.status.builder import Situation, build, without_access
 from hipbmm_operator.telemetry import logs, metrics
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store
@@ -67,7 +62,7 @@ class Reconciler:
         """The four steps. Without access to all that is around a resource, only its status is written."""
         refusal = self.rights.no_access(key.namespace)
         if refusal:
-            await self._write_status(resource, no_access.build(resource, refusal, self.now()))
+            await self._write_status(resource, without_access(resource, refusal, self.now()))
             return Outcome()
         now, checked = self.now(), read(resource)
 

@@ -81,6 +81,23 @@ def build(situation: Situation, now: datetime) -> Json:
     ).body()
 
 
+def without_access(resource: Resource, refusal: str, now: datetime) -> Json:
+    """The status of a resource that the operator may not observe: what was known, and why nothing more is."""
+    message = f"the operator has no access: {refusal}"
+    before = resource.previous.conditions
+    found = {each.type: Finding(each.type, each.status, Foreign(each.reason), each.message) for each in before}
+    found["Ready"] = unknown("Ready", "Forbidden", message)
+    found["Progressing"] = false("Progressing", "Forbidden", message)
+    listed = [found.get(kind) or unknown(kind, "Pending", message) for kind in conditions.TYPES]
+    merged = conditions.merge(before, listed, resource.meta.generation, now)
+    return {
+        "phase": "Pending",
+        **resource.raw_status,
+        "observedGeneration": resource.meta.generation,
+        "conditions": [condition.body() for condition in merged],
+    }
+
+
 def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) -> list[Finding]:
     """The conditions that Ready sums up; `failures` are those of pods of the current revision."""
     observed, spec, plan, refused = situation.observed, situation.spec, situation.plan, situation.refused

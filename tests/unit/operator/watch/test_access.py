@@ -9,7 +9,7 @@ from tests.unit.operator.make import NOW, resource
 
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.kinds import DEPLOYMENT, NODE, POD, Kind
-from hipbmm_operator.status import no_access
+from hipbmm_operator.status.builder import without_access
 from hipbmm_operator.watch.access import Rights, Scope
 
 KINDS = (DEPLOYMENT, POD, NODE)
@@ -76,7 +76,7 @@ def test_the_status_of_what_may_not_be_seen_keeps_what_was_known() -> None:
     condition: dict[str, Any] = {"type": "Tuned", "status": "True", "reason": "Tuned", "message": "204"}
     condition |= {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
     before = resource(status={"phase": "Running", "readyReplicas": 2, "conditions": [condition]}, generation=2)
-    status = no_access.build(before, "cannot list pods", NOW)
+    status = without_access(before, "cannot list pods", NOW)
     assert (status["phase"], status["readyReplicas"], status["observedGeneration"]) == ("Running", 2, 2)
     found = {entry["type"]: entry for entry in status["conditions"]}
     assert found["Tuned"] == condition | {"observedGeneration": 2}
@@ -87,7 +87,7 @@ def test_the_status_of_what_may_not_be_seen_keeps_what_was_known() -> None:
 
 
 def test_a_resource_that_was_never_looked_after_has_a_whole_status_too() -> None:
-    status = no_access.build(resource(), "cannot list pods", NOW)
+    status = without_access(resource(), "cannot list pods", NOW)
     assert status["phase"] == "Pending"
     assert {entry["status"] for entry in status["conditions"]} == {"Unknown", "False"}
 
