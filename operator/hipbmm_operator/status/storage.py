@@ -19,7 +19,11 @@ _OF_THE_FIRST_POD = ("WaitForFirstConsumer", "WaitForPodScheduled")
 
 def finding(place: Placement, spec: Spec, observed: Observed, asked: int, now: datetime) -> Finding:
     """The condition. What keeps the volume from working comes before what keeps the mirror from it."""
-    found = _volume(place, spec, observed, asked, now)
+    found = _volume(place, spec, observed, now)
+    if place.claim is not None and found.state != "False":
+        # Reported at once, before a volume and pods are waited for: it will not get better.
+        modes = observed.claim.usable_modes if observed.claim else tuple(sorted(spec.cache.pvc.access_modes))
+        found = _for_one_node(place.claim, modes, spec, asked) or found
     if found.state == "True" and place.mirror and observed.mirror.reason:
         return false(KIND, observed.mirror.reason, observed.mirror.message)
     return found
@@ -31,23 +35,21 @@ def unbound(finding: Finding) -> Finding | None:
     return finding if stays else None
 
 
-def _volume(place: Placement, spec: Spec, observed: Observed, asked: int, now: datetime) -> Finding:
+def _volume(place: Placement, spec: Spec, observed: Observed, now: datetime) -> Finding:
     claim_name, live = place.claim, observed.claim
     if claim_name is None:
         return _without(place)
     if live is None:
-        return _missing(spec, claim_name, asked)
+        if spec.cache.pvc.create:
+            return unknown(KIND, "Creating", f"claim {claim_name} is being created")
+        return false(KIND, "ClaimNotFound", f"claim {claim_name} must exist, because spec.cache.pvc.create is false")
     if live.meta.deleting:
         return false(KIND, "ClaimTerminating", f"claim {claim_name} is being deleted")
     if live.phase == "Lost":
         return false(KIND, "ClaimLost", f"the volume of claim {claim_name} is gone")
-    if live.phase != "Bound":
-        pending = _pending(claim_name, live, observed, now)
-        # Reported at once, before a volume and pods are waited for: it will not get better.
-        unknown_yet = pending.state == "Unknown"
-        narrow = _for_one_node(claim_name, live.usable_modes, spec, asked) if unknown_yet else None
-        return narrow or pending
-    return _bound(claim_name, live, spec, observed, asked)
+    return (
+        _bound(claim_name, live, spec, observed) if live.phase == "Bound" else _pending(claim_name, live, observed, now)
+    )
 
 
 def _without(place: Placement) -> Finding:
@@ -61,13 +63,6 @@ def _without(place: Placement) -> Finding:
     if place.mirror:
         return true(KIND, "Mirrored", "there is no volume: rows are kept in a ConfigMap")
     return true(KIND, "NotConfigured", "no volume and no mirror are asked for: each pod tunes for itself")
-
-
-def _missing(spec: Spec, claim_name: str, asked: int) -> Finding:
-    if spec.cache.pvc.create:
-        narrow = _for_one_node(claim_name, tuple(sorted(spec.cache.pvc.access_modes)), spec, asked)
-        return narrow or unknown(KIND, "Creating", f"claim {claim_name} is being created")
-    return false(KIND, "ClaimNotFound", f"claim {claim_name} must exist, because spec.cache.pvc.create is false")
 
 
 def _pending(claim_name: str, live: StoredClaim, observed: Observed, now: datetime) -> Finding:
@@ -88,7 +83,7 @@ def _pending(claim_name: str, live: StoredClaim, observed: Observed, now: dateti
     return false(KIND, "ProvisioningFailed" if failed else "ClaimPending", message)
 
 
-def _bound(claim_name: str, live: StoredClaim, spec: Spec, observed: Observed, asked: int) -> Finding:
+def _bound(claim_name: str, live: StoredClaim, spec: Spec, observed: Observed) -> Finding:
     problem = next(
         (pod.report.storage_error for pod in observed.live_pods if pod.report and not pod.report.storage_writable), None
     )
@@ -96,8 +91,7 @@ def _bound(claim_name: str, live: StoredClaim, spec: Spec, observed: Observed, a
         return false(
             KIND, _write_reason(problem), f"claim {claim_name} cannot be written: {problem or 'no reason given'}"
         )
-    kept = f"claim {claim_name} is bound{_kept_modes(spec, live)}"
-    return _for_one_node(claim_name, live.usable_modes, spec, asked) or true(KIND, "Bound", kept)
+    return true(KIND, "Bound", f"claim {claim_name} is bound{_kept_modes(spec, live)}")
 
 
 def _kept_modes(spec: Spec, live: StoredClaim) -> str:
