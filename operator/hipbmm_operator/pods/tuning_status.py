@@ -1,11 +1,11 @@
 """`status.tuning` as one report of `warm` gives it. Pure."""
 
 from hipbmm_operator.api.status import StackStatus, TuningStatus
-from hipbmm_operator.pods.report import Report
+from hipbmm_operator.pods.report import Report, Spoken
 
 
-def of_report(report: Report, dispatch: str, dispatch_reason: str) -> TuningStatus:
-    """The status; `dispatch` is where the servers find their rows, "" when nobody says."""
+def of_report(report: Report, served: Spoken) -> TuningStatus:
+    """The status; `served` says where the servers find their rows, "" when nobody does."""
     return TuningStatus(
         key=report.key or None,
         state=report.state,
@@ -20,8 +20,8 @@ def of_report(report: Report, dispatch: str, dispatch_reason: str) -> TuningStat
         notes=list(report.notes),
         unproven=list(report.unproven),
         unplanned=report.unplanned,
-        dispatch=dispatch or None,
-        dispatch_reason=dispatch_reason or None,
+        dispatch=served.mode or None,
+        dispatch_reason=served.reason or None,
         stack=StackStatus.model_validate(report.stack),
         last_error="; ".join(report.errors)[:1024] or None,
     )

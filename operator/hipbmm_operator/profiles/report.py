@@ -1,7 +1,7 @@
 """The status of a profile. Pure."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from hipbmm_operator.api import conditions, reasons
@@ -158,9 +158,7 @@ def _workloads(facts: Facts, with_recipe: Json) -> list[Workload]:
 def _workload(owner: Owner, pods: Sequence[ForeignPod], spoken: Mapping[str, Spoken], with_recipe: Json) -> Workload:
     injected = [each for each in pods if each.injected]
     plain = [each for each in pods if not each.injected]
-    reason, message = _why(owner, injected, plain, with_recipe)
-    if not reason:
-        reason, message = _from_file(injected, spoken)
+    reason, message = _why_plain(owner, plain, with_recipe) if plain else next(_troubles(injected, spoken), ("", ""))
     plan = next((each.pod.report.plan_source for each in injected if each.pod.report), "")
     return Workload(
         kind=owner.kind[:256],
@@ -174,35 +172,29 @@ def _workload(owner: Owner, pods: Sequence[ForeignPod], spoken: Mapping[str, Spo
     )
 
 
-def _why(
-    owner: Owner, injected: Sequence[ForeignPod], plain: Sequence[ForeignPod], with_recipe: Json
-) -> tuple[str, str]:
-    """Why pods of a workload are plain, or not warm."""
-    if plain:
-        first = plain[0]
-        reason = patch.why_plain(first.body, with_recipe) or "Predates"
-        remedy = f"; {owner.restart}" if reason in ("Predates", "Canary") else ""
-        return reason, f"{len(plain)} pods are plain, such as {first.pod.name}: {WORDS.get(reason, reason)}{remedy}"
+def _why_plain(owner: Owner, plain: Sequence[ForeignPod], with_recipe: Json) -> tuple[str, str]:
+    first = plain[0]
+    reason = patch.why_plain(first.body, with_recipe) or "Predates"
+    remedy = f"; {owner.restart}" if reason in ("Predates", "Canary") else ""
+    return reason, f"{len(plain)} pods are plain, such as {first.pod.name}: {WORDS.get(reason, reason)}{remedy}"
+
+
+def _troubles(injected: Sequence[ForeignPod], spoken: Mapping[str, Spoken]) -> Iterator[tuple[str, str]]:
+    """Why pods are stuck, not warm, or do not serve from memory although `warm` has shown that they can."""
     for each in injected:
         if message := trials.stuck(each):
-            return "Stuck", f"{each.pod.name}: {message}"
+            yield "Stuck", f"{each.pod.name}: {message}"
     for each in injected:
         report = each.pod.report
         if report is not None and not report.complete:
             found = f" ({report.notes[0]})" if report.state == "NoPlan" and report.notes else ""
-            return report.reason, f"{each.pod.name}: {report.message}{found}"
-        if report is None and each.pod.container(contract.WARM).ended is not None:
-            return "TunerFailed", f"{each.pod.name}: hipbmm-warm has left no report; see its log"
-    return "", ""
-
-
-def _from_file(injected: Sequence[ForeignPod], spoken: Mapping[str, Spoken]) -> tuple[str, str]:
-    """Why a server of them does not serve from memory, although its `warm` has shown that it can."""
+            yield report.reason, f"{each.pod.name}: {report.message}{found}"
+        elif report is None and each.pod.container(contract.WARM).ended is not None:
+            yield "TunerFailed", f"{each.pod.name}: hipbmm-warm has left no report; see its log"
     for each in injected:
         said = spoken.get(each.pod.uid)
         if said is not None and said.mode == FILE:
-            return "ServingFromFile", f"{each.pod.name}: {said.reason}"
-    return "", ""
+            yield "ServingFromFile", f"{each.pod.name}: {said.reason}"
 
 
 UNLABELLED = "spec.match.podLabels chooses pods in namespaces with the label hipbmm.io/injection: enabled only"
@@ -223,9 +215,8 @@ WORDS = {
 def _tuning(facts: Facts) -> TuningStatus | None:
     reporting = [each.pod for each in facts.pods if each.injected and each.pod.live and each.pod.report is not None]
     report = leading(reporting)
-    said = [facts.spoken[pod.uid] for pod in reporting if pod.uid in facts.spoken]
-    spoken = next((each for each in said if each.mode == FILE), None)
     if report is None:
         return None
-    mode, reason = (spoken.mode, spoken.reason) if spoken else (report.dispatch, report.dispatch_reason)
-    return tuning_status.of_report(report, mode, reason)
+    said = (facts.spoken[pod.uid] for pod in reporting if pod.uid in facts.spoken)
+    served = Spoken(report.dispatch, report.dispatch_reason)
+    return tuning_status.of_report(report, next((each for each in said if each.mode == FILE), served))

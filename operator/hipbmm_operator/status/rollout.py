@@ -119,13 +119,9 @@ def _moving(observed: Observed, plan: Plan) -> Finding:
 
 
 def _over(observed: Observed, plan: Plan) -> bool:
-    return rollout.complete(observed) and _as_planned(observed, plan)
-
-
-def _as_planned(observed: Observed, plan: Plan) -> bool:
-    """Whether the Deployment that was seen is the planned one: a change that was just written is not rolled out yet."""
-    live = observed.deployment
-    return live is not None and (live.revision, live.replicas) == (plan.revision.name, plan.replicas)
+    """Whether the planned Deployment is rolled out; one that was just written is not the one that was seen."""
+    live, planned = observed.deployment, (plan.revision.name, plan.replicas)
+    return live is not None and (live.revision, live.replicas) == planned and rollout.complete(observed)
 
 
 def _stuck(observed: Observed, plan: Plan, failures: Sequence[Failure]) -> Finding | None:

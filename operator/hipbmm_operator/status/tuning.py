@@ -22,6 +22,7 @@ from hipbmm_operator.pods.report import (
     TUNING,
     Progress,
     Report,
+    Spoken,
 )
 from hipbmm_operator.status import stacks
 
@@ -115,27 +116,27 @@ def warm(observed: Observed, asked: int, dispatch: str = "Auto") -> Finding:
     if from_file:
         pod, rest = from_file[0], len(from_file) - 1
         named = f"{pod.name} and {rest} more" if rest else pod.name
-        return true("Warm", "ServingFromFile", f"{text}, but {named} from the file: {_dispatch(observed, pod)[1]}")
+        return true("Warm", "ServingFromFile", f"{text}, but {named} from the file: {_dispatch(observed, pod).reason}")
     return true("Warm", "AllReplicasWarm", text)
 
 
 def _fell_back(observed: Observed, pod: Pod, dispatch: str) -> bool:
     """Whether a server finds its rows in the file although the spec, or its own `warm`, says memory."""
     asked = dispatch == MEMORY or (pod.report is not None and pod.report.dispatch == MEMORY)
-    return asked and _dispatch(observed, pod)[0] == FILE
+    return asked and _dispatch(observed, pod).mode == FILE
 
 
-def _dispatch(observed: Observed, pod: Pod) -> tuple[str, str]:
+def _dispatch(observed: Observed, pod: Pod) -> Spoken:
     """Where a pod's server finds its rows ("" when the pod does not say), and why it is the file.
 
     What its processes say counts most, then `exec`; `warm` has only shown what can be.
     """
     spoken, start = observed.facts.spoken.get(pod.uid), observed.facts.starts.get(pod.uid)
     if spoken is not None:
-        return spoken.mode, spoken.reason
+        return spoken
     if start is not None and start.from_file:
-        return FILE, start.from_file
-    return (pod.report.dispatch, pod.report.dispatch_reason) if pod.report is not None else ("", "")
+        return Spoken(FILE, start.from_file)
+    return Spoken(pod.report.dispatch, pod.report.dispatch_reason) if pod.report is not None else Spoken("")
 
 
 def status(
@@ -151,8 +152,6 @@ def status(
     """
     pods = reporting(observed, revision)
     report = leading(pods)
-    dispatches = [_dispatch(observed, pod) for pod in pods]
-    dispatch, reason = next((each for each in dispatches if each[0] == FILE), next(iter(dispatches), ("", "")))
     warming = any(pod.warming for pod in observed.live_pods if pod.revision == revision)
     crashed = next((failure for failure in failures if failure.container == "warm"), None)
     error = f"{crashed.reason}: {crashed.message}"[:1024] if crashed else None
@@ -161,7 +160,8 @@ def status(
         known = _unreported(previous, error, warming=warming, pods=bool(observed.live_pods))
         return _running(known, progress) if progress else known
     origin, kept = _origin(report, pods, previous)
-    known = tuning_status.of_report(report, dispatch, reason)
+    served = [_dispatch(observed, pod) for pod in pods]
+    known = tuning_status.of_report(report, next((each for each in served if each.mode == FILE), served[0]))
     measured = {
         "source": (kept and kept.source) or origin.source,
         "seconds": origin.seconds if kept is None or kept.seconds is None else kept.seconds,
@@ -185,16 +185,13 @@ def _origin(report: Report, pods: Sequence[Pod], previous: TuningStatus | None) 
 
 
 def _running(known: TuningStatus, progress: Progress) -> TuningStatus:
-    """What is known, with the progress of a pod that tunes, also while old pods serve."""
+    """What is known, with the progress of a pod that tunes, also while old pods serve.
+
+    It is the column TUNED: `204/204` for the minutes that verification takes would look stuck.
+    """
+    done = f"verified {progress.verified}" if progress.verifying else str(progress.tuned)
     counts = {"problems": progress.problems, "tuned": progress.tuned, "failed": progress.failed}
-    return known.model_copy(update={"state": "Running", "progress": _column(progress), **counts})
-
-
-def _column(progress: Progress) -> str:
-    """The column TUNED while a pod is at work: `204/204` for the minutes that verification takes would look stuck."""
-    if progress.verifying:
-        return f"verified {progress.verified}/{progress.problems}"
-    return f"{progress.tuned}/{progress.problems}"
+    return known.model_copy(update={"state": "Running", "progress": f"{done}/{progress.problems}", **counts})
 
 
 def _unreported(previous: TuningStatus | None, error: str | None, *, warming: bool, pods: bool) -> TuningStatus:
