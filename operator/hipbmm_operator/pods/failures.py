@@ -86,7 +86,7 @@ _STARTUP_SLACK_SECONDS = 15
 _OUTLIVED_SECONDS = 30
 """More than the times of two crashes in the same step differ by."""
 _STOPPED_BY_KUBELET = frozenset({137, 143})
-_ORDER = (contract.PAYLOAD, contract.WARM, contract.SERVER, contract.HARVEST, None)
+_RANKS = {contract.PAYLOAD: 0, contract.WARM: 1, contract.SERVER: 2, contract.HARVEST: 3, None: 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Failure:
 def of_pods(pods: Sequence[Pod], startup_seconds: float, now: datetime) -> list[Failure]:
     """All failures of pods that are not being deleted, most telling first. `startup_seconds` may be infinite."""
     found = [failure for pod in pods if not pod.deleting for failure in of_pod(pod, startup_seconds, now)]
-    return sorted(found, key=lambda failure: (_rank(failure), failure.pod, failure.container or ""))
+    return sorted(found, key=lambda each: (_RANKS.get(each.container, len(_RANKS)), each.pod, each.container or ""))
 
 
 def of_pod(pod: Pod, startup_seconds: float, now: datetime) -> Iterator[Failure]:
@@ -112,8 +112,8 @@ def of_pod(pod: Pod, startup_seconds: float, now: datetime) -> Iterator[Failure]
     if pod.phase == "Failed" and pod.reason:
         yield Failure(pod.name, None, _failed_reason(pod.reason), pod.message or f"pod failed: {pod.reason}")
         return
-    reason = scheduling_reason(pod)
-    if reason is not None and pod.unschedulable is not None and not _left_to_bind(pod, now):
+    reason, bound_by = scheduling_reason(pod), _bound_by(pod)
+    if reason is not None and pod.unschedulable is not None and (bound_by is None or bound_by <= now):
         yield Failure(pod.name, None, reason, with_second_cause(pod.unschedulable), time=pod.unschedulable_since)
     failures = [_of_container(pod, container, startup_seconds, now) for container in pod.containers.values()]
     yield from filter(None, failures if any(failures) else [_beside_its_server(pod, now)])
@@ -161,17 +161,16 @@ def _causes(message: str) -> list[Scheduling]:
 
 def unheard(pod: Pod, now: datetime) -> Failure | None:
     """That nobody acts on a pod: no condition, no container status and no Event would ever say so."""
-    since = pod.unheard_since
-    if not pod.live or pod.ready or since is None or now - since < UNHEARD:
+    if not pod.live or pod.ready or not _overdue(_heard_by(pod), now):
         return None
     if pod.node:
         message = f"the kubelet of node {pod.node} has not taken the pod: see `kubectl describe node {pod.node}`"
-        return Failure(pod.name, None, "NodeNotResponding", message, time=since)
+        return Failure(pod.name, None, "NodeNotResponding", message, time=pod.unheard_since)
     message = (
         f"no scheduler has looked at the pod: does {pod.scheduler or 'the scheduler'} run? (schedulerName of"
         " spec.podTemplate.spec; without it default-scheduler)"
     )
-    return Failure(pod.name, None, "SchedulerNotResponding", message, time=since)
+    return Failure(pod.name, None, "SchedulerNotResponding", message, time=pod.unheard_since)
 
 
 def without_names(message: str) -> str:
@@ -296,7 +295,7 @@ def _ended_message(container: Container, ended: Ended) -> str:
 
 def _not_ready(pod: Pod, container: Container, now: datetime) -> Failure | None:
     """A server that has started and then fails its readiness probe for a while."""
-    if container.name != contract.SERVER or container.ready or not _waits_to_be_ready(pod, container, now):
+    if container.name != contract.SERVER or container.ready or not _overdue(_ready_by(pod, container), now):
         return None
     message = "the server has started but /health does not answer"
     return Failure(pod.name, container.name, "NotReady", message, time=pod.not_ready_since)
@@ -305,24 +304,22 @@ def _not_ready(pod: Pod, container: Container, now: datetime) -> Failure | None:
 def _beside_its_server(pod: Pod, now: datetime) -> Failure | None:
     """A pod that is not ready for a while though its server is: by what others add to it, or its node is lost."""
     server = pod.container(contract.SERVER)
-    if not server.ready or not _waits_to_be_ready(pod, server, now):
+    if not server.ready or not _overdue(_ready_by(pod, server), now):
         return None
     why = pod.not_ready or f"node {pod.node} may not answer"
     message = f"the server is ready but its pod is not: {why}"
     return Failure(pod.name, None, "NotReady", message, time=pod.not_ready_since)
 
 
-def _waits_to_be_ready(pod: Pod, server: Container, now: datetime) -> bool:
-    left = _left_to_be_ready(pod, server, now)
-    return left is not None and left <= 0
+def _overdue(limit: datetime | None, now: datetime) -> bool:
+    return limit is not None and limit <= now
 
 
-def _left_to_be_ready(pod: Pod, server: Container, now: datetime) -> float | None:
-    """Seconds that a pod may still be without readiness; None for one whose server does not run, or that is ready."""
+def _ready_by(pod: Pod, server: Container) -> datetime | None:
+    """Until when a pod may be without readiness; None for one whose server does not run, or that is ready."""
     if pod.not_ready_since is None or pod.ready or not (server.started and server.running):
         return None
-    allowed = _BESIDE if server.ready and pod.not_ready else _NOT_READY
-    return (pod.not_ready_since + allowed - now).total_seconds()
+    return pod.not_ready_since + (_BESIDE if server.ready and pod.not_ready else _NOT_READY)
 
 
 def waits_for_claim(pod: Pod) -> bool:
@@ -331,23 +328,18 @@ def waits_for_claim(pod: Pod) -> bool:
     return "unbound immediate persistentvolumeclaims" in text.lower() and _causes(text) == ["StorageNotReady"]
 
 
-def _left_to_bind(pod: Pod, now: datetime) -> float:
-    """Seconds that a pod may still wait for its claim; 0 for one that does not."""
+def _bound_by(pod: Pod) -> datetime | None:
+    """Until when a pod may wait for its claim; None for one that waits for none."""
     since = pod.unschedulable_since
-    if since is None or not waits_for_claim(pod):
-        return 0.0
-    return max(0.0, (since + UNBOUND - now).total_seconds())
+    return since + UNBOUND if since is not None and waits_for_claim(pod) else None
+
+
+def _heard_by(pod: Pod) -> datetime | None:
+    """Until when nobody has to act on a pod; None for one on which somebody has."""
+    return pod.unheard_since + UNHEARD if pod.unheard_since is not None else None
 
 
 def next_change(pod: Pod, now: datetime) -> float | None:
     """Seconds after which time alone turns a pod into a failing one; None when it does not."""
-    if pod.live and (left := _left_to_bind(pod, now)):
-        return left
-    if pod.live and pod.unheard_since is not None:
-        return max(0.0, (pod.unheard_since + UNHEARD - now).total_seconds()) or None
-    waits = _left_to_be_ready(pod, pod.container(contract.SERVER), now) if pod.live else None
-    return waits if waits is not None and waits > 0 else None
-
-
-def _rank(failure: Failure) -> int:
-    return _ORDER.index(failure.container) if failure.container in _ORDER else len(_ORDER)
+    limits = (_bound_by(pod), _heard_by(pod), _ready_by(pod, pod.container(contract.SERVER))) if pod.live else ()
+    return min(((limit - now).total_seconds() for limit in limits if limit is not None and limit > now), default=None)
