@@ -10,7 +10,7 @@ from tests.chart.golden import assert_same
 from tests.chart.rendering import RenderError, Rendering, render
 from tests.chart.tools import CHART
 
-from hipbmm_operator.injection import policy, spelling, webhook
+from hipbmm_operator.injection import registration, spelling
 
 HEAD = "# Generated from operator/hipbmm_operator/injection by tests/chart/test_injection.py. Do not edit.\n"
 NAME = "hipbmm-injection"
@@ -22,12 +22,12 @@ def dump(*bodies: dict[str, Any]) -> str:
 
 
 def test_the_policy_is_the_operator_s_own() -> None:
-    assert_same(CHART / "files" / "injection-policy.yaml", dump(*policy.objects(NAME)))
+    assert_same(CHART / "files" / "injection-policy.yaml", dump(*registration.policies(NAME)))
 
 
 def test_the_webhook_is_the_operator_s_own() -> None:
     service = {"service": {"name": "", "namespace": ""}}
-    assert_same(CHART / "files" / "injection-webhook.yaml", dump(webhook.configuration(f"zz-{NAME}", service, "")))
+    assert_same(CHART / "files" / "injection-webhook.yaml", dump(registration.webhook(f"zz-{NAME}", service, "")))
 
 
 def installed(rendering: Rendering) -> list[str]:
@@ -55,7 +55,9 @@ def test_policies_have_the_names_that_the_operator_looks_for() -> None:
         f"{name}-match",
     ]
     rendered = {item["metadata"]["name"]: item["spec"] for item in rendering.of_kind("MutatingAdmissionPolicy")}
-    own = {body["metadata"]["name"]: body["spec"] for body in policy.objects(name) if "Binding" not in body["kind"]}
+    own = {
+        body["metadata"]["name"]: body["spec"] for body in registration.policies(name) if "Binding" not in body["kind"]
+    }
     assert rendered == own
     assert installed(render({"injection": {"enabled": True, "policy": "Never"}})) == []
 

@@ -32,7 +32,7 @@ from tests.cluster.operator_process import (
 from tests.ports import free_port
 
 from hipbmm_operator.admission.webhook import application
-from hipbmm_operator.injection import policy, webhook
+from hipbmm_operator.injection import registration
 from hipbmm_operator.kube.kinds import HIPBMM_PROFILE, POD, Kind
 
 Json = dict[str, Any]
@@ -74,7 +74,7 @@ def put_profile(api: Api, body: Json) -> None:
 def policies(api: Api, name: str = "hipbmm-test", by: tuple[str, ...] = ("policy",), mark: str = "") -> Iterator[None]:
     """The product's own policies, bound to the namespaces of these tests. `mark`: a word in the shell text of warm."""
     made: list[tuple[Kind, str]] = []
-    for body in policy.objects(name):
+    for body in registration.policies(name):
         kind = POLICY if body["kind"] == POLICY.kind else BINDING
         if kind is BINDING:
             body["spec"]["matchResources"] = {"namespaceSelector": _places(by)}
@@ -102,7 +102,7 @@ def webhooks(api: Api, scratch: Path, profiles: list[Json], by: tuple[str, ...] 
     context.load_cert_chain(certificate, key)
     with serving(profiles, context) as port:
         bundle = base64.b64encode(certificate.read_bytes()).decode()
-        body = webhook.configuration("zz-hipbmm-test", {"url": f"https://127.0.0.1:{port}"}, bundle)
+        body = registration.webhook("zz-hipbmm-test", {"url": f"https://127.0.0.1:{port}"}, bundle)
         for each in body["webhooks"]:
             each["timeoutSeconds"] = PATIENT
             each.setdefault("namespaceSelector", {}).update(_places(by))
@@ -138,7 +138,7 @@ def like_kserve(api: Api, scratch: Path, name: str) -> Iterator[None]:
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     client = {"url": f"https://127.0.0.1:{server.server_address[1]}"}
-    body = webhook.configuration(name, client, base64.b64encode(certificate.read_bytes()).decode())
+    body = registration.webhook(name, client, base64.b64encode(certificate.read_bytes()).decode())
     body["webhooks"] = body["webhooks"][:1]
     body["webhooks"][0]["objectSelector"] = {"matchLabels": {"like-kserve": "true"}}
     body["webhooks"][0]["failurePolicy"] = "Fail"

@@ -20,7 +20,7 @@ from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.operator_process import NAMESPACE
 from tests.cluster.two_admissions import Two, placed
 
-from hipbmm_operator.injection import webhook as hooks
+from hipbmm_operator.injection import registration
 from hipbmm_operator.kube.kinds import DEPLOYMENT, HIPBMM_PROFILE, POD, Kind
 
 Json = dict[str, Any]
@@ -300,7 +300,7 @@ def dead_webhook(two: Two, api: Api, tmp_path: Path) -> Iterator[str]:
         place = injection.namespace(api, f"dead-{uuid.uuid4().hex[:8]}", "dead")
         client = {"url": f"https://127.0.0.1:{silent.getsockname()[1]}"}
         bundle = base64.b64encode(certificate.read_bytes()).decode()
-        body = hooks.configuration("zz-dead", client, bundle)
+        body = registration.webhook("zz-dead", client, bundle)
         for each in body["webhooks"]:
             each["namespaceSelector"] = {"matchLabels": {injection.BY: "dead"}}
         api.apply(injection.WEBHOOK, body)
@@ -316,7 +316,7 @@ def test_a_webhook_that_never_answers_costs_two_seconds(two: Two, api: Api, dead
         """Whether a pod took as long; it takes less while the API server does not know the webhook yet."""
         started = time.monotonic()
         assert "hipbmm-warm" not in json.dumps(injection.dry(api, pod)["spec"])
-        return hooks.SECONDS <= time.monotonic() - started < 10
+        return registration.SECONDS <= time.monotonic() - started < 10
 
     # Its own two seconds, not the ten that a webhook has by default: a busy machine may add some, but not each time.
     until("a pod to take two seconds", waited)

@@ -31,7 +31,7 @@ from tests.ports import free_port
 
 from hipbmm_operator.admission import webhook as route
 from hipbmm_operator.apply.webhook_certificate import OwnCertificate
-from hipbmm_operator.injection import webhook
+from hipbmm_operator.injection import registration
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import SECRET, SERVICE
 from hipbmm_operator.kube.metadata import NamespacedName
@@ -107,7 +107,7 @@ def _install(api: Api, replicas: Replicas, mark: str) -> None:
     here = {"type": "ExternalName", "externalName": "localhost"}
     api.create(SERVICE, {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": here})
     service = {**metadata, "port": replicas.port}
-    body = webhook.configuration(replicas.configuration, {"service": service}, "")
+    body = registration.webhook(replicas.configuration, {"service": service}, "")
     for each in body["webhooks"]:
         del each["clientConfig"]["caBundle"]
         each["namespaceSelector"] = {"matchLabels": {injection.BY: mark}}

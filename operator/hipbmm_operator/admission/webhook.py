@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from hipbmm_operator.injection import patch, webhook
+from hipbmm_operator.injection import patch, registration
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_object, object_at
 from hipbmm_operator.telemetry import metrics
@@ -27,19 +27,15 @@ Certificate = Callable[[ssl.SSLContext], Awaitable[bool]]
 """Loads the certificate that is there into the context; whether there is one."""
 
 
-Chooses = Callable[[Json, Json], bool]
-"""Whether a pod is for a profile."""
-
-
 def application(profiles: Profiles) -> web.Application:
     """The routes, one for each way in which a pod is for a profile."""
     found = web.Application(client_max_size=8 << 20)
-    for path, chooses in ((webhook.LABEL_PATH, patch.names), (webhook.MATCH_PATH, patch.matches)):
+    for path, chooses in ((registration.LABEL_PATH, patch.names), (registration.MATCH_PATH, patch.matches)):
         found.router.add_post(path, partial(_answer, profiles, chooses))
     return found
 
 
-async def _answer(profiles: Profiles, chooses: Chooses, request: web.Request) -> web.Response:
+async def _answer(profiles: Profiles, chooses: Callable[[Json, Json], bool], request: web.Request) -> web.Response:
     uid, operations, result = "", [], "plain"
     try:
         asked = object_at(json.loads(await request.read()), "request")
@@ -54,7 +50,11 @@ async def _answer(profiles: Profiles, chooses: Chooses, request: web.Request) ->
         LOG.exception("A pod stays plain because of a defect")
         result = "error"
     metrics.ADMISSIONS.labels(result).inc()
-    return web.json_response(_review(uid, operations))
+    response: Json = {"uid": uid, "allowed": True}
+    if operations:
+        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(operations).encode()).decode()}
+    review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
+    return web.json_response(review)
 
 
 async def serve(port: int, certificate: Certificate, profiles: Profiles) -> None:
@@ -87,10 +87,3 @@ async def from_folder(certificates: Path, context: ssl.SSLContext) -> bool:
         LOG.warning("The webhook's certificate in %s cannot be read: %s", certificates, error)
         return False
     return True
-
-
-def _review(uid: str, operations: list[Json]) -> Json:
-    response: Json = {"uid": uid, "allowed": True}
-    if operations:
-        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(operations).encode()).decode()}
-    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}

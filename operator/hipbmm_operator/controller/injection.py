@@ -13,7 +13,7 @@ from hipbmm_operator.apply.profile_objects import ProfileObjects, Program
 from hipbmm_operator.apply.profile_writer import ProfileWriter
 from hipbmm_operator.controller.leader_election import Leader
 from hipbmm_operator.controller.profiles import ProfileList, ProfileReconciler
-from hipbmm_operator.injection.webhook import NAME_START
+from hipbmm_operator.injection.registration import NAME_START
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT
 from hipbmm_operator.kube.metadata import NamespacedName, object_at

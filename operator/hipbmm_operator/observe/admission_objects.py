@@ -1,15 +1,14 @@
 """What injects pods in this cluster: the admission objects of this installation, and of others."""
 
 from hipbmm_operator.injection import spelling
-from hipbmm_operator.injection.policy import LABEL_POLICY
-from hipbmm_operator.injection.webhook import NAME_START
+from hipbmm_operator.injection.registration import LABEL, NAME_START
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.profiles.facts import Admission
 
 _OURS = f"{spelling.LABEL_ADMISSION}={spelling.ADMISSION}"
-_POLICY_END = f"-{LABEL_POLICY}"
+_POLICY_END = f"-{LABEL}"
 
 
 async def read(kube: Kube, name: str) -> Admission:

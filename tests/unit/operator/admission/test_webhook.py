@@ -19,7 +19,7 @@ from tests import stacks
 from tests.ports import free_port
 
 from hipbmm_operator.admission import webhook as module
-from hipbmm_operator.injection import webhook
+from hipbmm_operator.injection.registration import LABEL_PATH, MATCH_PATH
 
 Json = dict[str, Any]
 
@@ -46,15 +46,15 @@ def review(pod: Json, namespace: str = "default") -> bytes:
 
 async def test_a_pod_that_names_a_profile_gets_its_patch() -> None:
     pod = stacks.asking("deployment")
-    answer = await ask(webhook.LABEL_PATH, review(pod))
+    answer = await ask(LABEL_PATH, review(pod))
     assert (answer["uid"], answer["patchType"]) == ("u-1", "JSONPatch")
     done = jsonpatch.apply_patch(pod, json.loads(base64.b64decode(answer["patch"])))
     assert [each["name"] for each in done["spec"]["initContainers"]] == ["hipbmm-warm", "hipbmm-harvest"]
 
 
 async def test_a_pod_that_a_profile_chooses_gets_its_patch() -> None:
-    assert "patch" in await ask(webhook.MATCH_PATH, review(stacks.pod("kubeai")))
-    assert "patch" not in await ask(webhook.LABEL_PATH, review(stacks.pod("kubeai")))
+    assert "patch" in await ask(MATCH_PATH, review(stacks.pod("kubeai")))
+    assert "patch" not in await ask(LABEL_PATH, review(stacks.pod("kubeai")))
 
 
 @pytest.mark.parametrize("suspended_first", [False, True])
@@ -63,11 +63,11 @@ async def test_a_suspended_profile_takes_no_pod_from_another(*, suspended_first:
     spec = {"match": {"podLabels": {"app": "model"}}}
     both = [stacks.profile(name="a", spec=spec), stacks.profile(name="b", spec=spec)]
     both[not suspended_first]["status"]["injection"]["ready"] = False
-    assert "patch" in await ask(webhook.MATCH_PATH, review(stacks.pod("kubeai")), lambda _: both)
+    assert "patch" in await ask(MATCH_PATH, review(stacks.pod("kubeai")), lambda _: both)
 
 
 async def test_a_pod_of_another_namespace_stays_plain() -> None:
-    assert await ask(webhook.LABEL_PATH, review(stacks.asking("deployment"), "else")) == {"uid": "u-1", "allowed": True}
+    assert await ask(LABEL_PATH, review(stacks.asking("deployment"), "else")) == {"uid": "u-1", "allowed": True}
 
 
 def defect(namespace: str) -> Iterable[Json]:
@@ -76,11 +76,11 @@ def defect(namespace: str) -> Iterable[Json]:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"no json", b'{"request": 1}', review({}), review({"spec": {}})])
 async def test_no_body_is_refused(body: bytes) -> None:
-    assert "patch" not in await ask(webhook.LABEL_PATH, body)
+    assert "patch" not in await ask(LABEL_PATH, body)
 
 
 async def test_a_defect_refuses_no_pod() -> None:
-    assert await ask(webhook.LABEL_PATH, review(stacks.asking("deployment")), defect) == {"uid": "u-1", "allowed": True}
+    assert await ask(LABEL_PATH, review(stacks.asking("deployment")), defect) == {"uid": "u-1", "allowed": True}
 
 
 def _certificate(folder: Path) -> None:
@@ -101,7 +101,7 @@ def _certificate(folder: Path) -> None:
 
 
 async def _allowed(port: int) -> bool:
-    url = f"https://127.0.0.1:{port}{webhook.LABEL_PATH}"
+    url = f"https://127.0.0.1:{port}{LABEL_PATH}"
     async with ClientSession() as client, client.post(url, data=review(stacks.asking("aibrix")), ssl=False) as answer:
         return bool((await answer.json())["response"]["allowed"])
 

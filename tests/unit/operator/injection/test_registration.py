@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hipbmm_operator.injection import policy, webhook
+from hipbmm_operator.injection import registration
 
 Json = dict[str, Any]
 
@@ -17,12 +17,12 @@ def _selectors(body: Json) -> list[Json]:
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: policy.objects("one"), lambda: [webhook.configuration("one", {"url": "https://one"}, "")]],
+    [lambda: registration.policies("one"), lambda: [registration.webhook("one", {"url": "https://one"}, "")]],
     ids=["policies", "webhook"],
 )
 def test_who_adds_to_a_selector_changes_no_other(make: Callable[[], list[Json]]) -> None:
-    before = repr((policy.objects("two"), webhook.configuration("two", {"url": "https://two"}, "")))
+    before = repr((registration.policies("two"), registration.webhook("two", {"url": "https://two"}, "")))
     for selector in (each for body in make() for each in _selectors(body)):
         selector.setdefault("namespaceSelector", {}).setdefault("matchLabels", {})["of"] = "somebody"
         selector["objectSelector"]["matchExpressions"].append({"key": "of-somebody", "operator": "Exists"})
-    assert repr((policy.objects("two"), webhook.configuration("two", {"url": "https://two"}, ""))) == before
+    assert repr((registration.policies("two"), registration.webhook("two", {"url": "https://two"}, ""))) == before
