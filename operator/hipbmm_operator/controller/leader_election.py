@@ -10,7 +10,6 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hipbmm_operator.kube import errors, kinds
@@ -22,31 +21,17 @@ from hipbmm_operator.settings import Settings
 LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """The record of the Lease as it was last seen to change, and when (steady clock)."""
-
-    record: tuple[str, str, str]
-    at: float
+_RENEWED = ("holderIdentity", "renewTime", "leaseTransitions")
+"""Of these one changes with every renewal."""
 
 
-def may_take(spec: Json, sighting: Sighting | None, identity: str, now: float) -> bool:
-    """Whether this process may take the Lease: it is ours, free, or its holder has been silent too long."""
+def may_take(spec: Json, identity: str, silent: float) -> bool:
+    """Whether a process may take the Lease: it is its own, free, or the holder is `silent` for too many seconds."""
     holder = spec.get("holderIdentity")
     if not holder or holder == identity:
         return True
     seconds = spec.get("leaseDurationSeconds")
-    duration = float(seconds) if isinstance(seconds, int) and seconds > 0 else 0.0
-    return sighting is not None and sighting.record == record(spec) and now - sighting.at > duration
-
-
-def record(spec: Json) -> tuple[str, str, str]:
-    """What changes with every renewal."""
-    return (
-        str(spec.get("holderIdentity")),
-        str(spec.get("renewTime")),
-        str(spec.get("leaseTransitions")),
-    )
+    return silent > (seconds if isinstance(seconds, int) and seconds > 0 else 0)
 
 
 class Leader:
@@ -63,7 +48,8 @@ class Leader:
         self._answers_again = answers_again
         self._settings = settings
         self._clock = clock
-        self._sighting: Sighting | None = None
+        self._seen: tuple[list[object], float] = ([], 0.0)
+        """The record of the Lease, and when it was last seen to change."""
         self._renewed: float | None = None
         self._taken = 0.0
         self._leads = asyncio.Event()
@@ -107,28 +93,29 @@ class Leader:
             await asyncio.wait({self._attempt})
         self._renewed = None
         with contextlib.suppress(errors.ApiError):
-            lease = await self._get()
-            if lease is not None and lease["spec"].get("holderIdentity") == self._settings.identity:
-                lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
+            lease = await self._get() or {}
+            spec = object_at(lease, "spec")
+            if spec.get("holderIdentity") == self._settings.identity:
+                lease["spec"] = spec | {"holderIdentity": "", "leaseDurationSeconds": 1}
                 await self._kube.replace(kinds.LEASE, lease)
 
     async def _try(self) -> None:
         started = self._clock()
         try:
             renewed = await self._renew()
-        except errors.ConflictError:
-            self._heard()
-            return
         except errors.UnavailableError as error:
             LOG.warning("The Lease could not be renewed: %s", error)
             return
         except errors.ApiError as error:
             self._heard()
-            LOG.warning("The Lease is refused: %s", error)
+            if not isinstance(error, errors.ConflictError):  # somebody was faster
+                LOG.warning("The Lease is refused: %s", error)
             return
         self._heard()
         if not renewed:
-            self._lost()
+            if self._renewed is not None:
+                LOG.warning("The Lease has passed on; no more writes")
+            self._renewed = None
             return
         if self._renewed is None:
             LOG.info("Holds the Lease as %s", self._settings.identity)
@@ -144,21 +131,17 @@ class Leader:
             LOG.info("The API server answers again after %.0f s", silent)
             self._answers_again()
 
-    def _lost(self) -> None:
-        if self._renewed is not None:
-            LOG.warning("The Lease has passed on; no more writes")
-        self._renewed = None
-
     async def _renew(self) -> bool:
         """One attempt; whether the Lease is ours now. Raises ApiError."""
         lease = await self._get()
         if lease is None:
             await self._kube.create(kinds.LEASE, self._lease({}, {}))
             return True
-        spec = as_object(lease.get("spec"))
-        if self._sighting is None or self._sighting.record != record(spec):
-            self._sighting = Sighting(record(spec), self._clock())
-        if not may_take(spec, self._sighting, self._settings.identity, self._clock()):
+        spec, now = as_object(lease.get("spec")), self._clock()
+        record: list[object] = [spec.get(key) for key in _RENEWED]
+        if record != self._seen[0]:
+            self._seen = record, now
+        if not may_take(spec, self._settings.identity, now - self._seen[1]):
             return False
         await self._kube.replace(kinds.LEASE, self._lease(lease, spec))
         return True

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipbmm_operator.controller.leader_election import Leader, Sighting, may_take, record
+from hipbmm_operator.controller.leader_election import Leader
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT, LEASE, SERVICE, Kind
@@ -221,27 +221,46 @@ JSON = st.recursive(
 )
 
 
-def lease(holder: str = "other", renewed: str = "t1", seconds: int = 30) -> Json:
-    return {"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": seconds, "leaseTransitions": 1}
+def held(holder: str = "other", renewed: str = "t1", seconds: int = 30) -> Json:
+    spec = {"holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": seconds, "leaseTransitions": 1}
+    return {"metadata": {"resourceVersion": "7"}, "spec": spec}
 
 
-def test_a_lease_is_taken_when_it_is_ours_or_free() -> None:
-    assert may_take(lease("me"), None, "me", 0.0)
-    assert may_take(lease(""), None, "me", 0.0)
-    assert may_take({}, None, "me", 0.0)
+@pytest.mark.parametrize("holder", ["one", ""])
+async def test_a_lease_is_taken_when_it_is_ours_or_free(holder: str) -> None:
+    clock, lease = Clock(), OneLease()
+    lease.stored = held(holder)
+    one = leader(lease, "one", clock)
+    await one._try()
+    assert one.may_write()
 
 
-def test_a_silent_holder_is_waited_for_by_our_own_clock() -> None:
-    spec = lease()
-    seen = Sighting(record(spec), 100.0)
-    assert not may_take(spec, seen, "me", 130.0)
-    assert may_take(spec, seen, "me", 130.1)
-    assert not may_take(lease(renewed="t2"), seen, "me", 1000.0)
-    assert not may_take(spec, None, "me", 1000.0)
+async def test_a_silent_holder_is_waited_for_by_our_own_clock() -> None:
+    clock, lease = Clock(), OneLease()
+    one = leader(lease, "one", clock)
+    for seconds, renewed in ((0, "t1"), (1000, "t2"), (30, "t2")):
+        clock.now += seconds
+        lease.stored = held(renewed=renewed)
+        await one._try()
+        assert not one.may_write()
+    clock.now += 0.1
+    await one._try()
+    assert one.may_write()
 
 
 @given(
     st.dictionaries(st.sampled_from(["holderIdentity", "renewTime", "leaseDurationSeconds", "leaseTransitions"]), JSON)
+    | JSON
 )
-def test_a_malformed_lease_is_no_crash(spec: Json) -> None:
-    may_take(spec, Sighting(record(spec), 0.0), "me", 1e9)
+def test_a_malformed_lease_is_no_crash(spec: object) -> None:
+    async def story() -> None:
+        clock, lease = Clock(), OneLease()
+        lease.stored = {"metadata": {"resourceVersion": "7"}, "spec": spec}
+        one = leader(lease, "one", clock)
+        await one.release()
+        await one._try()
+        clock.now += 1e9
+        await one._try()
+        await one.release()
+
+    asyncio.run(story())
