@@ -22,6 +22,7 @@ from hipbmm_operator.settings import Settings
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.watch.kopf_operator import Backoffs
 from hipbmm_operator.watch.node_cache import ByNode, NodeCache
 from hipbmm_operator.watch.pruning import CachedObject, prune
 from hipbmm_operator.watch.watches import Event
@@ -151,14 +152,12 @@ class Informer:
 
     async def resync_until_done(self, within: float = _SOON_SECONDS) -> None:
         """Resync; retried until it succeeds."""
-        pause = 1.0
-        while True:
+        for pause in Backoffs():
             try:
                 await self.resync(within)
             except errors.ApiError as error:
                 LOG.warning("Resync failed: %s", error)
-                await asyncio.sleep((error.retry_after or 0) + random.uniform(0.1, pause))  # noqa: S311  # jitter
-                pause = min(_SOON_SECONDS, pause * 2)
+                await asyncio.sleep((error.retry_after or 0) + pause)
             else:
                 return
 

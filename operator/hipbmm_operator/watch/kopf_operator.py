@@ -21,7 +21,7 @@ from hipbmm_operator.watch.access import Scope
 
 Deliver = Callable[[Kind, str | None, Json], None]
 """Kind, event type (None for an object of the initial state), object."""
-Login = Callable[[], Awaitable[kopf.AiohttpSession]]
+Login = Callable[..., Awaitable[kopf.AiohttpSession]]
 
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 10.0
@@ -112,20 +112,15 @@ async def stop(left: Callable[[], set[asyncio.Task[Any]]]) -> None:
 
 def _registry(scope: Scope, login: Login, deliver: Deliver) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry, errors=kopf.ErrorsMode.TEMPORARY, backoff=5)(login)
 
-    @kopf.on.login(registry=registry, errors=kopf.ErrorsMode.TEMPORARY, backoff=5)
-    async def connect(**_: object) -> object:
-        return await login()
+    async def take(event: kopf.RawEvent, param: Any = None, **_: object) -> None:  # noqa: ANN401  # the kind
+        deliver(param, event["type"], dict(event["object"]))
 
     for kind in scope.kinds:
-        _watch(registry, kind, deliver)
+        which = (kind.group, kind.version, kind.plural)
+        kopf.on.event(*which, id=f"take-{kind.plural}", registry=registry, param=kind)(take)
     return registry
-
-
-def _watch(registry: kopf.OperatorRegistry, kind: Kind, deliver: Deliver) -> None:
-    @kopf.on.event(kind.group, kind.version, kind.plural, id=f"take-{kind.plural}", registry=registry)
-    async def take(event: kopf.RawEvent, **_: object) -> None:
-        deliver(kind, event["type"], dict(event["object"]))
 
 
 def kopf_settings(settings: Settings, scope: Scope, *, streams: bool) -> kopf.OperatorSettings:

@@ -91,7 +91,9 @@ class CachedObject:
         self.at = NamespacedName(str(about.get("namespace", "")), str(about.get("name", "")))
         self.uid = str(about.get("uid", ""))
         self.resource_version = str(about.get("resourceVersion", ""))
-        self.owner = self.at if kind in (kinds.HIPBMM_DEPLOYMENT, kinds.NODE) else _owner(self.at.namespace, about)
+        of = str(object_at(about, "annotations").get(names.ANNOTATION_DEPLOYMENT) or "")
+        named = NamespacedName(self.at.namespace, of) if of and self.at.namespace else None
+        self.owner = self.at if kind in (kinds.HIPBMM_DEPLOYMENT, kinds.NODE) else named
         text = json_text.dumps(body | {"metadata": {k: v for k, v in about.items() if k != "resourceVersion"}})
         self.data = zlib.compress(text, _LEVEL)
 
@@ -141,8 +143,3 @@ def _keep(value: object, shape: _Shape) -> Any:  # noqa: ANN401  # any JSON
         return [_keep(entry, shape[0]) for entry in as_objects(value)]
     shapes = shape if isinstance(shape, Mapping) else dict.fromkeys(shape, ...)
     return {key: _keep(value[key], shapes[key]) for key in shapes if key in value} if isinstance(value, dict) else {}
-
-
-def _owner(namespace: str, about: Json) -> NamespacedName | None:
-    name = object_at(about, "annotations").get(names.ANNOTATION_DEPLOYMENT)
-    return NamespacedName(namespace, str(name)) if name and namespace else None

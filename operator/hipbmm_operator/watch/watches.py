@@ -160,7 +160,7 @@ class Watches:
         trace.on_request_end.append(self._answered)
         async with contextlib.AsyncExitStack() as stack:
 
-            async def login() -> kopf.AiohttpSession:
+            async def login(**_: object) -> kopf.AiohttpSession:
                 session, server = await open_session(settings.kubeconfig, [trace], proxied=proxied)
                 await stack.enter_async_context(session)
                 return kopf.AiohttpSession(aiohttp_session=session, server=server, default_namespace=settings.namespace)
