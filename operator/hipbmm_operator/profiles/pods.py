@@ -66,7 +66,8 @@ def server(body: Json) -> Json:
     def rank(container: Json) -> int:
         mounts = {mount.get("name") for mount in as_objects(container.get("volumeMounts"))}
         limits = object_at(container, "resources", "limits")
-        return 0 if spelling.HOME_VOLUME in mounts else 1 if _gpus(limits) else 2
+        has_gpus = any(name in spelling.GPUS and amount != "0" for name, amount in limits.items())
+        return 0 if spelling.HOME_VOLUME in mounts else 1 if has_gpus else 2
 
     return min(containers, key=rank, default={})
 
@@ -75,10 +76,6 @@ def is_wrapped(container: Json) -> bool:
     """Whether our shell text is in front of its command (mode Wrap)."""
     command = container.get("command")
     return isinstance(command, list) and command[3:4] == [spelling.MARK]
-
-
-def _gpus(limits: Json) -> bool:
-    return any(name in spelling.GPUS and amount != "0" for name, amount in limits.items())
 
 
 def kernel_of(body: Json) -> str | None:
