@@ -72,9 +72,11 @@ _UNAUTHORIZED = re.compile(
     r"\b(?:401|403|unauthorized|forbidden|(?<!permission )denied|(?<!proxy )authentication required"
     r"|no basic auth)\b"
 )
-_NOT_FOUND = re.compile(r"\b(?:404|(?<!file )not found|manifest unknown|not present with pull policy)\b")
-_OTHER_PLATFORM = "no match for platform in manifest"
-"""What containerd says of an image that is there for other platforms only, also with a digest behind: no wrong tag."""
+_NOT_FOUND = re.compile(r"\b(?:404|(?<!file )not found|(?:manifest|name) unknown|not present with pull policy)\b")
+_NOT_THE_REGISTRY = re.compile(
+    r"proxyconnect|no match for platform in manifest|content digest|snapshot|lease does not exist"
+)
+"""What a proxy refuses, what is there for other platforms only, and what containerd has lost on the node's own disk."""
 UNBOUND = timedelta(seconds=45)
 """Provisioners need up to so long for a new claim, more when many ask; one that is not bound by then is a problem."""
 UNHEARD = timedelta(minutes=2)
@@ -181,8 +183,8 @@ def without_names(message: str) -> str:
 def image_reason(message: str) -> Image | None:
     """Why a pull failed; None when the message does not say (a bare back-off)."""
     text = _NAMES.sub(" ", message.lower())
-    if "proxyconnect" in text or _OTHER_PLATFORM in text:
-        return "ImagePullFailed"  # the proxy refuses, not the registry; or the node is of another kind
+    if _NOT_THE_REGISTRY.search(text):
+        return "ImagePullFailed"
     if _UNAUTHORIZED.search(text):
         return "ImagePullUnauthorized"
     if _NOT_FOUND.search(text):

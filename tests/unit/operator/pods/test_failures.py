@@ -269,6 +269,11 @@ def test_a_tuner_that_ended_says_why_itself_or_the_operator_does() -> None:
         ('Get "https://r.example/v2/": authentication required', "ImagePullUnauthorized"),
         ('failed to resolve reference "r.example/denied:1": r.example/denied:1: not found', "ImageNotFound"),
         ("reading manifest x in r.example/vllm: manifest unknown", "ImageNotFound"),
+        ("reading manifest x in r.example/vllm: name unknown: repository does not exist", "ImageNotFound"),
+        ('failed to resolve reference "r.example/snapshot/vllm:lease": not found', "ImageNotFound"),
+        ("failed to unpack image: parent snapshot sha256:9f86d081884c does not exist: not found", "ImagePullFailed"),
+        ("failed to copy: content digest sha256:9f86d081884c: not found", "ImagePullFailed"),
+        ("failed to create image: lease does not exist: not found", "ImagePullFailed"),
     ],
 )
 def test_a_cause_is_a_word_of_its_own_and_never_part_of_a_name(message: str, reason: str) -> None:
