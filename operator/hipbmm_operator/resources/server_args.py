@@ -160,7 +160,10 @@ def _data(users: _Arguments, spec: Spec) -> int:
     size, local = users.number(_DATA), users.number(_DATA_LOCAL)
     if size is not None and "data" in spec.parallelism.model_fields_set and size != spec.parallelism.data:
         users.refuse(f"{_DATA} {size} must not differ from spec.parallelism.data {spec.parallelism.data}")
-    return local or size or spec.parallelism.data
+    ranks = size or spec.parallelism.data
+    if local is not None and local != ranks:
+        users.refuse(f"{_DATA_LOCAL} {local} must be all {ranks} ranks: {_ONE_POD}")
+    return local or ranks
 
 
 def _added(users: _Arguments, spec: Spec) -> list[str]:
