@@ -12,6 +12,8 @@ from hipbmm_kernel.system.files import read_bytes, read_text
 _LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")
 _GLOBAL = "00"
 """Scope of an address in if_inet6 that is not of one link."""
+_SERVERS = frozenset({"serve", "vllm.entrypoints.openai.api_server"})
+"""What vLLM's server is started by; what another program makes of `--host` is not known."""
 _DECIDED = ("--host", "--uds", "--config")
 _MAX_BYTES = 16 << 20
 """Of a table of the kernel."""
@@ -25,7 +27,7 @@ def reachable(command: list[str], net: str = "/proc/net", own: str = "/proc/sys/
     last `--host`.
     `net` is /proc/net, and `own` /proc/sys/net/ipv6/bindv6only: 1 where a socket on `::` takes no IPv4.
     """
-    if "serve" not in command or not _has_ipv6(net):
+    if _SERVERS.isdisjoint(command) or not _has_ipv6(net):
         return command
     deciding = [at for at, argument in enumerate(command) if _decides(argument)]
     if all(_is_all_ipv4(command, at) for at in deciding) and not _has_ipv4(net):

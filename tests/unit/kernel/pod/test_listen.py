@@ -82,6 +82,11 @@ def test_all_addresses_of_ipv4_are_none_where_there_is_no_ipv4(tmp_path: Path, m
     assert reachable([*SERVE, *more], *net(tmp_path, ADDRESS, GLOBAL6)) == [*SERVE, *more]
 
 
+def test_the_server_as_a_module_of_python(tmp_path: Path) -> None:
+    module = ["python3", "-m", "vllm.entrypoints.openai.api_server", "--model", "org/model"]
+    assert reachable(module, *net(tmp_path, LOOPBACK, GLOBAL6)) == [*module, "--host", "::"]
+
+
 def test_another_program_is_left_alone(tmp_path: Path) -> None:
     assert reachable(["sleep", "1"], *net(tmp_path, LOOPBACK, GLOBAL6)) == ["sleep", "1"]
 
