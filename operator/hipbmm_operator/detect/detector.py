@@ -1,11 +1,13 @@
 """From one Node, and what DRA and NFD publish about it, to one Detection."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from hipbmm_operator.detect.affinity import chosen_by, kinds_shown
 from hipbmm_operator.detect.availability import node_blockers, resource_blockers, untolerated
+from hipbmm_operator.detect.catalogue.partitions import GPU_RESOURCE
 from hipbmm_operator.detect.detection import Detection
 from hipbmm_operator.detect.evidence import Tier, gather, is_amd, override_model
 from hipbmm_operator.detect.identity import HOLD_SECONDS, Identity, Resolution, held, resolve
@@ -27,7 +29,10 @@ _GPU_RESOURCE_MISSING: Final = Reason(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What was read about a node and what it comes to, before any memory of it."""
+    """What was read about a node and what it comes to, before any memory of it.
+
+    Of its DRA devices those that its resource hands out; a claim may choose others, too.
+    """
 
     facts: NodeFacts
     resolution: Resolution
@@ -58,7 +63,7 @@ def detect_node(
     *,
     used: Mapping[str, int] | None = None,
     request: int = 1,
-    extended: Collection[str] = frozenset(),
+    extended: Mapping[str, bool] = MappingProxyType({}),
 ) -> Detection:
     """Judge one node; never raises, whatever the objects hold.
 
@@ -67,9 +72,10 @@ def detect_node(
     clock. ``used`` is what pods hold of each resource (see ``gpu_requests``), ``request`` the devices that one pod
     wants, ``extended`` the resources that DeviceClasses hand out DRA devices as (see ``extended_resources``).
     """
-    seen = _see(node_facts(node, slices, features), extended)
+    facts = node_facts(node, slices, features)
+    seen = _see(facts, extended)
     judged = _judge(seen, previous, now)
-    facts, choice, identity = seen.facts, seen.choice, judged.identity
+    choice, identity = seen.choice, judged.identity
     model = identity.model if identity else None
     chosen = chosen_by(model.product if model else None, facts.labels)
     blockers = tuple(node_blockers(facts))
@@ -100,10 +106,11 @@ def detect_node(
     )
 
 
-def _see(facts: NodeFacts, extended: Collection[str]) -> _Seen:
+def _see(facts: NodeFacts, extended: Mapping[str, bool]) -> _Seen:
     evidence, amd = gather(facts), is_amd(facts)
-    choice = choose_resource(facts.offers, facts.dra, extended)
-    return _Seen(facts, resolve(evidence, amd=amd), choice, amd=amd or bool(evidence))
+    handed_out = replace(facts, dra=facts.dra.whole) if extended.get(GPU_RESOURCE) else facts
+    choice = choose_resource(facts.offers, handed_out.dra, extended)
+    return _Seen(handed_out, resolve(evidence, amd=amd), choice, amd=amd or bool(evidence))
 
 
 def _judge(seen: _Seen, previous: Identity | None, now: float) -> _Judged:

@@ -30,7 +30,7 @@ class NodeCache:
         self._summaries: dict[bytes, HardwareSummary] = {}
         self._published: dict[str, ByNode] = {"slices": {}, "features": {}}
         self._shown: frozenset[LabelKind] | None = None
-        self._extended: frozenset[str] = frozenset()
+        self._extended: Mapping[str, bool] = {}
 
     def put(self, node: Json, now: float) -> bool:
         """Judge a node as it is now; whether anything about it has changed. `now`: seconds of a steady clock."""
@@ -56,7 +56,7 @@ class NodeCache:
         before, self._published[source] = self._published[source], published
         return {name for name in {*before, *published} if _texts(before, name) != _texts(published, name)}
 
-    def extend(self, extended: frozenset[str]) -> set[str]:
+    def extend(self, extended: Mapping[str, bool]) -> set[str]:
         """Take over the resources that DRA serves, too; nodes with slices are to be judged anew if these change."""
         before, self._extended = self._extended, extended
         return set() if before == extended else {*self._published["slices"]}

@@ -9,11 +9,11 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from hipbmm_operator.detect.catalogue.marketing import MARKETING_NAMES
-from hipbmm_operator.detect.catalogue.partitions import mode_of_profile
+from hipbmm_operator.detect.catalogue.partitions import SPX, mode_of_profile
 from hipbmm_operator.detect.catalogue.products import PRODUCTS, dra_device_id
 from hipbmm_operator.detect.sources.values import quantity, text
 from hipbmm_operator.kube.json_text import Json
@@ -26,6 +26,7 @@ _DOMAIN: Final = DRIVER + "/"
 _PCI_BUS_ID: Final = "resource.kubernetes.io/pciBusID"
 _PCIE_ROOT: Final = "resource.kubernetes.io/pcieRoot"
 _AUTO_NAME: Final = re.compile(r"(gpu-[0-9]+)-(?:spx|dpx|tpx|qpx|cpx)-nps[1248]", re.IGNORECASE)
+_WHOLE: Final = re.compile(r"computePartition\s*==\s*['\"]spx['\"]")
 _NOT_NODE_LOCAL: Final = ("nodeSelector", "allNodes", "perDeviceNodeSelection")
 _GIB: Final = 2**30
 # What the driver writes when it cannot read the memory: 0 in newer versions, these in older ones.
@@ -68,6 +69,11 @@ class DraGpus:
         return self._gpus(usable) if self.auto else len(usable)
 
     @property
+    def whole(self) -> "DraGpus":
+        """Without what would be a partition: with AutoPartition a DeviceClass may hand out whole GPUs alone."""
+        return replace(self, devices=tuple(device for device in self.devices if device.mode in (None, SPX)))
+
+    @property
     def physical(self) -> int:
         """Physical GPUs; 0 when the devices do not say it."""
         return self._gpus(self.devices) if all(device.gpu for device in self.devices) else 0
@@ -77,16 +83,21 @@ class DraGpus:
         return len({device.gpu or f"#{index}" for index, device in enumerate(devices)})
 
 
-def extended_resources(classes: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """Resources that DeviceClasses hand out this driver's devices as (``extendedResourceName``, Kubernetes >= 1.34)."""
-    found = set()
+def extended_resources(classes: Iterable[Mapping[str, Any]]) -> Mapping[str, bool]:
+    """Resources that DeviceClasses hand out this driver's devices as (``extendedResourceName``, Kubernetes >= 1.34).
+
+    And whether these are whole GPUs only: with AutoPartition the driver's chart has such a class.
+    """
+    found: dict[str, bool] = {}
     for device_class in classes:
         named = text(object_at(device_class, "metadata").get("name")) == DRIVER
         selectors = objects_at(device_class, "spec", "selectors")
-        chosen = any(DRIVER in text(object_at(each, "cel").get("expression")) for each in selectors)
-        if named or chosen or not selectors:  # a class without a selector is one of all devices
-            found.add(text(object_at(device_class, "spec").get("extendedResourceName")))
-    return frozenset(found - {""})
+        rules = [text(object_at(each, "cel").get("expression")) for each in selectors]
+        name = text(object_at(device_class, "spec").get("extendedResourceName"))
+        # A class without a selector is one of all devices.
+        if name and (named or not selectors or any(DRIVER in rule for rule in rules)):
+            found[name] = any(map(_WHOLE.search, rules))
+    return found
 
 
 def device_selector(products: Sequence[str]) -> str:

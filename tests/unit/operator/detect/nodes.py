@@ -1,6 +1,7 @@
 """Builders of Kubernetes objects for the detection tests; short prefixes as in the fact sheet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from hipbmm_operator.detect.availability import default_tolerations
@@ -113,7 +114,7 @@ def detect(
     now: float = 1000.0,
     used: dict[str, int] | None = None,
     request: int = 1,
-    extended: frozenset[str] = frozenset(),
+    extended: Mapping[str, bool] = MappingProxyType({}),
 ) -> Detection:
     chosen = default_tolerations() if tolerations is None else tolerations
     return detect_node(subject, slices, features, chosen, previous, now, used=used, request=request, extended=extended)

@@ -115,11 +115,12 @@ def test_what_dra_publishes_about_a_node_has_it_judged_anew() -> None:
     slices = {"n": [prune(kinds.RESOURCE_SLICES[0], resource_slice([device()]))]}
     assert book.attach("slices", slices) == {"n"}
     assert not book.attach("slices", slices)
-    assert book.extend(frozenset({"amd.com/gpu"})) == {"n"}
-    assert not book.extend(frozenset({"amd.com/gpu"}))
+    assert book.extend({"amd.com/gpu": False}) == {"n"}
+    assert not book.extend({"amd.com/gpu": False})
+    assert book.extend({"amd.com/gpu": True}) == {"n"}
     assert book.attach("features", slices) == {"n"}
     assert book.attach("slices", {}) == {"n"}
-    assert not book.extend(frozenset())
+    assert not book.extend({})
     assert book.attach("features", {}) == {"n"}
     assert not book.attach("features", {})
 

@@ -262,24 +262,35 @@ def device_class(name: str = "gpu.amd.com", extended: object = "amd.com/gpu", dr
     return {"metadata": {"name": name}, "spec": {"extendedResourceName": extended, "selectors": selectors}}
 
 
+SPX_RULE = (
+    "device.driver == 'gpu.amd.com' && 'computePartition' in device.attributes['gpu.amd.com'] && "
+    "device.attributes['gpu.amd.com'].computePartition == 'spx'"
+)
+WHOLE: Json = {
+    "metadata": {"name": "gpu.amd.com-spx"},
+    "spec": {"extendedResourceName": "amd.com/gpu", "selectors": [{"cel": {"expression": SPX_RULE}}]},
+}
+
+
 @pytest.mark.parametrize(
     ("classes", "names"),
     [
-        ([device_class()], {"amd.com/gpu"}),
-        ([device_class(name="fast")], {"amd.com/gpu"}),
-        ([device_class(driver="")], {"amd.com/gpu"}),
-        ([device_class(name="all", driver="")], {"amd.com/gpu"}),
-        ([device_class(extended=None)], set()),
-        ([device_class(name="gpu.nvidia.com", driver="gpu.nvidia.com", extended="nvidia.com/gpu")], set()),
-        ([{}, {"spec": None}, {"spec": {"selectors": [None, {"cel": 3}]}}], set()),
+        ([device_class()], {"amd.com/gpu": False}),
+        ([device_class(name="fast")], {"amd.com/gpu": False}),
+        ([device_class(driver="")], {"amd.com/gpu": False}),
+        ([device_class(name="all", driver="")], {"amd.com/gpu": False}),
+        ([device_class(extended=None), WHOLE], {"amd.com/gpu": True}),
+        ([device_class(extended=None)], {}),
+        ([device_class(name="gpu.nvidia.com", driver="gpu.nvidia.com", extended="nvidia.com/gpu")], {}),
+        ([{}, {"spec": None}, {"spec": {"selectors": [None, {"cel": 3}]}}], {}),
     ],
 )
-def test_the_names_that_device_classes_give_to_devices_of_this_driver(classes: list[Json], names: set[str]) -> None:
+def test_the_names_that_device_classes_give_to_devices_of_this_driver(classes: list[Json], names: Json) -> None:
     assert extended_resources(classes) == names
 
 
 def test_devices_with_an_extended_name_count_as_that_resource() -> None:
-    found = detect(node(BY_HAND), slices=SLICES, extended=frozenset({"amd.com/gpu"}))
+    found = detect(node(BY_HAND), slices=SLICES, extended={"amd.com/gpu": False})
     assert (found.state, found.product, found.resource, found.gpus) == ("Available", "MI355X", "amd.com/gpu", 8)
     fit = summary([found], Want(products=("MI355X",), request=8))
     assert (fit.status.nodes, fit.status.partition, fit.status.compute_units) == (1, "SPX", 256)
@@ -295,21 +306,35 @@ def test_devices_without_one_are_told_what_is_missing() -> None:
 
 def test_a_device_plugin_goes_before_an_extended_name() -> None:
     offers = {"amd.com/gpu": "4"}
-    found = detect(node(BY_HAND, offers), slices=SLICES, extended=frozenset({"amd.com/gpu"}))
+    found = detect(node(BY_HAND, offers), slices=SLICES, extended={"amd.com/gpu": False})
     assert (found.resource, found.gpus) == ("amd.com/gpu", 4)
 
 
 def test_partitions_with_an_extended_name_are_no_whole_gpus() -> None:
     slices = [resource_slice(eight(deviceID="0x75a3", partitionProfile="cpx_nps1", computeUnits="32"))]
-    found = detect(node(BY_HAND), slices=slices, extended=frozenset({"amd.com/gpu"}))
+    found = detect(node(BY_HAND), slices=slices, extended={"amd.com/gpu": False})
     assert summary([found], Want()).finding.reason == "PartitionMismatch"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "partition", "units", "reason"),
+    [(WHOLE, "SPX", 304, "NodesMatched"), (device_class(), None, None, "PartitionMismatch")],
+)
+def test_auto_partition_hands_out_what_its_device_class_chooses(
+    chosen: Json, partition: str | None, units: int | None, reason: str
+) -> None:
+    slices = [resource_slice(auto(["spx_nps1", "dpx_nps1", "cpx_nps1", "cpx_nps4"]))]
+    found = detect(node({"hipbmm.io/gpu-product": "MI300X"}), slices=slices, extended=extended_resources([chosen]))
+    assert (found.resource, found.gpus, found.claimable) == ("amd.com/gpu", 8, {"MI300X": 8})
+    assert (found.partition, found.compute_units) == (partition, units)
+    assert summary([found], Want(products=("MI300X",), request=8)).finding.reason == reason
 
 
 CLAIMS = Want(products=("MI355X",), resource="dra", request=8)
 
 
-@pytest.mark.parametrize("extended", [frozenset[str](), frozenset({"amd.com/gpu"})])
-def test_a_claim_fits_a_node_that_no_label_names(extended: frozenset[str]) -> None:
+@pytest.mark.parametrize("extended", [{}, {"amd.com/gpu": False}, {"amd.com/gpu": True}])
+def test_a_claim_fits_a_node_that_no_label_names(extended: dict[str, bool]) -> None:
     found = detect(node(), slices=SLICES, extended=extended)
     assert summary([found], CLAIMS).status.nodes == 1
     assert summary([found], Want(products=("MI355X",), request=8)).status.nodes == 0
