@@ -5,6 +5,8 @@ import json
 
 MAX_ARGUMENT = 65_536
 MAX_COUNT = 2**31 - 1
+NO_WEIGHT = "none"
+"""A method that leaves weights as they are."""
 _DECIMAL = {"k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -64,8 +66,8 @@ def empty_inputs(limits: dict[str, object]) -> frozenset[str]:
 
 
 def weight_of(value: object) -> str:
-    """What `linear` of an online quantisation says of weights: a name, or an object with `weight`."""
-    return text_of(value.get("weight")) if isinstance(value, dict) else text_of(value)
+    """What `linear` of an online quantisation says of weights: a name, or an object whose `weight` may be missing."""
+    return text_of(value.get("weight")) or NO_WEIGHT if isinstance(value, dict) else text_of(value)
 
 
 def pairs_of(value: object) -> tuple[tuple[str, str], ...]:

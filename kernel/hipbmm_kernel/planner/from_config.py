@@ -43,6 +43,8 @@ def of_model(whole: Fields, options: Options) -> Plan:
     linears = tuple(each._replace(linear=each.linear._replace(copies=count)) for each, count in grouped.items())
     left_out = (*family.left_out, ("lm_head and embeddings", "not linear layers of vLLM"))
     warnings: tuple[str, ...] = ("the draft model's own linears are not in the plan",) if flags.draft_model else ()
+    if found.head:
+        warnings += ("the checkpoint quantises lm_head, too, which is not in the plan",)
     if not sure:
         warnings += ("the linears outside the language model are not known, nor whether HIPBMM can load them",)
     return Plan(
@@ -52,7 +54,7 @@ def of_model(whole: Fields, options: Options) -> Plan:
         left_out=left_out,
         warnings=warnings,
         quantisation=found.label,
-        unsure=not sure or flags.draft_model,
+        unsure=not sure or flags.draft_model or found.head,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.planner import vllm_version as versions
-from hipbmm_kernel.planner.flag_values import whole
+from hipbmm_kernel.planner.flag_values import NO_WEIGHT, whole
 from hipbmm_kernel.planner.model_config import ConfigInvalid, Fields
 from hipbmm_kernel.planner.name_list import REGEX, NameList, Names, Spellings, glob, is_each, is_one, names_of
 from hipbmm_kernel.planner.server_flags import ServerFlags
@@ -33,12 +33,14 @@ class Quantisation(NamedTuple):
 
     `label` names the method for people, `covered` says how a module is quantised that the list `ignored` does not mean,
     `over` is what flags ask for where the checkpoint has 16 bit: vLLM ends where they mean more (0.30 to 0.33).
+    `head` says that lm_head has scales as HIPBMM needs them, too.
     """
 
     label: str
     covered: Callable[[Names], Scheme]
     ignored: NameList | None = None
     over: "Quantisation | None" = None
+    head: bool = False
 
     def scheme(self, module: Module, prefixes: Sequence[str]) -> Scheme:
         """The scheme of a module whose full name is one of `prefixes` before its path."""
@@ -60,6 +62,7 @@ def _plain(why: str) -> Scheme:
 _PLAIN = _plain(" to FP8: runs as a plain 16-bit GEMM")
 _PTPC = Scheme(per_token=True, per_channel=True)
 _TWICE = Scheme(reason="vLLM refuses to load it: --quantization-config means it, and the checkpoint has quantised it")
+_HEADS = tuple(Spellings((name,)) for name in ("lm_head", "language_model.lm_head"))
 _CLASSES = (
     "ColumnParallelLinear",
     "MergedColumnParallelLinear",
@@ -142,7 +145,9 @@ def _compressed_tensors(found: Fields, version: Version) -> Quantisation:
         fitting = (scheme for scheme in (named(names.module), *ranked) if scheme is not None)
         return next(fitting, _plain(": no group of the checkpoint targets it"))
 
-    return Quantisation("compressed-tensors", covered, NameList(f"{found.name}.ignore", found.texts("ignore"), version))
+    ignored = NameList(f"{found.name}.ignore", found.texts("ignore"), version)
+    head = any(named(name) == _PTPC and not ignored.has(name) for name in _HEADS)  # its class is none of linears
+    return Quantisation("compressed-tensors", covered, ignored, head=head)
 
 
 def _names_linears(field: str, targets: Sequence[str]) -> bool:
@@ -240,11 +245,11 @@ def _quark_scheme(config: Fields, version: Version) -> Scheme:
 
 
 _FORMATS = {"compressed-tensors": _compressed_tensors, "quark": _quark}
-_ONLINE = ("online", "fp8-per-channel", "fp8-per-tensor", "fp8-per-block", "mxfp8", "mxfp4")
-"""Values of --quantization with which vLLM reads --quantization-config as one of online quantisation."""
-
-_OF_EXPERTS = ("int8_per_channel_weight_only", "nvfp4_per_token")
+_OF_EXPERTS = ("int8-per-channel-weight-only", "nvfp4-per-token")
 """Methods of online quantisation that leave linears as they are."""
+
+_ONLINE = ("online", "fp8-per-channel", "fp8-per-tensor", "fp8-per-block", "mxfp8", "mxfp4", *_OF_EXPERTS)
+"""Values of --quantization with which vLLM reads --quantization-config as one of online quantisation."""
 
 
 def _online(flags: ServerFlags, version: Version) -> Quantisation:
@@ -260,7 +265,7 @@ def _online(flags: ServerFlags, version: Version) -> Quantisation:
 
         def of_target(names: Names) -> Scheme:
             method = next((method for targets, method in named if targets.means(names) is not False), None)
-            if method in (None, *_OF_EXPERTS):
+            if method is None or method.replace("_", "-") in _OF_EXPERTS:
                 return _PLAIN
             if method == "fp8_per_channel":
                 return _PTPC
@@ -270,7 +275,9 @@ def _online(flags: ServerFlags, version: Version) -> Quantisation:
     known = (*_ONLINE, "fp8") if version >= versions.ONLINE_OVER_CHECKPOINTS else _ONLINE
     method = flags.online_linear.lower().replace("_", "-").removesuffix("-static") if asked in known else ""
     method, scheme = method or asked, _PTPC
-    if method == "ptpc-fp8":
+    if method in (NO_WEIGHT, *_OF_EXPERTS):
+        scheme = _PLAIN
+    elif method == "ptpc-fp8":
         scheme = Scheme(reason="ptpc_fp8 is gone since vLLM 0.22; use fp8_per_channel")
     elif method != "fp8-per-channel":
         scheme = Scheme(reason=f"--quantization {method} has no per channel weight scales")

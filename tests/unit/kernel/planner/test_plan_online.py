@@ -56,6 +56,15 @@ def test_online_ignore_lists_take_shell_patterns(pattern: str, left_out: set[str
         (ServerFlags(quantization="online", online_targets=(("re:.*mlp.*", "fp8_per_tensor"),)), 0),
         (ServerFlags(online_linear="fp8_per_channel"), 0),
         (ServerFlags(quantization="fp8", online_linear="fp8_per_channel"), 4),
+        (ServerFlags(quantization="int8_per_channel_weight_only"), 0),
+        (ServerFlags(quantization="int8_per_channel_weight_only", online_linear="fp8_per_channel"), 4),
+        (ServerFlags(quantization="nvfp4_per_token", online_linear="fp8_per_channel_static"), 4),
+        (
+            ServerFlags.from_argv(
+                ["-q", "fp8_per_channel", "--quantization-config.linear.activation", "fp8_per_token"]
+            ),
+            0,
+        ),
     ],
 )
 def test_online_quantisation_is_read_as_vllm_resolves_it(flags: ServerFlags, names: int) -> None:

@@ -319,6 +319,25 @@ def test_a_group_finds_linears_by_the_name_of_their_class(target: str) -> None:
     assert eligible(found) == {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"}
 
 
+@pytest.mark.parametrize(
+    ("target", "ignored", "told"),
+    [
+        ("lm_head", "re:visual.*", True),
+        ("re:.*lm_head", "re:visual.*", True),
+        ("re:.*(q_proj|lm_head)$", "re:visual.*", True),
+        ("re:.*lm_head", "re:.*lm_head", False),
+        ("Linear", "re:visual.*", False),
+        ("re:.*_proj", "re:visual.*", False),
+    ],
+)
+def test_a_quantised_lm_head_is_told_and_leaves_open_what_the_kernel_can_load(
+    target: str, ignored: str, *, told: bool
+) -> None:
+    found = build("qwen3-32b", {**groups([target], schemes=[GROUP]), "ignore": [ignored]})
+    assert any("lm_head" in words for words in found.warnings) is told
+    assert found.unsure is told
+
+
 @pytest.mark.parametrize("target", ["RowParallelLinear", "ParallelLinear", "re:QKV.*", "re:.*ParallelLinear"])
 def test_a_group_of_some_classes_only_is_refused(target: str) -> None:
     with pytest.raises(ConfigInvalid, match=r"group_0\.targets"):
