@@ -27,6 +27,8 @@ _TLS = ("--ssl-keyfile", "--ssl-certfile")
 _CLIENT_CERTIFICATES = "--ssl-cert-reqs"
 _API_SERVERS = "--api-server-count"
 
+_SERVE = "serve"
+_MODULE = "vllm.entrypoints.openai.api_server"
 _SHORT = {
     "-tp": _TENSOR,
     "-pp": _PIPELINE,
@@ -70,7 +72,7 @@ _SHORT_LOOPBACK = re.compile(r"127(?:\.[0-9]+){0,2}|0x7f[0-9a-f]{6}|0177(?:\.[0-
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """The resolved command line of the server. `tls`: it answers by HTTPS."""
+    """The resolved command line of the server; `arguments` are its flags. `tls`: it answers by HTTPS."""
 
     argv: tuple[str, ...]
     arguments: tuple[str, ...]
@@ -127,7 +129,8 @@ def _abbreviates(written: str, known: str) -> bool:
 
 def resolve(spec: Spec) -> Command:
     """The command line of a spec. A flag that contradicts a field is a problem; the flag is what the server gets."""
-    users = _Arguments((*spec.server.command, *spec.server.args))
+    command = spec.server.command
+    users = _Arguments((*command, *spec.server.args))
     tensor = _agreed(users, _TENSOR, spec.parallelism.tensor, "spec.parallelism.tensor")
     pipeline = _agreed(users, _PIPELINE, spec.parallelism.pipeline, "spec.parallelism.pipeline")
     port = _agreed(users, _PORT, spec.server.port, "spec.server.port")
@@ -135,10 +138,12 @@ def resolve(spec: Spec) -> Command:
     if gpus > MAX_GPUS:
         users.refuse(f"{gpus} GPUs for one replica are more than {MAX_GPUS}")
     _refuse_what_cannot_answer(users, spec, port)
+    if _MODULE in command and command[-1] != "--model":
+        users.problems.append(f"spec.server.command: must end with --model, without which {_MODULE} ignores a name")
     arguments = (*spec.server.args, *_added(users, spec))
     return Command(
-        argv=(*spec.server.command, spec.model.name, *arguments),
-        arguments=arguments,
+        argv=(*command, spec.model.name, *arguments),
+        arguments=(*(command[command.index(_SERVE) + 1 :] if _SERVE in command else ()), *arguments),
         tensor=tensor,
         gpus=gpus,
         port=port,

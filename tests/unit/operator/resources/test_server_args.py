@@ -207,4 +207,14 @@ def test_flags_in_the_command_count_as_well() -> None:
     (problem,) = command({"server": {"command": ["vllm", "serve", "--tensor-parallel-size=8"]}}).problems
     assert "--tensor-parallel-size 8 must not differ from spec.parallelism.tensor 1" in problem
     wanted = {"parallelism": {"tensor": 8}, "server": {"command": ["vllm", "serve", "--tensor-parallel-size=8"]}}
-    assert list(command(wanted).arguments) == ["--port", "8000"]
+    both = command(wanted)
+    assert list(both.arguments) == ["--tensor-parallel-size=8", "--port", "8000"]
+    assert both.argv == ("vllm", "serve", "--tensor-parallel-size=8", "org/model", "--port", "8000")
+
+
+@pytest.mark.parametrize(("last", "told"), [([], 1), (["--model"], 0)])
+def test_the_server_as_a_module_of_python_is_given_its_model_by_a_flag(last: list[str], told: int) -> None:
+    """It parses a bare name and serves vLLM's default model (`api_server.py` of 0.23.0 and 0.33.0)."""
+    found = command({"server": {"command": ["python3", "-m", "vllm.entrypoints.openai.api_server", *last]}})
+    assert len(found.problems) == told
+    assert all("spec.server.command: must end with --model" in problem for problem in found.problems)
