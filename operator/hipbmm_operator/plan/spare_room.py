@@ -72,11 +72,14 @@ def obstacle(observed: Observed) -> Obstacle | None:
     holding = [pod for pod in former if pod.node]
     if not holding:
         return None
-    new, old = pod_demand.of(live.template), _least(observed, live, holding)
+    templates = {live.revision: live.template} | {revision.name: revision.template for revision in observed.revisions}
+    olds = [templates[pod.revision] for pod in holding if pod.revision in templates] or [live.template]
+    # What a new pod asks for, and what the end of an old one frees at least.
+    new, old = pod_demand.of(live.template), pod_demand.least([pod_demand.of(each) for each in olds])
     found = [
         *_of_quota(new, old, live.refusal or "", live.refused_since),
-        *_of_pods(live, observed, current, holding),
-        *_of_nodes(live, observed, [pod.template_hash for pod in former], holding),
+        *(hindrance for pod in current for hindrance in _of_scheduler(live, olds, new, old, pod)),
+        *(_of_nodes(live, observed, [pod.template_hash for pod in former], holding) if _as_much(new, old) else ()),
         *(hindrance for pod in current for hindrance in _of_note(observed, new, old, pod)),
     ]
     return min(found, key=lambda each: each.since, default=None)
@@ -97,23 +100,19 @@ def _of_quota(new: Demand, old: Demand, refusal: str, since: datetime | None) ->
         yield Obstacle("QuotaExceeded", refusal, since)
 
 
-def _of_pods(
-    live: Deployment, observed: Observed, current: Sequence[Pod], holding: Sequence[Pod]
-) -> Iterator[Obstacle]:
-    for pod in current:
-        reason = failures.scheduling_reason(pod)
-        if reason is not None and pod.unschedulable_since is not None and _in_the_way(live, observed, pod, holding):
-            yield Obstacle(reason, f"{pod.name}: {pod.unschedulable}", pod.unschedulable_since)
+def _of_scheduler(live: Deployment, olds: Sequence[Json], new: Demand, old: Demand, pod: Pod) -> Iterator[Obstacle]:
+    reason = failures.scheduling_reason(pod)
+    if reason is not None and pod.unschedulable_since is not None and _in_the_way(live, olds, new, old, pod):
+        yield Obstacle(reason, f"{pod.name}: {pod.unschedulable}", pod.unschedulable_since)
 
 
 def _of_nodes(
     live: Deployment, observed: Observed, former: Sequence[str], holding: Sequence[Pod]
 ) -> Iterator[Obstacle]:
     """The node of an old pod refuses new ones; Kubernetes makes one after the other, and none gets through."""
-    new, old = pod_demand.of(live.template), _least(observed, live, holding)
     pods = [pod for pod in observed.pods if pod.revision == live.revision and pod.template_hash not in former]
     nodes, newest = {pod.node for pod in holding}, max((pod.created for pod in holding if pod.created), default=None)
-    if any(pod.live and pod.begun for pod in pods) or not _as_much(new, old):
+    if any(pod.live and pod.begun for pod in pods):
         return
     for pod in pods:
         reason = failures.refused_by_node(pod)
@@ -137,12 +136,11 @@ def _of_note(observed: Observed, new: Demand, old: Demand, pod: Pod) -> Iterator
     yield from _of_quota(new, old, note.message, pod.created)
 
 
-def _in_the_way(live: Deployment, observed: Observed, pod: Pod, holding: Sequence[Pod]) -> bool:
+def _in_the_way(live: Deployment, olds: Sequence[Json], new: Demand, old: Demand, pod: Pod) -> bool:
     """Whether the end of an old pod would let the scheduler place this one."""
     message = failures.without_names(pod.unschedulable or "")
     if pod.gates:
         return all(gate.startswith(_QUEUE_GATES) for gate in pod.gates)
-    new, old = pod_demand.of(live.template), _least(observed, live, holding)
     for resource in _INSUFFICIENT.findall(message):
         # GPUs of one pod can be those of several: a node that fits is there, or HardwareCompatible says so.
         if resource.startswith("amd.com/") or new.requests.get(resource, 0) <= old.requests.get(resource, 0):
@@ -152,31 +150,18 @@ def _in_the_way(live: Deployment, observed: Observed, pod: Pod, holding: Sequenc
         return _as_much(new, old)
     if any(words in message for words in ("Too many pods", "ReadWriteOncePod", "cannot allocate all claims")):
         return True
-    return _kept_apart(observed, live, holding, message)
+    return _kept_apart(live, olds, message)
 
 
-def _kept_apart(observed: Observed, live: Deployment, holding: Sequence[Pod], message: str) -> bool:
+def _kept_apart(live: Deployment, olds: Sequence[Json], message: str) -> bool:
     """Whether new and old pods keep apart; an anti-affinity may be the old ones' alone (a change has taken it out)."""
     new, namespace = live.template, live.meta.namespace
-    olds = _templates(observed, live, holding) or [new]
     if "anti-affinity" in message and any(
         pod_demand.repels(new, old, namespace) or pod_demand.repels(old, new, namespace) for old in olds
     ):
         return True
     spread = "topology spread constraints" in message and "missing required label" not in message
     return spread and any(pod_demand.spreads(new, old) for old in olds)
-
-
-def _least(observed: Observed, live: Deployment, holding: Sequence[Pod]) -> Demand:
-    """What the end of an old pod frees at least: the demand of its template, as far as that is known."""
-    return pod_demand.least(map(pod_demand.of, _templates(observed, live, holding) or [live.template]))
-
-
-def _templates(observed: Observed, live: Deployment, holding: Sequence[Pod]) -> list[Json]:
-    """The templates of the old pods that are known."""
-    templates = {revision.name: revision.template for revision in observed.revisions}
-    templates.setdefault(live.revision, live.template)
-    return [templates[pod.revision] for pod in holding if pod.revision in templates]
 
 
 def _figures(text: str) -> dict[str, Decimal]:

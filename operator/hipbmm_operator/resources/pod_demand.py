@@ -1,8 +1,10 @@
 """What a pod template asks of a node and of a quota, as the scheduler counts it. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import reduce
+from operator import add
 
 from hipbmm_operator.kube import quantity
 from hipbmm_operator.kube.json_text import Json
@@ -62,12 +64,12 @@ def _total(template: Json, *parts: str) -> dict[str, Decimal]:
     for container in as_objects(spec.get("initContainers")):
         own = _amounts(container, parts)
         if container.get("restartPolicy") == "Always":
-            running = _sum(running, own)
+            running = _each(add, running, own)
         else:
-            most = _max(most, _sum(running, own))
+            most = _each(max, most, _each(add, running, own))
     for container in as_objects(spec.get("containers")):
-        running = _sum(running, _amounts(container, parts))
-    return _max(running, most)
+        running = _each(add, running, _amounts(container, parts))
+    return _each(max, running, most)
 
 
 def _amounts(container: Json, parts: Sequence[str]) -> dict[str, Decimal]:
@@ -79,11 +81,11 @@ def _amounts(container: Json, parts: Sequence[str]) -> dict[str, Decimal]:
     return found
 
 
-def least(demands: Iterable[Demand]) -> Demand:
-    """The smallest amount of each resource."""
-    listed = list(demands)
-    unsaid = frozenset.intersection(*(each.unsaid for each in listed)) if listed else frozenset[str]()
-    return Demand(_min([each.requests for each in listed]), _min([each.limits for each in listed]), unsaid)
+def least(demands: Sequence[Demand]) -> Demand:
+    """The smallest amount of each resource, of at least one demand."""
+    requests, limits = [each.requests for each in demands], [each.limits for each in demands]
+    unsaid = frozenset.intersection(*(each.unsaid for each in demands))
+    return Demand(_each(min, *requests), _each(min, *limits), unsaid)
 
 
 def repels(one: Json, other: Json, namespace: str) -> bool:
@@ -134,14 +136,7 @@ def _selects(selector: object, labels: Mapping[str, str]) -> bool:
     return plain and all(fulfils(labels, rule) for rule in rules)
 
 
-def _sum(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    return {name: one.get(name, Decimal()) + other.get(name, Decimal()) for name in one.keys() | other.keys()}
-
-
-def _max(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    return {name: max(one.get(name, Decimal()), other.get(name, Decimal())) for name in one.keys() | other.keys()}
-
-
-def _min(amounts: Sequence[Mapping[str, Decimal]]) -> dict[str, Decimal]:
+def _each(of: Callable[[Decimal, Decimal], Decimal], *amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """By resource the sum, maximum or minimum of its amounts; where it is not there, it counts as 0."""
     names = set[str]().union(*amounts)
-    return {name: min(each.get(name, Decimal()) for each in amounts) for name in names}
+    return {name: reduce(of, (each.get(name, Decimal()) for each in amounts)) for name in names}
