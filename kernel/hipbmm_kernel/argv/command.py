@@ -1,7 +1,7 @@
 """vLLM in the argv of a container: as it is, behind wrappers, or in a shell's script."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.argv import directory, flags, shell, values
@@ -64,6 +64,7 @@ _PYTHON_VALUES = ("-X", "-W", "--check-hash-based-pycs")
 _PYTHON_LAST = re.compile(r"-([^-cmWX]*)([cm])(.*)", re.DOTALL)
 """The last option of Python's own, behind others of a letter and before its value: `-m`, `-um`, `-mMODULE`."""
 _GROUP_SCRIPT = "multi-node-serving.sh"
+"""Of vLLM's examples: it starts a Ray node."""
 
 
 class Server(NamedTuple):
@@ -87,12 +88,14 @@ class Unread(NamedTuple):
     about: str = ""
 
 
+_RAY_NODE = Unread(RAY_NODE, "this pod starts a Ray node, and its command line names no model")
+
+
 class _Candidate(NamedTuple):
+    """A server; the fields of its command are its arguments."""
+
     form: str
-    fields: tuple[str, ...]
-    certain: bool = True
-    env: tuple[tuple[str, str], ...] = ()
-    marks: values.Marks = values.Marks()
+    command: Command
 
 
 def find(argv: Sequence[str], env: Mapping[str, str], *, has_command: bool = True) -> Server | Unread:
@@ -101,92 +104,74 @@ def find(argv: Sequence[str], env: Mapping[str, str], *, has_command: bool = Tru
     Without `has_command` the argv are arguments of an ENTRYPOINT that only the image knows: those of a vLLM image are
     taken to be vLLM's.
     """
-    search = _Search()
     try:
-        search.read(Command(tuple(argv), certain=True), env, values.Marks())
+        met = list(_met(Command(tuple(argv)), env))
     except ShellError as error:
         return Unread(SYNTAX, str(error))
     except (ValueError, RecursionError):
         return Unread(SYNTAX, "a number or a test is too long to be read")
-    if not (search.found or has_command or search.is_shell or search.files):
-        search.found += _arguments_only(tuple(argv))
-    certain = list({each[:2]: each for each in search.found if each.certain}.values())
+    found = [each for each in met if isinstance(each, _Candidate)]
+    if not (met or has_command):
+        found = _arguments_only(tuple(argv))
+    certain = {(each.form, each.command.fields): each for each in found if each.command.certain}
     if len(certain) > 1:
-        return Unread(SEVERAL, "; ".join(each.form for each in certain))
-    if certain and all(each[:2] == certain[0][:2] for each in search.found):
-        return _server(certain[0])
-    if search.found:
+        return Unread(SEVERAL, "; ".join(each.form for each in certain.values()))
+    if certain and {(each.form, each.command.fields) for each in found} == set(certain):
+        return _server(*certain.values())
+    if found:
         return Unread(CONDITIONAL, "whether or which server starts depends on what only running the script would show")
-    return search.reason(argv)
+    reasons = {each.reason: each for each in reversed(met) if isinstance(each, Unread)}
+    # Not the arguments: kubelet has put values of Secrets into them, and a report is for all to read.
+    nothing = Unread(NO_SERVER, argv[0][:MAX_ABOUT] if argv else "no command and no arguments")
+    return reasons.get(RAY_NODE) or reasons.get(SCRIPT_FILE) or nothing
 
 
-class _Search:
-    """Candidates so far, and what stood in their place."""
+def _met(command: Command, env: Mapping[str, str], nesting: int = 0) -> Iterator[_Candidate | Unread]:
+    """The servers that a command starts, and what it starts in place of one."""
+    at, own = _unwrapped(command.fields)
+    command = command._replace(fields=_apart(command.fields[at:]), env=(*command.env, *own))
+    fields = command.fields
+    if not fields or nesting > MAX_NESTING:
+        return
+    program = fields[0].rpartition("/")[2]
+    form, arguments = _server_of(program, fields)
+    if form:
+        hidden = ((PYTHONPATH, values.ANY),) if is_isolated(fields) else ()
+        yield _Candidate(form, command._replace(fields=arguments, env=(*command.env, *hidden)))
+    elif program in SHELLS:
+        yield from _of_shell(command, {**env, **dict(command.env)}, nesting)
+    elif program == "ray" and "start" in fields[1:2]:
+        yield _RAY_NODE
+    elif program == "ray" and "symmetric-run" in fields[1:2] and "--" in fields:
+        yield from _met(command._replace(fields=fields[fields.index("--") + 1 :]), env, nesting + 1)
+    elif program.endswith((".sh", ".py", ".bash")):
+        yield _script_file(fields[0])
+    elif _PYTHON.fullmatch(program):
+        at = _after_options(fields)
+        at += fields[at : at + 1] == ("-m",)
+        yield from (_script_file(text) for text in fields[at : at + 1] if not text.startswith("-"))
 
-    def __init__(self) -> None:
-        self.found: list[_Candidate] = []
-        self.is_shell = False
-        self.files: list[str] = []
-        self._ray = False
 
-    def read(self, command: Command, env: Mapping[str, str], marks: values.Marks, nesting: int = 0) -> None:
-        """Read one command, in whose fields are these marks."""
-        at, own = _unwrapped(command.fields)
-        command = command._replace(fields=_apart(command.fields[at:]), env=(*command.env, *own))
-        fields = command.fields
-        if not fields or nesting > MAX_NESTING:
-            return
-        program = fields[0].rpartition("/")[2]
-        form, arguments = _server_of(program, fields)
-        if form:
-            changed = (*command.env, *(((PYTHONPATH, values.ANY),) if is_isolated(fields) else ()))
-            self.found.append(_Candidate(form, arguments, command.certain, changed, marks))
-        elif program in SHELLS:
-            self._shell(command, {**env, **dict(command.env)}, nesting)
-        elif program == "ray" and "start" in fields[1:2]:
-            self._ray = True
-        elif program == "ray" and "symmetric-run" in fields[1:2] and "--" in fields:
-            self.read(command._replace(fields=fields[fields.index("--") + 1 :]), env, marks, nesting + 1)
-        elif program.endswith((".sh", ".py", ".bash")):
-            self._script_file(fields)
-        elif _PYTHON.fullmatch(program):
-            at = _after_options(fields)
-            at += fields[at : at + 1] == ("-m",)
-            self.files += [text for text in fields[at : at + 1] if not text.startswith("-")]
-
-    def _shell(self, command: Command, env: Mapping[str, str], nesting: int) -> None:
-        """A shell with its own text, or with a script's file."""
-        self.is_shell = True
-        text, parameters = _script(command.fields)
-        if text is None:
-            self._script_file(parameters)
-            return
-        if values.is_marked(text):
-            self.files.append("a text that only running it would show")
-            return
+def _of_shell(command: Command, env: Mapping[str, str], nesting: int) -> Iterator[_Candidate | Unread]:
+    """A shell with its own text, or with a script's file."""
+    yield Unread(NO_SERVER)  # its arguments are those of no server, whatever is in the text
+    text, parameters = _script(command.fields)
+    if text is None:
+        yield from map(_script_file, parameters[:1])
+    elif values.is_marked(text):
+        yield _script_file("a text that only running it would show")
+    else:
         is_bash = command.fields[0].endswith(("bash", "zsh"))
         walk = shell.Walk({name: values.forgotten(value) for name, value in env.items()}, is_bash=is_bash)
-        walk.run(text, tuple(values.forgotten(field) for field in parameters or command.fields[:1]))
-        for fields, certain, changed in walk.commands:
-            inner = Command(fields, command.certain and certain, (*command.env, *changed))
-            self.read(inner, env, walk.marks, nesting + 1)
+        for each in walk.run(text, tuple(values.forgotten(field) for field in parameters or command.fields[:1])):
+            certain, changed = command.certain and each.certain, (*command.env, *each.env)
+            yield from _met(each._replace(certain=certain, env=changed), env, nesting + 1)
 
-    def _script_file(self, fields: Sequence[str]) -> None:
-        if not fields:
-            return
-        if fields[0].endswith(_GROUP_SCRIPT):
-            self._ray = True
-        else:
-            self.files.append(fields[0])
 
-    def reason(self, argv: Sequence[str]) -> Unread:
-        """Why there is no candidate."""
-        if self._ray:
-            return Unread(RAY_NODE, "this pod starts a Ray node, and its command line names no model")
-        if self.files:
-            return Unread(SCRIPT_FILE, values.without_marks(self.files[0])[:MAX_ABOUT])
-        # Not the arguments: kubelet has put values of Secrets into them, and a report is for all to read.
-        return Unread(NO_SERVER, argv[0][:MAX_ABOUT] if argv else "no command and no arguments")
+def _script_file(name: str) -> Unread:
+    if name.endswith(_GROUP_SCRIPT):
+        return _RAY_NODE
+    return Unread(SCRIPT_FILE, values.without_marks(name)[:MAX_ABOUT])
 
 
 def _unwrapped(fields: tuple[str, ...]) -> tuple[int, tuple[tuple[str, str], ...]]:
@@ -285,37 +270,38 @@ def _script(fields: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
 def _arguments_only(argv: tuple[str, ...]) -> list[_Candidate]:
     """Arguments of an ENTRYPOINT: `vllm serve` (today's images), `vllm`, the API server (older ones), huggingface's."""
     if argv[:1] == ("serve",):
-        return [_Candidate(VLLM_SERVE, argv[1:])]
+        return [_Candidate(VLLM_SERVE, Command(argv[1:]))]
     if not argv or ("/" not in argv[0] and not argv[0].startswith("-")):
         return []
     names = {text.partition("=")[0].replace("_", "-") for text in argv}
     form = HUGGINGFACE if names & {"--model-id", "--model-dir", "--model-name"} else ARGUMENTS_ONLY
-    return [_Candidate(form, argv)]
+    return [_Candidate(form, Command(argv))]
 
 
 def _server(found: _Candidate) -> Server | Unread:
-    model, arguments = "", found.fields
-    if found.form in (VLLM_SERVE, ARGUMENTS_ONLY) and arguments and not arguments[0].startswith("-"):
+    form, (arguments, _, changed, marks) = found
+    model = ""
+    if form in (VLLM_SERVE, ARGUMENTS_ONLY) and arguments and not arguments[0].startswith("-"):
         model, arguments = arguments[0], arguments[1:]
     named, arguments = flags.taken(arguments, "model")
     # vLLM takes `--config=FILE` for no file to read (0.22 to 0.33, https://github.com/vllm-project/vllm/issues/43252).
     config, arguments = flags.taken(arguments, "config", inline=False)
-    if found.form == HUGGINGFACE:
+    if form == HUGGINGFACE:
         named = flags.taken(arguments, "model-dir")[0] or flags.taken(arguments, "model-id")[0] or "/mnt/models"
-    if not (model or named) and found.form in (VLLM_SERVE, ARGUMENTS_ONLY):
-        model, arguments = flags.positional(arguments, found.marks)
+    if not (model or named) and form in (VLLM_SERVE, ARGUMENTS_ONLY):
+        model, arguments = flags.positional(arguments, marks)
     model = model or named
-    known = found.marks.alternatives(model)
+    known = marks.alternatives(model)
     if known is None or len(known) > 1 or values.is_marked(config):
         return Unread(SUBSTITUTION, f"the model: {values.without_marks(model)[:90]}")
-    known_arguments = flags.split(arguments, found.marks, found.form)
+    known_arguments = flags.split(arguments, marks, form)
     if isinstance(known_arguments, str):
         return Unread(SUBSTITUTION, known_arguments)
     if not model and not config:
         return Unread(MODEL_UNKNOWN, "neither the first argument nor --model names it")
-    env = dict(found.env)
+    env = dict(changed)
     hidden = tuple(name for name in env if values.is_marked(name + env[name]))
     if directory.HERE in hidden and (model[:1] == "." or config[:1] not in ("", "/")):
         return Unread(SUBSTITUTION, f"the directory of {model or config}"[:90])
     seen = tuple(pair for pair in env.items() if pair[0] not in hidden)
-    return Server(found.form, known[0], known_arguments, seen, config, hidden)
+    return Server(form, known[0], known_arguments, seen, config, hidden)

@@ -26,11 +26,13 @@ class Command(NamedTuple):
     """A command that a script comes to. `certain` is false when that depends on what is not known.
 
     `env` are variables of the script that its process sees beside the container's own; `values.ANY` is one not known.
+    `marks` are those in its fields.
     """
 
     fields: tuple[str, ...]
-    certain: bool
+    certain: bool = True
     env: tuple[tuple[str, str], ...] = ()
+    marks: Marks = Marks()
 
 
 class Ended(Exception):  # noqa: N818 - not an error
@@ -42,15 +44,15 @@ def _ending(name: str, arguments: list[str]) -> Exception:
 
 
 class Walk:
-    """One walk; `commands` are what it came to."""
+    """One walk."""
 
     def __init__(self, env: Mapping[str, str], *, is_bash: bool) -> None:
-        self.commands: list[Command] = []
-        self.marks = Marks()
+        self._commands: list[Command] = []
+        self._marks = Marks()
         self._env = env
         self._is_bash = is_bash
         self._variables = Variables({name: (value,) for name, value in env.items()})
-        self._expander = Expander(self.marks)
+        self._expander = Expander(self._marks)
         self._functions: dict[str, Block] = {}
         self._locals: list[dict[str, Variables]] = []
         self._assumed = False
@@ -61,11 +63,12 @@ class Walk:
         self._calls = 0
         self._steps = 0
 
-    def run(self, text: str, parameters: tuple[str, ...]) -> None:
-        """Walk through a script; `parameters` begin with `$0`. ShellError when it cannot be read."""
+    def run(self, text: str, parameters: tuple[str, ...]) -> list[Command]:
+        """The commands of a script; `parameters` begin with `$0`. ShellError when it cannot be read."""
         self._variables = self._variables._replace(name=parameters[0], positional=parameters[1:])
         with contextlib.suppress(Ended):
             self._block(grammar.parse(words.tokens(text)))
+        return self._commands
 
     def _block(self, block: Block, *, condition: bool = False) -> bool | None:
         """The result of the last command: None when it is not known."""
@@ -184,13 +187,14 @@ class Walk:
             self._variables, result = values.blurred(before, after), result or None
         return result
 
-    def _round(self, body: Block) -> bool | None:
+    def _unless(self, ending: str, block: Block, result: bool | None) -> bool | None:
+        """The result of a block, or `result` where this command ends it."""
         try:
-            return self._block(body)
+            return self._block(block)
         except Ended as ended:
-            if ended.args != ("continue",):
+            if ended.args != (ending,):
                 raise
-            return True
+            return result
 
     def _for(self, node: Loop) -> bool | None:
         over = node.over if node.has_words else (words.ALL_PARAMETERS,)
@@ -202,7 +206,7 @@ class Walk:
         result: bool | None = True
         for field in fields:
             self._set(node.variable, (field,))
-            result = self._round(node.body)
+            result = self._unless("continue", node.body, result=True)
         return result
 
     def _while(self, node: Loop) -> bool | None:
@@ -215,7 +219,7 @@ class Walk:
                 break
             before = self._variables
             if goes_on is not node.until:
-                result, assumed = self._round(node.body), self._assumed
+                result, assumed = self._unless("continue", node.body, result=True), self._assumed
             if self._variables == before:
                 self._assumed = assumed
                 return result
@@ -259,7 +263,7 @@ class Walk:
 
     def _case(self, word: Token, *patterns: Token) -> bool | None:
         texts = [self._expander.pattern(pattern, self._variables) for pattern in patterns]
-        return conditions.fits(self._expander.text(word, self._variables), texts, self.marks)
+        return conditions.fits(self._expander.text(word, self._variables), texts, self._marks)
 
     def _brackets(self, tokens: tuple[Token, ...]) -> bool | None:
         """`[[ ... ]]`."""
@@ -267,7 +271,7 @@ class Walk:
         for token in tokens:
             text = self._expander.pattern if found[-1:] in conditions.COMPARING else self._expander.text
             found.append(token.operator or text(token, self._variables))
-        return conditions.result(found, self.marks, patterns=True, is_bash=self._is_bash)
+        return conditions.result(found, self._marks, patterns=True, is_bash=self._is_bash)
 
     def _command(self, fields: list[str], own: Mapping[str, Value], condition: bool) -> bool | None:
         name, arguments = fields[0], fields[1:]
@@ -275,11 +279,11 @@ class Walk:
             return name != "false"
         if name in ("[", "test"):
             tested = fields[1 : -1 if fields[-1] == "]" else None]
-            return conditions.result(tested, self.marks, patterns=False, is_bash=self._is_bash)
+            return conditions.result(tested, self._marks, patterns=False, is_bash=self._is_bash)
         if name in ("exit", "return", *builtin.LEAVING):
             raise _ending(name, arguments)
         if name in directory.COMMANDS:
-            self._variables = directory.entered(self._variables, self.marks, name, arguments)
+            self._variables = directory.entered(self._variables, self._marks, name, arguments)
             self._export(directory.HERE, yes=True)
         if name in self._functions or name == "eval":
             return self._called(name, arguments)
@@ -300,7 +304,7 @@ class Walk:
         env = {name: self._variables.named.get(name, UNKNOWN) if yes else UNKNOWN for name, yes in seen.items()}
         texts = {name: value[0] if len(value) == 1 else values.ANY for name, value in (env | dict(own)).items()}
         changed = tuple((name, text) for name, text in sorted(texts.items()) if self._env.get(name) != text)
-        self.commands.append(Command(tuple(fields), not self._uncertain, changed))
+        self._commands.append(Command(tuple(fields), not self._uncertain, changed, self._marks))
 
     def _called(self, name: str, arguments: list[str]) -> bool | None:
         """A function of the script, or `eval`."""
@@ -316,11 +320,7 @@ class Walk:
         self._variables = self._variables._replace(positional=tuple(arguments))
         self._locals.append({})
         try:
-            return self._block(self._functions[name])
-        except Ended as ended:
-            if ended.args != ("return",):
-                raise
-            return None
+            return self._unless("return", self._functions[name], result=None)
         finally:
             self._variables = self._variables._replace(positional=outer)
             for variable, before in self._locals.pop().items():
@@ -379,7 +379,7 @@ class Walk:
                 elif name[:1] not in ("-", "+"):
                     names.append(name)
                     if equals or (local and self._locals):
-                        self._set(name, self.marks.value(value))
+                        self._set(name, self._marks.value(value))
         if local and self._locals:
             self._locals[-1] = {**dict.fromkeys(names, before), **self._locals[-1]}
         return names

@@ -354,5 +354,9 @@ FORMS = {
     "ENTRYPOINT an interpreter": Form(
         ["/app/main.py", "--model", "org/m"], ("ScriptFile", "/main.py", []), has_command=False
     ),
+    "ENTRYPOINT that starts a group": Form(
+        ["/vllm/multi-node-serving.sh", "leader"], ("RayNode", "", []), has_command=False
+    ),
+    "ENTRYPOINT that starts Ray": Form(["/opt/bin/ray", "start", "--head"], ("RayNode", "", []), has_command=False),
     "nothing": Form([], ("NoServerCommand", "", []), has_command=False),
 }
