@@ -13,6 +13,8 @@ from hipbmm_operator.observe.observed import Child, Deployment
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Container, Ended, Pod
 from hipbmm_operator.pods.report import Report, parse_report
+from hipbmm_operator.profiles import pods as profile_pods
+from hipbmm_operator.profiles.pods import ForeignPod
 from hipbmm_operator.resources.controller_revision import Revision
 from hipbmm_operator.resources.volume_claim import StoredClaim
 
@@ -146,6 +148,19 @@ def pod(body: Json) -> Pod:
         ready_since=moment(ready.get("lastTransitionTime")) if ready.get("status") == "True" else None,
         not_ready_since=moment(ready.get("lastTransitionTime")) if ready.get("status") == "False" else None,
         not_ready=_text(ready.get("message")),
+    )
+
+
+def foreign_pod(body: Json) -> ForeignPod:
+    """A pod that somebody else made, whole."""
+    kernel = profile_pods.kernel_of(body)
+    return ForeignPod(
+        pod=pod(profile_pods.with_our_names(body)),
+        body=body,
+        image=str(profile_pods.server(body).get("image", "")),
+        workload=profile_pods.workload(metadata.parse(body)),
+        injected=kernel is not None,
+        kernel=kernel or "",
     )
 
 

@@ -10,12 +10,14 @@ import jsonpatch
 
 from hipbmm_operator.api.profile import ProfileSpec
 from hipbmm_operator.injection import patch, spelling
+from hipbmm_operator.injection.registration import LABEL, NAME_START
 from hipbmm_operator.kube import errors, kinds, metadata, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import as_object, objects_at
 from hipbmm_operator.kube.times import moment
-from hipbmm_operator.observe import admission_objects, foreign_pods, parse
+from hipbmm_operator.observe import parse
 from hipbmm_operator.observe.dispatch_words import DispatchWords
 from hipbmm_operator.observe.on_demand import last_time
 from hipbmm_operator.observe.read_cache import ReadCache
@@ -23,7 +25,7 @@ from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.report import parse_progress
 from hipbmm_operator.profiles import facts as values
 from hipbmm_operator.profiles import recipe, trials
-from hipbmm_operator.profiles.facts import Facts, Kernel, Preflight, Profile
+from hipbmm_operator.profiles.facts import Admission, Facts, Kernel, Preflight, Profile
 from hipbmm_operator.profiles.pods import ForeignPod
 
 _SHORT_SECONDS, _LONG_SECONDS = 10.0, 60.0
@@ -41,6 +43,8 @@ _OF_EVERY_POD = "violates PodSecurity"
 """It names all containers, `hipbmm-warm` with the server that it is a copy of: the plain pod is refused as well. What
 it has against our own parts a dry run meets."""
 _LOG_LINES = 20
+_OUR_ADMISSION = f"{spelling.LABEL_ADMISSION}={spelling.ADMISSION}"
+_POLICY_END = f"-{LABEL}"
 
 
 class ProfileReads:
@@ -70,10 +74,8 @@ class ProfileReads:
         """Everything about a profile; `others` are the profiles of its namespace. Raises ApiError."""
         namespace = profile.meta.namespace
         enabled = await self._kept.get(("enabled", namespace), _SHORT_SECONDS, lambda: self._enabled(namespace))
-        found = await foreign_pods.listed(self._kube, profile, enabled=enabled)
-        admission = await self._kept.get(
-            "admission", _SHORT_SECONDS, lambda: admission_objects.read(self._kube, self._name)
-        )
+        found = await self._pods(profile, enabled=enabled)
+        admission = await self._kept.get("admission", _SHORT_SECONDS, self._admission)
         oldest = self._oldest(await self._kept.get("server", _LONG_SECONDS, self._kube.server_version))
         spoken, _ = await self._words.at((each.pod for each in found if each.injected), now)
         known = Facts(
@@ -97,6 +99,42 @@ class ProfileReads:
             key, _LONG_SECONDS, lambda: self._preflight(profile, spec, known, now, sidecars=sidecars)
         )
         return replace(known, preflight=checked)
+
+    async def _pods(self, profile: Profile, *, enabled: bool) -> tuple[ForeignPod, ...]:
+        """Pods that name the profile, and, in an `enabled` namespace, those that it chooses.
+
+        Listed when they are needed: the operator watches its own pods only.
+        """
+        # No pod can name a profile whose name is longer than the value of a label, and the API server refuses to look.
+        name, label = profile.meta.name, spelling.LABEL_PROFILE
+        wanted = [f"{label}={name}"] if len(name) <= names.MAX_LABEL else []
+        labels = profile.spec.match.pod_labels if isinstance(profile.spec, ProfileSpec) else {}
+        if labels and enabled:
+            wanted.append(",".join((*(f"{key}={value}" for key, value in sorted(labels.items())), f"!{label}")))
+        found: list[ForeignPod] = []
+        for selector in wanted:
+            async for page in self._kube.pages(kinds.POD, profile.meta.namespace, selector):
+                found += map(parse.foreign_pod, page.items)
+        return tuple(sorted(found, key=lambda each: each.pod.name))
+
+    async def _admission(self) -> Admission:
+        """What injects pods in this cluster: the admission objects of this installation, and of others."""
+        policies = await self._names_of_ours(kinds.MUTATING_POLICY_BINDING)
+        webhooks = await self._names_of_ours(kinds.MUTATING_WEBHOOK)
+        every = {each.removesuffix(_POLICY_END) for each in policies if each.endswith(_POLICY_END)}
+        every |= {each.removeprefix(NAME_START) for each in webhooks if each.startswith(NAME_START)}
+        installations = tuple(sorted(every))
+        if f"{self._name}{_POLICY_END}" in policies:
+            return Admission("Policy", installations)
+        return Admission("Webhook" if f"{NAME_START}{self._name}" in webhooks else "None", installations)
+
+    async def _names_of_ours(self, kind: Kind) -> set[str]:
+        """Of the objects with our label; none where the API server has no such kind, or no right is given."""
+        pages = self._kube.pages(kind, selector=_OUR_ADMISSION)
+        try:
+            return {str(item["metadata"]["name"]) async for page in pages for item in page.items}
+        except (errors.NotFoundError, errors.ForbiddenError):
+            return set()
 
     def _mirrors_of(self, profile: Profile) -> tuple[str, ...]:
         if not isinstance(profile.spec, ProfileSpec) or profile.spec.cache.mirror == "Never":

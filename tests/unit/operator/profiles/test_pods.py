@@ -6,7 +6,7 @@ import pytest
 from tests import stacks
 
 from hipbmm_operator.kube import metadata
-from hipbmm_operator.observe import foreign_pods
+from hipbmm_operator.observe import parse
 from hipbmm_operator.profiles import pods
 
 Json = dict[str, Any]
@@ -93,7 +93,7 @@ def test_a_container_of_the_pod_that_is_called_like_one_of_ours_is_not_taken_for
     waiting = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "restartCount": 5}
     statuses = [{"name": name} | ({} if name == "vllm" else waiting) for name in names]
     body["status"] = {"containerStatuses": statuses, "initContainerStatuses": [{"name": "warm"} | waiting]}
-    containers = foreign_pods.foreign(body).pod.containers
+    containers = parse.foreign_pod(body).pod.containers
     assert containers["server"].restarts == 0
     assert containers["server"].waiting == ""
     assert containers["server of the pod"].restarts == 5
@@ -105,4 +105,4 @@ def test_a_server_that_is_called_server_is_the_server() -> None:
     body = stacks.pod("deployment")
     body["spec"]["containers"][0]["name"] = "server"
     body["status"] = {"containerStatuses": [{"name": "server", "restartCount": 2}]}
-    assert foreign_pods.foreign(body).pod.containers["server"].restarts == 2
+    assert parse.foreign_pod(body).pod.containers["server"].restarts == 2
