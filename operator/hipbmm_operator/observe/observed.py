@@ -11,7 +11,7 @@ from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.mirror.state import MirrorState
 from hipbmm_operator.pods.pod import Pod
-from hipbmm_operator.pods.report import TUNED, Progress, Spoken, Start
+from hipbmm_operator.pods.report import TUNED, Progress, ServedFrom, Start
 from hipbmm_operator.resources.circumstances import Circumstances
 from hipbmm_operator.resources.controller_revision import Revision
 from hipbmm_operator.resources.references import Keys
@@ -78,13 +78,13 @@ class OnDemandFacts:
     crashed server was started again, `notes` has Events by uid of their object. `storage_class`: whether the class of
     an unbound claim exists, None when it was not asked. `config`: digest of the ConfigMaps that the spec refers to, ""
     when it refers to none or they cannot be read, `keys`: theirs by kind and name, None of one that is not there.
-    `spoken`: by uid of the pod, what its server's processes serve from.
+    `served_from`: by uid of the pod, what its server's processes serve from.
     """
 
     progress: Progress | None = None
     stalled: bool = False
     starts: Mapping[str, Start] = field(default_factory=dict)
-    spoken: Mapping[str, Spoken] = field(default_factory=dict)
+    served_from: Mapping[str, ServedFrom] = field(default_factory=dict)
     notes: Mapping[str, Note] = field(default_factory=dict)
     storage_class: bool | None = None
     config: str = ""

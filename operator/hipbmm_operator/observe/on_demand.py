@@ -11,9 +11,9 @@ from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import object_at
 from hipbmm_operator.kube.text import printable
-from hipbmm_operator.observe.dispatch_words import DispatchWords
 from hipbmm_operator.observe.observed import NO_PULL_SECRET, UNPLACED, Note, OnDemandFacts
 from hipbmm_operator.observe.read_cache import ReadCache, trim
+from hipbmm_operator.observe.served_from import ServedFromReads
 from hipbmm_operator.pods import contract, failures, report, stall
 from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.resources.references import Keys
@@ -52,7 +52,7 @@ class OnDemandReads:
         self._kept = ReadCache(clock, forgotten=float("inf"))
         self._speeds: dict[str, stall.Speed] = {}
         self._refused: dict[str, float] = {}
-        self._words = DispatchWords(kube, clock)
+        self._served_from = ServedFromReads(kube, clock)
 
     async def at(
         self, namespace: str, pods: Sequence[Pod], claim: StoredClaim | None, now: datetime, referred: _Names = ()
@@ -89,10 +89,10 @@ class OnDemandReads:
         stalled = warming is not None and progress is not None and self._stalled(warming, progress)
         config, keys = await self._config(namespace, referred) if referred else ("", {})
         again += [_CONFIG_SECONDS] if referred else []
-        spoken, wait = await self._words.at(pods, now)
+        served_from, wait = await self._served_from.at(pods, now)
         again += [] if wait is None else [wait]
         return OnDemandFacts(
-            progress, stalled, starts, spoken, notes, storage_class, config, keys, min(again, default=None)
+            progress, stalled, starts, served_from, notes, storage_class, config, keys, min(again, default=None)
         )
 
     def _stalled(self, pod: Pod, progress: report.Progress) -> bool:

@@ -18,9 +18,9 @@ from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import as_object, objects_at
 from hipbmm_operator.kube.times import moment
 from hipbmm_operator.observe import parse
-from hipbmm_operator.observe.dispatch_words import DispatchWords
 from hipbmm_operator.observe.on_demand import last_time
 from hipbmm_operator.observe.read_cache import ReadCache
+from hipbmm_operator.observe.served_from import ServedFromReads
 from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.report import parse_progress
 from hipbmm_operator.profiles import facts as values
@@ -66,7 +66,7 @@ class ProfileReads:
         self._mirrors = mirrors
         self._kubelets = kubelets
         self._kept = ReadCache(clock)
-        self._words = DispatchWords(kube, clock, spelling.HARVEST)
+        self._served_from = ServedFromReads(kube, clock, spelling.HARVEST)
 
     async def facts(
         self, profile: Profile, body: Json, others: Mapping[str, Json], kernel: Kernel, now: datetime
@@ -77,7 +77,7 @@ class ProfileReads:
         found = await self._pods(profile, enabled=enabled)
         admission = await self._kept.get("admission", _SHORT_SECONDS, self._admission)
         oldest = self._oldest(await self._kept.get("server", _LONG_SECONDS, self._kube.server_version))
-        spoken, _ = await self._words.at((each.pod for each in found if each.injected), now)
+        served_from, _ = await self._served_from.at((each.pod for each in found if each.injected), now)
         known = Facts(
             pods=found,
             enabled=enabled,
@@ -88,7 +88,7 @@ class ProfileReads:
             env_files=oldest >= _ENV_FILES,
             admission=admission,
             rivals=values.rivals(body, others),
-            spoken=spoken,
+            served_from=served_from,
         )
         spec = profile.spec
         if not isinstance(spec, ProfileSpec) or not kernel.config_map or not spec.preflight:

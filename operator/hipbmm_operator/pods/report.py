@@ -43,7 +43,7 @@ TUNED, NO_TABLE, NO_HIPBMM, NO_AITER = "Tuned", "NoTable", "NoHipbmm", "NoAiter"
 MODES = (TUNED, NO_TABLE, NO_HIPBMM, NO_AITER)
 """How `exec` starts a server, from the most of ours to the least."""
 _START = re.compile(r"^hipbmm exec: start (?:[0-9]{1,9} )?of the server, mode ([A-Za-z]+)(?:: (.*))?$", re.MULTILINE)
-_SPOKEN = re.compile(r"^hipbmm harvest: dispatch ([A-Za-z]+): (.*)$", re.MULTILINE)
+_SERVED_FROM = re.compile(r"^hipbmm harvest: dispatch ([A-Za-z]+): (.*)$", re.MULTILINE)
 _FROM_FILE = re.compile(r"^hipbmm exec: dispatch File: (.*)$", re.MULTILINE)
 
 
@@ -207,18 +207,18 @@ def parse_start(log: str) -> Start | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """What the processes of a server say of their table: Memory, File or Unknown, and why it is not Memory."""
+class ServedFrom:
+    """Where the processes of a server find their rows: Memory, File or Unknown, and why it is not Memory."""
 
     mode: str
     reason: str = ""
 
 
-def parse_spoken(log: str) -> Spoken | None:
-    """The last word about it in the log of the sidecar; None when there is none, or one of another version."""
-    found = _SPOKEN.findall(log)
+def parse_served_from(log: str) -> ServedFrom | None:
+    """The last line about it in the log of the sidecar; None when there is none, or one of another version."""
+    found = _SERVED_FROM.findall(log)
     mode, reason = found[-1] if found else ("", "")
-    return Spoken(mode, _text(reason)) if mode in (MEMORY, FILE, UNKNOWN) else None
+    return ServedFrom(mode, _text(reason)) if mode in (MEMORY, FILE, UNKNOWN) else None
 
 
 def _number(text: str | None) -> int:

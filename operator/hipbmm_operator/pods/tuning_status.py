@@ -1,10 +1,10 @@
 """`status.tuning` as one report of `warm` gives it. Pure."""
 
 from hipbmm_operator.api.status import StackStatus, TuningStatus
-from hipbmm_operator.pods.report import Report, Spoken
+from hipbmm_operator.pods.report import Report, ServedFrom
 
 
-def of_report(report: Report, served: Spoken) -> TuningStatus:
+def of_report(report: Report, served: ServedFrom) -> TuningStatus:
     """The status; `served` says where the servers find their rows, "" when nobody does."""
     return TuningStatus(
         key=report.key or None,

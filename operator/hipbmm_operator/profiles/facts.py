@@ -10,7 +10,7 @@ from hipbmm_operator.api.resource import parse_spec, readable
 from hipbmm_operator.kube import metadata
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import Metadata, as_object, object_at
-from hipbmm_operator.pods.report import Spoken
+from hipbmm_operator.pods.report import ServedFrom
 from hipbmm_operator.profiles.pods import ForeignPod
 
 
@@ -66,7 +66,7 @@ class Facts:
     admission: Admission = Admission()
     preflight: Preflight = field(default_factory=Preflight)
     rivals: tuple[str, ...] = ()
-    spoken: Mapping[str, Spoken] = field(default_factory=dict)
+    served_from: Mapping[str, ServedFrom] = field(default_factory=dict)
     """By uid of the pod, what its server's processes serve from."""
     dropped: str = ""
     """A field of the status that the API server did not keep, or its own words about the status."""

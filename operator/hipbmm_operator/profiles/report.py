@@ -13,7 +13,7 @@ from hipbmm_operator.injection import patch
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.pods import contract, tuning_status
 from hipbmm_operator.pods.pod import leading
-from hipbmm_operator.pods.report import FILE, Spoken
+from hipbmm_operator.pods.report import FILE, ServedFrom
 from hipbmm_operator.profiles import recipe, trials
 from hipbmm_operator.profiles.facts import Facts, Profile
 from hipbmm_operator.profiles.pods import ForeignPod
@@ -151,14 +151,14 @@ def _workloads(facts: Facts, with_recipe: Json) -> list[Workload]:
     for each in facts.pods:
         if each.pod.live:
             groups[each.workload.kind, each.workload.name].append(each)
-    found = [_workload(group[0].workload, group, facts.spoken, with_recipe) for group in groups.values()]
+    found = [_workload(group[0].workload, group, facts.served_from, with_recipe) for group in groups.values()]
     return sorted(found, key=lambda each: (not each.reason, each.kind, each.name))[:MAX_WORKLOADS]
 
 
-def _workload(owner: Owner, pods: Sequence[ForeignPod], spoken: Mapping[str, Spoken], with_recipe: Json) -> Workload:
+def _workload(owner: Owner, pods: Sequence[ForeignPod], served: Mapping[str, ServedFrom], profile: Json) -> Workload:
     injected = [each for each in pods if each.injected]
     plain = [each for each in pods if not each.injected]
-    reason, message = _why_plain(owner, plain, with_recipe) if plain else next(_troubles(injected, spoken), ("", ""))
+    reason, message = _why_plain(owner, plain, profile) if plain else next(_troubles(injected, served), ("", ""))
     plan = next((each.pod.report.plan_source for each in injected if each.pod.report), "")
     return Workload(
         kind=owner.kind[:256],
@@ -179,7 +179,7 @@ def _why_plain(owner: Owner, plain: Sequence[ForeignPod], with_recipe: Json) -> 
     return reason, f"{len(plain)} pods are plain, such as {first.pod.name}: {WORDS.get(reason, reason)}{remedy}"
 
 
-def _troubles(injected: Sequence[ForeignPod], spoken: Mapping[str, Spoken]) -> Iterator[tuple[str, str]]:
+def _troubles(injected: Sequence[ForeignPod], served: Mapping[str, ServedFrom]) -> Iterator[tuple[str, str]]:
     """Why pods are stuck, not warm, or do not serve from memory although `warm` has shown that they can."""
     for each in injected:
         if message := trials.stuck(each):
@@ -192,7 +192,7 @@ def _troubles(injected: Sequence[ForeignPod], spoken: Mapping[str, Spoken]) -> I
         elif report is None and each.pod.container(contract.WARM).ended is not None:
             yield "TunerFailed", f"{each.pod.name}: hipbmm-warm has left no report; see its log"
     for each in injected:
-        said = spoken.get(each.pod.uid)
+        said = served.get(each.pod.uid)
         if said is not None and said.mode == FILE:
             yield "ServingFromFile", f"{each.pod.name}: {said.reason}"
 
@@ -217,6 +217,6 @@ def _tuning(facts: Facts) -> TuningStatus | None:
     report = leading(reporting)
     if report is None:
         return None
-    said = (facts.spoken[pod.uid] for pod in reporting if pod.uid in facts.spoken)
-    served = Spoken(report.dispatch, report.dispatch_reason)
+    said = (facts.served_from[pod.uid] for pod in reporting if pod.uid in facts.served_from)
+    served = ServedFrom(report.dispatch, report.dispatch_reason)
     return tuning_status.of_report(report, next((each for each in said if each.mode == FILE), served))

@@ -22,7 +22,7 @@ from hipbmm_operator.pods.report import (
     TUNING,
     Progress,
     Report,
-    Spoken,
+    ServedFrom,
 )
 from hipbmm_operator.status import stacks
 
@@ -126,17 +126,17 @@ def _fell_back(observed: Observed, pod: Pod, dispatch: str) -> bool:
     return asked and _dispatch(observed, pod).mode == FILE
 
 
-def _dispatch(observed: Observed, pod: Pod) -> Spoken:
+def _dispatch(observed: Observed, pod: Pod) -> ServedFrom:
     """Where a pod's server finds its rows ("" when the pod does not say), and why it is the file.
 
     What its processes say counts most, then `exec`; `warm` has only shown what can be.
     """
-    spoken, start = observed.facts.spoken.get(pod.uid), observed.facts.starts.get(pod.uid)
-    if spoken is not None:
-        return spoken
+    served, start = observed.facts.served_from.get(pod.uid), observed.facts.starts.get(pod.uid)
+    if served is not None:
+        return served
     if start is not None and start.from_file:
-        return Spoken(FILE, start.from_file)
-    return Spoken(pod.report.dispatch, pod.report.dispatch_reason) if pod.report is not None else Spoken("")
+        return ServedFrom(FILE, start.from_file)
+    return ServedFrom(pod.report.dispatch, pod.report.dispatch_reason) if pod.report is not None else ServedFrom("")
 
 
 def status(

@@ -16,7 +16,7 @@ from hipbmm_kernel.dispatch import words
 from hipbmm_kernel.harvest import metrics
 from hipbmm_kernel.harvest.dispatch_files import DispatchFiles
 from hipbmm_kernel.system.volume import Volume
-from hipbmm_operator.pods.report import parse_spoken
+from hipbmm_operator.pods.report import parse_served_from
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="servers need torch")
 SERVER = """
@@ -201,7 +201,7 @@ def test_the_sidecar_passes_it_on_to_the_operator(case: Case) -> None:
     finally:
         sidecar.terminate()
         sidecar.communicate()
-    spoken = parse_spoken(line)
+    spoken = parse_served_from(line)
     assert spoken is not None
     assert (spoken.mode, spoken.reason) == case.said
 

@@ -11,7 +11,7 @@ from tests.unit.operator.profiles.test_trials import BAD_WARM, KERNEL, failed, p
 
 from hipbmm_operator.api.reasons import Foreign
 from hipbmm_operator.pods.pod import Container, Ended
-from hipbmm_operator.pods.report import Report, Spoken
+from hipbmm_operator.pods.report import Report, ServedFrom
 from hipbmm_operator.profiles import facts as values
 from hipbmm_operator.profiles import report
 from hipbmm_operator.profiles.facts import Admission, Facts, Kernel, Preflight
@@ -265,10 +265,10 @@ def test_the_recipe_is_what_admission_reads(stack: str) -> None:
 
 def test_a_pod_whose_server_says_that_it_has_no_table_in_memory_is_named() -> None:
     pods = (reported(pod("a", ready=True)), reported(pod("b", ready=True)))
-    spoken = {"uid-a": Spoken("Memory"), "uid-b": Spoken("File", "another stack: gfx950")}
-    status = report.build(profile(), replace(FACTS, pods=pods, spoken=spoken), NOW)
+    served_from = {"uid-a": ServedFrom("Memory"), "uid-b": ServedFrom("File", "another stack: gfx950")}
+    status = report.build(profile(), replace(FACTS, pods=pods, served_from=served_from), NOW)
     assert (status["tuning"]["dispatch"], status["tuning"]["dispatchReason"]) == ("File", "another stack: gfx950")
     found = status["workloads"][0]
     assert (found["reason"], found["message"]) == ("ServingFromFile", "b: another stack: gfx950")
-    good = report.build(profile(), replace(FACTS, pods=pods, spoken={"uid-a": Spoken("Memory")}), NOW)
+    good = report.build(profile(), replace(FACTS, pods=pods, served_from={"uid-a": ServedFrom("Memory")}), NOW)
     assert good["workloads"][0]["reason"] == ""

@@ -18,7 +18,7 @@ from tests.unit.operator.make import (
 )
 from tests.unit.operator.status.situations import condition, message, serving, status
 
-from hipbmm_operator.pods.report import Progress, Spoken, Start, parse_start
+from hipbmm_operator.pods.report import Progress, ServedFrom, Start, parse_start
 
 
 def test_serving_warm() -> None:
@@ -377,18 +377,21 @@ def test_what_exec_found_broken_counts_more_than_what_warm_said() -> None:
 @pytest.mark.parametrize("asked", ["Auto", "Memory"])
 def test_what_the_processes_say_counts_most(asked: str) -> None:
     spec = {"replicas": 2, "server": {"dispatch": asked}}
-    spoken = {
-        "uid-qwen-0": Spoken("Memory"),
-        "uid-qwen-1": Spoken("File", "another stack: arch gfx950 (1 of 8 processes)"),
+    served = {
+        "uid-qwen-0": ServedFrom("Memory"),
+        "uid-qwen-1": ServedFrom("File", "another stack: arch gfx950 (1 of 8 processes)"),
     }
     answer = report(dispatch="Memory")
-    found = serving(spec, answer=answer, count=2, spoken=spoken)
-    assert (found["tuning"]["dispatch"], found["tuning"]["dispatchReason"]) == ("File", spoken["uid-qwen-1"].reason)
+    found = serving(spec, answer=answer, count=2, served_from=served)
+    assert (found["tuning"]["dispatch"], found["tuning"]["dispatchReason"]) == (
+        "File",
+        served["uid-qwen-1"].reason,
+    )
     assert condition(found, "Warm") == ("True", "ServingFromFile")
     assert "qwen-1 from the file: another stack" in message(found, "Warm")
     assert condition(found, "Ready") == ("True", "AllReplicasWarm")
-    good = serving(spec, answer=answer, count=2, spoken=dict.fromkeys(spoken, Spoken("Memory")))
+    good = serving(spec, answer=answer, count=2, served_from=dict.fromkeys(served, ServedFrom("Memory")))
     assert (good["tuning"]["dispatch"], "dispatchReason" in good["tuning"]) == ("Memory", False)
     assert condition(good, "Warm") == ("True", "AllReplicasWarm")
-    both = serving(spec, answer=answer, count=2, spoken=dict.fromkeys(spoken, Spoken("File", "torn")))
+    both = serving(spec, answer=answer, count=2, served_from=dict.fromkeys(served, ServedFrom("File", "torn")))
     assert "qwen-0 and 1 more from the file: torn" in message(both, "Warm")

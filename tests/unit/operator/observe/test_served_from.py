@@ -10,8 +10,8 @@ from tests.unit.operator.make import NOW, Json, pod, report, time
 from hipbmm_operator.api.status import TuningStatus
 from hipbmm_operator.kube import errors
 from hipbmm_operator.observe import parse
-from hipbmm_operator.observe.dispatch_words import SILENT_SECONDS, DispatchWords
-from hipbmm_operator.pods.report import Spoken, parse_spoken
+from hipbmm_operator.observe.served_from import SILENT_SECONDS, ServedFromReads
+from hipbmm_operator.pods.report import ServedFrom, parse_served_from
 
 LINE = "hipbmm harvest: dispatch {}: {}\n"
 SILENT = LINE.format("Unknown", "1 of 2 processes say that they serve from memory")
@@ -28,9 +28,9 @@ class Case:
     def __init__(self, log: str | errors.ApiError = "") -> None:
         self.kube, self.age = FakeKube(), 0.0
         self.kube.logs["a", "harvest"] = log
-        self.words = DispatchWords(self.kube, lambda: self.age)  # type: ignore[arg-type]  # the part that is used
+        self.words = ServedFromReads(self.kube, lambda: self.age)  # type: ignore[arg-type]  # the part that is used
 
-    async def at(self, age: float, body: Json | None = None) -> tuple[Spoken | None, float | None]:
+    async def at(self, age: float, body: Json | None = None) -> tuple[ServedFrom | None, float | None]:
         self.age = age
         found, again = await self.words.at([parse.pod(body or serving())], NOW + timedelta(seconds=age))
         return found.get("uid-a"), again
@@ -38,9 +38,9 @@ class Case:
 
 async def test_memory_is_believed_after_a_second_look_and_not_read_again() -> None:
     case = Case(LINE.format("Memory", ""))
-    assert await case.at(1) == (Spoken("Memory"), 30.0)
-    assert await case.at(61) == (Spoken("Memory"), None)
-    assert await case.at(100_000) == (Spoken("Memory"), None)
+    assert await case.at(1) == (ServedFrom("Memory"), 30.0)
+    assert await case.at(61) == (ServedFrom("Memory"), None)
+    assert await case.at(100_000) == (ServedFrom("Memory"), None)
     assert len(case.kube.reads) == 2
 
 
@@ -48,42 +48,42 @@ async def test_a_rank_that_says_otherwise_a_little_later_is_heard() -> None:
     case = Case(LINE.format("Memory", ""))
     await case.at(1)
     case.kube.logs["a", "harvest"] = LINE.format("Memory", "") + LINE.format("File", "another stack")
-    assert await case.at(61) == (Spoken("File", "another stack"), None)
+    assert await case.at(61) == (ServedFrom("File", "another stack"), None)
 
 
 async def test_silence_is_no_fault_before_its_time() -> None:
     case = Case(SILENT)
     assert await case.at(1) == (None, 30.0)
     assert await case.at(SILENT_SECONDS - 1) == (None, 30.0)
-    spoken, again = await case.at(SILENT_SECONDS + 1)
-    assert spoken is not None
-    assert (spoken.mode, again) == ("File", None)
-    assert spoken.reason.startswith("1 of 2 processes say that they serve from memory: vLLM has not loaded the plugin")
+    served, again = await case.at(SILENT_SECONDS + 1)
+    assert served is not None
+    assert (served.mode, again) == ("File", None)
+    assert served.reason.startswith("1 of 2 processes say that they serve from memory: vLLM has not loaded the plugin")
     case.kube.logs["a", "harvest"] = LINE.format("Memory", "")
-    assert (await case.at(SILENT_SECONDS + 600))[0] == Spoken("Memory")
+    assert (await case.at(SILENT_SECONDS + 600))[0] == ServedFrom("Memory")
 
 
 async def test_what_a_sidecar_says_fits_into_the_status_however_long_it_is() -> None:
-    spoken, _ = await Case(LINE.format("Unknown", "x" * 9000)).at(SILENT_SECONDS + 1)
-    assert spoken is not None
-    assert spoken.reason.endswith("FP8 GEMM of AITER")
-    TuningStatus(state="Complete", dispatch_reason=spoken.reason)
+    served, _ = await Case(LINE.format("Unknown", "x" * 9000)).at(SILENT_SECONDS + 1)
+    assert served is not None
+    assert served.reason.endswith("FP8 GEMM of AITER")
+    TuningStatus(state="Complete", dispatch_reason=served.reason)
 
 
 async def test_an_operator_that_starts_again_knows_how_long_it_has_been_silent() -> None:
-    spoken, _ = await Case(SILENT).at(100_000)
-    assert spoken is not None
-    assert spoken.mode == "File"
+    served, _ = await Case(SILENT).at(100_000)
+    assert served is not None
+    assert served.mode == "File"
 
 
 async def test_another_start_of_the_server_is_asked_anew() -> None:
     case = Case(LINE.format("Memory", ""))
     await case.at(61)
     case.kube.logs["a", "harvest"] = LINE.format("File", "torn")
-    assert (await case.at(90))[0] == Spoken("Memory")
+    assert (await case.at(90))[0] == ServedFrom("Memory")
     again = serving()
     next(each for each in again["status"]["containerStatuses"] if each["name"] == "server")["restartCount"] = 1
-    assert (await case.at(91, again))[0] == Spoken("File", "torn")
+    assert (await case.at(91, again))[0] == ServedFrom("File", "torn")
 
 
 @pytest.mark.parametrize(
@@ -115,14 +115,17 @@ async def test_who_cannot_speak_is_not_asked(why: str) -> None:
 @pytest.mark.parametrize(
     ("log", "found"),
     [
-        (LINE.format("File", "a\x1b[2J" + "x" * 999), Spoken("File", ("a [2J" + "x" * 999)[:256])),
+        (LINE.format("File", "a\x1b[2J" + "x" * 999), ServedFrom("File", ("a [2J" + "x" * 999)[:256])),
         (f"x {LINE.format('Memory', '')}", None),
         (LINE.format("Memory", "") + LINE.format("Else", "newer"), None),
-        (LINE.format("Memory", "") + "hipbmm harvest: demand was not published: dispatch File: x\n", Spoken("Memory")),
+        (
+            LINE.format("Memory", "") + "hipbmm harvest: demand was not published: dispatch File: x\n",
+            ServedFrom("Memory"),
+        ),
     ],
 )
-def test_lines_are_bounded_and_the_last_one_counts(log: str, found: Spoken | None) -> None:
-    assert parse_spoken(log) == found
+def test_lines_are_bounded_and_the_last_one_counts(log: str, found: ServedFrom | None) -> None:
+    assert parse_served_from(log) == found
 
 
 async def test_many_pods_are_read_at_once_and_remembered() -> None:
@@ -133,7 +136,7 @@ async def test_many_pods_are_read_at_once_and_remembered() -> None:
         body["metadata"] |= {"name": f"p{number}", "uid": f"uid-p{number}"}
         pods.append(parse.pod(body))
         kube.logs[f"p{number}", "harvest"] = LINE.format("Memory", "")
-    words = DispatchWords(kube, lambda: 100.0)  # type: ignore[arg-type]  # the part that is used
+    words = ServedFromReads(kube, lambda: 100.0)  # type: ignore[arg-type]  # the part that is used
     for _ in range(2):
         found, again = await words.at(pods, NOW + timedelta(seconds=100))
         assert (len(found), again, len(kube.reads)) == (6000, None, 6000)
