@@ -1,8 +1,10 @@
-"""Commands that are the shell's own: their options, what they set, and whether they succeed."""
+"""Commands that are the shell's own: their options, what they set, where `cd` leads, and whether they succeed."""
 
 import itertools
-import re
+import posixpath
 from collections.abc import Sequence
+
+from hipbmm_kernel.argv.values import UNKNOWN, Marks, Value, Variables
 
 DECLARATIONS = frozenset({"export", "declare", "local", "readonly", "typeset"})
 LOCAL = frozenset({"declare", "local", "typeset"})
@@ -10,21 +12,11 @@ OF_BASH = frozenset({"declare", "typeset"})
 SUCCEEDING = frozenset({"cd", "echo", "mkdir", "printf", "sleep", "trap", "ulimit", "umask"})
 """Commands that succeed wherever the script goes on at all."""
 LEAVING = ("break", "continue")
+ENTERING = ("cd", "pushd", "popd")
+_OF_CD = ("-L", "-P", "-e", "--")
+HERE = "PWD"
+"""Shells keep their directory in a variable, and so does this."""
 READING = frozenset({"read", "mapfile", "readarray", "getopts", "let"})
-OF_THE_SHELL = frozenset(
-    {
-        *("_", "DIRSTACK", "EPOCHREALTIME", "EPOCHSECONDS", "EUID", "FUNCNAME", "GROUPS", "HOSTNAME", "HOSTTYPE"),
-        *("IFS", "LINENO", "MACHTYPE", "MAPFILE", "OLDPWD", "OPTARG", "OPTERR", "OPTIND", "OSTYPE", "PIPESTATUS"),
-        *("PPID", "PS4", "PWD", "RANDOM", "REPLY", "SECONDS", "SHELL", "SHELLOPTS", "SHLVL", "SRANDOM", "TERM", "UID"),
-    }
-)
-"""Variables that shells set by themselves, beside those of bash that begin with its name."""
-_COMPUTED = re.compile(r"\b([A-Za-z_]\w*)(?:\s*(?:[-+*/%&|^]|<<|>>)?=(?!=)|\+\+|--)", re.ASCII)
-
-
-def computed(text: str) -> list[str]:
-    """The variables that an arithmetic text sets."""
-    return _COMPUTED.findall(text)
 
 
 def options_of_set(arguments: Sequence[str]) -> int:
@@ -51,3 +43,14 @@ def exports_all(options: Sequence[str], *, before: bool) -> bool:
         if text[:1] in ("-", "+") and ("a" in text or name == "allexport"):
             before = text[0] == "-"
     return before
+
+
+def entered(variables: Variables, marks: Marks, command: str, arguments: Sequence[str]) -> Variables:
+    """The variables behind one of `ENTERING`."""
+    here = variables.get(HERE) or UNKNOWN
+    targets = [text for text in arguments if text not in _OF_CD]
+    path = targets[0] if targets else marks.of(variables.get("HOME") or UNKNOWN)
+    known = command != "popd" and path[:1] not in ("-", "+")  # `cd -`, `pushd +1`
+    there: Value = marks.value(posixpath.join(marks.of(here), path)) if known else UNKNOWN
+    absolute = there if all(text.startswith("/") for text in there) else UNKNOWN
+    return variables.changed("OLDPWD", here).changed(HERE, tuple(map(posixpath.normpath, absolute)))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from hipbmm_kernel.argv import directory, flags, shell, values
+from hipbmm_kernel.argv import builtin, flags, shell, values
 from hipbmm_kernel.argv.shell import Command
 from hipbmm_kernel.argv.words import ShellError
 
@@ -200,7 +200,7 @@ def _dropped(program: str, options: Sequence[str]) -> list[str]:
 def _entered(program: str, options: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """The directory that a wrapper enters before it starts the command, if it does."""
     paths = _values(_ENTERING[program], options) if program in _ENTERING else []
-    return tuple((directory.HERE, path if path.startswith("/") else values.ANY) for path in paths[-1:])
+    return tuple((builtin.HERE, path if path.startswith("/") else values.ANY) for path in paths[-1:])
 
 
 def _values(option: re.Pattern[str], options: Sequence[str]) -> list[str]:
@@ -301,7 +301,7 @@ def _server(found: _Candidate) -> Server | Unread:
         return Unread(MODEL_UNKNOWN, "neither the first argument nor --model names it")
     env = dict(changed)
     hidden = tuple(name for name in env if values.is_marked(name + env[name]))
-    if directory.HERE in hidden and (model[:1] == "." or config[:1] not in ("", "/")):
+    if builtin.HERE in hidden and (model[:1] == "." or config[:1] not in ("", "/")):
         return Unread(SUBSTITUTION, f"the directory of {model or config}"[:90])
     seen = tuple(pair for pair in env.items() if pair[0] not in hidden)
     return Server(form, known[0], known_arguments, seen, config, hidden)

@@ -1,11 +1,12 @@
-"""The result of `[ ... ]` and `[[ ... ]]`, where the fields decide it."""
+"""What tests of known fields result in, `[ ... ]`, `[[ ... ]]` and `case`, and what is known behind `&&` and `||`."""
 
 import fnmatch
 import itertools
 import operator
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from hipbmm_kernel.argv.values import Marks, is_marked
+from hipbmm_kernel.argv.values import Marks, Variables, is_marked
 
 MAX_WAYS = 64
 COMPARING = (["="], ["=="], ["!="])
@@ -18,6 +19,26 @@ _NUMERIC = {
     "-gt": operator.gt,
     "-ge": operator.ge,
 }
+
+
+class Chain(NamedTuple):
+    """Behind a command of `a && b || c` the next one is `skipped`, or it is `doubtful` whether it runs.
+
+    `before` are the variables behind the first command that was taken to succeed, None where none was: what is set
+    after it holds in the chain only.
+    """
+
+    skipped: bool = False
+    doubtful: bool = False
+    before: Variables | None = None
+
+    def behind(self, operator: str, result: bool | None, assumed: Variables | None) -> "Chain":
+        """The chain behind `&&` or `||`; `result` is of the command before, None when it is not known.
+
+        `assumed` are the variables now, where a command was taken to succeed; else None.
+        """
+        known = None if operator == "||" and assumed is not None else result
+        return Chain(known is (operator == "||"), known is None, self.before or assumed)
 
 
 def result(fields: Sequence[str], marks: Marks, *, patterns: bool, is_bash: bool) -> bool | None:

@@ -11,8 +11,8 @@ import contextlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from hipbmm_kernel.argv import builtin, conditions, directory, grammar, values, words
-from hipbmm_kernel.argv.chain import Chain
+from hipbmm_kernel.argv import builtin, conditions, grammar, values, words
+from hipbmm_kernel.argv.conditions import Chain
 from hipbmm_kernel.argv.grammar import Block, Branches, Function, Group, Loop, Node, Simple
 from hipbmm_kernel.argv.values import UNKNOWN, Expander, Marks, Value, Variables
 from hipbmm_kernel.argv.words import ShellError, Token
@@ -235,7 +235,7 @@ class Walk:
         if tokens[0].plain in ("case", "[["):
             return self._case(*tokens[1:]) if tokens[0].plain == "case" else self._brackets(tokens[1:-1])
         if tokens[0].is_arithmetic:
-            for name in builtin.computed(tokens[0].word[0].text):
+            for name in words.computed(tokens[0].word[0].text):
                 self._set(name, UNKNOWN)
             return None
         own: dict[str, Value] = {}
@@ -282,9 +282,9 @@ class Walk:
             return conditions.result(tested, self._marks, patterns=False, is_bash=self._is_bash)
         if name in ("exit", "return", *builtin.LEAVING):
             raise _ending(name, arguments)
-        if name in directory.COMMANDS:
-            self._variables = directory.entered(self._variables, self._marks, name, arguments)
-            self._export(directory.HERE, yes=True)
+        if name in builtin.ENTERING:
+            self._variables = builtin.entered(self._variables, self._marks, name, arguments)
+            self._export(builtin.HERE, yes=True)
         if name in self._functions or name == "eval":
             return self._called(name, arguments)
         if name in ("set", "shift", "unset", "source", ".", *builtin.READING) or fields[:2] == ["printf", "-v"]:
@@ -349,7 +349,7 @@ class Walk:
         else:
             if any(map(values.is_marked, arguments)):
                 self._doubt()
-            for variable in (each for text in arguments for each in (text, *builtin.computed(text))):
+            for variable in (each for text in arguments for each in (text, *words.computed(text))):
                 self._set(variable, UNKNOWN)
 
     def _declare(self, fields: list[str], tokens: tuple[Token, ...]) -> None:

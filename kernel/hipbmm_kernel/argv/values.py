@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from hipbmm_kernel.argv import builtin, words
+from hipbmm_kernel.argv import words
 from hipbmm_kernel.argv.words import Piece, Token
 
 Value = tuple[str, ...]
@@ -24,6 +24,14 @@ MAX_ALTERNATIVES = 8
 MAX_EXPANDED = 16 << 20
 """Characters of all fields of one script; each counts as FIELD more, since an array of empty ones doubles as well."""
 FIELD = 16
+_OF_THE_SHELL = frozenset(
+    {
+        *("_", "DIRSTACK", "EPOCHREALTIME", "EPOCHSECONDS", "EUID", "FUNCNAME", "GROUPS", "HOSTNAME", "HOSTTYPE"),
+        *("IFS", "LINENO", "MACHTYPE", "MAPFILE", "OLDPWD", "OPTARG", "OPTERR", "OPTIND", "OSTYPE", "PIPESTATUS"),
+        *("PPID", "PS4", "PWD", "RANDOM", "REPLY", "SECONDS", "SHELL", "SHELLOPTS", "SHLVL", "SRANDOM", "TERM", "UID"),
+    }
+)
+"""Variables that shells set by themselves, beside those of bash that begin with its name."""
 _MARK = re.compile("\0(\\d*)\0")
 _WORD = re.compile(r"\w+")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=", re.DOTALL)
@@ -58,7 +66,7 @@ class Variables(NamedTuple):
             return UNKNOWN if ANY in self.positional else parameters[int(name) :][:1] or None
         if not name[0].isalpha() and name[0] != "_":
             return UNKNOWN
-        is_known = self.complete and name not in builtin.OF_THE_SHELL and not name.startswith("BASH")
+        is_known = self.complete and name not in _OF_THE_SHELL and not name.startswith("BASH")
         return self.named.get(name, None if is_known else UNKNOWN)
 
     def changed(self, name: str, value: Value, fields: tuple[str, ...] | None = None) -> "Variables":
@@ -198,7 +206,7 @@ class Expander:
         parts = (words.tokens(each.word[1].text[1:-1]) if each.is_array else [each] for each in tokens)
         for piece in (piece for part in parts for token in part for piece in token.word if piece.kind != words.TEXT):
             if piece.kind == words.UNKNOWN:
-                yield from ((name, UNKNOWN) for name in builtin.computed(piece.text) if piece.text.startswith("$(("))
+                yield from ((name, UNKNOWN) for name in words.computed(piece.text) if piece.text.startswith("$(("))
                 continue
             found = _REFERENCE.fullmatch(piece.text)
             if found and found[2] in ("=", ":="):

@@ -32,6 +32,7 @@ _NESTING = {
 }
 """What counts between a bracket and the one that closes it: brackets, and what may hide some; a quote alone is open."""
 _CLOSING = {"(": ")", "{": "}"}
+_COMPUTED = re.compile(r"\b([A-Za-z_]\w*)(?:\s*(?:[-+*/%&|^]|<<|>>)?=(?!=)|\+\+|--)", re.ASCII)
 _OPEN = "a quote or a bracket is not closed"
 
 
@@ -79,6 +80,11 @@ def tokens(text: str) -> list[Token]:
     if len(text) > MAX_TEXT:
         raise ShellError(f"more than {MAX_TEXT} characters")
     return _Lexer(text).run()
+
+
+def computed(text: str) -> list[str]:
+    """The variables that an arithmetic text sets."""
+    return _COMPUTED.findall(text)
 
 
 def pieces(text: str, *, quoted: bool) -> tuple[Piece, ...]:

@@ -5,7 +5,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from hipbmm_kernel.argv import command, directory, flags
+from hipbmm_kernel.argv import builtin, command, flags
 from hipbmm_kernel.argv.command import Server, Unread
 from hipbmm_kernel.argv.values import Marks
 from hipbmm_kernel.foreign import config_file
@@ -43,7 +43,7 @@ def _with_config_file(found: Server) -> Server | Unread:
     if not found.config_file:
         return found
     try:
-        here = dict(found.env).get(directory.HERE, "")
+        here = dict(found.env).get(builtin.HERE, "")
         configured = config_file.arguments(posixpath.join(here, found.config_file))
     except config_file.ConfigFileError as error:
         return Unread(CONFIG_FILE, str(error))

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
-from hipbmm_kernel.argv import directory
+from hipbmm_kernel.argv import builtin
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.report import Report
 from hipbmm_kernel.contract.settings import ENV_FILE, FILE, SERVE_UNTUNED, SettingsError, parse_settings
@@ -116,7 +116,7 @@ class _Run:
 
     def _settings_of_child(self) -> dict[str, str]:
         """The environment of the child: the server's, the settings that its command line gives, and limits."""
-        here = {directory.HERE: os.getcwd()}
+        here = {builtin.HERE: os.getcwd()}
         seen = tables.with_program(self._env, self._settings.program) | here  # as the server's command line is started
         found = server.find(self._argv, seen, has_command=self._settings.mode != ENV_FILE)
         gpus = read_hardware(self._settings.sysfs, self._settings.dev, self._env).gpus
@@ -200,7 +200,7 @@ class _Run:
 
 def _directory(env: Mapping[str, str]) -> str:
     """Where the server's command line leads, if that is there: a model may be named from there."""
-    path = env[directory.HERE]
+    path = env[builtin.HERE]
     with contextlib.suppress(TooLate, OSError):
         if within(STORE_SECONDS, os.path.isdir, path):
             return path
