@@ -94,13 +94,9 @@ def still_in_logs(taken: frozenset[str], pods: Iterable[Pod]) -> frozenset[str]:
     listed = list(pods)
     reported = {name for pod in listed if pod.report for name in pod.report.mirror_shards}
     sidecars = {origin for pod in listed for origin in shards.of_sidecar(pod.uid)}
-    newest = shards.newest(taken)
-    harvested = {
-        name
-        for name in taken
-        if shards.origin(name) in sidecars and shards.number(name) == newest.get(shards.origin(name))
-    }
-    return frozenset(taken & reported) | harvested
+    # Names begin with these two. What somebody else wrote into the note may be no name.
+    newest = {f"{origin}.{number}" for origin, number in shards.newest(taken).items() if origin in sidecars}
+    return frozenset(name for name in taken if name in reported or name.rsplit(".", 2)[0] in newest)
 
 
 def _problem(found: Found) -> tuple[Storage | None, str]:

@@ -190,6 +190,15 @@ def test_what_a_pod_has_learned_is_read_seldom_and_only_what_is_new() -> None:
     assert newer.taken >= {names[1]}
 
 
+@pytest.mark.parametrize("noted", ["x", "uid-qwen-1.mirror.x.y.csv", "demand.uid-qwen-1.1", "uid-qwen-1.mirror..."])
+def test_what_somebody_else_noted_as_taken_does_no_harm(noted: str) -> None:
+    up = {"state": {"running": {}}, "ready": True}
+    serving = pod("qwen-1", answer=report(), ready=True, harvest=up)
+    bodies = stored(content(shard(line(1))), noted, name_of(ONE))
+    found = Case(FailingApi({}, bodies)).observe(in_memory(bodies), serving)
+    assert (found.reason, found.taken) == (None, frozenset())
+
+
 def test_demand_of_a_serving_pod_is_read_with_its_rows_and_only_its_own() -> None:
     rows_of, demand_of = "uid-qwen-1.mirror", "demand.uid-qwen-1"
     learned = text(line(7), origin=rows_of, number=1)
