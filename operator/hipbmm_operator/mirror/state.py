@@ -8,6 +8,7 @@ from hipbmm_operator.api.reasons import Storage
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.metadata import Metadata
 from hipbmm_operator.mirror.content import GZIP, Content
+from hipbmm_operator.pods import contract
 from hipbmm_operator.pods.pod import Pod
 
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
@@ -67,8 +68,8 @@ def missing(pod: Pod, held: frozenset[str]) -> frozenset[str]:
 
 def in_time(pod: Pod, now: datetime) -> bool:
     """Whether it is worth waiting for the rows of this pod."""
-    finished = pod.warm_finished
-    return finished is None or now - finished < GRACE
+    ended = pod.container(contract.WARM).ended
+    return ended is None or ended.finished is None or now - ended.finished < GRACE
 
 
 def current(mounted: MirrorMap | None, archives: Iterable[MirrorMap]) -> MirrorMap | None:

@@ -10,7 +10,6 @@ from hipbmm_operator.mirror.content import Content
 from hipbmm_operator.mirror.state import MirrorState
 
 _DIGITS = 10
-_METADATA = ("labels", "annotations", "ownerReferences")
 
 
 def archive_name(owner_name: str, digest: str) -> str:
@@ -43,25 +42,18 @@ def steps(owner: Metadata, state: MirrorState, *, wanted: bool) -> list[Step]:
     if state.content is None:
         meant = state.mounted.meant if state.mounted else ""
         return [Step.delete(kinds.CONFIG_MAP, each.meta) for each in state.archives if each.digest != meant]
-    made = []
+    body, live, made = build(owner, state.content, state.taken), state.mounted, []
     copy = next((archive for archive in state.archives if archive.digest == state.content.digest), None)
     if copy is None:
         made.append(Step("create", kinds.CONFIG_MAP, build_archive(owner, state.content, state.taken)))
     elif not copy.meta.owners:
         owned = owner.of_child(copy.meta.name) | {"uid": copy.meta.uid}
         made.append(Step("merge", kinds.CONFIG_MAP, {"metadata": owned}))
-    if state.mounted is not None and state.mounted.immutable:
-        # Somebody sealed it, so it cannot be repaired but only replaced.
-        return [*made, Step.delete(kinds.CONFIG_MAP, state.mounted.meta)]
-    return [*made, _mounted(owner, state.content, state)]
-
-
-def _mounted(owner: Metadata, content: Content, state: MirrorState) -> Step:
-    body = build(owner, content, state.taken)
-    live = state.mounted
     if live is None:
-        return Step("create", kinds.CONFIG_MAP, body)
-    metadata = {key: body["metadata"][key] for key in _METADATA}
-    metadata |= {"name": body["metadata"]["name"], "namespace": owner.namespace, "uid": live.meta.uid}
+        return [*made, Step("create", kinds.CONFIG_MAP, body)]
+    if live.immutable:
+        # Somebody sealed it, so it cannot be repaired but only replaced.
+        return [*made, Step.delete(kinds.CONFIG_MAP, live.meta)]
     data: dict[str, str | None] = dict.fromkeys(live.keys) | body["binaryData"]
-    return Step("merge", kinds.CONFIG_MAP, {"metadata": metadata, "binaryData": data, "data": None})
+    patch = {"metadata": body["metadata"] | {"uid": live.meta.uid}, "binaryData": data, "data": None}
+    return [*made, Step("merge", kinds.CONFIG_MAP, patch)]

@@ -112,12 +112,6 @@ class Pod:
         return ended is not None and ended.exit_code == 0
 
     @property
-    def warm_finished(self) -> datetime | None:
-        """When its `warm` ended; None when it has not, or Kubernetes does not say."""
-        ended = self.container(contract.WARM).ended
-        return ended.finished if ended is not None else None
-
-    @property
     def warm(self) -> bool:
         """It serves with a complete table."""
         return self.ready and self.live and self.report is not None and self.report.complete
