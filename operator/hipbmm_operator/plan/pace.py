@@ -21,9 +21,6 @@ class Pace:
     message: str = ""
 
 
-FREE = Pace()
-
-
 def pace(spec: Spec, observed: Observed, revision: str) -> Pace:
     """The pace of the rollout to a revision."""
     current, former = split(observed, revision)
@@ -31,12 +28,12 @@ def pace(spec: Spec, observed: Observed, revision: str) -> Pace:
         # No pod of a new template is there yet: those of the same revision are what there is to be.
         former = [pod for pod in former if pod.revision != revision]
     if spec.rollout.untuned == "Replace" or not any(observed.warm(pod) for pod in former):
-        return FREE
+        return Pace("Free")
     found = [(pod, why) for pod in current if (why := _worse(spec, observed, pod))]
     if found:
         pod, why = found[0]
         return Pace("Held", f"{pod.name} {why}")
-    return FREE if any(_proven(spec, observed, pod) for pod in current) else Pace("Proving")
+    return Pace("Free" if any(_proven(spec, observed, pod) for pod in current) else "Proving")
 
 
 def _worse(spec: Spec, observed: Observed, pod: Pod) -> str:

@@ -1,5 +1,6 @@
 """Checks that the schema cannot make: across fields, and against the pod contract. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,7 @@ def read(resource: Resource) -> Checked:
 def check(spec: Spec, command: Command) -> list[Problem]:
     """Problems of a spec that the schema accepted."""
     problems = [Problem("ConflictingArgs", message, fatal=True) for message in command.problems]
-    problems += _environment(spec, command)
+    problems += [Problem("ConflictingEnv", message) for message in _environment(spec, command)]
     problems += [Problem("InvalidSpec", message, fatal=True) for message in volumes.conflicts(spec)]
     if service.shows_sidecar(spec) and spec.service.port == contract.METRICS_PORT:
         message = f"spec.service.port: {spec.service.port} is the Service's port of the sidecar's metrics"
@@ -63,10 +64,9 @@ def unread(raw: dict[str, Any], spec: Spec) -> list[Problem]:
     return [Problem("UnknownField", f"{shown}: not known to this operator, which is older than the CRD; upgrade it")]
 
 
-def _environment(spec: Spec, command: Command) -> list[Problem]:
+def _environment(spec: Spec, command: Command) -> Iterator[str]:
     """Variables of the contract that the user has set otherwise; theirs win, and the status says so."""
     own = {**contract.FLAGS, **environment.program(spec, command)}
-    found = []
     for entry in spec.server.env:
         expected = own.get(entry.name)
         if expected is None or entry.value == expected:
@@ -74,21 +74,10 @@ def _environment(spec: Spec, command: Command) -> list[Problem]:
         if entry.name in contract.FLAGS and (entry.value or "").lower() == "true":  # vLLM and AITER take it for 1
             continue
         shown = f"{entry.name}={entry.value}" if entry.value is not None else f"{entry.name} (from a reference)"
-        found.append(
-            Problem("ConflictingEnv", f"spec.server.env sets {shown}, which wins over the operator's {expected!r}")
+        yield f"spec.server.env sets {shown}, which wins over the operator's {expected!r}"
+    plugins = next((entry.value for entry in spec.server.env if entry.name == "VLLM_PLUGINS"), None)
+    if spec.server.dispatch == "Memory" and plugins is not None and contract.PLUGIN not in plugins.split(","):
+        yield (
+            f"spec.server.env sets VLLM_PLUGINS={plugins}, without {contract.PLUGIN}, which spec.server.dispatch Memory"
+            " needs: AITER reads the file"
         )
-    return [*found, *_plugins(spec)]
-
-
-def _plugins(spec: Spec) -> list[Problem]:
-    """VLLM_PLUGINS of the user without the plugin that `dispatch: Memory` asks for."""
-    named = next((entry.value for entry in spec.server.env if entry.name == "VLLM_PLUGINS"), None)
-    if spec.server.dispatch != "Memory" or named is None or contract.PLUGIN in named.split(","):
-        return []
-    return [
-        Problem(
-            "ConflictingEnv",
-            f"spec.server.env sets VLLM_PLUGINS={named}, without {contract.PLUGIN}, which spec.server.dispatch Memory"
-            " needs: AITER reads the file",
-        )
-    ]
