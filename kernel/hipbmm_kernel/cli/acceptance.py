@@ -107,7 +107,7 @@ def _parser() -> command_line.Parser:
     add("--out", default="hipbmm-acceptance", metavar="DIR", help=f"where {JSON_NAME} and {PAGE_NAME} go")
     add("--only", action="append", default=[], metavar="CHECK", help="this check and what it needs (repeatable)")
     add("--list", action="store_true", help="name the checks and their claims, run nothing")
-    add("--linear", action="append", metavar="NxK", help=f"weight rows x columns (repeatable; {' '.join(LINEARS)})")
-    add("--tokens", default=TOKENS, metavar="M,M", help=f"token counts up to {MAX_M} ({TOKENS})")
-    add("--scratch", metavar="DIR", help="local disk for the children's directories (the system's own)")
+    add("--linear", action="append", metavar="NxK", help=f"weight N x K, repeatable (default {' '.join(LINEARS)})")
+    add("--tokens", default=TOKENS, metavar="M,M", help=f"token counts up to {MAX_M} (default {TOKENS})")
+    add("--scratch", metavar="DIR", help="local disk for the children's directories (default: the system's)")
     return parser

@@ -1,4 +1,4 @@
-"""Starts of a server that nobody precedes, counted by a plugin of vLLM; a crash loop of ours turns us off.
+"""Counts starts of a server without `exec` in front of it, in a plugin of vLLM; a crash loop loses the table.
 
 Where the ENTRYPOINT is the image's, kubelet reads the file `env` at each start of the container, and nothing of ours
 runs before vLLM loads its plugins: in the API server first, then in the engine and each worker. The first of them

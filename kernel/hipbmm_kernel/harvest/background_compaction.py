@@ -1,4 +1,4 @@
-"""Compacts the store now and then, in a child: its memory is given back, and a volume that hangs holds up nothing."""
+"""Compacts the store at intervals, in a child: its memory is given back, and a volume that hangs holds up nothing."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Demand from the pod's own disk to the store and to the mirror, now and then.
+"""Publishes the demand that is on the pod's own disk, at intervals: in the store, and for the mirror.
 
 The store is written in a thread: a volume that hangs holds up nothing. For the mirror the counts are lines of the log,
 ever more seldom: the operator rewrites a ConfigMap each time, and what was asked for in the first half of a pod's life

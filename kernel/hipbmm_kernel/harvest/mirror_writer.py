@@ -1,4 +1,4 @@
-"""What the server has learned, written into the sidecar's log for the mirror: now and then, and all of it each time."""
+"""Writes what the server has learned into the sidecar's log for the mirror: at intervals, and all of it each time."""
 
 from collections.abc import Callable, Iterable
 

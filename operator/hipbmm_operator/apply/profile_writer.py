@@ -1,4 +1,4 @@
-"""What changed in the status of a profile, as Events of the profile and of the owners of its pods."""
+"""Writes the status of a profile, and what changed in it as Events of the profile and of the owners of its pods."""
 
 import logging
 from collections.abc import Callable, Iterable

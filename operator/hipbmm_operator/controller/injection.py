@@ -1,4 +1,4 @@
-"""All that serves HipbmmProfiles, wired. It runs beside the rest and has a queue of its own."""
+"""Wires what serves HipbmmProfiles: their list, a queue of their own, its workers, and the webhook."""
 
 import asyncio
 import random

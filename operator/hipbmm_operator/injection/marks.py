@@ -1,4 +1,4 @@
-"""By what an injected pod is known, and whether nobody has changed it since. Pure.
+"""How an injected pod is recognised, and whether it was changed since. Pure.
 
 The API server runs a policy again after each pod that it has changed, and the table costs more the second time: it
 strips, then adds. So `SETTLED` is a condition of the policy. One that fails in the second pass ends that pass alone

@@ -1,4 +1,4 @@
-"""The labels that detection reads; all others are dropped at the door, so none can matter unnoticed."""
+"""The labels that detection reads. All others are dropped first, so no other label can influence a detection."""
 
 from typing import Final
 
