@@ -74,18 +74,18 @@ class OnDemandReads:
             if _waits(pod):
                 again.append(_EVENT_SECONDS)
                 if _is_stuck(pod.created, now):
-                    await self._note(notes, namespace, kinds.POD, pod.uid, _EVENT_SECONDS, *EVENT_REASONS)
+                    notes |= await self._note(namespace, kinds.POD, pod.uid, _EVENT_SECONDS, *EVENT_REASONS)
                     if pod.node and pod.uid in notes and notes[pod.uid].reason == UNPLACED:
                         del notes[pod.uid]  # of before it had a node
             elif failures.pull_is_refused(pod):
                 # That a pull secret is missing the kubelet says in an Event only.
-                await self._note(notes, namespace, kinds.POD, pod.uid, _SECRET_SECONDS, NO_PULL_SECRET)
+                notes |= await self._note(namespace, kinds.POD, pod.uid, _SECRET_SECONDS, NO_PULL_SECRET)
         storage_class = None
         if claim is not None and claim.phase == "Pending":
             again.append(_EVENT_SECONDS)
             storage_class = await self._storage_class(claim.storage_class)
             if _is_stuck(claim.meta.created, now):
-                await self._note(notes, namespace, kinds.CLAIM, claim.meta.uid, _EVENT_SECONDS, *EVENT_REASONS)
+                notes |= await self._note(namespace, kinds.CLAIM, claim.meta.uid, _EVENT_SECONDS, *EVENT_REASONS)
         stalled = warming is not None and progress is not None and self._stalled(warming, progress)
         config, keys = await self._config(namespace, referred) if referred else ("", {})
         again += [_CONFIG_SECONDS] if referred else []
@@ -135,10 +135,8 @@ class OnDemandReads:
 
         return await self._kept.latest(("progress", pod.uid), self._progress_seconds * 0.9, read)
 
-    async def _note(
-        self, notes: dict[str, Note], namespace: str, kind: Kind, uid: str, seconds: float, *reasons: str
-    ) -> None:
-        """What an Event of these reasons says about an object, not older than so many seconds.
+    async def _note(self, namespace: str, kind: Kind, uid: str, seconds: float, *reasons: str) -> dict[str, Note]:
+        """By its uid what an Event of these reasons says about an object, not older than so many seconds.
 
         One list for all that is stuck in a namespace: the API server reads every Event of it for each list.
         """
@@ -148,8 +146,7 @@ class OnDemandReads:
             return latest([event async for page in pages for event in page.items if event.get("reason") in reasons])
 
         events = await self._kept.latest((f"{kind.plural} {reasons[0]}", namespace), seconds * 0.9, read) or {}
-        if uid in events:
-            notes[uid] = events[uid]
+        return {uid: events[uid]} if uid in events else {}
 
     async def _storage_class(self, name: str | None) -> bool | None:
         """Whether the class exists, or a default one for None; None when there is none, or it may not be read."""

@@ -22,13 +22,11 @@ from hipbmm_operator.pods import failures
 from hipbmm_operator.resources import (
     controller_revision,
     deployment,
-    disruption_budget,
     gpu_claims,
     placement,
     pod_template,
     references,
     service,
-    service_monitor,
 )
 from hipbmm_operator.resources.server_args import Command
 
@@ -89,7 +87,7 @@ def plan(
     )
     monitor, several = spec.service.monitor.enabled, rollout.asked(spec) > 1
     front = service.build(owner, spec, monitored=monitor or observed.monitor.live is not None, tls=command.tls)
-    scrape = service_monitor.build(owner, spec, tls=command.tls) if monitor and observed.monitor.served else None
+    scrape = service.build_monitor(owner, spec, tls=command.tls) if monitor and observed.monitor.served else None
     steps = [
         *volume_claim.steps(owner, spec.cache.pvc, place, observed.claim),
         *mirror_steps.steps(owner, observed.mirror, wanted=place.mirror),
@@ -98,7 +96,7 @@ def plan(
         *_revision_steps(owner, observed, choice),
         Step("apply", kinds.SERVICE, front),
         *_optional(owner, kinds.SERVICE_MONITOR, scrape, None if monitor else observed.monitor.live),
-        *_optional(owner, kinds.BUDGET, disruption_budget.build(owner) if several else None, observed.budget),
+        *_optional(owner, kinds.BUDGET, deployment.build_budget(owner) if several else None, observed.budget),
         *_workload_steps(owner, observed.deployment, workload),
     ]
     return Plan(

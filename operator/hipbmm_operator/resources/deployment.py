@@ -1,11 +1,11 @@
-"""The Deployment of the replicas."""
+"""The Deployment of the replicas, and the PodDisruptionBudget: one replica at a time may be taken away."""
 
 from hipbmm_operator.api.fields import MAX_INT32
 from hipbmm_operator.api.resource import Resource
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.metadata import parse
+from hipbmm_operator.kube.metadata import Metadata, parse
 from hipbmm_operator.kube.times import moment
 from hipbmm_operator.resources.controller_revision import Revision, content
 
@@ -66,3 +66,10 @@ def restarted(template: Json, live: Json) -> Json:
     if _RESTARTED not in annotations or done is None or (asked is not None and done <= asked):
         return template
     return {**template, "metadata": {**template["metadata"], "annotations": {**annotations, _RESTARTED: last}}}
+
+
+def build_budget(owner: Metadata) -> Json:
+    """The budget, for more than one replica (with one it would block every drain)."""
+    selector = {"matchLabels": names.selector_labels(owner.name)}
+    spec = {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": selector}
+    return kinds.BUDGET.body(owner.of_child(), spec=spec)
