@@ -1,6 +1,6 @@
 """How many nodes fit one deployment, and why the others do not: ``status.hardware``, and HardwareCompatible."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
@@ -15,7 +15,7 @@ from hipbmm_operator.detect.detection import Detection
 from hipbmm_operator.detect.reasons import State
 from hipbmm_operator.detect.resource_choice import DRA_RESOURCE, EXTENDED_NAME
 from hipbmm_operator.detect.sources.keys import OVERRIDE_LABEL
-from hipbmm_operator.detect.sources.values import shown
+from hipbmm_operator.detect.sources.values import only, shown
 
 _NAMED_NODES: Final = 3
 _LONGEST_MESSAGE: Final = 1024
@@ -75,7 +75,7 @@ def summary(detections: Iterable[Detection], want: Want) -> HardwareSummary:
     status = HardwareStatus(
         product=_joined(detection.product for detection in matched),
         arch=_joined(detection.arch for detection in matched),
-        compute_units=_unanimous({units for _, units in shapes}),
+        compute_units=only({units for _, units in shapes}),
         partition=_joined(mode for mode, _ in shapes),
         nodes=len(matched),
         reasons=[NodeCount(reason=code, nodes=len(nodes)) for code, nodes in refused.items()],
@@ -147,10 +147,6 @@ def _shape(detection: Detection, want: Want) -> tuple[str | None, int | None]:
 
 def _joined(values: Iterable[str | None]) -> str | None:
     return ",".join(sorted({value for value in values if value is not None})) or None
-
-
-def _unanimous(values: Collection[int | None]) -> int | None:
-    return next(iter(values)) if len(values) == 1 else None
 
 
 def _finding(status: HardwareStatus, refused: _Refused, want: Want) -> Finding:

@@ -7,7 +7,6 @@ smaller number is believed.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from hipbmm_operator.detect.catalogue.partitions import (
     SPX,
@@ -22,8 +21,7 @@ from hipbmm_operator.detect.reasons import Reason
 from hipbmm_operator.detect.resource_choice import ResourceChoice
 from hipbmm_operator.detect.sources.facts import NodeFacts
 from hipbmm_operator.detect.sources.labels import labelled_mode, positive, whole_gib
-
-T = TypeVar("T")
+from hipbmm_operator.detect.sources.values import only
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +93,9 @@ def shape_of(model: GpuModel, choice: ResourceChoice, facts: NodeFacts) -> Shape
     return Shape(mode, units, reasons + stale)
 
 
-def _only(values: frozenset[T]) -> T | None:
-    return next(iter(values)) if len(values) == 1 else None
-
-
 def _fraction(signs: _Signs) -> Shape | None:
     """A virtual function that is a part of a GPU: compute units of a partition, but as many devices as functions."""
-    units = _only(signs.compute_units)
+    units = only(signs.compute_units)
     if not signs.virtual or signs.product is None or units is None or signs.named or signs.labelled or signs.profiles:
         return None
     mode = mode_of_compute_units(signs.product, units)
@@ -114,7 +108,7 @@ def _fraction(signs: _Signs) -> Shape | None:
 
 
 def _mode(signs: _Signs) -> tuple[str | None, tuple[Reason, ...]]:
-    mode = signs.named or signs.labelled or _only(signs.profiles)
+    mode = signs.named or signs.labelled or only(signs.profiles)
     if mode is not None:
         return mode, ()
     if len(signs.profiles) > 1 or len(signs.compute_units) > 1:
@@ -124,14 +118,14 @@ def _mode(signs: _Signs) -> tuple[str | None, tuple[Reason, ...]]:
 
 def _inferred_mode(signs: _Signs) -> tuple[str, tuple[Reason, ...]]:
     product = signs.product
-    units = _only(signs.compute_units)
+    units = only(signs.compute_units)
     if product is not None:
         mode = (
             mode_of_compute_units(product, units) if units else mode_of_devices(product, signs.logical, signs.physical)
         )
         if mode is not None:
             return mode, ()
-        memory = _only(signs.memory_gib)
+        memory = only(signs.memory_gib)
         fitting = modes_of_memory(product, memory) if memory and not units and not signs.virtual else ()
         if len(fitting) == 1 and fitting[0] != SPX:
             return fitting[0], (
@@ -144,7 +138,7 @@ def _units(signs: _Signs, mode: str) -> tuple[int | None, tuple[Reason, ...]]:
     """Compute units of a device in this mode, and what contradicts them; of two numbers the smaller one."""
     product = signs.product
     if product is None:
-        return _only(signs.compute_units), ()
+        return only(signs.compute_units), ()
     expected = compute_units_of(product, mode)
     if expected is None:
         reason = Reason("LabelsStale", f"{product.name} has no mode {mode}")

@@ -67,15 +67,15 @@ class Observer:
         revisions = tuple(revision for revision in stored if revision is not None)
         claim = await self._claim(resource, spec) if spec else None
         mirror = await self._mirror_state(resource, spec, claim, pods, now)
-        service, budget = (self._live(meta, kind) for kind in (kinds.SERVICE, kinds.BUDGET))
-        seen = parse.child(service) if service else None
+        found = (self._live(meta, kind) for kind in (kinds.SERVICE, kinds.BUDGET))
+        service, budget = (parse.child(body) if body else None for body in found)
         deployment = self.deployment(meta)
         facts = await self._on_demand.at(meta.namespace, pods, claim, now, references.names(spec) if spec else ())
         return Observed(
             deployment=deployment,
-            service=seen,
-            monitor=await service_monitor(self._kube, meta, spec, seen),
-            budget=parse.child(budget) if budget else None,
+            service=service,
+            monitor=await service_monitor(self._kube, meta, spec, service),
+            budget=budget,
             claim=claim,
             revisions=revisions,
             pods=pods,
@@ -180,9 +180,10 @@ async def namespace_rules(kube: Kube, namespace: str) -> Circumstances:
     except _NOT_TO_BE_READ:
         bodies = []
     try:
-        non_root = circumstances.admits_non_root_only(await kube.get(kinds.NAMESPACE, "", namespace))
+        labels = metadata.parse(await kube.get(kinds.NAMESPACE, "", namespace)).labels
     except _NOT_TO_BE_READ:
-        non_root = False
+        labels = {}
+    non_root = labels.get("pod-security.kubernetes.io/enforce") == "restricted"
     return Circumstances(bounds=circumstances.bounds_of(bodies), non_root=non_root)
 
 

@@ -15,7 +15,6 @@ from hipbmm_operator.kube.metadata import as_object, objects_at
 
 _KNOWN = {kind.value: kind for kind in LabelKind}
 _BOUNDING = ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
-_ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +68,6 @@ def of(template: Json) -> Circumstances:
         non_root=bool(rules.get("nonRoot")),
         given=frozenset(filter(None, str(noted.get(names.ANNOTATION_GIVEN, "")).split(","))),
     )
-
-
-def admits_non_root_only(namespace: Json) -> bool:
-    """Whether a Namespace enforces the Pod Security Standard `restricted`."""
-    return metadata.parse(namespace).labels.get(_ENFORCE) == "restricted"
 
 
 def bounds_of(limit_ranges: Iterable[Json]) -> dict[str, Bounds]:

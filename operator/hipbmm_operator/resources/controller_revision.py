@@ -56,15 +56,11 @@ def stored(base: str, config: str, revisions: Sequence[Revision], live: str = ""
     ConfigMaps that cannot be read now count as unchanged; so do those of a revision that was stored before anybody
     read them, by a former operator or because they could not be read.
     """
-    of = [revision for revision in revisions if any(_is_of(base, each) for each in revision.contents)]
+    of = [revision for revision in revisions if any(each.partition(".")[0] == base for each in revision.contents)]
     exact = [revision for revision in of if entry(base, config) in revision.contents]
     noted = any(each.startswith(f"{base}.") for revision in of for each in revision.contents)
     found = (exact or ([] if noted else of)) if config else of
     return max(found, key=lambda revision: (revision.name == live, revision.number), default=None)
-
-
-def _is_of(base: str, noted: str) -> bool:
-    return noted == base or noted.startswith(f"{base}.")
 
 
 def _compact(value: object) -> object:

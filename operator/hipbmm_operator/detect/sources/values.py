@@ -5,9 +5,12 @@ booleans of them (``7551``, ``true``); those are read as the text they were writ
 """
 
 import re
-from typing import Final
+from collections.abc import Collection
+from typing import Final, TypeVar
 
 from hipbmm_operator.kube import quantity as quantities
+
+T = TypeVar("T")
 
 _LARGEST: Final = 2**63 - 1
 _PRINTED: Final = 63  # the longest value a label may have
@@ -43,6 +46,11 @@ def quantity(value: object) -> int | None:
     """A quantity such as ``8``, ``"196592Mi"`` or ``"1e3"``, rounded down, never below 0; None when it is not one."""
     found = quantities.value(text(value))
     return None if found is None else max(0, min(int(found), _LARGEST))
+
+
+def only(values: Collection[T]) -> T | None:
+    """The value that is there alone."""
+    return next(iter(values)) if len(values) == 1 else None
 
 
 def shown(value: str, most: int = _PRINTED) -> str:

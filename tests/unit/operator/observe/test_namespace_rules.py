@@ -38,5 +38,11 @@ async def test_limit_ranges_and_the_pod_security_standard_are_the_rules() -> Non
     assert found == Circumstances(bounds={"cpu": Bounds("1", "")}, non_root=True)
 
 
+async def test_another_standard_is_no_rule() -> None:
+    kube = cluster()
+    kube.objects[kinds.NAMESPACE, "", "ns"]["metadata"]["labels"] = {"pod-security.kubernetes.io/enforce": "baseline"}
+    assert not (await namespace_rules(kube, "ns")).non_root  # type: ignore[arg-type]
+
+
 async def test_what_may_not_be_read_is_no_rule() -> None:
     assert await namespace_rules(Forbidding(), "ns") == Circumstances()  # type: ignore[arg-type]
