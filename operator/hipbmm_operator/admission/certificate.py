@@ -1,7 +1,6 @@
 """A certificate for the webhook's Service. Its CA signs nothing else: the key of the CA is thrown away at once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -21,17 +20,8 @@ _SKEW = timedelta(hours=1)
 """The clock of an API server may be behind ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """CA, certificate and key, in PEM."""
-
-    ca: str
-    certificate: str
-    key: str
-
-
-def make(host: str, now: datetime) -> Pair:
-    """A certificate of a year for a server of that name; `now` has a time zone."""
+def make(host: str, now: datetime) -> dict[str, str]:
+    """A certificate of a year for a server of that name, as a Secret holds it, in PEM; `now` has a time zone."""
     authority, server = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hipbmm-operator webhook CA")])
     signs, serves = (x509.BasicConstraints(ca=ca, path_length=0 if ca else None) for ca in (True, False))
@@ -42,11 +32,11 @@ def make(host: str, now: datetime) -> Pair:
     # A common name has at most 64 characters, and nobody reads it: servers are known by the alternative name.
     leaf = _unsigned(x509.Name([]), issuer, server.public_key(), now).add_extension(serves, critical=True)
     leaf = leaf.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=True)
-    return Pair(
-        ca=_signed(ca.add_extension(known_by, critical=False), authority),
-        certificate=_signed(leaf.add_extension(signed_by, critical=False), authority),
-        key=server.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
-    )
+    return {
+        "ca.crt": _signed(ca.add_extension(known_by, critical=False), authority),
+        "tls.crt": _signed(leaf.add_extension(signed_by, critical=False), authority),
+        "tls.key": server.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+    }
 
 
 def _unsigned(
@@ -60,15 +50,15 @@ def _signed(builder: x509.CertificateBuilder, by: ec.EllipticCurvePrivateKey) ->
     return builder.sign(by, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
-def usable(pair: Pair, host: str, now: datetime) -> bool:
-    """Whether it serves `host` now and its CA is one of those in `pair.ca`."""
+def usable(held: Mapping[str, str], host: str, now: datetime) -> bool:
+    """Whether the certificate serves `host` now and its CA is one of those beside it."""
     try:
-        found = x509.load_pem_x509_certificate(pair.certificate.encode())
-        key = load_pem_private_key(pair.key.encode(), None).public_key()
+        found = x509.load_pem_x509_certificate(held["tls.crt"].encode())
+        key = load_pem_private_key(held["tls.key"].encode(), None).public_key()
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         alike = key == found.public_key()
         served = host in names.get_values_for_type(x509.DNSName)
-        return alike and served and now < found.not_valid_after_utc and bool(issuer(pair.ca, found))
+        return alike and served and now < found.not_valid_after_utc and bool(issuer(held["ca.crt"], found))
     except (ValueError, TypeError, x509.ExtensionNotFound):
         return False
 
@@ -97,18 +87,15 @@ def step(known: Mapping[str, str], trusted: str, host: str, now: datetime) -> di
     """
     bundle = known.get("ca.crt", "")
     present, following = (
-        Pair(bundle, known.get(f"{name}.crt", ""), known.get(f"{name}.key", "")) for name in ("tls", "next")
+        {"ca.crt": bundle, "tls.crt": known.get(f"{name}.crt", ""), "tls.key": known.get(f"{name}.key", "")}
+        for name in ("tls", "next")
     )
     if not usable(present, host, now):
-        return _served(made := make(host, now), made.ca)
+        return make(host, now)
     if usable(following, host, now):
-        return _served(following, bundle) if trusted == bundle else dict(known)
-    if not due(present.certificate, now):
-        return _served(present, bundle)
+        return following if trusted == bundle else dict(known)
+    if not due(present["tls.crt"], now):
+        return present
     made = make(host, now)
-    both = issuer(bundle, x509.load_pem_x509_certificate(present.certificate.encode())) + made.ca
-    return {**_served(present, both), "next.crt": made.certificate, "next.key": made.key}
-
-
-def _served(pair: Pair, bundle: str) -> dict[str, str]:
-    return {"ca.crt": bundle, "tls.crt": pair.certificate, "tls.key": pair.key}
+    both = issuer(bundle, x509.load_pem_x509_certificate(present["tls.crt"].encode())) + made["ca.crt"]
+    return {**present, "ca.crt": both, "next.crt": made["tls.crt"], "next.key": made["tls.key"]}
