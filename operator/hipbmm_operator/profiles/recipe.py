@@ -9,15 +9,12 @@ from hipbmm_operator.api.profile_status import Harvest, HarvestResources, Kernel
 from hipbmm_operator.injection import spelling
 from hipbmm_operator.profiles.facts import Facts
 
-_LIMITS = {"cpu": "500m", "memory": "256Mi"}
-_REQUESTS = {"cpu": "0", "memory": "0"}
-"""A pod finds a node wherever it finds one without the sidecar."""
-
 
 def build(name: str, spec: ProfileSpec, facts: Facts, held: Sequence[str], *, ready: bool) -> Recipe:
     """The recipe of a profile; `held` are images whose pods stay plain."""
     modes: list[Literal["Wrap", "EnvFile"]] = ["Wrap", "EnvFile"] if facts.env_files else ["Wrap"]
-    harvest = Harvest(resources=HarvestResources(limits={**_LIMITS}, requests={**_REQUESTS}))
+    # With these a pod finds a node wherever it finds one without the sidecar.
+    resources = HarvestResources(limits={"cpu": "500m", "memory": "256Mi"}, requests={"cpu": "0", "memory": "0"})
     return Recipe(
         format=spelling.FORMAT,
         ready=ready,
@@ -29,7 +26,7 @@ def build(name: str, spec: ProfileSpec, facts: Facts, held: Sequence[str], *, re
         entrypoint=list(spec.entrypoint) or None,
         modes=modes,
         env=[Setting(name=key, value=value) for key, value in sorted(settings(name, spec).items())],
-        harvest=harvest if spec.harvest == "Auto" and facts.preflight.harvest else None,
+        harvest=Harvest(resources=resources) if spec.harvest == "Auto" and facts.preflight.harvest else None,
         held_images=list(held) or None,
     )
 

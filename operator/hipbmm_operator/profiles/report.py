@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from hipbmm_operator.api import conditions, reasons
-from hipbmm_operator.api.conditions import STALLED, Finding, State, false, outdated_crd, true, unknown
+from hipbmm_operator.api.conditions import STALLED, Finding, false, outdated_crd, true, unknown
 from hipbmm_operator.api.profile import ProfileSpec
 from hipbmm_operator.api.profile_status import MAX_WORKLOADS, PodCounts, ProfileStatus, Recipe, Trip, Workload
 from hipbmm_operator.api.status import TuningStatus
@@ -77,16 +77,13 @@ def _against(spec: ProfileSpec | str, facts: Facts, tripped: Trip | None) -> Fin
 def _findings(spec: ProfileSpec | str, facts: Facts, against: Finding | None) -> list[Finding]:
     invalid = against is not None and against.reason in ("InvalidSpec", "Conflict")
     config = false("ConfigValid", against.reason, against.message) if invalid and against else None
-    installed: dict[str, tuple[State, reasons.Reason, str]] = {
-        "Policy": ("True", "PolicyInstalled", "a MutatingAdmissionPolicy injects pods"),
-        "Webhook": ("True", "WebhookInstalled", "the operator's webhook injects pods"),
-        "None": ("False", "NoAdmission", _NO_ADMISSION),
-    }
-    state, reason, message = installed[facts.admission.by]
-    admission = Finding("AdmissionReady", state, reason, message + _also(facts.admission.installations))
-    ready = against
-    if ready is None and facts.admission.by == "None":
-        ready = false("Ready", admission.reason, admission.message)
+    kind, by, also = "AdmissionReady", facts.admission.by, _also(facts.admission.installations)
+    admission = {
+        "Policy": true(kind, "PolicyInstalled", f"a MutatingAdmissionPolicy injects pods{also}"),
+        "Webhook": true(kind, "WebhookInstalled", f"the operator's webhook injects pods{also}"),
+        "None": false(kind, "NoAdmission", f"{_NO_ADMISSION}{also}"),
+    }[by]
+    ready = against or (false("Ready", admission.reason, admission.message) if by == "None" else None)
     return [
         ready or true("Ready", "Injecting", _injecting(spec, facts)),
         config or (outdated_crd(facts.dropped) if facts.dropped else true("ConfigValid", "Valid")),

@@ -98,7 +98,9 @@ def _serving(findings: Mapping[str, Finding]) -> Finding:
 
 def _not_enough(findings: Mapping[str, Finding], serving: int, plan: Plan) -> Finding:
     """The first condition that fails says why; a resource that is just starting has no cause yet."""
-    for finding in _causes(findings):
+    found = [findings[kind] for kind in _CAUSES]
+    # Those that another one explains come at the end.
+    for finding in sorted(found, key=lambda each: each.reason in _SAID_BETTER and each.type != "HardwareCompatible"):
         if finding.state == "False" and finding.reason not in _HARMLESS:
             return false("Ready", finding.reason, finding.message)
     tuned = findings["Tuned"]
@@ -107,12 +109,6 @@ def _not_enough(findings: Mapping[str, Finding], serving: int, plan: Plan) -> Fi
     if findings["Available"].state == "Unknown":
         return unknown("Ready", "Pending", findings["Available"].message)
     return false("Ready", "NotEnoughReplicas", f"{serving} of {plan.asked} replicas serve")
-
-
-def _causes(findings: Mapping[str, Finding]) -> list[Finding]:
-    """The conditions in which to look for the cause, those that another one explains at the end."""
-    found = [findings[kind] for kind in _CAUSES]
-    return sorted(found, key=lambda finding: finding.reason in _SAID_BETTER and finding.type != "HardwareCompatible")
 
 
 def phase(findings: Mapping[str, Finding], observed: Observed, plan: Plan | None) -> Phase:
