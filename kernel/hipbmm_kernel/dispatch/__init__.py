@@ -15,7 +15,8 @@ stack. Whatever is unexpected leaves AITER as it was, and one line in the log sa
 function that serves. `words` are what the processes of a server say of their table, `ends` marks them until their
 orderly end. `demand` keeps in a store what production had no row for.
 
-`kernel_plugin` is a plugin of its own: it gives the bundled HIPBMM kernel to a vLLM that has none (0.22).
+`kernel_plugin` is a plugin of its own: it gives the bundled HIPBMM kernel to a vLLM that has none (0.22). How vLLM
+comes to load both is in `plugins`.
 
 torch is imported by the first call, and in the child (`race`). Rooms above import the rest.
 """

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from hipbmm_kernel.contract.settings import SERVED_NAME
-from hipbmm_kernel.dispatch import bands
+from hipbmm_kernel.dispatch import bands, plugins
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.bands import Answer, Timed
 from hipbmm_kernel.dispatch.table import Table
@@ -68,31 +68,30 @@ def check(
         shutil.rmtree(directory, ignore_errors=True)
 
 
-class InTuning:
+class InTuning(Last):
     """The same by a child of the tuning, as its last task: `table` makes the table of what the tuning has found."""
 
     def __init__(
         self, table: Callable[[store.Table], Table], env: Mapping[str, str], directory: str, limits: Limits
     ) -> None:
+        super().__init__("dispatch.tuning_child", self._command, limits.step)
         self._table = table
         self._env = env
         self._directory = directory
         self._race_seconds = limits.race
-        self.last = Last("dispatch.tuning_child", self._command, limits.step)
 
     def checked(self) -> Answer | None:
         """What the child has shown; None when it was not asked, or when a child of its own must say whether it works.
 
         A child that ended, or hung, is no reason to risk another one: whether it works is not known then.
         """
-        ended = self.last.ended
         try:
-            found = Answer(None) if ended is None else _answer(self._directory, ended, "")
+            found = Answer(None) if self.ended is None else _answer(self._directory, self.ended, "")
         except (OSError, ValueError) as error:
             found = Answer(None, str(error)[:400])
         finally:
             shutil.rmtree(self._directory, ignore_errors=True)
-        return found if found.works or (ended and found.works is None) else None
+        return found if found.works or (self.ended and found.works is None) else None
 
     def _command(self, found: store.Table) -> Message | None:
         table = self._table(found)
@@ -115,7 +114,7 @@ def _prepare(table: Table, directory: str) -> None:
 
 def _child(env: Mapping[str, str], program: str, directory: str, limits: Limits, clock: Clock, stop: Stop) -> Answer:
     command = [sys.executable, "-m", "hipbmm_kernel.dispatch.child", f"{directory}/{ANSWER}", str(limits.race)]
-    server = {**tables.with_program(env, program), tables.VARIABLE: f"{directory}/table"}
+    server = {**plugins.with_program(env, program), tables.VARIABLE: f"{directory}/table"}
     with open(f"{directory}/log", "wb") as log:
         child = process.start(command, directory, server, log, log)
     try:

@@ -63,8 +63,8 @@ def publish(volume: Volume, root: str, key: str, origin: str, demands: Iterable[
                 volume.remove(name, at=directory)
 
 
-def framed(key: str, origin: str, seconds: int, demands: Iterable[Demand]) -> tuple[str, bytes]:
-    """Name and text of a pod's counts for a mirror, of what `for_mirror` takes; a later one replaces them."""
+def framed(key: str, origin: str, seconds: int, demands: Iterable[Demand]) -> bytes:
+    """The text of a pod's counts for a mirror, of what `for_mirror` takes; a later one replaces them."""
     header, *lines = (DEMAND_HEADER + "".join(map(line, demands))).splitlines()
     return frames.frame(key, f"{shards.DEMAND}.{origin}", seconds, shards.DEMAND, (header, *lines))
 

@@ -12,7 +12,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from hipbmm_kernel.dispatch import table as tables
+from hipbmm_kernel.dispatch import plugins
 from hipbmm_kernel.linear import gate
 from hipbmm_kernel.linear.eligibility import HIPBMM
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(NAME)
 
 def environment(env: Mapping[str, str], program: str) -> dict[str, str]:
     """The environment of a server whose vLLM finds this plugin: `program` is where `payload` has left it."""
-    return {**tables.with_program(env, program), VARIABLE: "1"}
+    return {**plugins.with_program(env, program), VARIABLE: "1"}
 
 
 def register() -> None:

@@ -5,7 +5,6 @@ refused as a whole: the server then runs as if there were no table.
 """
 
 import json
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from hipbmm_kernel.identity import stack as stacks
@@ -69,25 +68,6 @@ def decode(data: bytes) -> Table:
     if len({entry[:4] for entry in entries}) != len(entries):
         raise TableError("the file has two entries for one problem")
     return Table(stack, entries)
-
-
-def with_program(env: Mapping[str, str], program: str) -> dict[str, str]:
-    """The environment in which Python finds the plugin: `program` behind what the image and the user have."""
-    own = env.get("PYTHONPATH")
-    if own and program in own.split(":"):
-        return dict(env)
-    return {**env, "PYTHONPATH": f"{own}:{program}" if own else program}
-
-
-def left_out(env: Mapping[str, str], *plugins: str) -> str:
-    """Why vLLM would not load these plugins, "" when it does.
-
-    It loads all plugins, or those that VLLM_PLUGINS names: a list with commas, no blanks taken away
-    (vllm/envs.py, vllm/plugins/__init__.py).
-    """
-    named = env.get("VLLM_PLUGINS")
-    missing = [plugin for plugin in plugins if named is not None and plugin not in named.split(",")]
-    return f"VLLM_PLUGINS leaves {', '.join(missing)} out" if missing else ""
 
 
 def _entry(values: object) -> Entry:

@@ -7,7 +7,7 @@ kernel is switched on only together with the plugin, which turns online tuning o
 from collections.abc import Mapping
 
 from hipbmm_kernel.contract.settings import CONTRACT_ENV, MEMORY, ONLINE_TUNING
-from hipbmm_kernel.dispatch import PLUGIN
+from hipbmm_kernel.dispatch import PLUGIN, plugins
 from hipbmm_kernel.dispatch import table as tables
 
 TABLE = tables.VARIABLE
@@ -33,7 +33,7 @@ def variables(
     if reason:
         return {}, reason
     found = {name: value for name, value in CONTRACT_ENV.items() if name != ONLINE_TUNING and not env.get(name)}
-    found[PYTHONPATH] = tables.with_program(env, f"{home}/kernel")[PYTHONPATH]
+    found[PYTHONPATH] = plugins.with_program(env, f"{home}/kernel")[PYTHONPATH]
     found[TABLE] = f"{home}/dispatch/table"
     found |= {name: value for name, value in directories.items() if name in KEYS and not env.get(name)}
     return {name: value for name, value in found.items() if name not in fixed}, ""
@@ -48,4 +48,4 @@ def _obstacle(report: Mapping[str, object] | None, env: Mapping[str, str], fixed
         return "the table in memory is not proven on this image, or has no rows"
     if {PYTHONPATH, TABLE} & set(fixed):
         return "the pod's spec sets PYTHONPATH, so that vLLM would not find the plugin"
-    return tables.left_out(env, *PLUGINS)
+    return plugins.left_out(env, *PLUGINS)

@@ -18,8 +18,7 @@ from hipbmm_kernel.argv import builtin
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.report import Report
 from hipbmm_kernel.contract.settings import ENV_FILE, FILE, SERVE_UNTUNED, SettingsError, parse_settings
-from hipbmm_kernel.dispatch import table as tables
-from hipbmm_kernel.dispatch import words
+from hipbmm_kernel.dispatch import plugins, words
 from hipbmm_kernel.foreign import decision, env_file, memory, server
 from hipbmm_kernel.identity.gpu import read_hardware, visible_gpus
 from hipbmm_kernel.identity.software import add_python_path, package_directory
@@ -117,7 +116,7 @@ class _Run:
     def _settings_of_child(self) -> dict[str, str]:
         """The environment of the child: the server's, the settings that its command line gives, and limits."""
         here = {builtin.HERE: os.getcwd()}
-        seen = tables.with_program(self._env, self._settings.program) | here  # as the server's command line is started
+        seen = plugins.with_program(self._env, self._settings.program) | here  # as the server's command line is started
         found = server.find(self._argv, seen, has_command=self._settings.mode != ENV_FILE)
         gpus = read_hardware(self._settings.sysfs, self._settings.dev, self._env).gpus
         room = memory.room(left(), len(gpus))

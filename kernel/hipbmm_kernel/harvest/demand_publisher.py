@@ -95,8 +95,7 @@ class DemandPublisher:
             return
         from hipbmm_kernel.store import mirror_log  # noqa: PLC0415 - most pods have a shared volume
 
-        name, text = demand.framed(key, self._origin, int(self._clock.wall()), found)
-        for each in mirror_log.log_lines(text, name):
+        for each in mirror_log.log_lines(demand.framed(key, self._origin, int(self._clock.wall()), found)):
             self._announce(each)
         self._announced = found
         self._announce_due = self._clock.monotonic() + self._interval

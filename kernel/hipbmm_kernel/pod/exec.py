@@ -22,10 +22,10 @@ from hipbmm_kernel.contract.settings import (
     parse_settings,
     with_contract,
 )
-from hipbmm_kernel.dispatch import ends, words
+from hipbmm_kernel.dispatch import ends, plugins, words
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.identity.software import package_directory
-from hipbmm_kernel.pod import aiter_jit, dispatch_table, listen, served_file, start_mode, state_file
+from hipbmm_kernel.pod import aiter_jit, listen, served_file, start_mode, state_file
 from hipbmm_kernel.pod.start_mode import State
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
@@ -143,7 +143,7 @@ class Start:
     def _in_memory(self, env: dict[str, str]) -> dict[str, str]:
         """The environment with the plugin and its table; unchanged where vLLM or the plugin could not use them."""
         program, path = self._settings.program, self._settings.dispatch_table
-        reason = dispatch_table.obstacle(env, program)
+        reason = plugins.obstacle(env, program)
         try:
             tables.decode(volumes.read_file(self._volume, path, tables.MAX_BYTES))
         except (OSError, ValueError) as error:
@@ -153,7 +153,7 @@ class Start:
             self._say(reason)
             return env
         self._log.say("dispatch Memory")
-        return {**tables.with_program(env, program), tables.VARIABLE: path}
+        return {**plugins.with_program(env, program), tables.VARIABLE: path}
 
     def _begin_words(self, asked: bool, reason: str) -> None:
         """Let the processes of this start say whether they serve from memory; `reason` is why none will."""
@@ -173,15 +173,15 @@ class Start:
     def _with_marks(self, env: dict[str, str]) -> dict[str, str]:
         """The environment in which each process of vLLM leaves a mark; unchanged where it would not load the plugin."""
         program = self._settings.program
-        if dispatch_table.obstacle(env, program):
+        if plugins.obstacle(env, program):
             return env
-        return {**tables.with_program(env, program), ends.VARIABLE: self._settings.processes}
+        return {**plugins.with_program(env, program), ends.VARIABLE: self._settings.processes}
 
     def _with_kernel(self, env: dict[str, str]) -> dict[str, str]:
         """The environment in which vLLM finds the plugin with the bundled kernel, which obeys the same flags."""
         from hipbmm_kernel.dispatch import kernel_plugin  # noqa: PLC0415 - few servers need it
 
-        reason = tables.left_out(env, kernel_plugin.NAME)
+        reason = plugins.left_out(env, kernel_plugin.NAME)
         if reason:
             self._log.say(f"spec.server.plugin has no effect: {reason}")
             return env

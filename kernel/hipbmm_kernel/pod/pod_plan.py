@@ -1,20 +1,27 @@
-"""The plan of this pod: its settings, the model's config.json and the image's vLLM, put into the pure planner."""
+"""The plan of this pod: by its image's own vLLM where it can be asked, else by the built-in planner.
+
+The image's answer is kept in the stores: one pod asks, the others find it.
+"""
 
 import functools
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from hipbmm_kernel.contract.settings import Settings
+from hipbmm_kernel import __version__
+from hipbmm_kernel.contract.settings import Settings, with_contract
 from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.image import installed
 from hipbmm_kernel.image.installed import Installed
 from hipbmm_kernel.planner import plan, vllm_version
+from hipbmm_kernel.planner.answer import Answer
 from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options, Plan
 from hipbmm_kernel.planner.server_flags import ServerFlags, disabled_by, in_environment
-from hipbmm_kernel.pod import image_plan, model_lookup
-from hipbmm_kernel.system.time_limits import Overtime, within_processor_seconds
+from hipbmm_kernel.pod import model_lookup
+from hipbmm_kernel.pod.model_lookup import Found
+from hipbmm_kernel.pod.stores import Stores
+from hipbmm_kernel.system.time_limits import Overtime, TooLate, within_processor_seconds
 from hipbmm_kernel.tune.handover import Handover
 
 CONFIG_INVALID = "ConfigInvalid"
@@ -26,19 +33,24 @@ PLAN_SECONDS = 5.0
 
 
 class Planned(NamedTuple):
-    """The plan, and why it tunes nothing: a report's reason ("" when it tunes) and a sentence.
+    """The plan, whose `reason` says why it tunes nothing; where it is from, and what was odd.
 
-    `refused`: the image's vLLM takes no server with these arguments. `mirrored` is the name and the text that a mirror
-    holds of the image's answer, None where there is no mirror.
+    `refused`: the image's vLLM takes no server with these arguments.
     """
 
     plan: Plan
-    reason: str
-    message: str
     source: str
     notes: tuple[str, ...] = ()
     refused: bool = False
-    mirrored: tuple[str, bytes] | None = None
+
+
+class Asked(NamedTuple):
+    """The image's answer and where it is from, or None; `notes` say why there is none, and what was odd."""
+
+    answer: Answer | None
+    source: str = ""
+    notes: tuple[str, ...] = ()
+    refused: bool = False
 
 
 def build_in_time(config: bytes | None, options: Options) -> Plan:
@@ -50,39 +62,85 @@ def build_in_time(config: bytes | None, options: Options) -> Plan:
         raise ConfigInvalid("config.json", over, remedy) from over
 
 
-def make_plan(here: Handover) -> Planned:
+def make_plan(here: Handover, stores: Stores) -> Planned:
     """The plan of this pod: the image's own vLLM's where it can be asked, else the built-in one.
 
     Never raises: what cannot be planned is a reason.
     """
-    settings = here.settings
-    found = model_lookup.find_config(settings, here.env, here.volume)
-    unplanned = Plan("", plan.UNKNOWN)
+    found = model_lookup.find_config(here.settings, here.env, here.volume)
     if found.oversized:
-        return Planned(unplanned, CONFIG_INVALID, found.source, found.source)
+        return Planned(_invalid(found.source), found.source)
     image = installed.read()
-    options, notes = _options(settings, here.env, here.identity, image)
-    asked = image_plan.find(here, image, found)
-    notes += asked.notes
+    options, notes = _options(here.settings, here.env, here.identity, image)
+    asked = _ask(here, stores, image, found)
     if asked.answer is not None:
-        from hipbmm_kernel.image import plan_file  # noqa: PLC0415 - of the image's answer alone, as the next two
-        from hipbmm_kernel.planner import from_image  # noqa: PLC0415
-        from hipbmm_kernel.store import plans  # noqa: PLC0415
+        from hipbmm_kernel.planner import from_image  # noqa: PLC0415 - of the image's answer alone
 
         made = from_image.build(asked.answer, options)
-        data = plan_file.encode(asked.key, asked.answer)
-        mirrored = plans.frame(asked.key, data) if settings.mirror_log else None
-        notes = (*asked.notes, *made.warnings)
-        return Planned(made, made.reason, made.message, asked.source, notes, mirrored=mirrored)
+        return Planned(made, asked.source, asked.notes + made.warnings)
+    notes += asked.notes
     try:
         made = build_in_time(found.data, options)
     except ConfigInvalid as error:
-        return Planned(unplanned, CONFIG_INVALID, str(error), found.source, notes, asked.refused)
-    message = made.message
+        return Planned(_invalid(str(error)), found.source, notes, asked.refused)
     if made.reason == CONFIG_MISSING:
-        message = f"{message} ({found.source})"
+        made = made._replace(message=f"{made.message} ({found.source})")
     notes += made.warnings + _other_format(found.source)
-    return Planned(made, made.reason, message, found.source, notes, asked.refused)
+    return Planned(made, found.source, notes, asked.refused)
+
+
+def _invalid(message: str) -> Plan:
+    return Plan("", plan.UNKNOWN, reason=CONFIG_INVALID, message=message)
+
+
+def _ask(here: Handover, stores: Stores, image: Installed, found: Found) -> Asked:
+    """The image's answer for this pod's server: from the stores where one pod has asked already, else by asking."""
+    settings = here.settings
+    if image.missing or not settings.image_seconds:
+        return Asked(None, notes=(f"planned from config.json: {image.missing or 'the image is not to be asked'}",))
+    if not settings.model:
+        return Asked(None, notes=("planned from config.json: no model is named that the image could be asked for",))
+    from hipbmm_kernel.image import plan_file, plan_key  # noqa: PLC0415 - not needed where no vLLM can be asked
+
+    arguments = (settings.model, *settings.server_args)
+    key = plan_key.key_of(arguments, here.env, found.data, found.source, _image(here, image))
+    source = f"plan {key}"
+    notes: list[str] = []
+    try:
+        answer = stores.find_plan(key, plan_file.decode, notes)
+    except TooLate as late:
+        answer, notes = None, [f"plan file: {late}"]
+    new = answer is None
+    if answer is None:
+        from hipbmm_kernel.dispatch import kernel_plugin  # noqa: PLC0415 - only where a child starts
+        from hipbmm_kernel.image import oracle  # noqa: PLC0415 - same
+
+        server = with_contract(here.env)
+        if settings.plugin:
+            server = kernel_plugin.environment(server, settings.program)
+        home, seconds = f"{settings.home}/image", settings.image_seconds
+        asked = oracle.ask(arguments, server, home, seconds, here.clock, here.stop)
+        if asked.answer is None:
+            return Asked(None, "", (*notes, f"planned from config.json: {asked.reason}"), asked.refused)
+        answer = asked.answer
+        source = f"plan {key}, asked of the image's vLLM {answer.vllm}"
+    error = stores.keep_plan(key, plan_file.encode(key, answer), new=new)
+    if error:
+        notes.append(f"plan {key} could not be kept: {error}")
+    return Asked(answer, source, tuple(notes))
+
+
+def _image(here: Handover, image: Installed) -> dict[str, object]:
+    """What the answer depends on in the image and its GPU."""
+    settings, stack = here.settings, here.identity.stack
+    return {
+        "vllm": settings.vllm_version or here.identity.vllm,
+        "record": image.record,
+        "aiter": stack.aiter,
+        "arch": stack.arch,
+        "tensor_parallel": settings.tensor_parallel,
+        **({"plugin": __version__} if settings.plugin else {}),
+    }
 
 
 def _other_format(source: str) -> tuple[str, ...]:

@@ -6,19 +6,22 @@ A store that cannot be read is an empty one and an error in the report; a volume
 import contextlib
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from hipbmm_kernel.contract.settings import Settings
 from hipbmm_kernel.dispatch import demand as demands
 from hipbmm_kernel.dispatch.demand_lines import Demand
+from hipbmm_kernel.store import plans, table
 from hipbmm_kernel.store import shard as shards
-from hipbmm_kernel.store import table
 from hipbmm_kernel.store.reader import MANY, Reader, Reading
 from hipbmm_kernel.store.shard_origin import node_of
 from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.system.volume import Volume
+
+T = TypeVar("T")
 
 HANG_SECONDS = 10.0
 """Beyond the reader's own time limit: after it, a call that has not returned never will."""
@@ -64,23 +67,37 @@ class Stores:
         return table.merge(itertools.chain(reader.shards(settings.store), mirrored), token, node)
 
     def compare_with_mirror(self, final: Table, planned: Iterable[str], key: str) -> None:
-        """Prepare `mirror_shards` and their `mirror_lines`, when there is a mirror and it lacks rows of `final`."""
-        if not self._settings.mirror_log:
-            return
-        from hipbmm_kernel.store import mirror_log  # noqa: PLC0415 - most pods have a shared volume
+        """Prepare what goes into the mirror, where there is one and it lacks rows of `final`."""
+        if self._settings.mirror_log:
+            from hipbmm_kernel.store import mirror_log  # noqa: PLC0415 - most pods have a shared volume
 
-        fresh = mirror_log.unmirrored(final, self._mirrored, list(planned), key, self._settings.retune_token)
-        self.mirror_shards += tuple(shards.name_of(data) for data in fresh)
-        self.mirror_lines += [line for data in fresh for line in mirror_log.log_lines(data)]
+            token = self._settings.retune_token
+            self._mirror(*mirror_log.unmirrored(final, self._mirrored, list(planned), key, token))
 
-    def mirror_plan(self, name: str, text: bytes) -> None:
-        """The same for a plan, when no mirror holds it."""
-        if any(os.path.exists(f"{mirror}/{name}.gz") for mirror in self._settings.mirrors):
-            return
+    def find_plan(self, key: str, parse: Callable[[str, bytes], T], problems: list[str]) -> T | None:
+        """What `parse` makes of the file of a key beside the shards (`plans.find`). TooLate when a volume hangs."""
+        roots = (self._settings.store, *self._settings.mirrors)
+        return within(plans.SECONDS, plans.find, self._volume, roots, key, parse, problems)
+
+    def keep_plan(self, key: str, data: bytes, *, new: bool) -> str:
+        """Put such a file into the store where it is `new`, and into the mirror that lacks it; why the first failed."""
+        settings, error = self._settings, ""
+        if new:
+            try:
+                error = within(plans.SECONDS, plans.keep, self._volume, settings.store, key, data)
+            except TooLate as late:
+                error = str(late)
+        if settings.mirror_log:
+            text = plans.frame(key, data)
+            if not any(os.path.exists(f"{mirror}/{shards.name_of(text)}.gz") for mirror in settings.mirrors):
+                self._mirror(text)
+        return error
+
+    def _mirror(self, *texts: bytes) -> None:
         from hipbmm_kernel.store import mirror_log  # noqa: PLC0415 - as above
 
-        self.mirror_shards += (name,)
-        self.mirror_lines += mirror_log.log_lines(text, name)
+        self.mirror_shards += tuple(map(shards.name_of, texts))
+        self.mirror_lines += itertools.chain.from_iterable(map(mirror_log.log_lines, texts))
 
     def demand(self, key: str, notes: list[str]) -> list[Demand]:
         """What production asked for without a row, most called first; why a store could not be read is a note."""

@@ -13,15 +13,16 @@ from typing import TextIO
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.progress import Progress
 from hipbmm_kernel.contract.report import Report
-from hipbmm_kernel.contract.settings import BLOCK, FILE, Settings, SettingsError, parse_settings
+from hipbmm_kernel.contract.settings import BLOCK, Settings, SettingsError, parse_settings
+from hipbmm_kernel.dispatch.plugins import with_program
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.identity.container import Identity, read_identity
 from hipbmm_kernel.identity.software import package_directory
-from hipbmm_kernel.planner.plan import UNKNOWN, Plan
-from hipbmm_kernel.pod import aiter_jit, dispatch_table, pod_plan, served_file, state_file, verdict
+from hipbmm_kernel.planner.plan import Plan
+from hipbmm_kernel.pod import aiter_jit, pod_plan, served_file, state_file, verdict
+from hipbmm_kernel.pod.dispatch_decision import Decision, Dispatch, demanded
 from hipbmm_kernel.pod.pod_plan import Planned
 from hipbmm_kernel.pod.stores import Stores
-from hipbmm_kernel.pod.verdict import Verdict
 from hipbmm_kernel.rows import gemm
 from hipbmm_kernel.rows.gemm import Problem, Row
 from hipbmm_kernel.store import table
@@ -76,7 +77,6 @@ class Warm:
         self._no_tuning = ""
         nothing = Identity(stacks.Stack(), 0, None, ())
         self._here = Handover(settings, nothing, env, volume, clock, stop, self._progress, self._say)
-        self._outlook = dispatch_table.Outlook(Plan("", UNKNOWN), "")
 
     def run(self) -> Report:
         """Do everything and write the report. OSError of the pod's own disk is reported like any other trouble."""
@@ -84,7 +84,7 @@ class Warm:
         unfinished = self._begin()
         if unfinished >= UNFINISHED_WARM:
             words = f"{unfinished} runs of warm in this pod were ended before they were done"
-            found = self._served(Verdict(report.FAILED, "TunerFailed", words, hipbmm=False), ())
+            found = self._served(Report(report.FAILED, "TunerFailed", words, hipbmm=False), ())
         else:
             found = self._warmed()
         self._write_report(found)
@@ -119,36 +119,33 @@ class Warm:
         if unfit is not None:
             return self._served(unfit, ())
         self._progress.phase("Planning")
-        planned = pod_plan.make_plan(self._here)
+        planned = pod_plan.make_plan(self._here, self._stores)
         self._notes += [f"plan: {planned.source}", *planned.notes]
-        self._outlook = dispatch_table.look_ahead(self._here, planned.plan)
-        planned = planned._replace(plan=self._outlook.plan)
+        decision = Decision(self._here, self._stores, planned.plan)
+        planned = planned._replace(plan=decision.plan)
         self._progress.phase("Loading")
         loaded, reading = self._stores.load(identity.stack.key)
         self._say(f"{reading.shards} shards read, {reading.refused_count} files refused")
         self._notes += [f"refused {refused.name}: {refused.reason}" for refused in reading.refused]
         self._errors += reading.errors
-        if planned.mirrored is not None:
-            self._stores.mirror_plan(*planned.mirrored)
-        return self._unplanned(planned, loaded) if planned.reason else self._tuned(planned, loaded)
+        work = self._unplanned if planned.plan.reason else self._tuned
+        return work(planned, decision, loaded)
 
-    def _unplanned(self, planned: Planned, loaded: Table) -> Report:
+    def _unplanned(self, planned: Planned, decision: Decision, loaded: Table) -> Report:
         """The report of a plan that tunes nothing: every row of the stack may be of use, none without the kernel.
 
         A pod that is not ours has its rows in memory or not at all. In ours AITER tunes what the file lacks.
         """
         column = self._here.identity.stack.fp8_column
         vetoed = [] if self._settings.mode else _without_a_right_row(loaded, column)
-        found = verdict.unplanned(planned.reason, planned.message, vetoed)
+        found = verdict.unplanned(planned.plan.reason, planned.plan.message, vetoed)
         rows = table.learned(loaded, (), column, None)[:LEARNED_ROWS] if found.hipbmm else []
-        dispatch = dispatch_table.Dispatch()
-        if rows and self._settings.mode:
-            dispatch = self._dispatch(rows)
+        dispatch = self._dispatch(decision, rows) if rows and self._settings.mode else Dispatch()
         return self._served(found, rows, planned)._replace(
             dispatch=dispatch.mode, dispatch_reason=dispatch.reason, children=dispatch.children, unproven=tuple(vetoed)
         )
 
-    def _tuned(self, planned: Planned, loaded: Table) -> Report:
+    def _tuned(self, planned: Planned, decision: Decision, loaded: Table) -> Report:
         """The report of a plan with problems, after what is missing has been tuned."""
         stack = self._here.identity.stack
         problems, column = planned.plan.problems, stack.fp8_column
@@ -163,24 +160,22 @@ class Warm:
         if wanted and self._settings.tune and self._no_tuning:
             outcome = outcome._replace(reason="TunerFailed", message=self._no_tuning)
         elif wanted and self._settings.tune:
-            outcome = self._tune(planned, loaded, wanted)
+            outcome = self._tune(planned, decision, loaded, wanted)
         left = table.missing(outcome.table, problems, column)
         failed = {**_vetoed(outcome.table, left, column), **outcome.failed}
         failures = {problem: failed.get(problem) or outcome.skipped.get(problem) or "" for problem in left}
         seconds = self._clock.monotonic() - self._began
-        unproven = tuple(gemm.label(problem) for problem in failed)  # those that production taught among them
         facts = verdict.facts_of(
-            len(problems), len(missing), failures, outcome, tune=self._settings.tune, seconds=seconds
+            len(problems), len(missing), failures, failed, outcome, tune=self._settings.tune, seconds=seconds
         )
-        facts = facts._replace(unproven=unproven, first_failure=next(iter(failed.values()), facts.first_failure))
         rows: list[Row] = []
         learned = 0
-        if facts.abort != "StackMismatch":
+        if outcome.reason != "StackMismatch":
             rows, learned = _rows(planned, outcome.table, column, verified=self._settings.verify)
             keys = (gemm.key_of(problem, column) for problem in problems)
             self._stores.compare_with_mirror(mirrored(outcome.table, outcome.unproven), keys, stack.key)
         found = verdict.conclude(facts)
-        dispatch = self._dispatch(rows) if found.hipbmm else dispatch_table.Dispatch()
+        dispatch = self._dispatch(decision, rows) if found.hipbmm else Dispatch()
         return self._served(found, rows, planned)._replace(
             dispatch=dispatch.mode,
             dispatch_reason=dispatch.reason,
@@ -194,18 +189,16 @@ class Warm:
             spread=outcome.spread,
             children=outcome.children + dispatch.children,
             failures=tuple((gemm.label(each), why) for each, why in {**failures, **failed}.items() if why),
-            unproven=unproven,
+            unproven=facts.unproven,
             unplanned=learned,
         )
 
-    def _tune(self, planned: Planned, loaded: Table, wanted: list[Problem]) -> Outcome:
+    def _tune(self, planned: Planned, decision: Decision, loaded: Table, wanted: list[Problem]) -> Outcome:
         """Tune what is missing; here, and only here, the tuner is imported.
 
         A child that has nothing left to tune shows whether the table may be in memory.
         """
-        from hipbmm_kernel.dispatch.table import with_program  # noqa: PLC0415 - nothing of it is needed on a complete store
-        from hipbmm_kernel.pod.dispatch_decision import in_tuning  # noqa: PLC0415
-        from hipbmm_kernel.tune.engine import tune_missing  # noqa: PLC0415
+        from hipbmm_kernel.tune.engine import tune_missing  # noqa: PLC0415 - not needed on a complete store
 
         column, verify = self._here.identity.stack.fp8_column, self._settings.verify
 
@@ -215,11 +208,11 @@ class Warm:
             return [] if _vetoed(found, left, column) else _rows(planned, found, column, verified=verify)[0]
 
         here = self._here._replace(env=self._child_env)
-        proof = in_tuning(here, self._outlook, rows)
+        proof = decision.in_tuning(here.env, rows)
         if proof:
-            here = here._replace(env=with_program(here.env, self._settings.program), last=proof.last)
+            here = here._replace(env=with_program(here.env, self._settings.program), last=proof)
         outcome = tune_missing(here, planned.plan, loaded, wanted)
-        self._outlook = self._outlook._replace(checked=proof.checked() if proof else None)
+        decision.checked = proof.checked() if proof else None
         self._errors += outcome.errors
         self._stores.error = outcome.storage_error or self._stores.error
         return outcome
@@ -230,24 +223,16 @@ class Warm:
             return []
         stack, gpus = self._here.identity.stack, self._here.identity.gpus
         budget = self._settings.budget_seconds * max(1, gpus)
-        found = dispatch_table.wanted(self._stores.demand(stack.key, self._notes), plan, budget, stack.product)
+        found = demanded(self._stores.demand(stack.key, self._notes), plan, budget, stack.product)
         column = stack.fp8_column
         keys = {problem: gemm.key_of(problem, column) for problem in found if problem not in wanted}
         return [problem for problem, key in keys.items() if loaded.best(key) is None and not loaded.hopeless(key)]
 
-    def _dispatch(self, rows: Sequence[Row]) -> dispatch_table.Dispatch:
+    def _dispatch(self, decision: Decision, rows: Sequence[Row]) -> Dispatch:
         """The table in memory, where it works on this image; a child is asked only where children may start."""
-        outlook = self._outlook
-        if self._settings.dispatch == FILE or outlook.obstacle:
-            return dispatch_table.Dispatch(FILE, outlook.obstacle, outlook.notes)
-        from hipbmm_kernel.pod.dispatch_decision import Decision  # noqa: PLC0415 - only where memory is possible
-
         may_ask = self._settings.tune and not self._no_tuning and not self._here.stop.requested
-        here = self._here._replace(env=self._child_env)
-        found = Decision(here, outlook, may_ask).make(rows)
-        self._notes += found.notes
-        if found.mirrored is not None:
-            self._stores.mirror_plan(*found.mirrored)
+        found = decision.settled or decision.make(self._child_env, rows, may_ask=may_ask)
+        self._notes += decision.notes
         return found
 
     @functools.cached_property
@@ -260,7 +245,7 @@ class Warm:
             added = {}
         return {**self._here.env, **added}
 
-    def _served(self, found: Verdict, rows: Sequence[Row], planned: Planned | None = None) -> Report:
+    def _served(self, found: Report, rows: Sequence[Row], planned: Planned | None = None) -> Report:
         """Write the served file; the report.
 
         A pod's own disk that refuses it would refuse AITER's appends too: each call would tune again, and a graph
@@ -273,12 +258,9 @@ class Warm:
         except OSError as error:
             words = f"{self._settings.served_file}: {volumes.describe(error)}"
             self._errors.append(words)
-            found = Verdict(report.FAILED, "ServedFileUnwritable", words, hipbmm=False)
+            found = Report(report.FAILED, "ServedFileUnwritable", words, hipbmm=False)
         stack, plan = self._here.identity.stack, planned.plan if planned else None
-        return Report(
-            state=found.state,
-            reason=found.reason,
-            message=found.message,
+        return found._replace(
             key="" if stack.key == stacks.UNKNOWN else stack.key,
             stack=stack,
             plan_source=plan.source if plan else "None",
@@ -291,7 +273,6 @@ class Warm:
             rows=len(rows) if digest else 0,
             digest=digest,
             torch_imported="torch" in sys.modules,
-            hipbmm=found.hipbmm,
             refused=planned is not None and planned.refused,
             storage_writable=self._stores.is_writable(),
             storage_error=self._stores.error,

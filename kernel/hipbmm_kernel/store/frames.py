@@ -11,12 +11,11 @@ from hipbmm_kernel.store.shard import Shard, ShardError
 from hipbmm_kernel.system.digest import sha256
 
 
-def frame(key: str, origin: str, seq: int, kind: str, lines: Iterable[str]) -> tuple[str, bytes]:
-    """Name and text; the first of `lines` is the header."""
+def frame(key: str, origin: str, seq: int, kind: str, lines: Iterable[str]) -> bytes:
+    """The text, whose name is that of a shard (`shard.name_of`); the first of `lines` is the header."""
     head = Shard(key, origin, seq, kind)
     body = "\n".join((shards.first_line(head), *lines, "")).encode("ascii")
-    digest = sha256(body)
-    return shards.file_name(head, digest), body + shards.trailer(len(body), body.count(b"\n") - 2, digest)
+    return body + shards.trailer(len(body), body.count(b"\n") - 2, sha256(body))
 
 
 def unframe(name: str, packed: bytes, limit: int) -> tuple[str, list[str]]:

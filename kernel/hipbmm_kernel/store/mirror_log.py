@@ -52,11 +52,11 @@ def unmirrored(
     ]
 
 
-def log_lines(data: bytes, name: str = "") -> list[str]:
-    """An encoded shard, or text of that `name`, as lines: `hipbmm-shard <name> <i>/<n> <base64 of a piece of gzip>`."""
+def log_lines(data: bytes) -> list[str]:
+    """An encoded shard, or a frame, as lines: `hipbmm-shard <name> <i>/<n> <base64 of a piece of gzip>`."""
     packed = gzip.compress(data, mtime=0)
     pieces = [packed[at : at + PIECE_BYTES] for at in range(0, len(packed), PIECE_BYTES)]
-    name = name or shards.name_of(data)
+    name = shards.name_of(data)
     return [
         f"{MARK} {name} {number}/{len(pieces)} {base64.b64encode(piece).decode('ascii')}"
         for number, piece in enumerate(pieces, 1)

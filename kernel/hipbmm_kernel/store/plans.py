@@ -18,7 +18,6 @@ from hipbmm_kernel.store import frames
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system import volume as volumes
-from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.system.volume import Volume
 
 T = TypeVar("T")
@@ -90,8 +89,8 @@ def _mirrored(volume: Volume, root: str, key: str) -> list[str]:
     return [f"{root}/{name}" for name in names if name.startswith(start) and name.endswith(_GZIP)]
 
 
-def frame(key: str, data: bytes) -> tuple[str, bytes]:
-    """Name and text of a file for a mirror: those of a shard of kind `plan`."""
+def frame(key: str, data: bytes) -> bytes:
+    """The text of a file for a mirror: that of a shard of kind `plan`."""
     import base64  # noqa: PLC0415 - only mirrors need it
 
     text = base64.b64encode(data).decode("ascii")
@@ -146,14 +145,6 @@ def keep(volume: Volume, root: str, key: str, data: bytes) -> str:
         else:
             return ""
     return error
-
-
-def keep_in_time(volume: Volume, root: str, key: str, data: bytes) -> str:
-    """The same, within SECONDS."""
-    try:
-        return within(SECONDS, keep, volume, root, key, data)
-    except TooLate as late:
-        return str(late)
 
 
 def _put(volume: Volume, name: str, data: bytes, directory: int) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hipbmm_kernel.dispatch import demand
 from hipbmm_kernel.dispatch.demand_lines import MAX_DEMAND, Demand, read_demand
 from hipbmm_kernel.planner.plan import Plan, PlannedLinear
-from hipbmm_kernel.pod.dispatch_table import MIN_CALLS, wanted
+from hipbmm_kernel.pod.dispatch_decision import MIN_CALLS, demanded
 from hipbmm_kernel.rows.gemm import Linear, Problem
 from hipbmm_kernel.system.digest import sha256
 from hipbmm_kernel.system.volume import Volume
@@ -149,13 +149,13 @@ PLAN = Plan("", "Explicit", linears=(PlannedLinear(Linear(256, 512)),), problems
     ids=["planned", "rare", "above AITER's limit", "with another bias", "of another linear"],
 )
 def test_not_everything_that_was_asked_for_is_tuned(item: Demand) -> None:
-    assert wanted([item], PLAN, 1800.0, "MI300X") == []
+    assert demanded([item], PLAN, 1800.0, "MI300X") == []
 
 
 def test_the_hottest_are_tuned_as_far_as_the_share_of_the_budget_goes() -> None:
     asked = [Demand(m, 256, 512, False, 10**6 - m) for m in range(2, 500)]
-    everything = wanted(asked, PLAN, 1e9, "MI300X")
+    everything = demanded(asked, PLAN, 1e9, "MI300X")
     assert everything == [Problem(m, 256, 512) for m in range(2, 500)]
-    some = wanted(asked, PLAN, 2.0, "MI300X")
+    some = demanded(asked, PLAN, 2.0, "MI300X")
     assert some == everything[: len(some)]
     assert 0 < len(some) < len(everything)

@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from hipbmm_kernel.dispatch import kernel_plugin, table
+from hipbmm_kernel.dispatch import kernel_plugin, plugins
 from hipbmm_kernel.linear.eligibility import HIPBMM
 
 
@@ -16,7 +16,7 @@ from hipbmm_kernel.linear.eligibility import HIPBMM
 )
 def test_vllm_loads_all_plugins_or_those_that_are_named(named: str | None, loaded: bool) -> None:
     env = {} if named is None else {"VLLM_PLUGINS": named}
-    assert (table.left_out(env, kernel_plugin.NAME) == "") == loaded
+    assert (plugins.left_out(env, kernel_plugin.NAME) == "") == loaded
 
 
 @pytest.mark.parametrize(("own", "path"), [({}, "/p"), ({"PYTHONPATH": "/own"}, "/own:/p")])

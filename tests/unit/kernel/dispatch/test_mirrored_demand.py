@@ -27,8 +27,8 @@ def counts(**calls: int) -> list[Demand]:
 
 def carried(pod: str, seconds: int, found: Iterable[Demand], key: str = KEY) -> list[shards.Shard]:
     """What the operator takes from the log of the pod's sidecar."""
-    name, text = demand.framed(key, pod, seconds, found)
-    return shards.newest_in_log("\n".join(mirror_log.log_lines(text, name)), shards.of_sidecar(pod))
+    lines = mirror_log.log_lines(demand.framed(key, pod, seconds, found))
+    return shards.newest_in_log("\n".join(lines), shards.of_sidecar(pod))
 
 
 def mounted(folder: Path, content: Content) -> str:

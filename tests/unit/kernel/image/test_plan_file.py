@@ -12,6 +12,7 @@ from tests.unit.kernel.planner.test_answer import ANSWER
 
 from hipbmm_kernel.image import plan_file
 from hipbmm_kernel.store import mirror_log, plans
+from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store.reader import Reader
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
@@ -78,8 +79,14 @@ def test_a_store_that_is_not_there_is_a_reason(tmp_path: Path) -> None:
     assert "ENOENT" in plans.keep(Volume(), str(tmp_path / "none"), KEY, plan_file.encode(KEY, ANSWER))
 
 
+def framed() -> tuple[str, bytes]:
+    """Name and text of the plan for a mirror."""
+    text = plans.frame(KEY, plan_file.encode(KEY, ANSWER))
+    return shards.name_of(text), text
+
+
 def test_a_plan_is_carried_by_whoever_carries_shards(tmp_path: Path) -> None:
-    name, text = plans.frame(KEY, plan_file.encode(KEY, ANSWER))
+    name, text = framed()
     carried = operator_shards.check(name, gzip.compress(text))
     assert (carried.name, gzip.decompress(carried.packed)) == (name, text)
     (tmp_path / f"{name}.gz").write_bytes(carried.packed)
@@ -88,8 +95,8 @@ def test_a_plan_is_carried_by_whoever_carries_shards(tmp_path: Path) -> None:
 
 
 def test_a_plan_in_a_log_is_found_by_the_operator() -> None:
-    name, text = plans.frame(KEY, plan_file.encode(KEY, ANSWER))
-    log = "\n".join(["hipbmm warm: something", *mirror_log.log_lines(text, name), ""])
+    name, text = framed()
+    log = "\n".join(["hipbmm warm: something", *mirror_log.log_lines(text), ""])
     found, problems = operator_shards.in_log(log, [name])
     assert ([each.name for each in found], problems) == ([name], [])
     content = Content().joined(found)
@@ -98,7 +105,7 @@ def test_a_plan_in_a_log_is_found_by_the_operator() -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"\x1f\x8b", b"not a gzip"])
 def test_a_damaged_plan_of_a_mirror_is_named(tmp_path: Path, damage: bytes) -> None:
-    name, _ = plans.frame(KEY, plan_file.encode(KEY, ANSWER))
+    name, _ = framed()
     (tmp_path / f"{name}.gz").write_bytes(damage)
     problems: list[str] = []
     assert plans.find(Volume(), [str(tmp_path)], KEY, plan_file.decode, problems) is None
@@ -106,7 +113,7 @@ def test_a_damaged_plan_of_a_mirror_is_named(tmp_path: Path, damage: bytes) -> N
 
 
 def test_a_plan_is_no_shard_to_who_reads_shards(tmp_path: Path) -> None:
-    name, text = plans.frame(KEY, plan_file.encode(KEY, ANSWER))
+    name, text = framed()
     (tmp_path / f"{name}.gz").write_bytes(gzip.compress(text))
     reader = Reader(Volume(), Clock(), KEY, 1.0)
     assert list(reader.mirrored([str(tmp_path)])) == []
