@@ -4,7 +4,6 @@ A compaction's inputs are removed once it is older than the grace: whoever liste
 read it by then. Until then both are there, and the table is the same with either.
 """
 
-import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -12,7 +11,6 @@ from hipbmm_kernel.store import read_order
 from hipbmm_kernel.store.compaction import Compaction
 from hipbmm_kernel.store.publisher import Publisher, PublishError
 from hipbmm_kernel.store.reader import MANY, WHOLE, Found, Limits, Reader
-from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
@@ -63,7 +61,7 @@ def compact_key(
     publisher = Publisher(volume, clock, store, key)
     for shard in compaction.made(least, not bounded):
         try:
-            published.append(publisher.publish(functools.partial(_numbered, shard), PUBLISH_SECONDS))
+            published.append(publisher.publish(shard, PUBLISH_SECONDS))
         except PublishError as error:
             errors.append(str(error))
     return Compacted(reader.reading.shards, tuple(published), removed, tuple(errors))
@@ -106,7 +104,3 @@ def _removed(volume: Volume, directory: int, name: str, errors: list[str]) -> bo
         errors.append(volumes.describe(error))
         return False
     return True
-
-
-def _numbered(shard: Shard, seq: int) -> Shard:
-    return shard._replace(seq=seq)

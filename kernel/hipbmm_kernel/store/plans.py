@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from hipbmm_kernel.store import frames
 from hipbmm_kernel.store import shard as shards
+from hipbmm_kernel.store.publisher import put
 from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.volume import Volume
@@ -137,20 +138,11 @@ def keep(volume: Volume, root: str, key: str, data: bytes) -> str:
         try:
             opened = volumes.open_below(volume, root, *DIRECTORY.split("/"), make=True, sync=True)
             with volumes.closing(volume, opened) as directory:
-                _put(volume, name, data, directory)
+                put(volume, name, data, directory)
         except OSError as failed:
             error = volumes.describe(failed)
-            if failed.errno not in (errno.EEXIST, errno.EIO):
+            if failed.errno not in (errno.EEXIST, errno.EFBIG, errno.EIO):  # the name holds something else
                 break
         else:
             return ""
     return error
-
-
-def _put(volume: Volume, name: str, data: bytes, directory: int) -> None:
-    """Write a new file and read it back. FileExistsError when another content, or half of one, has that name."""
-    with contextlib.suppress(FileExistsError):
-        volumes.write_new(volume, name, data, directory)
-    if volumes.read_file(volume, name, MAX_BYTES, at=directory) != data:
-        raise FileExistsError(errno.EEXIST, "another content has this name", name)
-    volumes.sync_names(volume, directory)

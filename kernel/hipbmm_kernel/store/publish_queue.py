@@ -138,7 +138,7 @@ class PublishQueue:
     def _publish(self, kind: str, items: list[Row | Veto]) -> bool:
         shard = self._head._replace(kind=kind, **{kind: tuple(items)})  # type: ignore[arg-type] # its fields' names
         try:
-            name = self._publisher.publish(lambda seq: shard._replace(seq=seq), PUBLISH_SECONDS, self._left)
+            name = self._publisher.publish(shard, PUBLISH_SECONDS, self._left)
         except PublishError as error:
             self.failures += 1
             self._not_before = self._clock.monotonic() + BATCH_SECONDS

@@ -49,10 +49,8 @@ class Publisher:
         self._key = stack if isinstance(stack, str) else stack.key
         self._seq = 0
 
-    def publish(
-        self, build: Callable[[int], Shard], seconds: float, left: Callable[[], float] = lambda: math.inf
-    ) -> str:
-        """Publish `build(seq)`, retrying under new names for `seconds`; the shard's name. PublishError when none held.
+    def publish(self, shard: Shard, seconds: float, left: Callable[[], float] = lambda: math.inf) -> str:
+        """Publish a shard, retrying with new numbers for `seconds`; its name. PublishError when none held.
 
         `left` is asked before each retry and may end them sooner: the seconds that the caller still has.
         ShardError, a mistake of the caller, is not retried.
@@ -63,7 +61,7 @@ class Publisher:
         until_full = deadline
         while True:
             self._seq += 1
-            data = shards.encode(build(self._seq))
+            data = shards.encode(shard._replace(seq=self._seq))
             name = shards.name_of(data)
             try:
                 self.describe()
@@ -87,19 +85,7 @@ class Publisher:
         inside is not followed: it could lead anywhere.
         """
         with self._directory("shards", sync=True) as directory:
-            try:
-                volumes.write_new(self._volume, name, data, directory)
-            except FileExistsError:
-                # The name holds the hash of the content: either this is the same shard, written before a restart, or it
-                # is what a retransmitted create left behind. The content decides, once it is on the device.
-                if volumes.read_file(self._volume, name, len(data), at=directory) != data:
-                    raise
-                with volumes.closing(self._volume, self._volume.open(name, at=directory)) as fd:
-                    self._volume.sync(fd)
-            else:
-                if volumes.read_file(self._volume, name, len(data), at=directory) != data:
-                    raise OSError(errno.EIO, "the volume returned other bytes than were written", name)
-            volumes.sync_names(self._volume, directory)
+            put(self._volume, name, data, directory)
 
     def _directory(self, *parts: str, sync: bool = False) -> contextlib.AbstractContextManager[int]:
         """A directory of the key, made where it is missing."""
@@ -118,3 +104,20 @@ class Publisher:
                     return
                 self._volume.remove(STACK_NAME, at=directory)
             volumes.write_new(self._volume, STACK_NAME, data, directory)
+
+
+def put(volume: Volume, name: str, data: bytes, directory: int) -> None:
+    """Write a file once, and read it back; one that is there already counts if it has this content."""
+    try:
+        volumes.write_new(volume, name, data, directory)
+    except FileExistsError:
+        # It was written before a restart or by another pod, or it is what a retransmitted create left behind. The
+        # content decides, once it is on the device.
+        if volumes.read_file(volume, name, len(data), at=directory) != data:
+            raise
+        with volumes.closing(volume, volume.open(name, at=directory)) as fd:
+            volume.sync(fd)
+    else:
+        if volumes.read_file(volume, name, len(data), at=directory) != data:
+            raise OSError(errno.EIO, "the volume returned other bytes than were written", name)
+    volumes.sync_names(volume, directory)

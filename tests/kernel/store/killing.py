@@ -11,7 +11,6 @@ PATH`.
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.kernel.mi300x import STACK
@@ -22,7 +21,6 @@ from hipbmm_kernel.pod import served_file
 from hipbmm_kernel.rows import aiter_csv
 from hipbmm_kernel.rows.gemm import FNUZ, Problem, Row, key_of
 from hipbmm_kernel.store.publisher import Publisher
-from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.store.shard_origin import WARM, head
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
@@ -129,18 +127,13 @@ def tune(volume: Volume, made: settings.Settings) -> None:
     publisher = Publisher(volume, Clock(), made.store, STACK)
     for first in range(0, len(TUNED), BATCH):
         shard = head(made, STACK, WARM)._replace(rows=TUNED[first : first + BATCH])
-        publisher.publish(numbered(shard), 5.0)
+        publisher.publish(shard, 5.0)
         tell(f"acked {first + BATCH}")
     if not {row.key for row in TUNED} <= in_table(made):
         # Only once: what a server has learned since is in this file alone, and init containers do not run again.
         served_file.write(volume, made.served_file, [row._replace(kernel_name="-") for row in TUNED])
     document = '{"stackDocument": ' + STACK.canonical().decode() + "}"
     volumes.replace_file(volume, made.report_file, document.encode())
-
-
-def numbered(shard: Shard) -> Callable[[int], Shard]:
-    """What a publisher builds of `shard`."""
-    return lambda seq: shard._replace(seq=seq)
 
 
 def serve_and_harvest(volume: Volume, made: settings.Settings) -> None:

@@ -40,12 +40,16 @@ def test_two_pods_with_one_answer_keep_one_file(tmp_path: Path) -> None:
     assert len(list((tmp_path / "v1" / "plans").iterdir())) == 1
 
 
-@pytest.mark.parametrize("cut", [0, 1, 100, -1])
-def test_a_damaged_file_is_named_and_the_next_name_is_taken(tmp_path: Path, cut: int) -> None:
-    data = plan_file.encode(KEY, ANSWER)
+WHOLE = plan_file.encode(KEY, ANSWER)
+
+
+@pytest.mark.parametrize(
+    "damaged", [WHOLE[:0], WHOLE[:1], WHOLE[:100], WHOLE.replace(b"5120", b"5121"), WHOLE + WHOLE], ids=len
+)
+def test_a_damaged_file_is_named_and_the_next_name_is_taken(tmp_path: Path, damaged: bytes) -> None:
     directory = tmp_path / "v1" / "plans"
     directory.mkdir(parents=True)
-    (directory / f"{KEY}.json").write_bytes(data[:cut] if cut >= 0 else data.replace(b"5120", b"5121"))
+    (directory / f"{KEY}.json").write_bytes(damaged)
     problems: list[str] = []
     assert plans.find(Volume(), [str(tmp_path)], KEY, plan_file.decode, problems) is None
     assert len(problems) == 1
