@@ -62,7 +62,8 @@ class Stores:
         token, node = settings.retune_token, node_of(settings)
         if not settings.mirror_log:
             return table.merge(reader.shards(settings.store, settings.mirrors), token, node)
-        self._mirrored = list(reader.mirrored(settings.mirrors))
+        found = itertools.chain.from_iterable(reader.found(mirror, mirror=True) for mirror in settings.mirrors)
+        self._mirrored = [(name, shard) for name, shard, _ in found]
         mirrored = (shard for _, shard in self._mirrored)
         return table.merge(itertools.chain(reader.shards(settings.store), mirrored), token, node)
 

@@ -132,7 +132,7 @@ def _sum(data: bytes) -> tuple[int, str]:
 def _files(volume: Volume, clock: Clock, store: str, key: str, seconds: float) -> Iterator[tuple[Member, bytes]]:
     """The files of one key: those that `merge` takes, in the order of names."""
     reader = Reader(volume, clock, key, seconds, WHOLE)
-    found = {name: data for name, _, data in reader.named(store)}
+    found = {name: data for name, _, data in reader.found(store)}
     if reader.reading.errors:
         raise OSError("; ".join(reader.reading.errors))
     with (

@@ -55,7 +55,7 @@ def compact_key(
     reader = Reader(volume, clock, key, read_seconds, limits)
     compaction = Compaction(reader.reading.covered)
     with volumes.closing(volume, directory):
-        removed, errors = _read(volume, clock, directory, grace, reader.named(store), compaction)
+        removed, errors = _read(volume, clock, directory, grace, reader.found(store), compaction)
     errors += reader.reading.errors
     published = []
     publisher = Publisher(volume, clock, store, key)

@@ -120,20 +120,10 @@ class Reader:
     def shards(self, store: str, mirrors: Iterable[str] = ()) -> Iterator[Shard]:
         """Every valid shard of the key, one at a time, so that a large store is merged without holding it."""
         for root in (store, *mirrors):
-            for found in self._of(root, mirror=root != store):
+            for found in self.found(root, mirror=root != store):
                 yield found.shard
 
-    def mirrored(self, mirrors: Iterable[str]) -> Iterator[tuple[str, Shard]]:
-        """Every valid shard of the mirrors with its name as a shard (a gzipped one has another file name)."""
-        for root in mirrors:
-            for name, shard, _ in self._of(root, mirror=True):
-                yield name, shard
-
-    def named(self, store: str) -> Iterator[Found]:
-        """Every valid shard of a writable store."""
-        return self._of(store, mirror=False)
-
-    def _of(self, root: str, mirror: bool) -> Iterator[Found]:
+    def found(self, root: str, *, mirror: bool = False) -> Iterator[Found]:
         """The shards of one store, from as many listings of its directory as it takes to have read every name."""
         done: set[str] = set()
         missed: dict[str, OSError] = {}

@@ -60,7 +60,7 @@ def test_the_last_counts_of_each_pod_add_up_with_those_of_the_store_and_are_no_s
     demand.publish(Volume(), str(store), KEY, "a", counts(m7=100, m8=1))
     assert read(str(store), mirror, str(tmp_path / "nowhere")) == {7: 140, 8: 1, 9: 35}
     reader = Reader(Volume(), Clock(), KEY, 1.0)
-    assert list(reader.mirrored([mirror])) == []
+    assert list(reader.found(mirror, mirror=True)) == []
     assert reader.reading.refused_count == 0
 
 

@@ -120,5 +120,5 @@ def test_a_plan_is_no_shard_to_who_reads_shards(tmp_path: Path) -> None:
     name, text = framed()
     (tmp_path / f"{name}.gz").write_bytes(gzip.compress(text))
     reader = Reader(Volume(), Clock(), KEY, 1.0)
-    assert list(reader.mirrored([str(tmp_path)])) == []
+    assert list(reader.found(str(tmp_path), mirror=True)) == []
     assert reader.reading.refused_count == 0
