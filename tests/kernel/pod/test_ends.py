@@ -10,7 +10,7 @@ from tests.kernel.pods import Pod
 from hipbmm_kernel.dispatch import table as tables
 
 SERVER = """
-import ctypes, importlib.metadata, multiprocessing, os, signal, sys
+import ctypes, importlib.metadata, multiprocessing, os, signal, sys, time
 
 def load():
     found = importlib.metadata.entry_points(group="vllm.general_plugins", name="hipbmm_dispatch")
@@ -24,7 +24,7 @@ def waits(ready):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     ready.set()
     while True:
-        signal.pause()
+        time.sleep(0.1)  # not `pause`, for which a signal just before it would be lost
 
 WAYS = {
     "returns": lambda: None, "exits": lambda: sys.exit(0), "raises": raises, "kills": lambda: os.kill(os.getpid(), 9),
