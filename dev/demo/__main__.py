@@ -56,7 +56,7 @@ def any_pods(cluster: Cluster, kubectl: Kubectl, claim: str) -> None:
     pod = any_pod.ready(kubectl, any_pod.KNOWN)
     found = any_pod.restored(kubectl, pod)
     say(
-        f"  {pod['metadata']['name']}: {found['rows']} rows of the resource in {float(found['seconds']):.2f} s, "
+        f"  {pod['metadata']['name']}: {found['rows']} rows from the claim in {float(found['seconds']):.2f} s, "
         f"children {found['children']}, torch imported: {found['torchImported']}"
     )
     pod = any_pod.ready(kubectl, any_pod.OTHER)
