@@ -25,7 +25,7 @@ from hipbmm_operator.settings import Settings
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.telemetry.http_server import HttpServer
 from hipbmm_operator.watch.access import Rights
-from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.watch.cache import ObjectCache
 from hipbmm_operator.watch.informer import Informer
 from hipbmm_operator.watch.node_cache import NodeCache
 from hipbmm_operator.watch.watches import Watches
@@ -58,13 +58,13 @@ class Operator:
         self._nodes = NodeCache()
         self._rights = Rights(kube, WATCHED, settings.namespaces)
         debounce = Debounce(settings.debounce_seconds, time.monotonic)
-        self._informer = Informer(kube, store := Store(), self._nodes, self._queue, settings, self._rights)
+        self._informer = Informer(kube, cache := ObjectCache(), self._nodes, self._queue, settings, self._rights)
         self._leader = Leader(kube, settings, answers_again=self._informer.ask_for_resync)
         kube.may_write = self._leader.may_write
         reconcile = Reconciler(
             kube=kube,
-            store=store,
-            observer=Observer(kube, store, self._nodes, time.monotonic, settings.progress_seconds),
+            cache=cache,
+            observer=Observer(kube, cache, self._nodes, time.monotonic, settings.progress_seconds),
             rights=self._rights,
             payload=Payload(settings.payload_image, settings.payload_pull_policy),
             status_writer=StatusWriter(kube, self._informer.saw, time.monotonic, settings.crd_seconds),
@@ -73,7 +73,7 @@ class Operator:
             debounce=debounce,
         )
         self._workers = Workers(self._queue, reconcile, self._leader.wait)
-        self._profiles = partial(serve_profiles, settings, kube, store, self._nodes, self._leader, kube.clock.now)
+        self._profiles = partial(serve_profiles, settings, kube, cache, self._nodes, self._leader, kube.clock.now)
         self._watches: Watches | None = None
         self._http = HttpServer(self._health, self._ready, self._measure)
 

@@ -19,7 +19,7 @@ from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT
 from hipbmm_operator.kube.metadata import NamespacedName, object_at
 from hipbmm_operator.observe.profile_facts import ProfileReads
 from hipbmm_operator.settings import Settings
-from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.watch.cache import ObjectCache
 from hipbmm_operator.watch.node_cache import NodeCache
 from hipbmm_operator.workqueue.queue import Backoff, Queue
 from hipbmm_operator.workqueue.workers import Workers
@@ -30,7 +30,7 @@ _MAX_PROGRAM = 900_000
 
 
 async def serve_profiles(
-    settings: Settings, kube: Kube, store: Store, nodes: NodeCache, leader: Leader, now: Callable[[], datetime]
+    settings: Settings, kube: Kube, cache: ObjectCache, nodes: NodeCache, leader: Leader, now: Callable[[], datetime]
 ) -> None:
     """Serve profiles until cancelled, if the operator is to serve any."""
     if not settings.injection_name:
@@ -41,7 +41,7 @@ async def serve_profiles(
     reconcile = ProfileReconciler(
         profiles=profiles,
         reads=ProfileReads(
-            kube, settings.injection_name, lambda where: _mirrors(store, where), nodes.kubelets, time.monotonic
+            kube, settings.injection_name, lambda where: _mirrors(cache, where), nodes.kubelets, time.monotonic
         ),
         objects=ProfileObjects(kube, read_program(settings.kernel_zip), time.monotonic),
         writer=ProfileWriter(kube, time.monotonic, settings.crd_seconds),
@@ -77,11 +77,11 @@ def read_program(path: str) -> Program:
     return Program(data)
 
 
-def _mirrors(store: Store, namespace: str) -> tuple[str, ...]:
+def _mirrors(cache: ObjectCache, namespace: str) -> tuple[str, ...]:
     """Mirrors of the HipbmmDeployments of a namespace."""
     found = []
-    for key in store.resources():
-        packed = store.get(HIPBMM_DEPLOYMENT, *key) if key.namespace == namespace else None
-        cache = object_at(packed.body(), "status", "cache") if packed else {}
-        found.append(str(cache.get("mirror") or ""))
+    for key in cache.resources():
+        packed = cache.get(HIPBMM_DEPLOYMENT, *key) if key.namespace == namespace else None
+        status = object_at(packed.body(), "status", "cache") if packed else {}
+        found.append(str(status.get("mirror") or ""))
     return tuple(sorted(filter(None, found)))

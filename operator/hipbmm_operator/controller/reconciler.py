@@ -19,7 +19,7 @@ from hipbmm_operator.resources.pod_template import Payload
 from hipbmm_operator.status.builder import Situation, build, without_access
 from hipbmm_operator.telemetry import logs, metrics
 from hipbmm_operator.watch.access import Rights
-from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.watch.cache import ObjectCache
 from hipbmm_operator.workqueue.debounce import Debounce
 from hipbmm_operator.workqueue.outcome import Outcome
 
@@ -29,7 +29,7 @@ class Reconciler:
     """Brings one resource at a time to where its spec wants it."""
 
     kube: Kube
-    store: Store
+    cache: ObjectCache
     observer: Observer
     rights: Rights
     payload: Payload
@@ -54,7 +54,7 @@ class Reconciler:
             # Either something else, to be tried again, or the resource is gone and the event was lost or is late.
             if await self._live(resource) is not None:
                 raise
-            self.store.remove(kinds.HIPBMM_DEPLOYMENT, *key, resource.meta.uid)
+            self.cache.remove(kinds.HIPBMM_DEPLOYMENT, *key, resource.meta.uid)
             return self._forget(key)
         return outcome.at_latest(self.status_writer.retry_seconds if self.status_writer.dropped else None)
 
@@ -120,7 +120,7 @@ class Reconciler:
         metrics.RESOURCES.show(NamespacedName(resource.meta.namespace, resource.meta.name), resource.raw_spec, status)
 
     def _resource(self, key: NamespacedName) -> Resource | None:
-        packed = self.store.get(kinds.HIPBMM_DEPLOYMENT, *key)
+        packed = self.cache.get(kinds.HIPBMM_DEPLOYMENT, *key)
         return parse(packed.body()) if packed else None
 
     async def _live(self, resource: Resource) -> metadata.Metadata | None:

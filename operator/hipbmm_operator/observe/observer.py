@@ -36,7 +36,7 @@ from hipbmm_operator.resources import (
 from hipbmm_operator.resources.circumstances import Circumstances
 from hipbmm_operator.resources.controller_revision import Revision
 from hipbmm_operator.resources.volume_claim import StoredClaim
-from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.watch.cache import ObjectCache
 from hipbmm_operator.watch.node_cache import NodeCache
 
 _RULES_SECONDS = 30.0
@@ -49,10 +49,10 @@ class Observer:
     """Makes one value of everything that decisions about a resource depend on."""
 
     def __init__(
-        self, kube: Kube, store: Store, nodes: NodeCache, clock: Callable[[], float], progress_seconds: float
+        self, kube: Kube, cache: ObjectCache, nodes: NodeCache, clock: Callable[[], float], progress_seconds: float
     ) -> None:
         self._kube = kube
-        self._store = store
+        self._cache = cache
         self._nodes = nodes
         self._mirror = MirrorLogs(kube, clock)
         self._on_demand = OnDemandReads(kube, progress_seconds, clock)
@@ -119,10 +119,10 @@ class Observer:
         return replace(pod, not_ready_since=max(since, pod.not_ready_since))
 
     def _owned(self, owner: Metadata, kind: Kind) -> list[Json]:
-        return [packed.body() for packed in self._store.owned(NamespacedName(owner.namespace, owner.name), kind)]
+        return [packed.body() for packed in self._cache.owned(NamespacedName(owner.namespace, owner.name), kind)]
 
     def _live(self, owner: Metadata, kind: Kind) -> Json | None:
-        packed = self._store.get(kind, owner.namespace, names.child(owner.name))
+        packed = self._cache.get(kind, owner.namespace, names.child(owner.name))
         return packed.body() if packed else None
 
     async def _claim(self, resource: Resource, spec: Spec) -> StoredClaim | None:
@@ -130,7 +130,7 @@ class Observer:
         name = volume_claim.name(resource.meta.name, spec.cache.pvc)
         if name is None:
             return None
-        packed = self._store.get(kinds.CLAIM, resource.meta.namespace, name)
+        packed = self._cache.get(kinds.CLAIM, resource.meta.namespace, name)
         if packed is not None:
             return parse.claim(packed.body())
         before = resource.previous.cache

@@ -19,7 +19,7 @@ _DELETED_KEPT = 4096
 """Deleted objects of a kind that are remembered: more than have a write under way, or go while a list is read."""
 
 
-class Store:
+class ObjectCache:
     """All watched objects, by kind, and by the resource that they belong to."""
 
     def __init__(self) -> None:

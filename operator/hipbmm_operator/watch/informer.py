@@ -21,7 +21,7 @@ from hipbmm_operator.kube.kinds import FOLLOWED, RESOURCE_SLICES, WATCHED, Kind
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.watch.access import Rights
-from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.watch.cache import ObjectCache
 from hipbmm_operator.watch.kopf_operator import Backoffs
 from hipbmm_operator.watch.node_cache import ByNode, NodeCache
 from hipbmm_operator.watch.pruning import CachedObject, prune
@@ -43,13 +43,13 @@ _OURS = {kind.plural: f"spec.driver={DRIVER}" for kind in RESOURCE_SLICES}
 
 
 class Informer:
-    """Keeps store and node book true, and asks for reconciles of what changed."""
+    """Keeps the caches of objects and of nodes true, and asks for reconciles of what changed."""
 
     def __init__(
-        self, kube: Kube, store: Store, nodes: NodeCache, queue: Queue, settings: Settings, rights: Rights
+        self, kube: Kube, cache: ObjectCache, nodes: NodeCache, queue: Queue, settings: Settings, rights: Rights
     ) -> None:
         self._kube = kube
-        self._store = store
+        self._cache = cache
         self._nodes = nodes
         self._queue = queue
         self._settings = settings
@@ -72,10 +72,10 @@ class Informer:
             return
         metrics.WATCH_EVENTS.labels(kind.plural).inc()
         metrics.WATCH_EVENT_LAST.labels(kind.plural).set_to_current_time()
-        before = self._store.get(kind, *packed.at)
+        before = self._cache.get(kind, *packed.at)
         if event.type == "DELETED":
-            self._store.remove(kind, *packed.at, packed.uid, packed.resource_version)
-        elif not self._store.put(kind, packed):
+            self._cache.remove(kind, *packed.at, packed.uid, packed.resource_version)
+        elif not self._cache.put(kind, packed):
             return
         self._follow(kind, packed)
         if before is not None and before.owner != packed.owner:
@@ -89,9 +89,9 @@ class Informer:
         if kind not in WATCHED:
             return
         packed = prune(kind, body)
-        before = self._store.get(kind, *packed.at)
-        self._store.put(kind, packed)
-        after = self._store.get(kind, *packed.at)
+        before = self._cache.get(kind, *packed.at)
+        self._cache.put(kind, packed)
+        after = self._cache.get(kind, *packed.at)
         if before is None or after is None or (kind == kinds.HIPBMM_DEPLOYMENT and after.same_but_status(before)):
             return
         self._follow(kind, packed)
@@ -106,7 +106,7 @@ class Informer:
 
     def _judge(self, nodes: Collection[str]) -> None:
         """Detect what these nodes are, from their state in the cache; what has changed concerns all resources."""
-        cached = {name: self._store.get(kinds.NODE, "", name) for name in nodes}
+        cached = {name: self._cache.get(kinds.NODE, "", name) for name in nodes}
         now = time.monotonic()
         changed = [
             self._nodes.put(packed.body(), now) if packed else self._nodes.remove(name)
@@ -128,7 +128,7 @@ class Informer:
                     await self._list_nodes()
                 elif self._rights.may(kind, namespace):
                     changed += await self._list(kind, namespace)
-            metrics.OBJECTS.labels(kind.plural).set(self._store.count(kind))
+            metrics.OBJECTS.labels(kind.plural).set(self._cache.count(kind))
         for owner in dict.fromkeys(packed.owner for packed in changed):
             if owner is not None:
                 self._queue.add(owner)
@@ -183,7 +183,7 @@ class Informer:
             return True  # too long ago, or the API server has other versions now: nobody knows
 
     def _reconcile_all(self, within: float, after: float = 0.0) -> None:
-        for key in self._store.resources():
+        for key in self._cache.resources():
             # Each has its own moment, the same after each resync: never much more than an interval apart.
             moment = (zlib.crc32("/".join(key).encode()) + 1) / 2**32
             self._queue.add(key, after + within * moment)
@@ -197,12 +197,12 @@ class Informer:
         async for page in self._kube.pages(kind, namespace, selector, self._settings.page_size):
             listed += [self._pruned(kind, body) for body in page.items]
             version = page.resource_version
-        return self._store.replace(kind, listed, version, namespace)
+        return self._cache.replace(kind, listed, version, namespace)
 
     def _pruned(self, kind: Kind, body: Json) -> CachedObject:
         """The object as it is kept, or would be."""
         about = body["metadata"]
-        known = self._store.get(kind, about.get("namespace", ""), about["name"])
+        known = self._cache.get(kind, about.get("namespace", ""), about["name"])
         return known if known is not None and known.is_version_of(body) else prune(kind, body)
 
     async def _list_devices(self) -> set[str]:

@@ -15,7 +15,7 @@ from hipbmm_operator.kube.kinds import WATCHED, Kind
 from hipbmm_operator.observe.observer import Observer
 from hipbmm_operator.resources.pod_template import Payload
 from hipbmm_operator.watch.access import Rights
-from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.watch.cache import ObjectCache
 from hipbmm_operator.watch.node_cache import NodeCache
 from hipbmm_operator.watch.pruning import prune
 from hipbmm_operator.workqueue.debounce import Debounce
@@ -110,18 +110,18 @@ def _merged(before: Json, patch: Json) -> Json:
     return after
 
 
-def reconciler(kube: FakeKube, store: Store, debounce: Debounce | None = None) -> Reconciler:
-    """A reconciler of this API server; what it writes comes back to the store at once."""
+def reconciler(kube: FakeKube, cache: ObjectCache, debounce: Debounce | None = None) -> Reconciler:
+    """A reconciler of this API server; what it writes comes back to the cache at once."""
 
     def saw(kind: Kind, body: Json) -> None:
         if kind not in WATCHED:
             return
-        store.put(kind, prune(kind, body))
+        cache.put(kind, prune(kind, body))
 
-    observer = Observer(kube, store, NodeCache(), lambda: 0.0, 5.0)  # type: ignore[arg-type]  # the part that is used
+    observer = Observer(kube, cache, NodeCache(), lambda: 0.0, 5.0)  # type: ignore[arg-type]  # the part that is used
     return Reconciler(
         kube=kube,  # type: ignore[arg-type]
-        store=store,
+        cache=cache,
         observer=observer,
         rights=Rights(kube, (), ()),  # type: ignore[arg-type]
         payload=Payload("registry.example/operator:1", "IfNotPresent"),

@@ -9,7 +9,7 @@ from tests.unit.operator.fakekube import FakeKube, reconciler
 
 from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT
 from hipbmm_operator.kube.metadata import NamespacedName
-from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.watch.cache import ObjectCache
 from hipbmm_operator.watch.pruning import prune
 
 Json = dict[str, Any]
@@ -19,12 +19,12 @@ COUNT = 300
 
 async def reconciled(spec: object) -> tuple[FakeKube, Json]:
     """Reconcile a resource until nothing is written; its status."""
-    kube, store = FakeKube(), Store()
+    kube, cache = FakeKube(), ObjectCache()
     metadata = {"namespace": "ns", "name": "qwen", "uid": "uid-0", "generation": 1, "resourceVersion": "0"}
     body = {"apiVersion": "hipbmm.io/v1alpha1", "kind": "HipbmmDeployment", "metadata": metadata, "spec": spec}
     kube.objects[HIPBMM_DEPLOYMENT, *KEY] = body
-    store.put(HIPBMM_DEPLOYMENT, prune(HIPBMM_DEPLOYMENT, body))
-    reconcile = reconciler(kube, store)
+    cache.put(HIPBMM_DEPLOYMENT, prune(HIPBMM_DEPLOYMENT, body))
+    reconcile = reconciler(kube, cache)
     for _ in range(5):
         before = len(kube.writes)
         await reconcile(KEY)

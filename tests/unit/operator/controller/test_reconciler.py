@@ -11,7 +11,7 @@ from hipbmm_operator.kube import errors, names
 from hipbmm_operator.kube.kinds import DEPLOYMENT, HIPBMM_DEPLOYMENT, POD, SERVICE, Kind
 from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.observe.observed import Observed
-from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.watch.cache import ObjectCache
 from hipbmm_operator.watch.pruning import prune
 from hipbmm_operator.workqueue.debounce import Debounce
 from hipbmm_operator.workqueue.outcome import Outcome
@@ -25,15 +25,15 @@ class Harness:
     """One resource, its reconciler, and the watch that says what the test does."""
 
     def __init__(self, debounce: Debounce | None = None) -> None:
-        self.kube, self.store = FakeKube(), Store()
-        self.reconcile = reconciler(self.kube, self.store, debounce)
+        self.kube, self.cache = FakeKube(), ObjectCache()
+        self.reconcile = reconciler(self.kube, self.cache, debounce)
         metadata = {"namespace": "ns", "name": "qwen", "uid": "uid-0", "generation": 1, "resourceVersion": "0"}
         body = {"apiVersion": "hipbmm.io/v1alpha1", "kind": "HipbmmDeployment", "metadata": metadata, "spec": SPEC}
         self.put(HIPBMM_DEPLOYMENT, body)
 
     def put(self, kind: Kind, body: Json) -> None:
         self.kube.objects[kind, *KEY] = body
-        self.store.put(kind, prune(kind, body))
+        self.cache.put(kind, prune(kind, body))
 
     def statuses(self) -> list[tuple[str, str, str]]:
         """The writes of the status."""
@@ -56,7 +56,7 @@ async def test_a_rollout_that_has_just_begun_is_never_called_over() -> None:
     await harness.reconcile(KEY)
     revision = harness.kube.objects[DEPLOYMENT, *KEY]["metadata"]["annotations"][names.ANNOTATION_REVISION]
     body = pod(answer=report(), ready=True, revision=revision)
-    harness.store.put(POD, prune(POD, body))
+    harness.cache.put(POD, prune(POD, body))
     await harness.reconcile(KEY)
     assert harness.condition("Progressing")["reason"] == "RolloutComplete"
     harness.changed(HIPBMM_DEPLOYMENT, spec={**SPEC, "image": "registry.example/vllm:2"})
@@ -118,7 +118,7 @@ async def test_a_status_waits_once_for_what_follows_from_written_children_and_no
     assert (len(statuses), outcome.again) == (1, 1.0)
     assert harness.condition("Progressing")["reason"] == "Pending"
     harness.kube.objects.pop((DEPLOYMENT, *KEY))
-    harness.store.remove(DEPLOYMENT, *KEY, "")
+    harness.cache.remove(DEPLOYMENT, *KEY, "")
     outcome = await harness.reconcile(KEY)
     assert outcome.again == 60.0
     assert harness.condition("Progressing")["reason"] == "RollingOut"
@@ -140,10 +140,10 @@ async def test_the_scale_subresource_counts_a_pod_as_soon_as_it_is_seen(spec: Js
         now[0] += 1.0
     harness.changed(HIPBMM_DEPLOYMENT, spec=spec)
     body = pod() | {"spec": {}}
-    harness.store.put(POD, prune(POD, body))
+    harness.cache.put(POD, prune(POD, body))
     await harness.reconcile(KEY)
     assert harness.kube.objects[HIPBMM_DEPLOYMENT, *KEY]["status"]["replicas"] == 1
-    harness.store.remove(POD, "ns", body["metadata"]["name"], body["metadata"]["uid"])
+    harness.cache.remove(POD, "ns", body["metadata"]["name"], body["metadata"]["uid"])
     await harness.reconcile(KEY)
     assert harness.kube.objects[HIPBMM_DEPLOYMENT, *KEY]["status"]["replicas"] == 0
 
@@ -153,7 +153,7 @@ async def test_a_server_that_has_just_started_is_not_called_unready_for_the_time
     await harness.reconcile(KEY)
     started = {"state": {"running": {}}, "ready": False, "started": True}
     body = pod(answer=report(), since=600, server=started)
-    harness.store.put(POD, prune(POD, body))
+    harness.cache.put(POD, prune(POD, body))
     for _ in range(2):
         await harness.reconcile(KEY)
     assert harness.condition("Available")["reason"] != "NotReady"
@@ -166,12 +166,12 @@ async def test_nothing_is_made_for_a_resource_that_is_gone() -> None:
     for _ in range(2):
         await harness.reconcile(KEY)
     gone = harness.kube.objects.pop((DEPLOYMENT, *KEY))
-    harness.store.remove(DEPLOYMENT, *KEY, gone["metadata"]["uid"])
+    harness.cache.remove(DEPLOYMENT, *KEY, gone["metadata"]["uid"])
     harness.kube.objects.pop((HIPBMM_DEPLOYMENT, *KEY))
     harness.kube.writes.clear()
     assert await harness.reconcile(KEY) == Outcome()
     assert harness.kube.writes == []
-    assert harness.store.get(HIPBMM_DEPLOYMENT, *KEY) is None
+    assert harness.cache.get(HIPBMM_DEPLOYMENT, *KEY) is None
 
 
 async def test_a_resource_that_is_being_deleted_is_left_alone() -> None:
@@ -192,7 +192,7 @@ async def test_the_status_of_a_resource_that_a_finalizer_holds_stays_true_and_it
     harness.put(HIPBMM_DEPLOYMENT, body | {"spec": {**SPEC, "replicas": 7}})
     revision = harness.kube.objects[DEPLOYMENT, *KEY]["metadata"]["annotations"][names.ANNOTATION_REVISION]
     broken = {"state": {"waiting": {"reason": "CreateContainerError"}}}
-    harness.store.put(POD, prune(POD, pod(revision=revision, server=broken)))
+    harness.cache.put(POD, prune(POD, pod(revision=revision, server=broken)))
     harness.kube.writes.clear()
     await harness.reconcile(KEY)
     assert harness.condition("Available")["reason"] == "CreateContainerError"
@@ -205,7 +205,7 @@ async def test_a_resource_whose_deletion_is_seen_late_is_not_forgotten_while_a_f
     for _ in range(2):
         await harness.reconcile(KEY)
     gone = harness.kube.objects.pop((DEPLOYMENT, *KEY))
-    harness.store.remove(DEPLOYMENT, *KEY, gone["metadata"]["uid"])
+    harness.cache.remove(DEPLOYMENT, *KEY, gone["metadata"]["uid"])
     body = harness.kube.objects[HIPBMM_DEPLOYMENT, *KEY]
     body["metadata"] |= {"deletionTimestamp": "2026-11-23T12:00:00Z", "resourceVersion": harness.kube.version()}
     harness.kube.writes.clear()
@@ -213,7 +213,7 @@ async def test_a_resource_whose_deletion_is_seen_late_is_not_forgotten_while_a_f
         await harness.reconcile(KEY)
     assert harness.kube.writes == []
     harness.put(HIPBMM_DEPLOYMENT, body)
-    seen = harness.store.get(HIPBMM_DEPLOYMENT, *KEY)
+    seen = harness.cache.get(HIPBMM_DEPLOYMENT, *KEY)
     assert seen is not None
     assert seen.body()["metadata"]["deletionTimestamp"]
 
@@ -221,7 +221,7 @@ async def test_a_resource_whose_deletion_is_seen_late_is_not_forgotten_while_a_f
 async def test_a_resource_that_is_not_known_needs_nothing() -> None:
     harness = Harness()
     assert await harness.reconcile(NamespacedName("ns", "never")) == Outcome()
-    harness.store.remove(HIPBMM_DEPLOYMENT, *KEY, "uid-0")
+    harness.cache.remove(HIPBMM_DEPLOYMENT, *KEY, "uid-0")
     assert await harness.reconcile(KEY) == Outcome()
     assert harness.kube.writes == []
 
@@ -231,7 +231,7 @@ async def test_nothing_is_remembered_of_resources_that_are_gone() -> None:
     harness = Harness()
     await harness.reconcile(KEY)
     gone = harness.kube.objects.pop((DEPLOYMENT, *KEY))
-    harness.store.remove(DEPLOYMENT, *KEY, gone["metadata"]["uid"])
+    harness.cache.remove(DEPLOYMENT, *KEY, gone["metadata"]["uid"])
     await harness.reconcile(KEY)
 
     def remembered() -> tuple[int, int]:
@@ -243,6 +243,6 @@ async def test_nothing_is_remembered_of_resources_that_are_gone() -> None:
     harness.put(HIPBMM_DEPLOYMENT, {**body, "metadata": metadata, "status": {}})
     for kind in (DEPLOYMENT, SERVICE):
         child = harness.kube.objects.pop((kind, *KEY))
-        harness.store.remove(kind, *KEY, child["metadata"]["uid"])
+        harness.cache.remove(kind, *KEY, child["metadata"]["uid"])
     await harness.reconcile(KEY)
     assert remembered() == (2, 1)

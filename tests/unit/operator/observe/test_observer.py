@@ -16,7 +16,7 @@ from hipbmm_operator.observe.observer import Observer
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.resources import circumstances, environment
 from hipbmm_operator.resources.circumstances import Bounds
-from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.watch.cache import ObjectCache
 from hipbmm_operator.watch.node_cache import NodeCache
 from hipbmm_operator.watch.pruning import prune
 
@@ -27,14 +27,14 @@ class Case:
     """An observer with a cache that the test fills."""
 
     def __init__(self) -> None:
-        self.kube, self.store = FakeKube(), Store()
+        self.kube, self.cache = FakeKube(), ObjectCache()
         kube: object = self.kube
         self.clock = 0.0
         # Of the API server the part that is used.
-        self.observer = Observer(kube, self.store, NodeCache(), lambda: self.clock, 5.0)  # type: ignore[arg-type]
+        self.observer = Observer(kube, self.cache, NodeCache(), lambda: self.clock, 5.0)  # type: ignore[arg-type]
 
     def put(self, kind: Kind, body: Json) -> None:
-        self.store.put(kind, prune(kind, body))
+        self.cache.put(kind, prune(kind, body))
 
     def child(self, kind: Kind, name: str = "qwen", **parts: object) -> None:
         metadata = {"name": name, "namespace": "ns", "uid": f"uid-{name}", "resourceVersion": "1", **OWNED}

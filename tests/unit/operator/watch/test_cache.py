@@ -1,4 +1,4 @@
-"""The store ends up with what the API server has, whatever events and lists come in which order."""
+"""The cache ends up with what the API server has, whatever events and lists come in which order."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.metadata import NamespacedName
-from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.watch.cache import ObjectCache
 from hipbmm_operator.watch.pruning import CachedObject, prune
 
 Json = dict[str, Any]
@@ -28,96 +28,96 @@ def service(name: str = "s", version: int = 1, uid: str = "u", port: int = 80) -
 
 
 def take_list(
-    store: Store, objects: list[CachedObject], resource_version: str = "9", namespace: str = ""
+    cache: ObjectCache, objects: list[CachedObject], resource_version: str = "9", namespace: str = ""
 ) -> list[NamespacedName | None]:
     """Owners of what a list changes."""
-    changed = store.replace(kinds.SERVICE, objects, resource_version, namespace)
+    changed = cache.replace(kinds.SERVICE, objects, resource_version, namespace)
     return [packed.owner for packed in changed]
 
 
 def test_an_unchanged_object_is_no_news() -> None:
-    store = Store()
-    assert store.put(kinds.SERVICE, service(version=1))
-    assert not store.put(kinds.SERVICE, service(version=2))
-    assert store.put(kinds.SERVICE, service(version=3, port=81))
+    cache = ObjectCache()
+    assert cache.put(kinds.SERVICE, service(version=1))
+    assert not cache.put(kinds.SERVICE, service(version=2))
+    assert cache.put(kinds.SERVICE, service(version=3, port=81))
 
 
 def test_the_counts_of_a_deployment_are_no_news_and_its_conditions_are() -> None:
-    store = Store()
+    cache = ObjectCache()
 
     def put(version: int, ready: int, reason: str) -> bool:
         metadata = {"namespace": "ns", "name": "qwen", "uid": "u", "generation": 1, "resourceVersion": str(version)}
         condition = {"type": "Progressing", "status": "False", "reason": reason}
         status = {"replicas": 2, "readyReplicas": ready, "conditions": [condition]}
         body = {"metadata": metadata, "spec": {"replicas": 2}, "status": status}
-        return store.put(kinds.DEPLOYMENT, prune(kinds.DEPLOYMENT, body))
+        return cache.put(kinds.DEPLOYMENT, prune(kinds.DEPLOYMENT, body))
 
     assert put(1, 0, "ReplicaSetUpdated")
     assert not put(2, 2, "ReplicaSetUpdated")
     assert put(3, 2, "ProgressDeadlineExceeded")
-    kept = store.get(kinds.DEPLOYMENT, "ns", "qwen")
+    kept = cache.get(kinds.DEPLOYMENT, "ns", "qwen")
     assert kept is not None
     assert kept.body()["status"]["conditions"][0]["reason"] == "ProgressDeadlineExceeded"
 
 
 def test_an_older_state_never_replaces_a_newer_one() -> None:
-    store = Store()
-    store.put(kinds.SERVICE, service(version=9, port=9))
-    assert not store.put(kinds.SERVICE, service(version=8, port=8))
-    take_list(store, [service(version=7, port=7)], "8")
-    found = store.get(kinds.SERVICE, "ns", "s")
+    cache = ObjectCache()
+    cache.put(kinds.SERVICE, service(version=9, port=9))
+    assert not cache.put(kinds.SERVICE, service(version=8, port=8))
+    take_list(cache, [service(version=7, port=7)], "8")
+    found = cache.get(kinds.SERVICE, "ns", "s")
     assert found is not None
     assert found.body()["spec"] == {"port": 9}
 
 
 def test_an_object_never_replaces_the_later_one_of_its_name() -> None:
-    store = Store()
-    store.put(kinds.SERVICE, service(uid="new", version=8))
-    assert take_list(store, [service(uid="old", version=3)], "6") == []
-    found = store.get(kinds.SERVICE, "ns", "s")
+    cache = ObjectCache()
+    cache.put(kinds.SERVICE, service(uid="new", version=8))
+    assert take_list(cache, [service(uid="old", version=3)], "6") == []
+    found = cache.get(kinds.SERVICE, "ns", "s")
     assert found is not None
     assert found.uid == "new"
 
 
 def test_a_late_deletion_does_not_remove_the_successor() -> None:
-    store = Store()
-    store.put(kinds.SERVICE, service(uid="new", version=2))
-    store.remove(kinds.SERVICE, "ns", "s", "old")
-    assert store.get(kinds.SERVICE, "ns", "s") is not None
+    cache = ObjectCache()
+    cache.put(kinds.SERVICE, service(uid="new", version=2))
+    cache.remove(kinds.SERVICE, "ns", "s", "old")
+    assert cache.get(kinds.SERVICE, "ns", "s") is not None
 
 
 def test_a_list_drops_ghosts_and_tells_their_owner() -> None:
-    store = Store()
-    store.put(kinds.SERVICE, service("ghost"))
-    store.put(kinds.SERVICE, service("alive"))
-    changed = take_list(store, [service("alive")])
+    cache = ObjectCache()
+    cache.put(kinds.SERVICE, service("ghost"))
+    cache.put(kinds.SERVICE, service("alive"))
+    changed = take_list(cache, [service("alive")])
     assert changed == [OWNER]
-    assert [packed.at.name for packed in store.owned(OWNER, kinds.SERVICE)] == ["alive"]
+    assert [packed.at.name for packed in cache.owned(OWNER, kinds.SERVICE)] == ["alive"]
 
 
 def test_what_came_while_the_list_was_read_stays() -> None:
-    store = Store()
-    store.put(kinds.SERVICE, service("gone"))
-    store.put(kinds.SERVICE, service("born", version=11, uid="later"))
-    store.remove(kinds.SERVICE, "ns", "gone", "u", "10")
-    take_list(store, [service("gone")])
-    assert [packed.at.name for packed in store.owned(OWNER, kinds.SERVICE)] == ["born"]
+    cache = ObjectCache()
+    cache.put(kinds.SERVICE, service("gone"))
+    cache.put(kinds.SERVICE, service("born", version=11, uid="later"))
+    cache.remove(kinds.SERVICE, "ns", "gone", "u", "10")
+    take_list(cache, [service("gone")])
+    assert [packed.at.name for packed in cache.owned(OWNER, kinds.SERVICE)] == ["born"]
 
 
 def test_a_stale_list_takes_nothing_away() -> None:
-    store = Store()
-    store.put(kinds.SERVICE, service("newer", version=12))
-    store.put(kinds.SERVICE, service("older", version=3))
-    changed = take_list(store, [])
+    cache = ObjectCache()
+    cache.put(kinds.SERVICE, service("newer", version=12))
+    cache.put(kinds.SERVICE, service("older", version=3))
+    changed = take_list(cache, [])
     assert changed == [OWNER]
-    assert [packed.at.name for packed in store.owned(OWNER, kinds.SERVICE)] == ["newer"]
+    assert [packed.at.name for packed in cache.owned(OWNER, kinds.SERVICE)] == ["newer"]
 
 
 def test_a_list_of_one_namespace_leaves_the_others() -> None:
-    store = Store()
-    store.put(kinds.SERVICE, service())
-    take_list(store, [], namespace="elsewhere")
-    assert store.count(kinds.SERVICE) == 1
+    cache = ObjectCache()
+    cache.put(kinds.SERVICE, service())
+    take_list(cache, [], namespace="elsewhere")
+    assert cache.count(kinds.SERVICE) == 1
 
 
 STEPS = st.lists(
@@ -130,7 +130,7 @@ STEPS = st.lists(
 def test_a_list_always_ends_at_the_truth(
     before: list[tuple[str, str, int]], during: list[tuple[str, str, int]]
 ) -> None:
-    store, truth, version = Store(), dict[str, CachedObject](), 0
+    cache, truth, version = ObjectCache(), dict[str, CachedObject](), 0
 
     def play(steps: list[tuple[str, str, int]], lose: bool) -> None:
         nonlocal version
@@ -142,45 +142,45 @@ def test_a_list_always_ends_at_the_truth(
                 uid = truth[name].uid if name in truth else f"u{version}"
                 truth[name] = service(name, version, uid, port)
                 if not lost:
-                    store.put(kinds.SERVICE, truth[name])
+                    cache.put(kinds.SERVICE, truth[name])
             elif name in truth:
                 uid = truth.pop(name).uid
                 if not lost:
-                    store.remove(kinds.SERVICE, "ns", name, uid, str(version))
+                    cache.remove(kinds.SERVICE, "ns", name, uid, str(version))
 
     play(before, lose=True)
     listed, of = list(truth.values()), str(version)
     play(during, lose=False)
-    store.replace(kinds.SERVICE, listed, of)
-    held = {at.name: packed.body() for at, packed in store._objects[kinds.SERVICE].items()}
+    cache.replace(kinds.SERVICE, listed, of)
+    held = {at.name: packed.body() for at, packed in cache._objects[kinds.SERVICE].items()}
     assert held == {name: packed.body() for name, packed in truth.items()}
-    assert {packed.at.name for packed in store.owned(OWNER, kinds.SERVICE)} == set(truth)
+    assert {packed.at.name for packed in cache.owned(OWNER, kinds.SERVICE)} == set(truth)
 
 
 @pytest.mark.parametrize("backup", [35, 45], ids=["before the last list", "after it"])
 def test_an_api_server_restored_from_a_backup_is_believed(backup: int) -> None:
     """It counts versions anew from those of the backup."""
-    store = Store()
+    cache = ObjectCache()
     made_again = service("made-again", version=31, uid="before", port=1)
     changed, deleted = service("changed", version=30, uid="c", port=1), service("deleted", version=32, uid="d")
-    take_list(store, [made_again, changed, deleted], "40")
-    store.put(kinds.SERVICE, service("changed", version=50, uid="c", port=2))
-    store.put(kinds.SERVICE, service("lost", version=51, uid="l"))
-    store.put(kinds.SERVICE, service("made-again", version=52, uid="after", port=2))
-    store.remove(kinds.SERVICE, "ns", "deleted", "d", "53")
-    assert store.owned(OWNER, kinds.SERVICE) != [changed, deleted, made_again]
-    take_list(store, [made_again, changed, deleted], str(backup if backup < 40 else 60))
-    assert store.owned(OWNER, kinds.SERVICE) == [changed, deleted, made_again]
-    assert store.put(kinds.SERVICE, service("changed", version=61, uid="c", port=3)), "later states are taken"
+    take_list(cache, [made_again, changed, deleted], "40")
+    cache.put(kinds.SERVICE, service("changed", version=50, uid="c", port=2))
+    cache.put(kinds.SERVICE, service("lost", version=51, uid="l"))
+    cache.put(kinds.SERVICE, service("made-again", version=52, uid="after", port=2))
+    cache.remove(kinds.SERVICE, "ns", "deleted", "d", "53")
+    assert cache.owned(OWNER, kinds.SERVICE) != [changed, deleted, made_again]
+    take_list(cache, [made_again, changed, deleted], str(backup if backup < 40 else 60))
+    assert cache.owned(OWNER, kinds.SERVICE) == [changed, deleted, made_again]
+    assert cache.put(kinds.SERVICE, service("changed", version=61, uid="c", port=3)), "later states are taken"
 
 
 def test_no_deletion_is_forgotten_for_those_of_other_kinds() -> None:
     """Pods go by the thousand while the answer to a write of something else is under way."""
-    store = Store()
-    store.remove(kinds.SERVICE, "ns", "s", "u", "3")
+    cache = ObjectCache()
+    cache.remove(kinds.SERVICE, "ns", "s", "u", "3")
     for number in range(5000):
-        store.remove(kinds.POD, "ns", f"p{number}", f"p{number}", "4")
-    assert not store.put(kinds.SERVICE, service(version=2))
+        cache.remove(kinds.POD, "ns", f"p{number}", f"p{number}", "4")
+    assert not cache.put(kinds.SERVICE, service(version=2))
 
 
 def test_owners_are_found_by_annotation() -> None:
@@ -204,25 +204,25 @@ def test_a_pod_is_pruned_to_what_decisions_read() -> None:
 
 
 def test_the_answer_to_a_write_that_comes_after_the_deletion_brings_nothing_back() -> None:
-    store = Store()
-    store.put(kinds.SERVICE, service(version=1))
-    store.remove(kinds.SERVICE, "ns", "s", "u", "3")
-    assert not store.put(kinds.SERVICE, service(version=2))
-    assert store.get(kinds.SERVICE, "ns", "s") is None
-    assert store.put(kinds.SERVICE, service(version=4, uid="successor"))
+    cache = ObjectCache()
+    cache.put(kinds.SERVICE, service(version=1))
+    cache.remove(kinds.SERVICE, "ns", "s", "u", "3")
+    assert not cache.put(kinds.SERVICE, service(version=2))
+    assert cache.get(kinds.SERVICE, "ns", "s") is None
+    assert cache.put(kinds.SERVICE, service(version=4, uid="successor"))
 
 
 def test_what_no_event_has_told_is_gone_for_good() -> None:
-    store = Store()
-    store.put(kinds.SERVICE, service(version=1))
-    store.remove(kinds.SERVICE, "ns", "s", "u")
-    assert not store.put(kinds.SERVICE, service(version=9))
+    cache = ObjectCache()
+    cache.put(kinds.SERVICE, service(version=1))
+    cache.remove(kinds.SERVICE, "ns", "s", "u")
+    assert not cache.put(kinds.SERVICE, service(version=9))
 
 
 def test_an_object_that_gets_its_labels_back_is_seen_again() -> None:
     """A watch by labels says DELETED of one that has lost them."""
-    store = Store()
-    store.put(kinds.SERVICE, service(version=1))
-    store.remove(kinds.SERVICE, "ns", "s", "u", "2")
-    assert store.put(kinds.SERVICE, service(version=3))
-    assert store.owned(OWNER, kinds.SERVICE) == [store.get(kinds.SERVICE, "ns", "s")]
+    cache = ObjectCache()
+    cache.put(kinds.SERVICE, service(version=1))
+    cache.remove(kinds.SERVICE, "ns", "s", "u", "2")
+    assert cache.put(kinds.SERVICE, service(version=3))
+    assert cache.owned(OWNER, kinds.SERVICE) == [cache.get(kinds.SERVICE, "ns", "s")]

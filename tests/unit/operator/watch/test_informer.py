@@ -19,7 +19,7 @@ from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.watch import informer
 from hipbmm_operator.watch.access import Rights
-from hipbmm_operator.watch.cache import Store
+from hipbmm_operator.watch.cache import ObjectCache
 from hipbmm_operator.watch.informer import Informer
 from hipbmm_operator.watch.node_cache import NodeCache
 from hipbmm_operator.watch.pruning import prune
@@ -31,11 +31,11 @@ class Harness:
     """An informer, whose watches are what the test brings it."""
 
     def __init__(self, api: ApiServer, kube: Kube) -> None:
-        self.api, self.store, self.nodes, self.now = api, Store(), NodeCache(), 0.0
+        self.api, self.cache, self.nodes, self.now = api, ObjectCache(), NodeCache(), 0.0
         self.queue = Queue(Backoff(1.0, 1.0, lambda: 0.0), lambda: self.now)
         self.rights = Rights(kube, kinds.WATCHED, ())
         settings = Settings(page_size=2, resync_seconds=0.05)
-        self.informer = Informer(kube, self.store, self.nodes, self.queue, settings, self.rights)
+        self.informer = Informer(kube, self.cache, self.nodes, self.queue, settings, self.rights)
 
     def put(self, name: str, *, ready: bool = False, brought: bool = True) -> None:
         """A pod as it is now; `brought` by a watch or not."""
@@ -62,7 +62,7 @@ class Harness:
 
     def kept(self) -> dict[str, bool]:
         """The pods in the cache, and whether they are ready."""
-        bodies = [packed.body() for packed in self.store._objects[kinds.POD].values()]
+        bodies = [packed.body() for packed in self.cache._objects[kinds.POD].values()]
         return {body["metadata"]["name"]: body["status"]["conditions"][0]["status"] == "True" for body in bodies}
 
 
@@ -163,14 +163,14 @@ async def test_nodes_come_by_lists_and_by_watches(harness: Harness) -> None:
     for name in ("one", "two", "three"):
         harness.api.put(kinds.NODE, {"metadata": {"name": name, "labels": label}})
     await harness.informer.resync(1.0)
-    assert (harness.store.count(kinds.NODE), harness.nodes.readable) == (3, True)
+    assert (harness.cache.count(kinds.NODE), harness.nodes.readable) == (3, True)
     await harness.due(3)
     harness.take(kinds.NODE, "DELETED", harness.api.objects[kinds.NODE].pop(("", "one")))
-    assert harness.store.count(kinds.NODE) == 2
+    assert harness.cache.count(kinds.NODE) == 2
     assert [key for _, key in await harness.due(2)] == [NamespacedName("ns", "r-001")]
     harness.api.remove(kinds.NODE, "", "two")
     await harness.informer.resync(1.0)
-    assert harness.store.count(kinds.NODE) == 1
+    assert harness.cache.count(kinds.NODE) == 1
     harness.api.refused["LIST", "nodes"] = 403
     await harness.informer.resync(1.0)
     assert not harness.nodes.readable
