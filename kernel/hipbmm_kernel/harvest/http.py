@@ -6,7 +6,7 @@ number, size and time, and a slow one never delays the harvest.
 
 import selectors
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from hipbmm_kernel.system.clock import Clock
 
@@ -23,14 +23,6 @@ Answer = tuple[int, str, bytes]
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
-class _Connection:
-    def __init__(self, peer: socket.socket, deadline: float) -> None:
-        self.peer = peer
-        self.deadline = deadline
-        self.received = b""
-        self.to_send = b""
-
-
 class HttpServer:
     """Listens on `port` of all addresses, IPv6 included; `answer(path)` is called for each GET."""
 
@@ -40,7 +32,8 @@ class HttpServer:
         self._selector = selectors.DefaultSelector()
         self._listener = _listen(port)
         self._selector.register(self._listener, selectors.EVENT_READ)
-        self._connections: dict[socket.socket, _Connection] = {}
+        self._conversations: dict[socket.socket, tuple[Iterator[int], float]] = {}
+        """With each peer, and when it is over at the latest."""
 
     @property
     def port(self) -> int:
@@ -60,72 +53,69 @@ class HttpServer:
         while late < LATE_ROUNDS:
             left = max(0.0, until - self._clock.monotonic())
             late += not left
-            ready = self._selector.select(min(left, 1.0) if self._connections else left)
-            for key, events in ready:
+            ready = self._selector.select(min(left, 1.0) if self._conversations else left)
+            for key, _ in ready:
                 if key.data is self:
                     return
-                self._turn(key.fileobj, events)
+                self._turn(key.fileobj)
             self._expire()
             if late and not ready:
                 return
 
     def close(self) -> None:
         """Close everything."""
-        for connection in list(self._connections.values()):
-            self._drop(connection)
+        for peer in list(self._conversations):
+            self._drop(peer)
         self._selector.close()
         self._listener.close()
 
-    def _turn(self, source: object, events: int) -> None:
+    def _turn(self, source: object) -> None:
         if source is self._listener:
             self._accept()
-            return
-        connection = self._connections.get(source) if isinstance(source, socket.socket) else None
-        if connection is None:
-            return
-        try:
-            if events & selectors.EVENT_READ:
-                self._receive(connection)
-            elif events & selectors.EVENT_WRITE:
-                self._send(connection)
-        except OSError:
-            self._drop(connection)
+        elif isinstance(source, socket.socket) and source in self._conversations:
+            try:
+                self._selector.modify(source, next(self._conversations[source][0]))
+            except (OSError, StopIteration):
+                self._drop(source)
 
     def _accept(self) -> None:
         try:
             peer, _ = self._listener.accept()
         except OSError:
             return
-        if len(self._connections) >= MAX_CONNECTIONS:
-            self._drop(next(iter(self._connections.values())))  # the oldest; one that holds it open must not shut us
+        if len(self._conversations) >= MAX_CONNECTIONS:
+            self._drop(next(iter(self._conversations)))  # the oldest; one that holds it open must not shut us
         peer.setblocking(False)
-        self._connections[peer] = _Connection(peer, self._clock.monotonic() + CONNECTION_SECONDS)
-        self._selector.register(peer, selectors.EVENT_READ)
+        conversation = _conversation(peer, self._answer)
+        self._conversations[peer] = (conversation, self._clock.monotonic() + CONNECTION_SECONDS)
+        self._selector.register(peer, next(conversation))
 
-    def _receive(self, connection: _Connection) -> None:
-        data = connection.peer.recv(MAX_REQUEST)
-        connection.received += data
-        if b"\r\n\r\n" in connection.received or b"\n\n" in connection.received:
-            connection.to_send = _response(connection.received, self._answer)
-            self._selector.modify(connection.peer, selectors.EVENT_WRITE)
-        elif not data or len(connection.received) > MAX_REQUEST:
-            self._drop(connection)
-
-    def _send(self, connection: _Connection) -> None:
-        sent = connection.peer.send(connection.to_send)
-        connection.to_send = connection.to_send[sent:]
-        if not connection.to_send:
-            self._drop(connection)
-
-    def _drop(self, connection: _Connection) -> None:
-        self._selector.unregister(connection.peer)
-        del self._connections[connection.peer]
-        connection.peer.close()
+    def _drop(self, peer: socket.socket) -> None:
+        self._selector.unregister(peer)
+        del self._conversations[peer]
+        peer.close()
 
     def _expire(self) -> None:
         now = self._clock.monotonic()
-        for connection in [each for each in self._connections.values() if each.deadline <= now]:
-            self._drop(connection)
+        for peer in [peer for peer, (_, deadline) in self._conversations.items() if deadline <= now]:
+            self._drop(peer)
+
+
+def _conversation(peer: socket.socket, answer: Callable[[str], Answer]) -> Iterator[int]:
+    """Receive a request and send the answer; before each step, the event of the peer that it waits for."""
+    request = b""
+    while b"\r\n\r\n" not in request and b"\n\n" not in request:
+        if len(request) > MAX_REQUEST:
+            return
+        yield selectors.EVENT_READ
+        data = peer.recv(MAX_REQUEST)
+        if not data:
+            return
+        request += data
+    left = _response(request, answer)
+    while left:
+        yield selectors.EVENT_WRITE
+        left = left[peer.send(left) :]
 
 
 def _listen(port: int) -> socket.socket:
