@@ -18,7 +18,7 @@ FILES = {
     "HipbmmProfile": "hipbmm.io_hipbmmprofiles.yaml",
 }
 EACH = pytest.mark.parametrize("kind", FILES)
-DEFINITIONS = {definition.kind: definition for definition in crd.DEFINITIONS}
+DEFINITIONS = {definition.kind.kind: definition for definition in crd.DEFINITIONS}
 
 
 def own_crd(kind: str) -> dict[str, Any]:

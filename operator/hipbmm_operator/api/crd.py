@@ -13,8 +13,8 @@ from hipbmm_operator.api.profile import ProfileSpec
 from hipbmm_operator.api.profile_status import ProfileStatus
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.api.status import UNSEEN, Status
-from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT, HIPBMM_PROFILE, Kind
 
 ROOT = Path(__file__).resolve().parents[3]
 CRD_FOLDER = ROOT / "crds"
@@ -34,8 +34,7 @@ class Definition:
     `scale` are the paths of its scale subresource, `unseen` is the status before the operator has seen the resource.
     """
 
-    kind: str
-    plural: str
+    kind: Kind
     short: str
     description: str
     spec: type[Model]
@@ -47,7 +46,7 @@ class Definition:
     @property
     def file(self) -> Path:
         """Its file in crds/."""
-        return CRD_FOLDER / f"{names.GROUP}_{self.plural}.yaml"
+        return CRD_FOLDER / f"{self.kind.group}_{self.kind.plural}.yaml"
 
 
 def schema(of: Definition) -> Json:
@@ -120,8 +119,7 @@ def _column(name: str, path: str, kind: str = "string", priority: int = 0) -> Js
 
 
 DEPLOYMENT = Definition(
-    kind=names.KIND,
-    plural=names.PLURAL,
+    kind=HIPBMM_DEPLOYMENT,
     short="hbd",
     description="A vLLM server on AMD MI3xx whose GEMM kernels are tuned before the first request.",
     spec=Spec,
@@ -148,8 +146,7 @@ DEPLOYMENT = Definition(
 )
 
 PROFILE = Definition(
-    kind=names.PROFILE_KIND,
-    plural=names.PROFILE_PLURAL,
+    kind=HIPBMM_PROFILE,
     short="hbp",
     description="How vLLM pods that somebody else makes get tuned GEMM kernels: those that name it by a label.",
     spec=ProfileSpec,
@@ -172,7 +169,7 @@ DEFINITIONS = (DEPLOYMENT, PROFILE)
 def crd(of: Definition) -> Json:
     """The CustomResourceDefinition."""
     version = {
-        "name": names.VERSION,
+        "name": of.kind.version,
         "served": True,
         "storage": True,
         "additionalPrinterColumns": list(of.columns),
@@ -182,15 +179,15 @@ def crd(of: Definition) -> Json:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{of.plural}.{names.GROUP}"},
+        "metadata": {"name": f"{of.kind.plural}.{of.kind.group}"},
         "spec": {
-            "group": names.GROUP,
+            "group": of.kind.group,
             "scope": "Namespaced",
             "names": {
-                "kind": of.kind,
-                "listKind": f"{of.kind}List",
-                "plural": of.plural,
-                "singular": of.kind.lower(),
+                "kind": of.kind.kind,
+                "listKind": f"{of.kind.kind}List",
+                "plural": of.kind.plural,
+                "singular": of.kind.kind.lower(),
                 "shortNames": [of.short],
                 "categories": ["hipbmm"],
             },

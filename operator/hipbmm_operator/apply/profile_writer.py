@@ -6,7 +6,7 @@ from typing import Literal
 
 from hipbmm_operator.apply import events
 from hipbmm_operator.apply.status_writer import StatusWriter
-from hipbmm_operator.kube import errors, kinds, names
+from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import as_objects, conditions, parse
@@ -24,7 +24,8 @@ Change = tuple[Workload, Transition]
 def changes(profile: Profile, status: Json, facts: Facts, time: str) -> list[Change]:
     """What changed from the stored status to the next one. Pure."""
     before = profile.raw_status
-    own = Workload(names.PROFILE_KIND, profile.meta.name, names.API_VERSION, profile.meta.uid)
+    kind, meta = kinds.HIPBMM_PROFILE, profile.meta
+    own = Workload(kind.kind, meta.name, kind.api_version, meta.uid)
     found: list[Change] = []
     old, now = (conditions(each).get("Ready", {}) for each in (before, status))
     if now and (old.get("status"), old.get("reason")) != (now["status"], now["reason"]):

@@ -7,7 +7,7 @@ from datetime import datetime
 from hipbmm_operator.api.resource import Resource, parse
 from hipbmm_operator.apply.applier import Applied, Applier
 from hipbmm_operator.apply.status_writer import StatusWriter
-from hipbmm_operator.kube import errors, kinds, metadata, names
+from hipbmm_operator.kube import errors, kinds, metadata
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import NamespacedName
@@ -100,7 +100,7 @@ class Reconciler:
         elif planned.makes_something(children):
             live = await self._live(resource)
             if live is None or live.deleting:
-                raise errors.NotFoundError(404, "NotFound", f"{names.KIND} {resource.meta.name} has been deleted")
+                raise errors.NotFoundError(404, "NotFound", f"HipbmmDeployment {resource.meta.name} has been deleted")
         return await self.applier.run(resource.meta, planned, children)
 
     async def _report(self, key: NamespacedName, situation: Situation) -> float | None:

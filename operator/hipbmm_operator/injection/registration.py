@@ -5,7 +5,7 @@ Both do it in two ways with the same selectors: for pods that name a profile, an
 
 from hipbmm_operator.injection import marks, spelling, table
 from hipbmm_operator.injection.expr import Expr
-from hipbmm_operator.kube import names
+from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.json_text import Json
 
 LABEL, MATCH = "label", "match"
@@ -56,7 +56,7 @@ def _policy(name: str, selectors: Json, mine: Expr) -> list[Json]:
     ready, settled = table.READY, marks.SETTLED
     conditions = (("mine", mine), ("not-skipped", table.NOT_SKIPPED), ("ready", ready), ("unsettled", ~settled))
     policy: Json = {
-        "paramKind": {"apiVersion": names.API_VERSION, "kind": "HipbmmProfile"},
+        "paramKind": {"apiVersion": kinds.HIPBMM_PROFILE.api_version, "kind": kinds.HIPBMM_PROFILE.kind},
         "failurePolicy": "Ignore",
         "reinvocationPolicy": "IfNeeded",
         "matchConstraints": {"matchPolicy": "Equivalent", "resourceRules": [_rule()], **selectors},

@@ -37,8 +37,8 @@ class Kind:
         return {"apiVersion": self.api_version, "kind": self.kind, "name": name, "uid": uid}
 
 
-HIPBMM_DEPLOYMENT = Kind(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
-HIPBMM_PROFILE = Kind(names.GROUP, names.VERSION, names.PROFILE_PLURAL, names.PROFILE_KIND)
+HIPBMM_DEPLOYMENT = Kind(names.GROUP, "v1alpha1", "hipbmmdeployments", "HipbmmDeployment")
+HIPBMM_PROFILE = Kind(names.GROUP, "v1alpha1", "hipbmmprofiles", "HipbmmProfile")
 DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
 CONTROLLER_REVISION = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
 SERVICE = Kind("", "v1", "services", "Service")

@@ -4,12 +4,6 @@ import hashlib
 import re
 
 GROUP = "hipbmm.io"
-VERSION = "v1alpha1"
-API_VERSION = f"{GROUP}/{VERSION}"
-KIND = "HipbmmDeployment"
-PLURAL = "hipbmmdeployments"
-PROFILE_KIND = "HipbmmProfile"
-PROFILE_PLURAL = "hipbmmprofiles"
 
 FIELD_MANAGER = "hipbmm-operator"
 """The one field manager of server-side apply."""

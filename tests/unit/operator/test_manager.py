@@ -13,7 +13,7 @@ import pytest
 from tests.unit.operator.apiserver import ApiServer, eventually
 
 from hipbmm_operator import manager
-from hipbmm_operator.kube import kinds, names
+from hipbmm_operator.kube import kinds
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.telemetry import metrics
 
@@ -81,7 +81,7 @@ async def running(api: ApiServer, scratch: Path, unused_tcp_port: int, **setting
 
 def resource(name: str = "qwen") -> Json:
     about = {"name": name, "namespace": "ns", "generation": 1}
-    return {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": about, "spec": SPEC}
+    return kinds.HIPBMM_DEPLOYMENT.body(about, spec=SPEC)
 
 
 async def test_a_resource_gets_its_children_and_loses_its_metrics_with_it(tmp_path: Path, unused_tcp_port: int) -> None:

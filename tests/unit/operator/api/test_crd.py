@@ -13,7 +13,7 @@ from hipbmm_operator.api.spec import Spec
 
 Json = dict[str, Any]
 SCHEMA = crd.schema(crd.DEPLOYMENT)["properties"]
-KINDS = pytest.mark.parametrize("of", crd.DEFINITIONS, ids=lambda of: of.plural)
+KINDS = pytest.mark.parametrize("of", crd.DEFINITIONS, ids=lambda of: of.kind.plural)
 
 
 def fields(node: Json, path: str) -> Iterator[tuple[str, Json]]:
@@ -34,7 +34,7 @@ def all_fields(of: crd.Definition) -> list[tuple[str, Json]]:
 
 
 ALL = all_fields(crd.DEPLOYMENT)
-EACH = [(f"{of.plural}: {path}", node) for of in crd.DEFINITIONS for path, node in all_fields(of)]
+EACH = [(f"{of.kind.plural}: {path}", node) for of in crd.DEFINITIONS for path, node in all_fields(of)]
 
 
 @KINDS

@@ -9,7 +9,6 @@ from tests.unit.operator.make import planned
 
 from hipbmm_operator.api.resource import parse, parse_spec
 from hipbmm_operator.api.spec import Spec
-from hipbmm_operator.kube import names
 from hipbmm_operator.plan import validation
 from hipbmm_operator.resources import server_args
 
@@ -20,7 +19,7 @@ EXAMPLES = [
     pytest.param(body, id=f"{path.stem}-{body['metadata']['name']}")
     for path in sorted((ROOT / "examples").glob("*.yaml"))
     for body in yaml.safe_load_all(path.read_text())
-    if body["kind"] == names.KIND
+    if body["kind"] == "HipbmmDeployment"
 ]
 
 
