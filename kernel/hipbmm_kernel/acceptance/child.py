@@ -8,8 +8,8 @@ import os
 import sys
 from typing import Any
 
+from hipbmm_kernel.system.process import die_with_parent
 from hipbmm_kernel.system.shown import first_line
-from hipbmm_kernel.tune.child.lifeline import die_with_parent
 
 
 def main(arguments: list[str]) -> int:

@@ -21,7 +21,7 @@ from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.bands import Answer, Timed
 from hipbmm_kernel.dispatch.table import Table
 from hipbmm_kernel.store import table as store
-from hipbmm_kernel.system import files, process
+from hipbmm_kernel.system import process
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.tune.handover import Last
@@ -36,7 +36,6 @@ RACE_SHARE, RACE_SECONDS = 0.1, 120.0
 STEP_SECONDS = 20.0
 """At least for the planned GEMM, and for each measurement: a device that hangs in one costs no more."""
 GLANCE_SECONDS = 0.2
-LOG_TAIL = 8192
 MAX_ANSWER = 1 << 20
 
 
@@ -121,8 +120,7 @@ def _child(env: Mapping[str, str], program: str, directory: str, limits: Limits,
         ended = _wait(child, f"{directory}/{ANSWER}", limits.step, clock, stop)
     finally:
         status = process.end(child, process.END_SECONDS)
-    words = process.last_words(files.tail(f"{directory}/log", LOG_TAIL))
-    return _answer(directory, ended or process.ending(status), words)
+    return _answer(directory, ended or process.ending(status), process.last_words_in(f"{directory}/log"))
 
 
 def _wait(child: subprocess.Popen[bytes], answer: str, seconds: float, clock: Clock, stop: Stop) -> str:

@@ -101,14 +101,13 @@ class _Run:
     def _child(self) -> str:
         """Run `warm`; why there is no report of it, "" when there is one."""
         command = [*itself.command("__main__"), "warm"]
-        with Family() as family:
+        with Family():  # also the image's vLLM that is being asked, in a session of its own
             env = self._settings_of_child()
             child = process.start(command, _directory(env), env, 1, 2)
             try:
                 ended = self._wait(child)
             finally:
                 status = process.end(child, process.END_SECONDS)
-                family.end()  # the image's vLLM that was being asked, in a session of its own
         if os.path.exists(self._settings.report_file):
             return ""
         return ended or f"warm ended with {process.ending(status)}"

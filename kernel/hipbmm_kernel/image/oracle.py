@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
-from hipbmm_kernel.system import files, itself, memory, process
+from hipbmm_kernel.system import itself, memory, process
 from hipbmm_kernel.system.family import Family
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ GLANCE_SECONDS = 0.2
 END_SECONDS = 10.0
 """For the end of a child that was killed; one inside a call of a driver that hangs cannot end."""
 LOG_NAME = "child.log"
-LOG_TAIL = 8192
 
 
 class Asked(NamedTuple):
@@ -79,10 +78,9 @@ def _attempt(
             ended = _wait(child, family, log.fileno(), deadline, clock, stop)
         finally:
             status = process.end(child, END_SECONDS)
-            family.end()
     if ended:
         return Asked(None, ended)
-    return _reply(reply, status, process.last_words(files.tail(f"{directory}/{LOG_NAME}", LOG_TAIL)))
+    return _reply(reply, status, process.last_words_in(f"{directory}/{LOG_NAME}"))
 
 
 def _wait(child: subprocess.Popen[bytes], family: Family, log: int, deadline: float, clock: Clock, stop: Stop) -> str:

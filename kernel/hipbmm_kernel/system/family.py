@@ -24,7 +24,10 @@ _GLANCE_SECONDS = 0.01
 
 
 class Family:
-    """While it is entered, it counts what this process starts. The children that it has before belong to others."""
+    """While it is entered, it counts what this process starts, and all of that ends with it.
+
+    The children that this process has before belong to others.
+    """
 
     def __init__(self) -> None:
         self._others: set[int] = set()
@@ -35,14 +38,7 @@ class Family:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _adopt(yes=False)
-
-    def memory(self) -> int:
-        """Resident bytes of all of them. What forks share counts for each."""
-        return sum(self._members().values()) * os.sysconf("SC_PAGE_SIZE")
-
-    def end(self) -> None:
-        """Kill all of them, for a few seconds at most: one that starts others is killed before it starts many."""
+        # For a few seconds at most: one that starts others is killed before it starts many.
         deadline = time.monotonic() + _END_SECONDS
         while (members := self._members()) and time.monotonic() < deadline:
             for pid in members:
@@ -51,6 +47,11 @@ class Family:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
             time.sleep(_GLANCE_SECONDS)
+        _adopt(yes=False)
+
+    def memory(self) -> int:
+        """Resident bytes of all of them. What forks share counts for each."""
+        return sum(self._members().values()) * os.sysconf("SC_PAGE_SIZE")
 
     def _members(self) -> dict[int, int]:
         """Resident pages by process: all below this one, without the others and what is below them."""

@@ -19,16 +19,6 @@ def read_text(path: str, limit: int = MAX_BYTES) -> str:
     return (read_bytes(path, limit) or b"").decode("utf-8", "replace")
 
 
-def tail(path: str, count: int) -> str:
-    """The last `count` bytes of a file as text; "" when it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - count))
-            return file.read(count).decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
 def listed(directory: str, prefix: str = "") -> list[str]:
     """The names in a directory that begin with `prefix`, sorted; none when it cannot be read."""
     try:

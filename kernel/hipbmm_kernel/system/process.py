@@ -15,9 +15,12 @@ from typing import IO
 FATAL_MARKS = ("hipBLAS error:", "Hip error:", "Memory access fault", "HSA_STATUS_ERROR", "out of memory")
 """What AITER and the ROCm runtime print before they end the process."""
 LAST_LINES = 3
+LOG_TAIL = 8192
+"""Bytes of a log's end that are looked at."""
 END_SECONDS = 5.0
 """How long a killed child may take to end. One that waits in the kernel for a hung GPU may never: it is left behind."""
 LEFT_BEHIND = "it cannot be ended and is left behind"
+PR_SET_PDEATHSIG = 1
 
 
 def start(
@@ -39,6 +42,20 @@ def start(
         pass_fds=descriptors,
         start_new_session=True,
     )
+
+
+def die_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends, SIGKILL included; exit at once if it has ended already.
+
+    A parent that died before the call never sends the signal, hence the comparison afterwards.
+    """
+    import ctypes  # noqa: PLC0415 - costs as much as a start may, and children alone ask
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def kill_session(leader: int) -> None:
@@ -75,3 +92,13 @@ def last_words(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     fatal = [line for line in lines if any(mark in line for mark in FATAL_MARKS)]
     return (fatal[-1] if fatal else " | ".join(lines[-LAST_LINES:]))[:400]
+
+
+def last_words_in(path: str) -> str:
+    """The same of a log file; "" when it cannot be read."""
+    try:
+        with open(path, "rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL))
+            return last_words(log.read(LOG_TAIL).decode("utf-8", "replace"))
+    except OSError:
+        return ""

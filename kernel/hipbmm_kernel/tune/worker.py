@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 from hipbmm_kernel.contract.settings import SERVED_NAME
 from hipbmm_kernel.rows.gemm import Row
 from hipbmm_kernel.store.tail import Appended, Cursor, Tail
-from hipbmm_kernel.system import files, process
+from hipbmm_kernel.system import process
 from hipbmm_kernel.system.volume import Volume
 from hipbmm_kernel.tune import protocol
 from hipbmm_kernel.tune.protocol import Message
 
 LOG_NAME = "child.log"
-LOG_TAIL = 4096
 
 
 class Failure(NamedTuple):
@@ -103,7 +102,7 @@ class Worker:
 
     def last_words(self) -> str:
         """What the library printed before it ended the child."""
-        return process.last_words(files.tail(f"{self.directory}/{LOG_NAME}", LOG_TAIL))
+        return process.last_words_in(f"{self.directory}/{LOG_NAME}")
 
     def discard(self) -> None:
         """Remove the working directory."""

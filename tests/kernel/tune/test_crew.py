@@ -25,7 +25,7 @@ from hipbmm_kernel.tune.worker import Failure
 CHILD = """
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
-from hipbmm_kernel.tune.child.lifeline import die_with_parent
+from hipbmm_kernel.system.process import die_with_parent
 die_with_parent(int(sys.argv[2]))
 print("ready", flush=True)
 time.sleep(1000)

@@ -22,7 +22,7 @@ def main() -> None:
     program, root, parent, *rest = arguments[1:]
     if int(parent):
         sys.path.insert(0, root)
-        from hipbmm_kernel.tune.child.lifeline import die_with_parent  # noqa: PLC0415 - from the root that was given
+        from hipbmm_kernel.system.process import die_with_parent  # noqa: PLC0415 - from the root that was given
 
         die_with_parent(int(parent))
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from hipbmm_kernel.contract.settings import ONLINE_TUNING
 from hipbmm_kernel.linear.libraries import loaded_libraries
+from hipbmm_kernel.system.process import die_with_parent
 from hipbmm_kernel.system.shown import first_line
 from hipbmm_kernel.tune import protocol
-from hipbmm_kernel.tune.child.lifeline import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
