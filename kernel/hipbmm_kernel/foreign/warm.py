@@ -20,7 +20,7 @@ from hipbmm_kernel.contract.report import Report
 from hipbmm_kernel.contract.settings import ENV_FILE, FILE, SERVE_UNTUNED, SettingsError, parse_settings
 from hipbmm_kernel.dispatch import plugins, words
 from hipbmm_kernel.foreign import decision, env_file, memory, server
-from hipbmm_kernel.identity.gpu import read_hardware, visible_gpus
+from hipbmm_kernel.identity.gpu import read_gpus, visible_gpus
 from hipbmm_kernel.identity.software import add_python_path, package_directory
 from hipbmm_kernel.pod import aiter_jit, state_file
 from hipbmm_kernel.pod.exec import Log
@@ -117,8 +117,8 @@ class _Run:
         here = {builtin.HERE: os.getcwd()}
         seen = plugins.with_program(self._env, self._settings.program) | here  # as the server's command line is started
         found = server.find(self._argv, seen, has_command=self._settings.mode != ENV_FILE)
-        gpus = read_hardware(self._settings.sysfs, self._settings.dev, self._env).gpus
-        room = memory.room(left(), len(gpus))
+        gpus = len(read_gpus(self._settings.sysfs, self._settings.dev, self._env, []))
+        room = memory.room(left(), gpus)
         budget = self._settings.budget_seconds
         limits = {
             "HIPBMM_BUDGET_SECONDS": str(budget * TUNE_SHARE),
@@ -131,8 +131,8 @@ class _Run:
             limits["HIPBMM_DISPATCH"] = FILE  # the server does not find the plugin, and without it it gets no table
         if not room.gpus:
             limits["HIPBMM_TUNE"] = "0"
-        elif room.gpus < len(gpus):
-            limits["HIP_VISIBLE_DEVICES"] = ",".join(visible_gpus(self._env, len(gpus))[: room.gpus])
+        elif room.gpus < gpus:
+            limits["HIP_VISIBLE_DEVICES"] = ",".join(visible_gpus(self._env, gpus)[: room.gpus])
         with contextlib.suppress(TooLate, OSError):  # that a volume hangs, or is not there, the child reports
             if within(STORE_SECONDS, os.path.isdir, self._settings.store):  # a claim
                 limits["HIPBMM_COOPERATE"] = "1"

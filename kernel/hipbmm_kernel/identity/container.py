@@ -24,27 +24,27 @@ class Identity(NamedTuple):
 
 def read_identity(sysfs: str, dev: str, env: Mapping[str, str], simulated: bool) -> Identity:
     """What this container is. Never raises: what cannot be read is None in the stack, and its key `unknown`."""
-    hardware = identity_gpu.read_hardware(sysfs, dev, env)
-    notes = list(hardware.notes)
-    parts = _common(hardware.gpus, notes)
+    notes: list[str] = []
+    gpus = identity_gpu.read_gpus(sysfs, dev, env, notes)
+    parts = _common(gpus, notes)
     arch = parts.get("arch")
-    libraries = hipblaslt.Libraries(None, (), ())
-    if arch is not None:
-        libraries = hipblaslt.read_libraries(arch, env, software.library_directories())
+    version, databases = (
+        hipblaslt.read_libraries(arch, env, software.library_directories(), notes) if arch is not None else (None, ())
+    )
     stack = Stack(
         **parts,
-        hipblaslt=libraries.version,
-        databases=libraries.databases,
+        hipblaslt=version,
+        databases=databases,
         aiter=software.package_version("aiter", "amd_aiter", "aiter"),
         fp8=identity_gpu.FP8_BY_ARCH.get(arch or ""),
         rocm=software.rocm_version(env),
         environment=software.selecting_environment(env),
         simulated=simulated,
     )
-    return Identity(stack, len(hardware.gpus), software.package_version("vllm"), (*notes, *libraries.notes))
+    return Identity(stack, len(gpus), software.package_version("vllm"), tuple(notes))
 
 
-def _common(gpus: tuple[Gpu, ...], notes: list[str]) -> dict[str, Any]:
+def _common(gpus: list[Gpu], notes: list[str]) -> dict[str, Any]:
     """The parts of the stack that all GPUs of the container have in common; one that differs is unknown."""
     found = {name: {getattr(gpu, name) for gpu in gpus} for name in Gpu._fields if name != "minor"}
     differing = [name for name, values in found.items() if len(values) > 1]

@@ -27,13 +27,6 @@ MAX_DIGITS = 20
 """Of a number of 64 bits."""
 
 
-class Product(NamedTuple):
-    """A product by PCI id: its name and the CU count of the whole GPU."""
-
-    name: str
-    compute_units: int
-
-
 _PRODUCTS = {
     ("MI300A", 228): (0x74A0, 0x74B4),
     ("MI300X", 304): (0x74A1, 0x74B5),
@@ -45,8 +38,8 @@ _PRODUCTS = {
     ("MI355X", 256): (0x75A3, 0x75B3),
     ("MI350P", 128): (0x75A8, 0x75B8),
 }
-PRODUCTS = {pci_id: Product(*product) for product, ids in _PRODUCTS.items() for pci_id in ids}
-"""PF and VF ids of one product have one name: they run the same kernels."""
+PRODUCTS = {pci_id: product for product, ids in _PRODUCTS.items() for pci_id in ids}
+"""By PCI id: a product's name and the CU count of the whole GPU. Its PF and VF ids run the same kernels."""
 
 FP8_BY_ARCH = {"gfx940": "e4m3fnuz", "gfx941": "e4m3fnuz", "gfx942": "e4m3fnuz", "gfx950": "e4m3fn"}
 """aiter/utility/dtypes.py and vLLM's is_fp8_fnuz."""
@@ -67,17 +60,12 @@ class Gpu(NamedTuple):
     memory_partition: str | None
 
 
-class Hardware(NamedTuple):
-    """The GPUs of this container in the order HIP numbers them, and what was odd while reading them."""
+def read_gpus(sysfs: str, dev: str, env: Mapping[str, str], notes: list[str]) -> list[Gpu]:
+    """The visible AMD GPUs under `sysfs` (/sys) and `dev` (/dev), in the order HIP numbers them.
 
-    gpus: tuple[Gpu, ...]
-    notes: tuple[str, ...]
-
-
-def read_hardware(sysfs: str, dev: str, env: Mapping[str, str]) -> Hardware:
-    """The visible AMD GPUs under `sysfs` (/sys) and `dev` (/dev). Never raises: what cannot be read is None."""
+    Never raises: what cannot be read is None. What is odd is added to `notes`.
+    """
     nodes = _nodes(f"{sysfs}/class/kfd/kfd/topology/nodes")
-    notes: list[str] = []
     visible = [node for node in nodes if os.path.exists(f"{dev}/dri/renderD{node['drm_render_minor']}")]
     if nodes and not visible:
         notes.append(f"{len(nodes)} GPUs in sysfs, none of them in {dev}/dri")
@@ -85,8 +73,7 @@ def read_hardware(sysfs: str, dev: str, env: Mapping[str, str]) -> Hardware:
         visible = _selected(visible, env[ROCR_SELECTOR])
         notes.append(f"{ROCR_SELECTOR}={env[ROCR_SELECTOR][:80]} leaves {len(visible)} GPUs")
     xnack = env.get("HSA_XNACK", "0") == "1"
-    gpus = tuple(_gpu(sysfs, node, xnack, notes) for node in visible)
-    return Hardware(gpus, tuple(notes))
+    return [_gpu(sysfs, node, xnack, notes) for node in visible]
 
 
 def visible_gpus(env: Mapping[str, str], count: int) -> tuple[str, ...]:
@@ -137,17 +124,17 @@ def _gpu(sysfs: str, node: dict[str, int], xnack: bool, notes: list[str]) -> Gpu
     arch = _arch(node["gfx_target_version"])
     units = node.get("simd_count", 0) // (node.get("simd_per_cu") or DEFAULT_SIMD_PER_CU)
     pci_id = f"{node.get('device_id', 0):04x}"
-    product = PRODUCTS.get(node.get("device_id", 0)) if node.get("vendor_id", AMD) == AMD else None
-    if product is None:
+    known = PRODUCTS.get(node.get("device_id", 0)) if node.get("vendor_id", AMD) == AMD else None
+    if known is None:
         notes.append(f"renderD{minor}: PCI id {pci_id} is no known product")
+    product, all_units = known or (f"pci-{pci_id}", None)
     compute = _partition_file(sysfs, node, "current_compute_partition")
     memory = _partition_file(sysfs, node, "current_memory_partition")
-    whole = product is not None and product.compute_units == units
-    if compute is None and whole:
+    if compute is None and units == all_units:
         # Virtual functions have no partition files; all CUs of the product in one device is what SPX means.
         notes.append(f"renderD{minor}: no partition file, SPX and NPS1 by its {units} CUs")
         compute, memory = "SPX", memory or "NPS1"
-    if product is None:
+    if known is None:
         compute = compute or UNREPORTED
     if compute and not memory:
         notes.append(f"renderD{minor}: no memory partition file")
@@ -157,7 +144,7 @@ def _gpu(sysfs: str, node: dict[str, int], xnack: bool, notes: list[str]) -> Gpu
         arch=arch,
         features=_features(node, arch, xnack),
         compute_units=units or None,
-        product=product.name if product else f"pci-{pci_id}",
+        product=product,
         partition=compute,
         memory_partition=memory,
     )

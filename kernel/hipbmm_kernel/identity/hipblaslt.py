@@ -9,7 +9,6 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from hipbmm_kernel.system.files import listed, read_text
 
@@ -20,20 +19,14 @@ CHUNK = 1 << 20
 _VERSION_PARTS = ("MAJOR", "MINOR", "PATCH")
 
 
-class Libraries(NamedTuple):
-    """`version` of the first library found (None: no library), the databases' sha256, and what was odd."""
+def read_libraries(
+    arch: str, env: Mapping[str, str], packages: Iterable[str], notes: list[str]
+) -> tuple[str | None, tuple[str, ...]]:
+    """The version of the first hipBLASLt library for `arch` (gfx942), and the sha256 of the databases of all, sorted.
 
-    version: str | None
-    databases: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-def read_libraries(arch: str, env: Mapping[str, str], packages: Iterable[str]) -> Libraries:
-    """The hipBLASLt libraries for `arch` (gfx942). `packages` are directories that hold Python packages' libraries.
-
-    Never raises. An unreadable database makes `databases` empty, which makes the stack unknown.
+    `packages` are directories that hold Python packages' libraries; what is odd is added to `notes`. Never raises.
+    Without a library, or with an unreadable database, both are unknown, which makes the stack unknown.
     """
-    notes: list[str] = []
     directories = [path for path in _directories(env, packages) if listed(path, LIBRARY)]
     files = _databases(arch, env, directories, notes)
     digests = []
@@ -42,14 +35,14 @@ def read_libraries(arch: str, env: Mapping[str, str], packages: Iterable[str]) -
             digests.append(_digest(path))
         except OSError as error:
             notes.append(f"{path}: {error.strerror}")
-            return Libraries(None, (), tuple(notes))
+            return None, ()
     version = next((found for found in map(_version, directories) if found), None)
     if version is None and digests:
         # Libraries inside a Python package carry no header; the database says more than a number anyhow.
         version = f"db-{digests[0][:8]}"
     if not digests:
         notes.append(f"no {LIBRARY} with a TensileLibrary_lazy_{arch} found")
-    return Libraries(version if digests else None, tuple(sorted(set(digests))), tuple(notes))
+    return version if digests else None, tuple(sorted(set(digests)))
 
 
 def rocm_roots(env: Mapping[str, str]) -> list[str]:

@@ -52,4 +52,4 @@ def test_a_container_without_gpus(write_node: Node, tmp_path: Path) -> None:
     sys, _ = write_node()
     found = container.read_identity(sys, str(tmp_path / "nothing"), {}, simulated=True)
     assert found.gpus == 0
-    assert identity_gpu.read_hardware(str(tmp_path / "nothing"), str(tmp_path), {}).gpus == ()
+    assert identity_gpu.read_gpus(str(tmp_path / "nothing"), str(tmp_path), {}, []) == []

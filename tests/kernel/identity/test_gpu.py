@@ -15,21 +15,20 @@ from hipbmm_kernel.identity.gpu import Gpu
     [("MI300X", "gfx942", 304), ("MI325X", "gfx942", 304), ("MI308X", "gfx942", 80), ("MI355X", "gfx950", 256)],
 )
 def test_products(write_node: Node, product: str, arch: str, units: int) -> None:
-    found = identity_gpu.read_hardware(*write_node(product=product), {})
-    assert [gpu._replace(minor=0) for gpu in found.gpus] == [
-        Gpu(0, arch, "sramecc+:xnack-", units, product, "SPX", "NPS1")
-    ]
-    assert found.notes == ()
+    notes: list[str] = []
+    found = identity_gpu.read_gpus(*write_node(product=product), {}, notes)
+    assert [gpu._replace(minor=0) for gpu in found] == [Gpu(0, arch, "sramecc+:xnack-", units, product, "SPX", "NPS1")]
+    assert notes == []
 
 
 def test_only_the_gpus_of_this_container_count(write_node: Node) -> None:
-    found = identity_gpu.read_hardware(*write_node(mine=(1, 5), count=8), {})
-    assert [gpu.minor for gpu in found.gpus] == [128 + 8, 128 + 40]
+    found = identity_gpu.read_gpus(*write_node(mine=(1, 5), count=8), {}, [])
+    assert [gpu.minor for gpu in found] == [128 + 8, 128 + 40]
 
 
 def test_partitions_after_the_first_get_their_mode_from_their_gpu(write_node: Node) -> None:
-    found = identity_gpu.read_hardware(*write_node(mine=(3,), partition="CPX", memory="NPS4", count=2), {})
-    assert [(gpu.compute_units, gpu.partition, gpu.memory_partition) for gpu in found.gpus] == [(38, "CPX", "NPS4")]
+    found = identity_gpu.read_gpus(*write_node(mine=(3,), partition="CPX", memory="NPS4", count=2), {}, [])
+    assert [(gpu.compute_units, gpu.partition, gpu.memory_partition) for gpu in found] == [(38, "CPX", "NPS4")]
 
 
 def _only_one_readable(root: Path, minor: int, location: int) -> None:
@@ -53,24 +52,25 @@ def _only_one_readable(root: Path, minor: int, location: int) -> None:
 def test_the_mode_of_a_partition_needs_no_other_partition(write_node: Node, tmp_path: Path, location: int) -> None:
     paths = write_node(mine=(10,), partition="CPX", memory="NPS4", count=2)
     _only_one_readable(tmp_path / "sys", 128 + 8 + 2, location)
-    found = identity_gpu.read_hardware(*paths, {})
-    assert [(gpu.compute_units, gpu.partition, gpu.memory_partition) for gpu in found.gpus] == [(38, "CPX", "NPS4")]
+    found = identity_gpu.read_gpus(*paths, {}, [])
+    assert [(gpu.compute_units, gpu.partition, gpu.memory_partition) for gpu in found] == [(38, "CPX", "NPS4")]
 
 
 def test_a_virtual_function_without_partition_files_is_spx_by_its_units(write_node: Node, tmp_path: Path) -> None:
     paths = write_node(virtual=True)
     for file in (tmp_path / "sys").rglob("current_*_partition"):
         file.unlink()
-    found = identity_gpu.read_hardware(*paths, {})
-    assert (found.gpus[0].product, found.gpus[0].partition, found.gpus[0].memory_partition) == ("MI300X", "SPX", "NPS1")
-    assert "SPX and NPS1 by its 304 CUs" in found.notes[0]
+    notes: list[str] = []
+    found, *_ = identity_gpu.read_gpus(*paths, {}, notes)
+    assert (found.product, found.partition, found.memory_partition) == ("MI300X", "SPX", "NPS1")
+    assert "SPX and NPS1 by its 304 CUs" in notes[0]
 
 
 def test_a_partition_without_its_file_is_unknown(write_node: Node, tmp_path: Path) -> None:
     paths = write_node(partition="CPX")
     for file in (tmp_path / "sys").rglob("current_compute_partition"):
         file.unlink()
-    assert identity_gpu.read_hardware(*paths, {}).gpus[0].partition is None
+    assert identity_gpu.read_gpus(*paths, {}, [])[0].partition is None
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,11 @@ def test_a_partition_without_its_file_is_unknown(write_node: Node, tmp_path: Pat
     ],
 )
 def test_the_gpus_that_the_runtime_is_told_to_show(write_node: Node, selector: str, minors: list[int]) -> None:
-    found = identity_gpu.read_hardware(*write_node(mine=(0, 1, 2), count=3), {"ROCR_VISIBLE_DEVICES": selector})
-    assert [gpu.minor for gpu in found.gpus] == minors
-    assert "ROCR_VISIBLE_DEVICES" in found.notes[-1]
+    notes: list[str] = []
+    paths = write_node(mine=(0, 1, 2), count=3)
+    found = identity_gpu.read_gpus(*paths, {"ROCR_VISIBLE_DEVICES": selector}, notes)
+    assert [gpu.minor for gpu in found] == minors
+    assert "ROCR_VISIBLE_DEVICES" in notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -112,12 +114,12 @@ def test_a_gpu_is_named_by_its_unique_id_too(write_node: Node, tmp_path: Path) -
     paths = write_node(mine=(0, 1), count=2)
     second = next(path for path in (tmp_path / "sys").rglob("properties") if "drm_render_minor 136" in path.read_text())
     unique = next(line.split()[1] for line in second.read_text().splitlines() if line.startswith("unique_id"))
-    found = identity_gpu.read_hardware(*paths, {"ROCR_VISIBLE_DEVICES": f"GPU-{int(unique):016x}"})
-    assert [gpu.minor for gpu in found.gpus] == [136]
+    found = identity_gpu.read_gpus(*paths, {"ROCR_VISIBLE_DEVICES": f"GPU-{int(unique):016x}"}, [])
+    assert [gpu.minor for gpu in found] == [136]
 
 
 def test_xnack_is_the_processs_own_choice(write_node: Node) -> None:
-    assert identity_gpu.read_hardware(*write_node(), {"HSA_XNACK": "1"}).gpus[0].features == "sramecc+:xnack+"
+    assert identity_gpu.read_gpus(*write_node(), {"HSA_XNACK": "1"}, [])[0].features == "sramecc+:xnack+"
 
 
 @pytest.mark.parametrize("value", ["9" * 21, "9" * 5000, "-1", "1e3", "0x10", "", "\u0661", "1 2"])
@@ -126,4 +128,4 @@ def test_a_property_that_is_no_number_of_64_bits_is_not_there(write_node: Node, 
     for file in (tmp_path / "sys").rglob("properties"):
         lines = [line for line in file.read_text().splitlines() if not line.startswith("simd_count")]
         file.write_text("\n".join([*lines, f"simd_count {value}"]))
-    assert [gpu.compute_units for gpu in identity_gpu.read_hardware(*paths, {}).gpus] == [None]
+    assert [gpu.compute_units for gpu in identity_gpu.read_gpus(*paths, {}, [])] == [None]

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from tests.kernel.pods import write_rocm
@@ -9,8 +10,15 @@ from tests.kernel.pods import write_rocm
 from hipbmm_kernel.identity import hipblaslt, software
 
 
-def libraries(arch: str = "gfx942", *packages: str, **env: str) -> hipblaslt.Libraries:
-    return hipblaslt.read_libraries(arch, env, packages)
+class Found(NamedTuple):
+    version: str | None
+    databases: tuple[str, ...]
+    notes: list[str]
+
+
+def libraries(arch: str = "gfx942", *packages: str, **env: str) -> Found:
+    notes: list[str] = []
+    return Found(*hipblaslt.read_libraries(arch, env, packages, notes), notes)
 
 
 def test_every_library_that_could_be_loaded_is_in_the_key(tmp_path: Path) -> None:
