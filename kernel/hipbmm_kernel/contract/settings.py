@@ -56,12 +56,8 @@ def _path(_name: str, text: str) -> str:
     return text.rstrip("/") or "/"
 
 
-def _names(_name: str, text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.split(",") if part)
-
-
-def _paths(_name: str, text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.split(":") if part)
+def _parts(separator: str) -> Callable[[str, str], tuple[str, ...]]:
+    return lambda _name, text: tuple(filter(None, text.split(separator)))
 
 
 def _word(name: str, text: str) -> str:
@@ -170,7 +166,7 @@ class Settings(NamedTuple):
 
     home: Annotated[str, "/hipbmm", _path]
     store: Annotated[str, "$HIPBMM_HOME/store", _path]
-    mirrors: Annotated[tuple[str, ...], "$HIPBMM_HOME/mirror", _paths]
+    mirrors: Annotated[tuple[str, ...], "$HIPBMM_HOME/mirror", _parts(":")]
     mirror_log: Annotated[bool, "0", _flag]
     model: Annotated[str, "", _text]
     model_config: Annotated[str, "", _text]
@@ -198,9 +194,9 @@ class Settings(NamedTuple):
     read_seconds: Annotated[float, "90", _seconds(0.0)]
     warmup_seconds: Annotated[float, "1800", _seconds(0.0)]
     image_seconds: Annotated[float, "180", _seconds(0.0)]
-    user_flags: Annotated[tuple[str, ...], "", _names]
+    user_flags: Annotated[tuple[str, ...], "", _parts(",")]
     mode: Annotated[str, "", _choice("", WRAP, ENV_FILE)]
-    fixed_env: Annotated[tuple[str, ...], "", _names]
+    fixed_env: Annotated[tuple[str, ...], "", _parts(",")]
     cooperate: Annotated[bool, "0", _flag]
     notes: Annotated[tuple[str, ...], "", parse_arguments]
     conflicting_env: tuple[str, ...]
@@ -269,7 +265,9 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         values[field] = read(name, text)
     if not values["mode"]:
         values["server_args"] = tuple(_resolved(argument, env) for argument in values["server_args"])
-    return Settings(**values, conflicting_env=_conflicts(env))
+    # What a user set to switch a part of the contract off. Unset is fine: exec sets it.
+    conflicts = tuple(name for name in CONTRACT_ENV if env.get(name, "1").lower() not in ("1", "true", ""))
+    return Settings(**values, conflicting_env=conflicts)
 
 
 def _resolved(argument: str, env: Mapping[str, str]) -> str:
@@ -286,8 +284,3 @@ def _resolved(argument: str, env: Mapping[str, str]) -> str:
 def with_contract(env: Mapping[str, str]) -> dict[str, str]:
     """The environment with the contract's variables where it has none."""
     return {**env, **{name: value for name, value in CONTRACT_ENV.items() if not env.get(name)}}
-
-
-def _conflicts(env: Mapping[str, str]) -> tuple[str, ...]:
-    """The contract's variables that a user set to switch a part off. Unset is fine: exec sets them."""
-    return tuple(name for name in CONTRACT_ENV if env.get(name, "1").lower() not in ("1", "true", ""))

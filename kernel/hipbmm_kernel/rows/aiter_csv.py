@@ -61,18 +61,15 @@ class Parsed(NamedTuple):
 def parse(data: bytes, max_rows: int = MAX_ROWS) -> Parsed:
     """Read a file. Content never raises."""
     refused = f"larger than {MAX_BYTES} bytes" if len(data) > MAX_BYTES else line_diagnosis.file_reason(data)
-    if refused is not None:
-        return Parsed(refused=refused)
-    reader = _read(data, max_rows)
-    return Parsed(refused=reader.refused) if reader.refused is not None else reader.parsed()
+    return _read(data, max_rows) if refused is None else Parsed(refused=refused)
 
 
 def parse_lines(data: bytes) -> Parsed:
     """Read a part of a file that begins with a line: each line is judged alone, and nothing refuses the part."""
-    return _read(data, None).parsed()
+    return _read(data, None)
 
 
-def _read(data: bytes, max_rows: int | None) -> "_Reader":
+def _read(data: bytes, max_rows: int | None) -> Parsed:
     reader = _Reader(data, max_rows)
     for number, raw in enumerate(_lines(data), 1):
         text = raw.decode("latin-1")
@@ -81,9 +78,8 @@ def _read(data: bytes, max_rows: int | None) -> "_Reader":
         else:
             reader.take(number, text, terminated=False)
         if reader.refused is not None:
-            return reader
-    reader.end()
-    return reader
+            return Parsed(refused=reader.refused)
+    return reader.parsed()
 
 
 def _lines(data: bytes) -> Iterator[bytes]:
@@ -156,13 +152,10 @@ class _Reader:
             self._piece(number, piece, terminated=False)
         self._piece(number, pieces[-1], terminated=terminated)
 
-    def end(self) -> None:
-        """Refuse a whole file of which nothing at all looks like a table of rows, although there is something."""
-        if self._max_rows is not None and self._rejected and not (self._signs or self._accepted or self._foreign):
-            self.refused = f"no row and no header of AITER's online tuning: {self._rejected[0].reason}"
-
     def parsed(self) -> Parsed:
-        """Everything that was read."""
+        """Everything that was read. A whole file is refused of which nothing at all looks like a table of rows."""
+        if self._max_rows is not None and self._rejected and not (self._signs or self._accepted or self._foreign):
+            return Parsed(refused=f"no row and no header of AITER's online tuning: {self._rejected[0].reason}")
         return Parsed(
             tuple(self._accepted.values()),
             tuple(self._foreign.values()),

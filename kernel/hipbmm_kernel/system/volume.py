@@ -169,28 +169,21 @@ def write_new(volume: Volume, path: str, data: bytes, at: int | None = None, mod
 def read_file(volume: Volume, path: str, limit: int, follow: bool = False, at: int | None = None) -> bytes:
     """The bytes of a regular file of at most `limit` bytes. OSError otherwise; EFBIG names a larger one."""
     with closing(volume, volume.open(path, follow, at)) as fd:
-        return _read_all(volume, fd, path, limit)
-
-
-def _read_all(volume: Volume, fd: int, path: str, limit: int) -> bytes:
-    status = volume.stat(fd)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", path)
-    if status.st_size > limit:
+        status = volume.stat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        chunks: list[bytes] = []
+        size = status.st_size
+        while size <= limit:
+            try:
+                chunk = volume.read(fd, CHUNK)
+            except InterruptedError:
+                continue
+            if not chunk:
+                return b"".join(chunks)
+            chunks.append(chunk)
+            size = sum(map(len, chunks))
         raise OSError(errno.EFBIG, f"larger than {limit} bytes", path)
-    chunks: list[bytes] = []
-    total = 0
-    while True:
-        try:
-            chunk = volume.read(fd, CHUNK)
-        except InterruptedError:
-            continue
-        if not chunk:
-            return b"".join(chunks)
-        chunks.append(chunk)
-        total += len(chunk)
-        if total > limit:
-            raise OSError(errno.EFBIG, f"larger than {limit} bytes", path)
 
 
 def replace_file(volume: Volume, path: str, data: bytes) -> None:
