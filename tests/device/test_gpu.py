@@ -9,10 +9,9 @@ from tests.device.conftest import StandIn
 
 from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKernel as HipbMM
 from hipbmm_kernel.linear.module import HipbMMLinear
-from hipbmm_kernel.linear.op import hipb_mm_fp8
+from hipbmm_kernel.linear.op import hipb_mm_fp8, shuffle, transpose_scale
 from hipbmm_kernel.linear.quantise import OCP, per_channel, per_token, reference, relative_error
 from hipbmm_kernel.linear.torch_kernels import DequantisedFp8Kernel, RowWiseTorchFp8Kernel
-from hipbmm_kernel.linear.weights import shuffle, transpose_scale
 
 KERNELS = [HipbMM, RowWiseTorchFp8Kernel, DequantisedFp8Kernel]
 QWEN3_32B_TP4 = [(2560, 5120), (5120, 2048), (12800, 5120), (5120, 6400)]

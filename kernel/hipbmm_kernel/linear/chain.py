@@ -60,7 +60,9 @@ def select_kernel(
     environ = options.get("environ", os.environ)
     refusals: dict[str, str] = {}
     for kernel in options.get("candidates", CHAIN):
-        reason = _refusal(kernel, config, platform, environ)
+        disabled = kernel.__name__ in environ.get(DISABLED_KERNELS, "").split(",")
+        reason = "is disabled by environment variable." if disabled else None
+        reason = reason or kernel.unsupported(platform, environ) or kernel.refusal(config)
         if reason is None:
             kernel.prepare(platform, environ)
             reason = kernel.trial(device, dtype)
@@ -70,12 +72,3 @@ def select_kernel(
         refusals[kernel.__name__] = reason
     listed = "; ".join(f"{name} {reason}" for name, reason in refusals.items())
     raise ValueError(f"no kernel takes {config}: {listed}")
-
-
-def _refusal(
-    kernel: type[Fp8LinearKernel], config: LinearConfig, platform: Platform, environ: Mapping[str, str]
-) -> str | None:
-    """Why a kernel is not even tried."""
-    if kernel.__name__ in environ.get(DISABLED_KERNELS, "").split(","):
-        return "is disabled by environment variable."
-    return kernel.unsupported(platform, environ) or kernel.refusal(config)

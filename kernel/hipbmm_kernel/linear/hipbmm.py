@@ -7,9 +7,8 @@ import torch
 from hipbmm_kernel.linear import eligibility, gate
 from hipbmm_kernel.linear.gate import Platform
 from hipbmm_kernel.linear.interface import Fp8LinearKernel, LinearConfig, ptpc_bfloat16
-from hipbmm_kernel.linear.op import hipb_mm_fp8, load_aiter
+from hipbmm_kernel.linear.op import hipb_mm_fp8, load_aiter, shuffle, transpose_scale
 from hipbmm_kernel.linear.probe import probe
-from hipbmm_kernel.linear.weights import shuffle, transpose_scale
 
 
 class AiterHipbMMPerTokenFp8ScaledMMLinearKernel(Fp8LinearKernel):

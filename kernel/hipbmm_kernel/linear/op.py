@@ -1,5 +1,8 @@
 """The op `hipbmm::hipb_mm_fp8`: AITER's hipBLASLt GEMM on FP8 operands, visible to `torch.compile` and graph capture.
 
+AITER wants the weight in hipBLASLt's pre-shuffled order (COL16_4R16), seen as a [K, N] view. Both are made once, when
+weights are loaded: doing it per call costs a copy of the weight, and doing it at both places gives wrong results.
+
 Same contract as vLLM's `rocm_aiter_hipb_mm_fp8` (vLLM 0.23.0), with two additions: a solution index for A/B timing, and
 a check of the operand layout, because AITER's behaviour on odd strides is undefined. The op calls `aiter.hipb_mm` with
 keywords and never passes `use_gelu`, which AITER v0.1.10.post2 to v0.1.11 do not know.
@@ -19,6 +22,8 @@ NAME = "hipbmm::hipb_mm_fp8"
 
 HEURISTIC = -1
 """Solution index that leaves the choice to AITER: its table, then online tuning, then hipBLASLt's heuristic."""
+
+SHUFFLE_LAYOUT = (16, 16)
 
 SCHEMA = (
     "(Tensor a, Tensor b, Tensor a_scale, Tensor b_scale, Tensor? bias=None, "
@@ -59,6 +64,22 @@ def ensure_extension(device: torch.device) -> ModuleType:
             module.hipb_create_extension()
         _extensions[device] = module
         return module
+
+
+def shuffle(weight: torch.Tensor) -> torch.Tensor:
+    """The [K, N] view, strides (1, K), of the shuffled copy of an FP8 weight [N, K].
+
+    The view must stay a view: a contiguous copy of it is another memory layout and another product. Raises AITER's
+    AssertionError when N is no multiple of 16 or K none of 32 (`eligibility.shuffle_reason` says so beforehand).
+    """
+    from aiter.ops.shuffle import shuffle_weight  # noqa: PLC0415 - exists only in ROCm images
+
+    return shuffle_weight(weight.contiguous(), layout=SHUFFLE_LAYOUT).t()
+
+
+def transpose_scale(scale: torch.Tensor) -> torch.Tensor:
+    """The contiguous (1, N) form of a per-channel scale (N, 1); a scalar scale is returned as it is."""
+    return scale.t().contiguous() if scale.ndim > 1 else scale
 
 
 def _layout_error(a: torch.Tensor, b: torch.Tensor, a_scale: torch.Tensor, b_scale: torch.Tensor) -> str | None:
@@ -129,7 +150,7 @@ torch.library.register_fake(NAME, _fake)
 hipb_mm_fp8 = torch.ops.hipbmm.hipb_mm_fp8.default
 """hipb_mm_fp8(a, b, a_scale, b_scale, bias=None, out_dtype=torch.bfloat16, solution_index=-1) -> Tensor [M, N].
 
-a: FP8 [M, K], contiguous. b: `weights.shuffle(weight)`, FP8 [K, N] with strides (1, K). a_scale: float32 (M, 1) or one
+a: FP8 [M, K], contiguous. b: `shuffle(weight)`, FP8 [K, N] with strides (1, K). a_scale: float32 (M, 1) or one
 element. b_scale: float32 (1, N) or one element. bias: [N] or None. With online tuning on and M <= 512, AITER overrides
 `solution_index` by its table; time an index with HIP_ONLINE_TUNING unset. Raises ValueError on a wrong layout and
 RuntimeError when hipBLASLt has no solution (M > 512 only, AITER #2252); a HIP error ends the process (AITER).

@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import torch
 
-from hipbmm_kernel.linear.op import hipb_mm_fp8
+from hipbmm_kernel.linear.op import hipb_mm_fp8, shuffle, transpose_scale
 from hipbmm_kernel.linear.quantise import per_channel, per_token, reference, relative_error
-from hipbmm_kernel.linear.weights import shuffle, transpose_scale
 from hipbmm_kernel.system.shown import first_line
 
 TOKENS = 1024

@@ -5,8 +5,8 @@ import functools
 import torch
 
 from hipbmm_kernel.linear.interface import Fp8LinearKernel, LinearConfig, ptpc_bfloat16
+from hipbmm_kernel.linear.op import transpose_scale
 from hipbmm_kernel.linear.probe import trial
-from hipbmm_kernel.linear.weights import transpose_scale
 
 
 def _scaled_mm(

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import torch
 
+from hipbmm_kernel.linear.op import shuffle, transpose_scale
 from hipbmm_kernel.linear.quantise import FNUZ, per_channel, per_token, reference
-from hipbmm_kernel.linear.weights import shuffle, transpose_scale
 
 
 class Operands(NamedTuple):

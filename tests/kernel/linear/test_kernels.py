@@ -11,10 +11,10 @@ from hipbmm_kernel.linear import hipbmm
 from hipbmm_kernel.linear.gate import Platform
 from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKernel as HipbMM
 from hipbmm_kernel.linear.interface import Fp8LinearKernel, Granularity, LinearConfig
+from hipbmm_kernel.linear.op import shuffle
 from hipbmm_kernel.linear.probe import probe
 from hipbmm_kernel.linear.quantise import FNUZ, relative_error
 from hipbmm_kernel.linear.torch_kernels import DequantisedFp8Kernel, RowWiseTorchFp8Kernel
-from hipbmm_kernel.linear.weights import shuffle
 
 pytestmark = pytest.mark.torch
 BF16 = torch.bfloat16

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import torch
 
-from hipbmm_kernel.linear import quantise, weights
-from hipbmm_kernel.linear.op import HEURISTIC, hipb_mm_fp8
+from hipbmm_kernel.linear import quantise
+from hipbmm_kernel.linear.op import HEURISTIC, hipb_mm_fp8, shuffle, transpose_scale
+from hipbmm_kernel.rows.gemm import Linear
 from hipbmm_kernel.tune.child.comparison import Reference
 from hipbmm_kernel.tune.child.device import Device
 
@@ -42,8 +43,8 @@ class Operands:
         generator = torch.Generator(device.torch_device).manual_seed(SEED + linear.n * 31 + linear.k)
         self._weight, scale = _weight(device, linear, generator)
         self._weight_scale = scale
-        self.copies = [weights.shuffle(self._weight)]
-        self.weight_scale = weights.transpose_scale(scale)
+        self.copies = [shuffle(self._weight)]
+        self.weight_scale = transpose_scale(scale)
         x = torch.randn(rows, linear.k, generator=generator, device=device.torch_device)
         self._x, self._x_scale = quantise.per_token(x, device.fp8)
         bias = torch.randn(linear.n, generator=generator, device=device.torch_device)
