@@ -20,8 +20,9 @@ from hipbmm_kernel.dispatch.bands import Timed
 from hipbmm_kernel.dispatch.race import race
 from hipbmm_kernel.dispatch.recorder import Recorder
 from hipbmm_kernel.dispatch.table import Entry
+from hipbmm_kernel.rows.gemm import Linear
 from hipbmm_kernel.tune.child.device import Device
-from hipbmm_kernel.tune.child.operands import Linear, Operands
+from hipbmm_kernel.tune.child.operands import Operands
 
 N, K, INDEX = 10240, 5120, 7
 PLANNED = (1, 4, 8, 16, 32, 64, 128)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from tests.device.conftest import StandIn
 
-from hipbmm_kernel.rows.gemm import Problem, key_of
+from hipbmm_kernel.rows.gemm import Linear, Problem, key_of
 from hipbmm_kernel.tune import protocol
 from hipbmm_kernel.tune.child.device import Device
-from hipbmm_kernel.tune.child.operands import Linear, Operands
+from hipbmm_kernel.tune.child.operands import Operands
 from hipbmm_kernel.tune.child.stopwatch import Stopwatch
 from hipbmm_kernel.tune.child.tasks import Tasks
 

@@ -22,10 +22,10 @@ from hipbmm_kernel.linear import gate, probe
 from hipbmm_kernel.linear.hipbmm import AiterHipbMMPerTokenFp8ScaledMMLinearKernel
 from hipbmm_kernel.linear.libraries import loaded_libraries
 from hipbmm_kernel.linear.op import ensure_extension, hipb_mm_fp8
-from hipbmm_kernel.rows.gemm import Problem
+from hipbmm_kernel.rows.gemm import Linear, Problem, problem_of
 from hipbmm_kernel.tune import protocol
 from hipbmm_kernel.tune.child.device import Device
-from hipbmm_kernel.tune.child.operands import Linear, Operands
+from hipbmm_kernel.tune.child.operands import Operands
 from hipbmm_kernel.tune.child.tasks import Tasks
 
 Report = Callable[[str, Any], None]

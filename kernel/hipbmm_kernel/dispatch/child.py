@@ -15,6 +15,7 @@ from pathlib import Path
 from hipbmm_kernel.dispatch import PLUGIN, plugin
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.table import Entry
+from hipbmm_kernel.rows.gemm import Linear
 
 GROUP = "vllm.general_plugins"
 
@@ -62,7 +63,7 @@ def ask(entry: Entry, built: Callable[[], None]) -> str:
     # Only now: in a child of its own the plugin finds a process that has not imported AITER yet, as it does in vLLM.
     from hipbmm_kernel.linear.op import ensure_extension  # noqa: PLC0415 - imports torch
     from hipbmm_kernel.tune.child.device import Device  # noqa: PLC0415 - same
-    from hipbmm_kernel.tune.child.operands import Linear, Operands  # noqa: PLC0415 - same
+    from hipbmm_kernel.tune.child.operands import Operands  # noqa: PLC0415 - same
 
     device = Device()
     ensure_extension(device.torch_device)

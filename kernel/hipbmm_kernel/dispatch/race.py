@@ -12,8 +12,9 @@ from hipbmm_kernel.dispatch.bands import Timed
 from hipbmm_kernel.dispatch.recorder import Recorder
 from hipbmm_kernel.dispatch.table import Entry
 from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension
+from hipbmm_kernel.rows.gemm import Linear
 from hipbmm_kernel.tune.child.device import Device
-from hipbmm_kernel.tune.child.operands import Linear, Operands, operand_bytes
+from hipbmm_kernel.tune.child.operands import Operands, operand_bytes
 from hipbmm_kernel.tune.child.stopwatch import ROTATED_BYTES, Stopwatch, sets_for
 from hipbmm_kernel.tune.child.tasks import RESERVE
 

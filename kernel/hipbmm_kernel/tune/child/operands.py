@@ -6,7 +6,6 @@ every M, and each element of each result is compared, not a sample.
 
 import copy
 import functools
-from typing import NamedTuple
 
 import torch
 
@@ -24,14 +23,6 @@ SHIFT = 32
 """Columns by which each further block of rows is shifted: a tile read from another place is another tile."""
 WIDE_BYTES = 64 << 20
 """Of a weight that are widened at once for the reference, in a buffer that is used again."""
-
-
-class Linear(NamedTuple):
-    """Which weight: N rows, K columns, with a bias or without."""
-
-    n: int
-    k: int
-    bias: bool
 
 
 class Operands:

@@ -17,11 +17,11 @@ from hipbmm_kernel.contract.settings import ONLINE_TUNING, SERVED_NAME
 from hipbmm_kernel.linear.op import HEURISTIC, ensure_extension
 from hipbmm_kernel.planner import cost
 from hipbmm_kernel.rows import aiter_csv
-from hipbmm_kernel.rows.gemm import Problem, Row
+from hipbmm_kernel.rows.gemm import Linear, Problem, Row
 from hipbmm_kernel.system.shown import first_line
 from hipbmm_kernel.tune import protocol
 from hipbmm_kernel.tune.child.device import Device
-from hipbmm_kernel.tune.child.operands import Linear, Operands, operand_bytes
+from hipbmm_kernel.tune.child.operands import Operands, operand_bytes
 from hipbmm_kernel.tune.child.stopwatch import ROTATED_BYTES, Stopwatch, sets_for
 from hipbmm_kernel.tune.protocol import MemoryShortError, Message
 

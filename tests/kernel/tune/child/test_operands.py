@@ -12,7 +12,8 @@ import torch
 from tests.kernel.linear.conftest import simulated
 
 from hipbmm_kernel.linear import quantise
-from hipbmm_kernel.tune.child.operands import Linear, Operands
+from hipbmm_kernel.rows.gemm import Linear
+from hipbmm_kernel.tune.child.operands import Operands
 
 __all__ = ["simulated"]
 
