@@ -71,7 +71,9 @@ def test_another_process_sees_what_this_one_allocates(tmp_path: Path, device: to
     arguments = {"stop": str(tmp_path / "stop"), "most": 60.0}
 
     def watch() -> None:
-        watched.append(supervision.run_child("watch", arguments, tmp_path, dict(os.environ), 90.0))
+        command = supervision.child_command("watch", arguments, parent=os.getpid())
+        end = supervision.run_command(command, tmp_path, dict(os.environ), 90.0)
+        watched.append(ChildRun(end, supervision.parse_answers(end.stdout)))
 
     before = torch.cuda.mem_get_info(device)[0]
     thread = threading.Thread(target=watch)

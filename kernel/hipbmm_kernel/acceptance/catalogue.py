@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from hipbmm_kernel.acceptance import checks_faults, checks_program, checks_speed, checks_stack, checks_table
 from hipbmm_kernel.acceptance.context import Context
-from hipbmm_kernel.acceptance.report import PASS, Result, Verdict, failed, skipped
+from hipbmm_kernel.acceptance.report import PASS, Verdict, checked, failed, skipped
 
 
 class Check(NamedTuple):
@@ -76,18 +76,19 @@ def obstacle(check: Check, seen: Mapping[str, Verdict]) -> Verdict | None:
     return None
 
 
-def run(checks: Sequence[Check], context: Context, stderr: TextIO) -> list[Result]:
-    """Run each check or skip it for what came before; an error inside a check is its failure."""
+def run(checks: Sequence[Check], context: Context, stderr: TextIO) -> list[dict[str, Any]]:
+    """Run each check or skip it for what came before; an error inside a check is its failure.
+
+    What each came to, as it is in the document.
+    """
     results = []
     for check in checks:
         began = time.monotonic()
         verdict = obstacle(check, context.seen) or _answered(check, context)
         context.seen[check.name] = verdict
-        result = Result(check.name, check.claim, verdict, time.monotonic() - began)
-        results.append(result)
-        stderr.write(
-            f"hipbmm acceptance: {check.name}: {verdict.outcome} ({result.seconds:.1f} s): {verdict.summary}\n"
-        )
+        seconds = time.monotonic() - began
+        results.append(checked(check.name, check.claim, verdict, seconds))
+        stderr.write(f"hipbmm acceptance: {check.name}: {verdict.outcome} ({seconds:.1f} s): {verdict.summary}\n")
         stderr.flush()
     return results
 

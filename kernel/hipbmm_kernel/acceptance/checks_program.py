@@ -70,7 +70,8 @@ def exec_harvest(context: Context) -> Verdict:
     try:
         served = supervision.run_program(["exec", "--", *command], home, env, SERVE_SECONDS)
         found = _wait_for(context, learned)
-        harvested = supervision.stop(harvester, HARVEST_SECONDS)
+        harvester.terminate()
+        harvested = supervision.wait(harvester, HARVEST_SECONDS)
     finally:
         process.kill_session(harvester.pid)  # also where one of these raised
     return judge_round_trip(served, harvested, found, len(problems))

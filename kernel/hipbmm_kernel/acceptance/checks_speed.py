@@ -1,14 +1,12 @@
 """Checks of speed: what tuning is for, and what the two ways from a row to a call cost."""
 
-import math
 import statistics
-from collections.abc import Sequence
 from typing import Any
 
 from hipbmm_kernel.acceptance.checks_table import copy_table
 from hipbmm_kernel.acceptance.context import Context
 from hipbmm_kernel.acceptance.report import Verdict, failed, judged
-from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.tune import protocol
 
 SECONDS = 600.0
 ROUNDS = 7
@@ -19,20 +17,18 @@ FLOOR = 0.98
 
 def timing_gain(context: Context) -> Verdict:
     """Tuned indices are right and, in the geometric mean, not slower than the heuristic's choice."""
-    listed = [
-        [*gemm.problem_of(row["key"]), row["index"], row["key"]] for row in context.evidence("rows-parse")["rows"]
-    ]
-    child = context.child("race", "race", SECONDS, online=False, rows=listed, rounds=ROUNDS)
+    written = context.evidence("rows-parse")["rows"]
+    child = context.child("race", "race", SECONDS, online=False, rows=written, rounds=ROUNDS)
     rows = child.answers.get("row", [])
     raced = [_raced(row) for row in rows]
     evidence = {**child.evidence(), "rows": raced, "rounds": ROUNDS}
-    if len(rows) != len(listed) or not child.end.well:
-        return failed(f"{len(rows)} of {len(listed)} rows were raced: {child.end.words()}", evidence)
+    if len(rows) != len(written) or not child.end.well:
+        return failed(f"{len(rows)} of {len(written)} rows were raced: {child.end.words()}", evidence)
     wrong = [row["problem"] for row in rows if not row["correct"]]
     speedups = [row["speedup"] for row in raced if row["speedup"] is not None]
     if wrong or not speedups:
         return failed(f"wrong results: {wrong}" if wrong else "nothing to compare with", evidence)
-    geomean = evidence["geomean"] = math.exp(statistics.fmean(math.log(speedup) for speedup in speedups))
+    geomean = evidence["geomean"] = statistics.geometric_mean(speedups)
     extremes = f"best {max(speedups):.2f}, worst {min(speedups):.2f}"
     words = f"geometric mean {geomean:.3f} over {len(speedups)} problems, {extremes}"
     return judged(geomean >= FLOOR, words, words, evidence)
@@ -40,17 +36,17 @@ def timing_gain(context: Context) -> Verdict:
 
 def both_ways(context: Context) -> Verdict:
     """The table in memory runs the same right index as AITER's file and appends nothing; both host times are shown."""
-    listed = [[*gemm.problem_of(row["key"]), row["index"]] for row in context.evidence("rows-parse")["rows"]]
+    written = context.evidence("rows-parse")["rows"]
     before = copy_table(context, "both-ways").read_bytes()
-    child = context.child("both_ways", "both-ways", SECONDS, rows=listed, calls=CALLS)
+    child = context.child("both_ways", "both-ways", SECONDS, rows=written, calls=CALLS)
     unchanged = context.table("both-ways").read_bytes() == before
     rows: list[dict[str, Any]] = child.answers.get("row", [])
     calls = child.last("calls") or {}
     evidence = {**child.evidence(), "rows": rows, "calls": calls, "unchanged": unchanged}
-    if len(rows) != len(listed) or not child.end.well:
-        return failed(f"{len(rows)} of {len(listed)} rows were called: {child.end.words()}", evidence)
+    if len(rows) != len(written) or not child.end.well:
+        return failed(f"{len(rows)} of {len(written)} rows were called: {child.end.words()}", evidence)
     wrong = [row["problem"] for row in rows if row["file"]["verdict"] or row["memory"]["verdict"]]
-    missed = calls.get("heuristic") != 0 or calls.get("verified", 0) < len(listed)
+    missed = calls.get("heuristic") != 0 or calls.get("verified", 0) < len(written)
     by_file, by_memory = (statistics.fmean(row[way]["hostUs"] for row in rows) for way in ("file", "memory"))
     return judged(
         not wrong and not missed and unchanged,
@@ -62,12 +58,6 @@ def both_ways(context: Context) -> Verdict:
 
 def _raced(row: dict[str, Any]) -> dict[str, Any]:
     """Medians in microseconds and their ratio; no ratio when one of the two was not timed."""
-    times = {side: _median(row.get(side)) for side in ("tuned", "default")}
-    both = times["tuned"] is not None and times["default"] is not None
-    speedup = times["default"] / times["tuned"] if both else None
+    tuned, default = (protocol.median(protocol.times(row.get(side))) for side in ("tuned", "default"))
     kept = {name: row.get(name) for name in ("problem", "index", "correct", "reason", "defaultWrong")}
-    return {**kept, "tunedUs": times["tuned"], "defaultUs": times["default"], "speedup": speedup}
-
-
-def _median(times: Sequence[float] | None) -> Any:  # noqa: ANN401 - a float or None, divided only when it is a float
-    return statistics.median(times) if times else None
+    return {**kept, "tunedUs": tuned, "defaultUs": default, "speedup": default / tuned if tuned and default else None}

@@ -1,5 +1,6 @@
 """What the checks share: this container's identity, the problems, a scratch directory, what earlier checks saw."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -44,9 +45,10 @@ class Context(NamedTuple):
     def child(
         self, program: str, directory: str, seconds: float, *, online: bool = True, **arguments: object
     ) -> ChildRun:
-        """Run a child program in the directory of that name."""
-        env = self.child_env(online=online)
-        return supervision.run_child(program, arguments, self.directory(directory), env, seconds)
+        """Run a child program in the directory of that name. Never raises for what the child does."""
+        command = supervision.child_command(program, arguments, parent=os.getpid())
+        end = supervision.run_command(command, self.directory(directory), self.child_env(online=online), seconds)
+        return ChildRun(end, supervision.parse_answers(end.stdout))
 
     def unplanned(self) -> Problem:
         """A problem of the first one's linear with a number of tokens that no problem has."""

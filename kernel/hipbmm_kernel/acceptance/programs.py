@@ -113,12 +113,13 @@ def multiply(arguments: Arguments, report: Report) -> None:
 def race(arguments: Arguments, report: Report) -> None:
     """Each row's index against the heuristic's choice, by the tuner's own verification."""
     tasks = Tasks(Device())
-    most = max(row[0] for row in arguments["rows"])
-    for number, (m, n, k, index, key) in enumerate(arguments["rows"]):
-        shape = {"m": m, "n": n, "k": k, "bias": False, "rows": most}
-        command = {"do": protocol.VERIFY, "id": number, **shape, "index": index, "key": key}
-        command |= {"rounds": arguments["rounds"], "default": True}
-        report("row", {"problem": [m, n, k], "index": index, **tasks.run(command, lambda _message: None)})
+    rows = {problem_of(row["key"]): row for row in arguments["rows"]}
+    most = max(problem.m for problem in rows)
+    for problem, row in rows.items():
+        command = {"do": protocol.VERIFY, **problem._asdict(), "bias": False, "rows": most, "key": row["key"]}
+        command |= {"index": row["index"], "rounds": arguments["rounds"], "default": True}
+        found = tasks.run(command, lambda _message: None)
+        report("row", {"problem": list(problem), "index": row["index"], **found})
 
 
 def both_ways(arguments: Arguments, report: Report) -> None:
@@ -126,7 +127,7 @@ def both_ways(arguments: Arguments, report: Report) -> None:
 
     The host time is that of a call without waiting for the device, the median of `calls`.
     """
-    rows = {Problem(m, n, k): index for m, n, k, index in arguments["rows"]}
+    rows = {problem_of(row["key"]): row["index"] for row in arguments["rows"]}
     calls = Calls(rows)
     by_file = {problem: _timed(calls, problem, arguments["calls"]) for problem in rows}
     library = ensure_extension(calls.device.torch_device)

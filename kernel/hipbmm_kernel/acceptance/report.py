@@ -1,7 +1,6 @@
 """What a check comes to, and what all came to: one JSON document for machines, one page for people. Pure."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -39,55 +38,42 @@ VERSION = 1
 """Of the JSON document. Fields are added without a new version, never renamed or removed."""
 
 
-class Result(NamedTuple):
-    """One check that was run or skipped, and how many seconds it took."""
-
-    name: str
-    claim: str
-    verdict: Verdict
-    seconds: float
+def checked(name: str, claim: str, verdict: Verdict, seconds: float) -> dict[str, Any]:
+    """One check that was run or skipped, and how many seconds it took, as it is in the document."""
+    return {"name": name, "claim": claim, **verdict._asdict(), "seconds": round(seconds, 3)}
 
 
-def overall(results: Sequence[Result]) -> str:
-    """`fail` when one failed, `pass` when one passed and none failed, else `skip`."""
-    outcomes = {result.verdict.outcome for result in results}
-    return FAIL if FAIL in outcomes else PASS if PASS in outcomes else SKIP
+def document(about: Mapping[str, object], checks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The JSON document. `about` has program, time, simulated, key, stack and problems: what ran, when and where.
 
-
-def document(about: Mapping[str, object], results: Sequence[Result]) -> dict[str, Any]:
-    """The JSON document. `about` has program, time, simulated, key, stack and problems: what ran, when and where."""
-    counts = {outcome: sum(each.verdict.outcome == outcome for each in results) for outcome in (PASS, FAIL, SKIP)}
+    The outcome is `fail` when one failed, `pass` when one passed and none failed, else `skip`.
+    """
+    counts = {outcome: sum(check["outcome"] == outcome for check in checks) for outcome in (PASS, FAIL, SKIP)}
     return {
         "v": VERSION,
         "kind": "hipbmm-acceptance",
         **about,
-        "outcome": overall(results),
+        "outcome": FAIL if counts[FAIL] else PASS if counts[PASS] else SKIP,
         "counts": counts,
-        "seconds": round(sum(result.seconds for result in results), 3),
-        "checks": [
-            {
-                "name": result.name,
-                "claim": result.claim,
-                **result.verdict._asdict(),
-                "seconds": round(result.seconds, 3),
-            }
-            for result in results
-        ],
+        "seconds": round(sum(check["seconds"] for check in checks), 3),
+        "checks": checks,
     }
 
 
 def encoded(found: Mapping[str, Any]) -> bytes:
     """The document's bytes: ASCII, NaN and infinity as null, since JSON has neither."""
-    return json.dumps(_finite(found), indent=1, ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"
+    finite = json.loads(json.dumps(found), parse_constant=lambda _name: None)
+    return json.dumps(finite, indent=1, ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"
 
 
 def page(found: Mapping[str, Any]) -> str:
     """The page for people, in Markdown."""
     counts, stack = found["counts"], found["stack"]
+    counted = f"{counts[PASS]} passed, {counts[FAIL]} failed, {counts[SKIP]} skipped"
     lines = [
         "# Acceptance of the HIPBMM kernel program",
         "",
-        f"**{found['outcome'].upper()}**: {_counted(counts)}, {found['seconds']:.0f} s",
+        f"**{found['outcome'].upper()}**: {counted}, {found['seconds']:.0f} s",
         "",
         f"{found['time']}, program {found['program']}, stack {found['key']}: {_described(stack)}",
         "",
@@ -101,10 +87,6 @@ def page(found: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _counted(counts: Mapping[str, int]) -> str:
-    return f"{counts[PASS]} passed, {counts[FAIL]} failed, {counts[SKIP]} skipped"
-
-
 def _row(check: Mapping[str, Any]) -> str:
     summary = " ".join(check["summary"].replace("|", "\\|").split())[:300]
     return f"| {check['name']} | {check['outcome']} | {check['seconds']:.1f} | {summary} |"
@@ -113,11 +95,3 @@ def _row(check: Mapping[str, Any]) -> str:
 def _described(stack: Mapping[str, Any]) -> str:
     names = ("product", "arch", "computeUnits", "partition", "memoryPartition", "hipblaslt", "aiter", "rocm", "fp8")
     return ", ".join(f"{name} {stack.get(name) or 'unknown'}" for name in names)
-
-
-def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {str(name): _finite(each) for name, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value

@@ -4,7 +4,6 @@ However a child ends, that is an answer here and never an error of the acceptanc
 """
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -64,32 +63,18 @@ class ChildRun(NamedTuple):
         return {**{subject: self.last(subject) for subject in subjects}, "end": self.end.evidence()}
 
 
-def run_child(
-    program: str, arguments: Mapping[str, object], directory: Path, env: Mapping[str, str], seconds: float
-) -> ChildRun:
-    """Run one of `programs.PROGRAMS` in `directory`. Never raises for what the child does."""
-    end = run_command(child_command(program, arguments, parent=os.getpid()), directory, env, seconds)
-    return ChildRun(end, parse_answers(end.stdout))
-
-
 def run_program(arguments: Sequence[str], directory: Path, env: Mapping[str, str], seconds: float) -> Ended:
     """Run a command of this program (`warm`, `exec` ...) as a process of its own."""
     return run_command([*itself.command("__main__"), *arguments], directory, env, seconds)
 
 
 def run_command(command: Sequence[str], directory: Path, env: Mapping[str, str], seconds: float) -> Ended:
-    """Run any command. Its whole session is killed at the deadline, and what it left behind when it ends."""
-    return _wait(process.start(command, directory, env), seconds)
-
-
-def stop(running: subprocess.Popen[bytes], seconds: float) -> Ended:
-    """Ask a program to end (SIGTERM) and wait for it."""
-    running.terminate()
-    return _wait(running, seconds)
+    """Run any command to its end."""
+    return wait(process.start(command, directory, env), seconds)
 
 
 def child_command(program: str, arguments: Mapping[str, object], parent: int = 0) -> list[str]:
-    """The command line of a child program that ends with the process `parent`; 0 for use behind `exec --`."""
+    """The command line of one of `programs.PROGRAMS`, which ends with process `parent`; 0 for use behind `exec --`."""
     return [*itself.command("acceptance.child"), str(parent), program, json.dumps(arguments)]
 
 
@@ -106,7 +91,8 @@ def parse_answers(text: str) -> dict[str, list[Any]]:
     return answers
 
 
-def _wait(running: subprocess.Popen[bytes], seconds: float) -> Ended:
+def wait(running: subprocess.Popen[bytes], seconds: float) -> Ended:
+    """Wait for a process. Its whole session is killed at the deadline, and what it left behind when it ends."""
     began = time.monotonic()
     late = False
     try:

@@ -117,14 +117,14 @@ def test_trouble_inside_a_check_is_its_failure_and_skips_what_needs_it(tmp_path:
     ]
     stderr = io.StringIO()
     results = catalogue.run(checks, _context(tmp_path), stderr)
-    assert [(result.name, result.verdict.outcome) for result in results] == [
+    assert [(result["name"], result["outcome"]) for result in results] == [
         ("a", PASS),
         ("b", FAIL),
         ("c", SKIP),
         ("d", PASS),
     ]
-    assert results[1].verdict.summary == "the check itself failed: KeyError: 'device'"
-    assert results[2].verdict.summary == "needs b, which came to fail"
+    assert results[1]["summary"] == "the check itself failed: KeyError: 'device'"
+    assert results[2]["summary"] == "needs b, which came to fail"
     assert [line.split(":")[1].strip() for line in stderr.getvalue().splitlines()] == ["a", "b", "c", "d"]
 
 

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from hipbmm_kernel.acceptance import report
-from hipbmm_kernel.acceptance.report import FAIL, PASS, SKIP, Result, Verdict
+from hipbmm_kernel.acceptance.report import FAIL, PASS, SKIP, Verdict
 
 ABOUT = {
     "program": "0.1.0",
@@ -18,8 +18,9 @@ ABOUT = {
 }
 
 
-def _result(name: str, outcome: str, evidence: dict[str, object] | None = None) -> Result:
-    return Result(name, f"The claim of {name}.", Verdict(outcome, f"what | {name}\nshowed", evidence or {}), 1.25)
+def _result(name: str, outcome: str, evidence: dict[str, object] | None = None) -> dict[str, object]:
+    verdict = Verdict(outcome, f"what | {name}\nshowed", evidence or {})
+    return report.checked(name, f"The claim of {name}.", verdict, 1.25)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def _result(name: str, outcome: str, evidence: dict[str, object] | None = None) 
     [([PASS], PASS), ([PASS, SKIP], PASS), ([PASS, SKIP, FAIL], FAIL), ([SKIP], SKIP), ([], SKIP)],
 )
 def test_overall(outcomes: list[str], overall: str) -> None:
-    assert report.overall([_result("a", outcome) for outcome in outcomes]) == overall
+    assert report.document(ABOUT, [_result("a", outcome) for outcome in outcomes])["outcome"] == overall
 
 
 def test_document_holds_everything() -> None:
