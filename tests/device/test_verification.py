@@ -25,7 +25,7 @@ ROUNDS = 5
 def _command(kind: str, m: int) -> dict[str, object]:
     shape: dict[str, object] = {"m": m, "n": LINEAR.n, "k": LINEAR.k, "bias": False, "rows": 1024}
     key = key_of(Problem(m, LINEAR.n, LINEAR.k))
-    return {"do": kind, "id": m, **shape, "key": key, "index": INDEX, "rounds": ROUNDS, "default": True}
+    return {"do": kind, **shape, "key": key, "index": INDEX, "rounds": ROUNDS, "default": True}
 
 
 def test_a_right_result_is_found_right_and_timed(

@@ -33,7 +33,7 @@ def stack_identity(context: Context) -> Verdict:
     stack, device, library = identity.stack, seen["device"], seen["library"]
     differences = [f"unknown: {name}" for name in stack.unknown()]
     hardware = attest.hardware_difference(stack, device)
-    loaded = attest.tuning_difference(stack, library["loaded"], context.env)
+    loaded = attest.library_difference(stack, library["loaded"], context.env, used=True)
     differences += [difference for difference in (hardware, loaded) if difference is not None]
     if stack.fp8 != device["fp8"] or library["fp8"] not in ("", stack.fp8):
         differences.append(f"FP8 type: {stack.fp8} expected, op {device['fp8']}, AITER {library['fp8']}")

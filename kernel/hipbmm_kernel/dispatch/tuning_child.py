@@ -30,8 +30,8 @@ def main(arguments: list[str]) -> int:
         directory = command["directory"]
         os.chdir(directory)
         os.environ.update(command["env"])
-        event: Message = {"event": protocol.RIGHT, "id": command["id"]}
-        child.main([f"{directory}/{check.ANSWER}", str(command["seconds"])], lambda: report(event))
+        alive: Message = {"event": protocol.RIGHT}
+        child.main([f"{directory}/{check.ANSWER}", str(command["seconds"])], lambda: report(alive))
         return {}
 
     return tuner.main(arguments, prove)

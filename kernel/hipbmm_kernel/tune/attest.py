@@ -19,18 +19,14 @@ def hardware_difference(stack: Stack, hello: Mapping[str, object]) -> str | None
     return None
 
 
-def tuning_difference(stack: Stack, libraries: list[str], env: Mapping[str, str]) -> str | None:
-    """The same as `library_difference` for a process whose AITER has made its hipBLASLt handle: one must be seen."""
-    if not libraries and not stack.simulated:  # the simulator has none
-        return "no libhipblaslt is mapped in the process that uses it"
-    return library_difference(stack, libraries, env)
-
-
-def library_difference(stack: Stack, libraries: list[str], env: Mapping[str, str]) -> str | None:
+def library_difference(stack: Stack, libraries: list[str], env: Mapping[str, str], *, used: bool = False) -> str | None:
     """Whether a libhipblaslt that was loaded has a solution database which is not part of `stack`, or None.
 
-    A database that is not found or cannot be read is no part of the stack: its rows could be another build's.
+    A database that is not found or cannot be read is no part of the stack: its rows could be another build's. In a
+    process whose AITER has made its hipBLASLt handle one is `used`, so it must be seen.
     """
+    if used and not libraries and not stack.simulated:  # the simulator has none
+        return "no libhipblaslt is mapped in the process that uses it"
     for path in libraries:
         place = os.path.realpath(path)
         try:

@@ -33,7 +33,6 @@ TICK_SECONDS = 1.0
 KILLED = "killed"
 HUNG = "hung"
 OUT_OF_MEMORY = "out of memory"
-UNFINISHED = "unfinished"
 """How a task ends, beside what the child itself says: DONE, FAILED and SKIPPED of `protocol`."""
 DEATHS = frozenset({KILLED, HUNG, OUT_OF_MEMORY})
 """Endings of the child. That the container has too little memory says nothing about the problem."""
@@ -44,18 +43,20 @@ OUT_OF_MEMORY_ERROR = "OutOfMemory"
 class Task(NamedTuple):
     """`command` for a child, and how many seconds it may take. `subject` is the caller's own value.
 
-    `gpu` is the only one that may do it, "" when any may; `soon` puts it before all others that wait.
+    `gpu` is the only one that may do it, "" when any may.
     """
 
     subject: Any
     command: Message
     seconds: float
     gpu: str = ""
-    soon: bool = False
 
 
 class Outcome(NamedTuple):
-    """How a task ended: `kind` is one of these words, `message` the child's answer, empty if there is none."""
+    """How a task ended: `kind` is one of these words, `message` the child's answer, empty if there is none.
+
+    `reason` is the answer's, or why there is none.
+    """
 
     task: Task
     kind: str
@@ -73,10 +74,12 @@ class Abort(Exception):  # noqa: N818 - not an error of the program: tuning cann
 
 
 class Handlers(NamedTuple):
-    """What the caller wants to know. `outcome` returns the tasks that follow; it may raise Abort."""
+    """What the caller wants to know; `started` and `outcome` may raise Abort.
 
-    hello: Callable[[Message], None]
-    ready: Callable[[Message], None]
+    `outcome` returns the tasks that follow, before all others.
+    """
+
+    started: Callable[[Message], None]
     outcome: Callable[[Outcome], Sequence[Task]]
     event: Callable[[Task, Message], None]
     tick: Callable[[], None]
@@ -203,7 +206,9 @@ class Crew:
         for key, _ in ready:
             if key.data in self._workers:  # what another child said a moment ago may have ended this one
                 self._read(key.data)
-        self._expire(now)
+        for each in list(self._workers):
+            if now >= each.deadline:
+                self._lost(each, "took too long", hung=True)
 
     def _read(self, each: Worker) -> None:
         try:
@@ -219,30 +224,22 @@ class Crew:
 
     def _take(self, each: Worker, message: Message) -> None:
         event = message.get("event")
-        if event == protocol.HELLO:
-            self._handlers.hello(message)
-        elif event == protocol.READY:
-            self._handlers.ready(message)
+        if event in (protocol.HELLO, protocol.READY):
+            self._handlers.started(message)
+        if event == protocol.READY:
             each.ready, each.deadline = True, math.inf
         elif event in (protocol.CANDIDATE, protocol.RIGHT) and each.task is not None:
             each.deadline = self._clock.monotonic() + each.task.seconds
             self._handlers.event(each.task, message)
-        elif message.get("id") is None:
+        elif event == protocol.FAILED and not each.ready:
             each.failure = Failure(str(message.get("error")), str(message.get("reason")))
         elif event in (protocol.DONE, protocol.FAILED, protocol.SKIPPED) and each.task is not None:
             self._failures[each.gpu] = 0
             task, each.task, each.deadline = each.task, None, math.inf
-            self._follow(Outcome(task, str(event), str(message.get("reason") or ""), message, each))
+            self._ended(Outcome(task, str(event), str(message.get("reason") or ""), message, each))
 
-    def _follow(self, outcome: Outcome) -> None:
-        tasks = self._handlers.outcome(outcome)
-        self._queue.extendleft(task for task in reversed(tasks) if task.soon)
-        self._queue.extend(task for task in tasks if not task.soon)
-
-    def _expire(self, now: float) -> None:
-        for each in list(self._workers):
-            if now >= each.deadline:
-                self._lost(each, "took too long", hung=True)
+    def _ended(self, outcome: Outcome) -> None:
+        self._queue.extendleft(reversed(self._handlers.outcome(outcome)))
 
     def _lost(self, each: Worker, reason: str, hung: bool = False) -> None:
         """A child that ended, hangs, or talks nonsense: strike its task, or its GPU when it never became ready."""
@@ -254,7 +251,7 @@ class Crew:
         words = ": ".join(filter(None, (reason, *ended, each.last_words())))
         if each.task is not None:
             kind = OUT_OF_MEMORY if for_memory else HUNG if hung else KILLED
-            self._follow(Outcome(each.task, kind, words, {}, each))
+            self._ended(Outcome(each.task, kind, words, {}, each))
         elif not each.ready:
             self._failures[each.gpu] += 1
             if self._failures[each.gpu] >= MAX_FAILURES:
@@ -271,8 +268,8 @@ class Crew:
         """Take back what was not finished. Children in a task are ended; idle ones stay for the next run."""
         left = list(self._queue)
         for each in self._busy():
+            left.append(each.task)
             self._end(each)
-            left += self._handlers.outcome(Outcome(each.task, UNFINISHED, "time is up", {}, each))
             each.discard()
         self._queue.clear()
         return left

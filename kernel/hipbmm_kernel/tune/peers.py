@@ -14,7 +14,6 @@ from hipbmm_kernel.store import table
 from hipbmm_kernel.store.reader import Reader
 from hipbmm_kernel.store.shard import Shard
 from hipbmm_kernel.store.shard_origin import node_of
-from hipbmm_kernel.store.table import Table
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.tune import cooperation
@@ -73,19 +72,19 @@ class Peers:
         with contextlib.suppress(OSError, TooLate):
             self._pods = within(READ_SECONDS, self._names)
         with contextlib.suppress(TooLate):
-            found, self._published = within(READ_SECONDS, self._read)
-            self._keep(found)
+            verified, self._published = within(READ_SECONDS, self._read)
+            self.rows |= verified
         self._silence.note(self._pods, self._published, self._pause, began - self._next_refresh)
         now = clock.monotonic()
         self._pause = max(REFRESH_SECONDS, SHARE_OF_TIME * (now - began))
         self._next_refresh = now + self._pause
         return True
 
-    def _read(self) -> tuple[Table, Counter[str]]:
-        """The table, and how many lines about these problems each origin has published: who tunes others is silent."""
-        made, settings = self._handover, self._handover.settings
-        keys = {key_of(problem, made.identity.stack.fp8_column) for problem in self._problems}
-        reader = Reader(made.volume, made.clock, made.identity.stack.key, READ_SECONDS)
+    def _read(self) -> tuple[dict[Problem, Row], Counter[str]]:
+        """Verified rows, and how many lines about these problems each origin has: who tunes others is silent."""
+        made, settings, stack = self._handover, self._handover.settings, self._handover.identity.stack
+        keys = {key_of(problem, stack.fp8_column): problem for problem in self._problems}
+        reader = Reader(made.volume, made.clock, stack.key, READ_SECONDS)
         published = Counter[str]()
 
         def counted() -> Iterator[Shard]:
@@ -94,13 +93,10 @@ class Peers:
                 published[shard.origin] += sum(key in keys for key in about)
                 yield shard
 
-        return table.merge(counted(), settings.retune_token, node_of(settings)), published
-
-    def _keep(self, found: Table) -> None:
-        stack = self._handover.identity.stack
-        found = believable(found, self._problems, stack.fp8_column, stack.product)
-        best = {problem: found.best(key_of(problem, stack.fp8_column)) for problem in self._problems}
-        self.rows |= {problem: row for problem, row in best.items() if row is not None and row.verified}
+        merged = table.merge(counted(), settings.retune_token, node_of(settings))
+        found = believable(merged, self._problems, stack.fp8_column, stack.product)
+        best = {problem: found.best(key) for key, problem in keys.items()}
+        return {problem: row for problem, row in best.items() if row is not None and row.verified}, published
 
     def _announce(self) -> None:
         volume = self._handover.volume

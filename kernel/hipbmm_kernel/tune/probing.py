@@ -29,11 +29,6 @@ class Probe(NamedTuple):
     job: Job
     turned: bool = False
 
-    @property
-    def needed(self) -> bool:
-        """Whether this server makes the call."""
-        return self.job.mixed or not self.turned
-
 
 class Probing:
     """The probes of one tuning. `sick` takes a GPU that fails where another does not."""
@@ -64,7 +59,7 @@ class Probing:
             for job in smallest.values():
                 probed = job._replace(problem=job.problem._replace(m=m or job.problem.m))
                 seconds = max(PROBE_SECONDS, 2 * self._seconds) if m == ROWS else self._seconds
-                command = {**probed.command(protocol.PROBE, len(found)), "turned": False}
+                command = {**probed.command(protocol.PROBE), "turned": False}
                 found.append(Task(Probe(probed), command, seconds))
         return found
 
@@ -76,9 +71,7 @@ class Probing:
         """No right solution above the limit: Abort. Below it only the index that is served counts."""
         self._unanswered.pop(probe, None)
         died, gpu = outcome.kind in crew.DEATHS, outcome.worker.gpu
-        reason = str(outcome.message.get("reason") or outcome.reason or "")
-        if died:
-            reason = f"the probe {outcome.kind}: {outcome.reason}"
+        reason = f"the probe {outcome.kind}: {outcome.reason}" if died else outcome.reason
         before = self._failed.get(probe, [])
         if outcome.kind == protocol.SKIPPED:
             return []
@@ -89,7 +82,8 @@ class Probing:
                 task for each in others for task in self._sick(each, f"fails where GPU {gpu} does not: {words[:-2]}")
             ]
             return [*sick, *self._right(outcome.task, probe)]
-        if probe.job.problem.m != ROWS or not probe.needed:
+        called = probe.job.mixed or not probe.turned  # by this server
+        if probe.job.problem.m != ROWS or not called:
             self._log(f"the heuristic's own choice for {words}")
             return []
         self._failed[probe] = [*before, gpu]
@@ -108,4 +102,4 @@ class Probing:
             self.proven |= {probe.job.problem[1:]} if above else set()
             return []
         turned = task._replace(subject=probe._replace(turned=True), command={**task.command, "turned": True})
-        return [turned._replace(gpu="", soon=True)] if above or probe.job.mixed else []
+        return [turned._replace(gpu="")] if above or probe.job.mixed else []

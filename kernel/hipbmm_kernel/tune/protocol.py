@@ -27,8 +27,6 @@ VERIFY = "verify"
 SEARCH = "search"
 LAST = "last"
 
-UNSUPPORTED_AITER = "aiter has no hipb_mm"
-
 
 class MemoryShortError(RuntimeError):
     """The device has not enough free memory for a task; AITER would end the process."""
@@ -52,20 +50,6 @@ def decode(line: bytes) -> Message:
     if not isinstance(message, dict):
         raise ProtocolError(f"not a message: {line[:80]!r}")
     return message
-
-
-class Lines:
-    """Cuts a stream of bytes into lines."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The complete lines after `data` has come. ProtocolError when a line never ends."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > MAX_LINE:
-            raise ProtocolError("a line longer than any message")
-        return [line for line in lines if line]
 
 
 def times(value: object) -> list[float]:

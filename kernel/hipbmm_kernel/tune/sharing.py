@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from hipbmm_kernel.rows.gemm import Problem
 from hipbmm_kernel.store.publish_queue import PublishQueue
-from hipbmm_kernel.tune import crew
 from hipbmm_kernel.tune.crew import Outcome, Task
 from hipbmm_kernel.tune.handover import Handover
 from hipbmm_kernel.tune.peers import REFRESH_SECONDS, Peers
@@ -43,8 +42,7 @@ class SharingTuner(Tuner):
 
     def _outcome(self, outcome: Outcome) -> list[Task]:
         """What follows from an outcome; where nothing does, the next problem."""
-        tasks = super()._outcome(outcome)
-        return tasks or ([] if outcome.kind == crew.UNFINISHED else self._opened())
+        return super()._outcome(outcome) or self._opened()
 
     def _opened(self) -> list[Task]:
         """The first task of the next problem for this pod; none when all that is left is with others."""

@@ -8,7 +8,7 @@ is retired, and what it had found since is forgotten.
 
 from typing import NamedTuple
 
-from hipbmm_kernel.rows.gemm import Row, Veto
+from hipbmm_kernel.rows.gemm import Veto
 from hipbmm_kernel.tune.visit import Job, Visit
 
 
@@ -19,11 +19,19 @@ class Evidence(NamedTuple):
     veto: Veto | None
 
 
+class Control(NamedTuple):
+    """An index that was found right: it is run again on a GPU that found something wrong."""
+
+    job: Job
+    key: str
+    solution: int
+
+
 class Trust:
     """What is known of each GPU, by its value of HIP_VISIBLE_DEVICES."""
 
     def __init__(self) -> None:
-        self._good: dict[str, tuple[Job, Row]] = {}
+        self._good: dict[str, Control] = {}
         self._held: dict[str, list[Evidence]] = {}
         self._asked: set[str] = set()
 
@@ -31,8 +39,8 @@ class Trust:
         """This GPU found something wrong, or a child ended on it."""
         self._held.setdefault(gpu, []).append(evidence)
 
-    def control(self, gpu: str) -> tuple[Job, Row] | None:
-        """A row that was found right, by this GPU if it has one, to be run on it now; None: there is nothing to do."""
+    def control(self, gpu: str) -> Control | None:
+        """What was found right, by this GPU if there is any, to be run on it now; None: there is nothing to do."""
         if gpu in self._asked or not self._held.get(gpu) or not self._good:
             return None
         self._asked.add(gpu)
@@ -42,9 +50,9 @@ class Trust:
         """GPUs from which there is evidence, and which have not been given a row that was found right."""
         return [gpu for gpu, held in self._held.items() if held and gpu not in self._asked]
 
-    def right(self, gpu: str, job: Job, row: Row) -> list[Veto]:
+    def right(self, gpu: str, good: Control) -> list[Veto]:
         """This GPU computed a right result: the evidence from it that now counts."""
-        self._good[gpu] = (job, row)
+        self._good[gpu] = good
         self._asked.discard(gpu)
         return [each.veto for each in self._held.pop(gpu, []) if each.veto is not None]
 

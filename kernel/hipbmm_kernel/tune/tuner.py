@@ -3,10 +3,9 @@
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 from hipbmm_kernel.contract.progress import CHECKING, IMPROVING, TUNING
-from hipbmm_kernel.rows.gemm import MAX_INDEX, OWN_CHOICE, Problem, Row, Veto, key_of, label
+from hipbmm_kernel.rows.gemm import MAX_INDEX, OWN_CHOICE, Row, Veto, label
 from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.shard_lines import WHOLE_PROBLEM
 from hipbmm_kernel.store.table import Table
@@ -16,8 +15,8 @@ from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.handover import Handover, Last
 from hipbmm_kernel.tune.probing import Probe, Probing
 from hipbmm_kernel.tune.protocol import Message
-from hipbmm_kernel.tune.trust import Evidence, Trust
-from hipbmm_kernel.tune.visit import Ask, Job, Visit
+from hipbmm_kernel.tune.trust import Control, Evidence, Trust
+from hipbmm_kernel.tune.visit import Ask, Visit
 
 CHILD = "tune.child.main"
 ROUNDS = 5
@@ -33,13 +32,6 @@ MAX_DEFAULT_DEATHS = 2
 MAX_REASON = 160
 NO_ROW = "AITER recorded no row"
 _START_REASONS = {"NoGpuError": "NoGpu", crew.OUT_OF_MEMORY_ERROR: "TunerOutOfMemory"}
-
-
-class Control(NamedTuple):
-    """A row that was found right is run again on a GPU that found something wrong."""
-
-    job: Job
-    row: Row
 
 
 class Tuner:
@@ -63,7 +55,7 @@ class Tuner:
         self._improving = 1
         seconds = handover.settings.problem_seconds
         self._probing = Probing(gpus, seconds, self._retire, handover.log)
-        handlers = Handlers(self._attest_hardware, self._ready, self._outcome, self._event, handover.progress.tick)
+        handlers = Handlers(self._attest, self._outcome, self._event, handover.progress.tick)
         modules = [handover.last.module, CHILD] if handover.last else [CHILD]
         self._crew = Crew(
             gpus,
@@ -127,56 +119,47 @@ class Tuner:
         """What comes last, in a child that is there. It has a time limit of its own."""
         if command is not None:
             self._handover.progress.phase(CHECKING)
-            task = Task(last, {**command, "do": protocol.LAST, "id": id(last)}, last.seconds)
+            task = Task(last, {**command, "do": protocol.LAST}, last.seconds)
             self._crew.run([task], lambda: math.inf, hire=False)
 
     def _next(self, visit: Visit) -> list[Task]:
         """The next task of a visit, before all others; none when it is parked or over."""
         ask = visit.next(self._right.values())
         if ask is None:
-            self._report_end(visit)
+            if visit.failure:
+                self._handover.log(f"{label(visit.job.problem)} gets no row: {visit.failure}")
+            if visit.failure and visit.planned:
+                progress = self._handover.progress
+                progress.refuted() if visit.known else progress.failed()
             return []
         if self._parked is not None and (visit.deaths or ask.kind == protocol.SEARCH):
             self._parked.append(visit)
             visit.active = False
             return []
-        return [self._task(visit, visit.job, ask)]
+        return [self._task(visit, ask)]
 
-    def _report_end(self, visit: Visit) -> None:
-        if not visit.failure:
-            return
-        progress = self._handover.progress
-        self._handover.log(f"{label(visit.job.problem)} gets no row: {visit.failure}")
-        if visit.planned:
-            progress.refuted() if visit.known else progress.failed()
-
-    def _task(self, subject: object, job: Job, ask: Ask, *, rounds: int = ROUNDS, gpu: str = "") -> Task:
-        command = job.command(ask.kind, id(subject))
+    def _task(self, subject: Visit | Control, ask: Ask, *, rounds: int = ROUNDS, gpu: str = "") -> Task:
+        command = subject.job.command(ask.kind)
         if ask.kind == protocol.VERIFY:
             timed = self._default_deaths < MAX_DEFAULT_DEATHS
-            command |= {"key": self._key(job.problem), "index": ask.solution, "rounds": rounds, "default": timed}
+            command |= {"key": subject.key, "index": ask.solution, "rounds": rounds, "default": timed}
         if ask.kind == protocol.SEARCH and isinstance(subject, Visit):
             left = self._left()
             seconds = left * len(self._gpus) / self._improving if subject.improving else left * SEARCH_SHARE
             enough = 0 if subject.improving else ENOUGH
             command |= {"skip": [*subject.tried, *subject.refuted], "seconds": seconds, "enough": enough}
-        return Task(subject, command, self._handover.settings.problem_seconds, gpu, soon=True)
+        return Task(subject, command, self._handover.settings.problem_seconds, gpu)
 
-    def _key(self, problem: Problem) -> str:
-        return key_of(problem, self._handover.identity.stack.fp8_column)
-
-    def _attest_hardware(self, hello: Message) -> None:
-        """Abort with StackMismatch when torch sees another GPU than sysfs."""
-        difference = attest.hardware_difference(self._handover.identity.stack, hello)
+    def _attest(self, message: Message) -> None:
+        """Abort with StackMismatch when torch sees another GPU than sysfs, or has loaded another hipBLASLt."""
+        handover, stack = self._handover, self._handover.identity.stack
+        if message["event"] == protocol.HELLO:
+            difference = attest.hardware_difference(stack, message)
+        else:
+            difference = attest.library_difference(stack, message["libraries"], handover.env, used=True)
+            self._deadline = min(self._deadline, handover.clock.monotonic() + handover.settings.budget_seconds)
         if difference is not None:
             raise Abort("StackMismatch", difference)
-
-    def _ready(self, ready: Message) -> None:
-        """Abort with StackMismatch when a hipBLASLt was loaded that is not in the stack."""
-        difference = attest.tuning_difference(self._handover.identity.stack, ready["libraries"], self._handover.env)
-        if difference is not None:
-            raise Abort("StackMismatch", difference)
-        self._deadline = min(self._deadline, self._handover.clock.monotonic() + self._handover.settings.budget_seconds)
 
     def _left(self) -> float:
         """Seconds of the budget that are left; all of it before it runs."""
@@ -189,7 +172,7 @@ class Tuner:
         if not isinstance(visit, Visit):
             return
         if message.get("event") == protocol.RIGHT:
-            visit.proved()
+            visit.asked_is_right = True
         elif isinstance(index, int) and 0 < index <= MAX_INDEX:
             right = isinstance(us, float)
             self._in_a_row = [] if right else self._in_a_row
@@ -197,8 +180,6 @@ class Tuner:
 
     def _outcome(self, outcome: Outcome) -> list[Task]:
         subject = outcome.task.subject
-        if outcome.kind == crew.UNFINISHED:
-            return [outcome.task]
         if isinstance(subject, Last):
             ended = f"{outcome.kind}: {outcome.reason}" if outcome.kind in crew.DEATHS else None
             subject.ended = "" if outcome.kind == protocol.DONE else ended
@@ -241,10 +222,9 @@ class Tuner:
             if wrong and self._default_deaths < MAX_DEFAULT_DEATHS:
                 self._handover.log(f"{label(visit.job.problem)}: the heuristic's own choice is wrong: {wrong}")
             return self._keep(outcome.worker.gpu, visit, index, protocol.median(tuned), protocol.median(default))
-        reason = str(outcome.message.get("reason") or outcome.reason)
-        self._handover.log(f"{label(visit.job.problem)}: index {index} is wrong: {reason}")
-        visit.wrong(index, reason)
-        return self._accuse(outcome.worker.gpu, visit, index, reason)
+        self._handover.log(f"{label(visit.job.problem)}: index {index} is wrong: {outcome.reason}")
+        visit.wrong(index, outcome.reason)
+        return self._accuse(outcome.worker.gpu, visit, index, outcome.reason)
 
     def _keep(
         self, gpu: str, visit: Visit, index: int, tuned: float | None = None, default: float | None = None
@@ -261,7 +241,7 @@ class Tuner:
                 self._handover.progress.verified()
         row = visit.right(index, tuned, default)
         self._right[visit.key] = visit.row or row
-        self._publish(row, *self._trust.right(gpu, visit.job, row))
+        self._publish(row, *self._trust.right(gpu, Control(visit.job, visit.key, index)))
         return [task for each in self._trust.suspects() for task in self._run_again(each)]
 
     def _publish(self, *items: Row | Veto) -> None:
@@ -314,18 +294,14 @@ class Tuner:
 
     def _run_again(self, gpu: str) -> list[Task]:
         known = self._trust.control(gpu)
-        if known is None:
-            return []
-        job, row = known
-        ask = Ask(protocol.VERIFY, row.algo_index)
-        return [self._task(Control(job, row), job, ask, rounds=0, gpu=gpu)]
+        return [self._task(known, Ask(protocol.VERIFY, known.solution), rounds=0, gpu=gpu)] if known else []
 
     def _controlled(self, outcome: Outcome, control: Control) -> list[Task]:
         """The GPU computes, so what it found counts; or it is sick, and what it found is forgotten."""
         gpu = outcome.worker.gpu
         if outcome.kind == protocol.DONE and outcome.message.get("correct") is True:
             self._in_a_row = []
-            self._publish(*self._trust.right(gpu, control.job, control.row))
+            self._publish(*self._trust.right(gpu, control))
             return []
         if outcome.kind in (protocol.SKIPPED, crew.OUT_OF_MEMORY):
             return []

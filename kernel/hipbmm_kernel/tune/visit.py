@@ -33,10 +33,10 @@ class Job(NamedTuple):
     seconds: float
     mixed: bool = False
 
-    def command(self, kind: str, number: int) -> Message:
+    def command(self, kind: str) -> Message:
         """The command to a child; a task of the protocol adds what it needs beside the problem."""
         m, n, k = self.problem
-        return {"do": kind, "id": number, "m": m, "n": n, "k": k, "bias": self.bias, "rows": ROWS}
+        return {"do": kind, "m": m, "n": n, "k": k, "bias": self.bias, "rows": ROWS}
 
 
 class Ask(NamedTuple):
@@ -50,7 +50,8 @@ class Visit:
     """What is known of one problem. `known` is the store's row of it, `checked` false believes AITER's own choice.
 
     `planned` says that it is one of the plan's problems. It is `active` while a task of it waits or runs, and
-    `improving` when all indices are tried, not only as many as make one right.
+    `improving` when all indices are tried, not only as many as make one right. `asked_is_right` says of the index that
+    is being verified that it is right: what follows is its timing.
     """
 
     def __init__(
@@ -151,10 +152,6 @@ class Visit:
     def adopt(self, row: Row) -> None:
         """Another pod has found this verified row: nothing is left to ask."""
         self.row, self.candidate, self.active, self.skipped = row, None, False, ""
-
-    def proved(self) -> None:
-        """The index that is being verified is right; what follows is its timing."""
-        self.asked_is_right = True
 
     def died(self, reason: str) -> int | None:
         """A child ended in what was asked: the index that this speaks against, 0 for the problem, None for none yet."""

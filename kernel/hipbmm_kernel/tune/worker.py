@@ -42,7 +42,7 @@ class Worker:
         os.makedirs(directory)
         commands_read, self._commands = os.pipe()
         self.events, events_write = os.pipe()
-        self._lines = protocol.Lines()
+        self._begun = b""
         self._table = Tail(Volume(), f"{directory}/{SERVED_NAME}", Cursor())
         self._rows: dict[str, Row] = {}
         descriptors = (commands_read, events_write)
@@ -76,7 +76,10 @@ class Worker:
                 return messages
             if not data:
                 return messages or None
-            messages += [protocol.decode(line) for line in self._lines.feed(data)]
+            *lines, self._begun = (self._begun + data).split(b"\n")
+            if len(self._begun) > protocol.MAX_LINE:
+                raise protocol.ProtocolError("a line longer than any message")
+            messages += [protocol.decode(line) for line in lines if line]
 
     def written(self, key: str) -> tuple[Row | None, str]:
         """The row of a key that AITER has written into the table here, or why what it wrote last is none."""
@@ -89,16 +92,14 @@ class Worker:
         return row, rejected if row is None else ""
 
     def kill(self) -> str:
-        """End the child and everything it started, now; how it ended, for people. Safe to call again."""
+        """End the child and everything it started, now; how it ended, for people."""
         self._close(self._commands, self.events)
-        self._commands = self.events = -1
         return process.ending(process.end(self._process, process.END_SECONDS))
 
     @staticmethod
     def _close(*ends: int) -> None:
         for end in ends:
-            if end >= 0:
-                os.close(end)
+            os.close(end)
 
     def last_words(self) -> str:
         """What the library printed before it ended the child."""

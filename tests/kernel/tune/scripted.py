@@ -11,7 +11,7 @@ from tests.kernel.pods import ROOT
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.memory import OomKills
 from hipbmm_kernel.system.stop import Stop
-from hipbmm_kernel.tune import crew
+from hipbmm_kernel.tune import crew, protocol
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.worker import Failure
 
@@ -36,7 +36,7 @@ while data := os.read(commands, 65536):
         command = json.loads(line)
         do = command["do"]
         {task}
-        say(event="done", id=command["id"], gpu=os.environ["HIP_VISIBLE_DEVICES"])
+        say(event="done", gpu=os.environ["HIP_VISIBLE_DEVICES"])
 """
 
 
@@ -69,7 +69,7 @@ class Scene:
     ) -> list[Task]:
         (self.root / "state").mkdir(exist_ok=True)
         program = SCRIPT.format(task=textwrap.indent(textwrap.dedent(task), " " * 8).strip(), start=start)
-        handlers = Handlers(self.hellos.append, self._nothing, on_outcome or self._retry, self._event, tick)
+        handlers = Handlers(self._started, on_outcome or self._retry, self._event, tick)
         env = {"PATH": os.environ["PATH"], "STATE": str(self.root / "state")}
         kills = OomKills(str(self.root / "state"))
         command = [self.python, "-c", program, str(ROOT / "kernel")]
@@ -80,7 +80,7 @@ class Scene:
             try:
                 # Only what hangs may take so long: a machine that pauses for a while ends no other task.
                 limits = {name: seconds if name == "bad" else 120.0 for name in tasks}
-                todo = [Task(name, {"do": name, "id": number}, limits[name]) for number, name in enumerate(tasks, 1)]
+                todo = [Task(name, {"do": name}, limits[name]) for name in tasks]
                 return running.run(todo, deadline)
             finally:
                 self.last_failure = running.last_failure
@@ -97,13 +97,14 @@ class Scene:
         return found
 
     def _retry(self, outcome: Outcome) -> list[Task]:
-        """A task that ended its child is tried once more; one that is not finished is handed back."""
+        """A task that ended its child is tried once more."""
         self.outcomes.append(outcome)
         again = outcome.kind in crew.DEATHS and len(self.kinds()[outcome.task.subject]) < 2
         return [outcome.task] if again else []
 
-    def _nothing(self, _message: Mapping[str, object]) -> None:
-        return None
+    def _started(self, message: Mapping[str, object]) -> None:
+        if message["event"] == protocol.HELLO:
+            self.hellos.append(message)
 
     def _event(self, _task: Task, _message: Mapping[str, object]) -> None:
         return None

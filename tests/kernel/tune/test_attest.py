@@ -33,6 +33,6 @@ def test_what_torch_says_must_be_what_sysfs_says(write_node: Node, tmp_path: Pat
     assert "has no database for gfx942" in str(attest.library_difference(stack, [other], {}))
     (tmp_path / "torch/lib/hipblaslt/library/TensileLibrary_lazy_gfx942.dat").mkdir()
     assert "cannot be read" in str(attest.library_difference(stack, [other], {}))
-    assert attest.tuning_difference(stack, [library], {}) is None
-    assert attest.tuning_difference(stack, [], {}) is None
-    assert "no libhipblaslt" in str(attest.tuning_difference(stack._replace(simulated=False), [], {}))
+    assert attest.library_difference(stack, [library], {}, used=True) is None
+    assert attest.library_difference(stack, [], {}, used=True) is None
+    assert "no libhipblaslt" in str(attest.library_difference(stack._replace(simulated=False), [], {}, used=True))

@@ -60,9 +60,9 @@ def _start(send: Send) -> Tasks | None:
 
         tasks = Tasks(device)
     except Exception as error:  # noqa: BLE001 - imports run foreign code: whatever it raises is the reason to report
-        send(_failed(None, error))
+        send(_failed(error))
         return None
-    send({"event": protocol.READY, "libraries": loaded_libraries(), "free": device.free_bytes()})
+    send({"event": protocol.READY, "libraries": loaded_libraries()})
     return tasks
 
 
@@ -71,13 +71,13 @@ def _answer(tasks: Tasks, command: Message, send: Send, last: Last | None) -> Me
     try:
         if last is not None and command["do"] == protocol.LAST:
             tasks.release()
-            return {"event": protocol.DONE, "id": command["id"], **last(command, send)}
-        return {"event": protocol.DONE, "id": command["id"], **tasks.run(command, send)}
+            return {"event": protocol.DONE, **last(command, send)}
+        return {"event": protocol.DONE, **tasks.run(command, send)}
     except protocol.MemoryShortError as error:
-        return {"event": protocol.SKIPPED, "id": command["id"], "reason": first_line(error)}
+        return {"event": protocol.SKIPPED, "reason": first_line(error)}
     except Exception as error:  # noqa: BLE001 - torch and AITER raise what they like; the parent decides what it means
-        return _failed(command["id"], error)
+        return _failed(error)
 
 
-def _failed(number: int | None, error: Exception) -> Message:
-    return {"event": protocol.FAILED, "id": number, "error": type(error).__name__, "reason": first_line(error)}
+def _failed(error: Exception) -> Message:
+    return {"event": protocol.FAILED, "error": type(error).__name__, "reason": first_line(error)}

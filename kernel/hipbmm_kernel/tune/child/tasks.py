@@ -42,7 +42,7 @@ class Tasks:
         self._device = device
         self._aiter = ensure_extension(device.torch_device)
         if not hasattr(self._aiter, "hipb_mm"):
-            raise RuntimeError(protocol.UNSUPPORTED_AITER)
+            raise RuntimeError("aiter has no hipb_mm")
         self._operands: dict[Linear, Operands] = {}
         self._stopwatch = Stopwatch()
 
@@ -97,7 +97,7 @@ class Tasks:
         verdict = verdict or self._check_turned(operands, problem.m, index)
         if verdict is not None:
             return {"correct": False, "reason": verdict}
-        report({"event": protocol.RIGHT, "id": command["id"]})
+        report({"event": protocol.RIGHT})
         if not rounds:
             return {"correct": True}
         default = functools.partial(operands.launch, problem.m, HEURISTIC)
@@ -132,7 +132,7 @@ class Tasks:
         for index in found:
             if time.monotonic() > deadline or 0 < enough <= right:
                 break
-            report({"event": protocol.CANDIDATE, "id": command["id"], "index": index, "us": None})
+            report({"event": protocol.CANDIDATE, "index": index, "us": None})
             call, us = functools.partial(operands.launch, problem.m, index), None
             verdict = self._check(operands, call) or self._check_turned(operands, problem.m, index)
             if verdict is None:
@@ -140,7 +140,7 @@ class Tasks:
                 us = self._quick_time(call, operands, best)
                 best = min(best, us)
             tried += 1
-            report({"event": protocol.CANDIDATE, "id": command["id"], "index": index, "us": us, "reason": verdict})
+            report({"event": protocol.CANDIDATE, "index": index, "us": us, "reason": verdict})
         return {"listed": len(found), "tried": tried}
 
     def _quick_time(self, launch: Callable[[int], object], operands: Operands, best: float) -> float:

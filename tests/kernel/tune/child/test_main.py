@@ -27,7 +27,7 @@ def said_with(torch: str, directory: Path) -> list[protocol.Message]:
 def test_a_torch_that_cannot_be_imported_is_reported_as_what_it_raises(tmp_path: Path) -> None:
     said = said_with("raise OSError('libamdhip64.so.7: cannot open shared object file')\n", tmp_path)
     reason = "libamdhip64.so.7: cannot open shared object file"
-    assert said == [{"event": protocol.FAILED, "id": None, "error": "OSError", "reason": reason}]
+    assert said == [{"event": protocol.FAILED, "error": "OSError", "reason": reason}]
 
 
 def test_the_pipe_ends_with_the_process_which_has_said_why_it_ends(tmp_path: Path) -> None:
