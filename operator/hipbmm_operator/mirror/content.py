@@ -50,11 +50,9 @@ class Content:
         together = {**self.shards, **{shard.name: shard for shard in more}}
         replaced = {name for shard in together.values() for name in shard.inputs if name != shard.name}
         kept = {name: each for name, each in together.items() if name not in replaced and not shards.is_demand(name)}
-        by_pod: dict[str, str] = {}
-        for name in sorted(filter(shards.is_demand, together), key=lambda name: (shards.number(name), name)):
-            by_pod[shards.origin(name)] = name
-        newest = sorted(by_pod.values(), key=lambda name: (shards.number(name), name), reverse=True)
-        for name in newest[:MAX_DEMANDS]:
+        demands = sorted(filter(shards.is_demand, together), key=lambda name: (shards.number(name), name))
+        newest = {shards.origin(name): name for name in demands}
+        for name in sorted(newest.values(), key=demands.index, reverse=True)[:MAX_DEMANDS]:
             grown = Content({**kept, name: together[name]})
             if not grown.fits:
                 break

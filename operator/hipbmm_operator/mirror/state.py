@@ -1,6 +1,6 @@
 """The mirror of one resource as it is, and what it should hold. Pure values."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,12 +18,15 @@ GRACE = timedelta(seconds=120)
 
 @dataclass(frozen=True, slots=True)
 class MirrorMap:
-    """A ConfigMap of a mirror as it is kept in memory: keys and digest of what it holds, and not the rows."""
+    """A ConfigMap of a mirror as it is kept in memory: keys and digest of what it holds, and not the rows.
+
+    `extra` are keys of its `data`, where nothing belongs.
+    """
 
     meta: Metadata
     digest: str = ""
-    keys: tuple[str, ...] = ()
-    extra: bool = False
+    keys: Sequence[str] = ()
+    extra: Sequence[str] = ()
     immutable: bool = False
 
     @property
@@ -89,4 +92,4 @@ def drifted(owner_name: str, mounted: MirrorMap | None, archive: MirrorMap | Non
         return True
     if mounted.meta.annotations.get(names.ANNOTATION_DEPLOYMENT) != owner_name:
         return True
-    return mounted.extra or mounted.digest != mounted.meant or mounted.meant != archive.digest
+    return bool(mounted.extra) or mounted.digest != mounted.meant or mounted.meant != archive.digest

@@ -16,10 +16,8 @@ from hipbmm_operator.observe.read_cache import ReadCache, trim
 from hipbmm_operator.observe.served_from import ServedFromReads
 from hipbmm_operator.pods import contract, failures, report, stall
 from hipbmm_operator.pods.pod import Pod
-from hipbmm_operator.resources.references import Keys
+from hipbmm_operator.resources.references import Keys, Named
 from hipbmm_operator.resources.volume_claim import StoredClaim
-
-_Names = Sequence[tuple[Kind, str]]
 
 _LOG_LINES = 20
 _STUCK = timedelta(seconds=20)
@@ -55,7 +53,7 @@ class OnDemandReads:
         self._served_from = ServedFromReads(kube, clock)
 
     async def at(
-        self, namespace: str, pods: Sequence[Pod], claim: StoredClaim | None, now: datetime, referred: _Names = ()
+        self, namespace: str, pods: Sequence[Pod], claim: StoredClaim | None, now: datetime, referred: Sequence[Named]
     ) -> OnDemandFacts:
         """Progress of the pod that tunes, how servers started, what their processes say, Events about what is stuck.
 
@@ -162,7 +160,7 @@ class OnDemandReads:
 
         return await self._kept.latest(("class", name or ""), _EVENT_SECONDS * 0.9, read)
 
-    async def _config(self, namespace: str, referred: _Names) -> tuple[str, Keys]:
+    async def _config(self, namespace: str, referred: Sequence[Named]) -> tuple[str, Keys]:
         """Digest and keys of these objects; "" when a ConfigMap may not be read. What is not there is as good as empty.
 
         Secrets count where an administrator lets the operator read them.
@@ -182,10 +180,9 @@ class OnDemandReads:
         at = ("config", f"{namespace}/{referred}")
         return await self._kept.latest(at, _CONFIG_SECONDS * 0.9, read) or ("", {})
 
-    async def _found(self, wanted: Kind, namespace: str, referred: _Names) -> dict[tuple[str, str], Json]:
-        """Those of a kind, by kind and name; {} is not there."""
-        names = [name for kind, name in referred if kind == wanted]
-        return {(wanted.kind, name): await self._kube.find(wanted, namespace, name) or {} for name in names}
+    async def _found(self, kind: Kind, namespace: str, referred: Sequence[Named]) -> dict[Named, Json]:
+        """Those of a kind; {} is not there."""
+        return {at: await self._kube.find(kind, namespace, at[1]) or {} for at in referred if at[0] == kind}
 
 
 def latest(events: Iterable[Json]) -> dict[str, Note]:

@@ -105,14 +105,7 @@ def revision(body: Json, owner: Metadata) -> Revision | None:
 
 def mirror_map(body: Json) -> MirrorMap:
     """A ConfigMap of a mirror, from the summary of it that is kept in memory."""
-    content = as_object(body.get("content"))
-    return MirrorMap(
-        meta=metadata.parse(body),
-        digest=str(content.get("digest", "")),
-        keys=_texts(content.get("keys")),
-        extra=bool(content.get("extra")),
-        immutable=content.get("immutable") is True,
-    )
+    return MirrorMap(metadata.parse(body), **body["content"])
 
 
 def pod(body: Json) -> Pod:

@@ -8,19 +8,20 @@ from hipbmm_operator.api.spec import Spec, TokenSecretRef
 from hipbmm_operator.kube.kinds import CONFIG_MAP, SECRET, Kind
 
 _Reference = NameRef | KeySelector | TokenSecretRef
-Keys = Mapping[tuple[str, str], tuple[str, ...] | None]
-"""The keys of objects, by their kind and name; None of one that is not there. What was not read is not in it."""
+Named = tuple[Kind, str]
+"""An object, by kind and name."""
+Keys = Mapping[Named, tuple[str, ...] | None]
+"""The keys of objects; None of one that is not there. What was not read is not in it."""
 
 
-def names(spec: Spec) -> tuple[tuple[Kind, str], ...]:
+def names(spec: Spec) -> tuple[Named, ...]:
     """Of the objects with the model's config.json, the token and variables, sorted; volumes change in place."""
     return tuple(sorted({(kind, reference.name) for kind, reference in _references(spec)}))
 
 
 def lacking(spec: Spec, keys: Keys) -> bool:
     """Whether something without which no pod starts is not there."""
-    needed = [(each, (kind.kind, each.name)) for kind, each in _references(spec)]
-    return any(_lacks(each, keys[at]) for each, at in needed if at in keys)
+    return any(_lacks(each, keys[kind, each.name]) for kind, each in _references(spec) if (kind, each.name) in keys)
 
 
 def _lacks(reference: _Reference, keys: tuple[str, ...] | None) -> bool:
@@ -35,7 +36,7 @@ def given(spec: Spec, keys: Keys) -> frozenset[str]:
     for each in _env_from(spec):
         for kind, reference in ((CONFIG_MAP, each.config_map_ref), (SECRET, each.secret_ref)):
             if reference is not None:
-                found |= {f"{each.prefix or ''}{key}" for key in keys.get((kind.kind, reference.name)) or ()}
+                found |= {f"{each.prefix or ''}{key}" for key in keys.get((kind, reference.name)) or ()}
     return frozenset(found)
 
 

@@ -31,7 +31,7 @@ class Case:
 
     async def read(self, *pods: Json, claim: Json | None = None) -> OnDemandFacts:
         parsed = [parse.pod(body) for body in pods]
-        return await self.reads.at("ns", parsed, parse.claim(claim) if claim else None, NOW)
+        return await self.reads.at("ns", parsed, parse.claim(claim) if claim else None, NOW, ())
 
     def event(self, uid: str, reason: str, message: str, kind: str = "Pod", **more: Any) -> None:  # noqa: ANN401
         name = f"e-{next(self._numbers)}"

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator.make import Json, ended, pod, report, resource, time
 
-from hipbmm_operator.kube import names
+from hipbmm_operator.kube import kinds, names
 from hipbmm_operator.kube.times import moment
 from hipbmm_operator.observe import parse
+from hipbmm_operator.watch.pruning import prune
 
 OWNER = resource().meta
 
@@ -103,9 +104,11 @@ def test_a_revision_of_another_resource_or_without_a_template_is_none() -> None:
     assert parse.revision(body, resource(uid="uid-2").meta) is None
 
 
-@pytest.mark.parametrize("keys", [True, 7, "x", None, {}, [1, None]])
-def test_a_summary_of_a_mirror_that_is_odd(keys: object) -> None:
-    assert parse.mirror_map({"content": {"keys": keys}}).keys == (("1", "None") if isinstance(keys, list) else ())
+@pytest.mark.parametrize("held", [True, 7, "x", None, {}, [1, None]])
+def test_a_mirror_that_is_odd(held: object) -> None:
+    packed = prune(kinds.CONFIG_MAP, {"metadata": {"name": "qwen-mirror"}, "binaryData": held, "data": held})
+    found = parse.mirror_map(packed.body())
+    assert (found.shards, found.extra, found.immutable) == (frozenset(), [], False)
 
 
 def test_a_pod_that_serves() -> None:
@@ -146,7 +149,8 @@ VALUE = st.recursive(
     ), inner, max_size=4),
     max_leaves=12,
 )  # fmt: skip
-BODY = st.dictionaries(st.sampled_from(["metadata", "spec", "status", "data", "content"]), VALUE, max_size=5)
+PARTS = ["metadata", "spec", "status", "data", "binaryData", "immutable"]
+BODY = st.dictionaries(st.sampled_from(PARTS), VALUE, max_size=5)
 
 
 @pytest.mark.parametrize("kind", [parse.child, parse.deployment, parse.claim, parse.pod])
@@ -158,7 +162,7 @@ def test_no_body_is_a_defect(kind: Callable[[Json], object], body: Json) -> None
 @given(body=BODY)
 def test_no_body_of_a_revision_or_a_mirror_is_a_defect(body: Json) -> None:
     parse.revision(body, OWNER)
-    parse.mirror_map(body)
+    parse.mirror_map(prune(kinds.CONFIG_MAP, body).body())
 
 
 HOSTILE = "boom\x1b[31m \r\x00\u2028\u202e\x85\nsecond line"

@@ -119,7 +119,7 @@ def test_what_cannot_be_read_changes_no_pod_of_a_former_content_either() -> None
 
 def test_a_config_map_that_is_deleted_changes_no_pod() -> None:
     """No pod would start without it: in place, those that run would go for nothing."""
-    of, at = resource(REFERS), ("ConfigMap", "config")
+    of, at = resource(REFERS), (kinds.CONFIG_MAP, "config")
     first = planned(of, observed(config="aaaa", keys={at: ("config.json",)}))
     seen = (stored(first),)
     gone = planned(of, observed(revisions=seen, live=deployment(first), config="0000", keys={at: None}))
@@ -134,7 +134,7 @@ def test_a_config_map_that_is_deleted_changes_no_pod() -> None:
 
 def test_what_is_not_there_or_cannot_be_read_brings_back_no_revision_from_before_anybody_read_it() -> None:
     """Nor does an upgrade, where pods run that the loss of a ConfigMap made."""
-    of, at = resource(REFERS), ("ConfigMap", "config")
+    of, at = resource(REFERS), (kinds.CONFIG_MAP, "config")
     first, second = planned(of), planned(of, observed(config="bbbb"))
     both = (stored(first), stored(second, "uid-2", revision=2))
     for seen in (

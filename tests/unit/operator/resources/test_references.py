@@ -39,7 +39,7 @@ def test_what_no_pod_starts_without() -> None:
         return {"name": name.upper(), "valueFrom": {"configMapKeyRef": {"name": name, "key": "k", **more}}}
 
     spec = typed(resource({"server": {"env": [one("a"), one("b", optional=True)]}}))
-    a, b = ("ConfigMap", "a"), ("ConfigMap", "b")
+    a, b = (CONFIG_MAP, "a"), (CONFIG_MAP, "b")
     assert not lacking(spec, {a: ("k",), b: ()})
     assert lacking(spec, {a: (), b: ("k",)})
     assert lacking(spec, {a: ("other",), b: ("k",)})
@@ -50,6 +50,6 @@ def test_an_empty_object_lacks_nothing() -> None:
     """Of `envFrom`: pods start with no variable from it, and not without it."""
     server: Json = {"name": "server", "envFrom": [{"configMapRef": {"name": "c"}}]}
     spec = typed(resource({"podTemplate": {"spec": {"containers": [server]}}}))
-    assert not lacking(spec, {("ConfigMap", "c"): ()})
-    assert lacking(spec, {("ConfigMap", "c"): None})
-    assert given(spec, {("ConfigMap", "c"): None}) == frozenset()
+    assert not lacking(spec, {(CONFIG_MAP, "c"): ()})
+    assert lacking(spec, {(CONFIG_MAP, "c"): None})
+    assert given(spec, {(CONFIG_MAP, "c"): None}) == frozenset()
