@@ -7,8 +7,6 @@ from functools import partial
 from aiohttp import web
 from prometheus_client import generate_latest
 
-from hipbmm_operator.telemetry.metrics import REGISTRY
-
 LOG = logging.getLogger(__name__)
 
 Check = Callable[[], str | None]
@@ -43,4 +41,4 @@ async def _probe(check: Check, _: web.Request) -> web.Response:
 
 async def _metrics(before: Callable[[], None], _: web.Request) -> web.Response:
     before()
-    return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": "text/plain; version=0.0.4"})
+    return web.Response(body=generate_latest(), headers={"Content-Type": "text/plain; version=0.0.4"})

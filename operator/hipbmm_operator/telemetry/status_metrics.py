@@ -51,23 +51,16 @@ class StatusMetrics(Collector):
         """The object is gone: so are its metrics."""
         self._held.pop(key, None)
 
-    def describe(self) -> Iterator[GaugeMetricFamily]:
-        """The metrics without samples."""
-        yield from self._empty().values()
-
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """All samples."""
-        families = self._empty()
+        families = {
+            name: GaugeMetricFamily(name, text, labels=["namespace", "name", *labels])
+            for name, (text, labels) in self._families.items()
+        }
         for key, samples in self._held.items() if self.shown else ():
             for name, labels, value in samples:
                 families[name].add_metric([*key, *labels], value)
         yield from families.values()
-
-    def _empty(self) -> dict[str, GaugeMetricFamily]:
-        return {
-            name: GaugeMetricFamily(name, text, labels=["namespace", "name", *labels])
-            for name, (text, labels) in self._families.items()
-        }
 
 
 def of_resource(spec: Json, status: Json) -> Iterator[Sample]:
