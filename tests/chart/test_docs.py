@@ -123,7 +123,7 @@ def test_no_reason_is_invented() -> None:
         OPERATOR / "telemetry" / "metrics.py",
         OPERATOR / "telemetry" / "status_metrics.py",
         SIDECAR,
-        SIDECAR.with_name("dispatched.py"),
+        SIDECAR.with_name("dispatch_files.py"),
     ],
     ids=lambda path: path.stem,
 )
