@@ -88,8 +88,8 @@ def flags(*arguments: str) -> Any:  # noqa: ANN401 - JSON
         "quantization": config.model_config.quantization,
         "dtype": str(config.model_config.dtype).removeprefix("torch."),
         "linear_backend": _linear_backend(config.kernel_config),
-        "planned": list(ran.planned),
-        "eager": list(ran.eager),
+        "planned": list(ran["planned"]),
+        "eager": list(ran["eager"]),
         "notes": notes,
     }
 

@@ -61,10 +61,8 @@ def ask(arguments: tuple[str, ...]) -> answer.Answer:
         architecture=str(getattr(config.model_config, "architecture", ""))[: answer.MAX_TEXT],
         quantisation=str(config.model_config.quantization or "none")[:100],
         linears=found,
-        captured=ran.captured,
-        planned=ran.planned,
-        eager=ran.eager,
         notes=tuple(note[: answer.MAX_TEXT] for note in notes[: answer.MAX_NOTES]),
+        **ran,
     )
 
 

@@ -5,29 +5,16 @@ vLLM keeps to itself: where such a name is gone, AttributeError or ImportError l
 planner takes over with a note.
 """
 
-import contextlib
 import importlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 META = "meta"
 _DEVICES = ("cuda", "hip")
-
-
-class Members:
-    """A torch process group as far as building layers asks: how large it is, and which rank this is."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-
-    def size(self) -> int:
-        """How many processes it has."""
-        return self._size
-
-    def rank(self) -> int:
-        """The rank of this one."""
-        return 0
 
 
 class Group:
@@ -42,14 +29,11 @@ class Group:
         self.first_rank, self.last_rank = 0, size - 1
         self.is_first_rank, self.is_last_rank = True, size == 1
         self.next_rank, self.prev_rank = 1 % size, (size - 1) % size
-        self.device_group = self.cpu_group = Members(size)
+        # torch's process group: how large it is, and which rank this is
+        self.device_group = self.cpu_group = SimpleNamespace(size=lambda: size, rank=lambda: 0)
         self.device_communicator = self.mq_broadcaster = None
         self.use_device_communicator = self.use_custom_op_call = self.use_cpu_custom_send_recv = False
-
-    @property
-    def device(self) -> Any:
-        """The device of its tensors."""
-        return importlib.import_module("torch").device(META)
+        self.device = importlib.import_module("torch").device(META)
 
 
 def groups(parallel: Any) -> None:
@@ -99,18 +83,16 @@ def inspection() -> None:
     registry._run_in_subprocess = lambda function: function()
 
 
-@contextlib.contextmanager
-def meta_values() -> Iterator[None]:
+def meta_values() -> Any:
     """Values of meta tensors: Apertus, Bloom and Gemma-3n read some of a constant (0.23.0 to 0.33.0).
 
     A meta tensor has none, so one stands for each: sizes of linears never depend on them.
     """
     tensor = importlib.import_module("torch").Tensor
-    own = {name: getattr(tensor, name) for name in ("item", "tolist", "cpu", "numpy", "__bool__")}
 
-    def answer(name: str, value: Callable[[Any], Any]) -> Callable[..., Any]:
+    def answer(own: Callable[..., Any], value: Callable[[Any], Any]) -> Callable[..., Any]:
         def method(self: Any, *arguments: Any, **options: Any) -> Any:
-            return value(self) if self.is_meta else own[name](self, *arguments, **options)
+            return value(self) if self.is_meta else own(self, *arguments, **options)
 
         return method
 
@@ -121,13 +103,8 @@ def meta_values() -> Iterator[None]:
         "numpy": _array,
         "__bool__": lambda _: True,
     }
-    for name, value in values.items():
-        setattr(tensor, name, answer(name, value))
-    try:
-        yield
-    finally:
-        for name, method in own.items():
-            setattr(tensor, name, method)
+    methods: Any = {name: answer(getattr(tensor, name), value) for name, value in values.items()}
+    return patch.multiple(tensor, **methods)
 
 
 def _array(tensor: Any) -> Any:
@@ -139,8 +116,7 @@ def _ones(shape: list[int]) -> Any:
     return [_ones(shape[1:]) for _ in range(shape[0])] if shape else 1
 
 
-@contextlib.contextmanager
-def device_literals() -> Iterator[None]:
+def device_literals() -> AbstractContextManager[object]:
     """`device="cuda"`, or a GPU's number, in model code: V3.2, GLM-5, Kimi, Qwen3.5 (0.28.0 to 0.33.0): meta.
 
     So this process never opens the GPU, whose memory the server will want.
@@ -160,8 +136,7 @@ def device_literals() -> Iterator[None]:
                 arguments = (arguments[0], *(META if _is_gpu(value) else value for value in arguments[1:]))
             return function(*arguments, **options)
 
-    with Literals():
-        yield
+    return Literals()
 
 
 def _is_gpu(value: object) -> bool:
@@ -170,17 +145,7 @@ def _is_gpu(value: object) -> bool:
     return getattr(value, "type", None) in _DEVICES and type(value).__name__ == "device"
 
 
-@contextlib.contextmanager
-def graph_pool() -> Iterator[None]:
+def graph_pool() -> AbstractContextManager[object]:
     """The V2 runner's dispatcher asks the platform for a pool of graphs as it is made (0.23.0 to 0.33.0)."""
     platform = importlib.import_module("vllm.platforms").current_platform
-    kind = type(platform)
-    own = kind.__dict__.get("get_global_graph_pool")
-    kind.get_global_graph_pool = lambda *_: (0, 0)
-    try:
-        yield
-    finally:
-        if own is None:
-            del kind.get_global_graph_pool
-        else:
-            kind.get_global_graph_pool = own
+    return patch.object(type(platform), "get_global_graph_pool", lambda *_: (0, 0))

@@ -8,58 +8,46 @@ is a whole number of decode steps, as a uniform one. What is captured runs eager
 import importlib
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from hipbmm_kernel.image import single_process
 from hipbmm_kernel.rows.gemm import MAX_M
 
-
-class Sizes(NamedTuple):
-    """What runs. `captured` are vLLM's own sizes, `planned` every M up to 512, `eager` those without a graph."""
-
-    captured: tuple[int, ...]
-    planned: tuple[int, ...]
-    eager: tuple[int, ...]
+Dispatch = Callable[..., tuple[int, bool]]
+"""`dispatch(tokens, requests, uniform=...)`: how many tokens run for a batch, and whether a graph is replayed."""
 
 
-class _Dispatcher(NamedTuple):
-    """A runner's dispatcher, and the sizes that it captures at start-up.
+def of(config: Any, notes: list[str]) -> dict[str, tuple[int, ...]]:
+    """The fields of an answer with sizes; the model has been built, as its attention layers decide on the graph mode.
 
-    `ask(tokens, requests, uniform=...)` says how many tokens run for a batch, and whether a graph is replayed.
+    `captured` are vLLM's own sizes, `planned` every M up to 512 that runs, `eager` those without a graph.
     """
-
-    ask: Callable[..., tuple[int, bool]]
-    captures: tuple[int, ...]
-
-
-def of(config: Any, notes: list[str]) -> Sizes:
-    """The sizes of a configuration whose model has been built (its attention layers decide on the graph mode)."""
     newest = bool(config.use_v2_model_runner)
     drafts = config.speculative_config  # without the attribute the plan would be one without speculation: it must fail
     query = 1 + (int(drafts.num_speculative_tokens or 0) if drafts is not None else 0)
     mode = _resolved_mode(config, query, newest, notes)
-    dispatch = _second_runner(config, mode, query) if newest else _first_runner(config, mode, query)
+    dispatch, captures = (_second_runner if newest else _first_runner)(config, mode, query)
     batched = int(config.scheduler_config.max_num_batched_tokens)
     sequences = int(config.scheduler_config.max_num_seqs)
     graphs: set[int] = set()
     eager: set[int] = set()
     for tokens in range(1, min(MAX_M, batched) + 1):
-        answers = [dispatch.ask(tokens, min(tokens, sequences), uniform=False)]
+        answers = [dispatch(tokens, min(tokens, sequences), uniform=False)]
         if tokens % query == 0 and tokens // query <= sequences:
-            answers.append(dispatch.ask(tokens, tokens // query, uniform=True))
+            answers.append(dispatch(tokens, tokens // query, uniform=True))
         for size, graphed in answers:
             (graphs if graphed else eager).add(size)
-    graphs |= set(dispatch.captures)
+    graphs |= captures
     # Without a graph start-up itself runs the sampler's dummy batch, and what is compiled for one size.
     compiled = {size for size in config.compilation_config.compile_sizes or [] if isinstance(size, int)}
     eager |= {min(sequences, batched), *compiled} - graphs
     found = graphs | eager
     planned = tuple(sorted(size for size in found if 0 < size <= MAX_M))
-    return Sizes(
-        captured=tuple(sorted(int(size) for size in config.compilation_config.cudagraph_capture_sizes or [])),
-        planned=planned,
-        eager=tuple(size for size in planned if size in eager),
-    )
+    return {
+        "captured": tuple(sorted(int(size) for size in config.compilation_config.cudagraph_capture_sizes or [])),
+        "planned": planned,
+        "eager": tuple(size for size in planned if size in eager),
+    }
 
 
 def _resolved_mode(config: Any, query: int, newest: bool, notes: list[str]) -> Any:
@@ -98,8 +86,8 @@ def _attention_support(config: Any, notes: list[str]) -> tuple[Any, str | None]:
     return least, name
 
 
-def _first_runner(config: Any, mode: Any, query: int) -> _Dispatcher:
-    """The V1 runner's CudagraphDispatcher (0.23.0 to 0.33.0)."""
+def _first_runner(config: Any, mode: Any, query: int) -> tuple[Dispatch, set[int]]:
+    """The V1 runner's CudagraphDispatcher (0.23.0 to 0.33.0), and what it captures at start-up."""
     module = importlib.import_module("vllm.v1.cudagraph_dispatcher")
     none = importlib.import_module("vllm.config").CUDAGraphMode.NONE
     dispatcher = module.CudagraphDispatcher(config)
@@ -110,11 +98,11 @@ def _first_runner(config: Any, mode: Any, query: int) -> _Dispatcher:
         return int(batch.num_tokens), found != none
 
     keys = [key for keys in dispatcher.cudagraph_keys.values() for key in keys]
-    return _Dispatcher(dispatch, tuple(int(key.num_tokens) for key in keys))
+    return dispatch, {int(key.num_tokens) for key in keys}
 
 
-def _second_runner(config: Any, mode: Any, query: int) -> _Dispatcher:
-    """The V2 runner's CudaGraphManager (0.23.0 to 0.33.0), made to believe that its graphs are captured."""
+def _second_runner(config: Any, mode: Any, query: int) -> tuple[Dispatch, set[int]]:
+    """The V2 runner's CudaGraphManager (0.23.0 to 0.33.0), which is to believe that it has captured its graphs."""
     module = importlib.import_module("vllm.v1.worker.gpu.cudagraph_utils")
     torch = importlib.import_module("torch")
     none = importlib.import_module("vllm.config").CUDAGraphMode.NONE
@@ -128,4 +116,4 @@ def _second_runner(config: Any, mode: Any, query: int) -> _Dispatcher:
         return int(found.num_tokens), found.cg_mode != none
 
     captured = [item for items in manager._capture_descs.values() for item in items]
-    return _Dispatcher(dispatch, tuple(int(item.num_tokens) for item in captured))
+    return dispatch, {int(item.num_tokens) for item in captured}
