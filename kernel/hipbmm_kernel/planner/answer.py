@@ -1,8 +1,13 @@
-"""What the image answered, as a value and as JSON; the JSON comes from a child or a volume, so it is checked."""
+"""What the image answered, as a value, as a plan, and as JSON, which comes from a child or a volume and is checked."""
 
 from typing import Any, NamedTuple, TypeVar
 
 from hipbmm_kernel.linear import eligibility
+from hipbmm_kernel.planner import plan
+from hipbmm_kernel.planner.plan import Options, Plan, PlannedLinear
+from hipbmm_kernel.planner.shapes.module import short_name
+from hipbmm_kernel.planner.tokens import Tokens, overridden
+from hipbmm_kernel.rows.gemm import Linear
 from hipbmm_kernel.system import json_text
 from hipbmm_kernel.system.digest import canonical
 
@@ -16,6 +21,7 @@ MAX_TEXT = 400
 MAX_NOTES = 20
 MAX_SIZE = 2**31 - 1
 HIPBMM = eligibility.HIPBMM
+_PATCHES = "outside the language model: its M is not the number of tokens"
 
 
 class AnswerInvalid(ValueError):  # noqa: N818 - like ConfigInvalid
@@ -115,3 +121,27 @@ def _checked(field: str, kind: type[T], value: object) -> T:
     if kind is int and not (field != "load_tokens") <= value <= MAX_SIZE:  # type: ignore[operator] # it is an int
         raise AnswerInvalid(f"{field} is out of range")
     return value
+
+
+def plan_of(found: Answer, options: Options) -> Plan:
+    """The plan of an answer, with the linears and tokens that the options name beside or instead of it."""
+    tokens = Tokens(found.captured, found.planned, frozenset(found.eager))
+    made = Plan(
+        found.architecture,
+        plan.IMAGE,
+        linears=tuple(map(_planned, found.linears)) + tuple(map(plan.explicit, options.linears)),
+        tokens=overridden(tokens, options.tokens) if options.tokens else tokens,
+        left_out=(("what vLLM runs outside its linear layers", "experts, embeddings and lm_head"),),
+        warnings=found.notes,
+        quantisation=found.quantisation,
+    )
+    return plan.finished(made, options, missing_config=False)
+
+
+def _planned(found: ImageLinear) -> PlannedLinear:
+    """A linear with the reason of its own vLLM, and with AITER's assertion, which vLLM does not ask."""
+    linear = Linear(found.n, found.k, found.bias, short_name(found.path), found.copies)
+    if not found.hipbmm:
+        return PlannedLinear(linear, found.reason or "vLLM chose another kernel")
+    fatal = eligibility.shuffle_reason(found.n, found.k) or ""
+    return PlannedLinear(linear, fatal or (_PATCHES if found.tower else ""), fatal, found.load_tokens)

@@ -14,7 +14,7 @@ from hipbmm_kernel.identity.container import Identity
 from hipbmm_kernel.image import installed
 from hipbmm_kernel.image.installed import Installed
 from hipbmm_kernel.planner import plan, vllm_version
-from hipbmm_kernel.planner.answer import Answer
+from hipbmm_kernel.planner.answer import Answer, plan_of
 from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Options, Plan
 from hipbmm_kernel.planner.server_flags import ServerFlags, disabled_by, in_environment
@@ -74,9 +74,7 @@ def make_plan(here: Handover, stores: Stores) -> Planned:
     options, notes = _options(here.settings, here.env, here.identity, image)
     asked = _ask(here, stores, image, found)
     if asked.answer is not None:
-        from hipbmm_kernel.planner import from_image  # noqa: PLC0415 - of the image's answer alone
-
-        made = from_image.build(asked.answer, options)
+        made = plan_of(asked.answer, options)
         return Planned(made, asked.source, asked.notes + made.warnings)
     notes += asked.notes
     try:
@@ -100,14 +98,14 @@ def _ask(here: Handover, stores: Stores, image: Installed, found: Found) -> Aske
         return Asked(None, notes=(f"planned from config.json: {image.missing or 'the image is not to be asked'}",))
     if not settings.model:
         return Asked(None, notes=("planned from config.json: no model is named that the image could be asked for",))
-    from hipbmm_kernel.image import plan_file, plan_key  # noqa: PLC0415 - not needed where no vLLM can be asked
+    from hipbmm_kernel.image import kept_plan  # noqa: PLC0415 - not needed where no vLLM can be asked
 
     arguments = (settings.model, *settings.server_args)
-    key = plan_key.key_of(arguments, here.env, found.data, found.source, _image(here, image))
+    key = kept_plan.key_of(arguments, here.env, found.data, found.source, _image(here, image))
     source = f"plan {key}"
     notes: list[str] = []
     try:
-        answer = stores.find_plan(key, plan_file.decode, notes)
+        answer = stores.find_plan(key, kept_plan.decode, notes)
     except TooLate as late:
         answer, notes = None, [f"plan file: {late}"]
     new = answer is None
@@ -124,7 +122,7 @@ def _ask(here: Handover, stores: Stores, image: Installed, found: Found) -> Aske
             return Asked(None, "", (*notes, f"planned from config.json: {asked.reason}"), asked.refused)
         answer = asked.answer
         source = f"plan {key}, asked of the image's vLLM {answer.vllm}"
-    error = stores.keep_plan(key, plan_file.encode(key, answer), new=new)
+    error = stores.keep_plan(key, kept_plan.encode(key, answer), new=new)
     if error:
         notes.append(f"plan {key} could not be kept: {error}")
     return Asked(answer, source, tuple(notes))

@@ -9,7 +9,7 @@ from tests.kernel.store.stores import put
 from tests.kernel.store.test_archive import change, export, load
 
 from hipbmm_kernel.identity.stack import Stack
-from hipbmm_kernel.image import plan_file
+from hipbmm_kernel.image import kept_plan
 from hipbmm_kernel.linear.eligibility import HIPBMM
 from hipbmm_kernel.planner.answer import Answer, ImageLinear
 from hipbmm_kernel.store import archive, plans
@@ -34,12 +34,12 @@ ANSWER = Answer("0.33.0", "Qwen3ForCausalLM", "compressed-tensors", (LINEAR,), (
 def full(tmp_path: Path, a_stack: Stack) -> Path:
     root = tmp_path / "store"
     put(root, a_stack, *rows(20))
-    assert plans.keep(Volume(), str(root), KEY, plan_file.encode(KEY, ANSWER)) == ""
+    assert plans.keep(Volume(), str(root), KEY, kept_plan.encode(KEY, ANSWER)) == ""
     return root
 
 
 def known(root: Path, key: str = KEY) -> Answer | None:
-    return plans.find(Volume(), [str(root)], key, plan_file.decode, [])
+    return plans.find(Volume(), [str(root)], key, kept_plan.decode, [])
 
 
 def test_an_import_knows_the_plans_of_the_export(full: Path, tmp_path: Path, a_stack: Stack) -> None:
@@ -60,7 +60,7 @@ def test_an_import_knows_the_plans_of_the_export(full: Path, tmp_path: Path, a_s
 def test_a_damaged_plan_stays_and_the_whole_one_beside_it_goes(full: Path, tmp_path: Path) -> None:
     first = full / "v1" / "plans" / f"{KEY}.json"
     first.write_bytes(first.read_bytes()[:40])
-    assert plans.keep(Volume(), str(full), KEY, plan_file.encode(KEY, ANSWER)) == ""
+    assert plans.keep(Volume(), str(full), KEY, kept_plan.encode(KEY, ANSWER)) == ""
     (full / "v1" / "plans" / f"{OTHER}.json").symlink_to("/etc/passwd")
     (full / "v1" / "plans" / "notes.txt").write_text("x")
     export(full, tmp_path / "a.tar")
@@ -124,5 +124,5 @@ def test_a_link_leads_no_plan_out_of_the_store(tmp_path: Path, part: str) -> Non
     (outside / "plans").mkdir(parents=True)
     link.parent.mkdir(parents=True)
     link.symlink_to(outside)
-    assert "ENOTDIR" in plans.keep(Volume(), str(tmp_path / "store"), KEY, plan_file.encode(KEY, ANSWER))
+    assert "ENOTDIR" in plans.keep(Volume(), str(tmp_path / "store"), KEY, kept_plan.encode(KEY, ANSWER))
     assert [path.name for path in outside.rglob("*")] == ["plans"]

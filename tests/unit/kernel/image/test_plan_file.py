@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.kernel.planner.test_answer import ANSWER
 
-from hipbmm_kernel.image import plan_file
+from hipbmm_kernel.image import kept_plan
 from hipbmm_kernel.store import mirror_log, plans
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store.reader import Reader
@@ -27,20 +27,20 @@ KEY = "0123456789abcdef"
 
 def test_what_one_pod_keeps_the_next_one_finds(tmp_path: Path) -> None:
     problems: list[str] = []
-    assert plans.find(Volume(), [str(tmp_path)], KEY, plan_file.decode, problems) is None
-    assert plans.keep(Volume(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER)) == ""
-    assert plans.find(Volume(), [str(tmp_path / "none"), str(tmp_path)], KEY, plan_file.decode, problems) == ANSWER
+    assert plans.find(Volume(), [str(tmp_path)], KEY, kept_plan.decode, problems) is None
+    assert plans.keep(Volume(), str(tmp_path), KEY, kept_plan.encode(KEY, ANSWER)) == ""
+    assert plans.find(Volume(), [str(tmp_path / "none"), str(tmp_path)], KEY, kept_plan.decode, problems) == ANSWER
     assert problems == []
     assert [path.name for path in (tmp_path / "v1" / "plans").iterdir()] == [f"{KEY}.json"]
 
 
 def test_two_pods_with_one_answer_keep_one_file(tmp_path: Path) -> None:
     for _ in range(2):
-        assert plans.keep(Volume(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER)) == ""
+        assert plans.keep(Volume(), str(tmp_path), KEY, kept_plan.encode(KEY, ANSWER)) == ""
     assert len(list((tmp_path / "v1" / "plans").iterdir())) == 1
 
 
-WHOLE = plan_file.encode(KEY, ANSWER)
+WHOLE = kept_plan.encode(KEY, ANSWER)
 
 
 @pytest.mark.parametrize(
@@ -51,19 +51,19 @@ def test_a_damaged_file_is_named_and_the_next_name_is_taken(tmp_path: Path, dama
     directory.mkdir(parents=True)
     (directory / f"{KEY}.json").write_bytes(damaged)
     problems: list[str] = []
-    assert plans.find(Volume(), [str(tmp_path)], KEY, plan_file.decode, problems) is None
+    assert plans.find(Volume(), [str(tmp_path)], KEY, kept_plan.decode, problems) is None
     assert len(problems) == 1
-    assert plans.keep(Volume(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER)) == ""
-    assert plans.find(Volume(), [str(tmp_path)], KEY, plan_file.decode, problems) == ANSWER
+    assert plans.keep(Volume(), str(tmp_path), KEY, kept_plan.encode(KEY, ANSWER)) == ""
+    assert plans.find(Volume(), [str(tmp_path)], KEY, kept_plan.decode, problems) == ANSWER
 
 
 def test_another_keys_plan_is_refused() -> None:
     with pytest.raises(ValueError, match="its key is"):
-        plan_file.decode("f" * 16, plan_file.encode(KEY, ANSWER))
+        kept_plan.decode("f" * 16, kept_plan.encode(KEY, ANSWER))
 
 
 def test_a_plan_file_is_json_for_people(tmp_path: Path) -> None:
-    plans.keep(Volume(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER))
+    plans.keep(Volume(), str(tmp_path), KEY, kept_plan.encode(KEY, ANSWER))
     document = json.loads((tmp_path / "v1" / "plans" / f"{KEY}.json").read_text())
     assert document["plan"]["architecture"] == "Qwen3ForCausalLM"
 
@@ -75,17 +75,17 @@ class Full(Volume):
 
 def test_a_volume_that_is_full_is_a_reason_and_nothing_else(tmp_path: Path) -> None:
     for _ in range(plans.NAMES + 1):  # nothing is left that would use up the names of the key
-        assert "ENOSPC" in plans.keep(Full(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER))
-    assert plans.keep(Volume(), str(tmp_path), KEY, plan_file.encode(KEY, ANSWER)) == ""
+        assert "ENOSPC" in plans.keep(Full(), str(tmp_path), KEY, kept_plan.encode(KEY, ANSWER))
+    assert plans.keep(Volume(), str(tmp_path), KEY, kept_plan.encode(KEY, ANSWER)) == ""
 
 
 def test_a_store_that_is_not_there_is_a_reason(tmp_path: Path) -> None:
-    assert "ENOENT" in plans.keep(Volume(), str(tmp_path / "none"), KEY, plan_file.encode(KEY, ANSWER))
+    assert "ENOENT" in plans.keep(Volume(), str(tmp_path / "none"), KEY, kept_plan.encode(KEY, ANSWER))
 
 
 def framed() -> tuple[str, bytes]:
     """Name and text of the plan for a mirror."""
-    text = plans.frame(KEY, plan_file.encode(KEY, ANSWER))
+    text = plans.frame(KEY, kept_plan.encode(KEY, ANSWER))
     return shards.name_of(text), text
 
 
@@ -94,8 +94,8 @@ def test_a_plan_is_carried_by_whoever_carries_shards(tmp_path: Path) -> None:
     carried = operator_shards.check(name, gzip.compress(text))
     assert (carried.name, gzip.decompress(carried.packed)) == (name, text)
     (tmp_path / f"{name}.gz").write_bytes(carried.packed)
-    assert plans.find(Volume(), [str(tmp_path)], KEY, plan_file.decode, []) == ANSWER
-    assert plans.find(Volume(), [str(tmp_path)], "f" * 16, plan_file.decode, []) is None
+    assert plans.find(Volume(), [str(tmp_path)], KEY, kept_plan.decode, []) == ANSWER
+    assert plans.find(Volume(), [str(tmp_path)], "f" * 16, kept_plan.decode, []) is None
 
 
 def test_a_plan_in_a_log_is_found_by_the_operator() -> None:
@@ -112,7 +112,7 @@ def test_a_damaged_plan_of_a_mirror_is_named(tmp_path: Path, damage: bytes) -> N
     name, _ = framed()
     (tmp_path / f"{name}.gz").write_bytes(damage)
     problems: list[str] = []
-    assert plans.find(Volume(), [str(tmp_path)], KEY, plan_file.decode, problems) is None
+    assert plans.find(Volume(), [str(tmp_path)], KEY, kept_plan.decode, problems) is None
     assert len(problems) == 1
 
 

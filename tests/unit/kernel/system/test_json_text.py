@@ -9,7 +9,7 @@ from tests.kernel.mi300x import STACK
 
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.identity import stack as stacks
-from hipbmm_kernel.image import plan_file
+from hipbmm_kernel.image import kept_plan
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import AnswerInvalid
 from hipbmm_kernel.pod import dispatch_decision
@@ -63,7 +63,7 @@ def a_stack(text: str) -> object:
 
 READERS: dict[str, tuple[Callable[[str], object], type[Exception]]] = {
     "a plan": (
-        lambda text: plan_file.decode(KEY, f'{{"hipbmm-plan":1,"key":"{KEY}","plan":{text}}}'.encode()),
+        lambda text: kept_plan.decode(KEY, f'{{"hipbmm-plan":1,"key":"{KEY}","plan":{text}}}'.encode()),
         ValueError,
     ),
     "an answer": (lambda text: answer.decode(text.encode()), AnswerInvalid),

@@ -1,16 +1,22 @@
-"""The key of a plan: everything that the image's answer depends on, and nothing that differs from pod to pod.
+"""The image's answer in a store (`store/plans.py`): its key, and its file with a digest.
 
-Two servers with the same key get the same answer. Files that a command line names count by their content.
+The key is of everything that the answer depends on, and of nothing that differs from pod to pod: two servers with the
+same key get the same answer. Files that a command line names count by their content.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from hipbmm_kernel.planner import answer
+from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
+from hipbmm_kernel.store import plans
 from hipbmm_kernel.system.digest import canonical, sha256
 from hipbmm_kernel.system.files import listed, read_bytes
 
 LENGTH = 16
+_MARK = "hipbmm-plan"
+_VERSION = 1
 MAX_FILE = 4 << 20
 MAX_FILES = 256
 _PREFIXES = ("VLLM_", "AITER_", "TRANSFORMERS_", "TORCH_COMPILE", "FLASH_ATTENTION_")
@@ -83,3 +89,20 @@ def _digest(path: str) -> str:
     if data is None:
         return ""
     return sha256(data) if len(data) <= MAX_FILE else f"{os.path.getsize(path)} bytes"
+
+
+def encode(key: str, found: Answer) -> bytes:
+    """A plan file: one JSON object in canonical form, so that the same plan gives the same bytes in every pod."""
+    plan = json.loads(answer.encode(found))
+    return canonical({_MARK: _VERSION, "key": key, "plan": plan, "sha256": sha256(canonical(plan))}) + b"\n"
+
+
+def decode(key: str, data: bytes) -> Answer:
+    """The answer in a plan file of this key. ValueError when it is cut, damaged, or another key's."""
+    document = plans.document(key, data)
+    if document.get(_MARK) != _VERSION:
+        raise AnswerInvalid("not a plan file")
+    plan = canonical(document.get("plan"))
+    if document.get("sha256") != sha256(plan):
+        raise AnswerInvalid("its digest does not fit its content")
+    return answer.decode(plan)
