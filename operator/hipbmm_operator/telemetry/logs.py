@@ -3,24 +3,13 @@
 import json
 import logging
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TextIO
 
-from hipbmm_operator.kube.metadata import NamespacedName
+from hipbmm_operator.kube.json_text import Json
 
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """The resource that is being reconciled, and an id of this reconcile."""
-
-    key: NamespacedName
-    reconcile: str
-    uid: str = ""
-    generation: int = 0
-
-
-OBJECT: ContextVar[About | None] = ContextVar("object", default=None)
+OBJECT: ContextVar[Json | None] = ContextVar("object", default=None)
+"""What all lines of a reconcile have: its id, and the resource that it is about."""
 
 _QUIET = {
     # Errors of kopf's watches reach the operator as exceptions, and are logged once, in one line.
@@ -35,18 +24,13 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON; control characters in names cannot forge a line."""
-        entry: dict[str, Any] = {
+        entry: Json = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **(OBJECT.get() or {}),
         }
-        about = OBJECT.get()
-        if about is not None:
-            entry["object"] = {"namespace": about.key.namespace, "name": about.key.name}
-            if about.uid:
-                entry["object"] |= {"uid": about.uid, "generation": about.generation}
-            entry["reconcile"] = about.reconcile
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry)
@@ -58,16 +42,15 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record with the resource in front."""
         about = OBJECT.get()
-        where = f"{about.key.namespace}/{about.key.name}: " if about else ""
+        where = "{namespace}/{name}: ".format_map(about["object"]) if about else ""
         text = f"{record.levelname:<7} {where}{record.getMessage()}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
 def identify(uid: str, generation: int) -> None:
     """Say which object, and which generation of it, the lines of this reconcile are about."""
-    about = OBJECT.get()
-    if about is not None:
-        OBJECT.set(replace(about, uid=uid, generation=generation))
+    if (about := OBJECT.get()) is not None:
+        about["object"] |= {"uid": uid, "generation": generation}
 
 
 def configure(level: str, form: str, stream: TextIO) -> None:

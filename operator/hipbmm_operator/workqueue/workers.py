@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.telemetry import metrics
-from hipbmm_operator.telemetry.logs import OBJECT, About
+from hipbmm_operator.telemetry.logs import OBJECT
 from hipbmm_operator.workqueue.outcome import Outcome
 from hipbmm_operator.workqueue.queue import Queue
 
@@ -61,7 +61,7 @@ class Workers:
                 await self._idle.wait()
 
     async def _one(self, key: NamespacedName) -> None:
-        token = OBJECT.set(About(key, f"{next(self._ids):x}"))
+        token = OBJECT.set({"object": key._asdict(), "reconcile": f"{next(self._ids):x}"})
         started, result = time.monotonic(), "ok"
         try:
             outcome = await self._reconcile(key)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.telemetry import logs
 
 
@@ -23,7 +22,7 @@ def lines() -> Iterator[io.StringIO]:
 
 
 def test_a_line_about_a_resource_carries_its_keys(lines: io.StringIO) -> None:
-    token = logs.OBJECT.set(logs.About(NamespacedName("models", 'forged"}\n{"level":"error'), "1f"))
+    token = logs.OBJECT.set({"object": {"namespace": "models", "name": 'forged"}\n{"level":"error'}, "reconcile": "1f"})
     logging.getLogger("x").info("before it was read")
     logs.identify("6c1e", 7)
     logging.getLogger("x").info("applied\n%s", "it")

@@ -37,7 +37,7 @@ class Harness:
     async def reconcile(self, key: NamespacedName) -> Outcome:
         about = logs.OBJECT.get()
         assert about is not None
-        assert about.key == key
+        assert about["object"] == key._asdict()
         self.done.append(key)
         await self.hold.wait()
         return self.does()
