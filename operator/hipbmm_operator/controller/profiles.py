@@ -22,8 +22,8 @@ from hipbmm_operator.observe.profile_facts import ProfileReads
 from hipbmm_operator.profiles import facts as values
 from hipbmm_operator.profiles import report
 from hipbmm_operator.telemetry import metrics
-from hipbmm_operator.workqueue.outcome import Outcome
 from hipbmm_operator.workqueue.queue import Queue
+from hipbmm_operator.workqueue.workers import Outcome
 
 LOG = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from hipbmm_operator.telemetry import logs, metrics
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import ObjectCache
 from hipbmm_operator.workqueue.debounce import Debounce
-from hipbmm_operator.workqueue.outcome import Outcome
+from hipbmm_operator.workqueue.workers import Outcome
 
 
 @dataclass(eq=False, slots=True)

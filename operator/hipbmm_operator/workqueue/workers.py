@@ -1,4 +1,4 @@
-"""Workers: take a key, reconcile it, decide when it is reconciled again."""
+"""Workers: take a key, reconcile it; the outcome says when it is reconciled again."""
 
 import asyncio
 import contextlib
@@ -6,15 +6,30 @@ import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Self
 
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.telemetry.logs import OBJECT
-from hipbmm_operator.workqueue.outcome import Outcome
 from hipbmm_operator.workqueue.queue import Queue
 
 LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a reconcile went: reconcile again after so long; retry with backoff when something was not done."""
+
+    again: float | None = None
+    retry: bool = False
+    retry_after: float | None = None
+
+    def at_latest(self, seconds: float | None) -> Self:
+        """The outcome with a reconcile after so many seconds at the latest, if there is such a time."""
+        waits = [wait for wait in (self.again, seconds) if wait is not None]
+        return replace(self, again=min(waits, default=None))
 
 
 class Workers:

@@ -14,7 +14,7 @@ from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.watch.cache import ObjectCache
 from hipbmm_operator.watch.pruning import prune
 from hipbmm_operator.workqueue.debounce import Debounce
-from hipbmm_operator.workqueue.outcome import Outcome
+from hipbmm_operator.workqueue.workers import Outcome
 
 Json = dict[str, Any]
 KEY = NamespacedName("ns", "qwen")

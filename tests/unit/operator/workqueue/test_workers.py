@@ -10,9 +10,8 @@ from tests.unit.operator.apiserver import eventually
 from hipbmm_operator.kube import errors
 from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.telemetry import logs, metrics
-from hipbmm_operator.workqueue.outcome import Outcome
 from hipbmm_operator.workqueue.queue import Backoff, Queue
-from hipbmm_operator.workqueue.workers import Workers
+from hipbmm_operator.workqueue.workers import Outcome, Workers
 
 KEY = NamespacedName("ns", "qwen")
 
@@ -140,3 +139,15 @@ async def test_a_reconcile_that_does_not_end_is_not_waited_for_longer_than_asked
         harness.queue.add(KEY)
         await eventually(lambda: harness.done == [KEY])
         await harness.workers.stop(0.01)
+
+
+@pytest.mark.parametrize(
+    ("again", "seconds", "comes"),
+    [(None, None, None), (5.0, None, 5.0), (None, 3.0, 3.0), (5.0, 3.0, 3.0), (3.0, 5.0, 3.0), (5.0, 0.0, 0.0)],
+)
+def test_the_earlier_time_counts(again: float | None, seconds: float | None, comes: float | None) -> None:
+    assert Outcome(again).at_latest(seconds).again == comes
+
+
+def test_a_retry_stays_one() -> None:
+    assert Outcome(retry=True, retry_after=7.0).at_latest(1.0) == Outcome(1.0, retry=True, retry_after=7.0)
