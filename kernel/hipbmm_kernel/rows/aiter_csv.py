@@ -103,12 +103,8 @@ def format_rows(rows: Iterable[Row]) -> bytes:
 
 def repaired(parsed: Parsed) -> bytes:
     """The normalised file of what was read: accepted rows by M, N and K, then the foreign ones."""
-    return format_rows([*sorted(parsed.accepted, key=_order), *sorted(parsed.foreign, key=_order)])
-
-
-def _order(row: Row) -> tuple[int, int, int, str]:
-    m, n, k = row.problem
-    return (m, n, k, row.key)
+    kinds = parsed.accepted, parsed.foreign
+    return format_rows(row for rows in kinds for row in sorted(rows, key=lambda row: gemm.file_order(row.key)))
 
 
 class _Reader:

@@ -130,6 +130,12 @@ def problem_of(key: str) -> Problem:
     return Problem(m=int(columns[5]), n=int(columns[4]), k=int(columns[6]))
 
 
+def file_order(key: str) -> tuple[int, int, int, str]:
+    """Where a key's line belongs in a delivered file: by M, then AITER's m (N), then k, then its text."""
+    columns = key.split(",", 7)
+    return (int(columns[5]), int(columns[4]), int(columns[6]), key)
+
+
 def is_own(key: str) -> bool:
     """Whether `key` is one that vLLM's FP8 call can ask for: all fixed relations of AITER's writer hold and M <= 512.
 

@@ -157,7 +157,7 @@ def _joining(named: Mapping[str, Shard], fresh: int) -> list[str]:
 def _parts(head: Shard, table: Table) -> list[Shard]:
     """As few shards as hold the rows or the vetoes of `table`."""
     if head.kind == shards.ROWS:
-        keys = sorted(table.rows, key=tables.file_order)
+        keys = sorted(table.rows, key=gemm.file_order)
         return [head._replace(rows=part) for part in _row_parts(row for key in keys for row in table.rows[key])]
     claims = [veto for at in sorted(table.claims) for veto in table.claims[at]]
     starts = range(0, len(claims) or 1, MAX_LINES)

@@ -10,7 +10,7 @@ import base64
 import gzip
 from collections.abc import Iterable, Sequence
 
-from hipbmm_kernel.rows.gemm import NO_NAME, Row
+from hipbmm_kernel.rows.gemm import NO_NAME, Row, file_order
 from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store import table as tables
 from hipbmm_kernel.store.shard import Shard
@@ -75,7 +75,7 @@ def _rows(final: Table, first: Iterable[str]) -> list[Row]:
         return winners
     wanted = frozenset(first)
     ranked = sorted(winners, key=lambda row: row.key not in wanted)[:MAX_LINES]
-    return sorted(ranked, key=lambda row: tables.file_order(row.key))
+    return sorted(ranked, key=lambda row: file_order(row.key))
 
 
 def _summary(full: Shard, held: Sequence[tuple[str, Shard]], *, new: bool) -> list[bytes]:

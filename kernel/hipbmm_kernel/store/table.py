@@ -56,12 +56,12 @@ class Table(NamedTuple):
         return (key, shard_lines.WHOLE_PROBLEM) in self.vetoes
 
     def winners(self) -> list[Row]:
-        """The row to serve of every key that has one, in the order of a delivered file (`file_order`)."""
+        """The row to serve of every key that has one, in the order of a delivered file (`gemm.file_order`)."""
         if self.vetoes:
             found = [row for row in map(self.best, self.rows) if row is not None]
         else:
             found = [of_key[0] if len(of_key) == 1 else min(of_key, key=_ORDER) for of_key in self.rows.values()]
-        found.sort(key=lambda row: file_order(row.key))
+        found.sort(key=lambda row: gemm.file_order(row.key))
         return found
 
 
@@ -221,7 +221,7 @@ def served(table: Table, problems: Iterable[Problem], fp8: str, eager: frozenset
             found[key] = row._replace(kernel_name=gemm.NO_NAME)
 
     def hot_first(key: str) -> tuple[bool, tuple[int, int, int, str]]:
-        order = file_order(key)
+        order = gemm.file_order(key)
         return (order[0] not in eager, order)
 
     return [found[key] for key in sorted(found, key=hot_first)]
@@ -245,12 +245,6 @@ def learned(
         if wanted and row.key == gemm.key_of(problem, fp8):
             found.append(row._replace(kernel_name=gemm.NO_NAME))
     return found
-
-
-def file_order(key: str) -> tuple[int, int, int, str]:
-    """Where a key's line belongs in a delivered file: by M, then AITER's m (N), then k, then its text."""
-    columns = key.split(",", 7)
-    return (int(columns[5]), int(columns[4]), int(columns[6]), key)
 
 
 def _sha(row: Row) -> str:
