@@ -12,7 +12,7 @@ from typing import TextIO
 from hipbmm_kernel.contract.settings import MEMORY, SettingsError, parse_settings
 from hipbmm_kernel.dispatch.plugin import NO_TUNING
 from hipbmm_kernel.foreign import decision
-from hipbmm_kernel.identity.software import add_python_path, package_directory
+from hipbmm_kernel.identity.software import add_python_path
 from hipbmm_kernel.pod import aiter_jit, start_mode
 from hipbmm_kernel.pod.exec import Log, Start
 from hipbmm_kernel.system import volume as volumes
@@ -62,7 +62,7 @@ class ForeignStart(Start):
         state, _ = self._next(report)
         state = self._remember(state)
         # All that this process sees is the user's, and what it sets reaches the server.
-        directories = aiter_jit.variables(env, f"{self._settings.home}/cache", package_directory("aiter"))
+        directories = aiter_jit.variables(env, self._settings.home)
         found, reason = decision.variables(report, env, (), self._settings.home, directories)
         if state.mode != start_mode.TUNED:
             found, reason = {}, state.reason

@@ -21,7 +21,7 @@ from hipbmm_kernel.contract.settings import ENV_FILE, FILE, SERVE_UNTUNED, Setti
 from hipbmm_kernel.dispatch import plugins, words
 from hipbmm_kernel.foreign import decision, env_file, memory, server
 from hipbmm_kernel.identity.gpu import read_gpus, visible_gpus
-from hipbmm_kernel.identity.software import add_python_path, package_directory
+from hipbmm_kernel.identity.software import add_python_path
 from hipbmm_kernel.pod import aiter_jit, state_file
 from hipbmm_kernel.pod.exec import Log
 from hipbmm_kernel.system import itself, process
@@ -187,7 +187,7 @@ class _Run:
 
     def _variables(self) -> dict[str, str]:
         made, _ = report.read(self._volume, self._settings.report_file)
-        directories = aiter_jit.variables(self._env, f"{self._settings.home}/cache", package_directory("aiter"))
+        directories = aiter_jit.variables(self._env, self._settings.home)
         found, reason = decision.variables(made, self._env, self._settings.fixed_env, self._settings.home, directories)
         self._log.say(f"the server starts plain: {reason}" if reason else "the server starts with the table")
         if found:

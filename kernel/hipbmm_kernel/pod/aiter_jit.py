@@ -9,20 +9,20 @@ import contextlib
 import os
 from collections.abc import Mapping
 
+from hipbmm_kernel.identity.software import package_directory
 from hipbmm_kernel.system.files import listed
 
 JIT_DIR = "AITER_JIT_DIR"
 TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - where Python and compilers look
 
 
-def variables(
-    env: Mapping[str, str], cache: str, package: str | None, temporary: tuple[str, ...] = TEMPORARY
-) -> dict[str, str]:
-    """What to add to `env` so that AITER and compilers find directories that can be written, below `cache`.
+def variables(env: Mapping[str, str], home: str, temporary: tuple[str, ...] = TEMPORARY) -> dict[str, str]:
+    """What to add to `env` so that AITER and compilers find directories that can be written, below `home`.
 
-    `package` is AITER's own directory. A user's own values stay. OSError when a directory cannot be made.
+    A user's own values stay. OSError when a directory cannot be made.
     """
     found = {}
+    cache, package = f"{home}/cache", package_directory("aiter")
     modules = f"{package}/jit"
     if package and not env.get(JIT_DIR) and os.path.isdir(modules) and not os.access(modules, os.W_OK):
         found[JIT_DIR] = f"{cache}/aiter"

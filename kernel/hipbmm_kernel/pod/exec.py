@@ -24,7 +24,6 @@ from hipbmm_kernel.contract.settings import (
 )
 from hipbmm_kernel.dispatch import ends, plugins, words
 from hipbmm_kernel.dispatch import table as tables
-from hipbmm_kernel.identity.software import package_directory
 from hipbmm_kernel.pod import aiter_jit, listen, served_file, start_mode, state_file
 from hipbmm_kernel.pod.start_mode import State
 from hipbmm_kernel.system import volume as volumes
@@ -258,7 +257,7 @@ class Start:
         if state.mode == start_mode.NO_AITER:
             return {}
         try:
-            return aiter_jit.variables(env, f"{self._settings.home}/cache", package_directory("aiter"))
+            return aiter_jit.variables(env, self._settings.home)
         except OSError as error:
             self._log.say(f"no directory for compiled modules: {volumes.describe(error)}")
             return {}

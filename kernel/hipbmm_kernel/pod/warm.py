@@ -17,7 +17,6 @@ from hipbmm_kernel.contract.settings import BLOCK, Settings, SettingsError, pars
 from hipbmm_kernel.dispatch.plugins import with_program
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.identity.container import Identity, read_identity
-from hipbmm_kernel.identity.software import package_directory
 from hipbmm_kernel.planner.plan import Plan
 from hipbmm_kernel.pod import aiter_jit, pod_plan, served_file, state_file, verdict
 from hipbmm_kernel.pod.dispatch_decision import Decision, Dispatch, demanded
@@ -239,7 +238,7 @@ class Warm:
     def _child_env(self) -> dict[str, str]:
         """With directories that can be written: the server gets the same, and what is compiled here, too."""
         try:
-            added = aiter_jit.variables(self._here.env, f"{self._settings.home}/cache", package_directory("aiter"))
+            added = aiter_jit.variables(self._here.env, self._settings.home)
         except OSError as error:
             self._errors.append(f"no directory for compiled modules: {volumes.describe(error)}")
             added = {}

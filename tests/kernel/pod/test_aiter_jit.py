@@ -119,11 +119,15 @@ def test_a_cache_that_cannot_be_written_is_said_once_in_the_report(pod: Pod, pac
 def test_temporary_files_go_to_the_cache_where_the_root_file_system_is_read_only(tmp_path: Path) -> None:
     nowhere = (str(tmp_path / "nothing"),)
     place = tmp_path / "cache" / "tmp"
-    assert aiter_jit.variables({}, str(place.parent), None, nowhere) == {"TMPDIR": str(place)}
+    assert aiter_jit.variables({}, str(tmp_path), nowhere) == {"TMPDIR": str(place)}
     assert place.is_dir()
-    assert aiter_jit.variables({"TMPDIR": "/users"}, str(place.parent), None, nowhere) == {}
+    assert aiter_jit.variables({"TMPDIR": "/users"}, str(tmp_path), nowhere) == {}
 
 
-def test_an_image_without_aiter_gets_nothing(tmp_path: Path) -> None:
-    assert aiter_jit.variables({}, str(tmp_path), None) == {}
-    assert aiter_jit.variables({}, str(tmp_path), sys.prefix) == {}
+@pytest.mark.parametrize("there", [False, True])
+def test_an_image_without_modules_gets_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    if there:
+        (tmp_path / "aiter").mkdir()
+        (tmp_path / "aiter/__init__.py").touch()
+        monkeypatch.syspath_prepend(tmp_path)
+    assert aiter_jit.variables({}, str(tmp_path)) == {}
