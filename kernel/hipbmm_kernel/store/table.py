@@ -75,7 +75,11 @@ def better(left: Row, right: Row) -> bool:
     return left != right and _sha(left) < _sha(right)
 
 
-_ORDER = cmp_to_key(lambda left, right: 1 if better(right, left) else -1)
+def _compared(left: Row, right: Row) -> int:
+    return 1 if better(right, left) else -1
+
+
+_ORDER = cmp_to_key(_compared)
 
 
 def _measured(row: Row) -> tuple[bool, float]:
