@@ -6,6 +6,6 @@ skips a write when the child carries the hash of this very intent and each field
 operator writes nothing. The status is a JSON merge patch of the difference, with the uid as precondition.
 
 Never: force on an object that was not seen to be ours; a status on a new resource of the same name; one failed write
-that keeps the others back. `profile_objects.py`, `profile_writer.py` and `webhook_certificate.py` write what serves
+that keeps the others back. `profile_objects.py`, `profile_events.py` and `webhook_certificate.py` write what serves
 HipbmmProfiles. Imported by controller/ and the manager.
 """

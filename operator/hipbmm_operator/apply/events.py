@@ -3,16 +3,24 @@
 import logging
 from collections.abc import Iterable
 
+from hipbmm_operator.api.resource import Resource, readable
+from hipbmm_operator.api.status import Status
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.metadata import Metadata
-from hipbmm_operator.status.transitions import Transition
+from hipbmm_operator.status.transitions import Transition, transitions
 from hipbmm_operator.telemetry import metrics
 
 LOG = logging.getLogger(__name__)
 
 _MAX_MESSAGE = 1024
+
+
+def of_changes(resource: Resource, status: Json) -> list[Json]:
+    """The Events of what changed from the stored status of a HipbmmDeployment to the next one."""
+    changes = transitions(resource.previous.conditions, readable(Status, status).conditions)
+    return [build(resource.meta, change) for change in changes]
 
 
 def build(owner: Metadata, transition: Transition) -> Json:

@@ -1,11 +1,8 @@
-"""Writes the status when it differs from what is stored, then sends its transitions as Events."""
+"""Writes the status when it differs from what is stored."""
 
 import logging
 from collections.abc import Callable
 
-from hipbmm_operator.api.resource import Resource, readable
-from hipbmm_operator.api.status import Status
-from hipbmm_operator.apply import events
 from hipbmm_operator.apply.intent import digest
 from hipbmm_operator.apply.status_patch import lost, merge_patch, without
 from hipbmm_operator.kube import errors, kinds
@@ -13,7 +10,6 @@ from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import Metadata, as_object
-from hipbmm_operator.status import transitions
 from hipbmm_operator.telemetry import metrics
 
 LOG = logging.getLogger(__name__)
@@ -47,14 +43,6 @@ class StatusWriter:
         self._tried = clock()
         self._witness = ""
         """UID of the resource whose status has shown what is in `dropped`."""
-
-    async def write(self, resource: Resource, status: Json) -> bool:
-        """Store the status of a HipbmmDeployment, and send its transitions as Events; whether it differed."""
-        if not await self.store(resource.meta, resource.raw_status, status):
-            return False
-        changes = transitions.transitions(resource.previous.conditions, readable(Status, status).conditions)
-        await events.send(self._kube, (events.build(resource.meta, change) for change in changes))
-        return True
 
     async def store(self, owner: Metadata, before: Json, status: Json) -> bool:
         """Write the status if it differs from `before`, which is stored; whether it did.

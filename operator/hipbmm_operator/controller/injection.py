@@ -10,12 +10,12 @@ from pathlib import Path
 
 from hipbmm_operator.admission.webhook import Certificate, from_folder, serve
 from hipbmm_operator.apply.profile_objects import ProfileObjects, Program
-from hipbmm_operator.apply.profile_writer import ProfileWriter
+from hipbmm_operator.apply.status_writer import StatusWriter
 from hipbmm_operator.controller.leader_election import Leader
 from hipbmm_operator.controller.profiles import ProfileList, ProfileReconciler
 from hipbmm_operator.injection.registration import NAME_START
 from hipbmm_operator.kube.client import Kube
-from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT
+from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT, HIPBMM_PROFILE
 from hipbmm_operator.kube.metadata import NamespacedName, object_at
 from hipbmm_operator.observe.profile_facts import ProfileReads
 from hipbmm_operator.settings import Settings
@@ -39,12 +39,13 @@ async def serve_profiles(
     queue = Queue(backoff, time.monotonic)
     profiles = ProfileList(kube, settings.namespaces, queue)
     reconcile = ProfileReconciler(
+        kube=kube,
         profiles=profiles,
         reads=ProfileReads(
             kube, settings.injection_name, lambda where: _mirrors(cache, where), nodes.kubelets, time.monotonic
         ),
         objects=ProfileObjects(kube, read_program(settings.kernel_zip), time.monotonic),
-        writer=ProfileWriter(kube, time.monotonic, settings.crd_seconds),
+        status_writer=StatusWriter(kube, lambda *_: None, time.monotonic, settings.crd_seconds, HIPBMM_PROFILE),
         now=now,
     )
     workers = Workers(queue, reconcile, leader.wait)

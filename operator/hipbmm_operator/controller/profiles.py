@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from hipbmm_operator.apply import profile_events
 from hipbmm_operator.apply.profile_objects import ProfileObjects
-from hipbmm_operator.apply.profile_writer import ProfileWriter
+from hipbmm_operator.apply.status_writer import StatusWriter
 from hipbmm_operator.kube import errors, kinds, metadata
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
@@ -91,10 +92,11 @@ def _version(body: Json | None) -> str:
 class ProfileReconciler:
     """Brings one profile at a time to where its spec wants it."""
 
+    kube: Kube
     profiles: ProfileList
     reads: ProfileReads
     objects: ProfileObjects
-    writer: ProfileWriter
+    status_writer: StatusWriter
     now: Callable[[], datetime]
     _uids: dict[NamespacedName, str] = field(default_factory=dict, init=False)
 
@@ -115,10 +117,12 @@ class ProfileReconciler:
         kernel = await self.objects.kernel(profile)
         now = self.now()
         read = await self.reads.facts(profile, body, others, kernel, now)
-        mirror_problem, dropped = self.objects.mirror_problem(profile), self.writer.status.dropped
+        mirror_problem, dropped = self.objects.mirror_problem(profile), self.status_writer.dropped
         facts = replace(read, mirror_problem=mirror_problem, dropped=dropped)
         status = report.build(profile, facts, now)
-        written = await self.writer.write(profile, status, facts, timestamp(now))
+        written = await self.status_writer.store(profile.meta, profile.raw_status, status)
+        if written:
+            await profile_events.send(self.kube, profile, status, facts, timestamp(now))
         metrics.PROFILES.show(key, as_object(body.get("spec")), status)
         await self.objects.mirror(profile, facts)
         if written:
@@ -127,5 +131,5 @@ class ProfileReconciler:
         return Outcome(again=_SOON_SECONDS if unsettled else _LATER_SECONDS)
 
     def _forget(self, uid: str) -> None:
-        for part in (self.objects, self.writer.status):
+        for part in (self.objects, self.status_writer):
             part.forget(uid)

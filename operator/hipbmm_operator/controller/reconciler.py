@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from hipbmm_operator.api.resource import Resource, parse
+from hipbmm_operator.apply import events
 from hipbmm_operator.apply.applier import Applied, Applier
 from hipbmm_operator.apply.status_writer import StatusWriter
 from hipbmm_operator.kube import errors, kinds, metadata
@@ -116,7 +117,8 @@ class Reconciler:
         return 0.0 if self.status_writer.dropped != dropped else None
 
     async def _write_status(self, resource: Resource, status: Json) -> None:
-        await self.status_writer.write(resource, status)
+        if await self.status_writer.store(resource.meta, resource.raw_status, status):
+            await events.send(self.kube, events.of_changes(resource, status))
         metrics.RESOURCES.show(NamespacedName(resource.meta.namespace, resource.meta.name), resource.raw_spec, status)
 
     def _resource(self, key: NamespacedName) -> Resource | None:

@@ -23,6 +23,15 @@ def test_the_same_transition_has_the_same_event() -> None:
     assert len(events.build(OWNER, ONE)["metadata"]["name"]) <= 253
 
 
+def test_what_changed_from_the_stored_status_is_an_event_and_nothing_else() -> None:
+    ready = {"type": "Ready", "status": "True", "reason": "AllReplicasWarm", "message": "m", "observedGeneration": 1}
+    ready["lastTransitionTime"] = ONE.time
+    pending = {**ready, "type": "Tuned", "status": "False", "reason": "Pending"}
+    before, after = resource(), resource(status={"conditions": [ready]})
+    assert [body["reason"] for body in events.of_changes(before, after.raw_status)] == ["AllReplicasWarm"]
+    assert events.of_changes(after, {"conditions": [ready, pending]}) == []
+
+
 def test_an_event_is_about_the_resource_and_bounded() -> None:
     body = events.build(OWNER, TWO)
     assert body["involvedObject"] == {

@@ -1,4 +1,4 @@
-"""The status is written when it differs, whole where the CRD lets it, and its transitions become Events."""
+"""The status is written when it differs, whole where the CRD lets it."""
 
 import copy
 from typing import Any
@@ -7,10 +7,10 @@ import pytest
 from tests.unit.operator.fakekube import FakeKube
 from tests.unit.operator.make import Json, resource
 
-from hipbmm_operator.api.resource import parse
+from hipbmm_operator.api.resource import Resource, parse
 from hipbmm_operator.apply.status_writer import StatusWriter
 from hipbmm_operator.kube import errors
-from hipbmm_operator.kube.kinds import EVENT, HIPBMM_DEPLOYMENT, Kind
+from hipbmm_operator.kube.kinds import HIPBMM_DEPLOYMENT, Kind
 
 AT = (HIPBMM_DEPLOYMENT, "ns", "qwen")
 READY: Json = {
@@ -45,7 +45,10 @@ class Case:
         self.writer = StatusWriter(self.kube, lambda *_: None, lambda: self.clock, 60.0)  # type: ignore[arg-type]
 
     async def write(self, status: Json, at: tuple[Kind, str, str] = AT) -> bool:
-        return await self.writer.write(parse(self.kube.objects[at]), status)
+        return await self.store(parse(self.kube.objects[at]), status)
+
+    async def store(self, resource: Resource, status: Json) -> bool:
+        return await self.writer.store(resource.meta, resource.raw_status, status)
 
     def stored(self) -> Any:  # noqa: ANN401
         return self.kube.objects[AT]["status"]
@@ -56,7 +59,7 @@ async def test_a_status_is_written_once() -> None:
     assert await case.write(STATUS)
     assert case.stored() == STATUS
     assert not await case.write(STATUS)
-    assert [kind for _, kind, _ in case.kube.writes] == ["HipbmmDeployment", "Event"]
+    assert [kind for _, kind, _ in case.kube.writes] == ["HipbmmDeployment"]
 
 
 async def test_what_a_status_that_was_out_of_date_hid_is_written_with_the_next() -> None:
@@ -65,19 +68,11 @@ async def test_what_a_status_that_was_out_of_date_hid_is_written_with_the_next()
     old = parse(copy.deepcopy(case.kube.objects[AT]))
     await case.write(STATUS | {"phase": "Degraded", "replicas": 0})
     wanted = STATUS | {"cache": {"mirror": "another"}}
-    assert await case.writer.write(old, wanted)
+    assert await case.store(old, wanted)
     assert (case.stored()["phase"], case.writer.dropped) == ("Degraded", ""), "the patch was made from the old one"
     assert await case.write(wanted)
     assert case.stored() == wanted
     assert not await case.write(wanted)
-
-
-async def test_its_transitions_are_events() -> None:
-    case = Case()
-    await case.write(STATUS)
-    worse = {**READY, "status": "False", "reason": "Pending", "type": "Tuned"}
-    await case.write(STATUS | {"conditions": [READY, worse]})
-    assert [body["reason"] for (kind, *_), body in case.kube.objects.items() if kind == EVENT] == ["AllReplicasWarm"]
 
 
 async def test_a_crd_that_drops_a_field_is_not_written_to_again_and_again() -> None:

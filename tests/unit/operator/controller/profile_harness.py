@@ -10,7 +10,7 @@ from tests import stacks
 from tests.unit.operator.fakekube import FakeKube
 
 from hipbmm_operator.apply.profile_objects import ProfileObjects, Program
-from hipbmm_operator.apply.profile_writer import ProfileWriter
+from hipbmm_operator.apply.status_writer import StatusWriter
 from hipbmm_operator.controller.profiles import ProfileList, ProfileReconciler
 from hipbmm_operator.injection import patch, spelling
 from hipbmm_operator.kube import errors, kinds, names
@@ -91,12 +91,13 @@ class Harness:
         self.nodes = NodeCache()
         self.list = ProfileList(kube, (), queue)
         self.reconcile = ProfileReconciler(
+            kube=kube,
             profiles=self.list,
             reads=ProfileReads(
                 kube, "hipbmm-injection", lambda _: ("of-a-deployment",), self.nodes.kubelets, lambda: self.clock
             ),
             objects=ProfileObjects(kube, program, lambda: self.clock),
-            writer=ProfileWriter(kube, lambda: self.clock, 60.0),
+            status_writer=StatusWriter(kube, lambda *_: None, lambda: self.clock, 60.0, kinds.HIPBMM_PROFILE),
             now=lambda: datetime(2026, 11, 29, 12, tzinfo=UTC),
         )
         self.put(kinds.HIPBMM_PROFILE, {"metadata": {"name": "qwen"}, "spec": spec or {}})

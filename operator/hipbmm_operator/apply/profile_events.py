@@ -1,11 +1,10 @@
-"""Writes the status of a profile, and what changed in it as Events of the profile and of the owners of its pods."""
+"""What changed in the status of a profile, as Events of the profile and of the owners of its pods."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Literal
 
 from hipbmm_operator.apply import events
-from hipbmm_operator.apply.status_writer import StatusWriter
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
@@ -15,7 +14,6 @@ from hipbmm_operator.profiles.pods import Workload
 from hipbmm_operator.status.transitions import Transition
 
 LOG = logging.getLogger(__name__)
-
 
 Change = tuple[Workload, Transition]
 """What has changed, and the object that its Event is about."""
@@ -54,34 +52,23 @@ def _of_workload(before: Json, now: Json, profile: str, time: str) -> Iterable[T
         yield Transition("Warning", reason, f"{now['reason']}: {now.get('message', '')}", time)
 
 
-class ProfileWriter:
-    """Writes the status of profiles, and sends the Events."""
-
-    def __init__(self, kube: Kube, clock: Callable[[], float], retry_seconds: float) -> None:
-        self.status = StatusWriter(kube, lambda *_: None, clock, retry_seconds, kinds.HIPBMM_PROFILE)
-        self._kube = kube
-
-    async def write(self, profile: Profile, status: Json, facts: Facts, now: str) -> bool:
-        """Write the status if it differs; whether it did. Raises ApiError, ConflictError when the uid is another."""
-        if not await self.status.store(profile.meta, profile.raw_status, status):
-            return False
-        for about, change in changes(profile, status, facts, now):
-            await self._send(profile.meta.namespace, about, change)
-        return True
-
-    async def _send(self, namespace: str, about: Workload, change: Transition) -> None:
+async def send(kube: Kube, profile: Profile, status: Json, facts: Facts, now: str) -> None:
+    """Send what changed from the stored status to the next one, which has been written."""
+    namespace = profile.meta.namespace
+    for about, change in changes(profile, status, facts, now):
         try:
-            uid = await self._uid(namespace, about)
+            uid = await _uid(kube, namespace, about)
         except errors.ApiError as error:
             LOG.warning("Event %s was not sent: %s", change.reason, error)
         else:
-            await events.send(self._kube, [_event(namespace, about, uid, change)])
+            await events.send(kube, [_event(namespace, about, uid, change)])
 
-    async def _uid(self, namespace: str, about: Workload) -> str:
-        """By which `kubectl describe` finds Events; pods name their ReplicaSet only."""
-        if about.uid or about.kind != "Deployment":
-            return about.uid
-        return parse(await self._kube.get(kinds.DEPLOYMENT, namespace, about.name)).uid
+
+async def _uid(kube: Kube, namespace: str, about: Workload) -> str:
+    """By which `kubectl describe` finds Events; pods name their ReplicaSet only."""
+    if about.uid or about.kind != "Deployment":
+        return about.uid
+    return parse(await kube.get(kinds.DEPLOYMENT, namespace, about.name)).uid
 
 
 def _event(namespace: str, about: Workload, uid: str, change: Transition) -> Json:
