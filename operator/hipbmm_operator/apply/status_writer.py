@@ -1,13 +1,13 @@
-"""Writes the status when it differs from what is stored."""
+"""Writes the status when it differs from what is stored, as far as the CRD keeps it."""
 
 import logging
+import re
 from collections.abc import Callable
 
 from hipbmm_operator.apply.intent import digest
-from hipbmm_operator.apply.status_patch import lost, merge_patch, without
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
-from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.json_text import Json, missing
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import Metadata, as_object
 from hipbmm_operator.telemetry import metrics
@@ -15,6 +15,8 @@ from hipbmm_operator.telemetry import metrics
 LOG = logging.getLogger(__name__)
 
 _MAX_REFUSAL = 512
+_FIRST_PHASE = "Pending"
+"""Every CRD has it, and needs one."""
 
 
 class StatusWriter:
@@ -100,3 +102,30 @@ class StatusWriter:
         self._stored.pop(uid, None)
         if uid == self._witness:
             self._note(uid, "")
+
+
+def merge_patch(before: Json, after: Json) -> Json:
+    """The JSON merge patch (RFC 7386) that turns `before` into `after`."""
+    patch: Json = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        old = before.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            inner = merge_patch(old, value)
+            if inner:
+                patch[key] = inner
+        elif value != old or key not in before:
+            patch[key] = value
+    return patch
+
+
+def lost(sent: Json, stored: Json) -> str:
+    """The first field of a status that is not in what the API server stored; "" when all of them are."""
+    return re.sub(r"\[\d+\]", "[]", next(missing(sent, stored, "status"), ""))  # whichever entry of a list it is
+
+
+def without(status: Json, before: Json, refusal: str) -> Json:
+    """A status whose fields that a refusal names are as they were before, or left out."""
+    named = set(re.findall(r"\bstatus\.([A-Za-z]+)", refusal)) - {"conditions"}
+    kept = {key: value for key, value in status.items() if key not in named}
+    back = {key: before[key] for key in named if key in before}
+    return ({"phase": _FIRST_PHASE} if "phase" in named else {}) | back | kept

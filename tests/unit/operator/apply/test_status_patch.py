@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hipbmm_operator.apply.status_patch import lost, merge_patch, without
+from hipbmm_operator.apply.status_writer import lost, merge_patch, without
 
 Json = dict[str, Any]
 
