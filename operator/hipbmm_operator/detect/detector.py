@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -28,25 +29,18 @@ _GPU_RESOURCE_MISSING: Final = Reason(
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """What was read about a node and what it comes to, before any memory of it.
+class _Judged:
+    """What was read about a node and what it comes to; then what the node is taken for, with the memory of it.
 
-    Of its DRA devices those that its resource hands out; a claim may choose others, too.
+    ``facts`` have of its DRA devices those that its resource hands out; a claim may choose others, too. ``kept``: by
+    the remembered identity, not by what was seen now. ``tier`` is that of the evidence, also where it comes to no
+    identity; ``odd`` is what is odd about the shape.
     """
 
     facts: NodeFacts
     resolution: Resolution
     choice: ResourceChoice
     amd: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """What the node is taken for; ``kept``: by the remembered identity, not by what was seen now.
-
-    ``tier`` is that of the evidence, also where it comes to no identity; ``odd`` is what is odd about the shape.
-    """
-
     identity: Identity | None
     tier: Tier | None
     kept: bool = False
@@ -73,9 +67,8 @@ def detect_node(
     wants, ``extended`` the resources that DeviceClasses hand out DRA devices as (see ``extended_resources``).
     """
     facts = node_facts(node, slices, features)
-    seen = _see(facts, extended)
-    judged = _judge(seen, previous, now)
-    choice, identity = seen.choice, judged.identity
+    judged = _judge(facts, extended, previous, now)
+    choice, identity = judged.choice, judged.identity
     model = identity.model if identity else None
     chosen = chosen_by(model.product if model else None, facts.labels)
     blockers = tuple(node_blockers(facts))
@@ -84,9 +77,9 @@ def detect_node(
     away = (*blockers, *missing, *tainted)
     return Detection(
         node=facts.name,
-        state=_state(seen, judged, blocked=bool(away)),
+        state=_state(judged, blocked=bool(away)),
         product=model.product if model else None,
-        arch=model.arch if model else seen.resolution.arch,
+        arch=model.arch if model else judged.resolution.arch,
         virtual=model.virtual if model else None,
         compute_units=identity.compute_units if identity else None,
         partition=identity.partition if identity else None,
@@ -94,11 +87,11 @@ def detect_node(
         resource=choice.name,
         gpus=choice.gpus,
         claimable=claimable(facts.dra, model),
-        reasons=_reasons(seen, judged, away, reachable=bool(chosen)),
+        reasons=_reasons(judged, away, reachable=bool(chosen)),
         blockers=blockers,
         taints=facts.taints,
         offers=facts.offers,
-        amd=seen.amd or judged.kept,
+        amd=judged.amd or judged.kept,
         stale=judged.kept,
         chosen_by=chosen,
         shows=kinds_shown(chosen, facts.labels),
@@ -106,59 +99,57 @@ def detect_node(
     )
 
 
-def _see(facts: NodeFacts, extended: Mapping[str, bool]) -> _Seen:
+def _judge(facts: NodeFacts, extended: Mapping[str, bool], previous: Identity | None, now: float) -> _Judged:
     evidence, amd = gather(facts), is_amd(facts)
-    handed_out = replace(facts, dra=facts.dra.whole) if extended.get(GPU_RESOURCE) else facts
-    choice = choose_resource(facts.offers, handed_out.dra, extended)
-    return _Seen(handed_out, resolve(evidence, amd=amd), choice, amd=amd or bool(evidence))
-
-
-def _judge(seen: _Seen, previous: Identity | None, now: float) -> _Judged:
-    resolution = seen.resolution
+    resolution = resolve(evidence, amd=amd)
+    if extended.get(GPU_RESOURCE):
+        facts = replace(facts, dra=facts.dra.whole)
+    choice = choose_resource(facts.offers, facts.dra, extended)
+    judged = partial(_Judged, facts, resolution, choice, amd or bool(evidence))
     kept = held(previous, resolution, now)
     if kept is not None:
-        return _Judged(kept, kept.tier, kept=True)
+        return judged(kept, kept.tier, kept=True)
     if resolution.model is None or resolution.tier is None:
-        return _Judged(None, None if resolution.state is State.CONFLICT else resolution.tier)
-    shape = shape_of(resolution.model, seen.choice, seen.facts)
+        return judged(None, None if resolution.state is State.CONFLICT else resolution.tier)
+    shape = shape_of(resolution.model, choice, facts)
     identity = Identity(resolution.model, shape.compute_units, shape.partition, resolution.tier, now)
-    return _Judged(identity, resolution.tier, odd=shape.reasons)
+    return judged(identity, resolution.tier, odd=shape.reasons)
 
 
-def _state(seen: _Seen, judged: _Judged, *, blocked: bool) -> State:
-    if seen.facts.passthrough:
+def _state(judged: _Judged, *, blocked: bool) -> State:
+    if judged.facts.passthrough:
         return State.EXCLUDED
-    if not judged.kept and seen.resolution.state is not None:
-        return seen.resolution.state
-    if seen.choice.name is None:
+    if not judged.kept and judged.resolution.state is not None:
+        return judged.resolution.state
+    if judged.choice.name is None:
         return State.NO_DRIVER
     return State.NOT_AVAILABLE if blocked else State.AVAILABLE
 
 
-def _reasons(seen: _Seen, judged: _Judged, away: tuple[Reason, ...], *, reachable: bool) -> tuple[Reason, ...]:
+def _reasons(judged: _Judged, away: tuple[Reason, ...], *, reachable: bool) -> tuple[Reason, ...]:
     """Why the node is what it is, what keeps pods ``away`` from it, and what is odd about it."""
     known = judged.identity is not None and judged.identity.model.product is not None
-    unreachable = (_LABELS_MISSING,) if known and not reachable and seen.choice.name != DRA_RESOURCE else ()
-    odd = (*seen.choice.reasons, *judged.odd, *_remarks(seen))
-    return (*_identity_reasons(seen, judged), *away, *unreachable, *odd)
+    unreachable = (_LABELS_MISSING,) if known and not reachable and judged.choice.name != DRA_RESOURCE else ()
+    odd = (*judged.choice.reasons, *judged.odd, *_remarks(judged))
+    return (*_identity_reasons(judged), *away, *unreachable, *odd)
 
 
-def _identity_reasons(seen: _Seen, judged: _Judged) -> Iterator[Reason]:
+def _identity_reasons(judged: _Judged) -> Iterator[Reason]:
     """Why the node is what it is; no figure in here changes with time alone."""
-    for label in seen.facts.passthrough[:4]:
+    for label in judged.facts.passthrough[:4]:
         yield Reason("Passthrough", f"{shown(label)}: the GPUs belong to virtual machines")
     if judged.kept and judged.identity is not None:
         name = judged.identity.model.product or judged.identity.model.shown
         yield Reason("Stale", f"nothing confirms {name} now; the last identity is kept for {HOLD_SECONDS:.0f} s")
     else:
-        yield from seen.resolution.reasons
-    if judged.identity is not None and seen.choice.name is None:
+        yield from judged.resolution.reasons
+    if judged.identity is not None and judged.choice.name is None:
         yield _GPU_RESOURCE_MISSING
 
 
-def _remarks(seen: _Seen) -> Iterator[Reason]:
+def _remarks(judged: _Judged) -> Iterator[Reason]:
     """What is odd about the node without changing the result."""
-    facts, dra = seen.facts, seen.facts.dra
+    facts, dra = judged.facts, judged.facts.dra
     rejected = [*facts.labeller.rejected_ids(), *sorted({device.rejected_id for device in dra.devices} - {""})]
     if rejected:
         yield Reason("DeviceIdRejected", f"not a PCI device id: {', '.join(map(shown, rejected[:4]))}")
@@ -172,5 +163,5 @@ def _remarks(seen: _Seen) -> Iterator[Reason]:
         yield Reason("GPUsUnhealthy", f"{unhealthy} marked unhealthy by the metrics exporter")
     if facts.shared:
         yield Reason("GPUsShared", "a sharing scheduler is in use: amd.com/gpu does not count GPUs")
-    if facts.ready is None and seen.amd:
+    if facts.ready is None and judged.amd:
         yield Reason("ReadyNotReported", "the node has no conditions; its readiness is not judged")
