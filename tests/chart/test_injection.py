@@ -26,8 +26,8 @@ def test_the_policy_is_the_operator_s_own() -> None:
 
 
 def test_the_webhook_is_the_operator_s_own() -> None:
-    service = {"service": {"name": "", "namespace": ""}}
-    assert_same(CHART / "files" / "injection-webhook.yaml", dump(registration.webhook(f"zz-{NAME}", service, "")))
+    service = {"name": "", "namespace": ""}
+    assert_same(CHART / "files" / "injection-webhook.yaml", dump(registration.webhook(f"zz-{NAME}", service)))
 
 
 def installed(rendering: Rendering) -> list[str]:

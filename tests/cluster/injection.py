@@ -94,6 +94,16 @@ def _places(by: tuple[str, ...]) -> Json:
     return {"matchExpressions": [{"key": BY, "operator": "In", "values": list(by)}]}
 
 
+def webhook(name: str, port: int, certificate: Path) -> Json:
+    """The product's configuration, which leads to this machine."""
+    body = registration.webhook(name, {})
+    bundle = base64.b64encode(certificate.read_bytes()).decode()
+    for each in body["webhooks"]:
+        path = each["clientConfig"]["service"]["path"]
+        each["clientConfig"] = {"url": f"https://127.0.0.1:{port}{path}", "caBundle": bundle}
+    return body
+
+
 @contextmanager
 def webhooks(api: Api, scratch: Path, profiles: list[Json], by: tuple[str, ...] = ("webhook",)) -> Iterator[None]:
     """The product's route on this machine, and its configuration, for the namespaces of these tests."""
@@ -101,8 +111,7 @@ def webhooks(api: Api, scratch: Path, profiles: list[Json], by: tuple[str, ...] 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with serving(profiles, context) as port:
-        bundle = base64.b64encode(certificate.read_bytes()).decode()
-        body = registration.webhook("zz-hipbmm-test", {"url": f"https://127.0.0.1:{port}"}, bundle)
+        body = webhook("zz-hipbmm-test", port, certificate)
         for each in body["webhooks"]:
             each["timeoutSeconds"] = PATIENT
             each.setdefault("namespaceSelector", {}).update(_places(by))
@@ -137,8 +146,7 @@ def like_kserve(api: Api, scratch: Path, name: str) -> Iterator[None]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    client = {"url": f"https://127.0.0.1:{server.server_address[1]}"}
-    body = registration.webhook(name, client, base64.b64encode(certificate.read_bytes()).decode())
+    body = webhook(name, server.server_address[1], certificate)
     body["webhooks"] = body["webhooks"][:1]
     body["webhooks"][0]["objectSelector"] = {"matchLabels": {"like-kserve": "true"}}
     body["webhooks"][0]["failurePolicy"] = "Fail"

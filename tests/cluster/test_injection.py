@@ -1,6 +1,5 @@
 """Admission of foreign pods: the policy and the webhook give the same pods, and the right ones."""
 
-import base64
 import concurrent.futures
 import copy
 import itertools
@@ -298,9 +297,7 @@ def dead_webhook(two: Two, api: Api, tmp_path: Path) -> Iterator[str]:
     certificate, _ = injection.certify(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = injection.namespace(api, f"dead-{uuid.uuid4().hex[:8]}", "dead")
-        client = {"url": f"https://127.0.0.1:{silent.getsockname()[1]}"}
-        bundle = base64.b64encode(certificate.read_bytes()).decode()
-        body = registration.webhook("zz-dead", client, bundle)
+        body = injection.webhook("zz-dead", silent.getsockname()[1], certificate)
         for each in body["webhooks"]:
             each["namespaceSelector"] = {"matchLabels": {injection.BY: "dead"}}
         api.apply(injection.WEBHOOK, body)

@@ -107,7 +107,7 @@ def _install(api: Api, replicas: Replicas, mark: str) -> None:
     here = {"type": "ExternalName", "externalName": "localhost"}
     api.create(SERVICE, {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": here})
     service = {**metadata, "port": replicas.port}
-    body = registration.webhook(replicas.configuration, {"service": service}, "")
+    body = registration.webhook(replicas.configuration, service)
     for each in body["webhooks"]:
         del each["clientConfig"]["caBundle"]
         each["namespaceSelector"] = {"matchLabels": {injection.BY: mark}}

@@ -26,14 +26,14 @@ def policies(name: str) -> list[Json]:
     ]
 
 
-def webhook(name: str, client: Json, certificates: str) -> Json:
+def webhook(name: str, service: Json) -> Json:
     """The configuration, for API servers without a MutatingAdmissionPolicy; NAME_START begins `name`.
 
-    `client` is a clientConfig without its path, `certificates` a CA bundle in base64.
+    `service` names the operator's Service. Whoever makes its certificate sets the CA bundle.
     """
     hooks = [
-        _webhook(LABEL, _client(client, LABEL_PATH, certificates), _named()),
-        _webhook(MATCH, _client(client, MATCH_PATH, certificates), _chosen()),
+        _webhook(LABEL, {**service, "path": LABEL_PATH}, _named()),
+        _webhook(MATCH, {**service, "path": MATCH_PATH}, _chosen()),
     ]
     return _object("MutatingWebhookConfiguration", name, webhooks=hooks)
 
@@ -71,16 +71,10 @@ def _policy(name: str, selectors: Json, mine: Expr) -> list[Json]:
     ]
 
 
-def _client(client: Json, path: str, certificates: str) -> Json:
-    if "url" in client:
-        return {"url": client["url"] + path, "caBundle": certificates}
-    return {"service": {**client["service"], "path": path}, "caBundle": certificates}
-
-
-def _webhook(name: str, client: Json, selectors: Json) -> Json:
+def _webhook(name: str, service: Json, selectors: Json) -> Json:
     return {
         "name": f"{name}.injection.{names.GROUP}",
-        "clientConfig": client,
+        "clientConfig": {"service": service, "caBundle": ""},
         "rules": [{**_rule(), "scope": "*"}],
         "failurePolicy": "Ignore",
         "reinvocationPolicy": "IfNeeded",

@@ -17,12 +17,12 @@ def _selectors(body: Json) -> list[Json]:
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: registration.policies("one"), lambda: [registration.webhook("one", {"url": "https://one"}, "")]],
+    [lambda: registration.policies("one"), lambda: [registration.webhook("one", {"name": "one"})]],
     ids=["policies", "webhook"],
 )
 def test_who_adds_to_a_selector_changes_no_other(make: Callable[[], list[Json]]) -> None:
-    before = repr((registration.policies("two"), registration.webhook("two", {"url": "https://two"}, "")))
+    before = repr((registration.policies("two"), registration.webhook("two", {"name": "two"})))
     for selector in (each for body in make() for each in _selectors(body)):
         selector.setdefault("namespaceSelector", {}).setdefault("matchLabels", {})["of"] = "somebody"
         selector["objectSelector"]["matchExpressions"].append({"key": "of-somebody", "operator": "Exists"})
-    assert repr((registration.policies("two"), registration.webhook("two", {"url": "https://two"}, ""))) == before
+    assert repr((registration.policies("two"), registration.webhook("two", {"name": "two"}))) == before
