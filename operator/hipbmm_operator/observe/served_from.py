@@ -69,7 +69,7 @@ class ServedFromReads:
 
 def _reports(pod: Pod) -> bool:
     """Whether its processes are to serve from memory, and a sidecar runs that writes what they report into its log."""
-    asked = pod.report is not None and pod.report.dispatch == MEMORY
+    asked = pod.report is not None and pod.report.served.mode == MEMORY
     return asked and pod.live and pod.ready and pod.container(contract.HARVEST).running
 
 

@@ -70,6 +70,14 @@ def _list(value: object) -> list[Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class ServedFrom:
+    """Where a server's processes find their rows: Memory, File, Unknown, or "" (not said); and why it is not Memory."""
+
+    mode: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The report of one `warm`, every field checked: pods are not trusted."""
 
@@ -89,8 +97,7 @@ class Report:
     digest: str = ""
     unproven: tuple[str, ...] = ()
     unplanned: int = 0
-    dispatch: str = ""
-    dispatch_reason: str = ""
+    served: ServedFrom = ServedFrom()
     storage_writable: bool = True
     storage_error: str = ""
     mirror_shards: tuple[str, ...] = ()
@@ -133,8 +140,7 @@ def parse_report(text: str) -> Report | None:
         digest=_match(re.compile(r"^sha256:[0-9a-f]{64}$"), raw.get("digest"), ""),
         unproven=tuple(_text(entry) for entry in _list(raw.get("unproven"))[:8]),
         unplanned=_count(raw.get("unplanned")),
-        dispatch=_word(DISPATCHES, raw.get("dispatch"), ""),
-        dispatch_reason=_text(raw.get("dispatchReason")),
+        served=ServedFrom(_word(DISPATCHES, raw.get("dispatch"), ""), _text(raw.get("dispatchReason"))),
         storage_writable=storage.get("writable") is not False,
         storage_error=_text(storage.get("error")),
         mirror_shards=_shards(mirror.get("shards")),
@@ -204,14 +210,6 @@ def parse_start(log: str) -> Start | None:
         return None
     from_file = _FROM_FILE.search(log)
     return Start(found[1], _text(found[2]), _text(from_file[1]) if from_file else "")
-
-
-@dataclass(frozen=True, slots=True)
-class ServedFrom:
-    """Where the processes of a server find their rows: Memory, File or Unknown, and why it is not Memory."""
-
-    mode: str
-    reason: str = ""
 
 
 def parse_served_from(log: str) -> ServedFrom | None:

@@ -215,5 +215,4 @@ def _tuning(facts: Facts) -> TuningStatus | None:
     if report is None:
         return None
     said = (facts.served_from[pod.uid] for pod in reporting if pod.uid in facts.served_from)
-    served = ServedFrom(report.dispatch, report.dispatch_reason)
-    return tuning_status.of_report(report, next((each for each in said if each.mode == FILE), served))
+    return tuning_status.of_report(report, next((each for each in said if each.mode == FILE), report.served))

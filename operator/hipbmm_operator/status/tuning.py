@@ -122,7 +122,7 @@ def warm(observed: Observed, asked: int, dispatch: str = "Auto") -> Finding:
 
 def _fell_back(observed: Observed, pod: Pod, dispatch: str) -> bool:
     """Whether a server finds its rows in the file although the spec, or its own `warm`, says memory."""
-    asked = dispatch == MEMORY or (pod.report is not None and pod.report.dispatch == MEMORY)
+    asked = dispatch == MEMORY or (pod.report is not None and pod.report.served.mode == MEMORY)
     return asked and _dispatch(observed, pod).mode == FILE
 
 
@@ -136,7 +136,7 @@ def _dispatch(observed: Observed, pod: Pod) -> ServedFrom:
         return served
     if start is not None and start.from_file:
         return ServedFrom(FILE, start.from_file)
-    return ServedFrom(pod.report.dispatch, pod.report.dispatch_reason) if pod.report is not None else ServedFrom("")
+    return pod.report.served if pod.report is not None else ServedFrom()
 
 
 def status(
