@@ -24,6 +24,8 @@ TEXTS = {
     "linear-backend": "linear_backend",
     "spec-model": "spec_model",
     "spec-method": "spec_method",
+    "revision": "revision",
+    "hf-config-path": "hf_config_path",
 }
 SWITCHES = {
     "enforce-eager": "enforce_eager",
@@ -42,7 +44,7 @@ JSON = {
 }
 OTHER_SETTINGS = (
     *("block-size", "gpu-memory-utilization", "host", "kv-cache-dtype", "load-format", "port"),
-    *("pipeline-parallel-size", "pp", "seed", "tokenizer", "tokenizer-mode", "revision", "download-dir"),
+    *("pipeline-parallel-size", "pp", "seed", "tokenizer", "tokenizer-mode", "download-dir"),
     *("attention-backend", "moe-backend", "all2all-backend", "distributed-executor-backend", "scheduling-policy"),
     *("tool-call-parser", "reasoning-parser", "chat-template", "generation-config", "override-generation-config"),
     *("kv-transfer-config", "api-server-count", "uvicorn-log-level", "max-loras", "max-lora-rank", "hf-overrides"),

@@ -69,6 +69,8 @@ class ServerFlags(NamedTuple):
     no_input: frozenset[str] = frozenset()
     dtype: str = "auto"
     linear_backend: str = "auto"
+    revision: str = ""
+    hf_config_path: str = ""
     unread: tuple[str, ...] = ()
 
     @classmethod
@@ -286,6 +288,8 @@ class _Reader:
             no_input=empty_inputs(self._json["limits"]),
             dtype=text_of(values.get("dtype")) or "auto",
             linear_backend=self._backend().lower(),
+            revision=text_of(values.get("revision")),
+            hf_config_path=text_of(values.get("hf_config_path")),
             unread=tuple(self._all_unread(speculative, drafted, graphs)),
         )
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from hipbmm_kernel.contract.settings import Settings
 from hipbmm_kernel.planner.model_config import MAX_BYTES
+from hipbmm_kernel.planner.server_flags import ServerFlags
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.files import read_text
 from hipbmm_kernel.system.volume import Volume
@@ -19,8 +20,6 @@ from hipbmm_kernel.system.volume import Volume
 FILE_NAME = "config.json"
 _REPOSITORY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?"
 _REVISION = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
-_SHORTEST = {"--hf-config-path": "--hf-c", "--revision": "--rev"}
-"""The flags read here, and their shortest beginning that means no other flag of vLLM 0.23.0 to 0.33.0."""
 SECONDS = 60.0
 MAX_REASON = 200
 PROGRAM = (
@@ -52,7 +51,7 @@ def find_config(settings: Settings, env: Mapping[str, str], volume: Volume) -> F
     if not _is_repository(settings.model):
         return Found(None, f"no config.json for {settings.model[:200]!r}" if settings.model else "no model is named")
 
-    downloaded, reason = download_config(settings.model, revision(settings.server_args), env)
+    downloaded, reason = download_config(settings.model, _revision(settings), env)
     if downloaded is None:
         return Found(None, f"{settings.model}: {reason}")
     try:
@@ -66,7 +65,7 @@ def _places(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
         yield settings.model_config
         return
     yield f"{settings.home}/model-config/{FILE_NAME}"
-    other = _last(settings.server_args, "--hf-config-path")
+    other = ServerFlags.from_argv(settings.server_args).hf_config_path
     if other:
         # vLLM reads that model's configuration and this one's weights.
         settings = settings._replace(model=other)
@@ -86,7 +85,7 @@ def _cached(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
         root = env.get("MODELSCOPE_CACHE") or "~/.cache/modelscope/hub"
         yield f"{os.path.expanduser(root)}/models/{settings.model.replace('.', '___')}/{FILE_NAME}"
         return
-    wanted = revision(settings.server_args)
+    wanted = _revision(settings)
     for hub in _hubs(env):
         folder = f"{hub}/models--{settings.model.replace('/', '--')}"
         yield f"{folder}/snapshots/{wanted}/{FILE_NAME}"
@@ -106,20 +105,10 @@ def _hubs(env: Mapping[str, str]) -> list[str]:
     return [hub for hub in named if hub]
 
 
-def revision(arguments: tuple[str, ...]) -> str:
+def _revision(settings: Settings) -> str:
     """What `--revision` says on the server's command line; main when it says nothing usable."""
-    found = _last(arguments, "--revision")
+    found = ServerFlags.from_argv(settings.server_args).revision
     return found if re.fullmatch(_REVISION, found) else "main"
-
-
-def _last(arguments: tuple[str, ...], flag: str) -> str:
-    """The last value of a flag on the server's command line, "" without one; argparse takes its beginnings, too."""
-    found = ""
-    for at, argument in enumerate(arguments):
-        name, _, value = argument.replace("_", "-", argument.partition("=")[0].count("_")).partition("=")
-        if name.startswith(_SHORTEST[flag]) and flag.startswith(name):
-            found = value or (arguments[at + 1] if at + 1 < len(arguments) else "")
-    return found
 
 
 def download_config(repository: str, revision: str, env: Mapping[str, str]) -> tuple[str | None, str]:
