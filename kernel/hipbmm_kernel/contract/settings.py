@@ -228,7 +228,7 @@ class Settings(NamedTuple):
 
     @property
     def processes(self) -> str:
-        """Marks of the server's processes (`dispatch.ends`)."""
+        """Marks of the server's processes (`dispatch.end_marks`)."""
         return f"{self.dispatch_directory}/processes"
 
     @property

@@ -7,13 +7,13 @@ HIP_ONLINE_TUNING and installs what `wrapper` makes: a planned problem runs its 
 ones is padded where `warm` has measured that this pays, all else is hipBLASLt's own choice. `recorder` keeps two small
 files per process: calls by result, and the problems that had no row (`demand_lines`: the next `warm` tunes them).
 
-Never: an exception into vLLM, a file that is opened during a call, a lock on the way of a call, an index on another
+Never: an exception into vLLM, a file that is opened during a call, a lock in the path of a call, an index on another
 stack. Whatever is unexpected leaves AITER as it was, and one line in the log says why.
 
 `check` asks a child whether all this works on an image: one of the tuner's that has nothing left to tune
 (`tuning_child`), or one of its own (`child`). The child also times the sizes that `bands` names (`race`), by the
-function that serves. `words` are what the processes of a server say of their table, `ends` marks them until their
-orderly end. `demand` keeps in a store what production had no row for.
+function that serves. In `process_reports` the processes of a server say whether they serve from memory, `end_marks`
+marks them until their orderly end. `demand` keeps in a store what production had no row for.
 
 `kernel_plugin` is a plugin of its own: it gives the bundled HIPBMM kernel to a vLLM that has none (0.22). How vLLM
 comes to load both is in `plugins`.

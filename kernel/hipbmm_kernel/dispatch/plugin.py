@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hipbmm_kernel.contract.settings import ONLINE_TUNING
-from hipbmm_kernel.dispatch import PLUGIN, ends, words
+from hipbmm_kernel.dispatch import PLUGIN, end_marks, process_reports
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.recorder import Recorder
 from hipbmm_kernel.tune import attest
@@ -44,10 +44,10 @@ def register() -> None:
     """
     path = os.environ.get(tables.VARIABLE, "")
     directory = os.path.dirname(path)
-    marks = os.environ.get(ends.VARIABLE) or (path and f"{directory}/{ends.DIRECTORY}")
+    marks = os.environ.get(end_marks.VARIABLE) or (path and f"{directory}/{end_marks.DIRECTORY}")
     if marks:
         with suppress(OSError):  # an end without marks counts
-            ends.watch(marks)
+            end_marks.watch(marks)
     if not path:
         return
     try:
@@ -115,7 +115,7 @@ def _decide(inner: Callable[..., Any], table: Table, operand: Any, directory: st
         with suppress(OSError):  # a directory that cannot be written costs the numbers alone
             recorder.start()
         with suppress(OSError):
-            words.say(directory)
+            process_reports.write(directory)
         recorders.append(recorder)
         # AITER asks getenv on each call. From here on it neither reads the file nor tunes.
         os.environ.pop(ONLINE_TUNING, None)
@@ -131,7 +131,7 @@ def _as_it_was(reason: str, directory: str) -> None:
         os.environ.pop(ONLINE_TUNING, None)
     logger.warning("hipbmm dispatch: AITER stays as it is: %s", reason)
     with suppress(OSError):
-        words.say(directory, reason or "unknown")
+        process_reports.write(directory, reason or "unknown")
 
 
 def when_imported(name: str, act: Callable[[ModuleType], None]) -> None:

@@ -66,6 +66,6 @@ class ForeignStart(Start):
         found, reason = decision.variables(report, env, (), self._settings.home, directories)
         if state.mode != start_mode.TUNED:
             found, reason = {}, state.reason
-        self._begin_words(report is not None and report.get("dispatch") == MEMORY, reason)
+        self._begin_reports(report is not None and report.get("dispatch") == MEMORY, reason)
         self._log.say(f"start {state.starts} of the server, {f'plain: {reason}' if reason else 'with the table'}")
         return {**env, **found, **({NO_TUNING: "1"} if found else {})}

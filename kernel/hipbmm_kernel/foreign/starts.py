@@ -12,7 +12,7 @@ import os
 
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.settings import ONLINE_TUNING
-from hipbmm_kernel.dispatch import ends, words
+from hipbmm_kernel.dispatch import end_marks, process_reports
 from hipbmm_kernel.dispatch.plugin import NO_TUNING
 from hipbmm_kernel.foreign import env_file
 from hipbmm_kernel.foreign.decision import TABLE
@@ -62,10 +62,11 @@ def _counted(home: str) -> str:
     else:
         clock = Clock()
         with contextlib.suppress(OSError):
-            words.begin(f"{home}/dispatch", 1)
+            process_reports.begin(f"{home}/dispatch", 1)
         before = state_file.read(Volume(), path)
         found, _ = report.read(Volume(), f"{home}/report.json")
-        now, boot, orderly = clock.monotonic(), state_file.boot_id(), ends.orderly(f"{home}/dispatch/{ends.DIRECTORY}")
+        now, boot = clock.monotonic(), state_file.boot_id()
+        orderly = end_marks.orderly(f"{home}/dispatch/{end_marks.DIRECTORY}")
         state = start_mode.next_start(before, found, now, boot, WARMUP_SECONDS, orderly=orderly)
         state_file.write(path, state, clock.wall())
         logger.warning("hipbmm: start %d of the server, mode %s", state.starts, state.mode)
@@ -74,7 +75,7 @@ def _counted(home: str) -> str:
 
 def _give_up(home: str, reason: str) -> None:
     with contextlib.suppress(OSError):
-        words.say(f"{home}/dispatch", reason)
+        process_reports.write(f"{home}/dispatch", reason)
     os.environ.pop(TABLE, None)
     os.environ[ONLINE_TUNING] = "0"
     logger.warning("hipbmm: no table in this start, and none of our variables in the next: %s", reason)

@@ -18,7 +18,7 @@ from hipbmm_kernel.argv import builtin
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.contract.report import Report
 from hipbmm_kernel.contract.settings import ENV_FILE, FILE, SERVE_UNTUNED, SettingsError, parse_settings
-from hipbmm_kernel.dispatch import plugins, words
+from hipbmm_kernel.dispatch import plugins, process_reports
 from hipbmm_kernel.foreign import decision, env_file, memory, server
 from hipbmm_kernel.identity.gpu import read_gpus, visible_gpus
 from hipbmm_kernel.identity.software import add_python_path
@@ -27,8 +27,8 @@ from hipbmm_kernel.pod.exec import Log
 from hipbmm_kernel.system import itself, process
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
-from hipbmm_kernel.system.family import Family
 from hipbmm_kernel.system.memory import left
+from hipbmm_kernel.system.process_tree import ProcessTree
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.system.volume import Volume
@@ -101,7 +101,7 @@ class _Run:
     def _child(self) -> str:
         """Run `warm`; why there is no report of it, "" when there is one."""
         command = [*itself.command("__main__"), "warm"]
-        with Family():  # also the image's vLLM that is being asked, in a session of its own
+        with ProcessTree():  # also the image's vLLM that is being asked, in a session of its own
             env = self._settings_of_child()
             child = process.start(command, _directory(env), env, 1, 2)
             try:
@@ -192,7 +192,7 @@ class _Run:
         self._log.say(f"the server starts plain: {reason}" if reason else "the server starts with the table")
         if found:
             with contextlib.suppress(OSError):  # the first start finds this; later ones begin anew (`starts`)
-                words.begin(self._settings.dispatch_directory, 1)
+                process_reports.begin(self._settings.dispatch_directory, 1)
         return found
 
 

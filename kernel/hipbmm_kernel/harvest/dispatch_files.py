@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator
 
 from hipbmm_kernel.contract.settings import FILE, MEMORY
-from hipbmm_kernel.dispatch import demand_lines, recorder, words
+from hipbmm_kernel.dispatch import demand_lines, process_reports, recorder
 from hipbmm_kernel.dispatch.demand_lines import Demand
-from hipbmm_kernel.dispatch.words import Words
+from hipbmm_kernel.dispatch.process_reports import ProcessReports
 from hipbmm_kernel.harvest.metrics import COUNTER, GAUGE, Metric, labelled
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.volume import Volume
@@ -34,16 +34,16 @@ class DispatchFiles:
         samples = tuple(({"rank": rank, "result": result}, float(count)) for (rank, result), count in calls.items())
         text = "Calls of hipb_mm by what ran: a verified index, one of a padded size, hipBLASLt's own choice."
         found = [Metric("hipbmm_dispatch_calls_total", COUNTER, text, samples)] if samples else []
-        said = self.words()
+        said = self.reports()
         if said is not None:
             modes = {MEMORY: said.memory, FILE: len(said.reasons)}
             text = "Processes of the server by what they serve from: the table in memory, or AITER's file."
             found.append(labelled("hipbmm_dispatch_processes", GAUGE, text, "mode", modes))
         return found
 
-    def words(self) -> Words | None:
-        """What the processes of this start say of their table; None where none was asked to serve from memory."""
-        return words.heard(self._volume, self._directory)
+    def reports(self) -> ProcessReports | None:
+        """What the processes of this start report; None where none was asked to serve from memory."""
+        return process_reports.read(self._volume, self._directory)
 
     def demand(self) -> list[Demand]:
         """What all processes asked for without a row, most called first."""

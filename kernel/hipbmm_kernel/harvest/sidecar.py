@@ -138,8 +138,8 @@ class Sidecar:
         ]
 
     def _say_dispatch(self) -> None:
-        """Write what the server's processes say of their table, when it has changed or the log has grown since."""
-        found = self._dispatch_files.words()
+        """Write what the server's processes report, when it has changed or the log has grown since."""
+        found = self._dispatch_files.reports()
         said = "dispatch {}: {}".format(*found.summary()) if found is not None else ""
         if said != self._said or (said and self._lines_since >= SAID_AGAIN_LINES):
             self._say(said or "dispatch Unasked: this start of the server says nothing of its table")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
 from hipbmm_kernel.system import itself, memory, process
-from hipbmm_kernel.system.family import Family
+from hipbmm_kernel.system.process_tree import ProcessTree
 
 if TYPE_CHECKING:
     import subprocess
@@ -72,10 +72,10 @@ def _attempt(
     with open(request, "w", encoding="utf-8") as file:
         json.dump({"arguments": list(arguments)}, file)
     # The log is appended to, so that writers go on where it is emptied.
-    with open(f"{directory}/{LOG_NAME}", "ab") as log, Family() as family:
+    with open(f"{directory}/{LOG_NAME}", "ab") as log, ProcessTree() as tree:
         child = process.start([*itself.command("image.child"), request, reply], directory, env, log, log)
         try:
-            ended = _wait(child, family, log.fileno(), deadline, clock, stop)
+            ended = _wait(child, tree, log.fileno(), deadline, clock, stop)
         finally:
             status = process.end(child, END_SECONDS)
     if ended:
@@ -83,7 +83,7 @@ def _attempt(
     return _reply(reply, status, process.last_words_in(f"{directory}/{LOG_NAME}"))
 
 
-def _wait(child: subprocess.Popen[bytes], family: Family, log: int, deadline: float, clock: Clock, stop: Stop) -> str:
+def _wait(child: subprocess.Popen[bytes], tree: ProcessTree, fd: int, deadline: float, clock: Clock, stop: Stop) -> str:
     """Wait for the end of a child, whose log is kept short; why it must be ended, "" when it ended by itself."""
     left = memory.left()
     most = MEMORY_BYTES if left is None else min(MEMORY_BYTES, int(left * CONTAINER_SHARE))
@@ -92,10 +92,10 @@ def _wait(child: subprocess.Popen[bytes], family: Family, log: int, deadline: fl
             return "the image's vLLM did not answer in time"
         if stop.requested:
             return "warm was asked to end"
-        if family.memory() > most:
+        if tree.memory() > most:
             return f"the image's vLLM took more than {most / (1 << 30):.1f} GiB to answer"
-        if os.fstat(log).st_size > LOG_BYTES:
-            os.ftruncate(log, 0)
+        if os.fstat(fd).st_size > LOG_BYTES:
+            os.ftruncate(fd, 0)
         stop.wait(GLANCE_SECONDS)
     return ""
 

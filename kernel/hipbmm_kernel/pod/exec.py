@@ -22,7 +22,7 @@ from hipbmm_kernel.contract.settings import (
     parse_settings,
     with_contract,
 )
-from hipbmm_kernel.dispatch import ends, plugins, words
+from hipbmm_kernel.dispatch import end_marks, plugins, process_reports
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.pod import aiter_jit, listen, served_file, start_mode, state_file
 from hipbmm_kernel.pod.start_mode import State
@@ -118,7 +118,7 @@ class Start:
         self._log.say(f"start {state.starts} of the server, mode {state.mode}{why}")
         adjusted = {**server_env(env, state.mode, self._settings.user_flags), **self._directories(env, state)}
         asked = found is not None and found.get("dispatch") == MEMORY
-        self._begin_words(asked, why and f"mode {state.mode}{why}")
+        self._begin_reports(asked, why and f"mode {state.mode}{why}")
         if state.mode == start_mode.NO_AITER:
             return adjusted
         if self._settings.plugin:
@@ -154,27 +154,27 @@ class Start:
         self._log.say("dispatch Memory")
         return {**plugins.with_program(env, program), tables.VARIABLE: path}
 
-    def _begin_words(self, asked: bool, reason: str) -> None:
+    def _begin_reports(self, asked: bool, reason: str) -> None:
         """Let the processes of this start say whether they serve from memory; `reason` is why none will."""
         directory = self._settings.dispatch_directory
         with contextlib.suppress(OSError):  # without the mark of the start, silence says nothing
             if asked:
-                words.begin(directory, self._settings.tensor_parallel)
+                process_reports.begin(directory, self._settings.tensor_parallel)
             else:
-                words.forget(directory)
+                process_reports.clear(directory)
         if asked and reason:
             self._say(reason)
 
     def _say(self, reason: str) -> None:
         with contextlib.suppress(OSError):
-            words.say(self._settings.dispatch_directory, reason)
+            process_reports.write(self._settings.dispatch_directory, reason)
 
     def _with_marks(self, env: dict[str, str]) -> dict[str, str]:
         """The environment in which each process of vLLM leaves a mark; unchanged where it would not load the plugin."""
         program = self._settings.program
         if plugins.obstacle(env, program):
             return env
-        return {**plugins.with_program(env, program), ends.VARIABLE: self._settings.processes}
+        return {**plugins.with_program(env, program), end_marks.VARIABLE: self._settings.processes}
 
     def _with_kernel(self, env: dict[str, str]) -> dict[str, str]:
         """The environment in which vLLM finds the plugin with the bundled kernel, which obeys the same flags."""
@@ -189,7 +189,7 @@ class Start:
     def _next(self, found: Mapping[str, object] | None) -> tuple[State, State]:
         now, boot = self._clock.monotonic(), state_file.boot_id()
         before, obstacle = state_file.last(self._volume, self._settings.state_file, self._settings.pod_uid)
-        window, orderly = self._settings.warmup_seconds, ends.orderly(self._settings.processes)
+        window, orderly = self._settings.warmup_seconds, end_marks.orderly(self._settings.processes)
         state = start_mode.next_start(before, found, now, boot, window, orderly=orderly)
         if obstacle:
             self._unreadable = True

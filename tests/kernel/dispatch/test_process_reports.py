@@ -12,7 +12,7 @@ import pytest
 from tests.kernel.dispatch.test_plugin import Server
 from tests.kernel.pods import ROOT, PodMaker
 
-from hipbmm_kernel.dispatch import words
+from hipbmm_kernel.dispatch import process_reports
 from hipbmm_kernel.harvest import metrics
 from hipbmm_kernel.harvest.dispatch_files import DispatchFiles
 from hipbmm_kernel.system.volume import Volume
@@ -101,7 +101,7 @@ class Case:
 
     @property
     def said(self) -> tuple[str, str]:
-        heard = words.heard(Volume(), str(self.folder))
+        heard = process_reports.read(Volume(), str(self.folder))
         return heard.summary() if heard is not None else ("nothing", "")
 
 
@@ -138,8 +138,8 @@ def test_with_any_fault_of_the_plugin_aiter_reads_and_tunes_its_file(case: Case,
 
 
 def test_a_full_disk_costs_the_reason_and_not_the_word(case: Case) -> None:
-    words.begin(str(case.folder), 1)
-    program = f"from hipbmm_kernel.dispatch import words; words.say({str(case.folder)!r}, %s)"
+    process_reports.begin(str(case.folder), 1)
+    program = f"from hipbmm_kernel.dispatch import process_reports; process_reports.write({str(case.folder)!r}, %s)"
 
     def full() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -208,7 +208,7 @@ def test_the_sidecar_passes_it_on_to_the_operator(case: Case) -> None:
 
 @pytest.mark.parametrize("kind", ["directory", "link", "long", "lines", "bytes"])
 def test_what_somebody_else_has_put_there_is_bounded(case: Case, kind: str) -> None:
-    words.begin(str(case.folder), 1)
+    process_reports.begin(str(case.folder), 1)
     word = case.folder / "file-7"
     if kind == "directory":
         word.mkdir()
@@ -217,5 +217,5 @@ def test_what_somebody_else_has_put_there_is_bounded(case: Case, kind: str) -> N
     else:
         word.write_bytes({"long": b"x" * 10_000, "lines": b"a\nhipbmm harvest: b\x1b[2J", "bytes": b"\xff"}[kind])
     mode, reason = case.said
-    assert (mode, len(reason) <= words.MAX_REASON, reason.isprintable()) == ("File", True, True)
+    assert (mode, len(reason) <= process_reports.MAX_REASON, reason.isprintable()) == ("File", True, True)
     assert "\n" not in reason

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hipbmm_kernel.system.family import Family
+from hipbmm_kernel.system.process_tree import ProcessTree
 
 DAEMON = """
 import os, sys, threading
@@ -41,12 +41,12 @@ def start(code: str) -> tuple[subprocess.Popen[str], int]:
 
 def test_a_daemon_counts_and_ends_and_a_child_from_before_lives() -> None:
     other, _ = start(WAITS)
-    with Family() as family:
+    with ProcessTree() as tree:
         child, daemon = start(DAEMON)
         assert child.wait() == 0
-        assert family.memory() > 64 << 20
-        assert other.pid not in family._members()
-    assert family.memory() == 0
+        assert tree.memory() > 64 << 20
+        assert other.pid not in tree._members()
+    assert tree.memory() == 0
     assert not Path(f"/proc/{daemon}").exists()
     assert other.poll() is None
     other.kill()
@@ -54,7 +54,7 @@ def test_a_daemon_counts_and_ends_and_a_child_from_before_lives() -> None:
 
 
 def test_one_that_becomes_another_all_the_time_ends() -> None:
-    with Family() as family:
+    with ProcessTree() as tree:
         child, _ = start(SPRINGS)
         child.wait()
-    assert family.memory() == 0
+    assert tree.memory() == 0

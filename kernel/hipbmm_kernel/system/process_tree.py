@@ -1,4 +1,4 @@
-"""All that a child starts, also what has left its session: how much memory it takes, and its end.
+"""A child and all that it starts, also outside of its session: how much memory they take, and their end.
 
 What has lost its parent comes to this process (PR_SET_CHILD_SUBREAPER of prctl(2)), so nothing gets away by a double
 fork. Where the kernel refuses that, what is left of the child's own descendants is found.
@@ -23,7 +23,7 @@ _END_SECONDS = 5.0
 _GLANCE_SECONDS = 0.01
 
 
-class Family:
+class ProcessTree:
     """While it is entered, it counts what this process starts, and all of that ends with it.
 
     The children that this process has before belong to others.
