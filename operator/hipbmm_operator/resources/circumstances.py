@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from hipbmm_operator.detect.affinity import EVERY_KIND, LabelKind
 from hipbmm_operator.kube import metadata, names, quantity
-from hipbmm_operator.kube.json_text import Json
+from hipbmm_operator.kube.json_text import Json, loads
 from hipbmm_operator.kube.metadata import as_object, objects_at
 
 _KNOWN = {kind.value: kind for kind in LabelKind}
@@ -58,7 +58,7 @@ def of(template: Json) -> Circumstances:
     noted = metadata.parse(template).annotations
     kinds = noted.get(names.ANNOTATION_LABEL_KINDS)
     try:
-        rules = as_object(json.loads(str(noted.get(names.ANNOTATION_NAMESPACE_RULES, "{}"))))
+        rules = as_object(loads(str(noted.get(names.ANNOTATION_NAMESPACE_RULES, "{}"))))
     except ValueError:
         rules = {}
     bounds = {name: Bounds(*map(str, pair[:2])) for name, pair in rules.items() if isinstance(pair, list)}

@@ -146,7 +146,9 @@ def test_a_limit_range_on_devices_gives_none_to_what_the_operator_adds(name: str
     assert name not in least["harvest"]["limits"], "a minimum would refuse it"
 
 
-@pytest.mark.parametrize("noted", ["", "{", "[]", '{"cpu": 1}', '{"cpu": ["1"]}', '{"cpu": ["1", "2", "3"]}'])
+@pytest.mark.parametrize(
+    "noted", ["", "{", "[]", "[" * 9999, '{"cpu": 1}', '{"cpu": ["1"]}', '{"cpu": ["1", "2", "3"]}']
+)
 def test_what_somebody_else_wrote_there_does_no_harm(noted: str) -> None:
     template = {"metadata": {"annotations": {"hipbmm.io/namespace-rules": noted}}}
     assert circumstances.of(template).kinds == EVERY_KIND
