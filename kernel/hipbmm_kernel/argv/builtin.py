@@ -5,6 +5,7 @@ import posixpath
 from collections.abc import Sequence
 
 from hipbmm_kernel.argv.values import UNKNOWN, Marks, Value, Variables
+from hipbmm_kernel.argv.words import ShellError
 
 DECLARATIONS = frozenset({"export", "declare", "local", "readonly", "typeset"})
 LOCAL = frozenset({"declare", "local", "typeset"})
@@ -17,6 +18,15 @@ _OF_CD = ("-L", "-P", "-e", "--")
 HERE = "PWD"
 """Shells keep their directory in a variable, and so does this."""
 READING = frozenset({"read", "mapfile", "readarray", "getopts", "let"})
+
+
+class Ended(Exception):  # noqa: N818 - not an error
+    """The script, its function, its loop or this round of the loop ends here, by the command that is named."""
+
+
+def ending(name: str, arguments: Sequence[str]) -> Exception:
+    """What a command that ends something raises."""
+    return ShellError(f"{name} of several loops") if arguments and name in LEAVING else Ended(name)
 
 
 def options_of_set(arguments: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hipbmm_kernel.argv import builtin, conditions, grammar, values, words
+from hipbmm_kernel.argv.builtin import Ended
 from hipbmm_kernel.argv.conditions import Chain
 from hipbmm_kernel.argv.grammar import Block, Branches, Function, Group, Loop, Node, Simple
 from hipbmm_kernel.argv.values import UNKNOWN, Expander, Marks, Value, Variables
@@ -33,14 +34,6 @@ class Command(NamedTuple):
     certain: bool = True
     env: tuple[tuple[str, str], ...] = ()
     marks: Marks = Marks()
-
-
-class Ended(Exception):  # noqa: N818 - not an error
-    """The script, its function, its loop or this round of the loop ends here, by the command that is named."""
-
-
-def _ending(name: str, arguments: list[str]) -> Exception:
-    return ShellError(f"{name} of several loops") if arguments and name in builtin.LEAVING else Ended(name)
 
 
 class Walk:
@@ -223,12 +216,19 @@ class Walk:
             if self._variables == before:
                 self._assumed = assumed
                 return result
-        return self._maybe(node.body)
+        return self._maybe((*node.body, *node.condition))
 
     def _maybe(self, body: Block) -> bool | None:
-        """Walk through what happens any number of times."""
+        """Walk through what happens any number of times, until a round meets what the one before it has left."""
         self._left.append(self._variables)
-        return self._fork(Group(body), condition=False)
+        before, calls, count = self._variables, self._calls, len(self._commands)
+        result = self._fork(Group(body), condition=False)
+        self._variables = values.blurred(before, self._variables)
+        if self._variables == before:
+            return result
+        self._calls = calls
+        del self._commands[count:]
+        return self._maybe(body)
 
     def _simple(self, tokens: tuple[Token, ...], condition: bool) -> bool | None:
         self._defaults(tokens)
@@ -281,7 +281,7 @@ class Walk:
             tested = fields[1 : -1 if fields[-1] == "]" else None]
             return conditions.result(tested, self._marks, patterns=False, is_bash=self._is_bash)
         if name in ("exit", "return", *builtin.LEAVING):
-            raise _ending(name, arguments)
+            raise builtin.ending(name, arguments)
         if name in builtin.ENTERING:
             self._variables = builtin.entered(self._variables, self._marks, name, arguments)
             self._export(builtin.HERE, yes=True)

@@ -38,6 +38,9 @@ _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=", re.DOTALL)
 _ARRAY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([@*]|[0-9]{1,4})\]")
 _INDEXED = re.compile(r"\[.*\]=", re.DOTALL)
 _PATTERN = re.compile(r"^~\w|[*?]|\[[^/\[]*/|/[^/\[]*\[")
+_OPERAND = re.compile(r"([-+*/]?)\s*(\w+)\s*", re.ASCII)
+_NUMBER = re.compile(r"\s*-?(?:[1-9][0-9]{0,8}|0)\s*", re.ASCII)
+_MAX_COMPUTED = 2**31
 _REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-])(?:(:?[-+=?])(.*))?", re.DOTALL)
 
 
@@ -269,7 +272,7 @@ class Expander:
     def _parts(self, piece: Piece, variables: Variables, *, whole: bool) -> Sequence[str | None]:
         """Texts to be joined to their neighbours; None where a blank separates. `whole`: no blank does."""
         if piece.kind != words.PARAMETER:
-            text = piece.text if piece.kind == words.TEXT else ANY
+            text = piece.text if piece.kind == words.TEXT else self._computed(piece.text, variables)
             return [text] if whole else _separated(text)
         array = _ARRAY.fullmatch(piece.text)
         fields = self._array(array[1], variables) if array else None
@@ -285,6 +288,28 @@ class Expander:
             return [found]
         parts = [ANY] if "IFS" in variables.named else _separated(found)
         return [ANY if part and set("*?") & set(part) else part for part in parts]
+
+    def _computed(self, text: str, variables: Variables) -> str:
+        """What `$((A * 2 + 1))` is, of known numbers and without brackets; a mark for anything else."""
+        if not text.startswith("$(("):
+            return ANY
+        inner = self.text(Token("", words.pieces(text[3:-2], quoted=True)), variables).strip()
+        addends, at = [0], 0
+        while at < len(inner):
+            found = _OPERAND.match(inner, at)
+            operand = _number(found[2], variables) if found else None
+            if found is None or operand is None or (at == 0) != (found[1] == "") or abs(addends[-1]) > _MAX_COMPUTED:
+                return ANY
+            at = found.end()
+            if found[1] == "*":
+                addends[-1] *= operand
+            elif found[1] == "/":
+                if operand == 0:
+                    return ANY
+                addends[-1] = int(addends[-1] / operand)
+            else:
+                addends.append(-operand if found[1] == "-" else operand)
+        return str(sum(addends))
 
     def _element(self, index: str, fields: tuple[str, ...] | None, variables: Variables) -> str:
         if (
@@ -313,6 +338,12 @@ class Expander:
         if other == "+" and empty:
             return ""
         return self._marks.of(UNKNOWN if other == "+" else EMPTY if value is None else value)
+
+
+def _number(name: str, variables: Variables) -> int | None:
+    """A number, or that of a variable, where it is certain; None for one that is octal or large."""
+    value = (name,) if name.isdigit() else variables.get(name)
+    return int(value[0]) if value and len(value) == 1 and _NUMBER.fullmatch(value[0]) else None
 
 
 def _with_home(word: tuple[Piece, ...]) -> tuple[Piece, ...]:

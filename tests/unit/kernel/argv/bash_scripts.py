@@ -127,6 +127,21 @@ READ = {
     "cd to what is not known": Script('cd "$(mktemp -d)" && vllm serve org/m'),
     "set -a": Script("set -a; T=2; set +a; S=3; bash -c 'vllm serve org/m -tp ${T:-1} --seed ${S:-7}'"),
     "set -o allexport": Script("set -e -o allexport; T=2; bash -c 'vllm serve org/m -tp ${T:-1}'"),
+    "sums": Script(
+        'M=$((2 * BS - 1)); vllm serve org/m --max-num-batched-tokens $M --max-num-seqs $((64*TP)) -tp "$((G/2))"',
+        (),
+        {"BS": "528", "TP": "4", "G": "8"},
+    ),
+    "sums of sums": Script(
+        'vllm serve org/m --seed $(( ${RANK:-0} * N + $((N - 7)) )) -dp $(( $N*" 2" / 4 - D ))',
+        (),
+        {"N": "8", "D": "1"},
+    ),
+    "sum of signs": Script("vllm serve org/m --seed $((D * 2 - 7 / 2))", (), {"D": "-4"}),
+    "while count": Script("i=0; while [ $i -lt 2 ]; do i=$((i+1)); done; vllm serve org/m -tp $i"),
+    "rounds of a known server": Script(
+        "n=0; until curl -s x; do n=$((n + 1)); [ $n -lt 3 ] || break; done; vllm serve org/m -tp 2"
+    ),
     "retry loop": Script("for i in 1 2 3; do vllm serve org/m -tp 2 && break; sleep 0; done"),
 }
 """What is found in them is what bash starts."""
@@ -139,6 +154,26 @@ UNREAD = {
     "printf v": Script('TP=1; printf -v TP "%s" 8; vllm serve org/m -tp $TP'),
     "let": Script("TP=1; let TP=8; vllm serve org/m -tp $TP"),
     "let with an asterisk": Script("TP=1; let TP=2*4; vllm serve org/m -tp $TP"),
+    **{
+        f"sum {text}": Script(f"vllm serve org/m -tp $(({text}))", (), {"A": "8", "O": "010", "N": "A", "W": "1+1"})
+        for text in (
+            *(
+                "A ** 1",
+                "(A)",
+                "A % 5",
+                "A > 4 ? 4 : 2",
+                "010",
+                "O + 0",
+                "N",
+                "W",
+                "0x8",
+                "8#10",
+                "MISSING + 4",
+                "A, 4",
+            ),
+            *("$(nproc) * 1", "A / 0", "A A", "A +", "* A", "A * 999999999 * 9 * 9 / 9", "RANDOM", "A << 0", "A == 8"),
+        )
+    },
     "arith expansion assign": Script('TP=1; echo $((TP=8)) "$((++N, TP=4))"; vllm serve org/m -tp $TP'),
     "arith cmd assign": Script("TP=1; ((TP=8)); vllm serve org/m -tp $TP"),
     "getopts": Script("TP=1; while getopts t: o; do TP=$OPTARG; done; vllm serve org/m -tp $TP", ("x", "-t", "8")),
@@ -162,7 +197,16 @@ UNREAD = {
     ),
     "test lt": Script("TP=4; [[ 9 < 10 ]] && TP=8; vllm serve org/m -tp $TP"),
     "test num octal": Script("TP=4; [[ 010 -eq 10 ]] && TP=8; vllm serve org/m -tp $TP"),
-    "while count": Script("i=0; while [ $i -lt 2 ]; do i=$((i+1)); done; vllm serve org/m -tp $i"),
+    **{
+        f"rounds {text[:40]}": Script(f"n=0; {text}; done; vllm serve org/m -tp ${{TP:-2}}")
+        for text in (
+            "until curl -s x; do n=$((n + 1)); if [ $n -gt 2 ]; then TP=4; break; fi",
+            'until curl -s x; do n=x$n; if [ "$n" = xxx0 ]; then TP=4; break; fi',
+            "for each in /sys/class/*; do n=$((n + 1)); if [ $n -eq 3 ]; then TP=4; fi",
+            'until curl -s x; do TP=$A; A=$B; B=4; [ "$TP" = 4 ] && break',
+            "while TP=$((TP + 1)); [ $TP -lt 5 ] && ! curl -s x; do :",
+        )
+    },
     "source override": Script("TP=4; . /tmp/of-a-test; vllm serve org/m -tp $TP"),
     "if perhaps false": Script("if [ -d /usr ]; then false; fi || TP=8; vllm serve org/m -tp ${TP:-2}"),
     "while perhaps false": Script("while [ -d /x ]; do false; done || TP=8; vllm serve org/m -tp ${TP:-2}"),
