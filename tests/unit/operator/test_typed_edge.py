@@ -28,7 +28,8 @@ def _is_empty(node: ast.expr) -> bool:
 
 
 def _is_get(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get"
+    """Of a key: a ContextVar has none."""
+    return isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".get") and bool(node.args)
 
 
 def _is_defaulted(node: ast.expr) -> bool:
@@ -51,7 +52,9 @@ def test_a_chain_is_found(source: str) -> None:
     assert list(chains(source)) == [1]
 
 
-@pytest.mark.parametrize("source", ["found.get(key)", "x or ()", "known.get(kind, {})", "found or [1]"])
+@pytest.mark.parametrize(
+    "source", ["found.get(key)", "x or ()", "known.get(kind, {})", "found or [1]", "HELD.get() or {}"]
+)
 def test_a_plain_lookup_is_no_chain(source: str) -> None:
     assert list(chains(source)) == []
 
