@@ -38,16 +38,13 @@ def build(config: Any, **options: Any) -> Any:
     loader = importlib.import_module("vllm.model_executor.model_loader.utils")
     current = importlib.import_module("vllm.config").set_current_vllm_config
     default_dtype = importlib.import_module("vllm.utils.torch_utils").set_default_torch_dtype
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(current(config))
+    literals, values = single_process.device_literals(), single_process.meta_values()
+    with current(config):
         single_process.groups(config.parallel_config)
         single_process.device(config)
         single_process.workspace()
-        stack.enter_context(default_dtype(config.model_config.dtype))
-        stack.enter_context(torch.device(single_process.META))
-        stack.enter_context(single_process.meta_values())
-        stack.enter_context(single_process.device_literals())
-        return loader.initialize_model(vllm_config=config, **options)
+        with default_dtype(config.model_config.dtype), torch.device(single_process.META), values, literals:
+            return loader.initialize_model(vllm_config=config, **options)
 
 
 def linears(model: Any, notes: list[str]) -> tuple[ImageLinear, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
-from hipbmm_kernel.system import itself, memory, process
+from hipbmm_kernel.system import itself, json_text, memory, process
 from hipbmm_kernel.system.process_tree import ProcessTree
 
 if TYPE_CHECKING:
@@ -111,16 +112,10 @@ def _reply(path: str, status: int | None, words: str) -> Asked:
     try:
         return Asked(answer.decode(data))
     except AnswerInvalid as invalid:
-        return _without_answer(data) or Asked(None, f"the image's vLLM gave no answer: {invalid}")
-
-
-def _without_answer(data: bytes) -> Asked | None:
-    """A child's own word that it has no answer, or None."""
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    for field, words in (("refused", "refuses this server"), ("error", "could not be asked")):
-        if isinstance(document, dict) and isinstance(document.get(field), str):
-            return Asked(None, f"the image's vLLM {words}: {document[field]}"[:400], refused=field == "refused")
-    return None
+        reason = f"the image's vLLM gave no answer: {invalid}"
+    with contextlib.suppress(ValueError):
+        document = json_text.parsed(data)
+        for field, what in (("refused", "refuses this server"), ("error", "could not be asked")):
+            if isinstance(document, dict) and isinstance(document.get(field), str):
+                return Asked(None, f"the image's vLLM {what}: {document[field]}"[:400], refused=field == "refused")
+    return Asked(None, reason)

@@ -61,11 +61,10 @@ def parse(data: bytes) -> "Fields":
 class Fields:
     """An object of a config.json whose fields are checked when they are read. `name` is its own dotted name."""
 
-    __slots__ = ("_defaults", "_values", "name")
+    __slots__ = ("_values", "name")
 
-    def __init__(self, values: dict[str, object], name: str = "", defaults: dict[str, object] | None = None) -> None:
+    def __init__(self, values: dict[str, object], name: str = "") -> None:
         self._values = values
-        self._defaults = defaults or {}
         self.name = name
 
     def __contains__(self, field: str) -> bool:
@@ -77,13 +76,13 @@ class Fields:
         return list(self._values)
 
     def raw(self, field: str) -> object:
-        """The field's value as parsed, its default, or None."""
-        value = self._values.get(field)
-        return self._defaults.get(field) if value is None else value
+        """The field's value as parsed, or None."""
+        return self._values.get(field)
 
     def with_defaults(self, **defaults: object) -> "Fields":
         """The same fields where those of `defaults` stand for missing or null ones."""
-        return Fields(self._values, self.name, {**self._defaults, **defaults})
+        there = {name: value for name, value in self._values.items() if value is not None}
+        return Fields({**self._values, **defaults, **there}, self.name)
 
     def size(self, field: str, default: int | None = None, most: int = MAX_SIZE) -> int:
         """A positive integer, or `default` when it is missing or null; without one it must be there."""
