@@ -256,7 +256,7 @@ def mirror_name(profile: str) -> str:
 
 def _minor(version: str) -> tuple[int, int] | None:
     """`v1.35.2-gke.1` as (1, 35); None when it is no version."""
-    found = re.match(r"v?(\d+)\.(\d+)", version)
+    found = re.match(r"v?([0-9]{1,9})\.([0-9]{1,9})(?![0-9])", version)
     return (int(found[1]), int(found[2])) if found else None
 
 

@@ -10,6 +10,7 @@ from tests.unit.operator.controller.profile_harness import Harness
         ("v1.37.2", ["v1.37.2", "v1.35.0"], ["Wrap", "EnvFile"]),
         ("v1.37.2", ["v1.37.2", "v1.34.9"], ["Wrap"]),
         ("v1.34.1-gke.3", ["v1.35.0"], ["Wrap"]),
+        ("v1.37.2", [f"v1.{'9' * 5000}"], ["Wrap"]),
         ("unknown", [], ["Wrap"]),
         ("v1.35.0+k3s1", [], ["Wrap", "EnvFile"]),
     ],
