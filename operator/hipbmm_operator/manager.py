@@ -23,7 +23,7 @@ from hipbmm_operator.observe.observer import Observer
 from hipbmm_operator.resources.pod_template import Payload
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.telemetry import metrics
-from hipbmm_operator.telemetry.http_server import HttpServer
+from hipbmm_operator.telemetry.http_server import serving
 from hipbmm_operator.watch.access import Rights
 from hipbmm_operator.watch.cache import ObjectCache
 from hipbmm_operator.watch.informer import Informer
@@ -75,21 +75,26 @@ class Operator:
         self._workers = Workers(self._queue, reconcile, self._leader.wait)
         self._profiles = partial(serve_profiles, settings, kube, cache, self._nodes, self._leader, kube.clock.now)
         self._watches: Watches | None = None
-        self._http = HttpServer(self._health, self._ready, self._measure)
+        metrics.LEADER.set_function(self._leader.may_write)
+        metrics.QUEUE_DEPTH.set_function(self._queue.depth)
+        metrics.QUEUE_AGE.set_function(self._oldest)
+        # Without the Lease nothing that was seen with it is kept true.
+        metrics.RESOURCES.shown = metrics.PROFILES.shown = self._leader.holds
 
     async def run(self) -> int:
         """Run until a signal; the exit code."""
         for name in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(name, self._stop.set)
         metrics.INFO.labels(__version__).set(1)
-        await self._http.start(self._settings.http_port)
-        work = asyncio.create_task(self._work())
-        stop = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-        failed = work.done()
-        if failed and not work.cancelled() and (error := work.exception()) is not None:
-            LOG.error("The operator ends with an error", exc_info=error)
-        await self._end([work, stop])
+        async with serving(self._settings.http_port, self._health, self._ready):
+            work = asyncio.create_task(self._work())
+            stop = asyncio.create_task(self._stop.wait())
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            failed = work.done()
+            if failed and not work.cancelled() and (error := work.exception()) is not None:
+                LOG.error("The operator ends with an error", exc_info=error)
+            await self._end([work, stop])
+        await self._kube.close()
         return int(failed)
 
     async def _work(self) -> None:
@@ -127,8 +132,6 @@ class Operator:
                 await self._leader.release()
         if self._watches is not None:
             await asyncio.to_thread(self._watches.stop, _STOP_SECONDS)
-        await self._http.close()
-        await self._kube.close()
 
     def _health(self) -> str | None:
         """Alive: the watches are answered while the API server answers, and no resource waits for ever.
@@ -158,13 +161,6 @@ class Operator:
 
     def _unanswered(self) -> float:
         return time.monotonic() - self._leader.answered
-
-    def _measure(self) -> None:
-        metrics.LEADER.set(int(self._leader.may_write()))
-        metrics.QUEUE_DEPTH.set(self._queue.depth())
-        metrics.QUEUE_AGE.set(self._oldest())
-        # Without the Lease nothing that was seen with it is kept true.
-        metrics.RESOURCES.shown = metrics.PROFILES.shown = self._leader.holds()
 
 
 async def run(settings: Settings) -> int:

@@ -39,7 +39,7 @@ class StatusMetrics(Collector):
     def __init__(self, families: Families, samples: Callable[[Json, Json], Iterable[Sample]]) -> None:
         self._families = families
         self._samples = samples
-        self.shown = True
+        self.shown: Callable[[], bool] = lambda: True
         """Whether there are samples at all now."""
         self._held: dict[NamespacedName, tuple[Sample, ...]] = {}
 
@@ -57,7 +57,7 @@ class StatusMetrics(Collector):
             name: GaugeMetricFamily(name, text, labels=["namespace", "name", *labels])
             for name, (text, labels) in self._families.items()
         }
-        for key, samples in self._held.items() if self.shown else ():
+        for key, samples in self._held.items() if self.shown() else ():
             for name, labels, value in samples:
                 families[name].add_metric([*key, *labels], value)
         yield from families.values()

@@ -7,17 +7,13 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from hipbmm_operator.telemetry import metrics
-from hipbmm_operator.telemetry.http_server import HttpServer
+from hipbmm_operator.telemetry.http_server import serving
 
 
 @asynccontextmanager
 async def served(port: int, health: str | None = None, ready: str | None = None) -> AsyncIterator[str]:
-    server = HttpServer(lambda: health, lambda: ready, lambda: metrics.QUEUE_DEPTH.set(7))
-    await server.start(port)
-    try:
+    async with serving(port, lambda: health, lambda: ready):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        await server.close()
 
 
 async def answer(url: str) -> tuple[int, str]:
@@ -39,7 +35,7 @@ async def test_each_probe_says_its_own_problem(unused_tcp_port: int) -> None:
 
 async def test_metrics_are_measured_when_they_are_asked_for(unused_tcp_port: int) -> None:
     async with served(unused_tcp_port) as url:
-        metrics.QUEUE_DEPTH.set(0)
+        metrics.QUEUE_DEPTH.set_function(lambda: 7)
         _, text = await answer(f"{url}/metrics")
     samples = {
         sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples
