@@ -23,18 +23,7 @@ _MAX_MIRROR_SHARDS = 4
 _MAX_MIRROR_LINES = 1000
 SHARD_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\.(?:0|[1-9][0-9]{0,9})\.[0-9a-f]{12}\.csv$")
 """A shard's file name: origin, number there, and the start of the sha256 that its last line carries."""
-_STACK = {
-    "arch": str,
-    "computeUnits": int,
-    "product": str,
-    "partition": str,
-    "memoryPartition": str,
-    "hipblaslt": str,
-    "aiter": str,
-    "rocm": str,
-    "fp8": str,
-    "simulated": bool,
-}
+_STACK_TEXTS = ("arch", "product", "partition", "memoryPartition", "hipblaslt", "aiter", "rocm", "fp8")
 _PROGRESS = re.compile(r"hipbmm progress ((?:[a-z_]+=[^\s=]{1,32} ?)+)\s*$")
 TUNING, IMPROVING, CHECKING = "Tuning", "Improving", "Checking"
 LAST_PHASES = (IMPROVING, CHECKING)
@@ -224,16 +213,9 @@ def _number(text: str | None) -> int:
 
 
 def _stack(raw: Mapping[str, Any]) -> dict[str, str | int | bool]:
-    out: dict[str, str | int | bool] = {}
-    for name, kind in _STACK.items():
-        value = raw.get(name)
-        if kind is str and isinstance(value, str):
-            out[name] = _text(value)
-        elif kind is int and value is not None:
-            out[name] = _count(value)
-        elif kind is bool and isinstance(value, bool):
-            out[name] = value
-    return out
+    texts = {name: _text(raw[name]) for name in _STACK_TEXTS if isinstance(raw.get(name), str)}
+    units = {"computeUnits": _count(raw["computeUnits"])} if raw.get("computeUnits") is not None else {}
+    return texts | units | ({"simulated": raw["simulated"]} if isinstance(raw.get("simulated"), bool) else {})
 
 
 def _shards(value: object) -> tuple[str, ...]:
