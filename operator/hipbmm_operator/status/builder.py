@@ -101,16 +101,12 @@ def without_access(resource: Resource, refusal: str, now: datetime) -> Json:
 def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) -> list[Finding]:
     """The conditions that Ready sums up; `failures` are those of pods of the current revision."""
     observed, spec, plan, refused = situation.observed, situation.spec, situation.plan, situation.refused
-    found = [_config(situation), _compatible(observed)]
+    live = observed.deployment
+    asked = plan.asked if plan else live.replicas if live else 1
+    found = [_config(situation), _compatible(observed), rollout.available(observed, asked, failures)]
     if spec is None or plan is None:
         pending = [unknown(kind, "Pending", "the spec cannot be used") for kind in ("StorageReady", "Tuned")]
-        return [
-            *found,
-            *pending,
-            rollout.unusable(observed, found[0]),
-            tuning.warm(observed, 0),
-            rollout.available(observed, observed.deployment.replicas if observed.deployment else 1, failures),
-        ]
+        return [*found, *pending, rollout.unusable(observed, found[0]), tuning.warm(observed, 0)]
     stored = storage.finding(plan.placement, spec, observed, plan.asked, now)
     return [
         *found,
@@ -118,7 +114,6 @@ def _findings(situation: Situation, failures: Sequence[Failure], now: datetime) 
         rollout.progressing(observed, plan, failures, refused, storage.unbound(stored)),
         tuning.tuned(observed, plan.revision.name, failures),
         tuning.warm(observed, plan.asked, spec.server.dispatch),
-        rollout.available(observed, plan.asked, failures),
     ]
 
 
