@@ -103,7 +103,7 @@ class _Arguments:
         text = self.given.get(flag)
         if text is None:
             return None
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _LARGEST):
+        if not (re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= _LARGEST):
             self.refuse(f"{flag} must be a positive number, not {text!r}")
             return None
         return int(text)

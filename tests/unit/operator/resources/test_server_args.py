@@ -145,6 +145,7 @@ def test_an_abbreviation_of_several_flags_is_refused(flag: str) -> None:
         (["-dpl=2"], "--data-parallel-size-local 2 must be all 1 ranks"),
         (["-dp", "128"], "128 GPUs for one replica are more than 64"),
         (["-dp", "0"], "--data-parallel-size must be a positive number"),
+        (["--port", "0000000019999999"], "--port must be a positive number"),
         (["-dp"], "--data-parallel-size must be a positive number"),
     ],
 )
