@@ -13,7 +13,7 @@ from hipbmm_kernel.acceptance.supervision import Ended
 from hipbmm_kernel.rows.gemm import Problem
 from hipbmm_kernel.store import table
 from hipbmm_kernel.store.reader import Reader
-from hipbmm_kernel.system import itself, process
+from hipbmm_kernel.system import own_program, process
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
 
@@ -66,7 +66,7 @@ def exec_harvest(context: Context) -> Verdict:
     problems = [*context.problems, learned]
     command = supervision.child_command("multiply", {"problems": problems, "calls": 1})
     env = _pod_env(context, home)
-    harvester = process.start([*itself.command("__main__"), "harvest"], home, env)
+    harvester = process.start([*own_program.command("__main__"), "harvest"], home, env)
     try:
         served = supervision.run_program(["exec", "--", *command], home, env, SERVE_SECONDS)
         found = _wait_for(context, learned)

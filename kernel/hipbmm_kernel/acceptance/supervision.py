@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hipbmm_kernel.system import itself, process
+from hipbmm_kernel.system import own_program, process
 
 _TAIL = 600
 """Characters of a child's standard error that are kept as evidence."""
@@ -65,7 +65,7 @@ class ChildRun(NamedTuple):
 
 def run_program(arguments: Sequence[str], directory: Path, env: Mapping[str, str], seconds: float) -> Ended:
     """Run a command of this program (`warm`, `exec` ...) as a process of its own."""
-    return run_command([*itself.command("__main__"), *arguments], directory, env, seconds)
+    return run_command([*own_program.command("__main__"), *arguments], directory, env, seconds)
 
 
 def run_command(command: Sequence[str], directory: Path, env: Mapping[str, str], seconds: float) -> Ended:
@@ -75,7 +75,7 @@ def run_command(command: Sequence[str], directory: Path, env: Mapping[str, str],
 
 def child_command(program: str, arguments: Mapping[str, object], parent: int = 0) -> list[str]:
     """The command line of one of `programs.PROGRAMS`, which ends with process `parent`; 0 for use behind `exec --`."""
-    return [*itself.command("acceptance.child"), str(parent), program, json.dumps(arguments)]
+    return [*own_program.command("acceptance.child"), str(parent), program, json.dumps(arguments)]
 
 
 def parse_answers(text: str) -> dict[str, list[Any]]:

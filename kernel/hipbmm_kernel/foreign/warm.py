@@ -24,7 +24,7 @@ from hipbmm_kernel.identity.gpu import read_gpus, visible_gpus
 from hipbmm_kernel.identity.software import add_python_path
 from hipbmm_kernel.pod import aiter_jit, state_file
 from hipbmm_kernel.pod.exec import Log
-from hipbmm_kernel.system import itself, process
+from hipbmm_kernel.system import own_program, process
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.memory import left
@@ -100,7 +100,7 @@ class _Run:
 
     def _child(self) -> str:
         """Run `warm`; why there is no report of it, "" when there is one."""
-        command = [*itself.command("__main__"), "warm"]
+        command = [*own_program.command("__main__"), "warm"]
         with ProcessTree():  # also the image's vLLM that is being asked, in a session of its own
             env = self._settings_of_child()
             child = process.start(command, _directory(env), env, 1, 2)

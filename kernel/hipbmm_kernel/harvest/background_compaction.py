@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from hipbmm_kernel.contract.settings import Settings
-from hipbmm_kernel.system import digest, itself
+from hipbmm_kernel.system import digest, own_program
 from hipbmm_kernel.system.clock import Clock
 
 INTERVAL = 3600
@@ -31,7 +31,7 @@ class BackgroundCompaction:
             return
         self._seen = self._published()
         self._due = self._clock.monotonic() + INTERVAL
-        python, *program = itself.command("__main__")
+        python, *program = own_program.command("__main__")
         command = [python, "-I", *program, "compact", "--bounded", self._store]
         quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
         with contextlib.suppress(OSError):  # a pod may have no room for a process now; the next time is due in an hour

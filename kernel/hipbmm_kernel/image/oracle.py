@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel.planner import answer
 from hipbmm_kernel.planner.answer import Answer, AnswerInvalid
-from hipbmm_kernel.system import itself, json_text, memory, process
+from hipbmm_kernel.system import json_text, memory, own_program, process
 from hipbmm_kernel.system.process_tree import ProcessTree
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _attempt(
         json.dump({"arguments": list(arguments)}, file)
     # The log is appended to, so that writers go on where it is emptied.
     with open(f"{directory}/{LOG_NAME}", "ab") as log, ProcessTree() as tree:
-        child = process.start([*itself.command("image.child"), request, reply], directory, env, log, log)
+        child = process.start([*own_program.command("image.child"), request, reply], directory, env, log, log)
         try:
             ended = _wait(child, tree, log.fileno(), deadline, clock, stop)
         finally:

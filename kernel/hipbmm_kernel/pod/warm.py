@@ -31,8 +31,8 @@ from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.shown import one_line
 from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.volume import Volume
-from hipbmm_kernel.tune.claims import believable, mirrored
 from hipbmm_kernel.tune.handover import Handover, Outcome
+from hipbmm_kernel.tune.row_trust import believable, mirrored
 
 UNFINISHED_TUNING, UNFINISHED_WARM = 3, 5
 """Runs of `warm` in this pod that were killed before their end, after which the next does not tune, or does nothing.

@@ -17,9 +17,9 @@ from hipbmm_kernel.store.shard_origin import node_of
 from hipbmm_kernel.system import volume as volumes
 from hipbmm_kernel.system.time_limits import TooLate, within
 from hipbmm_kernel.tune import cooperation
-from hipbmm_kernel.tune.claims import believable
 from hipbmm_kernel.tune.cooperation import Silence
 from hipbmm_kernel.tune.handover import Handover
+from hipbmm_kernel.tune.row_trust import believable
 
 PUBLISH_SECONDS = 1.0
 REFRESH_SECONDS = 1.0

@@ -9,8 +9,8 @@ from hipbmm_kernel.rows.gemm import MAX_INDEX, OWN_CHOICE, Row, Veto, label
 from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.shard_lines import WHOLE_PROBLEM
 from hipbmm_kernel.store.table import Table
-from hipbmm_kernel.system import itself
-from hipbmm_kernel.tune import attest, claims, crew, protocol, schedule
+from hipbmm_kernel.system import own_program
+from hipbmm_kernel.tune import attest, crew, protocol, row_trust, schedule
 from hipbmm_kernel.tune.crew import Abort, Crew, Handlers, Outcome, Task
 from hipbmm_kernel.tune.handover import Handover, Last
 from hipbmm_kernel.tune.probing import Probe, Probing
@@ -64,7 +64,7 @@ class Tuner:
             handover.clock,
             handover.stop,
             handlers,
-            [itself.command(module) for module in modules],
+            [own_program.command(module) for module in modules],
         )
         self.vetoes: list[Veto] = []
         self.unsafe = False
@@ -248,7 +248,7 @@ class Tuner:
         """For the store; who restores a row whose linear is not proven above AITER's limit verifies it, and probes."""
         proven = self._probing.proven
         if items:
-            self._queue.add(*(claims.published(each, proven) for each in items))
+            self._queue.add(*(row_trust.published(each, proven) for each in items))
 
     def unproven(self, visits: Iterable[Visit]) -> frozenset[tuple[int, int]]:
         """(N, K) whose probes above AITER's limit came to no good end."""

@@ -55,7 +55,7 @@ class Applier:
     def wrote(self, owner: Metadata, kind: Kind, live: Child) -> bool:
         """Whether a child is as it was stored by the last write, and nobody has changed it since."""
         uid, _, form = self._held.get((owner.uid, kind), ("", "", ""))
-        return (uid, form) == (live.meta.uid, intent.form(live))
+        return (uid, form) == (live.meta.uid, intent.live_hash(live))
 
     def forget(self, uid: str) -> None:
         """The resource is gone."""
@@ -81,7 +81,7 @@ class Applier:
         """Whether the object had to be written. One of the name of what is created must be ours, and not seen yet."""
         kind, body, name = step.kind, step.body, step.body["metadata"]["name"]
         if step.mode == "apply":
-            return await self._apply(owner, kind, intent.sealed(body), live)
+            return await self._apply(owner, kind, intent.with_hash(body), live)
         if step.mode == "delete":
             seen = body["metadata"]
             await self._kube.delete(kind, owner.namespace, name, seen["uid"], seen["resourceVersion"])
@@ -112,7 +112,7 @@ class Applier:
             answer = await self._kube.apply(kind, body, force=True)
         self._saw(kind, answer)
         stored = parse.child(answer)
-        self._held[owner.uid, kind] = (stored.meta.uid, intent.mark(marked), intent.form(stored))
+        self._held[owner.uid, kind] = (stored.meta.uid, intent.hash_of(marked), intent.live_hash(stored))
         return True
 
     async def _first_apply(self, owner: Metadata, kind: Kind, marked: Json) -> Json:
@@ -128,10 +128,10 @@ class Applier:
 
     def _holds(self, owner: Metadata, kind: Kind, marked: Json, live: Child) -> bool:
         """Whether a child is as it is meant. One that was, and has not changed, is not compared field by field."""
-        at, state = (owner.uid, kind), (live.meta.uid, intent.mark(marked), intent.form(live))
+        at, state = (owner.uid, kind), (live.meta.uid, intent.hash_of(marked), intent.live_hash(live))
         if self._held.get(at) == state:
             return True
-        if not intent.fulfilled(marked, live):
+        if not intent.holds(marked, live):
             return False
         self._held[at] = state
         return True

@@ -5,31 +5,31 @@ from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.observe.observed import Child
 
 
-def sealed(body: Json) -> Json:
+def with_hash(body: Json) -> Json:
     """The intent with its own hash as an annotation: what was removed from an intent is seen after a restart, too."""
     metadata = body["metadata"]
     annotations = {**metadata.get("annotations", {}), names.ANNOTATION_INTENT: digest(body)}
     return {**body, "metadata": {**metadata, "annotations": annotations}}
 
 
-def fulfilled(marked: Json, live: Child) -> bool:
+def holds(marked: Json, live: Child) -> bool:
     """Whether a live object carries this very intent and every field of it still holds."""
-    if live.meta.annotations.get(names.ANNOTATION_INTENT) != mark(marked):
+    if live.meta.annotations.get(names.ANNOTATION_INTENT) != hash_of(marked):
         return False
     wanted, meta = marked["metadata"], live.meta
     noted = covers(wanted["labels"], meta.labels) and covers(wanted["annotations"], meta.annotations)
     return noted and covers(wanted.get("ownerReferences", []), list(meta.owners)) and covers(marked["spec"], live.spec)
 
 
-def form(live: Child) -> str:
+def live_hash(live: Child) -> str:
     """Hash of what a person could have changed in a child."""
     noted = {key: text for key, text in live.meta.annotations.items() if "deployment.kubernetes.io" not in key}
     # The generation of a Deployment counts every change of its spec, which is large; a Service has none.
     return digest([live.meta.labels, noted, live.meta.owners, live.meta.generation or live.spec])
 
 
-def mark(marked: Json) -> str:
-    """The hash of a sealed intent."""
+def hash_of(marked: Json) -> str:
+    """The hash of an intent that has it as an annotation."""
     return str(marked["metadata"]["annotations"][names.ANNOTATION_INTENT])
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.kernel.pods import ROOT
 
-from hipbmm_kernel.system import itself
+from hipbmm_kernel.system import own_program
 from hipbmm_kernel.tune import protocol
 from hipbmm_kernel.tune.worker import Worker
 
@@ -14,7 +14,7 @@ def said_with(torch: str, directory: Path) -> list[protocol.Message]:
     """All that a child says whose torch is this text."""
     (directory / "torch.py").write_text(torch)
     env = {"PYTHONPATH": f"{directory}:{ROOT / 'kernel'}"}
-    child = Worker("0", str(directory / "0"), env, itself.command("tune.child.main"))
+    child = Worker("0", str(directory / "0"), env, own_program.command("tune.child.main"))
     said: list[protocol.Message] = []
     try:
         while select.select([child.events], [], [], 60.0)[0] and (messages := child.receive()) is not None:

@@ -5,7 +5,7 @@ import copy
 import pytest
 from tests.unit.operator.make import Json, planned, resource
 
-from hipbmm_operator.apply.intent import covers, fulfilled, sealed
+from hipbmm_operator.apply.intent import covers, holds, with_hash
 from hipbmm_operator.observe import parse
 
 
@@ -19,30 +19,30 @@ def live_of(body: Json) -> Json:
 
 @pytest.fixture
 def marked() -> Json:
-    return sealed(planned(resource({"replicas": 2})).steps[-1].body)
+    return with_hash(planned(resource({"replicas": 2})).steps[-1].body)
 
 
 def test_what_was_applied_needs_no_write(marked: Json) -> None:
-    assert fulfilled(marked, parse.child(live_of(marked)))
+    assert holds(marked, parse.child(live_of(marked)))
 
 
 def test_any_field_that_was_changed_needs_one(marked: Json) -> None:
     live = live_of(marked)
     live["spec"]["replicas"] = 9
-    assert not fulfilled(marked, parse.child(live))
+    assert not holds(marked, parse.child(live))
     live = live_of(marked)
     live["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "ADDED", "value": "1"})
-    assert not fulfilled(marked, parse.child(live))
+    assert not holds(marked, parse.child(live))
     live = live_of(marked)
     live["metadata"]["ownerReferences"] = []
-    assert not fulfilled(marked, parse.child(live))
+    assert not holds(marked, parse.child(live))
 
 
 def test_a_field_that_is_no_longer_wanted_needs_one(marked: Json) -> None:
     smaller = copy.deepcopy(marked)
     del smaller["spec"]["progressDeadlineSeconds"]
     smaller["metadata"]["annotations"].pop("hipbmm.io/intent")
-    assert not fulfilled(sealed(smaller), parse.child(live_of(marked)))
+    assert not holds(with_hash(smaller), parse.child(live_of(marked)))
 
 
 def test_quantities_are_compared_by_amount() -> None:

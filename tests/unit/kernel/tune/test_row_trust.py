@@ -5,7 +5,7 @@ import pytest
 from hipbmm_kernel.planner import cost
 from hipbmm_kernel.rows.gemm import FNUZ, Problem, Row, Veto, key_of
 from hipbmm_kernel.store.table import Table
-from hipbmm_kernel.tune.claims import believable, mirrored, published
+from hipbmm_kernel.tune.row_trust import believable, mirrored, published
 
 PROBLEM = Problem(1, 10240, 8192)
 KEY = key_of(PROBLEM)

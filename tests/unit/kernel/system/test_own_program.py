@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hipbmm_kernel.system import itself
+from hipbmm_kernel.system import own_program
 
 NAMES = sorted(name for name in sys.stdlib_module_names if name not in sys.builtin_module_names)
 
@@ -16,7 +16,7 @@ def test_files_of_the_user_do_not_take_the_place_of_the_standard_library(tmp_pat
     for name in (*NAMES, "hipbmm_kernel"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit(99)")
     done = subprocess.run(
-        [*itself.command("__main__"), command, "--no-such-flag", "x"],
+        [*own_program.command("__main__"), command, "--no-such-flag", "x"],
         cwd=tmp_path,
         env={"PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
