@@ -11,7 +11,6 @@ from typing import Any, Final, NoReturn, TextIO
 
 from hipbmm_operator.cli import output
 from hipbmm_operator.cli.inventory import Inventory, gpu_requests, read_inventory
-from hipbmm_operator.cli.table import table
 from hipbmm_operator.detect.availability import default_tolerations
 from hipbmm_operator.detect.detection import Detection
 from hipbmm_operator.detect.detector import detect_node
@@ -23,6 +22,8 @@ WRONG_USAGE: Final = 2
 LARGEST_BYTES: Final = 128 * 2**20
 _ABOUT: Final = "What the operator would make of the nodes in a file, without a cluster (docs/detection.md)."
 _STDIN: Final = "-"
+_HEADER: Final = ("NODE", "STATE", "PRODUCT", "ARCH", "CU", "PARTITION", "RESOURCE", "GPUS", "CONFIDENCE", "WHY")
+_UNKNOWN: Final = "-"
 _TOLERATION: Final = re.compile(
     r"(?P<key>[A-Za-z0-9][-A-Za-z0-9_./]*)(?:=(?P<value>[-A-Za-z0-9_.]*))?(?::(?P<effect>NoSchedule|NoExecute|PreferNoSchedule))?"
 )
@@ -90,7 +91,7 @@ def detect_command(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
     if options.output == "json":
         output.write(stdout, json.dumps([detection.as_dict() for detection in detections], indent=2) + "\n")
     else:
-        output.write(stdout, table(detections))
+        output.write(stdout, _table(detections))
     return _report(inventory, stderr)
 
 
@@ -111,6 +112,35 @@ def detect_inventory(inventory: Inventory, tolerations: Sequence[Mapping[str, An
         )
         for name, node in sorted(inventory.nodes.items())
     ]
+
+
+def _table(detections: Sequence[Detection]) -> str:
+    """One line for each node, columns aligned; WHY is the first reason. Names from outside cannot move the cursor."""
+    rows = [_HEADER, *(_row(detection) for detection in detections)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _row(detection: Detection) -> tuple[str, ...]:
+    virtual = " VF" if detection.virtual else ""
+    cells = (
+        detection.node,
+        detection.state.value,
+        f"{detection.product}{virtual}" if detection.product else None,
+        detection.arch,
+        detection.compute_units,
+        detection.partition,
+        detection.resource,
+        detection.gpus,
+        detection.confidence,
+        str(detection.reasons[0]) if detection.reasons else "",
+    )
+    return tuple(_UNKNOWN if cell is None else _printable(str(cell)) for cell in cells)
+
+
+def _printable(cell: str) -> str:
+    return cell if cell.isprintable() else ascii(cell)[1:-1]
 
 
 def _inventory(filename: str, parser: argparse.ArgumentParser) -> Inventory:
