@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from hipbmm_kernel.argv import values
-from hipbmm_kernel.argv.known_flags import INTEGERS, JSON, OTHER_SETTINGS, OTHER_SWITCHES, SWITCHES, TEXTS
+from hipbmm_kernel.argv.known_flags import INTEGERS, JSON, OTHER_SETTINGS, OTHER_SWITCHES, SWITCHES, TEXTS, is_flag
 
 _OF_A_POD = (
     "host",
@@ -136,17 +136,13 @@ def _groups(arguments: Iterable[str]) -> list[list[str]]:
     """Each flag with the values behind it; values before the first flag are a group of their own."""
     found: list[list[str]] = []
     for text in arguments:
-        if found and not _is_flag(text):
+        if found and not is_flag(text):
             found[-1].append(text)
         else:
             found.append([text])
     return found
 
 
-def _is_flag(text: str) -> bool:
-    return len(text) > 1 and text[0] == "-" and not text[1].isdigit()
-
-
 def _named(text: str) -> str:
     """The name of the flag that a text is, with or without its value; "" when it is none."""
-    return text.partition("=")[0].lstrip("-").replace("_", "-") if _is_flag(text) else ""
+    return text.partition("=")[0].lstrip("-").replace("_", "-") if is_flag(text) else ""

@@ -51,3 +51,8 @@ OTHER_SETTINGS = (
 )
 OTHER_SWITCHES = ("async-scheduling", "headless", "skip-mm-profiling", "trust-remote-code")
 """Those with one value and those without any that decide nothing about a plan."""
+
+
+def is_flag(text: str) -> bool:
+    """Whether an argument is a flag, and not a value such as `-1`."""
+    return len(text) > 1 and text[0] == "-" and not text[1].isdigit()

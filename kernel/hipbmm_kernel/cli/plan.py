@@ -36,7 +36,8 @@ def _plan(arguments: Namespace) -> Answer:
     try:
         plan = pod_plan.build_in_time(_config(arguments.config), options)
     except ConfigInvalid as error:
-        return Answer(plan_text.refusal(error), "", (f"ConfigInvalid: {error}",), wrong=True)
+        document = {"reason": "ConfigInvalid", **vars(error), "message": str(error)}
+        return Answer(document, "", (f"ConfigInvalid: {error}",), wrong=True)
     plan = plan._replace(warnings=vllm_version.doubts(arguments.vllm_version) + plan.warnings)
     return Answer(plan_text.document(plan), plan_text.text(plan))
 

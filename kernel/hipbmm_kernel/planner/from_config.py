@@ -6,7 +6,7 @@ from hipbmm_kernel.planner.model_config import Fields
 from hipbmm_kernel.planner.plan import CONFIG, UNKNOWN, Options, Plan, PlannedLinear
 from hipbmm_kernel.planner.quantisation import Quantisation
 from hipbmm_kernel.planner.shapes import families, towers
-from hipbmm_kernel.planner.shapes.module import TOWERS, Model, Module
+from hipbmm_kernel.planner.shapes.module import TOWERS, Model, Module, short_name
 from hipbmm_kernel.rows.gemm import Linear
 
 _NESTED_PREFIXES = (
@@ -73,7 +73,7 @@ def _no_kernel(options: Options) -> str:
 def _planned(module: Module, found: Quantisation, dtype: str, no_kernel: str, *, nested: bool) -> PlannedLinear:
     """One module with its eligibility, in the words of vLLM's `can_implement` where that decides."""
     n, k = module.n, module.k
-    linear = Linear(n, k, module.bias, module.name)
+    linear = Linear(n, k, module.bias, short_name(module.path))
     if module.unquantised:
         return PlannedLinear(linear, module.unquantised)
     prefixes = _NESTED_PREFIXES if nested else ("model.",)

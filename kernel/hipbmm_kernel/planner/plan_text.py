@@ -1,6 +1,5 @@
 """A plan as people and scripts see it. The JSON's keys are a contract (see docs): none is renamed or removed."""
 
-from hipbmm_kernel.planner.model_config import ConfigInvalid
 from hipbmm_kernel.planner.plan import Plan, PlannedLinear
 from hipbmm_kernel.system.shown import one_line
 
@@ -25,11 +24,6 @@ def document(plan: Plan) -> dict[str, object]:
         "leftOut": [{"name": name, "reason": reason} for name, reason in plan.left_out],
         "warnings": list(plan.warnings),
     }
-
-
-def refusal(error: ConfigInvalid) -> dict[str, object]:
-    """What is printed in place of a plan when the config cannot be planned."""
-    return {"reason": "ConfigInvalid", **vars(error), "message": str(error)}
 
 
 def text(plan: Plan) -> str:

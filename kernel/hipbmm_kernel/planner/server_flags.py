@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from hipbmm_kernel.argv.known_flags import INTEGERS, JSON, LISTS, SWITCHES, TEXTS
+from hipbmm_kernel.argv.known_flags import INTEGERS, JSON, LISTS, SWITCHES, TEXTS, is_flag
 from hipbmm_kernel.linear.eligibility import HIPBMM
 from hipbmm_kernel.planner.flag_values import (
     MAX_ARGUMENT,
@@ -188,7 +188,7 @@ class _Reader:
         values = (
             list(following[:1])
             if inline
-            else [*itertools.takewhile(_is_value, following)][: None if name in LISTS else 1]
+            else list(itertools.takewhile(lambda text: not is_flag(text), following))[: None if name in LISTS else 1]
         )
         shown = f"{'-' if len(name) <= len('tp') else '--'}{name} {' '.join(values)[:80]}".rstrip()
         if base in JSON:
@@ -340,7 +340,7 @@ def _unabbreviated(name: str, argument: str) -> tuple[str, str]:
 
 def _split(argument: str) -> tuple[str | None, str | None]:
     """The flag's name without dashes and with '-' for '_', and the value after '='; None for what is no flag."""
-    if _is_value(argument):
+    if not is_flag(argument):
         return None, None
     if argument[:2] in ("-O", "-q") and argument[2:3] not in ("", ".", "="):
         return argument[1], argument[2:]
@@ -351,7 +351,3 @@ def _split(argument: str) -> tuple[str | None, str | None]:
     if name.startswith("O."):
         name = f"cc.{path}"
     return name, (value if equals else None)
-
-
-def _is_value(argument: str) -> bool:
-    return argument[:1] != "-" or argument == "-" or argument[1].isdigit()

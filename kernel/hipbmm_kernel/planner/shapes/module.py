@@ -29,11 +29,6 @@ class Module(NamedTuple):
     stored: str = ""
 
     @property
-    def name(self) -> str:
-        """The module's short name."""
-        return short_name(self.path)
-
-    @property
     def parts(self) -> tuple[str, ...]:
         """The names of its parts in the checkpoint."""
         return self.merged or (self.path.rpartition(".")[2],)
