@@ -173,7 +173,7 @@ def _why_plain(owner: Owner, plain: Sequence[ForeignPod], with_recipe: Json) -> 
     first = plain[0]
     reason = patch.why_plain(first.body, with_recipe) or "Predates"
     remedy = f"; {owner.restart}" if reason in ("Predates", "Canary") else ""
-    return reason, f"{len(plain)} pods are plain, such as {first.pod.name}: {WORDS.get(reason, reason)}{remedy}"
+    return reason, f"plain pods: {len(plain)}, such as {first.pod.name}: {WORDS.get(reason, reason)}{remedy}"
 
 
 def _troubles(injected: Sequence[ForeignPod], served: Mapping[str, ServedFrom]) -> Iterator[tuple[str, str]]:
