@@ -13,9 +13,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
 
-from hipbmm_kernel.contract.settings import SERVED_NAME
+from hipbmm_kernel.contract.settings import CONTRACT_ENV, SERVED_NAME, Settings
 from hipbmm_kernel.dispatch import bands, plugins
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.bands import Answer, Timed
@@ -39,28 +38,15 @@ GLANCE_SECONDS = 0.2
 MAX_ANSWER = 1 << 20
 
 
-class Limits(NamedTuple):
-    """Seconds: `race` of all measurements, `step` of the planned GEMM and of each measurement."""
+def check(table: Table, env: Mapping[str, str], settings: Settings, clock: Clock, stop: Stop) -> Answer:
+    """Run the cheapest problem of `table` through the pod's plugin, and time its gaps. Never raises.
 
-    race: float
-    step: float
-
-
-def limits(budget: float, problem: float) -> Limits:
-    """What a pod allows that has so many seconds for all of its tuning, and for a problem."""
-    return Limits(min(RACE_SHARE * budget, RACE_SECONDS), max(problem, STEP_SECONDS))
-
-
-def check(
-    table: Table, env: Mapping[str, str], program: str, directory: str, limits: Limits, clock: Clock, stop: Stop
-) -> Answer:
-    """Run the cheapest problem of `table` through the plugin in `program`, and time its gaps. Never raises.
-
-    `env` is the server's; `directory` is made, used by the child and removed.
+    `env` is the server's.
     """
+    directory = _directory(settings)
     try:
         _prepare(table, directory)
-        return _child(env, program, directory, limits, clock, stop)
+        return _child(directory, env, settings, clock, stop)
     except (OSError, ValueError) as error:
         return Answer(None, f"no child could be asked: {error}"[:400])
     finally:
@@ -70,14 +56,12 @@ def check(
 class InTuning(Last):
     """The same by a child of the tuning, as its last task: `table` makes the table of what the tuning has found."""
 
-    def __init__(
-        self, table: Callable[[store.Table], Table], env: Mapping[str, str], directory: str, limits: Limits
-    ) -> None:
-        super().__init__("dispatch.tuning_child", self._command, limits.step)
+    def __init__(self, table: Callable[[store.Table], Table], env: Mapping[str, str], settings: Settings) -> None:
+        super().__init__("dispatch.tuning_child", self._command, _step_seconds(settings))
         self._table = table
-        self._env = env
-        self._directory = directory
-        self._race_seconds = limits.race
+        self._env = {name: env.get(name) or value for name, value in CONTRACT_ENV.items()}
+        self._directory = _directory(settings)
+        self._race_seconds = _race_seconds(settings)
 
     def checked(self) -> Answer | None:
         """What the child has shown; None when it was not asked, or when a child of its own must say whether it works.
@@ -104,6 +88,19 @@ class InTuning(Last):
         return {"directory": self._directory, "env": env, "seconds": self._race_seconds}
 
 
+def _directory(settings: Settings) -> str:
+    """Where a child works: it is made for it and removed behind it."""
+    return f"{settings.dispatch_directory}/check"
+
+
+def _race_seconds(settings: Settings) -> float:
+    return min(RACE_SHARE * settings.budget_seconds, RACE_SECONDS)
+
+
+def _step_seconds(settings: Settings) -> float:
+    return max(settings.problem_seconds, STEP_SECONDS)
+
+
 def _prepare(table: Table, directory: str) -> None:
     shutil.rmtree(directory, ignore_errors=True)  # of a run that was killed
     os.makedirs(directory)
@@ -111,13 +108,14 @@ def _prepare(table: Table, directory: str) -> None:
         file.write(tables.encode(table))
 
 
-def _child(env: Mapping[str, str], program: str, directory: str, limits: Limits, clock: Clock, stop: Stop) -> Answer:
-    command = [sys.executable, "-m", "hipbmm_kernel.dispatch.child", f"{directory}/{ANSWER}", str(limits.race)]
-    server = {**plugins.with_program(env, program), tables.VARIABLE: f"{directory}/table"}
+def _child(directory: str, env: Mapping[str, str], settings: Settings, clock: Clock, stop: Stop) -> Answer:
+    seconds = str(_race_seconds(settings))
+    command = [sys.executable, "-m", "hipbmm_kernel.dispatch.child", f"{directory}/{ANSWER}", seconds]
+    server = {**plugins.with_program(env, settings.program), tables.VARIABLE: f"{directory}/table"}
     with open(f"{directory}/log", "wb") as log:
         child = process.start(command, directory, server, log, log)
     try:
-        ended = _wait(child, f"{directory}/{ANSWER}", limits.step, clock, stop)
+        ended = _wait(child, f"{directory}/{ANSWER}", _step_seconds(settings), clock, stop)
     finally:
         status = process.end(child, process.END_SECONDS)
     return _answer(directory, ended or process.ending(status), process.last_words_in(f"{directory}/log"))

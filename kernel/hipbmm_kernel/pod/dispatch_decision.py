@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from hipbmm_kernel import __version__
-from hipbmm_kernel.contract.settings import CONTRACT_ENV, FILE, MEMORY, with_contract
+from hipbmm_kernel.contract.settings import FILE, MEMORY, with_contract
 from hipbmm_kernel.dispatch import bands, plugins
 from hipbmm_kernel.dispatch import table as tables
 from hipbmm_kernel.dispatch.bands import Answer, Band
@@ -99,17 +99,12 @@ class Decision:
 
         `env` is the server's, `rows` are the rows that a table serves.
         """
-        settings = self._here.settings
         if self.settled or self._known is not None or not self._key:
             return None
-        from hipbmm_kernel.dispatch.check import InTuning, limits  # noqa: PLC0415 - not needed where it is known
+        from hipbmm_kernel.dispatch.check import InTuning  # noqa: PLC0415 - not needed where it is known
 
-        return InTuning(
-            lambda found: Table(self._here.identity.stack, entries(self.plan, rows(found))),
-            {name: env.get(name) or value for name, value in CONTRACT_ENV.items()},
-            f"{settings.dispatch_directory}/check",
-            limits(settings.budget_seconds, settings.problem_seconds),
-        )
+        stack = self._here.identity.stack
+        return InTuning(lambda found: Table(stack, entries(self.plan, rows(found))), env, self._here.settings)
 
     def make(self, env: Mapping[str, str], rows: Sequence[Row], *, may_ask: bool) -> Dispatch:
         """Write the table where the server, with `env`, is to have it in memory, if nothing is settled. Never raises.
@@ -122,7 +117,9 @@ class Decision:
             return Dispatch(FILE, "no row is verified")
         known, children = self._known or self.checked, 0
         if known is None and may_ask:
-            known, children = self._ask(table, env), 1
+            from hipbmm_kernel.dispatch.check import check  # noqa: PLC0415 - same
+
+            known, children = check(table, with_contract(env), settings, self._here.clock, self._here.stop), 1
         found = self._follows(known)._replace(children=children)
         if found.mode == MEMORY:
             padded = bands.with_padding(table.entries, known.bands if known else ())
@@ -145,14 +142,6 @@ class Decision:
         if error:
             self.notes.append(f"whether the table in memory works could not be kept: {error}")
         return Dispatch(MEMORY) if known.works else Dispatch(FILE, known.reason)
-
-    def _ask(self, table: Table, env: Mapping[str, str]) -> Answer:
-        from hipbmm_kernel.dispatch.check import check, limits  # noqa: PLC0415 - not needed where it is known
-
-        here, settings = self._here, self._here.settings
-        directory = f"{settings.dispatch_directory}/check"
-        allowed = limits(settings.budget_seconds, settings.problem_seconds)
-        return check(table, with_contract(env), settings.program, directory, allowed, here.clock, here.stop)
 
 
 def entries(plan: Plan, rows: Iterable[Row]) -> tuple[Entry, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.kernel.pods import ROOT
 
+from hipbmm_kernel.contract.settings import parse_settings
 from hipbmm_kernel.dispatch import check
 from hipbmm_kernel.dispatch.table import Entry, Table
 from hipbmm_kernel.identity.stack import Stack
@@ -30,11 +31,10 @@ def test_a_child_that_cannot_be_ended_is_left_behind(
     monkeypatch.setattr(check, "CHECK_SECONDS", 3.0)
     monkeypatch.setattr(process, "END_SECONDS", 0.5)
     table = Table(a_stack, (Entry(1, 256, 512, False, 7, 1),))
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(site)}
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{site}:{ROOT / 'kernel'}"}
+    settings = parse_settings({"HIPBMM_HOME": str(tmp_path)})
     with Stop() as stop, warnings.catch_warnings(action="ignore", category=ResourceWarning):  # it is running, indeed
-        found = check.check(
-            table, env, str(ROOT / "kernel"), str(tmp_path / "check"), check.limits(60.0, 60.0), Clock(), stop
-        )
+        found = check.check(table, env, settings, Clock(), stop)
         gc.collect()
     assert found.works is None
     assert (freezer / "cgroup.procs").read_text().split()
