@@ -50,7 +50,7 @@ class Calls:
     def __call__(self, problem: Problem) -> torch.Tensor:
         """One call as the server makes it; returns when the device is done."""
         result = self.launch(problem)
-        self.device.synchronize()
+        torch.cuda.synchronize()
         return result
 
     def launch(self, problem: Problem) -> torch.Tensor:
@@ -151,7 +151,7 @@ def _timed(calls: Calls, problem: Problem, count: int) -> dict[str, Any]:
         began = time.perf_counter()
         calls.launch(problem)
         times.append(time.perf_counter() - began)
-    calls.device.synchronize()
+    torch.cuda.synchronize()
     return {"hostUs": statistics.median(times) * 1e6, "verdict": verdict}
 
 
@@ -185,7 +185,7 @@ def allocate(arguments: Arguments, report: Report) -> None:
     """Tune one problem between two pauses; reports the free memory just before."""
     (problem,) = _problems(arguments)
     calls = Calls([problem])
-    calls.device.synchronize()
+    torch.cuda.synchronize()
     report("before", {"free": calls.device.free_bytes()})
     calls(problem)
     report("after", {"free": calls.device.free_bytes()})
@@ -206,7 +206,7 @@ def capture(arguments: Arguments, report: Report) -> None:
     except NotImplementedError as error:
         report("replayed", {"possible": False, "why": str(error)})
         return
-    calls.device.synchronize()
+    torch.cuda.synchronize()
     report("replayed", {"possible": True, "verdict": calls.verdict(problem, result)})
 
 

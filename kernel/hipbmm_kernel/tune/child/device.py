@@ -39,7 +39,3 @@ class Device:
         """What hipMemGetInfo says is free, after torch gave back what it holds in reserve."""
         torch.cuda.empty_cache()
         return int(torch.cuda.mem_get_info(self.torch_device)[0])
-
-    def synchronize(self) -> None:
-        """Wait for the device."""
-        torch.cuda.synchronize()
