@@ -88,20 +88,18 @@ def decode(data: bytes) -> Answer:
     }
     if len(lists["linears"]) > MAX_LINEARS:
         raise AnswerInvalid(f"more than {MAX_LINEARS} linears")
-    plain = {field: _checked(field, kind, document[field]) for field, kind in _KINDS.items() if field not in lists}
+    plain: dict[str, Any] = {
+        field: _checked(field, str, text) for field, text in document.items() if field not in lists
+    }
     tokens: dict[str, Any] = {field: _tokens(field, lists[field]) for field in ("captured", "planned", "eager")}
     notes = tuple(_checked("notes", str, note) for note in lists["notes"][:MAX_NOTES])
     return Answer(**plain, **tokens, linears=tuple(map(_linear, lists["linears"])), notes=notes)
 
 
-_KINDS: dict[str, Any] = Answer.__annotations__
-_LINEAR_KINDS: dict[str, Any] = ImageLinear.__annotations__
-
-
 def _linear(value: object) -> ImageLinear:
-    if not isinstance(value, list) or len(value) != len(_LINEAR_KINDS):
+    if not isinstance(value, list) or len(value) != len(ImageLinear._fields):
         raise AnswerInvalid("a linear has other fields")
-    pairs = zip(_LINEAR_KINDS.items(), value, strict=True)
+    pairs = zip(ImageLinear.__annotations__.items(), value, strict=True)
     return ImageLinear(*(_checked(field, kind, item) for (field, kind), item in pairs))
 
 

@@ -134,10 +134,12 @@ def finished(plan: Plan, options: Options, *, missing_config: bool) -> Plan:
     reason, message = _verdict(plan, problems, missing_config=missing_config)
     if reason:
         problems = ()
+    mixed = [shape for shape, (copies, biased) in _shapes(plan.linears).items() if 0 < biased < copies]
+    words = "with and without bias share one row: AITER's key has no bias"
     return plan._replace(
         problems=problems,
         estimate=cost.estimate(problems, options.product),
-        warnings=plan.warnings + _bias_warnings(plan.linears),
+        warnings=plan.warnings + tuple(f"linears of {n}x{k} {words}" for n, k in mixed),
         reason=reason,
         message=message,
     )
@@ -174,11 +176,6 @@ def _shapes(linears: Iterable[PlannedLinear]) -> dict[tuple[int, int], tuple[int
             copies, biased = found.get((linear.n, linear.k), (0, 0))
             found[linear.n, linear.k] = (copies + linear.copies, biased + linear.copies * linear.bias)
     return found
-
-
-def _bias_warnings(linears: Iterable[PlannedLinear]) -> tuple[str, ...]:
-    mixed = [shape for shape, (copies, biased) in _shapes(linears).items() if 0 < biased < copies]
-    return tuple(f"linears of {n}x{k} with and without bias share one row: AITER's key has no bias" for n, k in mixed)
 
 
 def _verdict(plan: Plan, problems: tuple[Problem, ...], *, missing_config: bool) -> tuple[str, str]:

@@ -76,9 +76,7 @@ class ServerFlags(NamedTuple):
     @classmethod
     def from_argv(cls, argv: Sequence[str]) -> "ServerFlags":
         """Read the arguments of `vllm serve`, with or without the model's name among them."""
-        reader = _Reader()
-        reader.read(argv)
-        return reader.flags()
+        return _Reader(argv).flags()
 
 
 def in_environment(flags: ServerFlags, env: Mapping[str, str]) -> ServerFlags:
@@ -163,14 +161,12 @@ _PARALLEL_PASSES = ("enable_sp", "enable_sequence_parallelism", "fuse_gemm_comms
 class _Reader:
     """The values read so far, by the names on the right of the tables above."""
 
-    def __init__(self) -> None:
+    def __init__(self, argv: Sequence[str]) -> None:
         self._values: dict[str, object] = {}
         self._json: dict[str, dict[str, object]] = {name: {} for name in JSON.values()}
         self._dotted: dict[tuple[str, str], dict[str, object]] = {}
         self._unread: list[str] = []
         self._runner: list[str] = []
-
-    def read(self, argv: Sequence[str]) -> None:
         at = 0
         while at < len(argv):
             name, value = _split(argv[at])
