@@ -53,6 +53,7 @@ def deployment(body: Json) -> Deployment:
         refusal=_text(refused.get("message")) if refused.get("status") == "True" else None,
         refused_since=moment(refused.get("lastTransitionTime")),
         newest_hash=_newest_hash(_text(progress.get("message"))),
+        seen=known,
         overdue_since=moment(progress.get("lastTransitionTime"))
         if progress.get("reason") == "ProgressDeadlineExceeded"
         else None,

@@ -88,7 +88,9 @@ def strategy(spec: Spec, observed: Observed, obstacle: Obstacle | None, now: dat
     """Key of the strategy. `Auto` surges until a new pod is seen to find no room, then goes on in place to the end."""
     if spec.rollout.strategy != "Auto":
         return spec.rollout.strategy
-    if complete(observed):
+    live = observed.deployment
+    # What Kubernetes has not seen yet it has not begun: no pod of a restart need be there.
+    if complete(observed) and (live is None or live.seen):
         return "Surge"
-    in_place = observed.deployment is not None and observed.deployment.in_place
+    in_place = live is not None and live.in_place
     return "InPlace" if in_place or (obstacle is not None and obstacle.overdue(now)) else "Surge"

@@ -147,6 +147,18 @@ def test_a_quota_that_the_old_pods_use_up_is_no_room(*, restart: bool) -> None:
     assert rollout.plan().strategy == "InPlace"
 
 
+def test_a_restart_in_place_goes_on_before_kubernetes_has_seen_that_it_is_one() -> None:
+    """Until then it says nothing of a newer template, all pods are ready, and a quota has let no new one be made."""
+    rollout = Rollout(restart=True)
+    rollout.refused(QUOTA)
+    rollout.live["spec"]["strategy"]["rollingUpdate"] = {"maxSurge": 0, "maxUnavailable": 1}
+    for body in rollout.old:
+        body["metadata"]["annotations"]["hipbmm.io/revision"] = rollout.revision
+    rollout.live["metadata"]["generation"] = 2
+    rollout.live["status"]["observedGeneration"] = 1
+    assert rollout.plan().strategy == "InPlace"
+
+
 @pytest.mark.parametrize("kind", ["hierarchical ", "cluster "])
 def test_a_quota_over_several_namespaces_is_no_room(kind: str) -> None:
     rollout = Rollout()
