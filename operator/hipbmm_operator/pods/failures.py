@@ -61,7 +61,7 @@ _HARMLESS = frozenset({"", "PodInitializing", "ContainerCreating", _BACK_OFF})
 """What a container waits for when all is well, or when how it ended says more. Any other word is the kubelet's or the
 container runtime's for why it cannot start, and new ones come."""
 _BACK_OFF_CAUSE = re.compile(r'^Back-off pulling image "[^"]*"(?:: (?:ErrImagePull: )?)?')
-_NAMES = re.compile(r'"[^"]*"|\S*[/@]\S*|\[[0-9a-f:]+\]|(?:[\w-]+\.)+[\w-]+(?::\d+)?')
+_NAMES = re.compile(r'"[^"]*"|\S*[/@]\S*|\[[0-9a-f:]+\]|(?:[\w-]+\.)+[\w-]+(?::\d+)?|(?<=reading manifest )\S+')
 """Names of images, registries and files in a message, and addresses: a tag may be called 404, a repository or the host
 of a registry `denied`, and its port may be 403."""
 _CHOSEN = re.compile(r'"[^"]*"|\{[^}]*\}')
@@ -74,7 +74,7 @@ _UNAUTHORIZED = re.compile(
 )
 _NOT_FOUND = re.compile(r"\b(?:404|(?<!file )not found|(?:manifest|name) unknown|not present with pull policy)\b")
 _NOT_THE_REGISTRY = re.compile(
-    r"proxyconnect|no match for platform in manifest|content digest|snapshot|lease does not exist"
+    r"proxyconnect|no match for platform in manifest|content digest|(?<![\w:-])snapshot|lease does not exist"
 )
 """What a proxy refuses, what is there for other platforms only, and what containerd has lost on the node's own disk."""
 UNBOUND = timedelta(seconds=45)
