@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
+from itertools import pairwise
 
 from hipbmm_operator.api.spec import MAX_GPUS, Spec
 from hipbmm_operator.pods import contract
@@ -28,6 +29,7 @@ _CLIENT_CERTIFICATES = "--ssl-cert-reqs"
 _API_SERVERS = "--api-server-count"
 
 _SERVE = "serve"
+_MODEL = "--model"
 _MODULE = "vllm.entrypoints.openai.api_server"
 _SHORT = {
     "-tp": _TENSOR,
@@ -138,18 +140,26 @@ def resolve(spec: Spec) -> Command:
     if gpus > MAX_GPUS:
         users.refuse(f"{gpus} GPUs for one replica are more than {MAX_GPUS}")
     _refuse_what_cannot_answer(users, spec, port)
-    if _MODULE in command and command[-1] != "--model":
-        users.problems.append(f"spec.server.command: must end with --model, without which {_MODULE} ignores a name")
     arguments = (*spec.server.args, *_added(users, spec))
+    argv = (*command, spec.model.name, *arguments)
+    named = _CONFIG in users.given or f"{_MODEL}={spec.model.name}" in argv
+    if _MODULE in command and not (named or (_MODEL, spec.model.name) in pairwise(argv)):
+        users.problems.append(f"spec.server.command: must end with {_MODEL}, without which {_MODULE} ignores a name")
     return Command(
-        argv=(*command, spec.model.name, *arguments),
-        arguments=(*(command[command.index(_SERVE) + 1 :] if _SERVE in command else ()), *arguments),
+        argv=argv,
+        arguments=(*_flags(command), *arguments),
         tensor=tensor,
         gpus=gpus,
         port=port,
         tls=any(users.given.get(flag) for flag in _TLS),
         problems=tuple(users.problems),
     )
+
+
+def _flags(command: list[str]) -> list[str]:
+    """The flags in a command; a last `--model` has the name as its value."""
+    flags = command[command.index(_SERVE) + 1 :] if _SERVE in command else []
+    return flags[:-1] if flags[-1:] == [_MODEL] else flags
 
 
 def _agreed(users: _Arguments, flag: str, field: int, name: str) -> int:

@@ -213,9 +213,30 @@ def test_flags_in_the_command_count_as_well() -> None:
     assert both.argv == ("vllm", "serve", "--tensor-parallel-size=8", "org/model", "--port", "8000")
 
 
-@pytest.mark.parametrize(("last", "told"), [([], 1), (["--model"], 0)])
-def test_the_server_as_a_module_of_python_is_given_its_model_by_a_flag(last: list[str], told: int) -> None:
+@pytest.mark.parametrize(
+    ("last", "args", "told"),
+    [
+        ([], [], 1),
+        ([], ["--model", "org/other"], 1),
+        (["--model"], [], 0),
+        (["--model", "org/model"], [], 0),
+        ([], ["--max-num-seqs", "8", "--model", "org/model"], 0),
+        ([], ["--model=org/model"], 0),
+        ([], ["--config", "/etc/with-the-model.yaml"], 0),
+    ],
+)
+def test_the_server_as_a_module_of_python_is_given_its_model_by_a_flag(
+    last: list[str], args: list[str], told: int
+) -> None:
     """It parses a bare name and serves vLLM's default model (`api_server.py` of 0.23.0 and 0.33.0)."""
-    found = command({"server": {"command": ["python3", "-m", "vllm.entrypoints.openai.api_server", *last]}})
+    server = {"command": ["python3", "-m", "vllm.entrypoints.openai.api_server", *last], "args": args, "port": 8000}
+    found = command({"server": server, "parallelism": {"tensor": 1}})
     assert len(found.problems) == told
     assert all("spec.server.command: must end with --model" in problem for problem in found.problems)
+
+
+def test_a_command_that_ends_where_the_name_follows_has_no_flag_without_a_value() -> None:
+    """vLLM would take the next flag for the model: its parser takes `vllm serve --model NAME`, too."""
+    found = command({"server": {"command": ["vllm", "serve", "--max-num-seqs=8", "--model"]}})
+    assert found.arguments[:2] == ("--max-num-seqs=8", "--tensor-parallel-size")
+    assert found.argv[:5] == ("vllm", "serve", "--max-num-seqs=8", "--model", "org/model")
