@@ -17,7 +17,8 @@ class Detection:
     """What a node is, and whether pods can start on it.
 
     ``compute_units`` is per logical device; ``gpus`` counts the allocatable logical devices of ``resource`` (a CPX
-    MI300X is eight). ``claimable`` counts by product the devices that DRA offers, whatever they can be asked for as.
+    MI300X is eight). ``claimable`` counts by product the devices that DRA offers, whatever they can be asked for as;
+    ``claims_differ``: some of them are of another shape than those of ``resource`` (AutoPartition).
     ``blockers`` keep every pod away, ``taints`` those that do not tolerate them. ``amd`` is false for a node without
     any AMD GPU. ``chosen_by`` are the kinds of label by which an affinity can choose this node, ``shows`` those that
     templates should read because of it. ``identity`` is to be given back as ``previous`` next time. An unknown value is
@@ -35,6 +36,7 @@ class Detection:
     resource: str | None
     gpus: int
     claimable: Mapping[str, int]
+    claims_differ: bool
     reasons: tuple[Reason, ...]
     blockers: tuple[Reason, ...]
     taints: tuple[Taint, ...]

@@ -87,6 +87,7 @@ def detect_node(
         resource=choice.name,
         gpus=choice.gpus,
         claimable=claimable(facts.dra, model),
+        claims_differ=judged.facts.dra != facts.dra,
         reasons=_reasons(judged, away, reachable=bool(chosen)),
         blockers=blockers,
         taints=facts.taints,
@@ -102,7 +103,7 @@ def detect_node(
 def _judge(facts: NodeFacts, extended: Mapping[str, bool], previous: Identity | None, now: float) -> _Judged:
     evidence, amd = gather(facts), is_amd(facts)
     resolution = resolve(evidence, amd=amd)
-    if extended.get(GPU_RESOURCE):
+    if facts.dra.auto and extended.get(GPU_RESOURCE):
         facts = replace(facts, dra=facts.dra.whole)
     choice = choose_resource(facts.offers, facts.dra, extended)
     judged = partial(_Judged, facts, resolution, choice, amd or bool(evidence))

@@ -138,6 +138,8 @@ def _too_few(allocatable: int, want: Want) -> str | None:
 
 def _shape(detection: Detection, want: Want) -> tuple[str | None, int | None]:
     """Mode and compute units of what the pod gets; it may ask for another partition than the node's first resource."""
+    if want.resource == DRA_RESOURCE and detection.claims_differ:
+        return None, None
     mode = mode_of_resource(want.resource)
     product = product_named(detection.product)
     if mode is None or product is None or detection.resource == want.resource:

@@ -316,6 +316,14 @@ def test_partitions_with_an_extended_name_are_no_whole_gpus() -> None:
     assert summary([found], Want()).finding.reason == "PartitionMismatch"
 
 
+def test_gpus_that_are_partitioned_stay_so_whatever_the_device_class_chooses() -> None:
+    slices = [resource_slice(eight(deviceID="0x75a3", partitionProfile="cpx_nps1", computeUnits="32"))]
+    found = detect(node(BY_HAND), slices=slices, extended=extended_resources([WHOLE]))
+    assert (found.partition, found.compute_units) == ("CPX", 32)
+    assert summary([found], Want()).finding.reason == "PartitionMismatch"
+    assert summary([found], CLAIMS).status.partition == "CPX"
+
+
 @pytest.mark.parametrize(
     ("chosen", "partition", "units", "reason"),
     [(WHOLE, "SPX", 304, "NodesMatched"), (device_class(), None, None, "PartitionMismatch")],
@@ -328,6 +336,8 @@ def test_auto_partition_hands_out_what_its_device_class_chooses(
     assert (found.resource, found.gpus, found.claimable) == ("amd.com/gpu", 8, {"MI300X": 8})
     assert (found.partition, found.compute_units) == (partition, units)
     assert summary([found], Want(products=("MI300X",), request=8)).finding.reason == reason
+    claims = summary([found], Want(products=("MI300X",), resource="dra", request=8)).status
+    assert (claims.nodes, claims.partition, claims.compute_units) == (1, None, None), "the claim decides"
 
 
 CLAIMS = Want(products=("MI355X",), resource="dra", request=8)
