@@ -226,7 +226,6 @@ class Reader:
         except shards.ShardError as error:
             self._invalid[file.name] = (file, str(error))
             return []
-        self._invalid.pop(file.name, None)
         if shard.key != self._key:
             # A flat mirror holds the shards of all stacks of its deployment, a store only those of its directory's key.
             if not mirror:
@@ -241,6 +240,7 @@ class Reader:
     def _sized(self, directory: int, names: list[str], mirror: bool, missed: dict[str, OSError]) -> Iterator[File]:
         """The listed files whose size a shard can have; nothing is opened for it."""
         for name in names:
+            invalid = self._invalid.pop(name, None)  # it is judged anew, and refused for one reason
             try:
                 status = self._volume.stat_name(name, directory, follow=mirror)
             except OSError as error:
@@ -253,7 +253,9 @@ class Reader:
                 self.reading.refuse(name, f"larger than {shards.MAX_BYTES} bytes")
             elif status.st_size < shards.MIN_BYTES and not name.endswith(GZIP):
                 self._invalid[name] = (file, f"incomplete: {status.st_size} bytes")
-            elif self._invalid.get(name, (None,))[0] != file:
+            elif invalid and invalid[0] == file:
+                self._invalid[name] = invalid
+            else:
                 yield file
 
     def _read(

@@ -121,6 +121,34 @@ def test_a_damaged_shard_beside_names_that_vanish_is_read_and_refused_once(tmp_p
     assert [each.name for each in reading.refused] == [damaged.name]
 
 
+@pytest.mark.parametrize("becomes", ["a directory", "large", "gone"])
+def test_a_damaged_shard_that_becomes_something_else_meanwhile_is_refused_for_what_it_is(
+    tmp_path: Path, a_stack: Stack, becomes: str
+) -> None:
+    damaged = put(tmp_path, a_stack.key, SOME)
+    damaged.write_bytes(damaged.read_bytes()[:10])
+    vanishing = [put(tmp_path, a_stack.key, (row(m=at),), origin=f"pod-{at}.warm") for at in (1, 2)]
+
+    class Changing(Volume):
+        def open(self, path: str, follow: bool = False, at: int | None = None) -> int:
+            if path == vanishing[0].name and vanishing[0].exists():
+                damaged.unlink()
+                for each in vanishing:
+                    each.unlink()
+                if becomes == "a directory":
+                    damaged.mkdir()
+                elif becomes == "large":
+                    with damaged.open("wb") as file:
+                        file.truncate(shard.MAX_BYTES + 1)
+            return super().open(path, follow, at)
+
+    _, reading, _ = read(tmp_path, a_stack, Changing())
+    reasons = {"a directory": ["not a regular file"], "large": [f"larger than {shard.MAX_BYTES} bytes"]}
+    refused = [each.reason for each in reading.refused]
+    assert refused == reasons.get(becomes, ["incomplete: 10 bytes"])
+    assert reading.refused_count == len(refused)
+
+
 def test_a_name_that_stays_unreadable_until_the_deadline_is_an_error(tmp_path: Path, a_stack: Stack) -> None:
     put(tmp_path, a_stack.key, SOME)
     found, reading, clock = read(tmp_path, a_stack, FaultyVolume(failing_always("open", errno.ENOENT)))
