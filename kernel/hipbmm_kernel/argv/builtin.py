@@ -10,9 +10,9 @@ from hipbmm_kernel.argv.words import ShellError
 DECLARATIONS = frozenset({"export", "declare", "local", "readonly", "typeset"})
 LOCAL = frozenset({"declare", "local", "typeset"})
 OF_BASH = frozenset({"declare", "typeset"})
-SUCCEEDING = frozenset({"cd", "echo", "mkdir", "printf", "sleep", "trap", "ulimit", "umask"})
-"""Commands that succeed wherever the script goes on at all."""
 LEAVING = ("break", "continue")
+SUCCEEDING = frozenset({"cd", "echo", "mkdir", "printf", "sleep", "trap", "ulimit", "umask", *LEAVING})
+"""Commands that succeed wherever the script goes on at all."""
 ENTERING = ("cd", "pushd", "popd")
 _OF_CD = ("-L", "-P", "-e", "--")
 HERE = "PWD"
@@ -22,6 +22,11 @@ READING = frozenset({"read", "mapfile", "readarray", "getopts", "let"})
 
 class Ended(Exception):  # noqa: N818 - not an error
     """The script, its function, its loop or this round of the loop ends here, by the command that is named."""
+
+
+def ends(name: str, *, in_loop: bool, in_function: bool) -> bool:
+    """Whether a command ends something; where a loop's or a function's stands outside of one, the script goes on."""
+    return name == "exit" or (name in LEAVING and in_loop) or (name == "return" and in_function)
 
 
 def ending(name: str, arguments: Sequence[str]) -> Exception:

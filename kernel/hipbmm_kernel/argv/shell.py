@@ -49,7 +49,7 @@ class Walk:
         self._functions: dict[str, Block] = {}
         self._locals: list[dict[str, Variables]] = []
         self._assumed = False
-        self._left: list[Variables] = []
+        self._left: tuple[list[Variables], ...] = ()
         self._exported: dict[str, bool | None] = dict.fromkeys(env, True)
         self._exports_all = False
         self._uncertain = 0
@@ -100,7 +100,7 @@ class Walk:
     def _perhaps(self, ended: Ended) -> None:
         """Go on behind a command that may end what it stands in."""
         if ended.args[0] in builtin.LEAVING:
-            self._left.append(self._variables)
+            self._left[-1].append(self._variables)
 
     def _apart(self, node: Node, condition: bool, *, doubtful: bool = False) -> bool | None:
         """Walk through what runs in a process of its own, which changes nothing here."""
@@ -166,7 +166,7 @@ class Walk:
 
     def _loop(self, node: Loop) -> bool | None:
         """Walk through a loop; how often its body runs, or how far, is not known where something is in `_left`."""
-        before, outer, self._left = self._variables, self._left, []
+        before, outer, self._left = self._variables, self._left, (*self._left, [])
         try:
             result = self._for(node) if node.variable else self._while(node)
         except Ended as ended:
@@ -174,7 +174,7 @@ class Walk:
                 raise
             result = True
         finally:
-            left, self._left = self._left, outer
+            left, self._left = self._left[-1], outer
         if left:
             after = values.merged([self._variables, *left])
             self._variables, result = values.blurred(before, after), result or None
@@ -195,7 +195,7 @@ class Walk:
         fields = [field for token in over for field in self._expander.fields(token, self._variables)]
         if len(fields) > MAX_ROUNDS or any(map(values.is_marked, fields)):
             self._set(node.variable, UNKNOWN)
-            return self._maybe(node.body)
+            return self._maybe(node)
         result: bool | None = True
         for field in fields:
             self._set(node.variable, (field,))
@@ -216,19 +216,20 @@ class Walk:
             if self._variables == before:
                 self._assumed = assumed
                 return result
-        return self._maybe((*node.body, *node.condition))
+        return self._maybe(node)
 
-    def _maybe(self, body: Block) -> bool | None:
+    def _maybe(self, node: Loop) -> bool | None:
         """Walk through what happens any number of times, until a round meets what the one before it has left."""
-        self._left.append(self._variables)
+        self._left[-1].append(self._variables)
         before, calls, count = self._variables, self._calls, len(self._commands)
-        result = self._fork(Group(body), condition=False)
+        self._fork(Group(node.condition), condition=True)
+        result = self._fork(Group(node.body), condition=False)
         self._variables = values.blurred(before, self._variables)
         if self._variables == before:
             return result
         self._calls = calls
         del self._commands[count:]
-        return self._maybe(body)
+        return self._maybe(node)
 
     def _simple(self, tokens: tuple[Token, ...], condition: bool) -> bool | None:
         self._defaults(tokens)
@@ -280,7 +281,7 @@ class Walk:
         if name in ("[", "test"):
             tested = fields[1 : -1 if fields[-1] == "]" else None]
             return conditions.result(tested, self._marks, patterns=False, is_bash=self._is_bash)
-        if name in ("exit", "return", *builtin.LEAVING):
+        if builtin.ends(name, in_loop=self._left != (), in_function=self._locals != [] or not self._is_bash):
             raise builtin.ending(name, arguments)
         if name in builtin.ENTERING:
             self._variables = builtin.entered(self._variables, self._marks, name, arguments)
@@ -290,12 +291,11 @@ class Walk:
         if name in ("set", "shift", "unset", "source", ".", *builtin.READING) or fields[:2] == ["printf", "-v"]:
             self._change(name, arguments)
             return None if name in builtin.READING else True
-        if name == "exec":
-            arguments = builtin.behind_exec(arguments)
-        if name != "exec" or arguments:
-            self._come_to(arguments if name == "exec" else fields, own)
-        if name == "exec" and arguments:
+        if name == "exec" and (inner := builtin.behind_exec(arguments)):
+            self._come_to(inner, own)
             raise Ended(name)
+        if name != "exec":
+            self._come_to(fields, own)
         self._assumed = self._assumed or name not in builtin.SUCCEEDING
         return None if condition else True
 
@@ -316,13 +316,13 @@ class Walk:
             if any(map(values.is_marked, arguments)):
                 self._doubt()
             return found
-        outer = self._variables.positional
+        outer, loops, self._left = self._variables.positional, self._left, ()
         self._variables = self._variables._replace(positional=tuple(arguments))
         self._locals.append({})
         try:
             return self._unless("return", self._functions[name], result=None)
         finally:
-            self._variables = self._variables._replace(positional=outer)
+            self._variables, self._left = self._variables._replace(positional=outer), loops
             for variable, before in self._locals.pop().items():
                 self._variables = self._variables.restored(variable, before)
 

@@ -142,6 +142,20 @@ READ = {
     "rounds of a known server": Script(
         "n=0; until curl -s x; do n=$((n + 1)); [ $n -lt 3 ] || break; done; vllm serve org/m -tp 2"
     ),
+    **{
+        f"rounds, and then {text[:30]}": Script(f"{text}; done && TP=2; vllm serve org/m -tp $TP")
+        for text in (
+            "until [ -d / ]; do sleep 1",
+            "while [ ! -d / ]; do sleep 1",
+            "until test -d / && test -d /usr; do sleep 1",
+            "while read -r each; do echo $each; done < /dev/null; until [ -d / ]; do :",
+            "i=0; until [ -d / ] || [ $i -ge 30 ]; do i=$((i + 1)); sleep 1",
+            "i=0; while [ $i -lt 100 ]; do i=$((i + 1)); echo $i",
+        )
+    },
+    "outside of loops and functions": Script(
+        "TP=2; break; return; continue 2 && TP=4; f() { break; T=8; }; for i in 1; do f; done; vllm serve org/m -tp $TP$T"
+    ),
     "retry loop": Script("for i in 1 2 3; do vllm serve org/m -tp 2 && break; sleep 0; done"),
 }
 """What is found in them is what bash starts."""

@@ -344,6 +344,7 @@ FORMS = {
     "two models": Form(sh("vllm serve org/a --port 1 & vllm serve org/b --port 2; wait"), ("SeveralServers", "", [])),
     "a quote that never ends": Form(sh("vllm serve 'org/m"), ("ShellSyntax", "", [])),
     "an echo of it": Form(sh('echo vllm serve org/m; echo "vllm serve org/m"'), ("NoServerCommand", "", [])),
+    "a return that ends it, as only bash goes on": Form(sh("return; vllm serve org/m"), ("NoServerCommand", "", [])),
     "two that may be models": Form(["vllm", "serve", "-tp", "2", "a", "b"], ("ModelUnknown", "", [])),
     "a value that may be the model": Form(
         sh("vllm serve --port 1 $(cat /model) --enforce-eager"), ("Substitution", "the model", [])
