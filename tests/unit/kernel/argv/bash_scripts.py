@@ -154,7 +154,7 @@ READ = {
         )
     },
     "outside of loops and functions": Script(
-        "TP=2; break; return; continue 2 && TP=4; f() { break; T=8; }; for i in 1; do f; done; vllm serve org/m -tp $TP$T"
+        "break; return; continue 2 && TP=4; f() { break; T=8; }; for i in 1; do f; done; vllm serve org/m -tp $TP$T"
     ),
     "retry loop": Script("for i in 1 2 3; do vllm serve org/m -tp 2 && break; sleep 0; done"),
 }
