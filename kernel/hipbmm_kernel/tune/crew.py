@@ -155,16 +155,19 @@ class Crew:
         return all(failures >= MAX_FAILURES for failures in self._failures.values())
 
     def retire(self, gpu: str, reason: str) -> None:
-        """Give no task to this GPU any more. What only it may do is dropped."""
+        """Give no task to this GPU any more, and what it is at to another. What only it may do is dropped."""
         self._failures[gpu] = MAX_FAILURES
         self.last_failure = Failure("", reason)
-        self._drop_pinned(gpu)
-        for each in [each for each in self._workers if each.gpu == gpu and each.task is None]:
+        for each in [each for each in self._workers if each.gpu == gpu]:
+            if each.task is not None:
+                self._queue.appendleft(each.task)
             self._end(each)
             each.discard()
+        self._drop_pinned()
 
-    def _drop_pinned(self, gpu: str) -> None:
-        self._queue = deque(task for task in self._queue if task.gpu != gpu)
+    def _drop_pinned(self) -> None:
+        """Drop what only a GPU may do that has given up: the run would wait for it until time is up."""
+        self._queue = deque(task for task in self._queue if self._failures.get(task.gpu, 0) < MAX_FAILURES)
 
     def _busy(self) -> list[Worker]:
         return [each for each in self._workers if each.task is not None]
@@ -239,7 +242,9 @@ class Crew:
             self._ended(Outcome(task, str(event), str(message.get("reason") or ""), message, each))
 
     def _ended(self, outcome: Outcome) -> None:
-        self._queue.extendleft(reversed(self._handlers.outcome(outcome)))
+        tasks = self._handlers.outcome(outcome)  # which may retire a GPU: that makes another queue
+        self._queue.extendleft(reversed(tasks))
+        self._drop_pinned()
 
     def _lost(self, each: Worker, reason: str, hung: bool = False) -> None:
         """A child that ended, hangs, or talks nonsense: strike its task, or its GPU when it never became ready."""
@@ -254,8 +259,7 @@ class Crew:
             self._ended(Outcome(each.task, kind, words, {}, each))
         elif not each.ready:
             self._failures[each.gpu] += 1
-            if self._failures[each.gpu] >= MAX_FAILURES:
-                self._drop_pinned(each.gpu)
+            self._drop_pinned()
             self.last_failure = each.failure or Failure(OUT_OF_MEMORY_ERROR if for_memory else "", words)
         each.discard()
 

@@ -277,6 +277,39 @@ def test_a_child_that_an_answer_retires_may_have_said_something_at_that_moment(s
     assert not scene.survivors()
 
 
+ONE_HANGS = """
+def wait_for(name):
+    while not os.path.exists(os.path.join(os.environ["STATE"], name)):
+        time.sleep(0.01)
+"""
+UNTIL_RETIRED = """
+if do == "hangs" and once("hangs"):
+    time.sleep(1000)
+if do == "a":
+    wait_for("hangs")"""
+
+
+def test_a_gpu_that_an_answer_retires_loses_its_task_and_what_follows_from_the_answer_is_done(scene: Scene) -> None:
+    """What only the retired one may do is nobody's: nothing waits for it."""
+
+    def retire_the_other(outcome: Outcome) -> list[Task]:
+        assert scene.running is not None
+        tasks = scene._retry(outcome)
+        if outcome.task.subject == "a":
+            other = "1" if outcome.worker.gpu == "0" else "0"
+            scene.running.retire(other, "sick")
+            tasks = [Task(name, {"do": name}, 120.0, gpu) for name, gpu in (("pinned", other), ("next", ""))]
+        return tasks
+
+    end = time.monotonic() + 60.0
+    names, gpus = ["a", "hangs", "b"], ("0", "1")
+    left = scene.run(names, UNTIL_RETIRED, ONE_HANGS, gpus, deadline=lambda: end, on_outcome=retire_the_other)
+    assert left == []
+    assert scene.kinds() == {name: [protocol.DONE] for name in ("a", "next", "hangs", "b")}
+    assert len({outcome.worker.gpu for outcome in scene.outcomes}) == 1
+    assert not scene.survivors()
+
+
 def test_one_gpu_that_never_starts_does_not_stop_the_others(scene: Scene) -> None:
     die = "os.write(2, b'Hip error: 100'); once('one') or once('two'); os._exit(1)"
     bad = f"if os.environ['HIP_VISIBLE_DEVICES'] == '1': {die}"
