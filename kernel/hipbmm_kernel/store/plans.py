@@ -141,7 +141,7 @@ def keep(volume: Volume, root: str, key: str, data: bytes) -> str:
                 put(volume, name, data, directory)
         except OSError as failed:
             error = volumes.describe(failed)
-            if failed.errno not in (errno.EEXIST, errno.EFBIG, errno.EIO):  # the name holds something else
+            if failed.errno not in (errno.EEXIST, errno.EIO):  # the name holds something else
                 break
         else:
             return ""

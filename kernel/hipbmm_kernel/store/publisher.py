@@ -113,9 +113,9 @@ def put(volume: Volume, name: str, data: bytes, directory: int) -> None:
     except FileExistsError:
         # It was written before a restart or by another pod, or it is what a retransmitted create left behind. The
         # content decides, once it is on the device.
-        if volumes.read_file(volume, name, len(data), at=directory) != data:
-            raise
         with volumes.closing(volume, volume.open(name, at=directory)) as fd:
+            if volume.stat(fd).st_size != len(data) or volumes.read_file(volume, name, len(data), at=directory) != data:
+                raise
             volume.sync(fd)
     else:
         if volumes.read_file(volume, name, len(data), at=directory) != data:

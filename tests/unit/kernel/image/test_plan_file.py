@@ -57,6 +57,17 @@ def test_a_damaged_file_is_named_and_the_next_name_is_taken(tmp_path: Path, dama
     assert plans.find(Volume(), [str(tmp_path)], KEY, kept_plan.decode, problems) == ANSWER
 
 
+@pytest.mark.parametrize("other", [b"", WHOLE[:-9], WHOLE + WHOLE, b"x" * (2 * plans.MAX_BYTES)], ids=len)
+def test_names_that_all_hold_something_else_are_the_reason(tmp_path: Path, other: bytes) -> None:
+    """Not that something is too large: the pod's own plan is not."""
+    directory = tmp_path / "v1" / "plans"
+    directory.mkdir(parents=True)
+    for name in plans.names(KEY):
+        (directory / name).write_bytes(other)
+    assert plans.keep(Volume(), str(tmp_path), KEY, WHOLE).startswith("EEXIST: ")
+    assert {path.read_bytes() for path in directory.iterdir()} == {other}
+
+
 def test_another_keys_plan_is_refused() -> None:
     with pytest.raises(ValueError, match="its key is"):
         kept_plan.decode("f" * 16, kept_plan.encode(KEY, ANSWER))
