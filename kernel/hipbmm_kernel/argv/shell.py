@@ -220,16 +220,16 @@ class Walk:
 
     def _maybe(self, node: Loop) -> bool | None:
         """Walk through what happens any number of times, until a round meets what the one before it has left."""
-        self._left[-1].append(self._variables)
-        before, calls, count = self._variables, self._calls, len(self._commands)
-        self._fork(Group(node.condition), condition=True)
-        result = self._fork(Group(node.body), condition=False)
-        self._variables = values.blurred(before, self._variables)
-        if self._variables == before:
-            return result
-        self._calls = calls
-        del self._commands[count:]
-        return self._maybe(node)
+        calls, count = self._calls, len(self._commands)
+        while True:
+            before, self._calls = self._variables, calls
+            del self._commands[count:]
+            self._left[-1].append(before)
+            self._fork(Group(node.condition), condition=True)
+            result = self._fork(Group(node.body), condition=False)
+            self._variables = values.blurred(before, self._variables)
+            if self._variables == before:
+                return result
 
     def _simple(self, tokens: tuple[Token, ...], condition: bool) -> bool | None:
         self._defaults(tokens)

@@ -21,7 +21,7 @@ Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-ti
 
 MAX_FAILURES = 5
 UNSEEN: dict[str, object] = {"observedGeneration": -1, "phase": "Pending"}
-"""The status before the operator has seen the resource: kstatus takes an object that says nothing for done."""
+"""The status before the operator has seen the resource. Without one kstatus takes the resource for finished."""
 
 
 class Condition(Model):

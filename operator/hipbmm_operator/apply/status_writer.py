@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Callable
 
+from hipbmm_operator.api.status import UNSEEN
 from hipbmm_operator.apply.intent import digest
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.client import Kube
@@ -15,8 +16,6 @@ from hipbmm_operator.telemetry import metrics
 LOG = logging.getLogger(__name__)
 
 _MAX_REFUSAL = 512
-_FIRST_PHASE = "Pending"
-"""Every CRD has it, and needs one."""
 
 
 class StatusWriter:
@@ -128,4 +127,5 @@ def without(status: Json, before: Json, refusal: str) -> Json:
     named = set(re.findall(r"\bstatus\.([A-Za-z]+)", refusal)) - {"conditions"}
     kept = {key: value for key, value in status.items() if key not in named}
     back = {key: before[key] for key in named if key in before}
-    return ({"phase": _FIRST_PHASE} if "phase" in named else {}) | back | kept
+    # Every CRD has the first phase, and needs one.
+    return ({"phase": UNSEEN["phase"]} if "phase" in named else {}) | back | kept

@@ -105,7 +105,7 @@ class ProfileReads:
 
         Listed when they are needed: the operator watches its own pods only.
         """
-        # No pod can name a profile whose name is longer than the value of a label, and the API server refuses to look.
+        # No pod can name a profile with a name longer than a label: the API server refuses such a selector.
         name, label = profile.meta.name, spelling.LABEL_PROFILE
         wanted = [f"{label}={name}"] if len(name) <= names.MAX_LABEL else []
         labels = profile.spec.match.pod_labels if isinstance(profile.spec, ProfileSpec) else {}

@@ -35,7 +35,7 @@ def test_a_group_finds_linears_by_the_name_of_their_class(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "ignored", "told"),
+    ("target", "ignored", "named"),
     [
         ("lm_head", "re:visual.*", True),
         ("re:.*lm_head", "re:visual.*", True),
@@ -45,12 +45,12 @@ def test_a_group_finds_linears_by_the_name_of_their_class(target: str) -> None:
         ("re:.*_proj", "re:visual.*", False),
     ],
 )
-def test_a_quantised_lm_head_is_told_and_leaves_open_what_the_kernel_can_load(
-    target: str, ignored: str, *, told: bool
+def test_a_quantised_lm_head_is_named_and_leaves_open_what_the_kernel_can_load(
+    target: str, ignored: str, *, named: bool
 ) -> None:
     found = build("qwen3-32b", {**groups([target], schemes=[GROUP]), "ignore": [ignored]})
-    assert any("lm_head" in words for words in found.warnings) is told
-    assert found.unsure is told
+    assert any("lm_head" in words for words in found.warnings) is named
+    assert found.unsure is named
 
 
 @pytest.mark.parametrize("target", ["RowParallelLinear", "ParallelLinear", "re:QKV.*", "re:.*ParallelLinear"])

@@ -214,7 +214,7 @@ def test_flags_in_the_command_count_as_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "args", "told"),
+    ("last", "args", "problems"),
     [
         ([], [], 1),
         ([], ["--model", "org/other"], 1),
@@ -226,12 +226,12 @@ def test_flags_in_the_command_count_as_well() -> None:
     ],
 )
 def test_the_server_as_a_module_of_python_is_given_its_model_by_a_flag(
-    last: list[str], args: list[str], told: int
+    last: list[str], args: list[str], problems: int
 ) -> None:
     """It parses a bare name and serves vLLM's default model (`api_server.py` of 0.23.0 and 0.33.0)."""
     server = {"command": ["python3", "-m", "vllm.entrypoints.openai.api_server", *last], "args": args, "port": 8000}
     found = command({"server": server, "parallelism": {"tensor": 1}})
-    assert len(found.problems) == told
+    assert len(found.problems) == problems
     assert all("spec.server.command: must end with --model" in problem for problem in found.problems)
 
 
