@@ -50,11 +50,12 @@ class ObjectCache:
     def remove(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str = "") -> None:
         """Forget an object, unless another of the same name has taken its place.
 
-        `resource_version` is that of the DELETED event.
+        `resource_version` is that of the DELETED event. What is kept from before that is gone as well: it is an
+        earlier object of the name, whose own DELETED event was lost.
         """
         at = NamespacedName(namespace, name)
         packed = self._objects[kind].get(at)
-        if packed is not None and packed.uid in (uid, ""):
+        if packed is not None and (packed.uid in (uid, "") or newer(resource_version, packed.resource_version)):
             self._drop(kind, at)
         if uid:
             deleted = self._deleted[kind]
@@ -73,8 +74,9 @@ class ObjectCache:
             resource_version = ""  # nothing that is known is newer
         changed = [packed for packed in found.values() if self.put(kind, packed, resource_version)]
         for at, packed in list(self._objects[kind].items()):
-            unseen = namespace in ("", at.namespace) and at not in found
-            if unseen and not newer(packed.resource_version, resource_version):
+            # What has the name in the list may be another object, which is gone again by now.
+            unseen = at not in found or found[at].uid != packed.uid
+            if unseen and namespace in ("", at.namespace) and not newer(packed.resource_version, resource_version):
                 self._drop(kind, at)
                 changed.append(packed)
         return changed

@@ -86,6 +86,21 @@ def test_a_late_deletion_does_not_remove_the_successor() -> None:
     assert cache.get(kinds.SERVICE, "ns", "s") is not None
 
 
+def test_a_deletion_takes_an_earlier_object_of_the_name_with_it() -> None:
+    cache = ObjectCache()
+    cache.put(kinds.SERVICE, service(uid="old", version=1))
+    cache.remove(kinds.SERVICE, "ns", "s", "later", "4")
+    assert cache.get(kinds.SERVICE, "ns", "s") is None
+
+
+def test_a_list_with_what_is_known_to_be_gone_drops_an_earlier_object_of_the_name() -> None:
+    cache = ObjectCache()
+    cache.put(kinds.SERVICE, service(uid="old", version=1))
+    cache.remove(kinds.SERVICE, "ns", "s", "later")
+    assert take_list(cache, [service(uid="later", version=3)], "3") == [OWNER]
+    assert cache.get(kinds.SERVICE, "ns", "s") is None
+
+
 def test_a_list_drops_ghosts_and_tells_their_owner() -> None:
     cache = ObjectCache()
     cache.put(kinds.SERVICE, service("ghost"))
@@ -120,10 +135,8 @@ def test_a_list_of_one_namespace_leaves_the_others() -> None:
     assert cache.count(kinds.SERVICE) == 1
 
 
-STEPS = st.lists(
-    st.tuples(st.sampled_from(["put", "remove", "put lost", "remove lost"]), st.sampled_from("abc"), st.integers(0, 3)),
-    max_size=30,
-)
+WHAT = st.sampled_from(["put", "remove", "found gone", "put lost", "remove lost"])
+STEPS = st.lists(st.tuples(WHAT, st.sampled_from("abc"), st.integers(0, 3)), max_size=30)
 
 
 @given(STEPS, STEPS)
@@ -145,7 +158,9 @@ def test_a_list_always_ends_at_the_truth(
                     cache.put(kinds.SERVICE, truth[name])
             elif name in truth:
                 uid = truth.pop(name).uid
-                if not lost:
+                if what == "found gone":  # by a request, which tells no version
+                    cache.remove(kinds.SERVICE, "ns", name, uid)
+                elif not lost:
                     cache.remove(kinds.SERVICE, "ns", name, uid, str(version))
 
     play(before, lose=True)
