@@ -31,6 +31,8 @@ _API_SERVERS = "--api-server-count"
 _SERVE = "serve"
 _MODEL = "--model"
 _MODULE = "vllm.entrypoints.openai.api_server"
+_RUNS_MODULE = re.compile("-[bBdEiIOPqsSuvx]*m")
+"""Python's option before a module, alone or behind others of a letter: `-m`, `-um`."""
 _SHORT = {
     "-tp": _TENSOR,
     "-pp": _PIPELINE,
@@ -157,8 +159,11 @@ def resolve(spec: Spec) -> Command:
 
 
 def _flags(command: list[str]) -> list[str]:
-    """The flags in a command; a last `--model` has the name as its value."""
-    flags = command[command.index(_SERVE) + 1 :] if _SERVE in command else []
+    """The flags in a command, behind `serve` or a module of Python; a last `--model` has the name as its value."""
+    # The last `-m` is Python's: vLLM has no such flag, but wrappers before Python do (`numactl -m 0 python3 -m ...`).
+    modules = [at + 2 for at, word in enumerate(command) if _RUNS_MODULE.fullmatch(word)]
+    begins = command.index(_SERVE) + 1 if _SERVE in command else max(modules, default=len(command))
+    flags = command[begins:]
     return flags[:-1] if flags[-1:] == [_MODEL] else flags
 
 
@@ -177,7 +182,9 @@ def _data(users: _Arguments, spec: Spec) -> int:
         users.refuse(f"{_DATA} {size} must not differ from spec.parallelism.data {spec.parallelism.data}")
     ranks = size or spec.parallelism.data
     if local is not None and local != ranks:
-        users.refuse(f"{_DATA_LOCAL} {local} must be all {ranks} ranks: {_ONE_POD}")
+        unseen = size is None and _CONFIG in users.given
+        remedy = f"; if {users.given[_CONFIG]} says {_DATA}, set spec.parallelism.data to it" if unseen else ""
+        users.refuse(f"{_DATA_LOCAL} {local} must be all {ranks} ranks: {_ONE_POD}{remedy}")
     return local or ranks
 
 

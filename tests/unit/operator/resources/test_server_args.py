@@ -202,6 +202,29 @@ def test_a_file_of_arguments_decides_nothing_that_the_operator_must_know(args: l
     assert list(known.arguments) == [*args, "--tensor-parallel-size", "8", "--port", "8000"]
 
 
+def test_a_size_that_only_a_file_says_is_asked_for() -> None:
+    server = {"args": ["--config", "/etc/vllm.yaml", "-dpl", "2"], "port": 8000}
+    (problem,) = command({"server": server, "parallelism": {"tensor": 1}}).problems
+    assert "if /etc/vllm.yaml says --data-parallel-size, set spec.parallelism.data to it" in problem
+    known = command({"server": server, "parallelism": {"tensor": 1, "data": 2}})
+    assert (known.gpus, known.problems) == (2, ())
+
+
+@pytest.mark.parametrize(
+    "python",
+    [
+        ["python3", "-m", "vllm.entrypoints.cli.main", "serve"],
+        ["python3", "-m", "other.module"],
+        ["numactl", "-m", "0", "python3", "-X", "faulthandler", "-um", "other.module"],
+        ["uv", "run", "vllm", "serve"],
+    ],
+)
+def test_the_plan_is_made_with_the_flags_behind_whatever_starts_the_server(python: list[str]) -> None:
+    wanted = {"parallelism": {"tensor": 8}, "server": {"command": [*python, "--tensor-parallel-size", "8", "-dpm=0"]}}
+    assert command(wanted).arguments == ("--tensor-parallel-size", "8", "-dpm=0", "--port", "8000")
+    assert command({"server": {"command": python}}).arguments == ("--tensor-parallel-size", "1", "--port", "8000")
+
+
 def test_flags_in_the_command_count_as_well() -> None:
     found = command({"server": {"command": ["vllm", "serve", "-dp", "4"]}})
     assert (found.gpus, found.problems) == (4, ())
@@ -233,6 +256,8 @@ def test_the_server_as_a_module_of_python_is_given_its_model_by_a_flag(
     found = command({"server": server, "parallelism": {"tensor": 1}})
     assert len(found.problems) == problems
     assert all("spec.server.command: must end with --model" in problem for problem in found.problems)
+    flags = [] if last == ["--model"] else last
+    assert found.arguments == (*flags, *args, "--tensor-parallel-size", "1", "--port", "8000")
 
 
 def test_a_command_that_ends_where_the_name_follows_has_no_flag_without_a_value() -> None:
