@@ -71,7 +71,6 @@ RESOURCE_SLICES = tuple(
 DEVICE_CLASSES = tuple(
     Kind("resource.k8s.io", version, "deviceclasses", "DeviceClass", namespaced=False) for version in ("v1", "v1beta2")
 )
-FOLLOWED = (*RESOURCE_SLICES, *DEVICE_CLASSES)
 NODE_FEATURE = Kind("nfd.k8s-sigs.io", "v1alpha1", "nodefeatures", "NodeFeature")
 
 WATCHED = (

@@ -30,8 +30,8 @@ class ObjectCache:
         self._listed: dict[tuple[Kind, str], str] = {}
         """By kind and namespace the resourceVersion of the last list."""
 
-    def put(self, kind: Kind, packed: CachedObject, of_list: str | None = None) -> bool:
-        """Keep an object. False when nothing that is kept has changed but its resourceVersion.
+    def put(self, kind: Kind, packed: CachedObject, of_list: str | None = None) -> list[NamespacedName]:
+        """Keep an object; whose it is, and whose it was, unless nothing has changed but its resourceVersion.
 
         `of_list` is the version of the list that has it: so late it was still so.
         """
@@ -40,46 +40,48 @@ class ObjectCache:
         deleted = self._deleted[kind].get(packed.uid)
         ghost = deleted is not None and not newer(version, deleted)
         if ghost or (before is not None and newer(before.resource_version, version)):
-            return False
+            return []
         self._drop(kind, packed.at)
         self._objects[kind][packed.at] = packed
         if packed.owner is not None:
             self._owned[packed.owner].add((kind, packed.at))
-        return not packed.same(before)
+        states = () if packed.same(before) else (packed, before)
+        return [state.owner for state in states if state is not None and state.owner is not None]
 
-    def remove(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str = "") -> None:
-        """Forget an object, unless another of the same name has taken its place.
+    def remove(
+        self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str = ""
+    ) -> list[NamespacedName]:
+        """Forget an object, unless another of the same name has taken its place; whose it was.
 
         `resource_version` is that of the DELETED event. What is kept from before that is gone as well: it is an
         earlier object of the name, whose own DELETED event was lost.
         """
         at = NamespacedName(namespace, name)
         packed = self._objects[kind].get(at)
-        if packed is not None and (packed.uid in (uid, "") or newer(resource_version, packed.resource_version)):
-            self._drop(kind, at)
+        gone = packed is not None and (packed.uid in (uid, "") or newer(resource_version, packed.resource_version))
         if uid:
             deleted = self._deleted[kind]
             deleted[uid] = resource_version
             if len(deleted) > _DELETED_KEPT:
                 deleted.popitem(last=False)
+        return self._drop(kind, at) if gone else []
 
     def replace(
         self, kind: Kind, listed: Iterable[CachedObject], resource_version: str, namespace: str = ""
-    ) -> list[CachedObject]:
-        """Take over a complete list (of one namespace, or all) of that version; what changed by it, or is gone."""
+    ) -> list[NamespacedName]:
+        """Take over a complete list (of one namespace, or all) of that version; whose is what it changes."""
         found = {packed.at: packed for packed in listed}
         before, self._listed[kind, namespace] = self._listed.get((kind, namespace), ""), resource_version
         if newer(before, resource_version):
             self._deleted[kind].clear()
             resource_version = ""  # nothing that is known is newer
-        changed = [packed for packed in found.values() if self.put(kind, packed, resource_version)]
+        concerned = [owner for packed in found.values() for owner in self.put(kind, packed, resource_version)]
         for at, packed in list(self._objects[kind].items()):
             # What has the name in the list may be another object, which is gone again by now.
             unseen = at not in found or found[at].uid != packed.uid
             if unseen and namespace in ("", at.namespace) and not newer(packed.resource_version, resource_version):
-                self._drop(kind, at)
-                changed.append(packed)
-        return changed
+                concerned += self._drop(kind, at)
+        return concerned
 
     def get(self, kind: Kind, namespace: str, name: str) -> CachedObject | None:
         """One object."""
@@ -98,9 +100,12 @@ class ObjectCache:
         found = [self._objects[kind][at] for of, at in self._owned.get(owner, ()) if of == kind]
         return sorted(found, key=lambda packed: packed.at.name)
 
-    def _drop(self, kind: Kind, at: NamespacedName) -> None:
+    def _drop(self, kind: Kind, at: NamespacedName) -> list[NamespacedName]:
+        """Forget an object; whose it was."""
         packed = self._objects[kind].pop(at, None)
-        if packed is not None and packed.owner is not None:
-            self._owned[packed.owner].discard((kind, at))
-            if not self._owned[packed.owner]:
-                del self._owned[packed.owner]
+        if packed is None or packed.owner is None:
+            return []
+        self._owned[packed.owner].discard((kind, at))
+        if not self._owned[packed.owner]:
+            del self._owned[packed.owner]
+        return [packed.owner]

@@ -17,7 +17,8 @@ from hipbmm_operator.detect.sources.pci import node_of_feature
 from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube
 from hipbmm_operator.kube.json_text import Json
-from hipbmm_operator.kube.kinds import FOLLOWED, RESOURCE_SLICES, WATCHED, Kind
+from hipbmm_operator.kube.kinds import RESOURCE_SLICES, WATCHED, Kind
+from hipbmm_operator.kube.metadata import NamespacedName
 from hipbmm_operator.settings import Settings
 from hipbmm_operator.telemetry import metrics
 from hipbmm_operator.watch.access import Rights
@@ -40,6 +41,9 @@ _DEVICES_SECONDS = 4
 """What DRA publishes is watched for so long at a time, less than the deadline of a request, then read if it changed."""
 _OURS = {kind.plural: f"spec.driver={DRIVER}" for kind in RESOURCE_SLICES}
 """Field selectors: other vendors' drivers may publish thousands of slices."""
+_Since = list[tuple[Kind, str]]
+"""Of a kind that was listed, if there was one, the version of the API that served it, and the list's resourceVersion.
+"""
 
 
 class Informer:
@@ -56,8 +60,7 @@ class Informer:
         self._rights = rights
         self._asked = asyncio.Event()
         self._turn = asyncio.Lock()
-        self._published: dict[str, tuple[Kind, str]] = {}
-        """By plural the version of the API that served what DRA publishes, and the resourceVersion of that list."""
+        self._published: _Since = []
 
     async def run(self, events: AsyncIterator[Event]) -> None:
         """Take events until cancelled."""
@@ -72,14 +75,11 @@ class Informer:
             return
         metrics.WATCH_EVENTS.labels(kind.plural).inc()
         metrics.WATCH_EVENT_LAST.labels(kind.plural).set_to_current_time()
-        before = self._cache.get(kind, *packed.at)
         if event.type == "DELETED":
-            self._cache.remove(kind, *packed.at, packed.uid, packed.resource_version)
-        elif not self._cache.put(kind, packed):
-            return
-        self._follow(kind, packed)
-        if before is not None and before.owner != packed.owner:
-            self._follow(kind, before)  # whose child it was: somebody took the annotation away
+            concerned = self._cache.remove(kind, *packed.at, packed.uid, packed.resource_version)
+        else:
+            concerned = self._cache.put(kind, packed)
+        self._follow(kind, concerned)
 
     def saw(self, kind: Kind, body: Json) -> None:
         """An object as the API server answered to a write of ours: known already when its event comes.
@@ -90,19 +90,18 @@ class Informer:
             return
         packed = prune(kind, body)
         before = self._cache.get(kind, *packed.at)
-        self._cache.put(kind, packed)
-        after = self._cache.get(kind, *packed.at)
-        if before is None or after is None or (kind == kinds.HIPBMM_DEPLOYMENT and after.same_but_status(before)):
-            return
-        self._follow(kind, packed)
+        concerned = self._cache.put(kind, packed)
+        if before is not None and not (kind == kinds.HIPBMM_DEPLOYMENT and packed.same_but_status(before)):
+            self._follow(kind, concerned)
 
-    def _follow(self, kind: Kind, packed: CachedObject) -> None:
-        """Ask for the reconciles that follow from a changed object, or one that is gone."""
+    def _follow(self, kind: Kind, owners: Collection[NamespacedName]) -> None:
+        """Ask for the reconciles that follow from a changed object, or one that is gone: of whose it is, or was."""
         if kind == kinds.NODE:
-            self._judge((packed.at.name,))
-        elif packed.owner is not None:
-            urgent = kind == kinds.HIPBMM_DEPLOYMENT
-            self._queue.add(packed.owner, 0.0 if urgent else self._settings.debounce_seconds, urgent=urgent)
+            self._judge({owner.name for owner in owners})
+            return
+        urgent = kind == kinds.HIPBMM_DEPLOYMENT
+        for owner in owners:
+            self._queue.add(owner, 0.0 if urgent else self._settings.debounce_seconds, urgent=urgent)
 
     def _judge(self, nodes: Collection[str]) -> None:
         """Detect what these nodes are, from their state in the cache; what has changed concerns all resources."""
@@ -121,17 +120,15 @@ class Informer:
         What may not be listed is kept as it was.
         """
         self._asked.clear()
-        changed: list[CachedObject] = []
         for kind in WATCHED:
             for namespace in (self._settings.namespaces if kind.namespaced else ()) or ("",):
                 if kind == kinds.NODE:
                     await self._list_nodes()
                 elif self._rights.may(kind, namespace):
-                    changed += await self._list(kind, namespace)
+                    # At once: another list may fail, and this one has no news again.
+                    for owner in await self._list(kind, namespace):
+                        self._queue.add(owner)
             metrics.OBJECTS.labels(kind.plural).set(self._cache.count(kind))
-        for owner in dict.fromkeys(packed.owner for packed in changed):
-            if owner is not None:
-                self._queue.add(owner)
         self._reconcile_all(within)
 
     def ask_for_resync(self) -> None:
@@ -167,7 +164,7 @@ class Informer:
             pause = asyncio.create_task(asyncio.sleep(_DEVICES_SECONDS))
             try:
                 if await self._devices_changed():
-                    self._judge(await self._list_devices())
+                    await self._list_devices()
             except errors.ApiError as error:
                 LOG.debug("Devices cannot be followed: %s", error)
             await pause
@@ -175,7 +172,7 @@ class Informer:
     async def _devices_changed(self) -> bool:
         watches = (
             self._kube.changed(kind, since, _DEVICES_SECONDS, _OURS.get(kind.plural, ""))
-            for kind, since in self._published.values()
+            for kind, since in self._published
         )
         try:
             return any(await asyncio.gather(*watches))
@@ -188,8 +185,8 @@ class Informer:
             moment = (zlib.crc32("/".join(key).encode()) + 1) / 2**32
             self._queue.add(key, after + within * moment)
 
-    async def _list(self, kind: Kind, namespace: str = "") -> list[CachedObject]:
-        """Bring the cache to what a list says; what changed by it, or is gone."""
+    async def _list(self, kind: Kind, namespace: str = "") -> list[NamespacedName]:
+        """Bring the cache to what a list says; whose is what it changes."""
         own = kind in (kinds.HIPBMM_DEPLOYMENT, kinds.NODE)
         selector = "" if own else names.MANAGED_SELECTOR
         listed: list[CachedObject] = []
@@ -205,44 +202,46 @@ class Informer:
         known = self._cache.get(kind, about.get("namespace", ""), about["name"])
         return known if known is not None and known.is_version_of(body) else prune(kind, body)
 
-    async def _list_devices(self) -> set[str]:
-        """What DRA publishes; the nodes that it changes. An absent or forbidden API says nothing."""
+    async def _list_devices(self) -> None:
+        """Take over what DRA publishes. An absent or forbidden API says nothing."""
         async with self._turn:  # an older list never replaces a newer one
-            slices = await self._by_node(kinds.RESOURCE_SLICES, node_of_slice)
-            extended = extended_resources(await self._first_served(kinds.DEVICE_CLASSES))
-            return self._nodes.attach("slices", slices) | self._nodes.extend(extended)
+            slices, slices_since = await self._by_node(kinds.RESOURCE_SLICES, node_of_slice)
+            classes, classes_since = await self._first_served(kinds.DEVICE_CLASSES)
+            self._published = slices_since + classes_since
+            self._judge(self._nodes.attach("slices", slices) | self._nodes.extend(extended_resources(classes)))
 
-    async def _by_node(self, versions: Sequence[Kind], node_of: Callable[[Json], str]) -> ByNode:
+    async def _by_node(self, versions: Sequence[Kind], node_of: Callable[[Json], str]) -> tuple[ByNode, _Since]:
+        bodies, since = await self._first_served(versions)
         found: dict[str, list[CachedObject]] = defaultdict(list)
-        for body in await self._first_served(versions):
+        for body in bodies:
             found[node_of(body)].append(prune(versions[0], body))
-        return found
+        return found, since
 
-    async def _first_served(self, versions: Sequence[Kind]) -> list[Json]:
-        """All objects of the first of these versions of a kind that the API server has."""
+    async def _first_served(self, versions: Sequence[Kind]) -> tuple[list[Json], _Since]:
+        """All objects of the first of these versions of a kind that the API server has, and where a watch begins."""
         for kind in versions:
-            found: list[Json] = []
+            found, since = list[Json](), ""
             try:
                 fields = _OURS.get(kind.plural, "")
                 async for page in self._kube.pages(kind, size=self._settings.page_size, fields=fields):
                     found += page.items
-                    if kind in FOLLOWED:
-                        self._published[kind.plural] = (kind, page.resource_version)
+                    since = page.resource_version
             except (errors.NotFoundError, errors.ForbiddenError):
                 continue
-            return found
-        self._published.pop(versions[0].plural, None)
-        return []
+            return found, [(kind, since)]
+        return [], []
 
     async def _list_nodes(self) -> None:
         """Nodes are optional: an operator of single namespaces may not be allowed to read them."""
-        # Of each node up to half a megabyte, so only with a resync.
-        features = await self._by_node((kinds.NODE_FEATURE,), node_of_feature)
-        anew = self._nodes.attach("features", features) | await self._list_devices()
+        # Of each node up to half a megabyte, so only with a resync. What is taken over is judged before the next list,
+        # which may fail: it is no change the next time.
+        features, _ = await self._by_node((kinds.NODE_FEATURE,), node_of_feature)
+        self._judge(self._nodes.attach("features", features))
+        await self._list_devices()
         try:
             listed = await self._list(kinds.NODE)
         except errors.ForbiddenError:
             self._nodes.readable = False
             return
         self._nodes.readable = True
-        self._judge({*anew, *(packed.at.name for packed in listed), *self._nodes.stale})
+        self._judge({*(node.name for node in listed), *self._nodes.stale})

@@ -29,10 +29,9 @@ def service(name: str = "s", version: int = 1, uid: str = "u", port: int = 80) -
 
 def take_list(
     cache: ObjectCache, objects: list[CachedObject], resource_version: str = "9", namespace: str = ""
-) -> list[NamespacedName | None]:
+) -> list[NamespacedName]:
     """Owners of what a list changes."""
-    changed = cache.replace(kinds.SERVICE, objects, resource_version, namespace)
-    return [packed.owner for packed in changed]
+    return cache.replace(kinds.SERVICE, objects, resource_version, namespace)
 
 
 def test_an_unchanged_object_is_no_news() -> None:
@@ -45,8 +44,8 @@ def test_an_unchanged_object_is_no_news() -> None:
 def test_the_counts_of_a_deployment_are_no_news_and_its_conditions_are() -> None:
     cache = ObjectCache()
 
-    def put(version: int, ready: int, reason: str) -> bool:
-        metadata = {"namespace": "ns", "name": "qwen", "uid": "u", "generation": 1, "resourceVersion": str(version)}
+    def put(version: int, ready: int, reason: str) -> list[NamespacedName]:
+        metadata = service("qwen", version).body()["metadata"]
         condition = {"type": "Progressing", "status": "False", "reason": reason}
         status = {"replicas": 2, "readyReplicas": ready, "conditions": [condition]}
         body = {"metadata": metadata, "spec": {"replicas": 2}, "status": status}

@@ -12,7 +12,7 @@ from tests.unit.operator.make import MINIMAL, Json, pod
 
 from hipbmm_operator.api.spec import Spec
 from hipbmm_operator.detect.affinity import EVERY_KIND
-from hipbmm_operator.kube import kinds, names
+from hipbmm_operator.kube import errors, kinds, names
 from hipbmm_operator.kube.client import Kube, Page
 from hipbmm_operator.kube.kinds import Kind
 from hipbmm_operator.kube.metadata import NamespacedName
@@ -125,6 +125,26 @@ async def test_the_resource_hears_of_a_child_that_is_said_to_be_anothers(harness
     body["metadata"] |= {"resourceVersion": "9", "annotations": {}}
     harness.take(kinds.POD, "MODIFIED", body)
     assert [key for _, key in await harness.due(5)] == [NamespacedName("ns", "qwen")]
+
+
+async def test_the_resource_hears_of_a_child_that_a_list_says_to_be_anothers(harness: Harness) -> None:
+    harness.put("a")
+    await harness.due(5)
+    harness.api.objects[kinds.POD]["ns", "a"]["metadata"] |= {"resourceVersion": "9", "annotations": {}}
+    await harness.informer.resync(1.0)
+    assert [key for _, key in await harness.due(1)] == [NamespacedName("ns", "qwen")]
+
+
+async def test_what_one_list_brings_is_reconciled_though_the_next_one_fails(harness: Harness) -> None:
+    """Also a resource that is gone: nothing else asks for it any more."""
+    harness.take(kinds.HIPBMM_DEPLOYMENT, "ADDED", resource(1))
+    await harness.due(5)
+    harness.put("a", brought=False)
+    harness.api.refused["LIST", "nodes"] = 503
+    for _ in range(2):
+        with pytest.raises(errors.UnavailableError):
+            await harness.informer.resync(1.0)
+    assert {key.name for _, key in await harness.due(1)} == {"r-001", "qwen"}
 
 
 async def test_another_object_of_the_same_name_takes_its_place(harness: Harness) -> None:
@@ -318,7 +338,25 @@ async def test_an_older_list_of_devices_never_replaces_a_newer_one(
     newer = asyncio.create_task(harness.informer._list_devices())
     await asyncio.wait({newer}, timeout=0.5)
     goes_on.set()
-    harness.informer._judge({*await older, *await newer})
+    await asyncio.gather(older, newer)
+    assert fits(harness)
+
+
+@pytest.mark.parametrize("kind", ["deviceclasses", "nodes"])
+async def test_what_a_driver_publishes_is_taken_over_though_the_next_list_fails(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(informer, "_DEVICES_SECONDS", 1)
+    node, published = slices()
+    harness.api.put(kinds.NODE, node)
+    await harness.informer.resync(1.0)
+    harness.api.put(kinds.RESOURCE_SLICES[0], published)
+    harness.api.refused["LIST", kind] = 503
+    with pytest.raises(errors.UnavailableError):
+        await harness.informer.resync(1.0)
+    harness.api.refused.clear()
+    if await harness.informer._devices_changed():
+        await harness.informer._list_devices()
     assert fits(harness)
 
 
