@@ -1,9 +1,14 @@
 """One HipbmmDeployment as parsed from the API server. Raw bodies end here."""
 
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import reduce
+from operator import getitem
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from hipbmm_operator.api.fields import Model, wrong_fields
 from hipbmm_operator.api.status import UNSEEN, Status
@@ -31,19 +36,34 @@ def parse(body: Json) -> Resource:
 
 
 def readable(model: type[M], raw: Json) -> M:
-    """A status as it is stored; a field, or an entry of a list, that this operator cannot read counts as absent."""
+    """A status as it is stored: what this operator cannot read of it counts as absent, of a long list what fits counts.
+
+    So a status of a newer operator costs only what that one has changed.
+    """
     try:
         return model.model_validate(UNSEEN | raw)
     except ValidationError as error:
-        wrong = {entry["loc"][:2] for entry in error.errors()}
-    lists = {
-        field: [entry for place, entry in enumerate(value) if (field, place) not in wrong]
-        for field, value in raw.items()
-        if isinstance(value, list) and (field,) not in wrong
-    }
-    refused = {field for field, *_ in wrong}
-    others = {field: value for field, value in raw.items() if field not in refused}
-    return model.model_validate(UNSEEN | others | lists)
+        rest = _without(raw, error.errors(include_url=False))
+    return readable(model, rest) if rest != raw else model.model_validate(UNSEEN)
+
+
+def _without(raw: Json, errors: Iterable[ErrorDetails]) -> Json:
+    """Without the innermost values that are wrong; an object that lacks something goes as a whole."""
+    rest = deepcopy(raw)
+    wrong = set()
+    for error in errors:
+        place = error["loc"]
+        if error["type"] == "too_long":
+            del _at(rest, place)[error["ctx"]["max_length"] :]
+        else:
+            wrong.add(place[:-1] if error["type"] == "missing" else place)
+    for place in sorted(wrong, reverse=True):  # the last entries of a list first
+        del _at(rest, place[:-1])[place[-1]]
+    return rest
+
+
+def _at(value: Any, place: Sequence[int | str]) -> Any:  # noqa: ANN401  # anything may be stored
+    return reduce(getitem, place, value)
 
 
 def parse_spec(model: type[M], raw: Json) -> M | str:

@@ -13,6 +13,7 @@ Json = dict[str, Any]
 TRIED: Json = {"image": "vllm:1", "kernel": "0" * 64, "state": "Proved", "pod": "a"}
 TRIP: Json = {"generation": 1, "kernel": "0" * 64, "pods": ["a"], "message": "stuck"}
 FAILED: Json = {"pod": "a", "reason": "OOMKilled", "message": "m"}
+TUNING: Json = {"state": "Complete", "seconds": 40, "notes": ["n"] * 8, "stack": {"arch": "gfx942"}}
 SERVICE: Json = {"name": "qwen", "url": "http://qwen"}
 
 
@@ -33,7 +34,10 @@ def test_unknown_fields_of_a_newer_crd_are_ignored() -> None:
         (Status, {"failures": [FAILED], "service": SERVICE}, {"failures": [{"pod": "b"}, FAILED, "c"]}),
         (Status, {"failures": [FAILED], "service": SERVICE}, {"tuning": {"state": "Later"}, "phase": "Later"}),
         (Status, {"failures": [FAILED], "service": SERVICE}, {"conditions": "none", "stacks": [{}, 1], "cache": []}),
-        (Status, {"service": SERVICE}, {"failures": [FAILED] * 6}),
+        (Status, {"failures": [FAILED] * 5}, {"failures": [FAILED] * 6}),
+        (Status, {"failures": [FAILED] * 3}, {"failures": [FAILED, {}, FAILED, 7, *[FAILED] * 4]}),
+        (Status, {"tuning": TUNING}, {"tuning": TUNING | {"notes": ["n"] * 9, "dispatch": "Later", "failed": -1}}),
+        (Status, {"stacks": [{"key": "a"}]}, {"stacks": [{"key": "a", "replicas": "two"}, {"product": "MI300X"}]}),
         (ProfileStatus, {"canaries": [TRIED], "tripped": TRIP}, {"canaries": [TRIED | {"state": "Later"}, TRIED]}),
         (ProfileStatus, {"canaries": [TRIED], "tripped": TRIP}, {"injection": {"format": 1}, "admission": "Later"}),
         (ProfileStatus, {"canaries": [TRIED]}, {"tripped": {"pods": ["a"]}, "workloads": [{"kind": "Deployment"}]}),
