@@ -32,15 +32,22 @@ class Driver:
         self.node = f"dra-{world.namespace}"
         self.device_class = f"gpus-{world.namespace}"
 
-    def start(self, *device_ids: str, extended: str | None = None, labels: dict[str, str] | None = None) -> None:
+    def start(
+        self,
+        *device_ids: str,
+        extended: str | None = None,
+        labels: dict[str, str] | None = None,
+        modes: tuple[str, ...] = (),
+    ) -> None:
         self.world.kubelet.node(self.node, labels=labels or {}, gpus=0)
         rule = {"cel": {"expression": f"device.driver == '{DRIVER}'"}}
         spec: Json = {"selectors": [rule], **({"extendedResourceName": extended} if extended else {})}
         self._create(DEVICE_CLASS, self.device_class, spec)
-        self.publish(*device_ids)
+        self.publish(*device_ids, modes=modes)
 
-    def publish(self, *device_ids: str) -> None:
-        devices = [
+    def publish(self, *device_ids: str, modes: tuple[str, ...] = ()) -> None:
+        """Devices; with AutoPartition each names the mode that it would be put in."""
+        devices: list[Json] = [
             {
                 "name": f"gpu-{number}",
                 "attributes": {
@@ -53,6 +60,8 @@ class Driver:
             }
             for number, device_id in enumerate(device_ids)
         ]
+        for device, mode in zip(devices, modes, strict=False):
+            device["attributes"] |= {"computePartition": {"string": mode}}
         pool = {"name": self.node, "generation": 1, "resourceSliceCount": 1}
         self._create(SLICE, self.node, {"driver": DRIVER, "nodeName": self.node, "pool": pool, "devices": devices})
 
@@ -131,6 +140,14 @@ def test_gpus_by_claims(world: World, driver: Driver) -> None:
     world.kubelet.serving(one, report())
     world.becomes("Ready", "True", "AllReplicasWarm")
     until("one device", lambda: [len(devices) for devices in driver.claimed()] == [1])
+
+
+def test_a_claim_of_the_class_of_all_devices_gets_no_part_of_a_gpu(world: World, driver: Driver) -> None:
+    driver.device_class = DRIVER
+    driver.start("75a3", "75a3", "75a3", modes=("cpx", "spx"))
+    world.create(gpu={"deviceClassName": DRIVER}, parallelism={"tensor": 2})
+    world.scheduled(1)
+    assert driver.claimed() == [["gpu-1", "gpu-2"]], "whole by its mode, and one that is never partitioned"
 
 
 @pytest.mark.long

@@ -5,7 +5,7 @@ plugin (kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocat
 """
 
 from hipbmm_operator.api.spec import Gpu
-from hipbmm_operator.detect.sources.dra import device_selector
+from hipbmm_operator.detect.sources.dra import DRIVER, device_selector
 from hipbmm_operator.kube import names
 from hipbmm_operator.kube.json_text import Json, canonical
 from hipbmm_operator.kube.kinds import RESOURCE_CLAIM_TEMPLATE
@@ -33,11 +33,15 @@ def build(owner: Metadata, name: str, gpu: Gpu, gpus: int) -> Json:
 
 
 def _spec(gpu: Gpu, gpus: int) -> Json:
-    """`gpus` devices of the class, all of one of the products."""
+    """`gpus` devices of the class, all of one of the products; of the class of all devices, no parts of a GPU.
+
+    Of a node that the driver partitions as claims ask (AutoPartition): a class of the user's own chooses the mode.
+    """
+    selector = device_selector(gpu.products or (), whole=gpu.device_class_name == DRIVER)
     exactly: Json = {
         "deviceClassName": gpu.device_class_name,
         "allocationMode": "ExactCount",
         "count": gpus,
-        "selectors": [{"cel": {"expression": device_selector(gpu.products or ())}}],
+        "selectors": [{"cel": {"expression": selector}}],
     }
     return {"spec": {"devices": {"requests": [{"name": CLAIM, "exactly": exactly}]}}}

@@ -26,7 +26,11 @@ _DOMAIN: Final = DRIVER + "/"
 _PCI_BUS_ID: Final = "resource.kubernetes.io/pciBusID"
 _PCIE_ROOT: Final = "resource.kubernetes.io/pcieRoot"
 _AUTO_NAME: Final = re.compile(r"(gpu-[0-9]+)-(?:spx|dpx|tpx|qpx|cpx)-nps[1248]", re.IGNORECASE)
-_WHOLE: Final = re.compile(r"computePartition\s*==\s*['\"]spx['\"]")
+_MODE: Final = r"device\.attributes\[['\"]gpu\.amd\.com['\"]\]\.computePartition"
+_SPX: Final = rf"(?:!\s*has\({_MODE}\)\s*\|\|\s*)?{_MODE}\s*==\s*['\"]spx['\"]"
+# Of a rule, the part that chooses whole GPUs alone, as the driver's chart and its pages write it; and any other part.
+_WHOLE: Final = re.compile(rf"{_SPX}|\(\s*{_SPX}\s*\)")
+_OTHER: Final = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^][]*\]|[^][(){}|?"'])*""")
 _NOT_NODE_LOCAL: Final = ("nodeSelector", "allNodes", "perDeviceNodeSelection")
 _GIB: Final = 2**30
 # What the driver writes when it cannot read the memory: 0 in newer versions, these in older ones.
@@ -86,7 +90,7 @@ class DraGpus:
 def extended_resources(classes: Iterable[Mapping[str, Any]]) -> Mapping[str, bool]:
     """Resources that DeviceClasses hand out this driver's devices as (``extendedResourceName``, Kubernetes >= 1.34).
 
-    And whether these are whole GPUs only: with AutoPartition the driver's chart has such a class.
+    And whether these are known to be whole GPUs only: with AutoPartition the driver's chart has such a class.
     """
     found: dict[str, bool] = {}
     for device_class in classes:
@@ -96,15 +100,23 @@ def extended_resources(classes: Iterable[Mapping[str, Any]]) -> Mapping[str, boo
         name = text(object_at(device_class, "spec").get("extendedResourceName"))
         # A class without a selector is one of all devices.
         if name and (named or not selectors or any(DRIVER in rule for rule in rules)):
-            found[name] = any(map(_WHOLE.search, rules))
+            found[name] = any(map(_is_whole, rules)) and found.get(name, True)
     return found
 
 
-def device_selector(products: Sequence[str]) -> str:
+def _is_whole(rule: str) -> bool:
+    """Whether CEL chooses whole GPUs alone, where devices say their mode; False when that is not understood."""
+    parts = [part.strip() for part in rule.split("&&")]
+    whole = [part for part in parts if _WHOLE.fullmatch(part)]
+    return bool(whole) and all(part in whole or _OTHER.fullmatch(part) for part in parts)
+
+
+def device_selector(products: Sequence[str], *, whole: bool = False) -> str:
     """CEL for a claim: devices of these products, of every known MI3xx without any, that are not for virtual machines.
 
-    By device id; a driver that does not write one (v0) is taken at its product name. A reference to an attribute that a
-    device lacks would abort the allocation, so each is asked for first.
+    By device id; a driver that does not write one (v0) is taken at its product name. `whole`: of the modes that
+    AutoPartition offers for a GPU, the whole one. A reference to an attribute that a device lacks would abort the
+    allocation, so each is asked for first.
     """
     wanted = [product for product in PRODUCTS if not products or product.name in products]
     ids = json.dumps([f"0x{device_id}" for product in wanted for device_id in product.ids])
@@ -112,7 +124,8 @@ def device_selector(products: Sequence[str]) -> str:
     of = f'device.attributes["{DRIVER}"]'
     named = f"has({of}.productName) && {of}.productName in {boards}"
     known = f'has({of}.deviceID) && {of}.deviceID.startsWith("0x") ? {of}.deviceID in {ids} : {named}'
-    return f'!(has({of}.type) && {of}.type == "vfio") && ({known})'
+    mode = f' && (!has({of}.computePartition) || {of}.computePartition == "spx")' if whole else ""
+    return f'!(has({of}.type) && {of}.type == "vfio") && ({known}){mode}'
 
 
 def node_of_slice(resource_slice: Mapping[str, Any]) -> str:

@@ -104,6 +104,25 @@ def node_feature(functions: list[tuple[str, str, str]], *, node: str = "n", name
     }
 
 
+def device_class(name: str = "gpu.amd.com", extended: object = "amd.com/gpu", driver: str = "gpu.amd.com") -> Json:
+    selectors = [{"cel": {"expression": f"device.driver == '{driver}'"}}] if driver else []
+    return {"metadata": {"name": name}, "spec": {"extendedResourceName": extended, "selectors": selectors}}
+
+
+def chosen_by(rule: str) -> Json:
+    selectors = [{"cel": {"expression": rule}}]
+    return {
+        "metadata": {"name": "gpu.amd.com-spx"},
+        "spec": {"extendedResourceName": "amd.com/gpu", "selectors": selectors},
+    }
+
+
+WHOLE = chosen_by(
+    "device.driver == 'gpu.amd.com' && 'computePartition' in device.attributes['gpu.amd.com'] && "
+    "device.attributes['gpu.amd.com'].computePartition == 'spx'"
+)
+
+
 def detect(
     subject: Json,
     *,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from tests.unit.operator.make import Json, deletions, observed, planned, resource
 
 from hipbmm_operator.kube import kinds
@@ -32,6 +33,14 @@ def test_a_pod_has_one_claim_that_warm_and_server_share() -> None:
         assert "amd.com" not in str(container["resources"])
     assert "affinity" not in pod
     assert body["metadata"]["ownerReferences"][0]["name"] == "qwen"
+
+
+@pytest.mark.parametrize("name", ["gpu.amd.com", "gpus-of-mine"])
+def test_of_the_class_of_all_devices_a_claim_takes_no_part_of_a_gpu(name: str) -> None:
+    """Where the driver partitions as claims ask; a class of one's own may choose a mode itself."""
+    (request,) = made(planned(resource({"gpu": {"deviceClassName": name}})))["spec"]["spec"]["devices"]["requests"]
+    (selector,) = request["exactly"]["selectors"]
+    assert ("computePartition" in selector["cel"]["expression"]) == (name == "gpu.amd.com")
 
 
 def test_the_users_own_affinity_stays() -> None:

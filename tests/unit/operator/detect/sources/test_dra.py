@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.operator.detect.nodes import codes, detect, device, node, resource_slice
+from tests.unit.operator.detect.nodes import WHOLE, codes, detect, device, device_class, node, resource_slice
 
 from hipbmm_operator.detect.node_fit import Want, summary
 from hipbmm_operator.detect.sources.dra import extended_resources
@@ -255,38 +255,6 @@ def test_migration_between_plugin_and_driver() -> None:
 
 BY_HAND = {"hipbmm.io/gpu-product": "MI355X"}
 SLICES = [resource_slice(eight(deviceID="0x75a3", partitionProfile="spx_nps1", computeUnits="256"))]
-
-
-def device_class(name: str = "gpu.amd.com", extended: object = "amd.com/gpu", driver: str = "gpu.amd.com") -> Json:
-    selectors = [{"cel": {"expression": f"device.driver == '{driver}'"}}] if driver else []
-    return {"metadata": {"name": name}, "spec": {"extendedResourceName": extended, "selectors": selectors}}
-
-
-SPX_RULE = (
-    "device.driver == 'gpu.amd.com' && 'computePartition' in device.attributes['gpu.amd.com'] && "
-    "device.attributes['gpu.amd.com'].computePartition == 'spx'"
-)
-WHOLE: Json = {
-    "metadata": {"name": "gpu.amd.com-spx"},
-    "spec": {"extendedResourceName": "amd.com/gpu", "selectors": [{"cel": {"expression": SPX_RULE}}]},
-}
-
-
-@pytest.mark.parametrize(
-    ("classes", "names"),
-    [
-        ([device_class()], {"amd.com/gpu": False}),
-        ([device_class(name="fast")], {"amd.com/gpu": False}),
-        ([device_class(driver="")], {"amd.com/gpu": False}),
-        ([device_class(name="all", driver="")], {"amd.com/gpu": False}),
-        ([device_class(extended=None), WHOLE], {"amd.com/gpu": True}),
-        ([device_class(extended=None)], {}),
-        ([device_class(name="gpu.nvidia.com", driver="gpu.nvidia.com", extended="nvidia.com/gpu")], {}),
-        ([{}, {"spec": None}, {"spec": {"selectors": [None, {"cel": 3}]}}], {}),
-    ],
-)
-def test_the_names_that_device_classes_give_to_devices_of_this_driver(classes: list[Json], names: Json) -> None:
-    assert extended_resources(classes) == names
 
 
 def test_devices_with_an_extended_name_count_as_that_resource() -> None:
