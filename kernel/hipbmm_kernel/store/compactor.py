@@ -88,8 +88,14 @@ def _read(
 
 
 def _age(volume: Volume, clock: Clock, directory: int, name: str) -> float:
-    """Seconds since a shard was written, by the clocks of volume and node; less than any grace when not known."""
+    """Seconds since a shard was written, by the clocks of volume and node; less than any grace when not known.
+
+    It is on the device then: what it contains may be removed, and its writer may not have come to that yet.
+    """
     try:
+        with volumes.closing(volume, volume.open(name, at=directory)) as fd:
+            volume.sync(fd)
+        volumes.sync_names(volume, directory)
         return clock.wall() - volume.stat_name(name, directory).st_mtime
     except OSError:
         return -1.0

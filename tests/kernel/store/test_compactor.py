@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.kernel.faults import FaultyVolume, failing
+from tests.kernel.faults import FaultyVolume, failing, failing_always
 from tests.kernel.pods import row, rows
 from tests.kernel.store.stores import DAY, age, names, put, read
 
@@ -166,6 +166,15 @@ def test_an_error_at_any_call_of_a_compaction_loses_nothing(full: Path, a_stack:
             compact(full, a_stack, 0.0, FaultyVolume(failing(call, number, code)))
             found = store.Reader(Volume(), Clock(), a_stack.key, 1.0)
             assert table.merge(found.shards(str(full))) == before
+
+
+def test_a_compaction_that_may_not_be_on_the_device_removes_nothing(full: Path, a_stack: Stack) -> None:
+    """Whoever wrote it may be at that still, and a crash of the node takes it away."""
+    (name,) = compact(full, a_stack, 0.0).published
+    before = names(full)
+    assert name in before
+    assert compact(full, a_stack, 0.0, FaultyVolume(failing_always("sync", errno.EIO))).removed == 0
+    assert names(full) >= before
 
 
 def test_what_else_lies_in_a_store_is_left_alone(full: Path, a_stack: Stack) -> None:
