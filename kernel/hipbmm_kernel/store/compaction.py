@@ -52,7 +52,7 @@ class Compaction:
         group = self._group(shard)
         if group.is_contained(name, shard):
             return True
-        if name not in group.covered and name not in self._aside:
+        if not (group.is_held(shard) if name in group.named else name in self._aside):
             group.add(name, shard)
         return False
 
@@ -74,24 +74,32 @@ class _Group:
         self._joined = tables.Joined()
         self._staying: Table = tables.EMPTY
         self._removable: set[str] = set()
+        self.named: set[str] = set()
+        self._outer: set[str] = set()
+        self._held: Table = tables.EMPTY
         self.containers: dict[str, Shard] = {}
         self.old: set[str] = set()
-        self.covered: set[str] = set()
 
     def end_containers(self) -> list[str]:
         old = {name: self.containers[name] for name in self.old}
         staying = roots(old)
         self._staying = tables.merge(old[name] for name in sorted(staying))
         self._removable = {inner for shard in old.values() for inner in shard.inputs} - staying
-        self.covered = covered(self.containers)
+        self.named = {inner for shard in self.containers.values() for inner in shard.inputs}
         gone = [name for name, shard in self.containers.items() if self.is_contained(name, shard)]
         for name in gone:
             del self.containers[name]
+        self._outer = roots(self.containers)
+        self._held = tables.merge(self.containers[name] for name in sorted(self._outer))
         return gone
 
     def is_contained(self, name: str, shard: Shard) -> bool:
         """Whether an old compaction names the shard, and those that stay hold all of it."""
         return name in self._removable and contains(self._staying, shard)
+
+    def is_held(self, shard: Shard) -> bool:
+        """Whether the outer compactions hold all of a shard that one names: a part of one may not be published."""
+        return contains(self._held, shard)
 
     def add(self, name: str, shard: Shard) -> None:
         self._fresh.append(name)
@@ -99,7 +107,7 @@ class _Group:
         self._joined.add(shard)
 
     def made(self, least: int, everything: bool) -> list[Shard]:
-        outer = {name: self.containers[name] for name in roots(self.containers)}
+        outer = {name: each for name, each in self.containers.items() if name in self._outer or not self.is_held(each)}
         joining = sorted(outer) if everything else _joining(outer, self._lines)
         names = [*self._fresh, *joining]
         if len(names) <= least:
@@ -114,18 +122,6 @@ def roots(named: Mapping[str, Shard]) -> set[str]:
     """Those of some compactions that no other one names as an input."""
     inner = {name for outer, shard in named.items() for name in shard.inputs if name != outer}
     return named.keys() - inner
-
-
-def covered(named: Mapping[str, Shard]) -> set[str]:
-    """What the roots of some compactions name, directly or through another one."""
-    found: set[str] = set()
-    left = list(roots(named))
-    while left:
-        shard = named.get(left.pop())
-        new = set(shard.inputs) - found if shard else ()
-        found.update(new)
-        left += new
-    return found
 
 
 def contains(table: Table, inner: Shard) -> bool:

@@ -1,6 +1,6 @@
 """Compaction never changes a table, at no step, whatever a shard says about others."""
 
-from __future__ import annotations
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -72,12 +72,12 @@ def test_two_compactors_at_once_make_the_same(named: Store) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(named_shards, st.randoms(use_true_random=False))
-def test_forged_inputs_never_lose_a_line(named: Store, rng: object) -> None:
+def test_forged_inputs_never_lose_a_line(named: Store, rng: random.Random) -> None:
     """Compactions that anybody wrote, which name shards, each other and themselves."""
     names = list(named)
     hostile = dict(named)
     for seq, one in enumerate(list(named.values())[:3]):
-        name, made = forged(one, rng.sample([*hostile], rng.randint(0, len(hostile))), seq)  # type: ignore[attr-defined] # a Random
+        name, made = forged(one, rng.sample([*hostile], rng.randint(0, len(hostile))), seq)
         hostile[name] = made
     before = table.merge(hostile.values())
     now = hostile
@@ -124,6 +124,24 @@ def test_what_one_shard_cannot_hold_becomes_several_and_then_stays(monkeypatch: 
     lines = sum(len(rows) for rows in before.rows.values())
     assert len(now) == -(-lines // 4)
     assert step(now) == now
+
+
+@settings(max_examples=200, deadline=None)
+@given(named_shards, st.randoms(use_true_random=False))
+def test_parts_that_were_not_published_leave_nothing_that_stays_apart(named: Store, rng: random.Random) -> None:
+    before, now = table.merge(named.values()), named
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compaction, "MAX_LINES", 1)
+        for _ in range(2):
+            published = step(now)
+            new = sorted(published.keys() - now.keys())
+            lost = rng.sample(new, rng.randint(0, len(new)))
+            now = {name: each for name, each in published.items() if name not in lost}
+            assert table.merge(now.values()) == before
+    left = step(step(now))
+    assert table.merge(left.values()) == before
+    groups = [(each.kind, each.token) for each in left.values()]
+    assert len(groups) == len(set(groups))
 
 
 def test_a_bounded_pass_writes_no_large_compaction_again_for_a_few_lines() -> None:
