@@ -1,7 +1,8 @@
 """From the served file to the store: rows that AITER appended while the server ran.
 
 How far the file was harvested is remembered beside it and written only when the rows before are on the volume, so a
-restart of the sidecar loses nothing and publishes nothing twice.
+restart of the sidecar loses nothing and publishes nothing twice. Where there is a mirror, they also have been in the
+log for so long that the operator has read them: rows of the last minutes are published again then.
 """
 
 from __future__ import annotations
@@ -142,7 +143,8 @@ class Harvester:
 
     def _commit(self) -> None:
         """Remember how far the file is harvested, once nothing before that place waits any more."""
-        if self._unstored or (self.queue is not None and self.queue.waiting()):
+        waiting = self._unstored or (self.queue is not None and self.queue.waiting())
+        if waiting or (self._mirror_writer is not None and self._mirror_writer.waiting()):
             return
         cursor = self._tail.cursor
         if cursor == self._committed:

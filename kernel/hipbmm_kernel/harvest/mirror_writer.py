@@ -1,5 +1,6 @@
 """Writes what the server has learned into the sidecar's log for the mirror: at intervals, and all of it each time."""
 
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from hipbmm_kernel.rows.gemm import Row
@@ -10,6 +11,10 @@ from hipbmm_kernel.system.clock import Clock
 
 INTERVAL = 300.0
 """The operator reads a serving pod's log every few minutes only, and rows learned one by one fill no log that way."""
+READ_SECONDS = 1200.0
+"""By then the operator has read what is in the log, twice. Nobody reads the log of a container that has ended."""
+MAX_INPUTS = 1000
+"""Former shards that one names: the operator has read any of them, and takes no shard with more than 1024 inputs."""
 
 
 class MirrorWriter:
@@ -21,8 +26,8 @@ class MirrorWriter:
         self._write = write
         self._rows: dict[tuple[str, int], Row] = {}
         self._new = False
-        self._last_name = ""
-        self._due = 0.0
+        self._former = deque[str](maxlen=MAX_INPUTS)
+        self._due = self._read = 0.0
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take rows; what is beyond the size of one shard in the log is left to the next start of a pod."""
@@ -32,17 +37,21 @@ class MirrorWriter:
                 self._new = True
 
     def turn(self) -> None:
-        """Write a shard of all rows so far, which takes the place of the former one, when there are new ones."""
+        """Write a shard of all rows so far, which takes the place of the former ones, when there are new rows."""
         if not self._new or self._clock.monotonic() < self._due:
             return
         rows = tuple(self._rows[at] for at in sorted(self._rows))
         # The operator takes greater numbers only, and a container that starts again does not know its last one.
         number = max(self._head.seq + 1, int(self._clock.wall()))
-        inputs = (self._last_name,) if self._last_name else ()
-        data = shards.encode(self._head._replace(seq=number, inputs=inputs, rows=rows))
+        data = shards.encode(self._head._replace(seq=number, inputs=tuple(self._former), rows=rows))
         for line in mirror_log.log_lines(data):
             self._write(line)
         self._head = self._head._replace(seq=number)
-        self._last_name = shards.name_of(data)
+        self._former.append(shards.name_of(data))
         self._new = False
-        self._due = self._clock.monotonic() + INTERVAL
+        now = self._clock.monotonic()
+        self._due, self._read = now + INTERVAL, now + READ_SECONDS
+
+    def waiting(self) -> bool:
+        """Whether rows were taken that the operator may not have read."""
+        return self._new or self._clock.monotonic() < self._read

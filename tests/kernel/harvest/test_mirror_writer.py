@@ -6,13 +6,15 @@ import gzip
 import pytest
 from tests.kernel.faults import FakeClock
 from tests.kernel.harvest.learning import LEARNED, append, line
-from tests.kernel.pods import Pod
+from tests.kernel.pods import Pod, row
 
 from hipbmm_kernel.harvest.harvester import Harvester
-from hipbmm_kernel.harvest.mirror_writer import INTERVAL, MirrorWriter
+from hipbmm_kernel.harvest.mirror_writer import INTERVAL, READ_SECONDS, MirrorWriter
 from hipbmm_kernel.identity.stack import Stack
 from hipbmm_kernel.store import mirror_log, shard
 from hipbmm_kernel.system.volume import Volume
+from hipbmm_operator.mirror.content import Content
+from hipbmm_operator.mirror.shards import newest_in_log
 
 
 def announced(lines: list[str]) -> list[shard.Shard]:
@@ -52,6 +54,38 @@ def test_what_the_server_learns_is_announced_whole_and_seldom(served: Pod, a_sta
     clock.sleep(INTERVAL * 2)
     harvest.turn()
     assert len(lines) == count
+
+
+@pytest.mark.parametrize("ended", [1.0, INTERVAL - 1, READ_SECONDS - 1, READ_SECONDS + 1])
+def test_what_the_operator_may_not_have_read_is_announced_again(served: Pod, a_stack: Stack, ended: float) -> None:
+    """By a container that starts again, whatever the first one has written: the log that ends is read by nobody."""
+    clock = FakeClock()
+    first, second = list[str](), list[str]()
+    append(served, line(LEARNED[0]))
+    harvest = Harvester(served.settings(), Volume(), clock, lambda _: None, first.append)
+    harvest.turn()
+    append(served, line(LEARNED[1]))
+    harvest.turn()
+    clock.sleep(ended)
+    harvest.finish(5.0)
+    again = Harvester(served.settings(), Volume(), clock, lambda _: None, second.append)
+    again.finish(5.0)
+    read = announced(first) if ended > READ_SECONDS else []
+    told = {each for one in (*read, *announced(second)) for each in one.rows}
+    assert told == set(LEARNED[:2])
+
+
+@pytest.mark.parametrize("read", range(1, 5))
+def test_a_mirror_holds_one_shard_of_a_sidecar_however_seldom_it_is_read(a_stack: Stack, read: int) -> None:
+    lines, clock, content = list[str](), FakeClock(), Content()
+    writer = MirrorWriter(shard.Shard(a_stack.key, "pod.mirror", 0), clock, lines.append)
+    for at in range(12):
+        writer.add([row(m=1 + at)])
+        writer.turn()
+        clock.sleep(INTERVAL)
+        if at % read == 0:
+            content = content.joined(newest_in_log("\n".join(lines), ["pod.mirror"]))
+        assert len(content.shards) == 1
 
 
 def test_a_container_that_starts_again_announces_greater_numbers(a_stack: Stack) -> None:
