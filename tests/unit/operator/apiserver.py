@@ -137,10 +137,10 @@ class ApiServer:
         return await self._one(request, at)
 
     async def _one(self, request: web.Request, at: At) -> web.Response:
+        written = await request.text()  # first: what is held may go meanwhile, and a write must not bring it back
         held = self.objects[at.kind].get((at.namespace, at.name))
         merges = request.content_type == "application/merge-patch+json"
         if request.method in ("POST", "PUT", "PATCH") and not (merges and held is None):
-            written = await request.text()
             body = yaml.safe_load(written) if request.content_type == "application/yaml" else json.loads(written)
             body["metadata"] = {"name": at.name, "namespace": at.namespace, **body.get("metadata", {})}
             if request.method == "PATCH" and held is not None:
