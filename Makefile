@@ -49,7 +49,7 @@ e2e: $(TEST_ENV)/.complete ## all tests on a real node: also the bad days that t
 bench: $(TEST_ENV)/.complete $(TORCH_ENV)/.complete ## figures with a range file (bench/ranges.json)
 	@$(SUITE) bench
 
-soak: $(TEST_ENV)/.complete $(TORCH_ENV)/.complete ## long fault runs: kills, bit flips, outages, random specs
+soak: $(TEST_ENV)/.complete $(TORCH_ENV)/.complete ## long fault runs: kills, bit flips, outages, random specs and examples
 	@$(SUITE) soak
 
 compat: $(TEST_ENV)/.complete compat-env ## against real vLLM, without a GPU: flags, sizes, layers, rows (7 GB once)

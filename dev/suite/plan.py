@@ -116,7 +116,9 @@ def bench() -> tuple[Stage, ...]:
 def soak() -> tuple[Stage, ...]:
     """Long fault runs."""
     operator = "tests/soak/operator_faults"
+    properties = ("-m", "hypothesis", "tests/unit", "tests/kernel/contract")
     return (
+        Stage("soak-properties", _pytest(_TEST, "-p", "tests.soak.other_examples", *properties)),
         Stage("soak", _pytest(_torch_python(), "tests/soak", f"--ignore={operator}"), ("torch",)),
         Stage("soak-operator", _pytest(_TEST, operator), ("cluster",)),
         Stage("soak-cluster", _pytest(_TEST, "tests/cluster", "tests/chart", "-m", "long"), ("cluster",)),

@@ -8,14 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from tests.kernel.nodes import write_node
 from tests.kernel.pods import a_stack, make_pod, node, pod
+from tests.properties import fix_examples
 
 __all__ = ["a_stack", "make_pod", "node", "pod", "write_node"]
 
-settings.register_profile("shared", deadline=None)
-settings.load_profile("shared")  # a shared machine may stop a process for seconds: no example is late because of that
+fix_examples()
 
 HERE = Path(__file__).parent / "zygote"
 SIMULATOR = Path(__file__).resolve().parents[2] / "dev/simulator/python"

@@ -1,6 +1,5 @@
-"""A shared machine may stop a process for seconds: no example of a property is late because of that."""
+"""The properties' examples."""
 
-from hypothesis import settings
+from tests.properties import fix_examples
 
-settings.register_profile("shared", deadline=None)
-settings.load_profile("shared")
+fix_examples()

@@ -4,6 +4,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from suite import plan
 from suite.stage import Stage, lanes
@@ -36,3 +38,23 @@ def test_the_halves_do_not_meet_on_a_cluster_of_the_users(monkeypatch: pytest.Mo
 def test_every_stage_is_in_one_lane() -> None:
     stages = plan.full()
     assert sorted(each.name for lane in lanes(stages) for each in lane) == sorted(each.name for each in stages)
+
+
+def test_a_property_tries_the_same_examples_in_each_run() -> None:
+    tried: list[tuple[int, str]] = []
+
+    @given(st.integers(), st.text())
+    def holds(number: int, text: str) -> None:
+        tried.append((number, text))
+
+    holds()
+    first = tried.copy()
+    tried.clear()
+    holds()
+    assert tried == first
+
+
+def test_soak_tries_other_examples_of_each_property() -> None:
+    command = next(stage for stage in plan.soak() if stage.name == "soak-properties").command
+    files = {path for path in Path("tests").rglob("test_*.py") if "@given(" in path.read_text()}
+    assert files == {path for path in files if any(path.is_relative_to(word) for word in command)}

@@ -166,7 +166,7 @@ def outcome(config: dict[str, object], tensor: int) -> str:
     return found.message or str(len(found.problems))
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.sampled_from(sorted(MODELS)), st.sampled_from((1, 2, 8)), st.data())
 def test_any_value_in_any_field_gives_a_plan_or_a_named_refusal(model: str, tensor: int, data: st.DataObject) -> None:
     config = {**MODELS[model], "num_hidden_layers": 2, "quantization_config": dict(PTPC)}

@@ -181,7 +181,7 @@ words = st.one_of(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.lists(words, max_size=6))
 @example(["-cc.cudagraph_capture_sizes+", "1k"])
 def test_no_command_line_raises(argv: list[str]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(600)  # a thousand examples each, on a machine that may be shared
 
 
-MANY = settings(max_examples=1000, deadline=None)
+MANY = settings(max_examples=1000)
 
 
 def text(row: Row) -> bytes:

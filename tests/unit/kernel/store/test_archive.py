@@ -63,7 +63,7 @@ def test_the_manifest_names_every_member() -> None:
     }
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.text(alphabet="./v1shardtackjon0123456789abcdef\\\0-", max_size=60))
 def test_a_member_is_always_at_its_own_path(path: str) -> None:
     found = archive.member(path)

@@ -42,7 +42,7 @@ def forged(one: shard.Shard, inputs: list[str], seq: int) -> tuple[str, shard.Sh
     return shard.name_of(shard.encode(made)), made
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(named_shards)
 def test_the_table_is_the_same_at_every_step(named: Store) -> None:
     now = named
@@ -54,7 +54,7 @@ def test_the_table_is_the_same_at_every_step(named: Store) -> None:
         assert table.merge(of_token) == table.merge(one for one in now.values() if one.token == token)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(named_shards)
 def test_one_shard_of_each_kind_and_token_is_left(named: Store) -> None:
     left = step(step(named))
@@ -64,13 +64,13 @@ def test_one_shard_of_each_kind_and_token_is_left(named: Store) -> None:
     assert step(left) == left
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(named_shards)
 def test_two_compactors_at_once_make_the_same(named: Store) -> None:
     assert step(named).keys() == step(named).keys()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(named_shards, st.randoms(use_true_random=False))
 def test_forged_inputs_never_lose_a_line(named: Store, rng: random.Random) -> None:
     """Compactions that anybody wrote, which name shards, each other and themselves."""
@@ -126,7 +126,7 @@ def test_what_one_shard_cannot_hold_becomes_several_and_then_stays(monkeypatch: 
     assert step(now) == now
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(named_shards, st.randoms(use_true_random=False))
 def test_parts_that_were_not_published_leave_nothing_that_stays_apart(named: Store, rng: random.Random) -> None:
     before, now = table.merge(named.values()), named

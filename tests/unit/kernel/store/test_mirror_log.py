@@ -93,7 +93,7 @@ def test_a_table_that_is_too_large_keeps_the_rows_of_the_plan(monkeypatch: pytes
     assert mirror_log.unmirrored(final, of(shard.decode(data)), [row(5).key, row(4).key], KEY) == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(strategies.shards, max_size=4), st.lists(strategies.shards, max_size=4))
 def test_a_mirror_with_the_news_serves_what_the_pod_serves(held: list[Shard], more: list[Shard]) -> None:
     final = table.merge([*held, *more])

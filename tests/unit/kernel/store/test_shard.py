@@ -44,7 +44,7 @@ def test_text_is_what_the_design_says() -> None:
     assert lines[6:] == [""]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(strategies.drawn_shards)
 def test_decoding_what_was_encoded_gives_the_same_shard(value: shard.Shard) -> None:
     assert shard.decode(shard.encode(value)) == value

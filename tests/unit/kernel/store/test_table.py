@@ -17,7 +17,7 @@ from hipbmm_kernel.store import shard, table
 pytestmark = pytest.mark.timeout(600)  # a thousand examples each, on a machine that may be shared
 
 
-MANY = settings(max_examples=1000, deadline=None)
+MANY = settings(max_examples=1000)
 PROBLEM = Problem(1, 10240, 5120)
 ROW_KEY = gemm.key_of(PROBLEM)
 some_shards = st.lists(strategies.shards, max_size=4)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hipbmm_operator.api import crd
@@ -107,7 +107,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(sorted(SCHEMA["spec"]["properties"])), JSON))
 def test_no_spec_breaks_the_parser(spec: Json) -> None:
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.unit.operator.detect.nodes import device, node, node_feature, resource_slice
 from tests.unit.operator.detect.strategies import FEATURES, IDS, JUNK, LABELS, NAMES, NODES, PLACES, SLICES, TEXT
@@ -63,8 +63,8 @@ def check_schema(result: Any) -> None:  # noqa: ANN401 - what a program would re
     assert all(REASON.fullmatch(reason) for reason in result["reasons"]), result["reasons"]
 
 
-THOROUGH = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+THOROUGH = settings(max_examples=100)
+QUICK = settings(max_examples=60)
 
 
 def check(found: Detection) -> None:
