@@ -46,6 +46,9 @@ class GoneError(ApiError):
     """A continue token or resourceVersion is too old; list again."""
 
 
+NOT_TO_BE_READ = (NotFoundError, ForbiddenError)
+"""What is not there, or no right to read it: all the same where nobody has to have it."""
+
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: InvalidError,
     403: ForbiddenError,

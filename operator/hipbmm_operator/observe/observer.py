@@ -42,7 +42,6 @@ from hipbmm_operator.watch.node_cache import NodeCache
 _RULES_SECONDS = 30.0
 """Many resources are often made at once in one namespace."""
 _MONITOR_SECONDS = 60.0
-_NOT_TO_BE_READ = (errors.ForbiddenError, errors.NotFoundError)
 
 
 class Observer:
@@ -177,11 +176,11 @@ async def namespace_rules(kube: Kube, namespace: str) -> Circumstances:
     """Those that LimitRanges and the Pod Security Standard make. What may not be read is no rule. Raises ApiError."""
     try:
         bodies = [body async for page in kube.pages(kinds.LIMIT_RANGE, namespace) for body in page.items]
-    except _NOT_TO_BE_READ:
+    except errors.NOT_TO_BE_READ:
         bodies = []
     try:
         labels = metadata.parse(await kube.get(kinds.NAMESPACE, "", namespace)).labels
-    except _NOT_TO_BE_READ:
+    except errors.NOT_TO_BE_READ:
         labels = {}
     non_root = labels.get("pod-security.kubernetes.io/enforce") == "restricted"
     return Circumstances(bounds=circumstances.bounds_of(bodies), non_root=non_root)

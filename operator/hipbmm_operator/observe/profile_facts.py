@@ -133,7 +133,7 @@ class ProfileReads:
         pages = self._kube.pages(kind, selector=_OUR_ADMISSION)
         try:
             return {str(item["metadata"]["name"]) async for page in pages for item in page.items}
-        except (errors.NotFoundError, errors.ForbiddenError):
+        except errors.NOT_TO_BE_READ:
             return set()
 
     def _mirrors_of(self, profile: Profile) -> tuple[str, ...]:
@@ -145,7 +145,7 @@ class ProfileReads:
     async def _enabled(self, namespace: str) -> bool:
         try:
             body = await self._kube.get(kinds.NAMESPACE, "", namespace)
-        except (errors.ForbiddenError, errors.NotFoundError):
+        except errors.NOT_TO_BE_READ:
             return False
         return metadata.parse(body).labels.get(spelling.LABEL_NAMESPACE) == "enabled"
 

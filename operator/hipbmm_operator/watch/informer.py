@@ -226,7 +226,7 @@ class Informer:
                 async for page in self._kube.pages(kind, size=self._settings.page_size, fields=fields):
                     found += page.items
                     since = page.resource_version
-            except (errors.NotFoundError, errors.ForbiddenError):
+            except errors.NOT_TO_BE_READ:
                 continue
             return found, [(kind, since)]
         return [], []
