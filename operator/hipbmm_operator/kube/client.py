@@ -100,8 +100,10 @@ class Kube:
         while True:
             wanted = query | ({"continue": token} if token else {})
             answer = await self._json("GET", kind.path(namespace), wanted)
+            if "items" not in answer:  # an empty list would say that everything is gone
+                raise errors.UnavailableError(0, "BadAnswer", f"the list of {kind.plural} is none")
             metadata = answer.get("metadata", {})
-            yield Page(answer.get("items") or [], str(metadata.get("resourceVersion", "")))
+            yield Page(answer["items"] or [], str(metadata.get("resourceVersion", "")))
             token = metadata.get("continue") or ""
             if not token:
                 return

@@ -25,6 +25,11 @@ class UnavailableError(ApiError):
 class NotFoundError(ApiError):
     """The object, its namespace or its kind does not exist."""
 
+    @property
+    def of_object(self) -> bool:
+        """Whether the kind is served: an unknown one is answered in plain text, a missing object with a Status."""
+        return self.reason == "NotFound"
+
 
 class AlreadyExistsError(ApiError):
     """A create met an object of that name."""

@@ -197,8 +197,7 @@ async def service_monitor(kube: Kube, owner: Metadata, spec: Spec | None, servic
     try:
         live = await kube.get(kinds.SERVICE_MONITOR, owner.namespace, names.child(owner.name))
     except errors.NotFoundError as error:
-        # An unknown kind is answered in plain text, a missing object with a Status.
-        served = error.reason == "NotFound"
+        served = error.of_object
         return ServiceMonitorState(served=served, again=None if served or not wanted else _MONITOR_SECONDS)
     return ServiceMonitorState(parse.child(live))
 

@@ -154,7 +154,7 @@ class Informer:
                 await self.resync(within)
             except errors.ApiError as error:
                 LOG.warning("Resync failed: %s", error)
-                await asyncio.sleep((error.retry_after or 0) + pause)
+                await asyncio.sleep(min(error.retry_after or 0, self._settings.backoff_max_seconds) + pause)
             else:
                 return
 

@@ -174,6 +174,25 @@ async def test_nothing_is_made_for_a_resource_that_is_gone() -> None:
     assert harness.cache.get(HIPBMM_DEPLOYMENT, *KEY) is None
 
 
+async def test_a_resource_is_not_gone_because_somebody_knows_no_such_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy before the API server, or one that does not serve the kind just now."""
+    harness = Harness()
+    for _ in range(2):
+        await harness.reconcile(KEY)
+    gone = harness.kube.objects.pop((DEPLOYMENT, *KEY))
+    harness.cache.remove(DEPLOYMENT, *KEY, gone["metadata"]["uid"])
+
+    async def unknown(*_: object) -> Json:
+        raise errors.from_status(404, {"message": "404 page not found"})
+
+    monkeypatch.setattr(harness.kube, "get", unknown)
+    with pytest.raises(errors.NotFoundError):
+        await harness.reconcile(KEY)
+    monkeypatch.undo()
+    await harness.reconcile(KEY)
+    assert (DEPLOYMENT, *KEY) in harness.kube.objects
+
+
 async def test_a_resource_that_is_being_deleted_is_left_alone() -> None:
     harness = Harness()
     body = copy.deepcopy(harness.kube.objects[HIPBMM_DEPLOYMENT, *KEY])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from tests.unit.operator.apiserver import ApiServer, eventually
 from tests.unit.operator.make import MINIMAL, Json, pod
 
@@ -167,6 +168,32 @@ async def test_a_renewed_watch_asks_for_a_resync_and_a_refusal_for_another_try(h
     harness.api.refused.clear()
     await eventually(lambda: harness.kept() == {"a": False})
     forever.cancel()
+
+
+async def test_an_answer_that_is_no_list_takes_nothing_away(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.put("a")
+    monkeypatch.setattr(harness.api, "_list", lambda *_: web.json_response({"message": "welcome"}))
+    with pytest.raises(errors.UnavailableError):
+        await harness.informer.resync(1.0)
+    assert harness.kept() == {"a": False}
+
+
+async def test_a_resync_waits_no_longer_than_a_minute_whatever_it_is_told(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited = list[float]()
+
+    async def refused(_: float) -> None:
+        raise errors.UnavailableError(429, "TooManyRequests", "later", retry_after=1e6)
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        monkeypatch.undo()
+
+    monkeypatch.setattr(harness.informer, "resync", refused)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    await harness.informer.resync_until_done()
+    assert 60 < waited[0] < 62
 
 
 async def test_a_kind_that_may_not_be_listed_is_kept_as_it_was(harness: Harness) -> None:
