@@ -63,7 +63,7 @@ class Kube:
         self._timeout = aiohttp.ClientTimeout(total=request_seconds)
         self.clock = ServerClock(partial(datetime.now, UTC))
         self.may_write: Callable[[], bool] = lambda: True
-        """Asked before each write but those of the Lease itself."""
+        """Asked before each write but those of the Lease itself, and before a log is read."""
 
     @property
     def server(self) -> str:
@@ -208,7 +208,9 @@ class Kube:
     async def _data(
         self, method: str, path: str, query: Mapping[str, str], body: Json | None, content_type: str
     ) -> bytes:
-        if method != "GET" and not path.startswith(_LEASES) and not self.may_write():
+        # Logs are read for what is written then; one by one they would keep a worker from the end of an outage.
+        of_leader = (method != "GET" and not path.startswith(_LEASES)) or path.endswith("/log")
+        if of_leader and not self.may_write():
             raise errors.UnavailableError(0, "NotLeader", "another operator may hold the Lease")
         sent = as_yaml(body) if content_type in (YAML, APPLY) else body
         try:

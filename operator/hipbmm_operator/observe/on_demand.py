@@ -1,5 +1,6 @@
 """What is read besides the watched objects, only while something is on its way or wrong; nothing at rest."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import get_args
@@ -64,11 +65,13 @@ class OnDemandReads:
         progress = await self._progress(warming) if warming else None
         if warming:
             again.append(self._progress_seconds)
-        starts: dict[str, report.Start] = {}
+        asked = [pod for pod in pods if self._asks_for_start(pod)]
+        # All at once: of a node that is away, each log takes as long as a request may.
+        begun = list(zip(asked, await asyncio.gather(*map(self._start, asked)), strict=True))
+        starts = {pod.uid: start for pod, (start, _) in begun if start is not None}
+        again += [_EVENT_SECONDS for pod, (_, final) in begun if pod.restarts and not final]
         notes: dict[str, Note] = {}
         for pod in pods:
-            if self._asks_for_start(pod) and not await self._start(starts, pod) and pod.restarts:
-                again.append(_EVENT_SECONDS)
             if _waits(pod):
                 again.append(_EVENT_SECONDS)
                 if _is_stuck(pod.created, now):
@@ -108,7 +111,7 @@ class OnDemandReads:
             return False
         return pod.restarts > 0 or not pod.ready or ("start", pod.run) in self._kept
 
-    async def _start(self, starts: dict[str, report.Start], pod: Pod) -> bool:
+    async def _start(self, pod: Pod) -> tuple[report.Start | None, bool]:
         """How the server was started this time; whether that is final.
 
         The beginning of its log says it, and is read until it does: not of a log that was rotated, which begins later.
@@ -119,12 +122,8 @@ class OnDemandReads:
             start = report.parse_start(text)
             return start, start is not None or len(text.encode()) >= _HEAD_BYTES
 
-        start, final = self._kept.last(("start", pod.run)) or (None, False)
-        if not final:
-            start, final = await self._kept.latest(("start", pod.run), _EVENT_SECONDS * 0.9, read) or (None, False)
-        if start is not None:
-            starts[pod.uid] = start
-        return final
+        known = self._kept.last(("start", pod.run)) or (None, False)
+        return known if known[1] else await self._kept.latest(("start", pod.run), _EVENT_SECONDS * 0.9, read) or known
 
     async def _progress(self, pod: Pod) -> report.Progress | None:
         async def read() -> report.Progress | None:

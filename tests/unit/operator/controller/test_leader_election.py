@@ -193,7 +193,7 @@ async def test_the_lease_is_given_back_only_by_its_holder() -> None:
     assert second.may_write()
 
 
-async def test_only_the_lease_itself_is_written_without_the_lease(tmp_path: Path) -> None:
+async def test_only_the_lease_itself_is_written_and_no_log_is_read_without_the_lease(tmp_path: Path) -> None:
     config = tmp_path / "config"
     cluster = {"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}
     context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
@@ -208,6 +208,8 @@ async def test_only_the_lease_itself_is_written_without_the_lease(tmp_path: Path
             await kube.merge(HIPBMM_DEPLOYMENT, "a", "leases", {}, "status")
         with pytest.raises(errors.UnavailableError, match="NotLeader"):
             await kube.create(SERVICE, {"metadata": {"namespace": "leases"}})
+        with pytest.raises(errors.UnavailableError, match="NotLeader"):
+            await kube.log("a", "pod", "server")
         with pytest.raises(errors.UnavailableError, match="ClientConnectorError"):
             await kube.create(LEASE, {"metadata": {"namespace": "a"}})
     finally:

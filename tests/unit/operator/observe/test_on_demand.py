@@ -111,6 +111,19 @@ async def test_how_a_server_that_crashed_was_started_is_read_until_it_is_known()
     assert (known.again, len(case.kube.reads)) == (None, 2)
 
 
+async def test_logs_that_do_not_come_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the pods of a node that is away."""
+    case, all_asked = Case(), asyncio.Barrier(3)
+
+    async def log(*_: object, **_limit: int) -> str:
+        await all_asked.wait()
+        raise errors.UnavailableError(0, "TimeoutError", "")
+
+    monkeypatch.setattr(case.kube, "log", log)
+    async with asyncio.timeout(60):
+        assert not (await case.read(*(pod(name, server=AGAIN) for name in "abc"))).starts
+
+
 async def test_a_log_whose_beginning_is_gone_is_not_read_again() -> None:
     case = Case()
     case.kube.logs["a", "server"] = "INFO GET /health\n" * 1000
