@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hipbmm_kernel.argv import builtin, flags, shell, values
 from hipbmm_kernel.argv.shell import Command
-from hipbmm_kernel.argv.words import ShellError
+from hipbmm_kernel.argv.work import ShellError, Work
 
 VLLM_SERVE = "VllmServe"
 API_SERVER = "ApiServer"
@@ -105,7 +105,7 @@ def find(argv: Sequence[str], env: Mapping[str, str], *, has_command: bool = Tru
     taken to be vLLM's.
     """
     try:
-        met = list(_met(Command(tuple(argv)), env))
+        met = list(_met(Command(tuple(argv)), env, Work()))
     except ShellError as error:
         return Unread(SYNTAX, str(error))
     except (ValueError, RecursionError):
@@ -126,7 +126,7 @@ def find(argv: Sequence[str], env: Mapping[str, str], *, has_command: bool = Tru
     return reasons.get(RAY_NODE) or reasons.get(SCRIPT_FILE) or nothing
 
 
-def _met(command: Command, env: Mapping[str, str], nesting: int = 0) -> Iterator[_Candidate | Unread]:
+def _met(command: Command, env: Mapping[str, str], work: Work, nesting: int = 0) -> Iterator[_Candidate | Unread]:
     """The servers that a command starts, and what it starts in place of one."""
     at, own = _unwrapped(command.fields)
     command = command._replace(fields=_apart(command.fields[at:]), env=(*command.env, *own))
@@ -139,11 +139,11 @@ def _met(command: Command, env: Mapping[str, str], nesting: int = 0) -> Iterator
         hidden = ((PYTHONPATH, values.ANY),) if is_isolated(fields) else ()
         yield _Candidate(form, command._replace(fields=arguments, env=(*command.env, *hidden)))
     elif program in SHELLS:
-        yield from _of_shell(command, {**env, **dict(command.env)}, nesting)
+        yield from _of_shell(command, {**env, **dict(command.env)}, work, nesting)
     elif program == "ray" and "start" in fields[1:2]:
         yield _RAY_NODE
     elif program == "ray" and "symmetric-run" in fields[1:2] and "--" in fields:
-        yield from _met(command._replace(fields=fields[fields.index("--") + 1 :]), env, nesting + 1)
+        yield from _met(command._replace(fields=fields[fields.index("--") + 1 :]), env, work, nesting + 1)
     elif program.endswith((".sh", ".py", ".bash")):
         yield _script_file(fields[0])
     elif _PYTHON.fullmatch(program):
@@ -152,7 +152,7 @@ def _met(command: Command, env: Mapping[str, str], nesting: int = 0) -> Iterator
         yield from (_script_file(text) for text in fields[at : at + 1] if not text.startswith("-"))
 
 
-def _of_shell(command: Command, env: Mapping[str, str], nesting: int) -> Iterator[_Candidate | Unread]:
+def _of_shell(command: Command, env: Mapping[str, str], work: Work, nesting: int) -> Iterator[_Candidate | Unread]:
     """A shell with its own text, or with a script's file."""
     yield Unread(NO_SERVER)  # its arguments are those of no server, whatever is in the text
     text, parameters = _script(command.fields)
@@ -162,10 +162,10 @@ def _of_shell(command: Command, env: Mapping[str, str], nesting: int) -> Iterato
         yield _script_file("a text that only running it would show")
     else:
         is_bash = command.fields[0].endswith(("bash", "zsh"))
-        walk = shell.Walk({name: values.forgotten(value) for name, value in env.items()}, is_bash=is_bash)
+        walk = shell.Walk({name: values.forgotten(value) for name, value in env.items()}, work, is_bash=is_bash)
         for each in walk.run(text, tuple(values.forgotten(field) for field in parameters or command.fields[:1])):
             certain, changed = command.certain and each.certain, (*command.env, *each.env)
-            yield from _met(each._replace(certain=certain, env=changed), env, nesting + 1)
+            yield from _met(each._replace(certain=certain, env=changed), env, work, nesting + 1)
 
 
 def _script_file(name: str) -> Unread:
@@ -181,7 +181,8 @@ def _unwrapped(fields: tuple[str, ...]) -> tuple[int, tuple[tuple[str, str], ...
         return 0, ()
     for at in range(1, len(fields)):
         inner = fields[at].rpartition("/")[2] if fields[at - 1] not in _CHOOSING else ""
-        if _server_of(inner, fields[at:])[0] or inner in SHELLS or _PYTHON.fullmatch(inner):
+        serves = inner == "vllm" and fields[at + 1 : at + 2] == ("serve",)
+        if serves or inner in SHELLS or _PYTHON.fullmatch(inner):
             pairs = (text.partition("=") for text in fields[1:at] if "=" in text and not text.startswith("-"))
             dropped = ((name, values.ANY) for name in _dropped(program, fields[1:at]))
             return at, (*dropped, *((name, value) for name, _, value in pairs), *_entered(program, fields[1:at]))

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from hipbmm_kernel.argv.words import ShellError, Token
+from hipbmm_kernel.argv.words import Token
+from hipbmm_kernel.argv.work import ShellError
 
 MAX_DEPTH = 40
 _REDIRECTIONS = frozenset({"<", ">", ">>", "<<", "<<-", "<<<", "<>", ">&", "<&", ">|", "&>", "&>>"})

@@ -16,10 +16,10 @@ from hipbmm_kernel.argv.builtin import Ended
 from hipbmm_kernel.argv.conditions import Chain
 from hipbmm_kernel.argv.grammar import Block, Branches, Function, Group, Loop, Node, Simple
 from hipbmm_kernel.argv.values import UNKNOWN, Expander, Marks, Value, Variables
-from hipbmm_kernel.argv.words import ShellError, Token
+from hipbmm_kernel.argv.words import Token
+from hipbmm_kernel.argv.work import COMMAND, COMPARED, COPIED, VARIABLE, ShellError, Work
 
 MAX_CALLS = 12
-MAX_STEPS = 5000
 MAX_ROUNDS = 64
 
 
@@ -39,28 +39,29 @@ class Command(NamedTuple):
 class Walk:
     """One walk."""
 
-    def __init__(self, env: Mapping[str, str], *, is_bash: bool) -> None:
+    def __init__(self, env: Mapping[str, str], work: Work, *, is_bash: bool) -> None:
         self._commands: list[Command] = []
         self._marks = Marks()
-        self._env = env
+        work.take(len(env) // COMPARED)
+        self._env = {name: (value,) for name, value in env.items()}
         self._is_bash = is_bash
-        self._variables = Variables({name: (value,) for name, value in env.items()})
-        self._expander = Expander(self._marks)
+        self._variables = Variables(self._env)
+        self._work = work
+        self._expander = Expander(self._marks, work)
         self._functions: dict[str, Block] = {}
         self._locals: list[dict[str, Variables]] = []
         self._assumed = False
         self._left: tuple[list[Variables], ...] = ()
-        self._exported: dict[str, bool | None] = dict.fromkeys(env, True)
+        self._exported: dict[str, bool | None] = {}
         self._exports_all = False
         self._uncertain = 0
         self._calls = 0
-        self._steps = 0
 
     def run(self, text: str, parameters: tuple[str, ...]) -> list[Command]:
         """The commands of a script; `parameters` begin with `$0`. ShellError when it cannot be read."""
         self._variables = self._variables._replace(name=parameters[0], positional=parameters[1:])
         with contextlib.suppress(Ended):
-            self._block(grammar.parse(words.tokens(text)))
+            self._block(grammar.parse(words.tokens(text, self._work)))
         return self._commands
 
     def _block(self, block: Block, *, condition: bool = False) -> bool | None:
@@ -68,11 +69,9 @@ class Walk:
         result: bool | None = True
         chain = Chain()
         for step in block:
-            self._steps += 1
-            if self._steps > MAX_STEPS:
-                raise ShellError("too many commands")
+            self._work.take(COMMAND)
             if step.after == "":
-                self._variables = values.merged([chain.before or self._variables, self._variables])
+                self._variables = values.merged([chain.before or self._variables, self._variables], self._work)
                 chain, self._assumed = Chain(), False
             elif step.after != "|":
                 chain = chain.behind(step.after, result, self._variables if self._assumed else None)
@@ -81,7 +80,7 @@ class Walk:
             found = self._step(step, condition, chain)
             unsure = chain.doubtful or found is None or (step.negated and self._assumed)
             result = None if unsure else found != step.negated
-        self._variables = values.merged([chain.before or self._variables, self._variables])
+        self._variables = values.merged([chain.before or self._variables, self._variables], self._work)
         return result
 
     def _step(self, step: grammar.Step, condition: bool, chain: Chain) -> bool | None:
@@ -123,7 +122,7 @@ class Walk:
             return None
         finally:
             self._uncertain -= 1
-            self._variables = values.merged([before, self._variables])
+            self._variables = values.merged([before, self._variables], self._work)
 
     def _node(self, node: Node, condition: bool) -> bool | None:
         if isinstance(node, Simple):
@@ -161,7 +160,7 @@ class Walk:
                 self._variables = before
         finally:
             self._uncertain = uncertain
-        self._variables, self._assumed = values.merged(ways), assumed
+        self._variables, self._assumed = values.merged(ways, self._work), assumed
         return results.pop() if len(results) == 1 else None
 
     def _loop(self, node: Loop) -> bool | None:
@@ -176,8 +175,8 @@ class Walk:
         finally:
             left, self._left = self._left[-1], outer
         if left:
-            after = values.merged([self._variables, *left])
-            self._variables, result = values.blurred(before, after), result or None
+            after = values.merged([self._variables, *left], self._work)
+            self._variables, result = values.blurred(before, after, self._work), result or None
         return result
 
     def _unless(self, ending: str, block: Block, result: bool | None) -> bool | None:
@@ -227,7 +226,7 @@ class Walk:
             self._left[-1].append(before)
             self._fork(Group(node.condition), condition=True)
             result = self._fork(Group(node.body), condition=False)
-            self._variables = values.blurred(before, self._variables)
+            self._variables = values.blurred(before, self._variables, self._work)
             if self._variables == before:
                 return result
 
@@ -300,10 +299,8 @@ class Walk:
         return None if condition else True
 
     def _come_to(self, fields: list[str], own: Mapping[str, Value]) -> None:
-        seen = {name: yes for name, yes in self._exported.items() if yes is not False or name in self._env}
-        env = {name: self._variables.named.get(name, UNKNOWN) if yes else UNKNOWN for name, yes in seen.items()}
-        texts = {name: value[0] if len(value) == 1 else values.ANY for name, value in (env | dict(own)).items()}
-        changed = tuple((name, text) for name, text in sorted(texts.items()) if self._env.get(name) != text)
+        named, exported = {**self._variables.named, **own}, {**self._exported, **dict.fromkeys(own, True)}
+        changed = builtin.seen(named, exported, self._env, self._work)
         self._commands.append(Command(tuple(fields), not self._uncertain, changed, self._marks))
 
     def _called(self, name: str, arguments: list[str]) -> bool | None:
@@ -312,7 +309,7 @@ class Walk:
         if self._calls > MAX_CALLS:
             raise ShellError("too many calls")
         if name == "eval":
-            found = self._block(grammar.parse(words.tokens(" ".join(arguments))))
+            found = self._block(grammar.parse(words.tokens(" ".join(arguments), self._work)))
             if any(map(values.is_marked, arguments)):
                 self._doubt()
             return found
@@ -387,14 +384,16 @@ class Walk:
     def _doubt(self) -> None:
         """What is not read may set any variable: others than the container has, and anew what the script has set."""
         named = self._variables.named
-        kept = {name: value if value == (self._env.get(name),) else UNKNOWN for name, value in named.items()}
+        kept = {name: value if value == self._env.get(name) else UNKNOWN for name, value in named.items()}
         self._variables = self._variables._replace(named=kept, complete=False, arrays={})
 
     def _set(self, name: str, value: Value, fields: values.Fields | None = None) -> None:
+        self._work.take(VARIABLE + len(self._variables.named) // COPIED)
         self._variables = self._variables.changed(name, value, fields)
         if self._exports_all and fields is None:
             self._export(name, yes=True)
 
     def _export(self, name: str, *, yes: bool) -> None:
         """Processes see a variable from here on, or do not; what they see is not known where that is in doubt."""
-        self._exported[name] = yes if not self._uncertain or self._exported.get(name, False) is yes else None
+        certain = not self._uncertain or self._exported.get(name, name in self._env) is yes
+        self._exported[name] = yes if certain else None

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from hipbmm_kernel.argv import words
 from hipbmm_kernel.argv.words import Piece, Token
+from hipbmm_kernel.argv.work import COMPARED, COPIED, PATTERN, Work
 
 Value = tuple[str, ...]
 """The alternatives; one for a known value, none for an unknown one."""
@@ -21,9 +22,6 @@ EMPTY: Value = ("",)
 ANY = "\0\0"
 """An unknown value in a field."""
 MAX_ALTERNATIVES = 8
-MAX_EXPANDED = 16 << 20
-"""Characters of all fields of one script; each counts as FIELD more, since an array of empty ones doubles as well."""
-FIELD = 16
 _OF_THE_SHELL = frozenset(
     {
         *("_", "DIRSTACK", "EPOCHREALTIME", "EPOCHSECONDS", "EUID", "FUNCNAME", "GROUPS", "HOSTNAME", "HOSTTYPE"),
@@ -146,20 +144,27 @@ def union(values: Sequence[Value]) -> Value:
     return found if len(found) <= MAX_ALTERNATIVES else UNKNOWN
 
 
-def merged(ways: list[Variables]) -> Variables:
+def changes(before: Mapping[str, Value], after: Mapping[str, Value]) -> set[str]:
+    """The names whose values differ."""
+    return {name for name, _ in before.items() ^ after.items()}
+
+
+def merged(ways: list[Variables], work: Work) -> Variables:
     """What is known after one of several ways was gone."""
     if len(ways) == 1 or all(way is ways[0] for way in ways):
         return ways[0]
-    names = dict.fromkeys(name for way in ways for name in way.named)
-    named = {name: union([way.named.get(name, EMPTY) for way in ways]) for name in names}
-    return _alike(ways, named)
+    work.take(sum(len(way.named) for way in ways) // COMPARED)
+    first = ways[0].named
+    differing = {name for way in ways for name in changes(first, way.named)}
+    named = {name: union([way.named.get(name, EMPTY) for way in ways]) for name in differing}
+    return _alike(ways, {**first, **named})
 
 
-def blurred(before: Variables, after: Variables) -> Variables:
+def blurred(before: Variables, after: Variables, work: Work) -> Variables:
     """What is known after something happened any number of times, of which `after` is the first."""
-    names = {**before.named, **after.named}
-    same = {name for name in names if before.named.get(name) == after.named.get(name)}
-    return _alike([before, after], {name: names[name] if name in same else UNKNOWN for name in names})
+    work.take(len(after.named) // COMPARED)
+    differing = changes(before.named, after.named)
+    return _alike([before, after], {**before.named, **dict.fromkeys(differing, UNKNOWN)})
 
 
 def _alike(ways: list[Variables], named: Mapping[str, Value]) -> Variables:
@@ -177,9 +182,9 @@ def _alike(ways: list[Variables], named: Mapping[str, Value]) -> Variables:
 class Expander:
     """Words into fields, as a shell does it: unquoted expansions are split at blanks."""
 
-    def __init__(self, marks: Marks) -> None:
+    def __init__(self, marks: Marks, work: Work) -> None:
         self._marks = marks
-        self._left = MAX_EXPANDED
+        self._work = work
 
     def fields(self, token: Token, variables: Variables) -> list[str]:
         """The fields of a word."""
@@ -198,7 +203,9 @@ class Expander:
             for piece in token.word
             for text in [self.text(Token("", (piece,)), variables)]
         )
-        return "".join(literal).replace("[^", "[!")
+        found = "".join(literal).replace("[^", "[!")
+        self._work.take(PATTERN + len(found))
+        return found
 
     def defaults(self, tokens: Iterable[Token], variables: Variables) -> Iterator[tuple[str, Value]]:
         """The variables that `${V:=default}` sets, and to what; one that a word before it needs is not known then.
@@ -206,7 +213,7 @@ class Expander:
         Nor is what `$((V = 1))` sets.
         """
         used: set[str] = set()
-        parts = (words.tokens(each.word[1].text[1:-1]) if each.is_array else [each] for each in tokens)
+        parts = (words.tokens(each.word[1].text[1:-1], self._work) if each.is_array else [each] for each in tokens)
         for piece in (piece for part in parts for token in part for piece in token.word if piece.kind != words.TEXT):
             if piece.kind == words.UNKNOWN:
                 yield from ((name, UNKNOWN) for name in words.computed(piece.text) if piece.text.startswith("$(("))
@@ -241,7 +248,8 @@ class Expander:
 
     def _elements(self, text: str, variables: Variables, before: Fields | None) -> Fields | None:
         """The fields of an array behind those that it had; None when they are not known."""
-        inner = [each for each in words.tokens(text) if each.operator != "\n"]
+        inner = [each for each in words.tokens(text, self._work) if each.operator != "\n"]
+        self._work.take(len(before or ()) // COPIED)
         fields = tuple(field for each in inner for field in self.fields(each, variables))
         odd = any(each.operator or _INDEXED.match(each.word[0].text) for each in inner)
         return None if before is None or odd else (*before, *fields)
@@ -260,9 +268,7 @@ class Expander:
             parts = self._parts(piece, variables, whole=piece.quoted or not split)
             if not parts:
                 continue
-            self._left -= sum(FIELD + len(part or "") for part in parts)
-            if self._left < 0:
-                raise words.ShellError(f"its words become more than {MAX_EXPANDED} characters")
+            self._work.take(sum(1 + len(part or "") // COPIED for part in parts))
             if begun and parts[0] is not None:
                 found[-1] += parts[0]
             found += [part for part in (parts[1:] if begun else parts) if part is not None]
@@ -271,6 +277,7 @@ class Expander:
 
     def _parts(self, piece: Piece, variables: Variables, *, whole: bool) -> Sequence[str | None]:
         """Texts to be joined to their neighbours; None where a blank separates. `whole`: no blank does."""
+        self._work.take(1 + len(variables.positional) // COPIED)
         if piece.kind != words.PARAMETER:
             text = piece.text if piece.kind == words.TEXT else self._computed(piece.text, variables)
             return [text] if whole else _separated(text)
@@ -293,7 +300,8 @@ class Expander:
         """What `$((A * 2 + 1))` is, of known numbers and without brackets; a mark for anything else."""
         if not text.startswith("$(("):
             return ANY
-        inner = self.text(Token("", words.pieces(text[3:-2], quoted=True)), variables).strip()
+        inner = self.text(Token("", words.pieces(text[3:-2], self._work, quoted=True)), variables).strip()
+        self._work.take(len(inner))
         addends, at = [0], 0
         while at < len(inner):
             found = _OPERAND.match(inner, at)
@@ -334,7 +342,7 @@ class Expander:
         if other == "=" and empty and default:
             return ANY  # what it sets in such a place is not followed
         if (other in ("-", "=") and empty) or (other == "+" and not empty and value != UNKNOWN):
-            return words.pieces(default, quoted=piece.quoted)
+            return words.pieces(default, self._work, quoted=piece.quoted)
         if other == "+" and empty:
             return ""
         return self._marks.of(UNKNOWN if other == "+" else EMPTY if value is None else value)

@@ -7,6 +7,8 @@ A piece keeps whether it was quoted, since an unquoted expansion is split into f
 import re
 from typing import NamedTuple
 
+from hipbmm_kernel.argv.work import DOCUMENT, ShellError, Work
+
 TEXT, PARAMETER, UNKNOWN = "text", "parameter", "unknown"
 MAX_TEXT = 128 << 10
 _OPERATOR = re.compile(r"\n|;;|;|&&|\|\||\|&|\||&>>|&>|\d*(?:<<<|<<-|<<|<>|>>|>&|<&|>\||>|<)|&|\(|\)")
@@ -34,10 +36,6 @@ _NESTING = {
 _CLOSING = {"(": ")", "{": "}"}
 _COMPUTED = re.compile(r"\b([A-Za-z_]\w*)(?:\s*(?:[-+*/%&|^]|<<|>>)?=(?!=)|\+\+|--)", re.ASCII)
 _OPEN = "a quote or a bracket is not closed"
-
-
-class ShellError(ValueError):
-    """The text is not shell, or is more than is read here; the message says where."""
 
 
 class Piece(NamedTuple):
@@ -75,11 +73,11 @@ ALL_PARAMETERS = Token("", (Piece(PARAMETER, "@", quoted=True),))
 """`"$@"`."""
 
 
-def tokens(text: str) -> list[Token]:
+def tokens(text: str, work: Work) -> list[Token]:
     """The tokens of shell text. ShellError when a quote or bracket is not closed."""
     if len(text) > MAX_TEXT:
         raise ShellError(f"more than {MAX_TEXT} characters")
-    return _Lexer(text).run()
+    return _Lexer(text, work).run()
 
 
 def computed(text: str) -> list[str]:
@@ -87,15 +85,16 @@ def computed(text: str) -> list[str]:
     return _COMPUTED.findall(text)
 
 
-def pieces(text: str, *, quoted: bool) -> tuple[Piece, ...]:
+def pieces(text: str, work: Work, *, quoted: bool) -> tuple[Piece, ...]:
     """The pieces of the default in `${V:-default}`, which is one word with blanks in it."""
-    lexer = _Lexer(text)
+    lexer = _Lexer(text, work)
     lexer.default(quoted)
     return tuple(lexer.word)
 
 
 class _Lexer:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, work: Work) -> None:
+        self._work = work
         self._text = text
         self._at = 0
         self.word: list[Piece] = []
@@ -117,6 +116,7 @@ class _Lexer:
                 raise ShellError(_OPEN)
 
     def _step(self) -> None:
+        self._work.take(1)
         if self._skip(_CONTINUATION) or (not self._begun and self._skip(_COMMENT)):
             return
         if self._skip(_BLANKS):
@@ -198,6 +198,7 @@ class _Lexer:
         start, opening = self._at, self._text[self._at]
         depth = 0
         for found in _NESTING[opening].finditer(self._text, start):
+            self._work.take(1)
             depth += (found[0] == opening) - (found[0] == _CLOSING[opening])
             if found[0] in ("'", '"'):
                 break
@@ -209,6 +210,7 @@ class _Lexer:
     def _skip_documents(self) -> None:
         """Leave out the here-documents that begin on the line that has ended."""
         for mark, tabs in self._documents:
+            self._work.take(DOCUMENT)
             end = re.compile(rf"^{tabs}{re.escape(mark)}\r*(?:\n|\Z)", re.MULTILINE).search(self._text, self._at)
             self._at = end.end() if end else len(self._text)
         self._documents.clear()
@@ -225,6 +227,7 @@ class _Lexer:
 
     def _add(self, kind: str, text: str, *, quoted: bool) -> None:
         self._begun = True
+        self._work.take(1)
         last = self.word[-1] if self.word else None
         if last is not None and kind == TEXT and last[::2] == (TEXT, quoted):
             self.word[-1] = Piece(TEXT, last.text + text, quoted)

@@ -187,6 +187,45 @@ def test_no_text_is_too_odd(text: str) -> None:
         assert isinstance(found, (Server, Unread))
 
 
+ROUNDS = "x " * 60
+LONG = {
+    "sums": f"for i in {ROUNDS}; do : $((1{'+1' * 40_000})); done",
+    "sums in sums": f": {'$((' * 3000}1{'))' * 3000}",
+    "defaults in defaults": f": {'${a:-' * 9000}1{'}' * 9000}",
+    "commands": "while x; do A=$B; B=$C; C=$D; D=1; done; " * 2000,
+    "shells": "bash -c 'while x; do A=$B; B=$C; C=1; done';" * 2000,
+    "words": f"for i in {ROUNDS}; do echo {'a ' * 50_000}; done",
+    "text that is read again": f"A='{'a ' * 50_000}'; {'eval $A; ' * 12}",
+    "variables": f"export {' '.join(f'a{i}=1' for i in range(14_000))}",
+    "variables of each command": f"{''.join(f'export a{i}=1;' for i in range(2000))} {'echo;' * 10_000}",
+    "variables that branches set": f"case $A in {''.join(f'{i}) B{i}=$A;;' for i in range(2000))} esac",
+    "patterns": "".join(f"[[ x == *a{i} ]];" for i in range(6000)),
+    "here-documents": f"cat {'<<a ' * 25_000}",
+    "arguments": f"set -- {'a ' * 8000}; echo {'$1' * 20_000}",
+    "fields of arrays": f"A=({'x ' * 8000}); {'A+=(x);' * 14_000}",
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_what_takes_long_to_read_is_not_known(text: str) -> None:
+    found = command.find(sh(f"{text}\nvllm serve org/m"), {})
+    assert found == Unread("ShellSyntax", "it takes too long to read")
+
+
+def test_what_is_only_large_is_read() -> None:
+    services = {f"SERVICE_{at}_PORT": f"tcp://10.0.0.1:{at}" for at in range(7000)}
+    text = f"""# {"a comment " * 4000}
+cat > /tmp/file <<END
+{"a line of a file, in which $VARIABLES stay as they are" * 1000}
+END
+if [ -f /opt/env ]; then export A=1; fi
+for i in 1 2 3 4 5 6 7 8; do export "PART_$i=$((i * 2))"; echo part $i; done
+exec vllm serve org/m --seed $PART_8"""
+    found = command.find(sh(text), services)
+    assert isinstance(found, Server)
+    assert found.arguments == ("--seed", "16")
+
+
 @pytest.mark.parametrize(
     "argv",
     [
