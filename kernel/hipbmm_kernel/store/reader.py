@@ -44,6 +44,7 @@ QUICK_LISTINGS = 4
 FIRST_PAUSE = 0.1
 MAX_PAUSE = 2.0
 TOO_MUCH = "the store is larger than what is read at once: `compact` makes it small"
+INCOMPLETE = f"incomplete: fewer than {shards.MIN_BYTES} bytes"
 _WAITED_FOR = volumes.TRANSIENT | {errno.ENOENT}
 
 
@@ -113,8 +114,8 @@ class Reader:
         self._lines, self._bytes = limits
         self._inputs = MAX_NAMES
         self._known = shard_lines.Known()
-        self._invalid: dict[str, tuple[File, str]] = {}
-        """Files of the store that is read now that are no valid shard yet, as they were, and why."""
+        self._invalid: dict[str, tuple[int, float, str]] = {}
+        """Files of the store that is read now that are no valid shard yet: size and ctime as they were, and why."""
         self.reading = Reading()
 
     def shards(self, store: str, mirrors: Iterable[str] = ()) -> Iterator[Shard]:
@@ -140,7 +141,7 @@ class Reader:
                     self.reading.refuse(f"{more} files", f"more than {MAX_NAMES}", more)
                 names = [name for name in names if name not in done]
                 passes += 1
-                if (passes > QUICK_LISTINGS or missed.keys() & set(names)) and not self._wait():
+                if (passes > QUICK_LISTINGS or not missed.keys().isdisjoint(names)) and not self._wait():
                     self._give_up(missed)
                     break
                 missed.clear()
@@ -150,7 +151,7 @@ class Reader:
                 self._volume.close(directory)
             if not missed:
                 break
-        for name, (_, reason) in self._invalid.items():
+        for name, (*_, reason) in self._invalid.items():
             self.reading.refuse(name, reason)
         self._invalid.clear()
 
@@ -224,7 +225,7 @@ class Reader:
         try:
             shard = shards.decode(data, self._known, name)
         except shards.ShardError as error:
-            self._invalid[file.name] = (file, str(error))
+            self._invalid[file.name] = (file.size, file.changed, str(error))
             return []
         if shard.key != self._key:
             # A flat mirror holds the shards of all stacks of its deployment, a store only those of its directory's key.
@@ -246,17 +247,17 @@ class Reader:
             except OSError as error:
                 self._miss(name, error, missed)
                 continue
-            file = read_order.file(name, status.st_size, status.st_ctime)
+            size, changed = status.st_size, status.st_ctime
             if not stat.S_ISREG(status.st_mode):
                 self.reading.refuse(name, "not a regular file")
-            elif status.st_size > shards.MAX_BYTES:
+            elif size > shards.MAX_BYTES:
                 self.reading.refuse(name, f"larger than {shards.MAX_BYTES} bytes")
-            elif status.st_size < shards.MIN_BYTES and not name.endswith(GZIP):
-                self._invalid[name] = (file, f"incomplete: {status.st_size} bytes")
-            elif invalid and invalid[0] == file:
+            elif size < shards.MIN_BYTES and not name.endswith(GZIP):
+                self._invalid[name] = (size, changed, INCOMPLETE)
+            elif invalid and invalid[:2] == (size, changed):
                 self._invalid[name] = invalid
             else:
-                yield file
+                yield read_order.file(name, size, changed)
 
     def _read(
         self, directory: int, file: File, mirror: bool, missed: dict[str, OSError], kept: int = 0
