@@ -93,7 +93,8 @@ class Recorder:
 
     def _write_calls(self) -> None:
         if self._file is not None:
-            COUNTERS.pack_into(self._file, 0, *map(sum, zip(self._before, self.totals(), strict=True)))
+            # In one copy: pack_into() clears the bytes first, and a scrape that saw that would count all calls again.
+            self._file[:] = COUNTERS.pack(*map(sum, zip(self._before, self.totals(), strict=True)))
 
     def _write_often(self) -> None:
         for turn in itertools.count(1):

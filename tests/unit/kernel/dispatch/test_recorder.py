@@ -1,6 +1,7 @@
 """Counters of a serving process: exact, bounded, and readable after the process is gone."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,24 @@ def test_both_files_say_what_was_counted(tmp_path: Path) -> None:
         f"calls-3-{os.getpid()}.bin",
         f"demand-3-{os.getpid()}.csv",
     ]
+
+
+def test_whoever_reads_the_counters_while_they_are_written_sees_them_grow(tmp_path: Path) -> None:
+    recorder = Recorder(str(tmp_path), 0)
+    recorder.start()
+    next(recorder.ticks[0])
+    recorder.write()
+    (path,) = tmp_path.glob("calls-*.bin")
+    child = os.fork()
+    if child == 0:
+        for _ in range(1_000_000):
+            recorder._write_calls()
+        os._exit(0)
+    with path.open("rb") as file:
+        seen = {os.pread(file.fileno(), recorders.COUNTERS.size, 0) for _ in range(300_000)}
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert seen == {recorders.COUNTERS.pack(1, 0, 0)}
 
 
 def test_a_process_that_is_killed_leaves_its_counters(tmp_path: Path) -> None:
