@@ -31,12 +31,13 @@ def of(config: Any, notes: list[str]) -> dict[str, tuple[int, ...]]:
     sequences = int(config.scheduler_config.max_num_seqs)
     graphs: set[int] = set()
     eager: set[int] = set()
-    for tokens in range(1, min(MAX_M, batched) + 1):
-        answers = [dispatch(tokens, min(tokens, sequences), uniform=False)]
+    parts = _parts(config.parallel_config)
+    for tokens in range(1, min(MAX_M * parts + parts - 1, batched) + 1):
+        answers = [(dispatch(tokens, min(tokens, sequences), uniform=False), False)]
         if tokens % query == 0 and tokens // query <= sequences:
-            answers.append(dispatch(tokens, tokens // query, uniform=True))
-        for size, graphed in answers:
-            (graphs if graphed else eager).add(size)
+            answers.append((dispatch(tokens, tokens // query, uniform=True), True))
+        for (size, graphed), uniform in answers:
+            (graphs if graphed else eager).update(_split(config.parallel_config, size, tokens, parts, uniform=uniform))
     graphs |= captures
     # Without a graph start-up itself runs the sampler's dummy batch, and what is compiled for one size.
     compiled = {size for size in config.compilation_config.compile_sizes or [] if isinstance(size, int)}
@@ -48,6 +49,23 @@ def of(config: Any, notes: list[str]) -> dict[str, tuple[int, ...]]:
         "planned": planned,
         "eager": tuple(size for size in planned if size in eager),
     }
+
+
+def _parts(parallel: Any) -> int:
+    """Into how many parts batches are split: ranks of data parallelism overlap them (`--enable-dbo`)."""
+    splits = parallel.use_ubatching and parallel.data_parallel_size > 1
+    return int(parallel.num_ubatches) if splits else 1
+
+
+def _split(parallel: Any, size: int, tokens: int, parts: int, *, uniform: bool) -> set[int]:
+    """The sizes that run for a batch of `tokens` that is padded to `size`: it, and its parts where it is split.
+
+    One that might be split still runs whole where another rank has too few tokens. 0.23.0 to 0.33.0.
+    """
+    splits = importlib.import_module("vllm.v1.worker.ubatch_utils").check_ubatch_thresholds
+    if parts == 1 or not splits(parallel, tokens, uniform_decode=uniform):
+        return {size}
+    return {size, size // parts, size - size // parts * (parts - 1)}
 
 
 def _resolved_mode(config: Any, query: int, newest: bool, notes: list[str]) -> Any:

@@ -145,6 +145,8 @@ _RUNNER = (
     *("ec-transfer-config", "enable-elastic-ep"),
 )
 """Flags that choose the V1 runner in one version or another, or none that drafts: the plan differs with speculation."""
+_SPLITTING = ("enable-dbo", "ubatch-size")
+"""Flags with which batches run in parts, where there is more than one rank of data parallelism."""
 _OFF = (*(f"no-{name}" for name in SWITCHES), "disable-expert-parallel")
 _KNOWN = ("model", *INTEGERS, *LISTS, *TEXTS, *SWITCHES, *_OFF, *JSON, *_NOT_READ, *_RUNNER)
 _LEVELS: dict[object, str] = {0: NONE, 1: PIECEWISE}
@@ -166,7 +168,7 @@ class _Reader:
         self._json: dict[str, dict[str, object]] = {name: {} for name in JSON.values()}
         self._dotted: dict[tuple[str, str], dict[str, object]] = {}
         self._unread: list[str] = []
-        self._runner: list[str] = []
+        self._runner: list[tuple[str, str]] = []
         at = 0
         while at < len(argv):
             name, value = _split(argv[at])
@@ -203,7 +205,7 @@ class _Reader:
             if " ".join(values) not in _IDLE.get(name, ()):
                 self._unread.append(f"{shown}: {_NOT_READ[base]}")
         elif base in _RUNNER:
-            self._runner.append(f"{shown}: speculation is planned as without it")
+            self._runner.append((base, shown))
         else:
             # 0.33 has --disable-x beside --no-enable-x, which older versions refuse. A value is refused by all.
             positive = f"enable-{name[len('disable-') :]}" if name.startswith("disable-") else name.removeprefix("no-")
@@ -298,8 +300,10 @@ class _Reader:
                 yield f"{field}.{name}: {words}"
         if graphs == FULL and str(compilation.get("mode")).upper() in _STOCK:
             yield "compilation.mode 1: graphs of whole batches are planned, which vLLM 0.32 leaves out"
+        if (count_of(self._values.get("data_parallel")) or 1) > 1:
+            yield from (f"{shown}: batches are planned whole" for base, shown in self._runner if base in _SPLITTING)
         if count_of(drafted):
-            yield from self._runner
+            yield from (f"{shown}: speculation is planned as without it" for _, shown in self._runner)
         elif drafted is None and (speculative or "spec_method" in self._values):
             yield "speculative: no number of tokens, planned without any"
 

@@ -241,3 +241,10 @@ def test_variables_that_are_not_read_are_named(name: str) -> None:
     assert [text.partition(":")[0] for text in server_flags.in_environment(NONE, {name: "2"}).unread] == [name]
     idle = {"VLLM_DP_SIZE": "1", "VLLM_ROCM_USE_AITER_FUSION_SHARED_EXPERTS": "False", name: "0"}
     assert server_flags.in_environment(NONE, idle).unread == ()
+
+
+@pytest.mark.parametrize("flag", [["--enable-dbo"], ["--ubatch-size", "2"], ["--enable-db"]])
+def test_batches_that_are_split_are_named_where_there_is_somebody_to_overlap_them_with(flag: list[str]) -> None:
+    assert ServerFlags.from_argv(flag).unread == ()
+    (named,) = ServerFlags.from_argv([*flag, "-dp", "2"]).unread
+    assert named.endswith(": batches are planned whole")
