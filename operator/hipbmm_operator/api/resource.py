@@ -1,6 +1,6 @@
 """One HipbmmDeployment as parsed from the API server. Raw bodies end here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import reduce
@@ -50,20 +50,26 @@ def readable(model: type[M], raw: Json) -> M:
 def _without(raw: Json, errors: Iterable[ErrorDetails]) -> Json:
     """Without the innermost values that are wrong; an object that lacks something goes as a whole."""
     rest = deepcopy(raw)
-    wrong = set()
-    for error in errors:
-        place = error["loc"]
-        if error["type"] == "too_long":
-            del _at(rest, place)[error["ctx"]["max_length"] :]
+    wrong = {_reached(raw, error["loc"]): error for error in errors}
+    for place in sorted(filter(None, wrong), reverse=True):  # what is inside of a value first, and the last entries
+        *way, last = place
+        holder: Any = reduce(getitem, way, rest)
+        if wrong[place]["type"] == "too_long" and isinstance(holder[last], list):
+            del holder[last][wrong[place]["ctx"]["max_length"] :]
         else:
-            wrong.add(place[:-1] if error["type"] == "missing" else place)
-    for place in sorted(wrong, reverse=True):  # the last entries of a list first
-        del _at(rest, place[:-1])[place[-1]]
+            del holder[last]
     return rest
 
 
-def _at(value: Any, place: Sequence[int | str]) -> Any:  # noqa: ANN401  # anything may be stored
-    return reduce(getitem, place, value)
+def _reached(value: Any, place: Iterable[Any]) -> tuple[Any, ...]:  # noqa: ANN401  # any JSON
+    """As far as a place leads: what is missing is not there, nor is a branch of a union."""
+    way = []
+    for part in place:
+        if not (isinstance(value, dict) and part in value) and not (isinstance(value, list) and isinstance(part, int)):
+            break
+        value = value[part]
+        way.append(part)
+    return tuple(way)
 
 
 def parse_spec(model: type[M], raw: Json) -> M | str:

@@ -14,6 +14,8 @@ TRIED: Json = {"image": "vllm:1", "kernel": "0" * 64, "state": "Proved", "pod": 
 TRIP: Json = {"generation": 1, "kernel": "0" * 64, "pods": ["a"], "message": "stuck"}
 FAILED: Json = {"pod": "a", "reason": "OOMKilled", "message": "m"}
 TUNING: Json = {"state": "Complete", "seconds": 40, "notes": ["n"] * 8, "stack": {"arch": "gfx942"}}
+RECIPE: Json = {"format": 1, "ready": True, "kernel": {"configMap": "k", "sha256": "0" * 64}, "modes": ["Wrap"]}
+MORE: Json = {"harvest": {"resources": {"limits": {f"r{n}": 1 for n in range(9)}, "requests": {"cpu": []}}}}
 SERVICE: Json = {"name": "qwen", "url": "http://qwen"}
 
 
@@ -40,6 +42,11 @@ def test_unknown_fields_of_a_newer_crd_are_ignored() -> None:
         (Status, {"stacks": [{"key": "a"}]}, {"stacks": [{"key": "a", "replicas": "two"}, {"product": "MI300X"}]}),
         (ProfileStatus, {"canaries": [TRIED], "tripped": TRIP}, {"canaries": [TRIED | {"state": "Later"}, TRIED]}),
         (ProfileStatus, {"canaries": [TRIED], "tripped": TRIP}, {"injection": {"format": 1}, "admission": "Later"}),
+        (
+            ProfileStatus,
+            {"injection": RECIPE | {"harvest": {"resources": {"requests": {}}}}},
+            {"injection": RECIPE | MORE},
+        ),
         (ProfileStatus, {"canaries": [TRIED]}, {"tripped": {"pods": ["a"]}, "workloads": [{"kind": "Deployment"}]}),
         (Status, {}, {}),
         (ProfileStatus, {}, {}),
