@@ -1,4 +1,4 @@
-"""TCP ports for servers that are started a moment later."""
+"""TCP ports for servers that are started a moment later, and the addresses that there are."""
 
 import contextlib
 import random
@@ -14,3 +14,10 @@ def free_port() -> int:
         with contextlib.suppress(OSError), socket.create_server(("", port)):
             return port
     raise AssertionError("no port is free")
+
+
+def has_both_families() -> bool:
+    """Whether a socket on `::` is reached by IPv4 and by IPv6 here: the loopback may have no address of IPv6."""
+    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return socket.has_dualstack_ipv6()
+    return False

@@ -7,6 +7,7 @@ that the next one is as if we were not there.
 """
 
 import contextlib
+import fcntl
 import logging
 import os
 
@@ -52,25 +53,33 @@ def register() -> None:
 
 def _counted(home: str) -> str:
     """Why this start must not have the table; "" when it may."""
-    path = f"{home}/state.json"
-    directory = f"{home}/starts"
+    volume, directory = Volume(), f"{home}/starts"
     os.makedirs(directory, exist_ok=True)
-    try:
-        os.close(os.open(f"{directory}/{start_of_container()}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
-    except FileExistsError:
-        state = state_file.read(Volume(), path)
-    else:
-        clock = Clock()
-        with contextlib.suppress(OSError):
-            process_reports.begin(f"{home}/dispatch", 1)
-        before = state_file.read(Volume(), path)
-        found, _ = report.read(Volume(), f"{home}/report.json")
-        now, boot = clock.monotonic(), state_file.boot_id()
-        orderly = end_marks.orderly(f"{home}/dispatch/{end_marks.DIRECTORY}")
-        state = start_mode.next_start(before, found, now, boot, WARMUP_SECONDS, orderly=orderly)
-        state_file.write(path, state, clock.wall())
-        logger.warning("hipbmm: start %d of the server, mode %s", state.starts, state.mode)
+    with volumes.closing(volume, volume.open_directory(directory)) as place:
+        # Processes of torchrun begin at once, none below another: all wait for the one that counts.
+        fcntl.flock(place, fcntl.LOCK_EX)
+        mark = f"{directory}/{start_of_container()}"
+        if os.path.lexists(mark):
+            state = state_file.read(volume, f"{home}/state.json")
+        else:
+            state = _next(home)
+            os.close(os.open(mark, os.O_CREAT | os.O_WRONLY, 0o644))
     return "" if state.mode == start_mode.TUNED else state.reason
+
+
+def _next(home: str) -> start_mode.State:
+    """Count this start."""
+    path, clock = f"{home}/state.json", Clock()
+    with contextlib.suppress(OSError):
+        process_reports.begin(f"{home}/dispatch", 1)
+    before = state_file.read(Volume(), path)
+    found, _ = report.read(Volume(), f"{home}/report.json")
+    now, boot = clock.monotonic(), state_file.boot_id()
+    orderly = end_marks.orderly(f"{home}/dispatch/{end_marks.DIRECTORY}")
+    state = start_mode.next_start(before, found, now, boot, WARMUP_SECONDS, orderly=orderly)
+    state_file.write(path, state, clock.wall())
+    logger.warning("hipbmm: start %d of the server, mode %s", state.starts, state.mode)
+    return state
 
 
 def _give_up(home: str, reason: str) -> None:

@@ -1,9 +1,12 @@
 """Starts counted by the plugin: each start is a container of its own here, as far as processes see."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,10 @@ import pytest
 from tests.kernel.foreign.homes import proven, table
 from tests.kernel.pods import ROOT
 
+from hipbmm_kernel.contract import report
 from hipbmm_kernel.foreign import env_file
+from hipbmm_kernel.foreign import starts as starts_of
+from hipbmm_kernel.system.volume import Volume
 
 NAMES = ("HIPBMM_DISPATCH_TABLE", "HIP_ONLINE_TUNING")
 REGISTER = (
@@ -76,6 +82,34 @@ def test_a_process_that_did_not_inherit_the_decision_finds_it(home: Path) -> Non
     fresh = f"import os; os.environ['HIPBMM_DISPATCH_TABLE'] = {table(home)!r}\n"
     fresh += f"os.environ.pop('HIPBMM_NO_ONLINE_TUNING')\n{REGISTER}"
     assert start(home, fresh) == [None, "0"]
+
+
+def test_processes_that_begin_at_once_decide_alike(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one comes while the first is at its count."""
+    start(home)
+    start(home)
+    counting, waiting = threading.Event(), threading.Event()
+    read, flock = report.read, fcntl.flock
+
+    def slow(volume: Volume, path: str) -> tuple[dict[str, object] | None, str]:
+        counting.set()
+        assert waiting.wait(60)
+        return read(volume, path)
+
+    def seen(lock: int, operation: int) -> None:
+        if counting.is_set():
+            waiting.set()
+        flock(lock, operation)
+
+    monkeypatch.setattr(report, "read", slow)
+    monkeypatch.setattr(fcntl, "flock", seen)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(starts_of._counted, str(home))
+        assert counting.wait(60)
+        second = pool.submit(starts_of._counted, str(home))
+        second.add_done_callback(lambda _: waiting.set())
+    assert first.result() == second.result() != ""
+    assert starts(home) == 3
 
 
 def test_what_a_person_runs_in_the_container_is_no_start(home: Path) -> None:

@@ -149,7 +149,7 @@ def test_pods_of_another_user_and_the_same_group_may_write_beside_it(sidecar: tu
 
 
 def test_a_taken_port_costs_the_metrics_only(served: Pod, port: int, a_stack: Stack) -> None:
-    with socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True):
+    with socket.create_server(("", port)):
         running = served.start("harvest", HIPBMM_METRICS_PORT=str(port), HIPBMM_HARVEST_SECONDS="0.1")
         with running:
             append(served, line(LEARNED[0]))

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.kernel.simulator.programs import TABLE
-from tests.ports import free_port
+from tests.ports import free_port, has_both_families
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(600)]
 
@@ -123,7 +122,7 @@ def test_a_cold_start_tunes_a_warm_one_does_not_and_requests_are_answered(serve:
         tunes_in_production(server)
 
 
-@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no sockets for both families")
+@pytest.mark.skipif(not has_both_families(), reason="no sockets for both families")
 def test_the_host_that_exec_adds_takes_both_families(serve: Serve) -> None:
     with serve(*SMALL, "--host", "::") as server:
         server.wait()  # by IPv4

@@ -27,6 +27,7 @@ def metrics_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an operator shows depends on its Lease, and the metrics are those of the process."""
     for each in (metrics.RESOURCES, metrics.PROFILES):
         monkeypatch.setattr(each, "shown", each.shown)
+        monkeypatch.setattr(each, "_held", {})
 
 
 class Running:

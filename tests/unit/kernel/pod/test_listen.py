@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from tests.ports import has_both_families
 
 from hipbmm_kernel.pod.listen import reachable
 
@@ -51,7 +52,7 @@ def test_only_where_ipv4_is_not_enough(
 def test_a_socket_as_vllm_makes_it_takes_both_families(tmp_path: Path) -> None:
     """Where the file says so: `create_server_socket` makes a plain one for the family of the host."""
     own = Path("/proc/sys/net/ipv6/bindv6only")
-    if not socket.has_dualstack_ipv6() or own.read_text().strip() != "0":
+    if not has_both_families() or own.read_text().strip() != "0":
         pytest.skip("this machine has no sockets for both families")
     host = reachable(SERVE, *net(tmp_path, ADDRESS, GLOBAL6, own.read_text()))[-1]
     with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as server:
