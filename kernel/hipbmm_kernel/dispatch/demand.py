@@ -59,8 +59,9 @@ def publish(volume: Volume, root: str, key: str, origin: str, demands: Iterable[
         fresh = f"{origin}.{number}.{sha256(data)[:12]}.csv"
         volumes.write_new(volume, fresh, data, directory)
         if volumes.read_file(volume, fresh, MAX_BYTES, at=directory) == data:
-            for name in {*own, *_stale(volume, directory)} - {fresh}:
-                volume.remove(name, at=directory)
+            for name in {*own, *_stale(volume, directory, fresh)} - {fresh}:
+                with suppress(OSError):  # another pod was faster, or may and this one may not
+                    volume.remove(name, at=directory)
 
 
 def framed(key: str, origin: str, seconds: int, demands: Iterable[Demand]) -> bytes:
@@ -137,11 +138,10 @@ def _times(volume: Volume, directory: int) -> Iterator[tuple[float, str]]:
                 yield volume.stat_name(name, directory).st_mtime, name
 
 
-def _stale(volume: Volume, directory: int) -> list[str]:
-    """Files that are much older than the newest one."""
-    times = list(_times(volume, directory))
-    newest = max((time for time, _ in times), default=0.0)
-    return [name for time, name in times if newest - time > KEPT_SECONDS]
+def _stale(volume: Volume, directory: int, fresh: str) -> list[str]:
+    """Files that are much older than the fresh one, or younger: a clock was ahead, and no file outlives all others."""
+    times = {name: time for time, name in _times(volume, directory)}
+    return [name for name, time in times.items() if abs(times.get(fresh, time) - time) > KEPT_SECONDS]
 
 
 def _origin(name: str) -> str:

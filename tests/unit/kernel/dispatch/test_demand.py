@@ -113,6 +113,26 @@ def test_a_pod_that_is_long_gone_is_forgotten(store: str) -> None:
     assert read(store) == {9: 1}
 
 
+def test_a_file_of_a_clock_that_was_ahead_takes_no_other_with_it(store: str) -> None:
+    publish(store, "ahead", m7=3)
+    (ahead,) = Path(store, "v1", KEY, "demand").iterdir()
+    os.utime(ahead, (0, ahead.stat().st_mtime + 3 * demand.KEPT_SECONDS))
+    publish(store, "pod-a", m8=2)
+    publish(store, "pod-b", m9=1)
+    assert read(store) == {8: 2, 9: 1}
+
+
+def test_what_another_pod_removes_at_the_same_time_costs_nothing(store: str) -> None:
+    class Late(Volume):
+        def remove(self, path: str, at: int | None = None) -> None:
+            super().remove(path, at)
+            super().remove(path, at)
+
+    for count in range(1, 4):
+        demand.publish(Late(), store, KEY, "pod-a", [Demand(7, 256, 512, False, count)])
+    assert [name.rsplit(".", 2)[0] for name in files(store)] == ["pod-a.3"]
+
+
 def test_a_file_is_bounded() -> None:
     many = [Demand(1 + at % 512, 256 + at, 512, False, 1 << 60) for at in range(2 * MAX_DEMAND)]
     assert len(demand.encode(many)) < demand.MAX_BYTES
