@@ -29,6 +29,8 @@ _REFUSED_SECONDS = 60.0
 """Before rows are offered again to a ConfigMap that was refused."""
 _PROVEN_SECONDS = 15.0
 """Between two reads of the program in a ConfigMap: it is immutable, and pods refuse another one anyway."""
+_STORED_SECONDS = 60.0
+"""Between two looks whether the mirror is still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +108,10 @@ class ProfileObjects:
         again, _ = self._refused.get(profile.meta.uid, (0.0, ""))
         if self._clock() < again:
             return
-        taken = self._read.get(profile.meta.uid, frozenset())
+        name, taken = mirror_name(profile.meta.name), self._read.get(profile.meta.uid, frozenset())
+        if taken and await self._is_gone(profile.meta.namespace, name):
+            taken = frozenset()
         found = await self._rows.new([each.pod for each in facts.pods if each.injected], taken)
-        name = mirror_name(profile.meta.name)
         problem = await _or_refusal(name, self._store(profile, name, found.shards)) if found.shards else ""
         if problem:
             self._refused[profile.meta.uid] = self._clock() + _REFUSED_SECONDS, problem
@@ -116,6 +119,18 @@ class ProfileObjects:
             self._refused.pop(profile.meta.uid, None)
             taken |= found.wanted | {shard.name for shard in found.shards}
             self._read[profile.meta.uid] = still_in_logs(taken, (each.pod for each in facts.pods))
+
+    async def _is_gone(self, namespace: str, name: str) -> bool:
+        """Whether somebody has deleted a mirror that was written: it is not watched."""
+
+        async def read() -> bool:
+            return await self._kube.find(kinds.CONFIG_MAP, namespace, name) is None
+
+        at = ("the mirror", f"{namespace}/{name}")
+        gone = await self._proven.latest(at, _STORED_SECONDS, read)
+        if gone:
+            self._proven.drop(at)  # it is made again
+        return bool(gone)
 
     async def _store(self, profile: Profile, name: str, found: Iterable[Shard]) -> str:
         """Add rows to the mirror; why they are not kept, "" when they are. Raises ApiError."""

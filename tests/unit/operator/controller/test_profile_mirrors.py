@@ -32,6 +32,23 @@ async def test_the_mirror_of_somebody_else_is_read_and_not_written() -> None:
     assert "was made for HipbmmDeployment qwen-profile" in json.dumps(status["conditions"])
 
 
+async def test_a_mirror_that_somebody_deletes_is_made_again_of_the_rows_that_logs_still_have() -> None:
+    harness = Harness()
+    await harness.run()
+    key = tuned(harness)
+    await harness.run()
+    at = (kinds.CONFIG_MAP, "default", "qwen-profile-mirror")
+    await harness.run()
+    del harness.kube.objects[at]
+    harness.clock += 61
+    await harness.run()
+    assert list(harness.kube.objects[at]["binaryData"]) == [key]
+    harness.kube.reads.clear()
+    harness.clock += 5
+    await harness.run()
+    assert not [what for verb, what in harness.kube.reads if verb == "log"], "they are read once"
+
+
 @pytest.mark.parametrize("labels", [{"app.kubernetes.io/part-of": "hipbmm"}, {}])
 async def test_a_config_map_of_the_users_that_has_the_name_of_a_mirror_stays(labels: dict[str, str]) -> None:
     """One of ours that has lost its owner, as in a backup, is taken on."""
