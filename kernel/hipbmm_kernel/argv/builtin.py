@@ -5,7 +5,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 
 from hipbmm_kernel.argv import values
-from hipbmm_kernel.argv.values import UNKNOWN, Marks, Value, Variables
+from hipbmm_kernel.argv.values import UNKNOWN, Fields, Marks, Value, Variables
 from hipbmm_kernel.argv.work import COMPARED, ShellError, Work
 
 DECLARATIONS = frozenset({"export", "declare", "local", "readonly", "typeset"})
@@ -41,6 +41,15 @@ def options_of_set(arguments: Sequence[str]) -> int:
     while at < len(arguments) and arguments[at][:1] in ("-", "+") and arguments[at] != "--":
         at += 2 if arguments[at][-1:] == "o" else 1
     return at
+
+
+def shifted(positional: Fields, count: str = "1", *_: str, is_bash: bool) -> tuple[Fields, bool | None]:
+    """The parameters behind `shift`, and whether it succeeds: with too few of them bash shifts none, and others end."""
+    gone = positional[: int(count)] if count.isdecimal() else (values.ANY,)
+    known = not any(map(values.is_marked, gone))
+    if known and len(gone) == int(count):
+        return positional[len(gone) :], True
+    return (positional, False) if known and is_bash else ((values.ANY,), None)
 
 
 def behind_exec(arguments: Sequence[str]) -> list[str]:

@@ -47,7 +47,7 @@ class Walk:
         self._is_bash = is_bash
         self._variables = Variables(self._env)
         self._work = work
-        self._expander = Expander(self._marks, work)
+        self._expander = Expander(self._marks, work, is_bash=is_bash)
         self._functions: dict[str, Block] = {}
         self._locals: list[dict[str, Variables]] = []
         self._assumed = False
@@ -240,7 +240,7 @@ class Walk:
             return None
         own: dict[str, Value] = {}
         before = self._variables
-        while tokens and self._expander.assigned(tokens[0], self._variables, is_bash=self._is_bash):
+        while tokens and self._expander.assigned(tokens[0], self._variables):
             own |= {name: self._variables.named[name] for name in self._declared(tokens[0])}
             tokens = tokens[1:]
         if not tokens:
@@ -287,7 +287,11 @@ class Walk:
             self._export(builtin.HERE, yes=True)
         if name in self._functions or name == "eval":
             return self._called(name, arguments)
-        if name in ("set", "shift", "unset", "source", ".", *builtin.READING) or fields[:2] == ["printf", "-v"]:
+        if name == "shift":
+            rest, result = builtin.shifted(self._variables.positional, *arguments, is_bash=self._is_bash)
+            self._variables = self._variables._replace(positional=rest)
+            return result
+        if name in ("set", "unset", "source", ".", *builtin.READING) or fields[:2] == ["printf", "-v"]:
             self._change(name, arguments)
             return None if name in builtin.READING else True
         if name == "exec" and (inner := builtin.behind_exec(arguments)):
@@ -331,10 +335,6 @@ class Walk:
             if at < len(arguments):
                 rest = tuple(arguments[at + (arguments[at] == "--") :])
                 self._variables = self._variables._replace(positional=rest)
-        elif name == "shift":
-            count = arguments[0] if arguments else "1"
-            rest = self._variables.positional[int(count) :] if count.isdecimal() else (values.ANY,)
-            self._variables = self._variables._replace(positional=rest)
         elif name == "unset":
             for variable in arguments:
                 self._variables = self._variables.without(variable)
@@ -365,7 +365,7 @@ class Walk:
         """Set what a word of a declaration sets; the names in it."""
         before = self._variables
         names: list[str] = []
-        if assigned := self._expander.assigned(token, before, is_bash=self._is_bash):
+        if assigned := self._expander.assigned(token, before):
             self._set(*assigned)
             names.append(assigned[0])
         else:

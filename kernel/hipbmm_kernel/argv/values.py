@@ -182,8 +182,9 @@ def _alike(ways: list[Variables], named: Mapping[str, Value]) -> Variables:
 class Expander:
     """Words into fields, as a shell does it: unquoted expansions are split at blanks."""
 
-    def __init__(self, marks: Marks, work: Work) -> None:
+    def __init__(self, marks: Marks, work: Work, *, is_bash: bool) -> None:
         self._marks = marks
+        self._is_bash = is_bash
         self._work = work
 
     def fields(self, token: Token, variables: Variables) -> list[str]:
@@ -227,7 +228,7 @@ class Expander:
                 yield found[1], value
             used.update(_WORD.findall(piece.text))
 
-    def assigned(self, token: Token, variables: Variables, *, is_bash: bool) -> tuple[str, Value, Fields | None] | None:
+    def assigned(self, token: Token, variables: Variables) -> tuple[str, Value, Fields | None] | None:
         """The variable that `V=text` or `V=(...)` sets, its value, and its fields as an array; None for other words."""
         first = token.word[0] if token.word else None
         found = _ASSIGNMENT.match(first.text) if first and first[::2] == (words.TEXT, False) else None
@@ -243,7 +244,7 @@ class Expander:
         text = self.text(Token("", (first._replace(text=first.text[found.end() :]), *token.word[1:])), variables)
         if extends:
             before = variables.get(name)
-            text = (self._marks.of(EMPTY if before is None else before) if is_bash else ANY) + text
+            text = (self._marks.of(EMPTY if before is None else before) if self._is_bash else ANY) + text
         return name, self._marks.value(text), None
 
     def _elements(self, text: str, variables: Variables, before: Fields | None) -> Fields | None:
@@ -299,7 +300,7 @@ class Expander:
     def _computed(self, text: str, variables: Variables) -> str:
         """What `$((A * 2 + 1))` is, of known numbers and without brackets; a mark for anything else."""
         if not text.startswith("$(("):
-            return ANY
+            return "" if text == words.TRANSLATION and self._is_bash else ANY
         inner = self.text(Token("", words.pieces(text[3:-2], self._work, quoted=True)), variables).strip()
         self._work.take(len(inner))
         addends, at = [0], 0
@@ -336,7 +337,9 @@ class Expander:
         name, operator, default = reference[1], reference[2] or "", reference[3] or ""
         value = variables.get(name)
         empty = value is None or (operator.startswith(":") and value == EMPTY)
-        if operator.startswith(":") and value is not None and len(value) > 1 and "" in value:
+        unsure = operator.startswith(":") and value is not None and len(value) > 1 and "" in value
+        # dash takes no parameters for some that are empty.
+        if unsure or (name in ("@", "*") and operator in ("-", "+") and value is None and not self._is_bash):
             return ANY
         other = operator[-1:]
         if other == "=" and empty and default:

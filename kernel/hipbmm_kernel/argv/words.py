@@ -35,6 +35,8 @@ _NESTING = {
 """What counts between a bracket and the one that closes it: brackets, and what may hide some; a quote alone is open."""
 _CLOSING = {"(": ")", "{": "}"}
 _COMPUTED = re.compile(r"\b([A-Za-z_]\w*)(?:\s*(?:[-+*/%&|^]|<<|>>)?=(?!=)|\+\+|--)", re.ASCII)
+TRANSLATION = "$"
+"""As a piece that is not known: before a quote bash takes it away, and others leave it."""
 _OPEN = "a quote or a bracket is not closed"
 
 
@@ -189,8 +191,8 @@ class _Lexer:
             self._add(PARAMETER, self._balanced()[1:-1], quoted=quoted)
         elif not quoted and following == "'":
             return self._take(_ANSI_QUOTED, UNKNOWN, quoted=True)
-        elif not self._take(_NAME, PARAMETER, quoted=quoted) and (quoted or following != '"'):
-            self._add(TEXT, "$", quoted=quoted)
+        elif not self._take(_NAME, PARAMETER, quoted=quoted):
+            self._add(UNKNOWN if following == '"' and not quoted else TEXT, TRANSLATION, quoted=quoted)
         return True
 
     def _balanced(self) -> str:

@@ -18,6 +18,7 @@ READ = {
     "dollar0": Script('exec vllm serve "$0" "$@"', ("org/m", "-tp", "2")),
     "exec 0 at": Script('exec "$0" "$@"', ("vllm", "serve", "org/m", "-tp", "2")),
     "shift2b": Script('M=$1 T=$2; shift 2; vllm serve $M -tp $T "$@"', ("x", "org/m", "4", "--enforce-eager")),
+    "shift too many": Script('shift 2; shift 3 || T=4; vllm serve org/m -tp ${T-2} "$@"', ("x", "--enforce-eager")),
     "star": Script("vllm serve $*", ("x", "org/m", "-tp", "4")),
     "tilde": Script("vllm serve ~/models/llama", (), {"HOME": "/root"}),
     "tilde eq": Script("M=~/models/llama; vllm serve $M --download-dir=~/x", (), {"HOME": "/root"}),
@@ -160,6 +161,10 @@ READ = {
 }
 """What is found in them is what bash starts."""
 UNREAD = {
+    "shift of an unknown number": Script('set -- $(nproc) 8; shift; vllm serve org/m "$@"'),
+    "shift of words that are two or one": Script(
+        'if x; then A=1; else A="2 3"; fi; set -- $A 4; shift; vllm serve m $1'
+    ),
     "at slice": Script('vllm serve "$1" "${@:2}"', ("x", "org/m", "-tp", "4")),
     "array unknown element": Script('A=(-tp $(nproc)); vllm serve org/m "${A[@]}"'),
     "ifs read": Script('IFS=, read -r M T <<< "org/m,4"; vllm serve $M -tp $T'),

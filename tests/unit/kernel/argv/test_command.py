@@ -126,6 +126,15 @@ def test_a_word_of_a_variable_that_names_of_files_may_replace_hides_itself_only(
     assert isinstance(command.find(sh("vllm serve m $MORE"), {"MORE": "-tp ? --seed 1"}), Unread)
 
 
+@pytest.mark.parametrize(
+    "text", ['vllm serve $"m"', "shift; vllm serve m $#", 'vllm serve m ${@+"-O0"}', "A=1; A+=2; vllm serve $A"]
+)
+def test_what_shells_do_differently_is_not_known_of_any_shell(text: str) -> None:
+    """Behind `sh` may be dash: it leaves `$`, ends where `shift` fails, and takes no parameters for some that are empty."""
+    assert isinstance(command.find(sh(text), {}), Unread)
+    assert isinstance(command.find(sh(text, program="bash"), {}), Server)
+
+
 def test_known_flags_take_as_many_values_as_in_vllm() -> None:
     single = {*known_flags.INTEGERS, *known_flags.TEXTS, *known_flags.JSON, *known_flags.OTHER_SETTINGS}
     alone = {*known_flags.SWITCHES, *known_flags.OTHER_SWITCHES}
