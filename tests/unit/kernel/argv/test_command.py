@@ -130,7 +130,7 @@ def test_a_word_of_a_variable_that_names_of_files_may_replace_hides_itself_only(
     "text", ['vllm serve $"m"', "shift; vllm serve m $#", 'vllm serve m ${@+"-O0"}', "A=1; A+=2; vllm serve $A"]
 )
 def test_what_shells_do_differently_is_not_known_of_any_shell(text: str) -> None:
-    """Behind `sh` may be dash: it leaves `$`, ends where `shift` fails, and takes no parameters for some that are empty."""
+    """Behind `sh` may be dash: it leaves `$`, ends where `shift` fails, and takes no parameters for some."""
     assert isinstance(command.find(sh(text), {}), Unread)
     assert isinstance(command.find(sh(text, program="bash"), {}), Server)
 
