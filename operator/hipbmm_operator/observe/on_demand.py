@@ -50,7 +50,8 @@ class OnDemandReads:
         self._clock = clock
         self._kept = ReadCache(clock, forgotten=float("inf"))
         self._speeds: dict[str, stall.Speed] = {}
-        self._refused: dict[str, float] = {}
+        self._refused: dict[str, tuple[float, float]] = {}
+        """By namespace since when Secrets may not be read, and until when they are not asked for."""
         self._served_from = ServedFromReads(kube, clock)
 
     async def at(
@@ -164,20 +165,38 @@ class OnDemandReads:
 
         Secrets count where an administrator lets the operator read them.
         """
+        at = ("config", f"{namespace}/{referred}")
 
         async def read() -> tuple[str, Keys]:
+            _, known = self._kept.last(at) or ("", {})
             found = await self._found(kinds.CONFIG_MAP, namespace, referred)
-            if self._clock() >= self._refused.get(namespace, 0.0):
-                try:
-                    found |= await self._found(kinds.SECRET, namespace, referred)
-                except errors.ForbiddenError:
-                    self._refused[namespace] = self._clock() + _REFUSED_SECONDS
+            found |= await self._secrets(namespace, referred, counted=any(kind == kinds.SECRET for kind, _ in known))
             contents = [[name, body.get("data"), body.get("binaryData")] for (_, name), body in found.items()]
             keys = {at: tuple(body.get("data") or ()) if body else None for at, body in found.items()}
             return (names.short_hash(canonical(contents), 16) if contents else ""), keys
 
-        at = ("config", f"{namespace}/{referred}")
         return await self._kept.latest(at, _CONFIG_SECONDS * 0.9, read) or ("", {})
+
+    async def _secrets(self, namespace: str, referred: Sequence[Named], *, counted: bool) -> dict[Named, Json]:
+        """Those Secrets that may be read.
+
+        Where they have `counted`, a right that is gone for a short while is an error: an API server that has just
+        started may not know of it yet, and another digest replaces all pods.
+        """
+        now = self._clock()
+        since, until = self._refused.get(namespace, (now, now))
+        if counted or now >= until:
+            try:
+                found = await self._found(kinds.SECRET, namespace, referred)
+            except errors.ForbiddenError:
+                self._refused[namespace] = since, now + _REFUSED_SECONDS
+            else:
+                if found:
+                    self._refused.pop(namespace, None)
+                return found
+        if counted and now - since < _REFUSED_SECONDS:
+            raise errors.ForbiddenError(403, "Forbidden", f"Secrets of namespace {namespace} cannot be read now")
+        return {}
 
     async def _found(self, kind: Kind, namespace: str, referred: Sequence[Named]) -> dict[Named, Json]:
         """Those of a kind; {} is not there."""

@@ -296,6 +296,26 @@ async def test_secrets_count_where_they_may_be_read() -> None:
     assert [what for _, what in case.kube.reads[reads:]] == ["ConfigMap config"] * 2, "not asked for again"
 
 
+async def test_a_right_to_secrets_that_is_gone_for_a_moment_replaces_no_pods() -> None:
+    """As of an API server that has just started; what is taken away for good does not count any more."""
+    case = Case()
+    case.kube.objects[SECRET, "ns", "token"] = {"metadata": {"name": "token"}, "data": {"HF_TOKEN": "b25l"}}
+
+    async def config(after: float, *, allowed: bool) -> str:
+        case.clock += after
+        case.kube.forbidden = set() if allowed else {SECRET}
+        referred = [(CONFIG_MAP, "config"), (SECRET, "token")]
+        return (await case.reads.at("ns", [], None, NOW, referred)).config
+
+    counted = await config(0, allowed=True)
+    assert [await config(each, allowed=False) for each in (60, 60, 470)] == [counted] * 3
+    assert await config(60, allowed=True) == counted
+    assert await config(60, allowed=False) == counted
+    without = await config(600, allowed=False)
+    assert without not in ("", counted)
+    assert await config(60, allowed=False) == without
+
+
 def test_a_memory_is_bounded() -> None:
     memory = {number: number for number in range(17_000)}
     trim(memory)
