@@ -40,7 +40,8 @@ class Silence:
         may have been, too, and one reading does not make a pod silent for long: not all of it counts.
         """
         passed = min(pause + min(late, HELD_UP_SECONDS), STALLED_SECONDS)
-        counts = {pod: published.get(pod, 0) for pod in pods}
+        # A reading that shows less than the one before it has missed something: nobody has published then.
+        counts = {pod: max(published.get(pod, 0), self._published.get(pod, 0)) for pod in pods}
         self.seconds = {
             pod: self.seconds[pod] + passed if count == self._published.get(pod) else 0.0
             for pod, count in counts.items()

@@ -110,6 +110,14 @@ def test_silence_is_of_who_publishes_and_one_reading_makes_nobody_stalled() -> N
     assert silence.seconds["b"] == 0.0
 
 
+def test_a_reading_that_shows_less_is_no_sign_of_life() -> None:
+    """A volume that fails now and then, and a compaction, which publishes the lines of others as its own."""
+    silence = Silence()
+    for published in (4, 1, 4, 0, 4):
+        silence.note(("a",), {"a": published}, STALLED_SECONDS / 4, 0.0)
+    assert silence.seconds["a"] >= STALLED_SECONDS
+
+
 def test_one_pod_more_takes_only_its_own_share() -> None:
     before = {problem: cooperation.owner(("a", "b"), problem) for problem in PROBLEMS}
     after = {problem: cooperation.owner(("a", "b", "c"), problem) for problem in PROBLEMS}
