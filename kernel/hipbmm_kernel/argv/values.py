@@ -61,10 +61,12 @@ class Variables(NamedTuple):
         if name in ("@", "*"):
             return (" ".join(self.positional),) if self.positional else None
         if name == "#":
-            return UNKNOWN if ANY in self.positional else (str(len(self.positional)),)
+            return UNKNOWN if any(map(is_marked, self.positional)) else (str(len(self.positional)),)
         if name.isdigit():
+            # One that is not known may be several, or none, as it was not in quotes.
             parameters = (self.name, *self.positional)
-            return UNKNOWN if ANY in self.positional else parameters[int(name) :][:1] or None
+            unsure = any(map(is_marked, self.positional[: int(name)]))
+            return UNKNOWN if unsure else parameters[int(name) :][:1] or None
         if not name[0].isalpha() and name[0] != "_":
             return UNKNOWN
         is_known = self.complete and name not in _OF_THE_SHELL and not name.startswith("BASH")
@@ -325,6 +327,7 @@ class Expander:
             fields is None
             or (index == "*" and "IFS" in variables.named)
             or any(" " in field for field in fields if not index.isdigit())
+            or (index.isdigit() and any(map(is_marked, fields[: int(index) + 1])))
         ):
             return ANY
         return " ".join(fields) if not index.isdigit() else fields[int(index)] if int(index) < len(fields) else ""
@@ -338,6 +341,7 @@ class Expander:
         value = variables.get(name)
         empty = value is None or (operator.startswith(":") and value == EMPTY)
         unsure = operator.startswith(":") and value is not None and len(value) > 1 and "" in value
+        unsure = unsure or (name == "#" and operator != "")  # `${#-}` is how long `$-` is
         # dash takes no parameters for some that are empty.
         if unsure or (name in ("@", "*") and operator in ("-", "+") and value is None and not self._is_bash):
             return ANY

@@ -162,6 +162,12 @@ READ = {
 """What is found in them is what bash starts."""
 UNREAD = {
     "shift of an unknown number": Script('set -- $(nproc) 8; shift; vllm serve org/m "$@"'),
+    "element behind an unknown one": Script("A=($(nproc) 8); vllm serve org/m -tp ${A[1]}"),
+    "parameter behind one of two words or one": Script(
+        'if x; then A=1; else A="2 3"; fi; set -- $A 4; vllm serve m $2'
+    ),
+    "parameters, some of them unknown": Script("if x; then A=; else A=2; fi; set -- $A 4; vllm serve m -tp $#"),
+    "length of the options": Script('vllm serve org/m --seed "${#-}" --port ${#?}'),
     "shift of words that are two or one": Script(
         'if x; then A=1; else A="2 3"; fi; set -- $A 4; shift; vllm serve m $1'
     ),
