@@ -37,8 +37,8 @@ class Deployment(Child):
 
     `rolling`: its strategy has figures; `in_place`: with them it stops a pod before it starts another. `refusal`: why
     Kubernetes does not let it create pods. `overdue_since`: when its rollout exceeded the progress deadline.
-    `newest_hash` is the pod-template-hash of its newest ReplicaSet, "" when Kubernetes does not say. `seen`: Kubernetes
-    has seen what was written last, and what it says is about that.
+    `newest_hash` is the pod-template-hash of its newest ReplicaSet as far as Kubernetes has seen the Deployment; ""
+    when it does not say.
     """
 
     replicas: int
@@ -52,7 +52,6 @@ class Deployment(Child):
     refused_since: datetime | None
     overdue_since: datetime | None
     newest_hash: str
-    seen: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,12 @@ def deployment(body: Json) -> Deployment:
     """The Deployment of the replicas."""
     seen, spec = child(body), as_object(body.get("spec"))
     status = as_object(body.get("status"))
-    # Those of a former generation say nothing about what was asked for since.
     known = status.get("observedGeneration", seen.meta.generation) == seen.meta.generation
-    conditions = metadata.conditions(status) if known else {}
+    conditions = metadata.conditions(status)
+    # The newest ReplicaSet stays that when only figures have changed since: after a restart nothing else tells it.
+    newest = _newest_hash(_text(conditions.get("Progressing", {}).get("message")))
+    if not known:
+        conditions = {}  # those of a former generation say nothing about what was asked for since
     progress = conditions.get("Progressing", {})
     refused = conditions.get("ReplicaFailure", {})
     if progress.get("reason") == "ReplicaSetCreateError":
@@ -52,8 +55,7 @@ def deployment(body: Json) -> Deployment:
         template=_template(as_object(spec.get("template"))),
         refusal=_text(refused.get("message")) if refused.get("status") == "True" else None,
         refused_since=moment(refused.get("lastTransitionTime")),
-        newest_hash=_newest_hash(_text(progress.get("message"))),
-        seen=known,
+        newest_hash=newest,
         overdue_since=moment(progress.get("lastTransitionTime"))
         if progress.get("reason") == "ProgressDeadlineExceeded"
         else None,

@@ -89,8 +89,7 @@ def strategy(spec: Spec, observed: Observed, obstacle: Obstacle | None, now: dat
     if spec.rollout.strategy != "Auto":
         return spec.rollout.strategy
     live = observed.deployment
-    # What Kubernetes has not seen yet it has not begun: no pod of a restart need be there.
-    if complete(observed) and (live is None or live.seen):
+    if complete(observed):
         return "Surge"
     in_place = live is not None and live.in_place
     return "InPlace" if in_place or (obstacle is not None and obstacle.overdue(now)) else "Surge"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.unit.operator.make import Json, deployment, observed, planned, pod, report, resource, time
+from tests.unit.operator.make import NOW, Json, deployment, observed, planned, pod, report, resource, time, typed
 from tests.unit.operator.status.situations import condition, status
 
 from hipbmm_operator.api.resource import Resource
@@ -15,6 +15,7 @@ from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.plan.spare_room import obstacle, split
 from hipbmm_operator.resources import pod_demand
 from hipbmm_operator.resources.controller_revision import Revision
+from hipbmm_operator.status.builder import Situation, build
 
 GPU = "0/1 nodes are available: 1 Insufficient amd.com/gpu. preemption: 0/1 nodes are available."
 MEMORY = "0/2 nodes are available: 1 Insufficient memory, 1 node(s) didn't match Pod's node affinity/selector."
@@ -148,7 +149,7 @@ def test_a_quota_that_the_old_pods_use_up_is_no_room(*, restart: bool) -> None:
 
 
 def test_a_restart_in_place_goes_on_before_kubernetes_has_seen_that_it_is_one() -> None:
-    """Until then it says nothing of a newer template, all pods are ready, and a quota has let no new one be made."""
+    """All pods are ready, and a quota has let no new one be made: only the newer ReplicaSet tells that it goes on."""
     rollout = Rollout(restart=True)
     rollout.refused(QUOTA)
     rollout.live["spec"]["strategy"]["rollingUpdate"] = {"maxSurge": 0, "maxUnavailable": 1}
@@ -157,6 +158,8 @@ def test_a_restart_in_place_goes_on_before_kubernetes_has_seen_that_it_is_one() 
     rollout.live["metadata"]["generation"] = 2
     rollout.live["status"]["observedGeneration"] = 1
     assert rollout.plan().strategy == "InPlace"
+    situation = Situation(rollout.resource, typed(rollout.resource), (), rollout.seen(), rollout.plan())
+    assert condition(build(situation, NOW), "Ready") == ("Unknown", "UpdatingInPlace")
 
 
 @pytest.mark.parametrize("kind", ["hierarchical ", "cluster "])
