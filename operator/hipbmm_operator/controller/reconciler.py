@@ -126,18 +126,9 @@ class Reconciler:
         return parse(packed.body()) if packed else None
 
     async def _live(self, resource: Resource) -> metadata.Metadata | None:
-        """It as the API server has it now; None when it is gone. One that a finalizer holds is not.
-
-        What is gone never comes back, so only the API server's own word counts: not that it has no such kind just now,
-        or that a proxy knows no such path.
-        """
+        """It as the API server has it now; None when it is gone. One that a finalizer holds is not."""
         owner = resource.meta
-        try:
-            live = metadata.parse(await self.kube.get(kinds.HIPBMM_DEPLOYMENT, owner.namespace, owner.name))
-        except errors.NotFoundError as error:
-            if not error.of_object:
-                raise
-            return None
+        live = metadata.parse(await self.kube.find(kinds.HIPBMM_DEPLOYMENT, owner.namespace, owner.name) or {})
         return live if live.uid == owner.uid else None
 
     def _forget(self, key: NamespacedName) -> Outcome:

@@ -84,10 +84,15 @@ class Kube:
         return await self._json("GET", kind.path(namespace, name))
 
     async def find(self, kind: Kind, namespace: str, name: str) -> Json | None:
-        """One object, or None when there is none of that name or kind."""
+        """One object, or None when there is none of that name, in the API server's own words.
+
+        Raises NotFoundError when it has no such kind just now, or a proxy knows no such path: that says nothing.
+        """
         try:
             return await self.get(kind, namespace, name)
-        except errors.NotFoundError:
+        except errors.NotFoundError as error:
+            if not error.of_object:
+                raise
             return None
 
     async def pages(

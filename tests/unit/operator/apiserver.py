@@ -147,7 +147,7 @@ class ApiServer:
                 body = _merged(held, body)
             return web.json_response(self.put(at.kind, body), status=201 if held is None else 200)
         if held is None:
-            return _status(404, f"{at.name} not found")
+            return _status(404, f"{at.name} not found", "NotFound")
         if request.method == "DELETE":
             self.remove(at.kind, at.namespace, at.name)
         return web.json_response(held)
@@ -212,8 +212,8 @@ async def _send(answer: web.StreamResponse, event: str, body: Json) -> None:
     await answer.write(json.dumps({"type": event, "object": body}).encode() + b"\n")
 
 
-def _status(code: int, message: str) -> web.Response:
-    return web.json_response({"kind": "Status", "code": code, "message": message}, status=code)
+def _status(code: int, message: str, reason: str = "") -> web.Response:
+    return web.json_response({"kind": "Status", "code": code, "message": message, "reason": reason}, status=code)
 
 
 def _at(path: str) -> At | None:

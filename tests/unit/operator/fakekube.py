@@ -45,7 +45,9 @@ class FakeKube:
     async def find(self, kind: Kind, namespace: str, name: str) -> Json | None:
         try:
             return await self.get(kind, namespace, name)
-        except errors.NotFoundError:
+        except errors.NotFoundError as error:
+            if not error.of_object:
+                raise
             return None
 
     async def pages(self, kind: Kind, namespace: str = "", **_: object) -> AsyncIterator[Page]:

@@ -4,12 +4,14 @@ import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import pytest
 import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.async_client import Configuration
 from hipbmm_operator.kube.client import Kube, as_yaml
 
@@ -37,3 +39,19 @@ async def test_the_clock_is_that_of_the_api_server() -> None:
         await kube.server_version()
         await kube.close()
     assert abs(datetime.now(UTC) - kube.clock.now() - behind) < timedelta(seconds=60)
+
+
+async def test_only_the_api_server_says_that_an_object_is_not_there() -> None:
+    """What is not there changes pods; a proxy that knows no such path says nothing about it."""
+
+    async def absent(_: web.Request) -> web.Response:
+        return web.json_response({"kind": "Status", "reason": "NotFound", "code": 404}, status=404)
+
+    app = web.Application()
+    app.router.add_get("/api/v1/namespaces/ns/configmaps/c", absent)
+    async with TestServer(app) as server:
+        kube = Kube(Configuration(host=str(server.make_url("")).rstrip("/")), 60)
+        assert await kube.find(kinds.CONFIG_MAP, "ns", "c") is None
+        with pytest.raises(errors.NotFoundError):
+            await kube.find(kinds.SECRET, "ns", "c")
+        await kube.close()
