@@ -119,7 +119,7 @@ def _install(api: Api, replicas: Replicas, mark: str) -> None:
 def replicas(api: Api, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Replicas]:
     monkeypatch.setattr(route, "_FIRST_SECONDS", 0.2)
     # The product's are twenty: in between the API server has to learn which certificates it may trust from now on.
-    monkeypatch.setattr(route, "_CHECK_SECONDS", 3.0)
+    monkeypatch.setattr(route, "_CHECK_SECONDS", 8.0)
     mark = uuid.uuid4().hex[:8]
     system = f"certificate-{mark}"
     api.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": system}})

@@ -229,7 +229,7 @@ def test_a_pod_that_is_asked_to_stop_publishes_what_it_has(make_pod: PodMaker) -
 
 
 def test_a_budget_that_is_used_up_gives_a_partial_table(pod: Pod) -> None:
-    pod.run("warm", HIPBMM_SIM_FAULTS="hang:M=16,N=1024", HIPBMM_BUDGET_SECONDS="20")
+    pod.run("warm", HIPBMM_SIM_FAULTS="hang:M=16,N=1024", HIPBMM_BUDGET_SECONDS="40")
     assert (pod.message["state"], pod.message["reason"]) == ("Partial", "BudgetExhausted")
     assert pod.message["hipbmm"] is True  # nothing speaks against what was not reached
     assert 0 < pod.message["tuned"] < PROBLEMS

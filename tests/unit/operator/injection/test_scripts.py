@@ -80,7 +80,8 @@ import os, pathlib, signal, sys, time
 home = pathlib.Path(os.environ["HOME_OF_TEST"])
 signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), (home / "published").touch(), sys.exit(1)))
 (home / "working").touch()
-signal.pause()
+while True:
+    time.sleep(0.1)  # not `pause`, for which a signal just before it would be lost
 """
     text = scripts.WARM.replace("/dev/termination-log", f"{home}/termination-log").replace("/hipbmm/", f"{home}/")
     inside = {**os.environ, "HOME_OF_TEST": str(home)}
