@@ -42,18 +42,22 @@ _NODE_LOST = frozenset({"Unknown", "ContainerStatusUnknown"})
 def stuck(found: ForeignPod) -> str:
     """What an injected pod is stuck in, or failed by, because of us, in the words of Kubernetes; "" when it is not."""
     pod, warm = found.pod, found.pod.container(contract.WARM)
-    # With restartPolicy Never. One that was evicted, or whose node was shut down, has a reason.
-    failed = pod.phase == "Failed" and not pod.reason and not pod.deleting
-    if not found.injected or not (pod.live or failed):
+    if not found.injected or _cut_short(found) or pod.phase == "Succeeded":
         return ""
     for container in pod.containers.values():
         if container.waiting in _WAITING and _because_of_us(container):
             return f"{_shown(container.name)}: {container.waiting}: {container.waiting_message}"[:300]
+    failed = pod.phase == "Failed"  # with restartPolicy Never
     last = warm.ended if failed else warm.last if warm.restarts else None
     if last is not None and last.exit_code and last.reason not in _NODE_LOST:
         times = "and the pod with it" if failed else f"{warm.restarts} times"
         return f"hipbmm-warm ended with {last.exit_code} ({last.reason}), {times}"
     return ""
+
+
+def _cut_short(found: ForeignPod) -> bool:
+    """Whether somebody else ends the pod: it is deleted, or has failed for a reason (evicted, its node shut down)."""
+    return found.pod.deleting or (found.pod.phase == "Failed" and bool(found.pod.reason))
 
 
 def _because_of_us(waiting: Container) -> bool:
@@ -97,8 +101,11 @@ def canaries(
     """The trials of `kernel`. `at_work` are uids of pods whose `warm` has written progress."""
     by_name = {each.pod.name: each for each in pods if _tries(each, kernel)}
     there = {each.image for each in by_name.values()}
-    # What is not decided is chosen anew: a trial whose pod is gone, or waits, has shown nothing.
-    known = {each.image: each for each in before if each.kernel == kernel and each.state != "Testing"}
+    shown = {each.image for each in by_name.values() if _proves(each, at_work) and not stuck(each)}
+    # What is not decided is chosen anew: a trial whose pod is gone, or waits, has shown nothing. So is what has been
+    # refused where a pod runs the program after all: what a node could not do it may do again.
+    decided = (each for each in before if each.kernel == kernel and each.state != "Testing")
+    known = {each.image: each for each in decided if each.state == "Proved" or each.image not in shown}
     for found in sorted(by_name.values(), key=lambda each: (not _proves(each, at_work), *_order(each))):
         # Images whose pods are there keep their place: one that lost it would be tried anew, and push out the next.
         new = 0 < len(found.image) <= MAX_IMAGE and found.image not in known
@@ -131,6 +138,9 @@ def _begun(found: ForeignPod) -> bool:
 
 
 def _ended(found: ForeignPod) -> bool:
+    """Whether its `warm` has ended by itself."""
+    if _cut_short(found):
+        return False
     warm = found.pod.container(contract.WARM)
     last = warm.ended or warm.last
     return bool(warm.ended or warm.restarts) and (last is None or last.reason not in _NODE_LOST)

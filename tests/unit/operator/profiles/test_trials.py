@@ -167,8 +167,9 @@ def test_a_trial_whose_pod_died_before_it_started_is_tried_again() -> None:
 
 
 def test_a_pod_that_died_after_its_trial_has_shown_something() -> None:
-    crashed = Container("warm", ended=Ended(139, "Error", "", None, None))
-    assert trials.canaries(TESTING, [failed(pod("a", crashed))], KERNEL, ())[0].state == "Refused"
+    crashed = pod("a", Container("warm", ended=Ended(139, "Error", "", None, None)))
+    crashed = replace(crashed, pod=replace(crashed.pod, phase="Failed"))
+    assert trials.canaries(TESTING, [crashed], KERNEL, ())[0].state == "Refused"
     assert trials.canaries(TESTING, [failed(reported(pod("a")))], KERNEL, ())[0].state == "Proved"
 
 
