@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -123,14 +123,14 @@ def webhooks(api: Api, scratch: Path, profiles: list[Json], by: tuple[str, ...] 
 
 
 @contextmanager
-def like_kserve(api: Api, scratch: Path, name: str) -> Iterator[None]:
-    """A webhook that does what KServe's does: it appends `storage-initializer` and mounts the model in the server."""
+def another_webhook(api: Api, scratch: Path, name: str, changes: Callable[[Json], list[Json]]) -> Iterator[None]:
+    """A webhook of somebody else, which makes these changes of pods with the label `another`."""
     certificate, key = certify(scratch)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["request"]
-            patch = base64.b64encode(json.dumps(_with_model(asked["object"])).encode()).decode()
+            patch = base64.b64encode(json.dumps(changes(asked["object"])).encode()).decode()
             answer = {"uid": asked["uid"], "allowed": True, "patchType": "JSONPatch", "patch": patch}
             review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer}
             self.send_response(200)
@@ -148,7 +148,7 @@ def like_kserve(api: Api, scratch: Path, name: str) -> Iterator[None]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     body = webhook(name, server.server_address[1], certificate)
     body["webhooks"] = body["webhooks"][:1]
-    body["webhooks"][0]["objectSelector"] = {"matchLabels": {"like-kserve": "true"}}
+    body["webhooks"][0]["objectSelector"] = {"matchLabels": {"another": "webhook"}}
     body["webhooks"][0]["failurePolicy"] = "Fail"
     body["webhooks"][0]["timeoutSeconds"] = PATIENT
     api.apply(WEBHOOK, body)
@@ -160,7 +160,8 @@ def like_kserve(api: Api, scratch: Path, name: str) -> Iterator[None]:
         server.server_close()
 
 
-def _with_model(pod: Json) -> list[Json]:
+def like_kserve(pod: Json) -> list[Json]:
+    """What KServe's webhook does: it appends `storage-initializer` and mounts the model in the server."""
     inits = pod["spec"].get("initContainers") or []
     if any(each["name"] == "storage-initializer" for each in inits):
         return []
@@ -174,6 +175,15 @@ def _with_model(pod: Json) -> list[Json]:
         {"op": "add", "path": "/spec/volumes", "value": [*volumes, {"name": mount["name"], "emptyDir": {}}]},
         {"op": "add", "path": f"/spec/containers/{at}/volumeMounts", "value": [*mounts, {**mount, "readOnly": True}]},
     ]
+
+
+MIRRORED = "mirror.example/vllm:1"
+
+
+def with_mirrored_image(pod: Json, *parts: str) -> list[Json]:
+    """What a webhook does that has images pulled from elsewhere, in these parts of the spec."""
+    places = [f"/spec/{part}/{i}/image" for part in parts for i in range(len(pod["spec"].get(part, [])))]
+    return [{"op": "replace", "path": path, "value": MIRRORED} for path in places]
 
 
 @contextmanager

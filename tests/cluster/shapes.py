@@ -142,6 +142,11 @@ def shell_with_an_empty_word(pod: Json) -> None:
     _server(pod)["args"] = ["", "--x='\"\\ \u00e9\u2028"]
 
 
+def word_of_ours_in_the_command(pod: Json) -> None:
+    """The name that the author gives a shell is the one by which ours are known."""
+    _server(pod)["command"] = ["sh", "-c", 'exec vllm serve "$@"', "hipbmm", "/models", "--seed", "0"]
+
+
 def variables_with_names_of_ours(pod: Json) -> None:
     names = ("HIPBMM_MODE", "HIPBMM_POD_UID", "PYTHONPATH", "HIPBMM_FIXED_ENV", "VLLM_ROCM_USE_AITER")
     _server(pod)["env"] = [{"name": name, "value": "mine"} for name in names]
@@ -168,6 +173,7 @@ INJECTED: tuple[Change, ...] = (
     claims_of_devices,
     neither_command_nor_arguments,
     shell_with_an_empty_word,
+    word_of_ours_in_the_command,
     variables_with_names_of_ours,
     path_by_a_variable,
 )

@@ -37,13 +37,6 @@ def two(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
             api.delete(NAMESPACE, "", place)
 
 
-@pytest.fixture
-def usual(two: Two) -> Two:
-    """With the profile as it usually is."""
-    two.put()
-    return two
-
-
 @pytest.mark.parametrize("stack", stacks.STACKS)
 def test_policy_and_webhook_give_the_same_pod(two: Two, stack: str) -> None:
     policy, webhook, plain = two.made(stacks.asking(stack))
@@ -128,8 +121,8 @@ def test_warm_comes_after_what_another_webhook_adds(two: Two, api: Api, tmp_path
     del pod["spec"]["initContainers"]
     pod["spec"]["containers"][0]["volumeMounts"] = []
     pod["spec"]["volumes"] = []
-    pod["metadata"]["labels"]["like-kserve"] = "true"
-    with injection.like_kserve(api, tmp_path, name):
+    pod["metadata"]["labels"]["another"] = "webhook"
+    with injection.another_webhook(api, tmp_path, name, injection.like_kserve):
         until("that webhook", lambda: "storage-initializer" in json.dumps(two.made(pod)[2]))
         policy, webhook, _ = two.made(pod)
     for made in (policy, webhook):
@@ -137,6 +130,20 @@ def test_warm_comes_after_what_another_webhook_adds(two: Two, api: Api, tmp_path
         assert order == ["storage-initializer", "hipbmm-warm"]
         warm = made["initContainers"][1]
         assert "/mnt/models" in [mount["mountPath"] for mount in warm["volumeMounts"]]
+
+
+@pytest.mark.parametrize("name", ["aaa-images", "zzz-images"])
+@pytest.mark.parametrize("parts", [("containers",), ("containers", "initContainers")])
+def test_an_image_under_trial_is_known_by_the_name_that_another_webhook_gives_it(
+    two: Two, api: Api, tmp_path: Path, name: str, parts: tuple[str, ...]
+) -> None:
+    two.put(heldImages=[injection.MIRRORED])
+    pod = stacks.asking("deployment")
+    pod["metadata"]["labels"]["another"] = "webhook"
+    with injection.another_webhook(api, tmp_path, name, lambda found: injection.with_mirrored_image(found, *parts)):
+        until("that webhook", lambda: injection.MIRRORED in json.dumps(two.made(pod)[2]))
+        policy, webhook, plain = two.made(pod)
+    assert json.dumps(policy) == json.dumps(webhook) == json.dumps(plain)
 
 
 def _quota(**hard: str) -> Json:

@@ -45,6 +45,12 @@ def wrapped(command: Expr) -> Expr:
     return both(command.size() > 4, marked(command))  # noqa: PLR2004  # a word more
 
 
+def is_held(server: Expr) -> Expr:
+    """Whether its image is one whose new pods stay plain for now."""
+    held = root("params").get("status", "injection", "heldImages", default=[])
+    return held.contains(server.get("image", default=""))
+
+
 def _begins(items: Expr, first: Expr) -> Expr:
     return both(~(items.size() < first.size()), items.slice(0, first.size()) == first)
 
@@ -83,6 +89,7 @@ def _same_mounts(server: Expr, warm: Expr) -> Expr:
 def _copied(server: Expr, warm: Expr) -> Expr:
     return both(
         warm["name"] == s.WARM,
+        ~is_held(server),
         _same_command(server, warm),
         _same_mounts(server, warm),
         _same_env(server, warm),

@@ -18,7 +18,9 @@ def matches(pod: Json, profile: Json) -> bool:
 
 def operations(pod: Json, profile: Json) -> list[Json]:
     """JSON Patch for a pod that asks for `profile`, whose status has the recipe; empty when the pod stays as it is."""
-    if why_plain(pod, profile) or marks.SETTLED.run({"object": pod, "params": profile}):
+    scope = {"object": pod, "params": profile}
+    invoked = table.NOT_SKIPPED.run(scope) and table.READY.run(scope) and not marks.SETTLED.run(scope)
+    if not invoked:
         return []
     found: list[Json] = table.OPERATIONS.run(_scope(pod, profile))
     return found

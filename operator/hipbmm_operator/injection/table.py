@@ -96,7 +96,7 @@ VARIABLES: tuple[tuple[str, Expr], ...] = (
     ("proxied", _V("inits").exists("c", _is_proxy)),
     ("waits", _V("kept").indices("i", _waits)),
     ("place", choose(_V("waits").size() == 0, _V("kept").size(), _V("waits")[0])),
-    ("own", choose(marks.wrapped(_OWN_COMMAND), _OWN_COMMAND.slice(4), _OWN_COMMAND)),
+    ("own", choose(both(_V("again"), marks.wrapped(_OWN_COMMAND)), _OWN_COMMAND.slice(4), _OWN_COMMAND)),
     ("modes", _RECIPE.get("modes", default=[])),
     (
         "command",
@@ -134,7 +134,7 @@ REFUSALS: tuple[tuple[str, Expr], ...] = (
         ),
     ),
     ("TooLarge", _LONG.join().bytes().size() > s.MAX_COPIED),
-    ("Canary", _RECIPE.get("heldImages", default=[]).contains(_SERVER.get("image", default=""))),
+    ("Canary", marks.is_held(_SERVER)),
     ("EntrypointUnknown", both(_COMMAND.size() == 0, ~_V("modes").contains(s.ENV_FILE_MODE))),
 )
 """Why a pod that asks for a profile stays plain, the first that holds."""
@@ -291,5 +291,13 @@ def _operations() -> Expr:
     )
 
 
-OPERATIONS = choose(either(*(test for _, test in REFUSALS)), [], _operations())
+def _undone() -> Expr:
+    """Nothing of ours is left, not even what a pass has added before somebody gave the server another image."""
+    wrapped = marks.wrapped(_OWN_COMMAND)
+    return add(_stripped(), _when(wrapped, _add(_BASE, "/command", _V("own"))))
+
+
+_REFUSED = either(*(test for _, test in REFUSALS))
+_HELD = both(_V("again"), *(test if reason == "Canary" else ~test for reason, test in REFUSALS))
+OPERATIONS = choose(_HELD, _undone(), choose(_REFUSED, [], _operations()))
 """The patch: empty for a pod that stays plain."""

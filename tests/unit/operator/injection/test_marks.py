@@ -153,3 +153,32 @@ def test_another_recipe_is_taken_over(recipe: Json) -> None:
     pod = stacks.asking("deployment")
     once = injected(pod, stacks.profile())
     assert injected(once, stacks.profile(**recipe)) == injected(pod, stacks.profile(**recipe))
+
+
+def without_empty_lists(value: Any) -> Any:  # noqa: ANN401  # any JSON
+    """As the API server writes it."""
+    if isinstance(value, dict):
+        return {key: without_empty_lists(each) for key, each in value.items() if each != []}
+    return [without_empty_lists(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("stack", stacks.STACKS)
+def test_nothing_is_left_in_a_pod_that_meanwhile_has_an_image_under_trial(stack: str) -> None:
+    """Else `hipbmm-warm` would have the image that it had before, which nobody may be able to pull."""
+    swapped = "mirror.example/vllm:1"
+
+    def swap(pod: Json) -> None:
+        for each in pod["spec"]["containers"]:
+            each["image"] = swapped
+
+    def swap_all(pod: Json) -> None:
+        swap(pod)
+        for each in pod["spec"].get("initContainers", []):
+            each["image"] = swapped
+
+    held = stacks.profile(heldImages=[swapped])
+    for change in (swap, swap_all):
+        late = injected(shapes.changed(injected(stacks.asking(stack), held), change), held)
+        plain = shapes.changed(stacks.asking(stack), change)
+        assert without_empty_lists(late) == without_empty_lists(plain)
+        assert patch.why_plain(late, held) == "Canary"

@@ -66,6 +66,16 @@ def test_the_server_keeps_all_that_it_has(stack: str) -> None:
     assert after.keys() - before.keys() <= {"env", "volumeMounts"}
 
 
+@pytest.mark.parametrize("change", shapes.INJECTED + unusual.INJECTED, ids=lambda change: change.__name__)
+def test_the_command_that_starts_is_the_author_s(change: shapes.Change) -> None:
+    pod = shapes.changed(stacks.asking("deployment"), change)
+    after = injected(pod)
+    for before, now in zip(pod["spec"]["containers"], after["spec"]["containers"], strict=True):
+        if now != before:
+            assert now.get("command", [])[4:] == before.get("command", [])
+            assert container(after, spelling.WARM)["command"][5:] == before.get("command", [])
+
+
 @EVERY
 def test_the_other_containers_and_volumes_stay(stack: str) -> None:
     pod = stacks.asking(stack)
