@@ -108,7 +108,7 @@ def test_a_pod_without_room_for_a_thread_publishes_at_its_end(
 def test_without_a_mirror_nothing_is_in_the_log(pod: Pod, a_stack: Stack) -> None:
     serving = Serving(pod, a_stack, mirror=False)
     serving.turn(100)
-    serving.demanding.finish(2.0)
+    serving.demanding.finish(60.0)
     assert serving.lines == []
     (item,) = demand.read(Volume(), [str(pod.store)], a_stack.key, [])
     assert item.calls == 100

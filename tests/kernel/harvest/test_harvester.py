@@ -18,7 +18,7 @@ from hipbmm_kernel.system.volume import Volume
 def test_rows_that_were_served_are_not_published(served: Pod, a_stack: Stack) -> None:
     harvest = harvester(served)
     harvest.turn()
-    harvest.finish(5.0)
+    harvest.finish(60.0)
     assert stored(served, a_stack) == set()
     assert harvest.harvested == 0
 
@@ -30,7 +30,7 @@ def test_learned_rows_reach_the_store_unverified_and_once(served: Pod, a_stack: 
     append(served, line(LEARNED[1]))
     harvest.turn()
     harvest.turn()
-    harvest.finish(5.0)
+    harvest.finish(60.0)
     assert stored(served, a_stack) == pairs(*LEARNED[:2])
     found = [shard.decode(path.read_bytes()) for path in served.store.glob("v1/*/shards/*")]
     assert sorted(each.algo_index for each in sum((one.rows for one in found), ())) == [900, 901]
@@ -46,20 +46,20 @@ def test_a_torn_line_waits_until_it_is_whole(served: Pod, a_stack: Stack, cut: i
     harvest.turn()
     assert harvest.harvested == 0
     append(served, text[cut:])
-    harvest.finish(5.0)
+    harvest.finish(60.0)
     assert stored(served, a_stack) == pairs(LEARNED[0])
     assert harvest.rejected == {}
 
 
 def test_a_restarted_sidecar_publishes_nothing_twice_and_loses_nothing(served: Pod, a_stack: Stack) -> None:
     append(served, line(LEARNED[0]))
-    harvester(served).finish(5.0)
+    harvester(served).finish(60.0)
     before = names(served)
     append(served, line(LEARNED[1]))
-    harvester(served).finish(5.0)
+    harvester(served).finish(60.0)
     assert stored(served, a_stack) == pairs(*LEARNED[:2])
     assert len(names(served)) == len(before) + 1
-    harvester(served).finish(5.0)
+    harvester(served).finish(60.0)
     assert len(names(served)) == len(before) + 1
 
 
@@ -70,7 +70,7 @@ def test_rows_that_the_volume_refused_are_published_after_a_restart(served: Pod,
     refused.finish(2.0)
     assert stored(served, a_stack) == set()
     assert any("ENOSPC" in text for text in logged)
-    harvester(served).finish(5.0)
+    harvester(served).finish(60.0)
     assert stored(served, a_stack) == pairs(LEARNED[0])
 
 
@@ -88,7 +88,7 @@ def test_a_replaced_file_is_read_again(served: Pod, a_stack: Stack) -> None:
     fresh = served.served_file.with_name("fresh")
     fresh.write_bytes(aiter_csv.format_rows([LEARNED[1]]))
     fresh.rename(served.served_file)
-    harvest.finish(5.0)
+    harvest.finish(60.0)
     assert stored(served, a_stack) == pairs(*LEARNED[:2])
 
 
@@ -102,16 +102,16 @@ def test_a_file_that_is_cut_and_grows_again_loses_nothing(served: Pod, a_stack: 
         file.write(aiter_csv.format_rows([*LEARNED[1:4], *SERVED]))
     assert served.served_file.stat().st_size > size
     append(served, line(LEARNED[4]))
-    harvest.finish(5.0)
+    harvest.finish(60.0)
     assert stored(served, a_stack) == pairs(*LEARNED[:5])
 
 
 def test_a_reused_inode_is_another_file_to_a_sidecar_that_starts_again(served: Pod, a_stack: Stack) -> None:
     append(served, line(LEARNED[0]))
-    harvester(served).finish(5.0)
+    harvester(served).finish(60.0)
     with served.served_file.open("wb") as file:
         file.write(aiter_csv.format_rows([*SERVED, *LEARNED[1:6]]))
-    harvester(served).finish(5.0)
+    harvester(served).finish(60.0)
     assert stored(served, a_stack) == pairs(*LEARNED[:6])
 
 
@@ -119,7 +119,7 @@ def test_one_bad_line_costs_that_line(served: Pod, a_stack: Stack) -> None:
     bad = ("<<<<<<< HEAD", "=======", "\0" * 300, gemm.HEADER.replace(" m, n,", " n, m,"), "{}", "<html>", "\x1b[2J")
     append(served, "".join(f"{text}\n{line(learned)}" for text, learned in zip(bad, LEARNED, strict=False)))
     harvest = harvester(served)
-    harvest.finish(5.0)
+    harvest.finish(60.0)
     assert stored(served, a_stack) == pairs(*LEARNED[:6])
     assert sum(harvest.rejected.values()) == 6
 
@@ -130,7 +130,7 @@ def test_rows_that_no_plan_names_are_counted(served: Pod) -> None:
     (served.home / "report.json").write_text(json.dumps({**report, "failures": planned}))
     append(served, line(LEARNED[0]) + line(LEARNED[1]))
     harvest = harvester(served)
-    harvest.finish(5.0)
+    harvest.finish(60.0)
     assert (harvest.harvested, harvest.unplanned) == (2, 1)
 
 
@@ -154,7 +154,7 @@ ODD = [
 def test_odd_memory_of_a_place_means_from_the_beginning(served: Pod, a_stack: Stack, text: str) -> None:
     (served.home / "harvest.json").write_text(text)
     append(served, line(LEARNED[0]))
-    harvester(served).finish(5.0)
+    harvester(served).finish(60.0)
     assert stored(served, a_stack) == pairs(LEARNED[0])
 
 
@@ -162,7 +162,7 @@ def test_hostile_and_foreign_lines_are_counted_and_never_published(served: Pod, 
     ocp = row(m=3)._replace(key=gemm.key_of(gemm.Problem(3, 256, 512), gemm.OTHER))
     append(served, f"{row().key},-1,KERN\n" + "garbage\n" + line(ocp) + "a,b\n" + line(LEARNED[0]))
     harvest = harvester(served)
-    harvest.finish(5.0)
+    harvest.finish(60.0)
     assert stored(served, a_stack) == pairs(LEARNED[0])
     assert sum(harvest.rejected.values()) == 4
     assert harvest.rejected["foreign"] == 1
@@ -191,7 +191,7 @@ def test_a_report_that_comes_late_is_found(served: Pod, a_stack: Stack) -> None:
     harvest = harvester(served)
     harvest.turn()
     (served.home / "report.json").write_text(report)
-    harvest.finish(5.0)
+    harvest.finish(60.0)
     assert stored(served, a_stack) == pairs(LEARNED[0])
 
 

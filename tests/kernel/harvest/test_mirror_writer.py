@@ -67,9 +67,9 @@ def test_what_the_operator_may_not_have_read_is_announced_again(served: Pod, a_s
     append(served, line(LEARNED[1]))
     harvest.turn()
     clock.sleep(ended)
-    harvest.finish(5.0)
+    harvest.finish(60.0)
     again = Harvester(served.settings(), Volume(), clock, lambda _: None, second.append)
-    again.finish(5.0)
+    again.finish(60.0)
     read = announced(first) if ended > READ_SECONDS else []
     told = {each for one in (*read, *announced(second)) for each in one.rows}
     assert told == set(LEARNED[:2])
@@ -124,5 +124,5 @@ def test_without_a_mirror_nothing_is_announced(served: Pod) -> None:
     harvest = Harvester(served.settings(), Volume(), FakeClock(), logged.append)
     append(served, line(LEARNED[0]))
     harvest.turn()
-    harvest.finish(5.0)
+    harvest.finish(60.0)
     assert not [text for text in logged if mirror_log.MARK in text]

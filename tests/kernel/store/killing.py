@@ -145,7 +145,7 @@ def serve_and_harvest(volume: Volume, made: settings.Settings) -> None:
         if row.key not in known:
             append(volume, made.served_file, f"{row.key},{row.algo_index},{row.kernel_name}\n")
         harvester.turn()
-    harvester.finish(10.0)
+    harvester.finish(60.0)
     tell("harvested")
 
 
