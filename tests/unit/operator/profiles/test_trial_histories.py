@@ -58,7 +58,7 @@ def _cut_short(found: ForeignPod, *, deleting: bool) -> ForeignPod:
     warm = found.pod.container("warm")
     ends = {"warm": _STOPPED if deleting else _KILLED} if warm.running else {}
     state = {"deleting": True} if deleting else {"phase": "Failed", "reason": "Evicted"}
-    return replace(found, pod=replace(found.pod, containers={**found.pod.containers, **ends}, **state))  # type: ignore[arg-type]
+    return replace(found, pod=replace(found.pod, containers={**found.pod.containers, **ends}, **state))
 
 
 def _further(found: ForeignPod, what: str) -> ForeignPod:
