@@ -149,7 +149,7 @@ def test_what_fails_is_tried_once_more_and_has_a_reason(
 
 
 def test_a_vllm_that_hangs_is_left_at_the_deadline(ask: Callable[[Image, float], oracle.Asked], tmp_path: Path) -> None:
-    asked = ask(image(torch="import threading; threading.Event().wait()"), 1.0)
+    asked = ask(image(torch="import threading; threading.Event().wait()"), 5.0)
     assert (asked.answer, children(tmp_path)) == (None, 1)
     assert "in time" in asked.reason
 
