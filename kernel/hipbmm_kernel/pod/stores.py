@@ -46,7 +46,8 @@ class Stores:
         settings = self._settings
         reader = Reader(self._volume, self._clock, key, settings.read_seconds)
         try:
-            merged = within(settings.read_seconds + HANG_SECONDS, self._merge, reader)
+            # Only with the table that has their rows: what goes into the mirror takes the place of these shards.
+            merged, self._mirrored = within(settings.read_seconds + HANG_SECONDS, self._merge, reader)
         except TooLate as late:
             reader.reading.errors.append(f"{settings.store}: {late}: the volume hangs")
             merged = table.EMPTY
@@ -55,17 +56,18 @@ class Stores:
             self.error = reader.reading.errors[0]
         return merged, reader.reading
 
-    def _merge(self, reader: Reader) -> Table:
+    def _merge(self, reader: Reader) -> tuple[Table, list[tuple[str, shards.Shard]]]:
+        """The table, and the mirrors' shards in it where what they lack is to be written."""
         settings = self._settings
         if not os.path.isdir(settings.store):
             self.error = f"{settings.store} is no directory"
         token, node = settings.retune_token, node_of(settings)
         if not settings.mirror_log:
-            return table.merge(reader.shards(settings.store, settings.mirrors), token, node)
+            return table.merge(reader.shards(settings.store, settings.mirrors), token, node), []
         found = itertools.chain.from_iterable(reader.found(mirror, mirror=True) for mirror in settings.mirrors)
-        self._mirrored = [(name, shard) for name, shard, _ in found]
-        mirrored = (shard for _, shard in self._mirrored)
-        return table.merge(itertools.chain(reader.shards(settings.store), mirrored), token, node)
+        mirrored = [(name, shard) for name, shard, _ in found]
+        of_mirrors = (shard for _, shard in mirrored)
+        return table.merge(itertools.chain(reader.shards(settings.store), of_mirrors), token, node), mirrored
 
     def compare_with_mirror(self, final: Table, planned: Iterable[str], key: str) -> None:
         """Prepare what goes into the mirror, where there is one and it lacks rows of `final`."""
