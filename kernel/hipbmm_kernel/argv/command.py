@@ -1,7 +1,7 @@
 """vLLM in the argv of a container: as it is, behind wrappers, or in a shell's script."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.argv import builtin, flags, shell, values
@@ -128,7 +128,7 @@ def find(argv: Sequence[str], env: Mapping[str, str], *, has_command: bool = Tru
 
 def _met(command: Command, env: Mapping[str, str], work: Work, nesting: int = 0) -> Iterator[_Candidate | Unread]:
     """The servers that a command starts, and what it starts in place of one."""
-    at, own = _unwrapped(command.fields)
+    at, own = _unwrapped(command.fields, {**env, **dict(command.env)})
     command = command._replace(fields=_apart(command.fields[at:]), env=(*command.env, *own))
     fields = command.fields
     if not fields or nesting > MAX_NESTING:
@@ -174,28 +174,36 @@ def _script_file(name: str) -> Unread:
     return Unread(SCRIPT_FILE, values.without_marks(name)[:MAX_ABOUT])
 
 
-def _unwrapped(fields: tuple[str, ...]) -> tuple[int, tuple[tuple[str, str], ...]]:
-    """Where the command behind wrappers begins, and the variables that `env` sets before it."""
-    program = fields[0].rpartition("/")[2] if fields else ""
-    if program not in _WRAPPERS:
+def _unwrapped(fields: tuple[str, ...], env: Mapping[str, str]) -> tuple[int, tuple[tuple[str, str], ...]]:
+    """Where the command behind wrappers begins, and the variables that they set before it."""
+    programs = [field.rpartition("/")[2] for field in fields]
+    if not programs or programs[0] not in _WRAPPERS:
         return 0, ()
     for at in range(1, len(fields)):
-        inner = fields[at].rpartition("/")[2] if fields[at - 1] not in _CHOOSING else ""
-        serves = inner == "vllm" and fields[at + 1 : at + 2] == ("serve",)
-        if serves or inner in SHELLS or _PYTHON.fullmatch(inner):
-            pairs = (text.partition("=") for text in fields[1:at] if "=" in text and not text.startswith("-"))
-            dropped = ((name, values.ANY) for name in _dropped(program, fields[1:at]))
-            return at, (*dropped, *((name, value) for name, _, value in pairs), *_entered(program, fields[1:at]))
+        if fields[at - 1] in _CHOOSING and programs[at - 2] != "time":
+            continue
+        serves = programs[at] == "vllm" and fields[at + 1 : at + 2] == ("serve",)
+        if serves or programs[at] in SHELLS or _PYTHON.fullmatch(programs[at]):
+            outer = [before for before in range(at) if programs[before] in _WRAPPERS]
+            return at, tuple(pair for each in outer for pair in _changed(programs[each], fields[each + 1 : at], env))
     return 0, ()
 
 
-def _dropped(program: str, options: Sequence[str]) -> list[str]:
-    """The variables that a wrapper takes away: PYTHONPATH if it takes all, as `env -i`, `sudo` and a login do."""
+def _changed(program: str, options: Sequence[str], env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The variables that a wrapper sets, or takes away; others may stand behind it."""
+    yield from ((name, values.ANY) for name in _dropped(program, options, env))
+    pairs = (text.partition("=") for text in options if "=" in text and not text.startswith("-"))
+    yield from ((name, value) for name, _, value in pairs)
+    yield from _entered(program, options)
+
+
+def _dropped(program: str, options: Sequence[str], env: Iterable[str]) -> list[str]:
+    """The variables that a wrapper takes away: all of the environment as `env -i`, `sudo` and a login do, or some."""
     clears = program == "sudo" or any(option in _LOGINS.get(program, ()) for option in options)
     if program == "env":
         clears = any(map(_CLEARING.match, options))
     unset = _values(_UNSETTING, options) if program == "env" else []
-    return [PYTHONPATH, *unset] if clears else unset
+    return [PYTHONPATH, *(name for name in env if name != builtin.HERE), *unset] if clears else unset
 
 
 def _entered(program: str, options: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -66,6 +66,11 @@ def test_what_a_script_computes_for_its_server_is_hidden(argv: list[str]) -> Non
         (["env", "-uHIP_VISIBLE_DEVICES", "vllm", "serve", "m"], False),
         (["env", "-iu", "HIP_VISIBLE_DEVICES", "vllm", "serve", "m"], True),
         (["env", "A=-i", "vllm", "serve", "m"], False),
+        (["nice", "-n", "5", "env", "-i", "vllm", "serve", "m"], True),
+        (["env", "PYTHONPATH=/app", "stdbuf", "-oL", "sudo", "vllm", "serve", "m"], True),
+        (["env", "-i", "nohup", "env", "PYTHONPATH=/app", "vllm", "serve", "m"], False),
+        (["time", "-p", "python3", "-m", "vllm", "serve", "m"], False),
+        (["uv", "run", "-p", "python3.12", "vllm", "serve", "m"], False),
         (["sudo", "vllm", "serve", "m"], True),
         (["runuser", "-u", "vllm", "--", "vllm", "serve", "m"], False),
         (["runuser", "-l", "vllm", "-c", "--", "vllm", "serve", "m"], True),
@@ -83,6 +88,16 @@ def test_a_command_line_may_take_pythonpath_away(argv: list[str], hidden: bool) 
     found = command.find(argv, {"PYTHONPATH": "/hipbmm/kernel"})
     assert isinstance(found, Server)
     assert ("PYTHONPATH" in found.hidden) == hidden
+
+
+@pytest.mark.parametrize("wrapper", [["env", "-i"], ["nice", "env", "-"], ["sudo"], ["setpriv", "--reset-env"]])
+def test_what_a_wrapper_takes_away_a_script_behind_it_does_not_see(wrapper: list[str]) -> None:
+    env = {"MODEL": "org/m", "PWD": "/app"}
+    assert isinstance(command.find([*wrapper, *sh("vllm serve $MODEL")], env), Unread)
+    found = command.find([*wrapper, "env", "MODEL=org/x", *sh("vllm serve $MODEL")], env)
+    assert isinstance(found, Server)
+    assert found.model == "org/x"
+    assert isinstance(command.find([*wrapper, "vllm", "serve", "./m"], env), Server)
 
 
 @pytest.mark.parametrize(
