@@ -369,24 +369,6 @@ async def test_an_older_list_of_devices_never_replaces_a_newer_one(
     assert fits(harness)
 
 
-@pytest.mark.parametrize("kind", ["deviceclasses", "nodes"])
-async def test_what_a_driver_publishes_is_taken_over_though_the_next_list_fails(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    monkeypatch.setattr(informer, "_DEVICES_SECONDS", 1)
-    node, published = slices()
-    harness.api.put(kinds.NODE, node)
-    await harness.informer.resync(1.0)
-    harness.api.put(kinds.RESOURCE_SLICES[0], published)
-    harness.api.refused["LIST", kind] = 503
-    with pytest.raises(errors.UnavailableError):
-        await harness.informer.resync(1.0)
-    harness.api.refused.clear()
-    if await harness.informer._devices_changed():
-        await harness.informer._list_devices()
-    assert fits(harness)
-
-
 async def test_without_news_of_devices_nothing_is_read(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(informer, "_DEVICES_SECONDS", 1)
     await harness.informer.resync(1.0)
