@@ -2,11 +2,11 @@
 
 import itertools
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from hipbmm_kernel.argv import values
 from hipbmm_kernel.argv.values import UNKNOWN, Fields, Marks, Value, Variables
-from hipbmm_kernel.argv.work import COMPARED, ShellError, Work
+from hipbmm_kernel.argv.work import ShellError
 
 DECLARATIONS = frozenset({"export", "declare", "local", "readonly", "typeset"})
 LOCAL = frozenset({"declare", "local", "typeset"})
@@ -68,20 +68,6 @@ def exports_all(options: Sequence[str], *, before: bool) -> bool:
         if text[:1] in ("-", "+") and ("a" in text or name == "allexport"):
             before = text[0] == "-"
     return before
-
-
-def seen(
-    named: Mapping[str, Value], exported: Mapping[str, bool | None], env: Mapping[str, Value], work: Work
-) -> tuple[tuple[str, str], ...]:
-    """The variables with other values than in `env` that a process is started with; `ANY` is a value not known.
-
-    `exported` is of what the script has exported, or has not any more; None where that is in doubt.
-    """
-    work.take(len(named) // COMPARED)
-    names = values.changes(env, named) | set(exported)
-    yes = {name: exported.get(name, True) for name in names if name in env or exported.get(name, False) is not False}
-    found = ((name, named.get(name, UNKNOWN) if yes[name] else UNKNOWN) for name in sorted(yes))
-    return tuple((name, value[0] if len(value) == 1 else values.ANY) for name, value in found if value != env.get(name))
 
 
 def entered(variables: Variables, marks: Marks, command: str, arguments: Sequence[str]) -> Variables:

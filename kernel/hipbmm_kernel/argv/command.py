@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from hipbmm_kernel.argv import builtin, flags, shell, values
-from hipbmm_kernel.argv.shell import Command
+from hipbmm_kernel.argv.process import Command
 from hipbmm_kernel.argv.work import ShellError, Work
 
 VLLM_SERVE = "VllmServe"

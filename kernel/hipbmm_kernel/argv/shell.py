@@ -9,31 +9,18 @@ script change nothing in it.
 
 import contextlib
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from hipbmm_kernel.argv import builtin, conditions, grammar, values, words
+from hipbmm_kernel.argv import builtin, conditions, grammar, process, values, words
 from hipbmm_kernel.argv.builtin import Ended
 from hipbmm_kernel.argv.conditions import Chain
 from hipbmm_kernel.argv.grammar import Block, Branches, Function, Group, Loop, Node, Simple
+from hipbmm_kernel.argv.process import Command
 from hipbmm_kernel.argv.values import UNKNOWN, Expander, Marks, Value, Variables
 from hipbmm_kernel.argv.words import Token
 from hipbmm_kernel.argv.work import COMMAND, COMPARED, COPIED, VARIABLE, ShellError, Work
 
 MAX_CALLS = 12
 MAX_ROUNDS = 64
-
-
-class Command(NamedTuple):
-    """A command that a script comes to. `certain` is false when that depends on what is not known.
-
-    `env` are variables of the script that its process sees beside the container's own; `values.ANY` is one not known.
-    `marks` are those in its fields.
-    """
-
-    fields: tuple[str, ...]
-    certain: bool = True
-    env: tuple[tuple[str, str], ...] = ()
-    marks: Marks = Marks()
 
 
 class Walk:
@@ -52,6 +39,7 @@ class Walk:
         self._locals: list[dict[str, Variables]] = []
         self._assumed = False
         self._left: tuple[list[Variables], ...] = ()
+        self._returned: list[list[Variables]] = []
         self._exported: dict[str, bool | None] = {}
         self._exports_all = False
         self._uncertain = 0
@@ -100,6 +88,8 @@ class Walk:
         """Go on behind a command that may end what it stands in."""
         if ended.args[0] in builtin.LEAVING:
             self._left[-1].append(self._variables)
+        elif ended.args[0] == "return" and self._returned:
+            self._returned[-1].append(self._variables)
 
     def _apart(self, node: Node, condition: bool, *, doubtful: bool = False) -> bool | None:
         """Walk through what runs in a process of its own, which changes nothing here."""
@@ -286,7 +276,8 @@ class Walk:
             self._variables = builtin.entered(self._variables, self._marks, name, arguments)
             self._export(builtin.HERE, yes=True)
         if name in self._functions or name == "eval":
-            return self._called(name, arguments)
+            result = self._called(name, arguments)
+            return None if condition and self._assumed else result
         if name == "shift":
             rest, result = builtin.shifted(self._variables.positional, *arguments, is_bash=self._is_bash)
             self._variables = self._variables._replace(positional=rest)
@@ -304,7 +295,7 @@ class Walk:
 
     def _come_to(self, fields: list[str], own: Mapping[str, Value]) -> None:
         named, exported = {**self._variables.named, **own}, {**self._exported, **dict.fromkeys(own, True)}
-        changed = builtin.seen(named, exported, self._env, self._work)
+        changed = process.seen(named, exported, self._env, self._work)
         self._commands.append(Command(tuple(fields), not self._uncertain, changed, self._marks))
 
     def _called(self, name: str, arguments: list[str]) -> bool | None:
@@ -320,12 +311,17 @@ class Walk:
         outer, loops, self._left = self._variables.positional, self._left, ()
         self._variables = self._variables._replace(positional=tuple(arguments))
         self._locals.append({})
+        self._returned.append([])
+        result: bool | None = None
         try:
-            return self._unless("return", self._functions[name], result=None)
+            result = self._unless("return", self._functions[name], result=None)
         finally:
-            self._variables, self._left = self._variables._replace(positional=outer), loops
+            ways = [self._variables, *self._returned.pop()]
+            self._variables, self._left = values.merged(ways, self._work)._replace(positional=outer), loops
             for variable, before in self._locals.pop().items():
                 self._variables = self._variables.restored(variable, before)
+        self._assumed = self._assumed or len(ways) > 1
+        return result if len(ways) == 1 else True
 
     def _change(self, name: str, arguments: list[str]) -> None:
         """Built-in commands that change variables."""

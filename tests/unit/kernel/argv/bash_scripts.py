@@ -18,6 +18,8 @@ READ = {
     "dollar0": Script('exec vllm serve "$0" "$@"', ("org/m", "-tp", "2")),
     "exec 0 at": Script('exec "$0" "$@"', ("vllm", "serve", "org/m", "-tp", "2")),
     "shift2b": Script('M=$1 T=$2; shift 2; vllm serve $M -tp $T "$@"', ("x", "org/m", "4", "--enforce-eager")),
+    "function that may fail": Script("f() { curl x || return 1; echo; }; f && vllm serve org/m"),
+    "function that may return early": Script("f() { [ -f /x ] && return; curl x; }; f; vllm serve org/m"),
     "shift too many": Script('shift 2; shift 3 || T=4; vllm serve org/m -tp ${T-2} "$@"', ("x", "--enforce-eager")),
     "star": Script("vllm serve $*", ("x", "org/m", "-tp", "4")),
     "tilde": Script("vllm serve ~/models/llama", (), {"HOME": "/root"}),
@@ -160,7 +162,18 @@ READ = {
     "retry loop": Script("for i in 1 2 3; do vllm serve org/m -tp 2 && break; sleep 0; done"),
 }
 """What is found in them is what bash starts."""
+DOUBTS = {
+    "its return": "f() { [ -d / ] && return; A=2; }; f",
+    "a return in a branch": "f() { if [ -d / ]; then return; fi; A=2; }; f",
+    "a return in a loop": "f() { for i in 1 2; do [ -d / ] && return; A=2; done; }; f",
+    "a return of success": "f() { [ -d / ] && return 0; false; }; f || A=2",
+    "what it returns": "f() { curl x || return 1; echo; }; if f; then A=2; fi",
+    "its last command": "f() { curl x; }; if f; then A=2; fi",
+    "a text's command": "if eval 'curl x'; then A=2; fi",
+}
+"""What a function sets, or is asked for, where that depends on more than the script."""
 UNREAD = {
+    **{name: Script(f"{text}; vllm serve org/m$A") for name, text in DOUBTS.items()},
     "shift of an unknown number": Script('set -- $(nproc) 8; shift; vllm serve org/m "$@"'),
     "element behind an unknown one": Script("A=($(nproc) 8); vllm serve org/m -tp ${A[1]}"),
     "parameter behind one of two words or one": Script(
