@@ -17,7 +17,7 @@ from tests import stacks
 from tests.cluster import injection, shapes, unusual
 from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.operator_process import NAMESPACE
-from tests.cluster.two_admissions import Two, placed
+from tests.cluster.two_admissions import Two, both, placed
 
 from hipbmm_operator.injection import registration
 from hipbmm_operator.kube.kinds import DEPLOYMENT, HIPBMM_PROFILE, POD, Kind
@@ -27,14 +27,8 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def two(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
-    profiles: list[Json] = []
-    scratch = tmp_path_factory.mktemp("webhook")
-    with injection.policies(api), injection.webhooks(api, scratch, profiles):
-        found = Two(api, uuid.uuid4().hex[:8], profiles)
-        found.put()
+    with both(api, tmp_path_factory.mktemp("webhook")) as found:
         yield found
-        for place in (found.policy, found.webhook, found.plain):
-            api.delete(NAMESPACE, "", place)
 
 
 @pytest.mark.parametrize("stack", stacks.STACKS)

@@ -1,5 +1,7 @@
-"""Two installations whose admission looks at the same pods; and a policy of the pages, which labels workloads."""
+"""Two installations whose admission looks at the same pods; what the pages say of a pod that is applied twice, and a
+policy of theirs, which labels workloads."""
 
+import contextlib
 import json
 import re
 import uuid
@@ -12,11 +14,11 @@ import pytest
 import yaml
 from tests import stacks
 from tests.cluster import injection
-from tests.cluster.api import Api, until
+from tests.cluster.api import Api, ApiStatusError, until
 from tests.cluster.operator_process import NAMESPACE, ROOT
 
 from hipbmm_operator.injection import spelling
-from hipbmm_operator.kube.kinds import DEPLOYMENT
+from hipbmm_operator.kube.kinds import DEPLOYMENT, POD
 
 Json = dict[str, Any]
 
@@ -80,6 +82,18 @@ def test_two_installations_inject_a_pod_once(places: Places, tmp_path: Path, sec
             assert one != other
             assert both in (one, other)
             assert ours(both) == sorted(set(ours(both)))
+
+
+@pytest.mark.parametrize(("stack", "taken"), [("deployment-args", True), ("deployment", False)])
+def test_a_pod_without_an_owner_that_is_applied_twice(places: Places, api: Api, stack: str, *, taken: bool) -> None:
+    """With a command it is refused then, as docs/any-pod/deployment.md says: a command cannot be changed back."""
+    pod = stacks.asking(stack, places.one)
+    pod["metadata"] = {"name": stack, "namespace": places.one, "labels": pod["metadata"]["labels"]}
+    with injection.policies(api):
+        until("the policy to inject", lambda: spelling.WARM in ours(places.made(stack, places.one)))
+        assert spelling.WARM in ours(api.apply(POD, pod)["spec"])
+        with contextlib.nullcontext() if taken else pytest.raises(ApiStatusError, match="may not change"):
+            api.apply(POD, pod)
 
 
 def test_the_policy_of_the_kyverno_page_labels_workloads_with_gpus(api: Api, places: Places) -> None:

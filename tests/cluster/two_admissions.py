@@ -3,7 +3,9 @@
 import copy
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tests import stacks
@@ -50,6 +52,18 @@ class Two:
             injection.comparable(injection.dry(self.api, placed(pod, place)))
             for place in (self.policy, self.webhook, self.plain)
         )
+
+
+@contextmanager
+def both(api: Api, scratch: Path) -> Iterator[Two]:
+    """Both ways of admission, and their namespaces."""
+    profiles: list[Json] = []
+    with injection.policies(api), injection.webhooks(api, scratch, profiles):
+        found = Two(api, uuid.uuid4().hex[:8], profiles)
+        found.put()
+        yield found
+        for place in (found.policy, found.webhook, found.plain):
+            api.delete(NAMESPACE, "", place)
 
 
 def placed(pod: Json, namespace: str) -> Json:
