@@ -83,7 +83,12 @@ class Pod:
     @property
     def live(self) -> bool:
         """Neither ended nor being deleted."""
-        return not self.deleting and self.phase not in ("Failed", "Succeeded")
+        return not self.deleting and not self.over
+
+    @property
+    def over(self) -> bool:
+        """It has ended: it holds nothing of its node."""
+        return self.phase in ("Failed", "Succeeded")
 
     @property
     def begun(self) -> bool:

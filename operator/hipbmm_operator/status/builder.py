@@ -55,7 +55,8 @@ def build(situation: Situation, now: datetime) -> Json:
     found = {finding.type: finding for finding in _findings(situation, current, now)}
     replicas, serving = rollout.replicas(observed)
     suspended = situation.spec is not None and situation.spec.suspend
-    found["Ready"] = summary.ready(found, plan, replicas, serving, suspended=suspended)
+    left = [pod for pod in observed.pods if not pod.over]
+    found["Ready"] = summary.ready(found, plan, left, serving, suspended=suspended)
     stalled = summary.stalled(found, observed)
     listed = [*(found[kind] for kind in conditions.TYPES), *([stalled] if stalled else [])]
     warm = sum(1 for pod in observed.live_pods if observed.warm(pod))

@@ -1,12 +1,13 @@
 """Ready and the phase: the sum of the other conditions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hipbmm_operator.api.conditions import STALLED, Finding, false, true, unknown
 from hipbmm_operator.api.status import Phase
 from hipbmm_operator.observe.observed import Observed
 from hipbmm_operator.plan.plan import Plan
 from hipbmm_operator.pods.failures import SCHEDULING_REASONS
+from hipbmm_operator.pods.pod import Pod
 from hipbmm_operator.status.tuning import WITHOUT_TABLE
 
 _FATAL = frozenset({"InvalidSpec", "ConflictingArgs", "Rejected"})
@@ -35,9 +36,9 @@ _CAUSES = ("ConfigValid", "Progressing", "StorageReady", "HardwareCompatible", "
 
 
 def ready(
-    findings: Mapping[str, Finding], plan: Plan | None, replicas: int, serving: int, *, suspended: bool
+    findings: Mapping[str, Finding], plan: Plan | None, left: Sequence[Pod], serving: int, *, suspended: bool
 ) -> Finding:
-    """Ready: all replicas that are asked for serve, with the pod template of this generation.
+    """Ready: all replicas that are asked for serve, with the pod template of this generation; if none is, none is left.
 
     While a rollout moves it is Unknown, and False when the rollout cannot end, although the old pods serve (that is
     Available): `kubectl wait`, kstatus, Argo CD and Flux take it for the answer to "is what I applied there?".
@@ -48,18 +49,23 @@ def ready(
     if plan is None:
         return unknown("Ready", "Pending", "nothing has been planned yet")
     if plan.asked == 0:
-        return _idle(findings["Progressing"], replicas, suspended=suspended)
+        return _idle(findings["Progressing"], left, suspended=suspended)
     if serving < plan.asked or findings["Available"].state != "True":
         return _not_enough(findings, serving, plan)
     return _serving(findings)
 
 
-def _idle(progress: Finding, replicas: int, *, suspended: bool) -> Finding:
-    """No replica is what was asked for: who waits for the resource need not wait for ever, but until none is left."""
-    if progress.reason in _UPDATING or replicas:
-        if progress.state == "False":
-            return false("Ready", progress.reason, progress.message)
-        return Finding("Ready", "Unknown", progress.reason, "replicas are being stopped")
+def _idle(progress: Finding, left: Sequence[Pod], *, suspended: bool) -> Finding:
+    """No replica is what was asked for: who waits for the resource need not wait for ever, but until none is left.
+
+    One that is being deleted holds its GPUs until it has ended.
+    """
+    if progress.state == "False" and left:
+        return false("Ready", progress.reason, progress.message)
+    if progress.reason in _UPDATING or left:
+        ending = next((f": {pod.name} on node {pod.node} has not ended" for pod in left if pod.deleting), "")
+        reason = progress.reason if progress.reason in _UPDATING else "RollingOut"
+        return unknown("Ready", reason, f"replicas are being stopped{ending}")
     if suspended:
         return true("Ready", "Suspended", "spec.suspend is true")
     return true("Ready", "NoReplicasAsked", "no replica is asked for")

@@ -63,11 +63,16 @@ def test_what_is_to_be_stopped_is_stopped_when_no_pod_is_left(asked: Json, reaso
     stopped = planned(resource(asked), observed(live=deployment(was)))
     serves = pod(revision=was.revision.name, ready=True, answer=report())
     broken = pod(revision=was.revision.name, warm={"state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}})
+    ends, gone = pod(revision=was.revision.name, answer=report()), pod(revision=was.revision.name)
+    ends["metadata"]["deletionTimestamp"] = time(-60)  # it holds its GPUs for as long as its requests last
+    gone["status"] |= {"phase": "Failed", "reason": "Evicted"}
     for live, bodies, ready, phase in (
         (was, [serves], ("Unknown", "RollingOut"), "Updating"),
         (stopped, [serves], ("Unknown", "RollingOut"), "Updating"),
         (was, [], ("Unknown", "RollingOut"), "Updating"),
         (stopped, [broken], ("False", "ImagePullFailed"), "Degraded"),
+        (stopped, [ends], ("Unknown", "RollingOut"), "Updating"),
+        (stopped, [gone], ("True", reason), "Suspended"),
         (stopped, [], ("True", reason), "Suspended"),
     ):
         found = status(asked, *bodies, live=deployment(live))
