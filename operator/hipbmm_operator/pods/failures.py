@@ -243,20 +243,20 @@ def _config_reason(container: Container) -> Reason | Foreign:
 
 def _bad_end(container: Container, now: datetime) -> Ended | None:
     """The end that keeps the container from working now: of this run, or of the last one while the new is not ready."""
-    works = container.ready or _outlives_its_end(container, now)
+    works = container.ready or _overdue(_outlives_by(container), now)
     ended = container.ended or (None if works else container.last)
     return ended if ended is not None and (ended.exit_code or _ends_again(container)) else None
 
 
-def _outlives_its_end(container: Container, now: datetime) -> bool:
-    """Whether a tuner runs for longer than when it crashed: it has come past what it crashed in, and may need an hour.
+def _outlives_by(container: Container) -> datetime | None:
+    """When a tuner has run for longer than when it crashed: it has come past what it crashed in, and may need an hour.
 
-    It is not ready before it ends.
+    It is not ready before it ends. None for one that has not crashed, or that does not run.
     """
     before = container.last.seconds if container.last is not None else None
     if container.name != contract.WARM or container.begun is None or before is None:
-        return False
-    return (now - container.begun).total_seconds() > before + _OUTLIVED_SECONDS
+        return None
+    return container.begun + timedelta(seconds=before + _OUTLIVED_SECONDS)
 
 
 def _ends_again(container: Container) -> bool:
@@ -342,6 +342,7 @@ def _heard_by(pod: Pod) -> datetime | None:
 
 
 def next_change(pod: Pod, now: datetime) -> float | None:
-    """Seconds after which time alone turns a pod into a failing one; None when it does not."""
-    limits = (_bound_by(pod), _heard_by(pod), _ready_by(pod, pod.container(contract.SERVER))) if pod.live else ()
+    """Seconds after which time alone makes a pod a failing one, or no longer one; None when it does not."""
+    server, warm = pod.container(contract.SERVER), pod.container(contract.WARM)
+    limits = (_bound_by(pod), _heard_by(pod), _ready_by(pod, server), _outlives_by(warm)) if pod.live else ()
     return min(((limit - now).total_seconds() for limit in limits if limit is not None and limit > now), default=None)

@@ -233,6 +233,7 @@ def test_a_tuner_that_has_come_past_what_it_crashed_in_is_at_work(runs: float, *
     state: Json = {"running": {"startedAt": time(runs)}}
     crashed = {"state": state, "lastState": {"terminated": ended(137, seconds=300)}, "restartCount": 1}
     assert none(pod(warm=crashed)) is not fails
+    assert next_change(parse.pod(pod(warm=crashed)), NOW) == (330 - runs if fails else None)
     starting = {**crashed, "ready": False}
     assert only(pod(answer=report(), since=7200, server=starting)).reason == "ServerCrashed"
 
