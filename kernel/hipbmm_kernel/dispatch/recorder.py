@@ -15,13 +15,15 @@ import time
 from array import array
 from contextlib import suppress
 
-from hipbmm_kernel.dispatch.demand_lines import DEMAND_HEADER, MAX_DEMAND, Demand, Problem, line, ranked
+from hipbmm_kernel.dispatch.demand_lines import DEMAND_HEADER, MAX_DEMAND, Demand, Problem, line, ranked, read_demand
 
 RESULTS = ("verified", "padded", "heuristic")
 COUNTERS = struct.Struct("<3Q")
 CALLS_SECONDS = 5.0
 DEMAND_EVERY = 12
 """The demand is written once a minute: every twelfth time that the counters are."""
+MAX_TEXT = 1 << 20
+"""Characters of a demand file."""
 
 
 class Recorder:
@@ -55,6 +57,10 @@ class Recorder:
             self._file = mmap.mmap(descriptor, COUNTERS.size)
         finally:
             os.close(descriptor)
+        with suppress(OSError, OverflowError), open(self._demand_path(), encoding="ascii", errors="replace") as file:
+            for item in read_demand(file.read(MAX_TEXT)):
+                self._calls[self._slots.setdefault(item[:4], len(self._slots))] = item.calls
+        self._free = itertools.count(len(self._slots))
         threading.Thread(target=self._write_often, name="hipbmm-dispatch", daemon=True).start()
         atexit.register(self.write)
 
@@ -85,11 +91,14 @@ class Recorder:
         """Write both files now. A volume that is full costs the numbers, never the server."""
         self._write_calls()
         with suppress(OSError):
-            path = f"{self._directory}/demand-{self._rank}-{os.getpid()}.csv"
+            path = self._demand_path()
             with open(f"{path}.new", "w", encoding="ascii") as file:
                 file.write(DEMAND_HEADER)
                 file.writelines(line(item) for item in self.demand())
             os.replace(f"{path}.new", path)
+
+    def _demand_path(self) -> str:
+        return f"{self._directory}/demand-{self._rank}-{os.getpid()}.csv"
 
     def _write_calls(self) -> None:
         if self._file is not None:

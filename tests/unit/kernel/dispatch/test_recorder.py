@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,6 +87,32 @@ def test_a_process_that_is_killed_leaves_its_counters(tmp_path: Path) -> None:
         os.kill(os.getpid(), 9)
     os.waitpid(child, 0)
     assert calls_of(tmp_path) == {"verified": 1, "padded": 0, "heuristic": 0}
+
+
+def test_a_container_that_starts_again_with_the_same_process_ids_goes_on_counting(tmp_path: Path) -> None:
+    for at in range(3):
+        recorder = Recorder(str(tmp_path), 0)
+        recorder.start()
+        next(recorder.ticks[2])
+        recorder.missed((1, 16, 512, False))
+        recorder.missed((2 + at, 16, 512, True))
+        recorder.write()
+    assert calls_of(tmp_path) == {"verified": 0, "padded": 0, "heuristic": 3}
+    assert demand_of(tmp_path) == [
+        Demand(1, 16, 512, False, 3),
+        *(Demand(2 + at, 16, 512, True, 1) for at in range(3)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", f"m,n,k,bias,calls\n1,16,512,0,{1 << 70}\n1,16,512,0,{1 << 70}\n", "\0" * 99]
+)
+def test_damaged_counts_of_before_are_left_out(tmp_path: Path, text: str) -> None:
+    (tmp_path / f"demand-0-{os.getpid()}.csv").write_text(text)
+    recorder = Recorder(str(tmp_path), 0)
+    recorder.start()
+    recorder.missed((2, 16, 512, False))
+    assert Demand(2, 16, 512, False, 1) in recorder.demand()
 
 
 def test_demand_is_bounded_and_known_problems_go_on_counting(tmp_path: Path) -> None:
