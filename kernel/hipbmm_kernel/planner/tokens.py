@@ -16,8 +16,8 @@ from hipbmm_kernel.rows import gemm
 DEFAULT_MAX_NUM_SEQS = 1024
 """On GPUs of at least 70 GiB, which every MI3xx has."""
 
-DEFAULT_MAX_NUM_BATCHED_TOKENS = 8192
-"""The API server's; 16384 from 0.33 on 160 GiB. Both are above every size that matters here."""
+DEFAULT_MAX_NUM_BATCHED_TOKENS = {Version(0, 0): 8192, Version(0, 28): 16384}
+"""The API server's by the first version that has it, on GPUs of at least 160 GiB (8192 in 0.23, 16384 in 0.28)."""
 
 GRAPH_LIMIT = 512
 """Largest size that vLLM captures by default."""
@@ -65,7 +65,7 @@ def plan(flags: ServerFlags, version: Version = NEWEST, override: tuple[int, ...
     captured = captured_sizes(flags, version) if flags.graph_mode != NONE else ()
     if override:
         return overridden(Tokens(captured, (), frozenset()), override)
-    sequences, batched = _most(flags)
+    sequences, batched = _most(flags, version)
     graphs = set(captured) | _uniform_sizes(flags, captured, sequences)
     # Without a graph for batches with a prefill those run with their own M, whatever it is.
     decodes = flags.graph_mode == FULL_DECODE_ONLY
@@ -76,11 +76,11 @@ def plan(flags: ServerFlags, version: Version = NEWEST, override: tuple[int, ...
     return Tokens(captured, planned, frozenset(planned) - (set() if decodes else graphs))
 
 
-def _most(flags: ServerFlags) -> tuple[int, int]:
+def _most(flags: ServerFlags, version: Version) -> tuple[int, int]:
     """The most sequences and tokens of a batch; by default no more tokens than all sequences can have."""
     sequences = flags.max_num_seqs or DEFAULT_MAX_NUM_SEQS
-    default = min(sequences * (flags.max_model_len or DEFAULT_MAX_NUM_BATCHED_TOKENS), DEFAULT_MAX_NUM_BATCHED_TOKENS)
-    return sequences, flags.max_num_batched_tokens or default
+    default = max(tokens for first, tokens in DEFAULT_MAX_NUM_BATCHED_TOKENS.items() if version >= first)
+    return sequences, flags.max_num_batched_tokens or min(sequences * (flags.max_model_len or default), default)
 
 
 def overridden(tokens: Tokens, override: tuple[int, ...]) -> Tokens:
@@ -99,7 +99,7 @@ def thinned(tokens: Tokens) -> Tokens:
 
 def captured_sizes(flags: ServerFlags, version: Version) -> tuple[int, ...]:
     """The list of sizes that vLLM itself computes, in rising order."""
-    sequences, batched = _most(flags)
+    sequences, batched = _most(flags, version)
     if flags.capture_sizes:
         sizes = {size for size in flags.capture_sizes if size <= batched}
     else:

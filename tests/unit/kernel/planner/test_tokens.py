@@ -74,7 +74,7 @@ def test_sequence_parallelism_keeps_multiples_of_the_ranks_up_to_0_31() -> None:
 
 
 def test_a_users_own_list_is_taken_as_it_is() -> None:
-    flags = ServerFlags(capture_sizes=(300, 7, 7, 9000))
+    flags = ServerFlags(capture_sizes=(300, 7, 7, 20000))
 
     assert captured(V33, flags) == (7, 300)
     assert captured(V23, flags._replace(max_num_batched_tokens=100)) == (7,)
@@ -239,3 +239,10 @@ def test_some_models_keep_the_v1_runner_on_rocm(
     made = plan.build(encoded(model), plan.Options(8, vllm=Version(0, minor), flags=flags))
     assert made.tokens == tokens.plan(flags._replace(first_runner=first), Version(0, minor))
     assert (max(made.tokens.captured) < 512) == first  # V1 rounds to whole queries of 3
+
+
+@pytest.mark.parametrize(("version", "most"), [(Version(0, 23), 500), (Version(0, 28), 16384), (Version(0, 33), 16384)])
+def test_a_graph_is_captured_up_to_the_largest_batch_of_the_version(version: Version, most: int) -> None:
+    found = tokens.plan(ServerFlags(capture_sizes=(63, 500, 16384)), version)
+    assert max(found.captured) == most
+    assert (512 in found.planned) == (most < 512)
