@@ -101,9 +101,7 @@ class Peers:
     def _announce(self) -> None:
         volume = self._handover.volume
         with self._directory() as directory:
-            with contextlib.suppress(FileExistsError):
-                volume.close(volume.create(self._uid, at=directory))
-            own = volume.stat_name(self._uid, directory).st_mtime
+            own = self._made(directory)
             for name in volume.names(directory):
                 with contextlib.suppress(OSError):
                     if volume.stat_name(name, directory).st_mtime < own - OLD_SECONDS:
@@ -114,13 +112,22 @@ class Peers:
         volume = self._handover.volume
         ages: dict[str, float] = {}
         with self._directory() as directory:
-            own = volume.stat_name(self._uid, directory).st_mtime
+            own = self._made(directory)
             for name in filter(_POD.fullmatch, volume.names(directory)):
                 with contextlib.suppress(OSError):
                     ages[name] = own - volume.stat_name(name, directory).st_mtime
         recent = [name for name, age in ages.items() if -OLD_SECONDS <= age <= RECENT_SECONDS]
         nearest = sorted(recent, key=lambda name: (abs(ages[name]), name))[:MAX_PODS]
         return tuple(sorted({self._uid, *nearest}))
+
+    def _made(self, directory: int) -> float:
+        """The time of this pod's own name, which is made where it is missing: the volume may have refused it before."""
+        volume = self._handover.volume
+        try:
+            return volume.stat_name(self._uid, directory).st_mtime
+        except FileNotFoundError:
+            volume.close(volume.create(self._uid, at=directory))
+        return volume.stat_name(self._uid, directory).st_mtime
 
     def _directory(self) -> contextlib.AbstractContextManager[int]:
         made = self._handover

@@ -1,10 +1,11 @@
 """Pods that share a store: which problems one leaves to others, by what they publish."""
 
+import errno
 import io
 from pathlib import Path
 
 import pytest
-from tests.kernel.faults import FakeClock
+from tests.kernel.faults import FakeClock, FaultyVolume, failing
 from tests.kernel.pods import row
 from tests.kernel.store.stores import put
 
@@ -21,7 +22,7 @@ from hipbmm_kernel.system.stop import Stop
 from hipbmm_kernel.system.volume import Volume
 from hipbmm_kernel.tune.cooperation import MORE_SECONDS, STALLED_SECONDS
 from hipbmm_kernel.tune.handover import Handover
-from hipbmm_kernel.tune.peers import Peers
+from hipbmm_kernel.tune.peers import REFRESH_SECONDS, Peers
 from hipbmm_kernel.tune.sharing import SharingTuner
 from hipbmm_kernel.tune.visit import Job, Visit
 
@@ -51,6 +52,25 @@ def test_a_pod_that_tunes_another_model_is_not_waited_for(tmp_path: Path, a_stac
             left = [problem for problem in left if problem != found]
     assert left == []
     assert clock.monotonic() - began <= len(PLAN) + STALLED_SECONDS + MORE_SECONDS
+
+
+@pytest.mark.parametrize("lost", ["refused", "removed"])
+def test_a_pod_whose_name_is_not_there_is_seen_later(tmp_path: Path, a_stack: Stack, lost: str) -> None:
+    clock = FakeClock()
+    with Stop() as stop:
+        handover = a_handover(tmp_path, a_stack, clock, stop, io.StringIO())
+        volume = FaultyVolume(failing("create", 1, errno.EIO)) if lost == "refused" else Volume()
+        mine = Peers(handover._replace(volume=volume), PLAN, "pod-a.warm", 1)
+        other = Peers(handover, PLAN, "pod-b.warm", 1)
+        for each in (mine, other):
+            each.announce()
+        (tmp_path / "v1" / a_stack.key / "pods/pod-a.warm").unlink(missing_ok=True)
+        for each in (mine, other, mine, other):
+            clock.sleep(REFRESH_SECONDS)
+            assert each.refresh()
+        shares = [{each.pick([problem]) for problem in PLAN} - {None} for each in (mine, other)]
+        assert all(shares)
+        assert shares[0].isdisjoint(shares[1])
 
 
 class Waits(Stop):
