@@ -248,6 +248,16 @@ def test_three_stuck_pods_end_it(place: Place) -> None:
     place.ready("breaks")
 
 
+def test_what_takes_the_place_of_a_stuck_pod_is_plain(place: Place) -> None:
+    """Another workload has proved the image."""
+    place.profile("replaced", preflight=False)
+    place.ready("replaced")
+    place.serves(place.injected_once("replaced"))
+    place.becomes("replaced", "a proof", lambda s: [each["state"] for each in s.get("canaries", [])] == ["Proved"])
+    place.kubelet.containers(place.injected_once("replaced"), {"hipbmm-warm": CREATE_ERROR}, phase="Pending")
+    place.plain("replaced")
+
+
 def _names(place: Place) -> set[str]:
     return {each["metadata"]["name"] for each in place.api.items(POD, place.namespace)}
 

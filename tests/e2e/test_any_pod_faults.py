@@ -217,6 +217,7 @@ def test_an_env_file_that_somebody_breaks_heals_when_it_is_whole(place: Place, a
     assert set(foreign.restarts(found).values()) == {0}
     place.serves_tuned(found)
     place.remove("garbage")
+    place.becomes("good", "no image is held", lambda body: not body["status"]["injection"].get("heldImages"))
 
 
 def test_an_env_file_is_there_whenever_warm_is_killed(place: Place, agent: NodeAgent) -> None:

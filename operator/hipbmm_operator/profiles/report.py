@@ -203,7 +203,7 @@ WORDS = {
     "SeveralGpuContainers": "several containers have a limit of amd.com/gpu; name one in spec.container",
     "NamesTaken": "a mount inside /hipbmm, or a container or volume with a name that the injection uses",
     "TooLarge": "with a copy of its command, arguments and variables the API server would refuse the pod for its size",
-    "Canary": "another pod of this image is the trial, or the trial has failed",
+    "Canary": "another pod of this image is the trial or is stuck, or the trial has failed",
     "EntrypointUnknown": "the container has no command and a node is older than Kubernetes 1.35: give spec.entrypoint",
 }
 """Why a pod is plain."""

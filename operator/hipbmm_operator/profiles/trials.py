@@ -20,7 +20,8 @@ STUCK_PODS = 3
 _TURN, _TURNS = timedelta(minutes=1), 10
 """So long after the last pod of an image, for each that waits, the next one may try: no wait holds an image for ever,
 and the more there are the fewer come, as all may get their nodes at once."""
-_WAITING = frozenset({"RunContainerError", "CreateContainerError", "CreateContainerConfigError", "CrashLoopBackOff"})
+_NOT_MADE = frozenset({"RunContainerError", "CreateContainerError", "CreateContainerConfigError"})
+_WAITING = _NOT_MADE | {"CrashLoopBackOff"}
 _CRASHES = 2
 _NAMES_OURS = re.compile(
     rf"(?<![\w.-])(?:{'|'.join((*spelling.VOLUMES, *spelling.CONTAINERS, spelling.HOME))})(?![\w.-])|\benv file\b"
@@ -157,12 +158,22 @@ def _verdict(tried: ForeignPod, at_work: Collection[str]) -> Literal["Testing", 
 
 
 def held(trials: Sequence[Canary], pods: Sequence[ForeignPod], now: datetime) -> list[str]:
-    """Images whose new pods are plain: those whose trial has failed, and those that a pod tries or may be about to."""
+    """Images whose new pods are plain: those whose trial has failed, and those that a pod tries or may be about to.
+
+    Also those of which a container cannot be made, whatever their trial has shown: a pod that takes the place of that
+    one is to start.
+    """
     return sorted(
         each.image
         for each in trials
-        if each.state == "Refused" or (each.state == "Testing" and _is_tried(each, pods, now))
+        if each.state == "Refused" or _is_stuck(each, pods) or (each.state == "Testing" and _is_tried(each, pods, now))
     )
+
+
+def _is_stuck(trial: Canary, pods: Sequence[ForeignPod]) -> bool:
+    found = [each.pod for each in pods if each.injected and (each.image, each.kernel) == (trial.image, trial.kernel)]
+    containers = (each for pod in found if pod.phase in ("Pending", "Running") for each in pod.containers.values())
+    return any(each.waiting in _NOT_MADE and _because_of_us(each) for each in containers)
 
 
 def _is_tried(trial: Canary, pods: Sequence[ForeignPod], now: datetime) -> bool:

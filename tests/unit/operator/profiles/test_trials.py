@@ -149,6 +149,19 @@ def test_pods_that_all_wait_are_let_in_one_by_one_and_always_again() -> None:
     assert born[-1] > 7200 - 660
 
 
+def test_a_stuck_pod_holds_an_image_that_others_have_proved_until_it_is_gone() -> None:
+    """The only pod of a workload is deleted: what takes its place would be stuck as well, and there are never three."""
+    proved = [Canary(image="i:1", kernel=KERNEL, state="Proved", pod="a")]
+    well, bad = reported(pod("a")), pod("b", BAD_WARM)
+    deleted = replace(bad, pod=replace(bad.pod, deleting=True))
+    for there in (bad, deleted):
+        assert trials.canaries(proved, [well, there], KERNEL, ()) == proved
+        assert trials.held(proved, [well, there], BORN) == ["i:1"]
+    other = replace(bad, kernel="b" * 64)
+    for pods in ([well], [well, other], [replace(bad, injected=False)], [pod("b", BAD_WARM, image="i:2")]):
+        assert trials.held(proved, pods, BORN) == []
+
+
 def test_an_image_without_a_report_is_refused() -> None:
     silent = Container("warm", ended=Ended(0, "Completed", "no python3", None, None))
     assert trials.canaries(TESTING, [pod("a", silent)], KERNEL, ())[0].state == "Refused"
