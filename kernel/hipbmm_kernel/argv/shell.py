@@ -348,6 +348,7 @@ class Walk:
     def _declare(self, fields: list[str], tokens: tuple[Token, ...]) -> None:
         letters = "".join(text[1:] for text in fields[1:] if text[:1] == "-")
         unsure = "i" in letters or (fields[0] in builtin.OF_BASH and not self._is_bash)
+        unsure = unsure or (fields[0] == "local" and not self._locals)  # an error, which sets nothing
         named = [(self._declared(token, local=fields[0] in builtin.LOCAL), token) for token in tokens]
         for name, token in [(name, token) for names, token in named for name in names]:
             if unsure or values.has_braces(token.word):

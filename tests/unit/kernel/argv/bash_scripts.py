@@ -180,6 +180,7 @@ UNREAD = {
         'if x; then A=1; else A="2 3"; fi; set -- $A 4; vllm serve m $2'
     ),
     "parameters, some of them unknown": Script("if x; then A=; else A=2; fi; set -- $A 4; vllm serve m -tp $#"),
+    "local outside of a function": Script("T=1; local T=2; vllm serve org/m -tp $T"),
     "length of the options": Script('vllm serve org/m --seed "${#-}" --port ${#?}'),
     "shift of words that are two or one": Script(
         'if x; then A=1; else A="2 3"; fi; set -- $A 4; shift; vllm serve m $1'
