@@ -28,8 +28,8 @@ def seen(
 
     `exported` is of what the script has exported, or has not any more; None where that is in doubt.
     """
-    work.take(len(named) // COMPARED)
     names = values.changes(env, named) | set(exported)
+    work.take(len(named) // COMPARED + len(names))
     yes = {name: exported.get(name, True) for name in names if name in env or exported.get(name, False) is not False}
     found = ((name, named.get(name, UNKNOWN) if yes[name] else UNKNOWN) for name in sorted(yes))
     return tuple((name, value[0] if len(value) == 1 else values.ANY) for name, value in found if value != env.get(name))
