@@ -118,7 +118,7 @@ def soak() -> tuple[Stage, ...]:
     operator = "tests/soak/operator_faults"
     properties = ("-m", "hypothesis", "tests/unit", "tests/kernel/contract")
     return (
-        Stage("soak-properties", _pytest(_TEST, "-p", "tests.soak.other_examples", *properties)),
+        Stage("soak-properties", _pytest(_TEST, "-p", "tests.soak.other_examples", "--timeout=7200", *properties)),
         Stage("soak", _pytest(_torch_python(), "tests/soak", f"--ignore={operator}"), ("torch",)),
         Stage("soak-operator", _pytest(_TEST, operator), ("cluster",)),
         Stage("soak-cluster", _pytest(_TEST, "tests/cluster", "tests/chart", "-m", "long"), ("cluster",)),
