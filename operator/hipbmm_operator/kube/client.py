@@ -38,6 +38,8 @@ _NOT_PRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 """Annotation of the bookmark after the last object of an initial state."""
 _MAX_CONNECTIONS = 64
+_LOGS_AT_ONCE = 32
+"""Half of the connections: logs of nodes that are away leave the Lease, and all others, as many."""
 _LOG_BYTES = 65536
 _WATCH_BUFFER = 2**14
 """Bytes that a watch reads ahead, at most twice: kopf parses all of them at once, into ten times as much memory."""
@@ -61,6 +63,7 @@ class Kube:
         self._client = ApiClient(configuration)
         self._client.user_agent = FIELD_MANAGER
         self._timeout = aiohttp.ClientTimeout(total=request_seconds)
+        self._logs = asyncio.Semaphore(_LOGS_AT_ONCE)
         self.clock = ServerClock(partial(datetime.now, UTC))
         self.may_write: Callable[[], bool] = lambda: True
         """Asked before each write but those of the Lease itself, and before a log is read."""
@@ -186,10 +189,19 @@ class Kube:
     async def log(
         self, namespace: str, pod: str, container: str, lines: int | None = None, limit: int = _LOG_BYTES
     ) -> str:
-        """The last lines of a container's log, without `lines` its beginning: `limit` bytes, by default 64 KiB."""
+        """The last lines of a container's log, without `lines` its beginning: `limit` bytes, by default 64 KiB.
+
+        Read for what is written then, so not without the Lease: in an outage each takes as long as a request may.
+        """
         query = {"container": container, "limitBytes": str(limit)}
         query |= {} if lines is None else {"tailLines": str(lines)}
-        return await self._text(POD.path(namespace, pod, "log"), query)
+        async with self._logs:
+            self._need_lease()
+            return await self._text(POD.path(namespace, pod, "log"), query)
+
+    def _need_lease(self) -> None:
+        if not self.may_write():
+            raise errors.UnavailableError(0, "NotLeader", "another operator may hold the Lease")
 
     async def _json(
         self,
@@ -213,10 +225,8 @@ class Kube:
     async def _data(
         self, method: str, path: str, query: Mapping[str, str], body: Json | None, content_type: str
     ) -> bytes:
-        # Logs are read for what is written then; one by one they would keep a worker from the end of an outage.
-        of_leader = (method != "GET" and not path.startswith(_LEASES)) or path.endswith("/log")
-        if of_leader and not self.may_write():
-            raise errors.UnavailableError(0, "NotLeader", "another operator may hold the Lease")
+        if method != "GET" and not path.startswith(_LEASES):
+            self._need_lease()
         sent = as_yaml(body) if content_type in (YAML, APPLY) else body
         try:
             # param_serialize adds the credentials and refreshes a rotated token; the body goes as it is.

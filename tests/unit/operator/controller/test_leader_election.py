@@ -212,6 +212,8 @@ async def test_only_the_lease_itself_is_written_and_no_log_is_read_without_the_l
             await kube.log("a", "pod", "server")
         with pytest.raises(errors.UnavailableError, match="ClientConnectorError"):
             await kube.create(LEASE, {"metadata": {"namespace": "a"}})
+        with pytest.raises(errors.UnavailableError, match="ClientConnectorError"):
+            await kube.get(LEASE, "a", "log")  # an administrator may call it so
     finally:
         await kube.close()
 

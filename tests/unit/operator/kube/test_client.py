@@ -1,5 +1,6 @@
 """What is sent to the API server, and what its answers say beside the objects."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -10,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.operator.apiserver import eventually
 
 from hipbmm_operator.kube import errors, kinds
 from hipbmm_operator.kube.async_client import Configuration
@@ -54,4 +56,27 @@ async def test_only_the_api_server_says_that_an_object_is_not_there() -> None:
         assert await kube.find(kinds.CONFIG_MAP, "ns", "c") is None
         with pytest.raises(errors.NotFoundError):
             await kube.find(kinds.SECRET, "ns", "c")
+        await kube.close()
+
+
+async def test_logs_that_do_not_come_leave_connections_to_all_others() -> None:
+    """As those of 100 pods whose nodes are away: the Lease has to be renewed meanwhile."""
+    asked, away = list[str](), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        if request.path.endswith("/log"):
+            await away.wait()
+        return web.json_response({"metadata": {}})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server:
+        kube = Kube(Configuration(host=str(server.make_url("")).rstrip("/")), 60)
+        logs = [asyncio.create_task(kube.log("ns", f"p{number}", "server")) for number in range(100)]
+        await eventually(lambda: len(asked) >= 32)
+        async with asyncio.timeout(30):
+            assert await kube.get(kinds.LEASE, "ns", "ours") == {"metadata": {}}
+        away.set()
+        assert len(await asyncio.gather(*logs)) == 100
         await kube.close()
