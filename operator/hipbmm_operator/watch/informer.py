@@ -120,15 +120,20 @@ class Informer:
         What may not be listed is kept as it was.
         """
         self._asked.clear()
-        for kind in WATCHED:
-            for namespace in (self._settings.namespaces if kind.namespaced else ()) or ("",):
-                if kind == kinds.NODE:
-                    await self._list_nodes()
-                elif self._rights.may(kind, namespace):
-                    # At once: another list may fail, and this one has no news again.
-                    for owner in await self._list(kind, namespace):
-                        self._queue.add(owner)
-            metrics.OBJECTS.labels(kind.plural).set(self._cache.count(kind))
+        concerned = list[NamespacedName]()
+        try:
+            for kind in WATCHED:
+                for namespace in (self._settings.namespaces if kind.namespaced else ()) or ("",):
+                    if kind == kinds.NODE:
+                        await self._list_nodes()
+                    elif self._rights.may(kind, namespace):
+                        concerned += await self._list(kind, namespace)
+                metrics.OBJECTS.labels(kind.plural).set(self._cache.count(kind))
+        finally:
+            # Not before: a resource would be reconciled without its children. Though a list has failed: what those
+            # before it have brought is no news again.
+            for owner in concerned:
+                self._queue.add(owner)
         self._reconcile_all(within)
 
     def ask_for_resync(self) -> None:

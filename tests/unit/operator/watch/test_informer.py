@@ -148,6 +148,25 @@ async def test_what_one_list_brings_is_reconciled_though_the_next_one_fails(harn
     assert {key.name for _, key in await harness.due(1)} == {"r-001", "qwen"}
 
 
+async def test_what_lists_bring_is_reconciled_once_all_are_there(harness: Harness) -> None:
+    """A resource without its children would be made anew: its Deployment of 8 replicas with one."""
+    harness.api.put(kinds.HIPBMM_DEPLOYMENT, {"metadata": {"namespace": "ns", "name": "qwen"}, "spec": MINIMAL})
+    harness.put("a", brought=False)
+    seen: list[tuple[NamespacedName, dict[str, bool]]] = []
+
+    async def work() -> None:
+        while True:
+            key = await harness.queue.get()
+            seen.append((key, harness.kept()))
+            harness.queue.done(key)
+
+    worker = asyncio.create_task(work())
+    await harness.informer.resync(1.0)
+    await eventually(lambda: bool(seen))
+    worker.cancel()
+    assert seen == [(NamespacedName("ns", "qwen"), {"a": False})]
+
+
 async def test_another_object_of_the_same_name_takes_its_place(harness: Harness) -> None:
     harness.put("a")
     harness.api.remove(kinds.POD, "ns", "a")
