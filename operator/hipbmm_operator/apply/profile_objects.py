@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from hipbmm_operator.api.profile import ProfileSpec
 from hipbmm_operator.injection.spelling import HARVEST, KERNEL_KEY, WARM
@@ -109,9 +110,14 @@ class ProfileObjects:
         if self._clock() < again:
             return
         name, taken = mirror_name(profile.meta.name), self._read.get(profile.meta.uid, frozenset())
-        if taken and await self._is_gone(profile.meta.namespace, name):
-            taken = frozenset()
+        at = ("the mirror", f"{profile.meta.namespace}/{name}")
+        look = partial(self._is_gone, profile.meta.namespace, name)
+        gone = await self._proven.latest(at, _STORED_SECONDS, look) if taken else None
+        if gone:
+            taken = frozenset()  # somebody has deleted it: it is not watched
         found = await self._rows.new([each.pod for each in facts.pods if each.injected], taken)
+        if found.shards:
+            self._proven.drop(at)  # it is made, or made again
         problem = await _or_refusal(name, self._store(profile, name, found.shards)) if found.shards else ""
         if problem:
             self._refused[profile.meta.uid] = self._clock() + _REFUSED_SECONDS, problem
@@ -121,16 +127,7 @@ class ProfileObjects:
             self._read[profile.meta.uid] = still_in_logs(taken, (each.pod for each in facts.pods))
 
     async def _is_gone(self, namespace: str, name: str) -> bool:
-        """Whether somebody has deleted a mirror that was written: it is not watched."""
-
-        async def read() -> bool:
-            return await self._kube.find(kinds.CONFIG_MAP, namespace, name) is None
-
-        at = ("the mirror", f"{namespace}/{name}")
-        gone = await self._proven.latest(at, _STORED_SECONDS, read)
-        if gone:
-            self._proven.drop(at)  # it is made again
-        return bool(gone)
+        return await self._kube.find(kinds.CONFIG_MAP, namespace, name) is None
 
     async def _store(self, profile: Profile, name: str, found: Iterable[Shard]) -> str:
         """Add rows to the mirror; why they are not kept, "" when they are. Raises ApiError."""

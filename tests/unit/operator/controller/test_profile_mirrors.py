@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.unit.operator.controller.profile_harness import Harness
+from tests.unit.operator.controller.profile_harness import KEY, Harness
 from tests.unit.operator.controller.test_profiles import tuned
 
 from hipbmm_operator.kube import kinds
@@ -47,6 +47,21 @@ async def test_a_mirror_that_somebody_deletes_is_made_again_of_the_rows_that_log
     harness.clock += 5
     await harness.run()
     assert not [what for verb, what in harness.kube.reads if verb == "log"], "they are read once"
+
+
+async def test_a_mirror_that_cannot_be_made_of_what_logs_have_is_looked_for_each_minute() -> None:
+    """The rows were damaged, or have been rotated away."""
+    harness = Harness()
+    await harness.run()
+    tuned(harness)
+    harness.kube.logs["a", "hipbmm-warm"] = ""
+    await harness.run()
+    harness.kube.reads.clear()
+    for _ in range(24):
+        harness.clock += 5
+        await harness.reconcile(KEY)
+    assert 1 <= harness.kube.reads.count(("get", "ConfigMap qwen-profile-mirror")) <= 3
+    assert not [what for verb, what in harness.kube.reads if verb == "log"]
 
 
 @pytest.mark.parametrize("labels", [{"app.kubernetes.io/part-of": "hipbmm"}, {}])
