@@ -26,9 +26,17 @@ Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def two(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+def ways(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     with both(api, tmp_path_factory.mktemp("webhook")) as found:
         yield found
+
+
+@pytest.fixture
+def two(ways: Two) -> Two:
+    """With the usual profile, whatever the test before has left."""
+    if ways.profiles != [stacks.profile(place) for place in (ways.policy, ways.webhook)]:
+        ways.put()
+    return ways
 
 
 @pytest.mark.parametrize("stack", stacks.STACKS)
@@ -82,7 +90,6 @@ def test_a_large_pod_is_stored(two: Two, api: Api) -> None:
 
 
 def test_a_pod_that_nobody_else_changes_is_evaluated_once(two: Two, api: Api) -> None:
-    two.put()
     evaluated = 'apiserver_mutating_admission_policy_check_total{error_type="no_error",policy="hipbmm-test-label"'
     for stack, times in (("production-stack", 1), ("deployment-args", 1), ("kuberay-worker", 2)):
         before = api.sample(evaluated)
@@ -95,7 +102,6 @@ def test_a_pod_that_nobody_else_changes_is_evaluated_once(two: Two, api: Api) ->
 
 def test_a_container_of_an_injected_pod_to_look_into_it(two: Two, api: Api) -> None:
     """An ephemeral container is added as to any pod, and nothing else changes."""
-    two.put()
     pod = placed(stacks.asking("deployment"), two.policy)
     del pod["metadata"]["ownerReferences"]  # an owner that is not there: the pod would be deleted
     made = api.create(POD, pod)
@@ -110,7 +116,6 @@ def test_a_container_of_an_injected_pod_to_look_into_it(two: Two, api: Api) -> N
 
 @pytest.mark.parametrize("name", ["aaa-kserve", "zzz-kserve"])
 def test_warm_comes_after_what_another_webhook_adds(two: Two, api: Api, tmp_path: Path, name: str) -> None:
-    two.put()
     pod = stacks.asking("kserve")
     del pod["spec"]["initContainers"]
     pod["spec"]["containers"][0]["volumeMounts"] = []
@@ -211,7 +216,6 @@ ENFORCE = "pod-security.kubernetes.io/enforce"
 
 @pytest.mark.parametrize("stack", ["deployment-args", "kserve-llm"])
 def test_a_restricted_namespace_admits_an_injected_pod(two: Two, api: Api, stack: str) -> None:
-    two.put()
     two.label(ENFORCE, "restricted", lambda place: injection.restricted(api, place))
     pod = stacks.asking(stack)
     for each in pod["spec"].get("initContainers", []):
@@ -286,7 +290,6 @@ def test_labels_of_a_stack_choose_a_pod_where_the_namespace_allows_it(two: Two, 
 
 
 def test_a_recipe_that_lacks_a_field_is_refused(two: Two, api: Api) -> None:
-    two.put()
     with pytest.raises(ApiStatusError, match="kernel"):
         injection.put_profile(api, stacks.profile(two.policy, name="broken", kernel=None))
     assert "hipbmm-warm" in json.dumps(two.made(stacks.asking("deployment"))[0])
@@ -324,7 +327,6 @@ _CREATED = 40
 
 
 def test_no_pod_is_refused_while_its_profile_comes_and_goes(two: Two, api: Api) -> None:
-    two.put()
     changes: list[Json] = [{"ready": False}, {}, {"mirrors": None, "harvest": None}, {"modes": ["Wrap"]}]
     done = threading.Event()
 
@@ -359,7 +361,6 @@ def test_no_pod_is_refused_while_its_profile_comes_and_goes(two: Two, api: Api) 
     [(5, 0), pytest.param(30, 10, marks=[pytest.mark.long, pytest.mark.timeout(600)], id="five-minutes")],
 )
 def test_the_owner_s_manifest_applied_again_changes_nothing(two: Two, api: Api, rounds: int, seconds: float) -> None:
-    two.put()
     template = stacks.asking("deployment")
     template["metadata"] = {"labels": {"app": "git", "hipbmm.io/profile": stacks.PROFILE}}
     spec = {"replicas": 1, "selector": {"matchLabels": {"app": "git"}}, "template": template}
