@@ -94,7 +94,8 @@ def _age(volume: Volume, clock: Clock, directory: int, name: str) -> float:
     """
     try:
         with volumes.closing(volume, volume.open(name, at=directory)) as fd:
-            volume.sync(fd)
+            # As of a directory: some volumes know no fsync of what is open for reading only (CIFS of older kernels).
+            volumes.sync_names(volume, fd)
         volumes.sync_names(volume, directory)
         return clock.wall() - volume.stat_name(name, directory).st_mtime
     except OSError:

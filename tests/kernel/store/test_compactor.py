@@ -1,8 +1,10 @@
 """Few shards in place of many on a volume, while others read, write and compact."""
 
 import errno
+import fcntl
 import io
 import json
+import os
 import random
 import threading
 from pathlib import Path
@@ -175,6 +177,21 @@ def test_a_compaction_that_may_not_be_on_the_device_removes_nothing(full: Path, 
     assert name in before
     assert compact(full, a_stack, 0.0, FaultyVolume(failing_always("sync", errno.EIO))).removed == 0
     assert names(full) >= before
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EBADF, errno.EINVAL, errno.EROFS], ids=errno.errorcode.get)
+def test_a_volume_without_fsync_of_what_is_open_for_reading_is_compacted(full: Path, a_stack: Stack, code: int) -> None:
+    class Reading(Volume):
+        def sync(self, fd: int) -> None:
+            if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+                raise OSError(code, os.strerror(code))
+            super().sync(fd)
+
+    before, table_before = names(full), read(full, a_stack)
+    for _ in range(2):
+        compactor.compact_key(Reading(), Clock(), str(full), a_stack.key, 1.0, 0.0)
+    assert len(names(full)) < len(before)
+    assert read(full, a_stack) == table_before
 
 
 def test_what_else_lies_in_a_store_is_left_alone(full: Path, a_stack: Stack) -> None:
