@@ -139,9 +139,16 @@ def _times(volume: Volume, directory: int) -> Iterator[tuple[float, str]]:
 
 
 def _stale(volume: Volume, directory: int, fresh: str) -> list[str]:
-    """Files that are much older than the fresh one, or younger: a clock was ahead, and no file outlives all others."""
+    """Files that are much older than the fresh one, or younger than it and most others.
+
+    A clock was ahead then, and no file outlives all others. Where most are younger, this pod's own clock is behind.
+    """
     times = {name: time for time, name in _times(volume, directory)}
-    return [name for name, time in times.items() if abs(times.get(fresh, time) - time) > KEPT_SECONDS]
+    if fresh not in times:
+        return []
+    oldest = times[fresh] - KEPT_SECONDS
+    youngest = max(times[fresh], sorted(times.values())[len(times) // 2]) + KEPT_SECONDS
+    return [name for name, time in times.items() if not oldest <= time <= youngest]
 
 
 def _origin(name: str) -> str:

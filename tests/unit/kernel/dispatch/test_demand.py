@@ -122,6 +122,21 @@ def test_a_file_of_a_clock_that_was_ahead_takes_no_other_with_it(store: str) -> 
     assert read(store) == {8: 2, 9: 1}
 
 
+def test_a_clock_that_is_behind_takes_no_file_of_another_with_it(store: str) -> None:
+    """The times are those of the node on some volumes, and a node without a clock begins years ago."""
+
+    class Behind(Volume):
+        def stat_name(self, name: str, at: int, follow: bool = False) -> os.stat_result:
+            if name.startswith("behind."):
+                os.utime(name, (0, 0), dir_fd=at)
+            return super().stat_name(name, at, follow)
+
+    publish(store, "pod-a", m8=2)
+    publish(store, "pod-b", m9=1)
+    demand.publish(Behind(), store, KEY, "behind", [Demand(7, 256, 512, False, 3)])
+    assert read(store) == {7: 3, 8: 2, 9: 1}
+
+
 def test_what_another_pod_removes_at_the_same_time_costs_nothing(store: str) -> None:
     class Late(Volume):
         def remove(self, path: str, at: int | None = None) -> None:
