@@ -23,6 +23,9 @@ from hipbmm_kernel.system.clock import Clock
 from hipbmm_kernel.system.volume import Volume
 
 WARMUP_SECONDS = 1800.0
+WAIT_SECONDS = 30.0
+"""For a process that counts: it reads and writes small files of the pod's own disk."""
+PAUSE_SECONDS = 0.05
 MAX_BYTES = 1 << 20
 
 logger = logging.getLogger("hipbmm_starts")
@@ -57,7 +60,7 @@ def _counted(home: str) -> str:
     os.makedirs(directory, exist_ok=True)
     with volumes.closing(volume, volume.open_directory(directory)) as place:
         # Processes of torchrun begin at once, none below another: all wait for the one that counts.
-        fcntl.flock(place, fcntl.LOCK_EX)
+        _lock(place, Clock())
         mark = f"{directory}/{start_of_container()}"
         if os.path.lexists(mark):
             state = state_file.read(volume, f"{home}/state.json")
@@ -65,6 +68,17 @@ def _counted(home: str) -> str:
             state = _next(home)
             os.close(os.open(mark, os.O_CREAT | os.O_WRONLY, 0o644))
     return "" if state.mode == start_mode.TUNED else state.reason
+
+
+def _lock(place: int, clock: Clock) -> None:
+    """Have a directory alone. TimeoutError when that takes long: who has it may be stopped, and no start waits then."""
+    deadline = clock.monotonic() + WAIT_SECONDS
+    while clock.monotonic() < deadline:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        clock.sleep(PAUSE_SECONDS)
+    raise TimeoutError("another process is at it")
 
 
 def _next(home: str) -> start_mode.State:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kernel.faults import FakeClock
 from tests.kernel.foreign.homes import proven, table
 from tests.kernel.pods import ROOT
 
@@ -110,6 +111,24 @@ def test_processes_that_begin_at_once_decide_alike(home: Path, monkeypatch: pyte
         second.add_done_callback(lambda _: waiting.set())
     assert first.result() == second.result() != ""
     assert starts(home) == 3
+
+
+def test_no_start_waits_for_a_process_that_is_stopped_at_its_count(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds the lock and does not go on; this start serves without a table then."""
+    start(home)
+    clock, environ = FakeClock(), variables(home) | {"HIP_ONLINE_TUNING": "1"}
+    monkeypatch.setattr(starts_of, "Clock", lambda: clock)
+    monkeypatch.setattr(os, "environ", environ)
+    stopped = os.open(home / "starts", os.O_RDONLY)
+    try:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        starts_of.register()
+    finally:
+        os.close(stopped)
+    assert 0 < sum(clock.slept) <= starts_of.WAIT_SECONDS + 1
+    assert [environ.get(name) for name in NAMES] == [None, "0"]
+    assert (home / "env").read_bytes() == b""
+    assert starts(home) == 1
 
 
 def test_what_a_person_runs_in_the_container_is_no_start(home: Path) -> None:
