@@ -16,14 +16,18 @@ from array import array
 from contextlib import suppress
 
 from hipbmm_kernel.dispatch.demand_lines import DEMAND_HEADER, MAX_DEMAND, Demand, Problem, line, ranked, read_demand
+from hipbmm_kernel.system import volume as volumes
+from hipbmm_kernel.system.volume import Volume
 
 RESULTS = ("verified", "padded", "heuristic")
 COUNTERS = struct.Struct("<3Q")
 CALLS_SECONDS = 5.0
 DEMAND_EVERY = 12
 """The demand is written once a minute: every twelfth time that the counters are."""
-MAX_TEXT = 1 << 20
-"""Characters of a demand file."""
+MAX_BYTES = 1 << 20
+"""Of a demand file."""
+MAX_CALLS = 1 << 63
+"""Of a problem before a restart: a damaged number must leave room to count on, for `missed` runs in a server's call."""
 
 
 class Recorder:
@@ -57,9 +61,10 @@ class Recorder:
             self._file = mmap.mmap(descriptor, COUNTERS.size)
         finally:
             os.close(descriptor)
-        with suppress(OSError, OverflowError), open(self._demand_path(), encoding="ascii", errors="replace") as file:
-            for item in read_demand(file.read(MAX_TEXT)):
-                self._calls[self._slots.setdefault(item[:4], len(self._slots))] = item.calls
+        with suppress(OSError):
+            before_demand = volumes.read_file(Volume(), self._demand_path(), MAX_BYTES)
+            for item in read_demand(before_demand.decode("ascii", "replace")):
+                self._calls[self._slots.setdefault(item[:4], len(self._slots))] = min(item.calls, MAX_CALLS)
         self._free = itertools.count(len(self._slots))
         threading.Thread(target=self._write_often, name="hipbmm-dispatch", daemon=True).start()
         atexit.register(self.write)

@@ -105,14 +105,27 @@ def test_a_container_that_starts_again_with_the_same_process_ids_goes_on_countin
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", f"m,n,k,bias,calls\n1,16,512,0,{1 << 70}\n1,16,512,0,{1 << 70}\n", "\0" * 99]
+    "text",
+    [
+        *("", "x", "\0" * 99),
+        *(f"m,n,k,bias,calls\n1,16,512,0,{calls}\n1,16,512,0,{calls}\n" for calls in (1 << 70, (1 << 64) - 1)),
+    ],
 )
 def test_damaged_counts_of_before_are_left_out(tmp_path: Path, text: str) -> None:
     (tmp_path / f"demand-0-{os.getpid()}.csv").write_text(text)
     recorder = Recorder(str(tmp_path), 0)
     recorder.start()
-    recorder.missed((2, 16, 512, False))
+    for m in (1, 2):
+        recorder.missed((m, 16, 512, False))
     assert Demand(2, 16, 512, False, 1) in recorder.demand()
+
+
+def test_no_server_waits_for_counts_of_before_that_are_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / f"demand-0-{os.getpid()}.csv")
+    starting = threading.Thread(target=Recorder(str(tmp_path), 0).start, daemon=True)
+    starting.start()
+    starting.join(60)
+    assert not starting.is_alive()
 
 
 def test_demand_is_bounded_and_known_problems_go_on_counting(tmp_path: Path) -> None:
