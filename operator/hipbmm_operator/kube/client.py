@@ -38,8 +38,8 @@ _NOT_PRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 """Annotation of the bookmark after the last object of an initial state."""
 _MAX_CONNECTIONS = 64
-_LOGS_AT_ONCE = 32
-"""Half of the connections: logs of nodes that are away leave the Lease, and all others, as many."""
+_LOGS_AT_ONCE = 16
+"""Of the connections: beside a request of each worker there are some left, for the Lease, where logs do not come."""
 _LOG_BYTES = 65536
 _WATCH_BUFFER = 2**14
 """Bytes that a watch reads ahead, at most twice: kopf parses all of them at once, into ten times as much memory."""

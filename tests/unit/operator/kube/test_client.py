@@ -74,7 +74,7 @@ async def test_logs_that_do_not_come_leave_connections_to_all_others() -> None:
     async with TestServer(app) as server:
         kube = Kube(Configuration(host=str(server.make_url("")).rstrip("/")), 60)
         logs = [asyncio.create_task(kube.log("ns", f"p{number}", "server")) for number in range(100)]
-        await eventually(lambda: len(asked) >= 32)
+        await eventually(lambda: len(asked) >= 16)
         async with asyncio.timeout(30):
             assert await kube.get(kinds.LEASE, "ns", "ours") == {"metadata": {}}
         away.set()
