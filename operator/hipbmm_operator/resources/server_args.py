@@ -31,8 +31,6 @@ _API_SERVERS = "--api-server-count"
 _SERVE = "serve"
 _MODEL = "--model"
 _MODULE = "vllm.entrypoints.openai.api_server"
-_RUNS_MODULE = re.compile("-[bBdEiIOPqsSuvx]*m")
-"""Python's option before a module, alone or behind others of a letter: `-m`, `-um`."""
 _SHORT = {
     "-tp": _TENSOR,
     "-pp": _PIPELINE,
@@ -76,7 +74,7 @@ _SHORT_LOOPBACK = re.compile(r"127(?:\.[0-9]+){0,2}|0x7f[0-9a-f]{6}|0177(?:\.[0-
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """The resolved command line of the server; `arguments` are its flags. `tls`: it answers by HTTPS."""
+    """The resolved command line of the server; `arguments` are the flags of its plan. `tls`: it answers by HTTPS."""
 
     argv: tuple[str, ...]
     arguments: tuple[str, ...]
@@ -142,14 +140,15 @@ def resolve(spec: Spec) -> Command:
     if gpus > MAX_GPUS:
         users.refuse(f"{gpus} GPUs for one replica are more than {MAX_GPUS}")
     _refuse_what_cannot_answer(users, spec, port)
-    arguments = (*spec.server.args, *_added(users, spec))
-    argv = (*command, spec.model.name, *arguments)
+    argv = (*command, spec.model.name, *spec.server.args, *_added(users, spec))
+    planned = (*_flags(command), *spec.server.args)
     named = _CONFIG in users.given or f"{_MODEL}={spec.model.name}" in argv
     if _MODULE in command and not (named or (_MODEL, spec.model.name) in pairwise(argv)):
         users.problems.append(f"spec.server.command: must end with {_MODEL}, without which {_MODULE} ignores a name")
     return Command(
         argv=argv,
-        arguments=(*_flags(command), *arguments),
+        # What another program was told in its own flags the fields say as well.
+        arguments=(*planned, *_added(_Arguments(planned), spec)),
         tensor=tensor,
         gpus=gpus,
         port=port,
@@ -159,11 +158,12 @@ def resolve(spec: Spec) -> Command:
 
 
 def _flags(command: list[str]) -> list[str]:
-    """The flags in a command, behind `serve` or a module of Python; a last `--model` has the name as its value."""
-    # The last `-m` is Python's: vLLM has no such flag, but wrappers before Python do (`numactl -m 0 python3 -m ...`).
-    modules = [at + 2 for at, word in enumerate(command) if _RUNS_MODULE.fullmatch(word)]
-    begins = command.index(_SERVE) + 1 if _SERVE in command else max(modules, default=len(command))
-    flags = command[begins:]
+    """The flags in a command, behind `serve` or vLLM's module; a last `--model` has the name as its value.
+
+    Those of another program are not taken: vLLM would refuse what it does not know of them.
+    """
+    starts = next((word for word in (_SERVE, _MODULE) if word in command), None)
+    flags = command[command.index(starts) + 1 :] if starts else []
     return flags[:-1] if flags[-1:] == [_MODEL] else flags
 
 

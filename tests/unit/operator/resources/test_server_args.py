@@ -214,8 +214,7 @@ def test_a_size_that_only_a_file_says_is_asked_for() -> None:
     "python",
     [
         ["python3", "-m", "vllm.entrypoints.cli.main", "serve"],
-        ["python3", "-m", "other.module"],
-        ["numactl", "-m", "0", "python3", "-X", "faulthandler", "-um", "other.module"],
+        ["numactl", "-m", "0", "python3", "-X", "faulthandler", "-um", "vllm.entrypoints.openai.api_server"],
         ["uv", "run", "vllm", "serve"],
     ],
 )
@@ -223,6 +222,17 @@ def test_the_plan_is_made_with_the_flags_behind_whatever_starts_the_server(pytho
     wanted = {"parallelism": {"tensor": 8}, "server": {"command": [*python, "--tensor-parallel-size", "8", "-dpm=0"]}}
     assert command(wanted).arguments == ("--tensor-parallel-size", "8", "-dpm=0", "--port", "8000")
     assert command({"server": {"command": python}}).arguments == ("--tensor-parallel-size", "1", "--port", "8000")
+
+
+@pytest.mark.parametrize(
+    "program", [["python3", "-m", "my.launcher"], ["numactl", "-m", "0", "my-launcher"], ["sh", "-c", "my-launcher $0"]]
+)
+def test_flags_of_another_program_are_not_planned_with_but_what_they_say_of_sizes_is(program: list[str]) -> None:
+    """vLLM's own parser, which is asked for the plan, refuses what it does not know."""
+    started = [*program, "--warm-cache", "/data", "--tensor-parallel-size", "8"]
+    found = command({"parallelism": {"tensor": 8}, "server": {"command": started}})
+    assert found.arguments == ("--tensor-parallel-size", "8", "--port", "8000")
+    assert found.argv == (*started, "org/model", "--port", "8000")
 
 
 def test_flags_in_the_command_count_as_well() -> None:
