@@ -68,7 +68,7 @@ class Recipe(Model):
     held_images: Unique[Image] | None = Field(
         None,
         max_length=MAX_IMAGES,
-        description="Images whose new pods stay plain: another pod is the trial, or the trial has failed.",
+        description="Images whose new pods stay plain: another pod is the trial or is stuck, or the trial has failed.",
     )
 
 

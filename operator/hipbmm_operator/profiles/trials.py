@@ -6,14 +6,15 @@ another one may try in its place. Three pods that are stuck because of us end it
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from hipbmm_operator.api.profile_status import MAX_IMAGE, MAX_IMAGES, Canary, Trip
 from hipbmm_operator.injection import spelling
 from hipbmm_operator.pods import contract
-from hipbmm_operator.pods.pod import Container
+from hipbmm_operator.pods.pod import Container, Pod
 from hipbmm_operator.profiles.pods import ForeignPod
 
 STUCK_PODS = 3
@@ -21,7 +22,10 @@ _TURN, _TURNS = timedelta(minutes=1), 10
 """So long after the last pod of an image, for each that waits, the next one may try: no wait holds an image for ever,
 and the more there are the fewer come, as all may get their nodes at once."""
 _NOT_MADE = frozenset({"RunContainerError", "CreateContainerError", "CreateContainerConfigError"})
-_WAITING = _NOT_MADE | {"CrashLoopBackOff"}
+_BACK_OFF = "CrashLoopBackOff"
+_WAITING = _NOT_MADE | {_BACK_OFF}
+_NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
+"""What containerd and Docker say of a container that could not be started."""
 _CRASHES = 2
 _NAMES_OURS = re.compile(
     rf"(?<![\w.-])(?:{'|'.join((*spelling.VOLUMES, *spelling.CONTAINERS, spelling.HOME))})(?![\w.-])|\benv file\b"
@@ -45,7 +49,7 @@ def stuck(found: ForeignPod) -> str:
     pod, warm = found.pod, found.pod.container(contract.WARM)
     if not found.injected or _cut_short(found) or pod.phase == "Succeeded":
         return ""
-    for container in pod.containers.values():
+    for container in _containers(pod):
         if container.waiting in _WAITING and _because_of_us(container):
             return f"{_shown(container.name)}: {container.waiting}: {container.waiting_message}"[:300]
     failed = pod.phase == "Failed"  # with restartPolicy Never
@@ -56,6 +60,15 @@ def stuck(found: ForeignPod) -> str:
     return ""
 
 
+def _containers(pod: Pod) -> Iterator[Container]:
+    """Kubernetes says that one could not be started for a moment, and then only that it waits for the next try."""
+    for each in pod.containers.values():
+        if each.waiting == _BACK_OFF and each.last is not None and each.last.reason in _NOT_STARTED:
+            yield replace(each, waiting="RunContainerError", waiting_message=each.last.message)
+        else:
+            yield each
+
+
 def _cut_short(found: ForeignPod) -> bool:
     """Whether somebody else ends the pod: it is deleted, or has failed for a reason (evicted, its node shut down)."""
     return found.pod.deleting or (found.pod.phase == "Failed" and bool(found.pod.reason))
@@ -63,7 +76,7 @@ def _cut_short(found: ForeignPod) -> bool:
 
 def _because_of_us(waiting: Container) -> bool:
     ours = waiting.name in (contract.WARM, contract.HARVEST)
-    if waiting.waiting == "CrashLoopBackOff":
+    if waiting.waiting == _BACK_OFF:
         return ours
     if _WITHOUT_US.search(waiting.waiting_message):
         return False
@@ -172,7 +185,7 @@ def held(trials: Sequence[Canary], pods: Sequence[ForeignPod], now: datetime) ->
 
 def _is_stuck(trial: Canary, pods: Sequence[ForeignPod]) -> bool:
     found = [each.pod for each in pods if each.injected and (each.image, each.kernel) == (trial.image, trial.kernel)]
-    containers = (each for pod in found if pod.phase in ("Pending", "Running") for each in pod.containers.values())
+    containers = (each for pod in found if not pod.over for each in _containers(pod))
     return any(each.waiting in _NOT_MADE and _because_of_us(each) for each in containers)
 
 

@@ -17,6 +17,12 @@ BORN = datetime(2026, 11, 29, tzinfo=UTC)
 BAD_WARM = Container("warm", waiting="RunContainerError", waiting_message='"sh": not found')
 
 
+def backing_off(name: str, message: str) -> Container:
+    """Between two tries to start it."""
+    last = Ended(128, "StartError", message, None, None)
+    return Container(name, waiting="CrashLoopBackOff", waiting_message="back-off 10s", restarts=1, last=last)
+
+
 def pod(
     name: str, *containers: Container, image: str = "i:1", injected: bool = True, ready: bool = False, age: int = 0
 ) -> ForeignPod:
@@ -162,6 +168,19 @@ def test_a_stuck_pod_holds_an_image_that_others_have_proved_until_it_is_gone() -
         assert trials.held(proved, pods, BORN) == []
 
 
+def test_a_container_that_cannot_be_started_holds_its_image_between_two_tries_as_well() -> None:
+    """Kubernetes says RunContainerError for a second, and CrashLoopBackOff for up to five minutes."""
+    proved = [Canary(image="i:1", kernel=KERNEL, state="Proved", pod="a")]
+    failing = backing_off("warm", '"sh": not found')
+    assert trials.stuck(pod("b", failing)) == trials.stuck(pod("b", BAD_WARM))
+    server = backing_off("server", "mkdir /hipbmm: read-only file system")
+    for each in (failing, server):
+        assert trials.held(proved, [pod("b", each)], BORN) == ["i:1"]
+    crashed = replace(failing, last=Ended(1, "Error", "", None, None))
+    for each in (crashed, backing_off("server", 'exec: "vllm": not found')):
+        assert trials.held(proved, [pod("b", each)], BORN) == []
+
+
 def test_an_image_without_a_report_is_refused() -> None:
     silent = Container("warm", ended=Ended(0, "Completed", "no python3", None, None))
     assert trials.canaries(TESTING, [pod("a", silent)], KERNEL, ())[0].state == "Refused"
@@ -271,6 +290,7 @@ def test_what_a_pod_is_stuck_in(container: Container, words: str) -> None:
         Container("warm", restarts=1, last=Ended(0, "Completed", "", None, None)),
         Container("server", waiting="CreateContainerConfigError", waiting_message='secret "hf" not found'),
         Container("server", waiting="CrashLoopBackOff", restarts=7),
+        backing_off("server", 'exec: "vllm": not found'),
         *(
             Container(name, waiting="CreateContainerConfigError", waiting_message=message)
             for name in ("warm", "server", "another")
