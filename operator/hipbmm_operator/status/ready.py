@@ -63,7 +63,8 @@ def _idle(progress: Finding, left: Sequence[Pod], *, suspended: bool) -> Finding
     if progress.state == "False" and left:
         return false("Ready", progress.reason, progress.message)
     if progress.reason in _UPDATING or left:
-        ending = next((f": {pod.name} on node {pod.node} has not ended" for pod in left if pod.deleting), "")
+        leaving = (pod for pod in left if pod.deleting and pod.node)
+        ending = next((f": {pod.name} on node {pod.node} has not ended" for pod in leaving), "")
         reason = progress.reason if progress.reason in _UPDATING else "RollingOut"
         return unknown("Ready", reason, f"replicas are being stopped{ending}")
     if suspended:

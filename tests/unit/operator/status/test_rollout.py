@@ -79,6 +79,18 @@ def test_what_is_to_be_stopped_is_stopped_when_no_pod_is_left(asked: Json, reaso
         assert (condition(found, "Ready"), found["phase"]) == (ready, phase)
 
 
+@pytest.mark.parametrize(("node", "said"), [("node-1", ": qwen-1 on node node-1 has not ended"), ("", "")])
+def test_whose_end_is_waited_for_is_said_of_pods_that_have_a_node(node: str, said: str) -> None:
+    """A finalizer can hold one that never had."""
+    was = planned(resource(), observed(pod(answer=report())))
+    stopped = planned(resource({"suspend": True}), observed(live=deployment(was)))
+    ends = pod(revision=was.revision.name)
+    ends["metadata"] |= {"name": "qwen-1", "deletionTimestamp": time(60)}
+    ends["spec"] = {"nodeName": node} if node else {}
+    found = status({"suspend": True}, ends, live=deployment(stopped))
+    assert message(found, "Ready") == f"replicas are being stopped{said}"
+
+
 def test_pods_that_cannot_be_stopped_are_not_said_to_be() -> None:
     was = planned(resource(), observed(pod(answer=report())))
     serves = pod(revision=was.revision.name, ready=True, answer=report())
