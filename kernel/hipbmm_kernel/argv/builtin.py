@@ -44,12 +44,13 @@ def options_of_set(arguments: Sequence[str]) -> int:
 
 
 def shifted(positional: Fields, count: str = "1", *_: str, is_bash: bool) -> tuple[Fields, bool | None]:
-    """The parameters behind `shift`, and whether it succeeds: with too few of them bash shifts none, and others end."""
+    """The parameters behind `shift`, and whether it succeeds: with too few of them none goes, or the script ends."""
     gone = positional[: int(count)] if count.isdecimal() else (values.ANY,)
-    known = not any(map(values.is_marked, gone))
-    if known and len(gone) == int(count):
-        return positional[len(gone) :], True
-    return (positional, False) if known and is_bash else ((values.ANY,), None)
+    if not all(map(values.is_one, gone)):
+        return (values.ANY,), None
+    if len(gone) < int(count):
+        return positional, False if is_bash else None
+    return positional[len(gone) :], True
 
 
 def behind_exec(arguments: Sequence[str]) -> list[str]:

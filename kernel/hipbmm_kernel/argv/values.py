@@ -30,7 +30,9 @@ _OF_THE_SHELL = frozenset(
     }
 )
 """Variables that shells set by themselves, beside those of bash that begin with its name."""
-_MARK = re.compile("\0(\\d*)\0")
+_MARK = re.compile("\0(\\d*)w?\0")
+_MARK_OF_WORDS = re.compile("\0\\d+w\0")
+_ONE_WORD = re.compile(r"[^\s*?\[\0]+")
 _WORD = re.compile(r"\w+")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=", re.DOTALL)
 _ARRAY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([@*]|[0-9]{1,4})\]")
@@ -61,12 +63,11 @@ class Variables(NamedTuple):
         if name in ("@", "*"):
             return (" ".join(self.positional),) if self.positional else None
         if name == "#":
-            return UNKNOWN if any(map(is_marked, self.positional)) else (str(len(self.positional)),)
+            return (str(len(self.positional)),) if all(map(is_one, self.positional)) else UNKNOWN
         if name.isdigit():
-            # One that is not known may be several, or none, as it was not in quotes.
             parameters = (self.name, *self.positional)
-            unsure = any(map(is_marked, self.positional[: int(name)]))
-            return UNKNOWN if unsure else parameters[int(name) :][:1] or None
+            known = all(map(is_one, self.positional[: int(name)]))
+            return parameters[int(name) :][:1] or None if known else UNKNOWN
         if not name[0].isalpha() and name[0] != "_":
             return UNKNOWN
         is_known = self.complete and name not in _OF_THE_SHELL and not name.startswith("BASH")
@@ -103,7 +104,7 @@ class Marks:
         if not value:
             return ANY
         self._values.append(value)
-        return f"\0{len(self._values) - 1}\0"
+        return f"\0{len(self._values) - 1}{'w' * all(map(_ONE_WORD.fullmatch, value))}\0"
 
     def alternatives(self, field: str) -> Value | None:
         """All that a field may be; None when it holds something unknown."""
@@ -126,6 +127,11 @@ class Marks:
 def is_marked(field: str) -> bool:
     """Whether a field holds something that is not known for certain."""
     return "\0" in field
+
+
+def is_one(field: str) -> bool:
+    """Whether a field is one word for certain; one that is not known and not in quotes may be several, or none."""
+    return not is_marked(_MARK_OF_WORDS.sub("", field))
 
 
 def forgotten(field: str) -> str:
@@ -327,7 +333,7 @@ class Expander:
             fields is None
             or (index == "*" and "IFS" in variables.named)
             or any(" " in field for field in fields if not index.isdigit())
-            or (index.isdigit() and any(map(is_marked, fields[: int(index) + 1])))
+            or (index.isdigit() and not all(map(is_one, fields[: int(index) + 1])))
         ):
             return ANY
         return " ".join(fields) if not index.isdigit() else fields[int(index)] if int(index) < len(fields) else ""
@@ -342,8 +348,9 @@ class Expander:
         empty = value is None or (operator.startswith(":") and value == EMPTY)
         unsure = operator.startswith(":") and value is not None and len(value) > 1 and "" in value
         unsure = unsure or (name == "#" and operator != "")  # `${#-}` is how long `$-` is
-        # dash takes no parameters for some that are empty.
-        if unsure or (name in ("@", "*") and operator in ("-", "+") and value is None and not self._is_bash):
+        # dash takes no parameters for some that are empty, which makes no difference to `${@+"$@"}`.
+        is_odd = name in ("@", "*") and operator in ("-", "+") and default not in ("$@", '"$@"')
+        if unsure or (is_odd and value is None and not self._is_bash):
             return ANY
         other = operator[-1:]
         if other == "=" and empty and default:

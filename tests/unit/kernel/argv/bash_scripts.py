@@ -21,6 +21,16 @@ READ = {
     "function that may fail": Script("f() { curl x || return 1; echo; }; f && vllm serve org/m"),
     "function that may return early": Script("f() { [ -f /x ] && return; curl x; }; f; vllm serve org/m"),
     "shift too many": Script('shift 2; shift 3 || T=4; vllm serve org/m -tp ${T-2} "$@"', ("x", "--enforce-eager")),
+    "parameters behind one of two words": Script(
+        "f() { vllm serve org/m --node-rank $1 -tp $2 --seed $#; }; if curl x; then P=1; else P=2; fi; f $P 4"
+    ),
+    "shift of one of two words": Script(
+        'if curl x; then P=1; else P=2; fi; set -- $P org/m 4; shift; vllm serve "$1" -tp $2'
+    ),
+    "element behind one of two words": Script(
+        "if curl x; then P=1; else P=2; fi; A=($P 4); vllm serve org/m --node-rank ${A[0]} -tp ${A[1]}"
+    ),
+    "parameters if there are any": Script('vllm serve org/m ${@+"$@"}'),
     "star": Script("vllm serve $*", ("x", "org/m", "-tp", "4")),
     "tilde": Script("vllm serve ~/models/llama", (), {"HOME": "/root"}),
     "tilde eq": Script("M=~/models/llama; vllm serve $M --download-dir=~/x", (), {"HOME": "/root"}),
@@ -174,6 +184,9 @@ DOUBTS = {
 """What a function sets, or is asked for, where that depends on more than the script."""
 UNREAD = {
     **{name: Script(f"{text}; vllm serve org/m$A") for name, text in DOUBTS.items()},
+    "flags behind a port": Script("vllm serve org/m --port 8000 $(cat /etc/flags)"),
+    "flags behind a switch": Script("vllm serve org/m --disable-log-stats $(cat /etc/flags)"),
+    "flags behind what is of a pod": Script("vllm serve org/m --node-rank 1 $(cat /etc/flags)"),
     "shift of an unknown number": Script('set -- $(nproc) 8; shift; vllm serve org/m "$@"'),
     "element behind an unknown one": Script("A=($(nproc) 8); vllm serve org/m -tp ${A[1]}"),
     "parameter behind one of two words or one": Script(

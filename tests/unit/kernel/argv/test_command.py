@@ -72,6 +72,7 @@ def test_what_a_script_computes_for_its_server_is_hidden(argv: list[str]) -> Non
         (["time", "-p", "python3", "-m", "vllm", "serve", "m"], False),
         (["uv", "run", "-p", "python3.12", "vllm", "serve", "m"], False),
         (["sudo", "vllm", "serve", "m"], True),
+        (["sudo", "-E", "vllm", "serve", "m"], True),
         (["runuser", "-u", "vllm", "--", "vllm", "serve", "m"], False),
         (["runuser", "-l", "vllm", "-c", "--", "vllm", "serve", "m"], True),
         (["setpriv", "--reuid=7", "--reset-env", "vllm", "serve", "m"], True),
@@ -98,6 +99,15 @@ def test_what_a_wrapper_takes_away_a_script_behind_it_does_not_see(wrapper: list
     assert isinstance(found, Server)
     assert found.model == "org/x"
     assert isinstance(command.find([*wrapper, "vllm", "serve", "./m"], env), Server)
+    assert isinstance(command.find(["env", "NAME=org/m", *wrapper, *sh("vllm serve $NAME")], {}), Unread)
+
+
+@pytest.mark.parametrize("option", ["-E", "-nE", "--preserve-env"])
+def test_sudo_may_keep_variables(option: str) -> None:
+    found = command.find(["sudo", option, "-u", "vllm", *sh("vllm serve $MODEL")], {"MODEL": "org/m"})
+    assert isinstance(found, Server)
+    assert isinstance(command.find(["sudo", "-uEve", *sh("vllm serve $MODEL")], {"MODEL": "org/m"}), Unread)
+    assert found.model == "org/m"
 
 
 @pytest.mark.parametrize(
@@ -142,12 +152,21 @@ def test_a_word_of_a_variable_that_names_of_files_may_replace_hides_itself_only(
 
 
 @pytest.mark.parametrize(
-    "text", ['vllm serve $"m"', "shift; vllm serve m $#", 'vllm serve m ${@+"-O0"}', "A=1; A+=2; vllm serve $A"]
+    "text",
+    ['vllm serve $"m"', "shift || A=2; vllm serve m$A", 'vllm serve m ${@+"-O0"}', "A=1; A+=2; vllm serve $A"],
 )
 def test_what_shells_do_differently_is_not_known_of_any_shell(text: str) -> None:
     """Behind `sh` may be dash: it leaves `$`, ends where `shift` fails, and takes no parameters for some."""
     assert isinstance(command.find(sh(text), {}), Unread)
     assert isinstance(command.find(sh(text, program="bash"), {}), Server)
+
+
+@pytest.mark.parametrize("text", ['shift || true; vllm serve m "$@"', 'vllm serve m ${@+"$@"}'])
+@pytest.mark.parametrize("program", ["sh", "bash"])
+def test_what_is_the_same_in_all_shells_in_which_the_server_starts_is_read(text: str, program: str) -> None:
+    found = command.find(sh(text, program=program), {})
+    assert isinstance(found, Server)
+    assert found.arguments == ()
 
 
 def test_known_flags_take_as_many_values_as_in_vllm() -> None:
@@ -244,6 +263,7 @@ cat > /tmp/file <<END
 END
 if [ -f /opt/env ]; then export A=1; fi
 for i in 1 2 3 4 5 6 7 8; do export "PART_$i=$((i * 2))"; echo part $i; done
+{'if [ -f /etc/set ]; then A=1; fi; echo set;' * 100}
 exec vllm serve org/m --seed $PART_8"""
     found = command.find(sh(text), services)
     assert isinstance(found, Server)
