@@ -52,6 +52,8 @@ _CHOOSING = ("--python", "-p")
 _CLEARING = re.compile(r"-(?:[0v]*i|$|-i)")
 _UNSETTING = re.compile(r"-(?:[0iv]*u|-unset(?:=|$))")
 """Options of `env` that take away all variables, and one, up to its name."""
+_PRESERVING = re.compile(r"-[AbBHknNPS]*E|--preserve-env$")
+"""The option of `sudo` that keeps all variables."""
 _ENTERING = {
     "env": re.compile(r"-[0iv]*C|--chdir(?:=|$)"),
     "sudo": re.compile(r"-D|--chdir(?:=|$)"),
@@ -185,20 +187,24 @@ def _unwrapped(fields: tuple[str, ...], env: Mapping[str, str]) -> tuple[int, tu
         serves = programs[at] == "vllm" and fields[at + 1 : at + 2] == ("serve",)
         if serves or programs[at] in SHELLS or _PYTHON.fullmatch(programs[at]):
             outer = [before for before in range(at) if programs[before] in _WRAPPERS]
-            return at, tuple(pair for each in outer for pair in _changed(programs[each], fields[each + 1 : at], env))
+            changed: dict[str, str] = {}
+            for each in outer:
+                changed |= _changed(programs[each], fields[each + 1 : at], {**env, **changed})
+            return at, tuple(changed.items())
     return 0, ()
 
 
-def _changed(program: str, options: Sequence[str], env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _changed(program: str, options: Sequence[str], env: Iterable[str]) -> dict[str, str]:
     """The variables that a wrapper sets, or takes away; others may stand behind it."""
-    yield from ((name, values.ANY) for name in _dropped(program, options, env))
     pairs = (text.partition("=") for text in options if "=" in text and not text.startswith("-"))
-    yield from ((name, value) for name, _, value in pairs)
-    yield from _entered(program, options)
+    dropped = dict.fromkeys(_dropped(program, options, env), values.ANY)
+    return {**dropped, **{name: value for name, _, value in pairs}, **dict(_entered(program, options))}
 
 
 def _dropped(program: str, options: Sequence[str], env: Iterable[str]) -> list[str]:
     """The variables that a wrapper takes away: all of the environment as `env -i`, `sudo` and a login do, or some."""
+    if program == "sudo" and any(map(_PRESERVING.match, options)):
+        return [PYTHONPATH]  # which sudo takes away all the same
     clears = program == "sudo" or any(option in _LOGINS.get(program, ()) for option in options)
     if program == "env":
         clears = any(map(_CLEARING.match, options))
