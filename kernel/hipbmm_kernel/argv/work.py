@@ -8,7 +8,7 @@ PATTERN = 64
 VARIABLE = 2
 """Steps of a command, a here-document, a pattern and a variable that is set. A token, a piece and a field are one."""
 COPIED = 64
-COMPARED = 8
+COMPARED = 32
 """Characters or variables that are copied in a step, and variables that are looked at in a step."""
 
 
