@@ -106,10 +106,11 @@ def split(arguments: Iterable[str], marks: values.Marks, form: str) -> tuple[str
     kept: list[str] = []
     for group in _groups(_spliced(arguments, marks)):
         name = _named(group[0])
-        if name in _OF_A_POD or name in foreign:
+        idle = not any(map(values.is_marked, group[_own(group) :]))  # else it may be more flags
+        if idle and name in (*_OF_A_POD, *foreign):
             continue
-        if any(values.is_marked(text) for text in group):
-            if name in _OF_A_FRONT_END:
+        if any(map(values.is_marked, group)):
+            if idle and name in _OF_A_FRONT_END:
                 continue
             return f"{values.without_marks(group[0].partition('=')[0])[:90]} ?"
         kept += group

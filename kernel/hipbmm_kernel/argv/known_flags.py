@@ -48,6 +48,9 @@ OTHER_SETTINGS = (
     *("attention-backend", "moe-backend", "all2all-backend", "distributed-executor-backend", "scheduling-policy"),
     *("tool-call-parser", "reasoning-parser", "chat-template", "generation-config", "override-generation-config"),
     *("kv-transfer-config", "api-server-count", "uvicorn-log-level", "max-loras", "max-lora-rank", "hf-overrides"),
+    *("nnodes", "node-rank", "master-addr", "master-port", "kv-events-config", "otlp-traces-endpoint"),
+    *("data-parallel-address", "data-parallel-rpc-port", "data-parallel-rank", "data-parallel-start-rank"),
+    *("data-parallel-size-local", "uds", "root-path", "ssl-keyfile", "ssl-certfile", "ssl-ca-certs"),
 )
 OTHER_SWITCHES = ("async-scheduling", "headless", "skip-mm-profiling", "trust-remote-code")
 """Those with one value and those without any that decide nothing about a plan."""
