@@ -263,7 +263,7 @@ cat > /tmp/file <<END
 END
 if [ -f /opt/env ]; then export A=1; fi
 for i in 1 2 3 4 5 6 7 8; do export "PART_$i=$((i * 2))"; echo part $i; done
-{'if [ -f /etc/set ]; then A=1; fi; echo set;' * 100}
+{"if [ -f /etc/set ]; then A=1; fi; echo set;" * 100}
 exec vllm serve org/m --seed $PART_8"""
     found = command.find(sh(text), services)
     assert isinstance(found, Server)
