@@ -62,8 +62,10 @@ def _split(parallel: Any, size: int, tokens: int, parts: int, *, uniform: bool) 
 
     One that might be split still runs whole where another rank has too few tokens. 0.23.0 to 0.33.0.
     """
+    if parts == 1:
+        return {size}
     splits = importlib.import_module("vllm.v1.worker.ubatch_utils").check_ubatch_thresholds
-    if parts == 1 or not splits(parallel, tokens, uniform_decode=uniform):
+    if not splits(parallel, tokens, uniform_decode=uniform):
         return {size}
     return {size, size // parts, size - size // parts * (parts - 1)}
 
