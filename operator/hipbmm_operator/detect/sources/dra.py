@@ -30,7 +30,10 @@ _MODE: Final = r"device\.attributes\[['\"]gpu\.amd\.com['\"]\]\.computePartition
 _SPX: Final = rf"(?:!\s*has\({_MODE}\)\s*\|\|\s*)?{_MODE}\s*==\s*['\"]spx['\"]"
 # Of a rule, the part that chooses whole GPUs alone, as the driver's chart and its pages write it; and any other part.
 _WHOLE: Final = re.compile(rf"{_SPX}|\(\s*{_SPX}\s*\)")
-_OTHER: Final = re.compile(r"""(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^][]*\]|[^][(){}|?"'])*""")
+_TEXT: Final = r"""(?:"[^"]*"|'[^']*')"""
+_CALL: Final = rf"""\((?:{_TEXT}|[^()"'])*\)"""
+_CALLS: Final = rf"""\((?:{_TEXT}|{_CALL}|[^()"'])*\)"""  # compareTo(quantity("100Gi"))
+_OTHER: Final = re.compile(rf"""(?:{_TEXT}|{_CALLS}|\[[^][]*\]|[^][(){{}}|?"'])*""")
 _NOT_NODE_LOCAL: Final = ("nodeSelector", "allNodes", "perDeviceNodeSelection")
 _GIB: Final = 2**30
 # What the driver writes when it cannot read the memory: 0 in newer versions, these in older ones.

@@ -16,6 +16,7 @@ SPX = f'{OF}.computePartition == "spx"'
         f"device.driver == 'gpu.amd.com' &&\n(!has({OF}.computePartition) ||\n {SPX})",  # the driver's chart, 1.1
         f"!has({OF}.computePartition) || {SPX}",
         f'{SPX} && {OF}.memoryPartition == "nps1" && {OF}.deviceID in ["0x74a1", "0x74b5"]',
+        f'{SPX} && device.capacity["gpu.amd.com"].memory.compareTo(quantity("100Gi")) >= 0',
         f'!({OF}.type == "vfio") && ( {SPX} ) && {OF}.deviceID.startsWith("0x")',
     ],
 )
@@ -38,6 +39,8 @@ def test_a_device_class_of_whole_gpus_is_understood(rule: str) -> None:
         f"[true && {SPX} && true, true].exists(x, x)",
         f"cel.bind(a, {OF}, true && {SPX} && true) || true",
         f"{OF}.productName != 'x && {SPX} && y'",
+        f'{SPX} && f("(") || g(")")',
+        f"{SPX} && f(g((h(x))))",
         f'{OF}.computePartition != "spx"',
         'device.attributes["other"].computePartition == "spx" && device.driver == "gpu.amd.com"',
     ],
