@@ -201,6 +201,14 @@ def test_a_stuck_pod_is_named() -> None:
     assert "b: hipbmm-warm: RunContainerError" in status["workloads"][0]["message"]
 
 
+def test_a_stuck_pod_is_named_where_it_keeps_others_of_its_workload_plain() -> None:
+    image = pod("x").body["spec"]["containers"][0]["image"]
+    pods = (pod("b", BAD_WARM, image=image), pod("c", image=image, injected=False))
+    (entry,) = report.build(profile(), replace(FACTS, pods=pods), NOW)["workloads"]
+    assert entry["reason"] == "Canary"
+    assert entry["message"].endswith("; b is stuck: delete it")
+
+
 def test_why_nothing_was_planned_says_what_was_found_of_the_server() -> None:
     unread = reported(pod("a"), "ConfigMissing")
     said = Report(
