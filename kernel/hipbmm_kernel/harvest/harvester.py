@@ -8,11 +8,13 @@ log for so long that the operator has read them: rows of the last minutes are pu
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hipbmm_kernel.contract import report
 from hipbmm_kernel.identity import stack as stacks
 from hipbmm_kernel.rows import gemm
+from hipbmm_kernel.store import shard as shards
 from hipbmm_kernel.store.publish_queue import PublishQueue
 from hipbmm_kernel.store.publisher import Publisher
 from hipbmm_kernel.store.shard_origin import HARVEST, MIRROR, head
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 MAX_PLACE = 2**63
 CURSOR_NAME = "harvest.json"
+MIRROR_NAME = "mirror.csv"
+"""The last shard that was written into the log for the mirror."""
 FOREIGN = "foreign"
 _CATEGORIES = (
     ("algo_index", "index"),
@@ -65,6 +69,7 @@ class Harvester:
         self._clock = clock
         self._log = log
         self._cursor_file = f"{settings.home}/{CURSOR_NAME}"
+        self._mirror_file = f"{settings.home}/{MIRROR_NAME}"
         self._tail = Tail(volume, settings.served_file, self._remembered())
         self._committed = self._tail.cursor
         self._column = ""
@@ -127,8 +132,17 @@ class Harvester:
         if self._announce is not None:
             from hipbmm_kernel.harvest.mirror_writer import MirrorWriter  # noqa: PLC0415 - most pods have a shared volume
 
-            self._mirror_writer = MirrorWriter(head(self._settings, stack, MIRROR), self._clock, self._announce)
+            first = head(self._settings, stack, MIRROR)
+            self._mirror_writer = MirrorWriter(first, self._clock, self._announce, self._keep)
+            with suppress(OSError):
+                self._mirror_writer.go_on(volumes.read_file(self._volume, self._mirror_file, shards.MAX_BYTES))
         return self.queue
+
+    def _keep(self, data: bytes) -> None:
+        try:
+            volumes.replace_file(self._volume, self._mirror_file, data)
+        except OSError as error:
+            self._log(f"what goes into the mirror could not be remembered: {volumes.describe(error)}")
 
     def _reported_stack(self, found: Mapping[str, object]) -> Stack | None:
         document = found.get("stackDocument")

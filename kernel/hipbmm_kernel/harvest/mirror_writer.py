@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from hipbmm_kernel.rows.gemm import Row
 from hipbmm_kernel.store import mirror_log
@@ -18,16 +19,31 @@ MAX_INPUTS = 1000
 
 
 class MirrorWriter:
-    """Collects rows of one stack. `head` gives key, origin and token; `write` takes a line without its end."""
+    """Collects rows of one stack. `head` gives key, origin and token; `write` takes a line without its end.
 
-    def __init__(self, head: Shard, clock: Clock, write: Callable[[str], None]) -> None:
+    `keep` takes each shard before its lines are written, for `go_on` in a container that starts again.
+    """
+
+    def __init__(
+        self, head: Shard, clock: Clock, write: Callable[[str], None], keep: Callable[[bytes], None] = lambda _: None
+    ) -> None:
         self._head = head
         self._clock = clock
         self._write = write
+        self._keep = keep
         self._rows: dict[tuple[str, int], Row] = {}
         self._new = False
         self._former = deque[str](maxlen=MAX_INPUTS)
         self._due = self._read = 0.0
+
+    def go_on(self, data: bytes) -> None:
+        """Take up the last shard of a former container of this pod: otherwise the mirror has one of each of them."""
+        with suppress(shards.ShardError):
+            last = shards.decode(data)
+            if shards.first_line(last) == shards.first_line(self._head._replace(seq=last.seq)):
+                self._head = self._head._replace(seq=last.seq)
+                self._former.extend((*last.inputs, shards.name_of(data)))
+                self.add(last.rows)
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take rows; what is beyond the size of one shard in the log is left to the next start of a pod."""
@@ -44,6 +60,7 @@ class MirrorWriter:
         # The operator takes greater numbers only, and a container that starts again does not know its last one.
         number = max(self._head.seq + 1, int(self._clock.wall()))
         data = shards.encode(self._head._replace(seq=number, inputs=tuple(self._former), rows=rows))
+        self._keep(data)
         for line in mirror_log.log_lines(data):
             self._write(line)
         self._head = self._head._replace(seq=number)

@@ -88,6 +88,41 @@ def test_a_mirror_holds_one_shard_of_a_sidecar_however_seldom_it_is_read(a_stack
         assert len(content.shards) == 1
 
 
+@pytest.mark.parametrize("life", [1.0, INTERVAL + 1, READ_SECONDS + 1])
+def test_a_mirror_holds_one_shard_of_a_sidecar_however_often_it_ends(served: Pod, life: float) -> None:
+    """Each container writes again what may not have been read, and does not know the others."""
+    clock, content = FakeClock(), Content()
+    for each in LEARNED:
+        append(served, line(each))
+        lines = list[str]()
+        harvest = Harvester(served.settings(), Volume(), clock, lambda _: None, lines.append)
+        for _ in range(2):
+            harvest.turn()
+            clock.sleep(life)
+        harvest.finish(60.0)
+        content = content.joined(newest_in_log("\n".join(lines), [f"{served.root.name}.mirror"]))
+        assert len(content.shards) == 1
+    (last,) = content.shards.values()
+    assert set(shard.decode(gzip.decompress(last.packed)).rows) == set(LEARNED)
+
+
+@pytest.mark.parametrize("kept", ["", "{}", "another key", "another pod", "cut", "vetoes"])
+def test_what_is_no_shard_of_this_sidecar_is_not_gone_on_with(served: Pod, a_stack: Stack, kept: str) -> None:
+    head = shard.Shard(a_stack.key, f"{served.root.name}.mirror", 9)
+    other = {
+        "another key": head._replace(key="0" * 16, rows=(row(m=7),)),
+        "another pod": head._replace(origin="pod.mirror", rows=(row(m=7),)),
+        "vetoes": head._replace(kind=shard.VETOES),
+    }
+    data = shard.encode(other.get(kept, head._replace(rows=(row(m=7),))))
+    (served.home / "mirror.csv").write_bytes(data if kept in other else data[:-9] if kept == "cut" else kept.encode())
+    lines = list[str]()
+    append(served, line(LEARNED[0]))
+    Harvester(served.settings(), Volume(), FakeClock(), lambda _: None, lines.append).finish(60.0)
+    (one,) = announced(lines)
+    assert (one.rows, one.inputs) == ((LEARNED[0],), ())
+
+
 def test_a_container_that_starts_again_announces_greater_numbers(a_stack: Stack) -> None:
     lines: list[str] = []
     clock = FakeClock()
