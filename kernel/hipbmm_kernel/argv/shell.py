@@ -243,6 +243,8 @@ class Walk:
             self._variables = self._variables._replace(named={**self._variables.named, **own})
             return True
         if fields[0] in builtin.DECLARATIONS:
+            for variable in own:  # `V=1 export V`, after which some shells keep V
+                self._set(variable, UNKNOWN)
             self._declare(fields, tokens[1:])
             return True
         return self._command(fields, own, condition)

@@ -184,6 +184,7 @@ DOUBTS = {
 """What a function sets, or is asked for, where that depends on more than the script."""
 UNREAD = {
     **{name: Script(f"{text}; vllm serve org/m$A") for name, text in DOUBTS.items()},
+    "a variable before the command that exports it": Script("A=2 export A; vllm serve org/m$A"),
     "flags behind a port": Script("vllm serve org/m --port 8000 $(cat /etc/flags)"),
     "flags behind a switch": Script("vllm serve org/m --disable-log-stats $(cat /etc/flags)"),
     "flags behind what is of a pod": Script("vllm serve org/m --node-rank 1 $(cat /etc/flags)"),
