@@ -298,7 +298,7 @@ def _undone() -> Expr:
 
 
 _REFUSED = either(*(test for _, test in REFUSALS))
-_OTHERWISE = either(*(test for reason, test in REFUSALS if reason != "Canary"))
+_OTHERWISE = either(*(test for reason, test in REFUSALS if reason not in ("Canary", "EntrypointUnknown")))
 _HELD = both(_V("again"), marks.is_held(_SERVER), ~_OTHERWISE)  # the cheap ones first: the API server counts each step
 OPERATIONS = choose(_HELD, _undone(), choose(_REFUSED, [], _operations()))
 """The patch: empty for a pod that stays plain."""

@@ -182,3 +182,13 @@ def test_nothing_is_left_in_a_pod_that_meanwhile_has_an_image_under_trial(stack:
         plain = shapes.changed(stacks.asking(stack), change)
         assert without_empty_lists(late) == without_empty_lists(plain)
         assert patch.why_plain(late, held) == "Canary"
+
+
+@pytest.mark.parametrize("modes", [["Wrap"], ["EnvFile"], ["Wrap", "EnvFile"]])
+@pytest.mark.parametrize("stack", stacks.STACKS)
+def test_nothing_is_left_of_another_recipe_while_the_image_is_under_trial(stack: str, modes: list[str]) -> None:
+    """Also where the recipe of now could not start such a server: one without a command, where only that is wrapped."""
+    pod = stacks.asking(stack)
+    once = injected(pod, stacks.profile())
+    held = stacks.profile(heldImages=[each["image"] for each in once["spec"]["containers"]], modes=modes)
+    assert without_empty_lists(injected(once, held)) == without_empty_lists(pod)
