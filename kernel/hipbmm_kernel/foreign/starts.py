@@ -65,7 +65,7 @@ def _counted(home: str) -> str:
         if os.path.lexists(mark):
             state = state_file.read(volume, f"{home}/state.json")
         else:
-            state = _next(home)
+            state = _next(volume, home)
             os.close(os.open(mark, os.O_CREAT | os.O_WRONLY, 0o644))
     return "" if state.mode == start_mode.TUNED else state.reason
 
@@ -81,13 +81,13 @@ def _lock(place: int, clock: Clock) -> None:
     raise TimeoutError("another process is at it")
 
 
-def _next(home: str) -> start_mode.State:
+def _next(volume: Volume, home: str) -> start_mode.State:
     """Count this start."""
     path, clock = f"{home}/state.json", Clock()
     with contextlib.suppress(OSError):
         process_reports.begin(f"{home}/dispatch", 1)
-    before = state_file.read(Volume(), path)
-    found, _ = report.read(Volume(), f"{home}/report.json")
+    before = state_file.read(volume, path)
+    found, _ = report.read(volume, f"{home}/report.json")
     now, boot = clock.monotonic(), state_file.boot_id()
     orderly = end_marks.orderly(f"{home}/dispatch/{end_marks.DIRECTORY}")
     state = start_mode.next_start(before, found, now, boot, WARMUP_SECONDS, orderly=orderly)

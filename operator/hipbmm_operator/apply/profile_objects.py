@@ -31,7 +31,7 @@ _REFUSED_SECONDS = 60.0
 _PROVEN_SECONDS = 15.0
 """Between two reads of the program in a ConfigMap: it is immutable, and pods refuse another one anyway."""
 _STORED_SECONDS = 60.0
-"""Between two looks whether the mirror is still there."""
+"""Between two reads of whether the mirror is still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +109,13 @@ class ProfileObjects:
         again, _ = self._refused.get(profile.meta.uid, (0.0, ""))
         if self._clock() < again:
             return
-        name, taken = mirror_name(profile.meta.name), self._read.get(profile.meta.uid, frozenset())
+        name, stored = mirror_name(profile.meta.name), self._read.get(profile.meta.uid, frozenset())
         at = ("the mirror", f"{profile.meta.namespace}/{name}")
-        look = partial(self._is_gone, profile.meta.namespace, name)
-        gone = await self._proven.latest(at, _STORED_SECONDS, look) if taken else None
+        is_gone = partial(self._is_gone, profile.meta.namespace, name)
+        gone = await self._proven.latest(at, _STORED_SECONDS, is_gone) if stored else None
         if gone:
-            taken = frozenset()  # somebody has deleted it: it is not watched
-        found = await self._rows.new([each.pod for each in facts.pods if each.injected], taken)
+            stored = frozenset()  # somebody has deleted it: it is not watched
+        found = await self._rows.new([each.pod for each in facts.pods if each.injected], stored)
         if found.shards:
             self._proven.drop(at)  # it is made, or made again
         problem = await _or_refusal(name, self._store(profile, name, found.shards)) if found.shards else ""
@@ -123,8 +123,8 @@ class ProfileObjects:
             self._refused[profile.meta.uid] = self._clock() + _REFUSED_SECONDS, problem
         else:
             self._refused.pop(profile.meta.uid, None)
-            taken |= found.wanted | {shard.name for shard in found.shards}
-            self._read[profile.meta.uid] = still_in_logs(taken, (each.pod for each in facts.pods))
+            stored |= found.wanted | {shard.name for shard in found.shards}
+            self._read[profile.meta.uid] = still_in_logs(stored, (each.pod for each in facts.pods))
 
     async def _is_gone(self, namespace: str, name: str) -> bool:
         return await self._kube.find(kinds.CONFIG_MAP, namespace, name) is None

@@ -89,7 +89,7 @@ class Kube:
     async def find(self, kind: Kind, namespace: str, name: str) -> Json | None:
         """One object, or None when there is none of that name, in the API server's own words.
 
-        Raises NotFoundError when it has no such kind just now, or a proxy knows no such path: that says nothing.
+        Raises NotFoundError when it has no such kind just now, or a proxy knows no such path: the object may be there.
         """
         try:
             return await self.get(kind, namespace, name)

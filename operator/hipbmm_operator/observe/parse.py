@@ -32,7 +32,7 @@ def deployment(body: Json) -> Deployment:
     status = as_object(body.get("status"))
     known = status.get("observedGeneration", seen.meta.generation) == seen.meta.generation
     conditions = metadata.conditions(status)
-    # The newest ReplicaSet stays that when only figures have changed since: after a restart nothing else tells it.
+    # The newest ReplicaSet stays that when only figures have changed since, and nothing else shows a restart.
     newest = _newest_hash(_text(conditions.get("Progressing", {}).get("message")))
     if not known:
         conditions = {}  # those of a former generation say nothing about what was asked for since

@@ -155,9 +155,10 @@ def _workloads(facts: Facts, with_recipe: Json) -> list[Workload]:
 def _workload(owner: Owner, pods: Sequence[ForeignPod], served: Mapping[str, ServedFrom], profile: Json) -> Workload:
     injected = [each for each in pods if each.injected]
     plain = [each for each in pods if not each.injected]
-    reason, message = next(_troubles(injected, served), ("", ""))
     if plain:
         reason, message = _why_plain(owner, plain, injected, profile)
+    else:
+        reason, message = next(_troubles(injected, served), ("", ""))
     plan = next((each.pod.report.plan_source for each in injected if each.pod.report), "")
     return Workload(
         kind=owner.kind[:256],
@@ -174,10 +175,10 @@ def _workload(owner: Owner, pods: Sequence[ForeignPod], served: Mapping[str, Ser
 def _why_plain(
     owner: Owner, plain: Sequence[ForeignPod], injected: Sequence[ForeignPod], with_recipe: Json
 ) -> tuple[str, str]:
-    first, stuck = plain[0], next(filter(trials.stuck, injected), None)
+    first = plain[0]
     reason = patch.why_plain(first.body, with_recipe) or "Predates"
     remedy = f"; {owner.restart}" if reason in ("Predates", "Canary") else ""
-    if reason == "Canary" and stuck is not None:
+    if reason == "Canary" and (stuck := next(filter(trials.stuck, injected), None)):
         remedy = f"; {stuck.pod.name} is stuck: delete it"
     return reason, f"plain pods: {len(plain)}, such as {first.pod.name}: {WORDS.get(reason, reason)}{remedy}"
 

@@ -130,8 +130,8 @@ class Informer:
                         concerned += await self._list(kind, namespace)
                 metrics.OBJECTS.labels(kind.plural).set(self._cache.count(kind))
         finally:
-            # Not before: a resource would be reconciled without its children. Though a list has failed: what those
-            # before it have brought is no news again.
+            # After the last list: before it a resource would be reconciled without its children. Also when a list has
+            # failed: what the lists before it have changed is not a change in the next resync.
             for owner in concerned:
                 self._queue.add(owner)
         self._reconcile_all(within)

@@ -49,7 +49,9 @@ def test_what_was_said_of_a_former_generation_of_a_deployment_is_not_said_of_thi
     status = {"observedGeneration": 3, "conditions": conditions}
     said, former = (parse.deployment({"metadata": {"generation": at}, "status": status}) for at in (3, 4))
     assert (said.refusal, said.overdue_since, said.newest_hash) == (words["message"], moment(time(5)), "5d")
-    assert (former.refusal, former.overdue_since, former.newest_hash) == (None, None, "5d"), "what else tells a restart"
+    assert (former.refusal, former.overdue_since, former.newest_hash) == (None, None, "5d"), (
+        "nothing else shows a restart"
+    )
 
 
 def test_a_claim_has_the_modes_of_its_volume_once_there_is_one() -> None:

@@ -149,7 +149,7 @@ def test_a_quota_that_the_old_pods_use_up_is_no_room(*, restart: bool) -> None:
 
 
 def test_a_restart_in_place_goes_on_before_kubernetes_has_seen_that_it_is_one() -> None:
-    """All pods are ready, and a quota has let no new one be made: only the newer ReplicaSet tells that it goes on."""
+    """All pods are ready, and a quota has let no new one be made: only the newer ReplicaSet shows that it goes on."""
     rollout = Rollout(restart=True)
     rollout.refused(QUOTA)
     rollout.live["spec"]["strategy"]["rollingUpdate"] = {"maxSurge": 0, "maxUnavailable": 1}
