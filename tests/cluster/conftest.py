@@ -18,6 +18,7 @@ from tests.cluster.kubelet import Kubelet
 from tests.cluster.operator_process import NAMESPACE, OperatorProcess, identity
 from tests.cluster.rights import Rights
 from tests.cluster.world import World
+from tests.properties import fix_examples
 
 from hipbmm_operator.kube.kinds import NODE, SERVICE_MONITOR
 from localkube import instance
@@ -29,6 +30,7 @@ CRD = ROOT / "crds" / "hipbmm.io_hipbmmdeployments.yaml"
 INSTANCE = os.environ.get("HIPBMM_TEST_INSTANCE", "test")
 SYSTEM = "hipbmm-test-system"
 OPERATOR_USER = f"system:serviceaccount:{SYSTEM}:operator"
+fix_examples()
 
 
 TEST_SECONDS = 2400

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 def test_both_ways_give_the_same_pod_and_refuse_none(api: Api, tmp_path: Path) -> None:
     with both(api, tmp_path) as two:
 
-        @settings(max_examples=40, derandomize=True, deadline=None)
+        @settings(max_examples=40)
         @given(pods())
         def check(pod: Json) -> None:
             try:

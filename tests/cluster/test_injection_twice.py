@@ -84,15 +84,15 @@ def test_two_installations_inject_a_pod_once(places: Places, tmp_path: Path, sec
             assert ours(both) == sorted(set(ours(both)))
 
 
-@pytest.mark.parametrize(("stack", "taken"), [("deployment-args", True), ("deployment", False)])
-def test_a_pod_without_an_owner_that_is_applied_twice(places: Places, api: Api, stack: str, *, taken: bool) -> None:
+@pytest.mark.parametrize(("stack", "accepted"), [("deployment-args", True), ("deployment", False)])
+def test_a_pod_without_an_owner_that_is_applied_twice(places: Places, api: Api, stack: str, *, accepted: bool) -> None:
     """With a command it is refused then, as docs/any-pod/deployment.md says: a command cannot be changed back."""
     pod = stacks.asking(stack, places.one)
     pod["metadata"] = {"name": stack, "namespace": places.one, "labels": pod["metadata"]["labels"]}
     with injection.policies(api):
         until("the policy to inject", lambda: spelling.WARM in ours(places.made(stack, places.one)))
         assert spelling.WARM in ours(api.apply(POD, pod)["spec"])
-        with contextlib.nullcontext() if taken else pytest.raises(ApiStatusError, match="may not change"):
+        with contextlib.nullcontext() if accepted else pytest.raises(ApiStatusError, match="may not change"):
             api.apply(POD, pod)
 
 

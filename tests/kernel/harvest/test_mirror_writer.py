@@ -71,8 +71,8 @@ def test_what_the_operator_may_not_have_read_is_announced_again(served: Pod, a_s
     again = Harvester(served.settings(), Volume(), clock, lambda _: None, second.append)
     again.finish(60.0)
     read = announced(first) if ended > READ_SECONDS else []
-    told = {each for one in (*read, *announced(second)) for each in one.rows}
-    assert told == set(LEARNED[:2])
+    published = {each for one in (*read, *announced(second)) for each in one.rows}
+    assert published == set(LEARNED[:2])
 
 
 @pytest.mark.parametrize("read", range(1, 5))

@@ -1,4 +1,4 @@
-"""Trials over whole histories: pods come and go, the operator looks now and then, and knows only what is stored."""
+"""Trials over whole histories: pods come and go, the operator reconciles now and then and knows only what is stored."""
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -46,7 +46,7 @@ class World:
         elif found.pod.live and found.injected:
             self.pods[at] = _further(found, what)
 
-    def look(self) -> None:
+    def reconcile(self) -> None:
         """The operator's turn."""
         self.tripped = trials.trip(self.tripped, self.pods, 1, KERNEL)
         self.canaries = trials.canaries(self.canaries, self.pods, KERNEL, ())
@@ -76,7 +76,7 @@ def _further(found: ForeignPod, what: str) -> ForeignPod:
 STEPS = st.one_of(
     st.tuples(st.just("create"), st.sampled_from([GOOD, BAD])),
     st.tuples(st.just("change"), st.integers(0, 7), st.sampled_from(["runs", "reports", "deleted", "evicted", "gone"])),
-    st.tuples(st.just("look")),
+    st.tuples(st.just("reconcile")),
     st.tuples(st.just("edit"), st.lists(st.sampled_from([GOOD, BAD]), max_size=2, unique=True)),
 )
 
@@ -93,18 +93,18 @@ def run(steps: list[tuple[object, ...]]) -> World:
             images = [str(each) for each in rest[0]]  # type: ignore[attr-defined]  # a list
             world.canaries = [Canary(image=image, kernel=KERNEL, state="Testing", pod="x") for image in images]
         else:
-            world.look()
-        check(world, looked=kind == "look")
+            world.reconcile()
+        check(world, reconciled=kind == "reconcile")
     return world
 
 
-def check(world: World, *, looked: bool) -> None:
+def check(world: World, *, reconciled: bool) -> None:
     states = {each.image: each.state for each in world.canaries}
     assert states.get(GOOD) != "Refused"
     assert states.get(BAD) != "Proved"
     stuck = [each for each in world.pods if trials.stuck(each)]
     assert {each.image for each in stuck} <= {BAD}
-    if looked:
+    if reconciled:
         assert BAD in world.held or not stuck, "the next pod would be stuck as well"
         assert world.tripped is not None or len(stuck) < trials.STUCK_PODS
 
@@ -117,14 +117,14 @@ def test_whatever_happens_to_pods_an_image_is_judged_by_what_the_program_did(ste
         if each.image == GOOD:
             world.change(index, "reports")
     world.seconds += 3600
-    world.look()
+    world.reconcile()
     if world.tripped is not None:
         return
     assert GOOD not in world.held
     world.create(GOOD)
     assert world.pods[-1].injected
     world.change(len(world.pods) - 1, "reports")
-    world.look()
+    world.reconcile()
     assert {each.image: each.state for each in world.canaries}[GOOD] == "Proved"
 
 
@@ -134,7 +134,7 @@ def test_what_a_node_could_not_do_for_a_while_refuses_no_image_for_ever(states: 
     world.create(GOOD)
     for what in (*states, "reports"):
         world.change(0, what)
-        world.look()
+        world.reconcile()
     assert [(each.image, each.state) for each in world.canaries] == [(GOOD, "Proved")]
     assert world.held == []
 

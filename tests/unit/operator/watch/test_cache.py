@@ -157,7 +157,7 @@ def test_a_list_always_ends_at_the_truth(
                     cache.put(kinds.SERVICE, truth[name])
             elif name in truth:
                 uid = truth.pop(name).uid
-                if what == "found gone":  # by a request, which tells no version
+                if what == "found gone":  # by a request, whose answer has no version
                     cache.remove(kinds.SERVICE, "ns", name, uid)
                 elif not lost:
                     cache.remove(kinds.SERVICE, "ns", name, uid, str(version))

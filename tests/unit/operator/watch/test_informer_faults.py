@@ -75,7 +75,7 @@ class World:
         return self.changes[kind] > int(since)
 
     def change(self, kind: Kind, name: str, value: int | None, lost: bool) -> None:
-        """Put an object, or delete it without a value; `lost`: no event tells it."""
+        """Put an object, or delete it without a value; `lost`: there is no event of it."""
         before = self.objects[kind].pop(name, None)
         if value is None and before is None:
             return
@@ -152,7 +152,7 @@ def test_what_changes_is_asked_for_and_a_resync_shows_the_truth(steps: list[Any]
 
 
 @given(st.lists(PUBLISHED | RESYNC | FOLLOW, max_size=8))
-def test_what_a_driver_publishes_comes_with_the_next_look_whatever_failed_before(steps: list[Any]) -> None:
+def test_what_a_driver_publishes_comes_with_the_next_read_whatever_failed_before(steps: list[Any]) -> None:
     async def story() -> None:
         world = World()
         world.change(NODE, "a", 1, lost=False)
