@@ -147,7 +147,7 @@ def resolve(spec: Spec) -> Command:
         users.problems.append(f"spec.server.command: must end with {_MODEL}, without which {_MODULE} ignores a name")
     return Command(
         argv=argv,
-        # What another program was told in its own flags the fields say as well.
+        # Flags of another program are not vLLM's: the fields of the spec have these sizes.
         arguments=(*planned, *_added(_Arguments(planned), spec)),
         tensor=tensor,
         gpus=gpus,
